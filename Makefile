@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# gospect: `make` builds build/gospect; `sudo make demo`, `sudo make check`.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
+CC ?= cc
+CLANG ?= clang
+BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
+B := build
+
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers
+HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CPPFLAGS += -D_GNU_SOURCE -DGOSPECT_VERSION='"$(VERSION)"' -Isrc -Iinclude -I$(B)
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS)
+LDFLAGS += -pie -Wl,-z,relro,-z,now
+
+# Linked statically where the archive is there, so that the one file runs where
+# these libraries are not installed; glibc stays dynamic.
+archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
+lib = $(if $(call archive,$(1)),-l:lib$(1).a,-l$(1))
+LIBS := $(foreach l,bpf elf Zydis jansson ncursesw tinfo z,$(call lib,$(l))) \
+	$(if $(call archive,zstd),-l:libzstd.a) -pthread -lm
+
+MODULES := base arch gobin target host plan trace observe detect report cli
+LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
+LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
+# maps first: the linker wants the definitions before their uses
+BPF_SRC := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
+BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
+SKEL := $(B)/gospect.skel.h
+
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
+	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
+
+.PHONY: all check demo bench layout clean needs check-layers install man asan fuzz bench-quick
+all: $(B)/gospect $(B)/gospect.1
+
+# Plain make installs nothing: it names what is missing.
+needs: | $(B)
+	@tools/setup --check
+$(B):
+	@mkdir -p $(B)
+
+$(B)/.needs: tools/setup | $(B)
+	@tools/setup --check && touch $@
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(wildcard include/gospect/*.h) Makefile | $(B)/.needs
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(B)/gospect.bpf.o: $(BPF_OBJ)
+	$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(B)/gospect.bpf.o
+	$(BPFTOOL) gen skeleton $< name gospect_bpf > $@.tmp
+	@mv $@.tmp $@
+
+$(filter $(B)/obj/trace/%,$(LIB_OBJ)): $(SKEL)
+$(B)/obj/%.o: src/%.c Makefile | $(B)/.needs
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/libgospect.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/gospect: $(B)/obj/main.o $(B)/libgospect.a | $(B)/.layers
+	$(CC) $(LDFLAGS) -o $@ $(B)/obj/main.o $(B)/libgospect.a $(LIBS)
+
+# The folders may include only what is to their left (tools/check-layers).
+$(B)/.layers: $(LIB_SRC) $(wildcard src/*/*.h) src/main.c tools/check-layers | $(B)
+	@tools/check-layers && touch $@
+check-layers:
+	tools/check-layers
+
+$(B)/gen-man: tools/gen-man.c $(B)/libgospect.a
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-man.c $(B)/libgospect.a $(LIBS)
+$(B)/gospect.1: $(B)/gen-man
+	$(B)/gen-man > $@
+man: $(B)/gospect.1
+
+# --- tests -------------------------------------------------------------------
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+$(B)/unit/%: tests/unit/%.c $(B)/libgospect.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libgospect.a $(LIBS) -lcmocka
+
+# The parsers again, under AddressSanitizer and UBSan, on damaged executables.
+ASAN_SRC := $(foreach m,base arch gobin,$(wildcard src/$(m)/*.c))
+ASAN_LIBS := -lelf -lZydis -lz -pthread -lm
+ASAN_FLAGS := -std=gnu11 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+$(B)/asan/test_%: tests/unit/test_%.c $(ASAN_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(ASAN_SRC) -lcmocka $(ASAN_LIBS)
+$(B)/asan/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(ASAN_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< tests/fuzz/replay_main.c $(ASAN_SRC) $(ASAN_LIBS)
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ASAN_SRC)
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(ASAN_SRC) $(ASAN_LIBS)
+
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+ASAN := $(addprefix $(B)/asan/,$(notdir $(wildcard $(addprefix tests/unit/test_,$(addsuffix .c,gobin decode cursor)))))
+ASAN := $(ASAN:.c=) $(addprefix $(B)/asan/replay_,$(FUZZ))
+asan: $(ASAN)
+fuzz: $(addprefix $(B)/fuzz/fuzz_,$(FUZZ))
+unit: $(UNIT)
+
+check:
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all unit asan
+	@tests/run
+
+demo:
+	@tools/setup
+	@$(MAKE) --no-print-directory all
+	@tests/demo
+
+$(B)/bench-%: tools/bench-%.c $(B)/libgospect.a
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libgospect.a $(LIBS)
+BENCH := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/bench-*.c))
+bench: all $(BENCH)
+	@tools/bench
+
+# Regenerates src/gobin/layout_table.c from every Go release (minutes).
+layout:
+	cd tools/gen-layout && go run . -fields ../../src/gobin/layout_fields.def -o ../../src/gobin/layout_table.c
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 $(B)/gospect $(DESTDIR)$(PREFIX)/bin/gospect
+	install -D -m 644 $(B)/gospect.1 $(DESTDIR)$(PREFIX)/share/man/man1/gospect.1
+
+clean:
+	rm -rf $(B)
+
+-include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/unit/*.d)
+.SECONDARY:
+.DELETE_ON_ERROR:

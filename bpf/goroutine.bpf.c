@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Goroutines: births and deaths by creation pc and start function, and the
+ * time of the last births.
+ *
+ * A g is reused, so nothing is keyed by its address.
+ */
+#include "gospect.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Full: the event is counted in sites_full and belongs to no site. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GS_MAX_SITES);
+	__type(key, struct gs_site_key);
+	__type(value, struct gs_site);
+} sites SEC(".maps");
+
+/* Never full: a birth overwrites the one 65,536 ids before it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GS_BIRTH_SLOTS);
+	__type(key, __u32);
+	__type(value, struct gs_birth);
+} births SEC(".maps");
+
+static const struct gs_site no_site;
+
+/* The site's row, made when it is new; NULL when the table is full (counted). */
+static __always_inline struct gs_site *site_of(struct hit *h, struct gs_site_key *key)
+{
+	struct gs_site *s = bpf_map_lookup_elem(&sites, key);
+
+	if (s)
+		return s;
+	/* Another CPU may be faster: what counts is the look-up after it. */
+	bpf_map_update_elem(&sites, key, &no_site, BPF_NOEXIST);
+	s = bpf_map_lookup_elem(&sites, key);
+	if (!s)
+		gs_add(&h->count->sites_full, 1);
+	return s;
+}
+
+static __always_inline bool site_key_of_g(struct hit *h, struct gs_site_key *key, __u64 g)
+{
+	if (bpf_probe_read_user(key, sizeof(*key), (void *)(g + h->spec->g_gopc))) {
+		gs_add(&h->count->read_failures, 1);
+		return false;
+	}
+	key->target = h->target;	/* g.ancestors lies between the two */
+	return true;
+}
+
+static __always_inline void note_birth(struct hit *h, __u64 g)
+{
+	struct gs_birth *b;
+	__u64 goid, ns;
+	__u32 slot;
+
+	if (bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + h->spec->g_goid))) {
+		gs_add(&h->count->read_failures, 1);
+		return;
+	}
+	/* The coarse clock would do, but programs of this type may not use it. */
+	ns = bpf_ktime_get_ns();
+	slot = GS_BIRTH_SLOT(h->target, goid);
+	b = bpf_map_lookup_elem(&births, &slot);
+	if (!b)
+		return;		/* slot is masked: for the verifier */
+	*(volatile __u64 *)&b->owner = 0;
+	*(volatile __u64 *)&b->ns = ns;
+	*(volatile __u64 *)&b->owner = GS_BIRTH_OWNER(h->target, goid);
+}
+
+/* runtime.newproc.func1 at `call runqput`: runqput(p, newg, next); the new g
+ * is filled in and not yet visible to any other thread. */
+SEC("uprobe")
+int go_birth(go_regs *ctx)
+{
+	struct gs_site_key key;
+	struct gs_site *s;
+	struct hit h;
+
+	if (!hit_begin(&h, ctx, GS_PROBE_GO_BIRTH, GS_ACTIVE_GOVERNED))
+		return 0;
+	if (!site_key_of_g(&h, &key, GO_ARG1(ctx)))
+		return 0;
+	s = site_of(&h, &key);
+	if (s)
+		gs_add(&s->births, 1);
+	note_birth(&h, GO_ARG1(ctx));
+	return 0;
+}
+
+/* runtime.newcoro.func1 at `call newproc1`: newproc1(fn *funcval, callergp,
+ * callerpc, …) (Go >= 1.22).  The g does not exist yet: no goid, no time. */
+SEC("uprobe")
+int coro_birth(go_regs *ctx)
+{
+	struct gs_site_key key = {};
+	struct gs_site *s;
+	struct hit h;
+
+	if (!hit_begin(&h, ctx, GS_PROBE_CORO_BIRTH, GS_ACTIVE_GOVERNED))
+		return 0;
+	if (bpf_probe_read_user(&key.startpc, sizeof(key.startpc), (void *)GO_ARG0(ctx))) {
+		gs_add(&h.count->read_failures, 1);
+		return 0;
+	}
+	key.gopc = GO_ARG2(ctx);
+	key.target = h.target;
+	s = site_of(&h, &key);
+	if (s)
+		gs_add(&s->births, 1);
+	return 0;
+}
+
+/* runtime.gdestroy (<= 1.21: goexit0) at `call casgstatus`: casgstatus(gp,
+ * _Grunning, _Gdead).  Every goroutine ends here, also by Goexit and as a
+ * coroutine; gopc and startpc stay until the g is reused. */
+SEC("uprobe")
+int go_death(go_regs *ctx)
+{
+	struct gs_site_key key;
+	struct gs_site *s;
+	struct hit h;
+
+	if (!hit_begin(&h, ctx, GS_PROBE_GO_DEATH, GS_ACTIVE_GOVERNED))
+		return 0;
+	if (!site_key_of_g(&h, &key, GO_ARG0(ctx)))
+		return 0;
+	s = site_of(&h, &key);
+	if (s)
+		gs_add(&s->deaths, 1);
+	return 0;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the programs share: the maps (defined in maps.bpf.c), the way from a
+ * hit to its target's spec, and the names of Go's argument registers.
+ *
+ * Rules (README, "Probes"): under 64 bytes of stack per program, no per-CPU
+ * scratch (uprobe programs are preemptible), no helper that writes to the
+ * target, every early return counted.
+ */
+#ifndef GOSPECT_BPF_H
+#define GOSPECT_BPF_H
+
+#include <linux/bpf.h>
+#include <linux/ptrace.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "gospect/abi.h"
+
+/* Go's register ABI (internal/abi): integer argument n. */
+#if defined(__TARGET_ARCH_x86)
+#define GO_ARG0(ctx)	((ctx)->rax)
+#define GO_ARG1(ctx)	((ctx)->rbx)
+#define GO_ARG2(ctx)	((ctx)->rcx)
+/* jbe is taken when CF (bit 0) or ZF (bit 6) is set. */
+#define GO_STACK_CHECK_FAILS(ctx) ((ctx)->eflags & 0x41)
+typedef struct pt_regs go_regs;
+#else
+#error "no register names for this architecture"
+#endif
+
+/* Set before loading (rodata): the verifier drops what is not used. */
+extern const volatile bool gs_has_cookies;	/* bpf_get_attach_cookie(), Linux 5.15 */
+/* Our pid namespace when it is not the machine's; 0: it is. */
+extern const volatile __u64 gs_pidns_dev;
+extern const volatile __u64 gs_pidns_ino;
+
+struct gs_specs_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GS_MAX_TARGETS);
+	__type(key, __u32);
+	__type(value, struct gs_spec);
+};
+struct gs_counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GS_MAX_TARGETS);
+	__type(key, __u32);
+	__type(value, struct gs_counters);
+};
+extern struct gs_specs_map specs SEC(".maps");
+extern struct gs_counters_map counters SEC(".maps");
+
+#define gs_add(p, n) ((void)__sync_fetch_and_add((p), (n)))
+
+/* One run of a program. */
+struct hit {
+	const volatile struct gs_spec *spec;
+	struct gs_counters *count;
+	__u32 target;
+};
+
+static __always_inline __u32 current_tgid(void)
+{
+	struct bpf_pidns_info ns = {};
+
+	if (!gs_pidns_ino)
+		return bpf_get_current_pid_tgid() >> 32;
+	bpf_get_ns_current_pid_tgid(gs_pidns_dev, gs_pidns_ino, &ns, sizeof(ns));
+	return ns.tgid;
+}
+
+/*
+ * Counts the hit and finds its spec: false when it must not be summed.
+ * probe and group are constants at every call.
+ */
+static __always_inline bool hit_begin(struct hit *h, go_regs *ctx, __u32 probe, __u32 group)
+{
+	__u32 target = gs_has_cookies ? (__u32)bpf_get_attach_cookie(ctx) : 0;
+
+	h->target = target;
+	h->count = bpf_map_lookup_elem(&counters, &target);
+	h->spec = bpf_map_lookup_elem(&specs, &target);
+	if (!h->count || !h->spec)
+		return false;	/* a cookie beyond the table: never attached so */
+	gs_add(&h->count->hits[probe], 1);
+	if (!(h->spec->active & group)) {
+		gs_add(&h->count->inactive, 1);
+		return false;
+	}
+	if (current_tgid() != h->spec->tgid) {
+		gs_add(&h->count->foreign, 1);
+		return false;
+	}
+	if ((h->spec->branch_probes & (1u << probe)) && GO_STACK_CHECK_FAILS(ctx)) {
+		gs_add(&h->count->retried, 1);
+		return false;
+	}
+	return true;
+}
+
+#endif

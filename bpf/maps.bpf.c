@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What every program uses: the targets' specs and counters, and the settings. */
+#include "gospect.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile bool gs_has_cookies = true;
+const volatile __u64 gs_pidns_dev = 0;
+const volatile __u64 gs_pidns_ino = 0;
+
+struct gs_specs_map specs SEC(".maps");
+struct gs_counters_map counters SEC(".maps");

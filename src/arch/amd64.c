@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "arch/amd64.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <Zydis/Zydis.h>
+
+/* One decoded instruction as Zydis has it, with the bytes it came from. */
+struct amd64 {
+	ZydisDecodedInstruction insn;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+};
+
+static bool has_prefix(const ZydisDecodedInstruction *in, uint8_t byte)
+{
+	unsigned int i;
+
+	for (i = 0; i < in->raw.prefix_count; i++)
+		if (in->raw.prefixes[i].value == byte)
+			return true;
+	return false;
+}
+
+/*
+ * arch/x86/kernel/uprobes.c: is_prefix_bad().  The kernel refuses the segment
+ * overrides ES, CS, SS, DS and LOCK; FS and GS pass.
+ */
+static bool has_bad_prefix(const ZydisDecodedInstruction *in)
+{
+	static const uint8_t bad[] = { 0x26, 0x2e, 0x36, 0x3e, 0xf0 };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(bad); i++)
+		if (has_prefix(in, bad[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Two-byte opcodes that the kernel's good_2byte_insns leaves out: system
+ * instructions, ud1/ud2, mov to control registers.  The kernel's list has
+ * changed over time; this one is the union of what some release refuses and
+ * Go code can contain.
+ */
+static bool is_refused_0f(uint8_t opcode)
+{
+	switch (opcode) {
+	case 0x00: case 0x01: case 0x04 ... 0x0c: case 0x0e: case 0x0f:
+	case 0x20 ... 0x27: case 0x30: case 0x34 ... 0x37:
+	case 0x78 ... 0x7b: case 0xa6: case 0xa7: case 0xaa: case 0xb9: case 0xff:
+		return true;
+	}
+	return false;
+}
+
+/* One-byte opcodes that good_insns_64 leaves out: traps, in/out, hlt, cli, sti. */
+static bool is_refused_one_byte(uint8_t opcode)
+{
+	switch (opcode) {
+	case 0x6c ... 0x6f: case 0xcc ... 0xcf: case 0xe4 ... 0xe7: case 0xec ... 0xef:
+	case 0xf1: case 0xf4: case 0xfa: case 0xfb:
+		return true;
+	case 0x17: case 0x8e: /* pop/mov to SS: insn_masking_exception() */
+		return true;
+	}
+	return false;
+}
+
+static bool is_refused(const ZydisDecodedInstruction *in)
+{
+	switch (in->encoding) {
+	case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
+		break;
+	case ZYDIS_INSTRUCTION_ENCODING_VEX:
+		return has_bad_prefix(in);
+	default: /* EVEX, MVEX, XOP, 3DNow! */
+		return true;
+	}
+	if (has_bad_prefix(in))
+		return true;
+	/* Kernels from 6.18 on rewrite a 5-byte nop into a call that pushes;
+	 * others differ in which lengths they know: leave them all alone. */
+	if (in->mnemonic == ZYDIS_MNEMONIC_NOP && in->length > 1)
+		return true;
+	if (in->opcode_map == ZYDIS_OPCODE_MAP_0F)
+		return is_refused_0f(in->opcode);
+	if (in->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+		return false;
+	/* The kernel takes any prefixes and 0x90 for a nop, and would skip
+	 * the `xchg %r8,%rax` that REX.B makes of it. */
+	if (in->opcode == 0x90 && in->mnemonic != ZYDIS_MNEMONIC_NOP)
+		return true;
+	return is_refused_one_byte(in->opcode);
+}
+
+/* push_setup_xol_ops(): push %reg, alone or with exactly REX 0x41. */
+static bool is_plain_push(const ZydisDecodedInstruction *in, const uint8_t *code)
+{
+	if (in->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || (in->opcode & 0xf8) != 0x50)
+		return false;
+	return in->length == 1 || (in->length == 2 && code[0] == 0x41);
+}
+
+/* branch_setup_xol_ops(): near branches with an immediate, no 0x66 prefix. */
+static bool is_jcc(const ZydisDecodedInstruction *in)
+{
+	if (in->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT)
+		return (in->opcode & 0xf0) == 0x70;
+	return in->opcode_map == ZYDIS_OPCODE_MAP_0F && (in->opcode & 0xf0) == 0x80;
+}
+
+static enum insn_class class_of(const ZydisDecodedInstruction *in, const uint8_t *code)
+{
+	bool one_byte;
+
+	if (is_refused(in))
+		return INSN_REFUSED;
+	if (in->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		return INSN_STEPPED;
+	if (is_plain_push(in, code))
+		return INSN_PUSH;
+	if (has_prefix(in, 0x66))
+		return INSN_STEPPED;
+	if (is_jcc(in))
+		return INSN_JCC;
+	one_byte = in->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
+	if (one_byte && (in->opcode == 0xe9 || in->opcode == 0xeb))
+		return INSN_JMP;
+	if (one_byte && in->opcode == 0xe8)
+		return INSN_CALL;
+	if (one_byte && in->opcode == 0x90 && in->length == 1)
+		return INSN_NOP;
+	return INSN_STEPPED;
+}
+
+static enum insn_flow flow_of(const struct amd64 *a)
+{
+	bool direct = a->insn.operand_count_visible > 0 &&
+		      a->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && a->op[0].imm.is_relative;
+
+	switch (a->insn.meta.category) {
+	case ZYDIS_CATEGORY_COND_BR:
+		return FLOW_JCC;
+	case ZYDIS_CATEGORY_UNCOND_BR:
+		return direct ? FLOW_JMP : FLOW_JMP_INDIRECT;
+	case ZYDIS_CATEGORY_CALL:
+		return direct ? FLOW_CALL : FLOW_CALL_INDIRECT;
+	case ZYDIS_CATEGORY_RET:
+		return FLOW_RET;
+	case ZYDIS_CATEGORY_INTERRUPT:
+		return FLOW_TRAP;
+	default:
+		break;
+	}
+	switch (a->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_UD0: case ZYDIS_MNEMONIC_UD1: case ZYDIS_MNEMONIC_UD2:
+	case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_INT3:
+		return FLOW_TRAP;
+	default:
+		return FLOW_NEXT;
+	}
+}
+
+/* The pc-relative memory operand: only the first visible operand is a destination. */
+static void find_data(const struct amd64 *a, struct insn *out)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->insn.operand_count_visible; i++) {
+		const ZydisDecodedOperand *o = &a->op[i];
+
+		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY || o->mem.base != ZYDIS_REGISTER_RIP)
+			continue;
+		out->data_addr = out->addr + out->len + (uint64_t)o->mem.disp.value;
+		if (a->insn.mnemonic == ZYDIS_MNEMONIC_LEA)
+			out->data = DATA_LEA;
+		else
+			out->data = i ? DATA_LOAD : DATA_STORE;
+		return;
+	}
+}
+
+/*
+ * cmd/internal/obj/x86/obj6.go, stacksplit(): `cmp stackguard(g), SP`, or R12
+ * with SP less the frame for big frames.  g is R14, or CX in ABI0 code; the
+ * guard is at 16, or 24 for code on the system stack (//go:systemstack, cgo).
+ */
+static bool is_stack_check(const struct amd64 *a)
+{
+	const ZydisDecodedOperand *r = &a->op[0], *m = &a->op[1];
+
+	if (a->insn.mnemonic != ZYDIS_MNEMONIC_CMP ||
+	    r->type != ZYDIS_OPERAND_TYPE_REGISTER || m->type != ZYDIS_OPERAND_TYPE_MEMORY)
+		return false;
+	if (r->reg.value != ZYDIS_REGISTER_RSP && r->reg.value != ZYDIS_REGISTER_R12)
+		return false;
+	if (m->mem.base != ZYDIS_REGISTER_R14 && m->mem.base != ZYDIS_REGISTER_RCX)
+		return false;
+	return m->mem.index == ZYDIS_REGISTER_NONE &&
+	       (m->mem.disp.value == 16 || m->mem.disp.value == 24);
+}
+
+static void format_text(const struct amd64 *a, struct insn *out)
+{
+	ZydisFormatter f;
+
+	if (!ZYAN_SUCCESS(ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_ATT)) ||
+	    !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&f, &a->insn, a->op,
+			a->insn.operand_count_visible, out->text, sizeof(out->text), out->addr, NULL)))
+		snprintf(out->text, sizeof(out->text), "?");
+}
+
+static int amd64_decode(const uint8_t *code, size_t len, uint64_t addr, bool with_text,
+			struct insn *out)
+{
+	ZydisDecoder d;
+	struct amd64 a;
+	ZyanStatus st;
+
+	memset(out, 0, sizeof(*out));
+	if (!len)
+		return -ENODATA;
+	ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	st = ZydisDecoderDecodeFull(&d, code, len, &a.insn, a.op);
+	if (!ZYAN_SUCCESS(st))
+		return st == ZYDIS_STATUS_NO_MORE_DATA ? -ENODATA : -EBADMSG;
+	out->addr = addr;
+	out->len = a.insn.length;
+	out->klass = class_of(&a.insn, code);
+	out->flow = flow_of(&a);
+	if (out->flow == FLOW_JCC || out->flow == FLOW_JMP || out->flow == FLOW_CALL)
+		out->target = addr + out->len + (uint64_t)a.op[0].imm.value.s;
+	find_data(&a, out);
+	out->is_stack_check = is_stack_check(&a);
+	out->is_frame_push = code[0] == 0x55;
+	out->is_jbe = a.insn.mnemonic == ZYDIS_MNEMONIC_JBE;
+	if (with_text)
+		format_text(&a, out);
+	return 0;
+}
+
+const struct arch arch_amd64 = {
+	.name = "amd64",
+	.elf_machine = EM_X86_64,
+	.min_insn = 1,
+	.decode = amd64_decode,
+};

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t clock_mono_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_boot_ns(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
+uint64_t clock_real_ns(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+uint64_t clock_self_cpu_ns(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+void clock_format_utc(uint64_t real_ns, int with_ms, char *out, size_t size)
+{
+	time_t s = (time_t)(real_ns / NS_PER_S);
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&s, &tm);
+	n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (with_ms)
+		n += (size_t)snprintf(out + n, size - n, ".%03u",
+				      (unsigned int)(real_ns / NS_PER_MS % 1000));
+	snprintf(out + n, size - n, "Z");
+}

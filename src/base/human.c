@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/human.h"
+
+#include <stdio.h>
+#include <string.h>
+
+char *human_count(uint64_t n, char *out)
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n);
+	char *p = out;
+	int i;
+
+	for (i = 0; i < len; i++) {
+		if (i && (len - i) % 3 == 0)
+			*p++ = ',';
+		*p++ = digits[i];
+	}
+	*p = '\0';
+	return out;
+}
+
+char *human_bytes(double bytes, char *out)
+{
+	static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	size_t u = 0;
+
+	while (bytes >= 1024 && u + 1 < sizeof(unit) / sizeof(*unit)) {
+		bytes /= 1024;
+		u++;
+	}
+	snprintf(out, HUMAN_MAX, u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+	return out;
+}
+
+char *human_seconds(double s, char *out)
+{
+	unsigned long long t = s > 0 && s < 1e15 ? (unsigned long long)s : 0;
+
+	if (s < 1e-6)
+		snprintf(out, HUMAN_MAX, "%.0fns", s * 1e9);
+	else if (s < 1e-3)
+		snprintf(out, HUMAN_MAX, "%.0fµs", s * 1e6);
+	else if (s < 1)
+		snprintf(out, HUMAN_MAX, s < 0.01 ? "%.1fms" : "%.0fms", s * 1e3);
+	else if (s < 60)
+		snprintf(out, HUMAN_MAX, "%.1fs", s);
+	else if (t < 3600)
+		snprintf(out, HUMAN_MAX, "%llum%02llus", t / 60, t % 60);
+	else if (t < 86400)
+		snprintf(out, HUMAN_MAX, "%lluh%02llum", t / 3600, t % 3600 / 60);
+	else
+		snprintf(out, HUMAN_MAX, "%llud%02lluh", t / 86400, t % 86400 / 3600);
+	return out;
+}
+
+char *human_rate(double per_s, char *out)
+{
+	if (per_s >= 1000)
+		return human_count((uint64_t)(per_s + 0.5), out);
+	snprintf(out, HUMAN_MAX, "%.1f", per_s);
+	return out;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/commands.h"
+
+#include "cli/options.h"
+
+const struct command commands[] = {
+	{
+		.name = "attach", .operand = OPERAND_PID, .run = cmd_attach,
+		.summary = "a live report of a running Go process",
+		.about = "Attaches to a running Go process and reports what it is doing: goroutines by "
+			 "creation site, births and deaths, large allocations, garbage collection, "
+			 "findings. On a terminal it redraws a screen; into a pipe or file it prints a "
+			 "report per --every. Ctrl-C detaches and gives a last, complete report.",
+		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
+			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_FORMAT) |
+			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_HELP),
+	},
+	{
+		.name = "plan", .operand = OPERAND_PID_OR_FILE, .run = cmd_plan,
+		.summary = "what would be probed, where and at what cost; attaches nothing",
+		.about = "Prints every function that would be probed, the instruction, its cost class and "
+			 "the cost of a hit as measured on this machine now, or why there is no site. "
+			 "For a FILE no privileges are needed; then the cost may be 'not measured'.",
+		.options = OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
+	},
+	{
+		.name = "list", .operand = OPERAND_NONE, .run = cmd_list,
+		.summary = "the Go processes of this machine",
+		.about = "Lists every Go process: pid, age, goroutines, Go release, container, executable "
+			 "and module. What cannot be read without more privileges is shown as '-'.",
+		.options = OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
+	},
+	{
+		.name = "doctor", .operand = OPERAND_NONE, .run = cmd_doctor,
+		.summary = "what this kernel and these privileges allow",
+		.about = "Tries each kernel feature, privilege and library that matters and says what "
+			 "works in full, what is limited, what is missing, why, and what to do.",
+		.options = OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
+	},
+	{ .name = 0 },
+};

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gospect doctor: what works here, what does not, why, and what to do. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "host/features.h"
+#include "report/table.h"
+#include "trace/trace.h"
+
+#define DOCTOR_SCHEMA "gospect.doctor/1"
+#define TRACE_ROWS 3
+
+/* What only src/trace can try: arming a probe and seeing its hits. */
+static int trace_rows(struct feature *f)
+{
+	struct trace_features tf;
+	struct cost_table ct;
+	struct err err = { 0 };
+	int n = 0;
+
+	memset(&tf, 0, sizeof(tf));
+	if (trace_features_probe(&tf, &err) && !tf.why[0])
+		snprintf(tf.why, sizeof(tf.why), "%.150s", err.what);
+	f[n].name = "probes on a process with threads";
+	f[n].state = tf.method == TRACE_METHOD_MULTI ? FEATURE_FULL :
+		     tf.method == TRACE_METHOD_PERF ? FEATURE_LIMITED : FEATURE_NONE;
+	snprintf(f[n].why, sizeof(f[n].why), "%s",
+		 tf.method == TRACE_METHOD_MULTI ? "uprobe_multi links see the hits of all threads" : tf.why);
+	if (tf.method == TRACE_METHOD_PERF)
+		snprintf(f[n].hint, sizeof(f[n].hint), "perf-event probes are used: detaching takes about 0.1 s each");
+	else if (tf.method == TRACE_METHOD_NONE)
+		snprintf(f[n].hint, sizeof(f[n].hint), "%.190s", err.hint[0] ? err.hint :
+			 "attach reports from memory alone: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+	n++;
+
+	f[n].name = "cost of a probe, measured";
+	if (!trace_measure_costs(&ct, &err) && ct.ns[INSN_PUSH] >= 0) {
+		f[n].state = FEATURE_FULL;
+		snprintf(f[n].why, sizeof(f[n].why), "an emulated instruction %.0f ns a hit", ct.ns[INSN_PUSH]);
+		if (ct.ns[INSN_STEPPED] >= 0)
+			snprintf(f[n].why + strlen(f[n].why), sizeof(f[n].why) - strlen(f[n].why),
+				 ", a single-stepped one %.0f ns", ct.ns[INSN_STEPPED]);
+	} else {
+		f[n].state = FEATURE_NONE;
+		snprintf(f[n].why, sizeof(f[n].why), "not measured: %.150s", err.what);
+	}
+	n++;
+	return n;
+}
+
+static void print_text(const struct feature *f, int n, struct buf *out)
+{
+	int i, width = 0;
+
+	for (i = 0; i < n; i++)
+		if ((int)strlen(f[i].name) > width)
+			width = (int)strlen(f[i].name);
+	for (i = 0; i < n; i++) {
+		buf_printf(out, "%-8s %-*s  %s\n", feature_state_name(f[i].state), width, f[i].name, f[i].why);
+		if (f[i].hint[0])
+			buf_printf(out, "%*s  hint: %s\n", 9 + width, "", f[i].hint);
+	}
+}
+
+static void print_json(const struct feature *f, int n, struct buf *out)
+{
+	json_t *root = json_object(), *rows = json_array();
+	int i;
+
+	json_object_set_new(root, "schema", json_string(DOCTOR_SCHEMA));
+	for (i = 0; i < n; i++) {
+		json_t *j = json_object();
+
+		json_set_text(j, "name", f[i].name);
+		json_set_text(j, "state", feature_state_name(f[i].state));
+		json_set_text(j, "why", f[i].why);
+		if (f[i].hint[0])
+			json_set_text(j, "hint", f[i].hint);
+		json_array_append_new(rows, j);
+	}
+	json_object_set_new(root, "features", rows);
+	json_print(root, out);
+}
+
+int cmd_doctor(const struct options *o)
+{
+	struct feature f[FEATURES_MAX + TRACE_ROWS];
+	struct err err = { 0 };
+	struct output out;
+	int n, r;
+
+	memset(f, 0, sizeof(f));
+	n = features_probe(f, FEATURES_MAX);
+	n += trace_rows(f + n);
+	r = output_open(&out, o, &err);
+	if (!r) {
+		if (o->format == FORMAT_JSON)
+			print_json(f, n, &out.buf);
+		else
+			print_text(f, n, &out.buf);
+		r = output_write(&out, &out.buf);
+		output_close(&out);
+	}
+	if (r)
+		msg_error("cannot write: %s", strerror(-r));
+	return r ? EXIT_FAILED : EXIT_DONE;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "cli/options.h"
+#include "report/report.h"
+
+static const struct { int status; const char *means; } exit_table[] = {
+	{ EXIT_DONE, "done" },
+	{ EXIT_FAILED, "gospect failed" },
+	{ EXIT_USAGE, "wrong usage" },
+	{ EXIT_NOT_GO, "the target is not a Go program, or not one that can be read" },
+	{ EXIT_NOT_PERMITTED, "not permitted" },
+	{ EXIT_TARGET_ENDED, "the target ended before anything was seen" },
+};
+
+static const char *operand_word(const struct command *c)
+{
+	return c->operand == OPERAND_PID ? " PID" :
+	       c->operand == OPERAND_PID_OR_FILE ? " PID|FILE" : "";
+}
+
+static void flag_with_arg(const struct option_def *d, char *out, size_t size)
+{
+	snprintf(out, size, "%s%s%s", d->flag, d->arg ? " " : "", d->arg ? d->arg : "");
+}
+
+/* Prints text in lines of at most `width` from column `indent` on. */
+static void wrapped(FILE *f, const char *text, int indent, int width)
+{
+	int col = indent;
+
+	while (*text) {
+		int word = (int)strcspn(text, " ");
+
+		if (col > indent && col + 1 + word > width) {
+			fprintf(f, "\n%*s", indent, "");
+			col = indent;
+		} else if (col > indent) {
+			fputc(' ', f);
+			col++;
+		}
+		fprintf(f, "%.*s", word, text);
+		col += word;
+		text += word;
+		text += strspn(text, " ");
+	}
+	fputc('\n', f);
+}
+
+void help_all(FILE *f)
+{
+	const struct command *c;
+	size_t i;
+
+	fprintf(f, "gospect shows what a running Go program is doing, from outside.\n\n"
+		   "usage: gospect COMMAND [OPTIONS]\n\n");
+	for (c = commands; c->name; c++) {
+		char head[40];
+
+		snprintf(head, sizeof(head), "%s%s", c->name, operand_word(c));
+		fprintf(f, "  %-16s ", head);
+		wrapped(f, c->summary, 19, 92);
+	}
+	fprintf(f, "  %-16s %s\n", "--help", "this text; COMMAND --help: of a command");
+	fprintf(f, "  %-16s %s\n\nexit status:\n", "--version", "version and report schema");
+	for (i = 0; i < sizeof(exit_table) / sizeof(*exit_table); i++)
+		fprintf(f, "  %d  %s\n", exit_table[i].status, exit_table[i].means);
+}
+
+void help_command(const struct command *c, FILE *f)
+{
+	int i;
+
+	fprintf(f, "usage: gospect %s%s [OPTIONS]\n\n", c->name, operand_word(c));
+	wrapped(f, c->about, 0, 92);
+	fprintf(f, "\n");
+	for (i = 0; i < OPT_COUNT; i++) {
+		char head[40];
+
+		if (!(c->options & OPT_BIT(i)))
+			continue;
+		flag_with_arg(&option_defs[i], head, sizeof(head));
+		fprintf(f, "  %-19s ", head);
+		wrapped(f, option_defs[i].help, 22, 92);
+	}
+}
+
+/* Text for man(7): hyphens stay hyphens, a leading dot is no request. */
+static void roff(FILE *f, const char *s)
+{
+	if (*s == '.' || *s == '\'')
+		fputs("\\&", f);
+	for (; *s; s++) {
+		if (*s == '-')
+			fputs("\\-", f);
+		else if (*s == '\\')
+			fputs("\\e", f);
+		else
+			fputc(*s, f);
+	}
+}
+
+void help_man(FILE *f, const char *version)
+{
+	const struct command *c;
+	size_t e;
+	int i;
+
+	fprintf(f, ".TH GOSPECT 1 \"\" \"gospect %s\" \"User Commands\"\n"
+		   ".SH NAME\ngospect \\- trace running Go programs from outside\n"
+		   ".SH SYNOPSIS\n", version);
+	for (c = commands; c->name; c++)
+		fprintf(f, ".B gospect %s\n%s [OPTIONS]\n.br\n", c->name, operand_word(c));
+	fprintf(f, ".SH DESCRIPTION\n"
+		   "gospect reads the memory of a Go process and probes rare events of its runtime: "
+		   "goroutine births and deaths, large allocations, garbage collection. "
+		   "Nothing is written to the target and nothing is left behind.\n.SH COMMANDS\n");
+	for (c = commands; c->name; c++) {
+		fprintf(f, ".SS gospect %s%s\n", c->name, operand_word(c));
+		roff(f, c->about);
+		fputc('\n', f);
+		for (i = 0; i < OPT_COUNT; i++) {
+			char head[40];
+
+			if (!(c->options & OPT_BIT(i)))
+				continue;
+			flag_with_arg(&option_defs[i], head, sizeof(head));
+			fprintf(f, ".TP\n.B ");
+			roff(f, head);
+			fputc('\n', f);
+			roff(f, option_defs[i].help);
+			fputc('\n', f);
+		}
+	}
+	fprintf(f, ".SH EXIT STATUS\n");
+	for (e = 0; e < sizeof(exit_table) / sizeof(*exit_table); e++)
+		fprintf(f, ".TP\n.B %d\n%s\n", exit_table[e].status, exit_table[e].means);
+	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colour, also on a terminal\n");
+	fprintf(f, ".SH REPORT\nThe JSON report has schema " REPORT_SCHEMA "; "
+		   "additions do not change the number.\n");
+}

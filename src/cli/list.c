@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gospect list: the Go processes of this machine. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "host/golist.h"
+#include "report/table.h"
+
+#define LIST_SCHEMA "gospect.list/1"
+#define LIST_BUDGET_NS (2 * NS_PER_S)	/* for counting goroutines; what is left shows '-' */
+
+static double age_s(const struct golist_entry *e, uint64_t now)
+{
+	return now > e->start_real_ns ? (double)(now - e->start_real_ns) / 1e9 : 0;
+}
+
+static void print_text(const struct golist *l, struct buf *out)
+{
+	static const struct table_column cols[] = {
+		{ "PID", true, 0 }, { "AGE", true, 0 }, { "GOROUTINES", true, 0 }, { "GO", false, 0 },
+		{ "CONTAINER", false, 0 }, { "EXE", false, 16 }, { "MODULE", false, 12 },
+	};
+	uint64_t now = clock_real_ns();
+	char cell[600];
+	struct table t;
+	size_t i;
+
+	table_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
+	for (i = 0; i < l->n; i++) {
+		const struct golist_entry *e = &l->e[i];
+
+		snprintf(cell, sizeof(cell), "%d", (int)e->pid);
+		table_cell(&t, cell);
+		table_cell(&t, human_seconds(age_s(e, now), cell));
+		table_cell(&t, e->has_goroutines ? human_count(e->goroutines, cell) : "-");
+		table_cell(&t, e->go[0] ? e->go : "-");
+		snprintf(cell, sizeof(cell), "%.12s", e->container[0] ? e->container : "-");
+		table_cell(&t, cell);
+		snprintf(cell, sizeof(cell), "%s%s", e->exe, e->exe_deleted ? " (deleted)" : "");
+		table_cell(&t, cell);
+		table_cell(&t, e->module[0] ? e->module : "-");
+	}
+	if (l->n)
+		table_print(&t, 0, 120, out);
+	else
+		buf_puts(out, "no Go process found\n");
+	table_deinit(&t);
+}
+
+static void print_json(const struct golist *l, struct buf *out)
+{
+	json_t *root = json_object(), *rows = json_array();
+	size_t i;
+
+	json_object_set_new(root, "schema", json_string(LIST_SCHEMA));
+	for (i = 0; i < l->n; i++) {
+		const struct golist_entry *e = &l->e[i];
+		json_t *j = json_object();
+		char when[40];
+
+		json_object_set_new(j, "pid", json_integer(e->pid));
+		json_set_text(j, "exe", e->exe);
+		if (e->exe_deleted)
+			json_object_set_new(j, "exe_deleted", json_true());
+		if (e->go[0])
+			json_set_text(j, "go", e->go);
+		if (e->module[0])
+			json_set_text(j, "module", e->module);
+		if (e->module_version[0])
+			json_set_text(j, "module_version", e->module_version);
+		if (e->container[0])
+			json_set_text(j, "container", e->container);
+		clock_format_utc(e->start_real_ns, 0, when, sizeof(when));
+		json_set_text(j, "started", when);
+		json_object_set_new(j, "age_s", json_integer((json_int_t)age_s(e, clock_real_ns())));
+		if (e->has_goroutines)
+			json_object_set_new(j, "goroutines", json_integer((json_int_t)e->goroutines));
+		else
+			json_set_text(j, "why", e->why);
+		json_array_append_new(rows, j);
+	}
+	json_object_set_new(root, "processes", rows);
+	json_object_set_new(root, "unreadable", json_integer((json_int_t)l->unreadable));
+	json_print(root, out);
+}
+
+int cmd_list(const struct options *o)
+{
+	struct err err = { 0 };
+	struct output out;
+	struct golist l;
+	int r;
+
+	if (golist_scan(&l, LIST_BUDGET_NS, &err))
+		return msg_fail(&err);
+	r = output_open(&out, o, &err);
+	if (!r) {
+		if (o->format == FORMAT_JSON)
+			print_json(&l, &out.buf);
+		else
+			print_text(&l, &out.buf);
+		r = output_write(&out, &out.buf);
+		output_close(&out);
+	}
+	if (r)
+		msg_error("cannot write the list: %s", strerror(-r));
+	if (l.unreadable && geteuid())
+		msg_note("%zu processes could not be looked at; root sees all of them", l.unreadable);
+	if (l.beyond)
+		msg_note("%zu Go processes more are not listed", l.beyond);
+	golist_deinit(&l);
+	return r ? EXIT_FAILED : EXIT_DONE;
+}

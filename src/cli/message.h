@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is said to people, on stderr: "gospect: …", then "hint: …". */
+#ifndef GOSPECT_CLI_MESSAGE_H
+#define GOSPECT_CLI_MESSAGE_H
+
+struct err;
+
+void msg_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void msg_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void msg_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Says what is in e (and its hint), returns the exit status its code means. */
+int msg_fail(const struct err *e);
+/* The exit status that a negative errno means. */
+int exit_status_of(int code);
+
+#endif

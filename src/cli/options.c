@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/message.h"
+#include "plan/sensor.h"
+
+const struct option_def option_defs[OPT_COUNT] = {
+	[OPT_FOR] = { "--for", "DUR", "stop after DUR (500ms, 5s, 2m, 1h); default: until Ctrl-C or the target ends" },
+	[OPT_EVERY] = { "--every", "DUR", "a report per DUR (default 5s; the screen: 1s)" },
+	[OPT_ONLY] = { "--only", "SENSOR,...", "only these sensors: goroutines, alloc, gc (net, sql, locks, errors, crash are accepted and not built yet)" },
+	[OPT_BUDGET] = { "--budget", "PCT", "what tracing may cost the target, percent of the CPU it uses (default 1%, at least 2 ms/s; 0: memory only, no probe)" },
+	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
+	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line, schema gospect.report/1 (default text)" },
+	[OPT_OUTPUT] = { "-o", "FILE", "write the report to FILE instead of standard output" },
+	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL, "show host names as hashes (for the net sensor, when it is built)" },
+	[OPT_HELP] = { "--help", NULL, "this text" },
+};
+
+const struct command *command_find(const char *name)
+{
+	const struct command *c;
+
+	for (c = commands; c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+int duration_parse(const char *s, uint64_t *ns)
+{
+	static const struct { const char *unit; double ns; } units[] = {
+		{ "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 },
+	};
+	char *end;
+	double v;
+	size_t i;
+
+	if (!isdigit((unsigned char)s[0]))
+		return -EINVAL;
+	if (!strcmp(s, "0")) {
+		*ns = 0;
+		return 0;
+	}
+	errno = 0;
+	v = strtod(s, &end);
+	if (errno || !isfinite(v) || strspn(s, "0123456789.") != (size_t)(end - s))
+		return -EINVAL;
+	for (i = 0; i < sizeof(units) / sizeof(*units); i++)
+		if (!strcmp(end, units[i].unit)) {
+			v *= units[i].ns;
+			if (v > 3.2e17)	/* ten years */
+				return -EINVAL;
+			*ns = (uint64_t)v;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int percent_parse(const char *s, double *pct)
+{
+	char *end;
+	double v;
+
+	if (!isdigit((unsigned char)s[0]))
+		return -EINVAL;
+	v = strtod(s, &end);
+	if (strspn(s, "0123456789.") != (size_t)(end - s) || (*end && strcmp(end, "%")))
+		return -EINVAL;
+	if (!(v >= 0 && v <= 100))
+		return -EINVAL;
+	*pct = v;
+	return 0;
+}
+
+/* A positive decimal that fits a pid. */
+static int pid_parse(const char *s, long *pid)
+{
+	long v = 0;
+
+	if (!*s)
+		return -EINVAL;
+	for (; *s; s++) {
+		if (!isdigit((unsigned char)*s) || v > INT_MAX / 10)
+			return -EINVAL;
+		v = v * 10 + (*s - '0');
+	}
+	if (v <= 0 || v > INT_MAX)
+		return -EINVAL;
+	*pid = v;
+	return 0;
+}
+
+static int usage(const struct command *c, const char *fmt, const char *subject)
+{
+	msg_error(fmt, subject);
+	msg_hint("see 'gospect %s --help'", c->name);
+	return EXIT_USAGE;
+}
+
+static int set_sensors(const struct command *c, const char *arg, struct options *o)
+{
+	const char *bad;
+	char word[40];
+
+	if (!sensor_parse(arg, &o->sensors, &bad))
+		return 0;
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(bad, ","), bad);
+	return usage(c, "unknown sensor '%s'", word);
+}
+
+static int set_option(const struct command *c, enum option_id id, const char *arg, struct options *o)
+{
+	switch (id) {
+	case OPT_FOR:
+		if (duration_parse(arg, &o->for_ns) || !o->for_ns)
+			return usage(c, "not a duration: '%s'", arg);
+		return 0;
+	case OPT_EVERY:
+		if (duration_parse(arg, &o->every_ns) || o->every_ns < 100 * NS_PER_MS)
+			return usage(c, "not a duration of 100ms or more: '%s'", arg);
+		return 0;
+	case OPT_ONLY:
+		return set_sensors(c, arg, o);
+	case OPT_BUDGET:
+		if (percent_parse(arg, &o->budget_pct))
+			return usage(c, "not a percentage between 0 and 100: '%s'", arg);
+		return 0;
+	case OPT_FORMAT:
+		if (!strcmp(arg, "json"))
+			o->format = FORMAT_JSON;
+		else if (!strcmp(arg, "text"))
+			o->format = FORMAT_TEXT;
+		else
+			return usage(c, "unknown format '%s'", arg);
+		return 0;
+	case OPT_OUTPUT:
+		if (!*arg)
+			return usage(c, "-o wants a file%s", "");
+		o->output = arg;
+		return 0;
+	case OPT_EXACT:
+		o->exact = true;
+		return 0;
+	case OPT_REDACT_HOSTS:
+		o->redact_hosts = true;
+		return 0;
+	case OPT_HELP:
+		o->help = true;
+		return 0;
+	case OPT_COUNT:
+		break;
+	}
+	return EXIT_USAGE;
+}
+
+/* The option that arg is ("--for", "--for=5s"), or OPT_COUNT; *value past the '='. */
+static enum option_id find_option(const struct command *c, const char *arg, const char **value)
+{
+	size_t len = strcspn(arg, "=");
+	int i;
+
+	*value = arg[len] == '=' && !strncmp(arg, "--", 2) ? arg + len + 1 : NULL;
+	if (!strcmp(arg, "-h"))
+		return OPT_HELP;
+	if (!strncmp(arg, "-o", 2) && arg[2] && (c->options & OPT_BIT(OPT_OUTPUT))) {
+		*value = arg + 2;
+		return OPT_OUTPUT;
+	}
+	for (i = 0; i < OPT_COUNT; i++)
+		if ((c->options & OPT_BIT(i)) && strlen(option_defs[i].flag) == len &&
+		    !strncmp(option_defs[i].flag, arg, len))
+			return (enum option_id)i;
+	return OPT_COUNT;
+}
+
+static int set_operand(const struct command *c, const char *arg, struct options *o)
+{
+	if (c->operand == OPERAND_NONE || o->pid || o->file)
+		return usage(c, "unexpected operand '%s'", arg);
+	if (!pid_parse(arg, &o->pid))
+		return 0;
+	if (c->operand == OPERAND_PID)
+		return usage(c, "not a process id: '%s'", arg);
+	if (!*arg)
+		return usage(c, "an empty file name%s", "");
+	o->file = arg;
+	return 0;
+}
+
+int options_parse(const struct command *c, int argc, char **argv, struct options *o)
+{
+	bool only_operands = false;
+	int i, err;
+
+	*o = (struct options){ .sensors = SENSOR_ALL, .budget_pct = 1.0 };
+	for (i = 0; i < argc; i++) {
+		const char *arg = argv[i], *value;
+		enum option_id id;
+
+		if (!only_operands && !strcmp(arg, "--")) {
+			only_operands = true;
+			continue;
+		}
+		if (only_operands || arg[0] != '-' || !arg[1]) {
+			err = set_operand(c, arg, o);
+			if (err)
+				return err;
+			continue;
+		}
+		id = find_option(c, arg, &value);
+		if (id == OPT_COUNT)
+			return usage(c, "unknown option '%s'", arg);
+		if (option_defs[id].arg && !value) {
+			if (++i == argc)
+				return usage(c, "option '%s' wants a value", arg);
+			value = argv[i];
+		} else if (!option_defs[id].arg && value) {
+			return usage(c, "option takes no value: '%s'", arg);
+		}
+		err = set_option(c, id, value, o);
+		if (err)
+			return err;
+		if (o->help)
+			return 0;
+	}
+	if (c->operand == OPERAND_PID && !o->pid)
+		return usage(c, "which process? '%s' wants a PID", c->name);
+	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)
+		return usage(c, "'%s' wants a PID or a FILE", c->name);
+	return 0;
+}

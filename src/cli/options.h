@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command line as one table: it is parsed from it, --help prints it and
+ * the man page is made of it.
+ */
+#ifndef GOSPECT_CLI_OPTIONS_H
+#define GOSPECT_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum format { FORMAT_TEXT, FORMAT_JSON };
+
+struct options {
+	long pid;		/* operand PID, or 0 */
+	const char *file;	/* operand FILE of `plan`, or NULL */
+	uint64_t for_ns;	/* --for; 0: until stopped */
+	uint64_t every_ns;	/* --every */
+	uint32_t sensors;	/* --only */
+	double budget_pct;	/* --budget */
+	bool exact;
+	enum format format;
+	const char *output;	/* -o, or NULL: standard output */
+	bool redact_hosts;
+	bool help;
+};
+
+enum operand { OPERAND_NONE, OPERAND_PID, OPERAND_PID_OR_FILE };
+
+struct command {
+	const char *name;
+	const char *summary;	/* one line */
+	const char *about;	/* a paragraph for --help and the man page */
+	enum operand operand;
+	uint32_t options;	/* mask of OPT_BIT(enum option_id) */
+	int (*run)(const struct options *o);	/* returns the exit status */
+};
+
+enum option_id { OPT_FOR, OPT_EVERY, OPT_ONLY, OPT_BUDGET, OPT_EXACT, OPT_FORMAT,
+		 OPT_OUTPUT, OPT_REDACT_HOSTS, OPT_HELP, OPT_COUNT };
+#define OPT_BIT(o) (1u << (o))
+
+struct option_def {
+	const char *flag;	/* "--for" */
+	const char *arg;	/* "DUR", NULL: none */
+	const char *help;
+};
+
+/* Exit status, as the README lists them. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_GO = 3,
+       EXIT_NOT_PERMITTED = 4, EXIT_TARGET_ENDED = 5 };
+
+extern const struct command commands[];	/* ends with name NULL */
+extern const struct option_def option_defs[OPT_COUNT];
+
+const struct command *command_find(const char *name);
+/* argv without program and command.  0, or EXIT_USAGE after saying what is wrong on stderr. */
+int options_parse(const struct command *c, int argc, char **argv, struct options *out);
+/* "500ms", "5s", "2m", "1h" (also "0"): 0 or -EINVAL. */
+int duration_parse(const char *s, uint64_t *ns);
+/* "1%" or "1": 0 or -EINVAL. */
+int percent_parse(const char *s, double *pct);
+
+void help_all(FILE *f);
+void help_command(const struct command *c, FILE *f);
+/* The manual page, in man(7) macros. */
+void help_man(FILE *f, const char *version);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REPORT_MAX_BYTES (256u << 20)	/* a report larger than this is an error */
+
+int output_open(struct output *out, const struct options *o, struct err *err)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	memset(out, 0, sizeof(*out));
+	out->fd = STDOUT_FILENO;
+	out->format = o->format;
+	buf_init(&out->buf, REPORT_MAX_BYTES);
+	signal(SIGPIPE, SIG_IGN);	/* seen as EPIPE where it is written */
+	if (o->output) {
+		out->fd = open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (out->fd < 0)
+			return err_set(err, -errno, "cannot write '%s': %s", o->output, strerror(errno));
+		out->is_file = true;
+	}
+	out->is_terminal = !out->is_file && isatty(out->fd);
+	out->text = (struct report_text_options){
+		.color = out->is_terminal && !(no_color && no_color[0]),
+		.columns = 100,
+	};
+	return 0;
+}
+
+void output_close(struct output *out)
+{
+	if (out->is_file && out->fd >= 0)
+		close(out->fd);
+	buf_deinit(&out->buf);
+	out->fd = -1;
+}
+
+int output_write(struct output *out, const struct buf *b)
+{
+	size_t done = 0;
+
+	if (b->err)
+		return b->err;
+	while (done < b->len) {
+		ssize_t n = write(out->fd, b->data + done, b->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int output_report(struct output *out, const struct report *r)
+{
+	int err;
+
+	buf_reset(&out->buf);
+	if (out->format == FORMAT_JSON) {
+		report_json(r, &out->buf);
+	} else {
+		if (out->written)
+			buf_puts(&out->buf, "\n");
+		report_text(r, &out->text, &out->buf);
+	}
+	err = output_write(out, &out->buf);
+	if (!err)
+		out->written++;
+	return err;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where reports go: whole reports in one piece, or nothing. */
+#ifndef GOSPECT_CLI_OUTPUT_H
+#define GOSPECT_CLI_OUTPUT_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/options.h"
+#include "report/report.h"
+
+struct output {
+	int fd;			/* owned when it is a file */
+	bool is_file;
+	bool is_terminal;
+	enum format format;
+	struct report_text_options text;
+	struct buf buf;
+	uint64_t written;	/* reports */
+};
+
+/* Opens what the options say, before anything is attached: 0 or -errno. */
+int output_open(struct output *out, const struct options *o, struct err *err);
+void output_close(struct output *out);
+/* Renders and writes one report: 0 or -errno (-EPIPE when nobody reads any more). */
+int output_report(struct output *out, const struct report *r);
+/* Writes what is in buf. */
+int output_write(struct output *out, const struct buf *b);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gospect plan: the probes that would be set, without setting one. */
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "gobin/gobin.h"
+#include "report/table.h"
+#include "target/process.h"
+#include "trace/trace.h"
+
+#define PLAN_SCHEMA "gospect.plan/1"
+
+static void bytes_hex(const struct probe *p, char *out)
+{
+	int i;
+
+	out[0] = '\0';
+	for (i = 0; i < p->len; i++)
+		sprintf(out + 2 * i, "%02x", p->bytes[i]);
+}
+
+static const char *site_word(const struct probe *p)
+{
+	switch (p->kind) {
+	case SITE_BODY:
+		return "after the stack check";
+	case SITE_BRANCH:
+		return "stack check's branch";
+	case SITE_CALL:
+		return "call";
+	case SITE_NONE:
+		break;
+	}
+	return p->absent ? "absent" : "refused";
+}
+
+static void print_text(const struct gobin *gb, const char *subject, const struct plan *pl,
+		       const struct cost_table *ct, struct buf *out)
+{
+	static const struct table_column cols[] = {
+		{ "PROBE", false, 0 }, { "FUNCTION", false, 16 }, { "AT", true, 0 },
+		{ "INSTRUCTION", false, 12 }, { "RUN", false, 0 }, { "COST/HIT", true, 0 },
+	};
+	struct table t;
+	char cell[160];
+	int i, none = 0;
+
+	buf_printf(out, "%s  %s %s%s%s\n\n", subject,
+		   gb->build.release.minor ? gb->build.version : "Go (release not recorded)",
+		   gb->arch ? gb->arch->name : "?", gb->image.is_stripped ? ", stripped" : "",
+		   gb->image.is_pie ? ", PIE" : "");
+	table_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
+	for (i = 0; i < pl->n; i++) {
+		const struct probe *p = &pl->probe[i];
+
+		if (p->kind == SITE_NONE) {
+			none++;
+			continue;
+		}
+		table_cell(&t, probe_name(p->id));
+		table_cell(&t, p->function);
+		snprintf(cell, sizeof(cell), "+0x%llx", (unsigned long long)p->func_off);
+		table_cell(&t, cell);
+		table_cell(&t, p->insn);
+		table_cell(&t, insn_class_run(p->klass));
+		if (p->cost_ns >= 0)
+			snprintf(cell, sizeof(cell), "%.0f ns", p->cost_ns);
+		else
+			snprintf(cell, sizeof(cell), "not measured");
+		table_cell(&t, cell);
+	}
+	table_print(&t, 2, 100, out);
+	table_deinit(&t);
+	for (i = 0; none && i < pl->n; i++)
+		if (pl->probe[i].kind == SITE_NONE)
+			buf_printf(out, "\n  %s: %s (%s)", probe_name(pl->probe[i].id),
+				   site_word(&pl->probe[i]), pl->probe[i].why);
+	if (none)
+		buf_puts(out, "\n");
+	if (ct->ns[INSN_STEPPED] >= 0 && ct->ns[INSN_PUSH] >= 0)
+		buf_printf(out, "\nmeasured here: an emulated push %.0f ns a hit; a single-stepped cmp, "
+			   "as at function entries, %.0f ns\n",
+			   ct->ns[INSN_PUSH], ct->ns[INSN_STEPPED]);
+	buf_printf(out, "\nnothing was attached\n");
+}
+
+static void print_json(const struct gobin *gb, const struct options *o, const struct plan *pl,
+		       const struct cost_table *ct, struct buf *out)
+{
+	json_t *root = json_object(), *probes = json_array(), *costs = json_object();
+	int i;
+
+	json_object_set_new(root, "schema", json_string(PLAN_SCHEMA));
+	if (o->pid)
+		json_object_set_new(root, "pid", json_integer(o->pid));
+	else
+		json_set_text(root, "file", o->file);
+	if (gb->build.release.minor)
+		json_set_text(root, "go", gb->build.version);
+	json_set_text(root, "arch", gb->arch ? gb->arch->name : NULL);
+	for (i = 0; i < INSN_CLASS_COUNT; i++)
+		if (ct->ns[i] >= 0)
+			json_object_set_new(costs, insn_class_name((enum insn_class)i), json_real(ct->ns[i]));
+	json_object_set_new(root, "measured_ns", costs);
+	for (i = 0; i < pl->n; i++) {
+		const struct probe *p = &pl->probe[i];
+		json_t *j = json_object();
+		char hex[40];
+
+		json_set_text(j, "probe", probe_name(p->id));
+		json_set_text(j, "sensor", sensor_name(p->sensor));
+		json_set_text(j, "function", p->function);
+		json_set_text(j, "site", site_word(p));
+		if (p->kind != SITE_NONE) {
+			bytes_hex(p, hex);
+			json_object_set_new(j, "offset", json_integer((json_int_t)p->func_off));
+			json_object_set_new(j, "address", json_integer((json_int_t)p->addr));
+			json_object_set_new(j, "file_offset", json_integer((json_int_t)p->file_off));
+			json_set_text(j, "instruction", p->insn);
+			json_set_text(j, "bytes", hex);
+			json_set_text(j, "class", insn_class_name(p->klass));
+			json_set_text(j, "run", insn_class_run(p->klass));
+			json_object_set_new(j, "cost_ns", p->cost_ns >= 0 ?
+					    json_real(p->cost_ns) : json_string("not measured"));
+			json_object_set_new(j, "rare", json_boolean(p->rare));
+		} else {
+			json_set_text(j, "why", p->why);
+		}
+		json_array_append_new(probes, j);
+	}
+	json_object_set_new(root, "probes", probes);
+	json_print(root, out);
+}
+
+static int open_target(const struct options *o, struct gobin **gb, struct err *err)
+{
+	struct process proc;
+	int r;
+
+	if (o->file)
+		return gobin_open(gb, o->file, err);
+	r = process_init(&proc, (pid_t)o->pid, err);
+	if (r)
+		return r;
+	r = gobin_open_fd(gb, proc.exe_fd, err);
+	process_deinit(&proc);
+	return r;
+}
+
+/* The cost as of now; without the privileges it is "not measured", which is no error. */
+static void measure(struct cost_table *ct)
+{
+	struct err err = { 0 };
+	int i;
+
+	if (!trace_measure_costs(ct, &err))
+		return;
+	for (i = 0; i < INSN_CLASS_COUNT; i++)
+		ct->ns[i] = -1;
+}
+
+int cmd_plan(const struct options *o)
+{
+	struct err err = { 0 };
+	struct gobin *gb = NULL;
+	struct cost_table ct;
+	struct output out;
+	struct plan pl;
+	int status = EXIT_DONE, r;
+
+	if (open_target(o, &gb, &err))
+		return msg_fail(&err);
+	if (plan_make(&pl, gb, o->sensors, &err)) {
+		gobin_free(gb);
+		return msg_fail(&err);
+	}
+	measure(&ct);
+	plan_price(&pl, &ct);
+	r = output_open(&out, o, &err);
+	if (!r) {
+		char pid[32];
+
+		snprintf(pid, sizeof(pid), "process %ld", o->pid);
+		if (o->format == FORMAT_JSON)
+			print_json(gb, o, &pl, &ct, &out.buf);
+		else
+			print_text(gb, o->file ? o->file : pid, &pl, &ct, &out.buf);
+		r = output_write(&out, &out.buf);
+		output_close(&out);
+	}
+	if (r) {
+		msg_error("cannot write the plan: %s", strerror(-r));
+		status = EXIT_FAILED;
+	}
+	gobin_free(gb);
+	return status;
+}

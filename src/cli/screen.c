@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/screen.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/screen_view.h"
+#include "detect/wording.h"
+
+#define ESCAPE_DELAY_MS 25	/* of a lone Esc; arrow keys begin with one */
+
+struct screen {
+	SCREEN *term;
+	FILE *keys;		/* stdin, or /dev/tty: then owned */
+	bool owns_keys;
+	bool utf8;		/* the terminal's locale can show more than ASCII */
+	struct screen_state state;
+	struct screen_view view;
+	/* the report on the screen; arrays owned, strings borrowed */
+	bool has_report;
+	struct window window;
+	struct findings findings;
+};
+
+static int open_keys(struct screen *s, struct err *err)
+{
+	if (isatty(STDIN_FILENO)) {
+		s->keys = stdin;
+		return 0;
+	}
+	s->keys = fopen("/dev/tty", "re");
+	s->owns_keys = s->keys != NULL;
+	if (!s->keys)
+		return err_set(err, -EOPNOTSUPP, "no terminal to read keys from: %s", strerror(errno));
+	return 0;
+}
+
+static void init_colors(void)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	if ((no_color && no_color[0]) || !has_colors())
+		return;
+	start_color();
+	use_default_colors();
+	init_pair(STYLE_BAD, COLOR_RED, -1);
+	init_pair(STYLE_WARN, COLOR_YELLOW, -1);
+	init_pair(STYLE_NOTE, COLOR_CYAN, -1);
+}
+
+int screen_open(struct screen **out, struct err *err)
+{
+	struct screen *s = calloc(1, sizeof(*s));
+	const char *type = getenv("TERM");
+	int r;
+
+	*out = NULL;
+	if (!s)
+		return err_set(err, -ENOMEM, "no memory for the screen");
+	screen_view_init(&s->view);
+	setlocale(LC_CTYPE, "");
+	s->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	r = open_keys(s, err);
+	if (r)
+		goto fail;
+	/* not initscr(), which ends the process when it fails */
+	s->term = newterm(NULL, stdout, s->keys);
+	if (!s->term) {
+		r = err_set(err, -EOPNOTSUPP, "terminal type '%s' is not known", type ? type : "");
+		goto fail;
+	}
+	cbreak();
+	noecho();
+	nonl();
+	keypad(stdscr, TRUE);
+	nodelay(stdscr, TRUE);
+	set_escdelay(ESCAPE_DELAY_MS);
+	curs_set(0);
+	init_colors();
+	*out = s;
+	return 0;
+fail:
+	screen_close(s);
+	return r;
+}
+
+static void forget_report(struct screen *s)
+{
+	if (s->has_report) {
+		window_deinit(&s->window);
+		findings_deinit(&s->findings);
+	}
+	s->has_report = false;
+}
+
+void screen_close(struct screen *s)
+{
+	if (!s)
+		return;
+	if (s->term) {
+		endwin();
+		delscreen(s->term);
+	}
+	if (s->owns_keys)
+		fclose(s->keys);
+	forget_report(s);
+	screen_view_deinit(&s->view);
+	free(s);
+}
+
+int screen_fd(const struct screen *s)
+{
+	return fileno(s->keys);
+}
+
+/* A copy of n elements; NULL only for want of memory or n = 0. */
+static void *copy_array(const void *p, int n, size_t size)
+{
+	void *copy = n > 0 ? malloc((size_t)n * size) : NULL;
+
+	if (copy)
+		memcpy(copy, p, (size_t)n * size);
+	return copy;
+}
+
+static int keep_window(struct window *to, const struct window *from)
+{
+	int i, bad = 0;
+
+	*to = *from;
+	to->state = copy_array(from->state, from->nstate, sizeof(*to->state));
+	to->site = copy_array(from->site, from->nsite, sizeof(*to->site));
+	to->alloc = copy_array(from->alloc, from->nalloc, sizeof(*to->alloc));
+	if (!to->state)
+		bad |= to->nstate, to->nstate = 0;
+	if (!to->site)
+		bad |= to->nsite, to->nsite = 0;
+	if (!to->alloc)
+		bad |= to->nalloc, to->nalloc = 0;
+	for (i = 0; i < to->nsite; i++) {
+		struct site_row *s = &to->site[i];
+
+		s->wait = copy_array(s->wait, s->nwait, sizeof(*s->wait));
+		if (!s->wait)
+			bad |= s->nwait, s->nwait = 0;
+	}
+	return bad ? -ENOMEM : 0;
+}
+
+/* What cannot be copied for want of memory is missing on the screen. */
+static void keep_report(struct screen *s, const struct report *r)
+{
+	forget_report(s);
+	keep_window(&s->window, r->window);
+	s->findings = *r->findings;
+	s->findings.f = copy_array(r->findings->f, r->findings->n, sizeof(*r->findings->f));
+	if (!s->findings.f)
+		s->findings.n = 0;
+	s->has_report = true;
+}
+
+/* SIGWINCH only sets a flag that the next key would find: ask the terminal. */
+static void follow_size(void)
+{
+	struct winsize size;
+
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col &&
+	    is_term_resized(size.ws_row, size.ws_col))
+		resizeterm(size.ws_row, size.ws_col);
+}
+
+static attr_t attributes(enum screen_style style)
+{
+	switch (style) {
+	case STYLE_TITLE:
+	case STYLE_KEYS:
+		return A_REVERSE;
+	case STYLE_HEAD:
+		return A_UNDERLINE;
+	case STYLE_DIM:
+		return A_DIM;
+	case STYLE_BAD:
+	case STYLE_WARN:
+	case STYLE_NOTE:
+		return A_BOLD | (has_colors() ? (attr_t)COLOR_PAIR(style) : 0);
+	case STYLE_PLAIN:
+		break;
+	}
+	return A_NORMAL;
+}
+
+/* Where the locale knows only ASCII: a stand-in for each character. */
+static void to_ascii(const char *text, char *out, size_t size)
+{
+	size_t n = 0;
+	int32_t code;
+
+	while (*text && n + 1 < size) {
+		text += utf8_next(text, &code);
+		out[n++] = code >= ' ' && code < 0x7f ? (char)code : code == 0x2026 ? '.' : code == 0xb5 ? 'u' : '?';
+	}
+	out[n] = '\0';
+}
+
+static void paint_line(const struct screen *s, int y, const struct screen_line *line)
+{
+	const char *text = s->view.text.data + line->start;
+	char ascii[4096];
+
+	if (!s->utf8) {
+		to_ascii(text, ascii, sizeof(ascii));
+		text = ascii;
+	}
+	attrset((int)attributes(line->style));
+	if (line->style == STYLE_TITLE || line->style == STYLE_KEYS)
+		mvhline(y, 0, ' ', COLS);
+	mvaddstr(y, 0, text);
+	attrset(A_NORMAL);
+}
+
+void screen_redraw(struct screen *s)
+{
+	struct report r = { .window = &s->window, .findings = &s->findings };
+
+	if (!s->has_report)
+		return;
+	follow_size();
+	screen_view_make(&s->view, &r, &s->state, COLS, LINES);
+	erase();
+	for (int i = 0; i < s->view.nline; i++) {
+		bool keys = s->view.line[i].style == STYLE_KEYS;
+
+		paint_line(s, keys ? LINES - 1 : i, &s->view.line[i]);
+	}
+	refresh();
+}
+
+void screen_draw(struct screen *s, const struct report *r)
+{
+	if (!s->state.paused || !s->has_report)
+		keep_report(s, r);
+	screen_redraw(s);
+}
+
+static void sort_by(struct screen *s, enum screen_sort sort)
+{
+	s->state.sort = sort;
+	s->state.scroll = 0;
+}
+
+static enum screen_action on_letter(struct screen *s, int key)
+{
+	switch (key) {
+	case 'q': case 'Q':
+		return SCREEN_QUIT;
+	case 'l':
+		sort_by(s, SORT_LIVE);
+		break;
+	case 'b':
+		sort_by(s, SORT_BIRTHS);
+		break;
+	case 'd':
+		sort_by(s, SORT_DEATHS);
+		break;
+	case 'a':
+		sort_by(s, SORT_AGE);
+		break;
+	case 'n':
+		sort_by(s, SORT_NAME);
+		break;
+	case 'p': case ' ':
+		s->state.paused = !s->state.paused;
+		break;
+	case 'f':
+		s->state.details = !s->state.details;
+		break;
+	case '?': case 'h':
+		s->state.help = !s->state.help;
+		break;
+	case '\x0c':		/* Ctrl-L: the terminal was written over */
+		clearok(curscr, TRUE);
+		break;
+	default:
+		return SCREEN_NONE;
+	}
+	return SCREEN_REDRAW;
+}
+
+static enum screen_action on_key(struct screen *s, int key)
+{
+	int page = s->state.rows_shown > 1 ? s->state.rows_shown : 1;
+
+	switch (key) {
+	case KEY_RESIZE:
+		break;
+	case KEY_UP:
+		s->state.scroll--;
+		break;
+	case KEY_DOWN:
+		s->state.scroll++;
+		break;
+	case KEY_PPAGE:
+		s->state.scroll -= page;
+		break;
+	case KEY_NPAGE:
+		s->state.scroll += page;
+		break;
+	case KEY_HOME:
+		s->state.scroll = 0;
+		break;
+	case KEY_END:
+		s->state.scroll = s->window.nsite;
+		break;
+	default:
+		return on_letter(s, key);
+	}
+	return SCREEN_REDRAW;	/* which puts scroll into range */
+}
+
+static bool terminal_is_gone(const struct screen *s)
+{
+	struct pollfd p = { .fd = screen_fd(s), .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
+enum screen_action screen_poll_key(struct screen *s)
+{
+	enum screen_action all = SCREEN_NONE, one;
+	int key;
+
+	if (terminal_is_gone(s))
+		return SCREEN_QUIT;
+	while ((key = getch()) != ERR) {
+		one = on_key(s, key);
+		if (one == SCREEN_QUIT)
+			return one;
+		if (one == SCREEN_REDRAW)
+			all = one;
+	}
+	return all;
+}

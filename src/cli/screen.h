@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The live screen of `attach` on a terminal (ncurses).  Shows the latest
+ * report; sorts, scrolls and pauses by itself.  Does not own the loop: the
+ * caller polls screen_fd() and calls screen_poll_key() when it is readable.
+ */
+#ifndef GOSPECT_CLI_SCREEN_H
+#define GOSPECT_CLI_SCREEN_H
+
+#include "base/err.h"
+#include "report/report.h"
+
+struct screen;
+
+enum screen_action {
+	SCREEN_NONE,		/* nothing for the caller to do */
+	SCREEN_REDRAW,		/* the view changed: call screen_redraw() */
+	SCREEN_QUIT		/* 'q', or the terminal is gone */
+};
+
+/*
+ * Takes over the terminal on stdout; keys come from stdin, or from /dev/tty
+ * where stdin is no terminal.  -EOPNOTSUPP when there is none, or when it is of
+ * a kind that curses does not know: the caller goes on without a screen.
+ */
+int screen_open(struct screen **out, struct err *err);
+/* Gives the terminal back as it was.  NULL is fine.  Call it before anything
+ * else is printed, also on the way out after an error or a signal. */
+void screen_close(struct screen *s);
+/* To poll for POLLIN. */
+int screen_fd(const struct screen *s);
+/*
+ * Shows a report (unless paused) and keeps a copy of it: the report's arrays
+ * may be freed afterwards, but its strings have to stay valid until the next
+ * screen_draw() or screen_close().  Follows a changed size of the terminal.
+ */
+void screen_draw(struct screen *s, const struct report *r);
+/* The kept report again, after a key or a resize. */
+void screen_redraw(struct screen *s);
+/* Reads all keys that are there. */
+enum screen_action screen_poll_key(struct screen *s);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "detect/detector.h"
+
+#include "detect/gc_pressure.h"
+#include "detect/goroutine_flood.h"
+#include "detect/goroutine_leak.h"
+#include "detect/large_allocation.h"
+
+const struct detector *const detectors[] = {
+	&goroutine_leak_detector,
+	&goroutine_flood_detector,
+	&large_allocation_detector,
+	&gc_pressure_detector,
+	NULL,
+};
+
+static uint32_t covered_sensors(const struct window *w)
+{
+	uint32_t mask = 0;
+
+	for (int i = 0; i < w->ncoverage; i++)
+		if (w->coverage[i].state != COVERAGE_OFF)
+			mask |= SENSOR_BIT(w->coverage[i].sensor);
+	return mask;
+}
+
+void detect_all(const struct window *w, struct findings *out)
+{
+	uint32_t covered = covered_sensors(w);
+
+	for (int i = 0; detectors[i]; i++)
+		if (detectors[i]->sensors & covered)
+			detectors[i]->judge(w, out);
+	findings_sort(out);
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "gobin/gobin.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/map.h"
+
+#define MAX_STARTS 65536	/* start functions remembered; full: start afresh */
+#define MAX_WRAPPERS 4		/* wrappers of wrappers looked through */
+#define MAX_WRAPPER_CODE 4096	/* bytes of a wrapper decoded */
+#define MAX_PLACE_FRAMES 64
+
+struct start {
+	const char *name;	/* of the pclntab */
+	bool system, uncounted;
+};
+
+struct gobin_cache {
+	struct u64map by_pc;	/* startpc -> index in start */
+	struct start *start;	/* owned */
+	size_t n, cap;
+};
+
+/*
+ * For programs whose build info has no version (garble writes "unknown", some
+ * tools leave it out): functions that every program of a release on has, and
+ * none before.  Newest first.
+ */
+static const struct { const char *func; int minor; } dated[] = {
+	{ "runtime.moduleTypelinks", 27 }, { "runtime.panicBounds", 26 },
+	{ "runtime.runFinalizers", 25 }, { "runtime.mallocgcLarge", 24 },
+	{ "runtime.traceAdvance", 23 }, { "runtime.gdestroy", 22 },
+	{ "runtime.doInit1", 21 }, { "runtime.deductAssistCredit", 20 },
+	{ "runtime.gcControllerCommit", 19 },
+};
+
+#define NDATED (sizeof(dated) / sizeof(dated[0]))
+
+static int date_release(struct gobin *gb)
+{
+	const char *names[NDATED];
+	struct gofunc found[NDATED];
+	size_t i;
+	int err;
+
+	for (i = 0; i < NDATED; i++)
+		names[i] = dated[i].func;
+	err = pclntab_find_names(gb->pcln, names, NDATED, found);
+	if (err)
+		return err;
+	gb->release_is_dated = true;
+	gb->release = (struct go_release){ .minor = 18, .patch = -1 };
+	for (i = 0; i < NDATED; i++) {
+		if (found[i].entry) {
+			gb->release.minor = dated[i].minor;
+			break;
+		}
+	}
+	return 0;
+}
+
+/* From the build info, unless it says nothing, or something the tables contradict. */
+static int find_release(struct gobin *gb)
+{
+	gb->release = gb->build.release;
+	if (gb->release.minor >= 18 && pclntab_is_old_format(gb->pcln) == (gb->release.minor < 20))
+		return 0;
+	return date_release(gb);
+}
+
+static int read_tables(struct gobin *gb, struct err *err)
+{
+	int ret = pclntab_open(&gb->pcln, &gb->image, &gb->mod, err);
+
+	if (ret)
+		return ret;
+	ret = find_release(gb);
+	if (ret)
+		return err_set(err, ret, "damaged function table (pclntab) in the executable");
+	ret = moduledata_finish(&gb->mod, &gb->image, gb->release.minor);
+	if (ret)
+		return err_set(err, ret, "damaged module data in the executable");
+	pclntab_set_release(gb->pcln, gb->release.minor, gb->mod.gofunc);
+	return 0;
+}
+
+static const char *goarch_of(uint16_t machine)
+{
+	switch (machine) {
+	case EM_X86_64:
+		return "amd64";
+	case EM_AARCH64:
+		return "arm64";
+	}
+	return "";
+}
+
+static int open_image(struct gobin *gb, struct err *err)
+{
+	int ret = buildinfo_read(&gb->build, &gb->image);
+
+	if (ret == -EBADMSG)
+		return err_set(err, ret, "damaged build info in the executable");
+	if (ret && ret != -ENOENT)
+		return err_set(err, ret, "cannot read the executable");
+	if (gb->build.release.minor && gb->build.release.minor < 18) {
+		err_set(err, -ENOEXEC, "built by '%s'; Go 1.18 or newer is needed", gb->build.version);
+		return -ENOEXEC;
+	}
+	return read_tables(gb, err);
+}
+
+int gobin_open_fd(struct gobin **out, int fd, struct err *err)
+{
+	struct gobin *gb = calloc(1, sizeof(*gb));
+	int ret;
+
+	*out = NULL;
+	if (!gb)
+		return err_set(err, -ENOMEM, "out of memory");
+	gb->image.fd = -1;
+	gb->cache = calloc(1, sizeof(*gb->cache));
+	if (gb->cache)
+		u64map_init(&gb->cache->by_pc, MAX_STARTS);
+	ret = gb->cache ? image_init_fd(&gb->image, fd, err) :
+			  err_set(err, -ENOMEM, "out of memory");
+	if (ret == -EINVAL) /* not a regular file: so not a program */
+		ret = err_set(err, -ENOEXEC, "not a regular file");
+	if (!ret)
+		ret = open_image(gb, err);
+	if (ret) {
+		gobin_free(gb);
+		return ret;
+	}
+	gb->arch = arch_find(gb->image.machine);
+	gb->layout = layout_find(goarch_of(gb->image.machine), &gb->release, &gb->layout_is_newer);
+	gobin_find_globals(gb);
+	*out = gb;
+	return 0;
+}
+
+/* Never waits on a FIFO, never wakes a device: looked at first, opened without blocking. */
+int gobin_open(struct gobin **out, const char *path, struct err *err)
+{
+	struct stat st;
+	int fd, ret;
+
+	*out = NULL;
+	if (stat(path, &st))
+		return err_set(err, -errno, "cannot open '%s': %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, -ENOEXEC, "'%s' is not a regular file", path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_set(err, -errno, "cannot open '%s': %s", path, strerror(errno));
+	ret = gobin_open_fd(out, fd, err);
+	close(fd);
+	if (ret && err) {
+		struct err inner = *err;
+
+		err_set(err, ret, "'%s': %s", path, inner.what);
+		if (inner.hint[0])
+			err_hint(err, "%s", inner.hint);
+	}
+	return ret;
+}
+
+void gobin_free(struct gobin *gb)
+{
+	if (!gb)
+		return;
+	pclntab_free(gb->pcln);
+	image_deinit(&gb->image);
+	if (gb->cache) {
+		u64map_deinit(&gb->cache->by_pc);
+		free(gb->cache->start);
+	}
+	free(gb->cache);
+	free(gb);
+}
+
+/* Marks that only Go's linker leaves, for programs without build info. */
+static bool has_go_marks(const struct image *im)
+{
+	static const char *const marks[] = {
+		".gopclntab", ".data.rel.ro.gopclntab", ".go.module", ".note.go.buildid",
+	};
+	size_t i;
+
+	if (im->go_build_id[0])
+		return true;
+	for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (image_section_named(im, marks[i]))
+			return true;
+	return false;
+}
+
+int gobin_peek_fd(int fd, struct buildinfo *out, struct err *err)
+{
+	struct image im;
+	int ret;
+
+	memset(out, 0, sizeof(*out));
+	out->release.patch = -1;
+	ret = image_init_fd(&im, fd, err);
+	if (ret)
+		return ret == -EINVAL || ret == -EBADMSG ? -ENOEXEC : ret;
+	ret = buildinfo_read(out, &im);
+	if (ret == -ENOENT || ret == -EBADMSG)
+		ret = has_go_marks(&im) ? 0 : err_set(err, -ENOEXEC, "not a Go program");
+	image_deinit(&im);
+	return ret;
+}
+
+/* The compiler's and the runtime's steps between a `go` statement and newproc. */
+static bool is_go_machinery(const struct goframe *f)
+{
+	return f->wrapper || !strncmp(f->function, "runtime.newproc", 15);
+}
+
+int gobin_go_place(struct gobin *gb, uint64_t gopc, struct goframe *out)
+{
+	struct goframe frames[MAX_PLACE_FRAMES];
+	int i, n;
+
+	if (!gopc)
+		return -ENOENT;
+	n = pclntab_frames(gb->pcln, gopc, true, frames, MAX_PLACE_FRAMES);
+	if (n < 0)
+		return n;
+	for (i = 0; i < n - 1 && is_go_machinery(&frames[i]); i++)
+		;
+	*out = frames[i];
+	return 0;
+}
+
+/* The first direct call in f that leaves f and is not to the runtime: 0 or -ENOENT. */
+static int first_call(struct gobin *gb, const struct gofunc *f, struct gofunc *callee)
+{
+	size_t len = f->end - f->entry < MAX_WRAPPER_CODE ? f->end - f->entry : MAX_WRAPPER_CODE;
+	uint8_t code[MAX_WRAPPER_CODE];
+	size_t pos = 0;
+	struct insn in;
+
+	if (!gb->arch || image_read_addr(&gb->image, f->entry, code, len))
+		return -ENOENT;
+	for (; pos < len; pos += in.len) {
+		if (gb->arch->decode(code + pos, len - pos, f->entry + pos, false, &in))
+			return -ENOENT;
+		/* A tail call of a wrapper is a jump. */
+		if (in.flow != FLOW_CALL && in.flow != FLOW_JMP)
+			continue;
+		if (in.target >= f->entry && in.target < f->end)
+			continue;
+		if (!pclntab_find_pc(gb->pcln, in.target, callee) && callee->entry == in.target &&
+		    strncmp(callee->name, "runtime.", 8))
+			return 0;
+	}
+	return -ENOENT;
+}
+
+/* Looks through compiler-made functions; f is the start function. */
+static const char *body_name(struct gobin *gb, struct gofunc f)
+{
+	struct goframe inlined;
+	struct gofunc callee;
+	int i;
+
+	for (i = 0; i < MAX_WRAPPERS && f.is_wrapper; i++) {
+		if (!pclntab_inlined_body(gb->pcln, f.entry, &inlined))
+			return inlined.function;
+		if (first_call(gb, &f, &callee))
+			break;
+		f = callee;
+	}
+	return f.name;
+}
+
+/* runtime/traceback.go: isSystemGoroutine(); there by funcID, which the names determine. */
+static void classify(struct start *s, const char *name)
+{
+	static const char *const user[] = {
+		"runtime.main", "runtime.handleAsyncEvent", "runtime.corostart",
+	};
+	static const char *const callbacks[] = {
+		"runtime.runfinq", "runtime.runFinalizers", "runtime.runCleanups",
+	};
+	size_t i;
+
+	s->system = s->uncounted = !strncmp(name, "runtime.", 8);
+	for (i = 0; i < sizeof(user) / sizeof(user[0]); i++)
+		if (!strcmp(name, user[i]))
+			s->system = s->uncounted = false;
+	for (i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++)
+		if (!strcmp(name, callbacks[i]))
+			s->system = false;
+}
+
+static void judge_start(struct gobin *gb, uint64_t startpc, struct start *s)
+{
+	struct gofunc f;
+
+	*s = (struct start){ .name = "?" };
+	if (pclntab_find_pc(gb->pcln, startpc, &f))
+		return;
+	classify(s, f.name);
+	s->name = body_name(gb, f);
+}
+
+static bool cache_room(struct gobin_cache *c)
+{
+	size_t cap = c->cap ? 2 * c->cap : 256;
+	struct start *grown;
+
+	if (c->n == MAX_STARTS) {
+		u64map_clear(&c->by_pc);
+		c->n = 0;
+	}
+	if (c->n < c->cap)
+		return true;
+	grown = realloc(c->start, cap * sizeof(*grown));
+	if (!grown)
+		return false;
+	c->start = grown;
+	c->cap = cap;
+	return true;
+}
+
+static struct start find_start(struct gobin *gb, uint64_t startpc)
+{
+	struct gobin_cache *c = gb->cache;
+	uint64_t *found = u64map_find(&c->by_pc, startpc);
+	struct start s;
+
+	if (found)
+		return c->start[*found];
+	judge_start(gb, startpc, &s);
+	if (cache_room(c) && u64map_put(&c->by_pc, startpc, c->n, NULL))
+		c->start[c->n++] = s;
+	return s;
+}
+
+const char *gobin_start_name(struct gobin *gb, uint64_t startpc)
+{
+	return find_start(gb, startpc).name;
+}
+
+bool gobin_is_system_start(struct gobin *gb, uint64_t startpc)
+{
+	return find_start(gb, startpc).system;
+}
+
+bool gobin_is_uncounted_start(struct gobin *gb, uint64_t startpc)
+{
+	return find_start(gb, startpc).uncounted;
+}
+
+static bool has_prefix(const char *s, const char *prefix)
+{
+	return !strncmp(s, prefix, strlen(prefix));
+}
+
+bool goframe_is_runtime(const struct goframe *f)
+{
+	/* runtime/internal became internal/runtime in 1.23; "type:" and "go:" are
+	 * the linker's, with dots ("type..eq") up to 1.19. */
+	static const char *const prefixes[] = {
+		"runtime.", "runtime/internal/", "internal/runtime/", "internal/abi.",
+		"internal/bytealg.", "internal/cpu.", "internal/chacha8rand.", "internal/goarch.",
+		"type:", "type..", "go:",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (has_prefix(f->function, prefixes[i]))
+			return true;
+	return false;
+}
+
+bool goframe_is_std(const struct goframe *f)
+{
+	static const char *const roots[] = {
+		"archive", "bufio", "bytes", "cmp", "compress", "container", "context", "crypto",
+		"database", "debug", "embed", "encoding", "errors", "expvar", "flag", "fmt", "go",
+		"hash", "html", "image", "index", "internal", "io", "iter", "log", "maps", "math",
+		"mime", "net", "os", "path", "plugin", "reflect", "regexp", "runtime", "simd",
+		"slices", "sort", "strconv", "strings", "structs", "sync", "syscall", "testing",
+		"text", "time", "unicode", "unique", "unsafe", "uuid", "vendor", "weak",
+	};
+	/* "net/http.(*Server).Serve", "fmt.Println", but "go.uber.org/zap.New" */
+	size_t i, path = strcspn(f->function, "([");
+	const char *slash = memchr(f->function, '/', path);
+	size_t len = slash ? (size_t)(slash - f->function) : strcspn(f->function, ".");
+
+	if (goframe_is_runtime(f))
+		return true;
+	for (i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+		if (strlen(roots[i]) == len && !memcmp(f->function, roots[i], len))
+			return true;
+	return false;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A Go executable: the facts that can be had from the file alone, without
+ * symbols, DWARF or section headers.  Knows nothing of processes.
+ */
+#ifndef GOSPECT_GOBIN_GOBIN_H
+#define GOSPECT_GOBIN_GOBIN_H
+
+#include "arch/decode.h"
+#include "base/err.h"
+#include "gobin/buildinfo.h"
+#include "gobin/image.h"
+#include "gobin/layout.h"
+#include "gobin/moduledata.h"
+#include "gobin/pclntab.h"
+
+/* The runtime's globals, link-time addresses; 0 when not found. */
+enum goglobal {
+	GLOBAL_ALLGS,		/* slice header */
+	GLOBAL_ALLGLEN, GLOBAL_ALLGPTR,
+	GLOBAL_SCHED, GLOBAL_MHEAP, GLOBAL_MEMSTATS, GLOBAL_MBUCKETS, GLOBAL_WORK,
+	GLOBAL_GCCONTROLLER,
+	GLOBAL_ALLP,		/* slice header */
+	GLOBAL_ALLM, GLOBAL_SEMTABLE, GLOBAL_FIRSTMODULEDATA,
+	GLOBAL_COUNT
+};
+
+struct gobin {
+	struct image image;
+	const struct arch *arch;	/* NULL: machine not supported by the decoder */
+	struct buildinfo build;
+	struct go_release release;	/* from build info, else dated by its functions */
+	bool release_is_dated;		/* no version in the file: judged by runtime functions */
+	struct pclntab *pcln;		/* owned */
+	struct moduledata mod;
+	const struct layout *layout;	/* NULL when the release is not known at all; borrowed */
+	bool layout_is_newer;		/* the release is newer than the table: layout is a guess to verify */
+	uint64_t global[GLOBAL_COUNT];
+	const char *global_why[GLOBAL_COUNT]; /* why it is 0, static; NULL when found */
+	struct gobin_cache *cache; /* owned: start functions seen */
+};
+
+/*
+ * Opens the executable that fd refers to.  -ENOEXEC: not a Go program (no
+ * pclntab and moduledata) or a release before 1.18; -EBADMSG: damaged tables,
+ * never a partial result.  *out owned by the caller: gobin_free().
+ */
+int gobin_open_fd(struct gobin **out, int fd, struct err *err);
+/* By path, opened without blocking (a FIFO, device or folder gives -ENOEXEC). */
+int gobin_open(struct gobin **out, const char *path, struct err *err);
+void gobin_free(struct gobin *gb);
+
+/* Only the build info and whether it is Go at all, for lists: fast, no tables.
+ * 0, -ENOEXEC. */
+int gobin_peek_fd(int fd, struct buildinfo *out, struct err *err);
+
+/* "allgs", "sched", …; static. */
+const char *goglobal_name(enum goglobal g);
+/* Finds global[] from the code of runtime functions; gobin_open*() has done it. */
+void gobin_find_globals(struct gobin *gb);
+
+/*
+ * The place of a `go` statement from gopc (a return address): innermost frame,
+ * compiler wrappers and the runtime's newproc skipped.  0 or negative errno
+ * (-ENOENT: gopc is 0 or in no function).
+ */
+int gobin_go_place(struct gobin *gb, uint64_t gopc, struct goframe *out);
+/* The function a goroutine runs: startpc, with …gowrapN and other compiler-made
+ * wrappers looked through (what is inlined in them, else the first direct call
+ * that is not the runtime's).  The name is owned by the pclntab; "?" when not
+ * known.  Remembered: cheap to ask for every goroutine. */
+const char *gobin_start_name(struct gobin *gb, uint64_t startpc);
+/*
+ * runtime.isSystemGoroutine(gp, fixed=true) by start function (traceback.go):
+ * "runtime." except main, handleAsyncEvent, corostart (since 1.22) and the
+ * goroutines that run user callbacks: runfinq (to 1.24), runFinalizers and
+ * runCleanups (since 1.25).  Remembered.
+ */
+bool gobin_is_system_start(struct gobin *gb, uint64_t startpc);
+/*
+ * Whether sched.ngsys counts it, so that NumGoroutine leaves it out: newproc1
+ * asks isSystemGoroutine(newg, fixed=false) at birth, when no callback runs
+ * yet.  As above, but the callback runners are system here too.
+ */
+bool gobin_is_uncounted_start(struct gobin *gb, uint64_t startpc);
+/* Whether a frame belongs to the runtime's own machinery (runtime., runtime/internal,
+ * internal/runtime, internal/abi …), to be skipped when looking for a user's place. */
+bool goframe_is_runtime(const struct goframe *f);
+/* Whether it is the standard library's (the runtime included): by the first
+ * element of the import path, from the list of 1.18 to 1.27; not "main", and not
+ * just any path without a dot, which many private modules have. */
+bool goframe_is_std(const struct goframe *f);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Picks a command; nothing else. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/message.h"
+#include "cli/options.h"
+#include "report/report.h"
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+	struct options o;
+	int status;
+
+	if (argc < 2) {
+		help_all(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		help_all(stdout);
+		return EXIT_DONE;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
+		printf("gospect %s\nreport schema %s\n", GOSPECT_VERSION, REPORT_SCHEMA);
+		return EXIT_DONE;
+	}
+	c = command_find(argv[1]);
+	if (!c) {
+		msg_error("unknown command '%s'", argv[1]);
+		msg_hint("see 'gospect --help'");
+		return EXIT_USAGE;
+	}
+	status = options_parse(c, argc - 2, argv + 2, &o);
+	if (status)
+		return status;
+	if (o.help) {
+		help_command(c, stdout);
+		return EXIT_DONE;
+	}
+	return c->run(&o);
+}

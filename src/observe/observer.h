@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Watches one process over time: joins what memory says (walks, totals) with
+ * what the probes counted, into windows.  Keeps the history of every creation
+ * site and of every goroutine it has seen.
+ *
+ * Knows nothing of findings, formats or terminals.
+ */
+#ifndef GOSPECT_OBSERVE_OBSERVER_H
+#define GOSPECT_OBSERVE_OBSERVER_H
+
+#include "base/err.h"
+#include "observe/window.h"
+
+struct goruntime;
+struct process;
+struct plan;
+struct trace;
+struct observer;
+
+struct observer_config {
+	struct goruntime *rt;		/* borrowed, as all here, for the observer's life */
+	const struct process *proc;
+	const struct plan *plan;	/* NULL: no probes planned */
+	struct trace *trace;		/* NULL: memory only */
+	const char *memory_only;	/* why trace is NULL; NULL when it is not */
+	uint32_t sensors;		/* asked for */
+	double budget_pct;
+	bool exact_mode;
+};
+
+/* Takes the baseline: the first window begins when this returns.
+ * -ESRCH/-ESTALE when the process went meanwhile. */
+int observer_new(struct observer **out, const struct observer_config *cfg, struct err *err);
+void observer_free(struct observer *o);
+
+/* A look between reports, for the history: call when observer_look_ns() has come. */
+int observer_look(struct observer *o);
+uint64_t observer_look_ns(const struct observer *o);
+/* How far apart looks should be at least; a fifth of the report interval. */
+void observer_set_pace(struct observer *o, uint64_t interval_ns);
+
+/*
+ * Ends the window and begins the next.  When the process is gone it is made of
+ * what was seen last (end_reason says so, coverage is partial).  The caller
+ * frees the window's arrays with window_deinit(); strings live with o.
+ */
+int observer_take(struct observer *o, struct window *w, const char *end_reason);
+/* Whether anything was seen of the target since the baseline. */
+bool observer_saw_something(const struct observer *o);
+/* What the governor wants to know: goroutines created so far, 0 when not known. */
+uint64_t observer_created(struct observer *o);
+
+#endif

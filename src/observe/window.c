@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "observe/window.h"
+
+#include <stdlib.h>
+
+void window_deinit(struct window *w)
+{
+	int i;
+
+	for (i = 0; i < w->nsite; i++)
+		free(w->site[i].wait);
+	free(w->site);
+	free(w->state);
+	free(w->alloc);
+	w->site = NULL;
+	w->state = NULL;
+	w->alloc = NULL;
+	w->nsite = w->nstate = w->nalloc = 0;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One window of observation of one process, as plain data: what detectors
+ * judge and reports show.  No behaviour, no process, no kernel: a test can
+ * write one by hand.
+ *
+ * Strings are borrowed from the observer (function and file names live as long
+ * as it does) unless an array holds them.  Counts are of this window unless
+ * named total; *_ns are nanoseconds, *_s seconds, *_bytes bytes.
+ */
+#ifndef GOSPECT_OBSERVE_WINDOW_H
+#define GOSPECT_OBSERVE_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plan/sensor.h"
+
+struct place {
+	const char *function;	/* "main.(*Server).notify"; NULL: no place */
+	const char *file;	/* "notify.go" */
+	const char *path;	/* as the compiler recorded it; may be NULL */
+	int line;		/* 0: not known */
+};
+
+enum exactness { EXACT, SAMPLED, ESTIMATED };
+enum age_kind { AGE_UNKNOWN, AGE_EXACT, AGE_AT_LEAST };
+enum coverage_state { COVERAGE_EXACT, COVERAGE_SAMPLED, COVERAGE_ESTIMATED, COVERAGE_PARTIAL, COVERAGE_OFF };
+
+struct coverage {
+	enum sensor sensor;
+	enum coverage_state state;
+	double rate;		/* SAMPLED: share of the window, 0..1 */
+	char why[200];		/* "" when exact */
+};
+
+/* How a goroutine waits, for judging. */
+enum wait_class {
+	WAIT_NOT,		/* running, runnable, in a system call */
+	WAIT_BLOCKED,		/* channel, select, mutex, wait group, condition, semaphore */
+	WAIT_IO,		/* the network poller, or a channel inside net, net/http, database/sql … */
+	WAIT_SLEEP,		/* time.Sleep */
+	WAIT_OTHER
+};
+
+#define WINDOW_MAX_STACK 32
+
+struct wait_row {
+	const char *reason;	/* as the goroutine dump words it */
+	enum wait_class klass;
+	uint64_t count;
+	struct place stack[WINDOW_MAX_STACK]; /* of one of them, innermost first */
+	int nstack;		/* 0: not read (running) */
+	int user;		/* index in stack of the first frame outside the runtime and
+				 * the standard library's sync/time/…: where it stands; -1 none */
+};
+
+/* One look at a site.  Looks are about a second apart (a fifth of the window at most). */
+struct site_point {
+	double t_s;		/* since the observation began */
+	uint64_t live;
+	uint64_t stuck;		/* blocked, there at the look before, and not run since */
+	uint64_t stuck_left;	/* stuck at the look before, now gone or moved */
+	uint64_t ran;		/* there at the look before and run since */
+};
+
+#define WINDOW_MAX_POINTS 64	/* older ones are thinned out: first and last are kept */
+
+struct site_row {
+	bool other;		/* the rest beyond 1,000 rows, summed */
+	struct place place;	/* of the go statement */
+	const char *start;	/* function it names */
+	uint64_t births, deaths, live;
+	bool births_known;	/* false: no probe counted them; births and deaths are 0 */
+	uint64_t live_at_start;
+	enum exactness exactness;	/* of births and deaths */
+	double oldest_s;
+	enum age_kind age;
+	struct wait_row *wait;	/* owned by the window; most frequent first */
+	int nwait;
+	size_t wait_at;		/* the observer's own, while it fills the row */
+	struct site_point point[WINDOW_MAX_POINTS]; /* since the observation began, oldest first */
+	int npoint;
+	uint64_t stuck_window;	/* blocked, and not seen to run in the whole window */
+};
+
+struct state_count {
+	const char *state;
+	uint64_t count;
+};
+
+struct alloc_row {
+	bool other;
+	struct place place;	/* innermost frame outside the runtime */
+	uint64_t count, bytes, max_bytes;
+	struct place stack[WINDOW_MAX_STACK]; /* the busiest stack there, innermost first */
+	int nstack;
+};
+
+struct gc_window {
+	bool known;		/* memstats could be read */
+	uint64_t cycles_total, forced_total;
+	uint64_t cycles, forced;
+	bool heap_known;
+	uint64_t heap_live_bytes, heap_marked_bytes, heap_goal_bytes;
+	int gogc;		/* percent, -1 off */
+	int64_t memory_limit_bytes; /* -1 not known, INT64_MAX none */
+	double cpu_pct;		/* GC's share of the CPU since the start, percent; < 0 not known */
+	bool pauses_known;
+	bool pauses_from_memory;/* one sum per cycle, not each stop-the-world */
+	bool pauses_partial;	/* from memory, and the ring of 256 was overrun */
+	uint64_t pause_count, pause_p50_ns, pause_p99_ns, pause_max_ns, pause_total_ns;
+};
+
+struct probe_row {
+	const char *name;	/* "goroutine-birth" */
+	const char *function;
+	uint64_t hits;
+	double cost_ns;		/* per hit, program included; < 0 not measured */
+	bool armed;
+	char why[160];		/* why it is not armed */
+};
+
+struct window {
+	/* time */
+	uint64_t end_real_ns;
+	double window_s;
+	double observed_s;	/* since the observation began */
+	bool last;		/* the last of this run */
+	const char *end_reason;	/* why it is the last, for people; NULL */
+
+	/* target */
+	int pid;
+	const char *exe, *go, *arch, *build_id, *module, *module_version, *container;
+	/* go, module, … NULL when not known */
+	bool stripped, pie;
+	uint64_t started_real_ns;
+	uint64_t target_rss_bytes;
+	double target_cpu_cores;	/* CPU time used per second in this window */
+
+	/* cost */
+	double cost_target_pct;	/* of the target's own CPU time in this window; < 0: not known */
+	double budget_pct;
+	bool exact_mode;	/* the governor is off */
+	double agent_cpu_pct;	/* of one CPU */
+	uint64_t agent_rss_bytes;
+	int probes_armed, probes_emulated, probes_stepped;
+	uint64_t probe_hits;
+	struct probe_row probe[16];
+	int nprobe;
+	const char *memory_only;/* why no probes at all, one sentence; NULL when armed */
+
+	struct coverage coverage[SENSOR_COUNT];
+	int ncoverage;
+
+	/* losses: what is missing from this report */
+	uint64_t lost_events, lost_map_full, lost_read_failures;
+
+	/* goroutines */
+	bool goroutines_known;
+	bool created_known;
+	uint64_t created_total, live_at_start, live, system, births, deaths;
+	bool births_known;	/* counted by probes, or from the totals */
+	enum exactness births_exactness;
+	struct state_count *state; int nstate;	/* owned, most first */
+	struct site_row *site; int nsite;	/* owned, most live first */
+
+	/* large allocations */
+	bool alloc_known;
+	enum exactness alloc_exactness;
+	uint64_t large_threshold_bytes;	/* 32768 */
+	uint64_t large_count, large_bytes;
+	uint64_t total_alloc_bytes;	/* all allocation of the window; 0 not known */
+	struct alloc_row *alloc; int nalloc;	/* owned, most bytes first */
+
+	struct gc_window gc;
+};
+
+/* Frees what the window owns, not the window. */
+void window_deinit(struct window *w);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a user switches on and off (`--only`), and how well it was covered. */
+#ifndef GOSPECT_PLAN_SENSOR_H
+#define GOSPECT_PLAN_SENSOR_H
+
+#include <stdint.h>
+
+enum sensor {
+	SENSOR_GOROUTINES, SENSOR_ALLOC, SENSOR_GC,
+	/* accepted, not built yet: coverage "off" */
+	SENSOR_NET, SENSOR_SQL, SENSOR_LOCKS, SENSOR_ERRORS, SENSOR_CRASH,
+	SENSOR_COUNT
+};
+
+#define SENSOR_BIT(s) (1u << (s))
+#define SENSOR_ALL ((1u << SENSOR_COUNT) - 1)
+
+/* "goroutines", …; static. */
+const char *sensor_name(enum sensor s);
+/* "goroutines,alloc" to a mask: 0, or -EINVAL with *bad the unknown word's start. */
+int sensor_parse(const char *list, uint32_t *mask, const char **bad);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The site inside one function's code.
+ *
+ * A uprobe writes an int3: on anything but the first byte of an instruction
+ * it kills the target.  So the whole function is decoded from its entry
+ * before a byte of it is believed, and jumps must land on instructions.
+ */
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One decoded function: what is known of each byte. */
+#define MARK_START 1u	/* an instruction starts here */
+#define MARK_TARGET 2u	/* a jump of this function leads here */
+
+struct code {
+	const struct arch *arch;	/* borrowed */
+	const uint8_t *bytes;		/* borrowed */
+	size_t len;
+	size_t end;			/* behind the last instruction, padding excluded */
+	uint64_t entry;
+	uint8_t *mark;			/* owned: MARK_…, one per byte */
+};
+
+static bool is_padding(const uint8_t *p, size_t n)
+{
+	size_t i;
+
+	/* cmd/link fills with int3 on amd64; nop and zero come from other linkers. */
+	for (i = 0; i < n; i++)
+		if (p[i] != 0xcc && p[i] != 0x90 && p[i] != 0x00)
+			return false;
+	return true;
+}
+
+static int code_next(const struct code *c, size_t pos, struct insn *out)
+{
+	return c->arch->decode(c->bytes + pos, c->len - pos, c->entry + pos, false, out);
+}
+
+/* First pass: every instruction from the entry to the end. */
+static int code_mark_starts(struct code *c, char *why, size_t why_size)
+{
+	struct insn in;
+	size_t pos;
+	int err;
+
+	for (pos = 0; pos < c->len; pos += in.len) {
+		err = code_next(c, pos, &in);
+		if (err && pos && is_padding(c->bytes + pos, c->len - pos))
+			break;
+		if (err) {
+			snprintf(why, why_size, "the bytes at +0x%zx are no instruction known to the decoder", pos);
+			return -EBADMSG;
+		}
+		c->mark[pos] |= MARK_START;
+	}
+	c->end = pos;
+	return 0;
+}
+
+/* Second pass: jumps inside the function must land where instructions start. */
+static int code_mark_targets(struct code *c, char *why, size_t why_size)
+{
+	struct insn in;
+	size_t pos, to;
+
+	for (pos = 0; pos < c->end; pos += in.len) {
+		if (code_next(c, pos, &in))
+			return -EBADMSG;	/* not possible: the first pass decoded it */
+		if (in.flow != FLOW_JCC && in.flow != FLOW_JMP)
+			continue;
+		if (in.target < c->entry || in.target - c->entry >= c->len)
+			continue;
+		to = in.target - c->entry;
+		if (!(c->mark[to] & MARK_START)) {
+			snprintf(why, why_size, "the jump at +0x%zx leads into the middle of an instruction (+0x%zx)",
+				 pos, to);
+			return -EBADMSG;
+		}
+		c->mark[to] |= MARK_TARGET;
+	}
+	return 0;
+}
+
+static int code_init(struct code *c, const struct arch *a, const uint8_t *bytes, size_t len,
+		     uint64_t entry, char *why, size_t why_size)
+{
+	int err;
+
+	memset(c, 0, sizeof(*c));
+	if (!len || len > SITE_MAX_CODE) {
+		snprintf(why, why_size, "the function has %zu bytes of code", len);
+		return -E2BIG;
+	}
+	c->arch = a;
+	c->bytes = bytes;
+	c->len = len;
+	c->entry = entry;
+	c->mark = calloc(len, 1);
+	if (!c->mark) {
+		snprintf(why, why_size, "no memory");
+		return -ENOMEM;
+	}
+	err = code_mark_starts(c, why, why_size);
+	if (!err)
+		err = code_mark_targets(c, why, why_size);
+	return err;
+}
+
+static void code_deinit(struct code *c)
+{
+	free(c->mark);
+}
+
+/*
+ * Finds the stack check: `cmp stackguard, SP; jbe`, before it only what
+ * computes SP less a big frame (cmd/internal/obj/x86/obj6.go, stacksplit; in
+ * huge frames with a `jb` that is not the check).  *jbe is its branch, *body
+ * what follows.  -ENOENT: the function has none.
+ */
+#define STACK_CHECK_MAX_INSNS 6
+
+static int find_stack_check(const struct code *c, struct insn *jbe, struct insn *body)
+{
+	bool compared = false;
+	struct insn in;
+	size_t pos = 0;
+	int i;
+
+	for (i = 0; i < STACK_CHECK_MAX_INSNS && pos < c->end; i++, pos += in.len) {
+		if (code_next(c, pos, &in))
+			return -EBADMSG;
+		if (compared) {
+			if (!in.is_jbe || pos + in.len >= c->end)
+				return -ENOENT;
+			*jbe = in;
+			return code_next(c, pos + in.len, body);
+		}
+		if (in.is_stack_check)
+			compared = true;
+		else if (in.flow != FLOW_NEXT && in.flow != FLOW_JCC)
+			return -ENOENT;
+	}
+	return -ENOENT;
+}
+
+/* What the kernel can emulate, and what runs once per call. */
+static int check_site(const struct code *c, const struct insn *in, char *why, size_t why_size)
+{
+	size_t pos = in->addr - c->entry;
+
+	if (in->klass == INSN_REFUSED || in->klass == INSN_STEPPED) {
+		snprintf(why, why_size, "the instruction at +0x%zx would be %s", pos,
+			 insn_class_run(in->klass));
+		return -EOPNOTSUPP;
+	}
+	if (pos && (c->mark[pos] & MARK_TARGET)) {
+		snprintf(why, why_size, "the function jumps back to its body at +0x%zx", pos);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int choose_body(const struct code *c, struct insn *out, enum site_kind *kind,
+		       char *why, size_t why_size)
+{
+	struct insn jbe, body;
+	int err;
+
+	err = find_stack_check(c, &jbe, &body);
+	if (err && err != -ENOENT)
+		return err;
+	if (err) {
+		err = code_next(c, 0, &body);
+		if (err)
+			return err;
+		if (!body.is_frame_push) {
+			snprintf(why, why_size, "no stack check, and it does not begin with push %%rbp");
+			return -EOPNOTSUPP;
+		}
+		*kind = SITE_BODY;
+		*out = body;
+	} else if (body.is_frame_push) {
+		*kind = SITE_BODY;
+		*out = body;
+	} else {
+		/* Up to Go 1.20 `sub $N,%rsp` follows, which would be single-stepped. */
+		*kind = SITE_BRANCH;
+		*out = jbe;
+	}
+	return check_site(c, out, why, why_size);
+}
+
+static int finish(const struct code *c, int err, struct insn *out)
+{
+	size_t pos = out->addr - c->entry;
+
+	if (err)
+		return err;
+	return c->arch->decode(c->bytes + pos, c->len - pos, out->addr, true, out);
+}
+
+int site_body(const struct arch *a, const uint8_t *code, size_t len, uint64_t entry,
+	      struct insn *out, enum site_kind *kind, char *why, size_t why_size)
+{
+	struct code c;
+	int err;
+
+	*kind = SITE_NONE;
+	err = code_init(&c, a, code, len, entry, why, why_size);
+	if (!err)
+		err = finish(&c, choose_body(&c, out, kind, why, why_size), out);
+	if (err)
+		*kind = SITE_NONE;
+	code_deinit(&c);
+	return err;
+}
+
+static int find_call(const struct code *c, uint64_t callee, struct insn *out,
+		     char *why, size_t why_size)
+{
+	size_t pos;
+
+	for (pos = 0; pos < c->end; pos += out->len) {
+		if (code_next(c, pos, out))
+			return -EBADMSG;
+		if (out->flow == FLOW_CALL && out->klass == INSN_CALL && out->target == callee)
+			return 0;
+	}
+	snprintf(why, why_size, "it does not call the function looked for");
+	return -ENOENT;
+}
+
+int site_call(const struct arch *a, const uint8_t *code, size_t len, uint64_t entry,
+	      uint64_t callee, struct insn *out, char *why, size_t why_size)
+{
+	struct code c;
+	int err;
+
+	err = code_init(&c, a, code, len, entry, why, why_size);
+	if (!err)
+		err = finish(&c, find_call(&c, callee, out, why, why_size), out);
+	code_deinit(&c);
+	return err;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The report as text: one line about the target and the cost, what was found
+ * (worst first, three to five lines each), then the tables.  No line is wider
+ * than asked for.
+ */
+#include "report/report.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "detect/wording.h"
+#include "report/rows.h"
+#include "report/summary.h"
+#include "report/table.h"
+#include "report/wrap.h"
+
+#define SENTENCE_MAX 8192	/* bytes of one part before it is wrapped */
+#define FINDING_INDENT 10
+#define FINDING_LINES 5
+#define LABEL_COLUMNS 12
+#define STATE_LINES 2
+
+struct text {
+	const struct report *report;
+	const struct report_text_options *options;
+	struct buf *out;
+	int width;
+};
+
+static void color(struct text *t, const char *sequence)
+{
+	if (t->options->color)
+		buf_printf(t->out, "\x1b[%sm", sequence);
+}
+
+/* "label:     sentence", further lines under the sentence. */
+static void labelled(struct text *t, const char *label, const char *sentence, int max_lines)
+{
+	char head[64];
+	int n = snprintf(head, sizeof(head), "%s:", label), indent = LABEL_COLUMNS;
+
+	if (n >= LABEL_COLUMNS)
+		indent = n + 1;
+	color(t, "1");
+	buf_puts(t->out, head);
+	color(t, "0");
+	buf_printf(t->out, "%*s", indent - n, "");
+	wrap_text(t->out, sentence, indent, indent, t->width, max_lines);
+}
+
+typedef void (*summary_fn)(const struct window *w, struct buf *out);
+
+static void labelled_summary(struct text *t, const char *label, summary_fn summary, int max_lines)
+{
+	struct buf sentence;
+
+	buf_init(&sentence, SENTENCE_MAX);
+	summary(t->report->window, &sentence);
+	if (sentence.len)
+		labelled(t, label, sentence.data, max_lines);
+	buf_deinit(&sentence);
+}
+
+static void head(struct text *t)
+{
+	const struct window *w = t->report->window;
+	struct buf line;
+
+	buf_init(&line, SENTENCE_MAX);
+	summary_target(w, t->width, &line);
+	color(t, "1");
+	/* bold ends on the same line */
+	wrap_text(t->out, line.data, 0, 2, t->width, 1);
+	if (t->options->color && t->out->len && !t->out->err) {
+		t->out->len--;
+		buf_puts(t->out, "\x1b[0m\n");
+	}
+	buf_reset(&line);
+	buf_puts(&line, "");
+	summary_agent(w, &line);
+	wrap_text(t->out, line.data, 0, 2, t->width, 2);
+	buf_deinit(&line);
+	if (w->memory_only)
+		labelled(t, "no probes", w->memory_only, 3);
+	if (w->last && w->end_reason)
+		labelled(t, "last report", w->end_reason, 2);
+}
+
+static const char *severity_color(enum severity s)
+{
+	return s >= SEVERITY_HIGH ? "1;31" : s == SEVERITY_MEDIUM ? "1;33" : "1;36";
+}
+
+/* At most FINDING_LINES lines: title, then evidence as far as there is room,
+ * then what to do. */
+static void one_finding(struct text *t, const struct finding *f)
+{
+	const int indent = FINDING_INDENT;
+	int lines, evidence_lines, bound = 0, columns = words_columns(f->advice) + 4;
+	char word[16];
+
+	snprintf(word, sizeof(word), "%s", severity_name(f->severity));
+	for (char *p = word; *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	color(t, severity_color(f->severity));
+	buf_printf(t->out, "%-*s", indent, word);
+	color(t, "0");
+	lines = wrap_text(t->out, f->title, indent, indent, t->width, 2);
+	evidence_lines = FINDING_LINES - lines - (columns > t->width - indent ? 2 : 1);
+	for (int i = 0; i < f->nevidence && bound < evidence_lines; i++, bound++) {
+		buf_printf(t->out, "%*s- ", indent, "");
+		wrap_text(t->out, f->evidence[i], indent + 2, indent + 2, t->width, 1);
+	}
+	if (f->advice[0]) {
+		buf_printf(t->out, "%*s", indent, "");
+		color(t, "1");
+		buf_puts(t->out, "do:");
+		color(t, "0");
+		buf_puts(t->out, " ");
+		wrap_text(t->out, f->advice, indent + 4, indent + 4, t->width, 2);
+	}
+}
+
+/* "nothing found", and what was looked at. */
+static void nothing_found(struct text *t)
+{
+	const struct window *w = t->report->window;
+	char n[HUMAN_MAX], s[HUMAN_MAX];
+	struct buf line;
+
+	buf_init(&line, SENTENCE_MAX);
+	buf_puts(&line, "nothing found.");
+	if (w->goroutines_known)
+		buf_printf(&line, " Looked at %s goroutines", human_count(w->live, n));
+	if (w->goroutines_known && w->nsite)
+		buf_printf(&line, " of %d site%s", w->nsite, w->nsite == 1 ? "" : "s");
+	if (w->alloc_known)
+		buf_printf(&line, "%s %s large allocations", w->goroutines_known ? "," : " Looked at",
+			   human_count(w->large_count, n));
+	if (w->gc.known)
+		buf_printf(&line, "%s %s GC cycles", w->goroutines_known || w->alloc_known ? "," : " Looked at",
+			   human_count(w->gc.cycles, n));
+	if (w->observed_s > 0)
+		buf_printf(&line, ", for %s", human_seconds(w->observed_s, s));
+	else
+		buf_puts(&line, ", once: growth takes a window of some seconds to see");
+	labelled(t, "findings", line.data, 3);
+	buf_deinit(&line);
+}
+
+static void findings(struct text *t)
+{
+	const struct findings *fs = t->report->findings;
+	char n[HUMAN_MAX];
+
+	for (int i = 0; i < fs->n; i++) {
+		buf_puts(t->out, i ? "" : "\n");
+		one_finding(t, &fs->f[i]);
+	}
+	if (!fs->n) {
+		buf_puts(t->out, "\n");
+		nothing_found(t);
+	}
+	if (fs->dropped)
+		buf_printf(t->out, "and %s more findings\n", human_count(fs->dropped, n));
+}
+
+static int max_rows(const struct text *t)
+{
+	int max = t->options->max_rows;
+
+	return max <= 0 ? 20 : max > REPORT_MAX_ROWS ? REPORT_MAX_ROWS : max;
+}
+
+static void goroutines(struct text *t)
+{
+	const struct window *w = t->report->window;
+	int show[REPORT_MAX_ROWS], n;
+	struct site_rest rest;
+
+	if (!w->goroutines_known && !w->births_known && !w->created_known)
+		return;
+	buf_puts(t->out, "\n");
+	labelled_summary(t, "goroutines", summary_goroutines, 2);
+	if (w->goroutines_known)
+		labelled_summary(t, "  states", summary_states, STATE_LINES);
+	n = rows_sites(w, max_rows(t), show, &rest);
+	if (n || rest.nrow)
+		summary_sites(w, show, n, &rest, t->width, t->out);
+}
+
+static void allocations(struct text *t)
+{
+	const struct window *w = t->report->window;
+	int show[REPORT_MAX_ROWS], n;
+	struct alloc_rest rest;
+
+	if (!w->alloc_known)
+		return;
+	buf_puts(t->out, "\n");
+	labelled_summary(t, "large allocations", summary_alloc, 2);
+	n = rows_allocs(w, max_rows(t), show, &rest);
+	if (n || rest.nrow)
+		summary_allocs(w, show, n, &rest, t->width, t->out);
+}
+
+static void gc(struct text *t)
+{
+	const struct gc_window *g = &t->report->window->gc;
+
+	if (!g->known && !g->heap_known && !g->pauses_known)
+		return;
+	buf_puts(t->out, "\n");
+	labelled_summary(t, "gc", summary_gc, 2);
+	labelled_summary(t, "  pauses", summary_pauses, 1);
+}
+
+void report_text(const struct report *r, const struct report_text_options *o, struct buf *out)
+{
+	struct text t = { .report = r, .options = o, .out = out, .width = o->columns };
+
+	if (t.width < 40)
+		t.width = 40;
+	head(&t);
+	findings(&t);
+	goroutines(&t);
+	allocations(&t);
+	gc(&t);
+	buf_puts(out, "\n");
+	labelled_summary(&t, "coverage", summary_coverage, 6);
+	labelled_summary(&t, "losses", summary_losses, 2);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/wrap.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "detect/wording.h"
+
+#define WORD_BYTES 1024		/* longer words are cut */
+
+/* Takes the next word off *text; false at the end. */
+static bool next_word(const char **text, char *word)
+{
+	size_t n, keep;
+
+	*text += strspn(*text, " ");
+	n = strcspn(*text, " ");
+	keep = n < WORD_BYTES ? n : WORD_BYTES - 1;
+	memcpy(word, *text, keep);
+	word[keep] = '\0';
+	*text += n;
+	return n;
+}
+
+static bool is_last(const char *text)
+{
+	return !text[strspn(text, " ")];
+}
+
+static void spaces(struct buf *out, int n)
+{
+	while (n-- > 0)
+		buf_puts(out, " ");
+}
+
+int wrap_text(struct buf *out, const char *text, int used, int indent, int width, int max_lines)
+{
+	char word[WORD_BYTES], fitted[WORD_BYTES * 4];
+	int pos = used, lines = 1, begin = used;
+
+	while (next_word(&text, word)) {
+		bool last_line = max_lines && lines == max_lines;
+		/* the last line keeps room for " …" unless nothing follows */
+		int room = width - (last_line && !is_last(text) ? 2 : 0);
+		int columns = words_columns(word), gap = pos > begin;
+
+		if (pos + gap + columns > room && pos > begin) {
+			if (last_line) {
+				buf_puts(out, " …");
+				break;
+			}
+			buf_puts(out, "\n");
+			spaces(out, indent);
+			pos = begin = indent;
+			lines++;
+			gap = 0;
+			room = width - (lines == max_lines && !is_last(text) ? 2 : 0);
+		}
+		words_fit(word, room - pos - gap, fitted, sizeof(fitted));
+		buf_puts(out, gap ? " " : "");
+		buf_puts(out, fitted);
+		pos += gap + words_columns(fitted);
+	}
+	buf_puts(out, "\n");
+	return lines;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reads the sums out of the kernel. */
+#include "trace/priv.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define TARGET 0u	/* one process per trace, for now */
+
+int drain_counters(struct trace *t, struct gs_counters *sum)
+{
+	enum { WORDS = sizeof(*sum) / sizeof(uint64_t) };
+	uint64_t *to = (uint64_t *)sum;
+	uint32_t key = TARGET;
+	int cpu, i, e;
+
+	memset(sum, 0, sizeof(*sum));
+	e = bpf_map_lookup_elem(trace_map_fd(t, TRACE_MAP_COUNTERS), &key, t->percpu);
+	if (e)
+		return e;
+	for (cpu = 0; cpu < t->ncpu; cpu++) {
+		const uint64_t *from = (const uint64_t *)&t->percpu[cpu];
+
+		for (i = 0; i < WORDS; i++)
+			to[i] += from[i];
+	}
+	return 0;
+}
+
+/* All entries of a hash map: keys and values in two arrays. */
+struct dump {
+	uint8_t *keys, *values;	/* owned */
+	size_t n, cap;
+	uint32_t key_size, value_size;
+};
+
+static int dump_init(struct dump *d, uint32_t key_size, uint32_t value_size, size_t max)
+{
+	*d = (struct dump){ .key_size = key_size, .value_size = value_size, .cap = max };
+	d->keys = malloc(max * key_size);
+	d->values = malloc(max * value_size);
+	return d->keys && d->values ? 0 : -ENOMEM;
+}
+
+static void dump_deinit(struct dump *d)
+{
+	free(d->keys);
+	free(d->values);
+}
+
+/* Linux 5.6: many entries a call.  -ENOENT is the end of the table. */
+static int dump_batch(struct dump *d, int fd)
+{
+	/* The kernel's cursor: a bucket number, though it takes key_size bytes. */
+	uint8_t in[sizeof(struct gs_stack_key)], out[sizeof(struct gs_stack_key)];
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	bool first = true;
+	int e;
+
+	for (;;) {
+		uint32_t n = (uint32_t)(d->cap - d->n);
+
+		e = bpf_map_lookup_batch(fd, first ? NULL : in, out, d->keys + d->n * d->key_size,
+					 d->values + d->n * d->value_size, &n, &opts);
+		if (e && e != -ENOENT)
+			return e;
+		d->n += n;
+		if (e || d->n >= d->cap)
+			return 0;
+		memcpy(in, out, sizeof(in));
+		first = false;
+	}
+}
+
+static int dump_one_by_one(struct dump *d, int fd)
+{
+	const void *prev = NULL;
+
+	for (d->n = 0; d->n < d->cap; d->n++) {
+		uint8_t *key = d->keys + d->n * d->key_size;
+		int e = bpf_map_get_next_key(fd, prev, key);
+
+		if (e)
+			return e == -ENOENT ? 0 : e;
+		prev = key;
+		e = bpf_map_lookup_elem(fd, key, d->values + d->n * d->value_size);
+		if (e)
+			return e;
+	}
+	return 0;
+}
+
+/* Nothing is ever removed from these tables, so neither way can miss an entry
+ * that was there before the call. */
+static int dump_map(struct dump *d, int fd)
+{
+	int e = dump_batch(d, fd);
+
+	if (!e)
+		return 0;
+	d->n = 0;
+	return dump_one_by_one(d, fd);
+}
+
+static int read_sites(struct trace *t, struct trace_reading *r)
+{
+	struct dump d;
+	size_t i;
+	int e;
+
+	e = dump_init(&d, sizeof(struct gs_site_key), sizeof(struct gs_site), GS_MAX_SITES);
+	if (!e)
+		e = dump_map(&d, trace_map_fd(t, TRACE_MAP_SITES));
+	if (!e && d.n) {
+		r->site = calloc(d.n, sizeof(*r->site));
+		e = r->site ? 0 : -ENOMEM;
+	}
+	for (i = 0; !e && i < d.n; i++) {
+		struct gs_site_key k;
+		struct gs_site v;
+
+		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
+		memcpy(&v, d.values + i * sizeof(v), sizeof(v));
+		if (k.target != TARGET)
+			continue;
+		r->site[r->nsite++] = (struct trace_site){ k.gopc, k.startpc, v.births, v.deaths };
+	}
+	dump_deinit(&d);
+	return e;
+}
+
+static void alloc_from(struct trace_alloc *a, const struct gs_stack_key *k, const struct gs_alloc *v)
+{
+	a->npcs = k->npcs < TRACE_MAX_FRAMES ? k->npcs : TRACE_MAX_FRAMES;
+	memcpy(a->pcs, k->pcs, sizeof(a->pcs));
+	a->count = v->count;
+	a->bytes = v->bytes;
+	a->max_bytes = v->max_bytes;
+}
+
+static int read_allocs(struct trace *t, struct trace_reading *r)
+{
+	struct dump d;
+	size_t i;
+	int e;
+
+	e = dump_init(&d, sizeof(struct gs_stack_key), sizeof(struct gs_alloc), GS_MAX_STACKS);
+	if (!e)
+		e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS));
+	if (!e && d.n) {
+		r->alloc = calloc(d.n, sizeof(*r->alloc));
+		e = r->alloc ? 0 : -ENOMEM;
+	}
+	for (i = 0; !e && i < d.n; i++) {
+		struct gs_stack_key k;
+		struct gs_alloc v;
+
+		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
+		memcpy(&v, d.values + i * sizeof(v), sizeof(v));
+		if (k.target == TARGET && v.count)
+			alloc_from(&r->alloc[r->nalloc++], &k, &v);
+	}
+	dump_deinit(&d);
+	return e;
+}
+
+/* Entries of threads that ended, once the table is half full. */
+static void sweep_scratch(struct trace *t, const struct gs_counters *c)
+{
+	int fd = trace_map_fd(t, TRACE_MAP_SCRATCH);
+	uint32_t tid, next;
+	char path[64];
+	bool more;
+
+	/* In another pid namespace the ids mean nothing here. */
+	if (t->own_pidns || c->threads_made - t->threads_removed < GS_MAX_THREADS / 2)
+		return;
+	more = !bpf_map_get_next_key(fd, NULL, &next);
+	while (more) {
+		tid = next;
+		more = !bpf_map_get_next_key(fd, &tid, &next);
+		snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)t->cfg.pid, tid);
+		if (access(path, F_OK) && errno == ENOENT && !bpf_map_delete_elem(fd, &tid))
+			t->threads_removed++;
+	}
+}
+
+static void read_hist(struct trace_hist *h, const volatile struct gs_hist *from)
+{
+	int i;
+
+	h->count = from->count;
+	h->sum_ns = from->sum_ns;
+	h->max_ns = from->max_ns;
+	for (i = 0; i < TRACE_HIST_BUCKETS; i++)
+		h->bucket[i] = from->bucket[i];
+}
+
+/*
+ * The largest pause since the last reading.  Two slots take turns: the one
+ * that goes out of use is read, and looked at again before its next turn, so
+ * that a write in between is late but not lost.
+ */
+static uint64_t window_max(struct trace *t)
+{
+	uint32_t now = t->spec->window & 1, next = !now;
+	uint64_t max, late = t->gc->stw_max_ns[next];
+
+	if (late <= t->window_taken[next])
+		late = 0;	/* nothing was written since */
+	t->gc->stw_max_ns[next] = 0;
+	__sync_synchronize();
+	t->spec->window = next;
+	__sync_synchronize();
+	max = t->gc->stw_max_ns[now];
+	t->window_taken[now] = max;
+	return max > late ? max : late;
+}
+
+static void read_gc(struct trace *t, struct trace_reading *r)
+{
+	r->gc_starts = t->gc->starts;
+	r->gc_ends = t->gc->ends;
+	read_hist(&r->gc_cycle, &t->gc->cycle);
+	read_hist(&r->stw, &t->gc->stw);
+	r->stw_max_ns_window = window_max(t);
+}
+
+static uint64_t on_time(const struct trace *t, enum gov_group g, uint64_t now)
+{
+	return t->on_ns[g] + (t->on & GOV_BIT(g) ? now - t->on_since_ns[g] : 0);
+}
+
+static void read_arming(struct trace *t, struct trace_reading *r)
+{
+	int i;
+
+	for (i = 0; i < PROBE_COUNT; i++) {
+		const struct probe *p = trace_probe(t, (enum probe_id)i);
+
+		r->prog_ns[i] = t->arm[i].prog_ns;
+		if (!p)
+			continue;
+		r->armed++;
+		if (p->klass == INSN_STEPPED)
+			r->stepped++;
+		else
+			r->emulated++;
+	}
+}
+
+static void read_coverage(struct trace *t, struct trace_reading *r)
+{
+	r->governed_on_ns = on_time(t, GOV_GOVERNED, r->mono_ns);
+	r->rare_on_ns = on_time(t, GOV_RARE, r->mono_ns);
+	r->wall_ns = r->mono_ns - t->attached_ns;
+	r->governed_sliced = t->was_off[GOV_GOVERNED] || !(t->on & GOV_BIT(GOV_GOVERNED));
+	r->rare_sliced = t->was_off[GOV_RARE] || !(t->on & GOV_BIT(GOV_RARE));
+	t->was_off[GOV_GOVERNED] = t->was_off[GOV_RARE] = false;
+}
+
+static void read_counters(struct trace *t, struct trace_reading *r, const struct gs_counters *c)
+{
+	double cost = 0;
+	int i;
+
+	for (i = 0; i < PROBE_COUNT; i++) {
+		r->hits[i] = c->hits[i];
+		cost += (double)c->hits[i] * trace_cost_ns(t, (enum probe_id)i);
+	}
+	r->cost_ns = (uint64_t)cost;
+	r->map_full = c->sites_full + c->stacks_full + c->threads_full;
+	r->read_failures = c->read_failures;
+	r->stack_failures = c->stack_failures;
+	r->unpaired = c->unpaired;
+}
+
+int trace_read(struct trace *t, struct trace_reading *r)
+{
+	struct gs_counters c;
+	int e;
+
+	memset(r, 0, sizeof(*r));
+	if (!t->attached_ns)
+		return -EINVAL;
+	r->mono_ns = clock_mono_ns();
+	e = drain_counters(t, &c);
+	if (!e)
+		e = read_sites(t, r);
+	if (!e)
+		e = read_allocs(t, r);
+	if (e) {
+		trace_reading_deinit(r);
+		return e;
+	}
+	read_gc(t, r);
+	read_counters(t, r, &c);
+	read_coverage(t, r);
+	read_arming(t, r);
+	sweep_scratch(t, &c);
+	return 0;
+}
+
+void trace_reading_deinit(struct trace_reading *r)
+{
+	free(r->site);
+	free(r->alloc);
+	memset(r, 0, sizeof(*r));
+}
+
+uint64_t trace_birth_time(struct trace *t, uint64_t goid)
+{
+	volatile struct gs_birth *b;
+	uint64_t owner = GS_BIRTH_OWNER(TARGET, goid), ns;
+
+	if (!t->births)
+		return 0;
+	b = &t->births[GS_BIRTH_SLOT(TARGET, goid)];
+	if (b->owner != owner)
+		return 0;
+	ns = b->ns;
+	return b->owner == owner ? ns : 0;
+}

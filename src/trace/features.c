@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What this kernel can do, by trying it: features are backported and broken
+ * without regard to version numbers.
+ */
+#include "trace/trace.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "trace/attach.h"
+#include "trace/lab.h"
+
+/* One experiment answers both questions; the machine does not change. */
+static struct {
+	bool done;
+	struct trace_features features;
+	struct cost_table cost;
+} known;
+
+static bool is_permission(int err)
+{
+	return err == -EPERM || err == -EACCES;
+}
+
+static void explain(struct trace_features *f, const char *what, const struct lab_result *r)
+{
+	if (is_permission(r->attach_err))
+		snprintf(f->why, sizeof(f->why), "%s: not permitted", what);
+	else if (r->attach_err)
+		snprintf(f->why, sizeof(f->why), "%s: %s", what, strerror(-r->attach_err));
+	else
+		snprintf(f->why, sizeof(f->why), "%s: the filter by process misses threads (%llu of %llu calls seen)",
+			 what, (unsigned long long)r->hits, (unsigned long long)r->calls);
+}
+
+static int try_perf(struct trace_features *f, struct cost_table *ct, const struct lab_result *multi,
+		    struct err *err)
+{
+	struct lab_result r;
+	int e;
+
+	e = lab_run(&r, false, err);
+	if (e)
+		return e;
+	f->perf_uprobe = !r.attach_err && r.hits >= r.calls;
+	if (f->perf_uprobe) {
+		explain(f, "uprobe_multi", multi);
+		f->method = TRACE_METHOD_PERF;
+		*ct = r.cost;
+	} else if (is_permission(r.attach_err) || is_permission(multi->attach_err)) {
+		snprintf(f->why, sizeof(f->why), "probes are not permitted to this process");
+	} else {
+		explain(f, "perf-event uprobes", &r);
+	}
+	return 0;
+}
+
+static int experiment(struct trace_features *f, struct cost_table *ct, struct err *err)
+{
+	struct lab_result r;
+	int e;
+
+	memset(f, 0, sizeof(*f));
+	e = lab_run(&r, true, err);
+	if (e)
+		return e;
+	*ct = r.cost;
+	f->cookies = lab_has_cookies();
+	f->multi_links = !r.attach_err;
+	f->multi_pid_ok = f->multi_links && r.hits >= r.calls;
+	if (!f->multi_pid_ok)
+		return try_perf(f, ct, &r, err);
+	f->method = TRACE_METHOD_MULTI;
+	f->perf_uprobe = attach_perf_type() >= 0;
+	return 0;
+}
+
+static int known_once(struct err *err)
+{
+	int e;
+
+	if (known.done)
+		return 0;
+	e = experiment(&known.features, &known.cost, err);
+	known.done = !e;
+	return e;
+}
+
+int trace_features_probe(struct trace_features *f, struct err *err)
+{
+	int e = known_once(err);
+
+	if (e)
+		memset(f, 0, sizeof(*f));
+	else
+		*f = known.features;
+	return e;
+}
+
+int trace_measure_costs(struct cost_table *ct, struct err *err)
+{
+	int e = known_once(err), i;
+
+	for (i = 0; i < INSN_CLASS_COUNT; i++)
+		ct->ns[i] = -1;
+	if (!e)
+		*ct = known.cost;
+	return e;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "trace/governor.h"
+
+#define SECOND 1e9
+/* Aim a little below the budget: costs are estimates. */
+#define AIM 0.95
+/* A saved-up bucket holds this many seconds of income … */
+#define CAP_S 1.0
+/* … and of the floor: a program that is idle most of the time stays exact. */
+#define CAP_FLOOR_S 5.0
+/* Probes still cost while they are being detached. */
+#define LEAD_S 0.05
+#define SLICE_S (GOV_SLICE_NS / SECOND)
+#define PAUSE_NS 100000000ull		/* shortest time off */
+#define TICK_BUSY_NS 50000000ull
+#define TICK_CALM_NS 100000000ull
+#define TICK_EXACT_NS 1000000000ull
+#define TICK_MIN_NS 10000000ull
+/* Memory of the smoothed rates, seconds. */
+#define CPU_MEMORY_S 1.0
+#define RATE_MEMORY_S 0.2
+
+static double smooth(double old, double now, double dt, double memory)
+{
+	return old < 0 ? now : old + (now - old) * dt / (dt + memory);
+}
+
+static double clamp(double v, double lo, double hi)
+{
+	return v < lo ? lo : v > hi ? hi : v;
+}
+
+static double diff(uint64_t now, uint64_t before)
+{
+	return now > before ? (double)(now - before) : 0;
+}
+
+double governor_income(const struct governor *g)
+{
+	double share = AIM * g->cfg.budget_pct / 100 * g->cpu_per_s;
+
+	return share > g->cfg.floor_ns ? share : (double)g->cfg.floor_ns;
+}
+
+/* What the group would cost per second if it were on, ns. */
+static double expected_cost(const struct gov_bucket *b)
+{
+	return b->hits_per_s > 0 ? b->hits_per_s * b->cost_per_hit : 0;
+}
+
+/* What must be saved before a slice begins. */
+static double slice_price(const struct gov_bucket *b, double income)
+{
+	double price = expected_cost(b) * (SLICE_S + LEAD_S) - income * SLICE_S;
+
+	return price > 0 ? price : 0;
+}
+
+static void bucket_switch(struct gov_bucket *b, bool on, uint64_t now)
+{
+	if (b->on != on)
+		b->since_ns = now;
+	b->on = on;
+}
+
+static bool must_stop(const struct gov_bucket *b, double income, uint64_t now)
+{
+	double rate = expected_cost(b);
+	double lead = rate > income ? rate * LEAD_S : 0;
+	double debt = income * SLICE_S + (double)2e6;
+
+	if (now - b->since_ns >= GOV_SLICE_NS)
+		return b->tokens < lead;
+	return b->tokens < -debt;	/* far more than was saved for */
+}
+
+static void bucket_step(struct gov_bucket *b, double dt, double income, double floor,
+			double spent, uint64_t now)
+{
+	double price = slice_price(b, income);
+	double cap = income * CAP_S;
+
+	if (cap < floor * CAP_FLOOR_S)
+		cap = floor * CAP_FLOOR_S;
+	if (cap < price)
+		cap = price;
+	b->tokens += income * dt - spent;
+	if (b->tokens > cap)
+		b->tokens = cap;
+	if (b->on) {
+		if (must_stop(b, income, now))
+			bucket_switch(b, false, now);
+	} else if (b->tokens >= price && now - b->since_ns >= PAUSE_NS) {
+		bucket_switch(b, true, now);
+	}
+}
+
+/* Rates seen since the last step. */
+static void learn(struct governor *g, const struct governor_input *in, double dt)
+{
+	double cost = 0, births;
+	int i;
+
+	for (i = 0; i < GOV_GROUPS; i++) {
+		struct gov_bucket *b = &g->b[i];
+		double hits = diff(in->hits[i], g->last.hits[i]);
+		double spent = diff(in->cost_ns[i], g->last.cost_ns[i]);
+
+		cost += spent;
+		if (hits > 0)
+			b->cost_per_hit = smooth(b->cost_per_hit, spent / hits, dt, RATE_MEMORY_S);
+		if (b->on)
+			b->hits_per_s = smooth(b->hits_per_s, hits / dt, dt, RATE_MEMORY_S);
+	}
+	/* The probes' own cost is part of the CPU time the kernel counts. */
+	g->cpu_per_s = smooth(g->cpu_per_s,
+			      diff(in->cpu_ns, g->last.cpu_ns + (uint64_t)cost) / dt,
+			      dt, CPU_MEMORY_S);
+	if (!in->created || !g->last.created)
+		return;
+	births = diff(in->created, g->last.created) / dt;
+	g->births_per_s = smooth(g->births_per_s, births, dt, RATE_MEMORY_S);
+	if (g->b[GOV_GOVERNED].on && births * dt >= 50)
+		g->hits_per_birth = smooth(g->hits_per_birth,
+			clamp(diff(in->hits[GOV_GOVERNED], g->last.hits[GOV_GOVERNED]) / (births * dt), 1, 2),
+			dt, CPU_MEMORY_S);
+}
+
+/* While births and deaths are off, memory still tells how many there would be. */
+static void predict(struct governor *g)
+{
+	struct gov_bucket *b = &g->b[GOV_GOVERNED];
+
+	if (g->births_per_s >= 0 && !b->on)
+		b->hits_per_s = g->births_per_s * g->hits_per_birth;
+}
+
+static void schedule(struct governor *g, uint64_t now)
+{
+	const struct gov_bucket *b = &g->b[GOV_GOVERNED];
+	double income = governor_income(g), wait;
+
+	if (g->cfg.exact) {
+		g->next_ns = now + TICK_EXACT_NS;
+	} else if (b->on) {
+		g->next_ns = now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS : TICK_CALM_NS);
+	} else {
+		wait = (slice_price(b, income) - b->tokens) / income * SECOND;
+		g->next_ns = now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_CALM_NS);
+	}
+}
+
+static unsigned int groups_on(const struct governor *g)
+{
+	unsigned int on = 0;
+	int i;
+
+	for (i = 0; i < GOV_GROUPS; i++)
+		if (g->b[i].on)
+			on |= GOV_BIT(i);
+	return on;
+}
+
+unsigned int governor_init(struct governor *g, const struct governor_config *cfg,
+			   const struct governor_input *in)
+{
+	struct gov_bucket *b = &g->b[GOV_GOVERNED];
+	int i;
+
+	*g = (struct governor){ .cfg = *cfg, .last = *in, .births_per_s = cfg->births_per_s,
+				.cpu_per_s = cfg->cpu_ns_per_s < 0 ? 0 : cfg->cpu_ns_per_s,
+				.hits_per_birth = 2 };
+	for (i = 0; i < GOV_GROUPS; i++)
+		g->b[i] = (struct gov_bucket){ .tokens = (double)cfg->floor_ns, .hits_per_s = -1,
+					       .cost_per_hit = cfg->cost_per_hit_ns[i], .on = true,
+					       .since_ns = in->now_ns };
+	if (cfg->births_per_s >= 0)
+		b->hits_per_s = cfg->births_per_s * g->hits_per_birth;
+	/* A program known to be too busy begins with saving up, not with debt. */
+	if (!cfg->exact && slice_price(b, governor_income(g)) > b->tokens)
+		b->on = false;
+	schedule(g, in->now_ns);
+	return groups_on(g);
+}
+
+unsigned int governor_step(struct governor *g, const struct governor_input *in)
+{
+	double dt = diff(in->now_ns, g->last.now_ns) / SECOND;
+	double income, rare, governed;
+	struct gov_bucket *r = &g->b[GOV_RARE];
+
+	if (dt < 1e-3)
+		return groups_on(g);
+	learn(g, in, dt);
+	predict(g);
+	income = governor_income(g);
+	rare = diff(in->cost_ns[GOV_RARE], g->last.cost_ns[GOV_RARE]);
+	governed = diff(in->cost_ns[GOV_GOVERNED], g->last.cost_ns[GOV_GOVERNED]);
+	g->last = *in;
+	if (!g->cfg.exact) {
+		/* Rare probes may take half of the budget before they are
+		 * sliced; the others live on what these leave. */
+		bucket_step(r, dt, income / 2, (double)g->cfg.floor_ns / 2, rare, in->now_ns);
+		if (r->hits_per_s < GOV_RARE_HITS_PER_S)
+			bucket_switch(r, true, in->now_ns);
+		bucket_step(&g->b[GOV_GOVERNED], dt, income, (double)g->cfg.floor_ns,
+			    governed + rare, in->now_ns);
+	}
+	schedule(g, in->now_ns);
+	return groups_on(g);
+}

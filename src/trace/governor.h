@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The governor: holds what probes cost the target within a budget by saying
+ * when a group of probes should be attached.  Pure arithmetic: knows no BPF,
+ * no clock, no process.
+ *
+ * A token bucket per group, in nanoseconds of the target's CPU.  Tokens
+ * accrue at budget × the target's own CPU rate (at least the floor) and are
+ * spent by hits × cost per hit.  A group that fits is simply on.  One that
+ * does not is on in slices that were saved for beforehand, off in between.
+ */
+#ifndef GOSPECT_TRACE_GOVERNOR_H
+#define GOSPECT_TRACE_GOVERNOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_GROUPS };
+#define GOV_BIT(g) (1u << (g))
+#define GOV_ALL (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED))
+
+#define GOV_SLICE_NS 200000000ull	/* shortest slice that a tenfold rise does not end */
+#define GOV_RARE_HITS_PER_S 2000.0	/* below it rare probes are never sliced */
+
+struct governor_config {
+	double budget_pct;	/* of the target's CPU */
+	uint64_t floor_ns;	/* per second, whatever the target uses */
+	bool exact;		/* everything on, always */
+	double cost_per_hit_ns[GOV_GROUPS]; /* until hits show it */
+	/* What memory said before attaching; < 0 not known. */
+	double births_per_s;
+	double cpu_ns_per_s;
+};
+
+/* All totals since governor_init() or since the start: only differences count. */
+struct governor_input {
+	uint64_t now_ns;
+	uint64_t cpu_ns;		/* of the target */
+	uint64_t hits[GOV_GROUPS];
+	uint64_t cost_ns[GOV_GROUPS];	/* what these hits cost the target */
+	uint64_t created;		/* goroutines created; 0: not known */
+};
+
+struct gov_bucket {
+	double tokens;		/* ns; negative is debt */
+	double hits_per_s;	/* expected while on; < 0 not known */
+	double cost_per_hit;	/* ns */
+	bool on;
+	uint64_t since_ns;	/* of the last switch */
+};
+
+struct governor {
+	struct governor_config cfg;
+	struct governor_input last;
+	struct gov_bucket b[GOV_GROUPS];
+	double cpu_per_s;	/* target's own, smoothed; ns per s */
+	double births_per_s;	/* from memory, smoothed; < 0 not known */
+	double hits_per_birth;	/* learned while on: 2 when every goroutine ends */
+	uint64_t next_ns;	/* when to step again */
+};
+
+/* Returns the groups that should be on at once (GOV_BIT()). */
+unsigned int governor_init(struct governor *g, const struct governor_config *cfg,
+			   const struct governor_input *in);
+/* Groups that should be on from now on. */
+unsigned int governor_step(struct governor *g, const struct governor_input *in);
+/* Tokens per second at present, ns. */
+double governor_income(const struct governor *g);
+
+#endif

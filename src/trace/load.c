@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The BPF object: opened with only the programs that have a site, loaded,
+ * its shared tables mapped. */
+#include "trace/priv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gospect.skel.h"
+
+/* libbpf's print callback has no context: the last complaint of this thread. */
+static __thread char last_words[256];
+
+static int keep_last_words(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char line[512];
+	size_t n;
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	n = strcspn(line, "\n");
+	line[n < sizeof(last_words) ? n : sizeof(last_words) - 1] = '\0';
+	/* The first complaint names the cause, the rest its consequences. */
+	if (!last_words[0])
+		memcpy(last_words, line, strlen(line) + 1);
+	return 0;
+}
+
+static void collect_programs(struct trace *t)
+{
+	struct bpf_program *const progs[PROBE_COUNT] = {
+		[PROBE_GO_BIRTH] = t->skel->progs.go_birth,
+		[PROBE_CORO_BIRTH] = t->skel->progs.coro_birth,
+		[PROBE_GO_DEATH] = t->skel->progs.go_death,
+		[PROBE_ALLOC_LARGE] = t->skel->progs.alloc_large,
+		[PROBE_GC_START] = t->skel->progs.gc_start,
+		[PROBE_GC_END] = t->skel->progs.gc_end,
+		[PROBE_STW_BEGIN] = t->skel->progs.stw_begin,
+		[PROBE_STW_END] = t->skel->progs.stw_end,
+	};
+	int i;
+
+	for (i = 0; i < PROBE_COUNT; i++) {
+		bool used = trace_probe(t, (enum probe_id)i) != NULL;
+
+		t->arm[i].prog = progs[i];
+		bpf_program__set_autoload(progs[i], used);
+		if (t->features.method == TRACE_METHOD_MULTI)
+			bpf_program__set_expected_attach_type(progs[i], ATTACH_UPROBE_MULTI);
+	}
+}
+
+/* Programs see pids of the machine's first pid namespace, unless asked for ours. */
+static void set_pid_namespace(struct trace *t)
+{
+	enum { FIRST_PID_NS = 0xEFFFFFFC };	/* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) || st.st_ino == (ino_t)FIRST_PID_NS)
+		return;
+	t->own_pidns = true;
+	t->skel->rodata->gs_pidns_dev = st.st_dev;
+	t->skel->rodata->gs_pidns_ino = st.st_ino;
+}
+
+static bool uses(struct trace *t, enum sensor s)
+{
+	int i;
+
+	for (i = 0; i < t->plan.n; i++)
+		if (t->plan.probe[i].sensor == s && t->plan.probe[i].kind != SITE_NONE)
+			return true;
+	return false;
+}
+
+/* Tables nobody will use stay as small as they can be. */
+static void shrink_maps(struct trace *t)
+{
+	if (!uses(t, SENSOR_GOROUTINES)) {
+		bpf_map__set_max_entries(t->skel->maps.sites, 1);
+		bpf_map__set_max_entries(t->skel->maps.births, 1);
+	}
+	if (!uses(t, SENSOR_ALLOC)) {
+		bpf_map__set_max_entries(t->skel->maps.stacks, 1);
+		bpf_map__set_max_entries(t->skel->maps.alloc_scratch, 1);
+	}
+}
+
+int load_open(struct trace *t, struct err *err)
+{
+	libbpf_set_print(keep_last_words);
+	last_words[0] = '\0';
+	t->skel = gospect_bpf__open();
+	if (!t->skel)
+		return err_set(err, errno ? -errno : -EINVAL, "the BPF object cannot be opened: %s",
+			       last_words[0] ? last_words : strerror(errno));
+	collect_programs(t);
+	t->skel->rodata->gs_has_cookies = t->features.cookies;
+	set_pid_namespace(t);
+	shrink_maps(t);
+	return 0;
+}
+
+static int map_table(struct bpf_map *map, void *out)
+{
+	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	memcpy(out, &p, sizeof(p));
+	return 0;
+}
+
+static void unmap_table(struct bpf_map *map, volatile void *p)
+{
+	if (p)
+		munmap((void *)(uintptr_t)p, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
+}
+
+static int map_tables(struct trace *t)
+{
+	int e = map_table(t->skel->maps.specs, &t->spec);
+
+	if (!e)
+		e = map_table(t->skel->maps.gc, &t->gc);
+	if (!e && uses(t, SENSOR_GOROUTINES))
+		e = map_table(t->skel->maps.births, &t->births);
+	return e;
+}
+
+static int load_denied(int e, struct err *err)
+{
+	err_set(err, e, "loading the BPF programs is not permitted");
+	err_hint(err, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+	return e;
+}
+
+/* Before Linux 5.11 maps count against RLIMIT_MEMLOCK, and a load that would
+ * exceed it fails with EPERM. */
+static bool raise_memlock(void)
+{
+	struct rlimit inf = { RLIM_INFINITY, RLIM_INFINITY };
+
+	return !setrlimit(RLIMIT_MEMLOCK, &inf);
+}
+
+int load_object(struct trace *t, struct err *err)
+{
+	int e, i;
+
+	last_words[0] = '\0';
+	e = gospect_bpf__load(t->skel);
+	if (e == -EPERM && raise_memlock()) {
+		gospect_bpf__destroy(t->skel);
+		t->skel = NULL;
+		e = load_open(t, err);
+		if (e)
+			return e;
+		e = gospect_bpf__load(t->skel);
+	}
+	if (e == -EPERM || e == -EACCES)
+		return load_denied(e, err);
+	if (e)
+		return err_set(err, e, "the BPF programs cannot be loaded: %s (%s)", strerror(-e), last_words);
+	for (i = 0; i < PROBE_COUNT; i++)
+		if (trace_probe(t, (enum probe_id)i))
+			t->arm[i].prog_fd = bpf_program__fd(t->arm[i].prog);
+	e = map_tables(t);
+	if (e)
+		return err_set(err, e, "the BPF tables cannot be mapped: %s", strerror(-e));
+	return 0;
+}
+
+void load_close(struct trace *t)
+{
+	if (!t->skel)
+		return;
+	unmap_table(t->skel->maps.specs, t->spec);
+	unmap_table(t->skel->maps.births, t->births);
+	unmap_table(t->skel->maps.gc, t->gc);
+	gospect_bpf__destroy(t->skel);
+	t->skel = NULL;
+}
+
+int trace_map_fd(const struct trace *t, enum trace_map m)
+{
+	switch (m) {
+	case TRACE_MAP_COUNTERS:
+		return bpf_map__fd(t->skel->maps.counters);
+	case TRACE_MAP_SITES:
+		return bpf_map__fd(t->skel->maps.sites);
+	case TRACE_MAP_STACKS:
+		return bpf_map__fd(t->skel->maps.stacks);
+	case TRACE_MAP_SCRATCH:
+		return bpf_map__fd(t->skel->maps.alloc_scratch);
+	}
+	return -1;
+}

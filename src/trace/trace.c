@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a trace: prepare, load, attach, tick, close. */
+#include "trace/priv.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/*
+ * Run time of a program until it is measured, ns: seen on a 3 GHz machine.
+ * Used by the governor's first decision only.
+ */
+#define GUESS_COUNT_NS 200.0
+#define GUESS_STACK_NS 1500.0
+/* A class that could not be measured: what an emulated one costs in a VM. */
+#define GUESS_CLASS_NS 750.0
+
+struct probe *trace_probe(struct trace *t, enum probe_id id)
+{
+	int i;
+
+	for (i = 0; i < t->plan.n; i++)
+		if (t->plan.probe[i].id == id)
+			return t->plan.probe[i].kind == SITE_NONE ? NULL : &t->plan.probe[i];
+	return NULL;
+}
+
+const struct plan *trace_plan(const struct trace *t)
+{
+	return &t->plan;
+}
+
+enum trace_method trace_method(const struct trace *t)
+{
+	return t->features.method;
+}
+
+double trace_cost_ns(const struct trace *t, enum probe_id id)
+{
+	const struct probe *p = plan_find(&t->plan, id);
+	double cost, run = t->arm[id].prog_ns;
+
+	if (!p)
+		return 0;
+	cost = p->cost_ns >= 0 ? p->cost_ns : GUESS_CLASS_NS;
+	if (run < 0)
+		run = id == PROBE_ALLOC_LARGE ? GUESS_STACK_NS : GUESS_COUNT_NS;
+	return cost + run;
+}
+
+static int no_method(const struct trace *t, struct err *err)
+{
+	err_set(err, -EOPNOTSUPP, "no probes on this machine: %s", t->features.why);
+	err_hint(err, "`gospect doctor` shows what is missing");
+	return -EOPNOTSUPP;
+}
+
+static void arm_init(struct trace *t)
+{
+	int i;
+
+	for (i = 0; i < PROBE_COUNT; i++) {
+		const struct probe *p = plan_find(&t->plan, (enum probe_id)i);
+
+		attachment_init(&t->arm[i].at);
+		t->arm[i].prog_fd = -1;
+		t->arm[i].prog_ns = -1;
+		t->arm[i].group = p && !p->rare ? GOV_GOVERNED : GOV_RARE;
+	}
+}
+
+/* The programs read startpc at its distance from gopc in every release known. */
+static void check_layout(struct trace *t)
+{
+	const struct trace_config *c = &t->cfg;
+	int i;
+
+	if (c->g_goid >= 0 && c->g_gopc >= 0 && c->g_startpc - c->g_gopc == GS_STARTPC_AFTER_GOPC)
+		return;
+	for (i = 0; i < t->plan.n; i++) {
+		struct probe *p = &t->plan.probe[i];
+
+		if (p->sensor != SENSOR_GOROUTINES || p->kind == SITE_NONE)
+			continue;
+		p->kind = SITE_NONE;
+		snprintf(p->why, sizeof(p->why), "the layout of the runtime's g is not known");
+	}
+}
+
+int trace_prepare(struct trace **out, const struct trace_config *cfg, struct err *err)
+{
+	struct trace *t = calloc(1, sizeof(*t));
+	int e;
+
+	*out = NULL;
+	if (!t)
+		return err_set(err, -ENOMEM, "no memory for the trace");
+	t->cfg = *cfg;
+	t->plan = *cfg->plan;
+	t->stats_fd = -1;
+	t->births_per_s = t->cpu_ns_per_s = -1;
+	arm_init(t);
+	snprintf(t->path, sizeof(t->path), "/proc/self/fd/%d", cfg->exe_fd);
+	e = trace_features_probe(&t->features, err);
+	if (!e && t->features.method == TRACE_METHOD_NONE)
+		e = no_method(t, err);
+	if (!e) {
+		check_layout(t);
+		if (cfg->mem)
+			verify_text(t);
+		t->ncpu = libbpf_num_possible_cpus();
+		t->percpu = t->ncpu > 0 ? calloc((size_t)t->ncpu, sizeof(*t->percpu)) : NULL;
+		if (!t->percpu)
+			e = err_set(err, -ENOMEM, "no memory for the counters of %d CPUs", t->ncpu);
+	}
+	if (!e)
+		e = load_open(t, err);
+	if (e)
+		trace_close(t);
+	else
+		*out = t;
+	return e;
+}
+
+static void write_spec(struct trace *t)
+{
+	int i;
+
+	t->spec->tgid = (uint32_t)t->cfg.pid;
+	t->spec->g_goid = (uint32_t)t->cfg.g_goid;
+	t->spec->g_gopc = (uint32_t)t->cfg.g_gopc;
+	t->spec->active = 0;
+	t->spec->branch_probes = 0;
+	for (i = 0; i < t->plan.n; i++)
+		if (t->plan.probe[i].kind == SITE_BRANCH)
+			t->spec->branch_probes |= 1u << t->plan.probe[i].id;
+}
+
+int trace_load(struct trace *t, struct err *err)
+{
+	int e = load_object(t, err);
+
+	if (!e)
+		write_spec(t);
+	return e;
+}
+
+void trace_predict(struct trace *t, double births_per_s, double cpu_ns_per_s,
+		   uint64_t target_cpu_ns, uint64_t created_total)
+{
+	t->births_per_s = births_per_s;
+	t->cpu_ns_per_s = cpu_ns_per_s;
+	t->first_cpu_ns = target_cpu_ns;
+	t->first_created = created_total;
+}
+
+/* Attaches the probes of some groups at once.  Returns how many are attached;
+ * *first the first failure. */
+static int attach_groups(struct trace *t, unsigned int groups, int *first)
+{
+	struct attach_job jobs[PROBE_COUNT];
+	struct probe *probe[PROBE_COUNT];
+	int i, n = 0, ok = 0;
+
+	*first = 0;
+	for (i = 0; i < PROBE_COUNT; i++) {
+		struct arm *a = &t->arm[i];
+		struct probe *p = trace_probe(t, (enum probe_id)i);
+
+		if (!p || !(groups & GOV_BIT(a->group)) || attachment_is_on(&a->at))
+			continue;
+		jobs[n] = (struct attach_job){
+			.a = &a->at, .multi = t->features.method == TRACE_METHOD_MULTI,
+			.cookies = t->features.cookies,
+			.point = { .prog_fd = a->prog_fd, .path = t->path, .pid = t->cfg.pid,
+				   .offsets = &p->file_off, .n = 1, .cookie = 0 },
+		};
+		probe[n++] = p;
+	}
+	attach_all(jobs, n);
+	for (i = 0; i < n; i++) {
+		if (!jobs[i].result) {
+			ok++;
+			continue;
+		}
+		if (!*first)
+			*first = jobs[i].result;
+		snprintf(probe[i]->why, sizeof(probe[i]->why), "the kernel refused the probe: %s",
+			 strerror(-jobs[i].result));
+		probe[i]->kind = SITE_NONE;
+	}
+	return ok;
+}
+
+static void detach_groups(struct trace *t, unsigned int groups)
+{
+	struct attachment *off[PROBE_COUNT];
+	int i, n = 0;
+
+	for (i = 0; i < PROBE_COUNT; i++)
+		if ((groups & GOV_BIT(t->arm[i].group)) && attachment_is_on(&t->arm[i].at))
+			off[n++] = &t->arm[i].at;
+	detacher_start(&t->detacher, off, n);
+}
+
+static uint32_t active_bits(unsigned int groups)
+{
+	return (groups & GOV_BIT(GOV_RARE) ? GS_ACTIVE_RARE : 0) |
+	       (groups & GOV_BIT(GOV_GOVERNED) ? GS_ACTIVE_GOVERNED : 0);
+}
+
+/* Pairs that were cut in two by a pause must not meet over it. */
+static void forget_begins(struct trace *t)
+{
+	t->gc->cycle_begin_ns = 0;
+	t->gc->cycle_stopped = 0;
+	t->gc->stw_begin_ns = 0;
+}
+
+/* Switches groups on and off: attached first, counting then; the reverse. */
+static int switch_groups(struct trace *t, unsigned int want)
+{
+	unsigned int on = want & ~t->on, off = t->on & ~want;
+	int i, first = 0;
+	uint64_t now;
+
+	if (on) {
+		detacher_wait(&t->detacher);
+		attach_groups(t, on, &first);
+		if (on & GOV_BIT(GOV_RARE))
+			forget_begins(t);
+	}
+	t->spec->active = active_bits(want);
+	__sync_synchronize();
+	now = clock_mono_ns();
+	for (i = 0; i < GOV_GROUPS; i++) {
+		if (on & GOV_BIT(i))
+			t->on_since_ns[i] = now;
+		if (!(off & GOV_BIT(i)))
+			continue;
+		t->on_ns[i] += now - t->on_since_ns[i];
+		t->was_off[i] = true;
+	}
+	t->on = want;
+	if (off)
+		detach_groups(t, off);
+	return first;
+}
+
+static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t now, uint64_t cpu,
+			uint64_t created, struct governor_input *in)
+{
+	double cost[GOV_GROUPS] = { 0 };
+	int i;
+
+	*in = (struct governor_input){ .now_ns = now, .cpu_ns = cpu, .created = created };
+	for (i = 0; i < PROBE_COUNT; i++) {
+		enum gov_group g = t->arm[i].group;
+
+		in->hits[g] += c->hits[i];
+		cost[g] += (double)c->hits[i] * trace_cost_ns(t, (enum probe_id)i);
+	}
+	for (i = 0; i < GOV_GROUPS; i++)
+		in->cost_ns[i] = (uint64_t)cost[i];
+}
+
+/* Mean cost of a hit of a group before any was seen. */
+static double first_cost(const struct trace *t, enum gov_group g)
+{
+	double sum = 0;
+	int i, n = 0;
+
+	for (i = 0; i < PROBE_COUNT; i++) {
+		const struct probe *p = plan_find(&t->plan, (enum probe_id)i);
+
+		if (!p || p->kind == SITE_NONE || t->arm[i].group != g)
+			continue;
+		sum += trace_cost_ns(t, (enum probe_id)i);
+		n++;
+	}
+	return n ? sum / n : 0;
+}
+
+static unsigned int governor_begin(struct trace *t, uint64_t now)
+{
+	const struct trace_config *c = &t->cfg;
+	struct governor_config gc = {
+		.budget_pct = c->budget_pct, .floor_ns = c->budget_floor_ns, .exact = c->exact,
+		.births_per_s = t->births_per_s, .cpu_ns_per_s = t->cpu_ns_per_s,
+		.cost_per_hit_ns = { first_cost(t, GOV_RARE), first_cost(t, GOV_GOVERNED) },
+	};
+	struct governor_input in = { .now_ns = now, .cpu_ns = t->first_cpu_ns,
+				     .created = t->first_created };
+
+	return governor_init(&t->gov, &gc, &in);
+}
+
+static int attach_failed(struct trace *t, int first, struct err *err)
+{
+	int i, armed = 0, wanted = 0;
+
+	for (i = 0; i < PROBE_COUNT; i++)
+		armed += trace_probe(t, (enum probe_id)i) != NULL;
+	for (i = 0; i < t->plan.n; i++)
+		wanted += !t->plan.probe[i].absent;
+	if (armed || !wanted)
+		return 0;
+	if (first == -EPERM || first == -EACCES) {
+		err_set(err, first, "attaching probes to process '%d' is not permitted", (int)t->cfg.pid);
+		err_hint(err, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+		return first;
+	}
+	if (!first)
+		first = -EOPNOTSUPP;
+	return err_set(err, first, "no probe could be armed in process '%d': %s", (int)t->cfg.pid,
+		       first == -ESRCH ? "it ended" : t->plan.probe[0].why);
+}
+
+int trace_attach(struct trace *t, struct err *err)
+{
+	struct gs_counters none = { 0 };
+	unsigned int want;
+	uint64_t now = clock_mono_ns();
+	int e, first;
+
+	want = governor_begin(t, now);
+	stats_step(t, &none, now);
+	first = switch_groups(t, want);
+	e = attach_failed(t, first, err);
+	if (!e)
+		t->attached_ns = clock_mono_ns();
+	return e;
+}
+
+int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns, uint64_t created_total)
+{
+	struct governor_input in;
+	struct gs_counters c;
+	unsigned int want;
+	int e;
+
+	e = drain_counters(t, &c);
+	if (e)
+		return e;
+	stats_step(t, &c, now_mono_ns);
+	governor_in(t, &c, now_mono_ns, target_cpu_ns, created_total, &in);
+	want = governor_step(&t->gov, &in);
+	if (want != t->on)
+		e = switch_groups(t, want);
+	return e;
+}
+
+uint64_t trace_next_ns(const struct trace *t)
+{
+	uint64_t next = t->gov.next_ns;
+
+	/* Statistics are to be on for a short time only. */
+	if (t->stats_fd >= 0 && next > t->stats_since_ns + NS_PER_S)
+		next = t->stats_since_ns + NS_PER_S;
+	return next;
+}
+
+void trace_close(struct trace *t)
+{
+	if (!t)
+		return;
+	stats_off(t);
+	if (t->spec)
+		t->spec->active = 0;
+	detacher_wait(&t->detacher);
+	if (t->skel)
+		detach_groups(t, GOV_ALL);
+	detacher_wait(&t->detacher);
+	load_close(t);
+	free(t->percpu);
+	free(t);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Arms a plan on one process and drains what the kernel summed: the only user
+ * of libbpf.  Lifecycle: prepare → load → attach → (tick, read)* → close.
+ *
+ * Two groups of probes.  Rare ones (allocations, GC, pauses) stay attached
+ * (sliced only above 2,000 hits/s).  Per-event ones (births, deaths) are
+ * governed: hits × measured cost is held within the budget by attaching in
+ * slices of 200 ms or more.  Everything is a file descriptor: it is gone when
+ * this process is gone.  Nothing is pinned, nothing written to the target.
+ */
+#ifndef GOSPECT_TRACE_TRACE_H
+#define GOSPECT_TRACE_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "plan/plan.h"
+
+struct trace;
+struct memreader;
+
+/* What this kernel can do, found by trying, not by version. */
+enum trace_method { TRACE_METHOD_NONE, TRACE_METHOD_MULTI, TRACE_METHOD_PERF };
+
+struct trace_features {
+	enum trace_method method;
+	bool multi_links;	/* BPF_LINK_CREATE uprobe_multi works */
+	bool multi_pid_ok;	/* its pid filter sees all threads of a process (right since 6.10) */
+	bool cookies;		/* bpf_get_attach_cookie (5.15) */
+	bool perf_uprobe;	/* perf_event uprobes: tried where MULTI fails, else only present */
+	char why[200];		/* why method is NONE, or why not MULTI */
+};
+
+/*
+ * Tries them on a child of our own with two threads; ~60 ms with uprobe_multi.
+ * Cached per process (call it from one thread).  Probes that are impossible
+ * are no error: method is NONE and why says it.
+ */
+int trace_features_probe(struct trace_features *f, struct err *err);
+/* Cost per hit of each class on this machine, from the same experiment.
+ * Classes that could not be measured stay < 0. */
+int trace_measure_costs(struct cost_table *ct, struct err *err);
+
+struct trace_config {
+	pid_t pid;
+	int exe_fd;		/* the target's executable (borrowed) */
+	const struct plan *plan;/* borrowed for the trace's life; priced */
+	/* run-time layout of the target's g: offsets in bytes, -1 absent */
+	int32_t g_goid, g_gopc, g_startpc;
+	double budget_pct;	/* of the target's CPU, e.g. 1.0 */
+	uint64_t budget_floor_ns; /* per second: 2 ms */
+	bool exact;		/* governor off */
+	/*
+	 * The target's memory (borrowed, may be NULL: not compared) and load
+	 * bias: a function whose bytes differ from the file is not probed.
+	 * ptracer: its TracerPid, 0 none (process_tracer()).
+	 */
+	struct memreader *mem;
+	uint64_t bias;
+	pid_t ptracer;
+};
+
+/*
+ * Finds out how to attach, opens the BPF object, compares the target's code.
+ * -EOPNOTSUPP: this kernel has no probes that work; -EPERM with a hint.
+ * A probe that cannot be armed is no error: see trace_plan().
+ */
+int trace_prepare(struct trace **out, const struct trace_config *cfg, struct err *err);
+/* -EPERM with a hint; otherwise err has the verifier's last words. */
+int trace_load(struct trace *t, struct err *err);
+/* Our copy of the plan: a probe that was refused while preparing or attaching
+ * has kind SITE_NONE and its reason in `why`.  Valid until trace_close(). */
+const struct plan *trace_plan(const struct trace *t);
+enum trace_method trace_method(const struct trace *t);
+/*
+ * What memory says before attaching, for the governor's first decision:
+ * goroutines created per second and the target's CPU use in ns per second,
+ * from two readings some 50 ms or more apart (< 0: not known), and the totals
+ * of the later one (as for trace_tick()).  Optional, before trace_attach();
+ * without it births and deaths are armed at once and judged while they run.
+ */
+void trace_predict(struct trace *t, double births_per_s, double cpu_ns_per_s,
+		   uint64_t target_cpu_ns, uint64_t created_total);
+/* Arms; counting begins for all probes together (a switch in the BPF object). */
+int trace_attach(struct trace *t, struct err *err);
+/*
+ * One step of the governor.  Call when trace_next_ns() has come, with the
+ * target's CPU time so far and, from memory, the goroutines created so far
+ * (0: not known).  Never blocks longer than an attach or a detach.
+ */
+int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns, uint64_t created_total);
+uint64_t trace_next_ns(const struct trace *t);
+/* Disarms and frees; under 200 ms with uprobe_multi. NULL is fine. */
+void trace_close(struct trace *t);
+
+/* All counts are since trace_attach(); consumers subtract two readings. */
+struct trace_site {		/* goroutines by creation pc and start function */
+	uint64_t gopc, startpc;	/* run-time */
+	uint64_t births, deaths;
+};
+
+#define TRACE_MAX_FRAMES 24
+struct trace_alloc {		/* large allocations by stack */
+	uint64_t pcs[TRACE_MAX_FRAMES];	/* run-time; pcs[0] the probed call, then return addresses */
+	uint32_t npcs;
+	uint64_t count, bytes, max_bytes;
+};
+
+/* Durations in ns: bucket widths of 12.5 % at most; see hist_value(). */
+#define TRACE_HIST_BUCKETS 320
+struct trace_hist {
+	uint64_t count, sum_ns, max_ns;
+	uint32_t bucket[TRACE_HIST_BUCKETS];
+};
+
+struct trace_reading {
+	uint64_t mono_ns;
+	struct trace_site *site; size_t nsite;	/* owned by the reading */
+	struct trace_alloc *alloc; size_t nalloc;
+	uint64_t gc_starts, gc_ends;	/* hits of gcStart (losers included), cycles ended */
+	struct trace_hist gc_cycle, stw;
+	uint64_t stw_max_ns_window;	/* largest since the previous reading */
+	uint64_t hits[PROBE_COUNT];
+	uint64_t cost_ns;		/* hits × (class cost + run time), so far: what the target paid */
+	uint64_t governed_on_ns;	/* how long births and deaths were armed */
+	uint64_t rare_on_ns;
+	uint64_t wall_ns;		/* since trace_attach() */
+	bool governed_sliced, rare_sliced; /* ever off since the previous reading */
+	/* losses: events that are in no sum */
+	uint64_t map_full, read_failures, stack_failures;
+	uint64_t unpaired;		/* GC cycles or pauses that began before we counted: not a loss */
+	/* arming */
+	int armed, emulated, stepped;
+	double prog_ns[PROBE_COUNT];	/* measured run time of the BPF program, < 0 not measured */
+};
+
+int trace_read(struct trace *t, struct trace_reading *r);
+void trace_reading_deinit(struct trace_reading *r);
+
+/*
+ * Birth times: the kernel keeps the last 65,536 births by goid; CLOCK_MONOTONIC
+ * ns, or 0 when it does not know this goid (born before, or overwritten).
+ */
+uint64_t trace_birth_time(struct trace *t, uint64_t goid);
+
+/* Lower edge in ns of a bucket; percentile (0..1) of a histogram or of the
+ * difference of two (prev may be NULL). */
+uint64_t trace_hist_value(unsigned int bucket);
+uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_hist *prev, double p);
+
+#endif

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the end-to-end tests share: programs that are started and told what to
+do, gospect runs, and what must be true afterwards.  Nothing here waits for a
+number of seconds: it waits for READY, for a line, or for a condition."""
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+GOSPECT = os.path.join(TOP, "build", "gospect")
+BIN_DIR = os.environ["GOSPECT_BIN_DIR"]
+DEADLINE = 60
+
+RELEASES = ["1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12",
+            "1.24.13", "1.25.12", "1.26.8", "1.27.4"]
+VARIANTS = [(r, "stripped") for r in RELEASES] + \
+           [(r, v) for r in ("1.20.14", "1.24.13", "1.27.4") for v in ("pie", "cgo", "race")]
+
+
+def binary(name):
+    path = os.path.join(BIN_DIR, name)
+    if not os.path.exists(path):
+        raise unittest.SkipTest(f"{name} was not built")
+    return path
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("needs root")
+
+
+def wait_until(cond, what, timeout=DEADLINE):
+    end = time.monotonic() + timeout
+    while True:
+        v = cond()
+        if v:
+            return v
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout} s for {what}")
+        time.sleep(0.01)
+
+
+class Program:
+    """A program that prints READY; ended when the test ends."""
+
+    def __init__(self, argv, env=None, **kw):
+        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, env={**os.environ, **(env or {})},
+                                  **kw)
+        self.buffer = b""
+        self.ready = self.line(lambda l: l.startswith("READY"))
+        self.pid = self.p.pid
+
+    def lines(self, timeout):
+        """The next line, or None when there is none in time."""
+        end = time.monotonic() + timeout
+        while b"\n" not in self.buffer:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.p.stdout], [], [], left)[0]:
+                return None
+            chunk = os.read(self.p.stdout.fileno(), 1 << 16)
+            if not chunk:
+                raise AssertionError(f"{self.p.args[0]} ended: status {self.p.wait()}")
+            self.buffer += chunk
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line.decode(errors="replace")
+
+    def line(self, cond, timeout=DEADLINE):
+        end = time.monotonic() + timeout
+        while True:
+            l = self.lines(max(0, end - time.monotonic()))
+            if l is None:
+                raise AssertionError(f"no answer of {self.p.args[0]} in {timeout} s")
+            if cond(l):
+                return l
+
+    def close(self):
+        if self.p.poll() is None:
+            self.p.kill()
+        self.p.wait()
+        self.p.stdin.close()
+        self.p.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *a):
+        self.close()
+
+
+class Work(Program):
+    """tests/progs/work: does what it is told and tells the truth about it."""
+
+    def __init__(self, release="1.26.8", variant="stripped", env=None, argv=None, **kw):
+        super().__init__(argv or [binary(f"work-{release}-{variant}")], env, **kw)
+        self.release = release
+
+    def do(self, command, timeout=DEADLINE):
+        self.p.stdin.write(command.encode() + b"\n")
+        self.p.stdin.flush()
+        a = json.loads(self.line(lambda l: l.startswith("{"), timeout))
+        if not a["ok"]:
+            raise AssertionError(f"{command}: {a.get('error')}")
+        return a
+
+
+def gospect(*args, timeout=DEADLINE, **kw):
+    """Runs to its end."""
+    return subprocess.run([GOSPECT, *map(str, args)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout, **kw)
+
+
+def reports(text):
+    return [json.loads(l) for l in text.splitlines()]
+
+
+class Attach:
+    """gospect attach in the background, its reports as JSON."""
+
+    def __init__(self, pid, *args, every="60s", armed=True, prefix=(), **kw):
+        self.p = subprocess.Popen([*prefix, GOSPECT, "attach", str(pid), "--format", "json", "--every", every,
+                                   *map(str, args)], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
+        self.stderr = ""
+        if armed:
+            self.wait_armed()
+
+    def wait_armed(self):
+        """The line on stderr that says that the window has begun."""
+        end = time.monotonic() + DEADLINE
+        while "watching process" not in self.stderr:
+            if not select.select([self.p.stderr], [], [], max(0, end - time.monotonic()))[0]:
+                self.p.kill()
+                raise AssertionError("gospect did not begin in time: " + self.stderr)
+            chunk = os.read(self.p.stderr.fileno(), 4096).decode()
+            if not chunk:
+                raise AssertionError(f"gospect ended: {self.p.wait()}: {self.stderr}")
+            self.stderr += chunk
+
+    def next(self, timeout=DEADLINE):
+        if not select.select([self.p.stdout], [], [], timeout)[0]:
+            raise AssertionError("no report in time")
+        return json.loads(self.p.stdout.readline())
+
+    def stop(self, sig=signal.SIGINT):
+        """The reports that were still to come."""
+        self.p.send_signal(sig)
+        out, err = self.p.communicate(timeout=DEADLINE)
+        self.stderr += err
+        if self.p.returncode:
+            raise AssertionError(f"gospect ended with {self.p.returncode}: {self.stderr}")
+        return reports(out)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *a):
+        if self.p.poll() is None:
+            self.p.kill()
+        self.p.communicate()
+
+
+def window(pid, *args, **kw):
+    """A context: what happens inside is in the one report, in .report afterwards."""
+    @contextlib.contextmanager
+    def run():
+        with Attach(pid, *args, **kw) as a:
+            yield a
+            rs = a.stop()
+            if len(rs) != 1:
+                raise AssertionError(f"{len(rs)} reports")
+            a.report = rs[0]
+    return run()
+
+
+def site(report, truth):
+    """The row of a creation site that the program names."""
+    rows = [r for r in report["goroutines"]["by_site"]
+            if not r.get("other") and (r["function"], r["file"], r["line"]) ==
+            (truth["function"], truth["file"], truth["line"])]
+    if len(rows) > 1:
+        raise AssertionError(f"{len(rows)} rows for one site: {rows}")
+    return rows[0] if rows else None
+
+
+def alloc(report, truth):
+    rows = [r for r in report["alloc"]["by_site"]
+            if not r.get("other") and (r["function"], r["file"], r["line"]) ==
+            (truth["function"], truth["file"], truth["line"])]
+    if len(rows) > 1:
+        raise AssertionError(f"{len(rows)} rows for one place: {rows}")
+    return rows[0] if rows else None
+
+
+def coverage(report, sensor):
+    return next(c for c in report["coverage"] if c["sensor"] == sensor)
+
+
+def text_differs(pid):
+    """The executable mappings of the main program against the file: offsets that differ."""
+    bad = []
+    with open(f"/proc/{pid}/exe", "rb") as exe, open(f"/proc/{pid}/mem", "rb") as mem, \
+            open(f"/proc/{pid}/maps") as maps:
+        ino = os.fstat(exe.fileno()).st_ino
+        for l in maps:
+            f = l.split()
+            if len(f) < 6 or int(f[4]) != ino or "x" not in f[1]:
+                continue
+            lo, hi = (int(x, 16) for x in f[0].split("-"))
+            exe.seek(int(f[2], 16))
+            mem.seek(lo)
+            a, b = exe.read(hi - lo), mem.read(hi - lo)
+            n = min(len(a), len(b))
+            if a[:n] != b[:n]:
+                bad += [lo + i for i in range(n) if a[i] != b[i]]
+    return bad
+
+
+def tracing_programs():
+    """Ids of the tracing programs that are loaded in the kernel."""
+    p = subprocess.run(["bpftool", "-j", "prog", "list"], capture_output=True, text=True,
+                       env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
+    return {x["id"] for x in json.loads(p.stdout or "[]") if x["type"] in ("kprobe", "tracepoint", "perf_event")}

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Wrong usage, wrong processes, missing privileges, targets that go away: each
+with its exit status, one clear sentence on stderr, and nothing on stdout."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from harness import (GOSPECT, Attach, Work, binary, coverage, gospect, need_root, reports,
+                     text_differs, wait_until)
+
+
+class Usage(unittest.TestCase):
+    def refused(self, status, *args, word=None):
+        p = gospect(*args)
+        self.assertEqual(p.returncode, status, (args, p.stderr))
+        self.assertEqual(p.stdout, "", args)
+        first = p.stderr.splitlines()[0] if p.stderr else ""
+        self.assertTrue(first.startswith("gospect: "), (args, p.stderr))
+        if word:
+            self.assertIn(word, p.stderr)
+        return p
+
+    def test_usage(self):
+        for args in (["nosuch"], ["attach"], ["attach", "x"], ["attach", "0"], ["attach", "-1"],
+                     ["attach", "+1"], ["attach", "0x10"], ["attach", "1.5"], ["attach", "99999999999999999999"],
+                     ["attach", "1", "2"], ["attach", "1", "--nosuch"], ["attach", "1", "--for"],
+                     ["attach", "1", "--for", "5"], ["attach", "1", "--for", "-5s"], ["attach", "1", "--for", "0"],
+                     ["attach", "1", "--every", "x"], ["attach", "1", "--only", "nosuch"],
+                     ["attach", "1", "--only", ""], ["attach", "1", "--budget", "x"],
+                     ["attach", "1", "--budget", "101%"], ["attach", "1", "--format", "xml"],
+                     ["attach", "1", "--exact=yes"], ["plan"], ["list", "1"], ["doctor", "x"]):
+            self.refused(2, *args)
+
+    def test_help_and_version(self):
+        for args in (["--help"], ["help"], ["attach", "--help"], ["plan", "--help"], ["list", "--help"],
+                     ["doctor", "--help"], ["--version"]):
+            p = gospect(*args)
+            self.assertEqual((p.returncode, p.stderr), (0, ""), args)
+            self.assertTrue(p.stdout.strip(), args)
+        self.assertEqual(gospect().returncode, 2)
+
+    def test_output_that_cannot_be_opened(self):
+        need_root()
+        with Work() as w:
+            self.refused(1, "attach", w.pid, "--for", "1s", "-o", "/nosuch/x")
+            self.refused(1, "attach", w.pid, "--for", "1s", "-o", "/")
+
+    def test_no_such_process(self):
+        need_root()
+        p = subprocess.Popen(["true"])
+        p.wait()
+        self.refused(3, "attach", p.pid)
+        self.refused(3, "plan", p.pid)
+
+    def test_kernel_thread_and_zombie(self):
+        need_root()
+        self.refused(3, "attach", 2)
+        p = subprocess.Popen(["true"])
+        try:
+            wait_until(lambda: open(f"/proc/{p.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z", "a zombie")
+            self.refused(3, "attach", p.pid, word="zombie")
+        finally:
+            p.wait()
+
+    def test_not_go(self):
+        need_root()
+        self.refused(3, "attach", os.getpid())	# this Python
+        p = subprocess.Popen([binary("notgo-c-plain")], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        try:
+            self.refused(3, "attach", p.pid)
+            self.refused(3, "plan", p.pid)
+        finally:
+            p.kill()
+            p.wait()
+            p.stdout.close()
+
+    def test_32_bit(self):
+        need_root()
+        path = binary("work-1.26.8-386")
+        self.refused(3, "plan", path, word="32-bit")
+        with Work(argv=[path]) as w:
+            self.refused(3, "attach", w.pid, word="32-bit")
+
+    def test_plan_of_odd_files(self):
+        with tempfile.TemporaryDirectory() as d:
+            fifo = os.path.join(d, "fifo")
+            os.mkfifo(fifo)
+            for f in (fifo, "/dev/null", "/dev/zero", d, "/etc/passwd", os.path.join(d, "nosuch")):
+                self.refused(3, "plan", f)
+
+    def test_plan_of_damaged_files(self):
+        src = binary("work-1.26.8-stripped")
+        with tempfile.TemporaryDirectory() as d:
+            whole = open(src, "rb").read()
+            at = whole.find(b"\xf1\xff\xff\xff\x00\x00\x01\x08")
+            self.assertGreater(at, 0)
+            cases = {
+                "cut": whole[:len(whole) // 3], "head": whole[:100], "empty": b"",
+                "elfonly": whole[:64],
+                "nfunc": whole[:at + 8] + b"\xff" * 8 + whole[at + 16:],
+                "offsets": whole[:at + 32] + b"\xff" * 40 + whole[at + 72:],
+                "table": whole[:at + 72] + b"\xff" * 4096 + whole[at + 72 + 4096:],
+            }
+            for name, data in cases.items():
+                path = os.path.join(d, name)
+                open(path, "wb").write(data)
+                p = gospect("plan", path, "--format", "json")
+                with self.subTest(name):
+                    self.assertEqual((p.returncode, p.stdout), (3, ""), (name, p.stderr))
+
+    def test_plan_needs_no_root(self):
+        src = binary("work-1.26.8-stripped")
+        need_root()	# to become somebody else
+        with tempfile.TemporaryDirectory() as d:
+            os.chmod(d, 0o755)
+            tool, prog = shutil.copy(GOSPECT, d), shutil.copy(src, d)
+            p = subprocess.run([tool, "plan", prog], user=65534, group=65534, extra_groups=[],
+                               capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertIn("runtime.gdestroy", p.stdout)
+            self.assertIn("not measured", p.stdout)
+            self.assertEqual(subprocess.run([tool, "doctor"], user=65534, group=65534, extra_groups=[],
+                                            capture_output=True, stdin=subprocess.DEVNULL).returncode, 0)
+
+
+class Privileges(unittest.TestCase):
+    def setUp(self):
+        need_root()
+        if not shutil.which("setpriv"):
+            self.skipTest("no setpriv")
+
+    def run_without(self, caps, pid, *args):
+        drop = ",".join("-" + c for c in caps)
+        return subprocess.run(["setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}", GOSPECT, "attach", str(pid),
+                               "--for", "600ms", "--format", "json", *args],
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    def test_without_bpf(self):
+        """No probes, but memory: it goes on and says so."""
+        with Work() as w:
+            for caps in (["bpf", "sys_admin"], ["perfmon", "sys_admin"]):
+                p = self.run_without(caps, w.pid)
+                self.assertEqual(p.returncode, 0, p.stderr)
+                r = reports(p.stdout)[-1]
+                self.assertEqual(r["cost"]["probes"]["armed"], 0)
+                self.assertNotEqual(coverage(r, "goroutines")["state"], "exact")
+                self.assertGreaterEqual(r["goroutines"]["live"], 1)
+                self.assertIn("hint:", p.stderr)
+
+    def test_without_ptrace(self):
+        """Somebody else's process, and no way to read it: 4, with a hint."""
+        with Work(user=65534) as w:
+            p = self.run_without(["sys_ptrace", "sys_admin"], w.pid)
+            self.assertEqual((p.returncode, p.stdout), (4, ""), p.stderr)
+            self.assertIn("hint:", p.stderr)
+
+    def test_as_nobody(self):
+        with Work() as w, tempfile.TemporaryDirectory() as d:
+            os.chmod(d, 0o755)
+            tool = shutil.copy(GOSPECT, d)
+            p = subprocess.run([tool, "attach", str(w.pid), "--for", "1s"], user=65534, group=65534,
+                               extra_groups=[], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            self.assertEqual((p.returncode, p.stdout), (4, ""), p.stderr)
+            self.assertIn("hint:", p.stderr)
+
+    def test_three_capabilities_suffice(self):
+        if subprocess.run(["setpriv", "--help"], capture_output=True, text=True).stdout.find("ambient") < 0:
+            self.skipTest("setpriv knows no ambient capabilities")
+        with Work() as w, tempfile.TemporaryDirectory() as d:
+            os.chmod(d, 0o755)
+            tool = shutil.copy(GOSPECT, d)
+            three = "+bpf,+perfmon,+sys_ptrace"
+            p = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={three}",
+                                f"--ambient-caps={three}", tool, "attach", str(w.pid), "--for", "600ms",
+                                "--format", "json"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            self.assertEqual(p.returncode, 0, p.stderr)
+            r = reports(p.stdout)[-1]
+            self.assertEqual(coverage(r, "goroutines")["state"], "exact", p.stderr)
+
+
+class Going(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_target_ends(self):
+        with Work() as w, Attach(w.pid) as a:
+            w.do("births 5")
+            w.p.kill()
+            out, err = a.p.communicate(timeout=30)
+            self.assertEqual(a.p.returncode, 0, err)
+            r = reports(out)
+            self.assertEqual(len(r), 1)
+            self.assertGreaterEqual(r[0]["goroutines"]["births"], 5)
+            self.assertEqual(coverage(r[0], "goroutines")["state"], "partial")
+
+    def test_target_execs(self):
+        with Work() as w, Attach(w.pid) as a:
+            w.do("births 5")
+            w.p.stdin.write(b"exec /bin/sleep 1000\n")
+            w.p.stdin.flush()
+            out, err = a.p.communicate(timeout=30)
+            self.assertEqual(a.p.returncode, 0, err)
+            self.assertEqual(len(reports(out)), 1)
+            self.assertEqual(text_differs(w.pid), [])
+
+    def test_target_ends_at_once(self):
+        """Processes that end while they are opened: 0, 3 or 5, never a hang or a crash."""
+        path = binary("work-1.26.8-stripped")
+        for delay in (0, 0.01, 0.03, 0.06, 0.1, 0.15):
+            p = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            p.stdout.readline()
+            t = threading.Timer(delay, p.kill)
+            t.start()
+            g = gospect("attach", p.pid, "--for", "400ms", "--format", "json")
+            t.join()
+            p.wait()
+            p.stdin.close()
+            p.stdout.close()
+            self.assertIn(g.returncode, (0, 3, 5), g.stderr)
+            if g.returncode:
+                self.assertEqual(g.stdout, "")
+            else:
+                self.assertTrue(reports(g.stdout))
+
+    def test_executable_deleted_and_overwritten(self):
+        src = binary("work-1.26.8-stripped")
+        with tempfile.TemporaryDirectory() as d:
+            path = shutil.copy(src, os.path.join(d, "prog"))
+            with Work(argv=[path]) as w:
+                os.unlink(path)
+                with Attach(w.pid, "--exact") as a:
+                    w.do("births 10 named")
+                    r = a.stop()[0]
+                self.assertGreaterEqual(r["goroutines"]["births"], 10)
+            path = shutil.copy(src, os.path.join(d, "prog2"))
+            with Work(argv=[path]) as w:
+                with Attach(w.pid, "--exact") as a:
+                    new = path + ".new"	# as package managers do: a new file under the old name
+                    shutil.copy("/bin/true", new)
+                    os.rename(new, path)
+                    w.do("births 10 named")
+                    w.do("check")
+                    r = a.stop()[0]
+                self.assertGreaterEqual(r["goroutines"]["births"], 10)
+                self.assertEqual(text_differs(w.pid), [])
+
+    def test_reader_goes_away(self):
+        """`gospect attach | head -1`: it ends, and the target runs on."""
+        with Work() as w:
+            p = subprocess.Popen([GOSPECT, "attach", str(w.pid), "--every", "200ms", "--format", "json"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+            json.loads(p.stdout.readline())
+            p.stdout.close()
+            p.wait(timeout=30)
+            w.do("births 3")
+            w.do("check")
+
+    def test_two_at_once(self):
+        """A second gospect on the same process: both count."""
+        with Work() as w, Attach(w.pid, "--exact") as a, Attach(w.pid, "--exact") as b:
+            w.do("births 20 named")
+            ra, rb = a.stop()[0], b.stop()[0]
+            self.assertEqual(ra["goroutines"]["births"], 20)
+            self.assertEqual(rb["goroutines"]["births"], 20)
+
+    def test_debuggers_breakpoint(self):
+        """A function that somebody else patched is left alone."""
+        if not shutil.which("gdb"):
+            self.skipTest("no gdb")
+        with Work("1.27.4", "plain") as w:
+            g = subprocess.Popen(["gdb", "-q", "-nx", "-p", str(w.pid), "-batch", "-ex", "set pagination off",
+                                  "-ex", "break runtime.gdestroy", "-ex", "echo SET\\n",
+                                  "-ex", "continue"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            try:
+                for line in g.stdout:
+                    if "SET" in line:
+                        break
+                wait_until(lambda: text_differs(w.pid), "the breakpoint")
+                p = gospect("attach", w.pid, "--for", "400ms", "--format", "json", "--exact")
+                self.assertEqual(p.returncode, 0, p.stderr)
+                r = reports(p.stdout)[-1]
+                self.assertNotEqual(coverage(r, "goroutines")["state"], "exact")
+            finally:
+                g.send_signal(signal.SIGKILL)
+                g.wait()
+                g.stdin.close()
+                g.stdout.close()

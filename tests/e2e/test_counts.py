@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""With --exact every number equals what the program knows of itself, for every
+release and variant: births and deaths by go statement, large allocations by
+line, forced collections, states, the runtime's own totals."""
+import unittest
+
+from harness import VARIANTS, Work, alloc, coverage, need_root, site, window
+
+BIRTHS = 50
+LARGES = 20
+SIZE = 100 << 10
+GCS = 7
+
+
+def minor(release):
+    return int(release.split(".")[1])
+
+
+class Counts(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def check_losses(self, r):
+        self.assertEqual(set(r["losses"].values()), {0}, r["losses"])
+        for s in ("goroutines", "alloc", "gc"):
+            self.assertEqual(coverage(r, s)["state"], "exact", coverage(r, s))
+        self.assertEqual(r["cost"]["probes"]["stepped"], 0)
+        self.assertEqual(r["cost"]["probes"]["armed"], r["cost"]["probes"]["emulated"])
+
+    def check_sites(self, r, before, after, kind):
+        for name, truth in after[kind].items():
+            births = truth["births"] - before[kind][name]["births"]
+            deaths = truth["deaths"] - before[kind][name]["deaths"]
+            row = site(r, truth) or {"births": 0, "deaths": 0, "live": 0}
+            self.assertEqual((row["births"], row["deaths"]), (births, deaths), (kind, name))
+            # a method of an interface is called through a pointer: the file does not tell whose
+            if births and truth.get("start") and name != "iface":
+                self.assertEqual(row["start"], truth["start"], (kind, name))
+
+    def one(self, release, variant):
+        with Work(release, variant) as w:
+            before, stat0 = w.do("where"), w.do("stat")
+            with window(w.pid, "--exact") as a:
+                w.do(f"births {BIRTHS}")
+                w.do(f"large {LARGES} {SIZE} bytes pointers grow string inlined")
+                w.do(f"gc {GCS}")
+                w.do("park 30 chanreceive")
+                w.do("park 20 mutex")
+                if minor(release) >= 23:
+                    w.do("iter 40")
+            r = a.report
+            after, stat1 = w.do("where"), w.do("stat")
+            self.check_losses(r)
+            g = r["goroutines"]
+            self.check_sites(r, before, after, "births")
+            self.check_sites(r, before, after, "parks")
+            born = sum(t["births"] - before[k][n]["births"] for k in ("births", "parks", "inner", "other")
+                       for n, t in after.get(k, {}).items())
+            if minor(release) >= 23:
+                born += 40
+            self.assertEqual(g["births"], born)
+            self.assertEqual(g["births"], sum(s["births"] for s in g["by_site"]))
+            self.assertEqual(g["deaths"], sum(s["deaths"] for s in g["by_site"]))
+            self.assertEqual(g["live_at_start"] + g["births"] - g["deaths"], g["live"])
+            self.assertEqual(g["live"], stat1["num_goroutine"])
+            self.assertEqual(sum(g["by_state"].values()), g["live"])
+            for s in g["by_site"]:
+                self.assertEqual(sum(x["count"] for x in s["waits"]), s["live"], s)
+            if "goroutines_created" in stat1:
+                self.assertEqual(g["created_total"], stat1["goroutines_created"])
+            park = site(r, after["parks"]["chanreceive"])
+            self.assertEqual(park["live"], 30)
+            self.assertEqual([x["reason"] for x in park["waits"]], ["chan receive"])
+            self.assertTrue(any(f["function"] == "main.waitReceive" for f in park["waits"][0]["stack"]))
+            self.assertNotIn("age", {k: v for k, v in park.items() if v == "at_least"})
+            self.assertLess(park["oldest_s"], r["window_s"])
+            for name, truth in after["large"].items():
+                row = alloc(r, truth)
+                self.assertIsNotNone(row, (name, truth, r["alloc"]["by_site"]))
+                self.assertEqual(row["count"], LARGES, name)
+                asked = truth["bytes"] - before["large"][name]["bytes"]
+                # what the runtime allocates: with a type header, or rounded up to a size class
+                self.assertGreaterEqual(row["bytes"], asked, name)
+                self.assertLess(row["bytes"], asked * 1.3, name)
+            self.assertEqual(r["alloc"]["large_count"], 5 * LARGES)
+            gc = r["gc"]
+            self.assertEqual(gc["cycles_total"], stat1["num_gc"])
+            self.assertGreaterEqual(gc["cycles"], GCS)
+            self.assertLessEqual(gc["cycles"], stat1["num_gc"] - stat0["num_gc"])
+            self.assertGreaterEqual(gc["pauses"]["count"], 2 * GCS)
+            self.assertNotIn("source", gc["pauses"])
+            self.assertTrue(r["target"]["stripped"])
+            self.assertEqual(r["target"]["go"], "go" + release)
+
+
+def make(release, variant):
+    def test(self):
+        self.one(release, variant)
+    return test
+
+
+for _r, _v in VARIANTS:
+    setattr(Counts, f"test_{_r.replace('.', '_')}_{_v}", make(_r, _v))

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Findings are computed: the shop with all its bugs gives each at its place, the
+same shop without them gives none; and the line between a leak, a flood and a
+steady population is where the README draws it."""
+import json
+import subprocess
+import unittest
+
+from harness import Attach, Program, binary, need_root
+
+SHOP = "shop-1.26.8-stripped"
+CLASSIFY = "classify-1.26.8-stripped"
+
+
+def places(findings):
+    return {(f["kind"], f["place"]["function"], f["place"]["file"], f["place"]["line"])
+            for f in findings if "place" in f}
+
+
+class Shop(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def last(self, *args, seconds="10s"):
+        with Program([binary(SHOP), *args]) as p, Attach(p.pid, "--for", seconds, every="5s", armed=False) as a:
+            out, err = a.p.communicate(timeout=60)
+            self.assertEqual(a.p.returncode, 0, err)
+            return [json.loads(l) for l in out.splitlines()]
+
+    def test_bugs_are_found(self):
+        where = json.loads(subprocess.run([binary(SHOP), "-where"], capture_output=True, text=True,
+                                          check=True).stdout)
+        r = self.last("-bugs", "all")[-1]
+        found = places(r["findings"])
+        for bug, t in where.items():
+            with self.subTest(bug):
+                if t["kind"] == "gc-pressure":
+                    self.assertIn("gc-pressure", {f["kind"] for f in r["findings"]})
+                else:
+                    self.assertIn((t["kind"], t["function"], t["file"], t["line"]), found)
+        truth = {(t["kind"], t["function"], t["file"], t["line"]) for t in where.values()}
+        for f in r["findings"]:
+            if f["kind"] in ("goroutine-leak", "goroutine-flood"):
+                self.assertIn((f["kind"], f["place"]["function"], f["place"]["file"], f["place"]["line"]), truth)
+            for key in ("id", "kind", "severity", "title", "numbers", "exactness", "evidence", "advice"):
+                self.assertTrue(f[key], (key, f))
+
+    def test_one_bug_gives_one_kind(self):
+        for bug, kind in (("leak", "goroutine-leak"), ("flood", "goroutine-flood"), ("ticker", "goroutine-flood"),
+                          ("bigbuf", "large-allocation")):
+            with self.subTest(bug):
+                kinds = {f["kind"] for f in self.last("-bugs", bug)[-1]["findings"]}
+                self.assertEqual(kinds, {kind})
+
+    def test_healthy_shop_has_none(self):
+        for r in self.last(seconds="12s"):
+            self.assertEqual(r["findings"], [])
+
+
+class Line(unittest.TestCase):
+    """leak, flood or nothing"""
+
+    def setUp(self):
+        need_root()
+
+    def kinds(self, mode, seconds="8s"):
+        with Program([binary(CLASSIFY), "-mode", mode]) as p, \
+                Attach(p.pid, "--for", seconds, every="4s", armed=False) as a:
+            out, err = a.p.communicate(timeout=60)
+            self.assertEqual(a.p.returncode, 0, err)
+            return {f["kind"] for f in json.loads(out.splitlines()[-1])["findings"]
+                    if f["kind"].startswith("goroutine")}
+
+    def expect(self, kind, *modes):
+        for mode in modes:
+            with self.subTest(mode):
+                self.assertEqual(self.kinds(mode), {kind} if kind else set())
+
+    def test_leaks(self):
+        self.expect("goroutine-leak", "leak", "leak-mutex", "leak-slow")
+
+    def test_floods(self):
+        self.expect("goroutine-flood", "ticker", "slowcalls")
+
+    def test_nothing(self):
+        self.expect(None, "pool", "ctxwaiters", "burst", "churn", "grown")

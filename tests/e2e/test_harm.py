@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Do no harm: under load, GC stress and deep recursion, ended by Ctrl-C and by
+SIGKILL, every answer of the program stays right and its code is as in the file."""
+import os
+import signal
+import time
+import unittest
+
+from harness import Attach, Work, need_root, text_differs, tracing_programs, wait_until
+
+ROUNDS = 6
+
+
+class Harm(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def ends(self, release, variant, env, sig):
+        before = tracing_programs()
+        with Work(release, variant, env=env) as w:
+            w.do("loop 2000")
+            for i in range(ROUNDS):
+                args = ["--exact"] if i % 2 else []
+                with Attach(w.pid, *args, every="200ms") as a:
+                    a.next()
+                    if sig == signal.SIGINT:
+                        a.stop()
+                    else:
+                        a.p.kill()
+                        a.p.wait()
+                wait_until(lambda: not text_differs(w.pid), "the code to be as in the file")
+            done = w.do("stoploop")
+            self.assertEqual(done["wrong"], 0)
+            self.assertGreater(done["rounds"], 0)
+            w.do("deep 20000")
+            w.do("check")
+        wait_until(lambda: not tracing_programs() - before, "the programs to be unloaded")
+
+    def test_interrupt(self):
+        for release, variant in (("1.18.10", "stripped"), ("1.26.8", "stripped"), ("1.27.4", "pie")):
+            with self.subTest(release):
+                self.ends(release, variant, {}, signal.SIGINT)
+
+    def test_kill(self):
+        for release, variant in (("1.20.14", "stripped"), ("1.26.8", "stripped"), ("1.27.4", "cgo")):
+            with self.subTest(release):
+                self.ends(release, variant, {}, signal.SIGKILL)
+
+    def test_gc_stress(self):
+        self.ends("1.26.8", "stripped", {"GOGC": "5", "GODEBUG": "gcstoptheworld=0"}, signal.SIGINT)
+        self.ends("1.22.12", "stripped", {"GOGC": "5"}, signal.SIGKILL)
+
+    def test_deep_recursion(self):
+        """Stacks that grow and move while their functions carry probes."""
+        with Work("1.26.8", env={"GOGC": "20"}) as w, Attach(w.pid, "--exact", every="200ms") as a:
+            for depth in (100, 10000, 100000, 1000, 200000):
+                w.do(f"deep {depth}")
+                w.do("births 20")
+            w.do("check")
+            a.stop()
+            self.assertEqual(text_differs(w.pid), [])
+
+    def test_detach_is_fast(self):
+        """From Ctrl-C to the end, the last report included: 200 ms for the detach, and some."""
+        with Work() as w:
+            times = []
+            for _ in range(5):
+                with Attach(w.pid) as a:
+                    t = time.monotonic()
+                    a.stop()
+                    times.append(time.monotonic() - t)
+            self.assertLess(min(times), 0.4, times)

@@ -1,0 +1,3 @@
+module gospect.test/bigbin
+
+go 1.18

@@ -1,0 +1,3 @@
+module gospect.test/classify
+
+go 1.18

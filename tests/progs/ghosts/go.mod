@@ -1,0 +1,3 @@
+module gospect.test/ghosts
+
+go 1.18

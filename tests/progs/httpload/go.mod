@@ -1,0 +1,3 @@
+module gospect.test/httpload
+
+go 1.19

@@ -1,0 +1,3 @@
+module gospect.test/shop
+
+go 1.19

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// shop is a small web shop with a load generator inside, and with bugs that
+// can be switched on, one by one:
+//
+//	leak        orders.go: a goroutine per order waits for news on a channel
+//	            that nobody closes
+//	flood       notify.go: a goroutine per cart calls a partner that is slow
+//	ticker      session.go: a goroutine per login ticks on after the session
+//	bigbuf      report.go: a buffer of 10 MiB per report
+//	gcpressure  search.go: the whole catalogue is copied for each page of a
+//	            search, and GOGC is low
+//
+// Without them it is a healthy shop: a steady pool of packers, keep-alive
+// connections, housekeeping by the clock, contexts that somebody waits on.
+//
+// It prints `READY pid=N addr=HOST:PORT`, and, when it ends, one line of JSON
+// with what each bug did.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	bugList := flag.String("bugs", "none", "bugs to switch on, with commas between: all, none or names")
+	rate := flag.Int("rate", 200, "requests per second from the load generator; 0: none")
+	lasts := flag.Duration("for", 0, "end after this time; 0: at SIGINT or SIGTERM")
+	where := flag.Bool("where", false, "print the place of each bug as JSON, and end")
+	flag.Parse()
+
+	if *where {
+		printWhere()
+		return
+	}
+	bugs, err := parseBugs(*bugList)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "shop:", err)
+		os.Exit(2)
+	}
+	if err := run(bugs, *rate, *lasts); err != nil {
+		fmt.Fprintln(os.Stderr, "shop:", err)
+		os.Exit(1)
+	}
+}
+
+func run(bugs bugSet, rate int, lasts time.Duration) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if lasts > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lasts)
+		defer cancel()
+	}
+
+	shop := newShop(bugs)
+	shop.open(ctx)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: shop.routes(), ReadHeaderTimeout: 5 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+
+	customers := newLoad("http://"+listener.Addr().String(), rate)
+	customers.start(ctx)
+	if err := customers.warm(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("READY pid=%d addr=%s\n", os.Getpid(), listener.Addr())
+
+	select {
+	case <-ctx.Done():
+	case err := <-failed:
+		return err
+	}
+	return end(server, customers)
+}
+
+func end(server *http.Server, customers *load) error {
+	customers.wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]interface{}{
+		"requests": customers.answered(), "failed": customers.failed(), "bugs": places()})
+}

@@ -1,0 +1,3 @@
+module gospect.test/work
+
+go 1.18

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * src/host: the table of features is whole wherever it runs, and the list
+ * finds a Go process that stands at its first instruction (so that nothing
+ * depends on how fast it starts).
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "host/features.h"
+#include "host/golist.h"
+
+static void test_features(void **state)
+{
+	struct feature f[FEATURES_MAX];
+	int n = features_probe(f, FEATURES_MAX);
+
+	(void)state;
+	assert_true(n >= 15 && n < FEATURES_MAX);
+	for (int i = 0; i < n; i++) {
+		assert_true(f[i].name && f[i].name[0]);
+		assert_true(f[i].why[0] && memchr(f[i].why, 0, sizeof(f[i].why)));
+		assert_true(memchr(f[i].hint, 0, sizeof(f[i].hint)) != NULL);
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(f[i].name, f[j].name);
+	}
+}
+
+static void test_features_bounded(void **state)
+{
+	struct feature f[4] = { 0 };
+
+	(void)state;
+	assert_int_equal(features_probe(f, 0), 0);
+	assert_int_equal(features_probe(f, 3), 3);
+	assert_non_null(f[2].name);
+	assert_null(f[3].name);
+}
+
+static const struct feature *named(const struct feature *f, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcmp(f[i].name, name))
+			return &f[i];
+	return NULL;
+}
+
+/* Without the privileges the rows say so; with them bpf may still be forbidden. */
+static void test_features_follow_capabilities(void **state)
+{
+	struct feature f[FEATURES_MAX];
+	int n = features_probe(f, FEATURES_MAX);
+	const struct feature *caps = named(f, n, "capabilities"), *tracing = named(f, n, "bpf tracing");
+
+	(void)state;
+	assert_non_null(caps);
+	assert_non_null(tracing);
+	if (caps->state == FEATURE_NONE) {
+		assert_int_equal(tracing->state, FEATURE_NONE);
+		assert_true(tracing->hint[0]);
+		assert_true(caps->hint[0]);
+	} else if (caps->state == FEATURE_FULL) {
+		assert_string_equal(caps->hint, "");
+	}
+}
+
+static void test_state_names(void **state)
+{
+	(void)state;
+	assert_string_equal(feature_state_name(FEATURE_FULL), "full");
+	assert_string_equal(feature_state_name(FEATURE_LIMITED), "limited");
+	assert_string_equal(feature_state_name(FEATURE_NONE), "none");
+}
+
+/* A child that has exec'ed the program and stops there; 0 when it cannot be traced. */
+static pid_t start_stopped(const char *path)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+			_exit(126);
+		execl(path, path, (char *)NULL);
+		_exit(127);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSTOPPED(status) ? child : 0;
+}
+
+static const struct golist_entry *entry_of(const struct golist *l, pid_t pid)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->e[i].pid == pid)
+			return &l->e[i];
+	return NULL;
+}
+
+static void test_list(void **state)
+{
+	const char *dir = getenv("GOSPECT_BIN_DIR");
+	const struct golist_entry *e;
+	struct golist l;
+	char path[512];
+	pid_t child;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/work-1.26.8-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)");
+	if (access(path, X_OK)) {
+		print_message("skipped: no '%s'\n", path);
+		skip();
+	}
+	child = start_stopped(path);
+	if (!child) {
+		print_message("skipped: a child cannot be traced here\n");
+		skip();
+	}
+	assert_int_equal(golist_scan(&l, 0, NULL), 0);
+	e = entry_of(&l, child);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+
+	assert_non_null(e);
+	assert_string_equal(e->go, "go1.26.8");
+	assert_non_null(strstr(e->exe, "work-1.26.8-stripped"));
+	assert_true(e->module[0]);
+	assert_false(e->exe_deleted);
+	assert_false(e->has_goroutines);
+	assert_true(e->why[0]);
+	assert_true(e->start_real_ns <= clock_real_ns());
+	assert_null(entry_of(&l, getpid()));		/* this is no Go program */
+	assert_true(l.processes > l.n);
+	for (size_t i = 1; i < l.n; i++)
+		assert_true(l.e[i - 1].pid < l.e[i].pid);
+	golist_deinit(&l);
+	assert_null(l.e);
+}
+
+/* One that never gets to its first goroutine has no count, and says why; no hang. */
+static void test_list_not_started(void **state)
+{
+	const char *dir = getenv("GOSPECT_BIN_DIR");
+	const struct golist_entry *e;
+	struct golist l;
+	char path[512];
+	pid_t child;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/work-1.27.4-pie", dir ? dir : "(GOSPECT_BIN_DIR is not set)");
+	if (access(path, X_OK)) {
+		print_message("skipped: no '%s'\n", path);
+		skip();
+	}
+	child = start_stopped(path);
+	if (!child) {
+		print_message("skipped: a child cannot be traced here\n");
+		skip();
+	}
+	assert_int_equal(golist_scan(&l, 5 * NS_PER_S, NULL), 0);
+	e = entry_of(&l, child);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	assert_non_null(e);
+	assert_string_equal(e->go, "go1.27.4");
+	assert_false(e->has_goroutines);
+	assert_true(e->why[0]);
+	golist_deinit(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_features_bounded),
+		cmocka_unit_test(test_features_follow_capabilities),
+		cmocka_unit_test(test_state_names),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_list_not_started),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

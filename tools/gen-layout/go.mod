@@ -1,0 +1,3 @@
+module gospect/tools/gen-layout
+
+go 1.21

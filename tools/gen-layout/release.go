@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+type release struct {
+	name         string // "1.26.8"; "1.18" is the first release of 1.18
+	minor, patch int
+}
+
+func parseReleases(names []string) ([]release, error) {
+	var out []release
+	for _, n := range names {
+		p := strings.Split(n, ".")
+		if len(p) == 2 {
+			p = append(p, "0")
+		}
+		if len(p) != 3 || p[0] != "1" {
+			return nil, fmt.Errorf("not a Go release: '%s'", n)
+		}
+		minor, err := strconv.Atoi(p[1])
+		if err != nil {
+			return nil, fmt.Errorf("not a Go release: '%s'", n)
+		}
+		patch, err := strconv.Atoi(p[2])
+		if err != nil {
+			return nil, fmt.Errorf("not a Go release: '%s'", n)
+		}
+		out = append(out, release{n, minor, patch})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].before(out[j]) })
+	return out, nil
+}
+
+func (r release) before(o release) bool {
+	if r.minor != o.minor {
+		return r.minor < o.minor
+	}
+	return r.patch < o.patch
+}
+
+// An empty program has all of the runtime's types: its own initialisation
+// uses every one of them.
+const probeSource = "package main\n\nfunc main() {}\n"
+
+// buildProbe builds by file name: releases up to 1.19 refuse `go build .`
+// outside of a module.
+func buildProbe(goCmd, dir, bin string, rel release, arch string) error {
+	src := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(src, []byte(probeSource), 0o644); err != nil {
+		return err
+	}
+	cmd := exec.Command(goCmd, "build", "-o", bin, "main.go")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=go"+rel.name, "GOOS=linux", "GOARCH="+arch,
+		"GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return checkBuiltBy(goCmd, bin, rel)
+}
+
+// checkBuiltBy guards against a go that ignores GOTOOLCHAIN (before 1.21):
+// it would give the same offsets for every release.
+func checkBuiltBy(goCmd, bin string, rel release) error {
+	out, err := exec.Command(goCmd, "version", bin).Output()
+	if err != nil {
+		return fmt.Errorf("go version: %w", err)
+	}
+	f := strings.Fields(string(out))
+	if len(f) < 2 || f[len(f)-1] != "go"+rel.name {
+		return fmt.Errorf("was built by another release: %s", strings.TrimSpace(string(out)))
+	}
+	return nil
+}
