@@ -28,6 +28,37 @@ struct {
 
 static const struct gs_site no_site;
 
+/*
+ * The time of births, read from the clock once per jiffy (the coarse clock
+ * would do, but programs of this type may not use it); `left` says how many
+ * more births of this jiffy are worth their time.  Shared by all CPUs without
+ * a lock: a race makes a time one jiffy late or records one birth more.
+ */
+struct birth_clock {
+	__u64 jiffies;
+	__u64 ns;
+	__u64 left;
+};
+static volatile struct birth_clock birth_clock;
+
+static __always_inline bool birth_time(__u64 *ns)
+{
+	__u64 now = bpf_jiffies64();
+
+	if (birth_clock.jiffies != now) {
+		*ns = bpf_ktime_get_ns();
+		birth_clock.ns = *ns;
+		birth_clock.left = GS_BIRTHS_PER_JIFFY;
+		birth_clock.jiffies = now;
+		return true;
+	}
+	*ns = birth_clock.ns;
+	if (!birth_clock.left)
+		return false;
+	birth_clock.left--;
+	return true;
+}
+
 /* The site's row, made when it is new; NULL when the table is full (counted). */
 static __always_inline struct gs_site *site_of(struct hit *h, struct gs_site_key *key)
 {
@@ -53,25 +84,26 @@ static __always_inline bool site_key_of_g(struct hit *h, struct gs_site_key *key
 	return true;
 }
 
-static __always_inline void note_birth(struct hit *h, __u64 g)
+/* goid: 8 bytes of the caller's stack that it no longer needs. */
+static __always_inline void note_birth(struct hit *h, __u64 g, __u64 *goid)
 {
 	struct gs_birth *b;
-	__u64 goid, ns;
 	__u32 slot;
+	__u64 ns;
 
-	if (bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + h->spec->g_goid))) {
+	if (!birth_time(&ns))
+		return;
+	if (bpf_probe_read_user(goid, sizeof(*goid), (void *)(g + h->spec->g_goid))) {
 		gs_add(&h->count->read_failures, 1);
 		return;
 	}
-	/* The coarse clock would do, but programs of this type may not use it. */
-	ns = bpf_ktime_get_ns();
-	slot = GS_BIRTH_SLOT(h->target, goid);
+	slot = GS_BIRTH_SLOT(h->target, *goid);
 	b = bpf_map_lookup_elem(&births, &slot);
 	if (!b)
 		return;		/* slot is masked: for the verifier */
 	*(volatile __u64 *)&b->owner = 0;
 	*(volatile __u64 *)&b->ns = ns;
-	*(volatile __u64 *)&b->owner = GS_BIRTH_OWNER(h->target, goid);
+	*(volatile __u64 *)&b->owner = GS_BIRTH_OWNER(h->target, *goid);
 }
 
 /* runtime.newproc.func1 at `call runqput`: runqput(p, newg, next); the new g
@@ -90,7 +122,7 @@ int go_birth(go_regs *ctx)
 	s = site_of(&h, &key);
 	if (s)
 		gs_add(&s->births, 1);
-	note_birth(&h, GO_ARG1(ctx));
+	note_birth(&h, GO_ARG1(ctx), &key.gopc);
 	return 0;
 }
 

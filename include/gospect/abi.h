@@ -33,6 +33,9 @@ enum {
 #define GS_MAX_STACKS		4096
 #define GS_MAX_THREADS		4096
 #define GS_BIRTH_SLOTS		65536	/* a power of two */
+/* Births beyond these in one jiffy (1 to 10 ms) are counted but not timed: at
+ * such a rate the table above would forget them within seconds anyway. */
+#define GS_BIRTHS_PER_JIFFY	32
 #define GS_MAX_FRAMES		24
 #define GS_HIST_BUCKETS		320
 

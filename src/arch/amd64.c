@@ -208,6 +208,9 @@ static void format_text(const struct amd64 *a, struct insn *out)
 	ZydisFormatter f;
 
 	if (!ZYAN_SUCCESS(ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_ATT)) ||
+	    !ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, 0)) ||
+	    !ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE,
+						    ZYDIS_PADDING_DISABLED)) ||
 	    !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&f, &a->insn, a->op,
 			a->insn.operand_count_visible, out->text, sizeof(out->text), out->addr, NULL)))
 		snprintf(out->text, sizeof(out->text), "?");

@@ -20,7 +20,8 @@ enum insn_class {
 	INSN_CALL,	/* direct call: emulated */
 	INSN_NOP,	/* 1-byte nop: emulated */
 	INSN_STEPPED,	/* everything else: single-stepped out of line */
-	INSN_REFUSED,	/* the kernel refuses it, or nobody should: LOCK, EVEX, multi-byte nop */
+	INSN_REFUSED,	/* the kernel refuses it, or nobody should put a probe there: LOCK,
+			 * EVEX, multi-byte nop, traps, system instructions */
 	INSN_CLASS_COUNT
 };
 
@@ -36,12 +37,13 @@ struct insn {
 	enum insn_class klass;
 	enum insn_flow flow;
 	uint64_t target;	/* of a direct jump or call, else 0 */
-	enum insn_data data;	/* of a pc-relative operand: LEA, read (source), write */
+	enum insn_data data;	/* of a pc-relative operand: LEA, LOAD when it is a source, STORE
+				 * when it is the first operand (written, or just compared) */
 	uint64_t data_addr;	/* its address, when data != DATA_NONE */
 	bool is_stack_check;	/* compares SP (or SP-N in r12) with g.stackguard0/1 */
 	bool is_frame_push;	/* push %rbp */
 	bool is_jbe;		/* the branch of a stack check: taken when CF or ZF */
-	char text[64];		/* Intel or AT&T, for people; only when asked for */
+	char text[64];		/* AT&T, "cmp 0x10(%r14), %rsp"; "" unless asked for */
 };
 
 struct arch {

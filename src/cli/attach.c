@@ -42,15 +42,45 @@ struct attach {
 	int status;
 };
 
+/* What memory says of the target's pace, before anything is armed. */
+struct pace {
+	uint64_t mono_ns, cpu_ns, created;
+};
+
+static bool pace_read(struct attach *a, struct pace *p)
+{
+	struct gototals t;
+
+	p->mono_ns = clock_mono_ns();
+	if (process_cpu_ns(&a->s.proc, &p->cpu_ns) || goruntime_totals(&a->s.rt, &t) || !t.has_created)
+		return false;
+	p->created = t.created;
+	return true;
+}
+
+/* The governor's first decision comes before the first hit. */
+static void predict(struct attach *a, const struct pace *before)
+{
+	struct pace now;
+	double s;
+
+	if (!before->created || !pace_read(a, &now))
+		return;
+	s = (double)(now.mono_ns - before->mono_ns) / 1e9;
+	trace_predict(a->trace, (double)(now.created - before->created) / s,
+		      (double)(now.cpu_ns - before->cpu_ns) / s, now.cpu_ns, now.created);
+}
+
 /* Arms the probes.  What goes wrong here is no failure: memory still tells. */
 static void arm(struct attach *a)
 {
 	struct trace_features tf;
 	struct cost_table costs;
 	struct err err = { 0 };
+	struct pace before = { 0 };
 	struct trace_config cfg = {
 		.pid = a->s.proc.pid, .exe_fd = a->s.proc.exe_fd, .plan = &a->plan,
-		.mem = a->s.mem, .bias = a->s.bias,
+		.mem = a->s.mem, .bias = a->s.bias, .ptracer = process_tracer(&a->s.proc),
 		.g_goid = LAYOUT_ABSENT, .g_gopc = LAYOUT_ABSENT, .g_startpc = LAYOUT_ABSENT,
 		.budget_pct = a->o->budget_pct, .budget_floor_ns = BUDGET_FLOOR_NS,
 		.exact = a->o->exact,
@@ -70,16 +100,23 @@ static void arm(struct attach *a)
 	cfg.g_startpc = layout_off(a->s.gb->layout, LAYOUT_G_STARTPC);
 	if (plan_make(&a->plan, a->s.gb, a->o->sensors, &err))
 		goto memory;
+	pace_read(a, &before);
 	if (trace_features_probe(&tf, &err) || tf.method == TRACE_METHOD_NONE) {
 		if (!err.what[0])
 			err_set(&err, -EOPNOTSUPP, "%s", tf.why);
+		if (!err.hint[0])
+			err_hint(&err, "'gospect doctor' says what is missing; probes want root, or CAP_BPF, "
+				       "CAP_PERFMON and CAP_SYS_PTRACE");
 		goto memory;
 	}
 	if (!trace_measure_costs(&costs, &err))
 		plan_price(&a->plan, &costs);
-	if (trace_prepare(&a->trace, &cfg, &err) || trace_load(a->trace, &err) ||
-	    trace_attach(a->trace, &err))
+	if (trace_prepare(&a->trace, &cfg, &err) || trace_load(a->trace, &err))
 		goto memory;
+	predict(a, &before);
+	if (trace_attach(a->trace, &err))
+		goto memory;
+	a->plan = *trace_plan(a->trace);	/* with what was refused meanwhile */
 	return;
 memory:
 	trace_close(a->trace);

@@ -59,6 +59,7 @@ int exit_status_of(int code)
 	case -EBADMSG:
 	case -EOPNOTSUPP:
 	case -ESRCH:
+	case -ENOENT:
 		return EXIT_NOT_GO;
 	case -EPERM:
 	case -EACCES:

@@ -29,12 +29,12 @@
 
 #define MIN_GROWN 10
 #define MIN_PER_MINUTE 60
-#define KEPT_SHARE 4
+#define KEPT_SHARE 2
 #define FALL_SHARE 4
 #define SLOW_RUN_S 10
 #define SLOW_MIN_GROWN 100
 
-/* At least a quarter of those born in the window are still there. */
+/* At least half of those born in the window are still there. */
 static bool most_stay(const struct window *w, const struct site_row *s)
 {
 	if (!w->births_known || !(s->births + s->deaths))

@@ -34,7 +34,7 @@
 
 #define MIN_GROWN_SHORT 3	/* in a run of less than SHORT_RUN_S */
 #define MIN_GROWN 5
-#define SHORT_RUN_S 5
+#define SHORT_RUN_S 2.5
 #define LEFT_SHARE 4
 #define FALL_SHARE 4		/* the growth is that many times the deepest fall */
 #define LIVE_SHARE 3		/* live grows by at least 1/3 of what the stuck ones do */
@@ -94,6 +94,9 @@ static bool cohort_grows(const struct site_row *s, int first, struct leak_signs 
 	left = growth_left(s, g.begin);
 	if ((double)left * LEFT_SHARE > g.grown || g.max_fall * FALL_SHARE > g.grown)
 		return false;
+	/* a goroutine is stuck a look or two after its birth: births may have ended */
+	if (growth_live_at_rest_s(s, g.begin) > g.pause_s)
+		return false;
 	if (growth_of_live(s, g.begin) * LIVE_SHARE < g.grown)
 		return false;
 	*signs = (struct leak_signs){ .count = (uint64_t)g.to, .from = (uint64_t)g.from, .left = left,
@@ -146,6 +149,7 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 {
 	double grown, span, survivors;
 	struct quarter q[QUARTERS];
+	uint64_t left = growth_left(s, first);
 
 	if (w->observed_s < 1.99 * w->window_s || s->npoint - first < MIXED_MIN_POINTS || !split(s, first, q))
 		return false;
@@ -153,6 +157,8 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 	for (int k = 1; k < QUARTERS; k++)
 		if (q[k].min - q[k - 1].min < grown / (QUARTERS - 1) / 4)
 			return false;
+	if ((double)left * LEFT_SHARE <= grown)
+		return false;		/* not mixed: rule A decides */
 	survivors = (double)s->stuck_window - q[0].max;
 	if (survivors < MIXED_MIN_SURVIVORS || grown < MIXED_MIN_SURVIVORS)
 		return false;
@@ -162,7 +168,7 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 		return false;
 	span = s->point[s->npoint - 1].t_s - s->point[first].t_s;
 	*signs = (struct leak_signs){ .count = s->stuck_window, .from = (uint64_t)q[0].min,
-				      .left = growth_left(s, first), .run_s = span,
+				      .left = left, .run_s = span,
 				      .per_minute = grown / (span * (QUARTERS - 1) / QUARTERS) * 60 };
 	return true;
 }
@@ -178,8 +184,8 @@ bool goroutine_leak_suspected(const struct window *w, const struct site_row *s, 
 		return false;
 	if (blocked < signs->count - signs->from)
 		return false;
-	/* All of them blocked and nobody left: the newest are of the same kind. */
-	if (!signs->left && blocked == s->live)
+	/* All of them blocked, and none ended: the newest are of the same kind. */
+	if (!signs->left && blocked == s->live && w->births_known && !s->deaths)
 		signs->count = blocked;
 	return true;
 }

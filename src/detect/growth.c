@@ -9,6 +9,7 @@
 #define ENOUGH_RUN_S 10		/* a run that long is enough however long we watch */
 #define RUN_SHARE 3		/* else it has to be a third of what was watched */
 #define PAUSE_FACTOR 1.6	/* a pause may be that much longer than those before */
+#define PAUSE_LOOKS 2.2		/* within a run, that many looks are none in any case */
 
 static double value(const struct site_point *p, enum growth_of what)
 {
@@ -85,7 +86,7 @@ void growth_measure(const struct site_row *s, int first, enum growth_of what, st
 {
 	const struct site_point *p = s->point + first;
 	int n = s->npoint - first, rise[WINDOW_MAX_POINTS], nrise, k = 0;
-	double pause;
+	double pause, gap;
 
 	memset(g, 0, sizeof(*g));
 	if (n < MIN_RISES + 1)
@@ -96,10 +97,13 @@ void growth_measure(const struct site_row *s, int first, enum growth_of what, st
 	pause = allowed_pause(p, n, rise, nrise);
 	if (p[n - 1].t_s - p[rise[0]].t_s > pause)
 		return;
-	while (k + 1 < nrise && p[rise[k]].t_s - p[rise[k + 1]].t_s <= pause)
+	gap = PAUSE_LOOKS * (p[n - 1].t_s - p[n - 2].t_s);
+	gap = gap > pause ? gap : pause;
+	while (k + 1 < nrise && p[rise[k]].t_s - p[rise[k + 1]].t_s <= gap)
 		k++;
 	if (k + 1 < MIN_RISES)
 		return;
+	g->pause_s = pause;
 	g->begin = first + rise[k] - 1;
 	g->run_s = p[n - 1].t_s - s->point[g->begin].t_s;
 	g->from = value(&s->point[g->begin], what);
@@ -108,6 +112,19 @@ void growth_measure(const struct site_row *s, int first, enum growth_of what, st
 	g->per_minute = g->run_s > 0 ? g->grown / g->run_s * 60 : 0;
 	g->max_fall = deepest_fall(s->point, g->begin, s->npoint, what);
 	g->goes_on = long_enough(g->run_s, p[n - 1].t_s - p[0].t_s);
+}
+
+double growth_live_at_rest_s(const struct site_row *s, int first)
+{
+	double rose = s->point[first].t_s;
+
+	for (int i = first + 1; i < s->npoint; i++) {
+		if (s->point[i].live < s->point[i - 1].live)
+			return 0;
+		if (s->point[i].live > s->point[i - 1].live)
+			rose = s->point[i].t_s;
+	}
+	return s->point[s->npoint - 1].t_s - rose;
 }
 
 double growth_of_live(const struct site_row *s, int first)

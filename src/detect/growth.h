@@ -24,6 +24,7 @@ struct growth {
 	double from, to;	/* the number at both ends */
 	double grown;		/* to - from */
 	double per_minute;
+	double pause_s;		/* the longest pause between rises that is no end */
 	double max_fall;	/* deepest fall from an earlier peak within the run */
 };
 
@@ -33,6 +34,10 @@ int growth_first(const struct site_row *s);
 
 /* Judges the points from `first` on. */
 void growth_measure(const struct site_row *s, int first, enum growth_of what, struct growth *g);
+
+/* Seconds from the last rise of live to the last look, if live never fell from
+ * `first` on; else 0: with traffic it says nothing. */
+double growth_live_at_rest_s(const struct site_row *s, int first);
 
 /* Mean of live over the last third of the points from `first` on, less the
  * mean over the first third: 2/3 of the growth of a straight line. */

@@ -30,7 +30,7 @@ struct gobin_cache {
 /*
  * For programs whose build info has no version (garble writes "unknown", some
  * tools leave it out): functions that every program of a release on has, and
- * none before.  Newest first.
+ * none before.
  */
 static const struct { const char *func; int minor; } dated[] = {
 	{ "runtime.moduleTypelinks", 27 }, { "runtime.panicBounds", 26 },
@@ -46,30 +46,31 @@ static int date_release(struct gobin *gb)
 {
 	const char *names[NDATED];
 	struct gofunc found[NDATED];
+	int err, first, last;
 	size_t i;
-	int err;
 
 	for (i = 0; i < NDATED; i++)
 		names[i] = dated[i].func;
 	err = pclntab_find_names(gb->pcln, names, NDATED, found);
 	if (err)
 		return err;
+	pclntab_release_range(gb->pcln, &first, &last);
+	for (i = 0; i < NDATED; i++)
+		if (found[i].entry && dated[i].minor > first && dated[i].minor <= last)
+			first = dated[i].minor;
 	gb->release_is_dated = true;
-	gb->release = (struct go_release){ .minor = 18, .patch = -1 };
-	for (i = 0; i < NDATED; i++) {
-		if (found[i].entry) {
-			gb->release.minor = dated[i].minor;
-			break;
-		}
-	}
+	gb->release = (struct go_release){ .minor = first, .patch = -1 };
 	return 0;
 }
 
 /* From the build info, unless it says nothing, or something the tables contradict. */
 static int find_release(struct gobin *gb)
 {
+	int first, last;
+
 	gb->release = gb->build.release;
-	if (gb->release.minor >= 18 && pclntab_is_old_format(gb->pcln) == (gb->release.minor < 20))
+	pclntab_release_range(gb->pcln, &first, &last);
+	if (gb->release.minor >= first && gb->release.minor <= last)
 		return 0;
 	return date_release(gb);
 }

@@ -2,6 +2,7 @@
 #include "gobin/pclntab.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -451,6 +452,7 @@ int pclntab_open(struct pclntab **out, struct image *im, struct moduledata *md, 
 		return err_set(err, -ENOMEM, "out of memory");
 	p->im = im;
 	p->text = md->text;
+	p->magic = h.magic;
 	p->min_lc = h.min_lc;
 	p->old_func = h.magic == PCLNTAB_MAGIC_118;
 	p->nfunc = (uint32_t)h.at.nfunc;
@@ -482,9 +484,10 @@ void pclntab_set_release(struct pclntab *p, int minor, uint64_t gofunc)
 	bytesmap_init(&p->by_name, MAX_NAMES);
 }
 
-bool pclntab_is_old_format(const struct pclntab *p)
+void pclntab_release_range(const struct pclntab *p, int *first, int *last)
 {
-	return p->old_func;
+	*first = p->magic == PCLNTAB_MAGIC_120 ? 20 : 18;
+	*last = p->magic == PCLNTAB_MAGIC_118 ? 19 : INT_MAX;
 }
 
 void pclntab_free(struct pclntab *p)

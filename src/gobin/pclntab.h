@@ -30,8 +30,8 @@ struct pclntab;
  */
 int pclntab_open(struct pclntab **out, struct image *im, struct moduledata *md, struct err *err);
 void pclntab_set_release(struct pclntab *p, int minor, uint64_t gofunc);
-/* The table's own format says 1.18 or 1.19. */
-bool pclntab_is_old_format(const struct pclntab *p);
+/* The releases (1.first to 1.last) that write such a table, by its magic. */
+void pclntab_release_range(const struct pclntab *p, int *first, int *last);
 void pclntab_free(struct pclntab *p);
 
 struct gofunc {

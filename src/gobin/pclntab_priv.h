@@ -33,6 +33,7 @@ struct frame_cache {
 struct pclntab {
 	struct image *im;	/* borrowed */
 	uint64_t text;
+	uint32_t magic;
 	uint8_t min_lc;
 	bool old_func;		/* 1.18, 1.19: no startLine, 20-byte inline entries */
 	uint8_t id_wrapper;	/* funcID of the release; 0 until it is known */

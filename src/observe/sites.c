@@ -56,6 +56,17 @@ void sites_deinit(struct sites *s)
 	memset(s, 0, sizeof(*s));
 }
 
+/* The go statement's place.  The main goroutine is started by assembly, without
+ * one (its gopc lies in a wrapper): it is at home where it begins. */
+static bool place_of_start(struct gobin *gb, uint64_t go_addr, uint64_t start_addr, struct goframe *f)
+{
+	struct gofunc fn;
+
+	if (!pclntab_find_pc(gb->pcln, start_addr, &fn) && !strcmp(fn.name, "runtime.main"))
+		return pclntab_frames(gb->pcln, start_addr, false, f, 1) > 0;
+	return !gobin_go_place(gb, go_addr, f);
+}
+
 /*
  * The track for a pair nobody asked for before.  One go statement has several
  * pcs (inlined into several callers) and may start several functions (a
@@ -67,10 +78,10 @@ static size_t track_for(struct sites *s, uint64_t gopc, uint64_t startpc)
 	struct gobin *gb = s->rt->gb;
 	struct site_track *t;
 	struct goframe f;
-	bool placed = !gobin_go_place(gb, gopc - s->rt->bias, &f), made;
+	bool placed = place_of_start(gb, gopc - s->rt->bias, startpc - s->rt->bias, &f), made;
 	uint64_t *at;
 
-	key.system = gobin_is_system_start(gb, startpc - s->rt->bias);
+	key.system = goruntime_is_system(s->rt, startpc);
 	if (placed) {
 		key.function = f.function;
 		key.path = f.path;

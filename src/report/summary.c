@@ -96,11 +96,12 @@ void summary_target(const struct window *w, int width, struct buf *out)
 	add_name(&tail, "", w->go ? w->go : "Go release not known", 24);
 	if (w->started_real_ns && w->end_real_ns > w->started_real_ns)
 		add_seconds(&tail, ", up ", (double)(w->end_real_ns - w->started_real_ns) / 1e9, "");
-	clock_format_utc(w->end_real_ns, 0, end, sizeof(end));
-	add_seconds(&tail, "): ", w->window_s, " to ");
-	/* the time without the date */
-	buf_printf(&tail, "%s, ", strchr(end, 'T') ? strchr(end, 'T') + 1 : end);
+	buf_puts(&tail, "): ");
 	add_cost(w, &tail);
+	clock_format_utc(w->end_real_ns, 0, end, sizeof(end));
+	/* the time without the date */
+	add_seconds(&tail, ", ", w->window_s, " to ");
+	buf_puts(&tail, strchr(end, 'T') ? strchr(end, 'T') + 1 : end);
 	snprintf(tail_text, sizeof(tail_text), "%s", tail.data ? tail.data : "");
 	buf_deinit(&tail);
 

@@ -7,6 +7,7 @@
 #include "detect/wording.h"
 
 #define WORD_BYTES 1024		/* longer words are cut */
+#define WORD_LEAST 8		/* columns: less of a word says nothing */
 
 /* Takes the next word off *text; false at the end. */
 static bool next_word(const char **text, char *word)
@@ -33,6 +34,18 @@ static void spaces(struct buf *out, int n)
 		buf_puts(out, " ");
 }
 
+/* The end of the last line: as much of the word as is worth it, and "…". */
+static void cut_short(struct buf *out, const char *word, int room)
+{
+	char fitted[WORD_BYTES * 4];
+
+	if (room >= WORD_LEAST) {
+		buf_puts(out, " ");
+		buf_puts(out, words_fit(word, room, fitted, sizeof(fitted)));
+	}
+	buf_puts(out, " …");
+}
+
 int wrap_text(struct buf *out, const char *text, int used, int indent, int width, int max_lines)
 {
 	char word[WORD_BYTES], fitted[WORD_BYTES * 4];
@@ -46,7 +59,7 @@ int wrap_text(struct buf *out, const char *text, int used, int indent, int width
 
 		if (pos + gap + columns > room && pos > begin) {
 			if (last_line) {
-				buf_puts(out, " …");
+				cut_short(out, word, room - pos - gap);
 				break;
 			}
 			buf_puts(out, "\n");

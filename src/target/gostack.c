@@ -101,6 +101,18 @@ static bool is_goexit(const struct goruntime *rt, const struct gofunc *fn)
 	return fn->func_id == rt->gb->layout->func_id_goexit || !strcmp(fn->name, "runtime.goexit");
 }
 
+/*
+ * Beyond assembly that switches stacks nothing can be said: an honest end.
+ * cgocallback writes SP too, but leaves the frames of the Go code that called
+ * C behind it (asm_amd64.s).
+ */
+static bool is_end(const struct gofunc *fn, bool innermost)
+{
+	if (fn->flag & FLAG_TOP_FRAME)
+		return true;
+	return !innermost && (fn->flag & FLAG_SP_WRITE) && strcmp(fn->name, "runtime.cgocallback");
+}
+
 int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max, bool *whole)
 {
 	struct window w;
@@ -117,8 +129,7 @@ int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pc
 		if (*whole)
 			break;
 		pcs[n++] = pc;
-		/* beyond assembly that switches stacks nothing can be said: an honest end */
-		*whole = (fn.flag & FLAG_TOP_FRAME) || (n > 1 && (fn.flag & FLAG_SP_WRITE));
+		*whole = is_end(&fn, n == 1);
 		if (*whole)
 			break;
 		if (pclntab_frame_size(rt->gb->pcln, pc - rt->bias, &size) || size < 0)

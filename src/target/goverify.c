@@ -86,8 +86,15 @@ static int wait_until_started(struct goruntime *rt, struct err *err)
 {
 	const char *image = NULL, *list = NULL;
 	uint64_t until = clock_mono_ns() + START_WAIT_MS * NS_PER_MS;
+	uint64_t word;
 
 	do {
+		switch (mem_read_u64(rt->mem, rt->gb->mod.addr + rt->bias, &word)) {
+		case -ESRCH:
+			return err_set(err, -ESRCH, "the process has ended");
+		case -EPERM:
+			return err_set(err, -EPERM, "the process's memory may not be read");
+		}
 		image = image_misfit(rt);
 		list = image ? NULL : list_misfit(rt);
 		if (!image && !list)

@@ -267,14 +267,12 @@ static void read_coverage(struct trace *t, struct trace_reading *r)
 
 static void read_counters(struct trace *t, struct trace_reading *r, const struct gs_counters *c)
 {
-	double cost = 0;
 	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (i = 0; i < PROBE_COUNT; i++)
 		r->hits[i] = c->hits[i];
-		cost += (double)c->hits[i] * trace_cost_ns(t, (enum probe_id)i);
-	}
-	r->cost_ns = (uint64_t)cost;
+	trace_pay(t, c);
+	r->cost_ns = (uint64_t)(t->cost_ns[GOV_RARE] + t->cost_ns[GOV_GOVERNED]);
 	r->map_full = c->sites_full + c->stacks_full + c->threads_full;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;

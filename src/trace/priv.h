@@ -25,6 +25,8 @@ _Static_assert(TRACE_MAX_FRAMES == GS_MAX_FRAMES, "frames");
 _Static_assert(TRACE_HIST_BUCKETS == GS_HIST_BUCKETS, "histograms");
 _Static_assert(sizeof(struct trace_hist) == sizeof(struct gs_hist), "histograms");
 
+#define STATS_SAMPLES 15
+
 /* One armed probe. */
 struct arm {
 	struct bpf_program *prog;	/* of the skeleton */
@@ -33,8 +35,10 @@ struct arm {
 	enum gov_group group;
 	/* run time of the program as bpf statistics had it; < 0 not measured */
 	double prog_ns;
-	uint64_t stat_cnt, stat_ns;	/* when statistics were switched on */
-	uint64_t measured_hits;		/* hits when it was last tried */
+	uint64_t stat_cnt, stat_ns;	/* at the end of the last sample */
+	double sample[STATS_SAMPLES];	/* mean run time of each, sorted */
+	int nsample;
+	uint64_t tried_hits;		/* hits when a round was last begun for it */
 };
 
 struct trace {
@@ -59,10 +63,15 @@ struct trace {
 	struct detacher detacher;
 	uint64_t on_since_ns[GOV_GROUPS], on_ns[GOV_GROUPS];
 	bool was_off[GOV_GROUPS];	/* since the last reading */
+	/* what hits have cost so far, each at the price of its time */
+	uint64_t paid_hits[PROBE_COUNT];
+	double cost_ns[GOV_GROUPS];
 	/* bpf statistics */
 	int stats_fd;			/* -1: off */
-	uint64_t stats_since_ns;
-	int stats_tries;
+	uint64_t stats_since_ns, stats_until_ns;	/* the running or the last round */
+	uint64_t stats_hits;		/* when it began */
+	double stats_rate;		/* hits per second during it; < 0: none yet */
+	uint64_t tick_ns, tick_hits;	/* of the last tick */
 	/* drain */
 	struct gs_counters *percpu;	/* owned: ncpu of them */
 	uint64_t threads_removed;	/* from alloc_scratch */
@@ -85,8 +94,8 @@ void verify_text(struct trace *t);
 
 /* drain.c */
 int drain_counters(struct trace *t, struct gs_counters *sum);
-/* What a hit of a probe costs the target, ns. */
-double trace_cost_ns(const struct trace *t, enum probe_id id);
+/* Adds what the hits since the last call cost the target. */
+void trace_pay(struct trace *t, const struct gs_counters *c);
 
 /* stats.c: measures the programs' run time, for a second at a time. */
 void stats_step(struct trace *t, const struct gs_counters *c, uint64_t now);

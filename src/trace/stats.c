@@ -2,7 +2,9 @@
 /*
  * The programs' own run time, from the kernel's BPF statistics.  They cost
  * every BPF program of the machine some 20 ns a run while they are on: so for
- * a second at the start, and again when a program runs that was idle then.
+ * a second at the start, again when a program runs that was idle then, and
+ * when the load is no longer what it was (a rare hit finds cold caches and
+ * takes three times as long as one of many).
  */
 #include "trace/priv.h"
 
@@ -12,10 +14,10 @@
 #include "base/clock.h"
 
 #define STATS_ROUND_NS NS_PER_S
-#define STATS_MIN_RUNS 20	/* fewer say nothing */
-#define STATS_ENOUGH_RUNS 2000
-#define STATS_MAX_TRIES 20	/* rounds in all */
-#define STATS_NEW_HITS 50	/* what makes another round worth it */
+#define STATS_SAMPLE_RUNS 16	/* of a program, that make a sample; fewer say nothing */
+#define STATS_GAP_NS (5 * NS_PER_S)	/* between two rounds */
+#define STATS_NEW_HITS 50	/* of a program not measured: worth another round */
+#define STATS_RATE_CHANGE 4.0
 
 static bool prog_stats(int fd, uint64_t *cnt, uint64_t *ns)
 {
@@ -29,15 +31,28 @@ static bool prog_stats(int fd, uint64_t *cnt, uint64_t *ns)
 	return true;
 }
 
-static void stats_on(struct trace *t, uint64_t now)
+static uint64_t all_hits(const struct gs_counters *c)
+{
+	uint64_t n = 0;
+	int i;
+
+	for (i = 0; i < PROBE_COUNT; i++)
+		n += c->hits[i];
+	return n;
+}
+
+static void stats_on(struct trace *t, const struct gs_counters *c, uint64_t now)
 {
 	int i;
 
 	t->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	t->stats_tries++;
-	t->stats_since_ns = now;
-	for (i = 0; t->stats_fd >= 0 && i < PROBE_COUNT; i++)
+	t->stats_since_ns = t->stats_until_ns = now;
+	t->stats_hits = all_hits(c);
+	for (i = 0; t->stats_fd >= 0 && i < PROBE_COUNT; i++) {
+		t->arm[i].nsample = 0;
+		t->arm[i].tried_hits = c->hits[i];
 		prog_stats(t->arm[i].prog_fd, &t->arm[i].stat_cnt, &t->arm[i].stat_ns);
+	}
 }
 
 void stats_off(struct trace *t)
@@ -45,6 +60,20 @@ void stats_off(struct trace *t)
 	if (t->stats_fd >= 0)
 		close(t->stats_fd);
 	t->stats_fd = -1;
+}
+
+/*
+ * The median of some short samples: the kernel's numbers are wall time, and
+ * one run that was preempted or waited for the hypervisor outweighs thousands.
+ */
+static void sample_add(struct arm *a, double ns)
+{
+	int i;
+
+	for (i = a->nsample++; i > 0 && a->sample[i - 1] > ns; i--)
+		a->sample[i] = a->sample[i - 1];
+	a->sample[i] = ns;
+	a->prog_ns = a->sample[a->nsample / 2];
 }
 
 /* Takes what the running round has; true when it has all it needs. */
@@ -57,43 +86,66 @@ static bool stats_take(struct trace *t)
 		struct arm *a = &t->arm[i];
 		uint64_t cnt = 0, ns = 0, runs;
 
-		if (!prog_stats(a->prog_fd, &cnt, &ns))
+		if (a->nsample == STATS_SAMPLES || !prog_stats(a->prog_fd, &cnt, &ns))
 			continue;
+		enough = false;
 		runs = cnt - a->stat_cnt;
-		if (runs >= STATS_MIN_RUNS)
-			a->prog_ns = (double)(ns - a->stat_ns) / (double)runs;
-		if (runs < STATS_ENOUGH_RUNS)
-			enough = false;
+		if (runs < STATS_SAMPLE_RUNS)
+			continue;
+		sample_add(a, (double)(ns - a->stat_ns) / (double)runs);
+		a->stat_cnt = cnt;
+		a->stat_ns = ns;
 	}
 	return enough;
 }
 
-static bool stats_wanted(struct trace *t, const struct gs_counters *c)
+static bool has_new_program(struct trace *t, const struct gs_counters *c)
 {
-	bool wanted = false;
 	int i;
 
-	if (!t->stats_tries)
-		return true;
-	if (t->stats_tries >= STATS_MAX_TRIES)
-		return false;
 	for (i = 0; i < PROBE_COUNT; i++) {
 		struct arm *a = &t->arm[i];
 
-		if (a->prog_fd < 0 || a->prog_ns >= 0 || c->hits[i] - a->measured_hits < STATS_NEW_HITS)
-			continue;
-		a->measured_hits = c->hits[i];
-		wanted = true;
+		if (a->prog_fd >= 0 && a->prog_ns < 0 && c->hits[i] - a->tried_hits >= STATS_NEW_HITS)
+			return true;
 	}
-	return wanted;
+	return false;
+}
+
+/* While everything is on, the hits since the last tick are the load. */
+static bool load_changed(const struct trace *t, const struct gs_counters *c, uint64_t now)
+{
+	double rate;
+
+	if (t->on != GOV_ALL || now <= t->tick_ns)
+		return false;
+	rate = (double)(all_hits(c) - t->tick_hits) / ((double)(now - t->tick_ns) / NS_PER_S);
+	return rate > t->stats_rate * STATS_RATE_CHANGE + 200 ||
+	       (rate + 200) * STATS_RATE_CHANGE < t->stats_rate;
+}
+
+static bool stats_wanted(struct trace *t, const struct gs_counters *c, uint64_t now)
+{
+	if (t->stats_rate < 0)
+		return true;
+	if (now - t->stats_until_ns < STATS_GAP_NS)
+		return false;
+	return has_new_program(t, c) || load_changed(t, c, now);
 }
 
 void stats_step(struct trace *t, const struct gs_counters *c, uint64_t now)
 {
 	if (t->stats_fd >= 0) {
-		if (stats_take(t) || now - t->stats_since_ns >= STATS_ROUND_NS)
+		if (stats_take(t) || now - t->stats_since_ns >= STATS_ROUND_NS) {
 			stats_off(t);
-	} else if (stats_wanted(t, c)) {
-		stats_on(t, now);
+			t->stats_until_ns = now;
+		}
+		t->stats_rate = (double)(all_hits(c) - t->stats_hits) /
+				((double)(now - t->stats_since_ns + 1) / NS_PER_S);
+	} else if (stats_wanted(t, c, now)) {
+		stats_on(t, c, now);
+		t->stats_rate = t->stats_rate < 0 ? 0 : t->stats_rate;
 	}
+	t->tick_ns = now;
+	t->tick_hits = all_hits(c);
 }

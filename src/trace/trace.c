@@ -20,6 +20,9 @@
 /* A class that could not be measured: what an emulated one costs in a VM. */
 #define GUESS_CLASS_NS 750.0
 
+/* Between two looks at the statistics. */
+#define STATS_TICK_NS (60 * NS_PER_MS)
+
 struct probe *trace_probe(struct trace *t, enum probe_id id)
 {
 	int i;
@@ -40,7 +43,7 @@ enum trace_method trace_method(const struct trace *t)
 	return t->features.method;
 }
 
-double trace_cost_ns(const struct trace *t, enum probe_id id)
+static double cost_of_hit(const struct trace *t, enum probe_id id)
 {
 	const struct probe *p = plan_find(&t->plan, id);
 	double cost, run = t->arm[id].prog_ns;
@@ -103,6 +106,7 @@ int trace_prepare(struct trace **out, const struct trace_config *cfg, struct err
 	t->cfg = *cfg;
 	t->plan = *cfg->plan;
 	t->stats_fd = -1;
+	t->stats_rate = -1;
 	t->births_per_s = t->cpu_ns_per_s = -1;
 	arm_init(t);
 	snprintf(t->path, sizeof(t->path), "/proc/self/fd/%d", cfg->exe_fd);
@@ -252,21 +256,27 @@ static int switch_groups(struct trace *t, unsigned int want)
 	return first;
 }
 
+void trace_pay(struct trace *t, const struct gs_counters *c)
+{
+	int i;
+
+	for (i = 0; i < PROBE_COUNT; i++) {
+		t->cost_ns[t->arm[i].group] += (double)(c->hits[i] - t->paid_hits[i]) *
+					       cost_of_hit(t, (enum probe_id)i);
+		t->paid_hits[i] = c->hits[i];
+	}
+}
+
 static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t now, uint64_t cpu,
 			uint64_t created, struct governor_input *in)
 {
-	double cost[GOV_GROUPS] = { 0 };
 	int i;
 
 	*in = (struct governor_input){ .now_ns = now, .cpu_ns = cpu, .created = created };
-	for (i = 0; i < PROBE_COUNT; i++) {
-		enum gov_group g = t->arm[i].group;
-
-		in->hits[g] += c->hits[i];
-		cost[g] += (double)c->hits[i] * trace_cost_ns(t, (enum probe_id)i);
-	}
+	for (i = 0; i < PROBE_COUNT; i++)
+		in->hits[t->arm[i].group] += c->hits[i];
 	for (i = 0; i < GOV_GROUPS; i++)
-		in->cost_ns[i] = (uint64_t)cost[i];
+		in->cost_ns[i] = (uint64_t)t->cost_ns[i];
 }
 
 /* Mean cost of a hit of a group before any was seen. */
@@ -280,7 +290,7 @@ static double first_cost(const struct trace *t, enum gov_group g)
 
 		if (!p || p->kind == SITE_NONE || t->arm[i].group != g)
 			continue;
-		sum += trace_cost_ns(t, (enum probe_id)i);
+		sum += cost_of_hit(t, (enum probe_id)i);
 		n++;
 	}
 	return n ? sum / n : 0;
@@ -348,6 +358,7 @@ int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns, ui
 	if (e)
 		return e;
 	stats_step(t, &c, now_mono_ns);
+	trace_pay(t, &c);
 	governor_in(t, &c, now_mono_ns, target_cpu_ns, created_total, &in);
 	want = governor_step(&t->gov, &in);
 	if (want != t->on)
@@ -359,9 +370,9 @@ uint64_t trace_next_ns(const struct trace *t)
 {
 	uint64_t next = t->gov.next_ns;
 
-	/* Statistics are to be on for a short time only. */
-	if (t->stats_fd >= 0 && next > t->stats_since_ns + NS_PER_S)
-		next = t->stats_since_ns + NS_PER_S;
+	/* Statistics want samples, and are to be on for a short time only. */
+	if (t->stats_fd >= 0 && next > t->gov.last.now_ns + STATS_TICK_NS)
+		next = t->gov.last.now_ns + STATS_TICK_NS;
 	return next;
 }
 

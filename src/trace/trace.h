@@ -142,8 +142,10 @@ int trace_read(struct trace *t, struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
 
 /*
- * Birth times: the kernel keeps the last 65,536 births by goid; CLOCK_MONOTONIC
- * ns, or 0 when it does not know this goid (born before, or overwritten).
+ * Birth times: the kernel keeps the last 65,536 births by goid, good to a
+ * jiffy (1 to 10 ms).  CLOCK_MONOTONIC ns, or 0 when it does not know this
+ * goid: born before, between two slices, as a coroutine, beyond the 32nd of
+ * its jiffy, or overwritten.
  */
 uint64_t trace_birth_time(struct trace *t, uint64_t goid);
 

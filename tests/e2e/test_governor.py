@@ -29,11 +29,9 @@ class Governor(unittest.TestCase):
             w.do("stoploop")
             a.stop()
         for r in [low] + high:
-            c = r["cost"]
-            # the larger of 1 % of the target's CPU and 2 ms a second, as promised
-            cpu = c.get("target_cpu_pct", 0)
-            floor = 0.2 / max(r["cost"]["target_cpu_cores"], 1e-9) if "target_cpu_cores" in c else 0
-            self.assertLessEqual(cpu, max(1.0, floor) * 1.15, c)
+            # the larger of 1 % of the target's CPU time and 2 ms a second, as promised
+            used = r["cost"]["target_cpu_pct"] / 100 * r["target"]["cpu_cores"]
+            self.assertLessEqual(used, max(0.01 * r["target"]["cpu_cores"], 0.002) * 1.15, r["cost"])
         self.assertEqual(coverage(high[-1], "goroutines")["state"], "sampled")
 
     def test_sampled_births_are_near_the_truth(self):

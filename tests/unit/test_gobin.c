@@ -864,10 +864,17 @@ static void test_build_info_text(void **state)
 	assert_false(gb->build.race || gb->build.cgo || gb->build.no_optimize);
 	gobin_free(gb);
 
-	tiny_make(&t, 24, "unknown", "");
+	tiny_make(&t, 20, "unknown", "");
 	gb = open_tiny(&t);
 	assert_string_equal(gb->build.version, "unknown");
 	assert_true(gb->build.present && gb->release_is_dated);
+	assert_int_equal(gb->release.minor, 20); /* no function to date it by: the table's format */
+	gobin_free(gb);
+
+	tiny_make(&t, 19, "go1.27.4", ""); /* the table says otherwise */
+	gb = open_tiny(&t);
+	assert_true(gb->release_is_dated);
+	assert_int_equal(gb->release.minor, 18);
 	gobin_free(gb);
 }
 
@@ -1254,11 +1261,10 @@ static void test_shrinks_while_open(void **state)
 {
 	struct err err = { 0 };
 	struct gobin *gb;
-	struct gofunc f;
 	char path[4096];
 	uint8_t *file;
 	size_t size;
-	int fd, failed = 0;
+	int fd;
 
 	(void)state;
 	if (!find_program(path, sizeof(path), "work-1.27.4-stripped"))
@@ -1267,13 +1273,11 @@ static void test_shrinks_while_open(void **state)
 	fd = memfd_of(file, size);
 	assert_int_equal(gobin_open_fd(&gb, fd, &err), 0);
 	assert_int_equal(ftruncate(fd, 4096), 0);
-	for (int i = 0; i < pclntab_nfunc(gb->pcln); i++)
-		failed += pclntab_func_at(gb->pcln, (uint32_t)i, &f) < 0;
-	use_everything(gb);
+	assert_int_equal(image_read(&gb->image, 0, file, size), -EBADMSG);
+	use_everything(gb); /* some of it may be in the block cache still */
 	gobin_free(gb);
 	close(fd);
 	free(file);
-	(void)failed; /* what the block cache still held may have worked */
 }
 
 /* Every byte of the small program, and every length of it. */

@@ -72,7 +72,7 @@ static const struct tiny_func tiny_funcs[] = {
 static void tiny_put(struct tiny *t, uint64_t v, size_t n)
 {
 	for (size_t i = 0; i < n && t->size < TINY_MAX; i++)
-		t->data[t->size++] = (uint8_t)(v >> 8 * i);
+		t->data[t->size++] = i < 8 ? (uint8_t)(v >> 8 * i) : 0;
 }
 
 static void tiny_set(struct tiny *t, size_t at, uint64_t v, size_t n)

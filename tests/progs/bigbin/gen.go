@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	packages  = 24
+	packages  = 18
 	functions = 2500 // in each
-	dataSize  = 32 << 20
+	dataSize  = 44 << 20
 )
 
 func main() {

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* amd64 instructions as a plan of uprobes needs them.  Bytes are from Go programs, or made up. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/decode.h"
+
+#define ADDR 0x401000u
+
+static const struct arch *amd64(void)
+{
+	const struct arch *a = arch_find(EM_X86_64);
+
+	assert_non_null(a);
+	return a;
+}
+
+struct sample {
+	const char *name;
+	const char *bytes;
+	uint8_t len;
+	enum insn_class klass;
+	enum insn_flow flow;
+};
+
+#define S(name, bytes, klass, flow) { name, bytes, sizeof(bytes) - 1, klass, flow }
+
+static const struct sample samples[] = {
+	S("push rbp", "\x55", INSN_PUSH, FLOW_NEXT),
+	S("push rax", "\x50", INSN_PUSH, FLOW_NEXT),
+	S("push r15", "\x41\x57", INSN_PUSH, FLOW_NEXT),
+	S("push with REX.W", "\x48\x55", INSN_STEPPED, FLOW_NEXT),
+	S("push with 66", "\x66\x55", INSN_STEPPED, FLOW_NEXT),
+	S("push imm8", "\x6a\x10", INSN_STEPPED, FLOW_NEXT),
+	S("push mem", "\xff\x75\x08", INSN_STEPPED, FLOW_NEXT),
+	S("pop rbp", "\x5d", INSN_STEPPED, FLOW_NEXT),
+	S("jbe rel8", "\x76\x10", INSN_JCC, FLOW_JCC),
+	S("jbe rel32", "\x0f\x86\x10\x00\x00\x00", INSN_JCC, FLOW_JCC),
+	S("jne rel8", "\x75\xfe", INSN_JCC, FLOW_JCC),
+	S("jrcxz", "\xe3\x05", INSN_STEPPED, FLOW_JCC),
+	S("loop", "\xe2\x05", INSN_STEPPED, FLOW_JCC),
+	S("jmp rel8", "\xeb\x05", INSN_JMP, FLOW_JMP),
+	S("jmp rel32", "\xe9\x05\x00\x00\x00", INSN_JMP, FLOW_JMP),
+	S("jmp reg", "\xff\xe0", INSN_STEPPED, FLOW_JMP_INDIRECT),
+	S("jmp mem", "\xff\x25\x00\x10\x00\x00", INSN_STEPPED, FLOW_JMP_INDIRECT),
+	S("call rel32", "\xe8\x05\x00\x00\x00", INSN_CALL, FLOW_CALL),
+	S("call reg", "\xff\xd1", INSN_STEPPED, FLOW_CALL_INDIRECT),
+	S("call mem", "\xff\x12", INSN_STEPPED, FLOW_CALL_INDIRECT),
+	S("ret", "\xc3", INSN_STEPPED, FLOW_RET),
+	S("ret imm16", "\xc2\x08\x00", INSN_STEPPED, FLOW_RET),
+	S("nop", "\x90", INSN_NOP, FLOW_NEXT),
+	S("2-byte nop", "\x66\x90", INSN_REFUSED, FLOW_NEXT),
+	S("3-byte nop", "\x0f\x1f\x00", INSN_REFUSED, FLOW_NEXT),
+	S("5-byte nop", "\x0f\x1f\x44\x00\x00", INSN_REFUSED, FLOW_NEXT),
+	S("9-byte nop", "\x66\x0f\x1f\x84\x00\x00\x00\x00\x00", INSN_REFUSED, FLOW_NEXT),
+	S("xchg r8, rax: the kernel would skip it", "\x49\x90", INSN_REFUSED, FLOW_NEXT),
+	S("pause", "\xf3\x90", INSN_REFUSED, FLOW_NEXT),
+	S("endbr64", "\xf3\x0f\x1e\xfa", INSN_STEPPED, FLOW_NEXT),
+	S("mov rbp, rsp", "\x48\x89\xe5", INSN_STEPPED, FLOW_NEXT),
+	S("sub rsp, 0x18", "\x48\x83\xec\x18", INSN_STEPPED, FLOW_NEXT),
+	S("lock cmpxchg", "\xf0\x0f\xb1\x0a", INSN_REFUSED, FLOW_NEXT),
+	S("lock xadd", "\xf0\x48\x0f\xc1\x01", INSN_REFUSED, FLOW_NEXT),
+	S("xchg mem (locks by itself)", "\x87\x01", INSN_STEPPED, FLOW_NEXT),
+	S("mov fs:-8", "\x64\x48\x8b\x0c\x25\xf8\xff\xff\xff", INSN_STEPPED, FLOW_NEXT),
+	S("cs override", "\x2e\x48\x8b\x01", INSN_REFUSED, FLOW_NEXT),
+	S("vmovdqu ymm (VEX)", "\xc5\xfe\x6f\x06", INSN_STEPPED, FLOW_NEXT),
+	S("vzeroupper", "\xc5\xf8\x77", INSN_STEPPED, FLOW_NEXT),
+	S("vmovdqu64 zmm (EVEX)", "\x62\xf1\xfe\x48\x6f\x06", INSN_REFUSED, FLOW_NEXT),
+	S("vpternlogd zmm (EVEX)", "\x62\xf3\x7d\x48\x25\xc0\xff", INSN_REFUSED, FLOW_NEXT),
+	S("kmovq (VEX)", "\xc4\xe1\xfb\x92\xc8", INSN_STEPPED, FLOW_NEXT),
+	S("movups", "\x44\x0f\x11\x3c\x24", INSN_STEPPED, FLOW_NEXT),
+	S("aesenc", "\x66\x0f\x38\xdc\xc1", INSN_STEPPED, FLOW_NEXT),
+	S("crc32", "\xf2\x48\x0f\x38\xf1\xc1", INSN_STEPPED, FLOW_NEXT),
+	S("int3", "\xcc", INSN_REFUSED, FLOW_TRAP),
+	S("ud2", "\x0f\x0b", INSN_REFUSED, FLOW_TRAP),
+	S("hlt", "\xf4", INSN_REFUSED, FLOW_TRAP),
+	S("syscall", "\x0f\x05", INSN_REFUSED, FLOW_NEXT),
+	S("cpuid", "\x0f\xa2", INSN_STEPPED, FLOW_NEXT),
+	S("rdtsc", "\x0f\x31", INSN_STEPPED, FLOW_NEXT),
+	S("rep stosq", "\xf3\x48\xab", INSN_STEPPED, FLOW_NEXT),
+};
+
+static void test_classes(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+		const struct sample *s = &samples[i];
+		struct insn in;
+
+		if (amd64()->decode((const uint8_t *)s->bytes, s->len, ADDR, false, &in))
+			fail_msg("%s does not decode", s->name);
+		if (in.len != s->len || in.klass != s->klass || in.flow != s->flow)
+			fail_msg("%s: %d bytes, %s, flow %d", s->name, in.len,
+				 insn_class_name(in.klass), in.flow);
+		assert_int_equal(in.addr, ADDR);
+		assert_string_equal(in.text, "");
+	}
+}
+
+static struct insn decode(const char *bytes, size_t len, bool with_text)
+{
+	struct insn in;
+
+	assert_int_equal(amd64()->decode((const uint8_t *)bytes, len, ADDR, with_text, &in), 0);
+	assert_int_equal(in.len, len);
+	return in;
+}
+
+#define DECODE(bytes) decode(bytes, sizeof(bytes) - 1, false)
+
+static void test_targets(void **state)
+{
+	(void)state;
+	assert_int_equal(DECODE("\xe8\x05\x00\x00\x00").target, ADDR + 5 + 5);
+	assert_int_equal(DECODE("\xe8\xfb\xff\xff\xff").target, ADDR);
+	assert_int_equal(DECODE("\x76\xfe").target, ADDR);
+	assert_int_equal(DECODE("\x0f\x86\x00\x01\x00\x00").target, ADDR + 6 + 0x100);
+	assert_int_equal(DECODE("\xeb\x10").target, ADDR + 2 + 0x10);
+	assert_int_equal(DECODE("\xff\xe0").target, 0);
+	assert_int_equal(DECODE("\xc3").target, 0);
+	assert_true(DECODE("\x76\x10").is_jbe);
+	assert_true(DECODE("\x0f\x86\x10\x00\x00\x00").is_jbe);
+	assert_false(DECODE("\x75\x10").is_jbe);
+	assert_false(DECODE("\x77\x10").is_jbe); /* ja */
+}
+
+/* Only the first operand is written to: what the runtime's recipes were made by. */
+static void test_data(void **state)
+{
+	struct insn in;
+
+	(void)state;
+	in = DECODE("\x48\x8d\x05\x10\x00\x00\x00"); /* lea 0x10(%rip),%rax */
+	assert_int_equal(in.data, DATA_LEA);
+	assert_int_equal(in.data_addr, ADDR + 7 + 0x10);
+	in = DECODE("\x48\x8b\x0d\xf0\xff\xff\xff"); /* mov -0x10(%rip),%rcx */
+	assert_int_equal(in.data, DATA_LOAD);
+	assert_int_equal(in.data_addr, ADDR + 7 - 0x10);
+	in = DECODE("\x48\x89\x0d\x10\x00\x00\x00"); /* mov %rcx,0x10(%rip) */
+	assert_int_equal(in.data, DATA_STORE);
+	in = DECODE("\x83\x3d\x10\x00\x00\x00\x00"); /* cmpl $0,0x10(%rip): the immediate follows */
+	assert_int_equal(in.data, DATA_STORE);
+	assert_int_equal(in.data_addr, ADDR + 7 + 0x10);
+	in = DECODE("\x48\x3b\x05\x10\x00\x00\x00"); /* cmp 0x10(%rip),%rax */
+	assert_int_equal(in.data, DATA_LOAD);
+	in = DECODE("\x0f\x10\x05\x10\x00\x00\x00"); /* movups 0x10(%rip),%xmm0 */
+	assert_int_equal(in.data, DATA_LOAD);
+	in = DECODE("\xf0\x0f\xb1\x0d\x10\x00\x00\x00"); /* lock cmpxchg %ecx,0x10(%rip) */
+	assert_int_equal(in.data, DATA_STORE);
+	in = DECODE("\x48\x8b\x41\x10"); /* mov 0x10(%rcx),%rax */
+	assert_int_equal(in.data, DATA_NONE);
+	assert_int_equal(in.data_addr, 0);
+}
+
+static void test_prologues(void **state)
+{
+	(void)state;
+	/* cmp 0x10(%r14),%rsp and 0x18; r12 when the frame is big; rcx in ABI0 code */
+	assert_true(DECODE("\x49\x3b\x66\x10").is_stack_check);
+	assert_true(DECODE("\x49\x3b\x66\x18").is_stack_check);
+	assert_true(DECODE("\x4d\x3b\x66\x10").is_stack_check);
+	assert_true(DECODE("\x48\x3b\x61\x10").is_stack_check);
+	assert_false(DECODE("\x49\x3b\x46\x10").is_stack_check); /* rax */
+	assert_false(DECODE("\x49\x3b\x66\x20").is_stack_check); /* not a guard */
+	assert_false(DECODE("\x48\x3b\x63\x10").is_stack_check); /* 0x10(%rbx) */
+	assert_false(DECODE("\x49\x39\x66\x10").is_stack_check); /* cmp %rsp,0x10(%r14) */
+	assert_true(DECODE("\x55").is_frame_push);
+	assert_false(DECODE("\x53").is_frame_push);
+	assert_false(DECODE("\x41\x55").is_frame_push); /* push %r13 */
+}
+
+static void test_text(void **state)
+{
+	(void)state;
+	assert_string_equal(decode("\x55", 1, true).text, "push %rbp");
+	assert_string_equal(decode("\x49\x3b\x66\x10", 4, true).text, "cmp 0x10(%r14), %rsp");
+	assert_string_equal(decode("\xe8\x05\x00\x00\x00", 5, true).text, "call 0x40100a");
+}
+
+static void test_bad_bytes(void **state)
+{
+	static const uint8_t vex[] = { 0xc5, 0xfe, 0x6f, 0x06 };
+	uint8_t long_one[16];
+	struct insn in;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(amd64()->decode(vex, 0, ADDR, false, &in), -ENODATA);
+	for (i = 1; i < sizeof(vex); i++)
+		assert_int_equal(amd64()->decode(vex, i, ADDR, false, &in), -ENODATA);
+	assert_int_equal(amd64()->decode((const uint8_t *)"\x06", 1, ADDR, false, &in), -EBADMSG);
+	assert_int_equal(amd64()->decode((const uint8_t *)"\x0f\xff\xff", 3, ADDR, true, &in), 0);
+	memset(long_one, 0x66, sizeof(long_one));
+	assert_int_equal(amd64()->decode(long_one, sizeof(long_one), ADDR, true, &in), -EBADMSG);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	assert_null(arch_find(EM_AARCH64));
+	assert_null(arch_find(0));
+	assert_string_equal(amd64()->name, "amd64");
+	assert_int_equal(amd64()->min_insn, 1);
+	assert_string_equal(insn_class_name(INSN_PUSH), "push");
+	assert_string_equal(insn_class_name((enum insn_class)99), "?");
+	assert_string_equal(insn_class_run(INSN_JCC), "emulated");
+	assert_string_equal(insn_class_run(INSN_STEPPED), "stepped");
+	assert_string_equal(insn_class_run(INSN_REFUSED), "refused");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_data),
+		cmocka_unit_test(test_prologues),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_bad_bytes),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
