@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Large allocations, summed by user stack.  The stack itself is the key: no
- * hash collision can merge two stacks or lose one. */
+/* Large allocations, summed by user stack. */
 #include "gospect.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -9,70 +8,99 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GS_MAX_STACKS);
-	__type(key, struct gs_stack_key);
-	__type(value, struct gs_alloc);
+	__type(key, __u64);
+	__type(value, struct gs_stack);
 } stacks SEC(".maps");
 
 /*
- * Where a thread builds its key, by thread id: 200 bytes are too many for the
- * stack, and per-CPU scratch is no use to a program that can be preempted.
+ * Where a thread puts its frames, by thread id: 200 bytes are too many for the
+ * BPF stack, and per-CPU scratch is no use to a program that can be preempted.
  * Full: counted in threads_full; user space removes threads that ended.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GS_MAX_THREADS);
 	__type(key, __u32);
-	__type(value, struct gs_stack_key);
+	__type(value, struct gs_stack);
 } alloc_scratch SEC(".maps");
 
-static const struct gs_stack_key no_stack;
-static const struct gs_alloc no_alloc;
+static const struct gs_stack no_stack;
 
-static __always_inline struct gs_stack_key *scratch_of_thread(struct hit *h)
+static __always_inline struct gs_stack *scratch_of_thread(struct hit *h)
 {
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
-	struct gs_stack_key *key = bpf_map_lookup_elem(&alloc_scratch, &tid);
+	struct gs_stack *mine = bpf_map_lookup_elem(&alloc_scratch, &tid);
 
-	if (key)
-		return key;
+	if (mine)
+		return mine;
 	if (!bpf_map_update_elem(&alloc_scratch, &tid, &no_stack, BPF_NOEXIST))
 		gs_add(&h->count->threads_made, 1);
-	key = bpf_map_lookup_elem(&alloc_scratch, &tid);
-	if (!key)
+	mine = bpf_map_lookup_elem(&alloc_scratch, &tid);
+	if (!mine)
 		gs_add(&h->count->threads_full, 1);
-	return key;
+	return mine;
 }
 
-static __always_inline bool stack_of_thread(struct hit *h, go_regs *ctx, struct gs_stack_key *key)
+static __always_inline bool take_stack(struct hit *h, go_regs *ctx, struct gs_stack *mine)
 {
-	long n = bpf_get_stack(ctx, key->pcs, sizeof(key->pcs), BPF_F_USER_STACK);
-	__u32 i;
+	long n = bpf_get_stack(ctx, mine->pcs, sizeof(mine->pcs), BPF_F_USER_STACK);
 
 	if (n < (long)sizeof(__u64)) {
 		gs_add(&h->count->stack_failures, 1);
 		return false;
 	}
-	key->npcs = (__u32)n / sizeof(__u64);
-	key->target = h->target;
-	/* What an earlier, deeper stack left behind is not part of this key. */
-#pragma unroll
-	for (i = 1; i < GS_MAX_FRAMES; i++)
-		if (i >= key->npcs)
-			key->pcs[i] = 0;
+	mine->npcs = (__u32)n / sizeof(__u64);
+	mine->target = h->target;
 	return true;
 }
 
-static __always_inline struct gs_alloc *alloc_of(struct hit *h, struct gs_stack_key *key)
+/* Only the frames that are there: hashing the whole row costs twice as much. */
+static __always_inline __u64 hash_of(const struct gs_stack *mine)
 {
-	struct gs_alloc *a = bpf_map_lookup_elem(&stacks, key);
+	__u64 hash = mine->target + 1;
+	__u32 i, n = mine->npcs;
 
-	if (a)
-		return a;
-	bpf_map_update_elem(&stacks, key, &no_alloc, BPF_NOEXIST);
-	a = bpf_map_lookup_elem(&stacks, key);
-	if (!a)
+#pragma unroll
+	for (i = 0; i < GS_MAX_FRAMES; i++) {
+		if (i >= n)
+			break;
+		hash = (hash ^ mine->pcs[i]) * 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 32;
+	}
+	return hash;
+}
+
+static __always_inline bool same_stack(const struct gs_stack *s, const struct gs_stack *mine)
+{
+	__u32 i, n = mine->npcs;
+	__u64 diff = (s->npcs ^ n) | (s->target ^ mine->target);
+
+#pragma unroll
+	for (i = 0; i < GS_MAX_FRAMES; i++) {
+		if (i >= n)
+			break;
+		diff |= s->pcs[i] ^ mine->pcs[i];
+	}
+	return !diff;
+}
+
+/* A stack not seen before: a copy of ours, its sums still 0. */
+static __always_inline struct gs_stack *add_stack(struct hit *h, struct gs_stack *mine, __u64 *hash)
+{
+	struct gs_stack *s;
+	__u32 i;
+
+	/* What an earlier, deeper stack left behind. */
+#pragma unroll
+	for (i = 1; i < GS_MAX_FRAMES; i++)
+		if (i >= mine->npcs)
+			mine->pcs[i] = 0;
+	/* Another CPU may be faster: what counts is the look-up after it. */
+	bpf_map_update_elem(&stacks, hash, mine, BPF_NOEXIST);
+	s = bpf_map_lookup_elem(&stacks, hash);
+	if (!s)
 		gs_add(&h->count->stacks_full, 1);
-	return a;
+	return s;
 }
 
 /* runtime.mallocgcLarge (<= 1.23: mallocgc) at the call of
@@ -80,24 +108,29 @@ static __always_inline struct gs_alloc *alloc_of(struct hit *h, struct gs_stack_
 SEC("uprobe")
 int alloc_large(go_regs *ctx)
 {
-	__u64 size = GO_ARG1(ctx);
-	struct gs_stack_key *key;
-	struct gs_alloc *a;
+	__u64 size = GO_ARG1(ctx), hash;
+	struct gs_stack *mine, *s;
 	struct hit h;
 
 	if (!hit_begin(&h, ctx, GS_PROBE_ALLOC_LARGE, GS_ACTIVE_RARE))
 		return 0;
-	key = scratch_of_thread(&h);
-	if (!key || !stack_of_thread(&h, ctx, key))
+	mine = scratch_of_thread(&h);
+	if (!mine || !take_stack(&h, ctx, mine))
 		return 0;
-	a = alloc_of(&h, key);
-	if (!a)
+	hash = hash_of(mine);
+	s = bpf_map_lookup_elem(&stacks, &hash);
+	if (!s)
+		s = add_stack(&h, mine, &hash);
+	if (!s)
 		return 0;
-	gs_add(&a->count, 1);
-	gs_add(&a->bytes, size);
-	/* Two threads of one stack can lose the smaller of two new maxima only
-	 * by a write between this test and this store. */
-	if (size > a->max_bytes)
-		a->max_bytes = size;
+	if (!same_stack(s, mine)) {
+		gs_add(&h.count->stack_collisions, 1);
+		return 0;
+	}
+	gs_add(&s->count, 1);
+	gs_add(&s->bytes, size);
+	/* Of two new maxima of one stack at the same instant the smaller may stay. */
+	if (size > s->max_bytes)
+		s->max_bytes = size;
 	return 0;
 }

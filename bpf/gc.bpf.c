@@ -18,34 +18,9 @@ struct {
 	__type(value, struct gs_gc);
 } gc SEC(".maps");
 
-/* Index of the highest bit set; v is not 0. */
-static __always_inline __u32 high_bit(__u64 v)
-{
-	__u32 n = 0;
-
-	if (v >> 32) { v >>= 32; n += 32; }
-	if (v >> 16) { v >>= 16; n += 16; }
-	if (v >> 8) { v >>= 8; n += 8; }
-	if (v >> 4) { v >>= 4; n += 4; }
-	if (v >> 2) { v >>= 2; n += 2; }
-	return n + (__u32)(v >> 1);
-}
-
-static __always_inline __u32 bucket_of(__u64 ns)
-{
-	__u32 e;
-
-	if (ns < 8)
-		return (__u32)ns;
-	if (ns >> 42)
-		return GS_HIST_BUCKETS - 1;
-	e = high_bit(ns);
-	return (e - 2) * 8 + (__u32)((ns >> (e - 3)) & 7);
-}
-
 static __always_inline void hist_add(struct gs_hist *hist, __u64 ns)
 {
-	__u32 b = bucket_of(ns);
+	__u32 b = gs_hist_bucket(ns);
 
 	gs_add(&hist->count, 1);
 	gs_add(&hist->sum_ns, ns);

@@ -77,8 +77,9 @@ struct gs_counters {
 	__u64 stack_failures;		/* bpf_get_stack() failed */
 	__u64 unpaired;			/* end of a cycle or pause whose begin was not seen */
 	__u64 threads_made;		/* entries added to `alloc_scratch` */
+	__u64 stack_collisions;
 };
-_Static_assert(sizeof(struct gs_counters) == 144, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 152, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
@@ -107,19 +108,20 @@ _Static_assert(sizeof(struct gs_birth) == 16, "gs_birth");
 #define GS_BIRTH_SLOT(target, goid) \
 	(((goid) + (__u64)(target) * 40503u) & (GS_BIRTH_SLOTS - 1))
 
-/* Large allocations: key and value of map `stacks`. */
-struct gs_stack_key {
-	__u64 pcs[GS_MAX_FRAMES];	/* 0 beyond npcs */
-	__u32 target;
-	__u32 npcs;
-};
-struct gs_alloc {
+/*
+ * Large allocations by stack: value of map `stacks`.  The key is a 64-bit hash
+ * of the stack; the frames are compared, and two stacks of one hash are
+ * counted in stack_collisions, never merged.
+ */
+struct gs_stack {
 	__u64 count;
 	__u64 bytes;
 	__u64 max_bytes;
+	__u32 target;
+	__u32 npcs;
+	__u64 pcs[GS_MAX_FRAMES];	/* 0 beyond npcs */
 };
-_Static_assert(sizeof(struct gs_stack_key) == 200, "gs_stack_key");
-_Static_assert(sizeof(struct gs_alloc) == 24, "gs_alloc");
+_Static_assert(sizeof(struct gs_stack) == 32 + 8 * GS_MAX_FRAMES, "gs_stack");
 
 /* A histogram of durations: eight buckets an octave, exact below 8 ns; the
  * last bucket takes all from 2^42 ns (73 minutes). */
@@ -130,6 +132,32 @@ struct gs_hist {
 	__u32 bucket[GS_HIST_BUCKETS];
 };
 _Static_assert(sizeof(struct gs_hist) == 24 + 4 * GS_HIST_BUCKETS, "gs_hist");
+
+/* Index of the highest bit set; v is not 0.  (BPF has no such instruction.) */
+static inline __attribute__((always_inline)) __u32 gs_high_bit(__u64 v)
+{
+	__u32 n = 0, step;
+
+	for (step = 32; step; step >>= 1)
+		if (v >> step) {
+			v >>= step;
+			n += step;
+		}
+	return n;
+}
+
+/* The bucket of a duration. */
+static inline __attribute__((always_inline)) __u32 gs_hist_bucket(__u64 ns)
+{
+	__u32 e;
+
+	if (ns < 8)
+		return (__u32)ns;
+	if (ns >> 42)
+		return GS_HIST_BUCKETS - 1;
+	e = gs_high_bit(ns);
+	return (e - 2) * 8 + (__u32)((ns >> (e - 3)) & 7);
+}
 
 /* GC of one target: the value of map `gc`. */
 struct gs_gc {

@@ -13,6 +13,7 @@
 
 #define VIEW_BYTES_MAX (1u << 20)
 #define SENTENCE_MAX 8192
+#define WIDTH_LEAST 20		/* narrower ones stay empty */
 #define FINDINGS_SHOWN 3	/* without details */
 #define ALLOCS_SHOWN 5
 #define SITES_LEAST 4		/* rows of goroutines that findings may not take away */
@@ -329,7 +330,7 @@ void screen_view_make(struct screen_view *v, const struct report *r, struct scre
 	buf_reset(&v->text);
 	v->nline = 0;
 	st->rows_shown = 0;
-	if (width < 8 || height < 2)
+	if (width < WIDTH_LEAST || height < 2)
 		return;
 	head(v, r->window, st, width);
 	if (st->help)

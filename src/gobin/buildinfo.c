@@ -20,7 +20,7 @@
 
 #define MAX_VERSION 4096u	/* longer is damage; kept: sizeof(version) */
 #define MAX_MODINFO (4u << 20)	/* a list of some ten thousand modules */
-#define CHUNK (1u << 20)	/* of the scan */
+#define CHUNK (128u << 10)	/* of the scan */
 #define MAX_TRIES 64	/* headers that may turn out to be none */
 #define FRAME 16		/* bytes the linker puts on each side of the module text */
 

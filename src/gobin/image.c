@@ -122,7 +122,7 @@ int image_read(struct image *im, uint64_t off, void *dst, size_t len)
 
 	if (off > im->file_size || len > im->file_size - off)
 		return -EBADMSG;
-	if (len > 4 * BLOCK_SIZE) { /* a table: not through the cache */
+	if (len > BLOCK_SIZE) { /* a table: not through the cache */
 		ssize_t n = read_at(im->fd, dst, len, off);
 
 		return n < 0 ? (int)n : (size_t)n == len ? 0 : -EBADMSG;

@@ -41,7 +41,7 @@ static const struct shape {
 	{ 0, 256, 264, 272, 280, 288, 296, 304, 544, 552 },
 };
 
-#define CHUNK (1u << 20)	/* of the scans, read past the block cache */
+#define CHUNK (128u << 10)	/* of the scans, read past the block cache */
 #define RELA_SIZE 24
 #define MAX_RELA (16u << 20)	/* entries: 384 MiB of relocations */
 

@@ -14,7 +14,7 @@
 #define MAX_FUNCS (1u << 24)
 #define MAX_FILES (1u << 26)
 #define MAX_CLAIMS 16	/* look-alikes kept; beyond: ignored */
-#define CHUNK (1u << 20)
+#define CHUNK (128u << 10)
 
 enum verdict { NOT_ONE, TOO_OLD, DAMAGED, PLAUSIBLE };
 

@@ -15,7 +15,7 @@
 #define MAX_STRING 65535u		/* bytes of one name; Go's are below 4 KiB */
 #define MAX_NAMES 4096			/* remembered answers of find_names */
 #define CHUNK_SIZE (128u << 10)
-#define SCAN_SIZE (512u << 10)		/* past the block cache */
+#define SCAN_SIZE (128u << 10)		/* past the block cache */
 #define FUNC_SIZE_118 40			/* runtime._func without pcdata and funcdata */
 #define FUNC_SIZE_120 44
 #define MAX_PCDATA 64			/* tables of a function; Go has 5 */

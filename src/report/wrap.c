@@ -34,16 +34,28 @@ static void spaces(struct buf *out, int n)
 		buf_puts(out, " ");
 }
 
-/* The end of the last line: as much of the word as is worth it, and "…". */
-static void cut_short(struct buf *out, const char *word, int room)
+/*
+ * A word for which the last line has no room: as much of it as is worth it,
+ * and " …" (there are two columns more) when words follow it.
+ */
+static void cut_short(struct buf *out, const char *word, bool last_word, int room)
 {
 	char fitted[WORD_BYTES * 4];
+	bool fits = room >= WORD_LEAST;
 
-	if (room >= WORD_LEAST) {
+	if (fits) {
 		buf_puts(out, " ");
 		buf_puts(out, words_fit(word, room, fitted, sizeof(fitted)));
 	}
-	buf_puts(out, " …");
+	if (!fits || !last_word)
+		buf_puts(out, " …");
+}
+
+static void end_line(struct buf *out)
+{
+	while (!out->err && out->len && out->data[out->len - 1] == ' ')
+		out->data[--out->len] = '\0';
+	buf_puts(out, "\n");
 }
 
 int wrap_text(struct buf *out, const char *text, int used, int indent, int width, int max_lines)
@@ -59,10 +71,10 @@ int wrap_text(struct buf *out, const char *text, int used, int indent, int width
 
 		if (pos + gap + columns > room && pos > begin) {
 			if (last_line) {
-				cut_short(out, word, room - pos - gap);
+				cut_short(out, word, is_last(text), room - pos - gap);
 				break;
 			}
-			buf_puts(out, "\n");
+			end_line(out);
 			spaces(out, indent);
 			pos = begin = indent;
 			lines++;
@@ -74,6 +86,6 @@ int wrap_text(struct buf *out, const char *text, int used, int indent, int width
 		buf_puts(out, fitted);
 		pos += gap + words_columns(fitted);
 	}
-	buf_puts(out, "\n");
+	end_line(out);
 	return lines;
 }

@@ -58,7 +58,7 @@ static void dump_deinit(struct dump *d)
 static int dump_batch(struct dump *d, int fd)
 {
 	/* The kernel's cursor: a bucket number, though it takes key_size bytes. */
-	uint8_t in[sizeof(struct gs_stack_key)], out[sizeof(struct gs_stack_key)];
+	uint8_t in[sizeof(struct gs_site_key)], out[sizeof(struct gs_site_key)];
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
 	bool first = true;
 	int e;
@@ -135,13 +135,13 @@ static int read_sites(struct trace *t, struct trace_reading *r)
 	return e;
 }
 
-static void alloc_from(struct trace_alloc *a, const struct gs_stack_key *k, const struct gs_alloc *v)
+static void alloc_from(struct trace_alloc *a, const struct gs_stack *s)
 {
-	a->npcs = k->npcs < TRACE_MAX_FRAMES ? k->npcs : TRACE_MAX_FRAMES;
-	memcpy(a->pcs, k->pcs, sizeof(a->pcs));
-	a->count = v->count;
-	a->bytes = v->bytes;
-	a->max_bytes = v->max_bytes;
+	a->npcs = s->npcs < TRACE_MAX_FRAMES ? s->npcs : TRACE_MAX_FRAMES;
+	memcpy(a->pcs, s->pcs, sizeof(a->pcs));
+	a->count = s->count;
+	a->bytes = s->bytes;
+	a->max_bytes = s->max_bytes;
 }
 
 static int read_allocs(struct trace *t, struct trace_reading *r)
@@ -150,7 +150,7 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 	size_t i;
 	int e;
 
-	e = dump_init(&d, sizeof(struct gs_stack_key), sizeof(struct gs_alloc), GS_MAX_STACKS);
+	e = dump_init(&d, sizeof(uint64_t), sizeof(struct gs_stack), GS_MAX_STACKS);
 	if (!e)
 		e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS));
 	if (!e && d.n) {
@@ -158,13 +158,11 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 		e = r->alloc ? 0 : -ENOMEM;
 	}
 	for (i = 0; !e && i < d.n; i++) {
-		struct gs_stack_key k;
-		struct gs_alloc v;
+		struct gs_stack s;
 
-		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
-		memcpy(&v, d.values + i * sizeof(v), sizeof(v));
-		if (k.target == TARGET && v.count)
-			alloc_from(&r->alloc[r->nalloc++], &k, &v);
+		memcpy(&s, d.values + i * sizeof(s), sizeof(s));
+		if (s.target == TARGET && s.count)
+			alloc_from(&r->alloc[r->nalloc++], &s);
 	}
 	dump_deinit(&d);
 	return e;
@@ -273,7 +271,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 		r->hits[i] = c->hits[i];
 	trace_pay(t, c);
 	r->cost_ns = (uint64_t)(t->cost_ns[GOV_RARE] + t->cost_ns[GOV_GOVERNED]);
-	r->map_full = c->sites_full + c->stacks_full + c->threads_full;
+	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;

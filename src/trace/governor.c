@@ -8,8 +8,6 @@
 #define CAP_S 1.0
 /* … and of the floor: a program that is idle most of the time stays exact. */
 #define CAP_FLOOR_S 5.0
-/* Probes still cost while they are being detached. */
-#define LEAD_S 0.05
 #define SLICE_S (GOV_SLICE_NS / SECOND)
 #define PAUSE_NS 100000000ull		/* shortest time off */
 #define TICK_BUSY_NS 50000000ull
@@ -49,9 +47,9 @@ static double expected_cost(const struct gov_bucket *b)
 }
 
 /* What must be saved before a slice begins. */
-static double slice_price(const struct gov_bucket *b, double income)
+static double slice_price(const struct gov_bucket *b, double income, double lead_s)
 {
-	double price = expected_cost(b) * (SLICE_S + LEAD_S) - income * SLICE_S;
+	double price = expected_cost(b) * (SLICE_S + lead_s) - income * SLICE_S;
 
 	return price > 0 ? price : 0;
 }
@@ -63,10 +61,10 @@ static void bucket_switch(struct gov_bucket *b, bool on, uint64_t now)
 	b->on = on;
 }
 
-static bool must_stop(const struct gov_bucket *b, double income, uint64_t now)
+static bool must_stop(const struct gov_bucket *b, double income, double lead_s, uint64_t now)
 {
 	double rate = expected_cost(b);
-	double lead = rate > income ? rate * LEAD_S : 0;
+	double lead = rate > income ? rate * lead_s : 0;
 	double debt = income * SLICE_S + (double)2e6;
 
 	if (now - b->since_ns >= GOV_SLICE_NS)
@@ -74,25 +72,35 @@ static bool must_stop(const struct gov_bucket *b, double income, uint64_t now)
 	return b->tokens < -debt;	/* far more than was saved for */
 }
 
-static void bucket_step(struct gov_bucket *b, double dt, double income, double floor,
-			double spent, uint64_t now)
-{
-	double price = slice_price(b, income);
-	double cap = income * CAP_S;
+/* What a step has to tell a bucket: all per second or since the last step. */
+struct flow {
+	double dt, income, floor, spent, lead_s;
+	uint64_t now;
+};
 
-	if (cap < floor * CAP_FLOOR_S)
-		cap = floor * CAP_FLOOR_S;
+static void bucket_step(struct gov_bucket *b, const struct flow *f)
+{
+	double price = slice_price(b, f->income, f->lead_s);
+	double cap = f->income * CAP_S;
+
+	if (cap < f->floor * CAP_FLOOR_S)
+		cap = f->floor * CAP_FLOOR_S;
 	if (cap < price)
 		cap = price;
-	b->tokens += income * dt - spent;
+	b->tokens += f->income * f->dt - f->spent;
 	if (b->tokens > cap)
 		b->tokens = cap;
 	if (b->on) {
-		if (must_stop(b, income, now))
-			bucket_switch(b, false, now);
-	} else if (b->tokens >= price && now - b->since_ns >= PAUSE_NS) {
-		bucket_switch(b, true, now);
+		if (must_stop(b, f->income, f->lead_s, f->now))
+			bucket_switch(b, false, f->now);
+	} else if (b->tokens >= price && f->now - b->since_ns >= PAUSE_NS) {
+		bucket_switch(b, true, f->now);
 	}
+}
+
+static double lead_s(const struct governor *g)
+{
+	return (double)g->cfg.detach_ns / SECOND;
 }
 
 /* Rates seen since the last step. */
@@ -145,7 +153,7 @@ static void schedule(struct governor *g, uint64_t now)
 	} else if (b->on) {
 		g->next_ns = now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS : TICK_CALM_NS);
 	} else {
-		wait = (slice_price(b, income) - b->tokens) / income * SECOND;
+		wait = (slice_price(b, income, lead_s(g)) - b->tokens) / income * SECOND;
 		g->next_ns = now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_CALM_NS);
 	}
 }
@@ -177,7 +185,7 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	if (cfg->births_per_s >= 0)
 		b->hits_per_s = cfg->births_per_s * g->hits_per_birth;
 	/* A program known to be too busy begins with saving up, not with debt. */
-	if (!cfg->exact && slice_price(b, governor_income(g)) > b->tokens)
+	if (!cfg->exact && slice_price(b, governor_income(g), lead_s(g)) > b->tokens)
 		b->on = false;
 	schedule(g, in->now_ns);
 	return groups_on(g);
@@ -186,25 +194,29 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 unsigned int governor_step(struct governor *g, const struct governor_input *in)
 {
 	double dt = diff(in->now_ns, g->last.now_ns) / SECOND;
-	double income, rare, governed;
 	struct gov_bucket *r = &g->b[GOV_RARE];
+	struct flow f;
+	double rare;
 
 	if (dt < 1e-3)
 		return groups_on(g);
 	learn(g, in, dt);
 	predict(g);
-	income = governor_income(g);
+	f = (struct flow){ .dt = dt, .income = governor_income(g), .floor = (double)g->cfg.floor_ns,
+			   .lead_s = lead_s(g), .now = in->now_ns };
 	rare = diff(in->cost_ns[GOV_RARE], g->last.cost_ns[GOV_RARE]);
-	governed = diff(in->cost_ns[GOV_GOVERNED], g->last.cost_ns[GOV_GOVERNED]);
+	f.spent = rare + diff(in->cost_ns[GOV_GOVERNED], g->last.cost_ns[GOV_GOVERNED]);
 	g->last = *in;
 	if (!g->cfg.exact) {
+		bucket_step(&g->b[GOV_GOVERNED], &f);
 		/* Rare probes may take half of the budget before they are
 		 * sliced; the others live on what these leave. */
-		bucket_step(r, dt, income / 2, (double)g->cfg.floor_ns / 2, rare, in->now_ns);
+		f.income /= 2;
+		f.floor /= 2;
+		f.spent = rare;
+		bucket_step(r, &f);
 		if (r->hits_per_s < GOV_RARE_HITS_PER_S)
 			bucket_switch(r, true, in->now_ns);
-		bucket_step(&g->b[GOV_GOVERNED], dt, income, (double)g->cfg.floor_ns,
-			    governed + rare, in->now_ns);
 	}
 	schedule(g, in->now_ns);
 	return groups_on(g);

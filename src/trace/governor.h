@@ -26,6 +26,7 @@ struct governor_config {
 	double budget_pct;	/* of the target's CPU */
 	uint64_t floor_ns;	/* per second, whatever the target uses */
 	bool exact;		/* everything on, always */
+	uint64_t detach_ns;		/* how long probes go on costing when a slice ends */
 	double cost_per_hit_ns[GOV_GROUPS]; /* until hits show it */
 	/* What memory said before attaching; < 0 not known. */
 	double births_per_s;

@@ -20,6 +20,9 @@
 /* A class that could not be measured: what an emulated one costs in a VM. */
 #define GUESS_CLASS_NS 750.0
 
+/* How long detaching the two or three governed probes takes (measured). */
+#define DETACH_MULTI_NS (50 * NS_PER_MS)
+#define DETACH_PERF_NS (300 * NS_PER_MS)
 /* Between two looks at the statistics. */
 #define STATS_TICK_NS (60 * NS_PER_MS)
 
@@ -302,6 +305,7 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 	struct governor_config gc = {
 		.budget_pct = c->budget_pct, .floor_ns = c->budget_floor_ns, .exact = c->exact,
 		.births_per_s = t->births_per_s, .cpu_ns_per_s = t->cpu_ns_per_s,
+		.detach_ns = t->features.method == TRACE_METHOD_MULTI ? DETACH_MULTI_NS : DETACH_PERF_NS,
 		.cost_per_hit_ns = { first_cost(t, GOV_RARE), first_cost(t, GOV_GOVERNED) },
 	};
 	struct governor_input in = { .now_ns = now, .cpu_ns = t->first_cpu_ns,

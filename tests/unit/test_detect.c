@@ -490,6 +490,19 @@ static void traffic_that_doubles_and_drains(void **state)
 	expect_nothing(&m);
 }
 
+static void traffic_that_begins_while_we_watch(void **state)
+{
+	(void)state;
+	for (double begin = 0; begin < 15; begin += 0.5) {
+		struct sim m;
+
+		sim_init(&m);
+		flow(&m, begin, 20, 50, 3, NEVER, WAIT_BLOCKED);
+		observe(&m, 20, 1, 5);
+		expect_nothing(&m);
+	}
+}
+
 static void goroutines_that_finish_late(void **state)
 {
 	struct sim m;
@@ -949,6 +962,7 @@ int main(void)
 		cmocka_unit_test(bursts_that_drain),
 		cmocka_unit_test(slow_traffic_that_drains),
 		cmocka_unit_test(traffic_that_doubles_and_drains),
+		cmocka_unit_test(traffic_that_begins_while_we_watch),
 		cmocka_unit_test(goroutines_that_finish_late),
 		cmocka_unit_test(pool_that_falls_idle),
 		cmocka_unit_test(a_goroutine_per_request),

@@ -326,7 +326,7 @@ static void tiny_put_headers(struct tiny *t)
 }
 
 /* A program of release 1.minor; mod is the build info's module text ("" for none). */
-static void tiny_make(struct tiny *t, int minor, const char *version, const char *mod)
+static inline void tiny_make(struct tiny *t, int minor, const char *version, const char *mod)
 {
 	struct tiny_tables x;
 	size_t data;
