@@ -60,7 +60,6 @@ static __always_inline __u64 hash_of(const struct gs_stack *mine)
 	__u64 hash = mine->target + 1;
 	__u32 i, n = mine->npcs;
 
-#pragma unroll
 	for (i = 0; i < GS_MAX_FRAMES; i++) {
 		if (i >= n)
 			break;
@@ -75,7 +74,6 @@ static __always_inline bool same_stack(const struct gs_stack *s, const struct gs
 	__u32 i, n = mine->npcs;
 	__u64 diff = (s->npcs ^ n) | (s->target ^ mine->target);
 
-#pragma unroll
 	for (i = 0; i < GS_MAX_FRAMES; i++) {
 		if (i >= n)
 			break;

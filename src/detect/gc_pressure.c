@@ -7,9 +7,11 @@
  *   runtime's figure is a mean since the start and hides what began lately).
  *   A busy service with the least heap (4 MiB) collects 10 to 30 times a second
  *   at 2 to 4 % of its CPU: that is not reported,
- * - the program forces them: FORCED_PER_S, FORCED_MIN in the window,
+ * - the program forces them: FORCED_PER_S, FORCED_MIN in the window, and half
+ *   of all,
  * - it takes CPU_PCT of the CPU since the start and still collects every second,
- * - the world stands still for PAUSE_PCT of the time,
+ * - the world stands still for PAUSE_PCT of the time, without the longest pause
+ *   (a single one of 100 ms is the machine's, not the collector's),
  * - what a collection leaves alive is LIMIT_PCT of the memory limit or more:
  *   it has to collect again and again and cannot win.  (The heap just before a
  *   collection is always near the limit with GOGC=off, so that says nothing.)
@@ -34,12 +36,12 @@
 #define MIN_WINDOW_S 0.9	/* rates from less are noise */
 #define MIN_CYCLES 3
 
-enum reason { REASON_LIMIT, REASON_CPU, REASON_PAUSES, REASON_FORCED, REASON_OFTEN, REASON_NONE };
+enum reason { REASON_LIMIT, REASON_FORCED, REASON_CPU, REASON_OFTEN, REASON_PAUSES, REASON_NONE };
 
 struct pressure {
 	enum reason reason;
 	double cycles_per_s, forced_per_s;
-	double pause_pct;	/* of wall time; < 0 not known */
+	double pause_pct;	/* of wall time, without the longest; < 0 not known */
 	double limit_pct;	/* heap after a collection, of the limit; < 0 no limit */
 };
 
@@ -56,16 +58,24 @@ static enum reason reason_of(const struct gc_window *g, const struct pressure *p
 		return REASON_LIMIT;
 	if (g->cycles < MIN_CYCLES)
 		return REASON_NONE;
+	if (p->forced_per_s >= FORCED_PER_S && g->forced >= FORCED_MIN && g->forced * 2 >= g->cycles)
+		return REASON_FORCED;
 	if (g->cpu_pct >= CPU_PCT && p->cycles_per_s >= 1)
 		return REASON_CPU;
-	if (p->pause_pct >= PAUSE_PCT)
-		return REASON_PAUSES;
-	if (p->forced_per_s >= FORCED_PER_S && g->forced >= FORCED_MIN)
-		return REASON_FORCED;
 	if (p->cycles_per_s >= VERY_OFTEN_PER_S ||
 	    (p->cycles_per_s >= OFTEN_PER_S && g->cpu_pct >= OFTEN_CPU_PCT))
 		return REASON_OFTEN;
+	if (p->pause_pct >= PAUSE_PCT)
+		return REASON_PAUSES;
 	return REASON_NONE;
+}
+
+static double pause_pct(const struct window *w)
+{
+	const struct gc_window *g = &w->gc;
+	uint64_t most = g->pause_max_ns < g->pause_total_ns ? g->pause_max_ns : g->pause_total_ns;
+
+	return g->pauses_known ? (double)(g->pause_total_ns - most) / 1e7 / w->window_s : -1;
 }
 
 static struct pressure measure(const struct window *w)
@@ -74,7 +84,7 @@ static struct pressure measure(const struct window *w)
 	struct pressure p = {
 		.cycles_per_s = (double)g->cycles / w->window_s,
 		.forced_per_s = (double)g->forced / w->window_s,
-		.pause_pct = g->pauses_known ? (double)g->pause_total_ns / 1e7 / w->window_s : -1,
+		.pause_pct = pause_pct(w),
 		.limit_pct = limit_pct(g),
 	};
 

@@ -91,9 +91,10 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 		finding_evidence(f, "%s of %s are %s%s%s", human_count(wait->count, a), human_count(s->live, b),
 				 doing(wait, what, sizeof(what)), at ? " at " : "",
 				 at ? words_place(at, place, sizeof(place)) : "");
-	finding_evidence(f, "grew from %s to %s in %s; they were seen to run %s times meanwhile",
-			 human_count((uint64_t)g->from, a), human_count((uint64_t)g->to, b),
-			 human_seconds(g->run_s, c), human_count(ran, what));
+	finding_evidence(f, "grew from %s to %s in %s; %s%s", human_count((uint64_t)g->from, a),
+			 human_count((uint64_t)g->to, b), human_seconds(g->run_s, c),
+			 ran ? "times that one of them was seen to run: " : "none of them was seen to run",
+			 ran ? human_count(ran, what) : "");
 	if (w->births_known && w->window_s > 0)
 		finding_evidence(f, "%s%s started and %s ended there in the last %s",
 				 s->exactness == EXACT ? "" : "about ", human_count(s->births, a),

@@ -100,7 +100,7 @@ static const char *severity_color(enum severity s)
 static void one_finding(struct text *t, const struct finding *f)
 {
 	const int indent = FINDING_INDENT;
-	int lines, evidence_lines, bound = 0, columns = words_columns(f->advice) + 4;
+	int lines, left, columns = words_columns(f->advice) + 4;
 	char word[16];
 
 	snprintf(word, sizeof(word), "%s", severity_name(f->severity));
@@ -110,10 +110,10 @@ static void one_finding(struct text *t, const struct finding *f)
 	buf_printf(t->out, "%-*s", indent, word);
 	color(t, "0");
 	lines = wrap_text(t->out, f->title, indent, indent, t->width, 2);
-	evidence_lines = FINDING_LINES - lines - (columns > t->width - indent ? 2 : 1);
-	for (int i = 0; i < f->nevidence && bound < evidence_lines; i++, bound++) {
+	left = FINDING_LINES - lines - (columns > t->width - indent ? 2 : 1);
+	for (int i = 0; i < f->nevidence && left > 0; i++) {
 		buf_printf(t->out, "%*s- ", indent, "");
-		wrap_text(t->out, f->evidence[i], indent + 2, indent + 2, t->width, 1);
+		left -= wrap_text(t->out, f->evidence[i], indent + 2, indent + 2, t->width, left);
 	}
 	if (f->advice[0]) {
 		buf_printf(t->out, "%*s", indent, "");

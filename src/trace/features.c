@@ -50,6 +50,7 @@ static int try_perf(struct trace_features *f, struct cost_table *ct, const struc
 		f->method = TRACE_METHOD_PERF;
 		*ct = r.cost;
 	} else if (is_permission(r.attach_err) || is_permission(multi->attach_err)) {
+		f->denied = true;
 		snprintf(f->why, sizeof(f->why), "probes are not permitted to this process");
 	} else {
 		explain(f, "perf-event uprobes", &r);

@@ -61,6 +61,11 @@ static double cost_of_hit(const struct trace *t, enum probe_id id)
 
 static int no_method(const struct trace *t, struct err *err)
 {
+	if (t->features.denied) {
+		err_set(err, -EPERM, "%s", t->features.why);
+		err_hint(err, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+		return -EPERM;
+	}
 	err_set(err, -EOPNOTSUPP, "no probes on this machine: %s", t->features.why);
 	err_hint(err, "`gospect doctor` shows what is missing");
 	return -EOPNOTSUPP;

@@ -32,6 +32,7 @@ struct trace_features {
 	bool multi_pid_ok;	/* its pid filter sees all threads of a process (right since 6.10) */
 	bool cookies;		/* bpf_get_attach_cookie (5.15) */
 	bool perf_uprobe;	/* perf_event uprobes: tried where MULTI fails, else only present */
+	bool denied;		/* method is NONE for want of privileges */
 	char why[200];		/* why method is NONE, or why not MULTI */
 };
 

@@ -798,6 +798,10 @@ static void gc_pressure_for_each_reason(void **state)
 	gc_window(&w, 10, 1);			/* 300 ms of 5 s */
 	w.gc.pause_total_ns = 300000000;
 	assert_int_equal(found(&w, "gc-pressure"), 1);
+	gc_window(&w, 10, 1);			/* one long pause is the machine's */
+	w.gc.pause_total_ns = 300000000;
+	w.gc.pause_max_ns = 290000000;
+	assert_int_equal(found(&w, "gc-pressure"), 0);
 	gc_window(&w, 20, 1);			/* runtime.GC() in a loop */
 	w.gc.forced = 20;
 	assert_int_equal(found(&w, "gc-pressure"), 1);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The command line: durations, percentages, pids, options, operands. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/human.h"
+#include "cli/message.h"
+#include "cli/options.h"
+#include "plan/sensor.h"
+
+static void durations(void **state)
+{
+	static const struct { const char *s; uint64_t ns; } good[] = {
+		{ "0", 0 }, { "500ms", 500 * NS_PER_MS }, { "5s", 5 * NS_PER_S }, { "2m", 120 * NS_PER_S },
+		{ "1h", 3600 * NS_PER_S }, { "1.5s", 1500 * NS_PER_MS }, { "0s", 0 },
+	};
+	static const char *const bad[] = { "", "5", "s", "-5s", "+5s", " 5s", "5 s", "5sec", "0x5s", "1e3s",
+					   "nan", "infs", "99999999999999h", "5s ", "1..5s", "ms" };
+	uint64_t ns;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(duration_parse(good[i].s, &ns), 0);
+		assert_int_equal(ns, good[i].ns);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (!duration_parse(bad[i], &ns))
+			fail_msg("'%s' was taken for a duration", bad[i]);
+}
+
+static void percentages(void **state)
+{
+	static const char *const bad[] = { "", "%", "-1", "101", "100.1%", "1%%", "x", "nan", "1e1", "0x1" };
+	double v;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(percent_parse("1%", &v), 0);
+	assert_true(v == 1);
+	assert_int_equal(percent_parse("0.5", &v), 0);
+	assert_true(v == 0.5);
+	assert_int_equal(percent_parse("0", &v), 0);
+	assert_true(v == 0);
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (!percent_parse(bad[i], &v))
+			fail_msg("'%s' was taken for a percentage", bad[i]);
+}
+
+/* Parses "attach ARGS…" given as one string; stderr is not looked at. */
+static int parse(const char *command, const char *args, struct options *o)
+{
+	static char copy[256];
+	char *argv[16], *word;
+	int argc = 0;
+
+	snprintf(copy, sizeof(copy), "%s", args);
+	for (word = strtok(copy, " "); word; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	return options_parse(command_find(command), argc, argv, o);
+}
+
+static void attach_options(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse("attach", "42", &o), 0);
+	assert_int_equal(o.pid, 42);
+	assert_int_equal(o.sensors, SENSOR_ALL);
+	assert_true(o.budget_pct == 1.0);
+	assert_false(o.exact);
+	assert_int_equal(o.for_ns, 0);
+
+	assert_int_equal(parse("attach", "--for 5s 42 --every=500ms --only gc,alloc --budget 2% --exact "
+			       "--format=json -o x --redact-hosts", &o), 0);
+	assert_int_equal(o.pid, 42);
+	assert_int_equal(o.for_ns, 5 * NS_PER_S);
+	assert_int_equal(o.every_ns, 500 * NS_PER_MS);
+	assert_int_equal(o.sensors, SENSOR_BIT(SENSOR_GC) | SENSOR_BIT(SENSOR_ALLOC));
+	assert_true(o.budget_pct == 2.0);
+	assert_true(o.exact && o.redact_hosts);
+	assert_int_equal(o.format, FORMAT_JSON);
+	assert_string_equal(o.output, "x");
+
+	assert_int_equal(parse("attach", "--help", &o), 0);
+	assert_true(o.help);
+	assert_int_equal(parse("plan", "-- --odd", &o), 0);
+	assert_string_equal(o.file, "--odd");
+	assert_int_equal(parse("plan", "12", &o), 0);
+	assert_int_equal(o.pid, 12);
+	assert_int_equal(parse("plan", "./12", &o), 0);
+	assert_string_equal(o.file, "./12");
+}
+
+static void wrong_usage(void **state)
+{
+	static const char *const bad[] = {
+		"", "0", "-5", "+5", "0x5", "5x", "4294967296", "99999999999999999999", "1 2", "1 --nosuch",
+		"1 --for", "1 --for 5", "1 --for 0", "1 --every 1ms", "1 --only", "1 --only gc,", "1 --only ,gc",
+		"1 --only GC", "1 --budget", "1 --budget x", "1 --exact=1", "1 --format", "1 --format html", "1 -x",
+		"1 --fo 5s",
+	};
+	struct options o;
+	size_t i;
+	int keep = dup(STDERR_FILENO);
+
+	(void)state;
+	assert_non_null(freopen("/dev/null", "w", stderr));
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (parse("attach", bad[i], &o) != EXIT_USAGE)
+			fail_msg("'attach %s' was taken", bad[i]);
+	assert_int_equal(parse("list", "1", &o), EXIT_USAGE);
+	assert_int_equal(parse("doctor", "--for 1s", &o), EXIT_USAGE);
+	fflush(stderr);
+	dup2(keep, STDERR_FILENO);
+	close(keep);
+}
+
+/* Every option of the table is in the help of its commands and in the manual. */
+static void help_is_complete(void **state)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	const struct command *c;
+	int i;
+
+	(void)state;
+	assert_non_null(f);
+	for (c = commands; c->name; c++) {
+		rewind(f);
+		help_command(c, f);
+		fputc('\0', f);
+		fflush(f);
+		for (i = 0; i < OPT_COUNT; i++)
+			if (c->options & OPT_BIT(i))
+				assert_non_null(strstr(text, option_defs[i].flag));
+		assert_non_null(c->run);
+	}
+	rewind(f);
+	help_man(f, "x");
+	fputc('\0', f);
+	fflush(f);
+	for (c = commands; c->name; c++)
+		assert_non_null(strstr(text, c->name));
+	assert_non_null(strstr(text, ".SH EXIT STATUS"));
+	fclose(f);
+	free(text);
+}
+
+static void exit_statuses(void **state)
+{
+	(void)state;
+	assert_int_equal(exit_status_of(-ENOEXEC), EXIT_NOT_GO);
+	assert_int_equal(exit_status_of(-EBADMSG), EXIT_NOT_GO);
+	assert_int_equal(exit_status_of(-ESRCH), EXIT_NOT_GO);
+	assert_int_equal(exit_status_of(-EPERM), EXIT_NOT_PERMITTED);
+	assert_int_equal(exit_status_of(-EACCES), EXIT_NOT_PERMITTED);
+	assert_int_equal(exit_status_of(-ENOMEM), EXIT_FAILED);
+	assert_int_equal(exit_status_of(0), EXIT_DONE);
+}
+
+static void human_numbers(void **state)
+{
+	char b[HUMAN_MAX];
+
+	(void)state;
+	assert_string_equal(human_count(0, b), "0");
+	assert_string_equal(human_count(999, b), "999");
+	assert_string_equal(human_count(1204, b), "1,204");
+	assert_string_equal(human_count(UINT64_MAX, b), "18,446,744,073,709,551,615");
+	assert_string_equal(human_bytes(10485760, b), "10.0 MiB");
+	assert_string_equal(human_bytes(512, b), "512 B");
+	assert_string_equal(human_seconds(10681.2, b), "2h58m");
+	assert_string_equal(human_seconds(14.2, b), "14.2s");
+	assert_string_equal(human_seconds(0.00031, b), "310µs");
+	assert_string_equal(human_seconds(90061, b), "1d01h");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(durations), cmocka_unit_test(percentages), cmocka_unit_test(attach_options),
+		cmocka_unit_test(wrong_usage), cmocka_unit_test(help_is_complete), cmocka_unit_test(exit_statuses),
+		cmocka_unit_test(human_numbers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
