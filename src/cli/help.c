@@ -110,7 +110,8 @@ void help_man(FILE *f, const char *version)
 		   ".SH NAME\ngospect \\- trace running Go programs from outside\n"
 		   ".SH SYNOPSIS\n", version);
 	for (c = commands; c->name; c++)
-		fprintf(f, ".B gospect %s\n%s [OPTIONS]\n.br\n", c->name, operand_word(c));
+		fprintf(f, ".B gospect %s\n%s%s[OPTIONS]\n.br\n", c->name,
+			operand_word(c) + (c->operand != OPERAND_NONE), c->operand != OPERAND_NONE ? " " : "");
 	fprintf(f, ".SH DESCRIPTION\n"
 		   "gospect reads the memory of a Go process and probes rare events of its runtime: "
 		   "goroutine births and deaths, large allocations, garbage collection. "

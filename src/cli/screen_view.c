@@ -273,15 +273,20 @@ static void help(struct screen_view *v, int width, int height)
 
 static void keys(struct screen_view *v, const struct screen_state *st, int width)
 {
-	static const char *const sorted[] = { "live", "births", "ends", "age", "name" };
-	char line[256];
+	static const char *const sorts[] = { "l live", "b births", "d ends", "a age", "n name" };
 	struct buf b;
 
-	snprintf(line, sizeof(line), "q quit  p %s  f %s  ? help  arrows scroll  by %s: l live b births d ends a age n name",
-		 st->paused ? "go on" : "pause", st->details ? "brief" : "details", sorted[st->sort]);
 	buf_init(&b, SENTENCE_MAX);
-	/* double spaces stay: not wrapped, only cut */
-	buf_printf(&b, "%.*s\n", width, line);
+	buf_printf(&b, "q quit  p %s  f %s  ? help  sort:", st->paused ? "go on" : "pause",
+		   st->details ? "brief" : "details");
+	for (int i = 0; i <= SORT_NAME; i++)
+		buf_printf(&b, " %s%s", sorts[i], i == (int)st->sort ? "*" : "");
+	/* not wrapped, which would close up the gaps, only cut: it is ASCII */
+	if (b.len > (size_t)width)
+		b.len = (size_t)width;
+	while (b.len && b.data[b.len - 1] == ' ')
+		b.len--;
+	buf_puts(&b, "\n");
 	take_lines(v, &b, STYLE_KEYS, 1);
 	buf_deinit(&b);
 }

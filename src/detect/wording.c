@@ -80,7 +80,11 @@ static const char *glyph_next(const char *s, struct glyph *g)
 	int32_t code;
 	size_t n = utf8_next(s, &code);
 
-	if (code < 0) {
+	if (code >= ' ' && code < 0x7f) {
+		g->text[0] = (char)code;
+		g->len = 1;
+		g->columns = 1;
+	} else if (code < 0) {
 		strcpy(g->text, "\xef\xbf\xbd");
 		g->len = 3;
 		g->columns = 1;

@@ -373,10 +373,10 @@ void summary_sites(const struct window *w, const int *show, int n,
 		   const struct site_rest *rest, int width, struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "created at", .min = 16, .keep_end = true }, { .head = "live", .right = true },
+		{ .head = "created at", .min = 24, .keep_end = true }, { .head = "live", .right = true },
 		{ .head = "born/s", .right = true }, { .head = "ended/s", .right = true },
-		{ .head = "oldest", .right = true }, { .head = "waiting for", .min = 10 },
-		{ .head = "at", .min = 10, .keep_end = true },
+		{ .head = "oldest", .right = true }, { .head = "waiting for", .min = 12 },
+		{ .head = "at", .min = 18, .keep_end = true },
 	};
 	struct table t;
 
@@ -422,10 +422,10 @@ void summary_allocs(const struct window *w, const int *show, int n,
 		    const struct alloc_rest *rest, int width, struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "allocated at", .min = 16, .keep_end = true }, { .head = "count", .right = true },
+		{ .head = "allocated at", .min = 24, .keep_end = true }, { .head = "count", .right = true },
 		{ .head = "bytes", .right = true }, { .head = "bytes/s", .right = true },
 		{ .head = "largest", .right = true }, { .head = "share", .right = true },
-		{ .head = "called from", .min = 10, .keep_end = true },
+		{ .head = "called from", .min = 18, .keep_end = true },
 	};
 	char text[HUMAN_MAX], name[HUMAN_MAX + 16];
 	struct table t;

@@ -63,7 +63,7 @@ int wrap_text(struct buf *out, const char *text, int used, int indent, int width
 	char word[WORD_BYTES], fitted[WORD_BYTES * 4];
 	int pos = used, lines = 1, begin = used;
 
-	while (next_word(&text, word)) {
+	while (text && next_word(&text, word)) {
 		bool last_line = max_lines && lines == max_lines;
 		/* the last line keeps room for " …" unless nothing follows */
 		int room = width - (last_line && !is_last(text) ? 2 : 0);

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 
 /*
- * Appends text (foreign: it is cleaned), broken at spaces, and a newline.
+ * Appends text (foreign: it is cleaned; NULL is ""), broken at spaces, and a newline.
  * `used` columns of the first line are taken already; further lines begin with
  * `indent` spaces; none is wider than `width`.  After max_lines (0: any number)
  * the rest is "…".  A word too long for a line loses its middle.  Returns the

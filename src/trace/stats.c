@@ -4,7 +4,8 @@
  * every BPF program of the machine some 20 ns a run while they are on: so for
  * a second at the start, again when a program runs that was idle then, and
  * when the load is no longer what it was (a rare hit finds cold caches and
- * takes three times as long as one of many).
+ * takes three times as long as one of many).  Needs CAP_SYS_ADMIN: without it
+ * nothing is measured, and a guess stays in use.
  */
 #include "trace/priv.h"
 

@@ -202,6 +202,8 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 		}
 		if (!*first)
 			*first = jobs[i].result;
+		if (t->attached_ns && jobs[i].result == -ESRCH)
+			continue;	/* it ended between two slices */
 		snprintf(probe[i]->why, sizeof(probe[i]->why), "the kernel refused the probe: %s",
 			 strerror(-jobs[i].result));
 		probe[i]->kind = SITE_NONE;

@@ -91,7 +91,9 @@ int trace_attach(struct trace *t, struct err *err);
 /*
  * One step of the governor.  Call when trace_next_ns() has come, with the
  * target's CPU time so far and, from memory, the goroutines created so far
- * (0: not known).  Never blocks longer than an attach or a detach.
+ * (read for this call, not remembered; 0: not known).  Blocks for an attach
+ * (some 10 ms), and for a detach that is still under way when a slice begins;
+ * detaching itself goes on in the background.
  */
 int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns, uint64_t created_total);
 uint64_t trace_next_ns(const struct trace *t);

@@ -77,7 +77,7 @@ class Line(unittest.TestCase):
                 self.assertEqual(self.kinds(mode), {kind} if kind else set())
 
     def test_leaks(self):
-        self.expect("goroutine-leak", "leak", "leak-mutex", "leak-slow")
+        self.expect("goroutine-leak", "leak", "leak-mutex", "leak-slow", "leak-same")
 
     def test_floods(self):
         self.expect("goroutine-flood", "ticker", "slowcalls")
