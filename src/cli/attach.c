@@ -146,7 +146,9 @@ static int start(struct attach *a)
 		msg_error("%s", err.what);
 		return r == -ESRCH || r == -ESTALE ? EXIT_TARGET_ENDED : exit_status_of(r);
 	}
-	observer_set_pace(a->observer, a->every_ns);
+	/* also a short run gets looks enough to judge growth by */
+	observer_set_pace(a->observer, a->o->for_ns && a->o->for_ns < a->every_ns ?
+			  a->o->for_ns : a->every_ns);
 	msg_note("watching process %ld: %s", a->o->pid,
 		 a->trace ? "probes armed, Ctrl-C ends" : "memory only, Ctrl-C ends");
 	return EXIT_DONE;

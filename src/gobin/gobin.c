@@ -42,18 +42,21 @@ static const struct { const char *func; int minor; } dated[] = {
 
 #define NDATED (sizeof(dated) / sizeof(dated[0]))
 
-static int date_release(struct gobin *gb)
+static int date_release(struct gobin *gb, struct err *e)
 {
-	const char *names[NDATED];
-	struct gofunc found[NDATED];
+	const char *names[NDATED + 1] = { "runtime.newproc" };
+	struct gofunc all[NDATED + 1], *found = all + 1;
 	int err, first, last;
 	size_t i;
 
 	for (i = 0; i < NDATED; i++)
-		names[i] = dated[i].func;
-	err = pclntab_find_names(gb->pcln, names, NDATED, found);
+		names[i + 1] = dated[i].func;
+	err = pclntab_find_names(gb->pcln, names, NDATED + 1, all);
 	if (err)
-		return err;
+		return err_set(e, err, "damaged function table (pclntab) in the executable");
+	if (!all[0].entry)
+		return err_set(e, -ENOEXEC, "a Go program without the names of the runtime's "
+			       "functions (obfuscated, as by 'garble -tiny')");
 	pclntab_release_range(gb->pcln, &first, &last);
 	for (i = 0; i < NDATED; i++)
 		if (found[i].entry && dated[i].minor > first && dated[i].minor <= last)
@@ -64,7 +67,7 @@ static int date_release(struct gobin *gb)
 }
 
 /* From the build info, unless it says nothing, or something the tables contradict. */
-static int find_release(struct gobin *gb)
+static int find_release(struct gobin *gb, struct err *err)
 {
 	int first, last;
 
@@ -72,7 +75,7 @@ static int find_release(struct gobin *gb)
 	pclntab_release_range(gb->pcln, &first, &last);
 	if (gb->release.minor >= first && gb->release.minor <= last)
 		return 0;
-	return date_release(gb);
+	return date_release(gb, err);
 }
 
 static int read_tables(struct gobin *gb, struct err *err)
@@ -81,9 +84,9 @@ static int read_tables(struct gobin *gb, struct err *err)
 
 	if (ret)
 		return ret;
-	ret = find_release(gb);
+	ret = find_release(gb, err);
 	if (ret)
-		return err_set(err, ret, "damaged function table (pclntab) in the executable");
+		return ret;
 	ret = moduledata_finish(&gb->mod, &gb->image, gb->release.minor);
 	if (ret)
 		return err_set(err, ret, "damaged module data in the executable");

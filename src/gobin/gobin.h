@@ -42,7 +42,8 @@ struct gobin {
 
 /*
  * Opens the executable that fd refers to.  -ENOEXEC: not a Go program (no
- * pclntab and moduledata) or a release before 1.18; -EBADMSG: damaged tables,
+ * pclntab and moduledata), a release before 1.18, or one whose runtime has no
+ * names; -EBADMSG: damaged tables,
  * never a partial result.  *out owned by the caller: gobin_free().
  */
 int gobin_open_fd(struct gobin **out, int fd, struct err *err);

@@ -945,6 +945,7 @@ static void expect_bytes(const void *p, size_t n, int code, const char *words)
 
 static void test_refusals(void **state)
 {
+	uint8_t *name;
 	struct tiny t;
 
 	(void)state;
@@ -968,6 +969,10 @@ static void test_refusals(void **state)
 	tiny_make(&t, 24, "go1.24.1", "");
 	memset(t.data + t.pclntab, 0, 8);
 	expect_bytes(t.data, t.size, -ENOEXEC, "not a Go program");
+	tiny_make(&t, 24, "unknown", ""); /* no version, and nothing to date it by */
+	while ((name = memmem(t.data, t.size, "runtime.newproc", 15)))
+		memcpy(name + 8, "?\0?\0?\0?", 7);
+	expect_bytes(t.data, t.size, -ENOEXEC, "names");
 	tiny_make(&t, 24, "go1.24.1", "");
 	t.data[t.pclntab + 11] = 0xff; /* nfunc */
 	expect_bytes(t.data, t.size, -EBADMSG, "damaged");

@@ -155,7 +155,8 @@ static void garbage_is_refused(void **state)
 {
 	(void)state;
 	assert_refused(body(CODE(FRAME, 0x06, LEAVE)), -EBADMSG, "no instruction");
-	assert_refused(body(CODE(FRAME, 0x62, 0xff, 0xff, 0xff, 0xff, 0xff, LEAVE)), -EBADMSG, "no instruction");
+	assert_refused(body(CODE(FRAME, 0x62, 0xff, 0xff, 0xff, 0xff, 0xff, LEAVE)),
+		       -EBADMSG, "no instruction");
 	assert_refused(body(CODE(0x06)), -EBADMSG, "no instruction");
 	/* cut off in the middle of the last instruction */
 	assert_refused(body(CODE(FRAME, 0xe8, 0x01, 0x02)), -EBADMSG, "no instruction");
@@ -175,7 +176,8 @@ static void refused_instructions_are_not_chosen(void **state)
 {
 	(void)state;
 	/* cmp; jbe; lock incl (%rax): the branch is taken for the site instead */
-	assert_body_at(body(CODE(CHECK, 0x76, 0x04, 0xf0, 0xff, 0x00, 0xc3, 0xe8, 0, 0, 0, 0)), SITE_BRANCH, 4);
+	assert_body_at(body(CODE(CHECK, 0x76, 0x04, 0xf0, 0xff, 0x00, 0xc3, 0xe8, 0, 0, 0, 0)),
+		       SITE_BRANCH, 4);
 	/* the same with a five-byte nop, which newer kernels turn into a call */
 	assert_body_at(body(CODE(CHECK, 0x76, 0x06, 0x0f, 0x1f, 0x44, 0, 0, 0xc3, 0xe8, 0, 0, 0, 0)),
 		       SITE_BRANCH, 4);
