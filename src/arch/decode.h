@@ -21,7 +21,7 @@ enum insn_class {
 	INSN_NOP,	/* 1-byte nop: emulated */
 	INSN_STEPPED,	/* everything else: single-stepped out of line */
 	INSN_REFUSED,	/* the kernel refuses it, or nobody should put a probe there: LOCK,
-			 * EVEX, multi-byte nop, traps, system instructions */
+			 * VEX and EVEX, multi-byte nop, traps, system instructions */
 	INSN_CLASS_COUNT
 };
 

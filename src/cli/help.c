@@ -136,7 +136,8 @@ void help_man(FILE *f, const char *version)
 	fprintf(f, ".SH EXIT STATUS\n");
 	for (e = 0; e < sizeof(exit_table) / sizeof(*exit_table); e++)
 		fprintf(f, ".TP\n.B %d\n%s\n", exit_table[e].status, exit_table[e].means);
-	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colour, also on a terminal\n");
+	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colour, also on a terminal\n"
+		   ".TP\n.B GOSPECT_METHOD=perf\nattach by perf events, as on kernels without uprobe_multi\n");
 	fprintf(f, ".SH REPORT\nThe JSON report has schema " REPORT_SCHEMA "; "
 		   "additions do not change the number.\n");
 }

@@ -66,9 +66,12 @@ static void evidence(struct finding *f, const struct window *w, const struct all
 {
 	char count[HUMAN_MAX], mean[HUMAN_MAX], most[HUMAN_MAX], span[HUMAN_MAX], place[WORDS_PLACE_MAX];
 	const struct place *from = caller(a);
+	double average = (double)a->bytes / (double)a->count;
 
+	if (average > (double)a->max_bytes)	/* count and bytes were scaled apart */
+		average = (double)a->max_bytes;
 	finding_evidence(f, "%s%s allocations of %s on average in %s, the largest %s", mark,
-			 human_count(a->count, count), human_bytes((double)a->bytes / (double)a->count, mean),
+			 human_count(a->count, count), human_bytes(average, mean),
 			 human_seconds(w->window_s, span), human_bytes((double)a->max_bytes, most));
 	if (from)
 		finding_evidence(f, "called from %s", words_place(from, place, sizeof(place)));

@@ -2,6 +2,7 @@
 """With --exact every number equals what the program knows of itself, for every
 release and variant: births and deaths by go statement, large allocations by
 line, forced collections, states, the runtime's own totals."""
+import os
 import unittest
 
 from harness import VARIANTS, Work, alloc, coverage, need_root, site, window
@@ -37,10 +38,16 @@ class Counts(unittest.TestCase):
             if births and truth.get("start") and name != "iface":
                 self.assertEqual(row["start"], truth["start"], (kind, name))
 
-    def one(self, release, variant):
+    def test_perf_events(self):
+        """As on a kernel without uprobe_multi: the same counts."""
+        for release in ("1.20.14", "1.26.8"):
+            with self.subTest(release):
+                self.one(release, "stripped", env={**os.environ, "GOSPECT_METHOD": "perf"})
+
+    def one(self, release, variant, **kw):
         with Work(release, variant) as w:
             before, stat0 = w.do("where"), w.do("stat")
-            with window(w.pid, "--exact") as a:
+            with window(w.pid, "--exact", **kw) as a:
                 w.do(f"births {BIRTHS}")
                 w.do(f"large {LARGES} {SIZE} bytes pointers grow string inlined")
                 w.do(f"gc {GCS}")

@@ -11,21 +11,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MAX_INPUT (16u << 20)
+#define MAX_BYTES (16u << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int replay_file(const char *path)
 {
 	FILE *f = fopen(path, "rb");
-	uint8_t *data = malloc(MAX_INPUT), *exact;
+	uint8_t *data = malloc(MAX_BYTES), *exact;
 	size_t n;
 
 	if (!f || !data) {
 		perror(path);
 		exit(1);
 	}
-	n = fread(data, 1, MAX_INPUT, f);
+	n = fread(data, 1, MAX_BYTES, f);
 	fclose(f);
 	exact = malloc(n ? n : 1); /* so that a read beyond the end is seen */
 	if (!exact)
