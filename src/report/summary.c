@@ -82,8 +82,8 @@ static void add_cost(const struct window *w, struct buf *out)
 	if (w->exact_mode)
 		buf_puts(out, " (exact, no budget)");
 	else
-		buf_printf(out, " (budget %.3g%%%s)", w->budget_pct,
-			   w->cost_target_pct > w->budget_pct ? " or 2 ms/s" : "");
+		buf_printf(out, w->cost_target_pct > w->budget_pct ? " (floor 2 ms/s)" :
+			   " (budget %.3g%%)", w->budget_pct);
 }
 
 void summary_target(const struct window *w, int width, struct buf *out)
