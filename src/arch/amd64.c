@@ -108,7 +108,7 @@ static bool is_plain_push(const ZydisDecodedInstruction *in, const uint8_t *code
 	return in->length == 1 || (in->length == 2 && code[0] == 0x41);
 }
 
-/* branch_setup_xol_ops(): near branches with an immediate, no 0x66 prefix. */
+/* branch_setup_xol_ops(): near branches with an immediate. */
 static bool is_jcc(const ZydisDecodedInstruction *in)
 {
 	if (in->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT)
@@ -118,24 +118,23 @@ static bool is_jcc(const ZydisDecodedInstruction *in)
 
 static enum insn_class class_of(const ZydisDecodedInstruction *in, const uint8_t *code)
 {
-	bool one_byte;
+	enum insn_class c = INSN_STEPPED;
+	bool one_byte = in->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
 
 	if (is_refused(in))
 		return INSN_REFUSED;
 	if (is_plain_push(in, code))
 		return INSN_PUSH;
-	if (has_prefix(in, 0x66))
-		return INSN_STEPPED;
-	if (is_jcc(in))
-		return INSN_JCC;
-	one_byte = in->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT;
-	if (one_byte && (in->opcode == 0xe9 || in->opcode == 0xeb))
-		return INSN_JMP;
-	if (one_byte && in->opcode == 0xe8)
-		return INSN_CALL;
 	if (one_byte && in->opcode == 0x90 && in->length == 1)
 		return INSN_NOP;
-	return INSN_STEPPED;
+	if (is_jcc(in))
+		c = INSN_JCC;
+	else if (one_byte && (in->opcode == 0xe9 || in->opcode == 0xeb))
+		c = INSN_JMP;
+	else if (one_byte && in->opcode == 0xe8)
+		c = INSN_CALL;
+	/* The kernel refuses these where Intel and AMD read them differently. */
+	return c != INSN_STEPPED && has_prefix(in, 0x66) ? INSN_REFUSED : c;
 }
 
 static enum insn_flow flow_of(const struct amd64 *a)

@@ -135,23 +135,12 @@ int goread_one(struct goruntime *rt, uint64_t addr, struct goroutine *out)
 
 bool goruntime_is_system(struct goruntime *rt, uint64_t startpc)
 {
-	/* The goroutines that run finalizers and cleanups: made as the
-	 * runtime's own (sched.ngsys), and never counted otherwise.  runfinq
-	 * until 1.24, runFinalizers and runCleanups from 1.25. */
-	static const char *const own[] = {
-		"runtime.runfinq", "runtime.runFinalizers", "runtime.runCleanups"
-	};
 	uint64_t *known = u64map_find(&rt->cache->system, startpc);
-	uint64_t entry = startpc - rt->bias;
-	struct gofunc fn;
 	bool is;
 
 	if (known)
 		return *known;
-	is = startpc && gobin_is_system_start(rt->gb, entry);
-	if (startpc && !is && !pclntab_find_pc(rt->gb->pcln, entry, &fn))
-		for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-			is = is || !strcmp(fn.name, own[i]);
+	is = startpc && gobin_is_uncounted_start(rt->gb, startpc - rt->bias);
 	u64map_put(&rt->cache->system, startpc, is, NULL);	/* full: asked anew each time */
 	return is;
 }

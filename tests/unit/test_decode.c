@@ -48,6 +48,8 @@ static const struct sample samples[] = {
 	S("jne rel8", "\x75\xfe", INSN_JCC, FLOW_JCC),
 	S("jrcxz", "\xe3\x05", INSN_STEPPED, FLOW_JCC),
 	S("loop", "\xe2\x05", INSN_STEPPED, FLOW_JCC),
+	S("jne with 66", "\x66\x0f\x85\x10\x00\x00\x00", INSN_REFUSED, FLOW_JCC),
+	S("call with 66", "\x66\xe8\x10\x00\x00\x00", INSN_REFUSED, FLOW_CALL),
 	S("jmp rel8", "\xeb\x05", INSN_JMP, FLOW_JMP),
 	S("jmp rel32", "\xe9\x05\x00\x00\x00", INSN_JMP, FLOW_JMP),
 	S("jmp reg", "\xff\xe0", INSN_STEPPED, FLOW_JMP_INDIRECT),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 // httpload is what `make bench` traces: an HTTP server on the loopback
-// interface, and its own clients at full speed.  The server starts a
-// goroutine per request.
+// interface, and its own clients at full speed.  net/http's server starts one
+// goroutine per request (it watches the connection while the handler runs);
+// with -extra N the handler starts N more.
 //
 // It prints `READY pid=N addr=HOST:PORT`, then a line of JSON per second:
 // requests answered so far, and the CPU time used so far.
@@ -25,6 +26,8 @@ import (
 )
 
 var answered, failed int64
+
+var extra = flag.Int("extra", 0, "goroutines that the handler starts per request")
 
 func main() {
 	procs := flag.Int("procs", 0, "GOMAXPROCS; 0: as it is")
@@ -69,19 +72,25 @@ func run(conns int, lasts time.Duration) error {
 	return nil
 }
 
-// handle does its work in a goroutine of the request's own.
 func handle(w http.ResponseWriter, _ *http.Request) {
-	answer := make(chan []byte, 1)
-	go work(answer)
-	w.Write(<-answer)
+	answer := make(chan []byte, *extra)
+	for i := 0; i < *extra; i++ {
+		go work(answer)
+	}
+	for i := 0; i < *extra; i++ {
+		<-answer
+	}
+	w.Write(page())
 }
 
-func work(answer chan<- []byte) {
+func work(answer chan<- []byte) { answer <- page() }
+
+func page() []byte {
 	b := make([]byte, 0, 512)
 	for i := 0; i < 40; i++ {
 		b = append(b, "hello world\n"...)
 	}
-	answer <- b
+	return b
 }
 
 func ask(ctx context.Context, client *http.Client, url string) {
