@@ -12,7 +12,6 @@
 #define PAUSE_NS 100000000ull		/* shortest time off */
 #define TICK_BUSY_NS 50000000ull
 #define TICK_CALM_NS 100000000ull
-#define TICK_IDLE_NS 250000000ull	/* a tenfold rise would still fit */
 #define TICK_EXACT_NS 1000000000ull
 #define TICK_MIN_NS 10000000ull
 /* Memory of the smoothed rates, seconds. */
@@ -152,11 +151,10 @@ static void schedule(struct governor *g, uint64_t now)
 	if (g->cfg.exact) {
 		g->next_ns = now + TICK_EXACT_NS;
 	} else if (b->on) {
-		g->next_ns = now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS :
-				    expected_cost(b) > income / 20 ? TICK_CALM_NS : TICK_IDLE_NS);
+		g->next_ns = now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS : TICK_CALM_NS);
 	} else {
 		wait = (slice_price(b, income, lead_s(g)) - b->tokens) / income * SECOND;
-		g->next_ns = now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_IDLE_NS);
+		g->next_ns = now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_CALM_NS);
 	}
 }
 
