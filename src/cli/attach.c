@@ -26,6 +26,7 @@
 #define BUDGET_FLOOR_NS (2 * NS_PER_MS)	/* per second: keeps idle programs exact */
 #define DEFAULT_EVERY_NS (5 * NS_PER_S)
 #define SCREEN_EVERY_NS NS_PER_S
+#define CHECK_NS (250 * NS_PER_MS)
 
 struct attach {
 	const struct options *o;
@@ -37,7 +38,7 @@ struct attach {
 	struct screen *screen;
 	char memory_only[320];	/* why there are no probes, "" when there are */
 	int signal_fd;
-	uint64_t end_ns, report_ns, every_ns;
+	uint64_t end_ns, report_ns, every_ns, check_ns;
 	const char *end_reason;
 	int status;
 };
@@ -49,13 +50,8 @@ struct pace {
 
 static bool pace_read(struct attach *a, struct pace *p)
 {
-	struct gototals t;
-
 	p->mono_ns = clock_mono_ns();
-	if (process_cpu_ns(&a->s.proc, &p->cpu_ns) || goruntime_totals(&a->s.rt, &t) || !t.has_created)
-		return false;
-	p->created = t.created;
-	return true;
+	return !process_cpu_ns(&a->s.proc, &p->cpu_ns) && !goruntime_created(&a->s.rt, &p->created);
 }
 
 /* The governor's first decision comes before the first hit. */
@@ -236,16 +232,20 @@ static int due_ms(const struct attach *a, uint64_t now)
 		due = a->end_ns;
 	if (due <= now)
 		return 0;
-	/* A process that execs says nothing: look a few times a second. */
 	t = (due - now + NS_PER_MS - 1) / NS_PER_MS;
-	return t > 250 ? 250 : (int)t;
+	return t > CHECK_NS / NS_PER_MS ? (int)(CHECK_NS / NS_PER_MS) : (int)t;
 }
 
-/* Whether the target is still what it was; tells why not. */
-static void check_target(struct attach *a)
+/* Whether the target is still what it was; tells why not.  That it ended wakes
+ * the loop; for an exec it is asked a few times a second. */
+static void check_target(struct attach *a, bool woken, uint64_t now)
 {
-	int r = process_check(&a->s.proc);
+	int r;
 
+	if (!woken && now < a->check_ns)
+		return;
+	a->check_ns = now + CHECK_NS;
+	r = process_check(&a->s.proc);
 	if (r == -ESTALE)
 		a->end_reason = "the process started another program (exec)";
 	else if (r)
@@ -288,7 +288,7 @@ static void loop(struct attach *a)
 			break;
 		if (p[0].revents)
 			on_signal(a);
-		check_target(a);
+		check_target(a, p[1].revents != 0, clock_mono_ns());
 		if (p[2].revents && a->screen)
 			on_key(a);
 		if (!a->end_reason)

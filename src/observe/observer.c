@@ -125,11 +125,9 @@ bool observer_saw_something(const struct observer *o)
 
 uint64_t observer_created(struct observer *o)
 {
-	struct gototals t;
+	uint64_t created;
 
-	if (goruntime_totals(o->cfg.rt, &t) || !t.has_created)
-		return 0;
-	return t.created;
+	return goruntime_created(o->cfg.rt, &created) ? 0 : created;
 }
 
 static uint64_t births_counted(const struct trace_reading *r)

@@ -107,6 +107,9 @@ void gowalk_deinit(struct gowalk *w);
 bool goruntime_is_system(struct goruntime *rt, uint64_t startpc);
 /* Counters; what the process does not have verified is left out (has_… false). */
 int goruntime_totals(struct goruntime *rt, struct gototals *t);
+/* Only the goroutines created since the start: three small reads, for who asks
+ * many times a second.  -ENOENT when FACT_CREATED is off, -EFAULT, -ESRCH. */
+int goruntime_created(struct goruntime *rt, uint64_t *created);
 /*
  * Words for its state, as the release's own goroutine dump has them: the wait
  * reason, else "running", "runnable", "syscall", …  Static or of the layout.

@@ -473,6 +473,24 @@ int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t)
 	return 0;
 }
 
+int goruntime_created(struct goruntime *rt, uint64_t *created)
+{
+	struct goraw raw = { 0 };
+	struct gototals t;
+	int err;
+
+	if (!goruntime_has(rt, FACT_CREATED))
+		return -ENOENT;
+	err = read_scheduler(rt, &raw);
+	if (err)
+		return err;
+	if (!raw.has_sched || !raw.has_p)
+		return -EFAULT;
+	count_goroutines(&raw, &t);
+	*created = t.created;
+	return 0;
+}
+
 int goruntime_totals(struct goruntime *rt, struct gototals *t)
 {
 	struct goraw raw;
