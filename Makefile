@@ -90,12 +90,16 @@ $(B)/unit/%: tests/unit/%.c $(B)/libgospect.a
 ASAN_SRC := $(foreach m,base arch gobin,$(wildcard src/$(m)/*.c))
 ASAN_LIBS := -lelf -lZydis -lz -pthread -lm
 ASAN_FLAGS := -std=gnu11 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-$(B)/asan/test_%: tests/unit/test_%.c $(ASAN_SRC)
+$(B)/asan/obj/%.o: src/%.c Makefile | $(B)/.needs
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(ASAN_SRC) -lcmocka $(ASAN_LIBS)
-$(B)/asan/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(ASAN_SRC)
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< tests/fuzz/replay_main.c $(ASAN_SRC) $(ASAN_LIBS)
+	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -MMD -MP -c $< -o $@
+$(B)/asan/libparsers.a: $(ASAN_SRC:src/%.c=$(B)/asan/obj/%.o)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/asan/test_%: tests/unit/test_%.c $(B)/asan/libparsers.a
+	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(B)/asan/libparsers.a -lcmocka $(ASAN_LIBS)
+$(B)/asan/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(B)/asan/libparsers.a
+	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< tests/fuzz/replay_main.c $(B)/asan/libparsers.a $(ASAN_LIBS)
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ASAN_SRC)
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(ASAN_SRC) $(ASAN_LIBS)
@@ -135,6 +139,6 @@ install: all
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/unit/*.d)
+-include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/asan/obj/*/*.d $(B)/unit/*.d)
 .SECONDARY:
 .DELETE_ON_ERROR:

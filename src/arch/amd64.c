@@ -252,3 +252,13 @@ const struct arch arch_amd64 = {
 	.min_insn = 1,
 	.decode = amd64_decode,
 };
+
+const char *arch_library(void)
+{
+	static char name[40];
+	uint64_t v = ZydisGetVersion();
+
+	snprintf(name, sizeof(name), "Zydis %u.%u.%u", (unsigned int)ZYDIS_VERSION_MAJOR(v),
+		 (unsigned int)ZYDIS_VERSION_MINOR(v), (unsigned int)ZYDIS_VERSION_PATCH(v));
+	return name;
+}

@@ -61,6 +61,8 @@ struct arch {
 
 /* By ELF machine; NULL when not supported (arm64: parsing of files works, decoding is to come). */
 const struct arch *arch_find(uint16_t elf_machine);
+/* "Zydis 4.0.0": the library that decodes; static. */
+const char *arch_library(void);
 /* "push", "jcc", … as shown by `plan`. Static. */
 const char *insn_class_name(enum insn_class c);
 /* "emulated", "stepped" or "refused". Static. */

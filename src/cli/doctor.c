@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gospect doctor: what works here, what does not, why, and what to do. */
+#include <curses.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,13 @@ static int trace_rows(struct feature *f)
 		f[n].state = FEATURE_NONE;
 		snprintf(f[n].why, sizeof(f[n].why), "not measured: %.150s", err.what);
 	}
+	n++;
+
+	/* They are linked in or the program would not run: which ones, for reports of bugs. */
+	f[n].name = "libraries";
+	f[n].state = FEATURE_FULL;
+	snprintf(f[n].why, sizeof(f[n].why), "%s, %s, jansson %s, %s", trace_library(), arch_library(),
+		 jansson_version_str(), curses_version());
 	n++;
 	return n;
 }

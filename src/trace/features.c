@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <bpf/libbpf.h>
+
 #include "trace/attach.h"
 #include "trace/lab.h"
 
@@ -118,4 +120,12 @@ int trace_measure_costs(struct cost_table *ct, struct err *err)
 	if (!e)
 		*ct = known.cost;
 	return e;
+}
+
+const char *trace_library(void)
+{
+	static char name[40];
+
+	snprintf(name, sizeof(name), "libbpf %s", libbpf_version_string());
+	return name;
 }

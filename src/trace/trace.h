@@ -23,6 +23,9 @@
 struct trace;
 struct memreader;
 
+/* "libbpf v1.1": the library that is used; static. */
+const char *trace_library(void);
+
 /* What this kernel can do, found by trying, not by version. */
 enum trace_method { TRACE_METHOD_NONE, TRACE_METHOD_MULTI, TRACE_METHOD_PERF };
 

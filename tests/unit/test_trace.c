@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The BPF programs and their maps, on this process itself: a stand-in for
+ * newproc.func1 carries the registers of a birth.  Full maps and memory that
+ * cannot be read are counted, and nothing else is lost.  Needs root.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gospect/abi.h"
+#include "trace/trace.h"
+
+#define G_GOID 152
+#define G_GOPC 288
+
+/* born(p, g) and dies(g): the call in them is probed, RAX and RBX are set. */
+__asm__(".text\n"
+	".globl born, born_site, dies, dies_site, large, large_site\n"
+	"born: push %rbx\n mov %rdi,%rax\n mov %rsi,%rbx\nborn_site: call 1f\n pop %rbx\n ret\n"
+	"dies: mov %rdi,%rax\ndies_site: call 1f\n ret\n"
+	"large: push %rbp\n mov %rsp,%rbp\n push %rbx\n mov %rdi,%rbx\nlarge_site: call 1f\n pop %rbx\n pop %rbp\n ret\n"
+	"1: ret\n");
+extern char born_site[], dies_site[], large_site[];
+void born(void *p, void *g);
+void dies(void *g);
+void large(uint64_t size);
+
+static uint64_t g[64];
+
+static uint64_t file_offset(const void *p)
+{
+	unsigned long lo, hi, off;
+	uint64_t found = 0;
+	char line[512];
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx %*s %lx", &lo, &hi, &off) == 3 &&
+		    (unsigned long)p >= lo && (unsigned long)p < hi)
+			found = (unsigned long)p - lo + off;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void add_probe(struct plan *pl, enum probe_id id, enum sensor sensor, const void *site)
+{
+	pl->probe[pl->n++] = (struct probe){
+		.id = id, .sensor = sensor, .kind = SITE_CALL, .klass = INSN_CALL, .len = 5,
+		.rare = id == PROBE_ALLOC_LARGE, .file_off = file_offset(site), .cost_ns = 600,
+	};
+}
+
+static struct plan plan;
+
+static struct trace *arm(void)
+{
+	struct trace_config cfg = {
+		.pid = getpid(), .exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), .plan = &plan,
+		.g_goid = G_GOID, .g_gopc = G_GOPC, .g_startpc = G_GOPC + GS_STARTPC_AFTER_GOPC,
+		.budget_pct = 1, .budget_floor_ns = 2000000, .exact = true,
+	};
+	struct err err = { 0 };
+	struct trace *t = NULL;
+
+	memset(&plan, 0, sizeof(plan));
+	add_probe(&plan, PROBE_GO_BIRTH, SENSOR_GOROUTINES, born_site);
+	add_probe(&plan, PROBE_GO_DEATH, SENSOR_GOROUTINES, dies_site);
+	add_probe(&plan, PROBE_ALLOC_LARGE, SENSOR_ALLOC, large_site);
+	if (trace_prepare(&t, &cfg, &err) || trace_load(t, &err) || trace_attach(t, &err))
+		fail_msg("%s", err.what);
+	close(cfg.exe_fd);
+	return t;
+}
+
+static void birth_at(uint64_t gopc, uint64_t goid)
+{
+	g[G_GOID / 8] = goid;
+	g[G_GOPC / 8] = gopc;
+	g[(G_GOPC + GS_STARTPC_AFTER_GOPC) / 8] = 0x1000;
+	born(g, g);
+}
+
+#define NEED_ROOT() do { if (geteuid()) skip(); } while (0)
+
+static void every_hit_is_summed(void **state)
+{
+	struct trace_reading r;
+	struct trace *t;
+	int i;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	for (i = 0; i < 300; i++)
+		birth_at(0x5000 + (uint64_t)(i % 3), (uint64_t)i + 1);
+	for (i = 0; i < 100; i++)
+		dies(g);	/* of the last birth: i % 3 == 2 */
+	for (i = 1; i <= 50; i++)
+		large((uint64_t)i * 40000);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.hits[PROBE_GO_BIRTH], 300);
+	assert_int_equal(r.nsite, 3);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(r.site[i].births, 100);
+		assert_int_equal(r.site[i].deaths, r.site[i].gopc == 0x5002 ? 100 : 0);
+		assert_int_equal(r.site[i].startpc, 0x1000);
+	}
+	assert_int_equal(r.nalloc, 1);
+	assert_int_equal(r.alloc[0].count, 50);
+	assert_int_equal(r.alloc[0].bytes, 40000 * 51 * 25);
+	assert_int_equal(r.alloc[0].max_bytes, 2000000);
+	assert_true(r.alloc[0].npcs >= 2);
+	assert_int_equal(r.map_full + r.read_failures + r.stack_failures, 0);
+	assert_true(trace_birth_time(t, 1) > 0);
+	assert_int_equal(trace_birth_time(t, 999999), 0);
+	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
+static void full_map_is_counted(void **state)
+{
+	const uint64_t beyond = 1000;
+	struct trace_reading r;
+	struct trace *t;
+	uint64_t i, sum = 0;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	for (i = 0; i < GS_MAX_SITES + beyond; i++)
+		birth_at(0x100000 + i * 16, i + 1);
+	birth_at(0x100000, 1);	/* a site that is known goes on counting */
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.nsite, GS_MAX_SITES);
+	for (i = 0; i < r.nsite; i++)
+		sum += r.site[i].births;
+	assert_int_equal(sum, GS_MAX_SITES + 1);
+	assert_int_equal(r.map_full, beyond);
+	assert_int_equal(r.hits[PROBE_GO_BIRTH], GS_MAX_SITES + beyond + 1);
+	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
+static void unreadable_memory_is_counted(void **state)
+{
+	struct trace_reading r;
+	struct trace *t;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	born(g, (void *)8);
+	born(g, (void *)0xdead000000000000ull);
+	dies(NULL);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.nsite, 0);
+	assert_int_equal(r.read_failures, 3);
+	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
+/* After the end the code is as it was, and hits are not even traps. */
+static void nothing_is_left(void **state)
+{
+	unsigned char before = *(volatile unsigned char *)born_site;
+	struct trace *t;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	assert_int_not_equal(*(volatile unsigned char *)born_site, before);
+	trace_close(t);
+	assert_int_equal(*(volatile unsigned char *)born_site, before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_hit_is_summed), cmocka_unit_test(full_map_is_counted),
+		cmocka_unit_test(unreadable_memory_is_counted), cmocka_unit_test(nothing_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
