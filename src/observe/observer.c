@@ -31,6 +31,7 @@ struct observer {
 	struct gowalk walk;		/* the latest */
 	bool walked;
 	uint64_t begin_ns, window_ns, look_ns, pace_ns;	/* our monotonic clock */
+	uint64_t look_took_ns;		/* the latest one */
 	/* at the start of the window, and the latest */
 	struct gototals base, now;
 	struct trace_reading rbase, rnow;
@@ -81,21 +82,22 @@ static int look(struct observer *o)
 	o->walked = true;
 	o->walk_failures += o->walk.failures;
 	err = sites_look(&o->sites, &o->walk, o->cfg.trace, record);
-	if (record)
+	if (record) {
 		o->look_ns = now;
+		o->look_took_ns = clock_mono_ns() - now;
+	}
 	return err;
 }
 
-/* A look costs at most about a hundredth of the time between two. */
+/* A look takes at most a thirtieth of the time between two: with a million
+ * goroutines they are ten seconds apart. */
 uint64_t observer_look_ns(const struct observer *o)
 {
-	uint64_t pace = o->pace_ns;
+	uint64_t least = o->look_took_ns * 30;
 
 	if (!walks(o))
 		return UINT64_MAX;
-	if (o->walked && o->walk.read_ns * 100 > pace)
-		pace = o->walk.read_ns * 100;
-	return o->look_ns + pace;
+	return o->look_ns + (least > o->pace_ns ? least : o->pace_ns);
 }
 
 void observer_set_pace(struct observer *o, uint64_t interval_ns)
