@@ -18,8 +18,11 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now
 # these libraries are not installed; glibc stays dynamic.
 archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
 lib = $(if $(call archive,$(1)),-l:lib$(1).a,-l$(1))
-LIBS := $(foreach l,bpf elf Zydis jansson ncursesw tinfo z,$(call lib,$(l))) \
-	$(if $(call archive,zstd),-l:libzstd.a) -pthread -lm
+ZSTD := $(if $(call archive,zstd),-l:libzstd.a)
+# Debian 13's libelf.a lacks a part of itself: tried, not assumed.
+ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { return elf_end(0); }' | \
+	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
+LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
 
 MODULES := base arch gobin target host plan trace observe detect report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
