@@ -21,7 +21,7 @@ lib = $(if $(call archive,$(1)),-l:lib$(1).a,-l$(1))
 LIBS := $(foreach l,bpf elf Zydis jansson ncursesw tinfo z,$(call lib,$(l))) \
 	$(if $(call archive,zstd),-l:libzstd.a) -pthread -lm
 
-MODULES := base arch gobin target host plan trace observe detect report cli
+MODULES := base arch gobin target host prove plan trace observe detect report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker wants the definitions before their uses
