@@ -53,6 +53,8 @@ static const struct recipe recipes[] = {
 	{ GLOBAL_ALLM, "runtime.mexit", DATA_LEA, 2, 0, 0, 0 },
 	{ GLOBAL_SEMTABLE, "runtime.semacquire1", DATA_LEA, 0, 0, 0, 0 },
 	{ GLOBAL_FIRSTMODULEDATA, "runtime.findfunc", DATA_LEA, 0, 0, 0, 0 },
+	/* after mcache0: nextSample is inlined there */
+	{ GLOBAL_MEMPROFILERATE, "runtime.profilealloc", DATA_LOAD, 1, 0, 0, 0 },
 };
 
 #define NRECIPES (sizeof(recipes) / sizeof(recipes[0]))
@@ -67,6 +69,7 @@ const char *goglobal_name(enum goglobal g)
 		[GLOBAL_GCCONTROLLER] = "gcController", [GLOBAL_ALLP] = "allp",
 		[GLOBAL_ALLM] = "allm", [GLOBAL_SEMTABLE] = "semtable",
 		[GLOBAL_FIRSTMODULEDATA] = "firstmoduledata",
+		[GLOBAL_MEMPROFILERATE] = "MemProfileRate",
 	};
 
 	return (unsigned int)g < GLOBAL_COUNT ? names[g] : "?";
