@@ -33,6 +33,7 @@ var variableOf = map[string]string{"runtime.workType": "runtime.work"}
 var mayLack = map[string]bool{
 	"runtime.cleanupQueue": true, // 1.25
 	"runtime.cleanupBlock": true,
+	"runtime.xRegState":    true, // 1.26
 }
 
 // row is what one build says.
