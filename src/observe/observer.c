@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "gobin/gobin.h"
 #include "observe/allocs.h"
+#include "observe/dump.h"
+#include "observe/heap.h"
 #include "observe/rows.h"
 #include "observe/sites.h"
 #include "plan/plan.h"
@@ -28,6 +30,7 @@ struct observer {
 	struct observer_config cfg;
 	struct sites sites;
 	struct allocs allocs;
+	struct heap_base heap;
 	struct gowalk walk;		/* the latest */
 	bool walked;
 	uint64_t begin_ns, window_ns, look_ns, pace_ns;	/* our monotonic clock */
@@ -191,6 +194,7 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 	o->cfg = *cfg;
 	observer_set_pace(o, 5 * NS_PER_S);
 	allocs_init(&o->allocs, cfg->rt);
+	heap_base_init(&o->heap);
 	r = sites_init(&o->sites, cfg->rt);
 	if (!r)
 		r = read_all(o);
@@ -202,6 +206,8 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 	o->births_begin = births_counted(&o->rnow);
 	if (cfg->trace)
 		allocs_take(&o->allocs, &o->rnow, 1, NULL);
+	if (cfg->heap && !cfg->once)
+		heap_base_take(&o->heap, cfg->rt);
 	begin_window(o);
 	o->begin_ns = o->window_ns;
 	*out = o;
@@ -214,6 +220,7 @@ void observer_free(struct observer *o)
 		return;
 	sites_deinit(&o->sites);
 	allocs_deinit(&o->allocs);
+	heap_base_deinit(&o->heap);
 	gowalk_deinit(&o->walk);
 	trace_reading_deinit(&o->rbase);
 	trace_reading_deinit(&o->rnow);
@@ -520,6 +527,46 @@ static void cover_gc(struct observer *o, struct window *w)
 		cover(w, SENSOR_GC, COVERAGE_EXACT, "");
 }
 
+/* A row of coverage that is no sensor's. */
+static void cover_named(struct window *w, const char *name, enum coverage_state st, const char *why)
+{
+	struct coverage *c = cover(w, SENSOR_COUNT, st, why);
+
+	c->name = name;
+}
+
+static void fill_dump(struct observer *o, struct window *w)
+{
+	struct dump_options opt = { .all = o->cfg.dump_all };
+	int err;
+
+	if (!o->cfg.dump || o->gone || !walks(o))
+		return;
+	err = dump_take(&w->dump, &o->sites, &o->walk, &opt);
+	if (err == -EOPNOTSUPP) {
+		cover_named(w, "stacks", COVERAGE_OFF, o->cfg.rt->why_off[FACT_STACKS]);
+	} else if (err) {
+		o->gone = o->gone || err == -ESRCH;
+		cover_named(w, "stacks", COVERAGE_OFF, err == -ESRCH ? "the process ended while its stacks were read" :
+			    "the stacks could not be read");
+		w->lost_read_failures++;
+	} else if (w->dump->unread) {
+		w->lost_read_failures += w->dump->unread;
+	}
+	if (w->dump)
+		w->lost_read_failures += w->dump->labels_unknown;
+}
+
+static void fill_heap(struct observer *o, struct window *w)
+{
+	if (!o->cfg.heap || o->gone || !wants(o, SENSOR_ALLOC))
+		return;
+	heap_take(&w->heap, &o->heap, o->cfg.rt);
+	w->heap.collected = o->now.has_gc && o->base.has_gc && o->now.numgc != o->base.numgc;
+	cover_named(w, "heap", !w->heap.known ? COVERAGE_OFF : w->heap.rate > 1 ? COVERAGE_ESTIMATED : COVERAGE_EXACT,
+		    w->heap.why[0] || w->heap.rate <= 1 ? w->heap.why : "the runtime's own sample, scaled up");
+}
+
 static void fill_losses(const struct observer *o, struct window *w)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
@@ -537,7 +584,7 @@ static void cover_ended(struct window *w)
 	for (i = 0; i < w->ncoverage; i++) {
 		struct coverage *c = &w->coverage[i];
 
-		if (c->state != COVERAGE_EXACT)
+		if (c->state != COVERAGE_EXACT || c->name)
 			continue;
 		c->state = COVERAGE_PARTIAL;
 		snprintf(c->why, sizeof(c->why),
@@ -548,7 +595,7 @@ static void cover_ended(struct window *w)
 int observer_take(struct observer *o, struct window *w, const char *end_reason)
 {
 	static const char not_asked[] = "not asked for (--only)";
-	int err = read_all(o), s;
+	int err = o->cfg.once ? process_check(o->cfg.proc) : read_all(o), s;
 	uint64_t now = clock_mono_ns();
 
 	memset(w, 0, sizeof(*w));
@@ -559,6 +606,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	w->last = end_reason != NULL;
 	fill_target(o, w);
 	fill_cost(o, w->window_s, w);
+	fill_dump(o, w);	/* first: it brings the walk up to date */
 	for (s = 0; s < SENSOR_COUNT; s++) {
 		if (!wants(o, (enum sensor)s))
 			cover(w, (enum sensor)s, COVERAGE_OFF, not_asked);
@@ -571,6 +619,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 		else
 			cover(w, (enum sensor)s, COVERAGE_OFF, "not built yet");
 	}
+	fill_heap(o, w);
 	fill_losses(o, w);
 	if (err)
 		cover_ended(w);

@@ -27,6 +27,10 @@ struct observer_config {
 	uint32_t sensors;		/* asked for */
 	double budget_pct;
 	bool exact_mode;
+	/* What a snapshot has and a live report has not. */
+	bool dump, dump_all;	/* all goroutines by stack; and one by one */
+	bool heap;		/* the sampled heap profile */
+	bool once;		/* a window of no length: the baseline is what is reported */
 };
 
 /* Takes the baseline: the first window begins when this returns.

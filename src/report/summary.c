@@ -148,6 +148,11 @@ static bool same_coverage(const struct coverage *a, const struct coverage *b)
 	return a->state == b->state && a->rate == b->rate && !strcmp(a->why, b->why);
 }
 
+static const char *coverage_name(const struct coverage *c)
+{
+	return c->name ? c->name : sensor_name(c->sensor);
+}
+
 /* Sensors covered alike are named together: "goroutines, gc exact; sql off: …". */
 void summary_coverage(const struct window *w, struct buf *out)
 {
@@ -155,15 +160,15 @@ void summary_coverage(const struct window *w, struct buf *out)
 	uint32_t done = 0;
 
 	for (int i = 0; i < w->ncoverage; i++) {
-		if (done & SENSOR_BIT(c[i].sensor))
+		if (done & 1u << i)
 			continue;
-		buf_printf(out, "%s%s", done ? "; " : "", sensor_name(c[i].sensor));
-		done |= SENSOR_BIT(c[i].sensor);
+		buf_printf(out, "%s%s", done ? "; " : "", coverage_name(&c[i]));
+		done |= 1u << i;
 		for (int j = i + 1; j < w->ncoverage; j++) {
-			if (!same_coverage(&c[i], &c[j]) || done & SENSOR_BIT(c[j].sensor))
+			if (!same_coverage(&c[i], &c[j]) || done & 1u << j)
 				continue;
-			buf_printf(out, ", %s", sensor_name(c[j].sensor));
-			done |= SENSOR_BIT(c[j].sensor);
+			buf_printf(out, ", %s", coverage_name(&c[j]));
+			done |= 1u << j;
 		}
 		add_coverage(&c[i], out);
 	}
