@@ -55,6 +55,17 @@ static size_t runtime_frames(struct goruntime *rt, const uint64_t *pcs, size_t n
 	return 0;
 }
 
+/* As runtime/pprof: the frame that every goroutine begins with is not shown. */
+static size_t without_goexit(struct goruntime *rt, const uint64_t *pcs, size_t n)
+{
+	struct goframe f;
+	bool injected = false;
+
+	if (n && goruntime_frames_at(rt, pcs[n - 1], &injected, &f, 1) > 0 && !strcmp(f.function, "runtime.goexit"))
+		n--;
+	return n;
+}
+
 static int fill_samples(struct heap_window *w, const struct heap_base *b, struct goruntime *rt,
 			const struct heapprof *h, struct stack_builder *sb)
 {
@@ -63,11 +74,12 @@ static int fill_samples(struct heap_window *w, const struct heap_base *b, struct
 		return -ENOMEM;
 	for (size_t i = 0; i < h->n; i++) {
 		const struct heap_bucket *k = &h->bucket[i];
-		size_t skip = runtime_frames(rt, h->pc + k->first, k->n);
+		size_t n = without_goexit(rt, h->pc + k->first, k->n);
+		size_t skip = runtime_frames(rt, h->pc + k->first, n);
 		const uint64_t *base = u64map_find(&b->in_use, k->addr);
 		struct heap_sample *s = &w->sample[w->nsample];
 
-		if (stack_builder_add(sb, h->pc + k->first + skip, k->n - skip, true, true))
+		if (stack_builder_add(sb, h->pc + k->first + skip, n - skip, true, true))
 			return -ENOMEM;
 		*s = (struct heap_sample){
 			.stack = (uint32_t)(w->stacks.nstack - 1), .object_bytes = k->object_bytes,
@@ -84,6 +96,32 @@ static int fill_samples(struct heap_window *w, const struct heap_base *b, struct
 		w->grown_bytes += s->grown_bytes;
 	}
 	return 0;
+}
+
+/* The runtime's own allocations have no user's place: what asked malloc. */
+static const struct place *runtime_place(const struct stack_table *t, uint32_t stack)
+{
+	static const char *const inside[] = {
+		"runtime.profilealloc", "runtime.malloc", "runtime.newobject", "runtime.makeslice",
+		"runtime.growslice", "runtime.newarray", "runtime.systemstack", "runtime.mProf",
+	};
+	const struct stack_entry *e = &t->stack[stack];
+	const struct place *p = NULL;
+	size_t k;
+
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct stack_location *loc = &t->location[t->at[e->first + i]];
+
+		if (!loc->n)
+			continue;
+		p = &t->line[loc->first];
+		for (k = 0; k < sizeof(inside) / sizeof(*inside); k++)
+			if (p->function && !strncmp(p->function, inside[k], strlen(inside[k])))
+				break;
+		if (k == sizeof(inside) / sizeof(*inside))
+			return p;
+	}
+	return p;
 }
 
 static int by_in_use(const void *x, const void *y)
@@ -128,6 +166,8 @@ static int fill_rows(struct heap_window *w)
 		bool made;
 		uint64_t *at;
 
+		if (!p)
+			p = runtime_place(&w->stacks, s->stack);
 		if (p) {
 			key.function = p->function;
 			key.file = p->file;

@@ -73,7 +73,8 @@ static bool counts_births(const struct observer *o)
 static int look(struct observer *o)
 {
 	uint64_t now = clock_mono_ns();
-	bool record = !o->look_ns || now - o->look_ns >= o->pace_ns / 4;
+	/* a single look has nothing to be compared with */
+	bool record = !o->cfg.once && (!o->look_ns || now - o->look_ns >= o->pace_ns / 4);
 	int err;
 
 	if (!walks(o))
@@ -600,8 +601,10 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 
 	memset(w, 0, sizeof(*w));
 	w->end_real_ns = clock_real_ns();
-	w->window_s = (double)(now - o->window_ns) / 1e9;
-	w->observed_s = (double)(now - o->begin_ns) / 1e9;
+	if (!o->cfg.once) {
+		w->window_s = (double)(now - o->window_ns) / 1e9;
+		w->observed_s = (double)(now - o->begin_ns) / 1e9;
+	}
 	w->end_reason = end_reason;
 	w->last = end_reason != NULL;
 	fill_target(o, w);

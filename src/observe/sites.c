@@ -183,6 +183,8 @@ double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t no
 		from = (uint64_t)parked;
 		*kind = AGE_AT_LEAST;
 	}
+	if (*kind == AGE_AT_LEAST && now_ns <= from + SITES_LEAST_AGE_NS)
+		*kind = AGE_UNKNOWN;
 	return now_ns > from ? (double)(now_ns - from) / 1e9 : 0;
 }
 

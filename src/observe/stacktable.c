@@ -50,6 +50,17 @@ void stack_table_deinit(struct stack_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
+/* Compiler-made frames, as the runtime's own tracebacks leave them out. */
+static int without_wrappers(struct goframe *f, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (!f[i].wrapper)
+			f[kept++] = f[i];
+	return kept;
+}
+
 static int add_location(struct stack_builder *b, uint64_t pc, const struct goframe *f, int n)
 {
 	struct stack_table *t = b->t;
@@ -66,6 +77,8 @@ static int add_location(struct stack_builder *b, uint64_t pc, const struct gofra
 	return 0;
 }
 
+#define NOT_SHOWN INT64_MAX	/* a location of wrappers only */
+
 /* The location's number, or negative.  *injected as goruntime_frames_at() has it. */
 static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool *injected)
 {
@@ -75,13 +88,17 @@ static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool 
 
 	if (at) {	/* bit 0: the one above it is injected */
 		*injected = *at & 1;
-		return (int64_t)(*at >> 1);
+		return *at >> 1 == NOT_SHOWN ? NOT_SHOWN : (int64_t)(*at >> 1);
 	}
 	n = goruntime_frames_at(b->rt, pc, injected, f, MAX_INLINED);
 	if (n < 0)
 		n = 0;
 	if (kind == KEY_LOGICAL && n > 1)
 		n = 1;	/* its callers have pcs of their own */
+	if (n && !(n = without_wrappers(f, n))) {
+		u64map_put(&b->location_at, key, (uint64_t)NOT_SHOWN << 1 | *injected, NULL);
+		return NOT_SHOWN;
+	}
 	if (add_location(b, pc, f, n))
 		return -ENOMEM;
 	u64map_put(&b->location_at, key, (uint64_t)(b->t->nlocation - 1) << 1 | *injected, NULL);
@@ -98,6 +115,10 @@ int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bo
 		int kind = !logical ? injected : i + 1 < n ? KEY_LOGICAL : KEY_LAST;
 		int64_t loc = location_of(b, pcs[i], kind, &injected);
 
+		if (loc == NOT_SHOWN) {
+			e.n--;
+			continue;
+		}
 		if (loc < 0 || array_room(&t->at, t->nat, &b->at_cap, sizeof(*t->at)))
 			return -ENOMEM;
 		t->at[t->nat++] = (uint32_t)loc;

@@ -100,7 +100,10 @@ void summary_target(const struct window *w, int width, struct buf *out)
 	add_cost(w, &tail);
 	clock_format_utc(w->end_real_ns, 0, end, sizeof(end));
 	/* the time without the date */
-	add_seconds(&tail, ", ", w->window_s, " to ");
+	if (w->window_s > 0)
+		add_seconds(&tail, ", ", w->window_s, " to ");
+	else
+		buf_puts(&tail, ", at ");
 	buf_puts(&tail, strchr(end, 'T') ? strchr(end, 'T') + 1 : end);
 	snprintf(tail_text, sizeof(tail_text), "%s", tail.data ? tail.data : "");
 	buf_deinit(&tail);
@@ -118,10 +121,13 @@ void summary_agent(const struct window *w, struct buf *out)
 	add_name(out, "", w->module ? w->module : "no module name", 60);
 	add_name(out, " ", w->module_version, 40);
 	add_name(out, ", container ", w->container, 16);
-	buf_printf(out, ", %.2f CPUs", w->target_cpu_cores);
+	if (w->window_s > 0)
+		buf_printf(out, ", %.2f CPUs", w->target_cpu_cores);
 	add_bytes(out, ", ", (double)w->target_rss_bytes, " resident");
-	buf_printf(out, "; gospect: %.2f%% of a CPU", w->agent_cpu_pct);
-	add_bytes(out, ", ", (double)w->agent_rss_bytes, "");
+	buf_puts(out, "; gospect:");
+	if (w->window_s > 0)
+		buf_printf(out, " %.2f%% of a CPU,", w->agent_cpu_pct);
+	add_bytes(out, " ", (double)w->agent_rss_bytes, "");
 	if (w->memory_only)
 		return;
 	buf_printf(out, ", %d probe%s", w->probes_armed, w->probes_armed == 1 ? "" : "s");
@@ -191,11 +197,12 @@ void summary_goroutines(const struct window *w, struct buf *out)
 
 	if (w->goroutines_known) {
 		add_count(out, "", w->live, " live");
-		add_count(out, " (from ", w->live_at_start, ")");
+		if (w->window_s > 0)
+			add_count(out, " (from ", w->live_at_start, ")");
 	} else {
 		buf_puts(out, "live not known");
 	}
-	if (w->births_known) {
+	if (w->births_known && w->window_s > 0) {
 		buf_printf(out, ", %s", m);
 		add_count(out, "", w->births, " born");
 		add_rate(out, " (", per_second(w, (double)w->births), "/s)");
@@ -239,11 +246,17 @@ void summary_gc(const struct window *w, struct buf *out)
 	const struct gc_window *g = &w->gc;
 
 	if (g->known) {
-		add_count(out, "", g->cycles, " cycles");
-		add_rate(out, " (", per_second(w, (double)g->cycles), "/s)");
-		if (g->forced)
-			add_count(out, ", ", g->forced, " forced");
-		add_count(out, ", ", g->cycles_total, " in all");
+		if (w->window_s > 0) {
+			add_count(out, "", g->cycles, " cycles");
+			add_rate(out, " (", per_second(w, (double)g->cycles), "/s)");
+			if (g->forced)
+				add_count(out, ", ", g->forced, " forced");
+			add_count(out, ", ", g->cycles_total, " in all");
+		} else {
+			add_count(out, "", g->cycles_total, " cycles in all");
+			if (g->forced_total)
+				add_count(out, ", ", g->forced_total, " forced");
+		}
 		if (g->cpu_pct >= 0)
 			buf_printf(out, ", %.1f%% of the CPU since the start", g->cpu_pct);
 	} else {
