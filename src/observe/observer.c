@@ -13,9 +13,11 @@
 #include "observe/allocs.h"
 #include "observe/dump.h"
 #include "observe/heap.h"
+#include "observe/leaks.h"
 #include "observe/rows.h"
 #include "observe/sites.h"
 #include "plan/plan.h"
+#include "prove/prove.h"
 #include "target/goruntime.h"
 #include "target/process.h"
 #include "trace/trace.h"
@@ -34,6 +36,7 @@ struct observer {
 	struct gowalk walk;		/* the latest */
 	bool walked;
 	uint64_t begin_ns, window_ns, look_ns, pace_ns;	/* our monotonic clock */
+	uint64_t taken_ns;		/* start of the window that was taken last */
 	/* at the start of the window, and the latest */
 	struct gototals base, now;
 	struct trace_reading rbase, rnow;
@@ -626,6 +629,26 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	fill_losses(o, w);
 	if (err)
 		cover_ended(w);
+	o->taken_ns = o->window_ns;
 	begin_window(o);
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
+}
+
+void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r)
+{
+	char why[200];
+
+	if (leaks_fill(&w->leaks, &o->sites, r, clock_mono_ns(), o->cfg.once ? 0 : o->taken_ns)) {
+		leaks_window_deinit(&w->leaks);
+		cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
+		return;
+	}
+	w->lost_read_failures += r->losses;
+	if (r->verdict == LEAKS_PASSES && !r->why[0])
+		snprintf(why, sizeof(why), "%d passes over a running process agree; --prove freezes it for some "
+			 "milliseconds and is certain", r->passes);
+	else
+		snprintf(why, sizeof(why), "%.190s", r->why);
+	cover_named(w, "leaks", r->verdict == LEAKS_PROVEN ? COVERAGE_EXACT :
+		    r->verdict == LEAKS_PASSES ? COVERAGE_ESTIMATED : COVERAGE_OFF, why);
 }

@@ -3,7 +3,7 @@
 
 #include "observe/dump.h"
 #include "observe/heap.h"
-#include "observe/stacktable.h"
+#include "observe/leaks.h"
 
 #include <stdlib.h>
 
@@ -19,11 +19,7 @@ void window_deinit(struct window *w)
 	dump_free(w->dump);
 	w->dump = NULL;
 	heap_window_deinit(&w->heap);
-	free(w->leaks.row);
-	free(w->leaks.goroutine);
-	stack_table_deinit(&w->leaks.stacks);
-	w->leaks.row = NULL;
-	w->leaks.goroutine = NULL;
+	leaks_window_deinit(&w->leaks);
 	w->site = NULL;
 	w->state = NULL;
 	w->alloc = NULL;

@@ -236,7 +236,7 @@ struct leak_row {
 	const char *reason;	/* wait reason */
 	bool by_design;		/* waits for ever on purpose: main in select {} */
 	uint64_t count;
-	uint64_t count_before;	/* at the start of the window; only when before_known */
+	uint64_t count_before;	/* of them, there at the start of the window (before_known) */
 	double oldest_s;
 	enum age_kind age;
 	uint32_t stack;		/* of one of them, in stacks; DUMP_NO_STACK */
@@ -263,6 +263,7 @@ struct leaks_window {
 	double stop_ms;		/* how long the process was frozen; < 0: it was not */
 	uint64_t candidates;	/* blocked goroutines that were judged */
 	uint64_t heap_bytes;	/* mirrored */
+	bool before_known;	/* count_before means something */
 	struct leak_row *row; int nrow;		/* all owned; most goroutines first, by design last */
 	struct leaked_goroutine *goroutine; size_t ngoroutine; /* by goid */
 	struct stack_table stacks;
