@@ -57,7 +57,7 @@ struct heap {
 	size_t nblock, block_cap;
 	/* contents */
 	uint8_t *mem;
-	uint64_t mem_len, mem_cap, mem_warm;
+	uint64_t mem_len, mem_cap;
 	struct mem_piece *piece;
 	size_t npiece, piece_cap;
 	struct pagecache off;	/* allocation bits, specials, queues */
@@ -68,6 +68,7 @@ struct heap {
 	/* spans with objects that are marked and not yet scanned */
 	uint32_t *queue;
 	size_t nqueue, queue_cap;
+	uint64_t fresh_ns;	/* of the last reading: spent on memory of our own that was new */
 	uint64_t deadline_ns;	/* monotonic; heap_read() ends with -ETIME behind it; 0: none */
 	bool sealed;		/* the copy is complete: nothing is read any more */
 	bool frozen;		/* the process stands still: what contradicts is an error */
@@ -88,8 +89,8 @@ void heap_deinit(struct heap *h);
  * max_bytes; -ETIME, -EFAULT, -ESRCH, -ENOMEM.
  */
 int heap_read(struct heap *h, uint64_t max_bytes);
-/* Touches some more memory than is in use, so that the next heap_read() meets no fresh page. */
-int heap_warm(struct heap *h, uint64_t max_bytes);
+/* Memory that is there, not just promised: [from, to) of a private mapping. */
+void heap_touch(uint8_t *from, uint8_t *to);
 /* Clears the bitmaps; objects that are free count as marked and done. */
 void heap_clear_marks(struct heap *h);
 

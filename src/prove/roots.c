@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Roots outside variables and goroutines' stacks (mgcmark.go, markroot):
+ * records that hang on spans, queues of finalizers and cleanups, vector
+ * registers of preempted goroutines; and, of a frozen process, the registers
+ * of its threads and the stacks of the runtime itself.
+ *
+ * More is taken than the collector would: a word too many can only hide a
+ * leak.
+ */
+#include "prove/snap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cursor.h"
+
+#define MAX_WORDS (1u << 27)
+#define MAX_BLOCKS 65536	/* of a queue; longer: refused */
+#define MAX_MS 65536
+#define SPECIAL_BYTES 64	/* the longest record is 56 (1.27, specialCleanup) */
+#define RED_ZONE 128
+#define SYSTEM_STACK_MAX (1u << 20)	/* of one that C code shares, what is looked at */
+#define SYSTEM_STACK_TOP (64u << 10)	/* when its SP is not known: where the runtime's own frames are */
+
+static int32_t off_of(const struct snap *s, enum layout_field f)
+{
+	return layout_off(s->rt->gb->layout, f);
+}
+
+static uint64_t global(const struct snap *s, enum goglobal g)
+{
+	return s->rt->gb->global[g] + s->rt->bias;
+}
+
+int snap_add_word(struct snap *s, uint64_t word)
+{
+	if (s->nword == s->word_cap) {
+		size_t cap = s->word_cap ? s->word_cap * 2 : 4096;
+		uint64_t *grown = cap > MAX_WORDS ? NULL : realloc(s->word, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		s->word = grown;
+		s->word_cap = cap;
+	}
+	s->word[s->nword++] = word;
+	return 0;
+}
+
+static int add_object(struct snap *s, uint64_t addr)
+{
+	if (s->nobject == s->object_cap) {
+		size_t cap = s->object_cap ? s->object_cap * 2 : 256;
+		uint64_t *grown = cap > MAX_WORDS ? NULL : realloc(s->object, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		s->object = grown;
+		s->object_cap = cap;
+	}
+	s->object[s->nobject++] = addr;
+	return 0;
+}
+
+/* Words of memory: what of it is not readable is an error only when it begins there. */
+static int add_words(struct snap *s, uint64_t addr, uint64_t len)
+{
+	uint8_t raw[512];
+	int err = 0;
+
+	for (uint64_t at = 0; at + 8 <= len && !err; at += sizeof(raw)) {
+		size_t n = len - at < sizeof(raw) ? (size_t)(len - at) & ~7ul : sizeof(raw);
+
+		if (heap_copy(&s->heap, addr + at, raw, n))
+			return -EFAULT;
+		for (size_t i = 0; i < n && !err; i += 8)
+			err = snap_add_word(s, load_u64(raw + i));
+	}
+	return err;
+}
+
+/* ---- records of spans ---- */
+
+struct special_shape {
+	int32_t size, next, offset, kind;
+	uint8_t finalizer;	/* its kind */
+	bool narrow;		/* offset of 16 bits, up to 1.23 */
+};
+
+/* mheap.go: a record for tiny blocks came before it in 1.25 */
+static uint8_t finalizer_kind(int minor)
+{
+	return minor >= 25 ? 2 : 1;
+}
+
+static int take_special(struct snap *s, const struct pspan *span, const struct special_shape *sh,
+			uint64_t at, uint64_t *next)
+{
+	uint8_t raw[SPECIAL_BYTES];
+	size_t len = sizeof(raw);
+	uint64_t off;
+	int err = 0;
+
+	if (heap_copy(&s->heap, at, raw, len)) {	/* the last record before unmapped memory */
+		len = 4096 - at % 4096;
+		if (len < (size_t)sh->size || len >= sizeof(raw) || heap_copy(&s->heap, at, raw, len))
+			return -EFAULT;
+	}
+	*next = load_u64(raw + sh->next);
+	off = sh->narrow ? load_u16(raw + sh->offset) : load_u64(raw + sh->offset);
+	for (size_t i = (size_t)sh->size; i + 8 <= len && !err; i += 8)
+		err = snap_add_word(s, load_u64(raw + i));
+	/* what a finalizer gets is kept, the object itself is not */
+	if (!err && raw[sh->kind] == sh->finalizer && off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
+		err = add_object(s, span->start + off / span->elem_size * span->elem_size);
+	return err;
+}
+
+static int take_specials(struct snap *s, const struct pspan *span, const struct special_shape *sh)
+{
+	/* finalizer, cleanups, profile, pins …: some for each object */
+	uint64_t max = 64ull * span->nelems + 4096, at = span->specials;
+	int err = 0;
+
+	for (uint64_t n = 0; at && !err; n++) {
+		if (n == max)
+			return s->frozen ? snap_fail(s, -EBADMSG, "the records of a span do not end") : 0;
+		err = take_special(s, span, sh, at, &at);
+	}
+	return err;
+}
+
+static int read_specials(struct snap *s)
+{
+	struct special_shape sh = {
+		.size = off_of(s, LAYOUT_SPECIAL_SIZE), .next = off_of(s, LAYOUT_SPECIAL_NEXT),
+		.offset = off_of(s, LAYOUT_SPECIAL_OFFSET), .kind = off_of(s, LAYOUT_SPECIAL_KIND),
+		.finalizer = finalizer_kind(s->rt->gb->release.minor),
+	};
+	int err = 0;
+
+	sh.narrow = sh.kind - sh.offset == 2;
+	if (sh.size <= 0 || sh.size > SPECIAL_BYTES - 8 || sh.next < 0 || sh.offset < 0 || sh.kind < 0)
+		return snap_fail(s, -EBADMSG, "the layout of a span's records is not known for this release");
+	for (size_t i = 1; i < s->heap.nspan && !err; i++)
+		if (s->heap.span[i].specials)
+			err = take_specials(s, &s->heap.span[i], &sh);
+	if (err == -EFAULT)
+		return s->frozen ? snap_fail(s, err, "the records of a span cannot be read") : (s->misread = true, 0);
+	return err;
+}
+
+/* ---- queues ---- */
+
+static int read_queue(struct snap *s, uint64_t head, enum layout_field size_field,
+		      enum layout_field link_field, const char *what)
+{
+	int32_t size = off_of(s, size_field), link = off_of(s, link_field);
+	uint64_t block;
+	uint8_t raw[8];
+	int err = heap_copy(&s->heap, head, raw, sizeof(raw));
+
+	if (err || size <= 0 || size > 4096 || link < 0)
+		return snap_fail(s, -EFAULT, "the queue of %s cannot be read", what);
+	block = load_u64(raw);
+	for (int n = 0; block; n++) {
+		if (n == MAX_BLOCKS)
+			return snap_fail(s, -EBADMSG, "the queue of %s does not end", what);
+		err = heap_copy(&s->heap, block + (uint64_t)link, raw, sizeof(raw));
+		if (!err)
+			err = add_words(s, block, (uint64_t)size);
+		if (err)
+			return err == -ENOMEM ? err : snap_fail(s, err, "the queue of %s cannot be read", what);
+		block = load_u64(raw);
+	}
+	return 0;
+}
+
+static int read_queues(struct snap *s)
+{
+	int err = read_queue(s, global(s, GLOBAL_ALLFIN), LAYOUT_FINBLOCK_SIZE, LAYOUT_FINBLOCK_ALLLINK,
+			     "finalizers");
+
+	if (err || off_of(s, LAYOUT_CLEANUPQUEUE_ALL) < 0)
+		return err;
+	return read_queue(s, global(s, GLOBAL_GCCLEANUPS) + (uint64_t)off_of(s, LAYOUT_CLEANUPQUEUE_ALL),
+			  LAYOUT_CLEANUPBLOCK_SIZE, LAYOUT_CLEANUPBLOCK_ALLLINK, "cleanups");
+}
+
+/* Since 1.26 a preempted goroutine's vector registers are outside its stack. */
+static int read_vector_registers(struct snap *s)
+{
+	int32_t off = off_of(s, LAYOUT_G_XREGS), size = off_of(s, LAYOUT_XREGSTATE_SIZE);
+	int err = 0;
+
+	for (size_t i = 0; i < s->ng && off >= 0 && size > 0 && !err; i++) {
+		const uint8_t *raw = s->g[i].live ? heap_bytes(&s->heap, s->gaddr[i], s->g_size) : NULL;
+		uint64_t state = raw ? load_u64(raw + off) : 0;
+
+		if (state && !(state % 8))
+			err = add_words(s, state, (uint64_t)size);
+		if (err == -EFAULT) {
+			s->misread = true;
+			err = 0;
+		}
+	}
+	return err;
+}
+
+/* ---- threads of a frozen process ---- */
+
+struct bounds {
+	uint64_t lo, hi;
+};
+
+static bool g_bounds(struct snap *s, uint64_t g, struct bounds *b)
+{
+	uint8_t raw[16];
+
+	if (!g || heap_copy(&s->heap, g, raw, sizeof(raw)))
+		return false;
+	b->lo = load_u64(raw + off_of(s, LAYOUT_G_STACK_LO));
+	b->hi = load_u64(raw + off_of(s, LAYOUT_G_STACK_HI));
+	return b->lo < b->hi && !(b->hi % 8) && !(b->hi >> HEAP_ADDR_BITS);
+}
+
+static const struct frozen_thread *thread_in(const struct snap *s, const struct bounds *b)
+{
+	for (size_t i = 0; i < s->freeze->n; i++)
+		if (s->freeze->thread[i].sp >= b->lo && s->freeze->thread[i].sp < b->hi)
+			return &s->freeze->thread[i];
+	return NULL;
+}
+
+static int add_stack(struct snap *s, const struct bounds *b, uint64_t from)
+{
+	uint64_t len;
+
+	from &= ~7ull;
+	from = from > b->lo + RED_ZONE ? from - RED_ZONE : b->lo;
+	len = b->hi - from;
+	if (len > SYSTEM_STACK_MAX) {
+		s->heap.unknown_bytes += len - SYSTEM_STACK_MAX;
+		len = SYSTEM_STACK_MAX;
+	}
+	return add_words(s, from, len);
+}
+
+/* The stacks of one thread of the runtime: where it is, and where it was when a signal came. */
+static int read_m(struct snap *s, uint64_t g0, uint64_t gsignal)
+{
+	struct bounds system, signal;
+	const struct frozen_thread *t;
+	int err = 0;
+
+	if (!g_bounds(s, g0, &system))
+		return 0;
+	t = thread_in(s, &system);
+	if (t)
+		return add_stack(s, &system, t->sp);
+	if (!g_bounds(s, gsignal, &signal))
+		return 0;
+	t = thread_in(s, &signal);
+	if (!t)
+		return 0;
+	err = add_stack(s, &signal, t->sp);
+	if (!err)
+		err = add_stack(s, &system, system.hi - system.lo > SYSTEM_STACK_TOP ?
+				system.hi - SYSTEM_STACK_TOP : system.lo);
+	return err;
+}
+
+static int read_ms(struct snap *s)
+{
+	int32_t g0 = off_of(s, LAYOUT_M_G0), gsignal = off_of(s, LAYOUT_M_GSIGNAL);
+	int32_t link = off_of(s, LAYOUT_M_ALLLINK);
+	uint64_t m;
+	int n, err = 0;
+
+	if (g0 < 0 || gsignal < 0 || link < 0 || !s->rt->gb->global[GLOBAL_ALLM])
+		return snap_fail(s, -EBADMSG, "the list of the runtime's threads was not found");
+	if (mem_read_u64(s->rt->mem, global(s, GLOBAL_ALLM), &m))
+		return snap_fail(s, -EFAULT, "the list of the runtime's threads cannot be read");
+	for (n = 0; m && !err; n++) {
+		uint8_t a[8], b[8], c[8];
+
+		if (n == MAX_MS)
+			return snap_fail(s, -EBADMSG, "the list of the runtime's threads does not end");
+		if (heap_copy(&s->heap, m + (uint64_t)g0, a, 8) || heap_copy(&s->heap, m + (uint64_t)gsignal, b, 8) ||
+		    heap_copy(&s->heap, m + (uint64_t)link, c, 8))
+			return snap_fail(s, -EFAULT, "the list of the runtime's threads cannot be read");
+		err = read_m(s, load_u64(a), load_u64(b));
+		m = load_u64(c);
+	}
+	if (!n)
+		return snap_fail(s, -EBADMSG, "the list of the runtime's threads is empty");
+	return err == -EFAULT ? snap_fail(s, err, "a stack of the runtime cannot be read") : err;
+}
+
+static int read_registers(struct snap *s)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < s->freeze->nword && !err; i++)
+		err = snap_add_word(s, s->freeze->word[i]);
+	return err;
+}
+
+int snap_read_roots(struct snap *s)
+{
+	int err;
+
+	s->nword = s->nobject = 0;
+	err = read_specials(s);
+	if (!err)
+		err = read_queues(s);
+	if (!err)
+		err = read_vector_registers(s);
+	if (!err && s->frozen)
+		err = read_ms(s);
+	if (!err && s->frozen)
+		err = read_registers(s);
+	return err;
+}
