@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "report/html.h"
 #include "report/pprof.h"
 
 #define REPORT_MAX_BYTES (256u << 20)	/* a report larger than this is an error */
@@ -73,6 +74,7 @@ static int render(struct output *out, const struct report *r)
 		return out->profile == PROFILE_HEAP ? report_pprof_heap(r, &out->buf) :
 						      report_pprof_goroutines(r, &out->buf);
 	case FORMAT_HTML:
+		return report_html(r, &out->buf);
 	case FORMAT_TEXT:
 		break;
 	}
