@@ -27,6 +27,16 @@ const struct command commands[] = {
 			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_HELP),
 	},
 	{
+		.name = "leaks", .operand = OPERAND_PID, .run = cmd_leaks,
+		.summary = "every goroutine that can never run again",
+		.about = "Lists the goroutines that nothing can wake up any more, because nothing that can still "
+			 "run reaches what they wait for. Nothing is stopped and what several passes agree on is "
+			 "listed; with --prove the process is frozen for some milliseconds for a copy of its "
+			 "memory, and the verdict is certain. Go 1.20 and newer.",
+		.options = OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) |
+			   OPT_BIT(OPT_HELP),
+	},
+	{
 		.name = "plan", .operand = OPERAND_PID_OR_FILE, .run = cmd_plan,
 		.summary = "what would be probed, where and at what cost; attaches nothing",
 		.about = "Prints every function that would be probed, the instruction, its cost class and "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gospect snapshot: looks for a window's length, judges, prints one report. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,8 +9,13 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/output.h"
+#include "cli/proof.h"
 #include "cli/watch.h"
 #include "detect/detector.h"
+
+/* Passes over a running process are not worth it beyond. */
+#define PASSES_MAX_GOROUTINES 200000
+#define PASSES_MAX_HEAP (1ull << 30)
 
 struct snapshot {
 	const struct options *o;
@@ -25,6 +31,40 @@ static bool found_enough(const struct options *o, const struct findings *found)
 	return false;
 }
 
+/* Whether the passes over a running process would take longer than anybody waits for. */
+static bool too_large(const struct window *w)
+{
+	return w->live > PASSES_MAX_GOROUTINES || w->gc.heap_live_bytes > PASSES_MAX_HEAP;
+}
+
+/* The verdicts on leaks. */
+static void judge_leaks(struct snapshot *s, struct window *w)
+{
+	struct prove_result r = { .verdict = LEAKS_OFF };
+	struct err err = { 0 };
+	int code = 0;
+
+	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines_known || s->w.target_gone)
+		return;
+	if (too_large(w) && !s->o->prove)
+		snprintf(r.why, sizeof(r.why), "several passes over so many goroutines or so large a heap take long: "
+			 "'gospect leaks PID', or --prove");
+	else
+		code = proof_run(&s->w.s, s->o, s->o->prove, s->w.signal_fd, &r, &err);
+	if (!code && r.tracer_busy) {
+		msg_note("another tracer has the process: it cannot be frozen, so leaks are not proven");
+		prove_result_deinit(&r);
+		code = proof_run(&s->w.s, s->o, false, s->w.signal_fd, &r, &err);
+	}
+	if (code) {
+		memset(&r, 0, sizeof(r));
+		snprintf(r.why, sizeof(r.why), "%.200s", code == -EINTR ? "stopped by Ctrl-C" :
+			 err.what[0] ? err.what : strerror(-code));
+	}
+	observer_add_leaks(s->w.observer, w, &r);
+	prove_result_deinit(&r);
+}
+
 static int report(struct snapshot *s)
 {
 	struct findings found;
@@ -36,6 +76,8 @@ static int report(struct snapshot *s)
 	err = observer_take(s->w.observer, &w, s->w.end_reason);
 	if (err)
 		msg_error("cannot read process %ld: %s", s->o->pid, strerror(-err));
+	if (s->o->format != FORMAT_PPROF)
+		judge_leaks(s, &w);
 	detect_all(&w, &found);
 	err = output_report(&s->out, &r);
 	if (err) {

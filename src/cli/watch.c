@@ -156,6 +156,7 @@ static void check_target(struct watch *w)
 {
 	int r = process_check(&w->s.proc);
 
+	w->target_gone = r != 0;
 	if (r == -ESTALE)
 		w->end_reason = "the process started another program (exec)";
 	else if (r)

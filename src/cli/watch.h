@@ -20,6 +20,7 @@ struct watch {
 	struct observer *observer;
 	char memory_only[320];		/* why there are no probes, "" when there are */
 	int signal_fd;
+	bool target_gone;		/* it ended, or became another program */
 	const char *end_reason;		/* why it is over, for people; NULL: it is not */
 };
 

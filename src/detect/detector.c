@@ -5,12 +5,14 @@
 #include "detect/goroutine_flood.h"
 #include "detect/goroutine_leak.h"
 #include "detect/large_allocation.h"
+#include "detect/memory_growth.h"
 
 const struct detector *const detectors[] = {
 	&goroutine_leak_detector,
 	&goroutine_flood_detector,
 	&large_allocation_detector,
 	&gc_pressure_detector,
+	&memory_growth_detector,
 	NULL,
 };
 
