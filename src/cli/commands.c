@@ -37,6 +37,14 @@ const struct command commands[] = {
 			   OPT_BIT(OPT_HELP),
 	},
 	{
+		.name = "diff", .operand = OPERAND_TWO_FILES, .run = cmd_diff,
+		.summary = "two snapshots compared",
+		.about = "Compares two reports of one program, written by 'gospect snapshot PID --format json -o "
+			 "FILE': what appeared, grew, shrank and went away, by finding, by creation site, by stack "
+			 "and by memory in use.",
+		.options = OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
+	},
+	{
 		.name = "plan", .operand = OPERAND_PID_OR_FILE, .run = cmd_plan,
 		.summary = "what would be probed, where and at what cost; attaches nothing",
 		.about = "Prints every function that would be probed, the instruction, its cost class and "
