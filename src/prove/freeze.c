@@ -147,8 +147,11 @@ static int read_registers(struct freeze *f, struct frozen_thread *t)
 	if (ptrace(PTRACE_GETREGSET, t->tid, NT_PRSTATUS, &io))
 		return errno == ESRCH ? 0 : -errno;
 #ifdef __x86_64__
+	t->pc = regs.rip;
 	t->sp = regs.rsp;
+	t->in_syscall = (int64_t)regs.orig_rax >= 0;
 #else
+	t->pc = regs.pc;
 	t->sp = regs.sp;
 #endif
 	err = add_words(f, &regs, io.iov_len);

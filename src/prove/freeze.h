@@ -22,7 +22,8 @@ struct frozen_thread {
 	pid_t tid;
 	bool seized, stopped, gone;
 	int signal;		/* to be delivered when it goes on, 0: none */
-	uint64_t sp;
+	uint64_t pc, sp;
+	bool in_syscall;
 	size_t first_word, nwords; /* its registers in freeze.word */
 };
 

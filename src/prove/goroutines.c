@@ -21,6 +21,7 @@
 #define MAX_STACK (2ull << 30)	/* twice maxstacksize (proc.go) */
 #define STACK_PIECE (16u << 20)
 #define PIECES_AT_ONCE 16384
+#define FLAG_ASM 4		/* abi.FuncFlagAsm */
 #define RED_ZONE 128		/* below SP: of C code */
 #define STATUS_SCAN 0x1000u	/* runtime2.go, _Gscan */
 
@@ -225,23 +226,44 @@ static bool has_sp(const struct pgo *g, uint64_t sp)
 	return sp >= g->lo && sp < g->hi && sp % 8 == 0;
 }
 
-/* A goroutine that runs: from where its thread's SP is, else the whole stack. */
-static uint64_t running_from(const struct snap *s, const struct pgo *g)
+bool snap_thread_rests(const struct snap *s, const struct frozen_thread *t)
 {
-	for (size_t i = 0; s->freeze && i < s->freeze->n; i++) {
-		uint64_t sp = s->freeze->thread[i].sp & ~7ull;
+	struct gofunc fn;
 
-		if (sp >= g->lo && sp < g->hi)
-			return sp - g->lo < RED_ZONE ? g->lo : sp - RED_ZONE;
+	/*
+	 * Assembly that makes system calls keeps no pointer in a register that
+	 * Go code would use afterwards (no register survives a call).  C code
+	 * in one has what it needs from a caller that keeps it.
+	 */
+	if (!t->in_syscall)
+		return false;
+	return pclntab_find_pc(s->rt->gb->pcln, t->pc - s->rt->bias, &fn) || (fn.flag & FLAG_ASM);
+}
+
+/* A goroutine that runs: from where its thread is, else the whole stack. */
+static void choose_running(const struct snap *s, struct pgo *g)
+{
+	g->from = g->lo;
+	g->whole_stack = true;
+	for (size_t i = 0; s->freeze && i < s->freeze->n; i++) {
+		const struct frozen_thread *t = &s->freeze->thread[i];
+
+		if (!has_sp(g, t->sp))
+			continue;
+		g->from = t->sp - g->lo < RED_ZONE ? g->lo : t->sp - RED_ZONE;
+		g->sp = t->sp;
+		g->pc = t->pc;
+		g->whole_stack = g->status != GO_RUNNING;
+		g->inexact = !snap_thread_rests(s, t);
+		return;
 	}
-	return g->lo;
 }
 
 static void choose_range(struct snap *s, struct pgo *g)
 {
-	if (g->status == GO_RUNNING || g->status == GO_COPYSTACK || !has_sp(g, g->sp))
-		g->whole_stack = true;
-	g->from = g->whole_stack ? running_from(s, g) : g->sp;
+	g->from = g->sp;
+	if (g->whole_stack || g->status == GO_RUNNING || g->status == GO_COPYSTACK || !has_sp(g, g->sp))
+		choose_running(s, g);
 }
 
 static int plan_piece(struct snap *s, size_t i, uint64_t addr, uint32_t len)
@@ -336,6 +358,17 @@ static int read_pieces(struct snap *s, uint64_t at)
 		}
 	}
 	return err;
+}
+
+int snap_copy_stack(struct snap *s, struct pgo *g)
+{
+	int err;
+
+	g->stack_at = s->stacks_len;
+	g->stack_len = (uint32_t)(g->hi - g->from);
+	s->stacks_len += g->stack_len;
+	err = make_room(s);
+	return err ? err : mem_read(s->rt->mem, g->from, s->stacks + g->stack_at, g->stack_len);
 }
 
 static int read_stacks(struct snap *s, bool again)

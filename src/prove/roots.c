@@ -19,6 +19,7 @@
 #define MAX_WORDS (1u << 27)
 #define MAX_BLOCKS 65536	/* of a queue; longer: refused */
 #define MAX_MS 65536
+#define MAX_PS 16384
 #define SPECIAL_BYTES 64	/* the longest record is 56 (1.27, specialCleanup) */
 #define RED_ZONE 128
 #define SYSTEM_STACK_MAX (1u << 20)	/* of one that C code shares, what is looked at */
@@ -34,34 +35,24 @@ static uint64_t global(const struct snap *s, enum goglobal g)
 	return s->rt->gb->global[g] + s->rt->bias;
 }
 
-int snap_add_word(struct snap *s, uint64_t word)
+static int add_address(uint64_t **list, size_t *n, size_t *cap, uint64_t addr)
 {
-	if (s->nword == s->word_cap) {
-		size_t cap = s->word_cap ? s->word_cap * 2 : 4096;
-		uint64_t *grown = cap > MAX_WORDS ? NULL : realloc(s->word, cap * sizeof(*grown));
+	if (*n == *cap) {
+		size_t want = *cap ? *cap * 2 : 256;
+		uint64_t *grown = want > MAX_WORDS ? NULL : realloc(*list, want * sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
-		s->word = grown;
-		s->word_cap = cap;
+		*list = grown;
+		*cap = want;
 	}
-	s->word[s->nword++] = word;
+	(*list)[(*n)++] = addr;
 	return 0;
 }
 
-static int add_object(struct snap *s, uint64_t addr)
+int snap_add_word(struct snap *s, uint64_t word)
 {
-	if (s->nobject == s->object_cap) {
-		size_t cap = s->object_cap ? s->object_cap * 2 : 256;
-		uint64_t *grown = cap > MAX_WORDS ? NULL : realloc(s->object, cap * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		s->object = grown;
-		s->object_cap = cap;
-	}
-	s->object[s->nobject++] = addr;
-	return 0;
+	return add_address(&s->word, &s->nword, &s->word_cap, word);
 }
 
 /* Words of memory: what of it is not readable is an error only when it begins there. */
@@ -114,7 +105,8 @@ static int take_special(struct snap *s, const struct pspan *span, const struct s
 		err = snap_add_word(s, load_u64(raw + i));
 	/* what a finalizer gets is kept, the object itself is not */
 	if (!err && raw[sh->kind] == sh->finalizer && off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
-		err = add_object(s, span->start + off / span->elem_size * span->elem_size);
+		err = add_address(&s->object, &s->nobject, &s->object_cap,
+				  span->start + off / span->elem_size * span->elem_size);
 	return err;
 }
 
@@ -234,18 +226,35 @@ static const struct frozen_thread *thread_in(const struct snap *s, const struct 
 	return NULL;
 }
 
-static int add_stack(struct snap *s, const struct bounds *b, uint64_t from)
+/* A stack of the runtime, from where a thread is in it (NULL: somewhere, all of its top). */
+static int add_stack(struct snap *s, const struct bounds *b, const struct frozen_thread *t)
 {
-	uint64_t len;
+	struct pgo g = { .lo = b->lo, .hi = b->hi, .kind = SNAP_NO_KIND };
 
-	from &= ~7ull;
-	from = from > b->lo + RED_ZONE ? from - RED_ZONE : b->lo;
-	len = b->hi - from;
-	if (len > SYSTEM_STACK_MAX) {
-		s->heap.unknown_bytes += len - SYSTEM_STACK_MAX;
-		len = SYSTEM_STACK_MAX;
+	if (s->nsystem == s->system_cap) {
+		size_t cap = s->system_cap ? s->system_cap * 2 : 64;
+		struct pgo *grown = realloc(s->system, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		s->system = grown;
+		s->system_cap = cap;
 	}
-	return add_words(s, from, len);
+	if (t) {
+		g.pc = t->pc;
+		g.sp = t->sp & ~7ull;
+		g.from = g.sp > b->lo + RED_ZONE ? g.sp - RED_ZONE : b->lo;
+		g.inexact = !snap_thread_rests(s, t);
+	} else {
+		g.from = b->hi - b->lo > SYSTEM_STACK_TOP ? b->hi - SYSTEM_STACK_TOP : b->lo;
+		g.whole_stack = true;
+	}
+	if (g.hi - g.from > SYSTEM_STACK_MAX) {	/* C code below: its frames are not ours */
+		s->heap.unknown_bytes += g.hi - g.from - SYSTEM_STACK_MAX;
+		g.hi = g.from + SYSTEM_STACK_MAX;
+	}
+	s->system[s->nsystem++] = g;
+	return snap_copy_stack(s, &s->system[s->nsystem - 1]);
 }
 
 /* The stacks of one thread of the runtime: where it is, and where it was when a signal came. */
@@ -253,23 +262,18 @@ static int read_m(struct snap *s, uint64_t g0, uint64_t gsignal)
 {
 	struct bounds system, signal;
 	const struct frozen_thread *t;
-	int err = 0;
+	int err;
 
 	if (!g_bounds(s, g0, &system))
 		return 0;
 	t = thread_in(s, &system);
 	if (t)
-		return add_stack(s, &system, t->sp);
-	if (!g_bounds(s, gsignal, &signal))
+		return add_stack(s, &system, t);
+	if (!g_bounds(s, gsignal, &signal) || !(t = thread_in(s, &signal)))
 		return 0;
-	t = thread_in(s, &signal);
-	if (!t)
-		return 0;
-	err = add_stack(s, &signal, t->sp);
-	if (!err)
-		err = add_stack(s, &system, system.hi - system.lo > SYSTEM_STACK_TOP ?
-				system.hi - SYSTEM_STACK_TOP : system.lo);
-	return err;
+	/* below the handler's frames are the registers of what it interrupted */
+	err = add_stack(s, &signal, NULL);
+	return err ? err : add_stack(s, &system, NULL);
 }
 
 static int read_ms(struct snap *s)
@@ -291,7 +295,11 @@ static int read_ms(struct snap *s)
 		if (heap_copy(&s->heap, m + (uint64_t)g0, a, 8) || heap_copy(&s->heap, m + (uint64_t)gsignal, b, 8) ||
 		    heap_copy(&s->heap, m + (uint64_t)link, c, 8))
 			return snap_fail(s, -EFAULT, "the list of the runtime's threads cannot be read");
-		err = read_m(s, load_u64(a), load_u64(b));
+		err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, load_u64(a));
+		if (!err)
+			err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, load_u64(b));
+		if (!err && s->frozen)
+			err = read_m(s, load_u64(a), load_u64(b));
 		m = load_u64(c);
 	}
 	if (!n)
@@ -299,26 +307,83 @@ static int read_ms(struct snap *s)
 	return err == -EFAULT ? snap_fail(s, err, "a stack of the runtime cannot be read") : err;
 }
 
+/* ---- processors ---- */
+
+static void mark_part(struct snap *s, const uint8_t *raw, int32_t from, int32_t to)
+{
+	if (from < to)
+		heap_mark_words(&s->heap, raw + from, (size_t)(to - from));
+}
+
+/* All of a P but two arrays: the earlier comes first. */
+static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
+{
+	int32_t from[2] = { off_of(s, LAYOUT_P_GCW), off_of(s, LAYOUT_P_WBBUF) };
+	int32_t len[2] = { off_of(s, LAYOUT_P_GCW_SIZE), off_of(s, LAYOUT_P_WBBUF_SIZE) };
+	int first = from[0] < from[1] ? 0 : 1, second = !first;
+
+	mark_part(s, raw, 0, from[first]);
+	mark_part(s, raw, from[first] + len[first], from[second]);
+	mark_part(s, raw, from[second] + len[second], size);
+}
+
+/*
+ * P's are objects of the heap that hold work of the garbage collector: lists
+ * of objects it has met (gcw, wbBuf), long done with.  These are no reason to
+ * be alive.
+ */
+void snap_mark_ps(struct snap *s)
+{
+	uint64_t at = global(s, GLOBAL_ALLP), array, n;
+	int32_t size = off_of(s, LAYOUT_P_SIZE);
+	uint8_t raw[16];
+
+	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || off_of(s, LAYOUT_P_WBBUF) < 0 ||
+	    off_of(s, LAYOUT_P_GCW) < 0 || heap_copy(&s->heap, at, raw, sizeof(raw)))
+		return;		/* then they count as a whole */
+	array = load_u64(raw);
+	n = load_u64(raw + 8);
+	for (uint64_t i = 0; i < n && i < MAX_PS; i++) {
+		const uint8_t *p;
+
+		if (heap_copy(&s->heap, array + 8 * i, raw, 8))
+			break;
+		p = heap_bytes(&s->heap, load_u64(raw), (uint64_t)size);
+		if (!p)
+			continue;
+		heap_set_opaque(&s->heap, load_u64(raw));
+		mark_p(s, p, size);
+	}
+}
+
 static int read_registers(struct snap *s)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < s->freeze->nword && !err; i++)
-		err = snap_add_word(s, s->freeze->word[i]);
+	for (size_t i = 0; i < s->freeze->n && !err; i++) {
+		const struct frozen_thread *t = &s->freeze->thread[i];
+		bool rests = snap_thread_rests(s, t);
+
+		for (size_t k = 0; k < t->nwords && !rests && !err; k++)
+			err = snap_add_word(s, s->freeze->word[t->first_word + k]);
+	}
 	return err;
 }
 
 int snap_read_roots(struct snap *s)
 {
+	uint8_t head[16];
 	int err;
 
-	s->nword = s->nobject = 0;
+	s->nword = s->nobject = s->nsystem = s->nsystem_g = 0;
+	if (s->rt->gb->global[GLOBAL_ALLP])	/* snap_mark_ps() needs it later */
+		heap_copy(&s->heap, global(s, GLOBAL_ALLP), head, sizeof(head));
 	err = read_specials(s);
 	if (!err)
 		err = read_queues(s);
 	if (!err)
 		err = read_vector_registers(s);
-	if (!err && s->frozen)
+	if (!err)
 		err = read_ms(s);
 	if (!err && s->frozen)
 		err = read_registers(s);

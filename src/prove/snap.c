@@ -62,6 +62,8 @@ void snap_deinit(struct snap *s)
 	free(s->object);
 	free(s->waiter);
 	free(s->live_queue);
+	free(s->system);
+	free(s->system_g);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -125,13 +127,30 @@ static void on_watched(void *arg, uint64_t bit)
 		snap_revive(s, s->waiter[w - 1].g);
 }
 
+/*
+ * What a g holds.  The end of its stack is left out: it is the address behind
+ * it, where another span may begin.
+ */
+static void mark_g(struct snap *s, uint64_t addr)
+{
+	const uint8_t *raw = heap_bytes(&s->heap, addr, s->g_size);
+	uint32_t hi = (uint32_t)layout_off(s->rt->gb->layout, LAYOUT_G_STACK_HI);
+
+	heap_mark_word(&s->heap, addr);
+	if (!raw) {
+		heap_mark_contents(&s->heap, addr);	/* not copied: unknown */
+		return;
+	}
+	heap_mark_words(&s->heap, raw, hi);
+	heap_mark_words(&s->heap, raw + hi + 8, s->g_size - hi - 8);
+}
+
 /* What a goroutine that can run keeps: its g, its stack, and what it waits with. */
 static void mark_goroutine(struct snap *s, size_t i)
 {
 	const struct pgo *g = &s->g[i];
 
-	heap_mark_word(&s->heap, g->addr);
-	heap_mark_contents(&s->heap, g->addr);
+	mark_g(s, g->addr);
 	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter; w++) {
 		heap_mark_word(&s->heap, s->waiter[w].elem);
 		heap_mark_word(&s->heap, s->waiter[w].primitive);
@@ -186,17 +205,29 @@ int snap_judge(struct snap *s)
 	heap_clear_marks(&s->heap);
 	if (!err)
 		err = check_goroutines(s);
+	for (size_t i = 0; i < s->ng; i++)
+		heap_set_opaque(&s->heap, s->g[i].addr);
+	for (size_t i = 0; i < s->nsystem_g; i++)
+		heap_set_opaque(&s->heap, s->system_g[i]);
 	if (!err)
 		err = snap_find_candidates(s);
 	if (err)
 		return err;
+	snap_mark_ps(s);
 	snap_mark_modules(s);
 	for (size_t i = 0; i < s->nword; i++)
 		heap_mark_word(&s->heap, s->word[i]);
 	for (size_t i = 0; i < s->nobject; i++)
 		heap_mark_contents(&s->heap, s->object[i]);
-	for (size_t i = 0; i < s->ng; i++)
-		if (s->g[i].live && !s->g[i].candidate)
+	for (size_t i = 0; i < s->nsystem; i++)
+		snap_mark_stack(s, &s->system[i]);
+	for (size_t i = 0; i < s->nsystem_g; i++)
+		mark_g(s, s->system_g[i]);
+	for (size_t i = 0; i < s->ng; i++) {
+		if (!s->g[i].live)
+			mark_g(s, s->g[i].addr);
+		else if (!s->g[i].candidate)
 			snap_revive(s, i);
+	}
 	return snap_continue(s);
 }

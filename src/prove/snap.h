@@ -32,6 +32,7 @@ struct pgo {
 	uint8_t kind;		/* enum leak_kind, SNAP_NO_KIND: not to be judged */
 	bool live;		/* of allgs, and neither idle nor dead */
 	bool whole_stack;	/* no telling where its frames are: every word counts */
+	bool inexact;		/* stopped anywhere in its innermost function: every word of that frame counts */
 	bool stack_unread;
 	bool candidate, reached;
 };
@@ -70,11 +71,17 @@ struct snap {
 	struct mem_piece *stack_piece;
 	uint32_t *stack_owner;
 	size_t nstack, stack_piece_cap;
+	/* stacks of the runtime itself, where threads of the frozen process are; addr 0 */
+	struct pgo *system;
+	size_t nsystem, system_cap;
 	struct pmodule module[SNAP_MAX_MODULES];
 	int nmodule;
 	/* words that are roots: registers, system stacks, queues */
 	uint64_t *word;
 	size_t nword, word_cap;
+	/* g's of the runtime's own stacks: not in allgs */
+	uint64_t *system_g;
+	size_t nsystem_g, system_g_cap;
 	/* objects whose contents are roots (finalizers) */
 	uint64_t *object;
 	size_t nobject, object_cap;
@@ -124,8 +131,14 @@ void snap_mark_modules(struct snap *s);
 int snap_variable(struct snap *s, uint64_t addr, uint64_t *out);
 /* goroutines.c */
 int snap_read_goroutines(struct snap *s);
+/* Copies [g->from, g->hi) behind the stacks that are there. */
+int snap_copy_stack(struct snap *s, struct pgo *g);
+/* Whether a thread is in a system call that Go code made: its registers hold nothing. */
+bool snap_thread_rests(const struct snap *s, const struct frozen_thread *t);
 /* roots.c: finalizers, cleanups, weak handles; registers and stacks of the system. */
 int snap_read_roots(struct snap *s);
+/* P's, without what the collector keeps in them. */
+void snap_mark_ps(struct snap *s);
 int snap_add_word(struct snap *s, uint64_t word);
 /* waiters.c: which goroutines are candidates, and what they wait for. */
 void snap_learn_reasons(struct snap *s);

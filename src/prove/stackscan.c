@@ -165,7 +165,7 @@ static bool place_frame(const struct scan *sc, const struct framemap *m, uint64_
 static bool take_frames(struct scan *sc, uint64_t *at)
 {
 	uint64_t pc = sc->g->pc, sp = sc->g->sp;
-	bool conservative = false, innermost = true, trapped = false;
+	bool conservative = sc->g->inexact, innermost = true, trapped = false;
 
 	for (;; innermost = false) {
 		const struct framemap *m;
@@ -173,6 +173,9 @@ static bool take_frames(struct scan *sc, uint64_t *at)
 
 		*at = sp;
 		m = stackmaps_at(&sc->s->maps, pc - sc->s->rt->bias);
+		/* of the runtime's own stacks, what was there before the switch is no concern */
+		if (m && m->sp_write && !innermost && !sc->g->addr)
+			return true;
 		if (!m || m->unknown_args || (m->sp_write && !innermost) || !place_frame(sc, m, sp, &f))
 			return false;
 		if (conservative || m->injected || trapped)
@@ -230,7 +233,7 @@ static void take_g(struct scan *sc)
 	const struct layout *l = sc->s->rt->gb->layout;
 	const uint8_t *raw = heap_bytes(&sc->s->heap, sc->g->addr, sc->s->g_size);
 
-	if (!raw)
+	if (!raw)	/* a stack of the runtime itself */
 		return;
 	take(sc, load_u64(raw + layout_off(l, LAYOUT_G_SCHED_CTXT)));
 	take(sc, load_u64(raw + layout_off(l, LAYOUT_G_PANIC)));

@@ -354,7 +354,6 @@ static int enter(struct snap *s, size_t i)
 		return 0;
 	}
 	s->candidates++;
-	heap_set_opaque(&s->heap, g->addr);
 	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter && err >= 0; w++) {
 		heap_set_opaque(&s->heap, s->waiter[w].sudog);
 		err = watch(s, w);

@@ -65,6 +65,8 @@ var mayEnd = map[string]bool{
 var mayResize = map[string]bool{
 	"MSPAN_FREEINDEX": true,
 	"MSPAN_NELEMS":    true,
+	"P_WBBUF":         true, // arrays that grew
+	"P_GCW":           true,
 	"SPECIAL_OFFSET":  true, // 64 bits since 1.24
 }
 
