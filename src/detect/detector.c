@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "detect/detector.h"
 
+#include "detect/deadlock.h"
 #include "detect/gc_pressure.h"
 #include "detect/goroutine_flood.h"
 #include "detect/goroutine_leak.h"
@@ -8,6 +9,7 @@
 #include "detect/memory_growth.h"
 
 const struct detector *const detectors[] = {
+	&deadlock_detector,
 	&goroutine_leak_detector,
 	&goroutine_flood_detector,
 	&large_allocation_detector,

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "gobin/gobin.h"
 #include "observe/allocs.h"
+#include "observe/deadlocks.h"
 #include "observe/dump.h"
 #include "observe/heap.h"
 #include "observe/leaks.h"
@@ -559,6 +560,8 @@ static void fill_dump(struct observer *o, struct window *w)
 	}
 	if (w->dump)
 		w->lost_read_failures += w->dump->labels_unknown;
+	if (deadlocks_find(w, &o->sites, &o->walk) == -ESRCH)
+		o->gone = true;
 }
 
 static void fill_heap(struct observer *o, struct window *w)
@@ -644,6 +647,7 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 		return;
 	}
 	w->lost_read_failures += r->losses;
+	deadlocks_mark_leaked(w);
 	if (r->verdict == LEAKS_PASSES && !r->why[0])
 		snprintf(why, sizeof(why), "%d passes over a running process agree; --prove freezes it for some "
 			 "milliseconds and is certain", r->passes);

@@ -20,6 +20,10 @@ void window_deinit(struct window *w)
 	w->dump = NULL;
 	heap_window_deinit(&w->heap);
 	leaks_window_deinit(&w->leaks);
+	free(w->locks.member);
+	w->locks.member = NULL;
+	w->locks.nmember = 0;
+	w->locks.ndeadlock = 0;
 	w->site = NULL;
 	w->state = NULL;
 	w->alloc = NULL;

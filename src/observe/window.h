@@ -269,6 +269,28 @@ struct leaks_window {
 	struct stack_table stacks;
 };
 
+/* A goroutine in a circle: it waits for a lock that the next one holds. */
+struct deadlock_member {
+	uint64_t goid, lock;
+	struct place at;	/* where it waits */
+	struct place held_at;	/* where it took the lock that the one before waits for; inferred */
+	struct place created;
+	bool leaked;		/* so by the verdict on leaks */
+};
+
+struct deadlock {
+	uint32_t first, n;	/* in member[]; the last one waits for the first */
+	uint64_t waiting;	/* goroutines that wait for these locks, those in the circle included */
+};
+
+#define WINDOW_MAX_DEADLOCKS 32
+
+struct locks_window {
+	bool known;
+	struct deadlock deadlock[WINDOW_MAX_DEADLOCKS]; int ndeadlock;
+	struct deadlock_member *member; size_t nmember;	/* owned */
+};
+
 struct window {
 	/* time */
 	uint64_t end_real_ns;
@@ -315,6 +337,7 @@ struct window {
 	struct site_row *site; int nsite;	/* owned, most live first */
 	struct goroutine_dump *dump;	/* owned; NULL: not asked for, or not possible */
 	struct leaks_window leaks;
+	struct locks_window locks;
 
 	/* large allocations */
 	bool alloc_known;
