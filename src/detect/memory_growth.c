@@ -9,10 +9,10 @@
  *
  * - MIN_GROWN or more, which is more than the sample's noise (a single sample
  *   stands for `rate` bytes or an object: NOISE_SAMPLES of them),
- * - MIN_SHARE of what it had at the start, and MIN_OF_HEAP of the whole heap,
+ * - MIN_SHARE of what it had at the start, and MIN_OF_HEAP of the whole heap.
  *
- * and the live heap as a whole has not shrunk meanwhile: a cache that is
- * filled while another is emptied is no growth.  Medium when the growth fills
+ * The heap as a whole says nothing here: one large buffer that comes and goes
+ * hides what grows beside it.  Medium when the growth fills
  * the heap's present size again within SOON_S, else low: a warm-up looks the
  * same, and only a second snapshot (`gospect diff`) tells.
  */
@@ -94,7 +94,7 @@ static void judge(const struct window *w, struct findings *out)
 	const struct heap_window *h = &w->heap;
 	int found = 0;
 
-	if (!h->known || !h->collected || w->window_s < MIN_WINDOW_S || h->grown_bytes <= 0)
+	if (!h->known || !h->collected || w->window_s < MIN_WINDOW_S)
 		return;
 	for (int i = 0; i < h->nrow && found < MAX_FINDINGS; i++)
 		if (grows(w, &h->row[i])) {
