@@ -387,19 +387,27 @@ static int read_stacks(struct snap *s, bool again)
 
 static int read_running(struct snap *s)
 {
+	uint64_t began = clock_mono_ns();
 	size_t before;
 	int err = fetch_all(s, take_first);
+
+	/* a frozen reading takes g's from the heap */
+	s->heap.fresh_ns += clock_mono_ns() - began;
 
 	if (!err)
 		err = read_stacks(s, false);
 	before = s->ng;
+	began = clock_mono_ns();
 	if (!err)
 		err = read_list(s);
 	for (size_t i = before; i < s->ng && !err; i++)	/* new: take_second() sees a difference */
 		memset(&s->g[i], 0, sizeof(s->g[i]));
 	if (!err)
 		err = fetch_all(s, take_second);
-	return err ? err : read_stacks(s, true);
+	if (!err)
+		err = read_stacks(s, true);
+	s->heap.fresh_ns += clock_mono_ns() - began;
+	return err;
 }
 
 int snap_read_goroutines(struct snap *s)

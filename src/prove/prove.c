@@ -18,6 +18,8 @@
 #define FIRST_MINOR 20		/* 1.20: finalizers' queue, waiting reasons of locks */
 #define LAST_MINOR 27
 #define MAX_RETRIES 4		/* of an unfrozen pass that contradicts itself */
+#define CALM_PASSES 8		/* without a suspicion taken back, after one was */
+#define MAX_PASSES 60
 #define GAP_MS 100		/* between unfrozen passes */
 #define THREAD_NS 30000		/* to stop a thread and read its registers, measured 10 to 30 us */
 #define STOP_NS 1000000		/* to stop any */
@@ -152,7 +154,7 @@ static int unfrozen_pass(struct run *r)
 		err = copy(r, NULL, 0);
 		if (!err)
 			err = snap_judge(&r->snap);
-		r->out->losses += r->snap.losses;
+		r->out->losses = r->snap.losses;
 		if (err != -EBADMSG && err != -EFAULT)
 			break;
 	}
@@ -285,9 +287,15 @@ static int finish_passes(struct run *r, struct err *err)
 
 /* ---- without stopping ---- */
 
+/*
+ * A pass misses what moves from where it has not read yet to where it has.
+ * When a later pass takes a suspicion back there is such movement: then it goes
+ * on until nothing has been taken back for some passes.
+ */
 static int run_passes(struct run *r, struct err *err)
 {
 	int want = r->cfg->passes > 0 ? r->cfg->passes : 6, code = 0;
+	size_t before = 0;
 
 	r->out->verdict = LEAKS_PASSES;
 	r->out->passes = 0;
@@ -305,6 +313,11 @@ static int run_passes(struct run *r, struct err *err)
 			code = first_suspects(r);
 		if (!code && !r->nsuspect)
 			return 0;
+		if (i && r->nsuspect < before && want < r->out->passes + CALM_PASSES)
+			want = r->out->passes + CALM_PASSES;
+		if (want > MAX_PASSES)
+			want = MAX_PASSES;
+		before = r->nsuspect;
 	}
 	return code ? code : finish_passes(r, err);
 }
@@ -328,8 +341,10 @@ static int frozen_copy(struct run *r)
 /* 0: the proof is in the result; 1: it could not be had, why is said; negative errno. */
 static int prove_frozen(struct run *r, struct err *err)
 {
-	int code = frozen_copy(r);
+	int code;
 
+	r->snap.heap.trust_alloc_bits = true;
+	code = frozen_copy(r);
 	switch (code) {
 	case 0:
 		break;
@@ -349,7 +364,7 @@ static int prove_frozen(struct run *r, struct err *err)
 		return code;
 	}
 	code = snap_judge(&r->snap);
-	r->out->losses += r->snap.losses;
+	r->out->losses = r->snap.losses;
 	r->out->candidates = r->snap.candidates;
 	r->out->passes = 1;
 	if (!code)
@@ -381,10 +396,14 @@ static int run_proof(struct run *r, struct err *err)
 {
 	int code;
 
-	r->snap.heap.trust_alloc_bits = true;
 	r->out->verdict = LEAKS_PASSES;
-	/* nothing suspicious in two looks: nothing to prove, and no reason to stop anything */
+	/*
+	 * Nothing suspicious in two looks: nothing to prove, and no reason to
+	 * stop anything.  Which objects are free changes while they are read:
+	 * the second look does without.
+	 */
 	for (int i = 0; i < 2; i++) {
+		r->snap.heap.trust_alloc_bits = i == 0;
 		code = unfrozen_pass(r);
 		if (code)
 			return code;

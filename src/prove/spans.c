@@ -24,6 +24,7 @@
 #define HEAP_PIECE (4u << 20)
 #define PIECES_AT_ONCE 128	/* half a GiB: one call takes less than 2 GiB */
 #define RETRY_BYTES (64u << 10)	/* a piece that failed is read again in such parts */
+#define NEW_SPAN_ROUNDS 2	/* of a process that runs: for what comes into use meanwhile */
 #define SPAN_IN_USE 1		/* mSpanInUse */
 
 static int refuse(struct heap *h, const char *why)
@@ -170,10 +171,10 @@ static uint32_t *table_of(struct heap *h, uint64_t addr)
 	return h->pages + (size_t)(*slot - 1) * HEAP_BLOCK_PAGES;
 }
 
-/* Enters the span's pages: 0, -EEXIST when one is taken, -ENOMEM. */
-static int enter_pages(struct heap *h, const struct pspan *s, uint32_t index)
+/* Enters the span's pages: 0, -EEXIST when one is taken (unless it may be replaced), -ENOMEM. */
+static int enter_pages(struct heap *h, const struct pspan *s, uint32_t index, bool replace)
 {
-	for (int enter = 0; enter < 2; enter++) {
+	for (int enter = replace; enter < 2; enter++) {
 		for (uint64_t p = 0; p < s->npages; ) {
 			uint64_t addr = s->start + (p << HEAP_PAGE_SHIFT);
 			uint64_t from = (addr >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES;
@@ -228,7 +229,7 @@ static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct
 	return 1;
 }
 
-static int add_span(struct heap *h, const struct pspan *s)
+static int add_span(struct heap *h, const struct pspan *s, bool replace)
 {
 	int err;
 
@@ -241,7 +242,7 @@ static int add_span(struct heap *h, const struct pspan *s)
 		h->span = grown;
 		h->span_cap = cap;
 	}
-	err = enter_pages(h, s, (uint32_t)h->nspan);
+	err = enter_pages(h, s, (uint32_t)h->nspan, replace);
 	if (err)
 		return err;
 	h->span[h->nspan] = *s;
@@ -286,18 +287,34 @@ static int find_offsets(struct heap *h, struct mspan_offsets *o)
 	return 0;
 }
 
-static int take_spans(struct heap *h, uint32_t size, const struct mspan_offsets *o)
+/* The span as it was read before, at the same place. */
+static bool is_known(const struct heap *h, const struct pspan *s)
+{
+	uint32_t table = h->block[s->start >> HEAP_BLOCK_SHIFT], i;
+	const struct pspan *k;
+
+	if (!table)
+		return false;
+	i = h->pages[(size_t)(table - 1) * HEAP_BLOCK_PAGES + (s->start >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES];
+	k = &h->span[i];
+	return i && k->start == s->start && k->npages == s->npages && k->elem_size == s->elem_size &&
+	       k->nelems == s->nelems && k->noscan == s->noscan;
+}
+
+static int make_spans(struct heap *h)
+{
+	if (h->span_cap)
+		return 0;
+	h->span = calloc(4096, sizeof(*h->span));
+	h->span_cap = h->span ? 4096 : 0;
+	return h->span ? 0 : -ENOMEM;
+}
+
+static int take_spans(struct heap *h, uint32_t size, const struct mspan_offsets *o, bool only_new)
 {
 	size_t next = 0;
 	bool readable = false;
 
-	if (h->nspan == 0 && h->span_cap == 0) {
-		h->span = calloc(4096, sizeof(*h->span));
-		if (!h->span)
-			return -ENOMEM;
-		h->span_cap = 4096;
-	}
-	clear_spans(h);
 	for (size_t i = 0; i < h->nmspan; i++) {
 		struct pspan s;
 		int is;
@@ -307,8 +324,8 @@ static int take_spans(struct heap *h, uint32_t size, const struct mspan_offsets 
 		if (!readable)
 			return -EFAULT;
 		is = decode_span(h->mspan_raw + i * size, o, &s);
-		if (is > 0) {
-			is = add_span(h, &s);
+		if (is > 0 && !(only_new && is_known(h, &s))) {
+			is = add_span(h, &s, only_new);
 			if (is == -ENOMEM)
 				return is;
 		}
@@ -319,7 +336,7 @@ static int take_spans(struct heap *h, uint32_t size, const struct mspan_offsets 
 	return 0;
 }
 
-static int read_spans(struct heap *h)
+static int read_spans(struct heap *h, bool only_new)
 {
 	int32_t size = off_of(h, LAYOUT_MSPAN_SIZE);
 	struct mspan_offsets o;
@@ -337,7 +354,12 @@ static int read_spans(struct heap *h)
 	err = mem_read_many(h->rt->mem, h->mspan_piece, h->nmspan_piece);
 	if (err)
 		return err < 0 ? err : -EFAULT;
-	err = take_spans(h, (uint32_t)size, &o);
+	err = make_spans(h);
+	if (err)
+		return err;
+	if (!only_new)
+		clear_spans(h);
+	err = take_spans(h, (uint32_t)size, &o, only_new);
 	if (!err && h->nspan == 1)
 		return refuse(h, "no span of the heap is in use");
 	return err;
@@ -464,13 +486,10 @@ static int read_in_parts(struct heap *h, const struct mem_piece *p)
 	return 0;
 }
 
-static int read_contents(struct heap *h, uint64_t max_bytes)
+static int read_pieces(struct heap *h, uint64_t at)
 {
-	uint64_t at = 0;
-	int err = plan_contents(h);
+	int err = 0;
 
-	if (!err)
-		err = make_mem(h, h->mem_len, max_bytes);
 	for (size_t i = 0; i < h->npiece && !err; i++) {
 		h->piece[i].dst = h->mem + at;
 		at += h->piece[i].len;
@@ -486,6 +505,44 @@ static int read_contents(struct heap *h, uint64_t max_bytes)
 				err = read_in_parts(h, &h->piece[k]);
 	}
 	return err;
+}
+
+static int read_contents(struct heap *h, uint64_t max_bytes)
+{
+	int err = plan_contents(h);
+
+	if (!err)
+		err = make_mem(h, h->mem_len, max_bytes);
+	return err ? err : read_pieces(h, 0);
+}
+
+/*
+ * The process went on meanwhile: spans that came into use since.  What does
+ * not fit into the room there is for them stays unknown; the next pass has more.
+ */
+static int read_new_spans(struct heap *h)
+{
+	size_t first = h->nspan;
+	uint64_t at = h->mem_len;
+	int err = read_spans(h, true);
+
+	h->npiece = 0;
+	for (size_t i = first; i < h->nspan && !err; i++) {
+		struct pspan *s = &h->span[i];
+		uint64_t size = (uint64_t)s->npages << HEAP_PAGE_SHIFT;
+
+		if (s->noscan)
+			continue;
+		if (size > h->mem_cap - h->mem_len) {
+			s->unreadable = true;
+			h->unknown_bytes += size;
+			continue;
+		}
+		s->data = h->mem_len;
+		h->mem_len += size;
+		err = add_piece(h, s->start, size);
+	}
+	return err ? err : read_pieces(h, at);
 }
 
 /* ---- objects in use, and the bitmaps ---- */
@@ -579,15 +636,20 @@ void heap_clear_marks(struct heap *h)
 
 int heap_read(struct heap *h, uint64_t max_bytes)
 {
+	uint64_t began;
 	int err;
 
 	h->sealed = false;
 	h->why[0] = '\0';
 	h->unknown_bytes = h->fresh_ns = 0;
 	heap_forget_pages(h);
-	err = read_spans(h);
+	err = read_spans(h, false);
 	if (!err)
 		err = read_contents(h, max_bytes);
+	began = clock_mono_ns();
+	for (int i = 0; i < NEW_SPAN_ROUNDS && !err && !h->frozen; i++)
+		err = read_new_spans(h);
+	h->fresh_ns += clock_mono_ns() - began;	/* a frozen reading has none of that */
 	if (!err)
 		err = read_alloc_bits(h);
 	if (!err)

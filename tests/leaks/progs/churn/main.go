@@ -56,9 +56,13 @@ func leak(ch chan int) { <-ch }
 
 // shuffle moves channels between boxes old and new; each is in one box only.
 func shuffle(from, to int) {
-	for i := uint64(from); ; i++ {
-		a := from + int(i*7919%uint64(to-from))
-		b := from + int(i*104729%uint64(to-from))
+	random := uint64(from) + 88172645463325252
+	for i := 0; ; i++ {
+		random ^= random << 13
+		random ^= random >> 7
+		random ^= random << 17
+		a := from + int(random>>32)%(to-from)
+		b := from + int(random&0xffffffff)%(to-from)
 		boxes[a].ch, boxes[b].ch = boxes[b].ch, boxes[a].ch
 		if i%64 == 0 {
 			boxes[a] = &box{ch: boxes[a].ch, next: &box{}}
