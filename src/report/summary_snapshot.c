@@ -33,16 +33,23 @@ void summary_leaks(const struct window *w, struct buf *out)
 		summary_add_name(out, "not judged: ", l->why, 220);
 		return;
 	}
-	summary_add_count(out, "", leaked(l, false), " goroutines can never run again");
+	if (leaked(l, false))
+		summary_add_count(out, "", leaked(l, false), leaked(l, false) == 1 ? " goroutine can never run again" :
+				  " goroutines can never run again");
+	else
+		buf_puts(out, "none found");
 	summary_add_count(out, " (of ", l->candidates, " blocked ones), ");
 	if (l->verdict == LEAKS_VERDICT_PROVEN)
 		buf_puts(out, "proven");
-	else
+	else if (leaked(l, false))
 		buf_printf(out, "leaked in %d of %d passes", l->passes, l->passes);
+	else
+		buf_printf(out, "%d pass%s over the running process", l->passes, l->passes == 1 ? "" : "es");
 	if (l->stop_ms >= 0)
 		summary_add_seconds(out, "; the process stood still for ", l->stop_ms / 1e3, "");
 	if (leaked(l, true))
-		summary_add_count(out, "; ", leaked(l, true), " wait for ever by design");
+		summary_add_count(out, "; ", leaked(l, true), leaked(l, true) == 1 ? " waits for ever by design" :
+				  " wait for ever by design");
 	if (l->why[0])
 		summary_add_name(out, "; not proven: ", l->why, 200);
 }
