@@ -34,7 +34,7 @@ static uint64_t g_word(const struct snap *s, const uint8_t *raw, enum layout_fie
 {
 	int32_t off = off_of(s, f);
 
-	return off < 0 ? 0 : load_u64(raw + off);
+	return off < 0 ? 0 : heap_word(raw + off);
 }
 
 static bool is_live(uint8_t status)
@@ -126,7 +126,7 @@ static int read_list(struct snap *s)
 	if (err)
 		return err == -ENOMEM ? err : snap_fail(s, err, "the list of goroutines cannot be read");
 	for (size_t i = s->list_seen; i < len; i++) {
-		uint64_t a = load_u64(&s->gaddr[i]);
+		uint64_t a = heap_word(&s->gaddr[i]);
 
 		s->gaddr[i] = a;
 		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
@@ -203,6 +203,24 @@ static int fetch_all(struct snap *s, g_fn fn)
 	for (size_t pos = 0; pos < s->ng && !err; )
 		err = fetch_batch(s, &pos, p, first, fn);
 	return err;
+}
+
+static void take_third(struct snap *s, size_t i, const uint8_t *raw)
+{
+	struct pgo now;
+
+	if (!snap_is_leaked(s, i))
+		return;
+	decode(s, s->gaddr[i], raw, &now);
+	if (now.status == GO_LEAKED)	/* the runtime's own profile has said so meanwhile */
+		now.status = s->g[i].status;
+	if (!is_same(&now, &s->g[i]))
+		snap_revive(s, i);
+}
+
+int snap_look_again(struct snap *s)
+{
+	return fetch_all(s, take_third);
 }
 
 /* ---- g's of a frozen one ---- */

@@ -140,7 +140,7 @@ void heap_mark_word(struct heap *h, uint64_t word)
 void heap_mark_words(struct heap *h, const uint8_t *words, size_t bytes)
 {
 	for (size_t i = 0; i + 8 <= bytes; i += 8) {
-		uint64_t w = load_u64(words + i);
+		uint64_t w = heap_word(words + i);
 
 		if (w >= h->lo && w < h->hi)
 			heap_mark_word(h, w);

@@ -9,9 +9,11 @@
 #ifndef GOSPECT_PROVE_HEAP_H
 #define GOSPECT_PROVE_HEAP_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "target/goruntime.h"
@@ -21,6 +23,15 @@
 #define HEAP_BLOCK_PAGES (1u << (HEAP_BLOCK_SHIFT - HEAP_PAGE_SHIFT))
 #define HEAP_ADDR_BITS 47	/* user space with four-level page tables, all that Go uses */
 #define HEAP_NO_DATA UINT64_MAX
+
+/* load_u64() without the call: this is the innermost of everything here. */
+static inline uint64_t heap_word(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le64toh(v);
+}
 
 struct pspan {
 	uint64_t start;		/* run-time address */

@@ -19,7 +19,7 @@
 
 static uint64_t field(const struct snap *s, const uint8_t *raw, enum layout_field f)
 {
-	return load_u64(raw + layout_off(s->rt->gb->layout, f));
+	return heap_word(raw + layout_off(s->rt->gb->layout, f));
 }
 
 /* The mask of `size` bytes of variables: NULL when it is not one. */
@@ -149,7 +149,7 @@ void snap_mark_modules(struct snap *s)
 			}
 			for (uint64_t k = 0; k < m->size[w] / 8; k++)
 				if (m->mask[w][k / 8] >> k % 8 & 1)
-					heap_mark_word(&s->heap, load_u64(m->copy[w] + 8 * k));
+					heap_mark_word(&s->heap, heap_word(m->copy[w] + 8 * k));
 		}
 	}
 }
@@ -163,7 +163,7 @@ int snap_variable(struct snap *s, uint64_t addr, uint64_t *out)
 			const struct pmodule *m = &s->module[i];
 
 			if (addr >= m->base[w] && m->size[w] >= 8 && addr - m->base[w] <= m->size[w] - 8) {
-				*out = load_u64(m->copy[w] + (addr - m->base[w]));
+				*out = heap_word(m->copy[w] + (addr - m->base[w]));
 				return 0;
 			}
 		}
@@ -171,6 +171,6 @@ int snap_variable(struct snap *s, uint64_t addr, uint64_t *out)
 	/* a variable that the collector does not look at */
 	if (heap_copy(&s->heap, addr, raw, sizeof(raw)))
 		return -EFAULT;
-	*out = load_u64(raw);
+	*out = heap_word(raw);
 	return 0;
 }

@@ -232,7 +232,7 @@ static int by_goid(const void *a, const void *b)
 	return x->g.goid < y->g.goid ? -1 : x->g.goid > y->g.goid;
 }
 
-static int fill(struct run *r, const struct gowalk *w, const struct u64map *only)
+static int fill(struct run *r, const struct u64map *only)
 {
 	struct prove_result *out = r->out;
 	const struct snap *s = &r->snap;
@@ -240,37 +240,35 @@ static int fill(struct run *r, const struct gowalk *w, const struct u64map *only
 	out->v = calloc(count_leaked(s) + 1, sizeof(*out->v));
 	if (!out->v)
 		return -ENOMEM;
-	for (size_t k = 0; k < w->n; k++) {
-		const uint64_t *at = u64map_find(&s->by_addr, w->g[k].addr);
-		const struct pgo *g = at ? &s->g[*at - 1] : NULL;
+	for (size_t i = 0; i < s->ng; i++) {
+		const struct pgo *g = &s->g[i];
+		struct leaked *l = &out->v[out->n];
 
-		if (!g || !snap_is_leaked(s, (size_t)*at - 1) || (only && !u64map_find(only, g->addr)))
+		if (!snap_is_leaked(s, i) || (only && !u64map_find(only, g->addr)))
 			continue;
-		out->v[out->n++] = (struct leaked){
-			.g = w->g[k], .primitive = g->primitive, .kind = g->kind,
-			.by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE,
-			.seen_passes = (uint8_t)out->passes,
-		};
+		/* gone, or somebody else's meanwhile: it was none */
+		if (goruntime_read_g(r->cfg->rt, g->addr, &l->g) || l->g.goid != g->goid ||
+		    l->g.tracking_seq != g->seq)
+			continue;
+		l->primitive = g->primitive;
+		l->kind = g->kind;
+		l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
+		l->seen_passes = (uint8_t)out->passes;
+		out->n++;
 	}
 	qsort(out->v, out->n, sizeof(*out->v), by_goid);
 	return 0;
 }
 
 /* The last look, and the list. */
-static int finish(struct run *r, const struct u64map *only, struct err *err)
+static int finish(struct run *r, const struct u64map *only)
 {
-	struct gowalk w = { 0 };
-	int code = goruntime_walk(r->cfg->rt, &w, err);
+	int code = verify_leaks(&r->snap);
 
-	if (!code)
-		code = verify_leaks(&r->snap, &w);
-	if (!code)
-		code = fill(r, &w, only);
-	gowalk_deinit(&w);
-	return code;
+	return code ? code : fill(r, only);
 }
 
-static int finish_passes(struct run *r, struct err *err)
+static int finish_passes(struct run *r)
 {
 	struct u64map only;
 	int code = 0;
@@ -280,7 +278,7 @@ static int finish_passes(struct run *r, struct err *err)
 		if (!u64map_put(&only, r->suspect[k].addr, 1, NULL))
 			code = -ENOMEM;
 	if (!code)
-		code = finish(r, &only, err);
+		code = finish(r, &only);
 	u64map_deinit(&only);
 	return code;
 }
@@ -292,7 +290,7 @@ static int finish_passes(struct run *r, struct err *err)
  * When a later pass takes a suspicion back there is such movement: then it goes
  * on until nothing has been taken back for some passes.
  */
-static int run_passes(struct run *r, struct err *err)
+static int run_passes(struct run *r)
 {
 	int want = r->cfg->passes > 0 ? r->cfg->passes : 6, code = 0;
 	size_t before = 0;
@@ -319,7 +317,7 @@ static int run_passes(struct run *r, struct err *err)
 			want = MAX_PASSES;
 		before = r->nsuspect;
 	}
-	return code ? code : finish_passes(r, err);
+	return code ? code : finish_passes(r);
 }
 
 /* ---- with a proof ---- */
@@ -339,7 +337,7 @@ static int frozen_copy(struct run *r)
 }
 
 /* 0: the proof is in the result; 1: it could not be had, why is said; negative errno. */
-static int prove_frozen(struct run *r, struct err *err)
+static int prove_frozen(struct run *r)
 {
 	int code;
 
@@ -368,7 +366,7 @@ static int prove_frozen(struct run *r, struct err *err)
 	r->out->candidates = r->snap.candidates;
 	r->out->passes = 1;
 	if (!code)
-		code = finish(r, NULL, err);
+		code = finish(r, NULL);
 	if (!code)
 		r->out->verdict = LEAKS_PROVEN;
 	return code;
@@ -392,7 +390,7 @@ static bool uses_cgo(const struct gobin *gb)
 	return gb->build.cgo && gb->image.is_dynamic && !pclntab_find_name(gb->pcln, "runtime.cgocall", &fn);
 }
 
-static int run_proof(struct run *r, struct err *err)
+static int run_proof(struct run *r)
 {
 	int code;
 
@@ -423,15 +421,15 @@ static int run_proof(struct run *r, struct err *err)
 		r->cfg->announce(r->cfg->arg, r->out->expected_stop_ns, uses_cgo(r->cfg->rt->gb));
 	if (cancelled(r))
 		return -EINTR;
-	return prove_frozen(r, err);
+	return prove_frozen(r);
 }
 
-static int run(struct run *r, struct err *err)
+static int run(struct run *r)
 {
-	int code = r->cfg->prove ? run_proof(r, err) : 1;
+	int code = r->cfg->prove ? run_proof(r) : 1;
 
 	if (code == 1 && !r->out->tracer_busy)
-		code = run_passes(r, err);
+		code = run_passes(r);
 	return code > 0 ? 0 : code;
 }
 
@@ -450,7 +448,7 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	freeze_init(&r.freeze);
 	code = snap_init(&r.snap, cfg->rt);
 	if (!code)
-		code = run(&r, err);
+		code = run(&r);
 	code = give_up(&r, code);
 	freeze_deinit(&r.freeze);
 	snap_deinit(&r.snap);

@@ -67,7 +67,7 @@ static int add_words(struct snap *s, uint64_t addr, uint64_t len)
 		if (heap_copy(&s->heap, addr + at, raw, n))
 			return -EFAULT;
 		for (size_t i = 0; i < n && !err; i += 8)
-			err = snap_add_word(s, load_u64(raw + i));
+			err = snap_add_word(s, heap_word(raw + i));
 	}
 	return err;
 }
@@ -99,10 +99,10 @@ static int take_special(struct snap *s, const struct pspan *span, const struct s
 		if (len < (size_t)sh->size || len >= sizeof(raw) || heap_copy(&s->heap, at, raw, len))
 			return -EFAULT;
 	}
-	*next = load_u64(raw + sh->next);
-	off = sh->narrow ? load_u16(raw + sh->offset) : load_u64(raw + sh->offset);
+	*next = heap_word(raw + sh->next);
+	off = sh->narrow ? load_u16(raw + sh->offset) : heap_word(raw + sh->offset);
 	for (size_t i = (size_t)sh->size; i + 8 <= len && !err; i += 8)
-		err = snap_add_word(s, load_u64(raw + i));
+		err = snap_add_word(s, heap_word(raw + i));
 	/* what a finalizer gets is kept, the object itself is not */
 	if (!err && raw[sh->kind] == sh->finalizer && off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
 		err = add_address(&s->object, &s->nobject, &s->object_cap,
@@ -156,7 +156,7 @@ static int read_queue(struct snap *s, uint64_t head, enum layout_field size_fiel
 
 	if (err || size <= 0 || size > 4096 || link < 0)
 		return snap_fail(s, -EFAULT, "the queue of %s cannot be read", what);
-	block = load_u64(raw);
+	block = heap_word(raw);
 	for (int n = 0; block; n++) {
 		if (n == MAX_BLOCKS)
 			return snap_fail(s, -EBADMSG, "the queue of %s does not end", what);
@@ -165,7 +165,7 @@ static int read_queue(struct snap *s, uint64_t head, enum layout_field size_fiel
 			err = add_words(s, block, (uint64_t)size);
 		if (err)
 			return err == -ENOMEM ? err : snap_fail(s, err, "the queue of %s cannot be read", what);
-		block = load_u64(raw);
+		block = heap_word(raw);
 	}
 	return 0;
 }
@@ -189,7 +189,7 @@ static int read_vector_registers(struct snap *s)
 
 	for (size_t i = 0; i < s->ng && off >= 0 && size > 0 && !err; i++) {
 		const uint8_t *raw = s->g[i].live ? heap_bytes(&s->heap, s->gaddr[i], s->g_size) : NULL;
-		uint64_t state = raw ? load_u64(raw + off) : 0;
+		uint64_t state = raw ? heap_word(raw + off) : 0;
 
 		if (state && !(state % 8))
 			err = add_words(s, state, (uint64_t)size);
@@ -213,8 +213,8 @@ static bool g_bounds(struct snap *s, uint64_t g, struct bounds *b)
 
 	if (!g || heap_copy(&s->heap, g, raw, sizeof(raw)))
 		return false;
-	b->lo = load_u64(raw + off_of(s, LAYOUT_G_STACK_LO));
-	b->hi = load_u64(raw + off_of(s, LAYOUT_G_STACK_HI));
+	b->lo = heap_word(raw + off_of(s, LAYOUT_G_STACK_LO));
+	b->hi = heap_word(raw + off_of(s, LAYOUT_G_STACK_HI));
 	return b->lo < b->hi && !(b->hi % 8) && !(b->hi >> HEAP_ADDR_BITS);
 }
 
@@ -295,12 +295,12 @@ static int read_ms(struct snap *s)
 		if (heap_copy(&s->heap, m + (uint64_t)g0, a, 8) || heap_copy(&s->heap, m + (uint64_t)gsignal, b, 8) ||
 		    heap_copy(&s->heap, m + (uint64_t)link, c, 8))
 			return snap_fail(s, -EFAULT, "the list of the runtime's threads cannot be read");
-		err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, load_u64(a));
+		err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, heap_word(a));
 		if (!err)
-			err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, load_u64(b));
+			err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, heap_word(b));
 		if (!err && s->frozen)
-			err = read_m(s, load_u64(a), load_u64(b));
-		m = load_u64(c);
+			err = read_m(s, heap_word(a), heap_word(b));
+		m = heap_word(c);
 	}
 	if (!n)
 		return snap_fail(s, -EBADMSG, "the list of the runtime's threads is empty");
@@ -341,17 +341,17 @@ void snap_mark_ps(struct snap *s)
 	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || off_of(s, LAYOUT_P_WBBUF) < 0 ||
 	    off_of(s, LAYOUT_P_GCW) < 0 || heap_copy(&s->heap, at, raw, sizeof(raw)))
 		return;		/* then they count as a whole */
-	array = load_u64(raw);
-	n = load_u64(raw + 8);
+	array = heap_word(raw);
+	n = heap_word(raw + 8);
 	for (uint64_t i = 0; i < n && i < MAX_PS; i++) {
 		const uint8_t *p;
 
 		if (heap_copy(&s->heap, array + 8 * i, raw, 8))
 			break;
-		p = heap_bytes(&s->heap, load_u64(raw), (uint64_t)size);
+		p = heap_bytes(&s->heap, heap_word(raw), (uint64_t)size);
 		if (!p)
 			continue;
-		heap_set_opaque(&s->heap, load_u64(raw));
+		heap_set_opaque(&s->heap, heap_word(raw));
 		mark_p(s, p, size);
 	}
 }

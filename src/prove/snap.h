@@ -131,6 +131,8 @@ void snap_mark_modules(struct snap *s);
 int snap_variable(struct snap *s, uint64_t addr, uint64_t *out);
 /* goroutines.c */
 int snap_read_goroutines(struct snap *s);
+/* Revives the leaked ones that are not any more as they were. */
+int snap_look_again(struct snap *s);
 /* Copies [g->from, g->hi) behind the stacks that are there. */
 int snap_copy_stack(struct snap *s, struct pgo *g);
 /* Whether a thread is in a system call that Go code made: its registers hold nothing. */

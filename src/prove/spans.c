@@ -65,7 +65,7 @@ static int grow_list(struct heap *h, size_t want)
 static int take_addresses(struct heap *h, const uint8_t *raw, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		uint64_t a = load_u64(raw + 8 * i);
+		uint64_t a = heap_word(raw + 8 * i);
 
 		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
 			return refuse(h, "the list of spans holds something else");
@@ -104,9 +104,9 @@ static int read_list(struct heap *h)
 
 	if (err)
 		return err;
-	array = load_u64(slice);
-	len = load_u64(slice + 8);
-	if (!len || len > MAX_SPANS || len > load_u64(slice + 16) || array % 8)
+	array = heap_word(slice);
+	len = heap_word(slice + 8);
+	if (!len || len > MAX_SPANS || len > heap_word(slice + 16) || array % 8)
 		return refuse(h, "the list of spans has an impossible length");
 	if (len < h->list_seen)
 		h->nmspan = h->list_seen = 0;
@@ -206,13 +206,13 @@ static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct
 	if (raw[o->state] != SPAN_IN_USE)
 		return 0;
 	memset(s, 0, sizeof(*s));
-	s->start = load_u64(raw + o->start);
-	npages = load_u64(raw + o->npages);
-	nelems = o->narrow ? load_u16(raw + o->nelems) : load_u64(raw + o->nelems);
-	free_index = o->narrow ? load_u16(raw + o->free_index) : load_u64(raw + o->free_index);
-	s->elem_size = load_u64(raw + o->elem_size);
-	s->alloc_bits = load_u64(raw + o->alloc_bits);
-	s->specials = load_u64(raw + o->specials);
+	s->start = heap_word(raw + o->start);
+	npages = heap_word(raw + o->npages);
+	nelems = o->narrow ? load_u16(raw + o->nelems) : heap_word(raw + o->nelems);
+	free_index = o->narrow ? load_u16(raw + o->free_index) : heap_word(raw + o->free_index);
+	s->elem_size = heap_word(raw + o->elem_size);
+	s->alloc_bits = heap_word(raw + o->alloc_bits);
+	s->specials = heap_word(raw + o->specials);
 	s->noscan = raw[o->class] & 1;
 	s->data = HEAP_NO_DATA;
 	if (s->start % (1u << HEAP_PAGE_SHIFT) || s->start < 4096 || s->start >> HEAP_ADDR_BITS ||
@@ -610,7 +610,7 @@ static void mark_free(struct heap *h, const struct pspan *s)
 		memset(bits, 0, sizeof(bits));
 		if (heap_copy(h, s->alloc_bits + i / 8, bits, bytes))
 			return;
-		used = load_u64(bits);
+		used = heap_word(bits);
 		if (s->free_index > i)
 			used |= s->free_index - i >= 64 ? ~0ull : (1ull << (s->free_index - i)) - 1;
 		h->mark[(s->bit0 + i) / 64] |= ~used;

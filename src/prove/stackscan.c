@@ -42,7 +42,7 @@ static bool word_at(const struct scan *sc, uint64_t addr, uint64_t *out)
 
 	if (addr < g->from || addr >= g->hi || g->hi - addr < 8)
 		return false;
-	*out = load_u64(sc->bytes + (addr - g->from));
+	*out = heap_word(sc->bytes + (addr - g->from));
 	return true;
 }
 
@@ -219,8 +219,8 @@ static void take_defers(struct scan *sc, uint64_t d)
 			if (!raw)	/* it moved on while it was read */
 				return;
 			take(sc, d);
-			take(sc, load_u64(raw + fn));
-			next = load_u64(raw + link);
+			take(sc, heap_word(raw + fn));
+			next = heap_word(raw + link);
 		}
 		take(sc, next);
 		d = next;
@@ -235,9 +235,9 @@ static void take_g(struct scan *sc)
 
 	if (!raw)	/* a stack of the runtime itself */
 		return;
-	take(sc, load_u64(raw + layout_off(l, LAYOUT_G_SCHED_CTXT)));
-	take(sc, load_u64(raw + layout_off(l, LAYOUT_G_PANIC)));
-	take_defers(sc, load_u64(raw + layout_off(l, LAYOUT_G_DEFER)));
+	take(sc, heap_word(raw + layout_off(l, LAYOUT_G_SCHED_CTXT)));
+	take(sc, heap_word(raw + layout_off(l, LAYOUT_G_PANIC)));
+	take_defers(sc, heap_word(raw + layout_off(l, LAYOUT_G_DEFER)));
 }
 
 static void take_object(struct scan *sc, struct object *o)

@@ -25,34 +25,6 @@ static int32_t off_of(const struct snap *s, enum layout_field f)
 	return layout_off(s->rt->gb->layout, f);
 }
 
-/* ---- the goroutine itself ---- */
-
-static bool stands_still(const struct pgo *g, const struct goroutine *now)
-{
-	return now->goid == g->goid && (now->status == GO_WAITING || now->status == GO_LEAKED) &&
-	       now->wait_reason == g->reason && now->tracking_seq == g->seq && now->sched_sp == g->sp &&
-	       now->sched_pc == g->pc && now->waiting == g->waiting;
-}
-
-static int check_goroutines(struct snap *s, const struct gowalk *w)
-{
-	struct u64map now;
-	int err = 0;
-
-	u64map_init(&now, w->n + 1);
-	for (size_t i = 0; i < w->n && !err; i++)
-		if (!u64map_put(&now, w->g[i].addr, i, NULL))
-			err = -ENOMEM;
-	for (size_t i = 0; i < s->ng && !err; i++) {
-		uint64_t *at = snap_is_leaked(s, i) ? u64map_find(&now, s->g[i].addr) : NULL;
-
-		if (snap_is_leaked(s, i) && (!at || !stands_still(&s->g[i], &w->g[*at])))
-			snap_revive(s, i);
-	}
-	u64map_deinit(&now);
-	return err;
-}
-
 /* ---- queues of channels ---- */
 
 struct look {
@@ -70,12 +42,12 @@ static bool fits_so_far(const struct snap *s, struct look *l, const struct mem_p
 {
 	const struct pwaiter *w = &s->waiter[l->waiter];
 
-	if (p[0].status || p[1].status || load_u64(l->sudog + off_of(s, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
-	    load_u64(l->sudog + off_of(s, LAYOUT_SUDOG_C)) != w->primitive)
+	if (p[0].status || p[1].status || heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
+	    heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_C)) != w->primitive)
 		return false;
-	l->prev = load_u64(l->sudog + off_of(s, LAYOUT_SUDOG_PREV));
-	return l->prev || load_u64(l->chan + off_of(s, LAYOUT_HCHAN_RECVQ_FIRST)) == w->sudog ||
-	       load_u64(l->chan + off_of(s, LAYOUT_HCHAN_SENDQ_FIRST)) == w->sudog;
+	l->prev = heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_PREV));
+	return l->prev || heap_word(l->chan + off_of(s, LAYOUT_HCHAN_RECVQ_FIRST)) == w->sudog ||
+	       heap_word(l->chan + off_of(s, LAYOUT_HCHAN_SENDQ_FIRST)) == w->sudog;
 }
 
 static int check_batch(struct snap *s, struct look *look, size_t n)
@@ -111,7 +83,7 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 	if (failed >= 0)
 		failed = mem_read_many(s->rt->mem, p, m);
 	for (size_t i = 0; i < m && failed >= 0; i++)
-		if (p[i].status || load_u64(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
+		if (p[i].status || heap_word(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
 			snap_revive(s, s->waiter[look[i].waiter].g);
 	free(p);
 	return failed < 0 ? failed : 0;
@@ -185,9 +157,9 @@ static int check_conditions(struct snap *s)
 	return err;
 }
 
-int verify_leaks(struct snap *s, const struct gowalk *w)
+int verify_leaks(struct snap *s)
 {
-	int err = check_goroutines(s, w);
+	int err = snap_look_again(s);
 
 	if (!err)
 		err = check_channels(s);

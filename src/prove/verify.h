@@ -6,10 +6,9 @@
 #include "prove/snap.h"
 
 /*
- * Takes back what does not stand the look: w is a walk of the list of
- * goroutines made after the copy.  0, -EFAULT as snap_judge(), -EBADMSG,
- * -ESRCH, -ENOMEM.
+ * Takes back what does not stand the look.  0, -EFAULT as snap_judge(),
+ * -EBADMSG, -ESRCH, -ENOMEM.
  */
-int verify_leaks(struct snap *s, const struct gowalk *w);
+int verify_leaks(struct snap *s);
 
 #endif

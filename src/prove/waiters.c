@@ -82,12 +82,12 @@ static bool read_sudog(const struct snap *s, uint64_t addr, struct sudog *out)
 		return false;
 	*out = (struct sudog){
 		.addr = addr,
-		.g = load_u64(raw + off_of(s, LAYOUT_SUDOG_G)),
-		.next = load_u64(raw + off_of(s, LAYOUT_SUDOG_NEXT)),
-		.prev = load_u64(raw + off_of(s, LAYOUT_SUDOG_PREV)),
-		.elem = load_u64(raw + off_of(s, LAYOUT_SUDOG_ELEM)),
-		.waitlink = load_u64(raw + off_of(s, LAYOUT_SUDOG_WAITLINK)),
-		.c = load_u64(raw + off_of(s, LAYOUT_SUDOG_C)),
+		.g = heap_word(raw + off_of(s, LAYOUT_SUDOG_G)),
+		.next = heap_word(raw + off_of(s, LAYOUT_SUDOG_NEXT)),
+		.prev = heap_word(raw + off_of(s, LAYOUT_SUDOG_PREV)),
+		.elem = heap_word(raw + off_of(s, LAYOUT_SUDOG_ELEM)),
+		.waitlink = heap_word(raw + off_of(s, LAYOUT_SUDOG_WAITLINK)),
+		.c = heap_word(raw + off_of(s, LAYOUT_SUDOG_C)),
 	};
 	return true;
 }
@@ -249,7 +249,7 @@ static int take_semaphores(struct snap *s)
 static int take_list(struct snap *s, uint64_t addr)
 {
 	const uint8_t *raw = heap_bytes(&s->heap, addr, NOTIFY_HEAD + 16);
-	uint64_t at = raw ? load_u64(raw + NOTIFY_HEAD) : 0;
+	uint64_t at = raw ? heap_word(raw + NOTIFY_HEAD) : 0;
 	int err = 0;
 
 	for (unsigned int n = 0; at && n < MAX_LIST && n <= s->ng && !err; n++) {
@@ -273,7 +273,7 @@ static int find_list(struct snap *s, size_t i)
 	int err = 0;
 
 	for (uint32_t at = 0; at + 8 <= len && !s->g[i].nwaiter && !err; at += 8) {
-		uint64_t w = load_u64(s->stacks + g->stack_at + at);
+		uint64_t w = heap_word(s->stacks + g->stack_at + at);
 
 		if (w % 8 || w < s->heap.lo || w >= s->heap.hi)
 			continue;

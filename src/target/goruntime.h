@@ -99,6 +99,8 @@ static inline bool goruntime_has(const struct goruntime *rt, enum gofact f)
 /* The list of goroutines.  -EFAULT when the list itself cannot be read, -ESRCH. */
 int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err);
 void gowalk_deinit(struct gowalk *w);
+/* One g as it is now, in whatever status: 0, -EFAULT, -ESRCH. */
+int goruntime_read_g(struct goruntime *rt, uint64_t addr, struct goroutine *out);
 /*
  * Whether the runtime counts a goroutine started there (run-time pc) as its
  * own: not in NumGoroutine.  As gobin_is_system_start(), and the goroutines of
