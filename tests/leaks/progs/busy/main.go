@@ -2,7 +2,10 @@
 
 // A busy HTTP server with its own clients, and the usual company: a pool of
 // workers behind a condition, contexts with timeouts, tickers, readers and
-// writers of one lock, a pipeline.  Nothing in it leaks.
+// writers of one lock, a pipeline.  Nothing in it leaks, but for the number of
+// goroutines that is asked for.
+//
+//	busy LEAKS
 package main
 
 import (
@@ -12,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,6 +132,13 @@ func pipeline() {
 }
 
 func main() {
+	leaks := 0
+	if len(os.Args) > 1 {
+		leaks, _ = strconv.Atoi(os.Args[1])
+	}
+	for i := 0; i < leaks; i++ {
+		go func() { <-make(chan int) }()
+	}
 	q := newQueue()
 	for i := 0; i < 40; i++ {
 		go q.work()
@@ -151,7 +162,7 @@ func main() {
 		go pipeline()
 	}
 	time.Sleep(300 * time.Millisecond)
-	fmt.Println("READY 0 leaked")
+	fmt.Println("READY", leaks, "leaked")
 	<-time.After(time.Hour)
 	close(quit)
 }
