@@ -24,7 +24,7 @@ ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { retur
 	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
 LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
 
-MODULES := base arch gobin target host plan trace observe detect report cli
+MODULES := base arch gobin target host prove plan trace observe detect report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker wants the definitions before their uses

@@ -16,6 +16,35 @@ const struct command commands[] = {
 			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_HELP),
 	},
 	{
+		.name = "snapshot", .operand = OPERAND_PID, .run = cmd_snapshot,
+		.summary = "one report of what is wrong and where, worst first",
+		.about = "Observes a running Go process for --window and prints one report: ranked findings, "
+			 "then every goroutine grouped by stack, the heap profile, allocations and garbage "
+			 "collection. The process is not stopped (but for --prove) and nothing in it changes; "
+			 "with --window 0 no probe is armed.",
+		.options = OPT_BIT(OPT_WINDOW) | OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) |
+			   OPT_BIT(OPT_GOROUTINES) | OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_PROFILE) |
+			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_HELP),
+	},
+	{
+		.name = "leaks", .operand = OPERAND_PID, .run = cmd_leaks,
+		.summary = "every goroutine that can never run again",
+		.about = "Lists the goroutines that nothing can wake up any more, because nothing that can still "
+			 "run reaches what they wait for. Nothing is stopped and what several passes agree on is "
+			 "listed; with --prove the process is frozen for some milliseconds for a copy of its "
+			 "memory, and the verdict is certain. Go 1.20 and newer.",
+		.options = OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) |
+			   OPT_BIT(OPT_HELP),
+	},
+	{
+		.name = "diff", .operand = OPERAND_TWO_FILES, .run = cmd_diff,
+		.summary = "two snapshots compared",
+		.about = "Compares two reports of one program, written by 'gospect snapshot PID --format json -o "
+			 "FILE': what appeared, grew, shrank and went away, by finding, by creation site, by stack "
+			 "and by memory in use.",
+		.options = OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
+	},
+	{
 		.name = "plan", .operand = OPERAND_PID_OR_FILE, .run = cmd_plan,
 		.summary = "what would be probed, where and at what cost; attaches nothing",
 		.about = "Prints every function that would be probed, the instruction, its cost class and "

@@ -6,6 +6,9 @@
 struct options;
 
 int cmd_attach(const struct options *o);
+int cmd_snapshot(const struct options *o);
+int cmd_leaks(const struct options *o);
+int cmd_diff(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_list(const struct options *o);
 int cmd_doctor(const struct options *o);

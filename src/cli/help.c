@@ -11,12 +11,14 @@ static const struct { int status; const char *means; } exit_table[] = {
 	{ EXIT_NOT_GO, "the target is not a Go program, or not one that can be read" },
 	{ EXIT_NOT_PERMITTED, "not permitted" },
 	{ EXIT_TARGET_ENDED, "the target ended before anything was seen" },
+	{ EXIT_FOUND, "--fail-on: a finding of that severity or above" },
 };
 
 static const char *operand_word(const struct command *c)
 {
 	return c->operand == OPERAND_PID ? " PID" :
-	       c->operand == OPERAND_PID_OR_FILE ? " PID|FILE" : "";
+	       c->operand == OPERAND_PID_OR_FILE ? " PID|FILE" :
+	       c->operand == OPERAND_TWO_FILES ? " A.json B.json" : "";
 }
 
 static void flag_with_arg(const struct option_def *d, char *out, size_t size)
@@ -58,13 +60,13 @@ void help_all(FILE *f)
 		char head[40];
 
 		snprintf(head, sizeof(head), "%s%s", c->name, operand_word(c));
-		fprintf(f, "  %-16s ", head);
-		wrapped(f, c->summary, 19, 92);
+		fprintf(f, "  %-18s ", head);
+		wrapped(f, c->summary, 21, 92);
 	}
-	fprintf(f, "  %-16s %s\n", "--help", "this text; COMMAND --help: of a command");
-	fprintf(f, "  %-16s %s\n\nexit status:\n", "--version", "version and report schema");
+	fprintf(f, "  %-18s %s\n", "--help", "this text; COMMAND --help: of a command");
+	fprintf(f, "  %-18s %s\n\nexit status:\n", "--version", "version and report schema");
 	for (i = 0; i < sizeof(exit_table) / sizeof(*exit_table); i++)
-		fprintf(f, "  %d  %s\n", exit_table[i].status, exit_table[i].means);
+		fprintf(f, "  %2d  %s\n", exit_table[i].status, exit_table[i].means);
 }
 
 void help_command(const struct command *c, FILE *f)
@@ -80,8 +82,11 @@ void help_command(const struct command *c, FILE *f)
 		if (!(c->options & OPT_BIT(i)))
 			continue;
 		flag_with_arg(&option_defs[i], head, sizeof(head));
-		fprintf(f, "  %-19s ", head);
-		wrapped(f, option_defs[i].help, 22, 92);
+		if (strlen(head) > 20)
+			fprintf(f, "  %s\n%23s", head, "");
+		else
+			fprintf(f, "  %-20s ", head);
+		wrapped(f, option_defs[i].help, 23, 92);
 	}
 }
 

@@ -15,11 +15,18 @@
 const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR] = { "--for", "DUR", "stop after DUR (500ms, 5s, 2m, 1h); default: until Ctrl-C or the target ends" },
 	[OPT_EVERY] = { "--every", "DUR", "a report per DUR (default 5s; the screen: 1s)" },
+	[OPT_WINDOW] = { "--window", "DUR", "observe for DUR (default 5s; 0: read memory once, no probe)" },
 	[OPT_ONLY] = { "--only", "SENSOR,...", "only these sensors: goroutines, alloc, gc (net, sql, locks, errors, crash are accepted and not built yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT", "what tracing may cost the target, percent of the CPU it uses (default 1%, at least 2 ms/s; 0: memory only, no probe)" },
 	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
+	[OPT_PROVE] = { "--prove", NULL, "prove leaks: the process is frozen for some milliseconds for a copy of its memory; the expected stop is printed first" },
+	[OPT_MAX_STOP] = { "--max-stop", "DUR", "do not freeze it when the expected stop is longer (default 200ms)" },
+	[OPT_GOROUTINES] = { "--goroutines", NULL, "list every goroutine, with its stack" },
 	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line, schema gospect.report/1 (default text)" },
+	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof", "json: schema gospect.report/1; html: one file with a flame graph; pprof: a profile for 'go tool pprof' (default text)" },
+	[OPT_PROFILE] = { "--profile", "goroutine|heap", "which profile --format pprof writes (default goroutine)" },
 	[OPT_OUTPUT] = { "-o", "FILE", "write the report to FILE instead of standard output" },
+	[OPT_FAIL_ON] = { "--fail-on", "SEVERITY", "exit with 10 when a finding is that severe or worse: info, low, medium, high, critical" },
 	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL, "show host names as hashes (for the net sensor, when it is built)" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
@@ -116,6 +123,21 @@ static int set_sensors(const struct command *c, const char *arg, struct options 
 	return usage(c, "unknown sensor '%s'", word);
 }
 
+static int set_format(const struct command *c, enum option_id id, const char *arg, struct options *o)
+{
+	static const char *const names[] = {
+		[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_HTML] = "html", [FORMAT_PPROF] = "pprof",
+	};
+	int last = id == OPT_FORMAT ? FORMAT_JSON : FORMAT_PPROF;
+
+	for (int i = 0; i <= last; i++)
+		if (!strcmp(arg, names[i])) {
+			o->format = (enum format)i;
+			return 0;
+		}
+	return usage(c, "unknown format '%s'", arg);
+}
+
 static int set_option(const struct command *c, enum option_id id, const char *arg, struct options *o)
 {
 	switch (id) {
@@ -134,12 +156,31 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 			return usage(c, "not a percentage between 0 and 100: '%s'", arg);
 		return 0;
 	case OPT_FORMAT:
-		if (!strcmp(arg, "json"))
-			o->format = FORMAT_JSON;
-		else if (!strcmp(arg, "text"))
-			o->format = FORMAT_TEXT;
-		else
-			return usage(c, "unknown format '%s'", arg);
+	case OPT_FORMAT_SNAPSHOT:
+		return set_format(c, id, arg, o);
+	case OPT_WINDOW:
+		if (duration_parse(arg, &o->window_ns) || (o->window_ns && o->window_ns < 100 * NS_PER_MS))
+			return usage(c, "not a duration, 0 or 100ms and more: '%s'", arg);
+		return 0;
+	case OPT_MAX_STOP:
+		if (duration_parse(arg, &o->max_stop_ns))
+			return usage(c, "not a duration: '%s'", arg);
+		return 0;
+	case OPT_PROVE:
+		o->prove = true;
+		return 0;
+	case OPT_GOROUTINES:
+		o->goroutines = true;
+		return 0;
+	case OPT_PROFILE:
+		if (strcmp(arg, "goroutine") && strcmp(arg, "heap"))
+			return usage(c, "unknown profile '%s'", arg);
+		o->profile = !strcmp(arg, "heap") ? PROFILE_HEAP : PROFILE_GOROUTINE;
+		return 0;
+	case OPT_FAIL_ON:
+		o->has_fail_on = true;
+		if (severity_parse(arg, &o->fail_on))
+			return usage(c, "unknown severity '%s'", arg);
 		return 0;
 	case OPT_OUTPUT:
 		if (!*arg)
@@ -183,6 +224,12 @@ static enum option_id find_option(const struct command *c, const char *arg, cons
 
 static int set_operand(const struct command *c, const char *arg, struct options *o)
 {
+	if (c->operand == OPERAND_TWO_FILES && !o->file2) {
+		if (!*arg)
+			return usage(c, "an empty file name%s", "");
+		*(o->file ? &o->file2 : &o->file) = arg;
+		return 0;
+	}
 	if (c->operand == OPERAND_NONE || o->pid || o->file)
 		return usage(c, "unexpected operand '%s'", arg);
 	if (!pid_parse(arg, &o->pid))
@@ -200,7 +247,8 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 	bool only_operands = false;
 	int i, err;
 
-	*o = (struct options){ .sensors = SENSOR_ALL, .budget_pct = 1.0 };
+	*o = (struct options){ .sensors = SENSOR_ALL, .budget_pct = 1.0, .window_ns = 5 * NS_PER_S,
+			       .max_stop_ns = 200 * NS_PER_MS };
 	for (i = 0; i < argc; i++) {
 		const char *arg = argv[i], *value;
 		enum option_id id;
@@ -235,5 +283,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		return usage(c, "which process? '%s' wants a PID", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)
 		return usage(c, "'%s' wants a PID or a FILE", c->name);
+	if (c->operand == OPERAND_TWO_FILES && !o->file2)
+		return usage(c, "'%s' wants two files", c->name);
 	return 0;
 }

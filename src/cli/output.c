@@ -8,7 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "report/html.h"
+#include "report/pprof.h"
+
 #define REPORT_MAX_BYTES (256u << 20)	/* a report larger than this is an error */
+#define LIST_MAX_BYTES (2ull << 30)	/* with every goroutine in it */
 
 int output_open(struct output *out, const struct options *o, struct err *err)
 {
@@ -17,7 +21,8 @@ int output_open(struct output *out, const struct options *o, struct err *err)
 	memset(out, 0, sizeof(*out));
 	out->fd = STDOUT_FILENO;
 	out->format = o->format;
-	buf_init(&out->buf, REPORT_MAX_BYTES);
+	out->profile = o->profile;
+	buf_init(&out->buf, o->goroutines ? LIST_MAX_BYTES : REPORT_MAX_BYTES);
 	signal(SIGPIPE, SIG_IGN);	/* seen as EPIPE where it is written */
 	if (o->output) {
 		out->fd = open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -59,19 +64,34 @@ int output_write(struct output *out, const struct buf *b)
 	return 0;
 }
 
+static int render(struct output *out, const struct report *r)
+{
+	switch (out->format) {
+	case FORMAT_JSON:
+		report_json(r, &out->buf);
+		return 0;
+	case FORMAT_PPROF:
+		return out->profile == PROFILE_HEAP ? report_pprof_heap(r, &out->buf) :
+						      report_pprof_goroutines(r, &out->buf);
+	case FORMAT_HTML:
+		return report_html(r, &out->buf);
+	case FORMAT_TEXT:
+		break;
+	}
+	if (out->written)
+		buf_puts(&out->buf, "\n");
+	report_text(r, &out->text, &out->buf);
+	return 0;
+}
+
 int output_report(struct output *out, const struct report *r)
 {
 	int err;
 
 	buf_reset(&out->buf);
-	if (out->format == FORMAT_JSON) {
-		report_json(r, &out->buf);
-	} else {
-		if (out->written)
-			buf_puts(&out->buf, "\n");
-		report_text(r, &out->text, &out->buf);
-	}
-	err = output_write(out, &out->buf);
+	err = render(out, r);
+	if (!err)
+		err = output_write(out, &out->buf);
 	if (!err)
 		out->written++;
 	return err;

@@ -15,6 +15,7 @@ struct output {
 	bool is_file;
 	bool is_terminal;
 	enum format format;
+	enum profile profile;
 	struct report_text_options text;
 	struct buf buf;
 	uint64_t written;	/* reports */

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "detect/detector.h"
 
+#include "detect/deadlock.h"
 #include "detect/gc_pressure.h"
 #include "detect/goroutine_flood.h"
 #include "detect/goroutine_leak.h"
 #include "detect/large_allocation.h"
+#include "detect/memory_growth.h"
 
 const struct detector *const detectors[] = {
+	&deadlock_detector,
 	&goroutine_leak_detector,
 	&goroutine_flood_detector,
 	&large_allocation_detector,
 	&gc_pressure_detector,
+	&memory_growth_detector,
 	NULL,
 };
 
@@ -19,7 +23,7 @@ static uint32_t covered_sensors(const struct window *w)
 	uint32_t mask = 0;
 
 	for (int i = 0; i < w->ncoverage; i++)
-		if (w->coverage[i].state != COVERAGE_OFF)
+		if (w->coverage[i].state != COVERAGE_OFF && !w->coverage[i].name)
 			mask |= SENSOR_BIT(w->coverage[i].sensor);
 	return mask;
 }

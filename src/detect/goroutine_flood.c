@@ -136,7 +136,7 @@ static void judge(const struct window *w, struct findings *out)
 		const struct site_row *s = &w->site[i];
 
 		if (!goroutine_site_is_special(s) && !goroutine_leak_suspected(w, s, &signs) &&
-		    floods(w, s, &g))
+		    goroutine_leaked_at(w, &s->place) * 2 < s->live + 1 && floods(w, s, &g))
 			add_finding(w, s, &g, out);
 	}
 }

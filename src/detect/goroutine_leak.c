@@ -286,12 +286,142 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 	f->weight = (double)signs->count + signs->per_minute;
 }
 
+/* ---- verdicts: nothing that can still run reaches what they wait for ---- */
+
+static bool same_place(const struct place *a, const struct place *b)
+{
+	return a->line == b->line && a->function && b->function && !strcmp(a->function, b->function) &&
+	       !strcmp(a->file ? a->file : "", b->file ? b->file : "");
+}
+
+uint64_t goroutine_leaked_at(const struct window *w, const struct place *p)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < w->leaks.nrow; i++)
+		if (!w->leaks.row[i].by_design && same_place(&w->leaks.row[i].place, p))
+			n += w->leaks.row[i].count;
+	return n;
+}
+
+/* All rows of a place: they differ in what they wait for. */
+struct verdict {
+	const struct leak_row *most;	/* the row with most goroutines */
+	uint64_t count, grown;
+	double oldest_s, per_minute;
+	enum age_kind age;
+};
+
+static struct verdict verdict_at(const struct window *w, const struct place *p)
+{
+	const struct leaks_window *l = &w->leaks;
+	struct verdict v = { 0 };
+
+	for (int i = 0; i < l->nrow; i++) {
+		const struct leak_row *r = &l->row[i];
+
+		if (r->by_design || !same_place(&r->place, p))
+			continue;
+		if (!v.most || r->count > v.most->count)
+			v.most = r;
+		v.count += r->count;
+		if (l->before_known && r->count > r->count_before)
+			v.grown += r->count - r->count_before;
+		if (r->age != AGE_UNKNOWN && (v.age == AGE_UNKNOWN || r->oldest_s > v.oldest_s)) {
+			v.age = r->age;
+			v.oldest_s = r->oldest_s;
+		}
+	}
+	if (w->window_s > 0)
+		v.per_minute = (double)v.grown / w->window_s * 60;
+	return v;
+}
+
+static const char *awaited(const char *reason)
+{
+	if (!strncmp(reason, "chan", 4))
+		return strstr(reason, "(nil chan)") ? NULL : "the channel they wait on";
+	if (!strncmp(reason, "select", 6))
+		return strstr(reason, "(no cases)") ? NULL : "a channel of their select";
+	if (strstr(reason, "WaitGroup"))
+		return "the wait group they wait for";
+	if (strstr(reason, "Cond"))
+		return "the condition they wait for";
+	return "the lock they wait for";
+}
+
+static void evidence_verdict(struct finding *f, const struct window *w, const struct verdict *v)
+{
+	const char *what = awaited(v->most->reason);
+	char place[WORDS_PLACE_MAX], reason[200], age[HUMAN_MAX];
+
+	words_fit(v->most->reason, 48, reason, sizeof(reason));
+	if (v->age != AGE_UNKNOWN)
+		finding_evidence(f, "blocked in %s%s%s, the oldest for %s%s", reason, v->most->at.function ? " at " : "",
+				 v->most->at.function ? words_place(&v->most->at, place, sizeof(place)) : "",
+				 v->age == AGE_AT_LEAST ? "at least " : "", human_seconds(v->oldest_s, age));
+	else
+		finding_evidence(f, "blocked in %s%s%s", reason, v->most->at.function ? " at " : "",
+				 v->most->at.function ? words_place(&v->most->at, place, sizeof(place)) : "");
+	if (what)
+		finding_evidence(f, "no goroutine that can still run reaches %s", what);
+	else
+		finding_evidence(f, "nothing ever wakes that up");
+	if (w->leaks.verdict == LEAKS_VERDICT_PROVEN)
+		finding_evidence(f, "proven on a copy of the process's memory, frozen for %s",
+				 human_seconds(w->leaks.stop_ms / 1e3, age));
+	else
+		finding_evidence(f, "leaked in %d of %d passes over the running process; --prove makes it certain",
+				 w->leaks.passes, w->leaks.passes);
+}
+
+static void add_verdict(const struct window *w, const struct leak_row *row, struct findings *out)
+{
+	struct verdict v = verdict_at(w, &row->place);
+	bool proven = w->leaks.verdict == LEAKS_VERDICT_PROVEN;
+	enum severity s = !proven ? SEVERITY_MEDIUM : v.grown ? SEVERITY_CRITICAL : SEVERITY_HIGH;
+	struct finding *f = findings_add(out, "goroutine-leak", "leak", s, &row->place);
+	char count[HUMAN_MAX], place[WORDS_PLACE_MAX], rate[HUMAN_MAX];
+
+	if (!f)
+		return;
+	human_count(v.count, count);
+	words_place(&row->place, place, sizeof(place));
+	if (v.grown)
+		finding_title(f, "%s goroutine%s created at %s can never run again, and %s more come every minute", count,
+			      v.count == 1 ? "" : "s", place, human_rate(v.per_minute, rate));
+	else
+		finding_title(f, "%s goroutine%s created at %s can never run again", count, v.count == 1 ? "" : "s", place);
+	finding_count(f, "count", v.count);
+	if (w->leaks.before_known)
+		finding_number(f, "per_minute", v.per_minute);
+	if (v.age != AGE_UNKNOWN)
+		finding_number(f, "oldest_s", v.oldest_s);
+	evidence_verdict(f, w, &v);
+	finding_advice(f, "%s", advice_for(v.most->reason));
+	f->exactness = proven ? EXACT : ESTIMATED;
+	f->since_s = v.age != AGE_UNKNOWN ? v.oldest_s : -1;
+	f->weight = (double)v.count + v.per_minute;
+}
+
+/* A row before this one has the same place. */
+static bool is_repeated(const struct leaks_window *l, int row)
+{
+	for (int i = 0; i < row; i++)
+		if (!l->row[i].by_design && same_place(&l->row[i].place, &l->row[row].place))
+			return true;
+	return false;
+}
+
 static void judge(const struct window *w, struct findings *out)
 {
 	struct leak_signs signs;
 
+	for (int i = 0; i < w->leaks.nrow && i < FINDINGS_MAX; i++)
+		if (!w->leaks.row[i].by_design && !is_repeated(&w->leaks, i))
+			add_verdict(w, &w->leaks.row[i], out);
 	for (int i = 0; i < w->nsite; i++)
-		if (goroutine_leak_suspected(w, &w->site[i], &signs))
+		if (goroutine_leak_suspected(w, &w->site[i], &signs) && !goroutine_leaked_at(w, &w->site[i].place))
 			add_finding(w, &w->site[i], &signs, out);
 }
 

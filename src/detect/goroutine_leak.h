@@ -18,6 +18,9 @@ struct leak_signs {
 /* Whether the site is suspected; the rules are in goroutine_leak.c. */
 bool goroutine_leak_suspected(const struct window *w, const struct site_row *s, struct leak_signs *signs);
 
+/* How many goroutines of a creation site can never run again, by verdict. */
+uint64_t goroutine_leaked_at(const struct window *w, const struct place *p);
+
 /* Never judged: system goroutines, coroutines, the row of the rest. */
 bool goroutine_site_is_special(const struct site_row *s);
 

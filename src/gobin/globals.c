@@ -53,6 +53,12 @@ static const struct recipe recipes[] = {
 	{ GLOBAL_ALLM, "runtime.mexit", DATA_LEA, 2, 0, 0, 0 },
 	{ GLOBAL_SEMTABLE, "runtime.semacquire1", DATA_LEA, 0, 0, 0, 0 },
 	{ GLOBAL_FIRSTMODULEDATA, "runtime.findfunc", DATA_LEA, 0, 0, 0, 0 },
+	{ GLOBAL_ALLFIN, "runtime.queuefinalizer", DATA_LOAD, 1, 0, 20, 0 },
+	{ GLOBAL_ALLFIN, "runtime.markroot", DATA_LOAD, 2, 0, 25, 0 },
+	{ GLOBAL_GCCLEANUPS, "runtime.markroot", DATA_LOAD, 3, 128, 25, 0 }, /* all */
+	{ GLOBAL_GCCLEANUPS, "runtime.findRunnable", DATA_LEA, 4, 0, 25, 0 },
+	/* after mcache0: nextSample is inlined there */
+	{ GLOBAL_MEMPROFILERATE, "runtime.profilealloc", DATA_LOAD, 1, 0, 0, 0 },
 };
 
 #define NRECIPES (sizeof(recipes) / sizeof(recipes[0]))
@@ -67,6 +73,8 @@ const char *goglobal_name(enum goglobal g)
 		[GLOBAL_GCCONTROLLER] = "gcController", [GLOBAL_ALLP] = "allp",
 		[GLOBAL_ALLM] = "allm", [GLOBAL_SEMTABLE] = "semtable",
 		[GLOBAL_FIRSTMODULEDATA] = "firstmoduledata",
+		[GLOBAL_ALLFIN] = "allfin", [GLOBAL_GCCLEANUPS] = "gcCleanups",
+		[GLOBAL_MEMPROFILERATE] = "MemProfileRate",
 	};
 
 	return (unsigned int)g < GLOBAL_COUNT ? names[g] : "?";

@@ -22,6 +22,9 @@ enum goglobal {
 	GLOBAL_GCCONTROLLER,
 	GLOBAL_ALLP,		/* slice header */
 	GLOBAL_ALLM, GLOBAL_SEMTABLE, GLOBAL_FIRSTMODULEDATA,
+	GLOBAL_ALLFIN,		/* blocks of queued finalizers */
+	GLOBAL_GCCLEANUPS,	/* queue of cleanups, since 1.25 */
+	GLOBAL_MEMPROFILERATE,
 	GLOBAL_COUNT
 };
 

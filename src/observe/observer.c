@@ -11,9 +11,14 @@
 #include "base/clock.h"
 #include "gobin/gobin.h"
 #include "observe/allocs.h"
+#include "observe/deadlocks.h"
+#include "observe/dump.h"
+#include "observe/heap.h"
+#include "observe/leaks.h"
 #include "observe/rows.h"
 #include "observe/sites.h"
 #include "plan/plan.h"
+#include "prove/prove.h"
 #include "target/goruntime.h"
 #include "target/process.h"
 #include "trace/trace.h"
@@ -28,10 +33,12 @@ struct observer {
 	struct observer_config cfg;
 	struct sites sites;
 	struct allocs allocs;
+	struct heap_base heap;
 	struct gowalk walk;		/* the latest */
 	bool walked;
 	uint64_t begin_ns, window_ns, look_ns, pace_ns;	/* our monotonic clock */
 	uint64_t look_took_ns;		/* the latest one */
+	uint64_t taken_ns;		/* start of the window that was taken last */
 	/* at the start of the window, and the latest */
 	struct gototals base, now;
 	struct trace_reading rbase, rnow;
@@ -71,7 +78,8 @@ static bool counts_births(const struct observer *o)
 static int look(struct observer *o)
 {
 	uint64_t now = clock_mono_ns();
-	bool record = !o->look_ns || now - o->look_ns >= o->pace_ns / 4;
+	/* a single look has nothing to be compared with */
+	bool record = !o->cfg.once && (!o->look_ns || now - o->look_ns >= o->pace_ns / 4);
 	int err;
 
 	if (!walks(o))
@@ -191,6 +199,7 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 	o->cfg = *cfg;
 	observer_set_pace(o, 5 * NS_PER_S);
 	allocs_init(&o->allocs, cfg->rt);
+	heap_base_init(&o->heap);
 	r = sites_init(&o->sites, cfg->rt);
 	if (!r)
 		r = read_all(o);
@@ -202,6 +211,8 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 	o->births_begin = births_counted(&o->rnow);
 	if (cfg->trace)
 		allocs_take(&o->allocs, &o->rnow, 1, NULL);
+	if (cfg->heap && !cfg->once)
+		heap_base_take(&o->heap, cfg->rt);
 	begin_window(o);
 	o->begin_ns = o->window_ns;
 	*out = o;
@@ -214,6 +225,7 @@ void observer_free(struct observer *o)
 		return;
 	sites_deinit(&o->sites);
 	allocs_deinit(&o->allocs);
+	heap_base_deinit(&o->heap);
 	gowalk_deinit(&o->walk);
 	trace_reading_deinit(&o->rbase);
 	trace_reading_deinit(&o->rnow);
@@ -520,6 +532,48 @@ static void cover_gc(struct observer *o, struct window *w)
 		cover(w, SENSOR_GC, COVERAGE_EXACT, "");
 }
 
+/* A row of coverage that is no sensor's. */
+static void cover_named(struct window *w, const char *name, enum coverage_state st, const char *why)
+{
+	struct coverage *c = cover(w, SENSOR_COUNT, st, why);
+
+	c->name = name;
+}
+
+static void fill_dump(struct observer *o, struct window *w)
+{
+	struct dump_options opt = { .all = o->cfg.dump_all };
+	int err;
+
+	if (!o->cfg.dump || o->gone || !walks(o))
+		return;
+	err = dump_take(&w->dump, &o->sites, &o->walk, &opt);
+	if (err == -EOPNOTSUPP) {
+		cover_named(w, "stacks", COVERAGE_OFF, o->cfg.rt->why_off[FACT_STACKS]);
+	} else if (err) {
+		o->gone = o->gone || err == -ESRCH;
+		cover_named(w, "stacks", COVERAGE_OFF, err == -ESRCH ? "the process ended while its stacks were read" :
+			    "the stacks could not be read");
+		w->lost_read_failures++;
+	} else if (w->dump->unread) {
+		w->lost_read_failures += w->dump->unread;
+	}
+	if (w->dump)
+		w->lost_read_failures += w->dump->labels_unknown;
+	if (deadlocks_find(w, &o->sites, &o->walk) == -ESRCH)
+		o->gone = true;
+}
+
+static void fill_heap(struct observer *o, struct window *w)
+{
+	if (!o->cfg.heap || o->gone || !wants(o, SENSOR_ALLOC))
+		return;
+	heap_take(&w->heap, &o->heap, o->cfg.rt);
+	w->heap.collected = o->now.has_gc && o->base.has_gc && o->now.numgc != o->base.numgc;
+	cover_named(w, "heap", !w->heap.known ? COVERAGE_OFF : w->heap.rate > 1 ? COVERAGE_ESTIMATED : COVERAGE_EXACT,
+		    w->heap.why[0] || w->heap.rate <= 1 ? w->heap.why : "the runtime's own sample, scaled up");
+}
+
 static void fill_losses(const struct observer *o, struct window *w)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
@@ -537,7 +591,7 @@ static void cover_ended(struct window *w)
 	for (i = 0; i < w->ncoverage; i++) {
 		struct coverage *c = &w->coverage[i];
 
-		if (c->state != COVERAGE_EXACT)
+		if (c->state != COVERAGE_EXACT || c->name)
 			continue;
 		c->state = COVERAGE_PARTIAL;
 		snprintf(c->why, sizeof(c->why),
@@ -548,17 +602,20 @@ static void cover_ended(struct window *w)
 int observer_take(struct observer *o, struct window *w, const char *end_reason)
 {
 	static const char not_asked[] = "not asked for (--only)";
-	int err = read_all(o), s;
+	int err = o->cfg.once ? process_check(o->cfg.proc) : read_all(o), s;
 	uint64_t now = clock_mono_ns();
 
 	memset(w, 0, sizeof(*w));
 	w->end_real_ns = clock_real_ns();
-	w->window_s = (double)(now - o->window_ns) / 1e9;
-	w->observed_s = (double)(now - o->begin_ns) / 1e9;
+	if (!o->cfg.once) {
+		w->window_s = (double)(now - o->window_ns) / 1e9;
+		w->observed_s = (double)(now - o->begin_ns) / 1e9;
+	}
 	w->end_reason = end_reason;
 	w->last = end_reason != NULL;
 	fill_target(o, w);
 	fill_cost(o, w->window_s, w);
+	fill_dump(o, w);	/* first: it brings the walk up to date */
 	for (s = 0; s < SENSOR_COUNT; s++) {
 		if (!wants(o, (enum sensor)s))
 			cover(w, (enum sensor)s, COVERAGE_OFF, not_asked);
@@ -571,9 +628,31 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 		else
 			cover(w, (enum sensor)s, COVERAGE_OFF, "not built yet");
 	}
+	fill_heap(o, w);
 	fill_losses(o, w);
 	if (err)
 		cover_ended(w);
+	o->taken_ns = o->window_ns;
 	begin_window(o);
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
+}
+
+void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r)
+{
+	char why[200];
+
+	if (leaks_fill(&w->leaks, &o->sites, r, clock_mono_ns(), o->cfg.once ? 0 : o->taken_ns)) {
+		leaks_window_deinit(&w->leaks);
+		cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
+		return;
+	}
+	w->lost_read_failures += r->losses;
+	deadlocks_mark_leaked(w);
+	if (r->verdict == LEAKS_PASSES && !r->why[0])
+		snprintf(why, sizeof(why), "%d passes over a running process agree; --prove freezes it for some "
+			 "milliseconds and is certain", r->passes);
+	else
+		snprintf(why, sizeof(why), "%.190s", r->why);
+	cover_named(w, "leaks", r->verdict == LEAKS_PROVEN ? COVERAGE_EXACT :
+		    r->verdict == LEAKS_PASSES ? COVERAGE_ESTIMATED : COVERAGE_OFF, why);
 }

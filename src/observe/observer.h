@@ -27,6 +27,10 @@ struct observer_config {
 	uint32_t sensors;		/* asked for */
 	double budget_pct;
 	bool exact_mode;
+	/* What a snapshot has and a live report has not. */
+	bool dump, dump_all;	/* all goroutines by stack; and one by one */
+	bool heap;		/* the sampled heap profile */
+	bool once;		/* a window of no length: the baseline is what is reported */
 };
 
 /* Takes the baseline: the first window begins when this returns.
@@ -46,6 +50,9 @@ void observer_set_pace(struct observer *o, uint64_t interval_ns);
  * frees the window's arrays with window_deinit(); strings live with o.
  */
 int observer_take(struct observer *o, struct window *w, const char *end_reason);
+/* Adds the verdicts on leaks to a window just taken, and what they cover. */
+struct prove_result;
+void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r);
 /* Whether anything was seen of the target since the baseline. */
 bool observer_saw_something(const struct observer *o);
 /* What the governor wants to know: goroutines created so far, 0 when not known. */

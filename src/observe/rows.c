@@ -211,7 +211,7 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 		if (deaths_from_live)
 			row->deaths = gone > t->live ? gone - t->live : 0;
 	}
-	if (t->oldest_ns) {
+	if (t->oldest_ns && (t->oldest_kind == AGE_EXACT || now_ns > t->oldest_ns + SITES_LEAST_AGE_NS)) {
 		row->oldest_s = now_ns > t->oldest_ns ? (double)(now_ns - t->oldest_ns) / 1e9 : 0;
 		row->age = t->oldest_kind;
 	}

@@ -172,6 +172,22 @@ uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_
 	return p ? p->born_ns : now_ns;
 }
 
+double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns, enum age_kind *kind)
+{
+	const struct seen *p = seen_find(s, g->goid);
+	int64_t parked = g->waitsince_ns - s->rt->mono_offset_ns;
+	uint64_t from = p ? p->born_ns : now_ns;
+
+	*kind = p && p->born_exact ? AGE_EXACT : AGE_AT_LEAST;
+	if (g->status == GO_WAITING && g->waitsince_ns > 0 && parked > 0 && (uint64_t)parked < from) {
+		from = (uint64_t)parked;
+		*kind = AGE_AT_LEAST;
+	}
+	if (*kind == AGE_AT_LEAST && now_ns <= from + SITES_LEAST_AGE_NS)
+		*kind = AGE_UNKNOWN;
+	return now_ns > from ? (double)(now_ns - from) / 1e9 : 0;
+}
+
 /* When a history is full every second point in its middle goes; what flowed
  * through a dropped point is added to the next one kept. */
 static void points_thin(struct site_track *t)

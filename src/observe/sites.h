@@ -18,6 +18,7 @@ struct trace;
 struct trace_reading;
 
 #define SITES_MAX 16384		/* tracked sites; what is beyond is counted in one */
+#define SITES_LEAST_AGE_NS 1000000	/* a lower bound on an age that is less says nothing */
 #define SEEN_MAX (1u << 22)	/* goroutines remembered from one look to the next */
 
 /* A goroutine as remembered. */
@@ -79,6 +80,10 @@ struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc);
 enum wait_class sites_wait_class(struct sites *s, const struct goroutine *g);
 /* Since when (our monotonic clock) it is known to live. */
 uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns);
+/* How old it is: from its observed birth, else a lower bound from when it was
+ * first seen, or, where a collection has set it, from when it blocked.  A bound
+ * of nothing is AGE_UNKNOWN. */
+double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns, enum age_kind *kind);
 /* A frame as a place; strings borrowed from the frame's pclntab. */
 struct place place_of_frame(const struct goframe *f);
 

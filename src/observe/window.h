@@ -30,6 +30,7 @@ enum coverage_state { COVERAGE_EXACT, COVERAGE_SAMPLED, COVERAGE_ESTIMATED, COVE
 
 struct coverage {
 	enum sensor sensor;
+	const char *name;	/* static: of a row that is no sensor's ("heap"), else NULL */
 	enum coverage_state state;
 	double rate;		/* SAMPLED: share of the window, 0..1 */
 	char why[200];		/* "" when exact */
@@ -98,6 +99,58 @@ struct alloc_row {
 	int nstack;
 };
 
+/*
+ * Whole stacks, each distinct one once.  A stack is a list of locations, a
+ * location a pc with the functions inlined there.
+ */
+struct stack_location {
+	uint64_t pc;		/* run-time; a return address but for the innermost */
+	uint32_t first, n;	/* in line[]: innermost (inlined) first; 0: in no function */
+};
+
+struct stack_entry {
+	uint32_t first, n;	/* in at[]: innermost first */
+	bool whole;		/* down to where the goroutine began */
+};
+
+#define DUMP_NO_STACK UINT32_MAX
+#define DUMP_MAX_IDS 10
+
+struct stack_table {
+	struct stack_location *location; size_t nlocation;	/* all owned */
+	struct place *line; size_t nline;
+	uint32_t *at; size_t nat;	/* numbers of locations */
+	struct stack_entry *stack; size_t nstack;
+};
+
+/* Sampled allocation by place, from the runtime's own heap profile. */
+struct heap_row {
+	bool other;
+	struct place place;	/* innermost frame outside the runtime */
+	uint64_t in_use_bytes, in_use_count, alloc_bytes, alloc_count;
+	int64_t grown_bytes;	/* in use, in this window */
+	uint32_t stack;		/* the busiest there, in stacks */
+};
+
+/* One stack and object size. */
+struct heap_sample {
+	uint32_t stack;
+	uint64_t object_bytes, in_use_bytes, in_use_count, alloc_bytes, alloc_count;
+	int64_t grown_bytes;
+};
+
+struct heap_window {
+	bool known;
+	char why[200];		/* why not, or what is missing; "" */
+	uint64_t rate;		/* bytes per sample, mean */
+	uint64_t in_use_bytes, in_use_count, alloc_bytes, alloc_count; /* of all */
+	int64_t grown_bytes;
+	bool collected;		/* a collection ended in the window: growth means something */
+	struct heap_row *row; int nrow;		/* all owned; most bytes in use first */
+	struct heap_sample *sample; size_t nsample;
+	struct stack_table stacks;
+};
+
 struct gc_window {
 	bool known;		/* memstats could be read */
 	uint64_t cycles_total, forced_total;
@@ -120,6 +173,122 @@ struct probe_row {
 	double cost_ns;		/* per hit, program included; < 0 not measured */
 	bool armed;
 	char why[160];		/* why it is not armed */
+};
+
+/* Every goroutine of the process, as read once at the end of the window (observe/dump.h). */
+
+struct dump_label {
+	const char *key, *value; /* foreign bytes */
+};
+
+struct dump_label_set {
+	uint32_t first, n;	/* in label[] */
+};
+
+#define DUMP_LABELS_UNKNOWN UINT32_MAX
+
+/* Goroutines with the same stack, state and labels. */
+struct dump_group {
+	const char *reason;	/* wait reason, else running, runnable, syscall */
+	const char *state;	/* waiting, running, runnable, syscall, … */
+	uint64_t count;
+	double oldest_s;
+	enum age_kind age;
+	uint32_t labels;	/* in label_set[]: 0 none, or DUMP_LABELS_UNKNOWN */
+	uint32_t stack;		/* in stacks, or DUMP_NO_STACK: it runs, or was not read */
+	bool unread;		/* changed each time it was read: no stack for that reason */
+	struct place created;	/* of all of them; no function: of several places */
+	uint64_t id[DUMP_MAX_IDS]; /* the lowest */
+	int nid;
+};
+
+struct dump_goroutine {
+	uint64_t goid, creator;	/* 0: not known */
+	const char *reason, *state;
+	double age_s;
+	enum age_kind age;
+	uint32_t labels, stack;
+	struct place created;
+	const char *start;
+	bool locked;		/* to a thread */
+};
+
+struct goroutine_dump {
+	struct stack_table stacks;	/* all owned */
+	struct dump_label *label; size_t nlabel;
+	struct dump_label_set *label_set; size_t nlabel_set;
+	struct dump_group *group; size_t ngroup;	/* most goroutines first */
+	struct dump_goroutine *all; size_t nall;	/* by id; only when asked for */
+	uint64_t goroutines;	/* in the groups */
+	uint64_t unread, ended;	/* could not be read in peace; ended since the list was read */
+	uint64_t labels_unknown;
+	double read_s;
+	void *store;		/* what holds the strings; see dump_free() */
+};
+
+enum leaks_verdict { LEAKS_VERDICT_OFF, LEAKS_VERDICT_PASSES, LEAKS_VERDICT_PROVEN };
+
+/* Leaked goroutines of one go statement that wait in the same way at one place. */
+struct leak_row {
+	bool other;
+	struct place place;	/* of the go statement */
+	const char *start;
+	const char *reason;	/* wait reason */
+	bool by_design;		/* waits for ever on purpose: main in select {} */
+	uint64_t count;
+	uint64_t count_before;	/* of them, there at the start of the window (before_known) */
+	double oldest_s;
+	enum age_kind age;
+	uint32_t stack;		/* of one of them, in stacks; DUMP_NO_STACK */
+	struct place at;	/* where they stand, in the user's code; may have no function */
+	uint64_t id[DUMP_MAX_IDS];
+	int nid;
+};
+
+struct leaked_goroutine {
+	uint64_t goid, primitive;
+	uint32_t row;
+	double age_s;
+	enum age_kind age;
+	int seen_passes;
+	uint32_t stack;
+	uint64_t holder;	/* goid that holds the lock it waits for; 0: not known */
+};
+
+struct leaks_window {
+	bool asked;
+	enum leaks_verdict verdict;
+	char why[240];		/* OFF, or why only PASSES; else "" */
+	int passes;
+	double stop_ms;		/* how long the process was frozen; < 0: it was not */
+	uint64_t candidates;	/* blocked goroutines that were judged */
+	uint64_t heap_bytes;	/* mirrored */
+	bool before_known;	/* count_before means something */
+	struct leak_row *row; int nrow;		/* all owned; most goroutines first, by design last */
+	struct leaked_goroutine *goroutine; size_t ngoroutine; /* by goid */
+	struct stack_table stacks;
+};
+
+/* A goroutine in a circle: it waits for a lock that the next one holds. */
+struct deadlock_member {
+	uint64_t goid, lock;
+	struct place at;	/* where it waits */
+	struct place held_at;	/* where it took the lock that the one before waits for; inferred */
+	struct place created;
+	bool leaked;		/* so by the verdict on leaks */
+};
+
+struct deadlock {
+	uint32_t first, n;	/* in member[]; the last one waits for the first */
+	uint64_t waiting;	/* goroutines that wait for these locks, those in the circle included */
+};
+
+#define WINDOW_MAX_DEADLOCKS 32
+
+struct locks_window {
+	bool known;
+	struct deadlock deadlock[WINDOW_MAX_DEADLOCKS]; int ndeadlock;
+	struct deadlock_member *member; size_t nmember;	/* owned */
 };
 
 struct window {
@@ -151,7 +320,8 @@ struct window {
 	int nprobe;
 	const char *memory_only;/* why no probes at all, one sentence; NULL when armed */
 
-	struct coverage coverage[SENSOR_COUNT];
+#define WINDOW_MAX_COVERAGE (SENSOR_COUNT + 4)
+	struct coverage coverage[WINDOW_MAX_COVERAGE];
 	int ncoverage;
 
 	/* losses: what is missing from this report */
@@ -165,6 +335,9 @@ struct window {
 	enum exactness births_exactness;
 	struct state_count *state; int nstate;	/* owned, most first */
 	struct site_row *site; int nsite;	/* owned, most live first */
+	struct goroutine_dump *dump;	/* owned; NULL: not asked for, or not possible */
+	struct leaks_window leaks;
+	struct locks_window locks;
 
 	/* large allocations */
 	bool alloc_known;
@@ -175,6 +348,7 @@ struct window {
 	struct alloc_row *alloc; int nalloc;	/* owned, most bytes first */
 
 	struct gc_window gc;
+	struct heap_window heap;
 };
 
 /* Frees what the window owns, not the window. */

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/human.h"
 #include "detect/wording.h"
-#include "report/table.h"
+#include "report/summary_priv.h"
 
 #define CELL 400		/* bytes of one cell before the table fits it */
 #define TABLE_INDENT 2
@@ -22,21 +22,21 @@ static const char *mark(enum exactness e)
 	return e == EXACT ? "" : "~";
 }
 
-static void add_count(struct buf *out, const char *before, uint64_t n, const char *after)
+void summary_add_count(struct buf *out, const char *before, uint64_t n, const char *after)
 {
 	char text[HUMAN_MAX];
 
 	buf_printf(out, "%s%s%s", before, human_count(n, text), after);
 }
 
-static void add_bytes(struct buf *out, const char *before, double n, const char *after)
+void summary_add_bytes(struct buf *out, const char *before, double n, const char *after)
 {
 	char text[HUMAN_MAX];
 
 	buf_printf(out, "%s%s%s", before, human_bytes(n, text), after);
 }
 
-static void add_seconds(struct buf *out, const char *before, double s, const char *after)
+void summary_add_seconds(struct buf *out, const char *before, double s, const char *after)
 {
 	char text[HUMAN_MAX];
 
@@ -61,7 +61,7 @@ static void add_rate(struct buf *out, const char *before, double per_s, const ch
 }
 
 /* Foreign text, at most so many columns. */
-static void add_name(struct buf *out, const char *before, const char *name, int columns)
+void summary_add_name(struct buf *out, const char *before, const char *name, int columns)
 {
 	char text[1024];
 
@@ -94,14 +94,17 @@ void summary_target(const struct window *w, int width, struct buf *out)
 
 	buf_init(&tail, sizeof(tail_text));
 	buf_puts(&tail, " (");
-	add_name(&tail, "", w->go ? w->go : "Go release not known", 24);
+	summary_add_name(&tail, "", w->go ? w->go : "Go release not known", 24);
 	if (w->started_real_ns && w->end_real_ns > w->started_real_ns)
-		add_seconds(&tail, ", up ", (double)(w->end_real_ns - w->started_real_ns) / 1e9, "");
+		summary_add_seconds(&tail, ", up ", (double)(w->end_real_ns - w->started_real_ns) / 1e9, "");
 	buf_puts(&tail, "): ");
 	add_cost(w, &tail);
 	clock_format_utc(w->end_real_ns, 0, end, sizeof(end));
 	/* the time without the date */
-	add_seconds(&tail, ", ", w->window_s, " to ");
+	if (w->window_s > 0)
+		summary_add_seconds(&tail, ", ", w->window_s, " to ");
+	else
+		buf_puts(&tail, ", at ");
 	buf_puts(&tail, strchr(end, 'T') ? strchr(end, 'T') + 1 : end);
 	snprintf(tail_text, sizeof(tail_text), "%s", tail.data ? tail.data : "");
 	buf_deinit(&tail);
@@ -116,19 +119,22 @@ void summary_target(const struct window *w, int width, struct buf *out)
 
 void summary_agent(const struct window *w, struct buf *out)
 {
-	add_name(out, "", w->module ? w->module : "no module name", 60);
-	add_name(out, " ", w->module_version, 40);
-	add_name(out, ", container ", w->container, 16);
-	buf_printf(out, ", %.2f CPUs", w->target_cpu_cores);
-	add_bytes(out, ", ", (double)w->target_rss_bytes, " resident");
-	buf_printf(out, "; gospect: %.2f%% of a CPU", w->agent_cpu_pct);
-	add_bytes(out, ", ", (double)w->agent_rss_bytes, "");
+	summary_add_name(out, "", w->module ? w->module : "no module name", 60);
+	summary_add_name(out, " ", w->module_version, 40);
+	summary_add_name(out, ", container ", w->container, 16);
+	if (w->window_s > 0)
+		buf_printf(out, ", %.2f CPUs", w->target_cpu_cores);
+	summary_add_bytes(out, ", ", (double)w->target_rss_bytes, " resident");
+	buf_puts(out, "; gospect:");
+	if (w->window_s > 0)
+		buf_printf(out, " %.2f%% of a CPU,", w->agent_cpu_pct);
+	summary_add_bytes(out, " ", (double)w->agent_rss_bytes, "");
 	if (w->memory_only)
 		return;
 	buf_printf(out, ", %d probe%s", w->probes_armed, w->probes_armed == 1 ? "" : "s");
 	if (w->probes_stepped)
 		buf_printf(out, " (%d single-stepped)", w->probes_stepped);
-	add_count(out, ", ", w->probe_hits, " hits");
+	summary_add_count(out, ", ", w->probe_hits, " hits");
 }
 
 static void add_coverage(const struct coverage *c, struct buf *out)
@@ -139,7 +145,7 @@ static void add_coverage(const struct coverage *c, struct buf *out)
 	if (c->state == COVERAGE_SAMPLED)
 		buf_printf(out, " at %.3g%%", c->rate * 100);
 	if (c->why[0]) {
-		add_name(out, " (", c->why, 190);
+		summary_add_name(out, " (", c->why, 190);
 		buf_puts(out, ")");
 	}
 }
@@ -149,6 +155,11 @@ static bool same_coverage(const struct coverage *a, const struct coverage *b)
 	return a->state == b->state && a->rate == b->rate && !strcmp(a->why, b->why);
 }
 
+static const char *coverage_name(const struct coverage *c)
+{
+	return c->name ? c->name : sensor_name(c->sensor);
+}
+
 /* Sensors covered alike are named together: "goroutines, gc exact; sql off: …". */
 void summary_coverage(const struct window *w, struct buf *out)
 {
@@ -156,15 +167,15 @@ void summary_coverage(const struct window *w, struct buf *out)
 	uint32_t done = 0;
 
 	for (int i = 0; i < w->ncoverage; i++) {
-		if (done & SENSOR_BIT(c[i].sensor))
+		if (done & 1u << i)
 			continue;
-		buf_printf(out, "%s%s", done ? "; " : "", sensor_name(c[i].sensor));
-		done |= SENSOR_BIT(c[i].sensor);
+		buf_printf(out, "%s%s", done ? "; " : "", coverage_name(&c[i]));
+		done |= 1u << i;
 		for (int j = i + 1; j < w->ncoverage; j++) {
-			if (!same_coverage(&c[i], &c[j]) || done & SENSOR_BIT(c[j].sensor))
+			if (!same_coverage(&c[i], &c[j]) || done & 1u << j)
 				continue;
-			buf_printf(out, ", %s", sensor_name(c[j].sensor));
-			done |= SENSOR_BIT(c[j].sensor);
+			buf_printf(out, ", %s", coverage_name(&c[j]));
+			done |= 1u << j;
 		}
 		add_coverage(&c[i], out);
 	}
@@ -176,9 +187,9 @@ void summary_losses(const struct window *w, struct buf *out)
 		buf_puts(out, "nothing lost");
 		return;
 	}
-	add_count(out, "missing from this report: ", w->lost_events, " events");
-	add_count(out, ", ", w->lost_map_full, " for want of room in a table");
-	add_count(out, ", ", w->lost_read_failures, " memory reads that failed");
+	summary_add_count(out, "missing from this report: ", w->lost_events, " events");
+	summary_add_count(out, ", ", w->lost_map_full, " for want of room in a table");
+	summary_add_count(out, ", ", w->lost_read_failures, " memory reads that failed");
 }
 
 void summary_goroutines(const struct window *w, struct buf *out)
@@ -186,23 +197,24 @@ void summary_goroutines(const struct window *w, struct buf *out)
 	const char *m = mark(w->births_exactness);
 
 	if (w->goroutines_known) {
-		add_count(out, "", w->live, " live");
-		add_count(out, " (from ", w->live_at_start, ")");
+		summary_add_count(out, "", w->live, " live");
+		if (w->window_s > 0)
+			summary_add_count(out, " (from ", w->live_at_start, ")");
 	} else {
 		buf_puts(out, "live not known");
 	}
-	if (w->births_known) {
+	if (w->births_known && w->window_s > 0) {
 		buf_printf(out, ", %s", m);
-		add_count(out, "", w->births, " born");
+		summary_add_count(out, "", w->births, " born");
 		add_rate(out, " (", per_second(w, (double)w->births), "/s)");
 		buf_printf(out, ", %s", m);
-		add_count(out, "", w->deaths, " ended");
+		summary_add_count(out, "", w->deaths, " ended");
 		add_rate(out, " (", per_second(w, (double)w->deaths), "/s)");
 	}
 	if (w->created_known)
-		add_count(out, ", ", w->created_total, " created ever");
+		summary_add_count(out, ", ", w->created_total, " created ever");
 	if (w->goroutines_known)
-		add_count(out, ", ", w->system, " system");
+		summary_add_count(out, ", ", w->system, " system");
 }
 
 void summary_states(const struct window *w, struct buf *out)
@@ -210,8 +222,8 @@ void summary_states(const struct window *w, struct buf *out)
 	if (!w->nstate)
 		buf_puts(out, "none");
 	for (int i = 0; i < w->nstate; i++) {
-		add_name(out, i ? ", " : "", w->state[i].state, 40);
-		add_count(out, " ", w->state[i].count, "");
+		summary_add_name(out, i ? ", " : "", w->state[i].state, 40);
+		summary_add_count(out, " ", w->state[i].count, "");
 	}
 }
 
@@ -220,11 +232,11 @@ void summary_alloc(const struct window *w, struct buf *out)
 	const char *m = mark(w->alloc_exactness);
 
 	buf_puts(out, m);
-	add_count(out, "", w->large_count, " objects");
-	add_bytes(out, " over ", (double)w->large_threshold_bytes, "");
+	summary_add_count(out, "", w->large_count, " objects");
+	summary_add_bytes(out, " over ", (double)w->large_threshold_bytes, "");
 	buf_printf(out, ", %s", m);
-	add_bytes(out, "", (double)w->large_bytes, "");
-	add_bytes(out, ", ", per_second(w, (double)w->large_bytes), "/s");
+	summary_add_bytes(out, "", (double)w->large_bytes, "");
+	summary_add_bytes(out, ", ", per_second(w, (double)w->large_bytes), "/s");
 	if (w->total_alloc_bytes && w->large_bytes <= w->total_alloc_bytes)
 		buf_printf(out, ", %.0f%% of all allocation",
 			   100.0 * (double)w->large_bytes / (double)w->total_alloc_bytes);
@@ -235,11 +247,17 @@ void summary_gc(const struct window *w, struct buf *out)
 	const struct gc_window *g = &w->gc;
 
 	if (g->known) {
-		add_count(out, "", g->cycles, " cycles");
-		add_rate(out, " (", per_second(w, (double)g->cycles), "/s)");
-		if (g->forced)
-			add_count(out, ", ", g->forced, " forced");
-		add_count(out, ", ", g->cycles_total, " in all");
+		if (w->window_s > 0) {
+			summary_add_count(out, "", g->cycles, " cycles");
+			add_rate(out, " (", per_second(w, (double)g->cycles), "/s)");
+			if (g->forced)
+				summary_add_count(out, ", ", g->forced, " forced");
+			summary_add_count(out, ", ", g->cycles_total, " in all");
+		} else {
+			summary_add_count(out, "", g->cycles_total, " cycles in all");
+			if (g->forced_total)
+				summary_add_count(out, ", ", g->forced_total, " forced");
+		}
 		if (g->cpu_pct >= 0)
 			buf_printf(out, ", %.1f%% of the CPU since the start", g->cpu_pct);
 	} else {
@@ -247,14 +265,14 @@ void summary_gc(const struct window *w, struct buf *out)
 	}
 	if (!g->heap_known)
 		return;
-	add_bytes(out, "; heap ", (double)g->heap_live_bytes, " live");
-	add_bytes(out, ", goal ", (double)g->heap_goal_bytes, "");
+	summary_add_bytes(out, "; heap ", (double)g->heap_live_bytes, " live");
+	summary_add_bytes(out, ", goal ", (double)g->heap_goal_bytes, "");
 	if (g->gogc < 0)
 		buf_puts(out, ", GOGC off");
 	else if (g->gogc != 100)
 		buf_printf(out, ", GOGC %d", g->gogc);
 	if (g->memory_limit_bytes >= 0 && g->memory_limit_bytes != INT64_MAX)
-		add_bytes(out, ", memory limit ", (double)g->memory_limit_bytes, "");
+		summary_add_bytes(out, ", memory limit ", (double)g->memory_limit_bytes, "");
 }
 
 void summary_pauses(const struct window *w, struct buf *out)
@@ -263,17 +281,17 @@ void summary_pauses(const struct window *w, struct buf *out)
 
 	if (!g->pauses_known)
 		return;
-	add_count(out, g->pauses_partial ? "at least " : "", g->pause_count, "");
+	summary_add_count(out, g->pauses_partial ? "at least " : "", g->pause_count, "");
 	buf_puts(out, g->pauses_from_memory ? " (one sum per cycle)" : "");
 	if (!g->pause_count)
 		return;
-	add_seconds(out, ", p50 ", (double)g->pause_p50_ns / 1e9, "");
-	add_seconds(out, ", p99 ", (double)g->pause_p99_ns / 1e9, "");
-	add_seconds(out, ", max ", (double)g->pause_max_ns / 1e9, "");
-	add_seconds(out, ", ", (double)g->pause_total_ns / 1e9, " in all");
+	summary_add_seconds(out, ", p50 ", (double)g->pause_p50_ns / 1e9, "");
+	summary_add_seconds(out, ", p99 ", (double)g->pause_p99_ns / 1e9, "");
+	summary_add_seconds(out, ", max ", (double)g->pause_max_ns / 1e9, "");
+	summary_add_seconds(out, ", ", (double)g->pause_total_ns / 1e9, " in all");
 }
 
-static void cell_count(struct table *t, bool known, enum exactness e, uint64_t n)
+void summary_cell_count(struct table *t, bool known, enum exactness e, uint64_t n)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 4];
 
@@ -281,7 +299,7 @@ static void cell_count(struct table *t, bool known, enum exactness e, uint64_t n
 	table_cell(t, known ? cell : "-");
 }
 
-static void cell_bytes(struct table *t, enum exactness e, double bytes, const char *unit)
+void summary_cell_bytes(struct table *t, enum exactness e, double bytes, const char *unit)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 8];
 
@@ -298,7 +316,7 @@ static void cell_rate(struct table *t, const struct window *w, enum exactness e,
 	table_cell(t, w->births_known && w->window_s > 0 ? cell : "-");
 }
 
-static void cell_age(struct table *t, enum age_kind age, double s)
+void summary_cell_age(struct table *t, enum age_kind age, double s)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 4];
 
@@ -338,7 +356,7 @@ static const struct place *wait_place(const struct site_row *s)
 	return &wait->stack[0];
 }
 
-static void cell_place(struct table *t, const struct place *p)
+void summary_cell_place(struct table *t, const struct place *p)
 {
 	char text[WORDS_PLACE_MAX];
 
@@ -347,13 +365,13 @@ static void cell_place(struct table *t, const struct place *p)
 
 static void site_cells(struct table *t, const struct window *w, const struct site_row *s)
 {
-	cell_place(t, &s->place);
-	cell_count(t, w->goroutines_known, EXACT, s->live);
+	summary_cell_place(t, &s->place);
+	summary_cell_count(t, w->goroutines_known, EXACT, s->live);
 	cell_rate(t, w, s->exactness, s->births);
 	cell_rate(t, w, s->exactness, s->deaths);
-	cell_age(t, s->age, s->oldest_s);
+	summary_cell_age(t, s->age, s->oldest_s);
 	cell_wait(t, s);
-	cell_place(t, wait_place(s));
+	summary_cell_place(t, wait_place(s));
 }
 
 static void site_rest_cells(struct table *t, const struct window *w, const struct site_rest *rest)
@@ -362,10 +380,10 @@ static void site_rest_cells(struct table *t, const struct window *w, const struc
 
 	snprintf(name, sizeof(name), "%s more", human_count((uint64_t)rest->nrow, text));
 	table_cell(t, name);
-	cell_count(t, w->goroutines_known, EXACT, rest->live);
+	summary_cell_count(t, w->goroutines_known, EXACT, rest->live);
 	cell_rate(t, w, rest->exactness, rest->births);
 	cell_rate(t, w, rest->exactness, rest->deaths);
-	cell_age(t, rest->age, rest->oldest_s);
+	summary_cell_age(t, rest->age, rest->oldest_s);
 	table_cell(t, "");
 	table_cell(t, "");
 }
@@ -406,15 +424,15 @@ static void alloc_cells(struct table *t, const struct window *w, const struct pl
 	enum exactness e = w->alloc_exactness;
 	char share[HUMAN_MAX];
 
-	cell_count(t, true, e, count);
-	cell_bytes(t, e, (double)bytes, "");
-	cell_bytes(t, e, per_second(w, (double)bytes), "/s");
-	cell_bytes(t, EXACT, (double)max_bytes, "");
+	summary_cell_count(t, true, e, count);
+	summary_cell_bytes(t, e, (double)bytes, "");
+	summary_cell_bytes(t, e, per_second(w, (double)bytes), "/s");
+	summary_cell_bytes(t, EXACT, (double)max_bytes, "");
 	snprintf(share, sizeof(share), "%.0f%%",
 		 w->large_bytes ? 100.0 * (double)bytes / (double)w->large_bytes : 0);
 	table_cell(t, share);
 	if (place)
-		cell_place(t, place);
+		summary_cell_place(t, place);
 	else
 		table_cell(t, "");
 }
@@ -435,7 +453,7 @@ void summary_allocs(const struct window *w, const int *show, int n,
 	for (int i = 0; i < n; i++) {
 		const struct alloc_row *a = &w->alloc[show[i]];
 
-		cell_place(&t, &a->place);
+		summary_cell_place(&t, &a->place);
 		alloc_cells(&t, w, caller(a), a->count, a->bytes, a->max_bytes);
 	}
 	if (rest && rest->nrow) {

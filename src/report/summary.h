@@ -29,4 +29,14 @@ void summary_sites(const struct window *w, const int *show, int n,
 void summary_allocs(const struct window *w, const int *show, int n,
 		    const struct alloc_rest *rest, int width, struct buf *out);
 
+/* What snapshots add (summary_snapshot.c). */
+void summary_leaks(const struct window *w, struct buf *out);
+void summary_heap(const struct window *w, struct buf *out);
+/* At most max rows, then how many more there are. */
+void summary_leak_rows(const struct window *w, int max, int width, struct buf *out);
+void summary_heap_rows(const struct window *w, int max, int width, struct buf *out);
+void summary_groups(const struct window *w, int max, int width, struct buf *out);
+/* Every goroutine with its stack. */
+void summary_all(const struct window *w, int width, struct buf *out);
+
 #endif

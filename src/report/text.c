@@ -23,6 +23,8 @@
 #define FINDING_LINES 5
 #define LABEL_COLUMNS 12
 #define STATE_LINES 2
+#define GROUP_ROWS 10
+#define HEAP_ROWS 10
 
 struct text {
 	const struct report *report;
@@ -193,6 +195,42 @@ static void goroutines(struct text *t)
 		summary_sites(w, show, n, &rest, t->width, t->out);
 }
 
+static void leaks(struct text *t)
+{
+	const struct window *w = t->report->window;
+
+	if (!w->leaks.asked)
+		return;
+	buf_puts(t->out, "\n");
+	labelled_summary(t, "leaks", summary_leaks, 3);
+	summary_leak_rows(w, max_rows(t), t->width, t->out);
+}
+
+static void groups(struct text *t)
+{
+	const struct goroutine_dump *d = t->report->window->dump;
+	char n[HUMAN_MAX], line[160];
+
+	if (!d)
+		return;
+	buf_puts(t->out, "\n");
+	snprintf(line, sizeof(line), "%s different ones%s", human_count(d->ngroup, n),
+		 d->nall ? "; each goroutine is listed at the end" : "");
+	labelled(t, "stacks", line, 1);
+	summary_groups(t->report->window, GROUP_ROWS, t->width, t->out);
+}
+
+static void heap(struct text *t)
+{
+	const struct window *w = t->report->window;
+
+	if (!w->heap.known)
+		return;
+	buf_puts(t->out, "\n");
+	labelled_summary(t, "heap", summary_heap, 3);
+	summary_heap_rows(w, HEAP_ROWS, t->width, t->out);
+}
+
 static void allocations(struct text *t)
 {
 	const struct window *w = t->report->window;
@@ -227,10 +265,15 @@ void report_text(const struct report *r, const struct report_text_options *o, st
 		t.width = 40;
 	head(&t);
 	findings(&t);
+	leaks(&t);
 	goroutines(&t);
+	groups(&t);
+	heap(&t);
 	allocations(&t);
 	gc(&t);
 	buf_puts(out, "\n");
 	labelled_summary(&t, "coverage", summary_coverage, 6);
 	labelled_summary(&t, "losses", summary_losses, 2);
+	if (r->window->dump)
+		summary_all(r->window, t.width, out);
 }

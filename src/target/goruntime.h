@@ -99,6 +99,8 @@ static inline bool goruntime_has(const struct goruntime *rt, enum gofact f)
 /* The list of goroutines.  -EFAULT when the list itself cannot be read, -ESRCH. */
 int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err);
 void gowalk_deinit(struct gowalk *w);
+/* One g as it is now, in whatever status: 0, -EFAULT, -ESRCH. */
+int goruntime_read_g(struct goruntime *rt, uint64_t addr, struct goroutine *out);
 /*
  * Whether the runtime counts a goroutine started there (run-time pc) as its
  * own: not in NumGoroutine.  As gobin_is_system_start(), and the goroutines of
@@ -129,5 +131,11 @@ int goruntime_stack(struct goruntime *rt, const struct goroutine *g, uint64_t *p
  */
 int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs,
 		     struct goframe *out, int max);
+/*
+ * The same for one pc of a stack.  *injected tells of the pc before it (false
+ * for the innermost) and is set for the one after it: above a frame that a
+ * signal put there is no return address.  Returns the count, <= 0: none.
+ */
+int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struct goframe *out, int max);
 
 #endif

@@ -58,7 +58,7 @@ static int stack_word(struct goruntime *rt, const struct goroutine *g, struct wi
 }
 
 /* Where it stands; in a system call sched is stale and syscallpc/sp are right. */
-static bool start_of(const struct goroutine *g, uint64_t *pc, uint64_t *sp)
+bool gostack_start(const struct goroutine *g, uint64_t *pc, uint64_t *sp)
 {
 	if (g->status == GO_RUNNING || g->status == GO_COPYSTACK)
 		return false;
@@ -89,14 +89,14 @@ static int first_window(struct goruntime *rt, const struct goroutine *g, uint64_
 	if (mem_read_many(rt->mem, p, 2))
 		return -EFAULT;
 	goread_decode(rt, g->addr, raw, &now);
-	if (now.goid != g->goid || now.status != g->status || !start_of(&now, &now_pc, &now_sp) ||
+	if (now.goid != g->goid || now.status != g->status || !gostack_start(&now, &now_pc, &now_sp) ||
 	    now_pc != pc || now_sp != sp)
 		return -EAGAIN;
 	*w = (struct window){ .base = sp, .len = p[0].len, .total = p[0].len };
 	return 0;
 }
 
-static bool is_goexit(const struct goruntime *rt, const struct gofunc *fn)
+bool gostack_is_goexit(const struct goruntime *rt, const struct gofunc *fn)
 {
 	return fn->func_id == rt->gb->layout->func_id_goexit || !strcmp(fn->name, "runtime.goexit");
 }
@@ -106,7 +106,7 @@ static bool is_goexit(const struct goruntime *rt, const struct gofunc *fn)
  * cgocallback writes SP too, but leaves the frames of the Go code that called
  * C behind it (asm_amd64.s).
  */
-static bool is_end(const struct gofunc *fn, bool innermost)
+bool gostack_is_end(const struct gofunc *fn, bool innermost)
 {
 	if (fn->flag & FLAG_TOP_FRAME)
 		return true;
@@ -122,14 +122,14 @@ int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pc
 	int n = 0;
 
 	*whole = false;
-	if (!start_of(g, &pc, &sp) || first_window(rt, g, pc, sp, &w))
+	if (!gostack_start(g, &pc, &sp) || first_window(rt, g, pc, sp, &w))
 		return 0;
 	while (n < max && !pclntab_find_pc(rt->gb->pcln, pc - rt->bias, &fn)) {
-		*whole = is_goexit(rt, &fn);
+		*whole = gostack_is_goexit(rt, &fn);
 		if (*whole)
 			break;
 		pcs[n++] = pc;
-		*whole = is_end(&fn, n == 1);
+		*whole = gostack_is_end(&fn, n == 1);
 		if (*whole)
 			break;
 		if (pclntab_frame_size(rt->gb->pcln, pc - rt->bias, &size) || size < 0)
@@ -158,24 +158,30 @@ static bool is_injected(const struct goruntime *rt, const struct gofunc *fn)
 	return fn->func_id == l->func_id_sigpanic || fn->func_id == l->func_id_asyncpreempt;
 }
 
+int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struct goframe *out, int max)
+{
+	struct gofunc fn;
+	bool above = *injected;
+
+	pc -= rt->bias;
+	if (pclntab_find_pc(rt->gb->pcln, pc, &fn))
+		return -ENOENT;
+	*injected = is_injected(rt, &fn);
+	/* where it stands is behind a call too, unless it has not begun */
+	return pclntab_frames(rt->gb->pcln, pc, !above && pc > fn.entry, out, max);
+}
+
 int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs, struct goframe *out, int max)
 {
 	bool injected = false;
 	int n = 0;
 
 	for (int i = 0; i < npcs && n < max; i++) {
-		uint64_t pc = pcs[i] - rt->bias;
-		struct gofunc fn;
-		int got;
+		int got = goruntime_frames_at(rt, pcs[i], &injected, out + n, max - n);
 
-		if (pclntab_find_pc(rt->gb->pcln, pc, &fn))
-			break;
-		/* where it stands is behind a call too, unless it has not begun */
-		got = pclntab_frames(rt->gb->pcln, pc, !injected && pc > fn.entry, out + n, max - n);
 		if (got <= 0)
 			break;
 		n += got;
-		injected = is_injected(rt, &fn);
 	}
 	return n;
 }

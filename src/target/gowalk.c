@@ -145,6 +145,15 @@ bool goruntime_is_system(struct goruntime *rt, uint64_t startpc)
 	return is;
 }
 
+int goruntime_read_g(struct goruntime *rt, uint64_t addr, struct goroutine *out)
+{
+	int err = goread_one(rt, addr, out);
+
+	if (!err)
+		out->system = goruntime_is_system(rt, out->startpc);
+	return err;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

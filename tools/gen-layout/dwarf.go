@@ -29,6 +29,13 @@ var funcIDs = []struct{ member, old, new string }{
 // runtime.work is of an anonymous struct in releases before workType.
 var variableOf = map[string]string{"runtime.workType": "runtime.work"}
 
+// mayLack are the types that older releases do not have.
+var mayLack = map[string]bool{
+	"runtime.cleanupQueue": true, // 1.25
+	"runtime.cleanupBlock": true,
+	"runtime.xRegState":    true, // 1.26
+}
+
 // row is what one build says.
 type row struct {
 	arch        string
@@ -81,9 +88,20 @@ func readRow(bin string, rel release, arch string, fields []field) (*row, error)
 }
 
 func (r *row) addField(facts *facts, fd field) error {
-	st := facts.types[fd.typ]
-	if st == nil {
+	var st *dwarf.StructType
+	for _, name := range strings.Split(fd.typ, "|") {
+		if st == nil {
+			st = facts.types[name]
+		}
+	}
+	if st == nil && !mayLack[fd.typ] {
 		return fmt.Errorf("no type '%s'", fd.typ)
+	}
+	if st == nil {
+		r.off = append(r.off, absent)
+		r.size = append(r.size, 0)
+		r.typeSize = append(r.typeSize, 0)
+		return nil
 	}
 	off, size := int64(absent), int64(0)
 	for _, path := range fd.paths {
@@ -161,7 +179,9 @@ func readDwarf(f *elf.File, fields []field) (*facts, error) {
 	}
 	wanted := map[string]bool{}
 	for _, fd := range fields {
-		wanted[fd.typ] = true
+		for _, name := range strings.Split(fd.typ, "|") {
+			wanted[name] = true
+		}
 	}
 	ofVariable := map[string]string{}
 	for typ, variable := range variableOf {

@@ -3,7 +3,12 @@
 // ghosts has many goroutines (-n) that all wait on a channel, made at a few
 // places: for walks of 10,000 and 100,000.  It prints `READY pid=N` when all
 // of them wait, then what each place made as one line of JSON, and ends when
-// its standard input does.
+// its standard input does.  Meanwhile it answers with one line of JSON each:
+//
+//	gaps    the longest time that a goroutine which wakes up every 200 us had
+//	        to wait beyond that, since it was asked last
+//	dump    its own goroutine dump, as goroutine?debug=2 makes it: how long it
+//	        took, how many bytes, and the longest gap meanwhile
 package main
 
 import (
@@ -11,7 +16,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -101,5 +105,60 @@ func main() {
 	fmt.Printf("READY pid=%s\n", strconv.Itoa(os.Getpid()))
 	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{
 		"num_goroutine": runtime.NumGoroutine(), "made": made})
-	bufio.NewReader(os.Stdin).WriteTo(io.Discard)
+	serve()
+}
+
+const tick = 200 * time.Microsecond
+
+var longest int64 // ns, atomic
+
+// ticker notices when the program stands still.
+func ticker() {
+	for last := time.Now(); ; {
+		time.Sleep(tick)
+		now := time.Now()
+		if gap := int64(now.Sub(last) - tick); gap > atomic.LoadInt64(&longest) {
+			atomic.StoreInt64(&longest, gap)
+		}
+		last = now
+	}
+}
+
+func gap() float64 { return float64(atomic.SwapInt64(&longest, 0)) / 1e6 }
+
+// dump is what net/http/pprof's goroutine?debug=2 does: runtime.Stack with a
+// buffer that doubles up to 64 MiB.
+func dump() map[string]interface{} {
+	gap()
+	begin := time.Now()
+	buf := make([]byte, 1<<20)
+	n := 0
+	for {
+		n = runtime.Stack(buf, true)
+		if n < len(buf) || len(buf) >= 64<<20 {
+			break
+		}
+		buf = make([]byte, 2*len(buf))
+	}
+	took := time.Since(begin)
+	time.Sleep(50 * tick) // the ticker notices
+	return map[string]interface{}{"seconds": took.Seconds(), "bytes": n, "gap_ms": gap()}
+}
+
+func serve() {
+	in := bufio.NewScanner(os.Stdin)
+	ticking := false
+	for in.Scan() {
+		if !ticking {
+			go ticker()
+			ticking = true
+			time.Sleep(10 * tick)
+		}
+		switch in.Text() {
+		case "gaps":
+			json.NewEncoder(os.Stdout).Encode(map[string]interface{}{"gap_ms": gap()})
+		case "dump":
+			json.NewEncoder(os.Stdout).Encode(dump())
+		}
+	}
 }

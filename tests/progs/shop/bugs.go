@@ -21,6 +21,10 @@ var bugKinds = map[string]string{
 	"ticker":     "goroutine-flood",
 	"bigbuf":     "large-allocation",
 	"gcpressure": "gc-pressure",
+	"latereply":  "goroutine-leak",
+	"waitgroup":  "goroutine-leak",
+	"deadlock":   "deadlock",
+	"trail":      "memory-growth",
 }
 
 type bugSet map[string]bool
@@ -99,7 +103,8 @@ func printWhere() {
 	if err != nil {
 		panic(err)
 	}
-	routes := newShop(all).routes()
+	shop := newShop(all)
+	routes := shop.routes()
 	for _, path := range []string{"/login?user=a", "/cart?user=a", "/search?tag=new", "/order?user=a", "/report"} {
 		r, err := http.NewRequest(http.MethodGet, path, nil)
 		if err != nil {
@@ -107,6 +112,7 @@ func printWhere() {
 		}
 		routes.ServeHTTP(nobody{http.Header{}}, r)
 	}
+	shop.auditStock()
 	if err := json.NewEncoder(os.Stdout).Encode(places()); err != nil {
 		fmt.Fprintln(os.Stderr, "shop:", err)
 		os.Exit(1)

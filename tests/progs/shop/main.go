@@ -10,6 +10,11 @@
 //	bigbuf      report.go: a buffer of 10 MiB per report
 //	gcpressure  search.go: the whole catalogue is copied for each page of a
 //	            search, and GOGC is low
+//	latereply   supplier.go: an answer is sent to somebody who has given up
+//	            waiting
+//	waitgroup   receipt.go: a wait group that is never done
+//	deadlock    stock.go: two goroutines take two mutexes in different order
+//	trail       trail.go: a map that only grows
 //
 // Without them it is a healthy shop: a steady pool of packers, keep-alive
 // connections, housekeeping by the clock, contexts that somebody waits on.
@@ -25,6 +30,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	_ "net/http/pprof" // as most services have it: the runtime then keeps a heap profile
 	"os"
 	"os/signal"
 	"syscall"

@@ -16,6 +16,7 @@ func (s *Shop) report(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	takings, packed := s.takings, s.packed
 	s.mu.Unlock()
+	s.printReceipts(packed)
 	if s.bugs["bigbuf"] {
 		s.bigReport(w, takings, packed)
 		return

@@ -33,6 +33,7 @@ func (s *Shop) login(w http.ResponseWriter, r *http.Request) {
 		nextLineIs("ticker")
 		go one.keepAlive()
 	}
+	s.ask(len(one.user))
 	writeJSON(w, map[string]int{"sessions": n})
 }
 

@@ -29,6 +29,10 @@ type Shop struct {
 	sessions sessions
 	partner  *partner
 
+	supplier *supplier
+	stock    stock
+	trail    trail
+
 	mu      sync.Mutex
 	carts   map[string][]int // user: product ids
 	takings int              // cents today
@@ -42,11 +46,12 @@ const (
 
 func newShop(bugs bugSet) *Shop {
 	s := &Shop{
-		bugs:    bugs,
-		byTag:   map[string][]int{},
-		orders:  make(chan order, 64),
-		partner: newPartner(),
-		carts:   map[string][]int{},
+		bugs:     bugs,
+		byTag:    map[string][]int{},
+		orders:   make(chan order, 64),
+		partner:  newPartner(),
+		supplier: newSupplier(),
+		carts:    map[string][]int{},
 	}
 	tags := []string{"new", "sale", "books", "garden", "kitchen", "toys", "outdoor"}
 	for i := 0; i < catalogSize; i++ {
@@ -63,6 +68,7 @@ func newShop(bugs bugSet) *Shop {
 		debug.SetGCPercent(25)
 	}
 	s.sessions.byUser = map[string]*session{}
+	s.trail.byNumber = map[int][]byte{}
 	return s
 }
 
@@ -74,6 +80,9 @@ func (s *Shop) open(ctx context.Context) {
 	go s.sessions.janitor(ctx)
 	go s.closeTheBooks(ctx)
 	go s.partner.listen(ctx)
+	go s.supplier.answer(ctx)
+	go s.stockRounds(ctx, s.auditStock)
+	go s.stockRounds(ctx, s.restock)
 	for _, name := range []string{"prices", "stock", "staff"} {
 		go s.watch(ctx, name)
 	}
@@ -125,6 +134,7 @@ func (s *Shop) cart(w http.ResponseWriter, r *http.Request) {
 	items := len(cart)
 	s.mu.Unlock()
 	s.recommend(user)
+	s.note(user)
 	writeJSON(w, map[string]int{"items": items})
 }
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/proof.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/human.h"
+#include "cli/message.h"
+
+#define PASSES 6		/* over a running process; report.md: under 2 s on a small heap */
+#define MAX_COPY (16ull << 30)
+
+struct proof {
+	long pid;
+	int signal_fd;
+};
+
+static void announce(void *arg, uint64_t expected_ns, bool uses_cgo)
+{
+	const struct proof *p = arg;
+	char text[HUMAN_MAX];
+
+	msg_note("process %ld will stand still for about %s", p->pid, human_seconds((double)expected_ns / 1e9, text));
+	if (uses_cgo)
+		msg_note("warning: it calls C code, whose system calls may see EINTR when they are interrupted");
+}
+
+static bool cancelled(void *arg)
+{
+	const struct proof *p = arg;
+	struct pollfd fd = { .fd = p->signal_fd, .events = POLLIN };
+
+	return p->signal_fd >= 0 && poll(&fd, 1, 0) > 0;
+}
+
+/* Half of the memory that is free: the copy must never be what brings a host down. */
+static uint64_t max_copy(void)
+{
+	long pages = sysconf(_SC_AVPHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	uint64_t half = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 2 : MAX_COPY;
+
+	return half < MAX_COPY ? half : MAX_COPY;
+}
+
+int proof_run(struct session *s, const struct options *o, bool prove, int signal_fd,
+	      struct prove_result *out, struct err *err)
+{
+	struct proof p = { .pid = o->pid, .signal_fd = signal_fd };
+	struct prove_config cfg = {
+		.rt = &s->rt, .proc = &s->proc, .prove = prove, .passes = PASSES,
+		.max_stop_ns = o->max_stop_ns, .max_copy_bytes = max_copy(),
+		.announce = announce, .cancelled = cancelled, .arg = &p,
+	};
+	int code = prove_run(&cfg, out, err);
+
+	if (!code && prove && out->verdict == LEAKS_PASSES && out->why[0])
+		msg_note("not proven: %s", out->why);
+	return code;
+}

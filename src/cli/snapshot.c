@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gospect snapshot: looks for a window's length, judges, prints one report. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/output.h"
+#include "cli/proof.h"
+#include "cli/watch.h"
+#include "detect/detector.h"
+
+/* Passes over a running process are not worth it beyond. */
+#define PASSES_MAX_GOROUTINES 200000
+#define PASSES_MAX_HEAP (1ull << 30)
+
+struct snapshot {
+	const struct options *o;
+	struct watch w;
+	struct output out;
+};
+
+static bool found_enough(const struct options *o, const struct findings *found)
+{
+	for (int i = 0; o->has_fail_on && i < found->n; i++)
+		if (found->f[i].severity >= o->fail_on)
+			return true;
+	return false;
+}
+
+/* Whether the passes over a running process would take longer than anybody waits for. */
+static bool too_large(const struct window *w)
+{
+	return w->live > PASSES_MAX_GOROUTINES || w->gc.heap_live_bytes > PASSES_MAX_HEAP;
+}
+
+/* The verdicts on leaks. */
+static void judge_leaks(struct snapshot *s, struct window *w)
+{
+	struct prove_result r = { .verdict = LEAKS_OFF };
+	struct err err = { 0 };
+	int code = 0;
+
+	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines_known || s->w.target_gone)
+		return;
+	if (too_large(w) && !s->o->prove)
+		snprintf(r.why, sizeof(r.why), "several passes over so many goroutines or so large a heap take long: "
+			 "'gospect leaks PID', or --prove");
+	else
+		code = proof_run(&s->w.s, s->o, s->o->prove, s->w.signal_fd, &r, &err);
+	if (!code && r.tracer_busy) {
+		msg_note("another tracer has the process: it cannot be frozen, so leaks are not proven");
+		prove_result_deinit(&r);
+		code = proof_run(&s->w.s, s->o, false, s->w.signal_fd, &r, &err);
+	}
+	if (code) {
+		memset(&r, 0, sizeof(r));
+		snprintf(r.why, sizeof(r.why), "%.200s", code == -EINTR ? "stopped by Ctrl-C" :
+			 err.what[0] ? err.what : strerror(-code));
+	}
+	observer_add_leaks(s->w.observer, w, &r);
+	prove_result_deinit(&r);
+}
+
+static int report(struct snapshot *s)
+{
+	struct findings found;
+	struct window w;
+	struct report r = { .window = &w, .findings = &found };
+	int err, status = EXIT_DONE;
+
+	findings_init(&found);
+	err = observer_take(s->w.observer, &w, s->w.end_reason);
+	if (err)
+		msg_error("cannot read process %ld: %s", s->o->pid, strerror(-err));
+	if (s->o->format != FORMAT_PPROF)
+		judge_leaks(s, &w);
+	detect_all(&w, &found);
+	err = output_report(&s->out, &r);
+	if (err) {
+		if (err == -EOPNOTSUPP)
+			msg_error("there is no such profile: %s", w.heap.why);
+		else if (err != -EPIPE)
+			msg_error("cannot write the report: %s", strerror(-err));
+		status = EXIT_FAILED;
+	} else if (found_enough(s->o, &found)) {
+		status = EXIT_FOUND;
+	}
+	findings_deinit(&found);
+	window_deinit(&w);
+	return status;
+}
+
+static void observe(struct snapshot *s)
+{
+	uint64_t end = clock_mono_ns() + s->o->window_ns, now;
+
+	while (!s->w.end_reason && (now = clock_mono_ns()) < end) {
+		uint64_t look = observer_look_ns(s->w.observer);
+
+		if (now >= look)
+			observer_look(s->w.observer);
+		else
+			watch_wait(&s->w, look < end ? look : end, -1);
+	}
+}
+
+static int take(struct snapshot *s)
+{
+	const struct options *o = s->o;
+	struct watch_mode mode = {
+		.no_probes = o->window_ns ? NULL : "--window 0: read from memory once",
+		.dump = true, .dump_all = o->goroutines, .heap = true, .once = !o->window_ns,
+		.pace_ns = o->window_ns,
+	};
+	int status = watch_start(&s->w, &mode);
+
+	if (status != EXIT_DONE)
+		return status;
+	if (o->window_ns) {
+		msg_note("watching process %ld for %.3g s%s", o->pid, (double)o->window_ns / 1e9,
+			 s->w.trace ? "" : ", from memory only");
+		observe(s);
+	}
+	return report(s);
+}
+
+int cmd_snapshot(const struct options *o)
+{
+	struct snapshot s = { .o = o, .w = { .o = o, .signal_fd = -1 } };
+	struct err err = { 0 };
+	int status;
+
+	if (o->format == FORMAT_PPROF && !o->output && isatty(STDOUT_FILENO)) {
+		msg_error("a profile is not for a terminal");
+		msg_hint("write it to a file: -o FILE");
+		return EXIT_USAGE;
+	}
+	if (output_open(&s.out, o, &err)) {
+		msg_error("%s", err.what);
+		return EXIT_FAILED;
+	}
+	if (watch_signals(&s.w)) {
+		msg_error("cannot catch signals: %s", strerror(errno));
+		output_close(&s.out);
+		return EXIT_FAILED;
+	}
+	status = take(&s);
+	watch_close(&s.w);
+	output_close(&s.out);
+	return status;
+}

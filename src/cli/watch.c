@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/message.h"
+
+#define BUDGET_FLOOR_NS (2 * NS_PER_MS)	/* per second: keeps idle programs exact */
+#define CHECK_NS (250 * NS_PER_MS)
+
+/* What memory says of the target's pace, before anything is armed. */
+struct pace {
+	uint64_t mono_ns, cpu_ns, created;
+};
+
+static bool pace_read(struct watch *w, struct pace *p)
+{
+	p->mono_ns = clock_mono_ns();
+	return !process_cpu_ns(&w->s.proc, &p->cpu_ns) && !goruntime_created(&w->s.rt, &p->created);
+}
+
+/* The governor's first decision comes before the first hit. */
+static void predict(struct watch *w, const struct pace *before)
+{
+	struct pace now;
+	double s;
+
+	if (!before->created || !pace_read(w, &now))
+		return;
+	s = (double)(now.mono_ns - before->mono_ns) / 1e9;
+	trace_predict(w->trace, (double)(now.created - before->created) / s,
+		      (double)(now.cpu_ns - before->cpu_ns) / s, now.cpu_ns, now.created);
+}
+
+/* Arms the probes.  What goes wrong here is no failure: memory still tells. */
+static void arm(struct watch *w, const char *no_probes)
+{
+	struct trace_features tf;
+	struct cost_table costs;
+	struct err err = { 0 };
+	struct pace before = { 0 };
+	struct trace_config cfg = {
+		.pid = w->s.proc.pid, .exe_fd = w->s.proc.exe_fd, .plan = &w->plan,
+		.mem = w->s.mem, .bias = w->s.bias, .ptracer = process_tracer(&w->s.proc),
+		.g_goid = LAYOUT_ABSENT, .g_gopc = LAYOUT_ABSENT, .g_startpc = LAYOUT_ABSENT,
+		.budget_pct = w->o->budget_pct, .budget_floor_ns = BUDGET_FLOOR_NS,
+		.exact = w->o->exact,
+	};
+
+	if (no_probes) {
+		snprintf(w->memory_only, sizeof(w->memory_only), "%s", no_probes);
+		return;
+	}
+	if (w->o->budget_pct == 0 && !w->o->exact) {
+		snprintf(w->memory_only, sizeof(w->memory_only), "--budget 0: memory only");
+		return;
+	}
+	if (!w->s.gb->layout || !goruntime_has(&w->s.rt, FACT_GOROUTINES)) {
+		snprintf(w->memory_only, sizeof(w->memory_only), "no probes: %s",
+			 w->s.rt.why_off[FACT_GOROUTINES]);
+		return;
+	}
+	cfg.g_goid = layout_off(w->s.gb->layout, LAYOUT_G_GOID);
+	cfg.g_gopc = layout_off(w->s.gb->layout, LAYOUT_G_GOPC);
+	cfg.g_startpc = layout_off(w->s.gb->layout, LAYOUT_G_STARTPC);
+	if (plan_make(&w->plan, w->s.gb, w->o->sensors, &err))
+		goto memory;
+	pace_read(w, &before);
+	if (trace_features_probe(&tf, &err) || tf.method == TRACE_METHOD_NONE) {
+		if (!err.what[0])
+			err_set(&err, -EOPNOTSUPP, "%s", tf.why);
+		if (!err.hint[0])
+			err_hint(&err, "'gospect doctor' says what is missing; probes want root, or CAP_BPF, "
+				       "CAP_PERFMON and CAP_SYS_PTRACE");
+		goto memory;
+	}
+	if (!trace_measure_costs(&costs, &err))
+		plan_price(&w->plan, &costs);
+	if (trace_prepare(&w->trace, &cfg, &err) || trace_load(w->trace, &err))
+		goto memory;
+	predict(w, &before);
+	if (trace_attach(w->trace, &err))
+		goto memory;
+	w->plan = *trace_plan(w->trace);	/* with what was refused meanwhile */
+	return;
+memory:
+	trace_close(w->trace);
+	w->trace = NULL;
+	snprintf(w->memory_only, sizeof(w->memory_only), "no probes: %.300s", err.what);
+	msg_note("no probes: %s; going on from memory alone", err.what);
+	if (err.hint[0])
+		msg_hint("%s", err.hint);
+}
+
+int watch_start(struct watch *w, const struct watch_mode *mode)
+{
+	struct observer_config cfg = {
+		.rt = &w->s.rt, .proc = &w->s.proc, .plan = &w->plan,
+		.sensors = w->o->sensors, .budget_pct = w->o->budget_pct, .exact_mode = w->o->exact,
+		.dump = mode->dump, .dump_all = mode->dump_all, .heap = mode->heap, .once = mode->once,
+	};
+	struct err err = { 0 };
+	int r = session_open(&w->s, (pid_t)w->o->pid, &err);
+
+	if (r)
+		return msg_fail(&err);
+	arm(w, mode->no_probes);
+	cfg.trace = w->trace;
+	cfg.memory_only = w->trace ? NULL : w->memory_only;
+	r = observer_new(&w->observer, &cfg, &err);
+	if (r) {
+		msg_error("%s", err.what);
+		return r == -ESRCH || r == -ESTALE ? EXIT_TARGET_ENDED : exit_status_of(r);
+	}
+	observer_set_pace(w->observer, mode->pace_ns);
+	return EXIT_DONE;
+}
+
+int watch_signals(struct watch *w)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return w->signal_fd < 0 ? -errno : 0;
+}
+
+static void on_signal(struct watch *w)
+{
+	struct signalfd_siginfo si;
+
+	if (read(w->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	w->end_reason = si.ssi_signo == SIGINT ? "stopped by Ctrl-C" : "stopped by a signal";
+}
+
+/* Whether the target is still what it was; tells why not.  That it ended wakes
+ * us; for an exec, which says nothing, it is asked a few times a second. */
+static void check_target(struct watch *w, bool woken, uint64_t now)
+{
+	int r;
+
+	if (!woken && now < w->check_ns)
+		return;
+	w->check_ns = now + CHECK_NS;
+	r = process_check(&w->s.proc);
+	w->target_gone = r != 0;
+	if (r == -ESTALE)
+		w->end_reason = "the process started another program (exec)";
+	else if (r)
+		w->end_reason = "the process ended";
+}
+
+static int due_ms(uint64_t due, uint64_t now)
+{
+	if (due <= now)
+		return 0;
+	due = (due - now + NS_PER_MS - 1) / NS_PER_MS;
+	return due > CHECK_NS / NS_PER_MS ? (int)(CHECK_NS / NS_PER_MS) : (int)due;
+}
+
+bool watch_wait(struct watch *w, uint64_t due_ns, int fd)
+{
+	struct pollfd p[3] = {
+		{ .fd = w->signal_fd, .events = POLLIN },
+		{ .fd = w->s.proc.pidfd, .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
+	};
+	uint64_t now = clock_mono_ns(), cpu;
+
+	if (w->trace && trace_next_ns(w->trace) < due_ns)
+		due_ns = trace_next_ns(w->trace);
+	if (poll(p, 3, due_ms(due_ns, now)) < 0 && errno != EINTR) {
+		w->end_reason = "it cannot be waited for";
+		return false;
+	}
+	if (p[0].revents)
+		on_signal(w);
+	now = clock_mono_ns();
+	check_target(w, p[1].revents != 0, now);
+	if (!w->end_reason && w->trace && now >= trace_next_ns(w->trace) &&
+	    !process_cpu_ns(&w->s.proc, &cpu))
+		trace_tick(w->trace, now, cpu, observer_created(w->observer));
+	return p[2].revents != 0;
+}
+
+void watch_close(struct watch *w)
+{
+	observer_free(w->observer);
+	trace_close(w->trace);
+	session_close(&w->s);
+	if (w->signal_fd >= 0)
+		close(w->signal_fd);
+}

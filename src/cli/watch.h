@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One process under observation: opened, probes armed where they can be,
+ * observed.  What `attach` and `snapshot` have in common.
+ */
+#ifndef GOSPECT_CLI_WATCH_H
+#define GOSPECT_CLI_WATCH_H
+
+#include "cli/options.h"
+#include "cli/session.h"
+#include "observe/observer.h"
+#include "plan/plan.h"
+#include "trace/trace.h"
+
+struct watch {
+	const struct options *o;	/* borrowed */
+	struct session s;
+	struct plan plan;
+	struct trace *trace;
+	struct observer *observer;
+	char memory_only[320];		/* why there are no probes, "" when there are */
+	int signal_fd;
+	uint64_t check_ns;		/* when to ask again whether it is still the same */
+	bool target_gone;		/* it ended, or became another program */
+	const char *end_reason;		/* why it is over, for people; NULL: it is not */
+};
+
+/* What is special about a command. */
+struct watch_mode {
+	const char *no_probes;	/* why none are to be armed; NULL: arm them */
+	bool dump, dump_all, heap, once;	/* as struct observer_config */
+	uint64_t pace_ns;	/* the report interval */
+};
+
+/* SIGINT and its like come through w->signal_fd, so that a report is never cut.  0 or -errno. */
+int watch_signals(struct watch *w);
+/* Opens the process, arms, takes the baseline.  Says what fails; returns the exit status. */
+int watch_start(struct watch *w, const struct watch_mode *mode);
+/*
+ * Waits for a signal, the process's end, or something on fd (-1: none), but no
+ * longer than until due_ns, and then does what is due by itself (the
+ * governor's steps).  Sets end_reason.  True when there is something on fd.
+ */
+bool watch_wait(struct watch *w, uint64_t due_ns, int fd);
+void watch_close(struct watch *w);
+
+#endif

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * allgs and the stacks.  g's are objects of the heap, so what was copied of it
+ * has them too; while the process runs they are also read directly before and
+ * after the stacks, and one that differs counts with its whole stack.
+ */
+#include "prove/snap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/cursor.h"
+
+#define MAX_GOROUTINES (1u << 24)
+#define BATCH (1u << 20)
+#define BLOCK (128u << 10)
+#define MAX_GAP 512
+#define BATCH_PIECES 512
+#define MAX_STACK (2ull << 30)	/* twice maxstacksize (proc.go) */
+#define STACK_PIECE (16u << 20)
+#define PIECES_AT_ONCE 16384
+#define FLAG_ASM 4		/* abi.FuncFlagAsm */
+#define RED_ZONE 128		/* below SP: of C code */
+#define STATUS_SCAN 0x1000u	/* runtime2.go, _Gscan */
+
+static int32_t off_of(const struct snap *s, enum layout_field f)
+{
+	return layout_off(s->rt->gb->layout, f);
+}
+
+static uint64_t g_word(const struct snap *s, const uint8_t *raw, enum layout_field f)
+{
+	int32_t off = off_of(s, f);
+
+	return off < 0 ? 0 : heap_word(raw + off);
+}
+
+static bool is_live(uint8_t status)
+{
+	return status != GO_IDLE && status != GO_DEAD && status != GO_DEADEXTRA;
+}
+
+/* Fills what comes from the g itself. */
+static void decode(const struct snap *s, uint64_t addr, const uint8_t *raw, struct pgo *g)
+{
+	uint32_t status = (uint32_t)g_word(s, raw, LAYOUT_G_ATOMICSTATUS) & ~STATUS_SCAN;
+
+	memset(g, 0, sizeof(*g));
+	g->addr = addr;
+	g->kind = SNAP_NO_KIND;
+	g->status = status > UINT8_MAX ? UINT8_MAX : (uint8_t)status;
+	g->live = is_live(g->status);
+	g->goid = g_word(s, raw, LAYOUT_G_GOID);
+	g->pc = g_word(s, raw, LAYOUT_G_SCHED_PC);
+	g->sp = g_word(s, raw, LAYOUT_G_SCHED_SP);
+	if (g_word(s, raw, LAYOUT_G_SYSCALLSP)) {	/* as mgcmark.go, scanstack */
+		g->pc = g_word(s, raw, LAYOUT_G_SYSCALLPC);
+		g->sp = g_word(s, raw, LAYOUT_G_SYSCALLSP);
+	}
+	g->lo = g_word(s, raw, LAYOUT_G_STACK_LO);
+	g->hi = g_word(s, raw, LAYOUT_G_STACK_HI);
+	g->waiting = g_word(s, raw, LAYOUT_G_WAITING);
+	g->startpc = g_word(s, raw, LAYOUT_G_STARTPC);
+	g->reason = raw[off_of(s, LAYOUT_G_WAITREASON)];
+	g->seq = raw[off_of(s, LAYOUT_G_TRACKINGSEQ)];
+}
+
+static bool is_same(const struct pgo *a, const struct pgo *b)
+{
+	return a->goid == b->goid && a->status == b->status && a->seq == b->seq && a->sp == b->sp &&
+	       a->pc == b->pc && a->lo == b->lo && a->hi == b->hi && a->waiting == b->waiting &&
+	       a->reason == b->reason;
+}
+
+/* ---- the list ---- */
+
+static int grow_list(struct snap *s, size_t want)
+{
+	size_t cap = s->g_cap ? s->g_cap : 256;
+	uint64_t *addr;
+	struct pgo *g;
+
+	if (want <= s->g_cap)
+		return 0;
+	while (cap < want)
+		cap *= 2;
+	addr = realloc(s->gaddr, cap * sizeof(*addr));
+	if (!addr)
+		return -ENOMEM;
+	s->gaddr = addr;
+	g = realloc(s->g, cap * sizeof(*g));
+	if (!g)
+		return -ENOMEM;
+	s->g = g;
+	s->g_cap = cap;
+	return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The list only grows, and what is in it stays: the order here is ours. */
+static int read_list(struct snap *s)
+{
+	const uint64_t *global = s->rt->gb->global;
+	uint64_t array, len;
+	size_t n;
+	int err = mem_read_u64(s->rt->mem, global[GLOBAL_ALLGLEN] + s->rt->bias, &len);
+
+	if (!err)
+		err = mem_read_u64(s->rt->mem, global[GLOBAL_ALLGPTR] + s->rt->bias, &array);
+	if (err)
+		return snap_fail(s, err, "the list of goroutines cannot be read");
+	if (!len || len > MAX_GOROUTINES || len < s->list_seen || array % 8)
+		return snap_fail(s, -EBADMSG, "the list of goroutines has an impossible length");
+	n = (size_t)len - s->list_seen;
+	err = grow_list(s, (size_t)len);
+	if (!err && n)
+		err = mem_read(s->rt->mem, array + 8 * s->list_seen, s->gaddr + s->list_seen, n * 8);
+	if (err)
+		return err == -ENOMEM ? err : snap_fail(s, err, "the list of goroutines cannot be read");
+	for (size_t i = s->list_seen; i < len; i++) {
+		uint64_t a = heap_word(&s->gaddr[i]);
+
+		s->gaddr[i] = a;
+		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
+			return snap_fail(s, -EBADMSG, "the list of goroutines holds something else");
+	}
+	s->list_seen = s->ng = (size_t)len;
+	return 0;
+}
+
+/* ---- g's of a running process ---- */
+
+typedef void (*g_fn)(struct snap *s, size_t i, const uint8_t *raw);
+
+static void take_first(struct snap *s, size_t i, const uint8_t *raw)
+{
+	const uint8_t *copied = heap_bytes(&s->heap, s->gaddr[i], s->g_size);
+	struct pgo earlier;
+
+	decode(s, s->gaddr[i], raw, &s->g[i]);
+	if (!copied) {
+		s->g[i].whole_stack = true;
+		return;
+	}
+	decode(s, s->gaddr[i], copied, &earlier);
+	s->g[i].whole_stack = !is_same(&s->g[i], &earlier);
+}
+
+static void take_second(struct snap *s, size_t i, const uint8_t *raw)
+{
+	struct pgo now;
+
+	decode(s, s->gaddr[i], raw, &now);
+	if (is_same(&now, &s->g[i]))
+		return;
+	s->g[i] = now;
+	s->g[i].whole_stack = true;
+	s->g[i].stack_unread = true;	/* to be read again */
+}
+
+static int fetch_batch(struct snap *s, size_t *pos, struct mem_piece *p, size_t *first, g_fn fn)
+{
+	size_t n = 0, used = 0, i = *pos;
+
+	while (i < s->ng && n < BATCH_PIECES && used + s->g_size <= BATCH) {
+		uint64_t from = s->gaddr[i], to = from + s->g_size;
+		size_t room = BATCH - used < BLOCK ? BATCH - used : BLOCK;
+
+		first[n] = i;
+		for (i++; i < s->ng; i++) {
+			uint64_t next = s->gaddr[i];
+
+			if (next < to || next > to + MAX_GAP || next + s->g_size - from > room)
+				break;
+			to = next + s->g_size;
+		}
+		p[n++] = (struct mem_piece){ .addr = from, .dst = s->g_raw + used, .len = (uint32_t)(to - from) };
+		used += to - from;
+	}
+	if (mem_read_many(s->rt->mem, p, n))
+		return snap_fail(s, -EFAULT, "goroutines of the list cannot be read");
+	for (size_t k = 0; k < n; k++)
+		for (size_t at = first[k]; at < (k + 1 < n ? first[k + 1] : i); at++)
+			fn(s, at, (uint8_t *)p[k].dst + (s->gaddr[at] - p[k].addr));
+	*pos = i;
+	return 0;
+}
+
+static int fetch_all(struct snap *s, g_fn fn)
+{
+	struct mem_piece p[BATCH_PIECES];
+	size_t first[BATCH_PIECES];
+	int err = 0;
+
+	for (size_t pos = 0; pos < s->ng && !err; )
+		err = fetch_batch(s, &pos, p, first, fn);
+	return err;
+}
+
+static void take_third(struct snap *s, size_t i, const uint8_t *raw)
+{
+	struct pgo now;
+
+	if (!snap_is_leaked(s, i))
+		return;
+	decode(s, s->gaddr[i], raw, &now);
+	if (now.status == GO_LEAKED)	/* the runtime's own profile has said so meanwhile */
+		now.status = s->g[i].status;
+	if (!is_same(&now, &s->g[i]))
+		snap_revive(s, i);
+}
+
+int snap_look_again(struct snap *s)
+{
+	return fetch_all(s, take_third);
+}
+
+/* ---- g's of a frozen one ---- */
+
+static int take_copied(struct snap *s)
+{
+	for (size_t i = 0; i < s->ng; i++) {
+		const uint8_t *raw = heap_bytes(&s->heap, s->gaddr[i], s->g_size);
+
+		if (!raw)
+			return snap_fail(s, -EBADMSG, "a goroutine is not in an object of the heap");
+		decode(s, s->gaddr[i], raw, &s->g[i]);
+	}
+	return 0;
+}
+
+/* ---- stacks ---- */
+
+static bool has_sp(const struct pgo *g, uint64_t sp)
+{
+	return sp >= g->lo && sp < g->hi && sp % 8 == 0;
+}
+
+bool snap_thread_rests(const struct snap *s, const struct frozen_thread *t)
+{
+	struct gofunc fn;
+
+	/*
+	 * Assembly that makes system calls keeps no pointer in a register that
+	 * Go code would use afterwards (no register survives a call).  C code
+	 * in one has what it needs from a caller that keeps it.
+	 */
+	if (!t->in_syscall)
+		return false;
+	return pclntab_find_pc(s->rt->gb->pcln, t->pc - s->rt->bias, &fn) || (fn.flag & FLAG_ASM);
+}
+
+/* A goroutine that runs: from where its thread is, else the whole stack. */
+static void choose_running(const struct snap *s, struct pgo *g)
+{
+	g->from = g->lo;
+	g->whole_stack = true;
+	for (size_t i = 0; s->freeze && i < s->freeze->n; i++) {
+		const struct frozen_thread *t = &s->freeze->thread[i];
+
+		if (!has_sp(g, t->sp))
+			continue;
+		g->from = t->sp - g->lo < RED_ZONE ? g->lo : t->sp - RED_ZONE;
+		g->sp = t->sp;
+		g->pc = t->pc;
+		g->whole_stack = g->status != GO_RUNNING;
+		g->inexact = !snap_thread_rests(s, t);
+		return;
+	}
+}
+
+static void choose_range(struct snap *s, struct pgo *g)
+{
+	g->from = g->sp;
+	if (g->whole_stack || g->status == GO_RUNNING || g->status == GO_COPYSTACK || !has_sp(g, g->sp))
+		choose_running(s, g);
+}
+
+static int plan_piece(struct snap *s, size_t i, uint64_t addr, uint32_t len)
+{
+	if (s->nstack == s->stack_piece_cap) {
+		size_t cap = s->stack_piece_cap ? s->stack_piece_cap * 2 : 1024;
+		struct mem_piece *p = realloc(s->stack_piece, cap * sizeof(*p));
+		uint32_t *owner;
+
+		if (!p)
+			return -ENOMEM;
+		s->stack_piece = p;
+		owner = realloc(s->stack_owner, cap * sizeof(*owner));
+		if (!owner)
+			return -ENOMEM;
+		s->stack_owner = owner;
+		s->stack_piece_cap = cap;
+	}
+	s->stack_owner[s->nstack] = (uint32_t)i;
+	s->stack_piece[s->nstack++] = (struct mem_piece){ .addr = addr, .len = len };
+	return 0;
+}
+
+/* Room for the stack of g[i], at the end of what is there. */
+static int plan_stack(struct snap *s, size_t i)
+{
+	struct pgo *g = &s->g[i];
+	uint64_t len;
+
+	g->stack_unread = true;
+	if (!g->goid || g->lo >= g->hi || g->hi - g->lo > MAX_STACK || g->hi % 8 || g->hi >> HEAP_ADDR_BITS) {
+		if (s->frozen)		/* newproc1: allocated, not yet alive */
+			s->losses++;
+		g->lo = g->hi = 0;
+		return 0;
+	}
+	choose_range(s, g);
+	len = g->hi - g->from;
+	g->stack_at = s->stacks_len;
+	g->stack_len = (uint32_t)len;
+	s->stacks_len += len;
+	for (uint64_t at = 0; at < len; at += STACK_PIECE) {
+		int err = plan_piece(s, i, g->from + at, len - at < STACK_PIECE ? (uint32_t)(len - at) : STACK_PIECE);
+
+		if (err)
+			return err;
+	}
+	g->stack_unread = false;
+	return 0;
+}
+
+static int make_room(struct snap *s)
+{
+	uint64_t cap = s->stacks_len + s->stacks_len / 8 + (1u << 20), began = clock_mono_ns();
+	uint8_t *grown;
+
+	if (s->stacks_len <= s->stacks_cap)
+		return 0;
+	grown = realloc(s->stacks, cap);
+	if (!grown)
+		return -ENOMEM;
+	heap_touch(grown + s->stacks_cap, grown + cap);	/* now, not in the next reading */
+	s->heap.fresh_ns += clock_mono_ns() - began;
+	s->stacks = grown;
+	s->stacks_cap = cap;
+	return 0;
+}
+
+/* Reads the pieces planned since `first`; at is where the first one goes. */
+static int read_pieces(struct snap *s, uint64_t at)
+{
+	int err = make_room(s);
+
+	for (size_t k = 0; k < s->nstack && !err; k++) {
+		s->stack_piece[k].dst = s->stacks + at;
+		at += s->stack_piece[k].len;
+	}
+	for (size_t k = 0; k < s->nstack && !err; k += PIECES_AT_ONCE) {
+		size_t n = s->nstack - k < PIECES_AT_ONCE ? s->nstack - k : PIECES_AT_ONCE;
+		int failed;
+
+		if (s->heap.deadline_ns && clock_mono_ns() > s->heap.deadline_ns)
+			return -ETIME;
+		failed = mem_read_many(s->rt->mem, s->stack_piece + k, n);
+		if (failed < 0)
+			err = failed;
+		for (size_t p = k; p < k + n && failed > 0; p++) {
+			if (!s->stack_piece[p].status)
+				continue;
+			s->g[s->stack_owner[p]].stack_unread = true;
+			s->heap.unknown_bytes += s->stack_piece[p].len;
+		}
+	}
+	return err;
+}
+
+int snap_copy_stack(struct snap *s, struct pgo *g)
+{
+	int err;
+
+	g->stack_at = s->stacks_len;
+	g->stack_len = (uint32_t)(g->hi - g->from);
+	s->stacks_len += g->stack_len;
+	err = make_room(s);
+	return err ? err : mem_read(s->rt->mem, g->from, s->stacks + g->stack_at, g->stack_len);
+}
+
+static int read_stacks(struct snap *s, bool again)
+{
+	uint64_t at = again ? s->stacks_len : 0;
+	int err = 0;
+
+	s->nstack = 0;
+	if (!again)
+		s->stacks_len = 0;
+	for (size_t i = 0; i < s->ng && !err; i++)
+		if (s->g[i].live && (!again || s->g[i].stack_unread))
+			err = plan_stack(s, i);
+	return err ? err : read_pieces(s, at);
+}
+
+static int read_running(struct snap *s)
+{
+	uint64_t began = clock_mono_ns();
+	size_t before;
+	int err = fetch_all(s, take_first);
+
+	/* a frozen reading takes g's from the heap */
+	s->heap.fresh_ns += clock_mono_ns() - began;
+
+	if (!err)
+		err = read_stacks(s, false);
+	before = s->ng;
+	began = clock_mono_ns();
+	if (!err)
+		err = read_list(s);
+	for (size_t i = before; i < s->ng && !err; i++)	/* new: take_second() sees a difference */
+		memset(&s->g[i], 0, sizeof(s->g[i]));
+	if (!err)
+		err = fetch_all(s, take_second);
+	if (!err)
+		err = read_stacks(s, true);
+	s->heap.fresh_ns += clock_mono_ns() - began;
+	return err;
+}
+
+int snap_read_goroutines(struct snap *s)
+{
+	size_t before = s->list_seen;
+	int err = read_list(s);
+
+	if (err)
+		return err;
+	if (s->frozen) {
+		err = take_copied(s);
+		return err ? err : read_stacks(s, false);
+	}
+	if (s->ng != before)	/* neighbours in memory are read together */
+		qsort(s->gaddr, s->ng, sizeof(*s->gaddr), by_address);
+	return read_running(s);
+}

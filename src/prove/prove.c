@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "prove/prove.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "prove/freeze.h"
+#include "prove/snap.h"
+#include "prove/verify.h"
+#include "target/process.h"
+
+#define FIRST_MINOR 20		/* 1.20: finalizers' queue, waiting reasons of locks */
+#define LAST_MINOR 27
+#define MAX_RETRIES 4		/* of an unfrozen pass that contradicts itself */
+#define CALM_PASSES 8		/* without a suspicion taken back, after one was */
+#define MAX_PASSES 60
+#define GAP_MS 100		/* between unfrozen passes */
+#define THREAD_NS 30000		/* to stop a thread and read its registers, measured 10 to 30 us */
+#define STOP_NS 1000000		/* to stop any */
+
+/* A goroutine that every pass so far has found leaked. */
+struct suspect {
+	uint64_t addr, goid, sp, primitive;
+	uint8_t seq;
+};
+
+struct run {
+	const struct prove_config *cfg;
+	struct prove_result *out;
+	struct snap snap;
+	struct freeze freeze;
+	struct suspect *suspect;
+	size_t nsuspect;
+	uint64_t copy_ns;	/* of the last unfrozen pass: what a frozen one will take */
+};
+
+static int off(struct prove_result *out, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Refused, with a sentence: never an error. */
+static int off(struct prove_result *out, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(out->why, sizeof(out->why), fmt, ap);
+	va_end(ap);
+	out->verdict = LEAKS_OFF;
+	return 0;
+}
+
+static bool cancelled(const struct run *r)
+{
+	return r->cfg->cancelled && r->cfg->cancelled(r->cfg->arg);
+}
+
+static void nap_ms(unsigned int ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* ---- what can be judged at all ---- */
+
+static const char *missing_global(const struct gobin *gb)
+{
+	static const struct { enum goglobal g; int first, last; } need[] = {
+		{ GLOBAL_ALLGLEN, 0, 99 }, { GLOBAL_ALLGPTR, 0, 99 }, { GLOBAL_MHEAP, 0, 99 },
+		{ GLOBAL_ALLM, 0, 99 }, { GLOBAL_ALLFIN, 0, 99 }, { GLOBAL_SEMTABLE, 0, 25 },
+		{ GLOBAL_GCCLEANUPS, 25, 99 },
+	};
+
+	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
+		if (gb->release.minor >= need[i].first && gb->release.minor <= need[i].last &&
+		    !gb->global[need[i].g])
+			return goglobal_name(need[i].g);
+	return NULL;
+}
+
+static bool has_fields(const struct layout *l)
+{
+	static const enum layout_field need[] = {
+		LAYOUT_G_SIZE, LAYOUT_G_STACK_LO, LAYOUT_G_STACK_HI, LAYOUT_G_SCHED_SP, LAYOUT_G_SCHED_PC,
+		LAYOUT_G_SCHED_CTXT, LAYOUT_G_PANIC, LAYOUT_G_DEFER, LAYOUT_G_WAITING, LAYOUT_G_WAITREASON,
+		LAYOUT_G_TRACKINGSEQ, LAYOUT_G_ATOMICSTATUS, LAYOUT_G_GOID, LAYOUT_SUDOG_SIZE,
+		LAYOUT_SUDOG_G, LAYOUT_SUDOG_NEXT, LAYOUT_SUDOG_PREV, LAYOUT_SUDOG_ELEM,
+		LAYOUT_SUDOG_WAITLINK, LAYOUT_SUDOG_C, LAYOUT_HCHAN_SIZE, LAYOUT_HCHAN_RECVQ_FIRST,
+		LAYOUT_HCHAN_SENDQ_FIRST, LAYOUT_SEMAROOT_TREAP, LAYOUT_DEFER_SIZE, LAYOUT_DEFER_FN,
+		LAYOUT_DEFER_LINK,
+	};
+
+	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
+		if (layout_off(l, need[i]) < 0)
+			return false;
+	return true;
+}
+
+/* NULL when this program can be judged, else why not. */
+static const char *refusal(const struct goruntime *rt, char *text, size_t size)
+{
+	const struct gobin *gb = rt->gb;
+	const char *missing;
+
+	if (!gb->layout || !gb->arch || strcmp(gb->layout->arch, "amd64"))
+		return "leaks can be told on amd64 only";
+	if (gb->release.minor < FIRST_MINOR)
+		return "leaks can be told from Go 1.20 on";
+	if (gb->release.minor > LAST_MINOR || gb->layout_is_newer)
+		return "the runtime of this Go release is not known: leaks cannot be told";
+	if (strstr(gb->build.goexperiment, "staticlockranking"))
+		return "built with GOEXPERIMENT=staticlockranking, which changes the runtime's structures";
+	if (!goruntime_has(rt, FACT_GOROUTINES))
+		return rt->why_off[FACT_GOROUTINES];
+	if (!has_fields(gb->layout))
+		return "the runtime's structures are not known for this release";
+	missing = missing_global(gb);
+	if (!missing)
+		return NULL;
+	snprintf(text, size, "the runtime's variable %s was not found", missing);
+	return text;
+}
+
+/* ---- one pass ---- */
+
+static int copy(struct run *r, const struct freeze *f, uint64_t deadline_ns)
+{
+	uint64_t max = r->cfg->max_copy_bytes ? r->cfg->max_copy_bytes : UINT64_MAX;
+	uint64_t began = clock_mono_ns();
+	int err = snap_copy(&r->snap, f, max, deadline_ns);
+
+	r->copy_ns = clock_mono_ns() - began;
+	if (r->copy_ns > r->snap.heap.fresh_ns)
+		r->copy_ns -= r->snap.heap.fresh_ns;
+	r->out->heap_bytes = r->snap.heap.mem_len;
+	r->out->unknown_bytes = r->snap.heap.unknown_bytes;
+	return err;
+}
+
+/* A pass that contradicts itself is repeated: the process runs meanwhile. */
+static int unfrozen_pass(struct run *r)
+{
+	int err = 0;
+
+	for (int i = 0; i <= MAX_RETRIES; i++) {
+		if (cancelled(r))
+			return -EINTR;
+		err = copy(r, NULL, 0);
+		if (!err)
+			err = snap_judge(&r->snap);
+		r->out->losses = r->snap.losses;
+		if (err != -EBADMSG && err != -EFAULT)
+			break;
+	}
+	r->out->candidates = r->snap.candidates;
+	return err;
+}
+
+static size_t count_leaked(const struct snap *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->ng; i++)
+		n += snap_is_leaked(s, i);
+	return n;
+}
+
+/* What a failed pass means for the verdict: 0 when it is said in the result. */
+static int give_up(struct run *r, int err)
+{
+	const char *why = r->snap.why;
+
+	switch (err) {
+	case -ENOSPC:
+		return off(r->out, "the heap with pointers has %" PRIu64 " MiB, more than may be copied",
+			   r->snap.heap.mem_len >> 20);
+	case -EBADMSG:
+		return off(r->out, "%s", *why ? why : "the runtime's structures are not as expected");
+	case -EFAULT:
+		return off(r->out, "%s", *why ? why : "memory that would have to be looked at cannot be read");
+	default:
+		return err;
+	}
+}
+
+/* ---- what all passes agree on ---- */
+
+static int first_suspects(struct run *r)
+{
+	const struct snap *s = &r->snap;
+
+	r->nsuspect = 0;
+	r->suspect = malloc((count_leaked(s) + 1) * sizeof(*r->suspect));
+	if (!r->suspect)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->ng; i++)
+		if (snap_is_leaked(s, i))
+			r->suspect[r->nsuspect++] = (struct suspect){ s->g[i].addr, s->g[i].goid, s->g[i].sp,
+								      s->g[i].primitive, s->g[i].seq };
+	return 0;
+}
+
+static void filter_suspects(struct run *r)
+{
+	const struct snap *s = &r->snap;
+	size_t n = 0;
+
+	for (size_t k = 0; k < r->nsuspect; k++) {
+		const struct suspect *a = &r->suspect[k];
+		const uint64_t *at = u64map_find(&s->by_addr, a->addr);
+		const struct pgo *g = at ? &s->g[*at - 1] : NULL;
+
+		if (g && snap_is_leaked(s, (size_t)*at - 1) && g->goid == a->goid && g->sp == a->sp &&
+		    g->primitive == a->primitive && g->seq == a->seq)
+			r->suspect[n++] = *a;
+	}
+	r->nsuspect = n;
+}
+
+/* ---- the result ---- */
+
+static int by_goid(const void *a, const void *b)
+{
+	const struct leaked *x = a, *y = b;
+
+	return x->g.goid < y->g.goid ? -1 : x->g.goid > y->g.goid;
+}
+
+static int fill(struct run *r, const struct u64map *only)
+{
+	struct prove_result *out = r->out;
+	const struct snap *s = &r->snap;
+
+	out->v = calloc(count_leaked(s) + 1, sizeof(*out->v));
+	if (!out->v)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->ng; i++) {
+		const struct pgo *g = &s->g[i];
+		struct leaked *l = &out->v[out->n];
+
+		if (!snap_is_leaked(s, i) || (only && !u64map_find(only, g->addr)))
+			continue;
+		/* gone, or somebody else's meanwhile: it was none */
+		if (goruntime_read_g(r->cfg->rt, g->addr, &l->g) || l->g.goid != g->goid ||
+		    l->g.tracking_seq != g->seq)
+			continue;
+		l->primitive = g->primitive;
+		l->kind = g->kind;
+		l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
+		l->seen_passes = (uint8_t)out->passes;
+		out->n++;
+	}
+	qsort(out->v, out->n, sizeof(*out->v), by_goid);
+	return 0;
+}
+
+/* The last look, and the list. */
+static int finish(struct run *r, const struct u64map *only)
+{
+	int code = verify_leaks(&r->snap);
+
+	return code ? code : fill(r, only);
+}
+
+static int finish_passes(struct run *r)
+{
+	struct u64map only;
+	int code = 0;
+
+	u64map_init(&only, r->nsuspect + 1);
+	for (size_t k = 0; k < r->nsuspect && !code; k++)
+		if (!u64map_put(&only, r->suspect[k].addr, 1, NULL))
+			code = -ENOMEM;
+	if (!code)
+		code = finish(r, &only);
+	u64map_deinit(&only);
+	return code;
+}
+
+/* ---- without stopping ---- */
+
+/*
+ * A pass misses what moves from where it has not read yet to where it has.
+ * When a later pass takes a suspicion back there is such movement: then it goes
+ * on until nothing has been taken back for some passes.
+ */
+static int run_passes(struct run *r)
+{
+	int want = r->cfg->passes > 0 ? r->cfg->passes : 6, code = 0;
+	size_t before = 0;
+
+	r->out->verdict = LEAKS_PASSES;
+	r->out->passes = 0;
+	r->snap.heap.trust_alloc_bits = false;
+	for (int i = 0; i < want && !code; i++) {
+		if (i)
+			nap_ms(GAP_MS);
+		code = unfrozen_pass(r);
+		if (code)
+			break;
+		r->out->passes++;
+		if (i)
+			filter_suspects(r);
+		else
+			code = first_suspects(r);
+		if (!code && !r->nsuspect)
+			return 0;
+		if (i && r->nsuspect < before && want < r->out->passes + CALM_PASSES)
+			want = r->out->passes + CALM_PASSES;
+		if (want > MAX_PASSES)
+			want = MAX_PASSES;
+		before = r->nsuspect;
+	}
+	return code ? code : finish_passes(r);
+}
+
+/* ---- with a proof ---- */
+
+/* Stops, copies and lets go: the process stands still in here only. */
+static int frozen_copy(struct run *r)
+{
+	uint64_t deadline = clock_mono_ns() + r->cfg->max_stop_ns;
+	int err = freeze_begin(&r->freeze, r->cfg->proc->pid, r->cfg->max_stop_ns ? deadline : UINT64_MAX);
+
+	if (err)
+		return err;
+	err = copy(r, &r->freeze, r->cfg->max_stop_ns ? deadline : 0);
+	freeze_end(&r->freeze);
+	r->out->stop_ns = r->freeze.stop_ns;
+	return err;
+}
+
+/* 0: the proof is in the result; 1: it could not be had, why is said; negative errno. */
+static int prove_frozen(struct run *r)
+{
+	int code;
+
+	r->snap.heap.trust_alloc_bits = true;
+	code = frozen_copy(r);
+	switch (code) {
+	case 0:
+		break;
+	case -EBUSY:
+		r->out->tracer_busy = true;
+		snprintf(r->out->why, sizeof(r->out->why), "another tracer has the process");
+		return 1;
+	case -ETIME:
+		snprintf(r->out->why, sizeof(r->out->why), "the copy was not done within the longest stop allowed%s%s",
+			 r->freeze.why[0] ? ": " : "", r->freeze.why);
+		return 1;
+	case -EPERM:
+	case -EACCES:
+		snprintf(r->out->why, sizeof(r->out->why), "the process may not be stopped (CAP_SYS_PTRACE)");
+		return 1;
+	default:
+		return code;
+	}
+	code = snap_judge(&r->snap);
+	r->out->losses = r->snap.losses;
+	r->out->candidates = r->snap.candidates;
+	r->out->passes = 1;
+	if (!code)
+		code = finish(r, NULL);
+	if (!code)
+		r->out->verdict = LEAKS_PROVEN;
+	return code;
+}
+
+static uint64_t expected_stop(const struct run *r)
+{
+	int threads = 1;
+	uint64_t rss;
+
+	if (process_usage(r->cfg->proc, &rss, &threads))
+		threads = 1;
+	return STOP_NS + r->copy_ns + (uint64_t)threads * THREAD_NS;
+}
+
+/* A program that calls C: its system calls may see EINTR when it is interrupted. */
+static bool uses_cgo(const struct gobin *gb)
+{
+	struct gofunc fn;
+
+	return gb->build.cgo && gb->image.is_dynamic && !pclntab_find_name(gb->pcln, "runtime.cgocall", &fn);
+}
+
+static int run_proof(struct run *r)
+{
+	int code;
+
+	r->out->verdict = LEAKS_PASSES;
+	/*
+	 * Nothing suspicious in two looks: nothing to prove, and no reason to
+	 * stop anything.  Which objects are free changes while they are read:
+	 * the second look does without.
+	 */
+	for (int i = 0; i < 2; i++) {
+		r->snap.heap.trust_alloc_bits = i == 0;
+		code = unfrozen_pass(r);
+		if (code)
+			return code;
+		r->out->passes = i + 1;
+		if (count_leaked(&r->snap))
+			break;
+	}
+	if (!count_leaked(&r->snap))
+		return 0;
+	r->out->expected_stop_ns = expected_stop(r);
+	if (r->cfg->max_stop_ns && r->out->expected_stop_ns > r->cfg->max_stop_ns) {
+		snprintf(r->out->why, sizeof(r->out->why), "it would stand still for about %" PRIu64
+			 " ms, longer than allowed", (uint64_t)(r->out->expected_stop_ns / NS_PER_MS));
+		return 1;
+	}
+	if (r->cfg->announce)
+		r->cfg->announce(r->cfg->arg, r->out->expected_stop_ns, uses_cgo(r->cfg->rt->gb));
+	if (cancelled(r))
+		return -EINTR;
+	return prove_frozen(r);
+}
+
+static int run(struct run *r)
+{
+	int code = r->cfg->prove ? run_proof(r) : 1;
+
+	if (code == 1 && !r->out->tracer_busy)
+		code = run_passes(r);
+	return code > 0 ? 0 : code;
+}
+
+int prove_run(const struct prove_config *cfg, struct prove_result *out, struct err *err)
+{
+	uint64_t began = clock_mono_ns();
+	struct run r = { .cfg = cfg, .out = out };
+	char text[120];
+	const char *why;
+	int code;
+
+	memset(out, 0, sizeof(*out));
+	why = refusal(cfg->rt, text, sizeof(text));
+	if (why)
+		return off(out, "%s", why);
+	freeze_init(&r.freeze);
+	code = snap_init(&r.snap, cfg->rt);
+	if (!code)
+		code = run(&r);
+	code = give_up(&r, code);
+	freeze_deinit(&r.freeze);
+	snap_deinit(&r.snap);
+	free(r.suspect);
+	out->total_ns = clock_mono_ns() - began;
+	if (code) {
+		prove_result_deinit(out);
+		if (err && !err->code)
+			err_set(err, code, "leaks cannot be told: %s", strerror(-code));
+	}
+	return code;
+}
+
+void prove_result_deinit(struct prove_result *r)
+{
+	free(r->v);
+	r->v = NULL;
+	r->n = 0;
+}

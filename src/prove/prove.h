@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which goroutines can never run again: reachability over the process's own
+ * memory, from outside.  A goroutine blocked on channels, a lock, a wait group
+ * or a condition is leaked when nothing that can still run can reach what it
+ * waits for (the algorithm of Go's own goroutineleak profile, runtime/mgc.go).
+ *
+ * Knows memory and layouts; knows nothing of reports.
+ */
+#ifndef GOSPECT_PROVE_PROVE_H
+#define GOSPECT_PROVE_PROVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "target/goruntime.h"
+
+struct process;
+
+enum leak_verdict {
+	LEAKS_OFF,	/* refused or not possible: result.why says it */
+	LEAKS_PASSES,	/* nothing was stopped: what all passes agree on */
+	LEAKS_PROVEN	/* from a copy of the frozen process */
+};
+
+struct prove_config {
+	struct goruntime *rt;		/* borrowed */
+	const struct process *proc;	/* borrowed */
+	bool prove;			/* freeze for a copy, when candidates remain */
+	int passes;			/* without prove: 6 */
+	uint64_t max_stop_ns;		/* an estimate above: not frozen, verdict PASSES */
+	uint64_t max_copy_bytes;	/* cap of the mirror; beyond: OFF, said */
+	/* Called before freezing with the expected stop; NULL: silent.  uses_cgo:
+	 * a system call of C code may see EINTR. */
+	void (*announce)(void *arg, uint64_t expected_ns, bool uses_cgo);
+	void *arg;
+	/* Asked between steps: true ends with -EINTR, the process runs on.  NULL: never. */
+	bool (*cancelled)(void *arg);
+};
+
+struct leaked {
+	struct goroutine g;		/* as read in the last pass */
+	uint64_t primitive;		/* run-time address of the channel or lock; 0: nil channel, empty select */
+	uint8_t kind;			/* enum leak_kind */
+	bool by_design;			/* waits for ever on purpose: main in select {} */
+	uint8_t seen_passes;		/* of result.passes */
+};
+
+enum leak_kind { LEAK_CHAN_RECV, LEAK_CHAN_SEND, LEAK_SELECT, LEAK_NIL_CHAN, LEAK_SELECT_NONE,
+		 LEAK_MUTEX, LEAK_RWMUTEX, LEAK_WAITGROUP, LEAK_COND, LEAK_SEMA };
+
+struct prove_result {
+	enum leak_verdict verdict;
+	char why[240];			/* OFF, or why PASSES although proof was asked for; else "" */
+	bool tracer_busy;		/* another tracer holds the process: exit 4 with a hint */
+	struct leaked *v;		/* owned; by goid */
+	size_t n;
+	int passes;
+	size_t candidates;		/* blocked goroutines that were judged */
+	uint64_t stop_ns, expected_stop_ns, total_ns;
+	uint64_t heap_bytes;		/* heap with pointers that was mirrored */
+	uint64_t unknown_bytes;		/* could not be read: treated as reaching everything */
+	uint64_t losses;		/* structures that did not fit and were left out of the judgement */
+};
+
+/*
+ * 0 also when the verdict is OFF.  -ESRCH: the process ended; -EINTR:
+ * cancelled; -ENOMEM.  The target runs on in every case.
+ */
+int prove_run(const struct prove_config *cfg, struct prove_result *out, struct err *err);
+void prove_result_deinit(struct prove_result *r);
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Roots outside variables and goroutines' stacks (mgcmark.go, markroot):
+ * records that hang on spans, queues of finalizers and cleanups, vector
+ * registers of preempted goroutines; and, of a frozen process, the registers
+ * of its threads and the stacks of the runtime itself.
+ *
+ * More is taken than the collector would: a word too many can only hide a
+ * leak.
+ */
+#include "prove/snap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cursor.h"
+
+#define MAX_WORDS (1u << 27)
+#define MAX_BLOCKS 65536	/* of a queue; longer: refused */
+#define MAX_MS 65536
+#define MAX_PS 16384
+#define SPECIAL_BYTES 64	/* the longest record is 56 (1.27, specialCleanup) */
+#define RED_ZONE 128
+#define SYSTEM_STACK_MAX (1u << 20)	/* of one that C code shares, what is looked at */
+#define SYSTEM_STACK_TOP (64u << 10)	/* when its SP is not known: where the runtime's own frames are */
+
+static int32_t off_of(const struct snap *s, enum layout_field f)
+{
+	return layout_off(s->rt->gb->layout, f);
+}
+
+static uint64_t global(const struct snap *s, enum goglobal g)
+{
+	return s->rt->gb->global[g] + s->rt->bias;
+}
+
+static int add_address(uint64_t **list, size_t *n, size_t *cap, uint64_t addr)
+{
+	if (*n == *cap) {
+		size_t want = *cap ? *cap * 2 : 256;
+		uint64_t *grown = want > MAX_WORDS ? NULL : realloc(*list, want * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		*list = grown;
+		*cap = want;
+	}
+	(*list)[(*n)++] = addr;
+	return 0;
+}
+
+int snap_add_word(struct snap *s, uint64_t word)
+{
+	return add_address(&s->word, &s->nword, &s->word_cap, word);
+}
+
+/* Words of memory: what of it is not readable is an error only when it begins there. */
+static int add_words(struct snap *s, uint64_t addr, uint64_t len)
+{
+	uint8_t raw[512];
+	int err = 0;
+
+	for (uint64_t at = 0; at + 8 <= len && !err; at += sizeof(raw)) {
+		size_t n = len - at < sizeof(raw) ? (size_t)(len - at) & ~7ul : sizeof(raw);
+
+		if (heap_copy(&s->heap, addr + at, raw, n))
+			return -EFAULT;
+		for (size_t i = 0; i < n && !err; i += 8)
+			err = snap_add_word(s, heap_word(raw + i));
+	}
+	return err;
+}
+
+/* ---- records of spans ---- */
+
+struct special_shape {
+	int32_t size, next, offset, kind;
+	uint8_t finalizer;	/* its kind */
+	bool narrow;		/* offset of 16 bits, up to 1.23 */
+};
+
+/* mheap.go: a record for tiny blocks came before it in 1.25 */
+static uint8_t finalizer_kind(int minor)
+{
+	return minor >= 25 ? 2 : 1;
+}
+
+static int take_special(struct snap *s, const struct pspan *span, const struct special_shape *sh,
+			uint64_t at, uint64_t *next)
+{
+	uint8_t raw[SPECIAL_BYTES];
+	size_t len = sizeof(raw);
+	uint64_t off;
+	int err = 0;
+
+	if (heap_copy(&s->heap, at, raw, len)) {	/* the last record before unmapped memory */
+		len = 4096 - at % 4096;
+		if (len < (size_t)sh->size || len >= sizeof(raw) || heap_copy(&s->heap, at, raw, len))
+			return -EFAULT;
+	}
+	*next = heap_word(raw + sh->next);
+	off = sh->narrow ? load_u16(raw + sh->offset) : heap_word(raw + sh->offset);
+	for (size_t i = (size_t)sh->size; i + 8 <= len && !err; i += 8)
+		err = snap_add_word(s, heap_word(raw + i));
+	/* what a finalizer gets is kept, the object itself is not */
+	if (!err && raw[sh->kind] == sh->finalizer && off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
+		err = add_address(&s->object, &s->nobject, &s->object_cap,
+				  span->start + off / span->elem_size * span->elem_size);
+	return err;
+}
+
+static int take_specials(struct snap *s, const struct pspan *span, const struct special_shape *sh)
+{
+	/* finalizer, cleanups, profile, pins …: some for each object */
+	uint64_t max = 64ull * span->nelems + 4096, at = span->specials;
+	int err = 0;
+
+	for (uint64_t n = 0; at && !err; n++) {
+		if (n == max)
+			return s->frozen ? snap_fail(s, -EBADMSG, "the records of a span do not end") : 0;
+		err = take_special(s, span, sh, at, &at);
+	}
+	return err;
+}
+
+static int read_specials(struct snap *s)
+{
+	struct special_shape sh = {
+		.size = off_of(s, LAYOUT_SPECIAL_SIZE), .next = off_of(s, LAYOUT_SPECIAL_NEXT),
+		.offset = off_of(s, LAYOUT_SPECIAL_OFFSET), .kind = off_of(s, LAYOUT_SPECIAL_KIND),
+		.finalizer = finalizer_kind(s->rt->gb->release.minor),
+	};
+	int err = 0;
+
+	sh.narrow = sh.kind - sh.offset == 2;
+	if (sh.size <= 0 || sh.size > SPECIAL_BYTES - 8 || sh.next < 0 || sh.offset < 0 || sh.kind < 0)
+		return snap_fail(s, -EBADMSG, "the layout of a span's records is not known for this release");
+	for (size_t i = 1; i < s->heap.nspan && !err; i++)
+		if (s->heap.span[i].specials)
+			err = take_specials(s, &s->heap.span[i], &sh);
+	if (err == -EFAULT)
+		return s->frozen ? snap_fail(s, err, "the records of a span cannot be read") : (s->misread = true, 0);
+	return err;
+}
+
+/* ---- queues ---- */
+
+static int read_queue(struct snap *s, uint64_t head, enum layout_field size_field,
+		      enum layout_field link_field, const char *what)
+{
+	int32_t size = off_of(s, size_field), link = off_of(s, link_field);
+	uint64_t block;
+	uint8_t raw[8];
+	int err = heap_copy(&s->heap, head, raw, sizeof(raw));
+
+	if (err || size <= 0 || size > 4096 || link < 0)
+		return snap_fail(s, -EFAULT, "the queue of %s cannot be read", what);
+	block = heap_word(raw);
+	for (int n = 0; block; n++) {
+		if (n == MAX_BLOCKS)
+			return snap_fail(s, -EBADMSG, "the queue of %s does not end", what);
+		err = heap_copy(&s->heap, block + (uint64_t)link, raw, sizeof(raw));
+		if (!err)
+			err = add_words(s, block, (uint64_t)size);
+		if (err)
+			return err == -ENOMEM ? err : snap_fail(s, err, "the queue of %s cannot be read", what);
+		block = heap_word(raw);
+	}
+	return 0;
+}
+
+static int read_queues(struct snap *s)
+{
+	int err = read_queue(s, global(s, GLOBAL_ALLFIN), LAYOUT_FINBLOCK_SIZE, LAYOUT_FINBLOCK_ALLLINK,
+			     "finalizers");
+
+	if (err || off_of(s, LAYOUT_CLEANUPQUEUE_ALL) < 0)
+		return err;
+	return read_queue(s, global(s, GLOBAL_GCCLEANUPS) + (uint64_t)off_of(s, LAYOUT_CLEANUPQUEUE_ALL),
+			  LAYOUT_CLEANUPBLOCK_SIZE, LAYOUT_CLEANUPBLOCK_ALLLINK, "cleanups");
+}
+
+/* Since 1.26 a preempted goroutine's vector registers are outside its stack. */
+static int read_vector_registers(struct snap *s)
+{
+	int32_t off = off_of(s, LAYOUT_G_XREGS), size = off_of(s, LAYOUT_XREGSTATE_SIZE);
+	int err = 0;
+
+	for (size_t i = 0; i < s->ng && off >= 0 && size > 0 && !err; i++) {
+		const uint8_t *raw = s->g[i].live ? heap_bytes(&s->heap, s->gaddr[i], s->g_size) : NULL;
+		uint64_t state = raw ? heap_word(raw + off) : 0;
+
+		if (state && !(state % 8))
+			err = add_words(s, state, (uint64_t)size);
+		if (err == -EFAULT) {
+			s->misread = true;
+			err = 0;
+		}
+	}
+	return err;
+}
+
+/* ---- threads of a frozen process ---- */
+
+struct bounds {
+	uint64_t lo, hi;
+};
+
+static bool g_bounds(struct snap *s, uint64_t g, struct bounds *b)
+{
+	uint8_t raw[16];
+
+	if (!g || heap_copy(&s->heap, g, raw, sizeof(raw)))
+		return false;
+	b->lo = heap_word(raw + off_of(s, LAYOUT_G_STACK_LO));
+	b->hi = heap_word(raw + off_of(s, LAYOUT_G_STACK_HI));
+	return b->lo < b->hi && !(b->hi % 8) && !(b->hi >> HEAP_ADDR_BITS);
+}
+
+static const struct frozen_thread *thread_in(const struct snap *s, const struct bounds *b)
+{
+	for (size_t i = 0; i < s->freeze->n; i++)
+		if (s->freeze->thread[i].sp >= b->lo && s->freeze->thread[i].sp < b->hi)
+			return &s->freeze->thread[i];
+	return NULL;
+}
+
+/* A stack of the runtime, from where a thread is in it (NULL: somewhere, all of its top). */
+static int add_stack(struct snap *s, const struct bounds *b, const struct frozen_thread *t)
+{
+	struct pgo g = { .lo = b->lo, .hi = b->hi, .kind = SNAP_NO_KIND };
+
+	if (s->nsystem == s->system_cap) {
+		size_t cap = s->system_cap ? s->system_cap * 2 : 64;
+		struct pgo *grown = realloc(s->system, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		s->system = grown;
+		s->system_cap = cap;
+	}
+	if (t) {
+		g.pc = t->pc;
+		g.sp = t->sp & ~7ull;
+		g.from = g.sp > b->lo + RED_ZONE ? g.sp - RED_ZONE : b->lo;
+		g.inexact = !snap_thread_rests(s, t);
+	} else {
+		g.from = b->hi - b->lo > SYSTEM_STACK_TOP ? b->hi - SYSTEM_STACK_TOP : b->lo;
+		g.whole_stack = true;
+	}
+	if (g.hi - g.from > SYSTEM_STACK_MAX) {	/* C code below: its frames are not ours */
+		s->heap.unknown_bytes += g.hi - g.from - SYSTEM_STACK_MAX;
+		g.hi = g.from + SYSTEM_STACK_MAX;
+	}
+	s->system[s->nsystem++] = g;
+	return snap_copy_stack(s, &s->system[s->nsystem - 1]);
+}
+
+/* The stacks of one thread of the runtime: where it is, and where it was when a signal came. */
+static int read_m(struct snap *s, uint64_t g0, uint64_t gsignal)
+{
+	struct bounds system, signal;
+	const struct frozen_thread *t;
+	int err;
+
+	if (!g_bounds(s, g0, &system))
+		return 0;
+	t = thread_in(s, &system);
+	if (t)
+		return add_stack(s, &system, t);
+	if (!g_bounds(s, gsignal, &signal) || !(t = thread_in(s, &signal)))
+		return 0;
+	/* below the handler's frames are the registers of what it interrupted */
+	err = add_stack(s, &signal, NULL);
+	return err ? err : add_stack(s, &system, NULL);
+}
+
+static int read_ms(struct snap *s)
+{
+	int32_t g0 = off_of(s, LAYOUT_M_G0), gsignal = off_of(s, LAYOUT_M_GSIGNAL);
+	int32_t link = off_of(s, LAYOUT_M_ALLLINK);
+	uint64_t m;
+	int n, err = 0;
+
+	if (g0 < 0 || gsignal < 0 || link < 0 || !s->rt->gb->global[GLOBAL_ALLM])
+		return snap_fail(s, -EBADMSG, "the list of the runtime's threads was not found");
+	if (mem_read_u64(s->rt->mem, global(s, GLOBAL_ALLM), &m))
+		return snap_fail(s, -EFAULT, "the list of the runtime's threads cannot be read");
+	for (n = 0; m && !err; n++) {
+		uint8_t a[8], b[8], c[8];
+
+		if (n == MAX_MS)
+			return snap_fail(s, -EBADMSG, "the list of the runtime's threads does not end");
+		if (heap_copy(&s->heap, m + (uint64_t)g0, a, 8) || heap_copy(&s->heap, m + (uint64_t)gsignal, b, 8) ||
+		    heap_copy(&s->heap, m + (uint64_t)link, c, 8))
+			return snap_fail(s, -EFAULT, "the list of the runtime's threads cannot be read");
+		err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, heap_word(a));
+		if (!err)
+			err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, heap_word(b));
+		if (!err && s->frozen)
+			err = read_m(s, heap_word(a), heap_word(b));
+		m = heap_word(c);
+	}
+	if (!n)
+		return snap_fail(s, -EBADMSG, "the list of the runtime's threads is empty");
+	return err == -EFAULT ? snap_fail(s, err, "a stack of the runtime cannot be read") : err;
+}
+
+/* ---- processors ---- */
+
+static void mark_part(struct snap *s, const uint8_t *raw, int32_t from, int32_t to)
+{
+	if (from < to)
+		heap_mark_words(&s->heap, raw + from, (size_t)(to - from));
+}
+
+/* All of a P but two arrays: the earlier comes first. */
+static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
+{
+	int32_t from[2] = { off_of(s, LAYOUT_P_GCW), off_of(s, LAYOUT_P_WBBUF) };
+	int32_t len[2] = { off_of(s, LAYOUT_P_GCW_SIZE), off_of(s, LAYOUT_P_WBBUF_SIZE) };
+	int first = from[0] < from[1] ? 0 : 1, second = !first;
+
+	mark_part(s, raw, 0, from[first]);
+	mark_part(s, raw, from[first] + len[first], from[second]);
+	mark_part(s, raw, from[second] + len[second], size);
+}
+
+/*
+ * P's are objects of the heap that hold work of the garbage collector: lists
+ * of objects it has met (gcw, wbBuf), long done with.  These are no reason to
+ * be alive.
+ */
+void snap_mark_ps(struct snap *s)
+{
+	uint64_t at = global(s, GLOBAL_ALLP), array, n;
+	int32_t size = off_of(s, LAYOUT_P_SIZE);
+	uint8_t raw[16];
+
+	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || off_of(s, LAYOUT_P_WBBUF) < 0 ||
+	    off_of(s, LAYOUT_P_GCW) < 0 || heap_copy(&s->heap, at, raw, sizeof(raw)))
+		return;		/* then they count as a whole */
+	array = heap_word(raw);
+	n = heap_word(raw + 8);
+	for (uint64_t i = 0; i < n && i < MAX_PS; i++) {
+		const uint8_t *p;
+
+		if (heap_copy(&s->heap, array + 8 * i, raw, 8))
+			break;
+		p = heap_bytes(&s->heap, heap_word(raw), (uint64_t)size);
+		if (!p)
+			continue;
+		heap_set_opaque(&s->heap, heap_word(raw));
+		mark_p(s, p, size);
+	}
+}
+
+static int read_registers(struct snap *s)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < s->freeze->n && !err; i++) {
+		const struct frozen_thread *t = &s->freeze->thread[i];
+		bool rests = snap_thread_rests(s, t);
+
+		for (size_t k = 0; k < t->nwords && !rests && !err; k++)
+			err = snap_add_word(s, s->freeze->word[t->first_word + k]);
+	}
+	return err;
+}
+
+int snap_read_roots(struct snap *s)
+{
+	uint8_t head[16];
+	int err;
+
+	s->nword = s->nobject = s->nsystem = s->nsystem_g = 0;
+	if (s->rt->gb->global[GLOBAL_ALLP])	/* snap_mark_ps() needs it later */
+		heap_copy(&s->heap, global(s, GLOBAL_ALLP), head, sizeof(head));
+	err = read_specials(s);
+	if (!err)
+		err = read_queues(s);
+	if (!err)
+		err = read_vector_registers(s);
+	if (!err)
+		err = read_ms(s);
+	if (!err && s->frozen)
+		err = read_registers(s);
+	return err;
+}

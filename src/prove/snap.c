@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "prove/snap.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define G_BATCH (1u << 20)
+#define MAX_WATCHED (1u << 26)
+
+int snap_fail(struct snap *s, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->why, sizeof(s->why), fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+static void on_watched(void *arg, uint64_t bit);
+
+int snap_init(struct snap *s, struct goruntime *rt)
+{
+	int32_t size = layout_off(rt->gb->layout, LAYOUT_G_SIZE);
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	s->rt = rt;
+	u64map_init(&s->watched, MAX_WATCHED);
+	u64map_init(&s->by_addr, MAX_WATCHED);
+	stackmaps_init(&s->maps, rt->gb);
+	err = heap_init(&s->heap, rt);
+	if (err)
+		return err;
+	s->heap.on_watched = on_watched;
+	s->heap.arg = s;
+	s->g_size = (uint32_t)size;
+	s->g_raw = malloc(G_BATCH);
+	if (!s->g_raw)
+		return -ENOMEM;
+	snap_learn_reasons(s);
+	return 0;
+}
+
+void snap_deinit(struct snap *s)
+{
+	heap_deinit(&s->heap);
+	stackmaps_deinit(&s->maps);
+	snap_free_modules(s);
+	u64map_deinit(&s->watched);
+	u64map_deinit(&s->by_addr);
+	free(s->gaddr);
+	free(s->g);
+	free(s->g_raw);
+	free(s->stacks);
+	free(s->stack_piece);
+	free(s->stack_owner);
+	free(s->word);
+	free(s->object);
+	free(s->waiter);
+	free(s->live_queue);
+	free(s->system);
+	free(s->system_g);
+	memset(s, 0, sizeof(*s));
+}
+
+static int make_live_queue(struct snap *s)
+{
+	uint32_t *grown;
+
+	if (s->live_cap >= s->ng)
+		return 0;
+	grown = realloc(s->live_queue, s->g_cap * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	s->live_queue = grown;
+	s->live_cap = s->g_cap;
+	return 0;
+}
+
+int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64_t deadline_ns)
+{
+	int err;
+
+	s->freeze = f;
+	s->frozen = f != NULL;
+	s->heap.frozen = s->frozen;
+	s->heap.deadline_ns = deadline_ns;
+	s->misread = false;
+	s->losses = 0;
+	s->why[0] = '\0';
+	err = snap_read_modules(s);
+	if (!err)
+		err = heap_read(&s->heap, max_bytes);
+	if (err == -EBADMSG && !s->why[0])
+		snap_fail(s, err, "%s", s->heap.why);
+	if (!err)
+		err = snap_read_goroutines(s);
+	if (!err)
+		err = snap_copy_modules(s);
+	if (!err)
+		err = snap_read_roots(s);
+	s->heap.sealed = true;
+	s->freeze = NULL;
+	return err;
+}
+
+void snap_revive(struct snap *s, size_t i)
+{
+	struct pgo *g = &s->g[i];
+
+	if (g->reached)
+		return;
+	g->reached = true;
+	s->live_queue[s->nlive++] = (uint32_t)i;	/* once each: cannot overflow */
+}
+
+static void on_watched(void *arg, uint64_t bit)
+{
+	struct snap *s = arg;
+	uint64_t *first = u64map_find(&s->watched, bit);
+
+	for (uint32_t w = first ? (uint32_t)*first : 0; w; w = s->waiter[w - 1].next)
+		snap_revive(s, s->waiter[w - 1].g);
+}
+
+/*
+ * What a g holds.  The end of its stack is left out: it is the address behind
+ * it, where another span may begin.
+ */
+static void mark_g(struct snap *s, uint64_t addr)
+{
+	const uint8_t *raw = heap_bytes(&s->heap, addr, s->g_size);
+	uint32_t hi = (uint32_t)layout_off(s->rt->gb->layout, LAYOUT_G_STACK_HI);
+
+	heap_mark_word(&s->heap, addr);
+	if (!raw) {
+		heap_mark_contents(&s->heap, addr);	/* not copied: unknown */
+		return;
+	}
+	heap_mark_words(&s->heap, raw, hi);
+	heap_mark_words(&s->heap, raw + hi + 8, s->g_size - hi - 8);
+}
+
+/* What a goroutine that can run keeps: its g, its stack, and what it waits with. */
+static void mark_goroutine(struct snap *s, size_t i)
+{
+	const struct pgo *g = &s->g[i];
+
+	mark_g(s, g->addr);
+	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter; w++) {
+		heap_mark_word(&s->heap, s->waiter[w].elem);
+		heap_mark_word(&s->heap, s->waiter[w].primitive);
+	}
+	snap_mark_stack(s, g);
+}
+
+static void drain(struct snap *s)
+{
+	while (s->nlive || s->heap.nqueue) {
+		while (s->nlive)
+			mark_goroutine(s, s->live_queue[--s->nlive]);
+		heap_drain(&s->heap);
+	}
+}
+
+/* Every g is an object in use, of the size of a g: else the layout is another. */
+static int check_goroutines(struct snap *s)
+{
+	for (size_t i = 0; i < s->ng; i++) {
+		const struct pspan *span;
+		uint64_t bit;
+
+		if (heap_find(&s->heap, s->gaddr[i], &bit, &span) && !heap_is_marked(&s->heap, bit) &&
+		    !span->noscan && span->elem_size >= s->g_size && span->elem_size <= 2ull * s->g_size &&
+		    (s->gaddr[i] - span->start) % span->elem_size == 0)
+			continue;
+		if (s->frozen)
+			return snap_fail(s, -EBADMSG, "a goroutine is not an object of the heap");
+		s->misread = true;
+	}
+	return 0;
+}
+
+int snap_continue(struct snap *s)
+{
+	drain(s);
+	return s->misread || s->heap.reached_unknown ? -EFAULT : 0;
+}
+
+int snap_judge(struct snap *s)
+{
+	int err = make_live_queue(s);
+
+	s->nlive = 0;
+	for (size_t i = 0; i < s->ng; i++) {
+		s->g[i].kind = SNAP_NO_KIND;
+		s->g[i].candidate = s->g[i].reached = false;
+		s->g[i].nwaiter = 0;
+		s->g[i].primitive = 0;
+	}
+	heap_clear_marks(&s->heap);
+	if (!err)
+		err = check_goroutines(s);
+	for (size_t i = 0; i < s->ng; i++)
+		heap_set_opaque(&s->heap, s->g[i].addr);
+	for (size_t i = 0; i < s->nsystem_g; i++)
+		heap_set_opaque(&s->heap, s->system_g[i]);
+	if (!err)
+		err = snap_find_candidates(s);
+	if (err)
+		return err;
+	snap_mark_ps(s);
+	snap_mark_modules(s);
+	for (size_t i = 0; i < s->nword; i++)
+		heap_mark_word(&s->heap, s->word[i]);
+	for (size_t i = 0; i < s->nobject; i++)
+		heap_mark_contents(&s->heap, s->object[i]);
+	for (size_t i = 0; i < s->nsystem; i++)
+		snap_mark_stack(s, &s->system[i]);
+	for (size_t i = 0; i < s->nsystem_g; i++)
+		mark_g(s, s->system_g[i]);
+	for (size_t i = 0; i < s->ng; i++) {
+		if (!s->g[i].live)
+			mark_g(s, s->g[i].addr);
+		else if (!s->g[i].candidate)
+			snap_revive(s, i);
+	}
+	return snap_continue(s);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Everything that a judgement needs, copied from the process: its heap, its
+ * goroutines with their stacks, its variables, and what else the garbage
+ * collector takes for roots.  Read from the running process, or from the
+ * frozen one; the buffers stay for the next reading.
+ */
+#ifndef GOSPECT_PROVE_SNAP_H
+#define GOSPECT_PROVE_SNAP_H
+
+#include "prove/freeze.h"
+#include "prove/heap.h"
+#include "prove/stackmap.h"
+#include "target/goruntime.h"
+
+#define SNAP_MAX_MODULES 64
+#define SNAP_NO_KIND 0xff
+
+/* One entry of allgs. */
+struct pgo {
+	uint64_t addr, goid;
+	uint64_t pc, sp;	/* where it stands; of a system call, where it entered */
+	uint64_t lo, hi;	/* stack */
+	uint64_t waiting, startpc;
+	uint64_t from;		/* lowest address of its stack that was copied */
+	uint64_t stack_at;	/* of that in snap.stacks */
+	uint64_t primitive;	/* first one */
+	uint32_t stack_len;
+	uint32_t first_waiter;	/* in snap.waiter */
+	uint16_t nwaiter;
+	uint8_t status, reason, seq;
+	uint8_t kind;		/* enum leak_kind, SNAP_NO_KIND: not to be judged */
+	bool live;		/* of allgs, and neither idle nor dead */
+	bool whole_stack;	/* no telling where its frames are: every word counts */
+	bool inexact;		/* stopped anywhere in its innermost function: every word of that frame counts */
+	bool stack_unread;
+	bool candidate, reached;
+};
+
+/* A sudog of a candidate: what it waits for. */
+struct pwaiter {
+	uint64_t sudog, primitive, elem;
+	uint32_t next;		/* + 1: another one that waits for the same object */
+	uint32_t g;
+};
+
+struct pmodule {
+	uint64_t base[2], size[2];	/* data, bss: run-time address, bytes */
+	uint8_t *copy[2];		/* owned */
+	uint8_t *mask[2];		/* owned: a bit per word; NULL: any word may be a pointer */
+	uint64_t mask_addr[2];
+};
+
+struct snap {
+	struct goruntime *rt;	/* borrowed */
+	struct heap heap;
+	struct stackmaps maps;
+	bool frozen;
+	const struct freeze *freeze;	/* while frozen: registers */
+	/* allgs: addresses, and the goroutines at the same index */
+	uint64_t *gaddr;
+	size_t ng, g_cap, list_seen;
+	struct pgo *g;
+	uint32_t g_size;
+	uint8_t *g_raw;		/* one batch */
+	uint8_t kind_of_reason[256];
+	uint8_t reason_semacquire;	/* 0xff: none that counts */
+	/* stacks */
+	uint8_t *stacks;
+	uint64_t stacks_len, stacks_cap;
+	struct mem_piece *stack_piece;
+	uint32_t *stack_owner;
+	size_t nstack, stack_piece_cap;
+	/* stacks of the runtime itself, where threads of the frozen process are; addr 0 */
+	struct pgo *system;
+	size_t nsystem, system_cap;
+	struct pmodule module[SNAP_MAX_MODULES];
+	int nmodule;
+	/* words that are roots: registers, system stacks, queues */
+	uint64_t *word;
+	size_t nword, word_cap;
+	/* g's of the runtime's own stacks: not in allgs */
+	uint64_t *system_g;
+	size_t nsystem_g, system_g_cap;
+	/* objects whose contents are roots (finalizers) */
+	uint64_t *object;
+	size_t nobject, object_cap;
+	/* what candidates wait for */
+	struct pwaiter *waiter;
+	size_t nwaiter, waiter_cap;
+	struct u64map watched;	/* bit of an object -> first waiter + 1 */
+	struct u64map by_addr;	/* g -> index + 1 */
+	uint32_t *live_queue;
+	size_t nlive, live_cap;
+	size_t candidates;
+	uint64_t losses;
+	bool misread;		/* something that has to be a root could not be read */
+	char why[240];
+};
+
+int snap_init(struct snap *s, struct goruntime *rt);
+void snap_deinit(struct snap *s);
+
+/*
+ * Copies.  With a freeze, the process has to stand still until it returns.
+ * -EBADMSG: what was read contradicts itself (why says how); -EFAULT: what has
+ * to be there cannot be read (why); -ENOSPC, -ETIME, -ESRCH, -ENOMEM, -EINTR.
+ */
+int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64_t deadline_ns);
+/*
+ * Finds candidates and marks from the roots; the process is not read any more.
+ * -EFAULT: something reachable could not be read, so that everything may be.
+ */
+int snap_judge(struct snap *s);
+/* Goroutine i turned out to be alive; what it keeps is marked by snap_continue(). */
+void snap_revive(struct snap *s, size_t i);
+int snap_continue(struct snap *s);
+static inline bool snap_is_leaked(const struct snap *s, size_t i)
+{
+	return s->g[i].candidate && !s->g[i].reached;
+}
+
+/* ---- parts, each in its own file ---- */
+
+/* modules.c: variables; the memory of all modules. */
+int snap_read_modules(struct snap *s);
+int snap_copy_modules(struct snap *s);
+void snap_free_modules(struct snap *s);
+void snap_mark_modules(struct snap *s);
+/* A word of a variable, of the copy. */
+int snap_variable(struct snap *s, uint64_t addr, uint64_t *out);
+/* goroutines.c */
+int snap_read_goroutines(struct snap *s);
+/* Revives the leaked ones that are not any more as they were. */
+int snap_look_again(struct snap *s);
+/* Copies [g->from, g->hi) behind the stacks that are there. */
+int snap_copy_stack(struct snap *s, struct pgo *g);
+/* Whether a thread is in a system call that Go code made: its registers hold nothing. */
+bool snap_thread_rests(const struct snap *s, const struct frozen_thread *t);
+/* roots.c: finalizers, cleanups, weak handles; registers and stacks of the system. */
+int snap_read_roots(struct snap *s);
+/* P's, without what the collector keeps in them. */
+void snap_mark_ps(struct snap *s);
+int snap_add_word(struct snap *s, uint64_t word);
+/* waiters.c: which goroutines are candidates, and what they wait for. */
+void snap_learn_reasons(struct snap *s);
+int snap_find_candidates(struct snap *s);
+/* stackscan.c: marks what a stack keeps. */
+void snap_mark_stack(struct snap *s, const struct pgo *g);
+/* The function names of a stack, innermost first: whether one is `name` within `depth` frames. */
+bool snap_stack_has(struct snap *s, const struct pgo *g, const char *name, int depth);
+
+int snap_fail(struct snap *s, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading the heap: mheap_.allspans, the span structures behind it, and the
+ * contents of the spans that hold pointers (runtime/mheap.go).
+ *
+ * allspans only grows and its structures are never given back (fixalloc), so
+ * the addresses are kept from one reading to the next.
+ */
+#include "prove/heap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/cursor.h"
+#include "prove/heap_priv.h"
+
+#define MAX_SPANS (1u << 25)	/* 256 GiB of the smallest; beyond: refused */
+#define MAX_MSPAN 512		/* bytes of a runtime.mspan */
+#define MSPAN_PIECE (128u << 10)
+#define HEAP_PIECE (4u << 20)
+#define PIECES_AT_ONCE 128	/* half a GiB: one call takes less than 2 GiB */
+#define RETRY_BYTES (64u << 10)	/* a piece that failed is read again in such parts */
+#define NEW_SPAN_ROUNDS 2	/* of a process that runs: for what comes into use meanwhile */
+#define SPAN_IN_USE 1		/* mSpanInUse */
+
+static int refuse(struct heap *h, const char *why)
+{
+	snprintf(h->why, sizeof(h->why), "%s", why);
+	return -EBADMSG;
+}
+
+static bool late(const struct heap *h)
+{
+	return h->deadline_ns && clock_mono_ns() > h->deadline_ns;
+}
+
+static int32_t off_of(const struct heap *h, enum layout_field f)
+{
+	return layout_off(h->rt->gb->layout, f);
+}
+
+/* ---- the list of span structures ---- */
+
+static int grow_list(struct heap *h, size_t want)
+{
+	size_t cap = h->mspan_cap ? h->mspan_cap : 1024;
+	uint64_t *grown;
+
+	if (want <= h->mspan_cap)
+		return 0;
+	while (cap < want)
+		cap *= 2;
+	grown = realloc(h->mspan, cap * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	h->mspan = grown;
+	h->mspan_cap = cap;
+	return 0;
+}
+
+static int take_addresses(struct heap *h, const uint8_t *raw, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t a = heap_word(raw + 8 * i);
+
+		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
+			return refuse(h, "the list of spans holds something else");
+		h->mspan[h->nmspan++] = a;
+	}
+	return 0;
+}
+
+static int read_tail(struct heap *h, uint64_t array, uint64_t len)
+{
+	size_t n = (size_t)(len - h->list_seen);
+	uint8_t *raw;
+	int err = grow_list(h, h->nmspan + n);
+
+	if (err || !n)
+		return err;
+	raw = malloc(n * 8);
+	if (!raw)
+		return -ENOMEM;
+	err = mem_read(h->rt->mem, array + 8 * h->list_seen, raw, n * 8);
+	if (!err)
+		err = take_addresses(h, raw, n);
+	if (!err)
+		h->list_seen = (size_t)len;
+	free(raw);
+	return err;
+}
+
+static int read_list(struct heap *h)
+{
+	uint64_t at = h->rt->gb->global[GLOBAL_MHEAP] + h->rt->bias +
+		      (uint64_t)off_of(h, LAYOUT_MHEAP_ALLSPANS);
+	uint8_t slice[24];
+	uint64_t array, len;
+	int err = mem_read(h->rt->mem, at, slice, sizeof(slice));
+
+	if (err)
+		return err;
+	array = heap_word(slice);
+	len = heap_word(slice + 8);
+	if (!len || len > MAX_SPANS || len > heap_word(slice + 16) || array % 8)
+		return refuse(h, "the list of spans has an impossible length");
+	if (len < h->list_seen)
+		h->nmspan = h->list_seen = 0;
+	return read_tail(h, array, len);
+}
+
+static int plan_mspans(struct heap *h, uint32_t size)
+{
+	struct mem_piece *p = realloc(h->mspan_piece, (h->nmspan + 1) * sizeof(*p));
+	uint8_t *raw = h->mspan_raw;
+	size_t n = 0;
+
+	if (!p)
+		return -ENOMEM;
+	h->mspan_piece = p;
+	if (h->nmspan * size > h->mspan_raw_size) {
+		free(raw);
+		h->mspan_raw_size = (h->nmspan + h->nmspan / 8 + 64) * size;
+		raw = h->mspan_raw = malloc(h->mspan_raw_size);
+		if (!raw) {
+			h->mspan_raw_size = 0;
+			return -ENOMEM;
+		}
+		memset(raw, 0, h->mspan_raw_size);	/* touched now, not while frozen */
+	}
+	for (size_t i = 0; i < h->nmspan; i++) {
+		if (n && p[n - 1].addr + p[n - 1].len == h->mspan[i] && p[n - 1].len < MSPAN_PIECE) {
+			p[n - 1].len += size;
+			continue;
+		}
+		p[n++] = (struct mem_piece){ .addr = h->mspan[i], .dst = raw + i * size, .len = size };
+	}
+	h->nmspan_piece = n;
+	return 0;
+}
+
+/* ---- spans in use ---- */
+
+static uint32_t *table_of(struct heap *h, uint64_t addr)
+{
+	uint32_t *slot = &h->block[addr >> HEAP_BLOCK_SHIFT];
+
+	if (!*slot) {
+		if (h->nblock == h->block_cap) {
+			size_t cap = h->block_cap ? h->block_cap * 2 : 16;
+			uint32_t *pages = realloc(h->pages, cap * HEAP_BLOCK_PAGES * sizeof(*pages));
+			uint64_t *addrs;
+
+			if (!pages)
+				return NULL;
+			h->pages = pages;
+			addrs = realloc(h->block_addr, cap * sizeof(*addrs));
+			if (!addrs)
+				return NULL;
+			h->block_addr = addrs;
+			h->block_cap = cap;
+		}
+		memset(h->pages + h->nblock * HEAP_BLOCK_PAGES, 0, HEAP_BLOCK_PAGES * sizeof(uint32_t));
+		h->block_addr[h->nblock] = addr >> HEAP_BLOCK_SHIFT << HEAP_BLOCK_SHIFT;
+		*slot = (uint32_t)++h->nblock;
+	}
+	return h->pages + (size_t)(*slot - 1) * HEAP_BLOCK_PAGES;
+}
+
+/* Enters the span's pages: 0, -EEXIST when one is taken (unless it may be replaced), -ENOMEM. */
+static int enter_pages(struct heap *h, const struct pspan *s, uint32_t index, bool replace)
+{
+	for (int enter = replace; enter < 2; enter++) {
+		for (uint64_t p = 0; p < s->npages; ) {
+			uint64_t addr = s->start + (p << HEAP_PAGE_SHIFT);
+			uint64_t from = (addr >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES;
+			uint32_t *table = table_of(h, addr);
+
+			if (!table)
+				return -ENOMEM;
+			for (; from < HEAP_BLOCK_PAGES && p < s->npages; from++, p++) {
+				if (enter)
+					table[from] = index;
+				else if (table[from])
+					return -EEXIST;
+			}
+		}
+	}
+	return 0;
+}
+
+struct mspan_offsets {
+	int32_t start, npages, free_index, nelems, alloc_bits, class, state, elem_size, specials;
+	bool narrow;		/* counts of 16 bits, since 1.22 */
+};
+
+/* One structure: 1 when it is a span in use, 0 when not, -EBADMSG when it makes no sense. */
+static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct pspan *s)
+{
+	uint64_t npages, nelems, free_index, bytes;
+
+	if (raw[o->state] != SPAN_IN_USE)
+		return 0;
+	memset(s, 0, sizeof(*s));
+	s->start = heap_word(raw + o->start);
+	npages = heap_word(raw + o->npages);
+	nelems = o->narrow ? load_u16(raw + o->nelems) : heap_word(raw + o->nelems);
+	free_index = o->narrow ? load_u16(raw + o->free_index) : heap_word(raw + o->free_index);
+	s->elem_size = heap_word(raw + o->elem_size);
+	s->alloc_bits = heap_word(raw + o->alloc_bits);
+	s->specials = heap_word(raw + o->specials);
+	s->noscan = raw[o->class] & 1;
+	s->data = HEAP_NO_DATA;
+	if (s->start % (1u << HEAP_PAGE_SHIFT) || s->start < 4096 || s->start >> HEAP_ADDR_BITS ||
+	    !npages || npages > ((1ull << HEAP_ADDR_BITS) - s->start) >> HEAP_PAGE_SHIFT || npages > UINT32_MAX)
+		return -EBADMSG;
+	bytes = npages << HEAP_PAGE_SHIFT;
+	if (!nelems || nelems > bytes / 8 || !s->elem_size || s->elem_size % 8 ||
+	    s->elem_size > bytes / nelems || free_index > nelems)
+		return -EBADMSG;
+	s->npages = (uint32_t)npages;
+	s->nelems = (uint32_t)nelems;
+	s->free_index = (uint32_t)free_index;
+	s->inverse = nelems > 1 ? (uint32_t)((1ull << 32) / s->elem_size) + ((1ull << 32) % s->elem_size != 0) : 0;
+	return 1;
+}
+
+static int add_span(struct heap *h, const struct pspan *s, bool replace)
+{
+	int err;
+
+	if (h->nspan == h->span_cap) {
+		size_t cap = h->span_cap ? h->span_cap * 2 : 4096;
+		struct pspan *grown = realloc(h->span, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		h->span = grown;
+		h->span_cap = cap;
+	}
+	err = enter_pages(h, s, (uint32_t)h->nspan, replace);
+	if (err)
+		return err;
+	h->span[h->nspan] = *s;
+	h->span[h->nspan].bit0 = h->nbits;
+	h->nspan++;
+	h->nbits += (s->nelems + 63ull) / 64 * 64;
+	if (s->start < h->lo)
+		h->lo = s->start;
+	if (s->start + ((uint64_t)s->npages << HEAP_PAGE_SHIFT) > h->hi)
+		h->hi = s->start + ((uint64_t)s->npages << HEAP_PAGE_SHIFT);
+	return 0;
+}
+
+static void clear_spans(struct heap *h)
+{
+	for (size_t i = 0; i < h->nblock; i++)
+		h->block[h->block_addr[i] >> HEAP_BLOCK_SHIFT] = 0;
+	h->nblock = 0;
+	h->nbits = 0;
+	h->nqueue = 0;
+	h->lo = UINT64_MAX;
+	h->hi = 0;
+	h->nspan = 1;
+	h->mem_len = 0;
+	h->npiece = 0;
+}
+
+static int find_offsets(struct heap *h, struct mspan_offsets *o)
+{
+	*o = (struct mspan_offsets){
+		.start = off_of(h, LAYOUT_MSPAN_STARTADDR), .npages = off_of(h, LAYOUT_MSPAN_NPAGES),
+		.free_index = off_of(h, LAYOUT_MSPAN_FREEINDEX), .nelems = off_of(h, LAYOUT_MSPAN_NELEMS),
+		.alloc_bits = off_of(h, LAYOUT_MSPAN_ALLOCBITS), .class = off_of(h, LAYOUT_MSPAN_SPANCLASS),
+		.state = off_of(h, LAYOUT_MSPAN_STATE), .elem_size = off_of(h, LAYOUT_MSPAN_ELEMSIZE),
+		.specials = off_of(h, LAYOUT_MSPAN_SPECIALS),
+	};
+	o->narrow = o->nelems - o->free_index == 2;
+	if (off_of(h, LAYOUT_MHEAP_ALLSPANS) < 0 || o->start < 0 || o->npages < 0 || o->free_index < 0 ||
+	    o->nelems < 0 || o->alloc_bits < 0 || o->class < 0 || o->state < 0 || o->elem_size < 0 ||
+	    o->specials < 0)
+		return refuse(h, "where spans have their fields is not known for this release");
+	return 0;
+}
+
+/* The span as it was read before, at the same place. */
+static bool is_known(const struct heap *h, const struct pspan *s)
+{
+	uint32_t table = h->block[s->start >> HEAP_BLOCK_SHIFT], i;
+	const struct pspan *k;
+
+	if (!table)
+		return false;
+	i = h->pages[(size_t)(table - 1) * HEAP_BLOCK_PAGES + (s->start >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES];
+	k = &h->span[i];
+	return i && k->start == s->start && k->npages == s->npages && k->elem_size == s->elem_size &&
+	       k->nelems == s->nelems && k->noscan == s->noscan;
+}
+
+static int make_spans(struct heap *h)
+{
+	if (h->span_cap)
+		return 0;
+	h->span = calloc(4096, sizeof(*h->span));
+	h->span_cap = h->span ? 4096 : 0;
+	return h->span ? 0 : -ENOMEM;
+}
+
+static int take_spans(struct heap *h, uint32_t size, const struct mspan_offsets *o, bool only_new)
+{
+	size_t next = 0;
+	bool readable = false;
+
+	for (size_t i = 0; i < h->nmspan; i++) {
+		struct pspan s;
+		int is;
+
+		if (next < h->nmspan_piece && h->mspan_piece[next].dst == h->mspan_raw + i * size)
+			readable = !h->mspan_piece[next++].status;
+		if (!readable)
+			return -EFAULT;
+		is = decode_span(h->mspan_raw + i * size, o, &s);
+		if (is > 0 && !(only_new && is_known(h, &s))) {
+			is = add_span(h, &s, only_new);
+			if (is == -ENOMEM)
+				return is;
+		}
+		if (is < 0 && h->frozen)
+			return refuse(h, is == -EEXIST ? "two spans of the heap overlap" :
+							 "a span of the heap has impossible fields");
+	}
+	return 0;
+}
+
+static int read_spans(struct heap *h, bool only_new)
+{
+	int32_t size = off_of(h, LAYOUT_MSPAN_SIZE);
+	struct mspan_offsets o;
+	int err = find_offsets(h, &o);
+
+	if (err)
+		return err;
+	if (size <= 0 || size > MAX_MSPAN)
+		return refuse(h, "the size of a span is not known for this release");
+	err = read_list(h);
+	if (!err)
+		err = plan_mspans(h, (uint32_t)size);
+	if (err)
+		return err;
+	err = mem_read_many(h->rt->mem, h->mspan_piece, h->nmspan_piece);
+	if (err)
+		return err < 0 ? err : -EFAULT;
+	err = make_spans(h);
+	if (err)
+		return err;
+	if (!only_new)
+		clear_spans(h);
+	err = take_spans(h, (uint32_t)size, &o, only_new);
+	if (!err && h->nspan == 1)
+		return refuse(h, "no span of the heap is in use");
+	return err;
+}
+
+/* ---- contents ---- */
+
+static int add_piece(struct heap *h, uint64_t addr, uint64_t len)
+{
+	while (len) {
+		struct mem_piece *last = h->npiece ? &h->piece[h->npiece - 1] : NULL;
+		uint64_t n = len < HEAP_PIECE ? len : HEAP_PIECE;
+
+		if (last && last->addr + last->len == addr && last->len + n <= HEAP_PIECE) {
+			last->len += (uint32_t)n;
+		} else {
+			if (h->npiece == h->piece_cap) {
+				size_t cap = h->piece_cap ? h->piece_cap * 2 : 256;
+				struct mem_piece *grown = realloc(h->piece, cap * sizeof(*grown));
+
+				if (!grown)
+					return -ENOMEM;
+				h->piece = grown;
+				h->piece_cap = cap;
+			}
+			h->piece[h->npiece++] = (struct mem_piece){ .addr = addr, .len = (uint32_t)n };
+		}
+		addr += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Places for the contents, in the order of addresses, so that neighbours are read together. */
+static int plan_contents(struct heap *h)
+{
+	uint64_t *order = malloc((h->nblock + 1) * sizeof(*order));
+	int err = order ? 0 : -ENOMEM;
+
+	if (order) {
+		memcpy(order, h->block_addr, h->nblock * sizeof(*order));
+		qsort(order, h->nblock, sizeof(*order), by_address);
+	}
+	for (size_t b = 0; b < h->nblock && !err; b++) {
+		const uint32_t *table = h->pages +
+			(size_t)(h->block[order[b] >> HEAP_BLOCK_SHIFT] - 1) * HEAP_BLOCK_PAGES;
+
+		for (uint64_t p = 0; p < HEAP_BLOCK_PAGES && !err; p++) {
+			uint64_t addr = order[b] + (p << HEAP_PAGE_SHIFT), size;
+			struct pspan *s = &h->span[table[p]];
+
+			if (!table[p] || s->start != addr || s->noscan)
+				continue;
+			size = (uint64_t)s->npages << HEAP_PAGE_SHIFT;
+			s->data = h->mem_len;
+			h->mem_len += size;
+			err = add_piece(h, addr, size);
+		}
+	}
+	free(order);
+	return err;
+}
+
+void heap_touch(uint8_t *from, uint8_t *to)
+{
+	for (; from < to; from += 4096)
+		*(volatile uint8_t *)from = 0;
+}
+
+static int make_mem(struct heap *h, uint64_t want, uint64_t max_bytes)
+{
+	/* some more than now: the frozen reading must not meet a fresh page */
+	uint64_t cap = (want + want / 16 + (4u << 20)) & ~4095ull, began = clock_mono_ns();
+	void *grown;
+
+	if (want > max_bytes)
+		return -ENOSPC;
+	if (want <= h->mem_cap)
+		return 0;
+	if (h->mem)
+		munmap(h->mem, h->mem_cap);	/* nothing in it is kept */
+	h->mem_cap = 0;
+	grown = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	h->mem = grown == MAP_FAILED ? NULL : grown;
+	if (!h->mem)
+		return -ENOMEM;
+	h->mem_cap = cap;
+	madvise(h->mem, cap, MADV_HUGEPAGE);
+	heap_touch(h->mem, h->mem + cap);
+	h->fresh_ns += clock_mono_ns() - began;
+	return 0;
+}
+
+static void lose_range(struct heap *h, uint64_t addr, uint64_t len)
+{
+	h->unknown_bytes += len;
+	for (uint64_t a = addr; a < addr + len; a += 1u << HEAP_PAGE_SHIFT) {
+		uint32_t table = h->block[a >> HEAP_BLOCK_SHIFT];
+
+		h->span[h->pages[(size_t)(table - 1) * HEAP_BLOCK_PAGES +
+				 (a >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES]].unreadable = true;
+	}
+}
+
+/* A piece that was not read whole: in parts, so that only what is missing is unknown. */
+static int read_in_parts(struct heap *h, const struct mem_piece *p)
+{
+	for (uint32_t at = 0; at < p->len; at += RETRY_BYTES) {
+		uint32_t n = p->len - at < RETRY_BYTES ? p->len - at : RETRY_BYTES;
+		int err = mem_read(h->rt->mem, p->addr + at, (uint8_t *)p->dst + at, n);
+
+		if (err == -ESRCH || err == -EPERM)
+			return err;
+		if (err)
+			lose_range(h, p->addr + at, n);
+	}
+	return 0;
+}
+
+static int read_pieces(struct heap *h, uint64_t at)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < h->npiece && !err; i++) {
+		h->piece[i].dst = h->mem + at;
+		at += h->piece[i].len;
+	}
+	for (size_t i = 0; i < h->npiece && !err; i += PIECES_AT_ONCE) {
+		size_t n = h->npiece - i < PIECES_AT_ONCE ? h->npiece - i : PIECES_AT_ONCE;
+		int failed = late(h) ? -ETIME : mem_read_many(h->rt->mem, h->piece + i, n);
+
+		if (failed < 0)
+			err = failed;
+		for (size_t k = i; failed > 0 && k < i + n && !err; k++)
+			if (h->piece[k].status)
+				err = read_in_parts(h, &h->piece[k]);
+	}
+	return err;
+}
+
+static int read_contents(struct heap *h, uint64_t max_bytes)
+{
+	int err = plan_contents(h);
+
+	if (!err)
+		err = make_mem(h, h->mem_len, max_bytes);
+	return err ? err : read_pieces(h, 0);
+}
+
+/*
+ * The process went on meanwhile: spans that came into use since.  What does
+ * not fit into the room there is for them stays unknown; the next pass has more.
+ */
+static int read_new_spans(struct heap *h)
+{
+	size_t first = h->nspan;
+	uint64_t at = h->mem_len;
+	int err = read_spans(h, true);
+
+	h->npiece = 0;
+	for (size_t i = first; i < h->nspan && !err; i++) {
+		struct pspan *s = &h->span[i];
+		uint64_t size = (uint64_t)s->npages << HEAP_PAGE_SHIFT;
+
+		if (s->noscan)
+			continue;
+		if (size > h->mem_cap - h->mem_len) {
+			s->unreadable = true;
+			h->unknown_bytes += size;
+			continue;
+		}
+		s->data = h->mem_len;
+		h->mem_len += size;
+		err = add_piece(h, s->start, size);
+	}
+	return err ? err : read_pieces(h, at);
+}
+
+/* ---- objects in use, and the bitmaps ---- */
+
+static int read_alloc_bits(struct heap *h)
+{
+	uint64_t *number;
+	size_t n = 0;
+	int err;
+
+	if (!h->trust_alloc_bits)
+		return 0;
+	number = malloc((2 * h->nspan + 1) * sizeof(*number));
+	if (!number)
+		return -ENOMEM;
+	for (size_t i = 1; i < h->nspan; i++) {
+		const struct pspan *s = &h->span[i];
+
+		if (s->free_index >= s->nelems || s->alloc_bits >> HEAP_ADDR_BITS)
+			continue;
+		for (uint64_t a = s->alloc_bits / OFF_PAGE;
+		     a <= (s->alloc_bits + (s->nelems - 1) / 8) / OFF_PAGE && n < 2 * h->nspan; a++)
+			if (!n || number[n - 1] != a)
+				number[n++] = a;
+	}
+	err = heap_prefetch(h, number, n);
+	free(number);
+	return err;
+}
+
+static int make_bitmaps(struct heap *h)
+{
+	uint64_t words = h->nbits / 64 + 1, cap = words + words / 8 + 1024;
+
+	if (h->queue_cap < h->nspan) {
+		free(h->queue);
+		h->queue_cap = h->nspan + h->nspan / 8 + 64;
+		h->queue = calloc(h->queue_cap, sizeof(*h->queue));
+	}
+	if (h->bits_cap < words) {
+		free(h->mark);
+		free(h->done);
+		free(h->watch);
+		h->mark = malloc(cap * 8);
+		h->done = malloc(cap * 8);
+		h->watch = malloc(cap * 8);
+		h->bits_cap = cap;
+	}
+	if (!h->queue || !h->mark || !h->done || !h->watch) {
+		h->queue_cap = h->bits_cap = 0;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Objects of a span that are free, 64 at a time; what cannot be told is in use. */
+static void mark_free(struct heap *h, const struct pspan *s)
+{
+	uint8_t bits[8];
+
+	for (uint32_t i = s->free_index / 64 * 64; i < s->nelems; i += 64) {
+		uint32_t bytes = s->nelems - i >= 64 ? 8 : (s->nelems - i + 7) / 8;
+		uint64_t used = 0;
+
+		memset(bits, 0, sizeof(bits));
+		if (heap_copy(h, s->alloc_bits + i / 8, bits, bytes))
+			return;
+		used = heap_word(bits);
+		if (s->free_index > i)
+			used |= s->free_index - i >= 64 ? ~0ull : (1ull << (s->free_index - i)) - 1;
+		h->mark[(s->bit0 + i) / 64] |= ~used;
+		h->done[(s->bit0 + i) / 64] |= ~used;
+	}
+}
+
+void heap_clear_marks(struct heap *h)
+{
+	size_t bytes = (size_t)(h->nbits / 64 + 1) * 8;
+
+	memset(h->mark, 0, bytes);
+	memset(h->done, 0, bytes);
+	memset(h->watch, 0, bytes);
+	h->nqueue = 0;
+	h->reached_unknown = false;
+	for (size_t i = 1; i < h->nspan; i++) {
+		h->span[i].queued = false;
+		if (h->trust_alloc_bits && h->span[i].free_index < h->span[i].nelems)
+			mark_free(h, &h->span[i]);
+	}
+}
+
+int heap_read(struct heap *h, uint64_t max_bytes)
+{
+	uint64_t began;
+	int err;
+
+	h->sealed = false;
+	h->why[0] = '\0';
+	h->unknown_bytes = h->fresh_ns = 0;
+	heap_forget_pages(h);
+	err = read_spans(h, false);
+	if (!err)
+		err = read_contents(h, max_bytes);
+	began = clock_mono_ns();
+	for (int i = 0; i < NEW_SPAN_ROUNDS && !err && !h->frozen; i++)
+		err = read_new_spans(h);
+	h->fresh_ns += clock_mono_ns() - began;	/* a frozen reading has none of that */
+	if (!err)
+		err = read_alloc_bits(h);
+	if (!err)
+		err = make_bitmaps(h);
+	return err;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The report as one HTML file: findings, and the goroutines as an icicle
+ * graph, coloured by what they wait for.  Nothing is loaded from anywhere (a
+ * Content-Security-Policy says so to the browser); the graph is nested boxes
+ * that need no script, which adds only zoom and search.
+ *
+ * Names are foreign: they are cleaned as everywhere (wording.h), then escaped.
+ */
+#include "report/html.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "detect/wording.h"
+#include "report/flame.h"
+#include "report/snapshot_rows.h"
+#include "report/summary.h"
+
+#define NAME_COLUMNS 160
+#define MAX_GROUPS 200
+#define MAX_LINES 512
+#define NARROW 2000		/* a box that is less than 1/NARROW of the whole is not drawn */
+
+static const char head[] =
+"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+"script-src 'unsafe-inline'\">\n"
+"<meta name=\"viewport\" content=\"width=device-width\">\n";
+
+static const char style[] =
+"<style>\n"
+"body{font:14px/1.45 system-ui,sans-serif;margin:1.2em;color:#1b1f24;background:#fff}\n"
+"h1{font-size:1.25em;margin:0}h2{font-size:1.05em;margin:1.4em 0 .4em}p{margin:.2em 0}\n"
+".dim{color:#656d76}code,td{font-family:ui-monospace,monospace;font-size:12.5px}\n"
+".finding{border-left:4px solid #8c959f;padding:.3em .8em;margin:.6em 0;background:#f6f8fa}\n"
+".critical,.high{border-color:#cf222e}.medium{border-color:#bf8700}.low{border-color:#0969da}\n"
+".sev{font-weight:600;text-transform:uppercase;font-size:.8em;margin-right:.6em}\n"
+".finding ul{margin:.2em 0 .2em 1.2em;padding:0}\n"
+"table{border-collapse:collapse}td,th{padding:.15em .9em .15em 0;text-align:left;vertical-align:top}\n"
+"td.n{text-align:right}th{font-weight:600;border-bottom:1px solid #d0d7de}\n"
+"#graph{font-size:12px;overflow:hidden}\n"
+".box{min-width:0;flex:1 1 0;overflow:hidden}\n"
+".box>span{display:block;height:18px;line-height:18px;padding:0 3px;margin:0 1px 1px 0;overflow:hidden;"
+"white-space:nowrap;text-overflow:ellipsis;cursor:pointer;border-radius:2px}\n"
+".row{display:flex}.gone{display:none}.found>span{outline:2px solid #cf222e;outline-offset:-2px}\n"
+".key{display:inline-block;padding:0 .5em;margin:0 .5em .3em 0;border-radius:2px}\n"
+"#find{width:22em;padding:.2em .4em;margin-right:.6em}.js{display:none}\n";
+
+/* Zoom: what is not on the way to the box clicked is hidden.  Search: by the box's text. */
+static const char script[] =
+"<script>\n"
+"(function(){'use strict';\n"
+"var g=document.getElementById('graph'),q=document.getElementById('find'),r=document.getElementById('hits');\n"
+"if(!g)return;\n"
+"document.querySelectorAll('.js').forEach(function(e){e.style.display='inline'});\n"
+"function zoom(box){\n"
+" g.querySelectorAll('.gone').forEach(function(e){e.classList.remove('gone')});\n"
+" for(var e=box;e&&e!==g;e=e.parentElement){\n"
+"  if(!e.classList.contains('box'))continue;\n"
+"  for(var s=e.parentElement.firstElementChild;s;s=s.nextElementSibling)if(s!==e)s.classList.add('gone');\n"
+" }\n"
+"}\n"
+"g.addEventListener('click',function(ev){\n"
+" var s=ev.target.closest('.box > span');if(s)zoom(s.parentElement);\n"
+"});\n"
+"document.getElementById('all').addEventListener('click',function(){zoom(null)});\n"
+"q.addEventListener('input',function(){\n"
+" var t=q.value.toLowerCase(),n=0,sum=0;\n"
+" g.querySelectorAll('.found').forEach(function(e){e.classList.remove('found')});\n"
+" if(t)g.querySelectorAll('.box').forEach(function(e){\n"
+"  if(e.firstElementChild.title.toLowerCase().indexOf(t)<0)return;\n"
+"  e.classList.add('found');n++;\n"
+"  if(!e.parentElement.closest('.found'))sum+=+e.dataset.n;\n"
+" });\n"
+" r.textContent=t?n+' boxes, '+sum+' goroutines':'';\n"
+"});\n"
+"})();\n"
+"</script>\n";
+
+/* Colours that can be told apart, by rank of the reason; black text is readable on all. */
+static const char *const colors[FLAME_MAX_REASONS] = {
+	"#f4a261", "#8ecae6", "#b5d99c", "#e5989b", "#cdb4db", "#ffd166", "#90dbc5", "#d4a373",
+	"#a3b8f0", "#f2c6de", "#c9d36a", "#9fd3d3", "#e6b8a2", "#bdb2ff", "#caffbf", "#ffc6ff",
+	"#d6ccc2", "#b8c0ff", "#f9dcc4", "#a9def9", "#e4c1f9", "#d0f4de", "#fcf6bd", "#cccccc",
+};
+
+/* ---- text ---- */
+
+static void escaped(struct buf *out, const char *s)
+{
+	for (; *s; s++) {
+		switch (*s) {
+		case '&': buf_puts(out, "&amp;"); break;
+		case '<': buf_puts(out, "&lt;"); break;
+		case '>': buf_puts(out, "&gt;"); break;
+		case '"': buf_puts(out, "&quot;"); break;
+		case '\'': buf_puts(out, "&#39;"); break;
+		default: buf_add(out, s, 1);
+		}
+	}
+}
+
+/* Foreign text: without control and format characters, and escaped. */
+static void text(struct buf *out, const char *s, int columns)
+{
+	char clean[NAME_COLUMNS * 8];
+
+	escaped(out, words_fit(s, columns, clean, sizeof(clean)));
+}
+
+static void place(struct buf *out, const struct place *p)
+{
+	char words[WORDS_PLACE_MAX];
+
+	escaped(out, words_place_short(p, words, sizeof(words)));
+}
+
+typedef void (*summary_fn)(const struct window *w, struct buf *out);
+
+static void sentence(struct buf *out, const struct window *w, summary_fn fn)
+{
+	struct buf line;
+
+	buf_init(&line, 8192);
+	fn(w, &line);
+	if (line.len) {
+		buf_puts(out, "<p>");
+		escaped(out, line.data);
+		buf_puts(out, "</p>\n");
+	}
+	buf_deinit(&line);
+}
+
+/* ---- parts ---- */
+
+static void title(const struct window *w, struct buf *out)
+{
+	struct buf line;
+
+	buf_init(&line, 4096);
+	summary_target(w, 200, &line);
+	buf_puts(out, "<title>gospect: ");
+	text(out, w->exe ? w->exe : "?", 80);
+	buf_puts(out, "</title>\n");
+	buf_puts(out, style);
+	for (int i = 0; i < FLAME_MAX_REASONS; i++)
+		buf_printf(out, ".r%d{background:%s}", i, colors[i]);
+	buf_puts(out, "\n</style></head><body>\n<h1>");
+	escaped(out, line.data ? line.data : "");
+	buf_puts(out, "</h1>\n<div class=\"dim\">");
+	sentence(out, w, summary_agent);
+	buf_puts(out, "</div>\n");
+	buf_deinit(&line);
+}
+
+static void findings(const struct findings *fs, struct buf *out)
+{
+	buf_puts(out, "<h2>Findings</h2>\n");
+	if (!fs->n)
+		buf_puts(out, "<p>Nothing found.</p>\n");
+	for (int i = 0; i < fs->n; i++) {
+		const struct finding *f = &fs->f[i];
+
+		buf_printf(out, "<div class=\"finding %s\"><p><span class=\"sev\">%s</span>",
+			   severity_name(f->severity), severity_name(f->severity));
+		text(out, f->title, NAME_COLUMNS * 2);
+		buf_puts(out, "</p>\n<ul>");
+		for (int k = 0; k < f->nevidence; k++) {
+			buf_puts(out, "<li>");
+			text(out, f->evidence[k], NAME_COLUMNS * 2);
+			buf_puts(out, "</li>");
+		}
+		buf_puts(out, "</ul>\n");
+		if (f->advice[0]) {
+			buf_puts(out, "<p><b>do:</b> ");
+			text(out, f->advice, NAME_COLUMNS * 2);
+			buf_puts(out, "</p>");
+		}
+		buf_puts(out, "</div>\n");
+	}
+}
+
+static void legend(const struct flame *f, struct buf *out)
+{
+	char n[HUMAN_MAX];
+
+	buf_puts(out, "<p>");
+	for (int i = 0; i < f->nreason; i++) {
+		buf_printf(out, "<span class=\"key r%d\">", i);
+		text(out, f->reason[i], 48);
+		buf_printf(out, " %s</span>", human_count(f->reason_count[i], n));
+	}
+	buf_puts(out, "</p>\n<p><span class=\"js\"><input id=\"find\" placeholder=\"find a function, file or "
+		      "reason\"><button id=\"all\">whole graph</button> <span id=\"hits\"></span></span></p>\n");
+}
+
+static void box_name(const struct flame_node *n, struct buf *out)
+{
+	if (n->place)
+		place(out, n->place);
+	else
+		text(out, n->reason ? n->reason : "all goroutines", 48);
+}
+
+/* A box and the boxes under it; the width is the browser's to work out, by flex. */
+static void box(const struct flame *f, int i, int depth, struct buf *out)
+{
+	const struct flame_node *n = &f->node[i];
+	uint64_t narrow = f->node[0].count / NARROW, drawn = 0;
+	char count[HUMAN_MAX];
+
+	buf_printf(out, "<div class=\"box\" style=\"flex-grow:%llu\" data-n=\"%llu\"><span class=\"r%d\" title=\"",
+		   (unsigned long long)n->count, (unsigned long long)n->count, flame_reason(f, n));
+	box_name(n, out);
+	buf_printf(out, " — %s\">", human_count(n->count, count));
+	box_name(n, out);
+	buf_printf(out, " <b>%s</b></span>", count);
+	if (n->child >= 0 && depth <= FLAME_MAX_DEPTH) {
+		buf_puts(out, "<div class=\"row\">");
+		for (int c = n->child; c >= 0; c = f->node[c].next)
+			if (f->node[c].count > narrow || f->node[c].count == n->count) {
+				box(f, c, depth + 1, out);
+				drawn += f->node[c].count;
+			}
+		if (drawn < n->count)	/* keeps the widths of the others true */
+			buf_printf(out, "<div class=\"box\" style=\"flex-grow:%llu\" data-n=\"0\"><span title=\"\">"
+				   "</span></div>", (unsigned long long)(n->count - drawn));
+		buf_puts(out, "</div>");
+	}
+	buf_puts(out, "</div>");
+}
+
+static int graph(const struct goroutine_dump *d, struct buf *out)
+{
+	struct flame f;
+	int err = flame_make(&f, d);
+
+	if (err)
+		return err;
+	buf_puts(out, "<h2>Goroutines by stack</h2>\n<p class=\"dim\">Width: how many. The outermost function is on "
+		      "top; the lowest box is what they wait for. Click to zoom.</p>\n");
+	legend(&f, out);
+	buf_puts(out, "<div id=\"graph\"><div class=\"row\">");
+	if (f.node[0].count)
+		box(&f, 0, 0, out);
+	buf_puts(out, "</div></div>\n");
+	if (f.cut)
+		buf_puts(out, "<p class=\"dim\">Rare stacks are not drawn to their end.</p>\n");
+	flame_deinit(&f);
+	return 0;
+}
+
+/* The same as a list: what one reads, copies, and has without the graph. */
+static void stacks(const struct goroutine_dump *d, struct buf *out)
+{
+	const struct place *line[MAX_LINES];
+	char n[HUMAN_MAX];
+
+	buf_puts(out, "<h2>Stacks</h2>\n");
+	for (size_t i = 0; i < d->ngroup && i < MAX_GROUPS; i++) {
+		const struct dump_group *g = &d->group[i];
+		int lines = stack_lines(&d->stacks, g->stack, line, MAX_LINES);
+
+		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "", human_count(g->count, n));
+		text(out, g->reason, 48);
+		if (g->age != AGE_UNKNOWN)
+			buf_printf(out, ", the oldest %s%s", g->age == AGE_AT_LEAST ? "at least " : "",
+				   g->oldest_s > 0 ? human_seconds(g->oldest_s, n) : "0s");
+		for (uint32_t k = 0; g->labels < d->nlabel_set && k < d->label_set[g->labels].n; k++) {
+			buf_puts(out, " <code>");
+			text(out, d->label[d->label_set[g->labels].first + k].key, 40);
+			buf_puts(out, "=");
+			text(out, d->label[d->label_set[g->labels].first + k].value, 40);
+			buf_puts(out, "</code>");
+		}
+		buf_puts(out, "</summary><ol>");
+		for (int k = 0; k < lines; k++) {
+			buf_puts(out, "<li><code>");
+			place(out, line[k]);
+			buf_puts(out, "</code></li>");
+		}
+		buf_puts(out, "</ol></details>\n");
+	}
+	if (d->ngroup > MAX_GROUPS)
+		buf_printf(out, "<p>and %s more</p>\n", human_count(d->ngroup - MAX_GROUPS, n));
+}
+
+static void heap(const struct heap_window *h, struct buf *out)
+{
+	char a[HUMAN_MAX], b[HUMAN_MAX], c[HUMAN_MAX];
+
+	buf_puts(out, "<table><tr><th>in use</th><th>objects</th><th>allocated ever</th><th>at</th></tr>\n");
+	for (int i = 0; i < h->nrow && i < 30; i++) {
+		const struct heap_row *r = &h->row[i];
+
+		buf_printf(out, "<tr><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td>",
+			   human_bytes((double)r->in_use_bytes, a), human_count(r->in_use_count, b),
+			   human_bytes((double)r->alloc_bytes, c));
+		place(out, &r->place);
+		buf_puts(out, "</td></tr>\n");
+	}
+	buf_puts(out, "</table>\n");
+}
+
+int report_html(const struct report *r, struct buf *out)
+{
+	const struct window *w = r->window;
+	int err = 0;
+
+	buf_puts(out, head);
+	title(w, out);
+	findings(r->findings, out);
+	if (w->leaks.asked) {
+		buf_puts(out, "<h2>Leaks</h2>\n");
+		sentence(out, w, summary_leaks);
+	}
+	if (w->dump)
+		err = graph(w->dump, out);
+	if (!err && w->dump)
+		stacks(w->dump, out);
+	if (w->heap.known) {
+		buf_puts(out, "<h2>Heap</h2>\n");
+		sentence(out, w, summary_heap);
+		heap(&w->heap, out);
+	}
+	buf_puts(out, "<h2>Garbage collection, coverage</h2>\n");
+	sentence(out, w, summary_gc);
+	sentence(out, w, summary_coverage);
+	sentence(out, w, summary_losses);
+	buf_puts(out, script);
+	buf_puts(out, "</body></html>\n");
+	return err ? err : out->err;
+}

@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Snapshots: every goroutine with its stack and labels on every release against the
+program's own dump; profiles against the ones that the program writes; the HTML
+file in a browser; findings that only a snapshot has; diff; exit status."""
+import base64
+import gzip
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from harness import DEADLINE, RELEASES, Program, Work, binary, coverage, gospect, need_root
+
+PARKED = {"chanreceive": 7, "chansend": 11, "select": 13, "mutex": 17, "rwmutex": 19, "waitgroup": 23,
+          "cond": 29, "sleep": 31, "io": 5}
+SHOP = "shop-1.26.8-stripped"
+
+
+class Profile(Program):
+    """tests/progs/profile: memory and goroutines whose profiles it writes itself."""
+
+    def __init__(self, release="1.26.8", env=None):
+        super().__init__([binary(f"profile-{release}-stripped")], env)
+
+    def do(self, command):
+        self.p.stdin.write(command.encode() + b"\n")
+        self.p.stdin.flush()
+        answer = self.line(lambda l: True)
+        if answer != "ok":
+            raise AssertionError(f"{command}: {answer}")
+
+
+def snapshot(pid, *args):
+    p = gospect("snapshot", pid, "--format", "json", *args)
+    if p.returncode:
+        raise AssertionError(f"snapshot: {p.returncode}: {p.stderr}")
+    return json.loads(p.stdout)
+
+
+def once(pid, *args):
+    return snapshot(pid, "--window", "0", *args)
+
+
+def place(o):
+    return (o["function"], o["file"], o["line"])
+
+
+# --- an independent reader of profile.proto ---------------------------------------
+
+def varint(b, i):
+    v = shift = 0
+    while True:
+        v |= (b[i] & 0x7f) << shift
+        shift += 7
+        i += 1
+        if not b[i - 1] & 0x80:
+            return v, i
+
+
+def message(b):
+    """Field number -> list of values: ints, or bytes."""
+    out, i = {}, 0
+    while i < len(b):
+        key, i = varint(b, i)
+        if key & 7 == 0:
+            v, i = varint(b, i)
+        elif key & 7 == 2:
+            n, i = varint(b, i)
+            v, i = b[i:i + n], i + n
+            assert len(v) == n
+        else:
+            raise AssertionError(f"wire type {key & 7}")
+        out.setdefault(key >> 3, []).append(v)
+    return out
+
+
+def packed(values):
+    out = []
+    for v in values:
+        if isinstance(v, int):
+            out.append(v)
+            continue
+        i = 0
+        while i < len(v):
+            x, i = varint(v, i)
+            out.append(x)
+    return out
+
+
+def read_profile(path):
+    """Sample types, and samples: stack of (function, line) innermost first, values, labels."""
+    with gzip.open(path) as f:
+        p = message(f.read())
+    strings = [s.decode() for s in p[6]]
+    assert strings[0] == ""
+    functions = {}
+    for f in map(message, p.get(5, [])):
+        functions[f[1][0]] = strings[f[2][0]]
+    locations = {}
+    for loc in map(message, p.get(4, [])):
+        lines = [message(l) for l in loc.get(4, [])]
+        locations[loc[1][0]] = [(functions[l[1][0]], l.get(2, [0])[0]) for l in lines]
+    types = [strings[message(t)[1][0]] for t in p[1]]
+    samples = []
+    for s in map(message, p.get(2, [])):
+        stack = [line for loc in packed(s.get(1, [])) for line in locations[loc]]
+        labels = {}
+        for l in map(message, s.get(3, [])):
+            labels[strings[l[1][0]]] = strings[l[2][0]] if 2 in l else l.get(3, [0])[0]
+        samples.append((stack, packed(s[2]), labels))
+    return types, samples
+
+
+class Dump(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_parked_in_every_way(self):
+        """Counts, words, creation sites and starts, on every release."""
+        for release in RELEASES:
+            with self.subTest(release), Work(release) as w:
+                for name, n in PARKED.items():
+                    w.do(f"park {n} {name}")
+                where = w.do("where")["parks"]
+                dump = w.do("dump")
+                r = once(w.pid)
+                g = r["goroutines"]
+                self.assertEqual(sum(x["count"] for x in g["groups"]), g["live"])
+                self.assertEqual(g["live"], dump["goroutines"])
+                self.assertEqual(r["losses"], {"events": 0, "map_full": 0, "read_failures": 0})
+                for name, n in PARKED.items():
+                    rows = [x for x in g["groups"] if x.get("created") and place(x["created"]) == place(where[name])]
+                    self.assertEqual(sum(x["count"] for x in rows), n, name)
+                    reasons = {x["reason"] for x in rows}
+                    self.assertEqual(len(reasons), 1, name)
+                    self.assertIn(reasons.pop(), dump["states"], name)
+                    for x in rows:
+                        self.assertIn(where[name]["start"], [f["function"] for f in x["stack"]], name)
+                        self.assertNotIn("stack_cut", x)
+                        self.assertEqual(len(x["ids"]), min(10, x["count"]))
+
+    def test_each_goroutine(self):
+        """Ids, creators, stacks and labels of each, against the program's own dump."""
+        for release in ("1.18.10", "1.21.13", "1.23.12", "1.24.13", "1.27.4"):
+            with self.subTest(release), Profile(release) as p, tempfile.TemporaryDirectory() as tmp:
+                p.do("label 7 user=alice,request=r-12")
+                p.do("label 5 user=bob")
+                p.do("lock 3")
+                path = os.path.join(tmp, "dump")
+                p.do(f"text {path}")
+                with open(path) as f:
+                    own = self.parse(f.read())
+                g = {x["id"]: x for x in once(p.pid, "--goroutines")["goroutines"]["all"]}
+                self.assertEqual(set(g), set(own))
+                for goid, (state, frames, creator) in own.items():
+                    x = g[goid]
+                    if goid == 1:
+                        continue  # it was writing the dump
+                    self.assertEqual(x["reason"], state)
+                    self.assertEqual([f for f in self.user(x["stack"])], frames, goid)
+                    if creator:
+                        self.assertEqual(x.get("creator"), creator)
+                    self.assertEqual(x["locked"], "waitLocked" in str(frames))
+                labels = sorted(json.dumps(x["labels"], sort_keys=True) for x in g.values() if x["labels"])
+                self.assertEqual(labels, sorted(['{"request": "r-12", "user": "alice"}'] * 7 + ['{"user": "bob"}'] * 5))
+
+    @staticmethod
+    def user(stack):
+        """As the runtime shows it: its own frames are left out."""
+        return [(f["function"], f["line"]) for f in stack if not f["function"].startswith("runtime.")]
+
+    @staticmethod
+    def parse(text):
+        """goroutine?debug=2: goid -> state, [(function, line)], creator."""
+        out = {}
+        for block in text.strip().split("\n\n"):
+            lines = block.split("\n")
+            m = re.match(r"goroutine (\d+) \[([^,\]]*)", lines[0])
+            frames, creator = [], 0
+            for fn, at in zip(lines[1::2], lines[2::2]):
+                line = int(re.match(r"\s.*:(\d+)", at).group(1))
+                if fn.startswith("created by "):
+                    c = re.search(r" in goroutine (\d+)", fn)
+                    creator = int(c.group(1)) if c else 0
+                elif not fn.startswith("runtime."):
+                    frames.append((re.sub(r"\([^()]*\)$", "", fn), line))
+            out[int(m.group(1))] = (m.group(2), frames, creator)
+        return out
+
+    def test_busy_process_adds_up(self):
+        """Goroutines that are born and end while they are read: no mixed picture."""
+        with Work() as w:
+            w.do("park 101 chanreceive")
+            where = w.do("where")["parks"]["chanreceive"]
+            w.do("loop 20000")
+            for _ in range(20):
+                r = once(w.pid)
+                for g in r["goroutines"]["groups"]:
+                    if g.get("created") and place(g["created"]) == place(where):
+                        self.assertEqual((g["count"], g["reason"]), (101, "chan receive"))
+                    if g["state"] == "waiting":
+                        top = g["stack"][0]["function"]
+                        self.assertTrue(top.startswith(("runtime.", "time.", "sync.", "internal/", "syscall.")), g)
+            self.assertEqual(w.do("stoploop")["wrong"], 0)
+
+    def test_nothing_of_it_touches_the_program(self):
+        with Work() as w:
+            w.do("loop 1000")
+            p = gospect("snapshot", w.pid, "--window", "0")
+            self.assertEqual(p.returncode, 0, p.stderr)
+            self.assertIn("no probes", p.stdout)
+            self.assertEqual(w.do("stoploop")["wrong"], 0)
+
+
+class Heap(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_as_the_program_writes_it(self):
+        """Every stack's four numbers, on every release, equal the program's own profile."""
+        for release in RELEASES:
+            with self.subTest(release), Profile(release) as p, tempfile.TemporaryDirectory() as tmp:
+                p.do("keep 2000 40000")
+                p.do("tree 16")
+                p.do("churn 10000 10000")
+                p.do("gc")
+                own, ours = os.path.join(tmp, "own"), os.path.join(tmp, "ours")
+                p.do(f"heap {own}")
+                r = gospect("snapshot", p.pid, "--window", "0", "--format", "pprof", "--profile", "heap", "-o", ours)
+                self.assertEqual(r.returncode, 0, r.stderr)
+                self.assertEqual(self.sums(own), self.sums(ours))
+
+    @staticmethod
+    def sums(path):
+        types, samples = read_profile(path)
+        assert types == ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"], types
+        out = {}
+        for stack, values, labels in samples:
+            key = (tuple(stack), labels.get("bytes"))
+            out[key] = [a + b for a, b in zip(out.get(key, [0] * 4), values)]
+        # what the writing of the profile itself allocates comes later
+        return {k: v for k, v in out.items() if any(f.startswith("main.") for f, _ in k[0])
+                and not any("pprof" in f for f, _ in k[0])}
+
+    def test_json_and_growth(self):
+        with Profile() as p:
+            p.do("keep 500 40000")
+            p.do("gc")
+            stop = threading.Event()
+
+            def grow():
+                while not stop.is_set():
+                    p.do("keep 20 40000")
+                    p.do("gc")
+                    stop.wait(0.05)
+
+            t = threading.Thread(target=grow)
+            t.start()
+            try:
+                r = snapshot(p.pid, "--window", "2s")
+            finally:
+                stop.set()
+                t.join()
+            top = r["heap"]["by_site"][0]
+            self.assertEqual(top["function"], "main.keep")
+            self.assertEqual(top["place"]["function"], "main.keep")
+            self.assertGreater(top["grown_bytes"], 0)
+            self.assertEqual(r["heap"]["rate"], 524288)
+            found = [f for f in r["findings"] if f["kind"] == "memory-growth"]
+            self.assertEqual([f["place"]["function"] for f in found], ["main.keep"])
+
+    def test_off_with_a_reason(self):
+        with Work() as w:	# uses no runtime/pprof: the linker leaves the profile out
+            r = once(w.pid)
+            self.assertNotIn("heap", r)
+            self.assertIn("linker", coverage(r, "heap")["why"])
+        with Profile(env={"GODEBUG": "memprofilerate=0"}) as p:
+            r = once(p.pid)
+            self.assertNotIn("heap", r)
+            self.assertIn("MemProfileRate", coverage(r, "heap")["why"])
+            q = gospect("snapshot", p.pid, "--window", "0", "--format", "pprof", "--profile", "heap")
+            self.assertEqual(q.returncode, 1)
+
+    def test_every_allocation(self):
+        with Profile(env={"GODEBUG": "memprofilerate=1"}) as p:
+            p.do("keep 1000 2048")
+            p.do("gc")
+            r = once(p.pid)
+            self.assertEqual(r["heap"]["exactness"], "exact")
+            row = next(x for x in r["heap"]["by_site"] if x["function"] == "main.keep" and x["in_use_count"] >= 1000)
+            self.assertGreaterEqual(row["in_use_bytes"], 1000 * 2048)
+
+
+class Pprof(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_goroutines(self):
+        with Profile() as p, tempfile.TemporaryDirectory() as tmp:
+            p.do("label 7 user=alice")
+            p.do("lock 3")
+            path = os.path.join(tmp, "g.pb.gz")
+            r = gospect("snapshot", p.pid, "--window", "0", "--format", "pprof", "-o", path)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            types, samples = read_profile(path)
+            self.assertEqual(types, ["goroutine"])
+            self.assertEqual(sum(v[0] for _, v, _ in samples), 11)
+            labelled = [s for s in samples if s[2].get("user") == "alice"]
+            self.assertEqual([s[1] for s in labelled], [[7]])
+            self.assertEqual(labelled[0][2], {"user": "alice", "state": "waiting", "wait_reason": "chan receive"})
+            if not shutil.which("go"):
+                self.skipTest("no go command: 'go tool pprof' was not tried")
+            for args in (["-top"], ["-traces"], ["-tags"]):
+                q = subprocess.run(["go", "tool", "pprof", *args, path], capture_output=True, text=True, timeout=DEADLINE)
+                self.assertEqual(q.returncode, 0, q.stderr)
+                self.assertIn({"-tags": "wait_reason"}.get(args[0], "main.waitLabelled"), q.stdout)
+
+
+class Html(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def page(self, tmp):
+        with Profile() as p:
+            p.do("label 40 user=<b>&\"alice\"</script>")
+            p.do("lock 9")
+            path = os.path.join(tmp, "s.html")
+            r = gospect("snapshot", p.pid, "--window", "0", "--format", "html", "-o", path)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            return path
+
+    def test_self_contained_and_escaped(self):
+        with tempfile.TemporaryDirectory() as tmp:
+            with open(self.page(tmp)) as f:
+                text = f.read()
+        self.assertNotIn("<b>&\"alice\"", text)
+        self.assertEqual(text.count("</script>"), 1)
+        self.assertIsNone(re.search(r"(src|href)\s*=|@import|url\(|https?:", text))
+        self.assertIn("main.waitLocked", text)
+        self.assertIn("alice", html.unescape(text))
+
+    def test_in_a_browser(self):
+        chrome = next((c for c in ("chromium", "chromium-browser", "google-chrome") if shutil.which(c)), None)
+        if not chrome:
+            self.skipTest("no chromium")
+        with tempfile.TemporaryDirectory() as tmp:
+            path = self.page(tmp)
+            probe = path.replace(".html", "-probe.html")
+            with open(path) as f, open(probe, "w") as out:
+                # zooms and searches, and leaves what came of it in the title
+                out.write(f.read().replace("</body>", """<script>
+var boxes=document.querySelectorAll('.box'),q=document.getElementById('find');
+var widest=[].filter.call(boxes,function(b){return /waitLocked/.test(b.firstElementChild.title)})[0];
+var before=widest.getBoundingClientRect().width;
+widest.firstElementChild.click();
+var after=widest.getBoundingClientRect().width;
+q.value='waitlocked';q.dispatchEvent(new Event('input'));
+document.title=JSON.stringify({boxes:boxes.length,before:before,after:after,
+ hits:document.getElementById('hits').textContent});
+</script></body>"""))
+            q = subprocess.run([chrome, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,900",
+                                f"--user-data-dir={tmp}/profile", "--dump-dom", "file://" + probe],
+                               capture_output=True, text=True, timeout=DEADLINE)
+            m = re.search(r"<title>(\{.*?\})</title>", html.unescape(q.stdout))
+            self.assertTrue(m, q.stderr[-2000:])
+            got = json.loads(m.group(1))
+            self.assertGreater(got["boxes"], 5)
+            self.assertGreater(got["before"], 100)
+            self.assertGreater(got["after"], 2 * got["before"])
+            self.assertEqual(got["hits"], "1 boxes, 9 goroutines")
+
+
+class Findings(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_deadlocks(self):
+        """On every release; and the twins that only look alike give none."""
+        for release in RELEASES:
+            for mode, size in (("locals", 2), ("fields", 2), ("globals", 2), ("readers", 2), ("three", 3),
+                               ("slow", 0), ("handover", 0), ("convoy", 0)):
+                with self.subTest(release=release, mode=mode), \
+                        Program([binary(f"locks-{release}-stripped"), mode]) as p:
+                    found = [f for f in once(p.pid)["findings"] if f["kind"] == "deadlock"]
+                    self.assertEqual([f["numbers"]["count"] for f in found], [size] if size else [])
+                    for f in found:
+                        self.assertEqual(f["severity"], "critical")
+                        self.assertTrue(any("inferred" in e for e in f["evidence"]))
+
+    def test_the_shop(self):
+        """All bugs at their places; without bugs nothing."""
+        where = json.loads(subprocess.run([binary(SHOP), "-where"], capture_output=True, text=True, check=True).stdout)
+        with Program([binary(SHOP), "-bugs", "all"]) as p:
+            r = snapshot(p.pid, "--window", "6s", "--prove")
+        found = {(f["kind"], *place(f["place"])): f for f in r["findings"] if "place" in f}
+        for bug, t in where.items():
+            with self.subTest(bug):
+                if t["kind"] == "gc-pressure":
+                    self.assertIn(t["kind"], {f["kind"] for f in r["findings"]})
+                    continue
+                self.assertIn((t["kind"], t["function"], t["file"], t["line"]), found)
+        if r["leaks"]["verdict"] == "proven":
+            for bug in ("leak", "latereply", "waitgroup"):
+                t = where[bug]
+                f = found[t["kind"], t["function"], t["file"], t["line"]]
+                self.assertEqual(f["severity"], "critical", f)	# proven, and growing
+        severities = ["critical", "high", "medium", "low", "info"]
+        ranks = [severities.index(f["severity"]) for f in r["findings"]]
+        self.assertEqual(ranks, sorted(ranks))
+        with Program([binary(SHOP)]) as p:
+            r = snapshot(p.pid, "--window", "6s")
+        self.assertEqual(r["findings"], [])
+
+    def test_exit_status(self):
+        with Program([binary("locks-1.26.8-stripped"), "globals"]) as p:
+            for args, status in ((["--fail-on", "critical"], 10), (["--fail-on", "low"], 10), ([], 0)):
+                r = gospect("snapshot", p.pid, "--window", "0", *args)
+                self.assertEqual(r.returncode, status, r.stderr)
+        with Program([binary("locks-1.26.8-stripped"), "slow"]) as p:
+            r = gospect("snapshot", p.pid, "--window", "0", "--fail-on", "critical")
+            self.assertEqual(r.returncode, 0, r.stdout)
+        for args in (["--fail-on", "awful"], ["--window", "5"], ["--profile", "cpu"], ["--format", "xml"],
+                     ["--max-stop", "x"]):
+            self.assertEqual(gospect("snapshot", 1, *args).returncode, 2, args)
+        self.assertEqual(gospect("snapshot", 2 ** 30).returncode, 3)
+
+
+class Diff(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_two_snapshots(self):
+        with Work() as w, tempfile.TemporaryDirectory() as tmp:
+            a, b = os.path.join(tmp, "a.json"), os.path.join(tmp, "b.json")
+            w.do("park 11 chanreceive")
+            w.do("park 5 select")
+            gospect("snapshot", w.pid, "--window", "0", "--format", "json", "-o", a)
+            w.do("release")
+            w.do("park 17 chanreceive")
+            w.do("park 3 mutex")
+            gospect("snapshot", w.pid, "--window", "0", "--format", "json", "-o", b)
+            r = gospect("diff", a, b)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            for word, site in (("grew", "parkReceive"), ("appeared", "parkMutex"), ("went away", "parkSelect")):
+                self.assertTrue(any(l.strip().startswith(word) and site in l for l in r.stdout.splitlines()),
+                                (word, site, r.stdout))
+            same = gospect("diff", b, b)
+            self.assertEqual(same.returncode, 0)
+            self.assertNotIn("grew", same.stdout)
+            self.assertTrue(all(len(l) <= 100 for l in r.stdout.splitlines()))
+            with open(a, "r+") as f:
+                f.truncate(1000)
+            for args, status in (((a, b), 1), ((b,), 2), ((b, b, b), 2), ((b, "/nonexistent"), 1), ((b, tmp), 1)):
+                self.assertEqual(gospect("diff", *args).returncode, status, args)
+
+
+if __name__ == "__main__":
+    unittest.main()

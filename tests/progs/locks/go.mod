@@ -1,0 +1,3 @@
+module gospect.test/locks
+
+go 1.18

@@ -1,0 +1,3 @@
+module gospect.test/profile
+
+go 1.18

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What snapshots add, on a window written by hand: the text as users see it,
+ * JSON, profiles decoded by a reader of their own, HTML with hostile names,
+ * verdicts as findings, two reports compared.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/cursor.h"
+#include "detect/detector.h"
+#include "report/diff.h"
+#include "report/flame.h"
+#include "report/html.h"
+#include "report/pprof.h"
+#include "report/report.h"
+
+static char hostile[] = "main.<b onclick='x'>&\"\x1b[31m\xe2\x80\xae</script>";
+
+static struct place lines[] = {
+	{ .function = "runtime.gopark", .file = "proc.go", .path = "/go/src/runtime/proc.go", .line = 462 },
+	{ .function = "main.inner", .file = "work.go", .path = "/src/work.go", .line = 57 },
+	{ .function = "main.worker", .file = "work.go", .path = "/src/work.go", .line = 30 },
+	{ .function = "time.Sleep", .file = "time.go", .path = "/go/src/time/time.go", .line = 363 },
+	{ .function = hostile, .file = "<x>.go", .path = "/src/<x>.go", .line = 7 },
+	{ .function = "main.keep", .file = "keep.go", .path = "/src/keep.go", .line = 50 },
+	{ .function = "main.main", .file = "main.go", .path = "/src/main.go", .line = 5 },
+};
+/* main.inner is inlined into main.worker: one location */
+static struct stack_location locations[] = {
+	{ 0x401000, 0, 1 }, { 0x402000, 1, 2 }, { 0x403000, 3, 1 }, { 0x404000, 4, 1 },
+	{ 0x405000, 5, 1 }, { 0x406000, 6, 1 },
+};
+static uint32_t at[] = { 0, 1, /**/ 0, 2, 3, /**/ 4, 5 };
+static struct stack_entry stacks[] = { { 0, 2, true }, { 2, 3, true }, { 5, 2, true } };
+static struct dump_label labels[] = { { "user", "alice" } };
+static struct dump_label_set sets[] = { { 0, 0 }, { 0, 1 } };
+
+#define TABLE(n) { .location = locations, .nlocation = 6, .line = lines, .nline = 7, .at = at, .nat = 7, \
+		   .stack = stacks, .nstack = n }
+
+struct fixture {
+	struct window w;
+	struct findings found;
+	struct report r;
+	struct goroutine_dump d;
+	struct dump_group group[3];
+	struct dump_goroutine all[1];
+	struct heap_sample sample[1];
+	struct heap_row heap[1];
+	struct leak_row leak[2];
+	struct site_row site[1];
+	struct deadlock_member member[2];
+	struct buf out;
+};
+
+static void fill_dump(struct fixture *f)
+{
+	f->group[0] = (struct dump_group){ .reason = "chan receive", .state = "waiting", .count = 1204, .oldest_s = 10681,
+					   .age = AGE_AT_LEAST, .stack = 0, .labels = 1, .created = lines[6],
+					   .id = { 17, 18 }, .nid = 2 };
+	f->group[1] = (struct dump_group){ .reason = "sleep", .state = "waiting", .count = 31, .stack = 1,
+					   .id = { 5 }, .nid = 1 };
+	f->group[2] = (struct dump_group){ .reason = "running", .state = "running", .count = 1, .stack = DUMP_NO_STACK };
+	f->all[0] = (struct dump_goroutine){ .goid = 17, .creator = 1, .reason = "chan receive", .state = "waiting",
+					     .age_s = 62, .age = AGE_EXACT, .stack = 0, .labels = 1, .created = lines[6],
+					     .start = "main.worker", .locked = true };
+	f->d = (struct goroutine_dump){ .stacks = TABLE(3), .label = labels, .nlabel = 1, .label_set = sets,
+					.nlabel_set = 2, .group = f->group, .ngroup = 3, .goroutines = 1236 };
+	f->w.dump = &f->d;
+}
+
+static void fill_heap(struct fixture *f)
+{
+	f->sample[0] = (struct heap_sample){ .stack = 2, .object_bytes = 4096, .in_use_bytes = 20 << 20,
+					     .in_use_count = 5120, .alloc_bytes = 20 << 20, .alloc_count = 5120,
+					     .grown_bytes = 8 << 20 };
+	f->heap[0] = (struct heap_row){ .place = lines[5], .in_use_bytes = 20 << 20, .in_use_count = 5120,
+					.alloc_bytes = 20 << 20, .alloc_count = 5120, .grown_bytes = 8 << 20, .stack = 2 };
+	f->w.heap = (struct heap_window){ .known = true, .rate = 524288, .in_use_bytes = 20 << 20, .in_use_count = 5120,
+					  .alloc_bytes = 20 << 20, .alloc_count = 5120, .grown_bytes = 8 << 20,
+					  .collected = true, .row = f->heap, .nrow = 1, .sample = f->sample, .nsample = 1,
+					  .stacks = TABLE(3) };
+}
+
+static void fill_leaks(struct fixture *f, enum leaks_verdict verdict)
+{
+	f->leak[0] = (struct leak_row){ .place = lines[6], .start = "main.worker", .reason = "chan receive", .count = 1204,
+					.count_before = 1204, .oldest_s = 10681, .age = AGE_AT_LEAST, .stack = 0,
+					.at = lines[1], .id = { 17 }, .nid = 1 };
+	f->leak[1] = (struct leak_row){ .place = { .function = "runtime.main", .file = "proc.go", .line = 149 },
+					.reason = "select (no cases)", .count = 1, .by_design = true, .id = { 1 }, .nid = 1,
+					.stack = DUMP_NO_STACK };
+	f->w.leaks = (struct leaks_window){ .asked = true, .verdict = verdict, .passes = 6, .candidates = 1240,
+					    .stop_ms = verdict == LEAKS_VERDICT_PROVEN ? 3.2 : -1, .before_known = true,
+					    .row = f->leak, .nrow = 2, .stacks = TABLE(3) };
+}
+
+static void set_up(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->w = (struct window){ .end_real_ns = 1795341605000000000ull, .window_s = 5, .observed_s = 5, .pid = 4242,
+				.exe = "/srv/shop", .go = "go1.26.8", .arch = "amd64", .goroutines_known = true,
+				.live = 1236, .live_at_start = 1236, .memory_only = "--window 0: read from memory once" };
+	f->w.coverage[f->w.ncoverage++] = (struct coverage){ .sensor = SENSOR_GOROUTINES };
+	f->site[0] = (struct site_row){ .place = lines[6], .start = "main.worker", .live = 1204 };
+	f->w.site = f->site;
+	f->w.nsite = 1;
+	fill_dump(f);
+	fill_heap(f);
+	findings_init(&f->found);
+	f->r = (struct report){ &f->w, &f->found };
+	buf_init(&f->out, 16u << 20);
+}
+
+static void tear_down(struct fixture *f)
+{
+	findings_deinit(&f->found);
+	buf_deinit(&f->out);
+}
+
+static void has(const struct buf *out, const char *text)
+{
+	if (!strstr(out->data, text)) {
+		printf("%s\n", out->data);	/* fail_msg() cuts */
+		fail_msg("'%s' is not in it", text);
+	}
+}
+
+static void has_not(const struct buf *out, const char *text)
+{
+	if (strstr(out->data, text))
+		fail_msg("'%s' is in:\n%s", text, out->data);
+}
+
+static void text_is_as_users_see_it(void **state)
+{
+	const struct report_text_options o = { .columns = 100 };
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
+	detect_all(&f.w, &f.found);
+	report_text(&f.r, &o, &f.out);
+	has(&f.out, "HIGH      1,204 goroutines created at main.main (main.go:5) can never run again\n"
+		    "          - blocked in chan receive at main.inner (work.go:57), the oldest for at least 2h58m\n"
+		    "          - no goroutine that can still run reaches the channel they wait on\n");
+	has(&f.out, "leaks:      1,204 goroutines can never run again (of 1,240 blocked ones), proven; the process stood\n"
+		    "            still for 3.2ms; 1 waits for ever by design\n"
+		    "  leaked  oldest  waiting for                    at                     created at\n"
+		    "   1,204  >2h58m  chan receive                   main.inner work.go:57  main.main main.go:5\n"
+		    "       1       -  select (no cases) (by design)  -                      runtime.main proc.go:149\n");
+	has(&f.out, "stacks:     3 different ones\n"
+		    "  count  oldest  waiting for   stack, innermost first                                  labels\n"
+		    "  1,204  >2h58m  chan receive  main.inner work.go:57 < main.worker work.go:30          user=alice\n");
+	has(&f.out, "heap:       about 20.0 MiB in use in 5,120 objects (+8.0 MiB in this window), 20.0 MiB allocated\n"
+		    "            ever; the runtime's own sample, one per 512.0 KiB\n"
+		    "     in use  objects     grown  allocated  allocated at\n"
+		    "  ~20.0 MiB   ~5,120  +8.0 MiB  ~20.0 MiB  main.keep keep.go:50\n");
+	has_not(&f.out, "\x1b");
+	has_not(&f.out, "\xe2\x80\xae");
+	tear_down(&f);
+}
+
+static void goroutines_one_by_one(void **state)
+{
+	const struct report_text_options o = { .columns = 100 };
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.d.all = f.all;
+	f.d.nall = 1;
+	report_text(&f.r, &o, &f.out);
+	has(&f.out, "\ngoroutine 17 [chan receive, 1m02s, locked to thread] {user=alice}\n"
+		    "    runtime.gopark proc.go:462\n    main.inner work.go:57\n    main.worker work.go:30\n"
+		    "    created by main.main main.go:5 in goroutine 1\n");
+	tear_down(&f);
+}
+
+static json_t *parse(const struct buf *out)
+{
+	json_error_t why;
+	json_t *o = json_loads(out->data, 0, &why);
+
+	if (!o)
+		fail_msg("%s at %d: %s", why.text, why.position, out->data);
+	return o;
+}
+
+static void json_has_it_all(void **state)
+{
+	struct fixture f;
+	json_t *o, *g, *h, *l;
+
+	(void)state;
+	set_up(&f);
+	f.d.all = f.all;
+	f.d.nall = 1;
+	fill_leaks(&f, LEAKS_VERDICT_PASSES);
+	report_json(&f.r, &f.out);
+	o = parse(&f.out);
+	g = json_object_get(o, "goroutines");
+	assert_int_equal(json_array_size(json_object_get(g, "groups")), 3);
+	assert_int_equal(json_array_size(json_object_get(g, "all")), 1);
+	h = json_array_get(json_object_get(g, "groups"), 0);
+	assert_int_equal(json_integer_value(json_object_get(h, "count")), 1204);
+	assert_int_equal(json_array_size(json_object_get(h, "stack")), 3);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(h, "labels"), "user")), "alice");
+	h = json_array_get(json_object_get(json_object_get(o, "heap"), "by_site"), 0);
+	assert_int_equal(json_integer_value(json_object_get(h, "in_use_bytes")), 20 << 20);
+	l = json_object_get(o, "leaks");
+	assert_string_equal(json_string_value(json_object_get(l, "verdict")), "passes");
+	assert_int_equal(json_integer_value(json_object_get(l, "passes")), 6);
+	assert_null(json_object_get(l, "stop_ms"));
+	assert_int_equal(json_integer_value(json_object_get(l, "leaked")), 1204);
+	for (const char *p = f.out.data; *p; p++)	/* one line of plain ASCII */
+		assert_true(*p == '\n' ? !p[1] : *p >= ' ' && *p < 0x7f);
+	json_decref(o);
+	tear_down(&f);
+}
+
+static void many_groups_are_summed(void **state)
+{
+	struct dump_group *many = calloc(1500, sizeof(*many));
+	struct fixture f;
+	json_t *o, *list, *last;
+
+	(void)state;
+	set_up(&f);
+	for (int i = 0; i < 1500; i++)
+		many[i] = f.group[2];
+	f.d.group = many;
+	f.d.ngroup = 1500;
+	report_json(&f.r, &f.out);
+	o = parse(&f.out);
+	list = json_object_get(json_object_get(o, "goroutines"), "groups");
+	assert_int_equal(json_array_size(list), REPORT_MAX_ROWS);
+	last = json_array_get(list, REPORT_MAX_ROWS - 1);
+	assert_true(json_is_true(json_object_get(last, "other")));
+	assert_int_equal(json_integer_value(json_object_get(last, "count")), 1500 - (REPORT_MAX_ROWS - 1));
+	json_decref(o);
+	free(many);
+	tear_down(&f);
+}
+
+/* ---- a reader of profile.proto ---- */
+
+struct field {
+	uint32_t number;
+	uint64_t value;		/* or the length of bytes */
+	const uint8_t *bytes;	/* NULL: a varint */
+};
+
+static bool next_field(struct cursor *c, struct field *f)
+{
+	uint64_t key;
+
+	if (!cursor_left(c))
+		return false;
+	key = cursor_uvarint64(c);
+	f->number = (uint32_t)(key >> 3);
+	f->value = cursor_uvarint64(c);
+	f->bytes = NULL;
+	if ((key & 7) == 2)
+		f->bytes = cursor_bytes(c, (size_t)f->value);
+	assert_true((key & 7) == 0 || f->bytes || !f->value);
+	assert_false(c->bad);
+	return true;
+}
+
+static uint8_t *unzip(const struct buf *b, size_t *len)
+{
+	uint8_t *out = malloc(1 << 20);
+	z_stream z = { .next_in = (uint8_t *)b->data, .avail_in = (uInt)b->len, .next_out = out, .avail_out = 1 << 20 };
+
+	assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+	assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+	*len = z.total_out;
+	inflateEnd(&z);
+	return out;
+}
+
+struct seen {
+	int types, samples, mappings, locations, functions, strings, lines;
+	uint64_t values[4], max_location, max_function;
+	char text[4096];	/* all strings, each with a newline */
+};
+
+static void look_at(struct seen *s, const struct field *f)
+{
+	struct cursor c, v;
+	struct field in;
+	int k = 0;
+
+	cursor_init(&c, f->bytes ? f->bytes : (const uint8_t *)"", f->bytes ? (size_t)f->value : 0);
+	switch (f->number) {
+	case 1: s->types++; break;
+	case 3: s->mappings++; break;
+	case 5: s->functions++; break;
+	case 6:
+		s->strings++;
+		snprintf(s->text + strlen(s->text), sizeof(s->text) - strlen(s->text), "%.*s\n", (int)f->value,
+			 f->bytes ? (const char *)f->bytes : "");
+		break;
+	case 4:
+		s->locations++;
+		while (next_field(&c, &in))
+			s->lines += in.number == 4;
+		break;
+	case 2:
+		s->samples++;
+		while (next_field(&c, &in)) {
+			if (in.number != 1 && in.number != 2)
+				continue;
+			for (cursor_init(&v, in.bytes, (size_t)in.value); cursor_left(&v);) {
+				uint64_t x = cursor_uvarint64(&v);
+
+				if (in.number == 2)
+					s->values[k++ % 4] += x;
+				else
+					s->max_location = x > s->max_location ? x : s->max_location;
+			}
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void read_profile(const struct buf *b, struct seen *s)
+{
+	struct cursor c;
+	struct field f;
+	size_t len;
+	uint8_t *raw = unzip(b, &len);
+
+	memset(s, 0, sizeof(*s));
+	cursor_init(&c, raw, len);
+	while (next_field(&c, &f))
+		look_at(s, &f);
+	free(raw);
+}
+
+static void profiles_decode(void **state)
+{
+	struct fixture f;
+	struct seen s;
+
+	(void)state;
+	set_up(&f);
+	assert_int_equal(report_pprof_goroutines(&f.r, &f.out), 0);
+	read_profile(&f.out, &s);
+	assert_int_equal(s.types, 1);
+	assert_int_equal(s.samples, 3);
+	assert_int_equal(s.values[0] + s.values[1] + s.values[2] + s.values[3], 1236);
+	assert_int_equal(s.locations, 6);
+	assert_int_equal(s.lines, 7);
+	assert_int_equal(s.functions, 7);
+	assert_int_equal(s.mappings, 1);
+	assert_true(s.max_location <= 6);
+	assert_true(s.text[0] == '\n');		/* string 0 is "" */
+	for (const char *const *w = (const char *const[]){ "\nmain.inner\n", "\nwait_reason\n", "\nchan receive\n",
+							   "\nstate\n", "\nalice\n", NULL }; *w; w++)
+		assert_non_null(strstr(s.text, *w));
+	buf_reset(&f.out);
+	assert_int_equal(report_pprof_heap(&f.r, &f.out), 0);
+	read_profile(&f.out, &s);
+	assert_int_equal(s.types, 4);
+	assert_int_equal(s.samples, 1);
+	assert_int_equal(s.values[0], 5120);
+	assert_int_equal(s.values[3], 20 << 20);
+	f.w.heap.known = false;
+	f.w.dump = NULL;
+	assert_int_equal(report_pprof_heap(&f.r, &f.out), -EOPNOTSUPP);
+	assert_int_equal(report_pprof_goroutines(&f.r, &f.out), -EOPNOTSUPP);
+	tear_down(&f);
+}
+
+static void html_escapes(void **state)
+{
+	struct finding *bad;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	bad = findings_add(&f.found, "goroutine-leak", "leak", SEVERITY_HIGH, &lines[4]);
+	finding_title(bad, "%s", hostile);
+	finding_evidence(bad, "%s", hostile);
+	finding_advice(bad, "%s", hostile);
+	labels[0].value = hostile;
+	assert_int_equal(report_html(&f.r, &f.out), 0);
+	has_not(&f.out, "<b onclick");
+	has_not(&f.out, "onclick='");
+	has_not(&f.out, "<x>");
+	has_not(&f.out, "\x1b");
+	has_not(&f.out, "\xe2\x80\xae");
+	has(&f.out, "main.&lt;b onclick=&#39;x&#39;&gt;&amp;&quot;\\x1b[31m\\u202e&lt;/script&gt;");
+	has_not(strstr(f.out.data, "</script>") ? &(struct buf){ .data = strstr(f.out.data, "</script>") + 9 } : &f.out,
+		"</script>");
+	has_not(&f.out, "://");
+	has_not(&f.out, " src=");
+	labels[0].value = "alice";
+	tear_down(&f);
+}
+
+static void flame_adds_up(void **state)
+{
+	struct flame t;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	assert_int_equal(flame_make(&t, &f.d), 0);
+	assert_int_equal(t.node[0].count, 1236);
+	assert_string_equal(t.reason[0], "chan receive");
+	for (int i = 0; i < t.n; i++) {
+		uint64_t sum = 0;
+
+		for (int c = t.node[i].child; c >= 0; c = t.node[c].next)
+			sum += t.node[c].count;
+		if (t.node[i].child >= 0)
+			assert_int_equal(sum, t.node[i].count);
+	}
+	/* outermost first: worker, then what is inlined there, then the reason */
+	assert_string_equal(t.node[t.node[0].child].place->function, "main.worker");
+	flame_deinit(&t);
+	tear_down(&f);
+}
+
+static const struct finding *find(const struct findings *fs, const char *kind)
+{
+	for (int i = 0; i < fs->n; i++)
+		if (!strcmp(fs->f[i].kind, kind))
+			return &fs->f[i];
+	return NULL;
+}
+
+static void verdicts_are_findings(void **state)
+{
+	static const struct { enum leaks_verdict verdict; uint64_t before; enum severity s; } cases[] = {
+		{ LEAKS_VERDICT_PROVEN, 1204, SEVERITY_HIGH }, { LEAKS_VERDICT_PROVEN, 1100, SEVERITY_CRITICAL },
+		{ LEAKS_VERDICT_PASSES, 1204, SEVERITY_MEDIUM }, { LEAKS_VERDICT_PASSES, 1, SEVERITY_MEDIUM },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct finding *got;
+		struct fixture f;
+
+		set_up(&f);
+		fill_leaks(&f, cases[i].verdict);
+		f.leak[0].count_before = cases[i].before;
+		detect_all(&f.w, &f.found);
+		got = find(&f.found, "goroutine-leak");
+		assert_non_null(got);
+		assert_int_equal(got->severity, cases[i].s);
+		assert_string_equal(got->id, "leak:main.main:main.go:5");
+		assert_int_equal(got->exactness, cases[i].verdict == LEAKS_VERDICT_PROVEN ? EXACT : ESTIMATED);
+		for (int k = 0; k < f.found.n; k++)	/* main in select {} is none */
+			assert_null(strstr(f.found.f[k].id, "runtime.main"));
+		tear_down(&f);
+	}
+}
+
+static void no_leak_no_finding(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
+	f.w.leaks.row = &f.leak[1];
+	f.w.leaks.nrow = 1;
+	f.w.heap.collected = false;	/* nothing to compare with */
+	detect_all(&f.w, &f.found);
+	assert_int_equal(f.found.n, 0);
+	tear_down(&f);
+}
+
+static void memory_that_grows(void **state)
+{
+	const struct finding *got;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	detect_all(&f.w, &f.found);
+	got = find(&f.found, "memory-growth");
+	assert_non_null(got);
+	assert_int_equal(got->severity, SEVERITY_MEDIUM);
+	assert_string_equal(got->place.function, "main.keep");
+	assert_int_equal(got->exactness, ESTIMATED);
+	tear_down(&f);
+	/* less than the noise of the sample: nothing */
+	set_up(&f);
+	f.heap[0].grown_bytes = 2 << 20;
+	detect_all(&f.w, &f.found);
+	assert_null(find(&f.found, "memory-growth"));
+	tear_down(&f);
+}
+
+static void circles_are_deadlocks(void **state)
+{
+	const struct finding *got;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5] };
+	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2] };
+	f.w.locks = (struct locks_window){ .known = true, .deadlock = { { 0, 2, 40 }, { 0, 2, 40 } }, .ndeadlock = 2,
+					   .member = f.member, .nmember = 2 };
+	detect_all(&f.w, &f.found);
+	got = find(&f.found, "deadlock");
+	assert_ptr_equal(got, &f.found.f[0]);
+	assert_int_equal(got->severity, SEVERITY_CRITICAL);
+	assert_string_equal(got->id, "deadlock:main.keep:keep.go:50");	/* whoever is found first */
+	assert_non_null(strstr(got->title, "38 more wait behind them"));
+	assert_non_null(strstr(got->evidence[0], "goroutine 7 waits at main.worker work.go:30 for the lock goroutine 9"));
+	assert_int_equal(f.found.n, 2);		/* one deadlock, and the memory */
+	tear_down(&f);
+}
+
+static void reports_compared(void **state)
+{
+	struct fixture f;
+	struct buf a, out;
+	struct err err = { 0 };
+
+	(void)state;
+	set_up(&f);
+	buf_init(&a, 1 << 20);
+	buf_init(&out, 1 << 20);
+	report_json(&f.r, &a);
+	f.group[0].count = 2000;
+	f.heap[0].in_use_bytes = 40 << 20;
+	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
+	detect_all(&f.w, &f.found);
+	report_json(&f.r, &f.out);
+	assert_int_equal(report_diff(a.data, a.len, f.out.data, f.out.len, 100, &out, &err), 0);
+	has(&out, "appeared    high goroutine-leak: 1,204 goroutines");
+	has(&out, "grew   1,204  2,000  +796  chan receive at main.inner work.go:57");
+	has(&out, "grew  20.0 MiB  40.0 MiB  +20.0 MiB  main.keep keep.go:50");
+	assert_int_equal(report_diff(a.data, a.len - 40, f.out.data, f.out.len, 100, &out, &err), -EBADMSG);
+	assert_int_equal(report_diff("{}", 2, f.out.data, f.out.len, 100, &out, &err), -EBADMSG);
+	assert_int_equal(report_diff("", 0, "", 0, 100, &out, &err), -EBADMSG);
+	buf_deinit(&a);
+	buf_deinit(&out);
+	tear_down(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(text_is_as_users_see_it),
+		cmocka_unit_test(goroutines_one_by_one),
+		cmocka_unit_test(json_has_it_all),
+		cmocka_unit_test(many_groups_are_summed),
+		cmocka_unit_test(profiles_decode),
+		cmocka_unit_test(html_escapes),
+		cmocka_unit_test(flame_adds_up),
+		cmocka_unit_test(verdicts_are_findings),
+		cmocka_unit_test(no_leak_no_finding),
+		cmocka_unit_test(memory_that_grows),
+		cmocka_unit_test(circles_are_deadlocks),
+		cmocka_unit_test(reports_compared),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
