@@ -17,6 +17,8 @@
 #define MAX_BUCKET (HEAPPROF_MAX_DEPTH * 8 + 512)
 #define BEHIND 6144		/* older buckets lie before newer ones in persistentalloc's blocks */
 #define AHEAD 2048
+#define MIN_ADDR (64u << 10)	/* what no bucket's address is below, or above */
+#define MAX_ADDR (1ull << 56)
 #define MAX_RATE (1ull << 40)
 
 /* Where things are, as the release has them. */
@@ -67,7 +69,7 @@ static int shape_of(const struct goruntime *rt, struct shape *s)
 /* n bytes at addr, from the block around it when that can be read. */
 static const uint8_t *near_bytes(struct near *w, struct goruntime *rt, uint64_t addr, size_t n)
 {
-	if (n > sizeof(w->one))
+	if (n > sizeof(w->one) || addr < MIN_ADDR || addr >= MAX_ADDR || addr % 8)
 		return NULL;
 	if (addr < w->base || addr + n > w->base + w->len) {
 		w->base = addr - BEHIND;

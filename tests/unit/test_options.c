@@ -102,6 +102,29 @@ static void attach_options(void **state)
 	assert_string_equal(o.file, "./12");
 }
 
+static void snapshot_options(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse("snapshot", "42", &o), 0);
+	assert_int_equal(o.window_ns, 5 * NS_PER_S);
+	assert_int_equal(o.max_stop_ns, 200 * NS_PER_MS);
+	assert_false(o.prove || o.goroutines || o.has_fail_on);
+	assert_int_equal(parse("snapshot", "--window 0 --prove --max-stop 50ms --goroutines --format pprof --profile heap "
+			       "--fail-on high -o x 42", &o), 0);
+	assert_int_equal(o.window_ns, 0);
+	assert_true(o.prove && o.goroutines && o.has_fail_on);
+	assert_int_equal(o.max_stop_ns, 50 * NS_PER_MS);
+	assert_int_equal(o.format, FORMAT_PPROF);
+	assert_int_equal(o.profile, PROFILE_HEAP);
+	assert_int_equal(o.fail_on, SEVERITY_HIGH);
+	assert_int_equal(parse("leaks", "--prove --format json 42", &o), 0);
+	assert_int_equal(parse("diff", "a.json 42", &o), 0);
+	assert_string_equal(o.file, "a.json");
+	assert_string_equal(o.file2, "42");
+}
+
 static void wrong_usage(void **state)
 {
 	static const char *const bad[] = {
@@ -191,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations), cmocka_unit_test(percentages), cmocka_unit_test(attach_options),
+		cmocka_unit_test(snapshot_options),
 		cmocka_unit_test(wrong_usage), cmocka_unit_test(help_is_complete), cmocka_unit_test(exit_statuses),
 		cmocka_unit_test(human_numbers),
 	};
