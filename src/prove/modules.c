@@ -154,20 +154,27 @@ void snap_mark_modules(struct snap *s)
 	}
 }
 
-int snap_variable(struct snap *s, uint64_t addr, uint64_t *out)
+bool snap_module_word(const struct snap *s, uint64_t addr, uint64_t *out)
 {
-	uint8_t raw[8];
-
 	for (int i = 0; i < s->nmodule; i++) {
 		for (int w = 0; w < 2; w++) {
 			const struct pmodule *m = &s->module[i];
 
 			if (addr >= m->base[w] && m->size[w] >= 8 && addr - m->base[w] <= m->size[w] - 8) {
 				*out = heap_word(m->copy[w] + (addr - m->base[w]));
-				return 0;
+				return true;
 			}
 		}
 	}
+	return false;
+}
+
+int snap_variable(struct snap *s, uint64_t addr, uint64_t *out)
+{
+	uint8_t raw[8];
+
+	if (snap_module_word(s, addr, out))
+		return 0;
 	/* a variable that the collector does not look at */
 	if (heap_copy(&s->heap, addr, raw, sizeof(raw)))
 		return -EFAULT;

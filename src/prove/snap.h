@@ -129,6 +129,8 @@ void snap_free_modules(struct snap *s);
 void snap_mark_modules(struct snap *s);
 /* A word of a variable, of the copy. */
 int snap_variable(struct snap *s, uint64_t addr, uint64_t *out);
+/* A word of the variables with pointers, out of the copy; false: addr is not among them. */
+bool snap_module_word(const struct snap *s, uint64_t addr, uint64_t *out);
 /* goroutines.c */
 int snap_read_goroutines(struct snap *s);
 /* Revives the leaked ones that are not any more as they were. */

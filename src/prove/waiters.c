@@ -252,6 +252,10 @@ static int take_list(struct snap *s, uint64_t addr)
 	uint64_t at = raw ? heap_word(raw + NOTIFY_HEAD) : 0;
 	int err = 0;
 
+	/* a condition that is a variable: reachable, as watch() will see */
+	if (!raw && !snap_module_word(s, addr + NOTIFY_HEAD, &at))
+		return 0;
+
 	for (unsigned int n = 0; at && n < MAX_LIST && n <= s->ng && !err; n++) {
 		struct sudog sd;
 		struct pgo *g;
@@ -275,7 +279,7 @@ static int find_list(struct snap *s, size_t i)
 	for (uint32_t at = 0; at + 8 <= len && !s->g[i].nwaiter && !err; at += 8) {
 		uint64_t w = heap_word(s->stacks + g->stack_at + at);
 
-		if (w % 8 || w < s->heap.lo || w >= s->heap.hi)
+		if (!w || w % 8)
 			continue;
 		err = take_list(s, w);
 		if (!err && !s->g[i].nwaiter)
