@@ -36,7 +36,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all check demo bench layout clean needs check-layers install man asan fuzz bench-quick
+.PHONY: all check check-leaks demo bench layout clean needs check-layers install man asan fuzz bench-quick
 all: $(B)/gospect $(B)/gospect.1
 
 # Plain make installs nothing: it names what is missing.
@@ -118,6 +118,10 @@ check:
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all unit asan
 	@tests/run
+
+# Proofs on all leak kernels of Go's own test suite, every release (minutes).
+check-leaks: all
+	@tests/leaks/run
 
 demo:
 	@tools/setup
