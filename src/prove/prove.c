@@ -116,6 +116,8 @@ static const char *refusal(const struct goruntime *rt, char *text, size_t size)
 		return "the runtime of this Go release is not known: leaks cannot be told";
 	if (strstr(gb->build.goexperiment, "staticlockranking"))
 		return "built with GOEXPERIMENT=staticlockranking, which changes the runtime's structures";
+	if (gb->build.no_optimize)	/* globals.c: the runtime's code has another shape then */
+		return "built without optimisation (-N): where the runtime has its variables cannot be told";
 	if (!goruntime_has(rt, FACT_GOROUTINES))
 		return rt->why_off[FACT_GOROUTINES];
 	if (!has_fields(gb->layout))
