@@ -85,9 +85,34 @@ func tower(n int) {
 	}
 }
 
+// shelf is 64 bytes of pointers.
+type shelf struct{ next [8]*shelf }
+
+var shelves *shelf
+
+// furnish fills the heap with a graph in which everything hangs together.
+func furnish(mib int) {
+	var last *shelf
+	for i := 0; i < mib<<20/64; i++ {
+		s := &shelf{}
+		s.next[0], s.next[7] = last, shelves
+		if i%1000 == 0 {
+			shelves = s
+		}
+		last = s
+	}
+	if last != nil {
+		last.next[1] = shelves
+		shelves = last
+	}
+}
+
 func main() {
 	n := flag.Int("n", 10000, "goroutines")
+	leak := flag.Bool("leak", false, "forget the channel: they can never run again")
+	heap := flag.Int("heap", 0, "MiB of heap, nothing but pointers to one another")
 	flag.Parse()
+	furnish(*heap)
 	made := map[string]int{}
 	left := *n
 	for i, h := range haunts {
@@ -102,6 +127,9 @@ func main() {
 	// A collection settles them: all have come to their channel by then, and
 	// the heap has its final shape.
 	runtime.GC()
+	if *leak {
+		never = nil
+	}
 	fmt.Printf("READY pid=%s\n", strconv.Itoa(os.Getpid()))
 	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{
 		"num_goroutine": runtime.NumGoroutine(), "made": made})
