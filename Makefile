@@ -33,7 +33,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all check demo bench layout clean needs check-layers install man asan fuzz bench-quick
+.PHONY: all check demo bench layout clean needs check-layers check-leaks install man asan fuzz bench-quick
 all: $(B)/gospect $(B)/gospect.1
 
 # Plain make installs nothing: it names what is missing.
@@ -93,6 +93,10 @@ ASAN_FLAGS := -std=gnu11 $(WARN) -O1 -g -fsanitize=address,undefined -fno-saniti
 $(B)/asan/test_%: tests/unit/test_%.c $(ASAN_SRC)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(ASAN_SRC) -lcmocka $(ASAN_LIBS)
+PROVE_SRC := $(ASAN_SRC) $(foreach m,target prove,$(wildcard src/$(m)/*.c))
+$(B)/asan/test_prove: tests/unit/test_prove.c $(PROVE_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(PROVE_SRC) -lcmocka $(ASAN_LIBS)
 $(B)/asan/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(ASAN_SRC)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< tests/fuzz/replay_main.c $(ASAN_SRC) $(ASAN_LIBS)
@@ -101,7 +105,7 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ASAN_SRC)
 	$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(ASAN_SRC) $(ASAN_LIBS)
 
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-ASAN := $(addprefix $(B)/asan/,$(notdir $(wildcard $(addprefix tests/unit/test_,$(addsuffix .c,gobin decode cursor)))))
+ASAN := $(addprefix $(B)/asan/,$(notdir $(wildcard $(addprefix tests/unit/test_,$(addsuffix .c,gobin decode cursor prove)))))
 ASAN := $(ASAN:.c=) $(addprefix $(B)/asan/replay_,$(FUZZ))
 asan: $(ASAN)
 fuzz: $(addprefix $(B)/fuzz/fuzz_,$(FUZZ))
@@ -111,6 +115,11 @@ check:
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all unit asan
 	@tests/run
+
+# Proofs of leaks on the leak kernels of Go's own tests, every release; half an hour.
+check-leaks: $(B)/gospect
+	@tools/setup --tests
+	@tests/leaks/run
 
 demo:
 	@tools/setup
