@@ -116,7 +116,7 @@ check:
 	@$(MAKE) --no-print-directory all unit asan
 	@tests/run
 
-# Proofs of leaks on the leak kernels of Go's own tests, every release; half an hour.
+# Proofs of leaks on the leak kernels of Go's own tests, every release; a quarter of an hour.
 check-leaks: $(B)/gospect
 	@tools/setup --tests
 	@tests/leaks/run
