@@ -69,6 +69,7 @@ struct heap {
 	/* contents */
 	uint8_t *mem;
 	uint64_t mem_len, mem_cap;
+	uint64_t short_bytes;	/* came into use while it was read and had no room: for the next time */
 	struct mem_piece *piece;
 	size_t npiece, piece_cap;
 	struct pagecache off;	/* allocation bits, specials, queues */

@@ -439,12 +439,13 @@ void heap_touch(uint8_t *from, uint8_t *to)
 static int make_mem(struct heap *h, uint64_t want, uint64_t max_bytes)
 {
 	/* some more than now: the frozen reading must not meet a fresh page */
-	uint64_t cap = (want + want / 16 + (4u << 20)) & ~4095ull, began = clock_mono_ns();
+	uint64_t need = want + h->short_bytes;
+	uint64_t cap = (need + want / 16 + (4u << 20)) & ~4095ull, began = clock_mono_ns();
 	void *grown;
 
 	if (want > max_bytes)
 		return -ENOSPC;
-	if (want <= h->mem_cap)
+	if (need <= h->mem_cap)
 		return 0;
 	if (h->mem)
 		munmap(h->mem, h->mem_cap);	/* nothing in it is kept */
@@ -536,6 +537,7 @@ static int read_new_spans(struct heap *h)
 		if (size > h->mem_cap - h->mem_len) {
 			s->unreadable = true;
 			h->unknown_bytes += size;
+			h->short_bytes += size;
 			continue;
 		}
 		s->data = h->mem_len;
