@@ -36,7 +36,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all check demo bench layout clean needs check-layers check-leaks install man asan fuzz bench-quick
+.PHONY: all check demo bench layout clean needs check-layers check-leaks install man asan fuzz
 all: $(B)/gospect $(B)/gospect.1
 
 # Plain make installs nothing: it names what is missing.

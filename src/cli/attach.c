@@ -133,15 +133,8 @@ int cmd_attach(const struct options *o)
 	struct attach a = { .o = o, .w = { .o = o, .signal_fd = -1 } };
 	struct err err = { 0 };
 
-	if (output_open(&a.out, o, &err)) {
-		msg_error("%s", err.what);
+	if (watch_prepare(&a.w, &a.out))
 		return EXIT_FAILED;
-	}
-	if (watch_signals(&a.w)) {
-		msg_error("cannot catch signals: %s", strerror(errno));
-		output_close(&a.out);
-		return EXIT_FAILED;
-	}
 	a.every_ns = o->every_ns ? o->every_ns :
 		     a.out.is_terminal && o->format == FORMAT_TEXT ? SCREEN_EVERY_NS : DEFAULT_EVERY_NS;
 	a.status = start(&a);

@@ -184,18 +184,10 @@ static int run(struct leaks *s)
 int cmd_leaks(const struct options *o)
 {
 	struct leaks s = { .o = o, .w = { .o = o, .signal_fd = -1 } };
-	struct err err = { 0 };
 	int status;
 
-	if (output_open(&s.out, o, &err)) {
-		msg_error("%s", err.what);
+	if (watch_prepare(&s.w, &s.out))
 		return EXIT_FAILED;
-	}
-	if (watch_signals(&s.w)) {
-		msg_error("cannot catch signals: %s", strerror(errno));
-		output_close(&s.out);
-		return EXIT_FAILED;
-	}
 	status = run(&s);
 	watch_close(&s.w);
 	output_close(&s.out);

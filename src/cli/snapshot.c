@@ -131,7 +131,6 @@ static int take(struct snapshot *s)
 int cmd_snapshot(const struct options *o)
 {
 	struct snapshot s = { .o = o, .w = { .o = o, .signal_fd = -1 } };
-	struct err err = { 0 };
 	int status;
 
 	if (o->format == FORMAT_PPROF && !o->output && isatty(STDOUT_FILENO)) {
@@ -139,15 +138,8 @@ int cmd_snapshot(const struct options *o)
 		msg_hint("write it to a file: -o FILE");
 		return EXIT_USAGE;
 	}
-	if (output_open(&s.out, o, &err)) {
-		msg_error("%s", err.what);
+	if (watch_prepare(&s.w, &s.out))
 		return EXIT_FAILED;
-	}
-	if (watch_signals(&s.w)) {
-		msg_error("cannot catch signals: %s", strerror(errno));
-		output_close(&s.out);
-		return EXIT_FAILED;
-	}
 	status = take(&s);
 	watch_close(&s.w);
 	output_close(&s.out);

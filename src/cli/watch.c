@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "cli/message.h"
+#include "cli/output.h"
 
 #define BUDGET_FLOOR_NS (2 * NS_PER_MS)	/* per second: keeps idle programs exact */
 #define CHECK_NS (250 * NS_PER_MS)
@@ -123,7 +124,8 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	return EXIT_DONE;
 }
 
-int watch_signals(struct watch *w)
+/* SIGINT and its like come through a descriptor, so that a report is never cut. */
+static int catch_signals(struct watch *w)
 {
 	sigset_t set;
 
@@ -135,6 +137,22 @@ int watch_signals(struct watch *w)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return w->signal_fd < 0 ? -errno : 0;
+}
+
+int watch_prepare(struct watch *w, struct output *out)
+{
+	struct err err = { 0 };
+
+	if (output_open(out, w->o, &err)) {
+		msg_error("%s", err.what);
+		return EXIT_FAILED;
+	}
+	if (catch_signals(w)) {
+		msg_error("cannot catch signals: %s", strerror(errno));
+		output_close(out);
+		return EXIT_FAILED;
+	}
+	return EXIT_DONE;
 }
 
 static void on_signal(struct watch *w)

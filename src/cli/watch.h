@@ -32,8 +32,14 @@ struct watch_mode {
 	uint64_t pace_ns;	/* the report interval */
 };
 
-/* SIGINT and its like come through w->signal_fd, so that a report is never cut.  0 or -errno. */
-int watch_signals(struct watch *w);
+struct output;
+
+/*
+ * What comes before anything is attached: opens the output that the options
+ * name and catches SIGINT and its like.  Says what fails; returns the exit
+ * status.  The caller closes both when it is EXIT_DONE.
+ */
+int watch_prepare(struct watch *w, struct output *out);
 /* Opens the process, arms, takes the baseline.  Says what fails; returns the exit status. */
 int watch_start(struct watch *w, const struct watch_mode *mode);
 /*
