@@ -7,6 +7,28 @@
 
 #include <stdlib.h>
 
+static void net_window_deinit(struct net_window *n)
+{
+	free(n->client);
+	free(n->phase);
+	free(n->in_flight);
+	free(n->unclosed);
+	free(n->connection);
+	free(n->server);
+	free(n->grpc);
+	*n = (struct net_window){ 0 };
+}
+
+static void sql_window_deinit(struct sql_window *s)
+{
+	int i;
+
+	for (i = 0; i < s->npool; i++)
+		free(s->pool[i].holder);
+	free(s->pool);
+	*s = (struct sql_window){ 0 };
+}
+
 void window_deinit(struct window *w)
 {
 	int i;
@@ -20,6 +42,10 @@ void window_deinit(struct window *w)
 	w->dump = NULL;
 	heap_window_deinit(&w->heap);
 	leaks_window_deinit(&w->leaks);
+	net_window_deinit(&w->net);
+	sql_window_deinit(&w->sql);
+	free(w->contention.row);
+	w->contention = (struct contention_window){ 0 };
 	free(w->locks.member);
 	w->locks.member = NULL;
 	w->locks.nmember = 0;

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "plan/phase.h"
 #include "plan/plan.h"
 
 struct trace;
@@ -123,6 +124,60 @@ struct trace_hist {
 	uint32_t bucket[TRACE_HIST_BUCKETS];
 };
 
+/* Network phases by host, and calls by place (sensors net and sql). */
+#define TRACE_MAX_HOST 263
+struct trace_phase {
+	enum net_phase phase;
+	bool other;		/* hosts beyond the kernel's table, together */
+	char host[TRACE_MAX_HOST + 1];	/* as the program wrote it, NUL-terminated; foreign bytes */
+	uint64_t errors;
+	uint64_t max_ns_window;	/* largest since the previous reading */
+	struct trace_hist hist;
+};
+
+enum trace_call_kind {
+	TRACE_CALL_HTTP,	/* http.Client.do: call to response header (redirects included) */
+	TRACE_CALL_HANDLER,	/* a server's handler; pcs[0] is the handler's entry */
+	TRACE_CALL_GRPC,	/* grpc.(*ClientConn).Invoke */
+	TRACE_CALL_SQL_WAIT,	/* waits for a pooled connection in (*DB).conn */
+	TRACE_CALL_LOCK		/* slow path of a mutex */
+};
+
+#define TRACE_CALL_FRAMES 6
+struct trace_call {
+	enum trace_call_kind kind;
+	bool other;			/* places beyond the kernel's table, together */
+	uint64_t pcs[TRACE_CALL_FRAMES];	/* run-time return addresses, innermost first; 0 beyond npcs */
+	uint32_t npcs;
+	char text[TRACE_MAX_HOST + 1];	/* GRPC: the method; else "" */
+	uint64_t begun, errors;
+	uint64_t max_ns_window;
+	struct trace_hist hist;		/* of those that ended */
+};
+
+/* What has begun and, as far as probes saw, not ended: by an address. */
+enum trace_open_kind {
+	TRACE_OPEN_REQUEST,	/* by g: in http.Client.do; ptr: the *Request (to tell a stale entry) */
+	TRACE_OPEN_CONN,	/* by *persistConn: the request it has; ptr: the *Request, state: enum net_phase */
+	TRACE_OPEN_STREAM,	/* by HTTP/2 *clientStream; likewise */
+	TRACE_OPEN_HANDLER,	/* by g: a server's handler */
+	TRACE_OPEN_SQL_GRAB,	/* by *driverConn: taken from the pool; state: enum trace_sql_what */
+	TRACE_OPEN_SQL_WAIT,	/* by g: waits in (*DB).conn */
+	TRACE_OPEN_DIAL,	/* by g: dns, connect or tls under way; state: enum net_phase */
+	TRACE_OPEN_GRPC		/* by g */
+};
+enum trace_sql_what { TRACE_SQL_CALL, TRACE_SQL_TRANSACTION, TRACE_SQL_ROWS, TRACE_SQL_CONN };
+
+struct trace_open {
+	uint64_t start_ns;	/* CLOCK_MONOTONIC */
+	uint64_t state_ns;	/* since when it is in `state`; 0 not known */
+	uint64_t goid;		/* of the goroutine that began it; 0 not known */
+	uint64_t ptr;
+	uint32_t state;
+	uint32_t npcs;
+	uint64_t pcs[TRACE_CALL_FRAMES]; /* return addresses at its begin, innermost first */
+};
+
 struct trace_reading {
 	uint64_t mono_ns;
 	struct trace_site *site; size_t nsite;	/* owned by the reading */
@@ -132,10 +187,13 @@ struct trace_reading {
 	uint64_t stw_max_ns_window;	/* largest since the previous reading */
 	uint64_t hits[PROBE_COUNT];
 	uint64_t cost_ns;		/* hits × (class cost + run time), so far: what the target paid */
+	struct trace_phase *phase; size_t nphase;	/* owned by the reading */
+	struct trace_call *call; size_t ncall;		/* owned by the reading */
 	uint64_t governed_on_ns;	/* how long births and deaths were armed */
+	uint64_t requests_on_ns;	/* how long the per-request probes were armed */
 	uint64_t rare_on_ns;
 	uint64_t wall_ns;		/* since trace_attach() */
-	bool governed_sliced, rare_sliced; /* ever off since the previous reading */
+	bool governed_sliced, rare_sliced, requests_sliced; /* ever off since the previous reading */
 	/* losses: events that are in no sum */
 	uint64_t map_full, read_failures, stack_failures;
 	uint64_t unpaired;		/* GC cycles or pauses that began before we counted: not a loss */
@@ -154,6 +212,14 @@ void trace_reading_deinit(struct trace_reading *r);
  * its jiffy, or overwritten.
  */
 uint64_t trace_birth_time(struct trace *t, uint64_t goid);
+
+/*
+ * What the kernel remembers of something under way: false when it saw no begin
+ * (begun before us, between two slices, or its table is full).  The caller
+ * checks goid or ptr against what memory says now: an entry whose end was
+ * missed stays until the address is used again.
+ */
+bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, struct trace_open *out);
 
 /* Lower edge in ns of a bucket; percentile (0..1) of a histogram or of the
  * difference of two (prev may be NULL). */
