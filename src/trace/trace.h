@@ -143,7 +143,7 @@ enum trace_call_kind {
 	TRACE_CALL_LOCK		/* slow path of a mutex */
 };
 
-#define TRACE_CALL_FRAMES 6
+#define TRACE_CALL_FRAMES 8
 struct trace_call {
 	enum trace_call_kind kind;
 	bool other;			/* places beyond the kernel's table, together */
