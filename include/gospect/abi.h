@@ -340,6 +340,10 @@ _Static_assert(sizeof(struct gs_open) == 48 + 8 * GS_CALL_FRAMES, "gs_open");
 
 /* Where a thread puts what is too large for the BPF stack: map `net_scratch`. */
 struct gs_net_scratch {
+	__u64 word[2];		/* a string, an interface, a frame */
+	struct gs_open_key key;
+	struct gs_open_key other_key;
+	struct gs_phase_key phase;
 	struct gs_open open;
 	struct gs_call_key call;
 	struct gs_host host;
