@@ -56,15 +56,18 @@ int net_call(go_regs *ctx)
 		handler_begin(&h, ctx, s);
 		break;
 	case GS_PROBE_HANDLER_END:
-		/* (*conn).serve behind `call serverHandler.ServeHTTP` */
-		call_end(&h, ctx, s, GS_OPEN_HANDLER, GS_CALL_HANDLER, false);
+		/* (*conn).serve behind `call serverHandler.ServeHTTP`, at
+		 * `call hijacked`; HTTP/2: runHandler.func1 */
+		call_end(&h, ctx, s, GS_OPEN_HANDLER, GS_CALL_HANDLER, false,
+			 h.spec->since_requests_ns);
 		break;
 	case GS_PROBE_GRPC_BEGIN:
 		grpc_begin(&h, ctx, s);
 		break;
 	case GS_PROBE_GRPC_END:
 		/* Invoke behind the call that does it: error */
-		call_end(&h, ctx, s, GS_OPEN_GRPC, GS_CALL_GRPC, GO_ARG0(ctx));
+		call_end(&h, ctx, s, GS_OPEN_GRPC, GS_CALL_GRPC, GO_ARG0(ctx),
+			 h.spec->since_requests_ns);
 		break;
 	}
 	return 0;
@@ -92,7 +95,8 @@ int lock_wait(go_regs *ctx)
 		call_begin(&h, ctx, s, GS_OPEN_LOCK, GS_CALL_LOCK);
 		break;
 	case GS_PROBE_LOCK_END:
-		call_end(&h, ctx, s, GS_OPEN_LOCK, GS_CALL_LOCK, false);
+		call_end(&h, ctx, s, GS_OPEN_LOCK, GS_CALL_LOCK, false,
+			 h.spec->since_requests_ns);
 		break;
 	}
 	return 0;

@@ -228,7 +228,7 @@ static __always_inline void take_goid(struct hit *h, go_regs *ctx, struct gs_ope
 
 static __always_inline void sum_end(struct hit *h, struct gs_sum *s, __u64 ns, bool failed)
 {
-	__u32 bucket = gs_hist_bucket(ns), w = h->spec->window & 1;
+	__u32 bucket = gs_hist_bucket(ns), window = h->spec->window, w = window & 1;
 
 	if (bucket >= GS_HIST_BUCKETS)	/* for the verifier */
 		bucket = GS_HIST_BUCKETS - 1;
@@ -240,8 +240,25 @@ static __always_inline void sum_end(struct hit *h, struct gs_sum *s, __u64 ns, b
 	/* Of two new maxima at the same instant the smaller may stay. */
 	if (ns > s->hist.max_ns)
 		s->hist.max_ns = ns;
+	if (s->max_window[w] != window) {
+		s->max_window[w] = window;
+		s->max_ns[w] = 0;
+	}
 	if (ns > s->max_ns[w])
 		s->max_ns[w] = ns;
+}
+
+/*
+ * A begin from before the probes were last switched on: its end may have come
+ * while they were off, and this is the end of something else that has the same
+ * address.  Not summed.
+ */
+static __always_inline bool is_stale(struct hit *h, __u64 start_ns, __u64 since_ns)
+{
+	if (start_ns >= since_ns)
+		return false;
+	gs_add(&h->count->unpaired, 1);
+	return true;
 }
 
 static __always_inline struct gs_sum *phase_row(struct hit *h, struct gs_phase_key *key)
@@ -319,9 +336,9 @@ static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	open_put(h, s, open, GO_G(ctx));
 }
 
-/* It ends: nothing when its begin was not seen. */
+/* It ends: nothing when its begin was not seen; since_ns: see is_stale(). */
 static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 open,
-				     __u32 call, bool failed)
+				     __u32 call, bool failed, __u64 since_ns)
 {
 	struct gs_open *o = open_find(h, s, open, GO_G(ctx));
 	struct gs_sum *row;
@@ -331,7 +348,7 @@ static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_
 		return;
 	}
 	call_key(h, &s->call, call, o);
-	row = call_row(h, &s->call);
+	row = is_stale(h, o->start_ns, since_ns) ? 0 : call_row(h, &s->call);
 	if (row)
 		sum_end(h, row, bpf_ktime_get_ns() - o->start_ns, failed);
 	open_delete(s);

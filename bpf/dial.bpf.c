@@ -28,7 +28,8 @@ static __always_inline __u64 dial_end(struct hit *h, struct gs_net_scratch *s, _
 		return 0;
 	}
 	host = o->host;
-	phase_end(h, s, phase, host, bpf_ktime_get_ns() - o->start_ns, failed);
+	if (!is_stale(h, o->start_ns, h->spec->since_rare_ns))
+		phase_end(h, s, phase, host, bpf_ktime_get_ns() - o->start_ns, failed);
 	open_delete(s);
 	return host;
 }

@@ -27,7 +27,7 @@ static __always_inline void state_to(struct hit *h, struct gs_net_scratch *s, st
 	__u64 now = bpf_ktime_get_ns();
 	__u32 state = o->state;
 
-	if (state < GS_PHASE_MAX)
+	if (state < GS_PHASE_MAX && !is_stale(h, o->state_ns, h->spec->since_requests_ns))
 		phase_end(h, s, state, o->host, now - o->state_ns, failed);
 	o->state_ns = now;
 	o->state = next;
@@ -154,7 +154,8 @@ int net_request(go_regs *ctx)
 		break;
 	case GS_PROBE_CALL_END:
 		/* (*Client).do behind `call send`: (resp, didTimeout, error) */
-		call_end(&h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP, GO_ARG2(ctx));
+		call_end(&h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP, GO_ARG2(ctx),
+			 h.spec->since_requests_ns);
 		break;
 	case GS_PROBE_CONN_BEGIN:
 		conn_begin(&h, ctx, s);

@@ -50,7 +50,8 @@ int sql_rare(go_regs *ctx)
 		wait_begin(&h, ctx, s);
 		break;
 	case GS_PROBE_SQL_WAIT_END:
-		call_end(&h, ctx, s, GS_OPEN_SQL_WAIT, GS_CALL_SQL_WAIT, false);
+		call_end(&h, ctx, s, GS_OPEN_SQL_WAIT, GS_CALL_SQL_WAIT, false,
+			 h.spec->since_rare_ns);
 		break;
 	case GS_PROBE_SQL_BEGIN_TX:
 		/* (*DB).beginDC(db, ctx, dc, …), body */

@@ -108,7 +108,8 @@ struct gs_spec {
 	__u32 active;		/* GS_ACTIVE_… */
 	__u64 branch_probes;	/* bit per probe: the site is the stack check's jbe,
 				 * and a hit that takes it (CF or ZF) does not count */
-	__u32 window;		/* 0 or 1: which stw_max_ns[] and max_ns[] grow */
+	__u32 window;		/* number of the reading to come; its lowest bit says which
+				 * stw_max_ns[] and max_ns[] grow */
 	/* offsets in the runtime's g; startpc is at gopc + 16 in every release */
 	__u32 g_goid;
 	__u32 g_gopc;
@@ -130,12 +131,15 @@ struct gs_spec {
 	__s32 conn_written_pconn;	/* writeLoop: pc */
 	__s32 conn_next_pconn;		/* readLoop: pc */
 	__s32 stream_written_stream;	/* writeRequest: cs */
+	/* When the rare and the per-request probes were last switched on: what
+	 * began before may have ended unseen, and is in no sum. */
+	__u64 since_rare_ns, since_requests_ns;
 	/* Run-time code ranges [lo, hi): callers that make a difference. */
 	__u64 resolver_lo, resolver_hi;	/* net.(*Resolver).dial: its dials are no connects */
 	__u64 mux_lo, mux_hi;		/* net/http.(*ServeMux).ServeHTTP */
 	__u64 server_lo, server_hi;	/* net/http.serverHandler.ServeHTTP */
 };
-_Static_assert(sizeof(struct gs_spec) == 136, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 152, "gs_spec");
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC	16
@@ -302,11 +306,12 @@ struct gs_phase_key {
 struct gs_sum {
 	__u64 begun;		/* calls only */
 	__u64 errors;
-	__u64 max_ns[2];	/* by window: see gs_spec.window */
+	__u64 max_ns[2];	/* of window max_window[…]: by the lowest bit of its number */
+	__u32 max_window[2];
 	struct gs_hist hist;	/* of those that ended */
 };
 _Static_assert(sizeof(struct gs_phase_key) == 16, "gs_phase_key");
-_Static_assert(sizeof(struct gs_sum) == 32 + sizeof(struct gs_hist), "gs_sum");
+_Static_assert(sizeof(struct gs_sum) == 40 + sizeof(struct gs_hist), "gs_sum");
 
 /* Sums by place: key of map `calls`, whose values are struct gs_sum too.
  * All zero behind kind: the other places. */

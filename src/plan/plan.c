@@ -23,6 +23,8 @@ struct place {
 	enum site_how how;
 	const char *callees[PLACE_MAX_CALLEES];	/* the first that the program has */
 	const char *behind;
+	const char *into;	/* HOW_AFTER_CALLS: else the first instruction of this one, which an
+				 * indirect call behind the call calls */
 	uint32_t keep;		/* WORD(n): results that a hit reads */
 	bool joined_ok, some_ok;
 };
@@ -117,10 +119,16 @@ static const struct recipe recipes[PROBE_COUNT] = {
 	[PROBE_CONNECT_END] = {
 		.name = "connect-end", .sensor = SENSOR_NET, .rare = true, .package = "net",
 		.pair = PROBE_CONNECT_BEGIN,
-		/* Joined ways all come from one of these calls: the second of two hits ends nothing. */
+		/*
+		 * Joined ways all come from one of these calls: the second of two
+		 * hits ends nothing.  Since 1.26 a deferred function runs in between
+		 * and is the first to have an instruction that can be emulated: the
+		 * stack check's branch, where registers are as the call left them; run
+		 * again after the stack has grown, it ends nothing.
+		 */
 		.place = { { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_AFTER_CALLS,
 			     .callees = { "net.(*sysDialer).dialParallel" },
-			     .keep = WORD(0) | WORD(1) | WORD(2), .joined_ok = true },
+			     .into = "net.(*Dialer).dialCtx.func2", .keep = WORD(0) | WORD(1) | WORD(2), .joined_ok = true },
 			   { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_AFTER_CALLS,
 			     .callees = { "net.(*sysDialer).dialSerial" },
 			     .keep = WORD(0) | WORD(1) | WORD(2), .joined_ok = true } },
@@ -316,7 +324,7 @@ static const struct {
 #define PACKAGES (sizeof(packages) / sizeof(packages[0]))
 
 /* All names of all recipes, looked up in one pass over the function table. */
-#define LOOKUP_MAX (PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 1) + RANGE_COUNT + PACKAGES)
+#define LOOKUP_MAX (PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 2) + RANGE_COUNT + PACKAGES)
 
 struct lookup {
 	const char *name[LOOKUP_MAX];
@@ -347,6 +355,7 @@ static void lookup_add_place(struct lookup *l, const struct place *pl)
 	for (i = 0; i < PLACE_MAX_CALLEES; i++)
 		lookup_add(l, pl->callees[i]);
 	lookup_add(l, pl->behind);
+	lookup_add(l, pl->into);
 }
 
 static int lookup_all(struct lookup *l, struct gobin *gb, struct err *err)
@@ -466,6 +475,32 @@ static int place_in(struct search *s, const struct gofunc *fn, const char *funct
 	return n < 0 ? n : err;
 }
 
+/* No site behind the call itself, but in what is called next, if its
+ * registers are still those that the call left. */
+static int place_into(struct search *s, const struct place *pl, const struct gofunc *fn,
+		      struct site_query q)
+{
+	const struct gofunc *into = pl->into ? lookup_find(s->l, pl->into) : NULL;
+	struct insn in[PROBE_MAX_SITES];
+	enum site_kind kind;
+	int n, err;
+
+	if (!into)
+		return -EOPNOTSUPP;
+	err = read_code(s, fn);
+	if (err)
+		return err;
+	q.how = HOW_INTO;
+	n = site_find(s->gb->arch, s->code, fn->end - fn->entry, fn->entry, &q, in, PROBE_MAX_SITES, &kind,
+		      s->p->why, sizeof(s->p->why));
+	if (n < 0)
+		return n;
+	/* Its own stack check jumps back to its entry. */
+	q.how = HOW_FIRST;
+	q.joined_ok = true;
+	return place_in(s, into, pl->into, NULL, &q);
+}
+
 static const struct gofunc *find_callee(const struct search *s, const struct place *pl, const char **name)
 {
 	int i;
@@ -519,6 +554,8 @@ static int take_place(struct search *s, const struct place *pl, bool *found)
 		err = query_of(s, pl, &q, &callee);
 		if (!err)
 			err = place_in(s, fn, pl->functions[k], callee, &q);
+		if (err == -EOPNOTSUPP && pl->into)
+			err = place_into(s, pl, fn, q);
 		if (!err)
 			return 0;
 	}

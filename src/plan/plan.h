@@ -164,13 +164,16 @@ enum site_how {
 	HOW_LAST_CALL,
 	HOW_CALL_BEHIND,	/* the first that stands behind the first call of `behind` */
 	HOW_AFTER_CALLS,	/* after each call of `callee` */
-	HOW_AFTER_INDIRECT	/* after each indirect call */
+	HOW_AFTER_INDIRECT,	/* after each indirect call */
+	HOW_INTO,		/* the indirect call that is next after each call of `callee`: not
+				 * a site, but what it calls begins with the results intact … */
+	HOW_FIRST		/* … and this is the first emulated instruction of that */
 };
 
 struct site_query {
 	enum site_how how;
 	uint64_t callee, behind; /* entries */
-	uint32_t keep;		/* HOW_AFTER_…: result words that must be intact, bit per word */
+	uint32_t keep;		/* HOW_AFTER_…, INTO, FIRST: result words that must be intact, bit per word */
 	bool joined_ok;		/* HOW_AFTER_…: other ways may lead to the site as well */
 	bool some_ok;		/* HOW_AFTER_…: calls without a site are left out */
 };

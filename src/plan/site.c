@@ -243,22 +243,22 @@ static int no_after(char *why, size_t why_size, size_t call, const char *what)
 }
 
 /*
- * The first emulated instruction in the straight line behind a call.  What is
- * passed over may not change the results that are asked for.  A place that
- * other code jumps to is hit on other ways too: only where that does no harm.
+ * The first emulated instruction in the straight line from pos, behind the call
+ * at `at`; or, HOW_INTO, the next indirect call.  What is passed over may not
+ * change the results that are asked for.  A place that other code jumps to is
+ * hit on other ways too: only where that does no harm.
  */
-static int after_call(const struct code *c, const struct site_query *q, const struct insn *call,
-		      struct insn *out, char *why, size_t why_size)
+static int straight_line(const struct code *c, const struct site_query *q, size_t at, size_t pos,
+			 struct insn *out, char *why, size_t why_size)
 {
 	uint32_t keep = registers_of(c->arch, q->keep);
-	size_t at = call->addr - c->entry, pos;
 
-	for (pos = at + call->len; pos < c->end; pos += out->len) {
+	for (; pos < c->end; pos += out->len) {
 		if ((c->mark[pos] & MARK_TARGET) && !q->joined_ok)
 			return no_after(why, why_size, at, "other code of the function joins");
 		if (code_next(c, pos, out))
 			return -EBADMSG;
-		if (is_emulated(out))
+		if (q->how == HOW_INTO ? out->flow == FLOW_CALL_INDIRECT : is_emulated(out))
 			return 0;
 		if (out->flow != FLOW_NEXT)
 			return no_after(why, why_size, at, "no instruction can be emulated");
@@ -270,7 +270,7 @@ static int after_call(const struct code *c, const struct site_query *q, const st
 
 static bool is_after(enum site_how how)
 {
-	return how == HOW_AFTER_CALLS || how == HOW_AFTER_INDIRECT;
+	return how == HOW_AFTER_CALLS || how == HOW_AFTER_INDIRECT || how == HOW_INTO;
 }
 
 /* Where the calls that are asked for begin. */
@@ -305,6 +305,7 @@ static int add_site(struct insn *out, int n, int max, const struct insn *in, cha
 static int take_call(const struct code *c, const struct site_query *q, const struct insn *call,
 		     struct insn *out, int n, int max, char *why, size_t why_size)
 {
+	size_t at = call->addr - c->entry;
 	struct insn in = *call;
 	int err;
 
@@ -312,7 +313,7 @@ static int take_call(const struct code *c, const struct site_query *q, const str
 		n = 0;
 	if (!is_after(q->how))
 		return add_site(out, n, max, &in, why, why_size);
-	err = after_call(c, q, call, &in, why, why_size);
+	err = straight_line(c, q, at, at + call->len, &in, why, why_size);
 	if (err == -EOPNOTSUPP && q->some_ok)
 		return n;
 	return err ? err : add_site(out, n, max, &in, why, why_size);
@@ -370,6 +371,10 @@ int site_find(const struct arch *a, const uint8_t *code, size_t len, uint64_t en
 	n = code_init(&c, a, code, len, entry, why, why_size);
 	if (!n && q->how == HOW_BODY) {
 		n = choose_body(&c, out, kind, why, why_size);
+		n = n ? n : 1;
+	} else if (!n && q->how == HOW_FIRST) {
+		*kind = SITE_AFTER_CALL;
+		n = straight_line(&c, q, 0, 0, out, why, why_size);
 		n = n ? n : 1;
 	} else if (!n) {
 		*kind = is_after(q->how) ? SITE_AFTER_CALL : SITE_CALL;
