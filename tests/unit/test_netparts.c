@@ -217,17 +217,83 @@ static void test_wanted(void **state)
 	go_live_stop(&p);
 }
 
+/* ---- types ---- */
+
+static uint64_t word(struct go_live *p, uint64_t addr)
+{
+	uint64_t v;
+
+	assert_int_equal(mem_read_u64(p->mem, addr, &v), 0);
+	return v;
+}
+
+static void check_fields(struct gotypes *t, uint64_t type)
+{
+	struct gotype_field f[4];
+	uint64_t driver;
+	uint32_t off;
+
+	assert_int_equal(gotypes_fields(t, type, f, 4), 2);
+	assert_string_equal(f[0].name, "dsn");
+	assert_int_equal(f[0].offset, 0);
+	assert_string_equal(gotypes_name(t, f[0].type), "string");
+	assert_string_equal(f[1].name, "driver");
+	assert_int_equal(gotypes_fields(t, type, f, 1), 2);
+	assert_int_equal(gotypes_field(t, type, "driver", &off, &driver), 0);
+	assert_int_equal(off, 16);
+	assert_string_equal(gotypes_name(t, driver), "*main.fakeDriver");
+	assert_int_equal(gotypes_field(t, type, "nothing", &off, NULL), -ENOENT);
+}
+
+static void test_types(void **state)
+{
+	uint32_t connector;
+	struct gotypes *t;
+	struct go_live p;
+	uint64_t itab;
+
+	go_live_start(&p, *state);
+	assert_int_equal(gotypes_new(&t, &p.rt), 0);
+	connector = (uint32_t)layout_off(p.gb->layout, LAYOUT_SQL_DB_CONNECTOR);
+	itab = word(&p, go_live_u64(&p, "a") + connector);
+	assert_string_equal(gotypes_of_itab(t, itab), "sql.dsnConnector");
+	assert_string_equal(gotypes_path_name(t, gotypes_itab_type(t, itab)), "database/sql.dsnConnector");
+	itab = word(&p, go_live_u64(&p, "b") + connector);
+	for (int again = 0; again < 2; again++) {
+		assert_string_equal(gotypes_of_itab(t, itab), "*main.fakeConnector");
+		assert_string_equal(gotypes_path_name(t, gotypes_itab_type(t, itab)), "*main.fakeConnector");
+		check_fields(t, gotypes_itab_type(t, itab));
+	}
+	/* made at run time: an itab outside of the image */
+	itab = go_live_u64(&p, "late_itab");
+	assert_string_equal(gotypes_of_itab(t, itab), "*main.failure");
+	/* no descriptors */
+	assert_null(gotypes_name(t, 0));
+	assert_null(gotypes_name(t, 8));
+	assert_null(gotypes_name(t, go_live_u64(&p, "a")));
+	assert_null(gotypes_name(t, p.gb->mod.etypes + p.rt.bias));
+	assert_null(gotypes_of_itab(t, 0));
+	assert_null(gotypes_of_itab(t, go_live_u64(&p, "a")));
+	for (uint64_t at = p.gb->mod.types + p.rt.bias; at < p.gb->mod.types + p.rt.bias + 65536; at += 8)
+		gotypes_path_name(t, at); /* bytes of anything: no harm */
+	gotypes_free(t);
+	go_live_stop(&p);
+}
+
 #define RELEASES(X) X("1.18.10") X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") \
 	X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") X("1.27.4")
 #define TESTS(release) \
 	{ "shapes " release, test_shapes, NULL, NULL, "netparts-" release "-stripped" }, \
-	{ "wanted " release, test_wanted, NULL, NULL, "netparts-" release "-stripped" },
+	{ "wanted " release, test_wanted, NULL, NULL, "netparts-" release "-stripped" }, \
+	{ "types " release, test_types, NULL, NULL, "netparts-" release "-stripped" },
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RELEASES(TESTS)
 		{ "shapes pie", test_shapes, NULL, NULL, "netparts-1.19.13-pie" },
+		{ "types pie", test_types, NULL, NULL, "netparts-1.19.13-pie" },
+		{ "types pie 1.27", test_types, NULL, NULL, "netparts-1.27.4-pie" },
 		{ "shapes not optimised", test_shapes, NULL, NULL, "netparts-1.26.8-noopt" },
 	};
 

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // --- arguments ---------------------------------------------------------------
@@ -77,6 +78,8 @@ func stands() {
 	fmt.Printf("receiver %p\n", r)
 	fmt.Printf("bytes %p\n", bytes)
 	fmt.Printf("failure %p\n", err)
+	late := any(err).(interface{ Error() string }) // looked up at run time
+	fmt.Printf("late_itab %#x\n", (*[2]uintptr)(unsafe.Pointer(&late))[0])
 	go usedInts(0x11, 0x22, 0x33)
 	go unusedInts(0x11, 0x22, 0x33)
 	go usedMixed("string", bytes, err, pair{0x44, "in a struct"})
