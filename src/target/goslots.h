@@ -2,8 +2,8 @@
 /*
  * Arguments of the functions on a goroutine's stack.  Go passes them in
  * registers and spills them to fixed slots in the caller's frame; the pclntab
- * says where the slots are (FUNCDATA_ArgInfo) and from which pc on they are
- * filled (FUNCDATA_ArgLiveInfo, PCDATA_ArgLiveIndex; Go 1.18 and later).
+ * says where the slots are and from which pc on they are filled
+ * (gobin/argslots.h).
  */
 #ifndef GOSPECT_TARGET_GOSLOTS_H
 #define GOSPECT_TARGET_GOSLOTS_H
@@ -17,8 +17,6 @@ struct gostack_frame {
 	uint64_t argp;		/* behind the return address: where argument slots are counted from;
 				 * 0: a frame without one (the last, of assembly) */
 };
-
-#define GOSLOT_WORDS 10		/* abi.TraceArgsLimit: the compiler tells of no more */
 
 /*
  * As goruntime_stack(), with addresses.  The stack's bytes and the g are read
@@ -38,7 +36,5 @@ int goslot_arg(struct goruntime *rt, uint64_t pc, bool innermost, unsigned int n
 /* Offset of the slot from SP at that pc: what a probe placed there reads.
  * -ENOENT in the function's first instructions, before it has its frame. */
 int goslot_from_sp(struct goruntime *rt, uint64_t pc, unsigned int n, int32_t *off);
-/* The same from the file alone; pc link-time. */
-int goslot_arg_link(struct gobin *gb, uint64_t pc, bool is_return, unsigned int n, int32_t *off);
 
 #endif
