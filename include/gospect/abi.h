@@ -54,6 +54,7 @@ enum {
 	GS_PROBE_HANDLER_END,
 	GS_PROBE_GRPC_BEGIN,
 	GS_PROBE_GRPC_END,
+	GS_PROBE_GRPC_FAILED,
 	/* database/sql: programs sql_rare and sql_request */
 	GS_PROBE_SQL_WAIT_BEGIN,
 	GS_PROBE_SQL_WAIT_END,

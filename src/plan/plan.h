@@ -60,7 +60,8 @@ enum probe_id {
 	PROBE_HANDLER_BEGIN,	/* http.HandlerFunc.ServeHTTP, body; the function in RAX */
 	PROBE_HANDLER_END,	/* (*conn).serve: call of hijacked behind ServeHTTP; HTTP/2: runHandler.func1 */
 	PROBE_GRPC_BEGIN,	/* grpc.(*ClientConn).Invoke, body */
-	PROBE_GRPC_END,		/* after invoke and interceptors in it; error's itab in RAX */
+	PROBE_GRPC_END,		/* grpc.(*clientStream).finish, body; error's itab in RBX */
+	PROBE_GRPC_FAILED,	/* grpc.invoke: after newClientStream; error's itab in RCX */
 	/* database/sql */
 	PROBE_SQL_WAIT_BEGIN,	/* (*DB).conn: call of selectgo */
 	PROBE_SQL_WAIT_END,	/* after it */
