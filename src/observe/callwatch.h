@@ -34,10 +34,11 @@ int callwatch_look(struct callwatch *cw, struct gowalk *walk);
 void callwatch_begin_window(struct callwatch *cw);
 /*
  * Fills w->net, w->sql and w->contention from the latest look, which must have
- * been of this walk, and from two readings of the probes, and adds the
- * coverage of the three.  gone: the process can no longer be read.
+ * been of this walk, and from two readings of the probes.
  */
 int callwatch_fill(struct callwatch *cw, const struct gowalk *walk, const struct trace_reading *base,
-		   const struct trace_reading *now, bool gone, struct window *w);
+		   const struct trace_reading *now, struct window *w);
+/* Adds the coverage of one of the three sensors to the window filled last. */
+void callwatch_cover(const struct callwatch *cw, enum sensor s, struct window *w);
 
 #endif
