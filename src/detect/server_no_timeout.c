@@ -37,13 +37,13 @@ static void judge(const struct window *w, struct findings *out)
 	f = s ? findings_add(out, "server-no-timeout", "server-no-timeout", SEVERITY_LOW, &s->place) : NULL;
 	if (!f)
 		return;
-	finding_title(f, "%s connections hang on an HTTP server without read timeout: their clients never send a request",
+	finding_title(f, "%s connections hang on an HTTP server without read timeout and send no request",
 		      human_count(s->hanging, n));
 	finding_count(f, "hanging", s->hanging);
 	finding_evidence(f, "each keeps a goroutine and a file descriptor until the other side gives up");
 	if (s->place.function)
 		finding_evidence(f, "the server calls %s", words_place(&s->place, place, sizeof(place)));
-	finding_advice(f, "set http.Server.ReadHeaderTimeout (and ReadTimeout, IdleTimeout); http.ListenAndServe sets none");
+	finding_advice(f, "set http.Server.ReadHeaderTimeout, ReadTimeout and IdleTimeout");
 	f->exactness = EXACT;
 	f->weight = (double)s->hanging;
 }

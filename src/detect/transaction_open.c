@@ -12,7 +12,7 @@
 #include "detect/wording.h"
 
 #define MIN_AGE_S 3.0
-#define ADVICE "defer tx.Rollback() right behind Begin (after a Commit it does nothing), and do nothing slow in between"
+#define ADVICE "defer tx.Rollback() right behind Begin, and do nothing slow before the Commit"
 
 static void fill(struct finding *f, uint64_t count, double oldest_s)
 {

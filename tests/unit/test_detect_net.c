@@ -404,8 +404,8 @@ static void unclosed_bodies_leak(void **state)
 	add_connections(&x.w, API, 40, 2, 30);
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
-	assert_string_equal(f->title, "38 responses from " API ", got at main.statusOnly (check.go:19) were neither read "
-				      "to the end nor closed: each keeps a connection");
+	assert_string_equal(f->title, "38 response bodies from " API " were never closed, got at main.statusOnly "
+				      "(check.go:19)");
 	assert_true(number(f, "count") == 38 && number(f, "oldest_s") == 610 && number(f, "per_minute") == 90);
 	expect_says(f, "resp.Body.Close()");
 	expect_says(f, "40 connections to this host are open, 2 of them idle");
@@ -463,8 +463,7 @@ static void churn_is_dialling_for_each_request(void **state)
 	add_phase(&x.w, API, NET_CONNECT, 1000, 1)->busiest = AT_CHARGE;
 	p = add_phase(&x.w, API, NET_TTFB, 1010, 5);
 	f = only(&x, "connection-churn", SEVERITY_LOW);
-	assert_string_equal(f->title, "connections to " API " are closed and dialled again: 1,000 dials for 1,010 requests "
-				      "in 5.0s");
+	assert_string_equal(f->title, "connections to " API " are not used again: 1,000 dials for 1,010 requests in 5.0s");
 	assert_string_equal(f->id, "connection-churn:" API ":main.charge:charge.go:52");
 	expect_says(f, "at most 2 idle connections are kept for the host");
 	p->exactness = SAMPLED;
@@ -502,8 +501,8 @@ static void an_exhausted_pool(void **state)
 	p->waits_at = AT_QUERY;
 	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
 	assert_string_equal(f->id, "pool-exhausted:*pq.Driver:4");
-	assert_string_equal(f->title, "the pool of 4 database connections (*pq.Driver) is exhausted: 20 goroutines wait, "
-				      "the longest for 9.8s");
+	assert_string_equal(f->title, "database pool exhausted: all 4 of *pq.Driver in use, 20 goroutines wait, the "
+				      "longest 9.8s");
 	assert_string_equal(f->place.function, "main.(*Store).load");
 	assert_true(number(f, "max_open") == 4 && number(f, "in_use") == 4 && number(f, "waiters") == 20 &&
 		    number(f, "longest_wait_s") == 9.8);
