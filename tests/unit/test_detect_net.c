@@ -169,7 +169,11 @@ static void hanging_requests_without_a_timeout(void **state)
 		add_request(&x.w, API, NET_CONNECT, 14.2 - i);
 	for (int i = 0; i < 2; i++)
 		add_request(&x.w, "other:80", NET_TTFB, 9);
-	add_request(&x.w, "other:80", NET_TTFB, 9)->deadline = KNOWN_YES;
+	for (int i = 0; i < 4; i++) {	/* those that something ends are not counted */
+		add_request(&x.w, "other:80", NET_TTFB, 9)->deadline = KNOWN_YES;
+		add_request(&x.w, "other:80", NET_TTFB, 9)->timeout = KNOWN_YES;
+		add_request(&x.w, "other:80", NET_TTFB, 9)->cancel = KNOWN_YES;
+	}
 	c = &x.w.net.client[0];
 	c->in_flight = 9;
 	c->hanging_age = AGE_AT_LEAST;
@@ -419,6 +423,10 @@ static void unclosed_bodies_leak(void **state)
 	assert_string_equal(f->id, "connection-leak:" API);
 	assert_true(number(f, "per_minute") == 0);
 	tear_down(&x);
+	set_up(&x);	/* younger than the observation, but more and more */
+	add_unclosed(&x.w, API, 9, 4, 4)->age = AGE_EXACT;
+	only(&x, "connection-leak", SEVERITY_MEDIUM);
+	tear_down(&x);
 	set_up(&x);	/* two, and growing */
 	add_unclosed(&x.w, API, 2, 0, 8);
 	only(&x, "connection-leak", SEVERITY_MEDIUM);
@@ -531,7 +539,7 @@ static void a_full_pool_is_not_exhausted(void **state)
 	set_up(&x);
 	add_pool(&x.w, 4, 4, 20, 0.9);		/* they wait, and get one */
 	add_pool(&x.w, 4, 4, 0, 0);
-	add_pool(&x.w, 0, 400, 0, 0);		/* no limit */
+	add_pool(&x.w, 0, 400, 1, 5);		/* no limit: what it waits for is a dial */
 	add_pool(&x.w, 8, 4, 1, 3);		/* there is room: it is being dialled */
 	add_pool(&x.w, 4, 4, 20, 0)->age = AGE_UNKNOWN;
 	nothing(&x);

@@ -606,6 +606,11 @@ static void as_many_as_fit_have_no_rest(void **state)
 	assert_true(json_is_true(at(o, "net.phases.999.other")));
 	assert_int_equal(sum(at(o, "net.phases"), "count"), 2000);
 	json_decref(o);
+	add_phase(&x.w, "last:80", NET_TTFB, 2, 1);
+	o = parsed(&x);
+	assert_int_equal(json_array_size(at(o, "net.phases")), 1000);
+	assert_int_equal(sum(at(o, "net.phases"), "count"), 2002);
+	json_decref(o);
 	tear_down(&x);
 }
 
