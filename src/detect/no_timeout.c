@@ -100,7 +100,6 @@ static void add_finding(const struct window *w, const struct net_client *c, stru
 	evidence(f, w, c);
 	finding_advice(f, "set http.Client.Timeout, or a context with a deadline (NewRequestWithContext)");
 	f->exactness = EXACT;	/* what is in flight is read from memory */
-	f->since_s = c->longest_hanging_s;
 	f->weight = (double)c->hanging;
 }
 

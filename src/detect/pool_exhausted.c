@@ -100,7 +100,6 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 	evidence(f, p);
 	finding_advice(f, "%s", advice_for(h));
 	f->exactness = EXACT;
-	f->since_s = p->longest_wait_s;
 	f->weight = (double)p->waiters;
 }
 

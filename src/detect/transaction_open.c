@@ -20,7 +20,6 @@ static void fill(struct finding *f, uint64_t count, double oldest_s)
 	finding_number(f, "oldest_s", oldest_s);
 	finding_advice(f, "%s", ADVICE);
 	f->exactness = EXACT;
-	f->since_s = oldest_s;
 	f->weight = (double)count;
 }
 

@@ -66,8 +66,10 @@ static void cell_limit(struct table *t, enum known timeout, double timeout_s, en
 		table_cell(t, "deadline");
 	else if (cancel == KNOWN_YES)
 		table_cell(t, "cancel");
+	else if (timeout == KNOWN_NO && deadline == KNOWN_NO)
+		table_cell(t, "none");
 	else
-		table_cell(t, timeout == KNOWN_NO && deadline == KNOWN_NO ? "none" : "?");
+		table_cell(t, "-");	/* not known */
 }
 
 /* Every row of a list, the sum of the others last. */

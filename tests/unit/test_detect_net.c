@@ -682,6 +682,8 @@ static void connections_hang_on_a_server(void **state)
 	add_server(&x.w, 100, 40)->place.line = 31;	/* another handler of the same server */
 	f = only(&x, "server-no-timeout", SEVERITY_LOW);
 	assert_true(number(f, "hanging") == 40);
+	assert_string_equal(f->id, "server-no-timeout:process");
+	assert_string_equal(f->place.function, "main.(*Shop).cart");
 	expect_says(f, "ReadHeaderTimeout");
 	for (int i = 0; i < 2; i++)
 		x.w.net.server[i].no_read_timeout = false;
