@@ -77,15 +77,14 @@ static void add_finding(const struct window *w, const struct net_connections *c,
 
 	if (!f)
 		return;
-	finding_title(f, "connections to %s are closed and dialled again: %s dials for %s%s requests in %s",
+	finding_title(f, "connections to %s are not used again: %s dials for %s%s requests in %s",
 		      net_words_host(c->host, host), human_count(dials, a), t->exactness == EXACT ? "" : "about ",
 		      human_count(t->requests, b), human_seconds(w->window_s, s));
 	finding_count(f, "dials", dials);
 	finding_count(f, "requests", t->requests);
 	finding_count(f, "open", c->open);
 	evidence(f, c);
-	finding_advice(f, "raise Transport.MaxIdleConnsPerHost to the requests made at a time, keep one Transport, and "
-			  "read bodies to the end before closing them");
+	finding_advice(f, "raise Transport.MaxIdleConnsPerHost, keep one Transport, read bodies to their end");
 	f->exactness = t->exactness;
 	f->weight = (double)dials;
 }

@@ -63,8 +63,9 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 	const struct net_connections *c = connections(&w->net, r->host);
 	char a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE];
 
-	if (r->age != AGE_UNKNOWN)
-		finding_evidence(f, "nobody reads them; the oldest is open for %s", net_words_age(r->age, r->oldest_s, age));
+	finding_evidence(f, "not read to the end, and nobody reads them: each keeps a connection%s%s",
+			 r->age != AGE_UNKNOWN ? ", the oldest for " : "",
+			 r->age != AGE_UNKNOWN ? net_words_age(r->age, r->oldest_s, age) : "");
 	if (w->observed_s > 0 && r->count > r->count_before)
 		finding_evidence(f, "from %s to %s in %s", human_count(r->count_before, a), human_count(r->count, b),
 				 human_seconds(w->observed_s, age));
@@ -85,19 +86,17 @@ static void add_finding(const struct window *w, const struct net_body_row *r, st
 
 	if (!f)
 		return;
-	finding_title(f, "%s response%s from %s%s%s %s neither read to the end nor closed: each keeps a connection",
-		      human_count(r->count, n), net_words_s(r->count), net_words_host(r->host, host),
+	finding_title(f, "%s response bod%s from %s %s never closed%s%s", human_count(r->count, n),
+		      r->count == 1 ? "y" : "ies", net_words_host(r->host, host), r->count == 1 ? "was" : "were",
 		      r->place.function ? ", got at " : "",
-		      r->place.function ? words_place(&r->place, place, sizeof(place)) : "",
-		      r->count == 1 ? "was" : "were");
+		      r->place.function ? words_place(&r->place, place, sizeof(place)) : "");
 	finding_count(f, "count", r->count);
 	if (r->age != AGE_UNKNOWN)
 		finding_number(f, "oldest_s", r->oldest_s);
 	if (w->observed_s > 0)
 		finding_number(f, "per_minute", per_minute(w, r));
 	evidence(f, w, r);
-	finding_advice(f, "defer resp.Body.Close() behind the check of err, and read the body to its end "
-			  "(io.Copy(io.Discard, resp.Body)) so that the connection can be used again");
+	finding_advice(f, "defer resp.Body.Close() behind the check of err, and read the body to its end");
 	f->exactness = r->exactness;
 	f->weight = (double)r->count;
 }

@@ -32,14 +32,13 @@ static const char *advice_for(enum net_phase phase)
 {
 	switch (phase) {
 	case NET_DNS:
-		return "ask for the name on that machine (getent hosts NAME); look at /etc/resolv.conf and the resolver";
+		return "ask for the name there (getent hosts NAME); look at /etc/resolv.conf and the resolver";
 	case NET_CONNECT:
 		return "look whether the host is up and listens on that port, and at firewalls on the way";
 	case NET_TLS:
-		return "look at the certificate (its name, its end, who signed it) and the protocol versions: openssl "
-		       "s_client -connect HOST:PORT";
+		return "look at the certificate and protocol: openssl s_client -connect HOST:PORT";
 	default:
-		return "look at the server's log and at what is between: connections are reset, or requests given up";
+		return "look at the server's log: connections are reset, or the caller gives requests up";
 	}
 }
 

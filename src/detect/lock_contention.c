@@ -118,8 +118,7 @@ static void add_finding(const struct window *w, const struct waits *x, struct fi
 	if (x->longest->age != AGE_UNKNOWN)
 		finding_number(f, "longest_wait_s", x->longest->longest_s);
 	evidence(f, w, x);
-	finding_advice(f, "hold the lock for less (no I/O, sleep or channel under it), split it by key, or let readers "
-			  "share it (RWMutex)");
+	finding_advice(f, "hold it for less (no I/O or sleep under it), split it by key, or use an RWMutex");
 	f->exactness = EXACT;
 	f->weight = (double)x->waiters;
 }

@@ -98,10 +98,8 @@ static void add_finding(const struct window *w, const struct net_client *c, stru
 	finding_number(f, "longest_in_flight_s", c->longest_hanging_s);
 	finding_count(f, "hanging", c->hanging);
 	evidence(f, w, c);
-	finding_advice(f, "set http.Client.Timeout, or give the request a context with a deadline "
-			  "(http.NewRequestWithContext)");
+	finding_advice(f, "set http.Client.Timeout, or a context with a deadline (NewRequestWithContext)");
 	f->exactness = EXACT;	/* what is in flight is read from memory */
-	f->since_s = c->longest_hanging_s;
 	f->weight = (double)c->hanging;
 }
 

@@ -34,15 +34,13 @@ static const char *advice_for(const struct sql_holder *h)
 {
 	switch (h ? h->what : SQL_CALL) {
 	case SQL_TRANSACTION:
-		return "defer tx.Rollback() right behind Begin, and commit before anything slow: each open transaction keeps "
-		       "a connection";
+		return "defer tx.Rollback() right behind Begin, and commit before anything slow";
 	case SQL_ROWS:
-		return "defer rows.Close() right behind Query: rows that are not read to the end keep their connection";
+		return "defer rows.Close() right behind Query, also for loops that return early";
 	case SQL_CONN:
 		return "defer conn.Close() right behind DB.Conn: it gives the connection back";
 	default:
-		return "make what holds the connections faster or give it a deadline (QueryContext), or raise "
-		       "DB.SetMaxOpenConns";
+		return "make these queries faster, give them a deadline, or raise DB.SetMaxOpenConns";
 	}
 }
 
@@ -91,10 +89,10 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 	if (!f)
 		return;
 	f->place = h ? h->place : p->waits_at;
-	finding_title(f, "the pool of %s database connection%s (%s) is exhausted: %s goroutine%s, the longest for %s",
-		      human_count((uint64_t)p->max_open, n), net_words_s((uint64_t)p->max_open),
-		      words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->waiters, m),
-		      p->waiters == 1 ? " waits" : "s wait", net_words_age(p->age, p->longest_wait_s, age));
+	finding_title(f, "database pool exhausted: all %s of %s in use, %s goroutine%s, the longest %s",
+		      human_count((uint64_t)p->max_open, n), words_fit(p->driver, 40, driver, sizeof(driver)),
+		      human_count(p->waiters, m), p->waiters == 1 ? " waits" : "s wait",
+		      net_words_age(p->age, p->longest_wait_s, age));
 	finding_count(f, "max_open", (uint64_t)p->max_open);
 	finding_count(f, "in_use", p->in_use);
 	finding_count(f, "waiters", p->waiters);
@@ -102,7 +100,6 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 	evidence(f, p);
 	finding_advice(f, "%s", advice_for(h));
 	f->exactness = EXACT;
-	f->since_s = p->longest_wait_s;
 	f->weight = (double)p->waiters;
 }
 

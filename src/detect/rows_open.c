@@ -31,7 +31,6 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 			 human_count(p->in_use, n), human_count(p->open, m));
 	finding_advice(f, "defer rows.Close() right behind Query, also where the loop may return early; look at rows.Err()");
 	f->exactness = EXACT;
-	f->since_s = h->held_s;
 	f->weight = (double)held->count;
 }
 

@@ -13,8 +13,9 @@
 
 #define MIN_HANGING 3
 
-/* What hangs belongs to the server, not to one of its handlers: the row that
- * tells of most, and of those alike the first, stands for all. */
+/* What hangs belongs to a server, not to one of its handlers, and may stand in
+ * the row of any of them: the row that tells of most stands for all, and the
+ * finding's id has no place. */
 static const struct net_server *worst(const struct net_window *n)
 {
 	const struct net_server *best = NULL;
@@ -34,16 +35,17 @@ static void judge(const struct window *w, struct findings *out)
 	char n[HUMAN_MAX], place[WORDS_PLACE_MAX];
 	struct finding *f;
 
-	f = s ? findings_add(out, "server-no-timeout", "server-no-timeout", SEVERITY_LOW, &s->place) : NULL;
+	f = s ? findings_add(out, "server-no-timeout", "server-no-timeout", SEVERITY_LOW, NULL) : NULL;
 	if (!f)
 		return;
-	finding_title(f, "%s connections hang on an HTTP server without read timeout: their clients never send a request",
+	f->place = s->place;
+	finding_title(f, "%s connections hang on an HTTP server without read timeout and send no request",
 		      human_count(s->hanging, n));
 	finding_count(f, "hanging", s->hanging);
 	finding_evidence(f, "each keeps a goroutine and a file descriptor until the other side gives up");
 	if (s->place.function)
 		finding_evidence(f, "the server calls %s", words_place(&s->place, place, sizeof(place)));
-	finding_advice(f, "set http.Server.ReadHeaderTimeout (and ReadTimeout, IdleTimeout); http.ListenAndServe sets none");
+	finding_advice(f, "set http.Server.ReadHeaderTimeout, ReadTimeout and IdleTimeout");
 	f->exactness = EXACT;
 	f->weight = (double)s->hanging;
 }

@@ -153,24 +153,19 @@ static const char *advice_for(int phase)
 {
 	switch (phase) {
 	case NET_POOL_WAIT:
-		return "raise Transport.MaxConnsPerHost, or make fewer requests at a time; close bodies early, they hold "
-		       "their connection";
+		return "raise Transport.MaxConnsPerHost, make fewer requests at a time, close bodies early";
 	case NET_DNS:
-		return "look at the resolver (/etc/resolv.conf: a dead nameserver, ndots, search), and keep connections so "
-		       "that fewer look-ups are needed";
+		return "look at the resolver (/etc/resolv.conf: nameserver, ndots, search); keep connections";
 	case NET_CONNECT:
-		return "look at the way to the host (firewall, route, full accept backlog); bound it with "
-		       "net.Dialer.Timeout, keep connections";
+		return "look at the way there (firewall, route, full backlog); bound it by net.Dialer.Timeout";
 	case NET_TLS:
-		return "look at the server's load; keep connections so that fewer handshakes are needed; "
-		       "Transport.TLSHandshakeTimeout bounds it";
+		return "look at the server's load; keep connections; bound it by Transport.TLSHandshakeTimeout";
 	case NET_REQUEST_WRITE:
 		return "the server reads slowly, or the request's Body is produced slowly: look at both";
 	case NET_TTFB:
-		return "the server takes that long to answer: look there; bound it with a context deadline or "
-		       "Transport.ResponseHeaderTimeout";
+		return "look at that server; bound it by a context deadline or Transport.ResponseHeaderTimeout";
 	default:
-		return "the server sends slowly, or the caller does something else between its reads: look at both";
+		return "the server sends slowly, or the caller is busy between its reads: look at both";
 	}
 }
 
@@ -193,7 +188,10 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 			 h->total_s > 0 ? 100 * spent_s(p) / h->total_s : 0);
 	if (p->row && became_slow(p->row))
 		finding_evidence(f, "its p50 was %s before this window", human_seconds((double)p->row->before_p50_ns / 1e9, s));
-	if (p->row && p->row->errors)
+	if (p->row && !is_slow(p))
+		finding_evidence(f, "%s ended it in this window, %s of them failed", human_count(p->row->count, n),
+				 human_count(p->row->errors, s));
+	else if (p->row && p->row->errors)
 		finding_evidence(f, "%s of them failed", human_count(p->row->errors, n));
 	if (is_stuck(p) && is_slow(p))
 		finding_evidence(f, "%s more in flight are in it for long, the oldest began %s ago",

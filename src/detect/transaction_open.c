@@ -12,7 +12,7 @@
 #include "detect/wording.h"
 
 #define MIN_AGE_S 3.0
-#define ADVICE "defer tx.Rollback() right behind Begin (after a Commit it does nothing), and do nothing slow in between"
+#define ADVICE "defer tx.Rollback() right behind Begin, and do nothing slow before the Commit"
 
 static void fill(struct finding *f, uint64_t count, double oldest_s)
 {
@@ -20,7 +20,6 @@ static void fill(struct finding *f, uint64_t count, double oldest_s)
 	finding_number(f, "oldest_s", oldest_s);
 	finding_advice(f, "%s", ADVICE);
 	f->exactness = EXACT;
-	f->since_s = oldest_s;
 	f->weight = (double)count;
 }
 

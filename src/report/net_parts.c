@@ -66,8 +66,10 @@ static void cell_limit(struct table *t, enum known timeout, double timeout_s, en
 		table_cell(t, "deadline");
 	else if (cancel == KNOWN_YES)
 		table_cell(t, "cancel");
+	else if (timeout == KNOWN_NO && deadline == KNOWN_NO)
+		table_cell(t, "none");
 	else
-		table_cell(t, timeout == KNOWN_NO && deadline == KNOWN_NO ? "none" : "?");
+		table_cell(t, "-");	/* not known */
 }
 
 /* Every row of a list, the sum of the others last. */
@@ -251,7 +253,7 @@ static void in_flight_fill(const struct window *w, int max, struct table *t)
 		cell_known_place(t, &r->place, "?");
 	}
 	if (n && w->net.in_flight_total > (uint64_t)n)
-		more_row(t, w->net.in_flight_total - (uint64_t)n, t->ncolumn - 1);
+		more_row(t, w->net.in_flight_total - (uint64_t)n, 2);
 }
 
 /* ---- calling places ---- */
@@ -276,7 +278,7 @@ static void clients_sentence(const struct window *w, struct buf *out)
 		hanging += c->hanging;
 		e = c->exactness > e ? c->exactness : e;
 	}
-	buf_puts(out, "HTTP requests by calling place");
+	buf_puts(out, "HTTP requests by call");
 	if (known) {
 		add_plural(out, e == EXACT ? ": " : ": ~", requests, "request", "s");
 		buf_puts(out, " begun");
@@ -342,7 +344,7 @@ static void unclosed_sentence(const struct window *w, struct buf *out)
 }
 
 static const struct table_column body_column[] = {
-	{ .head = "count", .right = true }, { .head = "before", .right = true }, { .head = "oldest", .right = true },
+	{ .head = "now", .right = true }, { .head = "at first", .right = true }, { .head = "oldest", .right = true },
 	{ .head = "host", .min = 20 }, { .head = "got at", .min = 24, .keep_end = true },
 };
 
@@ -553,18 +555,18 @@ static void pools_sentence(const struct window *w, struct buf *out)
 		transactions += w->sql.pool[i].transactions_open;
 	}
 	add_plural(out, "", (uint64_t)w->sql.npool, "database pool", "s");
-	summary_add_count(out, ", open connections: ", open, "");
-	summary_add_count(out, ", in use: ", in_use, "");
+	add_plural(out, ": ", open, "connection", "s");
+	summary_add_count(out, ", ", in_use, " in use");
 	if (waiters)
-		summary_add_count(out, ", waiting for one: ", waiters, "");
+		summary_add_count(out, ", ", waiters, " waiting for one");
 	if (transactions)
-		summary_add_count(out, ", open transactions: ", transactions, "");
+		add_plural(out, ", ", transactions, "open transaction", "s");
 }
 
 static const struct table_column pool_column[] = {
 	{ .head = "driver", .min = 12 }, { .head = "in use", .right = true }, { .head = "idle", .right = true },
 	{ .head = "max", .right = true }, { .head = "waiting", .right = true }, { .head = "longest", .right = true },
-	{ .head = "waits ever", .right = true }, { .head = "in all", .right = true }, { .head = "tx", .right = true },
+	{ .head = "waits ever", .right = true }, { .head = "waited", .right = true }, { .head = "tx", .right = true },
 	{ .head = "oldest tx", .right = true },
 };
 
@@ -638,7 +640,7 @@ static void holders_fill(const struct window *w, int max, struct table *t)
 				more++;
 		}
 	if (more)
-		more_row(t, more, t->ncolumn - 1);
+		more_row(t, more, 2);
 }
 
 /* ---- locks ---- */
@@ -662,7 +664,7 @@ static void locks_sentence(const struct window *w, struct buf *out)
 	if (!c->waits_known || !c->waits)
 		return;
 	add_plural(out, c->known ? (c->exactness == EXACT ? "; " : "; ~") : "", c->waits, "wait", "s");
-	add_ns(out, " ended in this window, p50 ", c->p50_ns);
+	add_ns(out, " ended, p50 ", c->p50_ns);
 	add_ns(out, ", p99 ", c->p99_ns);
 	add_ns(out, ", max ", c->max_ns);
 }
@@ -739,19 +741,18 @@ void net_parts_network(const struct window *w, struct buf *out)
 	if (n->known) {
 		summary_add_count(out, "", n->in_flight_total, " in flight");
 		if (n->nin_flight && n->in_flight[0].age != AGE_UNKNOWN)
-			summary_add_seconds(out, n->in_flight[0].age == AGE_AT_LEAST ? " (oldest >" : " (oldest ",
+			summary_add_seconds(out, n->in_flight[0].age == AGE_AT_LEAST ? " (>" : " (",
 					    n->in_flight[0].since_s, ")");
 	}
 	if (unclosed(w))
-		summary_add_count(out, ", ", unclosed(w), unclosed(w) == 1 ? " unclosed body" : " unclosed bodies");
+		summary_add_count(out, ", ", unclosed(w), " unclosed");
 	if (phase_errors(n))
 		add_plural(out, out->len ? ", " : "", phase_errors(n), "error", "s");
 	if (!p)
 		return;
-	buf_printf(out, "%smost time: %s of ", out->len ? "; " : "", net_phase_name(p->phase));
-	summary_add_name(out, "", p->host, 48);
-	add_ns(out, ", p50 ", p->p50_ns);
-	add_ns(out, ", p99 ", p->p99_ns);
+	buf_printf(out, "%s%s", out->len ? "; " : "", net_phase_name(p->phase));
+	add_ns(out, " p50 ", p->p50_ns);
+	summary_add_name(out, " at ", p->host, 40);
 }
 
 /* The pool that is worst off, and how many others there are. */

@@ -129,29 +129,29 @@ static void one_finding(struct text *t, const struct finding *f)
 }
 
 /* The next thing that was looked at. */
-static void looked(struct buf *out, bool known, uint64_t n, const char *what)
+static void looked(struct buf *out, bool known, uint64_t n, const char *what, const char *more)
 {
 	char text[HUMAN_MAX];
 
 	if (known)
-		buf_printf(out, "%s %s %s", strstr(out->data, " Looked at") ? "," : " Looked at", human_count(n, text), what);
+		buf_printf(out, "%s %s %s%s%s", strstr(out->data, " Looked at") ? "," : " Looked at", human_count(n, text),
+			   what, n == 1 ? "" : "s", more);
 }
 
 static void looked_at(const struct window *w, struct buf *out)
 {
 	uint64_t open = 0;
 
-	looked(out, w->goroutines_known, w->live, "goroutines");
-	if (w->goroutines_known && w->nsite)
-		buf_printf(out, " of %d site%s", w->nsite, w->nsite == 1 ? "" : "s");
-	looked(out, w->alloc_known, w->large_count, "large allocations");
-	looked(out, w->gc.known, w->gc.cycles, "GC cycles");
 	for (int i = 0; i < w->net.nconnection; i++)
 		open += w->net.connection[i].open;
-	looked(out, w->net.known && w->net.in_flight_total, w->net.in_flight_total, "requests in flight");
-	looked(out, w->net.known && open, open, "connections");
-	looked(out, w->sql.known && w->sql.npool, (uint64_t)w->sql.npool, w->sql.npool == 1 ? "database pool" :
-	       "database pools");
+	looked(out, w->goroutines_known, w->live, "goroutine", "");
+	if (w->goroutines_known && w->nsite)
+		buf_printf(out, " of %d site%s", w->nsite, w->nsite == 1 ? "" : "s");
+	looked(out, w->alloc_known, w->large_count, "large allocation", "");
+	looked(out, w->gc.known, w->gc.cycles, "GC cycle", "");
+	looked(out, w->net.known && w->net.in_flight_total, w->net.in_flight_total, "request", " in flight");
+	looked(out, w->net.known && open, open, "connection", "");
+	looked(out, w->sql.known && w->sql.npool, (uint64_t)w->sql.npool, "database pool", "");
 }
 
 /* "nothing found", and what was looked at. */

@@ -187,4 +187,125 @@ static inline struct net_server *add_server(struct window *w, uint64_t requests,
 	return s;
 }
 
+#define INVENTORY "inventory.shop.svc.cluster.local:8080"
+
+static inline void faulty_clients(struct window *w)
+{
+	struct net_client *c = add_client(w, 7, 14.2);
+
+	c->requests = 12;
+	c->errors = 2;
+	c->p50_ns = 40 * NS_MS;
+	c->p99_ns = 900 * NS_MS;
+	c->max_ns = 950 * NS_MS;
+	c = add_client(w, 0, 0);
+	c->place = PLACE("example.com/shop/internal/inventory.(*Client).Reserve", "client.go", 118);
+	c->timeout = KNOWN_YES;
+	c->timeout_s = 30;
+	c->deadline = UNKNOWN;
+	c->cancel = UNKNOWN;
+	c->requests = 12050;
+	c->in_flight = 3;
+	c->longest_in_flight_s = 2.2;
+	c->age = AGE_AT_LEAST;
+	c->exactness = SAMPLED;
+	c->rate = 0.25;
+}
+
+static inline void faulty_in_flight(struct window *w)
+{
+	struct net_request *r;
+
+	for (int i = 0; i < 7; i++) {
+		r = add_request(w, API, i < 5 ? NET_CONNECT : NET_TTFB, 14.2 - i);
+		r->timeout = r->deadline = r->cancel = KNOWN_NO;
+		r->goroutine = 4711 + (uint64_t)i;
+	}
+	r = add_request(w, INVENTORY, NET_BODY, 2.2);
+	r->timeout = KNOWN_YES;
+	r->timeout_s = 30;
+	r->age = AGE_AT_LEAST;
+	r = add_request(w, INVENTORY, NET_TTFB, 0.2);
+	r->deadline = KNOWN_YES;
+	r = add_request(w, "", -1, 0);	/* nothing is known of it */
+	r->age = AGE_UNKNOWN;
+	r->goroutine = 0;
+	r->place = (struct place){ 0 };
+}
+
+static inline void faulty_phases(struct window *w)
+{
+	struct net_phase_row *p;
+
+	p = add_phase(w, API, NET_DNS, 12, 121);
+	p->busiest = AT_CHARGE;
+	p->before_count = 40;
+	p->before_p50_ns = 2 * NS_MS;
+	add_phase(w, API, NET_CONNECT, 12, 4)->errors = 2;
+	add_phase(w, API, NET_TLS, 10, 11);
+	add_phase(w, API, NET_TTFB, 10, 20);
+	p = add_phase(w, INVENTORY, NET_BODY, 12050, 1);
+	p->exactness = SAMPLED;
+	p->rate = 0.25;
+	p = add_phase(w, INVENTORY, NET_TTFB, 12050, 3);
+	p->exactness = SAMPLED;
+	p->rate = 0.25;
+}
+
+static inline void faulty_rest(struct window *w)
+{
+	struct net_server *s = add_server(w, 900, 40);
+	struct net_grpc *g = MORE(w->net.grpc, w->net.ngrpc);
+	struct lock_wait_row *l = add_lock(w, 30, 28, 4.2);
+
+	s->p50_ns = 4 * NS_MS;
+	s->p99_ns = 40 * NS_MS;
+	s->max_ns = 14000 * NS_MS;
+	s->in_flight = 3;
+	s->longest_in_flight_s = 14.1;
+	s->age = AGE_EXACT;
+	strcpy(g->method, "/shop.v1.Stock/Reserve");
+	g->calls = 300;
+	g->errors = 1;
+	g->p50_ns = 2 * NS_MS;
+	g->p99_ns = 8 * NS_MS;
+	g->max_ns = 9 * NS_MS;
+	g->place = AT_CHARGE;
+	l->holder = 12;
+	l->holder_at = PLACE("main.(*Cache).fill", "cache.go", 90);
+	w->contention.waits_known = true;
+	w->contention.waits = 40222;
+	w->contention.p50_ns = 51000;
+	w->contention.p99_ns = 4 * NS_MS;
+	w->contention.max_ns = 4200 * NS_MS;
+	w->contention.exactness = SAMPLED;
+	w->contention.rate = 0.5;
+}
+
+/* Every fault at once, and every field set somewhere. */
+static inline void net_window_faulty(struct window *w)
+{
+	struct net_connections *c;
+	struct sql_pool *p;
+
+	net_window_init(w);
+	faulty_clients(w);
+	faulty_in_flight(w);
+	faulty_phases(w);
+	add_unclosed(w, API, 38, 8, 610);
+	add_unclosed(w, API, 12, 12, 900)->place = (struct place){ 0 };
+	add_connections(w, API, 52, 2, 12)->waiting = 1;
+	c = add_connections(w, INVENTORY, 1, 0, 0);
+	c->protocol = "h2";
+	c->max_per_host = c->max_idle_per_host = -1;
+	p = add_pool(w, 4, 4, 20, 9.8);
+	p->wait_count_total = 20441;
+	p->wait_ns_total = 88000 * NS_MS;
+	p->waits_at = AT_QUERY;
+	add_holder(p, SQL_TRANSACTION, 2, 12.1, AT_TX);
+	add_holder(p, SQL_ROWS, 2, 3.1, AT_QUERY)->place_is_now = true;
+	add_pool(w, 0, 0, 0, 0)->driver[0] = '\0';
+	faulty_rest(w);
+}
+
 #endif
