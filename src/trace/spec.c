@@ -13,9 +13,6 @@ struct spec_field {
 	size_t member;
 	enum layout_field field;
 };
-#ifndef LAYOUT_H2_CLIENTREQUEST_URL_KNOWN
-#define LAYOUT_H2_CLIENTREQUEST_URL LAYOUT_HTTP_REQUEST_URL /* XXX until nettypes has it */
-#endif
 #define AT(member, field) { offsetof(struct gs_spec, member), LAYOUT_##field }
 
 static const struct spec_field spec_fields[] = {
