@@ -3,19 +3,23 @@
 program's own dump; profiles against the ones that the program writes; the HTML
 file in a browser; findings that only a snapshot has; diff; exit status."""
 import base64
+import contextlib
 import gzip
 import html
 import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
-from harness import DEADLINE, RELEASES, Program, Work, binary, coverage, gospect, need_root
+from harness import DEADLINE, RELEASES, Program, Work, binary, coverage, gospect, need_root, wait_until
 
 PARKED = {"chanreceive": 7, "chansend": 11, "select": 13, "mutex": 17, "rwmutex": 19, "waitgroup": 23,
           "cond": 29, "sleep": 31, "io": 5}
@@ -115,6 +119,34 @@ def read_profile(path):
             labels[strings[l[1][0]]] = strings[l[2][0]] if 2 in l else l.get(3, [0])[0]
         samples.append((stack, packed(s[2]), labels))
     return types, samples
+
+
+@contextlib.contextmanager
+def pprof_server(path):
+    """go tool pprof's web interface on a profile: a function from a page's name to its text."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    p = subprocess.Popen(["go", "tool", "pprof", f"-http=127.0.0.1:{port}", "-no_browser", path],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         start_new_session=True)
+
+    def page(name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ui/{name}", timeout=DEADLINE) as f:
+            return f.read().decode()
+
+    def listens():
+        if p.poll() is not None:
+            raise AssertionError("go tool pprof ended: " + p.stderr.read())
+        with socket.socket() as c:
+            return c.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(listens, "go tool pprof to listen")
+        yield page
+    finally:
+        os.killpg(p.pid, signal.SIGTERM)  # go, and pprof that it started
+        p.communicate()
 
 
 class Dump(unittest.TestCase):
@@ -320,6 +352,27 @@ class Pprof(unittest.TestCase):
                 q = subprocess.run(["go", "tool", "pprof", *args, path], capture_output=True, text=True, timeout=DEADLINE)
                 self.assertEqual(q.returncode, 0, q.stderr)
                 self.assertIn({"-tags": "wait_reason"}.get(args[0], "main.waitLabelled"), q.stdout)
+
+    def test_in_the_web_interface(self):
+        """go tool pprof -http: its pages show the functions of both profiles."""
+        if not shutil.which("go"):
+            self.skipTest("no go command: 'go tool pprof -http' was not tried")
+        with Profile() as p, tempfile.TemporaryDirectory() as tmp:
+            p.do("label 7 user=alice")
+            p.do("keep 500 40000")
+            p.do("gc")
+            for kind, function in (("goroutine", "main.waitLabelled"), ("heap", "main.keep")):
+                path = os.path.join(tmp, kind)
+                r = gospect("snapshot", p.pid, "--window", "0", "--format", "pprof", "--profile", kind, "-o", path)
+                self.assertEqual(r.returncode, 0, r.stderr)
+                with self.subTest(kind), pprof_server(path) as page:
+                    for name in ("flamegraph", "top", "peek?f=" + function):
+                        self.assertIn(function, page(name), name)
+                    if kind == "goroutine":
+                        self.assertNotIn(function, page("top?tf=user%3Dbob"))  # its labels select
+                        self.assertIn(function, page("top?tf=user%3Dalice"))
+                    # lines of a stripped executable are not listed, as with its own profiles
+                    page("source?f=" + function)
 
 
 class Html(unittest.TestCase):
