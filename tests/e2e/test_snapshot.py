@@ -18,6 +18,7 @@ import threading
 import time
 import unittest
 import urllib.request
+from datetime import datetime
 
 from harness import DEADLINE, RELEASES, Program, Work, binary, coverage, gospect, need_root, wait_until
 
@@ -463,6 +464,9 @@ class Findings(unittest.TestCase):
                 t = where[bug]
                 f = found[t["kind"], t["function"], t["file"], t["line"]]
                 self.assertEqual(f["severity"], "critical", f)	# proven, and growing
+        when, started = (datetime.fromisoformat(t.replace("Z", "+00:00")) for t in (r["time"], r["target"]["started"]))
+        for row in r["leaks"]["by_site"]:	# as of the report's time, as everything in it
+            self.assertLessEqual(row["oldest_s"], (when - started).total_seconds() + 1, row)
         severities = ["critical", "high", "medium", "low", "info"]
         ranks = [severities.index(f["severity"]) for f in r["findings"]]
         self.assertEqual(ranks, sorted(ranks))

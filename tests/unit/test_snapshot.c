@@ -311,6 +311,23 @@ static void html_escapes(void **state)
 	tear_down(&f);
 }
 
+static void html_names_places(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
+	assert_int_equal(report_html(&f.r, &f.out), 0);
+	has(&f.out, "<tr><td class=\"n\">1,204</td><td class=\"n\">at least 2h58m</td><td>chan receive</td>"
+		    "<td><code>main.inner work.go:57</code></td><td><code>main.main main.go:5</code></td></tr>");
+	has(&f.out, "<td>select (no cases) (by design)</td><td></td><td><code>runtime.main proc.go:149</code></td>");
+	has(&f.out, "<summary><b>1,204</b> chan receive at <code>main.inner work.go:57</code>, the oldest at least 2h58m "
+		    "<code>user=alice</code></summary>");
+	has(&f.out, "<p>created at <code>main.main main.go:5</code></p></details>");
+	tear_down(&f);
+}
+
 static void flame_adds_up(void **state)
 {
 	struct flame t;
@@ -466,6 +483,7 @@ int main(void)
 		cmocka_unit_test(many_groups_are_summed),
 		cmocka_unit_test(profiles_decode),
 		cmocka_unit_test(html_escapes),
+		cmocka_unit_test(html_names_places),
 		cmocka_unit_test(flame_adds_up),
 		cmocka_unit_test(verdicts_are_findings),
 		cmocka_unit_test(no_leak_no_finding),
