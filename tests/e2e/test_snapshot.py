@@ -278,7 +278,7 @@ class EveryWay(unittest.TestCase):
         need_root()
 
     def test_each_goroutine(self):
-        """Reason, frames with their lines, creator and creation of each, on every release."""
+        """Reason, frames with their lines, creator, creation and labels of each, on every release."""
         for release in RELEASES:
             with self.subTest(release), Parked(release) as p:
                 ways = json.loads(p.do("ways"))
@@ -296,6 +296,8 @@ class EveryWay(unittest.TestCase):
                     self.assertEqual(Dump.user(g["stack"]), frames)
                     self.assertEqual((g["created"]["function"], g["created"]["line"]), created[goid])
                     self.assertEqual(g.get("creator", 0), creator)
+                    self.assertEqual(g["labels"], {"way": "labelled"} if g["start"] == "main.labelled" else {})
+                    self.assertEqual(g["locked"], g["start"] == "main.lockedToThread")
                 starts = [g.get("start") for g in got.values()]
                 for start, n in ways.items():
                     self.assertEqual(starts.count(start), n, start)
