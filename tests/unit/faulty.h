@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A memory reader in front of another that lets reads fail: the n-th piece, so
- * many of a thousand, everything from the n-th call on because the process has
- * ended; or that returns something else than what is there.
+ * many of a thousand, whatever touches a page, everything from the n-th call on
+ * because the process has ended; or that returns something else than what is
+ * there.
  */
 #ifndef GOSPECT_TESTS_FAULTY_H
 #define GOSPECT_TESTS_FAULTY_H
@@ -20,6 +21,7 @@ struct faulty {
 	uint64_t pieces, calls;		/* asked for so far */
 	/* what is to go wrong; 0: nothing */
 	uint64_t fail_at, fail_per_mille, gone_at_call, spoil_at;
+	uint64_t missing_page;		/* its address */
 	uint64_t random;		/* state; not 0 */
 	uint64_t faults;		/* made so far */
 };
@@ -53,6 +55,14 @@ static void spoil(struct faulty *f, struct mem_piece *p)
 		memcpy((uint8_t *)p->dst + next_random(&f->random) % (p->len / n) * n, &v, n);
 }
 
+static bool must_fail(struct faulty *f, const struct mem_piece *p)
+{
+	bool missing = f->missing_page && p->addr < f->missing_page + 4096 && p->addr + p->len > f->missing_page;
+
+	/* drawn in any case: the order of draws is not to depend on the faults */
+	return (next_random(&f->random) % 1000 < f->fail_per_mille) | (f->pieces == f->fail_at) | missing;
+}
+
 static int faulty_read_many(struct memreader *m, struct mem_piece *p, size_t n)
 {
 	struct faulty *f = (struct faulty *)m;
@@ -68,8 +78,10 @@ static int faulty_read_many(struct memreader *m, struct mem_piece *p, size_t n)
 	if (mem_read_many(f->inner, p, n) < 0)
 		return -EIO;
 	for (size_t i = 0; i < n; i++) {
-		bool fail = ++f->pieces == f->fail_at || next_random(&f->random) % 1000 < f->fail_per_mille;
+		bool fail;
 
+		f->pieces++;
+		fail = must_fail(f, &p[i]);
 		f->faults += fail;
 		if (fail && !p[i].status) {
 			cut_short(&p[i]);
