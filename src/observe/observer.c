@@ -40,7 +40,7 @@ struct observer {
 	bool walked;
 	uint64_t begin_ns, window_ns, look_ns, pace_ns;	/* our monotonic clock */
 	uint64_t look_took_ns;		/* the latest one */
-	uint64_t taken_ns;		/* start of the window that was taken last */
+	uint64_t taken_ns, ended_ns;	/* start and end of the window that was taken last */
 	/* at the start of the window, and the latest */
 	struct gototals base, now;
 	struct trace_reading rbase, rnow;
@@ -645,6 +645,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	if (err)
 		cover_ended(w);
 	o->taken_ns = o->window_ns;
+	o->ended_ns = now;
 	begin_window(o);
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
 }
@@ -653,7 +654,8 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 {
 	char why[200];
 
-	if (leaks_fill(&w->leaks, &o->sites, r, clock_mono_ns(), o->cfg.once ? 0 : o->taken_ns)) {
+	/* ages as of the report's time, which was before the passes */
+	if (leaks_fill(&w->leaks, &o->sites, r, o->ended_ns, o->cfg.once ? 0 : o->taken_ns)) {
 		leaks_window_deinit(&w->leaks);
 		cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
 		return;
