@@ -28,7 +28,8 @@ MODULES := base arch gobin target host prove plan trace observe detect report cl
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker wants the definitions before their uses
-BPF_SRC := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
+BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
+BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
 SKEL := $(B)/gospect.skel.h
 

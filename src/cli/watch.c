@@ -49,7 +49,7 @@ static void arm(struct watch *w, const char *no_probes)
 	struct pace before = { 0 };
 	struct trace_config cfg = {
 		.pid = w->s.proc.pid, .exe_fd = w->s.proc.exe_fd, .plan = &w->plan,
-		.mem = w->s.mem, .bias = w->s.bias, .ptracer = process_tracer(&w->s.proc),
+		.mem = w->s.mem, .bias = w->s.bias, .ptracer = process_tracer(&w->s.proc), .gb = w->s.gb,
 		.g_goid = LAYOUT_ABSENT, .g_gopc = LAYOUT_ABSENT, .g_startpc = LAYOUT_ABSENT,
 		.budget_pct = w->o->budget_pct, .budget_floor_ns = BUDGET_FLOOR_NS,
 		.exact = w->o->exact,

@@ -16,12 +16,15 @@
 #include "base/human.h"
 #include "detect/wording.h"
 #include "report/flame.h"
+#include "report/net_parts.h"
 #include "report/snapshot_rows.h"
 #include "report/summary.h"
+#include "report/table.h"
 
 #define NAME_COLUMNS 160
 #define MAX_GROUPS 200
 #define MAX_LINES 512
+#define HTML_ROWS 10		/* times as many rows as the text shows */
 #define NARROW 2000		/* a box that is less than 1/NARROW of the whole is not drawn */
 
 static const char head[] =
@@ -40,7 +43,7 @@ static const char style[] =
 ".sev{font-weight:600;text-transform:uppercase;font-size:.8em;margin-right:.6em}\n"
 ".finding ul{margin:.2em 0 .2em 1.2em;padding:0}\n"
 "table{border-collapse:collapse}td,th{padding:.15em .9em .15em 0;text-align:left;vertical-align:top}\n"
-"td.n{text-align:right}th{font-weight:600;border-bottom:1px solid #d0d7de}\n"
+"td.n,th.n{text-align:right}h3{font-size:.95em;margin:1em 0 .2em}th{font-weight:600;border-bottom:1px solid #d0d7de}\n"
 "#graph{font-size:12px;overflow:hidden}\n"
 ".box{min-width:0;flex:1 1 0;overflow:hidden}\n"
 ".box>span{display:block;height:18px;line-height:18px;padding:0 3px;margin:0 1px 1px 0;overflow:hidden;"
@@ -305,6 +308,51 @@ static void heap(const struct heap_window *h, struct buf *out)
 	buf_puts(out, "</table>\n");
 }
 
+/* A table as it is printed in text, cell by cell: its cells are clean already. */
+static void table(const struct table *t, struct buf *out)
+{
+	const char *cell = t->cell.data;
+	int rows = t->ncell / t->ncolumn;
+
+	buf_puts(out, "<table><tr>");
+	for (int i = 0; i < t->ncolumn; i++)
+		buf_printf(out, t->column[i].right ? "<th class=\"n\">%s</th>" : "<th>%s</th>", t->column[i].head);
+	buf_puts(out, "</tr>\n");
+	for (int row = 0; row < rows; row++) {
+		buf_puts(out, "<tr>");
+		for (int i = 0; i < t->ncolumn; i++) {
+			buf_puts(out, t->column[i].right ? "<td class=\"n\">" : "<td>");
+			escaped(out, cell);
+			buf_puts(out, "</td>");
+			cell += strlen(cell) + 1;
+		}
+		buf_puts(out, "</tr>\n");
+	}
+	buf_puts(out, "</table>\n");
+}
+
+static void network(const struct window *w, struct buf *out)
+{
+	bool any = false;
+	struct table t;
+
+	for (int i = 0; i < NET_PARTS; i++) {
+		const struct net_part *p = &net_parts[i];
+
+		if (!p->any(w))
+			continue;
+		buf_puts(out, any ? "" : "<h2>Network, pools, locks</h2>\n");
+		any = true;
+		buf_printf(out, "<h3>%s</h3>\n", p->label);
+		sentence(out, w, p->sentence);
+		table_init(&t, p->column, p->ncolumn);
+		p->fill(w, p->max_rows * HTML_ROWS, &t);
+		if (t.ncell)
+			table(&t, out);
+		table_deinit(&t);
+	}
+}
+
 int report_html(const struct report *r, struct buf *out)
 {
 	const struct window *w = r->window;
@@ -326,6 +374,7 @@ int report_html(const struct report *r, struct buf *out)
 		sentence(out, w, summary_heap);
 		heap(&w->heap, out);
 	}
+	network(w, out);
 	buf_puts(out, "<h2>Garbage collection, coverage</h2>\n");
 	sentence(out, w, summary_gc);
 	sentence(out, w, summary_coverage);
