@@ -40,7 +40,7 @@ uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_
 	lo = trace_hist_value((unsigned int)i);
 	hi = trace_hist_value((unsigned int)i + 1);
 	lo += (hi - lo) / 2;	/* middle of the bucket: 6 % off at most */
-	return lo < now->max_ns ? lo : now->max_ns;
+	return now->max_ns && now->max_ns < lo ? now->max_ns : lo;
 }
 
 uint64_t trace_calls_sum(const struct trace_reading *r, enum trace_call_kind kind, struct trace_hist *sum)
