@@ -8,10 +8,10 @@ uint64_t trace_hist_value(unsigned int bucket)
 {
 	unsigned int octave;
 
-	if (bucket < 8)
+	if (bucket < 16)
 		return bucket;
-	octave = bucket / 8 - 1;
-	return (8ull + bucket % 8) << octave;
+	octave = bucket / 16 - 1;
+	return (16ull + bucket % 16) << octave;
 }
 
 /* What a bucket gained between two readings; the counters only grow. */
@@ -39,7 +39,7 @@ uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_
 	}
 	lo = trace_hist_value((unsigned int)i);
 	hi = trace_hist_value((unsigned int)i + 1);
-	lo += (hi - lo) / 2;	/* middle of the bucket: 6 % off at most */
+	lo += (hi - lo) / 2;	/* middle of the bucket: 3 % off at most */
 	return now->max_ns && now->max_ns < lo ? now->max_ns : lo;
 }
 

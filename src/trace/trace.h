@@ -121,8 +121,8 @@ struct trace_alloc {		/* large allocations by stack */
 	uint64_t count, bytes, max_bytes;
 };
 
-/* Durations in ns: bucket widths of 12.5 % at most; see hist_value(). */
-#define TRACE_HIST_BUCKETS 320
+/* Durations in ns: bucket widths of 6.25 % at most; see hist_value(). */
+#define TRACE_HIST_BUCKETS 624
 struct trace_hist {
 	uint64_t count, sum_ns, max_ns;
 	uint32_t bucket[TRACE_HIST_BUCKETS];
