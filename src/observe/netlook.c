@@ -24,6 +24,7 @@
 #define BUFIO_R 40
 #define BUFIO_W 48
 #define CLOSURE_BYTES 48
+#define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
 #define LEARN_TRIES 8		/* frames searched in one look for where readLoop keeps its body */
 
@@ -40,7 +41,7 @@ struct players {
 
 void netlook_deinit(struct net_look *l)
 {
-	struct u64map *map[] = { &l->flight_at, &l->conn_at, &l->conn_by_addr, &l->serving_at, &l->gcall_at,
+	struct u64map *map[] = { &l->h2conn_at, &l->flight_at, &l->conn_at, &l->conn_by_addr, &l->serving_at, &l->gcall_at,
 				 &l->writer, &l->transport_at };
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
@@ -65,6 +66,7 @@ static void begin(struct net_look *l, uint64_t now_ns)
 	u64map_init(&l->conn_by_addr, NET_MAX_CONNS);
 	u64map_init(&l->serving_at, NET_MAX_FLIGHTS);
 	u64map_init(&l->gcall_at, NET_MAX_FLIGHTS);
+	u64map_init(&l->h2conn_at, NET_MAX_CONNS);
 	u64map_init(&l->writer, NET_MAX_CONNS);
 	u64map_init(&l->transport_at, NET_MAX_HOSTS);
 	l->now_ns = now_ns;
@@ -148,6 +150,16 @@ static uint64_t word(const struct netwatch *nw, const struct player *p, enum net
 #define ADD(l, what, ...) (array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) ? -ENOMEM : \
 			   ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
 
+/* The bodyEOFSignal or clientStream that is read; of a stream the pipe leads to it. */
+static uint64_t body_read(const struct netwatch *nw, const struct player *p)
+{
+	uint64_t body = word(nw, p, NETSLOT_BODY), pipe = word(nw, p, NETSLOT_PIPE);
+
+	if (body || !pipe)
+		return body;
+	return pipe - (uint64_t)(net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) - PIPE_B);
+}
+
 static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct player *p, const struct netstack *s)
 {
 	struct net_look *l = &nw->cur;
@@ -158,7 +170,7 @@ static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct
 
 	if (!(s->roles & NETROLE_REQUEST)) {
 		f.phase = NET_BODY;
-		f.request = word(nw, p, NETSLOT_BODY);
+		f.request = body_read(nw, p);
 	} else {
 		f.client = word(nw, p, NETSLOT_CLIENT);
 		f.request = word(nw, p, NETSLOT_REQUEST);
@@ -786,7 +798,9 @@ static int read_h2conns(struct netwatch *nw)
 		if (!b)
 			continue;
 		l->h2conn[i].closed = b[net_off(nw, LAYOUT_H2_CLIENTCONN_CLOSED)] == 1;
-		l->h2conn[i].tconn = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
+		l->h2conn[i].tconn[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN));
+		l->h2conn[i].tconn[1] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
+		u64map_put(&l->h2conn_at, l->h2conn[i].addr, i, NULL);
 		map[i] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_STREAMS));
 	}
 	if (!err)
@@ -1180,6 +1194,8 @@ static int read_structures(struct netwatch *nw, const struct gowalk *w, const st
 		err = read_streams(nw);
 	if (!err)
 		err = read_h2conns(nw);
+	if (!err)
+		err = neth2_name(nw);
 	if (!err)
 		err = read_transports(nw);
 	if (!err)

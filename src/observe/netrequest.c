@@ -518,8 +518,15 @@ int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *
 			date(nw, w, trace, &l->flight[i], deadline[i]);
 			remember_on_conn(nw, &l->flight[i]);
 		}
-	for (size_t i = 0; !err && i < l->nconn; i++)
+	if (!err)
+		neth2_join(nw);
+	for (size_t i = 0; !err && i < l->nconn; i++) {
+		uint64_t *at = l->conn[i].h2 ? u64map_find(&l->h2conn_at, l->conn[i].transport) : NULL;
+
+		if (at)
+			l->conn[i].host = l->h2conn[*at].host;
 		place_conn(nw, trace, &l->conn[i]);
+	}
 	for (size_t i = 0; !err && i < l->nflight; i++)
 		if (!(nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST))
 			date_reader(nw, w, &l->flight[i]);

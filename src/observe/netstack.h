@@ -42,6 +42,7 @@ enum net_slot {
 	NETSLOT_LOOP,				/* persistConn of a read or write loop */
 	NETSLOT_WANT,				/* wantConn that is dialled for */
 	NETSLOT_BODY,				/* bodyEOFSignal, or clientStream, that is read */
+	NETSLOT_PIPE,				/* of such a stream: its bufPipe */
 	NETSLOT_STREAM,				/* clientStream of its own goroutine */
 	NETSLOT_H2CONN,
 	NETSLOT_SERVE,				/* conn of a server */
