@@ -72,10 +72,11 @@ struct net_conn {
 
 struct net_serving {
 	uint64_t goid, g, conn, server;
+	uint64_t response;	/* the *response of the request it is at */
 	uint32_t walk, stack;
 	uint64_t start_ns;
 	enum age_kind age;
-	bool dead;
+	bool same;		/* as at the look before */
 	bool reading_request, no_read_timeout;
 	char pattern[128];
 };

@@ -179,6 +179,18 @@ static bool inherit(struct netwatch *nw, struct net_flight *f)
 	return true;
 }
 
+/* Seen at the look before: its request is the same. */
+static bool same_treq(struct netwatch *nw, struct net_flight *f)
+{
+	uint64_t *at = u64map_find(&nw->prev.flight_at, f->goid);
+	const struct net_flight *p = at ? &nw->prev.flight[*at] : NULL;
+
+	if (!p || p->treq != f->treq || p->request != f->request || !f->request || !p->known || p->dead)
+		return false;
+	f->inner = p->inner;
+	return true;
+}
+
 /* The request that is being sent: its copy, which treq has, where it is known. */
 static int read_inner(struct netwatch *nw)
 {
@@ -189,8 +201,8 @@ static int read_inner(struct netwatch *nw)
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < l->nflight; i++)
-		piece[i] = l->flight[i].treq ? readbatch_add(&nw->batch, l->flight[i].treq + (uint64_t)off, 8) :
-			   READBATCH_NONE;
+		piece[i] = !l->flight[i].treq || same_treq(nw, &l->flight[i]) ? READBATCH_NONE :
+			   readbatch_add(&nw->batch, l->flight[i].treq + (uint64_t)off, 8);
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nflight; i++) {

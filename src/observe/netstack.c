@@ -14,6 +14,7 @@
 #define MAX_DEPTH 192		/* physical frames looked at */
 #define MAX_INLINED 32
 #define MAX_CODE (128u << 10)
+#define NEAR 512		/* bytes of stack: slots in there are read at once */
 
 /* The functions that matter.  Those of HTTP/2 are in three packages: h2_rest(). */
 enum fn {
@@ -463,6 +464,25 @@ static void find_server(struct walk *w)
 		o->in_handler = handler_at(w->s, w->frame[i].pc, i == 0, &o->handler);
 }
 
+/* The pieces of the stack that hold the slots: neighbours are one. */
+static void span_slots(struct netstack *o)
+{
+	for (int32_t from = INT32_MIN, next;; from = next) {
+		next = INT32_MAX;
+		for (int k = 0; k < NETSLOT_COUNT; k++)
+			if (o->slot[k] > from && o->slot[k] < next)
+				next = o->slot[k];
+		if (next == INT32_MAX)
+			return;
+		if (o->nspan && next - o->span[o->nspan - 1].off < NEAR) {
+			o->span[o->nspan - 1].len = (uint32_t)(next + 8 - o->span[o->nspan - 1].off);
+			continue;
+		}
+		o->span[o->nspan].off = next;
+		o->span[o->nspan++].len = 8;
+	}
+}
+
 static void classify(struct netstacks *s, const struct gostacks *gs, const struct gostack *k, struct netstack *out)
 {
 	struct walk w = { .s = s, .out = out };
@@ -475,6 +495,7 @@ static void classify(struct netstacks *s, const struct gostacks *gs, const struc
 	find_dial(&w);
 	find_loops(&w);
 	find_server(&w);
+	span_slots(out);
 }
 
 int netstacks_classify(struct netstacks *s, const struct gostacks *gs, uint32_t *class_of)

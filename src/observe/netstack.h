@@ -57,6 +57,8 @@ struct netstack {
 	enum net_stage stage;
 	int dial_phase;		/* DIAL: enum net_phase, -1 not known */
 	int32_t slot[NETSLOT_COUNT];
+	struct { int32_t off; uint32_t len; } span[NETSLOT_COUNT];	/* what to read for them */
+	int nspan;
 	int32_t loop_sp, loop_size;	/* READLOOP: its frame, from SP */
 	bool awaits_body;	/* READLOOP: in its last select */
 	bool writing;		/* WRITELOOP: not waiting for work */
