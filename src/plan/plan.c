@@ -205,6 +205,11 @@ static const struct recipe recipes[PROBE_COUNT] = {
 		.name = "http1-closed", .sensor = SENSOR_NET, .package = "net/http",
 		.place = BODY_OF("net/http.(*persistConn).close"),
 	},
+	[PROBE_CONN_BODY_END] = {
+		.name = "http1-body-end", .sensor = SENSOR_NET, .package = "net/http",
+		/* fn of the response's bodyEOFSignal, in 1.18 to 1.27 */
+		.place = BODY_OF("net/http.(*persistConn).readLoop.func4"),
+	},
 	[PROBE_STREAM_BEGIN] = {
 		.name = "http2-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_STREAM_END,
 		.place = HTTP2_PLACES("clientStream).doRequest", .how = HOW_BODY),
