@@ -255,6 +255,12 @@ struct leaked_goroutine {
 	uint64_t holder;	/* goid that holds the lock it waits for; 0: not known */
 };
 
+/* On a CPU when the process was frozen for the proof. */
+struct running_goroutine {
+	uint64_t goid;
+	uint32_t stack;		/* in the verdict's stacks */
+};
+
 struct leaks_window {
 	bool asked;
 	enum leaks_verdict verdict;
@@ -266,6 +272,7 @@ struct leaks_window {
 	bool before_known;	/* count_before means something */
 	struct leak_row *row; int nrow;		/* all owned; most goroutines first, by design last */
 	struct leaked_goroutine *goroutine; size_t ngoroutine; /* by goid */
+	struct running_goroutine *running; size_t nrunning;
 	struct stack_table stacks;
 };
 

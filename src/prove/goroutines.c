@@ -272,6 +272,7 @@ static void choose_running(const struct snap *s, struct pgo *g)
 		g->sp = t->sp;
 		g->pc = t->pc;
 		g->whole_stack = g->status != GO_RUNNING;
+		g->on_cpu = g->status == GO_RUNNING;
 		g->inexact = !snap_thread_rests(s, t);
 		return;
 	}

@@ -385,6 +385,8 @@ static int prove_frozen(struct run *r)
 	if (!code)
 		code = finish(r, NULL);
 	if (!code)
+		code = snap_running(&r->snap, &r->out->running, &r->out->nrunning);
+	if (!code)
 		r->out->verdict = LEAKS_PROVEN;
 	return code;
 }
@@ -488,6 +490,8 @@ void prove_result_deinit(struct prove_result *r)
 {
 	free(r->v);
 	free(r->stuck);
+	free(r->running);
 	r->v = r->stuck = NULL;
-	r->n = r->nstuck = 0;
+	r->running = NULL;
+	r->n = r->nstuck = r->nrunning = 0;
 }

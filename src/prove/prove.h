@@ -61,6 +61,17 @@ struct leaked {
 enum leak_kind { LEAK_CHAN_RECV, LEAK_CHAN_SEND, LEAK_SELECT, LEAK_NIL_CHAN, LEAK_SELECT_NONE,
 		 LEAK_MUTEX, LEAK_RWMUTEX, LEAK_WAITGROUP, LEAK_COND, LEAK_SEMA };
 
+#define PROVE_MAX_RUNNING 256
+#define PROVE_RUNNING_DEPTH 64
+
+/* A goroutine that was on a CPU when the process was frozen. */
+struct prove_running {
+	uint64_t goid;
+	uint64_t pc[PROVE_RUNNING_DEPTH]; /* innermost first; all as return addresses */
+	int n;
+	bool whole;
+};
+
 struct prove_result {
 	enum leak_verdict verdict;
 	char why[240];			/* OFF, or why PASSES although proof was asked for; else "" */
@@ -70,6 +81,8 @@ struct prove_result {
 	/* Not leaked by reachability, but stuck if config.held says true; owned, by goid. */
 	struct leaked *stuck;
 	size_t nstuck;
+	struct prove_running *running;	/* owned; of a frozen process only */
+	size_t nrunning;
 	int passes;
 	size_t candidates;		/* blocked goroutines that were judged */
 	uint64_t stop_ns, expected_stop_ns, total_ns;

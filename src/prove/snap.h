@@ -35,6 +35,7 @@ struct pgo {
 	bool whole_stack;	/* no telling where its frames are: every word counts */
 	bool inexact;		/* stopped anywhere in its innermost function: every word of that frame counts */
 	bool stack_unread;
+	bool on_cpu;		/* frozen: pc and sp are those of the thread that ran it */
 	bool candidate, reached;
 	bool held;		/* by who is named to hold what it waits for */
 	bool stuck;		/* leaked, or it would be if held ones depended on their holders only */
@@ -166,6 +167,8 @@ int snap_take_held(struct snap *s);
 void snap_revive_held(struct snap *s, size_t holder);
 int snap_drop_held(struct snap *s);
 void snap_forget_held(struct snap *s);
+/* running.c: stacks of those that ran when it was frozen; *out is the caller's. */
+int snap_running(const struct snap *s, struct prove_running **out, size_t *n);
 /* stackscan.c: marks what a stack keeps. */
 void snap_mark_stack(struct snap *s, const struct pgo *g);
 /* The function names of a stack, innermost first: whether one is `name` within `depth` frames. */

@@ -432,6 +432,20 @@ class Findings(unittest.TestCase):
                         self.assertTrue(any(words in e for e in found[0]["evidence"]), found[0])
                         self.assertTrue(any("nothing that can still run reaches" in e for e in found[0]["evidence"]), found[0])
 
+    def test_running_goroutines(self):
+        """Their stacks are had from the registers when the process is frozen; without that there are none."""
+        for release in ("1.20.14", "1.23.12", "1.24.13", "1.27.4"):
+            with self.subTest(release=release), Program([binary(f"locks-{release}-stripped"), "spin"]) as p:
+                r = snapshot(p.pid, "--window", "0", "--prove", "--goroutines")
+                self.assertEqual(r["leaks"]["verdict"], "proven")
+                names = [[f["function"] for f in g["stack"]] for g in r["leaks"]["running"]]
+                self.assertIn(["main.burn", "main.burner"], [n[-2:] for n in names])
+                burner = next(g for g in r["leaks"]["running"] if g["stack"][-1]["function"] == "main.burner")
+                self.assertIn(burner["id"], [g["id"] for g in r["goroutines"]["all"] if g["start"] == "main.burner"])
+                text = gospect("snapshot", p.pid, "--window", "0", "--prove").stdout
+                self.assertRegex(text, rf"goroutine {burner['id']} ran at main\.burn circles\.go:\d+ when it was frozen")
+                self.assertNotIn("running", snapshot(p.pid, "--window", "0")["leaks"])
+
     def test_with_channels_not_stopped(self):
         for mode, size in (("sendlocked", 2), ("lockchan", 2), ("pool", 0)):
             with self.subTest(mode):

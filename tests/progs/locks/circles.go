@@ -373,6 +373,26 @@ func groupLeak() {
 	go wg.Wait()
 }
 
+//go:noinline
+func burn(x uint64) uint64 {
+	for x != 42 {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	return x
+}
+
+//go:noinline
+func burner(x uint64) uint64 {
+	return burn(x) + 1
+}
+
+// spin: one is on a CPU all the time, beside one that is leaked.
+func spin() {
+	go burner(7)
+	ch := make(chan int)
+	go func() { <-ch }()
+}
+
 // mixed: one waits for a channel with the lock held, the next for the lock, the
 // third for the second; it would have sent.
 func mixed() {

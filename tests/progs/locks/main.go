@@ -22,6 +22,7 @@
 //	relock, rewrite, sendslow, lockchanslow, groupslow, quiesce   healthy
 //	groupglobal                              sick, but it cannot be told
 //	pool, semaphore, groupleak               leaks, but no circle
+//	spin                                     a leak, and a goroutine that runs all the time
 //
 // It prints `READY pid=N` when all of them wait, and ends when its standard
 // input does.
@@ -221,7 +222,7 @@ func main() {
 		"sendlocked": sendLocked, "lockchan": lockChan, "twochans": twoChans, "closers": closers,
 		"group": group, "groupglobal": groupGlobal, "mixed": mixed,
 		"relock": relock, "rewrite": rewrite, "sendslow": sendSlow, "lockchanslow": lockChanSlow,
-		"groupslow": groupSlow, "quiesce": quiesce, "pool": pool, "semaphore": semaphore, "groupleak": groupLeak}
+		"groupslow": groupSlow, "quiesce": quiesce, "spin": spin, "pool": pool, "semaphore": semaphore, "groupleak": groupLeak}
 	if len(os.Args) != 2 || modes[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: locks MODE")
 		os.Exit(2)
