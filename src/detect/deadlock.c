@@ -56,7 +56,7 @@ static void evidence_of(struct finding *f, const struct deadlock_member *m, cons
 	words_place_short(&m->at, at, sizeof(at));
 	words_place_short(p, there, sizeof(there));
 	if (next->held_at.function)
-		finding_evidence(f, "goroutine %llu waits at %s %s %s took at %s", (unsigned long long)m->goid, at,
+		finding_evidence(f, "goroutine %llu waits at %s %s %s took at %s (inferred)", (unsigned long long)m->goid, at,
 				 waits[m->wait], who, there);
 	else
 		finding_evidence(f, "goroutine %llu waits at %s %s that %s %s%s%s", (unsigned long long)m->goid, at,

@@ -238,16 +238,19 @@ static int by_goid(const void *a, const void *b)
 	return x->g.goid < y->g.goid ? -1 : x->g.goid > y->g.goid;
 }
 
-/* false: gone, or somebody else's meanwhile: it was none. */
-static bool fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
+/* 1: it is one; 0: gone, or somebody else's meanwhile: it was none; -ESRCH. */
+static int fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
 {
-	if (goruntime_read_g(r->cfg->rt, g->addr, &l->g) || l->g.goid != g->goid || l->g.tracking_seq != g->seq)
-		return false;
+	int code = goruntime_read_g(r->cfg->rt, g->addr, &l->g);
+
+	r->out->losses += code != 0;
+	if (code || l->g.goid != g->goid || l->g.tracking_seq != g->seq)
+		return code == -ESRCH ? code : 0;
 	l->primitive = g->primitive;
 	l->kind = g->kind;
 	l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
 	l->seen_passes = (uint8_t)r->out->passes;
-	return true;
+	return 1;
 }
 
 /* only: of these (1: leaked; 2: at most stuck); NULL: of all. */
@@ -264,13 +267,18 @@ static int fill(struct run *r, const struct u64map *only)
 	for (size_t i = 0; i < s->ng; i++) {
 		const struct pgo *g = &s->g[i];
 		const uint64_t *as = only && g->stuck ? u64map_find(only, g->addr) : NULL;
+		bool leaked;
+		int got;
 
 		if (!g->stuck || (only && !as))
 			continue;
-		if (snap_is_leaked(s, i) && (!as || *as == 1))
-			out->n += fill_one(r, g, &out->v[out->n]);
-		else if (!s->held_void)
-			out->nstuck += fill_one(r, g, &out->stuck[out->nstuck]);
+		leaked = snap_is_leaked(s, i) && (!as || *as == 1);
+		if (!leaked && s->held_void)
+			continue;
+		got = fill_one(r, g, leaked ? &out->v[out->n] : &out->stuck[out->nstuck]);
+		if (got < 0)
+			return got;
+		*(leaked ? &out->n : &out->nstuck) += (size_t)got;
 	}
 	qsort(out->v, out->n, sizeof(*out->v), by_goid);
 	qsort(out->stuck, out->nstuck, sizeof(*out->stuck), by_goid);
@@ -282,6 +290,7 @@ static int finish(struct run *r, const struct u64map *only)
 {
 	int code = verify_leaks(&r->snap);
 
+	r->out->losses = r->snap.losses;
 	return code ? code : fill(r, only);
 }
 
