@@ -251,6 +251,7 @@ const struct arch arch_amd64 = {
 	.elf_machine = EM_X86_64,
 	.min_insn = 1,
 	.decode = amd64_decode,
+	.effect = amd64_effect,
 };
 
 const char *arch_library(void)

@@ -46,6 +46,8 @@ struct insn {
 	char text[64];		/* AT&T, "cmp 0x10(%r14), %rsp"; "" unless asked for */
 };
 
+struct effect;
+
 struct arch {
 	const char *name;	/* "amd64", as GOARCH says it */
 	uint16_t elf_machine;	/* EM_X86_64 */
@@ -57,6 +59,8 @@ struct arch {
 	 */
 	int (*decode)(const uint8_t *code, size_t len, uint64_t addr,
 		      bool with_text, struct insn *out);
+	/* The same, and what it does (arch/effect.h). */
+	int (*effect)(const uint8_t *code, size_t len, uint64_t addr, struct effect *out);
 };
 
 /* By ELF machine; NULL when not supported (arm64: parsing of files works, decoding is to come). */

@@ -6,6 +6,7 @@
 #include "observe/leaks.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void window_deinit(struct window *w)
 {
@@ -21,9 +22,8 @@ void window_deinit(struct window *w)
 	heap_window_deinit(&w->heap);
 	leaks_window_deinit(&w->leaks);
 	free(w->locks.member);
-	w->locks.member = NULL;
-	w->locks.nmember = 0;
-	w->locks.ndeadlock = 0;
+	free(w->locks.held);
+	memset(&w->locks, 0, sizeof(w->locks));
 	w->site = NULL;
 	w->state = NULL;
 	w->alloc = NULL;
