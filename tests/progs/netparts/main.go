@@ -256,9 +256,10 @@ func pools() {
 // --- locks ---------------------------------------------------------------------
 
 var (
-	mu   sync.Mutex
-	rw   sync.RWMutex
-	keep []any
+	mu      sync.Mutex
+	rw      sync.RWMutex
+	readers sync.RWMutex
+	keep    []any
 )
 
 //go:noinline
@@ -266,6 +267,12 @@ func lockMutex() { mu.Lock(); out++; mu.Unlock() }
 
 //go:noinline
 func lockForReading() { rw.RLock(); out++; rw.RUnlock() }
+
+//go:noinline
+func lockForWriting() { rw.Lock(); out++; rw.Unlock() }
+
+//go:noinline
+func lockBehindReader() { readers.Lock(); out++; readers.Unlock() }
 
 //go:noinline
 func holdLocks() {
@@ -280,7 +287,7 @@ func holdLocks() {
 var held = make(chan int)
 
 func locks() {
-	fmt.Printf("mu %p\nrw %p\n", &mu, &rw)
+	fmt.Printf("mu %p\nrw %p\nreaders %p\n", &mu, &rw, &readers)
 	go holdLocks()
 	<-held
 	for i := 0; i < 4; i++ {
@@ -289,6 +296,9 @@ func locks() {
 	for i := 0; i < 2; i++ {
 		go lockForReading()
 	}
+	go lockForWriting()
+	readers.RLock()
+	go lockBehindReader()
 }
 
 // --- maps -----------------------------------------------------------------------
