@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	_ "gospect.test/netparts/hidden"
 )
 
 // --- arguments ---------------------------------------------------------------
@@ -248,9 +250,12 @@ func pools() {
 	go dial(c)
 	until(func() bool { return c.Stats().InUse == 1 })
 	fmt.Printf("c %p\n", c)
+	e, err := sql.Open("hidden", "dsn")
+	must(err)
+	e.SetMaxOpenConns(9)
 	d := sql.OpenDB(&fakeConnector{"dsn", &fakeDriver{}})
 	d.Close()
-	keep = append(keep, a, b, c)
+	keep = append(keep, a, b, c, e)
 }
 
 // --- locks ---------------------------------------------------------------------
