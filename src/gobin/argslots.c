@@ -134,11 +134,12 @@ static int learn_innermost(struct gobin *gb, uint64_t pc, struct argslots *s)
 	struct gofunc fn;
 	int err = pclntab_find_pc(gb->pcln, pc, &fn);
 
+	if (!err && pc == fn.entry)	/* it has not begun: nothing is stored yet */
+		err = -ENOENT;
 	if (!err)
 		err = learn(gb, pc, false, s);
-	if (err || pc == fn.entry)
-		return err;
-	err = learn(gb, pc - 1, false, &before);
+	if (!err)
+		err = learn(gb, pc - 1, false, &before);
 	for (int i = 0; i < ARGSLOT_WORDS && !err; i++)
 		if (before.off[i] == ARGSLOT_NONE)
 			s->off[i] = ARGSLOT_NONE;

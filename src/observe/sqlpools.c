@@ -74,6 +74,7 @@ struct sqlpools {
 	uint64_t entry[ROLE_COUNT];	/* link-time; 0 absent */
 	uint64_t selectgo;
 	bool present;			/* database/sql is linked */
+	struct u64map driver_of;	/* a connector's type -> name of the driver's, or 0 */
 	struct u64map role_of_pc;	/* run-time pc -> role + 1; 0: none */
 	struct pool *pool;		/* owned, of the latest look */
 	int npool;
@@ -202,6 +203,21 @@ static bool waits_grow(struct sqlpools *p, const struct sqldb *db)
 	return grow;
 }
 
+/* Where the connector does not say what its driver is: the registered one. */
+static void name_driver(struct sqlpools *p, struct sqldb *db)
+{
+	uint64_t *at = u64map_find(&p->driver_of, db->connector);
+	const char *name;
+
+	if (!at) {
+		name = sqlread_registered(p->rt, p->types, db->connector);
+		at = u64map_put(&p->driver_of, db->connector, (uint64_t)(uintptr_t)name, NULL);
+	}
+	name = at ? (const char *)(uintptr_t)*at : NULL;
+	if (name)
+		snprintf(db->driver, sizeof(db->driver), "%s", name);
+}
+
 static int add_pool(struct sqlpools *p, uint64_t addr)
 {
 	struct pool *q = &p->pool[p->npool];
@@ -230,6 +246,8 @@ static int add_pool(struct sqlpools *p, uint64_t addr)
 		sqldb_deinit(&q->db);
 		return -ENOMEM;
 	}
+	if (q->db.connector)
+		name_driver(p, &q->db);
 	u64map_put(&p->pool_at, addr, (uint64_t)p->npool, NULL);
 	for (size_t i = 0; i < q->db.nconn; i++)
 		u64map_put(&p->conn_at, q->db.conn[i].addr, (uint64_t)p->npool << 32 | i, NULL);
@@ -539,6 +557,22 @@ static int by_count(const void *x, const void *y)
 	return a->held_s < b->held_s ? 1 : a->held_s > b->held_s ? -1 : 0;
 }
 
+/* Numbers and stacks are of two moments: no more holders than connections. */
+static void fit_holders(struct sql_pool *row)
+{
+	uint64_t left = row->in_use;
+	int n = 0;
+
+	while (n < row->nholder && n < SQLPOOLS_MAX_HOLDERS && left) {
+		struct sql_holder *h = &row->holder[n++];
+
+		if (h->count > left)
+			h->count = left;
+		left -= h->count;
+	}
+	row->nholder = n;
+}
+
 static int make_row(struct sqlpools *p, struct pool *q)
 {
 	struct sql_pool *row = &q->row;
@@ -565,8 +599,7 @@ static int make_row(struct sqlpools *p, struct pool *q)
 			err = add_holder(p, q, &q->keeper[i]);
 	if (row->nholder)
 		qsort(row->holder, (size_t)row->nholder, sizeof(*row->holder), by_count);
-	if (row->nholder > SQLPOOLS_MAX_HOLDERS)
-		row->nholder = SQLPOOLS_MAX_HOLDERS;
+	fit_holders(row);
 	return err;
 }
 
@@ -741,6 +774,7 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 	p->rt = rt;
 	p->types = types;
 	u64map_init(&p->role_of_pc, MAX_ROLE_PCS);
+	u64map_init(&p->driver_of, SQLPOOLS_MAX);
 	u64map_init(&p->pool_at, SQLPOOLS_MAX);
 	u64map_init(&p->conn_at, SQLPOOLS_MAX * SQLREAD_MAX_CONNS);
 	for (int i = 0; i < KNOWN_COUNT; i++) {
@@ -766,6 +800,7 @@ void sqlpools_free(struct sqlpools *p)
 		return;
 	forget_pools(p);
 	u64map_deinit(&p->role_of_pc);
+	u64map_deinit(&p->driver_of);
 	u64map_deinit(&p->pool_at);
 	u64map_deinit(&p->conn_at);
 	for (int i = 0; i < KNOWN_COUNT; i++) {

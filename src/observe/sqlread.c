@@ -11,13 +11,15 @@
 #include "target/goruntime.h"
 #include "target/gotypes.h"
 
-#define MAX_TRIES 5
+#define MAX_TRIES 8
 #define MAX_DB_BYTES 512
 #define MAX_CONN_BYTES 256
 #define MAX_OPEN (1u << 20)	/* connections that anybody has */
 #define MAX_WAIT_NS (1ull << 62)
 #define MUTEX_LOCKED 1
 #define MAX_CODE 256		/* bytes of a connector's Driver method that are looked at */
+#define MAX_OPEN_CODE 2048	/* bytes of sql.Open */
+#define MAX_DRIVERS 256		/* registered */
 #define MAX_FIELDS 32		/* of a connector that are looked at */
 #define MAX_DEPS 65536		/* connections and statements of one pool */
 
@@ -180,7 +182,70 @@ static bool driver_name(struct goruntime *rt, struct gotypes *types, const uint8
 			driver = driver_of_field(rt, types, type, data);
 	}
 	snprintf(out->driver, sizeof(out->driver), "%s", driver ? driver : connector);
+	out->connector = driver ? 0 : type;
 	return true;
+}
+
+/* "*example.org/pkg.T" and "example.org/pkg.U": of one package. */
+static bool same_package(const char *a, const char *b)
+{
+	const char *slash, *dot;
+
+	a += *a == '*';
+	b += *b == '*';
+	slash = strrchr(a, '/');
+	dot = strrchr(slash ? slash : a, '.');
+	return dot && !strncmp(a, b, (size_t)(dot - a) + 1) && !strchr(b + (dot - a), '/');
+}
+
+/* One of the package in a map[string]driver.Driver; false: it is no such map. */
+static bool driver_in_map(struct goruntime *rt, struct gotypes *types, uint64_t map, const char *connector,
+			  const char **driver)
+{
+	uint8_t *entry;
+	int n = gomap_read(rt, map, 16, 16, MAX_DRIVERS, &entry);
+	bool good = n > 0;
+
+	*driver = NULL;
+	for (int i = 0; i < n && good; i++) {
+		uint64_t type = gotypes_itab_type(types, load_u64(entry + 32 * i + 16));
+		const char *path = gotypes_path_name(types, type), *name = gotypes_name(types, type);
+
+		good = path && name;
+		if (!good || !same_package(connector, path))
+			continue;
+		good = !*driver || !strcmp(*driver, name);
+		*driver = name;
+	}
+	free(n > 0 ? entry : NULL);
+	return good && *driver;
+}
+
+const char *sqlread_registered(struct goruntime *rt, struct gotypes *types, uint64_t connector)
+{
+	struct gobin *gb = rt->gb;
+	const char *path = gotypes_path_name(types, connector), *driver;
+	uint8_t code[MAX_OPEN_CODE];
+	struct gofunc fn;
+	struct insn in;
+	size_t len;
+
+	/* sql.Open looks the driver up: the map is one of the variables it loads */
+	if (!path || !gb->arch || pclntab_find_name(gb->pcln, "database/sql.Open", &fn))
+		return NULL;
+	len = fn.end - fn.entry < MAX_OPEN_CODE ? fn.end - fn.entry : MAX_OPEN_CODE;
+	if (image_read_addr(&gb->image, fn.entry, code, len))
+		return NULL;
+	for (size_t pos = 0; pos < len; pos += in.len) {
+		uint64_t map;
+
+		if (gb->arch->decode(code + pos, len - pos, fn.entry + pos, false, &in))
+			return NULL;
+		if (in.data == DATA_LOAD && !mem_read_u64(rt->mem, in.data_addr + rt->bias, &map) && map &&
+		    map % 8 == 0 && driver_in_map(rt, types, map, path, &driver))
+			return driver;
+	}
+	return NULL;
 }
 
 /* ---- connections ---- */
@@ -303,7 +368,10 @@ static bool same_numbers(const struct sqldb *a, const struct sqldb *b)
 	       a->waiters == b->waiters && a->wait_count == b->wait_count;
 }
 
-/* last: a pool that is locked each time it is looked at is believed too, when nothing differs. */
+/*
+ * last: a busy pool, which is locked or another one each time it is looked at,
+ * is believed as well: its bytes were read in one call, and fit.
+ */
 static int read_once(struct goruntime *rt, struct gotypes *types, struct sqldb *out, bool last)
 {
 	size_t size = (size_t)off(rt, LAYOUT_SQL_DB_SIZE);
@@ -325,9 +393,9 @@ static int read_once(struct goruntime *rt, struct gotypes *types, struct sqldb *
 	if (err == -ESRCH || err == -EPERM || err == -ENOMEM || mem_read(rt->mem, out->addr, again, size))
 		return err ? err : -EFAULT;
 	/* whatever did not fit may have been changing just then */
-	if (take_numbers(rt, again, &after) || !same_numbers(out, &after) ||
-	    (!last && (load_u32(again + off(rt, LAYOUT_SQL_DB_MU)) | load_u32(raw + off(rt, LAYOUT_SQL_DB_MU))) &
-	     MUTEX_LOCKED))
+	if (!last && (take_numbers(rt, again, &after) || !same_numbers(out, &after) ||
+		      (load_u32(again + off(rt, LAYOUT_SQL_DB_MU)) | load_u32(raw + off(rt, LAYOUT_SQL_DB_MU))) &
+		      MUTEX_LOCKED))
 		return err == -EBADMSG ? -EBADMSG : -EAGAIN;
 	return err;
 }

@@ -24,7 +24,8 @@ struct sqlconn {
 
 struct sqldb {
 	uint64_t addr;
-	char driver[96];
+	char driver[96];		/* dynamic type; the connector's where it does not tell */
+	uint64_t connector;		/* the connector's type, where it does not tell; else 0 */
 	int64_t max_open;		/* 0 unlimited */
 	uint64_t open, idle, waiters, wait_count, wait_ns;
 	struct sqlconn *conn;		/* owned; NULL and not known when conns_known is false */
@@ -35,11 +36,17 @@ struct sqldb {
 /* Whether the release's layout is known. */
 bool sqlread_supported(const struct goruntime *rt);
 /*
- * 0; -ENOENT: it is closed; -EAGAIN: it changed each time; -EBADMSG: no sql.DB
+ * 0; -ENOENT: it is closed; -EAGAIN: it changed as it was read; -EBADMSG: no sql.DB
  * as we know them; -EFAULT, -ESRCH, -EPERM, -ENOMEM.
  */
 int sqlread_db(struct goruntime *rt, struct gotypes *types, uint64_t addr, struct sqldb *out);
 void sqldb_deinit(struct sqldb *db);
+
+/*
+ * The driver that sql.Register() was called with and that is of the same package
+ * as a connector's type: its type's name, or NULL when there is none or several.
+ */
+const char *sqlread_registered(struct goruntime *rt, struct gotypes *types, uint64_t connector);
 
 struct sqltx {
 	uint64_t db, conn;		/* conn: the driverConn */

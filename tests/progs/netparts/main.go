@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	_ "gospect.test/netparts/hidden"
 )
 
 // --- arguments ---------------------------------------------------------------
@@ -248,17 +250,21 @@ func pools() {
 	go dial(c)
 	until(func() bool { return c.Stats().InUse == 1 })
 	fmt.Printf("c %p\n", c)
+	e, err := sql.Open("hidden", "dsn")
+	must(err)
+	e.SetMaxOpenConns(9)
 	d := sql.OpenDB(&fakeConnector{"dsn", &fakeDriver{}})
 	d.Close()
-	keep = append(keep, a, b, c)
+	keep = append(keep, a, b, c, e)
 }
 
 // --- locks ---------------------------------------------------------------------
 
 var (
-	mu   sync.Mutex
-	rw   sync.RWMutex
-	keep []any
+	mu      sync.Mutex
+	rw      sync.RWMutex
+	readers sync.RWMutex
+	keep    []any
 )
 
 //go:noinline
@@ -266,6 +272,12 @@ func lockMutex() { mu.Lock(); out++; mu.Unlock() }
 
 //go:noinline
 func lockForReading() { rw.RLock(); out++; rw.RUnlock() }
+
+//go:noinline
+func lockForWriting() { rw.Lock(); out++; rw.Unlock() }
+
+//go:noinline
+func lockBehindReader() { readers.Lock(); out++; readers.Unlock() }
 
 //go:noinline
 func holdLocks() {
@@ -280,7 +292,7 @@ func holdLocks() {
 var held = make(chan int)
 
 func locks() {
-	fmt.Printf("mu %p\nrw %p\n", &mu, &rw)
+	fmt.Printf("mu %p\nrw %p\nreaders %p\n", &mu, &rw, &readers)
 	go holdLocks()
 	<-held
 	for i := 0; i < 4; i++ {
@@ -289,6 +301,9 @@ func locks() {
 	for i := 0; i < 2; i++ {
 		go lockForReading()
 	}
+	go lockForWriting()
+	readers.RLock()
+	go lockBehindReader()
 }
 
 // --- maps -----------------------------------------------------------------------

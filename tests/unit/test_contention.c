@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Waits for locks in a live process (tests/progs/netparts), in each release. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "go_live.h"
+#include "observe/contention.h"
+#include "target/golocks.h"
+#include "trace/trace.h"
+
+#define PATIENCE_NS 10000000000ull
+
+struct look {
+	struct go_live p;
+	struct gostacks stacks;
+	struct contention *c;
+	struct window w;
+};
+
+static void look_once(struct look *l, const struct golocks *locks)
+{
+	uint32_t *stack = calloc(l->p.walk.n + 1, sizeof(*stack));
+
+	assert_int_equal(gostacks_read(&l->stacks, &l->p.rt, &l->p.walk, stack), 0);
+	assert_int_equal(contention_look(l->c, &l->p.walk, &l->stacks, stack, locks, clock_mono_ns()), 0);
+	free(stack);
+	window_deinit(&l->w);
+	memset(&l->w, 0, sizeof(l->w));
+	assert_int_equal(contention_fill(l->c, &l->w.contention), 0);
+	assert_true(l->w.contention.known);
+}
+
+static struct lock_wait_row *row_at(struct look *l, const char *function)
+{
+	for (int i = 0; i < l->w.contention.nrow; i++)
+		if (!strcmp(l->w.contention.row[i].place.function, function))
+			return &l->w.contention.row[i];
+	return NULL;
+}
+
+static uint64_t waiters_at(struct look *l, const char *function)
+{
+	struct lock_wait_row *row = row_at(l, function);
+
+	return row ? row->waiters : 0;
+}
+
+static void look_until_all_wait(struct look *l)
+{
+	uint64_t end = clock_mono_ns() + PATIENCE_NS;
+
+	do {
+		assert_int_equal(goruntime_walk(&l->p.rt, &l->p.walk, NULL), 0);
+		look_once(l, NULL);
+	} while ((waiters_at(l, "main.lockMutex") != 4 || waiters_at(l, "main.lockForReading") != 2 ||
+		  waiters_at(l, "main.lockForWriting") != 1 || waiters_at(l, "main.lockBehindReader") != 1) &&
+		 clock_mono_ns() < end);
+}
+
+static void check_row(struct look *l, const char *function, const char *kind, const char *lock, uint64_t waiters)
+{
+	struct lock_wait_row *row = row_at(l, function);
+
+	assert_non_null(row);
+	assert_string_equal(row->kind, kind);
+	assert_int_equal(row->lock, go_live_u64(&l->p, lock));
+	assert_int_equal(row->waiters, waiters);
+	assert_string_equal(row->place.file, "main.go");
+	assert_false(row->other);
+}
+
+static void test_waits(void **state)
+{
+	struct look l = { 0 };
+	double longest;
+	uint64_t from;
+
+	go_live_start(&l.p, *state);
+	assert_int_equal(gostacks_init(&l.stacks), 0);
+	assert_int_equal(contention_new(&l.c, &l.p.rt), 0);
+	look_until_all_wait(&l);
+	assert_int_equal(l.w.contention.nrow, 4);
+	assert_string_equal(l.w.contention.row[0].place.function, "main.lockMutex");
+	check_row(&l, "main.lockMutex", "sync.Mutex", "mu", 4);
+	check_row(&l, "main.lockForReading", "sync.RWMutex", "rw", 2);
+	check_row(&l, "main.lockForWriting", "sync.RWMutex", "rw", 1); /* for the Mutex in it */
+	check_row(&l, "main.lockBehindReader", "sync.RWMutex", "readers", 1);
+
+	longest = row_at(&l, "main.lockMutex")->longest_s;
+	from = clock_mono_ns();
+	while (clock_mono_ns() < from + 100000000)
+		look_once(&l, NULL);
+	look_once(&l, NULL);
+	assert_int_equal(row_at(&l, "main.lockMutex")->age, AGE_AT_LEAST);
+	assert_true(row_at(&l, "main.lockMutex")->longest_s >= longest + 0.1);
+	assert_int_equal(row_at(&l, "main.lockMutex")->waiters_before, 4);
+
+	window_deinit(&l.w);
+	contention_free(l.c);
+	gostacks_deinit(&l.stacks);
+	go_live_stop(&l.p);
+}
+
+/* The one that seems to hold the lock is named, two are not. */
+static void test_holder(void **state)
+{
+	struct golock_waiter holder[2] = { { .nheld = 1 }, { .nheld = 1 } };
+	struct golocks locks = { .waiter = holder, .n = 1 };
+	struct look l = { 0 };
+
+	go_live_start(&l.p, *state);
+	assert_int_equal(gostacks_init(&l.stacks), 0);
+	assert_int_equal(contention_new(&l.c, &l.p.rt), 0);
+	look_until_all_wait(&l);
+	assert_int_equal(row_at(&l, "main.lockMutex")->holder, 0);
+	holder[0].g = 3;
+	holder[1].g = 4;
+	holder[0].held[0].lock = holder[1].held[0].lock = go_live_u64(&l.p, "mu");
+	holder[0].at = (struct goframe){ .function = "main.stands", .file = "main.go", .path = "main.go", .line = 7 };
+	look_once(&l, &locks);
+	assert_int_equal(row_at(&l, "main.lockMutex")->holder, l.p.walk.g[3].goid);
+	assert_string_equal(row_at(&l, "main.lockMutex")->holder_at.function, "main.stands");
+	assert_int_equal(row_at(&l, "main.lockForReading")->holder, 0);
+	locks.n = 2;
+	look_once(&l, &locks);
+	assert_int_equal(row_at(&l, "main.lockMutex")->holder, 0);
+	window_deinit(&l.w);
+	contention_free(l.c);
+	gostacks_deinit(&l.stacks);
+	go_live_stop(&l.p);
+}
+
+static void test_counted_waits(void **state)
+{
+	static struct trace_call before[1], after[3];
+	struct trace_reading base = { .call = before, .ncall = 1 }, now = { .call = after, .ncall = 3 };
+	struct contention_window w = { 0 };
+
+	(void)state;
+	before[0].kind = after[0].kind = after[2].kind = TRACE_CALL_LOCK;
+	before[0].hist.count = before[0].hist.bucket[10] = 5;
+	after[0].hist.count = after[0].hist.bucket[10] = 8;
+	after[2].hist.count = after[2].hist.bucket[200] = 1;
+	after[0].hist.max_ns = after[2].hist.max_ns = trace_hist_value(201);
+	after[2].max_ns_window = 77;
+	after[1].kind = TRACE_CALL_HTTP;
+	after[1].hist.count = after[1].hist.bucket[10] = 1000;
+	after[1].max_ns_window = 1000;
+	contention_fill_waits(&base, &now, 0.5, &w);
+	assert_true(w.waits_known);
+	assert_int_equal(w.waits, 4);
+	assert_int_equal(w.exactness, SAMPLED);
+	assert_int_equal(w.max_ns, 77);
+	assert_true(w.p99_ns > w.p50_ns);
+	contention_fill_waits(NULL, &now, 1, &w);
+	assert_int_equal(w.waits, 9);
+	assert_int_equal(w.exactness, EXACT);
+	contention_fill_waits(&base, &now, 0, &w);
+	assert_false(w.waits_known);
+}
+
+#define RELEASES(X) X("1.18.10") X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") \
+	X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") X("1.27.4")
+#define TESTS(release) { "waits " release, test_waits, NULL, NULL, "netparts-" release "-stripped" },
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_counted_waits),
+		RELEASES(TESTS)
+		{ "holder", test_holder, NULL, NULL, "netparts-1.27.4-stripped" },
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
