@@ -12,6 +12,7 @@
 #include "observe/netwatch.h"
 #include "observe/sqlpools.h"
 #include "plan/plan.h"
+#include "target/golocks.h"
 #include "target/gostacks.h"
 #include "target/gotypes.h"
 #include "trace/trace.h"
@@ -111,8 +112,13 @@ static int open_parts(struct callwatch *cw)
 		err = open_net(cw);
 	if (!err && cw->sql.on)
 		err = open_sql(cw);
-	if (!err && cw->locks.on)
+	if (!err && cw->locks.on) {
 		err = contention_new(&cw->contention, cw->cfg.rt);
+		if (err == -EOPNOTSUPP) {
+			part_off(&cw->locks, "the layout of locks is not known for this release");
+			err = 0;
+		}
+	}
 	return err;
 }
 
@@ -173,6 +179,19 @@ static int read_stacks(struct callwatch *cw, struct gowalk *walk)
 	return err ? err : gostacks_read(&cw->stacks, cw->cfg.rt, walk, cw->stack_of);
 }
 
+static int look_at_locks(struct callwatch *cw, const struct gowalk *walk, uint64_t now)
+{
+	struct golocks locks = { 0 };
+	int err = golocks_read(&locks, cw->cfg.rt, walk);
+
+	if (err == -ESRCH || err == -ENOMEM)
+		return err;
+	/* without them nobody is said to hold a lock */
+	err = contention_look(cw->contention, walk, &cw->stacks, cw->stack_of, err ? NULL : &locks, now);
+	golocks_deinit(&locks);
+	return err;
+}
+
 int callwatch_look(struct callwatch *cw, struct gowalk *walk)
 {
 	uint64_t now = clock_mono_ns();
@@ -187,7 +206,7 @@ int callwatch_look(struct callwatch *cw, struct gowalk *walk)
 	if (!err && cw->sqlpools)
 		err = sqlpools_look(cw->sqlpools, walk, &cw->stacks, cw->stack_of, cw->cfg.trace, now);
 	if (!err && cw->contention)
-		err = contention_look(cw->contention, walk, &cw->stacks, cw->stack_of, now);
+		err = look_at_locks(cw, walk, now);
 	cw->looked = !err;
 	return err;
 }
@@ -196,8 +215,6 @@ void callwatch_begin_window(struct callwatch *cw)
 {
 	if (cw->netwatch)
 		netwatch_begin_window(cw->netwatch);
-	if (cw->contention)
-		contention_begin_window(cw->contention);
 }
 
 /* --- a window's end ------------------------------------------------------------ */
@@ -290,25 +307,17 @@ static int fill_net(struct callwatch *cw, const struct gowalk *walk, const struc
 	return err;
 }
 
-/* Waits in the slow path of sync.Mutex that ended in the window, of all places. */
+/* What the slow path's probe counted, scaled when it was armed in slices. */
 static void fill_lock_waits(const struct callwatch *cw, const struct trace_reading *base,
 			    const struct trace_reading *now, struct contention_window *c)
 {
-	struct trace_hist b, n;
-	double scale = 1;
+	double rate = cw->probes.requests_sliced ? cw->probes.requests_rate : 1;
 
 	if (!armed(cw, PROBE_LOCK_BEGIN) || !armed(cw, PROBE_LOCK_END))
 		return;
-	trace_calls_sum(base, TRACE_CALL_LOCK, &b);
-	c->max_ns = trace_calls_sum(now, TRACE_CALL_LOCK, &n);
-	if (cw->probes.requests_sliced && cw->probes.requests_rate > 0)
-		scale = 1 / cw->probes.requests_rate;
-	c->waits_known = true;
-	c->waits = (uint64_t)((double)(n.count - b.count) * scale + 0.5);
-	c->p50_ns = trace_hist_percentile(&n, &b, 0.5);
-	c->p99_ns = trace_hist_percentile(&n, &b, 0.99);
-	c->exactness = cw->probes.requests_sliced ? SAMPLED : EXACT;
-	c->rate = cw->probes.requests_rate;
+	contention_fill_waits(base, now, rate, c);
+	if (rate > 0)
+		c->waits = (uint64_t)((double)c->waits / rate + 0.5);
 }
 
 int callwatch_fill(struct callwatch *cw, const struct gowalk *walk, const struct trace_reading *base,

@@ -225,8 +225,6 @@ uint64_t trace_birth_time(struct trace *t, uint64_t goid);
  */
 bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, struct trace_open *out);
 
-/* All calls of a kind together.  Returns the largest since the previous reading, ns. */
-uint64_t trace_calls_sum(const struct trace_reading *r, enum trace_call_kind kind, struct trace_hist *sum);
 /* Lower edge in ns of a bucket; percentile (0..1) of a histogram or of the
  * difference of two (prev may be NULL).  max_ns 0: not known. */
 uint64_t trace_hist_value(unsigned int bucket);
