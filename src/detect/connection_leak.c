@@ -113,6 +113,16 @@ static bool told_elsewhere(const struct window *w, const struct net_body_row *r)
 	return false;
 }
 
+bool connection_leak_explains(const struct window *w, const struct place *created)
+{
+	if (!w->net.known || !created->function || strcmp(created->function, "net/http.(*Transport).dialConn"))
+		return false;
+	for (int i = 0; i < w->net.nunclosed; i++)
+		if (leaks(w, &w->net.unclosed[i]))
+			return true;
+	return false;
+}
+
 static void judge(const struct window *w, struct findings *out)
 {
 	for (int i = 0; w->net.known && i < w->net.nunclosed; i++) {

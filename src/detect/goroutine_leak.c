@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "base/human.h"
+#include "detect/connection_leak.h"
 #include "detect/growth.h"
 #include "detect/wording.h"
 
@@ -418,7 +419,8 @@ static void judge(const struct window *w, struct findings *out)
 	struct leak_signs signs;
 
 	for (int i = 0; i < w->leaks.nrow && i < FINDINGS_MAX; i++)
-		if (!w->leaks.row[i].by_design && !is_repeated(&w->leaks, i))
+		if (!w->leaks.row[i].by_design && !is_repeated(&w->leaks, i) &&
+		    !connection_leak_explains(w, &w->leaks.row[i].place))
 			add_verdict(w, &w->leaks.row[i], out);
 	for (int i = 0; i < w->nsite; i++)
 		if (goroutine_leak_suspected(w, &w->site[i], &signs) && !goroutine_leaked_at(w, &w->site[i].place))
