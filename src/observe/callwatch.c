@@ -242,7 +242,7 @@ static void probes_of(const struct callwatch *cw, const struct trace_reading *b,
 		.phases = armed(cw, PROBE_DNS_BEGIN) || armed(cw, PROBE_CONNECT_BEGIN) ||
 			  armed(cw, PROBE_CONN_BEGIN),
 		.requests_sliced = n->requests_sliced, .rare_sliced = n->rare_sliced,
-		.requests_rate = share(n->requests_on_ns, b->requests_on_ns, n->wall_ns, b->wall_ns),
+		.requests_rate = share(n->requests_seen, b->requests_seen, n->requests_all, b->requests_all),
 		.rare_rate = share(n->rare_on_ns, b->rare_on_ns, n->wall_ns, b->wall_ns),
 	};
 }

@@ -187,6 +187,14 @@ static bool was_sliced(struct trace *t, enum gov_group g)
 
 static void read_coverage(struct trace *t, struct trace_reading *r)
 {
+	double seen, all;
+
+	trace_requests(t, r->mono_ns, &seen, &all);
+	/* Consumers subtract two readings: neither may ever be less than before. */
+	t->requests_read[0] = seen > t->requests_read[0] ? seen : t->requests_read[0];
+	t->requests_read[1] = all > t->requests_read[1] ? all : t->requests_read[1];
+	r->requests_seen = (uint64_t)t->requests_read[0];
+	r->requests_all = (uint64_t)t->requests_read[1];
 	r->governed_on_ns = on_time(t, GOV_GOVERNED, r->mono_ns);
 	r->requests_on_ns = on_time(t, GOV_REQUESTS, r->mono_ns);
 	r->rare_on_ns = on_time(t, GOV_RARE, r->mono_ns);

@@ -140,6 +140,12 @@ struct trace {
 	struct detacher detacher;
 	uint64_t on_since_ns[GOV_GROUPS], on_ns[GOV_GROUPS];
 	bool was_off[GOV_GROUPS];	/* since the last reading */
+	/* slices of the per-request probes: see trace_reading.requests_all */
+	uint64_t request_hits;		/* when the counters were last read */
+	uint64_t slice_hits;		/* … when the slice began */
+	uint64_t pause_since_ns;	/* 0: in a slice */
+	double requests_seen, requests_all;	/* up to the last switch */
+	double requests_read[2];	/* both, as the last reading had them */
 	/* what hits have cost so far, each at the price of its time */
 	uint64_t paid_hits[PROBE_COUNT];
 	double cost_ns[GOV_GROUPS];
@@ -203,6 +209,8 @@ void drain_calls_deinit(struct trace *t);
 
 /* drain.c */
 int drain_counters(struct trace *t, struct gs_counters *sum);
+/* Of slices and pauses so far, the running one included. */
+void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all);
 void trace_read_hist(struct trace_hist *h, const volatile struct gs_hist *from);
 /* Adds what the hits since the last call cost the target. */
 void trace_pay(struct trace *t, const struct gs_counters *c);

@@ -346,6 +346,35 @@ static void forget_begins(struct trace *t, unsigned int on)
 	t->gc->stw_begin_ns = 0;
 }
 
+/* A slice ends because there is much to do: a pause has as many hits a second
+ * as the slice before it had at its end. */
+void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all)
+{
+	double hits = (double)(t->request_hits - t->slice_hits);
+	double rate = t->gov.b[GOV_REQUESTS].hits_per_s;
+
+	if (!(t->on & GOV_BIT(GOV_REQUESTS)))
+		hits = 0;
+	*seen = t->requests_seen + hits;
+	*all = t->requests_all + hits;
+	if (t->pause_since_ns && now > t->pause_since_ns && rate > 0)
+		*all += (double)(now - t->pause_since_ns) / NS_PER_S * rate;
+}
+
+/* Its hits begin with what the tick that decides on it has read. */
+static void slice_begins(struct trace *t, uint64_t now)
+{
+	trace_requests(t, now, &t->requests_seen, &t->requests_all);
+	t->slice_hits = t->request_hits;
+	t->pause_since_ns = 0;
+}
+
+static void slice_ends(struct trace *t, uint64_t now)
+{
+	trace_requests(t, now, &t->requests_seen, &t->requests_all);
+	t->pause_since_ns = now;
+}
+
 /* Switches groups on and off: attached first, counting then; the reverse. */
 static int switch_groups(struct trace *t, unsigned int want)
 {
@@ -361,6 +390,10 @@ static int switch_groups(struct trace *t, unsigned int want)
 	t->spec->active = active_bits(want);
 	__sync_synchronize();
 	now = clock_mono_ns();
+	if (off & GOV_BIT(GOV_REQUESTS))
+		slice_ends(t, now);
+	if (on & GOV_BIT(GOV_REQUESTS))
+		slice_begins(t, now);
 	for (i = 0; i < GOV_GROUPS; i++) {
 		if (on & GOV_BIT(i))
 			t->on_since_ns[i] = now;
@@ -384,6 +417,10 @@ void trace_pay(struct trace *t, const struct gs_counters *c)
 					       cost_of_hit(t, (enum probe_id)i);
 		t->paid_hits[i] = c->hits[i];
 	}
+	t->request_hits = 0;
+	for (i = 0; i < PROG_COUNT; i++)
+		if (t->arm[i].group == GOV_REQUESTS)
+			t->request_hits += trace_prog_hits(c, (enum trace_prog)i);
 }
 
 /*

@@ -195,6 +195,13 @@ struct trace_reading {
 	struct trace_call *call; size_t ncall;		/* owned by the reading */
 	uint64_t governed_on_ns;	/* how long births and deaths were armed */
 	uint64_t requests_on_ns;	/* how long the per-request probes were armed */
+	/*
+	 * Hits of the per-request probes, and how many there would have been had
+	 * they always been on: a pause is like the slice before it.  Their quotient
+	 * is the share of the requests that was seen; the share of the time
+	 * is another, for the probes are on whole while there is little to do.
+	 */
+	uint64_t requests_seen, requests_all;
 	uint64_t rare_on_ns;
 	uint64_t wall_ns;		/* since trace_attach() */
 	bool governed_sliced, rare_sliced, requests_sliced; /* ever off since the previous reading */
