@@ -246,7 +246,7 @@ static void count_flight(const struct fill *f, struct client *c, const struct ne
 		c->longest_ns = took ? took : 1;
 		c->row.longest_in_flight_s = (double)took / 1e9;
 		c->row.age = age;
-		if (limits->timeout != UNKNOWN || c->row.in_flight == 1) {
+		if (!c->row.hanging && (limits->timeout != UNKNOWN || c->row.in_flight == 1)) {
 			c->row.timeout = limits->timeout;
 			c->row.timeout_s = (double)limits->timeout_ns / 1e9;
 			c->row.deadline = limits->deadline;
@@ -257,7 +257,10 @@ static void count_flight(const struct fill *f, struct client *c, const struct ne
 		hangs = c->row.p99_ns * HANGS_P99;
 	if (phase == NET_BODY || took <= hangs || !has_no_limit(limits))
 		return;
-	c->row.hanging++;
+	if (!c->row.hanging++) {	/* of a place that calls in several ways, this one counts */
+		c->row.timeout = c->row.deadline = c->row.cancel = KNOWN_NO;
+		c->row.timeout_s = 0;
+	}
 	if ((double)took / 1e9 > c->row.longest_hanging_s) {
 		c->row.longest_hanging_s = (double)took / 1e9;
 		c->row.hanging_age = age;

@@ -34,7 +34,7 @@
 #define FIRST_BYTES 4096		/* of an object that a stack leads to: a list of bodies, too */
 #define NEXT_BYTES 512		/* of one that an object leads to */
 #define MAX_WORDS 200000	/* objects looked into, at each depth */
-#define DEFER_BYTES 64
+#define MAX_DEFERS 256		/* records of one goroutine that are on its stack */
 #define RUNNING_TRIES 20
 
 struct target {
@@ -265,12 +265,20 @@ static int take_stack(struct search *s, const struct stack *k)
 	return err;
 }
 
-/* Deferred calls: of the record, what it has to call. */
-static int take_defer(struct search *s, const struct stack *k, uint64_t d)
+/* Deferred calls whose records are on the stack, where no map shows them; what a
+ * record in the heap has to call is found as everything in the heap. */
+static int take_defers(struct search *s, const struct stack *k, uint64_t d)
 {
-	if (d >= k->sp && d < k->sp + k->len)
-		return take_words(s, k, d, d + DEFER_BYTES);
-	return d ? take(s, d, k->walk) : 0;
+	uint64_t fn = (uint64_t)net_off(s->nw, LAYOUT_DEFER_FN), link = (uint64_t)net_off(s->nw, LAYOUT_DEFER_LINK);
+	int err = 0;
+
+	for (int n = 0; n < MAX_DEFERS && !err && d; n++) {
+		if (d < k->sp || d + fn + 8 > k->sp + k->len || d + link + 8 > k->sp + k->len)
+			return take(s, d, k->walk);
+		err = take(s, load_u64(k->bytes + (d + fn - k->sp)), k->walk);
+		d = load_u64(k->bytes + (d + link - k->sp));
+	}
+	return err;
 }
 
 /* Its part in a request makes it know a body that it does not hold. */
@@ -319,7 +327,7 @@ static int take_batch(struct search *s, struct goroutine *g, const uint32_t *wal
 		k.len = nw->batch.piece[p[i].stack].len;
 		err = take_stack(s, &k);
 		if (!err)
-			err = take_defer(s, &k, load_u64(a + net_off(nw, LAYOUT_G_DEFER)));
+			err = take_defers(s, &k, load_u64(a + net_off(nw, LAYOUT_G_DEFER)));
 	}
 	return err;
 }
@@ -377,6 +385,15 @@ static int take_stacks(struct search *s, const struct gostacks *gs, const uint32
 
 /* ---- objects ---- */
 
+/* What net/http itself has to call later, or waits with. */
+static bool is_machinery_closure(struct search *s, uint64_t word)
+{
+	const struct moduledata *m = &s->nw->rt->gb->mod;
+	uint64_t pc = word - s->nw->rt->bias;
+
+	return pc >= m->text && pc < m->etext && is_skipped(s, pc);
+}
+
 /* Looks into the objects that the depth before has named. */
 static int take_objects(struct search *s)
 {
@@ -392,6 +409,8 @@ static int take_objects(struct search *s)
 
 		while (s->lead[i].addr != b->piece[p].addr)	/* one that was no address */
 			i++;
+		if (o && is_machinery_closure(s, load_u64(o)))
+			continue;
 		for (uint32_t at = 0; o && at + 8 <= s->lead[i].bytes && !err; at += 8)
 			err = take(s, load_u64(o + at), s->lead[i].walk);
 	}

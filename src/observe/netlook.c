@@ -27,7 +27,7 @@
 #define CLOSURE_BYTES 48
 #define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
-#define LEARN_TRIES 8		/* frames searched in one look for where readLoop keeps its body */
+#define LEARN_TRIES 64		/* frames searched in one look for where readLoop keeps its body */
 
 /* A goroutine that plays a part, while its words are read.  Words that are near
  * each other are one piece: it is pieces that cost. */
@@ -513,9 +513,16 @@ struct seek {
 	int nchan;
 	uint64_t chan[MAX_CHAIN];
 	uint64_t closech;
+	uint64_t stack_lo, stack_hi;
 	const uint8_t *frame;
 	size_t len;
 };
+
+/* Whether a word may point to an object: its own stack has pointers to closures, too. */
+static bool may_be_object(const struct seek *k, uint64_t word)
+{
+	return word % 8 == 0 && (word < k->stack_lo || word >= k->stack_hi);
+}
 
 /* Those of n words that point to a bodyEOFSignal of this loop: the first one's index, or -1. */
 static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *at, int n, uint64_t *chan, int *err)
@@ -528,7 +535,7 @@ static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *
 	*err = piece && closure ? 0 : -ENOMEM;
 	readbatch_reset(&nw->batch);
 	for (int i = 0; !*err && i < n; i++)
-		piece[i] = at[i] % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, at[i], size);
+		piece[i] = may_be_object(k, at[i]) ? readbatch_add(&nw->batch, at[i], size) : READBATCH_NONE;
 	if (!*err)
 		*err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (int i = 0; !*err && i < n; i++) {
@@ -589,7 +596,11 @@ static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_
 	return found;
 }
 
-/* Where the compiler has readLoop keep them: the same word of every such frame. */
+/*
+ * Where the compiler has readLoop keep them: the same word of every such frame.
+ * In 1.18 to 1.27 the bodyEOFSignal is always there: a frame without one is of
+ * a body that was collected, and whose memory has been used again.
+ */
 static int learn_slots(struct netwatch *nw, const struct seek *k)
 {
 	uint64_t at[MAX_FRAME / 8], chan;
@@ -599,6 +610,8 @@ static int learn_slots(struct netwatch *nw, const struct seek *k)
 		at[i] = load_u64(k->frame + 8 * i);
 	if (nw->body_slot < 0) {
 		i = find_body(nw, k, at, n, &chan, &err);
+		if (!err && i < 0)
+			nw->cur.conn[k->conn].body_lost = k->nchan > 0 && !nw->rt->gb->layout_is_newer;
 		if (err || i < 0)
 			return err;
 		nw->body_slot = 8 * i;
@@ -624,7 +637,8 @@ static int gather_seeks(struct netwatch *nw, const struct gowalk *w, const struc
 		if (c->h2 || c->dead || !c->awaits_body)
 			continue;
 		walk[*n] = c->walk;
-		seek[*n] = (struct seek){ .conn = (uint32_t)i };
+		seek[*n] = (struct seek){ .conn = (uint32_t)i, .stack_lo = w->g[c->walk].stack_lo,
+					  .stack_hi = w->g[c->walk].stack_hi };
 		if (fr->at[i] != SIZE_MAX) {
 			seek[*n].frame = fr->bytes + fr->at[i];
 			seek[*n].len = (size_t)nw->stacks.stack[c->stack].loop_size;

@@ -28,7 +28,8 @@
 #define UNIX_OF_1 62135596800ll
 
 enum context_kind { CONTEXT_UNKNOWN, CONTEXT_ROOT, CONTEXT_CANCEL, CONTEXT_TIMER, CONTEXT_VALUE, CONTEXT_AFTER,
-		    CONTEXT_STOP, CONTEXT_WITHOUT, CONTEXT_SIGNAL };
+		    CONTEXT_STOP, CONTEXT_WITHOUT, CONTEXT_SIGNAL, CONTEXT_INSIDE };
+#define ITAB_INSIDE 1	/* of the cancelCtx that a timerCtx points to: not one of its own */
 
 /* One request while it is read. */
 struct reading {
@@ -62,8 +63,11 @@ static enum context_kind kind_of_name(const char *name)
 static enum context_kind context_kind(struct netwatch *nw, uint64_t itab)
 {
 	bool made;
-	uint64_t *at = u64map_put(&nw->context_kind, itab, 0, &made);
+	uint64_t *at;
 
+	if (itab == ITAB_INSIDE)
+		return CONTEXT_INSIDE;
+	at = u64map_put(&nw->context_kind, itab, 0, &made);
 	if (!at)
 		return kind_of_name(gotypes_of_itab(nw->types, itab));
 	if (made)
@@ -71,13 +75,22 @@ static enum context_kind context_kind(struct netwatch *nw, uint64_t itab)
 	return (enum context_kind)*at;
 }
 
-/* Where a context keeps its parent, and how many bytes to read; -1: it has none. */
+/* In 1.20 a timerCtx points to its cancelCtx, before and since it has it in itself. */
+static bool timer_points(const struct netwatch *nw)
+{
+	return net_off(nw, LAYOUT_CTX_TIMER_DEADLINE) < net_off(nw, LAYOUT_CTX_CANCEL_SIZE);
+}
+
+/* Where a context keeps its parent; -1: it has none. */
 static int32_t parent_of(const struct netwatch *nw, enum context_kind kind)
 {
 	switch (kind) {
 	case CONTEXT_CANCEL:
+	case CONTEXT_INSIDE:
 		return net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
 	case CONTEXT_TIMER:
+		if (timer_points(nw))
+			return net_off(nw, LAYOUT_CTX_TIMER_CANCELCTX);
 		return net_off(nw, LAYOUT_CTX_TIMER_CANCELCTX) + net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
 	case CONTEXT_VALUE:
 		return net_off(nw, LAYOUT_CTX_VALUE_CONTEXT);
@@ -140,6 +153,11 @@ static int read_contexts(struct netwatch *nw, struct reading *rd, size_t n)
 				continue;
 			if (!b) {
 				rd[i].chain_ends = rd[i].in_doubt = true;
+				continue;
+			}
+			if (timer_points(nw) && context_kind(nw, rd[i].node[0]) == CONTEXT_TIMER) {
+				rd[i].node[0] = ITAB_INSIDE;
+				rd[i].node[1] = load_u64(b);
 				continue;
 			}
 			rd[i].node[0] = load_u64(b);

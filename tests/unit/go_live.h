@@ -67,9 +67,10 @@ static inline void go_live_read_facts(struct go_live *p, int fd)
 	fclose(f);
 }
 
-/* Skips the test when the program has not been built. */
-static inline void go_live_start(struct go_live *p, const char *name)
+/* With up to 60 arguments, ended by NULL.  Skips the test when the program has not been built. */
+static inline void go_live_start_args(struct go_live *p, const char *name, const char *const *args)
 {
+	char *argv[62] = { NULL };
 	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
 	int in[2], out[2];
@@ -89,7 +90,12 @@ static inline void go_live_start(struct go_live *p, const char *name)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* also when a test fails */
 		dup2(in[0], 0);
 		dup2(out[1], 1);
-		execl(path, path, (char *)NULL);
+		for (int fd = 3; fd < 64; fd++)
+			close(fd);
+		argv[0] = path;
+		for (int i = 0; i < 60 && args && args[i]; i++)
+			argv[i + 1] = (char *)args[i];
+		execv(path, argv);
 		_exit(127);
 	}
 	close(in[0]);
@@ -101,6 +107,11 @@ static inline void go_live_start(struct go_live *p, const char *name)
 	assert_int_equal(mem_open_pid(&p->mem, p->pid, NULL), 0);
 	assert_int_equal(process_bias(&p->proc, &p->gb->image, &bias, NULL), 0);
 	assert_int_equal(goruntime_init(&p->rt, p->gb, p->mem, bias, 0, NULL), 0);
+}
+
+static inline void go_live_start(struct go_live *p, const char *name)
+{
+	go_live_start_args(p, name, NULL);
 }
 
 static inline void go_live_stop(struct go_live *p)

@@ -18,27 +18,40 @@
 //	reading    healthy: waits in Read for a server that sends no more
 //	waiting    in flight: the server does not answer
 //	unread     in flight: the server does not read the request
+//	limit      in flight: as waiting, by a client with a Timeout
+//	deadline   in flight: as waiting, with a deadline in the context
+//	cancel     in flight: as waiting, with a context that can be cancelled
+//	pool       in flight: of a pool of one; all but one wait for it
+//	dns        in flight: the resolver does not answer
+//	connect    in flight: the server's queue is full
+//	shake      in flight: the server does not shake hands
+//	proxy      in flight: through a ReverseProxy, which has no http.Client
+//	request    hangs the server: a request that does not end
 //
-// Arguments: MODE=COUNT…, or MODE=COUNT/h2 over TLS with HTTP/2.  Prints
-// `MODE HOST:PORT` for each and then `READY pid=N`, when all of them are where
-// they should be.  A line on standard input (`gc`: collects garbage) is
-// answered with DONE; it ends when standard input does.
+// Arguments: MODE=COUNT…, or MODE/h2=COUNT over TLS with HTTP/2.  Prints the
+// mode and its HOST:PORT for each and then `READY`, when all of them are where
+// they should be.  A line `gc` on its standard input: it collects garbage and
+// uses the memory again.  It ends when standard input does.
 package main
 
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -229,6 +242,75 @@ func unread(c *http.Client, url string) {
 	c.Post(url, "text/plain", endless{})
 }
 
+func withContext(make func() context.Context) func(*http.Client, string) {
+	return func(c *http.Client, url string) {
+		req, _ := http.NewRequestWithContext(make(), "GET", url, nil)
+		ready.Done()
+		c.Do(req)
+	}
+}
+
+func soon() context.Context {
+	ctx, _ := context.WithTimeout(context.WithValue(context.Background(), "key", 1), pause) //nolint
+	return ctx
+}
+
+func cancellable() context.Context {
+	ctx, _ := context.WithCancel(context.Background()) //nolint
+	return ctx
+}
+
+// mute is a resolver whose servers do not answer.
+func mute() *net.Dialer {
+	return &net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		select {}
+	}}}
+}
+
+// full listens, and has as many connections waiting as it may.
+func full() string {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	if err == nil {
+		err = syscall.Listen(fd, 0)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bodies:", err)
+		os.Exit(1)
+	}
+	sa, _ := syscall.Getsockname(fd)
+	addr := fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
+	for {
+		c, err := net.DialTimeout("tcp", addr, 300*time.Millisecond)
+		if err != nil {
+			return addr
+		}
+		held = append(held, c)
+	}
+}
+
+// halfRequest sends a part of a request's header.
+func halfRequest(_ *http.Client, url string) {
+	c, err := net.Dial("tcp", url[strings.Index(url, "//")+2:])
+	if err == nil {
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: ")
+	}
+	ready.Done()
+	time.Sleep(pause)
+	runtime.KeepAlive(c)
+}
+
+// reuse fills what was collected with something else.
+func reuse() {
+	for i := 0; i < 20000; i++ {
+		used = append(used, new([8]uintptr), new([16]uintptr), new([18]*int))
+	}
+}
+
+var used []interface{}
+
 func inBackground(n int, f func(*http.Client, string), c *http.Client, url string) {
 	ready.Add(n)
 	for i := 0; i < n; i++ {
@@ -247,7 +329,7 @@ func atOnce(n int, f func(*http.Client, string), c *http.Client, url string) {
 	<-done
 }
 
-func start(mode string, n int, h2 bool) {
+func start(name, mode string, n int, h2 bool) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(serve))
 	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 7}}
 	if h2 {
@@ -258,10 +340,24 @@ func start(mode string, n int, h2 bool) {
 		s.Start()
 	}
 	url := s.URL
-	if mode == "unread" {
+	switch mode {
+	case "unread":
 		url = deaf()
+	case "shake":
+		url = "https" + strings.TrimPrefix(deaf(), "http")
+	case "connect":
+		url = "http://" + full()
+	case "dns":
+		url = "http://Name.example.test"
+		c.Transport.(*http.Transport).DialContext = mute().DialContext
+	case "pool":
+		c.Transport.(*http.Transport).MaxConnsPerHost = 1
+	case "proxy":
+		back, _ := neturl.Parse(url)
+		front := httptest.NewServer(httputil.NewSingleHostReverseProxy(back))
+		defer func() { inBackground(n, waiting, c, front.URL+"/silent") }()
 	}
-	fmt.Println(mode, url[strings.Index(url, "//")+2:])
+	fmt.Println(name, url[strings.Index(url, "//")+2:])
 	switch mode {
 	case "leak":
 		atOnce(n, statusOnly, c, url)
@@ -295,6 +391,18 @@ func start(mode string, n int, h2 bool) {
 		inBackground(n, waiting, c, url+"/silent")
 	case "unread":
 		inBackground(n, unread, c, url)
+	case "limit":
+		c.Timeout = time.Hour
+		inBackground(n, waiting, c, url+"/silent")
+	case "deadline":
+		inBackground(n, withContext(soon), c, url+"/silent")
+	case "cancel":
+		inBackground(n, withContext(cancellable), c, url+"/silent")
+	case "pool", "dns", "connect", "shake":
+		inBackground(n, waiting, c, url+"/silent")
+	case "request":
+		inBackground(n, halfRequest, c, url)
+	case "proxy":
 	default:
 		fmt.Fprintln(os.Stderr, "bodies: what is", mode)
 		os.Exit(2)
@@ -303,23 +411,23 @@ func start(mode string, n int, h2 bool) {
 
 func main() {
 	for _, arg := range os.Args[1:] {
-		mode, count, _ := strings.Cut(arg, "=")
-		count, proto, _ := strings.Cut(count, "/")
+		name, count, _ := strings.Cut(arg, "=")
+		mode, proto, _ := strings.Cut(name, "/")
 		n, err := strconv.Atoi(count)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bodies:", err)
 			os.Exit(2)
 		}
-		start(mode, n, proto == "h2")
+		start(name, mode, n, proto == "h2")
 	}
 	ready.Wait()
-	fmt.Printf("READY pid=%d\n", os.Getpid())
+	fmt.Println("READY")
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		if in.Text() == "gc" {
 			runtime.GC()
+			reuse()
 			runtime.GC()
 		}
-		fmt.Println("DONE")
 	}
 }

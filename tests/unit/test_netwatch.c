@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The network from memory: hosts as they are written, and tests/progs/bodies of
+ * several releases, whose every request and body is in a known state. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "go_live.h"
+#include "observe/nethost.h"
+#include "observe/netwatch.h"
+#include "target/gostacks.h"
+#include "target/gotypes.h"
+#include "trace/trace.h"
+
+/* ---- hosts ---- */
+
+static void check_host(const char *raw, const char *port, const char *want)
+{
+	char out[WINDOW_MAX_HOST + 1];
+
+	net_host_format(raw, strlen(raw), port, out);
+	assert_string_equal(out, want);
+}
+
+static void hosts_are_name_and_port(void **state)
+{
+	(void)state;
+	check_host("API.Example.com", "443", "api.example.com:443");
+	check_host("api.example.com:8443", "443", "api.example.com:8443");
+	check_host("127.0.0.1", "80", "127.0.0.1:80");
+	check_host("[::1]:8080", "80", "[::1]:8080");
+	check_host("[::1]", "80", "[::1]:80");
+	check_host("::1", "80", "[::1]:80");
+	check_host("fe80::1%eth0", NULL, "[fe80::1%eth0]");
+	check_host("host:", "80", "host:80");
+	check_host("/run/x.sock", "80", "/run/x.sock");
+	check_host("unix", NULL, "unix");
+	check_host("", "80", "");
+	check_host("a:123456", "80", "a:123456:80");	/* no port */
+}
+
+static void hostile_hosts_are_printable_and_short(void **state)
+{
+	char raw[2000], out[WINDOW_MAX_HOST + 1];
+
+	(void)state;
+	check_host("a\x1b[31m\n b\xff", "80", "a?[31m??b?:80");
+	memset(raw, 'x', sizeof(raw));
+	memcpy(raw + sizeof(raw) - 6, ":65535", 6);
+	net_host_format(raw, sizeof(raw), "80", out);
+	assert_int_equal(strlen(out), WINDOW_MAX_HOST);
+	assert_string_equal(out + WINDOW_MAX_HOST - 7, "x:65535");
+	memset(raw, ':', sizeof(raw));
+	net_host_format(raw, sizeof(raw), "80", out);
+	assert_int_equal(strlen(out), WINDOW_MAX_HOST);
+	net_host_format(raw, 0, NULL, out);
+	assert_string_equal(out, "");
+}
+
+static void check_url(const char *url, const char *want)
+{
+	char out[WINDOW_MAX_HOST + 1];
+
+	net_host_of_url(url, strlen(url), out);
+	assert_string_equal(out, want);
+}
+
+static void of_a_url_only_the_host_is_kept(void **state)
+{
+	(void)state;
+	check_url("http://user:secret@Proxy:3128", "proxy:3128");
+	check_url("https://proxy/path?query#part", "proxy:443");
+	check_url("http://proxy?q=a@b", "proxy:80");
+	check_url("socks5://u:p@[::1]", "[::1]:1080");
+	check_url("proxy:3128", "proxy:3128");
+	check_url("", "");
+}
+
+static void redacted_hosts_keep_their_port_and_differ(void **state)
+{
+	struct net_window w = { 0 };
+	struct net_request r[3] = { { .host = "a.example:443" }, { .host = "b.example:443" }, { .host = "a.example:80" } };
+	struct net_phase_row p = { .host = "a.example:443" };
+	char other[WINDOW_MAX_HOST + 1] = "a.example:443";
+
+	(void)state;
+	w.in_flight = r;
+	w.nin_flight = 3;
+	w.phase = &p;
+	w.nphase = 1;
+	net_redact_hosts(&w, "salt");
+	net_redact_host(other, "another");
+	assert_string_equal(r[0].host, p.host);
+	assert_int_equal(strlen(r[0].host), strlen("host-12345678:443"));
+	assert_memory_equal(r[0].host, "host-", 5);
+	assert_string_equal(r[0].host + 13, ":443");
+	assert_string_not_equal(r[0].host, r[1].host);
+	assert_memory_equal(r[0].host, r[2].host, 13);	/* the same name */
+	assert_string_not_equal(r[0].host, other);
+}
+
+/* ---- a live program ---- */
+
+struct watched {
+	struct go_live prog;
+	struct gotypes *types;
+	struct netwatch *nw;
+	struct gostacks stacks;
+	uint32_t *stack_of;
+	struct net_window w;
+};
+
+static void look(struct watched *v)
+{
+	struct go_live *p = &v->prog;
+
+	assert_int_equal(goruntime_walk(&p->rt, &p->walk, NULL), 0);
+	v->stack_of = realloc(v->stack_of, (p->walk.n + 1) * sizeof(*v->stack_of));
+	gostacks_deinit(&v->stacks);
+	assert_int_equal(gostacks_init(&v->stacks), 0);
+	assert_int_equal(gostacks_read(&v->stacks, &p->rt, &p->walk, v->stack_of), 0);
+	assert_int_equal(netwatch_look(v->nw, &p->walk, &v->stacks, v->stack_of, NULL, clock_mono_ns()), 0);
+}
+
+/* Looks for as long as nothing may have been read of a body that is left alone, and a little. */
+static void watch(struct watched *v, const char *name, const char *const *args, double seconds)
+{
+	uint64_t begin;
+
+	memset(v, 0, sizeof(*v));
+	go_live_start_args(&v->prog, name, args);
+	assert_int_equal(gotypes_new(&v->types, &v->prog.rt), 0);
+	assert_int_equal(netwatch_new(&v->nw, &v->prog.rt, v->types), 0);
+	assert_int_equal(gostacks_init(&v->stacks), 0);
+	begin = clock_mono_ns();
+	look(v);
+	netwatch_begin_window(v->nw);
+	while (clock_mono_ns() - begin < (uint64_t)(seconds * 1e9)) {
+		usleep(100000);
+		look(v);
+	}
+	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL, &v->w), 0);
+	assert_true(v->w.known);
+	assert_int_equal(netwatch_losses(v->nw), 0);
+}
+
+static void unwatch(struct watched *v)
+{
+	struct window w = { .net = v->w };
+
+	window_deinit(&w);
+	gostacks_deinit(&v->stacks);
+	free(v->stack_of);
+	netwatch_free(v->nw);
+	gotypes_free(v->types);
+	go_live_stop(&v->prog);
+}
+
+/* A mode's host, as reports have it. */
+static const char *host_of(const struct watched *v, const char *mode)
+{
+	return go_live_text(&v->prog, mode);
+}
+
+static uint64_t unclosed(const struct watched *v, const char *mode)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < v->w.nunclosed; i++)
+		if (!strcmp(v->w.unclosed[i].host, host_of(v, mode))) {
+			n += v->w.unclosed[i].count;
+			assert_true(v->w.unclosed[i].oldest_s > 1);
+			assert_int_equal(v->w.unclosed[i].count_before, v->w.unclosed[i].count);
+		}
+	return n;
+}
+
+/* Requests to a mode's host in a phase, which a function has made. */
+static int in_flight(const struct watched *v, const char *mode, enum net_phase phase, const char *function)
+{
+	int n = 0;
+
+	for (int i = 0; i < v->w.nin_flight; i++) {
+		const struct net_request *r = &v->w.in_flight[i];
+
+		if (strcmp(r->host, host_of(v, mode)))
+			continue;
+		assert_int_equal(r->phase, phase);
+		assert_non_null(r->place.function);
+		if (function)
+			assert_string_equal(r->place.function, function);
+		assert_int_not_equal(r->goroutine, 0);
+		n++;
+	}
+	return n;
+}
+
+static const struct net_request *one_of(const struct watched *v, const char *host)
+{
+	for (int i = 0; i < v->w.nin_flight; i++)
+		if (!strcmp(v->w.in_flight[i].host, host))
+			return &v->w.in_flight[i];
+	fail_msg("no request to '%s'", host);
+	return NULL;
+}
+
+static void check_healthy(const struct watched *v, const char *mode, int n, const char *function)
+{
+	assert_int_equal(unclosed(v, mode), 0);
+	assert_int_equal(in_flight(v, mode, NET_BODY, function), n);
+}
+
+/* Of both protocols. */
+static void check_left_alone(const struct watched *v)
+{
+	assert_int_equal(unclosed(v, "leak"), 3);
+	assert_int_equal(unclosed(v, "timeout"), 2);
+	assert_int_equal(unclosed(v, "gzip"), 2);
+	assert_int_equal(unclosed(v, "part"), 2);
+	assert_int_equal(unclosed(v, "list"), 2);
+	assert_int_equal(unclosed(v, "leak/h2"), 3);
+	assert_int_equal(unclosed(v, "list/h2"), 2);
+	assert_int_equal(v->w.nunclosed, 7);
+}
+
+static void check_held(const struct watched *v)
+{
+	check_healthy(v, "late", 2, "main.late");
+	check_healthy(v, "slow", 2, "main.slow");
+	check_healthy(v, "owner", 2, "main.(*owner).run");
+	check_healthy(v, "json", 2, "main.decode");
+	check_healthy(v, "lines", 2, "main.lines");
+	check_healthy(v, "unzip", 2, "main.unzip");
+	check_healthy(v, "closure", 2, NULL);
+	check_healthy(v, "reading", 2, "main.reading");
+	check_healthy(v, "late/h2", 2, "main.late");
+	check_healthy(v, "slow/h2", 2, "main.slow");
+	check_healthy(v, "owner/h2", 2, "main.(*owner).run");
+	check_healthy(v, "json/h2", 2, "main.decode");
+	check_healthy(v, "reading/h2", 2, "main.reading");
+}
+
+static void check_streams(const struct watched *v)
+{
+	int n = 0;
+
+	assert_int_equal(in_flight(v, "waiting/h2", NET_TTFB, "main.get"), 2);
+	for (int i = 0; i < v->w.nconnection; i++) {
+		if (strcmp(v->w.connection[i].protocol, "h2"))
+			continue;
+		n++;
+		assert_int_equal(v->w.connection[i].open, 1);
+		assert_int_equal(v->w.connection[i].idle, 0);
+	}
+	assert_int_equal(n, 8);
+}
+
+static const struct net_connections *connections_to(const struct watched *v, const char *mode)
+{
+	for (int i = 0; i < v->w.nconnection; i++)
+		if (!strcmp(v->w.connection[i].host, host_of(v, mode)))
+			return &v->w.connection[i];
+	fail_msg("no connections of '%s'", mode);
+	return NULL;
+}
+
+static void check_limits(const struct watched *v, const char *mode, enum known timeout, enum known deadline,
+			 enum known cancel)
+{
+	const struct net_request *r = one_of(v, host_of(v, mode));
+
+	assert_int_equal(r->timeout, timeout);
+	assert_int_equal(r->deadline, deadline);
+	assert_int_equal(r->cancel, cancel);
+}
+
+static void check_pool(const struct watched *v)
+{
+	const struct net_connections *c = connections_to(v, "pool");
+	int wait = 0, ttfb = 0;
+
+	for (int i = 0; i < v->w.nin_flight; i++)
+		if (!strcmp(v->w.in_flight[i].host, host_of(v, "pool"))) {
+			wait += v->w.in_flight[i].phase == NET_POOL_WAIT;
+			ttfb += v->w.in_flight[i].phase == NET_TTFB;
+		}
+	assert_int_equal(wait, 3);
+	assert_int_equal(ttfb, 1);
+	assert_int_equal(c->open, 1);
+	assert_int_equal(c->idle, 0);
+	assert_int_equal(c->waiting, 3);
+	assert_int_equal(c->max_per_host, 1);
+	assert_int_equal(c->max_idle_per_host, 7);
+	assert_string_equal(c->protocol, "http/1.1");
+}
+
+/* One row per calling place: main.get calls for waiting, limit and the dials. */
+static void check_clients(const struct watched *v)
+{
+	for (int i = 0; i < v->w.nclient; i++) {
+		const struct net_client *c = &v->w.client[i];
+
+		if (!c->place.function || strcmp(c->place.function, "main.get"))
+			continue;
+		assert_false(c->requests_known);
+		assert_int_equal(c->timeout, KNOWN_NO);
+		assert_int_equal(c->deadline, KNOWN_NO);
+		/* pool 4, dns, connect, shake 2 each, waiting 1 and 2, 2 that wait for the proxy: no limit */
+		assert_int_equal(c->hanging, 15);
+		assert_true(c->longest_hanging_s > 3);
+		return;
+	}
+	fail_msg("no row of main.get");
+}
+
+static void check_servers(const struct watched *v)
+{
+	uint64_t hanging = 0, serve = 0;
+
+	for (int i = 0; i < v->w.nserver; i++) {
+		const struct net_server *s = &v->w.server[i];
+
+		assert_true(s->no_read_timeout);	/* HTTP/2 has its handlers on goroutines of their own */
+		hanging += s->hanging;
+		if (s->place.function && !strcmp(s->place.function, "main.serve")) {
+			serve += s->in_flight;
+			assert_true(s->longest_in_flight_s > 3);
+			assert_true(s->place.line > 0);
+		}
+	}
+	assert_int_equal(hanging, 2);
+	/* 27 bodies and 15 streams; waiting/h2 2; limit, deadline, cancel 2 each, pool 1, waiting 1, proxy 2 */
+	assert_int_equal(serve, 54);
+}
+
+/* Dead responses are gone and their memory is used again: their connections are still there. */
+static void check_collected(struct watched *v)
+{
+	struct window w = { .net = v->w };
+	struct gototals before, now;
+
+	assert_int_equal(goruntime_totals(&v->prog.rt, &before), 0);
+	assert_int_equal(write(v->prog.in, "gc\n", 3), 3);
+	do {
+		usleep(20000);
+		assert_int_equal(goruntime_totals(&v->prog.rt, &now), 0);
+	} while (now.numforcedgc < before.numforcedgc + 2);
+	window_deinit(&w);
+	do	/* one that runs may hold anything */
+		look(v);
+	while (v->stacks.running || v->stacks.unread);
+	look(v);
+	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL, &v->w), 0);
+	check_left_alone(v);
+	check_held(v);
+}
+
+static void all_of(const char *name)
+{
+	static const char *const args[] = {
+		"leak=3", "timeout=2", "gzip=2", "part=2", "list=2", "late=2", "slow=2", "owner=2", "json=2", "lines=2",
+		"unzip=2", "closure=2", "reading=2", "leak/h2=3", "list/h2=2", "late/h2=2", "slow/h2=2", "owner/h2=2",
+		"json/h2=2", "reading/h2=2", "waiting/h2=2", "limit=2", "deadline=2", "cancel=2", "pool=4", "dns=2",
+		"connect=2", "shake=2", "proxy=2", "request=2", "unread=1", "waiting=1", NULL };
+	const struct net_request *limit;
+	struct watched v;
+
+	watch(&v, name, args, 3.6);
+	assert_int_equal(in_flight(&v, "waiting", NET_TTFB, "main.get"), 1);
+	assert_int_equal(in_flight(&v, "connect", NET_CONNECT, "main.get"), 2);
+	assert_int_equal(in_flight(&v, "shake", NET_TLS, "main.get"), 2);
+	assert_int_equal(in_flight(&v, "unread", NET_REQUEST_WRITE, "main.unread"), 1);
+	assert_int_equal(in_flight(&v, "proxy", NET_TTFB, "net/http/httputil.(*ReverseProxy).ServeHTTP"), 2);
+	assert_int_equal(one_of(&v, "name.example.test:80")->phase, NET_DNS);
+	check_pool(&v);
+	check_limits(&v, "waiting", KNOWN_NO, KNOWN_NO, KNOWN_NO);
+	check_limits(&v, "limit", KNOWN_YES, KNOWN_NO, KNOWN_NO);
+	check_limits(&v, "deadline", KNOWN_NO, KNOWN_YES, KNOWN_NO);
+	check_limits(&v, "cancel", KNOWN_NO, KNOWN_NO, KNOWN_YES);
+	check_limits(&v, "proxy", KNOWN_NO, KNOWN_NO, KNOWN_YES);	/* the server's own context */
+	limit = one_of(&v, host_of(&v, "limit"));
+	assert_int_equal(limit->age, AGE_EXACT);	/* by the deadline of its client */
+	assert_true(limit->timeout_s == 3600);
+	assert_true(limit->since_s > 3.6 && limit->since_s < 60);
+	assert_int_equal(one_of(&v, host_of(&v, "waiting"))->age, AGE_AT_LEAST);
+	check_left_alone(&v);
+	check_held(&v);
+	check_streams(&v);
+	check_clients(&v);
+	check_servers(&v);
+	check_collected(&v);
+	unwatch(&v);
+}
+
+#define TESTS_OF(id, release) static void bodies_##id(void **state) { (void)state; all_of("bodies-" release); }
+
+TESTS_OF(1_18, "1.18.10-stripped")
+TESTS_OF(1_19, "1.19.13-stripped")
+TESTS_OF(1_20, "1.20.14-stripped")
+TESTS_OF(1_22, "1.22.12-stripped")
+TESTS_OF(1_24, "1.24.13-stripped")
+TESTS_OF(1_26, "1.26.8-stripped")
+TESTS_OF(1_27, "1.27.4-stripped")
+TESTS_OF(pie, "1.26.8-pie")
+TESTS_OF(noopt, "1.26.8-noopt")
+
+#define RUN(id) cmocka_unit_test(bodies_##id)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hosts_are_name_and_port),
+		cmocka_unit_test(hostile_hosts_are_printable_and_short),
+		cmocka_unit_test(of_a_url_only_the_host_is_kept),
+		cmocka_unit_test(redacted_hosts_keep_their_port_and_differ),
+		RUN(1_18), RUN(1_19), RUN(1_20), RUN(1_22), RUN(1_24), RUN(1_26), RUN(1_27), RUN(pie), RUN(noopt),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
