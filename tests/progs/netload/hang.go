@@ -66,10 +66,16 @@ func cmdHang(o options) (answer, error) {
 			return nil, err
 		}
 	}
-	want := s.count() + n
-	begin := unix(time.Now())
-	hang(l, n, o["phase"])
-	err = waitFor("requests to hang", func() bool { return s.count() >= want })
+	begin, want := unix(time.Now()), s.count()
+	for left := n; left > 0 && err == nil; {
+		some := left
+		if some > 100 { // there are not file descriptors for everything at once
+			some = 100
+		}
+		left, want = left-some, want+some
+		hang(l, some, o["phase"])
+		err = waitFor("requests to hang", func() bool { return s.count() >= want })
+	}
 	return answer{"host": l.host, "n": n, "before": s.before, "begin": begin, "end": unix(time.Now()),
 		"place": placeOf(l.limit)}, err
 }
