@@ -246,8 +246,8 @@ class Faults(unittest.TestCase):
     def test_healthy(self):
         r = self.watch("sql do=open max=4", "traffic conc=2 ttfb=5", "traffic conc=2 via=tls ttfb=5",
                        "traffic conc=2 via=h2 ttfb=5 body=100000", "traffic conc=4 via=proxy", "traffic conc=1 via=unix",
-                       "traffic conc=2 limit=none", "traffic conc=1 via=tls new=1 ttfb=20", "sql do=work n=100",
-                       "bodies n=3 how=stream host=stream.netload.test", "convoy n=2 hold=0")
+                       "traffic conc=2 limit=none", "sql do=work n=100",
+                       "bodies n=3 how=stream host=stream.netload.test", "convoy n=2 hold=1")
         self.assertEqual([f["title"] for f in r["findings"]], [])
 
     def test_refused(self):

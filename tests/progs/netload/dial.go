@@ -36,8 +36,13 @@ func dialer() *net.Dialer {
 	}}
 }
 
-// dialWatched dials, and measures the look-up and the connect.
+// dialWatched is what transports dial with.
 func dialWatched(ctx context.Context, network, addr string) (net.Conn, error) {
+	return dialMeasured(ctx, dialer(), network, addr)
+}
+
+// dialMeasured dials, and measures the look-up and the connect.
+func dialMeasured(ctx context.Context, d *net.Dialer, network, addr string) (net.Conn, error) {
 	var mu sync.Mutex
 	var asked, known time.Time
 	var unknown error
@@ -54,7 +59,7 @@ func dialWatched(ctx context.Context, network, addr string) (net.Conn, error) {
 		},
 	})
 	begin := time.Now()
-	c, err := dialer().DialContext(ctx, network, addr)
+	c, err := d.DialContext(ctx, network, addr)
 	end := time.Now()
 	mu.Lock()
 	defer mu.Unlock()
@@ -76,10 +81,14 @@ func cmdDial(o options) (answer, error) {
 	if withTLS {
 		port = portOf(addrs["raw"])
 	}
+	with := dialer()
+	if o.text("resolver", "") == "system" {
+		with.Resolver = nil
+	}
 	addr := net.JoinHostPort(o.text("host", "dial.netload.test"), o.text("port", port))
 	begin := time.Now()
 	failed := parallel(n, conc, o.number("rate", 0), func() error {
-		c, err := dialPlain(addr)
+		c, err := dialPlain(with, addr)
 		if err != nil {
 			return err
 		}
@@ -96,9 +105,8 @@ func cmdDial(o options) (answer, error) {
 	return answer{"failed": failed, "host": addr, "seconds": time.Since(begin).Seconds()}, nil
 }
 
-func dialPlain(addr string) (net.Conn, error) {
-	nextLineIs("dial")
-	return dialWatched(context.Background(), "tcp", addr)
+func dialPlain(d *net.Dialer, addr string) (net.Conn, error) {
+	return dialMeasured(context.Background(), d, "tcp", addr)
 }
 
 func shake(c net.Conn, addr string) error {

@@ -25,7 +25,7 @@ type stage struct {
 func stages() map[string]stage {
 	handlers := func() int { return int(atomic.LoadInt64(&entered)) }
 	return map[string]stage{
-		"dns":     {options{"via": "h1", "host": "silent.netload.test"}, 0, func() int { return goroutinesIn("main.dialWatched(") }},
+		"dns":     {options{"via": "h1", "host": "silent.netload.test"}, 0, func() int { return goroutinesIn("main.dialMeasured(") }},
 		"connect": {options{"via": "hole", "host": "hole.netload.test"}, 0, func() int { return goroutinesIn("net.(*netFD).connect(") }},
 		"tls":     {options{"via": "tlsstall"}, 0, stalled.count},
 		"request_write": {options{"via": "stall", "post": "64000000"}, 0,

@@ -19,7 +19,7 @@
 //	                           that come slowly (stream), or are read slowly (sip)
 //	release                    ends all that hangs or is held
 //	cancel n= phase=           n requests, cancelled when they are in that phase; all have ended
-//	dial n= rate= conc= host= tls=   dials outside net/http; all are closed
+//	dial n= rate= conc= host= tls= resolver=   dials outside net/http; all are closed
 //	churn n= how=              a transport per request, or more parallel requests than idle
 //	                           connections are kept for
 //	hosts n=                   requests to n hosts with hostile names
