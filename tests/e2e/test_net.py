@@ -5,6 +5,7 @@ fault is named, and nothing is when nothing is wrong."""
 import collections
 import json
 import subprocess
+import threading
 import time
 import unittest
 
@@ -192,6 +193,17 @@ class Hanging(unittest.TestCase):
         pool, = rows_of(r, "sql", "pools")
         self.assertEqual((pool["in_use"], pool["waiters"]), (3, 2))
         self.assertTrue(r["net"]["connections"])
+
+    def test_collected_while_read(self):
+        """Transports that are made, used and thrown away meanwhile."""
+        with Netload() as p:
+            load = threading.Thread(target=lambda: [p.do(c) for _ in range(5)
+                                                    for c in ("churn how=transport n=200", "gc", "churn how=idle n=200", "gc")])
+            load.start()
+            while load.is_alive():
+                snapshot(p.pid, "--window", "0", *SENSORS)
+            load.join()
+            self.assertTrue(p.do("req n=5")["ok"])
 
     def test_connections(self):
         """The transports' own pools."""
@@ -398,3 +410,13 @@ class Grpc(unittest.TestCase):
         self.assertEqual((g[bad["method"]]["calls"], g[bad["method"]]["errors"]), (5, 5))
         self.assertEqual(g[held["method"]]["in_flight"], 3)
         self.assertNotIn(SECRET, json.dumps(a.report))
+
+    def test_http2_as_a_module(self):
+        """golang.org/x/net/http2: its types are the same as in net/http."""
+        with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
+            with window(p.pid, "--exact", "--only", "net") as a:
+                done = p.do("get 30 20")
+        rows = {r["phase"]: r for r in rows_of(a.report, "net", "phases") if r["host"] == done["host"]}
+        self.assertEqual(rows["connect"]["count"], 1)
+        self.assertEqual(rows["ttfb"]["count"], 30)
+        self.assertTrue(is_near_histogram(rows["ttfb"]["p50_ns"], 20e6), rows["ttfb"])

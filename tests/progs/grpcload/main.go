@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// grpcload is a gRPC client and its server, over the loopback interface.  The
-// messages are empty: what counts is the calls.
+// grpcload is a gRPC client and its server, and golang.org/x/net/http2 on its
+// own, over the loopback interface.  The messages are empty: what counts is the
+// calls.
 //
 // It prints `READY pid=N` and then answers every line on its standard input
 // with one line of JSON, once what the line asks for is done:
@@ -10,6 +11,7 @@
 //	fail METHOD N        N calls that the server refuses
 //	hang METHOD N        N calls that the server does not answer until
 //	release              which ends them
+//	get N MS             N requests by golang.org/x/net/http2
 //	quit                 end
 package main
 
@@ -58,6 +60,10 @@ const service = "/gospect.test.Stock/"
 
 func main() {
 	conn, err := start()
+	other, err2 := newWeb()
+	if err == nil {
+		err = err2
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "grpcload:", err)
 		os.Exit(1)
@@ -73,7 +79,7 @@ func main() {
 		if words[0] == "quit" {
 			return
 		}
-		reply(conn, &wg, words)
+		reply(conn, other, &wg, words)
 	}
 }
 
@@ -120,8 +126,8 @@ func nextLineIsCall() {
 	})
 }
 
-func reply(conn *grpc.ClientConn, wg *sync.WaitGroup, words []string) {
-	a, err := run(conn, wg, append(words, "", "", ""))
+func reply(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) {
+	a, err := run(conn, other, wg, append(words, "", "", ""))
 	if a == nil {
 		a = answer{}
 	}
@@ -134,7 +140,7 @@ func reply(conn *grpc.ClientConn, wg *sync.WaitGroup, words []string) {
 	}
 }
 
-func run(conn *grpc.ClientConn, wg *sync.WaitGroup, words []string) (answer, error) {
+func run(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) (answer, error) {
 	method := words[1]
 	n, _ := strconv.Atoi(words[2])
 	ms, _ := strconv.Atoi(words[3])
@@ -151,6 +157,10 @@ func run(conn *grpc.ClientConn, wg *sync.WaitGroup, words []string) (answer, err
 		refuse.Store(false)
 		delay.Store(0)
 		return answer{"failed": failed, "method": service + method, "place": callAt}, nil
+	case "get":
+		n, _ = strconv.Atoi(words[1])
+		ms, _ = strconv.Atoi(words[2])
+		return other.get(n, ms)
 	case "hang":
 		hanging.Store(true)
 		want := entered.Load() + int64(n)
