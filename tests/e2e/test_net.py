@@ -3,6 +3,7 @@
 exactly and measured right, what hangs is listed with its phase and place, each
 fault is named, and nothing is when nothing is wrong."""
 import collections
+import concurrent.futures
 import json
 import subprocess
 import threading
@@ -173,6 +174,8 @@ class Hanging(unittest.TestCase):
             self.hang(p)
             with window(p.pid, "--exact", *SENSORS) as a:
                 p.do("release")
+                p.do("req n=6 conc=2 fault=abort")
+                p.do("req n=6 conc=2 fault=abort via=h2")
                 for phase in ("dns", "connect", "tls", "request_write", "ttfb", "body", "pool_wait"):
                     p.do(f"cancel n=4 phase={phase}")
             self.assertEqual(a.report["net"]["in_flight"], [])
@@ -234,20 +237,52 @@ each_variant(Hanging, "begun_before", Hanging.begun_before)
 
 
 class Faults(unittest.TestCase):
-    """Each has its finding; without it there is none."""
+    """Each has its finding; without it there is none.  Some at once: they mostly wait."""
+    AT_ONCE = 4
+    PROGRAMS = {
+        "healthy": ("sql do=open max=4", "traffic conc=2 ttfb=5", "traffic conc=2 via=tls ttfb=5",
+                    "traffic conc=2 via=h2 ttfb=5 body=100000", "traffic conc=4 via=proxy ttfb=2", "traffic conc=1 via=unix ttfb=2",
+                    "traffic conc=2 limit=none ttfb=2", "sql do=work n=100", "bodies n=3 how=stream host=stream.netload.test",
+                    "convoy n=2 hold=1"),
+        "refused": ("traffic conc=2 via=refused",),
+        "name": ("traffic conc=2 host=nx.netload.test",),
+        "certificate": ("traffic conc=2 via=bad",),
+        "hole": ("hang phase=connect n=6",),
+        "dns": ("set dns=300", "traffic conc=4 new=1"),
+        "tls": ("set tls=300", "traffic conc=4 via=tls new=1"),
+        "ttfb": ("traffic conc=4 ttfb=300",),
+        "body": ("traffic conc=4 bodyms=300 body=1000",),
+        "reset": ("traffic conc=4 fault=reset body=10000 ttfb=5",),
+        "pool": ("traffic conc=50 maxconns=2 ttfb=50",),
+        "slowloris": ("slowloris n=5", "traffic conc=1 ttfb=50"),
+        "mutex": ("convoy kind=mutex n=20 hold=300",),
+        "rw": ("convoy kind=rw n=20 hold=300",),
+    }
 
-    def setUp(self):
-        need_root()
-
-    def watch(self, *commands, seconds="4s", check=None):
+    @staticmethod
+    def watch(commands):
         with Netload() as p:
             for c in commands:
                 p.do(c)
-            with Attach(p.pid, "--for", seconds, *SENSORS, every=seconds, armed=False) as a:
+            with Attach(p.pid, "--for", "4s", *SENSORS, every="4s", armed=False) as a:
                 out, err = a.p.communicate(timeout=60)
-                self.assertEqual(a.p.returncode, 0, err)
-                self.where = p.where()
-                return json.loads(out.splitlines()[-1])
+                if a.p.returncode:
+                    raise AssertionError(f"gospect ended with {a.p.returncode}: {err}")
+                return json.loads(out.splitlines()[-1]), p.where()
+
+    @classmethod
+    def setUpClass(cls):
+        need_root()
+        cls.pool = concurrent.futures.ThreadPoolExecutor(cls.AT_ONCE)
+        cls.seen = {name: cls.pool.submit(cls.watch, commands) for name, commands in cls.PROGRAMS.items()}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.pool.shutdown(cancel_futures=True)
+
+    def report(self, name):
+        r, self.where = self.seen[name].result()
+        return r
 
     def phase_named(self, r, phase, kind="slow-phase"):
         """Of the findings on phases only the right one."""
@@ -256,71 +291,41 @@ class Faults(unittest.TestCase):
         self.assertTrue(ids, (phase, r["net"]["phases"]))
 
     def test_healthy(self):
-        r = self.watch("sql do=open max=4", "traffic conc=2 ttfb=5", "traffic conc=2 via=tls ttfb=5",
-                       "traffic conc=2 via=h2 ttfb=5 body=100000", "traffic conc=4 via=proxy", "traffic conc=1 via=unix",
-                       "traffic conc=2 limit=none", "sql do=work n=100",
-                       "bodies n=3 how=stream host=stream.netload.test", "convoy n=2 hold=1")
-        self.assertEqual([f["title"] for f in r["findings"]], [])
+        self.assertEqual([f["title"] for f in self.report("healthy")["findings"]], [])
 
-    def test_refused(self):
-        r = self.watch("traffic conc=2 via=refused")
-        self.assertEqual(kinds(r), {"failing-phase"})
-        self.phase_named(r, "connect", "failing-phase")
+    def test_failing(self):
+        for name, phase in (("refused", "connect"), ("name", "dns"), ("certificate", "tls"), ("reset", "body")):
+            with self.subTest(name):
+                r = self.report(name)
+                self.phase_named(r, phase, "failing-phase")
+                self.assertEqual(kinds(r) - {"connection-churn"}, {"failing-phase"})
 
-    def test_name_not_found(self):
-        r = self.watch("traffic conc=2 host=nx.netload.test")
-        self.phase_named(r, "dns", "failing-phase")
+    def test_slow(self):
+        for name, phase in (("hole", "connect"), ("dns", "dns"), ("tls", "tls"), ("ttfb", "ttfb"), ("body", "body"),
+                            ("pool", "pool_wait")):
+            with self.subTest(name):
+                r = self.report(name)
+                self.phase_named(r, phase)
+                self.assertEqual(kinds(r) - {"connection-churn"}, {"slow-phase"})
+                f, = [f for f in r["findings"] if f["kind"] == "slow-phase"]
+                self.assertEqual(at(f["place"]), at(self.where["timeout"]))
 
-    def test_certificate_refused(self):
-        r = self.watch("traffic conc=2 via=bad")
-        self.phase_named(r, "tls", "failing-phase")
+    def test_slowloris(self):
+        self.assertEqual(kinds(self.report("slowloris")), {"server-no-timeout"})
 
-    def test_black_hole(self):
-        r = self.watch("hang phase=connect n=6")
-        self.assertEqual(kinds(r), {"slow-phase"})
-        self.phase_named(r, "connect")
-
-    def test_slow_dns(self):
-        self.phase_named(self.watch("set dns=300", "traffic conc=4 new=1"), "dns")
-
-    def test_slow_tls(self):
-        self.phase_named(self.watch("set tls=300", "traffic conc=4 via=tls new=1"), "tls")
-
-    def test_slow_first_byte(self):
-        r = self.watch("traffic conc=4 ttfb=300")
-        self.phase_named(r, "ttfb")
-        self.assertEqual(kinds(r), {"slow-phase"})
-        f, = [f for f in r["findings"] if f["kind"] == "slow-phase"]
-        self.assertEqual(at(f["place"]), at(self.where["timeout"]))
-
-    def test_slow_body(self):
-        self.phase_named(self.watch("traffic conc=4 bodyms=300 body=1000"), "body")
-
-    def test_reset_in_the_body(self):
-        r = self.watch("traffic conc=4 fault=reset body=10000")
-        self.phase_named(r, "body", "failing-phase")
-
-    def test_pool_of_two(self):
-        r = self.watch("traffic conc=50 maxconns=2 ttfb=50")
-        self.phase_named(r, "pool_wait")
+    def test_convoys(self):
+        for kind, lock, where in (("mutex", "sync.Mutex", "mutex"), ("rw", "sync.RWMutex", "rlock")):
+            with self.subTest(kind):
+                r = self.report(kind)
+                self.assertIn(("lock-contention", at(self.where[where])), found(r))
+                self.assertIn(lock, {l.get("kind") for l in r["locks"]})
 
     def test_churn(self):
         with Netload() as p, Attach(p.pid, *SENSORS) as a:
             for _ in range(3):
                 p.do("churn how=idle n=200")
             r = a.stop()[-1]
-        self.assertIn("connection-churn", kinds(r))
-
-    def test_slowloris(self):
-        r = self.watch("slowloris n=5", "traffic conc=1 ttfb=50")
-        self.assertIn("server-no-timeout", kinds(r))
-
-    def test_convoy(self):
-        for kind, lock, place_of in (("mutex", "sync.Mutex", "mutex"), ("rw", "sync.RWMutex", "rlock")):
-            with self.subTest(kind):
-                r = self.watch(f"convoy kind={kind} n=20 hold=300", seconds="3s")
-                self.assertIn(("lock-contention", at(self.where[place_of])), found(r))
-                self.assertIn(lock, {l.get("kind") for l in r["locks"]})
+        self.assertEqual(kinds(r), {"connection-churn"})
 
 
 class Privacy(unittest.TestCase):

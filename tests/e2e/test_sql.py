@@ -113,8 +113,7 @@ class Pools(unittest.TestCase):
 
 
 each_variant(Pools, "begun_before", Pools.begun_before)
-for _name, _one in (("seen_to_begin", Pools.seen_to_begin),):
-    each_variant(Pools, _name, _one)
+each_variant(Pools, "seen_to_begin", Pools.seen_to_begin)
 
 
 class Server:

@@ -211,8 +211,11 @@ func handle(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(time.Duration(q("readwait")) * time.Millisecond)
 	_, _ = io.Copy(io.Discard, r.Body)
 	time.Sleep(time.Duration(q("ttfb")) * time.Millisecond)
-	if fault == "hang" {
+	switch fault {
+	case "hang":
 		hold(r)
+	case "abort":
+		panic(http.ErrAbortHandler)
 	}
 	half := make([]byte, q("body")/2+1)
 	if fault != "drip" {
