@@ -28,7 +28,8 @@ MODULES := base arch gobin target host prove plan trace observe detect report cl
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker wants the definitions before their uses
-BPF_SRC := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
+BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
+BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
 SKEL := $(B)/gospect.skel.h
 
@@ -104,14 +105,16 @@ $(B)/asan/test_%: tests/unit/test_%.c $(B)/asan/libparsers.a
 $(B)/asan/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(B)/asan/libparsers.a
 	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< tests/fuzz/replay_main.c $(B)/asan/libparsers.a $(ASAN_LIBS)
 PROVE_OBJ := $(patsubst src/%.c,$(B)/asan/obj/%.o,$(foreach m,target prove,$(wildcard src/$(m)/*.c)))
-$(B)/asan/test_prove: tests/unit/test_prove.c $(PROVE_OBJ) $(B)/asan/libparsers.a
+# those that read a process's memory, too
+READ_TESTS := prove recorded faults
+$(READ_TESTS:%=$(B)/asan/test_%): $(B)/asan/test_%: tests/unit/test_%.c $(wildcard tests/unit/*.h) $(PROVE_OBJ) $(B)/asan/libparsers.a
 	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(PROVE_OBJ) $(B)/asan/libparsers.a -lcmocka $(ASAN_LIBS)
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ASAN_SRC)
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(ASAN_SRC) $(ASAN_LIBS)
 
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-ASAN := $(addprefix $(B)/asan/,$(notdir $(wildcard $(addprefix tests/unit/test_,$(addsuffix .c,gobin decode cursor prove)))))
+ASAN := $(addprefix $(B)/asan/,$(notdir $(wildcard $(addprefix tests/unit/test_,$(addsuffix .c,gobin decode cursor $(READ_TESTS))))))
 ASAN := $(ASAN:.c=) $(addprefix $(B)/asan/replay_,$(FUZZ))
 asan: $(ASAN)
 fuzz: $(addprefix $(B)/fuzz/fuzz_,$(FUZZ))
@@ -144,6 +147,12 @@ $(B)/bench-%: tools/bench-%.c $(B)/libgospect.a
 BENCH := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/bench-*.c))
 bench: all $(BENCH)
 	@tools/bench
+
+# The memory of small Go programs that the unit tests read: recorded anew.
+$(B)/record: tools/record.c $(B)/libgospect.a
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--wrap=image_read,--wrap=image_read_addr -o $@ $< $(B)/libgospect.a $(LIBS)
+fixtures: $(B)/record
+	@tools/fixtures
 
 # Regenerates src/gobin/layout_table.c from every Go release (minutes).
 layout:

@@ -113,7 +113,7 @@ int stw_end(go_regs *ctx)
 	}
 	ns = bpf_ktime_get_ns() - begin;
 	hist_add(&sums->stw, ns);
-	max = h.spec->window ? &sums->stw_max_ns[1] : &sums->stw_max_ns[0];
+	max = h.spec->window & 1 ? &sums->stw_max_ns[1] : &sums->stw_max_ns[0];
 	if (ns > *max)
 		*max = ns;
 	return 0;

@@ -23,6 +23,13 @@
 #define GO_ARG0(ctx)	((ctx)->rax)
 #define GO_ARG1(ctx)	((ctx)->rbx)
 #define GO_ARG2(ctx)	((ctx)->rcx)
+#define GO_ARG3(ctx)	((ctx)->rdi)
+#define GO_ARG4(ctx)	((ctx)->rsi)
+#define GO_ARG5(ctx)	((ctx)->r8)
+#define GO_ARG6(ctx)	((ctx)->r9)
+#define GO_G(ctx)	((ctx)->r14)
+#define GO_SP(ctx)	((ctx)->rsp)
+#define GO_FP(ctx)	((ctx)->rbp)
 /* jbe is taken when CF (bit 0) or ZF (bit 6) is set. */
 #define GO_STACK_CHECK_FAILS(ctx) ((ctx)->eflags & 0x41)
 typedef struct pt_regs go_regs;
@@ -71,14 +78,9 @@ static __always_inline __u32 current_tgid(void)
 	return ns.tgid;
 }
 
-/*
- * Counts the hit and finds its spec: false when it must not be summed.
- * probe and group are constants at every call.
- */
-static __always_inline bool hit_begin(struct hit *h, go_regs *ctx, __u32 probe, __u32 group)
+/* A hit of a known target: counted, and to be summed when true. */
+static __always_inline bool hit_of(struct hit *h, go_regs *ctx, __u32 target, __u32 probe, __u32 group)
 {
-	__u32 target = gs_has_cookies ? (__u32)bpf_get_attach_cookie(ctx) : 0;
-
 	h->target = target;
 	h->count = bpf_map_lookup_elem(&counters, &target);
 	h->spec = bpf_map_lookup_elem(&specs, &target);
@@ -93,11 +95,32 @@ static __always_inline bool hit_begin(struct hit *h, go_regs *ctx, __u32 probe, 
 		gs_add(&h->count->foreign, 1);
 		return false;
 	}
-	if ((h->spec->branch_probes & (1u << probe)) && GO_STACK_CHECK_FAILS(ctx)) {
+	if ((h->spec->branch_probes & (1ull << probe)) && GO_STACK_CHECK_FAILS(ctx)) {
 		gs_add(&h->count->retried, 1);
 		return false;
 	}
 	return true;
+}
+
+/*
+ * Counts the hit and finds its spec: false when it must not be summed.
+ * probe and group are constants at every call.
+ */
+static __always_inline bool hit_begin(struct hit *h, go_regs *ctx, __u32 probe, __u32 group)
+{
+	return hit_of(h, ctx, gs_has_cookies ? (__u32)bpf_get_attach_cookie(ctx) : 0, probe, group);
+}
+
+/* The same for a program of several probes: GS_PROBE_MAX when it must not be
+ * summed, else which one it is. */
+static __always_inline __u32 hit_which(struct hit *h, go_regs *ctx, __u32 group)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	__u32 probe = cookie >> 32;
+
+	if (probe >= GS_PROBE_MAX)
+		return GS_PROBE_MAX;
+	return hit_of(h, ctx, (__u32)cookie, probe, group) ? probe : GS_PROBE_MAX;
 }
 
 #endif

@@ -24,6 +24,46 @@ enum {
 	GS_PROBE_GC_END,
 	GS_PROBE_STW_BEGIN,
 	GS_PROBE_STW_END,
+	/* network, rare: program net_dial */
+	GS_PROBE_DNS_BEGIN,
+	GS_PROBE_DNS_END,
+	GS_PROBE_CONNECT_BEGIN,
+	GS_PROBE_CONNECT_END,
+	GS_PROBE_TLS_NAME,
+	GS_PROBE_TLS_BEGIN,
+	GS_PROBE_TLS_END,
+	GS_PROBE_POOL_BEGIN,
+	GS_PROBE_POOL_DELIVERED,
+	GS_PROBE_POOL_DIAL,
+	GS_PROBE_POOL_CANCEL,
+	/* network, per request: program net_request */
+	GS_PROBE_CALL_BEGIN,
+	GS_PROBE_CALL_END,
+	GS_PROBE_CONN_BEGIN,
+	GS_PROBE_CONN_WRITTEN,
+	GS_PROBE_CONN_FIRST_BYTE,
+	GS_PROBE_CONN_NEXT,
+	GS_PROBE_CONN_CLOSED,
+	/* program net_stream: HTTP/2 */
+	GS_PROBE_STREAM_BEGIN,
+	GS_PROBE_STREAM_WRITTEN,
+	GS_PROBE_STREAM_FIRST_BYTE,
+	GS_PROBE_STREAM_END,
+	/* program net_call: handlers and gRPC */
+	GS_PROBE_HANDLER_BEGIN,
+	GS_PROBE_HANDLER_END,
+	GS_PROBE_GRPC_BEGIN,
+	GS_PROBE_GRPC_END,
+	/* database/sql: programs sql_rare and sql_request */
+	GS_PROBE_SQL_WAIT_BEGIN,
+	GS_PROBE_SQL_WAIT_END,
+	GS_PROBE_SQL_BEGIN_TX,
+	GS_PROBE_SQL_ROWS,
+	GS_PROBE_SQL_CONN,
+	GS_PROBE_SQL_PUT,
+	/* program lock_wait */
+	GS_PROBE_LOCK_BEGIN,
+	GS_PROBE_LOCK_END,
 	GS_PROBE_MAX
 };
 
@@ -37,11 +77,26 @@ enum {
  * such a rate the table above would forget them within seconds anyway. */
 #define GS_BIRTHS_PER_JIFFY	32
 #define GS_MAX_FRAMES		24
-#define GS_HIST_BUCKETS		320
+#define GS_HIST_BUCKETS		624
+#define GS_MAX_OPENS		32768
+#define GS_MAX_HOLDS		8192
+#define GS_MAX_CONN_HOSTS	8192
+#define GS_MAX_HOSTS		4096
+#define GS_MAX_PHASES		2048
+#define GS_MAX_CALLS		1024
+#define GS_CALL_FRAMES		8
+#define GS_HOST_BYTES		264	/* 255 of a name, colon, 5 digits, brackets; a multiple of 8 */
 
 /* Bits of gs_spec.active: which group of probes counts. */
 #define GS_ACTIVE_RARE		1u
 #define GS_ACTIVE_GOVERNED	2u
+#define GS_ACTIVE_REQUESTS	4u	/* per request: the sensors net, sql and locks */
+
+/*
+ * Cookies: the target in the low 32 bits, the probe in the high ones.  Programs
+ * that serve several probes tell them apart by it, so these need Linux 5.15.
+ */
+#define GS_COOKIE(target, probe) ((__u64)(probe) << 32 | (__u32)(target))
 
 /*
  * What the programs know of one target: the value of map `specs`, found by
@@ -51,14 +106,40 @@ enum {
 struct gs_spec {
 	__u32 tgid;		/* as the programs see it: see gs_pidns_ino */
 	__u32 active;		/* GS_ACTIVE_… */
-	__u32 branch_probes;	/* bit per probe: the site is the stack check's jbe,
+	__u64 branch_probes;	/* bit per probe: the site is the stack check's jbe,
 				 * and a hit that takes it (CF or ZF) does not count */
-	__u32 window;		/* 0 or 1: which stw_max_ns[] grows */
+	__u32 window;		/* number of the reading to come; its lowest bit says which
+				 * stw_max_ns[] and max_ns[] grow */
 	/* offsets in the runtime's g; startpc is at gopc + 16 in every release */
 	__u32 g_goid;
 	__u32 g_gopc;
+	/* Offsets in types of the standard library; the strings are {data, len}. */
+	__u32 dialer_network;		/* net.sysDialer.network */
+	__u32 dialer_address;		/* net.sysDialer.address */
+	__u32 pconn_addr;		/* net/http.persistConn.cacheKey.addr */
+	__u32 pconn_conn;		/* net/http.persistConn.conn: interface */
+	__u32 want_addr;		/* net/http.wantConn.key.addr */
+	__u32 tls_conn;			/* crypto/tls.Conn.conn: interface */
+	__u32 tls_config;		/* crypto/tls.Conn.config */
+	__u32 tls_server_name;		/* crypto/tls.Config.ServerName */
+	__u32 request_url;		/* net/http.Request.URL */
+	__u32 url_host;			/* net/url.URL.Host */
+	__u32 stream_request;		/* HTTP/2 doRequest's argument is a type of its own with a
+					 * URL at this offset (Go 1.27); else request_url */
+	/* From SP at the site to the slot of an argument that is in no register there. */
+	__s32 pool_begin_want;		/* queueForDial: w */
+	__s32 conn_written_pconn;	/* writeLoop: pc */
+	__s32 conn_next_pconn;		/* readLoop: pc */
+	__s32 stream_written_stream;	/* writeRequest: cs */
+	/* When the rare and the per-request probes were last switched on: what
+	 * began before may have ended unseen, and is in no sum. */
+	__u64 since_rare_ns, since_requests_ns;
+	/* Run-time code ranges [lo, hi): callers that make a difference. */
+	__u64 resolver_lo, resolver_hi;	/* net.(*Resolver).dial: its dials are no connects */
+	__u64 mux_lo, mux_hi;		/* net/http.(*ServeMux).ServeHTTP */
+	__u64 server_lo, server_hi;	/* net/http.serverHandler.ServeHTTP */
 };
-_Static_assert(sizeof(struct gs_spec) == 24, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 152, "gs_spec");
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC	16
@@ -78,8 +159,13 @@ struct gs_counters {
 	__u64 unpaired;			/* end of a cycle or pause whose begin was not seen */
 	__u64 threads_made;		/* entries added to `alloc_scratch` */
 	__u64 stack_collisions;
+	__u64 hosts_full;		/* events that went to the row of the other hosts */
+	__u64 calls_full;		/* … to the row of the other places */
+	__u64 phases_full;		/* … to the row of the other hosts of that phase */
+	__u64 opens_full;		/* a begin that could not be remembered */
+	__u64 net_threads_made;		/* entries added to `net_scratch` */
 };
-_Static_assert(sizeof(struct gs_counters) == 152, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 88 + 8 * GS_PROBE_MAX + 40, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
@@ -123,8 +209,8 @@ struct gs_stack {
 };
 _Static_assert(sizeof(struct gs_stack) == 32 + 8 * GS_MAX_FRAMES, "gs_stack");
 
-/* A histogram of durations: eight buckets an octave, exact below 8 ns; the
- * last bucket takes all from 2^42 ns (73 minutes). */
+/* A histogram of durations: sixteen buckets an octave (a percentile is at most
+ * 3 % off), exact below 16 ns; the last bucket takes all from 2^42 ns (73 minutes). */
 struct gs_hist {
 	__u64 count;
 	__u64 sum_ns;
@@ -151,12 +237,12 @@ static inline __attribute__((always_inline)) __u32 gs_hist_bucket(__u64 ns)
 {
 	__u32 e;
 
-	if (ns < 8)
+	if (ns < 16)
 		return (__u32)ns;
 	if (ns >> 42)
 		return GS_HIST_BUCKETS - 1;
 	e = gs_high_bit(ns);
-	return (e - 2) * 8 + (__u32)((ns >> (e - 3)) & 7);
+	return (e - 3) * 16 + (__u32)((ns >> (e - 4)) & 15);
 }
 
 /* GC of one target: the value of map `gc`. */
@@ -171,5 +257,101 @@ struct gs_gc {
 	struct gs_hist stw;
 };
 _Static_assert(sizeof(struct gs_gc) == 56 + 2 * sizeof(struct gs_hist), "gs_gc");
+
+/* --- network, database/sql, locks ---------------------------------------------- */
+
+/* Phases, as enum net_phase of src/plan/phase.h. */
+enum {
+	GS_PHASE_POOL_WAIT,
+	GS_PHASE_DNS,
+	GS_PHASE_CONNECT,
+	GS_PHASE_TLS,
+	GS_PHASE_REQUEST_WRITE,
+	GS_PHASE_TTFB,
+	GS_PHASE_BODY,
+	GS_PHASE_MAX,
+	GS_PHASE_NONE = GS_PHASE_MAX	/* gs_open.state: nothing under way */
+};
+
+/* As enum trace_call_kind. */
+enum { GS_CALL_HTTP, GS_CALL_HANDLER, GS_CALL_GRPC, GS_CALL_SQL_WAIT, GS_CALL_LOCK, GS_CALL_MAX };
+
+/* As enum trace_open_kind, and one that only the programs use. */
+enum {
+	GS_OPEN_REQUEST, GS_OPEN_CONN, GS_OPEN_STREAM, GS_OPEN_HANDLER, GS_OPEN_SQL_GRAB,
+	GS_OPEN_SQL_WAIT, GS_OPEN_DIAL, GS_OPEN_GRPC, GS_OPEN_POOL, GS_OPEN_LOCK, GS_OPEN_MAX
+};
+
+/* As enum trace_sql_what: gs_open.state of GS_OPEN_SQL_GRAB. */
+enum { GS_SQL_CALL, GS_SQL_TRANSACTION, GS_SQL_ROWS, GS_SQL_CONN };
+
+/*
+ * A name, "host:port" or a gRPC method, as the program wrote it: key of map
+ * `hosts`; the value is its number, from 1.  0 is "other": the table was full
+ * or the name could not be read.
+ */
+struct gs_host {
+	__u32 target;
+	__u32 len;		/* of the whole name, which may be longer */
+	char name[GS_HOST_BYTES];	/* 0 beyond it */
+};
+_Static_assert(sizeof(struct gs_host) == 8 + GS_HOST_BYTES, "gs_host");
+
+/* Sums by host and phase: key and value of map `phases`. */
+struct gs_phase_key {
+	__u32 target;
+	__u32 phase;
+	__u64 host;		/* number; 0: other */
+};
+struct gs_sum {
+	__u64 begun;		/* calls only */
+	__u64 errors;
+	__u64 max_ns[2];	/* of window max_window[…]: by the lowest bit of its number */
+	__u32 max_window[2];
+	struct gs_hist hist;	/* of those that ended */
+};
+_Static_assert(sizeof(struct gs_phase_key) == 16, "gs_phase_key");
+_Static_assert(sizeof(struct gs_sum) == 40 + sizeof(struct gs_hist), "gs_sum");
+
+/* Sums by place: key of map `calls`, whose values are struct gs_sum too.
+ * All zero behind kind: the other places. */
+struct gs_call_key {
+	__u32 target;
+	__u32 kind;
+	__u64 text;		/* number of a name in `hosts`; 0: none */
+	__u64 pcs[GS_CALL_FRAMES];	/* return addresses, innermost first; 0 beyond */
+};
+_Static_assert(sizeof(struct gs_call_key) == 16 + 8 * GS_CALL_FRAMES, "gs_call_key");
+
+/* What has begun: maps `opens` (the least recently used entry makes room) and
+ * `holds` (GS_OPEN_SQL_GRAB; full: counted in opens_full). */
+struct gs_open_key {
+	__u64 addr;
+	__u32 target;
+	__u32 kind;
+};
+struct gs_open {
+	__u64 start_ns;		/* CLOCK_MONOTONIC */
+	__u64 state_ns;		/* since when in `state` */
+	__u64 goid;
+	__u64 ptr;
+	__u64 host;		/* number in `hosts` */
+	__u32 state;
+	__u32 npcs;
+	__u64 pcs[GS_CALL_FRAMES];
+};
+_Static_assert(sizeof(struct gs_open_key) == 16, "gs_open_key");
+_Static_assert(sizeof(struct gs_open) == 48 + 8 * GS_CALL_FRAMES, "gs_open");
+
+/* Where a thread puts what is too large for the BPF stack: map `net_scratch`. */
+struct gs_net_scratch {
+	__u64 word[2];		/* a string, an interface, a frame */
+	struct gs_open_key key;
+	struct gs_open_key other_key;
+	struct gs_phase_key phase;
+	struct gs_open open;
+	struct gs_call_key call;
+	struct gs_host host;
+};
 
 #endif

@@ -204,6 +204,28 @@ static bool is_stack_check(const struct amd64 *a)
 	       (m->mem.disp.value == 16 || m->mem.disp.value == 24);
 }
 
+static uint32_t register_bit(ZydisRegister r)
+{
+	ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, r);
+
+	if (ZydisRegisterGetClass(whole) != ZYDIS_REGCLASS_GPR64)
+		return 0;
+	return 1u << ZydisRegisterGetId(whole);
+}
+
+/* Hidden operands included: push writes SP, mul RAX and RDX. */
+static uint32_t find_writes(const struct amd64 *a)
+{
+	uint32_t bits = 0;
+	unsigned int i;
+
+	for (i = 0; i < a->insn.operand_count; i++)
+		if (a->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    (a->op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+			bits |= register_bit(a->op[i].reg.value);
+	return bits;
+}
+
 static void format_text(const struct amd64 *a, struct insn *out)
 {
 	ZydisFormatter f;
@@ -241,6 +263,7 @@ static int amd64_decode(const uint8_t *code, size_t len, uint64_t addr, bool wit
 	out->is_stack_check = is_stack_check(&a);
 	out->is_frame_push = code[0] == 0x55;
 	out->is_jbe = a.insn.mnemonic == ZYDIS_MNEMONIC_JBE;
+	out->writes = find_writes(&a);
 	if (with_text)
 		format_text(&a, out);
 	return 0;
@@ -250,6 +273,8 @@ const struct arch arch_amd64 = {
 	.name = "amd64",
 	.elf_machine = EM_X86_64,
 	.min_insn = 1,
+	.abi = { 0, 3, 1, 7, 6, 8, 9, 10, 11 },	/* AX, BX, CX, DI, SI, R8 to R11 */
+	.sp = 4,
 	.decode = amd64_decode,
 };
 

@@ -43,13 +43,20 @@ struct insn {
 	bool is_stack_check;	/* compares SP (or SP-N in r12) with g.stackguard0/1 */
 	bool is_frame_push;	/* push %rbp */
 	bool is_jbe;		/* the branch of a stack check: taken when CF or ZF */
+	uint32_t writes;	/* general registers it may change, by number (bit 4: SP on amd64);
+				 * of a call: those of the call itself, not of what it calls */
 	char text[64];		/* AT&T, "cmp 0x10(%r14), %rsp"; "" unless asked for */
 };
+
+#define ARCH_ABI_WORDS 9
 
 struct arch {
 	const char *name;	/* "amd64", as GOARCH says it */
 	uint16_t elf_machine;	/* EM_X86_64 */
 	uint8_t min_insn;	/* pclntab's minLC: 1 */
+	/* Numbers of the registers that carry integer arguments and results in
+	 * Go's calling convention (src/cmd/compile/abi-internal.md), and of SP. */
+	uint8_t abi[ARCH_ABI_WORDS], sp;
 	/*
 	 * Decodes the instruction at `code` (at most `len` bytes are there),
 	 * which lives at link-time address `addr`.

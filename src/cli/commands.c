@@ -9,7 +9,8 @@ const struct command commands[] = {
 		.summary = "a live report of a running Go process",
 		.about = "Attaches to a running Go process and reports what it is doing: goroutines by "
 			 "creation site, births and deaths, large allocations, garbage collection, "
-			 "findings. On a terminal it redraws a screen; into a pipe or file it prints a "
+			 "network time by host, requests in flight, database pools, findings. "
+			 "On a terminal it redraws a screen; into a pipe or file it prints a "
 			 "report per --every. Ctrl-C detaches and gives a last, complete report.",
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
 			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_FORMAT) |
@@ -19,8 +20,9 @@ const struct command commands[] = {
 		.name = "snapshot", .operand = OPERAND_PID, .run = cmd_snapshot,
 		.summary = "one report of what is wrong and where, worst first",
 		.about = "Observes a running Go process for --window and prints one report: ranked findings, "
-			 "then every goroutine grouped by stack, the heap profile, allocations and garbage "
-			 "collection. The process is not stopped (but for --prove) and nothing in it changes; "
+			 "then every goroutine grouped by stack, the heap profile, allocations, garbage "
+			 "collection, network requests, database pools and lock waits. "
+			 "The process is not stopped (but for --prove) and nothing in it changes; "
 			 "with --window 0 no probe is armed.",
 		.options = OPT_BIT(OPT_WINDOW) | OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) |
 			   OPT_BIT(OPT_GOROUTINES) | OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_PROFILE) |
@@ -40,8 +42,8 @@ const struct command commands[] = {
 		.name = "diff", .operand = OPERAND_TWO_FILES, .run = cmd_diff,
 		.summary = "two snapshots compared",
 		.about = "Compares two reports of one program, written by 'gospect snapshot PID --format json -o "
-			 "FILE': what appeared, grew, shrank and went away, by finding, by creation site, by stack "
-			 "and by memory in use.",
+			 "FILE': what appeared, grew, shrank and went away, by finding, by creation site, by stack, "
+			 "by memory in use, by host and by database pool.",
 		.options = OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
 	},
 	{

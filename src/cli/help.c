@@ -119,7 +119,8 @@ void help_man(FILE *f, const char *version)
 			operand_word(c) + (c->operand != OPERAND_NONE), c->operand != OPERAND_NONE ? " " : "");
 	fprintf(f, ".SH DESCRIPTION\n"
 		   "gospect reads the memory of a Go process and probes rare events of its runtime: "
-		   "goroutine births and deaths, large allocations, garbage collection. "
+		   "goroutine births and deaths, large allocations, garbage collection, network requests, "
+		   "database pools. "
 		   "Nothing is written to the target and nothing is left behind.\n.SH COMMANDS\n");
 	for (c = commands; c->name; c++) {
 		fprintf(f, ".SS gospect %s%s\n", c->name, operand_word(c));

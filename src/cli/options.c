@@ -16,7 +16,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR] = { "--for", "DUR", "stop after DUR (500ms, 5s, 2m, 1h); default: until Ctrl-C or the target ends" },
 	[OPT_EVERY] = { "--every", "DUR", "a report per DUR (default 5s; the screen: 1s)" },
 	[OPT_WINDOW] = { "--window", "DUR", "observe for DUR (default 5s; 0: read memory once, no probe)" },
-	[OPT_ONLY] = { "--only", "SENSOR,...", "only these sensors: goroutines, alloc, gc (net, sql, locks, errors, crash are accepted and not built yet)" },
+	[OPT_ONLY] = { "--only", "SENSOR,...", "only these sensors: goroutines, alloc, gc, net, sql, locks (errors, crash are accepted and not built yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT", "what tracing may cost the target, percent of the CPU it uses (default 1%, at least 2 ms/s; 0: memory only, no probe)" },
 	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
 	[OPT_PROVE] = { "--prove", NULL, "prove leaks: the process is frozen for some milliseconds for a copy of its memory; the expected stop is printed first" },
@@ -27,7 +27,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_PROFILE] = { "--profile", "goroutine|heap", "which profile --format pprof writes (default goroutine)" },
 	[OPT_OUTPUT] = { "-o", "FILE", "write the report to FILE instead of standard output" },
 	[OPT_FAIL_ON] = { "--fail-on", "SEVERITY", "exit with 10 when a finding is that severe or worse: info, low, medium, high, critical" },
-	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL, "show host names as hashes (for the net sensor, when it is built)" },
+	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL, "show the hosts of network requests and connections as hashes" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
 

@@ -18,28 +18,47 @@
 
 #define PLAN_SCHEMA "gospect.plan/1"
 
-static void bytes_hex(const struct probe *p, char *out)
+static void bytes_hex(const struct site *s, char *out)
 {
 	int i;
 
 	out[0] = '\0';
-	for (i = 0; i < p->len; i++)
-		sprintf(out + 2 * i, "%02x", p->bytes[i]);
+	for (i = 0; i < s->len; i++)
+		sprintf(out + 2 * i, "%02x", s->bytes[i]);
 }
 
-static const char *site_word(const struct probe *p)
+static const char *site_word(const struct probe *p, enum site_kind kind)
 {
-	switch (p->kind) {
+	switch (kind) {
 	case SITE_BODY:
 		return "after the stack check";
 	case SITE_BRANCH:
 		return "stack check's branch";
 	case SITE_CALL:
 		return "call";
+	case SITE_AFTER_CALL:
+		return "after a call";
 	case SITE_NONE:
 		break;
 	}
 	return p->absent ? "absent" : "refused";
+}
+
+static void site_cells(struct table *t, const struct probe *p, const struct site *s)
+{
+	char cell[160];
+
+	table_cell(t, probe_name(p->id));
+	table_cell(t, s->function);
+	snprintf(cell, sizeof(cell), "+0x%llx", (unsigned long long)s->func_off);
+	table_cell(t, cell);
+	table_cell(t, s->insn);
+	table_cell(t, insn_class_run(s->klass));
+	if (p->cost_ns >= 0)
+		snprintf(cell, sizeof(cell), "%.0f ns", p->cost_ns);
+	else
+		snprintf(cell, sizeof(cell), "not measured");
+	table_cell(t, cell);
 }
 
 static void print_text(const struct gobin *gb, const char *subject, const struct plan *pl,
@@ -50,8 +69,7 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		{ "INSTRUCTION", false, 12 }, { "RUN", false, 0 }, { "COST/HIT", true, 0 },
 	};
 	struct table t;
-	char cell[160];
-	int i, none = 0;
+	int i, k, none = 0;
 
 	buf_printf(out, "%s  %s %s%s%s\n\n", subject,
 		   gb->build.release.minor ? gb->build.version : "Go (release not recorded)",
@@ -61,28 +79,16 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 	for (i = 0; i < pl->n; i++) {
 		const struct probe *p = &pl->probe[i];
 
-		if (p->kind == SITE_NONE) {
-			none++;
-			continue;
-		}
-		table_cell(&t, probe_name(p->id));
-		table_cell(&t, p->function);
-		snprintf(cell, sizeof(cell), "+0x%llx", (unsigned long long)p->func_off);
-		table_cell(&t, cell);
-		table_cell(&t, p->insn);
-		table_cell(&t, insn_class_run(p->klass));
-		if (p->cost_ns >= 0)
-			snprintf(cell, sizeof(cell), "%.0f ns", p->cost_ns);
-		else
-			snprintf(cell, sizeof(cell), "not measured");
-		table_cell(&t, cell);
+		none += p->kind == SITE_NONE;
+		for (k = 0; k < p->nsite; k++)
+			site_cells(&t, p, &p->site[k]);
 	}
 	table_print(&t, 2, 100, out);
 	table_deinit(&t);
 	for (i = 0; none && i < pl->n; i++)
 		if (pl->probe[i].kind == SITE_NONE)
 			buf_printf(out, "\n  %s: %s (%s)", probe_name(pl->probe[i].id),
-				   site_word(&pl->probe[i]), pl->probe[i].why);
+				   site_word(&pl->probe[i], SITE_NONE), pl->probe[i].why);
 	if (none)
 		buf_puts(out, "\n");
 	if (ct->ns[INSN_STEPPED] >= 0 && ct->ns[INSN_PUSH] >= 0)
@@ -90,6 +96,58 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 			   "as at function entries, %.0f ns\n",
 			   ct->ns[INSN_PUSH], ct->ns[INSN_STEPPED]);
 	buf_printf(out, "\nnothing was attached\n");
+}
+
+static void put_site(json_t *j, const struct site *s)
+{
+	char hex[40];
+
+	bytes_hex(s, hex);
+	json_object_set_new(j, "offset", json_integer((json_int_t)s->func_off));
+	json_object_set_new(j, "address", json_integer((json_int_t)s->addr));
+	json_object_set_new(j, "file_offset", json_integer((json_int_t)s->file_off));
+	json_set_text(j, "instruction", s->insn);
+	json_set_text(j, "bytes", hex);
+	json_set_text(j, "class", insn_class_name(s->klass));
+	json_set_text(j, "run", insn_class_run(s->klass));
+}
+
+/* A probe of several places shows the first as its own, and all in "sites". */
+static void put_sites(json_t *j, const struct probe *p)
+{
+	json_t *sites = json_array();
+	int k;
+
+	for (k = 0; k < p->nsite; k++) {
+		json_t *s = json_object();
+
+		json_set_text(s, "function", p->site[k].function);
+		json_set_text(s, "site", site_word(p, p->site[k].kind));
+		put_site(s, &p->site[k]);
+		json_array_append_new(sites, s);
+	}
+	json_object_set_new(j, "sites", sites);
+}
+
+static json_t *probe_json(const struct probe *p)
+{
+	json_t *j = json_object();
+
+	json_set_text(j, "probe", probe_name(p->id));
+	json_set_text(j, "sensor", sensor_name(p->sensor));
+	json_set_text(j, "function", p->function);
+	json_set_text(j, "site", site_word(p, p->kind));
+	if (p->kind == SITE_NONE) {
+		json_set_text(j, "why", p->why);
+		return j;
+	}
+	put_site(j, &p->site[0]);
+	json_object_set_new(j, "cost_ns", p->cost_ns >= 0 ?
+			    json_real(p->cost_ns) : json_string("not measured"));
+	json_object_set_new(j, "rare", json_boolean(p->rare));
+	if (p->nsite > 1)
+		put_sites(j, p);
+	return j;
 }
 
 static void print_json(const struct gobin *gb, const struct options *o, const struct plan *pl,
@@ -110,32 +168,8 @@ static void print_json(const struct gobin *gb, const struct options *o, const st
 		if (ct->ns[i] >= 0)
 			json_object_set_new(costs, insn_class_name((enum insn_class)i), json_real(ct->ns[i]));
 	json_object_set_new(root, "measured_ns", costs);
-	for (i = 0; i < pl->n; i++) {
-		const struct probe *p = &pl->probe[i];
-		json_t *j = json_object();
-		char hex[40];
-
-		json_set_text(j, "probe", probe_name(p->id));
-		json_set_text(j, "sensor", sensor_name(p->sensor));
-		json_set_text(j, "function", p->function);
-		json_set_text(j, "site", site_word(p));
-		if (p->kind != SITE_NONE) {
-			bytes_hex(p, hex);
-			json_object_set_new(j, "offset", json_integer((json_int_t)p->func_off));
-			json_object_set_new(j, "address", json_integer((json_int_t)p->addr));
-			json_object_set_new(j, "file_offset", json_integer((json_int_t)p->file_off));
-			json_set_text(j, "instruction", p->insn);
-			json_set_text(j, "bytes", hex);
-			json_set_text(j, "class", insn_class_name(p->klass));
-			json_set_text(j, "run", insn_class_run(p->klass));
-			json_object_set_new(j, "cost_ns", p->cost_ns >= 0 ?
-					    json_real(p->cost_ns) : json_string("not measured"));
-			json_object_set_new(j, "rare", json_boolean(p->rare));
-		} else {
-			json_set_text(j, "why", p->why);
-		}
-		json_array_append_new(probes, j);
-	}
+	for (i = 0; i < pl->n; i++)
+		json_array_append_new(probes, probe_json(&pl->probe[i]));
 	json_object_set_new(root, "probes", probes);
 	json_print(root, out);
 }

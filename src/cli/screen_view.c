@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/human.h"
+#include "report/net_parts.h"
 #include "report/rows.h"
 #include "report/summary.h"
 #include "report/wrap.h"
@@ -315,6 +316,8 @@ static void body(struct screen_view *v, const struct report *r, struct screen_st
 		summary(v, "goroutines", summary_goroutines, w, STYLE_PLAIN, width);
 	if (w->goroutines_known)
 		summary(v, "states", summary_states, w, STYLE_PLAIN, width);
+	summary(v, "network", net_parts_network, w, STYLE_PLAIN, width);
+	summary(v, "sql", net_parts_pools, w, STYLE_PLAIN, width);
 	room = height - v->nline;
 	below = gc_lines(w);
 	below += alloc_lines(w, room - below);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -49,7 +50,7 @@ static void arm(struct watch *w, const char *no_probes)
 	struct pace before = { 0 };
 	struct trace_config cfg = {
 		.pid = w->s.proc.pid, .exe_fd = w->s.proc.exe_fd, .plan = &w->plan,
-		.mem = w->s.mem, .bias = w->s.bias, .ptracer = process_tracer(&w->s.proc),
+		.mem = w->s.mem, .bias = w->s.bias, .ptracer = process_tracer(&w->s.proc), .gb = w->s.gb,
 		.g_goid = LAYOUT_ABSENT, .g_gopc = LAYOUT_ABSENT, .g_startpc = LAYOUT_ABSENT,
 		.budget_pct = w->o->budget_pct, .budget_floor_ns = BUDGET_FLOOR_NS,
 		.exact = w->o->exact,
@@ -100,6 +101,26 @@ memory:
 		msg_hint("%s", err.hint);
 }
 
+/*
+ * What hosts are hashed with: the machine's id, which no report shows, so that
+ * two snapshots of one machine can be compared; else something random.
+ */
+static void make_salt(struct watch *w)
+{
+	FILE *f = fopen("/etc/machine-id", "re");
+	unsigned char raw[16];
+	size_t i;
+
+	if (f && (!fgets(w->redact_salt, sizeof(w->redact_salt), f) || strlen(w->redact_salt) < 32))
+		w->redact_salt[0] = '\0';
+	if (f)
+		fclose(f);
+	if (w->redact_salt[0] || getrandom(raw, sizeof(raw), 0) != sizeof(raw))
+		return;
+	for (i = 0; i < sizeof(raw); i++)
+		snprintf(w->redact_salt + 2 * i, 3, "%02x", raw[i]);
+}
+
 int watch_start(struct watch *w, const struct watch_mode *mode)
 {
 	struct observer_config cfg = {
@@ -113,6 +134,10 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	if (r)
 		return msg_fail(&err);
 	arm(w, mode->no_probes);
+	if (w->o->redact_hosts) {
+		make_salt(w);
+		cfg.redact_salt = w->redact_salt;
+	}
 	cfg.trace = w->trace;
 	cfg.memory_only = w->trace ? NULL : w->memory_only;
 	r = observer_new(&w->observer, &cfg, &err);

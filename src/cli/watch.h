@@ -19,6 +19,7 @@ struct watch {
 	struct trace *trace;
 	struct observer *observer;
 	char memory_only[320];		/* why there are no probes, "" when there are */
+	char redact_salt[64];		/* with --redact-hosts */
 	int signal_fd;
 	uint64_t check_ns;		/* when to ask again whether it is still the same */
 	bool target_gone;		/* it ended, or became another program */

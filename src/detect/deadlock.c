@@ -38,7 +38,7 @@ static void evidence(struct finding *f, const struct deadlock_member *m, uint32_
 
 		words_place_short(&m[i].at, at, sizeof(at));
 		if (next->held_at.function)
-			finding_evidence(f, "goroutine %llu waits at %s for the lock goroutine %llu took at %s",
+			finding_evidence(f, "goroutine %llu waits at %s for the lock goroutine %llu took at %s (inferred)",
 					 (unsigned long long)m[i].goid, at, (unsigned long long)next->goid,
 					 words_place_short(&next->held_at, held, sizeof(held)));
 		else

@@ -10,6 +10,10 @@
 #include "base/map.h"
 #include "detect/wording.h"
 
+#define ID_NAME_MAX 220		/* bytes of prefix and name; behind them a hash, a file and a line */
+#define ID_SUBJECT_MAX 72	/* bytes; longer ones are cut to so many columns and told apart by a hash */
+#define ID_SUBJECT_COLUMNS 16
+
 static const char *const severity_names[] = { "info", "low", "medium", "high", "critical" };
 
 const char *severity_name(enum severity s)
@@ -46,7 +50,7 @@ void findings_deinit(struct findings *fs)
 static void finding_set_id(struct finding *f, const char *prefix, const struct place *p)
 {
 	const char *file = p && p->file ? p->file : "";
-	int line = p ? p->line : 0, n;
+	int line = p ? p->line : 0, n, keep;
 	uint64_t hash;
 
 	if (!p || !p->function) {
@@ -57,7 +61,8 @@ static void finding_set_id(struct finding *f, const char *prefix, const struct p
 	if (n >= 0 && (size_t)n < sizeof(f->id))
 		return;
 	hash = hash_bytes(p->function, strlen(p->function)) * 31 + hash_bytes(file, strlen(file));
-	snprintf(f->id, sizeof(f->id), "%s:%.200s#%016llx:%.40s:%d", prefix, p->function,
+	keep = ID_NAME_MAX - (int)strlen(prefix);
+	snprintf(f->id, sizeof(f->id), "%s:%.*s#%016llx:%.40s:%d", prefix, keep < 200 ? keep : 200, p->function,
 		 (unsigned long long)hash, file, line);
 }
 
@@ -80,6 +85,31 @@ struct finding *findings_add(struct findings *fs, const char *kind, const char *
 	if (p)
 		f->place = *p;
 	finding_set_id(f, id_prefix, p);
+	return f;
+}
+
+char *finding_prefix(const char *kind, const char *subject, char *out)
+{
+	char clean[ID_SUBJECT_MAX + 1];
+
+	words_fit(subject, ID_SUBJECT_MAX, clean, sizeof(clean));
+	if (!strcmp(clean, subject))
+		snprintf(out, FINDING_PREFIX_MAX, "%.32s:%s", kind, clean);
+	else
+		snprintf(out, FINDING_PREFIX_MAX, "%.32s:%s#%08x", kind,
+			 words_fit(subject, ID_SUBJECT_COLUMNS, clean, sizeof(clean)),
+			 (unsigned int)hash_bytes(subject, strlen(subject)));
+	return out;
+}
+
+struct finding *findings_add_about(struct findings *fs, const char *kind, const char *subject,
+				   enum severity s, const struct place *p)
+{
+	char prefix[FINDING_PREFIX_MAX];
+	struct finding *f = findings_add(fs, kind, finding_prefix(kind, subject, prefix), s, p);
+
+	if (f && !f->place.function)
+		snprintf(f->id, sizeof(f->id), "%s", prefix);
 	return f;
 }
 

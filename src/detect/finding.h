@@ -51,6 +51,15 @@ void findings_deinit(struct findings *fs);
  * (id = id_prefix ":" function ":" file ":" line); NULL when full. */
 struct finding *findings_add(struct findings *fs, const char *kind, const char *id_prefix,
 			     enum severity s, const struct place *p);
+/* The same about something else than a place (a host, a pool), which may have
+ * one beside it: id = kind ":" subject, and the place if there is one.  The
+ * subject is foreign text; a long one is cut and told apart by a hash. */
+struct finding *findings_add_about(struct findings *fs, const char *kind, const char *subject,
+				   enum severity s, const struct place *p);
+/* What such an id begins with, and is when there is no place.  Returns out
+ * (>= FINDING_PREFIX_MAX bytes). */
+#define FINDING_PREFIX_MAX 128
+char *finding_prefix(const char *kind, const char *subject, char *out);
 void finding_title(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void finding_number(struct finding *f, const char *name, double v);
 void finding_count(struct finding *f, const char *name, uint64_t v);

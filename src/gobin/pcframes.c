@@ -367,6 +367,34 @@ int pclntab_pcdata(struct pclntab *p, uint64_t pc, int which, int32_t *out)
 	return err ? err : pcdata_value(p, &f, (uint32_t)which, pc, out);
 }
 
+int pclntab_pcdata_since(struct pclntab *p, uint64_t pc, int which, int32_t *out, uint64_t *since)
+{
+	struct funcrec f;
+	struct pcwalk w;
+	uint32_t table = 0;
+	int err = which < 0 ? -EINVAL : pcl_find(p, pc, &f);
+
+	*out = -1;
+	if (!err)
+		*since = f.entry;
+	if (!err)
+		err = pcdata_table(p, &f, (uint32_t)which, &table);
+	if (err || !table)
+		return err;
+	err = walk_init(&w, p, table, f.entry);
+	while (!err) {
+		uint64_t from = w.pc;
+
+		err = walk_next(&w);
+		if (err == -ENOENT || (!err && pc < w.pc)) {
+			*since = from;
+			*out = err ? -1 : w.value;
+			return 0;
+		}
+	}
+	return err;
+}
+
 int pclntab_funcdata(struct pclntab *p, uint64_t pc, int which, uint64_t *out)
 {
 	struct funcrec f;

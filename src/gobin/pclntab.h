@@ -74,6 +74,9 @@ int pclntab_frames(struct pclntab *p, uint64_t pc, bool is_return, struct gofram
 int pclntab_frame_size(struct pclntab *p, uint64_t pc, int32_t *out);
 /* Value of pcdata table `which` at pc (-1 when there is none). */
 int pclntab_pcdata(struct pclntab *p, uint64_t pc, int which, int32_t *out);
+/* As pclntab_pcdata(), and the pc from which on it has this value (the
+ * function's entry when it has no other before). */
+int pclntab_pcdata_since(struct pclntab *p, uint64_t pc, int which, int32_t *out, uint64_t *since);
 /* Link-time address of funcdata `which` of the function at pc; -ENOENT when none. */
 int pclntab_funcdata(struct pclntab *p, uint64_t pc, int which, uint64_t *out);
 

@@ -222,7 +222,8 @@ static int list_all(struct making *m)
 		out->labels = m->labels_of[i] == GOLABELS_UNKNOWN ? DUMP_LABELS_UNKNOWN : m->labels_of[i];
 		out->stack = m->stack_of[i] < GOSTACK_MAX ? m->stack_of[i] : DUMP_NO_STACK;
 		out->created = t->place;
-		out->start = t->start;
+		/* its own: one go statement may start several functions (go f(), f a variable) */
+		out->start = gobin_start_name(m->rt->gb, g->startpc - m->rt->bias);
 		out->locked = g->lockedm != 0;
 	}
 	qsort(d->all, d->nall, sizeof(*d->all), by_goid);

@@ -53,10 +53,11 @@ static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, si
 			       const struct leaked *one, uint32_t stack)
 {
 	const struct site_track *t = sites_of(s, one->g.gopc, one->g.startpc);
-	struct { uint64_t track, by_design; const char *reason; } key = {
-		(uint64_t)(t - s->track), one->by_design, goroutine_state(s->rt, &one->g)
+	const struct place *at = stack_table_place(&l->stacks, stack, true);
+	struct { uint64_t track, by_design, line; const char *reason, *function; } key = {
+		(uint64_t)(t - s->track), one->by_design, at ? (uint64_t)at->line : 0,
+		goroutine_state(s->rt, &one->g), at ? at->function : NULL
 	};
-	const struct place *at;
 	struct leak_row *row;
 	bool made;
 	uint64_t *k = bytesmap_put(rows, &key, sizeof(key), (uint64_t)l->nrow, &made);
@@ -68,9 +69,8 @@ static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, si
 	if (array_room(&l->row, (size_t)l->nrow, cap, sizeof(*l->row)))
 		return NULL;
 	row = &l->row[l->nrow++];
-	*row = (struct leak_row){ .place = t->place, .start = t->start, .reason = key.reason,
-				  .by_design = one->by_design, .stack = stack };
-	at = stack_table_place(&l->stacks, stack, true);
+	*row = (struct leak_row){ .place = t->place, .reason = key.reason, .by_design = one->by_design, .stack = stack,
+				  .start = gobin_start_name(s->rt->gb, one->g.startpc - s->rt->bias) };
 	if (at)
 		row->at = *at;
 	return row;

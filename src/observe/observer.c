@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "gobin/gobin.h"
 #include "observe/allocs.h"
+#include "observe/callwatch.h"
 #include "observe/deadlocks.h"
 #include "observe/dump.h"
 #include "observe/heap.h"
@@ -34,11 +35,12 @@ struct observer {
 	struct sites sites;
 	struct allocs allocs;
 	struct heap_base heap;
+	struct callwatch *calls;
 	struct gowalk walk;		/* the latest */
 	bool walked;
 	uint64_t begin_ns, window_ns, look_ns, pace_ns;	/* our monotonic clock */
 	uint64_t look_took_ns;		/* the latest one */
-	uint64_t taken_ns;		/* start of the window that was taken last */
+	uint64_t taken_ns, ended_ns;	/* start and end of the window that was taken last */
 	/* at the start of the window, and the latest */
 	struct gototals base, now;
 	struct trace_reading rbase, rnow;
@@ -59,7 +61,8 @@ static bool wants(const struct observer *o, enum sensor s)
 
 static bool walks(const struct observer *o)
 {
-	return wants(o, SENSOR_GOROUTINES) && goruntime_has(o->cfg.rt, FACT_GOROUTINES);
+	return (wants(o, SENSOR_GOROUTINES) || wants(o, SENSOR_NET) || wants(o, SENSOR_SQL) ||
+		wants(o, SENSOR_LOCKS)) && goruntime_has(o->cfg.rt, FACT_GOROUTINES);
 }
 
 static bool armed(const struct observer *o, enum probe_id id)
@@ -90,6 +93,8 @@ static int look(struct observer *o)
 	o->walked = true;
 	o->walk_failures += o->walk.failures;
 	err = sites_look(&o->sites, &o->walk, o->cfg.trace, record);
+	if (!err)
+		err = callwatch_look(o->calls, &o->walk);
 	if (record) {
 		o->look_ns = now;
 		o->look_took_ns = clock_mono_ns() - now;
@@ -187,6 +192,18 @@ static void begin_window(struct observer *o)
 	o->walk_failures = 0;
 	o->window_ns = clock_mono_ns();
 	sites_begin_window(&o->sites);
+	callwatch_begin_window(o->calls);
+}
+
+static int open_calls(struct observer *o)
+{
+	const struct observer_config *cfg = &o->cfg;
+	struct callwatch_config cc = {
+		.rt = cfg->rt, .plan = cfg->plan, .trace = cfg->trace, .memory_only = cfg->memory_only,
+		.sensors = cfg->sensors, .redact_salt = cfg->redact_salt,
+	};
+
+	return callwatch_new(&o->calls, &cc);
 }
 
 int observer_new(struct observer **out, const struct observer_config *cfg, struct err *err)
@@ -201,6 +218,8 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 	allocs_init(&o->allocs, cfg->rt);
 	heap_base_init(&o->heap);
 	r = sites_init(&o->sites, cfg->rt);
+	if (!r)
+		r = open_calls(o);
 	if (!r)
 		r = read_all(o);
 	if (r) {
@@ -226,6 +245,7 @@ void observer_free(struct observer *o)
 	sites_deinit(&o->sites);
 	allocs_deinit(&o->allocs);
 	heap_base_deinit(&o->heap);
+	callwatch_free(o->calls);
 	gowalk_deinit(&o->walk);
 	trace_reading_deinit(&o->rbase);
 	trace_reading_deinit(&o->rnow);
@@ -315,18 +335,6 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 	fill_probes(o, w);
 }
 
-static struct coverage *cover(struct window *w, enum sensor s, enum coverage_state st,
-			      const char *why)
-{
-	struct coverage *c = &w->coverage[w->ncoverage++];
-
-	c->sensor = s;
-	c->state = st;
-	c->rate = 1;
-	snprintf(c->why, sizeof(c->why), "%s", why);
-	return c;
-}
-
 /* Why a probe is not there: its own reason, or why there is none at all. */
 static const char *why_not(const struct observer *o, enum probe_id id)
 {
@@ -399,13 +407,13 @@ static void cover_goroutines(struct observer *o, struct window *w)
 	struct coverage *c;
 
 	if (!walks(o)) {
-		cover(w, SENSOR_GOROUTINES, COVERAGE_OFF, o->cfg.rt->why_off[FACT_GOROUTINES]);
+		window_cover(w, SENSOR_GOROUTINES, COVERAGE_OFF, o->cfg.rt->why_off[FACT_GOROUTINES]);
 		return;
 	}
 	w->goroutines_known = true;
 	fill_goroutines(o, w);
 	if (!probed) {
-		c = cover(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL, "");
+		c = window_cover(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL, "");
 		snprintf(c->why, sizeof(c->why),
 			 "from memory alone: no births and deaths by site (%.140s)",
 			 why_not(o, armed(o, PROBE_GO_BIRTH) ? PROBE_GO_DEATH : PROBE_GO_BIRTH));
@@ -413,13 +421,13 @@ static void cover_goroutines(struct observer *o, struct window *w)
 	}
 	if (sliced) {
 		o->sliced = true;
-		c = cover(w, SENSOR_GOROUTINES, COVERAGE_SAMPLED,
+		c = window_cover(w, SENSOR_GOROUTINES, COVERAGE_SAMPLED,
 			  "budget: births and deaths by site are scaled from slices, the totals are exact");
 		c->rate = on_share(o->rnow.governed_on_ns, o->rbase.governed_on_ns,
 				   o->rnow.wall_ns, o->rbase.wall_ns);
 		return;
 	}
-	cover(w, SENSOR_GOROUTINES, COVERAGE_EXACT, "");
+	window_cover(w, SENSOR_GOROUTINES, COVERAGE_EXACT, "");
 	/* The runtime's own count is the check: what it made and no probe saw is lost. */
 	created = o->now.created - o->created_begin;
 	counted = births_counted(&o->rnow) - o->births_begin;
@@ -443,7 +451,7 @@ static void cover_alloc(struct observer *o, struct window *w)
 	    o->now.total_alloc > o->base.total_alloc)
 		w->total_alloc_bytes = o->now.total_alloc - o->base.total_alloc;
 	if (!armed(o, PROBE_ALLOC_LARGE)) {
-		cover(w, SENSOR_ALLOC, COVERAGE_OFF, why_not(o, PROBE_ALLOC_LARGE));
+		window_cover(w, SENSOR_ALLOC, COVERAGE_OFF, why_not(o, PROBE_ALLOC_LARGE));
 		return;
 	}
 	w->alloc_known = true;
@@ -451,7 +459,7 @@ static void cover_alloc(struct observer *o, struct window *w)
 		rate = on_share(r->rare_on_ns, b->rare_on_ns, r->wall_ns, b->wall_ns);
 	allocs_take(&o->allocs, r, rate > 0 ? 1 / rate : 1, w);
 	w->alloc_exactness = r->rare_sliced ? SAMPLED : EXACT;
-	c = cover(w, SENSOR_ALLOC, r->rare_sliced ? COVERAGE_SAMPLED : COVERAGE_EXACT,
+	c = window_cover(w, SENSOR_ALLOC, r->rare_sliced ? COVERAGE_SAMPLED : COVERAGE_EXACT,
 		  r->rare_sliced ? "budget" : "");
 	c->rate = rate;
 }
@@ -524,18 +532,18 @@ static void cover_gc(struct observer *o, struct window *w)
 	else if (g->known)
 		pauses_from_memory(o, g);
 	if (!g->known && !probed)
-		cover(w, SENSOR_GC, COVERAGE_OFF, o->cfg.rt->why_off[FACT_GC]);
+		window_cover(w, SENSOR_GC, COVERAGE_OFF, o->cfg.rt->why_off[FACT_GC]);
 	else if (!g->known || !g->heap_known)
-		cover(w, SENSOR_GC, COVERAGE_PARTIAL,
+		window_cover(w, SENSOR_GC, COVERAGE_PARTIAL,
 		      o->cfg.rt->why_off[g->known ? FACT_HEAP : FACT_GC]);
 	else
-		cover(w, SENSOR_GC, COVERAGE_EXACT, "");
+		window_cover(w, SENSOR_GC, COVERAGE_EXACT, "");
 }
 
 /* A row of coverage that is no sensor's. */
 static void cover_named(struct window *w, const char *name, enum coverage_state st, const char *why)
 {
-	struct coverage *c = cover(w, SENSOR_COUNT, st, why);
+	struct coverage *c = window_cover(w, SENSOR_COUNT, st, why);
 
 	c->name = name;
 }
@@ -545,7 +553,7 @@ static void fill_dump(struct observer *o, struct window *w)
 	struct dump_options opt = { .all = o->cfg.dump_all };
 	int err;
 
-	if (!o->cfg.dump || o->gone || !walks(o))
+	if (!o->cfg.dump || o->gone || !wants(o, SENSOR_GOROUTINES) || !walks(o))
 		return;
 	err = dump_take(&w->dump, &o->sites, &o->walk, &opt);
 	if (err == -EOPNOTSUPP) {
@@ -615,24 +623,29 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	w->last = end_reason != NULL;
 	fill_target(o, w);
 	fill_cost(o, w->window_s, w);
-	fill_dump(o, w);	/* first: it brings the walk up to date */
+	if (callwatch_fill(o->calls, &o->walk, &o->rbase, &o->rnow, w) == -ESRCH)
+		o->gone = true;
+	fill_dump(o, w);	/* before the rest: it brings the walk up to date */
 	for (s = 0; s < SENSOR_COUNT; s++) {
 		if (!wants(o, (enum sensor)s))
-			cover(w, (enum sensor)s, COVERAGE_OFF, not_asked);
+			window_cover(w, (enum sensor)s, COVERAGE_OFF, not_asked);
 		else if (s == SENSOR_GOROUTINES)
 			cover_goroutines(o, w);
 		else if (s == SENSOR_ALLOC)
 			cover_alloc(o, w);
 		else if (s == SENSOR_GC)
 			cover_gc(o, w);
+		else if (s == SENSOR_NET || s == SENSOR_SQL || s == SENSOR_LOCKS)
+			callwatch_cover(o->calls, (enum sensor)s, w);
 		else
-			cover(w, (enum sensor)s, COVERAGE_OFF, "not built yet");
+			window_cover(w, (enum sensor)s, COVERAGE_OFF, "not built yet");
 	}
 	fill_heap(o, w);
 	fill_losses(o, w);
 	if (err)
 		cover_ended(w);
 	o->taken_ns = o->window_ns;
+	o->ended_ns = now;
 	begin_window(o);
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
 }
@@ -641,7 +654,8 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 {
 	char why[200];
 
-	if (leaks_fill(&w->leaks, &o->sites, r, clock_mono_ns(), o->cfg.once ? 0 : o->taken_ns)) {
+	/* ages as of the report's time, which was before the passes */
+	if (leaks_fill(&w->leaks, &o->sites, r, o->ended_ns, o->cfg.once ? 0 : o->taken_ns)) {
 		leaks_window_deinit(&w->leaks);
 		cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
 		return;

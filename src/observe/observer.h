@@ -27,6 +27,7 @@ struct observer_config {
 	uint32_t sensors;		/* asked for */
 	double budget_pct;
 	bool exact_mode;
+	const char *redact_salt;	/* hosts are shown as hashes with it; NULL: as they are */
 	/* What a snapshot has and a live report has not. */
 	bool dump, dump_all;	/* all goroutines by stack; and one by one */
 	bool heap;		/* the sampled heap profile */

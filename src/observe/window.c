@@ -5,6 +5,7 @@
 #include "observe/heap.h"
 #include "observe/leaks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static void net_window_deinit(struct net_window *n)
@@ -54,4 +55,15 @@ void window_deinit(struct window *w)
 	w->state = NULL;
 	w->alloc = NULL;
 	w->nsite = w->nstate = w->nalloc = 0;
+}
+
+struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st, const char *why)
+{
+	struct coverage *c = &w->coverage[w->ncoverage++];
+
+	c->sensor = s;
+	c->state = st;
+	c->rate = 1;
+	snprintf(c->why, sizeof(c->why), "%s", why);
+	return c;
 }

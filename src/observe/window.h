@@ -536,6 +536,8 @@ struct window {
 	struct contention_window contention;
 };
 
+/* Adds a row of coverage; rate is 1. */
+struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st, const char *why);
 /* Frees what the window owns, not the window. */
 void window_deinit(struct window *w);
 

@@ -6,66 +6,300 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gobin/argslots.h"
 #include "gobin/gobin.h"
 
 /*
- * Where each probe goes.  Functions are tried in order, newest release first;
- * with a callee the site is its call, without one the body after the stack
- * check.  Checked against the sources of Go 1.18 to 1.27.
+ * Where each probe goes: the sites of all its places, each in the first of its
+ * functions (newest release first) that has one.  Checked against the sources
+ * and the code of Go 1.18 to 1.27.
  */
-#define RECIPE_MAX_FUNCTIONS 4
+#define PLACE_MAX_FUNCTIONS 4
+#define PLACE_MAX_CALLEES 2
+#define RECIPE_MAX_PLACES 3
+
+struct place {
+	const char *functions[PLACE_MAX_FUNCTIONS];
+	enum site_how how;
+	const char *callees[PLACE_MAX_CALLEES];	/* the first that the program has */
+	const char *behind;
+	const char *into;	/* HOW_AFTER_CALLS: else the first instruction of this one, which an
+				 * indirect call behind the call calls */
+	uint32_t keep;		/* WORD(n): results that a hit reads */
+	bool joined_ok, some_ok;
+};
+
+#define WORD(n) (1u << (n))
 
 struct recipe {
 	const char *name;
 	enum sensor sensor;
 	bool rare;
-	const char *functions[RECIPE_MAX_FUNCTIONS];
-	const char *callee;
+	struct place place[RECIPE_MAX_PLACES];
+	int slot;		/* it reads the argument word slot - 1 from memory; 0: none */
+	enum probe_id pair;	/* it says nothing without this one; 0 (GO_BIRTH): without any */
 	int since;		/* first minor release that has it at all */
-	const char *absent;	/* why it is missing from a release that could have it */
+	const char *absent;	/* why it is missing from a release that could have it … */
+	const char *package;	/* … or the package whose absence explains it */
 };
+
+#define BODY_OF(...) { { .functions = { __VA_ARGS__ }, .how = HOW_BODY } }
+#define CALL_IN(f, c) { { .functions = { f }, .how = HOW_CALL, .callees = { c } } }
+
+/* HTTP/2: bundled into net/http up to 1.26, a package of its own since, and
+ * x/net's where a program links it itself. */
+#define HTTP2_OLD "net/http.(*http2"
+#define HTTP2_NEW "net/http/internal/http2.(*"
+#define HTTP2_X "golang.org/x/net/http2.(*"
+#define HTTP2_PLACES(method, ...) { \
+	{ .functions = { HTTP2_NEW method, HTTP2_OLD method }, __VA_ARGS__ }, \
+	{ .functions = { HTTP2_X method }, __VA_ARGS__ } }
 
 static const struct recipe recipes[PROBE_COUNT] = {
 	[PROBE_GO_BIRTH] = {
 		.name = "goroutine-birth", .sensor = SENSOR_GOROUTINES,
 		/* proc.go: newproc's systemstack closure; the number is its place among closures. */
-		.functions = { "runtime.newproc.func1", "runtime.newproc.func2", "runtime.newproc" },
-		.callee = "runtime.runqput",
+		.place = { { .functions = { "runtime.newproc.func1", "runtime.newproc.func2", "runtime.newproc" },
+			     .how = HOW_CALL, .callees = { "runtime.runqput" } } },
 	},
 	[PROBE_CORO_BIRTH] = {
 		.name = "coroutine-birth", .sensor = SENSOR_GOROUTINES,
 		/* coro.go, since 1.22; used by iter.Pull since 1.23.  Linked only where used. */
-		.functions = { "runtime.newcoro.func1", "runtime.newcoro.func2", "runtime.newcoro" },
-		.callee = "runtime.newproc1",
+		.place = { { .functions = { "runtime.newcoro.func1", "runtime.newcoro.func2", "runtime.newcoro" },
+			     .how = HOW_CALL, .callees = { "runtime.newproc1" } } },
 		.since = 23, .absent = "no coroutines (iter.Pull) are linked into this program",
 	},
 	[PROBE_GO_DEATH] = {
 		.name = "goroutine-death", .sensor = SENSOR_GOROUTINES,
 		/* gdestroy since 1.22; before it goexit0 did the work itself. */
-		.functions = { "runtime.gdestroy", "runtime.goexit0" },
-		.callee = "runtime.casgstatus",
+		.place = { { .functions = { "runtime.gdestroy", "runtime.goexit0" },
+			     .how = HOW_CALL, .callees = { "runtime.casgstatus" } } },
 	},
 	[PROBE_ALLOC_LARGE] = {
 		.name = "large-allocation", .sensor = SENSOR_ALLOC, .rare = true,
 		/* mallocgcLarge since 1.24. */
-		.functions = { "runtime.mallocgcLarge", "runtime.mallocgc" },
-		.callee = "runtime.(*mcache).allocLarge",
+		.place = { { .functions = { "runtime.mallocgcLarge", "runtime.mallocgc" },
+			     .how = HOW_CALL, .callees = { "runtime.(*mcache).allocLarge" } } },
 	},
 	[PROBE_GC_START] = {
 		.name = "gc-start", .sensor = SENSOR_GC, .rare = true,
-		.functions = { "runtime.gcStart" },
+		.place = BODY_OF("runtime.gcStart"),
 	},
 	[PROBE_GC_END] = {
 		.name = "gc-end", .sensor = SENSOR_GC, .rare = true,
-		.functions = { "runtime.gcMarkTermination" },
+		.place = BODY_OF("runtime.gcMarkTermination"),
 	},
 	[PROBE_STW_BEGIN] = {
 		.name = "world-stop", .sensor = SENSOR_GC, .rare = true,
-		.functions = { "runtime.stopTheWorldWithSema" },
+		.place = BODY_OF("runtime.stopTheWorldWithSema"),
 	},
 	[PROBE_STW_END] = {
 		.name = "world-start", .sensor = SENSOR_GC, .rare = true,
-		.functions = { "runtime.startTheWorldWithSema" },
+		.place = BODY_OF("runtime.startTheWorldWithSema"),
+	},
+	[PROBE_DNS_BEGIN] = {
+		.name = "dns-begin", .sensor = SENSOR_NET, .rare = true, .package = "net", .pair = PROBE_DNS_END,
+		.place = BODY_OF("net.(*Resolver).internetAddrList"),
+	},
+	[PROBE_DNS_END] = {
+		.name = "dns-end", .sensor = SENSOR_NET, .rare = true, .package = "net", .pair = PROBE_DNS_BEGIN,
+		/* ([]IPAddr, error): the error is words 3 and 4 */
+		.place = { { .functions = { "net.(*Resolver).internetAddrList" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "net.(*Resolver).lookupIPAddr" }, .keep = WORD(3) } },
+	},
+	[PROBE_CONNECT_BEGIN] = {
+		.name = "connect-begin", .sensor = SENSOR_NET, .rare = true, .package = "net",
+		.pair = PROBE_CONNECT_END,
+		/* Up to 1.19 dialSerial is called here where there is one address list only. */
+		.place = { { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_CALLS,
+			     .callees = { "net.(*sysDialer).dialParallel" } },
+			   { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_CALLS,
+			     .callees = { "net.(*sysDialer).dialSerial" } } },
+	},
+	[PROBE_CONNECT_END] = {
+		.name = "connect-end", .sensor = SENSOR_NET, .rare = true, .package = "net",
+		.pair = PROBE_CONNECT_BEGIN,
+		/*
+		 * Joined ways all come from one of these calls: the second of two
+		 * hits ends nothing.  Since 1.26 a deferred function runs in between
+		 * and is the first to have an instruction that can be emulated: the
+		 * stack check's branch, where registers are as the call left them; run
+		 * again after the stack has grown, it ends nothing.
+		 */
+		.place = { { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "net.(*sysDialer).dialParallel" },
+			     .into = "net.(*Dialer).dialCtx.func2", .keep = WORD(0) | WORD(1) | WORD(2), .joined_ok = true },
+			   { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "net.(*sysDialer).dialSerial" },
+			     .keep = WORD(0) | WORD(1) | WORD(2), .joined_ok = true } },
+	},
+	[PROBE_TLS_NAME] = {
+		.name = "tls-name", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
+		.place = BODY_OF("net/http.(*persistConn).addTLS"),
+	},
+	[PROBE_TLS_BEGIN] = {
+		.name = "tls-begin", .sensor = SENSOR_NET, .rare = true, .package = "crypto/tls",
+		.pair = PROBE_TLS_END,
+		.place = BODY_OF("crypto/tls.(*Conn).clientHandshake"),
+	},
+	[PROBE_TLS_END] = {
+		.name = "tls-end", .sensor = SENSOR_NET, .rare = true, .package = "crypto/tls",
+		.pair = PROBE_TLS_BEGIN,
+		/* c.handshakeFn(ctx) is one of these: the only one with a handshake begun before it. */
+		.place = { { .functions = { "crypto/tls.(*Conn).handshakeContext" },
+			     .how = HOW_AFTER_INDIRECT, .keep = WORD(0) } },
+	},
+	[PROBE_POOL_BEGIN] = {
+		.name = "pool-wait-begin", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
+		/* cleanFrontNotWaiting since 1.23; called in front of connsPerHostWait's assignment. */
+		.place = { { .functions = { "net/http.(*Transport).queueForDial" }, .how = HOW_CALL,
+			     .callees = { "net/http.(*wantConnQueue).cleanFrontNotWaiting",
+					  "net/http.(*wantConnQueue).cleanFront" } } },
+		.slot = 1 + 1,
+	},
+	[PROBE_POOL_DELIVERED] = {
+		.name = "pool-delivered", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
+		.place = { { .functions = { "net/http.(*Transport).tryPutIdleConn" }, .how = HOW_CALLS,
+			     .callees = { "net/http.(*wantConn).tryDeliver" } } },
+	},
+	[PROBE_POOL_DIAL] = {
+		.name = "pool-dial", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
+		.place = BODY_OF("net/http.(*Transport).dialConnFor"),
+	},
+	[PROBE_POOL_CANCEL] = {
+		.name = "pool-cancel", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
+		.place = BODY_OF("net/http.(*wantConn).cancel"),
+	},
+	[PROBE_CALL_BEGIN] = {
+		.name = "http-call-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_END,
+		.place = BODY_OF("net/http.(*Client).do"),
+	},
+	[PROBE_CALL_END] = {
+		.name = "http-call-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_BEGIN,
+		/* (*Response, didTimeout, error): the error is words 2 and 3 */
+		.place = { { .functions = { "net/http.(*Client).do" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "net/http.(*Client).send" }, .keep = WORD(0) | WORD(2) } },
+	},
+	[PROBE_CONN_BEGIN] = {
+		.name = "http1-begin", .sensor = SENSOR_NET, .package = "net/http",
+		.place = BODY_OF("net/http.(*persistConn).roundTrip"),
+	},
+	[PROBE_CONN_WRITTEN] = {
+		.name = "http1-written", .sensor = SENSOR_NET, .package = "net/http",
+		/* pc.writeErrCh <- err: wr.ch follows */
+		.place = { { .functions = { "net/http.(*persistConn).writeLoop" }, .how = HOW_CALL_BEHIND,
+			     .callees = { "runtime.chansend1" }, .behind = "bufio.(*Writer).Flush" } },
+		.slot = 0 + 1,
+	},
+	[PROBE_CONN_FIRST_BYTE] = {
+		.name = "http1-first-byte", .sensor = SENSOR_NET, .package = "net/http",
+		.place = CALL_IN("net/http.(*persistConn).readLoop", "net/http.(*persistConn).readResponse"),
+	},
+	[PROBE_CONN_NEXT] = {
+		.name = "http1-next", .sensor = SENSOR_NET, .package = "net/http",
+		.place = { { .functions = { "net/http.(*persistConn).readLoop" }, .how = HOW_CALLS,
+			     .callees = { "bufio.(*Reader).Peek" } } },
+		.slot = 0 + 1,
+	},
+	[PROBE_CONN_CLOSED] = {
+		.name = "http1-closed", .sensor = SENSOR_NET, .package = "net/http",
+		.place = BODY_OF("net/http.(*persistConn).close"),
+	},
+	[PROBE_STREAM_BEGIN] = {
+		.name = "http2-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_STREAM_END,
+		.place = HTTP2_PLACES("clientStream).doRequest", .how = HOW_BODY),
+	},
+	[PROBE_STREAM_WRITTEN] = {
+		.name = "http2-written", .sensor = SENSOR_NET, .package = "net/http",
+		/* the select that waits for the response, behind header and body */
+		.place = HTTP2_PLACES("clientStream).writeRequest", .how = HOW_LAST_CALL,
+				      .callees = { "runtime.selectgo" }),
+		.slot = 0 + 1,
+	},
+	[PROBE_STREAM_FIRST_BYTE] = {
+		.name = "http2-first-byte", .sensor = SENSOR_NET, .package = "net/http",
+		.place = HTTP2_PLACES("clientConnReadLoop).handleResponse", .how = HOW_BODY),
+	},
+	[PROBE_STREAM_END] = {
+		.name = "http2-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_STREAM_BEGIN,
+		.place = HTTP2_PLACES("clientStream).cleanupWriteRequest", .how = HOW_BODY),
+	},
+	[PROBE_HANDLER_BEGIN] = {
+		.name = "handler-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_HANDLER_END,
+		.place = BODY_OF("net/http.HandlerFunc.ServeHTTP"),
+	},
+	[PROBE_HANDLER_END] = {
+		.name = "handler-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_HANDLER_BEGIN,
+		/* Behind ServeHTTP comes `call *cancelCtx`, which would be stepped, and
+		 * then c.hijacked().  HTTP/2's handlers end in runHandler's first defer. */
+		.place = { { .functions = { "net/http.(*conn).serve" }, .how = HOW_CALL_BEHIND,
+			     .callees = { "net/http.(*conn).hijacked" },
+			     .behind = "net/http.serverHandler.ServeHTTP" },
+			   { .functions = { HTTP2_NEW "serverConn).runHandler.func1",
+					    HTTP2_OLD "serverConn).runHandler.func1" },
+			     .how = HOW_CALL, .callees = { HTTP2_NEW "responseWriter).handlerDone",
+							   HTTP2_OLD "responseWriter).handlerDone" } },
+			   { .functions = { HTTP2_X "serverConn).runHandler.func1" },
+			     .how = HOW_CALL, .callees = { HTTP2_X "responseWriter).handlerDone" } } },
+	},
+	[PROBE_GRPC_BEGIN] = {
+		.name = "grpc-begin", .sensor = SENSOR_NET, .package = "google.golang.org/grpc",
+		.pair = PROBE_GRPC_END,
+		.place = BODY_OF("google.golang.org/grpc.(*ClientConn).Invoke"),
+	},
+	[PROBE_GRPC_END] = {
+		.name = "grpc-end", .sensor = SENSOR_NET, .package = "google.golang.org/grpc",
+		.pair = PROBE_GRPC_BEGIN,
+		.place = { { .functions = { "google.golang.org/grpc.(*ClientConn).Invoke" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "google.golang.org/grpc.invoke" }, .keep = WORD(0) },
+			   { .functions = { "google.golang.org/grpc.(*ClientConn).Invoke" },
+			     .how = HOW_AFTER_INDIRECT, .keep = WORD(0) } },
+	},
+	[PROBE_SQL_WAIT_BEGIN] = {
+		.name = "sql-wait-begin", .sensor = SENSOR_SQL, .rare = true, .package = "database/sql",
+		.pair = PROBE_SQL_WAIT_END,
+		.place = CALL_IN("database/sql.(*DB).conn", "runtime.selectgo"),
+	},
+	[PROBE_SQL_WAIT_END] = {
+		.name = "sql-wait-end", .sensor = SENSOR_SQL, .rare = true, .package = "database/sql",
+		.pair = PROBE_SQL_WAIT_BEGIN,
+		.place = { { .functions = { "database/sql.(*DB).conn" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "runtime.selectgo" } } },
+	},
+	[PROBE_SQL_BEGIN_TX] = {
+		.name = "sql-begin-tx", .sensor = SENSOR_SQL, .rare = true, .package = "database/sql",
+		.place = BODY_OF("database/sql.(*DB).beginDC"),
+	},
+	[PROBE_SQL_ROWS] = {
+		.name = "sql-rows", .sensor = SENSOR_SQL, .package = "database/sql",
+		.place = BODY_OF("database/sql.(*DB).queryDC"),
+	},
+	[PROBE_SQL_CONN] = {
+		.name = "sql-conn", .sensor = SENSOR_SQL, .package = "database/sql",
+		/* In a closure since 1.20.  Up to 1.19 the second call, after two bad
+		 * connections, has no site: such a one is taken for a plain call. */
+		.place = { { .functions = { "database/sql.(*DB).Conn.func1", "database/sql.(*DB).Conn" },
+			     .how = HOW_AFTER_CALLS, .callees = { "database/sql.(*DB).conn" },
+			     .keep = WORD(0), .some_ok = true } },
+	},
+	[PROBE_SQL_PUT] = {
+		.name = "sql-put", .sensor = SENSOR_SQL, .package = "database/sql",
+		.place = BODY_OF("database/sql.(*DB).putConn"),
+	},
+	[PROBE_LOCK_BEGIN] = {
+		.name = "lock-begin", .sensor = SENSOR_LOCKS, .pair = PROBE_LOCK_END,
+		.absent = "no mutex that can be waited for is linked into this program",
+		/* internal/sync since 1.24. */
+		.place = { { .functions = { "internal/sync.(*Mutex).lockSlow", "sync.(*Mutex).lockSlow" },
+			     .how = HOW_CALL, .callees = { "internal/sync.runtime_SemacquireMutex",
+							   "sync.runtime_SemacquireMutex" } } },
+	},
+	[PROBE_LOCK_END] = {
+		.name = "lock-end", .sensor = SENSOR_LOCKS, .pair = PROBE_LOCK_BEGIN,
+		.absent = "no mutex that can be waited for is linked into this program",
+		.place = { { .functions = { "internal/sync.(*Mutex).lockSlow", "sync.(*Mutex).lockSlow" },
+			     .how = HOW_AFTER_CALLS, .callees = { "internal/sync.runtime_SemacquireMutex",
+								  "sync.runtime_SemacquireMutex" } } },
 	},
 };
 
@@ -74,33 +308,70 @@ const char *probe_name(enum probe_id id)
 	return (unsigned int)id < PROBE_COUNT ? recipes[id].name : "?";
 }
 
+static const char *const range_function[RANGE_COUNT] = {
+	[RANGE_RESOLVER_DIAL] = "net.(*Resolver).dial",
+	[RANGE_SERVE_MUX] = "net/http.(*ServeMux).ServeHTTP",
+	[RANGE_SERVER_HANDLER] = "net/http.serverHandler.ServeHTTP",
+};
+
+/* Whether a package is linked shows by its initialisation. */
+static const struct {
+	const char *package, *function;
+} packages[] = {
+	{ "net", "net.init" }, { "net/http", "net/http.init" }, { "crypto/tls", "crypto/tls.init" },
+	{ "database/sql", "database/sql.init" }, { "google.golang.org/grpc", "google.golang.org/grpc.init" },
+};
+#define PACKAGES (sizeof(packages) / sizeof(packages[0]))
+
 /* All names of all recipes, looked up in one pass over the function table. */
+#define LOOKUP_MAX (PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 2) + RANGE_COUNT + PACKAGES)
+
 struct lookup {
-	const char *name[PROBE_COUNT * (RECIPE_MAX_FUNCTIONS + 1)];
-	struct gofunc func[PROBE_COUNT * (RECIPE_MAX_FUNCTIONS + 1)];
+	const char *name[LOOKUP_MAX];
+	struct gofunc func[LOOKUP_MAX];
 	size_t n;
+	bool full;
 };
 
 static void lookup_add(struct lookup *l, const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < l->n; i++)
+	for (i = 0; name && i < l->n; i++)
 		if (!strcmp(l->name[i], name))
 			return;
-	l->name[l->n++] = name;
+	if (name && l->n == LOOKUP_MAX)
+		l->full = true;
+	else if (name)
+		l->name[l->n++] = name;
+}
+
+static void lookup_add_place(struct lookup *l, const struct place *pl)
+{
+	int i;
+
+	for (i = 0; i < PLACE_MAX_FUNCTIONS; i++)
+		lookup_add(l, pl->functions[i]);
+	for (i = 0; i < PLACE_MAX_CALLEES; i++)
+		lookup_add(l, pl->callees[i]);
+	lookup_add(l, pl->behind);
+	lookup_add(l, pl->into);
 }
 
 static int lookup_all(struct lookup *l, struct gobin *gb, struct err *err)
 {
-	int i, k, e;
+	size_t k;
+	int i, e;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
-		for (k = 0; k < RECIPE_MAX_FUNCTIONS && recipes[i].functions[k]; k++)
-			lookup_add(l, recipes[i].functions[k]);
-		if (recipes[i].callee)
-			lookup_add(l, recipes[i].callee);
-	}
+	for (i = 0; i < PROBE_COUNT; i++)
+		for (k = 0; k < RECIPE_MAX_PLACES; k++)
+			lookup_add_place(l, &recipes[i].place[k]);
+	for (k = 0; k < RANGE_COUNT; k++)
+		lookup_add(l, range_function[k]);
+	for (k = 0; k < PACKAGES; k++)
+		lookup_add(l, packages[k].function);
+	if (l->full)
+		return err_set(err, -E2BIG, "too many functions to look for");
 	e = pclntab_find_names(gb->pcln, l->name, l->n, l->func);
 	if (e < 0)
 		return err_set(err, e, "the function table cannot be read: %s", strerror(-e));
@@ -131,104 +402,248 @@ static const char *untouchable(const struct gofunc *fn)
 	return NULL;
 }
 
-static void probe_set_site(struct probe *p, const struct gofunc *fn, const struct insn *in,
-			   uint64_t off, const uint8_t *bytes, const char *callee)
-{
-	p->addr = in->addr;
-	p->file_off = off;
-	p->func_off = in->addr - fn->entry;
-	p->func_size = fn->end - fn->entry;
-	p->klass = in->klass;
-	p->len = in->len;
-	memcpy(p->bytes, bytes, in->len);
-	if (callee)
-		snprintf(p->insn, sizeof(p->insn), "call %s", callee);
-	else
-		snprintf(p->insn, sizeof(p->insn), "%s", in->text);
-	p->why[0] = '\0';
-}
+/* What a site is looked for with. */
+struct search {
+	struct gobin *gb;
+	const struct lookup *l;
+	struct probe *p;
+	const struct recipe *r;
+	uint8_t *code;		/* SITE_MAX_CODE bytes */
+};
 
-/* The site in one function: 0, or a negative errno with p->why. */
-static int place_in(struct probe *p, struct gobin *gb, const struct gofunc *fn,
-		    const struct gofunc *callee, const char *callee_name)
+static int refuse(struct probe *p, int err, const char *why)
 {
-	size_t len = fn->end - fn->entry;
-	enum site_kind kind = SITE_CALL;
-	const char *no = untouchable(fn);
-	uint8_t *code = NULL;
-	struct insn in = { 0 };
-	uint64_t off;
-	int err;
-
-	if (no) {
-		snprintf(p->why, sizeof(p->why), "%s", no);
-		return -EOPNOTSUPP;
-	}
-	err = fn->end > fn->entry && len <= SITE_MAX_CODE ? 0 : -E2BIG;
-	if (!err)
-		code = malloc(len);
-	if (!err && !code)
-		err = -ENOMEM;
-	if (!err)
-		err = image_read_addr(&gb->image, fn->entry, code, len);
-	if (err)
-		snprintf(p->why, sizeof(p->why), "its code cannot be read: %s", strerror(-err));
-	else if (callee)
-		err = site_call(gb->arch, code, len, fn->entry, callee->entry, &in, p->why, sizeof(p->why));
-	else
-		err = site_body(gb->arch, code, len, fn->entry, &in, &kind, p->why, sizeof(p->why));
-	if (!err) {
-		err = image_addr_to_off(&gb->image, in.addr, &off);
-		if (err)
-			snprintf(p->why, sizeof(p->why), "its code is not in the file");
-	}
-	if (!err) {
-		p->kind = kind;
-		probe_set_site(p, fn, &in, off, code + (in.addr - fn->entry), callee_name);
-	}
-	free(code);
+	snprintf(p->why, sizeof(p->why), "%s", why);
 	return err;
 }
 
-static void explain_absence(struct probe *p, const struct recipe *r, const struct gobin *gb)
+static int add_site(struct search *s, const struct gofunc *fn, const char *function,
+		    const struct insn *in, enum site_kind kind, const char *callee)
 {
-	if (r->since && gb->release.minor && gb->release.minor < r->since) {
-		p->absent = true;
-		snprintf(p->why, sizeof(p->why), "this release of Go has none");
-	} else if (r->absent) {
-		p->absent = true;
-		snprintf(p->why, sizeof(p->why), "%s", r->absent);
-	} else {
-		snprintf(p->why, sizeof(p->why), "the program has no function of this name");
-	}
+	struct probe *p = s->p;
+	struct site *site;
+	uint64_t off;
+
+	if (p->nsite == PROBE_MAX_SITES)
+		return refuse(p, -E2BIG, "the program has more such places than can be probed");
+	if (image_addr_to_off(&s->gb->image, in->addr, &off))
+		return refuse(p, -EBADMSG, "its code is not in the file");
+	site = &p->site[p->nsite++];
+	*site = (struct site){
+		.kind = kind, .addr = in->addr, .file_off = off, .func_off = in->addr - fn->entry,
+		.func_size = fn->end - fn->entry, .klass = in->klass, .len = in->len,
+	};
+	snprintf(site->function, sizeof(site->function), "%s", function);
+	memcpy(site->bytes, s->code + site->func_off, in->len);
+	if (callee)
+		snprintf(site->insn, sizeof(site->insn), "call %s", callee);
+	else
+		snprintf(site->insn, sizeof(site->insn), "%s", in->text);
+	return 0;
 }
 
-static void probe_place(struct probe *p, struct gobin *gb, const struct lookup *l)
+static int read_code(struct search *s, const struct gofunc *fn)
 {
-	const struct recipe *r = &recipes[p->id];
-	const struct gofunc *callee = r->callee ? lookup_find(l, r->callee) : NULL;
-	bool found = false;
-	int k;
+	const char *no = untouchable(fn);
+	int err;
 
-	for (k = 0; k < RECIPE_MAX_FUNCTIONS && r->functions[k]; k++) {
-		const struct gofunc *fn = lookup_find(l, r->functions[k]);
+	if (no)
+		return refuse(s->p, -EOPNOTSUPP, no);
+	if (fn->end <= fn->entry || fn->end - fn->entry > SITE_MAX_CODE)
+		return refuse(s->p, -E2BIG, "its code is too large");
+	err = image_read_addr(&s->gb->image, fn->entry, s->code, fn->end - fn->entry);
+	if (err)
+		snprintf(s->p->why, sizeof(s->p->why), "its code cannot be read: %s", strerror(-err));
+	return err;
+}
+
+/* The sites in one function: 0, or a negative errno with p->why. */
+static int place_in(struct search *s, const struct gofunc *fn, const char *function,
+		    const char *callee, const struct site_query *q)
+{
+	struct insn in[PROBE_MAX_SITES];
+	struct probe *p = s->p;
+	enum site_kind kind;
+	int i, n, err = read_code(s, fn);
+
+	if (err)
+		return err;
+	n = site_find(s->gb->arch, s->code, fn->end - fn->entry, fn->entry, q, in, PROBE_MAX_SITES, &kind,
+		      p->why, sizeof(p->why));
+	for (i = 0; !err && i < n; i++)
+		err = add_site(s, fn, function, &in[i], kind, kind == SITE_CALL ? callee : NULL);
+	return n < 0 ? n : err;
+}
+
+/* No site behind the call itself, but in what is called next, if its
+ * registers are still those that the call left. */
+static int place_into(struct search *s, const struct place *pl, const struct gofunc *fn,
+		      struct site_query q)
+{
+	const struct gofunc *into = pl->into ? lookup_find(s->l, pl->into) : NULL;
+	struct insn in[PROBE_MAX_SITES];
+	enum site_kind kind;
+	int n, err;
+
+	if (!into)
+		return -EOPNOTSUPP;
+	err = read_code(s, fn);
+	if (err)
+		return err;
+	q.how = HOW_INTO;
+	n = site_find(s->gb->arch, s->code, fn->end - fn->entry, fn->entry, &q, in, PROBE_MAX_SITES, &kind,
+		      s->p->why, sizeof(s->p->why));
+	if (n < 0)
+		return n;
+	/* Its own stack check jumps back to its entry. */
+	q.how = HOW_FIRST;
+	q.joined_ok = true;
+	return place_in(s, into, pl->into, NULL, &q);
+}
+
+static const struct gofunc *find_callee(const struct search *s, const struct place *pl, const char **name)
+{
+	int i;
+
+	for (i = 0; i < PLACE_MAX_CALLEES && pl->callees[i]; i++) {
+		const struct gofunc *fn = lookup_find(s->l, pl->callees[i]);
+
+		*name = pl->callees[i];
+		if (fn)
+			return fn;
+	}
+	return NULL;
+}
+
+/* -ENOENT: the program has not what this place is made of. */
+static int query_of(struct search *s, const struct place *pl, struct site_query *q, const char **callee)
+{
+	const struct gofunc *behind = pl->behind ? lookup_find(s->l, pl->behind) : NULL, *fn;
+
+	*q = (struct site_query){ .how = pl->how, .keep = pl->keep, .joined_ok = pl->joined_ok,
+				  .some_ok = pl->some_ok };
+	*callee = NULL;
+	if (!pl->callees[0])
+		return 0;
+	fn = find_callee(s, pl, callee);
+	if (fn && (behind || !pl->behind)) {
+		q->callee = fn->entry;
+		q->behind = behind ? behind->entry : 0;
+		return 0;
+	}
+	snprintf(s->p->why, sizeof(s->p->why), "the program has no %s to be called",
+		 fn ? pl->behind : pl->callees[0]);
+	return -ENOENT;
+}
+
+/* 0; -ENOENT: no such function or call; else why the probe is refused. */
+static int take_place(struct search *s, const struct place *pl, bool *found)
+{
+	struct site_query q;
+	const char *callee;
+	int k, err = -ENOENT;
+
+	for (k = 0; k < PLACE_MAX_FUNCTIONS && pl->functions[k]; k++) {
+		const struct gofunc *fn = lookup_find(s->l, pl->functions[k]);
 
 		if (!fn)
 			continue;
-		if (!found)
-			snprintf(p->function, sizeof(p->function), "%s", r->functions[k]);
-		found = true;
-		if (r->callee && !callee) {
-			snprintf(p->why, sizeof(p->why), "the program has no %s to be called", r->callee);
-			return;
-		}
-		if (!place_in(p, gb, fn, callee, r->callee)) {
-			snprintf(p->function, sizeof(p->function), "%s", r->functions[k]);
-			return;
-		}
+		if (!*found)
+			snprintf(s->p->function, sizeof(s->p->function), "%s", pl->functions[k]);
+		*found = true;
+		err = query_of(s, pl, &q, &callee);
+		if (!err)
+			err = place_in(s, fn, pl->functions[k], callee, &q);
+		if (err == -EOPNOTSUPP && pl->into)
+			err = place_into(s, pl, fn, q);
+		if (!err)
+			return 0;
+	}
+	return err;
+}
+
+static bool is_linked(const struct lookup *l, const char *package)
+{
+	size_t i;
+
+	for (i = 0; i < PACKAGES; i++)
+		if (!strcmp(packages[i].package, package))
+			return lookup_find(l, packages[i].function) != NULL;
+	return false;
+}
+
+static void explain_absence(struct search *s)
+{
+	const struct recipe *r = s->r;
+	struct probe *p = s->p;
+	int minor = s->gb->release.minor;
+
+	p->absent = r->since || r->absent || r->package;
+	if (r->since && minor && minor < r->since)
+		snprintf(p->why, sizeof(p->why), "this release of Go has none");
+	else if (r->package && !is_linked(s->l, r->package))
+		snprintf(p->why, sizeof(p->why), "%s is not linked into this program", r->package);
+	else if (r->package)
+		snprintf(p->why, sizeof(p->why), "this program has no use for it: the function is not linked");
+	else if (r->absent)
+		snprintf(p->why, sizeof(p->why), "%s", r->absent);
+	else
+		snprintf(p->why, sizeof(p->why), "the program has no function of this name");
+}
+
+/* Hits of a stack check's branch are judged by the flags: by probe, not by site. */
+static int check_kinds(struct probe *p)
+{
+	int i;
+
+	for (i = 1; i < p->nsite; i++)
+		if ((p->site[i].kind == SITE_BRANCH) != (p->site[0].kind == SITE_BRANCH))
+			return refuse(p, -EOPNOTSUPP, "its places are of different kinds");
+	return 0;
+}
+
+/* Where the argument is that a hit reads: the same from SP at all sites. */
+static int find_slot(struct search *s)
+{
+	struct probe *p = s->p;
+	int32_t off;
+	int i;
+
+	p->slot = PROBE_NO_SLOT;
+	for (i = 0; s->r->slot && i < p->nsite; i++) {
+		if (gobin_arg_from_sp(s->gb, p->site[i].addr, (unsigned int)s->r->slot - 1, &off))
+			return refuse(p, -ENOENT, "the argument it reads is not in memory there");
+		if (i && off != p->slot)
+			return refuse(p, -EOPNOTSUPP, "the argument it reads is not at one offset in all its places");
+		p->slot = off;
+	}
+	return 0;
+}
+
+static void probe_place(struct search *s)
+{
+	struct probe *p = s->p;
+	bool found = false;
+	int k, err = 0;
+
+	for (k = 0; !err && k < RECIPE_MAX_PLACES && s->r->place[k].functions[0]; k++) {
+		err = take_place(s, &s->r->place[k], &found);
+		if (err == -ENOENT)
+			err = 0;	/* another of its places may be there */
 	}
 	if (!found)
-		explain_absence(p, r, gb);
+		explain_absence(s);
+	if (!err && p->nsite)
+		err = check_kinds(p);
+	if (!err && p->nsite)
+		err = find_slot(s);
+	if (err || !p->nsite) {
+		p->nsite = 0;
+		return;
+	}
+	memcpy(p->function, p->site[0].function, sizeof(p->function));
+	p->kind = p->site[0].kind;
+	p->why[0] = '\0';
 }
 
 static void probe_init(struct probe *p, enum probe_id id)
@@ -236,44 +651,94 @@ static void probe_init(struct probe *p, enum probe_id id)
 	p->id = id;
 	p->sensor = recipes[id].sensor;
 	p->rare = recipes[id].rare;
+	p->slot = PROBE_NO_SLOT;
 	p->cost_ns = -1;
-	snprintf(p->function, sizeof(p->function), "%s", recipes[id].functions[0]);
+	snprintf(p->function, sizeof(p->function), "%s", recipes[id].place[0].functions[0]);
 }
 
-int plan_make(struct plan *pl, struct gobin *gb, uint32_t sensors, struct err *err)
+/* A begin without an end, or the reverse, costs and tells nothing. */
+static void drop_halves(struct plan *pl)
 {
-	struct lookup *l;
-	int i, e;
+	int i;
 
-	memset(pl, 0, sizeof(*pl));
-	l = calloc(1, sizeof(*l));
-	if (!l)
-		return err_set(err, -ENOMEM, "no memory for the plan");
-	e = lookup_all(l, gb, err);
-	for (i = 0; !e && i < PROBE_COUNT; i++) {
+	for (i = 0; i < pl->n; i++) {
+		struct probe *p = &pl->probe[i];
+		enum probe_id id = recipes[p->id].pair;
+		const struct probe *other = id ? plan_find(pl, id) : NULL;
+
+		if (!other || other->kind != SITE_NONE || p->kind == SITE_NONE)
+			continue;
+		p->kind = SITE_NONE;
+		p->nsite = 0;
+		p->absent = other->absent;
+		snprintf(p->why, sizeof(p->why), "says nothing without %s", recipes[id].name);
+	}
+}
+
+static void find_ranges(struct plan *pl, const struct lookup *l)
+{
+	int i;
+
+	for (i = 0; i < RANGE_COUNT; i++) {
+		const struct gofunc *fn = lookup_find(l, range_function[i]);
+
+		if (fn)
+			pl->range[i] = (struct code_range){ fn->entry, fn->end };
+	}
+}
+
+static void place_all(struct plan *pl, struct search *s, uint32_t sensors)
+{
+	int i;
+
+	for (i = 0; i < PROBE_COUNT; i++) {
 		struct probe *p = &pl->probe[pl->n];
 
 		if (!(sensors & SENSOR_BIT(recipes[i].sensor)))
 			continue;
 		pl->n++;
 		probe_init(p, (enum probe_id)i);
-		if (gb->arch)
-			probe_place(p, gb, l);
+		s->p = p;
+		s->r = &recipes[i];
+		if (s->gb->arch)
+			probe_place(s);
 		else
-			snprintf(p->why, sizeof(p->why), "code of this architecture cannot be decoded yet");
+			refuse(p, -EOPNOTSUPP, "code of this architecture cannot be decoded yet");
 	}
+	drop_halves(pl);
+}
+
+int plan_make(struct plan *pl, struct gobin *gb, uint32_t sensors, struct err *err)
+{
+	struct lookup *l = calloc(1, sizeof(*l));
+	struct search s = { .gb = gb, .l = l, .code = malloc(SITE_MAX_CODE) };
+	int e = 0;
+
+	memset(pl, 0, sizeof(*pl));
+	if (!l || !s.code)
+		e = err_set(err, -ENOMEM, "no memory for the plan");
+	if (!e)
+		e = lookup_all(l, gb, err);
+	if (!e) {
+		find_ranges(pl, l);
+		place_all(pl, &s, sensors);
+	}
+	free(s.code);
 	free(l);
 	return e;
 }
 
 void plan_price(struct plan *pl, const struct cost_table *ct)
 {
-	int i;
+	int i, k;
 
 	for (i = 0; i < pl->n; i++) {
 		struct probe *p = &pl->probe[i];
 
-		p->cost_ns = p->kind == SITE_NONE ? -1 : ct->ns[p->klass];
+		p->cost_ns = -1;
+		for (k = 0; k < p->nsite; k++)
+			if (ct->ns[p->site[k].klass] > p->cost_ns)
+				p->cost_ns = ct->ns[p->site[k].klass];
 	}
 }
 

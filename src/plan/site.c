@@ -196,55 +196,196 @@ static int choose_body(const struct code *c, struct insn *out, enum site_kind *k
 	return check_site(c, out, why, why_size);
 }
 
-static int finish(const struct code *c, int err, struct insn *out)
+/* The next direct call of `callee` from pos on: 0, -ENOENT. */
+static int next_call(const struct code *c, size_t pos, uint64_t callee, struct insn *out)
 {
-	size_t pos = out->addr - c->entry;
-
-	if (err)
-		return err;
-	return c->arch->decode(c->bytes + pos, c->len - pos, out->addr, true, out);
-}
-
-int site_body(const struct arch *a, const uint8_t *code, size_t len, uint64_t entry,
-	      struct insn *out, enum site_kind *kind, char *why, size_t why_size)
-{
-	struct code c;
-	int err;
-
-	*kind = SITE_NONE;
-	err = code_init(&c, a, code, len, entry, why, why_size);
-	if (!err)
-		err = finish(&c, choose_body(&c, out, kind, why, why_size), out);
-	if (err)
-		*kind = SITE_NONE;
-	code_deinit(&c);
-	return err;
-}
-
-static int find_call(const struct code *c, uint64_t callee, struct insn *out,
-		     char *why, size_t why_size)
-{
-	size_t pos;
-
-	for (pos = 0; pos < c->end; pos += out->len) {
+	for (; pos < c->end; pos += out->len) {
 		if (code_next(c, pos, out))
 			return -EBADMSG;
 		if (out->flow == FLOW_CALL && out->klass == INSN_CALL && out->target == callee)
 			return 0;
 	}
+	return -ENOENT;
+}
+
+static int next_indirect(const struct code *c, size_t pos, struct insn *out)
+{
+	for (; pos < c->end; pos += out->len) {
+		if (code_next(c, pos, out))
+			return -EBADMSG;
+		if (out->flow == FLOW_CALL_INDIRECT)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+/* Registers of the words asked for; SP always: what is below it is gone. */
+static uint32_t registers_of(const struct arch *a, uint32_t words)
+{
+	uint32_t bits = 1u << a->sp;
+	int i;
+
+	for (i = 0; i < ARCH_ABI_WORDS; i++)
+		if (words & (1u << i))
+			bits |= 1u << a->abi[i];
+	return bits;
+}
+
+static bool is_emulated(const struct insn *in)
+{
+	return in->klass != INSN_STEPPED && in->klass != INSN_REFUSED;
+}
+
+static int no_after(char *why, size_t why_size, size_t call, const char *what)
+{
+	snprintf(why, why_size, "behind the call at +0x%zx %s", call, what);
+	return -EOPNOTSUPP;
+}
+
+/*
+ * The first emulated instruction in the straight line from pos, behind the call
+ * at `at`; or, HOW_INTO, the next indirect call.  What is passed over may not
+ * change the results that are asked for.  A place that other code jumps to is
+ * hit on other ways too: only where that does no harm.
+ */
+static int straight_line(const struct code *c, const struct site_query *q, size_t at, size_t pos,
+			 struct insn *out, char *why, size_t why_size)
+{
+	uint32_t keep = registers_of(c->arch, q->keep);
+
+	for (; pos < c->end; pos += out->len) {
+		if ((c->mark[pos] & MARK_TARGET) && !q->joined_ok)
+			return no_after(why, why_size, at, "other code of the function joins");
+		if (code_next(c, pos, out))
+			return -EBADMSG;
+		if (q->how == HOW_INTO ? out->flow == FLOW_CALL_INDIRECT : is_emulated(out))
+			return 0;
+		if (out->flow != FLOW_NEXT)
+			return no_after(why, why_size, at, "no instruction can be emulated");
+		if (out->writes & keep)
+			return no_after(why, why_size, at, "its result is gone before an instruction that can be emulated");
+	}
+	return no_after(why, why_size, at, "the function ends");
+}
+
+static bool is_after(enum site_how how)
+{
+	return how == HOW_AFTER_CALLS || how == HOW_AFTER_INDIRECT || how == HOW_INTO;
+}
+
+/* Where the calls that are asked for begin. */
+static int first_pos(const struct code *c, const struct site_query *q, size_t *pos)
+{
+	struct insn in;
+	int err;
+
+	*pos = 0;
+	if (q->how != HOW_CALL_BEHIND)
+		return 0;
+	err = next_call(c, 0, q->behind, &in);
+	if (!err)
+		*pos = in.addr - c->entry + in.len;
+	return err;
+}
+
+/* Adds a site unless it is there already: two calls may have one place behind them. */
+static int add_site(struct insn *out, int n, int max, const struct insn *in, char *why, size_t why_size)
+{
+	if (n && out[n - 1].addr == in->addr)
+		return n;
+	if (n == max) {
+		snprintf(why, why_size, "it has more than %d such places", max);
+		return -E2BIG;
+	}
+	out[n] = *in;
+	return n + 1;
+}
+
+/* One call in hand: the site for it.  n: how many there are. */
+static int take_call(const struct code *c, const struct site_query *q, const struct insn *call,
+		     struct insn *out, int n, int max, char *why, size_t why_size)
+{
+	size_t at = call->addr - c->entry;
+	struct insn in = *call;
+	int err;
+
+	if (q->how == HOW_LAST_CALL)
+		n = 0;
+	if (!is_after(q->how))
+		return add_site(out, n, max, &in, why, why_size);
+	err = straight_line(c, q, at, at + call->len, &in, why, why_size);
+	if (err == -EOPNOTSUPP && q->some_ok)
+		return n;
+	return err ? err : add_site(out, n, max, &in, why, why_size);
+}
+
+static int find_calls(const struct code *c, const struct site_query *q, struct insn *out, int max,
+		      char *why, size_t why_size)
+{
+	bool one = q->how == HOW_CALL || q->how == HOW_CALL_BEHIND;
+	int n = 0, calls = 0, err;
+	struct insn call;
+	size_t pos;
+
+	why[0] = '\0';
+	err = first_pos(c, q, &pos);
+	while (!err && n >= 0 && !(one && n)) {
+		err = q->how == HOW_AFTER_INDIRECT ? next_indirect(c, pos, &call) :
+						     next_call(c, pos, q->callee, &call);
+		if (err)
+			break;
+		calls++;
+		n = take_call(c, q, &call, out, n, max, why, why_size);
+		pos = call.addr - c->entry + call.len;
+	}
+	if (err == -EBADMSG)
+		return err;
+	if (n)
+		return n;
+	if (calls)
+		return -EOPNOTSUPP;	/* take_call() said why */
 	snprintf(why, why_size, "it does not call the function looked for");
 	return -ENOENT;
 }
 
-int site_call(const struct arch *a, const uint8_t *code, size_t len, uint64_t entry,
-	      uint64_t callee, struct insn *out, char *why, size_t why_size)
+static int add_texts(const struct code *c, struct insn *out, int n)
+{
+	int i, err = 0;
+
+	for (i = 0; !err && i < n; i++) {
+		size_t pos = out[i].addr - c->entry;
+
+		err = c->arch->decode(c->bytes + pos, c->len - pos, out[i].addr, true, &out[i]);
+	}
+	return err ? err : n;
+}
+
+int site_find(const struct arch *a, const uint8_t *code, size_t len, uint64_t entry,
+	      const struct site_query *q, struct insn *out, int max, enum site_kind *kind,
+	      char *why, size_t why_size)
 {
 	struct code c;
-	int err;
+	int n;
 
-	err = code_init(&c, a, code, len, entry, why, why_size);
-	if (!err)
-		err = finish(&c, find_call(&c, callee, out, why, why_size), out);
+	*kind = SITE_NONE;
+	n = code_init(&c, a, code, len, entry, why, why_size);
+	if (!n && q->how == HOW_BODY) {
+		n = choose_body(&c, out, kind, why, why_size);
+		n = n ? n : 1;
+	} else if (!n && q->how == HOW_FIRST) {
+		*kind = SITE_AFTER_CALL;
+		n = straight_line(&c, q, 0, 0, out, why, why_size);
+		n = n ? n : 1;
+	} else if (!n) {
+		*kind = is_after(q->how) ? SITE_AFTER_CALL : SITE_CALL;
+		n = find_calls(&c, q, out, max, why, why_size);
+	}
+	if (n > 0)
+		n = add_texts(&c, out, n);
+	if (n > 0)
+		why[0] = '\0';
+	else
+		*kind = SITE_NONE;
 	code_deinit(&c);
-	return err;
+	return n;
 }

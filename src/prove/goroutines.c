@@ -169,6 +169,7 @@ static void take_second(struct snap *s, size_t i, const uint8_t *raw)
 static int fetch_batch(struct snap *s, size_t *pos, struct mem_piece *p, size_t *first, g_fn fn)
 {
 	size_t n = 0, used = 0, i = *pos;
+	int failed;
 
 	while (i < s->ng && n < BATCH_PIECES && used + s->g_size <= BATCH) {
 		uint64_t from = s->gaddr[i], to = from + s->g_size;
@@ -185,7 +186,10 @@ static int fetch_batch(struct snap *s, size_t *pos, struct mem_piece *p, size_t 
 		p[n++] = (struct mem_piece){ .addr = from, .dst = s->g_raw + used, .len = (uint32_t)(to - from) };
 		used += to - from;
 	}
-	if (mem_read_many(s->rt->mem, p, n))
+	failed = mem_read_many(s->rt->mem, p, n);
+	if (failed == -ESRCH)
+		return failed;
+	if (failed)
 		return snap_fail(s, -EFAULT, "goroutines of the list cannot be read");
 	for (size_t k = 0; k < n; k++)
 		for (size_t at = first[k]; at < (k + 1 < n ? first[k + 1] : i); at++)

@@ -87,6 +87,19 @@ bool heap_find(const struct heap *h, uint64_t addr, uint64_t *bit, const struct 
 	return true;
 }
 
+bool heap_object(const struct heap *h, uint64_t addr, uint64_t *base, uint64_t *size, bool *noscan)
+{
+	const struct pspan *s;
+	uint64_t bit;
+
+	if (!heap_find(h, addr, &bit, &s))
+		return false;
+	*base = s->start + (bit - s->bit0) * s->elem_size;
+	*size = s->elem_size;
+	*noscan = s->noscan;
+	return true;
+}
+
 const uint8_t *heap_bytes(const struct heap *h, uint64_t addr, uint64_t len)
 {
 	const struct pspan *s = span_of(h, addr);

@@ -101,6 +101,8 @@ void heap_deinit(struct heap *h);
  * max_bytes; -ETIME, -EFAULT, -ESRCH, -ENOMEM.
  */
 int heap_read(struct heap *h, uint64_t max_bytes);
+/* The span table alone, without contents or bitmaps: enough for heap_object(). */
+int heap_read_spans(struct heap *h);
 /* Memory that is there, not just promised: [from, to) of a private mapping. */
 void heap_touch(uint8_t *from, uint8_t *to);
 /* Clears the bitmaps; objects that are free count as marked and done. */
@@ -108,6 +110,8 @@ void heap_clear_marks(struct heap *h);
 
 /* Object that holds addr: its bit, and span; false when there is none. */
 bool heap_find(const struct heap *h, uint64_t addr, uint64_t *bit, const struct pspan **span);
+/* The same as addresses: where the object begins and its size, and whether it has no pointers. */
+bool heap_object(const struct heap *h, uint64_t addr, uint64_t *base, uint64_t *size, bool *noscan);
 /* Copied bytes [addr, addr+len), inside one span; NULL when not copied. */
 const uint8_t *heap_bytes(const struct heap *h, uint64_t addr, uint64_t len);
 /* The same of memory outside the heap, read when needed; NULL when not readable. */

@@ -238,6 +238,7 @@ static int fill(struct run *r, const struct u64map *only)
 {
 	struct prove_result *out = r->out;
 	const struct snap *s = &r->snap;
+	int code;
 
 	out->v = calloc(count_leaked(s) + 1, sizeof(*out->v));
 	if (!out->v)
@@ -248,9 +249,12 @@ static int fill(struct run *r, const struct u64map *only)
 
 		if (!snap_is_leaked(s, i) || (only && !u64map_find(only, g->addr)))
 			continue;
+		code = goruntime_read_g(r->cfg->rt, g->addr, &l->g);
+		if (code == -ESRCH)
+			return code;
+		out->losses += code != 0;
 		/* gone, or somebody else's meanwhile: it was none */
-		if (goruntime_read_g(r->cfg->rt, g->addr, &l->g) || l->g.goid != g->goid ||
-		    l->g.tracking_seq != g->seq)
+		if (code || l->g.goid != g->goid || l->g.tracking_seq != g->seq)
 			continue;
 		l->primitive = g->primitive;
 		l->kind = g->kind;
@@ -267,6 +271,7 @@ static int finish(struct run *r, const struct u64map *only)
 {
 	int code = verify_leaks(&r->snap);
 
+	r->out->losses = r->snap.losses;
 	return code ? code : fill(r, only);
 }
 

@@ -365,6 +365,11 @@ static int read_spans(struct heap *h, bool only_new)
 	return err;
 }
 
+int heap_read_spans(struct heap *h)
+{
+	return read_spans(h, false);
+}
+
 /* ---- contents ---- */
 
 static int add_piece(struct heap *h, uint64_t addr, uint64_t len)

@@ -38,11 +38,18 @@ static bool is_chan_kind(uint8_t kind)
 	return kind == LEAK_CHAN_RECV || kind == LEAK_CHAN_SEND || kind == LEAK_SELECT;
 }
 
-static bool fits_so_far(const struct snap *s, struct look *l, const struct mem_piece *p)
+/* What could not be read of it: no longer held to be leaked, and missing. */
+static bool unread(struct snap *s, int status)
+{
+	s->losses += status != 0;
+	return status != 0;
+}
+
+static bool fits_so_far(struct snap *s, struct look *l, const struct mem_piece *p)
 {
 	const struct pwaiter *w = &s->waiter[l->waiter];
 
-	if (p[0].status || p[1].status || heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
+	if (unread(s, p[0].status) || unread(s, p[1].status) || heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
 	    heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_C)) != w->primitive)
 		return false;
 	l->prev = heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_PREV));
@@ -83,7 +90,7 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 	if (failed >= 0)
 		failed = mem_read_many(s->rt->mem, p, m);
 	for (size_t i = 0; i < m && failed >= 0; i++)
-		if (p[i].status || heap_word(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
+		if (unread(s, p[i].status) || heap_word(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
 			snap_revive(s, s->waiter[look[i].waiter].g);
 	free(p);
 	return failed < 0 ? failed : 0;
@@ -130,6 +137,7 @@ static int walk_list(struct snap *s, uint64_t addr, struct u64map *in)
 			return -ENOMEM;
 		err = mem_read_u64(s->rt->mem, at + (uint64_t)off_of(s, LAYOUT_SUDOG_NEXT), &at);
 	}
+	unread(s, err);
 	return err == -ESRCH ? err : 0;
 }
 

@@ -6,7 +6,7 @@
 #include "prove/snap.h"
 
 /*
- * Takes back what does not stand the look.  0, -EFAULT as snap_judge(),
+ * Takes back what does not stand the look; what cannot be read is a loss.  0, -EFAULT as snap_judge(),
  * -EBADMSG, -ESRCH, -ENOMEM.
  */
 int verify_leaks(struct snap *s);

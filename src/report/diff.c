@@ -140,7 +140,8 @@ static void items_deinit(struct items *s)
 /* The number that tells how bad it is. */
 static double weight_of(const json_t *finding)
 {
-	static const char *const names[] = { "count", "in_use_bytes", "bytes_per_s", "in_flight", "in_use" };
+	static const char *const names[] = { "count", "in_use_bytes", "bytes_per_s", "in_flight", "waiters", "hanging",
+					     "dials", "in_use" };
 	const json_t *numbers = json_object_get(finding, "numbers");
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -202,19 +203,30 @@ static int findings(const json_t *a, const json_t *b, int columns, struct buf *o
 
 /* ---- tables: sites, stacks, memory ---- */
 
+enum unit { UNIT_COUNT, UNIT_BYTES, UNIT_NS };
+
 struct part {
 	const char *title, *object, *list, *value;
-	bool bytes;
+	enum unit unit;
 };
 
-static size_t place_key(const json_t *row, char *out, size_t size)
+/* Durations that differ by less than this share of the longer are the same. */
+#define NS_SHARE 0.2
+
+/* A row is about a place, a stack, or something with a name of its own. */
+static size_t row_key(const json_t *row, char *out, size_t size)
 {
-	const json_t *frame;
+	const json_t *frame, *place = json_object_get(row, "place");
+	const char *host = text_of(row, "host"), *driver = text_of(row, "driver"), *name;
 	size_t i, n;
 
-	n = (size_t)snprintf(out, size, "%s|%s|%lld|%s", text_of(row, "function"), text_of(row, "file"),
-			     (long long)json_integer_value(json_object_get(row, "line")), text_of(row, "reason"));
-	if (*text_of(row, "function"))
+	if (!place)
+		place = row;
+	name = *host ? host : *driver ? driver : text_of(row, "reason");
+	n = (size_t)snprintf(out, size, "%s|%s|%lld|%s|%s%s", text_of(place, "function"), text_of(place, "file"),
+			     (long long)json_integer_value(json_object_get(place, "line")), name, text_of(row, "phase"),
+			     text_of(row, "protocol"));
+	if (*text_of(place, "function") || *host || *driver)
 		return n < size ? n : size - 1;
 	json_array_foreach(json_object_get(row, "stack"), i, frame) {
 		if (n >= size)
@@ -234,7 +246,7 @@ static int add_rows(struct items *s, const json_t *report, const struct part *p,
 
 	json_array_foreach(json_object_get(json_object_get(report, p->object), p->list), i, row)
 		if (!err && !json_is_true(json_object_get(row, "other")))
-			err = add(s, key, place_key(row, key, sizeof(key)), row, number_of(row, p->value), second);
+			err = add(s, key, row_key(row, key, sizeof(key)), row, number_of(row, p->value), second);
 	return err;
 }
 
@@ -245,19 +257,27 @@ static struct place place_json(const json_t *o)
 			       .line = (int)json_integer_value(json_object_get(o, "line")) };
 }
 
-static void cell_number(struct table *t, bool bytes, double v, const char *sign)
+static void cell_number(struct table *t, enum unit unit, double v, const char *sign)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 2];
 
-	snprintf(cell, sizeof(cell), "%s%s", sign, bytes ? human_bytes(v, text) : human_count((uint64_t)v, text));
+	snprintf(cell, sizeof(cell), "%s%s", sign, unit == UNIT_BYTES ? human_bytes(v, text) :
+		 unit == UNIT_NS ? human_seconds(v / 1e9, text) : human_count((uint64_t)v, text));
 	table_cell(t, cell);
+}
+
+static bool is_change(const struct part *p, const struct item *i)
+{
+	double by = fabs(i->after - i->before), most = fmax(i->after, i->before);
+
+	return change_of(i) != SAME && by > (p->unit == UNIT_NS ? NS_SHARE * most : 0);
 }
 
 /* A row's place; a stack's: its first frame outside the runtime. */
 static struct place row_place(const json_t *row)
 {
-	struct place p = place_json(row);
-	const json_t *frame;
+	const json_t *frame, *place = json_object_get(row, "place");
+	struct place p = place_json(place ? place : row);
 	size_t i;
 
 	if (p.function)
@@ -270,20 +290,36 @@ static struct place row_place(const json_t *row)
 	return p;
 }
 
+static void add_name(struct buf *out, const char *name)
+{
+	char clean[240];
+
+	if (*name)
+		buf_printf(out, "%s%s", out->len ? " " : "", words_fit(name, 48, clean, sizeof(clean)));
+}
+
 static void print_row(struct table *t, const struct part *p, const struct item *i)
 {
 	const json_t *row = i->b ? i->b : i->a;
 	double by = i->after - i->before;
-	char text[WORDS_PLACE_MAX], cell[WORDS_PLACE_MAX + 80], reason[200];
+	char text[WORDS_PLACE_MAX];
 	struct place place = row_place(row);
+	struct buf at;
 
 	table_cell(t, change_word[change_of(i)]);
-	cell_number(t, p->bytes, i->before, "");
-	cell_number(t, p->bytes, i->after, "");
-	cell_number(t, p->bytes, fabs(by), by < 0 ? "-" : "+");
-	words_fit(text_of(row, "reason"), 40, reason, sizeof(reason));
-	snprintf(cell, sizeof(cell), "%s%s%s", reason, *reason ? " at " : "", words_place_short(&place, text, sizeof(text)));
-	table_cell(t, cell);
+	cell_number(t, p->unit, i->before, "");
+	cell_number(t, p->unit, i->after, "");
+	cell_number(t, p->unit, fabs(by), by < 0 ? "-" : "+");
+	buf_init(&at, 4096);
+	add_name(&at, text_of(row, "reason"));
+	add_name(&at, text_of(row, "driver"));
+	add_name(&at, text_of(row, "phase"));
+	add_name(&at, text_of(row, "host"));
+	add_name(&at, text_of(row, "protocol"));
+	if (place.function || !at.len)
+		buf_printf(&at, "%s%s", at.len ? " at " : "", words_place_short(&place, text, sizeof(text)));
+	table_cell(t, at.data ? at.data : "");
+	buf_deinit(&at);
 }
 
 static int table(const json_t *a, const json_t *b, const struct part *p, int columns, struct buf *out)
@@ -304,11 +340,12 @@ static int table(const json_t *a, const json_t *b, const struct part *p, int col
 	if (s.n)
 		qsort(s.v, s.n, sizeof(*s.v), by_change);
 	for (size_t i = 0; i < s.n; i++)
-		changed += change_of(&s.v[i]) != SAME && s.v[i].after != s.v[i].before;
-	buf_printf(out, "\n%s: %zu of %zu changed\n", p->title, changed, s.n);
+		changed += is_change(p, &s.v[i]);
+	if (s.n)
+		buf_printf(out, "\n%s: %zu of %zu changed\n", p->title, changed, s.n);
 	table_init(&t, column, sizeof(column) / sizeof(*column));
 	for (size_t i = 0; i < s.n && shown < MAX_ROWS; i++)
-		if (change_of(&s.v[i]) != SAME && s.v[i].after != s.v[i].before) {
+		if (is_change(p, &s.v[i])) {
 			print_row(&t, p, &s.v[i]);
 			shown++;
 		}
@@ -348,9 +385,14 @@ static void title(const json_t *a, const json_t *b, int columns, struct buf *out
 static int compare(const json_t *a, const json_t *b, int columns, struct buf *out)
 {
 	static const struct part parts[] = {
-		{ "goroutines by creation site", "goroutines", "by_site", "live", false },
-		{ "goroutines by stack", "goroutines", "groups", "count", false },
-		{ "memory in use", "heap", "by_site", "in_use_bytes", true },
+		{ "goroutines by creation site", "goroutines", "by_site", "live", UNIT_COUNT },
+		{ "goroutines by stack", "goroutines", "groups", "count", UNIT_COUNT },
+		{ "memory in use", "heap", "by_site", "in_use_bytes", UNIT_BYTES },
+		{ "network phases (p50)", "net", "phases", "p50_ns", UNIT_NS },
+		{ "requests in flight by call", "net", "clients", "in_flight", UNIT_COUNT },
+		{ "unclosed response bodies", "net", "unclosed_bodies", "count", UNIT_COUNT },
+		{ "connections", "net", "connections", "open", UNIT_COUNT },
+		{ "database connections in use", "sql", "pools", "in_use", UNIT_COUNT },
 	};
 	int err;
 

@@ -16,12 +16,16 @@
 #include "base/human.h"
 #include "detect/wording.h"
 #include "report/flame.h"
+#include "report/net_parts.h"
 #include "report/snapshot_rows.h"
 #include "report/summary.h"
+#include "report/table.h"
 
 #define NAME_COLUMNS 160
 #define MAX_GROUPS 200
+#define MAX_ROWS 30		/* of a table */
 #define MAX_LINES 512
+#define HTML_ROWS 10		/* times as many rows as the text shows */
 #define NARROW 2000		/* a box that is less than 1/NARROW of the whole is not drawn */
 
 static const char head[] =
@@ -40,13 +44,14 @@ static const char style[] =
 ".sev{font-weight:600;text-transform:uppercase;font-size:.8em;margin-right:.6em}\n"
 ".finding ul{margin:.2em 0 .2em 1.2em;padding:0}\n"
 "table{border-collapse:collapse}td,th{padding:.15em .9em .15em 0;text-align:left;vertical-align:top}\n"
-"td.n{text-align:right}th{font-weight:600;border-bottom:1px solid #d0d7de}\n"
+"td.n,th.n{text-align:right}h3{font-size:.95em;margin:1em 0 .2em}th{font-weight:600;border-bottom:1px solid #d0d7de}\n"
 "#graph{font-size:12px;overflow:hidden}\n"
 ".box{min-width:0;flex:1 1 0;overflow:hidden}\n"
 ".box>span{display:block;height:18px;line-height:18px;padding:0 3px;margin:0 1px 1px 0;overflow:hidden;"
 "white-space:nowrap;text-overflow:ellipsis;cursor:pointer;border-radius:2px}\n"
 ".row{display:flex}.gone{display:none}.found>span{outline:2px solid #cf222e;outline-offset:-2px}\n"
 ".key{display:inline-block;padding:0 .5em;margin:0 .5em .3em 0;border-radius:2px}\n"
+"details ol,details p{margin:.3em 0 .4em 1.2em}\n"
 "#find{width:22em;padding:.2em .4em;margin-right:.6em}.js{display:none}\n";
 
 /* Zoom: what is not on the way to the box clicked is hidden.  Search: by the box's text. */
@@ -253,6 +258,35 @@ static int graph(const struct goroutine_dump *d, struct buf *out)
 	return 0;
 }
 
+static void code_place(struct buf *out, const char *before, const struct place *p)
+{
+	if (!p->function)
+		return;
+	buf_printf(out, "%s<code>", before);
+	place(out, p);
+	buf_puts(out, "</code>");
+}
+
+static void age(struct buf *out, const char *before, double s, enum age_kind kind)
+{
+	char n[HUMAN_MAX];
+
+	if (kind != AGE_UNKNOWN)
+		buf_printf(out, "%s%s%s", before, kind == AGE_AT_LEAST ? "at least " : "",
+			   s > 0 ? human_seconds(s, n) : "0s");
+}
+
+static void group_labels(const struct goroutine_dump *d, const struct dump_group *g, struct buf *out)
+{
+	for (uint32_t k = 0; g->labels < d->nlabel_set && k < d->label_set[g->labels].n; k++) {
+		buf_puts(out, " <code>");
+		text(out, d->label[d->label_set[g->labels].first + k].key, 40);
+		buf_puts(out, "=");
+		text(out, d->label[d->label_set[g->labels].first + k].value, 40);
+		buf_puts(out, "</code>");
+	}
+}
+
 /* The same as a list: what one reads, copies, and has without the graph. */
 static void stacks(const struct goroutine_dump *d, struct buf *out)
 {
@@ -262,30 +296,49 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 	buf_puts(out, "<h2>Stacks</h2>\n");
 	for (size_t i = 0; i < d->ngroup && i < MAX_GROUPS; i++) {
 		const struct dump_group *g = &d->group[i];
-		int lines = stack_lines(&d->stacks, g->stack, line, MAX_LINES);
+		int lines = stack_lines(&d->stacks, g->stack, line, MAX_LINES), user = stack_user_line(line, lines);
 
 		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "", human_count(g->count, n));
 		text(out, g->reason, 48);
-		if (g->age != AGE_UNKNOWN)
-			buf_printf(out, ", the oldest %s%s", g->age == AGE_AT_LEAST ? "at least " : "",
-				   g->oldest_s > 0 ? human_seconds(g->oldest_s, n) : "0s");
-		for (uint32_t k = 0; g->labels < d->nlabel_set && k < d->label_set[g->labels].n; k++) {
-			buf_puts(out, " <code>");
-			text(out, d->label[d->label_set[g->labels].first + k].key, 40);
-			buf_puts(out, "=");
-			text(out, d->label[d->label_set[g->labels].first + k].value, 40);
-			buf_puts(out, "</code>");
-		}
+		if (user >= 0)
+			code_place(out, " at ", line[user]);
+		age(out, ", the oldest ", g->oldest_s, g->age);
+		group_labels(d, g, out);
 		buf_puts(out, "</summary><ol>");
 		for (int k = 0; k < lines; k++) {
 			buf_puts(out, "<li><code>");
 			place(out, line[k]);
 			buf_puts(out, "</code></li>");
 		}
-		buf_puts(out, "</ol></details>\n");
+		buf_puts(out, "</ol>");
+		code_place(out, "<p>created at ", &g->created);
+		buf_puts(out, g->created.function ? "</p></details>\n" : "</details>\n");
 	}
 	if (d->ngroup > MAX_GROUPS)
 		buf_printf(out, "<p>and %s more</p>\n", human_count(d->ngroup - MAX_GROUPS, n));
+}
+
+static void leaks(const struct leaks_window *l, struct buf *out)
+{
+	char n[HUMAN_MAX];
+
+	if (!l->nrow)
+		return;
+	buf_puts(out, "<table><tr><th>leaked</th><th>oldest</th><th>waiting for</th><th>at</th><th>created at</th></tr>\n");
+	for (int i = 0; i < l->nrow && i < MAX_ROWS; i++) {
+		const struct leak_row *r = &l->row[i];
+
+		buf_printf(out, "<tr><td class=\"n\">%s</td><td class=\"n\">", human_count(r->count, n));
+		age(out, "", r->oldest_s, r->age);
+		buf_puts(out, "</td><td>");
+		text(out, r->other ? "others" : r->reason ? r->reason : "", 48);
+		buf_puts(out, r->by_design ? " (by design)</td><td>" : "</td><td>");
+		code_place(out, "", &r->at);
+		buf_puts(out, "</td><td>");
+		code_place(out, "", &r->place);
+		buf_puts(out, "</td></tr>\n");
+	}
+	buf_puts(out, "</table>\n");
 }
 
 static void heap(const struct heap_window *h, struct buf *out)
@@ -293,7 +346,7 @@ static void heap(const struct heap_window *h, struct buf *out)
 	char a[HUMAN_MAX], b[HUMAN_MAX], c[HUMAN_MAX];
 
 	buf_puts(out, "<table><tr><th>in use</th><th>objects</th><th>allocated ever</th><th>at</th></tr>\n");
-	for (int i = 0; i < h->nrow && i < 30; i++) {
+	for (int i = 0; i < h->nrow && i < MAX_ROWS; i++) {
 		const struct heap_row *r = &h->row[i];
 
 		buf_printf(out, "<tr><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td>",
@@ -303,6 +356,51 @@ static void heap(const struct heap_window *h, struct buf *out)
 		buf_puts(out, "</td></tr>\n");
 	}
 	buf_puts(out, "</table>\n");
+}
+
+/* A table as it is printed in text, cell by cell: its cells are clean already. */
+static void table(const struct table *t, struct buf *out)
+{
+	const char *cell = t->cell.data;
+	int rows = t->ncell / t->ncolumn;
+
+	buf_puts(out, "<table><tr>");
+	for (int i = 0; i < t->ncolumn; i++)
+		buf_printf(out, t->column[i].right ? "<th class=\"n\">%s</th>" : "<th>%s</th>", t->column[i].head);
+	buf_puts(out, "</tr>\n");
+	for (int row = 0; row < rows; row++) {
+		buf_puts(out, "<tr>");
+		for (int i = 0; i < t->ncolumn; i++) {
+			buf_puts(out, t->column[i].right ? "<td class=\"n\">" : "<td>");
+			escaped(out, cell);
+			buf_puts(out, "</td>");
+			cell += strlen(cell) + 1;
+		}
+		buf_puts(out, "</tr>\n");
+	}
+	buf_puts(out, "</table>\n");
+}
+
+static void network(const struct window *w, struct buf *out)
+{
+	bool any = false;
+	struct table t;
+
+	for (int i = 0; i < NET_PARTS; i++) {
+		const struct net_part *p = &net_parts[i];
+
+		if (!p->any(w))
+			continue;
+		buf_puts(out, any ? "" : "<h2>Network, pools, locks</h2>\n");
+		any = true;
+		buf_printf(out, "<h3>%s</h3>\n", p->label);
+		sentence(out, w, p->sentence);
+		table_init(&t, p->column, p->ncolumn);
+		p->fill(w, p->max_rows * HTML_ROWS, &t);
+		if (t.ncell)
+			table(&t, out);
+		table_deinit(&t);
+	}
 }
 
 int report_html(const struct report *r, struct buf *out)
@@ -316,6 +414,7 @@ int report_html(const struct report *r, struct buf *out)
 	if (w->leaks.asked) {
 		buf_puts(out, "<h2>Leaks</h2>\n");
 		sentence(out, w, summary_leaks);
+		leaks(&w->leaks, out);
 	}
 	if (w->dump)
 		err = graph(w->dump, out);
@@ -326,6 +425,7 @@ int report_html(const struct report *r, struct buf *out)
 		sentence(out, w, summary_heap);
 		heap(&w->heap, out);
 	}
+	network(w, out);
 	buf_puts(out, "<h2>Garbage collection, coverage</h2>\n");
 	sentence(out, w, summary_gc);
 	sentence(out, w, summary_coverage);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "detect/wording.h"
 #include "report/json_build.h"
+#include "report/json_net.h"
 #include "report/rows.h"
 
 static void put_stack(struct json_builder *b, json_t *o, const struct place *stack, int n)
@@ -421,6 +422,14 @@ static json_t *report(struct json_builder *b, const struct report *r)
 		jb_put(b, o, "alloc", alloc(b, w));
 	if (w->gc.known || w->gc.heap_known || w->gc.pauses_known)
 		jb_put(b, o, "gc", gc(b, &w->gc));
+	if (w->net.known || w->net.phases_known)
+		jb_put(b, o, "net", json_net(b, &w->net));
+	if (w->sql.known)
+		jb_put(b, o, "sql", json_sql(b, &w->sql));
+	if (w->contention.known)
+		jb_put(b, o, "locks", json_locks(b, &w->contention));
+	if (w->contention.waits_known)
+		jb_put(b, o, "lock_waits", json_lock_waits(b, &w->contention));
 	if (w->heap.known)
 		jb_put(b, o, "heap", json_heap(b, w));
 	if (w->leaks.asked)

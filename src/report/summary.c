@@ -183,13 +183,20 @@ void summary_coverage(const struct window *w, struct buf *out)
 
 void summary_losses(const struct window *w, struct buf *out)
 {
-	if (!w->lost_events && !w->lost_map_full && !w->lost_read_failures) {
-		buf_puts(out, "nothing lost");
-		return;
+	const struct { uint64_t n; const char *what; } lost[] = {
+		{ w->lost_events, " events" }, { w->lost_map_full, " for want of room in a table" },
+		{ w->lost_read_failures, " memory reads that failed" },
+	};
+	const char *before = "missing from this report: ";
+
+	for (size_t i = 0; i < sizeof(lost) / sizeof(*lost); i++) {
+		if (!lost[i].n)
+			continue;
+		summary_add_count(out, before, lost[i].n, lost[i].what);
+		before = ", ";
 	}
-	summary_add_count(out, "missing from this report: ", w->lost_events, " events");
-	summary_add_count(out, ", ", w->lost_map_full, " for want of room in a table");
-	summary_add_count(out, ", ", w->lost_read_failures, " memory reads that failed");
+	if (*before != ',')
+		buf_puts(out, "nothing lost");
 }
 
 void summary_goroutines(const struct window *w, struct buf *out)

@@ -13,6 +13,7 @@
 
 #include "base/human.h"
 #include "detect/wording.h"
+#include "report/net_parts.h"
 #include "report/rows.h"
 #include "report/summary.h"
 #include "report/table.h"
@@ -127,25 +128,42 @@ static void one_finding(struct text *t, const struct finding *f)
 	}
 }
 
+/* The next thing that was looked at. */
+static void looked(struct buf *out, bool known, uint64_t n, const char *what, const char *more)
+{
+	char text[HUMAN_MAX];
+
+	if (known)
+		buf_printf(out, "%s %s %s%s%s", strstr(out->data, " Looked at") ? "," : " Looked at", human_count(n, text),
+			   what, n == 1 ? "" : "s", more);
+}
+
+static void looked_at(const struct window *w, struct buf *out)
+{
+	uint64_t open = 0;
+
+	for (int i = 0; i < w->net.nconnection; i++)
+		open += w->net.connection[i].open;
+	looked(out, w->goroutines_known, w->live, "goroutine", "");
+	if (w->goroutines_known && w->nsite)
+		buf_printf(out, " of %d site%s", w->nsite, w->nsite == 1 ? "" : "s");
+	looked(out, w->alloc_known, w->large_count, "large allocation", "");
+	looked(out, w->gc.known, w->gc.cycles, "GC cycle", "");
+	looked(out, w->net.known && w->net.in_flight_total, w->net.in_flight_total, "request", " in flight");
+	looked(out, w->net.known && open, open, "connection", "");
+	looked(out, w->sql.known && w->sql.npool, (uint64_t)w->sql.npool, "database pool", "");
+}
+
 /* "nothing found", and what was looked at. */
 static void nothing_found(struct text *t)
 {
 	const struct window *w = t->report->window;
-	char n[HUMAN_MAX], s[HUMAN_MAX];
+	char s[HUMAN_MAX];
 	struct buf line;
 
 	buf_init(&line, SENTENCE_MAX);
 	buf_puts(&line, "nothing found.");
-	if (w->goroutines_known)
-		buf_printf(&line, " Looked at %s goroutines", human_count(w->live, n));
-	if (w->goroutines_known && w->nsite)
-		buf_printf(&line, " of %d site%s", w->nsite, w->nsite == 1 ? "" : "s");
-	if (w->alloc_known)
-		buf_printf(&line, "%s %s large allocations", w->goroutines_known ? "," : " Looked at",
-			   human_count(w->large_count, n));
-	if (w->gc.known)
-		buf_printf(&line, "%s %s GC cycles", w->goroutines_known || w->alloc_known ? "," : " Looked at",
-			   human_count(w->gc.cycles, n));
+	looked_at(w, &line);
 	if (w->observed_s > 0)
 		buf_printf(&line, ", for %s", human_seconds(w->observed_s, s));
 	else
@@ -257,6 +275,27 @@ static void gc(struct text *t)
 	labelled_summary(t, "  pauses", summary_pauses, 1);
 }
 
+/* Network, pools, locks: the parts in which there is something. */
+static void network(struct text *t)
+{
+	const struct window *w = t->report->window;
+	struct table table;
+
+	for (int i = 0; i < NET_PARTS; i++) {
+		const struct net_part *p = &net_parts[i];
+
+		if (!p->any(w))
+			continue;
+		buf_puts(t->out, "\n");
+		labelled_summary(t, p->label, p->sentence, 2);
+		table_init(&table, p->column, p->ncolumn);
+		p->fill(w, p->max_rows < max_rows(t) ? p->max_rows : max_rows(t), &table);
+		if (table.ncell)
+			table_print(&table, 2, t->width, t->out);
+		table_deinit(&table);
+	}
+}
+
 void report_text(const struct report *r, const struct report_text_options *o, struct buf *out)
 {
 	struct text t = { .report = r, .options = o, .out = out, .width = o->columns };
@@ -271,6 +310,7 @@ void report_text(const struct report *r, const struct report_text_options *o, st
 	heap(&t);
 	allocations(&t);
 	gc(&t);
+	network(&t);
 	buf_puts(out, "\n");
 	labelled_summary(&t, "coverage", summary_coverage, 6);
 	labelled_summary(&t, "losses", summary_losses, 2);

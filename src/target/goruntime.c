@@ -83,6 +83,7 @@ static void cache_free(struct gowalk_cache *c)
 	free(c->praw);
 	free(c->ppiece);
 	free(c->stack);
+	goslot_cache_free(c->slots);
 	free(c);
 }
 

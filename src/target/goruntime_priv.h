@@ -31,7 +31,11 @@ struct gowalk_cache {
 	/* start pc -> is it the runtime's own */
 	struct u64map system;
 	uint8_t *stack;		/* GO_STACK_BYTES */
+	struct goslot_cache *slots; /* owned; goslots.c */
 };
+
+/* NULL is fine. */
+void goslot_cache_free(struct goslot_cache *c);
 
 /* The list's array and length, from both places it is kept in; -EAGAIN while they differ. */
 int goread_list(struct goruntime *rt, uint64_t *array, uint64_t *len);

@@ -2,8 +2,8 @@
 /*
  * Arguments of the functions on a goroutine's stack.  Go passes them in
  * registers and spills them to fixed slots in the caller's frame; the pclntab
- * says where the slots are (FUNCDATA_ArgInfo) and from which pc on they are
- * filled (FUNCDATA_ArgLiveInfo, PCDATA_ArgLiveIndex; Go 1.18 and later).
+ * says where the slots are and from which pc on they are filled
+ * (gobin/argslots.h).
  */
 #ifndef GOSPECT_TARGET_GOSLOTS_H
 #define GOSPECT_TARGET_GOSLOTS_H
@@ -14,7 +14,8 @@
 struct gostack_frame {
 	uint64_t pc;		/* run-time: where it stands, or a return address */
 	uint64_t sp;		/* of this frame */
-	uint64_t argp;		/* behind the return address: where argument slots are counted from */
+	uint64_t argp;		/* behind the return address: where argument slots are counted from;
+				 * 0: a frame without one (the last, of assembly) */
 };
 
 /*
@@ -26,14 +27,14 @@ int goruntime_stack_frames(struct goruntime *rt, const struct goroutine *g, stru
 /*
  * Where the argument's n-th word (flattened: receiver first; a string has two
  * words, a slice three, an interface two; n < 10) is at this pc: offset from
- * argp.  innermost: pc is where it stands, not a return address.
+ * argp.  innermost: pc is where it stands (or a signal hit it), not a return
+ * address.  The value is what was passed, or what the variable got later.
  * -ENOENT: no such word, too wide, or not in memory at this pc; -EBADMSG.
  * Remembered per pc.
  */
 int goslot_arg(struct goruntime *rt, uint64_t pc, bool innermost, unsigned int n, int32_t *off);
-/* Offset of the slot from SP at that pc: what a probe placed there reads. */
+/* Offset of the slot from SP at that pc: what a probe placed there reads.
+ * -ENOENT in the function's first instructions, before it has its frame. */
 int goslot_from_sp(struct goruntime *rt, uint64_t pc, unsigned int n, int32_t *off);
-/* The same from the file alone; pc link-time. */
-int goslot_arg_link(struct gobin *gb, uint64_t pc, bool is_return, unsigned int n, int32_t *off);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "target/goslots.h"
 #include "target/gostack.h"
 
 #define FIRST_BYTES 4096
@@ -113,32 +114,70 @@ bool gostack_is_end(const struct gofunc *fn, bool innermost)
 	return !innermost && (fn->flag & FLAG_SP_WRITE) && strcmp(fn->name, "runtime.cgocallback");
 }
 
-int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max, bool *whole)
+/* Into pcs or frames, whichever there is. */
+static int unwind(struct goruntime *rt, const struct goroutine *g, struct window *w, uint64_t *pcs,
+		  struct gostack_frame *frames, int max, bool *whole)
 {
-	struct window w;
 	uint64_t pc, sp;
 	struct gofunc fn;
 	int32_t size;
 	int n = 0;
 
 	*whole = false;
-	if (!gostack_start(g, &pc, &sp) || first_window(rt, g, pc, sp, &w))
+	if (!gostack_start(g, &pc, &sp) || first_window(rt, g, pc, sp, w))
 		return 0;
 	while (n < max && !pclntab_find_pc(rt->gb->pcln, pc - rt->bias, &fn)) {
 		*whole = gostack_is_goexit(rt, &fn);
 		if (*whole)
 			break;
-		pcs[n++] = pc;
+		if (pcs)
+			pcs[n] = pc;
+		if (frames)
+			frames[n] = (struct gostack_frame){ .pc = pc, .sp = sp };
+		n++;
 		*whole = gostack_is_end(&fn, n == 1);
 		if (*whole)
 			break;
 		if (pclntab_frame_size(rt->gb->pcln, pc - rt->bias, &size) || size < 0)
 			break;
-		if (stack_word(rt, g, &w, sp + (uint64_t)size, &pc))
+		if (frames)
+			frames[n - 1].argp = sp + (uint64_t)size + 8;
+		if (stack_word(rt, g, w, sp + (uint64_t)size, &pc))
 			break;
 		sp += (uint64_t)size + 8;
 	}
 	return n;
+}
+
+int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max, bool *whole)
+{
+	struct window w;
+
+	return unwind(rt, g, &w, pcs, NULL, max, whole);
+}
+
+/* Whether it is still where it was when g was read. */
+static bool stands_there(struct goruntime *rt, const struct goroutine *g)
+{
+	struct goroutine now;
+
+	return !goread_one(rt, g->addr, &now) && now.goid == g->goid && now.status == g->status &&
+	       now.tracking_seq == g->tracking_seq && now.sched_pc == g->sched_pc &&
+	       now.sched_sp == g->sched_sp && now.syscall_pc == g->syscall_pc &&
+	       now.syscall_sp == g->syscall_sp && now.stack_hi == g->stack_hi;
+}
+
+int goruntime_stack_frames(struct goruntime *rt, const struct goroutine *g, struct gostack_frame *out, int max)
+{
+	struct window w = { 0 };
+	bool whole;
+	int n;
+
+	if (!goruntime_has(rt, FACT_STACKS))
+		return 0;
+	n = unwind(rt, g, &w, NULL, out, max, &whole);
+	/* what did not fit into the first call was read after the g */
+	return n && w.total > FIRST_BYTES && !stands_there(rt, g) ? 0 : n;
 }
 
 int goruntime_stack(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max)

@@ -32,6 +32,7 @@ struct shape {
 struct near {
 	uint64_t base;
 	size_t len;
+	int err;		/* of the latest reading */
 	uint8_t bytes[BEHIND + AHEAD];
 	uint8_t one[MAX_BUCKET];
 };
@@ -79,7 +80,8 @@ static const uint8_t *near_bytes(struct near *w, struct goruntime *rt, uint64_t 
 	}
 	if (n <= AHEAD && w->len)
 		return w->bytes + (addr - w->base);
-	return mem_read(rt->mem, addr, w->one, n) ? NULL : w->one;
+	w->err = mem_read(rt->mem, addr, w->one, n);
+	return w->err ? NULL : w->one;
 }
 
 static void add_cycle(const struct shape *s, const uint8_t *p, uint64_t object, struct counts *c)
@@ -184,11 +186,13 @@ static int walk(struct heapprof *h, struct goruntime *rt, const struct shape *s,
 		if (!raw || load_u64(raw + s->typ) != TYP_MEMORY || n > HEAPPROF_MAX_DEPTH) {
 			h->cut = true;
 			h->bad++;
+			err = raw || w->err != -ESRCH ? 0 : -ESRCH;
 			break;
 		}
 		raw = near_bytes(w, rt, at, (size_t)s->size + 8 * n + (size_t)s->record);
 		if (!raw) {
 			h->cut = true;
+			err = w->err == -ESRCH ? -ESRCH : 0;
 			break;
 		}
 		next = load_u64(raw + s->allnext);
@@ -220,6 +224,7 @@ static int no_profile(struct goruntime *rt, char *why, size_t size)
 static int find_all(struct goruntime *rt, struct shape *s, uint64_t *rate, char *why, size_t size)
 {
 	const struct gobin *gb = rt->gb;
+	int err;
 
 	if (!gb->global[GLOBAL_MBUCKETS] || !gb->global[GLOBAL_MEMPROFILERATE]) {
 		snprintf(why, size, "the heap profile was not found: %s",
@@ -230,8 +235,9 @@ static int find_all(struct goruntime *rt, struct shape *s, uint64_t *rate, char 
 		snprintf(why, size, "the layout of the heap profile is not known for this release");
 		return -EOPNOTSUPP;
 	}
-	if (mem_read_u64(rt->mem, gb->global[GLOBAL_MEMPROFILERATE] + rt->bias, rate))
-		return -EFAULT;
+	err = mem_read_u64(rt->mem, gb->global[GLOBAL_MEMPROFILERATE] + rt->bias, rate);
+	if (err)
+		return err;
 	if (!*rate)
 		return no_profile(rt, why, size);
 	if (*rate > MAX_RATE) {

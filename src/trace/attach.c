@@ -47,23 +47,19 @@ bool attachment_is_on(const struct attachment *a)
 
 int attach_multi(struct attachment *a, const struct attach_point *p)
 {
-	uint64_t cookies[ATTACH_MAX_SITES];
 	struct uprobe_multi_attr attr = {
 		.prog_fd = (uint32_t)p->prog_fd,
 		.attach_type = ATTACH_UPROBE_MULTI,
 		.path = (uint64_t)(uintptr_t)p->path,
 		.offsets = (uint64_t)(uintptr_t)p->offsets,
-		.cookies = (uint64_t)(uintptr_t)cookies,
+		.cookies = (uint64_t)(uintptr_t)p->cookies,
 		.cnt = p->n,
 		.pid = (uint32_t)p->pid,
 	};
-	uint32_t i;
 	long fd;
 
 	if (!p->n || p->n > ATTACH_MAX_SITES)
 		return -E2BIG;
-	for (i = 0; i < p->n; i++)
-		cookies[i] = p->cookie;
 	fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 	if (fd < 0)
 		return -errno;
@@ -107,7 +103,7 @@ static int perf_open(const struct attach_point *p, uint64_t offset)
 
 static int perf_set_prog(struct attachment *a, uint32_t i, const struct attach_point *p, bool cookies)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = p->cookie);
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = p->cookies[i]);
 
 	if (cookies) {
 		a->link_fd[i] = bpf_link_create(p->prog_fd, a->perf_fd[i], BPF_PERF_EVENT, &opts);

@@ -14,7 +14,7 @@
 /* enum bpf_attach_type of Linux 6.6; Debian 12's linux/bpf.h ends before it. */
 #define ATTACH_UPROBE_MULTI 48
 
-#define ATTACH_MAX_SITES 16
+#define ATTACH_MAX_SITES 64	/* of one program; more is refused (-E2BIG) */
 
 /* Where a program goes; all sites are in one file. */
 struct attach_point {
@@ -22,8 +22,8 @@ struct attach_point {
 	const char *path;	/* borrowed: the executable, /proc/self/fd/N works */
 	pid_t pid;		/* only in this process */
 	const uint64_t *offsets;/* borrowed: file offsets, n of them */
+	const uint64_t *cookies;/* borrowed: of each site */
 	uint32_t n;
-	uint64_t cookie;	/* the same for all sites */
 };
 
 /* The descriptors that keep it attached; -1 where there is none. */

@@ -11,8 +11,6 @@
 
 #include "base/clock.h"
 
-#define TARGET 0u	/* one process per trace, for now */
-
 int drain_counters(struct trace *t, struct gs_counters *sum)
 {
 	enum { WORDS = sizeof(*sum) / sizeof(uint64_t) };
@@ -33,90 +31,14 @@ int drain_counters(struct trace *t, struct gs_counters *sum)
 	return 0;
 }
 
-/* All entries of a hash map: keys and values in two arrays. */
-struct dump {
-	uint8_t *keys, *values;	/* owned */
-	size_t n, cap;
-	uint32_t key_size, value_size;
-};
-
-static int dump_init(struct dump *d, uint32_t key_size, uint32_t value_size, size_t max)
-{
-	*d = (struct dump){ .key_size = key_size, .value_size = value_size, .cap = max };
-	d->keys = malloc(max * key_size);
-	d->values = malloc(max * value_size);
-	return d->keys && d->values ? 0 : -ENOMEM;
-}
-
-static void dump_deinit(struct dump *d)
-{
-	free(d->keys);
-	free(d->values);
-}
-
-/* Linux 5.6: many entries a call.  -ENOENT is the end of the table. */
-static int dump_batch(struct dump *d, int fd)
-{
-	/* The kernel's cursor: a bucket number, though it takes key_size bytes. */
-	uint8_t in[sizeof(struct gs_site_key)], out[sizeof(struct gs_site_key)];
-	LIBBPF_OPTS(bpf_map_batch_opts, opts);
-	bool first = true;
-	int e;
-
-	for (;;) {
-		uint32_t n = (uint32_t)(d->cap - d->n);
-
-		e = bpf_map_lookup_batch(fd, first ? NULL : in, out, d->keys + d->n * d->key_size,
-					 d->values + d->n * d->value_size, &n, &opts);
-		if (e && e != -ENOENT)
-			return e;
-		d->n += n;
-		if (e || d->n >= d->cap)
-			return 0;
-		memcpy(in, out, sizeof(in));
-		first = false;
-	}
-}
-
-static int dump_one_by_one(struct dump *d, int fd)
-{
-	const void *prev = NULL;
-
-	for (d->n = 0; d->n < d->cap; d->n++) {
-		uint8_t *key = d->keys + d->n * d->key_size;
-		int e = bpf_map_get_next_key(fd, prev, key);
-
-		if (e)
-			return e == -ENOENT ? 0 : e;
-		prev = key;
-		e = bpf_map_lookup_elem(fd, key, d->values + d->n * d->value_size);
-		if (e)
-			return e;
-	}
-	return 0;
-}
-
-/* Nothing is ever removed from these tables, so neither way can miss an entry
- * that was there before the call. */
-static int dump_map(struct dump *d, int fd)
-{
-	int e = dump_batch(d, fd);
-
-	if (!e)
-		return 0;
-	d->n = 0;
-	return dump_one_by_one(d, fd);
-}
-
 static int read_sites(struct trace *t, struct trace_reading *r)
 {
 	struct dump d;
 	size_t i;
 	int e;
 
-	e = dump_init(&d, sizeof(struct gs_site_key), sizeof(struct gs_site), GS_MAX_SITES);
-	if (!e)
-		e = dump_map(&d, trace_map_fd(t, TRACE_MAP_SITES));
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_SITES), sizeof(struct gs_site_key),
+		     sizeof(struct gs_site), GS_MAX_SITES);
 	if (!e && d.n) {
 		r->site = calloc(d.n, sizeof(*r->site));
 		e = r->site ? 0 : -ENOMEM;
@@ -150,9 +72,8 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 	size_t i;
 	int e;
 
-	e = dump_init(&d, sizeof(uint64_t), sizeof(struct gs_stack), GS_MAX_STACKS);
-	if (!e)
-		e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS));
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS), sizeof(uint64_t),
+		     sizeof(struct gs_stack), GS_MAX_STACKS);
 	if (!e && d.n) {
 		r->alloc = calloc(d.n, sizeof(*r->alloc));
 		e = r->alloc ? 0 : -ENOMEM;
@@ -169,15 +90,15 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 }
 
 /* Entries of threads that ended, once the table is half full. */
-static void sweep_scratch(struct trace *t, const struct gs_counters *c)
+static void sweep_threads(struct trace *t, enum trace_map map, uint64_t made, uint64_t *removed)
 {
-	int fd = trace_map_fd(t, TRACE_MAP_SCRATCH);
+	int fd = trace_map_fd(t, map);
 	uint32_t tid, next;
 	char path[64];
 	bool more;
 
 	/* In another pid namespace the ids mean nothing here. */
-	if (t->own_pidns || c->threads_made - t->threads_removed < GS_MAX_THREADS / 2)
+	if (t->own_pidns || made - *removed < GS_MAX_THREADS / 2)
 		return;
 	more = !bpf_map_get_next_key(fd, NULL, &next);
 	while (more) {
@@ -185,11 +106,11 @@ static void sweep_scratch(struct trace *t, const struct gs_counters *c)
 		more = !bpf_map_get_next_key(fd, &tid, &next);
 		snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)t->cfg.pid, tid);
 		if (access(path, F_OK) && errno == ENOENT && !bpf_map_delete_elem(fd, &tid))
-			t->threads_removed++;
+			++*removed;
 	}
 }
 
-static void read_hist(struct trace_hist *h, const volatile struct gs_hist *from)
+void trace_read_hist(struct trace_hist *h, const volatile struct gs_hist *from)
 {
 	int i;
 
@@ -207,14 +128,14 @@ static void read_hist(struct trace_hist *h, const volatile struct gs_hist *from)
  */
 static uint64_t window_max(struct trace *t)
 {
-	uint32_t now = t->spec->window & 1, next = !now;
+	uint32_t number = t->spec->window, now = number & 1, next = !now;
 	uint64_t max, late = t->gc->stw_max_ns[next];
 
 	if (late <= t->window_taken[next])
 		late = 0;	/* nothing was written since */
 	t->gc->stw_max_ns[next] = 0;
 	__sync_synchronize();
-	t->spec->window = next;
+	t->spec->window = number + 1;
 	__sync_synchronize();
 	max = t->gc->stw_max_ns[now];
 	t->window_taken[now] = max;
@@ -225,8 +146,8 @@ static void read_gc(struct trace *t, struct trace_reading *r)
 {
 	r->gc_starts = t->gc->starts;
 	r->gc_ends = t->gc->ends;
-	read_hist(&r->gc_cycle, &t->gc->cycle);
-	read_hist(&r->stw, &t->gc->stw);
+	trace_read_hist(&r->gc_cycle, &t->gc->cycle);
+	trace_read_hist(&r->stw, &t->gc->stw);
 	r->stw_max_ns_window = window_max(t);
 }
 
@@ -237,41 +158,55 @@ static uint64_t on_time(const struct trace *t, enum gov_group g, uint64_t now)
 
 static void read_arming(struct trace *t, struct trace_reading *r)
 {
-	int i;
+	int i, k;
 
 	for (i = 0; i < PROBE_COUNT; i++) {
 		const struct probe *p = trace_probe(t, (enum probe_id)i);
+		bool stepped = false;
 
-		r->prog_ns[i] = t->arm[i].prog_ns;
+		r->prog_ns[i] = t->arm[trace_prog_of((enum probe_id)i)].prog_ns;
 		if (!p)
 			continue;
 		r->armed++;
-		if (p->klass == INSN_STEPPED)
-			r->stepped++;
-		else
-			r->emulated++;
+		for (k = 0; k < p->nsite; k++)
+			stepped |= p->site[k].klass == INSN_STEPPED;
+		r->stepped += stepped;
+		r->emulated += !stepped;
 	}
+}
+
+static bool was_sliced(struct trace *t, enum gov_group g)
+{
+	bool sliced = t->was_off[g] || !(t->on & GOV_BIT(g));
+
+	t->was_off[g] = false;
+	return sliced;
 }
 
 static void read_coverage(struct trace *t, struct trace_reading *r)
 {
 	r->governed_on_ns = on_time(t, GOV_GOVERNED, r->mono_ns);
+	r->requests_on_ns = on_time(t, GOV_REQUESTS, r->mono_ns);
 	r->rare_on_ns = on_time(t, GOV_RARE, r->mono_ns);
 	r->wall_ns = r->mono_ns - t->attached_ns;
-	r->governed_sliced = t->was_off[GOV_GOVERNED] || !(t->on & GOV_BIT(GOV_GOVERNED));
-	r->rare_sliced = t->was_off[GOV_RARE] || !(t->on & GOV_BIT(GOV_RARE));
-	t->was_off[GOV_GOVERNED] = t->was_off[GOV_RARE] = false;
+	r->governed_sliced = was_sliced(t, GOV_GOVERNED);
+	r->requests_sliced = was_sliced(t, GOV_REQUESTS);
+	r->rare_sliced = was_sliced(t, GOV_RARE);
 }
 
 static void read_counters(struct trace *t, struct trace_reading *r, const struct gs_counters *c)
 {
+	double cost = 0;
 	int i;
 
 	for (i = 0; i < PROBE_COUNT; i++)
 		r->hits[i] = c->hits[i];
 	trace_pay(t, c);
-	r->cost_ns = (uint64_t)(t->cost_ns[GOV_RARE] + t->cost_ns[GOV_GOVERNED]);
-	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions;
+	for (i = 0; i < GOV_GROUPS; i++)
+		cost += t->cost_ns[i];
+	r->cost_ns = (uint64_t)cost;
+	/* What went to a row of the others (hosts, phases, calls) is not lost. */
+	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions + c->opens_full;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;
@@ -280,6 +215,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 int trace_read(struct trace *t, struct trace_reading *r)
 {
 	struct gs_counters c;
+	uint32_t window;
 	int e;
 
 	memset(r, 0, sizeof(*r));
@@ -291,15 +227,19 @@ int trace_read(struct trace *t, struct trace_reading *r)
 		e = read_sites(t, r);
 	if (!e)
 		e = read_allocs(t, r);
+	window = t->spec->window;
+	read_gc(t, r);		/* the next window begins */
+	if (!e)
+		e = drain_calls(t, r, window);
 	if (e) {
 		trace_reading_deinit(r);
 		return e;
 	}
-	read_gc(t, r);
 	read_counters(t, r, &c);
 	read_coverage(t, r);
 	read_arming(t, r);
-	sweep_scratch(t, &c);
+	sweep_threads(t, TRACE_MAP_SCRATCH, c.threads_made, &t->threads_removed);
+	sweep_threads(t, TRACE_MAP_NET_SCRATCH, c.net_threads_made, &t->net_threads_removed);
 	return 0;
 }
 
@@ -307,6 +247,8 @@ void trace_reading_deinit(struct trace_reading *r)
 {
 	free(r->site);
 	free(r->alloc);
+	free(r->phase);
+	free(r->call);
 	memset(r, 0, sizeof(*r));
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "trace/governor.h"
 
+#include <stddef.h>
+
 #define SECOND 1e9
 /* Aim a little below the budget: costs are estimates. */
 #define AIM 0.95
@@ -12,6 +14,7 @@
 #define PAUSE_NS 100000000ull		/* shortest time off */
 #define TICK_BUSY_NS 50000000ull
 #define TICK_CALM_NS 100000000ull
+#define TICK_TRIAL_NS 20000000ull	/* while nothing is known of a group that is on */
 #define TICK_EXACT_NS 1000000000ull
 #define TICK_MIN_NS 10000000ull
 /* Memory of the smoothed rates, seconds. */
@@ -143,18 +146,43 @@ static void predict(struct governor *g)
 		b->hits_per_s = g->births_per_s * g->hits_per_birth;
 }
 
+/* The groups that share what the rare one leaves. */
+static const enum gov_group sharing[] = { GOV_GOVERNED, GOV_REQUESTS };
+#define SHARING (sizeof(sharing) / sizeof(sharing[0]))
+
+/* A group's share of the income: at least half, and what the other does not use. */
+static double share_of(const struct governor *g, enum gov_group group)
+{
+	enum gov_group other = group == GOV_GOVERNED ? GOV_REQUESTS : GOV_GOVERNED;
+	double left = governor_income(g) - expected_cost(&g->b[GOV_RARE]);
+	double used = expected_cost(&g->b[other]);
+
+	return used < left / 2 ? 1 - used / left : used > 0 ? 0.5 : 1;
+}
+
+static uint64_t next_look(const struct governor *g, enum gov_group group, uint64_t now)
+{
+	const struct gov_bucket *b = &g->b[group];
+	double income = governor_income(g) * share_of(g, group), wait;
+
+	if (b->on && group == GOV_REQUESTS && b->hits_per_s < 0)
+		return now + TICK_TRIAL_NS;
+	if (b->on)
+		return now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS : TICK_CALM_NS);
+	wait = (slice_price(b, income, lead_s(g)) - b->tokens) / income * SECOND;
+	return now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_CALM_NS);
+}
+
 static void schedule(struct governor *g, uint64_t now)
 {
-	const struct gov_bucket *b = &g->b[GOV_GOVERNED];
-	double income = governor_income(g), wait;
+	size_t i;
 
-	if (g->cfg.exact) {
-		g->next_ns = now + TICK_EXACT_NS;
-	} else if (b->on) {
-		g->next_ns = now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS : TICK_CALM_NS);
-	} else {
-		wait = (slice_price(b, income, lead_s(g)) - b->tokens) / income * SECOND;
-		g->next_ns = now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_CALM_NS);
+	g->next_ns = now + TICK_EXACT_NS;
+	for (i = 0; !g->cfg.exact && i < SHARING; i++) {
+		uint64_t next = next_look(g, sharing[i], now);
+
+		if (next < g->next_ns)
+			g->next_ns = next;
 	}
 }
 
@@ -191,12 +219,48 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	return groups_on(g);
 }
 
+/* What a group spent since the last step. */
+static double spent_by(const struct governor *g, const struct governor_input *in, enum gov_group group)
+{
+	return diff(in->cost_ns[group], g->last.cost_ns[group]);
+}
+
+/* The two that share: each lives on its share, and carries as much of the rare one. */
+static void step_sharing(struct governor *g, const struct governor_input *in, const struct flow *all)
+{
+	struct flow f[SHARING];
+	size_t i;
+
+	for (i = 0; i < SHARING; i++) {
+		double share = share_of(g, sharing[i]);
+
+		f[i] = *all;
+		f[i].income *= share;
+		f[i].floor *= share;
+		f[i].spent = spent_by(g, in, sharing[i]) + share * spent_by(g, in, GOV_RARE);
+	}
+	for (i = 0; i < SHARING; i++)
+		bucket_step(&g->b[sharing[i]], &f[i]);
+}
+
+/* Rare probes may take half of the budget before they are sliced. */
+static void step_rare(struct governor *g, const struct governor_input *in, const struct flow *all)
+{
+	struct gov_bucket *r = &g->b[GOV_RARE];
+	struct flow f = *all;
+
+	f.income /= 2;
+	f.floor /= 2;
+	f.spent = spent_by(g, in, GOV_RARE);
+	bucket_step(r, &f);
+	if (r->hits_per_s < GOV_RARE_HITS_PER_S)
+		bucket_switch(r, true, in->now_ns);
+}
+
 unsigned int governor_step(struct governor *g, const struct governor_input *in)
 {
 	double dt = diff(in->now_ns, g->last.now_ns) / SECOND;
-	struct gov_bucket *r = &g->b[GOV_RARE];
 	struct flow f;
-	double rare;
 
 	if (dt < 1e-3)
 		return groups_on(g);
@@ -204,20 +268,11 @@ unsigned int governor_step(struct governor *g, const struct governor_input *in)
 	predict(g);
 	f = (struct flow){ .dt = dt, .income = governor_income(g), .floor = (double)g->cfg.floor_ns,
 			   .lead_s = lead_s(g), .now = in->now_ns };
-	rare = diff(in->cost_ns[GOV_RARE], g->last.cost_ns[GOV_RARE]);
-	f.spent = rare + diff(in->cost_ns[GOV_GOVERNED], g->last.cost_ns[GOV_GOVERNED]);
-	g->last = *in;
 	if (!g->cfg.exact) {
-		bucket_step(&g->b[GOV_GOVERNED], &f);
-		/* Rare probes may take half of the budget before they are
-		 * sliced; the others live on what these leave. */
-		f.income /= 2;
-		f.floor /= 2;
-		f.spent = rare;
-		bucket_step(r, &f);
-		if (r->hits_per_s < GOV_RARE_HITS_PER_S)
-			bucket_switch(r, true, in->now_ns);
+		step_sharing(g, in, &f);
+		step_rare(g, in, &f);
 	}
+	g->last = *in;
 	schedule(g, in->now_ns);
 	return groups_on(g);
 }

@@ -8,6 +8,10 @@
  * accrue at budget × the target's own CPU rate (at least the floor) and are
  * spent by hits × cost per hit.  A group that fits is simply on.  One that
  * does not is on in slices that were saved for beforehand, off in between.
+ *
+ * The budget covers all groups together.  Rare probes come first.  What they
+ * leave the other two share: half each, and what one does not use is the
+ * other's.
  */
 #ifndef GOSPECT_TRACE_GOVERNOR_H
 #define GOSPECT_TRACE_GOVERNOR_H
@@ -15,9 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_GROUPS };
+/* Rare probes; births and deaths; probes of every request, query or lock wait. */
+enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
 #define GOV_BIT(g) (1u << (g))
-#define GOV_ALL (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED))
+#define GOV_ALL (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED) | GOV_BIT(GOV_REQUESTS))
 
 #define GOV_SLICE_NS 200000000ull	/* shortest slice that a tenfold rise does not end */
 #define GOV_RARE_HITS_PER_S 2000.0	/* below it rare probes are never sliced */

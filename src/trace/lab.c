@@ -317,9 +317,9 @@ static int search_offset(struct dl_phdr_info *info, size_t size, void *arg)
 
 static int attach_specimens(struct lab *l)
 {
-	uint64_t offsets[SPECIMENS];
+	uint64_t offsets[SPECIMENS], cookies[SPECIMENS] = { 0 };
 	struct attach_point p = { .prog_fd = l->prog_fd, .path = "/proc/self/exe", .pid = l->child,
-				  .offsets = offsets };
+				  .offsets = offsets, .cookies = cookies };
 	size_t i;
 
 	for (i = 0; i < SPECIMENS; i++) {

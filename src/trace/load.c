@@ -36,23 +36,32 @@ static int keep_last_words(enum libbpf_print_level level, const char *fmt, va_li
 
 static void collect_programs(struct trace *t)
 {
-	struct bpf_program *const progs[PROBE_COUNT] = {
-		[PROBE_GO_BIRTH] = t->skel->progs.go_birth,
-		[PROBE_CORO_BIRTH] = t->skel->progs.coro_birth,
-		[PROBE_GO_DEATH] = t->skel->progs.go_death,
-		[PROBE_ALLOC_LARGE] = t->skel->progs.alloc_large,
-		[PROBE_GC_START] = t->skel->progs.gc_start,
-		[PROBE_GC_END] = t->skel->progs.gc_end,
-		[PROBE_STW_BEGIN] = t->skel->progs.stw_begin,
-		[PROBE_STW_END] = t->skel->progs.stw_end,
+	struct bpf_program *const progs[PROG_COUNT] = {
+		[PROG_GO_BIRTH] = t->skel->progs.go_birth,
+		[PROG_CORO_BIRTH] = t->skel->progs.coro_birth,
+		[PROG_GO_DEATH] = t->skel->progs.go_death,
+		[PROG_ALLOC_LARGE] = t->skel->progs.alloc_large,
+		[PROG_GC_START] = t->skel->progs.gc_start,
+		[PROG_GC_END] = t->skel->progs.gc_end,
+		[PROG_STW_BEGIN] = t->skel->progs.stw_begin,
+		[PROG_STW_END] = t->skel->progs.stw_end,
+		[PROG_NET_DIAL] = t->skel->progs.net_dial,
+		[PROG_NET_REQUEST] = t->skel->progs.net_request,
+		[PROG_NET_STREAM] = t->skel->progs.net_stream,
+		[PROG_NET_CALL] = t->skel->progs.net_call,
+		[PROG_SQL_RARE] = t->skel->progs.sql_rare,
+		[PROG_SQL_REQUEST] = t->skel->progs.sql_request,
+		[PROG_LOCK_WAIT] = t->skel->progs.lock_wait,
 	};
+	bool used[PROG_COUNT] = { false };
 	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
-		bool used = trace_probe(t, (enum probe_id)i) != NULL;
-
+	for (i = 0; i < PROBE_COUNT; i++)
+		if (trace_probe(t, (enum probe_id)i))
+			used[trace_prog_of((enum probe_id)i)] = true;
+	for (i = 0; i < PROG_COUNT; i++) {
 		t->arm[i].prog = progs[i];
-		bpf_program__set_autoload(progs[i], used);
+		bpf_program__set_autoload(progs[i], used[i]);
 		if (t->features.method == TRACE_METHOD_MULTI)
 			bpf_program__set_expected_attach_type(progs[i], ATTACH_UPROBE_MULTI);
 	}
@@ -71,27 +80,31 @@ static void set_pid_namespace(struct trace *t)
 	t->skel->rodata->gs_pidns_ino = st.st_ino;
 }
 
-static bool uses(struct trace *t, enum sensor s)
+static void shrink(struct bpf_map *const *maps, size_t n)
 {
-	int i;
+	size_t i;
 
-	for (i = 0; i < t->plan.n; i++)
-		if (t->plan.probe[i].sensor == s && t->plan.probe[i].kind != SITE_NONE)
-			return true;
-	return false;
+	for (i = 0; i < n; i++)
+		bpf_map__set_max_entries(maps[i], 1);
 }
+#define SHRINK(...) do { \
+	struct bpf_map *const maps_[] = { __VA_ARGS__ }; \
+	shrink(maps_, sizeof(maps_) / sizeof(maps_[0])); \
+} while (0)
 
 /* Tables nobody will use stay as small as they can be. */
 static void shrink_maps(struct trace *t)
 {
-	if (!uses(t, SENSOR_GOROUTINES)) {
-		bpf_map__set_max_entries(t->skel->maps.sites, 1);
-		bpf_map__set_max_entries(t->skel->maps.births, 1);
-	}
-	if (!uses(t, SENSOR_ALLOC)) {
-		bpf_map__set_max_entries(t->skel->maps.stacks, 1);
-		bpf_map__set_max_entries(t->skel->maps.alloc_scratch, 1);
-	}
+	if (!trace_uses(t, SENSOR_BIT(SENSOR_GOROUTINES)))
+		SHRINK(t->skel->maps.sites, t->skel->maps.births);
+	if (!trace_uses(t, SENSOR_BIT(SENSOR_ALLOC)))
+		SHRINK(t->skel->maps.stacks, t->skel->maps.alloc_scratch);
+	if (!trace_uses(t, SENSOR_BIT(SENSOR_NET)))
+		SHRINK(t->skel->maps.hosts, t->skel->maps.conn_hosts, t->skel->maps.phases);
+	if (!trace_uses(t, SENSOR_BIT(SENSOR_SQL)))
+		SHRINK(t->skel->maps.holds);
+	if (!trace_uses(t, NET_SENSORS))
+		SHRINK(t->skel->maps.opens, t->skel->maps.calls, t->skel->maps.net_scratch);
 }
 
 int load_open(struct trace *t, struct err *err)
@@ -132,8 +145,24 @@ static int map_tables(struct trace *t)
 
 	if (!e)
 		e = map_table(t->skel->maps.gc, &t->gc);
-	if (!e && uses(t, SENSOR_GOROUTINES))
+	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_GOROUTINES)))
 		e = map_table(t->skel->maps.births, &t->births);
+	return e;
+}
+
+/* The rows of the others, where what has no row of its own is summed: made
+ * before a table can be full. */
+static int make_rows_of_others(struct trace *t)
+{
+	static const struct gs_sum none;
+	struct gs_phase_key phase = { 0 };
+	struct gs_call_key call = { 0 };
+	int e = 0;
+
+	for (; !e && trace_uses(t, SENSOR_BIT(SENSOR_NET)) && phase.phase < GS_PHASE_MAX; phase.phase++)
+		e = bpf_map__update_elem(t->skel->maps.phases, &phase, sizeof(phase), &none, sizeof(none), 0);
+	for (; !e && trace_uses(t, NET_SENSORS) && call.kind < GS_CALL_MAX; call.kind++)
+		e = bpf_map__update_elem(t->skel->maps.calls, &call, sizeof(call), &none, sizeof(none), 0);
 	return e;
 }
 
@@ -171,9 +200,12 @@ int load_object(struct trace *t, struct err *err)
 		return load_denied(e, err);
 	if (e)
 		return err_set(err, e, "the BPF programs cannot be loaded: %s (%s)", strerror(-e), last_words);
-	for (i = 0; i < PROBE_COUNT; i++)
-		if (trace_probe(t, (enum probe_id)i))
+	for (i = 0; i < PROG_COUNT; i++)
+		if (bpf_program__autoload(t->arm[i].prog))
 			t->arm[i].prog_fd = bpf_program__fd(t->arm[i].prog);
+	e = make_rows_of_others(t);
+	if (e)
+		return err_set(err, e, "the BPF tables cannot be filled: %s", strerror(-e));
 	e = map_tables(t);
 	if (e)
 		return err_set(err, e, "the BPF tables cannot be mapped: %s", strerror(-e));
@@ -202,6 +234,18 @@ int trace_map_fd(const struct trace *t, enum trace_map m)
 		return bpf_map__fd(t->skel->maps.stacks);
 	case TRACE_MAP_SCRATCH:
 		return bpf_map__fd(t->skel->maps.alloc_scratch);
+	case TRACE_MAP_OPENS:
+		return bpf_map__fd(t->skel->maps.opens);
+	case TRACE_MAP_HOLDS:
+		return bpf_map__fd(t->skel->maps.holds);
+	case TRACE_MAP_HOSTS:
+		return bpf_map__fd(t->skel->maps.hosts);
+	case TRACE_MAP_PHASES:
+		return bpf_map__fd(t->skel->maps.phases);
+	case TRACE_MAP_CALLS:
+		return bpf_map__fd(t->skel->maps.calls);
+	case TRACE_MAP_NET_SCRATCH:
+		return bpf_map__fd(t->skel->maps.net_scratch);
 	}
 	return -1;
 }

@@ -49,9 +49,9 @@ static void stats_on(struct trace *t, const struct gs_counters *c, uint64_t now)
 	t->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	t->stats_since_ns = t->stats_until_ns = now;
 	t->stats_hits = all_hits(c);
-	for (i = 0; t->stats_fd >= 0 && i < PROBE_COUNT; i++) {
+	for (i = 0; t->stats_fd >= 0 && i < PROG_COUNT; i++) {
 		t->arm[i].nsample = 0;
-		t->arm[i].tried_hits = c->hits[i];
+		t->arm[i].tried_hits = trace_prog_hits(c, (enum trace_prog)i);
 		prog_stats(t->arm[i].prog_fd, &t->arm[i].stat_cnt, &t->arm[i].stat_ns);
 	}
 }
@@ -83,7 +83,7 @@ static bool stats_take(struct trace *t)
 	bool enough = true;
 	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
 		uint64_t cnt = 0, ns = 0, runs;
 
@@ -104,10 +104,11 @@ static bool has_new_program(struct trace *t, const struct gs_counters *c)
 {
 	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
+		uint64_t hits = trace_prog_hits(c, (enum trace_prog)i);
 
-		if (a->prog_fd >= 0 && a->prog_ns < 0 && c->hits[i] - a->tried_hits >= STATS_NEW_HITS)
+		if (a->prog_fd >= 0 && a->prog_ns < 0 && hits - a->tried_hits >= STATS_NEW_HITS)
 			return true;
 	}
 	return false;

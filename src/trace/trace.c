@@ -17,6 +17,7 @@
  */
 #define GUESS_COUNT_NS 200.0
 #define GUESS_STACK_NS 1500.0
+#define GUESS_CALL_NS 800.0	/* of the programs that remember and sum calls */
 /* A class that could not be measured: what an emulated one costs in a VM. */
 #define GUESS_CLASS_NS 750.0
 
@@ -36,6 +37,68 @@ struct probe *trace_probe(struct trace *t, enum probe_id id)
 	return NULL;
 }
 
+void trace_refuse(struct probe *p, const char *why)
+{
+	p->kind = SITE_NONE;
+	p->nsite = 0;
+	snprintf(p->why, sizeof(p->why), "%s", why);
+}
+
+/* Which program serves which probes: the first and the last of each. */
+static const struct {
+	enum probe_id first, last;
+} served[PROG_COUNT] = {
+	[PROG_GO_BIRTH] = { PROBE_GO_BIRTH, PROBE_GO_BIRTH },
+	[PROG_CORO_BIRTH] = { PROBE_CORO_BIRTH, PROBE_CORO_BIRTH },
+	[PROG_GO_DEATH] = { PROBE_GO_DEATH, PROBE_GO_DEATH },
+	[PROG_ALLOC_LARGE] = { PROBE_ALLOC_LARGE, PROBE_ALLOC_LARGE },
+	[PROG_GC_START] = { PROBE_GC_START, PROBE_GC_START },
+	[PROG_GC_END] = { PROBE_GC_END, PROBE_GC_END },
+	[PROG_STW_BEGIN] = { PROBE_STW_BEGIN, PROBE_STW_BEGIN },
+	[PROG_STW_END] = { PROBE_STW_END, PROBE_STW_END },
+	[PROG_NET_DIAL] = { PROBE_DNS_BEGIN, PROBE_POOL_CANCEL },
+	[PROG_NET_REQUEST] = { PROBE_CALL_BEGIN, PROBE_CONN_CLOSED },
+	[PROG_NET_STREAM] = { PROBE_STREAM_BEGIN, PROBE_STREAM_END },
+	[PROG_NET_CALL] = { PROBE_HANDLER_BEGIN, PROBE_GRPC_END },
+	[PROG_SQL_RARE] = { PROBE_SQL_WAIT_BEGIN, PROBE_SQL_BEGIN_TX },
+	[PROG_SQL_REQUEST] = { PROBE_SQL_ROWS, PROBE_SQL_PUT },
+	[PROG_LOCK_WAIT] = { PROBE_LOCK_BEGIN, PROBE_LOCK_END },
+};
+
+enum trace_prog trace_prog_of(enum probe_id id)
+{
+	int i;
+
+	for (i = 0; i < PROG_COUNT - 1 && id > served[i].last; i++)
+		;
+	return (enum trace_prog)i;
+}
+
+static bool serves_several(enum trace_prog prog)
+{
+	return prog >= PROG_NET_DIAL;
+}
+
+uint64_t trace_prog_hits(const struct gs_counters *c, enum trace_prog prog)
+{
+	uint64_t n = 0;
+	int i;
+
+	for (i = (int)served[prog].first; i <= (int)served[prog].last; i++)
+		n += c->hits[i];
+	return n;
+}
+
+bool trace_uses(struct trace *t, uint32_t sensors)
+{
+	int i;
+
+	for (i = 0; i < t->plan.n; i++)
+		if ((SENSOR_BIT(t->plan.probe[i].sensor) & sensors) && t->plan.probe[i].kind != SITE_NONE)
+			return true;
+	return false;
+}
+
 const struct plan *trace_plan(const struct trace *t)
 {
 	return &t->plan;
@@ -49,13 +112,15 @@ enum trace_method trace_method(const struct trace *t)
 static double cost_of_hit(const struct trace *t, enum probe_id id)
 {
 	const struct probe *p = plan_find(&t->plan, id);
-	double cost, run = t->arm[id].prog_ns;
+	enum trace_prog prog = trace_prog_of(id);
+	double cost, run = t->arm[prog].prog_ns;
 
 	if (!p)
 		return 0;
 	cost = p->cost_ns >= 0 ? p->cost_ns : GUESS_CLASS_NS;
 	if (run < 0)
-		run = id == PROBE_ALLOC_LARGE ? GUESS_STACK_NS : GUESS_COUNT_NS;
+		run = id == PROBE_ALLOC_LARGE ? GUESS_STACK_NS :
+		      serves_several(prog) ? GUESS_CALL_NS : GUESS_COUNT_NS;
 	return cost + run;
 }
 
@@ -71,17 +136,33 @@ static int no_method(const struct trace *t, struct err *err)
 	return -EOPNOTSUPP;
 }
 
+static enum gov_group group_of(const struct probe *p)
+{
+	if (p->rare)
+		return GOV_RARE;
+	return SENSOR_BIT(p->sensor) & NET_SENSORS ? GOV_REQUESTS : GOV_GOVERNED;
+}
+
+static enum gov_group group_by_id(const struct trace *t, enum probe_id id)
+{
+	return t->arm[trace_prog_of(id)].group;
+}
+
+/* All probes of a program are of one group: see the recipes. */
 static void arm_init(struct trace *t)
 {
 	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
-		const struct probe *p = plan_find(&t->plan, (enum probe_id)i);
-
+	for (i = 0; i < PROG_COUNT; i++) {
 		attachment_init(&t->arm[i].at);
 		t->arm[i].prog_fd = -1;
 		t->arm[i].prog_ns = -1;
-		t->arm[i].group = p && !p->rare ? GOV_GOVERNED : GOV_RARE;
+		t->arm[i].group = GOV_RARE;
+	}
+	for (i = 0; i < t->plan.n; i++) {
+		const struct probe *p = &t->plan.probe[i];
+
+		t->arm[trace_prog_of(p->id)].group = group_of(p);
 	}
 }
 
@@ -89,18 +170,20 @@ static void arm_init(struct trace *t)
 static void check_layout(struct trace *t)
 {
 	const struct trace_config *c = &t->cfg;
+	bool known = c->g_goid >= 0 && c->g_gopc >= 0 && c->g_startpc - c->g_gopc == GS_STARTPC_AFTER_GOPC;
 	int i;
 
-	if (c->g_goid >= 0 && c->g_gopc >= 0 && c->g_startpc - c->g_gopc == GS_STARTPC_AFTER_GOPC)
-		return;
 	for (i = 0; i < t->plan.n; i++) {
 		struct probe *p = &t->plan.probe[i];
 
-		if (p->sensor != SENSOR_GOROUTINES || p->kind == SITE_NONE)
+		if (p->kind == SITE_NONE)
 			continue;
-		p->kind = SITE_NONE;
-		snprintf(p->why, sizeof(p->why), "the layout of the runtime's g is not known");
+		if (!known && (p->sensor == SENSOR_GOROUTINES || serves_several(trace_prog_of(p->id))))
+			trace_refuse(p, "the layout of the runtime's g is not known");
+		else if (!t->features.cookies && serves_several(trace_prog_of(p->id)))
+			trace_refuse(p, "this kernel has no cookies for probes (Linux 5.15)");
 	}
+	spec_check(t);
 }
 
 int trace_prepare(struct trace **out, const struct trace_config *cfg, struct err *err)
@@ -139,26 +222,12 @@ int trace_prepare(struct trace **out, const struct trace_config *cfg, struct err
 	return e;
 }
 
-static void write_spec(struct trace *t)
-{
-	int i;
-
-	t->spec->tgid = (uint32_t)t->cfg.pid;
-	t->spec->g_goid = (uint32_t)t->cfg.g_goid;
-	t->spec->g_gopc = (uint32_t)t->cfg.g_gopc;
-	t->spec->active = 0;
-	t->spec->branch_probes = 0;
-	for (i = 0; i < t->plan.n; i++)
-		if (t->plan.probe[i].kind == SITE_BRANCH)
-			t->spec->branch_probes |= 1u << t->plan.probe[i].id;
-}
-
 int trace_load(struct trace *t, struct err *err)
 {
 	int e = load_object(t, err);
 
 	if (!e)
-		write_spec(t);
+		spec_write(t);
 	return e;
 }
 
@@ -171,28 +240,64 @@ void trace_predict(struct trace *t, double births_per_s, double cpu_ns_per_s,
 	t->first_created = created_total;
 }
 
-/* Attaches the probes of some groups at once.  Returns how many are attached;
+/* The places of all probes of a program: how many, or -E2BIG. */
+static int collect_sites(struct trace *t, enum trace_prog prog)
+{
+	struct arm *a = &t->arm[prog];
+	int i, k, n = 0;
+
+	for (i = (int)served[prog].first; i <= (int)served[prog].last; i++) {
+		const struct probe *p = trace_probe(t, (enum probe_id)i);
+
+		for (k = 0; p && k < p->nsite; k++) {
+			if (n == ATTACH_MAX_SITES)
+				return -E2BIG;
+			a->offset[n] = p->site[k].file_off;
+			a->cookie[n++] = serves_several(prog) ? GS_COOKIE(0, (uint64_t)i) : 0;
+		}
+	}
+	return n;
+}
+
+static void refuse_program(struct trace *t, enum trace_prog prog, int err)
+{
+	char why[160];
+	int i;
+
+	snprintf(why, sizeof(why), "the kernel refused the probe: %s", strerror(-err));
+	for (i = (int)served[prog].first; i <= (int)served[prog].last; i++) {
+		struct probe *p = trace_probe(t, (enum probe_id)i);
+
+		if (p)
+			trace_refuse(p, why);
+	}
+}
+
+/* Attaches the programs of some groups at once.  Returns how many are attached;
  * *first the first failure. */
 static int attach_groups(struct trace *t, unsigned int groups, int *first)
 {
-	struct attach_job jobs[PROBE_COUNT];
-	struct probe *probe[PROBE_COUNT];
-	int i, n = 0, ok = 0;
+	struct attach_job jobs[PROG_COUNT];
+	enum trace_prog prog[PROG_COUNT];
+	int i, n = 0, ok = 0, sites;
 
 	*first = 0;
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
-		struct probe *p = trace_probe(t, (enum probe_id)i);
 
-		if (!p || !(groups & GOV_BIT(a->group)) || attachment_is_on(&a->at))
+		if (!(groups & GOV_BIT(a->group)) || attachment_is_on(&a->at))
+			continue;
+		sites = collect_sites(t, (enum trace_prog)i);
+		if (!sites)
 			continue;
 		jobs[n] = (struct attach_job){
 			.a = &a->at, .multi = t->features.method == TRACE_METHOD_MULTI,
 			.cookies = t->features.cookies,
 			.point = { .prog_fd = a->prog_fd, .path = t->path, .pid = t->cfg.pid,
-				   .offsets = &p->file_off, .n = 1, .cookie = 0 },
+				   .offsets = a->offset, .cookies = a->cookie,
+				   .n = sites < 0 ? 0 : (uint32_t)sites },
 		};
-		probe[n++] = p;
+		prog[n++] = (enum trace_prog)i;
 	}
 	attach_all(jobs, n);
 	for (i = 0; i < n; i++) {
@@ -204,19 +309,17 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 			*first = jobs[i].result;
 		if (t->attached_ns && jobs[i].result == -ESRCH)
 			continue;	/* it ended between two slices */
-		snprintf(probe[i]->why, sizeof(probe[i]->why), "the kernel refused the probe: %s",
-			 strerror(-jobs[i].result));
-		probe[i]->kind = SITE_NONE;
+		refuse_program(t, prog[i], jobs[i].result);
 	}
 	return ok;
 }
 
 static void detach_groups(struct trace *t, unsigned int groups)
 {
-	struct attachment *off[PROBE_COUNT];
+	struct attachment *off[PROG_COUNT];
 	int i, n = 0;
 
-	for (i = 0; i < PROBE_COUNT; i++)
+	for (i = 0; i < PROG_COUNT; i++)
 		if ((groups & GOV_BIT(t->arm[i].group)) && attachment_is_on(&t->arm[i].at))
 			off[n++] = &t->arm[i].at;
 	detacher_start(&t->detacher, off, n);
@@ -225,12 +328,18 @@ static void detach_groups(struct trace *t, unsigned int groups)
 static uint32_t active_bits(unsigned int groups)
 {
 	return (groups & GOV_BIT(GOV_RARE) ? GS_ACTIVE_RARE : 0) |
-	       (groups & GOV_BIT(GOV_GOVERNED) ? GS_ACTIVE_GOVERNED : 0);
+	       (groups & GOV_BIT(GOV_GOVERNED) ? GS_ACTIVE_GOVERNED : 0) |
+	       (groups & GOV_BIT(GOV_REQUESTS) ? GS_ACTIVE_REQUESTS : 0);
 }
 
 /* Pairs that were cut in two by a pause must not meet over it. */
-static void forget_begins(struct trace *t)
+static void forget_begins(struct trace *t, unsigned int on)
 {
+	if (on & GOV_BIT(GOV_REQUESTS))
+		t->spec->since_requests_ns = clock_mono_ns();
+	if (!(on & GOV_BIT(GOV_RARE)))
+		return;
+	t->spec->since_rare_ns = clock_mono_ns();
 	t->gc->cycle_begin_ns = 0;
 	t->gc->cycle_stopped = 0;
 	t->gc->stw_begin_ns = 0;
@@ -246,8 +355,7 @@ static int switch_groups(struct trace *t, unsigned int want)
 	if (on) {
 		detacher_wait(&t->detacher);
 		attach_groups(t, on, &first);
-		if (on & GOV_BIT(GOV_RARE))
-			forget_begins(t);
+		forget_begins(t, on);
 	}
 	t->spec->active = active_bits(want);
 	__sync_synchronize();
@@ -271,7 +379,7 @@ void trace_pay(struct trace *t, const struct gs_counters *c)
 	int i;
 
 	for (i = 0; i < PROBE_COUNT; i++) {
-		t->cost_ns[t->arm[i].group] += (double)(c->hits[i] - t->paid_hits[i]) *
+		t->cost_ns[group_by_id(t, (enum probe_id)i)] += (double)(c->hits[i] - t->paid_hits[i]) *
 					       cost_of_hit(t, (enum probe_id)i);
 		t->paid_hits[i] = c->hits[i];
 	}
@@ -284,7 +392,7 @@ static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t n
 
 	*in = (struct governor_input){ .now_ns = now, .cpu_ns = cpu, .created = created };
 	for (i = 0; i < PROBE_COUNT; i++)
-		in->hits[t->arm[i].group] += c->hits[i];
+		in->hits[group_by_id(t, (enum probe_id)i)] += c->hits[i];
 	for (i = 0; i < GOV_GROUPS; i++)
 		in->cost_ns[i] = (uint64_t)t->cost_ns[i];
 }
@@ -298,7 +406,7 @@ static double first_cost(const struct trace *t, enum gov_group g)
 	for (i = 0; i < PROBE_COUNT; i++) {
 		const struct probe *p = plan_find(&t->plan, (enum probe_id)i);
 
-		if (!p || p->kind == SITE_NONE || t->arm[i].group != g)
+		if (!p || p->kind == SITE_NONE || group_by_id(t, p->id) != g)
 			continue;
 		sum += cost_of_hit(t, (enum probe_id)i);
 		n++;
@@ -313,7 +421,8 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 		.budget_pct = c->budget_pct, .floor_ns = c->budget_floor_ns, .exact = c->exact,
 		.births_per_s = t->births_per_s, .cpu_ns_per_s = t->cpu_ns_per_s,
 		.detach_ns = t->features.method == TRACE_METHOD_MULTI ? DETACH_MULTI_NS : DETACH_PERF_NS,
-		.cost_per_hit_ns = { first_cost(t, GOV_RARE), first_cost(t, GOV_GOVERNED) },
+		.cost_per_hit_ns = { first_cost(t, GOV_RARE), first_cost(t, GOV_GOVERNED),
+				     first_cost(t, GOV_REQUESTS) },
 	};
 	struct governor_input in = { .now_ns = now, .cpu_ns = t->first_cpu_ns,
 				     .created = t->first_created };
@@ -399,6 +508,7 @@ void trace_close(struct trace *t)
 		detach_groups(t, GOV_ALL);
 	detacher_wait(&t->detacher);
 	load_close(t);
+	drain_calls_deinit(t);
 	free(t->percpu);
 	free(t);
 }

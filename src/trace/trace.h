@@ -3,10 +3,10 @@
  * Arms a plan on one process and drains what the kernel summed: the only user
  * of libbpf.  Lifecycle: prepare → load → attach → (tick, read)* → close.
  *
- * Two groups of probes.  Rare ones (allocations, GC, pauses) stay attached
- * (sliced only above 2,000 hits/s).  Per-event ones (births, deaths) are
- * governed: hits × measured cost is held within the budget by attaching in
- * slices of 200 ms or more.  Everything is a file descriptor: it is gone when
+ * Three groups of probes.  Rare ones (allocations, GC, pauses, dials) stay
+ * attached (sliced only above 2,000 hits/s).  Per-event ones (births and
+ * deaths; requests, queries and lock waits) are governed: hits × measured cost
+ * is held within the budget by attaching in slices of 200 ms or more.  Everything is a file descriptor: it is gone when
  * this process is gone.  Nothing is pinned, nothing written to the target.
  */
 #ifndef GOSPECT_TRACE_TRACE_H
@@ -22,6 +22,7 @@
 #include "plan/plan.h"
 
 struct trace;
+struct gobin;
 struct memreader;
 
 /* "libbpf v1.1": the library that is used; static. */
@@ -67,6 +68,9 @@ struct trace_config {
 	struct memreader *mem;
 	uint64_t bias;
 	pid_t ptracer;
+	/* Layouts of the standard library's types (borrowed while preparing and
+	 * loading); NULL: not known, and probes that need them are refused. */
+	const struct gobin *gb;
 };
 
 /*
@@ -117,8 +121,8 @@ struct trace_alloc {		/* large allocations by stack */
 	uint64_t count, bytes, max_bytes;
 };
 
-/* Durations in ns: bucket widths of 12.5 % at most; see hist_value(). */
-#define TRACE_HIST_BUCKETS 320
+/* Durations in ns: bucket widths of 6.25 % at most; see hist_value(). */
+#define TRACE_HIST_BUCKETS 624
 struct trace_hist {
 	uint64_t count, sum_ns, max_ns;
 	uint32_t bucket[TRACE_HIST_BUCKETS];
@@ -143,7 +147,7 @@ enum trace_call_kind {
 	TRACE_CALL_LOCK		/* slow path of a mutex */
 };
 
-#define TRACE_CALL_FRAMES 6
+#define TRACE_CALL_FRAMES 8
 struct trace_call {
 	enum trace_call_kind kind;
 	bool other;			/* places beyond the kernel's table, together */
@@ -221,8 +225,10 @@ uint64_t trace_birth_time(struct trace *t, uint64_t goid);
  */
 bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, struct trace_open *out);
 
+/* All calls of a kind together.  Returns the largest since the previous reading, ns. */
+uint64_t trace_calls_sum(const struct trace_reading *r, enum trace_call_kind kind, struct trace_hist *sum);
 /* Lower edge in ns of a bucket; percentile (0..1) of a histogram or of the
- * difference of two (prev may be NULL). */
+ * difference of two (prev may be NULL).  max_ns 0: not known. */
 uint64_t trace_hist_value(unsigned int bucket);
 uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_hist *prev, double p);
 

@@ -30,59 +30,72 @@ static int read_file(int fd, uint64_t off, uint8_t *dst, size_t len)
 	return 0;
 }
 
+/* Whether a probe of the plan has its place there: link-time address. */
+static bool is_site(const struct trace *t, uint64_t addr)
+{
+	int i, k;
+
+	for (i = 0; i < t->plan.n; i++)
+		for (k = 0; k < t->plan.probe[i].nsite; k++)
+			if (t->plan.probe[i].site[k].addr == addr)
+				return true;
+	return false;
+}
+
 /*
  * The kernel shares one int3 among all uprobes of a place, so another
- * gospect's is no obstacle; a debugger's would be, but that needs ptrace.
+ * gospect's are no obstacle; a debugger's would be, but that needs ptrace.
  */
-static bool is_shared_uprobe(const struct trace *t, const struct probe *p, const uint8_t *file,
-			     const uint8_t *mem, size_t len)
+static bool are_shared_uprobes(const struct trace *t, uint64_t entry, const uint8_t *file,
+			       const uint8_t *mem, size_t len)
 {
-	size_t at = p->func_off;
+	size_t i;
 
-	return !t->cfg.ptracer && at < len && mem[at] == 0xcc &&
-	       !memcmp(file, mem, at) && !memcmp(file + at + 1, mem + at + 1, len - at - 1);
+	for (i = 0; i < len; i++)
+		if (file[i] != mem[i] && (t->cfg.ptracer || mem[i] != 0xcc || !is_site(t, entry + i)))
+			return false;
+	return true;
 }
 
-static void refuse(struct probe *p, const char *why)
+/* NULL, or why the function of this place must be left alone. */
+static const char *compare(const struct trace *t, const struct site *s, uint8_t *file, uint8_t *mem)
 {
-	snprintf(p->why, sizeof(p->why), "%s", why);
-	p->kind = SITE_NONE;
-}
+	uint64_t entry = s->addr - s->func_off;
+	size_t len = s->func_size;
 
-static void compare(struct trace *t, struct probe *p, uint8_t *file, uint8_t *mem)
-{
-	size_t len = p->func_size;
-
-	if (read_file(t->cfg.exe_fd, p->file_off - p->func_off, file, len)) {
-		refuse(p, "its code can no longer be read from the file");
-		return;
-	}
-	if (memcmp(file + p->func_off, p->bytes, p->len)) {
-		refuse(p, "the file was changed since it was read");
-		return;
-	}
-	if (mem_read(t->cfg.mem, p->addr - p->func_off + t->cfg.bias, mem, len)) {
-		refuse(p, "its code cannot be read from the process");
-		return;
-	}
-	if (memcmp(file, mem, len) && !is_shared_uprobe(t, p, file, mem, len))
-		refuse(p, "its code in the process differs from the file: another tracer or a debugger changed it");
+	if (len > SITE_MAX_CODE || s->func_off + s->len > len)
+		return "its code could not be compared with the file";
+	if (read_file(t->cfg.exe_fd, s->file_off - s->func_off, file, len))
+		return "its code can no longer be read from the file";
+	if (memcmp(file + s->func_off, s->bytes, s->len))
+		return "the file was changed since it was read";
+	if (mem_read(t->cfg.mem, entry + t->cfg.bias, mem, len))
+		return "its code cannot be read from the process";
+	if (memcmp(file, mem, len) && !are_shared_uprobes(t, entry, file, mem, len))
+		return "its code in the process differs from the file: another tracer or a debugger changed it";
+	return NULL;
 }
 
 void verify_text(struct trace *t)
 {
 	uint8_t *buf = malloc(2 * SITE_MAX_CODE);
-	int i;
+	int i, k;
 
+	/* The verdicts first: is_site() wants to know all places. */
 	for (i = 0; i < t->plan.n; i++) {
 		struct probe *p = &t->plan.probe[i];
+		const char *why = NULL;
 
-		if (p->kind == SITE_NONE)
-			continue;
-		if (!buf || p->func_size > SITE_MAX_CODE || p->func_off + p->len > p->func_size)
-			refuse(p, "its code could not be compared with the file");
-		else
-			compare(t, p, buf, buf + SITE_MAX_CODE);
+		for (k = 0; !why && k < p->nsite; k++)
+			why = buf ? compare(t, &p->site[k], buf, buf + SITE_MAX_CODE) :
+				    "its code could not be compared with the file";
+		if (why) {
+			p->kind = SITE_NONE;
+			snprintf(p->why, sizeof(p->why), "%s", why);
+		}
 	}
+	for (i = 0; i < t->plan.n; i++)
+		if (t->plan.probe[i].kind == SITE_NONE)
+			t->plan.probe[i].nsite = 0;
 	free(buf);
 }

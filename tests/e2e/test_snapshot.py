@@ -3,19 +3,24 @@
 program's own dump; profiles against the ones that the program writes; the HTML
 file in a browser; findings that only a snapshot has; diff; exit status."""
 import base64
+import contextlib
 import gzip
 import html
 import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
+import urllib.request
+from datetime import datetime
 
-from harness import DEADLINE, RELEASES, Program, Work, binary, coverage, gospect, need_root
+from harness import DEADLINE, RELEASES, Program, Work, binary, coverage, gospect, need_root, wait_until
 
 PARKED = {"chanreceive": 7, "chansend": 11, "select": 13, "mutex": 17, "rwmutex": 19, "waitgroup": 23,
           "cond": 29, "sleep": 31, "io": 5}
@@ -117,6 +122,34 @@ def read_profile(path):
     return types, samples
 
 
+@contextlib.contextmanager
+def pprof_server(path):
+    """go tool pprof's web interface on a profile: a function from a page's name to its text."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    p = subprocess.Popen(["go", "tool", "pprof", f"-http=127.0.0.1:{port}", "-no_browser", path],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         start_new_session=True)
+
+    def page(name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ui/{name}", timeout=DEADLINE) as f:
+            return f.read().decode()
+
+    def listens():
+        if p.poll() is not None:
+            raise AssertionError("go tool pprof ended: " + p.stderr.read())
+        with socket.socket() as c:
+            return c.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(listens, "go tool pprof to listen")
+        yield page
+    finally:
+        os.killpg(p.pid, signal.SIGTERM)  # go, and pprof that it started
+        p.communicate()
+
+
 class Dump(unittest.TestCase):
     def setUp(self):
         need_root()
@@ -146,7 +179,7 @@ class Dump(unittest.TestCase):
                         self.assertEqual(len(x["ids"]), min(10, x["count"]))
 
     def test_each_goroutine(self):
-        """Ids, creators, stacks and labels of each, against the program's own dump."""
+        """Labels and locked threads of each, against the program's own dump."""
         for release in ("1.18.10", "1.21.13", "1.23.12", "1.24.13", "1.27.4"):
             with self.subTest(release), Profile(release) as p, tempfile.TemporaryDirectory() as tmp:
                 p.do("label 7 user=alice,request=r-12")
@@ -216,6 +249,101 @@ class Dump(unittest.TestCase):
             self.assertEqual(p.returncode, 0, p.stderr)
             self.assertIn("no probes", p.stdout)
             self.assertEqual(w.do("stoploop")["wrong"], 0)
+
+
+class Parked(Program):
+    """tests/progs/parked: prime numbers of goroutines in every way to wait."""
+
+    def __init__(self, release="1.26.8"):
+        super().__init__([binary(f"parked-{release}-stripped")])
+
+    def do(self, command):
+        self.p.stdin.write(command.encode() + b"\n")
+        self.p.stdin.flush()
+        return self.line(lambda l: True)
+
+    def dump(self):
+        """Its own goroutine?debug=2, as Dump.parse(), and the places of the go statements."""
+        with tempfile.NamedTemporaryFile("r") as f:
+            if self.do(f"text {f.name}") != "text: <nil>":
+                raise AssertionError("no dump")
+            text = f.read()
+        created = {int(m.group(1)): (m.group(2), int(m.group(3))) for m in re.finditer(
+            r"^goroutine (\d+) (?:.+\n)*?created by (\S+).*\n\t.*:(\d+)", text, re.M)}
+        return Dump.parse(text), created
+
+
+class EveryWay(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_each_goroutine(self):
+        """Reason, frames with their lines, creator, creation and labels of each, on every release."""
+        for release in RELEASES:
+            with self.subTest(release), Parked(release) as p:
+                ways = json.loads(p.do("ways"))
+                own, created = p.dump()
+                r = once(p.pid, "--goroutines")
+                got = {g["id"]: g for g in r["goroutines"]["all"]}
+                self.assertEqual(r["losses"], {"events": 0, "map_full": 0, "read_failures": 0})
+                self.assertEqual(set(got), set(own))
+                self.assertEqual(r["goroutines"]["live"], len(own))
+                for goid, (state, frames, creator) in own.items():
+                    if goid == 1:
+                        continue  # it was writing the dump
+                    g = got[goid]
+                    self.assertEqual(g["reason"], state, g)
+                    self.assertEqual(Dump.user(g["stack"]), frames)
+                    self.assertEqual((g["created"]["function"], g["created"]["line"]), created[goid])
+                    self.assertEqual(g.get("creator", 0), creator)
+                    self.assertEqual(g["labels"], {"way": "labelled"} if g["start"] == "main.labelled" else {})
+                    self.assertEqual(g["locked"], g["start"] == "main.lockedToThread")
+                starts = [g.get("start") for g in got.values()]
+                for start, n in ways.items():
+                    self.assertEqual(starts.count(start), n, start)
+                groups = sum(g["count"] for g in r["goroutines"]["groups"] if g["stack"] and
+                             any(f["function"] == "main.recurses" for f in g["stack"]))
+                self.assertEqual(groups, ways["main.recurses"])
+
+    def test_a_pool_is_never_reported(self):
+        """500 workers that wait for a job, on every release, in every way to ask."""
+        for release in RELEASES:
+            with self.subTest(release), Parked(release) as p:
+                own = {g for g in p.dump()[0]}
+                p.do("pool 500")
+                p.do("work 2000")
+                pool = set(p.dump()[0]) - own
+                self.assertEqual(len(pool), 500)
+                for args in ((), ("--prove",)):
+                    r = gospect("leaks", p.pid, "--format", "json", *args)
+                    if release < "1.20":
+                        self.assertEqual(r.returncode, 3)
+                        continue
+                    self.assertEqual(r.returncode, 0, r.stderr)
+                    leaked = {json.loads(l)["goid"] for l in r.stdout.splitlines()}
+                    self.assertEqual(leaked & pool, set())
+                    self.assertEqual(leaked - pool, self.leaked(p))
+                r = once(p.pid)
+                if release >= "1.20":	# of one go statement, and each where it waits
+                    ways = json.loads(p.do("ways"))
+                    self.assertEqual({x["start"]: x["count"] for x in r["leaks"]["by_site"]},
+                                     {w: ways[w] for w in self.FOR_EVER})
+                for f in r["findings"]:
+                    self.assertFalse(any("main.(*pool)" in json.dumps(f[k]) for k in ("place", "evidence", "id")), f)
+
+    # for nothing that there is; all else waits for variables, timers or files
+    FOR_EVER = ("main.nilReceive", "main.nilSend", "main.noCases")
+
+    def leaked(self, p):
+        return {goid for goid, (_, frames, _) in p.dump()[0].items() if frames and frames[-1][0] in self.FOR_EVER}
+
+    def test_a_pool_that_has_just_grown(self):
+        """Started within a second before: over a window, with a proof and without."""
+        for args in ((), ("--prove",)):
+            with self.subTest(args), Program([binary("classify-1.26.8-stripped"), "-mode", "grown"]) as p:
+                r = snapshot(p.pid, "--window", "3s", *args)
+                self.assertEqual([f for f in r["findings"] if f["kind"].startswith("goroutine")], [])
+                self.assertEqual(r["leaks"]["by_site"], [])
 
 
 class Heap(unittest.TestCase):
@@ -321,6 +449,27 @@ class Pprof(unittest.TestCase):
                 self.assertEqual(q.returncode, 0, q.stderr)
                 self.assertIn({"-tags": "wait_reason"}.get(args[0], "main.waitLabelled"), q.stdout)
 
+    def test_in_the_web_interface(self):
+        """go tool pprof -http: its pages show the functions of both profiles."""
+        if not shutil.which("go"):
+            self.skipTest("no go command: 'go tool pprof -http' was not tried")
+        with Profile() as p, tempfile.TemporaryDirectory() as tmp:
+            p.do("label 7 user=alice")
+            p.do("keep 500 40000")
+            p.do("gc")
+            for kind, function in (("goroutine", "main.waitLabelled"), ("heap", "main.keep")):
+                path = os.path.join(tmp, kind)
+                r = gospect("snapshot", p.pid, "--window", "0", "--format", "pprof", "--profile", kind, "-o", path)
+                self.assertEqual(r.returncode, 0, r.stderr)
+                with self.subTest(kind), pprof_server(path) as page:
+                    for name in ("flamegraph", "top", "peek?f=" + function):
+                        self.assertIn(function, page(name), name)
+                    if kind == "goroutine":
+                        self.assertNotIn(function, page("top?tf=user%3Dbob"))  # its labels select
+                        self.assertIn(function, page("top?tf=user%3Dalice"))
+                    # lines of a stripped executable are not listed, as with its own profiles
+                    page("source?f=" + function)
+
 
 class Html(unittest.TestCase):
     def setUp(self):
@@ -410,6 +559,9 @@ class Findings(unittest.TestCase):
                 t = where[bug]
                 f = found[t["kind"], t["function"], t["file"], t["line"]]
                 self.assertEqual(f["severity"], "critical", f)	# proven, and growing
+        when, started = (datetime.fromisoformat(t.replace("Z", "+00:00")) for t in (r["time"], r["target"]["started"]))
+        for row in r["leaks"]["by_site"]:	# as of the report's time, as everything in it
+            self.assertLessEqual(row["oldest_s"], (when - started).total_seconds() + 1, row)
         severities = ["critical", "high", "medium", "low", "info"]
         ranks = [severities.index(f["severity"]) for f in r["findings"]]
         self.assertEqual(ranks, sorted(ranks))

@@ -32,10 +32,10 @@ static void buckets_are_narrow(void **state)
 	unsigned int b;
 
 	(void)state;
-	for (b = 8; b < TRACE_HIST_BUCKETS; b++) {
+	for (b = 16; b < TRACE_HIST_BUCKETS; b++) {
 		uint64_t lo = trace_hist_value(b), hi = trace_hist_value(b + 1);
 
-		assert_true(hi > lo && (hi - lo) * 8 <= lo);
+		assert_true(hi > lo && (hi - lo) * 16 <= lo);
 	}
 }
 

@@ -352,6 +352,48 @@ static void test_mem_live(void **state)
 	munmap(area, 4 * page);
 }
 
+/* Another process, with a page that is not there: one of many pieces fails, and what is behind it is read. */
+static void test_mem_hole(void **state)
+{
+	enum { N = 3000, BAD = 1700 };
+	static struct mem_piece p[N];
+	static uint64_t got[N];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t *area = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct memreader *m;
+	int fd[2];
+	pid_t child;
+
+	(void)state;
+	assert_true(area != MAP_FAILED);
+	for (size_t i = 0; i < page; i++)
+		area[i] = i ^ 0x5555;
+	assert_int_equal(munmap((char *)area + 7 * page, page), 0);
+	assert_int_equal(pipe(fd), 0);
+	child = fork();
+	if (!child) {
+		close(fd[1]);
+		_exit(read(fd[0], got, 1) == 0 ? 0 : 1);
+	}
+	close(fd[0]);
+	assert_int_equal(mem_open_pid(&m, child, NULL), 0);
+	for (size_t i = 0; i < N; i++)	/* every other word: none is the other's neighbour */
+		p[i] = (struct mem_piece){ .addr = (uint64_t)(uintptr_t)(area + 2 * i % (7 * page / 8)), .dst = &got[i],
+					   .len = 8 };
+	p[BAD].addr = (uint64_t)(uintptr_t)area + 7 * page - 4;	/* half of it is there */
+	assert_int_equal(mem_read_many(m, p, N), 1);
+	for (size_t i = 0; i < N; i++) {
+		assert_int_equal(p[i].status, i == BAD ? -EFAULT : 0);
+		if (i != BAD)
+			assert_int_equal(got[i], (2 * i % (7 * page / 8)) ^ 0x5555);
+	}
+	assert_true(m->calls <= N / 512 + 2);
+	mem_free(m);
+	close(fd[1]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	munmap(area, 7 * page);
+}
+
 static void temp_path(char *out, size_t size)
 {
 	const char *dir = getenv("TMPDIR");
@@ -986,6 +1028,7 @@ int main(void)
 		cmocka_unit_test(test_zombie),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_mem_live),
+		cmocka_unit_test(test_mem_hole),
 		cmocka_unit_test(test_mem_recording),
 		cmocka_unit_test(test_mem_bad_recording),
 		RELEASE("1.18.10"), RELEASE("1.19.13"), RELEASE("1.20.14"), RELEASE("1.21.13"),

@@ -53,11 +53,13 @@ func checkField(fd field, i int, rows []*row, say func(string, ...any)) {
 
 // mayEnd are the fields known to have gone: in 1.25 each of the two lists of
 // free goroutines got its own count, in 1.27 the heap profile counts objects
-// only.
+// only; in 1.23 a wantConn got a channel for its result.
 var mayEnd = map[string]bool{
 	"SCHED_GFREE_N":              true,
 	"MEMRECORDCYCLE_ALLOC_BYTES": true,
 	"MEMRECORDCYCLE_FREE_BYTES":  true,
+	"HTTP_WANTCONN_READY":        true,
+	"HTTP_WANTCONN_PC":           true,
 }
 
 // mayResize are the fields known to have changed their width: counts of a span
@@ -68,6 +70,11 @@ var mayResize = map[string]bool{
 	"P_WBBUF":         true, // arrays that grew
 	"P_GCW":           true,
 	"SPECIAL_OFFSET":  true, // 64 bits since 1.24
+
+	"H2_CLIENTCONN_IDLETIMER": true, // an interface in 1.23 to 1.25
+	"H2_SERVERCONN_HS":        true, // an interface since 1.27
+	"SQL_DB_CONNREQUESTS":     true, // a map before, then a struct
+	"CTX_TIMER_CANCELCTX":     true, // a struct that grew
 }
 
 // checkGrowth: within a minor release wait reasons are only appended.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// gen-layout writes src/gobin/layout_table.c: where the runtime of each Go
-// release keeps the fields listed in src/gobin/layout_fields.def.
+// gen-layout writes src/gobin/layout_table.c: where the runtime and
+// the standard library of each Go release keep the fields listed in
+// src/gobin/layout_fields.def.
 //
-// It builds an empty program with every release and architecture wanted and
+// It builds a small program with every release and architecture wanted and
 // reads the offsets from its DWARF, the words of the wait reasons from its
 // data, and the function ids from its DWARF constants.  It needs a go of 1.21
 // or newer, which fetches the other releases by itself (GOTOOLCHAIN).

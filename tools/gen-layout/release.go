@@ -48,9 +48,42 @@ func (r release) before(o release) bool {
 	return r.patch < o.patch
 }
 
-// An empty program has all of the runtime's types: its own initialisation
-// uses every one of them.
-const probeSource = "package main\n\nfunc main() {}\n"
+// The runtime's types are in every program; those of the standard library in
+// one whose linker must keep the code that uses them.
+const probeSource = `package main
+
+import (
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+func main() {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), 1, 2), time.Second)
+	defer cancel()
+	db, err := sql.Open("none", "")
+	if err == nil {
+		c, _ := db.Conn(ctx)
+		c.Close()
+		tx, _ := db.BeginTx(ctx, nil)
+		tx.Commit()
+		rows, _ := db.QueryContext(ctx, "")
+		rows.Close()
+	}
+	http.HandleFunc("/", http.NotFound)
+	go http.ListenAndServeTLS("", "", "", nil)
+	r, err := (&http.Client{Timeout: time.Second}).Get("")
+	if err == nil {
+		io.Copy(io.Discard, r.Body)
+	}
+	tls.Dial("tcp", "", &tls.Config{})
+	net.Dial("unix", "")
+}
+`
 
 // buildProbe builds by file name: releases up to 1.19 refuse `go build .`
 // outside of a module.

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Dials: look-up, connect, TLS handshake, and waits for a connection where
+ * MaxConnsPerHost is reached.  All rare: a connection that is used again hits
+ * none of them.
+ */
+#include "calls.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline void dial_begin(struct hit *h, struct gs_net_scratch *s, __u32 kind, __u64 addr,
+				       __u32 phase, __u64 host)
+{
+	open_fresh(&s->open, phase);
+	s->open.host = host;
+	open_put(h, s, kind, addr);
+}
+
+/* Ends what began in that phase; its host, or 0. */
+static __always_inline __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u32 kind, __u64 addr,
+				      __u32 phase, bool failed)
+{
+	struct gs_open *o = open_find(h, s, kind, addr);
+	__u64 host;
+
+	if (!o || o->state != phase) {
+		gs_add(&h->count->unpaired, 1);
+		return 0;
+	}
+	host = o->host;
+	if (!is_stale(h, o->start_ns, h->spec->since_rare_ns))
+		phase_end(h, s, phase, host, bpf_ktime_get_ns() - o->start_ns, failed);
+	open_delete(s);
+	return host;
+}
+
+/* net.(*Resolver).internetAddrList(r, ctx, net, addr), body. */
+static __always_inline void dns_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	s->word[0] = GO_ARG5(ctx);
+	s->word[1] = GO_ARG6(ctx);
+	dial_begin(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_DNS, host_of_string(h, s));
+}
+
+/* The first three bytes of the network's name. */
+static __always_inline bool is_tcp(struct hit *h, struct gs_net_scratch *s, __u64 dialer)
+{
+	if (!read_user(h, s->word, sizeof(s->word), dialer + h->spec->dialer_network) || s->word[1] < 3)
+		return false;
+	s->word[1] = 0;
+	return read_user(h, &s->word[1], 3, s->word[0]) && s->word[1] == ('t' | 'c' << 8 | 'p' << 16);
+}
+
+/* net.(*Dialer).DialContext at `call dialParallel`: (sd, ctx, …).  The
+ * resolver's own connections are none. */
+static __always_inline void connect_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 host;
+
+	if (!is_tcp(h, s, GO_ARG0(ctx)))
+		return;
+	/* the caller's frame pointer, and where it returns to */
+	if (!read_user(h, s->word, sizeof(s->word), GO_FP(ctx)))
+		return;
+	if (s->word[1] >= h->spec->resolver_lo && s->word[1] < h->spec->resolver_hi)
+		return;
+	host = host_at(h, s, GO_ARG0(ctx) + h->spec->dialer_address);
+	dial_begin(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_CONNECT, host);
+}
+
+static __always_inline void name_conn(struct hit *h, struct gs_net_scratch *s, __u64 conn, __u64 host)
+{
+	s->phase.host = host;
+	if (host && conn)
+		bpf_map_update_elem(&conn_hosts, key_of(h, &s->other_key, GS_OPEN_CONN, conn), &s->phase.host,
+				    BPF_ANY);
+}
+
+/* Behind it: (Conn, error). */
+static __always_inline void connect_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	bool failed = GO_ARG2(ctx);
+	__u64 host = dial_end(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_CONNECT, failed);
+
+	if (!failed)
+		name_conn(h, s, GO_ARG1(ctx), host);
+}
+
+/* net/http.(*persistConn).addTLS(pc, …), body: behind a proxy the connection
+ * was dialled for another host than the handshake is with. */
+static __always_inline void tls_name(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 host = host_at(h, s, GO_ARG0(ctx) + h->spec->pconn_addr);
+
+	if (read_user(h, s->word, sizeof(s->word), GO_ARG0(ctx) + h->spec->pconn_conn))
+		name_conn(h, s, s->word[1], host);
+}
+
+/* The host of a handshake: what its connection was dialled for, else the
+ * server's name in the configuration. */
+static __always_inline __u64 tls_host(struct hit *h, struct gs_net_scratch *s, __u64 c)
+{
+	__u64 *host;
+
+	if (!read_user(h, s->word, sizeof(s->word), c + h->spec->tls_conn))
+		return 0;
+	host = bpf_map_lookup_elem(&conn_hosts, key_of(h, &s->other_key, GS_OPEN_CONN, s->word[1]));
+	if (host)
+		return *host;
+	if (!read_user(h, &s->word[0], sizeof(s->word[0]), c + h->spec->tls_config) || !s->word[0])
+		return 0;
+	return host_at(h, s, s->word[0] + h->spec->tls_server_name);
+}
+
+/* crypto/tls.(*Conn).clientHandshake(c, ctx), body. */
+static __always_inline void tls_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	dial_begin(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_TLS, tls_host(h, s, GO_ARG0(ctx)));
+}
+
+/* net/http.(*Transport).queueForDial(t, w) where w is put into the queue. */
+static __always_inline void pool_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 want;
+
+	if (!read_user(h, &s->other_key.addr, sizeof(__u64), GO_SP(ctx) + h->spec->pool_begin_want))
+		return;
+	want = s->other_key.addr;
+	dial_begin(h, s, GS_OPEN_POOL, want, GS_PHASE_POOL_WAIT, host_at(h, s, want + h->spec->want_addr));
+}
+
+/* Most of these requests never were in the queue. */
+static __always_inline void pool_end(struct hit *h, struct gs_net_scratch *s, __u64 want, bool failed)
+{
+	dial_end(h, s, GS_OPEN_POOL, want, GS_PHASE_POOL_WAIT, failed);
+}
+
+SEC("uprobe")
+int net_dial(go_regs *ctx)
+{
+	struct gs_net_scratch *s;
+	struct hit h;
+	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_RARE);
+
+	if (probe == GS_PROBE_MAX)
+		return 0;
+	s = scratch_of(&h);
+	if (!s)
+		return 0;
+	switch (probe) {
+	case GS_PROBE_DNS_BEGIN:
+		dns_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_DNS_END:
+		/* behind `call lookupIPAddr`: ([]IPAddr, error) */
+		dial_end(&h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_DNS, GO_ARG3(ctx));
+		break;
+	case GS_PROBE_CONNECT_BEGIN:
+		connect_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_CONNECT_END:
+		connect_end(&h, ctx, s);
+		break;
+	case GS_PROBE_TLS_NAME:
+		tls_name(&h, ctx, s);
+		break;
+	case GS_PROBE_TLS_BEGIN:
+		tls_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_TLS_END:
+		/* crypto/tls.(*Conn).handshakeContext behind an indirect call; the
+		 * first one after the begin is that of the handshake: error */
+		dial_end(&h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_TLS, GO_ARG0(ctx));
+		break;
+	case GS_PROBE_POOL_BEGIN:
+		pool_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_POOL_DELIVERED:
+		/* (*Transport).tryPutIdleConn at `call tryDeliver`: (w, …) */
+		pool_end(&h, s, GO_ARG0(ctx), false);
+		break;
+	case GS_PROBE_POOL_DIAL:
+		/* (*Transport).dialConnFor(t, w), body */
+		pool_end(&h, s, GO_ARG1(ctx), false);
+		break;
+	case GS_PROBE_POOL_CANCEL:
+		/* (*wantConn).cancel(w, …), body */
+		pool_end(&h, s, GO_ARG0(ctx), true);
+		break;
+	}
+	return 0;
+}

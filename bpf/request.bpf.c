@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * HTTP requests: calls by place, and the phases request_write, ttfb and body.
+ * Several hits per request: under the budget.
+ *
+ * A connection of HTTP/1, and a stream of HTTP/2, goes through the states
+ * REQUEST_WRITE, TTFB, BODY, NONE; each hit ends one and begins the next.
+ */
+#include "calls.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* net/http.(*Client).do(c, req), body. */
+static __always_inline void http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	open_fresh(&s->open, GS_PHASE_NONE);
+	take_goid(h, ctx, &s->open);
+	take_pcs(ctx, s, true);
+	s->open.ptr = GO_ARG1(ctx);
+	call_begin(h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP);
+}
+
+/* What is under way on a connection or stream ends, and `next` begins. */
+static __always_inline void state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 next,
+				     bool failed)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 state = o->state;
+
+	if (state < GS_PHASE_MAX && !is_stale(h, o->state_ns, h->spec->since_requests_ns))
+		phase_end(h, s, state, o->host, now - o->state_ns, failed);
+	o->state_ns = now;
+	o->state = next;
+}
+
+/* The first byte of the response; an answer may come before the request is
+ * written to its end. */
+static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
+{
+	if (o->state == GS_PHASE_REQUEST_WRITE)
+		state_to(h, s, o, GS_PHASE_TTFB, false);
+	if (o->state == GS_PHASE_TTFB)
+		state_to(h, s, o, GS_PHASE_BODY, false);
+}
+
+/* A request, s->open.ptr, has got its connection or stream.  Its place is that
+ * of the call on this goroutine, where that was seen. */
+static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 kind,
+					__u64 host)
+{
+	struct gs_open *call = open_find(h, s, GS_OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
+	__u32 i;
+
+	o->host = host;
+	if (call) {
+		o->goid = call->goid;
+		o->npcs = call->npcs;
+#pragma unroll
+		for (i = 0; i < GS_CALL_FRAMES; i++)
+			o->pcs[i] = call->pcs[i];
+	}
+	open_put(h, s, kind, GO_ARG0(ctx));
+}
+
+/* The host of a request's URL. */
+static __always_inline __u64 host_of_url(struct hit *h, struct gs_net_scratch *s, __u64 url_at)
+{
+	if (!read_user(h, &s->word[0], sizeof(s->word[0]), url_at) || !s->word[0])
+		return 0;
+	return host_at(h, s, s->word[0] + h->spec->url_host);
+}
+
+/* net/http.(*persistConn).roundTrip(pc, req), body; req begins with the
+ * *Request.  Through a proxy a plain request's connection names no host. */
+static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 host;
+
+	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
+	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
+		return;
+	host = host_at(h, s, GO_ARG0(ctx) + h->spec->pconn_addr);
+	if (!host)
+		host = host_of_url(h, s, s->open.ptr + h->spec->request_url);
+	carry_begin(h, ctx, s, GS_OPEN_CONN, host);
+}
+
+/* The connection or stream whose address is in a slot of this frame. */
+static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
+						    __u32 kind, __s32 from_sp)
+{
+	if (!read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx) + from_sp))
+		return NULL;
+	return open_find(h, s, kind, s->word[0]);
+}
+
+/* (*persistConn).writeLoop at `pc.writeErrCh <- err`: chansend1(c, &err). */
+static __always_inline void conn_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN, h->spec->conn_written_pconn);
+
+	if (!o || o->state != GS_PHASE_REQUEST_WRITE)
+		return;
+	s->word[0] = 0;
+	read_user(h, &s->word[0], sizeof(s->word[0]), GO_ARG1(ctx));
+	state_to(h, s, o, s->word[0] ? GS_PHASE_NONE : GS_PHASE_TTFB, s->word[0]);
+}
+
+/* (*persistConn).readLoop at `call readResponse`: the first byte is there. */
+static __always_inline void conn_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
+
+	if (o)
+		first_byte(h, s, o);
+}
+
+/* readLoop waits for the next response: the one before has been read. */
+static __always_inline void conn_next(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN, h->spec->conn_next_pconn);
+
+	if (o && o->state == GS_PHASE_BODY)
+		state_to(h, s, o, GS_PHASE_NONE, false);
+}
+
+/* (*persistConn).close(pc, err), body: also how a connection that is not to
+ * be used again ends, so it says nothing of a body. */
+static __always_inline void conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
+
+	if (!o)
+		return;
+	state_to(h, s, o, GS_PHASE_NONE, o->state != GS_PHASE_BODY);
+	open_delete(s);
+}
+
+SEC("uprobe")
+int net_request(go_regs *ctx)
+{
+	struct gs_net_scratch *s;
+	struct hit h;
+	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+
+	if (probe == GS_PROBE_MAX)
+		return 0;
+	s = scratch_of(&h);
+	if (!s)
+		return 0;
+	switch (probe) {
+	case GS_PROBE_CALL_BEGIN:
+		http_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_CALL_END:
+		/* (*Client).do behind `call send`: (resp, didTimeout, error) */
+		call_end(&h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP, GO_ARG2(ctx),
+			 h.spec->since_requests_ns);
+		break;
+	case GS_PROBE_CONN_BEGIN:
+		conn_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_CONN_WRITTEN:
+		conn_written(&h, ctx, s);
+		break;
+	case GS_PROBE_CONN_FIRST_BYTE:
+		conn_first_byte(&h, ctx, s);
+		break;
+	case GS_PROBE_CONN_NEXT:
+		conn_next(&h, ctx, s);
+		break;
+	case GS_PROBE_CONN_CLOSED:
+		conn_closed(&h, ctx, s);
+		break;
+	}
+	return 0;
+}
+
+/* --- HTTP/2 ------------------------------------------------------------------ */
+
+/* (*clientStream).doRequest(cs, req, …), body: on a goroutine of its own. */
+static __always_inline void stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
+	s->open.ptr = GO_ARG1(ctx);
+	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->spec->stream_request));
+}
+
+/* (*clientStream).writeRequest where it waits for the end of the stream; it
+ * comes back there. */
+static __always_inline void stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM, h->spec->stream_written_stream);
+
+	if (o && o->state == GS_PHASE_REQUEST_WRITE)
+		state_to(h, s, o, GS_PHASE_TTFB, false);
+}
+
+/* (*clientConnReadLoop).handleResponse(rl, cs, f), body: informational
+ * responses (1xx) come here too. */
+static __always_inline void stream_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(h, s, GS_OPEN_STREAM, GO_ARG1(ctx));
+
+	if (o)
+		first_byte(h, s, o);
+}
+
+/* (*clientStream).cleanupWriteRequest(cs, err), body: the stream is over; err
+ * is that of the request. */
+static __always_inline void stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(h, s, GS_OPEN_STREAM, GO_ARG0(ctx));
+
+	if (!o)
+		return;
+	state_to(h, s, o, GS_PHASE_NONE, GO_ARG1(ctx));
+	open_delete(s);
+}
+
+SEC("uprobe")
+int net_stream(go_regs *ctx)
+{
+	struct gs_net_scratch *s;
+	struct hit h;
+	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+
+	if (probe == GS_PROBE_MAX)
+		return 0;
+	s = scratch_of(&h);
+	if (!s)
+		return 0;
+	switch (probe) {
+	case GS_PROBE_STREAM_BEGIN:
+		stream_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_STREAM_WRITTEN:
+		stream_written(&h, ctx, s);
+		break;
+	case GS_PROBE_STREAM_FIRST_BYTE:
+		stream_first_byte(&h, ctx, s);
+		break;
+	case GS_PROBE_STREAM_END:
+		stream_end(&h, ctx, s);
+		break;
+	}
+	return 0;
+}

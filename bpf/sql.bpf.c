@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * database/sql: waits for a pooled connection, and who took which one.
+ * A connection that was given back is forgotten; where that was not seen (the
+ * probe was off), user space compares with driverConn.returnedAt.
+ */
+#include "calls.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* (*DB).conn where it waits for a connection. */
+static __always_inline void wait_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	open_fresh(&s->open, 0);
+	take_goid(h, ctx, &s->open);
+	take_pcs(ctx, s, false);
+	call_begin(h, ctx, s, GS_OPEN_SQL_WAIT, GS_CALL_SQL_WAIT);
+}
+
+/* A connection is taken for something that keeps it.  What a transaction does
+ * with its own connection changes nothing. */
+static __always_inline void grab(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u64 dc, __u32 what,
+				 bool body)
+{
+	struct gs_open *known = bpf_map_lookup_elem(&holds, key_of(h, &s->key, GS_OPEN_SQL_GRAB, dc));
+
+	if (known && what == GS_SQL_ROWS && known->state != GS_SQL_ROWS)
+		return;
+	open_fresh(&s->open, what);
+	take_goid(h, ctx, &s->open);
+	take_pcs(ctx, s, body);
+	if (bpf_map_update_elem(&holds, &s->key, &s->open, BPF_ANY))
+		gs_add(&h->count->opens_full, 1);
+}
+
+SEC("uprobe")
+int sql_rare(go_regs *ctx)
+{
+	struct gs_net_scratch *s;
+	struct hit h;
+	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_RARE);
+
+	if (probe == GS_PROBE_MAX)
+		return 0;
+	s = scratch_of(&h);
+	if (!s)
+		return 0;
+	switch (probe) {
+	case GS_PROBE_SQL_WAIT_BEGIN:
+		wait_begin(&h, ctx, s);
+		break;
+	case GS_PROBE_SQL_WAIT_END:
+		call_end(&h, ctx, s, GS_OPEN_SQL_WAIT, GS_CALL_SQL_WAIT, false,
+			 h.spec->since_rare_ns);
+		break;
+	case GS_PROBE_SQL_BEGIN_TX:
+		/* (*DB).beginDC(db, ctx, dc, …), body */
+		grab(&h, ctx, s, GO_ARG3(ctx), GS_SQL_TRANSACTION, true);
+		break;
+	}
+	return 0;
+}
+
+SEC("uprobe")
+int sql_request(go_regs *ctx)
+{
+	struct gs_net_scratch *s;
+	struct hit h;
+	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+
+	if (probe == GS_PROBE_MAX)
+		return 0;
+	s = scratch_of(&h);
+	if (!s)
+		return 0;
+	switch (probe) {
+	case GS_PROBE_SQL_ROWS:
+		/* (*DB).queryDC(db, ctx, txctx, dc, …), body */
+		grab(&h, ctx, s, GO_ARG5(ctx), GS_SQL_ROWS, true);
+		break;
+	case GS_PROBE_SQL_CONN:
+		/* (*DB).Conn behind `call conn`: (*driverConn, error) */
+		if (GO_ARG0(ctx))
+			grab(&h, ctx, s, GO_ARG0(ctx), GS_SQL_CONN, false);
+		break;
+	case GS_PROBE_SQL_PUT:
+		/* (*DB).putConn(db, dc, …), body */
+		bpf_map_delete_elem(&holds, key_of(&h, &s->key, GS_OPEN_SQL_GRAB, GO_ARG1(ctx)));
+		break;
+	}
+	return 0;
+}

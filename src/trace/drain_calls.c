@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reads phases by host and calls by place out of the kernel, and what has begun. */
+#include "trace/priv.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gospect.skel.h"
+
+static int by_number(const void *a, const void *b)
+{
+	const struct host_name *x = a, *y = b;
+
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+/* A string ends at the first NUL, a name from the target may hold some. */
+static void host_from(struct host_name *to, const struct gs_host *h, uint64_t number)
+{
+	size_t i, n = h->len < TRACE_MAX_HOST ? h->len : TRACE_MAX_HOST;
+
+	to->number = number;
+	memcpy(to->name, h->name, n);
+	to->name[n] = '\0';
+	for (i = 0; i < n; i++)
+		if (!to->name[i])
+			to->name[i] = '?';
+}
+
+/* Nothing leaves that table: it is read again only when it has grown. */
+static int read_hosts(struct trace *t)
+{
+	struct host_table *ht = &t->hosts;
+	uint64_t last = t->skel->bss->gs_last_host;
+	struct host_name *names;
+	struct dump d;
+	size_t i;
+	int e;
+
+	if (last == ht->seen || ht->n == GS_MAX_HOSTS)
+		return 0;
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_HOSTS), sizeof(struct gs_host), sizeof(uint64_t), GS_MAX_HOSTS);
+	names = e || !d.n ? NULL : calloc(d.n, sizeof(*names));
+	if (!e && d.n && !names)
+		e = -ENOMEM;
+	for (i = 0; !e && i < d.n; i++) {
+		struct gs_host h;
+		uint64_t number;
+
+		memcpy(&h, d.keys + i * sizeof(h), sizeof(h));
+		memcpy(&number, d.values + i * sizeof(number), sizeof(number));
+		host_from(&names[i], &h, number);
+	}
+	if (!e) {
+		if (names)
+			qsort(names, d.n, sizeof(*names), by_number);
+		free(ht->name);
+		*ht = (struct host_table){ .name = names, .n = d.n, .seen = last };
+	}
+	dump_deinit(&d);
+	return e;
+}
+
+/* NULL: a name that came after the table was read; the next reading has it. */
+static const char *host_find(const struct trace *t, uint64_t number)
+{
+	const struct host_name key = { .number = number };
+	const struct host_name *found = NULL;
+
+	if (t->hosts.n)
+		found = bsearch(&key, t->hosts.name, t->hosts.n, sizeof(key), by_number);
+	return found ? found->name : NULL;
+}
+
+/*
+ * Whether a "host:port" names an address or nothing at all.  The resolver is
+ * asked for these too, and answers at once: no look-up.
+ */
+static bool is_literal(const char *hostport)
+{
+	const char *colon = strrchr(hostport, ':');
+	char host[TRACE_MAX_HOST + 1];
+	struct in6_addr addr;
+	size_t n;
+
+	if (hostport[0] == '[') {
+		hostport++;
+		n = strcspn(hostport, "]%");
+	} else {
+		/* more than one colon: an address without a port */
+		n = colon && colon == strchr(hostport, ':') ? (size_t)(colon - hostport) :
+							      strcspn(hostport, "%");
+	}
+	memcpy(host, hostport, n);
+	host[n] = '\0';
+	return !n || inet_pton(AF_INET, host, &addr) == 1 || inet_pton(AF_INET6, host, &addr) == 1;
+}
+
+/* The largest since the reading before: the slot that went out of use with it. */
+static uint64_t max_of_window(const struct gs_sum *s, uint32_t window)
+{
+	return s->max_window[window & 1] == window ? s->max_ns[window & 1] : 0;
+}
+
+static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k,
+		      const struct gs_sum *s, uint32_t window)
+{
+	const char *host = k->host ? host_find(t, k->host) : "";
+
+	if (k->target != TARGET || k->phase >= GS_PHASE_MAX || !s->hist.count || !host)
+		return -ENOENT;
+	if (k->phase == GS_PHASE_DNS && k->host && is_literal(host))
+		return -ENOENT;
+	*p = (struct trace_phase){
+		.phase = (enum net_phase)k->phase, .other = !k->host, .errors = s->errors,
+		.max_ns_window = max_of_window(s, window),
+	};
+	memcpy(p->host, host, strlen(host) + 1);
+	trace_read_hist(&p->hist, &s->hist);
+	return 0;
+}
+
+static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window)
+{
+	struct dump d;
+	size_t i;
+	int e;
+
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
+		     sizeof(struct gs_sum), GS_MAX_PHASES);
+	if (!e)
+		e = read_hosts(t);	/* after the rows: it has their names */
+	if (!e && d.n) {
+		r->phase = calloc(d.n, sizeof(*r->phase));
+		e = r->phase ? 0 : -ENOMEM;
+	}
+	for (i = 0; !e && i < d.n; i++) {
+		struct gs_phase_key k;
+		struct gs_sum s;
+
+		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
+		memcpy(&s, d.values + i * sizeof(s), sizeof(s));
+		if (!take_phase(t, &r->phase[r->nphase], &k, &s, window))
+			r->nphase++;
+	}
+	dump_deinit(&d);
+	return e;
+}
+
+static int take_call(const struct trace *t, struct trace_call *c, const struct gs_call_key *k,
+		     const struct gs_sum *s, uint32_t window)
+{
+	const char *text = k->kind == GS_CALL_GRPC && k->text ? host_find(t, k->text) : "";
+
+	if (k->target != TARGET || k->kind >= GS_CALL_MAX || !(s->begun || s->hist.count) || !text)
+		return -ENOENT;
+	*c = (struct trace_call){
+		.kind = (enum trace_call_kind)k->kind, .other = !k->text && !k->pcs[0],
+		.begun = s->begun, .errors = s->errors, .max_ns_window = max_of_window(s, window),
+	};
+	memcpy(c->text, text, strlen(text) + 1);
+	memcpy(c->pcs, k->pcs, sizeof(c->pcs));
+	while (c->npcs < TRACE_CALL_FRAMES && c->pcs[c->npcs])
+		c->npcs++;
+	trace_read_hist(&c->hist, &s->hist);
+	return 0;
+}
+
+static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
+{
+	struct dump d;
+	size_t i;
+	int e;
+
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
+		     sizeof(struct gs_sum), GS_MAX_CALLS);
+	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
+		e = read_hosts(t);
+	if (!e && d.n) {
+		r->call = calloc(d.n, sizeof(*r->call));
+		e = r->call ? 0 : -ENOMEM;
+	}
+	for (i = 0; !e && i < d.n; i++) {
+		struct gs_call_key k;
+		struct gs_sum s;
+
+		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
+		memcpy(&s, d.values + i * sizeof(s), sizeof(s));
+		if (!take_call(t, &r->call[r->ncall], &k, &s, window))
+			r->ncall++;
+	}
+	dump_deinit(&d);
+	return e;
+}
+
+int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window)
+{
+	int e = 0;
+
+	if (trace_uses(t, SENSOR_BIT(SENSOR_NET)))
+		e = read_phases(t, r, window);
+	if (!e && trace_uses(t, NET_SENSORS))
+		e = read_calls(t, r, window);
+	return e;
+}
+
+void drain_calls_deinit(struct trace *t)
+{
+	free(t->hosts.name);
+}
+
+bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, struct trace_open *out)
+{
+	struct gs_open_key k = { .addr = addr, .target = TARGET, .kind = (uint32_t)kind };
+	struct gs_open o;
+	int e;
+
+	if (!t->attached_ns || !addr || !trace_uses(t, NET_SENSORS))
+		return false;
+	e = bpf_map_lookup_elem(trace_map_fd(t, kind == TRACE_OPEN_SQL_GRAB ? TRACE_MAP_HOLDS : TRACE_MAP_OPENS),
+				&k, &o);
+	if (e)
+		return false;
+	*out = (struct trace_open){
+		.start_ns = o.start_ns, .state_ns = o.state_ns, .goid = o.goid, .ptr = o.ptr, .state = o.state,
+		.npcs = o.npcs < TRACE_CALL_FRAMES ? o.npcs : TRACE_CALL_FRAMES,
+	};
+	memcpy(out->pcs, o.pcs, sizeof(out->pcs));
+	return true;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the programs are told of one target: offsets, slots, code ranges. */
+#include "trace/priv.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gobin/gobin.h"
+
+/* A member of struct gs_spec that comes from the layout table. */
+struct spec_field {
+	size_t member;
+	enum layout_field field;
+};
+#define AT(member, field) { offsetof(struct gs_spec, member), LAYOUT_##field }
+
+static const struct spec_field spec_fields[] = {
+	AT(dialer_network, NET_SYSDIALER_NETWORK), AT(dialer_address, NET_SYSDIALER_ADDRESS),
+	AT(pconn_addr, HTTP_PERSISTCONN_KEY_ADDR), AT(pconn_conn, HTTP_PERSISTCONN_CONN),
+	AT(want_addr, HTTP_WANTCONN_KEY_ADDR),
+	AT(tls_conn, TLS_CONN_CONN), AT(tls_config, TLS_CONN_CONFIG),
+	AT(tls_server_name, TLS_CONFIG_SERVERNAME),
+	AT(request_url, HTTP_REQUEST_URL), AT(url_host, URL_HOST),
+};
+#define SPEC_FIELDS (sizeof(spec_fields) / sizeof(spec_fields[0]))
+
+/* Which offsets a probe's hits read; up to four. */
+static const struct {
+	enum probe_id id;
+	enum layout_field field[4];
+	int n;
+} needs[] = {
+	{ PROBE_CONNECT_BEGIN, { LAYOUT_NET_SYSDIALER_NETWORK, LAYOUT_NET_SYSDIALER_ADDRESS }, 2 },
+	{ PROBE_CONNECT_END, { LAYOUT_NET_SYSDIALER_NETWORK, LAYOUT_NET_SYSDIALER_ADDRESS }, 2 },
+	{ PROBE_TLS_NAME, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_PERSISTCONN_CONN }, 2 },
+	{ PROBE_TLS_BEGIN, { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME }, 3 },
+	{ PROBE_TLS_END, { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME }, 3 },
+	{ PROBE_POOL_BEGIN, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
+	{ PROBE_POOL_DELIVERED, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
+	{ PROBE_POOL_DIAL, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
+	{ PROBE_POOL_CANCEL, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
+	{ PROBE_CONN_BEGIN, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_REQUEST_URL, LAYOUT_URL_HOST }, 3 },
+	{ PROBE_CONN_WRITTEN, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
+	{ PROBE_CONN_FIRST_BYTE, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
+	{ PROBE_CONN_NEXT, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
+	{ PROBE_CONN_CLOSED, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
+	{ PROBE_STREAM_BEGIN, { LAYOUT_URL_HOST }, 1 },
+	{ PROBE_STREAM_WRITTEN, { LAYOUT_URL_HOST }, 1 },
+	{ PROBE_STREAM_FIRST_BYTE, { LAYOUT_URL_HOST }, 1 },
+	{ PROBE_STREAM_END, { LAYOUT_URL_HOST }, 1 },
+};
+
+static int32_t offset_of(const struct trace *t, enum layout_field f)
+{
+	const struct gobin *gb = t->cfg.gb;
+
+	return gb && gb->layout ? layout_off(gb->layout, f) : LAYOUT_ABSENT;
+}
+
+/*
+ * HTTP/2's doRequest takes the *http.Request itself up to Go 1.26 and in
+ * golang.org/x/net, a type of its own in net/http/internal/http2.
+ */
+static bool has_own_request(const struct site *s)
+{
+	static const char own[] = "net/http/internal/";
+
+	return !strncmp(s->function, own, sizeof(own) - 1);
+}
+
+static int32_t stream_request(const struct trace *t, const struct probe *begin)
+{
+	int32_t off = LAYOUT_ABSENT;
+	int i;
+
+	for (i = 0; i < begin->nsite; i++) {
+		int32_t here = offset_of(t, has_own_request(&begin->site[i]) ? LAYOUT_H2_CLIENTREQUEST_URL :
+									       LAYOUT_HTTP_REQUEST_URL);
+
+		if (i && here != off)
+			return LAYOUT_ABSENT;	/* two of a kind in one program */
+		off = here;
+	}
+	return off;
+}
+
+static void refuse_streams(struct trace *t, const char *why)
+{
+	int i;
+
+	for (i = PROBE_STREAM_BEGIN; i <= PROBE_STREAM_END; i++) {
+		struct probe *p = trace_probe(t, (enum probe_id)i);
+
+		if (p)
+			trace_refuse(p, why);
+	}
+}
+
+void spec_check(struct trace *t)
+{
+	const struct probe *begin = trace_probe(t, PROBE_STREAM_BEGIN);
+	struct probe *p;
+	size_t i;
+	int k;
+
+	if (begin && stream_request(t, begin) < 0)
+		refuse_streams(t, "the layout of an HTTP/2 request is not known, or there are two");
+	for (i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+		p = trace_probe(t, needs[i].id);
+		for (k = 0; p && k < needs[i].n; k++) {
+			char why[160];
+
+			if (offset_of(t, needs[i].field[k]) >= 0)
+				continue;
+			snprintf(why, sizeof(why), "the layout of %s is not known for this release",
+				 layout_field_name(needs[i].field[k]));
+			trace_refuse(p, why);
+			break;
+		}
+	}
+}
+
+/* The slot a probe's hits read; what a refused probe would read is never read. */
+static int32_t slot_of(struct trace *t, enum probe_id id)
+{
+	const struct probe *p = trace_probe(t, id);
+
+	return p && p->slot != PROBE_NO_SLOT ? p->slot : 0;
+}
+
+static uint64_t run_time(const struct trace *t, uint64_t addr)
+{
+	return addr ? addr + t->cfg.bias : 0;
+}
+
+static void write_ranges(struct trace *t, struct gs_spec *s)
+{
+	const struct code_range *r = t->plan.range;
+
+	s->resolver_lo = run_time(t, r[RANGE_RESOLVER_DIAL].lo);
+	s->resolver_hi = run_time(t, r[RANGE_RESOLVER_DIAL].hi);
+	s->mux_lo = run_time(t, r[RANGE_SERVE_MUX].lo);
+	s->mux_hi = run_time(t, r[RANGE_SERVE_MUX].hi);
+	s->server_lo = run_time(t, r[RANGE_SERVER_HANDLER].lo);
+	s->server_hi = run_time(t, r[RANGE_SERVER_HANDLER].hi);
+}
+
+void spec_write(struct trace *t)
+{
+	const struct probe *begin = trace_probe(t, PROBE_STREAM_BEGIN);
+	struct gs_spec s = {
+		.tgid = (uint32_t)t->cfg.pid,
+		.g_goid = (uint32_t)t->cfg.g_goid, .g_gopc = (uint32_t)t->cfg.g_gopc,
+		.pool_begin_want = slot_of(t, PROBE_POOL_BEGIN),
+		.conn_written_pconn = slot_of(t, PROBE_CONN_WRITTEN),
+		.conn_next_pconn = slot_of(t, PROBE_CONN_NEXT),
+		.stream_written_stream = slot_of(t, PROBE_STREAM_WRITTEN),
+		.stream_request = begin ? (uint32_t)stream_request(t, begin) : 0,
+	};
+	size_t i;
+	int k;
+
+	for (i = 0; i < SPEC_FIELDS; i++) {
+		int32_t off = offset_of(t, spec_fields[i].field);
+		uint32_t value = off < 0 ? 0 : (uint32_t)off;
+
+		memcpy((uint8_t *)&s + spec_fields[i].member, &value, sizeof(value));
+	}
+	for (k = 0; k < t->plan.n; k++)
+		if (t->plan.probe[k].kind == SITE_BRANCH)
+			s.branch_probes |= 1ull << t->plan.probe[k].id;
+	write_ranges(t, &s);
+	*t->spec = s;
+}

@@ -1,0 +1,3 @@
+module gospect.test/bodies
+
+go 1.18

@@ -1,0 +1,3 @@
+module gospect.test/netcount
+
+go 1.18

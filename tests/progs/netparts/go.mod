@@ -1,0 +1,3 @@
+module gospect.test/netparts
+
+go 1.18

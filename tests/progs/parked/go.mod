@@ -1,0 +1,3 @@
+module gospect.test/parked
+
+go 1.18

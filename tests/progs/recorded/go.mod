@@ -1,0 +1,3 @@
+module gospect.test/recorded
+
+go 1.18

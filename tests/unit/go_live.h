@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A Go program of tests/progs that runs, with what it says of itself, and the
+ * reader on it.  It prints facts, one "name value…" a line, then READY, and
+ * ends when its standard input is closed.  Include it behind cmocka.h.
+ */
+#ifndef GO_LIVE_H
+#define GO_LIVE_H
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "gobin/gobin.h"
+#include "target/goruntime.h"
+#include "target/mem.h"
+#include "target/process.h"
+
+#define GO_LIVE_FACTS 64
+
+struct go_live {
+	pid_t pid;
+	int in;			/* its standard input */
+	char fact[GO_LIVE_FACTS][256];
+	int nfact;
+	struct process proc;
+	struct gobin *gb;
+	struct memreader *mem;
+	struct goruntime rt;
+	struct gowalk walk;
+};
+
+static inline const char *go_live_text(const struct go_live *p, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (int i = 0; i < p->nfact; i++)
+		if (!strncmp(p->fact[i], name, n) && p->fact[i][n] == ' ')
+			return p->fact[i] + n + 1;
+	fail_msg("the program did not say '%s'", name);
+	return "";
+}
+
+static inline uint64_t go_live_u64(const struct go_live *p, const char *name)
+{
+	return strtoull(go_live_text(p, name), NULL, 0);
+}
+
+static inline void go_live_read_facts(struct go_live *p, int fd)
+{
+	FILE *f = fdopen(fd, "r");
+	char line[256];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) && strcmp(line, "READY\n")) {
+		line[strcspn(line, "\n")] = '\0';
+		assert_true(p->nfact < GO_LIVE_FACTS);
+		strcpy(p->fact[p->nfact++], line);
+	}
+	assert_string_equal(line, "READY\n");
+	fclose(f);
+}
+
+/* Skips the test when the program has not been built. */
+static inline void go_live_start(struct go_live *p, const char *name)
+{
+	const char *dir = getenv("GOSPECT_BIN_DIR");
+	char path[512];
+	int in[2], out[2];
+	uint64_t bias;
+
+	memset(p, 0, sizeof(*p));
+	snprintf(path, sizeof(path), "%s/%s", dir ? dir : "(GOSPECT_BIN_DIR is not set)", name);
+	if (access(path, X_OK)) {
+		print_message("skipped: no '%s'\n", path);
+		skip();
+	}
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	p->pid = fork();
+	if (!p->pid) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		for (int fd = 3; fd < 64; fd++)
+			close(fd);
+		execl(path, path, (char *)NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	p->in = in[1];
+	go_live_read_facts(p, out[0]);
+	assert_int_equal(process_init(&p->proc, p->pid, NULL), 0);
+	assert_int_equal(gobin_open_fd(&p->gb, p->proc.exe_fd, NULL), 0);
+	assert_int_equal(mem_open_pid(&p->mem, p->pid, NULL), 0);
+	assert_int_equal(process_bias(&p->proc, &p->gb->image, &bias, NULL), 0);
+	assert_int_equal(goruntime_init(&p->rt, p->gb, p->mem, bias, 0, NULL), 0);
+}
+
+static inline void go_live_stop(struct go_live *p)
+{
+	gowalk_deinit(&p->walk);
+	goruntime_deinit(&p->rt);
+	mem_free(p->mem);
+	gobin_free(p->gb);
+	process_deinit(&p->proc);
+	close(p->in);
+	assert_int_equal(waitpid(p->pid, NULL, 0), p->pid);
+}
+
+#endif

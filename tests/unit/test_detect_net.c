@@ -1,0 +1,795 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Findings on the network, database pools and locks, each beside its twin that
+ * must give none.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "detect/detector.h"
+#include "detect/slow_phase.h"
+#include "detect/wording.h"
+#include "net_window.h"
+
+struct fixture {
+	struct window w;
+	struct findings fs;
+};
+
+static void set_up(struct fixture *x)
+{
+	net_window_init(&x->w);
+	findings_init(&x->fs);
+}
+
+static void tear_down(struct fixture *x)
+{
+	findings_deinit(&x->fs);
+	window_deinit(&x->w);
+}
+
+static void detect(struct fixture *x)
+{
+	findings_deinit(&x->fs);
+	findings_init(&x->fs);
+	detect_all(&x->w, &x->fs);
+}
+
+static const struct finding *only(struct fixture *x, const char *kind, enum severity s)
+{
+	const struct finding *f;
+
+	detect(x);
+	if (x->fs.n != 1)
+		fail_msg("%d findings, the first: %s", x->fs.n, x->fs.n ? x->fs.f[0].title : "");
+	f = &x->fs.f[0];
+	assert_string_equal(f->kind, kind);
+	assert_int_equal(f->severity, s);
+	assert_true(f->title[0] && f->advice[0]);
+	return f;
+}
+
+/* Nothing, and then the window is thrown away. */
+static void nothing(struct fixture *x)
+{
+	detect(x);
+	if (x->fs.n)
+		fail_msg("found '%s'", x->fs.f[0].title);
+	tear_down(x);
+}
+
+static double number(const struct finding *f, const char *name)
+{
+	for (int i = 0; i < f->nnumber; i++)
+		if (!strcmp(f->number[i].name, name))
+			return f->number[i].value;
+	fail_msg("no number '%s'", name);
+	return 0;
+}
+
+static bool has_number(const struct finding *f, const char *name)
+{
+	for (int i = 0; i < f->nnumber; i++)
+		if (!strcmp(f->number[i].name, name))
+			return true;
+	return false;
+}
+
+static bool says(const struct finding *f, const char *words)
+{
+	bool found = strstr(f->title, words) || strstr(f->advice, words);
+
+	for (int i = 0; i < f->nevidence; i++)
+		found |= strstr(f->evidence[i], words) != NULL;
+	return found;
+}
+
+static void expect_says(const struct finding *f, const char *words)
+{
+	if (!says(f, words))
+		fail_msg("'%s' is not in the finding '%s'", words, f->title);
+}
+
+/* ---- the program that is well ---- */
+
+static void an_idle_program_is_well(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	nothing(&x);
+}
+
+static void a_busy_program_is_well(void **state)
+{
+	struct fixture x;
+	struct net_client *c;
+
+	(void)state;
+	set_up(&x);
+	add_phase(&x.w, API, NET_DNS, 3, 2);
+	add_phase(&x.w, API, NET_CONNECT, 3, 1);
+	add_phase(&x.w, API, NET_TLS, 3, 8);
+	add_phase(&x.w, API, NET_REQUEST_WRITE, 9000, 0);
+	add_phase(&x.w, API, NET_TTFB, 9000, 4);
+	add_phase(&x.w, API, NET_BODY, 9000, 1);
+	add_request(&x.w, API, NET_TTFB, 0.003);
+	c = add_client(&x.w, 0, 0);
+	c->in_flight = 1;
+	c->requests = 9000;
+	add_connections(&x.w, API, 50, 48, 50);
+	add_pool(&x.w, 4, 4, 3, 0.004);
+	add_server(&x.w, 900, 0);
+	add_lock(&x.w, 3, 2, 0.0001);
+	nothing(&x);
+}
+
+/* Sensors that are off are not judged, whatever stands in the window. */
+static void what_is_off_is_not_judged(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_client(&x.w, 7, 14);
+	add_pool(&x.w, 4, 4, 20, 9.8);
+	add_lock(&x.w, 30, 30, 5);
+	for (int i = 0; i < 3; i++)
+		x.w.coverage[i].state = COVERAGE_OFF;
+	nothing(&x);
+}
+
+/* ---- no-timeout ---- */
+
+static void hanging_requests_without_a_timeout(void **state)
+{
+	const struct finding *f;
+	struct net_client *c;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_client(&x.w, 7, 14.2);
+	f = only(&x, "no-timeout", SEVERITY_HIGH);
+	assert_string_equal(f->id, "no-timeout:main.charge:charge.go:52");
+	assert_string_equal(f->title, "7 requests at main.charge (charge.go:52) hang without any timeout, "
+				      "the oldest for 14.2s");
+	assert_true(number(f, "in_flight") == 7 && number(f, "longest_in_flight_s") == 14.2);
+	expect_says(f, "http.Client.Timeout");
+	/* the host and phase that most of them are in, once they are listed */
+	for (int i = 0; i < 5; i++)
+		add_request(&x.w, API, NET_CONNECT, 14.2 - i);
+	for (int i = 0; i < 2; i++)
+		add_request(&x.w, "other:80", NET_TTFB, 9);
+	for (int i = 0; i < 4; i++) {	/* those that something ends are not counted */
+		add_request(&x.w, "other:80", NET_TTFB, 9)->deadline = KNOWN_YES;
+		add_request(&x.w, "other:80", NET_TTFB, 9)->timeout = KNOWN_YES;
+		add_request(&x.w, "other:80", NET_TTFB, 9)->cancel = KNOWN_YES;
+	}
+	c = &x.w.net.client[0];
+	c->in_flight = 9;
+	c->hanging_age = AGE_AT_LEAST;
+	detect(&x);
+	f = &x.fs.f[0];
+	assert_string_equal(f->kind, "no-timeout");
+	expect_says(f, "5 of them: the TCP connect, " API);
+	expect_says(f, "9 requests of this place are in flight, 7 of them for over 3s");
+	expect_says(f, "the oldest for at least 14.2s");
+	assert_true(number(f, "in_flight") == 9 && number(f, "hanging") == 7);
+	c->hanging = c->in_flight = 1;
+	detect(&x);
+	assert_string_equal(x.fs.f[0].title, "1 request at main.charge (charge.go:52) hangs without any timeout, "
+					     "the oldest for at least 14.2s");
+	tear_down(&x);
+}
+
+static void requests_that_come_back_do_not_hang(void **state)
+{
+	struct net_client *c;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	c = add_client(&x.w, 3, 4.1);
+	c->requests = 9;
+	c->p99_ns = 4200 * NS_MS;	/* slow, but they come back */
+	nothing(&x);
+	set_up(&x);
+	add_client(&x.w, 2, 2.9);	/* not for long */
+	nothing(&x);
+	set_up(&x);
+	c = add_client(&x.w, 0, 0);	/* all of them limited, or being read */
+	c->in_flight = 50;
+	c->longest_in_flight_s = 60;
+	nothing(&x);
+	set_up(&x);
+	add_client(&x.w, 3, 9)->hanging_age = AGE_UNKNOWN;
+	nothing(&x);
+	set_up(&x);
+	add_client(&x.w, 3, 9)->other = true;
+	nothing(&x);
+}
+
+/* ---- slow-phase ---- */
+
+static void each_slow_phase_is_named(void **state)
+{
+	static const char *const advice[NET_PHASES] = {
+		"MaxConnsPerHost", "resolv.conf", "firewall", "TLSHandshakeTimeout", "reads slowly",
+		"ResponseHeaderTimeout", "sends slowly",
+	};
+	const struct finding *f;
+	struct fixture x;
+	char id[80];
+
+	(void)state;
+	for (int phase = 0; phase < NET_PHASES; phase++) {
+		set_up(&x);
+		for (int i = 0; i < NET_PHASES; i++)
+			if (i != phase)
+				add_phase(&x.w, API, (enum net_phase)i, 12, 5);
+		add_phase(&x.w, API, (enum net_phase)phase, 12, 121)->busiest = AT_CHARGE;
+		f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+		snprintf(id, sizeof(id), "slow-phase:" API ":%s", net_phase_name((enum net_phase)phase));
+		assert_string_equal(f->id, id);
+		assert_string_equal(f->place.function, "main.charge");
+		assert_true(number(f, "p50_ms") == 121 && number(f, "p99_ms") == 181.5 && number(f, "count") == 12);
+		expect_says(f, advice[phase]);
+		assert_true(slow_phase_found(&x.fs, API, (enum net_phase)phase));
+		assert_false(slow_phase_found(&x.fs, "other:1", (enum net_phase)phase));
+		tear_down(&x);
+	}
+}
+
+static void fast_or_shared_time_is_not_slow(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_phase(&x.w, API, NET_TTFB, 900, 99);	/* most of it, and under 100 ms */
+	nothing(&x);
+	set_up(&x);
+	add_phase(&x.w, API, NET_DNS, 3, 150);		/* slow, and not most of the time */
+	add_phase(&x.w, API, NET_TTFB, 900, 4);
+	nothing(&x);
+	set_up(&x);
+	add_phase(&x.w, API, NET_TTFB, 2, 400);		/* one or two of them */
+	nothing(&x);
+	set_up(&x);
+	add_phase(&x.w, API, NET_BODY, 1, 60000);	/* a stream that ended */
+	nothing(&x);
+	set_up(&x);
+	add_phase(&x.w, API, NET_TTFB, 50, 400)->other = true;
+	nothing(&x);
+	set_up(&x);
+	add_phase(&x.w, API, NET_TTFB, 50, 400);
+	x.w.net.phases_known = false;
+	nothing(&x);
+}
+
+static void ten_times_its_earlier_median_is_slow(void **state)
+{
+	struct net_phase_row *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_phase(&x.w, API, NET_TTFB, 900, 40);
+	p->before_count = 3000;
+	p->before_p50_ns = 4 * NS_MS;
+	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM), "its p50 was 4.0ms before");
+	p->before_p50_ns = 4 * NS_MS + 1;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->before_p50_ns = NS_MS;
+	p->before_count = 2;	/* two do not make a median */
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->before_count = 3000;
+	p->before_p50_ns = NS_MS / 20;
+	p->p50_ns = 2 * NS_MS;	/* forty times as slow, and still fast */
+	nothing(&x);
+}
+
+static void stuck_requests_are_a_slow_phase(void **state)
+{
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	for (int i = 0; i < 7; i++) {
+		struct net_request *r = add_request(&x.w, "10.9.9.9:80", NET_CONNECT, 14.2 - i);
+
+		r->timeout = KNOWN_YES;		/* a timeout does not make it well */
+		r->timeout_s = 30;
+	}
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	assert_string_equal(f->title, "7 requests to 10.9.9.9:80 are stuck in the TCP connect, the oldest began 14.2s ago");
+	assert_string_equal(f->id, "slow-phase:10.9.9.9:80:connect");
+	assert_true(number(f, "in_flight") == 7 && number(f, "longest_in_flight_s") == 14.2 && number(f, "count") == 0);
+	assert_false(has_number(f, "p50_ms"));
+	/* those that timed out are told in the same finding */
+	add_phase(&x.w, "10.9.9.9:80", NET_CONNECT, 4, 30000)->errors = 4;
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, "4 of them failed");
+	expect_says(f, "7 more in flight");
+	tear_down(&x);
+	set_up(&x);	/* several at once, not for long yet */
+	for (int i = 0; i < 5; i++)
+		add_request(&x.w, API, NET_DNS, 1.5);
+	only(&x, "slow-phase", SEVERITY_MEDIUM);
+	tear_down(&x);
+	set_up(&x);	/* probes are off, memory is read */
+	x.w.net.phases_known = false;
+	add_request(&x.w, API, NET_TLS, 3.1);
+	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM), "1 request to " API " is stuck in the TLS handshake");
+	tear_down(&x);
+}
+
+static void requests_in_flight_are_not_stuck(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_request(&x.w, API, NET_TTFB, 2.9);
+	add_request(&x.w, API, -1, 60);			/* between phases, or not known */
+	nothing(&x);
+	set_up(&x);
+	add_request(&x.w, API, NET_BODY, 600);		/* a download, a stream */
+	nothing(&x);
+	set_up(&x);
+	add_request(&x.w, API, NET_TTFB, 60)->age = AGE_UNKNOWN;
+	nothing(&x);
+	set_up(&x);
+	add_request(&x.w, "", NET_TTFB, 60);		/* of no host that is known */
+	nothing(&x);
+	set_up(&x);
+	add_request(&x.w, API, NET_TTFB, 4);		/* one straggler among thousands */
+	add_phase(&x.w, API, NET_BODY, 9000, 3);
+	nothing(&x);
+}
+
+/* ---- failing-phase ---- */
+
+static void phases_that_fail(void **state)
+{
+	const struct finding *f;
+	struct net_phase_row *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_phase(&x.w, "db:5432", NET_CONNECT, 50, 1);
+	p->errors = 50;
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	assert_string_equal(f->title, "requests to db:5432 fail in the TCP connect: 50 of 50 in 5.0s");
+	p->errors = 5;		/* one in ten */
+	only(&x, "failing-phase", SEVERITY_MEDIUM);
+	p->errors = 4;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->count = p->errors = 2;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->phase = NET_BODY;	/* cut off; or given up by a caller, when it is a part of them */
+	p->count = p->errors = 50;
+	only(&x, "failing-phase", SEVERITY_MEDIUM);
+	p->errors = 24;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->p50_ns = 2000 * NS_MS;	/* slow as well: one finding */
+	p->total_ns = p->count * p->p50_ns;
+	p->errors = 50;
+	only(&x, "slow-phase", SEVERITY_MEDIUM);
+	tear_down(&x);
+}
+
+/* ---- connection-leak, connection-churn ---- */
+
+static void unclosed_bodies_leak(void **state)
+{
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_unclosed(&x.w, API, 38, 8, 610);
+	add_connections(&x.w, API, 40, 2, 30);
+	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
+	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
+	assert_string_equal(f->title, "38 response bodies from " API " were never closed, got at main.statusOnly "
+				      "(check.go:19)");
+	assert_true(number(f, "count") == 38 && number(f, "oldest_s") == 610 && number(f, "per_minute") == 90);
+	expect_says(f, "resp.Body.Close()");
+	expect_says(f, "40 connections to this host are open, 2 of them idle");
+	/* those from before are told with the place */
+	add_unclosed(&x.w, API, 12, 12, 900)->place = (struct place){ 0 };
+	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM), "12 more to this host are older than gospect");
+	/* and on their own when nothing is added */
+	x.w.net.unclosed[0] = x.w.net.unclosed[1];
+	x.w.net.nunclosed = 1;
+	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
+	assert_string_equal(f->id, "connection-leak:" API);
+	assert_true(number(f, "per_minute") == 0);
+	tear_down(&x);
+	set_up(&x);	/* younger than the observation, but more and more */
+	add_unclosed(&x.w, API, 9, 4, 4)->age = AGE_EXACT;
+	only(&x, "connection-leak", SEVERITY_MEDIUM);
+	tear_down(&x);
+	set_up(&x);	/* two, and growing */
+	add_unclosed(&x.w, API, 2, 0, 8);
+	only(&x, "connection-leak", SEVERITY_MEDIUM);
+	tear_down(&x);
+	set_up(&x);	/* read once: no time to grow */
+	x.w.window_s = x.w.observed_s = 0;
+	add_unclosed(&x.w, API, 3, 3, 2)->age = AGE_EXACT;
+	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
+	assert_false(has_number(f, "per_minute"));
+	tear_down(&x);
+}
+
+static void bodies_that_go_away_do_not_leak(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_unclosed(&x.w, API, 2, 2, 900);
+	nothing(&x);
+	set_up(&x);
+	add_unclosed(&x.w, API, 1, 0, 5);	/* one more: closed late by a defer, it may be */
+	nothing(&x);
+	set_up(&x);
+	add_unclosed(&x.w, API, 5, 6, 4)->age = AGE_EXACT;	/* others than at the first look */
+	nothing(&x);
+	set_up(&x);
+	add_unclosed(&x.w, API, 50, 0, 900)->other = true;
+	nothing(&x);
+}
+
+static void churn_is_dialling_for_each_request(void **state)
+{
+	const struct finding *f;
+	struct net_connections *c;
+	struct net_phase_row *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	c = add_connections(&x.w, API, 50, 2, 1000);
+	add_phase(&x.w, API, NET_CONNECT, 1000, 1)->busiest = AT_CHARGE;
+	p = add_phase(&x.w, API, NET_TTFB, 1010, 5);
+	f = only(&x, "connection-churn", SEVERITY_LOW);
+	assert_string_equal(f->title, "connections to " API " are not used again: 1,000 dials for 1,010 requests in 5.0s");
+	assert_string_equal(f->id, "connection-churn:" API ":main.charge:charge.go:52");
+	expect_says(f, "at most 2 idle connections are kept for the host");
+	p->exactness = SAMPLED;
+	expect_says(only(&x, "connection-churn", SEVERITY_LOW), "about 1,010");
+	p->count = 100000;	/* most requests use one that is there */
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->count = 1010;
+	c->open = 990;		/* a start, a leak: they are kept */
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	c->open = 1;
+	c->dials = 9;
+	nothing(&x);
+	set_up(&x);		/* dials that fail are no churn */
+	add_connections(&x.w, API, 0, 0, 50);
+	p = add_phase(&x.w, API, NET_CONNECT, 50, 1);
+	p->errors = 50;
+	add_phase(&x.w, API, NET_TTFB, 1, 5);
+	only(&x, "failing-phase", SEVERITY_MEDIUM);
+	tear_down(&x);
+}
+
+/* ---- database/sql ---- */
+
+static void an_exhausted_pool(void **state)
+{
+	const struct finding *f;
+	struct sql_pool *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_pool(&x.w, 4, 4, 20, 9.8);
+	p->waits_at = AT_QUERY;
+	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
+	assert_string_equal(f->id, "pool-exhausted:*pq.Driver:4");
+	assert_string_equal(f->title, "database pool exhausted: all 4 of *pq.Driver in use, 20 goroutines wait, the "
+				      "longest 9.8s");
+	assert_string_equal(f->place.function, "main.(*Store).load");
+	assert_true(number(f, "max_open") == 4 && number(f, "in_use") == 4 && number(f, "waiters") == 20 &&
+		    number(f, "longest_wait_s") == 9.8);
+	expect_says(f, "who holds the connections is not known");
+	add_holder(p, SQL_TRANSACTION, 2, 2.5, AT_TX);
+	add_holder(p, SQL_ROWS, 1, 2.5, AT_QUERY)->place_is_now = true;
+	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
+	assert_string_equal(f->place.function, "main.holdTx");
+	expect_says(f, "2 held by a transaction for 2.5s, got at main.holdTx (tx.go:96)");
+	expect_says(f, "1 held by rows not closed for 2.5s, now at main.(*Store).load (store.go:33)");
+	expect_says(f, "tx.Rollback()");
+	/* a second pool alike has an id of its own */
+	add_pool(&x.w, 4, 4, 1, 2);
+	detect(&x);
+	assert_int_equal(x.fs.n, 2);
+	assert_string_equal(x.fs.f[1].id, "pool-exhausted:*pq.Driver:4:2");
+	assert_non_null(strstr(x.fs.f[1].title, "1 goroutine waits"));
+	tear_down(&x);
+}
+
+static void a_full_pool_is_not_exhausted(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_pool(&x.w, 4, 4, 20, 0.9);		/* they wait, and get one */
+	add_pool(&x.w, 4, 4, 0, 0);
+	add_pool(&x.w, 0, 400, 1, 5);		/* no limit: what it waits for is a dial */
+	add_pool(&x.w, 8, 4, 1, 3);		/* there is room: it is being dialled */
+	add_pool(&x.w, 4, 4, 20, 0)->age = AGE_UNKNOWN;
+	nothing(&x);
+}
+
+static void open_transactions(void **state)
+{
+	const struct finding *f;
+	struct sql_pool *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_pool(&x.w, 10, 3, 0, 0);
+	add_holder(p, SQL_TRANSACTION, 2, 12.1, AT_TX);
+	f = only(&x, "transaction-open", SEVERITY_HIGH);
+	assert_string_equal(f->id, "transaction-open:main.holdTx:tx.go:96");
+	assert_string_equal(f->title, "2 database transactions begun at main.holdTx (tx.go:96) are open, the oldest for 12.1s");
+	assert_true(number(f, "count") == 2 && number(f, "oldest_s") == 12.1);
+	expect_says(f, "goroutine 31");
+	/* the same place in another pool: one finding, with the oldest of all */
+	add_holder(add_pool(&x.w, 5, 1, 0, 0), SQL_TRANSACTION, 1, 30, AT_TX);
+	f = only(&x, "transaction-open", SEVERITY_HIGH);
+	assert_true(number(f, "count") == 3 && number(f, "oldest_s") == 30);
+	/* older than gospect */
+	x.w.sql.pool[1].holder[0].place_is_now = true;
+	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "not the Begin");
+	tear_down(&x);
+	set_up(&x);	/* no place at all */
+	p = add_pool(&x.w, 10, 1, 0, 0);
+	p->transactions_open = 1;
+	p->oldest_transaction_s = 3.5;
+	p->transaction_age = AGE_AT_LEAST;
+	f = only(&x, "transaction-open", SEVERITY_HIGH);
+	assert_string_equal(f->id, "transaction-open:*pq.Driver");
+	assert_string_equal(f->title, "1 database transaction (*pq.Driver) is open, the oldest for at least 3.5s");
+	tear_down(&x);
+}
+
+static void short_transactions_and_calls(void **state)
+{
+	struct sql_pool *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_pool(&x.w, 10, 9, 0, 0);
+	add_holder(p, SQL_TRANSACTION, 9, 2.9, AT_TX);
+	add_holder(p, SQL_CALL, 3, 60, AT_QUERY);
+	add_holder(p, SQL_CONN, 3, 600, AT_QUERY);	/* kept on purpose: LISTEN, an advisory lock */
+	add_holder(p, SQL_ROWS, 2, 600, AT_QUERY);	/* an export */
+	add_holder(p, SQL_TRANSACTION, 1, 600, AT_CHARGE)->age = AGE_UNKNOWN;
+	nothing(&x);
+}
+
+static void rows_never_closed(void **state)
+{
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_holder(add_pool(&x.w, 0, 12, 0, 0), SQL_ROWS, 12, 41, AT_QUERY);
+	f = only(&x, "rows-open", SEVERITY_LOW);
+	assert_true(number(f, "count") == 12);
+	expect_says(f, "rows.Close()");
+	x.w.sql.pool[0].holder[0].held_s = 9;
+	nothing(&x);
+}
+
+/* ---- locks ---- */
+
+static void contended_locks(void **state)
+{
+	const struct finding *f;
+	struct lock_wait_row *r;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	r = add_lock(&x.w, 30, 28, 4.2);
+	r->holder = 12;
+	r->holder_at = PLACE("main.(*Cache).fill", "cache.go", 90);
+	f = only(&x, "lock-contention", SEVERITY_INFO);
+	assert_string_equal(f->title, "30 goroutines wait at main.(*Cache).Get (cache.go:71) for one lock: sync.Mutex");
+	assert_true(number(f, "waiters") == 30 && number(f, "longest_wait_s") == 4.2 && number(f, "locks") == 1);
+	expect_says(f, "goroutine 12 seems to hold it (inferred from stacks), and is now at main.(*Cache).fill (cache.go:90)");
+	add_lock(&x.w, 2, 0, 9);	/* another lock at the same place: one finding */
+	f = only(&x, "lock-contention", SEVERITY_INFO);
+	assert_true(number(f, "waiters") == 32 && number(f, "locks") == 2 && number(f, "longest_wait_s") == 9);
+	tear_down(&x);
+	set_up(&x);		/* always some of them */
+	add_lock(&x.w, 5, 5, 0)->age = AGE_UNKNOWN;
+	only(&x, "lock-contention", SEVERITY_INFO);
+	x.w.contention.waits_known = true;
+	x.w.contention.waits = 40000;
+	x.w.contention.p50_ns = 50000;	/* but none for long: a busy lock */
+	nothing(&x);
+}
+
+static void locks_that_are_told_elsewhere_or_are_well(void **state)
+{
+	struct deadlock_member m[2] = { 0 };
+	struct leak_row leak = { .at = AT_LOCK, .count = 30 };
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_lock(&x.w, 1, 1, 50);
+	add_lock(&x.w, 4, 4, 0.9);
+	add_lock(&x.w, 30, 0, 0.01);
+	add_lock(&x.w, 90, 90, 9)->other = true;
+	nothing(&x);
+	set_up(&x);
+	m[0].lock = add_lock(&x.w, 30, 30, 9)->lock;
+	x.w.locks.member = m;
+	x.w.locks.nmember = 2;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	x.w.locks.member = NULL;
+	x.w.locks.nmember = 0;
+	x.w.leaks = (struct leaks_window){ .verdict = LEAKS_VERDICT_PASSES, .row = &leak, .nrow = 1 };
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	x.w.leaks = (struct leaks_window){ 0 };
+	only(&x, "lock-contention", SEVERITY_INFO);
+	tear_down(&x);
+}
+
+/* ---- servers ---- */
+
+static void connections_hang_on_a_server(void **state)
+{
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_server(&x.w, 900, 40);
+	add_server(&x.w, 100, 40)->place.line = 31;	/* another handler of the same server */
+	f = only(&x, "server-no-timeout", SEVERITY_LOW);
+	assert_true(number(f, "hanging") == 40);
+	assert_string_equal(f->id, "server-no-timeout:process");
+	assert_string_equal(f->place.function, "main.(*Shop).cart");
+	expect_says(f, "ReadHeaderTimeout");
+	for (int i = 0; i < 2; i++)
+		x.w.net.server[i].no_read_timeout = false;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	x.w.net.server[0].no_read_timeout = true;
+	x.w.net.server[0].hanging = 2;
+	nothing(&x);
+}
+
+/* ---- hostile names ---- */
+
+static void expect_clean(const char *s)
+{
+	int32_t code;
+
+	while (*s) {
+		s += utf8_next(s, &code);
+		assert_true(code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0x202e);
+	}
+}
+
+static void hostile_hosts_are_harmless(void **state)
+{
+	char a[WINDOW_MAX_HOST + 1], b[WINDOW_MAX_HOST + 1];
+	static const char odd[] = "\x1b[31m\xff\xc3\xe2\x80\xae\r\n\"'%s%n<script>:443";
+	struct place huge;
+	static char name[20000];
+	struct fixture x;
+
+	(void)state;
+	memset(a, 'a', WINDOW_MAX_HOST);
+	a[WINDOW_MAX_HOST] = '\0';
+	memcpy(b, a, sizeof(a));
+	b[100] = 'b';
+	memset(name, 'f', sizeof(name) - 1);
+	huge = PLACE(name, "f.go", 1);
+	set_up(&x);
+	add_phase(&x.w, a, NET_DNS, 50, 400);
+	add_phase(&x.w, b, NET_DNS, 50, 400);
+	add_phase(&x.w, odd, NET_DNS, 50, 400);
+	add_unclosed(&x.w, a, 9, 0, 9)->place = huge;
+	add_unclosed(&x.w, b, 9, 0, 9)->place = huge;
+	add_unclosed(&x.w, odd, 9, 0, 9);
+	detect(&x);
+	assert_int_equal(x.fs.n, 6);
+	for (int i = 0; i < 6; i++) {
+		const struct finding *f = &x.fs.f[i];
+
+		expect_clean(f->title);
+		expect_clean(f->id);
+		for (int k = 0; k < f->nevidence; k++)
+			expect_clean(f->evidence[k]);
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(f->id, x.fs.f[k].id);
+	}
+	tear_down(&x);
+}
+
+static void many_hosts_are_bounded(void **state)
+{
+	struct fixture x;
+	char host[40];
+
+	(void)state;
+	set_up(&x);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(host, sizeof(host), "h%d:80", i);
+		add_phase(&x.w, host, NET_TTFB, 50, 400);
+		add_request(&x.w, host, NET_TTFB, 5);
+		add_unclosed(&x.w, host, 9, 0, 9);
+	}
+	detect(&x);
+	assert_int_equal(x.fs.n, FINDINGS_MAX);
+	assert_int_equal(x.fs.dropped, 2000 - FINDINGS_MAX);
+	tear_down(&x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_idle_program_is_well),
+		cmocka_unit_test(a_busy_program_is_well),
+		cmocka_unit_test(what_is_off_is_not_judged),
+		cmocka_unit_test(hanging_requests_without_a_timeout),
+		cmocka_unit_test(requests_that_come_back_do_not_hang),
+		cmocka_unit_test(each_slow_phase_is_named),
+		cmocka_unit_test(fast_or_shared_time_is_not_slow),
+		cmocka_unit_test(ten_times_its_earlier_median_is_slow),
+		cmocka_unit_test(stuck_requests_are_a_slow_phase),
+		cmocka_unit_test(requests_in_flight_are_not_stuck),
+		cmocka_unit_test(phases_that_fail),
+		cmocka_unit_test(unclosed_bodies_leak),
+		cmocka_unit_test(bodies_that_go_away_do_not_leak),
+		cmocka_unit_test(churn_is_dialling_for_each_request),
+		cmocka_unit_test(an_exhausted_pool),
+		cmocka_unit_test(a_full_pool_is_not_exhausted),
+		cmocka_unit_test(open_transactions),
+		cmocka_unit_test(short_transactions_and_calls),
+		cmocka_unit_test(rows_never_closed),
+		cmocka_unit_test(contended_locks),
+		cmocka_unit_test(locks_that_are_told_elsewhere_or_are_well),
+		cmocka_unit_test(connections_hang_on_a_server),
+		cmocka_unit_test(hostile_hosts_are_harmless),
+		cmocka_unit_test(many_hosts_are_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

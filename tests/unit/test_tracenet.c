@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The probes of network, database/sql and locks on a live Go program
+ * (tests/progs/netcount) that does a known number of everything, in several
+ * releases, stripped: counts are exact, times within bounds.  Needs root.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "gobin/gobin.h"
+#include "gobin/layout.h"
+#include "target/mem.h"
+#include "target/process.h"
+#include "trace/trace.h"
+
+#define SLOW_NS 200000000ull
+
+struct live {
+	pid_t pid;
+	FILE *to, *from;
+	char plain[32], secure[32], refused[32];	/* "host:port" as the program dials it */
+	struct process proc;
+	struct gobin *gb;
+	struct memreader *mem;
+	struct plan plan;
+	struct trace *t;
+	struct trace_reading r;
+};
+
+static void expect_line(struct live *p, const char *want)
+{
+	char line[256];
+
+	assert_non_null(fgets(line, sizeof(line), p->from));
+	line[strcspn(line, "\n")] = '\0';
+	assert_string_equal(line, want);
+}
+
+static void spawn(struct live *p, const char *path)
+{
+	int in[2], out[2];
+
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	p->pid = fork();
+	if (!p->pid) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		for (int fd = 3; fd < 64; fd++)
+			close(fd);
+		execl(path, path, (char *)NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	p->to = fdopen(in[1], "w");
+	p->from = fdopen(out[0], "r");
+}
+
+static void read_ports(struct live *p)
+{
+	char line[256], port[64];
+
+	assert_non_null(fgets(line, sizeof(line), p->from));
+	assert_int_equal(sscanf(line, "plain %63s", port), 1);
+	snprintf(p->plain, sizeof(p->plain), "localhost:%.16s", port);
+	assert_non_null(fgets(line, sizeof(line), p->from));
+	assert_int_equal(sscanf(line, "secure %63s", port), 1);
+	snprintf(p->secure, sizeof(p->secure), "localhost:%.16s", port);
+	assert_non_null(fgets(line, sizeof(line), p->from));
+	assert_int_equal(sscanf(line, "refused %31s", p->refused), 1);
+	expect_line(p, "READY");
+}
+
+static void arm(struct live *p)
+{
+	struct trace_config cfg = {
+		.pid = p->pid, .exe_fd = p->proc.exe_fd, .plan = &p->plan, .mem = p->mem, .gb = p->gb,
+		.budget_pct = 1, .budget_floor_ns = 2000000, .exact = true,
+	};
+	struct err err = { 0 };
+
+	cfg.g_goid = layout_off(p->gb->layout, LAYOUT_G_GOID);
+	cfg.g_gopc = layout_off(p->gb->layout, LAYOUT_G_GOPC);
+	cfg.g_startpc = layout_off(p->gb->layout, LAYOUT_G_STARTPC);
+	assert_int_equal(process_bias(&p->proc, &p->gb->image, &cfg.bias, NULL), 0);
+	assert_int_equal(plan_make(&p->plan, p->gb, SENSOR_ALL, NULL), 0);
+	if (trace_prepare(&p->t, &cfg, &err) || trace_load(p->t, &err) || trace_attach(p->t, &err))
+		fail_msg("%s", err.what);
+	for (int i = 0; i < trace_plan(p->t)->n; i++) {
+		const struct probe *pr = &trace_plan(p->t)->probe[i];
+
+		if (pr->kind == SITE_NONE && !pr->absent && pr->id != PROBE_SQL_CONN)
+			fail_msg("%s: %s", probe_name(pr->id), pr->why);
+	}
+}
+
+static void start(struct live *p, const char *release)
+{
+	const char *dir = getenv("GOSPECT_BIN_DIR");
+	char path[512];
+
+	memset(p, 0, sizeof(*p));
+	snprintf(path, sizeof(path), "%s/netcount-%s-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
+	if (geteuid() || access(path, X_OK)) {
+		print_message("skipped: no root, or no '%s'\n", path);
+		skip();
+	}
+	spawn(p, path);
+	read_ports(p);
+	assert_int_equal(process_init(&p->proc, p->pid, NULL), 0);
+	assert_int_equal(gobin_open_fd(&p->gb, p->proc.exe_fd, NULL), 0);
+	assert_int_equal(mem_open_pid(&p->mem, p->pid, NULL), 0);
+	arm(p);
+}
+
+static void stop(struct live *p)
+{
+	int status;
+
+	trace_reading_deinit(&p->r);
+	trace_close(p->t);
+	mem_free(p->mem);
+	gobin_free(p->gb);
+	process_deinit(&p->proc);
+	fclose(p->to);
+	assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
+	assert_int_equal(status, 0);
+	fclose(p->from);
+}
+
+/* Has the program do it, and reads the sums. */
+static void act(struct live *p, const char *what)
+{
+	fprintf(p->to, "%s\n", what);
+	fflush(p->to);
+	expect_line(p, "DONE");
+	trace_reading_deinit(&p->r);
+	assert_int_equal(trace_read(p->t, &p->r), 0);
+	assert_int_equal(p->r.map_full + p->r.read_failures + p->r.stack_failures, 0);
+}
+
+static const struct trace_phase *find_phase(const struct live *p, enum net_phase phase, const char *host)
+{
+	static const struct trace_phase none;
+
+	for (size_t i = 0; i < p->r.nphase; i++)
+		if (p->r.phase[i].phase == phase && !strcmp(p->r.phase[i].host, host))
+			return &p->r.phase[i];
+	return &none;
+}
+
+static void assert_phase(const struct live *p, enum net_phase phase, const char *host, uint64_t count)
+{
+	const struct trace_phase *f = find_phase(p, phase, host);
+
+	if (f->hist.count != count)
+		fail_msg("%s of '%s': %llu, not %llu", net_phase_name(phase), host,
+			 (unsigned long long)f->hist.count, (unsigned long long)count);
+}
+
+/* All places of a kind together. */
+static struct trace_call sum_calls(const struct live *p, enum trace_call_kind kind)
+{
+	struct trace_call sum = { .kind = kind };
+
+	for (size_t i = 0; i < p->r.ncall; i++) {
+		const struct trace_call *c = &p->r.call[i];
+
+		if (c->kind != kind)
+			continue;
+		assert_false(c->other);
+		assert_true(c->npcs > 0);
+		sum.begun += c->begun;
+		sum.errors += c->errors;
+		sum.hist.count += c->hist.count;
+		sum.max_ns_window = c->max_ns_window > sum.max_ns_window ? c->max_ns_window : sum.max_ns_window;
+	}
+	return sum;
+}
+
+static void assert_calls(const struct live *p, enum trace_call_kind kind, uint64_t n, uint64_t errors)
+{
+	struct trace_call c = sum_calls(p, kind);
+
+	if (c.begun != n || c.hist.count != n || c.errors != errors)
+		fail_msg("calls of kind %d: %llu begun, %llu ended, %llu failed, not %llu, %llu", kind,
+			 (unsigned long long)c.begun, (unsigned long long)c.hist.count,
+			 (unsigned long long)c.errors, (unsigned long long)n, (unsigned long long)errors);
+}
+
+static void assert_slow(uint64_t ns, double tolerance)
+{
+	if (ns < SLOW_NS || (double)ns > (double)SLOW_NS * (1 + tolerance))
+		fail_msg("%.1f ms", (double)ns / 1e6);
+}
+
+/* HTTP/1: a connection for each request, then one for all. */
+static void http1(struct live *p)
+{
+	act(p, "fresh");
+	assert_phase(p, NET_DNS, p->plain, 30);
+	assert_phase(p, NET_CONNECT, p->plain, 30);
+	assert_phase(p, NET_REQUEST_WRITE, p->plain, 30);
+	assert_phase(p, NET_TTFB, p->plain, 30);
+	assert_calls(p, TRACE_CALL_HTTP, 30, 0);
+	assert_calls(p, TRACE_CALL_HANDLER, 30, 0);
+	act(p, "keep");
+	assert_phase(p, NET_DNS, p->plain, 31);
+	assert_phase(p, NET_CONNECT, p->plain, 31);
+	assert_phase(p, NET_REQUEST_WRITE, p->plain, 80);
+	assert_phase(p, NET_TTFB, p->plain, 80);
+	assert_calls(p, TRACE_CALL_HTTP, 80, 0);
+	assert_int_equal(find_phase(p, NET_CONNECT, p->plain)->errors, 0);
+}
+
+static void slow(struct live *p)
+{
+	act(p, "slow");
+	assert_slow(find_phase(p, NET_TTFB, p->plain)->max_ns_window, 0.5);
+	assert_slow(sum_calls(p, TRACE_CALL_HTTP).max_ns_window, 0.5);
+	assert_slow(sum_calls(p, TRACE_CALL_HANDLER).max_ns_window, 0.5);
+	assert_true(find_phase(p, NET_BODY, p->plain)->max_ns_window < SLOW_NS / 2);
+	act(p, "body");
+	assert_slow(find_phase(p, NET_BODY, p->plain)->max_ns_window, 0.5);
+	assert_true(find_phase(p, NET_TTFB, p->plain)->max_ns_window < SLOW_NS / 2);
+	/* and of the window after it nothing is left */
+	trace_reading_deinit(&p->r);
+	assert_int_equal(trace_read(p->t, &p->r), 0);
+	assert_int_equal(find_phase(p, NET_BODY, p->plain)->max_ns_window, 0);
+	assert_true(find_phase(p, NET_BODY, p->plain)->hist.count > 0);
+}
+
+static void secure(struct live *p)
+{
+	act(p, "tls");
+	assert_phase(p, NET_DNS, p->secure, 20);
+	assert_phase(p, NET_CONNECT, p->secure, 20);
+	assert_phase(p, NET_TLS, p->secure, 20);
+	assert_phase(p, NET_TTFB, p->secure, 20);
+	act(p, "h2");
+	assert_phase(p, NET_TLS, p->secure, 21);
+	assert_phase(p, NET_CONNECT, p->secure, 21);
+	assert_int_equal(find_phase(p, NET_TLS, p->secure)->errors, 0);
+	/* the host of a stream is that of its URL: the same words here */
+	assert_phase(p, NET_REQUEST_WRITE, p->secure, 60);
+	assert_phase(p, NET_TTFB, p->secure, 60);
+}
+
+static void failures(struct live *p)
+{
+	const struct trace_phase *f;
+	uint64_t before = sum_calls(p, TRACE_CALL_HTTP).begun;
+
+	act(p, "refused");
+	f = find_phase(p, NET_CONNECT, p->refused);
+	assert_int_equal(f->hist.count, 5);
+	assert_int_equal(f->errors, 5);
+	/* an address is not looked up */
+	assert_phase(p, NET_DNS, p->refused, 0);
+	assert_true(p->r.hits[PROBE_DNS_BEGIN] > find_phase(p, NET_DNS, p->plain)->hist.count);
+	assert_calls(p, TRACE_CALL_HTTP, before + 5, 5);
+}
+
+static void waits(struct live *p)
+{
+	const struct trace_phase *f;
+
+	act(p, "narrow");
+	f = find_phase(p, NET_POOL_WAIT, p->plain);
+	assert_int_equal(f->hist.count, 5);
+	assert_true(f->max_ns_window >= 5 * SLOW_NS);
+	act(p, "sql");
+	assert_calls(p, TRACE_CALL_SQL_WAIT, 6, 0);
+	act(p, "locks");
+	assert_true(sum_calls(p, TRACE_CALL_LOCK).hist.count >= 4);
+	assert_true(sum_calls(p, TRACE_CALL_LOCK).max_ns_window >= 40000000);
+}
+
+static void counts(const char *release)
+{
+	struct live *p = malloc(sizeof(*p));
+
+	assert_non_null(p);
+	start(p, release);
+	http1(p);
+	slow(p);
+	secure(p);
+	failures(p);
+	waits(p);
+	stop(p);
+	free(p);
+}
+
+#define COUNTS(name, release) static void name(void **state) { (void)state; counts(release); }
+COUNTS(counts_1_18, "1.18.10")
+COUNTS(counts_1_20, "1.20.14")
+COUNTS(counts_1_21, "1.21.13")
+COUNTS(counts_1_22, "1.22.12")
+COUNTS(counts_1_24, "1.24.13")
+COUNTS(counts_1_26, "1.26.8")
+COUNTS(counts_1_27, "1.27.4")
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counts_1_18), cmocka_unit_test(counts_1_20), cmocka_unit_test(counts_1_21),
+		cmocka_unit_test(counts_1_22), cmocka_unit_test(counts_1_24), cmocka_unit_test(counts_1_26),
+		cmocka_unit_test(counts_1_27),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
