@@ -91,7 +91,8 @@ each_variant(Phases, "every_phase", Phases.every_phase)
 
 class Hanging(unittest.TestCase):
     """Requests that began before gospect came, in every phase, with every limit."""
-    STAGES = ("phase=dns n=2", "phase=connect n=2", "phase=tls n=2", "phase=request_write n=2", "phase=ttfb n=3",
+    STAGES = ("phase=dns n=2", "phase=connect n=2", "phase=tls n=2 host=tls.netload.test",
+              "phase=request_write n=2 host=write.netload.test", "phase=ttfb n=3",
               "phase=ttfb via=h2 n=3", "phase=ttfb via=tls n=2", "phase=body n=2", "phase=pool_wait n=3")
 
     def setUp(self):
@@ -106,9 +107,15 @@ class Hanging(unittest.TestCase):
     def check_in_flight(self, r, truth):
         want = collections.Counter((f["host"], f["phase"], f["where"]) for f in truth["in_flight"])
         where = {at(q): name for name, q in self.places.items()}
-        got = collections.Counter((f["host"], f["phase"], where.get(place(f))) for f in r["net"]["in_flight"]
-                                  if place(f) is None or place(f)[0].startswith("main.call"))
-        self.assertEqual(got, want)
+
+        def called(f):
+            # who reads a body stands there: the call has returned, before we came
+            if f["phase"] == "body" and place(f)[0] == "main.(*load).one":
+                return "none"
+            return where.get(place(f), place(f))
+        rows = [f for f in r["net"]["in_flight"] if f["host"].split(".")[0] not in ("late", "stream", "sip")]
+        got = collections.Counter((f["host"], f["phase"], called(f)) for f in rows)
+        self.assertEqual(sorted(got.items(), key=str), sorted(want.items(), key=str))
         begun = min(f["begun"] for f in truth["in_flight"])
         oldest = truth["time"] - begun
         for f in r["net"]["in_flight"]:
@@ -123,7 +130,7 @@ class Hanging(unittest.TestCase):
                                          ("cancel", False, None)):
             with self.subTest(limit):
                 c, = [c for c in rows_of(r, "net", "clients") if place(c) == at(self.places[limit])]
-                self.assertEqual(c["in_flight"], sum(f["where"] == limit for f in truth["in_flight"]))
+                self.assertEqual(c["in_flight"], sum(f["where"] == limit and f["phase"] != "body" for f in truth["in_flight"]))
                 self.assertEqual(c["timeout_s"], timeout)
                 self.assertEqual(c["deadline"], deadline)
 
@@ -255,6 +262,8 @@ class Faults(unittest.TestCase):
         "body": ("traffic conc=4 bodyms=300 body=1000",),
         "reset": ("traffic conc=4 fault=reset body=10000 ttfb=5",),
         "pool": ("traffic conc=50 maxconns=2 ttfb=50",),
+        # twenty at a time, and two connections are kept
+        "churn": ("traffic conc=20 idle=0 ttfb=20",),
         "slowloris": ("slowloris n=5", "traffic conc=1 ttfb=50"),
         "mutex": ("convoy kind=mutex n=20 hold=300",),
         "rw": ("convoy kind=rw n=20 hold=300",),
@@ -322,11 +331,7 @@ class Faults(unittest.TestCase):
                 self.assertIn(lock, {l.get("kind") for l in r["locks"]})
 
     def test_churn(self):
-        with Netload() as p, Attach(p.pid, *SENSORS) as a:
-            for _ in range(3):
-                p.do("churn how=idle n=200")
-            r = a.stop()[-1]
-        self.assertEqual(kinds(r), {"connection-churn"})
+        self.assertEqual(kinds(self.report("churn")), {"connection-churn"})
 
 
 class Privacy(unittest.TestCase):

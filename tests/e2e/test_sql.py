@@ -215,7 +215,7 @@ class Postgres(unittest.TestCase):
             self.assertIn(("transaction-open", at(s["places"]["tx"])), found(r))
             self.assertIn(("pool-exhausted", at(s["places"]["tx"])), found(r))
             # the same from memory alone
-            r = snapshot(p.pid, "--window", "0", "--budget", "0", *SQL)
+            r = snapshot(p.pid, "--window", "0", *SQL)
             pool, = rows_of(r, "sql", "pools")
             self.assertEqual((pool["waiters"], pool["transactions_open"], pool["in_use"]), (8, 2, 4))
             self.assertEqual(p.do("release")["failed"], 0)
