@@ -14,7 +14,8 @@
 //	                           n requests; all have ended
 //	traffic …                  the same without end, until
 //	stop                       which waits for what is under way
-//	hang n= phase= limit=      n requests that stay in that phase
+//	hang n= phase= limit=      n requests that stay in that phase; with remote=1 and port= in
+//	                           the handler of another netload
 //	bodies n= how= via=        responses whose body is not closed (drop), closed late (late),
 //	                           that come slowly (stream), or are read slowly (sip)
 //	release                    ends all that hangs or is held
