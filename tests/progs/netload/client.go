@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -59,6 +60,7 @@ type load struct {
 	post    int
 	queued  bool // MaxConnsPerHost is set
 	watched bool // by httptrace
+	counted bool // in written
 	fault   string
 }
 
@@ -152,6 +154,10 @@ func (l *load) request(ctx context.Context) (r *http.Request, w *watch, end func
 		w = &watch{host: l.host}
 		ctx = w.context(ctx)
 	}
+	if l.counted {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			WroteRequest: func(httptrace.WroteRequestInfo) { atomic.AddInt64(&written, 1) }})
+	}
 	r = (&http.Request{Method: http.MethodGet, URL: l.url, Host: l.url.Host,
 		Header: http.Header{"X-Secret": {secretHeader}}}).WithContext(ctx)
 	if l.post > 0 {
@@ -191,6 +197,8 @@ func (l *load) one(phase string) error {
 	}
 	return err
 }
+
+var written int64 // atomic: requests that were written and are to hang
 
 var inBody int64 // atomic: requests whose body is being read
 

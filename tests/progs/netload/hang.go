@@ -52,16 +52,15 @@ func cmdHang(o options) (answer, error) {
 			s.options[k] = v
 		}
 	}
-	atOnce := 100 // there are not file descriptors for everything
-	if o.number("remote", 0) != 0 {
-		atOnce = 500 // counting is slow
-		s.count = func() int { return goroutinesIn("net/http.(*persistConn).roundTrip(") }
+	remote := o.number("remote", 0) != 0
+	if remote {
+		s.count = func() int { return int(atomic.LoadInt64(&written)) }
 	}
 	l, err := newLoad(s.options)
 	if err != nil {
 		return nil, err
 	}
-	l.watched = false
+	l.watched, l.counted = false, remote
 	hanging.clients = append(hanging.clients, l.client)
 	n := o.number("n", 1)
 	if s.before > 0 {
@@ -74,8 +73,8 @@ func cmdHang(o options) (answer, error) {
 	begin, want := unix(time.Now()), s.count()
 	for left := n; left > 0 && err == nil; {
 		some := left
-		if some > atOnce {
-			some = atOnce
+		if some > 100 { // there are not file descriptors for everything at once
+			some = 100
 		}
 		left, want = left-some, want+some
 		hang(l, some, o["phase"])
