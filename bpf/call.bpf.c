@@ -65,9 +65,18 @@ int net_call(go_regs *ctx)
 		grpc_begin(&h, ctx, s);
 		break;
 	case GS_PROBE_GRPC_END:
-		/* Invoke behind the call that does it: error */
-		call_end(&h, ctx, s, GS_OPEN_GRPC, GS_CALL_GRPC, GO_ARG0(ctx),
+		/* (*clientStream).finish(cs, err), body: of a call on the
+		 * goroutine that made it.  Where an interceptor repeats a call,
+		 * the first time counts. */
+		call_end(&h, ctx, s, GS_OPEN_GRPC, GS_CALL_GRPC, GO_ARG1(ctx),
 			 h.spec->since_requests_ns);
+		break;
+	case GS_PROBE_GRPC_FAILED:
+		/* invoke behind `call newClientStream`: (ClientStream, error);
+		 * without a stream nothing is finished */
+		if (GO_ARG2(ctx))
+			call_end(&h, ctx, s, GS_OPEN_GRPC, GS_CALL_GRPC, true,
+				 h.spec->since_requests_ns);
 		break;
 	}
 	return 0;

@@ -27,6 +27,7 @@
 #define GO_ARG4(ctx)	((ctx)->rsi)
 #define GO_ARG5(ctx)	((ctx)->r8)
 #define GO_ARG6(ctx)	((ctx)->r9)
+#define GO_CLOSURE(ctx)	((ctx)->rdx)
 #define GO_G(ctx)	((ctx)->r14)
 #define GO_SP(ctx)	((ctx)->rsp)
 #define GO_FP(ctx)	((ctx)->rbp)

@@ -136,6 +136,29 @@ static __always_inline void conn_closed(struct hit *h, go_regs *ctx, struct gs_n
 	open_delete(s);
 }
 
+/*
+ * (*persistConn).readLoop.func4(err), body: the body was read to its end (or
+ * closed there), or could not be.  The connection is one of the three
+ * variables of the closure; which one differs by release.
+ */
+static __always_inline void conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	bool eof = GO_ARG0(ctx) == h->spec->eof_itab && GO_ARG1(ctx) == h->spec->eof_data;
+	struct gs_open *o;
+	__u32 i;
+
+	if (!read_user(h, s->open.pcs, 3 * sizeof(__u64), GO_CLOSURE(ctx) + 8))
+		return;
+#pragma unroll
+	for (i = 0; i < 3; i++) {
+		o = open_find(h, s, GS_OPEN_CONN, s->open.pcs[i]);
+		if (!o || o->state != GS_PHASE_BODY)
+			continue;
+		state_to(h, s, o, GS_PHASE_NONE, GO_ARG0(ctx) && !eof);
+		break;
+	}
+}
+
 SEC("uprobe")
 int net_request(go_regs *ctx)
 {
@@ -171,6 +194,9 @@ int net_request(go_regs *ctx)
 		break;
 	case GS_PROBE_CONN_CLOSED:
 		conn_closed(&h, ctx, s);
+		break;
+	case GS_PROBE_CONN_BODY_END:
+		conn_body_end(&h, ctx, s);
 		break;
 	}
 	return 0;

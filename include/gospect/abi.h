@@ -44,6 +44,7 @@ enum {
 	GS_PROBE_CONN_FIRST_BYTE,
 	GS_PROBE_CONN_NEXT,
 	GS_PROBE_CONN_CLOSED,
+	GS_PROBE_CONN_BODY_END,
 	/* program net_stream: HTTP/2 */
 	GS_PROBE_STREAM_BEGIN,
 	GS_PROBE_STREAM_WRITTEN,
@@ -54,6 +55,7 @@ enum {
 	GS_PROBE_HANDLER_END,
 	GS_PROBE_GRPC_BEGIN,
 	GS_PROBE_GRPC_END,
+	GS_PROBE_GRPC_FAILED,
 	/* database/sql: programs sql_rare and sql_request */
 	GS_PROBE_SQL_WAIT_BEGIN,
 	GS_PROBE_SQL_WAIT_END,
@@ -138,8 +140,9 @@ struct gs_spec {
 	__u64 resolver_lo, resolver_hi;	/* net.(*Resolver).dial: its dials are no connects */
 	__u64 mux_lo, mux_hi;		/* net/http.(*ServeMux).ServeHTTP */
 	__u64 server_lo, server_hi;	/* net/http.serverHandler.ServeHTTP */
+	__u64 eof_itab, eof_data;	/* the value of io.EOF */
 };
-_Static_assert(sizeof(struct gs_spec) == 152, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC	16

@@ -59,6 +59,8 @@ static const struct recipe recipes[] = {
 	{ GLOBAL_GCCLEANUPS, "runtime.findRunnable", DATA_LEA, 4, 0, 25, 0 },
 	/* after mcache0: nextSample is inlined there */
 	{ GLOBAL_MEMPROFILERATE, "runtime.profilealloc", DATA_LOAD, 1, 0, 0, 0 },
+	/* the end of a response's body: compared with the error it came with */
+	{ GLOBAL_IO_EOF, "net/http.(*persistConn).readLoop.func4", DATA_LOAD, 0, 8, 0, 0 },
 };
 
 #define NRECIPES (sizeof(recipes) / sizeof(recipes[0]))
@@ -74,7 +76,7 @@ const char *goglobal_name(enum goglobal g)
 		[GLOBAL_ALLM] = "allm", [GLOBAL_SEMTABLE] = "semtable",
 		[GLOBAL_FIRSTMODULEDATA] = "firstmoduledata",
 		[GLOBAL_ALLFIN] = "allfin", [GLOBAL_GCCLEANUPS] = "gcCleanups",
-		[GLOBAL_MEMPROFILERATE] = "MemProfileRate",
+		[GLOBAL_MEMPROFILERATE] = "MemProfileRate", [GLOBAL_IO_EOF] = "io.EOF",
 	};
 
 	return (unsigned int)g < GLOBAL_COUNT ? names[g] : "?";

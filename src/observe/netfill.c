@@ -1013,6 +1013,12 @@ static bool has_candidates(const struct net_look *l)
 	return false;
 }
 
+static void forget_candidates(struct net_look *l)
+{
+	for (size_t i = 0; i < l->nconn; i++)
+		l->conn[i].held = l->conn[i].held || nethold_is_candidate(l, &l->conn[i]);
+}
+
 int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
 		  const uint32_t *stack_of, struct trace *trace, const struct trace_reading *base,
 		  const struct trace_reading *now, const struct netwatch_probes *probes,
@@ -1027,6 +1033,10 @@ int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct g
 	index_base(&f);
 	if (has_candidates(&nw->cur))
 		err = nethold_find(nw, walk, gs, stack_of);
+	if (err == -ESRCH) {	/* it has ended: what was seen stands, but for what cannot be told now */
+		forget_candidates(&nw->cur);
+		err = 0;
+	}
 	if (!err)
 		err = fill_phases(&f);
 	if (!err)

@@ -19,18 +19,22 @@
 #define G_HEAD_MAX 512
 #define MAX_FRAME 2048		/* of readLoop's frame */
 #define MAX_CHAIN 6		/* channels of one select */
+#define MAX_PATTERN 4096
 #define MAX_STRING 512		/* of a host that is read; the rest is cut off */
 #define BUFIO_BYTES 56		/* buf, rd, r, w: the same in 1.18 to 1.27 */
 #define BUFIO_R 40
 #define BUFIO_W 48
 #define CLOSURE_BYTES 48
+#define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
 #define LEARN_TRIES 8		/* frames searched in one look for where readLoop keeps its body */
 
-/* A goroutine that plays a part, while its words are read. */
+/* A goroutine that plays a part, while its words are read.  Words that are near
+ * each other are one piece: it is pieces that cost. */
 struct player {
 	uint32_t walk, cls;
 	uint32_t g_piece, frame_piece, slot_piece[NETSLOT_COUNT];
+	uint16_t slot_at[NETSLOT_COUNT];	/* in the piece */
 };
 
 struct players {
@@ -40,7 +44,7 @@ struct players {
 
 void netlook_deinit(struct net_look *l)
 {
-	struct u64map *map[] = { &l->flight_at, &l->conn_at, &l->conn_by_addr, &l->serving_at, &l->gcall_at,
+	struct u64map *map[] = { &l->h2conn_at, &l->flight_at, &l->conn_at, &l->conn_by_addr, &l->serving_at, &l->gcall_at,
 				 &l->writer, &l->transport_at };
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
@@ -65,6 +69,7 @@ static void begin(struct net_look *l, uint64_t now_ns)
 	u64map_init(&l->conn_by_addr, NET_MAX_CONNS);
 	u64map_init(&l->serving_at, NET_MAX_FLIGHTS);
 	u64map_init(&l->gcall_at, NET_MAX_FLIGHTS);
+	u64map_init(&l->h2conn_at, NET_MAX_CONNS);
 	u64map_init(&l->writer, NET_MAX_CONNS);
 	u64map_init(&l->transport_at, NET_MAX_HOSTS);
 	l->now_ns = now_ns;
@@ -81,6 +86,7 @@ uint64_t net_waitsince_ns(const struct netwatch *nw, const struct goroutine *g, 
 
 /* ---- words on stacks ---- */
 
+/* The part of a g that says whether it has moved: from sched on. */
 static uint32_t g_head_bytes(const struct netwatch *nw)
 {
 	static const enum layout_field used[] = { LAYOUT_G_GOID, LAYOUT_G_ATOMICSTATUS, LAYOUT_G_TRACKINGSEQ,
@@ -90,6 +96,7 @@ static uint32_t g_head_bytes(const struct netwatch *nw)
 	for (size_t i = 0; i < sizeof(used) / sizeof(*used); i++)
 		if (net_off(nw, used[i]) + 8 > end)
 			end = net_off(nw, used[i]) + 8;
+	end -= net_off(nw, LAYOUT_G_SCHED_SP);
 	return end < G_HEAD_MAX ? (uint32_t)end : G_HEAD_MAX;
 }
 
@@ -100,11 +107,28 @@ static bool stands(const struct netwatch *nw, const struct goroutine *g, const u
 
 	if (!raw)
 		return false;
+	raw -= net_off(nw, LAYOUT_G_SCHED_SP);
 	status = load_u32(raw + net_off(nw, LAYOUT_G_ATOMICSTATUS)) & ~GO_STATUS_SCAN_BIT;
 	return load_u64(raw + net_off(nw, LAYOUT_G_GOID)) == g->goid && status == g->status &&
 	       raw[net_off(nw, LAYOUT_G_TRACKINGSEQ)] == g->tracking_seq &&
 	       load_u64(raw + net_off(nw, LAYOUT_G_SCHED_SP)) == g->sched_sp &&
 	       load_u64(raw + net_off(nw, LAYOUT_G_SYSCALLSP)) == g->syscall_sp;
+}
+
+static void gather_slots(struct netwatch *nw, const struct netstack *s, uint64_t sp, struct player *p)
+{
+	for (int k = 0; k < NETSLOT_COUNT; k++)
+		p->slot_piece[k] = READBATCH_NONE;
+	for (int i = 0; i < s->nspan; i++) {
+		uint32_t piece = readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->span[i].off, s->span[i].len);
+
+		for (int k = 0; k < NETSLOT_COUNT; k++)
+			if (s->slot[k] != NETSLOT_NONE && s->slot[k] >= s->span[i].off &&
+			    s->slot[k] + 8 <= s->span[i].off + (int32_t)s->span[i].len) {
+				p->slot_piece[k] = piece;
+				p->slot_at[k] = (uint16_t)(s->slot[k] - s->span[i].off);
+			}
+	}
 }
 
 /* Gathers the words of every goroutine that plays a part. */
@@ -127,13 +151,11 @@ static int gather(struct netwatch *nw, const struct gowalk *w, const uint32_t *s
 			return -ENOMEM;
 		p = &ps->v[ps->n++];
 		*p = (struct player){ .walk = (uint32_t)i, .cls = nw->class_of[stack_of[i]], .frame_piece = READBATCH_NONE };
-		for (int k = 0; k < NETSLOT_COUNT; k++)
-			p->slot_piece[k] = s->slot[k] == NETSLOT_NONE ? READBATCH_NONE :
-					   readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->slot[k], 8);
+		gather_slots(nw, s, sp, p);
 		if (s->awaits_body && s->loop_size > 0 && s->loop_size <= MAX_FRAME)
 			p->frame_piece = readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->loop_sp,
 						       (uint32_t)s->loop_size);
-		p->g_piece = readbatch_add(&nw->batch, w->g[i].addr, head);
+		p->g_piece = readbatch_add(&nw->batch, w->g[i].addr + (uint64_t)net_off(nw, LAYOUT_G_SCHED_SP), head);
 	}
 	return 0;
 }
@@ -142,11 +164,21 @@ static uint64_t word(const struct netwatch *nw, const struct player *p, enum net
 {
 	const uint8_t *b = readbatch_get(&nw->batch, p->slot_piece[slot]);
 
-	return b ? load_u64(b) : 0;
+	return b ? load_u64(b + p->slot_at[slot]) : 0;
 }
 
 #define ADD(l, what, ...) (array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) ? -ENOMEM : \
 			   ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
+
+/* The bodyEOFSignal or clientStream that is read; of a stream the pipe leads to it. */
+static uint64_t body_read(const struct netwatch *nw, const struct player *p)
+{
+	uint64_t body = word(nw, p, NETSLOT_BODY), pipe = word(nw, p, NETSLOT_PIPE);
+
+	if (body || !pipe)
+		return body;
+	return pipe - (uint64_t)(net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) - PIPE_B);
+}
 
 static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct player *p, const struct netstack *s)
 {
@@ -158,7 +190,7 @@ static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct
 
 	if (!(s->roles & NETROLE_REQUEST)) {
 		f.phase = NET_BODY;
-		f.request = word(nw, p, NETSLOT_BODY);
+		f.request = body_read(nw, p);
 	} else {
 		f.client = word(nw, p, NETSLOT_CLIENT);
 		f.request = word(nw, p, NETSLOT_REQUEST);
@@ -427,7 +459,9 @@ static int read_conns(struct netwatch *nw)
 		p[i].br = p[i].addr = p[i].proxy = READBATCH_NONE;
 		if (c->dead || c->h2)
 			continue;
-		p[i].br = readbatch_add(&nw->batch, c->response, BUFIO_BYTES);
+		/* once it is checked, only what is read of a body matters */
+		if (!c->known || c->awaits_body)
+			p[i].br = readbatch_add(&nw->batch, c->response, BUFIO_BYTES);
 		c->response = 0;
 		if (c->known)
 			continue;
@@ -441,7 +475,8 @@ static int read_conns(struct netwatch *nw)
 
 		if (c->dead || c->h2)
 			continue;
-		check_conn(nw, c, readbatch_get(&nw->batch, p[i].br));
+		if (!c->known || c->awaits_body)
+			check_conn(nw, c, readbatch_get(&nw->batch, p[i].br));
 		if (c->dead)
 			continue;
 		if (!c->known)
@@ -786,7 +821,9 @@ static int read_h2conns(struct netwatch *nw)
 		if (!b)
 			continue;
 		l->h2conn[i].closed = b[net_off(nw, LAYOUT_H2_CLIENTCONN_CLOSED)] == 1;
-		l->h2conn[i].tconn = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
+		l->h2conn[i].tconn[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN));
+		l->h2conn[i].tconn[1] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
+		u64map_put(&l->h2conn_at, l->h2conn[i].addr, i, NULL);
 		map[i] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_STREAMS));
 	}
 	if (!err)
@@ -969,55 +1006,124 @@ static void take_pattern(struct net_serving *s, const uint8_t *text, uint32_t le
 	s->pattern[n] = '\0';
 }
 
-/* conn -> Server (its timeouts), and conn -> response -> Request -> Pattern. */
-static int read_servings(struct netwatch *nw)
+/* One connection of a server while it is read. */
+struct serving_read {
+	uint32_t conn, request, text, len;
+	uint64_t response, at;
+};
+
+/* conn -> its Server and the response it is at, whose request was read before when it is the same. */
+static int read_server_conns(struct netwatch *nw, struct serving_read *p)
 {
 	struct net_look *l = &nw->cur;
-	int32_t cur = net_off(nw, LAYOUT_HTTP_CONN_CURREQ), pattern = net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN);
+	int32_t cur = net_off(nw, LAYOUT_HTTP_CONN_CURREQ);
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < l->nserving; i++)
+		p[i].conn = readbatch_add(&nw->batch, l->serving[i].conn, (uint32_t)net_off(nw, LAYOUT_HTTP_CONN_SIZE));
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < l->nserving; i++) {
+		const uint8_t *b = readbatch_get(&nw->batch, p[i].conn);
+		struct net_serving *s = &l->serving[i];
+		uint64_t *at = u64map_find(&nw->prev.serving_at, s->goid);
+		const struct net_serving *was = at ? &nw->prev.serving[*at] : NULL;
+
+		s->server = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_CONN_SERVER)) : 0;
+		s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
+		s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
+			  was->reading_request == s->reading_request;
+		if (s->same)
+			memcpy(s->pattern, was->pattern, sizeof(s->pattern));
+		else
+			p[i].response = s->response;
+	}
+	return err;
+}
+
+/* response -> Request -> Pattern, which the mux has set. */
+static int read_patterns(struct netwatch *nw, struct serving_read *p)
+{
+	struct net_look *l = &nw->cur;
+	int32_t pattern = net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN);
+	int err;
+
+	if (pattern < 0)	/* up to 1.22 */
+		return 0;
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < l->nserving; i++)
+		p[i].request = !p[i].response ? READBATCH_NONE :
+			       readbatch_add(&nw->batch, p[i].response + (uint64_t)net_off(nw, LAYOUT_HTTP_SRVRESPONSE_REQ), 8);
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < l->nserving; i++) {
+		const uint8_t *b = readbatch_get(&nw->batch, p[i].request);
+
+		p[i].at = b ? load_u64(b) : 0;
+	}
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; !err && i < l->nserving; i++)
+		p[i].request = p[i].at ? readbatch_add(&nw->batch, p[i].at + (uint64_t)pattern, 16) : READBATCH_NONE;
+	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < l->nserving; i++) {
+		const uint8_t *b = readbatch_get(&nw->batch, p[i].request);
+
+		p[i].at = b ? load_u64(b) : 0;
+		p[i].len = b && load_u64(b + 8) < MAX_PATTERN ? (uint32_t)load_u64(b + 8) : 0;
+	}
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; !err && i < l->nserving; i++)
+		p[i].text = p[i].len ? readbatch_add(&nw->batch, p[i].at, p[i].len) : READBATCH_NONE;
+	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < l->nserving; i++)
+		if (p[i].text != READBATCH_NONE)
+			take_pattern(&l->serving[i], readbatch_get(&nw->batch, p[i].text), p[i].len);
+	return err;
+}
+
+/* The limits of each Server, read once. */
+static int read_server_limits(struct netwatch *nw)
+{
+	struct net_look *l = &nw->cur;
 	int32_t read_t = net_off(nw, LAYOUT_HTTP_SERVER_READTIMEOUT), head_t = net_off(nw, LAYOUT_HTTP_SERVER_READHEADERTIMEOUT);
-	struct { uint32_t a, b; uint64_t server, response, request; uint32_t len; } *p = calloc(l->nserving + 1, sizeof(*p));
-	int err = p ? 0 : -ENOMEM;
+	struct u64map limits;	/* server -> piece, then whether it has none */
+	uint64_t key, *value;
+	size_t pos = 0;
+	int err;
 
+	u64map_init(&limits, NET_MAX_CONNS);
 	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].a = readbatch_add(&nw->batch, l->serving[i].conn, (uint32_t)net_off(nw, LAYOUT_HTTP_CONN_SIZE));
-	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nserving; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].a);
+	for (size_t i = 0; i < l->nserving; i++) {
+		uint64_t *at;
+		bool made;
 
-		p[i].server = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_CONN_SERVER)) : 0;
-		p[i].response = b && cur >= 0 ? load_u64(b + cur) : 0;
-		l->serving[i].server = p[i].server;
+		at = u64map_put(&limits, l->serving[i].server, 0, &made);
+		if (at && made)
+			*at = readbatch_add(&nw->batch, l->serving[i].server, (uint32_t)net_off(nw, LAYOUT_HTTP_SERVER_SIZE));
 	}
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nserving; i++) {
-		p[i].a = readbatch_add(&nw->batch, p[i].server, (uint32_t)net_off(nw, LAYOUT_HTTP_SERVER_SIZE));
-		p[i].b = pattern < 0 || !p[i].response ? READBATCH_NONE :
-			 readbatch_add(&nw->batch, p[i].response + (uint64_t)net_off(nw, LAYOUT_HTTP_SRVRESPONSE_REQ), 8);
-	}
-	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nserving; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].a), *r = readbatch_get(&nw->batch, p[i].b);
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	while (!err && u64map_next(&limits, &pos, &key, &value)) {
+		const uint8_t *b = readbatch_get(&nw->batch, (uint32_t)*value);
 
-		l->serving[i].no_read_timeout = b && !load_u64(b + read_t) && !load_u64(b + head_t);
-		p[i].request = r ? load_u64(r) : 0;
+		*value = b && !load_u64(b + read_t) && !load_u64(b + head_t);
 	}
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].a = p[i].request ? readbatch_add(&nw->batch, p[i].request + (uint64_t)pattern, 16) : READBATCH_NONE;
-	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nserving; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].a);
+		uint64_t *at = u64map_find(&limits, l->serving[i].server);
 
-		p[i].response = b ? load_u64(b) : 0;
-		p[i].len = b && load_u64(b + 8) < 4096 ? (uint32_t)load_u64(b + 8) : 0;
+		l->serving[i].no_read_timeout = at && *at == 1;
 	}
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].a = p[i].len ? readbatch_add(&nw->batch, p[i].response, p[i].len) : READBATCH_NONE;
-	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		take_pattern(&l->serving[i], readbatch_get(&nw->batch, p[i].a), p[i].len);
+	u64map_deinit(&limits);
+	return err;
+}
+
+static int read_servings(struct netwatch *nw)
+{
+	struct serving_read *p = calloc(nw->cur.nserving + 1, sizeof(*p));
+	int err = p ? read_server_conns(nw, p) : -ENOMEM;
+
+	if (!err)
+		err = read_patterns(nw, p);
+	if (!err)
+		err = read_server_limits(nw);
 	free(p);
 	return err;
 }
@@ -1041,10 +1147,8 @@ static void date_servings(struct netwatch *nw, const struct gowalk *w, struct tr
 			s->age = AGE_EXACT;
 			continue;
 		}
-		/* the same goroutine takes one request after the other: one that has run is of
-		 * the same request only when a probe says so */
-		if (p && p->reading_request == s->reading_request && handles == nw->stacks.stack[p->stack].in_handler &&
-		    p->stack == s->stack && !strcmp(p->pattern, s->pattern))
+		/* one goroutine takes one request after the other: the same is the one of the same response */
+		if (p && (s->same || (s->reading_request && p->reading_request && p->conn == s->conn)))
 			s->start_ns = p->start_ns;
 		since = net_waitsince_ns(nw, &w->g[s->walk], l->now_ns);
 		if (since && since < s->start_ns)
@@ -1180,6 +1284,8 @@ static int read_structures(struct netwatch *nw, const struct gowalk *w, const st
 		err = read_streams(nw);
 	if (!err)
 		err = read_h2conns(nw);
+	if (!err)
+		err = neth2_name(nw);
 	if (!err)
 		err = read_transports(nw);
 	if (!err)

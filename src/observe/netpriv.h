@@ -72,10 +72,11 @@ struct net_conn {
 
 struct net_serving {
 	uint64_t goid, g, conn, server;
+	uint64_t response;	/* the *response of the request it is at */
 	uint32_t walk, stack;
 	uint64_t start_ns;
 	enum age_kind age;
-	bool dead;
+	bool same;		/* as at the look before */
 	bool reading_request, no_read_timeout;
 	char pattern[128];
 };
@@ -90,10 +91,12 @@ struct net_gcall {
 };
 
 struct net_h2conn {
-	uint64_t addr, goid, tconn;
+	uint64_t addr, goid;
+	uint64_t tconn[2];	/* its net.Conn */
 	uint32_t walk, stack, host;
 	uint64_t streams;
 	bool closed, dead;
+	bool named;		/* host is set */
 };
 
 struct net_transport {
@@ -135,6 +138,7 @@ struct net_look {
 	struct u64map conn_by_addr;
 	struct u64map serving_at;
 	struct u64map gcall_at;
+	struct u64map h2conn_at;	/* by address */
 	struct u64map writer;		/* persistConn -> 1 writes, 0 does not */
 	struct u64map transport_at;
 	uint64_t now_ns;
@@ -191,6 +195,11 @@ void netlook_deinit(struct net_look *l);
 
 /* netrequest.c: hosts, contexts, limits and starts of the flights of nw->cur. */
 int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *trace);
+
+/* neth2.c: who the HTTP/2 connections of nw->cur are to. */
+int neth2_name(struct netwatch *nw);
+/* By the requests on them. */
+void neth2_join(struct netwatch *nw);
 
 /* nethold.c: marks the bodies of nw->cur that a goroutine still holds. */
 int nethold_find(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, const uint32_t *stack_of);

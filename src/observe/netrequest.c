@@ -179,6 +179,18 @@ static bool inherit(struct netwatch *nw, struct net_flight *f)
 	return true;
 }
 
+/* Seen at the look before: its request is the same. */
+static bool same_treq(struct netwatch *nw, struct net_flight *f)
+{
+	uint64_t *at = u64map_find(&nw->prev.flight_at, f->goid);
+	const struct net_flight *p = at ? &nw->prev.flight[*at] : NULL;
+
+	if (!p || p->treq != f->treq || p->request != f->request || !f->request || !p->known || p->dead)
+		return false;
+	f->inner = p->inner;
+	return true;
+}
+
 /* The request that is being sent: its copy, which treq has, where it is known. */
 static int read_inner(struct netwatch *nw)
 {
@@ -189,8 +201,8 @@ static int read_inner(struct netwatch *nw)
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < l->nflight; i++)
-		piece[i] = l->flight[i].treq ? readbatch_add(&nw->batch, l->flight[i].treq + (uint64_t)off, 8) :
-			   READBATCH_NONE;
+		piece[i] = !l->flight[i].treq || same_treq(nw, &l->flight[i]) ? READBATCH_NONE :
+			   readbatch_add(&nw->batch, l->flight[i].treq + (uint64_t)off, 8);
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nflight; i++) {
@@ -518,8 +530,15 @@ int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *
 			date(nw, w, trace, &l->flight[i], deadline[i]);
 			remember_on_conn(nw, &l->flight[i]);
 		}
-	for (size_t i = 0; !err && i < l->nconn; i++)
+	if (!err)
+		neth2_join(nw);
+	for (size_t i = 0; !err && i < l->nconn; i++) {
+		uint64_t *at = l->conn[i].h2 ? u64map_find(&l->h2conn_at, l->conn[i].transport) : NULL;
+
+		if (at)
+			l->conn[i].host = l->h2conn[*at].host;
 		place_conn(nw, trace, &l->conn[i]);
+	}
 	for (size_t i = 0; !err && i < l->nflight; i++)
 		if (!(nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST))
 			date_reader(nw, w, &l->flight[i]);

@@ -14,13 +14,14 @@
 #define MAX_DEPTH 192		/* physical frames looked at */
 #define MAX_INLINED 32
 #define MAX_CODE (128u << 10)
+#define NEAR 512		/* bytes of stack: slots in there are read at once */
 
 /* The functions that matter.  Those of HTTP/2 are in three packages: h2_rest(). */
 enum fn {
 	FN_NONE, FN_DO, FN_TRANSPORT, FN_ROUNDTRIP, FN_GETCONN, FN_PC_ROUNDTRIP, FN_READLOOP, FN_WRITELOOP,
 	FN_DIAL_FOR, FN_DIALCONN, FN_BODY_READ, FN_SERVE, FN_READ_REQUEST, FN_HANDLER_CALLER, FN_ACCEPT,
 	FN_GRPC_INVOKE, FN_IS_DNS, FN_IS_CONNECT, FN_IS_TLS, FN_SELECT, FN_RUNTIME,
-	FN_H2_ROUNDTRIP, FN_H2_STREAM, FN_H2_BODY_READ, FN_H2_READLOOP, FN_H2_HANDLER
+	FN_H2_ROUNDTRIP, FN_H2_STREAM, FN_H2_BODY_READ, FN_H2_PIPE_READ, FN_H2_READLOOP, FN_H2_HANDLER
 };
 
 static const struct { const char *name; enum fn fn; } known_fn[] = {
@@ -82,8 +83,10 @@ static enum fn h2_fn(const char *rest)
 		{ "ClientConn).roundTrip", FN_H2_ROUNDTRIP },	/* since 1.23 */
 		{ "ClientConn).RoundTrip", FN_H2_ROUNDTRIP },
 		{ "clientStream).doRequest", FN_H2_STREAM },
+		{ "clientStream).writeRequest", FN_H2_STREAM },	/* whichever has it in a slot */
 		{ "transportResponseBody.Read", FN_H2_BODY_READ },
 		{ "transportResponseBody).Read", FN_H2_BODY_READ },
+		{ "pipe).Read", FN_H2_PIPE_READ },
 		{ "ClientConn).readLoop", FN_H2_READLOOP },
 		{ "serverConn).runHandler", FN_H2_HANDLER },
 	};
@@ -223,7 +226,7 @@ static int dial_phase(const struct walk *w, int end)
 static void find_request(struct walk *w)
 {
 	struct netstack *o = w->out;
-	int call = -1;
+	int call = -1, pipe = -1;
 
 	for (int i = 0; i < w->n && (call < 0 || w->frame[call].fn != FN_DO); i++) {
 		switch (w->frame[i].fn) {
@@ -234,7 +237,12 @@ static void find_request(struct walk *w)
 			o->roles |= w->frame[i].fn == FN_BODY_READ ? NETROLE_BODY : NETROLE_STREAM_BODY;
 			o->plain_h2 = w->frame[i].plain;
 			take_slot(w, i, NETSLOT_BODY, 0);
+			if (pipe >= 0 && w->frame[i].fn == FN_H2_BODY_READ)
+				take_slot(w, pipe, NETSLOT_PIPE, 0);
 			o->place = place_from(w, i);
+			break;
+		case FN_H2_PIPE_READ:
+			pipe = i;
 			break;
 		case FN_GETCONN:
 			o->stage = NETSTAGE_GETCONN;
@@ -456,6 +464,25 @@ static void find_server(struct walk *w)
 		o->in_handler = handler_at(w->s, w->frame[i].pc, i == 0, &o->handler);
 }
 
+/* The pieces of the stack that hold the slots: neighbours are one. */
+static void span_slots(struct netstack *o)
+{
+	for (int32_t from = INT32_MIN, next;; from = next) {
+		next = INT32_MAX;
+		for (int k = 0; k < NETSLOT_COUNT; k++)
+			if (o->slot[k] > from && o->slot[k] < next)
+				next = o->slot[k];
+		if (next == INT32_MAX)
+			return;
+		if (o->nspan && next - o->span[o->nspan - 1].off < NEAR) {
+			o->span[o->nspan - 1].len = (uint32_t)(next + 8 - o->span[o->nspan - 1].off);
+			continue;
+		}
+		o->span[o->nspan].off = next;
+		o->span[o->nspan++].len = 8;
+	}
+}
+
 static void classify(struct netstacks *s, const struct gostacks *gs, const struct gostack *k, struct netstack *out)
 {
 	struct walk w = { .s = s, .out = out };
@@ -468,6 +495,7 @@ static void classify(struct netstacks *s, const struct gostacks *gs, const struc
 	find_dial(&w);
 	find_loops(&w);
 	find_server(&w);
+	span_slots(out);
 }
 
 int netstacks_classify(struct netstacks *s, const struct gostacks *gs, uint32_t *class_of)

@@ -42,6 +42,7 @@ enum net_slot {
 	NETSLOT_LOOP,				/* persistConn of a read or write loop */
 	NETSLOT_WANT,				/* wantConn that is dialled for */
 	NETSLOT_BODY,				/* bodyEOFSignal, or clientStream, that is read */
+	NETSLOT_PIPE,				/* of such a stream: its bufPipe */
 	NETSLOT_STREAM,				/* clientStream of its own goroutine */
 	NETSLOT_H2CONN,
 	NETSLOT_SERVE,				/* conn of a server */
@@ -56,6 +57,8 @@ struct netstack {
 	enum net_stage stage;
 	int dial_phase;		/* DIAL: enum net_phase, -1 not known */
 	int32_t slot[NETSLOT_COUNT];
+	struct { int32_t off; uint32_t len; } span[NETSLOT_COUNT];	/* what to read for them */
+	int nspan;
 	int32_t loop_sp, loop_size;	/* READLOOP: its frame, from SP */
 	bool awaits_body;	/* READLOOP: in its last select */
 	bool writing;		/* WRITELOOP: not waiting for work */

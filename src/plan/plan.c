@@ -110,7 +110,7 @@ static const struct recipe recipes[PROBE_COUNT] = {
 	[PROBE_CONNECT_BEGIN] = {
 		.name = "connect-begin", .sensor = SENSOR_NET, .rare = true, .package = "net",
 		.pair = PROBE_CONNECT_END,
-		/* Up to 1.19 dialSerial is called here where there is one address list only. */
+		/* In 1.18 dialSerial is called here where there is one address list only. */
 		.place = { { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_CALLS,
 			     .callees = { "net.(*sysDialer).dialParallel" } },
 			   { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_CALLS,
@@ -205,6 +205,11 @@ static const struct recipe recipes[PROBE_COUNT] = {
 		.name = "http1-closed", .sensor = SENSOR_NET, .package = "net/http",
 		.place = BODY_OF("net/http.(*persistConn).close"),
 	},
+	[PROBE_CONN_BODY_END] = {
+		.name = "http1-body-end", .sensor = SENSOR_NET, .package = "net/http",
+		/* fn of the response's bodyEOFSignal, in 1.18 to 1.27 */
+		.place = BODY_OF("net/http.(*persistConn).readLoop.func4"),
+	},
 	[PROBE_STREAM_BEGIN] = {
 		.name = "http2-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_STREAM_END,
 		.place = HTTP2_PLACES("clientStream).doRequest", .how = HOW_BODY),
@@ -250,10 +255,14 @@ static const struct recipe recipes[PROBE_COUNT] = {
 	[PROBE_GRPC_END] = {
 		.name = "grpc-end", .sensor = SENSOR_NET, .package = "google.golang.org/grpc",
 		.pair = PROBE_GRPC_BEGIN,
-		.place = { { .functions = { "google.golang.org/grpc.(*ClientConn).Invoke" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "google.golang.org/grpc.invoke" }, .keep = WORD(0) },
-			   { .functions = { "google.golang.org/grpc.(*ClientConn).Invoke" },
-			     .how = HOW_AFTER_INDIRECT, .keep = WORD(0) } },
+		/* Behind the calls in Invoke comes its end at once. */
+		.place = BODY_OF("google.golang.org/grpc.(*clientStream).finish"),
+	},
+	[PROBE_GRPC_FAILED] = {
+		.name = "grpc-failed", .sensor = SENSOR_NET, .package = "google.golang.org/grpc",
+		.pair = PROBE_GRPC_BEGIN,
+		.place = { { .functions = { "google.golang.org/grpc.invoke" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "google.golang.org/grpc.newClientStream" }, .keep = WORD(2) } },
 	},
 	[PROBE_SQL_WAIT_BEGIN] = {
 		.name = "sql-wait-begin", .sensor = SENSOR_SQL, .rare = true, .package = "database/sql",

@@ -53,6 +53,7 @@ enum probe_id {
 	PROBE_CONN_FIRST_BYTE,	/* readLoop: call of readResponse */
 	PROBE_CONN_NEXT,	/* readLoop: calls of Peek, done with the last response; pc in its slot */
 	PROBE_CONN_CLOSED,	/* (*persistConn).close, body */
+	PROBE_CONN_BODY_END,	/* readLoop.func4, body: what ends a body; error in RAX:RBX, closure in RDX */
 	PROBE_STREAM_BEGIN,	/* (*clientStream).doRequest, body; request in RBX */
 	PROBE_STREAM_WRITTEN,	/* writeRequest: the last selectgo; cs in its slot */
 	PROBE_STREAM_FIRST_BYTE,/* (*clientConnReadLoop).handleResponse, body; cs in RBX */
@@ -60,7 +61,8 @@ enum probe_id {
 	PROBE_HANDLER_BEGIN,	/* http.HandlerFunc.ServeHTTP, body; the function in RAX */
 	PROBE_HANDLER_END,	/* (*conn).serve: call of hijacked behind ServeHTTP; HTTP/2: runHandler.func1 */
 	PROBE_GRPC_BEGIN,	/* grpc.(*ClientConn).Invoke, body */
-	PROBE_GRPC_END,		/* after invoke and interceptors in it; error's itab in RAX */
+	PROBE_GRPC_END,		/* grpc.(*clientStream).finish, body; error's itab in RBX */
+	PROBE_GRPC_FAILED,	/* grpc.invoke: after newClientStream; error's itab in RCX */
 	/* database/sql */
 	PROBE_SQL_WAIT_BEGIN,	/* (*DB).conn: call of selectgo */
 	PROBE_SQL_WAIT_END,	/* after it */

@@ -11,7 +11,7 @@
 #include "target/goruntime_priv.h"
 
 #define BATCH 512		/* goroutines */
-#define TOP_BYTES 1024		/* of a stack that are read at first: most are smaller */
+#define TOP_BYTES 4096		/* of a stack that are read at first: in servers and clients of HTTP most are smaller */
 #define MORE_BYTES 65536	/* of one that needs more: as much as ever */
 #define MAX_TRIES 4
 #define MAX_PCS (16u << 20)	/* of all distinct stacks; beyond: not read */

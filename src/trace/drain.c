@@ -11,6 +11,8 @@
 
 #include "base/clock.h"
 
+#define CUT_OFF_CALLS 50	/* fewer say nothing of how many were cut off */
+
 int drain_counters(struct trace *t, struct gs_counters *sum)
 {
 	enum { WORDS = sizeof(*sum) / sizeof(uint64_t) };
@@ -212,6 +214,28 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	r->unpaired = c->unpaired;
 }
 
+/* While slices are cut: how many of the calls that began were seen to end. */
+static void learn_cut_off(struct trace *t, const struct trace_reading *r)
+{
+	uint64_t begun = 0, ended = 0, b, e;
+	size_t i;
+
+	for (i = 0; i < r->ncall; i++) {
+		if (r->call[i].kind == TRACE_CALL_SQL_WAIT)
+			continue;	/* of the rare group */
+		begun += r->call[i].begun;
+		ended += r->call[i].hist.count;
+	}
+	b = begun - t->calls_begun;
+	e = ended - t->calls_ended;
+	if (b < CUT_OFF_CALLS)
+		return;
+	if (r->requests_sliced)
+		governor_cut_off(&t->gov, e < b ? (double)(b - e) / (double)b : 0);
+	t->calls_begun = begun;
+	t->calls_ended = ended;
+}
+
 int trace_read(struct trace *t, struct trace_reading *r)
 {
 	struct gs_counters c;
@@ -237,8 +261,10 @@ int trace_read(struct trace *t, struct trace_reading *r)
 	}
 	read_counters(t, r, &c);
 	read_coverage(t, r);
+	learn_cut_off(t, r);
 	read_arming(t, r);
 	sweep_threads(t, TRACE_MAP_SCRATCH, c.threads_made, &t->threads_removed);
+	sweep_holds(t, c.opens_full);
 	sweep_threads(t, TRACE_MAP_NET_SCRATCH, c.net_threads_made, &t->net_threads_removed);
 	return 0;
 }

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "gospect.skel.h"
+
+#define HOLD_MAX_NS (60 * NS_PER_S)	/* kept when `holds` is full */
 
 static int by_number(const void *a, const void *b)
 {
@@ -206,6 +209,30 @@ int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 	if (!e && trace_uses(t, NET_SENSORS))
 		e = read_calls(t, r, window);
 	return e;
+}
+
+/*
+ * Connections whose return was not seen (the probe was off) stay in `holds`.
+ * When it was full, all that is older than a minute goes: of what is still
+ * held by then memory tells.
+ */
+void sweep_holds(struct trace *t, uint64_t full)
+{
+	int fd = trace_map_fd(t, TRACE_MAP_HOLDS);
+	struct gs_open_key key, next;
+	struct gs_open o;
+	bool more;
+
+	if (full == t->holds_full)
+		return;
+	t->holds_full = full;
+	more = !bpf_map_get_next_key(fd, NULL, &next);
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		if (!bpf_map_lookup_elem(fd, &key, &o) && o.start_ns + HOLD_MAX_NS < clock_mono_ns())
+			bpf_map_delete_elem(fd, &key);
+	}
 }
 
 void drain_calls_deinit(struct trace *t)

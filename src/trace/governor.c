@@ -10,13 +10,15 @@
 #define CAP_S 1.0
 /* … and of the floor: a program that is idle most of the time stays exact. */
 #define CAP_FLOOR_S 5.0
-#define SLICE_S (GOV_SLICE_NS / SECOND)
 #define PAUSE_NS 100000000ull		/* shortest time off */
 #define TICK_BUSY_NS 50000000ull
 #define TICK_CALM_NS 100000000ull
 #define TICK_TRIAL_NS 20000000ull	/* while nothing is known of a group that is on */
+#define TICK_SHORT_NS 25000000ull	/* in slices of less than two ticks */
 #define TICK_EXACT_NS 1000000000ull
 #define TICK_MIN_NS 10000000ull
+/* Share of the requests that a slice's end may cut off. */
+#define CUT_OFF_AIM 0.1
 /* Memory of the smoothed rates, seconds. */
 #define CPU_MEMORY_S 1.0
 #define RATE_MEMORY_S 0.2
@@ -52,7 +54,8 @@ static double expected_cost(const struct gov_bucket *b)
 /* What must be saved before a slice begins. */
 static double slice_price(const struct gov_bucket *b, double income, double lead_s)
 {
-	double price = expected_cost(b) * (SLICE_S + lead_s) - income * SLICE_S;
+	double slice_s = (double)b->slice_ns / SECOND;
+	double price = expected_cost(b) * (slice_s + lead_s) - income * slice_s;
 
 	return price > 0 ? price : 0;
 }
@@ -68,9 +71,9 @@ static bool must_stop(const struct gov_bucket *b, double income, double lead_s, 
 {
 	double rate = expected_cost(b);
 	double lead = rate > income ? rate * lead_s : 0;
-	double debt = income * SLICE_S + (double)2e6;
+	double debt = income * ((double)b->slice_ns / SECOND) + (double)2e6;
 
-	if (now - b->since_ns >= GOV_SLICE_NS)
+	if (now - b->since_ns >= b->slice_ns)
 		return b->tokens < lead;
 	return b->tokens < -debt;	/* far more than was saved for */
 }
@@ -93,7 +96,12 @@ static void bucket_step(struct gov_bucket *b, const struct flow *f)
 	b->tokens += f->income * f->dt - f->spent;
 	if (b->tokens > cap)
 		b->tokens = cap;
-	if (b->on) {
+	if (b->on && b->trial && b->hits_per_s >= 0) {
+		/* Now it is known: on from the start only what a whole slice is saved for. */
+		b->trial = false;
+		if (price > b->tokens)
+			bucket_switch(b, false, f->now);
+	} else if (b->on) {
 		if (must_stop(b, f->income, f->lead_s, f->now))
 			bucket_switch(b, false, f->now);
 	} else if (b->tokens >= price && f->now - b->since_ns >= PAUSE_NS) {
@@ -101,9 +109,9 @@ static void bucket_step(struct gov_bucket *b, const struct flow *f)
 	}
 }
 
-static double lead_s(const struct governor *g)
+static double lead_s(const struct governor *g, enum gov_group group)
 {
-	return (double)g->cfg.detach_ns / SECOND;
+	return (double)g->cfg.detach_ns[group] / SECOND;
 }
 
 /* Rates seen since the last step. */
@@ -165,11 +173,13 @@ static uint64_t next_look(const struct governor *g, enum gov_group group, uint64
 	const struct gov_bucket *b = &g->b[group];
 	double income = governor_income(g) * share_of(g, group), wait;
 
-	if (b->on && group == GOV_REQUESTS && b->hits_per_s < 0)
+	if (b->on && b->trial)
 		return now + TICK_TRIAL_NS;
+	if (b->on && expected_cost(b) > income && b->slice_ns < TICK_BUSY_NS * 2)
+		return now + TICK_SHORT_NS;
 	if (b->on)
 		return now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS : TICK_CALM_NS);
-	wait = (slice_price(b, income, lead_s(g)) - b->tokens) / income * SECOND;
+	wait = (slice_price(b, income, lead_s(g, group)) - b->tokens) / income * SECOND;
 	return now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_CALM_NS);
 }
 
@@ -209,14 +219,25 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	for (i = 0; i < GOV_GROUPS; i++)
 		g->b[i] = (struct gov_bucket){ .tokens = (double)cfg->floor_ns, .hits_per_s = -1,
 					       .cost_per_hit = cfg->cost_per_hit_ns[i], .on = true,
+					       .slice_ns = i == GOV_REQUESTS ? GOV_SLICE_REQUESTS_NS :
+									       GOV_SLICE_NS,
 					       .since_ns = in->now_ns };
+	g->b[GOV_REQUESTS].trial = true;
 	if (cfg->births_per_s >= 0)
 		b->hits_per_s = cfg->births_per_s * g->hits_per_birth;
 	/* A program known to be too busy begins with saving up, not with debt. */
-	if (!cfg->exact && slice_price(b, governor_income(g), lead_s(g)) > b->tokens)
+	if (!cfg->exact && slice_price(b, governor_income(g), lead_s(g, GOV_GOVERNED)) > b->tokens)
 		b->on = false;
 	schedule(g, in->now_ns);
 	return groups_on(g);
+}
+
+void governor_cut_off(struct governor *g, double share)
+{
+	struct gov_bucket *b = &g->b[GOV_REQUESTS];
+
+	b->slice_ns = (uint64_t)clamp((double)b->slice_ns * share / CUT_OFF_AIM,
+				      (double)GOV_SLICE_REQUESTS_NS, (double)GOV_SLICE_REQUESTS_MAX_NS);
 }
 
 /* What a group spent since the last step. */
@@ -237,6 +258,7 @@ static void step_sharing(struct governor *g, const struct governor_input *in, co
 		f[i] = *all;
 		f[i].income *= share;
 		f[i].floor *= share;
+		f[i].lead_s = lead_s(g, sharing[i]);
 		f[i].spent = spent_by(g, in, sharing[i]) + share * spent_by(g, in, GOV_RARE);
 	}
 	for (i = 0; i < SHARING; i++)
@@ -251,6 +273,7 @@ static void step_rare(struct governor *g, const struct governor_input *in, const
 
 	f.income /= 2;
 	f.floor /= 2;
+	f.lead_s = lead_s(g, GOV_RARE);
 	f.spent = spent_by(g, in, GOV_RARE);
 	bucket_step(r, &f);
 	if (r->hits_per_s < GOV_RARE_HITS_PER_S)
@@ -267,7 +290,7 @@ unsigned int governor_step(struct governor *g, const struct governor_input *in)
 	learn(g, in, dt);
 	predict(g);
 	f = (struct flow){ .dt = dt, .income = governor_income(g), .floor = (double)g->cfg.floor_ns,
-			   .lead_s = lead_s(g), .now = in->now_ns };
+			   .now = in->now_ns };
 	if (!g->cfg.exact) {
 		step_sharing(g, in, &f);
 		step_rare(g, in, &f);

@@ -25,13 +25,17 @@ enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
 #define GOV_ALL (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED) | GOV_BIT(GOV_REQUESTS))
 
 #define GOV_SLICE_NS 200000000ull	/* shortest slice that a tenfold rise does not end */
+/* The same for requests, whose probes are many and dear; longer where requests
+ * take long, for those that a slice's end cuts off are not timed. */
+#define GOV_SLICE_REQUESTS_NS 50000000ull
+#define GOV_SLICE_REQUESTS_MAX_NS 800000000ull
 #define GOV_RARE_HITS_PER_S 2000.0	/* below it rare probes are never sliced */
 
 struct governor_config {
 	double budget_pct;	/* of the target's CPU */
 	uint64_t floor_ns;	/* per second, whatever the target uses */
 	bool exact;		/* everything on, always */
-	uint64_t detach_ns;		/* how long probes go on costing when a slice ends */
+	uint64_t detach_ns[GOV_GROUPS];	/* how long probes go on costing when a slice ends */
 	double cost_per_hit_ns[GOV_GROUPS]; /* until hits show it */
 	/* What memory said before attaching; < 0 not known. */
 	double births_per_s;
@@ -52,6 +56,8 @@ struct gov_bucket {
 	double hits_per_s;	/* expected while on; < 0 not known */
 	double cost_per_hit;	/* ns */
 	bool on;
+	bool trial;		/* on without knowing what it costs */
+	uint64_t slice_ns;	/* shortest slice */
 	uint64_t since_ns;	/* of the last switch */
 };
 
@@ -70,6 +76,11 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 			   const struct governor_input *in);
 /* Groups that should be on from now on. */
 unsigned int governor_step(struct governor *g, const struct governor_input *in);
+/*
+ * Of the requests that began in slices, this share was cut off by their ends,
+ * 0..1: the next slices get as long as it takes to make it a tenth.
+ */
+void governor_cut_off(struct governor *g, double share);
 /* Tokens per second at present, ns. */
 double governor_income(const struct governor *g);
 

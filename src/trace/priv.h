@@ -47,6 +47,7 @@ SAME_PROBE(HANDLER_BEGIN);
 SAME_PROBE(HANDLER_END);
 SAME_PROBE(GRPC_BEGIN);
 SAME_PROBE(GRPC_END);
+SAME_PROBE(GRPC_FAILED);
 SAME_PROBE(SQL_WAIT_BEGIN);
 SAME_PROBE(SQL_WAIT_END);
 SAME_PROBE(SQL_BEGIN_TX);
@@ -152,6 +153,8 @@ struct trace {
 	struct gs_counters *percpu;	/* owned: ncpu of them */
 	uint64_t threads_removed, net_threads_removed;	/* from alloc_scratch, net_scratch */
 	struct host_table hosts;
+	uint64_t holds_full;		/* opens_full when `holds` was last swept */
+	uint64_t calls_begun, calls_ended;	/* when their share was last looked at */
 	uint64_t window_taken[2];	/* what was read from gs_gc.stw_max_ns[] */
 };
 
@@ -195,6 +198,7 @@ void dump_deinit(struct dump *d);
 
 /* drain_calls.c: phases, calls and what has begun; window: the one that ended. */
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window);
+void sweep_holds(struct trace *t, uint64_t full);
 void drain_calls_deinit(struct trace *t);
 
 /* drain.c */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gobin/gobin.h"
+#include "target/mem.h"
 
 /* A member of struct gs_spec that comes from the layout table. */
 struct spec_field {
@@ -45,6 +46,7 @@ static const struct {
 	{ PROBE_CONN_FIRST_BYTE, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
 	{ PROBE_CONN_NEXT, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
 	{ PROBE_CONN_CLOSED, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
+	{ PROBE_CONN_BODY_END, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
 	{ PROBE_STREAM_BEGIN, { LAYOUT_URL_HOST }, 1 },
 	{ PROBE_STREAM_WRITTEN, { LAYOUT_URL_HOST }, 1 },
 	{ PROBE_STREAM_FIRST_BYTE, { LAYOUT_URL_HOST }, 1 },
@@ -97,6 +99,24 @@ static void refuse_streams(struct trace *t, const char *why)
 	}
 }
 
+static uint64_t run_time(const struct trace *t, uint64_t addr)
+{
+	return addr ? addr + t->cfg.bias : 0;
+}
+
+/* io.EOF as it is in the process: a pointer to a string that says so. */
+static bool read_eof(const struct trace *t, uint64_t *itab, uint64_t *data)
+{
+	uint64_t at = t->cfg.gb ? t->cfg.gb->global[GLOBAL_IO_EOF] : 0, text;
+	char word[3];
+
+	*itab = *data = 0;
+	return at && t->cfg.mem && !mem_read_u64(t->cfg.mem, run_time(t, at), itab) &&
+	       !mem_read_u64(t->cfg.mem, run_time(t, at) + 8, data) &&
+	       !mem_read_u64(t->cfg.mem, *data, &text) &&
+	       !mem_read(t->cfg.mem, text, word, sizeof(word)) && !memcmp(word, "EOF", sizeof(word));
+}
+
 void spec_check(struct trace *t)
 {
 	const struct probe *begin = trace_probe(t, PROBE_STREAM_BEGIN);
@@ -104,6 +124,8 @@ void spec_check(struct trace *t)
 	size_t i;
 	int k;
 
+	if (trace_probe(t, PROBE_CONN_BODY_END) && !read_eof(t, &(uint64_t){ 0 }, &(uint64_t){ 0 }))
+		trace_refuse(trace_probe(t, PROBE_CONN_BODY_END), "io.EOF is not found in the process");
 	if (begin && stream_request(t, begin) < 0)
 		refuse_streams(t, "the layout of an HTTP/2 request is not known, or there are two");
 	for (i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
@@ -127,11 +149,6 @@ static int32_t slot_of(struct trace *t, enum probe_id id)
 	const struct probe *p = trace_probe(t, id);
 
 	return p && p->slot != PROBE_NO_SLOT ? p->slot : 0;
-}
-
-static uint64_t run_time(const struct trace *t, uint64_t addr)
-{
-	return addr ? addr + t->cfg.bias : 0;
 }
 
 static void write_ranges(struct trace *t, struct gs_spec *s)
@@ -158,6 +175,7 @@ void spec_write(struct trace *t)
 		.stream_written_stream = slot_of(t, PROBE_STREAM_WRITTEN),
 		.stream_request = begin ? (uint32_t)stream_request(t, begin) : 0,
 	};
+	uint64_t eof[2];
 	size_t i;
 	int k;
 
@@ -171,5 +189,9 @@ void spec_write(struct trace *t)
 		if (t->plan.probe[k].kind == SITE_BRANCH)
 			s.branch_probes |= 1ull << t->plan.probe[k].id;
 	write_ranges(t, &s);
+	if (read_eof(t, &eof[0], &eof[1])) {
+		s.eof_itab = eof[0];
+		s.eof_data = eof[1];
+	}
 	*t->spec = s;
 }

@@ -184,6 +184,39 @@ static void test_prologues(void **state)
 	assert_false(DECODE("\x41\x55").is_frame_push); /* push %r13 */
 }
 
+#define AX (1u << 0)
+#define CX (1u << 1)
+#define DX (1u << 2)
+#define BX (1u << 3)
+#define SP (1u << 4)
+#define DI (1u << 7)
+
+/* Whole registers, whatever part is written, hidden operands included. */
+static void test_writes(void **state)
+{
+	(void)state;
+	assert_int_equal(DECODE("\x48\x85\xff").writes, 0);		/* test %rdi,%rdi */
+	assert_int_equal(DECODE("\x48\x89\x44\x24\x10").writes, 0);	/* mov %rax,0x10(%rsp) */
+	assert_int_equal(DECODE("\x48\x8b\x54\x24\x20").writes, DX);	/* mov 0x20(%rsp),%rdx */
+	assert_int_equal(DECODE("\x48\x39\xd8").writes, 0);		/* cmp %rbx,%rax */
+	assert_int_equal(DECODE("\x31\xc9").writes, CX);		/* xor %ecx,%ecx */
+	assert_int_equal(DECODE("\x0f\x95\xc0").writes, AX);		/* setne %al */
+	assert_int_equal(DECODE("\x88\xc4").writes, AX);		/* mov %al,%ah */
+	assert_int_equal(DECODE("\x48\x0f\x44\xc3").writes, AX);	/* cmove %rbx,%rax */
+	assert_int_equal(DECODE("\x48\x93").writes, AX | BX);		/* xchg %rax,%rbx */
+	assert_int_equal(DECODE("\x48\xf7\xe3").writes, AX | DX);	/* mul %rbx */
+	assert_int_equal(DECODE("\x48\x99").writes, DX);		/* cqo */
+	assert_int_equal(DECODE("\x55").writes, SP);			/* push %rbp */
+	assert_int_equal(DECODE("\x48\x83\xc4\x08").writes, SP);	/* add $8,%rsp */
+	assert_int_equal(DECODE("\xf3\x48\xab").writes, CX | DI);	/* rep stosq */
+	assert_int_equal(DECODE("\x44\x0f\x11\x3c\x24").writes, 0);	/* movups %xmm15,(%rsp) */
+	assert_int_equal(DECODE("\x74\x00").writes, 0);			/* je */
+	assert_int_equal(DECODE("\x49\x89\xc7").writes, 1u << 15);	/* mov %rax,%r15 */
+	assert_int_equal(amd64()->abi[0], 0);
+	assert_int_equal(amd64()->abi[1], 3);
+	assert_int_equal(1u << amd64()->sp, SP);
+}
+
 static void test_text(void **state)
 {
 	(void)state;
@@ -230,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_data),
 		cmocka_unit_test(test_prologues),
+		cmocka_unit_test(test_writes),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_bad_bytes),
 		cmocka_unit_test(test_names),

@@ -16,6 +16,7 @@
 /* A program: goroutines per second, CPU seconds per second of its own. */
 struct load {
 	double births_per_s, cpu, rare_per_s;
+	double request_hits_per_s;	/* of the probes on every request */
 };
 
 /* What was simulated so far. */
@@ -25,7 +26,8 @@ struct sim {
 	double births, cpu, cost[GOV_GROUPS], hits[GOV_GROUPS];
 	double counted;			/* births while on */
 	uint64_t on_ns[GOV_GROUPS], ns;
-	uint64_t switches, shortest_slice_ns, slice_began_ns;
+	uint64_t switches, shortest_slice_ns, slice_began_ns;	/* of births and deaths */
+	uint64_t request_switches;
 	unsigned int on;
 	double hit_ns;			/* what a hit really costs */
 	bool blind;			/* memory tells nothing of births */
@@ -35,8 +37,8 @@ struct sim {
 static struct governor_config config(double births_per_s, double cpu)
 {
 	return (struct governor_config){
-		.budget_pct = 1, .floor_ns = 2 * MS, .cost_per_hit_ns = { 1000, 900 },
-		.detach_ns = 50 * MS, .births_per_s = births_per_s,
+		.budget_pct = 1, .floor_ns = 2 * MS, .cost_per_hit_ns = { 1000, 900, 900 },
+		.detach_ns = { 50 * MS, 50 * MS, 50 * MS }, .births_per_s = births_per_s,
 		.cpu_ns_per_s = cpu < 0 ? -1 : cpu * (double)S,
 	};
 }
@@ -57,6 +59,8 @@ static void sim_switch(struct sim *s, unsigned int on)
 {
 	unsigned int bit = GOV_BIT(GOV_GOVERNED);
 
+	if ((on ^ s->on) & GOV_BIT(GOV_REQUESTS))
+		s->request_switches++;
 	if ((on ^ s->on) & bit) {
 		s->switches++;
 		if (!(on & bit) && s->in.now_ns - s->slice_began_ns < s->shortest_slice_ns)
@@ -92,11 +96,13 @@ static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 		}
 		if (s->on & GOV_BIT(GOV_RARE))
 			sim_hits(s, GOV_RARE, l->rare_per_s * dt);
+		if (s->on & GOV_BIT(GOV_REQUESTS))
+			sim_hits(s, GOV_REQUESTS, l->request_hits_per_s * dt);
 		for (i = 0; i < GOV_GROUPS; i++)
 			if (s->on & GOV_BIT(i))
 				s->on_ns[i] += MS;
 		s->cpu += l->cpu * dt * (double)S;
-		s->in.cpu_ns = (uint64_t)(s->cpu + s->cost[0] + s->cost[1]);
+		s->in.cpu_ns = (uint64_t)(s->cpu + s->cost[0] + s->cost[1] + s->cost[2]);
 		if (s->coarse_cpu)
 			s->in.cpu_ns -= s->in.cpu_ns % (10 * MS);
 		s->in.created = s->blind ? 0 : (uint64_t)s->births;
@@ -107,7 +113,7 @@ static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 
 static double total_cost(const struct sim *s)
 {
-	return s->cost[0] + s->cost[1];
+	return s->cost[0] + s->cost[1] + s->cost[2];
 }
 
 static void idle_stays_exact(void **state)
@@ -188,7 +194,8 @@ static void known_busy_does_not_begin_in_debt(void **state)
 
 	(void)state;
 	sim_init(&s, &cfg);
-	assert_int_equal(s.on, GOV_BIT(GOV_RARE));
+	assert_int_equal(s.on & GOV_BIT(GOV_GOVERNED), 0);
+	assert_true(s.on & GOV_BIT(GOV_RARE));
 }
 
 static void tenfold_rise(void **state)
@@ -312,6 +319,154 @@ static void looks_often_enough(void **state)
 	}
 }
 
+/* How busy the requests are is not known before: a short trial says it. */
+static void requests_are_tried(void **state)
+{
+	struct governor_config cfg = config(100, 1);
+	struct load l = { .births_per_s = 100, .cpu = 1, .request_hits_per_s = 200000 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	assert_true(s.on & GOV_BIT(GOV_REQUESTS));
+	sim_run(&s, &l, 60 * MS);
+	assert_false(s.on & GOV_BIT(GOV_REQUESTS));
+	assert_true(s.on_ns[GOV_REQUESTS] <= 50 * MS);
+	sim_run(&s, &l, 60 * S);
+	assert_true(s.on_ns[GOV_REQUESTS] > 400 * MS);	/* and again in slices */
+	assert_int_equal(s.switches, 0);
+	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
+	assert_true(total_cost(&s) >= 0.006 * s.cpu);
+}
+
+static void few_requests_are_all_counted(void **state)
+{
+	struct governor_config cfg = config(100, 1);
+	struct load l = { .births_per_s = 100, .cpu = 1, .request_hits_per_s = 8000 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 60 * S);
+	assert_int_equal(s.on_ns[GOV_REQUESTS], s.ns);
+	assert_int_equal(s.on_ns[GOV_GOVERNED], s.ns);
+}
+
+/* Both too many: neither starves, and together they keep the budget. */
+static void two_share_the_budget(void **state)
+{
+	struct governor_config cfg = config(20000, 2);
+	struct load l = { .births_per_s = 20000, .cpu = 2, .request_hits_per_s = 150000 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 60 * S);
+	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
+	assert_true(total_cost(&s) >= 0.006 * s.cpu);
+	assert_true(s.cost[GOV_GOVERNED] >= 0.3 * total_cost(&s));
+	assert_true(s.cost[GOV_REQUESTS] >= 0.3 * total_cost(&s));
+}
+
+/* What fits whole into its half stays on; the other has the rest. */
+static void the_small_one_stays_on(void **state)
+{
+	struct governor_config cfg = config(1000, 1);
+	struct load requests = { .births_per_s = 1000, .cpu = 1, .request_hits_per_s = 200000 };
+	struct load births = { .births_per_s = 20000, .cpu = 1, .request_hits_per_s = 2000 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	sim_run(&s, &requests, 60 * S);
+	assert_int_equal(s.on_ns[GOV_GOVERNED], s.ns);
+	assert_true(s.request_switches > 2);
+	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
+	assert_true(s.cost[GOV_REQUESTS] >= 0.004 * s.cpu);
+
+	cfg = config(20000, 1);
+	sim_init(&s, &cfg);
+	sim_run(&s, &births, 60 * S);
+	assert_int_equal(s.on_ns[GOV_REQUESTS], s.ns);
+	assert_true(s.switches > 2);
+	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
+	assert_true(s.cost[GOV_GOVERNED] >= 0.004 * s.cpu);
+}
+
+/* Dials at 1,900/s are over the budget and stay on; the others wait for better times. */
+static void rare_comes_first(void **state)
+{
+	struct governor_config cfg = config(20000, 0.1);
+	struct load l = { .births_per_s = 20000, .cpu = 0.1, .rare_per_s = 1900, .request_hits_per_s = 20000 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	s.hit_ns = 3000;
+	sim_run(&s, &l, 20 * S);
+	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
+	assert_true(s.on_ns[GOV_GOVERNED] + s.on_ns[GOV_REQUESTS] < 200 * MS);
+}
+
+static void requests_come_back(void **state)
+{
+	struct governor_config cfg = config(10, 1);
+	struct load calm = { .births_per_s = 10, .cpu = 1, .request_hits_per_s = 1000 };
+	struct load storm = { .births_per_s = 10, .cpu = 1, .request_hits_per_s = 300000 };
+	struct sim s;
+	uint64_t on;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	sim_run(&s, &calm, 10 * S);
+	sim_run(&s, &storm, 10 * S);
+	assert_true(s.request_switches > 2);
+	sim_run(&s, &calm, 20 * S);
+	on = s.on_ns[GOV_REQUESTS];
+	sim_run(&s, &calm, 10 * S);
+	assert_int_equal(s.on_ns[GOV_REQUESTS] - on, 10 * S);
+	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
+}
+
+/* A tenth of the requests may be cut off by a slice's end. */
+static void slices_are_as_long_as_requests_take(void **state)
+{
+	struct governor_config cfg = config(10, 1);
+	struct load l = { .births_per_s = 10, .cpu = 1, .request_hits_per_s = 30000 };
+	struct sim s;
+	uint64_t on, n;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_NS);
+	governor_cut_off(&s.g, 0.5);
+	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, 5 * GOV_SLICE_REQUESTS_NS);
+	governor_cut_off(&s.g, 0.1);
+	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, 5 * GOV_SLICE_REQUESTS_NS);
+	governor_cut_off(&s.g, 1);
+	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_MAX_NS);
+	sim_run(&s, &l, 60 * S);
+	on = s.on_ns[GOV_REQUESTS];
+	n = s.request_switches / 2;
+	assert_true(n > 2 && on / n >= GOV_SLICE_REQUESTS_MAX_NS - 100 * MS);
+	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
+	governor_cut_off(&s.g, 0);
+	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_NS);
+}
+
+static void exact_counts_requests(void **state)
+{
+	struct governor_config cfg = config(100, 1);
+	struct load l = { .births_per_s = 100, .cpu = 1, .request_hits_per_s = 300000 };
+	struct sim s;
+
+	(void)state;
+	cfg.exact = true;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 10 * S);
+	assert_int_equal(s.on_ns[GOV_REQUESTS], s.ns);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +481,14 @@ int main(void)
 		cmocka_unit_test(rare_is_sliced_only_when_it_is_not),
 		cmocka_unit_test(coarse_cpu_time_does_not_matter),
 		cmocka_unit_test(looks_often_enough),
+		cmocka_unit_test(requests_are_tried),
+		cmocka_unit_test(few_requests_are_all_counted),
+		cmocka_unit_test(two_share_the_budget),
+		cmocka_unit_test(the_small_one_stays_on),
+		cmocka_unit_test(rare_comes_first),
+		cmocka_unit_test(requests_come_back),
+		cmocka_unit_test(slices_are_as_long_as_requests_take),
+		cmocka_unit_test(exact_counts_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,8 +54,9 @@ static uint64_t file_offset(const void *p)
 static void add_probe(struct plan *pl, enum probe_id id, enum sensor sensor, const void *site)
 {
 	pl->probe[pl->n++] = (struct probe){
-		.id = id, .sensor = sensor, .kind = SITE_CALL, .klass = INSN_CALL, .len = 5,
-		.rare = id == PROBE_ALLOC_LARGE, .file_off = file_offset(site), .cost_ns = 600,
+		.id = id, .sensor = sensor, .kind = SITE_CALL, .rare = id == PROBE_ALLOC_LARGE, .cost_ns = 600,
+		.slot = PROBE_NO_SLOT, .nsite = 1,
+		.site = { { .kind = SITE_CALL, .klass = INSN_CALL, .len = 5, .file_off = file_offset(site) } },
 	};
 }
 

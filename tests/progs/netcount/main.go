@@ -23,10 +23,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
 )
+
+var kept *sql.Tx
 
 const slow = 200 * time.Millisecond
 
@@ -145,6 +148,14 @@ func queries(db *sql.DB) {
 	<-done
 }
 
+// transaction prints which connection it has, and keeps it.
+func transaction(db *sql.DB) {
+	tx, err := db.Begin()
+	check(err)
+	kept = tx
+	fmt.Printf("%#x\n", reflect.ValueOf(tx).Elem().FieldByName("dc").Pointer())
+}
+
 func locks() {
 	var mu sync.Mutex
 	mu.Lock()
@@ -185,6 +196,8 @@ func main() {
 		"body":    func() { times(3, func() { get(keep, http1+"/body") }) },
 		"narrow":  func() { together(6, func() { get(narrow, http1+"/slow") }) },
 		"sql":     func() { queries(db) },
+		"begin":   func() { transaction(db) },
+		"commit":  func() { check(kept.Commit()) },
 		"locks":   locks,
 	}
 	fmt.Println("plain", plain)
