@@ -226,7 +226,18 @@ func cmdTraffic(o options) (answer, error) {
 		return nil, err
 	}
 	traffic.loads = append(traffic.loads, l)
-	for i := 0; i < o.number("conc", 1); i++ {
+	conc := o.number("conc", 1)
+	if o.number("bursts", 0) != 0 {
+		traffic.wg.Add(1)
+		go func() {
+			defer traffic.wg.Done()
+			for atomic.LoadInt32(&traffic.ended) == 0 {
+				parallel(conc, conc, 0, func() error { return l.one("") })
+			}
+		}()
+		return answer{"host": l.host}, nil
+	}
+	for i := 0; i < conc; i++ {
 		traffic.wg.Add(1)
 		go func() {
 			defer traffic.wg.Done()

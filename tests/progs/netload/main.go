@@ -12,7 +12,8 @@
 //	set dns= connect= tls=     delay of every look-up, dial and handshake from now on
 //	req n= conc= rate= via= host= new= ttfb= body= bodyms= post= readwait= limit= fault=
 //	                           n requests; all have ended
-//	traffic …                  the same without end, until
+//	traffic …                  the same without end (bursts=1: conc at once, and when all have
+//	                           ended again), until
 //	stop                       which waits for what is under way
 //	hang n= phase= limit=      n requests that stay in that phase; with remote=1 and port= in
 //	                           the handler of another netload
