@@ -19,6 +19,7 @@ import (
 type bank struct {
 	url     string // "" until it is open
 	client  *http.Client
+	patient *http.Client // its requests may take as long as they take
 	asked   int64 // atomic
 	lookup  time.Duration
 	shake   time.Duration
@@ -35,7 +36,7 @@ const (
 )
 
 func newBank(bugs bugSet) *bank {
-	b := &bank{endless: make(chan struct{}), decide: 2 * time.Millisecond, client: &http.Client{}}
+	b := &bank{endless: make(chan struct{}), decide: 2 * time.Millisecond, client: &http.Client{}, patient: &http.Client{}}
 	if bugs["slowbank"] {
 		b.lookup, b.shake, b.decide = 50*time.Millisecond, 60*time.Millisecond, 300*time.Millisecond
 	}
@@ -53,6 +54,7 @@ func (s *Shop) openBank(ctx context.Context) {
 	server.StartTLS()
 	b.client = server.Client()
 	b.client.Timeout = 10 * time.Second
+	b.patient.Transport = b.client.Transport
 	t := b.client.Transport.(*http.Transport)
 	t.TLSClientConfig.ServerName = "example.com" // whom the certificate is for
 	t.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: b.askNames}}).DialContext
@@ -108,9 +110,8 @@ func (s *Shop) charge(path string) {
 
 // track asks where a parcel is: there are no limits to how long that may take.
 func (s *Shop) track(path string) {
-	patient := &http.Client{Transport: s.bank.client.Transport}
 	nextLineIs("patient")
-	r, err := patient.Get(s.bank.url + path)
+	r, err := s.bank.patient.Get(s.bank.url + path)
 	if err != nil {
 		return
 	}
@@ -118,10 +119,11 @@ func (s *Shop) track(path string) {
 	_, _ = io.Copy(io.Discard, r.Body)
 }
 
-// isBankUp looks at the status only.
+// isBankUp looks at the status only.  A client with a timeout would close the
+// body at its end.
 func (s *Shop) isBankUp(path string) bool {
 	nextLineIs("openbody")
-	r, err := s.bank.client.Get(s.bank.url + path)
+	r, err := s.bank.patient.Get(s.bank.url + path)
 	if err != nil {
 		return false
 	}

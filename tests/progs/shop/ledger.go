@@ -21,7 +21,7 @@ const (
 	ledgerPool  = 4
 	clerks      = 6
 	clerkWrites = 100 * time.Millisecond
-	bookEvery   = 700 * time.Millisecond
+	bookEvery   = 1200 * time.Millisecond
 )
 
 func newLedger() *ledger {
@@ -39,8 +39,10 @@ func (s *Shop) openLedger(ctx context.Context) {
 		go s.every(ctx, clerkWrites, func() { s.writeDown(ctx) })
 	}
 	go s.every(ctx, bookEvery, func() {
-		if s.ledger.begun++; s.ledger.begun <= ledgerPool || !s.bugs["opentx"] {
-			s.book(ctx, 0)
+		for i := 0; i < 2; i++ {
+			if s.ledger.begun++; s.ledger.begun <= ledgerPool || !s.bugs["opentx"] {
+				s.book(ctx, 0)
+			}
 		}
 	})
 }
