@@ -74,8 +74,12 @@ static __always_inline __u64 host_of_url(struct hit *h, struct gs_net_scratch *s
  * *Request.  Through a proxy a plain request's connection names no host. */
 static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
+	struct gs_open *last = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
 	__u64 host;
 
+	/* It may be used again before readLoop has come to wait for more. */
+	if (last && last->state == GS_PHASE_BODY)
+		state_to(h, s, last, GS_PHASE_NONE, false);
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
 		return;

@@ -276,6 +276,7 @@ const struct arch arch_amd64 = {
 	.abi = { 0, 3, 1, 7, 6, 8, 9, 10, 11 },	/* AX, BX, CX, DI, SI, R8 to R11 */
 	.sp = 4,
 	.decode = amd64_decode,
+	.effect = amd64_effect,
 };
 
 const char *arch_library(void)

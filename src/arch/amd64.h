@@ -3,8 +3,10 @@
 #ifndef GOSPECT_ARCH_AMD64_H
 #define GOSPECT_ARCH_AMD64_H
 
-#include "arch/decode.h"
+#include "arch/effect.h"
 
 extern const struct arch arch_amd64;
+
+int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *out);
 
 #endif

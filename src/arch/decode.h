@@ -50,6 +50,8 @@ struct insn {
 
 #define ARCH_ABI_WORDS 9
 
+struct effect;
+
 struct arch {
 	const char *name;	/* "amd64", as GOARCH says it */
 	uint16_t elf_machine;	/* EM_X86_64 */
@@ -64,6 +66,8 @@ struct arch {
 	 */
 	int (*decode)(const uint8_t *code, size_t len, uint64_t addr,
 		      bool with_text, struct insn *out);
+	/* The same, and what it does (arch/effect.h). */
+	int (*effect)(const uint8_t *code, size_t len, uint64_t addr, struct effect *out);
 };
 
 /* By ELF machine; NULL when not supported (arm64: parsing of files works, decoding is to come). */

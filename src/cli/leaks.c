@@ -156,7 +156,7 @@ static int run(struct leaks *s)
 
 	if (code)
 		return msg_fail(&err);
-	code = proof_run(&s->w.s, s->o, s->o->prove, s->w.signal_fd, &r, &err);
+	code = proof_run(&s->w.s, s->o, s->o->prove, NULL, s->w.signal_fd, &r, &err);
 	if (code == -EINTR) {
 		msg_note("stopped before there was a verdict; the process runs on");
 		return EXIT_DONE;

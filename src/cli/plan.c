@@ -61,6 +61,33 @@ static void site_cells(struct table *t, const struct probe *p, const struct site
 	table_cell(t, cell);
 }
 
+static bool is_missing_alike(const struct probe *a, const struct probe *b)
+{
+	return a->kind == SITE_NONE && b->kind == SITE_NONE && a->absent == b->absent && !strcmp(a->why, b->why);
+}
+
+/* A probe without a site, with those that miss theirs for the same reason: most
+ * often a package that is not linked. */
+static void print_missing(const struct plan *pl, int i, struct buf *out)
+{
+	const struct probe *p = &pl->probe[i];
+	int k, alike = 0;
+
+	if (p->kind != SITE_NONE)
+		return;
+	for (k = 0; k < pl->n; k++) {
+		if (!is_missing_alike(p, &pl->probe[k]))
+			continue;
+		if (k < i)
+			return;	/* told already */
+		alike++;
+	}
+	buf_printf(out, "\n  %s", probe_name(p->id));
+	if (alike > 1)
+		buf_printf(out, " and %d more", alike - 1);
+	buf_printf(out, ": %s (%s)", site_word(p, SITE_NONE), p->why);
+}
+
 static void print_text(const struct gobin *gb, const char *subject, const struct plan *pl,
 		       const struct cost_table *ct, struct buf *out)
 {
@@ -86,9 +113,7 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 	table_print(&t, 2, 100, out);
 	table_deinit(&t);
 	for (i = 0; none && i < pl->n; i++)
-		if (pl->probe[i].kind == SITE_NONE)
-			buf_printf(out, "\n  %s: %s (%s)", probe_name(pl->probe[i].id),
-				   site_word(&pl->probe[i], SITE_NONE), pl->probe[i].why);
+		print_missing(pl, i, out);
 	if (none)
 		buf_puts(out, "\n");
 	if (ct->ns[INSN_STEPPED] >= 0 && ct->ns[INSN_PUSH] >= 0)

@@ -2,6 +2,7 @@
 #include "cli/proof.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/human.h"
@@ -42,7 +43,18 @@ static uint64_t max_copy(void)
 	return half < MAX_COPY ? half : MAX_COPY;
 }
 
-int proof_run(struct session *s, const struct options *o, bool prove, int signal_fd,
+/* What is inferred of locks, for the prover. */
+static struct prove_held *held_of(const struct locks_window *l, size_t *n)
+{
+	struct prove_held *held = l && l->nheld ? malloc(l->nheld * sizeof(*held)) : NULL;
+
+	*n = held ? l->nheld : 0;
+	for (size_t i = 0; i < *n; i++)
+		held[i] = (struct prove_held){ l->held[i].waiter, l->held[i].holder };
+	return held;
+}
+
+int proof_run(struct session *s, const struct options *o, bool prove, const struct locks_window *locks, int signal_fd,
 	      struct prove_result *out, struct err *err)
 {
 	struct proof p = { .pid = o->pid, .signal_fd = signal_fd };
@@ -51,7 +63,12 @@ int proof_run(struct session *s, const struct options *o, bool prove, int signal
 		.max_stop_ns = o->max_stop_ns, .max_copy_bytes = max_copy(),
 		.announce = announce, .cancelled = cancelled, .arg = &p,
 	};
-	int code = prove_run(&cfg, out, err);
+	struct prove_held *held = held_of(locks, &cfg.nheld);
+	int code;
+
+	cfg.held = held;
+	code = prove_run(&cfg, out, err);
+	free(held);
 
 	if (!code && prove && out->verdict == LEAKS_PASSES && out->why[0])
 		msg_note("not proven: %s", out->why);

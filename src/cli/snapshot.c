@@ -50,11 +50,11 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 		snprintf(r.why, sizeof(r.why), "several passes over so many goroutines or so large a heap take long: "
 			 "'gospect leaks PID', or --prove");
 	else
-		code = proof_run(&s->w.s, s->o, s->o->prove, s->w.signal_fd, &r, &err);
+		code = proof_run(&s->w.s, s->o, s->o->prove, &w->locks, s->w.signal_fd, &r, &err);
 	if (!code && r.tracer_busy) {
 		msg_note("another tracer has the process: it cannot be frozen, so leaks are not proven");
 		prove_result_deinit(&r);
-		code = proof_run(&s->w.s, s->o, false, s->w.signal_fd, &r, &err);
+		code = proof_run(&s->w.s, s->o, false, &w->locks, s->w.signal_fd, &r, &err);
 	}
 	if (code) {
 		memset(&r, 0, sizeof(r));

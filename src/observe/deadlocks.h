@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Goroutines that wait for each other's locks. */
+/* Goroutines that wait for each other: for locks, wait groups and channels. */
 #ifndef GOSPECT_OBSERVE_DEADLOCKS_H
 #define GOSPECT_OBSERVE_DEADLOCKS_H
 
 #include "observe/sites.h"
 #include "observe/window.h"
 
-/* Fills w->locks from a walk.  0, or why nothing is known: -EOPNOTSUPP, -ESRCH, -ENOMEM. */
-int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk);
+struct prove_result;
+
+/*
+ * Fills w->locks anew from a walk.  leaked: the verdict that w->leaks is of, for
+ * circles with channels in them, or NULL.  0, or why nothing is known:
+ * -EOPNOTSUPP, -ESRCH, -ENOMEM.
+ */
+int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk, const struct prove_result *leaked);
 /* Marks the members that the verdict on leaks names. */
 void deadlocks_mark_leaked(struct window *w);
 

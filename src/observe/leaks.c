@@ -16,8 +16,26 @@ void leaks_window_deinit(struct leaks_window *l)
 {
 	free(l->row);
 	free(l->goroutine);
+	free(l->running);
 	stack_table_deinit(&l->stacks);
 	memset(l, 0, sizeof(*l));
+}
+
+/* Stacks as of the moment when it was frozen. */
+static int add_running(struct leaks_window *l, struct stack_builder *b, const struct prove_result *r)
+{
+	int err = 0;
+
+	l->running = calloc(r->nrunning + 1, sizeof(*l->running));
+	if (!l->running)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->nrunning && !err; i++) {
+		const struct prove_running *g = &r->running[i];
+
+		l->running[l->nrunning++] = (struct running_goroutine){ g->goid, (uint32_t)l->stacks.nstack };
+		err = stack_builder_add(b, g->pc, (size_t)g->n, g->whole, false);
+	}
+	return err;
 }
 
 static int read_stacks(struct leaks_window *l, struct sites *s, const struct prove_result *r, uint32_t *stack_of)
@@ -40,6 +58,8 @@ static int read_stacks(struct leaks_window *l, struct sites *s, const struct pro
 	stack_builder_init(&b, &l->stacks, s->rt);
 	for (size_t i = 0; !err && i < st.n; i++)
 		err = stack_builder_add(&b, st.pc + st.stack[i].first, st.stack[i].n, st.stack[i].whole, false);
+	if (!err)
+		err = add_running(l, &b, r);
 	stack_builder_deinit(&b);
 	for (size_t i = 0; i < r->n; i++)
 		if (err || stack_of[i] >= st.n)

@@ -568,7 +568,7 @@ static void fill_dump(struct observer *o, struct window *w)
 	}
 	if (w->dump)
 		w->lost_read_failures += w->dump->labels_unknown;
-	if (deadlocks_find(w, &o->sites, &o->walk) == -ESRCH)
+	if (deadlocks_find(w, &o->sites, &o->walk, NULL) == -ESRCH)
 		o->gone = true;
 }
 
@@ -661,6 +661,8 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 		return;
 	}
 	w->lost_read_failures += r->losses;
+	if (r->n + r->nstuck && !o->gone && deadlocks_find(w, &o->sites, &o->walk, r) == -ESRCH)
+		o->gone = true;
 	deadlocks_mark_leaked(w);
 	if (r->verdict == LEAKS_PASSES && !r->why[0])
 		snprintf(why, sizeof(why), "%d passes over a running process agree; --prove freezes it for some "

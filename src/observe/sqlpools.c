@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "observe/netplace.h"
+#include "observe/since.h"
 #include "observe/sqlread.h"
 #include "target/goslots.h"
 #include "trace/trace.h"
@@ -16,15 +17,15 @@
 #define MAX_ROLE_PCS 65536	/* remembered; beyond: looked up anew */
 #define MAX_FRAMES 128		/* of one stack that are looked at */
 #define MAX_WAITERS 20000	/* goroutines whose wait is looked at, of all pools */
-#define MAX_KNOWN 65536		/* connections, transactions and waiters remembered */
+#define MAX_PARENTS 65536	/* goroutines whose place is asked for at once */
 #define MAX_WAIT_PLACES 64	/* of one pool; beyond: not compared */
-#define LEAST_AGE_NS 1000000	/* a lower bound that is less says nothing */
 
 /* Functions whose frames say what a goroutine does, and the word that leads to it. */
 enum role {
 	ROLE_OPENER, ROLE_CONN, ROLE_TX, ROLE_ROWS,
 	ROLE_EXEC, ROLE_QUERY, ROLE_BEGIN, ROLE_PING, ROLE_PREPARE, ROLE_STMT_EXEC, ROLE_STMT_QUERY,
-	ROLE_COUNT
+	ROLE_COUNT,
+	ROLE_INSIDE = ROLE_COUNT /* another function of database/sql */
 };
 
 static const struct { const char *function; unsigned int word; } roles[ROLE_COUNT] = {
@@ -41,23 +42,6 @@ static const struct { const char *function; unsigned int word; } roles[ROLE_COUN
 	/* ctx, ci, then the driverStmt */
 	[ROLE_STMT_EXEC] = { "database/sql.resultFromStatement", 4 },
 	[ROLE_STMT_QUERY] = { "database/sql.rowsiFromStatement", 4 },
-};
-
-/* A time that something is known to have been there already. */
-struct since {
-	uint64_t ns;		/* our monotonic clock */
-	enum age_kind kind;
-};
-
-/* Remembered from look to look, by key; mark: what must be the same. */
-struct fact {
-	uint64_t mark[2], first_ns;
-};
-
-struct memory {
-	struct u64map at;	/* key -> number in fact */
-	struct fact *fact;	/* owned */
-	size_t n, cap;
 };
 
 /* Who keeps a connection. */
@@ -80,6 +64,10 @@ struct pool {
 	int nwaits;
 };
 
+/* What is remembered: connections by driverConn, waiters by goid, transactions by
+ * goid of awaitDone, pools by sql.DB, connectionOpeners by goid. */
+enum known_kind { KNOWN_CONNS, KNOWN_WAITS, KNOWN_TXS, KNOWN_POOLS, KNOWN_OPENERS, KNOWN_COUNT };
+
 struct sqlpools {
 	struct goruntime *rt;
 	struct gotypes *types;
@@ -91,7 +79,7 @@ struct sqlpools {
 	int npool;
 	struct u64map pool_at;		/* sql.DB -> number in pool */
 	struct u64map conn_at;		/* driverConn -> pool << 32 | number */
-	struct memory conns, waits, txs, pools, openers; /* as of the latest look */
+	struct recall known[KNOWN_COUNT]; /* as of the latest look */
 	uint64_t losses;
 	char why[200];
 	/* of the look that goes on */
@@ -101,89 +89,14 @@ struct sqlpools {
 	struct trace *trace;
 	uint64_t now_ns;
 	int64_t real_offset_ns;		/* CLOCK_REALTIME − our monotonic clock */
-	struct memory new_conns, new_waits, new_txs, new_pools, new_openers;
+	struct recall now[KNOWN_COUNT];
 	int waiters_seen;
 	int unread;
 };
 
-/* ---- what is remembered ---- */
-
-static void memory_init(struct memory *m)
+static uint64_t keep(struct sqlpools *p, enum known_kind kind, uint64_t key, uint64_t mark0, uint64_t mark1)
 {
-	memset(m, 0, sizeof(*m));
-	u64map_init(&m->at, MAX_KNOWN);
-}
-
-static void memory_deinit(struct memory *m)
-{
-	u64map_deinit(&m->at);
-	free(m->fact);
-	memset(m, 0, sizeof(*m));
-}
-
-static const struct fact *recall(const struct memory *m, uint64_t key)
-{
-	const uint64_t *at = u64map_find(&m->at, key);
-
-	return at ? &m->fact[*at] : NULL;
-}
-
-/* Since when it is known, the same marks given: `now` when it is new. */
-static uint64_t remember(struct memory *old, struct memory *m, uint64_t key, uint64_t a, uint64_t b, uint64_t now)
-{
-	const struct fact *k = recall(old, key);
-	uint64_t first = k && k->mark[0] == a && k->mark[1] == b ? k->first_ns : now;
-
-	if (m->n == m->cap) {
-		size_t cap = m->cap ? 2 * m->cap : 64;
-		struct fact *grown = realloc(m->fact, cap * sizeof(*grown));
-
-		if (!grown)
-			return first;
-		m->fact = grown;
-		m->cap = cap;
-	}
-	if (u64map_put(&m->at, key, m->n, NULL))	/* full: it will be new at the next look */
-		m->fact[m->n++] = (struct fact){ .mark = { a, b }, .first_ns = first };
-	return first;
-}
-
-static void swap_memory(struct memory *old, struct memory *new)
-{
-	memory_deinit(old);
-	*old = *new;
-	memory_init(new);
-}
-
-/* ---- ages ---- */
-
-static struct since earlier(struct since a, struct since b)
-{
-	if (!a.ns || (b.ns && b.ns < a.ns))
-		return b;
-	return a;
-}
-
-static double age_of(const struct sqlpools *p, struct since s, enum age_kind *kind)
-{
-	*kind = s.kind;
-	if (!s.ns || s.ns > p->now_ns || s.kind == AGE_UNKNOWN ||
-	    (s.kind == AGE_AT_LEAST && p->now_ns - s.ns < LEAST_AGE_NS)) {
-		*kind = s.ns && s.kind == AGE_EXACT ? AGE_EXACT : AGE_UNKNOWN;
-		return 0;
-	}
-	return (double)(p->now_ns - s.ns) / 1e9;
-}
-
-/* It was there at first_ns, and parked since a collection saw it so. */
-static struct since at_least(const struct sqlpools *p, const struct goroutine *g, uint64_t first_ns)
-{
-	struct since s = { first_ns, AGE_AT_LEAST };
-
-	if (g->status == GO_WAITING && g->waitsince_ns > p->rt->mono_offset_ns &&
-	    (uint64_t)(g->waitsince_ns - p->rt->mono_offset_ns) < s.ns)
-		s.ns = (uint64_t)(g->waitsince_ns - p->rt->mono_offset_ns);
-	return s;
+	return recall_keep(&p->known[kind], &p->now[kind], key, mark0, mark1, p->now_ns);
 }
 
 /* ---- roles ---- */
@@ -191,7 +104,7 @@ static struct since at_least(const struct sqlpools *p, const struct goroutine *g
 static int role_at(struct sqlpools *p, uint64_t pc)
 {
 	uint64_t *at = u64map_find(&p->role_of_pc, pc);
-	struct gofunc fn;
+	struct gofunc fn = { .name = NULL };
 	int role = -1;
 
 	if (at)
@@ -200,6 +113,8 @@ static int role_at(struct sqlpools *p, uint64_t pc)
 		for (int i = 0; i < ROLE_COUNT; i++)
 			if (p->entry[i] && p->entry[i] == fn.entry)
 				role = i;
+	if (role < 0 && fn.name && !strncmp(fn.name, "database/sql.", 13))
+		role = ROLE_INSIDE;
 	if (p->role_of_pc.len == MAX_ROLE_PCS)
 		u64map_clear(&p->role_of_pc);
 	u64map_put(&p->role_of_pc, pc, (uint64_t)(role + 1), NULL);
@@ -212,7 +127,7 @@ static int role_of_stack(struct sqlpools *p, const struct gostack *s)
 	for (uint32_t i = 0; i < s->n; i++) {
 		int role = role_at(p, p->gs->pc[s->first + i]);
 
-		if (role >= 0)
+		if (role >= 0 && role != ROLE_INSIDE)
 			return role;
 	}
 	return -1;
@@ -243,15 +158,20 @@ static bool role_word(struct sqlpools *p, const struct goroutine *g, int role, u
 	return false;
 }
 
+/* Who called database/sql: the driver's own frames are further in. */
 static bool place_now(struct sqlpools *p, size_t g, struct place *out)
 {
 	const struct gostack *s;
+	uint32_t from = 0;
 
 	*out = (struct place){ 0 };
 	if (p->stack_of[g] >= GOSTACK_MAX || p->stack_of[g] >= p->gs->n)
 		return false;
 	s = &p->gs->stack[p->stack_of[g]];
-	return netplace_of_pcs(p->rt, p->gs->pc + s->first, (int)s->n, false, out);
+	for (uint32_t i = 0; i < s->n; i++)
+		if (role_at(p, p->gs->pc[s->first + i]) >= 0)
+			from = i;
+	return netplace_of_pcs(p->rt, p->gs->pc + s->first + from, (int)(s->n - from), false, out);
 }
 
 /* ---- pools ---- */
@@ -275,10 +195,10 @@ static void forget_pools(struct sqlpools *p)
 /* Waits only ever grow: fewer ones are those of another pool at the same address, or none. */
 static bool waits_grow(struct sqlpools *p, const struct sqldb *db)
 {
-	const struct fact *before = recall(&p->pools, db->addr);
+	const struct recalled *before = recall_find(&p->known[KNOWN_POOLS], db->addr);
 	bool grow = !before || (db->wait_count >= before->mark[0] && db->wait_ns >= before->mark[1]);
 
-	remember(&p->pools, &p->new_pools, db->addr, db->wait_count, db->wait_ns, p->now_ns);
+	keep(p, KNOWN_POOLS, db->addr, db->wait_count, db->wait_ns);
 	return grow;
 }
 
@@ -384,7 +304,7 @@ static void look_at_conns(struct sqlpools *p)
 			if (!c->in_use)
 				continue;
 			/* in use, and not given back since: the same hold */
-			q->keeper[k].since.ns = remember(&p->conns, &p->new_conns, c->addr, c->wall, c->ext, p->now_ns);
+			q->keeper[k].since.ns = keep(p, KNOWN_CONNS, c->addr, c->wall, c->ext);
 			q->keeper[k].since.kind = AGE_AT_LEAST;
 			ask_probes(p, c, &q->keeper[k]);
 		}
@@ -409,15 +329,14 @@ static void count_wait_place(struct pool *q, const struct place *at)
 static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 {
 	const struct goroutine *g = &p->walk->g[i];
-	struct since since = at_least(p, g, remember(&p->waits, &p->new_waits, g->goid, g->tracking_seq, g->sched_sp,
-						     p->now_ns));
+	struct since since = since_parked(p->rt, g, keep(p, KNOWN_WAITS, g->goid, g->tracking_seq, g->sched_sp));
 	struct trace_open o;
 	struct place at;
 
 	if (p->trace && trace_open_find(p->trace, TRACE_OPEN_SQL_WAIT, g->addr, &o) &&
 	    (!o.goid || o.goid == g->goid))
 		since = (struct since){ o.start_ns, AGE_EXACT };
-	q->longest_wait = earlier(q->longest_wait, since);
+	q->longest_wait = since_earlier(q->longest_wait, since);
 	if (place_now(p, i, &at))
 		count_wait_place(q, &at);
 }
@@ -445,7 +364,7 @@ static int take_conn(struct sqlpools *p, size_t i)
 		add_waiter(p, q, i);
 		return 0;
 	}
-	k.since = at_least(p, g, remember(&p->waits, &p->new_waits, g->goid, g->tracking_seq, g->sched_sp, p->now_ns));
+	k.since = since_parked(p->rt, g, keep(p, KNOWN_WAITS, g->goid, g->tracking_seq, g->sched_sp));
 	k.found = place_now(p, i, &k.place);
 	return k.found ? add_holder(p, q, &k) : 0;
 }
@@ -466,7 +385,7 @@ static void take_tx(struct sqlpools *p, size_t i)
 	q = pool_of(p, tx.db);
 	if (!q)
 		return;
-	since = at_least(p, g, remember(&p->txs, &p->new_txs, g->goid, addr, 0, p->now_ns));
+	since = since_parked(p->rt, g, keep(p, KNOWN_TXS, g->goid, addr, 0));
 	born = p->trace ? trace_birth_time(p->trace, g->goid) : 0;
 	if (born)
 		since = (struct since){ born, AGE_EXACT };
@@ -475,12 +394,12 @@ static void take_tx(struct sqlpools *p, size_t i)
 		if (k->since.kind == AGE_EXACT && k->what == SQL_TRANSACTION)
 			since = k->since;
 		else
-			k->since = since.kind == AGE_EXACT ? since : earlier(k->since, since);
+			k->since = since.kind == AGE_EXACT ? since : since_earlier(k->since, since);
 		k->what = SQL_TRANSACTION;
 		k->ask_parent = k->found ? 0 : g->parent_goid;
 	}
 	q->row.transactions_open++;
-	q->oldest_tx = earlier(q->oldest_tx, since);
+	q->oldest_tx = since_earlier(q->oldest_tx, since);
 }
 
 static void take_rows(struct sqlpools *p, size_t i)
@@ -498,7 +417,7 @@ static void take_rows(struct sqlpools *p, size_t i)
 		return;
 	k->what = SQL_ROWS;
 	k->ask_parent = g->parent_goid;
-	k->since = earlier(k->since, at_least(p, g, p->now_ns));
+	k->since = since_earlier(k->since, since_parked(p->rt, g, p->now_ns));
 	born = p->trace ? trace_birth_time(p->trace, g->goid) : 0;
 	if (born)
 		k->since = (struct since){ born, AGE_EXACT };
@@ -550,7 +469,7 @@ static void ask_parents(struct sqlpools *p)
 {
 	struct u64map wanted;	/* goid -> number in the walk + 1 */
 
-	u64map_init(&wanted, MAX_KNOWN);
+	u64map_init(&wanted, MAX_PARENTS);
 	for (int i = 0; i < p->npool; i++)
 		for (size_t k = 0; k < p->pool[i].db.nconn; k++)
 			if (p->pool[i].keeper[k].ask_parent)
@@ -602,7 +521,7 @@ static int add_holder(struct sqlpools *p, struct pool *q, const struct keeper *k
 								   .what = k->what };
 	}
 	h = &row->holder[i];
-	held = age_of(p, k->since, &kind);
+	held = since_age_s(k->since, p->now_ns, &kind);
 	if (!h->count++ || held > h->held_s) {
 		h->held_s = held;
 		h->age = kind;
@@ -634,8 +553,8 @@ static int make_row(struct sqlpools *p, struct pool *q)
 	row->waiters = q->db.waiters;
 	row->wait_count_total = q->db.wait_count;
 	row->wait_ns_total = q->db.wait_ns;
-	row->longest_wait_s = age_of(p, q->longest_wait, &row->age);
-	row->oldest_transaction_s = age_of(p, q->oldest_tx, &row->transaction_age);
+	row->longest_wait_s = since_age_s(q->longest_wait, p->now_ns, &row->age);
+	row->oldest_transaction_s = since_age_s(q->oldest_tx, p->now_ns, &row->transaction_age);
 	for (int i = 0; i < q->nwaits; i++)
 		if (q->waits[i].n > most) {
 			most = q->waits[i].n;
@@ -673,7 +592,7 @@ static void say_what_is_missing(struct sqlpools *p)
 static bool opened_by(struct sqlpools *p, const int8_t *role, size_t i, uint64_t *db)
 {
 	const struct goroutine *g = &p->walk->g[i];
-	const struct fact *before = NULL;
+	const struct recalled *before = NULL;
 	bool waits;
 
 	if (p->stack_of[i] < p->gs->n) {
@@ -682,7 +601,7 @@ static bool opened_by(struct sqlpools *p, const int8_t *role, size_t i, uint64_t
 		if (role_word(p, g, ROLE_OPENER, db, &waits))
 			return true;
 	}
-	before = recall(&p->openers, g->goid);
+	before = recall_find(&p->known[KNOWN_OPENERS], g->goid);
 	if (!before && p->stack_of[i] < p->gs->n)
 		p->unread++;
 	if (before)
@@ -699,7 +618,7 @@ static int find_pools(struct sqlpools *p, const int8_t *role)
 
 		if (!opened_by(p, role, i, &db))
 			continue;
-		remember(&p->openers, &p->new_openers, p->walk->g[i].goid, db, 0, p->now_ns);
+		keep(p, KNOWN_OPENERS, p->walk->g[i].goid, db, 0);
 		err = add_pool(p, db);
 	}
 	return err;
@@ -746,11 +665,8 @@ int sqlpools_look(struct sqlpools *p, const struct gowalk *walk, const struct go
 		role[i] = (int8_t)role_of_stack(p, &gs->stack[i]);
 	err = look(p, role);
 	free(role);
-	swap_memory(&p->conns, &p->new_conns);
-	swap_memory(&p->waits, &p->new_waits);
-	swap_memory(&p->txs, &p->new_txs);
-	swap_memory(&p->pools, &p->new_pools);
-	swap_memory(&p->openers, &p->new_openers);
+	for (int i = 0; i < KNOWN_COUNT; i++)
+		recall_swap(&p->known[i], &p->now[i]);
 	say_what_is_missing(p);
 	return err;
 }
@@ -827,16 +743,10 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 	u64map_init(&p->role_of_pc, MAX_ROLE_PCS);
 	u64map_init(&p->pool_at, SQLPOOLS_MAX);
 	u64map_init(&p->conn_at, SQLPOOLS_MAX * SQLREAD_MAX_CONNS);
-	memory_init(&p->conns);
-	memory_init(&p->waits);
-	memory_init(&p->txs);
-	memory_init(&p->pools);
-	memory_init(&p->openers);
-	memory_init(&p->new_conns);
-	memory_init(&p->new_waits);
-	memory_init(&p->new_txs);
-	memory_init(&p->new_pools);
-	memory_init(&p->new_openers);
+	for (int i = 0; i < KNOWN_COUNT; i++) {
+		recall_init(&p->known[i]);
+		recall_init(&p->now[i]);
+	}
 	err = find_functions(p);
 	if (!err && p->present) {
 		p->pool = calloc(SQLPOOLS_MAX, sizeof(*p->pool));
@@ -858,16 +768,10 @@ void sqlpools_free(struct sqlpools *p)
 	u64map_deinit(&p->role_of_pc);
 	u64map_deinit(&p->pool_at);
 	u64map_deinit(&p->conn_at);
-	memory_deinit(&p->conns);
-	memory_deinit(&p->waits);
-	memory_deinit(&p->txs);
-	memory_deinit(&p->pools);
-	memory_deinit(&p->openers);
-	memory_deinit(&p->new_conns);
-	memory_deinit(&p->new_waits);
-	memory_deinit(&p->new_txs);
-	memory_deinit(&p->new_pools);
-	memory_deinit(&p->new_openers);
+	for (int i = 0; i < KNOWN_COUNT; i++) {
+		recall_deinit(&p->known[i]);
+		recall_deinit(&p->now[i]);
+	}
 	free(p->pool);
 	free(p);
 }

@@ -18,6 +18,7 @@
 #define MAX_WAIT_NS (1ull << 62)
 #define MUTEX_LOCKED 1
 #define MAX_CODE 256		/* bytes of a connector's Driver method that are looked at */
+#define MAX_FIELDS 32		/* of a connector that are looked at */
 #define MAX_DEPS 65536		/* connections and statements of one pool */
 
 static int32_t off(const struct goruntime *rt, enum layout_field f)
@@ -123,6 +124,26 @@ static const char *driver_of_code(struct goruntime *rt, struct gotypes *types, c
 	return NULL;
 }
 
+/* A field called driver, of the struct or of one in it. */
+static bool find_driver(struct gotypes *types, uint64_t type, uint32_t *at, uint64_t *field_type)
+{
+	struct gotype_field f[MAX_FIELDS];
+	int n;
+
+	if (!gotypes_field(types, type, "driver", at, field_type))
+		return true;
+	n = gotypes_fields(types, type, f, MAX_FIELDS);
+	for (int i = 0; i < n && i < MAX_FIELDS; i++) {
+		const char *name = gotypes_name(types, f[i].type);
+
+		if (!name || *name == '*' || gotypes_field(types, f[i].type, "driver", at, field_type))
+			continue;
+		*at += f[i].offset;
+		return true;
+	}
+	return false;
+}
+
 /* What an interface in a field holds, or the field's own type. */
 static const char *driver_of_field(struct goruntime *rt, struct gotypes *types, uint64_t type, uint64_t data)
 {
@@ -130,7 +151,7 @@ static const char *driver_of_field(struct goruntime *rt, struct gotypes *types, 
 	const char *name;
 	uint32_t at;
 
-	if (gotypes_field(types, type, "driver", &at, &field_type))
+	if (!find_driver(types, type, &at, &field_type))
 		return NULL;
 	name = gotypes_name(types, field_type);
 	if (!name || strcmp(name, "driver.Driver"))

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void net_window_deinit(struct net_window *n)
 {
@@ -48,9 +49,8 @@ void window_deinit(struct window *w)
 	free(w->contention.row);
 	w->contention = (struct contention_window){ 0 };
 	free(w->locks.member);
-	w->locks.member = NULL;
-	w->locks.nmember = 0;
-	w->locks.ndeadlock = 0;
+	free(w->locks.held);
+	memset(&w->locks, 0, sizeof(w->locks));
 	w->site = NULL;
 	w->state = NULL;
 	w->alloc = NULL;

@@ -256,6 +256,12 @@ struct leaked_goroutine {
 	uint64_t holder;	/* goid that holds the lock it waits for; 0: not known */
 };
 
+/* On a CPU when the process was frozen for the proof. */
+struct running_goroutine {
+	uint64_t goid;
+	uint32_t stack;		/* in the verdict's stacks */
+};
+
 struct leaks_window {
 	bool asked;
 	enum leaks_verdict verdict;
@@ -267,27 +273,43 @@ struct leaks_window {
 	bool before_known;	/* count_before means something */
 	struct leak_row *row; int nrow;		/* all owned; most goroutines first, by design last */
 	struct leaked_goroutine *goroutine; size_t ngoroutine; /* by goid */
+	struct running_goroutine *running; size_t nrunning;
 	struct stack_table stacks;
 };
 
-/* A goroutine in a circle: it waits for a lock that the next one holds. */
+/* What a goroutine in a circle waits for. */
+enum deadlock_wait { DEADLOCK_LOCK, DEADLOCK_READ_LOCK, DEADLOCK_SEND, DEADLOCK_RECEIVE, DEADLOCK_GROUP };
+/* What it would do, were it not for the circle, that the one before waits for. */
+enum deadlock_gift { DEADLOCK_UNLOCKS, DEADLOCK_LOCKS_FIRST, DEADLOCK_RECEIVES, DEADLOCK_SENDS, DEADLOCK_CLOSES, DEADLOCK_IS_DONE };
+
+/* A goroutine in a circle: it waits for what the next one would do. */
 struct deadlock_member {
-	uint64_t goid, lock;
+	uint64_t goid, lock;	/* lock: address of the lock, channel or wait group that it waits for */
+	enum deadlock_wait wait;
+	enum deadlock_gift gift;
 	struct place at;	/* where it waits */
 	struct place held_at;	/* where it took the lock that the one before waits for; inferred */
+	struct place gift_at;	/* where it would do what the one before waits for; inferred */
 	struct place created;
 	bool leaked;		/* so by the verdict on leaks */
+	bool stuck;		/* so, or it would be if the locks are held as inferred */
 };
 
 struct deadlock {
 	uint32_t first, n;	/* in member[]; the last one waits for the first */
-	uint64_t waiting;	/* goroutines that wait for these locks, those in the circle included */
+	uint64_t waiting;	/* goroutines that wait for the same, those in the circle included */
 };
 
 #define WINDOW_MAX_DEADLOCKS 32
 
+/* By inference, waiter waits for a lock that holder would give back. */
+struct held_pair {
+	uint64_t waiter, holder;	/* goids; may be the same */
+};
+
 struct locks_window {
 	bool known;
+	struct held_pair *held; size_t nheld;	/* owned */
 	struct deadlock deadlock[WINDOW_MAX_DEADLOCKS]; int ndeadlock;
 	struct deadlock_member *member; size_t nmember;	/* owned */
 };

@@ -213,13 +213,13 @@ static void take_third(struct snap *s, size_t i, const uint8_t *raw)
 {
 	struct pgo now;
 
-	if (!snap_is_leaked(s, i))
+	if (!s->g[i].stuck)
 		return;
 	decode(s, s->gaddr[i], raw, &now);
 	if (now.status == GO_LEAKED)	/* the runtime's own profile has said so meanwhile */
 		now.status = s->g[i].status;
 	if (!is_same(&now, &s->g[i]))
-		snap_revive(s, i);
+		snap_take_back(s, i);
 }
 
 int snap_look_again(struct snap *s)
@@ -276,6 +276,7 @@ static void choose_running(const struct snap *s, struct pgo *g)
 		g->sp = t->sp;
 		g->pc = t->pc;
 		g->whole_stack = g->status != GO_RUNNING;
+		g->on_cpu = g->status == GO_RUNNING;
 		g->inexact = !snap_thread_rests(s, t);
 		return;
 	}

@@ -24,10 +24,11 @@
 #define THREAD_NS 30000		/* to stop a thread and read its registers, measured 10 to 30 us */
 #define STOP_NS 1000000		/* to stop any */
 
-/* A goroutine that every pass so far has found leaked. */
+/* A goroutine that every pass so far has found stuck. */
 struct suspect {
 	uint64_t addr, goid, sp, primitive;
 	uint8_t seq;
+	bool leaked;		/* else only if what config.held says is so */
 };
 
 struct run {
@@ -164,12 +165,12 @@ static int unfrozen_pass(struct run *r)
 	return err;
 }
 
-static size_t count_leaked(const struct snap *s)
+static size_t count_stuck(const struct snap *s)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->ng; i++)
-		n += snap_is_leaked(s, i);
+		n += s->g[i].stuck;
 	return n;
 }
 
@@ -198,13 +199,14 @@ static int first_suspects(struct run *r)
 	const struct snap *s = &r->snap;
 
 	r->nsuspect = 0;
-	r->suspect = malloc((count_leaked(s) + 1) * sizeof(*r->suspect));
+	r->suspect = malloc((count_stuck(s) + 1) * sizeof(*r->suspect));
 	if (!r->suspect)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->ng; i++)
-		if (snap_is_leaked(s, i))
+		if (s->g[i].stuck)
 			r->suspect[r->nsuspect++] = (struct suspect){ s->g[i].addr, s->g[i].goid, s->g[i].sp,
-								      s->g[i].primitive, s->g[i].seq };
+								      s->g[i].primitive, s->g[i].seq,
+								      snap_is_leaked(s, i) };
 	return 0;
 }
 
@@ -218,9 +220,11 @@ static void filter_suspects(struct run *r)
 		const uint64_t *at = u64map_find(&s->by_addr, a->addr);
 		const struct pgo *g = at ? &s->g[*at - 1] : NULL;
 
-		if (g && snap_is_leaked(s, (size_t)*at - 1) && g->goid == a->goid && g->sp == a->sp &&
-		    g->primitive == a->primitive && g->seq == a->seq)
-			r->suspect[n++] = *a;
+		if (!g || !g->stuck || g->goid != a->goid || g->sp != a->sp || g->primitive != a->primitive ||
+		    g->seq != a->seq)
+			continue;
+		r->suspect[n] = *a;
+		r->suspect[n++].leaked = a->leaked && snap_is_leaked(s, (size_t)*at - 1);
 	}
 	r->nsuspect = n;
 }
@@ -234,35 +238,50 @@ static int by_goid(const void *a, const void *b)
 	return x->g.goid < y->g.goid ? -1 : x->g.goid > y->g.goid;
 }
 
+/* 1: it is one; 0: gone, or somebody else's meanwhile: it was none; -ESRCH. */
+static int fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
+{
+	int code = goruntime_read_g(r->cfg->rt, g->addr, &l->g);
+
+	r->out->losses += code != 0;
+	if (code || l->g.goid != g->goid || l->g.tracking_seq != g->seq)
+		return code == -ESRCH ? code : 0;
+	l->primitive = g->primitive;
+	l->kind = g->kind;
+	l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
+	l->seen_passes = (uint8_t)r->out->passes;
+	return 1;
+}
+
+/* only: of these (1: leaked; 2: at most stuck); NULL: of all. */
 static int fill(struct run *r, const struct u64map *only)
 {
 	struct prove_result *out = r->out;
 	const struct snap *s = &r->snap;
-	int code;
+	size_t stuck = count_stuck(s);
 
-	out->v = calloc(count_leaked(s) + 1, sizeof(*out->v));
-	if (!out->v)
+	out->v = calloc(stuck + 1, sizeof(*out->v));
+	out->stuck = calloc(stuck + 1, sizeof(*out->stuck));
+	if (!out->v || !out->stuck)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->ng; i++) {
 		const struct pgo *g = &s->g[i];
-		struct leaked *l = &out->v[out->n];
+		const uint64_t *as = only && g->stuck ? u64map_find(only, g->addr) : NULL;
+		bool leaked;
+		int got;
 
-		if (!snap_is_leaked(s, i) || (only && !u64map_find(only, g->addr)))
+		if (!g->stuck || (only && !as))
 			continue;
-		code = goruntime_read_g(r->cfg->rt, g->addr, &l->g);
-		if (code == -ESRCH)
-			return code;
-		out->losses += code != 0;
-		/* gone, or somebody else's meanwhile: it was none */
-		if (code || l->g.goid != g->goid || l->g.tracking_seq != g->seq)
+		leaked = snap_is_leaked(s, i) && (!as || *as == 1);
+		if (!leaked && s->held_void)
 			continue;
-		l->primitive = g->primitive;
-		l->kind = g->kind;
-		l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
-		l->seen_passes = (uint8_t)out->passes;
-		out->n++;
+		got = fill_one(r, g, leaked ? &out->v[out->n] : &out->stuck[out->nstuck]);
+		if (got < 0)
+			return got;
+		*(leaked ? &out->n : &out->nstuck) += (size_t)got;
 	}
 	qsort(out->v, out->n, sizeof(*out->v), by_goid);
+	qsort(out->stuck, out->nstuck, sizeof(*out->stuck), by_goid);
 	return 0;
 }
 
@@ -282,7 +301,7 @@ static int finish_passes(struct run *r)
 
 	u64map_init(&only, r->nsuspect + 1);
 	for (size_t k = 0; k < r->nsuspect && !code; k++)
-		if (!u64map_put(&only, r->suspect[k].addr, 1, NULL))
+		if (!u64map_put(&only, r->suspect[k].addr, r->suspect[k].leaked ? 1 : 2, NULL))
 			code = -ENOMEM;
 	if (!code)
 		code = finish(r, &only);
@@ -375,6 +394,8 @@ static int prove_frozen(struct run *r)
 	if (!code)
 		code = finish(r, NULL);
 	if (!code)
+		code = snap_running(&r->snap, &r->out->running, &r->out->nrunning);
+	if (!code)
 		r->out->verdict = LEAKS_PROVEN;
 	return code;
 }
@@ -415,11 +436,11 @@ static int run_proof(struct run *r)
 		if (code && !unclear)
 			return code;
 		r->out->passes = i + 1;
-		if (unclear || count_leaked(&r->snap))
+		if (unclear || count_stuck(&r->snap))
 			break;
 	}
 	/* what changes too fast to be read while it runs is clear when it stands still */
-	if (!unclear && !count_leaked(&r->snap))
+	if (!unclear && !count_stuck(&r->snap))
 		return 0;
 	r->out->expected_stop_ns = expected_stop(r);
 	if (r->cfg->max_stop_ns && r->out->expected_stop_ns > r->cfg->max_stop_ns) {
@@ -457,6 +478,8 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 		return off(out, "%s", why);
 	freeze_init(&r.freeze);
 	code = snap_init(&r.snap, cfg->rt);
+	r.snap.held = cfg->held;
+	r.snap.nheld = cfg->nheld;
 	if (!code)
 		code = run(&r);
 	code = give_up(&r, code);
@@ -475,6 +498,9 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 void prove_result_deinit(struct prove_result *r)
 {
 	free(r->v);
-	r->v = NULL;
-	r->n = 0;
+	free(r->stuck);
+	free(r->running);
+	r->v = r->stuck = NULL;
+	r->running = NULL;
+	r->n = r->nstuck = r->nrunning = 0;
 }

@@ -25,12 +25,22 @@ enum leak_verdict {
 	LEAKS_PROVEN	/* from a copy of the frozen process */
 };
 
+/*
+ * A goroutine waits for a lock which, as the caller has inferred, the holder (or
+ * each of several, with a pair of its own) has to give back first.
+ */
+struct prove_held {
+	uint64_t waiter, holder;	/* goids */
+};
+
 struct prove_config {
 	struct goruntime *rt;		/* borrowed */
 	const struct process *proc;	/* borrowed */
 	bool prove;			/* freeze for a copy, when candidates remain */
 	int passes;			/* without prove: 6 */
 	uint64_t max_stop_ns;		/* an estimate above: not frozen, verdict PASSES */
+	const struct prove_held *held;	/* borrowed; may be NULL */
+	size_t nheld;
 	uint64_t max_copy_bytes;	/* cap of the mirror; beyond: OFF, said */
 	/* Called before freezing with the expected stop; NULL: silent.  uses_cgo:
 	 * a system call of C code may see EINTR. */
@@ -51,12 +61,28 @@ struct leaked {
 enum leak_kind { LEAK_CHAN_RECV, LEAK_CHAN_SEND, LEAK_SELECT, LEAK_NIL_CHAN, LEAK_SELECT_NONE,
 		 LEAK_MUTEX, LEAK_RWMUTEX, LEAK_WAITGROUP, LEAK_COND, LEAK_SEMA };
 
+#define PROVE_MAX_RUNNING 256
+#define PROVE_RUNNING_DEPTH 64
+
+/* A goroutine that was on a CPU when the process was frozen. */
+struct prove_running {
+	uint64_t goid;
+	uint64_t pc[PROVE_RUNNING_DEPTH]; /* innermost first; all as return addresses */
+	int n;
+	bool whole;
+};
+
 struct prove_result {
 	enum leak_verdict verdict;
 	char why[240];			/* OFF, or why PASSES although proof was asked for; else "" */
 	bool tracer_busy;		/* another tracer holds the process: exit 4 with a hint */
 	struct leaked *v;		/* owned; by goid */
 	size_t n;
+	/* Not leaked by reachability, but stuck if config.held says true; owned, by goid. */
+	struct leaked *stuck;
+	size_t nstuck;
+	struct prove_running *running;	/* owned; of a frozen process only */
+	size_t nrunning;
 	int passes;
 	size_t candidates;		/* blocked goroutines that were judged */
 	uint64_t stop_ns, expected_stop_ns, total_ns;

@@ -22,6 +22,7 @@
 #define MAX_PS 16384
 #define SPECIAL_BYTES 64	/* the longest record is 56 (1.27, specialCleanup) */
 #define RED_ZONE 128
+#define PCACHE_AFTER_M 16	/* runtime2.go, p: m, mcache, pcache.base (1.18 to 1.27) */
 #define SYSTEM_STACK_MAX (1u << 20)	/* of one that C code shares, what is looked at */
 #define SYSTEM_STACK_TOP (64u << 10)	/* when its SP is not known: where the runtime's own frames are */
 
@@ -315,14 +316,16 @@ static void mark_part(struct snap *s, const uint8_t *raw, int32_t from, int32_t 
 		heap_mark_words(&s->heap, raw + from, (size_t)(to - from));
 }
 
-/* All of a P but two arrays: the earlier comes first. */
+/* All of a P but two arrays (the earlier comes first), and a number that looks like a pointer. */
 static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
 {
 	int32_t from[2] = { off_of(s, LAYOUT_P_GCW), off_of(s, LAYOUT_P_WBBUF) };
 	int32_t len[2] = { off_of(s, LAYOUT_P_GCW_SIZE), off_of(s, LAYOUT_P_WBBUF_SIZE) };
 	int first = from[0] < from[1] ? 0 : 1, second = !first;
+	int32_t pages = off_of(s, LAYOUT_P_M) + PCACHE_AFTER_M;
 
-	mark_part(s, raw, 0, from[first]);
+	mark_part(s, raw, 0, pages);
+	mark_part(s, raw, pages + 8, from[first]);
 	mark_part(s, raw, from[first] + len[first], from[second]);
 	mark_part(s, raw, from[second] + len[second], size);
 }
@@ -330,7 +333,8 @@ static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
 /*
  * P's are objects of the heap that hold work of the garbage collector: lists
  * of objects it has met (gcw, wbBuf), long done with.  These are no reason to
- * be alive.
+ * be alive; nor is the base of its cache of free pages (pcache, a uintptr), where
+ * an object may begin.
  */
 void snap_mark_ps(struct snap *s)
 {
@@ -339,7 +343,7 @@ void snap_mark_ps(struct snap *s)
 	uint8_t raw[16];
 
 	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || off_of(s, LAYOUT_P_WBBUF) < 0 ||
-	    off_of(s, LAYOUT_P_GCW) < 0 || heap_copy(&s->heap, at, raw, sizeof(raw)))
+	    off_of(s, LAYOUT_P_GCW) < 0 || off_of(s, LAYOUT_P_M) < 0 || heap_copy(&s->heap, at, raw, sizeof(raw)))
 		return;		/* then they count as a whole */
 	array = heap_word(raw);
 	n = heap_word(raw + 8);

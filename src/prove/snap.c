@@ -47,6 +47,7 @@ int snap_init(struct snap *s, struct goruntime *rt)
 
 void snap_deinit(struct snap *s)
 {
+	snap_forget_held(s);
 	heap_deinit(&s->heap);
 	stackmaps_deinit(&s->maps);
 	snap_free_modules(s);
@@ -150,6 +151,7 @@ static void mark_goroutine(struct snap *s, size_t i)
 {
 	const struct pgo *g = &s->g[i];
 
+	snap_revive_held(s, i);
 	mark_g(s, g->addr);
 	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter; w++) {
 		heap_mark_word(&s->heap, s->waiter[w].elem);
@@ -198,7 +200,7 @@ int snap_judge(struct snap *s)
 	s->nlive = 0;
 	for (size_t i = 0; i < s->ng; i++) {
 		s->g[i].kind = SNAP_NO_KIND;
-		s->g[i].candidate = s->g[i].reached = false;
+		s->g[i].candidate = s->g[i].reached = s->g[i].held = s->g[i].stuck = false;
 		s->g[i].nwaiter = 0;
 		s->g[i].primitive = 0;
 	}
@@ -209,6 +211,8 @@ int snap_judge(struct snap *s)
 		heap_set_opaque(&s->heap, s->g[i].addr);
 	for (size_t i = 0; i < s->nsystem_g; i++)
 		heap_set_opaque(&s->heap, s->system_g[i]);
+	if (!err)
+		err = snap_take_held(s);
 	if (!err)
 		err = snap_find_candidates(s);
 	if (err)
@@ -229,5 +233,6 @@ int snap_judge(struct snap *s)
 		else if (!s->g[i].candidate)
 			snap_revive(s, i);
 	}
-	return snap_continue(s);
+	err = snap_continue(s);
+	return err ? err : snap_drop_held(s);
 }

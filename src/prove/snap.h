@@ -10,6 +10,7 @@
 
 #include "prove/freeze.h"
 #include "prove/heap.h"
+#include "prove/prove.h"
 #include "prove/stackmap.h"
 #include "target/goruntime.h"
 
@@ -34,7 +35,10 @@ struct pgo {
 	bool whole_stack;	/* no telling where its frames are: every word counts */
 	bool inexact;		/* stopped anywhere in its innermost function: every word of that frame counts */
 	bool stack_unread;
+	bool on_cpu;		/* frozen: pc and sp are those of the thread that ran it */
 	bool candidate, reached;
+	bool held;		/* by who is named to hold what it waits for */
+	bool stuck;		/* leaked, or it would be if held ones depended on their holders only */
 };
 
 /* A sudog of a candidate: what it waits for. */
@@ -93,6 +97,13 @@ struct snap {
 	uint32_t *live_queue;
 	size_t nlive, live_cap;
 	size_t candidates;
+	/* held.c: pairs (borrowed), and the waiters of each holder */
+	const struct prove_held *held;
+	size_t nheld;
+	struct u64map held_by;	/* index of a holder -> first pair + 1 */
+	uint32_t *held_next, *held_waiter; /* of each pair: another one of that holder + 1; index of the waiter */
+	bool assuming;
+	bool held_void;		/* what it said did not stand the last look */
 	uint64_t losses;
 	bool misread;		/* something that has to be a root could not be read */
 	char why[240];
@@ -115,6 +126,8 @@ int snap_judge(struct snap *s);
 /* Goroutine i turned out to be alive; what it keeps is marked by snap_continue(). */
 void snap_revive(struct snap *s, size_t i);
 int snap_continue(struct snap *s);
+/* The same of one that is stuck; of the assumption nothing is left then. */
+void snap_take_back(struct snap *s, size_t i);
 static inline bool snap_is_leaked(const struct snap *s, size_t i)
 {
 	return s->g[i].candidate && !s->g[i].reached;
@@ -147,6 +160,15 @@ int snap_add_word(struct snap *s, uint64_t word);
 /* waiters.c: which goroutines are candidates, and what they wait for. */
 void snap_learn_reasons(struct snap *s);
 int snap_find_candidates(struct snap *s);
+/* What it waits for is an object whose marking is noticed; 1: it cannot be, it may run; -ENOMEM. */
+int snap_watch(struct snap *s, uint32_t waiter);
+/* held.c: before candidates are found; when a goroutine is; when all marking is done; at the end. */
+int snap_take_held(struct snap *s);
+void snap_revive_held(struct snap *s, size_t holder);
+int snap_drop_held(struct snap *s);
+void snap_forget_held(struct snap *s);
+/* running.c: stacks of those that ran when it was frozen; *out is the caller's. */
+int snap_running(const struct snap *s, struct prove_running **out, size_t *n);
 /* stackscan.c: marks what a stack keeps. */
 void snap_mark_stack(struct snap *s, const struct pgo *g);
 /* The function names of a stack, innermost first: whether one is `name` within `depth` frames. */

@@ -76,7 +76,7 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 	failed = mem_read_many(s->rt->mem, p, 2 * n);
 	for (size_t i = 0; i < n && failed >= 0; i++) {
 		if (!fits_so_far(s, &look[i], &p[2 * i])) {
-			snap_revive(s, s->waiter[look[i].waiter].g);
+			snap_take_back(s, s->waiter[look[i].waiter].g);
 			continue;
 		}
 		if (look[i].prev) {
@@ -91,7 +91,7 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 		failed = mem_read_many(s->rt->mem, p, m);
 	for (size_t i = 0; i < m && failed >= 0; i++)
 		if (unread(s, p[i].status) || heap_word(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
-			snap_revive(s, s->waiter[look[i].waiter].g);
+			snap_take_back(s, s->waiter[look[i].waiter].g);
 	free(p);
 	return failed < 0 ? failed : 0;
 }
@@ -110,7 +110,7 @@ static int check_channels(struct snap *s)
 	for (uint32_t w = 0; w < s->nwaiter && !err; w++) {
 		size_t i = s->waiter[w].g;
 
-		if (!snap_is_leaked(s, i) || !is_chan_kind(s->g[i].kind))
+		if (!s->g[i].stuck || !is_chan_kind(s->g[i].kind))
 			continue;
 		look[n++].waiter = w;
 		if (n == BATCH) {
@@ -152,13 +152,13 @@ static int check_conditions(struct snap *s)
 		size_t i = s->waiter[w].g;
 		bool made = false;
 
-		if (!snap_is_leaked(s, i) || s->g[i].kind != LEAK_COND)
+		if (!s->g[i].stuck || s->g[i].kind != LEAK_COND)
 			continue;
 		u64map_put(&list, s->waiter[w].primitive, 1, &made);
 		if (made)
 			err = walk_list(s, s->waiter[w].primitive, &in);
 		if (!err && !u64map_find(&in, s->waiter[w].sudog))
-			snap_revive(s, i);
+			snap_take_back(s, i);
 	}
 	u64map_deinit(&list);
 	u64map_deinit(&in);

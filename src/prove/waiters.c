@@ -322,8 +322,7 @@ static int take_waiting(struct snap *s, size_t i, bool modern)
 	}
 }
 
-/* What a waiter waits for is an object whose marking is noticed; 1: it cannot be, it may run. */
-static int watch(struct snap *s, uint32_t w)
+int snap_watch(struct snap *s, uint32_t w)
 {
 	const struct pspan *span;
 	uint64_t bit, *first;
@@ -360,7 +359,9 @@ static int enter(struct snap *s, size_t i)
 	s->candidates++;
 	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter && err >= 0; w++) {
 		heap_set_opaque(&s->heap, s->waiter[w].sudog);
-		err = watch(s, w);
+		if (s->assuming && g->held)	/* its holders tell */
+			continue;
+		err = snap_watch(s, w);
 		if (err == 1)
 			snap_revive(s, i);
 	}

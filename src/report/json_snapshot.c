@@ -251,6 +251,21 @@ static json_t *leak_rest(struct json_builder *b, const struct leaks_window *l, i
 	return o;
 }
 
+/* Goroutines that were on a CPU in the moment the process was frozen. */
+static json_t *running_list(struct json_builder *b, const struct leaks_window *l)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < l->nrunning; i++) {
+		json_t *o = json_object();
+
+		jb_put_count(b, o, "id", l->running[i].goid);
+		jb_put(b, o, "stack", stack_list(b, &l->stacks, l->running[i].stack));
+		jb_append(b, list, o);
+	}
+	return list;
+}
+
 json_t *json_leaks(struct json_builder *b, const struct window *w)
 {
 	static const char *const verdict[] = { "off", "passes", "proven" };
@@ -271,6 +286,8 @@ json_t *json_leaks(struct json_builder *b, const struct window *w)
 	}
 	if (l->stop_ms >= 0)
 		jb_put_real(b, o, "stop_ms", l->stop_ms, 0.001);
+	if (l->nrunning)
+		jb_put(b, o, "running", running_list(b, l));
 	for (int i = 0; i < n; i++)
 		jb_append(b, list, leak_row(b, l, &l->row[i]));
 	if (n < l->nrow)

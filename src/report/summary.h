@@ -33,6 +33,8 @@ void summary_allocs(const struct window *w, const int *show, int n,
 void summary_leaks(const struct window *w, struct buf *out);
 void summary_heap(const struct window *w, struct buf *out);
 /* At most max rows, then how many more there are. */
+/* One line for each goroutine that ran when the process was frozen, with its line feed. */
+void summary_running(const struct window *w, struct buf *out);
 void summary_leak_rows(const struct window *w, int max, int width, struct buf *out);
 void summary_heap_rows(const struct window *w, int max, int width, struct buf *out);
 void summary_groups(const struct window *w, int max, int width, struct buf *out);

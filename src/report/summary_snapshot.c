@@ -7,6 +7,7 @@
 
 #include "base/human.h"
 #include "detect/wording.h"
+#include "observe/stacktable.h"
 #include "report/snapshot_rows.h"
 #include "report/summary_priv.h"
 
@@ -52,6 +53,23 @@ void summary_leaks(const struct window *w, struct buf *out)
 				  " wait for ever by design");
 	if (l->why[0])
 		summary_add_name(out, "; not proven: ", l->why, 200);
+}
+
+#define MAX_RUNNING 8		/* lines */
+
+/* One line for each goroutine that ran when the process was frozen. */
+void summary_running(const struct window *w, struct buf *out)
+{
+	const struct leaks_window *l = &w->leaks;
+	char place[WORDS_PLACE_MAX];
+
+	for (size_t i = 0; i < l->nrunning && i < MAX_RUNNING; i++) {
+		const struct place *at = stack_table_place(&l->stacks, l->running[i].stack, true);
+
+		if (at)
+			buf_printf(out, "  goroutine %llu ran at %s when it was frozen\n", (unsigned long long)l->running[i].goid,
+				   words_place_short(at, place, sizeof(place)));
+	}
 }
 
 static void more_row(struct table *t, int more, int columns)

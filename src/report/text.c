@@ -222,6 +222,7 @@ static void leaks(struct text *t)
 	buf_puts(t->out, "\n");
 	labelled_summary(t, "leaks", summary_leaks, 3);
 	summary_leak_rows(w, max_rows(t), t->width, t->out);
+	summary_running(w, t->out);
 }
 
 static void groups(struct text *t)

@@ -24,6 +24,9 @@
 #define RW_WRITER_SEMA 8
 #define RW_READER_SEMA 12
 #define RW_BYTES 24
+#define GROUP_SEMA 8		/* sync.WaitGroup: state uint64, sema uint32 (1.18 to 1.27) */
+#define MAX_CASES 1024		/* of a select that are looked at */
+#define MAX_QUEUE 64		/* waiters of one channel, up to the first; beyond: not told which way */
 
 struct frame {
 	uint64_t pc, sp;	/* link-time pc; run-time address of the frame's first word */
@@ -56,6 +59,7 @@ struct reading {
 	struct goruntime *rt;
 	const struct gowalk *w;
 	struct golocks *l;
+	uint8_t kind[256];	/* of each wait reason */
 	struct stack stack;
 	struct code code;	/* of the function looked at last */
 	uint64_t *lock;		/* owned: those that somebody waits for, ascending */
@@ -148,7 +152,7 @@ static uint64_t semaphore_of(struct reading *r, const struct goroutine *g)
 	return 0;
 }
 
-enum call { CALL_NONE, CALL_LOCK, CALL_RLOCK, CALL_WLOCK, CALL_UNLOCK };
+enum call { CALL_NONE, CALL_LOCK, CALL_RLOCK, CALL_WLOCK, CALL_UNLOCK, CALL_WAIT };
 
 static enum call call_of(const char *function)
 {
@@ -164,6 +168,8 @@ static enum call call_of(const char *function)
 	if (!strcmp(function, "Mutex).Unlock") || !strcmp(function, "RWMutex).RUnlock") ||
 	    !strcmp(function, "RWMutex).Unlock"))
 		return CALL_UNLOCK;
+	if (!strcmp(function, "WaitGroup).Wait"))
+		return CALL_WAIT;
 	return CALL_NONE;
 }
 
@@ -285,7 +291,7 @@ static void learn_code(struct reading *r, const struct gofunc *fn)
 			direct = call_of(callee.name);
 		if (call == CALL_NONE)
 			call = direct;
-		if (call != CALL_NONE && line > 0)
+		if (call != CALL_NONE && call != CALL_WAIT && line > 0)
 			add_site(&r->code, line, call == CALL_UNLOCK, global);
 	}
 }
@@ -334,13 +340,16 @@ static int by_value(const void *a, const void *b)
 
 static int list_locks(struct reading *r)
 {
+	size_t n = 0;
+
 	r->lock = malloc((r->l->n + 1) * sizeof(*r->lock));
 	if (!r->lock)
 		return -ENOMEM;
 	for (size_t i = 0; i < r->l->n; i++)
-		r->lock[i] = r->l->waiter[i].lock;
-	qsort(r->lock, r->l->n, sizeof(*r->lock), by_value);
-	for (size_t i = 0; i < r->l->n; i++)
+		if (r->l->waiter[i].lock)
+			r->lock[n++] = r->l->waiter[i].lock;
+	qsort(r->lock, n, sizeof(*r->lock), by_value);
+	for (size_t i = 0; i < n; i++)
 		if (!r->nlock || r->lock[r->nlock - 1] != r->lock[i])
 			r->lock[r->nlock++] = r->lock[i];
 	return 0;
@@ -415,59 +424,197 @@ static void find_held(struct reading *r, struct golock_waiter *w, int from)
 
 /* ---- all of them ---- */
 
-static bool waits_for_lock(const struct goruntime *rt, const struct goroutine *g)
+static bool waits_for_lock(const char *words)
 {
-	const char *words = g->status == GO_WAITING ? goroutine_state(rt, g) : "";
-
-	/* up to 1.19: "semacquire" for all of them */
-	return !strcmp(words, "sync.Mutex.Lock") || !strncmp(words, "sync.RWMutex.", 13) || !strcmp(words, "semacquire");
+	/* up to 1.19: "semacquire" for all of them; up to 1.23 for wait groups */
+	return !strcmp(words, "sync.Mutex.Lock") || !strncmp(words, "sync.RWMutex.", 13) || !strcmp(words, "semacquire") ||
+	       !strcmp(words, "sync.WaitGroup.Wait");
 }
 
-/* Who waits for what; outer[i] is where the caller's frames begin. */
-static int find_waiters(struct reading *r, int *outer)
+/* The lock or wait group; false: it is none, or cannot be told. */
+static bool take_lock(struct reading *r, const struct goroutine *g, struct golock_waiter *w, int *outer)
 {
-	struct golocks *l = r->l;
+	enum call call = waiting_call(r, &w->at, outer);
+	uint64_t sema = call == CALL_NONE ? 0 : semaphore_of(r, g);
 
-	for (size_t i = 0; i < r->w->n; i++) {
-		const struct goroutine *g = &r->w->g[i];
-		struct golock_waiter *w = &l->waiter[l->n];
-		enum call call;
-		uint64_t sema;
-		int err;
-
-		if (g->system || !waits_for_lock(r->rt, g))
-			continue;
-		if (l->n == GOLOCKS_MAX_WAITERS) {
-			l->left_out++;
-			continue;
-		}
-		err = read_stack(r, g);
-		if (err == -ESRCH || err == -EPERM)
-			return err;
-		if (err)
-			continue;
-		memset(w, 0, sizeof(*w));
-		call = waiting_call(r, &w->at, &outer[l->n]);
-		sema = call == CALL_NONE ? 0 : semaphore_of(r, g);
-		if (!sema)
-			continue;
-		w->g = i;
-		w->lock = lock_of(r, call, sema);
-		w->rw = call != CALL_LOCK;
-		l->n++;
+	if (!sema)
+		return false;
+	if (call == CALL_WAIT) {
+		w->wait = GOWAIT_GROUP;
+		w->group = sema - GROUP_SEMA;
+		return true;
 	}
+	w->lock = lock_of(r, call, sema);
+	w->rw = call != CALL_LOCK;
+	w->reads = call == CALL_RLOCK;
+	w->pending = call == CALL_WLOCK && w->lock == sema - RW_WRITER_SEMA;
+	return true;
+}
+
+/* Of a select: the queue that a sudog is in says which way; false: it cannot be told. */
+static bool is_sender(struct reading *r, uint64_t sudog, uint64_t channel, bool *send)
+{
+	int32_t off_prev = go_off(r->rt, LAYOUT_SUDOG_PREV);
+	uint64_t first, prev = sudog;
+
+	for (int n = 0; prev && n < MAX_QUEUE; n++) {
+		sudog = prev;
+		if (mem_read_u64(r->rt->mem, sudog + (uint64_t)off_prev, &prev))
+			return false;
+	}
+	if (prev || mem_read_u64(r->rt->mem, channel + (uint64_t)go_off(r->rt, LAYOUT_HCHAN_SENDQ_FIRST), &first))
+		return false;
+	*send = first == sudog;
+	return *send || (!mem_read_u64(r->rt->mem, channel + (uint64_t)go_off(r->rt, LAYOUT_HCHAN_RECVQ_FIRST), &first) &&
+			 first == sudog);
+}
+
+/* Where it stands: the innermost frame that is not the standard library's. */
+static void take_place(struct reading *r, struct goframe *at, int *outer)
+{
+	struct goframe f[MAX_CHAIN];
+
+	for (int i = 0; i < r->stack.n; i++) {
+		int n = pclntab_frames(r->rt->gb->pcln, r->stack.frame[i].pc, true, f, MAX_CHAIN);
+
+		for (int k = 0; k < n; k++) {
+			*at = f[k];
+			*outer = i;
+			if (!goframe_is_std(&f[k]))
+				return;
+		}
+	}
+}
+
+/* The channels that g.waiting leads to: one sudog a case. */
+static bool take_channels(struct reading *r, const struct goroutine *g, const char *words, struct golock_waiter *w,
+			  int *outer)
+{
+	int32_t off_g = go_off(r->rt, LAYOUT_SUDOG_G), off_c = go_off(r->rt, LAYOUT_SUDOG_C);
+	int32_t off_link = go_off(r->rt, LAYOUT_SUDOG_WAITLINK), size = go_off(r->rt, LAYOUT_SUDOG_SIZE);
+	bool select = !strcmp(words, "select");
+	uint64_t at = g->waiting;
+	uint8_t raw[MAX_SUDOG];
+
+	w->wait = GOWAIT_CHANNELS;
+	for (int n = 0; at && n < MAX_CASES && w->nchannel < GOLOCKS_MAX_CHANNELS; n++) {
+		struct golock_channel c = { .send = !strcmp(words, "chan send") };
+
+		if (mem_read(r->rt->mem, at, raw, (size_t)size) || load_u64(raw + off_g) != g->addr)
+			return false;
+		c.channel = load_u64(raw + off_c);
+		if (!select || is_sender(r, at, c.channel, &c.send))
+			w->channel[w->nchannel++] = c;
+		at = load_u64(raw + off_link);
+	}
+	if (w->nchannel)
+		take_place(r, &w->at, outer);
+	return w->nchannel > 0;
+}
+
+static bool waits_for_channel(const char *words)
+{
+	return !strcmp(words, "chan receive") || !strcmp(words, "chan send") || !strcmp(words, "select");
+}
+
+void golocks_reasons(const struct goruntime *rt, uint8_t kind[256])
+{
+	for (unsigned int r = 0; r < 256; r++) {
+		const char *words = layout_wait_reason(rt->gb->layout, r);
+
+		kind[r] = !words ? GOREASON_OTHER : waits_for_lock(words) ? GOREASON_LOCK :
+			  waits_for_channel(words) ? GOREASON_CHANNEL : GOREASON_OTHER;
+	}
+}
+
+/* One waiter into the list, when it can be told what for; *outer is where its caller's frames begin. */
+static int take_waiter(struct reading *r, size_t i, bool lock, int *outer)
+{
+	const struct goroutine *g = &r->w->g[i];
+	struct golock_waiter *w = &r->l->waiter[r->l->n];
+	int err;
+
+	if (r->l->n == GOLOCKS_MAX_WAITERS) {
+		r->l->left_out++;
+		return 0;
+	}
+	err = read_stack(r, g);
+	if (err)
+		return err == -ESRCH || err == -EPERM ? err : 0;
+	memset(w, 0, sizeof(*w));
+	w->g = i;
+	outer[r->l->n] = 0;
+	r->l->n += lock ? take_lock(r, g, w, &outer[r->l->n]) :
+			  take_channels(r, g, goroutine_state(r->rt, g), w, &outer[r->l->n]);
 	return 0;
 }
 
-int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w)
+/* Who waits for what, of the goroutines [from, to) of the walk; at most `max`. */
+static int find_waiters(struct reading *r, int *outer, size_t from, size_t to, enum golock_reason reason, size_t max)
 {
+	int err = 0;
+
+	for (size_t i = from; i < to && max && !err; i++) {
+		if (golocks_reason_of(r->kind, &r->w->g[i]) != reason)
+			continue;
+		max--;
+		err = take_waiter(r, i, reason == GOREASON_LOCK, outer);
+	}
+	return err;
+}
+
+/* Those beyond `keep` that hold nothing are no concern. */
+static void drop_idle(struct golocks *l, size_t keep)
+{
+	size_t n = keep;
+
+	for (size_t i = keep; i < l->n; i++)
+		if (l->waiter[i].nheld)
+			l->waiter[n++] = l->waiter[i];
+	l->n = n;
+}
+
+static int read_all(struct reading *r, int *outer, size_t channels)
+{
+	struct golocks *l = r->l;
+	size_t keep;
+	int err = find_waiters(r, outer, 0, r->w->n, GOREASON_LOCK, SIZE_MAX);
+
+	if (!err)
+		err = list_locks(r);
+	if (!err)
+		err = find_waiters(r, outer, 0, channels, GOREASON_CHANNEL, SIZE_MAX);
+	keep = l->n;
+	if (!err && r->nlock)
+		err = find_waiters(r, outer, channels, r->w->n, GOREASON_CHANNEL, GOLOCKS_MAX_CHANNEL_WAITERS);
+	for (size_t i = 0; !err && r->nlock && i < l->n; i++)
+		if (!read_stack(r, &r->w->g[l->waiter[i].g]))
+			find_held(r, &l->waiter[i], outer[i]);
+	drop_idle(l, keep);
+	return err;
+}
+
+static bool has_fields(const struct goruntime *rt)
+{
+	static const enum layout_field need[] = {
+		LAYOUT_SUDOG_G, LAYOUT_SUDOG_ELEM, LAYOUT_SUDOG_C, LAYOUT_SUDOG_PREV, LAYOUT_SUDOG_WAITLINK,
+		LAYOUT_HCHAN_SENDQ_FIRST, LAYOUT_HCHAN_RECVQ_FIRST,
+	};
 	int32_t size = go_off(rt, LAYOUT_SUDOG_SIZE);
+
+	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
+		if (go_off(rt, need[i]) < 0)
+			return false;
+	return size > 0 && size <= MAX_SUDOG;
+}
+
+int golocks_read_channels(struct golocks *l, struct goruntime *rt, const struct gowalk *w, size_t channels)
+{
 	struct reading *r;
 	int *outer, err;
 
 	memset(l, 0, sizeof(*l));
-	if (!goruntime_has(rt, FACT_STACKS) || size <= 0 || size > MAX_SUDOG || go_off(rt, LAYOUT_SUDOG_G) < 0 ||
-	    go_off(rt, LAYOUT_SUDOG_ELEM) < 0)
+	if (!goruntime_has(rt, FACT_STACKS) || !has_fields(rt))
 		return -EOPNOTSUPP;
 	l->waiter = calloc(GOLOCKS_MAX_WAITERS + 1, sizeof(*l->waiter));
 	outer = calloc(GOLOCKS_MAX_WAITERS + 1, sizeof(*outer));
@@ -477,17 +624,17 @@ int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w
 		r->rt = rt;
 		r->w = w;
 		r->l = l;
-		err = find_waiters(r, outer);
+		golocks_reasons(rt, r->kind);
+		err = read_all(r, outer, channels);
 	}
-	if (!err)
-		err = list_locks(r);
-	/* one lock alone is no circle */
-	for (size_t i = 0; !err && r->nlock > 1 && i < l->n; i++)
-		if (!read_stack(r, &w->g[l->waiter[i].g]))
-			find_held(r, &l->waiter[i], outer[i]);
 	free(outer);
 	if (r)
 		free(r->lock);
 	free(r);
 	return err;
+}
+
+int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w)
+{
+	return golocks_read_channels(l, rt, w, 0);
 }

@@ -542,6 +542,64 @@ class Findings(unittest.TestCase):
                         self.assertEqual(f["severity"], "critical")
                         self.assertTrue(any("inferred" in e for e in f["evidence"]))
 
+    def deadlocks(self, release, mode, *args):
+        with Program([binary(f"locks-{release}-stripped"), mode]) as p:
+            return [f for f in snapshot(p.pid, "--window", "0", *args)["findings"] if f["kind"] == "deadlock"]
+
+    def test_of_one_goroutine(self):
+        """No verdict on leaks is needed, so on older releases too; also where the lock is a variable."""
+        for release in ("1.18.10", "1.19.13", "1.21.13", "1.24.13", "1.26.8", "1.27.4"):
+            for mode, size, where in (("again", 1, "main.(*store).size"), ("againloop", 1, "main.(*store).size"),
+                                      ("againglobal", 1, "main.(*store).size"),
+                                      ("upgrade", 1, "main.upgrade.func1"), ("downgrade", 1, "main.downgrade.func1"),
+                                      ("reread", 2, "main.readInner"), ("relock", 0, ""), ("rewrite", 0, "")):
+                with self.subTest(release=release, mode=mode):
+                    found = self.deadlocks(release, mode)
+                    self.assertEqual([(f["numbers"]["count"], f["place"]["function"]) for f in found],
+                                     [(size, where)] if size else [])
+                    for f in found:
+                        self.assertEqual(f["severity"], "critical")
+                        self.assertTrue(any("inferred" in e for e in f["evidence"]), f)
+                        if size == 1:
+                            self.assertIn("holds itself", f["title"])
+
+    def test_with_channels(self):
+        """Circles over channels that nobody else has; leaks without a circle are only leaks."""
+        for release in ("1.20.14", "1.22.12", "1.24.13", "1.25.12", "1.26.8", "1.27.4"):
+            for mode, size, words in (("sendlocked", 2, "would receive from at main.sendLocked.func"),
+                                      ("lockchan", 2, "for the lock goroutine"), ("twochans", 2, "would send to at main.twoChans"),
+                                      ("closers", 2, "would close at main.closers"),
+                                      ("mixed", 3, "for the wait group that goroutine"),
+                                      ("group", 2, "would be done with at main.group"),
+                                      ("groupglobal", 0, ""), ("groupslow", 0, ""), ("quiesce", 0, ""),
+                                      ("sendslow", 0, ""), ("lockchanslow", 0, ""), ("pool", 0, ""), ("semaphore", 0, ""),
+                                      ("groupleak", 0, "")):
+                with self.subTest(release=release, mode=mode):
+                    found = self.deadlocks(release, mode, "--prove")
+                    self.assertEqual([f["numbers"]["count"] for f in found], [size] if size else [])
+                    if size:
+                        self.assertTrue(any(words in e for e in found[0]["evidence"]), found[0])
+                        self.assertTrue(any("nothing that can still run reaches" in e for e in found[0]["evidence"]), found[0])
+
+    def test_running_goroutines(self):
+        """Their stacks are had from the registers when the process is frozen; without that there are none."""
+        for release in ("1.20.14", "1.23.12", "1.24.13", "1.27.4"):
+            with self.subTest(release=release), Program([binary(f"locks-{release}-stripped"), "spin"]) as p:
+                r = snapshot(p.pid, "--window", "0", "--prove", "--goroutines")
+                self.assertEqual(r["leaks"]["verdict"], "proven")
+                names = [[f["function"] for f in g["stack"]] for g in r["leaks"]["running"]]
+                self.assertIn(["main.burn", "main.burner"], [n[-2:] for n in names])
+                burner = next(g for g in r["leaks"]["running"] if g["stack"][-1]["function"] == "main.burner")
+                self.assertIn(burner["id"], [g["id"] for g in r["goroutines"]["all"] if g["start"] == "main.burner"])
+                text = gospect("snapshot", p.pid, "--window", "0", "--prove").stdout
+                self.assertRegex(text, rf"goroutine {burner['id']} ran at main\.burn circles\.go:\d+ when it was frozen")
+                self.assertNotIn("running", snapshot(p.pid, "--window", "0")["leaks"])
+
+    def test_with_channels_not_stopped(self):
+        for mode, size in (("sendlocked", 2), ("lockchan", 2), ("pool", 0)):
+            with self.subTest(mode):
+                self.assertEqual([f["numbers"]["count"] for f in self.deadlocks("1.26.8", mode)], [size] if size else [])
+
     def test_the_shop(self):
         """All bugs at their places; without bugs nothing."""
         where = json.loads(subprocess.run([binary(SHOP), "-where"], capture_output=True, text=True, check=True).stdout)

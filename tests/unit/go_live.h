@@ -7,10 +7,12 @@
 #ifndef GO_LIVE_H
 #define GO_LIVE_H
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,14 +81,14 @@ static inline void go_live_start(struct go_live *p, const char *name)
 		print_message("skipped: no '%s'\n", path);
 		skip();
 	}
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
+	/* close-on-exec: a program that inherits another's pipe would keep it from ending */
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	p->pid = fork();
 	if (!p->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* also when a test fails */
 		dup2(in[0], 0);
 		dup2(out[1], 1);
-		for (int fd = 3; fd < 64; fd++)
-			close(fd);
 		execl(path, path, (char *)NULL);
 		_exit(127);
 	}

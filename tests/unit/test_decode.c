@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/decode.h"
+#include "arch/effect.h"
 
 #define ADDR 0x401000u
 
@@ -242,6 +242,57 @@ static void test_bad_bytes(void **state)
 	assert_int_equal(amd64()->decode(long_one, sizeof(long_one), ADDR, true, &in), -EBADMSG);
 }
 
+enum { RAX, RCX, RDX, RBX };
+
+static struct effect effect_of(const char *bytes, size_t len)
+{
+	struct effect e;
+
+	assert_int_equal(amd64()->effect((const uint8_t *)bytes, len, ADDR, &e), 0);
+	assert_int_equal(e.len, len);
+	return e;
+}
+
+#define E(bytes) effect_of(bytes, sizeof(bytes) - 1)
+
+static void test_effects(void **state)
+{
+	struct effect e;
+
+	(void)state;
+	e = E("\x48\x8b\x4c\x24\x10");		/* mov 0x10(%rsp), %rcx */
+	assert_int_equal(e.kind, EFFECT_MOVE);
+	assert_true(e.dst.kind == OPERAND_REG && e.dst.reg == RCX && e.dst.size == 8);
+	assert_true(e.src.kind == OPERAND_MEM && e.src.reg == EFFECT_SP && e.src.value == 16 && e.src.index == EFFECT_NO_REG);
+	e = E("\x48\x8d\x05\x10\x00\x00\x00");	/* lea 0x10(%rip), %rax */
+	assert_int_equal(e.kind, EFFECT_ADDRESS);
+	assert_true(e.src.reg == EFFECT_PC && e.src.value == ADDR + 7 + 16);
+	e = E("\x31\xdb");				/* xor %ebx, %ebx */
+	assert_true(e.kind == EFFECT_MOVE && e.dst.reg == RBX && e.src.kind == OPERAND_IMM && !e.src.value);
+	e = E("\xbb\xff\xff\xff\xff");		/* mov $-1, %ebx */
+	assert_true(e.kind == EFFECT_MOVE && e.dst.size == 4 && e.src.value == -1);
+	e = E("\x66\x44\x0f\xd6\x7c\x24\x30");	/* movq %xmm15, 0x30(%rsp) */
+	assert_true(e.kind == EFFECT_MOVE && e.dst.kind == OPERAND_MEM && e.dst.size == 8 && e.src.reg == EFFECT_ZERO);
+	e = E("\x44\x0f\x11\x7c\x24\x20");	/* movups %xmm15, 0x20(%rsp) */
+	assert_true(e.kind == EFFECT_MOVE && e.dst.size == 16 && e.src.reg == EFFECT_ZERO);
+	e = E("\xf0\x0f\xb1\x19");			/* lock cmpxchg %ebx, (%rcx) */
+	assert_true(e.kind == EFFECT_COMPARE_EXCHANGE && e.dst.reg == RCX && e.dst.size == 4 && e.flags);
+	assert_true(e.written & 1u << RAX && !(e.written & 1u << RBX));
+	e = E("\xf0\x0f\xc1\x18");			/* lock xadd %ebx, (%rax) */
+	assert_true(e.kind == EFFECT_EXCHANGE_ADD && e.dst.kind == OPERAND_MEM && e.src.reg == RBX && e.written & 1u << RBX);
+	e = E("\xff\xd0");				/* call *%rax */
+	assert_true(e.flow == FLOW_CALL_INDIRECT && e.src.kind == OPERAND_REG && e.src.reg == RAX);
+	e = E("\x74\x05");				/* je */
+	assert_true(e.if_equal && !e.if_unequal && e.target == ADDR + 7);
+	e = E("\x7c\xe0");				/* jl: on more than that */
+	assert_true(!e.if_equal && !e.if_unequal && e.flow == FLOW_JCC);
+	e = E("\x0f\x94\xc3");			/* sete %bl */
+	assert_true(e.kind == EFFECT_OTHER && e.written == 1u << RBX && !e.flags);
+	e = E("\x64\x48\x8b\x0c\x25\xf8\xff\xff\xff");	/* mov %fs:-8, %rcx: no address that can be known */
+	assert_true(e.kind == EFFECT_MOVE && e.src.kind == OPERAND_MEM && e.src.reg == EFFECT_NO_REG);
+	assert_int_equal(amd64()->effect((const uint8_t *)"\x48\x8b", 2, ADDR, &e), -ENODATA);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -266,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_writes),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_bad_bytes),
+		cmocka_unit_test(test_effects),
 		cmocka_unit_test(test_names),
 	};
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "go_live.h"
+#include "target/gomap.h"
 #include "target/goslots.h"
 #include "target/gotypes.h"
 
@@ -170,7 +171,7 @@ static const struct wanted wanted[] = {
 	{ "database/sql.(*DB).connectionOpener", 0, NULL, 18, 27 },
 	{ "database/sql.(*Tx).awaitDone", 0, "tx", 18, 27 },
 	{ "database/sql.(*Rows).awaitDone", 0, "rows", 21, 27 },
-	{ "database/sql.(*DB).conn", 0, "a", 18, 27 },
+	{ "database/sql.(*DB).conn", 0, NULL, 18, 27 },
 	{ "database/sql.(*DB).execDC", 0, "a", 1, 0 },
 	{ "database/sql.(*DB).execDC", 3, NULL, 18, 27 },
 	{ "net/http.(*persistConn).roundTrip", 0, NULL, 18, 27 },
@@ -280,12 +281,78 @@ static void test_types(void **state)
 	go_live_stop(&p);
 }
 
+/* ---- maps ---- */
+
+/* Keys 0 to n-1, each once. */
+static void check_numbers(struct go_live *p, uint64_t map, int n)
+{
+	uint8_t *entry, *seen = calloc((size_t)n + 1, 1);
+	uint64_t len;
+
+	assert_int_equal(gomap_len(&p->rt, map, &len), 0);
+	assert_int_equal(len, n);
+	assert_int_equal(gomap_read(&p->rt, map, 4, 8, 10000, &entry), n);
+	for (int i = 0; i < n; i++) {
+		uint32_t key;
+		uint64_t elem;
+
+		memcpy(&key, entry + 12 * i, 4);
+		memcpy(&elem, entry + 12 * i + 4, 8);
+		assert_true(key < (uint32_t)n && !seen[key]++);
+		assert_int_equal(word(p, elem), 0);
+	}
+	if (n > 1)
+		assert_int_equal(gomap_read(&p->rt, map, 4, 8, (uint32_t)n - 1, &entry), -E2BIG);
+	free(n ? entry : NULL);
+	free(seen);
+}
+
+static void check_names(struct go_live *p, uint64_t map, int n)
+{
+	uint8_t *entry;
+
+	assert_int_equal(gomap_read(&p->rt, map, 16, 16, 10000, &entry), n);
+	for (int i = 0; i < n; i++) {
+		uint64_t w[4];
+		char name[16] = "";
+
+		memcpy(w, entry + 32 * i, sizeof(w));
+		assert_true(w[1] < sizeof(name));
+		assert_int_equal(mem_read(p->mem, w[0], name, w[1]), 0);
+		assert_int_equal(atoi(name), w[2]);
+		assert_int_equal(2 * w[2], w[3]);
+	}
+	free(entry);
+}
+
+static void test_maps(void **state)
+{
+	static const int sizes[] = { 0, 1, 8, 9, 100, 5000 };
+	struct go_live p;
+	char name[32];
+	uint8_t *entry;
+
+	go_live_start(&p, *state);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		snprintf(name, sizeof(name), "map_%d", sizes[i]);
+		check_numbers(&p, go_live_u64(&p, name), sizes[i]);
+		snprintf(name, sizeof(name), "names_%d", sizes[i]);
+		check_names(&p, go_live_u64(&p, name), sizes[i]);
+	}
+	assert_int_equal(gomap_read(&p.rt, 0, 4, 8, 10, &entry), 0);
+	assert_int_equal(gomap_read(&p.rt, 8, 4, 8, 10, &entry), -EFAULT);
+	assert_true(gomap_read(&p.rt, go_live_u64(&p, "a"), 4, 8, 10000, &entry) <= 0); /* no map */
+	assert_true(gomap_read(&p.rt, go_live_u64(&p, "map_5000"), 16, 16, 10000, &entry) < 0); /* another one */
+	go_live_stop(&p);
+}
+
 #define RELEASES(X) X("1.18.10") X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") \
 	X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") X("1.27.4")
 #define TESTS(release) \
 	{ "shapes " release, test_shapes, NULL, NULL, "netparts-" release "-stripped" }, \
 	{ "wanted " release, test_wanted, NULL, NULL, "netparts-" release "-stripped" }, \
-	{ "types " release, test_types, NULL, NULL, "netparts-" release "-stripped" },
+	{ "types " release, test_types, NULL, NULL, "netparts-" release "-stripped" }, \
+	{ "maps " release, test_maps, NULL, NULL, "netparts-" release "-stripped" },
 
 int main(void)
 {

@@ -495,6 +495,43 @@ static void mutex_since_1_26(void **state)
 	world_close(&w);
 }
 
+/*
+ * A waits for a channel that only B's stack has; B waits for a lock in a
+ * variable.  If it is A that holds the lock, neither will run.
+ */
+static void locks_that_are_held(void **state)
+{
+	const struct prove_held held[] = { { 3, 2 }, { 99, 2 } };
+	struct prove_result r;
+	struct world w;
+	uint64_t chan, b, sd;
+
+	(void)state;
+	world_open(&w, "1.26.8");
+	chan = new_chan(&w);
+	add_receiver(&w, chan, 0);
+	b = add_goroutine(&w, GO_WAITING, "sync.Mutex.Lock", chan);
+	sd = new_sudog(&w);
+	put_field(&w, sd, LAYOUT_SUDOG_G, b, 8);
+	put_field(&w, sd, LAYOUT_SUDOG_ELEM, w.gb->mod.data + 4, 8);
+	put_field(&w, b, LAYOUT_G_WAITING, sd, 8);
+	EXPECT_NONE(&w);
+	w.cfg.held = held;
+	w.cfg.nheld = 2;
+	judge(&w, &r);
+	assert_int_equal(r.n, 0);		/* as for who is leaked, nothing is assumed */
+	assert_int_equal(r.nstuck, 2);
+	assert_int_equal(r.stuck[0].g.goid, 2);
+	assert_int_equal(r.stuck[1].g.goid, 3);
+	prove_result_deinit(&r);
+	/* somebody else has the channel */
+	put(&w, w.gb->mod.data + 64, chan, 8);
+	judge(&w, &r);
+	assert_int_equal(r.n + r.nstuck, 0);
+	prove_result_deinit(&r);
+	world_close(&w);
+}
+
 /* Two locks in one bucket of the table: one node is the other's child. */
 static void mutex_up_to_1_25(void **state)
 {
@@ -804,7 +841,7 @@ int main(void)
 		cmocka_unit_test(circle_of_leaked),
 		cmocka_unit_test(select_lives_by_any_case),
 		cmocka_unit_test(waits_for_nothing),
-		cmocka_unit_test(mutex_since_1_26),
+		cmocka_unit_test(mutex_since_1_26), cmocka_unit_test(locks_that_are_held),
 		cmocka_unit_test(mutex_up_to_1_25),
 		cmocka_unit_test(condition_up_to_1_25),
 		cmocka_unit_test(finalizer_keeps_what_it_gets),

@@ -446,6 +446,45 @@ static void circles_are_deadlocks(void **state)
 	tear_down(&f);
 }
 
+static void circles_with_channels(void **state)
+{
+	const struct finding *got;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .wait = DEADLOCK_SEND,
+						.held_at = lines[5], .gift = DEADLOCK_UNLOCKS, .leaked = true, .stuck = true };
+	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .wait = DEADLOCK_LOCK,
+						.gift = DEADLOCK_RECEIVES, .gift_at = lines[2], .leaked = true, .stuck = true };
+	f.w.locks = (struct locks_window){ .known = true, .deadlock = { { 0, 2, 2 } }, .ndeadlock = 1,
+					   .member = f.member, .nmember = 2 };
+	detect_all(&f.w, &f.found);
+	got = find(&f.found, "deadlock");
+	assert_non_null(got);
+	assert_non_null(strstr(got->title, "2 goroutines wait for each other, one of them"));
+	assert_non_null(strstr(got->evidence[0], "to send to the channel that goroutine 9 would receive from at main."));
+	assert_non_null(strstr(got->evidence[1], "for the lock goroutine 7 took at main.keep keep.go:50"));
+	assert_non_null(strstr(got->evidence[2], "nothing that can still run"));
+	assert_non_null(strstr(got->advice, "channel"));
+	tear_down(&f);
+	/* one that waits for itself */
+	set_up(&f);
+	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .wait = DEADLOCK_READ_LOCK,
+						.gift = DEADLOCK_UNLOCKS, .gift_at = lines[5] };
+	f.w.locks = (struct locks_window){ .known = true, .deadlock = { { 0, 1, 2 } }, .ndeadlock = 1,
+					   .member = f.member, .nmember = 1 };
+	detect_all(&f.w, &f.found);
+	got = find(&f.found, "deadlock");
+	assert_non_null(got);
+	assert_string_equal(got->id, "deadlock:main.worker:work.go:30");
+	assert_non_null(strstr(got->title, "a goroutine waits for a lock that it holds itself"));
+	assert_non_null(strstr(got->title, "; 1 more waits behind it"));
+	assert_non_null(strstr(got->evidence[0], "to read under the lock that it holds and would give back at main.keep"));
+	assert_non_null(strstr(got->evidence[1], "inferred"));
+	tear_down(&f);
+}
+
 static void reports_compared(void **state)
 {
 	struct fixture f;
@@ -489,6 +528,7 @@ int main(void)
 		cmocka_unit_test(no_leak_no_finding),
 		cmocka_unit_test(memory_that_grows),
 		cmocka_unit_test(circles_are_deadlocks),
+		cmocka_unit_test(circles_with_channels),
 		cmocka_unit_test(reports_compared),
 	};
 

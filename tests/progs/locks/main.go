@@ -11,6 +11,19 @@
 //	handover   healthy: locks given back before the next one is taken
 //	convoy     healthy: many wait for one lock that somebody keeps for long
 //
+// and those of circles.go:
+//
+//	again, againloop, againglobal, upgrade, downgrade   one goroutine and one lock
+//	reread                                   a reader and a writer, over one lock
+//	sendlocked, lockchan                     a lock and a channel
+//	twochans, closers                        channels
+//	group                                    a lock and a wait group
+//	mixed                                    a lock, a wait group and a channel
+//	relock, rewrite, sendslow, lockchanslow, groupslow, quiesce   healthy
+//	groupglobal                              sick, but it cannot be told
+//	pool, semaphore, groupleak               leaks, but no circle
+//	spin                                     a leak, and a goroutine that runs all the time
+//
 // It prints `READY pid=N` when all of them wait, and ends when its standard
 // input does.
 package main
@@ -204,7 +217,12 @@ func convoy() {
 
 func main() {
 	modes := map[string]func(){"locals": locals, "fields": fields, "globals": globals, "readers": readers,
-		"three": three, "slow": slow, "handover": handover, "convoy": convoy}
+		"three": three, "slow": slow, "handover": handover, "convoy": convoy,
+		"again": again, "againloop": againLoop, "againglobal": againGlobal, "upgrade": upgrade, "downgrade": downgrade, "reread": reread,
+		"sendlocked": sendLocked, "lockchan": lockChan, "twochans": twoChans, "closers": closers,
+		"group": group, "groupglobal": groupGlobal, "mixed": mixed,
+		"relock": relock, "rewrite": rewrite, "sendslow": sendSlow, "lockchanslow": lockChanSlow,
+		"groupslow": groupSlow, "quiesce": quiesce, "spin": spin, "pool": pool, "semaphore": semaphore, "groupleak": groupLeak}
 	if len(os.Args) != 2 || modes[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: locks MODE")
 		os.Exit(2)

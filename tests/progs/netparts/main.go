@@ -206,6 +206,16 @@ func stats(name string, db *sql.DB) {
 	fmt.Printf("%s_stats %d %d %d %d %d\n", name, s.MaxOpenConnections, s.OpenConnections, s.InUse, s.Idle, s.WaitCount)
 }
 
+type stuckConnector struct{ fakeConnector }
+
+func (c *stuckConnector) Connect(context.Context) (driver.Conn, error) {
+	<-park
+	return nil, io.EOF
+}
+
+//go:noinline
+func dial(db *sql.DB) { db.Ping() }
+
 func pools() {
 	sql.Register("fake", fakeDriver{})
 	a, err := sql.Open("fake", "dsn")
@@ -234,7 +244,13 @@ func pools() {
 	fmt.Printf("a %p\nb %p\n", a, b)
 	stats("a", a)
 	stats("b", b)
-	keep = append(keep, a, b)
+	c := sql.OpenDB(&stuckConnector{fakeConnector{"dsn", &fakeDriver{}}})
+	go dial(c)
+	until(func() bool { return c.Stats().InUse == 1 })
+	fmt.Printf("c %p\n", c)
+	d := sql.OpenDB(&fakeConnector{"dsn", &fakeDriver{}})
+	d.Close()
+	keep = append(keep, a, b, c)
 }
 
 // --- locks ---------------------------------------------------------------------
@@ -275,6 +291,25 @@ func locks() {
 	}
 }
 
+// --- maps -----------------------------------------------------------------------
+
+func maps() {
+	for _, n := range []int{0, 1, 8, 9, 100, 5000} {
+		m, byName := map[uint32]*int{}, map[string][2]int{}
+		for i := 0; i < n+n/2; i++ {
+			m[uint32(i)] = new(int)
+			byName[fmt.Sprint(i)] = [2]int{i, 2 * i}
+		}
+		for i := n; i < n+n/2; i++ { // holes
+			delete(m, uint32(i))
+			delete(byName, fmt.Sprint(i))
+		}
+		fmt.Printf("map_%d %#x\n", n, *(*uintptr)(unsafe.Pointer(&m)))
+		fmt.Printf("names_%d %#x\n", n, *(*uintptr)(unsafe.Pointer(&byName)))
+		keep = append(keep, m, byName)
+	}
+}
+
 func until(ok func() bool) {
 	for !ok() {
 		time.Sleep(time.Millisecond)
@@ -292,6 +327,7 @@ func main() {
 	requests()
 	pools()
 	locks()
+	maps()
 	fmt.Println("READY")
 	io.Copy(io.Discard, os.Stdin)
 }

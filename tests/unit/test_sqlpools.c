@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pools of database/sql in a live process (tests/progs/netparts), in each
+ * release: the numbers of DB.Stats(), and who keeps the connections.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "go_live.h"
+#include "observe/sqlpools.h"
+#include "observe/sqlread.h"
+#include "target/gotypes.h"
+
+#define PATIENCE_NS 10000000000ull
+
+struct look {
+	struct go_live p;
+	struct gotypes *types;
+	struct gostacks stacks;
+	struct sqlpools *pools;
+};
+
+static void look_start(struct look *l, const char *name)
+{
+	go_live_start(&l->p, name);
+	assert_int_equal(gotypes_new(&l->types, &l->p.rt), 0);
+	assert_int_equal(gostacks_init(&l->stacks), 0);
+	assert_int_equal(sqlpools_new(&l->pools, &l->p.rt, l->types), 0);
+}
+
+static void look_stop(struct look *l)
+{
+	sqlpools_free(l->pools);
+	gostacks_deinit(&l->stacks);
+	gotypes_free(l->types);
+	go_live_stop(&l->p);
+}
+
+static void look_once(struct look *l, struct window *w)
+{
+	uint32_t *stack;
+
+	assert_int_equal(goruntime_walk(&l->p.rt, &l->p.walk, NULL), 0);
+	stack = calloc(l->p.walk.n + 1, sizeof(*stack));
+	assert_int_equal(gostacks_read(&l->stacks, &l->p.rt, &l->p.walk, stack), 0);
+	assert_int_equal(sqlpools_look(l->pools, &l->p.walk, &l->stacks, stack, NULL, clock_mono_ns()), 0);
+	free(stack);
+	window_deinit(w);
+	memset(w, 0, sizeof(*w));
+	assert_int_equal(sqlpools_fill(l->pools, &w->sql), 0);
+	assert_true(w->sql.known);
+}
+
+static struct sql_pool *pool_with(struct window *w, const char *driver, int64_t max_open, uint64_t open)
+{
+	for (int i = 0; i < w->sql.npool; i++) {
+		struct sql_pool *q = &w->sql.pool[i];
+
+		if (!strcmp(q->driver, driver) && q->max_open == max_open && q->open == open)
+			return q;
+	}
+	fail_msg("no pool of %s with %d open", driver, (int)open);
+	return NULL;
+}
+
+static struct sql_holder *holder_at(struct sql_pool *q, const char *function)
+{
+	for (int i = 0; i < q->nholder; i++)
+		if (q->holder[i].place.function && !strcmp(q->holder[i].place.function, function))
+			return &q->holder[i];
+	return NULL;
+}
+
+static void show(const struct window *w, const struct sqlpools *p)
+{
+	print_message("%d pools; %s\n", w->sql.npool, sqlpools_why(p));
+	for (int i = 0; i < w->sql.npool; i++) {
+		const struct sql_pool *q = &w->sql.pool[i];
+
+		print_message("%s: max %d, %d open, %d idle, %d waiters at %s, %d transactions\n", q->driver,
+			      (int)q->max_open, (int)q->open, (int)q->idle, (int)q->waiters,
+			      q->waits_at.function ? q->waits_at.function : "-", (int)q->transactions_open);
+		for (int k = 0; k < q->nholder; k++)
+			print_message("  %d %s%s, what %d\n", (int)q->holder[k].count, q->holder[k].place.function,
+				      q->holder[k].place_is_now ? " now" : "", q->holder[k].what);
+	}
+}
+
+/* The program's goroutines get where they are going by themselves. */
+static bool all_there(struct window *w)
+{
+	for (int i = 0; i < w->sql.npool; i++)
+		if (w->sql.pool[i].waiters == 3 && w->sql.pool[i].waits_at.function &&
+		    w->sql.pool[i].transactions_open && holder_at(&w->sql.pool[i], "main.holdCall"))
+			return w->sql.npool == 3;
+	return false;
+}
+
+static void check_busy(struct sql_pool *q, const char *stats, int minor)
+{
+	char said[64];
+	struct sql_holder *h;
+
+	snprintf(said, sizeof(said), "%d %d %d %d %d", (int)q->max_open, (int)q->open, (int)q->in_use, (int)q->idle,
+		 (int)q->wait_count_total);
+	assert_string_equal(said, stats);
+	assert_int_equal(q->waiters, 3);
+	assert_string_equal(q->waits_at.function, "main.waitForConn");
+	assert_string_equal(q->waits_at.file, "main.go");
+	assert_int_equal(q->transactions_open, 1);
+	h = holder_at(q, "main.holdCall");
+	assert_non_null(h);
+	assert_int_equal(h->what, SQL_CALL);
+	assert_int_equal(h->count, 1);
+	assert_false(h->place_is_now);
+	assert_true(h->goroutine);
+	h = holder_at(q, "main.holdTx");
+	/* who started awaitDone is known since 1.21 */
+	assert_true(!h == (minor < 21));
+	if (h) {
+		assert_int_equal(h->what, SQL_TRANSACTION);
+		assert_true(h->place_is_now);
+		assert_true(h->goroutine);
+	}
+	h = holder_at(q, "main.holdRows");
+	assert_true(!h == (minor < 21));
+	if (h)
+		assert_int_equal(h->what, SQL_ROWS);
+	assert_null(holder_at(q, "main.holdConn"));	/* nothing says so but a probe */
+	assert_int_equal(q->nholder, minor < 21 ? 1 : 3);
+}
+
+static void test_pools(void **state)
+{
+	uint64_t end = clock_mono_ns() + PATIENCE_NS;
+	struct window w = { 0 };
+	struct sql_pool *q;
+	struct sql_holder *h;
+	struct look l;
+
+	look_start(&l, *state);
+	do
+		look_once(&l, &w);
+	while (!all_there(&w) && clock_mono_ns() < end);
+	if (!all_there(&w))
+		show(&w, l.pools);
+	assert_int_equal(w.sql.npool, 3);	/* the closed one is none */
+	check_busy(pool_with(&w, "main.fakeDriver", 4, 4), go_live_text(&l.p, "a_stats"), l.p.gb->release.minor);
+
+	q = pool_with(&w, "*main.fakeDriver", 0, 3);
+	assert_int_equal(q->idle, 3);
+	assert_int_equal(q->in_use, 0);
+	assert_int_equal(q->nholder, 0);
+	assert_int_equal(q->transactions_open, 0);
+
+	q = pool_with(&w, "*main.fakeDriver", 0, 1);	/* being opened */
+	assert_int_equal(q->in_use, 1);
+	h = holder_at(q, "main.dial");
+	assert_non_null(h);
+	assert_int_equal(h->what, SQL_CALL);
+	assert_string_equal(sqlpools_why(l.pools), "");
+	window_deinit(&w);
+	look_stop(&l);
+}
+
+/* Ages grow from look to look, by as much as the clock. */
+static void test_ages(void **state)
+{
+	uint64_t end = clock_mono_ns() + PATIENCE_NS, from;
+	struct window w = { 0 };
+	struct sql_pool *q;
+	double wait, tx, held;
+	struct look l;
+
+	look_start(&l, *state);
+	do
+		look_once(&l, &w);
+	while (!all_there(&w) && clock_mono_ns() < end);
+	q = pool_with(&w, "main.fakeDriver", 4, 4);
+	wait = q->longest_wait_s;
+	tx = q->oldest_transaction_s;
+	held = holder_at(q, "main.holdCall")->held_s;
+	from = clock_mono_ns();
+	do
+		look_once(&l, &w);
+	while (clock_mono_ns() < from + 200000000);
+	q = pool_with(&w, "main.fakeDriver", 4, 4);
+	assert_int_equal(q->age, AGE_AT_LEAST);
+	assert_int_equal(q->transaction_age, AGE_AT_LEAST);
+	assert_true(q->longest_wait_s >= wait + 0.19);
+	assert_true(q->oldest_transaction_s >= tx + 0.19);
+	assert_true(holder_at(q, "main.holdCall")->held_s >= held + 0.19);
+	assert_int_equal(holder_at(q, "main.holdCall")->age, AGE_AT_LEAST);
+	window_deinit(&w);
+	look_stop(&l);
+}
+
+static void test_time(void **state)
+{
+	(void)state;
+	/* 2024-01-02T03:04:05.000000006Z with and without a monotonic reading */
+	assert_int_equal(sqlread_time_ns(1ull << 63 | (1704164645ull + 2682288000ull) << 30 | 6, 77), 1704164645000000006);
+	assert_int_equal(sqlread_time_ns(6, 1704164645ull + 62135596800ull), 1704164645000000006);
+	assert_int_equal(sqlread_time_ns(0, 0), 0);
+	assert_int_equal(sqlread_time_ns(0, UINT64_MAX), 0);
+}
+
+#define RELEASES(X) X("1.18.10") X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") \
+	X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") X("1.27.4")
+#define TESTS(release) { "pools " release, test_pools, NULL, NULL, "netparts-" release "-stripped" },
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_time),
+		RELEASES(TESTS)
+		{ "pools pie", test_pools, NULL, NULL, "netparts-1.27.4-pie" },
+		{ "ages", test_ages, NULL, NULL, "netparts-1.26.8-stripped" },
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
