@@ -20,7 +20,7 @@ type bank struct {
 	url     string // "" until it is open
 	client  *http.Client
 	patient *http.Client // its requests may take as long as they take
-	asked   int64 // atomic
+	asked   int64        // atomic
 	lookup  time.Duration
 	shake   time.Duration
 	decide  time.Duration
