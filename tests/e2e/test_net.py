@@ -18,6 +18,8 @@ NS = 1e9
 
 
 class Phases(unittest.TestCase):
+    maxDiff = 3000
+
     def setUp(self):
         need_root()
 
@@ -36,7 +38,8 @@ class Phases(unittest.TestCase):
                 g = got[k]
                 self.assertEqual(g["exactness"], "exact")
                 self.assertTrue(is_near(g["total_ns"] / g["count"], w["total_ns"] / w["count"]), (g, w))
-                self.assertTrue(is_near(g["max_ns"], w["max_ns"]), (g, w))
+                if w["p50_ns"] > 10e6:	# else the program's own clock is what varies most
+                    self.assertTrue(is_near(g["max_ns"], w["max_ns"]), (g, w))
                 self.assertTrue(is_near_histogram(g["p50_ns"], w["p50_ns"]), (g, w))
         self.assertEqual(set(report["losses"].values()), {0}, report["losses"])
 
@@ -107,6 +110,7 @@ each_variant(Phases, "every_phase", Phases.every_phase)
 
 class Hanging(unittest.TestCase):
     """Requests that began before gospect came, in every phase, with every limit."""
+    maxDiff = 3000
     STAGES = ("phase=dns n=2", "phase=connect n=2", "phase=tls n=2 host=tls.netload.test",
               "phase=request_write n=2 host=write.netload.test", "phase=ttfb n=3",
               "phase=ttfb via=h2 n=3", "phase=ttfb via=tls n=2", "phase=body n=2", "phase=pool_wait n=3")
