@@ -37,7 +37,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all check demo bench layout clean needs check-layers check-leaks install man asan fuzz fixtures
+.PHONY: all check demo bench layout clean needs check-layers check-leaks check-net install man asan fuzz
 all: $(B)/gospect $(B)/gospect.1
 
 # Plain make installs nothing: it names what is missing.
@@ -129,6 +129,13 @@ check:
 check-leaks: $(B)/gospect
 	@tools/setup --tests
 	@tests/leaks/run
+
+# Network and database/sql against every release and variant, some minutes.
+check-net:
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all
+	@GOSPECT_NET_ALL=1 tests/run --only test_net.
+	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
 
 demo:
 	@tools/setup

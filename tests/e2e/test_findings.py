@@ -55,6 +55,12 @@ class Shop(unittest.TestCase):
                 kinds = {f["kind"] for f in self.last("-bugs", bug)[-1]["findings"]}
                 self.assertEqual(kinds, {kind})
 
+    def test_network_bugs_give_their_kinds(self):
+        """An empty pool of connections follows from the transactions that nobody ends."""
+        kinds = {f["kind"] for f in self.last("-bugs", "slowbank,patient,openbody,opentx,convoy", seconds="7s")[-1]["findings"]}
+        self.assertEqual(kinds, {"slow-phase", "no-timeout", "connection-leak", "transaction-open", "pool-exhausted",
+                                 "lock-contention"})
+
     def test_healthy_shop_has_none(self):
         for r in self.last(seconds="12s"):
             self.assertEqual(r["findings"], [])

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A real program that nobody here wrote: Debian's caddy, serving files under
-load.  What gospect counts agrees with what caddy says of itself."""
+load, and as a proxy.  What gospect counts agrees with what caddy says of itself."""
 import http.client
+import http.server
+import json
 import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 from harness import BIN_DIR, Attach, coverage, gospect, need_root, text_differs, wait_until
@@ -124,3 +128,111 @@ class Caddy(unittest.TestCase):
         rows = [l for l in gospect("list").stdout.splitlines() if str(self.p.pid) in l.split()]
         self.assertEqual(len(rows), 1)
         self.assertIn("caddy", rows[0])
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    """What caddy is a proxy for."""
+    protocol_version = "HTTP/1.1"
+    gate = threading.Event()
+
+    def do_GET(self):
+        if self.path.startswith("/topsecretpath/hang"):
+            self.gate.wait(60)
+        if self.path.startswith("/topsecretpath/slow"):
+            time.sleep(0.25)
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x" * 1000)
+
+    def log_message(self, *a):
+        pass
+
+
+class Proxy(unittest.TestCase):
+    """caddy as TLS server and reverse proxy: its requests to the upstream, phase by
+    phase, against what the upstream and its own clients count."""
+
+    def setUp(self):
+        need_root()
+        path = caddy()
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        Upstream.gate.clear()
+        self.upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+        self.upstream.daemon_threads = True
+        threading.Thread(target=self.upstream.serve_forever, daemon=True).start()
+        self.addCleanup(self.upstream.server_close)
+        self.addCleanup(self.upstream.shutdown)
+        self.addCleanup(Upstream.gate.set)
+        self.port = free_port()
+        self.host = f"localhost:{self.upstream.server_port}"
+        with open(os.path.join(self.dir.name, "Caddyfile"), "w") as f:
+            f.write("{\n admin off\n auto_https disable_redirects\n skip_install_trust\n default_sni localhost\n}\n"
+                    f"https://localhost:{self.port} {{\n bind 127.0.0.1\n tls internal\n reverse_proxy {self.host}\n}}\n")
+        self.p = subprocess.Popen([path, "run", "--config", f.name, "--adapter", "caddyfile"], cwd=self.dir.name,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  env={**os.environ, "HOME": self.dir.name, "XDG_DATA_HOME": self.dir.name})
+        self.addCleanup(Caddy.stop, self)
+        wait_until(lambda: self.get("/ready") == 200, "caddy to answer")
+
+    def get(self, path):
+        c = http.client.HTTPSConnection("localhost", self.port, timeout=70, context=ssl._create_unverified_context())
+        try:
+            c.request("GET", path)
+            r = c.getresponse()
+            r.read()
+            return r.status
+        except OSError:
+            return 0
+        finally:
+            c.close()
+
+    def many(self, n, path, threads=4):
+        bad = []
+
+        def run():
+            bad.extend(s for s in (self.get(path) for _ in range(n // threads)) if s != 200)
+        ts = [threading.Thread(target=run) for _ in range(threads)]
+        for t in ts:
+            t.start()
+        for t in ts:
+            t.join()
+        self.assertEqual(bad, [])
+
+    def test_phases(self):
+        with Attach(self.p.pid, "--exact", "--only", "net") as a:
+            self.many(400, "/topsecretpath/x?a=topsecretquery")
+            self.many(16, "/topsecretpath/slow")
+            r = a.stop()[0]
+        rows = {x["phase"]: x for x in r["net"]["phases"] if x.get("host") == self.host}
+        for phase in ("request_write", "ttfb", "body"):
+            self.assertEqual((rows[phase]["count"], rows[phase]["errors"]), (416, 0), rows[phase])
+        self.assertTrue(250e6 <= rows["ttfb"]["max_ns"] < 400e6, rows["ttfb"])
+        self.assertEqual(rows["dns"]["count"], rows["connect"]["count"])
+        # it is a TLS server here, not a client
+        self.assertNotIn("tls", rows)
+        c, = [c for c in r["net"]["connections"] if c.get("host") == self.host]
+        self.assertEqual(c["protocol"], "http/1.1")
+        self.assertNotIn("topsecret", json.dumps(r))
+        self.assertEqual(set(r["losses"].values()), {0})
+
+    def test_in_flight(self):
+        ts = [threading.Thread(target=self.get, args=("/topsecretpath/hang",), daemon=True) for _ in range(5)]
+        for t in ts:
+            t.start()
+
+        def hanging():
+            r = json.loads(gospect("snapshot", self.p.pid, "--window", "0", "--only", "net", "--format", "json").stdout)
+            rows = [f for f in r["net"]["in_flight"] if f.get("host") == self.host and f.get("phase") == "ttfb"]
+            return rows if len(rows) >= 5 else None
+        rows = wait_until(hanging, "five requests in flight")
+        self.assertEqual(len(rows), 5)
+        p = gospect("snapshot", self.p.pid, "--window", "4s", "--only", "net", "--format", "json")
+        r = json.loads(p.stdout)
+        # each has the context of the client's request, which is cancelled when that goes away
+        self.assertEqual([f for f in r["findings"] if f["kind"] == "no-timeout"], [])
+        self.assertEqual(sum(s["in_flight"] for s in r["net"]["servers"]), 5)
+        Upstream.gate.set()
+        for t in ts:
+            t.join()

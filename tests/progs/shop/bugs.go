@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -25,6 +26,11 @@ var bugKinds = map[string]string{
 	"waitgroup":  "goroutine-leak",
 	"deadlock":   "deadlock",
 	"trail":      "memory-growth",
+	"slowbank":   "slow-phase",
+	"patient":    "no-timeout",
+	"openbody":   "connection-leak",
+	"opentx":     "transaction-open",
+	"convoy":     "lock-contention",
 }
 
 type bugSet map[string]bool
@@ -97,8 +103,8 @@ func (n nobody) Header() http.Header         { return n.header }
 func (n nobody) Write(b []byte) (int, error) { return len(b), nil }
 func (n nobody) WriteHeader(int)             {}
 
-// printWhere lets every bug strike once to learn its place.
-func printWhere() {
+// learnPlaces lets every bug strike once.
+func learnPlaces() {
 	all, err := parseBugs("all")
 	if err != nil {
 		panic(err)
@@ -113,6 +119,27 @@ func printWhere() {
 		routes.ServeHTTP(nobody{http.Header{}}, r)
 	}
 	shop.auditStock()
+	// There is no bank yet: each call fails at once.
+	shop.charge("")
+	shop.track("")
+	shop.isBankUp("")
+	shop.book(context.Background(), 0)
+	shop.changePrice()
+}
+
+func printPlaces(lines bool) {
+	if lines {
+		var names []string
+		for bug := range placeOf {
+			names = append(names, bug)
+		}
+		sort.Strings(names)
+		for _, bug := range names {
+			p := placeOf[bug]
+			fmt.Printf("%-11s %-17s %s:%d\n", bug, p.Kind, p.File, p.Line)
+		}
+		return
+	}
 	if err := json.NewEncoder(os.Stdout).Encode(places()); err != nil {
 		fmt.Fprintln(os.Stderr, "shop:", err)
 		os.Exit(1)

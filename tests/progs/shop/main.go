@@ -15,9 +15,16 @@
 //	waitgroup   receipt.go: a wait group that is never done
 //	deadlock    stock.go: two goroutines take two mutexes in different order
 //	trail       trail.go: a map that only grows
+//	slowbank    bank.go: a service that takes its time to be found, to shake
+//	            hands, and most of all to answer
+//	patient     bank.go: requests without a timeout that are never answered
+//	openbody    bank.go: responses of which only the status is looked at
+//	opentx      ledger.go: transactions that nobody ends, until the pool of
+//	            connections is empty and others wait
+//	convoy      prices.go: a lock that is held while a label is printed
 //
 // Without them it is a healthy shop: a steady pool of packers, keep-alive
-// connections, housekeeping by the clock, contexts that somebody waits on.
+// connections, a bank that answers, transactions that end, housekeeping by the clock, contexts that somebody waits on.
 //
 // It prints `READY pid=N addr=HOST:PORT`, and, when it ends, one line of JSON
 // with what each bug did.
@@ -42,10 +49,12 @@ func main() {
 	rate := flag.Int("rate", 200, "requests per second from the load generator; 0: none")
 	lasts := flag.Duration("for", 0, "end after this time; 0: at SIGINT or SIGTERM")
 	where := flag.Bool("where", false, "print the place of each bug as JSON, and end")
+	list := flag.Bool("list", false, "the same as lines to read")
 	flag.Parse()
 
-	if *where {
-		printWhere()
+	if *where || *list {
+		learnPlaces()
+		printPlaces(*list)
 		return
 	}
 	bugs, err := parseBugs(*bugList)

@@ -32,6 +32,9 @@ type Shop struct {
 	supplier *supplier
 	stock    stock
 	trail    trail
+	bank     *bank
+	ledger   *ledger
+	prices   prices
 
 	mu      sync.Mutex
 	carts   map[string][]int // user: product ids
@@ -51,6 +54,8 @@ func newShop(bugs bugSet) *Shop {
 		orders:   make(chan order, 64),
 		partner:  newPartner(),
 		supplier: newSupplier(),
+		bank:     newBank(bugs),
+		ledger:   newLedger(),
 		carts:    map[string][]int{},
 	}
 	tags := []string{"new", "sale", "books", "garden", "kitchen", "toys", "outdoor"}
@@ -83,6 +88,9 @@ func (s *Shop) open(ctx context.Context) {
 	go s.supplier.answer(ctx)
 	go s.stockRounds(ctx, s.auditStock)
 	go s.stockRounds(ctx, s.restock)
+	s.openBank(ctx)
+	s.openLedger(ctx)
+	s.openPrices(ctx)
 	for _, name := range []string{"prices", "stock", "staff"} {
 		go s.watch(ctx, name)
 	}

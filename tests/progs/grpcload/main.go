@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// grpcload is a gRPC client and its server, and golang.org/x/net/http2 on its
+// own, over the loopback interface.  The messages are empty: what counts is the
+// calls.
+//
+// It prints `READY pid=N` and then answers every line on its standard input
+// with one line of JSON, once what the line asks for is done:
+//
+//	call METHOD N MS     N calls, one after the other; the server takes MS milliseconds
+//	fail METHOD N        N calls that the server refuses
+//	hang METHOD N        N calls that the server does not answer until
+//	release              which ends them
+//	get N MS             N requests by golang.org/x/net/http2
+//	quit                 end
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+type answer map[string]any
+
+type place struct {
+	Function string `json:"function"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+}
+
+var (
+	delay    atomic.Int64 // ns
+	refuse   atomic.Bool
+	hanging  atomic.Bool
+	entered  atomic.Int64
+	gate     = make(chan struct{})
+	callAt   place
+	callOnce sync.Once
+)
+
+const service = "/gospect.test.Stock/"
+
+func main() {
+	conn, err := start()
+	other, err2 := newWeb()
+	if err == nil {
+		err = err2
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "grpcload:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("READY pid=%d\n", os.Getpid())
+	in := bufio.NewScanner(os.Stdin)
+	var wg sync.WaitGroup
+	for in.Scan() {
+		words := strings.Fields(in.Text())
+		if len(words) == 0 {
+			continue
+		}
+		if words[0] == "quit" {
+			return
+		}
+		reply(conn, other, &wg, words)
+	}
+}
+
+// start is a server of any method, and a connection to it.
+func start() (*grpc.ClientConn, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := grpc.NewServer(grpc.UnknownServiceHandler(serve))
+	go server.Serve(l)
+	return grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+}
+
+func serve(_ any, s grpc.ServerStream) error {
+	var m emptypb.Empty
+	if err := s.RecvMsg(&m); err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(delay.Load()))
+	if hanging.Load() {
+		entered.Add(1)
+		<-gate
+	}
+	if refuse.Load() {
+		return status.Error(codes.PermissionDenied, "not you")
+	}
+	return s.SendMsg(&m)
+}
+
+func call(conn *grpc.ClientConn, method string) error {
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "x-secret", "topsecretheader")
+	var in, out emptypb.Empty
+	nextLineIsCall()
+	return conn.Invoke(ctx, service+method, &in, &out)
+}
+
+// nextLineIsCall notes that the call is on the caller's next line.
+func nextLineIsCall() {
+	pc, file, line, _ := runtime.Caller(1)
+	callOnce.Do(func() {
+		f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+		callAt = place{f.Function, filepath.Base(file), line + 1}
+	})
+}
+
+func reply(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) {
+	a, err := run(conn, other, wg, append(words, "", "", ""))
+	if a == nil {
+		a = answer{}
+	}
+	a["cmd"], a["ok"] = words[0], err == nil
+	if err != nil {
+		a["error"] = err.Error()
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(a); err != nil {
+		os.Exit(1)
+	}
+}
+
+func run(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) (answer, error) {
+	method := words[1]
+	n, _ := strconv.Atoi(words[2])
+	ms, _ := strconv.Atoi(words[3])
+	switch words[0] {
+	case "call", "fail":
+		delay.Store(int64(ms) * int64(time.Millisecond))
+		refuse.Store(words[0] == "fail")
+		failed := 0
+		for i := 0; i < n; i++ {
+			if call(conn, method) != nil {
+				failed++
+			}
+		}
+		refuse.Store(false)
+		delay.Store(0)
+		return answer{"failed": failed, "method": service + method, "place": callAt}, nil
+	case "get":
+		n, _ = strconv.Atoi(words[1])
+		ms, _ = strconv.Atoi(words[2])
+		return other.get(n, ms)
+	case "hang":
+		hanging.Store(true)
+		want := entered.Load() + int64(n)
+		for i := 0; i < n; i++ {
+			wg.Go(func() { _ = call(conn, method) })
+		}
+		for end := time.Now().Add(30 * time.Second); entered.Load() < want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				return nil, fmt.Errorf("waited 30 s for the calls")
+			}
+		}
+		return answer{"method": service + method, "place": callAt}, nil
+	case "release":
+		hanging.Store(false)
+		close(gate)
+		wg.Wait()
+		gate = make(chan struct{})
+		return nil, nil
+	}
+	return nil, fmt.Errorf("unknown command")
+}

@@ -1,0 +1,3 @@
+module gospect.test/netload
+
+go 1.18
