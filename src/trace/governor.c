@@ -22,6 +22,7 @@
 /* Memory of the smoothed rates, seconds. */
 #define CPU_MEMORY_S 1.0
 #define RATE_MEMORY_S 0.2
+#define RARE_MEMORY_S 1.0	/* a burst is no rate */
 
 static double smooth(double old, double now, double dt, double memory)
 {
@@ -129,7 +130,8 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 		if (hits > 0)
 			b->cost_per_hit = smooth(b->cost_per_hit, spent / hits, dt, RATE_MEMORY_S);
 		if (b->on)
-			b->hits_per_s = smooth(b->hits_per_s, hits / dt, dt, RATE_MEMORY_S);
+			b->hits_per_s = smooth(b->hits_per_s, hits / dt, dt,
+					       i == GOV_RARE ? RARE_MEMORY_S : RATE_MEMORY_S);
 	}
 	/* The probes' own cost is part of the CPU time the kernel counts. */
 	g->cpu_per_s = smooth(g->cpu_per_s,
@@ -223,6 +225,7 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 									       GOV_SLICE_NS,
 					       .since_ns = in->now_ns };
 	g->b[GOV_REQUESTS].trial = true;
+	g->b[GOV_RARE].hits_per_s = 0;	/* rare until seen otherwise */
 	if (cfg->births_per_s >= 0)
 		b->hits_per_s = cfg->births_per_s * g->hits_per_birth;
 	/* A program known to be too busy begins with saving up, not with debt. */

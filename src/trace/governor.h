@@ -29,7 +29,7 @@ enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
  * take long, for those that a slice's end cuts off are not timed. */
 #define GOV_SLICE_REQUESTS_NS 50000000ull
 #define GOV_SLICE_REQUESTS_MAX_NS 800000000ull
-#define GOV_RARE_HITS_PER_S 2000.0	/* below it rare probes are never sliced */
+#define GOV_RARE_HITS_PER_S 2500.0	/* below it rare probes are never sliced: 2,000, and room for bursts */
 
 struct governor_config {
 	double budget_pct;	/* of the target's CPU */
