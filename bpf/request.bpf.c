@@ -13,6 +13,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* net/http.(*Client).do(c, req), body. */
 static __always_inline void http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
+	if (!takes_new(h))
+		return;
 	open_fresh(&s->open, GS_PHASE_NONE);
 	take_goid(h, ctx, &s->open);
 	take_pcs(ctx, s, true);
@@ -29,6 +31,8 @@ static __always_inline void state_to(struct hit *h, struct gs_net_scratch *s, st
 
 	if (state < GS_PHASE_MAX && !is_stale(h, o->state_ns, h->spec->since_requests_ns))
 		phase_end(h, s, state, o->host, now - o->state_ns, failed);
+	if (state < GS_PHASE_BODY && next >= GS_PHASE_BODY)
+		answered(h, o->start_ns);
 	o->state_ns = now;
 	o->state = next;
 }
@@ -60,6 +64,20 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 			o->pcs[i] = call->pcs[i];
 	}
 	open_put(h, s, kind, GO_ARG0(ctx));
+	gs_add(&h->count->requests_begun, 1);
+}
+
+/* What is remembered of a connection or stream, the one found last, was of
+ * another request. */
+static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s, struct gs_open *last)
+{
+	/* It may be used again before readLoop has come to wait for more. */
+	if (last->state == GS_PHASE_BODY)
+		state_to(h, s, last, GS_PHASE_NONE, false);
+	else if (last->state < GS_PHASE_BODY)
+		answered(h, last->start_ns);
+	if (!takes_new(h))
+		open_delete(s);
 }
 
 /* The host of a request's URL. */
@@ -77,9 +95,10 @@ static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	struct gs_open *last = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
 	__u64 host;
 
-	/* It may be used again before readLoop has come to wait for more. */
-	if (last && last->state == GS_PHASE_BODY)
-		state_to(h, s, last, GS_PHASE_NONE, false);
+	if (last)
+		carry_forget(h, s, last);
+	if (!takes_new(h))
+		return;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
 		return;
@@ -211,6 +230,12 @@ int net_request(go_regs *ctx)
 /* (*clientStream).doRequest(cs, req, …), body: on a goroutine of its own. */
 static __always_inline void stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
+	struct gs_open *last = open_find(h, s, GS_OPEN_STREAM, GO_ARG0(ctx));
+
+	if (last)
+		carry_forget(h, s, last);
+	if (!takes_new(h))
+		return;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	s->open.ptr = GO_ARG1(ctx);
 	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->spec->stream_request));

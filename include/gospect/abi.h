@@ -93,6 +93,8 @@ enum {
 #define GS_ACTIVE_RARE		1u
 #define GS_ACTIVE_GOVERNED	2u
 #define GS_ACTIVE_REQUESTS	4u	/* per request: the sensors net, sql and locks */
+#define GS_ACTIVE_NEW		8u	/* … also those that begin now; without it a slice is
+					 * over, and what began in it is followed to its end */
 
 /*
  * Cookies: the target in the low 32 bits, the probe in the high ones.  Programs
@@ -167,8 +169,12 @@ struct gs_counters {
 	__u64 phases_full;		/* … to the row of the other hosts of that phase */
 	__u64 opens_full;		/* a begin that could not be remembered */
 	__u64 net_threads_made;		/* entries added to `net_scratch` */
+	/* Requests (clients' and handlers) that have begun, and those of them that
+	 * have an answer: the difference is what a slice that is over waits for. */
+	__u64 requests_begun;
+	__u64 requests_answered;
 };
-_Static_assert(sizeof(struct gs_counters) == 88 + 8 * GS_PROBE_MAX + 40, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 88 + 8 * GS_PROBE_MAX + 56, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
