@@ -28,6 +28,7 @@
 #define BUFIO_R 40
 #define BUFIO_W 48
 #define CLOSURE_BYTES 48
+#define STATE_IDLE 2		/* http.StateIdle, in the lowest byte of conn.curState */
 #define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
 #define LEARN_TRIES 64		/* frames searched in one look for where readLoop keeps its body */
@@ -1061,6 +1062,15 @@ struct serving_read {
 	uint64_t response, at;
 };
 
+/* Up to 1.19 an idle connection waits for the next request where it reads it; since
+ * then it is there only when the first bytes have come (net/http/server.go, serve). */
+static bool is_idle(const struct netwatch *nw, const uint8_t *conn)
+{
+	int32_t state = net_off(nw, LAYOUT_HTTP_CONN_CURSTATE);
+
+	return nw->rt->gb->release.minor < 20 && state >= 0 && conn[state] == STATE_IDLE;
+}
+
 /* conn -> its Server and the response it is at, whose request was read before when it is the same. */
 static int read_server_conns(struct netwatch *nw, struct serving_read *p)
 {
@@ -1080,6 +1090,8 @@ static int read_server_conns(struct netwatch *nw, struct serving_read *p)
 
 		s->server = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_CONN_SERVER)) : 0;
 		s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
+		if (b && is_idle(nw, b))
+			s->reading_request = false;
 		s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
 			  was->reading_request == s->reading_request;
 		if (s->same)
