@@ -107,6 +107,8 @@ static void hist_add(struct trace_hist *to, const struct trace_hist *now, const 
 	to->sum_ns += now->sum_ns - (base ? base->sum_ns : 0);
 	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
 		to->bucket[i] += now->bucket[i] - (base ? base->bucket[i] : 0);
+	if (now->max_ns > to->max_ns)
+		to->max_ns = now->max_ns;
 }
 
 struct times {
