@@ -110,9 +110,9 @@ static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_ne
 
 /* The connection or stream whose address is in a slot of this frame. */
 static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
-						    __u32 kind, __s32 from_sp)
+						    __u32 kind)
 {
-	if (!read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx) + from_sp))
+	if (!read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx) + h->argument))
 		return NULL;
 	return open_find(h, s, kind, s->word[0]);
 }
@@ -120,7 +120,7 @@ static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx,
 /* (*persistConn).writeLoop at `pc.writeErrCh <- err`: chansend1(c, &err). */
 static __always_inline void conn_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN, h->spec->conn_written_pconn);
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
 
 	if (!o || o->state != GS_PHASE_REQUEST_WRITE)
 		return;
@@ -141,7 +141,7 @@ static __always_inline void conn_first_byte(struct hit *h, go_regs *ctx, struct 
 /* readLoop waits for the next response: the one before has been read. */
 static __always_inline void conn_next(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN, h->spec->conn_next_pconn);
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
 
 	if (o && o->state == GS_PHASE_BODY)
 		state_to(h, s, o, GS_PHASE_NONE, false);
@@ -238,14 +238,14 @@ static __always_inline void stream_begin(struct hit *h, go_regs *ctx, struct gs_
 		return;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	s->open.ptr = GO_ARG1(ctx);
-	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->spec->stream_request));
+	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->argument));
 }
 
 /* (*clientStream).writeRequest where it waits for the end of the stream; it
  * comes back there. */
 static __always_inline void stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM, h->spec->stream_written_stream);
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM);
 
 	if (o && o->state == GS_PHASE_REQUEST_WRITE)
 		state_to(h, s, o, GS_PHASE_TTFB, false);

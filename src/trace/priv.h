@@ -195,6 +195,8 @@ void verify_text(struct trace *t);
 /* spec.c: what the programs are told of the target; takes out of the plan the
  * probes that need what is not known of it. */
 void spec_check(struct trace *t);
+/* What the hits of a site are told in the cookie: an offset from SP, or in a structure. */
+int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s);
 void spec_write(struct trace *t);
 
 /* dump.c: all entries of a hash map, keys and values in two arrays. */

@@ -255,7 +255,8 @@ static int collect_sites(struct trace *t, enum trace_prog prog)
 			if (n == ATTACH_MAX_SITES)
 				return -E2BIG;
 			a->offset[n] = p->site[k].file_off;
-			a->cookie[n++] = serves_several(prog) ? GS_COOKIE(0, (uint64_t)i) : 0;
+			a->cookie[n++] = serves_several(prog) ?
+				GS_COOKIE(0, i, spec_argument(t, p->id, &p->site[k])) : 0;
 		}
 	}
 	return n;
