@@ -1217,6 +1217,12 @@ static void date_servings(struct netwatch *nw, const struct gowalk *w, struct tr
 	}
 }
 
+static void set_method(struct net_gcall *c, const uint8_t *text, uint32_t n)
+{
+	for (uint32_t k = 0; k < n && k < sizeof(c->method) - 1; k++)
+		c->method[k] = (char)(text[k] > ' ' && text[k] < 0x7f ? text[k] : '?');
+}
+
 static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace *trace)
 {
 	struct net_look *l = &nw->cur;
@@ -1252,13 +1258,14 @@ static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace
 		uint64_t *at = u64map_find(&nw->prev.gcall_at, c->goid);
 		struct trace_open open;
 
-		for (uint32_t k = 0; t && k < p[i].n && k < sizeof(c->method) - 1; k++)
-			c->method[k] = (char)(t[k] > ' ' && t[k] < 0x7f ? t[k] : '?');
+		set_method(c, t, t ? p[i].n : 0);
 		c->start_ns = l->now_ns;
 		c->age = AGE_AT_LEAST;
 		if (trace && trace_open_find(trace, TRACE_OPEN_GRPC, c->g, &open) && open.goid == c->goid) {
 			c->start_ns = open.start_ns;
 			c->age = AGE_EXACT;
+			if (!t && open.text)
+				set_method(c, (const uint8_t *)open.text, (uint32_t)strlen(open.text));
 		} else if (at && nw->prev.gcall[*at].stack == c->stack && !strcmp(nw->prev.gcall[*at].method, c->method)) {
 			c->start_ns = nw->prev.gcall[*at].start_ns;
 		}
