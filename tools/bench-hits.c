@@ -20,6 +20,7 @@
 #include "trace/attach.h"
 #include "trace/priv.h"
 
+#define PROBES (PROBE_STW_END + 1)	/* those that any program runs: of the runtime */
 #define ROUNDS 300
 #define CALLS 60	/* per round and probe */
 #define DEPTH 6		/* of the stack under an allocation */
@@ -40,9 +41,9 @@ __asm__(".text\n" EACH(SITE));
 EACH(DECLARE)
 
 typedef void probed(void *a, void *b);
-static probed *const function[2 * PROBE_COUNT] = { EACH(FUNCTION) };
-static char *const site[2 * PROBE_COUNT] = { EACH(ADDRESS) };
-static uint64_t g[PROBE_COUNT][128];	/* a stand-in for a g, one per probe */
+static probed *const function[2 * PROBES] = { EACH(FUNCTION) };
+static char *const site[2 * PROBES] = { EACH(ADDRESS) };
+static uint64_t g[PROBES][128];	/* a stand-in for a g, one per probe */
 
 /* The place of an address in our executable. */
 static uint64_t file_offset(const void *p)
@@ -78,7 +79,7 @@ static void call_from(int depth, probed *f, void *a, void *b)
 
 static double ns_per_call(int which)
 {
-	int id = which % PROBE_COUNT;
+	int id = which % PROBES;
 	void *b = id == PROBE_ALLOC_LARGE ? (void *)100000ul : (void *)g[id];
 	uint64_t begin = clock_mono_ns();
 
@@ -104,7 +105,7 @@ static void make_plan(struct plan *pl, const struct cost_table *ct)
 	int i, k;
 
 	memset(pl, 0, sizeof(*pl));
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (i = 0; i < PROBES; i++) {
 		struct probe *p = &pl->probe[pl->n++];
 
 		for (k = 0; k < 128; k++)
@@ -115,9 +116,9 @@ static void make_plan(struct plan *pl, const struct cost_table *ct)
 			    i == PROBE_ALLOC_LARGE ? SENSOR_ALLOC : SENSOR_GC;
 		p->rare = i > PROBE_GO_DEATH;
 		p->kind = SITE_CALL;
-		p->klass = INSN_CALL;
-		p->len = 5;
-		p->file_off = file_offset(site[i]);
+		p->nsite = 1;
+		p->site[0] = (struct site){ .kind = SITE_CALL, .klass = INSN_CALL, .len = 5,
+					    .slot = PROBE_NO_SLOT, .file_off = file_offset(site[i]) };
 		p->cost_ns = ct->ns[INSN_CALL];
 	}
 }
@@ -129,12 +130,12 @@ static int attach_empty(struct attachment *at)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = ATTACH_UPROBE_MULTI);
-	uint64_t offs[PROBE_COUNT];
-	struct attach_point where = { .path = "/proc/self/exe", .pid = getpid(), .offsets = offs, .n = PROBE_COUNT };
+	uint64_t offs[PROBES];
+	struct attach_point where = { .path = "/proc/self/exe", .pid = getpid(), .offsets = offs, .n = PROBES };
 	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++)
-		offs[i] = file_offset(site[PROBE_COUNT + i]);
+	for (i = 0; i < PROBES; i++)
+		offs[i] = file_offset(site[PROBES + i]);
 	where.prog_fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "empty", "GPL", empty, 2, &opts);
 	if (where.prog_fd < 0)
 		return where.prog_fd;
@@ -148,7 +149,7 @@ static void print(double empty[][ROUNDS], double ours[][ROUNDS])
 	int i, r;
 
 	printf("{\"probes\":[");
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (i = 0; i < PROBES; i++) {
 		double m;
 
 		for (r = 0; r < ROUNDS; r++)
@@ -163,7 +164,7 @@ static void print(double empty[][ROUNDS], double ours[][ROUNDS])
 
 int main(void)
 {
-	static double empty[PROBE_COUNT][ROUNDS], ours[PROBE_COUNT][ROUNDS];
+	static double empty[PROBES][ROUNDS], ours[PROBES][ROUNDS];
 	struct cost_table ct;
 	struct attachment at;
 	struct err err = { 0 };
@@ -184,8 +185,8 @@ int main(void)
 	}
 	stats_off(t);	/* they would be part of ours */
 	for (r = 0; r < ROUNDS; r++)
-		for (i = 0; i < PROBE_COUNT; i++) {
-			empty[i][r] = ns_per_call(PROBE_COUNT + i);
+		for (i = 0; i < PROBES; i++) {
+			empty[i][r] = ns_per_call(PROBES + i);
 			ours[i][r] = ns_per_call(i);
 		}
 	attachment_close(&at);
