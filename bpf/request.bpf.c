@@ -71,10 +71,8 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
  * another request. */
 static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s, struct gs_open *last)
 {
-	/* It may be used again before readLoop has come to wait for more. */
-	if (last->state == GS_PHASE_BODY)
-		state_to(h, s, last, GS_PHASE_NONE, false);
-	else if (last->state < GS_PHASE_BODY)
+	/* A response without a body ends nothing: what follows its header does. */
+	if (last->state < GS_PHASE_BODY)
 		answered(h, last->start_ns);
 	if (!takes_new(h))
 		open_delete(s);
@@ -136,15 +134,6 @@ static __always_inline void conn_first_byte(struct hit *h, go_regs *ctx, struct 
 
 	if (o)
 		first_byte(h, s, o);
-}
-
-/* readLoop waits for the next response: the one before has been read. */
-static __always_inline void conn_next(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
-{
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
-
-	if (o && o->state == GS_PHASE_BODY)
-		state_to(h, s, o, GS_PHASE_NONE, false);
 }
 
 /* (*persistConn).close(pc, err), body: also how a connection that is not to
@@ -211,9 +200,6 @@ int net_request(go_regs *ctx)
 		break;
 	case GS_PROBE_CONN_FIRST_BYTE:
 		conn_first_byte(&h, ctx, s);
-		break;
-	case GS_PROBE_CONN_NEXT:
-		conn_next(&h, ctx, s);
 		break;
 	case GS_PROBE_CONN_CLOSED:
 		conn_closed(&h, ctx, s);

@@ -195,12 +195,6 @@ static const struct recipe recipes[PROBE_COUNT] = {
 		.name = "http1-first-byte", .sensor = SENSOR_NET, .package = "net/http",
 		.place = CALL_IN("net/http.(*persistConn).readLoop", "net/http.(*persistConn).readResponse"),
 	},
-	[PROBE_CONN_NEXT] = {
-		.name = "http1-next", .sensor = SENSOR_NET, .package = "net/http",
-		.place = { { .functions = { "net/http.(*persistConn).readLoop" }, .how = HOW_CALLS,
-			     .callees = { "bufio.(*Reader).Peek" } } },
-		.slot = 0 + 1,
-	},
 	[PROBE_CONN_CLOSED] = {
 		.name = "http1-closed", .sensor = SENSOR_NET, .package = "net/http",
 		.place = BODY_OF("net/http.(*persistConn).close"),

@@ -51,7 +51,6 @@ enum probe_id {
 	PROBE_CONN_BEGIN,	/* (*persistConn).roundTrip, body */
 	PROBE_CONN_WRITTEN,	/* writeLoop: the first chansend1 behind Flush; pc in its slot */
 	PROBE_CONN_FIRST_BYTE,	/* readLoop: call of readResponse */
-	PROBE_CONN_NEXT,	/* readLoop: calls of Peek, done with the last response; pc in its slot */
 	PROBE_CONN_CLOSED,	/* (*persistConn).close, body */
 	PROBE_CONN_BODY_END,	/* readLoop.func4, body: what ends a body; error in RAX:RBX, closure in RDX */
 	PROBE_STREAM_BEGIN,	/* (*clientStream).doRequest, body; request in RBX */

@@ -91,7 +91,7 @@ class Phases(unittest.TestCase):
                              (truth["slow", phase]["count"], "exact"), phase)
         slow = rows["slow", "ttfb"]
         self.assertTrue(is_near_histogram(slow["p50_ns"], 300e6), slow)
-        self.assertTrue(40 <= slow["count"] <= 360, slow)
+        self.assertTrue(20 <= slow["count"] <= 720, slow)	# of 120, from a few slices
 
     def test_begun_before_the_window(self):
         """Counted where it ends, with its whole length, when it was seen to begin."""

@@ -622,7 +622,6 @@ static const struct net_expected net_expected[] = {
 	{ PROBE_CONN_BEGIN, HTTP "(*persistConn).roundTrip", NULL, 0, SITE_BODY, 1, false, false },
 	{ PROBE_CONN_WRITTEN, HTTP "(*persistConn).writeLoop", NULL, 0, SITE_CALL, 1, false, true },
 	{ PROBE_CONN_FIRST_BYTE, HTTP "(*persistConn).readLoop", NULL, 0, SITE_CALL, 1, false, false },
-	{ PROBE_CONN_NEXT, HTTP "(*persistConn).readLoop", NULL, 0, SITE_CALL, 1, false, true },
 	{ PROBE_CONN_CLOSED, HTTP "(*persistConn).close", NULL, 0, SITE_BODY, 1, false, false },
 	{ PROBE_CONN_BODY_END, HTTP "(*persistConn).readLoop.func4", NULL, 0, SITE_BODY, 1, false, false },
 	{ PROBE_STREAM_BEGIN, H2("clientStream).doRequest"), SITE_BODY, 1, false, false },
