@@ -13,7 +13,7 @@ static __always_inline void handler_begin(struct hit *h, go_regs *ctx, struct gs
 {
 	__u64 caller;
 
-	if (!read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx)))
+	if (!takes_new(h) || !read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx)))
 		return;
 	caller = s->word[0];
 	if (!(caller >= h->spec->mux_lo && caller < h->spec->mux_hi) &&
@@ -25,11 +25,25 @@ static __always_inline void handler_begin(struct hit *h, go_regs *ctx, struct gs
 		return;
 	s->open.npcs = 1;
 	call_begin(h, ctx, s, GS_OPEN_HANDLER, GS_CALL_HANDLER);
+	gs_add(&h->count->requests_begun, 1);
+}
+
+/* (*conn).serve behind `call serverHandler.ServeHTTP`, at `call hijacked`;
+ * HTTP/2: runHandler.func1. */
+static __always_inline void handler_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(h, s, GS_OPEN_HANDLER, GO_G(ctx));
+
+	if (o)
+		answered(h, o->start_ns);
+	call_end(h, ctx, s, GS_OPEN_HANDLER, GS_CALL_HANDLER, false, h->spec->since_requests_ns);
 }
 
 /* google.golang.org/grpc.(*ClientConn).Invoke(cc, ctx, method, …), body. */
 static __always_inline void grpc_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
+	if (!takes_new(h))
+		return;
 	open_fresh(&s->open, GS_PHASE_NONE);
 	take_goid(h, ctx, &s->open);
 	take_pcs(ctx, s, true);
@@ -56,10 +70,7 @@ int net_call(go_regs *ctx)
 		handler_begin(&h, ctx, s);
 		break;
 	case GS_PROBE_HANDLER_END:
-		/* (*conn).serve behind `call serverHandler.ServeHTTP`, at
-		 * `call hijacked`; HTTP/2: runHandler.func1 */
-		call_end(&h, ctx, s, GS_OPEN_HANDLER, GS_CALL_HANDLER, false,
-			 h.spec->since_requests_ns);
+		handler_end(&h, ctx, s);
 		break;
 	case GS_PROBE_GRPC_BEGIN:
 		grpc_begin(&h, ctx, s);
@@ -98,6 +109,8 @@ int lock_wait(go_regs *ctx)
 		return 0;
 	switch (probe) {
 	case GS_PROBE_LOCK_BEGIN:
+		if (!takes_new(&h))
+			break;
 		open_fresh(&s->open, GS_PHASE_NONE);
 		take_goid(&h, ctx, &s->open);
 		take_pcs(ctx, s, false);

@@ -261,6 +261,19 @@ static __always_inline bool is_stale(struct hit *h, __u64 start_ns, __u64 since_
 	return true;
 }
 
+/* Whether what begins now is to be remembered. */
+static __always_inline bool takes_new(struct hit *h)
+{
+	return h->spec->active & GS_ACTIVE_NEW;
+}
+
+/* A request that was counted as begun in this slice has its answer. */
+static __always_inline void answered(struct hit *h, __u64 start_ns)
+{
+	if (start_ns >= h->spec->since_requests_ns)
+		gs_add(&h->count->requests_answered, 1);
+}
+
 static __always_inline struct gs_sum *phase_row(struct hit *h, struct gs_phase_key *key)
 {
 	struct gs_sum *s = bpf_map_lookup_elem(&phases, key);

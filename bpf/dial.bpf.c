@@ -123,7 +123,7 @@ static __always_inline void pool_begin(struct hit *h, go_regs *ctx, struct gs_ne
 {
 	__u64 want;
 
-	if (!read_user(h, &s->other_key.addr, sizeof(__u64), GO_SP(ctx) + h->spec->pool_begin_want))
+	if (!read_user(h, &s->other_key.addr, sizeof(__u64), GO_SP(ctx) + h->argument))
 		return;
 	want = s->other_key.addr;
 	dial_begin(h, s, GS_OPEN_POOL, want, GS_PHASE_POOL_WAIT, host_at(h, s, want + h->spec->want_addr));

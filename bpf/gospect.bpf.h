@@ -67,6 +67,7 @@ struct hit {
 	const volatile struct gs_spec *spec;
 	struct gs_counters *count;
 	__u32 target;
+	__s64 argument;		/* of the site: see GS_COOKIE */
 };
 
 static __always_inline __u32 current_tgid(void)
@@ -117,8 +118,9 @@ static __always_inline bool hit_begin(struct hit *h, go_regs *ctx, __u32 probe, 
 static __always_inline __u32 hit_which(struct hit *h, go_regs *ctx, __u32 group)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
-	__u32 probe = cookie >> 32;
+	__u32 probe = GS_COOKIE_PROBE(cookie);
 
+	h->argument = GS_COOKIE_ARGUMENT(cookie);
 	if (probe >= GS_PROBE_MAX)
 		return GS_PROBE_MAX;
 	return hit_of(h, ctx, (__u32)cookie, probe, group) ? probe : GS_PROBE_MAX;

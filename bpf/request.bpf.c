@@ -13,6 +13,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* net/http.(*Client).do(c, req), body. */
 static __always_inline void http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
+	if (!takes_new(h))
+		return;
 	open_fresh(&s->open, GS_PHASE_NONE);
 	take_goid(h, ctx, &s->open);
 	take_pcs(ctx, s, true);
@@ -29,6 +31,8 @@ static __always_inline void state_to(struct hit *h, struct gs_net_scratch *s, st
 
 	if (state < GS_PHASE_MAX && !is_stale(h, o->state_ns, h->spec->since_requests_ns))
 		phase_end(h, s, state, o->host, now - o->state_ns, failed);
+	if (state < GS_PHASE_BODY && next >= GS_PHASE_BODY)
+		answered(h, o->start_ns);
 	o->state_ns = now;
 	o->state = next;
 }
@@ -60,6 +64,20 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 			o->pcs[i] = call->pcs[i];
 	}
 	open_put(h, s, kind, GO_ARG0(ctx));
+	gs_add(&h->count->requests_begun, 1);
+}
+
+/* What is remembered of a connection or stream, the one found last, was of
+ * another request. */
+static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s, struct gs_open *last)
+{
+	/* It may be used again before readLoop has come to wait for more. */
+	if (last->state == GS_PHASE_BODY)
+		state_to(h, s, last, GS_PHASE_NONE, false);
+	else if (last->state < GS_PHASE_BODY)
+		answered(h, last->start_ns);
+	if (!takes_new(h))
+		open_delete(s);
 }
 
 /* The host of a request's URL. */
@@ -77,9 +95,10 @@ static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	struct gs_open *last = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
 	__u64 host;
 
-	/* It may be used again before readLoop has come to wait for more. */
-	if (last && last->state == GS_PHASE_BODY)
-		state_to(h, s, last, GS_PHASE_NONE, false);
+	if (last)
+		carry_forget(h, s, last);
+	if (!takes_new(h))
+		return;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
 		return;
@@ -91,9 +110,9 @@ static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_ne
 
 /* The connection or stream whose address is in a slot of this frame. */
 static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
-						    __u32 kind, __s32 from_sp)
+						    __u32 kind)
 {
-	if (!read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx) + from_sp))
+	if (!read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx) + h->argument))
 		return NULL;
 	return open_find(h, s, kind, s->word[0]);
 }
@@ -101,7 +120,7 @@ static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx,
 /* (*persistConn).writeLoop at `pc.writeErrCh <- err`: chansend1(c, &err). */
 static __always_inline void conn_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN, h->spec->conn_written_pconn);
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
 
 	if (!o || o->state != GS_PHASE_REQUEST_WRITE)
 		return;
@@ -122,7 +141,7 @@ static __always_inline void conn_first_byte(struct hit *h, go_regs *ctx, struct 
 /* readLoop waits for the next response: the one before has been read. */
 static __always_inline void conn_next(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN, h->spec->conn_next_pconn);
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
 
 	if (o && o->state == GS_PHASE_BODY)
 		state_to(h, s, o, GS_PHASE_NONE, false);
@@ -211,16 +230,22 @@ int net_request(go_regs *ctx)
 /* (*clientStream).doRequest(cs, req, …), body: on a goroutine of its own. */
 static __always_inline void stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
+	struct gs_open *last = open_find(h, s, GS_OPEN_STREAM, GO_ARG0(ctx));
+
+	if (last)
+		carry_forget(h, s, last);
+	if (!takes_new(h))
+		return;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	s->open.ptr = GO_ARG1(ctx);
-	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->spec->stream_request));
+	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->argument));
 }
 
 /* (*clientStream).writeRequest where it waits for the end of the stream; it
  * comes back there. */
 static __always_inline void stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM, h->spec->stream_written_stream);
+	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM);
 
 	if (o && o->state == GS_PHASE_REQUEST_WRITE)
 		state_to(h, s, o, GS_PHASE_TTFB, false);

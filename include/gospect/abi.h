@@ -93,12 +93,18 @@ enum {
 #define GS_ACTIVE_RARE		1u
 #define GS_ACTIVE_GOVERNED	2u
 #define GS_ACTIVE_REQUESTS	4u	/* per request: the sensors net, sql and locks */
+#define GS_ACTIVE_NEW		8u	/* … also those that begin now; without it a slice is
+					 * over, and what began in it is followed to its end */
 
 /*
- * Cookies: the target in the low 32 bits, the probe in the high ones.  Programs
+ * Cookies: the target in the low 32 bits, the probe in the next 8, what differs
+ * from site to site of a probe (an offset, signed) in the high 24.  Programs
  * that serve several probes tell them apart by it, so these need Linux 5.15.
  */
-#define GS_COOKIE(target, probe) ((__u64)(probe) << 32 | (__u32)(target))
+#define GS_COOKIE(target, probe, argument) \
+	((__u64)(argument) << 40 | (__u64)(__u8)(probe) << 32 | (__u32)(target))
+#define GS_COOKIE_PROBE(cookie) ((__u8)((cookie) >> 32))
+#define GS_COOKIE_ARGUMENT(cookie) ((__s64)(cookie) >> 40)
 
 /*
  * What the programs know of one target: the value of map `specs`, found by
@@ -126,13 +132,6 @@ struct gs_spec {
 	__u32 tls_server_name;		/* crypto/tls.Config.ServerName */
 	__u32 request_url;		/* net/http.Request.URL */
 	__u32 url_host;			/* net/url.URL.Host */
-	__u32 stream_request;		/* HTTP/2 doRequest's argument is a type of its own with a
-					 * URL at this offset (Go 1.27); else request_url */
-	/* From SP at the site to the slot of an argument that is in no register there. */
-	__s32 pool_begin_want;		/* queueForDial: w */
-	__s32 conn_written_pconn;	/* writeLoop: pc */
-	__s32 conn_next_pconn;		/* readLoop: pc */
-	__s32 stream_written_stream;	/* writeRequest: cs */
 	/* When the rare and the per-request probes were last switched on: what
 	 * began before may have ended unseen, and is in no sum. */
 	__u64 since_rare_ns, since_requests_ns;
@@ -142,7 +141,7 @@ struct gs_spec {
 	__u64 server_lo, server_hi;	/* net/http.serverHandler.ServeHTTP */
 	__u64 eof_itab, eof_data;	/* the value of io.EOF */
 };
-_Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 152, "gs_spec");
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC	16
@@ -167,8 +166,12 @@ struct gs_counters {
 	__u64 phases_full;		/* … to the row of the other hosts of that phase */
 	__u64 opens_full;		/* a begin that could not be remembered */
 	__u64 net_threads_made;		/* entries added to `net_scratch` */
+	/* Requests (clients' and handlers) that have begun, and those of them that
+	 * have an answer: the difference is what a slice that is over waits for. */
+	__u64 requests_begun;
+	__u64 requests_answered;
 };
-_Static_assert(sizeof(struct gs_counters) == 88 + 8 * GS_PROBE_MAX + 40, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 88 + 8 * GS_PROBE_MAX + 56, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */

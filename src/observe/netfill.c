@@ -107,6 +107,8 @@ static void hist_add(struct trace_hist *to, const struct trace_hist *now, const 
 	to->sum_ns += now->sum_ns - (base ? base->sum_ns : 0);
 	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
 		to->bucket[i] += now->bucket[i] - (base ? base->bucket[i] : 0);
+	if (now->max_ns > to->max_ns)
+		to->max_ns = now->max_ns;
 }
 
 struct times {
@@ -690,16 +692,27 @@ static int count_servings(struct fill *f, struct rowset *s)
 	return err;
 }
 
+/* The declaration of the function that begins at pc; what the compiler wraps
+ * around a method (a method value, "-fm") is looked through. */
+static struct place declaration(struct gobin *gb, uint64_t pc)
+{
+	struct goframe g[16];
+	struct gofunc fn;
+	int n = pclntab_frames(gb->pcln, pc, false, g, 16);
+
+	if (n > 0 && g[n - 1].wrapper && !pclntab_find_name(gb->pcln, gobin_start_name(gb, pc), &fn))
+		n = pclntab_frames(gb->pcln, fn.entry, false, g, 16);
+	if (n <= 0)
+		return (struct place){ 0 };
+	return (struct place){ g[n - 1].function, g[n - 1].file, g[n - 1].path, g[n - 1].line };
+}
+
 /* The row of a handler that is known by its entry: the one of its place, whatever its pattern. */
 static struct server *server_by_entry(struct fill *f, struct rowset *s, uint64_t entry)
 {
-	struct goframe g[16];
-	struct place place = { 0 };
+	struct place place = declaration(f->nw->rt->gb, entry - f->nw->rt->bias);
 	struct net_place_key key;
-	int n = pclntab_frames(f->nw->rt->gb->pcln, entry - f->nw->rt->bias, false, g, 16);
 
-	if (n > 0)
-		place = (struct place){ g[n - 1].function, g[n - 1].file, g[n - 1].path, g[n - 1].line };
 	key = net_place_key(&place);
 	for (size_t i = 0; i < s->n; i++) {
 		struct server *r = (struct server *)s->row + i;

@@ -17,6 +17,9 @@
 #include "trace/trace.h"
 
 #define G_HEAD_MAX 512
+#define G_GAP 512		/* between two g's that are read as one piece */
+#define G_PIECE (16u << 10)
+#define PLAYERS_AT_ONCE 256
 #define MAX_FRAME 2048		/* of readLoop's frame */
 #define MAX_CHAIN 6		/* channels of one select */
 #define MAX_PATTERN 4096
@@ -25,6 +28,7 @@
 #define BUFIO_R 40
 #define BUFIO_W 48
 #define CLOSURE_BYTES 48
+#define STATE_IDLE 2		/* http.StateIdle, in the lowest byte of conn.curState */
 #define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
 #define LEARN_TRIES 64		/* frames searched in one look for where readLoop keeps its body */
@@ -33,7 +37,7 @@
  * each other are one piece: it is pieces that cost. */
 struct player {
 	uint32_t walk, cls;
-	uint32_t g_piece, frame_piece, slot_piece[NETSLOT_COUNT];
+	uint32_t g_piece, g_at, frame_piece, slot_piece[NETSLOT_COUNT];
 	uint16_t slot_at[NETSLOT_COUNT];	/* in the piece */
 };
 
@@ -105,8 +109,6 @@ static bool stands(const struct netwatch *nw, const struct goroutine *g, const u
 {
 	uint32_t status;
 
-	if (!raw)
-		return false;
 	raw -= net_off(nw, LAYOUT_G_SCHED_SP);
 	status = load_u32(raw + net_off(nw, LAYOUT_G_ATOMICSTATUS)) & ~GO_STATUS_SCAN_BIT;
 	return load_u64(raw + net_off(nw, LAYOUT_G_GOID)) == g->goid && status == g->status &&
@@ -131,10 +133,38 @@ static void gather_slots(struct netwatch *nw, const struct netstack *s, uint64_t
 	}
 }
 
+/*
+ * The g's of the players from `from` on, behind their words: neighbours as one
+ * piece.  A few hundred at a time, so that there is little time in between.
+ */
+static void gather_gs(struct netwatch *nw, const struct gowalk *w, struct players *ps, size_t from)
+{
+	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw);
+
+	while (from < ps->n) {
+		uint64_t first = w->g[ps->v[from].walk].addr, end = first + head;
+		size_t to = from + 1;
+		uint32_t piece;
+
+		for (; to < ps->n; to++) {
+			uint64_t next = w->g[ps->v[to].walk].addr;
+
+			if (next < end || next > end + G_GAP || next + head - first > G_PIECE)
+				break;
+			end = next + head;
+		}
+		piece = readbatch_add(&nw->batch, first + off, (uint32_t)(end - first));
+		for (; from < to; from++) {
+			ps->v[from].g_piece = piece;
+			ps->v[from].g_at = (uint32_t)(w->g[ps->v[from].walk].addr - first);
+		}
+	}
+}
+
 /* Gathers the words of every goroutine that plays a part. */
 static int gather(struct netwatch *nw, const struct gowalk *w, const uint32_t *stack_of, struct players *ps)
 {
-	uint32_t head = g_head_bytes(nw);
+	size_t done = 0;
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; i < w->n; i++) {
@@ -155,8 +185,12 @@ static int gather(struct netwatch *nw, const struct gowalk *w, const uint32_t *s
 		if (s->awaits_body && s->loop_size > 0 && s->loop_size <= MAX_FRAME)
 			p->frame_piece = readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->loop_sp,
 						       (uint32_t)s->loop_size);
-		p->g_piece = readbatch_add(&nw->batch, w->g[i].addr + (uint64_t)net_off(nw, LAYOUT_G_SCHED_SP), head);
+		if (ps->n - done == PLAYERS_AT_ONCE) {
+			gather_gs(nw, w, ps, done);
+			done = ps->n;
+		}
 	}
+	gather_gs(nw, w, ps, done);
 	return 0;
 }
 
@@ -297,7 +331,9 @@ static int take_players(struct netwatch *nw, const struct gowalk *w, const struc
 		const struct player *p = &ps->v[i];
 		size_t before = nw->cur.nconn;
 
-		if (!stands(nw, &w->g[p->walk], readbatch_get(&nw->batch, p->g_piece))) {
+		const uint8_t *g = readbatch_get(&nw->batch, p->g_piece);
+
+		if (!g || !stands(nw, &w->g[p->walk], g + p->g_at)) {
 			nw->moved++;
 			continue;
 		}
@@ -1026,6 +1062,15 @@ struct serving_read {
 	uint64_t response, at;
 };
 
+/* Up to 1.19 an idle connection waits for the next request where it reads it; since
+ * then it is there only when the first bytes have come (net/http/server.go, serve). */
+static bool is_idle(const struct netwatch *nw, const uint8_t *conn)
+{
+	int32_t state = net_off(nw, LAYOUT_HTTP_CONN_CURSTATE);
+
+	return nw->rt->gb->release.minor < 20 && state >= 0 && conn[state] == STATE_IDLE;
+}
+
 /* conn -> its Server and the response it is at, whose request was read before when it is the same. */
 static int read_server_conns(struct netwatch *nw, struct serving_read *p)
 {
@@ -1045,6 +1090,8 @@ static int read_server_conns(struct netwatch *nw, struct serving_read *p)
 
 		s->server = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_CONN_SERVER)) : 0;
 		s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
+		if (b && is_idle(nw, b))
+			s->reading_request = false;
 		s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
 			  was->reading_request == s->reading_request;
 		if (s->same)
@@ -1170,6 +1217,12 @@ static void date_servings(struct netwatch *nw, const struct gowalk *w, struct tr
 	}
 }
 
+static void set_method(struct net_gcall *c, const uint8_t *text, uint32_t n)
+{
+	for (uint32_t k = 0; k < n && k < sizeof(c->method) - 1; k++)
+		c->method[k] = (char)(text[k] > ' ' && text[k] < 0x7f ? text[k] : '?');
+}
+
 static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace *trace)
 {
 	struct net_look *l = &nw->cur;
@@ -1205,13 +1258,14 @@ static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace
 		uint64_t *at = u64map_find(&nw->prev.gcall_at, c->goid);
 		struct trace_open open;
 
-		for (uint32_t k = 0; t && k < p[i].n && k < sizeof(c->method) - 1; k++)
-			c->method[k] = (char)(t[k] > ' ' && t[k] < 0x7f ? t[k] : '?');
+		set_method(c, t, t ? p[i].n : 0);
 		c->start_ns = l->now_ns;
 		c->age = AGE_AT_LEAST;
 		if (trace && trace_open_find(trace, TRACE_OPEN_GRPC, c->g, &open) && open.goid == c->goid) {
 			c->start_ns = open.start_ns;
 			c->age = AGE_EXACT;
+			if (!t && open.text)
+				set_method(c, (const uint8_t *)open.text, (uint32_t)strlen(open.text));
 		} else if (at && nw->prev.gcall[*at].stack == c->stack && !strcmp(nw->prev.gcall[*at].method, c->method)) {
 			c->start_ns = nw->prev.gcall[*at].start_ns;
 		}

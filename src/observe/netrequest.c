@@ -490,6 +490,9 @@ static void date_reader(struct netwatch *nw, const struct gowalk *w, struct net_
 	}
 	if (c) {
 		f->host = c->request_host != NET_NO_HOST ? c->request_host : c->host;
+		/* the call, where it was seen; else where the body is read */
+		if (c->place.function)
+			f->place = c->place;
 		if (c->request_start_ns && (f->age != AGE_EXACT || c->request_age == AGE_EXACT)) {
 			f->start_ns = c->request_start_ns;
 			f->age = c->request_age;

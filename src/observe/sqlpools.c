@@ -16,7 +16,7 @@
 
 #define MAX_ROLE_PCS 65536	/* remembered; beyond: looked up anew */
 #define MAX_FRAMES 128		/* of one stack that are looked at */
-#define MAX_WAITERS 20000	/* goroutines whose wait is looked at, of all pools */
+#define MAX_WAITERS 20000	/* goroutines in (*DB).conn that are read at one look, of all pools */
 #define MAX_PARENTS 65536	/* goroutines whose place is asked for at once */
 #define MAX_WAIT_PLACES 64	/* of one pool; beyond: not compared */
 
@@ -64,9 +64,9 @@ struct pool {
 	int nwaits;
 };
 
-/* What is remembered: connections by driverConn, waiters by goid, transactions by
- * goid of awaitDone, pools by sql.DB, connectionOpeners by goid. */
-enum known_kind { KNOWN_CONNS, KNOWN_WAITS, KNOWN_TXS, KNOWN_POOLS, KNOWN_OPENERS, KNOWN_COUNT };
+/* What is remembered: connections by driverConn, waiters and dialers by goid, transactions by
+ * goid of awaitDone, pools and connectionOpeners by goid of the latter. */
+enum known_kind { KNOWN_CONNS, KNOWN_WAITS, KNOWN_DIALS, KNOWN_TXS, KNOWN_POOLS, KNOWN_OPENERS, KNOWN_COUNT };
 
 struct sqlpools {
 	struct goruntime *rt;
@@ -91,7 +91,7 @@ struct sqlpools {
 	uint64_t now_ns;
 	int64_t real_offset_ns;		/* CLOCK_REALTIME − our monotonic clock */
 	struct recall now[KNOWN_COUNT];
-	int waiters_seen;
+	int waiters_read;
 	int unread;
 };
 
@@ -193,13 +193,14 @@ static void forget_pools(struct sqlpools *p)
 	u64map_clear(&p->conn_at);
 }
 
-/* Waits only ever grow: fewer ones are those of another pool at the same address, or none. */
-static bool waits_grow(struct sqlpools *p, const struct sqldb *db)
+/* Waits only ever grow: with fewer ones it was no sql.DB that was read.  By its
+ * connectionOpener: another pool may have come to the address. */
+static bool waits_grow(struct sqlpools *p, const struct sqldb *db, uint64_t opener)
 {
-	const struct recalled *before = recall_find(&p->known[KNOWN_POOLS], db->addr);
+	const struct recalled *before = recall_find(&p->known[KNOWN_POOLS], opener);
 	bool grow = !before || (db->wait_count >= before->mark[0] && db->wait_ns >= before->mark[1]);
 
-	keep(p, KNOWN_POOLS, db->addr, db->wait_count, db->wait_ns);
+	keep(p, KNOWN_POOLS, opener, db->wait_count, db->wait_ns);
 	return grow;
 }
 
@@ -218,7 +219,7 @@ static void name_driver(struct sqlpools *p, struct sqldb *db)
 		snprintf(db->driver, sizeof(db->driver), "%s", name);
 }
 
-static int add_pool(struct sqlpools *p, uint64_t addr)
+static int add_pool(struct sqlpools *p, uint64_t addr, uint64_t opener)
 {
 	struct pool *q = &p->pool[p->npool];
 	int err;
@@ -233,7 +234,7 @@ static int add_pool(struct sqlpools *p, uint64_t addr)
 	err = sqlread_db(p->rt, p->types, addr, &q->db);
 	if (err == -ENOENT)	/* closed */
 		return 0;
-	if (!err && !waits_grow(p, &q->db)) {
+	if (!err && !waits_grow(p, &q->db, opener)) {
 		sqldb_deinit(&q->db);
 		err = -EBADMSG;
 	}
@@ -347,7 +348,7 @@ static void count_wait_place(struct pool *q, const struct place *at)
 static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 {
 	const struct goroutine *g = &p->walk->g[i];
-	struct since since = since_parked(p->rt, g, keep(p, KNOWN_WAITS, g->goid, g->tracking_seq, g->sched_sp));
+	struct since since = since_parked(p->rt, g, keep(p, KNOWN_WAITS, g->goid, q->db.addr, g->tracking_seq));
 	struct trace_open o;
 	struct place at;
 
@@ -359,32 +360,44 @@ static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 		count_wait_place(q, &at);
 }
 
-/* In no driverConn yet: a connection is being opened, and counts as in use. */
 static int add_holder(struct sqlpools *p, struct pool *q, const struct keeper *k);
+
+/* In no driverConn yet: a connection is being opened, and counts as in use. */
+static int add_dialer(struct sqlpools *p, struct pool *q, size_t i)
+{
+	const struct goroutine *g = &p->walk->g[i];
+	struct keeper k = { .what = SQL_CALL, .goid = g->goid };
+
+	k.since = since_parked(p->rt, g, keep(p, KNOWN_DIALS, g->goid, q->db.addr, g->tracking_seq));
+	k.found = place_now(p, i, &k.place);
+	return k.found ? add_holder(p, q, &k) : 0;
+}
 
 static int take_conn(struct sqlpools *p, size_t i)
 {
 	const struct goroutine *g = &p->walk->g[i];
-	struct keeper k = { .what = SQL_CALL, .goid = g->goid };
+	const struct recalled *before = recall_find(&p->known[KNOWN_WAITS], g->goid);
+	bool waits = true;
 	struct pool *q;
 	uint64_t db;
-	bool waits;
 
-	if (p->waiters_seen == MAX_WAITERS)
-		return 0;
-	p->waiters_seen++;
-	if (!role_word(p, g, ROLE_CONN, &db, &waits))
-		return 0;
+	/* a stop that was seen at the look before, or one more to be read */
+	if (before && before->mark[1] == g->tracking_seq) {
+		db = before->mark[0];
+	} else {
+		if (p->waiters_read == MAX_WAITERS)
+			return 0;
+		p->waiters_read++;
+		if (!role_word(p, g, ROLE_CONN, &db, &waits))
+			return 0;
+	}
 	q = pool_of(p, db);
 	if (!q)
 		return 0;
-	if (waits) {
-		add_waiter(p, q, i);
-		return 0;
-	}
-	k.since = since_parked(p->rt, g, keep(p, KNOWN_WAITS, g->goid, g->tracking_seq, g->sched_sp));
-	k.found = place_now(p, i, &k.place);
-	return k.found ? add_holder(p, q, &k) : 0;
+	if (!waits)
+		return add_dialer(p, q, i);
+	add_waiter(p, q, i);
+	return 0;
 }
 
 /* Begun by the goroutine that started awaitDone. */
@@ -652,7 +665,7 @@ static int find_pools(struct sqlpools *p, const int8_t *role)
 		if (!opened_by(p, role, i, &db))
 			continue;
 		keep(p, KNOWN_OPENERS, p->walk->g[i].goid, db, 0);
-		err = add_pool(p, db);
+		err = add_pool(p, db, p->walk->g[i].goid);
 	}
 	return err;
 }
@@ -689,7 +702,7 @@ int sqlpools_look(struct sqlpools *p, const struct gowalk *walk, const struct go
 	p->trace = trace;
 	p->now_ns = now_ns;
 	p->real_offset_ns = (int64_t)(clock_real_ns() - clock_mono_ns());
-	p->waiters_seen = p->unread = 0;
+	p->waiters_read = p->unread = 0;
 	forget_pools(p);
 	role = malloc(gs->n + 1);
 	if (!role)

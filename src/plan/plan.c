@@ -611,20 +611,19 @@ static int check_kinds(struct probe *p)
 	return 0;
 }
 
-/* Where the argument is that a hit reads: the same from SP at all sites. */
-static int find_slot(struct search *s)
+/* Where the argument is that a hit reads. */
+static int find_slots(struct search *s)
 {
 	struct probe *p = s->p;
-	int32_t off;
 	int i;
 
-	p->slot = PROBE_NO_SLOT;
-	for (i = 0; s->r->slot && i < p->nsite; i++) {
-		if (gobin_arg_from_sp(s->gb, p->site[i].addr, (unsigned int)s->r->slot - 1, &off))
+	for (i = 0; i < p->nsite; i++) {
+		struct site *at = &p->site[i];
+
+		at->slot = PROBE_NO_SLOT;
+		if (s->r->slot &&
+		    gobin_arg_from_sp(s->gb, at->addr, (unsigned int)s->r->slot - 1, &at->slot))
 			return refuse(p, -ENOENT, "the argument it reads is not in memory there");
-		if (i && off != p->slot)
-			return refuse(p, -EOPNOTSUPP, "the argument it reads is not at one offset in all its places");
-		p->slot = off;
 	}
 	return 0;
 }
@@ -645,7 +644,7 @@ static void probe_place(struct search *s)
 	if (!err && p->nsite)
 		err = check_kinds(p);
 	if (!err && p->nsite)
-		err = find_slot(s);
+		err = find_slots(s);
 	if (err || !p->nsite) {
 		p->nsite = 0;
 		return;
@@ -660,7 +659,6 @@ static void probe_init(struct probe *p, enum probe_id id)
 	p->id = id;
 	p->sensor = recipes[id].sensor;
 	p->rare = recipes[id].rare;
-	p->slot = PROBE_NO_SLOT;
 	p->cost_ns = -1;
 	snprintf(p->function, sizeof(p->function), "%s", recipes[id].place[0].functions[0]);
 }

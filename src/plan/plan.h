@@ -96,6 +96,7 @@ struct site {
 	char insn[64];		/* "push %rbp", "call runtime.runqput" */
 	uint8_t bytes[16];	/* of the instruction, from the file */
 	uint8_t len;
+	int32_t slot;		/* from SP to the argument that a hit reads; PROBE_NO_SLOT: none */
 };
 
 #define PROBE_MAX_SITES 8	/* more in one program: the probe is refused */
@@ -109,7 +110,6 @@ struct probe {
 	enum site_kind kind;	/* of its first site; SITE_NONE: it has none */
 	struct site site[PROBE_MAX_SITES];
 	int nsite;		/* >= 1 unless kind is SITE_NONE */
-	int32_t slot;		/* from SP at the sites to the argument it reads; PROBE_NO_SLOT: none */
 	double cost_ns;		/* per hit, measured; the dearest site's; < 0: not measured */
 	char why[160];		/* why there is no site; "" when there is one */
 	bool absent;		/* the program has no such function: not a failure */

@@ -257,5 +257,7 @@ bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, 
 		.npcs = o.npcs < TRACE_CALL_FRAMES ? o.npcs : TRACE_CALL_FRAMES,
 	};
 	memcpy(out->pcs, o.pcs, sizeof(out->pcs));
+	if (kind == TRACE_OPEN_GRPC && o.host)
+		out->text = host_find(t, o.host);
 	return true;
 }

@@ -22,6 +22,7 @@
 /* Memory of the smoothed rates, seconds. */
 #define CPU_MEMORY_S 1.0
 #define RATE_MEMORY_S 0.2
+#define FOLLOW_INCOME_S 4.0	/* what following may cost */
 #define RARE_MEMORY_S 1.0	/* a burst is no rate */
 
 static double smooth(double old, double now, double dt, double memory)
@@ -241,6 +242,14 @@ void governor_cut_off(struct governor *g, double share)
 
 	b->slice_ns = (uint64_t)clamp((double)b->slice_ns * share / CUT_OFF_AIM,
 				      (double)GOV_SLICE_REQUESTS_NS, (double)GOV_SLICE_REQUESTS_MAX_NS);
+}
+
+uint64_t governor_follow_ns(const struct governor *g)
+{
+	double cost = expected_cost(&g->b[GOV_REQUESTS]);
+	double pays = FOLLOW_INCOME_S * governor_income(g) * share_of(g, GOV_REQUESTS);
+
+	return cost > 0 ? (uint64_t)clamp(pays / cost * SECOND, 0, SECOND) : 0;
 }
 
 /* What a group spent since the last step. */

@@ -81,6 +81,11 @@ unsigned int governor_step(struct governor *g, const struct governor_input *in);
  * 0..1: the next slices get as long as it takes to make it a tenth.
  */
 void governor_cut_off(struct governor *g, double share);
+/*
+ * How long a slice of the per-request probes that is over may be followed, at
+ * what the probes cost now: what a few seconds' income pays, at most 1 s.
+ */
+uint64_t governor_follow_ns(const struct governor *g);
 /* Tokens per second at present, ns. */
 double governor_income(const struct governor *g);
 

@@ -140,6 +140,10 @@ struct trace {
 	struct detacher detacher;
 	uint64_t on_since_ns[GOV_GROUPS], on_ns[GOV_GROUPS];
 	bool was_off[GOV_GROUPS];	/* since the last reading */
+	/* A slice of the per-request probes is over, but they stay until what began
+	 * in it has its answer, or until then; 0: not so. */
+	uint64_t follow_until_ns;
+	uint64_t begun_base;		/* gs_counters.requests_begun − answered when it began */
 	/* slices of the per-request probes: see trace_reading.requests_all */
 	uint64_t request_hits;		/* when the counters were last read */
 	uint64_t slice_hits;		/* … when the slice began */
@@ -191,6 +195,8 @@ void verify_text(struct trace *t);
 /* spec.c: what the programs are told of the target; takes out of the plan the
  * probes that need what is not known of it. */
 void spec_check(struct trace *t);
+/* What the hits of a site are told in the cookie: an offset from SP, or in a structure. */
+int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s);
 void spec_write(struct trace *t);
 
 /* dump.c: all entries of a hash map, keys and values in two arrays. */

@@ -71,20 +71,16 @@ static bool has_own_request(const struct site *s)
 	return !strncmp(s->function, own, sizeof(own) - 1);
 }
 
-static int32_t stream_request(const struct trace *t, const struct probe *begin)
+static int32_t stream_request(const struct trace *t, const struct site *s)
 {
-	int32_t off = LAYOUT_ABSENT;
-	int i;
+	return offset_of(t, has_own_request(s) ? LAYOUT_H2_CLIENTREQUEST_URL : LAYOUT_HTTP_REQUEST_URL);
+}
 
-	for (i = 0; i < begin->nsite; i++) {
-		int32_t here = offset_of(t, has_own_request(&begin->site[i]) ? LAYOUT_H2_CLIENTREQUEST_URL :
-									       LAYOUT_HTTP_REQUEST_URL);
-
-		if (i && here != off)
-			return LAYOUT_ABSENT;	/* two of a kind in one program */
-		off = here;
-	}
-	return off;
+int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s)
+{
+	if (id == PROBE_STREAM_BEGIN)
+		return stream_request(t, s);
+	return s->slot == PROBE_NO_SLOT ? 0 : s->slot;
 }
 
 static void refuse_streams(struct trace *t, const char *why)
@@ -126,8 +122,11 @@ void spec_check(struct trace *t)
 
 	if (trace_probe(t, PROBE_CONN_BODY_END) && !read_eof(t, &(uint64_t){ 0 }, &(uint64_t){ 0 }))
 		trace_refuse(trace_probe(t, PROBE_CONN_BODY_END), "io.EOF is not found in the process");
-	if (begin && stream_request(t, begin) < 0)
-		refuse_streams(t, "the layout of an HTTP/2 request is not known, or there are two");
+	for (k = 0; begin && k < begin->nsite; k++)
+		if (stream_request(t, &begin->site[k]) < 0)
+			break;
+	if (begin && k < begin->nsite)
+		refuse_streams(t, "the layout of an HTTP/2 request is not known");
 	for (i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
 		p = trace_probe(t, needs[i].id);
 		for (k = 0; p && k < needs[i].n; k++) {
@@ -141,14 +140,6 @@ void spec_check(struct trace *t)
 			break;
 		}
 	}
-}
-
-/* The slot a probe's hits read; what a refused probe would read is never read. */
-static int32_t slot_of(struct trace *t, enum probe_id id)
-{
-	const struct probe *p = trace_probe(t, id);
-
-	return p && p->slot != PROBE_NO_SLOT ? p->slot : 0;
 }
 
 static void write_ranges(struct trace *t, struct gs_spec *s)
@@ -165,15 +156,9 @@ static void write_ranges(struct trace *t, struct gs_spec *s)
 
 void spec_write(struct trace *t)
 {
-	const struct probe *begin = trace_probe(t, PROBE_STREAM_BEGIN);
 	struct gs_spec s = {
 		.tgid = (uint32_t)t->cfg.pid,
 		.g_goid = (uint32_t)t->cfg.g_goid, .g_gopc = (uint32_t)t->cfg.g_gopc,
-		.pool_begin_want = slot_of(t, PROBE_POOL_BEGIN),
-		.conn_written_pconn = slot_of(t, PROBE_CONN_WRITTEN),
-		.conn_next_pconn = slot_of(t, PROBE_CONN_NEXT),
-		.stream_written_stream = slot_of(t, PROBE_STREAM_WRITTEN),
-		.stream_request = begin ? (uint32_t)stream_request(t, begin) : 0,
 	};
 	uint64_t eof[2];
 	size_t i;

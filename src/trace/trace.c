@@ -27,6 +27,7 @@
 #define DETACH_PERF_NS (100 * NS_PER_MS)	/* each */
 /* Between two looks at the statistics. */
 #define STATS_TICK_NS (60 * NS_PER_MS)
+#define FOLLOW_TICK_NS (20 * NS_PER_MS)
 
 struct probe *trace_probe(struct trace *t, enum probe_id id)
 {
@@ -254,7 +255,8 @@ static int collect_sites(struct trace *t, enum trace_prog prog)
 			if (n == ATTACH_MAX_SITES)
 				return -E2BIG;
 			a->offset[n] = p->site[k].file_off;
-			a->cookie[n++] = serves_several(prog) ? GS_COOKIE(0, (uint64_t)i) : 0;
+			a->cookie[n++] = serves_several(prog) ?
+				GS_COOKIE(0, i, spec_argument(t, p->id, &p->site[k])) : 0;
 		}
 	}
 	return n;
@@ -330,7 +332,7 @@ static uint32_t active_bits(unsigned int groups)
 {
 	return (groups & GOV_BIT(GOV_RARE) ? GS_ACTIVE_RARE : 0) |
 	       (groups & GOV_BIT(GOV_GOVERNED) ? GS_ACTIVE_GOVERNED : 0) |
-	       (groups & GOV_BIT(GOV_REQUESTS) ? GS_ACTIVE_REQUESTS : 0);
+	       (groups & GOV_BIT(GOV_REQUESTS) ? GS_ACTIVE_REQUESTS | GS_ACTIVE_NEW : 0);
 }
 
 /* Pairs that were cut in two by a pause must not meet over it. */
@@ -375,6 +377,39 @@ static void slice_ends(struct trace *t, uint64_t now)
 	t->pause_since_ns = now;
 }
 
+/* Follows no longer: what is still under way is cut off. */
+static void follow_end(struct trace *t)
+{
+	t->follow_until_ns = 0;
+	t->spec->active &= ~(GS_ACTIVE_REQUESTS | GS_ACTIVE_NEW);
+	detach_groups(t, GOV_BIT(GOV_REQUESTS));
+}
+
+/*
+ * A slice ends: requests that began in it are followed to their answer, or
+ * only short ones would ever be seen.  That costs as the slice did, so not for
+ * longer than a few seconds' income pays for.
+ */
+static bool follow_begin(struct trace *t, uint64_t now)
+{
+	uint64_t ns = governor_follow_ns(&t->gov);
+
+	if (!ns || !t->attached_ns)
+		return false;
+	t->follow_until_ns = now + ns;
+	return true;
+}
+
+static void follow_step(struct trace *t, const struct gs_counters *c, uint64_t now)
+{
+	uint64_t open = c->requests_begun - c->requests_answered;
+
+	if (t->follow_until_ns && (open <= t->begun_base || now >= t->follow_until_ns))
+		follow_end(t);
+	if (!t->follow_until_ns && !(t->on & GOV_BIT(GOV_REQUESTS)))
+		t->begun_base = open;	/* cut off before: they will have no answer */
+}
+
 /* Switches groups on and off: attached first, counting then; the reverse. */
 static int switch_groups(struct trace *t, unsigned int want)
 {
@@ -382,6 +417,8 @@ static int switch_groups(struct trace *t, unsigned int want)
 	int i, first = 0;
 	uint64_t now;
 
+	if (on & GOV_BIT(GOV_REQUESTS) && t->follow_until_ns)
+		follow_end(t);
 	if (on) {
 		detacher_wait(&t->detacher);
 		attach_groups(t, on, &first);
@@ -403,6 +440,12 @@ static int switch_groups(struct trace *t, unsigned int want)
 		t->was_off[i] = true;
 	}
 	t->on = want;
+	if (off & GOV_BIT(GOV_REQUESTS) && follow_begin(t, now)) {
+		t->spec->active |= GS_ACTIVE_REQUESTS;
+		off &= ~GOV_BIT(GOV_REQUESTS);
+	} else if (t->follow_until_ns) {
+		t->spec->active |= GS_ACTIVE_REQUESTS;
+	}
 	if (off)
 		detach_groups(t, off);
 	return first;
@@ -545,6 +588,7 @@ int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns, ui
 	want = governor_step(&t->gov, &in);
 	if (want != t->on)
 		e = switch_groups(t, want);
+	follow_step(t, &c, now_mono_ns);
 	return e;
 }
 
@@ -552,6 +596,8 @@ uint64_t trace_next_ns(const struct trace *t)
 {
 	uint64_t next = t->gov.next_ns;
 
+	if (t->follow_until_ns && next > t->gov.last.now_ns + FOLLOW_TICK_NS)
+		next = t->gov.last.now_ns + FOLLOW_TICK_NS;
 	/* Statistics want samples, and are to be on for a short time only. */
 	if (t->stats_fd >= 0 && next > t->gov.last.now_ns + STATS_TICK_NS)
 		next = t->gov.last.now_ns + STATS_TICK_NS;

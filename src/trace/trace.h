@@ -180,6 +180,8 @@ struct trace_open {
 	uint32_t state;
 	uint32_t npcs;
 	uint64_t pcs[TRACE_CALL_FRAMES]; /* return addresses at its begin, innermost first */
+	const char *text;	/* GRPC: the method, foreign bytes; NULL: not known.  Valid until the
+				 * next reading */
 };
 
 struct trace_reading {

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BIN_DIR, Attach, binary, need_root, wait_until, window
+from harness import BIN_DIR, Attach, binary, coverage, need_root, wait_until, window
 from netprogs import SECRET, SENSORS, USUAL, Commands, Netload, at, each_variant, found, place, rows_of, snapshot
 
 SQL = ("--only", "sql")
@@ -73,6 +73,10 @@ class Pools(unittest.TestCase):
         self.equal(pool, s["pools"]["a"])
         holders = {place(h): h for h in pool["holders"]}
         for what, n in (("tx", 2), ("rows", 2), ("conn", 1), ("query", 1)):
+            # up to 1.19 nothing of (*DB).Conn can be probed behind the call that takes it
+            if what == "conn" and release == "1.19.13":
+                self.assertIn("sql-conn", coverage(r, "sql")["why"])
+                continue
             with self.subTest(what):
                 h = holders[at(where[what])]
                 self.assertEqual((h["count"], h["place_is"], h["age"]), (n, "call", "exact"))

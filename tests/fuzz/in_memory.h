@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gobin/argslots.h"
 #include "gobin/gobin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,6 +27,7 @@ static inline int file_in_memory(const void *data, size_t size)
 
 static inline void ask_function(struct gobin *gb, const struct gofunc *f)
 {
+	struct argslots slots;
 	struct goframe fr[16];
 	uint64_t addr;
 	int32_t v;
@@ -40,6 +42,8 @@ static inline void ask_function(struct gobin *gb, const struct gofunc *f)
 		pclntab_frame_size(gb->pcln, pc, &v);
 		pclntab_pcdata(gb->pcln, pc, k, &v);
 		pclntab_funcdata(gb->pcln, pc, k, &addr);
+		gobin_arg_slots(gb, pc, k & 1, &slots);
+		gobin_arg_from_sp(gb, pc, 1, &v);
 	}
 	if (!gobin_start_name(gb, f->entry))
 		abort();

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "gobin/argslots.h"
 #include "gobin/gobin.h"
 #include "tiny_elf.h"
 
@@ -1061,6 +1062,7 @@ static void use_everything(struct gobin *gb)
 	int n = pclntab_nfunc(gb->pcln), step = n / 40 + 1;
 
 	for (int i = 0; i < n; i += step) {
+		struct argslots slots;
 		struct goframe fr[16];
 		struct gofunc f;
 		int32_t v;
@@ -1080,6 +1082,8 @@ static void use_everything(struct gobin *gb)
 			(void)pclntab_frame_size(gb->pcln, pc, &v);
 			(void)pclntab_pcdata(gb->pcln, pc, 0, &v);
 			(void)pclntab_funcdata(gb->pcln, pc, 1, &a);
+			(void)gobin_arg_slots(gb, pc, k & 1, &slots);
+			(void)gobin_arg_from_sp(gb, pc, 0, &v);
 		}
 		assert_non_null(gobin_start_name(gb, f.entry));
 		(void)gobin_go_place(gb, f.entry + 5, &fr[0]);

@@ -664,7 +664,7 @@ static void check_net_probe(struct gobin *gb, const struct net_expected *e, cons
 	if (p->nsite != nsite)
 		fail_msg("1.%d %s: %d places", minor, probe_name(p->id), p->nsite);
 	assert_int_equal(p->rare, e->rare);
-	assert_int_equal(p->slot != PROBE_NO_SLOT, e->slot);
+	assert_int_equal(p->site[0].slot != PROBE_NO_SLOT, e->slot);
 	check_bytes(gb, p);
 }
 

@@ -55,8 +55,9 @@ static void add_probe(struct plan *pl, enum probe_id id, enum sensor sensor, con
 {
 	pl->probe[pl->n++] = (struct probe){
 		.id = id, .sensor = sensor, .kind = SITE_CALL, .rare = id == PROBE_ALLOC_LARGE, .cost_ns = 600,
-		.slot = PROBE_NO_SLOT, .nsite = 1,
-		.site = { { .kind = SITE_CALL, .klass = INSN_CALL, .len = 5, .file_off = file_offset(site) } },
+		.nsite = 1,
+		.site = { { .kind = SITE_CALL, .klass = INSN_CALL, .len = 5, .slot = PROBE_NO_SLOT,
+			    .file_off = file_offset(site) } },
 	};
 }
 

@@ -8,6 +8,7 @@
 //	gzip       the same, of a response that the transport unzips
 //	list       kept in a global list, never read nor closed
 //	part       read in part, then dropped
+//	drop       the same as leak, after READY, of a server that takes its time
 //	late       healthy: closed by a defer, the function goes on for long
 //	slow       healthy: read a byte at a time with pauses
 //	owner      healthy: in a struct of another goroutine, which pauses
@@ -16,6 +17,7 @@
 //	unzip      healthy: unzipped by hand, with pauses
 //	closure    healthy: held by a closure only
 //	reading    healthy: waits in Read for a server that sends no more
+//	idle       healthy: read to the end, the connection is kept
 //	waiting    in flight: the server does not answer
 //	unread     in flight: the server does not read the request
 //	limit      in flight: as waiting, by a client with a Timeout
@@ -69,6 +71,12 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	case "/silent":
 		<-r.Context().Done()
 		return
+	case "/short":
+		io.WriteString(w, "{}")
+		return
+	case "/tardy":
+		time.Sleep(700 * time.Millisecond)
+		io.WriteString(w, "{}")
 	case "/gzip":
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
@@ -109,6 +117,18 @@ func keep(c *http.Client, url string) {
 	keptLock.Lock()
 	kept = append(kept, resp)
 	keptLock.Unlock()
+}
+
+func drop(c *http.Client, url string) {
+	ready.Done()
+	time.Sleep(400 * time.Millisecond)
+	statusOnly(c, url)
+}
+
+func readAll(c *http.Client, url string) {
+	resp := get(c, url)
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
 }
 
 func late(c *http.Client, url string) {
@@ -370,6 +390,10 @@ func start(name, mode string, n int, h2 bool) {
 		atOnce(n, readPart, c, url)
 	case "list":
 		atOnce(n, keep, c, url)
+	case "drop":
+		inBackground(n, drop, c, url+"/tardy")
+	case "idle":
+		atOnce(n, readAll, c, url+"/short")
 	case "late":
 		inBackground(n, late, c, url)
 	case "slow":
