@@ -48,7 +48,7 @@ class Phases(unittest.TestCase):
             p.do("set dns=40 connect=30 tls=60")
             with window(p.pid, "--exact", "--only", "net") as a:
                 # not new: one at a time, or some dial for nothing because others are done before
-                for what in ("n=12 conc=4 via=tls new=1 ttfb=120 body=1000 bodyms=50", "n=12 conc=4 via=h2 new=1 ttfb=20",
+                for what in ("n=12 conc=4 via=tls new=1 ttfb=120 body=1000 bodyms=50", "n=6 via=h2 new=1 ttfb=20",
                              "n=20 via=h2 ttfb=5", "n=20 via=h1", "n=20 via=unix", "n=8 via=proxy",
                              "n=8 conc=4 via=connect new=1", "n=3 conc=3 via=bad new=1", "n=3 conc=3 via=refused new=1",
                              "n=3 conc=3 new=1 host=nx.netload.test", "n=2 conc=2 via=two new=1",
