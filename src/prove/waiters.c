@@ -340,7 +340,7 @@ static int watch(struct snap *s, uint32_t w)
 		return -ENOMEM;
 	s->waiter[w].next = (uint32_t)*first;
 	*first = w + 1;
-	s->heap.watch[bit / 64] |= 1ull << bit % 64;
+	heap_watch(&s->heap, s->waiter[w].primitive);
 	return 0;
 }
 
