@@ -25,12 +25,19 @@ int heap_init(struct heap *h, struct goruntime *rt)
 	return 0;
 }
 
+void heap_drop_contents(struct heap *h)
+{
+	if (h->mem)
+		munmap(h->mem, h->mem_cap);
+	h->mem = NULL;
+	h->mem_len = h->mem_cap = 0;
+}
+
 void heap_deinit(struct heap *h)
 {
 	if (h->block)
 		munmap(h->block, BLOCK_TABLE_BYTES);
-	if (h->mem)
-		munmap(h->mem, h->mem_cap);
+	heap_drop_contents(h);
 	u64map_deinit(&h->off.page);
 	free(h->off.mem);
 	free(h->mspan);

@@ -104,6 +104,8 @@ void heap_deinit(struct heap *h);
  * max_bytes; -ETIME, -EFAULT, -ESRCH, -ENOMEM.
  */
 int heap_read(struct heap *h, uint64_t max_bytes);
+/* Gives the memory of the contents back; nothing can be marked then. */
+void heap_drop_contents(struct heap *h);
 /* Memory that is there, not just promised: [from, to) of a private mapping. */
 void heap_touch(uint8_t *from, uint8_t *to);
 /* Clears the bitmaps; objects that are free count as marked and done. */

@@ -180,8 +180,8 @@ static int give_up(struct run *r, int err)
 
 	switch (err) {
 	case -ENOSPC:
-		return off(r->out, "the heap with pointers has %" PRIu64 " MiB, more than may be copied",
-			   r->snap.heap.mem_len >> 20);
+		return off(r->out, "heap with pointers and stacks have %" PRIu64 " MiB, more than may be copied",
+			   (r->snap.heap.mem_len + r->snap.stacks_len) >> 20);
 	case -EBADMSG:
 		return off(r->out, "%s", *why ? why : "the runtime's structures are not as expected");
 	case -EFAULT:
@@ -215,11 +215,13 @@ static void filter_suspects(struct run *r)
 
 	for (size_t k = 0; k < r->nsuspect; k++) {
 		const struct suspect *a = &r->suspect[k];
-		const uint64_t *at = u64map_find(&s->by_addr, a->addr);
-		const struct pgo *g = at ? &s->g[*at - 1] : NULL;
+		const struct pgo *g;
+		size_t i;
 
-		if (g && snap_is_leaked(s, (size_t)*at - 1) && g->goid == a->goid && g->sp == a->sp &&
-		    g->primitive == a->primitive && g->seq == a->seq)
+		if (!snap_find_g(s, a->addr, &i) || !snap_is_leaked(s, i))
+			continue;
+		g = &s->g[i];
+		if (g->goid == a->goid && g->sp == a->sp && g->primitive == a->primitive && g->seq == a->seq)
 			r->suspect[n++] = *a;
 	}
 	r->nsuspect = n;
@@ -267,6 +269,7 @@ static int finish(struct run *r, const struct u64map *only)
 {
 	int code = verify_leaks(&r->snap);
 
+	snap_drop_copies(&r->snap);
 	return code ? code : fill(r, only);
 }
 
