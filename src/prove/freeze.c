@@ -17,6 +17,7 @@
 #include "base/clock.h"
 
 #define MAX_LISTINGS 1000	/* a process that makes threads faster than they are stopped */
+#define REAP_NS 5000000		/* while threads are being stopped */
 #define XSTATE_MAX (16u << 10)	/* with AMX tiles 11 KiB */
 #define PTRACE_EVENT_STOP_STATUS 128 /* PTRACE_EVENT_STOP, linux/ptrace.h */
 
@@ -47,8 +48,11 @@ static struct frozen_thread *add_thread(struct freeze *f, pid_t tid)
 
 static int seize(struct freeze *f, pid_t tid)
 {
-	struct frozen_thread *t = add_thread(f, tid);
+	struct frozen_thread *t;
 
+	pthread_mutex_lock(&f->lock);	/* reap() goes through the list */
+	t = add_thread(f, tid);
+	pthread_mutex_unlock(&f->lock);
 	if (!t)
 		return -ENOMEM;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
@@ -261,10 +265,47 @@ static int start_tracer(struct freeze *f)
 
 int freeze_init(struct freeze *f)
 {
+	pthread_condattr_t attr;
+
 	memset(f, 0, sizeof(*f));
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->changed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->changed, &attr);
+	pthread_condattr_destroy(&attr);
 	return 0;
+}
+
+/*
+ * Takes leave of threads that have ended.  A thread that execs waits, with the
+ * process's cred_guard_mutex, until its tracer has done so for all others
+ * (fs/exec.c, de_thread), and meanwhile the tracer may be waiting for that
+ * mutex to seize the next one (kernel/ptrace.c, ptrace_attach): both for ever.
+ * Any thread of ours may do it, so the one that waits for the tracer does.
+ * Only a look at first: to be told of a stop is the tracer's business.
+ */
+static void reap(const struct freeze *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		id_t tid = (id_t)f->thread[i].tid;
+		siginfo_t info = { .si_pid = 0 };
+
+		if (!waitid(P_PID, tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) && info.si_pid &&
+		    (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED))
+			waitid(P_PID, tid, &info, WEXITED | WNOHANG | __WALL);
+	}
+}
+
+/* With the lock: until the tracer has stopped all, or has failed. */
+static void await_ready(struct freeze *f)
+{
+	while (!f->ready) {
+		uint64_t until = clock_mono_ns() + REAP_NS;
+		struct timespec ts = { .tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S) };
+
+		if (pthread_cond_timedwait(&f->changed, &f->lock, &ts) == ETIMEDOUT)
+			reap(f);
+	}
 }
 
 int freeze_begin(struct freeze *f, pid_t pid, uint64_t deadline_ns)
@@ -283,8 +324,7 @@ int freeze_begin(struct freeze *f, pid_t pid, uint64_t deadline_ns)
 		return err;
 	f->running = true;
 	pthread_mutex_lock(&f->lock);
-	while (!f->ready)
-		pthread_cond_wait(&f->changed, &f->lock);
+	await_ready(f);
 	err = f->result;
 	pthread_mutex_unlock(&f->lock);
 	if (err)

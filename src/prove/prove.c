@@ -236,6 +236,12 @@ static int by_goid(const void *a, const void *b)
 	return x->g.goid < y->g.goid ? -1 : x->g.goid > y->g.goid;
 }
 
+/* 0: the process is still the one that was looked at; -ESRCH, -ESTALE. */
+static int process_gone(const struct run *r)
+{
+	return r->cfg->proc ? process_check(r->cfg->proc) : 0;
+}
+
 static int fill(struct run *r, const struct u64map *only)
 {
 	struct prove_result *out = r->out;
@@ -250,10 +256,15 @@ static int fill(struct run *r, const struct u64map *only)
 
 		if (!snap_is_leaked(s, i) || (only && !u64map_find(only, g->addr)))
 			continue;
-		/* gone, or somebody else's meanwhile: it was none */
-		if (goruntime_read_g(r->cfg->rt, g->addr, &l->g) || l->g.goid != g->goid ||
-		    l->g.tracking_seq != g->seq)
+		if (goruntime_read_g(r->cfg->rt, g->addr, &l->g)) {
+			int gone = process_gone(r);
+
+			if (gone)	/* not half a list */
+				return gone;
 			continue;
+		}
+		if (l->g.goid != g->goid || l->g.tracking_seq != g->seq)
+			continue;	/* somebody else's meanwhile: it was none */
 		l->primitive = g->primitive;
 		l->kind = g->kind;
 		l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
@@ -441,6 +452,14 @@ static int run(struct run *r)
 	return code > 0 ? 0 : code;
 }
 
+/* What cannot be read, or looks like nothing at all, may be because it is another program by now. */
+static int replaced(const struct run *r, int code)
+{
+	int gone = process_gone(r);
+
+	return gone == -ESTALE || (gone && code) ? gone : code;
+}
+
 int prove_run(const struct prove_config *cfg, struct prove_result *out, struct err *err)
 {
 	uint64_t began = clock_mono_ns();
@@ -457,6 +476,8 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	code = snap_init(&r.snap, cfg->rt);
 	if (!code)
 		code = run(&r);
+	if (code == -EFAULT || code == -EBADMSG || !code)
+		code = replaced(&r, code);
 	code = give_up(&r, code);
 	freeze_deinit(&r.freeze);
 	snap_deinit(&r.snap);
