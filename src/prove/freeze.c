@@ -46,6 +46,27 @@ static struct frozen_thread *add_thread(struct freeze *f, pid_t tid)
 	return &f->thread[f->n++];
 }
 
+/* PTRACE_SEIZE was refused: the thread is ending (0), somebody else has it (-EBUSY), or we may not. */
+static int why_refused(const struct freeze *f, struct frozen_thread *t)
+{
+	char path[64], line[256], state;
+	long tracer = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)f->pid, (int)t->tid);
+	file = fopen(path, "re");
+	state = file || errno == ENOENT ? 'X' : '?';	/* nothing to be read in it: gone */
+	while (file && fgets(line, sizeof(line), file)) {
+		sscanf(line, "State: %c", &state);
+		if (sscanf(line, "TracerPid: %ld", &tracer) == 1)
+			break;
+	}
+	if (file)
+		fclose(file);
+	t->gone = state == 'Z' || state == 'X';
+	return t->gone ? 0 : tracer ? -EBUSY : -EPERM;
+}
+
 static int seize(struct freeze *f, pid_t tid)
 {
 	struct frozen_thread *t;
@@ -60,7 +81,7 @@ static int seize(struct freeze *f, pid_t tid)
 			t->gone = true;
 			return 0;
 		}
-		return -errno;
+		return errno == EPERM ? why_refused(f, t) : -errno;
 	}
 	t->seized = true;
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
@@ -187,22 +208,6 @@ static int stop_all(struct freeze *f, uint64_t deadline_ns)
 	return -ETIME;
 }
 
-static pid_t tracer_of(pid_t pid)
-{
-	char path[64], line[256];
-	long tracer = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "TracerPid: %ld", &tracer) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return (pid_t)tracer;
-}
-
 static int hold(struct freeze *f)
 {
 	bool any = false;
@@ -215,10 +220,6 @@ static int hold(struct freeze *f)
 	}
 	if (!err && !any)
 		err = -ESRCH;
-	if (err == -EPERM && tracer_of(f->pid)) {
-		f->tracer_busy = true;
-		err = -EBUSY;
-	}
 	return err;
 }
 
@@ -317,7 +318,7 @@ int freeze_begin(struct freeze *f, pid_t pid, uint64_t deadline_ns)
 	f->n = f->nword = 0;
 	f->stop_ns = 0;
 	f->why[0] = '\0';
-	f->ready = f->release = f->tracer_busy = false;
+	f->ready = f->release = false;
 	f->began_ns = clock_mono_ns();
 	err = start_tracer(f);
 	if (err)
