@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What goes wrong during a proof: gospect is interrupted or killed, the
-process ends, becomes another program, or makes processes and threads all the
-time.  Whatever happens, nobody is left standing."""
+process ends, becomes another program, is stopped, or makes processes and
+threads all the time.  Whatever happens, nobody is left standing."""
 import json
 import os
 import signal
@@ -26,12 +26,16 @@ class Frail(Program):
         return json.loads(self.line(lambda l: l.startswith("{")))
 
 
+def status_of(pid, tid):
+    with open(f"/proc/{pid}/task/{tid}/status") as f:
+        return dict(l.split(":\t", 1) for l in f if ":\t" in l)
+
+
 def runs_on(pid):
     """No thread is traced or stopped."""
     for tid in os.listdir(f"/proc/{pid}/task"):
         try:
-            with open(f"/proc/{pid}/task/{tid}/status") as f:
-                fields = dict(l.split(":\t", 1) for l in f if ":\t" in l)
+            fields = status_of(pid, tid)
         except (FileNotFoundError, ProcessLookupError):
             continue
         if fields["TracerPid"].strip() != "0" or fields["State"][0] in "tT":
@@ -114,6 +118,18 @@ class Proof(unittest.TestCase):
         for p in self.goes_away(become):
             wait_until(lambda: program_of(p.pid) == "sleep", "the other program")
             wait_until(lambda: runs_on(p.pid), "the process to run on")
+
+    def test_stopped_process_stays_stopped(self):
+        def states():
+            return {status_of(p.pid, tid)["State"][0] for tid in os.listdir(f"/proc/{p.pid}/task")}
+
+        with Frail() as p:
+            os.kill(p.pid, signal.SIGSTOP)
+            wait_until(lambda: states() == {"T"}, "the process to stop")
+            self.duration(p.pid)
+            wait_until(lambda: states() == {"T"}, "the process to be as it was")
+            os.kill(p.pid, signal.SIGCONT)
+            self.assertEqual(p.ask("count")["wrong"], 0)
 
     def test_forks_all_the_time(self):
         with Frail() as p:
