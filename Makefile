@@ -127,7 +127,7 @@ check-leaks: $(B)/gospect
 	@tools/setup --tests
 	@tests/leaks/run
 
-# Of them only the programs without a leak: a hundred looks each, with and without a proof; half an hour.
+# Of them only the programs without a leak: a hundred looks each, with and without a proof; ten minutes.
 check-busy: $(B)/gospect
 	@tools/setup --tests
 	@tests/leaks/run --programs

@@ -486,7 +486,8 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	if (code) {
 		prove_result_deinit(out);
 		if (err && !err->code)
-			err_set(err, code, "leaks cannot be told: %s", strerror(-code));
+			err_set(err, code, "leaks cannot be told: %s", code == -ESRCH ? "the process has ended" :
+				code == -ESTALE ? "the process has become another program" : strerror(-code));
 	}
 	return code;
 }

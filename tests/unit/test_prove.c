@@ -39,6 +39,7 @@ struct world {
 	struct memreader mem;
 	struct u64map page;	/* number -> uint8_t * */
 	uint64_t hole;		/* a page that cannot be read, or 0 */
+	void (*meanwhile)(struct world *w);	/* happens once, after the heap was read */
 	struct gobin *gb;
 	struct goruntime rt;
 	struct prove_config cfg;
@@ -90,13 +91,20 @@ static int read_byte(struct world *w, uint64_t addr, uint8_t *out)
 static int world_read(struct memreader *m, struct mem_piece *p, size_t n)
 {
 	struct world *w = (struct world *)m;
+	void (*meanwhile)(struct world *) = w->meanwhile;
 	int failed = 0;
+	bool heap = false;
 
 	for (size_t i = 0; i < n; i++) {
+		heap = heap || (p[i].addr >= HEAP && p[i].addr < w->heap_top);
 		p[i].status = 0;
 		for (uint32_t k = 0; k < p[i].len && !p[i].status; k++)
 			p[i].status = read_byte(w, p[i].addr + k, (uint8_t *)p[i].dst + k);
 		failed += p[i].status != 0;
+	}
+	if (heap && meanwhile) {
+		w->meanwhile = NULL;
+		meanwhile(w);
 	}
 	return failed;
 }
@@ -689,6 +697,37 @@ static void unreadable_memory_reaches_everything(void **state)
 	world_close(&w);
 }
 
+/* The second page of the last span becomes a span of its own, which keeps the only reference. */
+static void split_last_span(struct world *w)
+{
+	uint64_t top = w->heap_top, half = top - PAGE;
+
+	w->heap_top = half;
+	assert_int_equal(add_span(w, PAGE, 48, false), half);
+	assert_int_equal(w->heap_top, top);
+	put(w, half + 48, w->chan_span, 8);
+	publish(w);
+}
+
+static void new_span_in_the_place_of_another(void **state)
+{
+	struct world w;
+	uint64_t span;
+
+	(void)state;
+	world_open(&w, "1.26.8");
+	add_receiver(&w, new_chan(&w), 0);
+	span = add_span(&w, 2 * PAGE, 64, false);
+	put(&w, w.gb->mod.data, span, 8);
+	put(&w, span, span + PAGE + 48, 8);
+	w.meanwhile = split_last_span;
+	EXPECT_NONE(&w);
+	assert_null(w.meanwhile);
+	put(&w, span, 0, 8);
+	EXPECT(&w, 2);
+	world_close(&w);
+}
+
 static void refuses_what_it_does_not_know(void **state)
 {
 	struct world w;
@@ -987,6 +1026,7 @@ int main(void)
 		cmocka_unit_test(impossible_lists),
 		cmocka_unit_test(goroutine_outside_the_heap),
 		cmocka_unit_test(unreadable_memory_reaches_everything),
+		cmocka_unit_test(new_span_in_the_place_of_another),
 		cmocka_unit_test(refuses_what_it_does_not_know),
 		cmocka_unit_test(cap_is_kept),
 		cmocka_unit_test(pages_of_a_p_are_no_pointer),
