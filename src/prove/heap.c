@@ -53,6 +53,8 @@ void heap_deinit(struct heap *h)
 	memset(h, 0, sizeof(*h));
 }
 
+#define NONE UINT32_MAX
+
 static inline struct pspan *span_of(const struct heap *h, uint64_t addr)
 {
 	uint32_t table, i;
@@ -122,6 +124,7 @@ struct marker {
 	struct pspan *here;	/* the span that is looked through: most pointers stay in it */
 	uint64_t here_start, here_bytes;	/* bytes 0: none */
 	uint64_t *mark;
+	uint32_t fresh;		/* object of `here` that was marked last, to be looked into next; or NONE */
 };
 
 static inline struct marker marker_of(struct heap *h, struct pspan *here)
@@ -130,6 +133,7 @@ static inline struct marker marker_of(struct heap *h, struct pspan *here)
 		.h = h, .lo = h->lo, .range = h->hi > h->lo ? h->hi - h->lo : 0, .here = here,
 		.here_start = here ? here->start : 0,
 		.here_bytes = here ? (uint64_t)here->npages << HEAP_PAGE_SHIFT : 0, .mark = h->mark,
+		.fresh = NONE,
 	};
 }
 
@@ -143,15 +147,16 @@ static void note_new(struct heap *h, struct pspan *s, uint64_t bit)
 	h->queue[h->nqueue++] = (uint32_t)(s - h->span);	/* once each: cannot overflow */
 }
 
-static inline void mark_word(const struct marker *m, uint64_t word)
+static inline void mark_word(struct marker *m, uint64_t word)
 {
 	struct pspan *s = m->here;
+	bool inside = word - m->here_start < m->here_bytes;
 	uint64_t bit;
 	uint32_t i;
 
 	if (word - m->lo >= m->range)	/* first: most words are 0, or no pointers */
 		return;
-	if (word - m->here_start >= m->here_bytes) {
+	if (!inside) {
 		s = span_of(m->h, word);
 		if (!s)
 			return;
@@ -161,11 +166,13 @@ static inline void mark_word(const struct marker *m, uint64_t word)
 	if (i >= s->nelems || test_bit(m->mark, bit))
 		return;
 	set_bit(m->mark, bit);
+	if (inside)
+		m->fresh = i;
 	if (s->watched || (!s->queued && !s->noscan))
 		note_new(m->h, s, bit);
 }
 
-static inline void mark_words(const struct marker *m, const uint8_t *words, size_t bytes)
+static inline void mark_words(struct marker *m, const uint8_t *words, size_t bytes)
 {
 	for (size_t i = 0; i + 8 <= bytes; i += 8)
 		mark_word(m, heap_word(words + i));
@@ -186,7 +193,7 @@ void heap_mark_words(struct heap *h, const uint8_t *words, size_t bytes)
 }
 
 /* The words of n objects in a row. */
-static inline void scan_objects(struct heap *h, const struct marker *m, const struct pspan *s, uint64_t i, uint64_t n)
+static inline void scan_objects(struct heap *h, struct marker *m, const struct pspan *s, uint64_t i, uint64_t n)
 {
 	if (s->unreadable || s->data == HEAP_NO_DATA)
 		h->reached_unknown = true;
@@ -220,8 +227,22 @@ void heap_set_opaque(struct heap *h, uint64_t addr)
 		set_bit(h->done, bit);
 }
 
+/* Lists run through neighbours: one object after the other, without a search for the next. */
+static inline void follow(struct heap *h, struct marker *m, const struct pspan *s)
+{
+	while (m->fresh != NONE) {
+		uint32_t i = m->fresh;
+
+		m->fresh = NONE;
+		if (test_bit(h->done, s->bit0 + i))
+			return;
+		set_bit(h->done, s->bit0 + i);
+		scan_objects(h, m, s, i, 1);
+	}
+}
+
 /* The marked objects of one word of the bitmap; marking may add to it: until nothing is left. */
-static bool scan_word(struct heap *h, const struct marker *m, const struct pspan *s, uint64_t k)
+static bool scan_word(struct heap *h, struct marker *m, const struct pspan *s, uint64_t k)
 {
 	uint64_t todo;
 	bool any = false;
@@ -235,6 +256,7 @@ static bool scan_word(struct heap *h, const struct marker *m, const struct pspan
 			unsigned int n = gap ? (unsigned int)__builtin_ctzll(gap) : 64;
 
 			scan_objects(h, m, s, k * 64 + at - s->bit0, n);
+			follow(h, m, s);
 			todo = at + n < 64 ? todo >> (at + n) << (at + n) : 0;
 		}
 	}
