@@ -407,10 +407,11 @@ static int prove_frozen(struct run *r)
 	r->out->losses = r->snap.losses;
 	r->out->candidates = r->snap.candidates;
 	r->out->passes = 1;
-	if (!code)
-		code = finish(r, NULL);
+	/* finish() gives the copies back */
 	if (!code)
 		code = snap_running(&r->snap, &r->out->running, &r->out->nrunning);
+	if (!code)
+		code = finish(r, NULL);
 	if (!code)
 		r->out->verdict = LEAKS_PROVEN;
 	return code;
