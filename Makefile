@@ -37,7 +37,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all check demo bench layout clean needs check-layers check-leaks check-net install man asan fuzz
+.PHONY: all check demo bench layout clean needs check-layers check-leaks check-busy check-net install man asan fuzz fixtures
 all: $(B)/gospect $(B)/gospect.1
 
 # Plain make installs nothing: it names what is missing.
@@ -129,6 +129,11 @@ check:
 check-leaks: $(B)/gospect
 	@tools/setup --tests
 	@tests/leaks/run
+
+# Of them only the programs without a leak: a hundred looks each, with and without a proof; ten minutes.
+check-busy: $(B)/gospect
+	@tools/setup --tests
+	@tests/leaks/run --programs
 
 # Network and database/sql against every release and variant, some minutes.
 check-net:

@@ -18,6 +18,7 @@
 #include "report/snapshot_rows.h"
 
 #define MAX_LINES 512
+#define AT_ONCE (1u << 20)	/* bytes written at once: a million goroutines make more than anybody should hold */
 
 struct leaks {
 	const struct options *o;
@@ -104,13 +105,25 @@ static void summary(const struct leaks *s, size_t leaked, size_t by_design)
 		msg_note("the process stood still for %s", human_seconds(l->stop_ms / 1e3, a));
 }
 
+/* Writes what is there, once it is `least` bytes. */
+static int flush(struct leaks *s, size_t least)
+{
+	int err;
+
+	if (s->out.buf.len < least && !s->out.buf.err)
+		return 0;
+	err = output_write(&s->out, &s->out.buf);
+	buf_reset(&s->out.buf);
+	return err;
+}
+
 static int print(struct leaks *s)
 {
 	const struct leaks_window *l = &s->l;
 	size_t leaked = 0, by_design = 0;
-	int err;
+	int err = 0;
 
-	for (size_t i = 0; i < l->ngoroutine; i++) {
+	for (size_t i = 0; i < l->ngoroutine && !err; i++) {
 		const struct leaked_goroutine *g = &l->goroutine[i];
 
 		if (l->row[g->row].by_design) {
@@ -122,8 +135,10 @@ static int print(struct leaks *s)
 			json_line(l, g, &s->out.buf);
 		else
 			text_line(l, g, &s->out.buf);
+		err = flush(s, AT_ONCE);
 	}
-	err = output_write(&s->out, &s->out.buf);
+	if (!err)
+		err = flush(s, 0);
 	if (err) {
 		msg_error("cannot write the report: %s", strerror(-err));
 		return EXIT_FAILED;

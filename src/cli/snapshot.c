@@ -46,6 +46,7 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 
 	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines_known || s->w.target_gone)
 		return;
+	observer_drop_walk(s->w.observer);
 	if (too_large(w) && !s->o->prove)
 		snprintf(r.why, sizeof(r.why), "several passes over so many goroutines or so large a heap take long: "
 			 "'gospect leaks PID', or --prove");

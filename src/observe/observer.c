@@ -650,6 +650,11 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
 }
 
+void observer_drop_walk(struct observer *o)
+{
+	gowalk_deinit(&o->walk);
+}
+
 void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r)
 {
 	char why[200];

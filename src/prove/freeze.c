@@ -17,6 +17,7 @@
 #include "base/clock.h"
 
 #define MAX_LISTINGS 1000	/* a process that makes threads faster than they are stopped */
+#define REAP_NS 5000000		/* while threads are being stopped */
 #define XSTATE_MAX (16u << 10)	/* with AMX tiles 11 KiB */
 #define PTRACE_EVENT_STOP_STATUS 128 /* PTRACE_EVENT_STOP, linux/ptrace.h */
 
@@ -45,10 +46,34 @@ static struct frozen_thread *add_thread(struct freeze *f, pid_t tid)
 	return &f->thread[f->n++];
 }
 
+/* PTRACE_SEIZE was refused: the thread is ending (0), somebody else has it (-EBUSY), or we may not. */
+static int why_refused(const struct freeze *f, struct frozen_thread *t)
+{
+	char path[64], line[256], state;
+	long tracer = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)f->pid, (int)t->tid);
+	file = fopen(path, "re");
+	state = file || errno == ENOENT ? 'X' : '?';	/* nothing to be read in it: gone */
+	while (file && fgets(line, sizeof(line), file)) {
+		sscanf(line, "State: %c", &state);
+		if (sscanf(line, "TracerPid: %ld", &tracer) == 1)
+			break;
+	}
+	if (file)
+		fclose(file);
+	t->gone = state == 'Z' || state == 'X';
+	return t->gone ? 0 : tracer ? -EBUSY : -EPERM;
+}
+
 static int seize(struct freeze *f, pid_t tid)
 {
-	struct frozen_thread *t = add_thread(f, tid);
+	struct frozen_thread *t;
 
+	pthread_mutex_lock(&f->lock);	/* reap() goes through the list */
+	t = add_thread(f, tid);
+	pthread_mutex_unlock(&f->lock);
 	if (!t)
 		return -ENOMEM;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
@@ -56,7 +81,7 @@ static int seize(struct freeze *f, pid_t tid)
 			t->gone = true;
 			return 0;
 		}
-		return -errno;
+		return errno == EPERM ? why_refused(f, t) : -errno;
 	}
 	t->seized = true;
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
@@ -183,22 +208,6 @@ static int stop_all(struct freeze *f, uint64_t deadline_ns)
 	return -ETIME;
 }
 
-static pid_t tracer_of(pid_t pid)
-{
-	char path[64], line[256];
-	long tracer = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "TracerPid: %ld", &tracer) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return (pid_t)tracer;
-}
-
 static int hold(struct freeze *f)
 {
 	bool any = false;
@@ -211,10 +220,6 @@ static int hold(struct freeze *f)
 	}
 	if (!err && !any)
 		err = -ESRCH;
-	if (err == -EPERM && tracer_of(f->pid)) {
-		f->tracer_busy = true;
-		err = -EBUSY;
-	}
 	return err;
 }
 
@@ -261,10 +266,47 @@ static int start_tracer(struct freeze *f)
 
 int freeze_init(struct freeze *f)
 {
+	pthread_condattr_t attr;
+
 	memset(f, 0, sizeof(*f));
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->changed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->changed, &attr);
+	pthread_condattr_destroy(&attr);
 	return 0;
+}
+
+/*
+ * Takes leave of threads that have ended.  A thread that execs waits, with the
+ * process's cred_guard_mutex, until its tracer has done so for all others
+ * (fs/exec.c, de_thread), and meanwhile the tracer may be waiting for that
+ * mutex to seize the next one (kernel/ptrace.c, ptrace_attach): both for ever.
+ * Any thread of ours may do it, so the one that waits for the tracer does.
+ * Only a look at first: to be told of a stop is the tracer's business.
+ */
+static void reap(const struct freeze *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		id_t tid = (id_t)f->thread[i].tid;
+		siginfo_t info = { .si_pid = 0 };
+
+		if (!waitid(P_PID, tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) && info.si_pid &&
+		    (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED))
+			waitid(P_PID, tid, &info, WEXITED | WNOHANG | __WALL);
+	}
+}
+
+/* With the lock: until the tracer has stopped all, or has failed. */
+static void await_ready(struct freeze *f)
+{
+	while (!f->ready) {
+		uint64_t until = clock_mono_ns() + REAP_NS;
+		struct timespec ts = { .tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S) };
+
+		if (pthread_cond_timedwait(&f->changed, &f->lock, &ts) == ETIMEDOUT)
+			reap(f);
+	}
 }
 
 int freeze_begin(struct freeze *f, pid_t pid, uint64_t deadline_ns)
@@ -276,15 +318,14 @@ int freeze_begin(struct freeze *f, pid_t pid, uint64_t deadline_ns)
 	f->n = f->nword = 0;
 	f->stop_ns = 0;
 	f->why[0] = '\0';
-	f->ready = f->release = f->tracer_busy = false;
+	f->ready = f->release = false;
 	f->began_ns = clock_mono_ns();
 	err = start_tracer(f);
 	if (err)
 		return err;
 	f->running = true;
 	pthread_mutex_lock(&f->lock);
-	while (!f->ready)
-		pthread_cond_wait(&f->changed, &f->lock);
+	await_ready(f);
 	err = f->result;
 	pthread_mutex_unlock(&f->lock);
 	if (err)

@@ -35,7 +35,6 @@ struct freeze {
 	size_t nword, word_cap;
 	uint64_t began_ns;		/* when the first thread was interrupted */
 	uint64_t stop_ns;		/* set by freeze_end(): how long it stood still */
-	bool tracer_busy;
 	char why[160];
 	/* of the tracing thread */
 	pthread_t tracer;

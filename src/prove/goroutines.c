@@ -20,7 +20,8 @@
 #define BATCH_PIECES 512
 #define MAX_STACK (2ull << 30)	/* twice maxstacksize (proc.go) */
 #define STACK_PIECE (16u << 20)
-#define PIECES_AT_ONCE 16384
+#define PIECES_AT_ONCE 16384	/* stacks read in one go */
+#define ROOM (1u << 20)		/* for stacks that grow from one reading to the next */
 #define FLAG_ASM 4		/* abi.FuncFlagAsm */
 #define RED_ZONE 128		/* below SP: of C code */
 #define STATUS_SCAN 0x1000u	/* runtime2.go, _Gscan */
@@ -105,7 +106,10 @@ static int by_address(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The list only grows, and what is in it stays: the order here is ours. */
+/*
+ * The list only grows, and what is in it stays: the order here is ours.  What
+ * is new is sorted by itself; the goroutines before keep their places.
+ */
 static int read_list(struct snap *s)
 {
 	const uint64_t *global = s->rt->gb->global;
@@ -132,8 +136,30 @@ static int read_list(struct snap *s)
 		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
 			return snap_fail(s, -EBADMSG, "the list of goroutines holds something else");
 	}
+	if (n)
+		qsort(s->gaddr + s->nsorted, (size_t)len - s->nsorted, sizeof(*s->gaddr), by_address);
 	s->list_seen = s->ng = (size_t)len;
 	return 0;
+}
+
+static bool search(const uint64_t *list, size_t from, size_t to, uint64_t addr, size_t *index)
+{
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (list[mid] < addr)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	*index = from;
+	return list[from] == addr;
+}
+
+bool snap_find_g(const struct snap *s, uint64_t addr, size_t *index)
+{
+	return (s->nsorted && addr <= s->gaddr[s->nsorted - 1] && search(s->gaddr, 0, s->nsorted, addr, index)) ||
+	       (s->ng > s->nsorted && addr <= s->gaddr[s->ng - 1] && search(s->gaddr, s->nsorted, s->ng, addr, index));
 }
 
 /* ---- g's of a running process ---- */
@@ -289,60 +315,31 @@ static void choose_range(struct snap *s, struct pgo *g)
 		choose_running(s, g);
 }
 
-static int plan_piece(struct snap *s, size_t i, uint64_t addr, uint32_t len)
+/* Where the stack of g goes: behind what is there. */
+static void plan_stack(struct snap *s, struct pgo *g)
 {
-	if (s->nstack == s->stack_piece_cap) {
-		size_t cap = s->stack_piece_cap ? s->stack_piece_cap * 2 : 1024;
-		struct mem_piece *p = realloc(s->stack_piece, cap * sizeof(*p));
-		uint32_t *owner;
-
-		if (!p)
-			return -ENOMEM;
-		s->stack_piece = p;
-		owner = realloc(s->stack_owner, cap * sizeof(*owner));
-		if (!owner)
-			return -ENOMEM;
-		s->stack_owner = owner;
-		s->stack_piece_cap = cap;
-	}
-	s->stack_owner[s->nstack] = (uint32_t)i;
-	s->stack_piece[s->nstack++] = (struct mem_piece){ .addr = addr, .len = len };
-	return 0;
-}
-
-/* Room for the stack of g[i], at the end of what is there. */
-static int plan_stack(struct snap *s, size_t i)
-{
-	struct pgo *g = &s->g[i];
-	uint64_t len;
-
+	g->stack_len = 0;
 	g->stack_unread = true;
 	if (!g->goid || g->lo >= g->hi || g->hi - g->lo > MAX_STACK || g->hi % 8 || g->hi >> HEAP_ADDR_BITS) {
 		if (s->frozen)		/* newproc1: allocated, not yet alive */
 			s->losses++;
 		g->lo = g->hi = 0;
-		return 0;
+		return;
 	}
 	choose_range(s, g);
-	len = g->hi - g->from;
 	g->stack_at = s->stacks_len;
-	g->stack_len = (uint32_t)len;
-	s->stacks_len += len;
-	for (uint64_t at = 0; at < len; at += STACK_PIECE) {
-		int err = plan_piece(s, i, g->from + at, len - at < STACK_PIECE ? (uint32_t)(len - at) : STACK_PIECE);
-
-		if (err)
-			return err;
-	}
+	g->stack_len = (uint32_t)(g->hi - g->from);
+	s->stacks_len += g->stack_len;
 	g->stack_unread = false;
-	return 0;
 }
 
 static int make_room(struct snap *s)
 {
-	uint64_t cap = s->stacks_len + s->stacks_len / 8 + (1u << 20), began = clock_mono_ns();
+	uint64_t cap = s->stacks_len + s->stacks_len / 64 + ROOM, began = clock_mono_ns();
 	uint8_t *grown;
 
+	if (s->heap.mem_len + s->stacks_len > s->max_bytes)
+		return -ENOSPC;
 	if (s->stacks_len <= s->stacks_cap)
 		return 0;
 	grown = realloc(s->stacks, cap);
@@ -355,32 +352,57 @@ static int make_room(struct snap *s)
 	return 0;
 }
 
-/* Reads the pieces planned since `first`; at is where the first one goes. */
-static int read_pieces(struct snap *s, uint64_t at)
+/* Reads n pieces; a stack that a failed one is of counts as not read. */
+static int read_pieces(struct snap *s, size_t n)
 {
-	int err = make_room(s);
+	int failed;
 
-	for (size_t k = 0; k < s->nstack && !err; k++) {
-		s->stack_piece[k].dst = s->stacks + at;
-		at += s->stack_piece[k].len;
+	if (s->heap.deadline_ns && clock_mono_ns() > s->heap.deadline_ns)
+		return -ETIME;
+	failed = mem_read_many(s->rt->mem, s->stack_piece, n);
+	for (size_t p = 0; p < n && failed > 0; p++) {
+		if (!s->stack_piece[p].status)
+			continue;
+		s->g[s->stack_owner[p]].stack_unread = true;
+		s->heap.unknown_bytes += s->stack_piece[p].len;
 	}
-	for (size_t k = 0; k < s->nstack && !err; k += PIECES_AT_ONCE) {
-		size_t n = s->nstack - k < PIECES_AT_ONCE ? s->nstack - k : PIECES_AT_ONCE;
-		int failed;
+	return failed < 0 ? failed : 0;
+}
 
-		if (s->heap.deadline_ns && clock_mono_ns() > s->heap.deadline_ns)
-			return -ETIME;
-		failed = mem_read_many(s->rt->mem, s->stack_piece + k, n);
-		if (failed < 0)
-			err = failed;
-		for (size_t p = k; p < k + n && failed > 0; p++) {
-			if (!s->stack_piece[p].status)
-				continue;
-			s->g[s->stack_owner[p]].stack_unread = true;
-			s->heap.unknown_bytes += s->stack_piece[p].len;
+static int make_pieces(struct snap *s)
+{
+	if (!s->stack_piece)
+		s->stack_piece = calloc(PIECES_AT_ONCE, sizeof(*s->stack_piece));
+	if (!s->stack_owner)
+		s->stack_owner = calloc(PIECES_AT_ONCE, sizeof(*s->stack_owner));
+	return s->stack_piece && s->stack_owner ? 0 : -ENOMEM;
+}
+
+/* The stacks that were planned at `from` and behind. */
+static int read_planned(struct snap *s, uint64_t from)
+{
+	int err = make_pieces(s);
+	size_t n = 0;
+
+	if (!err)
+		err = make_room(s);
+	for (size_t i = 0; i < s->ng && !err; i++) {
+		const struct pgo *g = &s->g[i];
+
+		if (!g->live || g->stack_unread || g->stack_at < from)
+			continue;
+		for (uint32_t at = 0; at < g->stack_len && !err; at += STACK_PIECE) {
+			s->stack_owner[n] = (uint32_t)i;
+			s->stack_piece[n++] = (struct mem_piece){
+				.addr = g->from + at, .dst = s->stacks + g->stack_at + at,
+				.len = g->stack_len - at < STACK_PIECE ? g->stack_len - at : STACK_PIECE };
+			if (n == PIECES_AT_ONCE) {
+				err = read_pieces(s, n);
+				n = 0;
+			}
 		}
 	}
-	return err;
+	return err || !n ? err : read_pieces(s, n);
 }
 
 int snap_copy_stack(struct snap *s, struct pgo *g)
@@ -396,16 +418,13 @@ int snap_copy_stack(struct snap *s, struct pgo *g)
 
 static int read_stacks(struct snap *s, bool again)
 {
-	uint64_t at = again ? s->stacks_len : 0;
-	int err = 0;
+	uint64_t from = again ? s->stacks_len : 0;
 
-	s->nstack = 0;
-	if (!again)
-		s->stacks_len = 0;
-	for (size_t i = 0; i < s->ng && !err; i++)
+	s->stacks_len = from;
+	for (size_t i = 0; i < s->ng; i++)
 		if (s->g[i].live && (!again || s->g[i].stack_unread))
-			err = plan_stack(s, i);
-	return err ? err : read_pieces(s, at);
+			plan_stack(s, &s->g[i]);
+	return read_planned(s, from);
 }
 
 static int read_running(struct snap *s)
@@ -435,7 +454,6 @@ static int read_running(struct snap *s)
 
 int snap_read_goroutines(struct snap *s)
 {
-	size_t before = s->list_seen;
 	int err = read_list(s);
 
 	if (err)
@@ -444,7 +462,9 @@ int snap_read_goroutines(struct snap *s)
 		err = take_copied(s);
 		return err ? err : read_stacks(s, false);
 	}
-	if (s->ng != before)	/* neighbours in memory are read together */
+	if (s->ng != s->nsorted) {	/* neighbours in memory are read together */
 		qsort(s->gaddr, s->ng, sizeof(*s->gaddr), by_address);
+		s->nsorted = s->ng;
+	}
 	return read_running(s);
 }

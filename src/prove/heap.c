@@ -25,12 +25,19 @@ int heap_init(struct heap *h, struct goruntime *rt)
 	return 0;
 }
 
+void heap_drop_contents(struct heap *h)
+{
+	if (h->mem)
+		munmap(h->mem, h->mem_cap);
+	h->mem = NULL;
+	h->mem_len = h->mem_cap = 0;
+}
+
 void heap_deinit(struct heap *h)
 {
 	if (h->block)
 		munmap(h->block, BLOCK_TABLE_BYTES);
-	if (h->mem)
-		munmap(h->mem, h->mem_cap);
+	heap_drop_contents(h);
 	u64map_deinit(&h->off.page);
 	free(h->off.mem);
 	free(h->mspan);
@@ -42,10 +49,11 @@ void heap_deinit(struct heap *h)
 	free(h->piece);
 	free(h->mark);
 	free(h->done);
-	free(h->watch);
 	free(h->queue);
 	memset(h, 0, sizeof(*h));
 }
+
+#define NONE UINT32_MAX
 
 static inline struct pspan *span_of(const struct heap *h, uint64_t addr)
 {
@@ -64,11 +72,7 @@ static inline struct pspan *span_of(const struct heap *h, uint64_t addr)
 /* As runtime.(*mspan).objIndex: offset times the inverse. */
 static inline uint32_t object_index(const struct pspan *s, uint64_t addr)
 {
-	uint64_t off = addr - s->start;
-
-	if (s->nelems == 1)
-		return off < s->elem_size ? 0 : 1;
-	return (uint32_t)(off * s->inverse >> 32);
+	return (uint32_t)((addr - s->start) * s->inverse >> 32);
 }
 
 bool heap_find(const struct heap *h, uint64_t addr, uint64_t *bit, const struct pspan **span)
@@ -123,61 +127,109 @@ static inline void set_bit(uint64_t *map, uint64_t bit)
 	map[bit / 64] |= 1ull << bit % 64;
 }
 
-static void enqueue(struct heap *h, struct pspan *s)
+/*
+ * What the innermost loop needs of a heap, in registers: the compiler cannot
+ * know that a store to the bitmaps leaves the heap's own fields as they are.
+ */
+struct marker {
+	struct heap *h;
+	uint64_t lo, range;	/* of all spans */
+	struct pspan *here;	/* the span that is looked through: most pointers stay in it */
+	uint64_t here_start, here_bytes;	/* bytes 0: none */
+	uint64_t *mark;
+	uint32_t fresh;		/* object of `here` that was marked last, to be looked into next; or NONE */
+};
+
+static inline struct marker marker_of(struct heap *h, struct pspan *here)
 {
-	if (s->queued)
+	return (struct marker){
+		.h = h, .lo = h->lo, .range = h->hi > h->lo ? h->hi - h->lo : 0, .here = here,
+		.here_start = here ? here->start : 0,
+		.here_bytes = here ? (uint64_t)here->npages << HEAP_PAGE_SHIFT : 0, .mark = h->mark,
+		.fresh = NONE,
+	};
+}
+
+static void note_new(struct heap *h, struct pspan *s, uint64_t bit)
+{
+	if (s->watched)
+		h->on_watched(h->arg, bit);
+	if (s->noscan || s->queued || test_bit(h->done, bit))
 		return;
 	s->queued = true;
 	h->queue[h->nqueue++] = (uint32_t)(s - h->span);	/* once each: cannot overflow */
 }
 
-void heap_mark_word(struct heap *h, uint64_t word)
+static inline void mark_word(struct marker *m, uint64_t word)
 {
-	struct pspan *s = span_of(h, word);
+	struct pspan *s = m->here;
+	bool inside = word - m->here_start < m->here_bytes;
 	uint64_t bit;
 	uint32_t i;
 
-	if (!s)
+	if (word - m->lo >= m->range)	/* first: most words are 0, or no pointers */
 		return;
+	if (!inside) {
+		s = span_of(m->h, word);
+		if (!s)
+			return;
+	}
 	i = object_index(s, word);
 	bit = s->bit0 + i;
-	if (i >= s->nelems || test_bit(h->mark, bit))
+	if (i >= s->nelems || test_bit(m->mark, bit))
 		return;
-	set_bit(h->mark, bit);
-	if (test_bit(h->watch, bit))
-		h->on_watched(h->arg, bit);
-	if (!s->noscan && !test_bit(h->done, bit))
-		enqueue(h, s);
+	set_bit(m->mark, bit);
+	if (inside)
+		m->fresh = i;
+	if (s->watched || (!s->queued && !s->noscan))
+		note_new(m->h, s, bit);
+}
+
+static inline void mark_words(struct marker *m, const uint8_t *words, size_t bytes)
+{
+	for (size_t i = 0; i + 8 <= bytes; i += 8)
+		mark_word(m, heap_word(words + i));
+}
+
+void heap_mark_word(struct heap *h, uint64_t word)
+{
+	struct marker m = marker_of(h, NULL);
+
+	mark_word(&m, word);
 }
 
 void heap_mark_words(struct heap *h, const uint8_t *words, size_t bytes)
 {
-	for (size_t i = 0; i + 8 <= bytes; i += 8) {
-		uint64_t w = heap_word(words + i);
+	struct marker m = marker_of(h, NULL);
 
-		if (w >= h->lo && w < h->hi)
-			heap_mark_word(h, w);
-	}
+	mark_words(&m, words, bytes);
 }
 
-static void scan_object(struct heap *h, const struct pspan *s, uint32_t i)
+/* The words of n objects in a row. */
+static inline void scan_objects(struct heap *h, struct marker *m, const struct pspan *s, uint64_t i, uint64_t n)
 {
-	if (s->noscan)
-		return;
-	if (s->unreadable || s->data == HEAP_NO_DATA) {
+	if (s->unreadable || s->data == HEAP_NO_DATA)
 		h->reached_unknown = true;
-		return;
-	}
-	heap_mark_words(h, h->mem + s->data + i * s->elem_size, s->elem_size);
+	else
+		mark_words(m, h->mem + s->data + i * s->elem_size, n * s->elem_size);
 }
 
 void heap_mark_contents(struct heap *h, uint64_t addr)
 {
+	struct marker m = marker_of(h, NULL);
 	const struct pspan *s;
 	uint64_t bit;
 
-	if (heap_find(h, addr, &bit, &s))
-		scan_object(h, s, (uint32_t)(bit - s->bit0));
+	if (heap_find(h, addr, &bit, &s) && !s->noscan)
+		scan_objects(h, &m, s, bit - s->bit0, 1);
+}
+
+void heap_watch(struct heap *h, uint64_t addr)
+{
+	struct pspan *s = span_of(h, addr);
+
+	if (s)
+		s->watched = true;
 }
 
 void heap_set_opaque(struct heap *h, uint64_t addr)
@@ -188,19 +240,52 @@ void heap_set_opaque(struct heap *h, uint64_t addr)
 		set_bit(h->done, bit);
 }
 
+/* Lists run through neighbours: one object after the other, without a search for the next. */
+static inline void follow(struct heap *h, struct marker *m, const struct pspan *s)
+{
+	while (m->fresh != NONE) {
+		uint32_t i = m->fresh;
+
+		m->fresh = NONE;
+		if (test_bit(h->done, s->bit0 + i))
+			return;
+		set_bit(h->done, s->bit0 + i);
+		scan_objects(h, m, s, i, 1);
+	}
+}
+
+/* The marked objects of one word of the bitmap; marking may add to it: until nothing is left. */
+static bool scan_word(struct heap *h, struct marker *m, const struct pspan *s, uint64_t k)
+{
+	uint64_t todo;
+	bool any = false;
+
+	while ((todo = h->mark[k] & ~h->done[k])) {
+		any = true;
+		h->done[k] |= todo;
+		while (todo) {
+			unsigned int at = (unsigned int)__builtin_ctzll(todo);
+			uint64_t gap = ~(todo >> at);
+			unsigned int n = gap ? (unsigned int)__builtin_ctzll(gap) : 64;
+
+			scan_objects(h, m, s, k * 64 + at - s->bit0, n);
+			follow(h, m, s);
+			todo = at + n < 64 ? todo >> (at + n) << (at + n) : 0;
+		}
+	}
+	return any;
+}
+
 static void scan_span(struct heap *h, struct pspan *s)
 {
 	uint64_t first = s->bit0 / 64, last = (s->bit0 + s->nelems - 1) / 64;
+	struct marker m = marker_of(h, h->displaced ? NULL : s);
+	bool any = true;
 
-	for (uint64_t k = first; k <= last; k++) {
-		uint64_t todo;
-
-		/* marking may add to this word: look again until nothing is left */
-		while ((todo = h->mark[k] & ~h->done[k])) {
-			h->done[k] |= todo;
-			for (; todo; todo &= todo - 1)
-				scan_object(h, s, (uint32_t)(k * 64 + (unsigned int)__builtin_ctzll(todo) - s->bit0));
-		}
+	while (any) {
+		any = false;
+		for (uint64_t k = first; k <= last; k++)
+			any |= scan_word(h, &m, s, k);
 	}
 }
 
@@ -209,8 +294,8 @@ void heap_drain(struct heap *h)
 	while (h->nqueue) {
 		struct pspan *s = &h->span[h->queue[--h->nqueue]];
 
+		scan_span(h, s);	/* what it marks in itself is done there */
 		s->queued = false;
-		scan_span(h, s);
 	}
 }
 

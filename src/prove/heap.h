@@ -33,14 +33,18 @@ static inline uint64_t heap_word(const void *p)
 	return le64toh(v);
 }
 
+/* 64 bytes: there are 131,072 of them in a GiB of small objects. */
 struct pspan {
 	uint64_t start;		/* run-time address */
 	uint64_t data;		/* in heap.mem; HEAP_NO_DATA: not copied (no pointers) */
 	uint64_t bit0;		/* of the first object in the bitmaps */
-	uint64_t elem_size, alloc_bits, specials;
+	uint64_t elem_size, specials;
+	uint64_t alloc_bits : 48;	/* address; 0: not known */
+	uint64_t noscan : 1, unreadable : 1;
+	uint64_t queued : 1;	/* in heap.queue */
+	uint64_t watched : 1;	/* objects of it are, heap_watch() */
 	uint32_t npages, nelems, free_index;
-	uint32_t inverse;	/* ceil(2^32 / elem_size) */
-	bool noscan, unreadable, queued;
+	uint32_t inverse;	/* ceil(2^32 / elem_size); 0: it is one object */
 };
 
 /* Memory outside the heap that is read piece by piece: whole pages, kept. */
@@ -55,10 +59,8 @@ struct heap {
 	/* runtime.mspan structures: addresses as allspans has them, sorted */
 	uint64_t *mspan;
 	size_t nmspan, mspan_cap, list_seen;
-	struct mem_piece *mspan_piece;
-	size_t nmspan_piece;
+	struct mem_piece *mspan_piece;	/* one batch */
 	uint8_t *mspan_raw;
-	size_t mspan_raw_size;
 	/* spans in use */
 	struct pspan *span;	/* [0] is none */
 	size_t nspan, span_cap;
@@ -69,14 +71,14 @@ struct heap {
 	/* contents */
 	uint8_t *mem;
 	uint64_t mem_len, mem_cap;
-	uint64_t short_bytes;	/* came into use while it was read and had no room: for the next time */
 	struct mem_piece *piece;
 	size_t npiece, piece_cap;
 	struct pagecache off;	/* allocation bits, specials, queues */
 	/* bitmaps over all objects; bits of a span start at a multiple of 64 */
-	uint64_t *mark, *done, *watch;
+	uint64_t *mark, *done;
 	uint64_t nbits, bits_cap;
 	uint64_t lo, hi;	/* all spans are in between */
+	bool displaced;		/* a new span has pages of one that was read before: only the table tells whose */
 	/* spans with objects that are marked and not yet scanned */
 	uint32_t *queue;
 	size_t nqueue, queue_cap;
@@ -87,6 +89,7 @@ struct heap {
 	bool trust_alloc_bits;	/* objects that are free keep nothing */
 	uint64_t unknown_bytes;
 	bool reached_unknown;	/* an object whose contents could not be read is reachable */
+	/* An object of a watched span was marked: maybe one that is watched. */
 	void (*on_watched)(void *arg, uint64_t bit);
 	void *arg;
 	char why[160];		/* what did not fit, "" */
@@ -103,6 +106,8 @@ void heap_deinit(struct heap *h);
 int heap_read(struct heap *h, uint64_t max_bytes);
 /* The span table alone, without contents or bitmaps: enough for heap_object(). */
 int heap_read_spans(struct heap *h);
+/* Gives the memory of the contents back; nothing can be marked then. */
+void heap_drop_contents(struct heap *h);
 /* Memory that is there, not just promised: [from, to) of a private mapping. */
 void heap_touch(uint8_t *from, uint8_t *to);
 /* Clears the bitmaps; objects that are free count as marked and done. */
@@ -123,6 +128,8 @@ void heap_mark_words(struct heap *h, const uint8_t *words, size_t bytes);
 void heap_mark_contents(struct heap *h, uint64_t addr);
 /* Never to be looked into: what it leads to does not count. */
 void heap_set_opaque(struct heap *h, uint64_t addr);
+/* To be told, once, when the object at addr is marked; it has to be one (heap_find()). */
+void heap_watch(struct heap *h, uint64_t addr);
 /* Marks everything that is reachable from what was marked. */
 void heap_drain(struct heap *h);
 

@@ -181,8 +181,8 @@ static int give_up(struct run *r, int err)
 
 	switch (err) {
 	case -ENOSPC:
-		return off(r->out, "the heap with pointers has %" PRIu64 " MiB, more than may be copied",
-			   r->snap.heap.mem_len >> 20);
+		return off(r->out, "heap with pointers and stacks have %" PRIu64 " MiB, more than may be copied",
+			   (r->snap.heap.mem_len + r->snap.stacks_len) >> 20);
 	case -EBADMSG:
 		return off(r->out, "%s", *why ? why : "the runtime's structures are not as expected");
 	case -EFAULT:
@@ -217,14 +217,17 @@ static void filter_suspects(struct run *r)
 
 	for (size_t k = 0; k < r->nsuspect; k++) {
 		const struct suspect *a = &r->suspect[k];
-		const uint64_t *at = u64map_find(&s->by_addr, a->addr);
-		const struct pgo *g = at ? &s->g[*at - 1] : NULL;
+		const struct pgo *g;
+		size_t i;
 
-		if (!g || !g->stuck || g->goid != a->goid || g->sp != a->sp || g->primitive != a->primitive ||
+		if (!snap_find_g(s, a->addr, &i))
+			continue;
+		g = &s->g[i];
+		if (!g->stuck || g->goid != a->goid || g->sp != a->sp || g->primitive != a->primitive ||
 		    g->seq != a->seq)
 			continue;
 		r->suspect[n] = *a;
-		r->suspect[n++].leaked = a->leaked && snap_is_leaked(s, (size_t)*at - 1);
+		r->suspect[n++].leaked = a->leaked && snap_is_leaked(s, i);
 	}
 	r->nsuspect = n;
 }
@@ -238,14 +241,26 @@ static int by_goid(const void *a, const void *b)
 	return x->g.goid < y->g.goid ? -1 : x->g.goid > y->g.goid;
 }
 
-/* 1: it is one; 0: gone, or somebody else's meanwhile: it was none; -ESRCH. */
+/* 0: the process is still the one that was looked at; -ESRCH, -ESTALE. */
+static int process_gone(const struct run *r)
+{
+	return r->cfg->proc ? process_check(r->cfg->proc) : 0;
+}
+
+/* 1: it is one; 0: gone, or somebody else's meanwhile: it was none; -ESRCH, -ESTALE:
+ * the process ended, and half a list is none. */
 static int fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
 {
 	int code = goruntime_read_g(r->cfg->rt, g->addr, &l->g);
 
-	r->out->losses += code != 0;
-	if (code || l->g.goid != g->goid || l->g.tracking_seq != g->seq)
-		return code == -ESRCH ? code : 0;
+	if (code) {
+		int gone = code == -ESRCH ? code : process_gone(r);
+
+		r->out->losses += !gone;
+		return gone;
+	}
+	if (l->g.goid != g->goid || l->g.tracking_seq != g->seq)
+		return 0;
 	l->primitive = g->primitive;
 	l->kind = g->kind;
 	l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
@@ -291,6 +306,7 @@ static int finish(struct run *r, const struct u64map *only)
 	int code = verify_leaks(&r->snap);
 
 	r->out->losses = r->snap.losses;
+	snap_drop_copies(&r->snap);
 	return code ? code : fill(r, only);
 }
 
@@ -464,6 +480,14 @@ static int run(struct run *r)
 	return code > 0 ? 0 : code;
 }
 
+/* What cannot be read, or looks like nothing at all, may be because it is another program by now. */
+static int replaced(const struct run *r, int code)
+{
+	int gone = process_gone(r);
+
+	return gone == -ESTALE || (gone && code) ? gone : code;
+}
+
 int prove_run(const struct prove_config *cfg, struct prove_result *out, struct err *err)
 {
 	uint64_t began = clock_mono_ns();
@@ -482,6 +506,8 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	r.snap.nheld = cfg->nheld;
 	if (!code)
 		code = run(&r);
+	if (code == -EFAULT || code == -EBADMSG || !code)
+		code = replaced(&r, code);
 	code = give_up(&r, code);
 	freeze_deinit(&r.freeze);
 	snap_deinit(&r.snap);
@@ -490,7 +516,8 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	if (code) {
 		prove_result_deinit(out);
 		if (err && !err->code)
-			err_set(err, code, "leaks cannot be told: %s", strerror(-code));
+			err_set(err, code, "leaks cannot be told: %s", code == -ESRCH ? "the process has ended" :
+				code == -ESTALE ? "the process has become another program" : strerror(-code));
 	}
 	return code;
 }

@@ -35,7 +35,7 @@ struct prove_held {
 
 struct prove_config {
 	struct goruntime *rt;		/* borrowed */
-	const struct process *proc;	/* borrowed */
+	const struct process *proc;	/* borrowed; NULL: memory without a process */
 	bool prove;			/* freeze for a copy, when candidates remain */
 	int passes;			/* without prove: 6 */
 	uint64_t max_stop_ns;		/* an estimate above: not frozen, verdict PASSES */
@@ -99,8 +99,8 @@ struct prove_result {
  * the process is looked at once more at the end, and what has moved since, or
  * is no longer in the queue it waited in, is taken back with all that it keeps.
  *
- * 0 also when the verdict is OFF.  -ESRCH: the process ended; -EINTR:
- * cancelled; -ENOMEM.  The target runs on in every case.
+ * 0 also when the verdict is OFF.  -ESRCH: the process ended; -ESTALE: it
+ * became another program; -EINTR: cancelled; -ENOMEM.  The target runs on in every case.
  */
 int prove_run(const struct prove_config *cfg, struct prove_result *out, struct err *err);
 void prove_result_deinit(struct prove_result *r);

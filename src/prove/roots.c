@@ -20,9 +20,9 @@
 #define MAX_BLOCKS 65536	/* of a queue; longer: refused */
 #define MAX_MS 65536
 #define MAX_PS 16384
+#define MAX_FREE_SUDOGS (1u << 24)
 #define SPECIAL_BYTES 64	/* the longest record is 56 (1.27, specialCleanup) */
 #define RED_ZONE 128
-#define PCACHE_AFTER_M 16	/* runtime2.go, p: m, mcache, pcache.base (1.18 to 1.27) */
 #define SYSTEM_STACK_MAX (1u << 20)	/* of one that C code shares, what is looked at */
 #define SYSTEM_STACK_TOP (64u << 10)	/* when its SP is not known: where the runtime's own frames are */
 
@@ -316,25 +316,73 @@ static void mark_part(struct snap *s, const uint8_t *raw, int32_t from, int32_t 
 		heap_mark_words(&s->heap, raw + from, (size_t)(to - from));
 }
 
-/* All of a P but two arrays (the earlier comes first), and a number that looks like a pointer. */
-static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
-{
-	int32_t from[2] = { off_of(s, LAYOUT_P_GCW), off_of(s, LAYOUT_P_WBBUF) };
-	int32_t len[2] = { off_of(s, LAYOUT_P_GCW_SIZE), off_of(s, LAYOUT_P_WBBUF_SIZE) };
-	int first = from[0] < from[1] ? 0 : 1, second = !first;
-	int32_t pages = off_of(s, LAYOUT_P_M) + PCACHE_AFTER_M;
+/* What of a P is not a reason to be alive. */
+struct gap {
+	int32_t from, len;
+};
 
-	mark_part(s, raw, 0, pages);
-	mark_part(s, raw, pages + 8, from[first]);
-	mark_part(s, raw, from[first] + len[first], from[second]);
-	mark_part(s, raw, from[second] + len[second], size);
+static int by_offset(const void *a, const void *b)
+{
+	return ((const struct gap *)a)->from - ((const struct gap *)b)->from;
 }
 
 /*
- * P's are objects of the heap that hold work of the garbage collector: lists
- * of objects it has met (gcw, wbBuf), long done with.  These are no reason to
- * be alive; nor is the base of its cache of free pages (pcache, a uintptr), where
- * an object may begin.
+ * Objects that the collector has met (gcw, wbBuf), long done with; and the
+ * pages that this P may allocate (pcache), whose address is that of the first
+ * object in the first span among them.
+ */
+static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
+{
+	struct gap gap[] = {
+		{ off_of(s, LAYOUT_P_GCW), off_of(s, LAYOUT_P_GCW_SIZE) },
+		{ off_of(s, LAYOUT_P_WBBUF), off_of(s, LAYOUT_P_WBBUF_SIZE) },
+		{ off_of(s, LAYOUT_P_PCACHE), off_of(s, LAYOUT_PAGECACHE_SIZE) },
+	};
+	size_t n = sizeof(gap) / sizeof(gap[0]);
+	int32_t at = 0;
+
+	qsort(gap, n, sizeof(gap[0]), by_offset);
+	for (size_t i = 0; i < n; i++) {
+		mark_part(s, raw, at, gap[i].from);
+		at = gap[i].from + gap[i].len;
+	}
+	mark_part(s, raw, at, size);
+}
+
+/* A sudog that nobody uses keeps nothing, whatever is left in it. */
+static void take_free_sudogs(struct snap *s, const uint8_t *p)
+{
+	int32_t off = off_of(s, LAYOUT_P_SUDOGCACHE);
+	uint64_t list = off < 0 ? 0 : heap_word(p + off), n = off < 0 ? 0 : heap_word(p + off + 8);
+	uint8_t raw[8];
+
+	for (uint64_t i = 0; i < n && i < MAX_FREE_SUDOGS && !heap_copy(&s->heap, list + 8 * i, raw, 8); i++)
+		heap_set_opaque(&s->heap, heap_word(raw));
+}
+
+/* Those that no P holds: a list by their `next` (proc.go, acquireSudog). */
+static void take_central_sudogs(struct snap *s)
+{
+	int32_t off = off_of(s, LAYOUT_SCHED_SUDOGCACHE), next = off_of(s, LAYOUT_SUDOG_NEXT);
+	uint64_t at;
+
+	if (!s->rt->gb->global[GLOBAL_SCHED] || off < 0 ||
+	    !snap_module_word(s, global(s, GLOBAL_SCHED) + (uint64_t)off, &at))
+		return;
+	for (unsigned int n = 0; at && n < MAX_FREE_SUDOGS; n++) {
+		const uint8_t *raw = heap_bytes(&s->heap, at, (uint64_t)off_of(s, LAYOUT_SUDOG_SIZE));
+
+		if (!raw)
+			return;
+		heap_set_opaque(&s->heap, at);
+		at = heap_word(raw + next);
+	}
+}
+
+/*
+ * P's are objects of the heap that hold work of the collector and of the
+ * allocator.  Of a process that runs, a sudog may be in use again by the time
+ * that it was copied: then the free ones count as all others.
  */
 void snap_mark_ps(struct snap *s)
 {
@@ -342,8 +390,11 @@ void snap_mark_ps(struct snap *s)
 	int32_t size = off_of(s, LAYOUT_P_SIZE);
 	uint8_t raw[16];
 
+	if (s->frozen)
+		take_central_sudogs(s);
 	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || off_of(s, LAYOUT_P_WBBUF) < 0 ||
-	    off_of(s, LAYOUT_P_GCW) < 0 || off_of(s, LAYOUT_P_M) < 0 || heap_copy(&s->heap, at, raw, sizeof(raw)))
+	    off_of(s, LAYOUT_P_GCW) < 0 || off_of(s, LAYOUT_P_PCACHE) < 0 ||
+	    heap_copy(&s->heap, at, raw, sizeof(raw)))
 		return;		/* then they count as a whole */
 	array = heap_word(raw);
 	n = heap_word(raw + 8);
@@ -356,6 +407,8 @@ void snap_mark_ps(struct snap *s)
 		if (!p)
 			continue;
 		heap_set_opaque(&s->heap, heap_word(raw));
+		if (s->frozen)
+			take_free_sudogs(s, p);
 		mark_p(s, p, size);
 	}
 }

@@ -30,7 +30,6 @@ int snap_init(struct snap *s, struct goruntime *rt)
 	memset(s, 0, sizeof(*s));
 	s->rt = rt;
 	u64map_init(&s->watched, MAX_WATCHED);
-	u64map_init(&s->by_addr, MAX_WATCHED);
 	stackmaps_init(&s->maps, rt->gb);
 	err = heap_init(&s->heap, rt);
 	if (err)
@@ -52,7 +51,6 @@ void snap_deinit(struct snap *s)
 	stackmaps_deinit(&s->maps);
 	snap_free_modules(s);
 	u64map_deinit(&s->watched);
-	u64map_deinit(&s->by_addr);
 	free(s->gaddr);
 	free(s->g);
 	free(s->g_raw);
@@ -66,6 +64,14 @@ void snap_deinit(struct snap *s)
 	free(s->system);
 	free(s->system_g);
 	memset(s, 0, sizeof(*s));
+}
+
+void snap_drop_copies(struct snap *s)
+{
+	heap_drop_contents(&s->heap);
+	free(s->stacks);
+	s->stacks = NULL;
+	s->stacks_len = s->stacks_cap = 0;
 }
 
 static int make_live_queue(struct snap *s)
@@ -90,6 +96,7 @@ int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64
 	s->frozen = f != NULL;
 	s->heap.frozen = s->frozen;
 	s->heap.deadline_ns = deadline_ns;
+	s->max_bytes = max_bytes;
 	s->misread = false;
 	s->losses = 0;
 	s->why[0] = '\0';

@@ -64,6 +64,7 @@ struct snap {
 	/* allgs: addresses, and the goroutines at the same index */
 	uint64_t *gaddr;
 	size_t ng, g_cap, list_seen;
+	size_t nsorted;		/* of gaddr; what came later is sorted by itself */
 	struct pgo *g;
 	uint32_t g_size;
 	uint8_t *g_raw;		/* one batch */
@@ -72,9 +73,9 @@ struct snap {
 	/* stacks */
 	uint8_t *stacks;
 	uint64_t stacks_len, stacks_cap;
-	struct mem_piece *stack_piece;
+	struct mem_piece *stack_piece;	/* one batch, and whose they are */
 	uint32_t *stack_owner;
-	size_t nstack, stack_piece_cap;
+	uint64_t max_bytes;	/* of heap and stacks together */
 	/* stacks of the runtime itself, where threads of the frozen process are; addr 0 */
 	struct pgo *system;
 	size_t nsystem, system_cap;
@@ -93,7 +94,6 @@ struct snap {
 	struct pwaiter *waiter;
 	size_t nwaiter, waiter_cap;
 	struct u64map watched;	/* bit of an object -> first waiter + 1 */
-	struct u64map by_addr;	/* g -> index + 1 */
 	uint32_t *live_queue;
 	size_t nlive, live_cap;
 	size_t candidates;
@@ -128,6 +128,8 @@ void snap_revive(struct snap *s, size_t i);
 int snap_continue(struct snap *s);
 /* The same of one that is stuck; of the assumption nothing is left then. */
 void snap_take_back(struct snap *s, size_t i);
+/* Gives the copies of heap and stacks back: no judgement any more, snap_is_leaked() stays. */
+void snap_drop_copies(struct snap *s);
 static inline bool snap_is_leaked(const struct snap *s, size_t i)
 {
 	return s->g[i].candidate && !s->g[i].reached;
@@ -146,6 +148,8 @@ int snap_variable(struct snap *s, uint64_t addr, uint64_t *out);
 bool snap_module_word(const struct snap *s, uint64_t addr, uint64_t *out);
 /* goroutines.c */
 int snap_read_goroutines(struct snap *s);
+/* The goroutine whose g is at addr. */
+bool snap_find_g(const struct snap *s, uint64_t addr, size_t *index);
 /* Revives the leaked ones that are not any more as they were. */
 int snap_look_again(struct snap *s);
 /* Copies [g->from, g->hi) behind the stacks that are there. */

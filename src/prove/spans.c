@@ -9,6 +9,9 @@
 #include "prove/heap.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +24,11 @@
 #define MAX_SPANS (1u << 25)	/* 256 GiB of the smallest; beyond: refused */
 #define MAX_MSPAN 512		/* bytes of a runtime.mspan */
 #define MSPAN_PIECE (128u << 10)
+#define MSPAN_BATCH 8192	/* structures read at once: about a MiB */
 #define HEAP_PIECE (4u << 20)
 #define PIECES_AT_ONCE 128	/* half a GiB: one call takes less than 2 GiB */
+#define ROOM (4u << 20)		/* of the copy: for what is allocated from one reading to the next */
+#define TOUCH_TOGETHER (64 << 20)
 #define RETRY_BYTES (64u << 10)	/* a piece that failed is read again in such parts */
 #define NEW_SPAN_ROUNDS 2	/* of a process that runs: for what comes into use meanwhile */
 #define SPAN_IN_USE 1		/* mSpanInUse */
@@ -113,34 +119,36 @@ static int read_list(struct heap *h)
 	return read_tail(h, array, len);
 }
 
-static int plan_mspans(struct heap *h, uint32_t size)
+/* Room for a batch of structures, touched now, not while frozen. */
+static int make_batch(struct heap *h, uint32_t size)
 {
-	struct mem_piece *p = realloc(h->mspan_piece, (h->nmspan + 1) * sizeof(*p));
-	uint8_t *raw = h->mspan_raw;
-	size_t n = 0;
-
-	if (!p)
+	if (h->mspan_raw)
+		return 0;
+	h->mspan_piece = calloc(MSPAN_BATCH, sizeof(*h->mspan_piece));
+	h->mspan_raw = malloc((size_t)MSPAN_BATCH * size);
+	if (!h->mspan_piece || !h->mspan_raw)
 		return -ENOMEM;
-	h->mspan_piece = p;
-	if (h->nmspan * size > h->mspan_raw_size) {
-		free(raw);
-		h->mspan_raw_size = (h->nmspan + h->nmspan / 8 + 64) * size;
-		raw = h->mspan_raw = malloc(h->mspan_raw_size);
-		if (!raw) {
-			h->mspan_raw_size = 0;
-			return -ENOMEM;
-		}
-		memset(raw, 0, h->mspan_raw_size);	/* touched now, not while frozen */
-	}
-	for (size_t i = 0; i < h->nmspan; i++) {
-		if (n && p[n - 1].addr + p[n - 1].len == h->mspan[i] && p[n - 1].len < MSPAN_PIECE) {
-			p[n - 1].len += size;
-			continue;
-		}
-		p[n++] = (struct mem_piece){ .addr = h->mspan[i], .dst = raw + i * size, .len = size };
-	}
-	h->nmspan_piece = n;
+	memset(h->mspan_raw, 0, (size_t)MSPAN_BATCH * size);
 	return 0;
+}
+
+/* Reads the structures first .. first + n: neighbours together. */
+static int read_batch(struct heap *h, uint32_t size, size_t first, size_t n)
+{
+	struct mem_piece *p = h->mspan_piece;
+	size_t np = 0;
+	int failed;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t addr = h->mspan[first + i];
+
+		if (np && p[np - 1].addr + p[np - 1].len == addr && p[np - 1].len < MSPAN_PIECE)
+			p[np - 1].len += size;
+		else
+			p[np++] = (struct mem_piece){ .addr = addr, .dst = h->mspan_raw + i * size, .len = size };
+	}
+	failed = mem_read_many(h->rt->mem, p, np);
+	return failed > 0 ? -EFAULT : failed;
 }
 
 /* ---- spans in use ---- */
@@ -183,10 +191,12 @@ static int enter_pages(struct heap *h, const struct pspan *s, uint32_t index, bo
 			if (!table)
 				return -ENOMEM;
 			for (; from < HEAP_BLOCK_PAGES && p < s->npages; from++, p++) {
-				if (enter)
+				if (enter) {
+					h->displaced = h->displaced || table[from];
 					table[from] = index;
-				else if (table[from])
+				} else if (table[from]) {
 					return -EEXIST;
+				}
 			}
 		}
 	}
@@ -201,7 +211,7 @@ struct mspan_offsets {
 /* One structure: 1 when it is a span in use, 0 when not, -EBADMSG when it makes no sense. */
 static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct pspan *s)
 {
-	uint64_t npages, nelems, free_index, bytes;
+	uint64_t npages, nelems, free_index, alloc_bits, bytes;
 
 	if (raw[o->state] != SPAN_IN_USE)
 		return 0;
@@ -211,7 +221,8 @@ static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct
 	nelems = o->narrow ? load_u16(raw + o->nelems) : heap_word(raw + o->nelems);
 	free_index = o->narrow ? load_u16(raw + o->free_index) : heap_word(raw + o->free_index);
 	s->elem_size = heap_word(raw + o->elem_size);
-	s->alloc_bits = heap_word(raw + o->alloc_bits);
+	alloc_bits = heap_word(raw + o->alloc_bits);
+	s->alloc_bits = alloc_bits >> HEAP_ADDR_BITS ? 0 : alloc_bits;
 	s->specials = heap_word(raw + o->specials);
 	s->noscan = raw[o->class] & 1;
 	s->data = HEAP_NO_DATA;
@@ -266,6 +277,7 @@ static void clear_spans(struct heap *h)
 	h->lo = UINT64_MAX;
 	h->hi = 0;
 	h->nspan = 1;
+	h->displaced = false;
 	h->mem_len = 0;
 	h->npiece = 0;
 }
@@ -310,20 +322,12 @@ static int make_spans(struct heap *h)
 	return h->span ? 0 : -ENOMEM;
 }
 
-static int take_spans(struct heap *h, uint32_t size, const struct mspan_offsets *o, bool only_new)
+static int take_batch(struct heap *h, uint32_t size, size_t n, const struct mspan_offsets *o, bool only_new)
 {
-	size_t next = 0;
-	bool readable = false;
-
-	for (size_t i = 0; i < h->nmspan; i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct pspan s;
-		int is;
+		int is = decode_span(h->mspan_raw + i * size, o, &s);
 
-		if (next < h->nmspan_piece && h->mspan_piece[next].dst == h->mspan_raw + i * size)
-			readable = !h->mspan_piece[next++].status;
-		if (!readable)
-			return -EFAULT;
-		is = decode_span(h->mspan_raw + i * size, o, &s);
 		if (is > 0 && !(only_new && is_known(h, &s))) {
 			is = add_span(h, &s, only_new);
 			if (is == -ENOMEM)
@@ -348,18 +352,20 @@ static int read_spans(struct heap *h, bool only_new)
 		return refuse(h, "the size of a span is not known for this release");
 	err = read_list(h);
 	if (!err)
-		err = plan_mspans(h, (uint32_t)size);
-	if (err)
-		return err;
-	err = mem_read_many(h->rt->mem, h->mspan_piece, h->nmspan_piece);
-	if (err)
-		return err < 0 ? err : -EFAULT;
-	err = make_spans(h);
+		err = make_batch(h, (uint32_t)size);
+	if (!err)
+		err = make_spans(h);
 	if (err)
 		return err;
 	if (!only_new)
 		clear_spans(h);
-	err = take_spans(h, (uint32_t)size, &o, only_new);
+	for (size_t i = 0; i < h->nmspan && !err; i += MSPAN_BATCH) {
+		size_t n = h->nmspan - i < MSPAN_BATCH ? h->nmspan - i : MSPAN_BATCH;
+
+		err = read_batch(h, (uint32_t)size, i, n);
+		if (!err)
+			err = take_batch(h, (uint32_t)size, n, &o, only_new);
+	}
 	if (!err && h->nspan == 1)
 		return refuse(h, "no span of the heap is in use");
 	return err;
@@ -435,33 +441,74 @@ static int plan_contents(struct heap *h)
 	return err;
 }
 
-void heap_touch(uint8_t *from, uint8_t *to)
+struct range {
+	uint8_t *from, *to;
+};
+
+static void *touch(void *arg)
 {
-	for (; from < to; from += 4096)
-		*(volatile uint8_t *)from = 0;
+	const struct range *r = arg;
+
+	for (uint8_t *p = r->from; p < r->to; p += OFF_PAGE)
+		*(volatile uint8_t *)p = 0;
+	return NULL;
 }
 
-static int make_mem(struct heap *h, uint64_t want, uint64_t max_bytes)
+static bool may_use_two_cpus(void)
 {
-	/* some more than now: the frozen reading must not meet a fresh page */
-	uint64_t need = want + h->short_bytes;
-	uint64_t cap = (need + want / 16 + (4u << 20)) & ~4095ull, began = clock_mono_ns();
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
+}
+
+/*
+ * On a virtual machine a page that is used for the first time can cost more
+ * than all the rest of a proof: seconds for a GiB.  Two CPUs share it.
+ */
+void heap_touch(uint8_t *from, uint8_t *to)
+{
+	struct range all = { from, to }, upper = { from + (to - from) / 2 / OFF_PAGE * OFF_PAGE, to };
+	sigset_t none, before;
+	pthread_t other;
+	int err;
+
+	if (to - from < TOUCH_TOGETHER || !may_use_two_cpus()) {
+		touch(&all);
+		return;
+	}
+	sigfillset(&none);	/* signals are for the other threads */
+	pthread_sigmask(SIG_SETMASK, &none, &before);
+	err = pthread_create(&other, NULL, touch, &upper);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!err)
+		all.to = upper.from;
+	touch(&all);
+	if (!err)
+		pthread_join(other, NULL);
+}
+
+/*
+ * Room for `want` bytes of contents, in memory that is there.  A frozen reading
+ * that needs more than the ones before meets fresh pages for the difference only.
+ */
+static int make_mem(struct heap *h, uint64_t want)
+{
+	uint64_t cap = (want + want / 64 + ROOM) & ~4095ull, began = clock_mono_ns();
 	void *grown;
 
-	if (want > max_bytes)
-		return -ENOSPC;
-	if (need <= h->mem_cap)
+	if (want <= h->mem_cap)
 		return 0;
 	if (h->mem)
-		munmap(h->mem, h->mem_cap);	/* nothing in it is kept */
-	h->mem_cap = 0;
-	grown = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	h->mem = grown == MAP_FAILED ? NULL : grown;
-	if (!h->mem)
+		grown = mremap(h->mem, h->mem_cap, cap, MREMAP_MAYMOVE);
+	else
+		grown = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (grown == MAP_FAILED)
 		return -ENOMEM;
-	h->mem_cap = cap;
+	h->mem = grown;
 	madvise(h->mem, cap, MADV_HUGEPAGE);
-	heap_touch(h->mem, h->mem + cap);
+	if (!h->frozen)
+		heap_touch(h->mem + h->mem_cap, h->mem + cap);
+	h->mem_cap = cap;
 	h->fresh_ns += clock_mono_ns() - began;
 	return 0;
 }
@@ -517,16 +564,15 @@ static int read_contents(struct heap *h, uint64_t max_bytes)
 {
 	int err = plan_contents(h);
 
+	if (!err && h->mem_len > max_bytes)
+		err = -ENOSPC;
 	if (!err)
-		err = make_mem(h, h->mem_len, max_bytes);
+		err = make_mem(h, h->mem_len);
 	return err ? err : read_pieces(h, 0);
 }
 
-/*
- * The process went on meanwhile: spans that came into use since.  What does
- * not fit into the room there is for them stays unknown; the next pass has more.
- */
-static int read_new_spans(struct heap *h)
+/* The process went on meanwhile: spans that came into use since. */
+static int read_new_spans(struct heap *h, uint64_t max_bytes)
 {
 	size_t first = h->nspan;
 	uint64_t at = h->mem_len;
@@ -539,16 +585,14 @@ static int read_new_spans(struct heap *h)
 
 		if (s->noscan)
 			continue;
-		if (size > h->mem_cap - h->mem_len) {
-			s->unreadable = true;
-			h->unknown_bytes += size;
-			h->short_bytes += size;
-			continue;
-		}
 		s->data = h->mem_len;
 		h->mem_len += size;
 		err = add_piece(h, s->start, size);
 	}
+	if (!err && h->mem_len > max_bytes)
+		err = -ENOSPC;
+	if (!err)
+		err = make_mem(h, h->mem_len);
 	return err ? err : read_pieces(h, at);
 }
 
@@ -568,7 +612,7 @@ static int read_alloc_bits(struct heap *h)
 	for (size_t i = 1; i < h->nspan; i++) {
 		const struct pspan *s = &h->span[i];
 
-		if (s->free_index >= s->nelems || s->alloc_bits >> HEAP_ADDR_BITS)
+		if (s->free_index >= s->nelems || !s->alloc_bits)
 			continue;
 		for (uint64_t a = s->alloc_bits / OFF_PAGE;
 		     a <= (s->alloc_bits + (s->nelems - 1) / 8) / OFF_PAGE && n < 2 * h->nspan; a++)
@@ -592,13 +636,11 @@ static int make_bitmaps(struct heap *h)
 	if (h->bits_cap < words) {
 		free(h->mark);
 		free(h->done);
-		free(h->watch);
 		h->mark = malloc(cap * 8);
 		h->done = malloc(cap * 8);
-		h->watch = malloc(cap * 8);
 		h->bits_cap = cap;
 	}
-	if (!h->queue || !h->mark || !h->done || !h->watch) {
+	if (!h->queue || !h->mark || !h->done) {
 		h->queue_cap = h->bits_cap = 0;
 		return -ENOMEM;
 	}
@@ -631,11 +673,10 @@ void heap_clear_marks(struct heap *h)
 
 	memset(h->mark, 0, bytes);
 	memset(h->done, 0, bytes);
-	memset(h->watch, 0, bytes);
 	h->nqueue = 0;
 	h->reached_unknown = false;
 	for (size_t i = 1; i < h->nspan; i++) {
-		h->span[i].queued = false;
+		h->span[i].queued = h->span[i].watched = false;
 		if (h->trust_alloc_bits && h->span[i].free_index < h->span[i].nelems)
 			mark_free(h, &h->span[i]);
 	}
@@ -655,7 +696,7 @@ int heap_read(struct heap *h, uint64_t max_bytes)
 		err = read_contents(h, max_bytes);
 	began = clock_mono_ns();
 	for (int i = 0; i < NEW_SPAN_ROUNDS && !err && !h->frozen; i++)
-		err = read_new_spans(h);
+		err = read_new_spans(h, max_bytes);
 	h->fresh_ns += clock_mono_ns() - began;	/* a frozen reading has none of that */
 	if (!err)
 		err = read_alloc_bits(h);

@@ -115,12 +115,7 @@ static int add_waiter(struct snap *s, size_t g, uint64_t sudog, uint64_t primiti
 
 static struct pgo *goroutine_at(struct snap *s, uint64_t addr, size_t *index)
 {
-	uint64_t *i = u64map_find(&s->by_addr, addr);
-
-	if (!i)
-		return NULL;
-	*index = (size_t)*i - 1;
-	return &s->g[*index];
+	return snap_find_g(s, addr, index) ? &s->g[*index] : NULL;
 }
 
 static void forget(struct snap *s, struct pgo *g)
@@ -339,7 +334,7 @@ int snap_watch(struct snap *s, uint32_t w)
 		return -ENOMEM;
 	s->waiter[w].next = (uint32_t)*first;
 	*first = w + 1;
-	s->heap.watch[bit / 64] |= 1ull << bit % 64;
+	heap_watch(&s->heap, s->waiter[w].primitive);
 	return 0;
 }
 
@@ -375,12 +370,8 @@ int snap_find_candidates(struct snap *s)
 
 	s->nwaiter = s->candidates = 0;
 	u64map_clear(&s->watched);
-	u64map_clear(&s->by_addr);
-	for (size_t i = 0; i < s->ng; i++) {
-		if (!u64map_put(&s->by_addr, s->g[i].addr, i + 1, NULL))
-			return -ENOMEM;
+	for (size_t i = 0; i < s->ng; i++)
 		may_be_candidate(s, &s->g[i]);
-	}
 	if (!modern)
 		err = take_semaphores(s);
 	for (size_t i = 0; i < s->ng && !err; i++)

@@ -119,9 +119,13 @@ static bool in_variables(const struct moduledata *m, uint64_t a)
 }
 
 /* The queues are looked for where the prover wants them: allfin from 1.20 on,
- * gcCleanups where the release has it. */
+ * gcCleanups where the release has it; io.EOF where there is an HTTP client. */
 static bool is_looked_for(const struct gobin *gb, int g)
 {
+	struct gofunc fn;
+
+	if (g == GLOBAL_IO_EOF)
+		return !pclntab_find_name(gb->pcln, "net/http.(*persistConn).readLoop.func4", &fn);
 	return (g != GLOBAL_ALLFIN || gb->release.minor >= 20) &&
 	       (g != GLOBAL_GCCLEANUPS || gb->release.minor >= 25);
 }
@@ -567,9 +571,11 @@ static void check_symbols(const char *path)
 		const char *name = sym_at(&s, i, &value, &type);
 		struct gofunc f;
 
-		if (type == STT_OBJECT && !strncmp(name, "runtime.", 8)) {
+		if (type == STT_OBJECT && (!strncmp(name, "runtime.", 8) || !strcmp(name, "io.EOF"))) {
+			const char *word = name[0] == 'r' ? name + 8 : name;
+
 			for (int g = 0; g < GLOBAL_COUNT; g++) {
-				if (strcmp(name + 8, goglobal_name(g)) || !is_looked_for(gb, g))
+				if (strcmp(word, goglobal_name(g)) || !is_looked_for(gb, g))
 					continue;
 				if (gb->global[g] != value)
 					fail_msg("%s: %s at %llx, not %llx", path, name,

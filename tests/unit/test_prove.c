@@ -17,6 +17,7 @@
 
 #include "base/map.h"
 #include "gobin/gobin.h"
+#include "prove/freeze.h"
 #include "prove/prove.h"
 #include "prove/snap.h"
 #include "target/goruntime_priv.h"
@@ -38,6 +39,7 @@ struct world {
 	struct memreader mem;
 	struct u64map page;	/* number -> uint8_t * */
 	uint64_t hole;		/* a page that cannot be read, or 0 */
+	void (*meanwhile)(struct world *w);	/* happens once, after the heap was read */
 	struct gobin *gb;
 	struct goruntime rt;
 	struct prove_config cfg;
@@ -89,13 +91,20 @@ static int read_byte(struct world *w, uint64_t addr, uint8_t *out)
 static int world_read(struct memreader *m, struct mem_piece *p, size_t n)
 {
 	struct world *w = (struct world *)m;
+	void (*meanwhile)(struct world *) = w->meanwhile;
 	int failed = 0;
+	bool heap = false;
 
 	for (size_t i = 0; i < n; i++) {
+		heap = heap || (p[i].addr >= HEAP && p[i].addr < w->heap_top);
 		p[i].status = 0;
 		for (uint32_t k = 0; k < p[i].len && !p[i].status; k++)
 			p[i].status = read_byte(w, p[i].addr + k, (uint8_t *)p[i].dst + k);
 		failed += p[i].status != 0;
+	}
+	if (heap && meanwhile) {
+		w->meanwhile = NULL;
+		meanwhile(w);
 	}
 	return failed;
 }
@@ -416,6 +425,31 @@ static void chain_is_followed(void **state)
 	world_close(&w);
 }
 
+/* Objects of one span that each keep a neighbour: the last one keeps the channel. */
+static void chain_in_a_span(void **state)
+{
+	(void)state;
+	for (int down = 0; down < 2; down++) {
+		struct world w;
+		uint64_t chan, box[200];
+
+		world_open(&w, "1.26.8");
+		chan = new_chan(&w);
+		add_receiver(&w, chan, 0);
+		for (int i = 0; i < 200; i++)
+			box[i] = new_box(&w, 0);
+		for (int i = 0; i < 199; i++)
+			put(&w, down ? box[i + 1] : box[i], down ? box[i] : box[i + 1], 8);
+		put(&w, down ? box[0] : box[199], chan, 8);
+		EXPECT(&w, 2);
+		put(&w, w.gb->mod.data, box[down ? 199 : 0], 8);
+		EXPECT_NONE(&w);
+		put(&w, box[100], 0, 8);
+		EXPECT(&w, 2);
+		world_close(&w);
+	}
+}
+
 static void circle_of_leaked(void **state)
 {
 	struct world w;
@@ -700,6 +734,37 @@ static void unreadable_memory_reaches_everything(void **state)
 	world_close(&w);
 }
 
+/* The second page of the last span becomes a span of its own, which keeps the only reference. */
+static void split_last_span(struct world *w)
+{
+	uint64_t top = w->heap_top, half = top - PAGE;
+
+	w->heap_top = half;
+	assert_int_equal(add_span(w, PAGE, 48, false), half);
+	assert_int_equal(w->heap_top, top);
+	put(w, half + 48, w->chan_span, 8);
+	publish(w);
+}
+
+static void new_span_in_the_place_of_another(void **state)
+{
+	struct world w;
+	uint64_t span;
+
+	(void)state;
+	world_open(&w, "1.26.8");
+	add_receiver(&w, new_chan(&w), 0);
+	span = add_span(&w, 2 * PAGE, 64, false);
+	put(&w, w.gb->mod.data, span, 8);
+	put(&w, span, span + PAGE + 48, 8);
+	w.meanwhile = split_last_span;
+	EXPECT_NONE(&w);
+	assert_null(w.meanwhile);
+	put(&w, span, 0, 8);
+	EXPECT(&w, 2);
+	world_close(&w);
+}
+
 static void refuses_what_it_does_not_know(void **state)
 {
 	struct world w;
@@ -732,6 +797,153 @@ static void cap_is_kept(void **state)
 	add_receiver(&w, new_chan(&w), 0);
 	w.cfg.max_copy_bytes = PAGE;
 	expect_off(&w, "may be copied");
+	w.cfg.max_copy_bytes = 4 * PAGE;	/* all spans with pointers, and no byte of a stack */
+	expect_off(&w, "may be copied");
+	w.cfg.max_copy_bytes = 5 * PAGE;
+	EXPECT(&w, 2);
+	world_close(&w);
+}
+
+/* ---- of a process that stands still ---- */
+
+struct still {
+	struct snap s;
+	struct freeze f;
+};
+
+static void still_open(struct world *w, struct still *st)
+{
+	freeze_init(&st->f);	/* no thread: nobody runs */
+	assert_int_equal(snap_init(&st->s, &w->rt), 0);
+}
+
+static void still_close(struct still *st)
+{
+	snap_deinit(&st->s);
+	freeze_deinit(&st->f);
+}
+
+static bool leaked_in(struct world *w, struct still *st, uint64_t g)
+{
+	size_t i;
+
+	publish(w);
+	assert_int_equal(snap_copy(&st->s, &st->f, UINT64_MAX, 0), 0);
+	assert_int_equal(snap_judge(&st->s), 0);
+	assert_true(snap_find_g(&st->s, g, &i));
+	return snap_is_leaked(&st->s, i);
+}
+
+static bool leaked_when_still(struct world *w, uint64_t g)
+{
+	struct still st;
+	bool leaked;
+
+	still_open(w, &st);
+	leaked = leaked_in(w, &st, g);
+	still_close(&st);
+	return leaked;
+}
+
+/* A P, the only one. */
+static uint64_t add_p(struct world *w)
+{
+	uint64_t size = round_up((uint64_t)off(w, LAYOUT_P_SIZE), PAGE), p = add_span(w, size, size, false);
+
+	put_global(w, GLOBAL_ALLP, new_box(w, p));
+	put(w, w->gb->global[GLOBAL_ALLP] + 8, 1, 8);
+	return p;
+}
+
+static void pages_of_a_p_are_no_pointer(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+		struct world w;
+		uint64_t chan, p;
+
+		world_open(&w, releases[i]);
+		chan = new_chan(&w);
+		assert_int_equal(chan, w.chan_span);
+		add_receiver(&w, chan, 0);
+		p = add_p(&w);
+		put_field(&w, p, LAYOUT_P_PCACHE, w.chan_span, 8);
+		EXPECT(&w, 2);
+		put(&w, p + (uint64_t)off(&w, LAYOUT_P_SIZE) - 8, chan, 8);	/* the rest of it counts */
+		EXPECT_NONE(&w);
+		world_close(&w);
+	}
+}
+
+static void unused_sudogs_keep_nothing(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+		struct world w;
+		uint64_t chan, g, p, unused;
+
+		world_open(&w, releases[i]);
+		chan = new_chan(&w);
+		g = add_receiver(&w, chan, 0);
+		unused = new_sudog(&w);
+		put_field(&w, unused, LAYOUT_SUDOG_ELEM, chan, 8);
+		p = add_p(&w);
+		put_field(&w, p, LAYOUT_P_SUDOGCACHE, new_box(&w, unused), 8);
+		assert_false(leaked_when_still(&w, g));		/* none is listed: it is in use */
+		put(&w, p + (uint64_t)off(&w, LAYOUT_P_SUDOGCACHE) + 8, 1, 8);
+		assert_true(leaked_when_still(&w, g));
+		EXPECT_NONE(&w);	/* a process that runs may use it again */
+		world_close(&w);
+	}
+}
+
+static void unused_sudogs_of_the_scheduler(void **state)
+{
+	struct world w;
+	uint64_t chan, g, first, second;
+
+	(void)state;
+	world_open(&w, "1.26.8");
+	chan = new_chan(&w);
+	g = add_receiver(&w, chan, 0);
+	first = new_sudog(&w);
+	second = new_sudog(&w);
+	put_field(&w, first, LAYOUT_SUDOG_NEXT, second, 8);
+	put_field(&w, second, LAYOUT_SUDOG_ELEM, chan, 8);
+	put_field(&w, w.gb->global[GLOBAL_SCHED], LAYOUT_SCHED_SUDOGCACHE, first, 8);
+	assert_true(leaked_when_still(&w, g));
+	put_field(&w, second, LAYOUT_SUDOG_NEXT, second, 8);	/* a list that does not end */
+	assert_true(leaked_when_still(&w, g));
+	put_field(&w, w.gb->global[GLOBAL_SCHED], LAYOUT_SCHED_SUDOGCACHE, 0, 8);
+	put(&w, w.gb->mod.data, first, 8);
+	assert_false(leaked_when_still(&w, g));
+	world_close(&w);
+}
+
+/* What comes into use after the first reading is in the second one, beside all that was there. */
+static void copy_grows(void **state)
+{
+	struct world w;
+	struct still st;
+	uint64_t a, b, old, new;
+
+	(void)state;
+	world_open(&w, "1.26.8");
+	old = new_chan(&w);
+	new = new_chan(&w);
+	a = add_receiver(&w, old, 0);
+	b = add_receiver(&w, new, 0);
+	put(&w, w.gb->mod.data, new_box(&w, old), 8);
+	still_open(&w, &st);
+	assert_false(leaked_in(&w, &st, a));
+	assert_true(leaked_in(&w, &st, b));
+	put(&w, w.gb->mod.data + 8, add_span(&w, 5u << 20, 5u << 20, false), 8);
+	put(&w, w.heap_top - 8, new, 8);	/* its last word */
+	assert_false(leaked_in(&w, &st, a));
+	assert_false(leaked_in(&w, &st, b));
+	put(&w, w.heap_top - 8, 0, 8);
+	assert_true(leaked_in(&w, &st, b));
+	still_close(&st);
 	world_close(&w);
 }
 
@@ -838,6 +1050,7 @@ int main(void)
 		cmocka_unit_test(variable_keeps_alive),
 		cmocka_unit_test(running_goroutine_keeps_alive),
 		cmocka_unit_test(chain_is_followed),
+		cmocka_unit_test(chain_in_a_span),
 		cmocka_unit_test(circle_of_leaked),
 		cmocka_unit_test(select_lives_by_any_case),
 		cmocka_unit_test(waits_for_nothing),
@@ -850,8 +1063,13 @@ int main(void)
 		cmocka_unit_test(impossible_lists),
 		cmocka_unit_test(goroutine_outside_the_heap),
 		cmocka_unit_test(unreadable_memory_reaches_everything),
+		cmocka_unit_test(new_span_in_the_place_of_another),
 		cmocka_unit_test(refuses_what_it_does_not_know),
 		cmocka_unit_test(cap_is_kept),
+		cmocka_unit_test(pages_of_a_p_are_no_pointer),
+		cmocka_unit_test(unused_sudogs_keep_nothing),
+		cmocka_unit_test(unused_sudogs_of_the_scheduler),
+		cmocka_unit_test(copy_grows),
 		cmocka_unit_test(can_be_cancelled),
 		cmocka_unit_test(random_damage),
 		cmocka_unit_test(maps_of_all_functions),

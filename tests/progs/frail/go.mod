@@ -1,0 +1,3 @@
+module gospect.test/frail
+
+go 1.18

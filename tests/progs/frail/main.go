@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// frail has 2,000 leaked goroutines, prints READY, and does what a process may
+// do while somebody freezes it.  It answers each line on its standard input
+// with one line of JSON:
+//
+//	fork    from now on starts children, and threads that end, as fast as it can
+//	count   how many of both there were, and what went wrong with them
+//	exec    becomes /bin/sleep (no answer)
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var children, threads, wrong int64
+
+func forget() { <-make(chan int) }
+
+func startChildren() {
+	for {
+		if exec.Command("/bin/true").Run() != nil {
+			atomic.AddInt64(&wrong, 1)
+		}
+		atomic.AddInt64(&children, 1)
+	}
+}
+
+// A thread ends with a goroutine that is locked to it.
+func startThreads() {
+	for {
+		done := make(chan bool)
+		go func() {
+			runtime.LockOSThread()
+			done <- true
+		}()
+		if !<-done {
+			atomic.AddInt64(&wrong, 1)
+		}
+		atomic.AddInt64(&threads, 1)
+	}
+}
+
+func main() {
+	for i := 0; i < 2000; i++ {
+		go forget()
+	}
+	time.Sleep(50 * time.Millisecond)
+	runtime.GC()
+	fmt.Printf("READY pid=%d\n", os.Getpid())
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		switch in.Text() {
+		case "fork":
+			for i := 0; i < 2; i++ {
+				go startChildren()
+				go startThreads()
+			}
+		case "exec":
+			syscall.Exec("/bin/sleep", []string{"sleep", "1000"}, nil)
+			atomic.AddInt64(&wrong, 1)
+		}
+		json.NewEncoder(os.Stdout).Encode(map[string]int64{
+			"children": atomic.LoadInt64(&children), "threads": atomic.LoadInt64(&threads),
+			"wrong": atomic.LoadInt64(&wrong)})
+	}
+}
