@@ -5,7 +5,9 @@
  *
  * - MIN_LONG waiters, the longest for MIN_WAIT_S,
  * - or MIN_MANY waiters at this look and at the one before; where the slow
- *   path's probe says that waits are short, that is only a busy lock.
+ *   path's probe says that waits are short, and none of these is seen to wait
+ *   for LONG_S, that is only a busy lock.  (The probe's median is of all locks
+ *   of the process: a busy one must not hide a slow one.)
  *
  * Goroutines that wait in a circle (deadlock.c) or that can never run again
  * (goroutine_leak.c) are reported there.
@@ -22,6 +24,7 @@
 #define MIN_WAIT_S 1.0
 #define MIN_MANY 5
 #define SHORT_NS 1000000	/* median of all waits */
+#define LONG_S 0.1
 
 static bool in_deadlock(const struct locks_window *l, uint64_t lock)
 {
@@ -46,6 +49,8 @@ static bool is_contended(const struct window *w, const struct lock_wait_row *r)
 
 	if (r->other || in_deadlock(&w->locks, r->lock) || leaked_at(&w->leaks, &r->place))
 		return false;
+	if (r->age != AGE_UNKNOWN && r->longest_s > LONG_S)
+		is_short = false;
 	if (r->waiters >= MIN_LONG && r->age != AGE_UNKNOWN && r->longest_s > MIN_WAIT_S)
 		return true;
 	return r->waiters >= MIN_MANY && r->waiters_before >= MIN_MANY && !is_short;

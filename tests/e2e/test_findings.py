@@ -21,6 +21,9 @@ class Shop(unittest.TestCase):
     def setUp(self):
         need_root()
 
+    def where(self):
+        return json.loads(subprocess.run([binary(SHOP), "-where"], capture_output=True, text=True, check=True).stdout)
+
     def last(self, *args, seconds="10s"):
         with Program([binary(SHOP), *args]) as p, Attach(p.pid, "--for", seconds, every="5s", armed=False) as a:
             out, err = a.p.communicate(timeout=60)
@@ -28,16 +31,16 @@ class Shop(unittest.TestCase):
             return [json.loads(l) for l in out.splitlines()]
 
     def test_bugs_are_found(self):
-        where = json.loads(subprocess.run([binary(SHOP), "-where"], capture_output=True, text=True,
-                                          check=True).stdout)
+        where = self.where()
         r = self.last("-bugs", "all")[-1]
         found = places(r["findings"])
         for bug, t in where.items():
             with self.subTest(bug):
                 if t["kind"] in ("deadlock", "memory-growth"):
                     continue  # a snapshot's: test_snapshot.py
-                if t["kind"] == "gc-pressure":
-                    self.assertIn("gc-pressure", {f["kind"] for f in r["findings"]})
+                if t["kind"] in ("gc-pressure", "connection-leak"):
+                    # of four calls under the budget perhaps none was seen, and then no place is known
+                    self.assertIn(t["kind"], {f["kind"] for f in r["findings"]})
                 else:
                     self.assertIn((t["kind"], t["function"], t["file"], t["line"]), found)
         truth = {(t["kind"], t["function"], t["file"], t["line"]) for t in where.values()}
@@ -55,11 +58,16 @@ class Shop(unittest.TestCase):
                 kinds = {f["kind"] for f in self.last("-bugs", bug)[-1]["findings"]}
                 self.assertEqual(kinds, {kind})
 
-    def test_network_bugs_give_their_kinds(self):
-        """An empty pool of connections follows from the transactions that nobody ends."""
-        kinds = {f["kind"] for f in self.last("-bugs", "slowbank,patient,openbody,opentx,convoy", seconds="7s")[-1]["findings"]}
-        self.assertEqual(kinds, {"slow-phase", "no-timeout", "connection-leak", "transaction-open", "pool-exhausted",
-                                 "lock-contention"})
+    def test_network_bugs_at_their_places(self):
+        """Without customers, so that every call is seen.  An empty pool of connections
+        follows from the transactions that nobody ends."""
+        where = self.where()
+        bugs = ("slowbank", "patient", "openbody", "opentx", "convoy")
+        findings = self.last("-bugs", ",".join(bugs), "-rate", "0", seconds="7s")[-1]["findings"]
+        self.assertEqual({f["kind"] for f in findings}, {where[b]["kind"] for b in bugs} | {"pool-exhausted"})
+        for b in bugs:
+            with self.subTest(b):
+                self.assertIn((where[b]["kind"], where[b]["function"], where[b]["file"], where[b]["line"]), places(findings))
 
     def test_healthy_shop_has_none(self):
         for r in self.last(seconds="12s"):

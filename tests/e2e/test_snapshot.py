@@ -608,7 +608,7 @@ class Findings(unittest.TestCase):
         found = {(f["kind"], *place(f["place"])): f for f in r["findings"] if "place" in f}
         for bug, t in where.items():
             with self.subTest(bug):
-                if t["kind"] == "gc-pressure":
+                if t["kind"] in ("gc-pressure", "connection-leak"):	# see test_findings.py
                     self.assertIn(t["kind"], {f["kind"] for f in r["findings"]})
                     continue
                 self.assertIn((t["kind"], t["function"], t["file"], t["line"]), found)

@@ -638,6 +638,12 @@ static void contended_locks(void **state)
 	x.w.contention.waits = 40000;
 	x.w.contention.p50_ns = 50000;	/* but none for long: a busy lock */
 	nothing(&x);
+	set_up(&x);
+	add_lock(&x.w, 5, 5, 0.4);	/* the short waits are for other locks */
+	x.w.contention.waits_known = true;
+	x.w.contention.waits = 40000;
+	x.w.contention.p50_ns = 50000;
+	only(&x, "lock-contention", SEVERITY_INFO);
 }
 
 static void locks_that_are_told_elsewhere_or_are_well(void **state)

@@ -18,6 +18,7 @@ import (
 // it is on the loopback interface, with a resolver of its own.
 type bank struct {
 	url     string // "" until it is open
+	parcels string // the same server by another name
 	client  *http.Client
 	patient *http.Client // its requests may take as long as they take
 	asked   int64        // atomic
@@ -63,6 +64,7 @@ func (s *Shop) openBank(ctx context.Context) {
 		panic(err)
 	}
 	b.url = "https://" + net.JoinHostPort("bank.example.com", port)
+	b.parcels = "https://" + net.JoinHostPort("parcels.example.com", port)
 	for i := 0; i < tellers; i++ {
 		go s.every(ctx, tellEvery, func() { s.charge("/charge") })
 	}
@@ -111,7 +113,7 @@ func (s *Shop) charge(path string) {
 // track asks where a parcel is: there are no limits to how long that may take.
 func (s *Shop) track(path string) {
 	nextLineIs("patient")
-	r, err := s.bank.patient.Get(s.bank.url + path)
+	r, err := s.bank.patient.Get(s.bank.parcels + path)
 	if err != nil {
 		return
 	}
