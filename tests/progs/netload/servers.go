@@ -9,13 +9,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -79,11 +79,8 @@ func startServers() (err error) {
 func listen(name string) (net.Listener, error) {
 	network, at := "tcp", "127.0.0.1:0"
 	if name == "unix" {
-		dir, err := os.MkdirTemp("", "netload")
-		if err != nil {
-			return nil, err
-		}
-		network, at = "unix", filepath.Join(dir, "socket")
+		// Of the abstract kind: no file stays behind.
+		network, at = "unix", fmt.Sprintf("@netload-%d", os.Getpid())
 	}
 	l, err := net.Listen(network, at)
 	if err == nil {
