@@ -258,7 +258,11 @@ static double spent_by(const struct governor *g, const struct governor_input *in
 	return diff(in->cost_ns[group], g->last.cost_ns[group]);
 }
 
-/* The two that share: each lives on its share, and carries as much of the rare one. */
+/*
+ * The two that share: each lives on its share, and carries as much of the rare
+ * one; but not more than half of what it has, for rare probes are not sliced
+ * when they alone are over the budget, and something is to be seen of the rest.
+ */
 static void step_sharing(struct governor *g, const struct governor_input *in, const struct flow *all)
 {
 	struct flow f[SHARING];
@@ -271,7 +275,8 @@ static void step_sharing(struct governor *g, const struct governor_input *in, co
 		f[i].income *= share;
 		f[i].floor *= share;
 		f[i].lead_s = lead_s(g, sharing[i]);
-		f[i].spent = spent_by(g, in, sharing[i]) + share * spent_by(g, in, GOV_RARE);
+		f[i].spent = spent_by(g, in, sharing[i]) +
+			     clamp(share * spent_by(g, in, GOV_RARE), 0, f[i].income * all->dt / 2);
 	}
 	for (i = 0; i < SHARING; i++)
 		bucket_step(&g->b[sharing[i]], &f[i]);
