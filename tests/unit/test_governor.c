@@ -407,7 +407,7 @@ static void rare_comes_first(void **state)
 	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
 	assert_true(s.on_ns[GOV_GOVERNED] && s.on_ns[GOV_REQUESTS]);
 	/* the floor: 2 ms a second */
-	assert_true(s.cost[GOV_GOVERNED] + s.cost[GOV_REQUESTS] <= 0.55 * 20 * 2 * MS);
+	assert_true(s.cost[GOV_GOVERNED] + s.cost[GOV_REQUESTS] <= 20 * 2 * MS);
 }
 
 static void requests_come_back(void **state)
