@@ -58,11 +58,9 @@ int net_call(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+	__u32 probe;
 
-	if (probe == GS_PROBE_MAX)
-		return 0;
-	s = scratch_of(&h);
+	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS, &probe);
 	if (!s)
 		return 0;
 	switch (probe) {
@@ -100,11 +98,9 @@ int lock_wait(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+	__u32 probe;
 
-	if (probe == GS_PROBE_MAX)
-		return 0;
-	s = scratch_of(&h);
+	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS, &probe);
 	if (!s)
 		return 0;
 	switch (probe) {

@@ -92,6 +92,14 @@ static __always_inline struct gs_net_scratch *scratch_of(struct hit *h)
 	return mine;
 }
 
+/* One run of a program of several probes: which one it is, and its thread's
+ * scratch; NULL when it must not be summed. */
+static __always_inline struct gs_net_scratch *call_hit(struct hit *h, go_regs *ctx, __u32 group, __u32 *probe)
+{
+	*probe = hit_which(h, ctx, group);
+	return *probe == GS_PROBE_MAX ? NULL : scratch_of(h);
+}
+
 static __always_inline bool read_user(struct hit *h, void *to, __u32 len, __u64 from)
 {
 	if (!bpf_probe_read_user(to, len, (void *)from))

@@ -140,11 +140,9 @@ int net_dial(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_RARE);
+	__u32 probe;
 
-	if (probe == GS_PROBE_MAX)
-		return 0;
-	s = scratch_of(&h);
+	s = call_hit(&h, ctx, GS_ACTIVE_RARE, &probe);
 	if (!s)
 		return 0;
 	switch (probe) {

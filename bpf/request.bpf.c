@@ -176,11 +176,9 @@ int net_request(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+	__u32 probe;
 
-	if (probe == GS_PROBE_MAX)
-		return 0;
-	s = scratch_of(&h);
+	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS, &probe);
 	if (!s)
 		return 0;
 	switch (probe) {
@@ -248,14 +246,17 @@ static __always_inline void stream_first_byte(struct hit *h, go_regs *ctx, struc
 }
 
 /* (*clientStream).cleanupWriteRequest(cs, err), body: the stream is over; err
- * is that of the request. */
+ * is that of the request.  An error made by errors.New, as io.EOF is, only says
+ * that the caller has closed or cancelled a body that was there. */
 static __always_inline void stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o = open_find(h, s, GS_OPEN_STREAM, GO_ARG0(ctx));
+	bool closed;
 
 	if (!o)
 		return;
-	state_to(h, s, o, GS_PHASE_NONE, GO_ARG1(ctx));
+	closed = o->state == GS_PHASE_BODY && GO_ARG1(ctx) == h->spec->eof_itab;
+	state_to(h, s, o, GS_PHASE_NONE, GO_ARG1(ctx) && !closed);
 	open_delete(s);
 }
 
@@ -264,11 +265,9 @@ int net_stream(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+	__u32 probe;
 
-	if (probe == GS_PROBE_MAX)
-		return 0;
-	s = scratch_of(&h);
+	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS, &probe);
 	if (!s)
 		return 0;
 	switch (probe) {

@@ -38,11 +38,9 @@ int sql_rare(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_RARE);
+	__u32 probe;
 
-	if (probe == GS_PROBE_MAX)
-		return 0;
-	s = scratch_of(&h);
+	s = call_hit(&h, ctx, GS_ACTIVE_RARE, &probe);
 	if (!s)
 		return 0;
 	switch (probe) {
@@ -66,11 +64,9 @@ int sql_request(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe = hit_which(&h, ctx, GS_ACTIVE_REQUESTS);
+	__u32 probe;
 
-	if (probe == GS_PROBE_MAX)
-		return 0;
-	s = scratch_of(&h);
+	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS, &probe);
 	if (!s)
 		return 0;
 	switch (probe) {
