@@ -22,29 +22,32 @@ static __always_inline void http_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	call_begin(h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP);
 }
 
-/* What is under way on a connection or stream ends, and `next` begins. */
-static __always_inline void state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 next,
-				     bool failed)
+/*
+ * What is under way on a connection or stream, `from`, ends, and `next` begins;
+ * nothing when it is not in that state.  Two threads come here at once: the
+ * answer to a request may arrive while its writer is about to say that it is
+ * written.
+ */
+static __always_inline void state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 from,
+				     __u32 next, bool failed)
 {
-	__u64 now = bpf_ktime_get_ns();
-	__u32 state = o->state;
+	__u64 since = o->state_ns, now;
 
-	if (state < GS_PHASE_MAX && !is_stale(h, o->state_ns, h->spec->since_requests_ns))
-		phase_end(h, s, state, o->host, now - o->state_ns, failed);
-	if (state < GS_PHASE_BODY && next >= GS_PHASE_BODY)
-		answered(h, o->start_ns);
+	if (__sync_val_compare_and_swap(&o->state, from, next) != from)
+		return;
+	now = bpf_ktime_get_ns();
 	o->state_ns = now;
-	o->state = next;
+	if (from < GS_PHASE_MAX && !is_stale(h, since, h->spec->since_requests_ns))
+		phase_end(h, s, from, o->host, now - since, failed);
+	if (from < GS_PHASE_BODY && next >= GS_PHASE_BODY)
+		answered(h, o->start_ns);
 }
 
-/* The first byte of the response; an answer may come before the request is
- * written to its end. */
+/* The first byte of the response. */
 static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
 {
-	if (o->state == GS_PHASE_REQUEST_WRITE)
-		state_to(h, s, o, GS_PHASE_TTFB, false);
-	if (o->state == GS_PHASE_TTFB)
-		state_to(h, s, o, GS_PHASE_BODY, false);
+	state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB, false);
+	state_to(h, s, o, GS_PHASE_TTFB, GS_PHASE_BODY, false);
 }
 
 /* A request, s->open.ptr, has got its connection or stream.  Its place is that
@@ -124,7 +127,7 @@ static __always_inline void conn_written(struct hit *h, go_regs *ctx, struct gs_
 		return;
 	s->word[0] = 0;
 	read_user(h, &s->word[0], sizeof(s->word[0]), GO_ARG1(ctx));
-	state_to(h, s, o, s->word[0] ? GS_PHASE_NONE : GS_PHASE_TTFB, s->word[0]);
+	state_to(h, s, o, GS_PHASE_REQUEST_WRITE, s->word[0] ? GS_PHASE_NONE : GS_PHASE_TTFB, s->word[0]);
 }
 
 /* (*persistConn).readLoop at `call readResponse`: the first byte is there. */
@@ -141,10 +144,13 @@ static __always_inline void conn_first_byte(struct hit *h, go_regs *ctx, struct 
 static __always_inline void conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
+	__u32 state;
 
 	if (!o)
 		return;
-	state_to(h, s, o, GS_PHASE_NONE, o->state != GS_PHASE_BODY);
+	state = o->state;
+	if (state != GS_PHASE_NONE)
+		state_to(h, s, o, state, GS_PHASE_NONE, state != GS_PHASE_BODY);
 	open_delete(s);
 }
 
@@ -166,7 +172,7 @@ static __always_inline void conn_body_end(struct hit *h, go_regs *ctx, struct gs
 		o = open_find(h, s, GS_OPEN_CONN, s->open.pcs[i]);
 		if (!o || o->state != GS_PHASE_BODY)
 			continue;
-		state_to(h, s, o, GS_PHASE_NONE, GO_ARG0(ctx) && !eof);
+		state_to(h, s, o, GS_PHASE_BODY, GS_PHASE_NONE, GO_ARG0(ctx) && !eof);
 		break;
 	}
 }
@@ -231,8 +237,8 @@ static __always_inline void stream_written(struct hit *h, go_regs *ctx, struct g
 {
 	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM);
 
-	if (o && o->state == GS_PHASE_REQUEST_WRITE)
-		state_to(h, s, o, GS_PHASE_TTFB, false);
+	if (o)
+		state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB, false);
 }
 
 /* (*clientConnReadLoop).handleResponse(rl, cs, f), body: informational
@@ -251,12 +257,15 @@ static __always_inline void stream_first_byte(struct hit *h, go_regs *ctx, struc
 static __always_inline void stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o = open_find(h, s, GS_OPEN_STREAM, GO_ARG0(ctx));
+	__u32 state;
 	bool closed;
 
 	if (!o)
 		return;
-	closed = o->state == GS_PHASE_BODY && GO_ARG1(ctx) == h->spec->eof_itab;
-	state_to(h, s, o, GS_PHASE_NONE, GO_ARG1(ctx) && !closed);
+	state = o->state;
+	closed = state == GS_PHASE_BODY && GO_ARG1(ctx) == h->spec->eof_itab;
+	if (state != GS_PHASE_NONE)
+		state_to(h, s, o, state, GS_PHASE_NONE, GO_ARG1(ctx) && !closed);
 	open_delete(s);
 }
 

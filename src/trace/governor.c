@@ -5,7 +5,7 @@
 
 #define SECOND 1e9
 /* Aim a little below the budget: costs are estimates. */
-#define AIM 0.95
+#define AIM 0.85
 /* A saved-up bucket holds this many seconds of income … */
 #define CAP_S 1.0
 /* … and of the floor: a program that is idle most of the time stays exact. */
