@@ -7,8 +7,7 @@
  *
  * Many dials alone are none (a program that starts, connections that are kept):
  * there must be MIN_DIALS that worked, KEPT_TIMES as many as connections are
- * open now, and one for every other request at least.  Requests that were seen
- * for a small part of the window only are no count to compare with.
+ * open now, and one for every other request at least.
  */
 #include "detect/connection_churn.h"
 
@@ -20,14 +19,12 @@
 
 #define MIN_DIALS 10
 #define KEPT_TIMES 3
-#define MIN_RATE 0.25
 
 struct traffic {
 	uint64_t requests;	/* to the host in the window; 0 not known */
 	uint64_t failed;	/* connects */
 	const struct place *busiest;
 	enum exactness exactness;
-	double rate;
 };
 
 /* Sampled counts are scaled already; a request is in each of the last phases once. */
@@ -43,7 +40,6 @@ static struct traffic traffic_of(const struct net_window *n, const char *host)
 		if (p->phase >= NET_REQUEST_WRITE && p->count > t.requests) {
 			t.requests = p->count;
 			t.exactness = p->exactness;
-			t.rate = p->exactness == SAMPLED ? p->rate : 1;
 		}
 		if (p->phase == NET_CONNECT)
 			t.failed = p->errors;
@@ -55,7 +51,7 @@ static struct traffic traffic_of(const struct net_window *n, const char *host)
 
 static bool churns(const struct net_connections *c, const struct traffic *t, uint64_t dials)
 {
-	if (c->other || !t->requests || t->rate < MIN_RATE || dials < MIN_DIALS || dials < KEPT_TIMES * c->open)
+	if (c->other || !t->requests || dials < MIN_DIALS || dials < KEPT_TIMES * c->open)
 		return false;
 	return dials * 2 >= t->requests;
 }
