@@ -294,7 +294,7 @@ func forward(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, answer.Body)
 }
 
-var behindProxy = &http.Transport{}
+var behindProxy = &http.Transport{MaxIdleConnsPerHost: 1000}
 
 func tunnel(w http.ResponseWriter, to string) {
 	out, err := net.Dial("tcp", to)
