@@ -221,16 +221,7 @@ void callwatch_begin_window(struct callwatch *cw)
 
 static bool armed(const struct callwatch *cw, enum probe_id id)
 {
-	const struct probe *p = cw->cfg.plan ? plan_find(cw->cfg.plan, id) : NULL;
-
-	return cw->cfg.trace && p && p->kind != SITE_NONE && !p->why[0];
-}
-
-static double share(uint64_t on, uint64_t on0, uint64_t wall, uint64_t wall0)
-{
-	double s = wall > wall0 ? (double)(on - on0) / (double)(wall - wall0) : 0;
-
-	return s > 1 ? 1 : s;
+	return cw->cfg.trace && plan_has(cw->cfg.plan, id);
 }
 
 static void probes_of(const struct callwatch *cw, const struct trace_reading *b, const struct trace_reading *n,
@@ -242,8 +233,8 @@ static void probes_of(const struct callwatch *cw, const struct trace_reading *b,
 		.phases = armed(cw, PROBE_DNS_BEGIN) || armed(cw, PROBE_CONNECT_BEGIN) ||
 			  armed(cw, PROBE_CONN_BEGIN),
 		.requests_sliced = n->requests_sliced, .rare_sliced = n->rare_sliced,
-		.requests_rate = share(n->requests_seen, b->requests_seen, n->requests_all, b->requests_all),
-		.rare_rate = share(n->rare_on_ns, b->rare_on_ns, n->wall_ns, b->wall_ns),
+		.requests_rate = trace_share(n->requests_seen, b->requests_seen, n->requests_all, b->requests_all),
+		.rare_rate = trace_share(n->rare_on_ns, b->rare_on_ns, n->wall_ns, b->wall_ns),
 	};
 }
 

@@ -67,9 +67,7 @@ static bool walks(const struct observer *o)
 
 static bool armed(const struct observer *o, enum probe_id id)
 {
-	const struct probe *p = o->cfg.plan ? plan_find(o->cfg.plan, id) : NULL;
-
-	return o->cfg.trace && p && p->kind != SITE_NONE && !p->why[0];
+	return o->cfg.trace && plan_has(o->cfg.plan, id);
 }
 
 static bool counts_births(const struct observer *o)
@@ -345,13 +343,6 @@ static const char *why_not(const struct observer *o, enum probe_id id)
 	return p && p->why[0] ? p->why : "not probed";
 }
 
-static double on_share(uint64_t on, uint64_t on0, uint64_t wall, uint64_t wall0)
-{
-	double share = wall > wall0 ? (double)(on - on0) / (double)(wall - wall0) : 0;
-
-	return share > 1 ? 1 : share;
-}
-
 /*
  * Births and deaths of the window.  Exact: summed by the probes.  Sampled: the
  * total is the runtime's own, spread over the sites as the sample says.
@@ -423,7 +414,7 @@ static void cover_goroutines(struct observer *o, struct window *w)
 		o->sliced = true;
 		c = window_cover(w, SENSOR_GOROUTINES, COVERAGE_SAMPLED,
 			  "budget: births and deaths by site are scaled from slices, the totals are exact");
-		c->rate = on_share(o->rnow.governed_on_ns, o->rbase.governed_on_ns,
+		c->rate = trace_share(o->rnow.governed_on_ns, o->rbase.governed_on_ns,
 				   o->rnow.wall_ns, o->rbase.wall_ns);
 		return;
 	}
@@ -456,7 +447,7 @@ static void cover_alloc(struct observer *o, struct window *w)
 	}
 	w->alloc_known = true;
 	if (r->rare_sliced)
-		rate = on_share(r->rare_on_ns, b->rare_on_ns, r->wall_ns, b->wall_ns);
+		rate = trace_share(r->rare_on_ns, b->rare_on_ns, r->wall_ns, b->wall_ns);
 	allocs_take(&o->allocs, r, rate > 0 ? 1 / rate : 1, w);
 	w->alloc_exactness = r->rare_sliced ? SAMPLED : EXACT;
 	c = window_cover(w, SENSOR_ALLOC, r->rare_sliced ? COVERAGE_SAMPLED : COVERAGE_EXACT,

@@ -752,3 +752,10 @@ const struct probe *plan_find(const struct plan *pl, enum probe_id id)
 			return &pl->probe[i];
 	return NULL;
 }
+
+bool plan_has(const struct plan *pl, enum probe_id id)
+{
+	const struct probe *p = pl ? plan_find(pl, id) : NULL;
+
+	return p && p->kind != SITE_NONE && !p->why[0];
+}

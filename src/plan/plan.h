@@ -143,6 +143,8 @@ int plan_make(struct plan *pl, struct gobin *gb, uint32_t sensors, struct err *e
 void plan_price(struct plan *pl, const struct cost_table *ct);
 /* "goroutine-birth", …; static. */
 const char *probe_name(enum probe_id id);
+/* Whether a probe has a site and was not refused; pl may be NULL. */
+bool plan_has(const struct plan *pl, enum probe_id id);
 /* The probe of a plan, or NULL. */
 const struct probe *plan_find(const struct plan *pl, enum probe_id id);
 

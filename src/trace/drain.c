@@ -196,7 +196,6 @@ static void read_coverage(struct trace *t, struct trace_reading *r)
 	r->requests_seen = (uint64_t)t->requests_read[0];
 	r->requests_all = (uint64_t)t->requests_read[1];
 	r->governed_on_ns = on_time(t, GOV_GOVERNED, r->mono_ns);
-	r->requests_on_ns = on_time(t, GOV_REQUESTS, r->mono_ns);
 	r->rare_on_ns = on_time(t, GOV_RARE, r->mono_ns);
 	r->wall_ns = r->mono_ns - t->attached_ns;
 	r->governed_sliced = was_sliced(t, GOV_GOVERNED);

@@ -40,3 +40,10 @@ uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_
 	lo += (hi - lo) / 2;	/* middle of the bucket: 3 % off at most */
 	return now->max_ns && now->max_ns < lo ? now->max_ns : lo;
 }
+
+double trace_share(uint64_t part, uint64_t part0, uint64_t whole, uint64_t whole0)
+{
+	double share = whole > whole0 ? (double)(part - part0) / (double)(whole - whole0) : 0;
+
+	return share > 1 ? 1 : share;
+}

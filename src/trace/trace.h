@@ -196,7 +196,6 @@ struct trace_reading {
 	struct trace_phase *phase; size_t nphase;	/* owned by the reading */
 	struct trace_call *call; size_t ncall;		/* owned by the reading */
 	uint64_t governed_on_ns;	/* how long births and deaths were armed */
-	uint64_t requests_on_ns;	/* how long the per-request probes were armed */
 	/*
 	 * Hits of the per-request probes, and how many there would have been had
 	 * they always been on: a pause is like the slice before it.  Their quotient
@@ -234,6 +233,8 @@ uint64_t trace_birth_time(struct trace *t, uint64_t goid);
  */
 bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, struct trace_open *out);
 
+/* What one counter gained of what another gained, 0..1: both only grow. */
+double trace_share(uint64_t part, uint64_t part0, uint64_t whole, uint64_t whole0);
 /* Lower edge in ns of a bucket; percentile (0..1) of a histogram or of the
  * difference of two (prev may be NULL).  max_ns 0: not known. */
 uint64_t trace_hist_value(unsigned int bucket);

@@ -72,8 +72,8 @@ static void of_a_url_only_the_host_is_kept(void **state)
 {
 	(void)state;
 	check_url("http://user:secret@Proxy:3128", "proxy:3128");
-	check_url("https://proxy/path?query#part", "proxy:443");
-	check_url("http://proxy?q=a@b", "proxy:80");
+	check_url("https://gate/path?query#part", "gate:443");
+	check_url("http://gate?q=a@b", "gate:80");
 	check_url("socks5://u:p@[::1]", "[::1]:1080");
 	check_url("proxy:3128", "proxy:3128");
 	check_url("", "");
