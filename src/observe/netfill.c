@@ -1048,7 +1048,7 @@ int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct g
 	out->known = true;
 	index_base(&f);
 	if (has_candidates(&nw->cur))
-		err = nethold_find(nw, walk, gs, stack_of);
+		err = nethold_find(nw, walk, stack_of);
 	if (err == -ESRCH) {	/* it has ended: what was seen stands, but for what cannot be told now */
 		forget_candidates(&nw->cur);
 		err = 0;

@@ -51,6 +51,7 @@ struct lead {
 struct search {
 	struct netwatch *nw;
 	const struct gowalk *w;
+	const uint32_t *stack_of;
 	struct target *target;	/* owned; by address */
 	size_t ntarget;
 	struct lead *lead, *next;	/* owned: of this depth, and the next */
@@ -133,6 +134,23 @@ static bool part_of(const struct search *s, uint64_t word, struct lead *out)
 	return out->bytes >= 8;
 }
 
+/* NETROLE_… of a goroutine. */
+static unsigned int roles_of(const struct search *s, uint32_t walk)
+{
+	uint32_t stack = s->stack_of[walk];
+
+	return stack < GOSTACK_MAX ? s->nw->stacks.stack[s->nw->class_of[stack]].roles : 0;
+}
+
+/* The holder that a report names: the one that is nearest to the body, but one that is
+ * in a request of its own only when no other leads to it (a word that an earlier
+ * goroutine has left on its stack may be all that it has of this body). */
+static void name_holder(const struct search *s, struct net_conn *c, uint32_t walk)
+{
+	if (!c->holder || ((roles_of(s, c->holder - 1) & NETROLE_REQUEST) && !(roles_of(s, walk) & NETROLE_REQUEST)))
+		c->holder = walk + 1;
+}
+
 /* Takes one word: it is a body, or leads on. */
 static int take(struct search *s, uint64_t word, uint32_t walk)
 {
@@ -145,8 +163,7 @@ static int take(struct search *s, uint64_t word, uint32_t walk)
 	c = hit(s, word);
 	if (c) {
 		c->held = true;
-		if (!c->holder)	/* the one that is nearest to it */
-			c->holder = walk + 1;
+		name_holder(s, c, walk);
 		return 0;
 	}
 	if (!part_of(s, word, &lead))
@@ -282,9 +299,9 @@ static int take_defers(struct search *s, const struct stack *k, uint64_t d)
 }
 
 /* Its part in a request makes it know a body that it does not hold. */
-static bool is_machinery(const struct netstack *s)
+static bool is_machinery(unsigned int roles)
 {
-	return s->roles & (NETROLE_READLOOP | NETROLE_WRITELOOP | NETROLE_STREAM | NETROLE_H2CONN | NETROLE_DIAL);
+	return roles & (NETROLE_READLOOP | NETROLE_WRITELOOP | NETROLE_STREAM | NETROLE_H2CONN | NETROLE_DIAL);
 }
 
 struct pieces {
@@ -354,7 +371,7 @@ static int take_again(struct search *s, uint32_t walk)
 	return 0;
 }
 
-static int take_stacks(struct search *s, const struct gostacks *gs, const uint32_t *stack_of)
+static int take_stacks(struct search *s)
 {
 	struct goroutine g[BATCH];
 	uint32_t walk[BATCH];
@@ -362,12 +379,11 @@ static int take_stacks(struct search *s, const struct gostacks *gs, const uint32
 	size_t n = 0;
 	int err = 0;
 
-	(void)gs;
 	for (size_t i = 0; i <= s->w->n && !err; i++) {
 		bool end = i == s->w->n;
 
-		if (!end && !s->w->g[i].system && stack_of[i] != GOSTACK_ENDED &&
-		    !(stack_of[i] < GOSTACK_MAX && is_machinery(&s->nw->stacks.stack[s->nw->class_of[stack_of[i]]]))) {
+		if (!end && !s->w->g[i].system && s->stack_of[i] != GOSTACK_ENDED &&
+		    !is_machinery(roles_of(s, (uint32_t)i))) {
 			g[n] = s->w->g[i];
 			walk[n++] = (uint32_t)i;
 		}
@@ -464,9 +480,9 @@ static int read_spans(struct search *s)
 	return 0;
 }
 
-int nethold_find(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, const uint32_t *stack_of)
+int nethold_find(struct netwatch *nw, const struct gowalk *w, const uint32_t *stack_of)
 {
-	struct search s = { .nw = nw, .w = w };
+	struct search s = { .nw = nw, .w = w, .stack_of = stack_of };
 	int err;
 
 	for (size_t i = 0; i < nw->cur.nconn; i++) {
@@ -481,7 +497,7 @@ int nethold_find(struct netwatch *nw, const struct gowalk *w, const struct gosta
 	if (!err && s.ntarget)
 		err = read_spans(&s);
 	if (!err && s.ntarget) {
-		err = take_stacks(&s, gs, stack_of);
+		err = take_stacks(&s);
 		if (!err)
 			err = follow(&s);
 		if (!err && s.doubt)

@@ -202,7 +202,7 @@ int neth2_name(struct netwatch *nw);
 void neth2_join(struct netwatch *nw);
 
 /* nethold.c: marks the bodies of nw->cur that a goroutine still holds. */
-int nethold_find(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, const uint32_t *stack_of);
+int nethold_find(struct netwatch *nw, const struct gowalk *w, const uint32_t *stack_of);
 /* Whether a connection's body is left alone, but for holders. */
 bool nethold_is_candidate(const struct net_look *l, const struct net_conn *c);
 
