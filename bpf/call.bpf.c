@@ -36,7 +36,7 @@ static __always_inline void handler_end(struct hit *h, go_regs *ctx, struct gs_n
 
 	if (o)
 		answered(h, o->start_ns);
-	call_end(h, ctx, s, GS_OPEN_HANDLER, GS_CALL_HANDLER, false, h->spec->since_requests_ns);
+	call_over(h, s, o, GS_CALL_HANDLER, false, h->spec->since_requests_ns);
 }
 
 /* google.golang.org/grpc.(*ClientConn).Invoke(cc, ctx, method, …), body. */
@@ -46,7 +46,7 @@ static __always_inline void grpc_begin(struct hit *h, go_regs *ctx, struct gs_ne
 		return;
 	open_fresh(&s->open, GS_PHASE_NONE);
 	take_goid(h, ctx, &s->open);
-	take_pcs(ctx, s, true);
+	take_pcs(ctx, s, true, 0, 0);
 	s->word[0] = GO_ARG3(ctx);
 	s->word[1] = GO_ARG4(ctx);
 	s->open.host = host_of_string(h, s);
@@ -109,7 +109,7 @@ int lock_wait(go_regs *ctx)
 			break;
 		open_fresh(&s->open, GS_PHASE_NONE);
 		take_goid(&h, ctx, &s->open);
-		take_pcs(ctx, s, false);
+		take_pcs(ctx, s, false, 0, 0);
 		call_begin(&h, ctx, s, GS_OPEN_LOCK, GS_CALL_LOCK);
 		break;
 	case GS_PROBE_LOCK_END:

@@ -7,6 +7,10 @@
  * begins and ends on one goroutine), a connection, a queued request.  A g or a
  * connection that is used again overwrites what was there; an end without a
  * begin counts nothing.
+ *
+ * What a request makes is written over in place, for it comes again: adding to
+ * a table and taking away from it would be most of what a hit costs.  The entry
+ * of a call that is over stays, with a start of 0.
  */
 #ifndef GOSPECT_CALLS_BPF_H
 #define GOSPECT_CALLS_BPF_H
@@ -128,6 +132,36 @@ static __always_inline void open_put(struct hit *h, struct gs_net_scratch *s, __
 		gs_add(&h->count->opens_full, 1);
 }
 
+/*
+ * The same in its entry, where there is one: o, as found by this kind and
+ * address.  Other threads that come by see nothing, or all of it: its start
+ * and state are the first to go and the last to be set.
+ */
+static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 kind,
+				       __u64 addr)
+{
+	const struct gs_open *n = &s->open;
+	__u32 i;
+
+	if (!o) {
+		open_put(h, s, kind, addr);
+		return;
+	}
+	*(volatile __u64 *)&o->start_ns = 0;
+	*(volatile __u32 *)&o->state = GS_PHASE_NONE;
+	o->state_ns = n->state_ns;
+	o->goid = n->goid;
+	o->ptr = n->ptr;
+	o->host = n->host;
+	o->npcs = n->npcs;
+	o->flags = n->flags;
+#pragma unroll
+	for (i = 0; i < GS_CALL_FRAMES; i++)
+		o->pcs[i] = n->pcs[i];
+	*(volatile __u32 *)&o->state = n->state;
+	*(volatile __u64 *)&o->start_ns = n->start_ns;
+}
+
 /* The one found last. */
 static __always_inline void open_delete(struct gs_net_scratch *s)
 {
@@ -145,6 +179,7 @@ static __always_inline void open_fresh(struct gs_open *o, __u32 state)
 	o->host = 0;
 	o->state = state;
 	o->npcs = 0;
+	o->flags = 0;
 #pragma unroll
 	for (i = 0; i < GS_CALL_FRAMES; i++)
 		o->pcs[i] = 0;
@@ -203,11 +238,14 @@ static __always_inline __u64 host_at(struct hit *h, struct gs_net_scratch *s, __
 /*
  * Return addresses by the frame pointers, which Go keeps in every function
  * with a frame.  body: at a function's start, where its own return address is
- * still on top of the stack; else inside it.
+ * still on top of the stack; else inside it.  The first of them that is not
+ * within [lo, hi) and the one behind it are the last (the first may be a
+ * wrapper that the compiler has made); hi 0: as many as there is room for.
  */
-static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, bool body)
+static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, bool body, __u64 lo, __u64 hi)
 {
 	__u64 fp = GO_FP(ctx), *pcs = s->open.pcs;
+	bool left = false;
 	__u32 i;
 
 	if (body) {
@@ -217,6 +255,11 @@ static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, boo
 	}
 #pragma unroll
 	for (i = 0; i < GS_CALL_FRAMES; i++) {
+		if (i) {
+			if (left)
+				break;
+			left = hi && (pcs[i - 1] < lo || pcs[i - 1] >= hi);
+		}
 		if (body && !i)
 			continue;
 		if (!fp || bpf_probe_read_user(s->word, sizeof(s->word), (void *)fp))
@@ -354,17 +397,16 @@ static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	row = call_row(h, &s->call);
 	if (row)
 		gs_add(&row->begun, 1);
-	open_put(h, s, open, GO_G(ctx));
+	open_renew(h, s, open_find(h, s, open, GO_G(ctx)), open, GO_G(ctx));
 }
 
-/* It ends: nothing when its begin was not seen; since_ns: see is_stale(). */
-static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 open,
-				     __u32 call, bool failed, __u64 since_ns)
+/* It, o, ends: nothing when its begin was not seen; since_ns: see is_stale(). */
+static __always_inline void call_over(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 call,
+				      bool failed, __u64 since_ns)
 {
-	struct gs_open *o = open_find(h, s, open, GO_G(ctx));
 	struct gs_sum *row;
 
-	if (!o) {
+	if (!o || !o->start_ns) {
 		gs_add(&h->count->unpaired, 1);
 		return;
 	}
@@ -372,7 +414,14 @@ static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_
 	row = is_stale(h, o->start_ns, since_ns) ? 0 : call_row(h, &s->call);
 	if (row)
 		sum_end(h, row, bpf_ktime_get_ns() - o->start_ns, failed);
-	open_delete(s);
+	*(volatile __u64 *)&o->start_ns = 0;
+}
+
+/* The one of this goroutine ends. */
+static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 open,
+				     __u32 call, bool failed, __u64 since_ns)
+{
+	call_over(h, s, open_find(h, s, open, GO_G(ctx)), call, failed, since_ns);
 }
 
 #endif

@@ -17,7 +17,7 @@ static __always_inline void http_begin(struct hit *h, go_regs *ctx, struct gs_ne
 		return;
 	open_fresh(&s->open, GS_PHASE_NONE);
 	take_goid(h, ctx, &s->open);
-	take_pcs(ctx, s, true);
+	take_pcs(ctx, s, true, h->spec->http_lo, h->spec->http_hi);
 	s->open.ptr = GO_ARG1(ctx);
 	call_begin(h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP);
 }
@@ -51,22 +51,24 @@ static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, 
 }
 
 /* A request, s->open.ptr, has got its connection or stream.  Its place is that
- * of the call on this goroutine, where that was seen. */
+ * of the call on this goroutine, where that was seen.  last: what is known of
+ * that connection or stream; NULL. */
 static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 kind,
-					__u64 host)
+					__u64 host, struct gs_open *last)
 {
 	struct gs_open *call = open_find(h, s, GS_OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
 	__u32 i;
 
 	o->host = host;
-	if (call) {
+	if (call && call->start_ns) {
 		o->goid = call->goid;
 		o->npcs = call->npcs;
 #pragma unroll
 		for (i = 0; i < GS_CALL_FRAMES; i++)
 			o->pcs[i] = call->pcs[i];
 	}
-	open_put(h, s, kind, GO_ARG0(ctx));
+	key_of(h, &s->key, kind, GO_ARG0(ctx));
+	open_renew(h, s, last, kind, GO_ARG0(ctx));
 	gs_add(&h->count->requests_begun, 1);
 }
 
@@ -89,6 +91,17 @@ static __always_inline __u64 host_of_url(struct hit *h, struct gs_net_scratch *s
 	return host_at(h, s, s->word[0] + h->spec->url_host);
 }
 
+/*
+ * A connection has one host as long as it lives, and while its probe is on no
+ * connection ends unseen: the number of its own host is still right, if it is
+ * of since then.
+ */
+static __always_inline bool knows_host(const struct hit *h, const struct gs_open *last)
+{
+	return last && last->flags & GS_OPEN_OWN_HOST && h->spec->flags & GS_SPEC_CLOSES &&
+	       last->start_ns >= h->spec->since_requests_ns;
+}
+
 /* net/http.(*persistConn).roundTrip(pc, req), body; req begins with the
  * *Request.  Through a proxy a plain request's connection names no host. */
 static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
@@ -103,10 +116,12 @@ static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
 		return;
-	host = host_at(h, s, GO_ARG0(ctx) + h->spec->pconn_addr);
-	if (!host)
+	host = knows_host(h, last) ? last->host : host_at(h, s, GO_ARG0(ctx) + h->spec->pconn_addr);
+	if (host)
+		s->open.flags = GS_OPEN_OWN_HOST;
+	else
 		host = host_of_url(h, s, s->open.ptr + h->spec->request_url);
-	carry_begin(h, ctx, s, GS_OPEN_CONN, host);
+	carry_begin(h, ctx, s, GS_OPEN_CONN, host, last);
 }
 
 /* The connection or stream whose address is in a slot of this frame. */
@@ -228,7 +243,7 @@ static __always_inline void stream_begin(struct hit *h, go_regs *ctx, struct gs_
 		return;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	s->open.ptr = GO_ARG1(ctx);
-	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->argument));
+	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->argument), last);
 }
 
 /* (*clientStream).writeRequest where it waits for the end of the stream; it

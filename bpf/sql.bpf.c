@@ -13,7 +13,7 @@ static __always_inline void wait_begin(struct hit *h, go_regs *ctx, struct gs_ne
 {
 	open_fresh(&s->open, 0);
 	take_goid(h, ctx, &s->open);
-	take_pcs(ctx, s, false);
+	take_pcs(ctx, s, false, 0, 0);
 	call_begin(h, ctx, s, GS_OPEN_SQL_WAIT, GS_CALL_SQL_WAIT);
 }
 
@@ -28,7 +28,7 @@ static __always_inline void grab(struct hit *h, go_regs *ctx, struct gs_net_scra
 		return;
 	open_fresh(&s->open, what);
 	take_goid(h, ctx, &s->open);
-	take_pcs(ctx, s, body);
+	take_pcs(ctx, s, body, 0, 0);
 	if (bpf_map_update_elem(&holds, &s->key, &s->open, BPF_ANY))
 		gs_add(&h->count->opens_full, 1);
 }

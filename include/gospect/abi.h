@@ -131,6 +131,7 @@ struct gs_spec {
 	__u32 tls_server_name;		/* crypto/tls.Config.ServerName */
 	__u32 request_url;		/* net/http.Request.URL */
 	__u32 url_host;			/* net/url.URL.Host */
+	__u32 flags;			/* GS_SPEC_… */
 	/* When the rare and the per-request probes were last switched on: what
 	 * began before may have ended unseen, and is in no sum. */
 	__u64 since_rare_ns, since_requests_ns;
@@ -138,9 +139,13 @@ struct gs_spec {
 	__u64 resolver_lo, resolver_hi;	/* net.(*Resolver).dial: its dials are no connects */
 	__u64 mux_lo, mux_hi;		/* net/http.(*ServeMux).ServeHTTP */
 	__u64 server_lo, server_hi;	/* net/http.serverHandler.ServeHTTP */
+	__u64 http_lo, http_hi;		/* net/http, and what of the standard library is beside it */
 	__u64 eof_itab, eof_data;	/* the value of io.EOF */
 };
-_Static_assert(sizeof(struct gs_spec) == 152, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
+
+/* gs_spec.flags */
+#define GS_SPEC_CLOSES		1u	/* the end of every HTTP/1 connection is seen while requests are */
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC	16
@@ -336,15 +341,17 @@ struct gs_open_key {
 	__u32 kind;
 };
 struct gs_open {
-	__u64 start_ns;		/* CLOCK_MONOTONIC */
+	__u64 start_ns;		/* CLOCK_MONOTONIC; 0: it is over */
 	__u64 state_ns;		/* since when in `state` */
 	__u64 goid;
 	__u64 ptr;
 	__u64 host;		/* number in `hosts` */
 	__u32 state;
-	__u32 npcs;
+	__u16 npcs;
+	__u16 flags;		/* GS_OPEN_OWN_HOST */
 	__u64 pcs[GS_CALL_FRAMES];
 };
+#define GS_OPEN_OWN_HOST	1u	/* host is the connection's, whatever is asked of it */
 _Static_assert(sizeof(struct gs_open_key) == 16, "gs_open_key");
 _Static_assert(sizeof(struct gs_open) == 48 + 8 * GS_CALL_FRAMES, "gs_open");
 

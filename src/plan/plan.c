@@ -17,6 +17,7 @@
 #define PLACE_MAX_FUNCTIONS 4
 #define PLACE_MAX_CALLEES 2
 #define RECIPE_MAX_PLACES 3
+#define RANGE_MAX_FUNCTIONS 8192	/* a range is widened by, on either side */
 
 struct place {
 	const char *functions[PLACE_MAX_FUNCTIONS];
@@ -315,6 +316,7 @@ static const char *const range_function[RANGE_COUNT] = {
 	[RANGE_RESOLVER_DIAL] = "net.(*Resolver).dial",
 	[RANGE_SERVE_MUX] = "net/http.(*ServeMux).ServeHTTP",
 	[RANGE_SERVER_HANDLER] = "net/http.serverHandler.ServeHTTP",
+	[RANGE_HTTP] = "net/http.(*Client).do",
 };
 
 /* Whether a package is linked shows by its initialisation. */
@@ -524,7 +526,7 @@ static int query_of(struct search *s, const struct place *pl, struct site_query 
 	const struct gofunc *behind = pl->behind ? lookup_find(s->l, pl->behind) : NULL, *fn;
 
 	*q = (struct site_query){ .how = pl->how, .keep = pl->keep, .joined_ok = pl->joined_ok,
-				  .some_ok = pl->some_ok };
+				  .some_ok = pl->some_ok, .branch = !s->r->rare };
 	*callee = NULL;
 	if (!pl->callees[0])
 		return 0;
@@ -676,7 +678,30 @@ static void drop_halves(struct plan *pl)
 	}
 }
 
-static void find_ranges(struct plan *pl, const struct lookup *l)
+static bool std_at(struct gobin *gb, uint64_t pc, struct gofunc *fn)
+{
+	struct goframe f = { 0 };
+
+	if (pclntab_find_pc(gb->pcln, pc, fn) || fn->end <= fn->entry)
+		return false;
+	f.function = fn->name;
+	return goframe_is_std(&f);
+}
+
+/* Packages lie one behind the other: the functions around these that are of
+ * the standard library too. */
+static void widen_to_std(struct gobin *gb, struct code_range *r)
+{
+	struct gofunc fn;
+	int i;
+
+	for (i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->lo - 1, &fn); i++)
+		r->lo = fn.entry;
+	for (i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->hi, &fn); i++)
+		r->hi = fn.end;
+}
+
+static void find_ranges(struct plan *pl, struct gobin *gb, const struct lookup *l)
 {
 	int i;
 
@@ -686,6 +711,8 @@ static void find_ranges(struct plan *pl, const struct lookup *l)
 		if (fn)
 			pl->range[i] = (struct code_range){ fn->entry, fn->end };
 	}
+	if (pl->range[RANGE_HTTP].hi)
+		widen_to_std(gb, &pl->range[RANGE_HTTP]);
 }
 
 static void place_all(struct plan *pl, struct search *s, uint32_t sensors)
@@ -721,7 +748,7 @@ int plan_make(struct plan *pl, struct gobin *gb, uint32_t sensors, struct err *e
 	if (!e)
 		e = lookup_all(l, gb, err);
 	if (!e) {
-		find_ranges(pl, l);
+		find_ranges(pl, gb, l);
 		place_all(pl, &s, sensors);
 	}
 	free(s.code);

@@ -119,6 +119,7 @@ enum plan_range {
 	RANGE_RESOLVER_DIAL,	/* net.(*Resolver).dial */
 	RANGE_SERVE_MUX,	/* net/http.(*ServeMux).ServeHTTP */
 	RANGE_SERVER_HANDLER,	/* net/http.serverHandler.ServeHTTP */
+	RANGE_HTTP,		/* around net/http.(*Client).do: all of the standard library, net/http at least */
 	RANGE_COUNT
 };
 
@@ -161,7 +162,7 @@ const struct probe *plan_find(const struct plan *pl, enum probe_id id);
 #define SITE_MAX_CODE (256u << 10)
 
 enum site_how {
-	HOW_BODY,		/* after the stack check */
+	HOW_BODY,		/* at or after the stack check */
 	HOW_CALL,		/* the first call of `callee` … */
 	HOW_CALLS,		/* all of them */
 	HOW_LAST_CALL,
@@ -179,6 +180,7 @@ struct site_query {
 	uint32_t keep;		/* HOW_AFTER_…, INTO, FIRST: result words that must be intact, bit per word */
 	bool joined_ok;		/* HOW_AFTER_…: other ways may lead to the site as well */
 	bool some_ok;		/* HOW_AFTER_…: calls without a site are left out */
+	bool branch;		/* HOW_BODY: the check's own branch, where there is a check */
 };
 
 /* The number of sites, in order of address, or a negative errno; *kind of all. */

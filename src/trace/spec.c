@@ -151,6 +151,8 @@ static void write_ranges(struct trace *t, struct gs_spec *s)
 	s->mux_hi = run_time(t, r[RANGE_SERVE_MUX].hi);
 	s->server_lo = run_time(t, r[RANGE_SERVER_HANDLER].lo);
 	s->server_hi = run_time(t, r[RANGE_SERVER_HANDLER].hi);
+	s->http_lo = run_time(t, r[RANGE_HTTP].lo);
+	s->http_hi = run_time(t, r[RANGE_HTTP].hi);
 }
 
 void spec_write(struct trace *t)
@@ -173,6 +175,8 @@ void spec_write(struct trace *t)
 		if (t->plan.probe[k].kind == SITE_BRANCH)
 			s.branch_probes |= 1ull << t->plan.probe[k].id;
 	write_ranges(t, &s);
+	if (plan_has(&t->plan, PROBE_CONN_CLOSED))
+		s.flags |= GS_SPEC_CLOSES;
 	if (read_eof(t, &eof[0], &eof[1])) {
 		s.eof_itab = eof[0];
 		s.eof_data = eof[1];

@@ -137,6 +137,19 @@ static void old_body_is_the_branch(void **state)
 	assert_true(s.in.is_jbe);
 }
 
+/* What a request hits takes the check's branch, where there is a check. */
+static void cheap_body_is_the_branch(void **state)
+{
+	const struct site_query q = { .how = HOW_BODY, .branch = true };
+	struct result s;
+
+	(void)state;
+	s = find(CODE(CHECK, 0x76, 0x06, FRAME, LEAVE, 0xe8, 0, 0, 0, 0, 0xeb, 0xed), q);
+	assert_body_at(s, SITE_BRANCH, 4);
+	assert_true(s.in.is_jbe);
+	assert_body_at(find(CODE(FRAME, LEAVE), q), SITE_BODY, 0);
+}
+
 static void no_site_without_frame(void **state)
 {
 	(void)state;
@@ -597,7 +610,7 @@ struct net_expected {
 	const char *function;	/* of the first site; since the release that moved it: second */
 	const char *moved;
 	int since;
-	enum site_kind kind;	/* SITE_BODY: SITE_BRANCH up to 1.20 */
+	enum site_kind kind;	/* SITE_BODY: SITE_BRANCH up to 1.20 and for what is not rare */
 	int nsite;
 	bool rare, slot;
 };
@@ -642,7 +655,7 @@ static const struct net_expected net_expected[] = {
 
 static void check_net_probe(struct gobin *gb, const struct net_expected *e, const struct probe *p, int minor)
 {
-	enum site_kind kind = e->kind == SITE_BODY && minor <= 20 ? SITE_BRANCH : e->kind;
+	enum site_kind kind = e->kind == SITE_BODY && (minor <= 20 || !e->rare) ? SITE_BRANCH : e->kind;
 	int nsite = e->nsite;
 
 	/* Up to 1.19 (*DB).Conn has no place where its result is still in a register. */
@@ -758,6 +771,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(body_after_small_check),
+		cmocka_unit_test(cheap_body_is_the_branch),
 		cmocka_unit_test(body_after_big_check),
 		cmocka_unit_test(body_after_huge_check),
 		cmocka_unit_test(body_after_system_stack_check),
