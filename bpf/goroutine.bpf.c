@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Goroutines: births and deaths by creation pc and start function, and the
- * time of the last births.
+ * Goroutines: births by creation pc and start function, and the time of the
+ * last ones.  Ends are not probed: they follow from births and from who is alive.
  *
  * A g is reused, so nothing is keyed by its address.
  */
@@ -146,25 +146,5 @@ int coro_birth(go_regs *ctx)
 	s = site_of(&h, &key);
 	if (s)
 		gs_add(&s->births, 1);
-	return 0;
-}
-
-/* runtime.gdestroy (<= 1.21: goexit0) at `call casgstatus`: casgstatus(gp,
- * _Grunning, _Gdead).  Every goroutine ends here, also by Goexit and as a
- * coroutine; gopc and startpc stay until the g is reused. */
-SEC("uprobe")
-int go_death(go_regs *ctx)
-{
-	struct gs_site_key key;
-	struct gs_site *s;
-	struct hit h;
-
-	if (!hit_begin(&h, ctx, GS_PROBE_GO_DEATH, GS_ACTIVE_GOVERNED))
-		return 0;
-	if (!site_key_of_g(&h, &key, GO_ARG0(ctx)))
-		return 0;
-	s = site_of(&h, &key);
-	if (s)
-		gs_add(&s->deaths, 1);
 	return 0;
 }

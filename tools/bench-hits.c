@@ -112,9 +112,9 @@ static void make_plan(struct plan *pl, const struct cost_table *ct)
 			g[i][k] = (uint64_t)(uintptr_t)&g[i][0];
 		g[i][G_GOID / 8] = (uint64_t)i + 1;
 		p->id = (enum probe_id)i;
-		p->sensor = i <= PROBE_GO_DEATH ? SENSOR_GOROUTINES :
+		p->sensor = i <= PROBE_CORO_BIRTH ? SENSOR_GOROUTINES :
 			    i == PROBE_ALLOC_LARGE ? SENSOR_ALLOC : SENSOR_GC;
-		p->rare = i > PROBE_GO_DEATH;
+		p->rare = i > PROBE_CORO_BIRTH;
 		p->kind = SITE_CALL;
 		p->nsite = 1;
 		p->site[0] = (struct site){ .kind = SITE_CALL, .klass = INSN_CALL, .len = 5,

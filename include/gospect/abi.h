@@ -18,7 +18,6 @@
 enum {
 	GS_PROBE_GO_BIRTH,
 	GS_PROBE_CORO_BIRTH,
-	GS_PROBE_GO_DEATH,
 	GS_PROBE_ALLOC_LARGE,
 	GS_PROBE_GC_START,
 	GS_PROBE_GC_END,
@@ -186,10 +185,9 @@ struct gs_site_key {
 };
 struct gs_site {
 	__u64 births;
-	__u64 deaths;
 };
 _Static_assert(sizeof(struct gs_site_key) == 24, "gs_site_key");
-_Static_assert(sizeof(struct gs_site) == 16, "gs_site");
+_Static_assert(sizeof(struct gs_site) == 8, "gs_site");
 
 /*
  * Birth times: a direct-mapped table, slot = (goid + target * odd) & mask.

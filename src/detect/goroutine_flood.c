@@ -35,19 +35,19 @@
 #define SLOW_MIN_GROWN 100
 
 /* At least half of those born in the window are still there. */
-static bool most_stay(const struct window *w, const struct site_row *s)
+static bool most_stay(const struct site_row *s)
 {
-	if (!w->births_known || !(s->births + s->deaths))
+	if (!s->births_known || !(s->births + s->deaths))
 		return true;	/* nothing known against it */
-	return s->births > s->deaths && (s->births - s->deaths) * KEPT_SHARE >= s->births;
+	return s->live > s->live_at_start && (s->live - s->live_at_start) * KEPT_SHARE >= s->births;
 }
 
-static bool floods(const struct window *w, const struct site_row *s, struct growth *g)
+static bool floods(const struct site_row *s, struct growth *g)
 {
 	growth_measure(s, 0, GROWTH_LIVE, g);
 	if (!g->goes_on || g->grown < MIN_GROWN || g->max_fall * FALL_SHARE > g->grown)
 		return false;
-	if (most_stay(w, s) && g->per_minute >= MIN_PER_MINUTE)
+	if (most_stay(s) && g->per_minute >= MIN_PER_MINUTE)
 		return true;
 	return g->run_s >= SLOW_RUN_S && g->grown >= SLOW_MIN_GROWN && g->to >= 2 * g->from;
 }
@@ -95,7 +95,7 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 			 human_count((uint64_t)g->to, b), human_seconds(g->run_s, c),
 			 ran ? "times that one of them was seen to run: " : "none of them was seen to run",
 			 ran ? human_count(ran, what) : "");
-	if (w->births_known && w->window_s > 0)
+	if (s->births_known && w->window_s > 0)
 		finding_evidence(f, "%s%s started and %s ended there in the last %s",
 				 s->exactness == EXACT ? "" : "about ", human_count(s->births, a),
 				 human_count(s->deaths, b), human_seconds(w->window_s, c));
@@ -115,7 +115,7 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 		      doing(wait, what, sizeof(what)), human_rate(g->per_minute, rate));
 	finding_count(f, "count", s->live);
 	finding_number(f, "per_minute", g->per_minute);
-	if (w->births_known && w->window_s > 0)
+	if (s->births_known && w->window_s > 0)
 		finding_number(f, "births_per_s", (double)s->births / w->window_s);
 	if (s->age != AGE_UNKNOWN)
 		finding_number(f, "oldest_s", s->oldest_s);
@@ -136,7 +136,7 @@ static void judge(const struct window *w, struct findings *out)
 		const struct site_row *s = &w->site[i];
 
 		if (!goroutine_site_is_special(s) && !goroutine_leak_suspected(w, s, &signs) &&
-		    goroutine_leaked_at(w, &s->place) * 2 < s->live + 1 && floods(w, s, &g))
+		    goroutine_leaked_at(w, &s->place) * 2 < s->live + 1 && floods(s, &g))
 			add_finding(w, s, &g, out);
 	}
 }

@@ -186,7 +186,7 @@ bool goroutine_leak_suspected(const struct window *w, const struct site_row *s, 
 	if (blocked < signs->count - signs->from)
 		return false;
 	/* All of them blocked, and none ended: the newest are of the same kind. */
-	if (!signs->left && blocked == s->live && w->births_known && !s->deaths)
+	if (!signs->left && blocked == s->live && s->births_known && !s->deaths)
 		signs->count = blocked;
 	return true;
 }
@@ -255,7 +255,7 @@ static void evidence_births(struct finding *f, const struct window *w, const str
 	char births[HUMAN_MAX], deaths[HUMAN_MAX], span[HUMAN_MAX];
 	const char *mark = s->exactness == EXACT ? "" : "about ";
 
-	if (w->births_known && w->window_s > 0)
+	if (s->births_known && w->window_s > 0)
 		finding_evidence(f, "%s%s started and %s ended there in the last %s", mark,
 				 human_count(s->births, births), human_count(s->deaths, deaths),
 				 human_seconds(w->window_s, span));

@@ -48,7 +48,7 @@ struct observer {
 	uint64_t births_begin;		/* births counted by then, system included */
 	uint64_t cpu_base, cpu_now;	/* of the target, ns */
 	uint64_t self_base;		/* our own CPU time */
-	uint64_t live_base;
+	uint64_t live, live_base;	/* of the latest walk that came to its end; at the start */
 	uint64_t walk_failures;		/* of this window */
 	bool sliced;			/* births were sampled at any time of this run */
 	bool gone;
@@ -72,7 +72,7 @@ static bool armed(const struct observer *o, enum probe_id id)
 
 static bool counts_births(const struct observer *o)
 {
-	return armed(o, PROBE_GO_BIRTH) && armed(o, PROBE_GO_DEATH);
+	return armed(o, PROBE_GO_BIRTH);
 }
 
 /* One walk; recorded in the history unless the one before was just now. */
@@ -89,6 +89,7 @@ static int look(struct observer *o)
 	if (err)
 		return err;
 	o->walked = true;
+	o->live = o->walk.user;
 	o->walk_failures += o->walk.failures;
 	err = sites_look(&o->sites, &o->walk, o->cfg.trace, record);
 	if (!err)
@@ -120,10 +121,23 @@ void observer_set_pace(struct observer *o, uint64_t interval_ns)
 		o->pace_ns = NS_PER_S;
 }
 
+/* Births as they are counted now.  They can be read when the process has ended. */
+static void count_births(struct observer *o)
+{
+	struct trace_reading r;
+
+	if (!counts_births(o) || trace_read_births(o->cfg.trace, &r))
+		return;
+	sites_count(&o->sites, &r);
+	trace_reading_deinit(&r);
+}
+
 int observer_look(struct observer *o)
 {
-	int err = look(o);
+	int err;
 
+	count_births(o);
+	err = look(o);
 	if (err == -ESRCH)
 		o->gone = true;
 	else if (err)
@@ -153,7 +167,14 @@ static uint64_t births_counted(const struct trace_reading *r)
 	return n;
 }
 
-/* Reads everything at (nearly) one moment: counters, probes, goroutines. */
+/*
+ * Reads everything at (nearly) one moment: counters, probes, goroutines.
+ *
+ * Nobody counts ends: they are what was born and is not alive.  Births are read
+ * before the walk, here and in every look: those it finds alive beyond them were
+ * born meanwhile (site_flow()), so no end is claimed that has not been.  Read
+ * after it, whoever was born meanwhile would be one that ended.
+ */
 static int read_all(struct observer *o)
 {
 	int err = process_check(o->cfg.proc);
@@ -161,8 +182,8 @@ static int read_all(struct observer *o)
 
 	if (o->cfg.trace) {
 		trace_reading_deinit(&o->rnow);
-		trace_read(o->cfg.trace, &o->rnow);
-		sites_count(&o->sites, &o->rnow);
+		if (!trace_read(o->cfg.trace, &o->rnow))
+			sites_count(&o->sites, &o->rnow);
 	}
 	if (!process_cpu_ns(o->cfg.proc, &cpu))
 		o->cpu_now = cpu;
@@ -177,19 +198,19 @@ static int read_all(struct observer *o)
 	return err;
 }
 
-/* What was read becomes the start of the next window. */
-static void begin_window(struct observer *o)
+/* What was read becomes the start of the next window.  follows: on another one. */
+static void begin_window(struct observer *o, bool follows)
 {
+	sites_begin_window(&o->sites, follows && !o->rnow.governed_sliced);
 	o->base = o->now;
 	trace_reading_deinit(&o->rbase);
 	o->rbase = o->rnow;
 	memset(&o->rnow, 0, sizeof(o->rnow));
 	o->cpu_base = o->cpu_now;
 	o->self_base = clock_self_cpu_ns();
-	o->live_base = o->walk.user;
+	o->live_base = o->live;
 	o->walk_failures = 0;
 	o->window_ns = clock_mono_ns();
-	sites_begin_window(&o->sites);
 	callwatch_begin_window(o->calls);
 }
 
@@ -230,7 +251,10 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 		allocs_take(&o->allocs, &o->rnow, 1, NULL);
 	if (cfg->heap && !cfg->once)
 		heap_base_take(&o->heap, cfg->rt);
-	begin_window(o);
+	/* Before the first window there is none to count a birth for: those that the
+	 * walk has seen must all be behind it. */
+	count_births(o);
+	begin_window(o, false);
 	o->begin_ns = o->window_ns;
 	*out = o;
 	return 0;
@@ -344,8 +368,9 @@ static const char *why_not(const struct observer *o, enum probe_id id)
 }
 
 /*
- * Births and deaths of the window.  Exact: summed by the probes.  Sampled: the
- * total is the runtime's own, spread over the sites as the sample says.
+ * Births and deaths of the window.  Exact: births are summed by the probes.
+ * Sampled: the total is the runtime's own, spread over the sites as the sample
+ * says.  Deaths follow: who was there or was born, and is not there now.
  */
 static void fill_goroutines(struct observer *o, struct window *w)
 {
@@ -357,38 +382,38 @@ static void fill_goroutines(struct observer *o, struct window *w)
 
 	w->created_known = n->has_created && b->has_created;
 	w->created_total = n->created;
-	w->live = o->walk.user;
+	w->live = o->live;
 	w->system = o->walk.system;
 	w->live_at_start = o->live_base;
-	for (i = 0; i < o->sites.n; i++)
-		if (!o->sites.track[i].system)
-			seen += o->sites.track[i].births - o->sites.track[i].births_base;
+	for (i = 0; i < o->sites.n; i++) {
+		const struct site_track *t = &o->sites.track[i];
+
+		if (!t->system && t->births_looked > t->births_base)
+			seen += t->births_looked - t->births_base;
+	}
 	grown = w->created_known ? n->created - b->created : 0;
-	if (probed && !sliced) {
-		w->births = seen;
-		w->births_known = true;
-	} else if (w->created_known) {
+	w->births_known = w->created_known || (probed && !sliced);
+	if ((!probed || sliced) && w->created_known) {
 		/* system goroutines are not told apart: those that appeared are subtracted */
 		uint64_t sys = n->system > b->system ? n->system - b->system : 0;
 
 		w->births = grown > sys ? grown - sys : 0;
-		w->births_known = true;
 		w->births_exactness = ESTIMATED;
 		if (probed) {
 			w->births_exactness = SAMPLED;
 			scale = seen ? (double)w->births / (double)seen : 1;
 		}
 	}
-	rows_fill(&o->sites, &o->walk, scale, probed, sliced, !o->gone, w);
-	if (probed && !sliced)
-		for (i = 0; i < o->sites.n; i++) {
-			if (!o->sites.track[i].system)
-				w->deaths += o->sites.track[i].deaths - o->sites.track[i].deaths_base;
-		}
-	else if (w->births + w->live_at_start > w->live)
+	rows_fill(&o->sites, &o->walk, scale, probed && w->births_known, o->gone, w);
+	if ((!probed || sliced) && w->births + w->live_at_start > w->live)
 		w->deaths = w->births + w->live_at_start - w->live;
-	for (int r = 0; r < w->nsite; r++)
+	for (int r = 0; r < w->nsite; r++) {
 		w->site[r].exactness = sliced ? SAMPLED : EXACT;
+		if (probed && !sliced) {
+			w->births += w->site[r].births;
+			w->deaths += w->site[r].deaths;
+		}
+	}
 }
 
 static void cover_goroutines(struct observer *o, struct window *w)
@@ -407,7 +432,7 @@ static void cover_goroutines(struct observer *o, struct window *w)
 		c = window_cover(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL, "");
 		snprintf(c->why, sizeof(c->why),
 			 "from memory alone: no births and deaths by site (%.140s)",
-			 why_not(o, armed(o, PROBE_GO_BIRTH) ? PROBE_GO_DEATH : PROBE_GO_BIRTH));
+			 why_not(o, PROBE_GO_BIRTH));
 		return;
 	}
 	if (sliced) {
@@ -637,7 +662,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 		cover_ended(w);
 	o->taken_ns = o->window_ns;
 	o->ended_ns = now;
-	begin_window(o);
+	begin_window(o, true);
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
 }
 

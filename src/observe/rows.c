@@ -194,9 +194,9 @@ static int by_live(const void *x, const void *y)
 }
 
 static void row_fill(const struct site_track *t, uint64_t now_ns, double births_scale,
-		     bool births_known, bool deaths_from_live, struct site_row *row)
+		     bool births_known, bool ended, struct site_row *row)
 {
-	uint64_t gone;
+	uint64_t looked = t->births_looked > t->births_base ? t->births_looked : t->births_base;
 
 	row->place = t->place;
 	row->start = t->start;
@@ -204,13 +204,11 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 	row->live_at_start = t->live_base;
 	row->births_known = births_known;
 	row->stuck_window = t->stuck_window;
-	if (births_known) {
-		row->births = scale_count(t->births - t->births_base, births_scale);
-		row->deaths = t->deaths - t->deaths_base;
-		gone = row->births + t->live_base;
-		if (deaths_from_live)
-			row->deaths = gone > t->live ? gone - t->live : 0;
-	}
+	if (births_known)
+		site_flow(t, births_scale, &row->births, &row->deaths);
+	/* Which of these had ended when the process did nobody knows. */
+	if (births_known && ended && t->births > looked)
+		row->births += scale_count(t->births - looked, births_scale);
 	if (t->oldest_ns && (t->oldest_kind == AGE_EXACT || now_ns > t->oldest_ns + SITES_LEAST_AGE_NS)) {
 		row->oldest_s = now_ns > t->oldest_ns ? (double)(now_ns - t->oldest_ns) / 1e9 : 0;
 		row->age = t->oldest_kind;
@@ -220,7 +218,7 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 }
 
 int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
-	      bool births_known, bool deaths_from_live, bool read_stacks, struct window *w)
+	      bool births_known, bool ended, struct window *w)
 {
 	struct wait_groups ws = { 0 };
 	size_t *first = NULL, i;
@@ -248,12 +246,14 @@ int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
 		const struct site_track *t = &s->track[i];
 		struct site_row *row = &w->site[w->nsite];
 
-		if (t->system || (!t->live && t->births == t->births_base &&
-				  t->deaths == t->deaths_base && !t->live_base))
+		if (t->system)
 			continue;
-		row_fill(t, walk->mono_ns, births_scale, births_known, deaths_from_live, row);
+		row_fill(t, walk->mono_ns, births_scale, births_known, ended, row);
 		row->wait_at = first[i];
-		w->nsite++;
+		if (row->live || row->live_at_start || row->births)
+			w->nsite++;
+		else
+			memset(row, 0, sizeof(*row));
 	}
 	qsort(w->site, (size_t)w->nsite, sizeof(*w->site), by_live);
 	for (r = 0; r < w->nsite; r++) {
@@ -262,7 +262,7 @@ int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
 		while (from < ws.n && to < ws.n && ws.g[to].site == ws.g[from].site)
 			to++;
 		err = waits_fill(s, ws.g + from, to - from,
-				 read_stacks && r < ROWS_WITH_STACKS, &w->site[r]);
+				 !ended && r < ROWS_WITH_STACKS, &w->site[r]);
 		if (err)
 			goto out;
 	}

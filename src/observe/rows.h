@@ -8,17 +8,12 @@
 
 #define ROWS_WITH_STACKS 1000	/* the busiest sites: reports show no more rows than that */
 
-static inline uint64_t scale_count(uint64_t n, double scale)
-{
-	return (uint64_t)((double)n * scale + 0.5);
-}
-
 /*
  * Fills w->site, w->state from the latest look and its walk.  births_scale
- * multiplies the births counted (sampling); when deaths_from_live, deaths are
- * births minus the growth.  read_stacks: the process can still be read.
+ * multiplies the births counted (sampling).  ended: the process can be read no
+ * more, and goroutines were born after the latest look that are in no walk.
  */
 int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
-	      bool births_known, bool deaths_from_live, bool read_stacks, struct window *w);
+	      bool births_known, bool ended, struct window *w);
 
 #endif

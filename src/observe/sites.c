@@ -277,6 +277,7 @@ static void look_reset(struct sites *s)
 		struct site_track *t = &s->track[i];
 
 		t->stuck_before = t->stuck;
+		t->births_looked = t->births;
 		t->live = t->stuck = t->stuck_still = t->ran = t->stuck_window = 0;
 		t->oldest_ns = 0;
 	}
@@ -339,25 +340,48 @@ void sites_count(struct sites *s, const struct trace_reading *r)
 	size_t i;
 
 	for (i = 0; i < s->n; i++)
-		s->track[i].births = s->track[i].deaths = 0;
+		s->track[i].births = 0;
 	for (i = 0; i < r->nsite; i++) {
 		struct site_track *t = sites_of(s, r->site[i].gopc, r->site[i].startpc);
 
 		t->births += r->site[i].births;
-		t->deaths += r->site[i].deaths;
 	}
 }
 
-void sites_begin_window(struct sites *s)
+/*
+ * A goroutine that was seen alive has been born.  Births are counted before the
+ * look, so one born in between is alive and not counted yet; with its birth it
+ * is not taken for the end of another, which would make the leak of a busy site
+ * look like coming and going.
+ */
+void site_flow(const struct site_track *t, double scale, uint64_t *births, uint64_t *deaths)
+{
+	uint64_t grown = t->live > t->live_base ? t->live - t->live_base : 0;
+
+	*births = 0;
+	if (t->births_looked > t->births_base)
+		*births = scale_count(t->births_looked - t->births_base, scale);
+	if (*births < grown)
+		*births = grown;
+	*deaths = *births + t->live_base - t->live;
+}
+
+void sites_begin_window(struct sites *s, bool follows)
 {
 	size_t i;
 
 	for (i = 0; i < s->n; i++) {
 		struct site_track *t = &s->track[i];
 
+		if (follows) {
+			uint64_t births, deaths;
+
+			site_flow(t, 1, &births, &deaths);
+			t->births_base += births;
+		} else {
+			t->births_base = t->births;
+		}
 		t->live_base = t->live;
-		t->births_base = t->births;
-		t->deaths_base = t->deaths;
 	}
 	for (i = 0; i < s->nseen; i++)
 		s->seen[i].window_stuck = s->seen[i].blocked;

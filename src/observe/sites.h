@@ -43,7 +43,8 @@ struct site_track {
 	uint64_t oldest_ns;	/* our monotonic clock; 0 none */
 	enum age_kind oldest_kind;
 	/* since the probes were armed, and the same at the start of the window */
-	uint64_t births, deaths, births_base, deaths_base;
+	uint64_t births, births_base;
+	uint64_t births_looked;	/* births as they were counted before the latest look */
 	uint64_t live_base;
 	struct site_point point[WINDOW_MAX_POINTS];
 	int npoint;
@@ -63,18 +64,31 @@ struct sites {
 	uint64_t dropped;		/* goroutines not remembered: table full */
 };
 
+static inline uint64_t scale_count(uint64_t n, double scale)
+{
+	return (uint64_t)((double)n * scale + 0.5);
+}
+
 int sites_init(struct sites *s, struct goruntime *rt);
 void sites_deinit(struct sites *s);
 /*
  * Takes in one walk.  With `record` it becomes the look that the next one is
  * compared with and a point of the history; without, only the present numbers
- * change.  trace (may be NULL) knows birth times.
+ * change.  trace (may be NULL) knows birth times.  Births are counted before.
  */
 int sites_look(struct sites *s, const struct gowalk *w, struct trace *trace, bool record);
-/* The births and deaths counted so far. */
+/* The births counted so far. */
 void sites_count(struct sites *s, const struct trace_reading *r);
-/* The window begins: present numbers become its start. */
-void sites_begin_window(struct sites *s);
+/*
+ * Births and ends of the window, as of the latest look; the births counted are
+ * multiplied by scale (sampling).  live_base + births - deaths is live, always.
+ */
+void site_flow(const struct site_track *t, double scale, uint64_t *births, uint64_t *deaths);
+/*
+ * The window begins: present numbers become its start.  follows: the one before
+ * it saw every birth, and what it took for a birth is not counted again.
+ */
+void sites_begin_window(struct sites *s, bool follows);
 /* The track of a goroutine; never NULL (the overflow track when full). */
 struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc);
 enum wait_class sites_wait_class(struct sites *s, const struct goroutine *g);

@@ -73,7 +73,7 @@ struct site_row {
 	bool other;		/* the rest beyond 1,000 rows, summed */
 	struct place place;	/* of the go statement */
 	const char *start;	/* function it names */
-	uint64_t births, deaths, live;
+	uint64_t births, deaths, live;	/* deaths: births and what live became say them */
 	bool births_known;	/* false: no probe counted them; births and deaths are 0 */
 	uint64_t live_at_start;
 	enum exactness exactness;	/* of births and deaths */

@@ -70,12 +70,6 @@ static const struct recipe recipes[PROBE_COUNT] = {
 			     .how = HOW_CALL, .callees = { "runtime.newproc1" } } },
 		.since = 23, .absent = "no coroutines (iter.Pull) are linked into this program",
 	},
-	[PROBE_GO_DEATH] = {
-		.name = "goroutine-death", .sensor = SENSOR_GOROUTINES,
-		/* gdestroy since 1.22; before it goexit0 did the work itself. */
-		.place = { { .functions = { "runtime.gdestroy", "runtime.goexit0" },
-			     .how = HOW_CALL, .callees = { "runtime.casgstatus" } } },
-	},
 	[PROBE_ALLOC_LARGE] = {
 		.name = "large-allocation", .sensor = SENSOR_ALLOC, .rare = true,
 		/* mallocgcLarge since 1.24. */

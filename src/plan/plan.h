@@ -27,7 +27,6 @@ struct gobin;
 enum probe_id {
 	PROBE_GO_BIRTH,		/* newproc.func1: call runqput; new g in RBX */
 	PROBE_CORO_BIRTH,	/* newcoro.func1: call newproc1; callerpc in RCX, fn in RAX (Go >= 1.23) */
-	PROBE_GO_DEATH,		/* gdestroy (goexit0 <= 1.21): call casgstatus; dying g in RAX */
 	PROBE_ALLOC_LARGE,	/* the call of (*mcache).allocLarge; size in RBX */
 	PROBE_GC_START,		/* gcStart, body */
 	PROBE_GC_END,		/* gcMarkTermination, body */

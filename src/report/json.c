@@ -138,17 +138,17 @@ static void put_age(struct json_builder *b, json_t *o, enum age_kind age, double
 		jb_put(b, o, "age", json_string("at_least"));
 }
 
-static void put_births(struct json_builder *b, json_t *o, const struct window *w, uint64_t births, uint64_t deaths)
+static void put_births(struct json_builder *b, json_t *o, bool known, uint64_t births, uint64_t deaths)
 {
-	if (!w->births_known)
+	if (!known)
 		return;
 	jb_put_count(b, o, "births", births);
 	jb_put_count(b, o, "deaths", deaths);
 }
 
-static void put_exactness(struct json_builder *b, json_t *o, const struct window *w, enum exactness e)
+static void put_exactness(struct json_builder *b, json_t *o, bool known, enum exactness e)
 {
-	if (w->births_known)
+	if (known)
 		jb_put(b, o, "exactness", json_string(exactness_name(e)));
 }
 
@@ -168,10 +168,10 @@ static json_t *site(struct json_builder *b, const struct window *w, const struct
 
 	jb_put_place(b, o, &s->place);
 	jb_put_string(b, o, "start", s->start);
-	put_births(b, o, w, s->births, s->deaths);
+	put_births(b, o, w->births_known && s->births_known, s->births, s->deaths);
 	put_live(b, o, w, s->live, s->live_at_start, s->stuck_window);
 	put_age(b, o, s->age, s->oldest_s);
-	put_exactness(b, o, w, s->exactness);
+	put_exactness(b, o, w->births_known && s->births_known, s->exactness);
 	for (int i = 0; i < s->nwait; i++) {
 		json_t *wait = json_object();
 
@@ -189,10 +189,10 @@ static json_t *site_rest(struct json_builder *b, const struct window *w, const s
 	json_t *o = json_object(), *waits = json_array();
 
 	jb_put(b, o, "other", json_true());
-	put_births(b, o, w, rest->births, rest->deaths);
+	put_births(b, o, w->births_known && rest->births_known, rest->births, rest->deaths);
 	put_live(b, o, w, rest->live, rest->live_at_start, rest->stuck_window);
 	put_age(b, o, rest->age, rest->oldest_s);
-	put_exactness(b, o, w, rest->exactness);
+	put_exactness(b, o, w->births_known && rest->births_known, rest->exactness);
 	for (int i = 0; i < rest->nwait; i++) {
 		json_t *wait = json_object();
 
@@ -250,8 +250,8 @@ static json_t *goroutines(struct json_builder *b, const struct window *w)
 		jb_put_count(b, o, "live", w->live);
 		jb_put_count(b, o, "system", w->system);
 	}
-	put_births(b, o, w, w->births, w->deaths);
-	put_exactness(b, o, w, w->births_exactness);
+	put_births(b, o, w->births_known, w->births, w->deaths);
+	put_exactness(b, o, w->births_known, w->births_exactness);
 	if (w->goroutines_known)
 		jb_put(b, o, "by_state", states(b, w));
 	jb_put(b, o, "by_site", sites(b, w));

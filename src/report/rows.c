@@ -19,6 +19,7 @@ static void rest_add_wait(struct site_rest *rest, const struct wait_row *wait)
 
 static void rest_add_site(struct site_rest *rest, const struct site_row *s)
 {
+	rest->births_known = s->births_known && (rest->births_known || !rest->nrow);
 	rest->nrow++;
 	rest->births += s->births;
 	rest->deaths += s->deaths;

@@ -15,6 +15,7 @@
 struct site_rest {
 	int nrow;		/* rows in it; 0: nothing to show */
 	uint64_t births, deaths, live, live_at_start, stuck_window;
+	bool births_known;	/* of every row */
 	enum exactness exactness;
 	double oldest_s;
 	enum age_kind age;

@@ -314,13 +314,13 @@ void summary_cell_bytes(struct table *t, enum exactness e, double bytes, const c
 	table_cell(t, cell);
 }
 
-static void cell_rate(struct table *t, const struct window *w, enum exactness e, uint64_t n)
+static void cell_rate(struct table *t, const struct window *w, bool known, enum exactness e, uint64_t n)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 4];
 
 	rate_words(per_second(w, (double)n), text);
 	snprintf(cell, sizeof(cell), "%s%s", mark(e), text);
-	table_cell(t, w->births_known && w->window_s > 0 ? cell : "-");
+	table_cell(t, known && w->births_known && w->window_s > 0 ? cell : "-");
 }
 
 void summary_cell_age(struct table *t, enum age_kind age, double s)
@@ -374,8 +374,8 @@ static void site_cells(struct table *t, const struct window *w, const struct sit
 {
 	summary_cell_place(t, &s->place);
 	summary_cell_count(t, w->goroutines_known, EXACT, s->live);
-	cell_rate(t, w, s->exactness, s->births);
-	cell_rate(t, w, s->exactness, s->deaths);
+	cell_rate(t, w, s->births_known, s->exactness, s->births);
+	cell_rate(t, w, s->births_known, s->exactness, s->deaths);
 	summary_cell_age(t, s->age, s->oldest_s);
 	cell_wait(t, s);
 	summary_cell_place(t, wait_place(s));
@@ -388,8 +388,8 @@ static void site_rest_cells(struct table *t, const struct window *w, const struc
 	snprintf(name, sizeof(name), "%s more", human_count((uint64_t)rest->nrow, text));
 	table_cell(t, name);
 	summary_cell_count(t, w->goroutines_known, EXACT, rest->live);
-	cell_rate(t, w, rest->exactness, rest->births);
-	cell_rate(t, w, rest->exactness, rest->deaths);
+	cell_rate(t, w, rest->births_known, rest->exactness, rest->births);
+	cell_rate(t, w, rest->births_known, rest->exactness, rest->deaths);
 	summary_cell_age(t, rest->age, rest->oldest_s);
 	table_cell(t, "");
 	table_cell(t, "");

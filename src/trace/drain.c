@@ -53,7 +53,7 @@ static int read_sites(struct trace *t, struct trace_reading *r)
 		memcpy(&v, d.values + i * sizeof(v), sizeof(v));
 		if (k.target != TARGET)
 			continue;
-		r->site[r->nsite++] = (struct trace_site){ k.gopc, k.startpc, v.births, v.deaths };
+		r->site[r->nsite++] = (struct trace_site){ k.gopc, k.startpc, v.births };
 	}
 	dump_deinit(&d);
 	return e;
@@ -274,6 +274,20 @@ int trace_read(struct trace *t, struct trace_reading *r)
 	sweep_holds(t, c.opens_full);
 	sweep_threads(t, TRACE_MAP_NET_SCRATCH, c.net_threads_made, &t->net_threads_removed);
 	return 0;
+}
+
+int trace_read_births(struct trace *t, struct trace_reading *r)
+{
+	int e;
+
+	memset(r, 0, sizeof(*r));
+	if (!t->attached_ns)
+		return -EINVAL;
+	r->mono_ns = clock_mono_ns();
+	e = read_sites(t, r);
+	if (e)
+		trace_reading_deinit(r);
+	return e;
 }
 
 void trace_reading_deinit(struct trace_reading *r)

@@ -119,7 +119,7 @@ static double lead_s(const struct governor *g, enum gov_group group)
 /* Rates seen since the last step. */
 static void learn(struct governor *g, const struct governor_input *in, double dt)
 {
-	double cost = 0, births;
+	double cost = 0;
 	int i;
 
 	for (i = 0; i < GOV_GROUPS; i++) {
@@ -138,23 +138,18 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 	g->cpu_per_s = smooth(g->cpu_per_s,
 			      diff(in->cpu_ns, g->last.cpu_ns + (uint64_t)cost) / dt,
 			      dt, CPU_MEMORY_S);
-	if (!in->created || !g->last.created)
-		return;
-	births = diff(in->created, g->last.created) / dt;
-	g->births_per_s = smooth(g->births_per_s, births, dt, RATE_MEMORY_S);
-	if (g->b[GOV_GOVERNED].on && births * dt >= 50)
-		g->hits_per_birth = smooth(g->hits_per_birth,
-			clamp(diff(in->hits[GOV_GOVERNED], g->last.hits[GOV_GOVERNED]) / (births * dt), 1, 2),
-			dt, CPU_MEMORY_S);
+	if (in->created && g->last.created)
+		g->births_per_s = smooth(g->births_per_s, diff(in->created, g->last.created) / dt,
+					 dt, RATE_MEMORY_S);
 }
 
-/* While births and deaths are off, memory still tells how many there would be. */
+/* While births are off, memory still tells how many there are: a hit each. */
 static void predict(struct governor *g)
 {
 	struct gov_bucket *b = &g->b[GOV_GOVERNED];
 
 	if (g->births_per_s >= 0 && !b->on)
-		b->hits_per_s = g->births_per_s * g->hits_per_birth;
+		b->hits_per_s = g->births_per_s;
 }
 
 /* The groups that share what the rare one leaves. */
@@ -217,8 +212,7 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	int i;
 
 	*g = (struct governor){ .cfg = *cfg, .last = *in, .births_per_s = cfg->births_per_s,
-				.cpu_per_s = cfg->cpu_ns_per_s < 0 ? 0 : cfg->cpu_ns_per_s,
-				.hits_per_birth = 2 };
+				.cpu_per_s = cfg->cpu_ns_per_s < 0 ? 0 : cfg->cpu_ns_per_s };
 	for (i = 0; i < GOV_GROUPS; i++)
 		g->b[i] = (struct gov_bucket){ .tokens = (double)cfg->floor_ns, .hits_per_s = -1,
 					       .cost_per_hit = cfg->cost_per_hit_ns[i], .on = true,
@@ -228,7 +222,7 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	g->b[GOV_REQUESTS].trial = true;
 	g->b[GOV_RARE].hits_per_s = 0;	/* rare until seen otherwise */
 	if (cfg->births_per_s >= 0)
-		b->hits_per_s = cfg->births_per_s * g->hits_per_birth;
+		b->hits_per_s = cfg->births_per_s;
 	/* A program known to be too busy begins with saving up, not with debt. */
 	if (!cfg->exact && slice_price(b, governor_income(g), lead_s(g, GOV_GOVERNED)) > b->tokens)
 		b->on = false;

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Rare probes; births and deaths; probes of every request, query or lock wait. */
+/* Rare probes; births; probes of every request, query or lock wait. */
 enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
 #define GOV_BIT(g) (1u << (g))
 #define GOV_ALL (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED) | GOV_BIT(GOV_REQUESTS))
@@ -67,7 +67,6 @@ struct governor {
 	struct gov_bucket b[GOV_GROUPS];
 	double cpu_per_s;	/* target's own, smoothed; ns per s */
 	double births_per_s;	/* from memory, smoothed; < 0 not known */
-	double hits_per_birth;	/* learned while on: 2 when every goroutine ends */
 	uint64_t next_ns;	/* when to step again */
 };
 

@@ -39,7 +39,6 @@ static void collect_programs(struct trace *t)
 	struct bpf_program *const progs[PROG_COUNT] = {
 		[PROG_GO_BIRTH] = t->skel->progs.go_birth,
 		[PROG_CORO_BIRTH] = t->skel->progs.coro_birth,
-		[PROG_GO_DEATH] = t->skel->progs.go_death,
 		[PROG_ALLOC_LARGE] = t->skel->progs.alloc_large,
 		[PROG_GC_START] = t->skel->progs.gc_start,
 		[PROG_GC_END] = t->skel->progs.gc_end,

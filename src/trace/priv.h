@@ -15,7 +15,6 @@ struct bpf_program;
 #define SAME_PROBE(name) _Static_assert(GS_PROBE_##name == (int)PROBE_##name, "probe ids")
 SAME_PROBE(GO_BIRTH);
 SAME_PROBE(CORO_BIRTH);
-SAME_PROBE(GO_DEATH);
 SAME_PROBE(ALLOC_LARGE);
 SAME_PROBE(GC_START);
 SAME_PROBE(GC_END);
@@ -81,7 +80,7 @@ _Static_assert(sizeof(struct trace_hist) == sizeof(struct gs_hist), "histograms"
 /* The BPF programs: one for each of the first probes, then those that serve
  * several and tell them apart by the cookie. */
 enum trace_prog {
-	PROG_GO_BIRTH, PROG_CORO_BIRTH, PROG_GO_DEATH, PROG_ALLOC_LARGE,
+	PROG_GO_BIRTH, PROG_CORO_BIRTH, PROG_ALLOC_LARGE,
 	PROG_GC_START, PROG_GC_END, PROG_STW_BEGIN, PROG_STW_END,
 	PROG_NET_DIAL, PROG_NET_REQUEST, PROG_NET_STREAM, PROG_NET_CALL,
 	PROG_SQL_RARE, PROG_SQL_REQUEST, PROG_LOCK_WAIT,

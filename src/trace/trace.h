@@ -4,10 +4,11 @@
  * of libbpf.  Lifecycle: prepare → load → attach → (tick, read)* → close.
  *
  * Three groups of probes.  Rare ones (allocations, GC, pauses, dials) stay
- * attached (sliced only above 2,000 hits/s).  Per-event ones (births and
- * deaths; requests, queries and lock waits) are governed: hits × measured cost
- * is held within the budget by attaching in slices of 200 ms or more.  Everything is a file descriptor: it is gone when
- * this process is gone.  Nothing is pinned, nothing written to the target.
+ * attached (sliced only above 2,000 hits/s).  Per-event ones (births; requests,
+ * queries and lock waits) are governed: hits × measured cost is held within the
+ * budget by attaching in slices of 200 ms or more.  Everything is a file
+ * descriptor: it is gone when this process is gone.  Nothing is pinned, nothing
+ * written to the target.
  */
 #ifndef GOSPECT_TRACE_TRACE_H
 #define GOSPECT_TRACE_TRACE_H
@@ -90,7 +91,7 @@ enum trace_method trace_method(const struct trace *t);
  * goroutines created per second and the target's CPU use in ns per second,
  * from two readings some 50 ms or more apart (< 0: not known), and the totals
  * of the later one (as for trace_tick()).  Optional, before trace_attach();
- * without it births and deaths are armed at once and judged while they run.
+ * without it births are armed at once and judged while they run.
  */
 void trace_predict(struct trace *t, double births_per_s, double cpu_ns_per_s,
 		   uint64_t target_cpu_ns, uint64_t created_total);
@@ -111,7 +112,7 @@ void trace_close(struct trace *t);
 /* All counts are since trace_attach(); consumers subtract two readings. */
 struct trace_site {		/* goroutines by creation pc and start function */
 	uint64_t gopc, startpc;	/* run-time */
-	uint64_t births, deaths;
+	uint64_t births;
 };
 
 #define TRACE_MAX_FRAMES 24
@@ -195,7 +196,7 @@ struct trace_reading {
 	uint64_t cost_ns;		/* hits × (class cost + run time), so far: what the target paid */
 	struct trace_phase *phase; size_t nphase;	/* owned by the reading */
 	struct trace_call *call; size_t ncall;		/* owned by the reading */
-	uint64_t governed_on_ns;	/* how long births and deaths were armed */
+	uint64_t governed_on_ns;	/* how long births were armed */
 	/*
 	 * Hits of the per-request probes, and how many there would have been had
 	 * they always been on: a pause is like the slice before it.  Their quotient
@@ -215,6 +216,8 @@ struct trace_reading {
 };
 
 int trace_read(struct trace *t, struct trace_reading *r);
+/* Only r->site and r->mono_ns; no new window begins. */
+int trace_read_births(struct trace *t, struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
 
 /*

@@ -123,7 +123,7 @@ class Usage(unittest.TestCase):
             p = subprocess.run([tool, "plan", prog], user=65534, group=65534, extra_groups=[],
                                capture_output=True, text=True, stdin=subprocess.DEVNULL)
             self.assertEqual(p.returncode, 0, p.stderr)
-            self.assertIn("runtime.gdestroy", p.stdout)
+            self.assertIn("runtime.newproc.func1", p.stdout)
             self.assertIn("not measured", p.stdout)
             self.assertEqual(subprocess.run([tool, "doctor"], user=65534, group=65534, extra_groups=[],
                                             capture_output=True, stdin=subprocess.DEVNULL).returncode, 0)
@@ -281,7 +281,7 @@ class Going(unittest.TestCase):
             self.skipTest("no gdb")
         with Work("1.27.4", "plain") as w:
             g = subprocess.Popen(["gdb", "-q", "-nx", "-p", str(w.pid), "-batch", "-ex", "set pagination off",
-                                  "-ex", "break runtime.gdestroy", "-ex", "echo SET\\n",
+                                  "-ex", "break *(&'runtime.newproc.func1')", "-ex", "echo SET\\n",
                                   "-ex", "continue"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             try:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """With --exact every number equals what the program knows of itself, for every
-release and variant: births and deaths by go statement, large allocations by
+release and variant: births and ends by go statement, large allocations by
 line, forced collections, states, the runtime's own totals."""
 import os
 import unittest
 
-from harness import VARIANTS, Work, alloc, coverage, need_root, site, window
+from harness import VARIANTS, Attach, Work, alloc, coverage, need_root, reports, site, window
 
 BIRTHS = 50
 LARGES = 20
@@ -44,6 +44,58 @@ class Counts(unittest.TestCase):
             with self.subTest(release):
                 self.one(release, "stripped", env={**os.environ, "GOSPECT_METHOD": "perf"})
 
+    def check_flow(self, r):
+        """Who was there or was born, and has not ended, is there."""
+        for row in [r["goroutines"], *r["goroutines"]["by_site"]]:
+            self.assertEqual(row["live_at_start"] + row["births"] - row["deaths"], row["live"], row)
+            self.assertGreaterEqual(row["deaths"], 0)
+        for what in ("births", "deaths", "live"):
+            self.assertEqual(r["goroutines"][what], sum(s[what] for s in r["goroutines"]["by_site"]), what)
+
+    def test_read_while_busy(self):
+        """Ends follow from births and from who is alive, read one after the
+        other: while both go on every window adds up, nothing that stays is said
+        to have ended, and the windows together are the truth."""
+        with Work() as w, Attach(w.pid, "--exact", every="200ms") as a:
+            w.do("loop 10000")
+            for _ in range(60):
+                w.do("park 10 chanreceive")
+                w.do("spin 30")
+            done = w.do("stoploop")
+            where = w.do("where")
+            rs = a.stop()
+        self.assertGreater(len(rs), 5)
+        sums = {"loop": [0, 0], "park": [0, 0]}
+        for r in rs:
+            self.check_flow(r)
+            for name, truth in (("loop", where["loop"]["round"]), ("park", where["parks"]["chanreceive"])):
+                row = site(r, truth) or {"births": 0, "deaths": 0}
+                sums[name][0] += row["births"]
+                sums[name][1] += row["deaths"]
+        self.assertEqual(sums["loop"], [done["rounds"]] * 2)
+        self.assertEqual(sums["park"], [600, 0])
+
+    def test_target_ends(self):
+        """Births are counted to the end, ends up to the last look: who was alive
+        then is not said to have ended."""
+        with Work() as w, Attach(w.pid, "--exact") as a:
+            w.do("births 50 named")
+            w.do("park 30 chanreceive")
+            w.do("spin 2500")   # there is a look every second
+            w.do("births 20 named")
+            w.do("park 10 chanreceive")
+            where = w.do("where")
+            w.p.kill()
+            out, _ = a.p.communicate(timeout=60)
+            self.assertEqual(a.p.returncode, 0)
+            r = reports(out)[-1]
+        self.assertEqual(coverage(r, "goroutines")["state"], "partial")
+        born, park = site(r, where["births"]["named"]), site(r, where["parks"]["chanreceive"])
+        self.assertEqual(born["births"], 70)
+        self.assertIn(born["deaths"], range(50, 71))
+        self.assertEqual((park["births"], park["deaths"]), (40, 0))
+        self.assertIn(park["live"], range(30, 41))
+
     def one(self, release, variant, **kw):
         with Work(release, variant) as w:
             before, stat0 = w.do("where"), w.do("stat")
@@ -66,9 +118,7 @@ class Counts(unittest.TestCase):
             if minor(release) >= 23:
                 born += 40
             self.assertEqual(g["births"], born)
-            self.assertEqual(g["births"], sum(s["births"] for s in g["by_site"]))
-            self.assertEqual(g["deaths"], sum(s["deaths"] for s in g["by_site"]))
-            self.assertEqual(g["live_at_start"] + g["births"] - g["deaths"], g["live"])
+            self.check_flow(r)
             self.assertEqual(g["live"], stat1["num_goroutine"])
             self.assertEqual(sum(g["by_state"].values()), g["live"])
             for s in g["by_site"]:

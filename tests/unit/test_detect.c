@@ -183,6 +183,7 @@ static void observe(struct sim *m, double end, double step, double window_s)
 		s->deaths += g->ends > start && g->ends <= end;
 		s->stuck_window += is_stuck(g, start, end);
 	}
+	s->births_known = true;
 	s->oldest_s = end;
 	s->age = AGE_AT_LEAST;
 	fill_waits(m, end);

@@ -26,7 +26,7 @@ struct sim {
 	double births, cpu, cost[GOV_GROUPS], hits[GOV_GROUPS];
 	double counted;			/* births while on */
 	uint64_t on_ns[GOV_GROUPS], ns;
-	uint64_t switches, shortest_slice_ns, slice_began_ns;	/* of births and deaths */
+	uint64_t switches, shortest_slice_ns, slice_began_ns;	/* of births */
 	uint64_t request_switches;
 	unsigned int on;
 	double hit_ns;			/* what a hit really costs */
@@ -91,7 +91,7 @@ static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 		s->ns += MS;
 		s->births += l->births_per_s * dt;
 		if (s->on & GOV_BIT(GOV_GOVERNED)) {
-			sim_hits(s, GOV_GOVERNED, 2 * l->births_per_s * dt);
+			sim_hits(s, GOV_GOVERNED, l->births_per_s * dt);
 			s->counted += l->births_per_s * dt;
 		}
 		if (s->on & GOV_BIT(GOV_RARE))
@@ -130,12 +130,12 @@ static void idle_stays_exact(void **state)
 	assert_int_equal(s.on, GOV_ALL);
 }
 
-/* 900 births/s cost 1.6 ms/s: more than 1 % of a program that uses 5 % of a
+/* 1,800 births/s cost 1.6 ms/s: more than 1 % of a program that uses 5 % of a
  * CPU, but within the floor of 2 ms/s. */
 static void floor_keeps_small_programs_exact(void **state)
 {
-	struct governor_config cfg = config(900, 0.05);
-	struct load l = { .births_per_s = 900, .cpu = 0.05 };
+	struct governor_config cfg = config(1800, 0.05);
+	struct load l = { .births_per_s = 1800, .cpu = 0.05 };
 	struct sim s;
 
 	(void)state;
@@ -152,13 +152,13 @@ static void floor_keeps_small_programs_exact(void **state)
 static void busy_stays_within_budget(void **state)
 {
 	static const double cpus[] = { 0.4, 1, 2, 8 };
-	struct load l = { .births_per_s = 20000 };
+	struct load l = { .births_per_s = 40000 };
 	struct sim s;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
-		struct governor_config cfg = config(20000, cpus[i]);
+		struct governor_config cfg = config(40000, cpus[i]);
 
 		l.cpu = cpus[i];
 		sim_init(&s, &cfg);
@@ -175,7 +175,7 @@ static void busy_stays_within_budget(void **state)
 static void busy_and_blind(void **state)
 {
 	struct governor_config cfg = config(-1, -1);
-	struct load l = { .births_per_s = 20000, .cpu = 1 };
+	struct load l = { .births_per_s = 40000, .cpu = 1 };
 	struct sim s;
 
 	(void)state;
@@ -200,8 +200,8 @@ static void known_busy_does_not_begin_in_debt(void **state)
 
 static void tenfold_rise(void **state)
 {
-	struct governor_config cfg = config(2000, 1);
-	struct load before = { .births_per_s = 2000, .cpu = 1 }, after = { .births_per_s = 20000, .cpu = 2 };
+	struct governor_config cfg = config(4000, 1);
+	struct load before = { .births_per_s = 4000, .cpu = 1 }, after = { .births_per_s = 40000, .cpu = 2 };
 	struct sim s;
 	double cost, cpu, counted, births, rate;
 	uint64_t on, ns;
@@ -288,8 +288,8 @@ static void rare_is_sliced_only_when_it_is_not(void **state)
 
 static void coarse_cpu_time_does_not_matter(void **state)
 {
-	struct governor_config cfg = config(20000, 1);
-	struct load l = { .births_per_s = 20000, .cpu = 1 };
+	struct governor_config cfg = config(40000, 1);
+	struct load l = { .births_per_s = 40000, .cpu = 1 };
 	struct sim s;
 
 	(void)state;
@@ -303,8 +303,8 @@ static void coarse_cpu_time_does_not_matter(void **state)
 /* While a slice is on somebody must look at least every 50 ms. */
 static void looks_often_enough(void **state)
 {
-	struct governor_config cfg = config(20000, 1);
-	struct load l = { .births_per_s = 20000, .cpu = 1 };
+	struct governor_config cfg = config(40000, 1);
+	struct load l = { .births_per_s = 40000, .cpu = 1 };
 	struct sim s;
 	int i;
 
@@ -355,8 +355,8 @@ static void few_requests_are_all_counted(void **state)
 /* Both too many: neither starves, and together they keep the budget. */
 static void two_share_the_budget(void **state)
 {
-	struct governor_config cfg = config(20000, 2);
-	struct load l = { .births_per_s = 20000, .cpu = 2, .request_hits_per_s = 150000 };
+	struct governor_config cfg = config(40000, 2);
+	struct load l = { .births_per_s = 40000, .cpu = 2, .request_hits_per_s = 150000 };
 	struct sim s;
 
 	(void)state;
@@ -371,9 +371,9 @@ static void two_share_the_budget(void **state)
 /* What fits whole into its half stays on; the other has the rest. */
 static void the_small_one_stays_on(void **state)
 {
-	struct governor_config cfg = config(1000, 1);
-	struct load requests = { .births_per_s = 1000, .cpu = 1, .request_hits_per_s = 200000 };
-	struct load births = { .births_per_s = 20000, .cpu = 1, .request_hits_per_s = 2000 };
+	struct governor_config cfg = config(2000, 1);
+	struct load requests = { .births_per_s = 2000, .cpu = 1, .request_hits_per_s = 200000 };
+	struct load births = { .births_per_s = 40000, .cpu = 1, .request_hits_per_s = 2000 };
 	struct sim s;
 
 	(void)state;
@@ -384,7 +384,7 @@ static void the_small_one_stays_on(void **state)
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
 	assert_true(s.cost[GOV_REQUESTS] >= 0.004 * s.cpu);
 
-	cfg = config(20000, 1);
+	cfg = config(40000, 1);
 	sim_init(&s, &cfg);
 	sim_run(&s, &births, 60 * S);
 	assert_int_equal(s.on_ns[GOV_REQUESTS], s.ns);
@@ -396,8 +396,8 @@ static void the_small_one_stays_on(void **state)
 /* Dials at 1,900/s are over the budget and stay on; the others live on half of it. */
 static void rare_comes_first(void **state)
 {
-	struct governor_config cfg = config(20000, 0.1);
-	struct load l = { .births_per_s = 20000, .cpu = 0.1, .rare_per_s = 1900, .request_hits_per_s = 20000 };
+	struct governor_config cfg = config(40000, 0.1);
+	struct load l = { .births_per_s = 40000, .cpu = 0.1, .rare_per_s = 1900, .request_hits_per_s = 20000 };
 	struct sim s;
 
 	(void)state;

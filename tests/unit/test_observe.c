@@ -162,7 +162,7 @@ static void window_stuck(void **state)
 	add(&m, 2, pc_receive, 1, chan_receive);
 	add(&m, 3, pc_receive, 1, io_wait);
 	sites_look(&s, &m.w, NULL, true);
-	sites_begin_window(&s);
+	sites_begin_window(&s, false);
 	for (i = 1; i <= 3; i++) {
 		walk_begin(&m, T0 + (uint64_t)i * NS_PER_S);
 		add(&m, 1, pc_receive, 1, chan_receive);
@@ -307,16 +307,16 @@ static void rows_add_up(void **state)
 	assert_int_equal(sites_init(&s, &rt), 0);
 	walk_begin(&m, T0);
 	sites_look(&s, &m.w, NULL, true);
-	sites_begin_window(&s);
-	counted[0] = (struct trace_site){ pc_receive, start_receive, 10, 6 };
-	counted[1] = (struct trace_site){ pc_send, start_receive, 7, 7 };
+	sites_begin_window(&s, false);
+	counted[0] = (struct trace_site){ pc_receive, start_receive, 10 };
+	counted[1] = (struct trace_site){ pc_send, start_receive, 7 };
 	sites_count(&s, &r);
 	walk_begin(&m, T0 + NS_PER_S);
 	for (i = 0; i < 3; i++)
 		add(&m, (uint64_t)(10 + i), pc_receive, 1, chan_receive);
 	add(&m, 20, pc_receive, 1, 0);
 	sites_look(&s, &m.w, NULL, true);
-	assert_int_equal(rows_fill(&s, &m.w, 1, true, false, false, &w), 0);
+	assert_int_equal(rows_fill(&s, &m.w, 1, true, false, &w), 0);
 	assert_int_equal(w.nsite, 2);
 	assert_int_equal(w.site[0].live, 4);
 	assert_int_equal(w.site[0].births, 10);
@@ -324,6 +324,7 @@ static void rows_add_up(void **state)
 	assert_string_equal(w.site[0].wait[0].reason, "chan receive");
 	assert_int_equal(w.site[0].wait[0].klass, WAIT_BLOCKED);
 	assert_int_equal(w.site[1].births, 7);
+	assert_int_equal(w.site[1].deaths, 7);
 	for (i = 0; i < w.nstate; i++)
 		sum += w.state[i].count;
 	assert_int_equal(sum, 4);
@@ -336,12 +337,120 @@ static void rows_add_up(void **state)
 
 	/* Sampled a quarter: births are scaled, deaths follow from births and live. */
 	memset(&w, 0, sizeof(w));
-	assert_int_equal(rows_fill(&s, &m.w, 4, true, true, false, &w), 0);
+	assert_int_equal(rows_fill(&s, &m.w, 4, true, false, &w), 0);
 	assert_int_equal(w.site[0].births, 40);
 	assert_int_equal(w.site[0].deaths, 36);
 	assert_int_equal(w.site[1].births, 28);
 	assert_int_equal(w.site[1].deaths, 28);
 	window_deinit(&w);
+
+	/* Ended: births went on after the look; that these have ended nobody saw. */
+	memset(&w, 0, sizeof(w));
+	counted[0].births = 15;
+	sites_count(&s, &r);
+	assert_int_equal(rows_fill(&s, &m.w, 1, true, true, &w), 0);
+	assert_int_equal(w.site[0].live, 4);
+	assert_int_equal(w.site[0].births, 15);
+	assert_int_equal(w.site[0].deaths, 6);
+	assert_int_equal(w.site[0].wait[0].nstack, 0);
+	window_deinit(&w);
+	sites_deinit(&s);
+}
+
+/* A program made up: two sites, of which one only leaks. */
+struct program {
+	uint64_t alive[2][24];	/* goids; 0: a free place */
+	uint64_t births[2], deaths[2], next_goid;
+	uint32_t random;
+};
+
+static void live_on(struct program *p, int events)
+{
+	while (events-- > 0) {
+		uint64_t *g;
+		int k;
+
+		p->random = p->random * 1664525 + 1013904223;
+		k = p->random >> 30 == 0;	/* the one that leaks: a quarter, while there is room */
+		g = &p->alive[k][p->random >> 16 & 15];
+		if (k)
+			g = &p->alive[1][p->births[1] < 24 ? p->births[1] : 0];
+		if (k && *g)
+			continue;
+		if (*g) {
+			*g = 0;
+			p->deaths[k]++;
+		} else {
+			*g = ++p->next_goid;
+			p->births[k]++;
+		}
+	}
+}
+
+static void count_program(struct sites *s, const struct program *p)
+{
+	struct trace_site counted[] = { { pc_receive, start_receive, p->births[0] },
+					{ pc_send, start_receive, p->births[1] } };
+	struct trace_reading r = { .site = counted, .nsite = 2 };
+
+	sites_count(s, &r);
+}
+
+static void walk_program(struct sites *s, const struct program *p, uint64_t mono_ns)
+{
+	struct made m;
+	int k, i;
+
+	walk_begin(&m, mono_ns);
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < 24; i++)
+			if (p->alive[k][i])
+				add(&m, p->alive[k][i], k ? pc_send : pc_receive, 1, chan_receive);
+	sites_look(s, &m.w, NULL, true);
+}
+
+/*
+ * Births are counted and goroutines are looked at while they come and go: what
+ * is said of every window adds up, no end is claimed before it was, none of a
+ * leak at all, and once it is quiet the sums are the truth.
+ */
+static void ends_follow_from_births(void **state)
+{
+	uint64_t births[2] = { 0 }, deaths[2] = { 0 }, b, d;
+	struct program p = { .random = 4 };
+	struct site_track *t;
+	struct sites s;
+	int i, k;
+
+	(void)state;
+	NEED_BINARY();
+	assert_int_equal(sites_init(&s, &rt), 0);
+	walk_program(&s, &p, T0);
+	count_program(&s, &p);
+	sites_begin_window(&s, false);
+	for (i = 1; i <= 60; i++) {
+		bool quiet = i % 20 == 0;
+
+		live_on(&p, 10);
+		count_program(&s, &p);
+		live_on(&p, quiet ? 0 : 5);
+		walk_program(&s, &p, T0 + (uint64_t)i * NS_PER_S);
+		for (k = 0; k < 2; k++) {
+			t = sites_of(&s, k ? pc_send : pc_receive, start_receive);
+			site_flow(t, 1, &b, &d);
+			assert_int_equal(t->live_base + b - d, t->live);
+			births[k] += b;
+			deaths[k] += d;
+			assert_true(births[k] <= p.births[k]);
+			assert_true(deaths[k] <= p.deaths[k]);
+			if (quiet) {
+				assert_int_equal(births[k], p.births[k]);
+				assert_int_equal(deaths[k], p.deaths[k]);
+			}
+		}
+		sites_begin_window(&s, true);
+	}
+	assert_true(p.births[1] == 24 && p.deaths[0] > 100);
 	sites_deinit(&s);
 }
 
@@ -351,7 +460,7 @@ int main(void)
 		cmocka_unit_test(stuck_and_left), cmocka_unit_test(window_stuck), cmocka_unit_test(unrecorded),
 		cmocka_unit_test(ages), cmocka_unit_test(system_is_left_out),
 		cmocka_unit_test(one_statement_one_site), cmocka_unit_test(history_is_bounded),
-		cmocka_unit_test(rows_add_up),
+		cmocka_unit_test(rows_add_up), cmocka_unit_test(ends_follow_from_births),
 	};
 
 	return cmocka_run_group_tests(tests, open_binary, close_binary);

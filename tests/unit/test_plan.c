@@ -463,9 +463,6 @@ static struct expected expect(enum probe_id id, int minor)
 		return (struct expected){ "runtime.newproc.func1", SITE_CALL, "call runtime.runqput" };
 	case PROBE_CORO_BIRTH:
 		return (struct expected){ "runtime.newcoro.func1", SITE_CALL, "call runtime.newproc1" };
-	case PROBE_GO_DEATH:
-		return (struct expected){ minor >= 22 ? "runtime.gdestroy" : "runtime.goexit0", SITE_CALL,
-					  "call runtime.casgstatus" };
 	case PROBE_ALLOC_LARGE:
 		return (struct expected){ minor >= 24 ? "runtime.mallocgcLarge" : "runtime.mallocgc", SITE_CALL,
 					  "call runtime.(*mcache).allocLarge" };

@@ -117,6 +117,7 @@ static void setup_goroutines(struct window *w)
 	w->site = s = calloc(2, sizeof(*w->site));
 	s[0].place = (struct place){ "main.(*Server).notify", "notify.go", NULL, 41 };
 	s[0].start = "main.(*Server).notify.func1";
+	s[0].births_known = s[1].births_known = true;
 	s[0].births = 190;
 	s[0].live = 1204;
 	s[0].live_at_start = 1014;
@@ -471,6 +472,18 @@ static void json_leaves_out_what_is_not_known(void **state)
 	json_decref(o);
 	teardown(&x);
 
+	/* The total is from memory, which has none by site. */
+	setup_full(&x);
+	x.w.site[0].births_known = x.w.site[1].births_known = false;
+	o = parsed(&x);
+	assert_int_equal(json_integer_value(at(o, "goroutines.births")), 2190);
+	assert_int_equal(json_integer_value(at(o, "goroutines.by_site.0.live")), 1204);
+	assert_null(at(o, "goroutines.by_site.0.births"));
+	assert_null(at(o, "goroutines.by_site.0.deaths"));
+	assert_null(at(o, "goroutines.by_site.0.exactness"));
+	json_decref(o);
+	teardown(&x);
+
 	setup_full(&x);
 	x.w.births_known = false;
 	x.w.created_known = false;
@@ -649,6 +662,7 @@ static void setup_many(struct fixture *x, int n, bool with_other)
 
 		s->place = (struct place){ "main.f", "f.go", NULL, i + 1 };
 		s->live = 2;
+		s->births_known = true;
 		s->births = 3;
 		s->deaths = 1;
 		add_wait(s, i % 2 ? "select" : "chan receive", WAIT_BLOCKED, 2, 2);
