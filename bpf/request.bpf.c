@@ -16,7 +16,6 @@ static __always_inline void http_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	if (!takes_new(h))
 		return;
 	open_fresh(&s->open, GS_PHASE_NONE);
-	take_goid(h, ctx, &s->open);
 	take_pcs(ctx, s, true, h->spec->http_lo, h->spec->http_hi);
 	s->open.ptr = GO_ARG1(ctx);
 	call_begin(h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP);
@@ -61,7 +60,6 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 
 	o->host = host;
 	if (call && call->start_ns) {
-		o->goid = call->goid;
 		o->npcs = call->npcs;
 #pragma unroll
 		for (i = 0; i < GS_CALL_FRAMES; i++)
@@ -169,6 +167,9 @@ static __always_inline void conn_closed(struct hit *h, go_regs *ctx, struct gs_n
 	open_delete(s);
 }
 
+/* Which of the closure's variables was a connection last, by target. */
+static volatile __u32 body_variable[GS_MAX_TARGETS];
+
 /*
  * (*persistConn).readLoop.func4(err), body: the body was read to its end (or
  * closed there), or could not be.  The connection is one of the three
@@ -177,16 +178,20 @@ static __always_inline void conn_closed(struct hit *h, go_regs *ctx, struct gs_n
 static __always_inline void conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	bool eof = GO_ARG0(ctx) == h->spec->eof_itab && GO_ARG1(ctx) == h->spec->eof_data;
+	__u32 i, k, target = h->target & (GS_MAX_TARGETS - 1), first = body_variable[target];
 	struct gs_open *o;
-	__u32 i;
 
 	if (!read_user(h, s->open.pcs, 3 * sizeof(__u64), GO_CLOSURE(ctx) + 8))
 		return;
 #pragma unroll
 	for (i = 0; i < 3; i++) {
-		o = open_find(h, s, GS_OPEN_CONN, s->open.pcs[i]);
+		k = first + i < 3 ? first + i : first + i - 3;
+		barrier_var(k);
+		o = open_find(h, s, GS_OPEN_CONN, s->open.pcs[k & 3]);	/* masked for the verifier */
 		if (!o || o->state != GS_PHASE_BODY)
 			continue;
+		if (i)
+			body_variable[target] = k;
 		state_to(h, s, o, GS_PHASE_BODY, GS_PHASE_NONE, GO_ARG0(ctx) && !eof);
 		break;
 	}
