@@ -4,7 +4,7 @@
  * the same instruction, as JSON.
  *
  * Probes this process itself, at calls in functions of assembly that carry the
- * registers of a Go function: 8 of them with our programs, 8 with an empty
+ * registers of a Go function: 7 of them with our programs, 7 with an empty
  * one, called in turn, so that the machine's noise hits both.
  */
 #include <fcntl.h>
@@ -33,7 +33,7 @@
 	"f_" #n ": push %rbx\n mov %rdi,%rax\n mov %rsi,%rbx\n mov %rdi,%rcx\n" \
 	"site_" #n ": call 1f\n pop %rbx\n ret\n1: ret\n"
 #define DECLARE(n) extern char site_##n[]; void f_##n(void *a, void *b);
-#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
 #define FUNCTION(n) f_##n,
 #define ADDRESS(n) site_##n,
 
