@@ -1393,7 +1393,7 @@ int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gosta
 	if (!err)
 		err = gather(nw, w, stack_of, &ps);
 	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
+		err = readbatch_read_in_order(&nw->batch, nw->rt->mem);
 	if (!err)
 		err = take_players(nw, w, &ps, &fr);
 	while (!err && fr.n < nw->cur.nconn) {
