@@ -82,7 +82,7 @@ void netwatch_free(struct netwatch *nw)
 	bytesmap_deinit(&nw->busy_at);
 	u64map_deinit(&nw->context_kind);
 	u64map_deinit(&nw->unread_before);
-	free(nw->class_of);
+	net_players_deinit(&nw->players);
 	free(nw->host);
 	free(nw->busy);
 	free(nw);
@@ -150,10 +150,18 @@ static void count_before(struct netwatch *nw)
 	}
 }
 
-int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
-		  const uint32_t *stack_of, struct trace *trace, uint64_t now_ns)
+void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
 {
-	int err = netlook_take(nw, walk, gs, stack_of, trace, now_ns);
+	nw->players.n = nw->players.nword = nw->players.nframe = nw->players.nclass = 0;
+	netstacks_begin(&nw->stacks);
+	gs->listener = netlook_hear;
+	gs->listens = nw;
+}
+
+int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs, struct trace *trace,
+		  uint64_t now_ns)
+{
+	int err = netlook_take(nw, walk, gs, trace, now_ns);
 
 	if (!err)
 		err = netrequests_read(nw, walk, trace);

@@ -33,6 +33,7 @@ struct stack_batch {
 	uint8_t stack[BATCH * TOP_BYTES];
 	uint8_t more[MORE_BYTES];
 	uint8_t *g;			/* owned */
+	const struct goroutine *walk;	/* borrowed: the walk's first */
 	uint64_t pcs[GOSTACKS_DEPTH];
 };
 
@@ -235,6 +236,16 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 	return (uint32_t)s->n++;
 }
 
+/* The stack in batch->pcs got a number.  0, 1 (the listener needs more of it), -errno. */
+static int tell(struct gostacks *s, const struct goroutine *g, uint32_t stack, const uint8_t *bytes, size_t len, bool all)
+{
+	struct gostack_bytes b = {
+		.walk = (uint32_t)(g - s->batch->walk), .stack = stack, .bytes = bytes, .len = len, .all = all,
+	};
+
+	return s->listener && stack < GOSTACK_MAX ? s->listener(s->listens, s, &b) : 0;
+}
+
 /* ---- one goroutine alone ---- */
 
 static uint32_t gone(struct gostacks *s, const struct goroutine *now, uint64_t goid)
@@ -247,8 +258,9 @@ static uint32_t gone(struct gostacks *s, const struct goroutine *now, uint64_t g
 	return GOSTACK_ENDED;
 }
 
-/* As much of the stack as one buffer holds, the g again, and the frames. */
-static int read_one(struct gostacks *s, struct goruntime *rt, struct goroutine *now, uint32_t *out)
+/* As much of the stack of g, which is now as said, as one buffer holds, the g again, and the frames. */
+static int read_one(struct gostacks *s, struct goruntime *rt, const struct goroutine *g, const struct goroutine *now,
+		    uint32_t *out)
 {
 	struct goroutine after;
 	uint64_t pc, sp;
@@ -270,7 +282,8 @@ static int read_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 		return -EAGAIN;
 	n = unwind(s, rt, s->batch->more, len, pc, &whole, &more);
 	*out = number_of(s, n, whole);
-	return 0;
+	err = tell(s, g, *out, s->batch->more, len, true);
+	return err < 0 ? err : 0;
 }
 
 static int read_again(struct gostacks *s, struct goruntime *rt, struct goroutine *g, uint32_t *out)
@@ -289,7 +302,7 @@ static int read_again(struct gostacks *s, struct goruntime *rt, struct goroutine
 		if (*out)
 			return 0;
 		now.system = g->system;
-		err = read_one(s, rt, &now, out);
+		err = read_one(s, rt, g, &now, out);
 		if (!err) {
 			*g = now;
 			s->running += *out == GOSTACK_RUNNING;
@@ -355,7 +368,7 @@ static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 	const struct mem_piece *p = piece < 0 ? NULL : &s->batch->stack_piece[piece];
 	uint64_t pc, sp;
 	bool whole, more;
-	int n;
+	int err, n;
 
 	if (!same_moment(g, now) || (p && p->status))
 		return read_again(s, rt, g, out);
@@ -369,7 +382,8 @@ static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 	if (more && g->stack_hi - sp > p->len)
 		return read_again(s, rt, g, out);
 	*out = number_of(s, n, whole);
-	return 0;
+	err = tell(s, g, *out, p->dst, p->len, p->len == g->stack_hi - sp);
+	return err > 0 ? read_again(s, rt, g, out) : err;
 }
 
 static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine *g, size_t ng, uint32_t *out)
@@ -402,6 +416,7 @@ int gostacks_read(struct gostacks *s, struct goruntime *rt, struct gowalk *w, ui
 
 	if (!goruntime_has(rt, FACT_STACKS))
 		return -EOPNOTSUPP;
+	b->walk = w->g;
 	for (size_t at = 0; at < w->n && err >= 0; at += BATCH) {
 		size_t n = w->n - at < BATCH ? w->n - at : BATCH;
 		size_t np = gather_stacks(s, w->g + at, n), ng;
