@@ -17,7 +17,7 @@
 #include "trace/trace.h"
 
 #define G_HEAD_MAX 512
-#define PLAYERS_AT_ONCE 1024
+#define AT_ONCE 1024		/* goroutines, connections */
 #define MAX_CHAIN 6		/* channels of one select */
 #define MAX_PATTERN 4096
 #define MAX_STRING 512		/* of a host that is read; the rest is cut off */
@@ -199,7 +199,7 @@ static uint64_t word(const struct netwatch *nw, const struct net_player *p, enum
  */
 static int leave_standing(struct netwatch *nw, const struct gowalk *w, struct net_player *v, size_t *n)
 {
-	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw), piece[PLAYERS_AT_ONCE];
+	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw), piece[AT_ONCE];
 	size_t left = 0;
 	int err;
 
@@ -225,8 +225,8 @@ static int check_players(struct netwatch *nw, const struct gowalk *w)
 	size_t left = 0, n;
 	int err = 0;
 
-	for (size_t i = 0; i < ps->n && !err; i += PLAYERS_AT_ONCE) {
-		n = ps->n - i < PLAYERS_AT_ONCE ? ps->n - i : PLAYERS_AT_ONCE;
+	for (size_t i = 0; i < ps->n && !err; i += AT_ONCE) {
+		n = ps->n - i < AT_ONCE ? ps->n - i : AT_ONCE;
 
 		err = leave_standing(nw, w, ps->v + i, &n);
 		if (left < i && !err)
@@ -449,68 +449,89 @@ static void name_conn(struct netwatch *nw, struct net_conn *c, const uint8_t *ad
 	c->known = true;
 }
 
+/* A connection while it is read. */
+struct conn_read {
+	uint32_t conn, br, addr, proxy;		/* pieces */
+	uint32_t addr_len, proxy_len;
+	uint64_t br_addr;
+	uint8_t key[2][16];			/* strings' headers */
+};
+
+/* Connections c[0..n): the structures themselves. */
+static int read_heads(struct netwatch *nw, struct net_conn *c, struct conn_read *p, size_t n)
+{
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_SIZE);
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < n; i++)
+		p[i].conn = c[i].h2 ? READBATCH_NONE : readbatch_add(&nw->batch, c[i].addr, size);
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < n; i++) {
+		const uint8_t *b = readbatch_get(&nw->batch, p[i].conn);
+
+		inherit_conn(nw, &c[i]);
+		if (c[i].h2)
+			continue;
+		take_conn(nw, &c[i], b);
+		if (c[i].dead)
+			continue;
+		memcpy(p[i].key[0], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_ADDR), 16);
+		memcpy(p[i].key[1], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_PROXY), 16);
+		p[i].br_addr = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_BR));
+	}
+	return err;
+}
+
+/* What they lead to: readers that point back, and who they are to. */
+static int read_tails(struct netwatch *nw, struct net_conn *c, struct conn_read *p, size_t n)
+{
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < n; i++) {
+		p[i].br = p[i].addr = p[i].proxy = READBATCH_NONE;
+		if (c[i].dead || c[i].h2)
+			continue;
+		/* once it is checked, only what is read of a body matters */
+		if (!c[i].known || c[i].awaits_body)
+			p[i].br = readbatch_add(&nw->batch, p[i].br_addr, BUFIO_BYTES);
+		if (c[i].known)
+			continue;
+		p[i].addr = add_string(nw, p[i].key[0], &p[i].addr_len);
+		p[i].proxy = add_string(nw, p[i].key[1], &p[i].proxy_len);
+	}
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < n; i++) {
+		if (c[i].dead || c[i].h2)
+			continue;
+		if (!c[i].known || c[i].awaits_body)
+			check_conn(nw, &c[i], readbatch_get(&nw->batch, p[i].br));
+		if (c[i].dead)
+			continue;
+		if (!c[i].known)
+			name_conn(nw, &c[i], readbatch_get(&nw->batch, p[i].addr), p[i].addr_len,
+				  readbatch_get(&nw->batch, p[i].proxy), p[i].proxy_len);
+		err = add_transport(&nw->cur, c[i].transport);
+	}
+	return err;
+}
+
+/* Some at a time: what is read of them stays in the cache. */
 static int read_conns(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	struct piece { uint32_t conn, br, addr, proxy, addr_len, proxy_len; } *p = calloc(l->nconn + 1, sizeof(*p));
-	uint8_t (*head)[2][16] = calloc(l->nconn + 1, sizeof(*head));
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_SIZE);
-	int err = p && head ? 0 : -ENOMEM;
+	struct conn_read *p = malloc(AT_ONCE * sizeof(*p));
+	int err = p ? 0 : -ENOMEM;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nconn; i++)
-		p[i].conn = l->conn[i].h2 ? READBATCH_NONE : readbatch_add(&nw->batch, l->conn[i].addr, size);
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].conn);
-		struct net_conn *c = &l->conn[i];
+	for (size_t i = 0; !err && i < l->nconn; i += AT_ONCE) {
+		size_t n = l->nconn - i < AT_ONCE ? l->nconn - i : AT_ONCE;
 
-		inherit_conn(nw, c);
-		p[i].br = 0;
-		if (c->h2)
-			continue;
-		take_conn(nw, c, b);
-		if (c->dead)
-			continue;
-		memcpy(head[i][0], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_ADDR), 16);
-		memcpy(head[i][1], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_PROXY), 16);
-		c->response = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_BR));	/* until the next stage */
-	}
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		struct net_conn *c = &l->conn[i];
-
-		p[i].br = p[i].addr = p[i].proxy = READBATCH_NONE;
-		if (c->dead || c->h2)
-			continue;
-		/* once it is checked, only what is read of a body matters */
-		if (!c->known || c->awaits_body)
-			p[i].br = readbatch_add(&nw->batch, c->response, BUFIO_BYTES);
-		c->response = 0;
-		if (c->known)
-			continue;
-		p[i].addr = add_string(nw, head[i][0], &p[i].addr_len);
-		p[i].proxy = add_string(nw, head[i][1], &p[i].proxy_len);
-	}
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		struct net_conn *c = &l->conn[i];
-
-		if (c->dead || c->h2)
-			continue;
-		if (!c->known || c->awaits_body)
-			check_conn(nw, c, readbatch_get(&nw->batch, p[i].br));
-		if (c->dead)
-			continue;
-		if (!c->known)
-			name_conn(nw, c, readbatch_get(&nw->batch, p[i].addr), p[i].addr_len,
-				  readbatch_get(&nw->batch, p[i].proxy), p[i].proxy_len);
-		err = add_transport(l, c->transport);
+		err = read_heads(nw, l->conn + i, p, n);
+		if (!err)
+			err = read_tails(nw, l->conn + i, p, n);
 	}
 	free(p);
-	free(head);
 	return err;
 }
 
