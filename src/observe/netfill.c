@@ -304,16 +304,19 @@ static const struct net_limits no_limits_known = { UNKNOWN, UNKNOWN, UNKNOWN, 0 
 static int count_flights(struct fill *f, struct rowset *s)
 {
 	const struct net_look *l = &f->nw->cur;
-	struct client *c;
+	const struct place *last = NULL;
+	struct client *c = NULL;
 
 	for (size_t i = 0; i < l->nflight; i++) {
 		const struct net_flight *r = &l->flight[i];
 
 		if (r->dead)
 			continue;
-		c = client_of(s, &r->place);
+		if (!last || !place_is(last, &r->place))
+			c = client_of(s, &r->place);
 		if (!c)
 			return -ENOMEM;
+		last = &r->place;
 		count_flight(f, c, &r->limits, r->phase, r->start_ns, r->age);
 	}
 	for (size_t i = 0; i < l->nconn; i++) {

@@ -176,6 +176,7 @@ struct netwatch {
 	struct net_players players;	/* of the look that is being made */
 	char (*host)[WINDOW_MAX_HOST + 1]; size_t nhost, host_cap;
 	struct bytesmap host_at;
+	uint32_t last_host;	/* that was asked for */
 	struct net_busy *busy; size_t nbusy, busy_cap;
 	struct bytesmap busy_at;
 	struct u64map context_kind;	/* itab -> kind + 1 */
@@ -203,6 +204,11 @@ struct net_place_key {
 	uint64_t line;
 };
 struct net_place_key net_place_key(const struct place *p);
+/* The very same words; two that are not may still have one key. */
+static inline bool place_is(const struct place *a, const struct place *b)
+{
+	return a->function == b->function && a->file == b->file && a->line == b->line;
+}
 
 /* netlook.c: what the roles lead to, into nw->cur. */
 int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, struct trace *trace,

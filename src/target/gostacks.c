@@ -10,7 +10,7 @@
 #include "target/gostack.h"
 #include "target/goruntime_priv.h"
 
-#define BATCH 512		/* goroutines */
+#define BATCH 128		/* goroutines: their stacks stay in the cache */
 #define TOP_BYTES 4096		/* of a stack that are read at first: in servers and clients of HTTP most are smaller */
 #define MORE_BYTES 65536	/* of one that needs more: as much as ever */
 #define MAX_TRIES 4
@@ -164,6 +164,15 @@ static bool same_moment(const struct goroutine *a, const struct goroutine *b)
 
 /* ---- distinct stacks ---- */
 
+static uint64_t hash_pcs(const uint64_t *pcs, size_t n)
+{
+	uint64_t h = n;
+
+	for (size_t i = 0; i < n; i++)
+		h = ((h << 5 | h >> 59) ^ pcs[i]) * 0x9e3779b97f4a7c15ull;
+	return hash_u64(h);
+}
+
 static int grow_index(struct gostacks *s)
 {
 	size_t cap = s->index_cap * 2;
@@ -173,7 +182,7 @@ static int grow_index(struct gostacks *s)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct gostack *k = &s->stack[i];
-		size_t at = hash_bytes(s->pc + k->first, k->n * sizeof(*s->pc)) & (cap - 1);
+		size_t at = hash_pcs(s->pc + k->first, k->n) & (cap - 1);
 
 		while (t[at])
 			at = (at + 1) & (cap - 1);
@@ -215,7 +224,7 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 {
 	const uint64_t *pcs = s->batch->pcs;
 	size_t bytes = (size_t)n * sizeof(*pcs), at;
-	uint64_t hash = hash_bytes(pcs, bytes);
+	uint64_t hash = hash_pcs(pcs, (size_t)n);
 
 	for (at = hash & (s->index_cap - 1); s->index[at]; at = (at + 1) & (s->index_cap - 1)) {
 		const struct gostack *k = &s->stack[s->index[at] - 1];
