@@ -158,6 +158,7 @@ struct net_players {
 	uint64_t *word; size_t nword, word_cap;
 	uint8_t *frame; size_t nframe, frame_cap;	/* bytes */
 	uint32_t *class_of; size_t nclass, class_cap;	/* by number of a stack */
+	uint64_t begin_ns;	/* the first of them was heard of after that */
 };
 
 /* Requests of one place to one host, for the busiest call. */

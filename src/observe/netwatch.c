@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "observe/stacktable.h"
 
 #define MAX_BUSY 65536
@@ -172,6 +173,7 @@ static void count_before(struct netwatch *nw)
 void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
 {
 	nw->players.n = nw->players.nword = nw->players.nframe = nw->players.nclass = 0;
+	nw->players.begin_ns = clock_mono_ns();
 	netstacks_begin(&nw->stacks);
 	gs->listener = netlook_hear;
 	gs->listens = nw;

@@ -10,7 +10,7 @@
 
 #define LEAST_ADDR 4096
 #define ADDR_END (1ull << 47)	/* user space */
-#define GAP 1024		/* between neighbours that are read as one: never a whole page */
+#define GAP 2048		/* between neighbours that are read as one: never a whole page */
 #define BLOCKS 512		/* read at once */
 #define BLOCK_BYTES READBATCH_MAX_PIECE	/* of them together: the cache holds that while pieces are taken out */
 #define DIGIT_BITS 12
