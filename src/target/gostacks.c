@@ -154,14 +154,6 @@ static int unwind(struct gostacks *s, struct goruntime *rt, const uint8_t *bytes
 	return n;
 }
 
-static bool same_moment(const struct goroutine *a, const struct goroutine *b)
-{
-	return a->goid == b->goid && a->status == b->status && a->tracking_seq == b->tracking_seq &&
-	       a->sched_pc == b->sched_pc && a->sched_sp == b->sched_sp &&
-	       a->syscall_pc == b->syscall_pc && a->syscall_sp == b->syscall_sp &&
-	       a->stack_hi == b->stack_hi;
-}
-
 /* ---- distinct stacks ---- */
 
 static uint64_t hash_pcs(const uint64_t *pcs, size_t n)
@@ -271,7 +263,7 @@ static uint32_t gone(struct gostacks *s, const struct goroutine *now, uint64_t g
 static int read_one(struct gostacks *s, struct goruntime *rt, const struct goroutine *g, const struct goroutine *now,
 		    uint32_t *out)
 {
-	struct goroutine after;
+	uint8_t after[GO_MAX_G_BYTES];
 	uint64_t pc, sp;
 	bool whole, more;
 	size_t len;
@@ -284,10 +276,10 @@ static int read_one(struct gostacks *s, struct goruntime *rt, const struct gorou
 	len = now->stack_hi - sp < MORE_BYTES ? now->stack_hi - sp : MORE_BYTES;
 	err = mem_read(rt->mem, sp, s->batch->more, len);
 	if (!err)
-		err = goread_one(rt, now->addr, &after);
+		err = mem_read(rt->mem, now->addr + rt->cache->g_from, after, rt->cache->g_len);
 	if (err)
 		return err == -ESRCH || err == -EPERM ? err : -EAGAIN;
-	if (!same_moment(now, &after))
+	if (!goread_stands(rt, after, now))
 		return -EAGAIN;
 	n = unwind(s, rt, s->batch->more, len, pc, &whole, &more);
 	*out = number_of(s, n, whole);
@@ -372,14 +364,14 @@ static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c, const 
 }
 
 static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *g, int piece,
-		    const struct goroutine *now, uint32_t *out)
+		    const uint8_t *now, uint32_t *out)
 {
 	const struct mem_piece *p = piece < 0 ? NULL : &s->batch->stack_piece[piece];
 	uint64_t pc, sp;
 	bool whole, more;
 	int err, n;
 
-	if (!same_moment(g, now) || (p && p->status))
+	if (!goread_stands(rt, now, g) || (p && p->status))
 		return read_again(s, rt, g, out);
 	if (!p) {
 		s->running++;
@@ -405,14 +397,12 @@ static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine
 		const struct mem_piece *p = &b->g_piece[k];
 
 		for (size_t i = b->first[k]; i < b->first[k + 1] && !err; i++) {
-			struct goroutine now;
+			const uint8_t *now = (uint8_t *)p->dst + (g[i].addr + c->g_from - p->addr);
 
-			if (p->status) {
+			if (p->status)
 				err = read_again(s, rt, &g[i], &out[i]);
-				continue;
-			}
-			goread_decode(rt, g[i].addr, (uint8_t *)p->dst + (g[i].addr + c->g_from - p->addr), &now);
-			err = take_one(s, rt, &g[i], b->stack_of[i], &now, &out[i]);
+			else
+				err = take_one(s, rt, &g[i], b->stack_of[i], now, &out[i]);
 		}
 	}
 	return err;

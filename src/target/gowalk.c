@@ -69,13 +69,27 @@ static uint8_t g_u8(const struct goruntime *rt, const uint8_t *raw, enum layout_
 	return off < 0 ? 0 : raw[off - rt->cache->g_from];
 }
 
-void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *g)
+static uint8_t g_status(const struct goruntime *rt, const uint8_t *raw)
 {
 	uint32_t status = (uint32_t)g_u64(rt, raw, LAYOUT_G_ATOMICSTATUS) & ~GO_STATUS_SCAN;
 
+	return status > UINT8_MAX ? UINT8_MAX : (uint8_t)status;
+}
+
+bool goread_stands(const struct goruntime *rt, const uint8_t *raw, const struct goroutine *g)
+{
+	return g_u64(rt, raw, LAYOUT_G_GOID) == g->goid && g_status(rt, raw) == g->status &&
+	       g_u8(rt, raw, LAYOUT_G_TRACKINGSEQ) == g->tracking_seq &&
+	       g_u64(rt, raw, LAYOUT_G_SCHED_PC) == g->sched_pc && g_u64(rt, raw, LAYOUT_G_SCHED_SP) == g->sched_sp &&
+	       g_u64(rt, raw, LAYOUT_G_SYSCALLPC) == g->syscall_pc &&
+	       g_u64(rt, raw, LAYOUT_G_SYSCALLSP) == g->syscall_sp && g_u64(rt, raw, LAYOUT_G_STACK_HI) == g->stack_hi;
+}
+
+void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *g)
+{
 	memset(g, 0, sizeof(*g));
 	g->addr = addr;
-	g->status = status > UINT8_MAX ? UINT8_MAX : (uint8_t)status;
+	g->status = g_status(rt, raw);
 	g->goid = g_u64(rt, raw, LAYOUT_G_GOID);
 	g->parent_goid = g_u64(rt, raw, LAYOUT_G_PARENTGOID);
 	g->gopc = g_u64(rt, raw, LAYOUT_G_GOPC);
