@@ -41,28 +41,6 @@ void cursor_skip(struct cursor *c, size_t n)
 	(void)cursor_bytes(c, n);
 }
 
-uint16_t load_u16(const void *p)
-{
-	const uint8_t *b = p;
-
-	return (uint16_t)(b[0] | b[1] << 8);
-}
-
-uint32_t load_u32(const void *p)
-{
-	const uint8_t *b = p;
-
-	return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-	       (uint32_t)b[3] << 24;
-}
-
-uint64_t load_u64(const void *p)
-{
-	const uint8_t *b = p;
-
-	return (uint64_t)load_u32(b) | (uint64_t)load_u32(b + 4) << 32;
-}
-
 uint8_t cursor_u8(struct cursor *c)
 {
 	const uint8_t *p = cursor_bytes(c, 1);

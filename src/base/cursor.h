@@ -37,9 +37,27 @@ uint64_t cursor_uvarint64(struct cursor *c);
 /* n bytes in place (borrowed from data), or NULL with bad set. */
 const uint8_t *cursor_bytes(struct cursor *c, size_t n);
 
-/* One little-endian word at p, unaligned; the caller knows that it is there. */
-uint16_t load_u16(const void *p);
-uint32_t load_u32(const void *p);
-uint64_t load_u64(const void *p);
+/* One little-endian word at p, unaligned; the caller knows that it is there.  One instruction each. */
+static inline uint16_t load_u16(const void *p)
+{
+	const uint8_t *b = p;
+
+	return (uint16_t)(b[0] | b[1] << 8);
+}
+
+static inline uint32_t load_u32(const void *p)
+{
+	const uint8_t *b = p;
+
+	return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+static inline uint64_t load_u64(const void *p)
+{
+	const uint8_t *b = p;
+
+	return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 |
+	       (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
+}
 
 #endif

@@ -176,6 +176,8 @@ static int read_stacks(struct callwatch *cw, struct gowalk *walk)
 	gostacks_deinit(&cw->stacks);
 	err = gostacks_init(&cw->stacks);
 	cw->stacks_made = !err;
+	if (!err && cw->netwatch)
+		netwatch_listen(cw->netwatch, &cw->stacks);
 	return err ? err : gostacks_read(&cw->stacks, cw->cfg.rt, walk, cw->stack_of);
 }
 
@@ -202,7 +204,7 @@ int callwatch_look(struct callwatch *cw, struct gowalk *walk)
 		return 0;
 	err = read_stacks(cw, walk);
 	if (!err && cw->netwatch)
-		err = netwatch_look(cw->netwatch, walk, &cw->stacks, cw->stack_of, cw->cfg.trace, now);
+		err = netwatch_look(cw->netwatch, walk, &cw->stacks, cw->cfg.trace, now);
 	if (!err && cw->sqlpools)
 		err = sqlpools_look(cw->sqlpools, walk, &cw->stacks, cw->stack_of, cw->cfg.trace, now);
 	if (!err && cw->contention)

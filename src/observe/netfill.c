@@ -304,16 +304,19 @@ static const struct net_limits no_limits_known = { UNKNOWN, UNKNOWN, UNKNOWN, 0 
 static int count_flights(struct fill *f, struct rowset *s)
 {
 	const struct net_look *l = &f->nw->cur;
-	struct client *c;
+	const struct place *last = NULL;
+	struct client *c = NULL;
 
 	for (size_t i = 0; i < l->nflight; i++) {
 		const struct net_flight *r = &l->flight[i];
 
 		if (r->dead)
 			continue;
-		c = client_of(s, &r->place);
+		if (!last || !place_is(last, &r->place))
+			c = client_of(s, &r->place);
 		if (!c)
 			return -ENOMEM;
+		last = &r->place;
 		count_flight(f, c, &r->limits, r->phase, r->start_ns, r->age);
 	}
 	for (size_t i = 0; i < l->nconn; i++) {
@@ -380,9 +383,16 @@ static int fill_clients(struct fill *f)
 
 /* ---- requests under way ---- */
 
+/* One of them while they are put in order: a row is large, and most are in no list. */
+struct aged {
+	double since_s;
+	uint64_t goroutine;
+	uint32_t at;		/* flight, or from nflight on connection */
+};
+
 static int by_age(const void *a, const void *b)
 {
-	const struct net_request *x = a, *y = b;
+	const struct aged *x = a, *y = b;
 
 	if (x->since_s != y->since_s)
 		return x->since_s < y->since_s ? 1 : -1;
@@ -408,28 +418,44 @@ static void put_held(const struct fill *f, const struct net_conn *c, struct net_
 	set_host(f, c->request_host != NET_NO_HOST ? c->request_host : c->host, out->host);
 }
 
+/* All of them, the oldest first. */
+static size_t list_aged(const struct fill *f, struct aged *all)
+{
+	const struct net_look *l = &f->nw->cur;
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->nflight; i++)
+		if (!l->flight[i].dead)
+			all[n++] = (struct aged){ age_s(f, l->flight[i].start_ns), l->flight[i].goid, (uint32_t)i };
+	for (size_t i = 0; i < l->nconn; i++)
+		if (is_held_body(f, &l->conn[i]))
+			all[n++] = (struct aged){ age_s(f, body_start(&l->conn[i])),
+						  f->w->g[l->conn[i].holder - 1].goid, (uint32_t)(l->nflight + i) };
+	qsort(all, n, sizeof(*all), by_age);
+	return n;
+}
+
 static int fill_in_flight(struct fill *f)
 {
 	const struct net_look *l = &f->nw->cur;
 	struct net_window *w = f->out;
-	struct net_request *all = calloc(l->nflight + l->nconn + 1, sizeof(*all));
-	size_t n = 0;
+	struct aged *all = malloc((l->nflight + l->nconn + 1) * sizeof(*all));
+	size_t n = all ? list_aged(f, all) : 0, shown = n < MAX_IN_FLIGHT ? n : MAX_IN_FLIGHT;
+	int err = all ? 0 : -ENOMEM;
 
-	if (!all)
-		return -ENOMEM;
-	for (size_t i = 0; i < l->nflight; i++)
-		if (!l->flight[i].dead)
-			put_flight(f, &l->flight[i], &all[n++]);
-	for (size_t i = 0; i < l->nconn; i++)
-		if (is_held_body(f, &l->conn[i]))
-			put_held(f, &l->conn[i], &all[n++]);
-	qsort(all, n, sizeof(*all), by_age);
-	w->in_flight_total = n;
-	w->nin_flight = (int)(n < MAX_IN_FLIGHT ? n : MAX_IN_FLIGHT);
-	w->in_flight = realloc(all, ((size_t)w->nin_flight + 1) * sizeof(*all));
+	w->in_flight = calloc(shown + 1, sizeof(*w->in_flight));
 	if (!w->in_flight)
-		w->in_flight = all;
-	return 0;
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < shown; i++) {
+		if (all[i].at < l->nflight)
+			put_flight(f, &l->flight[all[i].at], &w->in_flight[i]);
+		else
+			put_held(f, &l->conn[all[i].at - l->nflight], &w->in_flight[i]);
+	}
+	w->in_flight_total = n;
+	w->nin_flight = err ? 0 : (int)shown;
+	free(all);
+	return err;
 }
 
 /* ---- bodies left alone ---- */

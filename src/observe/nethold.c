@@ -139,7 +139,7 @@ static unsigned int roles_of(const struct search *s, uint32_t walk)
 {
 	uint32_t stack = s->stack_of[walk];
 
-	return stack < GOSTACK_MAX ? s->nw->stacks.stack[s->nw->class_of[stack]].roles : 0;
+	return stack < GOSTACK_MAX ? s->nw->stacks.stack[s->nw->players.class_of[stack]].roles : 0;
 }
 
 /* The holder that a report names: the one that is nearest to the body, but one that is
@@ -330,7 +330,7 @@ static int take_batch(struct search *s, struct goroutine *g, const uint32_t *wal
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; i < n; i++)
 		add_goroutine(s, &g[i], &p[i]);
-	err = readbatch_read(&nw->batch, nw->rt->mem);
+	err = readbatch_read_in_order(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; i < n && !err; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, p[i].stack), *a = readbatch_get(&nw->batch, p[i].after);
 		struct stack k = { .g = &g[i], .walk = walk[i], .bytes = b };

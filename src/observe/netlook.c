@@ -17,10 +17,8 @@
 #include "trace/trace.h"
 
 #define G_HEAD_MAX 512
-#define G_GAP 512		/* between two g's that are read as one piece */
-#define G_PIECE (16u << 10)
-#define PLAYERS_AT_ONCE 256
-#define MAX_FRAME 2048		/* of readLoop's frame */
+#define AT_ONCE 1024		/* goroutines, connections */
+#define FRESH_NS (50 * NS_PER_MS)	/* words of stacks that were read since then are not checked once more */
 #define MAX_CHAIN 6		/* channels of one select */
 #define MAX_PATTERN 4096
 #define MAX_STRING 512		/* of a host that is read; the rest is cut off */
@@ -32,19 +30,6 @@
 #define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
 #define LEARN_TRIES 64		/* frames searched in one look for where readLoop keeps its body */
-
-/* A goroutine that plays a part, while its words are read.  Words that are near
- * each other are one piece: it is pieces that cost. */
-struct player {
-	uint32_t walk, cls;
-	uint32_t g_piece, g_at, frame_piece, slot_piece[NETSLOT_COUNT];
-	uint16_t slot_at[NETSLOT_COUNT];	/* in the piece */
-};
-
-struct players {
-	struct player *v;
-	size_t n, cap;
-};
 
 void netlook_deinit(struct net_look *l)
 {
@@ -117,95 +102,150 @@ static bool stands(const struct netwatch *nw, const struct goroutine *g, const u
 	       load_u64(raw + net_off(nw, LAYOUT_G_SYSCALLSP)) == g->syscall_sp;
 }
 
-static void gather_slots(struct netwatch *nw, const struct netstack *s, uint64_t sp, struct player *p)
+/* The classes of the stacks that were read so far. */
+static int classify(struct netwatch *nw, const struct gostacks *gs)
 {
-	for (int k = 0; k < NETSLOT_COUNT; k++)
-		p->slot_piece[k] = READBATCH_NONE;
-	for (int i = 0; i < s->nspan; i++) {
-		uint32_t piece = readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->span[i].off, s->span[i].len);
+	struct net_players *ps = &nw->players;
+	int err = 0;
 
-		for (int k = 0; k < NETSLOT_COUNT; k++)
-			if (s->slot[k] != NETSLOT_NONE && s->slot[k] >= s->span[i].off &&
-			    s->slot[k] + 8 <= s->span[i].off + (int32_t)s->span[i].len) {
-				p->slot_piece[k] = piece;
-				p->slot_at[k] = (uint16_t)(s->slot[k] - s->span[i].off);
-			}
-	}
+	while (ps->class_cap < gs->n && !err)
+		err = array_room(&ps->class_of, ps->class_cap, &ps->class_cap, sizeof(*ps->class_of));
+	if (!err)
+		err = netstacks_classify(&nw->stacks, gs, ps->nclass, ps->class_of);
+	if (!err)
+		ps->nclass = gs->n;
+	return err;
 }
 
-/*
- * The g's of the players from `from` on, behind their words: neighbours as one
- * piece.  A few hundred at a time, so that there is little time in between.
- */
-static void gather_gs(struct netwatch *nw, const struct gowalk *w, struct players *ps, size_t from)
+static int keep_words(struct net_players *ps, const struct netstack *s, const struct gostack_bytes *b)
 {
-	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw);
+	for (int k = 0; k < NETSLOT_COUNT; k++) {
+		int32_t slot = s->slot[k];
 
-	while (from < ps->n) {
-		uint64_t first = w->g[ps->v[from].walk].addr, end = first + head;
-		size_t to = from + 1;
-		uint32_t piece;
-
-		for (; to < ps->n; to++) {
-			uint64_t next = w->g[ps->v[to].walk].addr;
-
-			if (next < end || next > end + G_GAP || next + head - first > G_PIECE)
-				break;
-			end = next + head;
-		}
-		piece = readbatch_add(&nw->batch, first + off, (uint32_t)(end - first));
-		for (; from < to; from++) {
-			ps->v[from].g_piece = piece;
-			ps->v[from].g_at = (uint32_t)(w->g[ps->v[from].walk].addr - first);
-		}
-	}
-}
-
-/* Gathers the words of every goroutine that plays a part. */
-static int gather(struct netwatch *nw, const struct gowalk *w, const uint32_t *stack_of, struct players *ps)
-{
-	size_t done = 0;
-
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < w->n; i++) {
-		const struct netstack *s;
-		struct player *p;
-		uint64_t pc, sp;
-
-		if (stack_of[i] >= GOSTACK_MAX)
+		if (slot == NETSLOT_NONE)
 			continue;
-		s = &nw->stacks.stack[nw->class_of[stack_of[i]]];
-		if (!s->roles || !gostack_start(&w->g[i], &pc, &sp))
-			continue;
-		if (array_room(&ps->v, ps->n, &ps->cap, sizeof(*ps->v)))
+		if (array_room(&ps->word, ps->nword, &ps->word_cap, sizeof(*ps->word)))
 			return -ENOMEM;
-		p = &ps->v[ps->n++];
-		*p = (struct player){ .walk = (uint32_t)i, .cls = nw->class_of[stack_of[i]], .frame_piece = READBATCH_NONE };
-		gather_slots(nw, s, sp, p);
-		if (s->awaits_body && s->loop_size > 0 && s->loop_size <= MAX_FRAME)
-			p->frame_piece = readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->loop_sp,
-						       (uint32_t)s->loop_size);
-		if (ps->n - done == PLAYERS_AT_ONCE) {
-			gather_gs(nw, w, ps, done);
-			done = ps->n;
-		}
+		ps->word[ps->nword++] = slot >= 0 && (size_t)slot + 8 <= b->len ? load_u64(b->bytes + slot) : 0;
 	}
-	gather_gs(nw, w, ps, done);
 	return 0;
 }
 
-static uint64_t word(const struct netwatch *nw, const struct player *p, enum net_slot slot)
+static int keep_frame(struct net_players *ps, const struct netstack *s, const struct gostack_bytes *b, uint32_t *at)
 {
-	const uint8_t *b = readbatch_get(&nw->batch, p->slot_piece[slot]);
+	size_t size = (size_t)s->loop_size, cap;
+	uint8_t *grown;
 
-	return b ? load_u64(b + p->slot_at[slot]) : 0;
+	if ((size_t)s->loop_sp + size > b->len || ps->nframe + size >= NET_NO_FRAME)
+		return 0;
+	if (ps->nframe + size > ps->frame_cap) {
+		cap = (ps->nframe + size) * 2;
+		grown = realloc(ps->frame, cap);
+		if (!grown)
+			return -ENOMEM;
+		ps->frame = grown;
+		ps->frame_cap = cap;
+	}
+	memcpy(ps->frame + ps->nframe, b->bytes + s->loop_sp, size);
+	*at = (uint32_t)ps->nframe;
+	ps->nframe += size;
+	return 0;
+}
+
+int netlook_hear(void *listens, const struct gostacks *gs, const struct gostack_bytes *b)
+{
+	struct netwatch *nw = listens;
+	struct net_players *ps = &nw->players;
+	int err = b->stack < ps->nclass ? 0 : classify(nw, gs);
+	struct net_player p = { .walk = b->walk, .word = (uint32_t)ps->nword, .frame = NET_NO_FRAME };
+	const struct netstack *s;
+
+	if (err)
+		return err;
+	p.cls = ps->class_of[b->stack];
+	s = &nw->stacks.stack[p.cls];
+	if (!s->roles)
+		return 0;
+	if (s->reach > b->len && !b->all)
+		return 1;
+	err = keep_words(ps, s, b);
+	if (!err && s->keeps_frame)
+		err = keep_frame(ps, s, b, &p.frame);
+	if (!err)
+		err = array_room(&ps->v, ps->n, &ps->cap, sizeof(*ps->v));
+	if (!err)
+		ps->v[ps->n++] = p;
+	return err;
+}
+
+void net_players_deinit(struct net_players *ps)
+{
+	free(ps->v);
+	free(ps->word);
+	free(ps->frame);
+	free(ps->class_of);
+	memset(ps, 0, sizeof(*ps));
+}
+
+static uint64_t word(const struct netwatch *nw, const struct net_player *p, enum net_slot slot)
+{
+	const struct netstack *s = &nw->stacks.stack[p->cls];
+
+	return s->slot[slot] == NETSLOT_NONE ? 0 : nw->players.word[p->word + s->at[slot]];
+}
+
+/*
+ * Leaves those of the players v[0..n) that still are where they were when their
+ * stacks were read: what others had on theirs leads nowhere any more.
+ */
+static int leave_standing(struct netwatch *nw, const struct gowalk *w, struct net_player *v, size_t *n)
+{
+	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw), piece[AT_ONCE];
+	size_t left = 0;
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < *n; i++)
+		piece[i] = readbatch_add(&nw->batch, w->g[v[i].walk].addr + off, head);
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; i < *n && !err; i++) {
+		const uint8_t *g = readbatch_get(&nw->batch, piece[i]);
+
+		if (g && stands(nw, &w->g[v[i].walk], g))
+			v[left++] = v[i];
+		else
+			nw->moved++;
+	}
+	*n = left;
+	return err;
+}
+
+/* Where there are so many goroutines that their stacks were read a while ago. */
+static int check_players(struct netwatch *nw, const struct gowalk *w)
+{
+	struct net_players *ps = &nw->players;
+	size_t left = 0, n;
+	int err = 0;
+
+	if (clock_mono_ns() - ps->begin_ns < FRESH_NS)
+		return 0;
+	for (size_t i = 0; i < ps->n && !err; i += AT_ONCE) {
+		n = ps->n - i < AT_ONCE ? ps->n - i : AT_ONCE;
+
+		err = leave_standing(nw, w, ps->v + i, &n);
+		if (left < i && !err)
+			memmove(ps->v + left, ps->v + i, n * sizeof(*ps->v));
+		left += n;
+	}
+	ps->n = left;
+	return err;
 }
 
 #define ADD(l, what, ...) (array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) ? -ENOMEM : \
 			   ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
 
 /* The bodyEOFSignal or clientStream that is read; of a stream the pipe leads to it. */
-static uint64_t body_read(const struct netwatch *nw, const struct player *p)
+static uint64_t body_read(const struct netwatch *nw, const struct net_player *p)
 {
 	uint64_t body = word(nw, p, NETSLOT_BODY), pipe = word(nw, p, NETSLOT_PIPE);
 
@@ -214,7 +254,7 @@ static uint64_t body_read(const struct netwatch *nw, const struct player *p)
 	return pipe - (uint64_t)(net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) - PIPE_B);
 }
 
-static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct player *p, const struct netstack *s)
+static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct net_player *p, const struct netstack *s)
 {
 	struct net_look *l = &nw->cur;
 	struct net_flight f = {
@@ -241,7 +281,7 @@ static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct
 	return ADD(l, flight, f);
 }
 
-static int take_serving(struct netwatch *nw, const struct gowalk *w, const struct player *p, const struct netstack *s)
+static int take_serving(struct netwatch *nw, const struct gowalk *w, const struct net_player *p, const struct netstack *s)
 {
 	struct net_look *l = &nw->cur;
 
@@ -252,8 +292,8 @@ static int take_serving(struct netwatch *nw, const struct gowalk *w, const struc
 	});
 }
 
-/* What one goroutine is for.  Its readLoop frame's bytes: see learn_slots(). */
-static int take_player(struct netwatch *nw, const struct gowalk *w, const struct player *p)
+/* What one goroutine is for. */
+static int take_player(struct netwatch *nw, const struct gowalk *w, const struct net_player *p)
 {
 	const struct netstack *s = &nw->stacks.stack[p->cls];
 	struct net_look *l = &nw->cur;
@@ -267,13 +307,13 @@ static int take_player(struct netwatch *nw, const struct gowalk *w, const struct
 	if (!err && s->roles & NETROLE_READLOOP && l->nconn < NET_MAX_CONNS)
 		err = ADD(l, conn, (struct net_conn){
 			.goid = g->goid, .addr = word(nw, p, NETSLOT_LOOP), .walk = p->walk, .stack = p->cls,
-			.awaits_body = s->awaits_body, .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
+			.frame = p->frame, .awaits_body = s->awaits_body, .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
 	if (s->roles & NETROLE_WRITELOOP)
 		u64map_put(&l->writer, word(nw, p, NETSLOT_LOOP), s->writing, NULL);
 	if (!err && s->roles & NETROLE_STREAM && s->plain_h2 && l->nconn < NET_MAX_CONNS)
 		err = ADD(l, conn, (struct net_conn){
 			.goid = g->goid, .addr = word(nw, p, NETSLOT_STREAM), .walk = p->walk, .stack = p->cls,
-			.h2 = true, .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
+			.frame = NET_NO_FRAME, .h2 = true, .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
 	if (!err && s->roles & NETROLE_H2CONN && s->plain_h2)
 		err = ADD(l, h2conn, (struct net_h2conn){
 			.addr = word(nw, p, NETSLOT_H2CONN), .goid = g->goid, .walk = p->walk, .stack = p->cls });
@@ -288,59 +328,12 @@ static int take_player(struct netwatch *nw, const struct gowalk *w, const struct
 	return err;
 }
 
-/* The frames of read loops that wait for a body's end, kept while other things are read. */
-struct frames {
-	uint8_t *bytes;		/* owned */
-	size_t used, cap;
-	size_t *at;		/* owned: by connection; SIZE_MAX none */
-	size_t n, at_cap;
-};
-
-static int keep_frame(struct netwatch *nw, struct frames *f, const struct player *p)
-{
-	const uint8_t *b = readbatch_get(&nw->batch, p->frame_piece);
-	size_t len = b ? nw->batch.piece[p->frame_piece].len : 0;
-
-	while (f->n < nw->cur.nconn) {
-		if (array_room(&f->at, f->n, &f->at_cap, sizeof(*f->at)))
-			return -ENOMEM;
-		f->at[f->n++] = SIZE_MAX;
-	}
-	if (!b || !f->n)
-		return 0;
-	if (f->used + len > f->cap) {
-		size_t cap = (f->used + len) * 2;
-		uint8_t *grown = realloc(f->bytes, cap);
-
-		if (!grown)
-			return -ENOMEM;
-		f->bytes = grown;
-		f->cap = cap;
-	}
-	memcpy(f->bytes + f->used, b, len);
-	f->at[f->n - 1] = f->used;
-	f->used += len;
-	return 0;
-}
-
-static int take_players(struct netwatch *nw, const struct gowalk *w, const struct players *ps, struct frames *fr)
+static int take_players(struct netwatch *nw, const struct gowalk *w)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < ps->n && !err; i++) {
-		const struct player *p = &ps->v[i];
-		size_t before = nw->cur.nconn;
-
-		const uint8_t *g = readbatch_get(&nw->batch, p->g_piece);
-
-		if (!g || !stands(nw, &w->g[p->walk], g + p->g_at)) {
-			nw->moved++;
-			continue;
-		}
-		err = take_player(nw, w, p);
-		if (!err && nw->cur.nconn > before)
-			err = keep_frame(nw, fr, p);
-	}
+	for (size_t i = 0; i < nw->players.n && !err; i++)
+		err = take_player(nw, w, &nw->players.v[i]);
 	return err;
 }
 
@@ -460,68 +453,89 @@ static void name_conn(struct netwatch *nw, struct net_conn *c, const uint8_t *ad
 	c->known = true;
 }
 
+/* A connection while it is read. */
+struct conn_read {
+	uint32_t conn, br, addr, proxy;		/* pieces */
+	uint32_t addr_len, proxy_len;
+	uint64_t br_addr;
+	uint8_t key[2][16];			/* strings' headers */
+};
+
+/* Connections c[0..n): the structures themselves. */
+static int read_heads(struct netwatch *nw, struct net_conn *c, struct conn_read *p, size_t n)
+{
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_SIZE);
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < n; i++)
+		p[i].conn = c[i].h2 ? READBATCH_NONE : readbatch_add(&nw->batch, c[i].addr, size);
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < n; i++) {
+		const uint8_t *b = readbatch_get(&nw->batch, p[i].conn);
+
+		inherit_conn(nw, &c[i]);
+		if (c[i].h2)
+			continue;
+		take_conn(nw, &c[i], b);
+		if (c[i].dead)
+			continue;
+		memcpy(p[i].key[0], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_ADDR), 16);
+		memcpy(p[i].key[1], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_PROXY), 16);
+		p[i].br_addr = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_BR));
+	}
+	return err;
+}
+
+/* What they lead to: readers that point back, and who they are to. */
+static int read_tails(struct netwatch *nw, struct net_conn *c, struct conn_read *p, size_t n)
+{
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < n; i++) {
+		p[i].br = p[i].addr = p[i].proxy = READBATCH_NONE;
+		if (c[i].dead || c[i].h2)
+			continue;
+		/* once it is checked, only what is read of a body matters */
+		if (!c[i].known || c[i].awaits_body)
+			p[i].br = readbatch_add(&nw->batch, p[i].br_addr, BUFIO_BYTES);
+		if (c[i].known)
+			continue;
+		p[i].addr = add_string(nw, p[i].key[0], &p[i].addr_len);
+		p[i].proxy = add_string(nw, p[i].key[1], &p[i].proxy_len);
+	}
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < n; i++) {
+		if (c[i].dead || c[i].h2)
+			continue;
+		if (!c[i].known || c[i].awaits_body)
+			check_conn(nw, &c[i], readbatch_get(&nw->batch, p[i].br));
+		if (c[i].dead)
+			continue;
+		if (!c[i].known)
+			name_conn(nw, &c[i], readbatch_get(&nw->batch, p[i].addr), p[i].addr_len,
+				  readbatch_get(&nw->batch, p[i].proxy), p[i].proxy_len);
+		err = add_transport(&nw->cur, c[i].transport);
+	}
+	return err;
+}
+
+/* Some at a time: what is read of them stays in the cache. */
 static int read_conns(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	struct piece { uint32_t conn, br, addr, proxy, addr_len, proxy_len; } *p = calloc(l->nconn + 1, sizeof(*p));
-	uint8_t (*head)[2][16] = calloc(l->nconn + 1, sizeof(*head));
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_SIZE);
-	int err = p && head ? 0 : -ENOMEM;
+	struct conn_read *p = malloc(AT_ONCE * sizeof(*p));
+	int err = p ? 0 : -ENOMEM;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nconn; i++)
-		p[i].conn = l->conn[i].h2 ? READBATCH_NONE : readbatch_add(&nw->batch, l->conn[i].addr, size);
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].conn);
-		struct net_conn *c = &l->conn[i];
+	for (size_t i = 0; !err && i < l->nconn; i += AT_ONCE) {
+		size_t n = l->nconn - i < AT_ONCE ? l->nconn - i : AT_ONCE;
 
-		inherit_conn(nw, c);
-		p[i].br = 0;
-		if (c->h2)
-			continue;
-		take_conn(nw, c, b);
-		if (c->dead)
-			continue;
-		memcpy(head[i][0], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_ADDR), 16);
-		memcpy(head[i][1], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_PROXY), 16);
-		c->response = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_BR));	/* until the next stage */
-	}
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		struct net_conn *c = &l->conn[i];
-
-		p[i].br = p[i].addr = p[i].proxy = READBATCH_NONE;
-		if (c->dead || c->h2)
-			continue;
-		/* once it is checked, only what is read of a body matters */
-		if (!c->known || c->awaits_body)
-			p[i].br = readbatch_add(&nw->batch, c->response, BUFIO_BYTES);
-		c->response = 0;
-		if (c->known)
-			continue;
-		p[i].addr = add_string(nw, head[i][0], &p[i].addr_len);
-		p[i].proxy = add_string(nw, head[i][1], &p[i].proxy_len);
-	}
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		struct net_conn *c = &l->conn[i];
-
-		if (c->dead || c->h2)
-			continue;
-		if (!c->known || c->awaits_body)
-			check_conn(nw, c, readbatch_get(&nw->batch, p[i].br));
-		if (c->dead)
-			continue;
-		if (!c->known)
-			name_conn(nw, c, readbatch_get(&nw->batch, p[i].addr), p[i].addr_len,
-				  readbatch_get(&nw->batch, p[i].proxy), p[i].proxy_len);
-		err = add_transport(l, c->transport);
+		err = read_heads(nw, l->conn + i, p, n);
+		if (!err)
+			err = read_tails(nw, l->conn + i, p, n);
 	}
 	free(p);
-	free(head);
 	return err;
 }
 
@@ -639,7 +653,7 @@ static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_
  */
 static int learn_slots(struct netwatch *nw, const struct seek *k)
 {
-	uint64_t at[MAX_FRAME / 8], chan;
+	uint64_t at[NETSTACK_MAX_FRAME / 8], chan;
 	int n = (int)(k->len / 8), err, i;
 
 	for (i = 0; i < n; i++)
@@ -659,7 +673,7 @@ static int learn_slots(struct netwatch *nw, const struct seek *k)
 }
 
 /* The connections that wait for the end of a body, with what they wait on. */
-static int gather_seeks(struct netwatch *nw, const struct gowalk *w, const struct frames *fr, struct seek *seek, size_t *n)
+static int gather_seeks(struct netwatch *nw, const struct gowalk *w, struct seek *seek, size_t *n)
 {
 	struct net_look *l = &nw->cur;
 	uint64_t (*chan)[MAX_CHAIN] = calloc(l->nconn + 1, sizeof(*chan));
@@ -675,8 +689,8 @@ static int gather_seeks(struct netwatch *nw, const struct gowalk *w, const struc
 		walk[*n] = c->walk;
 		seek[*n] = (struct seek){ .conn = (uint32_t)i, .stack_lo = w->g[c->walk].stack_lo,
 					  .stack_hi = w->g[c->walk].stack_hi };
-		if (fr->at[i] != SIZE_MAX) {
-			seek[*n].frame = fr->bytes + fr->at[i];
+		if (c->frame != NET_NO_FRAME) {
+			seek[*n].frame = nw->players.frame + c->frame;
 			seek[*n].len = (size_t)nw->stacks.stack[c->stack].loop_size;
 		}
 		++*n;
@@ -766,18 +780,18 @@ static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 	return err;
 }
 
-static int find_bodies(struct netwatch *nw, const struct gowalk *w, const struct frames *fr)
+static int find_bodies(struct netwatch *nw, const struct gowalk *w)
 {
 	struct seek *seek = calloc(nw->cur.nconn + 1, sizeof(*seek));
 	int err = seek ? 0 : -ENOMEM, tries = 0;
 	size_t n = 0;
 
 	if (!err)
-		err = gather_seeks(nw, w, fr, seek, &n);
+		err = gather_seeks(nw, w, seek, &n);
 	if (!err && n)
 		err = read_closechs(nw, seek, n);
 	for (size_t i = 0; !err && i < n && (nw->body_slot < 0 || nw->response_slot < 0) && tries < LEARN_TRIES; i++)
-		if (seek[i].frame && seek[i].len <= MAX_FRAME) {
+		if (seek[i].frame && seek[i].len <= NETSTACK_MAX_FRAME) {
 			err = learn_slots(nw, &seek[i]);
 			tries++;
 		}
@@ -1340,7 +1354,7 @@ static void date_conns(struct netwatch *nw)
 	}
 }
 
-static int read_structures(struct netwatch *nw, const struct gowalk *w, const struct frames *fr, struct trace *trace)
+static int read_structures(struct netwatch *nw, const struct gowalk *w, struct trace *trace)
 {
 	struct net_look *l = &nw->cur;
 	int err = read_conns(nw);
@@ -1348,7 +1362,7 @@ static int read_structures(struct netwatch *nw, const struct gowalk *w, const st
 	for (size_t i = 0; !err && i < l->nflight; i++)
 		err = add_transport(l, l->flight[i].transport);
 	if (!err)
-		err = find_bodies(nw, w, fr);
+		err = find_bodies(nw, w);
 	if (!err)
 		err = read_streams(nw);
 	if (!err)
@@ -1376,36 +1390,20 @@ static int read_structures(struct netwatch *nw, const struct gowalk *w, const st
 	return err;
 }
 
-int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
-		 const uint32_t *stack_of, struct trace *trace, uint64_t now_ns)
+int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, struct trace *trace,
+		 uint64_t now_ns)
 {
-	struct players ps = { 0 };
-	struct frames fr = { 0 };
 	struct net_look t = nw->prev;
-	int err = 0;
+	int err = classify(nw, gs);
 
-	while (nw->class_cap < gs->n && !err)
-		err = array_room(&nw->class_of, nw->class_cap, &nw->class_cap, sizeof(*nw->class_of));
-	if (!err)
-		err = netstacks_classify(&nw->stacks, gs, nw->class_of);
 	nw->prev = nw->cur;
 	nw->cur = t;
 	begin(&nw->cur, now_ns);
 	if (!err)
-		err = gather(nw, w, stack_of, &ps);
+		err = check_players(nw, w);
 	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
+		err = take_players(nw, w);
 	if (!err)
-		err = take_players(nw, w, &ps, &fr);
-	while (!err && fr.n < nw->cur.nconn) {
-		err = array_room(&fr.at, fr.n, &fr.at_cap, sizeof(*fr.at));
-		if (!err)
-			fr.at[fr.n++] = SIZE_MAX;
-	}
-	if (!err)
-		err = read_structures(nw, w, &fr, trace);
-	free(ps.v);
-	free(fr.bytes);
-	free(fr.at);
+		err = read_structures(nw, w, trace);
 	return err;
 }

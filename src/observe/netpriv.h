@@ -14,6 +14,7 @@
 #define NET_MAX_CONNS (1u << 18)
 #define NET_NO_HOST 0		/* numbers of hosts: not known, the rest, then each */
 #define NET_OTHER_HOST 1
+#define NET_NO_FRAME UINT32_MAX
 
 struct net_limits {
 	enum known timeout, deadline, cancel;
@@ -45,6 +46,7 @@ struct net_conn {
 	uint64_t addr;		/* *persistConn, or *clientStream */
 	uint64_t transport;
 	uint32_t walk, stack, host;
+	uint32_t frame;		/* of its readLoop, in the look's players; NET_NO_FRAME */
 	bool h2, dead, known;
 	bool expects;		/* a response */
 	bool closed;
@@ -144,6 +146,21 @@ struct net_look {
 	uint64_t now_ns;
 };
 
+/* A goroutine that plays a part, and what its stack had when it was read. */
+struct net_player {
+	uint32_t walk, cls;
+	uint32_t word;		/* its first: one for each slot of its class, in their order */
+	uint32_t frame;		/* its readLoop's, NET_NO_FRAME */
+};
+
+struct net_players {
+	struct net_player *v; size_t n, cap;
+	uint64_t *word; size_t nword, word_cap;
+	uint8_t *frame; size_t nframe, frame_cap;	/* bytes */
+	uint32_t *class_of; size_t nclass, class_cap;	/* by number of a stack */
+	uint64_t begin_ns;	/* the first of them was heard of after that */
+};
+
 /* Requests of one place to one host, for the busiest call. */
 struct net_busy {
 	uint32_t host;
@@ -157,9 +174,10 @@ struct netwatch {
 	struct netstacks stacks;
 	struct readbatch batch;
 	struct net_look cur, prev;
-	uint32_t *class_of; size_t class_cap;
+	struct net_players players;	/* of the look that is being made */
 	char (*host)[WINDOW_MAX_HOST + 1]; size_t nhost, host_cap;
 	struct bytesmap host_at;
+	uint32_t last_host;	/* that was asked for */
 	struct net_busy *busy; size_t nbusy, busy_cap;
 	struct bytesmap busy_at;
 	struct u64map context_kind;	/* itab -> kind + 1 */
@@ -187,11 +205,19 @@ struct net_place_key {
 	uint64_t line;
 };
 struct net_place_key net_place_key(const struct place *p);
+/* The very same words; two that are not may still have one key. */
+static inline bool place_is(const struct place *a, const struct place *b)
+{
+	return a->function == b->function && a->file == b->file && a->line == b->line;
+}
 
 /* netlook.c: what the roles lead to, into nw->cur. */
-int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
-		 const uint32_t *stack_of, struct trace *trace, uint64_t now_ns);
+int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, struct trace *trace,
+		 uint64_t now_ns);
 void netlook_deinit(struct net_look *l);
+/* A listener of gostacks: notes who plays a part; netwatch's own begins with none. */
+int netlook_hear(void *nw, const struct gostacks *gs, const struct gostack_bytes *b);
+void net_players_deinit(struct net_players *ps);
 
 /* netrequest.c: hosts, contexts, limits and starts of the flights of nw->cur. */
 int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *trace);

@@ -17,6 +17,7 @@
 #include "trace/trace.h"
 
 #define MAX_CHAIN 32		/* contexts, from the request's to the root */
+#define AT_ONCE 1024		/* requests */
 #define MAX_SCHEME 32
 #define MAX_HOST_READ 512
 #define MAX_HOST_LEN (1u << 20)	/* longer is no host but a wrong address */
@@ -528,24 +529,37 @@ static int read_new(struct netwatch *nw, struct reading *rd, size_t n)
 	return err;
 }
 
+/* Those that the look before does not know, some at a time: what is read of them stays in the cache. */
+static int read_all_new(struct netwatch *nw, int64_t *deadline)
+{
+	struct net_look *l = &nw->cur;
+	struct reading *rd = malloc(AT_ONCE * sizeof(*rd));
+	int err = rd ? 0 : -ENOMEM;
+	size_t n = 0;
+
+	for (size_t i = 0; !err && i <= l->nflight; i++) {
+		if (i < l->nflight && nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST &&
+		    !inherit(nw, &l->flight[i]))
+			rd[n++] = (struct reading){ .flight = (uint32_t)i };
+		if (!n || (n < AT_ONCE && i < l->nflight))
+			continue;
+		err = read_new(nw, rd, n);
+		for (size_t k = 0; !err && k < n; k++)
+			deadline[rd[k].flight] = rd[k].deadline_unix_ns;
+		n = 0;
+	}
+	free(rd);
+	return err;
+}
+
 int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *trace)
 {
 	struct net_look *l = &nw->cur;
-	struct reading *rd = calloc(l->nflight + 1, sizeof(*rd));
 	int64_t *deadline = calloc(l->nflight + 1, sizeof(*deadline));
-	int err = rd && deadline ? read_inner(nw) : -ENOMEM;
-	size_t n = 0;
+	int err = deadline ? read_inner(nw) : -ENOMEM;
 
-	for (size_t i = 0; !err && i < l->nflight; i++) {
-		bool request = nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST;
-
-		if (request && !inherit(nw, &l->flight[i]))
-			rd[n++].flight = (uint32_t)i;
-	}
-	if (!err && n)
-		err = read_new(nw, rd, n);
-	for (size_t i = 0; !err && i < n; i++)
-		deadline[rd[i].flight] = rd[i].deadline_unix_ns;
+	if (!err)
+		err = read_all_new(nw, deadline);
 	for (size_t i = 0; !err && i < l->nflight; i++)
 		if (nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST && !l->flight[i].dead) {
 			date(nw, w, trace, &l->flight[i], deadline[i]);
@@ -563,7 +577,6 @@ int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *
 	for (size_t i = 0; !err && i < l->nflight; i++)
 		if (!(nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST))
 			date_reader(nw, w, &l->flight[i]);
-	free(rd);
 	free(deadline);
 	return err;
 }

@@ -14,7 +14,6 @@
 #define MAX_DEPTH 192		/* physical frames looked at */
 #define MAX_INLINED 32
 #define MAX_CODE (128u << 10)
-#define NEAR 512		/* bytes of stack: slots in there are read at once */
 
 /* The functions that matter.  Those of HTTP/2 are in three packages: h2_rest(). */
 enum fn {
@@ -464,23 +463,22 @@ static void find_server(struct walk *w)
 		o->in_handler = handler_at(w->s, w->frame[i].pc, i == 0, &o->handler);
 }
 
-/* The pieces of the stack that hold the slots: neighbours are one. */
-static void span_slots(struct netstack *o)
+/* What has to be kept of such a stack's bytes. */
+static void reach_slots(struct netstack *o)
 {
-	for (int32_t from = INT32_MIN, next;; from = next) {
-		next = INT32_MAX;
-		for (int k = 0; k < NETSLOT_COUNT; k++)
-			if (o->slot[k] > from && o->slot[k] < next)
-				next = o->slot[k];
-		if (next == INT32_MAX)
-			return;
-		if (o->nspan && next - o->span[o->nspan - 1].off < NEAR) {
-			o->span[o->nspan - 1].len = (uint32_t)(next + 8 - o->span[o->nspan - 1].off);
+	int64_t end = 0;
+
+	for (int k = 0; k < NETSLOT_COUNT; k++) {
+		if (o->slot[k] == NETSLOT_NONE)
 			continue;
-		}
-		o->span[o->nspan].off = next;
-		o->span[o->nspan++].len = 8;
+		o->at[k] = o->nslot++;
+		if (o->slot[k] + 8ll > end)
+			end = o->slot[k] + 8ll;
 	}
+	o->keeps_frame = o->awaits_body && o->loop_sp >= 0 && o->loop_size > 0 && o->loop_size <= NETSTACK_MAX_FRAME;
+	if (o->keeps_frame && (int64_t)o->loop_sp + o->loop_size > end)
+		end = (int64_t)o->loop_sp + o->loop_size;
+	o->reach = (uint32_t)end;
 }
 
 static void classify(struct netstacks *s, const struct gostacks *gs, const struct gostack *k, struct netstack *out)
@@ -495,17 +493,21 @@ static void classify(struct netstacks *s, const struct gostacks *gs, const struc
 	find_dial(&w);
 	find_loops(&w);
 	find_server(&w);
-	span_slots(out);
+	reach_slots(out);
 }
 
-int netstacks_classify(struct netstacks *s, const struct gostacks *gs, uint32_t *class_of)
+void netstacks_begin(struct netstacks *s)
 {
-	if (s->n + gs->n > MAX_KNOWN) {
-		bytesmap_deinit(&s->known);
-		bytesmap_init(&s->known, MAX_KNOWN + 1);
-		s->n = 0;
-	}
-	for (size_t i = 0; i < gs->n; i++) {
+	if (s->n <= MAX_KNOWN / 2)
+		return;
+	bytesmap_deinit(&s->known);
+	bytesmap_init(&s->known, MAX_KNOWN + 1);
+	s->n = 0;
+}
+
+int netstacks_classify(struct netstacks *s, const struct gostacks *gs, size_t from, uint32_t *class_of)
+{
+	for (size_t i = from; i < gs->n; i++) {
 		const struct gostack *k = &gs->stack[i];
 		uint64_t *at;
 		bool made;

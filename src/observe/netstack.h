@@ -51,15 +51,17 @@ enum net_slot {
 	NETSLOT_COUNT
 };
 #define NETSLOT_NONE INT32_MIN
+#define NETSTACK_MAX_FRAME 2048	/* of readLoop; a larger one is not looked into */
 
 struct netstack {
 	uint32_t roles;
 	enum net_stage stage;
 	int dial_phase;		/* DIAL: enum net_phase, -1 not known */
 	int32_t slot[NETSLOT_COUNT];
-	struct { int32_t off; uint32_t len; } span[NETSLOT_COUNT];	/* what to read for them */
-	int nspan;
+	uint8_t at[NETSLOT_COUNT], nslot;	/* the how manieth of those that are there */
+	uint32_t reach;		/* bytes from SP on that hold the slots, and the frame that is kept */
 	int32_t loop_sp, loop_size;	/* READLOOP: its frame, from SP */
+	bool keeps_frame;	/* READLOOP: its frame's bytes lead to the body that it waits for */
 	bool awaits_body;	/* READLOOP: in its last select */
 	bool writing;		/* WRITELOOP: not waiting for work */
 	bool has_client;	/* REQUEST: through an http.Client */
@@ -82,11 +84,9 @@ struct netstacks {
 
 void netstacks_init(struct netstacks *s, struct goruntime *rt);
 void netstacks_deinit(struct netstacks *s);
-/*
- * Classes of all stacks of a reading into class_of[gs->n]: numbers in s->stack.
- * What is remembered is forgotten when it is too much: numbers are good until
- * the next call.  0, -ENOMEM.
- */
-int netstacks_classify(struct netstacks *s, const struct gostacks *gs, uint32_t *class_of);
+/* Another reading begins: when too much is remembered it is forgotten, and the numbers of the one before with it. */
+void netstacks_begin(struct netstacks *s);
+/* Classes of a reading's stacks from..gs->n into class_of[from..gs->n]: numbers in s->stack.  0, -ENOMEM. */
+int netstacks_classify(struct netstacks *s, const struct gostacks *gs, size_t from, uint32_t *class_of);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "observe/stacktable.h"
 
 #define MAX_BUSY 65536
@@ -82,7 +83,7 @@ void netwatch_free(struct netwatch *nw)
 	bytesmap_deinit(&nw->busy_at);
 	u64map_deinit(&nw->context_kind);
 	u64map_deinit(&nw->unread_before);
-	free(nw->class_of);
+	net_players_deinit(&nw->players);
 	free(nw->host);
 	free(nw->busy);
 	free(nw);
@@ -91,10 +92,14 @@ void netwatch_free(struct netwatch *nw)
 uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 1])
 {
 	size_t len = strlen(host);
-	uint64_t *at = bytesmap_find(&nw->host_at, host, len);
+	uint64_t *at;
 
+	/* the same as of the one before, mostly */
+	if (nw->last_host < nw->nhost && !strcmp(nw->host[nw->last_host], host))
+		return nw->last_host;
+	at = bytesmap_find(&nw->host_at, host, len);
 	if (at)
-		return (uint32_t)*at;
+		return nw->last_host = (uint32_t)*at;
 	if (nw->nhost >= NET_MAX_HOSTS + 2 || array_room(&nw->host, nw->nhost, &nw->host_cap, sizeof(*nw->host)) ||
 	    !bytesmap_put(&nw->host_at, host, len, nw->nhost, NULL))
 		return NET_OTHER_HOST;
@@ -114,24 +119,39 @@ struct net_place_key net_place_key(const struct place *p)
 	return k;
 }
 
+/* NULL: there are too many. */
+static struct net_busy *busy_of(struct netwatch *nw, const struct net_flight *f)
+{
+	struct { struct net_place_key place; uint64_t host; } key = { net_place_key(&f->place), f->host };
+	uint64_t *at;
+	bool made;
+
+	if (array_room(&nw->busy, nw->nbusy, &nw->busy_cap, sizeof(*nw->busy)))
+		return NULL;
+	at = bytesmap_put(&nw->busy_at, &key, sizeof(key), nw->nbusy, &made);
+	if (at && made)
+		nw->busy[nw->nbusy++] = (struct net_busy){ f->host, f->place, 0 };
+	return at ? &nw->busy[*at] : NULL;
+}
+
 /* Who asks whom how often: requests that were not there at the look before. */
 static void count_busy(struct netwatch *nw)
 {
+	const struct net_flight *last = NULL;
+	struct net_busy *busy = NULL;
+
 	for (size_t i = 0; i < nw->cur.nflight; i++) {
 		const struct net_flight *f = &nw->cur.flight[i];
-		uint64_t *before = u64map_find(&nw->prev.flight_at, f->goid), *at;
-		struct { struct net_place_key place; uint64_t host; } key = { net_place_key(&f->place), f->host };
-		bool made;
+		uint64_t *before = u64map_find(&nw->prev.flight_at, f->goid);
 
 		if (f->dead || !f->place.function || f->host == NET_NO_HOST ||
 		    (before && nw->prev.flight[*before].request == f->request))
 			continue;
-		at = bytesmap_put(&nw->busy_at, &key, sizeof(key), nw->nbusy, &made);
-		if (!at || array_room(&nw->busy, nw->nbusy, &nw->busy_cap, sizeof(*nw->busy)))
-			continue;
-		if (made)
-			nw->busy[nw->nbusy++] = (struct net_busy){ f->host, f->place, 0 };
-		nw->busy[*at].count++;
+		if (!last || last->host != f->host || !place_is(&last->place, &f->place))
+			busy = busy_of(nw, f);
+		last = f;
+		if (busy)
+			busy->count++;
 	}
 }
 
@@ -150,10 +170,19 @@ static void count_before(struct netwatch *nw)
 	}
 }
 
-int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
-		  const uint32_t *stack_of, struct trace *trace, uint64_t now_ns)
+void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
 {
-	int err = netlook_take(nw, walk, gs, stack_of, trace, now_ns);
+	nw->players.n = nw->players.nword = nw->players.nframe = nw->players.nclass = 0;
+	nw->players.begin_ns = clock_mono_ns();
+	netstacks_begin(&nw->stacks);
+	gs->listener = netlook_hear;
+	gs->listens = nw;
+}
+
+int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs, struct trace *trace,
+		  uint64_t now_ns)
+{
+	int err = netlook_take(nw, walk, gs, trace, now_ns);
 
 	if (!err)
 		err = netrequests_read(nw, walk, trace);

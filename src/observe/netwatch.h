@@ -26,13 +26,15 @@ struct netwatch;
 int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *types);
 void netwatch_free(struct netwatch *nw);	/* NULL is fine */
 
+/* The stacks that gs reads next are those of the next look: it hears of each while its bytes are at hand. */
+void netwatch_listen(struct netwatch *nw, struct gostacks *gs);
 /*
- * One look: a walk, and the stacks of its goroutines as gostacks_read() has
- * filled stack_of[walk->n].  trace may be NULL; now_ns is our monotonic clock.
+ * One look: a walk, and the stacks of its goroutines, which gostacks_read() has
+ * just read.  trace may be NULL; now_ns is our monotonic clock.
  * 0, -ESRCH, -EPERM, -ENOMEM.
  */
-int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
-		  const uint32_t *stack_of, struct trace *trace, uint64_t now_ns);
+int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs, struct trace *trace,
+		  uint64_t now_ns);
 
 /* A window begins: what the latest look saw is its start. */
 void netwatch_begin_window(struct netwatch *nw);

@@ -41,6 +41,8 @@ void goslot_cache_free(struct goslot_cache *c);
 int goread_list(struct goruntime *rt, uint64_t *array, uint64_t *len);
 /* A g from its bytes (cache->g_from on); status as it is, scan bit masked. */
 void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *out);
+/* Whether the g with these bytes is still where it was, without a step in between. */
+bool goread_stands(const struct goruntime *rt, const uint8_t *raw, const struct goroutine *g);
 /* One g. 0 or -EFAULT, … */
 int goread_one(struct goruntime *rt, uint64_t addr, struct goroutine *out);
 /* A status the walk lists; *known false when no release has it. */

@@ -10,7 +10,7 @@
 #include "target/gostack.h"
 #include "target/goruntime_priv.h"
 
-#define BATCH 512		/* goroutines */
+#define BATCH 128		/* goroutines: their stacks stay in the cache */
 #define TOP_BYTES 4096		/* of a stack that are read at first: in servers and clients of HTTP most are smaller */
 #define MORE_BYTES 65536	/* of one that needs more: as much as ever */
 #define MAX_TRIES 4
@@ -33,6 +33,7 @@ struct stack_batch {
 	uint8_t stack[BATCH * TOP_BYTES];
 	uint8_t more[MORE_BYTES];
 	uint8_t *g;			/* owned */
+	const struct goroutine *walk;	/* borrowed: the walk's first */
 	uint64_t pcs[GOSTACKS_DEPTH];
 };
 
@@ -153,15 +154,16 @@ static int unwind(struct gostacks *s, struct goruntime *rt, const uint8_t *bytes
 	return n;
 }
 
-static bool same_moment(const struct goroutine *a, const struct goroutine *b)
-{
-	return a->goid == b->goid && a->status == b->status && a->tracking_seq == b->tracking_seq &&
-	       a->sched_pc == b->sched_pc && a->sched_sp == b->sched_sp &&
-	       a->syscall_pc == b->syscall_pc && a->syscall_sp == b->syscall_sp &&
-	       a->stack_hi == b->stack_hi;
-}
-
 /* ---- distinct stacks ---- */
+
+static uint64_t hash_pcs(const uint64_t *pcs, size_t n)
+{
+	uint64_t h = n;
+
+	for (size_t i = 0; i < n; i++)
+		h = ((h << 5 | h >> 59) ^ pcs[i]) * 0x9e3779b97f4a7c15ull;
+	return hash_u64(h);
+}
 
 static int grow_index(struct gostacks *s)
 {
@@ -172,7 +174,7 @@ static int grow_index(struct gostacks *s)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n; i++) {
 		const struct gostack *k = &s->stack[i];
-		size_t at = hash_bytes(s->pc + k->first, k->n * sizeof(*s->pc)) & (cap - 1);
+		size_t at = hash_pcs(s->pc + k->first, k->n) & (cap - 1);
 
 		while (t[at])
 			at = (at + 1) & (cap - 1);
@@ -214,7 +216,7 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 {
 	const uint64_t *pcs = s->batch->pcs;
 	size_t bytes = (size_t)n * sizeof(*pcs), at;
-	uint64_t hash = hash_bytes(pcs, bytes);
+	uint64_t hash = hash_pcs(pcs, (size_t)n);
 
 	for (at = hash & (s->index_cap - 1); s->index[at]; at = (at + 1) & (s->index_cap - 1)) {
 		const struct gostack *k = &s->stack[s->index[at] - 1];
@@ -235,6 +237,16 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 	return (uint32_t)s->n++;
 }
 
+/* The stack in batch->pcs got a number.  0, 1 (the listener needs more of it), -errno. */
+static int tell(struct gostacks *s, const struct goroutine *g, uint32_t stack, const uint8_t *bytes, size_t len, bool all)
+{
+	struct gostack_bytes b = {
+		.walk = (uint32_t)(g - s->batch->walk), .stack = stack, .bytes = bytes, .len = len, .all = all,
+	};
+
+	return s->listener && stack < GOSTACK_MAX ? s->listener(s->listens, s, &b) : 0;
+}
+
 /* ---- one goroutine alone ---- */
 
 static uint32_t gone(struct gostacks *s, const struct goroutine *now, uint64_t goid)
@@ -247,10 +259,11 @@ static uint32_t gone(struct gostacks *s, const struct goroutine *now, uint64_t g
 	return GOSTACK_ENDED;
 }
 
-/* As much of the stack as one buffer holds, the g again, and the frames. */
-static int read_one(struct gostacks *s, struct goruntime *rt, struct goroutine *now, uint32_t *out)
+/* As much of the stack of g, which is now as said, as one buffer holds, the g again, and the frames. */
+static int read_one(struct gostacks *s, struct goruntime *rt, const struct goroutine *g, const struct goroutine *now,
+		    uint32_t *out)
 {
-	struct goroutine after;
+	uint8_t after[GO_MAX_G_BYTES];
 	uint64_t pc, sp;
 	bool whole, more;
 	size_t len;
@@ -263,14 +276,15 @@ static int read_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 	len = now->stack_hi - sp < MORE_BYTES ? now->stack_hi - sp : MORE_BYTES;
 	err = mem_read(rt->mem, sp, s->batch->more, len);
 	if (!err)
-		err = goread_one(rt, now->addr, &after);
+		err = mem_read(rt->mem, now->addr + rt->cache->g_from, after, rt->cache->g_len);
 	if (err)
 		return err == -ESRCH || err == -EPERM ? err : -EAGAIN;
-	if (!same_moment(now, &after))
+	if (!goread_stands(rt, after, now))
 		return -EAGAIN;
 	n = unwind(s, rt, s->batch->more, len, pc, &whole, &more);
 	*out = number_of(s, n, whole);
-	return 0;
+	err = tell(s, g, *out, s->batch->more, len, true);
+	return err < 0 ? err : 0;
 }
 
 static int read_again(struct gostacks *s, struct goruntime *rt, struct goroutine *g, uint32_t *out)
@@ -289,7 +303,7 @@ static int read_again(struct gostacks *s, struct goruntime *rt, struct goroutine
 		if (*out)
 			return 0;
 		now.system = g->system;
-		err = read_one(s, rt, &now, out);
+		err = read_one(s, rt, g, &now, out);
 		if (!err) {
 			*g = now;
 			s->running += *out == GOSTACK_RUNNING;
@@ -350,14 +364,14 @@ static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c, const 
 }
 
 static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *g, int piece,
-		    const struct goroutine *now, uint32_t *out)
+		    const uint8_t *now, uint32_t *out)
 {
 	const struct mem_piece *p = piece < 0 ? NULL : &s->batch->stack_piece[piece];
 	uint64_t pc, sp;
 	bool whole, more;
-	int n;
+	int err, n;
 
-	if (!same_moment(g, now) || (p && p->status))
+	if (!goread_stands(rt, now, g) || (p && p->status))
 		return read_again(s, rt, g, out);
 	if (!p) {
 		s->running++;
@@ -369,7 +383,8 @@ static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 	if (more && g->stack_hi - sp > p->len)
 		return read_again(s, rt, g, out);
 	*out = number_of(s, n, whole);
-	return 0;
+	err = tell(s, g, *out, p->dst, p->len, p->len == g->stack_hi - sp);
+	return err > 0 ? read_again(s, rt, g, out) : err;
 }
 
 static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine *g, size_t ng, uint32_t *out)
@@ -382,14 +397,12 @@ static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine
 		const struct mem_piece *p = &b->g_piece[k];
 
 		for (size_t i = b->first[k]; i < b->first[k + 1] && !err; i++) {
-			struct goroutine now;
+			const uint8_t *now = (uint8_t *)p->dst + (g[i].addr + c->g_from - p->addr);
 
-			if (p->status) {
+			if (p->status)
 				err = read_again(s, rt, &g[i], &out[i]);
-				continue;
-			}
-			goread_decode(rt, g[i].addr, (uint8_t *)p->dst + (g[i].addr + c->g_from - p->addr), &now);
-			err = take_one(s, rt, &g[i], b->stack_of[i], &now, &out[i]);
+			else
+				err = take_one(s, rt, &g[i], b->stack_of[i], now, &out[i]);
 		}
 	}
 	return err;
@@ -402,6 +415,7 @@ int gostacks_read(struct gostacks *s, struct goruntime *rt, struct gowalk *w, ui
 
 	if (!goruntime_has(rt, FACT_STACKS))
 		return -EOPNOTSUPP;
+	b->walk = w->g;
 	for (size_t at = 0; at < w->n && err >= 0; at += BATCH) {
 		size_t n = w->n - at < BATCH ? w->n - at : BATCH;
 		size_t np = gather_stacks(s, w->g + at, n), ng;

@@ -23,6 +23,15 @@ struct gostack {
 	bool whole;		/* down to the goroutine's start */
 };
 
+/* A stack as it was read, good until the listener returns. */
+struct gostack_bytes {
+	uint32_t walk;		/* index of its goroutine in the walk */
+	uint32_t stack;		/* its number */
+	const uint8_t *bytes;	/* from where SP stands on */
+	size_t len;
+	bool all;		/* as much as is ever read of one */
+};
+
 struct gostacks {
 	uint64_t *pc;		/* owned; run-time, innermost first, as goruntime_stack() */
 	size_t npc, pc_cap;
@@ -30,6 +39,13 @@ struct gostacks {
 	size_t n, cap;
 	uint64_t unread, ended, running;
 	uint64_t again;		/* goroutines that had moved and were read again */
+	/*
+	 * NULL, or told of each stack whose goroutine had not moved meanwhile.
+	 * Returns 0, 1 to be told again with more of the stack (unless it is
+	 * all), or a negative errno that ends the reading.
+	 */
+	int (*listener)(void *listens, const struct gostacks *s, const struct gostack_bytes *b);
+	void *listens;		/* borrowed */
 	/* its own */
 	uint32_t *index;	/* hash table: number of a stack + 1 */
 	size_t index_cap;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/cursor.h"
@@ -21,6 +22,7 @@
 #define MAX_GAP 512		/* between g's read as one block: never a whole page */
 #define BATCH_PIECES 512
 #define MAX_REPEATS 3		/* of a g seen half made */
+#define HUGE_BYTES (2u << 20)	/* of a page, on x86-64 */
 
 int goread_list(struct goruntime *rt, uint64_t *array, uint64_t *len)
 {
@@ -67,13 +69,27 @@ static uint8_t g_u8(const struct goruntime *rt, const uint8_t *raw, enum layout_
 	return off < 0 ? 0 : raw[off - rt->cache->g_from];
 }
 
-void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *g)
+static uint8_t g_status(const struct goruntime *rt, const uint8_t *raw)
 {
 	uint32_t status = (uint32_t)g_u64(rt, raw, LAYOUT_G_ATOMICSTATUS) & ~GO_STATUS_SCAN;
 
+	return status > UINT8_MAX ? UINT8_MAX : (uint8_t)status;
+}
+
+bool goread_stands(const struct goruntime *rt, const uint8_t *raw, const struct goroutine *g)
+{
+	return g_u64(rt, raw, LAYOUT_G_GOID) == g->goid && g_status(rt, raw) == g->status &&
+	       g_u8(rt, raw, LAYOUT_G_TRACKINGSEQ) == g->tracking_seq &&
+	       g_u64(rt, raw, LAYOUT_G_SCHED_PC) == g->sched_pc && g_u64(rt, raw, LAYOUT_G_SCHED_SP) == g->sched_sp &&
+	       g_u64(rt, raw, LAYOUT_G_SYSCALLPC) == g->syscall_pc &&
+	       g_u64(rt, raw, LAYOUT_G_SYSCALLSP) == g->syscall_sp && g_u64(rt, raw, LAYOUT_G_STACK_HI) == g->stack_hi;
+}
+
+void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *g)
+{
 	memset(g, 0, sizeof(*g));
 	g->addr = addr;
-	g->status = status > UINT8_MAX ? UINT8_MAX : (uint8_t)status;
+	g->status = g_status(rt, raw);
 	g->goid = g_u64(rt, raw, LAYOUT_G_GOID);
 	g->parent_goid = g_u64(rt, raw, LAYOUT_G_PARENTGOID);
 	g->gopc = g_u64(rt, raw, LAYOUT_G_GOPC);
@@ -236,6 +252,17 @@ static int update_addresses(struct goruntime *rt, uint64_t array, size_t len)
 	return err;
 }
 
+/* The array of many is in huge pages where there are any: a page fault for each
+ * 27 goroutines would take longer than to read them. */
+static void use_huge_pages(void *array, size_t bytes)
+{
+	uintptr_t from = ((uintptr_t)array + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1);
+	uintptr_t to = ((uintptr_t)array + bytes) & ~(uintptr_t)(HUGE_BYTES - 1);
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
 static int make_room(struct gowalk *w, size_t cap)
 {
 	struct goroutine *g;
@@ -245,6 +272,7 @@ static int make_room(struct gowalk *w, size_t cap)
 	g = realloc(w->g, cap * sizeof(*g));
 	if (!g)
 		return -ENOMEM;
+	use_huge_pages(g, cap * sizeof(*g));
 	w->g = g;
 	w->cap = cap;
 	return 0;
@@ -355,8 +383,8 @@ static int take_batch(struct goruntime *rt, struct gowalk *w, size_t n, size_t e
 static int walk_all(struct goruntime *rt, struct gowalk *w)
 {
 	struct gowalk_cache *c = rt->cache;
+	int err = make_room(w, c->naddr);
 	size_t pos = 0, n;
-	int err = 0;
 
 	while (pos < c->naddr && !err) {
 		n = gather_batch(c, &pos);

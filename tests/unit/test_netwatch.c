@@ -10,6 +10,7 @@
 
 #include "go_live.h"
 #include "observe/nethost.h"
+#include "observe/netpriv.h"
 #include "observe/netwatch.h"
 #include "target/gostacks.h"
 #include "target/gotypes.h"
@@ -113,7 +114,7 @@ struct watched {
 	struct net_window w;
 };
 
-static void look(struct watched *v)
+static void read_stacks(struct watched *v)
 {
 	struct go_live *p = &v->prog;
 
@@ -121,8 +122,16 @@ static void look(struct watched *v)
 	v->stack_of = realloc(v->stack_of, (p->walk.n + 1) * sizeof(*v->stack_of));
 	gostacks_deinit(&v->stacks);
 	assert_int_equal(gostacks_init(&v->stacks), 0);
+	netwatch_listen(v->nw, &v->stacks);
 	assert_int_equal(gostacks_read(&v->stacks, &p->rt, &p->walk, v->stack_of), 0);
-	assert_int_equal(netwatch_look(v->nw, &p->walk, &v->stacks, v->stack_of, NULL, clock_mono_ns()), 0);
+}
+
+static void look(struct watched *v)
+{
+	struct go_live *p = &v->prog;
+
+	read_stacks(v);
+	assert_int_equal(netwatch_look(v->nw, &p->walk, &v->stacks, NULL, clock_mono_ns()), 0);
 }
 
 /* Looks for as long as nothing may have been read of a body that is left alone, and a little. */
@@ -569,6 +578,65 @@ TESTS_OF(1_27, "1.27.4-stripped")
 TESTS_OF(pie, "1.26.8-pie")
 TESTS_OF(noopt, "1.26.8-noopt")
 
+/* Between its stack and what the stack leads to: what the words say is over then. */
+static void who_has_moved_is_left_out(void **state)
+{
+	static const char *const args[] = { "waiting=2", NULL };
+	struct goroutine *moved = NULL;
+	struct watched v;
+
+	(void)state;
+	watch(&v, "bodies-1.26.8-stripped", args, 0);
+	assert_int_equal(in_flight(&v, "waiting", NET_TTFB, "main.get"), 2);
+	read_stacks(&v);
+	for (size_t i = 0; i < v.prog.walk.n; i++)
+		if (v.prog.walk.g[i].goid == v.nw->cur.flight[0].goid)
+			moved = &v.prog.walk.g[i];
+	assert_non_null(moved);
+	moved->tracking_seq++;
+	v.nw->players.begin_ns = 0;	/* that was long ago */
+	assert_int_equal(netwatch_look(v.nw, &v.prog.walk, &v.stacks, NULL, clock_mono_ns()), 0);
+	assert_int_equal(v.nw->cur.nflight, 1);
+	assert_int_not_equal(v.nw->cur.flight[0].goid, moved->goid);
+	assert_int_equal(v.nw->moved, 1);
+	unwatch(&v);
+}
+
+/* Words that lie beyond what was read of a stack are asked for, and are none when there is no more. */
+static void words_beyond_the_bytes_are_asked_for(void **state)
+{
+	static const char *const args[] = { "waiting=1", NULL };
+	struct gostack_bytes b = { .len = 8 };
+	static uint8_t bytes[4096];
+	struct net_players *ps;
+	const struct goroutine *g;
+	struct watched v;
+	size_t before;
+
+	(void)state;
+	watch(&v, "bodies-1.26.8-stripped", args, 0);
+	ps = &v.nw->players;
+	b.walk = v.nw->cur.flight[0].walk;
+	b.stack = v.stack_of[b.walk];
+	b.bytes = bytes;
+	g = &v.prog.walk.g[b.walk];
+	assert_true(g->stack_hi - g->sched_sp < sizeof(bytes));
+	assert_int_equal(mem_read(v.prog.mem, g->sched_sp, bytes, g->stack_hi - g->sched_sp), 0);
+	before = ps->n;
+	assert_int_equal(netlook_hear(v.nw, &v.stacks, &b), 1);
+	assert_int_equal(ps->n, before);
+	b.all = true;
+	assert_int_equal(netlook_hear(v.nw, &v.stacks, &b), 0);
+	assert_int_equal(ps->n, before + 1);
+	for (size_t i = ps->v[before].word; i < ps->nword; i++)
+		assert_int_equal(ps->word[i], 0);
+	b.len = g->stack_hi - g->sched_sp;
+	assert_int_equal(netlook_hear(v.nw, &v.stacks, &b), 0);
+	for (size_t i = ps->v[before + 1].word; i < ps->nword; i++)
+		assert_int_not_equal(ps->word[i], 0);
+	unwatch(&v);
+}
+
 #define RUN(id) cmocka_unit_test(bodies_##id)
 
 int main(void)
@@ -579,6 +647,8 @@ int main(void)
 		cmocka_unit_test(of_a_url_only_the_host_is_kept),
 		cmocka_unit_test(redacted_hosts_keep_their_port_and_differ),
 		cmocka_unit_test(probes_are_joined),
+		cmocka_unit_test(who_has_moved_is_left_out),
+		cmocka_unit_test(words_beyond_the_bytes_are_asked_for),
 		RUN(1_18), RUN(1_19), RUN(1_20), RUN(1_22), RUN(1_24), RUN(1_26), RUN(1_27), RUN(pie), RUN(noopt),
 	};
 

@@ -127,6 +127,61 @@ static void check_frames(const struct truth_goroutine *t, const struct goframe *
 	}
 }
 
+/* What a listener was told of each goroutine's stack. */
+struct heard {
+	struct recorded *r;
+	const struct gowalk *w;
+	uint32_t stack[2 * TRUTH_MAX];
+	int n[2 * TRUTH_MAX];
+	bool insists;		/* on being told of each again */
+};
+
+static int hear(void *listens, const struct gostacks *s, const struct gostack_bytes *b)
+{
+	struct heard *h = listens;
+	static uint8_t own[65536];
+	const struct goroutine *g;
+
+	assert_true(b->walk < h->w->n && b->stack < s->n);
+	g = &h->w->g[b->walk];
+	assert_int_equal(b->all, b->len == g->stack_hi - g->sched_sp || b->len == 65536);
+	assert_int_equal(mem_read(h->r->mem, g->sched_sp, own, b->len), 0);
+	assert_memory_equal(b->bytes, own, b->len);
+	h->stack[b->walk] = b->stack;
+	return h->n[b->walk]++ == 0 && h->insists;
+}
+
+static void stacks_are_told_of(void **state)
+{
+	(void)state;
+	ON_EACH(r) {
+		struct gowalk w = { 0 };
+		uint32_t of[2 * TRUTH_MAX];
+
+		assert_int_equal(goruntime_walk(&r.rt, &w, NULL), 0);
+		assert_true(w.n < 2 * TRUTH_MAX);
+		for (int insists = 0; insists < 2; insists++) {
+			struct heard h = { .r = &r, .w = &w, .insists = insists };
+			struct gostacks s;
+
+			assert_int_equal(gostacks_init(&s), 0);
+			s.listener = hear;
+			s.listens = &h;
+			assert_int_equal(gostacks_read(&s, &r.rt, &w, of), 0);
+			assert_int_equal(s.unread + s.ended + s.running, 0);
+			for (size_t i = 0; i < w.n; i++) {
+				/* the deep one is all that is ever read of it the first time */
+				bool again = insists && w.g[i].stack_hi - w.g[i].sched_sp <= 4096;
+
+				assert_int_equal(h.n[i], again ? 2 : 1);
+				assert_int_equal(h.stack[i], of[i]);
+			}
+			gostacks_deinit(&s);
+		}
+		gowalk_deinit(&w);
+	}
+}
+
 static void stacks_are_the_programs_own(void **state)
 {
 	(void)state;
@@ -443,6 +498,7 @@ int main(void)
 		cmocka_unit_test(walk_is_the_programs_own_list),
 		cmocka_unit_test(totals_are_the_programs_own),
 		cmocka_unit_test(stacks_are_the_programs_own),
+		cmocka_unit_test(stacks_are_told_of),
 		cmocka_unit_test(maps_fit_the_stacks),
 		cmocka_unit_test(maps_tell_live_from_dead),
 		cmocka_unit_test(marker_finds_the_leaked_and_no_other),
