@@ -20,9 +20,7 @@ static __always_inline void handler_begin(struct hit *h, go_regs *ctx, struct gs
 	    !(caller >= h->spec->server_lo && caller < h->spec->server_hi))
 		return;
 	open_fresh(&s->open, GS_PHASE_NONE);
-	/* Where the end of each is seen, an entry is not of an earlier goroutine with this g. */
-	if (!(h->spec->flags & GS_SPEC_ALWAYS))
-		take_goid(h, ctx, &s->open);
+	take_goid(h, ctx, &s->open);
 	if (!read_user(h, &s->open.pcs[0], sizeof(s->open.pcs[0]), GO_ARG0(ctx)))
 		return;
 	s->open.npcs = 1;

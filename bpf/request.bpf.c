@@ -65,7 +65,6 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 		for (i = 0; i < GS_CALL_FRAMES; i++)
 			o->pcs[i] = call->pcs[i];
 	}
-	key_of(h, &s->key, kind, GO_ARG0(ctx));
 	open_renew(h, s, last, kind, GO_ARG0(ctx));
 	gs_add(&h->count->requests_begun, 1);
 }

@@ -145,7 +145,6 @@ _Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
 
 /* gs_spec.flags */
 #define GS_SPEC_CLOSES		1u	/* the end of every HTTP/1 connection is seen while requests are */
-#define GS_SPEC_ALWAYS		2u	/* nothing is ever switched off */
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC	16

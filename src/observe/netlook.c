@@ -1218,7 +1218,7 @@ static void date_servings(struct netwatch *nw, const struct gowalk *w, struct tr
 		s->start_ns = l->now_ns;
 		s->age = AGE_AT_LEAST;
 		if (handles && trace && trace_open_find(trace, TRACE_OPEN_HANDLER, s->g, &open) &&
-		    (!open.goid || open.goid == s->goid)) {
+		    open.goid == s->goid) {
 			s->start_ns = open.start_ns;
 			s->age = AGE_EXACT;
 			continue;
