@@ -18,6 +18,7 @@
 
 #define MAX_CHAIN 32		/* contexts, from the request's to the root */
 #define AT_ONCE 1024		/* requests */
+#define MAX_LOOK_NS (int64_t)(10 * NS_PER_S)	/* a request that began later than that after a look is none */
 #define MAX_SCHEME 32
 #define MAX_HOST_READ 512
 #define MAX_HOST_LEN (1u << 20)	/* longer is no host but a wrong address */
@@ -396,11 +397,12 @@ static int read_timeouts(struct netwatch *nw, struct reading *rd, size_t n)
 
 /* ---- since when ---- */
 
+/* real_ns: the wall clock at the look's moment. */
 static void date(struct netwatch *nw, const struct gowalk *w, struct trace *trace, struct net_flight *f,
-		 int64_t deadline_unix_ns)
+		 int64_t deadline_unix_ns, int64_t real_ns)
 {
 	uint64_t now = nw->cur.now_ns, since = net_waitsince_ns(nw, &w->g[f->walk], now);
-	int64_t age = (int64_t)clock_real_ns() - (deadline_unix_ns - f->limits.timeout_ns);
+	int64_t age = real_ns - (deadline_unix_ns - f->limits.timeout_ns);
 	struct trace_open open;
 
 	if (trace && f->age != AGE_EXACT && trace_open_find(trace, TRACE_OPEN_REQUEST, f->g, &open) &&
@@ -408,8 +410,8 @@ static void date(struct netwatch *nw, const struct gowalk *w, struct trace *trac
 		f->start_ns = open.start_ns < now ? open.start_ns : now;
 		f->age = AGE_EXACT;
 	}
-	if (deadline_unix_ns && f->age != AGE_EXACT && age >= 0 && (uint64_t)age < now) {
-		f->start_ns = now - (uint64_t)age;
+	if (deadline_unix_ns && f->age != AGE_EXACT && age >= -MAX_LOOK_NS && age < (int64_t)now) {
+		f->start_ns = age > 0 ? now - (uint64_t)age : now;	/* it may have begun since */
 		f->age = AGE_EXACT;
 	}
 	if (f->age == AGE_UNKNOWN) {
@@ -556,13 +558,14 @@ int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *
 {
 	struct net_look *l = &nw->cur;
 	int64_t *deadline = calloc(l->nflight + 1, sizeof(*deadline));
+	int64_t real_ns = (int64_t)clock_real_ns() - (int64_t)(clock_mono_ns() - l->now_ns);
 	int err = deadline ? read_inner(nw) : -ENOMEM;
 
 	if (!err)
 		err = read_all_new(nw, deadline);
 	for (size_t i = 0; !err && i < l->nflight; i++)
 		if (nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST && !l->flight[i].dead) {
-			date(nw, w, trace, &l->flight[i], deadline[i]);
+			date(nw, w, trace, &l->flight[i], deadline[i], real_ns);
 			remember_on_conn(nw, &l->flight[i]);
 		}
 	if (!err)
