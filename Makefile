@@ -37,7 +37,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all check demo bench layout clean needs check-layers check-leaks check-busy check-net install man asan fuzz fixtures
+.PHONY: all check demo bench layout clean needs check-layers check-leaks check-busy check-net check-kernels install man asan fuzz fixtures
 all: $(B)/gospect $(B)/gospect.1
 
 # Plain make installs nothing: it names what is missing.
@@ -141,6 +141,13 @@ check-net:
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_NET_ALL=1 tests/run --only test_net.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
+
+# The BPF programs on older and newer kernels, under QEMU; some minutes.
+check-kernels:
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all unit
+	@tests/gobuild 'netcount-1.22.*-stripped' 'netcount-1.27.*-stripped'
+	@tools/kernels
 
 demo:
 	@tools/setup

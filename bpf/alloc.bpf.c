@@ -14,7 +14,8 @@ struct {
 
 /*
  * Where a thread puts its frames, by thread id: 200 bytes are too many for the
- * BPF stack, and per-CPU scratch is no use to a program that can be preempted.
+ * BPF stack, and to take a free one of several per CPU, as calls.bpf.h does,
+ * needs a compare-and-swap (Linux 5.12; this program runs on older ones).
  * Full: counted in threads_full; user space removes threads that ended.
  */
 struct {

@@ -51,18 +51,27 @@ struct gs_phases_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GS_MAX_PHASES);
 	__type(key, struct gs_phase_key);
-	__type(value, struct gs_sum);
+	__type(value, __u32);
 };
 struct gs_calls_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GS_MAX_CALLS);
 	__type(key, struct gs_call_key);
+	__type(value, __u32);
+};
+/* What they number: an entry of `opens` knows its row, so that nothing is
+ * looked up for what comes again. */
+struct gs_sums_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GS_MAX_SUMS);
+	__type(key, __u32);
 	__type(value, struct gs_sum);
 };
-/* By thread id.  Full: counted in threads_full; user space removes threads that ended. */
+/* A program can be preempted, and another run on its CPU: each takes one that is
+ * free.  All taken: counted in scratches_full, and the hit in no sum. */
 struct gs_net_scratch_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, GS_MAX_THREADS);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GS_SCRATCHES);
 	__type(key, __u32);
 	__type(value, struct gs_net_scratch);
 };
@@ -72,36 +81,56 @@ extern struct gs_conn_hosts_map conn_hosts SEC(".maps");
 extern struct gs_hosts_map hosts SEC(".maps");
 extern struct gs_phases_map phases SEC(".maps");
 extern struct gs_calls_map calls SEC(".maps");
+extern struct gs_sums_map sums SEC(".maps");
 extern struct gs_net_scratch_map net_scratch SEC(".maps");
 
-/* The last number given to a host. */
-extern volatile __u64 gs_last_host;
+/* The last number given to a host, and the next ones for a row (user space
+ * takes the first). */
+extern volatile __u64 gs_last_host, gs_next_call_row, gs_next_phase_row;
 
-/* New rows: nothing summed yet. */
-static const struct gs_sum no_sum;
-static const struct gs_net_scratch no_scratch;
-
-static __always_inline struct gs_net_scratch *scratch_of(struct hit *h)
+static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 {
-	__u32 tid = (__u32)bpf_get_current_pid_tgid();
-	struct gs_net_scratch *mine = bpf_map_lookup_elem(&net_scratch, &tid);
+	struct gs_net_scratch *s;
+	__u32 i, k;
 
-	if (mine)
-		return mine;
-	if (!bpf_map_update_elem(&net_scratch, &tid, &no_scratch, BPF_NOEXIST))
-		gs_add(&h->count->net_threads_made, 1);
-	mine = bpf_map_lookup_elem(&net_scratch, &tid);
-	if (!mine)
-		gs_add(&h->count->threads_full, 1);
-	return mine;
+#pragma unroll
+	for (i = 0; i < GS_SCRATCHES; i++) {
+		k = i;
+		s = bpf_map_lookup_elem(&net_scratch, &k);
+		if (!s)
+			return NULL;	/* for the verifier */
+		if (!__sync_val_compare_and_swap(&s->taken, 0, 1)) {
+			s->stack_at = 0;
+			return s;
+		}
+	}
+	gs_add(&h->count->scratches_full, 1);
+	return NULL;
 }
 
-/* One run of a program of several probes: which one it is, and its thread's
- * scratch; NULL when it must not be summed. */
-static __always_inline struct gs_net_scratch *call_hit(struct hit *h, go_regs *ctx, __u32 group, __u32 *probe)
+/* One run of a program of several probes: a scratch for it, which says which
+ * probe it is; NULL when it must not be summed.  call_done() is the end of it. */
+SUBPROG struct gs_net_scratch *call_hit(struct hit *h, go_regs *ctx, __u32 group)
 {
-	*probe = hit_which(h, ctx, group);
-	return *probe == GS_PROBE_MAX ? NULL : scratch_of(h);
+	struct gs_net_scratch *s;
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	__u32 probe = GS_COOKIE_PROBE(cookie);
+
+	barrier_var(probe);	/* what is compared is what is used, for the verifier */
+	if (probe >= GS_PROBE_MAX || !hit_of(h, ctx, (__u32)cookie, probe, group))
+		return NULL;
+	s = scratch_take(h);
+	if (!s)
+		return NULL;
+	s->target = (__u32)cookie;
+	s->probe = probe;
+	s->argument = GS_COOKIE_ARGUMENT(cookie);
+	return s;
+}
+
+static __always_inline void call_done(struct gs_net_scratch *s)
+{
+	*(volatile __u32 *)&s->taken = 0;
 }
 
 static __always_inline bool read_user(struct hit *h, void *to, __u32 len, __u64 from)
@@ -112,23 +141,31 @@ static __always_inline bool read_user(struct hit *h, void *to, __u32 len, __u64 
 	return false;
 }
 
-static __always_inline struct gs_open_key *key_of(struct hit *h, struct gs_open_key *key, __u32 kind, __u64 addr)
+/* One word, to the stack of the program: elsewhere the kernel looks longer at
+ * where it writes to. */
+static __always_inline bool read_word(struct hit *h, __u64 *to, __u64 from)
+{
+	return read_user(h, to, sizeof(*to), from);
+}
+
+static __always_inline struct gs_open_key *key_of(struct gs_net_scratch *s, struct gs_open_key *key, __u32 kind,
+						  __u64 addr)
 {
 	key->addr = addr;
-	key->target = h->target;
+	key->target = s->target;
 	key->kind = kind;
 	return key;
 }
 
-static __always_inline struct gs_open *open_find(struct hit *h, struct gs_net_scratch *s, __u32 kind, __u64 addr)
+static __always_inline struct gs_open *open_find(struct gs_net_scratch *s, __u32 kind, __u64 addr)
 {
-	return bpf_map_lookup_elem(&opens, key_of(h, &s->key, kind, addr));
+	return bpf_map_lookup_elem(&opens, key_of(s, &s->key, kind, addr));
 }
 
 /* What s->open says has begun. */
 static __always_inline void open_put(struct hit *h, struct gs_net_scratch *s, __u32 kind, __u64 addr)
 {
-	if (bpf_map_update_elem(&opens, key_of(h, &s->key, kind, addr), &s->open, BPF_ANY))
+	if (bpf_map_update_elem(&opens, key_of(s, &s->key, kind, addr), &s->open, BPF_ANY))
 		gs_add(&h->count->opens_full, 1);
 }
 
@@ -151,10 +188,12 @@ static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, 
 	*(volatile __u32 *)&o->state = GS_PHASE_NONE;
 	o->state_ns = n->state_ns;
 	o->goid = n->goid;
+	o->caller = n->caller;
 	o->ptr = n->ptr;
 	o->host = n->host;
 	o->npcs = n->npcs;
 	o->flags = n->flags;
+	o->row = n->row;
 #pragma unroll
 	for (i = 0; i < GS_CALL_FRAMES; i++)
 		o->pcs[i] = n->pcs[i];
@@ -175,11 +214,13 @@ static __always_inline void open_fresh(struct gs_open *o, __u32 state)
 
 	o->start_ns = o->state_ns = bpf_ktime_get_ns();
 	o->goid = 0;
+	o->caller = 0;
 	o->ptr = 0;
 	o->host = 0;
 	o->state = state;
 	o->npcs = 0;
 	o->flags = 0;
+	o->row = o->unused = 0;
 #pragma unroll
 	for (i = 0; i < GS_CALL_FRAMES; i++)
 		o->pcs[i] = 0;
@@ -205,7 +246,7 @@ static __always_inline __u64 host_number(struct hit *h, struct gs_host *key)
 }
 
 /* The number of the Go string whose header is in s->word; 0 when it is empty. */
-static __always_inline __u64 host_of_string(struct hit *h, struct gs_net_scratch *s)
+SUBPROG __u64 host_of_string(struct hit *h, struct gs_net_scratch *s)
 {
 	__u64 *to = (__u64 *)s->host.name, len = s->word[1];
 	__u32 n = len, i;
@@ -222,7 +263,7 @@ static __always_inline __u64 host_of_string(struct hit *h, struct gs_net_scratch
 		return 0;
 	if (!read_user(h, s->host.name, n, s->word[0]))
 		return 0;
-	s->host.target = h->target;
+	s->host.target = s->target;
 	s->host.len = len > 0xffffffff ? 0xffffffff : len;
 	return host_number(h, &s->host);
 }
@@ -234,6 +275,28 @@ static __always_inline __u64 host_at(struct hit *h, struct gs_net_scratch *s, __
 }
 
 /* --- places ----------------------------------------------------------------- */
+
+/* The stack from an address on, in one piece: most of what reading costs is the call. */
+static __always_inline void stack_read(struct gs_net_scratch *s, __u64 from)
+{
+	s->stack_at = bpf_probe_read_user(s->stack, sizeof(s->stack), (void *)from) ? 0 : from;
+}
+
+/* The two words at an address of the stack, into s->word. */
+static __always_inline bool stack_words(struct gs_net_scratch *s, __u64 addr)
+{
+	__u64 i = addr - s->stack_at;
+
+	if (!s->stack_at || i & 7 || i >= (GS_STACK_WORDS - 1) * 8)
+		return !bpf_probe_read_user(s->word, sizeof(s->word), (void *)addr);
+	i >>= 3;
+	barrier_var(i);
+	if (i >= GS_STACK_WORDS - 1)	/* for the verifier */
+		return false;
+	s->word[0] = s->stack[i];
+	s->word[1] = s->stack[i + 1];
+	return true;
+}
 
 /*
  * Return addresses by the frame pointers, which Go keeps in every function
@@ -248,9 +311,11 @@ static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, boo
 	bool left = false;
 	__u32 i;
 
+	stack_read(s, GO_SP(ctx));
 	if (body) {
-		if (bpf_probe_read_user(&pcs[0], sizeof(pcs[0]), (void *)GO_SP(ctx)))
+		if (!stack_words(s, GO_SP(ctx)))
 			return;
+		pcs[0] = s->word[0];
 		s->open.npcs = 1;
 	}
 #pragma unroll
@@ -262,7 +327,7 @@ static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, boo
 		}
 		if (body && !i)
 			continue;
-		if (!fp || bpf_probe_read_user(s->word, sizeof(s->word), (void *)fp))
+		if (!fp || !stack_words(s, fp))
 			break;
 		fp = s->word[0];
 		pcs[i] = s->word[1];
@@ -272,14 +337,17 @@ static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, boo
 
 static __always_inline void take_goid(struct hit *h, go_regs *ctx, struct gs_open *o)
 {
-	read_user(h, &o->goid, sizeof(o->goid), GO_G(ctx) + h->spec->g_goid);
+	__u64 goid = 0;
+
+	read_word(h, &goid, GO_G(ctx) + h->spec->g_goid);
+	o->goid = goid;
 }
 
 /* --- sums ------------------------------------------------------------------- */
 
-static __always_inline void sum_end(struct hit *h, struct gs_sum *s, __u64 ns, bool failed)
+SUBPROG int sum_end(struct gs_sum *s, __u64 ns, bool failed, __u32 window)
 {
-	__u32 bucket = gs_hist_bucket(ns), window = h->spec->window, w = window & 1;
+	__u32 bucket = gs_hist_bucket(ns), w = window & 1;
 
 	if (bucket >= GS_HIST_BUCKETS)	/* for the verifier */
 		bucket = GS_HIST_BUCKETS - 1;
@@ -297,6 +365,7 @@ static __always_inline void sum_end(struct hit *h, struct gs_sum *s, __u64 ns, b
 	}
 	if (ns > s->max_ns[w])
 		s->max_ns[w] = ns;
+	return 0;
 }
 
 /*
@@ -325,84 +394,134 @@ static __always_inline void answered(struct hit *h, __u64 start_ns)
 		gs_add(&h->count->requests_answered, 1);
 }
 
-static __always_inline struct gs_sum *phase_row(struct hit *h, struct gs_phase_key *key)
+static __always_inline struct gs_sum *sum_of(__u32 row)
 {
-	struct gs_sum *s = bpf_map_lookup_elem(&phases, key);
-
-	if (s)
-		return s;
-	bpf_map_update_elem(&phases, key, &no_sum, BPF_NOEXIST);
-	s = bpf_map_lookup_elem(&phases, key);
-	if (s)
-		return s;
-	gs_add(&h->count->phases_full, 1);
-	key->host = 0;
-	return bpf_map_lookup_elem(&phases, key);
+	return row ? bpf_map_lookup_elem(&sums, &row) : NULL;
 }
 
+/* The number of a key's first row; 0: it has none. */
+static __always_inline __u32 known_rows(void *map, const void *key)
+{
+	__u32 *row = bpf_map_lookup_elem(map, key);
+
+	return row ? *row : 0;
+}
+
+/* The same; n new ones from *next on, below end, when it has none. */
+SUBPROG __u32 rows_of(void *map, const void *key, __u32 n, volatile __u64 *next, __u64 end)
+{
+	__u32 row = known_rows(map, key);
+	__u64 first;
+
+	if (row)
+		return row;
+	if (*next + n > end)
+		return 0;
+	first = __sync_fetch_and_add(next, n);
+	if (first + n > end)
+		return 0;
+	row = (__u32)first;
+	/* Another CPU may be faster: what counts is the look-up after it. */
+	bpf_map_update_elem(map, key, &row, BPF_NOEXIST);
+	return known_rows(map, key);
+}
+
+/* The first row of a host's dials or requests. */
+SUBPROG __u32 phase_rows(struct hit *h, struct gs_net_scratch *s, __u32 group, __u64 host)
+{
+	struct gs_phase_key *key = &s->phase;
+	__u32 row;
+
+	key->target = s->target;
+	key->group = group;
+	key->host = host;
+	row = rows_of(&phases, key, GS_PHASES_ROWS(group), &gs_next_phase_row, GS_MAX_SUMS);
+	if (row)
+		return row;
+	gs_add(&h->count->phases_full, 1);
+	key->host = 0;
+	return known_rows(&phases, key);
+}
+
+/* What is summed in the row that many behind the first one ends. */
+static __always_inline void row_end(struct hit *h, __u32 first, __u32 plus, __u64 ns, bool failed)
+{
+	struct gs_sum *row = sum_of(first ? first + plus : 0);
+
+	if (row)
+		sum_end(row, ns, failed, h->spec->window);
+}
+
+/* A phase of a dial ends. */
 static __always_inline void phase_end(struct hit *h, struct gs_net_scratch *s, __u32 phase, __u64 host,
 				      __u64 ns, bool failed)
 {
-	struct gs_sum *row;
-
-	s->phase.target = h->target;
-	s->phase.phase = phase;
-	s->phase.host = host;
-	row = phase_row(h, &s->phase);
-	if (row)
-		sum_end(h, row, ns, failed);
+	row_end(h, phase_rows(h, s, GS_PHASES_DIAL, host), phase - GS_PHASES_FIRST(GS_PHASES_DIAL), ns,
+		failed);
 }
 
-/* The row of the call whose key is in scratch (target and kind too). */
-static __always_inline struct gs_sum *call_row(struct hit *h, struct gs_call_key *key)
+/* A phase of a request, on connection or stream o, ends. */
+static __always_inline void request_phase_end(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
+					      __u32 phase, __u64 ns, bool failed)
 {
-	struct gs_sum *s = bpf_map_lookup_elem(&calls, key);
-	__u32 i;
+	if (!o->row)
+		o->row = phase_rows(h, s, GS_PHASES_REQUEST, o->host);
+	row_end(h, o->row, phase - GS_PHASES_FIRST(GS_PHASES_REQUEST), ns, failed);
+}
 
-	if (s)
-		return s;
-	bpf_map_update_elem(&calls, key, &no_sum, BPF_NOEXIST);
-	s = bpf_map_lookup_elem(&calls, key);
-	if (s)
-		return s;
+/* The row of the calls that begin where s->open did. */
+SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
+{
+	struct gs_call_key *key = &s->call;
+	__u32 i, row;
+
+	key->target = s->target;
+	key->kind = kind;
+	key->text = s->open.host;
+#pragma unroll
+	for (i = 0; i < GS_CALL_FRAMES; i++)
+		key->pcs[i] = s->open.pcs[i];
+	row = rows_of(&calls, key, 1, &gs_next_call_row, GS_MAX_CALLS);
+	if (row)
+		return row;
 	gs_add(&h->count->calls_full, 1);
 	key->text = 0;
 #pragma unroll
 	for (i = 0; i < GS_CALL_FRAMES; i++)
 		key->pcs[i] = 0;
-	return bpf_map_lookup_elem(&calls, key);
+	return known_rows(&calls, key);
 }
 
-/* Where a call began, as the key of its sums. */
-static __always_inline void call_key(struct hit *h, struct gs_call_key *key, __u32 kind,
-				     const struct gs_open *o)
+/* Whether what begins now began at the place of the last one of this kind on
+ * this goroutine. */
+static __always_inline bool same_place(const struct gs_open *last, const struct gs_open *o)
 {
+	__u64 diff = last->host ^ o->host;
 	__u32 i;
 
-	key->target = h->target;
-	key->kind = kind;
-	key->text = o->host;
 #pragma unroll
 	for (i = 0; i < GS_CALL_FRAMES; i++)
-		key->pcs[i] = o->pcs[i];
+		diff |= last->pcs[i] ^ o->pcs[i];
+	return !diff;
 }
 
 /* A call, s->open, begins: remembered by its g, and counted at its place. */
 static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 open,
 				       __u32 call)
 {
+	struct gs_open *last = open_find(s, open, GO_G(ctx));
 	struct gs_sum *row;
 
-	call_key(h, &s->call, call, &s->open);
-	row = call_row(h, &s->call);
+	s->open.row = last && last->row && same_place(last, &s->open) ? last->row : call_row(h, s, call);
+	row = sum_of(s->open.row);
 	if (row)
 		gs_add(&row->begun, 1);
-	open_renew(h, s, open_find(h, s, open, GO_G(ctx)), open, GO_G(ctx));
+	open_renew(h, s, last, open, GO_G(ctx));
 }
 
-/* It, o, ends: nothing when its begin was not seen; since_ns: see is_stale(). */
-static __always_inline void call_over(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 call,
-				      bool failed, __u64 since_ns)
+/* It, o, ends, at now_ns: nothing when its begin was not seen; since_ns: see is_stale(). */
+static __always_inline void call_over(struct hit *h, struct gs_open *o, bool failed, __u64 since_ns,
+				      __u64 now_ns)
 {
 	struct gs_sum *row;
 
@@ -410,18 +529,17 @@ static __always_inline void call_over(struct hit *h, struct gs_net_scratch *s, s
 		gs_add(&h->count->unpaired, 1);
 		return;
 	}
-	call_key(h, &s->call, call, o);
-	row = is_stale(h, o->start_ns, since_ns) ? 0 : call_row(h, &s->call);
+	row = is_stale(h, o->start_ns, since_ns) ? NULL : sum_of(o->row);
 	if (row)
-		sum_end(h, row, bpf_ktime_get_ns() - o->start_ns, failed);
+		sum_end(row, now_ns - o->start_ns, failed, h->spec->window);
 	*(volatile __u64 *)&o->start_ns = 0;
 }
 
 /* The one of this goroutine ends. */
 static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 open,
-				     __u32 call, bool failed, __u64 since_ns)
+				     bool failed, __u64 since_ns)
 {
-	call_over(h, s, open_find(h, s, open, GO_G(ctx)), call, failed, since_ns);
+	call_over(h, open_find(s, open, GO_G(ctx)), failed, since_ns, bpf_ktime_get_ns());
 }
 
 #endif

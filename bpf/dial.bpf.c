@@ -8,19 +8,18 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline void dial_begin(struct hit *h, struct gs_net_scratch *s, __u32 kind, __u64 addr,
-				       __u32 phase, __u64 host)
+SUBPROG int dial_begin(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u32 phase, __u64 host)
 {
 	open_fresh(&s->open, phase);
 	s->open.host = host;
-	open_put(h, s, kind, addr);
+	open_put(h, s, phase == GS_PHASE_POOL_WAIT ? GS_OPEN_POOL : GS_OPEN_DIAL, addr);
+	return 0;
 }
 
 /* Ends what began in that phase; its host, or 0. */
-static __always_inline __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u32 kind, __u64 addr,
-				      __u32 phase, bool failed)
+SUBPROG __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u32 phase, bool failed)
 {
-	struct gs_open *o = open_find(h, s, kind, addr);
+	struct gs_open *o = open_find(s, phase == GS_PHASE_POOL_WAIT ? GS_OPEN_POOL : GS_OPEN_DIAL, addr);
 	__u64 host;
 
 	if (!o || o->state != phase) {
@@ -35,11 +34,12 @@ static __always_inline __u64 dial_end(struct hit *h, struct gs_net_scratch *s, _
 }
 
 /* net.(*Resolver).internetAddrList(r, ctx, net, addr), body. */
-static __always_inline void dns_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int dns_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	s->word[0] = GO_ARG5(ctx);
 	s->word[1] = GO_ARG6(ctx);
-	dial_begin(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_DNS, host_of_string(h, s));
+	dial_begin(h, s, GO_G(ctx), GS_PHASE_DNS, host_of_string(h, s));
+	return 0;
 }
 
 /* The first three bytes of the network's name. */
@@ -53,47 +53,50 @@ static __always_inline bool is_tcp(struct hit *h, struct gs_net_scratch *s, __u6
 
 /* net.(*Dialer).DialContext at `call dialParallel`: (sd, ctx, …).  The
  * resolver's own connections are none. */
-static __always_inline void connect_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int connect_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	__u64 host;
 
 	if (!is_tcp(h, s, GO_ARG0(ctx)))
-		return;
+		return 0;
 	/* the caller's frame pointer, and where it returns to */
 	if (!read_user(h, s->word, sizeof(s->word), GO_FP(ctx)))
-		return;
+		return 0;
 	if (s->word[1] >= h->spec->resolver_lo && s->word[1] < h->spec->resolver_hi)
-		return;
+		return 0;
 	host = host_at(h, s, GO_ARG0(ctx) + h->spec->dialer_address);
-	dial_begin(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_CONNECT, host);
+	dial_begin(h, s, GO_G(ctx), GS_PHASE_CONNECT, host);
+	return 0;
 }
 
-static __always_inline void name_conn(struct hit *h, struct gs_net_scratch *s, __u64 conn, __u64 host)
+static __always_inline void name_conn(struct gs_net_scratch *s, __u64 conn, __u64 host)
 {
 	s->phase.host = host;
 	if (host && conn)
-		bpf_map_update_elem(&conn_hosts, key_of(h, &s->other_key, GS_OPEN_CONN, conn), &s->phase.host,
+		bpf_map_update_elem(&conn_hosts, key_of(s, &s->other_key, GS_OPEN_CONN, conn), &s->phase.host,
 				    BPF_ANY);
 }
 
 /* Behind it: (Conn, error). */
-static __always_inline void connect_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int connect_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	bool failed = GO_ARG2(ctx);
-	__u64 host = dial_end(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_CONNECT, failed);
+	__u64 host = dial_end(h, s, GO_G(ctx), GS_PHASE_CONNECT, failed);
 
 	if (!failed)
-		name_conn(h, s, GO_ARG1(ctx), host);
+		name_conn(s, GO_ARG1(ctx), host);
+	return 0;
 }
 
 /* net/http.(*persistConn).addTLS(pc, …), body: behind a proxy the connection
  * was dialled for another host than the handshake is with. */
-static __always_inline void tls_name(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int tls_name(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	__u64 host = host_at(h, s, GO_ARG0(ctx) + h->spec->pconn_addr);
 
 	if (read_user(h, s->word, sizeof(s->word), GO_ARG0(ctx) + h->spec->pconn_conn))
-		name_conn(h, s, s->word[1], host);
+		name_conn(s, s->word[1], host);
+	return 0;
 }
 
 /* The host of a handshake: what its connection was dialled for, else the
@@ -104,7 +107,7 @@ static __always_inline __u64 tls_host(struct hit *h, struct gs_net_scratch *s, _
 
 	if (!read_user(h, s->word, sizeof(s->word), c + h->spec->tls_conn))
 		return 0;
-	host = bpf_map_lookup_elem(&conn_hosts, key_of(h, &s->other_key, GS_OPEN_CONN, s->word[1]));
+	host = bpf_map_lookup_elem(&conn_hosts, key_of(s, &s->other_key, GS_OPEN_CONN, s->word[1]));
 	if (host)
 		return *host;
 	if (!read_user(h, &s->word[0], sizeof(s->word[0]), c + h->spec->tls_config) || !s->word[0])
@@ -113,26 +116,28 @@ static __always_inline __u64 tls_host(struct hit *h, struct gs_net_scratch *s, _
 }
 
 /* crypto/tls.(*Conn).clientHandshake(c, ctx), body. */
-static __always_inline void tls_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int tls_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	dial_begin(h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_TLS, tls_host(h, s, GO_ARG0(ctx)));
+	dial_begin(h, s, GO_G(ctx), GS_PHASE_TLS, tls_host(h, s, GO_ARG0(ctx)));
+	return 0;
 }
 
 /* net/http.(*Transport).queueForDial(t, w) where w is put into the queue. */
-static __always_inline void pool_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int pool_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	__u64 want;
 
-	if (!read_user(h, &s->other_key.addr, sizeof(__u64), GO_SP(ctx) + h->argument))
-		return;
+	if (!read_user(h, &s->other_key.addr, sizeof(__u64), GO_SP(ctx) + s->argument))
+		return 0;
 	want = s->other_key.addr;
-	dial_begin(h, s, GS_OPEN_POOL, want, GS_PHASE_POOL_WAIT, host_at(h, s, want + h->spec->want_addr));
+	dial_begin(h, s, want, GS_PHASE_POOL_WAIT, host_at(h, s, want + h->spec->want_addr));
+	return 0;
 }
 
 /* Most of these requests never were in the queue. */
 static __always_inline void pool_end(struct hit *h, struct gs_net_scratch *s, __u64 want, bool failed)
 {
-	dial_end(h, s, GS_OPEN_POOL, want, GS_PHASE_POOL_WAIT, failed);
+	dial_end(h, s, want, GS_PHASE_POOL_WAIT, failed);
 }
 
 SEC("uprobe")
@@ -140,18 +145,17 @@ int net_dial(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_RARE, &probe);
+	s = call_hit(&h, ctx, GS_ACTIVE_RARE);
 	if (!s)
 		return 0;
-	switch (probe) {
+	switch (s->probe) {
 	case GS_PROBE_DNS_BEGIN:
 		dns_begin(&h, ctx, s);
 		break;
 	case GS_PROBE_DNS_END:
 		/* behind `call lookupIPAddr`: ([]IPAddr, error) */
-		dial_end(&h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_DNS, GO_ARG3(ctx));
+		dial_end(&h, s, GO_G(ctx), GS_PHASE_DNS, GO_ARG3(ctx));
 		break;
 	case GS_PROBE_CONNECT_BEGIN:
 		connect_begin(&h, ctx, s);
@@ -168,7 +172,7 @@ int net_dial(go_regs *ctx)
 	case GS_PROBE_TLS_END:
 		/* crypto/tls.(*Conn).handshakeContext behind an indirect call; the
 		 * first one after the begin is that of the handshake: error */
-		dial_end(&h, s, GS_OPEN_DIAL, GO_G(ctx), GS_PHASE_TLS, GO_ARG0(ctx));
+		dial_end(&h, s, GO_G(ctx), GS_PHASE_TLS, GO_ARG0(ctx));
 		break;
 	case GS_PROBE_POOL_BEGIN:
 		pool_begin(&h, ctx, s);
@@ -186,5 +190,6 @@ int net_dial(go_regs *ctx)
 		pool_end(&h, s, GO_ARG0(ctx), true);
 		break;
 	}
+	call_done(s);
 	return 0;
 }

@@ -84,26 +84,27 @@ static __always_inline bool site_key_of_g(struct hit *h, struct gs_site_key *key
 	return true;
 }
 
-/* goid: 8 bytes of the caller's stack that it no longer needs. */
-static __always_inline void note_birth(struct hit *h, __u64 g, __u64 *goid)
+SUBPROG int note_birth(const volatile struct gs_spec *spec, struct gs_counters *count, __u32 target,
+				 __u64 g)
 {
 	struct gs_birth *b;
+	__u64 ns, goid;
 	__u32 slot;
-	__u64 ns;
 
 	if (!birth_time(&ns))
-		return;
-	if (bpf_probe_read_user(goid, sizeof(*goid), (void *)(g + h->spec->g_goid))) {
-		gs_add(&h->count->read_failures, 1);
-		return;
+		return 0;
+	if (bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + spec->g_goid))) {
+		gs_add(&count->read_failures, 1);
+		return 0;
 	}
-	slot = GS_BIRTH_SLOT(h->target, *goid);
+	slot = GS_BIRTH_SLOT(target, goid);
 	b = bpf_map_lookup_elem(&births, &slot);
 	if (!b)
-		return;		/* slot is masked: for the verifier */
+		return 0;	/* slot is masked: for the verifier */
 	*(volatile __u64 *)&b->owner = 0;
 	*(volatile __u64 *)&b->ns = ns;
-	*(volatile __u64 *)&b->owner = GS_BIRTH_OWNER(h->target, *goid);
+	*(volatile __u64 *)&b->owner = GS_BIRTH_OWNER(target, goid);
+	return 0;
 }
 
 /* runtime.newproc.func1 at `call runqput`: runqput(p, newg, next); the new g
@@ -122,7 +123,7 @@ int go_birth(go_regs *ctx)
 	s = site_of(&h, &key);
 	if (s)
 		gs_add(&s->births, 1);
-	note_birth(&h, GO_ARG1(ctx), &key.gopc);
+	note_birth(h.spec, h.count, h.target, GO_ARG1(ctx));
 	return 0;
 }
 

@@ -3,9 +3,12 @@
  * What the programs share: the maps (defined in maps.bpf.c), the way from a
  * hit to its target's spec, and the names of Go's argument registers.
  *
- * Rules (README, "Probes"): under 64 bytes of stack per program, no per-CPU
- * scratch (uprobe programs are preemptible), no helper that writes to the
- * target, every early return counted.
+ * Rules: no per-CPU scratch unless each run takes one that is free (uprobe
+ * programs are preemptible), no helper that writes to the target, every early
+ * return counted, and no function with more than 48 bytes of stack.  From 64 on
+ * (rounded up to 16) a kernel since 6.13 gives it a stack per CPU, which the next
+ * run on that CPU would share with a preempted one.  tests/unit/test_programs.c
+ * asks the kernel.
  */
 #ifndef GOSPECT_BPF_H
 #define GOSPECT_BPF_H
@@ -33,6 +36,8 @@
 #define GO_FP(ctx)	((ctx)->rbp)
 /* jbe is taken when CF (bit 0) or ZF (bit 6) is set. */
 #define GO_STACK_CHECK_FAILS(ctx) ((ctx)->eflags & 0x41)
+/* What a conditional branch is about to judge was equal, or zero: ZF. */
+#define GO_EQUAL(ctx)	((ctx)->eflags & 0x40)
 typedef struct pt_regs go_regs;
 #else
 #error "no register names for this architecture"
@@ -60,6 +65,9 @@ struct gs_counters_map {
 extern struct gs_specs_map specs SEC(".maps");
 extern struct gs_counters_map counters SEC(".maps");
 
+/* A function with a stack of its own. */
+#define SUBPROG static __noinline __attribute__((unused))
+
 #define gs_add(p, n) ((void)__sync_fetch_and_add((p), (n)))
 
 /* One run of a program. */
@@ -67,17 +75,19 @@ struct hit {
 	const volatile struct gs_spec *spec;
 	struct gs_counters *count;
 	__u32 target;
-	__s64 argument;		/* of the site: see GS_COOKIE */
 };
 
-static __always_inline __u32 current_tgid(void)
+SUBPROG __u32 namespace_tgid(void)
 {
 	struct bpf_pidns_info ns = {};
 
-	if (!gs_pidns_ino)
-		return bpf_get_current_pid_tgid() >> 32;
 	bpf_get_ns_current_pid_tgid(gs_pidns_dev, gs_pidns_ino, &ns, sizeof(ns));
 	return ns.tgid;
+}
+
+static __always_inline __u32 current_tgid(void)
+{
+	return gs_pidns_ino ? namespace_tgid() : bpf_get_current_pid_tgid() >> 32;
 }
 
 /* A hit of a known target: counted, and to be summed when true. */
@@ -111,19 +121,6 @@ static __always_inline bool hit_of(struct hit *h, go_regs *ctx, __u32 target, __
 static __always_inline bool hit_begin(struct hit *h, go_regs *ctx, __u32 probe, __u32 group)
 {
 	return hit_of(h, ctx, gs_has_cookies ? (__u32)bpf_get_attach_cookie(ctx) : 0, probe, group);
-}
-
-/* The same for a program of several probes: GS_PROBE_MAX when it must not be
- * summed, else which one it is. */
-static __always_inline __u32 hit_which(struct hit *h, go_regs *ctx, __u32 group)
-{
-	__u64 cookie = bpf_get_attach_cookie(ctx);
-	__u32 probe = GS_COOKIE_PROBE(cookie);
-
-	h->argument = GS_COOKIE_ARGUMENT(cookie);
-	if (probe >= GS_PROBE_MAX)
-		return GS_PROBE_MAX;
-	return hit_of(h, ctx, (__u32)cookie, probe, group) ? probe : GS_PROBE_MAX;
 }
 
 #endif

@@ -10,43 +10,89 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* net/http.(*Client).do(c, req), body. */
-static __always_inline void http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+/*
+ * net/http.(*Client).do(c, req), body.  A call has its answer with the first
+ * byte of its first response: that hit is there anyway.  Only an error that do
+ * returns has a probe of its own; a call by another transport than net/http's
+ * has a begin, and an end when it fails.
+ */
+SUBPROG int http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	if (!takes_new(h))
-		return;
+	struct gs_open *last;
+
+	if (!takes_new(h)) {
+		last = open_find(s, GS_OPEN_REQUEST, GO_G(ctx));
+		if (last)	/* an error to come is this call's */
+			last->start_ns = last->state_ns = 0;
+		return 0;
+	}
 	open_fresh(&s->open, GS_PHASE_NONE);
 	take_pcs(ctx, s, true, h->spec->http_lo, h->spec->http_hi);
 	s->open.ptr = GO_ARG1(ctx);
 	call_begin(h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP);
+	return 0;
 }
 
 /*
- * What is under way on a connection or stream, `from`, ends, and `next` begins;
+ * What is under way on a connection or stream, `from`, ends, and `to` begins;
  * nothing when it is not in that state.  Two threads come here at once: the
  * answer to a request may arrive while its writer is about to say that it is
  * written.
  */
-static __always_inline void state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 from,
-				     __u32 next, bool failed)
+#define STATE_FAILED 0x100u	/* in `to`: what ends has failed */
+SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 from, __u32 to)
 {
+	__u32 next = to & ~STATE_FAILED;
 	__u64 since = o->state_ns, now;
 
 	if (__sync_val_compare_and_swap(&o->state, from, next) != from)
-		return;
+		return 0;
 	now = bpf_ktime_get_ns();
 	o->state_ns = now;
 	if (from < GS_PHASE_MAX && !is_stale(h, since, h->spec->since_requests_ns))
-		phase_end(h, s, from, o->host, now - since, failed);
+		request_phase_end(h, s, o, from, now - since, to & STATE_FAILED);
 	if (from < GS_PHASE_BODY && next >= GS_PHASE_BODY)
 		answered(h, o->start_ns);
+	return 0;
+}
+
+/* The call on goroutine g has its answer, at now_ns; before_ns: when that was asked for. */
+static __always_inline void call_answered(struct hit *h, struct gs_net_scratch *s, __u64 g, __u64 before_ns,
+					  __u64 now_ns)
+{
+	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, g);
+
+	if (call && call->start_ns && call->start_ns <= before_ns)
+		call_over(h, call, false, h->spec->since_requests_ns, now_ns);
+}
+
+/* net/http.urlErrorOp, body: the call on this goroutine fails. */
+SUBPROG int call_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, GO_G(ctx));
+	struct gs_sum *row;
+
+	if (!call || !call->state_ns) {
+		gs_add(&h->count->unpaired, 1);
+		return 0;
+	}
+	if (call->start_ns) {
+		call_over(h, call, true, h->spec->since_requests_ns, bpf_ktime_get_ns());
+	} else if (!is_stale(h, call->state_ns, h->spec->since_requests_ns)) {
+		/* it has its answer, and that is none: a bad header, a redirect to nowhere */
+		row = sum_of(call->row);
+		if (row)
+			gs_add(&row->errors, 1);
+	}
+	call->state_ns = 0;
+	return 0;
 }
 
 /* The first byte of the response. */
 static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
 {
-	state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB, false);
-	state_to(h, s, o, GS_PHASE_TTFB, GS_PHASE_BODY, false);
+	state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB);
+	state_to(h, s, o, GS_PHASE_TTFB, GS_PHASE_BODY);
 }
 
 /* A request, s->open.ptr, has got its connection or stream.  Its place is that
@@ -55,10 +101,13 @@ static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, 
 static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 kind,
 					__u64 host, struct gs_open *last)
 {
-	struct gs_open *call = open_find(h, s, GS_OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
+	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
 	__u32 i;
 
 	o->host = host;
+	if (last && last->host == host)
+		o->row = last->row;
+	o->caller = GO_G(ctx);
 	if (call && call->start_ns) {
 		o->npcs = call->npcs;
 #pragma unroll
@@ -83,9 +132,11 @@ static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s
 /* The host of a request's URL. */
 static __always_inline __u64 host_of_url(struct hit *h, struct gs_net_scratch *s, __u64 url_at)
 {
-	if (!read_user(h, &s->word[0], sizeof(s->word[0]), url_at) || !s->word[0])
+	__u64 url;
+
+	if (!read_word(h, &url, url_at) || !url)
 		return 0;
-	return host_at(h, s, s->word[0] + h->spec->url_host);
+	return host_at(h, s, url + h->spec->url_host);
 }
 
 /*
@@ -101,69 +152,79 @@ static __always_inline bool knows_host(const struct hit *h, const struct gs_open
 
 /* net/http.(*persistConn).roundTrip(pc, req), body; req begins with the
  * *Request.  Through a proxy a plain request's connection names no host. */
-static __always_inline void conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *last = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
+	struct gs_open *last = open_find(s, GS_OPEN_CONN, GO_ARG0(ctx));
 	__u64 host;
+	bool known;
 
 	if (last)
 		carry_forget(h, s, last);
 	if (!takes_new(h))
-		return;
+		return 0;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
-	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
-		return;
-	host = knows_host(h, last) ? last->host : host_at(h, s, GO_ARG0(ctx) + h->spec->pconn_addr);
+	known = knows_host(h, last);
+	if (!(known && h->spec->flags & GS_SPEC_ALWAYS) &&
+	    !read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
+		return 0;
+	host = known ? last->host : host_at(h, s, GO_ARG0(ctx) + h->spec->pconn_addr);
 	if (host)
 		s->open.flags = GS_OPEN_OWN_HOST;
 	else
 		host = host_of_url(h, s, s->open.ptr + h->spec->request_url);
 	carry_begin(h, ctx, s, GS_OPEN_CONN, host, last);
+	return 0;
 }
 
 /* The connection or stream whose address is in a slot of this frame. */
 static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
 						    __u32 kind)
 {
-	if (!read_user(h, &s->word[0], sizeof(s->word[0]), GO_SP(ctx) + h->argument))
-		return NULL;
-	return open_find(h, s, kind, s->word[0]);
+	__u64 addr;
+
+	return read_word(h, &addr, GO_SP(ctx) + s->argument) ? open_find(s, kind, addr) : NULL;
 }
 
-/* (*persistConn).writeLoop at `pc.writeErrCh <- err`: chansend1(c, &err). */
-static __always_inline void conn_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+/* (*persistConn).writeLoop behind Flush, at `if err != nil`.  A request that
+ * cannot be written ends when its connection is closed: that comes next. */
+SUBPROG int conn_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
+	struct gs_open *o;
 
-	if (!o || o->state != GS_PHASE_REQUEST_WRITE)
-		return;
-	s->word[0] = 0;
-	read_user(h, &s->word[0], sizeof(s->word[0]), GO_ARG1(ctx));
-	state_to(h, s, o, GS_PHASE_REQUEST_WRITE, s->word[0] ? GS_PHASE_NONE : GS_PHASE_TTFB, s->word[0]);
-}
-
-/* (*persistConn).readLoop at `call readResponse`: the first byte is there. */
-static __always_inline void conn_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
-{
-	struct gs_open *o = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
-
+	if (GO_ARG0(ctx) || !GO_EQUAL(ctx))
+		return 0;
+	o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
 	if (o)
-		first_byte(h, s, o);
+		state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB);
+	return 0;
+}
+
+/* (*persistConn).readResponse(pc, rc, trace), body: the first byte is there. */
+SUBPROG int conn_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(s, GS_OPEN_CONN, GO_ARG0(ctx));
+
+	if (!o || o->state >= GS_PHASE_BODY)
+		return 0;
+	first_byte(h, s, o);
+	call_answered(h, s, o->caller, o->start_ns, o->state_ns);
+	return 0;
 }
 
 /* (*persistConn).close(pc, err), body: also how a connection that is not to
  * be used again ends, so it says nothing of a body. */
-static __always_inline void conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(h, s, GS_OPEN_CONN, GO_ARG0(ctx));
+	struct gs_open *o = open_find(s, GS_OPEN_CONN, GO_ARG0(ctx));
 	__u32 state;
 
 	if (!o)
-		return;
+		return 0;
 	state = o->state;
 	if (state != GS_PHASE_NONE)
-		state_to(h, s, o, state, GS_PHASE_NONE, state != GS_PHASE_BODY);
+		state_to(h, s, o, state, GS_PHASE_NONE | (state != GS_PHASE_BODY ? STATE_FAILED : 0));
 	open_delete(s);
+	return 0;
 }
 
 /* Which of the closure's variables was a connection last, by target. */
@@ -174,26 +235,26 @@ static volatile __u32 body_variable[GS_MAX_TARGETS];
  * closed there), or could not be.  The connection is one of the three
  * variables of the closure; which one differs by release.
  */
-static __always_inline void conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	bool eof = GO_ARG0(ctx) == h->spec->eof_itab && GO_ARG1(ctx) == h->spec->eof_data;
-	__u32 i, k, target = h->target & (GS_MAX_TARGETS - 1), first = body_variable[target];
+	__u32 i, target = s->target & (GS_MAX_TARGETS - 1), k = body_variable[target];
 	struct gs_open *o;
+	__u64 addr;
 
-	if (!read_user(h, s->open.pcs, 3 * sizeof(__u64), GO_CLOSURE(ctx) + 8))
-		return;
 #pragma unroll
-	for (i = 0; i < 3; i++) {
-		k = first + i < 3 ? first + i : first + i - 3;
-		barrier_var(k);
-		o = open_find(h, s, GS_OPEN_CONN, s->open.pcs[k & 3]);	/* masked for the verifier */
+	for (i = 0; i < 3; i++, k = k < 2 ? k + 1 : 0) {
+		if (!read_word(h, &addr, GO_CLOSURE(ctx) + 8 + 8 * k))
+			return 0;
+		o = open_find(s, GS_OPEN_CONN, addr);
 		if (!o || o->state != GS_PHASE_BODY)
 			continue;
 		if (i)
 			body_variable[target] = k;
-		state_to(h, s, o, GS_PHASE_BODY, GS_PHASE_NONE, GO_ARG0(ctx) && !eof);
+		state_to(h, s, o, GS_PHASE_BODY, GS_PHASE_NONE | (GO_ARG0(ctx) && !eof ? STATE_FAILED : 0));
 		break;
 	}
+	return 0;
 }
 
 SEC("uprobe")
@@ -201,19 +262,16 @@ int net_request(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS, &probe);
+	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS);
 	if (!s)
 		return 0;
-	switch (probe) {
+	switch (s->probe) {
 	case GS_PROBE_CALL_BEGIN:
 		http_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_CALL_END:
-		/* (*Client).do behind `call send`: (resp, didTimeout, error) */
-		call_end(&h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP, GO_ARG2(ctx),
-			 h.spec->since_requests_ns);
+	case GS_PROBE_CALL_FAILED:
+		call_failed(&h, ctx, s);
 		break;
 	case GS_PROBE_CONN_BEGIN:
 		conn_begin(&h, ctx, s);
@@ -231,61 +289,66 @@ int net_request(go_regs *ctx)
 		conn_body_end(&h, ctx, s);
 		break;
 	}
+	call_done(s);
 	return 0;
 }
 
 /* --- HTTP/2 ------------------------------------------------------------------ */
 
 /* (*clientStream).doRequest(cs, req, …), body: on a goroutine of its own. */
-static __always_inline void stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *last = open_find(h, s, GS_OPEN_STREAM, GO_ARG0(ctx));
+	struct gs_open *last = open_find(s, GS_OPEN_STREAM, GO_ARG0(ctx));
 
 	if (last)
 		carry_forget(h, s, last);
 	if (!takes_new(h))
-		return;
+		return 0;
 	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
 	s->open.ptr = GO_ARG1(ctx);
-	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + h->argument), last);
+	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + s->argument), last);
+	return 0;
 }
 
 /* (*clientStream).writeRequest where it waits for the end of the stream; it
  * comes back there. */
-static __always_inline void stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM);
 
 	if (o)
-		state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB, false);
+		state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB);
+	return 0;
 }
 
 /* (*clientConnReadLoop).handleResponse(rl, cs, f), body: informational
  * responses (1xx) come here too. */
-static __always_inline void stream_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int stream_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(h, s, GS_OPEN_STREAM, GO_ARG1(ctx));
+	struct gs_open *o = open_find(s, GS_OPEN_STREAM, GO_ARG1(ctx));
 
 	if (o)
 		first_byte(h, s, o);
+	return 0;
 }
 
 /* (*clientStream).cleanupWriteRequest(cs, err), body: the stream is over; err
  * is that of the request.  An error made by errors.New, as io.EOF is, only says
  * that the caller has closed or cancelled a body that was there. */
-static __always_inline void stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+SUBPROG int stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(h, s, GS_OPEN_STREAM, GO_ARG0(ctx));
+	struct gs_open *o = open_find(s, GS_OPEN_STREAM, GO_ARG0(ctx));
 	__u32 state;
 	bool closed;
 
 	if (!o)
-		return;
+		return 0;
 	state = o->state;
 	closed = state == GS_PHASE_BODY && GO_ARG1(ctx) == h->spec->eof_itab;
 	if (state != GS_PHASE_NONE)
-		state_to(h, s, o, state, GS_PHASE_NONE, GO_ARG1(ctx) && !closed);
+		state_to(h, s, o, state, GS_PHASE_NONE | (GO_ARG1(ctx) && !closed ? STATE_FAILED : 0));
 	open_delete(s);
+	return 0;
 }
 
 SEC("uprobe")
@@ -293,12 +356,11 @@ int net_stream(go_regs *ctx)
 {
 	struct gs_net_scratch *s;
 	struct hit h;
-	__u32 probe;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS, &probe);
+	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS);
 	if (!s)
 		return 0;
-	switch (probe) {
+	switch (s->probe) {
 	case GS_PROBE_STREAM_BEGIN:
 		stream_begin(&h, ctx, s);
 		break;
@@ -308,9 +370,15 @@ int net_stream(go_regs *ctx)
 	case GS_PROBE_STREAM_FIRST_BYTE:
 		stream_first_byte(&h, ctx, s);
 		break;
+	case GS_PROBE_STREAM_ANSWERED:
+		/* (*ClientConn).RoundTrip behind its select, on the caller's
+		 * goroutine: the header is there, or the call will fail */
+		call_answered(&h, s, GO_G(ctx), ~0ull, bpf_ktime_get_ns());
+		break;
 	case GS_PROBE_STREAM_END:
 		stream_end(&h, ctx, s);
 		break;
 	}
+	call_done(s);
 	return 0;
 }

@@ -37,7 +37,7 @@ enum {
 	GS_PROBE_POOL_CANCEL,
 	/* network, per request: program net_request */
 	GS_PROBE_CALL_BEGIN,
-	GS_PROBE_CALL_END,
+	GS_PROBE_CALL_FAILED,
 	GS_PROBE_CONN_BEGIN,
 	GS_PROBE_CONN_WRITTEN,
 	GS_PROBE_CONN_FIRST_BYTE,
@@ -47,6 +47,7 @@ enum {
 	GS_PROBE_STREAM_BEGIN,
 	GS_PROBE_STREAM_WRITTEN,
 	GS_PROBE_STREAM_FIRST_BYTE,
+	GS_PROBE_STREAM_ANSWERED,
 	GS_PROBE_STREAM_END,
 	/* program net_call: handlers and gRPC */
 	GS_PROBE_HANDLER_BEGIN,
@@ -82,9 +83,12 @@ enum {
 #define GS_MAX_HOLDS		8192
 #define GS_MAX_CONN_HOSTS	8192
 #define GS_MAX_HOSTS		4096
-#define GS_MAX_PHASES		2048
+#define GS_MAX_PHASES		1024	/* hosts, twice: see GS_PHASES_… */
 #define GS_MAX_CALLS		1024
+#define GS_MAX_SUMS		4096
 #define GS_CALL_FRAMES		8
+#define GS_STACK_WORDS		32	/* of the goroutine's stack that are read in one piece */
+#define GS_SCRATCHES		8
 #define GS_HOST_BYTES		264	/* 255 of a name, colon, 5 digits, brackets; a multiple of 8 */
 
 /* Bits of gs_spec.active: which group of probes counts. */
@@ -145,6 +149,7 @@ _Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
 
 /* gs_spec.flags */
 #define GS_SPEC_CLOSES		1u	/* the end of every HTTP/1 connection is seen while requests are */
+#define GS_SPEC_ALWAYS		2u	/* every request is seen: what a connection has is what began on it last */
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC	16
@@ -165,10 +170,10 @@ struct gs_counters {
 	__u64 threads_made;		/* entries added to `alloc_scratch` */
 	__u64 stack_collisions;
 	__u64 hosts_full;		/* events that went to the row of the other hosts */
-	__u64 calls_full;		/* … to the row of the other places */
-	__u64 phases_full;		/* … to the row of the other hosts of that phase */
+	__u64 calls_full;		/* look-ups that ended at the row of the other places */
+	__u64 phases_full;		/* … at the rows of the other hosts */
 	__u64 opens_full;		/* a begin that could not be remembered */
-	__u64 net_threads_made;		/* entries added to `net_scratch` */
+	__u64 scratches_full;		/* preempted threads have all of `net_scratch` */
 	/* Requests (clients' and handlers) that have begun, and those of them that
 	 * have an answer: the difference is what a slice that is over waits for. */
 	__u64 requests_begun;
@@ -305,12 +310,22 @@ struct gs_host {
 };
 _Static_assert(sizeof(struct gs_host) == 8 + GS_HOST_BYTES, "gs_host");
 
-/* Sums by host and phase: key and value of map `phases`. */
+/*
+ * Sums by host and phase: key of map `phases`; the value is the number of its
+ * first row in `sums`.  A host has rows for its dials, for its requests, or for both.
+ */
+enum {
+	GS_PHASES_DIAL,		/* GS_PHASE_POOL_WAIT to GS_PHASE_TLS */
+	GS_PHASES_REQUEST	/* GS_PHASE_REQUEST_WRITE to GS_PHASE_BODY */
+};
+#define GS_PHASES_FIRST(group) ((group) == GS_PHASES_DIAL ? GS_PHASE_POOL_WAIT : GS_PHASE_REQUEST_WRITE)
+#define GS_PHASES_ROWS(group) ((group) == GS_PHASES_DIAL ? 4 : 3)
 struct gs_phase_key {
 	__u32 target;
-	__u32 phase;
+	__u32 group;		/* GS_PHASES_… */
 	__u64 host;		/* number; 0: other */
 };
+/* A row of array `sums`.  Numbers up to GS_MAX_CALLS are those of calls; 0 is none. */
 struct gs_sum {
 	__u64 begun;		/* calls only */
 	__u64 errors;
@@ -321,8 +336,8 @@ struct gs_sum {
 _Static_assert(sizeof(struct gs_phase_key) == 16, "gs_phase_key");
 _Static_assert(sizeof(struct gs_sum) == 40 + sizeof(struct gs_hist), "gs_sum");
 
-/* Sums by place: key of map `calls`, whose values are struct gs_sum too.
- * All zero behind kind: the other places. */
+/* Sums by place: key of map `calls`; the value is the number of its row in
+ * `sums`.  All zero behind kind: the other places. */
 struct gs_call_key {
 	__u32 target;
 	__u32 kind;
@@ -340,27 +355,38 @@ struct gs_open_key {
 };
 struct gs_open {
 	__u64 start_ns;		/* CLOCK_MONOTONIC; 0: it is over */
-	__u64 state_ns;		/* since when in `state` */
+	__u64 state_ns;		/* since when in `state`; of an HTTP call its start, also when it
+				 * has its answer, until it is known how it ended */
 	__u64 goid;
+	__u64 caller;		/* connection: the g whose call it carries */
 	__u64 ptr;
 	__u64 host;		/* number in `hosts` */
 	__u32 state;
 	__u16 npcs;
 	__u16 flags;		/* GS_OPEN_OWN_HOST */
+	__u32 row;		/* of a call; the first of its host's for requests; 0: not looked up yet */
+	__u32 unused;
 	__u64 pcs[GS_CALL_FRAMES];
 };
 #define GS_OPEN_OWN_HOST	1u	/* host is the connection's, whatever is asked of it */
 _Static_assert(sizeof(struct gs_open_key) == 16, "gs_open_key");
-_Static_assert(sizeof(struct gs_open) == 48 + 8 * GS_CALL_FRAMES, "gs_open");
+_Static_assert(sizeof(struct gs_open) == 64 + 8 * GS_CALL_FRAMES, "gs_open");
 
-/* Where a thread puts what is too large for the BPF stack: map `net_scratch`. */
+/* Where a program puts what is too large for its stack: map `net_scratch`. */
 struct gs_net_scratch {
+	__u32 taken;
+	__u32 target;		/* of the hit … */
+	__u32 probe;
+	__u32 unused;
+	__s64 argument;		/* … and its site: see GS_COOKIE */
+	__u64 stack_at;		/* where stack[] was read; 0: nowhere */
 	__u64 word[2];		/* a string, an interface, a frame */
 	struct gs_open_key key;
 	struct gs_open_key other_key;
 	struct gs_phase_key phase;
 	struct gs_open open;
 	struct gs_call_key call;
+	__u64 stack[GS_STACK_WORDS];
 	struct gs_host host;
 };
 

@@ -101,21 +101,30 @@ memory:
 		msg_hint("%s", err.hint);
 }
 
-/*
- * What hosts are hashed with: the machine's id, which no report shows, so that
- * two snapshots of one machine can be compared; else something random.
- */
-static void make_salt(struct watch *w)
+/* The first line of a file, of at least 32 characters. */
+static bool salt_from(struct watch *w, const char *path)
 {
-	FILE *f = fopen("/etc/machine-id", "re");
-	unsigned char raw[16];
-	size_t i;
+	FILE *f = fopen(path, "re");
 
 	if (f && (!fgets(w->redact_salt, sizeof(w->redact_salt), f) || strlen(w->redact_salt) < 32))
 		w->redact_salt[0] = '\0';
 	if (f)
 		fclose(f);
-	if (w->redact_salt[0] || getrandom(raw, sizeof(raw), 0) != sizeof(raw))
+	return w->redact_salt[0];
+}
+
+/*
+ * What hosts are hashed with: the machine's id, which no report shows, so that
+ * two snapshots of one machine can be compared; where there is none (containers)
+ * that of this boot; else something random.
+ */
+static void make_salt(struct watch *w)
+{
+	unsigned char raw[16];
+	size_t i;
+
+	if (salt_from(w, "/etc/machine-id") || salt_from(w, "/proc/sys/kernel/random/boot_id") ||
+	    getrandom(raw, sizeof(raw), 0) != sizeof(raw))
 		return;
 	for (i = 0; i < sizeof(raw); i++)
 		snprintf(w->redact_salt + 2 * i, 3, "%02x", raw[i]);

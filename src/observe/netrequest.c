@@ -449,7 +449,8 @@ static void place_conn(struct netwatch *nw, struct trace *trace, struct net_conn
 	if (!c->awaits_body)
 		return;
 	if (trace && trace_open_find(trace, kind, c->addr, &open) &&
-	    (c->h2 || !c->body_request || open.ptr == c->body_request || open.ptr == c->request)) {
+	    (c->h2 || !c->body_request || !open.ptr || open.ptr == c->body_request ||
+	     open.ptr == c->request)) {
 		c->request_start_ns = open.start_ns;
 		c->request_age = AGE_EXACT;
 		if (open.state == NET_BODY && open.state_ns) {

@@ -333,7 +333,7 @@ struct net_client {
 	enum known cancel;	/* its context can be cancelled otherwise */
 	bool requests_known;	/* probes counted them */
 	uint64_t requests, errors;	/* begun, and failed, in the window */
-	uint64_t p50_ns, p99_ns, max_ns; /* call to response header; 0 not known */
+	uint64_t p50_ns, p99_ns, max_ns; /* call to the first byte of the response; 0 not known */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;

@@ -166,14 +166,13 @@ static const struct recipe recipes[PROBE_COUNT] = {
 		.place = BODY_OF("net/http.(*wantConn).cancel"),
 	},
 	[PROBE_CALL_BEGIN] = {
-		.name = "http-call-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_END,
+		.name = "http-call-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_FAILED,
 		.place = BODY_OF("net/http.(*Client).do"),
 	},
-	[PROBE_CALL_END] = {
-		.name = "http-call-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_BEGIN,
-		/* (*Response, didTimeout, error): the error is words 2 and 3 */
-		.place = { { .functions = { "net/http.(*Client).do" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "net/http.(*Client).send" }, .keep = WORD(0) | WORD(2) } },
+	[PROBE_CALL_FAILED] = {
+		.name = "http-call-failed", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_BEGIN,
+		/* every *url.Error that do returns is made with it, and no other */
+		.place = BODY_OF("net/http.urlErrorOp"),
 	},
 	[PROBE_CONN_BEGIN] = {
 		.name = "http1-begin", .sensor = SENSOR_NET, .package = "net/http",
@@ -181,14 +180,16 @@ static const struct recipe recipes[PROBE_COUNT] = {
 	},
 	[PROBE_CONN_WRITTEN] = {
 		.name = "http1-written", .sensor = SENSOR_NET, .package = "net/http",
-		/* pc.writeErrCh <- err: wr.ch follows */
-		.place = { { .functions = { "net/http.(*persistConn).writeLoop" }, .how = HOW_CALL_BEHIND,
-			     .callees = { "runtime.chansend1" }, .behind = "bufio.(*Writer).Flush" } },
+		/* `if err != nil`, which one comes to also when nothing was flushed, for
+		 * an error: then RAX need not be it, but the branch is taken for it */
+		.place = { { .functions = { "net/http.(*persistConn).writeLoop" }, .how = HOW_AFTER_CALLS,
+			     .callees = { "bufio.(*Writer).Flush" }, .keep = WORD(0), .joined_ok = true } },
 		.slot = 0 + 1,
 	},
 	[PROBE_CONN_FIRST_BYTE] = {
 		.name = "http1-first-byte", .sensor = SENSOR_NET, .package = "net/http",
-		.place = CALL_IN("net/http.(*persistConn).readLoop", "net/http.(*persistConn).readResponse"),
+		/* readLoop calls it when the first byte is there, and nobody else does */
+		.place = BODY_OF("net/http.(*persistConn).readResponse"),
 	},
 	[PROBE_CONN_CLOSED] = {
 		.name = "http1-closed", .sensor = SENSOR_NET, .package = "net/http",
@@ -214,6 +215,15 @@ static const struct recipe recipes[PROBE_COUNT] = {
 		.name = "http2-first-byte", .sensor = SENSOR_NET, .package = "net/http",
 		.place = HTTP2_PLACES("clientConnReadLoop).handleResponse", .how = HOW_BODY),
 	},
+	[PROBE_STREAM_ANSWERED] = {
+		.name = "http2-answered", .sensor = SENSOR_NET, .package = "net/http",
+		/* the select for respHeaderRecv; a function of its own since 1.24 */
+		.place = { { .functions = { HTTP2_NEW "ClientConn).roundTrip", HTTP2_OLD "ClientConn).roundTrip",
+					    HTTP2_OLD "ClientConn).RoundTrip" },
+			     .how = HOW_AFTER_CALLS, .callees = { "runtime.selectgo" } },
+			   { .functions = { HTTP2_X "ClientConn).roundTrip", HTTP2_X "ClientConn).RoundTrip" },
+			     .how = HOW_AFTER_CALLS, .callees = { "runtime.selectgo" } } },
+	},
 	[PROBE_STREAM_END] = {
 		.name = "http2-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_STREAM_BEGIN,
 		.place = HTTP2_PLACES("clientStream).cleanupWriteRequest", .how = HOW_BODY),
@@ -225,8 +235,9 @@ static const struct recipe recipes[PROBE_COUNT] = {
 	[PROBE_HANDLER_END] = {
 		.name = "handler-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_HANDLER_BEGIN,
 		/* Behind ServeHTTP comes `call *cancelCtx`, which would be stepped, and
-		 * then c.hijacked().  HTTP/2's handlers end in runHandler's first defer. */
-		.place = { { .functions = { "net/http.(*conn).serve" }, .how = HOW_CALL_BEHIND,
+		 * then c.hijacked() and a branch.  HTTP/2's handlers end in runHandler's
+		 * first defer. */
+		.place = { { .functions = { "net/http.(*conn).serve" }, .how = HOW_AFTER_CALLS,
 			     .callees = { "net/http.(*conn).hijacked" },
 			     .behind = "net/http.serverHandler.ServeHTTP" },
 			   { .functions = { HTTP2_NEW "serverConn).runHandler.func1",

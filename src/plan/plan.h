@@ -46,18 +46,19 @@ enum probe_id {
 	PROBE_POOL_CANCEL,	/* (*wantConn).cancel, body */
 	/* network, per request */
 	PROBE_CALL_BEGIN,	/* (*Client).do, body; *Request in RBX */
-	PROBE_CALL_END,		/* after (*Client).send in it; *Response in RAX, error's itab in RCX */
+	PROBE_CALL_FAILED,	/* urlErrorOp, body: only what fails comes by */
 	PROBE_CONN_BEGIN,	/* (*persistConn).roundTrip, body */
-	PROBE_CONN_WRITTEN,	/* writeLoop: the first chansend1 behind Flush; pc in its slot */
-	PROBE_CONN_FIRST_BYTE,	/* readLoop: call of readResponse */
+	PROBE_CONN_WRITTEN,	/* writeLoop: after Flush; pc in its slot, error's itab in RAX */
+	PROBE_CONN_FIRST_BYTE,	/* (*persistConn).readResponse, body */
 	PROBE_CONN_CLOSED,	/* (*persistConn).close, body */
 	PROBE_CONN_BODY_END,	/* readLoop.func4, body: what ends a body; error in RAX:RBX, closure in RDX */
 	PROBE_STREAM_BEGIN,	/* (*clientStream).doRequest, body; request in RBX */
 	PROBE_STREAM_WRITTEN,	/* writeRequest: the last selectgo; cs in its slot */
 	PROBE_STREAM_FIRST_BYTE,/* (*clientConnReadLoop).handleResponse, body; cs in RBX */
+	PROBE_STREAM_ANSWERED,	/* (*ClientConn).RoundTrip: after selectgo, on the caller's goroutine */
 	PROBE_STREAM_END,	/* (*clientStream).cleanupWriteRequest, body */
 	PROBE_HANDLER_BEGIN,	/* http.HandlerFunc.ServeHTTP, body; the function in RAX */
-	PROBE_HANDLER_END,	/* (*conn).serve: call of hijacked behind ServeHTTP; HTTP/2: runHandler.func1 */
+	PROBE_HANDLER_END,	/* (*conn).serve: after hijacked, behind ServeHTTP; HTTP/2: runHandler.func1 */
 	PROBE_GRPC_BEGIN,	/* grpc.(*ClientConn).Invoke, body */
 	PROBE_GRPC_END,		/* grpc.(*clientStream).finish, body; error's itab in RBX */
 	PROBE_GRPC_FAILED,	/* grpc.invoke: after newClientStream; error's itab in RCX */
@@ -165,7 +166,6 @@ enum site_how {
 	HOW_CALL,		/* the first call of `callee` … */
 	HOW_CALLS,		/* all of them */
 	HOW_LAST_CALL,
-	HOW_CALL_BEHIND,	/* the first that stands behind the first call of `behind` */
 	HOW_AFTER_CALLS,	/* after each call of `callee` */
 	HOW_AFTER_INDIRECT,	/* after each indirect call */
 	HOW_INTO,		/* the indirect call that is next after each call of `callee`: not
@@ -175,7 +175,8 @@ enum site_how {
 
 struct site_query {
 	enum site_how how;
-	uint64_t callee, behind; /* entries */
+	uint64_t callee;	/* its entry */
+	uint64_t behind;	/* only calls that stand behind the first call of this one; 0 */
 	uint32_t keep;		/* HOW_AFTER_…, INTO, FIRST: result words that must be intact, bit per word */
 	bool joined_ok;		/* HOW_AFTER_…: other ways may lead to the site as well */
 	bool some_ok;		/* HOW_AFTER_…: calls without a site are left out */

@@ -285,7 +285,7 @@ static int first_pos(const struct code *c, const struct site_query *q, size_t *p
 	int err;
 
 	*pos = 0;
-	if (q->how != HOW_CALL_BEHIND)
+	if (!q->behind)
 		return 0;
 	err = next_call(c, 0, q->behind, &in);
 	if (!err)
@@ -327,7 +327,7 @@ static int take_call(const struct code *c, const struct site_query *q, const str
 static int find_calls(const struct code *c, const struct site_query *q, struct insn *out, int max,
 		      char *why, size_t why_size)
 {
-	bool one = q->how == HOW_CALL || q->how == HOW_CALL_BEHIND;
+	bool one = q->how == HOW_CALL;
 	int n = 0, calls = 0, err;
 	struct insn call;
 	size_t pos;

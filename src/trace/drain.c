@@ -92,15 +92,15 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 }
 
 /* Entries of threads that ended, once the table is half full. */
-static void sweep_threads(struct trace *t, enum trace_map map, uint64_t made, uint64_t *removed)
+static void sweep_threads(struct trace *t, uint64_t made)
 {
-	int fd = trace_map_fd(t, map);
+	int fd = trace_map_fd(t, TRACE_MAP_SCRATCH);
 	uint32_t tid, next;
 	char path[64];
 	bool more;
 
 	/* In another pid namespace the ids mean nothing here. */
-	if (t->own_pidns || made - *removed < GS_MAX_THREADS / 2)
+	if (t->own_pidns || made - t->threads_removed < GS_MAX_THREADS / 2)
 		return;
 	more = !bpf_map_get_next_key(fd, NULL, &next);
 	while (more) {
@@ -108,7 +108,7 @@ static void sweep_threads(struct trace *t, enum trace_map map, uint64_t made, ui
 		more = !bpf_map_get_next_key(fd, &tid, &next);
 		snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)t->cfg.pid, tid);
 		if (access(path, F_OK) && errno == ENOENT && !bpf_map_delete_elem(fd, &tid))
-			++*removed;
+			t->threads_removed++;
 	}
 }
 
@@ -179,9 +179,9 @@ static void read_arming(struct trace *t, struct trace_reading *r)
 
 static bool was_sliced(struct trace *t, enum gov_group g)
 {
-	bool sliced = t->was_off[g] || !(t->on & GOV_BIT(g));
+	bool off = !(t->on & GOV_BIT(g)), sliced = t->was_off[g] || off;
 
-	t->was_off[g] = false;
+	t->was_off[g] = off;	/* the next window begins so */
 	return sliced;
 }
 
@@ -215,21 +215,24 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost. */
-	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions + c->opens_full;
+	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions + c->opens_full +
+		      c->scratches_full;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;
 }
 
-/* While slices are cut: how many of the calls that began were seen to end. */
-static void learn_cut_off(struct trace *t, const struct trace_reading *r)
+/* While slices are cut: how many of the requests and calls that began were seen to end. */
+static void learn_cut_off(struct trace *t, const struct trace_reading *r, const struct gs_counters *c)
 {
-	uint64_t begun = 0, ended = 0, b, e;
+	uint64_t begun = c->requests_begun, ended = c->requests_answered, b, e;
 	size_t i;
 
 	for (i = 0; i < r->ncall; i++) {
-		if (r->call[i].kind == TRACE_CALL_SQL_WAIT)
-			continue;	/* of the rare group */
+		/* of the rare group, or among those requests */
+		if (r->call[i].kind == TRACE_CALL_SQL_WAIT || r->call[i].kind == TRACE_CALL_HTTP ||
+		    r->call[i].kind == TRACE_CALL_HANDLER)
+			continue;
 		begun += r->call[i].begun;
 		ended += r->call[i].hist.count;
 	}
@@ -268,11 +271,10 @@ int trace_read(struct trace *t, struct trace_reading *r)
 	}
 	read_counters(t, r, &c);
 	read_coverage(t, r);
-	learn_cut_off(t, r);
+	learn_cut_off(t, r, &c);
 	read_arming(t, r);
-	sweep_threads(t, TRACE_MAP_SCRATCH, c.threads_made, &t->threads_removed);
+	sweep_threads(t, c.threads_made);
 	sweep_holds(t, c.opens_full);
-	sweep_threads(t, TRACE_MAP_NET_SCRATCH, c.net_threads_made, &t->net_threads_removed);
 	return 0;
 }
 

@@ -110,22 +110,51 @@ static uint64_t max_of_window(const struct gs_sum *s, uint32_t window)
 	return s->max_window[window & 1] == window ? s->max_ns[window & 1] : 0;
 }
 
-static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k,
+/* The row of a table's entry, or the one that many behind it; false: there is none. */
+static bool read_sum(const struct trace *t, const struct dump *d, size_t i, uint32_t plus, struct gs_sum *s)
+{
+	uint32_t row;
+
+	memcpy(&row, d->values + i * sizeof(row), sizeof(row));
+	if (!row)
+		return false;
+	row += plus;
+	return !bpf_map_lookup_elem(trace_map_fd(t, TRACE_MAP_SUMS), &row, s);
+}
+
+static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k, uint32_t phase,
 		      const struct gs_sum *s, uint32_t window)
 {
 	const char *host = k->host ? host_find(t, k->host) : "";
 
-	if (k->target != TARGET || k->phase >= GS_PHASE_MAX || !s->hist.count || !host)
+	if (!s->hist.count || !host)
 		return -ENOENT;
-	if (k->phase == GS_PHASE_DNS && k->host && is_literal(host))
+	if (phase == GS_PHASE_DNS && k->host && is_literal(host))
 		return -ENOENT;
 	*p = (struct trace_phase){
-		.phase = (enum net_phase)k->phase, .other = !k->host, .errors = s->errors,
+		.phase = (enum net_phase)phase, .other = !k->host, .errors = s->errors,
 		.max_ns_window = max_of_window(s, window),
 	};
 	memcpy(p->host, host, strlen(host) + 1);
 	trace_read_hist(&p->hist, &s->hist);
 	return 0;
+}
+
+/* The phases of one entry: as many as it has rows, at most. */
+static void take_phases(const struct trace *t, struct trace_reading *r, const struct dump *d, size_t i,
+			uint32_t window)
+{
+	struct gs_phase_key k;
+	struct gs_sum s;
+	uint32_t n;
+
+	memcpy(&k, d->keys + i * sizeof(k), sizeof(k));
+	if (k.target != TARGET || k.group > GS_PHASES_REQUEST)
+		return;
+	for (n = 0; n < GS_PHASES_ROWS(k.group); n++)
+		if (read_sum(t, d, i, n, &s) &&
+		    !take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, &s, window))
+			r->nphase++;
 }
 
 static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window)
@@ -134,23 +163,16 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 	size_t i;
 	int e;
 
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
-		     sizeof(struct gs_sum), GS_MAX_PHASES);
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key), sizeof(uint32_t),
+		     GS_MAX_PHASES);
 	if (!e)
 		e = read_hosts(t);	/* after the rows: it has their names */
 	if (!e && d.n) {
-		r->phase = calloc(d.n, sizeof(*r->phase));
+		r->phase = calloc(d.n * GS_PHASES_ROWS(GS_PHASES_DIAL), sizeof(*r->phase));
 		e = r->phase ? 0 : -ENOMEM;
 	}
-	for (i = 0; !e && i < d.n; i++) {
-		struct gs_phase_key k;
-		struct gs_sum s;
-
-		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
-		memcpy(&s, d.values + i * sizeof(s), sizeof(s));
-		if (!take_phase(t, &r->phase[r->nphase], &k, &s, window))
-			r->nphase++;
-	}
+	for (i = 0; !e && i < d.n; i++)
+		take_phases(t, r, &d, i, window);
 	dump_deinit(&d);
 	return e;
 }
@@ -180,8 +202,8 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 	size_t i;
 	int e;
 
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
-		     sizeof(struct gs_sum), GS_MAX_CALLS);
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key), sizeof(uint32_t),
+		     GS_MAX_CALLS);
 	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
 		e = read_hosts(t);
 	if (!e && d.n) {
@@ -193,8 +215,7 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 		struct gs_sum s;
 
 		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
-		memcpy(&s, d.values + i * sizeof(s), sizeof(s));
-		if (!take_call(t, &r->call[r->ncall], &k, &s, window))
+		if (read_sum(t, &d, i, 0, &s) && !take_call(t, &r->call[r->ncall], &k, &s, window))
 			r->ncall++;
 	}
 	dump_deinit(&d);

@@ -24,6 +24,12 @@
 #define RATE_MEMORY_S 0.2
 #define FOLLOW_INCOME_S 4.0	/* what following may cost */
 #define RARE_MEMORY_S 1.0	/* a burst is no rate */
+/* A slice of births is saved for that long at most: else it gets shorter. */
+#define SAVE_S 5.0
+/* Of what a sharing group has, this is never taken for the rare one.  Births are
+ * seen in short slices too; requests have to be followed. */
+#define BIRTHS_KEEP 0.25
+#define REQUESTS_KEEP 0.5
 
 static double smooth(double old, double now, double dt, double memory)
 {
@@ -114,6 +120,17 @@ static void bucket_step(struct gov_bucket *b, const struct flow *f)
 static double lead_s(const struct governor *g, enum gov_group group)
 {
 	return (double)g->cfg.detach_ns[group] / SECOND;
+}
+
+/* How long slices of births are at present. */
+static void fit_slice(struct gov_bucket *b, double income, double lead_s)
+{
+	double cost = expected_cost(b), slice_s = GOV_SLICE_NS / SECOND;
+
+	if (cost > income)
+		slice_s = clamp((SAVE_S * income - cost * lead_s) / (cost - income),
+				GOV_SLICE_MIN_NS / SECOND, slice_s);
+	b->slice_ns = (uint64_t)(slice_s * SECOND);
 }
 
 /* Rates seen since the last step. */
@@ -252,10 +269,16 @@ static double spent_by(const struct governor *g, const struct governor_input *in
 	return diff(in->cost_ns[group], g->last.cost_ns[group]);
 }
 
+/* What of the rare one's cost a group with that income bears. */
+static double carried(enum gov_group group, double cost, double income)
+{
+	return clamp(cost, 0, income * (1 - (group == GOV_GOVERNED ? BIRTHS_KEEP : REQUESTS_KEEP)));
+}
+
 /*
  * The two that share: each lives on its share, and carries as much of the rare
- * one; but not more than half of what it has, for rare probes are not sliced
- * when they alone are over the budget, and something is to be seen of the rest.
+ * one; but keeps a part of what it has, for rare probes are not sliced when
+ * they alone are over the budget, and something is to be seen of the rest.
  */
 static void step_sharing(struct governor *g, const struct governor_input *in, const struct flow *all)
 {
@@ -270,7 +293,11 @@ static void step_sharing(struct governor *g, const struct governor_input *in, co
 		f[i].floor *= share;
 		f[i].lead_s = lead_s(g, sharing[i]);
 		f[i].spent = spent_by(g, in, sharing[i]) +
-			     clamp(share * spent_by(g, in, GOV_RARE), 0, f[i].income * all->dt / 2);
+			     carried(sharing[i], share * spent_by(g, in, GOV_RARE), f[i].income * all->dt);
+		if (sharing[i] == GOV_GOVERNED)
+			fit_slice(&g->b[GOV_GOVERNED], f[i].income -
+				  carried(GOV_GOVERNED, share * expected_cost(&g->b[GOV_RARE]), f[i].income),
+				  f[i].lead_s);
 	}
 	for (i = 0; i < SHARING; i++)
 		bucket_step(&g->b[sharing[i]], &f[i]);

@@ -11,7 +11,7 @@
  *
  * The budget covers all groups together.  Rare probes come first.  What they
  * leave the other two share: half each, and what one does not use is the
- * other's.
+ * other's; of its part births keep a quarter in any case, requests a half.
  */
 #ifndef GOSPECT_TRACE_GOVERNOR_H
 #define GOSPECT_TRACE_GOVERNOR_H
@@ -24,7 +24,8 @@ enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
 #define GOV_BIT(g) (1u << (g))
 #define GOV_ALL (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED) | GOV_BIT(GOV_REQUESTS))
 
-#define GOV_SLICE_NS 200000000ull	/* shortest slice that a tenfold rise does not end */
+#define GOV_SLICE_NS 200000000ull	/* shortest slice that a tenfold rise does not end … */
+#define GOV_SLICE_MIN_NS 50000000ull	/* … and where that takes more than some seconds to save for */
 /* The same for requests, whose probes are many and dear; longer where requests
  * take long, for those that a slice's end cuts off are not timed. */
 #define GOV_SLICE_REQUESTS_NS 50000000ull

@@ -32,7 +32,7 @@ SAME_PROBE(POOL_DELIVERED);
 SAME_PROBE(POOL_DIAL);
 SAME_PROBE(POOL_CANCEL);
 SAME_PROBE(CALL_BEGIN);
-SAME_PROBE(CALL_END);
+SAME_PROBE(CALL_FAILED);
 SAME_PROBE(CONN_BEGIN);
 SAME_PROBE(CONN_WRITTEN);
 SAME_PROBE(CONN_FIRST_BYTE);
@@ -40,6 +40,7 @@ SAME_PROBE(CONN_CLOSED);
 SAME_PROBE(STREAM_BEGIN);
 SAME_PROBE(STREAM_WRITTEN);
 SAME_PROBE(STREAM_FIRST_BYTE);
+SAME_PROBE(STREAM_ANSWERED);
 SAME_PROBE(STREAM_END);
 SAME_PROBE(HANDLER_BEGIN);
 SAME_PROBE(HANDLER_END);
@@ -137,7 +138,7 @@ struct trace {
 	unsigned int on;		/* groups attached and counting */
 	struct detacher detacher;
 	uint64_t on_since_ns[GOV_GROUPS], on_ns[GOV_GROUPS];
-	bool was_off[GOV_GROUPS];	/* since the last reading */
+	bool was_off[GOV_GROUPS];	/* at or since the last reading */
 	/* A slice of the per-request probes is over, but they stay until what began
 	 * in it has its answer, or until then; 0: not so. */
 	uint64_t follow_until_ns;
@@ -159,7 +160,7 @@ struct trace {
 	uint64_t tick_ns, tick_hits;	/* of the last tick */
 	/* drain */
 	struct gs_counters *percpu;	/* owned: ncpu of them */
-	uint64_t threads_removed, net_threads_removed;	/* from alloc_scratch, net_scratch */
+	uint64_t threads_removed;	/* from alloc_scratch */
 	struct host_table hosts;
 	uint64_t holds_full;		/* opens_full when `holds` was last swept */
 	uint64_t calls_begun, calls_ended;	/* when their share was last looked at */
@@ -179,12 +180,16 @@ bool trace_uses(struct trace *t, uint32_t sensors);
 /* Map descriptors of the loaded object. */
 enum trace_map { TRACE_MAP_COUNTERS, TRACE_MAP_SITES, TRACE_MAP_STACKS, TRACE_MAP_SCRATCH,
 		 TRACE_MAP_OPENS, TRACE_MAP_HOLDS, TRACE_MAP_HOSTS, TRACE_MAP_PHASES, TRACE_MAP_CALLS,
-		 TRACE_MAP_NET_SCRATCH };
+		 TRACE_MAP_SUMS };
 int trace_map_fd(const struct trace *t, enum trace_map m);
 
 /* load.c: opens with programs chosen; loads and maps. */
 int load_open(struct trace *t, struct err *err);
 int load_object(struct trace *t, struct err *err);
+/* The most stack, bytes, that the verifier's log gives to a function of a program
+ * ("stack depth 24+16+40"); -1: it does not say. */
+int load_most_stack(const char *log);
+#define LOAD_MOST_STACK 48
 void load_close(struct trace *t);
 
 /* verify.c: takes probes out of the plan whose code in memory is not the file's. */

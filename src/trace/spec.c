@@ -177,6 +177,8 @@ void spec_write(struct trace *t)
 	write_ranges(t, &s);
 	if (plan_has(&t->plan, PROBE_CONN_CLOSED))
 		s.flags |= GS_SPEC_CLOSES;
+	if (t->cfg.exact)
+		s.flags |= GS_SPEC_ALWAYS;
 	if (read_eof(t, &eof[0], &eof[1])) {
 		s.eof_itab = eof[0];
 		s.eof_data = eof[1];

@@ -558,7 +558,7 @@ int trace_attach(struct trace *t, struct err *err)
 	struct gs_counters none = { 0 };
 	unsigned int want;
 	uint64_t now = clock_mono_ns();
-	int e, first;
+	int e, first, i;
 
 	want = governor_begin(t, now);
 	stats_step(t, &none, now);
@@ -566,6 +566,8 @@ int trace_attach(struct trace *t, struct err *err)
 	e = attach_failed(t, first, err);
 	if (e)
 		return e;
+	for (i = 0; i < GOV_GROUPS; i++)
+		t->was_off[i] = !(t->on & GOV_BIT(i));
 	t->attached_ns = clock_mono_ns();
 	t->gov.next_ns += t->attached_ns - now;	/* counting begins only now */
 	return 0;

@@ -141,7 +141,8 @@ struct trace_phase {
 };
 
 enum trace_call_kind {
-	TRACE_CALL_HTTP,	/* http.Client.do: call to response header (redirects included) */
+	TRACE_CALL_HTTP,	/* http.Client.do: call to the first byte of its first response (HTTP/2: its
+				 * header); by another transport than net/http's it ends only when it fails */
 	TRACE_CALL_HANDLER,	/* a server's handler; pcs[0] is the handler's entry */
 	TRACE_CALL_GRPC,	/* grpc.(*ClientConn).Invoke */
 	TRACE_CALL_SQL_WAIT,	/* waits for a pooled connection in (*DB).conn */
@@ -163,7 +164,8 @@ struct trace_call {
 /* What has begun and, as far as probes saw, not ended: by an address. */
 enum trace_open_kind {
 	TRACE_OPEN_REQUEST,	/* by g: in http.Client.do; ptr: the *Request (to tell a stale entry) */
-	TRACE_OPEN_CONN,	/* by *persistConn: the request it has; ptr: the *Request, state: enum net_phase */
+	TRACE_OPEN_CONN,	/* by *persistConn: the request it has; ptr: the *Request, 0 where it needs
+				 * no telling which (every request is seen); state: enum net_phase */
 	TRACE_OPEN_STREAM,	/* by HTTP/2 *clientStream; likewise */
 	TRACE_OPEN_HANDLER,	/* by g: a server's handler */
 	TRACE_OPEN_SQL_GRAB,	/* by *driverConn: taken from the pool; state: enum trace_sql_what */
@@ -206,7 +208,7 @@ struct trace_reading {
 	uint64_t requests_seen, requests_all;
 	uint64_t rare_on_ns;
 	uint64_t wall_ns;		/* since trace_attach() */
-	bool governed_sliced, rare_sliced, requests_sliced; /* ever off since the previous reading */
+	bool governed_sliced, rare_sliced, requests_sliced; /* off at the previous reading, or since */
 	/* losses: events that are in no sum */
 	uint64_t map_full, read_failures, stack_failures;
 	uint64_t unpaired;		/* GC cycles or pauses that began before we counted: not a loss */

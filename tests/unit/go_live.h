@@ -7,14 +7,13 @@
 #ifndef GO_LIVE_H
 #define GO_LIVE_H
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "go_child.h"
 
 #include "base/clock.h"
 #include "gobin/gobin.h"
@@ -73,7 +72,7 @@ static inline void go_live_start_args(struct go_live *p, const char *name, const
 	char *argv[62] = { NULL };
 	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
-	int in[2], out[2];
+	int from;
 	uint64_t bias;
 
 	memset(p, 0, sizeof(*p));
@@ -82,26 +81,11 @@ static inline void go_live_start_args(struct go_live *p, const char *name, const
 		print_message("skipped: no '%s'\n", path);
 		skip();
 	}
-	/* close-on-exec: a program that inherits another's pipe would keep it from ending */
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	p->pid = fork();
-	if (!p->pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* also when a test fails */
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		for (int fd = 3; fd < 64; fd++)
-			close(fd);
-		argv[0] = path;
-		for (int i = 0; i < 60 && args && args[i]; i++)
-			argv[i + 1] = (char *)args[i];
-		execv(path, argv);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	p->in = in[1];
-	go_live_read_facts(p, out[0]);
+	argv[0] = path;
+	for (int i = 0; i < 60 && args && args[i]; i++)
+		argv[i + 1] = (char *)args[i];
+	p->pid = go_child(argv, &p->in, &from);
+	go_live_read_facts(p, from);
 	assert_int_equal(process_init(&p->proc, p->pid, NULL), 0);
 	assert_int_equal(gobin_open_fd(&p->gb, p->proc.exe_fd, NULL), 0);
 	assert_int_equal(mem_open_pid(&p->mem, p->pid, NULL), 0);

@@ -410,6 +410,24 @@ static void rare_comes_first(void **state)
 	assert_true(s.cost[GOV_GOVERNED] + s.cost[GOV_REQUESTS] <= 20 * 2 * MS);
 }
 
+/* Rare ones that take most of the budget leave births slices that are short but
+ * come as often, and the sum is within it. */
+static void rare_leaves_short_slices(void **state)
+{
+	struct governor_config cfg = config(40000, 0.3);
+	struct load l = { .births_per_s = 40000, .cpu = 0.3, .rare_per_s = 2300 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 60 * S);
+	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
+	assert_true(s.cost[GOV_RARE] >= 0.006 * s.cpu);
+	assert_true(total_cost(&s) <= 0.0101 * s.cpu);
+	assert_true(s.switches / 2 >= 60 / 8);
+	assert_true(s.shortest_slice_ns >= GOV_SLICE_MIN_NS && s.shortest_slice_ns < GOV_SLICE_NS);
+}
+
 static void requests_come_back(void **state)
 {
 	struct governor_config cfg = config(10, 1);
@@ -488,6 +506,7 @@ int main(void)
 		cmocka_unit_test(two_share_the_budget),
 		cmocka_unit_test(the_small_one_stays_on),
 		cmocka_unit_test(rare_comes_first),
+		cmocka_unit_test(rare_leaves_short_slices),
 		cmocka_unit_test(requests_come_back),
 		cmocka_unit_test(slices_are_as_long_as_requests_take),
 		cmocka_unit_test(exact_counts_requests),

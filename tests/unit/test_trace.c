@@ -15,7 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "gospect/abi.h"
+#include "trace/priv.h"
 #include "trace/trace.h"
 
 #define G_GOID 152
@@ -60,13 +62,15 @@ static void add_probe(struct plan *pl, enum probe_id id, enum sensor sensor, con
 }
 
 static struct plan plan;
+static int exe_fd;
 
-static struct trace *arm(void)
+/* births_per_s: what memory is to say of them, and the budget holds; < 0: exact. */
+static struct trace *arm_for(double births_per_s)
 {
 	struct trace_config cfg = {
-		.pid = getpid(), .exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), .plan = &plan,
+		.pid = getpid(), .exe_fd = exe_fd, .plan = &plan,
 		.g_goid = G_GOID, .g_gopc = G_GOPC, .g_startpc = G_GOPC + GS_STARTPC_AFTER_GOPC,
-		.budget_pct = 1, .budget_floor_ns = 2000000, .exact = true,
+		.budget_pct = 1, .budget_floor_ns = 2000000, .exact = births_per_s < 0,
 	};
 	struct err err = { 0 };
 	struct trace *t = NULL;
@@ -74,10 +78,18 @@ static struct trace *arm(void)
 	memset(&plan, 0, sizeof(plan));
 	add_probe(&plan, PROBE_GO_BIRTH, SENSOR_GOROUTINES, born_site);
 	add_probe(&plan, PROBE_ALLOC_LARGE, SENSOR_ALLOC, large_site);
-	if (trace_prepare(&t, &cfg, &err) || trace_load(t, &err) || trace_attach(t, &err))
+	if (trace_prepare(&t, &cfg, &err) || trace_load(t, &err))
 		fail_msg("%s", err.what);
-	close(cfg.exe_fd);
+	if (births_per_s >= 0)
+		trace_predict(t, births_per_s, 1e7, 0, 1);
+	if (trace_attach(t, &err))
+		fail_msg("%s", err.what);
 	return t;
+}
+
+static struct trace *arm(void)
+{
+	return arm_for(-1);
 }
 
 static void birth_at(uint64_t gopc, uint64_t goid)
@@ -171,6 +183,53 @@ static void unreadable_memory_is_counted(void **state)
 	trace_close(t);
 }
 
+static void the_most_stack_is_found(void **state)
+{
+	(void)state;
+	assert_int_equal(load_most_stack("verification time 90 usec\nstack depth 24+16+56+0\nprocessed 9 insns"), 56);
+	assert_int_equal(load_most_stack("stack depth 48\n"), 48);
+	assert_int_equal(load_most_stack("stack depth 8+"), -1);
+	assert_int_equal(load_most_stack("stack depth"), -1);
+	assert_int_equal(load_most_stack(""), -1);
+}
+
+static bool is_sliced(struct trace *t)
+{
+	struct trace_reading r;
+	bool sliced;
+
+	assert_int_equal(trace_read(t, &r), 0);
+	sliced = r.governed_sliced;
+	trace_reading_deinit(&r);
+	return sliced;
+}
+
+/* Births that were off when a window began, and on when it ended, were not all
+ * counted in it: neither in the first window nor in a later one. */
+static void sliced_from_the_start(void **state)
+{
+	uint64_t now = clock_mono_ns();
+	struct trace *t;
+	int i, read_first;
+
+	(void)state;
+	NEED_ROOT();
+	for (read_first = 0; read_first < 2; read_first++) {
+		unsigned char before = *(volatile unsigned char *)born_site;
+
+		t = arm_for(1e6);
+		assert_int_equal(*(volatile unsigned char *)born_site, before);	/* too many: off */
+		if (read_first)
+			assert_true(is_sliced(t));
+		for (i = 0; i < 100 && *(volatile unsigned char *)born_site == before; i++)
+			assert_int_equal(trace_tick(t, now += 100000000, 0, 1), 0);
+		assert_int_not_equal(*(volatile unsigned char *)born_site, before);	/* none come: on */
+		assert_true(is_sliced(t));
+		assert_false(is_sliced(t));
+		trace_close(t);
+	}
+}
+
 /* After the end the code is as it was, and hits are not even traps. */
 static void nothing_is_left(void **state)
 {
@@ -189,8 +248,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_hit_is_summed), cmocka_unit_test(full_map_is_counted),
-		cmocka_unit_test(unreadable_memory_is_counted), cmocka_unit_test(nothing_is_left),
+		cmocka_unit_test(unreadable_memory_is_counted), cmocka_unit_test(sliced_from_the_start),
+		cmocka_unit_test(the_most_stack_is_found),
+		cmocka_unit_test(nothing_is_left),
 	};
 
+	exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,11 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "go_child.h"
+
 #include "base/clock.h"
 #include "gobin/gobin.h"
 #include "gobin/layout.h"
 #include "target/mem.h"
 #include "target/process.h"
+#include "trace/lab.h"
 #include "trace/trace.h"
 
 #define SLOW_NS 200000000ull
@@ -45,25 +48,14 @@ static void expect_line(struct live *p, const char *want)
 	assert_string_equal(line, want);
 }
 
-static void spawn(struct live *p, const char *path)
+static void spawn(struct live *p, char *path)
 {
-	int in[2], out[2];
+	char *argv[] = { path, NULL };
+	int to, from;
 
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	p->pid = fork();
-	if (!p->pid) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		for (int fd = 3; fd < 64; fd++)
-			close(fd);
-		execl(path, path, (char *)NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	p->to = fdopen(in[1], "w");
-	p->from = fdopen(out[0], "r");
+	p->pid = go_child(argv, &to, &from);
+	p->to = fdopen(to, "w");
+	p->from = fdopen(from, "r");
 }
 
 static void read_ports(struct live *p)
@@ -113,6 +105,10 @@ static void start(struct live *p, const char *release)
 	snprintf(path, sizeof(path), "%s/netcount-%s-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
 	if (geteuid() || access(path, X_OK)) {
 		print_message("skipped: no root, or no '%s'\n", path);
+		skip();
+	}
+	if (!lab_has_cookies()) {
+		print_message("skipped: this kernel has no cookies for probes\n");
 		skip();
 	}
 	spawn(p, path);
@@ -242,6 +238,8 @@ static void slow(struct live *p)
 
 static void secure(struct live *p)
 {
+	uint64_t before = sum_calls(p, TRACE_CALL_HTTP).begun;
+
 	act(p, "tls");
 	assert_phase(p, NET_DNS, p->secure, 20);
 	assert_phase(p, NET_CONNECT, p->secure, 20);
@@ -254,6 +252,8 @@ static void secure(struct live *p)
 	/* the host of a stream is that of its URL: the same words here */
 	assert_phase(p, NET_REQUEST_WRITE, p->secure, 60);
 	assert_phase(p, NET_TTFB, p->secure, 60);
+	/* and each call has its end, whatever carries it */
+	assert_calls(p, TRACE_CALL_HTTP, before + 60, 0);
 }
 
 static void failures(struct live *p)
@@ -269,6 +269,22 @@ static void failures(struct live *p)
 	assert_phase(p, NET_DNS, p->refused, 0);
 	assert_true(p->r.hits[PROBE_DNS_BEGIN] > find_phase(p, NET_DNS, p->plain)->hist.count);
 	assert_calls(p, TRACE_CALL_HTTP, before + 5, 5);
+	/* a call has one end, however many requests it makes */
+	act(p, "moved");
+	assert_calls(p, TRACE_CALL_HTTP, before + 12, 5);
+	/* an answer that is none: ended with its first byte, and failed */
+	act(p, "broken");
+	assert_calls(p, TRACE_CALL_HTTP, before + 17, 10);
+	act(p, "fails");
+	assert_calls(p, TRACE_CALL_HTTP, before + 19, 12);
+	/* another transport's answer is not seen, and is not taken for the next one's */
+	act(p, "answers");
+	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).begun, before + 23);
+	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).hist.count, before + 19);
+	act(p, "keep");
+	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).begun, before + 73);
+	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).hist.count, before + 69);
+	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).errors, 12);
 }
 
 static void waits(struct live *p)

@@ -48,6 +48,9 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, strings.Repeat("x", 100))
 		w.(http.Flusher).Flush()
 		time.Sleep(slow)
+	case "/moved":
+		http.Redirect(w, r, "/", http.StatusFound)
+		return
 	}
 	io.WriteString(w, "hello")
 }
@@ -173,13 +176,39 @@ func closedPort() string {
 	return l.Addr().String()
 }
 
+// broken answers with a header that is none.
+func broken() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	go func() {
+		for {
+			c, err := l.Accept()
+			check(err)
+			c.Read(make([]byte, 4096))
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nno colon\r\n\r\n")
+			c.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// other is a transport that is not net/http's: it answers, or fails.
+type other struct{ err error }
+
+func (o other) RoundTrip(r *http.Request) (*http.Response, error) {
+	if o.err != nil {
+		return nil, o.err
+	}
+	return &http.Response{StatusCode: 204, Body: http.NoBody, Request: r}, nil
+}
+
 func main() {
 	sql.Register("none", drv{})
 	db, err := sql.Open("none", "")
 	check(err)
 	db.SetMaxOpenConns(1)
 	plain, secure := listen(false), listen(true)
-	refused := closedPort()
+	refused, bad := closedPort(), "http://"+broken()
 	keep := client(&http.Transport{})
 	fresh := client(&http.Transport{DisableKeepAlives: true})
 	narrow := client(&http.Transport{MaxConnsPerHost: 1})
@@ -192,6 +221,10 @@ func main() {
 		"tls":     func() { times(20, func() { get(fresh, https+"/") }) },
 		"h2":      func() { times(40, func() { get(h2, https+"/") }) },
 		"refused": func() { times(5, func() { get(fresh, "http://"+refused+"/") }) },
+		"moved":   func() { times(7, func() { get(keep, http1+"/moved") }) },
+		"broken":  func() { times(5, func() { get(fresh, bad) }) },
+		"answers": func() { times(4, func() { get(&http.Client{Transport: other{}}, http1) }) },
+		"fails":   func() { times(2, func() { get(&http.Client{Transport: other{io.EOF}}, http1) }) },
 		"slow":    func() { times(3, func() { get(keep, http1+"/slow") }) },
 		"body":    func() { times(3, func() { get(keep, http1+"/body") }) },
 		"narrow":  func() { together(6, func() { get(narrow, http1+"/slow") }) },
