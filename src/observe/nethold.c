@@ -103,8 +103,9 @@ static int list_targets(struct search *s)
 	return 0;
 }
 
-/* The connection whose body is at addr; NULL. */
-static struct net_conn *hit(struct search *s, uint64_t addr)
+/* The first of the targets that have addr in them, or ntarget.  Objects do not overlap, but one
+ * whose memory is used again may be a target of two connections. */
+static size_t first_target(const struct search *s, uint64_t addr)
 {
 	size_t lo = 0, hi = s->ntarget;
 
@@ -116,7 +117,7 @@ static struct net_conn *hit(struct search *s, uint64_t addr)
 		else
 			hi = mid;
 	}
-	return lo < s->ntarget && s->target[lo].from <= addr ? &s->nw->cur.conn[s->target[lo].conn] : NULL;
+	return lo;
 }
 
 /* The part of an object that is looked into: all of it, or from the pointer on. */
@@ -151,21 +152,30 @@ static void name_holder(const struct search *s, struct net_conn *c, uint32_t wal
 		c->holder = walk + 1;
 }
 
+/* Whether a word leads into a body or its response: then it is held. */
+static bool hit(struct search *s, uint64_t word, uint32_t walk)
+{
+	size_t first = first_target(s, word), i;
+
+	for (i = first; i < s->ntarget && s->target[i].from <= word; i++) {
+		struct net_conn *c = &s->nw->cur.conn[s->target[i].conn];
+
+		c->held = true;
+		name_holder(s, c, walk);
+	}
+	return i > first;
+}
+
 /* Takes one word: it is a body, or leads on. */
 static int take(struct search *s, uint64_t word, uint32_t walk)
 {
 	struct lead lead = { .walk = walk };
-	struct net_conn *c;
 	bool made;
 
 	if (word < 4096 || word >> 47)
 		return 0;
-	c = hit(s, word);
-	if (c) {
-		c->held = true;
-		name_holder(s, c, walk);
+	if (hit(s, word, walk))
 		return 0;
-	}
 	if (!part_of(s, word, &lead))
 		return 0;
 	if (!u64map_put(&s->seen, lead.addr, 1, &made) || (made && s->nnext == MAX_WORDS)) {

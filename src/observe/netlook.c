@@ -26,6 +26,7 @@
 #define BUFIO_R 40
 #define BUFIO_W 48
 #define CLOSURE_BYTES 48
+#define WRAPPER_BYTES 32	/* of a reader that reads from a body, looked through for it */
 #define STATE_IDLE 2		/* http.StateIdle, in the lowest byte of conn.curState */
 #define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
@@ -608,39 +609,45 @@ static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *
 	return found;
 }
 
+/* A gzipReader, a cancelTimerBody or another reader that reads from this body; b may be NULL. */
+static bool wraps(const uint8_t *b, uint64_t body)
+{
+	for (int o = 0; b && o < WRAPPER_BYTES; o += 8)
+		if (load_u64(b + o) == body)
+			return true;
+	return false;
+}
+
 /* Of n words the first that is a Response with this body, wrapped once at most: its index, or -1. */
 static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_t body, int *err)
 {
 	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE), *piece = calloc((size_t)n, 4);
-	int32_t data = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY) + 8;
+	int32_t field = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
 	uint64_t *inner = calloc((size_t)n, 8);
 	int found = -1;
 
 	*err = piece && inner ? 0 : -ENOMEM;
 	readbatch_reset(&nw->batch);
 	for (int i = 0; !*err && i < n; i++)
-		piece[i] = at[i] % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, at[i], size);
+		piece[i] = at[i] % 8 || at[i] == body ? READBATCH_NONE : readbatch_add(&nw->batch, at[i], size);
 	if (!*err)
 		*err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (int i = 0; !*err && i < n; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
 
-		inner[i] = b ? load_u64(b + data) : 0;
+		/* an object that is smaller than a response has a neighbour's words there */
+		inner[i] = b && gotypes_of_itab(nw->types, load_u64(b + field)) ? load_u64(b + field + 8) : 0;
 		if (inner[i] == body && found < 0)
 			found = i;
 	}
 	readbatch_reset(&nw->batch);
-	for (int i = 0; !*err && i < n; i++)	/* a gzipReader, a cancelTimerBody */
-		piece[i] = inner[i] % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, inner[i], 32);
+	for (int i = 0; !*err && i < n; i++)
+		piece[i] = inner[i] % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, inner[i], WRAPPER_BYTES);
 	if (!*err)
 		*err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (int i = 0; !*err && i < n && found < 0; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
-
-		for (int o = 0; b && o < 32 && found < 0; o += 8)
-			if (load_u64(b + o) == body)
-				found = i;
-	}
+	for (int i = 0; !*err && i < n && found < 0; i++)
+		if (wraps(readbatch_get(&nw->batch, piece[i]), body))
+			found = i;
 	free(piece);
 	free(inner);
 	return found;
@@ -727,12 +734,48 @@ static int read_closechs(struct netwatch *nw, struct seek *seek, size_t n)
 	return err;
 }
 
+/* A body and its response where readLoop keeps them, while they are checked. */
+struct body_read {
+	uint32_t body, response, closure, inner;	/* pieces */
+	uint64_t closure_addr, inner_addr, inner_itab;
+};
+
+static void take_body(struct netwatch *nw, struct net_conn *c, struct body_read *p)
+{
+	int32_t at = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
+	const uint8_t *b = readbatch_get(&nw->batch, p->body), *r = readbatch_get(&nw->batch, p->response);
+
+	p->closure_addr = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN)) : 0;
+	if (b && b[net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED)] == 1)
+		c->closed = true;	/* its loop is about to hear of it */
+	c->body_request = r ? load_u64(r + net_off(nw, LAYOUT_HTTP_RESPONSE_REQUEST)) : 0;
+	p->inner_itab = r ? load_u64(r + at) : 0;
+	p->inner_addr = r ? load_u64(r + at + 8) : 0;
+}
+
+/*
+ * A response that is collected before its body may be another's by now: then
+ * its request says nothing of this body, and whoever holds it does not hold
+ * this body.  One whose body the program has replaced may still be it.
+ */
+static void check_response(struct netwatch *nw, struct net_conn *c, const struct body_read *p)
+{
+	const char *type;
+
+	if (p->inner_addr == c->body || wraps(readbatch_get(&nw->batch, p->inner), c->body))
+		return;
+	c->body_request = 0;
+	type = gotypes_of_itab(nw->types, p->inner_itab);
+	if (!type || !strncmp(type, "*http.", 6) || !strncmp(type, "http.", 5))
+		c->response = 0;
+}
+
 /* Bodies and responses at the words where readLoop keeps them, checked. */
 static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 {
 	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE);
 	uint32_t rsize = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE);
-	struct { uint32_t body, response, closure; uint64_t fn; } *p = calloc(n + 1, sizeof(*p));
+	struct body_read *p = calloc(n + 1, sizeof(*p));
 	int err = p ? 0 : -ENOMEM;
 
 	readbatch_reset(&nw->batch);
@@ -750,18 +793,13 @@ static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 	}
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < n; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].body), *r = readbatch_get(&nw->batch, p[i].response);
-		struct net_conn *c = &nw->cur.conn[seek[i].conn];
-
-		p[i].fn = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN)) : 0;
-		if (b && b[net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED)] == 1)
-			c->closed = true;	/* its loop is about to hear of it */
-		c->body_request = r ? load_u64(r + net_off(nw, LAYOUT_HTTP_RESPONSE_REQUEST)) : 0;
-	}
-	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < n; i++)
-		p[i].closure = readbatch_add(&nw->batch, p[i].fn, CLOSURE_BYTES);
+		take_body(nw, &nw->cur.conn[seek[i].conn], &p[i]);
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; !err && i < n; i++) {
+		p[i].closure = readbatch_add(&nw->batch, p[i].closure_addr, CLOSURE_BYTES);
+		p[i].inner = readbatch_add(&nw->batch, p[i].inner_addr, WRAPPER_BYTES);
+	}
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++) {
@@ -769,8 +807,10 @@ static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 
 		c->wait_chan = closure_chan(nw, readbatch_get(&nw->batch, p[i].closure), seek[i].chan, seek[i].nchan,
 					    seek[i].closech);
-		if (c->wait_chan)
+		if (c->wait_chan) {
+			check_response(nw, c, &p[i]);
 			continue;
+		}
 		/* something else is there by now: nobody can have had the body any more */
 		c->body_lost = seek[i].frame && seek[i].nchan > 0;
 		c->closed = !c->body_lost && c->closed;

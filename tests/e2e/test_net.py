@@ -23,59 +23,84 @@ class Phases(unittest.TestCase):
     def setUp(self):
         need_root()
 
-    def compare(self, report, truth, phases=None):
+    def compare(self, watched, phases=None):
         """Every phase of every host that the program knows of, and no other.  Hosts
-        that are addresses are the proxy's: it does not count what it does."""
+        that are addresses are the proxy's: it does not count what it does.
+        Counts are right whatever else the machine does; a thread that has to wait for
+        a CPU between the program's clock and the probe makes its time another: times
+        are looked at in up to three processes."""
+        for _ in range(3):
+            report, truth = watched()
+            wrong = self.wrong_times(*self.same_counts(report, truth, phases))
+            if not wrong:
+                return report
+        self.fail(wrong)
+
+    def same_counts(self, report, truth, phases):
         def key(r):
             return r["host"], r["phase"]
         want = {key(r): r for r in truth["phases"] if phases is None or r["phase"] in phases}
         got = {key(r): r for r in rows_of(report, "net", "phases")
                if not r["host"].startswith("127.0.0.1:") and (phases is None or r["phase"] in phases)}
-        self.assertEqual({k: (r["count"], r["errors"]) for k, r in got.items()},
-                         {k: (r["count"], r["errors"]) for k, r in want.items()})
-        for k, w in want.items():
-            with self.subTest(host=k[0], phase=k[1]):
-                g = got[k]
-                self.assertEqual(g["exactness"], "exact")
-                self.assertTrue(is_near(g["total_ns"] / g["count"], w["total_ns"] / w["count"]), (g, w))
-                if w["p50_ns"] > 10e6:	# else the program's own clock is what varies most
-                    self.assertTrue(is_near(g["max_ns"], w["max_ns"]), (g, w))
-                self.assertTrue(is_near_histogram(g["p50_ns"], w["p50_ns"]), (g, w))
+        self.assertEqual({k: (r["count"], r["errors"], r["exactness"]) for k, r in got.items()},
+                         {k: (r["count"], r["errors"], "exact") for k, r in want.items()})
         self.assertEqual(set(report["losses"].values()), {0}, report["losses"])
+        return got, want
+
+    @staticmethod
+    def wrong_times(got, want):
+        wrong = []
+        for k, w in want.items():
+            g = got[k]
+            if not is_near(g["total_ns"] / g["count"], w["total_ns"] / w["count"]):
+                wrong.append(("mean", g, w))
+            if w["p50_ns"] > 10e6 and not is_near(g["max_ns"], w["max_ns"]):	# else its clock is what varies most
+                wrong.append(("max", g, w))
+            if not is_near_histogram(g["p50_ns"], w["p50_ns"]):
+                wrong.append(("p50", g, w))
+        return wrong
 
     def every_phase(self, release, variant):
-        with Netload(release, variant) as p:
-            p.do("set dns=40 connect=30 tls=60")
-            with window(p.pid, "--exact", "--only", "net") as a:
-                # not new: one at a time, or some dial for nothing because others are done before
-                for what in ("n=12 conc=4 via=tls new=1 ttfb=120 body=1000 bodyms=50", "n=6 via=h2 new=1 ttfb=20",
-                             "n=20 via=h2 ttfb=5", "n=20 via=h1", "n=20 via=unix", "n=8 via=proxy",
-                             "n=8 conc=4 via=connect new=1", "n=3 conc=3 via=bad new=1", "n=3 conc=3 via=refused new=1",
-                             "n=3 conc=3 new=1 host=nx.netload.test", "n=2 conc=2 via=two new=1",
-                             "n=50 conc=50 maxconns=2 ttfb=10", "n=3 conc=3 new=1 fault=reset body=10000",
-                             "n=2 conc=2 new=1 post=20000000 readwait=200"):
-                    p.do("req " + what)
-                p.do("dial n=5 conc=5 host=plain.netload.test")
-                p.do("dial n=5 conc=5 host=plain.netload.test tls=1")
-            self.compare(a.report, p.truth())
-            self.assertEqual(coverage(a.report, "net")["state"], "exact", coverage(a.report, "net"))
+        def watched():
+            with Netload(release, variant) as p:
+                p.do("set dns=40 connect=30 tls=60")
+                with window(p.pid, "--exact", "--only", "net") as a:
+                    # not new: one at a time, or some dial for nothing because others are done before
+                    for what in ("n=12 conc=4 via=tls new=1 ttfb=120 body=1000 bodyms=50", "n=6 via=h2 new=1 ttfb=20",
+                                 "n=20 via=h2 ttfb=5", "n=20 via=h1", "n=20 via=unix", "n=8 via=proxy",
+                                 "n=8 conc=4 via=connect new=1", "n=3 conc=3 via=bad new=1", "n=3 conc=3 via=refused new=1",
+                                 "n=3 conc=3 new=1 host=nx.netload.test", "n=2 conc=2 via=two new=1",
+                                 "n=50 conc=50 maxconns=2 ttfb=10", "n=3 conc=3 new=1 fault=reset body=10000",
+                                 "n=2 conc=2 new=1 post=20000000 readwait=200"):
+                        p.do("req " + what)
+                    p.do("dial n=5 conc=5 host=plain.netload.test")
+                    p.do("dial n=5 conc=5 host=plain.netload.test tls=1")
+                return a.report, p.truth()
+        report = self.compare(watched)
+        self.assertEqual(coverage(report, "net")["state"], "exact", coverage(report, "net"))
 
     def test_two_thousand_a_second(self):
         """With the default budget, whatever else is sampled."""
-        for release in ("1.19.13", "1.26.8", "1.27.4"):
-            with self.subTest(release), Netload(release) as p:
+        def watched():
+            with Netload(release) as p:
                 with window(p.pid, "--only", "net") as a:
                     p.do("dial n=4000 rate=2000 conc=64")
                     p.do("dial n=600 rate=300 conc=16 tls=1")
-                self.compare(a.report, p.truth(), RARE)
+                return a.report, p.truth()
+        for release in ("1.19.13", "1.26.8", "1.27.4"):
+            with self.subTest(release):
+                self.compare(watched, RARE)
 
     def test_cgo_resolver(self):
         """getaddrinfo, in a thread of C."""
-        for release in ("1.20.14", "1.24.13"):
-            with self.subTest(release), Netload(release, "cgo", env={"GODEBUG": "netdns=cgo"}) as p:
+        def watched():
+            with Netload(release, "cgo", env={"GODEBUG": "netdns=cgo"}) as p:
                 with window(p.pid, "--exact", "--only", "net") as a:
                     p.do("dial n=20 conc=4 host=localhost resolver=system")
-                self.compare(a.report, p.truth())
+                return a.report, p.truth()
+        for release in ("1.20.14", "1.24.13"):
+            with self.subTest(release):
+                self.compare(watched)
 
     def test_slow_among_fast(self):
         """What is sampled is not only what is short: a slow host beside a fast one, over the budget."""
@@ -212,6 +237,23 @@ class Hanging(unittest.TestCase):
                          [(dropped["host"], 5, at(self.places["drop"]))])
         self.assertEqual(found(r), {("no-timeout", at(self.places["none"])), ("connection-leak", at(self.places["drop"]))} |
                          found(r, "slow-phase"))
+
+    def test_responses_collected(self):
+        """A dropped response is collected before its body, and its memory is another's by then:
+        nothing is said of a body that is not its own.  Old words on stacks may keep a few."""
+        with Netload() as p, Attach(p.pid, *SENSORS) as a:
+            dropped = p.do("bodies n=30 how=drop host=drop.netload.test")
+            for n in range(1, 6):
+                p.do("gc")
+                p.do(f"bodies n={3 * n} how=late host=late.netload.test")
+            until = time.monotonic() + 3	# a body is quiet for over a second
+            while time.monotonic() < until:
+                p.do("req n=20 conc=2 ttfb=20")
+            places = p.where()
+            r = a.stop()[-1]
+        self.assertEqual([(b["host"], b["age"], place(b)) for b in rows_of(r, "net", "unclosed_bodies")],
+                         [(dropped["host"], "exact", at(places["drop"]))])
+        self.assertTrue(24 <= left_open(r, dropped["host"]) <= 30, left_open(r, dropped["host"]))
 
     def test_released(self):
         """What hung and ended is not in flight any more; nor what was cancelled, in each phase."""
