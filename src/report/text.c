@@ -87,8 +87,12 @@ static void head(struct text *t)
 	summary_agent(w, &line);
 	wrap_text(t->out, line.data, 0, 2, t->width, 2);
 	buf_deinit(&line);
-	if (w->memory_only)
-		labelled(t, "no probes", w->memory_only, 3);
+	if (w->memory_only) {
+		static const char label[] = "no probes: ";	/* most of the reasons begin with it, too */
+		bool twice = !strncmp(w->memory_only, label, sizeof(label) - 1);
+
+		labelled(t, "no probes", w->memory_only + (twice ? sizeof(label) - 1 : 0), 3);
+	}
 	if (w->last && w->end_reason)
 		labelled(t, "last report", w->end_reason, 2);
 }

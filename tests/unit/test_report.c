@@ -360,6 +360,7 @@ static void text_says_memory_only_in_the_first_line(void **state)
 	end = strchr(x.out.data, '\n');
 	assert_true(memory && end && memory < end);
 	assert_non_null(strstr(x.out.data, "this needs CAP_BPF"));
+	assert_null(strstr(x.out.data, "no probes: this needs CAP_BPF"));	/* the label says it */
 	teardown(&x);
 }
 
