@@ -26,7 +26,7 @@
 #define BUFIO_R 40
 #define BUFIO_W 48
 #define CLOSURE_BYTES 48
-#define WRAPPER_BYTES 32	/* of a reader that reads from a body, looked through for it */
+#define WRAPPER_WORDS 4		/* of a reader that reads from a body, looked through for it */
 #define STATE_IDLE 2		/* http.StateIdle, in the lowest byte of conn.curState */
 #define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
@@ -609,24 +609,71 @@ static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *
 	return found;
 }
 
-/* A gzipReader, a cancelTimerBody or another reader that reads from this body; b may be NULL. */
-static bool wraps(const uint8_t *b, uint64_t body)
+/* From what a Response has as its Body to the bodyEOFSignal that it was made with. */
+struct way {
+	uint64_t inner, body;
+	uint64_t word[WRAPPER_WORDS];	/* of the reader at inner */
+	uint32_t piece[WRAPPER_WORDS];
+	bool leads;
+};
+
+static void add_reader(struct netwatch *nw, uint32_t *piece, uint64_t addr)
 {
-	for (int o = 0; b && o < WRAPPER_BYTES; o += 8)
-		if (load_u64(b + o) == body)
-			return true;
-	return false;
+	*piece = addr % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, addr, 8 * WRAPPER_WORDS);
 }
 
-/* Of n words the first that is a Response with this body, wrapped once at most: its index, or -1. */
+/* Whether a reader reads from a body; the reader's words. */
+static bool take_reader(struct netwatch *nw, uint32_t piece, uint64_t body, uint64_t word[WRAPPER_WORDS])
+{
+	const uint8_t *b = readbatch_get(&nw->batch, piece);
+	bool leads = false;
+
+	for (int i = 0; i < WRAPPER_WORDS; i++) {
+		word[i] = b ? load_u64(b + 8 * i) : 0;
+		leads = leads || (b && word[i] == body);
+	}
+	return leads;
+}
+
+/* Which of them lead to their body, over two readers at most: http.cancelTimerBody
+ * (the client has a Timeout) reads from http.gzipReader. */
+static int follow_ways(struct netwatch *nw, struct way *way, size_t n)
+{
+	uint64_t word[WRAPPER_WORDS];
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < n; i++) {
+		way[i].leads = way[i].inner == way[i].body;
+		way[i].piece[0] = READBATCH_NONE;
+		if (!way[i].leads)
+			add_reader(nw, &way[i].piece[0], way[i].inner);
+	}
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < n; i++)
+		if (!way[i].leads)
+			way[i].leads = take_reader(nw, way[i].piece[0], way[i].body, way[i].word);
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; !err && i < n; i++)
+		for (int k = 0; !way[i].leads && k < WRAPPER_WORDS; k++)
+			add_reader(nw, &way[i].piece[k], way[i].word[k]);
+	if (!err)
+		err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < n; i++)
+		for (int k = 0; !way[i].leads && k < WRAPPER_WORDS; k++)
+			way[i].leads = take_reader(nw, way[i].piece[k], way[i].body, word);
+	return err;
+}
+
+/* Of n words one that is a Response with this body, rather one that has it directly: its index, or -1. */
 static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_t body, int *err)
 {
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE), *piece = calloc((size_t)n, 4);
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE), *piece = calloc((size_t)n, sizeof(*piece));
 	int32_t field = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
-	uint64_t *inner = calloc((size_t)n, 8);
+	struct way *way = calloc((size_t)n, sizeof(*way));
 	int found = -1;
 
-	*err = piece && inner ? 0 : -ENOMEM;
+	*err = piece && way ? 0 : -ENOMEM;
 	readbatch_reset(&nw->batch);
 	for (int i = 0; !*err && i < n; i++)
 		piece[i] = at[i] % 8 || at[i] == body ? READBATCH_NONE : readbatch_add(&nw->batch, at[i], size);
@@ -635,21 +682,18 @@ static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_
 	for (int i = 0; !*err && i < n; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
 
+		way[i].body = body;
 		/* an object that is smaller than a response has a neighbour's words there */
-		inner[i] = b && gotypes_of_itab(nw->types, load_u64(b + field)) ? load_u64(b + field + 8) : 0;
-		if (inner[i] == body && found < 0)
-			found = i;
+		if (b && gotypes_of_itab(nw->types, load_u64(b + field)))
+			way[i].inner = load_u64(b + field + 8);
 	}
-	readbatch_reset(&nw->batch);
-	for (int i = 0; !*err && i < n; i++)
-		piece[i] = inner[i] % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, inner[i], WRAPPER_BYTES);
 	if (!*err)
-		*err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (int i = 0; !*err && i < n && found < 0; i++)
-		if (wraps(readbatch_get(&nw->batch, piece[i]), body))
+		*err = follow_ways(nw, way, (size_t)n);
+	for (int i = 0; !*err && i < n; i++)
+		if (way[i].leads && (found < 0 || (way[i].inner == body && way[found].inner != body)))
 			found = i;
 	free(piece);
-	free(inner);
+	free(way);
 	return found;
 }
 
@@ -736,11 +780,11 @@ static int read_closechs(struct netwatch *nw, struct seek *seek, size_t n)
 
 /* A body and its response where readLoop keeps them, while they are checked. */
 struct body_read {
-	uint32_t body, response, closure, inner;	/* pieces */
-	uint64_t closure_addr, inner_addr, inner_itab;
+	uint32_t body, response, closure;	/* pieces */
+	uint64_t closure_addr, itab;		/* of what the response has as its Body */
 };
 
-static void take_body(struct netwatch *nw, struct net_conn *c, struct body_read *p)
+static void take_body(struct netwatch *nw, struct net_conn *c, struct body_read *p, struct way *way)
 {
 	int32_t at = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
 	const uint8_t *b = readbatch_get(&nw->batch, p->body), *r = readbatch_get(&nw->batch, p->response);
@@ -749,8 +793,8 @@ static void take_body(struct netwatch *nw, struct net_conn *c, struct body_read 
 	if (b && b[net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED)] == 1)
 		c->closed = true;	/* its loop is about to hear of it */
 	c->body_request = r ? load_u64(r + net_off(nw, LAYOUT_HTTP_RESPONSE_REQUEST)) : 0;
-	p->inner_itab = r ? load_u64(r + at) : 0;
-	p->inner_addr = r ? load_u64(r + at + 8) : 0;
+	p->itab = r ? load_u64(r + at) : 0;
+	*way = (struct way){ .inner = r ? load_u64(r + at + 8) : 0, .body = c->body };
 }
 
 /*
@@ -758,14 +802,11 @@ static void take_body(struct netwatch *nw, struct net_conn *c, struct body_read 
  * its request says nothing of this body, and whoever holds it does not hold
  * this body.  One whose body the program has replaced may still be it.
  */
-static void check_response(struct netwatch *nw, struct net_conn *c, const struct body_read *p)
+static void check_response(struct netwatch *nw, struct net_conn *c, uint64_t itab)
 {
-	const char *type;
+	const char *type = gotypes_of_itab(nw->types, itab);
 
-	if (p->inner_addr == c->body || wraps(readbatch_get(&nw->batch, p->inner), c->body))
-		return;
 	c->body_request = 0;
-	type = gotypes_of_itab(nw->types, p->inner_itab);
 	if (!type || !strncmp(type, "*http.", 6) || !strncmp(type, "http.", 5))
 		c->response = 0;
 }
@@ -776,7 +817,8 @@ static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE);
 	uint32_t rsize = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE);
 	struct body_read *p = calloc(n + 1, sizeof(*p));
-	int err = p ? 0 : -ENOMEM;
+	struct way *way = calloc(n + 1, sizeof(*way));
+	int err = p && way ? 0 : -ENOMEM;
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < n; i++) {
@@ -794,12 +836,10 @@ static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++)
-		take_body(nw, &nw->cur.conn[seek[i].conn], &p[i]);
+		take_body(nw, &nw->cur.conn[seek[i].conn], &p[i], &way[i]);
 	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < n; i++) {
+	for (size_t i = 0; !err && i < n; i++)
 		p[i].closure = readbatch_add(&nw->batch, p[i].closure_addr, CLOSURE_BYTES);
-		p[i].inner = readbatch_add(&nw->batch, p[i].inner_addr, WRAPPER_BYTES);
-	}
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++) {
@@ -807,16 +847,20 @@ static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 
 		c->wait_chan = closure_chan(nw, readbatch_get(&nw->batch, p[i].closure), seek[i].chan, seek[i].nchan,
 					    seek[i].closech);
-		if (c->wait_chan) {
-			check_response(nw, c, &p[i]);
+		if (c->wait_chan)
 			continue;
-		}
 		/* something else is there by now: nobody can have had the body any more */
 		c->body_lost = seek[i].frame && seek[i].nchan > 0;
 		c->closed = !c->body_lost && c->closed;
 		c->body = c->response = c->body_request = 0;
 	}
+	if (!err)
+		err = follow_ways(nw, way, n);
+	for (size_t i = 0; !err && i < n; i++)
+		if (!way[i].leads)
+			check_response(nw, &nw->cur.conn[seek[i].conn], p[i].itab);
 	free(p);
+	free(way);
 	return err;
 }
 

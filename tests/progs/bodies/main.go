@@ -12,6 +12,7 @@
 //	late       healthy: closed by a defer, the function goes on for long
 //	slow       healthy: read a byte at a time with pauses
 //	owner      healthy: in a struct of another goroutine, which pauses
+//	wrapped    healthy: the same, a response that the transport unzips, by a client with a Timeout
 //	json       healthy: behind a json.Decoder that pauses between two values
 //	lines      healthy: behind a bufio.Scanner
 //	unzip      healthy: unzipped by hand, with pauses
@@ -168,6 +169,31 @@ func (o *owner) run() {
 func owned(c *http.Client, url string) {
 	o := &owner{"owner", get(c, url).Body, time.NewTicker(pause)}
 	go o.run()
+}
+
+// The response is as far from the stack as it may be: its body is behind two readers more.
+type download struct {
+	resp *http.Response
+	left int
+}
+
+type downloader struct {
+	now  *download
+	tick *time.Ticker
+}
+
+func (d *downloader) run() {
+	ready.Done()
+	for range d.tick.C {
+		var b [1]byte
+		d.now.resp.Body.Read(b[:])
+		d.now.left--
+	}
+}
+
+func wrapped(c *http.Client, url string) {
+	d := &downloader{&download{get(c, url), 100}, time.NewTicker(pause)}
+	go d.run()
 }
 
 func decode(c *http.Client, url string) {
@@ -401,6 +427,10 @@ func start(name, mode string, n int, h2 bool) {
 	case "owner":
 		ready.Add(n)
 		atOnce(n, owned, c, url)
+	case "wrapped":
+		c.Timeout = time.Hour
+		ready.Add(n)
+		atOnce(n, wrapped, c, url+"/gzip")
 	case "json":
 		inBackground(n, decode, c, url)
 	case "lines":
