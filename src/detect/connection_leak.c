@@ -7,6 +7,10 @@
  * to say.  A row is a leak when there are three of them or more, or when they
  * become more by two or more.  It is none when they do go away: not more than
  * at the first look, and the oldest is younger than the observation.
+ *
+ * The place of a body is that of its call, when gospect has seen that.  Where a
+ * host's bodies without a place are a leak, a place that adds to them is told,
+ * with them, though it has only one.
  */
 #include "detect/connection_leak.h"
 
@@ -25,7 +29,7 @@ static bool goes_away(const struct window *w, const struct net_body_row *r)
 	return r->count <= r->count_before && r->age == AGE_EXACT && r->oldest_s + LOOK_S < w->observed_s;
 }
 
-static bool leaks(const struct window *w, const struct net_body_row *r)
+static bool leaks_alone(const struct window *w, const struct net_body_row *r)
 {
 	if (r->other || goes_away(w, r))
 		return false;
@@ -33,7 +37,7 @@ static bool leaks(const struct window *w, const struct net_body_row *r)
 }
 
 /* The row of that host whose place is not known, or NULL. */
-static const struct net_body_row *older(const struct net_window *n, const struct net_body_row *r)
+static const struct net_body_row *without_place(const struct net_window *n, const struct net_body_row *r)
 {
 	for (int i = 0; i < n->nunclosed; i++) {
 		const struct net_body_row *o = &n->unclosed[i];
@@ -42,6 +46,24 @@ static const struct net_body_row *older(const struct net_window *n, const struct
 			return o;
 	}
 	return NULL;
+}
+
+static bool leaks(const struct window *w, const struct net_body_row *r)
+{
+	const struct net_body_row *o;
+
+	if (leaks_alone(w, r))
+		return true;
+	if (r->other || !r->place.function || r->count <= r->count_before)
+		return false;
+	o = without_place(&w->net, r);
+	return o && leaks_alone(w, o);
+}
+
+/* None has come since the first look: then it is not that a call was not seen. */
+static bool is_older(const struct net_body_row *r)
+{
+	return r->count <= r->count_before;
 }
 
 static double per_minute(const struct window *w, const struct net_body_row *r)
@@ -59,7 +81,7 @@ static const struct net_connections *connections(const struct net_window *n, con
 
 static void evidence(struct finding *f, const struct window *w, const struct net_body_row *r)
 {
-	const struct net_body_row *before = r->place.function ? older(&w->net, r) : NULL;
+	const struct net_body_row *more = r->place.function ? without_place(&w->net, r) : NULL;
 	const struct net_connections *c = connections(&w->net, r->host);
 	char a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE];
 
@@ -69,11 +91,12 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 	if (w->observed_s > 0 && r->count > r->count_before)
 		finding_evidence(f, "from %s to %s in %s", human_count(r->count_before, a), human_count(r->count, b),
 				 human_seconds(w->observed_s, age));
-	if (before)
-		finding_evidence(f, "%s more to this host are older than gospect: their place is not known",
-				 human_count(before->count, a));
+	if (more)
+		finding_evidence(f, "%s more to this host%s: their place is not known", human_count(more->count, a),
+				 is_older(more) ? " are older than gospect" : ", whose calls were not seen");
 	if (!r->place.function)
-		finding_evidence(f, "they are older than gospect: the call that got them is not known");
+		finding_evidence(f, "%s: the place is not known",
+				 is_older(r) ? "they are older than gospect" : "the calls that got them were not seen");
 	if (c)
 		finding_evidence(f, "%s connections to this host are open, %s of them idle", human_count(c->open, a),
 				 human_count(c->idle, b));
@@ -101,7 +124,7 @@ static void add_finding(const struct window *w, const struct net_body_row *r, st
 	f->weight = (double)r->count;
 }
 
-/* Older ones of a host are told with the place that goes on leaking. */
+/* Those without a place are told with the place that goes on leaking. */
 static bool told_elsewhere(const struct window *w, const struct net_body_row *r)
 {
 	for (int i = 0; !r->place.function && i < w->net.nunclosed; i++) {

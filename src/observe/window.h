@@ -376,7 +376,7 @@ struct net_request {
 struct net_body_row {
 	bool other;
 	char host[WINDOW_MAX_HOST + 1];
-	struct place place;	/* may have no function: opened before we came */
+	struct place place;	/* may have no function: its call was not seen */
 	uint64_t count;
 	uint64_t count_before;	/* at the first look of the observation */
 	double oldest_s;

@@ -422,6 +422,17 @@ static void unclosed_bodies_leak(void **state)
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API);
 	assert_true(number(f, "per_minute") == 0);
+	expect_says(f, "they are older than gospect");
+	tear_down(&x);
+	set_up(&x);	/* some calls were not seen: one that was has the place of all */
+	add_unclosed(&x.w, API, 4, 1, 8)->place = (struct place){ 0 };
+	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM), "the calls that got them were not seen");
+	add_unclosed(&x.w, API, 1, 0, 8);
+	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
+	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
+	expect_says(f, "4 more to this host, whose calls were not seen");
+	x.w.net.unclosed[1].count_before = 1;	/* that place adds none */
+	assert_string_equal(only(&x, "connection-leak", SEVERITY_MEDIUM)->id, "connection-leak:" API);
 	tear_down(&x);
 	set_up(&x);	/* younger than the observation, but more and more */
 	add_unclosed(&x.w, API, 9, 4, 4)->age = AGE_EXACT;
