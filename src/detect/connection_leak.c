@@ -60,12 +60,6 @@ static bool leaks(const struct window *w, const struct net_body_row *r)
 	return o && leaks_alone(w, o);
 }
 
-/* None has come since the first look: then it is not that a call was not seen. */
-static bool is_older(const struct net_body_row *r)
-{
-	return r->count <= r->count_before;
-}
-
 static double per_minute(const struct window *w, const struct net_body_row *r)
 {
 	return r->count > r->count_before ? (double)(r->count - r->count_before) * 60 / w->observed_s : 0;
@@ -93,10 +87,11 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 				 human_seconds(w->observed_s, age));
 	if (more)
 		finding_evidence(f, "%s more to this host%s: their place is not known", human_count(more->count, a),
-				 is_older(more) ? " are older than gospect" : ", whose calls were not seen");
+				 net_bodies_are_older(more) ? " are older than gospect" : ", whose calls were not seen");
 	if (!r->place.function)
 		finding_evidence(f, "%s: the place is not known",
-				 is_older(r) ? "they are older than gospect" : "the calls that got them were not seen");
+				 net_bodies_are_older(r) ? "they are older than gospect" :
+				 "the calls that got them were not seen");
 	if (c)
 		finding_evidence(f, "%s connections to this host are open, %s of them idle", human_count(c->open, a),
 				 human_count(c->idle, b));

@@ -383,6 +383,12 @@ struct net_body_row {
 	enum age_kind age;
 	enum exactness exactness;
 };
+/* None has come since the first look: where these have no place, they are older than the
+ * observation, and it is not that their call was not seen. */
+static inline bool net_bodies_are_older(const struct net_body_row *r)
+{
+	return r->count <= r->count_before;
+}
 
 struct net_connections {
 	bool other;

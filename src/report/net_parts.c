@@ -351,7 +351,7 @@ static const struct table_column body_column[] = {
 static void body_row(struct table *t, const void *row, int nrest)
 {
 	const struct net_body_row *r = row;
-	bool is_older = r->count <= r->count_before;
+	const char *why = net_bodies_are_older(r) ? "(older than gospect)" : "(call not seen)";
 
 	summary_cell_count(t, true, r->exactness, r->count);
 	summary_cell_count(t, true, EXACT, r->count_before);
@@ -360,7 +360,7 @@ static void body_row(struct table *t, const void *row, int nrest)
 		cell_rest(t, nrest);
 	else
 		cell_host(t, r->host);
-	cell_known_place(t, &r->place, nrest ? "" : is_older ? "(older than gospect)" : "(call not seen)");
+	cell_known_place(t, &r->place, nrest ? "" : why);
 }
 
 static void unclosed_fill(const struct window *w, int max, struct table *t)

@@ -134,6 +134,11 @@ static void look(struct watched *v)
 	assert_int_equal(netwatch_look(v->nw, &p->walk, &v->stacks, NULL, clock_mono_ns()), 0);
 }
 
+static void fill(struct watched *v)
+{
+	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL, &v->w), 0);
+}
+
 /* Looks for as long as nothing may have been read of a body that is left alone, and a little. */
 static void watch(struct watched *v, const char *name, const char *const *args, double seconds)
 {
@@ -151,9 +156,19 @@ static void watch(struct watched *v, const char *name, const char *const *args, 
 		usleep(100000);
 		look(v);
 	}
-	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL, &v->w), 0);
+	fill(v);
 	assert_true(v->w.known);
 	assert_int_equal(netwatch_losses(v->nw), 0);
+}
+
+/* One more look, and what it saw instead of what was seen before. */
+static void look_anew(struct watched *v)
+{
+	struct window w = { .net = v->w };
+
+	window_deinit(&w);
+	look(v);
+	fill(v);
 }
 
 /* Looks until n requests wait for their answer: READY says only that they have set out. */
@@ -163,18 +178,13 @@ static void watch_until_sent(struct watched *v, const char *const *args, int n)
 
 	watch(v, "bodies-1.26.8-stripped", args, 0);
 	for (int tries = 0; tries < 500; tries++) {
-		struct window w = { .net = v->w };
-
 		sent = 0;
 		for (int i = 0; i < v->w.nin_flight; i++)
 			sent += v->w.in_flight[i].phase == NET_TTFB;
 		if (sent == n)
 			return;
-		window_deinit(&w);
 		usleep(20000);
-		look(v);
-		assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL,
-					       &v->w), 0);
+		look_anew(v);
 	}
 	fail_msg("%d of %d requests were sent", sent, n);
 }
@@ -395,13 +405,8 @@ static void check_servers(const struct watched *v)
 static bool look_again(struct watched *v)
 {
 	for (int i = 0; i < 20 && v->w.nunclosed < LEFT_ALONE; i++) {
-		struct window w = { .net = v->w };
-
-		window_deinit(&w);
 		usleep(200000);
-		look(v);
-		assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL,
-					       &v->w), 0);
+		look_anew(v);
 		assert_true(v->w.nunclosed <= LEFT_ALONE);
 	}
 	return v->w.nunclosed == LEFT_ALONE;
@@ -411,7 +416,6 @@ static bool look_again(struct watched *v)
  * still there.  False: one is missed. */
 static bool check_collected(struct watched *v)
 {
-	struct window w = { .net = v->w };
 	struct gototals before, now;
 
 	assert_int_equal(goruntime_totals(&v->prog.rt, &before), 0);
@@ -420,12 +424,10 @@ static bool check_collected(struct watched *v)
 		usleep(20000);
 		assert_int_equal(goruntime_totals(&v->prog.rt, &now), 0);
 	} while (now.numforcedgc < before.numforcedgc + 2);
-	window_deinit(&w);
 	do	/* one that runs may hold anything */
 		look(v);
 	while (v->stacks.running || v->stacks.unread);
-	look(v);
-	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL, &v->w), 0);
+	look_anew(v);
 	if (!look_again(v))
 		return false;
 	check_left_alone(v);
