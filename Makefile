@@ -24,7 +24,7 @@ ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { retur
 	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
 LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
 
-MODULES := base arch gobin target host prove plan trace observe detect report cli
+MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks observe report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker wants the definitions before their uses
@@ -104,7 +104,7 @@ $(B)/asan/test_%: tests/unit/test_%.c $(B)/asan/libparsers.a
 	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(B)/asan/libparsers.a -lcmocka $(ASAN_LIBS)
 $(B)/asan/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(B)/asan/libparsers.a
 	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< tests/fuzz/replay_main.c $(B)/asan/libparsers.a $(ASAN_LIBS)
-PROVE_OBJ := $(patsubst src/%.c,$(B)/asan/obj/%.o,$(foreach m,target prove,$(wildcard src/$(m)/*.c)))
+PROVE_OBJ := $(patsubst src/%.c,$(B)/asan/obj/%.o,$(foreach m,proc gort prove,$(wildcard src/$(m)/*.c)))
 # those that read a process's memory, too
 READ_TESTS := prove recorded faults
 $(READ_TESTS:%=$(B)/asan/test_%): $(B)/asan/test_%: tests/unit/test_%.c $(wildcard tests/unit/*.h) $(PROVE_OBJ) $(B)/asan/libparsers.a

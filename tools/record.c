@@ -3,7 +3,7 @@
  * record PID PREFIX: a Go process for the unit tests, which then need neither
  * it nor its executable.
  *
- *	PREFIX.mem.gz	its memory (target/mem.h, "gspmem1"): the pages that the
+ *	PREFIX.mem.gz	its memory (proc/mem.h, "gspmem1"): the pages that the
  *			readers looked at, while it stood still
  *	PREFIX.exe.gz	its executable, zero where nobody has looked
  *
@@ -24,10 +24,10 @@
 #include "cli/session.h"
 #include "prove/freeze.h"
 #include "prove/prove.h"
-#include "target/golabels.h"
-#include "target/golocks.h"
-#include "target/gostacks.h"
-#include "target/heapprof.h"
+#include "gort/golabels.h"
+#include "gort/golocks.h"
+#include "gort/gostacks.h"
+#include "gort/heapprof.h"
 
 #define PAGE 4096u
 #define MAX_PAGES (16u << 10)	/* 64 MiB, as a recording may have */

@@ -13,7 +13,8 @@
 #include "cli/output.h"
 #include "cli/screen.h"
 #include "cli/watch.h"
-#include "detect/detector.h"
+#include "observe/detect.h"
+#include "observe/window.h"
 
 #define DEFAULT_EVERY_NS (5 * NS_PER_S)
 #define SCREEN_EVERY_NS NS_PER_S
@@ -30,18 +31,20 @@ struct attach {
 /* Ends the window: judges it, shows it, begins the next. */
 static void report(struct attach *a)
 {
-	struct findings found;
-	struct window w;
-	struct report r = { .window = &w, .findings = &found };
+	struct report r = { 0 };
 	int err;
 
-	findings_init(&found);
-	err = observer_take(a->w.observer, &w, a->w.end_reason);
+	err = observer_take(a->w.observer, &r.window, a->w.end_reason);
 	if (err) {
 		msg_error("cannot read process %ld: %s", a->o->pid, strerror(-err));
 		a->w.end_reason = "it could not be read any more";
 	}
-	detect_all(&w, &found);
+	if (err == -ENOMEM) {
+		report_deinit(&r);
+		a->status = EXIT_FAILED;
+		return;
+	}
+	detect_all(&r.window, &r.findings);
 	if (a->screen && !a->w.end_reason) {
 		screen_draw(a->screen, &r);
 	} else {
@@ -55,8 +58,7 @@ static void report(struct attach *a)
 			a->w.end_reason = "nobody reads the report";
 		}
 	}
-	findings_deinit(&found);
-	window_deinit(&w);
+	report_deinit(&r);
 }
 
 static void on_key(struct attach *a)

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "detect/wording.h"
+#include "base/text.h"
 
 void json_set_text(json_t *object, const char *key, const char *text)
 {

@@ -12,10 +12,12 @@
 #include "cli/output.h"
 #include "cli/proof.h"
 #include "cli/watch.h"
-#include "detect/wording.h"
-#include "observe/leaks.h"
-#include "observe/stacktable.h"
+#include "base/text.h"
+#include "model/place.h"
+#include "goroutines/leaks.h"
+#include "model/stacktable.h"
 #include "report/snapshot_rows.h"
+#include "observe/window.h"
 
 #define MAX_LINES 512
 #define AT_ONCE (1u << 20)	/* bytes written at once: a million goroutines make more than anybody should hold */

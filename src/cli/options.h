@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "detect/finding.h"
+#include "model/finding.h"
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_PPROF };
 enum profile { PROFILE_GOROUTINE, PROFILE_HEAP };

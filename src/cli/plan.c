@@ -13,7 +13,7 @@
 #include "cli/output.h"
 #include "gobin/gobin.h"
 #include "report/table.h"
-#include "target/process.h"
+#include "proc/process.h"
 #include "trace/trace.h"
 
 #define PLAN_SCHEMA "gospect.plan/1"

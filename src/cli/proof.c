@@ -44,7 +44,7 @@ static uint64_t max_copy(void)
 }
 
 /* What is inferred of locks, for the prover. */
-static struct prove_held *held_of(const struct locks_window *l, size_t *n)
+static struct prove_held *held_of(const struct deadlocks_window *l, size_t *n)
 {
 	struct prove_held *held = l && l->nheld ? malloc(l->nheld * sizeof(*held)) : NULL;
 
@@ -54,7 +54,7 @@ static struct prove_held *held_of(const struct locks_window *l, size_t *n)
 	return held;
 }
 
-int proof_run(struct session *s, const struct options *o, bool prove, const struct locks_window *locks, int signal_fd,
+int proof_run(struct session *s, const struct options *o, bool prove, const struct deadlocks_window *locks, int signal_fd,
 	      struct prove_result *out, struct err *err)
 {
 	struct proof p = { .pid = o->pid, .signal_fd = signal_fd };

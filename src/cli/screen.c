@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include "cli/screen_view.h"
-#include "detect/wording.h"
+#include "base/text.h"
+#include "observe/window.h"
 
 #define ESCAPE_DELAY_MS 25	/* of a lone Esc; arrow keys begin with one */
 
@@ -27,8 +28,7 @@ struct screen {
 	struct screen_view view;
 	/* the report on the screen; arrays owned, strings borrowed */
 	bool has_report;
-	struct window window;
-	struct findings findings;
+	struct report report;
 };
 
 static int open_keys(struct screen *s, struct err *err)
@@ -93,15 +93,6 @@ fail:
 	return r;
 }
 
-static void forget_report(struct screen *s)
-{
-	if (s->has_report) {
-		window_deinit(&s->window);
-		findings_deinit(&s->findings);
-	}
-	s->has_report = false;
-}
-
 void screen_close(struct screen *s)
 {
 	if (!s)
@@ -112,7 +103,7 @@ void screen_close(struct screen *s)
 	}
 	if (s->owns_keys)
 		fclose(s->keys);
-	forget_report(s);
+	report_deinit(&s->report);
 	screen_view_deinit(&s->view);
 	free(s);
 }
@@ -120,52 +111,6 @@ void screen_close(struct screen *s)
 int screen_fd(const struct screen *s)
 {
 	return fileno(s->keys);
-}
-
-/* A copy of n elements; NULL only for want of memory or n = 0. */
-static void *copy_array(const void *p, int n, size_t size)
-{
-	void *copy = n > 0 ? malloc((size_t)n * size) : NULL;
-
-	if (copy)
-		memcpy(copy, p, (size_t)n * size);
-	return copy;
-}
-
-static int keep_window(struct window *to, const struct window *from)
-{
-	int i, bad = 0;
-
-	*to = *from;
-	to->state = copy_array(from->state, from->nstate, sizeof(*to->state));
-	to->site = copy_array(from->site, from->nsite, sizeof(*to->site));
-	to->alloc = copy_array(from->alloc, from->nalloc, sizeof(*to->alloc));
-	if (!to->state)
-		bad |= to->nstate, to->nstate = 0;
-	if (!to->site)
-		bad |= to->nsite, to->nsite = 0;
-	if (!to->alloc)
-		bad |= to->nalloc, to->nalloc = 0;
-	for (i = 0; i < to->nsite; i++) {
-		struct site_row *s = &to->site[i];
-
-		s->wait = copy_array(s->wait, s->nwait, sizeof(*s->wait));
-		if (!s->wait)
-			bad |= s->nwait, s->nwait = 0;
-	}
-	return bad ? -ENOMEM : 0;
-}
-
-/* What cannot be copied for want of memory is missing on the screen. */
-static void keep_report(struct screen *s, const struct report *r)
-{
-	forget_report(s);
-	keep_window(&s->window, r->window);
-	s->findings = *r->findings;
-	s->findings.f = copy_array(r->findings->f, r->findings->n, sizeof(*r->findings->f));
-	if (!s->findings.f)
-		s->findings.n = 0;
-	s->has_report = true;
 }
 
 /* SIGWINCH only sets a flag that the next key would find: ask the terminal. */
@@ -229,12 +174,10 @@ static void paint_line(const struct screen *s, int y, const struct screen_line *
 
 void screen_redraw(struct screen *s)
 {
-	struct report r = { .window = &s->window, .findings = &s->findings };
-
 	if (!s->has_report)
 		return;
 	follow_size();
-	screen_view_make(&s->view, &r, &s->state, COLS, LINES);
+	screen_view_make(&s->view, &s->report, &s->state, COLS, LINES);
 	erase();
 	for (int i = 0; i < s->view.nline; i++) {
 		bool keys = s->view.line[i].style == STYLE_KEYS;
@@ -244,10 +187,14 @@ void screen_redraw(struct screen *s)
 	refresh();
 }
 
-void screen_draw(struct screen *s, const struct report *r)
+void screen_draw(struct screen *s, struct report *r)
 {
+	struct report old = report_move(s->state.paused && s->has_report ? r : &s->report);
+
 	if (!s->state.paused || !s->has_report)
-		keep_report(s, r);
+		s->report = report_move(r);
+	report_deinit(&old);
+	s->has_report = true;
 	screen_redraw(s);
 }
 
@@ -318,7 +265,7 @@ static enum screen_action on_key(struct screen *s, int key)
 		s->state.scroll = 0;
 		break;
 	case KEY_END:
-		s->state.scroll = s->window.nsite;
+		s->state.scroll = s->has_report ? s->report.window.goroutines->nsite : 0;
 		break;
 	default:
 		return on_letter(s, key);

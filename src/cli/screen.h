@@ -30,11 +30,11 @@ void screen_close(struct screen *s);
 /* To poll for POLLIN. */
 int screen_fd(const struct screen *s);
 /*
- * Shows a report (unless paused) and keeps a copy of it: the report's arrays
- * may be freed afterwards, but its strings have to stay valid until the next
- * screen_draw() or screen_close().  Follows a changed size of the terminal.
+ * Takes a report over and shows it (unless paused); *r is then empty.  Its
+ * borrowed strings have to stay valid until the next screen_draw() or
+ * screen_close().  Follows a changed size of the terminal.
  */
-void screen_draw(struct screen *s, const struct report *r);
+void screen_draw(struct screen *s, struct report *r);
 /* The kept report again, after a key or a resize. */
 void screen_redraw(struct screen *s);
 /* Reads all keys that are there. */

@@ -156,7 +156,7 @@ static int compare_double(double a, double b)
 static int compare_sites(const void *a, const void *b, void *arg)
 {
 	const struct order *o = arg;
-	const struct site_row *x = &o->w->site[*(const int *)a], *y = &o->w->site[*(const int *)b];
+	const struct site_row *x = &o->w->goroutines->site[*(const int *)a], *y = &o->w->goroutines->site[*(const int *)b];
 	int r = 0;
 
 	if (x->other != y->other)
@@ -198,20 +198,20 @@ static void take_table(struct screen_view *v, const struct buf *table, int max)
 static void sites(struct screen_view *v, const struct window *w, struct screen_state *st, int width, int rows)
 {
 	struct order o = { .w = w, .sort = st->sort };
-	int *show = w->nsite ? calloc((size_t)w->nsite, sizeof(*show)) : NULL, n = rows - 1;
+	int *show = w->goroutines->nsite ? calloc((size_t)w->goroutines->nsite, sizeof(*show)) : NULL, n = rows - 1;
 	struct buf b;
 
 	if (!show || n < 1)
 		goto out;
-	for (int i = 0; i < w->nsite; i++)
+	for (int i = 0; i < w->goroutines->nsite; i++)
 		show[i] = i;
-	qsort_r(show, (size_t)w->nsite, sizeof(*show), compare_sites, &o);
-	if (st->scroll > w->nsite - n)
-		st->scroll = w->nsite - n;
+	qsort_r(show, (size_t)w->goroutines->nsite, sizeof(*show), compare_sites, &o);
+	if (st->scroll > w->goroutines->nsite - n)
+		st->scroll = w->goroutines->nsite - n;
 	if (st->scroll < 0)
 		st->scroll = 0;
-	if (n > w->nsite - st->scroll)
-		n = w->nsite - st->scroll;
+	if (n > w->goroutines->nsite - st->scroll)
+		n = w->goroutines->nsite - st->scroll;
 	st->rows_shown = n;
 	buf_init(&b, VIEW_BYTES_MAX);
 	summary_sites(w, show + st->scroll, n, NULL, width, &b);
@@ -227,7 +227,7 @@ static void allocs(struct screen_view *v, const struct window *w, int width, int
 	struct alloc_rest rest;
 	struct buf b;
 
-	if (!w->alloc_known || rows < 1)
+	if (!w->memory->alloc_known || rows < 1)
 		return;
 	summary(v, "large", summary_alloc, w, STYLE_PLAIN, width);
 	if (rows < 3)
@@ -243,7 +243,7 @@ static void allocs(struct screen_view *v, const struct window *w, int width, int
 
 static void gc(struct screen_view *v, const struct window *w, int width)
 {
-	if (!w->gc.known && !w->gc.heap_known && !w->gc.pauses_known)
+	if (!w->memory->gc.known && !w->memory->gc.heap_known && !w->memory->gc.pauses_known)
 		return;
 	summary(v, "gc", summary_gc, w, STYLE_PLAIN, width);
 	summary(v, "pauses", summary_pauses, w, STYLE_PLAIN, width);
@@ -295,7 +295,7 @@ static void keys(struct screen_view *v, const struct screen_state *st, int width
 /* Lines that the allocations take: their sentence, a head and some rows. */
 static int alloc_lines(const struct window *w, int room)
 {
-	int want = !w->alloc_known ? 0 : w->nalloc ? 2 + (w->nalloc < ALLOCS_SHOWN ? w->nalloc : ALLOCS_SHOWN) : 1;
+	int want = !w->memory->alloc_known ? 0 : w->memory->nalloc ? 2 + (w->memory->nalloc < ALLOCS_SHOWN ? w->memory->nalloc : ALLOCS_SHOWN) : 1;
 	int most = room / 3;
 
 	return want < most ? want : most < 1 ? (want > 0) : most;
@@ -303,18 +303,18 @@ static int alloc_lines(const struct window *w, int room)
 
 static int gc_lines(const struct window *w)
 {
-	return (w->gc.known || w->gc.heap_known || w->gc.pauses_known ? 1 : 0) + (w->gc.pauses_known ? 1 : 0);
+	return (w->memory->gc.known || w->memory->gc.heap_known || w->memory->gc.pauses_known ? 1 : 0) + (w->memory->gc.pauses_known ? 1 : 0);
 }
 
 static void body(struct screen_view *v, const struct report *r, struct screen_state *st, int width, int height)
 {
-	const struct window *w = r->window;
+	const struct window *w = &r->window;
 	int below, room;
 
-	findings(v, r->findings, st->details, width, height - SITES_LEAST);
-	if (w->goroutines_known || w->births_known)
+	findings(v, &r->findings, st->details, width, height - SITES_LEAST);
+	if (w->goroutines->known || w->goroutines->births_known)
 		summary(v, "goroutines", summary_goroutines, w, STYLE_PLAIN, width);
-	if (w->goroutines_known)
+	if (w->goroutines->known)
 		summary(v, "states", summary_states, w, STYLE_PLAIN, width);
 	summary(v, "network", net_parts_network, w, STYLE_PLAIN, width);
 	summary(v, "sql", net_parts_pools, w, STYLE_PLAIN, width);
@@ -340,7 +340,7 @@ void screen_view_make(struct screen_view *v, const struct report *r, struct scre
 	st->rows_shown = 0;
 	if (width < WIDTH_LEAST || height < 2)
 		return;
-	head(v, r->window, st, width);
+	head(v, &r->window, st, width);
 	if (st->help)
 		help(v, width, height - 1);
 	else

@@ -5,9 +5,9 @@
 
 #include "base/err.h"
 #include "gobin/gobin.h"
-#include "target/goruntime.h"
-#include "target/mem.h"
-#include "target/process.h"
+#include "gort/goruntime.h"
+#include "proc/mem.h"
+#include "proc/process.h"
 
 struct session {
 	struct process proc;

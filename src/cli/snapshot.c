@@ -11,7 +11,8 @@
 #include "cli/output.h"
 #include "cli/proof.h"
 #include "cli/watch.h"
-#include "detect/detector.h"
+#include "observe/detect.h"
+#include "observe/window.h"
 
 /* Passes over a running process are not worth it beyond. */
 #define PASSES_MAX_GOROUTINES 200000
@@ -34,7 +35,7 @@ static bool found_enough(const struct options *o, const struct findings *found)
 /* Whether the passes over a running process would take longer than anybody waits for. */
 static bool too_large(const struct window *w)
 {
-	return w->live > PASSES_MAX_GOROUTINES || w->gc.heap_live_bytes > PASSES_MAX_HEAP;
+	return w->goroutines->live > PASSES_MAX_GOROUTINES || w->memory->gc.heap_live_bytes > PASSES_MAX_HEAP;
 }
 
 /* The verdicts on leaks. */
@@ -44,18 +45,18 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 	struct err err = { 0 };
 	int code = 0;
 
-	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines_known || s->w.target_gone)
+	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines->known || s->w.target_gone)
 		return;
 	observer_drop_walk(s->w.observer);
 	if (too_large(w) && !s->o->prove)
 		snprintf(r.why, sizeof(r.why), "several passes over so many goroutines or so large a heap take long: "
 			 "'gospect leaks PID', or --prove");
 	else
-		code = proof_run(&s->w.s, s->o, s->o->prove, &w->locks, s->w.signal_fd, &r, &err);
+		code = proof_run(&s->w.s, s->o, s->o->prove, &w->goroutines->deadlocks, s->w.signal_fd, &r, &err);
 	if (!code && r.tracer_busy) {
 		msg_note("another tracer has the process: it cannot be frozen, so leaks are not proven");
 		prove_result_deinit(&r);
-		code = proof_run(&s->w.s, s->o, false, &w->locks, s->w.signal_fd, &r, &err);
+		code = proof_run(&s->w.s, s->o, false, &w->goroutines->deadlocks, s->w.signal_fd, &r, &err);
 	}
 	if (code) {
 		memset(&r, 0, sizeof(r));
@@ -68,30 +69,30 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 
 static int report(struct snapshot *s)
 {
-	struct findings found;
-	struct window w;
-	struct report r = { .window = &w, .findings = &found };
+	struct report r = { 0 };
 	int err, status = EXIT_DONE;
 
-	findings_init(&found);
-	err = observer_take(s->w.observer, &w, s->w.end_reason);
+	err = observer_take(s->w.observer, &r.window, s->w.end_reason);
 	if (err)
 		msg_error("cannot read process %ld: %s", s->o->pid, strerror(-err));
+	if (err == -ENOMEM) {
+		report_deinit(&r);
+		return EXIT_FAILED;
+	}
 	if (s->o->format != FORMAT_PPROF)
-		judge_leaks(s, &w);
-	detect_all(&w, &found);
+		judge_leaks(s, &r.window);
+	detect_all(&r.window, &r.findings);
 	err = output_report(&s->out, &r);
 	if (err) {
 		if (err == -EOPNOTSUPP)
-			msg_error("there is no such profile: %s", w.heap.why);
+			msg_error("there is no such profile: %s", r.window.memory->heap.why);
 		else if (err != -EPIPE)
 			msg_error("cannot write the report: %s", strerror(-err));
 		status = EXIT_FAILED;
-	} else if (found_enough(s->o, &found)) {
+	} else if (found_enough(s->o, &r.findings)) {
 		status = EXIT_FOUND;
 	}
-	findings_deinit(&found);
-	window_deinit(&w);
+	report_deinit(&r);
 	return status;
 }
 

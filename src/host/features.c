@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "target/procfs.h"
+#include "proc/procfs.h"
 
 /* Newer than the headers of Debian 12. */
 #define ATTACH_UPROBE_MULTI 48		/* BPF_TRACE_UPROBE_MULTI, Linux 6.6 */

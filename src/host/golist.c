@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "gobin/gobin.h"
-#include "target/goruntime.h"
-#include "target/process.h"
+#include "gort/goruntime.h"
+#include "proc/process.h"
 
 #define MAX_FILES 65536		/* different executables remembered; more are looked at anew */
 

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "observe/contention.h"
-#include "observe/nethost.h"
-#include "observe/netwatch.h"
-#include "observe/sqlpools.h"
+#include "locks/contention.h"
+#include "net/host.h"
+#include "net/watch.h"
+#include "sql/pools.h"
 #include "plan/plan.h"
-#include "target/golocks.h"
-#include "target/gostacks.h"
-#include "target/gotypes.h"
+#include "gort/golocks.h"
+#include "gort/gostacks.h"
+#include "gort/gotypes.h"
 #include "trace/trace.h"
 
 /* One of the three sensors. */
@@ -292,17 +292,17 @@ static int fill_net(struct callwatch *cw, const struct gowalk *walk, const struc
 {
 	bool probed = cw->cfg.trace != NULL;
 	int err = netwatch_fill(cw->netwatch, walk, &cw->stacks, cw->stack_of, cw->cfg.trace,
-				probed ? base : NULL, probed ? now : NULL, &cw->probes, &w->net);
+				probed ? base : NULL, probed ? now : NULL, &cw->probes, w->net);
 
-	w->net.known = !err;
+	w->net->known = !err;
 	if (!err && cw->cfg.redact_salt)
-		net_redact_hosts(&w->net, cw->cfg.redact_salt);
+		net_redact_hosts(w->net, cw->cfg.redact_salt);
 	return err;
 }
 
 /* What the slow path's probe counted, scaled when it was armed in slices. */
 static void fill_lock_waits(const struct callwatch *cw, const struct trace_reading *base,
-			    const struct trace_reading *now, struct contention_window *c)
+			    const struct trace_reading *now, struct locks_window *c)
 {
 	double rate = cw->probes.requests_sliced ? cw->probes.requests_rate : 1;
 
@@ -325,14 +325,14 @@ int callwatch_fill(struct callwatch *cw, const struct gowalk *walk, const struct
 	if (cw->netwatch)
 		err = fill_net(cw, walk, base, now, w);
 	if (!err && cw->sqlpools) {
-		err = sqlpools_fill(cw->sqlpools, &w->sql);
-		w->sql.known = !err;
+		err = sqlpools_fill(cw->sqlpools, w->sql);
+		w->sql->known = !err;
 	}
 	if (!err && cw->contention) {
-		err = contention_fill(cw->contention, &w->contention);
-		w->contention.known = !err;
+		err = contention_fill(cw->contention, w->locks);
+		w->locks->known = !err;
 		if (!err)
-			fill_lock_waits(cw, base, now, &w->contention);
+			fill_lock_waits(cw, base, now, w->locks);
 	}
 	losses = cw->netwatch ? netwatch_losses(cw->netwatch) : 0;
 	w->lost_read_failures += losses - cw->losses_base;
@@ -344,15 +344,15 @@ void callwatch_cover(const struct callwatch *cw, enum sensor s, struct window *w
 {
 	switch (s) {
 	case SENSOR_NET:
-		cover_part(cw, s, &cw->net, w->net.known, "no phases, and no counts by call",
+		cover_part(cw, s, &cw->net, w->net->known, "no phases, and no counts by call",
 			   cw->netwatch ? netwatch_why(cw->netwatch) : "", w);
 		break;
 	case SENSOR_SQL:
-		cover_part(cw, s, &cw->sql, w->sql.known,
+		cover_part(cw, s, &cw->sql, w->sql->known,
 			   "who took a connection is known only where its goroutine still shows it",
 			   cw->sqlpools ? sqlpools_why(cw->sqlpools) : "", w);
 		break;
 	default:
-		cover_part(cw, s, &cw->locks, w->contention.known, "waits that are over are not counted", "", w);
+		cover_part(cw, s, &cw->locks, w->locks->known, "waits that are over are not counted", "", w);
 	}
 }

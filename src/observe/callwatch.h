@@ -7,7 +7,7 @@
 #define GOSPECT_OBSERVE_CALLWATCH_H
 
 #include "observe/window.h"
-#include "target/goruntime.h"
+#include "gort/goruntime.h"
 
 struct callwatch;
 struct plan;

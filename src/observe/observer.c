@@ -10,19 +10,20 @@
 
 #include "base/clock.h"
 #include "gobin/gobin.h"
-#include "observe/allocs.h"
+#include "memory/allocs.h"
 #include "observe/callwatch.h"
-#include "observe/deadlocks.h"
-#include "observe/dump.h"
-#include "observe/heap.h"
-#include "observe/leaks.h"
-#include "observe/rows.h"
-#include "observe/sites.h"
+#include "goroutines/deadlocks.h"
+#include "goroutines/dump.h"
+#include "memory/heap.h"
+#include "goroutines/leaks.h"
+#include "goroutines/rows.h"
+#include "goroutines/sites.h"
 #include "plan/plan.h"
 #include "prove/prove.h"
-#include "target/goruntime.h"
-#include "target/process.h"
+#include "gort/goruntime.h"
+#include "proc/process.h"
 #include "trace/trace.h"
+#include "observe/window.h"
 
 #define LARGE_THRESHOLD 32768	/* runtime: maxSmallSize */
 #define MIN_PACE_NS (200 * NS_PER_MS)
@@ -380,38 +381,38 @@ static void fill_goroutines(struct observer *o, struct window *w)
 	double scale = 1;
 	size_t i;
 
-	w->created_known = n->has_created && b->has_created;
-	w->created_total = n->created;
-	w->live = o->live;
-	w->system = o->walk.system;
-	w->live_at_start = o->live_base;
+	w->goroutines->created_known = n->has_created && b->has_created;
+	w->goroutines->created_total = n->created;
+	w->goroutines->live = o->live;
+	w->goroutines->system = o->walk.system;
+	w->goroutines->live_at_start = o->live_base;
 	for (i = 0; i < o->sites.n; i++) {
 		const struct site_track *t = &o->sites.track[i];
 
 		if (!t->system && t->births_looked > t->births_base)
 			seen += t->births_looked - t->births_base;
 	}
-	grown = w->created_known ? n->created - b->created : 0;
-	w->births_known = w->created_known || (probed && !sliced);
-	if ((!probed || sliced) && w->created_known) {
+	grown = w->goroutines->created_known ? n->created - b->created : 0;
+	w->goroutines->births_known = w->goroutines->created_known || (probed && !sliced);
+	if ((!probed || sliced) && w->goroutines->created_known) {
 		/* system goroutines are not told apart: those that appeared are subtracted */
 		uint64_t sys = n->system > b->system ? n->system - b->system : 0;
 
-		w->births = grown > sys ? grown - sys : 0;
-		w->births_exactness = ESTIMATED;
+		w->goroutines->births = grown > sys ? grown - sys : 0;
+		w->goroutines->births_exactness = ESTIMATED;
 		if (probed) {
-			w->births_exactness = SAMPLED;
-			scale = seen ? (double)w->births / (double)seen : 1;
+			w->goroutines->births_exactness = SAMPLED;
+			scale = seen ? (double)w->goroutines->births / (double)seen : 1;
 		}
 	}
-	rows_fill(&o->sites, &o->walk, scale, probed && w->births_known, o->gone, w);
-	if ((!probed || sliced) && w->births + w->live_at_start > w->live)
-		w->deaths = w->births + w->live_at_start - w->live;
-	for (int r = 0; r < w->nsite; r++) {
-		w->site[r].exactness = sliced ? SAMPLED : EXACT;
+	rows_fill(&o->sites, &o->walk, scale, probed && w->goroutines->births_known, o->gone, w);
+	if ((!probed || sliced) && w->goroutines->births + w->goroutines->live_at_start > w->goroutines->live)
+		w->goroutines->deaths = w->goroutines->births + w->goroutines->live_at_start - w->goroutines->live;
+	for (int r = 0; r < w->goroutines->nsite; r++) {
+		w->goroutines->site[r].exactness = sliced ? SAMPLED : EXACT;
 		if (probed && !sliced) {
-			w->births += w->site[r].births;
-			w->deaths += w->site[r].deaths;
+			w->goroutines->births += w->goroutines->site[r].births;
+			w->goroutines->deaths += w->goroutines->site[r].deaths;
 		}
 	}
 }
@@ -426,7 +427,7 @@ static void cover_goroutines(struct observer *o, struct window *w)
 		window_cover(w, SENSOR_GOROUTINES, COVERAGE_OFF, o->cfg.rt->why_off[FACT_GOROUTINES]);
 		return;
 	}
-	w->goroutines_known = true;
+	w->goroutines->known = true;
 	fill_goroutines(o, w);
 	if (!probed) {
 		c = window_cover(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL, "");
@@ -447,7 +448,7 @@ static void cover_goroutines(struct observer *o, struct window *w)
 	/* The runtime's own count is the check: what it made and no probe saw is lost. */
 	created = o->now.created - o->created_begin;
 	counted = births_counted(&o->rnow) - o->births_begin;
-	if (w->created_known && !o->sliced && created > counted + BIRTHS_SLACK + created / 1000) {
+	if (w->goroutines->created_known && !o->sliced && created > counted + BIRTHS_SLACK + created / 1000) {
 		w->lost_events += created - counted;
 		w->coverage[w->ncoverage - 1].state = COVERAGE_PARTIAL;
 		snprintf(w->coverage[w->ncoverage - 1].why, sizeof(c->why),
@@ -462,19 +463,19 @@ static void cover_alloc(struct observer *o, struct window *w)
 	struct coverage *c;
 	double rate = 1;
 
-	w->large_threshold_bytes = LARGE_THRESHOLD;
+	w->memory->large_threshold_bytes = LARGE_THRESHOLD;
 	if (o->base.has_total_alloc && o->now.has_total_alloc &&
 	    o->now.total_alloc > o->base.total_alloc)
-		w->total_alloc_bytes = o->now.total_alloc - o->base.total_alloc;
+		w->memory->total_alloc_bytes = o->now.total_alloc - o->base.total_alloc;
 	if (!armed(o, PROBE_ALLOC_LARGE)) {
 		window_cover(w, SENSOR_ALLOC, COVERAGE_OFF, why_not(o, PROBE_ALLOC_LARGE));
 		return;
 	}
-	w->alloc_known = true;
+	w->memory->alloc_known = true;
 	if (r->rare_sliced)
 		rate = trace_share(r->rare_on_ns, b->rare_on_ns, r->wall_ns, b->wall_ns);
 	allocs_take(&o->allocs, r, rate > 0 ? 1 / rate : 1, w);
-	w->alloc_exactness = r->rare_sliced ? SAMPLED : EXACT;
+	w->memory->alloc_exactness = r->rare_sliced ? SAMPLED : EXACT;
 	c = window_cover(w, SENSOR_ALLOC, r->rare_sliced ? COVERAGE_SAMPLED : COVERAGE_EXACT,
 		  r->rare_sliced ? "budget" : "");
 	c->rate = rate;
@@ -522,7 +523,7 @@ static void pauses_from_probes(const struct observer *o, struct gc_window *g)
 static void cover_gc(struct observer *o, struct window *w)
 {
 	const struct gototals *b = &o->base, *n = &o->now;
-	struct gc_window *g = &w->gc;
+	struct gc_window *g = &w->memory->gc;
 	bool probed = armed(o, PROBE_STW_BEGIN) && armed(o, PROBE_STW_END);
 
 	g->cpu_pct = -1;
@@ -571,7 +572,7 @@ static void fill_dump(struct observer *o, struct window *w)
 
 	if (!o->cfg.dump || o->gone || !wants(o, SENSOR_GOROUTINES) || !walks(o))
 		return;
-	err = dump_take(&w->dump, &o->sites, &o->walk, &opt);
+	err = dump_take(&w->goroutines->dump, &o->sites, &o->walk, &opt);
 	if (err == -EOPNOTSUPP) {
 		cover_named(w, "stacks", COVERAGE_OFF, o->cfg.rt->why_off[FACT_STACKS]);
 	} else if (err) {
@@ -579,11 +580,11 @@ static void fill_dump(struct observer *o, struct window *w)
 		cover_named(w, "stacks", COVERAGE_OFF, err == -ESRCH ? "the process ended while its stacks were read" :
 			    "the stacks could not be read");
 		w->lost_read_failures++;
-	} else if (w->dump->unread) {
-		w->lost_read_failures += w->dump->unread;
+	} else if (w->goroutines->dump->unread) {
+		w->lost_read_failures += w->goroutines->dump->unread;
 	}
-	if (w->dump)
-		w->lost_read_failures += w->dump->labels_unknown;
+	if (w->goroutines->dump)
+		w->lost_read_failures += w->goroutines->dump->labels_unknown;
 	if (deadlocks_find(w, &o->sites, &o->walk, NULL) == -ESRCH)
 		o->gone = true;
 }
@@ -592,10 +593,10 @@ static void fill_heap(struct observer *o, struct window *w)
 {
 	if (!o->cfg.heap || o->gone || !wants(o, SENSOR_ALLOC))
 		return;
-	heap_take(&w->heap, &o->heap, o->cfg.rt);
-	w->heap.collected = o->now.has_gc && o->base.has_gc && o->now.numgc != o->base.numgc;
-	cover_named(w, "heap", !w->heap.known ? COVERAGE_OFF : w->heap.rate > 1 ? COVERAGE_ESTIMATED : COVERAGE_EXACT,
-		    w->heap.why[0] || w->heap.rate <= 1 ? w->heap.why : "the runtime's own sample, scaled up");
+	heap_take(&w->memory->heap, &o->heap, o->cfg.rt);
+	w->memory->heap.collected = o->now.has_gc && o->base.has_gc && o->now.numgc != o->base.numgc;
+	cover_named(w, "heap", !w->memory->heap.known ? COVERAGE_OFF : w->memory->heap.rate > 1 ? COVERAGE_ESTIMATED : COVERAGE_EXACT,
+		    w->memory->heap.why[0] || w->memory->heap.rate <= 1 ? w->memory->heap.why : "the runtime's own sample, scaled up");
 }
 
 static void fill_losses(const struct observer *o, struct window *w)
@@ -629,7 +630,8 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	int err = o->cfg.once ? process_check(o->cfg.proc) : read_all(o), s;
 	uint64_t now = clock_mono_ns();
 
-	memset(w, 0, sizeof(*w));
+	if (window_init(w))
+		return -ENOMEM;
 	w->end_real_ns = clock_real_ns();
 	if (!o->cfg.once) {
 		w->window_s = (double)(now - o->window_ns) / 1e9;
@@ -676,8 +678,8 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 	char why[200];
 
 	/* ages as of the report's time, which was before the passes */
-	if (leaks_fill(&w->leaks, &o->sites, r, o->ended_ns, o->cfg.once ? 0 : o->taken_ns)) {
-		leaks_window_deinit(&w->leaks);
+	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, o->ended_ns, o->cfg.once ? 0 : o->taken_ns)) {
+		leaks_window_deinit(&w->goroutines->leaks);
 		cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
 		return;
 	}

@@ -1,69 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "observe/window.h"
 
-#include "observe/dump.h"
-#include "observe/heap.h"
-#include "observe/leaks.h"
-
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void net_window_deinit(struct net_window *n)
-{
-	free(n->client);
-	free(n->phase);
-	free(n->in_flight);
-	free(n->unclosed);
-	free(n->connection);
-	free(n->server);
-	free(n->grpc);
-	*n = (struct net_window){ 0 };
-}
+/* One piece of memory: a window has all of its parts or none. */
+struct parts {
+	struct goroutines_window goroutines;
+	struct memory_window memory;
+	struct net_window net;
+	struct sql_window sql;
+	struct locks_window locks;
+};
 
-static void sql_window_deinit(struct sql_window *s)
+int window_init(struct window *w)
 {
-	int i;
+	struct parts *p = calloc(1, sizeof(*p));
 
-	for (i = 0; i < s->npool; i++)
-		free(s->pool[i].holder);
-	free(s->pool);
-	*s = (struct sql_window){ 0 };
+	memset(w, 0, sizeof(*w));
+	if (!p)
+		return -ENOMEM;
+	w->goroutines = &p->goroutines;
+	w->memory = &p->memory;
+	w->net = &p->net;
+	w->sql = &p->sql;
+	w->locks = &p->locks;
+	return 0;
 }
 
 void window_deinit(struct window *w)
 {
-	int i;
-
-	for (i = 0; i < w->nsite; i++)
-		free(w->site[i].wait);
-	free(w->site);
-	free(w->state);
-	free(w->alloc);
-	dump_free(w->dump);
-	w->dump = NULL;
-	heap_window_deinit(&w->heap);
-	leaks_window_deinit(&w->leaks);
-	net_window_deinit(&w->net);
-	sql_window_deinit(&w->sql);
-	free(w->contention.row);
-	w->contention = (struct contention_window){ 0 };
-	free(w->locks.member);
-	free(w->locks.held);
-	memset(&w->locks, 0, sizeof(w->locks));
-	w->site = NULL;
-	w->state = NULL;
-	w->alloc = NULL;
-	w->nsite = w->nstate = w->nalloc = 0;
-}
-
-struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st, const char *why)
-{
-	struct coverage *c = &w->coverage[w->ncoverage++];
-
-	c->sensor = s;
-	c->state = st;
-	c->rate = 1;
-	snprintf(c->why, sizeof(c->why), "%s", why);
-	return c;
+	if (!w->goroutines)
+		return;
+	goroutines_window_deinit(w->goroutines);
+	memory_window_deinit(w->memory);
+	net_window_deinit(w->net);
+	sql_window_deinit(w->sql);
+	locks_window_deinit(w->locks);
+	free(w->goroutines);	/* the first of the parts: all of them */
+	memset(w, 0, sizeof(*w));
 }

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "target/goruntime.h"
+#include "gort/goruntime.h"
 
 #define HEAP_PAGE_SHIFT 13	/* runtime/sizeclasses.go, _PageSize */
 #define HEAP_BLOCK_SHIFT 26	/* of the page table here; happens to be an arena of linux/amd64 */

@@ -13,7 +13,7 @@
 #include "prove/freeze.h"
 #include "prove/snap.h"
 #include "prove/verify.h"
-#include "target/process.h"
+#include "proc/process.h"
 
 #define FIRST_MINOR 20		/* 1.20: finalizers' queue, waiting reasons of locks */
 #define LAST_MINOR 27

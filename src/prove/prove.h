@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "target/goruntime.h"
+#include "gort/goruntime.h"
 
 struct process;
 

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "target/gostack.h"
+#include "gort/gostack.h"
 
 static bool word_at(const struct snap *s, const struct pgo *g, uint64_t addr, uint64_t *out)
 {

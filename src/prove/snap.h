@@ -12,7 +12,7 @@
 #include "prove/heap.h"
 #include "prove/prove.h"
 #include "prove/stackmap.h"
-#include "target/goruntime.h"
+#include "gort/goruntime.h"
 
 #define SNAP_MAX_MODULES 64
 #define SNAP_NO_KIND 0xff

@@ -11,7 +11,7 @@
 
 #include "base/human.h"
 #include "base/map.h"
-#include "detect/wording.h"
+#include "base/text.h"
 #include "observe/window.h"
 #include "report/report.h"
 #include "report/table.h"

@@ -14,7 +14,8 @@
 #include <string.h>
 
 #include "base/human.h"
-#include "detect/wording.h"
+#include "base/text.h"
+#include "model/place.h"
 #include "report/flame.h"
 #include "report/net_parts.h"
 #include "report/snapshot_rows.h"
@@ -405,25 +406,25 @@ static void network(const struct window *w, struct buf *out)
 
 int report_html(const struct report *r, struct buf *out)
 {
-	const struct window *w = r->window;
+	const struct window *w = &r->window;
 	int err = 0;
 
 	buf_puts(out, head);
 	title(w, out);
-	findings(r->findings, out);
-	if (w->leaks.asked) {
+	findings(&r->findings, out);
+	if (w->goroutines->leaks.asked) {
 		buf_puts(out, "<h2>Leaks</h2>\n");
 		sentence(out, w, summary_leaks);
-		leaks(&w->leaks, out);
+		leaks(&w->goroutines->leaks, out);
 	}
-	if (w->dump)
-		err = graph(w->dump, out);
-	if (!err && w->dump)
-		stacks(w->dump, out);
-	if (w->heap.known) {
+	if (w->goroutines->dump)
+		err = graph(w->goroutines->dump, out);
+	if (!err && w->goroutines->dump)
+		stacks(w->goroutines->dump, out);
+	if (w->memory->heap.known) {
 		buf_puts(out, "<h2>Heap</h2>\n");
 		sentence(out, w, summary_heap);
-		heap(&w->heap, out);
+		heap(&w->memory->heap, out);
 	}
 	network(w, out);
 	buf_puts(out, "<h2>Garbage collection, coverage</h2>\n");

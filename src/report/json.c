@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "detect/wording.h"
+#include "base/text.h"
 #include "report/json_build.h"
 #include "report/json_net.h"
 #include "report/rows.h"
@@ -155,7 +155,7 @@ static void put_exactness(struct json_builder *b, json_t *o, bool known, enum ex
 static void put_live(struct json_builder *b, json_t *o, const struct window *w,
 		     uint64_t live, uint64_t live_at_start, uint64_t stuck)
 {
-	if (!w->goroutines_known)
+	if (!w->goroutines->known)
 		return;
 	jb_put_count(b, o, "live", live);
 	jb_put_count(b, o, "live_at_start", live_at_start);
@@ -168,10 +168,10 @@ static json_t *site(struct json_builder *b, const struct window *w, const struct
 
 	jb_put_place(b, o, &s->place);
 	jb_put_string(b, o, "start", s->start);
-	put_births(b, o, w->births_known && s->births_known, s->births, s->deaths);
+	put_births(b, o, w->goroutines->births_known && s->births_known, s->births, s->deaths);
 	put_live(b, o, w, s->live, s->live_at_start, s->stuck_window);
 	put_age(b, o, s->age, s->oldest_s);
-	put_exactness(b, o, w->births_known && s->births_known, s->exactness);
+	put_exactness(b, o, w->goroutines->births_known && s->births_known, s->exactness);
 	for (int i = 0; i < s->nwait; i++) {
 		json_t *wait = json_object();
 
@@ -189,10 +189,10 @@ static json_t *site_rest(struct json_builder *b, const struct window *w, const s
 	json_t *o = json_object(), *waits = json_array();
 
 	jb_put(b, o, "other", json_true());
-	put_births(b, o, w->births_known && rest->births_known, rest->births, rest->deaths);
+	put_births(b, o, w->goroutines->births_known && rest->births_known, rest->births, rest->deaths);
 	put_live(b, o, w, rest->live, rest->live_at_start, rest->stuck_window);
 	put_age(b, o, rest->age, rest->oldest_s);
-	put_exactness(b, o, w->births_known && rest->births_known, rest->exactness);
+	put_exactness(b, o, w->goroutines->births_known && rest->births_known, rest->exactness);
 	for (int i = 0; i < rest->nwait; i++) {
 		json_t *wait = json_object();
 
@@ -217,7 +217,7 @@ static json_t *sites(struct json_builder *b, const struct window *w)
 	}
 	n = rows_sites(w, REPORT_MAX_ROWS, show, &rest);
 	for (int i = 0; i < n; i++)
-		jb_append(b, list, site(b, w, &w->site[show[i]]));
+		jb_append(b, list, site(b, w, &w->goroutines->site[show[i]]));
 	if (rest.nrow)
 		jb_append(b, list, site_rest(b, w, &rest));
 	free(show);
@@ -231,10 +231,10 @@ static json_t *states(struct json_builder *b, const struct window *w)
 	char key[280];
 
 	/* the words may come from the target's own table: a key has to be clean */
-	for (int i = 0; i < w->nstate; i++) {
-		words_fit(w->state[i].state, 64, key, sizeof(key));
+	for (int i = 0; i < w->goroutines->nstate; i++) {
+		words_fit(w->goroutines->state[i].state, 64, key, sizeof(key));
 		before = json_integer_value(json_object_get(o, key));
-		jb_put_count(b, o, key, w->state[i].count + (uint64_t)before);
+		jb_put_count(b, o, key, w->goroutines->state[i].count + (uint64_t)before);
 	}
 	return o;
 }
@@ -243,20 +243,20 @@ static json_t *goroutines(struct json_builder *b, const struct window *w)
 {
 	json_t *o = json_object();
 
-	if (w->created_known)
-		jb_put_count(b, o, "created_total", w->created_total);
-	if (w->goroutines_known) {
-		jb_put_count(b, o, "live_at_start", w->live_at_start);
-		jb_put_count(b, o, "live", w->live);
-		jb_put_count(b, o, "system", w->system);
+	if (w->goroutines->created_known)
+		jb_put_count(b, o, "created_total", w->goroutines->created_total);
+	if (w->goroutines->known) {
+		jb_put_count(b, o, "live_at_start", w->goroutines->live_at_start);
+		jb_put_count(b, o, "live", w->goroutines->live);
+		jb_put_count(b, o, "system", w->goroutines->system);
 	}
-	put_births(b, o, w->births_known, w->births, w->deaths);
-	put_exactness(b, o, w->births_known, w->births_exactness);
-	if (w->goroutines_known)
+	put_births(b, o, w->goroutines->births_known, w->goroutines->births, w->goroutines->deaths);
+	put_exactness(b, o, w->goroutines->births_known, w->goroutines->births_exactness);
+	if (w->goroutines->known)
 		jb_put(b, o, "by_state", states(b, w));
 	jb_put(b, o, "by_site", sites(b, w));
-	if (w->dump)
-		jb_put(b, o, "groups", json_groups(b, w->dump));
+	if (w->goroutines->dump)
+		jb_put(b, o, "groups", json_groups(b, w->goroutines->dump));
 	return o;
 }
 
@@ -290,16 +290,16 @@ static json_t *alloc(struct json_builder *b, const struct window *w)
 	int *show = calloc(REPORT_MAX_ROWS, sizeof(*show)), n;
 	struct alloc_rest rest;
 
-	jb_put_count(b, o, "large_threshold_bytes", w->large_threshold_bytes);
-	jb_put_count(b, o, "large_count", w->large_count);
-	jb_put_count(b, o, "large_bytes", w->large_bytes);
-	if (w->total_alloc_bytes)
-		jb_put_count(b, o, "all_bytes", w->total_alloc_bytes);
-	jb_put(b, o, "exactness", json_string(exactness_name(w->alloc_exactness)));
+	jb_put_count(b, o, "large_threshold_bytes", w->memory->large_threshold_bytes);
+	jb_put_count(b, o, "large_count", w->memory->large_count);
+	jb_put_count(b, o, "large_bytes", w->memory->large_bytes);
+	if (w->memory->total_alloc_bytes)
+		jb_put_count(b, o, "all_bytes", w->memory->total_alloc_bytes);
+	jb_put(b, o, "exactness", json_string(exactness_name(w->memory->alloc_exactness)));
 	b->failed |= !show;
 	n = show ? rows_allocs(w, REPORT_MAX_ROWS, show, &rest) : 0;
 	for (int i = 0; i < n; i++)
-		jb_append(b, list, alloc_row(b, &w->alloc[show[i]]));
+		jb_append(b, list, alloc_row(b, &w->memory->alloc[show[i]]));
 	if (show && rest.nrow)
 		jb_append(b, list, alloc_rest(b, &rest));
 	free(show);
@@ -401,7 +401,7 @@ static json_t *findings(struct json_builder *b, const struct findings *fs)
 
 static json_t *report(struct json_builder *b, const struct report *r)
 {
-	const struct window *w = r->window;
+	const struct window *w = &r->window;
 	json_t *o = json_object();
 
 	jb_put_string(b, o, "schema", REPORT_SCHEMA);
@@ -416,34 +416,34 @@ static json_t *report(struct json_builder *b, const struct report *r)
 	jb_put(b, o, "cost", cost(b, w));
 	jb_put(b, o, "coverage", coverage(b, w));
 	jb_put(b, o, "losses", losses(b, w));
-	if (w->goroutines_known || w->births_known || w->created_known)
+	if (w->goroutines->known || w->goroutines->births_known || w->goroutines->created_known)
 		jb_put(b, o, "goroutines", goroutines(b, w));
-	if (w->alloc_known)
+	if (w->memory->alloc_known)
 		jb_put(b, o, "alloc", alloc(b, w));
-	if (w->gc.known || w->gc.heap_known || w->gc.pauses_known)
-		jb_put(b, o, "gc", gc(b, &w->gc));
-	if (w->net.known || w->net.phases_known)
-		jb_put(b, o, "net", json_net(b, &w->net));
-	if (w->sql.known)
-		jb_put(b, o, "sql", json_sql(b, &w->sql));
-	if (w->contention.known)
-		jb_put(b, o, "locks", json_locks(b, &w->contention));
-	if (w->contention.waits_known)
-		jb_put(b, o, "lock_waits", json_lock_waits(b, &w->contention));
-	if (w->heap.known)
+	if (w->memory->gc.known || w->memory->gc.heap_known || w->memory->gc.pauses_known)
+		jb_put(b, o, "gc", gc(b, &w->memory->gc));
+	if (w->net->known || w->net->phases_known)
+		jb_put(b, o, "net", json_net(b, w->net));
+	if (w->sql->known)
+		jb_put(b, o, "sql", json_sql(b, w->sql));
+	if (w->locks->known)
+		jb_put(b, o, "locks", json_locks(b, w->locks));
+	if (w->locks->waits_known)
+		jb_put(b, o, "lock_waits", json_lock_waits(b, w->locks));
+	if (w->memory->heap.known)
 		jb_put(b, o, "heap", json_heap(b, w));
-	if (w->leaks.asked)
+	if (w->goroutines->leaks.asked)
 		jb_put(b, o, "leaks", json_leaks(b, w));
-	jb_put(b, o, "findings", findings(b, r->findings));
-	if (r->findings->dropped)
-		jb_put_count(b, o, "findings_dropped", r->findings->dropped);
+	jb_put(b, o, "findings", findings(b, &r->findings));
+	if (r->findings.dropped)
+		jb_put_count(b, o, "findings_dropped", r->findings.dropped);
 	return o;
 }
 
 /* Member after member, so that the list of all goroutines is never a tree in memory. */
 static void write_members(struct json_builder *b, const struct report *r, json_t *root, struct buf *out)
 {
-	const struct goroutine_dump *d = r->window->dump;
+	const struct goroutine_dump *d = r->window.goroutines->dump;
 	const char *key, *before = "{";
 	json_t *value;
 

@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "detect/wording.h"
+#include "base/text.h"
 #include "observe/window.h"
 
 /* A function name longer than this is cut: linker limits are far below. */

@@ -380,12 +380,12 @@ json_t *json_sql(struct json_builder *b, const struct sql_window *s)
 
 /* ---- locks ---- */
 
-json_t *json_locks(struct json_builder *b, const struct contention_window *c)
+json_t *json_locks(struct json_builder *b, const struct locks_window *c)
 {
 	return list(b, LIST_LOCKS, c->row, c->nrow, lock_wait, NULL);
 }
 
-json_t *json_lock_waits(struct json_builder *b, const struct contention_window *c)
+json_t *json_lock_waits(struct json_builder *b, const struct locks_window *c)
 {
 	json_t *o = json_object();
 

@@ -203,7 +203,7 @@ static json_t *heap_rest(struct json_builder *b, const struct heap_window *h, in
 
 json_t *json_heap(struct json_builder *b, const struct window *w)
 {
-	const struct heap_window *h = &w->heap;
+	const struct heap_window *h = &w->memory->heap;
 	json_t *o = json_object(), *list = json_array();
 	int n = h->nrow <= REPORT_MAX_ROWS ? h->nrow : REPORT_MAX_ROWS - 1;
 
@@ -269,7 +269,7 @@ static json_t *running_list(struct json_builder *b, const struct leaks_window *l
 json_t *json_leaks(struct json_builder *b, const struct window *w)
 {
 	static const char *const verdict[] = { "off", "passes", "proven" };
-	const struct leaks_window *l = &w->leaks;
+	const struct leaks_window *l = &w->goroutines->leaks;
 	json_t *o = json_object(), *list = json_array();
 	int n = l->nrow <= REPORT_MAX_ROWS ? l->nrow : REPORT_MAX_ROWS - 1;
 	uint64_t total = 0;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "base/human.h"
-#include "detect/wording.h"
+#include "base/text.h"
+#include "model/place.h"
 #include "report/net_rows.h"
 #include "report/summary_priv.h"
 
@@ -117,15 +118,15 @@ static void more_row(struct table *t, uint64_t more, int before)
 
 static bool any_phases(const struct window *w)
 {
-	return w->net.phases_known && w->net.nphase;
+	return w->net->phases_known && w->net->nphase;
 }
 
 static void phases_sentence(const struct window *w, struct buf *out)
 {
 	uint64_t errors = 0;
 
-	for (int i = 0; i < w->net.nphase; i++)
-		errors += w->net.phase[i].errors;
+	for (int i = 0; i < w->net->nphase; i++)
+		errors += w->net->phase[i].errors;
 	buf_puts(out, "phases of requests and dials that ended in this window, by host");
 	if (errors)
 		add_plural(out, "; ", errors, "error", "s");
@@ -199,13 +200,13 @@ static void order_phases(struct phase_order *o, int n)
 
 static void phases_fill(const struct window *w, int max, struct table *t)
 {
-	int n = w->net.nphase;
+	int n = w->net->nphase;
 	struct phase_order *o = calloc((size_t)n, sizeof(*o));
 	struct net_phase_row *sorted = calloc((size_t)n, sizeof(*sorted));
 
 	if (o && sorted) {
 		for (int i = 0; i < n; i++)
-			o[i].row = &w->net.phase[i];
+			o[i].row = &w->net->phase[i];
 		order_phases(o, n);
 		for (int i = 0; i < n; i++)
 			sorted[i] = *o[i].row;
@@ -219,12 +220,12 @@ static void phases_fill(const struct window *w, int max, struct table *t)
 
 static bool any_in_flight(const struct window *w)
 {
-	return w->net.known && w->net.in_flight_total;
+	return w->net->known && w->net->in_flight_total;
 }
 
 static void in_flight_sentence(const struct window *w, struct buf *out)
 {
-	const struct net_window *n = &w->net;
+	const struct net_window *n = w->net;
 
 	add_plural(out, "", n->in_flight_total, "request", "s");
 	if (n->nin_flight > 1)
@@ -238,11 +239,11 @@ static const struct table_column in_flight_column[] = {
 
 static void in_flight_fill(const struct window *w, int max, struct table *t)
 {
-	int n = w->net.nin_flight < max ? w->net.nin_flight : max;
+	int n = w->net->nin_flight < max ? w->net->nin_flight : max;
 	char goroutine[32];
 
 	for (int i = 0; i < n; i++) {
-		const struct net_request *r = &w->net.in_flight[i];
+		const struct net_request *r = &w->net->in_flight[i];
 
 		summary_cell_age(t, r->age, r->since_s);
 		table_cell(t, r->phase >= 0 && r->phase < NET_PHASES ? net_phase_name((enum net_phase)r->phase) : "-");
@@ -252,15 +253,15 @@ static void in_flight_fill(const struct window *w, int max, struct table *t)
 		table_cell(t, r->goroutine ? goroutine : "-");
 		cell_known_place(t, &r->place, "?");
 	}
-	if (n && w->net.in_flight_total > (uint64_t)n)
-		more_row(t, w->net.in_flight_total - (uint64_t)n, 2);
+	if (n && w->net->in_flight_total > (uint64_t)n)
+		more_row(t, w->net->in_flight_total - (uint64_t)n, 2);
 }
 
 /* ---- calling places ---- */
 
 static bool any_clients(const struct window *w)
 {
-	return w->net.nclient;
+	return w->net->nclient;
 }
 
 static void clients_sentence(const struct window *w, struct buf *out)
@@ -269,8 +270,8 @@ static void clients_sentence(const struct window *w, struct buf *out)
 	enum exactness e = EXACT;
 	bool known = false;
 
-	for (int i = 0; i < w->net.nclient; i++) {
-		const struct net_client *c = &w->net.client[i];
+	for (int i = 0; i < w->net->nclient; i++) {
+		const struct net_client *c = &w->net->client[i];
 
 		known |= c->requests_known;
 		requests += c->requests;
@@ -318,22 +319,22 @@ static void client_row(struct table *t, const void *row, int nrest)
 
 static void clients_fill(const struct window *w, int max, struct table *t)
 {
-	fill(t, LIST_CLIENTS, w->net.client, w->net.nclient, max, client_row);
+	fill(t, LIST_CLIENTS, w->net->client, w->net->nclient, max, client_row);
 }
 
 /* ---- bodies ---- */
 
 static bool any_unclosed(const struct window *w)
 {
-	return w->net.known && w->net.nunclosed;
+	return w->net->known && w->net->nunclosed;
 }
 
 static uint64_t unclosed(const struct window *w)
 {
 	uint64_t n = 0;
 
-	for (int i = 0; w->net.known && i < w->net.nunclosed; i++)
-		n += w->net.unclosed[i].count;
+	for (int i = 0; w->net->known && i < w->net->nunclosed; i++)
+		n += w->net->unclosed[i].count;
 	return n;
 }
 
@@ -365,24 +366,24 @@ static void body_row(struct table *t, const void *row, int nrest)
 
 static void unclosed_fill(const struct window *w, int max, struct table *t)
 {
-	fill(t, LIST_UNCLOSED, w->net.unclosed, w->net.nunclosed, max, body_row);
+	fill(t, LIST_UNCLOSED, w->net->unclosed, w->net->nunclosed, max, body_row);
 }
 
 /* ---- connections ---- */
 
 static bool any_connections(const struct window *w)
 {
-	return w->net.known && w->net.nconnection;
+	return w->net->known && w->net->nconnection;
 }
 
 static void connections_sentence(const struct window *w, struct buf *out)
 {
 	uint64_t open = 0, idle = 0, waiting = 0;
 
-	for (int i = 0; i < w->net.nconnection; i++) {
-		open += w->net.connection[i].open;
-		idle += w->net.connection[i].idle;
-		waiting += w->net.connection[i].waiting;
+	for (int i = 0; i < w->net->nconnection; i++) {
+		open += w->net->connection[i].open;
+		idle += w->net->connection[i].idle;
+		waiting += w->net->connection[i].waiting;
 	}
 	summary_add_count(out, "", open, " open");
 	summary_add_count(out, ", ", idle, " of them idle");
@@ -427,14 +428,14 @@ static void connection_row(struct table *t, const void *row, int nrest)
 
 static void connections_fill(const struct window *w, int max, struct table *t)
 {
-	fill(t, LIST_CONNECTIONS, w->net.connection, w->net.nconnection, max, connection_row);
+	fill(t, LIST_CONNECTIONS, w->net->connection, w->net->nconnection, max, connection_row);
 }
 
 /* ---- handlers ---- */
 
 static bool any_servers(const struct window *w)
 {
-	return w->net.nserver;
+	return w->net->nserver;
 }
 
 static void servers_sentence(const struct window *w, struct buf *out)
@@ -443,8 +444,8 @@ static void servers_sentence(const struct window *w, struct buf *out)
 	enum exactness e = EXACT;
 	bool known = false;
 
-	for (int i = 0; i < w->net.nserver; i++) {
-		const struct net_server *s = &w->net.server[i];
+	for (int i = 0; i < w->net->nserver; i++) {
+		const struct net_server *s = &w->net->server[i];
 
 		known |= s->requests_known;
 		requests += s->requests;
@@ -456,7 +457,7 @@ static void servers_sentence(const struct window *w, struct buf *out)
 	buf_puts(out, "HTTP handlers");
 	if (known)
 		add_plural(out, e == EXACT ? ": " : ": ~", requests, "request", "s");
-	if (w->net.known)
+	if (w->net->known)
 		summary_add_count(out, ", ", in_flight, " in flight");
 	if (hanging)
 		summary_add_count(out, "; ", hanging, hanging == 1 ? " connection hangs, no read timeout" :
@@ -488,24 +489,24 @@ static void server_row(struct table *t, const void *row, int nrest)
 
 static void servers_fill(const struct window *w, int max, struct table *t)
 {
-	fill(t, LIST_SERVERS, w->net.server, w->net.nserver, max, server_row);
+	fill(t, LIST_SERVERS, w->net->server, w->net->nserver, max, server_row);
 }
 
 /* ---- gRPC ---- */
 
 static bool any_grpc(const struct window *w)
 {
-	return w->net.ngrpc;
+	return w->net->ngrpc;
 }
 
 static void grpc_sentence(const struct window *w, struct buf *out)
 {
 	uint64_t in_flight = 0;
 
-	for (int i = 0; i < w->net.ngrpc; i++)
-		in_flight += w->net.grpc[i].in_flight;
+	for (int i = 0; i < w->net->ngrpc; i++)
+		in_flight += w->net->grpc[i].in_flight;
 	buf_puts(out, "client calls by method");
-	if (w->net.known)
+	if (w->net->known)
 		summary_add_count(out, ", ", in_flight, " in flight");
 }
 
@@ -535,27 +536,27 @@ static void grpc_row(struct table *t, const void *row, int nrest)
 
 static void grpc_fill(const struct window *w, int max, struct table *t)
 {
-	fill(t, LIST_GRPC, w->net.grpc, w->net.ngrpc, max, grpc_row);
+	fill(t, LIST_GRPC, w->net->grpc, w->net->ngrpc, max, grpc_row);
 }
 
 /* ---- database pools ---- */
 
 static bool any_pools(const struct window *w)
 {
-	return w->sql.known && w->sql.npool;
+	return w->sql->known && w->sql->npool;
 }
 
 static void pools_sentence(const struct window *w, struct buf *out)
 {
 	uint64_t in_use = 0, open = 0, waiters = 0, transactions = 0;
 
-	for (int i = 0; i < w->sql.npool; i++) {
-		in_use += w->sql.pool[i].in_use;
-		open += w->sql.pool[i].open;
-		waiters += w->sql.pool[i].waiters;
-		transactions += w->sql.pool[i].transactions_open;
+	for (int i = 0; i < w->sql->npool; i++) {
+		in_use += w->sql->pool[i].in_use;
+		open += w->sql->pool[i].open;
+		waiters += w->sql->pool[i].waiters;
+		transactions += w->sql->pool[i].transactions_open;
 	}
-	add_plural(out, "", (uint64_t)w->sql.npool, "database pool", "s");
+	add_plural(out, "", (uint64_t)w->sql->npool, "database pool", "s");
 	add_plural(out, ": ", open, "connection", "s");
 	summary_add_count(out, ", ", in_use, " in use");
 	if (waiters)
@@ -573,8 +574,8 @@ static const struct table_column pool_column[] = {
 
 static void pools_fill(const struct window *w, int max, struct table *t)
 {
-	for (int i = 0; i < w->sql.npool && i < max; i++) {
-		const struct sql_pool *p = &w->sql.pool[i];
+	for (int i = 0; i < w->sql->npool && i < max; i++) {
+		const struct sql_pool *p = &w->sql->pool[i];
 
 		table_cell(t, p->driver[0] ? p->driver : "?");
 		summary_cell_count(t, true, EXACT, p->in_use);
@@ -587,16 +588,16 @@ static void pools_fill(const struct window *w, int max, struct table *t)
 		cell_some(t, p->transactions_open);
 		cell_lasted(t, p->transactions_open, p->transaction_age, p->oldest_transaction_s);
 	}
-	if (w->sql.npool > max)
-		more_row(t, (uint64_t)(w->sql.npool - max), 0);
+	if (w->sql->npool > max)
+		more_row(t, (uint64_t)(w->sql->npool - max), 0);
 }
 
 /* ---- who holds connections ---- */
 
 static bool any_holders(const struct window *w)
 {
-	for (int i = 0; w->sql.known && i < w->sql.npool; i++)
-		if (w->sql.pool[i].nholder)
+	for (int i = 0; w->sql->known && i < w->sql->npool; i++)
+		if (w->sql->pool[i].nholder)
 			return true;
 	return false;
 }
@@ -633,10 +634,10 @@ static void holders_fill(const struct window *w, int max, struct table *t)
 {
 	uint64_t more = 0;
 
-	for (int i = 0; i < w->sql.npool; i++)
-		for (int k = 0; k < w->sql.pool[i].nholder; k++) {
+	for (int i = 0; i < w->sql->npool; i++)
+		for (int k = 0; k < w->sql->pool[i].nholder; k++) {
 			if (max-- > 0)
-				holder_cells(t, &w->sql.pool[i], &w->sql.pool[i].holder[k]);
+				holder_cells(t, &w->sql->pool[i], &w->sql->pool[i].holder[k]);
 			else
 				more++;
 		}
@@ -648,12 +649,12 @@ static void holders_fill(const struct window *w, int max, struct table *t)
 
 static bool any_locks(const struct window *w)
 {
-	return (w->contention.known && w->contention.nrow) || (w->contention.waits_known && w->contention.waits);
+	return (w->locks->known && w->locks->nrow) || (w->locks->waits_known && w->locks->waits);
 }
 
 static void locks_sentence(const struct window *w, struct buf *out)
 {
-	const struct contention_window *c = &w->contention;
+	const struct locks_window *c = w->locks;
 	uint64_t waiters = 0;
 
 	for (int i = 0; i < c->nrow; i++)
@@ -693,7 +694,7 @@ static void lock_row(struct table *t, const void *row, int nrest)
 
 static void locks_fill(const struct window *w, int max, struct table *t)
 {
-	fill(t, LIST_LOCKS, w->contention.row, w->contention.nrow, max, lock_row);
+	fill(t, LIST_LOCKS, w->locks->row, w->locks->nrow, max, lock_row);
 }
 
 /* In the order in which one asks: where does time go, what hangs, who asked for it. */
@@ -734,7 +735,7 @@ static uint64_t phase_errors(const struct net_window *n)
 
 void net_parts_network(const struct window *w, struct buf *out)
 {
-	const struct net_window *n = &w->net;
+	const struct net_window *n = w->net;
 	const struct net_phase_row *p = slowest(n);
 
 	if (!p && !n->in_flight_total && !unclosed(w))
@@ -759,12 +760,12 @@ void net_parts_network(const struct window *w, struct buf *out)
 /* The pool that is worst off, and how many others there are. */
 void net_parts_pools(const struct window *w, struct buf *out)
 {
-	const struct sql_pool *p = any_pools(w) ? &w->sql.pool[0] : NULL;
+	const struct sql_pool *p = any_pools(w) ? &w->sql->pool[0] : NULL;
 
-	for (int i = 1; p && i < w->sql.npool; i++)
-		if (w->sql.pool[i].waiters > p->waiters ||
-		    (w->sql.pool[i].waiters == p->waiters && w->sql.pool[i].in_use > p->in_use))
-			p = &w->sql.pool[i];
+	for (int i = 1; p && i < w->sql->npool; i++)
+		if (w->sql->pool[i].waiters > p->waiters ||
+		    (w->sql->pool[i].waiters == p->waiters && w->sql->pool[i].in_use > p->in_use))
+			p = &w->sql->pool[i];
 	if (!p)
 		return;
 	summary_add_name(out, "", p->driver, 32);
@@ -780,6 +781,6 @@ void net_parts_pools(const struct window *w, struct buf *out)
 		add_plural(out, ", ", p->transactions_open, "open transaction", "s");
 	if (p->transactions_open && p->transaction_age != AGE_UNKNOWN)
 		summary_add_seconds(out, p->transaction_age == AGE_AT_LEAST ? " (>" : " (", p->oldest_transaction_s, ")");
-	if (w->sql.npool > 1)
-		add_plural(out, "; ", (uint64_t)w->sql.npool - 1, "more pool", "s");
+	if (w->sql->npool > 1)
+		add_plural(out, "; ", (uint64_t)w->sql->npool - 1, "more pool", "s");
 }

@@ -310,12 +310,12 @@ static int end(struct profile *p, struct buf *out)
 
 int report_pprof_goroutines(const struct report *r, struct buf *out)
 {
-	const struct goroutine_dump *d = r->window->dump;
+	const struct goroutine_dump *d = r->window.goroutines->dump;
 	struct profile p;
 
 	if (!d)
 		return -EOPNOTSUPP;
-	begin(&p, r->window, &d->stacks);
+	begin(&p, &r->window, &d->stacks);
 	value_type(&p, PROFILE_SAMPLE_TYPE, "goroutine", "count");
 	value_type(&p, PROFILE_PERIOD_TYPE, "goroutine", "count");
 	field(&p.body, PROFILE_PERIOD, 1);
@@ -325,12 +325,12 @@ int report_pprof_goroutines(const struct report *r, struct buf *out)
 
 int report_pprof_heap(const struct report *r, struct buf *out)
 {
-	const struct heap_window *h = &r->window->heap;
+	const struct heap_window *h = &r->window.memory->heap;
 	struct profile p;
 
 	if (!h->known)
 		return -EOPNOTSUPP;
-	begin(&p, r->window, &h->stacks);
+	begin(&p, &r->window, &h->stacks);
 	value_type(&p, PROFILE_SAMPLE_TYPE, "alloc_objects", "count");
 	value_type(&p, PROFILE_SAMPLE_TYPE, "alloc_space", "bytes");
 	value_type(&p, PROFILE_SAMPLE_TYPE, "inuse_objects", "count");

@@ -7,16 +7,22 @@
 #define GOSPECT_REPORT_REPORT_H
 
 #include "base/buf.h"
-#include "detect/finding.h"
+#include "model/finding.h"
 #include "observe/window.h"
 
 #define REPORT_SCHEMA "gospect.report/1"
 #define REPORT_MAX_ROWS 1000	/* of a table; the rest is one row "other" */
 
+/* Owns what it says; handed over as a whole with report_move(), never copied. */
 struct report {
-	const struct window *window;		/* borrowed */
-	const struct findings *findings;	/* borrowed */
+	struct window window;
+	struct findings findings;
 };
+
+/* Frees what the report owns, not the report; a zeroed one is fine. */
+void report_deinit(struct report *r);
+/* Hands everything over; *from is then empty. */
+struct report report_move(struct report *from);
 
 struct report_text_options {
 	bool color;		/* terminal without NO_COLOR */

@@ -50,14 +50,14 @@ int rows_sites(const struct window *w, int max, int *show, struct site_rest *res
 	int nother = 0, nshow = 0, fit;
 
 	memset(rest, 0, sizeof(*rest));
-	for (int i = 0; i < w->nsite; i++)
-		nother += w->site[i].other;
-	fit = room(w->nsite, nother, max);
-	for (int i = 0; i < w->nsite; i++) {
-		if (!w->site[i].other && nshow < fit)
+	for (int i = 0; i < w->goroutines->nsite; i++)
+		nother += w->goroutines->site[i].other;
+	fit = room(w->goroutines->nsite, nother, max);
+	for (int i = 0; i < w->goroutines->nsite; i++) {
+		if (!w->goroutines->site[i].other && nshow < fit)
 			show[nshow++] = i;
 		else
-			rest_add_site(rest, &w->site[i]);
+			rest_add_site(rest, &w->goroutines->site[i]);
 	}
 	return nshow;
 }
@@ -67,11 +67,11 @@ int rows_allocs(const struct window *w, int max, int *show, struct alloc_rest *r
 	int nother = 0, nshow = 0, fit;
 
 	memset(rest, 0, sizeof(*rest));
-	for (int i = 0; i < w->nalloc; i++)
-		nother += w->alloc[i].other;
-	fit = room(w->nalloc, nother, max);
-	for (int i = 0; i < w->nalloc; i++) {
-		const struct alloc_row *a = &w->alloc[i];
+	for (int i = 0; i < w->memory->nalloc; i++)
+		nother += w->memory->alloc[i].other;
+	fit = room(w->memory->nalloc, nother, max);
+	for (int i = 0; i < w->memory->nalloc; i++) {
+		const struct alloc_row *a = &w->memory->alloc[i];
 
 		if (!a->other && nshow < fit) {
 			show[nshow++] = i;

@@ -6,7 +6,7 @@
 #include "observe/window.h"
 
 /* Lines of a stack, innermost first, inlined ones included; at most max.
- * Returns how many; 0 for DUMP_NO_STACK. */
+ * Returns how many; 0 for STACK_NONE. */
 int stack_lines(const struct stack_table *t, uint32_t stack, const struct place **out, int max);
 /* Where a goroutine stands in the user's code: index into such lines, or -1. */
 int stack_user_line(const struct place *const *line, int n);

@@ -6,7 +6,8 @@
 
 #include "base/clock.h"
 #include "base/human.h"
-#include "detect/wording.h"
+#include "base/text.h"
+#include "model/place.h"
 #include "report/summary_priv.h"
 
 #define CELL 400		/* bytes of one cell before the table fits it */
@@ -201,57 +202,57 @@ void summary_losses(const struct window *w, struct buf *out)
 
 void summary_goroutines(const struct window *w, struct buf *out)
 {
-	const char *m = mark(w->births_exactness);
+	const char *m = mark(w->goroutines->births_exactness);
 
-	if (w->goroutines_known) {
-		summary_add_count(out, "", w->live, " live");
+	if (w->goroutines->known) {
+		summary_add_count(out, "", w->goroutines->live, " live");
 		if (w->window_s > 0)
-			summary_add_count(out, " (from ", w->live_at_start, ")");
+			summary_add_count(out, " (from ", w->goroutines->live_at_start, ")");
 	} else {
 		buf_puts(out, "live not known");
 	}
-	if (w->births_known && w->window_s > 0) {
+	if (w->goroutines->births_known && w->window_s > 0) {
 		buf_printf(out, ", %s", m);
-		summary_add_count(out, "", w->births, " born");
-		add_rate(out, " (", per_second(w, (double)w->births), "/s)");
+		summary_add_count(out, "", w->goroutines->births, " born");
+		add_rate(out, " (", per_second(w, (double)w->goroutines->births), "/s)");
 		buf_printf(out, ", %s", m);
-		summary_add_count(out, "", w->deaths, " ended");
-		add_rate(out, " (", per_second(w, (double)w->deaths), "/s)");
+		summary_add_count(out, "", w->goroutines->deaths, " ended");
+		add_rate(out, " (", per_second(w, (double)w->goroutines->deaths), "/s)");
 	}
-	if (w->created_known)
-		summary_add_count(out, ", ", w->created_total, " created ever");
-	if (w->goroutines_known)
-		summary_add_count(out, ", ", w->system, " system");
+	if (w->goroutines->created_known)
+		summary_add_count(out, ", ", w->goroutines->created_total, " created ever");
+	if (w->goroutines->known)
+		summary_add_count(out, ", ", w->goroutines->system, " system");
 }
 
 void summary_states(const struct window *w, struct buf *out)
 {
-	if (!w->nstate)
+	if (!w->goroutines->nstate)
 		buf_puts(out, "none");
-	for (int i = 0; i < w->nstate; i++) {
-		summary_add_name(out, i ? ", " : "", w->state[i].state, 40);
-		summary_add_count(out, " ", w->state[i].count, "");
+	for (int i = 0; i < w->goroutines->nstate; i++) {
+		summary_add_name(out, i ? ", " : "", w->goroutines->state[i].state, 40);
+		summary_add_count(out, " ", w->goroutines->state[i].count, "");
 	}
 }
 
 void summary_alloc(const struct window *w, struct buf *out)
 {
-	const char *m = mark(w->alloc_exactness);
+	const char *m = mark(w->memory->alloc_exactness);
 
 	buf_puts(out, m);
-	summary_add_count(out, "", w->large_count, " objects");
-	summary_add_bytes(out, " over ", (double)w->large_threshold_bytes, "");
+	summary_add_count(out, "", w->memory->large_count, " objects");
+	summary_add_bytes(out, " over ", (double)w->memory->large_threshold_bytes, "");
 	buf_printf(out, ", %s", m);
-	summary_add_bytes(out, "", (double)w->large_bytes, "");
-	summary_add_bytes(out, ", ", per_second(w, (double)w->large_bytes), "/s");
-	if (w->total_alloc_bytes && w->large_bytes <= w->total_alloc_bytes)
+	summary_add_bytes(out, "", (double)w->memory->large_bytes, "");
+	summary_add_bytes(out, ", ", per_second(w, (double)w->memory->large_bytes), "/s");
+	if (w->memory->total_alloc_bytes && w->memory->large_bytes <= w->memory->total_alloc_bytes)
 		buf_printf(out, ", %.0f%% of all allocation",
-			   100.0 * (double)w->large_bytes / (double)w->total_alloc_bytes);
+			   100.0 * (double)w->memory->large_bytes / (double)w->memory->total_alloc_bytes);
 }
 
 void summary_gc(const struct window *w, struct buf *out)
 {
-	const struct gc_window *g = &w->gc;
+	const struct gc_window *g = &w->memory->gc;
 
 	if (g->known) {
 		if (w->window_s > 0) {
@@ -284,7 +285,7 @@ void summary_gc(const struct window *w, struct buf *out)
 
 void summary_pauses(const struct window *w, struct buf *out)
 {
-	const struct gc_window *g = &w->gc;
+	const struct gc_window *g = &w->memory->gc;
 
 	if (!g->pauses_known)
 		return;
@@ -320,7 +321,7 @@ static void cell_rate(struct table *t, const struct window *w, bool known, enum 
 
 	rate_words(per_second(w, (double)n), text);
 	snprintf(cell, sizeof(cell), "%s%s", mark(e), text);
-	table_cell(t, known && w->births_known && w->window_s > 0 ? cell : "-");
+	table_cell(t, known && w->goroutines->births_known && w->window_s > 0 ? cell : "-");
 }
 
 void summary_cell_age(struct table *t, enum age_kind age, double s)
@@ -373,7 +374,7 @@ void summary_cell_place(struct table *t, const struct place *p)
 static void site_cells(struct table *t, const struct window *w, const struct site_row *s)
 {
 	summary_cell_place(t, &s->place);
-	summary_cell_count(t, w->goroutines_known, EXACT, s->live);
+	summary_cell_count(t, w->goroutines->known, EXACT, s->live);
 	cell_rate(t, w, s->births_known, s->exactness, s->births);
 	cell_rate(t, w, s->births_known, s->exactness, s->deaths);
 	summary_cell_age(t, s->age, s->oldest_s);
@@ -387,7 +388,7 @@ static void site_rest_cells(struct table *t, const struct window *w, const struc
 
 	snprintf(name, sizeof(name), "%s more", human_count((uint64_t)rest->nrow, text));
 	table_cell(t, name);
-	summary_cell_count(t, w->goroutines_known, EXACT, rest->live);
+	summary_cell_count(t, w->goroutines->known, EXACT, rest->live);
 	cell_rate(t, w, rest->births_known, rest->exactness, rest->births);
 	cell_rate(t, w, rest->births_known, rest->exactness, rest->deaths);
 	summary_cell_age(t, rest->age, rest->oldest_s);
@@ -408,7 +409,7 @@ void summary_sites(const struct window *w, const int *show, int n,
 
 	table_init(&t, column, sizeof(column) / sizeof(*column));
 	for (int i = 0; i < n; i++)
-		site_cells(&t, w, &w->site[show[i]]);
+		site_cells(&t, w, &w->goroutines->site[show[i]]);
 	if (rest && rest->nrow)
 		site_rest_cells(&t, w, rest);
 	table_print(&t, TABLE_INDENT, width, out);
@@ -428,7 +429,7 @@ static const struct place *caller(const struct alloc_row *a)
 static void alloc_cells(struct table *t, const struct window *w, const struct place *place, uint64_t count,
 			uint64_t bytes, uint64_t max_bytes)
 {
-	enum exactness e = w->alloc_exactness;
+	enum exactness e = w->memory->alloc_exactness;
 	char share[HUMAN_MAX];
 
 	summary_cell_count(t, true, e, count);
@@ -436,7 +437,7 @@ static void alloc_cells(struct table *t, const struct window *w, const struct pl
 	summary_cell_bytes(t, e, per_second(w, (double)bytes), "/s");
 	summary_cell_bytes(t, EXACT, (double)max_bytes, "");
 	snprintf(share, sizeof(share), "%.0f%%",
-		 w->large_bytes ? 100.0 * (double)bytes / (double)w->large_bytes : 0);
+		 w->memory->large_bytes ? 100.0 * (double)bytes / (double)w->memory->large_bytes : 0);
 	table_cell(t, share);
 	if (place)
 		summary_cell_place(t, place);
@@ -458,7 +459,7 @@ void summary_allocs(const struct window *w, const int *show, int n,
 
 	table_init(&t, column, sizeof(column) / sizeof(*column));
 	for (int i = 0; i < n; i++) {
-		const struct alloc_row *a = &w->alloc[show[i]];
+		const struct alloc_row *a = &w->memory->alloc[show[i]];
 
 		summary_cell_place(&t, &a->place);
 		alloc_cells(&t, w, caller(a), a->count, a->bytes, a->max_bytes);

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/human.h"
-#include "detect/wording.h"
-#include "observe/stacktable.h"
+#include "base/text.h"
+#include "model/place.h"
+#include "model/stacktable.h"
 #include "report/snapshot_rows.h"
 #include "report/summary_priv.h"
 
@@ -28,7 +29,7 @@ static uint64_t leaked(const struct leaks_window *l, bool by_design)
 
 void summary_leaks(const struct window *w, struct buf *out)
 {
-	const struct leaks_window *l = &w->leaks;
+	const struct leaks_window *l = &w->goroutines->leaks;
 
 	if (l->verdict == LEAKS_VERDICT_OFF) {
 		summary_add_name(out, "not judged: ", l->why, 220);
@@ -60,7 +61,7 @@ void summary_leaks(const struct window *w, struct buf *out)
 /* One line for each goroutine that ran when the process was frozen. */
 void summary_running(const struct window *w, struct buf *out)
 {
-	const struct leaks_window *l = &w->leaks;
+	const struct leaks_window *l = &w->goroutines->leaks;
 	char place[WORDS_PLACE_MAX];
 
 	for (size_t i = 0; i < l->nrunning && i < MAX_RUNNING; i++) {
@@ -89,7 +90,7 @@ void summary_leak_rows(const struct window *w, int max, int width, struct buf *o
 		{ .head = "waiting for", .min = 12 }, { .head = "at", .min = 20, .keep_end = true },
 		{ .head = "created at", .min = 24, .keep_end = true },
 	};
-	const struct leaks_window *l = &w->leaks;
+	const struct leaks_window *l = &w->goroutines->leaks;
 	struct table t;
 	char text[400];
 
@@ -123,7 +124,7 @@ static void add_grown(struct buf *out, int64_t grown)
 
 void summary_heap(const struct window *w, struct buf *out)
 {
-	const struct heap_window *h = &w->heap;
+	const struct heap_window *h = &w->memory->heap;
 	const char *about = h->rate > 1 ? "about " : "";
 
 	summary_add_bytes(out, about, (double)h->in_use_bytes, " in use");
@@ -161,7 +162,7 @@ void summary_heap_rows(const struct window *w, int max, int width, struct buf *o
 		{ .head = "grown", .right = true }, { .head = "allocated", .right = true },
 		{ .head = "allocated at", .min = 24, .keep_end = true },
 	};
-	const struct heap_window *h = &w->heap;
+	const struct heap_window *h = &w->memory->heap;
 	enum exactness e = h->rate > 1 ? ESTIMATED : EXACT;
 	struct table t;
 
@@ -241,7 +242,7 @@ void summary_groups(const struct window *w, int max, int width, struct buf *out)
 		{ .head = "waiting for", .min = 10 }, { .head = "stack, innermost first", .min = 40 },
 		{ .head = "labels", .min = 10 },
 	};
-	const struct goroutine_dump *d = w->dump;
+	const struct goroutine_dump *d = w->goroutines->dump;
 	int columns = has_labels(d) ? 5 : 4;
 	struct table t;
 
@@ -298,7 +299,7 @@ static void one_goroutine(const struct goroutine_dump *d, const struct dump_goro
 
 void summary_all(const struct window *w, int width, struct buf *out)
 {
-	const struct goroutine_dump *d = w->dump;
+	const struct goroutine_dump *d = w->goroutines->dump;
 
 	for (size_t i = 0; i < d->nall && !out->err; i++)
 		one_goroutine(d, &d->all[i], width, out);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "detect/wording.h"
+#include "base/text.h"
 
 #define GAP 2			/* between columns */
 #define CELL_COLUMNS 160	/* no cell is ever wider */

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/human.h"
-#include "detect/wording.h"
+#include "base/text.h"
 #include "report/net_parts.h"
 #include "report/rows.h"
 #include "report/summary.h"
@@ -62,7 +62,7 @@ static void labelled_summary(struct text *t, const char *label, summary_fn summa
 	struct buf sentence;
 
 	buf_init(&sentence, SENTENCE_MAX);
-	summary(t->report->window, &sentence);
+	summary(&t->report->window, &sentence);
 	if (sentence.len)
 		labelled(t, label, sentence.data, max_lines);
 	buf_deinit(&sentence);
@@ -70,7 +70,7 @@ static void labelled_summary(struct text *t, const char *label, summary_fn summa
 
 static void head(struct text *t)
 {
-	const struct window *w = t->report->window;
+	const struct window *w = &t->report->window;
 	struct buf line;
 
 	buf_init(&line, SENTENCE_MAX);
@@ -146,22 +146,22 @@ static void looked_at(const struct window *w, struct buf *out)
 {
 	uint64_t open = 0;
 
-	for (int i = 0; i < w->net.nconnection; i++)
-		open += w->net.connection[i].open;
-	looked(out, w->goroutines_known, w->live, "goroutine", "");
-	if (w->goroutines_known && w->nsite)
-		buf_printf(out, " of %d site%s", w->nsite, w->nsite == 1 ? "" : "s");
-	looked(out, w->alloc_known, w->large_count, "large allocation", "");
-	looked(out, w->gc.known, w->gc.cycles, "GC cycle", "");
-	looked(out, w->net.known && w->net.in_flight_total, w->net.in_flight_total, "request", " in flight");
-	looked(out, w->net.known && open, open, "connection", "");
-	looked(out, w->sql.known && w->sql.npool, (uint64_t)w->sql.npool, "database pool", "");
+	for (int i = 0; i < w->net->nconnection; i++)
+		open += w->net->connection[i].open;
+	looked(out, w->goroutines->known, w->goroutines->live, "goroutine", "");
+	if (w->goroutines->known && w->goroutines->nsite)
+		buf_printf(out, " of %d site%s", w->goroutines->nsite, w->goroutines->nsite == 1 ? "" : "s");
+	looked(out, w->memory->alloc_known, w->memory->large_count, "large allocation", "");
+	looked(out, w->memory->gc.known, w->memory->gc.cycles, "GC cycle", "");
+	looked(out, w->net->known && w->net->in_flight_total, w->net->in_flight_total, "request", " in flight");
+	looked(out, w->net->known && open, open, "connection", "");
+	looked(out, w->sql->known && w->sql->npool, (uint64_t)w->sql->npool, "database pool", "");
 }
 
 /* "nothing found", and what was looked at. */
 static void nothing_found(struct text *t)
 {
-	const struct window *w = t->report->window;
+	const struct window *w = &t->report->window;
 	char s[HUMAN_MAX];
 	struct buf line;
 
@@ -178,7 +178,7 @@ static void nothing_found(struct text *t)
 
 static void findings(struct text *t)
 {
-	const struct findings *fs = t->report->findings;
+	const struct findings *fs = &t->report->findings;
 	char n[HUMAN_MAX];
 
 	for (int i = 0; i < fs->n; i++) {
@@ -202,15 +202,15 @@ static int max_rows(const struct text *t)
 
 static void goroutines(struct text *t)
 {
-	const struct window *w = t->report->window;
+	const struct window *w = &t->report->window;
 	int show[REPORT_MAX_ROWS], n;
 	struct site_rest rest;
 
-	if (!w->goroutines_known && !w->births_known && !w->created_known)
+	if (!w->goroutines->known && !w->goroutines->births_known && !w->goroutines->created_known)
 		return;
 	buf_puts(t->out, "\n");
 	labelled_summary(t, "goroutines", summary_goroutines, 2);
-	if (w->goroutines_known)
+	if (w->goroutines->known)
 		labelled_summary(t, "  states", summary_states, STATE_LINES);
 	n = rows_sites(w, max_rows(t), show, &rest);
 	if (n || rest.nrow)
@@ -219,9 +219,9 @@ static void goroutines(struct text *t)
 
 static void leaks(struct text *t)
 {
-	const struct window *w = t->report->window;
+	const struct window *w = &t->report->window;
 
-	if (!w->leaks.asked)
+	if (!w->goroutines->leaks.asked)
 		return;
 	buf_puts(t->out, "\n");
 	labelled_summary(t, "leaks", summary_leaks, 3);
@@ -231,7 +231,7 @@ static void leaks(struct text *t)
 
 static void groups(struct text *t)
 {
-	const struct goroutine_dump *d = t->report->window->dump;
+	const struct goroutine_dump *d = t->report->window.goroutines->dump;
 	char n[HUMAN_MAX], line[160];
 
 	if (!d)
@@ -240,14 +240,14 @@ static void groups(struct text *t)
 	snprintf(line, sizeof(line), "%s different ones%s", human_count(d->ngroup, n),
 		 d->nall ? "; each goroutine is listed at the end" : "");
 	labelled(t, "stacks", line, 1);
-	summary_groups(t->report->window, GROUP_ROWS, t->width, t->out);
+	summary_groups(&t->report->window, GROUP_ROWS, t->width, t->out);
 }
 
 static void heap(struct text *t)
 {
-	const struct window *w = t->report->window;
+	const struct window *w = &t->report->window;
 
-	if (!w->heap.known)
+	if (!w->memory->heap.known)
 		return;
 	buf_puts(t->out, "\n");
 	labelled_summary(t, "heap", summary_heap, 3);
@@ -256,11 +256,11 @@ static void heap(struct text *t)
 
 static void allocations(struct text *t)
 {
-	const struct window *w = t->report->window;
+	const struct window *w = &t->report->window;
 	int show[REPORT_MAX_ROWS], n;
 	struct alloc_rest rest;
 
-	if (!w->alloc_known)
+	if (!w->memory->alloc_known)
 		return;
 	buf_puts(t->out, "\n");
 	labelled_summary(t, "large allocations", summary_alloc, 2);
@@ -271,7 +271,7 @@ static void allocations(struct text *t)
 
 static void gc(struct text *t)
 {
-	const struct gc_window *g = &t->report->window->gc;
+	const struct gc_window *g = &t->report->window.memory->gc;
 
 	if (!g->known && !g->heap_known && !g->pauses_known)
 		return;
@@ -283,7 +283,7 @@ static void gc(struct text *t)
 /* Network, pools, locks: the parts in which there is something. */
 static void network(struct text *t)
 {
-	const struct window *w = t->report->window;
+	const struct window *w = &t->report->window;
 	struct table table;
 
 	for (int i = 0; i < NET_PARTS; i++) {
@@ -319,6 +319,6 @@ void report_text(const struct report *r, const struct report_text_options *o, st
 	buf_puts(out, "\n");
 	labelled_summary(&t, "coverage", summary_coverage, 6);
 	labelled_summary(&t, "losses", summary_losses, 2);
-	if (r->window->dump)
-		summary_all(r->window, t.width, out);
+	if (r->window.goroutines->dump)
+		summary_all(&r->window, t.width, out);
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "detect/wording.h"
+#include "base/text.h"
 
 #define WORD_BYTES 1024		/* longer words are cut */
 #define WORD_LEAST 8		/* columns: less of a word says nothing */

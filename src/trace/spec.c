@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "gobin/gobin.h"
-#include "target/mem.h"
+#include "proc/mem.h"
 
 /* A member of struct gs_spec that comes from the layout table. */
 struct spec_field {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "target/mem.h"
+#include "proc/mem.h"
 
 static int read_file(int fd, uint64_t off, uint8_t *dst, size_t len)
 {

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "target/mem.h"
+#include "proc/mem.h"
 
 struct faulty {
 	struct memreader base;

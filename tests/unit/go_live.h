@@ -17,9 +17,9 @@
 
 #include "base/clock.h"
 #include "gobin/gobin.h"
-#include "target/goruntime.h"
-#include "target/mem.h"
-#include "target/process.h"
+#include "gort/goruntime.h"
+#include "proc/mem.h"
+#include "proc/process.h"
 
 #define GO_LIVE_FACTS 64
 

@@ -24,7 +24,8 @@
 /* An idle program in which the sensors see everything and find nothing. */
 static inline void net_window_init(struct window *w)
 {
-	memset(w, 0, sizeof(*w));
+	if (window_init(w))
+		abort();
 	w->pid = 4242;
 	w->end_real_ns = 1795341605ull * 1000000000;	/* 2026-11-22T10:00:05Z */
 	w->window_s = 5;
@@ -34,13 +35,13 @@ static inline void net_window_init(struct window *w)
 	w->module = "example.com/shop";
 	w->cost_target_pct = 0.41;
 	w->budget_pct = 1;
-	w->gc.cpu_pct = -1;
-	w->gc.memory_limit_bytes = -1;
+	w->memory->gc.cpu_pct = -1;
+	w->memory->gc.memory_limit_bytes = -1;
 	w->ncoverage = 3;
 	w->coverage[0].sensor = SENSOR_NET;
 	w->coverage[1].sensor = SENSOR_SQL;
 	w->coverage[2].sensor = SENSOR_LOCKS;
-	w->net.known = w->net.phases_known = w->sql.known = w->contention.known = true;
+	w->net->known = w->net->phases_known = w->sql->known = w->locks->known = true;
 }
 
 /* One more zeroed row of an array that the window owns. */
@@ -59,7 +60,7 @@ static inline void *more_row(void **array, int *n, size_t size)
 static inline struct net_phase_row *add_phase(struct window *w, const char *host, enum net_phase phase, uint64_t count,
 					      uint64_t p50_ms)
 {
-	struct net_phase_row *p = MORE(w->net.phase, w->net.nphase);
+	struct net_phase_row *p = MORE(w->net->phase, w->net->nphase);
 
 	snprintf(p->host, sizeof(p->host), "%s", host);
 	p->phase = phase;
@@ -73,9 +74,9 @@ static inline struct net_phase_row *add_phase(struct window *w, const char *host
 
 static inline struct net_request *add_request(struct window *w, const char *host, int phase, double since_s)
 {
-	struct net_request *r = MORE(w->net.in_flight, w->net.nin_flight);
+	struct net_request *r = MORE(w->net->in_flight, w->net->nin_flight);
 
-	w->net.in_flight_total++;
+	w->net->in_flight_total++;
 	snprintf(r->host, sizeof(r->host), "%s", host);
 	r->phase = phase;
 	r->since_s = since_s;
@@ -87,7 +88,7 @@ static inline struct net_request *add_request(struct window *w, const char *host
 
 static inline struct net_client *add_client(struct window *w, uint64_t hanging, double longest_s)
 {
-	struct net_client *c = MORE(w->net.client, w->net.nclient);
+	struct net_client *c = MORE(w->net->client, w->net->nclient);
 
 	c->place = AT_CHARGE;
 	c->timeout = c->deadline = c->cancel = KNOWN_NO;
@@ -101,7 +102,7 @@ static inline struct net_client *add_client(struct window *w, uint64_t hanging, 
 static inline struct net_body_row *add_unclosed(struct window *w, const char *host, uint64_t count, uint64_t before,
 						double oldest_s)
 {
-	struct net_body_row *r = MORE(w->net.unclosed, w->net.nunclosed);
+	struct net_body_row *r = MORE(w->net->unclosed, w->net->nunclosed);
 
 	snprintf(r->host, sizeof(r->host), "%s", host);
 	r->place = AT_STATUS;
@@ -115,7 +116,7 @@ static inline struct net_body_row *add_unclosed(struct window *w, const char *ho
 static inline struct net_connections *add_connections(struct window *w, const char *host, uint64_t open, uint64_t idle,
 						      uint64_t dials)
 {
-	struct net_connections *c = MORE(w->net.connection, w->net.nconnection);
+	struct net_connections *c = MORE(w->net->connection, w->net->nconnection);
 
 	snprintf(c->host, sizeof(c->host), "%s", host);
 	c->protocol = "http/1.1";
@@ -129,7 +130,7 @@ static inline struct net_connections *add_connections(struct window *w, const ch
 static inline struct sql_pool *add_pool(struct window *w, int64_t max_open, uint64_t in_use, uint64_t waiters,
 					double wait_s)
 {
-	struct sql_pool *p = MORE(w->sql.pool, w->sql.npool);
+	struct sql_pool *p = MORE(w->sql->pool, w->sql->npool);
 
 	strcpy(p->driver, "*pq.Driver");
 	p->max_open = max_open;
@@ -162,10 +163,10 @@ static inline struct sql_holder *add_holder(struct sql_pool *p, enum sql_holding
 
 static inline struct lock_wait_row *add_lock(struct window *w, uint64_t waiters, uint64_t before, double longest_s)
 {
-	struct lock_wait_row *r = MORE(w->contention.row, w->contention.nrow);
+	struct lock_wait_row *r = MORE(w->locks->row, w->locks->nrow);
 
 	r->kind = "sync.Mutex";
-	r->lock = 0xc000123450ull + (uint64_t)w->contention.nrow;
+	r->lock = 0xc000123450ull + (uint64_t)w->locks->nrow;
 	r->place = AT_LOCK;
 	r->waiters = waiters;
 	r->waiters_before = before;
@@ -176,7 +177,7 @@ static inline struct lock_wait_row *add_lock(struct window *w, uint64_t waiters,
 
 static inline struct net_server *add_server(struct window *w, uint64_t requests, uint64_t hanging)
 {
-	struct net_server *s = MORE(w->net.server, w->net.nserver);
+	struct net_server *s = MORE(w->net->server, w->net->nserver);
 
 	s->place = PLACE("main.(*Shop).cart", "cart.go", 30);
 	strcpy(s->pattern, "GET /cart/{id}");
@@ -255,7 +256,7 @@ static inline void faulty_phases(struct window *w)
 static inline void faulty_rest(struct window *w)
 {
 	struct net_server *s = add_server(w, 900, 40);
-	struct net_grpc *g = MORE(w->net.grpc, w->net.ngrpc);
+	struct net_grpc *g = MORE(w->net->grpc, w->net->ngrpc);
 	struct lock_wait_row *l = add_lock(w, 30, 28, 4.2);
 
 	s->p50_ns = 4 * NS_MS;
@@ -273,13 +274,13 @@ static inline void faulty_rest(struct window *w)
 	g->place = AT_CHARGE;
 	l->holder = 12;
 	l->holder_at = PLACE("main.(*Cache).fill", "cache.go", 90);
-	w->contention.waits_known = true;
-	w->contention.waits = 40222;
-	w->contention.p50_ns = 51000;
-	w->contention.p99_ns = 4 * NS_MS;
-	w->contention.max_ns = 4200 * NS_MS;
-	w->contention.exactness = SAMPLED;
-	w->contention.rate = 0.5;
+	w->locks->waits_known = true;
+	w->locks->waits = 40222;
+	w->locks->p50_ns = 51000;
+	w->locks->p99_ns = 4 * NS_MS;
+	w->locks->max_ns = 4200 * NS_MS;
+	w->locks->exactness = SAMPLED;
+	w->locks->rate = 0.5;
 }
 
 /* Every fault at once, and every field set somewhere. */

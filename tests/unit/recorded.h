@@ -18,7 +18,7 @@
 #include <zlib.h>
 
 #include "gobin/gobin.h"
-#include "target/goruntime.h"
+#include "gort/goruntime.h"
 
 #define TRUTH_MAX 64		/* goroutines */
 #define TRUTH_DEPTH 112		/* frames of the program's own; the runtime shows 100 */

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "detect/detector.h"
+#include "observe/detect.h"
+#include "observe/window.h"
+#include "parts.h"
 #include "report/report.h"
 
 static char hostile[] = "main.<b onclick='x'>&\"\x1b[31m\xe2\x80\xae</script>";
@@ -34,8 +36,7 @@ static struct dump_label_set sets[] = { { 0, 0 }, { 0, 1 } };
 		   .stack = stacks, .nstack = n }
 
 struct fixture {
-	struct window w;
-	struct findings found;
+	struct parts_by_hand parts;
 	struct report r;
 	struct goroutine_dump d;
 	struct dump_group group[3];
@@ -55,13 +56,13 @@ static void fill_dump(struct fixture *f)
 					   .id = { 17, 18 }, .nid = 2 };
 	f->group[1] = (struct dump_group){ .reason = "sleep", .state = "waiting", .count = 31, .stack = 1,
 					   .id = { 5 }, .nid = 1 };
-	f->group[2] = (struct dump_group){ .reason = "running", .state = "running", .count = 1, .stack = DUMP_NO_STACK };
+	f->group[2] = (struct dump_group){ .reason = "running", .state = "running", .count = 1, .stack = STACK_NONE };
 	f->all[0] = (struct dump_goroutine){ .goid = 17, .creator = 1, .reason = "chan receive", .state = "waiting",
 					     .age_s = 62, .age = AGE_EXACT, .stack = 0, .labels = 1, .created = lines[6],
 					     .start = "main.worker", .locked = true };
 	f->d = (struct goroutine_dump){ .stacks = TABLE(3), .label = labels, .nlabel = 1, .label_set = sets,
 					.nlabel_set = 2, .group = f->group, .ngroup = 3, .goroutines = 1236 };
-	f->w.dump = &f->d;
+	f->r.window.goroutines->dump = &f->d;
 }
 
 static void fill_heap(struct fixture *f)
@@ -71,7 +72,7 @@ static void fill_heap(struct fixture *f)
 					     .grown_bytes = 8 << 20 };
 	f->heap[0] = (struct heap_row){ .place = lines[5], .in_use_bytes = 20 << 20, .in_use_count = 5120,
 					.alloc_bytes = 20 << 20, .alloc_count = 5120, .grown_bytes = 8 << 20, .stack = 2 };
-	f->w.heap = (struct heap_window){ .known = true, .rate = 524288, .in_use_bytes = 20 << 20, .in_use_count = 5120,
+	f->r.window.memory->heap = (struct heap_window){ .known = true, .rate = 524288, .in_use_bytes = 20 << 20, .in_use_count = 5120,
 					  .alloc_bytes = 20 << 20, .alloc_count = 5120, .grown_bytes = 8 << 20,
 					  .collected = true, .row = f->heap, .nrow = 1, .sample = f->sample, .nsample = 1,
 					  .stacks = TABLE(3) };
@@ -84,8 +85,8 @@ static void fill_leaks(struct fixture *f, enum leaks_verdict verdict)
 					.at = lines[1], .id = { 17 }, .nid = 1 };
 	f->leak[1] = (struct leak_row){ .place = { .function = "runtime.main", .file = "proc.go", .line = 149 },
 					.reason = "select (no cases)", .count = 1, .by_design = true, .id = { 1 }, .nid = 1,
-					.stack = DUMP_NO_STACK };
-	f->w.leaks = (struct leaks_window){ .asked = true, .verdict = verdict, .passes = 6, .candidates = 1240,
+					.stack = STACK_NONE };
+	f->r.window.goroutines->leaks = (struct leaks_window){ .asked = true, .verdict = verdict, .passes = 6, .candidates = 1240,
 					    .stop_ms = verdict == LEAKS_VERDICT_PROVEN ? 3.2 : -1, .before_known = true,
 					    .row = f->leak, .nrow = 2, .stacks = TABLE(3) };
 }
@@ -93,23 +94,30 @@ static void fill_leaks(struct fixture *f, enum leaks_verdict verdict)
 static void set_up(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	f->w = (struct window){ .end_real_ns = 1795341605000000000ull, .window_s = 5, .observed_s = 5, .pid = 4242,
-				.exe = "/srv/shop", .go = "go1.26.8", .arch = "amd64", .goroutines_known = true,
-				.live = 1236, .live_at_start = 1236, .memory_only = "--window 0: read from memory once" };
-	f->w.coverage[f->w.ncoverage++] = (struct coverage){ .sensor = SENSOR_GOROUTINES };
+	parts_use(&f->parts, &f->r.window);
+	f->r.window.end_real_ns = 1795341605000000000ull;
+	f->r.window.window_s = 5;
+	f->r.window.observed_s = 5;
+	f->r.window.pid = 4242;
+	f->r.window.exe = "/srv/shop";
+	f->r.window.go = "go1.26.8";
+	f->r.window.arch = "amd64";
+	f->r.window.memory_only = "--window 0: read from memory once";
+	f->r.window.goroutines->known = true;
+	f->r.window.goroutines->live = f->r.window.goroutines->live_at_start = 1236;
+	f->r.window.coverage[f->r.window.ncoverage++] = (struct coverage){ .sensor = SENSOR_GOROUTINES };
 	f->site[0] = (struct site_row){ .place = lines[6], .start = "main.worker", .live = 1204 };
-	f->w.site = f->site;
-	f->w.nsite = 1;
+	f->r.window.goroutines->site = f->site;
+	f->r.window.goroutines->nsite = 1;
 	fill_dump(f);
 	fill_heap(f);
-	findings_init(&f->found);
-	f->r = (struct report){ &f->w, &f->found };
+	findings_init(&f->r.findings);
 	buf_init(&f->out, 16u << 20);
 }
 
 static void tear_down(struct fixture *f)
 {
-	findings_deinit(&f->found);
+	findings_deinit(&f->r.findings);
 	buf_deinit(&f->out);
 }
 

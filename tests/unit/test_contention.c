@@ -8,9 +8,10 @@
 #include <cmocka.h>
 
 #include "go_live.h"
-#include "observe/contention.h"
-#include "target/golocks.h"
+#include "locks/contention.h"
+#include "gort/golocks.h"
 #include "trace/trace.h"
+#include "observe/window.h"
 
 #define PATIENCE_NS 10000000000ull
 
@@ -29,16 +30,16 @@ static void look_once(struct look *l, const struct golocks *locks)
 	assert_int_equal(contention_look(l->c, &l->p.walk, &l->stacks, stack, locks, clock_mono_ns()), 0);
 	free(stack);
 	window_deinit(&l->w);
-	memset(&l->w, 0, sizeof(l->w));
-	assert_int_equal(contention_fill(l->c, &l->w.contention), 0);
-	assert_true(l->w.contention.known);
+	assert_int_equal(window_init(&l->w), 0);
+	assert_int_equal(contention_fill(l->c, l->w.locks), 0);
+	assert_true(l->w.locks->known);
 }
 
 static struct lock_wait_row *row_at(struct look *l, const char *function)
 {
-	for (int i = 0; i < l->w.contention.nrow; i++)
-		if (!strcmp(l->w.contention.row[i].place.function, function))
-			return &l->w.contention.row[i];
+	for (int i = 0; i < l->w.locks->nrow; i++)
+		if (!strcmp(l->w.locks->row[i].place.function, function))
+			return &l->w.locks->row[i];
 	return NULL;
 }
 
@@ -83,8 +84,8 @@ static void test_waits(void **state)
 	assert_int_equal(gostacks_init(&l.stacks), 0);
 	assert_int_equal(contention_new(&l.c, &l.p.rt), 0);
 	look_until_all_wait(&l);
-	assert_int_equal(l.w.contention.nrow, 4);
-	assert_string_equal(l.w.contention.row[0].place.function, "main.lockMutex");
+	assert_int_equal(l.w.locks->nrow, 4);
+	assert_string_equal(l.w.locks->row[0].place.function, "main.lockMutex");
 	check_row(&l, "main.lockMutex", "sync.Mutex", "mu", 4);
 	check_row(&l, "main.lockForReading", "sync.RWMutex", "rw", 2);
 	check_row(&l, "main.lockForWriting", "sync.RWMutex", "rw", 1); /* for the Mutex in it */
@@ -138,7 +139,7 @@ static void test_counted_waits(void **state)
 {
 	static struct trace_call before[1], after[3];
 	struct trace_reading base = { .call = before, .ncall = 1 }, now = { .call = after, .ncall = 3 };
-	struct contention_window w = { 0 };
+	struct locks_window w = { 0 };
 
 	(void)state;
 	before[0].kind = after[0].kind = after[2].kind = TRACE_CALL_LOCK;

@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "observe/circles.h"
-#include "target/goahead.h"
-#include "target/goruntime_priv.h"
+#include "goroutines/cycles.h"
+#include "gort/goahead.h"
+#include "gort/goruntime_priv.h"
 
 #define LOCK(n) { n, CIRCLE_LOCK }
 #define IN(n) { n, CIRCLE_TO_RECEIVER }		/* a value for who receives */

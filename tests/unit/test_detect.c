@@ -2,7 +2,7 @@
 /*
  * Detectors on windows made by a small simulation of goroutines: each has a
  * birth, an end, and times at which it runs; looks are taken as the observer
- * takes them (observe/window.h, struct site_point).
+ * takes them (model/window.h, struct site_point).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,9 +13,11 @@
 
 #include <cmocka.h>
 
-#include "detect/detector.h"
-#include "detect/growth.h"
-#include "detect/wording.h"
+#include "observe/detect.h"
+#include "observe/window.h"
+#include "parts.h"
+#include "goroutines/growth.h"
+#include "base/text.h"
 
 #define NEVER 1e9
 #define MIB (1024 * 1024)
@@ -34,6 +36,7 @@ struct sim {
 	int n, cap;
 	uint32_t seed;
 	struct window w;
+	struct parts_by_hand parts;
 	struct site_row site;
 	struct wait_row wait[4];
 };
@@ -187,10 +190,13 @@ static void observe(struct sim *m, double end, double step, double window_s)
 	s->oldest_s = end;
 	s->age = AGE_AT_LEAST;
 	fill_waits(m, end);
-	m->w = (struct window){
-		.window_s = window_s, .observed_s = end, .goroutines_known = true, .births_known = true,
-		.live = s->live, .site = s, .nsite = 1, .ncoverage = 1,
-		.coverage = { { .sensor = SENSOR_GOROUTINES, .state = COVERAGE_EXACT } },
+	parts_use(&m->parts, &m->w);
+	m->w.window_s = window_s;
+	m->w.observed_s = end;
+	m->w.ncoverage = 1;
+	m->w.coverage[0] = (struct coverage){ .sensor = SENSOR_GOROUTINES, .state = COVERAGE_EXACT };
+	m->parts.goroutines = (struct goroutines_window){
+		.known = true, .births_known = true, .live = s->live, .site = s, .nsite = 1,
 	};
 }
 
@@ -671,26 +677,28 @@ static void leak_and_flood_of_one_site_are_one_finding(void **state)
 
 static void alloc_window(struct window *w, struct alloc_row *a, uint64_t count, uint64_t bytes, uint64_t all)
 {
-	memset(w, 0, sizeof(*w));
+	static struct parts_by_hand parts;
+
+	parts_use(&parts, w);
 	memset(a, 0, sizeof(*a));
 	a->place = (struct place){ "main.handler", "handler.go", NULL, 88 };
 	a->count = count;
 	a->bytes = bytes;
 	a->max_bytes = count ? bytes / count : 0;
 	w->window_s = w->observed_s = 5;
-	w->alloc_known = true;
-	w->large_count = count;
-	w->large_bytes = bytes;
-	w->total_alloc_bytes = all;
-	w->large_threshold_bytes = 32768;
-	w->alloc = a;
-	w->nalloc = 1;
+	w->memory->alloc_known = true;
+	w->memory->large_count = count;
+	w->memory->large_bytes = bytes;
+	w->memory->total_alloc_bytes = all;
+	w->memory->large_threshold_bytes = 32768;
+	w->memory->alloc = a;
+	w->memory->nalloc = 1;
 	w->ncoverage = 2;
 	w->coverage[0] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = COVERAGE_EXACT };
 	w->coverage[1] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
 }
 
-static int found(const struct window *w, const char *kind)
+static int found(struct window *w, const char *kind)
 {
 	struct findings fs;
 	int n;
@@ -747,7 +755,7 @@ static void large_allocation_says_of_what_the_share_is(void **state)
 	assert_true(number(&fs.f[0], "count") == 50);
 	findings_deinit(&fs);
 
-	w.total_alloc_bytes = 0;
+	w.memory->total_alloc_bytes = 0;
 	findings_init(&fs);
 	detect_all(&w, &fs);
 	assert_non_null(strstr(only_finding(&fs, "large-allocation")->title, "100% of the bytes in large objects"));
@@ -759,11 +767,13 @@ static void large_allocation_says_of_what_the_share_is(void **state)
 
 static void gc_window(struct window *w, uint64_t cycles, double cpu_pct)
 {
-	memset(w, 0, sizeof(*w));
+	static struct parts_by_hand parts;
+
+	parts_use(&parts, w);
 	w->window_s = w->observed_s = 5;
 	w->ncoverage = 1;
 	w->coverage[0] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
-	w->gc = (struct gc_window){
+	w->memory->gc = (struct gc_window){
 		.known = true, .cycles = cycles, .cycles_total = cycles + 100, .cpu_pct = cpu_pct,
 		.heap_known = true, .heap_live_bytes = 3 * MIB, .heap_marked_bytes = 2 * MIB,
 		.heap_goal_bytes = 4 * MIB, .gogc = 100, .memory_limit_bytes = INT64_MAX,
@@ -797,18 +807,18 @@ static void gc_pressure_for_each_reason(void **state)
 	gc_window(&w, 10, 25);			/* a quarter of the CPU */
 	assert_int_equal(found(&w, "gc-pressure"), 1);
 	gc_window(&w, 10, 1);			/* 300 ms of 5 s */
-	w.gc.pause_total_ns = 300000000;
+	w.memory->gc.pause_total_ns = 300000000;
 	assert_int_equal(found(&w, "gc-pressure"), 1);
 	gc_window(&w, 10, 1);			/* one long pause is the machine's */
-	w.gc.pause_total_ns = 300000000;
-	w.gc.pause_max_ns = 290000000;
+	w.memory->gc.pause_total_ns = 300000000;
+	w.memory->gc.pause_max_ns = 290000000;
 	assert_int_equal(found(&w, "gc-pressure"), 0);
 	gc_window(&w, 20, 1);			/* runtime.GC() in a loop */
-	w.gc.forced = 20;
+	w.memory->gc.forced = 20;
 	assert_int_equal(found(&w, "gc-pressure"), 1);
 	gc_window(&w, 0, 1);			/* nearly all of the limit is in use */
-	w.gc.memory_limit_bytes = 100 * MIB;
-	w.gc.heap_marked_bytes = 85 * MIB;
+	w.memory->gc.memory_limit_bytes = 100 * MIB;
+	w.memory->gc.heap_marked_bytes = 85 * MIB;
 	assert_int_equal(found(&w, "gc-pressure"), 1);
 }
 
@@ -818,10 +828,10 @@ static void gc_near_the_limit_before_a_collection_is_normal(void **state)
 
 	(void)state;
 	gc_window(&w, 2, 1);
-	w.gc.gogc = -1;
-	w.gc.memory_limit_bytes = 100 * MIB;
-	w.gc.heap_live_bytes = 99 * MIB;
-	w.gc.heap_marked_bytes = 20 * MIB;
+	w.memory->gc.gogc = -1;
+	w.memory->gc.memory_limit_bytes = 100 * MIB;
+	w.memory->gc.heap_live_bytes = 99 * MIB;
+	w.memory->gc.heap_marked_bytes = 20 * MIB;
 	assert_int_equal(found(&w, "gc-pressure"), 0);
 }
 
@@ -841,7 +851,7 @@ static void gc_pressure_with_and_without_a_place(void **state)
 
 	alloc_window(&w, &a, 3, 3ull * MIB, 6ull * MIB);	/* half of all, but little */
 	struct gc_window keep = { .known = true, .cycles = 250, .cpu_pct = 12, .memory_limit_bytes = -1 };
-	w.gc = keep;
+	w.memory->gc = keep;
 	findings_init(&fs);
 	detect_all(&w, &fs);
 	assert_string_equal(only_finding(&fs, "gc-pressure")->id, "gc:main.handler:handler.go:88");

@@ -13,10 +13,11 @@
 
 #include <cmocka.h>
 
-#include "detect/detector.h"
-#include "detect/slow_phase.h"
-#include "detect/wording.h"
+#include "observe/detect.h"
+#include "net/slow_phase.h"
+#include "base/text.h"
 #include "net_window.h"
+#include "observe/window.h"
 
 struct fixture {
 	struct window w;
@@ -174,7 +175,7 @@ static void hanging_requests_without_a_timeout(void **state)
 		add_request(&x.w, "other:80", NET_TTFB, 9)->timeout = KNOWN_YES;
 		add_request(&x.w, "other:80", NET_TTFB, 9)->cancel = KNOWN_YES;
 	}
-	c = &x.w.net.client[0];
+	c = &x.w.net->client[0];
 	c->in_flight = 9;
 	c->hanging_age = AGE_AT_LEAST;
 	detect(&x);
@@ -272,7 +273,7 @@ static void fast_or_shared_time_is_not_slow(void **state)
 	nothing(&x);
 	set_up(&x);
 	add_phase(&x.w, API, NET_TTFB, 50, 400);
-	x.w.net.phases_known = false;
+	x.w.net->phases_known = false;
 	nothing(&x);
 }
 
@@ -330,7 +331,7 @@ static void stuck_requests_are_a_slow_phase(void **state)
 	only(&x, "slow-phase", SEVERITY_MEDIUM);
 	tear_down(&x);
 	set_up(&x);	/* probes are off, memory is read */
-	x.w.net.phases_known = false;
+	x.w.net->phases_known = false;
 	add_request(&x.w, API, NET_TLS, 3.1);
 	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM), "1 request to " API " is stuck in the TLS handshake");
 	tear_down(&x);
@@ -417,8 +418,8 @@ static void unclosed_bodies_leak(void **state)
 	add_unclosed(&x.w, API, 12, 12, 900)->place = (struct place){ 0 };
 	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM), "12 more to this host are older than gospect");
 	/* and on their own when nothing is added */
-	x.w.net.unclosed[0] = x.w.net.unclosed[1];
-	x.w.net.nunclosed = 1;
+	x.w.net->unclosed[0] = x.w.net->unclosed[1];
+	x.w.net->nunclosed = 1;
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API);
 	assert_true(number(f, "per_minute") == 0);
@@ -431,7 +432,7 @@ static void unclosed_bodies_leak(void **state)
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
 	expect_says(f, "4 more to this host, whose calls were not seen");
-	x.w.net.unclosed[1].count_before = 1;	/* that place adds none */
+	x.w.net->unclosed[1].count_before = 1;	/* that place adds none */
 	assert_string_equal(only(&x, "connection-leak", SEVERITY_MEDIUM)->id, "connection-leak:" API);
 	tear_down(&x);
 	set_up(&x);	/* younger than the observation, but more and more */
@@ -576,7 +577,7 @@ static void open_transactions(void **state)
 	f = only(&x, "transaction-open", SEVERITY_HIGH);
 	assert_true(number(f, "count") == 3 && number(f, "oldest_s") == 30);
 	/* older than gospect */
-	x.w.sql.pool[1].holder[0].place_is_now = true;
+	x.w.sql->pool[1].holder[0].place_is_now = true;
 	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "not the Begin");
 	tear_down(&x);
 	set_up(&x);	/* no place at all */
@@ -617,7 +618,7 @@ static void rows_never_closed(void **state)
 	f = only(&x, "rows-open", SEVERITY_LOW);
 	assert_true(number(f, "count") == 12);
 	expect_says(f, "rows.Close()");
-	x.w.sql.pool[0].holder[0].held_s = 9;
+	x.w.sql->pool[0].holder[0].held_s = 9;
 	nothing(&x);
 }
 
@@ -645,15 +646,15 @@ static void contended_locks(void **state)
 	set_up(&x);		/* always some of them */
 	add_lock(&x.w, 5, 5, 0)->age = AGE_UNKNOWN;
 	only(&x, "lock-contention", SEVERITY_INFO);
-	x.w.contention.waits_known = true;
-	x.w.contention.waits = 40000;
-	x.w.contention.p50_ns = 50000;	/* but none for long: a busy lock */
+	x.w.locks->waits_known = true;
+	x.w.locks->waits = 40000;
+	x.w.locks->p50_ns = 50000;	/* but none for long: a busy lock */
 	nothing(&x);
 	set_up(&x);
 	add_lock(&x.w, 5, 5, 0.4);	/* the short waits are for other locks */
-	x.w.contention.waits_known = true;
-	x.w.contention.waits = 40000;
-	x.w.contention.p50_ns = 50000;
+	x.w.locks->waits_known = true;
+	x.w.locks->waits = 40000;
+	x.w.locks->p50_ns = 50000;
 	only(&x, "lock-contention", SEVERITY_INFO);
 }
 
@@ -672,16 +673,16 @@ static void locks_that_are_told_elsewhere_or_are_well(void **state)
 	nothing(&x);
 	set_up(&x);
 	m[0].lock = add_lock(&x.w, 30, 30, 9)->lock;
-	x.w.locks.member = m;
-	x.w.locks.nmember = 2;
+	x.w.goroutines->deadlocks.member = m;
+	x.w.goroutines->deadlocks.nmember = 2;
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
-	x.w.locks.member = NULL;
-	x.w.locks.nmember = 0;
-	x.w.leaks = (struct leaks_window){ .verdict = LEAKS_VERDICT_PASSES, .row = &leak, .nrow = 1 };
+	x.w.goroutines->deadlocks.member = NULL;
+	x.w.goroutines->deadlocks.nmember = 0;
+	x.w.goroutines->leaks = (struct leaks_window){ .verdict = LEAKS_VERDICT_PASSES, .row = &leak, .nrow = 1 };
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
-	x.w.leaks = (struct leaks_window){ 0 };
+	x.w.goroutines->leaks = (struct leaks_window){ 0 };
 	only(&x, "lock-contention", SEVERITY_INFO);
 	tear_down(&x);
 }
@@ -703,11 +704,11 @@ static void connections_hang_on_a_server(void **state)
 	assert_string_equal(f->place.function, "main.(*Shop).cart");
 	expect_says(f, "ReadHeaderTimeout");
 	for (int i = 0; i < 2; i++)
-		x.w.net.server[i].no_read_timeout = false;
+		x.w.net->server[i].no_read_timeout = false;
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
-	x.w.net.server[0].no_read_timeout = true;
-	x.w.net.server[0].hanging = 2;
+	x.w.net->server[0].no_read_timeout = true;
+	x.w.net->server[0].hanging = 2;
 	nothing(&x);
 }
 

@@ -15,11 +15,11 @@
 #include "faulty.h"
 #include "prove/prove.h"
 #include "recorded.h"
-#include "target/golabels.h"
-#include "target/golocks.h"
-#include "target/gostacks.h"
-#include "target/goruntime_priv.h"
-#include "target/heapprof.h"
+#include "gort/golabels.h"
+#include "gort/golocks.h"
+#include "gort/gostacks.h"
+#include "gort/goruntime_priv.h"
+#include "gort/heapprof.h"
 
 #define MAX_G (2 * TRUTH_MAX)
 #define MAX_POSITIONS 250	/* of a single failure that are tried, for each reader */

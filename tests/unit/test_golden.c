@@ -60,28 +60,28 @@ static void fill_sites(struct window *w)
 	waits[1].stack[0] = lines[0];
 	waits[1].stack[1] = lines[3];
 	waits[1].stack[2] = nap;
-	w->site = sites;
-	w->nsite = 3;
-	w->state = states;
-	w->nstate = 3;
-	w->created_known = w->births_known = true;
-	w->created_total = 918230;
-	w->births = w->deaths = 12;
-	w->system = 9;
+	w->goroutines->site = sites;
+	w->goroutines->nsite = 3;
+	w->goroutines->state = states;
+	w->goroutines->nstate = 3;
+	w->goroutines->created_known = w->goroutines->births_known = true;
+	w->goroutines->created_total = 918230;
+	w->goroutines->births = w->goroutines->deaths = 12;
+	w->goroutines->system = 9;
 }
 
 static void fill_memory(struct window *w)
 {
 	allocs[0] = (struct alloc_row){ .place = lines[5], .count = 12, .bytes = 12 << 20, .max_bytes = 1 << 20,
 					.stack = { lines[5], lines[6] }, .nstack = 2 };
-	w->alloc = allocs;
-	w->nalloc = 1;
-	w->alloc_known = true;
-	w->large_threshold_bytes = 32768;
-	w->large_count = 12;
-	w->large_bytes = 12 << 20;
-	w->total_alloc_bytes = 400u << 20;
-	w->gc = (struct gc_window){
+	w->memory->alloc = allocs;
+	w->memory->nalloc = 1;
+	w->memory->alloc_known = true;
+	w->memory->large_threshold_bytes = 32768;
+	w->memory->large_count = 12;
+	w->memory->large_bytes = 12 << 20;
+	w->memory->total_alloc_bytes = 400u << 20;
+	w->memory->gc = (struct gc_window){
 		.known = true, .cycles_total = 5120, .cycles = 4, .heap_known = true,
 		.heap_live_bytes = 41943040, .heap_marked_bytes = 20971520, .heap_goal_bytes = 83886080,
 		.gogc = 100, .memory_limit_bytes = INT64_MAX, .cpu_pct = 0.3, .pauses_known = true,
@@ -95,11 +95,11 @@ static void set_scene(struct fixture *f)
 {
 	lines[4] = nap;		/* no hostile name here */
 	set_up(f);
-	fill_cost(&f->w);
-	fill_sites(&f->w);
-	fill_memory(&f->w);
-	f->heap[0].grown_bytes = f->w.heap.grown_bytes = 128 << 10;
-	f->w.locks.known = true;
+	fill_cost(&f->r.window);
+	fill_sites(&f->r.window);
+	fill_memory(&f->r.window);
+	f->heap[0].grown_bytes = f->r.window.memory->heap.grown_bytes = 128 << 10;
+	f->r.window.goroutines->deadlocks.known = true;
 }
 
 static char *read_text(const char *path)
@@ -131,7 +131,7 @@ static void expect_golden(struct fixture *f, const char *name)
 	char path[128], *want;
 
 	snprintf(path, sizeof(path), "tests/golden/%s.txt", name);
-	detect_all(&f->w, &f->found);
+	detect_all(&f->r.window, &f->r.findings);
 	report_text(&f->r, &o, &f->out);
 	if (mode && !strcmp(mode, "write"))
 		write_text(path, &f->out);
@@ -151,8 +151,8 @@ static void nothing_is_wrong(void **state)
 	(void)state;
 	set_scene(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
-	f.w.leaks.row = &f.leak[1];	/* main in select {}, by design */
-	f.w.leaks.nrow = 1;
+	f.r.window.goroutines->leaks.row = &f.leak[1];	/* main in select {}, by design */
+	f.r.window.goroutines->leaks.nrow = 1;
 	expect_golden(&f, "nothing-wrong");
 }
 
@@ -176,9 +176,9 @@ static void leak_is_proven_and_grows(void **state)
 	f.leak[0].count_before = 1100;
 	sites[0].live_at_start = 1100;
 	sites[0].births = 104;
-	f.w.births = 116;
-	f.w.live_at_start -= 104;
-	f.heap[0].grown_bytes = f.w.heap.grown_bytes = 8 << 20;
+	f.r.window.goroutines->births = 116;
+	f.r.window.goroutines->live_at_start -= 104;
+	f.heap[0].grown_bytes = f.r.window.memory->heap.grown_bytes = 8 << 20;
 	expect_golden(&f, "leak-proven-grows");
 }
 
@@ -189,7 +189,7 @@ static void leak_in_all_passes(void **state)
 	(void)state;
 	set_scene(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
-	snprintf(f.w.leaks.why, sizeof(f.w.leaks.why), "it would stand still for about 240 ms, longer than allowed");
+	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why), "it would stand still for about 240 ms, longer than allowed");
 	expect_golden(&f, "leak-passes");
 }
 
@@ -199,9 +199,9 @@ static void leaks_are_off(void **state)
 
 	(void)state;
 	set_scene(&f);
-	f.w.go = "go1.19.13";
-	f.w.leaks = (struct leaks_window){ .asked = true, .verdict = LEAKS_VERDICT_OFF, .stop_ms = -1 };
-	snprintf(f.w.leaks.why, sizeof(f.w.leaks.why), "leaks can be told from Go 1.20 on");
+	f.r.window.go = "go1.19.13";
+	f.r.window.goroutines->leaks = (struct leaks_window){ .asked = true, .verdict = LEAKS_VERDICT_OFF, .stop_ms = -1 };
+	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why), "leaks can be told from Go 1.20 on");
 	expect_golden(&f, "leaks-off");
 }
 
@@ -212,11 +212,11 @@ static void two_locks_in_a_circle(void **state)
 	(void)state;
 	set_scene(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
-	f.w.leaks.row = &f.leak[1];
-	f.w.leaks.nrow = 1;
+	f.r.window.goroutines->leaks.row = &f.leak[1];
+	f.r.window.goroutines->leaks.nrow = 1;
 	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5] };
 	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2] };
-	f.w.locks = (struct locks_window){ .known = true, .deadlock = { { 0, 2, 40 } }, .ndeadlock = 1,
+	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 2, 40 } }, .ndeadlock = 1,
 					   .member = f.member, .nmember = 2 };
 	expect_golden(&f, "deadlock");
 }
@@ -228,17 +228,17 @@ static void from_memory_with_losses(void **state)
 
 	(void)state;
 	set_scene(&f);
-	f.w.memory_only = "--window 0: read from memory once";
-	f.w.window_s = f.w.observed_s = 0;
-	f.w.gc.pauses_from_memory = true;
-	f.w.cost_target_pct = 0;
-	f.w.probes_armed = f.w.probes_emulated = 0;
-	f.w.births_known = f.w.alloc_known = false;
-	f.w.coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = COVERAGE_OFF,
+	f.r.window.memory_only = "--window 0: read from memory once";
+	f.r.window.window_s = f.r.window.observed_s = 0;
+	f.r.window.memory->gc.pauses_from_memory = true;
+	f.r.window.cost_target_pct = 0;
+	f.r.window.probes_armed = f.r.window.probes_emulated = 0;
+	f.r.window.goroutines->births_known = f.r.window.memory->alloc_known = false;
+	f.r.window.coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = COVERAGE_OFF,
 					     .why = "--window 0: read from memory once" };
-	f.w.heap = (struct heap_window){ .known = false };
-	snprintf(f.w.heap.why, sizeof(f.w.heap.why), "the linker left the heap profile out");
-	f.w.lost_read_failures = 3;
+	f.r.window.memory->heap = (struct heap_window){ .known = false };
+	snprintf(f.r.window.memory->heap.why, sizeof(f.r.window.memory->heap.why), "the linker left the heap profile out");
+	f.r.window.lost_read_failures = 3;
 	f.d.unread = 3;
 	f.d.all = f.all;
 	f.d.nall = 1;

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "go_live.h"
-#include "target/gomap.h"
-#include "target/goslots.h"
-#include "target/gotypes.h"
+#include "gort/gomap.h"
+#include "gort/goslots.h"
+#include "gort/gotypes.h"
 
 #define MAX_FRAMES 64
 #define PATIENCE_NS 10000000000ull

@@ -9,12 +9,13 @@
 #include <cmocka.h>
 
 #include "go_live.h"
-#include "observe/nethost.h"
-#include "observe/netpriv.h"
-#include "observe/netwatch.h"
-#include "target/gostacks.h"
-#include "target/gotypes.h"
+#include "net/host.h"
+#include "net/priv.h"
+#include "net/watch.h"
+#include "gort/gostacks.h"
+#include "gort/gotypes.h"
 #include "trace/trace.h"
+#include "observe/window.h"
 
 /* ---- hosts ---- */
 
@@ -164,9 +165,7 @@ static void watch(struct watched *v, const char *name, const char *const *args, 
 /* One more look, and what it saw instead of what was seen before. */
 static void look_anew(struct watched *v)
 {
-	struct window w = { .net = v->w };
-
-	window_deinit(&w);
+	net_window_deinit(&v->w);
 	look(v);
 	fill(v);
 }
@@ -191,9 +190,7 @@ static void watch_until_sent(struct watched *v, const char *const *args, int n)
 
 static void unwatch(struct watched *v)
 {
-	struct window w = { .net = v->w };
-
-	window_deinit(&w);
+	net_window_deinit(&v->w);
 	gostacks_deinit(&v->stacks);
 	free(v->stack_of);
 	netwatch_free(v->nw);
@@ -558,12 +555,10 @@ static void probes_are_joined(void **state)
 	const struct netwatch_probes probes = { .calls = true, .phases = true, .requests_sliced = true,
 						.requests_rate = 0.25, .rare_rate = 1 };
 	struct watched v;
-	struct window w;
 
 	(void)state;
 	watch_until_sent(&v, args, 1);
-	w = (struct window){ .net = v.w };
-	window_deinit(&w);
+	net_window_deinit(&v.w);
 	add_phase(&base, "api.example:443", NET_DNS, 1000000, 10, 1);
 	add_phase(&now, "api.example:443", NET_DNS, 1000000, 10, 1)->max_ns_window = 0;
 	add_phase(&now, "API.example:443", NET_DNS, 100000000, 7, 2);

@@ -13,10 +13,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "observe/rows.h"
-#include "observe/sites.h"
-#include "target/goruntime_priv.h"
+#include "goroutines/rows.h"
+#include "goroutines/sites.h"
+#include "gort/goruntime_priv.h"
 #include "trace/trace.h"
+#include "observe/window.h"
 
 static struct gobin *gb;
 static struct goruntime rt;
@@ -296,7 +297,7 @@ static void rows_add_up(void **state)
 {
 	struct trace_site counted[] = { { 0 }, { 0 } };
 	struct trace_reading r = { .site = counted, .nsite = 2 };
-	struct window w = { 0 };
+	struct window w;
 	uint64_t sum = 0, waits;
 	struct sites s;
 	struct made m;
@@ -304,6 +305,7 @@ static void rows_add_up(void **state)
 
 	(void)state;
 	NEED_BINARY();
+	assert_int_equal(window_init(&w), 0);
 	assert_int_equal(sites_init(&s, &rt), 0);
 	walk_begin(&m, T0);
 	sites_look(&s, &m.w, NULL, true);
@@ -317,31 +319,31 @@ static void rows_add_up(void **state)
 	add(&m, 20, pc_receive, 1, 0);
 	sites_look(&s, &m.w, NULL, true);
 	assert_int_equal(rows_fill(&s, &m.w, 1, true, false, &w), 0);
-	assert_int_equal(w.nsite, 2);
-	assert_int_equal(w.site[0].live, 4);
-	assert_int_equal(w.site[0].births, 10);
-	assert_int_equal(w.site[0].deaths, 6);
-	assert_string_equal(w.site[0].wait[0].reason, "chan receive");
-	assert_int_equal(w.site[0].wait[0].klass, WAIT_BLOCKED);
-	assert_int_equal(w.site[1].births, 7);
-	assert_int_equal(w.site[1].deaths, 7);
-	for (i = 0; i < w.nstate; i++)
-		sum += w.state[i].count;
+	assert_int_equal(w.goroutines->nsite, 2);
+	assert_int_equal(w.goroutines->site[0].live, 4);
+	assert_int_equal(w.goroutines->site[0].births, 10);
+	assert_int_equal(w.goroutines->site[0].deaths, 6);
+	assert_string_equal(w.goroutines->site[0].wait[0].reason, "chan receive");
+	assert_int_equal(w.goroutines->site[0].wait[0].klass, WAIT_BLOCKED);
+	assert_int_equal(w.goroutines->site[1].births, 7);
+	assert_int_equal(w.goroutines->site[1].deaths, 7);
+	for (i = 0; i < w.goroutines->nstate; i++)
+		sum += w.goroutines->state[i].count;
 	assert_int_equal(sum, 4);
-	for (i = 0; i < w.nsite; i++) {
-		for (j = 0, waits = 0; j < w.site[i].nwait; j++)
-			waits += w.site[i].wait[j].count;
-		assert_int_equal(waits, w.site[i].live);
+	for (i = 0; i < w.goroutines->nsite; i++) {
+		for (j = 0, waits = 0; j < w.goroutines->site[i].nwait; j++)
+			waits += w.goroutines->site[i].wait[j].count;
+		assert_int_equal(waits, w.goroutines->site[i].live);
 	}
 	window_deinit(&w);
 
 	/* Sampled a quarter: births are scaled, deaths follow from births and live. */
 	memset(&w, 0, sizeof(w));
 	assert_int_equal(rows_fill(&s, &m.w, 4, true, false, &w), 0);
-	assert_int_equal(w.site[0].births, 40);
-	assert_int_equal(w.site[0].deaths, 36);
-	assert_int_equal(w.site[1].births, 28);
-	assert_int_equal(w.site[1].deaths, 28);
+	assert_int_equal(w.goroutines->site[0].births, 40);
+	assert_int_equal(w.goroutines->site[0].deaths, 36);
+	assert_int_equal(w.goroutines->site[1].births, 28);
+	assert_int_equal(w.goroutines->site[1].deaths, 28);
 	window_deinit(&w);
 
 	/* Ended: births went on after the look; that these have ended nobody saw. */
@@ -349,10 +351,10 @@ static void rows_add_up(void **state)
 	counted[0].births = 15;
 	sites_count(&s, &r);
 	assert_int_equal(rows_fill(&s, &m.w, 1, true, true, &w), 0);
-	assert_int_equal(w.site[0].live, 4);
-	assert_int_equal(w.site[0].births, 15);
-	assert_int_equal(w.site[0].deaths, 6);
-	assert_int_equal(w.site[0].wait[0].nstack, 0);
+	assert_int_equal(w.goroutines->site[0].live, 4);
+	assert_int_equal(w.goroutines->site[0].births, 15);
+	assert_int_equal(w.goroutines->site[0].deaths, 6);
+	assert_int_equal(w.goroutines->site[0].wait[0].nstack, 0);
 	window_deinit(&w);
 	sites_deinit(&s);
 }

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "target/golabels.h"
-#include "target/goruntime_priv.h"
-#include "target/heapprof.h"
+#include "gort/golabels.h"
+#include "gort/goruntime_priv.h"
+#include "gort/heapprof.h"
 
 #define HEAP 0xc000000000ull
 #define HEAP_BYTES (256u << 10)

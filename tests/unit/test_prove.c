@@ -20,7 +20,7 @@
 #include "prove/freeze.h"
 #include "prove/prove.h"
 #include "prove/snap.h"
-#include "target/goruntime_priv.h"
+#include "gort/goruntime_priv.h"
 
 #define HEAP 0xc000000000ull
 #define STACKS 0xc100000000ull

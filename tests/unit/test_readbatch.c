@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "observe/readbatch.h"
+#include "proc/readbatch.h"
 
 #define PAGES 256
 #define PIECES 6000

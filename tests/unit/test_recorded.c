@@ -14,10 +14,10 @@
 #include "prove/prove.h"
 #include "prove/stackmap.h"
 #include "recorded.h"
-#include "target/golabels.h"
-#include "target/golocks.h"
-#include "target/gostacks.h"
-#include "target/heapprof.h"
+#include "gort/golabels.h"
+#include "gort/golocks.h"
+#include "gort/gostacks.h"
+#include "gort/heapprof.h"
 
 #define DEPTH 256
 

@@ -15,18 +15,18 @@
 #include <jansson.h>
 
 #include "cli/screen_view.h"
-#include "detect/wording.h"
+#include "base/text.h"
+#include "model/place.h"
 #include "report/report.h"
 #include "report/rows.h"
 #include "report/table.h"
 #include "report/wrap.h"
+#include "observe/window.h"
 
 #define OUTPUT_MAX (64u << 20)
 #define HOSTILE "main.\x1b[31m(*\xff\xc3T).\xe2\x80\xae\xc2\x9b" "2J\r\n\tx"
 
 struct fixture {
-	struct window w;
-	struct findings fs;
 	struct report r;
 	struct buf out;
 };
@@ -53,14 +53,14 @@ static void add_wait(struct site_row *s, const char *reason, enum wait_class kla
 static void setup_empty(struct fixture *x)
 {
 	memset(x, 0, sizeof(*x));
-	x->w.pid = 4242;
-	x->w.end_real_ns = 1795341605ull * 1000000000;	/* 2026-11-22T10:00:05Z */
-	x->w.cost_target_pct = -1;
-	x->w.budget_pct = 1;
-	x->w.gc.cpu_pct = -1;
-	x->w.gc.memory_limit_bytes = -1;
-	findings_init(&x->fs);
-	x->r = (struct report){ .window = &x->w, .findings = &x->fs };
+	assert_int_equal(window_init(&x->r.window), 0);
+	x->r.window.pid = 4242;
+	x->r.window.end_real_ns = 1795341605ull * 1000000000;	/* 2026-11-22T10:00:05Z */
+	x->r.window.cost_target_pct = -1;
+	x->r.window.budget_pct = 1;
+	x->r.window.memory->gc.cpu_pct = -1;
+	x->r.window.memory->gc.memory_limit_bytes = -1;
+	findings_init(&x->r.findings);
 	buf_init(&x->out, OUTPUT_MAX);
 }
 
@@ -100,21 +100,21 @@ static void setup_goroutines(struct window *w)
 {
 	struct site_row *s;
 
-	w->goroutines_known = w->created_known = w->births_known = true;
-	w->created_total = 918230;
-	w->live_at_start = 1200;
-	w->live = 1396;
-	w->system = 9;
-	w->births = 2190;
-	w->deaths = 1994;
-	w->births_exactness = SAMPLED;
-	w->nstate = 3;
-	w->state = calloc(3, sizeof(*w->state));
-	w->state[0] = (struct state_count){ "chan receive", 1204 };
-	w->state[1] = (struct state_count){ "IO wait", 190 };
-	w->state[2] = (struct state_count){ "running", 2 };
-	w->nsite = 2;
-	w->site = s = calloc(2, sizeof(*w->site));
+	w->goroutines->known = w->goroutines->created_known = w->goroutines->births_known = true;
+	w->goroutines->created_total = 918230;
+	w->goroutines->live_at_start = 1200;
+	w->goroutines->live = 1396;
+	w->goroutines->system = 9;
+	w->goroutines->births = 2190;
+	w->goroutines->deaths = 1994;
+	w->goroutines->births_exactness = SAMPLED;
+	w->goroutines->nstate = 3;
+	w->goroutines->state = calloc(3, sizeof(*w->goroutines->state));
+	w->goroutines->state[0] = (struct state_count){ "chan receive", 1204 };
+	w->goroutines->state[1] = (struct state_count){ "IO wait", 190 };
+	w->goroutines->state[2] = (struct state_count){ "running", 2 };
+	w->goroutines->nsite = 2;
+	w->goroutines->site = s = calloc(2, sizeof(*w->goroutines->site));
 	s[0].place = (struct place){ "main.(*Server).notify", "notify.go", NULL, 41 };
 	s[0].start = "main.(*Server).notify.func1";
 	s[0].births_known = s[1].births_known = true;
@@ -141,21 +141,21 @@ static void setup_goroutines(struct window *w)
 
 static void setup_rest(struct window *w)
 {
-	w->alloc_known = true;
-	w->large_threshold_bytes = 32768;
-	w->large_count = 1060;
-	w->large_bytes = 11114905600;
-	w->total_alloc_bytes = 12000000000;
-	w->nalloc = 1;
-	w->alloc = calloc(1, sizeof(*w->alloc));
-	w->alloc[0].place = (struct place){ "main.handler", "handler.go", NULL, 88 };
-	w->alloc[0].count = 1060;
-	w->alloc[0].bytes = 11114905600;
-	w->alloc[0].max_bytes = 10485760;
-	w->alloc[0].nstack = 2;
-	w->alloc[0].stack[0] = w->alloc[0].place;
-	w->alloc[0].stack[1] = (struct place){ "main.main", "main.go", NULL, 12 };
-	w->gc = (struct gc_window){
+	w->memory->alloc_known = true;
+	w->memory->large_threshold_bytes = 32768;
+	w->memory->large_count = 1060;
+	w->memory->large_bytes = 11114905600;
+	w->memory->total_alloc_bytes = 12000000000;
+	w->memory->nalloc = 1;
+	w->memory->alloc = calloc(1, sizeof(*w->memory->alloc));
+	w->memory->alloc[0].place = (struct place){ "main.handler", "handler.go", NULL, 88 };
+	w->memory->alloc[0].count = 1060;
+	w->memory->alloc[0].bytes = 11114905600;
+	w->memory->alloc[0].max_bytes = 10485760;
+	w->memory->alloc[0].nstack = 2;
+	w->memory->alloc[0].stack[0] = w->memory->alloc[0].place;
+	w->memory->alloc[0].stack[1] = (struct place){ "main.main", "main.go", NULL, 12 };
+	w->memory->gc = (struct gc_window){
 		.known = true, .cycles_total = 5120, .cycles = 45, .heap_known = true,
 		.heap_live_bytes = 41943040, .heap_marked_bytes = 20971520, .heap_goal_bytes = 83886080,
 		.gogc = 100, .memory_limit_bytes = INT64_MAX, .cpu_pct = 3.1, .pauses_known = true,
@@ -169,10 +169,10 @@ static void setup_full(struct fixture *x)
 	struct finding *f;
 
 	setup_empty(x);
-	setup_target(&x->w);
-	setup_goroutines(&x->w);
-	setup_rest(&x->w);
-	f = findings_add(&x->fs, "goroutine-leak", "leak", SEVERITY_MEDIUM, &x->w.site[0].place);
+	setup_target(&x->r.window);
+	setup_goroutines(&x->r.window);
+	setup_rest(&x->r.window);
+	f = findings_add(&x->r.findings, "goroutine-leak", "leak", SEVERITY_MEDIUM, &x->r.window.goroutines->site[0].place);
 	finding_title(f, "1,204 goroutines created at main.(*Server).notify (notify.go:41) look leaked: "
 			 "stuck in chan receive, and growing by 38 a minute");
 	finding_count(f, "count", 1204);
@@ -187,8 +187,8 @@ static void setup_full(struct fixture *x)
 static void teardown(struct fixture *x)
 {
 	buf_deinit(&x->out);
-	findings_deinit(&x->fs);
-	window_deinit(&x->w);
+	findings_deinit(&x->r.findings);
+	window_deinit(&x->r.window);
 }
 
 static const char *text(struct fixture *x, bool color, int columns)
@@ -319,7 +319,7 @@ static void text_of_nothing_says_so(void **state)
 	expect_tidy(x.out.data, 100);
 	teardown(&x);
 	setup_full(&x);
-	x.fs.n = 0;
+	x.r.findings.n = 0;
 	assert_non_null(strstr(text(&x, false, 200), "nothing found. Looked at 1,396 goroutines of 2 sites, "
 					"1,060 large allocations, 45 GC cycles"));
 	teardown(&x);
@@ -354,7 +354,7 @@ static void text_says_memory_only_in_the_first_line(void **state)
 
 	(void)state;
 	setup_full(&x);
-	x.w.memory_only = "no probes: this needs CAP_BPF";
+	x.r.window.memory_only = "no probes: this needs CAP_BPF";
 	text(&x, false, 100);
 	memory = strstr(x.out.data, "from memory only, no probes");
 	end = strchr(x.out.data, '\n');
@@ -370,9 +370,9 @@ static void text_says_losses_and_the_end(void **state)
 
 	(void)state;
 	setup_full(&x);
-	x.w.lost_map_full = 12345;
-	x.w.last = true;
-	x.w.end_reason = "the process ended";
+	x.r.window.lost_map_full = 12345;
+	x.r.window.last = true;
+	x.r.window.end_reason = "the process ended";
 	text(&x, false, 100);
 	assert_non_null(strstr(x.out.data, "12,345 for want of room in a table"));
 	assert_non_null(strstr(x.out.data, "the process ended"));
@@ -386,7 +386,7 @@ static void text_marks_what_is_not_exact(void **state)
 	(void)state;
 	setup_full(&x);
 	assert_non_null(strstr(text(&x, false, 100), "~2,190 born"));
-	x.w.births_exactness = x.w.site[0].exactness = x.w.site[1].exactness = EXACT;
+	x.r.window.goroutines->births_exactness = x.r.window.goroutines->site[0].exactness = x.r.window.goroutines->site[1].exactness = EXACT;
 	assert_null(strchr(text(&x, false, 100), '~'));
 	teardown(&x);
 }
@@ -475,7 +475,7 @@ static void json_leaves_out_what_is_not_known(void **state)
 
 	/* The total is from memory, which has none by site. */
 	setup_full(&x);
-	x.w.site[0].births_known = x.w.site[1].births_known = false;
+	x.r.window.goroutines->site[0].births_known = x.r.window.goroutines->site[1].births_known = false;
 	o = parsed(&x);
 	assert_int_equal(json_integer_value(at(o, "goroutines.births")), 2190);
 	assert_int_equal(json_integer_value(at(o, "goroutines.by_site.0.live")), 1204);
@@ -486,12 +486,12 @@ static void json_leaves_out_what_is_not_known(void **state)
 	teardown(&x);
 
 	setup_full(&x);
-	x.w.births_known = false;
-	x.w.created_known = false;
-	x.w.gc.heap_known = false;
-	x.w.gc.cpu_pct = -1;
-	x.w.site[0].age = AGE_UNKNOWN;
-	x.fs.f[0].place.function = NULL;
+	x.r.window.goroutines->births_known = false;
+	x.r.window.goroutines->created_known = false;
+	x.r.window.memory->gc.heap_known = false;
+	x.r.window.memory->gc.cpu_pct = -1;
+	x.r.window.goroutines->site[0].age = AGE_UNKNOWN;
+	x.r.findings.f[0].place.function = NULL;
 	o = parsed(&x);
 	assert_null(at(o, "goroutines.created_total"));
 	assert_null(at(o, "goroutines.births"));
@@ -512,9 +512,9 @@ static void json_zero_is_not_absent(void **state)
 
 	(void)state;
 	setup_empty(&x);
-	x.w.goroutines_known = x.w.births_known = x.w.created_known = x.w.alloc_known = true;
-	x.w.gc.known = x.w.gc.pauses_known = true;
-	x.w.cost_target_pct = 0;
+	x.r.window.goroutines->known = x.r.window.goroutines->births_known = x.r.window.goroutines->created_known = x.r.window.memory->alloc_known = true;
+	x.r.window.memory->gc.known = x.r.window.memory->gc.pauses_known = true;
+	x.r.window.cost_target_pct = 0;
 	o = parsed(&x);
 	assert_true(json_is_integer(at(o, "goroutines.births")));
 	assert_true(json_is_integer(at(o, "goroutines.live")));
@@ -535,7 +535,7 @@ static void json_says_where_pauses_come_from(void **state)
 
 	(void)state;
 	setup_full(&x);
-	x.w.gc.pauses_from_memory = true;
+	x.r.window.memory->gc.pauses_from_memory = true;
 	o = parsed(&x);
 	assert_string_equal(json_string_value(at(o, "gc.pauses.source")), "memory");
 	json_decref(o);
@@ -567,24 +567,24 @@ static void setup_hostile(struct fixture *x, const char *name)
 	char title[WORDS_PLACE_MAX];
 
 	setup_full(x);
-	x->w.exe = x->w.go = x->w.module = x->w.module_version = x->w.container = x->w.build_id = name;
-	x->w.state[0].state = name;
-	for (int i = 0; i < x->w.nsite; i++) {
-		x->w.site[i].place = (struct place){ name, name, name, 41 };
-		x->w.site[i].start = name;
-		x->w.site[i].wait[0].reason = name;
-		x->w.site[i].wait[0].stack[1] = (struct place){ name, name, NULL, 1 };
+	x->r.window.exe = x->r.window.go = x->r.window.module = x->r.window.module_version = x->r.window.container = x->r.window.build_id = name;
+	x->r.window.goroutines->state[0].state = name;
+	for (int i = 0; i < x->r.window.goroutines->nsite; i++) {
+		x->r.window.goroutines->site[i].place = (struct place){ name, name, name, 41 };
+		x->r.window.goroutines->site[i].start = name;
+		x->r.window.goroutines->site[i].wait[0].reason = name;
+		x->r.window.goroutines->site[i].wait[0].stack[1] = (struct place){ name, name, NULL, 1 };
 	}
-	x->w.alloc[0].place = x->w.site[0].place;
-	x->w.alloc[0].stack[0] = x->w.alloc[0].stack[1] = x->w.site[0].place;
-	f = findings_add(&x->fs, "goroutine-leak", "leak", SEVERITY_MEDIUM, &x->w.site[0].place);
+	x->r.window.memory->alloc[0].place = x->r.window.goroutines->site[0].place;
+	x->r.window.memory->alloc[0].stack[0] = x->r.window.memory->alloc[0].stack[1] = x->r.window.goroutines->site[0].place;
+	f = findings_add(&x->r.findings, "goroutine-leak", "leak", SEVERITY_MEDIUM, &x->r.window.goroutines->site[0].place);
 	finding_title(f, "created at %s", words_place(&f->place, title, sizeof(title)));
 	finding_evidence(f, "%s", name);
 	finding_advice(f, "%s", name);
-	snprintf(x->w.coverage[3].why, sizeof(x->w.coverage[3].why), "%s", name);
-	x->w.memory_only = name;
-	x->w.last = true;
-	x->w.end_reason = name;
+	snprintf(x->r.window.coverage[3].why, sizeof(x->r.window.coverage[3].why), "%s", name);
+	x->r.window.memory_only = name;
+	x->r.window.last = true;
+	x->r.window.end_reason = name;
 }
 
 static void hostile_names_do_no_harm(void **state)
@@ -651,15 +651,15 @@ static void very_long_names(void **state)
 static void setup_many(struct fixture *x, int n, bool with_other)
 {
 	setup_full(x);
-	for (int i = 0; i < x->w.nsite; i++)
-		free(x->w.site[i].wait);
-	free(x->w.site);
-	free(x->w.alloc);
-	x->w.nsite = x->w.nalloc = n;
-	x->w.site = calloc((size_t)n + 1, sizeof(*x->w.site));
-	x->w.alloc = calloc((size_t)n + 1, sizeof(*x->w.alloc));
+	for (int i = 0; i < x->r.window.goroutines->nsite; i++)
+		free(x->r.window.goroutines->site[i].wait);
+	free(x->r.window.goroutines->site);
+	free(x->r.window.memory->alloc);
+	x->r.window.goroutines->nsite = x->r.window.memory->nalloc = n;
+	x->r.window.goroutines->site = calloc((size_t)n + 1, sizeof(*x->r.window.goroutines->site));
+	x->r.window.memory->alloc = calloc((size_t)n + 1, sizeof(*x->r.window.memory->alloc));
 	for (int i = 0; i < n; i++) {
-		struct site_row *s = &x->w.site[i];
+		struct site_row *s = &x->r.window.goroutines->site[i];
 
 		s->place = (struct place){ "main.f", "f.go", NULL, i + 1 };
 		s->live = 2;
@@ -667,12 +667,12 @@ static void setup_many(struct fixture *x, int n, bool with_other)
 		s->births = 3;
 		s->deaths = 1;
 		add_wait(s, i % 2 ? "select" : "chan receive", WAIT_BLOCKED, 2, 2);
-		x->w.alloc[i].place = s->place;
-		x->w.alloc[i].count = 1;
-		x->w.alloc[i].bytes = 40000;
-		x->w.alloc[i].max_bytes = 40000u + (unsigned int)i;
+		x->r.window.memory->alloc[i].place = s->place;
+		x->r.window.memory->alloc[i].count = 1;
+		x->r.window.memory->alloc[i].bytes = 40000;
+		x->r.window.memory->alloc[i].max_bytes = 40000u + (unsigned int)i;
 	}
-	x->w.site[n - 1].other = x->w.alloc[n - 1].other = with_other;
+	x->r.window.goroutines->site[n - 1].other = x->r.window.memory->alloc[n - 1].other = with_other;
 }
 
 static void sum(json_t *rows, const char *key, json_int_t *total)

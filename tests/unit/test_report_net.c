@@ -16,19 +16,18 @@
 #include <jansson.h>
 
 #include "cli/screen_view.h"
-#include "detect/detector.h"
-#include "detect/wording.h"
+#include "observe/detect.h"
+#include "base/text.h"
 #include "net_window.h"
 #include "report/diff.h"
 #include "report/html.h"
 #include "report/net_rows.h"
 #include "report/report.h"
+#include "observe/window.h"
 
 #define OUTPUT_MAX (64u << 20)
 
 struct fixture {
-	struct window w;
-	struct findings fs;
 	struct report r;
 	struct buf out;
 };
@@ -36,17 +35,15 @@ struct fixture {
 static void set_up(struct fixture *x, void (*fill)(struct window *w))
 {
 	memset(x, 0, sizeof(*x));
-	fill(&x->w);
-	findings_init(&x->fs);
-	x->r = (struct report){ .window = &x->w, .findings = &x->fs };
+	fill(&x->r.window);
+	findings_init(&x->r.findings);
 	buf_init(&x->out, OUTPUT_MAX);
 }
 
 static void tear_down(struct fixture *x)
 {
 	buf_deinit(&x->out);
-	findings_deinit(&x->fs);
-	window_deinit(&x->w);
+	report_deinit(&x->r);
 }
 
 static const char *text(struct fixture *x, int columns)
@@ -365,8 +362,8 @@ static void what_is_off_is_absent(void **state)
 
 	(void)state;
 	set_up(&x, net_window_faulty);
-	x.w.net.known = x.w.net.phases_known = x.w.sql.known = false;
-	x.w.contention.known = x.w.contention.waits_known = false;
+	x.r.window.net->known = x.r.window.net->phases_known = x.r.window.sql->known = false;
+	x.r.window.locks->known = x.r.window.locks->waits_known = false;
 	o = parsed(&x);
 	assert_true(!at(o, "net") && !at(o, "sql") && !at(o, "locks") && !at(o, "lock_waits"));
 	json_decref(o);
@@ -381,18 +378,18 @@ static void one_of_memory_and_probes(void **state)
 
 	(void)state;
 	set_up(&x, net_window_faulty);
-	x.w.net.phases_known = false;
-	for (int i = 0; i < x.w.net.nclient; i++)
-		x.w.net.client[i].requests_known = false;
-	x.w.net.server[0].requests_known = false;
+	x.r.window.net->phases_known = false;
+	for (int i = 0; i < x.r.window.net->nclient; i++)
+		x.r.window.net->client[i].requests_known = false;
+	x.r.window.net->server[0].requests_known = false;
 	o = parsed(&x);
 	assert_true(at(o, "net.in_flight.0") && at(o, "net.clients.0.in_flight") && at(o, "net.connections.0.open"));
 	assert_true(!at(o, "net.phases") && !at(o, "net.clients.0.requests") && !at(o, "net.clients.0.errors") &&
 		    !at(o, "net.servers.0.requests") && !at(o, "net.connections.0.dials"));
 	json_decref(o);
 	has(text(&x, 100), "main.charge charge.go:52                none            -");
-	x.w.net.phases_known = true;
-	x.w.net.known = false;
+	x.r.window.net->phases_known = true;
+	x.r.window.net->known = false;
 	o = parsed(&x);
 	assert_true(at(o, "net.phases.0") && at(o, "net.clients.0.timeout_s") && at(o, "net.servers.0"));
 	assert_true(!at(o, "net.in_flight") && !at(o, "net.in_flight_total") && !at(o, "net.unclosed_bodies") &&
@@ -412,10 +409,10 @@ static void known_to_be_none_is_not_unknown(void **state)
 
 	(void)state;
 	set_up(&x, net_window_init);
-	c = add_client(&x.w, 1, 5);
+	c = add_client(&x.r.window, 1, 5);
 	c->age = AGE_UNKNOWN;
 	c->rate = 0.5;			/* stale: it is exact */
-	add_client(&x.w, 0, 0);
+	add_client(&x.r.window, 0, 0);
 	o = parsed(&x);
 	assert_true(json_is_null(at(o, "net.clients.0.timeout_s")));
 	assert_true(json_is_false(at(o, "net.clients.0.deadline")));
@@ -425,7 +422,7 @@ static void known_to_be_none_is_not_unknown(void **state)
 	assert_true(json_is_real(at(o, "net.clients.1.longest_in_flight_s")));
 	assert_string_equal(json_string_value(at(o, "net.clients.1.age")), "exact");
 	json_decref(o);
-	c = &x.w.net.client[0];
+	c = &x.r.window.net->client[0];
 	c->timeout = c->deadline = UNKNOWN;
 	o = parsed(&x);
 	assert_true(at(o, "net.clients.0") && !at(o, "net.clients.0.timeout_s") && !at(o, "net.clients.0.deadline"));
@@ -437,13 +434,13 @@ static void known_to_be_none_is_not_unknown(void **state)
 
 static void set_hosts(struct window *w, const char *host)
 {
-	snprintf(w->net.phase[0].host, sizeof(w->net.phase[0].host), "%s", host);
-	snprintf(w->net.in_flight[0].host, sizeof(w->net.in_flight[0].host), "%s", host);
-	snprintf(w->net.unclosed[0].host, sizeof(w->net.unclosed[0].host), "%s", host);
-	snprintf(w->net.connection[0].host, sizeof(w->net.connection[0].host), "%s", host);
-	snprintf(w->net.grpc[0].method, sizeof(w->net.grpc[0].method), "%s", host);
-	snprintf(w->net.server[0].pattern, sizeof(w->net.server[0].pattern), "%s", host);
-	snprintf(w->sql.pool[0].driver, sizeof(w->sql.pool[0].driver), "%s", host);
+	snprintf(w->net->phase[0].host, sizeof(w->net->phase[0].host), "%s", host);
+	snprintf(w->net->in_flight[0].host, sizeof(w->net->in_flight[0].host), "%s", host);
+	snprintf(w->net->unclosed[0].host, sizeof(w->net->unclosed[0].host), "%s", host);
+	snprintf(w->net->connection[0].host, sizeof(w->net->connection[0].host), "%s", host);
+	snprintf(w->net->grpc[0].method, sizeof(w->net->grpc[0].method), "%s", host);
+	snprintf(w->net->server[0].pattern, sizeof(w->net->server[0].pattern), "%s", host);
+	snprintf(w->sql->pool[0].driver, sizeof(w->sql->pool[0].driver), "%s", host);
 }
 
 static void one_hostile_host(const char *host)
@@ -454,9 +451,9 @@ static void one_hostile_host(const char *host)
 	json_t *o;
 
 	set_up(&x, net_window_faulty);
-	set_hosts(&x.w, host);
-	detect_all(&x.w, &x.fs);
-	assert_true(x.fs.n > 0);
+	set_hosts(&x.r.window, host);
+	detect_all(&x.r.window, &x.r.findings);
+	assert_true(x.r.findings.n > 0);
 	for (int columns = 40; columns <= 120; columns += 20)
 		expect_tidy(text(&x, columns), columns);
 	o = parsed(&x);
@@ -505,8 +502,8 @@ static void json_keeps_the_whole_host(void **state)
 	memset(longest, 'a', WINDOW_MAX_HOST);
 	longest[WINDOW_MAX_HOST] = '\0';
 	set_up(&x, net_window_init);
-	add_phase(&x.w, longest, NET_DNS, 1, 1);
-	add_phase(&x.w, "[2001:db8::1]:443", NET_DNS, 1, 1);
+	add_phase(&x.r.window, longest, NET_DNS, 1, 1);
+	add_phase(&x.r.window, "[2001:db8::1]:443", NET_DNS, 1, 1);
 	o = parsed(&x);
 	assert_string_equal(json_string_value(at(o, "net.phases.0.host")), longest);
 	assert_string_equal(json_string_value(at(o, "net.phases.1.host")), "[2001:db8::1]:443");
@@ -527,9 +524,9 @@ static void fill_many(struct window *w, int n)
 		add_unclosed(w, host, 2, 1, i);
 		add_connections(w, host, 2, 1, 3);
 		add_server(w, 2, 0);
-		((struct net_grpc *)MORE(w->net.grpc, w->net.ngrpc))->calls = 2;
+		((struct net_grpc *)MORE(w->net->grpc, w->net->ngrpc))->calls = 2;
 		add_lock(w, 2, 1, i);
-		add_holder(w->sql.npool ? w->sql.pool : add_pool(w, 0, 9, 0, 0), SQL_CALL, 2, i, AT_QUERY);
+		add_holder(w->sql->npool ? w->sql->pool : add_pool(w, 0, 9, 0, 0), SQL_CALL, 2, i, AT_QUERY);
 	}
 }
 
@@ -570,8 +567,8 @@ static void tables_are_cut_and_add_up(void **state)
 
 	(void)state;
 	set_up(&x, net_window_init);
-	fill_many(&x.w, 1203);
-	x.w.net.client[0].other = true;	/* the observer's own rest goes into the sum as well */
+	fill_many(&x.r.window, 1203);
+	x.r.window.net->client[0].other = true;	/* the observer's own rest goes into the sum as well */
 	o = parsed(&x);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		expect_cut(o, lists[i].path, lists[i].key, 2406);
@@ -595,18 +592,18 @@ static void as_many_as_fit_have_no_rest(void **state)
 
 	(void)state;
 	set_up(&x, net_window_init);
-	fill_many(&x.w, 1000);
+	fill_many(&x.r.window, 1000);
 	o = parsed(&x);
 	assert_int_equal(json_array_size(at(o, "net.phases")), 1000);
 	assert_null(at(o, "net.phases.999.other"));
 	json_decref(o);
-	x.w.net.phase[3].other = true;	/* one is the observer's rest: it is the last row then */
+	x.r.window.net->phase[3].other = true;	/* one is the observer's rest: it is the last row then */
 	o = parsed(&x);
 	assert_int_equal(json_array_size(at(o, "net.phases")), 1000);
 	assert_true(json_is_true(at(o, "net.phases.999.other")));
 	assert_int_equal(sum(at(o, "net.phases"), "count"), 2000);
 	json_decref(o);
-	add_phase(&x.w, "last:80", NET_TTFB, 2, 1);
+	add_phase(&x.r.window, "last:80", NET_TTFB, 2, 1);
 	o = parsed(&x);
 	assert_int_equal(json_array_size(at(o, "net.phases")), 1000);
 	assert_int_equal(sum(at(o, "net.phases"), "count"), 2002);
@@ -622,10 +619,10 @@ static void many_requests_and_pools(void **state)
 	(void)state;
 	set_up(&x, net_window_init);
 	for (int i = 0; i < 1100; i++) {
-		add_request(&x.w, API, NET_TTFB, 2000 - i);
-		add_pool(&x.w, 4, 1, 0, 0);
+		add_request(&x.r.window, API, NET_TTFB, 2000 - i);
+		add_pool(&x.r.window, 4, 1, 0, 0);
 	}
-	x.w.net.in_flight_total = 10000;
+	x.r.window.net->in_flight_total = 10000;
 	o = parsed(&x);
 	assert_int_equal(json_array_size(at(o, "net.in_flight")), 1000);
 	assert_int_equal(json_integer_value(at(o, "net.in_flight_total")), 10000);
@@ -649,10 +646,10 @@ static void hosts_stand_together_busiest_first(void **state)
 
 	(void)state;
 	set_up(&x, net_window_init);
-	add_phase(&x.w, "z:1", NET_TTFB, 10, 50);
-	add_phase(&x.w, "y:1", NET_TTFB, 10, 40);
-	add_phase(&x.w, "y:1", NET_DNS, 10, 20);
-	add_phase(&x.w, "", NET_DNS, 1000, 20)->other = true;
+	add_phase(&x.r.window, "z:1", NET_TTFB, 10, 50);
+	add_phase(&x.r.window, "y:1", NET_TTFB, 10, 40);
+	add_phase(&x.r.window, "y:1", NET_DNS, 10, 20);
+	add_phase(&x.r.window, "", NET_DNS, 1000, 20)->other = true;
 	text(&x, 100);
 	a = strstr(x.out.data, "  y:1     dns");
 	b = strstr(x.out.data, "  y:1     ttfb");
@@ -668,9 +665,9 @@ static void nothing_found_says_what_was_looked_at(void **state)
 
 	(void)state;
 	set_up(&x, net_window_init);
-	add_request(&x.w, API, NET_TTFB, 0.1);
-	add_connections(&x.w, API, 3, 2, 0);
-	add_pool(&x.w, 4, 1, 0, 0);
+	add_request(&x.r.window, API, NET_TTFB, 0.1);
+	add_connections(&x.r.window, API, 3, 2, 0);
+	add_pool(&x.r.window, 4, 1, 0, 0);
 	text(&x, 100);
 	has(x.out.data, "nothing found. Looked at 1 request in flight, 3 connections, 1 database pool, for 20.0s");
 	tear_down(&x);
@@ -687,7 +684,7 @@ static void html_has_the_same_tables(void **state)
 	has(x.out.data, "<td>api.example.com:443</td><td>dns</td><td class=\"n\">12</td>");
 	has(x.out.data, "<td>main.(*Cache).Get cache.go:71</td>");
 	has(x.out.data, "<td>(older than gospect)</td>");
-	x.w.net.unclosed[1].count_before--;	/* the second one: one came since, by a call that was not seen */
+	x.r.window.net->unclosed[1].count_before--;	/* the second one: one came since, by a call that was not seen */
 	buf_reset(&x.out);
 	assert_int_equal(report_html(&x.r, &x.out), 0);
 	has(x.out.data, "<td>(call not seen)</td>");
@@ -737,12 +734,12 @@ static void two_reports_compared(void **state)
 	set_up(&before, net_window_faulty);
 	report_json(&before.r, &before.out);
 	set_up(&after, net_window_faulty);
-	detect_all(&after.w, &after.fs);
-	after.w.net.phase[0].p50_ns = 400 * NS_MS;	/* was 121 */
-	after.w.net.phase[1].p50_ns += NS_MS / 2;	/* 4.0 and 4.5 ms: the same */
-	after.w.net.unclosed[0].count = 50;
-	after.w.net.client[0].in_flight = 9;
-	after.w.sql.pool[0].in_use = 2;
+	detect_all(&after.r.window, &after.r.findings);
+	after.r.window.net->phase[0].p50_ns = 400 * NS_MS;	/* was 121 */
+	after.r.window.net->phase[1].p50_ns += NS_MS / 2;	/* 4.0 and 4.5 ms: the same */
+	after.r.window.net->unclosed[0].count = 50;
+	after.r.window.net->client[0].in_flight = 9;
+	after.r.window.sql->pool[0].in_use = 2;
 	report_json(&after.r, &after.out);
 	buf_init(&out, 1u << 20);
 	assert_int_equal(report_diff(before.out.data, before.out.len, after.out.data, after.out.len, 100, &out, &err), 0);

@@ -17,7 +17,8 @@
 #include <zlib.h>
 
 #include "base/cursor.h"
-#include "detect/detector.h"
+#include "observe/detect.h"
+#include "observe/window.h"
 #include "report/diff.h"
 #include "report/flame.h"
 #include "report/html.h"
@@ -47,7 +48,7 @@ static void text_is_as_users_see_it(void **state)
 	(void)state;
 	set_up(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
-	detect_all(&f.w, &f.found);
+	detect_all(&f.r.window, &f.r.findings);
 	report_text(&f.r, &o, &f.out);
 	has(&f.out, "HIGH      1,204 goroutines created at main.main (main.go:5) can never run again\n"
 		    "          - blocked in chan receive at main.inner (work.go:57), the oldest for at least 2h58m\n"
@@ -277,8 +278,8 @@ static void profiles_decode(void **state)
 	assert_int_equal(s.samples, 1);
 	assert_int_equal(s.values[0], 5120);
 	assert_int_equal(s.values[3], 20 << 20);
-	f.w.heap.known = false;
-	f.w.dump = NULL;
+	f.r.window.memory->heap.known = false;
+	f.r.window.goroutines->dump = NULL;
 	assert_int_equal(report_pprof_heap(&f.r, &f.out), -EOPNOTSUPP);
 	assert_int_equal(report_pprof_goroutines(&f.r, &f.out), -EOPNOTSUPP);
 	tear_down(&f);
@@ -291,7 +292,7 @@ static void html_escapes(void **state)
 
 	(void)state;
 	set_up(&f);
-	bad = findings_add(&f.found, "goroutine-leak", "leak", SEVERITY_HIGH, &lines[4]);
+	bad = findings_add(&f.r.findings, "goroutine-leak", "leak", SEVERITY_HIGH, &lines[4]);
 	finding_title(bad, "%s", hostile);
 	finding_evidence(bad, "%s", hostile);
 	finding_advice(bad, "%s", hostile);
@@ -375,14 +376,14 @@ static void verdicts_are_findings(void **state)
 		set_up(&f);
 		fill_leaks(&f, cases[i].verdict);
 		f.leak[0].count_before = cases[i].before;
-		detect_all(&f.w, &f.found);
-		got = find(&f.found, "goroutine-leak");
+		detect_all(&f.r.window, &f.r.findings);
+		got = find(&f.r.findings, "goroutine-leak");
 		assert_non_null(got);
 		assert_int_equal(got->severity, cases[i].s);
 		assert_string_equal(got->id, "leak:main.main:main.go:5");
 		assert_int_equal(got->exactness, cases[i].verdict == LEAKS_VERDICT_PROVEN ? EXACT : ESTIMATED);
-		for (int k = 0; k < f.found.n; k++)	/* main in select {} is none */
-			assert_null(strstr(f.found.f[k].id, "runtime.main"));
+		for (int k = 0; k < f.r.findings.n; k++)	/* main in select {} is none */
+			assert_null(strstr(f.r.findings.f[k].id, "runtime.main"));
 		tear_down(&f);
 	}
 }
@@ -394,11 +395,11 @@ static void no_leak_no_finding(void **state)
 	(void)state;
 	set_up(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
-	f.w.leaks.row = &f.leak[1];
-	f.w.leaks.nrow = 1;
-	f.w.heap.collected = false;	/* nothing to compare with */
-	detect_all(&f.w, &f.found);
-	assert_int_equal(f.found.n, 0);
+	f.r.window.goroutines->leaks.row = &f.leak[1];
+	f.r.window.goroutines->leaks.nrow = 1;
+	f.r.window.memory->heap.collected = false;	/* nothing to compare with */
+	detect_all(&f.r.window, &f.r.findings);
+	assert_int_equal(f.r.findings.n, 0);
 	tear_down(&f);
 }
 
@@ -409,8 +410,8 @@ static void memory_that_grows(void **state)
 
 	(void)state;
 	set_up(&f);
-	detect_all(&f.w, &f.found);
-	got = find(&f.found, "memory-growth");
+	detect_all(&f.r.window, &f.r.findings);
+	got = find(&f.r.findings, "memory-growth");
 	assert_non_null(got);
 	assert_int_equal(got->severity, SEVERITY_MEDIUM);
 	assert_string_equal(got->place.function, "main.keep");
@@ -419,8 +420,8 @@ static void memory_that_grows(void **state)
 	/* less than the noise of the sample: nothing */
 	set_up(&f);
 	f.heap[0].grown_bytes = 2 << 20;
-	detect_all(&f.w, &f.found);
-	assert_null(find(&f.found, "memory-growth"));
+	detect_all(&f.r.window, &f.r.findings);
+	assert_null(find(&f.r.findings, "memory-growth"));
 	tear_down(&f);
 }
 
@@ -433,16 +434,16 @@ static void circles_are_deadlocks(void **state)
 	set_up(&f);
 	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5] };
 	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2] };
-	f.w.locks = (struct locks_window){ .known = true, .deadlock = { { 0, 2, 40 }, { 0, 2, 40 } }, .ndeadlock = 2,
+	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 2, 40 }, { 0, 2, 40 } }, .ndeadlock = 2,
 					   .member = f.member, .nmember = 2 };
-	detect_all(&f.w, &f.found);
-	got = find(&f.found, "deadlock");
-	assert_ptr_equal(got, &f.found.f[0]);
+	detect_all(&f.r.window, &f.r.findings);
+	got = find(&f.r.findings, "deadlock");
+	assert_ptr_equal(got, &f.r.findings.f[0]);
 	assert_int_equal(got->severity, SEVERITY_CRITICAL);
 	assert_string_equal(got->id, "deadlock:main.keep:keep.go:50");	/* whoever is found first */
 	assert_non_null(strstr(got->title, "38 more wait behind them"));
 	assert_non_null(strstr(got->evidence[0], "goroutine 7 waits at main.worker work.go:30 for the lock goroutine 9"));
-	assert_int_equal(f.found.n, 2);		/* one deadlock, and the memory */
+	assert_int_equal(f.r.findings.n, 2);		/* one deadlock, and the memory */
 	tear_down(&f);
 }
 
@@ -457,10 +458,10 @@ static void circles_with_channels(void **state)
 						.held_at = lines[5], .gift = DEADLOCK_UNLOCKS, .leaked = true, .stuck = true };
 	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .wait = DEADLOCK_LOCK,
 						.gift = DEADLOCK_RECEIVES, .gift_at = lines[2], .leaked = true, .stuck = true };
-	f.w.locks = (struct locks_window){ .known = true, .deadlock = { { 0, 2, 2 } }, .ndeadlock = 1,
+	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 2, 2 } }, .ndeadlock = 1,
 					   .member = f.member, .nmember = 2 };
-	detect_all(&f.w, &f.found);
-	got = find(&f.found, "deadlock");
+	detect_all(&f.r.window, &f.r.findings);
+	got = find(&f.r.findings, "deadlock");
 	assert_non_null(got);
 	assert_non_null(strstr(got->title, "2 goroutines wait for each other, one of them"));
 	assert_non_null(strstr(got->evidence[0], "to send to the channel that goroutine 9 would receive from at main."));
@@ -472,10 +473,10 @@ static void circles_with_channels(void **state)
 	set_up(&f);
 	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .wait = DEADLOCK_READ_LOCK,
 						.gift = DEADLOCK_UNLOCKS, .gift_at = lines[5] };
-	f.w.locks = (struct locks_window){ .known = true, .deadlock = { { 0, 1, 2 } }, .ndeadlock = 1,
+	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 1, 2 } }, .ndeadlock = 1,
 					   .member = f.member, .nmember = 1 };
-	detect_all(&f.w, &f.found);
-	got = find(&f.found, "deadlock");
+	detect_all(&f.r.window, &f.r.findings);
+	got = find(&f.r.findings, "deadlock");
 	assert_non_null(got);
 	assert_string_equal(got->id, "deadlock:main.worker:work.go:30");
 	assert_non_null(strstr(got->title, "a goroutine waits for a lock that it holds itself"));
@@ -499,7 +500,7 @@ static void reports_compared(void **state)
 	f.group[0].count = 2000;
 	f.heap[0].in_use_bytes = 40 << 20;
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
-	detect_all(&f.w, &f.found);
+	detect_all(&f.r.window, &f.r.findings);
 	report_json(&f.r, &f.out);
 	assert_int_equal(report_diff(a.data, a.len, f.out.data, f.out.len, 100, &out, &err), 0);
 	has(&out, "appeared    high goroutine-leak: 1,204 goroutines");

@@ -12,9 +12,10 @@
 #include <cmocka.h>
 
 #include "go_live.h"
-#include "observe/sqlpools.h"
-#include "observe/sqlread.h"
-#include "target/gotypes.h"
+#include "sql/pools.h"
+#include "sql/read.h"
+#include "gort/gotypes.h"
+#include "observe/window.h"
 
 #define PATIENCE_NS 10000000000ull
 
@@ -51,15 +52,15 @@ static void look_once(struct look *l, struct window *w)
 	assert_int_equal(sqlpools_look(l->pools, &l->p.walk, &l->stacks, stack, NULL, clock_mono_ns()), 0);
 	free(stack);
 	window_deinit(w);
-	memset(w, 0, sizeof(*w));
-	assert_int_equal(sqlpools_fill(l->pools, &w->sql), 0);
-	assert_true(w->sql.known);
+	assert_int_equal(window_init(w), 0);
+	assert_int_equal(sqlpools_fill(l->pools, w->sql), 0);
+	assert_true(w->sql->known);
 }
 
 static struct sql_pool *pool_with(struct window *w, const char *driver, int64_t max_open, uint64_t open)
 {
-	for (int i = 0; i < w->sql.npool; i++) {
-		struct sql_pool *q = &w->sql.pool[i];
+	for (int i = 0; i < w->sql->npool; i++) {
+		struct sql_pool *q = &w->sql->pool[i];
 
 		if (!strcmp(q->driver, driver) && q->max_open == max_open && q->open == open)
 			return q;
@@ -78,9 +79,9 @@ static struct sql_holder *holder_at(struct sql_pool *q, const char *function)
 
 static void show(const struct window *w, const struct sqlpools *p)
 {
-	print_message("%d pools; %s\n", w->sql.npool, sqlpools_why(p));
-	for (int i = 0; i < w->sql.npool; i++) {
-		const struct sql_pool *q = &w->sql.pool[i];
+	print_message("%d pools; %s\n", w->sql->npool, sqlpools_why(p));
+	for (int i = 0; i < w->sql->npool; i++) {
+		const struct sql_pool *q = &w->sql->pool[i];
 
 		print_message("%s: max %d, %d open, %d idle, %d waiters at %s, %d transactions\n", q->driver,
 			      (int)q->max_open, (int)q->open, (int)q->idle, (int)q->waiters,
@@ -94,10 +95,10 @@ static void show(const struct window *w, const struct sqlpools *p)
 /* The program's goroutines get where they are going by themselves. */
 static bool all_there(struct window *w)
 {
-	for (int i = 0; i < w->sql.npool; i++)
-		if (w->sql.pool[i].waiters == 3 && w->sql.pool[i].waits_at.function &&
-		    w->sql.pool[i].transactions_open && holder_at(&w->sql.pool[i], "main.holdCall"))
-			return w->sql.npool == 4;
+	for (int i = 0; i < w->sql->npool; i++)
+		if (w->sql->pool[i].waiters == 3 && w->sql->pool[i].waits_at.function &&
+		    w->sql->pool[i].transactions_open && holder_at(&w->sql->pool[i], "main.holdCall"))
+			return w->sql->npool == 4;
 	return false;
 }
 
@@ -149,7 +150,7 @@ static void test_pools(void **state)
 	while (!all_there(&w) && clock_mono_ns() < end);
 	if (!all_there(&w))
 		show(&w, l.pools);
-	assert_int_equal(w.sql.npool, 4);	/* the closed one is none */
+	assert_int_equal(w.sql->npool, 4);	/* the closed one is none */
 	check_busy(pool_with(&w, "main.fakeDriver", 4, 4), go_live_text(&l.p, "a_stats"), l.p.gb->release.minor);
 
 	q = pool_with(&w, "*main.fakeDriver", 0, 3);

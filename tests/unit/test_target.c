@@ -22,10 +22,10 @@
 
 #include "base/clock.h"
 #include "gobin/gobin.h"
-#include "target/goruntime.h"
-#include "target/mem.h"
-#include "target/process.h"
-#include "target/procfs.h"
+#include "gort/goruntime.h"
+#include "proc/mem.h"
+#include "proc/process.h"
+#include "proc/procfs.h"
 
 /* ---- text of /proc ---- */
 

@@ -20,8 +20,8 @@
 #include "base/clock.h"
 #include "gobin/gobin.h"
 #include "gobin/layout.h"
-#include "target/mem.h"
-#include "target/process.h"
+#include "proc/mem.h"
+#include "proc/process.h"
 #include "trace/lab.h"
 #include "trace/trace.h"
 

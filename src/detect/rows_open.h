@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef GOSPECT_DETECT_ROWS_OPEN_H
-#define GOSPECT_DETECT_ROWS_OPEN_H
-
-#include "detect/detector.h"
-
-extern const struct detector rows_open_detector;
-
-#endif

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who waits for whom.  Of a lock it is those who would give it back if they went
+ * on (gort/goahead.h), else who seems to hold it by its stack (gort/golocks.h).
+ *
+ * Of a channel anybody who can reach it may turn up with a value; and who would
+ * be done with a wait group need not be one that it waits for now: a worker that
+ * asks for its next task would be so, too.  So these count only where the verdict
+ * on leaks says that nobody else is left: among goroutines that are leaked, or
+ * would be if the locks are held as inferred (prove/prove.h).
+ */
+#include "goroutines/deadlocks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "goroutines/cycles.h"
+#include "prove/prove.h"
+#include "gort/goahead.h"
+#include "gort/golocks.h"
+#include "goroutines/window.h"
+
+#define STILL_NS 50000000	/* a circle has to be there after that time too */
+#define MAX_PAIRS 65536		/* of waiters and holders; beyond: left out */
+#define MAX_OF_ROW 128		/* leaked goroutines of one place that are looked at */
+
+/* What is known of something that a waiter would give. */
+struct gift {
+	enum deadlock_gift what;
+	uint64_t pc;		/* where; 0: by its stack only */
+};
+
+struct finder {
+	struct window *w;
+	struct sites *s;
+	struct gowalk walk;	/* of who is looked at */
+	size_t nstuck;		/* of the first of them nobody who can run reaches what they wait for */
+	struct golocks l;
+	struct goahead *ahead;
+	struct circle_node *node;
+	struct circle_give *give;
+	struct gift *gift;	/* of each of give[] */
+	size_t ngive, give_cap;
+	bool waited;
+};
+
+/* ---- what each would give ---- */
+
+static int add_gift(struct finder *f, size_t node, uint64_t object, enum circle_kind kind, struct gift gift)
+{
+	if (f->ngive == f->give_cap) {
+		size_t cap = f->give_cap ? f->give_cap * 2 : 256;
+		struct circle_give *k = realloc(f->give, cap * sizeof(*k));
+		struct gift *g;
+
+		if (!k)
+			return -ENOMEM;
+		f->give = k;
+		g = realloc(f->gift, cap * sizeof(*g));
+		if (!g)
+			return -ENOMEM;
+		f->gift = g;
+		f->give_cap = cap;
+	}
+	f->give[f->ngive] = (struct circle_give){ (uint32_t)node, { object, kind } };
+	f->gift[f->ngive++] = gift;
+	return 0;
+}
+
+static int add_acts(struct finder *f, size_t node)
+{
+	const struct golock_waiter *w = &f->l.waiter[node];
+	static const struct { enum circle_kind kind; enum deadlock_gift what; } of[] = {
+		[GOACT_SEND] = { CIRCLE_TO_RECEIVER, DEADLOCK_SENDS },
+		[GOACT_CLOSE] = { CIRCLE_TO_RECEIVER, DEADLOCK_CLOSES },
+		[GOACT_RECEIVE] = { CIRCLE_TO_SENDER, DEADLOCK_RECEIVES },
+		[GOACT_UNLOCK] = { CIRCLE_LOCK, DEADLOCK_UNLOCKS },
+		[GOACT_DONE] = { CIRCLE_GROUP, DEADLOCK_IS_DONE },
+	};
+	const struct goahead_act *act;
+	size_t nact = goahead_look(f->ahead, &f->walk.g[w->g], w->lock, &act);
+	int err = 0;
+
+	for (size_t i = 0; i < nact && !err; i++)
+		err = add_gift(f, node, act[i].object, of[act[i].act].kind,
+			       (struct gift){ of[act[i].act].what, act[i].pc });
+	if (w->pending && !err)
+		err = add_gift(f, node, w->lock, CIRCLE_WRITER_GONE, (struct gift){ DEADLOCK_LOCKS_FIRST, 0 });
+	return err;
+}
+
+/* How many would give each lock back; and whether a writer waits. */
+static int count_holders(const struct finder *f, struct u64map *holders, struct u64map *pending)
+{
+	u64map_init(holders, f->ngive + 1);
+	u64map_init(pending, f->l.n + 1);
+	for (size_t i = 0; i < f->ngive; i++) {
+		uint64_t *n;
+
+		if (f->give[i].key.kind != CIRCLE_LOCK)
+			continue;
+		n = u64map_put(holders, f->give[i].key.object, 0, NULL);
+		if (!n)
+			return -ENOMEM;
+		++*n;
+	}
+	for (size_t i = 0; i < f->l.n; i++)
+		if (f->l.waiter[i].pending && !u64map_put(pending, f->l.waiter[i].lock, 1, NULL))
+			return -ENOMEM;
+	return 0;
+}
+
+/* Where no code says who gives a lock back: the only one that holds it by its stack. */
+static int add_held(struct finder *f, const struct u64map *holders)
+{
+	struct u64map by;	/* lock -> waiter + 1; 0: several */
+	int err = 0;
+
+	u64map_init(&by, f->l.n * GOLOCKS_MAX_HELD + 1);
+	for (size_t i = 0; i < f->l.n && !err; i++)
+		for (int k = 0; k < f->l.waiter[i].nheld; k++) {
+			bool made;
+			uint64_t *at = u64map_put(&by, f->l.waiter[i].held[k].lock, i + 1, &made);
+
+			if (at && !made && *at != i + 1)
+				*at = 0;
+		}
+	for (size_t i = 0; i < f->l.n && !err; i++)
+		for (int k = 0; k < f->l.waiter[i].nheld && !err; k++) {
+			uint64_t lock = f->l.waiter[i].held[k].lock, *at = u64map_find(&by, lock);
+
+			if (at && *at == i + 1 && !u64map_find(holders, lock))
+				err = add_gift(f, i, lock, CIRCLE_LOCK, (struct gift){ DEADLOCK_UNLOCKS, 0 });
+		}
+	u64map_deinit(&by);
+	return err;
+}
+
+/* ---- what each wants ---- */
+
+static void want(struct circle_node *n, uint64_t object, enum circle_kind kind)
+{
+	if (n->nwant < CIRCLE_MAX_WANTS)
+		n->want[n->nwant++] = (struct circle_key){ object, kind };
+}
+
+static void add_wants(struct circle_node *n, const struct golock_waiter *w, bool stuck, const struct u64map *holders,
+		      const struct u64map *pending)
+{
+	uint64_t *count = w->lock ? u64map_find(holders, w->lock) : NULL;
+
+	if (w->reads && u64map_find(pending, w->lock))
+		want(n, w->lock, CIRCLE_WRITER_GONE);
+	else if (w->lock && (w->rw || !count || *count == 1))	/* a mutex that several seem to hold: not known */
+		want(n, w->lock, CIRCLE_LOCK);
+	if (w->group && stuck)
+		want(n, w->group, CIRCLE_GROUP);
+	for (int i = 0; stuck && i < w->nchannel; i++)
+		want(n, w->channel[i].channel, w->channel[i].send ? CIRCLE_TO_SENDER : CIRCLE_TO_RECEIVER);
+}
+
+static int make_graph(struct finder *f)
+{
+	struct u64map holders = { 0 }, pending = { 0 };
+	int err = 0;
+
+	f->node = calloc(f->l.n + 1, sizeof(*f->node));
+	f->ahead = goahead_new(f->s->rt);
+	if (!f->node || !f->ahead)
+		return f->ahead ? -ENOMEM : -EOPNOTSUPP;
+	for (size_t i = 0; i < f->l.n; i++)
+		if (f->l.waiter[i].rw)
+			goahead_add_rw(f->ahead, f->l.waiter[i].lock);
+	for (size_t i = 0; i < f->l.n && !err; i++)
+		err = add_acts(f, i);
+	if (!err)
+		err = count_holders(f, &holders, &pending);
+	if (!err)
+		err = add_held(f, &holders);
+	for (size_t i = 0; i < f->l.n && !err; i++)
+		add_wants(&f->node[i], &f->l.waiter[i], f->l.waiter[i].g < f->nstuck, &holders, &pending);
+	u64map_deinit(&holders);
+	u64map_deinit(&pending);
+	return err;
+}
+
+/* ---- circles ---- */
+
+static const struct golock_held *held(const struct golock_waiter *w, uint64_t lock)
+{
+	for (int k = 0; k < w->nheld; k++)
+		if (w->held[k].lock == lock)
+			return &w->held[k];
+	return NULL;
+}
+
+/* None of them has run meanwhile. */
+static bool stands_still(struct finder *f, const struct circle_step *step, size_t n)
+{
+	const struct timespec still = { .tv_nsec = STILL_NS };
+
+	if (!f->waited)
+		nanosleep(&still, NULL);
+	f->waited = true;
+	for (size_t i = 0; i < n; i++)
+		if (!golocks_stands_still(f->s->rt, &f->walk.g[f->l.waiter[step[i].node].g]))
+			return false;
+	return true;
+}
+
+static uint64_t waiting_for(const struct finder *f, const struct circle_step *step, size_t n)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < f->l.n; i++) {
+		bool waits = false;
+
+		for (int k = 0; k < f->node[i].nwant; k++)
+			for (size_t s = 0; s < n; s++)
+				waits = waits || f->node[i].want[k].object == step[s].want.object;
+		count += waits;
+	}
+	return count;
+}
+
+static enum deadlock_wait wait_of(const struct golock_waiter *w, enum circle_kind kind)
+{
+	switch (kind) {
+	case CIRCLE_TO_RECEIVER: return DEADLOCK_RECEIVE;
+	case CIRCLE_TO_SENDER: return DEADLOCK_SEND;
+	case CIRCLE_GROUP: return DEADLOCK_GROUP;
+	default: return w->reads ? DEADLOCK_READ_LOCK : DEADLOCK_LOCK;
+	}
+}
+
+/* How a member of a circle would still the want of the one before. */
+static void fill_gift(struct finder *f, struct deadlock_member *m, uint32_t node, const struct circle_key *want)
+{
+	const struct golock_held *h = held(&f->l.waiter[node], want->object);
+	struct goframe at;
+
+	for (size_t k = 0; k < f->ngive; k++)
+		if (f->give[k].node == node && f->give[k].key.object == want->object && f->give[k].key.kind == want->kind) {
+			m->gift = f->gift[k].what;
+			if (f->gift[k].pc && !goahead_place(f->ahead, f->gift[k].pc, &at))
+				m->gift_at = place_of_frame(&at);
+			break;
+		}
+	if (h && want->kind == CIRCLE_LOCK)
+		m->held_at = place_of_frame(&h->at);
+}
+
+static int add_circle(void *arg, const struct circle_step *step, size_t n)
+{
+	struct finder *f = arg;
+	struct deadlocks_window *out = &f->w->goroutines->deadlocks;
+	struct deadlock_member *m;
+
+	if (out->ndeadlock == WINDOW_MAX_DEADLOCKS || !stands_still(f, step, n))
+		return 0;
+	m = realloc(out->member, (out->nmember + n) * sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	out->member = m;
+	out->deadlock[out->ndeadlock++] = (struct deadlock){
+		.first = (uint32_t)out->nmember, .n = (uint32_t)n, .waiting = waiting_for(f, step, n) };
+	for (size_t i = 0; i < n; i++) {
+		const struct golock_waiter *w = &f->l.waiter[step[i].node];
+		const struct goroutine *g = &f->walk.g[w->g];
+
+		m = &out->member[out->nmember++];
+		*m = (struct deadlock_member){
+			.goid = g->goid, .lock = step[i].want.object, .wait = wait_of(w, step[i].want.kind),
+			.at = place_of_frame(&w->at), .created = sites_of(f->s, g->gopc, g->startpc)->place, .stuck = w->g < f->nstuck,
+		};
+		fill_gift(f, m, step[i].node, &step[(i + n - 1) % n].want);
+	}
+	return 0;
+}
+
+/* ---- who is looked at ---- */
+
+/* Leaked ones, of each place some. */
+static void take_leaked(struct finder *f, const struct prove_result *r, struct u64map *taken)
+{
+	const struct leaks_window *l = &f->w->goroutines->leaks;
+	uint32_t *of_row = calloc((size_t)l->nrow + 1, sizeof(*of_row));
+
+	for (size_t i = 0; of_row && i < r->n && i < l->ngoroutine; i++) {
+		if (r->v[i].by_design || of_row[l->goroutine[i].row]++ >= MAX_OF_ROW)
+			continue;
+		f->walk.g[f->walk.n++] = r->v[i].g;
+		u64map_put(taken, r->v[i].g.goid, 1, NULL);
+	}
+	free(of_row);
+}
+
+/* Of all, those who wait for a lock, and some who wait for a channel. */
+static void take_waiting(struct finder *f, const struct gowalk *walk, const struct u64map *taken)
+{
+	size_t room[] = { [GOREASON_OTHER] = 0, [GOREASON_LOCK] = GOLOCKS_MAX_WAITERS,
+			  [GOREASON_CHANNEL] = GOLOCKS_MAX_CHANNEL_WAITERS };
+	uint8_t kind[256];
+
+	golocks_reasons(f->s->rt, kind);
+	for (size_t i = 0; i < walk->n; i++) {
+		size_t *left = &room[golocks_reason_of(kind, &walk->g[i])];
+
+		if (!*left || u64map_find(taken, walk->g[i].goid))
+			continue;
+		--*left;
+		f->walk.g[f->walk.n++] = walk->g[i];
+	}
+}
+
+/* Those that are stuck come first. */
+static int take_all(struct finder *f, const struct gowalk *walk, const struct prove_result *r)
+{
+	struct u64map taken;
+
+	f->walk.cap = GOLOCKS_MAX_WAITERS + GOLOCKS_MAX_CHANNEL_WAITERS + (r ? r->n + r->nstuck : 0) + 1;
+	f->walk.g = malloc(f->walk.cap * sizeof(*f->walk.g));
+	if (!f->walk.g)
+		return -ENOMEM;
+	u64map_init(&taken, f->walk.cap);
+	if (r)
+		take_leaked(f, r, &taken);
+	for (size_t i = 0; r && i < r->nstuck; i++) {
+		f->walk.g[f->walk.n++] = r->stuck[i].g;
+		u64map_put(&taken, r->stuck[i].g.goid, 1, NULL);
+	}
+	f->nstuck = f->walk.n;
+	take_waiting(f, walk, &taken);
+	u64map_deinit(&taken);
+	return 0;
+}
+
+static int add_pair(void *arg, uint32_t node, const struct circle_key *want, uint32_t giver)
+{
+	struct finder *f = arg;
+	struct deadlocks_window *l = &f->w->goroutines->deadlocks;
+	struct held_pair *p;
+
+	if ((want->kind != CIRCLE_LOCK && want->kind != CIRCLE_WRITER_GONE) || l->nheld == MAX_PAIRS)
+		return 0;
+	if (l->nheld % 64 == 0) {
+		p = realloc(l->held, (l->nheld + 64) * sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		l->held = p;
+	}
+	l->held[l->nheld++] = (struct held_pair){ f->walk.g[f->l.waiter[node].g].goid,
+						  f->walk.g[f->l.waiter[giver].g].goid };
+	return 0;
+}
+
+static void clear(struct deadlocks_window *l)
+{
+	free(l->member);
+	free(l->held);
+	memset(l, 0, sizeof(*l));
+}
+
+int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk, const struct prove_result *r)
+{
+	struct finder f = { .w = w, .s = s };
+	int err = take_all(&f, walk, r);
+
+	clear(&w->goroutines->deadlocks);
+	if (!err)
+		err = golocks_read_channels(&f.l, s->rt, &f.walk, f.nstuck);
+	if (!err)
+		err = make_graph(&f);
+	if (!err) {
+		const struct circle_graph g = { f.node, f.l.n, f.give, f.ngive };
+
+		err = circles_edges(&g, add_pair, &f);
+		if (!err)
+			err = circles_find(&g, add_circle, &f);
+	}
+	w->goroutines->deadlocks.known = !err;
+	goahead_free(f.ahead);
+	golocks_deinit(&f.l);
+	free(f.walk.g);
+	free(f.node);
+	free(f.give);
+	free(f.gift);
+	return err;
+}
+
+void deadlocks_mark_leaked(struct window *w)
+{
+	for (size_t i = 0; i < w->goroutines->deadlocks.nmember; i++)
+		for (size_t k = 0; k < w->goroutines->leaks.ngoroutine; k++)
+			if (w->goroutines->leaks.goroutine[k].goid == w->goroutines->deadlocks.member[i].goid)
+				w->goroutines->deadlocks.member[i].leaked = true;
+}

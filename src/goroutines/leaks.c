@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "goroutines/leaks.h"
+#include "base/vec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/stacktable.h"
+#include "prove/prove.h"
+#include "gort/gostacks.h"
+#include "goroutines/window.h"
+
+#define MAX_ROWS (1u << 16)
+
+void leaks_window_deinit(struct leaks_window *l)
+{
+	free(l->row);
+	free(l->goroutine);
+	free(l->running);
+	stack_table_deinit(&l->stacks);
+	memset(l, 0, sizeof(*l));
+}
+
+/* Stacks as of the moment when it was frozen. */
+static int add_running(struct leaks_window *l, struct stack_builder *b, const struct prove_result *r)
+{
+	int err = 0;
+
+	l->running = calloc(r->nrunning + 1, sizeof(*l->running));
+	if (!l->running)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->nrunning && !err; i++) {
+		const struct prove_running *g = &r->running[i];
+
+		l->running[l->nrunning++] = (struct running_goroutine){ g->goid, (uint32_t)l->stacks.nstack };
+		err = stack_builder_add(b, g->pc, (size_t)g->n, g->whole, false);
+	}
+	return err;
+}
+
+static int read_stacks(struct leaks_window *l, struct sites *s, const struct prove_result *r, uint32_t *stack_of)
+{
+	struct gowalk w = { .n = r->n, .cap = r->n };
+	struct stack_builder b;
+	struct gostacks st;
+	int err;
+
+	for (size_t i = 0; i < r->n; i++)
+		stack_of[i] = STACK_NONE;
+	w.g = malloc((r->n + 1) * sizeof(*w.g));
+	if (!w.g)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->n; i++)
+		w.g[i] = r->v[i].g;
+	err = gostacks_init(&st);
+	if (!err)
+		err = gostacks_read(&st, s->rt, &w, stack_of);
+	stack_builder_init(&b, &l->stacks, s->rt);
+	for (size_t i = 0; !err && i < st.n; i++)
+		err = stack_builder_add(&b, st.pc + st.stack[i].first, st.stack[i].n, st.stack[i].whole, false);
+	if (!err)
+		err = add_running(l, &b, r);
+	stack_builder_deinit(&b);
+	for (size_t i = 0; i < r->n; i++)
+		if (err || stack_of[i] >= st.n)
+			stack_of[i] = STACK_NONE;
+	gostacks_deinit(&st);
+	gowalk_deinit(&w);
+	return err == -ENOMEM ? err : 0;	/* without stacks when the process is gone */
+}
+
+static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, size_t *cap, struct sites *s,
+			       const struct leaked *one, uint32_t stack)
+{
+	const struct site_track *t = sites_of(s, one->g.gopc, one->g.startpc);
+	const struct place *at = stack_table_place(&l->stacks, stack, true);
+	struct { uint64_t track, by_design, line; const char *reason, *function; } key = {
+		(uint64_t)(t - s->track), one->by_design, at ? (uint64_t)at->line : 0,
+		goroutine_state(s->rt, &one->g), at ? at->function : NULL
+	};
+	struct leak_row *row;
+	bool made;
+	uint64_t *k = bytesmap_put(rows, &key, sizeof(key), (uint64_t)l->nrow, &made);
+
+	if (!k)
+		return NULL;
+	if (!made)
+		return &l->row[*k];
+	if (array_room(&l->row, (size_t)l->nrow, cap, sizeof(*l->row)))
+		return NULL;
+	row = &l->row[l->nrow++];
+	*row = (struct leak_row){ .place = t->place, .reason = key.reason, .by_design = one->by_design, .stack = stack,
+				  .start = gobin_start_name(s->rt->gb, one->g.startpc - s->rt->bias) };
+	if (at)
+		row->at = *at;
+	return row;
+}
+
+static void add_leaked(struct leak_row *row, struct sites *s, const struct leaked *one, struct leaked_goroutine *out,
+		       uint64_t now_ns, uint64_t begin_ns)
+{
+	out->goid = one->g.goid;
+	out->primitive = one->primitive;
+	out->seen_passes = one->seen_passes;
+	out->age_s = sites_age_s(s, &one->g, now_ns, &out->age);
+	row->count++;
+	if (begin_ns && sites_born_ns(s, &one->g, now_ns) <= begin_ns)
+		row->count_before++;
+	if (out->age != AGE_UNKNOWN && (row->age == AGE_UNKNOWN || out->age_s > row->oldest_s)) {
+		row->oldest_s = out->age_s;
+		row->age = out->age;
+	}
+	if (row->nid < DUMP_MAX_IDS)
+		row->id[row->nid++] = one->g.goid;	/* they come by id */
+}
+
+static int by_row(const void *x, const void *y)
+{
+	const struct leak_row *a = x, *b = y;
+
+	if (a->by_design != b->by_design)
+		return a->by_design ? 1 : -1;
+	if (a->count != b->count)
+		return a->count < b->count ? 1 : -1;
+	return (a->id[0] > b->id[0]) - (a->id[0] < b->id[0]);
+}
+
+/* Rows are sorted; what the goroutines say of them follows by their lowest id. */
+static void sort_rows(struct leaks_window *l)
+{
+	uint64_t *first = malloc(((size_t)l->nrow + 1) * sizeof(*first));
+	struct u64map at;
+
+	if (!first)
+		return;
+	u64map_init(&at, MAX_ROWS);
+	for (int i = 0; i < l->nrow; i++)
+		first[i] = l->row[i].id[0];
+	qsort(l->row, (size_t)l->nrow, sizeof(*l->row), by_row);
+	for (int i = 0; i < l->nrow; i++)
+		u64map_put(&at, l->row[i].id[0], (uint64_t)i, NULL);
+	for (size_t i = 0; i < l->ngoroutine; i++) {
+		uint64_t *to = u64map_find(&at, first[l->goroutine[i].row]);
+
+		if (to)
+			l->goroutine[i].row = (uint32_t)*to;
+	}
+	u64map_deinit(&at);
+	free(first);
+}
+
+static int fill(struct leaks_window *l, struct sites *s, const struct prove_result *r, const uint32_t *stack_of,
+		uint64_t now_ns, uint64_t begin_ns)
+{
+	struct bytesmap rows;
+	size_t cap = 0;
+	int err = 0;
+
+	l->goroutine = calloc(r->n + 1, sizeof(*l->goroutine));
+	if (!l->goroutine)
+		return -ENOMEM;
+	bytesmap_init(&rows, MAX_ROWS);
+	for (size_t i = 0; i < r->n && !err; i++) {
+		struct leak_row *row = row_of(l, &rows, &cap, s, &r->v[i], stack_of[i]);
+		struct leaked_goroutine *out = &l->goroutine[l->ngoroutine];
+
+		if (!row) {
+			err = -ENOMEM;
+			break;
+		}
+		out->row = (uint32_t)(row - l->row);
+		out->stack = stack_of[i];
+		l->ngoroutine++;
+		add_leaked(row, s, &r->v[i], out, now_ns, begin_ns);
+	}
+	bytesmap_deinit(&rows);
+	if (!err)
+		sort_rows(l);
+	return err;
+}
+
+int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_result *r,
+	       uint64_t now_ns, uint64_t begin_ns)
+{
+	uint32_t *stack_of = malloc((r->n + 1) * sizeof(*stack_of));
+	int err;
+
+	memset(l, 0, sizeof(*l));
+	l->asked = true;
+	l->verdict = r->verdict == LEAKS_PROVEN ? LEAKS_VERDICT_PROVEN :
+		     r->verdict == LEAKS_PASSES ? LEAKS_VERDICT_PASSES : LEAKS_VERDICT_OFF;
+	snprintf(l->why, sizeof(l->why), "%s", r->why);
+	l->passes = r->passes;
+	l->stop_ms = r->stop_ns ? (double)r->stop_ns / 1e6 : -1;
+	l->candidates = r->candidates;
+	l->heap_bytes = r->heap_bytes;
+	l->before_known = begin_ns != 0;
+	if (!stack_of)
+		return -ENOMEM;
+	err = l->verdict == LEAKS_VERDICT_OFF ? 0 : read_stacks(l, s, r, stack_of);
+	if (!err && l->verdict != LEAKS_VERDICT_OFF)
+		err = fill(l, s, r, stack_of, now_ns, begin_ns);
+	free(stack_of);
+	return err;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "goroutines/rows.h"
+#include "goroutines/window.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Goroutines of one site in one state. */
+struct wait_group {
+	uint32_t site;
+	const char *reason;
+	enum wait_class klass;
+	uint64_t count;
+	const struct goroutine *oldest;	/* of the walk: its stack is shown */
+	uint64_t oldest_ns;
+};
+
+struct wait_groups {
+	struct bytesmap index;
+	struct wait_group *g;
+	size_t n, cap;
+};
+
+static struct wait_group *group_of(struct wait_groups *ws, uint32_t site, const char *reason)
+{
+	struct { uint64_t site; const char *reason; } key = { site, reason };
+	bool made;
+	uint64_t *at = bytesmap_put(&ws->index, &key, sizeof(key), ws->n, &made);
+
+	if (!at)
+		return NULL;
+	if (made) {
+		if (ws->n == ws->cap) {
+			size_t cap = ws->cap ? ws->cap * 2 : 128;
+			struct wait_group *p = realloc(ws->g, cap * sizeof(*p));
+
+			if (!p)
+				return NULL;
+			ws->g = p;
+			ws->cap = cap;
+		}
+		ws->g[ws->n++] = (struct wait_group){ .site = site, .reason = reason };
+	}
+	return &ws->g[*at];
+}
+
+static int group_all(struct sites *s, const struct gowalk *walk, struct wait_groups *ws)
+{
+	size_t i;
+
+	bytesmap_init(&ws->index, 1u << 20);
+	for (i = 0; i < walk->n; i++) {
+		const struct goroutine *g = &walk->g[i];
+		struct wait_group *wg;
+		uint64_t born;
+
+		if (g->system)
+			continue;
+		wg = group_of(ws, (uint32_t)(sites_of(s, g->gopc, g->startpc) - s->track),
+			      goroutine_state(s->rt, g));
+		if (!wg)
+			return -ENOMEM;
+		wg->klass = sites_wait_class(s, g);
+		wg->count++;
+		born = sites_born_ns(s, g, walk->mono_ns);
+		if (!wg->oldest || born < wg->oldest_ns) {
+			wg->oldest = g;
+			wg->oldest_ns = born;
+		}
+	}
+	return 0;
+}
+
+static int by_count(const void *x, const void *y)
+{
+	const struct wait_group *a = x, *b = y;
+
+	if (a->site != b->site)
+		return a->site < b->site ? -1 : 1;
+	return a->count < b->count ? 1 : a->count > b->count ? -1 : strcmp(a->reason, b->reason);
+}
+
+static int states_fill(const struct wait_groups *ws, struct window *w)
+{
+	size_t i;
+	int j;
+
+	w->goroutines->state = calloc(ws->n + 1, sizeof(*w->goroutines->state));
+	if (!w->goroutines->state)
+		return -ENOMEM;
+	for (i = 0; i < ws->n; i++) {
+		for (j = 0; j < w->goroutines->nstate; j++)
+			if (!strcmp(w->goroutines->state[j].state, ws->g[i].reason))
+				break;
+		w->goroutines->state[j].state = ws->g[i].reason;
+		w->goroutines->state[j].count += ws->g[i].count;
+		if (j == w->goroutines->nstate)
+			w->goroutines->nstate++;
+	}
+	return 0;
+}
+
+static int by_state_count(const void *x, const void *y)
+{
+	const struct state_count *a = x, *b = y;
+
+	return a->count < b->count ? 1 : a->count > b->count ? -1 : strcmp(a->state, b->state);
+}
+
+/* Where it stands: the first frame that is neither the runtime's nor of the
+ * standard library, else the first that is not the runtime's. */
+static int user_frame(const struct goframe *f, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (!goframe_is_runtime(&f[i]) && !goframe_is_std(&f[i]))
+			return i;
+	for (i = 0; i < n; i++)
+		if (!goframe_is_runtime(&f[i]))
+			return i;
+	return -1;
+}
+
+/*
+ * A select inside an HTTP round trip, a wait for a pooled connection: blocked on
+ * a channel, but what it waits for is somebody else's answer.
+ */
+static bool is_slow_call(const struct goframe *f, int user)
+{
+	static const char *const packages[] = {
+		"net.", "net/", "crypto/tls.", "database/sql.", "os/exec.", "google.golang.org/grpc",
+	};
+	size_t k;
+	int i;
+
+	for (i = 0; i < user; i++)
+		for (k = 0; k < sizeof(packages) / sizeof(*packages); k++)
+			if (!strncmp(f[i].function, packages[k], strlen(packages[k])))
+				return true;
+	return false;
+}
+
+static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_row *row)
+{
+	uint64_t pcs[WINDOW_MAX_STACK];
+	struct goframe f[WINDOW_MAX_STACK];
+	int npcs = goruntime_stack(s->rt, g, pcs, WINDOW_MAX_STACK), n, i;
+
+	row->user = -1;
+	if (npcs <= 0)
+		return;
+	n = goruntime_frames(s->rt, pcs, npcs, f, WINDOW_MAX_STACK);
+	if (n <= 0)
+		return;
+	for (i = 0; i < n; i++)
+		row->stack[i] = place_of_frame(&f[i]);
+	row->nstack = n;
+	row->user = user_frame(f, n);
+	if (row->klass == WAIT_BLOCKED && is_slow_call(f, row->user))
+		row->klass = WAIT_IO;
+}
+
+static int waits_fill(struct sites *s, const struct wait_group *g, size_t n,
+		      bool read_stacks, struct site_row *row)
+{
+	size_t i;
+
+	row->wait = calloc(n + 1, sizeof(*row->wait));
+	if (!row->wait)
+		return -ENOMEM;
+	for (i = 0; i < n; i++) {
+		struct wait_row *wr = &row->wait[row->nwait++];
+
+		wr->reason = g[i].reason;
+		wr->klass = g[i].klass;
+		wr->count = g[i].count;
+		wr->user = -1;
+		if (read_stacks)
+			stack_fill(s, g[i].oldest, wr);
+	}
+	return 0;
+}
+
+static int by_live(const void *x, const void *y)
+{
+	const struct site_row *a = x, *b = y;
+
+	if (a->live != b->live)
+		return a->live < b->live ? 1 : -1;
+	if (a->births != b->births)
+		return a->births < b->births ? 1 : -1;
+	return 0;
+}
+
+static void row_fill(const struct site_track *t, uint64_t now_ns, double births_scale,
+		     bool births_known, bool ended, struct site_row *row)
+{
+	uint64_t looked = t->births_looked > t->births_base ? t->births_looked : t->births_base;
+
+	row->place = t->place;
+	row->start = t->start;
+	row->live = t->live;
+	row->live_at_start = t->live_base;
+	row->births_known = births_known;
+	row->stuck_window = t->stuck_window;
+	if (births_known)
+		site_flow(t, births_scale, &row->births, &row->deaths);
+	/* Which of these had ended when the process did nobody knows. */
+	if (births_known && ended && t->births > looked)
+		row->births += scale_count(t->births - looked, births_scale);
+	if (t->oldest_ns && (t->oldest_kind == AGE_EXACT || now_ns > t->oldest_ns + SITES_LEAST_AGE_NS)) {
+		row->oldest_s = now_ns > t->oldest_ns ? (double)(now_ns - t->oldest_ns) / 1e9 : 0;
+		row->age = t->oldest_kind;
+	}
+	memcpy(row->point, t->point, sizeof(row->point));
+	row->npoint = t->npoint;
+}
+
+int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
+	      bool births_known, bool ended, struct window *w)
+{
+	struct wait_groups ws = { 0 };
+	size_t *first = NULL, i;
+	int err, r;
+
+	err = group_all(s, walk, &ws);
+	if (err)
+		goto out;
+	qsort(ws.g, ws.n, sizeof(*ws.g), by_count);
+	err = states_fill(&ws, w);
+	if (err)
+		goto out;
+	qsort(w->goroutines->state, (size_t)w->goroutines->nstate, sizeof(*w->goroutines->state), by_state_count);
+
+	err = -ENOMEM;
+	first = malloc((s->n + 1) * sizeof(*first));
+	w->goroutines->site = calloc(s->n + 1, sizeof(*w->goroutines->site));
+	if (!first || !w->goroutines->site)
+		goto out;
+	for (i = 0; i < s->n; i++)
+		first[i] = ws.n;
+	for (i = ws.n; i-- > 0;)
+		first[ws.g[i].site] = i;
+	for (i = 0; i < s->n; i++) {
+		const struct site_track *t = &s->track[i];
+		struct site_row *row = &w->goroutines->site[w->goroutines->nsite];
+
+		if (t->system)
+			continue;
+		row_fill(t, walk->mono_ns, births_scale, births_known, ended, row);
+		row->wait_at = first[i];
+		if (row->live || row->live_at_start || row->births)
+			w->goroutines->nsite++;
+		else
+			memset(row, 0, sizeof(*row));
+	}
+	qsort(w->goroutines->site, (size_t)w->goroutines->nsite, sizeof(*w->goroutines->site), by_live);
+	for (r = 0; r < w->goroutines->nsite; r++) {
+		size_t from = w->goroutines->site[r].wait_at, to = from;
+
+		while (from < ws.n && to < ws.n && ws.g[to].site == ws.g[from].site)
+			to++;
+		err = waits_fill(s, ws.g + from, to - from,
+				 !ended && r < ROWS_WITH_STACKS, &w->goroutines->site[r]);
+		if (err)
+			goto out;
+	}
+	err = 0;
+out:
+	bytesmap_deinit(&ws.index);
+	free(ws.g);
+	free(first);
+	return err;
+}

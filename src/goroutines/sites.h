@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The history of creation sites and of the goroutines seen there: who was
+ * there at the look before, who has run since, who has been stuck.
+ *
+ * "Has run since" comes from g.trackingSeq, which casgstatus bumps each time a
+ * goroutine stops running (runtime/proc.go, Go 1.17 and later); it is a byte,
+ * so a goroutine that ran exactly 256 times between two looks is missed.
+ */
+#ifndef GOSPECT_GOROUTINES_SITES_H
+#define GOSPECT_GOROUTINES_SITES_H
+
+#include "base/map.h"
+#include "goroutines/window.h"
+#include "gort/goruntime.h"
+
+struct trace;
+struct trace_reading;
+
+#define SITES_MAX 16384		/* tracked sites; what is beyond is counted in one */
+#define SITES_LEAST_AGE_NS 1000000	/* a lower bound on an age that is less says nothing */
+#define SEEN_MAX (1u << 22)	/* goroutines remembered from one look to the next */
+
+/* A goroutine as remembered. */
+struct seen {
+	uint64_t goid;
+	uint64_t born_ns;	/* our monotonic clock: birth, or a time it already lived */
+	uint8_t seq;
+	bool born_exact;
+	bool blocked;		/* waiting on a channel, lock, … */
+	bool stuck;		/* so already at the look before, and not run since */
+	bool window_stuck;	/* so since the window began */
+};
+
+/* A creation site: one go statement. */
+struct site_track {
+	struct place place;
+	const char *start;
+	bool system;
+	/* of the latest look */
+	uint64_t live, stuck, stuck_left, ran, stuck_window;
+	uint64_t stuck_before, stuck_still; /* of the look before; of them still stuck */
+	uint64_t oldest_ns;	/* our monotonic clock; 0 none */
+	enum age_kind oldest_kind;
+	/* since the probes were armed, and the same at the start of the window */
+	uint64_t births, births_base;
+	uint64_t births_looked;	/* births as they were counted before the latest look */
+	uint64_t live_base;
+	struct site_point point[WINDOW_MAX_POINTS];
+	int npoint;
+};
+
+struct sites {
+	struct goruntime *rt;		/* borrowed */
+	struct bytesmap index;		/* gopc, startpc -> track */
+	struct bytesmap places;		/* place -> track */
+	struct site_track *track;	/* owned */
+	size_t n, cap;
+	struct seen *seen;		/* owned: of the look before */
+	struct u64map seen_at;		/* goid -> index in seen */
+	size_t nseen;
+	struct u64map reason_class;	/* cache: address of the words -> class + 1 */
+	uint64_t begin_ns, look_ns;	/* first and latest recorded look */
+	uint64_t dropped;		/* goroutines not remembered: table full */
+};
+
+int sites_init(struct sites *s, struct goruntime *rt);
+void sites_deinit(struct sites *s);
+/*
+ * Takes in one walk.  With `record` it becomes the look that the next one is
+ * compared with and a point of the history; without, only the present numbers
+ * change.  trace (may be NULL) knows birth times.  Births are counted before.
+ */
+int sites_look(struct sites *s, const struct gowalk *w, struct trace *trace, bool record);
+/* The births counted so far. */
+void sites_count(struct sites *s, const struct trace_reading *r);
+/*
+ * Births and ends of the window, as of the latest look; the births counted are
+ * multiplied by scale (sampling).  live_base + births - deaths is live, always.
+ */
+void site_flow(const struct site_track *t, double scale, uint64_t *births, uint64_t *deaths);
+/*
+ * The window begins: present numbers become its start.  follows: the one before
+ * it saw every birth, and what it took for a birth is not counted again.
+ */
+void sites_begin_window(struct sites *s, bool follows);
+/* The track of a goroutine; never NULL (the overflow track when full). */
+struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc);
+enum wait_class sites_wait_class(struct sites *s, const struct goroutine *g);
+/* Since when (our monotonic clock) it is known to live. */
+uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns);
+/* How old it is: from its observed birth, else a lower bound from when it was
+ * first seen, or, where a collection has set it, from when it blocked.  A bound
+ * of nothing is AGE_UNKNOWN. */
+double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns, enum age_kind *kind);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "gort/goruntime_priv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RAW_BYTES (1u << 20)
+#define BATCH_PIECES 512
+#define MAX_START_PCS 65536	/* remembered; beyond: looked up each time */
+
+void goruntime_off(struct goruntime *rt, enum gofact f, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (rt->why_off[f][0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(rt->why_off[f], sizeof(rt->why_off[f]), fmt, ap);
+	va_end(ap);
+}
+
+bool go_in_text(const struct goruntime *rt, uint64_t pc)
+{
+	return pc - rt->bias >= rt->gb->mod.text && pc - rt->bias < rt->gb->mod.etext;
+}
+
+/* The span of a g that holds every field of interest, as the release has them. */
+static int find_g_window(struct goruntime *rt)
+{
+	static const struct { enum layout_field f; bool must; } field[] = {
+		{ LAYOUT_G_STACK_LO, true }, { LAYOUT_G_STACK_HI, true }, { LAYOUT_G_M, true },
+		{ LAYOUT_G_SCHED_SP, true }, { LAYOUT_G_SCHED_PC, true }, { LAYOUT_G_SCHED_BP, false },
+		{ LAYOUT_G_SYSCALLSP, true }, { LAYOUT_G_SYSCALLPC, true },
+		{ LAYOUT_G_ATOMICSTATUS, true }, { LAYOUT_G_GOID, true },
+		{ LAYOUT_G_WAITSINCE, true }, { LAYOUT_G_WAITREASON, true },
+		{ LAYOUT_G_TRACKINGSEQ, false }, { LAYOUT_G_LOCKEDM, false },
+		{ LAYOUT_G_PARENTGOID, false }, { LAYOUT_G_GOPC, true }, { LAYOUT_G_STARTPC, true },
+		{ LAYOUT_G_WAITING, false }, { LAYOUT_G_LABELS, false },
+	};
+	int32_t lo = INT32_MAX, hi = 0;
+
+	for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++) {
+		int32_t off = go_off(rt, field[i].f);
+
+		if (off < 0 && field[i].must)
+			return -ENOENT;
+		if (off < 0)
+			continue;
+		lo = off < lo ? off : lo;
+		hi = off + 8 > hi ? off + 8 : hi;
+	}
+	rt->cache->g_from = (uint32_t)lo;
+	rt->cache->g_len = (uint32_t)(hi - lo);
+	return hi - lo <= GO_MAX_G_BYTES ? 0 : -ENOENT;
+}
+
+static struct gowalk_cache *cache_new(void)
+{
+	struct gowalk_cache *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	u64map_init(&c->system, MAX_START_PCS);
+	c->raw = malloc(RAW_BYTES);
+	c->piece = malloc(BATCH_PIECES * sizeof(*c->piece));
+	c->first = malloc(BATCH_PIECES * sizeof(*c->first));
+	c->stack = malloc(GO_STACK_BYTES);
+	return c;
+}
+
+static void cache_free(struct gowalk_cache *c)
+{
+	if (!c)
+		return;
+	u64map_deinit(&c->system);
+	free(c->addr);
+	free(c->raw);
+	free(c->piece);
+	free(c->first);
+	free(c->praw);
+	free(c->ppiece);
+	free(c->stack);
+	goslot_cache_free(c->slots);
+	free(c);
+}
+
+int goruntime_init(struct goruntime *rt, struct gobin *gb, struct memreader *mem,
+		   uint64_t bias, int64_t mono_offset_ns, struct err *err)
+{
+	int code;
+
+	memset(rt, 0, sizeof(*rt));
+	rt->gb = gb;
+	rt->mem = mem;
+	rt->bias = bias;
+	rt->mono_offset_ns = mono_offset_ns;
+	if (!gb->layout)
+		return err_set(err, -ENOEXEC, "nothing is known of the runtime of Go release '1.%d' on this "
+			       "architecture", gb->release.minor);
+	rt->cache = cache_new();
+	if (!rt->cache || !rt->cache->raw || !rt->cache->piece || !rt->cache->first || !rt->cache->stack)
+		code = err_set(err, -ENOMEM, "no memory");
+	else if (find_g_window(rt))
+		code = err_set(err, -ENOEXEC, "the layout of a goroutine is not known for Go release '1.%d'",
+			       gb->release.minor);
+	else
+		code = goruntime_verify(rt, err);
+	if (code)
+		goruntime_deinit(rt);
+	return code;
+}
+
+void goruntime_deinit(struct goruntime *rt)
+{
+	cache_free(rt->cache);
+	rt->cache = NULL;
+}
+
+const char *goroutine_state(const struct goruntime *rt, const struct goroutine *g)
+{
+	/* gStatusStrings of runtime/traceback.go */
+	static const char *const word[] = {
+		[GO_IDLE] = "idle", [GO_RUNNABLE] = "runnable", [GO_RUNNING] = "running",
+		[GO_SYSCALL] = "syscall", [GO_WAITING] = "waiting", [GO_DEAD] = "dead",
+		[GO_COPYSTACK] = "copystack", [GO_PREEMPTED] = "preempted",
+		[GO_LEAKED] = "leaked", [GO_DEADEXTRA] = "waiting for cgo callback",
+	};
+	const char *reason;
+
+	if ((g->status == GO_WAITING || g->status == GO_LEAKED) && g->wait_reason) {
+		reason = layout_wait_reason(rt->gb->layout, g->wait_reason);
+		return reason && *reason ? reason : "unknown wait reason";
+	}
+	if (g->status < sizeof(word) / sizeof(word[0]) && word[g->status])
+		return word[g->status];
+	return "???";
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "locks/contention.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/place.h"
+#include "model/age.h"
+#include "model/place.h"
+#include "gort/golocks.h"
+#include "gort/goslots.h"
+#include "trace/trace.h"
+#include "locks/window.h"
+
+#define MAX_FRAMES 16		/* physical, from where it stands to the caller of Lock */
+#define MAX_INLINED 32
+/* sync.Mutex: state int32, sema uint32; sync.RWMutex: w Mutex, writerSem, readerSem uint32
+ * (1.18 to 1.27) */
+#define MUTEX_SEMA 4
+#define RW_WRITER_SEMA 8
+#define RW_READER_SEMA 12
+
+/* What a stack waits for. */
+struct wait_stack {
+	bool looked, waits;
+	bool rw;
+	uint32_t sema;		/* offset of the semaphore in the lock */
+	struct place place;
+};
+
+struct wait_key {
+	uint64_t lock;
+	const char *function, *path;
+	int64_t line;
+};
+
+struct contention {
+	struct goruntime *rt;
+	uint64_t semacquire;		/* link-time entry of runtime.semacquire1 */
+	struct lock_wait_row *row;	/* owned; of the latest look */
+	struct since *longest;		/* owned; per row */
+	int nrow;
+	bool known;
+	struct recall waits, rows;	/* by goid; by hash of the key */
+	/* of the look that goes on */
+	struct recall new_waits, new_rows;
+	struct bytesmap row_at;		/* key -> number in row */
+	const struct gowalk *walk;
+	const struct gostacks *gs;
+	struct wait_stack *stack;	/* per distinct stack */
+	uint64_t now_ns;
+	int looked_at;
+};
+
+/* ---- stacks ---- */
+
+static void take_frame(const struct goframe *f, bool *writer, bool *mutex, bool *reader)
+{
+	const char *name = f->function;
+
+	*writer = *writer || !strcmp(name, "sync.(*RWMutex).Lock");
+	*reader = *reader || !strcmp(name, "sync.(*RWMutex).RLock");
+	/* in internal/sync since 1.24 */
+	*mutex = *mutex || !strcmp(name, "sync.(*Mutex).lockSlow") || !strcmp(name, "sync.(*Mutex).Lock") ||
+		 !strcmp(name, "internal/sync.(*Mutex).lockSlow");
+}
+
+static bool is_inside(const struct goframe *f)
+{
+	return goframe_is_runtime(f) || f->wrapper || !strncmp(f->function, "sync.", 5) ||
+	       !strncmp(f->function, "internal/sync.", 14);
+}
+
+/*
+ * Which of the lock's methods it is in, and who called it: the user, or, where
+ * there is none on the stack, the caller.  RWMutex.Lock waits for its inner
+ * Mutex first, then for the readers.
+ */
+static void look_at_stack(struct contention *c, const struct gostack *s, struct wait_stack *w)
+{
+	bool injected = false, writer = false, mutex = false, reader = false;
+	struct place caller = { 0 };
+
+	w->looked = true;
+	for (uint32_t i = 0; i < s->n && i < MAX_FRAMES && !caller.function; i++) {
+		struct goframe f[MAX_INLINED];
+		int n = goruntime_frames_at(c->rt, c->gs->pc[s->first + i], &injected, f, MAX_INLINED);
+
+		for (int k = 0; k < n && !caller.function; k++) {
+			take_frame(&f[k], &writer, &mutex, &reader);
+			if (!is_inside(&f[k]))
+				caller = place_of_frame(&f[k]);
+		}
+	}
+	w->waits = writer || mutex || reader;
+	w->rw = writer || reader;
+	w->sema = mutex ? MUTEX_SEMA : writer ? RW_WRITER_SEMA : RW_READER_SEMA;
+	if (w->waits && !netplace_of_pcs(c->rt, c->gs->pc + s->first, (int)s->n, false, &w->place))
+		w->place = caller;
+}
+
+/* The semaphore's address: first argument of semacquire1. */
+static bool read_semaphore(struct contention *c, const struct goroutine *g, uint64_t *out)
+{
+	struct gostack_frame f[MAX_FRAMES];
+	int n = goruntime_stack_frames(c->rt, g, f, MAX_FRAMES);
+	struct gofunc fn;
+	int32_t slot;
+
+	for (int i = 0; i < n; i++) {
+		if (pclntab_find_pc(c->rt->gb->pcln, f[i].pc - c->rt->bias, &fn) || fn.entry != c->semacquire)
+			continue;
+		return f[i].argp && !goslot_arg(c->rt, f[i].pc, !i, 0, &slot) &&
+		       !mem_read_u64(c->rt->mem, f[i].argp + (uint64_t)slot, out) && *out % 4 == 0 && *out > 4096;
+	}
+	return false;
+}
+
+/* ---- rows ---- */
+
+/* The number of the row, made when there is none; the last one is "other". */
+static int row_of(struct contention *c, const struct wait_stack *w, uint64_t lock)
+{
+	struct wait_key key = { lock, w->place.function, w->place.path, w->place.line };
+	uint64_t *at, before = hash_bytes(&key, sizeof(key));
+	const struct recalled *was;
+	bool made = false;
+
+	at = lock ? bytesmap_put(&c->row_at, &key, sizeof(key), (uint64_t)c->nrow, &made) : NULL;
+	if (!at)
+		return CONTENTION_MAX_ROWS - 1;
+	if (made) {
+		was = recall_find(&c->rows, before);
+		c->row[c->nrow] = (struct lock_wait_row){
+			.kind = w->rw ? "sync.RWMutex" : "sync.Mutex", .lock = lock, .place = w->place,
+			.waiters_before = was ? was->mark[0] : 0,
+		};
+		c->longest[c->nrow++] = (struct since){ 0 };
+	}
+	return (int)*at;
+}
+
+static void take_waiter(struct contention *c, const struct goroutine *g, const struct wait_stack *w)
+{
+	const struct recalled *before = recall_find(&c->waits, g->goid);
+	uint64_t sema, lock = 0;
+	struct since since;
+	int at;
+
+	/* a stop that was seen at the look before, or one more to be read */
+	if (before && before->mark[0] && before->mark[1] == g->tracking_seq) {
+		lock = before->mark[0];
+	} else if (c->looked_at < CONTENTION_MAX_WAITERS) {
+		c->looked_at++;
+		if (!read_semaphore(c, g, &sema))
+			return;		/* it has run meanwhile */
+		lock = sema - w->sema;
+	}
+	at = row_of(c, w, lock);
+	/* the same stop for the same lock */
+	since = since_parked(c->rt, g, recall_keep(&c->waits, &c->new_waits, g->goid, lock, g->tracking_seq, c->now_ns));
+	c->row[at].waiters++;
+	c->longest[at] = since_earlier(c->longest[at], since);
+}
+
+/* The one that seems to hold the lock; 0: nobody, or several do. */
+static const struct golock_waiter *holder_of(const struct golocks *l, uint64_t lock)
+{
+	const struct golock_waiter *one = NULL;
+
+	for (size_t i = 0; i < l->n; i++)
+		for (int k = 0; k < l->waiter[i].nheld; k++) {
+			if (l->waiter[i].held[k].lock != lock || one == &l->waiter[i])
+				continue;
+			if (one)
+				return NULL;
+			one = &l->waiter[i];
+		}
+	return one;
+}
+
+static int by_waiters(const void *x, const void *y)
+{
+	const struct lock_wait_row *a = x, *b = y;
+
+	if (a->other != b->other)
+		return a->other ? 1 : -1;
+	if (a->waiters != b->waiters)
+		return a->waiters < b->waiters ? 1 : -1;
+	return a->lock < b->lock ? -1 : a->lock > b->lock;
+}
+
+static void finish_rows(struct contention *c, const struct golocks *locks)
+{
+	struct lock_wait_row *last = &c->row[CONTENTION_MAX_ROWS - 1];
+
+	for (int i = 0; i < c->nrow; i++) {
+		struct lock_wait_row *row = &c->row[i];
+		struct wait_key key = { row->lock, row->place.function, row->place.path, row->place.line };
+		const struct golock_waiter *h = locks ? holder_of(locks, row->lock) : NULL;
+
+		row->longest_s = since_age_s(c->longest[i], c->now_ns, &row->age);
+		recall_keep(&c->rows, &c->new_rows, hash_bytes(&key, sizeof(key)), row->waiters, 0, c->now_ns);
+		if (h) {
+			row->holder = c->walk->g[h->g].goid;
+			row->holder_at = place_of_frame(&h->at);
+		}
+	}
+	if (last->waiters) {
+		last->other = true;
+		last->kind = "sync.Mutex";
+		last->longest_s = since_age_s(c->longest[CONTENTION_MAX_ROWS - 1], c->now_ns, &last->age);
+		c->row[c->nrow++] = *last;
+	}
+	qsort(c->row, (size_t)c->nrow, sizeof(*c->row), by_waiters);
+}
+
+/* ---- a look ---- */
+
+/* "semacquire" is all that releases up to 1.19 say of either. */
+static bool may_wait_for_lock(const struct contention *c, const struct goroutine *g)
+{
+	const char *words = g->status == GO_WAITING && !g->system ? goroutine_state(c->rt, g) : "";
+
+	return !strncmp(words, "sync.Mutex.Lock", 15) || !strncmp(words, "sync.RWMutex.", 13) ||
+	       !strcmp(words, "semacquire");
+}
+
+static void look(struct contention *c, const uint32_t *stack_of)
+{
+	for (size_t i = 0; i < c->walk->n; i++) {
+		struct wait_stack *w;
+
+		if (stack_of[i] >= c->gs->n || !may_wait_for_lock(c, &c->walk->g[i]))
+			continue;
+		w = &c->stack[stack_of[i]];
+		if (!w->looked)
+			look_at_stack(c, &c->gs->stack[stack_of[i]], w);
+		if (w->waits)
+			take_waiter(c, &c->walk->g[i], w);
+	}
+}
+
+int contention_look(struct contention *c, const struct gowalk *walk, const struct gostacks *gs,
+		    const uint32_t *stack_of, const struct golocks *locks, uint64_t now_ns)
+{
+	c->walk = walk;
+	c->gs = gs;
+	c->now_ns = now_ns;
+	c->nrow = c->looked_at = 0;
+	c->known = false;
+	memset(&c->row[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->row));
+	memset(&c->longest[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->longest));
+	c->stack = calloc(gs->n + 1, sizeof(*c->stack));
+	if (!c->stack)
+		return -ENOMEM;
+	bytesmap_init(&c->row_at, CONTENTION_MAX_ROWS - 1);
+	look(c, stack_of);
+	finish_rows(c, locks);
+	bytesmap_deinit(&c->row_at);
+	recall_swap(&c->waits, &c->new_waits);
+	recall_swap(&c->rows, &c->new_rows);
+	free(c->stack);
+	c->stack = NULL;
+	c->known = true;
+	return 0;
+}
+
+int contention_fill(const struct contention *c, struct locks_window *out)
+{
+	size_t bytes = (size_t)c->nrow * sizeof(*c->row);
+
+	out->known = c->known;
+	if (!bytes)
+		return 0;
+	out->row = malloc(bytes);
+	if (!out->row)
+		return -ENOMEM;
+	memcpy(out->row, c->row, bytes);
+	out->nrow = c->nrow;
+	return 0;
+}
+
+static void add_hists(const struct trace_reading *r, struct trace_hist *sum, uint64_t *max_window_ns)
+{
+	*max_window_ns = 0;
+	for (size_t i = 0; r && i < r->ncall; i++) {
+		const struct trace_call *call = &r->call[i];
+
+		if (call->kind != TRACE_CALL_LOCK)
+			continue;
+		sum->count += call->hist.count;
+		if (call->hist.max_ns > sum->max_ns)
+			sum->max_ns = call->hist.max_ns;
+		for (int b = 0; b < TRACE_HIST_BUCKETS; b++)
+			sum->bucket[b] += call->hist.bucket[b];
+		if (call->max_ns_window > *max_window_ns)
+			*max_window_ns = call->max_ns_window;
+	}
+}
+
+void contention_fill_waits(const struct trace_reading *base, const struct trace_reading *now, double rate,
+			   struct locks_window *out)
+{
+	struct trace_hist before = { 0 }, after = { 0 };
+	uint64_t max_ns;
+
+	add_hists(base, &before, &max_ns);
+	add_hists(now, &after, &max_ns);
+	out->waits_known = rate > 0;
+	out->waits = after.count - before.count;
+	out->exactness = rate < 1 ? SAMPLED : EXACT;
+	out->rate = rate;
+	if (!out->waits)
+		return;
+	out->p50_ns = trace_hist_percentile(&after, &before, 0.5);
+	out->p99_ns = trace_hist_percentile(&after, &before, 0.99);
+	out->max_ns = max_ns;
+}
+
+/* ---- life ---- */
+
+int contention_new(struct contention **out, struct goruntime *rt)
+{
+	struct contention *c;
+	struct gofunc fn;
+	int err;
+
+	*out = NULL;
+	if (!goruntime_has(rt, FACT_STACKS) || !goruntime_has(rt, FACT_GOROUTINES))
+		return -EOPNOTSUPP;
+	err = pclntab_find_name(rt->gb->pcln, "runtime.semacquire1", &fn);
+	if (err)
+		return err == -ENOMEM ? err : -EOPNOTSUPP;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->rt = rt;
+	c->semacquire = fn.entry;
+	c->row = calloc(CONTENTION_MAX_ROWS, sizeof(*c->row));
+	c->longest = calloc(CONTENTION_MAX_ROWS, sizeof(*c->longest));
+	recall_init(&c->waits);
+	recall_init(&c->rows);
+	recall_init(&c->new_waits);
+	recall_init(&c->new_rows);
+	if (!c->row || !c->longest) {
+		contention_free(c);
+		return -ENOMEM;
+	}
+	*out = c;
+	return 0;
+}
+
+void contention_free(struct contention *c)
+{
+	if (!c)
+		return;
+	recall_deinit(&c->waits);
+	recall_deinit(&c->rows);
+	recall_deinit(&c->new_waits);
+	recall_deinit(&c->new_rows);
+	free(c->row);
+	free(c->longest);
+	free(c);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Goroutines that wait for a sync.Mutex or sync.RWMutex now, by lock and by
+ * the user's place.  The lock is the argument of the runtime's semaphore call
+ * that each of them is in.
+ */
+#ifndef GOSPECT_LOCKS_CONTENTION_H
+#define GOSPECT_LOCKS_CONTENTION_H
+
+#include "locks/window.h"
+#include "gort/gostacks.h"
+
+struct contention;
+struct golocks;
+struct trace_reading;
+
+#define CONTENTION_MAX_ROWS 1000
+#define CONTENTION_MAX_WAITERS 20000	/* whose lock is read at one look; beyond: in the row "other" */
+
+/* rt is borrowed.  -EOPNOTSUPP: stacks cannot be read; -ENOMEM. */
+int contention_new(struct contention **out, struct goruntime *rt);
+void contention_free(struct contention *c);	/* NULL is fine */
+
+/*
+ * One look: a walk, and the stacks of its goroutines as gostacks_read() has
+ * filled stack_of[walk->n].  locks: what golocks_read() says of the same walk,
+ * who seems to hold what (may be NULL).  now_ns is our monotonic clock.
+ * 0, -ESRCH, -EPERM, -ENOMEM.
+ */
+int contention_look(struct contention *c, const struct gowalk *walk, const struct gostacks *gs,
+		    const uint32_t *stack_of, const struct golocks *locks, uint64_t now_ns);
+/* What the latest look saw: 0 or -ENOMEM. */
+int contention_fill(const struct contention *c, struct locks_window *out);
+/*
+ * The waits that the slow path's probe counted between two readings (base may be
+ * NULL: since the probes were armed); the maximum is that of the reading `now`.
+ * rate: the share of the window it was armed, 0..1.
+ */
+void contention_fill_waits(const struct trace_reading *base, const struct trace_reading *now, double rate,
+			   struct locks_window *out);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/age.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LEAST_AGE_NS 1000000
+
+struct since since_earlier(struct since a, struct since b)
+{
+	if (!a.ns || (b.ns && b.ns < a.ns))
+		return b;
+	return a;
+}
+
+double since_age_s(struct since s, uint64_t now_ns, enum age_kind *kind)
+{
+	uint64_t age_ns = s.ns && s.ns < now_ns ? now_ns - s.ns : 0;
+
+	*kind = s.ns ? s.kind : AGE_UNKNOWN;
+	if (*kind == AGE_AT_LEAST && age_ns < LEAST_AGE_NS)
+		*kind = AGE_UNKNOWN;
+	return *kind == AGE_UNKNOWN ? 0 : (double)age_ns / 1e9;
+}
+
+struct since since_parked(const struct goruntime *rt, const struct goroutine *g, uint64_t first_ns)
+{
+	struct since s = { first_ns, AGE_AT_LEAST };
+
+	if (g->status == GO_WAITING && g->waitsince_ns > rt->mono_offset_ns &&
+	    (uint64_t)(g->waitsince_ns - rt->mono_offset_ns) < s.ns)
+		s.ns = (uint64_t)(g->waitsince_ns - rt->mono_offset_ns);
+	return s;
+}
+
+void recall_init(struct recall *r)
+{
+	memset(r, 0, sizeof(*r));
+	u64map_init(&r->at, RECALL_MAX);
+}
+
+void recall_deinit(struct recall *r)
+{
+	u64map_deinit(&r->at);
+	free(r->fact);
+	memset(r, 0, sizeof(*r));
+}
+
+const struct recalled *recall_find(const struct recall *r, uint64_t key)
+{
+	const uint64_t *at = u64map_find(&r->at, key);
+
+	return at ? &r->fact[*at] : NULL;
+}
+
+uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0, uint64_t mark1,
+		     uint64_t now_ns)
+{
+	const struct recalled *k = recall_find(from, key);
+	uint64_t first = k && k->mark[0] == mark0 && k->mark[1] == mark1 ? k->first_ns : now_ns;
+
+	if (to->n == to->cap) {
+		size_t cap = to->cap ? 2 * to->cap : 64;
+		struct recalled *grown = realloc(to->fact, cap * sizeof(*grown));
+
+		if (!grown)
+			return first;
+		to->fact = grown;
+		to->cap = cap;
+	}
+	if (to->n < RECALL_MAX && u64map_put(&to->at, key, to->n, NULL))
+		to->fact[to->n++] = (struct recalled){ .mark = { mark0, mark1 }, .first_ns = first };
+	return first;
+}
+
+void recall_swap(struct recall *old, struct recall *new)
+{
+	recall_deinit(old);
+	*old = *new;
+	recall_init(new);
+}

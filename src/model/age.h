@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Since when things are there that one look after the other sees. */
+#ifndef GOSPECT_MODEL_AGE_H
+#define GOSPECT_MODEL_AGE_H
+
+#include "base/map.h"
+#include "model/window.h"
+#include "gort/goruntime.h"
+
+/* A time at which something began (exact), or was there already (at least). */
+struct since {
+	uint64_t ns;		/* our monotonic clock; 0 not known */
+	enum age_kind kind;
+};
+
+/* The one longer ago; one that is not known loses. */
+struct since since_earlier(struct since a, struct since b);
+/* In seconds; a lower bound of under a millisecond says nothing: AGE_UNKNOWN. */
+double since_age_s(struct since s, uint64_t now_ns, enum age_kind *kind);
+/* At first_ns it was as it is, or earlier, when a collection saw it parked. */
+struct since since_parked(const struct goruntime *rt, const struct goroutine *g, uint64_t first_ns);
+
+/* What one look leaves to the next, by key; mark: what must be the same. */
+struct recalled {
+	uint64_t mark[2], first_ns;
+};
+
+struct recall {
+	struct u64map at;	/* key -> number in fact */
+	struct recalled *fact;	/* owned */
+	size_t n, cap;
+};
+
+#define RECALL_MAX 65536	/* facts; one beyond is new at each look */
+
+void recall_init(struct recall *r);
+void recall_deinit(struct recall *r);
+/* NULL: not there at the look before.  Valid until the recall changes. */
+const struct recalled *recall_find(const struct recall *r, uint64_t key);
+/* Puts it into `to`; returns since when it is there with the same marks: as `from` has it, else now. */
+uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0, uint64_t mark1,
+		     uint64_t now_ns);
+/* The look ends: `new` becomes `old`, and empty. */
+void recall_swap(struct recall *old, struct recall *new);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A finding: what is wrong, where, how sure, and what to do about it. */
+#ifndef GOSPECT_MODEL_FINDING_H
+#define GOSPECT_MODEL_FINDING_H
+
+#include "model/window.h"
+
+enum severity { SEVERITY_INFO, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH, SEVERITY_CRITICAL };
+
+#define FINDING_MAX_NUMBERS 8
+#define FINDING_MAX_EVIDENCE 6
+
+struct finding_number {
+	const char *name;	/* "count", "per_minute"; static */
+	double value;
+	bool is_integer;
+};
+
+struct finding {
+	char id[320];		/* stable over runs: "leak:main.(*Server).notify:notify.go:41" */
+	const char *kind;	/* "goroutine-leak"; static */
+	enum severity severity;
+	char title[320];	/* one sentence a tired engineer understands */
+	struct place place;	/* strings borrowed from the window */
+	struct finding_number number[FINDING_MAX_NUMBERS];
+	int nnumber;
+	enum exactness exactness;
+	double since_s;		/* how long it has been so in this observation; < 0 not known */
+	char evidence[FINDING_MAX_EVIDENCE][240];
+	int nevidence;
+	char advice[320];
+	double weight;		/* order within a severity, larger first */
+};
+
+/* At most this many; the least are dropped and counted. */
+#define FINDINGS_MAX 200
+
+struct findings {
+	struct finding *f;	/* owned */
+	int n;
+	uint64_t dropped;
+};
+
+/* "high", …; static.  severity_parse: 0 or -EINVAL. */
+const char *severity_name(enum severity s);
+int severity_parse(const char *word, enum severity *out);
+
+void findings_init(struct findings *fs);
+void findings_deinit(struct findings *fs);
+/* A new, zeroed finding with kind, place, severity and id set
+ * (id = id_prefix ":" function ":" file ":" line); NULL when full. */
+struct finding *findings_add(struct findings *fs, const char *kind, const char *id_prefix,
+			     enum severity s, const struct place *p);
+/* The same about something else than a place (a host, a pool), which may have
+ * one beside it: id = kind ":" subject, and the place if there is one.  The
+ * subject is foreign text; a long one is cut and told apart by a hash. */
+struct finding *findings_add_about(struct findings *fs, const char *kind, const char *subject,
+				   enum severity s, const struct place *p);
+/* What such an id begins with, and is when there is no place.  Returns out
+ * (>= FINDING_PREFIX_MAX bytes). */
+#define FINDING_PREFIX_MAX 128
+char *finding_prefix(const char *kind, const char *subject, char *out);
+void finding_title(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void finding_number(struct finding *f, const char *name, double v);
+void finding_count(struct finding *f, const char *name, uint64_t v);
+void finding_evidence(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void finding_advice(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Worst first, then weight, then id. */
+void findings_sort(struct findings *fs);
+
+#endif

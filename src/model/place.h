@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The place of a network or database call: the innermost frame of a stack that
+ * is the program's own or another module's, not the standard library's (net,
+ * net/http, database/sql, context, …, nor what passes bytes on: io, encoding)
+ * nor golang.org/x/net/http2's, nor made by the compiler.
+ */
+#ifndef GOSPECT_MODEL_PLACE_H
+#define GOSPECT_MODEL_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gort/goruntime.h"
+
+struct place {
+	const char *function;	/* "main.(*Server).notify"; NULL: no place */
+	const char *file;	/* "notify.go" */
+	const char *path;	/* as the compiler recorded it; may be NULL */
+	int line;		/* 0: not known */
+};
+
+/* Both known, and the same line of the same function and file. */
+bool place_equal(const struct place *a, const struct place *b);
+/* A frame as a place; strings borrowed from the frame's pclntab. */
+struct place place_of_frame(const struct goframe *f);
+
+/* "main.(*Shop).notify (notify.go:41)" for a sentence; the name shortened to
+ * WORDS_FUNCTION_COLUMNS.  Returns out (>= WORDS_PLACE_MAX bytes). */
+char *words_place(const struct place *p, char *out, size_t size);
+
+/* "shop.(*Hub).Run hub.go:41" for a table: without the path of the package.
+ * Not shortened to columns, the table does that. */
+char *words_place_short(const struct place *p, char *out, size_t size);
+
+
+/*
+ * pcs run-time, innermost first: return addresses; first_is_pc: the first one is
+ * where it stands.  False when there is no such frame; *out is then empty.
+ * What is at a pc is remembered (gobin/pclntab).
+ */
+bool netplace_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc, struct place *out);
+/* Whether such a place may be in this frame. */
+bool netplace_is_users(const struct goframe *f);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/stacktable.h"
+#include "base/vec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/place.h"
+
+#define MAX_LOCATIONS (1u << 22)
+#define MAX_INLINED 64
+
+enum { KEY_PLAIN, KEY_INJECTED, KEY_LOGICAL, KEY_LAST };
+
+void stack_builder_init(struct stack_builder *b, struct stack_table *t, struct goruntime *rt)
+{
+	memset(b, 0, sizeof(*b));
+	b->t = t;
+	b->rt = rt;
+	u64map_init(&b->location_at, MAX_LOCATIONS);
+}
+
+void stack_builder_deinit(struct stack_builder *b)
+{
+	u64map_deinit(&b->location_at);
+}
+
+void stack_table_deinit(struct stack_table *t)
+{
+	free(t->location);
+	free(t->line);
+	free(t->at);
+	free(t->stack);
+	memset(t, 0, sizeof(*t));
+}
+
+/* Compiler-made frames, as the runtime's own tracebacks leave them out. */
+static int without_wrappers(struct goframe *f, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (!f[i].wrapper)
+			f[kept++] = f[i];
+	return kept;
+}
+
+static int add_location(struct stack_builder *b, uint64_t pc, const struct goframe *f, int n)
+{
+	struct stack_table *t = b->t;
+	struct stack_location loc = { .pc = pc, .first = (uint32_t)t->nline, .n = (uint32_t)n };
+
+	for (int i = 0; i < n; i++) {
+		if (array_room(&t->line, t->nline, &b->line_cap, sizeof(*t->line)))
+			return -ENOMEM;
+		t->line[t->nline++] = place_of_frame(&f[i]);
+	}
+	if (array_room(&t->location, t->nlocation, &b->location_cap, sizeof(*t->location)))
+		return -ENOMEM;
+	t->location[t->nlocation++] = loc;
+	return 0;
+}
+
+#define NOT_SHOWN INT64_MAX	/* a location of wrappers only */
+
+/* The location's number, or negative.  *injected as goruntime_frames_at() has it. */
+static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool *injected)
+{
+	uint64_t key = pc << 2 | (uint64_t)kind, *at = u64map_find(&b->location_at, key);
+	struct goframe f[MAX_INLINED];
+	int n;
+
+	if (at) {	/* bit 0: the one above it is injected */
+		*injected = *at & 1;
+		return *at >> 1 == NOT_SHOWN ? NOT_SHOWN : (int64_t)(*at >> 1);
+	}
+	n = goruntime_frames_at(b->rt, pc, injected, f, MAX_INLINED);
+	if (n < 0)
+		n = 0;
+	if (kind == KEY_LOGICAL && n > 1)
+		n = 1;	/* its callers have pcs of their own */
+	if (n && !(n = without_wrappers(f, n))) {
+		u64map_put(&b->location_at, key, (uint64_t)NOT_SHOWN << 1 | *injected, NULL);
+		return NOT_SHOWN;
+	}
+	if (add_location(b, pc, f, n))
+		return -ENOMEM;
+	u64map_put(&b->location_at, key, (uint64_t)(b->t->nlocation - 1) << 1 | *injected, NULL);
+	return (int64_t)b->t->nlocation - 1;
+}
+
+int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bool whole, bool logical)
+{
+	struct stack_table *t = b->t;
+	struct stack_entry e = { .first = (uint32_t)t->nat, .n = (uint32_t)n, .whole = whole };
+	bool injected = false;
+
+	for (size_t i = 0; i < n; i++) {
+		int kind = !logical ? injected : i + 1 < n ? KEY_LOGICAL : KEY_LAST;
+		int64_t loc = location_of(b, pcs[i], kind, &injected);
+
+		if (loc == NOT_SHOWN) {
+			e.n--;
+			continue;
+		}
+		if (loc < 0 || array_room(&t->at, t->nat, &b->at_cap, sizeof(*t->at)))
+			return -ENOMEM;
+		t->at[t->nat++] = (uint32_t)loc;
+	}
+	if (array_room(&t->stack, t->nstack, &b->stack_cap, sizeof(*t->stack)))
+		return -ENOMEM;
+	t->stack[t->nstack++] = e;
+	return 0;
+}
+
+static bool is_outside(const struct place *p, bool user)
+{
+	struct goframe f = { .function = p->function, .path = p->path ? p->path : "", .file = p->file };
+
+	return p->function && !goframe_is_runtime(&f) && !(user && goframe_is_std(&f));
+}
+
+static const struct place *first_outside(const struct stack_table *t, const struct stack_entry *e, bool user)
+{
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct stack_location *loc = &t->location[t->at[e->first + i]];
+
+		for (uint32_t k = 0; k < loc->n; k++)
+			if (is_outside(&t->line[loc->first + k], user))
+				return &t->line[loc->first + k];
+	}
+	return NULL;
+}
+
+const struct place *stack_table_place(const struct stack_table *t, uint32_t stack, bool user)
+{
+	const struct place *p = NULL;
+
+	if (stack >= t->nstack)
+		return NULL;
+	if (user)
+		p = first_outside(t, &t->stack[stack], true);
+	return p ? p : first_outside(t, &t->stack[stack], false);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One window of observation of one process, as plain data: what detectors
+ * judge and reports show.  No behaviour, no process, no kernel: a test can
+ * write one by hand.
+ *
+ * Strings are borrowed from the observer (function and file names live as long
+ * as it does) unless an array holds them.  Counts are of this window unless
+ * named total; *_ns are nanoseconds, *_s seconds, *_bytes bytes.
+ */
+#ifndef GOSPECT_MODEL_WINDOW_H
+#define GOSPECT_MODEL_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/place.h"
+#include "plan/phase.h"
+#include "plan/sensor.h"
+
+/* What was counted in a share of the time, for the whole of it. */
+static inline uint64_t scale_count(uint64_t n, double scale)
+{
+	return (uint64_t)((double)n * scale + 0.5);
+}
+
+enum exactness { EXACT, SAMPLED, ESTIMATED };
+enum age_kind { AGE_UNKNOWN, AGE_EXACT, AGE_AT_LEAST };
+enum coverage_state { COVERAGE_EXACT, COVERAGE_SAMPLED, COVERAGE_ESTIMATED, COVERAGE_PARTIAL, COVERAGE_OFF };
+
+struct coverage {
+	enum sensor sensor;
+	const char *name;	/* static: of a row that is no sensor's ("heap"), else NULL */
+	enum coverage_state state;
+	double rate;		/* SAMPLED: share of the window, 0..1 */
+	char why[200];		/* "" when exact */
+};
+
+struct probe_row {
+	const char *name;	/* "goroutine-birth" */
+	const char *function;
+	uint64_t hits;
+	double cost_ns;		/* per hit, program included; < 0 not measured */
+	bool armed;
+	char why[160];		/* why it is not armed */
+};
+
+#define WINDOW_MAX_STACK 32	/* frames that a row keeps of a stack */
+
+struct window {
+	/* time */
+	uint64_t end_real_ns;
+	double window_s;
+	double observed_s;	/* since the observation began */
+	bool last;		/* the last of this run */
+	const char *end_reason;	/* why it is the last, for people; NULL */
+
+	/* target */
+	int pid;
+	const char *exe, *go, *arch, *build_id, *module, *module_version, *container;
+	/* go, module, … NULL when not known */
+	bool stripped, pie;
+	uint64_t started_real_ns;
+	uint64_t target_rss_bytes;
+	double target_cpu_cores;	/* CPU time used per second in this window */
+
+	/* cost */
+	double cost_target_pct;	/* of the target's own CPU time in this window; < 0: not known */
+	double budget_pct;
+	bool exact_mode;	/* the governor is off */
+	double agent_cpu_pct;	/* of one CPU */
+	uint64_t agent_rss_bytes;
+	int probes_armed, probes_emulated, probes_stepped;
+	uint64_t probe_hits;
+	struct probe_row probe[64];	/* one per probe of the plan */
+	int nprobe;
+	const char *memory_only;/* why no probes at all, one sentence; NULL when armed */
+
+#define WINDOW_MAX_COVERAGE (SENSOR_COUNT + 4)
+	struct coverage coverage[WINDOW_MAX_COVERAGE];
+	int ncoverage;
+
+	/* losses: what is missing from this report */
+	uint64_t lost_events, lost_map_full, lost_read_failures;
+
+
+	/* What each subject has to say: all owned, none NULL (observe/window.h). */
+	struct goroutines_window *goroutines;
+	struct memory_window *memory;
+	struct net_window *net;
+	struct sql_window *sql;
+	struct locks_window *locks;
+};
+
+/* Adds a row of coverage; rate is 1. */
+struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st, const char *why);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/text.h"
+
+#define HOST_COLUMNS 52
+
+char *net_words_host(const char *host, char *out)
+{
+	if (!host || !*host)
+		host = "a host that is not known";
+	return words_fit(host, HOST_COLUMNS, out, NET_WORDS_HOST);
+}
+
+char *net_words_age(enum age_kind age, double s, char *out)
+{
+	char text[HUMAN_MAX];
+
+	if (age == AGE_UNKNOWN)
+		snprintf(out, NET_WORDS_AGE, "a time not known");
+	else
+		snprintf(out, NET_WORDS_AGE, "%s%s", age == AGE_AT_LEAST ? "at least " : "",
+			 s > 0 ? human_seconds(s, text) : "0s");
+	return out;
+}
+
+const char *net_words_phase(int phase)
+{
+	static const char *const words[NET_PHASES] = {
+		[NET_POOL_WAIT] = "waiting for a connection of the pool",
+		[NET_DNS] = "the DNS look-up",
+		[NET_CONNECT] = "the TCP connect",
+		[NET_TLS] = "the TLS handshake",
+		[NET_REQUEST_WRITE] = "writing the request",
+		[NET_TTFB] = "waiting for the response's first byte",
+		[NET_BODY] = "reading the response's body",
+	};
+
+	return phase >= 0 && phase < NET_PHASES ? words[phase] : "between phases";
+}
+
+const char *net_words_s(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+void net_subject(const char *host, enum net_phase phase, char *out, size_t size)
+{
+	snprintf(out, size, "%s:%s", host, net_phase_name(phase));
+}

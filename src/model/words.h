@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Words that findings on the network, pools and locks share. */
+#ifndef GOSPECT_MODEL_WORDS_H
+#define GOSPECT_MODEL_WORDS_H
+
+#include "model/window.h"
+
+#define NET_WORDS_HOST 240	/* bytes of a host in a sentence */
+#define NET_WORDS_AGE 48
+
+/* Hosts are foreign text: cleaned, and cut in the middle.  Returns out (>= NET_WORDS_HOST bytes). */
+char *net_words_host(const char *host, char *out);
+/* "14.2s", "at least 14.2s".  Returns out (>= NET_WORDS_AGE bytes). */
+char *net_words_age(enum age_kind age, double s, char *out);
+/* "the DNS look-up": what a request does in it; -1: "between phases".  Static. */
+const char *net_words_phase(int phase);
+/* "s" behind a number, but not behind 1.  Static. */
+const char *net_words_s(uint64_t n);
+
+/* What the id of a finding about a host's phase names: "api:443:dns". */
+void net_subject(const char *host, enum net_phase phase, char *out, size_t size);
+
+#endif

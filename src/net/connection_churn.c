@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Connection churn: a host is dialled again for most of its requests, because
+ * connections are closed instead of kept.  The usual reason is
+ * Transport.MaxIdleConnsPerHost, two where it is not set: of the connections
+ * that more requests at a time need, all but two are thrown away each time.
+ *
+ * Many dials alone are none (a program that starts, connections that are kept):
+ * there must be MIN_DIALS that worked, KEPT_TIMES as many as connections are
+ * open now, and one for every other request at least.
+ */
+#include "net/connection_churn.h"
+
+#include <string.h>
+
+#include "base/human.h"
+#include "model/words.h"
+#include "base/text.h"
+#include "net/window.h"
+
+#define MIN_DIALS 10
+#define KEPT_TIMES 3
+
+struct traffic {
+	uint64_t requests;	/* to the host in the window; 0 not known */
+	uint64_t failed;	/* connects */
+	const struct place *busiest;
+	enum exactness exactness;
+};
+
+/* Sampled counts are scaled already; a request is in each of the last phases once. */
+static struct traffic traffic_of(const struct net_window *n, const char *host)
+{
+	struct traffic t = { 0 };
+
+	for (int i = 0; i < n->nphase; i++) {
+		const struct net_phase_row *p = &n->phase[i];
+
+		if (p->other || strcmp(p->host, host))
+			continue;
+		if (p->phase >= NET_REQUEST_WRITE && p->count > t.requests) {
+			t.requests = p->count;
+			t.exactness = p->exactness;
+		}
+		if (p->phase == NET_CONNECT)
+			t.failed = p->errors;
+		if (p->busiest.function)
+			t.busiest = &p->busiest;
+	}
+	return t;
+}
+
+static bool churns(const struct net_connections *c, const struct traffic *t, uint64_t dials)
+{
+	if (c->other || !t->requests || dials < MIN_DIALS || dials < KEPT_TIMES * c->open)
+		return false;
+	return dials * 2 >= t->requests;
+}
+
+static void evidence(struct finding *f, const struct net_connections *c)
+{
+	char a[HUMAN_MAX], b[HUMAN_MAX];
+
+	finding_evidence(f, "%s connection%s open now, %s idle", human_count(c->open, a), net_words_s(c->open),
+			 human_count(c->idle, b));
+	if (c->max_idle_per_host > 0)
+		finding_evidence(f, "at most %s idle connection%s kept for the host (Transport.MaxIdleConnsPerHost)",
+				 human_count((uint64_t)c->max_idle_per_host, a),
+				 c->max_idle_per_host == 1 ? " is" : "s are");
+	finding_evidence(f, "each costs a connect, with TLS a handshake, and a port that stays busy for a minute");
+}
+
+static void add_finding(const struct window *w, const struct net_connections *c, const struct traffic *t,
+			uint64_t dials, struct findings *out)
+{
+	struct finding *f = findings_add_about(out, "connection-churn", c->host, SEVERITY_LOW, t->busiest);
+	char a[HUMAN_MAX], b[HUMAN_MAX], s[HUMAN_MAX], host[NET_WORDS_HOST];
+
+	if (!f)
+		return;
+	finding_title(f, "connections to %s are not used again: %s dials for %s%s requests in %s",
+		      net_words_host(c->host, host), human_count(dials, a), t->exactness == EXACT ? "" : "about ",
+		      human_count(t->requests, b), human_seconds(w->window_s, s));
+	finding_count(f, "dials", dials);
+	finding_count(f, "requests", t->requests);
+	finding_count(f, "open", c->open);
+	evidence(f, c);
+	finding_advice(f, "raise Transport.MaxIdleConnsPerHost, keep one Transport, read bodies to their end");
+	f->exactness = t->exactness;
+	f->weight = (double)dials;
+}
+
+static void judge(const struct window *w, struct findings *out)
+{
+	for (int i = 0; w->net->known && w->net->phases_known && i < w->net->nconnection; i++) {
+		const struct net_connections *c = &w->net->connection[i];
+		struct traffic t;
+		uint64_t dials;
+
+		if (c->dials < MIN_DIALS)
+			continue;
+		t = traffic_of(w->net, c->host);
+		dials = c->dials > t.failed ? c->dials - t.failed : 0;
+		if (churns(c, &t, dials))
+			add_finding(w, c, &t, dials, out);
+	}
+}
+
+const struct detector connection_churn_detector = {
+	.name = "connection-churn",
+	.sensors = SENSOR_BIT(SENSOR_NET),
+	.judge = judge,
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GOSPECT_NET_SERVER_NO_TIMEOUT_H
+#define GOSPECT_NET_SERVER_NO_TIMEOUT_H
+
+#include "model/detector.h"
+#include "net/window.h"
+
+extern const struct detector server_no_timeout_detector;
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A phase of a host's requests that is slow or stuck.
+ *
+ * Slow: of the time that requests to the host spent in all phases, those in
+ * flight included, one phase has more than half, and its median is over
+ * SLOW_NS, or TIMES its own earlier median.  MIN_COUNT requests must have
+ * ended it (one slow request is none), or fewer when the median is over
+ * VERY_SLOW_NS; a body that takes long is often a stream, so that exception is
+ * not for bodies.
+ *
+ * Stuck: requests are in a phase that never ends for them, so that no duration
+ * of it is known (a connect to a black hole): one for STUCK_S, or SEVERAL for
+ * SEVERAL_S, and again more than half of the host's time.  Whether they have a
+ * timeout does not matter.  A body is never stuck: that is a download, a
+ * stream, or one nobody reads (connection_leak.c).
+ */
+#include "net/slow_phase.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/map.h"
+#include "model/words.h"
+#include "base/text.h"
+#include "model/place.h"
+#include "net/window.h"
+
+#define MIN_COUNT 3
+#define SLOW_NS 100000000ull
+#define VERY_SLOW_NS 1000000000ull
+#define TIMES 10
+#define BEFORE_COUNT 10		/* an earlier median of fewer says nothing */
+#define BEFORE_LEAST_NS 5000000ull /* ten times a very short time is no problem */
+#define STUCK_S 3.0
+#define SEVERAL 5
+#define SEVERAL_S 1.0
+#define MAX_HOSTS 4096
+
+struct in_phase {
+	const struct net_phase_row *row;	/* of those that ended it; NULL: none */
+	uint64_t stuck, several;		/* in flight there for STUCK_S, for SEVERAL_S */
+	const struct net_request *oldest;
+	double stuck_s;				/* what all in flight spent: at least */
+};
+
+struct host {
+	const char *name;
+	struct in_phase phase[NET_PHASES];
+	double total_s;
+};
+
+struct hosts {
+	struct host *h;		/* owned */
+	size_t n, max;
+	struct bytesmap index;
+};
+
+static struct host *host_of(struct hosts *hs, const char *name)
+{
+	bool made;
+	uint64_t *at;
+
+	if (!*name)
+		return NULL;
+	at = bytesmap_put(&hs->index, name, strlen(name), hs->n, &made);
+	if (!at || *at >= hs->max)
+		return NULL;
+	if (made)
+		hs->h[hs->n++].name = name;
+	return &hs->h[*at];
+}
+
+static void add_row(struct hosts *hs, const struct net_phase_row *r)
+{
+	struct host *h = r->other || (unsigned int)r->phase >= NET_PHASES ? NULL : host_of(hs, r->host);
+
+	if (!h)
+		return;
+	h->phase[r->phase].row = r;
+	h->total_s += (double)r->total_ns / 1e9;
+}
+
+static void add_request(struct hosts *hs, const struct net_request *r)
+{
+	bool counts = r->phase >= 0 && r->phase < NET_BODY && r->age != AGE_UNKNOWN;
+	struct host *h = counts ? host_of(hs, r->host) : NULL;
+	struct in_phase *p;
+
+	if (!h)
+		return;
+	p = &h->phase[r->phase];
+	p->stuck += r->since_s > STUCK_S;
+	p->several += r->since_s > SEVERAL_S;
+	if (!p->oldest || r->since_s > p->oldest->since_s)
+		p->oldest = r;
+	if (r->since_s > SEVERAL_S) {
+		p->stuck_s += r->since_s;
+		h->total_s += r->since_s;
+	}
+}
+
+static int hosts_fill(struct hosts *hs, const struct net_window *n)
+{
+	hs->max = (size_t)n->nphase + (size_t)n->nin_flight;
+	if (hs->max > MAX_HOSTS)
+		hs->max = MAX_HOSTS;
+	bytesmap_init(&hs->index, hs->max);
+	hs->h = hs->max ? calloc(hs->max, sizeof(*hs->h)) : NULL;
+	if (!hs->h)
+		return -1;
+	for (int i = 0; n->phases_known && i < n->nphase; i++)
+		add_row(hs, &n->phase[i]);
+	for (int i = 0; n->known && i < n->nin_flight; i++)
+		add_request(hs, &n->in_flight[i]);
+	return 0;
+}
+
+static void hosts_deinit(struct hosts *hs)
+{
+	bytesmap_deinit(&hs->index);
+	free(hs->h);
+}
+
+static double spent_s(const struct in_phase *p)
+{
+	return p->stuck_s + (p->row ? (double)p->row->total_ns / 1e9 : 0);
+}
+
+static bool became_slow(const struct net_phase_row *r)
+{
+	return r->before_count >= BEFORE_COUNT && r->before_p50_ns && r->p50_ns >= BEFORE_LEAST_NS &&
+	       r->p50_ns / TIMES >= r->before_p50_ns;
+}
+
+static bool is_slow(const struct in_phase *p)
+{
+	const struct net_phase_row *r = p->row;
+
+	if (!r || !r->count || (r->p50_ns <= SLOW_NS && !became_slow(r)))
+		return false;
+	return r->count + p->several >= MIN_COUNT || (r->p50_ns > VERY_SLOW_NS && r->phase != NET_BODY);
+}
+
+static bool is_stuck(const struct in_phase *p)
+{
+	return p->stuck || p->several >= SEVERAL;
+}
+
+/* ---- words ---- */
+
+static const char *advice_for(int phase)
+{
+	switch (phase) {
+	case NET_POOL_WAIT:
+		return "raise Transport.MaxConnsPerHost, make fewer requests at a time, close bodies early";
+	case NET_DNS:
+		return "look at the resolver (/etc/resolv.conf: nameserver, ndots, search); keep connections";
+	case NET_CONNECT:
+		return "look at the way there (firewall, route, full backlog); bound it by net.Dialer.Timeout";
+	case NET_TLS:
+		return "look at the server's load; keep connections; bound it by Transport.TLSHandshakeTimeout";
+	case NET_REQUEST_WRITE:
+		return "the server reads slowly, or the request's Body is produced slowly: look at both";
+	case NET_TTFB:
+		return "look at that server; bound it by a context deadline or Transport.ResponseHeaderTimeout";
+	default:
+		return "the server sends slowly, or the caller is busy between its reads: look at both";
+	}
+}
+
+/* "p50 121ms, p99 140ms of 12" */
+static void durations(const struct net_phase_row *r, char *out, size_t size)
+{
+	char p50[HUMAN_MAX], p99[HUMAN_MAX], n[HUMAN_MAX];
+
+	snprintf(out, size, "p50 %s, p99 %s of %s%s", human_seconds((double)r->p50_ns / 1e9, p50),
+		 human_seconds((double)r->p99_ns / 1e9, p99), r->exactness == EXACT ? "" : "about ",
+		 human_count(r->count, n));
+}
+
+static void evidence(struct finding *f, const struct host *h, int phase)
+{
+	const struct in_phase *p = &h->phase[phase];
+	char n[HUMAN_MAX], s[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
+
+	finding_evidence(f, "%.0f%% of what requests to this host spent in all phases",
+			 h->total_s > 0 ? 100 * spent_s(p) / h->total_s : 0);
+	if (p->row && became_slow(p->row))
+		finding_evidence(f, "its p50 was %s before this window", human_seconds((double)p->row->before_p50_ns / 1e9, s));
+	if (p->row && !is_slow(p))
+		finding_evidence(f, "%s ended it in this window, %s of them failed", human_count(p->row->count, n),
+				 human_count(p->row->errors, s));
+	else if (p->row && p->row->errors)
+		finding_evidence(f, "%s of them failed", human_count(p->row->errors, n));
+	if (is_stuck(p) && is_slow(p))
+		finding_evidence(f, "%s more in flight are in it for long, the oldest began %s ago",
+				 human_count(p->several, n),
+				 net_words_age(p->oldest->age, p->oldest->since_s, age));
+	if (f->place.function)
+		finding_evidence(f, "%s at %s", is_slow(p) ? "called most" : "the oldest was called",
+				 words_place(&f->place, place, sizeof(place)));
+}
+
+static void numbers(struct finding *f, const struct in_phase *p)
+{
+	if (p->row && p->row->count) {
+		finding_number(f, "p50_ms", (double)p->row->p50_ns / 1e6);
+		finding_number(f, "p99_ms", (double)p->row->p99_ns / 1e6);
+	}
+	finding_count(f, "count", p->row ? p->row->count : 0);
+	if (p->several) {
+		finding_count(f, "in_flight", p->several);
+		finding_number(f, "longest_in_flight_s", p->oldest->since_s);
+	}
+}
+
+static const struct place *place_of(const struct in_phase *p)
+{
+	if (p->row && p->row->busiest.function)
+		return &p->row->busiest;
+	return p->oldest && p->oldest->place.function ? &p->oldest->place : NULL;
+}
+
+static void add_finding(const struct host *h, int phase, struct findings *out)
+{
+	const struct in_phase *p = &h->phase[phase];
+	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], text[160], n[HUMAN_MAX], age[NET_WORDS_AGE];
+	const struct place *place = place_of(p);
+	struct finding *f;
+
+	net_subject(h->name, (enum net_phase)phase, subject, sizeof(subject));
+	f = findings_add_about(out, "slow-phase", subject, SEVERITY_MEDIUM, NULL);
+	if (!f)
+		return;
+	if (place)
+		f->place = *place;
+	net_words_host(h->name, host);
+	if (is_slow(p)) {
+		durations(p->row, text, sizeof(text));
+		finding_title(f, "requests to %s spend most of their time in %s: %s", host, net_words_phase(phase), text);
+	} else {
+		finding_title(f, "%s request%s to %s %s stuck in %s, the oldest began %s ago", human_count(p->several, n),
+			      net_words_s(p->several), host, p->several == 1 ? "is" : "are", net_words_phase(phase),
+			      net_words_age(p->oldest->age, p->oldest->since_s, age));
+	}
+	numbers(f, p);
+	evidence(f, h, phase);
+	finding_advice(f, "%s", advice_for(phase));
+	f->exactness = p->row ? p->row->exactness : EXACT;
+	f->weight = spent_s(p);
+}
+
+static void judge_host(const struct host *h, struct findings *out)
+{
+	for (int i = 0; i < NET_PHASES; i++) {
+		const struct in_phase *p = &h->phase[i];
+
+		if (spent_s(p) * 2 > h->total_s && (is_slow(p) || is_stuck(p)))
+			add_finding(h, i, out);
+	}
+}
+
+static void judge(const struct window *w, struct findings *out)
+{
+	struct hosts hs = { 0 };
+
+	if (!hosts_fill(&hs, w->net))
+		for (size_t i = 0; i < hs.n; i++)
+			judge_host(&hs.h[i], out);
+	hosts_deinit(&hs);
+}
+
+bool slow_phase_found(const struct findings *fs, const char *host, enum net_phase phase)
+{
+	char subject[WINDOW_MAX_HOST + 32], id[FINDING_PREFIX_MAX];
+
+	net_subject(host, phase, subject, sizeof(subject));
+	finding_prefix("slow-phase", subject, id);
+	for (int i = 0; i < fs->n; i++)
+		if (!strcmp(fs->f[i].id, id))
+			return true;
+	return false;
+}
+
+const struct detector slow_phase_detector = {
+	.name = "slow-phase",
+	.sensors = SENSOR_BIT(SENSOR_NET),
+	.judge = judge,
+};

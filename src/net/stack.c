@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/stack.h"
+#include "base/vec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/place.h"
+#include "model/place.h"
+#include "model/stacktable.h"
+#include "gort/goslots.h"
+#include "net/window.h"
+
+#define MAX_KNOWN 65536
+#define MAX_DEPTH 192		/* physical frames looked at */
+#define MAX_INLINED 32
+#define MAX_CODE (128u << 10)
+
+/* The functions that matter.  Those of HTTP/2 are in three packages: h2_rest(). */
+enum fn {
+	FN_NONE, FN_DO, FN_TRANSPORT, FN_ROUNDTRIP, FN_GETCONN, FN_PC_ROUNDTRIP, FN_READLOOP, FN_WRITELOOP,
+	FN_DIAL_FOR, FN_DIALCONN, FN_BODY_READ, FN_SERVE, FN_READ_REQUEST, FN_HANDLER_CALLER, FN_ACCEPT,
+	FN_GRPC_INVOKE, FN_IS_DNS, FN_IS_CONNECT, FN_IS_TLS, FN_SELECT, FN_RUNTIME,
+	FN_H2_ROUNDTRIP, FN_H2_STREAM, FN_H2_BODY_READ, FN_H2_PIPE_READ, FN_H2_READLOOP, FN_H2_HANDLER
+};
+
+static const struct { const char *name; enum fn fn; } known_fn[] = {
+	{ "net/http.(*Client).do", FN_DO },
+	{ "net/http.(*Transport).RoundTrip", FN_TRANSPORT },
+	{ "net/http.(*Transport).roundTrip", FN_ROUNDTRIP },
+	{ "net/http.(*Transport).getConn", FN_GETCONN },
+	{ "net/http.(*persistConn).roundTrip", FN_PC_ROUNDTRIP },
+	{ "net/http.(*persistConn).readLoop", FN_READLOOP },
+	{ "net/http.(*persistConn).writeLoop", FN_WRITELOOP },
+	{ "net/http.(*Transport).dialConnFor", FN_DIAL_FOR },
+	{ "net/http.(*Transport).dialConn", FN_DIALCONN },
+	{ "net/http.(*bodyEOFSignal).Read", FN_BODY_READ },
+	{ "net/http.(*conn).serve", FN_SERVE },
+	{ "net/http.(*conn).readRequest", FN_READ_REQUEST },
+	{ "net/http.serverHandler.ServeHTTP", FN_HANDLER_CALLER },
+	{ "net/http.(*ServeMux).ServeHTTP", FN_HANDLER_CALLER },
+	{ "net/http.HandlerFunc.ServeHTTP", FN_HANDLER_CALLER },
+	{ "net/http.(*Server).Serve", FN_ACCEPT },
+	{ "google.golang.org/grpc.(*ClientConn).Invoke", FN_GRPC_INVOKE },
+	{ "net.(*Resolver).lookupIPAddr", FN_IS_DNS },
+	{ "net.(*Resolver).LookupIPAddr", FN_IS_DNS },
+	{ "net.(*Resolver).internetAddrList", FN_IS_DNS },
+	{ "net.(*Resolver).resolveAddrList", FN_IS_DNS },
+	{ "net.(*Resolver).LookupHost", FN_IS_DNS },
+	{ "net.(*Dialer).DialContext", FN_IS_CONNECT },
+	{ "net.(*Dialer).Dial", FN_IS_CONNECT },
+	{ "net/http.(*Transport).dial", FN_IS_CONNECT },
+	{ "net/http.(*Transport).customDialTLS", FN_IS_CONNECT },
+	{ "net/http.(*persistConn).addTLS", FN_IS_TLS },
+	{ "crypto/tls.(*Conn).handshakeContext", FN_IS_TLS },
+	{ "crypto/tls.(*Conn).clientHandshake", FN_IS_TLS },
+	{ "runtime.selectgo", FN_SELECT },
+};
+
+/* What is behind an HTTP/2 package's name: "ClientConn).roundTrip"; NULL. */
+static const char *h2_rest(const char *name, bool *plain)
+{
+	static const struct { const char *prefix; bool plain; } package[] = {
+		{ "net/http.http2", true }, { "net/http.(*http2", true },
+		{ "net/http/internal/http2.", true }, { "golang.org/x/net/http2.", false },
+	};
+
+	for (size_t i = 0; i < sizeof(package) / sizeof(*package); i++) {
+		size_t n = strlen(package[i].prefix);
+
+		if (strncmp(name, package[i].prefix, n))
+			continue;
+		*plain = package[i].plain;
+		name += n;
+		return strncmp(name, "(*", 2) ? name : name + 2;
+	}
+	return NULL;
+}
+
+static enum fn h2_fn(const char *rest)
+{
+	static const struct { const char *rest; enum fn fn; } known[] = {
+		{ "ClientConn).roundTrip", FN_H2_ROUNDTRIP },	/* since 1.23 */
+		{ "ClientConn).RoundTrip", FN_H2_ROUNDTRIP },
+		{ "clientStream).doRequest", FN_H2_STREAM },
+		{ "clientStream).writeRequest", FN_H2_STREAM },	/* whichever has it in a slot */
+		{ "transportResponseBody.Read", FN_H2_BODY_READ },
+		{ "transportResponseBody).Read", FN_H2_BODY_READ },
+		{ "pipe).Read", FN_H2_PIPE_READ },
+		{ "ClientConn).readLoop", FN_H2_READLOOP },
+		{ "serverConn).runHandler", FN_H2_HANDLER },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!strcmp(rest, known[i].rest))
+			return known[i].fn;
+	return FN_NONE;
+}
+
+static enum fn fn_of(const char *name, bool *plain)
+{
+	const char *rest = h2_rest(name, plain);
+
+	if (rest && h2_fn(rest) != FN_NONE)
+		return h2_fn(rest);
+	for (size_t i = 0; i < sizeof(known_fn) / sizeof(*known_fn); i++)
+		if (!strcmp(name, known_fn[i].name))
+			return known_fn[i].fn;
+	return strncmp(name, "runtime.", 8) ? FN_NONE : FN_RUNTIME;
+}
+
+/* ---- one stack ---- */
+
+struct frame {
+	enum fn fn;
+	bool plain;
+	uint64_t pc;		/* run-time */
+	int32_t sp, size;	/* from where SP stands */
+};
+
+struct walk {
+	struct netstacks *s;
+	struct netstack *out;
+	struct frame frame[MAX_DEPTH];
+	int n;
+};
+
+void netstacks_init(struct netstacks *s, struct goruntime *rt)
+{
+	memset(s, 0, sizeof(*s));
+	s->rt = rt;
+	bytesmap_init(&s->known, MAX_KNOWN + 1);
+}
+
+void netstacks_deinit(struct netstacks *s)
+{
+	bytesmap_deinit(&s->known);
+	free(s->stack);
+	memset(s, 0, sizeof(*s));
+}
+
+static void unwind(struct walk *w, const uint64_t *pcs, uint32_t n)
+{
+	struct goruntime *rt = w->s->rt;
+	int32_t sp = 0, size;
+	struct gofunc fn;
+
+	w->n = 0;
+	for (uint32_t i = 0; i < n && w->n < MAX_DEPTH; i++) {
+		struct frame *f = &w->frame[w->n];
+
+		if (pclntab_find_pc(rt->gb->pcln, pcs[i] - rt->bias, &fn))
+			break;
+		*f = (struct frame){ .pc = pcs[i], .sp = sp, .size = -1 };
+		f->fn = fn_of(fn.name, &f->plain);
+		w->n++;
+		if (pclntab_frame_size(rt->gb->pcln, pcs[i] - rt->bias, &size) || size < 0 || size > (1 << 24) ||
+		    sp > (1 << 26))
+			break;
+		f->size = size;
+		sp += size + 8;
+	}
+}
+
+static void take_slot(struct walk *w, int i, enum net_slot slot, unsigned int word)
+{
+	const struct frame *f = &w->frame[i];
+	int32_t off;
+
+	if (w->out->slot[slot] != NETSLOT_NONE || f->size < 0 || goslot_arg(w->s->rt, f->pc, i == 0, word, &off))
+		return;
+	w->out->slot[slot] = f->sp + f->size + 8 + off;
+}
+
+/* The first frame outside of net/http itself, of the standard library's others. */
+static void library_place(struct walk *w, int i, struct place *out)
+{
+	struct goruntime *rt = w->s->rt;
+	struct goframe f[MAX_INLINED];
+
+	for (i++; i < w->n; i++) {
+		int n = pclntab_frames(rt->gb->pcln, w->frame[i].pc - rt->bias, true, f, MAX_INLINED);
+
+		for (int k = 0; k < n; k++)
+			if (!strncmp(f[k].function, "net/http/", 9) && !strstr(f[k].function, "internal/")) {
+				*out = place_of_frame(&f[k]);
+				return;
+			}
+	}
+}
+
+/* The place of a call: from the frame outside of frame i on. */
+static struct place place_from(struct walk *w, int i)
+{
+	uint64_t pcs[MAX_DEPTH];
+	int n = 0;
+
+	struct place place;
+
+	for (int k = i + 1; k < w->n; k++)
+		pcs[n++] = w->frame[k].pc;
+	if (!netplace_of_pcs(w->s->rt, pcs, n, false, &place))
+		/* a server that is all of the standard library: httputil.ReverseProxy */
+		library_place(w, i, &place);
+	return place;
+}
+
+/* Phase of a dial, by the frames inside of dialConn. */
+static int dial_phase(const struct walk *w, int end)
+{
+	int phase = -1;
+
+	for (int i = 0; i < end; i++) {
+		/* the resolver has connections of its own */
+		if (w->frame[i].fn == FN_IS_DNS)
+			return NET_DNS;
+		if (phase < 0 && w->frame[i].fn == FN_IS_CONNECT)
+			phase = NET_CONNECT;
+		if (phase < 0 && w->frame[i].fn == FN_IS_TLS)
+			phase = NET_TLS;
+	}
+	return phase;
+}
+
+/* The innermost request on the stack, with what is known of it there. */
+static void find_request(struct walk *w)
+{
+	struct netstack *o = w->out;
+	int call = -1, pipe = -1;
+
+	for (int i = 0; i < w->n && (call < 0 || w->frame[call].fn != FN_DO); i++) {
+		switch (w->frame[i].fn) {
+		case FN_BODY_READ:
+		case FN_H2_BODY_READ:
+			if (call >= 0 || o->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
+				break;
+			o->roles |= w->frame[i].fn == FN_BODY_READ ? NETROLE_BODY : NETROLE_STREAM_BODY;
+			o->plain_h2 = w->frame[i].plain;
+			take_slot(w, i, NETSLOT_BODY, 0);
+			if (pipe >= 0 && w->frame[i].fn == FN_H2_BODY_READ)
+				take_slot(w, pipe, NETSLOT_PIPE, 0);
+			o->place = place_from(w, i);
+			break;
+		case FN_H2_PIPE_READ:
+			pipe = i;
+			break;
+		case FN_GETCONN:
+			o->stage = NETSTAGE_GETCONN;
+			take_slot(w, i, NETSLOT_TRANSPORT, 0);
+			take_slot(w, i, NETSLOT_TREQ, 1);
+			break;
+		case FN_PC_ROUNDTRIP:
+			o->stage = NETSTAGE_HTTP1;
+			take_slot(w, i, NETSLOT_CONN, 0);
+			take_slot(w, i, NETSLOT_TREQ, 1);
+			break;
+		case FN_H2_ROUNDTRIP:
+			o->stage = NETSTAGE_HTTP2;
+			o->plain_h2 = w->frame[i].plain;
+			take_slot(w, i, NETSLOT_H2CONN, 0);
+			break;
+		case FN_ROUNDTRIP:
+			take_slot(w, i, NETSLOT_TRANSPORT, 0);
+			take_slot(w, i, NETSLOT_INNER, 1);
+			call = i;
+			break;
+		case FN_TRANSPORT:
+			call = i;
+			break;
+		case FN_DO:
+			take_slot(w, i, NETSLOT_CLIENT, 0);
+			take_slot(w, i, NETSLOT_REQUEST, 1);
+			o->has_client = true;
+			call = i;
+			break;
+		case FN_GRPC_INVOKE:
+			if (call < 0) {
+				o->roles |= NETROLE_GRPC;
+				take_slot(w, i, NETSLOT_METHOD, 3);	/* cc, ctx (2), method */
+				take_slot(w, i, NETSLOT_METHOD_LEN, 4);
+				o->place = place_from(w, i);
+			}
+			break;
+		default:
+			break;
+		}
+	}
+	if (call < 0)
+		return;
+	o->roles |= NETROLE_REQUEST;
+	o->place = place_from(w, call);
+}
+
+static void find_dial(struct walk *w)
+{
+	for (int i = 0; i < w->n; i++) {
+		if (w->frame[i].fn == FN_DIALCONN)
+			w->out->dial_phase = dial_phase(w, i);
+		if (w->frame[i].fn != FN_DIAL_FOR)
+			continue;
+		w->out->roles |= NETROLE_DIAL;
+		take_slot(w, i, NETSLOT_WANT, 1);
+	}
+}
+
+/* ---- the loops of connections ---- */
+
+/* A call of runtime.selectgo by the function itself, not by what is inlined there: its line, or 0. */
+static int select_line(struct netstacks *s, const struct insn *in, uint64_t ret)
+{
+	struct goframe f[2];
+	struct gofunc callee;
+
+	if (in->flow != FLOW_CALL || pclntab_find_pc(s->rt->gb->pcln, in->target, &callee) ||
+	    callee.entry != in->target || strcmp(callee.name, "runtime.selectgo"))
+		return 0;
+	return pclntab_frames(s->rt->gb->pcln, ret, true, f, 2) == 1 ? f[0].line : 0;
+}
+
+/* The last select of readLoop, in the order of its lines, is where it waits
+ * for the end of the body (net/http/transport.go, in 1.18 to 1.27). */
+static void find_body_wait(struct netstacks *s, uint64_t pc)
+{
+	struct gobin *gb = s->rt->gb;
+	struct gofunc fn;
+	struct insn in;
+	uint8_t *text;
+	int last = 0;
+
+	if (s->body_wait_sought)
+		return;
+	s->body_wait_sought = true;
+	if (!gb->arch || pclntab_find_pc(gb->pcln, pc - s->rt->bias, &fn) || fn.end - fn.entry > MAX_CODE)
+		return;
+	text = malloc(fn.end - fn.entry);
+	if (!text || image_read_addr(&gb->image, fn.entry, text, fn.end - fn.entry))
+		goto out;
+	for (size_t pos = 0, len = fn.end - fn.entry; pos < len; pos += in.len) {
+		int line;
+
+		if (gb->arch->decode(text + pos, len - pos, fn.entry + pos, false, &in))
+			break;
+		line = select_line(s, &in, fn.entry + pos + in.len);
+		if (line > last) {
+			last = line;
+			s->body_wait = fn.entry + pos + in.len;
+		}
+	}
+out:
+	free(text);
+}
+
+static void find_loops(struct walk *w)
+{
+	struct netstack *o = w->out;
+
+	for (int i = 0; i < w->n; i++) {
+		const struct frame *f = &w->frame[i];
+
+		switch (f->fn) {
+		case FN_READLOOP:
+			o->roles |= NETROLE_READLOOP;
+			take_slot(w, i, NETSLOT_LOOP, 0);
+			o->loop_sp = f->sp;
+			o->loop_size = f->size;
+			find_body_wait(w->s, f->pc);
+			o->awaits_body = f->pc - w->s->rt->bias == w->s->body_wait && i > 0 &&
+					 w->frame[i - 1].fn == FN_SELECT;
+			break;
+		case FN_WRITELOOP:
+			o->roles |= NETROLE_WRITELOOP;
+			take_slot(w, i, NETSLOT_LOOP, 0);
+			/* it selects, or tells the others that it has written */
+			o->writing = i > 0 && w->frame[i - 1].fn != FN_SELECT && w->frame[i - 1].fn != FN_RUNTIME;
+			break;
+		case FN_H2_STREAM:
+			o->roles |= NETROLE_STREAM;
+			o->plain_h2 = f->plain;
+			take_slot(w, i, NETSLOT_STREAM, 0);
+			break;
+		case FN_H2_READLOOP:
+			o->roles |= NETROLE_H2CONN;
+			o->plain_h2 = f->plain;
+			take_slot(w, i, NETSLOT_H2CONN, 0);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* ---- servers ---- */
+
+/* A function's declaration: the line of its first instruction. */
+static bool declaration(struct netstacks *s, uint64_t entry, struct place *out)
+{
+	struct goframe f[MAX_INLINED];
+	int n = pclntab_frames(s->rt->gb->pcln, entry, false, f, MAX_INLINED);
+
+	if (n <= 0)
+		return false;
+	*out = (struct place){ .function = f[n - 1].function, .file = f[n - 1].file, .path = f[n - 1].path,
+			       .line = f[n - 1].line };
+	return true;
+}
+
+/* The handler that frame i is, or wraps; false: only a wrapper of what is further in. */
+static bool handler_at(struct netstacks *s, uint64_t pc, bool innermost, struct place *out)
+{
+	struct goframe f[MAX_INLINED];
+	struct gofunc fn;
+	int n;
+
+	pc -= s->rt->bias;
+	if (pclntab_find_pc(s->rt->gb->pcln, pc, &fn))
+		return false;
+	n = pclntab_frames(s->rt->gb->pcln, pc, !innermost || pc > fn.entry, f, MAX_INLINED);
+	while (n > 0 && f[n - 1].wrapper)
+		n--;
+	if (n <= 0)
+		return false;
+	if (!f[n - 1].inlined)
+		return declaration(s, fn.entry, out);
+	if (!pclntab_find_name(s->rt->gb->pcln, f[n - 1].function, &fn))
+		return declaration(s, fn.entry, out);
+	*out = (struct place){ .function = f[n - 1].function, .file = f[n - 1].file, .path = f[n - 1].path };
+	return true;
+}
+
+static void find_server(struct walk *w)
+{
+	struct netstack *o = w->out;
+	int caller = -1;
+
+	for (int i = 0; i < w->n; i++) {
+		switch (w->frame[i].fn) {
+		case FN_HANDLER_CALLER:
+			if (caller < 0)
+				caller = i;
+			break;
+		case FN_READ_REQUEST:
+			o->reading_request = true;
+			break;
+		case FN_SERVE:
+			o->roles |= NETROLE_SERVER;
+			take_slot(w, i, NETSLOT_SERVE, 0);
+			break;
+		case FN_H2_HANDLER:
+			o->roles |= NETROLE_SERVER;
+			o->http2_server = true;
+			break;
+		case FN_ACCEPT:
+			o->roles |= NETROLE_LISTEN;
+			take_slot(w, i, NETSLOT_SERVER, 0);
+			o->serves = place_from(w, i);
+			break;
+		default:
+			break;
+		}
+	}
+	if (!(o->roles & NETROLE_SERVER) || caller < 0)
+		return;
+	for (int i = caller - 1; i >= 0 && !o->in_handler; i--)
+		o->in_handler = handler_at(w->s, w->frame[i].pc, i == 0, &o->handler);
+}
+
+/* What has to be kept of such a stack's bytes. */
+static void reach_slots(struct netstack *o)
+{
+	int64_t end = 0;
+
+	for (int k = 0; k < NETSLOT_COUNT; k++) {
+		if (o->slot[k] == NETSLOT_NONE)
+			continue;
+		o->at[k] = o->nslot++;
+		if (o->slot[k] + 8ll > end)
+			end = o->slot[k] + 8ll;
+	}
+	o->keeps_frame = o->awaits_body && o->loop_sp >= 0 && o->loop_size > 0 && o->loop_size <= NETSTACK_MAX_FRAME;
+	if (o->keeps_frame && (int64_t)o->loop_sp + o->loop_size > end)
+		end = (int64_t)o->loop_sp + o->loop_size;
+	o->reach = (uint32_t)end;
+}
+
+static void classify(struct netstacks *s, const struct gostacks *gs, const struct gostack *k, struct netstack *out)
+{
+	struct walk w = { .s = s, .out = out };
+
+	*out = (struct netstack){ .dial_phase = -1 };
+	for (int i = 0; i < NETSLOT_COUNT; i++)
+		out->slot[i] = NETSLOT_NONE;
+	unwind(&w, gs->pc + k->first, k->n);
+	find_request(&w);
+	find_dial(&w);
+	find_loops(&w);
+	find_server(&w);
+	reach_slots(out);
+}
+
+void netstacks_begin(struct netstacks *s)
+{
+	if (s->n <= MAX_KNOWN / 2)
+		return;
+	bytesmap_deinit(&s->known);
+	bytesmap_init(&s->known, MAX_KNOWN + 1);
+	s->n = 0;
+}
+
+int netstacks_classify(struct netstacks *s, const struct gostacks *gs, size_t from, uint32_t *class_of)
+{
+	for (size_t i = from; i < gs->n; i++) {
+		const struct gostack *k = &gs->stack[i];
+		uint64_t *at;
+		bool made;
+
+		at = bytesmap_put(&s->known, gs->pc + k->first, k->n * sizeof(*gs->pc), s->n, &made);
+		if (array_room(&s->stack, s->n, &s->cap, sizeof(*s->stack)))
+			return -ENOMEM;
+		if (at && !made) {
+			class_of[i] = (uint32_t)*at;
+			continue;
+		}
+		classify(s, gs, k, &s->stack[s->n]);
+		class_of[i] = (uint32_t)s->n++;
+	}
+	return 0;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/priv.h"
+#include "base/vec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "model/stacktable.h"
+#include "net/window.h"
+
+#define MAX_BUSY 65536
+
+/* Without these nothing is said. */
+static const enum layout_field needed[] = {
+	LAYOUT_HTTP_PERSISTCONN_SIZE, LAYOUT_HTTP_PERSISTCONN_T, LAYOUT_HTTP_PERSISTCONN_BR,
+	LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_PERSISTCONN_KEY_PROXY, LAYOUT_HTTP_PERSISTCONN_CLOSED,
+	LAYOUT_HTTP_PERSISTCONN_NUMEXPECTEDRESPONSES, LAYOUT_HTTP_PERSISTCONN_READLIMIT,
+	LAYOUT_HTTP_PERSISTCONN_CLOSECH, LAYOUT_HTTP_REQUEST_SIZE, LAYOUT_HTTP_REQUEST_URL, LAYOUT_HTTP_REQUEST_CTX,
+	LAYOUT_HTTP_TRANSPORTREQUEST_REQUEST, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST,
+	LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST, LAYOUT_HTTP_CLIENT_TIMEOUT, LAYOUT_HTTP_RESPONSE_SIZE,
+	LAYOUT_HTTP_RESPONSE_BODY, LAYOUT_HTTP_RESPONSE_REQUEST, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE,
+	LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED, LAYOUT_HTTP_CONN_SIZE,
+	LAYOUT_HTTP_CONN_SERVER, LAYOUT_HTTP_SERVER_SIZE, LAYOUT_HTTP_SERVER_READTIMEOUT,
+	LAYOUT_HTTP_SERVER_READHEADERTIMEOUT, LAYOUT_HTTP_SRVRESPONSE_REQ, LAYOUT_H2_CLIENTSTREAM_SIZE,
+	LAYOUT_H2_CLIENTSTREAM_CC, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM,
+	LAYOUT_H2_CLIENTSTREAM_PASTHEADERS, LAYOUT_H2_CLIENTSTREAM_RES, LAYOUT_H2_CLIENTSTREAM_READCLOSED,
+	LAYOUT_H2_CLIENTSTREAM_READABORTED, LAYOUT_H2_CLIENTSTREAM_ABORTERR, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B,
+	LAYOUT_H2_CLIENTCONN_SIZE, LAYOUT_H2_CLIENTCONN_CLOSED, LAYOUT_H2_CLIENTCONN_TCONN,
+	LAYOUT_H2_CLIENTCONN_STREAMS, LAYOUT_URL_SCHEME, LAYOUT_URL_HOST, LAYOUT_BUFIO_READER_RD,
+	LAYOUT_CTX_CANCEL_SIZE, LAYOUT_CTX_CANCEL_CONTEXT, LAYOUT_CTX_TIMER_CANCELCTX, LAYOUT_CTX_TIMER_DEADLINE, LAYOUT_CTX_VALUE_CONTEXT,
+	LAYOUT_TIME_TIME_WALL, LAYOUT_TIME_TIME_EXT, LAYOUT_SUDOG_SIZE, LAYOUT_SUDOG_C, LAYOUT_SUDOG_G,
+	LAYOUT_SUDOG_WAITLINK, LAYOUT_G_GOID, LAYOUT_G_ATOMICSTATUS, LAYOUT_G_TRACKINGSEQ, LAYOUT_G_SCHED_SP,
+	LAYOUT_G_SYSCALLSP, LAYOUT_G_DEFER, LAYOUT_DEFER_FN, LAYOUT_DEFER_LINK,
+};
+
+static int check_layout(struct netwatch *nw)
+{
+	if (!goruntime_has(nw->rt, FACT_STACKS) || !goruntime_has(nw->rt, FACT_GOROUTINES)) {
+		snprintf(nw->why, sizeof(nw->why), "%s", nw->rt->why_off[goruntime_has(nw->rt, FACT_STACKS) ?
+									  FACT_GOROUTINES : FACT_STACKS]);
+		return -EOPNOTSUPP;
+	}
+	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+		if (net_off(nw, needed[i]) < 0) {
+			snprintf(nw->why, sizeof(nw->why), "where this release keeps %s is not known",
+				 layout_field_name(needed[i]));
+			return -EOPNOTSUPP;
+		}
+	return 0;
+}
+
+int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *types)
+{
+	static const char none[WINDOW_MAX_HOST + 1] = "", other[WINDOW_MAX_HOST + 1] = "other";
+	struct netwatch *nw = calloc(1, sizeof(*nw));
+
+	if (!nw)
+		return -ENOMEM;
+	*out = nw;
+	nw->rt = rt;
+	nw->types = types;
+	nw->body_slot = nw->response_slot = -1;
+	netstacks_init(&nw->stacks, rt);
+	bytesmap_init(&nw->host_at, NET_MAX_HOSTS + 2);
+	bytesmap_init(&nw->busy_at, MAX_BUSY);
+	u64map_init(&nw->context_kind, 4096);
+	u64map_init(&nw->unread_before, NET_MAX_HOSTS + 2);
+	net_host_number(nw, none);
+	net_host_number(nw, other);
+	return check_layout(nw);	/* the caller asks why, then frees it */
+}
+
+void netwatch_free(struct netwatch *nw)
+{
+	if (!nw)
+		return;
+	netlook_deinit(&nw->cur);
+	netlook_deinit(&nw->prev);
+	netstacks_deinit(&nw->stacks);
+	readbatch_deinit(&nw->batch);
+	bytesmap_deinit(&nw->host_at);
+	bytesmap_deinit(&nw->busy_at);
+	u64map_deinit(&nw->context_kind);
+	u64map_deinit(&nw->unread_before);
+	net_players_deinit(&nw->players);
+	free(nw->host);
+	free(nw->busy);
+	free(nw);
+}
+
+uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 1])
+{
+	size_t len = strlen(host);
+	uint64_t *at;
+
+	/* the same as of the one before, mostly */
+	if (nw->last_host < nw->nhost && !strcmp(nw->host[nw->last_host], host))
+		return nw->last_host;
+	at = bytesmap_find(&nw->host_at, host, len);
+	if (at)
+		return nw->last_host = (uint32_t)*at;
+	if (nw->nhost >= NET_MAX_HOSTS + 2 || array_room(&nw->host, nw->nhost, &nw->host_cap, sizeof(*nw->host)) ||
+	    !bytesmap_put(&nw->host_at, host, len, nw->nhost, NULL))
+		return NET_OTHER_HOST;
+	snprintf(nw->host[nw->nhost], sizeof(*nw->host), "%s", host);
+	return (uint32_t)nw->nhost++;
+}
+
+struct net_place_key net_place_key(const struct place *p)
+{
+	struct net_place_key k = { 0 };
+
+	if (p->function)
+		k.function = hash_bytes(p->function, strlen(p->function));
+	if (p->file)
+		k.file = hash_bytes(p->file, strlen(p->file));
+	k.line = (uint64_t)(int64_t)p->line;
+	return k;
+}
+
+/* NULL: there are too many. */
+static struct net_busy *busy_of(struct netwatch *nw, const struct net_flight *f)
+{
+	struct { struct net_place_key place; uint64_t host; } key = { net_place_key(&f->place), f->host };
+	uint64_t *at;
+	bool made;
+
+	if (array_room(&nw->busy, nw->nbusy, &nw->busy_cap, sizeof(*nw->busy)))
+		return NULL;
+	at = bytesmap_put(&nw->busy_at, &key, sizeof(key), nw->nbusy, &made);
+	if (at && made)
+		nw->busy[nw->nbusy++] = (struct net_busy){ f->host, f->place, 0 };
+	return at ? &nw->busy[*at] : NULL;
+}
+
+/* Who asks whom how often: requests that were not there at the look before. */
+static void count_busy(struct netwatch *nw)
+{
+	const struct net_flight *last = NULL;
+	struct net_busy *busy = NULL;
+
+	for (size_t i = 0; i < nw->cur.nflight; i++) {
+		const struct net_flight *f = &nw->cur.flight[i];
+		uint64_t *before = u64map_find(&nw->prev.flight_at, f->goid);
+
+		if (f->dead || !f->place.function || f->host == NET_NO_HOST ||
+		    (before && nw->prev.flight[*before].request == f->request))
+			continue;
+		if (!last || last->host != f->host || !place_is(&last->place, &f->place))
+			busy = busy_of(nw, f);
+		last = f;
+		if (busy)
+			busy->count++;
+	}
+}
+
+/* Bodies out that nobody reads, before any of them can be told to be left alone. */
+static void count_before(struct netwatch *nw)
+{
+	for (size_t i = 0; i < nw->cur.nconn; i++) {
+		const struct net_conn *c = &nw->cur.conn[i];
+		uint64_t *at;
+
+		if (c->dead || !c->awaits_body || c->reader)
+			continue;
+		at = u64map_put(&nw->unread_before, c->request_host != NET_NO_HOST ? c->request_host : c->host, 0, NULL);
+		if (at)
+			++*at;
+	}
+}
+
+void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
+{
+	nw->players.n = nw->players.nword = nw->players.nframe = nw->players.nclass = 0;
+	nw->players.begin_ns = clock_mono_ns();
+	netstacks_begin(&nw->stacks);
+	gs->listener = netlook_hear;
+	gs->listens = nw;
+}
+
+int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs, struct trace *trace,
+		  uint64_t now_ns)
+{
+	int err = netlook_take(nw, walk, gs, trace, now_ns);
+
+	if (!err)
+		err = netrequests_read(nw, walk, trace);
+	if (err)
+		return err;
+	count_busy(nw);
+	if (!nw->begin_ns) {
+		nw->begin_ns = now_ns;
+		count_before(nw);
+	}
+	return 0;
+}
+
+void netwatch_begin_window(struct netwatch *nw)
+{
+	nw->window_ns = nw->cur.now_ns;
+}
+
+uint64_t netwatch_losses(const struct netwatch *nw)
+{
+	return nw->doubtful;
+}
+
+const char *netwatch_why(const struct netwatch *nw)
+{
+	return nw->why;
+}

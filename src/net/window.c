@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/window.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void net_window_deinit(struct net_window *n)
+{
+	free(n->client);
+	free(n->phase);
+	free(n->in_flight);
+	free(n->unclosed);
+	free(n->connection);
+	free(n->server);
+	free(n->grpc);
+	memset(n, 0, sizeof(*n));
+}

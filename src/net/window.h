@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Network calls, servers and connections in a window. */
+#ifndef GOSPECT_NET_WINDOW_H
+#define GOSPECT_NET_WINDOW_H
+
+#include "model/window.h"
+
+/* --- network and database/sql (sensors net and sql) ---------------------------- */
+
+/* What is known of a limit on a call. */
+enum known { UNKNOWN, KNOWN_NO, KNOWN_YES };
+
+/*
+ * Calls of one place (the innermost frame outside net/…, database/sql, context,
+ * crypto/tls and the runtime).  In flight: read from memory, begun before us or
+ * not.  requests, errors and durations: seen by probes in this window.
+ */
+struct net_client {
+	bool other;
+	struct place place;
+	enum known timeout;	/* http.Client.Timeout; KNOWN_NO: there is none (or no http.Client) */
+	double timeout_s;	/* KNOWN_YES */
+	enum known deadline;	/* the request's own context has one */
+	enum known cancel;	/* its context can be cancelled otherwise */
+	bool requests_known;	/* probes counted them */
+	uint64_t requests, errors;	/* begun, and failed, in the window */
+	uint64_t p50_ns, p99_ns, max_ns; /* call to the first byte of the response; 0 not known */
+	uint64_t in_flight;
+	double longest_in_flight_s;
+	enum age_kind age;
+	/* in flight for over 3 s (or ten times p99_ns) with no limit at all, and no
+	 * body being read: what no-timeout is about */
+	uint64_t hanging;
+	double longest_hanging_s;
+	enum age_kind hanging_age;
+	enum exactness exactness;	/* of requests and errors */
+	double rate;			/* SAMPLED: 0..1 */
+};
+
+#define WINDOW_MAX_HOST 263	/* 255 of a name, colon, 5 digits, brackets */
+
+struct net_phase_row {
+	bool other;		/* hosts beyond the table, summed */
+	char host[WINDOW_MAX_HOST + 1];	/* "name:port", lower case, foreign bytes made printable */
+	enum net_phase phase;
+	uint64_t count, errors;
+	uint64_t p50_ns, p99_ns, max_ns, total_ns;
+	uint64_t before_p50_ns, before_count;	/* since the observation began, before this window */
+	struct place busiest;	/* the call with most requests to that host; may have no function */
+	enum exactness exactness;
+	double rate;
+};
+
+/* One request under way. */
+struct net_request {
+	char host[WINDOW_MAX_HOST + 1];	/* "": not known */
+	int phase;		/* enum net_phase; -1: between phases or not known */
+	double since_s;		/* of the request */
+	enum age_kind age;
+	uint64_t goroutine;
+	struct place place;	/* may have no function */
+	enum known timeout, deadline, cancel;
+	double timeout_s;
+};
+
+/* Responses neither read to the end nor closed, that nobody reads. */
+struct net_body_row {
+	bool other;
+	char host[WINDOW_MAX_HOST + 1];
+	struct place place;	/* may have no function: its call was not seen */
+	uint64_t count;
+	uint64_t count_before;	/* at the first look of the observation */
+	double oldest_s;
+	enum age_kind age;
+	enum exactness exactness;
+};
+/* None has come since the first look: where these have no place, they are older than the
+ * observation, and it is not that their call was not seen. */
+static inline bool net_bodies_are_older(const struct net_body_row *r)
+{
+	return r->count <= r->count_before;
+}
+
+struct net_connections {
+	bool other;
+	char host[WINDOW_MAX_HOST + 1];
+	const char *protocol;	/* "http/1.1", "h2"; static */
+	uint64_t open, idle, waiting;
+	int64_t max_per_host;		/* Transport.MaxConnsPerHost; 0 unlimited; -1 not known */
+	int64_t max_idle_per_host;	/* what applies: the default is 2; -1 not known */
+	uint64_t dials;		/* connects to it in the window; with idle limits: churn */
+};
+
+struct net_server {
+	bool other;
+	struct place place;	/* the handler's declaration */
+	char pattern[128];	/* route pattern where the mux has it; "" */
+	bool requests_known;
+	uint64_t requests;
+	uint64_t p50_ns, p99_ns, max_ns;	/* 0 not known */
+	uint64_t in_flight;
+	double longest_in_flight_s;
+	enum age_kind age;
+	bool no_read_timeout;	/* its http.Server has neither ReadTimeout nor ReadHeaderTimeout */
+	uint64_t hanging;	/* connections of that server that wait for a request's bytes for long */
+	enum exactness exactness;
+	double rate;
+};
+
+/* gRPC client calls by method. */
+struct net_grpc {
+	bool other;
+	char method[192];	/* "/pkg.Service/Method" */
+	uint64_t calls, errors;
+	uint64_t p50_ns, p99_ns, max_ns;
+	uint64_t in_flight;
+	double longest_in_flight_s;
+	enum age_kind age;
+	struct place place;
+	enum exactness exactness;
+	double rate;
+};
+
+struct net_window {
+	bool known;		/* memory could be read for it */
+	bool phases_known;	/* probes count phases */
+	struct net_client *client; int nclient;		/* all owned; busiest first */
+	struct net_phase_row *phase; int nphase;
+	struct net_request *in_flight; int nin_flight;	/* oldest first, at most 1,000 */
+	uint64_t in_flight_total;
+	struct net_body_row *unclosed; int nunclosed;
+	struct net_connections *connection; int nconnection;
+	struct net_server *server; int nserver;
+	struct net_grpc *grpc; int ngrpc;
+};
+
+/* Frees what it owns; it is then empty. */
+void net_window_deinit(struct net_window *n);
+
+#endif

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef GOSPECT_SQL_TRANSACTION_OPEN_H
+#define GOSPECT_SQL_TRANSACTION_OPEN_H
+
+#include "model/detector.h"
+#include "sql/window.h"
+
+extern const struct detector transaction_open_detector;
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sql/window.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void sql_window_deinit(struct sql_window *s)
+{
+	for (int i = 0; i < s->npool; i++)
+		free(s->pool[i].holder);
+	free(s->pool);
+	memset(s, 0, sizeof(*s));
+}
