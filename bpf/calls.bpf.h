@@ -98,7 +98,7 @@ static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 		k = i;
 		s = bpf_map_lookup_elem(&net_scratch, &k);
 		if (!s)
-			return NULL;	/* for the verifier */
+			return NULL; /* for the verifier */
 		if (!__sync_val_compare_and_swap(&s->taken, 0, 1)) {
 			s->stack_at = 0;
 			return s;
@@ -116,7 +116,7 @@ SUBPROG struct gs_net_scratch *call_hit(struct hit *h, go_regs *ctx, __u32 group
 	__u64 cookie = bpf_get_attach_cookie(ctx);
 	__u32 probe = GS_COOKIE_PROBE(cookie);
 
-	barrier_var(probe);	/* what is compared is what is used, for the verifier */
+	barrier_var(probe); /* what is compared is what is used, for the verifier */
 	if (probe >= GS_PROBE_MAX || !hit_of(h, ctx, (__u32)cookie, probe, group))
 		return NULL;
 	s = scratch_take(h);
@@ -148,8 +148,8 @@ static __always_inline bool read_word(struct hit *h, __u64 *to, __u64 from)
 	return read_user(h, to, sizeof(*to), from);
 }
 
-static __always_inline struct gs_open_key *key_of(struct gs_net_scratch *s, struct gs_open_key *key, __u32 kind,
-						  __u64 addr)
+static __always_inline struct gs_open_key *key_of(struct gs_net_scratch *s, struct gs_open_key *key,
+						  __u32 kind, __u64 addr)
 {
 	key->addr = addr;
 	key->target = s->target;
@@ -163,7 +163,8 @@ static __always_inline struct gs_open *open_find(struct gs_net_scratch *s, __u32
 }
 
 /* What s->open says has begun. */
-static __always_inline void open_put(struct hit *h, struct gs_net_scratch *s, __u32 kind, __u64 addr)
+static __always_inline void open_put(struct hit *h, struct gs_net_scratch *s, __u32 kind,
+				     __u64 addr)
 {
 	if (bpf_map_update_elem(&opens, key_of(s, &s->key, kind, addr), &s->open, BPF_ANY))
 		gs_add(&h->count->opens_full, 1);
@@ -174,8 +175,8 @@ static __always_inline void open_put(struct hit *h, struct gs_net_scratch *s, __
  * address.  Other threads that come by see nothing, or all of it: its start
  * and state are the first to go and the last to be set.
  */
-static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 kind,
-				       __u64 addr)
+static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
+				       __u32 kind, __u64 addr)
 {
 	const struct gs_open *n = &s->open;
 	__u32 i;
@@ -259,7 +260,7 @@ SUBPROG __u64 host_of_string(struct hit *h, struct gs_net_scratch *s)
 	if (len >= GS_HOST_BYTES)
 		n = GS_HOST_BYTES;
 	barrier_var(n);
-	if (n > GS_HOST_BYTES)	/* for the verifier */
+	if (n > GS_HOST_BYTES) /* for the verifier */
 		return 0;
 	if (!read_user(h, s->host.name, n, s->word[0]))
 		return 0;
@@ -291,7 +292,7 @@ static __always_inline bool stack_words(struct gs_net_scratch *s, __u64 addr)
 		return !bpf_probe_read_user(s->word, sizeof(s->word), (void *)addr);
 	i >>= 3;
 	barrier_var(i);
-	if (i >= GS_STACK_WORDS - 1)	/* for the verifier */
+	if (i >= GS_STACK_WORDS - 1) /* for the verifier */
 		return false;
 	s->word[0] = s->stack[i];
 	s->word[1] = s->stack[i + 1];
@@ -305,7 +306,8 @@ static __always_inline bool stack_words(struct gs_net_scratch *s, __u64 addr)
  * within [lo, hi) and the one behind it are the last (the first may be a
  * wrapper that the compiler has made); hi 0: as many as there is room for.
  */
-static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, bool body, __u64 lo, __u64 hi)
+static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, bool body, __u64 lo,
+				     __u64 hi)
 {
 	__u64 fp = GO_FP(ctx), *pcs = s->open.pcs;
 	bool left = false;
@@ -349,7 +351,7 @@ SUBPROG int sum_end(struct gs_sum *s, __u64 ns, bool failed, __u32 window)
 {
 	__u32 bucket = gs_hist_bucket(ns), w = window & 1;
 
-	if (bucket >= GS_HIST_BUCKETS)	/* for the verifier */
+	if (bucket >= GS_HIST_BUCKETS) /* for the verifier */
 		bucket = GS_HIST_BUCKETS - 1;
 	gs_add(&s->hist.count, 1);
 	gs_add(&s->hist.sum_ns, ns);
@@ -453,16 +455,16 @@ static __always_inline void row_end(struct hit *h, __u32 first, __u32 plus, __u6
 }
 
 /* A phase of a dial ends. */
-static __always_inline void phase_end(struct hit *h, struct gs_net_scratch *s, __u32 phase, __u64 host,
-				      __u64 ns, bool failed)
+static __always_inline void phase_end(struct hit *h, struct gs_net_scratch *s, __u32 phase,
+				      __u64 host, __u64 ns, bool failed)
 {
-	row_end(h, phase_rows(h, s, GS_PHASES_DIAL, host), phase - GS_PHASES_FIRST(GS_PHASES_DIAL), ns,
-		failed);
+	row_end(h, phase_rows(h, s, GS_PHASES_DIAL, host), phase - GS_PHASES_FIRST(GS_PHASES_DIAL),
+		ns, failed);
 }
 
 /* A phase of a request, on connection or stream o, ends. */
-static __always_inline void request_phase_end(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
-					      __u32 phase, __u64 ns, bool failed)
+static __always_inline void request_phase_end(struct hit *h, struct gs_net_scratch *s,
+					      struct gs_open *o, __u32 phase, __u64 ns, bool failed)
 {
 	if (!o->row)
 		o->row = phase_rows(h, s, GS_PHASES_REQUEST, o->host);
@@ -506,13 +508,14 @@ static __always_inline bool same_place(const struct gs_open *last, const struct 
 }
 
 /* A call, s->open, begins: remembered by its g, and counted at its place. */
-static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 open,
-				       __u32 call)
+static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
+				       __u32 open, __u32 call)
 {
 	struct gs_open *last = open_find(s, open, GO_G(ctx));
 	struct gs_sum *row;
 
-	s->open.row = last && last->row && same_place(last, &s->open) ? last->row : call_row(h, s, call);
+	s->open.row =
+		last && last->row && same_place(last, &s->open) ? last->row : call_row(h, s, call);
 	row = sum_of(s->open.row);
 	if (row)
 		gs_add(&row->begun, 1);
@@ -536,8 +539,8 @@ static __always_inline void call_over(struct hit *h, struct gs_open *o, bool fai
 }
 
 /* The one of this goroutine ends. */
-static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 open,
-				     bool failed, __u64 since_ns)
+static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
+				     __u32 open, bool failed, __u64 since_ns)
 {
 	call_over(h, open_find(s, open, GO_G(ctx)), failed, since_ns, bpf_ktime_get_ns());
 }

@@ -17,9 +17,11 @@ SUBPROG int dial_begin(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u3
 }
 
 /* Ends what began in that phase; its host, or 0. */
-SUBPROG __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u32 phase, bool failed)
+SUBPROG __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u32 phase,
+		       bool failed)
 {
-	struct gs_open *o = open_find(s, phase == GS_PHASE_POOL_WAIT ? GS_OPEN_POOL : GS_OPEN_DIAL, addr);
+	struct gs_open *o =
+		open_find(s, phase == GS_PHASE_POOL_WAIT ? GS_OPEN_POOL : GS_OPEN_DIAL, addr);
 	__u64 host;
 
 	if (!o || o->state != phase) {
@@ -45,10 +47,12 @@ SUBPROG int dns_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 /* The first three bytes of the network's name. */
 static __always_inline bool is_tcp(struct hit *h, struct gs_net_scratch *s, __u64 dialer)
 {
-	if (!read_user(h, s->word, sizeof(s->word), dialer + h->spec->dialer_network) || s->word[1] < 3)
+	if (!read_user(h, s->word, sizeof(s->word), dialer + h->spec->dialer_network) ||
+	    s->word[1] < 3)
 		return false;
 	s->word[1] = 0;
-	return read_user(h, &s->word[1], 3, s->word[0]) && s->word[1] == ('t' | 'c' << 8 | 'p' << 16);
+	return read_user(h, &s->word[1], 3, s->word[0]) &&
+	       s->word[1] == ('t' | 'c' << 8 | 'p' << 16);
 }
 
 /* net.(*Dialer).DialContext at `call dialParallel`: (sd, ctx, …).  The
@@ -73,8 +77,8 @@ static __always_inline void name_conn(struct gs_net_scratch *s, __u64 conn, __u6
 {
 	s->phase.host = host;
 	if (host && conn)
-		bpf_map_update_elem(&conn_hosts, key_of(s, &s->other_key, GS_OPEN_CONN, conn), &s->phase.host,
-				    BPF_ANY);
+		bpf_map_update_elem(&conn_hosts, key_of(s, &s->other_key, GS_OPEN_CONN, conn),
+				    &s->phase.host, BPF_ANY);
 }
 
 /* Behind it: (Conn, error). */
@@ -135,7 +139,8 @@ SUBPROG int pool_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 }
 
 /* Most of these requests never were in the queue. */
-static __always_inline void pool_end(struct hit *h, struct gs_net_scratch *s, __u64 want, bool failed)
+static __always_inline void pool_end(struct hit *h, struct gs_net_scratch *s, __u64 want,
+				     bool failed)
 {
 	dial_end(h, s, want, GS_PHASE_POOL_WAIT, failed);
 }

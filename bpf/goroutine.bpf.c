@@ -80,12 +80,12 @@ static __always_inline bool site_key_of_g(struct hit *h, struct gs_site_key *key
 		gs_add(&h->count->read_failures, 1);
 		return false;
 	}
-	key->target = h->target;	/* g.ancestors lies between the two */
+	key->target = h->target; /* g.ancestors lies between the two */
 	return true;
 }
 
 SUBPROG int note_birth(const volatile struct gs_spec *spec, struct gs_counters *count, __u32 target,
-				 __u64 g)
+		       __u64 g)
 {
 	struct gs_birth *b;
 	__u64 ns, goid;
@@ -100,7 +100,7 @@ SUBPROG int note_birth(const volatile struct gs_spec *spec, struct gs_counters *
 	slot = GS_BIRTH_SLOT(target, goid);
 	b = bpf_map_lookup_elem(&births, &slot);
 	if (!b)
-		return 0;	/* slot is masked: for the verifier */
+		return 0; /* slot is masked: for the verifier */
 	*(volatile __u64 *)&b->owner = 0;
 	*(volatile __u64 *)&b->ns = ns;
 	*(volatile __u64 *)&b->owner = GS_BIRTH_OWNER(target, goid);

@@ -23,28 +23,28 @@
 
 /* Go's register ABI (internal/abi): integer argument n. */
 #if defined(__TARGET_ARCH_x86)
-#define GO_ARG0(ctx)	((ctx)->rax)
-#define GO_ARG1(ctx)	((ctx)->rbx)
-#define GO_ARG2(ctx)	((ctx)->rcx)
-#define GO_ARG3(ctx)	((ctx)->rdi)
-#define GO_ARG4(ctx)	((ctx)->rsi)
-#define GO_ARG5(ctx)	((ctx)->r8)
-#define GO_ARG6(ctx)	((ctx)->r9)
-#define GO_CLOSURE(ctx)	((ctx)->rdx)
-#define GO_G(ctx)	((ctx)->r14)
-#define GO_SP(ctx)	((ctx)->rsp)
-#define GO_FP(ctx)	((ctx)->rbp)
+#define GO_ARG0(ctx)    ((ctx)->rax)
+#define GO_ARG1(ctx)    ((ctx)->rbx)
+#define GO_ARG2(ctx)    ((ctx)->rcx)
+#define GO_ARG3(ctx)    ((ctx)->rdi)
+#define GO_ARG4(ctx)    ((ctx)->rsi)
+#define GO_ARG5(ctx)    ((ctx)->r8)
+#define GO_ARG6(ctx)    ((ctx)->r9)
+#define GO_CLOSURE(ctx) ((ctx)->rdx)
+#define GO_G(ctx)       ((ctx)->r14)
+#define GO_SP(ctx)      ((ctx)->rsp)
+#define GO_FP(ctx)      ((ctx)->rbp)
 /* jbe is taken when CF (bit 0) or ZF (bit 6) is set. */
 #define GO_STACK_CHECK_FAILS(ctx) ((ctx)->eflags & 0x41)
 /* What a conditional branch is about to judge was equal, or zero: ZF. */
-#define GO_EQUAL(ctx)	((ctx)->eflags & 0x40)
+#define GO_EQUAL(ctx) ((ctx)->eflags & 0x40)
 typedef struct pt_regs go_regs;
 #else
 #error "no register names for this architecture"
 #endif
 
 /* Set before loading (rodata): the verifier drops what is not used. */
-extern const volatile bool gs_has_cookies;	/* bpf_get_attach_cookie(), Linux 5.15 */
+extern const volatile bool gs_has_cookies; /* bpf_get_attach_cookie(), Linux 5.15 */
 /* Our pid namespace when it is not the machine's; 0: it is. */
 extern const volatile __u64 gs_pidns_dev;
 extern const volatile __u64 gs_pidns_ino;
@@ -91,13 +91,14 @@ static __always_inline __u32 current_tgid(void)
 }
 
 /* A hit of a known target: counted, and to be summed when true. */
-static __always_inline bool hit_of(struct hit *h, go_regs *ctx, __u32 target, __u32 probe, __u32 group)
+static __always_inline bool hit_of(struct hit *h, go_regs *ctx, __u32 target, __u32 probe,
+				   __u32 group)
 {
 	h->target = target;
 	h->count = bpf_map_lookup_elem(&counters, &target);
 	h->spec = bpf_map_lookup_elem(&specs, &target);
 	if (!h->count || !h->spec)
-		return false;	/* a cookie beyond the table: never attached so */
+		return false; /* a cookie beyond the table: never attached so */
 	gs_add(&h->count->hits[probe], 1);
 	if (!(h->spec->active & group)) {
 		gs_add(&h->count->inactive, 1);

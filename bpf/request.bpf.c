@@ -22,7 +22,7 @@ SUBPROG int http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 
 	if (!takes_new(h)) {
 		last = open_find(s, GS_OPEN_REQUEST, GO_G(ctx));
-		if (last)	/* an error to come is this call's */
+		if (last) /* an error to come is this call's */
 			last->start_ns = last->state_ns = 0;
 		return 0;
 	}
@@ -39,8 +39,9 @@ SUBPROG int http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
  * answer to a request may arrive while its writer is about to say that it is
  * written.
  */
-#define STATE_FAILED 0x100u	/* in `to`: what ends has failed */
-SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 from, __u32 to)
+#define STATE_FAILED 0x100u /* in `to`: what ends has failed */
+SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 from,
+		     __u32 to)
 {
 	__u32 next = to & ~STATE_FAILED;
 	__u64 since = o->state_ns, now;
@@ -57,8 +58,8 @@ SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
 }
 
 /* The call on goroutine g has its answer, at now_ns; before_ns: when that was asked for. */
-static __always_inline void call_answered(struct hit *h, struct gs_net_scratch *s, __u64 g, __u64 before_ns,
-					  __u64 now_ns)
+static __always_inline void call_answered(struct hit *h, struct gs_net_scratch *s, __u64 g,
+					  __u64 before_ns, __u64 now_ns)
 {
 	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, g);
 
@@ -98,8 +99,8 @@ static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, 
 /* A request, s->open.ptr, has got its connection or stream.  Its place is that
  * of the call on this goroutine, where that was seen.  last: what is known of
  * that connection or stream; NULL. */
-static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 kind,
-					__u64 host, struct gs_open *last)
+static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
+					__u32 kind, __u64 host, struct gs_open *last)
 {
 	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
 	__u32 i;
@@ -120,7 +121,8 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 
 /* What is remembered of a connection or stream, the one found last, was of
  * another request. */
-static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s, struct gs_open *last)
+static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s,
+					 struct gs_open *last)
 {
 	/* A response without a body ends nothing: what follows its header does. */
 	if (last->state < GS_PHASE_BODY)
@@ -177,8 +179,8 @@ SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 }
 
 /* The connection or stream whose address is in a slot of this frame. */
-static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
-						    __u32 kind)
+static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx,
+						    struct gs_net_scratch *s, __u32 kind)
 {
 	__u64 addr;
 
@@ -222,7 +224,8 @@ SUBPROG int conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		return 0;
 	state = o->state;
 	if (state != GS_PHASE_NONE)
-		state_to(h, s, o, state, GS_PHASE_NONE | (state != GS_PHASE_BODY ? STATE_FAILED : 0));
+		state_to(h, s, o, state,
+			 GS_PHASE_NONE | (state != GS_PHASE_BODY ? STATE_FAILED : 0));
 	open_delete(s);
 	return 0;
 }
@@ -251,7 +254,8 @@ SUBPROG int conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 			continue;
 		if (i)
 			body_variable[target] = k;
-		state_to(h, s, o, GS_PHASE_BODY, GS_PHASE_NONE | (GO_ARG0(ctx) && !eof ? STATE_FAILED : 0));
+		state_to(h, s, o, GS_PHASE_BODY,
+			 GS_PHASE_NONE | (GO_ARG0(ctx) && !eof ? STATE_FAILED : 0));
 		break;
 	}
 	return 0;
@@ -346,7 +350,8 @@ SUBPROG int stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	state = o->state;
 	closed = state == GS_PHASE_BODY && GO_ARG1(ctx) == h->spec->eof_itab;
 	if (state != GS_PHASE_NONE)
-		state_to(h, s, o, state, GS_PHASE_NONE | (GO_ARG1(ctx) && !closed ? STATE_FAILED : 0));
+		state_to(h, s, o, state,
+			 GS_PHASE_NONE | (GO_ARG1(ctx) && !closed ? STATE_FAILED : 0));
 	open_delete(s);
 	return 0;
 }

@@ -22,7 +22,8 @@ SUBPROG int wait_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
  * with its own connection changes nothing. */
 SUBPROG int grab(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u64 dc, __u32 what)
 {
-	struct gs_open *known = bpf_map_lookup_elem(&holds, key_of(s, &s->key, GS_OPEN_SQL_GRAB, dc));
+	struct gs_open *known =
+		bpf_map_lookup_elem(&holds, key_of(s, &s->key, GS_OPEN_SQL_GRAB, dc));
 
 	if (known && what == GS_SQL_ROWS && known->state != GS_SQL_ROWS)
 		return 0;

@@ -20,22 +20,24 @@
 #include "trace/attach.h"
 #include "trace/priv.h"
 
-#define PROBES (PROBE_STW_END + 1)	/* those that any program runs: of the runtime */
+#define PROBES (PROBE_STW_END + 1) /* those that any program runs: of the runtime */
 #define ROUNDS 300
-#define CALLS 60	/* per round and probe */
-#define DEPTH 6		/* of the stack under an allocation */
-#define G_GOID 152	/* of our stand-in for a g: as in Go 1.26 */
+#define CALLS  60  /* per round and probe */
+#define DEPTH  6   /* of the stack under an allocation */
+#define G_GOID 152 /* of our stand-in for a g: as in Go 1.26 */
 #define G_GOPC 288
 
 /* f_N(a, b): RAX = a, RBX = b, RCX = a at the call that is probed (site_N). */
-#define SITE(n) \
-	".globl f_" #n ", site_" #n "\n.type f_" #n ",@function\n.p2align 4\n" \
+#define SITE(n)                                                                 \
+	".globl f_" #n ", site_" #n "\n.type f_" #n ",@function\n.p2align 4\n"  \
 	"f_" #n ": push %rbx\n mov %rdi,%rax\n mov %rsi,%rbx\n mov %rdi,%rcx\n" \
 	"site_" #n ": call 1f\n pop %rbx\n ret\n1: ret\n"
-#define DECLARE(n) extern char site_##n[]; void f_##n(void *a, void *b);
-#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
+#define DECLARE(n)              \
+	extern char site_##n[]; \
+	void f_##n(void *a, void *b);
+#define EACH(X)     X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
 #define FUNCTION(n) f_##n,
-#define ADDRESS(n) site_##n,
+#define ADDRESS(n)  site_##n,
 
 __asm__(".text\n" EACH(SITE));
 EACH(DECLARE)
@@ -43,7 +45,7 @@ EACH(DECLARE)
 typedef void probed(void *a, void *b);
 static probed *const function[2 * PROBES] = { EACH(FUNCTION) };
 static char *const site[2 * PROBES] = { EACH(ADDRESS) };
-static uint64_t g[PROBES][128];	/* a stand-in for a g, one per probe */
+static uint64_t g[PROBES][128]; /* a stand-in for a g, one per probe */
 
 /* The place of an address in our executable. */
 static uint64_t file_offset(const void *p)
@@ -62,14 +64,15 @@ static uint64_t file_offset(const void *p)
 	return found;
 }
 
-__attribute__((noinline, optimize("no-omit-frame-pointer")))
-static void call_from(int depth, probed *f, void *a, void *b)
+__attribute__((noinline, optimize("no-omit-frame-pointer"))) static void call_from(int depth,
+										   probed *f,
+										   void *a, void *b)
 {
 	int i;
 
 	if (depth) {
 		call_from(depth - 1, f, a, b);
-		__asm__ volatile("");	/* no tail call: the frame stays */
+		__asm__ volatile(""); /* no tail call: the frame stays */
 		return;
 	}
 	for (i = 0; i < CALLS; i++)
@@ -112,13 +115,17 @@ static void make_plan(struct plan *pl, const struct cost_table *ct)
 			g[i][k] = (uint64_t)(uintptr_t)&g[i][0];
 		g[i][G_GOID / 8] = (uint64_t)i + 1;
 		p->id = (enum probe_id)i;
-		p->sensor = i <= PROBE_CORO_BIRTH ? SENSOR_GOROUTINES :
-			    i == PROBE_ALLOC_LARGE ? SENSOR_ALLOC : SENSOR_GC;
+		p->sensor = i <= PROBE_CORO_BIRTH    ? SENSOR_GOROUTINES
+			    : i == PROBE_ALLOC_LARGE ? SENSOR_ALLOC
+						     : SENSOR_GC;
 		p->rare = i > PROBE_CORO_BIRTH;
 		p->kind = SITE_CALL;
 		p->nsite = 1;
-		p->site[0] = (struct site){ .kind = SITE_CALL, .klass = INSN_CALL, .len = 5,
-					    .slot = PROBE_NO_SLOT, .file_off = file_offset(site[i]) };
+		p->site[0] = (struct site){ .kind = SITE_CALL,
+					    .klass = INSN_CALL,
+					    .len = 5,
+					    .slot = PROBE_NO_SLOT,
+					    .file_off = file_offset(site[i]) };
 		p->cost_ns = ct->ns[INSN_CALL];
 	}
 }
@@ -131,7 +138,9 @@ static int attach_empty(struct attachment *at)
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = ATTACH_UPROBE_MULTI);
 	uint64_t offs[PROBES];
-	struct attach_point where = { .path = "/proc/self/exe", .pid = getpid(), .offsets = offs, .n = PROBES };
+	struct attach_point where = {
+		.path = "/proc/self/exe", .pid = getpid(), .offsets = offs, .n = PROBES
+	};
 	int i;
 
 	for (i = 0; i < PROBES; i++)
@@ -155,9 +164,10 @@ static void print(double empty[][ROUNDS], double ours[][ROUNDS])
 		for (r = 0; r < ROUNDS; r++)
 			ratio[r] = ours[i][r] / empty[i][r];
 		m = median(ratio);
-		printf("%s{\"probe\":\"%s\",\"empty_ns\":%.0f,\"ns\":%.0f,\"ratio\":%.3f,\"stack\":%s}",
-		       i ? "," : "", probe_name((enum probe_id)i), median(empty[i]), median(ours[i]), m,
-		       i == PROBE_ALLOC_LARGE ? "true" : "false");
+		printf("%s{\"probe\":\"%s\",\"empty_ns\":%.0f,\"ns\":%.0f,\"ratio\":%.3f,\"stack\":"
+		       "%s}",
+		       i ? "," : "", probe_name((enum probe_id)i), median(empty[i]),
+		       median(ours[i]), m, i == PROBE_ALLOC_LARGE ? "true" : "false");
 	}
 	printf("]}\n");
 }
@@ -171,19 +181,27 @@ int main(void)
 	struct plan pl;
 	struct trace *t = NULL;
 	struct trace_config cfg = {
-		.pid = getpid(), .exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), .plan = &pl,
-		.g_goid = G_GOID, .g_gopc = G_GOPC, .g_startpc = G_GOPC + GS_STARTPC_AFTER_GOPC,
-		.budget_pct = 1, .budget_floor_ns = 2 * NS_PER_MS, .exact = true,
+		.pid = getpid(),
+		.exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC),
+		.plan = &pl,
+		.g_goid = G_GOID,
+		.g_gopc = G_GOPC,
+		.g_startpc = G_GOPC + GS_STARTPC_AFTER_GOPC,
+		.budget_pct = 1,
+		.budget_floor_ns = 2 * NS_PER_MS,
+		.exact = true,
 	};
 	int i, r;
 
 	trace_measure_costs(&ct, &err);
 	make_plan(&pl, &ct);
-	if (attach_empty(&at) || trace_prepare(&t, &cfg, &err) || trace_load(t, &err) || trace_attach(t, &err)) {
-		fprintf(stderr, "bench-hits: %s\n", err.what[0] ? err.what : "cannot attach an empty program");
+	if (attach_empty(&at) || trace_prepare(&t, &cfg, &err) || trace_load(t, &err) ||
+	    trace_attach(t, &err)) {
+		fprintf(stderr, "bench-hits: %s\n",
+			err.what[0] ? err.what : "cannot attach an empty program");
 		return 1;
 	}
-	stats_off(t);	/* they would be part of ours */
+	stats_off(t); /* they would be part of ours */
 	for (r = 0; r < ROUNDS; r++)
 		for (i = 0; i < PROBES; i++) {
 			empty[i][r] = ns_per_call(PROBES + i);

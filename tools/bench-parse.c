@@ -29,7 +29,8 @@ int main(int argc, char **argv)
 		struct gobin *gb = NULL;
 		struct plan pl;
 
-		if (argc != 2 || gobin_open(&gb, argv[1], &err) || plan_make(&pl, gb, SENSOR_ALL, &err)) {
+		if (argc != 2 || gobin_open(&gb, argv[1], &err) ||
+		    plan_make(&pl, gb, SENSOR_ALL, &err)) {
 			fprintf(stderr, "bench-parse: %s\n", argc == 2 ? err.what : "wants a FILE");
 			return 1;
 		}

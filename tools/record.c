@@ -29,9 +29,9 @@
 #include "gort/gostacks.h"
 #include "gort/heapprof.h"
 
-#define PAGE 4096u
-#define MAX_PAGES (16u << 10)	/* 64 MiB, as a recording may have */
-#define DEPTH 256
+#define PAGE      4096u
+#define MAX_PAGES (16u << 10) /* 64 MiB, as a recording may have */
+#define DEPTH     256
 
 /* ---- which pages of the executable are looked at: the linker leads image.c's readers here ---- */
 
@@ -66,7 +66,7 @@ int __wrap_image_read_addr(struct image *im, uint64_t addr, void *dst, size_t le
 	uint64_t first, last;
 
 	if (!err && len && !image_addr_to_off(im, addr, &first)) {
-		if (image_addr_to_off(im, addr + len - 1, &last))	/* goes on in bss */
+		if (image_addr_to_off(im, addr + len - 1, &last)) /* goes on in bss */
 			last = im->file_size - 1;
 		see(&file_page, first, last - first + 1);
 	}
@@ -101,7 +101,8 @@ static int read_frames(struct goruntime *rt, const struct gostacks *s)
 	static struct goframe frame[DEPTH];
 
 	for (size_t i = 0; i < s->n; i++)
-		if (goruntime_frames(rt, s->pc + s->stack[i].first, (int)s->stack[i].n, frame, DEPTH) <= 0)
+		if (goruntime_frames(rt, s->pc + s->stack[i].first, (int)s->stack[i].n, frame,
+				     DEPTH) <= 0)
 			return -EBADMSG;
 	return 0;
 }
@@ -272,7 +273,8 @@ static int write_executable(const char *prefix, struct image *im)
 	int code = f ? 0 : -EIO;
 
 	for (uint64_t at = 0; at < im->file_size && !code; at += PAGE) {
-		unsigned int len = im->file_size - at < PAGE ? (unsigned int)(im->file_size - at) : PAGE;
+		unsigned int len =
+			im->file_size - at < PAGE ? (unsigned int)(im->file_size - at) : PAGE;
 		/* the headers at its beginning are read by other ways, too */
 		bool seen = !at || u64map_find(&file_page, at / PAGE);
 

@@ -69,33 +69,34 @@ enum {
 };
 
 /* Table sizes.  What happens when one is full is said at the table (bpf/maps.bpf.c). */
-#define GS_MAX_TARGETS		64
-#define GS_MAX_SITES		16384
-#define GS_MAX_STACKS		4096
-#define GS_MAX_THREADS		4096
-#define GS_BIRTH_SLOTS		65536	/* a power of two */
+#define GS_MAX_TARGETS 64
+#define GS_MAX_SITES   16384
+#define GS_MAX_STACKS  4096
+#define GS_MAX_THREADS 4096
+#define GS_BIRTH_SLOTS 65536 /* a power of two */
 /* Births beyond these in one jiffy (1 to 10 ms) are counted but not timed: at
  * such a rate the table above would forget them within seconds anyway. */
-#define GS_BIRTHS_PER_JIFFY	32
-#define GS_MAX_FRAMES		24
-#define GS_HIST_BUCKETS		624
-#define GS_MAX_OPENS		32768
-#define GS_MAX_HOLDS		8192
-#define GS_MAX_CONN_HOSTS	8192
-#define GS_MAX_HOSTS		4096
-#define GS_MAX_PHASES		1024	/* hosts, twice: see GS_PHASES_… */
-#define GS_MAX_CALLS		1024
-#define GS_MAX_SUMS		4096
-#define GS_CALL_FRAMES		8
-#define GS_STACK_WORDS		32	/* of the goroutine's stack that are read in one piece */
-#define GS_SCRATCHES		8
-#define GS_HOST_BYTES		264	/* 255 of a name, colon, 5 digits, brackets; a multiple of 8 */
+#define GS_BIRTHS_PER_JIFFY 32
+#define GS_MAX_FRAMES       24
+#define GS_HIST_BUCKETS     624
+#define GS_MAX_OPENS        32768
+#define GS_MAX_HOLDS        8192
+#define GS_MAX_CONN_HOSTS   8192
+#define GS_MAX_HOSTS        4096
+#define GS_MAX_PHASES       1024 /* hosts, twice: see GS_PHASES_… */
+#define GS_MAX_CALLS        1024
+#define GS_MAX_SUMS         4096
+#define GS_CALL_FRAMES      8
+#define GS_STACK_WORDS      32 /* of the goroutine's stack that are read in one piece */
+#define GS_SCRATCHES        8
+#define GS_HOST_BYTES       264 /* 255 of a name, colon, 5 digits, brackets; a multiple of 8 */
 
 /* Bits of gs_spec.active: which group of probes counts. */
-#define GS_ACTIVE_RARE		1u
-#define GS_ACTIVE_GOVERNED	2u
-#define GS_ACTIVE_REQUESTS	4u	/* per request: the sensors net, sql and locks */
-#define GS_ACTIVE_NEW		8u	/* … also those that begin now; without it a slice is
+#define GS_ACTIVE_RARE     1u
+#define GS_ACTIVE_GOVERNED 2u
+#define GS_ACTIVE_REQUESTS 4u /* per request: the sensors net, sql and locks */
+#define GS_ACTIVE_NEW \
+	8u /* … also those that begin now; without it a slice is
 					 * over, and what began in it is followed to its end */
 
 /*
@@ -105,7 +106,7 @@ enum {
  */
 #define GS_COOKIE(target, probe, argument) \
 	((__u64)(argument) << 40 | (__u64)(__u8)(probe) << 32 | (__u32)(target))
-#define GS_COOKIE_PROBE(cookie) ((__u8)((cookie) >> 32))
+#define GS_COOKIE_PROBE(cookie)    ((__u8)((cookie) >> 32))
 #define GS_COOKIE_ARGUMENT(cookie) ((__s64)(cookie) >> 40)
 
 /*
@@ -114,66 +115,67 @@ enum {
  * writes it before attaching; `active` and `window` change while attached.
  */
 struct gs_spec {
-	__u32 tgid;		/* as the programs see it: see gs_pidns_ino */
-	__u32 active;		/* GS_ACTIVE_… */
-	__u64 branch_probes;	/* bit per probe: the site is the stack check's jbe,
+	__u32 tgid;          /* as the programs see it: see gs_pidns_ino */
+	__u32 active;        /* GS_ACTIVE_… */
+	__u64 branch_probes; /* bit per probe: the site is the stack check's jbe,
 				 * and a hit that takes it (CF or ZF) does not count */
-	__u32 window;		/* number of the reading to come; its lowest bit says which
+	__u32 window;        /* number of the reading to come; its lowest bit says which
 				 * stw_max_ns[] and max_ns[] grow */
 	/* offsets in the runtime's g; startpc is at gopc + 16 in every release */
 	__u32 g_goid;
 	__u32 g_gopc;
 	/* Offsets in types of the standard library; the strings are {data, len}. */
-	__u32 dialer_network;		/* net.sysDialer.network */
-	__u32 dialer_address;		/* net.sysDialer.address */
-	__u32 pconn_addr;		/* net/http.persistConn.cacheKey.addr */
-	__u32 pconn_conn;		/* net/http.persistConn.conn: interface */
-	__u32 want_addr;		/* net/http.wantConn.key.addr */
-	__u32 tls_conn;			/* crypto/tls.Conn.conn: interface */
-	__u32 tls_config;		/* crypto/tls.Conn.config */
-	__u32 tls_server_name;		/* crypto/tls.Config.ServerName */
-	__u32 request_url;		/* net/http.Request.URL */
-	__u32 url_host;			/* net/url.URL.Host */
-	__u32 flags;			/* GS_SPEC_… */
+	__u32 dialer_network;  /* net.sysDialer.network */
+	__u32 dialer_address;  /* net.sysDialer.address */
+	__u32 pconn_addr;      /* net/http.persistConn.cacheKey.addr */
+	__u32 pconn_conn;      /* net/http.persistConn.conn: interface */
+	__u32 want_addr;       /* net/http.wantConn.key.addr */
+	__u32 tls_conn;        /* crypto/tls.Conn.conn: interface */
+	__u32 tls_config;      /* crypto/tls.Conn.config */
+	__u32 tls_server_name; /* crypto/tls.Config.ServerName */
+	__u32 request_url;     /* net/http.Request.URL */
+	__u32 url_host;        /* net/url.URL.Host */
+	__u32 flags;           /* GS_SPEC_… */
 	/* When the rare and the per-request probes were last switched on: what
 	 * began before may have ended unseen, and is in no sum. */
 	__u64 since_rare_ns, since_requests_ns;
 	/* Run-time code ranges [lo, hi): callers that make a difference. */
-	__u64 resolver_lo, resolver_hi;	/* net.(*Resolver).dial: its dials are no connects */
-	__u64 mux_lo, mux_hi;		/* net/http.(*ServeMux).ServeHTTP */
-	__u64 server_lo, server_hi;	/* net/http.serverHandler.ServeHTTP */
-	__u64 http_lo, http_hi;		/* net/http, and what of the standard library is beside it */
-	__u64 eof_itab, eof_data;	/* the value of io.EOF */
+	__u64 resolver_lo, resolver_hi; /* net.(*Resolver).dial: its dials are no connects */
+	__u64 mux_lo, mux_hi;           /* net/http.(*ServeMux).ServeHTTP */
+	__u64 server_lo, server_hi;     /* net/http.serverHandler.ServeHTTP */
+	__u64 http_lo, http_hi;   /* net/http, and what of the standard library is beside it */
+	__u64 eof_itab, eof_data; /* the value of io.EOF */
 };
 _Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
 
 /* gs_spec.flags */
-#define GS_SPEC_CLOSES		1u	/* the end of every HTTP/1 connection is seen while requests are */
-#define GS_SPEC_ALWAYS		2u	/* every request is seen: what a connection has is what began on it last */
+#define GS_SPEC_CLOSES 1u /* the end of every HTTP/1 connection is seen while requests are */
+#define GS_SPEC_ALWAYS \
+	2u /* every request is seen: what a connection has is what began on it last */
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
-#define GS_STARTPC_AFTER_GOPC	16
+#define GS_STARTPC_AFTER_GOPC 16
 
 /* Per target and CPU; updated atomically, for uprobe programs can be preempted. */
 struct gs_counters {
-	__u64 hits[GS_PROBE_MAX];	/* every run of a program: what the target paid for */
+	__u64 hits[GS_PROBE_MAX]; /* every run of a program: what the target paid for */
 	/* early returns */
-	__u64 inactive;			/* not counting yet, or between two slices */
-	__u64 foreign;			/* another process: the pid filter let it through */
-	__u64 retried;			/* stack check that took its branch */
-	__u64 read_failures;		/* the g or the funcval could not be read */
+	__u64 inactive;      /* not counting yet, or between two slices */
+	__u64 foreign;       /* another process: the pid filter let it through */
+	__u64 retried;       /* stack check that took its branch */
+	__u64 read_failures; /* the g or the funcval could not be read */
 	__u64 sites_full;
 	__u64 stacks_full;
 	__u64 threads_full;
-	__u64 stack_failures;		/* bpf_get_stack() failed */
-	__u64 unpaired;			/* end of a cycle or pause whose begin was not seen */
-	__u64 threads_made;		/* entries added to `alloc_scratch` */
+	__u64 stack_failures; /* bpf_get_stack() failed */
+	__u64 unpaired;       /* end of a cycle or pause whose begin was not seen */
+	__u64 threads_made;   /* entries added to `alloc_scratch` */
 	__u64 stack_collisions;
-	__u64 hosts_full;		/* events that went to the row of the other hosts */
-	__u64 calls_full;		/* look-ups that ended at the row of the other places */
-	__u64 phases_full;		/* … at the rows of the other hosts */
-	__u64 opens_full;		/* a begin that could not be remembered */
-	__u64 scratches_full;		/* preempted threads have all of `net_scratch` */
+	__u64 hosts_full;     /* events that went to the row of the other hosts */
+	__u64 calls_full;     /* look-ups that ended at the row of the other places */
+	__u64 phases_full;    /* … at the rows of the other hosts */
+	__u64 opens_full;     /* a begin that could not be remembered */
+	__u64 scratches_full; /* preempted threads have all of `net_scratch` */
 	/* Requests (clients' and handlers) that have begun, and those of them that
 	 * have an answer: the difference is what a slice that is over waits for. */
 	__u64 requests_begun;
@@ -200,12 +202,11 @@ _Static_assert(sizeof(struct gs_site) == 8, "gs_site");
  */
 struct gs_birth {
 	__u64 owner;
-	__u64 ns;	/* CLOCK_MONOTONIC */
+	__u64 ns; /* CLOCK_MONOTONIC */
 };
 _Static_assert(sizeof(struct gs_birth) == 16, "gs_birth");
 #define GS_BIRTH_OWNER(target, goid) (((__u64)(target) << 48) | (goid))
-#define GS_BIRTH_SLOT(target, goid) \
-	(((goid) + (__u64)(target) * 40503u) & (GS_BIRTH_SLOTS - 1))
+#define GS_BIRTH_SLOT(target, goid)  (((goid) + (__u64)(target)*40503u) & (GS_BIRTH_SLOTS - 1))
 
 /*
  * Large allocations by stack: value of map `stacks`.  The key is a 64-bit hash
@@ -218,7 +219,7 @@ struct gs_stack {
 	__u64 max_bytes;
 	__u32 target;
 	__u32 npcs;
-	__u64 pcs[GS_MAX_FRAMES];	/* 0 beyond npcs */
+	__u64 pcs[GS_MAX_FRAMES]; /* 0 beyond npcs */
 };
 _Static_assert(sizeof(struct gs_stack) == 32 + 8 * GS_MAX_FRAMES, "gs_stack");
 
@@ -260,12 +261,12 @@ static inline __attribute__((always_inline)) __u32 gs_hist_bucket(__u64 ns)
 
 /* GC of one target: the value of map `gc`. */
 struct gs_gc {
-	__u64 starts;		/* gcStart: losers of the race included */
-	__u64 ends;		/* cycles ended */
-	__u64 cycle_begin_ns;	/* 0: no cycle under way that we saw begin */
-	__u64 cycle_stopped;	/* the world was stopped since cycle_begin_ns */
-	__u64 stw_begin_ns;	/* 0: the world runs */
-	__u64 stw_max_ns[2];	/* largest pause by window: see gs_spec.window */
+	__u64 starts;         /* gcStart: losers of the race included */
+	__u64 ends;           /* cycles ended */
+	__u64 cycle_begin_ns; /* 0: no cycle under way that we saw begin */
+	__u64 cycle_stopped;  /* the world was stopped since cycle_begin_ns */
+	__u64 stw_begin_ns;   /* 0: the world runs */
+	__u64 stw_max_ns[2];  /* largest pause by window: see gs_spec.window */
 	struct gs_hist cycle;
 	struct gs_hist stw;
 };
@@ -283,7 +284,7 @@ enum {
 	GS_PHASE_TTFB,
 	GS_PHASE_BODY,
 	GS_PHASE_MAX,
-	GS_PHASE_NONE = GS_PHASE_MAX	/* gs_open.state: nothing under way */
+	GS_PHASE_NONE = GS_PHASE_MAX /* gs_open.state: nothing under way */
 };
 
 /* As enum trace_call_kind. */
@@ -291,8 +292,17 @@ enum { GS_CALL_HTTP, GS_CALL_HANDLER, GS_CALL_GRPC, GS_CALL_SQL_WAIT, GS_CALL_LO
 
 /* As enum trace_open_kind, and one that only the programs use. */
 enum {
-	GS_OPEN_REQUEST, GS_OPEN_CONN, GS_OPEN_STREAM, GS_OPEN_HANDLER, GS_OPEN_SQL_GRAB,
-	GS_OPEN_SQL_WAIT, GS_OPEN_DIAL, GS_OPEN_GRPC, GS_OPEN_POOL, GS_OPEN_LOCK, GS_OPEN_MAX
+	GS_OPEN_REQUEST,
+	GS_OPEN_CONN,
+	GS_OPEN_STREAM,
+	GS_OPEN_HANDLER,
+	GS_OPEN_SQL_GRAB,
+	GS_OPEN_SQL_WAIT,
+	GS_OPEN_DIAL,
+	GS_OPEN_GRPC,
+	GS_OPEN_POOL,
+	GS_OPEN_LOCK,
+	GS_OPEN_MAX
 };
 
 /* As enum trace_sql_what: gs_open.state of GS_OPEN_SQL_GRAB. */
@@ -305,8 +315,8 @@ enum { GS_SQL_CALL, GS_SQL_TRANSACTION, GS_SQL_ROWS, GS_SQL_CONN };
  */
 struct gs_host {
 	__u32 target;
-	__u32 len;		/* of the whole name, which may be longer */
-	char name[GS_HOST_BYTES];	/* 0 beyond it */
+	__u32 len;                /* of the whole name, which may be longer */
+	char name[GS_HOST_BYTES]; /* 0 beyond it */
 };
 _Static_assert(sizeof(struct gs_host) == 8 + GS_HOST_BYTES, "gs_host");
 
@@ -315,23 +325,24 @@ _Static_assert(sizeof(struct gs_host) == 8 + GS_HOST_BYTES, "gs_host");
  * first row in `sums`.  A host has rows for its dials, for its requests, or for both.
  */
 enum {
-	GS_PHASES_DIAL,		/* GS_PHASE_POOL_WAIT to GS_PHASE_TLS */
-	GS_PHASES_REQUEST	/* GS_PHASE_REQUEST_WRITE to GS_PHASE_BODY */
+	GS_PHASES_DIAL,   /* GS_PHASE_POOL_WAIT to GS_PHASE_TLS */
+	GS_PHASES_REQUEST /* GS_PHASE_REQUEST_WRITE to GS_PHASE_BODY */
 };
-#define GS_PHASES_FIRST(group) ((group) == GS_PHASES_DIAL ? GS_PHASE_POOL_WAIT : GS_PHASE_REQUEST_WRITE)
+#define GS_PHASES_FIRST(group) \
+	((group) == GS_PHASES_DIAL ? GS_PHASE_POOL_WAIT : GS_PHASE_REQUEST_WRITE)
 #define GS_PHASES_ROWS(group) ((group) == GS_PHASES_DIAL ? 4 : 3)
 struct gs_phase_key {
 	__u32 target;
-	__u32 group;		/* GS_PHASES_… */
-	__u64 host;		/* number; 0: other */
+	__u32 group; /* GS_PHASES_… */
+	__u64 host;  /* number; 0: other */
 };
 /* A row of array `sums`.  Numbers up to GS_MAX_CALLS are those of calls; 0 is none. */
 struct gs_sum {
-	__u64 begun;		/* calls only */
+	__u64 begun; /* calls only */
 	__u64 errors;
-	__u64 max_ns[2];	/* of window max_window[…]: by the lowest bit of its number */
+	__u64 max_ns[2]; /* of window max_window[…]: by the lowest bit of its number */
 	__u32 max_window[2];
-	struct gs_hist hist;	/* of those that ended */
+	struct gs_hist hist; /* of those that ended */
 };
 _Static_assert(sizeof(struct gs_phase_key) == 16, "gs_phase_key");
 _Static_assert(sizeof(struct gs_sum) == 40 + sizeof(struct gs_hist), "gs_sum");
@@ -341,8 +352,8 @@ _Static_assert(sizeof(struct gs_sum) == 40 + sizeof(struct gs_hist), "gs_sum");
 struct gs_call_key {
 	__u32 target;
 	__u32 kind;
-	__u64 text;		/* number of a name in `hosts`; 0: none */
-	__u64 pcs[GS_CALL_FRAMES];	/* return addresses, innermost first; 0 beyond */
+	__u64 text;                /* number of a name in `hosts`; 0: none */
+	__u64 pcs[GS_CALL_FRAMES]; /* return addresses, innermost first; 0 beyond */
 };
 _Static_assert(sizeof(struct gs_call_key) == 16 + 8 * GS_CALL_FRAMES, "gs_call_key");
 
@@ -354,33 +365,33 @@ struct gs_open_key {
 	__u32 kind;
 };
 struct gs_open {
-	__u64 start_ns;		/* CLOCK_MONOTONIC; 0: it is over */
-	__u64 state_ns;		/* since when in `state`; of an HTTP call its start, also when it
+	__u64 start_ns; /* CLOCK_MONOTONIC; 0: it is over */
+	__u64 state_ns; /* since when in `state`; of an HTTP call its start, also when it
 				 * has its answer, until it is known how it ended */
 	__u64 goid;
-	__u64 caller;		/* connection: the g whose call it carries */
+	__u64 caller; /* connection: the g whose call it carries */
 	__u64 ptr;
-	__u64 host;		/* number in `hosts` */
+	__u64 host; /* number in `hosts` */
 	__u32 state;
 	__u16 npcs;
-	__u16 flags;		/* GS_OPEN_OWN_HOST */
-	__u32 row;		/* of a call; the first of its host's for requests; 0: not looked up yet */
+	__u16 flags; /* GS_OPEN_OWN_HOST */
+	__u32 row;   /* of a call; the first of its host's for requests; 0: not looked up yet */
 	__u32 unused;
 	__u64 pcs[GS_CALL_FRAMES];
 };
-#define GS_OPEN_OWN_HOST	1u	/* host is the connection's, whatever is asked of it */
+#define GS_OPEN_OWN_HOST 1u /* host is the connection's, whatever is asked of it */
 _Static_assert(sizeof(struct gs_open_key) == 16, "gs_open_key");
 _Static_assert(sizeof(struct gs_open) == 64 + 8 * GS_CALL_FRAMES, "gs_open");
 
 /* Where a program puts what is too large for its stack: map `net_scratch`. */
 struct gs_net_scratch {
 	__u32 taken;
-	__u32 target;		/* of the hit … */
+	__u32 target; /* of the hit … */
 	__u32 probe;
 	__u32 unused;
-	__s64 argument;		/* … and its site: see GS_COOKIE */
-	__u64 stack_at;		/* where stack[] was read; 0: nowhere */
-	__u64 word[2];		/* a string, an interface, a frame */
+	__s64 argument; /* … and its site: see GS_COOKIE */
+	__u64 stack_at; /* where stack[] was read; 0: nowhere */
+	__u64 word[2];  /* a string, an interface, a frame */
 	struct gs_open_key key;
 	struct gs_open_key other_key;
 	struct gs_phase_key phase;

@@ -48,9 +48,20 @@ static bool has_bad_prefix(const ZydisDecodedInstruction *in)
 static bool is_refused_0f(uint8_t opcode)
 {
 	switch (opcode) {
-	case 0x00: case 0x01: case 0x04 ... 0x0c: case 0x0e: case 0x0f:
-	case 0x20 ... 0x27: case 0x30: case 0x34 ... 0x37:
-	case 0x78 ... 0x7b: case 0xa6: case 0xa7: case 0xaa: case 0xb9: case 0xff:
+	case 0x00:
+	case 0x01:
+	case 0x04 ... 0x0c:
+	case 0x0e:
+	case 0x0f:
+	case 0x20 ... 0x27:
+	case 0x30:
+	case 0x34 ... 0x37:
+	case 0x78 ... 0x7b:
+	case 0xa6:
+	case 0xa7:
+	case 0xaa:
+	case 0xb9:
+	case 0xff:
 		return true;
 	}
 	return false;
@@ -64,11 +75,32 @@ static bool is_refused_0f(uint8_t opcode)
 static bool is_refused_one_byte(uint8_t opcode)
 {
 	switch (opcode) {
-	case 0x06: case 0x07: case 0x0e: case 0x16: case 0x17: case 0x1e: case 0x1f:
-	case 0x27: case 0x2f: case 0x37: case 0x3f: case 0x60 ... 0x62: case 0x6c ... 0x6f:
-	case 0x82: case 0x8e: case 0x9a: case 0xc4: case 0xc5: case 0xcc ... 0xcf:
-	case 0xd4 ... 0xd6: case 0xe4 ... 0xe7: case 0xea: case 0xec ... 0xf1:
-	case 0xf4: case 0xfa: case 0xfb:
+	case 0x06:
+	case 0x07:
+	case 0x0e:
+	case 0x16:
+	case 0x17:
+	case 0x1e:
+	case 0x1f:
+	case 0x27:
+	case 0x2f:
+	case 0x37:
+	case 0x3f:
+	case 0x60 ... 0x62:
+	case 0x6c ... 0x6f:
+	case 0x82:
+	case 0x8e:
+	case 0x9a:
+	case 0xc4:
+	case 0xc5:
+	case 0xcc ... 0xcf:
+	case 0xd4 ... 0xd6:
+	case 0xe4 ... 0xe7:
+	case 0xea:
+	case 0xec ... 0xf1:
+	case 0xf4:
+	case 0xfa:
+	case 0xfb:
 		return true;
 	}
 	return false;
@@ -157,8 +189,11 @@ static enum insn_flow flow_of(const struct amd64 *a)
 		break;
 	}
 	switch (a->insn.mnemonic) {
-	case ZYDIS_MNEMONIC_UD0: case ZYDIS_MNEMONIC_UD1: case ZYDIS_MNEMONIC_UD2:
-	case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_INT3:
+	case ZYDIS_MNEMONIC_UD0:
+	case ZYDIS_MNEMONIC_UD1:
+	case ZYDIS_MNEMONIC_UD2:
+	case ZYDIS_MNEMONIC_HLT:
+	case ZYDIS_MNEMONIC_INT3:
 		return FLOW_TRAP;
 	default:
 		return FLOW_NEXT;
@@ -193,8 +228,8 @@ static bool is_stack_check(const struct amd64 *a)
 {
 	const ZydisDecodedOperand *r = &a->op[0], *m = &a->op[1];
 
-	if (a->insn.mnemonic != ZYDIS_MNEMONIC_CMP ||
-	    r->type != ZYDIS_OPERAND_TYPE_REGISTER || m->type != ZYDIS_OPERAND_TYPE_MEMORY)
+	if (a->insn.mnemonic != ZYDIS_MNEMONIC_CMP || r->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    m->type != ZYDIS_OPERAND_TYPE_MEMORY)
 		return false;
 	if (r->reg.value != ZYDIS_REGISTER_RSP && r->reg.value != ZYDIS_REGISTER_R12)
 		return false;
@@ -235,7 +270,8 @@ static void format_text(const struct amd64 *a, struct insn *out)
 	    !ZYAN_SUCCESS(ZydisFormatterSetProperty(&f, ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE,
 						    ZYDIS_PADDING_DISABLED)) ||
 	    !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&f, &a->insn, a->op,
-			a->insn.operand_count_visible, out->text, sizeof(out->text), out->addr, NULL)))
+							  a->insn.operand_count_visible, out->text,
+							  sizeof(out->text), out->addr, NULL)))
 		snprintf(out->text, sizeof(out->text), "?");
 }
 
@@ -273,7 +309,7 @@ const struct arch arch_amd64 = {
 	.name = "amd64",
 	.elf_machine = EM_X86_64,
 	.min_insn = 1,
-	.abi = { 0, 3, 1, 7, 6, 8, 9, 10, 11 },	/* AX, BX, CX, DI, SI, R8 to R11 */
+	.abi = { 0, 3, 1, 7, 6, 8, 9, 10, 11 }, /* AX, BX, CX, DI, SI, R8 to R11 */
 	.sp = 4,
 	.decode = amd64_decode,
 	.effect = amd64_effect,

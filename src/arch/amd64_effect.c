@@ -11,12 +11,15 @@ static uint8_t register_number(ZydisRegister r)
 	ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, r);
 
 	switch (r) {
-	case ZYDIS_REGISTER_AH: case ZYDIS_REGISTER_BH: case ZYDIS_REGISTER_CH: case ZYDIS_REGISTER_DH:
+	case ZYDIS_REGISTER_AH:
+	case ZYDIS_REGISTER_BH:
+	case ZYDIS_REGISTER_CH:
+	case ZYDIS_REGISTER_DH:
 		return EFFECT_NO_REG;
 	case ZYDIS_REGISTER_RIP:
 		return EFFECT_PC;
 	case ZYDIS_REGISTER_XMM15:
-		return EFFECT_ZERO;	/* abi-internal.md: X15 is zero between instructions of Go code */
+		return EFFECT_ZERO; /* abi-internal.md: X15 is zero between instructions of Go code */
 	default:
 		break;
 	}
@@ -27,7 +30,9 @@ static uint8_t register_number(ZydisRegister r)
 
 static struct operand operand(const ZydisDecodedOperand *o, uint64_t next)
 {
-	struct operand out = { .size = (uint8_t)(o->size / 8), .reg = EFFECT_NO_REG, .index = EFFECT_NO_REG };
+	struct operand out = { .size = (uint8_t)(o->size / 8),
+			       .reg = EFFECT_NO_REG,
+			       .index = EFFECT_NO_REG };
 
 	switch (o->type) {
 	case ZYDIS_OPERAND_TYPE_REGISTER:
@@ -43,7 +48,7 @@ static struct operand operand(const ZydisDecodedOperand *o, uint64_t next)
 		out.value = o->mem.disp.value;
 		out.scale = o->mem.scale;
 		if (o->mem.segment == ZYDIS_REGISTER_FS || o->mem.segment == ZYDIS_REGISTER_GS)
-			break;		/* of the thread: no base, which is unknown */
+			break; /* of the thread: no base, which is unknown */
 		if (o->mem.base != ZYDIS_REGISTER_NONE)
 			out.reg = register_number(o->mem.base);
 		if (o->mem.index != ZYDIS_REGISTER_NONE)
@@ -59,32 +64,49 @@ static struct operand operand(const ZydisDecodedOperand *o, uint64_t next)
 
 static bool is_same_register(const struct effect *e)
 {
-	return e->dst.kind == OPERAND_REG && e->src.kind == OPERAND_REG && e->dst.reg == e->src.reg &&
-	       e->dst.reg < EFFECT_REGS && e->dst.size >= 4;
+	return e->dst.kind == OPERAND_REG && e->src.kind == OPERAND_REG &&
+	       e->dst.reg == e->src.reg && e->dst.reg < EFFECT_REGS && e->dst.size >= 4;
 }
 
 static enum effect_kind kind_of(const ZydisDecodedInstruction *in, struct effect *e)
 {
 	switch (in->mnemonic) {
-	case ZYDIS_MNEMONIC_MOV: case ZYDIS_MNEMONIC_MOVZX: case ZYDIS_MNEMONIC_MOVUPS: case ZYDIS_MNEMONIC_MOVDQU:
+	case ZYDIS_MNEMONIC_MOV:
+	case ZYDIS_MNEMONIC_MOVZX:
+	case ZYDIS_MNEMONIC_MOVUPS:
+	case ZYDIS_MNEMONIC_MOVDQU:
 	case ZYDIS_MNEMONIC_MOVQ:
 		return EFFECT_MOVE;
-	case ZYDIS_MNEMONIC_XOR: case ZYDIS_MNEMONIC_SUB:
+	case ZYDIS_MNEMONIC_XOR:
+	case ZYDIS_MNEMONIC_SUB:
 		if (is_same_register(e)) {
-			e->src = (struct operand){ .kind = OPERAND_IMM, .size = 8, .reg = EFFECT_NO_REG, .index = EFFECT_NO_REG };
+			e->src = (struct operand){ .kind = OPERAND_IMM,
+						   .size = 8,
+						   .reg = EFFECT_NO_REG,
+						   .index = EFFECT_NO_REG };
 			return EFFECT_MOVE;
 		}
 		return in->mnemonic == ZYDIS_MNEMONIC_SUB ? EFFECT_SUB : EFFECT_OTHER;
-	case ZYDIS_MNEMONIC_LEA: return EFFECT_ADDRESS;
-	case ZYDIS_MNEMONIC_ADD: return EFFECT_ADD;
-	case ZYDIS_MNEMONIC_AND: return EFFECT_AND;
-	case ZYDIS_MNEMONIC_CMP: return EFFECT_COMPARE;
-	case ZYDIS_MNEMONIC_TEST: return EFFECT_TEST;
-	case ZYDIS_MNEMONIC_PUSH: return EFFECT_PUSH;
-	case ZYDIS_MNEMONIC_POP: return EFFECT_POP;
-	case ZYDIS_MNEMONIC_XADD: return EFFECT_EXCHANGE_ADD;
-	case ZYDIS_MNEMONIC_CMPXCHG: return EFFECT_COMPARE_EXCHANGE;
-	default: return EFFECT_OTHER;
+	case ZYDIS_MNEMONIC_LEA:
+		return EFFECT_ADDRESS;
+	case ZYDIS_MNEMONIC_ADD:
+		return EFFECT_ADD;
+	case ZYDIS_MNEMONIC_AND:
+		return EFFECT_AND;
+	case ZYDIS_MNEMONIC_CMP:
+		return EFFECT_COMPARE;
+	case ZYDIS_MNEMONIC_TEST:
+		return EFFECT_TEST;
+	case ZYDIS_MNEMONIC_PUSH:
+		return EFFECT_PUSH;
+	case ZYDIS_MNEMONIC_POP:
+		return EFFECT_POP;
+	case ZYDIS_MNEMONIC_XADD:
+		return EFFECT_EXCHANGE_ADD;
+	case ZYDIS_MNEMONIC_CMPXCHG:
+		return EFFECT_COMPARE_EXCHANGE;
+	default:
+		return EFFECT_OTHER;
 	}
 }
 
@@ -95,7 +117,8 @@ static uint16_t written_registers(const ZydisDecodedInstruction *in, const Zydis
 	for (unsigned int i = 0; i < in->operand_count; i++) {
 		uint8_t r;
 
-		if (op[i].type != ZYDIS_OPERAND_TYPE_REGISTER || !(op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+		if (op[i].type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    !(op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 			continue;
 		r = register_number(op[i].reg.value);
 		if (r < EFFECT_REGS)
@@ -134,8 +157,9 @@ int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *
 		out->dst = operand(&op[0], addr + plain.len);
 	if (n > 1)
 		out->src = operand(&op[1], addr + plain.len);
-	out->kind = n > 2 ? EFFECT_OTHER : kind_of(&in, out);	/* imul r, m, i; vectors */
-	if (out->kind == EFFECT_PUSH || out->flow == FLOW_CALL_INDIRECT || out->flow == FLOW_JMP_INDIRECT)
+	out->kind = n > 2 ? EFFECT_OTHER : kind_of(&in, out); /* imul r, m, i; vectors */
+	if (out->kind == EFFECT_PUSH || out->flow == FLOW_CALL_INDIRECT ||
+	    out->flow == FLOW_JMP_INDIRECT)
 		out->src = out->dst;
 	if (out->kind == EFFECT_OTHER && !(op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 		out->dst.kind = OPERAND_NONE;

@@ -18,9 +18,9 @@ const struct arch *arch_find(uint16_t elf_machine)
 const char *insn_class_name(enum insn_class c)
 {
 	static const char *const names[INSN_CLASS_COUNT] = {
-		[INSN_PUSH] = "push", [INSN_JCC] = "jcc", [INSN_JMP] = "jmp",
-		[INSN_CALL] = "call", [INSN_NOP] = "nop",
-		[INSN_STEPPED] = "stepped", [INSN_REFUSED] = "refused",
+		[INSN_PUSH] = "push",       [INSN_JCC] = "jcc", [INSN_JMP] = "jmp",
+		[INSN_CALL] = "call",       [INSN_NOP] = "nop", [INSN_STEPPED] = "stepped",
+		[INSN_REFUSED] = "refused",
 	};
 
 	return (unsigned int)c < INSN_CLASS_COUNT ? names[c] : "?";

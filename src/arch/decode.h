@@ -14,38 +14,46 @@
 
 /* How the kernel runs an instruction that carries a uprobe: the cost classes. */
 enum insn_class {
-	INSN_PUSH,	/* push %reg: emulated */
-	INSN_JCC,	/* conditional branch: emulated */
-	INSN_JMP,	/* direct jump: emulated */
-	INSN_CALL,	/* direct call: emulated */
-	INSN_NOP,	/* 1-byte nop: emulated */
-	INSN_STEPPED,	/* everything else: single-stepped out of line */
-	INSN_REFUSED,	/* the kernel refuses it, or nobody should put a probe there: LOCK,
+	INSN_PUSH,    /* push %reg: emulated */
+	INSN_JCC,     /* conditional branch: emulated */
+	INSN_JMP,     /* direct jump: emulated */
+	INSN_CALL,    /* direct call: emulated */
+	INSN_NOP,     /* 1-byte nop: emulated */
+	INSN_STEPPED, /* everything else: single-stepped out of line */
+	INSN_REFUSED, /* the kernel refuses it, or nobody should put a probe there: LOCK,
 			 * VEX and EVEX, multi-byte nop, traps, system instructions */
 	INSN_CLASS_COUNT
 };
 
 /* What a parser of code wants to know of it. */
-enum insn_flow { FLOW_NEXT, FLOW_JCC, FLOW_JMP, FLOW_CALL, FLOW_CALL_INDIRECT,
-		 FLOW_JMP_INDIRECT, FLOW_RET, FLOW_TRAP };
+enum insn_flow {
+	FLOW_NEXT,
+	FLOW_JCC,
+	FLOW_JMP,
+	FLOW_CALL,
+	FLOW_CALL_INDIRECT,
+	FLOW_JMP_INDIRECT,
+	FLOW_RET,
+	FLOW_TRAP
+};
 
 enum insn_data { DATA_NONE, DATA_LEA, DATA_LOAD, DATA_STORE };
 
 struct insn {
-	uint64_t addr;		/* link-time address it was decoded at */
-	uint8_t len;		/* bytes, 1..15 */
+	uint64_t addr; /* link-time address it was decoded at */
+	uint8_t len;   /* bytes, 1..15 */
 	enum insn_class klass;
 	enum insn_flow flow;
-	uint64_t target;	/* of a direct jump or call, else 0 */
-	enum insn_data data;	/* of a pc-relative operand: LEA, LOAD when it is a source, STORE
+	uint64_t target;     /* of a direct jump or call, else 0 */
+	enum insn_data data; /* of a pc-relative operand: LEA, LOAD when it is a source, STORE
 				 * when it is the first operand (written, or just compared) */
-	uint64_t data_addr;	/* its address, when data != DATA_NONE */
-	bool is_stack_check;	/* compares SP (or SP-N in r12) with g.stackguard0/1 */
-	bool is_frame_push;	/* push %rbp */
-	bool is_jbe;		/* the branch of a stack check: taken when CF or ZF */
-	uint32_t writes;	/* general registers it may change, by number (bit 4: SP on amd64);
+	uint64_t data_addr;  /* its address, when data != DATA_NONE */
+	bool is_stack_check; /* compares SP (or SP-N in r12) with g.stackguard0/1 */
+	bool is_frame_push;  /* push %rbp */
+	bool is_jbe;         /* the branch of a stack check: taken when CF or ZF */
+	uint32_t writes;     /* general registers it may change, by number (bit 4: SP on amd64);
 				 * of a call: those of the call itself, not of what it calls */
-	char text[64];		/* AT&T, "cmp 0x10(%r14), %rsp"; "" unless asked for */
+	char text[64];       /* AT&T, "cmp 0x10(%r14), %rsp"; "" unless asked for */
 };
 
 #define ARCH_ABI_WORDS 9
@@ -53,9 +61,9 @@ struct insn {
 struct effect;
 
 struct arch {
-	const char *name;	/* "amd64", as GOARCH says it */
-	uint16_t elf_machine;	/* EM_X86_64 */
-	uint8_t min_insn;	/* pclntab's minLC: 1 */
+	const char *name;     /* "amd64", as GOARCH says it */
+	uint16_t elf_machine; /* EM_X86_64 */
+	uint8_t min_insn;     /* pclntab's minLC: 1 */
 	/* Numbers of the registers that carry integer arguments and results in
 	 * Go's calling convention (src/cmd/compile/abi-internal.md), and of SP. */
 	uint8_t abi[ARCH_ABI_WORDS], sp;
@@ -64,8 +72,8 @@ struct arch {
 	 * which lives at link-time address `addr`.
 	 * 0; -EBADMSG when the bytes are no instruction; -ENODATA when cut off.
 	 */
-	int (*decode)(const uint8_t *code, size_t len, uint64_t addr,
-		      bool with_text, struct insn *out);
+	int (*decode)(const uint8_t *code, size_t len, uint64_t addr, bool with_text,
+		      struct insn *out);
 	/* The same, and what it does (arch/effect.h). */
 	int (*effect)(const uint8_t *code, size_t len, uint64_t addr, struct effect *out);
 };

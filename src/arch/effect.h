@@ -13,43 +13,48 @@
 #include "arch/decode.h"
 
 /* Numbers of registers as the machine has them: amd64 rax 0, rcx, rdx, rbx, rsp 4, rbp, rsi, rdi, r8 … r15. */
-enum { EFFECT_REGS = 16, EFFECT_SP = 4, EFFECT_FP = 5,
-       EFFECT_PC = 0xfd,	/* base of an operand: its value is the whole link-time address */
-       EFFECT_ZERO = 0xfe,	/* a register that Go code keeps at zero (x15) */
-       EFFECT_NO_REG = 0xff };	/* none, or one that is not followed */
+enum {
+	EFFECT_REGS = 16,
+	EFFECT_SP = 4,
+	EFFECT_FP = 5,
+	EFFECT_PC = 0xfd,   /* base of an operand: its value is the whole link-time address */
+	EFFECT_ZERO = 0xfe, /* a register that Go code keeps at zero (x15) */
+	EFFECT_NO_REG = 0xff
+}; /* none, or one that is not followed */
 
 enum operand_kind { OPERAND_NONE, OPERAND_REG, OPERAND_IMM, OPERAND_MEM };
 
 struct operand {
 	uint8_t kind;
-	uint8_t reg;		/* REG, or the base of MEM */
-	uint8_t index, scale;	/* of MEM */
-	uint8_t size;		/* bytes */
-	int64_t value;		/* IMM, or the displacement of MEM */
+	uint8_t reg;          /* REG, or the base of MEM */
+	uint8_t index, scale; /* of MEM */
+	uint8_t size;         /* bytes */
+	int64_t value;        /* IMM, or the displacement of MEM */
 };
 
 enum effect_kind {
-	EFFECT_OTHER,		/* dst, when it is memory, has something unknown afterwards */
-	EFFECT_MOVE,		/* dst = src, zero-extended */
-	EFFECT_ADDRESS,		/* dst = address of src */
-	EFFECT_ADD,		/* dst += src */
+	EFFECT_OTHER,   /* dst, when it is memory, has something unknown afterwards */
+	EFFECT_MOVE,    /* dst = src, zero-extended */
+	EFFECT_ADDRESS, /* dst = address of src */
+	EFFECT_ADD,     /* dst += src */
 	EFFECT_SUB,
 	EFFECT_AND,
-	EFFECT_COMPARE,		/* equality of dst and src */
-	EFFECT_TEST,		/* whether dst & src is zero */
-	EFFECT_PUSH, EFFECT_POP,/* src; dst */
-	EFFECT_EXCHANGE_ADD,	/* dst += src, src = dst before; as OTHER for who does not care */
-	EFFECT_COMPARE_EXCHANGE	/* dst may become src; the same */
+	EFFECT_COMPARE, /* equality of dst and src */
+	EFFECT_TEST,    /* whether dst & src is zero */
+	EFFECT_PUSH,
+	EFFECT_POP,             /* src; dst */
+	EFFECT_EXCHANGE_ADD,    /* dst += src, src = dst before; as OTHER for who does not care */
+	EFFECT_COMPARE_EXCHANGE /* dst may become src; the same */
 };
 
 struct effect {
 	uint8_t len;
 	enum insn_flow flow;
-	uint64_t target;	/* of a direct jump or call; an indirect one's is src */
+	uint64_t target; /* of a direct jump or call; an indirect one's is src */
 	enum effect_kind kind;
 	struct operand dst, src;
-	uint16_t written;	/* registers that OTHER and what is like it change, one bit each */
-	bool flags;		/* it changes what says "equal" */
+	uint16_t written; /* registers that OTHER and what is like it change, one bit each */
+	bool flags;       /* it changes what says "equal" */
 	bool if_equal, if_unequal; /* a jump on just that */
 };
 

@@ -10,11 +10,11 @@
 #include <stddef.h>
 
 struct buf {
-	char *data;	/* owned; NULL until the first append */
-	size_t len;	/* bytes used, without the NUL */
+	char *data; /* owned; NULL until the first append */
+	size_t len; /* bytes used, without the NUL */
 	size_t cap;
-	size_t max;	/* never grows beyond */
-	int err;	/* 0, -ENOSPC or -ENOMEM */
+	size_t max; /* never grows beyond */
+	int err;    /* 0, -ENOSPC or -ENOMEM */
 };
 
 void buf_init(struct buf *b, size_t max);
@@ -22,7 +22,6 @@ void buf_deinit(struct buf *b);
 void buf_reset(struct buf *b);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_puts(struct buf *b, const char *s);
-void buf_printf(struct buf *b, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -14,10 +14,10 @@
 #include <stdint.h>
 
 struct cursor {
-	const uint8_t *data;	/* borrowed from the caller for the cursor's life */
-	size_t size;		/* bytes in data */
-	size_t pos;		/* next byte, always <= size */
-	bool bad;		/* something was read that is not there */
+	const uint8_t *data; /* borrowed from the caller for the cursor's life */
+	size_t size;         /* bytes in data */
+	size_t pos;          /* next byte, always <= size */
+	bool bad;            /* something was read that is not there */
 };
 
 void cursor_init(struct cursor *c, const void *data, size_t size);
@@ -57,7 +57,8 @@ static inline uint64_t load_u64(const void *p)
 	const uint8_t *b = p;
 
 	return (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 | (uint64_t)b[3] << 24 |
-	       (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
+	       (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 | (uint64_t)b[6] << 48 |
+	       (uint64_t)b[7] << 56;
 }
 
 #endif

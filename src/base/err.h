@@ -21,16 +21,14 @@
 #define GOSPECT_BASE_ERR_H
 
 struct err {
-	int code;	/* the negative errno, 0 while unset */
-	char what[320];	/* one sentence, lower case, subject in single quotes */
-	char hint[320];	/* what to do about it, or "" */
+	int code;       /* the negative errno, 0 while unset */
+	char what[320]; /* one sentence, lower case, subject in single quotes */
+	char hint[320]; /* what to do about it, or "" */
 };
 
 /* Sets code and sentence, empties the hint; returns code. e may be NULL. */
-int err_set(struct err *e, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Adds the hint to what err_set() said. e may be NULL. */
-void err_hint(struct err *e, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+void err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

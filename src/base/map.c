@@ -10,7 +10,7 @@ struct u64map_slot {
 };
 
 struct bytesmap_slot {
-	char *key;	/* owned; NULL: free slot */
+	char *key; /* owned; NULL: free slot */
 	size_t len;
 	uint64_t hash, value;
 };
@@ -141,16 +141,15 @@ void bytesmap_deinit(struct bytesmap *m)
 	memset(m, 0, sizeof(*m));
 }
 
-static struct bytesmap_slot *bytesmap_slot(const struct bytesmap *m, const void *key,
-					   size_t len, uint64_t hash)
+static struct bytesmap_slot *bytesmap_slot(const struct bytesmap *m, const void *key, size_t len,
+					   uint64_t hash)
 {
 	size_t i = hash & (m->cap - 1);
 
 	for (;; i = (i + 1) & (m->cap - 1)) {
 		struct bytesmap_slot *s = &m->slots[i];
 
-		if (!s->key || (s->hash == hash && s->len == len &&
-				!memcmp(s->key, key, len)))
+		if (!s->key || (s->hash == hash && s->len == len && !memcmp(s->key, key, len)))
 			return s;
 	}
 }

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct u64map {
-	struct u64map_slot *slots;	/* owned */
+	struct u64map_slot *slots; /* owned */
 	size_t cap, len, max;
 };
 
@@ -28,7 +28,7 @@ uint64_t *u64map_put(struct u64map *m, uint64_t key, uint64_t init, bool *made);
 bool u64map_next(const struct u64map *m, size_t *pos, uint64_t *key, uint64_t **value);
 
 struct bytesmap {
-	struct bytesmap_slot *slots;	/* owned, keys too */
+	struct bytesmap_slot *slots; /* owned, keys too */
 	size_t cap, len, max;
 };
 

@@ -17,7 +17,7 @@
 #include "observe/window.h"
 
 #define DEFAULT_EVERY_NS (5 * NS_PER_S)
-#define SCREEN_EVERY_NS NS_PER_S
+#define SCREEN_EVERY_NS  NS_PER_S
 
 struct attach {
 	const struct options *o;
@@ -137,12 +137,13 @@ int cmd_attach(const struct options *o)
 
 	if (watch_prepare(&a.w, &a.out))
 		return EXIT_FAILED;
-	a.every_ns = o->every_ns ? o->every_ns :
-		     a.out.is_terminal && o->format == FORMAT_TEXT ? SCREEN_EVERY_NS : DEFAULT_EVERY_NS;
+	a.every_ns = o->every_ns                                     ? o->every_ns
+		     : a.out.is_terminal && o->format == FORMAT_TEXT ? SCREEN_EVERY_NS
+								     : DEFAULT_EVERY_NS;
 	a.status = start(&a);
 	if (a.status == EXIT_DONE) {
 		if (a.out.is_terminal && o->format == FORMAT_TEXT)
-			screen_open(&a.screen, &err);	/* without one the reports scroll */
+			screen_open(&a.screen, &err); /* without one the reports scroll */
 		loop(&a);
 	}
 	screen_close(a.screen);

@@ -44,8 +44,8 @@ static int compare(const struct options *o, const struct buf *a, const struct bu
 		msg_error("%s", err.what);
 		return EXIT_FAILED;
 	}
-	code = report_diff(a->data ? a->data : "", a->len, b->data ? b->data : "", b->len, out.text.columns,
-			   &out.buf, &err);
+	code = report_diff(a->data ? a->data : "", a->len, b->data ? b->data : "", b->len,
+			   out.text.columns, &out.buf, &err);
 	if (code) {
 		msg_fail(&err);
 	} else {
@@ -69,7 +69,8 @@ int cmd_diff(const struct options *o)
 		buf_init(&text[i], MAX_FILE);
 		code = status == EXIT_DONE ? load(path[i], &text[i]) : 0;
 		if (code) {
-			msg_error("cannot read '%s': %s", path[i], code == -EINVAL ? "not a regular file" : strerror(-code));
+			msg_error("cannot read '%s': %s", path[i],
+				  code == -EINVAL ? "not a regular file" : strerror(-code));
 			status = EXIT_FAILED;
 		}
 	}

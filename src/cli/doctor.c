@@ -14,7 +14,7 @@
 #include "trace/trace.h"
 
 #define DOCTOR_SCHEMA "gospect.doctor/1"
-#define TRACE_ROWS 3
+#define TRACE_ROWS    3
 
 /* What only src/trace can try: arming a probe and seeing its hits. */
 static int trace_rows(struct feature *f)
@@ -28,21 +28,27 @@ static int trace_rows(struct feature *f)
 	if (trace_features_probe(&tf, &err) && !tf.why[0])
 		snprintf(tf.why, sizeof(tf.why), "%.150s", err.what);
 	f[n].name = "probes on a process with threads";
-	f[n].state = tf.method == TRACE_METHOD_MULTI ? FEATURE_FULL :
-		     tf.method == TRACE_METHOD_PERF ? FEATURE_LIMITED : FEATURE_NONE;
+	f[n].state = tf.method == TRACE_METHOD_MULTI  ? FEATURE_FULL
+		     : tf.method == TRACE_METHOD_PERF ? FEATURE_LIMITED
+						      : FEATURE_NONE;
 	snprintf(f[n].why, sizeof(f[n].why), "%s",
-		 tf.method == TRACE_METHOD_MULTI ? "uprobe_multi links see the hits of all threads" : tf.why);
+		 tf.method == TRACE_METHOD_MULTI ? "uprobe_multi links see the hits of all threads"
+						 : tf.why);
 	if (tf.method == TRACE_METHOD_PERF)
-		snprintf(f[n].hint, sizeof(f[n].hint), "perf-event probes are used: detaching takes about 0.1 s each");
+		snprintf(f[n].hint, sizeof(f[n].hint),
+			 "perf-event probes are used: detaching takes about 0.1 s each");
 	else if (tf.method == TRACE_METHOD_NONE)
-		snprintf(f[n].hint, sizeof(f[n].hint), "%.190s", err.hint[0] ? err.hint :
-			 "attach reports from memory alone: run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+		snprintf(f[n].hint, sizeof(f[n].hint), "%.190s",
+			 err.hint[0] ? err.hint
+				     : "attach reports from memory alone: run as root, or with "
+				       "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
 	n++;
 
 	f[n].name = "cost of a probe, measured";
 	if (!trace_measure_costs(&ct, &err) && ct.ns[INSN_PUSH] >= 0) {
 		f[n].state = FEATURE_FULL;
-		snprintf(f[n].why, sizeof(f[n].why), "an emulated instruction %.0f ns a hit", ct.ns[INSN_PUSH]);
+		snprintf(f[n].why, sizeof(f[n].why), "an emulated instruction %.0f ns a hit",
+			 ct.ns[INSN_PUSH]);
 		if (ct.ns[INSN_STEPPED] >= 0)
 			snprintf(f[n].why + strlen(f[n].why), sizeof(f[n].why) - strlen(f[n].why),
 				 ", a single-stepped one %.0f ns", ct.ns[INSN_STEPPED]);
@@ -55,8 +61,8 @@ static int trace_rows(struct feature *f)
 	/* They are linked in or the program would not run: which ones, for reports of bugs. */
 	f[n].name = "libraries";
 	f[n].state = FEATURE_FULL;
-	snprintf(f[n].why, sizeof(f[n].why), "%s, %s, jansson %s, %s", trace_library(), arch_library(),
-		 jansson_version_str(), curses_version());
+	snprintf(f[n].why, sizeof(f[n].why), "%s, %s, jansson %s, %s", trace_library(),
+		 arch_library(), jansson_version_str(), curses_version());
 	n++;
 	return n;
 }
@@ -69,7 +75,8 @@ static void print_text(const struct feature *f, int n, struct buf *out)
 		if ((int)strlen(f[i].name) > width)
 			width = (int)strlen(f[i].name);
 	for (i = 0; i < n; i++) {
-		buf_printf(out, "%-8s %-*s  %s\n", feature_state_name(f[i].state), width, f[i].name, f[i].why);
+		buf_printf(out, "%-8s %-*s  %s\n", feature_state_name(f[i].state), width, f[i].name,
+			   f[i].why);
 		if (f[i].hint[0])
 			buf_printf(out, "%*s  hint: %s\n", 9 + width, "", f[i].hint);
 	}

@@ -4,7 +4,10 @@
 #include "cli/options.h"
 #include "report/report.h"
 
-static const struct { int status; const char *means; } exit_table[] = {
+static const struct {
+	int status;
+	const char *means;
+} exit_table[] = {
 	{ EXIT_DONE, "done" },
 	{ EXIT_FAILED, "gospect failed" },
 	{ EXIT_USAGE, "wrong usage" },
@@ -16,9 +19,10 @@ static const struct { int status; const char *means; } exit_table[] = {
 
 static const char *operand_word(const struct command *c)
 {
-	return c->operand == OPERAND_PID ? " PID" :
-	       c->operand == OPERAND_PID_OR_FILE ? " PID|FILE" :
-	       c->operand == OPERAND_TWO_FILES ? " A.json B.json" : "";
+	return c->operand == OPERAND_PID           ? " PID"
+	       : c->operand == OPERAND_PID_OR_FILE ? " PID|FILE"
+	       : c->operand == OPERAND_TWO_FILES   ? " A.json B.json"
+						   : "";
 }
 
 static void flag_with_arg(const struct option_def *d, char *out, size_t size)
@@ -111,17 +115,22 @@ void help_man(FILE *f, const char *version)
 	size_t e;
 	int i;
 
-	fprintf(f, ".TH GOSPECT 1 \"\" \"gospect %s\" \"User Commands\"\n"
-		   ".SH NAME\ngospect \\- trace running Go programs from outside\n"
-		   ".SH SYNOPSIS\n", version);
+	fprintf(f,
+		".TH GOSPECT 1 \"\" \"gospect %s\" \"User Commands\"\n"
+		".SH NAME\ngospect \\- trace running Go programs from outside\n"
+		".SH SYNOPSIS\n",
+		version);
 	for (c = commands; c->name; c++)
 		fprintf(f, ".B gospect %s\n%s%s[OPTIONS]\n.br\n", c->name,
-			operand_word(c) + (c->operand != OPERAND_NONE), c->operand != OPERAND_NONE ? " " : "");
-	fprintf(f, ".SH DESCRIPTION\n"
-		   "gospect reads the memory of a Go process and probes rare events of its runtime: "
-		   "goroutine births and deaths, large allocations, garbage collection, network requests, "
-		   "database pools. "
-		   "Nothing is written to the target and nothing is left behind.\n.SH COMMANDS\n");
+			operand_word(c) + (c->operand != OPERAND_NONE),
+			c->operand != OPERAND_NONE ? " " : "");
+	fprintf(f,
+		".SH DESCRIPTION\n"
+		"gospect reads the memory of a Go process and probes rare events of its runtime: "
+		"goroutine births and deaths, large allocations, garbage collection, network "
+		"requests, "
+		"database pools. "
+		"Nothing is written to the target and nothing is left behind.\n.SH COMMANDS\n");
 	for (c = commands; c->name; c++) {
 		fprintf(f, ".SS gospect %s%s\n", c->name, operand_word(c));
 		roff(f, c->about);
@@ -143,7 +152,8 @@ void help_man(FILE *f, const char *version)
 	for (e = 0; e < sizeof(exit_table) / sizeof(*exit_table); e++)
 		fprintf(f, ".TP\n.B %d\n%s\n", exit_table[e].status, exit_table[e].means);
 	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colour, also on a terminal\n"
-		   ".TP\n.B GOSPECT_METHOD=perf\nattach by perf events, as on kernels without uprobe_multi\n");
+		   ".TP\n.B GOSPECT_METHOD=perf\nattach by perf events, as on kernels without "
+		   "uprobe_multi\n");
 	fprintf(f, ".SH REPORT\nThe JSON report has schema " REPORT_SCHEMA "; "
 		   "additions do not change the number.\n");
 }

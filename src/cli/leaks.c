@@ -20,11 +20,13 @@
 #include "observe/window.h"
 
 #define MAX_LINES 512
-#define AT_ONCE (1u << 20)	/* bytes written at once: a million goroutines make more than anybody should hold */
+#define AT_ONCE \
+	(1u     \
+	 << 20) /* bytes written at once: a million goroutines make more than anybody should hold */
 
 struct leaks {
 	const struct options *o;
-	struct watch w;		/* for its session and signals */
+	struct watch w; /* for its session and signals */
 	struct output out;
 	struct leaks_window l;
 };
@@ -38,7 +40,8 @@ static const char *verdict_words(const struct leaks_window *l, char *out, size_t
 	return out;
 }
 
-static void text_line(const struct leaks_window *l, const struct leaked_goroutine *g, struct buf *out)
+static void text_line(const struct leaks_window *l, const struct leaked_goroutine *g,
+		      struct buf *out)
 {
 	const struct leak_row *r = &l->row[g->row];
 	const struct place *at = stack_table_place(&l->stacks, g->stack, true);
@@ -46,8 +49,9 @@ static void text_line(const struct leaks_window *l, const struct leaked_goroutin
 
 	human_seconds(g->age_s, age);
 	buf_printf(out, "LEAK %llu %s %s%s created by %s", (unsigned long long)g->goid,
-		   words_fit(r->reason, 48, reason, sizeof(reason)), g->age == AGE_AT_LEAST ? ">" : "",
-		   g->age == AGE_UNKNOWN ? "-" : age, words_place_short(&r->place, place, sizeof(place)));
+		   words_fit(r->reason, 48, reason, sizeof(reason)),
+		   g->age == AGE_AT_LEAST ? ">" : "", g->age == AGE_UNKNOWN ? "-" : age,
+		   words_place_short(&r->place, place, sizeof(place)));
 	buf_printf(out, " at %s\n", at ? words_place_short(at, place, sizeof(place)) : "?");
 }
 
@@ -62,7 +66,8 @@ static json_t *place_json(const struct place *p)
 	return o;
 }
 
-static void json_line(const struct leaks_window *l, const struct leaked_goroutine *g, struct buf *out)
+static void json_line(const struct leaks_window *l, const struct leaked_goroutine *g,
+		      struct buf *out)
 {
 	const struct leak_row *r = &l->row[g->row];
 	const struct place *at = stack_table_place(&l->stacks, g->stack, true), *line[MAX_LINES];
@@ -95,14 +100,14 @@ static void summary(const struct leaks *s, size_t leaked, size_t by_design)
 	char a[HUMAN_MAX], b[HUMAN_MAX], words[64];
 
 	if (leaked)
-		msg_note("%s goroutine%s can never run again: %s", human_count(leaked, a), leaked == 1 ? "" : "s",
-			 verdict_words(l, words, sizeof(words)));
+		msg_note("%s goroutine%s can never run again: %s", human_count(leaked, a),
+			 leaked == 1 ? "" : "s", verdict_words(l, words, sizeof(words)));
 	else
-		msg_note("no goroutine is leaked: %s blocked ones were judged in %d pass%s", human_count(l->candidates, a),
-			 l->passes, l->passes == 1 ? "" : "es");
+		msg_note("no goroutine is leaked: %s blocked ones were judged in %d pass%s",
+			 human_count(l->candidates, a), l->passes, l->passes == 1 ? "" : "es");
 	if (by_design)
-		msg_note("%s more wait%s for ever by design, as main in select {}", human_count(by_design, b),
-			 by_design == 1 ? "s" : "");
+		msg_note("%s more wait%s for ever by design, as main in select {}",
+			 human_count(by_design, b), by_design == 1 ? "s" : "");
 	if (l->stop_ms >= 0)
 		msg_note("the process stood still for %s", human_seconds(l->stop_ms / 1e3, a));
 }
@@ -158,7 +163,7 @@ static int judge(struct leaks *s, const struct prove_result *r)
 	if (!err)
 		err = leaks_fill(&s->l, &sites, r, clock_mono_ns(), 0);
 	err = err ? err : print(s);
-	leaks_window_deinit(&s->l);	/* strings are the executable's, not the sites' */
+	leaks_window_deinit(&s->l); /* strings are the executable's, not the sites' */
 	sites_deinit(&sites);
 	if (err < 0)
 		msg_error("out of memory");

@@ -15,8 +15,8 @@
 #include "host/golist.h"
 #include "report/table.h"
 
-#define LIST_SCHEMA "gospect.list/1"
-#define LIST_BUDGET_NS (2 * NS_PER_S)	/* for counting goroutines; what is left shows '-' */
+#define LIST_SCHEMA    "gospect.list/1"
+#define LIST_BUDGET_NS (2 * NS_PER_S) /* for counting goroutines; what is left shows '-' */
 
 static double age_s(const struct golist_entry *e, uint64_t now)
 {
@@ -26,8 +26,9 @@ static double age_s(const struct golist_entry *e, uint64_t now)
 static void print_text(const struct golist *l, struct buf *out)
 {
 	static const struct table_column cols[] = {
-		{ "PID", true, 0 }, { "AGE", true, 0 }, { "GOROUTINES", true, 0 }, { "GO", false, 0 },
-		{ "CONTAINER", false, 0 }, { "EXE", false, 16 }, { "MODULE", false, 12 },
+		{ "PID", true, 0 },      { "AGE", true, 0 },        { "GOROUTINES", true, 0 },
+		{ "GO", false, 0 },      { "CONTAINER", false, 0 }, { "EXE", false, 16 },
+		{ "MODULE", false, 12 },
 	};
 	uint64_t now = clock_real_ns();
 	char cell[600];
@@ -81,9 +82,11 @@ static void print_json(const struct golist *l, struct buf *out)
 			json_set_text(j, "container", e->container);
 		clock_format_utc(e->start_real_ns, 0, when, sizeof(when));
 		json_set_text(j, "started", when);
-		json_object_set_new(j, "age_s", json_integer((json_int_t)age_s(e, clock_real_ns())));
+		json_object_set_new(j, "age_s",
+				    json_integer((json_int_t)age_s(e, clock_real_ns())));
 		if (e->has_goroutines)
-			json_object_set_new(j, "goroutines", json_integer((json_int_t)e->goroutines));
+			json_object_set_new(j, "goroutines",
+					    json_integer((json_int_t)e->goroutines));
 		else
 			json_set_text(j, "why", e->why);
 		json_array_append_new(rows, j);
@@ -114,7 +117,8 @@ int cmd_list(const struct options *o)
 	if (r)
 		msg_error("cannot write the list: %s", strerror(-r));
 	if (l.unreadable && geteuid())
-		msg_note("%zu processes could not be looked at; root sees all of them", l.unreadable);
+		msg_note("%zu processes could not be looked at; root sees all of them",
+			 l.unreadable);
 	if (l.beyond)
 		msg_note("%zu Go processes more are not listed", l.beyond);
 	golist_deinit(&l);

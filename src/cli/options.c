@@ -13,21 +13,38 @@
 #include "plan/sensor.h"
 
 const struct option_def option_defs[OPT_COUNT] = {
-	[OPT_FOR] = { "--for", "DUR", "stop after DUR (500ms, 5s, 2m, 1h); default: until Ctrl-C or the target ends" },
+	[OPT_FOR] = { "--for", "DUR",
+		      "stop after DUR (500ms, 5s, 2m, 1h); default: until Ctrl-C or the target "
+		      "ends" },
 	[OPT_EVERY] = { "--every", "DUR", "a report per DUR (default 5s; the screen: 1s)" },
-	[OPT_WINDOW] = { "--window", "DUR", "observe for DUR (default 5s; 0: read memory once, no probe)" },
-	[OPT_ONLY] = { "--only", "SENSOR,...", "only these sensors: goroutines, alloc, gc, net, sql, locks (errors, crash are accepted and not built yet)" },
-	[OPT_BUDGET] = { "--budget", "PCT", "what tracing may cost the target, percent of the CPU it uses (default 1%, at least 2 ms/s; 0: memory only, no probe)" },
+	[OPT_WINDOW] = { "--window", "DUR",
+			 "observe for DUR (default 5s; 0: read memory once, no probe)" },
+	[OPT_ONLY] = { "--only", "SENSOR,...",
+		       "only these sensors: goroutines, alloc, gc, net, sql, locks (errors, crash "
+		       "are accepted and not built yet)" },
+	[OPT_BUDGET] = { "--budget", "PCT",
+			 "what tracing may cost the target, percent of the CPU it uses (default "
+			 "1%, at least 2 ms/s; 0: memory only, no probe)" },
 	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
-	[OPT_PROVE] = { "--prove", NULL, "prove leaks: the process is frozen for some milliseconds for a copy of its memory; the expected stop is printed first" },
-	[OPT_MAX_STOP] = { "--max-stop", "DUR", "do not freeze it when the expected stop is longer (default 200ms)" },
+	[OPT_PROVE] = { "--prove", NULL,
+			"prove leaks: the process is frozen for some milliseconds for a copy of "
+			"its memory; the expected stop is printed first" },
+	[OPT_MAX_STOP] = { "--max-stop", "DUR",
+			   "do not freeze it when the expected stop is longer (default 200ms)" },
 	[OPT_GOROUTINES] = { "--goroutines", NULL, "list every goroutine, with its stack" },
-	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line, schema gospect.report/1 (default text)" },
-	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof", "json: schema gospect.report/1; html: one file with a flame graph; pprof: a profile for 'go tool pprof' (default text)" },
-	[OPT_PROFILE] = { "--profile", "goroutine|heap", "which profile --format pprof writes (default goroutine)" },
+	[OPT_FORMAT] = { "--format", "text|json",
+			 "json: one object a line, schema gospect.report/1 (default text)" },
+	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof",
+				  "json: schema gospect.report/1; html: one file with a flame "
+				  "graph; pprof: a profile for 'go tool pprof' (default text)" },
+	[OPT_PROFILE] = { "--profile", "goroutine|heap",
+			  "which profile --format pprof writes (default goroutine)" },
 	[OPT_OUTPUT] = { "-o", "FILE", "write the report to FILE instead of standard output" },
-	[OPT_FAIL_ON] = { "--fail-on", "SEVERITY", "exit with 10 when a finding is that severe or worse: info, low, medium, high, critical" },
-	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL, "show the hosts of network requests and connections as hashes" },
+	[OPT_FAIL_ON] = { "--fail-on", "SEVERITY",
+			  "exit with 10 when a finding is that severe or worse: info, low, medium, "
+			  "high, critical" },
+	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL,
+			       "show the hosts of network requests and connections as hashes" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
 
@@ -43,8 +60,14 @@ const struct command *command_find(const char *name)
 
 int duration_parse(const char *s, uint64_t *ns)
 {
-	static const struct { const char *unit; double ns; } units[] = {
-		{ "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 },
+	static const struct {
+		const char *unit;
+		double ns;
+	} units[] = {
+		{ "ms", 1e6 },
+		{ "s", 1e9 },
+		{ "m", 60e9 },
+		{ "h", 3600e9 },
 	};
 	char *end;
 	double v;
@@ -63,7 +86,7 @@ int duration_parse(const char *s, uint64_t *ns)
 	for (i = 0; i < sizeof(units) / sizeof(*units); i++)
 		if (!strcmp(end, units[i].unit)) {
 			v *= units[i].ns;
-			if (v > 3.2e17)	/* ten years */
+			if (v > 3.2e17) /* ten years */
 				return -EINVAL;
 			*ns = (uint64_t)v;
 			return 0;
@@ -123,10 +146,14 @@ static int set_sensors(const struct command *c, const char *arg, struct options 
 	return usage(c, "unknown sensor '%s'", word);
 }
 
-static int set_format(const struct command *c, enum option_id id, const char *arg, struct options *o)
+static int set_format(const struct command *c, enum option_id id, const char *arg,
+		      struct options *o)
 {
 	static const char *const names[] = {
-		[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_HTML] = "html", [FORMAT_PPROF] = "pprof",
+		[FORMAT_TEXT] = "text",
+		[FORMAT_JSON] = "json",
+		[FORMAT_HTML] = "html",
+		[FORMAT_PPROF] = "pprof",
 	};
 	int last = id == OPT_FORMAT ? FORMAT_JSON : FORMAT_PPROF;
 
@@ -138,7 +165,8 @@ static int set_format(const struct command *c, enum option_id id, const char *ar
 	return usage(c, "unknown format '%s'", arg);
 }
 
-static int set_option(const struct command *c, enum option_id id, const char *arg, struct options *o)
+static int set_option(const struct command *c, enum option_id id, const char *arg,
+		      struct options *o)
 {
 	switch (id) {
 	case OPT_FOR:
@@ -159,7 +187,8 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 	case OPT_FORMAT_SNAPSHOT:
 		return set_format(c, id, arg, o);
 	case OPT_WINDOW:
-		if (duration_parse(arg, &o->window_ns) || (o->window_ns && o->window_ns < 100 * NS_PER_MS))
+		if (duration_parse(arg, &o->window_ns) ||
+		    (o->window_ns && o->window_ns < 100 * NS_PER_MS))
 			return usage(c, "not a duration, 0 or 100ms and more: '%s'", arg);
 		return 0;
 	case OPT_MAX_STOP:
@@ -247,7 +276,9 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 	bool only_operands = false;
 	int i, err;
 
-	*o = (struct options){ .sensors = SENSOR_ALL, .budget_pct = 1.0, .window_ns = 5 * NS_PER_S,
+	*o = (struct options){ .sensors = SENSOR_ALL,
+			       .budget_pct = 1.0,
+			       .window_ns = 5 * NS_PER_S,
 			       .max_stop_ns = 200 * NS_PER_MS };
 	for (i = 0; i < argc; i++) {
 		const char *arg = argv[i], *value;

@@ -16,21 +16,21 @@ enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_PPROF };
 enum profile { PROFILE_GOROUTINE, PROFILE_HEAP };
 
 struct options {
-	long pid;		/* operand PID, or 0 */
-	const char *file;	/* operand FILE of `plan`, first one of `diff`, or NULL */
-	const char *file2;	/* second operand of `diff`, or NULL */
-	uint64_t for_ns;	/* --for; 0: until stopped */
-	uint64_t every_ns;	/* --every */
-	uint32_t sensors;	/* --only */
-	double budget_pct;	/* --budget */
+	long pid;          /* operand PID, or 0 */
+	const char *file;  /* operand FILE of `plan`, first one of `diff`, or NULL */
+	const char *file2; /* second operand of `diff`, or NULL */
+	uint64_t for_ns;   /* --for; 0: until stopped */
+	uint64_t every_ns; /* --every */
+	uint32_t sensors;  /* --only */
+	double budget_pct; /* --budget */
 	bool exact;
 	enum format format;
-	const char *output;	/* -o, or NULL: standard output */
+	const char *output; /* -o, or NULL: standard output */
 	bool redact_hosts;
-	uint64_t window_ns;	/* --window; 0: from memory, once */
+	uint64_t window_ns; /* --window; 0: from memory, once */
 	bool prove;
-	uint64_t max_stop_ns;	/* --max-stop */
-	bool goroutines;	/* list each of them */
+	uint64_t max_stop_ns; /* --max-stop */
+	bool goroutines;      /* list each of them */
 	enum profile profile;
 	bool has_fail_on;
 	enum severity fail_on;
@@ -41,29 +41,52 @@ enum operand { OPERAND_NONE, OPERAND_PID, OPERAND_PID_OR_FILE, OPERAND_TWO_FILES
 
 struct command {
 	const char *name;
-	const char *summary;	/* one line */
-	const char *about;	/* a paragraph for --help and the man page */
+	const char *summary; /* one line */
+	const char *about;   /* a paragraph for --help and the man page */
 	enum operand operand;
-	uint32_t options;	/* mask of OPT_BIT(enum option_id) */
-	int (*run)(const struct options *o);	/* returns the exit status */
+	uint32_t options;                    /* mask of OPT_BIT(enum option_id) */
+	int (*run)(const struct options *o); /* returns the exit status */
 };
 
-enum option_id { OPT_FOR, OPT_EVERY, OPT_WINDOW, OPT_ONLY, OPT_BUDGET, OPT_EXACT, OPT_PROVE, OPT_MAX_STOP,
-		 OPT_GOROUTINES, OPT_FORMAT, OPT_FORMAT_SNAPSHOT, OPT_PROFILE, OPT_OUTPUT, OPT_FAIL_ON,
-		 OPT_REDACT_HOSTS, OPT_HELP, OPT_COUNT };
+enum option_id {
+	OPT_FOR,
+	OPT_EVERY,
+	OPT_WINDOW,
+	OPT_ONLY,
+	OPT_BUDGET,
+	OPT_EXACT,
+	OPT_PROVE,
+	OPT_MAX_STOP,
+	OPT_GOROUTINES,
+	OPT_FORMAT,
+	OPT_FORMAT_SNAPSHOT,
+	OPT_PROFILE,
+	OPT_OUTPUT,
+	OPT_FAIL_ON,
+	OPT_REDACT_HOSTS,
+	OPT_HELP,
+	OPT_COUNT
+};
 #define OPT_BIT(o) (1u << (o))
 
 struct option_def {
-	const char *flag;	/* "--for" */
-	const char *arg;	/* "DUR", NULL: none */
+	const char *flag; /* "--for" */
+	const char *arg;  /* "DUR", NULL: none */
 	const char *help;
 };
 
 /* Exit status, as the README lists them. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_GO = 3,
-       EXIT_NOT_PERMITTED = 4, EXIT_TARGET_ENDED = 5, EXIT_FOUND = 10 };
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_GO = 3,
+	EXIT_NOT_PERMITTED = 4,
+	EXIT_TARGET_ENDED = 5,
+	EXIT_FOUND = 10
+};
 
-extern const struct command commands[];	/* ends with name NULL */
+extern const struct command commands[]; /* ends with name NULL */
 extern const struct option_def option_defs[OPT_COUNT];
 
 const struct command *command_find(const char *name);

@@ -11,8 +11,8 @@
 #include "report/html.h"
 #include "report/pprof.h"
 
-#define REPORT_MAX_BYTES (256u << 20)	/* a report larger than this is an error */
-#define LIST_MAX_BYTES (2ull << 30)	/* with every goroutine in it */
+#define REPORT_MAX_BYTES (256u << 20) /* a report larger than this is an error */
+#define LIST_MAX_BYTES   (2ull << 30) /* with every goroutine in it */
 
 int output_open(struct output *out, const struct options *o, struct err *err)
 {
@@ -23,11 +23,12 @@ int output_open(struct output *out, const struct options *o, struct err *err)
 	out->format = o->format;
 	out->profile = o->profile;
 	buf_init(&out->buf, o->goroutines ? LIST_MAX_BYTES : REPORT_MAX_BYTES);
-	signal(SIGPIPE, SIG_IGN);	/* seen as EPIPE where it is written */
+	signal(SIGPIPE, SIG_IGN); /* seen as EPIPE where it is written */
 	if (o->output) {
 		out->fd = open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 		if (out->fd < 0)
-			return err_set(err, -errno, "cannot write '%s': %s", o->output, strerror(errno));
+			return err_set(err, -errno, "cannot write '%s': %s", o->output,
+				       strerror(errno));
 		out->is_file = true;
 	}
 	out->is_terminal = !out->is_file && isatty(out->fd);
@@ -71,8 +72,8 @@ static int render(struct output *out, const struct report *r)
 		report_json(r, &out->buf);
 		return 0;
 	case FORMAT_PPROF:
-		return out->profile == PROFILE_HEAP ? report_pprof_heap(r, &out->buf) :
-						      report_pprof_goroutines(r, &out->buf);
+		return out->profile == PROFILE_HEAP ? report_pprof_heap(r, &out->buf)
+						    : report_pprof_goroutines(r, &out->buf);
 	case FORMAT_HTML:
 		return report_html(r, &out->buf);
 	case FORMAT_TEXT:

@@ -11,14 +11,14 @@
 #include "report/report.h"
 
 struct output {
-	int fd;			/* owned when it is a file */
+	int fd; /* owned when it is a file */
 	bool is_file;
 	bool is_terminal;
 	enum format format;
 	enum profile profile;
 	struct report_text_options text;
 	struct buf buf;
-	uint64_t written;	/* reports */
+	uint64_t written; /* reports */
 };
 
 /* Opens what the options say, before anything is attached: 0 or -errno. */

@@ -63,7 +63,8 @@ static void site_cells(struct table *t, const struct probe *p, const struct site
 
 static bool is_missing_alike(const struct probe *a, const struct probe *b)
 {
-	return a->kind == SITE_NONE && b->kind == SITE_NONE && a->absent == b->absent && !strcmp(a->why, b->why);
+	return a->kind == SITE_NONE && b->kind == SITE_NONE && a->absent == b->absent &&
+	       !strcmp(a->why, b->why);
 }
 
 /* A probe without a site, with those that miss theirs for the same reason: most
@@ -79,7 +80,7 @@ static void print_missing(const struct plan *pl, int i, struct buf *out)
 		if (!is_missing_alike(p, &pl->probe[k]))
 			continue;
 		if (k < i)
-			return;	/* told already */
+			return; /* told already */
 		alike++;
 	}
 	buf_printf(out, "\n  %s", probe_name(p->id));
@@ -92,8 +93,8 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		       const struct cost_table *ct, struct buf *out)
 {
 	static const struct table_column cols[] = {
-		{ "PROBE", false, 0 }, { "FUNCTION", false, 16 }, { "AT", true, 0 },
-		{ "INSTRUCTION", false, 12 }, { "RUN", false, 0 }, { "COST/HIT", true, 0 },
+		{ "PROBE", false, 0 },        { "FUNCTION", false, 16 }, { "AT", true, 0 },
+		{ "INSTRUCTION", false, 12 }, { "RUN", false, 0 },       { "COST/HIT", true, 0 },
 	};
 	struct table t;
 	int i, k, none = 0;
@@ -117,7 +118,8 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 	if (none)
 		buf_puts(out, "\n");
 	if (ct->ns[INSN_STEPPED] >= 0 && ct->ns[INSN_PUSH] >= 0)
-		buf_printf(out, "\nmeasured here: an emulated push %.0f ns a hit; a single-stepped cmp, "
+		buf_printf(out,
+			   "\nmeasured here: an emulated push %.0f ns a hit; a single-stepped cmp, "
 			   "as at function entries, %.0f ns\n",
 			   ct->ns[INSN_PUSH], ct->ns[INSN_STEPPED]);
 	buf_printf(out, "\nnothing was attached\n");
@@ -167,8 +169,8 @@ static json_t *probe_json(const struct probe *p)
 		return j;
 	}
 	put_site(j, &p->site[0]);
-	json_object_set_new(j, "cost_ns", p->cost_ns >= 0 ?
-			    json_real(p->cost_ns) : json_string("not measured"));
+	json_object_set_new(j, "cost_ns",
+			    p->cost_ns >= 0 ? json_real(p->cost_ns) : json_string("not measured"));
 	json_object_set_new(j, "rare", json_boolean(p->rare));
 	if (p->nsite > 1)
 		put_sites(j, p);
@@ -191,7 +193,8 @@ static void print_json(const struct gobin *gb, const struct options *o, const st
 	json_set_text(root, "arch", gb->arch ? gb->arch->name : NULL);
 	for (i = 0; i < INSN_CLASS_COUNT; i++)
 		if (ct->ns[i] >= 0)
-			json_object_set_new(costs, insn_class_name((enum insn_class)i), json_real(ct->ns[i]));
+			json_object_set_new(costs, insn_class_name((enum insn_class)i),
+					    json_real(ct->ns[i]));
 	json_object_set_new(root, "measured_ns", costs);
 	for (i = 0; i < pl->n; i++)
 		json_array_append_new(probes, probe_json(&pl->probe[i]));

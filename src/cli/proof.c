@@ -8,7 +8,7 @@
 #include "base/human.h"
 #include "cli/message.h"
 
-#define PASSES 6		/* over a running process; report.md: under 2 s on a small heap */
+#define PASSES   6 /* over a running process; report.md: under 2 s on a small heap */
 #define MAX_COPY (16ull << 30)
 
 struct proof {
@@ -21,9 +21,11 @@ static void announce(void *arg, uint64_t expected_ns, bool uses_cgo)
 	const struct proof *p = arg;
 	char text[HUMAN_MAX];
 
-	msg_note("process %ld will stand still for about %s", p->pid, human_seconds((double)expected_ns / 1e9, text));
+	msg_note("process %ld will stand still for about %s", p->pid,
+		 human_seconds((double)expected_ns / 1e9, text));
 	if (uses_cgo)
-		msg_note("warning: it calls C code, whose system calls may see EINTR when they are interrupted");
+		msg_note("warning: it calls C code, whose system calls may see EINTR when they are "
+			 "interrupted");
 }
 
 static bool cancelled(void *arg)
@@ -54,14 +56,21 @@ static struct prove_held *held_of(const struct deadlocks_window *l, size_t *n)
 	return held;
 }
 
-int proof_run(struct session *s, const struct options *o, bool prove, const struct deadlocks_window *locks, int signal_fd,
-	      struct prove_result *out, struct err *err)
+int proof_run(struct session *s, const struct options *o, bool prove,
+	      const struct deadlocks_window *locks, int signal_fd, struct prove_result *out,
+	      struct err *err)
 {
 	struct proof p = { .pid = o->pid, .signal_fd = signal_fd };
 	struct prove_config cfg = {
-		.rt = &s->rt, .proc = &s->proc, .prove = prove, .passes = PASSES,
-		.max_stop_ns = o->max_stop_ns, .max_copy_bytes = max_copy(),
-		.announce = announce, .cancelled = cancelled, .arg = &p,
+		.rt = &s->rt,
+		.proc = &s->proc,
+		.prove = prove,
+		.passes = PASSES,
+		.max_stop_ns = o->max_stop_ns,
+		.max_copy_bytes = max_copy(),
+		.announce = announce,
+		.cancelled = cancelled,
+		.arg = &p,
 	};
 	struct prove_held *held = held_of(locks, &cfg.nheld);
 	int code;

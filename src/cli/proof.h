@@ -14,7 +14,8 @@
  * when something is to be read there (it is not read).  locks: what is inferred
  * of who holds what, or NULL.
  */
-int proof_run(struct session *s, const struct options *o, bool prove, const struct deadlocks_window *locks, int signal_fd,
-	      struct prove_result *out, struct err *err);
+int proof_run(struct session *s, const struct options *o, bool prove,
+	      const struct deadlocks_window *locks, int signal_fd, struct prove_result *out,
+	      struct err *err);
 
 #endif

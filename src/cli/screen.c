@@ -17,13 +17,13 @@
 #include "base/text.h"
 #include "observe/window.h"
 
-#define ESCAPE_DELAY_MS 25	/* of a lone Esc; arrow keys begin with one */
+#define ESCAPE_DELAY_MS 25 /* of a lone Esc; arrow keys begin with one */
 
 struct screen {
 	SCREEN *term;
-	FILE *keys;		/* stdin, or /dev/tty: then owned */
+	FILE *keys; /* stdin, or /dev/tty: then owned */
 	bool owns_keys;
-	bool utf8;		/* the terminal's locale can show more than ASCII */
+	bool utf8; /* the terminal's locale can show more than ASCII */
 	struct screen_state state;
 	struct screen_view view;
 	/* the report on the screen; arrays owned, strings borrowed */
@@ -40,7 +40,8 @@ static int open_keys(struct screen *s, struct err *err)
 	s->keys = fopen("/dev/tty", "re");
 	s->owns_keys = s->keys != NULL;
 	if (!s->keys)
-		return err_set(err, -EOPNOTSUPP, "no terminal to read keys from: %s", strerror(errno));
+		return err_set(err, -EOPNOTSUPP, "no terminal to read keys from: %s",
+			       strerror(errno));
 	return 0;
 }
 
@@ -151,7 +152,10 @@ static void to_ascii(const char *text, char *out, size_t size)
 
 	while (*text && n + 1 < size) {
 		text += utf8_next(text, &code);
-		out[n++] = code >= ' ' && code < 0x7f ? (char)code : code == 0x2026 ? '.' : code == 0xb5 ? 'u' : '?';
+		out[n++] = code >= ' ' && code < 0x7f ? (char)code
+			   : code == 0x2026           ? '.'
+			   : code == 0xb5             ? 'u'
+						      : '?';
 	}
 	out[n] = '\0';
 }
@@ -207,7 +211,8 @@ static void sort_by(struct screen *s, enum screen_sort sort)
 static enum screen_action on_letter(struct screen *s, int key)
 {
 	switch (key) {
-	case 'q': case 'Q':
+	case 'q':
+	case 'Q':
 		return SCREEN_QUIT;
 	case 'l':
 		sort_by(s, SORT_LIVE);
@@ -224,16 +229,18 @@ static enum screen_action on_letter(struct screen *s, int key)
 	case 'n':
 		sort_by(s, SORT_NAME);
 		break;
-	case 'p': case ' ':
+	case 'p':
+	case ' ':
 		s->state.paused = !s->state.paused;
 		break;
 	case 'f':
 		s->state.details = !s->state.details;
 		break;
-	case '?': case 'h':
+	case '?':
+	case 'h':
 		s->state.help = !s->state.help;
 		break;
-	case '\x0c':		/* Ctrl-L: the terminal was written over */
+	case '\x0c': /* Ctrl-L: the terminal was written over */
 		clearok(curscr, TRUE);
 		break;
 	default:
@@ -270,7 +277,7 @@ static enum screen_action on_key(struct screen *s, int key)
 	default:
 		return on_letter(s, key);
 	}
-	return SCREEN_REDRAW;	/* which puts scroll into range */
+	return SCREEN_REDRAW; /* which puts scroll into range */
 }
 
 static bool terminal_is_gone(const struct screen *s)

@@ -13,9 +13,9 @@
 struct screen;
 
 enum screen_action {
-	SCREEN_NONE,		/* nothing for the caller to do */
-	SCREEN_REDRAW,		/* the view changed: call screen_redraw() */
-	SCREEN_QUIT		/* 'q', or the terminal is gone */
+	SCREEN_NONE,   /* nothing for the caller to do */
+	SCREEN_REDRAW, /* the view changed: call screen_redraw() */
+	SCREEN_QUIT    /* 'q', or the terminal is gone */
 };
 
 /*

@@ -13,12 +13,12 @@
 #include "report/wrap.h"
 
 #define VIEW_BYTES_MAX (1u << 20)
-#define SENTENCE_MAX 8192
-#define WIDTH_LEAST 20		/* narrower ones stay empty */
-#define FINDINGS_SHOWN 3	/* without details */
-#define ALLOCS_SHOWN 5
-#define SITES_LEAST 4		/* rows of goroutines that findings may not take away */
-#define LABEL_COLUMNS 12
+#define SENTENCE_MAX   8192
+#define WIDTH_LEAST    20 /* narrower ones stay empty */
+#define FINDINGS_SHOWN 3  /* without details */
+#define ALLOCS_SHOWN   5
+#define SITES_LEAST    4 /* rows of goroutines that findings may not take away */
+#define LABEL_COLUMNS  12
 #define FINDING_INDENT 10
 
 void screen_view_init(struct screen_view *v)
@@ -52,8 +52,8 @@ static void take_lines(struct screen_view *v, const struct buf *b, enum screen_s
 }
 
 /* One sentence behind a label, cut to the width. */
-static void sentence(struct screen_view *v, const char *label, const char *text, enum screen_style style,
-		     int width, int max_lines)
+static void sentence(struct screen_view *v, const char *label, const char *text,
+		     enum screen_style style, int width, int max_lines)
 {
 	struct buf b;
 
@@ -78,7 +78,8 @@ static void summary(struct screen_view *v, const char *label, summary_fn fn, con
 	buf_deinit(&b);
 }
 
-static void head(struct screen_view *v, const struct window *w, const struct screen_state *st, int width)
+static void head(struct screen_view *v, const struct window *w, const struct screen_state *st,
+		 int width)
 {
 	struct buf b;
 
@@ -125,7 +126,8 @@ static void finding(struct screen_view *v, const struct finding *f, bool details
 	buf_deinit(&b);
 }
 
-static void findings(struct screen_view *v, const struct findings *fs, bool details, int width, int height)
+static void findings(struct screen_view *v, const struct findings *fs, bool details, int width,
+		     int height)
 {
 	char text[64];
 	int i;
@@ -156,7 +158,8 @@ static int compare_double(double a, double b)
 static int compare_sites(const void *a, const void *b, void *arg)
 {
 	const struct order *o = arg;
-	const struct site_row *x = &o->w->goroutines->site[*(const int *)a], *y = &o->w->goroutines->site[*(const int *)b];
+	const struct site_row *x = &o->w->goroutines->site[*(const int *)a],
+			      *y = &o->w->goroutines->site[*(const int *)b];
 	int r = 0;
 
 	if (x->other != y->other)
@@ -169,10 +172,12 @@ static int compare_sites(const void *a, const void *b, void *arg)
 		r = compare_double((double)x->deaths, (double)y->deaths);
 		break;
 	case SORT_AGE:
-		r = compare_double(x->age == AGE_UNKNOWN ? -1 : x->oldest_s, y->age == AGE_UNKNOWN ? -1 : y->oldest_s);
+		r = compare_double(x->age == AGE_UNKNOWN ? -1 : x->oldest_s,
+				   y->age == AGE_UNKNOWN ? -1 : y->oldest_s);
 		break;
 	case SORT_NAME:
-		r = strcmp(x->place.function ? x->place.function : "~", y->place.function ? y->place.function : "~");
+		r = strcmp(x->place.function ? x->place.function : "~",
+			   y->place.function ? y->place.function : "~");
 		break;
 	case SORT_LIVE:
 		break;
@@ -195,10 +200,13 @@ static void take_table(struct screen_view *v, const struct buf *table, int max)
 	take_lines(v, &rest, STYLE_PLAIN, max - 1);
 }
 
-static void sites(struct screen_view *v, const struct window *w, struct screen_state *st, int width, int rows)
+static void sites(struct screen_view *v, const struct window *w, struct screen_state *st, int width,
+		  int rows)
 {
 	struct order o = { .w = w, .sort = st->sort };
-	int *show = w->goroutines->nsite ? calloc((size_t)w->goroutines->nsite, sizeof(*show)) : NULL, n = rows - 1;
+	int *show = w->goroutines->nsite ? calloc((size_t)w->goroutines->nsite, sizeof(*show))
+					 : NULL,
+	    n = rows - 1;
 	struct buf b;
 
 	if (!show || n < 1)
@@ -252,11 +260,20 @@ static void gc(struct screen_view *v, const struct window *w, int width)
 static void help(struct screen_view *v, int width, int height)
 {
 	static const char *const text[] = {
-		"", "Goroutines are sorted by", "  l  number alive", "  b  births per second",
-		"  d  ends per second", "  a  age of the oldest", "  n  name", "",
-		"  p, space     pause, go on", "  f            findings with evidence and advice",
+		"",
+		"Goroutines are sorted by",
+		"  l  number alive",
+		"  b  births per second",
+		"  d  ends per second",
+		"  a  age of the oldest",
+		"  n  name",
+		"",
+		"  p, space     pause, go on",
+		"  f            findings with evidence and advice",
 		"  arrows, PgUp, PgDn, Home, End   scroll the goroutines",
-		"  q            quit, with a last report", "  ?            this help", "",
+		"  q            quit, with a last report",
+		"  ?            this help",
+		"",
 		"~1,204   sampled or estimated, not counted one by one",
 		">2h58m   at least that old: older than gospect, the runtime says no more",
 		"chan receive 95%   what most of the site's goroutines wait for",
@@ -295,7 +312,10 @@ static void keys(struct screen_view *v, const struct screen_state *st, int width
 /* Lines that the allocations take: their sentence, a head and some rows. */
 static int alloc_lines(const struct window *w, int room)
 {
-	int want = !w->memory->alloc_known ? 0 : w->memory->nalloc ? 2 + (w->memory->nalloc < ALLOCS_SHOWN ? w->memory->nalloc : ALLOCS_SHOWN) : 1;
+	int want = !w->memory->alloc_known ? 0
+		   : w->memory->nalloc ? 2 + (w->memory->nalloc < ALLOCS_SHOWN ? w->memory->nalloc
+									       : ALLOCS_SHOWN)
+				       : 1;
 	int most = room / 3;
 
 	return want < most ? want : most < 1 ? (want > 0) : most;
@@ -303,10 +323,13 @@ static int alloc_lines(const struct window *w, int room)
 
 static int gc_lines(const struct window *w)
 {
-	return (w->memory->gc.known || w->memory->gc.heap_known || w->memory->gc.pauses_known ? 1 : 0) + (w->memory->gc.pauses_known ? 1 : 0);
+	return (w->memory->gc.known || w->memory->gc.heap_known || w->memory->gc.pauses_known ? 1
+											      : 0) +
+	       (w->memory->gc.pauses_known ? 1 : 0);
 }
 
-static void body(struct screen_view *v, const struct report *r, struct screen_state *st, int width, int height)
+static void body(struct screen_view *v, const struct report *r, struct screen_state *st, int width,
+		 int height)
 {
 	const struct window *w = &r->window;
 	int below, room;

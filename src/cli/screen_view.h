@@ -14,20 +14,27 @@
 enum screen_sort { SORT_LIVE, SORT_BIRTHS, SORT_DEATHS, SORT_AGE, SORT_NAME };
 
 enum screen_style {
-	STYLE_PLAIN, STYLE_TITLE, STYLE_HEAD, STYLE_DIM, STYLE_BAD, STYLE_WARN, STYLE_NOTE, STYLE_KEYS
+	STYLE_PLAIN,
+	STYLE_TITLE,
+	STYLE_HEAD,
+	STYLE_DIM,
+	STYLE_BAD,
+	STYLE_WARN,
+	STYLE_NOTE,
+	STYLE_KEYS
 };
 
 struct screen_state {
 	enum screen_sort sort;
 	bool paused, details, help;
-	int scroll;		/* first row of the goroutine table shown */
-	int rows_shown;		/* set by the view: rows of that table, for paging */
+	int scroll;     /* first row of the goroutine table shown */
+	int rows_shown; /* set by the view: rows of that table, for paging */
 };
 
-#define SCREEN_MAX_LINES 512	/* a taller terminal stays empty below */
+#define SCREEN_MAX_LINES 512 /* a taller terminal stays empty below */
 
 struct screen_line {
-	size_t start;		/* offset in text of a NUL-terminated line */
+	size_t start; /* offset in text of a NUL-terminated line */
 	enum screen_style style;
 };
 

@@ -29,7 +29,8 @@ int session_open(struct session *s, pid_t pid, struct err *err)
 	/* All that was read was read of this process, if it is still this one. */
 	r = process_check(&s->proc);
 	if (r)
-		return err_set(err, -ESRCH, "process %d ended or started another program while it was opened",
+		return err_set(err, -ESRCH,
+			       "process %d ended or started another program while it was opened",
 			       (int)pid);
 	return 0;
 }

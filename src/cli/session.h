@@ -11,8 +11,8 @@
 
 struct session {
 	struct process proc;
-	struct gobin *gb;	/* owned */
-	struct memreader *mem;	/* owned */
+	struct gobin *gb;      /* owned */
+	struct memreader *mem; /* owned */
 	struct goruntime rt;
 	uint64_t bias;
 	bool proc_open, rt_open;

@@ -16,7 +16,7 @@
 
 /* Passes over a running process are not worth it beyond. */
 #define PASSES_MAX_GOROUTINES 200000
-#define PASSES_MAX_HEAP (1ull << 30)
+#define PASSES_MAX_HEAP       (1ull << 30)
 
 struct snapshot {
 	const struct options *o;
@@ -35,7 +35,8 @@ static bool found_enough(const struct options *o, const struct findings *found)
 /* Whether the passes over a running process would take longer than anybody waits for. */
 static bool too_large(const struct window *w)
 {
-	return w->goroutines->live > PASSES_MAX_GOROUTINES || w->memory->gc.heap_live_bytes > PASSES_MAX_HEAP;
+	return w->goroutines->live > PASSES_MAX_GOROUTINES ||
+	       w->memory->gc.heap_live_bytes > PASSES_MAX_HEAP;
 }
 
 /* The verdicts on leaks. */
@@ -45,23 +46,30 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 	struct err err = { 0 };
 	int code = 0;
 
-	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines->known || s->w.target_gone)
+	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines->known ||
+	    s->w.target_gone)
 		return;
 	observer_drop_walk(s->w.observer);
 	if (too_large(w) && !s->o->prove)
-		snprintf(r.why, sizeof(r.why), "several passes over so many goroutines or so large a heap take long: "
+		snprintf(r.why, sizeof(r.why),
+			 "several passes over so many goroutines or so large a heap take long: "
 			 "'gospect leaks PID', or --prove");
 	else
-		code = proof_run(&s->w.s, s->o, s->o->prove, &w->goroutines->deadlocks, s->w.signal_fd, &r, &err);
+		code = proof_run(&s->w.s, s->o, s->o->prove, &w->goroutines->deadlocks,
+				 s->w.signal_fd, &r, &err);
 	if (!code && r.tracer_busy) {
-		msg_note("another tracer has the process: it cannot be frozen, so leaks are not proven");
+		msg_note("another tracer has the process: it cannot be frozen, so leaks are not "
+			 "proven");
 		prove_result_deinit(&r);
-		code = proof_run(&s->w.s, s->o, false, &w->goroutines->deadlocks, s->w.signal_fd, &r, &err);
+		code = proof_run(&s->w.s, s->o, false, &w->goroutines->deadlocks, s->w.signal_fd,
+				 &r, &err);
 	}
 	if (code) {
 		memset(&r, 0, sizeof(r));
-		snprintf(r.why, sizeof(r.why), "%.200s", code == -EINTR ? "stopped by Ctrl-C" :
-			 err.what[0] ? err.what : strerror(-code));
+		snprintf(r.why, sizeof(r.why), "%.200s",
+			 code == -EINTR ? "stopped by Ctrl-C"
+			 : err.what[0]  ? err.what
+					: strerror(-code));
 	}
 	observer_add_leaks(s->w.observer, w, &r);
 	prove_result_deinit(&r);
@@ -115,7 +123,10 @@ static int take(struct snapshot *s)
 	const struct options *o = s->o;
 	struct watch_mode mode = {
 		.no_probes = o->window_ns ? NULL : "--window 0: read from memory once",
-		.dump = true, .dump_all = o->goroutines, .heap = true, .once = !o->window_ns,
+		.dump = true,
+		.dump_all = o->goroutines,
+		.heap = true,
+		.once = !o->window_ns,
 		.pace_ns = o->window_ns,
 	};
 	int status = watch_start(&s->w, &mode);

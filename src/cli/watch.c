@@ -14,8 +14,8 @@
 #include "cli/message.h"
 #include "cli/output.h"
 
-#define BUDGET_FLOOR_NS (2 * NS_PER_MS)	/* per second: keeps idle programs exact */
-#define CHECK_NS (250 * NS_PER_MS)
+#define BUDGET_FLOOR_NS (2 * NS_PER_MS) /* per second: keeps idle programs exact */
+#define CHECK_NS        (250 * NS_PER_MS)
 
 /* What memory says of the target's pace, before anything is armed. */
 struct pace {
@@ -49,10 +49,18 @@ static void arm(struct watch *w, const char *no_probes)
 	struct err err = { 0 };
 	struct pace before = { 0 };
 	struct trace_config cfg = {
-		.pid = w->s.proc.pid, .exe_fd = w->s.proc.exe_fd, .plan = &w->plan,
-		.mem = w->s.mem, .bias = w->s.bias, .ptracer = process_tracer(&w->s.proc), .gb = w->s.gb,
-		.g_goid = LAYOUT_ABSENT, .g_gopc = LAYOUT_ABSENT, .g_startpc = LAYOUT_ABSENT,
-		.budget_pct = w->o->budget_pct, .budget_floor_ns = BUDGET_FLOOR_NS,
+		.pid = w->s.proc.pid,
+		.exe_fd = w->s.proc.exe_fd,
+		.plan = &w->plan,
+		.mem = w->s.mem,
+		.bias = w->s.bias,
+		.ptracer = process_tracer(&w->s.proc),
+		.gb = w->s.gb,
+		.g_goid = LAYOUT_ABSENT,
+		.g_gopc = LAYOUT_ABSENT,
+		.g_startpc = LAYOUT_ABSENT,
+		.budget_pct = w->o->budget_pct,
+		.budget_floor_ns = BUDGET_FLOOR_NS,
 		.exact = w->o->exact,
 	};
 
@@ -79,7 +87,8 @@ static void arm(struct watch *w, const char *no_probes)
 		if (!err.what[0])
 			err_set(&err, -EOPNOTSUPP, "%s", tf.why);
 		if (!err.hint[0])
-			err_hint(&err, "'gospect doctor' says what is missing; probes want root, or CAP_BPF, "
+			err_hint(&err, "'gospect doctor' says what is missing; probes want root, "
+				       "or CAP_BPF, "
 				       "CAP_PERFMON and CAP_SYS_PTRACE");
 		goto memory;
 	}
@@ -90,7 +99,7 @@ static void arm(struct watch *w, const char *no_probes)
 	predict(w, &before);
 	if (trace_attach(w->trace, &err))
 		goto memory;
-	w->plan = *trace_plan(w->trace);	/* with what was refused meanwhile */
+	w->plan = *trace_plan(w->trace); /* with what was refused meanwhile */
 	return;
 memory:
 	trace_close(w->trace);
@@ -133,9 +142,16 @@ static void make_salt(struct watch *w)
 int watch_start(struct watch *w, const struct watch_mode *mode)
 {
 	struct observer_config cfg = {
-		.rt = &w->s.rt, .proc = &w->s.proc, .plan = &w->plan,
-		.sensors = w->o->sensors, .budget_pct = w->o->budget_pct, .exact_mode = w->o->exact,
-		.dump = mode->dump, .dump_all = mode->dump_all, .heap = mode->heap, .once = mode->once,
+		.rt = &w->s.rt,
+		.proc = &w->s.proc,
+		.plan = &w->plan,
+		.sensors = w->o->sensors,
+		.budget_pct = w->o->budget_pct,
+		.exact_mode = w->o->exact,
+		.dump = mode->dump,
+		.dump_all = mode->dump_all,
+		.heap = mode->heap,
+		.once = mode->once,
 	};
 	struct err err = { 0 };
 	int r = session_open(&w->s, (pid_t)w->o->pid, &err);

@@ -13,24 +13,24 @@
 #include "trace/trace.h"
 
 struct watch {
-	const struct options *o;	/* borrowed */
+	const struct options *o; /* borrowed */
 	struct session s;
 	struct plan plan;
 	struct trace *trace;
 	struct observer *observer;
-	char memory_only[320];		/* why there are no probes, "" when there are */
-	char redact_salt[64];		/* with --redact-hosts */
+	char memory_only[320]; /* why there are no probes, "" when there are */
+	char redact_salt[64];  /* with --redact-hosts */
 	int signal_fd;
-	uint64_t check_ns;		/* when to ask again whether it is still the same */
-	bool target_gone;		/* it ended, or became another program */
-	const char *end_reason;		/* why it is over, for people; NULL: it is not */
+	uint64_t check_ns;      /* when to ask again whether it is still the same */
+	bool target_gone;       /* it ended, or became another program */
+	const char *end_reason; /* why it is over, for people; NULL: it is not */
 };
 
 /* What is special about a command. */
 struct watch_mode {
-	const char *no_probes;	/* why none are to be armed; NULL: arm them */
-	bool dump, dump_all, heap, once;	/* as struct observer_config */
-	uint64_t pace_ns;	/* the report interval */
+	const char *no_probes;           /* why none are to be armed; NULL: arm them */
+	bool dump, dump_all, heap, once; /* as struct observer_config */
+	uint64_t pace_ns;                /* the report interval */
 };
 
 struct output;

@@ -12,23 +12,23 @@
 #include "gobin/gobin.h"
 
 /* internal/abi/symtab.go */
-#define PCDATA_ARG_LIVE_INDEX 3
-#define FUNCDATA_ARG_INFO 5
+#define PCDATA_ARG_LIVE_INDEX  3
+#define FUNCDATA_ARG_INFO      5
 #define FUNCDATA_ARG_LIVE_INFO 6
-#define ARGS_END_SEQ 0xff
-#define ARGS_START_AGG 0xfe
-#define ARGS_END_AGG 0xfd
-#define ARGS_DOTDOTDOT 0xfc
-#define ARGS_OFFSET_TOO_LARGE 0xfb
-#define ARGS_SPECIAL 0xf0
+#define ARGS_END_SEQ           0xff
+#define ARGS_START_AGG         0xfe
+#define ARGS_END_AGG           0xfd
+#define ARGS_DOTDOTDOT         0xfc
+#define ARGS_OFFSET_TOO_LARGE  0xfb
+#define ARGS_SPECIAL           0xf0
 /* TraceArgsMaxLen: (maxDepth * 3 + 2) * limit + 1 */
 #define ARGS_MAX_BYTES 171
 
 /* Which spill slots are filled. */
 struct liveness {
-	bool known;		/* false: all of them */
-	uint8_t start;		/* smaller offsets are always filled */
-	uint8_t bits[2];	/* at most 10 slots are told of */
+	bool known;      /* false: all of them */
+	uint8_t start;   /* smaller offsets are always filled */
+	uint8_t bits[2]; /* at most 10 slots are told of */
 };
 
 /* Up to max bytes at a link-time address: as many as the file has there. */
@@ -89,7 +89,8 @@ static int read_words(const uint8_t *info, size_t len, const struct liveness *l,
 
 		if (c.bad)
 			return -EBADMSG;
-		if (op == ARGS_END_SEQ || op == ARGS_DOTDOTDOT) /* behind it words cannot be counted */
+		if (op == ARGS_END_SEQ ||
+		    op == ARGS_DOTDOTDOT) /* behind it words cannot be counted */
 			return 0;
 		if (op == ARGS_START_AGG || op == ARGS_END_AGG)
 			continue;
@@ -134,7 +135,7 @@ static int learn_innermost(struct gobin *gb, uint64_t pc, struct argslots *s)
 	struct gofunc fn;
 	int err = pclntab_find_pc(gb->pcln, pc, &fn);
 
-	if (!err && pc == fn.entry)	/* it has not begun: nothing is stored yet */
+	if (!err && pc == fn.entry) /* it has not begun: nothing is stored yet */
 		err = -ENOENT;
 	if (!err)
 		err = learn(gb, pc, false, s);
@@ -177,9 +178,9 @@ int gobin_arg_from_sp(struct gobin *gb, uint64_t pc, unsigned int n, int32_t *of
 		err = whole_word(&s, n, off);
 	if (!err)
 		err = pclntab_frame_size(gb->pcln, pc, &size);
-	if (!err && !size)	/* the frame is not made yet, or not any more */
+	if (!err && !size) /* the frame is not made yet, or not any more */
 		err = -ENOENT;
 	if (!err)
-		*off += size + 8;	/* the return address between them */
+		*off += size + 8; /* the return address between them */
 	return err;
 }

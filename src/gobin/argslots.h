@@ -14,8 +14,8 @@
 
 struct gobin;
 
-#define ARGSLOT_WORDS 10	/* abi.TraceArgsLimit: the compiler tells of no more */
-#define ARGSLOT_NONE INT16_MIN
+#define ARGSLOT_WORDS 10 /* abi.TraceArgsLimit: the compiler tells of no more */
+#define ARGSLOT_NONE  INT16_MIN
 
 /*
  * The words of the arguments (flattened: receiver first; a string has two, a

@@ -11,18 +11,18 @@
 #include "gobin/image.h"
 
 /* go/src/debug/buildinfo: the header is 32 bytes, aligned to 16. */
-#define MAGIC "\xff Go buildinf:"
-#define MAGIC_SIZE 14
-#define HEADER_SIZE 32
-#define HEADER_ALIGN 16
+#define MAGIC           "\xff Go buildinf:"
+#define MAGIC_SIZE      14
+#define HEADER_SIZE     32
+#define HEADER_ALIGN    16
 #define FLAG_BIG_ENDIAN 1
-#define FLAG_INLINE 2	/* since 1.18; before: pointers to Go strings */
+#define FLAG_INLINE     2 /* since 1.18; before: pointers to Go strings */
 
-#define MAX_VERSION 4096u	/* longer is damage; kept: sizeof(version) */
-#define MAX_MODINFO (4u << 20)	/* a list of some ten thousand modules */
-#define CHUNK (128u << 10)	/* of the scan */
-#define MAX_TRIES 64	/* headers that may turn out to be none */
-#define FRAME 16		/* bytes the linker puts on each side of the module text */
+#define MAX_VERSION 4096u        /* longer is damage; kept: sizeof(version) */
+#define MAX_MODINFO (4u << 20)   /* a list of some ten thousand modules */
+#define CHUNK       (128u << 10) /* of the scan */
+#define MAX_TRIES   64           /* headers that may turn out to be none */
+#define FRAME       16           /* bytes the linker puts on each side of the module text */
 
 /* A varint length at *addr, then that many bytes: *addr moves to the bytes. */
 static int read_length(struct image *im, uint64_t *addr, uint64_t max, uint64_t *len)
@@ -235,9 +235,9 @@ static int read_at_header(struct buildinfo *bi, struct image *im, uint64_t addr)
 struct search {
 	struct buildinfo *bi;
 	struct image *im;
-	uint8_t *chunk;		/* CHUNK bytes */
-	int tries;		/* headers that may still be tried */
-	bool damaged;		/* one of them looked like one and was not */
+	uint8_t *chunk; /* CHUNK bytes */
+	int tries;      /* headers that may still be tried */
+	bool damaged;   /* one of them looked like one and was not */
 };
 
 static int scan_chunk(struct search *s, uint64_t addr, size_t n)
@@ -265,7 +265,7 @@ static int scan_range(struct search *s, uint64_t addr, uint64_t size)
 
 	if (skip > size)
 		return -ENOENT;
-	for (addr += skip, size -= skip; size >= HEADER_SIZE; ) {
+	for (addr += skip, size -= skip; size >= HEADER_SIZE;) {
 		size_t n = size < CHUNK ? size : CHUNK;
 
 		err = image_read_addr(s->im, addr, s->chunk, n);

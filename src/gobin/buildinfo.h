@@ -8,19 +8,19 @@
 struct image;
 
 struct go_release {
-	int minor;	/* 26 of go1.26.8; 0: not known */
-	int patch;	/* 8; -1 not known (tip, rc) */
+	int minor; /* 26 of go1.26.8; 0: not known */
+	int patch; /* 8; -1 not known (tip, rc) */
 };
 
 struct buildinfo {
-	bool present;		/* found and well-formed */
-	char version[96];	/* "go1.26.8", may carry " X:exp" ; "" or "unknown" when not known */
+	bool present;     /* found and well-formed */
+	char version[96]; /* "go1.26.8", may carry " X:exp" ; "" or "unknown" when not known */
 	struct go_release release;
-	char main_path[256];	/* package path of main */
-	char module[256];	/* main module, or "" */
-	char module_version[96];/* "v1.2.3", "(devel)" or "" */
-	bool race, cgo;		/* from the build settings, false when absent */
-	bool no_optimize;	/* -gcflags has -N: recipes may not hold */
+	char main_path[256];     /* package path of main */
+	char module[256];        /* main module, or "" */
+	char module_version[96]; /* "v1.2.3", "(devel)" or "" */
+	bool race, cgo;          /* from the build settings, false when absent */
+	bool no_optimize;        /* -gcflags has -N: recipes may not hold */
 	char goexperiment[160];
 };
 

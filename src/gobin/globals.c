@@ -11,20 +11,20 @@
 
 #include "gobin/gobin.h"
 
-#define MAX_CODE (256u << 10)	/* bytes of one function decoded; selectgo has 4 KiB */
+#define MAX_CODE (256u << 10) /* bytes of one function decoded; selectgo has 4 KiB */
 
 struct recipe {
 	enum goglobal global;
 	const char *func;
 	enum insn_data kind;
-	int nth;		/* from 0, among operands of the kind */
-	int back;		/* bytes from the operand's address back to the global */
-	int first, last;	/* minor releases it holds for; 0: no limit */
+	int nth;         /* from 0, among operands of the kind */
+	int back;        /* bytes from the operand's address back to the global */
+	int first, last; /* minor releases it holds for; 0: no limit */
 };
 
 static const struct recipe recipes[] = {
 	{ GLOBAL_ALLGS, "runtime.forEachG", DATA_LOAD, 0, 0, 0, 0 },
-	{ GLOBAL_ALLGS, "runtime.forEachG", DATA_LOAD, 1, 8, 0, 0 },	/* its length */
+	{ GLOBAL_ALLGS, "runtime.forEachG", DATA_LOAD, 1, 8, 0, 0 }, /* its length */
 	{ GLOBAL_ALLGLEN, "runtime.forEachGRace", DATA_LOAD, 0, 0, 0, 0 },
 	{ GLOBAL_ALLGPTR, "runtime.forEachGRace", DATA_LOAD, 1, 0, 0, 0 },
 	{ GLOBAL_SCHED, "runtime.wakeNetPoller", DATA_LOAD, 0, 8, 0, 0 }, /* lastpoll */
@@ -68,15 +68,23 @@ static const struct recipe recipes[] = {
 const char *goglobal_name(enum goglobal g)
 {
 	static const char *const names[GLOBAL_COUNT] = {
-		[GLOBAL_ALLGS] = "allgs", [GLOBAL_ALLGLEN] = "allglen",
-		[GLOBAL_ALLGPTR] = "allgptr", [GLOBAL_SCHED] = "sched",
-		[GLOBAL_MHEAP] = "mheap_", [GLOBAL_MEMSTATS] = "memstats",
-		[GLOBAL_MBUCKETS] = "mbuckets", [GLOBAL_WORK] = "work",
-		[GLOBAL_GCCONTROLLER] = "gcController", [GLOBAL_ALLP] = "allp",
-		[GLOBAL_ALLM] = "allm", [GLOBAL_SEMTABLE] = "semtable",
+		[GLOBAL_ALLGS] = "allgs",
+		[GLOBAL_ALLGLEN] = "allglen",
+		[GLOBAL_ALLGPTR] = "allgptr",
+		[GLOBAL_SCHED] = "sched",
+		[GLOBAL_MHEAP] = "mheap_",
+		[GLOBAL_MEMSTATS] = "memstats",
+		[GLOBAL_MBUCKETS] = "mbuckets",
+		[GLOBAL_WORK] = "work",
+		[GLOBAL_GCCONTROLLER] = "gcController",
+		[GLOBAL_ALLP] = "allp",
+		[GLOBAL_ALLM] = "allm",
+		[GLOBAL_SEMTABLE] = "semtable",
 		[GLOBAL_FIRSTMODULEDATA] = "firstmoduledata",
-		[GLOBAL_ALLFIN] = "allfin", [GLOBAL_GCCLEANUPS] = "gcCleanups",
-		[GLOBAL_MEMPROFILERATE] = "MemProfileRate", [GLOBAL_IO_EOF] = "io.EOF",
+		[GLOBAL_ALLFIN] = "allfin",
+		[GLOBAL_GCCLEANUPS] = "gcCleanups",
+		[GLOBAL_MEMPROFILERATE] = "MemProfileRate",
+		[GLOBAL_IO_EOF] = "io.EOF",
 	};
 
 	return (unsigned int)g < GLOBAL_COUNT ? names[g] : "?";
@@ -94,15 +102,14 @@ static bool holds(const struct recipe *r, int minor)
 static bool is_variable(const struct moduledata *md, uint64_t addr)
 {
 	return (addr >= md->noptrdata && addr < md->enoptrdata) ||
-	       (addr >= md->data && addr < md->edata) ||
-	       (addr >= md->bss && addr < md->ebss) ||
+	       (addr >= md->data && addr < md->edata) || (addr >= md->bss && addr < md->ebss) ||
 	       (addr >= md->noptrbss && addr < md->enoptrbss) ||
-	       addr == md->addr;	/* since 1.26 in a section of its own */
+	       addr == md->addr; /* since 1.26 in a section of its own */
 }
 
 /* The operand that a recipe names in a function's code: 0 when it is not there. */
-static uint64_t find_operand(const struct gobin *gb, const struct recipe *r,
-			     const uint8_t *code, size_t len, uint64_t addr)
+static uint64_t find_operand(const struct gobin *gb, const struct recipe *r, const uint8_t *code,
+			     size_t len, uint64_t addr)
 {
 	int seen = 0;
 	size_t pos = 0;
@@ -140,7 +147,8 @@ static void take_answer(struct gobin *gb, const struct recipe *r, uint64_t addr,
 
 	if (!addr) {
 		*disputed = true;
-		gb->global_why[r->global] = "a function of the runtime does not have the expected operand";
+		gb->global_why[r->global] =
+			"a function of the runtime does not have the expected operand";
 	} else if (*g && *g != addr) {
 		*disputed = true;
 		gb->global_why[r->global] = "two places in the runtime's code disagree";

@@ -11,19 +11,19 @@
 
 #include "base/map.h"
 
-#define MAX_STARTS 65536	/* start functions remembered; full: start afresh */
-#define MAX_WRAPPERS 4		/* wrappers of wrappers looked through */
-#define MAX_WRAPPER_CODE 4096	/* bytes of a wrapper decoded */
+#define MAX_STARTS       65536 /* start functions remembered; full: start afresh */
+#define MAX_WRAPPERS     4     /* wrappers of wrappers looked through */
+#define MAX_WRAPPER_CODE 4096  /* bytes of a wrapper decoded */
 #define MAX_PLACE_FRAMES 64
 
 struct start {
-	const char *name;	/* of the pclntab */
+	const char *name; /* of the pclntab */
 	bool system, uncounted;
 };
 
 struct gobin_cache {
-	struct u64map by_pc;	/* startpc -> index in start */
-	struct start *start;	/* owned */
+	struct u64map by_pc; /* startpc -> index in start */
+	struct start *start; /* owned */
 	size_t n, cap;
 };
 
@@ -32,11 +32,18 @@ struct gobin_cache {
  * tools leave it out): functions that every program of a release on has, and
  * none before.
  */
-static const struct { const char *func; int minor; } dated[] = {
-	{ "runtime.moduleTypelinks", 27 }, { "runtime.panicBounds", 26 },
-	{ "runtime.runFinalizers", 25 }, { "runtime.mallocgcLarge", 24 },
-	{ "runtime.traceAdvance", 23 }, { "runtime.gdestroy", 22 },
-	{ "runtime.doInit1", 21 }, { "runtime.deductAssistCredit", 20 },
+static const struct {
+	const char *func;
+	int minor;
+} dated[] = {
+	{ "runtime.moduleTypelinks", 27 },
+	{ "runtime.panicBounds", 26 },
+	{ "runtime.runFinalizers", 25 },
+	{ "runtime.mallocgcLarge", 24 },
+	{ "runtime.traceAdvance", 23 },
+	{ "runtime.gdestroy", 22 },
+	{ "runtime.doInit1", 21 },
+	{ "runtime.deductAssistCredit", 20 },
 	{ "runtime.gcControllerCommit", 19 },
 };
 
@@ -55,7 +62,8 @@ static int date_release(struct gobin *gb, struct err *e)
 	if (err)
 		return err_set(e, err, "damaged function table (pclntab) in the executable");
 	if (!all[0].entry)
-		return err_set(e, -ENOEXEC, "a Go program without the names of the runtime's "
+		return err_set(e, -ENOEXEC,
+			       "a Go program without the names of the runtime's "
 			       "functions (obfuscated, as by 'garble -tiny')");
 	pclntab_release_range(gb->pcln, &first, &last);
 	for (i = 0; i < NDATED; i++)
@@ -114,7 +122,8 @@ static int open_image(struct gobin *gb, struct err *err)
 	if (ret && ret != -ENOENT)
 		return err_set(err, ret, "cannot read the executable");
 	if (gb->build.release.minor && gb->build.release.minor < 18) {
-		err_set(err, -ENOEXEC, "built by '%s'; Go 1.18 or newer is needed", gb->build.version);
+		err_set(err, -ENOEXEC, "built by '%s'; Go 1.18 or newer is needed",
+			gb->build.version);
 		return -ENOEXEC;
 	}
 	return read_tables(gb, err);
@@ -132,8 +141,8 @@ int gobin_open_fd(struct gobin **out, int fd, struct err *err)
 	gb->cache = calloc(1, sizeof(*gb->cache));
 	if (gb->cache)
 		u64map_init(&gb->cache->by_pc, MAX_STARTS);
-	ret = gb->cache ? image_init_fd(&gb->image, fd, err) :
-			  err_set(err, -ENOMEM, "out of memory");
+	ret = gb->cache ? image_init_fd(&gb->image, fd, err)
+			: err_set(err, -ENOMEM, "out of memory");
 	if (ret == -EINVAL) /* not a regular file: so not a program */
 		ret = err_set(err, -ENOEXEC, "not a regular file");
 	if (!ret)
@@ -193,7 +202,10 @@ void gobin_free(struct gobin *gb)
 static bool has_go_marks(const struct image *im)
 {
 	static const char *const marks[] = {
-		".gopclntab", ".data.rel.ro.gopclntab", ".go.module", ".note.go.buildid",
+		".gopclntab",
+		".data.rel.ro.gopclntab",
+		".go.module",
+		".note.go.buildid",
 	};
 	size_t i;
 
@@ -290,10 +302,14 @@ static const char *body_name(struct gobin *gb, struct gofunc f)
 static void classify(struct start *s, const char *name)
 {
 	static const char *const user[] = {
-		"runtime.main", "runtime.handleAsyncEvent", "runtime.corostart",
+		"runtime.main",
+		"runtime.handleAsyncEvent",
+		"runtime.corostart",
 	};
 	static const char *const callbacks[] = {
-		"runtime.runfinq", "runtime.runFinalizers", "runtime.runCleanups",
+		"runtime.runfinq",
+		"runtime.runFinalizers",
+		"runtime.runCleanups",
 	};
 	size_t i;
 
@@ -375,9 +391,17 @@ bool goframe_is_runtime(const struct goframe *f)
 	/* runtime/internal became internal/runtime in 1.23; "type:" and "go:" are
 	 * the linker's, with dots ("type..eq") up to 1.19. */
 	static const char *const prefixes[] = {
-		"runtime.", "runtime/internal/", "internal/runtime/", "internal/abi.",
-		"internal/bytealg.", "internal/cpu.", "internal/chacha8rand.", "internal/goarch.",
-		"type:", "type..", "go:",
+		"runtime.",
+		"runtime/internal/",
+		"internal/runtime/",
+		"internal/abi.",
+		"internal/bytealg.",
+		"internal/cpu.",
+		"internal/chacha8rand.",
+		"internal/goarch.",
+		"type:",
+		"type..",
+		"go:",
 	};
 	size_t i;
 
@@ -390,12 +414,14 @@ bool goframe_is_runtime(const struct goframe *f)
 bool goframe_is_std(const struct goframe *f)
 {
 	static const char *const roots[] = {
-		"archive", "bufio", "bytes", "cmp", "compress", "container", "context", "crypto",
-		"database", "debug", "embed", "encoding", "errors", "expvar", "flag", "fmt", "go",
-		"hash", "html", "image", "index", "internal", "io", "iter", "log", "maps", "math",
-		"mime", "net", "os", "path", "plugin", "reflect", "regexp", "runtime", "simd",
-		"slices", "sort", "strconv", "strings", "structs", "sync", "syscall", "testing",
-		"text", "time", "unicode", "unique", "unsafe", "uuid", "vendor", "weak",
+		"archive",  "bufio",    "bytes", "cmp",     "compress", "container", "context",
+		"crypto",   "database", "debug", "embed",   "encoding", "errors",    "expvar",
+		"flag",     "fmt",      "go",    "hash",    "html",     "image",     "index",
+		"internal", "io",       "iter",  "log",     "maps",     "math",      "mime",
+		"net",      "os",       "path",  "plugin",  "reflect",  "regexp",    "runtime",
+		"simd",     "slices",   "sort",  "strconv", "strings",  "structs",   "sync",
+		"syscall",  "testing",  "text",  "time",    "unicode",  "unique",    "unsafe",
+		"uuid",     "vendor",   "weak",
 	};
 	/* "net/http.(*Server).Serve", "fmt.Println", but "go.uber.org/zap.New" */
 	size_t i, path = strcspn(f->function, "([");

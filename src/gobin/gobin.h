@@ -16,32 +16,39 @@
 
 /* The runtime's globals, link-time addresses; 0 when not found. */
 enum goglobal {
-	GLOBAL_ALLGS,		/* slice header */
-	GLOBAL_ALLGLEN, GLOBAL_ALLGPTR,
-	GLOBAL_SCHED, GLOBAL_MHEAP, GLOBAL_MEMSTATS, GLOBAL_MBUCKETS, GLOBAL_WORK,
+	GLOBAL_ALLGS, /* slice header */
+	GLOBAL_ALLGLEN,
+	GLOBAL_ALLGPTR,
+	GLOBAL_SCHED,
+	GLOBAL_MHEAP,
+	GLOBAL_MEMSTATS,
+	GLOBAL_MBUCKETS,
+	GLOBAL_WORK,
 	GLOBAL_GCCONTROLLER,
-	GLOBAL_ALLP,		/* slice header */
-	GLOBAL_ALLM, GLOBAL_SEMTABLE, GLOBAL_FIRSTMODULEDATA,
-	GLOBAL_ALLFIN,		/* blocks of queued finalizers */
-	GLOBAL_GCCLEANUPS,	/* queue of cleanups, since 1.25 */
+	GLOBAL_ALLP, /* slice header */
+	GLOBAL_ALLM,
+	GLOBAL_SEMTABLE,
+	GLOBAL_FIRSTMODULEDATA,
+	GLOBAL_ALLFIN,     /* blocks of queued finalizers */
+	GLOBAL_GCCLEANUPS, /* queue of cleanups, since 1.25 */
 	GLOBAL_MEMPROFILERATE,
-	GLOBAL_IO_EOF,		/* io.EOF; only where net/http is linked */
+	GLOBAL_IO_EOF, /* io.EOF; only where net/http is linked */
 	GLOBAL_COUNT
 };
 
 struct gobin {
 	struct image image;
-	const struct arch *arch;	/* NULL: machine not supported by the decoder */
+	const struct arch *arch; /* NULL: machine not supported by the decoder */
 	struct buildinfo build;
-	struct go_release release;	/* from build info, else dated by its functions */
-	bool release_is_dated;		/* no version in the file: judged by runtime functions */
-	struct pclntab *pcln;		/* owned */
+	struct go_release release; /* from build info, else dated by its functions */
+	bool release_is_dated;     /* no version in the file: judged by runtime functions */
+	struct pclntab *pcln;      /* owned */
 	struct moduledata mod;
-	const struct layout *layout;	/* NULL when the release is not known at all; borrowed */
-	bool layout_is_newer;		/* the release is newer than the table: layout is a guess to verify */
+	const struct layout *layout; /* NULL when the release is not known at all; borrowed */
+	bool layout_is_newer; /* the release is newer than the table: layout is a guess to verify */
 	uint64_t global[GLOBAL_COUNT];
 	const char *global_why[GLOBAL_COUNT]; /* why it is 0, static; NULL when found */
-	struct gobin_cache *cache; /* owned: start functions seen */
+	struct gobin_cache *cache;            /* owned: start functions seen */
 };
 
 /*

@@ -18,26 +18,26 @@
  * Block cache: 4 MiB in all.  Look-ups in a pclntab touch a handful of
  * neighbourhoods (ftab's _func, names, pc tables, files) over and over.
  */
-#define BLOCK_SIZE 65536u
+#define BLOCK_SIZE  65536u
 #define BLOCK_COUNT 64
 
-#define EHDR_SIZE 64	/* of ELF64 */
+#define EHDR_SIZE 64 /* of ELF64 */
 #define PHDR_SIZE 56
 #define SHDR_SIZE 64
-#define MAX_PHDRS 1024	/* beyond: no linker makes that, refused */
-#define MAX_SHDRS 4096	/* beyond: the sections are ignored */
-#define MAX_NOTES (64 * 1024)	/* bytes looked at of one PT_NOTE */
+#define MAX_PHDRS 1024        /* beyond: no linker makes that, refused */
+#define MAX_SHDRS 4096        /* beyond: the sections are ignored */
+#define MAX_NOTES (64 * 1024) /* bytes looked at of one PT_NOTE */
 
 struct block {
-	uint64_t no;		/* offset / BLOCK_SIZE */
-	uint64_t used;		/* tick of the last use; 0: empty */
-	uint32_t len;		/* bytes present, < BLOCK_SIZE at the end of the file */
-	uint8_t *data;		/* owned, NULL until first used */
+	uint64_t no;   /* offset / BLOCK_SIZE */
+	uint64_t used; /* tick of the last use; 0: empty */
+	uint32_t len;  /* bytes present, < BLOCK_SIZE at the end of the file */
+	uint8_t *data; /* owned, NULL until first used */
 };
 
 struct image_cache {
 	uint64_t tick;
-	int last;		/* the block of the last hit */
+	int last; /* the block of the last hit */
 	struct block block[BLOCK_COUNT];
 };
 
@@ -210,7 +210,8 @@ static int check_ident(const uint8_t *h, struct err *err)
 	if (memcmp(h, ELFMAG, SELFMAG))
 		return err_set(err, -ENOEXEC, "not an ELF executable");
 	if (h[EI_CLASS] == ELFCLASS32)
-		return err_set(err, -ENOEXEC, "a 32-bit executable; only 64-bit ones are supported");
+		return err_set(err, -ENOEXEC,
+			       "a 32-bit executable; only 64-bit ones are supported");
 	if (h[EI_CLASS] != ELFCLASS64)
 		return err_set(err, -EBADMSG, "damaged ELF header: class %d", h[EI_CLASS]);
 	if (h[EI_DATA] == ELFDATA2MSB)
@@ -236,7 +237,8 @@ static int parse_places(struct cursor *c, struct elf_places *e, struct err *err)
 	e->shnum = cursor_u16(c);
 	e->shstrndx = cursor_u16(c);
 	if (e->type != ET_EXEC && e->type != ET_DYN)
-		return err_set(err, -ENOEXEC, "an ELF file, but not an executable (type %d)", e->type);
+		return err_set(err, -ENOEXEC, "an ELF file, but not an executable (type %d)",
+			       e->type);
 	if (!e->phnum || e->phnum > MAX_PHDRS || e->phentsize != PHDR_SIZE)
 		return err_set(err, -EBADMSG, "damaged ELF header: %d program headers of %d bytes",
 			       e->phnum, e->phentsize);
@@ -258,8 +260,8 @@ static void put_u64(uint8_t *p, uint64_t v)
  * they can be read) the section headers, with the offsets pointing there.
  * libelf so never sees more of the file, nor a file that changes under it.
  */
-static int copy_headers(struct image *im, struct elf_places *e, const uint8_t *ehdr,
-			uint8_t **copy, size_t *size, struct err *err)
+static int copy_headers(struct image *im, struct elf_places *e, const uint8_t *ehdr, uint8_t **copy,
+			size_t *size, struct err *err)
 {
 	size_t ph = (size_t)e->phnum * PHDR_SIZE, sh = (size_t)e->shnum * SHDR_SIZE;
 	uint8_t *p;
@@ -298,15 +300,22 @@ static int add_segment(struct image *im, const GElf_Phdr *ph, struct err *err)
 	if (im->nseg == IMAGE_MAX_SEGMENTS)
 		return err_set(err, -EBADMSG, "more than %d load segments", IMAGE_MAX_SEGMENTS);
 	if (ph->p_filesz > ph->p_memsz || ph->p_vaddr + ph->p_memsz < ph->p_vaddr)
-		return err_set(err, -EBADMSG, "damaged: impossible size of the load segment at 0x%llx",
+		return err_set(err, -EBADMSG,
+			       "damaged: impossible size of the load segment at 0x%llx",
 			       (unsigned long long)ph->p_vaddr);
 	if (ph->p_offset > im->file_size || ph->p_filesz > im->file_size - ph->p_offset)
-		return err_set(err, -EBADMSG, "damaged or truncated: the load segment at 0x%llx "
-			       "ends beyond the end of the file", (unsigned long long)ph->p_vaddr);
+		return err_set(err, -EBADMSG,
+			       "damaged or truncated: the load segment at 0x%llx "
+			       "ends beyond the end of the file",
+			       (unsigned long long)ph->p_vaddr);
 	*s = (struct image_segment){
-		.addr = ph->p_vaddr, .off = ph->p_offset,
-		.file_size = ph->p_filesz, .mem_size = ph->p_memsz,
-		.read = ph->p_flags & PF_R, .write = ph->p_flags & PF_W, .exec = ph->p_flags & PF_X,
+		.addr = ph->p_vaddr,
+		.off = ph->p_offset,
+		.file_size = ph->p_filesz,
+		.mem_size = ph->p_memsz,
+		.read = ph->p_flags & PF_R,
+		.write = ph->p_flags & PF_W,
+		.exec = ph->p_flags & PF_X,
 	};
 	for (i = im->nseg++; i > 0 && im->seg[i].addr < im->seg[i - 1].addr; i--) {
 		struct image_segment t = im->seg[i];
@@ -392,7 +401,8 @@ static int parse_segments(struct image *im, Elf *elf, struct err *err)
 		return err_set(err, -EBADMSG, "damaged program headers: %s", elf_errmsg(-1));
 	for (i = 0; i < n; i++) {
 		if (!gelf_getphdr(elf, (int)i, &ph))
-			return err_set(err, -EBADMSG, "damaged program headers: %s", elf_errmsg(-1));
+			return err_set(err, -EBADMSG, "damaged program headers: %s",
+				       elf_errmsg(-1));
 		e = 0;
 		if (ph.p_type == PT_LOAD)
 			e = add_segment(im, &ph, err);

@@ -24,7 +24,7 @@ struct image_segment {
 
 struct image_section {
 	char name[40];
-	uint64_t addr, off, size;	/* off/size: 0 for NOBITS */
+	uint64_t addr, off, size; /* off/size: 0 for NOBITS */
 };
 
 struct image_range {
@@ -32,24 +32,24 @@ struct image_range {
 };
 
 #define IMAGE_MAX_SEGMENTS 64
-#define IMAGE_MAX_SECTIONS 128	/* beyond: ignored */
+#define IMAGE_MAX_SECTIONS 128 /* beyond: ignored */
 #define IMAGE_MAX_BUILD_ID 64
 
 struct image {
-	int fd;			/* owned */
+	int fd; /* owned */
 	uint64_t file_size;
-	uint16_t machine;	/* EM_* */
-	bool is_pie;		/* ET_DYN */
-	bool is_dynamic;	/* has PT_INTERP */
-	bool is_stripped;	/* no .symtab */
-	struct image_segment seg[IMAGE_MAX_SEGMENTS];	/* PT_LOAD only, by address */
+	uint16_t machine;                             /* EM_* */
+	bool is_pie;                                  /* ET_DYN */
+	bool is_dynamic;                              /* has PT_INTERP */
+	bool is_stripped;                             /* no .symtab */
+	struct image_segment seg[IMAGE_MAX_SEGMENTS]; /* PT_LOAD only, by address */
 	int nseg;
 	struct image_section sec[IMAGE_MAX_SECTIONS];
 	struct image_range dynamic; /* PT_DYNAMIC; size 0 when there is none */
-	int nsec;		/* 0 when there are no (usable) section headers */
+	int nsec;                   /* 0 when there are no (usable) section headers */
 	char build_id[2 * IMAGE_MAX_BUILD_ID + 1]; /* GNU build id in hex, or "" */
-	char go_build_id[200];	/* Go's own, or "" */
-	struct image_cache *cache; /* owned */
+	char go_build_id[200];                     /* Go's own, or "" */
+	struct image_cache *cache;                 /* owned */
 };
 
 /*

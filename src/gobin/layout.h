@@ -25,10 +25,11 @@ enum layout_field {
 #define LAYOUT_ABSENT (-1)
 
 struct layout {
-	const char *arch;		/* "amd64", "arm64" */
-	int minor, patch;		/* first release with this row */
-	const int32_t *off;		/* [LAYOUT_COUNT], bytes; LAYOUT_ABSENT when the release has no such field */
-	const char *const *wait_reason;	/* [n_wait_reason], as the goroutine dump words them */
+	const char *arch; /* "amd64", "arm64" */
+	int minor, patch; /* first release with this row */
+	const int32_t
+		*off; /* [LAYOUT_COUNT], bytes; LAYOUT_ABSENT when the release has no such field */
+	const char *const *wait_reason; /* [n_wait_reason], as the goroutine dump words them */
 	int n_wait_reason;
 	uint8_t func_id_wrapper, func_id_goexit, func_id_systemstack, func_id_mcall,
 		func_id_sigpanic, func_id_morestack, func_id_asyncpreempt;

@@ -15,12 +15,27 @@
  * is pointer, length, capacity.
  */
 enum {
-	MD_PCHEADER = 0, MD_FUNCNAMETAB = 8, MD_CUTAB = 32, MD_FILETAB = 56, MD_PCTAB = 80,
-	MD_PCLNTABLE = 104, MD_FTAB = 128, MD_MINPC = 160, MD_MAXPC = 168, MD_TEXT = 176,
-	MD_ETEXT = 184, MD_NOPTRDATA = 192, MD_ENOPTRDATA = 200, MD_DATA = 208, MD_EDATA = 216,
-	MD_BSS = 224, MD_EBSS = 232, MD_NOPTRBSS = 240, MD_ENOPTRBSS = 248,
+	MD_PCHEADER = 0,
+	MD_FUNCNAMETAB = 8,
+	MD_CUTAB = 32,
+	MD_FILETAB = 56,
+	MD_PCTAB = 80,
+	MD_PCLNTABLE = 104,
+	MD_FTAB = 128,
+	MD_MINPC = 160,
+	MD_MAXPC = 168,
+	MD_TEXT = 176,
+	MD_ETEXT = 184,
+	MD_NOPTRDATA = 192,
+	MD_ENOPTRDATA = 200,
+	MD_DATA = 208,
+	MD_EDATA = 216,
+	MD_BSS = 224,
+	MD_EBSS = 232,
+	MD_NOPTRBSS = 240,
+	MD_ENOPTRBSS = 248,
 	MD_FIXED_SIZE = 256,
-	MD_MAX_SIZE = 1024,	/* sizeof has been 552 to 592 */
+	MD_MAX_SIZE = 1024, /* sizeof has been 552 to 592 */
 };
 
 /* Where the words after noptrbss are, by the release that moved them; newest first. */
@@ -41,9 +56,9 @@ static const struct shape {
 	{ 0, 256, 264, 272, 280, 288, 296, 304, 544, 552 },
 };
 
-#define CHUNK (128u << 10)	/* of the scans, read past the block cache */
+#define CHUNK     (128u << 10) /* of the scans, read past the block cache */
 #define RELA_SIZE 24
-#define MAX_RELA (16u << 20)	/* entries: 384 MiB of relocations */
+#define MAX_RELA  (16u << 20) /* entries: 384 MiB of relocations */
 
 static uint32_t relative_type(const struct image *im)
 {
@@ -56,8 +71,8 @@ static bool matches(const uint8_t *p, const struct pclntab_claim *c)
 	return load_u64(p + MD_PCHEADER) == c->header &&
 	       load_u64(p + MD_FUNCNAMETAB) == c->funcname && load_u64(p + MD_CUTAB) == c->cutab &&
 	       load_u64(p + MD_FILETAB) == c->filetab && load_u64(p + MD_PCTAB) == c->pctab &&
-	       load_u64(p + MD_PCLNTABLE) == c->pclntable && load_u64(p + MD_FTAB) == c->pclntable &&
-	       load_u64(p + MD_FTAB + 8) == c->nfunc + 1;
+	       load_u64(p + MD_PCLNTABLE) == c->pclntable &&
+	       load_u64(p + MD_FTAB) == c->pclntable && load_u64(p + MD_FTAB + 8) == c->nfunc + 1;
 }
 
 /* Slice lengths against the places in the claim, text against the segments. */
@@ -75,16 +90,26 @@ static bool is_sane(const struct moduledata *md, const struct image *im,
 static void take_fixed(struct moduledata *md, uint64_t addr, const uint8_t *p)
 {
 	*md = (struct moduledata){
-		.addr = addr, .pclntab = load_u64(p + MD_PCHEADER),
-		.text = load_u64(p + MD_TEXT), .etext = load_u64(p + MD_ETEXT),
-		.noptrdata = load_u64(p + MD_NOPTRDATA), .enoptrdata = load_u64(p + MD_ENOPTRDATA),
-		.data = load_u64(p + MD_DATA), .edata = load_u64(p + MD_EDATA),
-		.bss = load_u64(p + MD_BSS), .ebss = load_u64(p + MD_EBSS),
-		.noptrbss = load_u64(p + MD_NOPTRBSS), .enoptrbss = load_u64(p + MD_ENOPTRBSS),
-		.nfuncname = load_u64(p + MD_FUNCNAMETAB + 8), .ncutab = load_u64(p + MD_CUTAB + 8),
-		.nfiletab = load_u64(p + MD_FILETAB + 8), .npctab = load_u64(p + MD_PCTAB + 8),
-		.npclntable = load_u64(p + MD_PCLNTABLE + 8), .nftab = load_u64(p + MD_FTAB + 8),
-		.minpc = load_u64(p + MD_MINPC), .maxpc = load_u64(p + MD_MAXPC),
+		.addr = addr,
+		.pclntab = load_u64(p + MD_PCHEADER),
+		.text = load_u64(p + MD_TEXT),
+		.etext = load_u64(p + MD_ETEXT),
+		.noptrdata = load_u64(p + MD_NOPTRDATA),
+		.enoptrdata = load_u64(p + MD_ENOPTRDATA),
+		.data = load_u64(p + MD_DATA),
+		.edata = load_u64(p + MD_EDATA),
+		.bss = load_u64(p + MD_BSS),
+		.ebss = load_u64(p + MD_EBSS),
+		.noptrbss = load_u64(p + MD_NOPTRBSS),
+		.enoptrbss = load_u64(p + MD_ENOPTRBSS),
+		.nfuncname = load_u64(p + MD_FUNCNAMETAB + 8),
+		.ncutab = load_u64(p + MD_CUTAB + 8),
+		.nfiletab = load_u64(p + MD_FILETAB + 8),
+		.npctab = load_u64(p + MD_PCTAB + 8),
+		.npclntable = load_u64(p + MD_PCLNTABLE + 8),
+		.nftab = load_u64(p + MD_FTAB + 8),
+		.minpc = load_u64(p + MD_MINPC),
+		.maxpc = load_u64(p + MD_MAXPC),
 	};
 }
 
@@ -194,8 +219,8 @@ static bool try_at(struct hunt *h, uint64_t addr, bool relocate)
 	uint8_t raw[MD_FIXED_SIZE];
 	size_t i;
 
-	if (relocate ? read_relocated(h->im, addr, raw, sizeof(raw)) :
-		       image_read_addr(h->im, addr, raw, sizeof(raw)))
+	if (relocate ? read_relocated(h->im, addr, raw, sizeof(raw))
+		     : image_read_addr(h->im, addr, raw, sizeof(raw)))
 		return false;
 	for (i = 0; i < h->n; i++) {
 		if (!matches(raw, &h->claims[i]))
@@ -289,8 +314,8 @@ static int try_relocations(struct hunt *h)
 	return -ENOENT;
 }
 
-int moduledata_find(struct moduledata *md, struct image *im,
-		    const struct pclntab_claim *claims, size_t nclaims, size_t *which)
+int moduledata_find(struct moduledata *md, struct image *im, const struct pclntab_claim *claims,
+		    size_t nclaims, size_t *which)
 {
 	struct hunt h = { md, im, claims, nclaims, 0 };
 	int err;

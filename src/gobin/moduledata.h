@@ -14,8 +14,8 @@ struct image;
 
 /* Words of runtime.moduledata that others need; link-time addresses. */
 struct moduledata {
-	uint64_t addr;		/* of the moduledata itself */
-	uint64_t pclntab;	/* header */
+	uint64_t addr;    /* of the moduledata itself */
+	uint64_t pclntab; /* header */
 	uint64_t text, etext, noptrdata, enoptrdata, data, edata, bss, ebss, noptrbss, enoptrbss;
 	uint64_t end, gcdata, gcbss, types, etypes, rodata, gofunc, next;
 	/* Lengths of the slices over the pclntab, in bytes; cutab's in u32 since 1.26,
@@ -35,8 +35,8 @@ struct pclntab_claim {
  * failure to read.  Fills everything up to noptrbss, which has the same shape
  * in 1.18 to 1.27.
  */
-int moduledata_find(struct moduledata *md, struct image *im,
-		    const struct pclntab_claim *claims, size_t nclaims, size_t *which);
+int moduledata_find(struct moduledata *md, struct image *im, const struct pclntab_claim *claims,
+		    size_t nclaims, size_t *which);
 /* Fills the rest, whose shape depends on the release (1.minor): 0 or -EBADMSG. */
 int moduledata_finish(struct moduledata *md, struct image *im, int minor);
 

@@ -9,20 +9,20 @@
 #include "gobin/pclntab.h"
 #include "gobin/pclntab_priv.h"
 
-#define PCDATA_INL_TREE_INDEX 2	/* internal/abi/symtab.go, all releases */
-#define FUNCDATA_INL_TREE 3
-#define MAX_DEPTH 128		/* inlined frames at one pc; more is a cycle */
-#define MAX_STEPS (1u << 20)	/* of one pc table */
-#define MAX_CACHED 65536	/* frames, and frame sizes; full: start afresh */
-#define STREAM 512		/* bytes read ahead of a pc table */
+#define PCDATA_INL_TREE_INDEX 2 /* internal/abi/symtab.go, all releases */
+#define FUNCDATA_INL_TREE     3
+#define MAX_DEPTH             128        /* inlined frames at one pc; more is a cycle */
+#define MAX_STEPS             (1u << 20) /* of one pc table */
+#define MAX_CACHED            65536      /* frames, and frame sizes; full: start afresh */
+#define STREAM                512        /* bytes read ahead of a pc table */
 
 /* A pc table while it is walked: runtime/symtab.go, step(). */
 struct pcwalk {
 	struct pclntab *p;
-	uint64_t next;		/* in pctab, of the bytes after buf */
+	uint64_t next; /* in pctab, of the bytes after buf */
 	uint8_t buf[STREAM];
-	struct cursor c;	/* over buf */
-	uint64_t pc;		/* where the current value ends */
+	struct cursor c; /* over buf */
+	uint64_t pc;     /* where the current value ends */
 	int32_t value;
 	unsigned int steps;
 };
@@ -165,7 +165,8 @@ int pcl_file(struct pclntab *p, const struct funcrec *f, uint64_t pc, const char
 	*out = "";
 	if (err || fileno < 0)
 		return err;
-	err = pcl_read(p, &p->cutab, 4 * ((uint64_t)f->cu_off + (uint32_t)fileno), raw, sizeof(raw));
+	err = pcl_read(p, &p->cutab, 4 * ((uint64_t)f->cu_off + (uint32_t)fileno), raw,
+		       sizeof(raw));
 	if (err || load_u32(raw) == UINT32_MAX)
 		return err;
 	return pcl_string(p, &p->filetab, load_u32(raw), out);
@@ -175,7 +176,7 @@ int pcl_file(struct pclntab *p, const struct funcrec *f, uint64_t pc, const char
 struct inlined {
 	uint8_t func_id;
 	uint32_t name_off;
-	uint32_t parent_pc;	/* offset from the function's entry of the call that was inlined */
+	uint32_t parent_pc; /* offset from the function's entry of the call that was inlined */
 };
 
 static int read_inlined(struct pclntab *p, uint64_t tree, int32_t index, struct inlined *in)

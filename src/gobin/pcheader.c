@@ -11,10 +11,10 @@
 
 /* runtime/symtab.go: pcHeader; 72 bytes from 1.18 to 1.27. */
 #define HEADER_SIZE 72
-#define MAX_FUNCS (1u << 24)
-#define MAX_FILES (1u << 26)
-#define MAX_CLAIMS 16	/* look-alikes kept; beyond: ignored */
-#define CHUNK (128u << 10)
+#define MAX_FUNCS   (1u << 24)
+#define MAX_FILES   (1u << 26)
+#define MAX_CLAIMS  16 /* look-alikes kept; beyond: ignored */
+#define CHUNK       (128u << 10)
 
 enum verdict { NOT_ONE, TOO_OLD, DAMAGED, PLAUSIBLE };
 
@@ -23,8 +23,8 @@ struct search {
 	struct pcheader found[MAX_CLAIMS];
 	struct pclntab_claim claims[MAX_CLAIMS];
 	size_t n;
-	bool any_magic;		/* the second pass: garble writes a random one */
-	bool too_old, damaged;	/* seen on the way */
+	bool any_magic;        /* the second pass: garble writes a random one */
+	bool too_old, damaged; /* seen on the way */
 };
 
 /* The four bytes after the magic: two zeros, the pc quantum, the pointer size. */
@@ -77,8 +77,12 @@ static enum verdict judge(const struct search *s, const uint8_t *p, uint64_t add
 	h->magic = load_u32(p);
 	h->min_lc = p[6];
 	h->at = (struct pclntab_claim){
-		.header = addr, .funcname = addr + off[0], .cutab = addr + off[1],
-		.filetab = addr + off[2], .pctab = addr + off[3], .pclntable = addr + off[4],
+		.header = addr,
+		.funcname = addr + off[0],
+		.cutab = addr + off[1],
+		.filetab = addr + off[2],
+		.pctab = addr + off[3],
+		.pclntable = addr + off[4],
 		.nfunc = nfunc,
 	};
 	return PLAUSIBLE;
@@ -131,7 +135,7 @@ static int scan_segment(struct search *s, const struct image_segment *seg, uint8
 				consider(s, chunk + i, seg->addr + pos + i, left - i);
 		if (n == left)
 			break;
-		pos += n - HEADER_SIZE;	/* one across the border is seen next time */
+		pos += n - HEADER_SIZE; /* one across the border is seen next time */
 	}
 	return 0;
 }
@@ -192,7 +196,8 @@ int pcheader_find(struct pcheader *h, struct moduledata *md, struct image *im, s
 	if (!ret)
 		return 0;
 	if (ret != -ENOENT)
-		return err_set(err, ret, "cannot read the executable while looking for its function table");
+		return err_set(err, ret,
+			       "cannot read the executable while looking for its function table");
 	if (s.damaged)
 		return err_set(err, -EBADMSG, "damaged function table (pclntab) in the executable");
 	if (s.too_old)

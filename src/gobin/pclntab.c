@@ -10,15 +10,15 @@
 #include "gobin/image.h"
 #include "gobin/pclntab_priv.h"
 
-#define MAX_INTERNED (32u << 20)	/* bytes of strings; full: -ENOSPC */
-#define MAX_STRINGS (1u << 18)
-#define MAX_STRING 65535u		/* bytes of one name; Go's are below 4 KiB */
-#define MAX_NAMES 4096			/* remembered answers of find_names */
-#define CHUNK_SIZE (128u << 10)
-#define SCAN_SIZE (128u << 10)		/* past the block cache */
-#define FUNC_SIZE_118 40			/* runtime._func without pcdata and funcdata */
+#define MAX_INTERNED  (32u << 20) /* bytes of strings; full: -ENOSPC */
+#define MAX_STRINGS   (1u << 18)
+#define MAX_STRING    65535u /* bytes of one name; Go's are below 4 KiB */
+#define MAX_NAMES     4096   /* remembered answers of find_names */
+#define CHUNK_SIZE    (128u << 10)
+#define SCAN_SIZE     (128u << 10) /* past the block cache */
+#define FUNC_SIZE_118 40           /* runtime._func without pcdata and funcdata */
 #define FUNC_SIZE_120 44
-#define MAX_PCDATA 64			/* tables of a function; Go has 5 */
+#define MAX_PCDATA    64 /* tables of a function; Go has 5 */
 
 struct pcl_chunk {
 	struct pcl_chunk *next;
@@ -55,8 +55,8 @@ static char *store_alloc(struct pclntab *p, size_t n)
 }
 
 /* Appends the C string's bytes at pos to buf; 0 with *len set, NUL excluded. */
-static int read_cstring(struct pclntab *p, const struct pcregion *r, uint64_t pos,
-			char *buf, size_t size, size_t *len)
+static int read_cstring(struct pclntab *p, const struct pcregion *r, uint64_t pos, char *buf,
+			size_t size, size_t *len)
 {
 	size_t n = 0;
 
@@ -207,8 +207,12 @@ static int fill_func(struct pclntab *p, const struct funcrec *f, struct gofunc *
 	int err;
 
 	*out = (struct gofunc){
-		.index = f->index, .entry = f->entry, .end = f->end,
-		.func_id = f->func_id, .flag = f->flag, .args_size = f->args,
+		.index = f->index,
+		.entry = f->entry,
+		.end = f->end,
+		.func_id = f->func_id,
+		.flag = f->flag,
+		.args_size = f->args,
 	};
 	err = pcl_string(p, &p->names, f->name_off, &out->name);
 	if (err)
@@ -246,9 +250,9 @@ int pclntab_find_pc(struct pclntab *p, uint64_t pc, struct gofunc *out)
 
 /* One search for several names. */
 struct name_search {
-	struct bytesmap wanted;	/* name -> index in names */
+	struct bytesmap wanted;              /* name -> index in names */
 	uint8_t lengths[MAX_STRING / 8 + 1]; /* bit set: some wanted name has it */
-	struct u64map offsets;	/* name offset -> index in names */
+	struct u64map offsets;               /* name offset -> index in names */
 };
 
 static void search_name(struct name_search *s, const char *name, size_t len, uint64_t off)
@@ -464,8 +468,10 @@ int pclntab_open(struct pclntab **out, struct image *im, struct moduledata *md, 
 		ret = read_ftab(p, md);
 	if (ret) {
 		pclntab_free(p);
-		return err_set(err, ret, ret == -ENOMEM ? "out of memory" :
-			       "damaged function table (pclntab) in the executable");
+		return err_set(err, ret,
+			       ret == -ENOMEM
+				       ? "out of memory"
+				       : "damaged function table (pclntab) in the executable");
 	}
 	*out = p;
 	return 0;

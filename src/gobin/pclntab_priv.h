@@ -19,32 +19,32 @@ struct funcrec {
 	uint32_t name_off, pcsp, pcfile, pcln, npcdata, cu_off;
 	int32_t args;
 	uint8_t func_id, flag, nfuncdata;
-	uint64_t pcdata_pos;	/* in the pclntable region: pcdata[], then funcdata[] */
+	uint64_t pcdata_pos; /* in the pclntable region: pcdata[], then funcdata[] */
 };
 
 struct pcl_chunk;
 
 struct frame_cache {
-	struct u64map by_pc;	/* pc * 2 + is_return -> first << 8 | count */
-	struct goframe *frames;	/* owned */
+	struct u64map by_pc;    /* pc * 2 + is_return -> first << 8 | count */
+	struct goframe *frames; /* owned */
 	size_t n, cap;
 };
 
 struct pclntab {
-	struct image *im;	/* borrowed */
+	struct image *im; /* borrowed */
 	uint64_t text;
 	uint32_t magic;
 	uint8_t min_lc;
-	bool old_func;		/* 1.18, 1.19: no startLine, 20-byte inline entries */
-	uint8_t id_wrapper;	/* funcID of the release; 0 until it is known */
-	uint64_t gofunc;	/* base of funcdata offsets; 0 until it is known */
+	bool old_func;      /* 1.18, 1.19: no startLine, 20-byte inline entries */
+	uint8_t id_wrapper; /* funcID of the release; 0 until it is known */
+	uint64_t gofunc;    /* base of funcdata offsets; 0 until it is known */
 	struct pcregion names, cutab, filetab, pctab, funcs;
 	uint32_t nfunc;
-	uint8_t *ftab;		/* owned: nfunc * {entry, func} u32, and the end */
+	uint8_t *ftab; /* owned: nfunc * {entry, func} u32, and the end */
 	/* interned strings */
 	struct pcl_chunk *chunks;
-	size_t interned;	/* bytes */
-	struct u64map strings;	/* kind << 32 | offset -> char * */
+	size_t interned;         /* bytes */
+	struct u64map strings;   /* kind << 32 | offset -> char * */
 	struct bytesmap by_name; /* name -> index + 1, 0: absent */
 	struct frame_cache cache;
 	struct u64map frame_sizes; /* pc -> pcsp value */
@@ -58,7 +58,8 @@ int pcl_find(struct pclntab *p, uint64_t pc, struct funcrec *f);
 /* The interned C string at an offset of a region: -EBADMSG, -ENOSPC, -ENOMEM. */
 int pcl_string(struct pclntab *p, const struct pcregion *r, uint32_t off, const char **out);
 /* Value at pc of the pc table at `table` (offset in pctab): -ENOENT when it has none. */
-int pcl_value(struct pclntab *p, const struct funcrec *f, uint32_t table, uint64_t pc, int32_t *out);
+int pcl_value(struct pclntab *p, const struct funcrec *f, uint32_t table, uint64_t pc,
+	      int32_t *out);
 /* File of the function's code at pc; "" when not known. */
 int pcl_file(struct pclntab *p, const struct funcrec *f, uint64_t pc, const char **out);
 void pcl_cache_init(struct pclntab *p);

@@ -13,18 +13,19 @@
 
 /* Who gives a key: the numbers of nodes, one list after the other. */
 struct giver {
-	uint32_t node, next;	/* next: in giver[], NOBODY */
+	uint32_t node, next; /* next: in giver[], NOBODY */
 };
 
 struct search {
 	const struct circle_graph *g;
-	struct u64map first;	/* key -> number in giver[] */
-	struct giver *giver;	/* owned, as all */
+	struct u64map first; /* key -> number in giver[] */
+	struct giver *giver; /* owned, as all */
 	size_t ngiver;
-	uint32_t *from, *queue;	/* of each node: who wants of it, in this search; nodes to look at */
-	struct circle_key *by;	/* what that one wants */
+	uint32_t *from,
+		*queue;        /* of each node: who wants of it, in this search; nodes to look at */
+	struct circle_key *by; /* what that one wants */
 	bool *used;
-	struct u64map asked;	/* keys looked at in this search */
+	struct u64map asked; /* keys looked at in this search */
 	struct circle_step step[CIRCLE_MAX_LENGTH];
 };
 
@@ -67,10 +68,12 @@ static int prepare(struct search *s)
 	s->used = calloc(g->n + 1, sizeof(*s->used));
 	if (!s->giver || !s->from || !s->queue || !s->by || !s->used)
 		return -ENOMEM;
-	for (size_t i = g->ngive; i-- > 0 && !err; ) {	/* backwards: the lists begin with the first one */
+	for (size_t i = g->ngive;
+	     i-- > 0 && !err;) { /* backwards: the lists begin with the first one */
 		const struct circle_key *key = &g->give[i].key;
 
-		if (key->kind == CIRCLE_LOCK || key->kind == CIRCLE_WRITER_GONE || !wants_of(&g->node[g->give[i].node], key))
+		if (key->kind == CIRCLE_LOCK || key->kind == CIRCLE_WRITER_GONE ||
+		    !wants_of(&g->node[g->give[i].node], key))
 			err = add_giver(s, g->give[i].node, key);
 	}
 	return err;
@@ -174,7 +177,8 @@ int circles_edges(const struct circle_graph *g, circle_edge_fn fn, void *arg)
 			const struct circle_key *key = &g->node[i].want[w];
 			const uint64_t *first = u64map_find(&s.first, hash_of(key));
 
-			for (uint32_t k = first ? (uint32_t)*first : NOBODY; k != NOBODY && !err; k = s.giver[k].next)
+			for (uint32_t k = first ? (uint32_t)*first : NOBODY; k != NOBODY && !err;
+			     k = s.giver[k].next)
 				err = fn(arg, i, key, s.giver[k].node);
 		}
 	finish(&s);

@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 enum circle_kind {
-	CIRCLE_LOCK,		/* a lock given back; the only kind that one may want of itself */
-	CIRCLE_WRITER_GONE,	/* a lock that no writer waits for any more */
-	CIRCLE_TO_RECEIVER,	/* a value in a channel, or its end */
-	CIRCLE_TO_SENDER,	/* a value taken out of a channel */
+	CIRCLE_LOCK,        /* a lock given back; the only kind that one may want of itself */
+	CIRCLE_WRITER_GONE, /* a lock that no writer waits for any more */
+	CIRCLE_TO_RECEIVER, /* a value in a channel, or its end */
+	CIRCLE_TO_SENDER,   /* a value taken out of a channel */
 	CIRCLE_GROUP,
 	CIRCLE_KINDS
 };
@@ -23,8 +23,8 @@ struct circle_key {
 	enum circle_kind kind;
 };
 
-#define CIRCLE_MAX_WANTS 9
-#define CIRCLE_MAX_LENGTH 64	/* longer ones are not looked for */
+#define CIRCLE_MAX_WANTS  9
+#define CIRCLE_MAX_LENGTH 64 /* longer ones are not looked for */
 
 struct circle_node {
 	struct circle_key want[CIRCLE_MAX_WANTS];
@@ -64,7 +64,8 @@ int circles_find(const struct circle_graph *g, circle_fn fn, void *arg);
  * All that is wanted of whom: once for each want of a node and each that would
  * still it.  0, -ENOMEM, or what fn returned.
  */
-typedef int (*circle_edge_fn)(void *arg, uint32_t node, const struct circle_key *want, uint32_t giver);
+typedef int (*circle_edge_fn)(void *arg, uint32_t node, const struct circle_key *want,
+			      uint32_t giver);
 int circles_edges(const struct circle_graph *g, circle_edge_fn fn, void *arg);
 
 #endif

@@ -17,7 +17,7 @@
 #include "model/place.h"
 #include "goroutines/window.h"
 
-#define MAX_SHOWN 4		/* goroutines of the circle in the evidence */
+#define MAX_SHOWN 4 /* goroutines of the circle in the evidence */
 
 /* The place that stands for the circle, whichever goroutine it is found from. */
 static const struct deadlock_member *first_of(const struct deadlock_member *m, uint32_t n)
@@ -25,7 +25,8 @@ static const struct deadlock_member *first_of(const struct deadlock_member *m, u
 	const struct deadlock_member *best = m;
 
 	for (uint32_t i = 1; i < n; i++) {
-		int c = strcmp(m[i].at.function ? m[i].at.function : "", best->at.function ? best->at.function : "");
+		int c = strcmp(m[i].at.function ? m[i].at.function : "",
+			       best->at.function ? best->at.function : "");
 
 		if (c < 0 || (!c && m[i].at.line < best->at.line))
 			best = &m[i];
@@ -34,22 +35,28 @@ static const struct deadlock_member *first_of(const struct deadlock_member *m, u
 }
 
 /* What goroutine m waits for, in the words of who would end it. */
-static void evidence_of(struct finding *f, const struct deadlock_member *m, const struct deadlock_member *next)
+static void evidence_of(struct finding *f, const struct deadlock_member *m,
+			const struct deadlock_member *next)
 {
 	static const char *const waits[] = {
-		[DEADLOCK_LOCK] = "for the lock", [DEADLOCK_READ_LOCK] = "to read under the lock",
-		[DEADLOCK_SEND] = "to send to the channel", [DEADLOCK_RECEIVE] = "to receive from the channel",
+		[DEADLOCK_LOCK] = "for the lock",
+		[DEADLOCK_READ_LOCK] = "to read under the lock",
+		[DEADLOCK_SEND] = "to send to the channel",
+		[DEADLOCK_RECEIVE] = "to receive from the channel",
 		[DEADLOCK_GROUP] = "for the wait group",
 	};
 	static const char *const gives[] = {
 		[DEADLOCK_UNLOCKS] = "holds and would give back",
 		[DEADLOCK_LOCKS_FIRST] = "waits to lock for writing, before all new readers,",
-		[DEADLOCK_RECEIVES] = "would receive from", [DEADLOCK_SENDS] = "would send to",
-		[DEADLOCK_CLOSES] = "would close", [DEADLOCK_IS_DONE] = "would be done with",
+		[DEADLOCK_RECEIVES] = "would receive from",
+		[DEADLOCK_SENDS] = "would send to",
+		[DEADLOCK_CLOSES] = "would close",
+		[DEADLOCK_IS_DONE] = "would be done with",
 	};
 	char at[WORDS_PLACE_MAX], there[WORDS_PLACE_MAX], who[48];
-	const struct place *p = next->held_at.function ? &next->held_at :
-				next->gift == DEADLOCK_LOCKS_FIRST ? &next->at : &next->gift_at;
+	const struct place *p = next->held_at.function               ? &next->held_at
+				: next->gift == DEADLOCK_LOCKS_FIRST ? &next->at
+								     : &next->gift_at;
 
 	if (next->goid == m->goid)
 		snprintf(who, sizeof(who), "itself");
@@ -58,11 +65,12 @@ static void evidence_of(struct finding *f, const struct deadlock_member *m, cons
 	words_place_short(&m->at, at, sizeof(at));
 	words_place_short(p, there, sizeof(there));
 	if (next->held_at.function)
-		finding_evidence(f, "goroutine %llu waits at %s %s %s took at %s (inferred)", (unsigned long long)m->goid, at,
-				 waits[m->wait], who, there);
+		finding_evidence(f, "goroutine %llu waits at %s %s %s took at %s (inferred)",
+				 (unsigned long long)m->goid, at, waits[m->wait], who, there);
 	else
-		finding_evidence(f, "goroutine %llu waits at %s %s that %s %s%s%s", (unsigned long long)m->goid, at,
-				 waits[m->wait], next->goid == m->goid ? "it" : who, gives[next->gift],
+		finding_evidence(f, "goroutine %llu waits at %s %s that %s %s%s%s",
+				 (unsigned long long)m->goid, at, waits[m->wait],
+				 next->goid == m->goid ? "it" : who, gives[next->gift],
 				 p->function ? " at " : "", p->function ? there : "");
 }
 
@@ -88,38 +96,48 @@ static bool any_channel(const struct deadlock_member *m, uint32_t n)
 	return false;
 }
 
-static void title(struct finding *f, const struct deadlock *d, const struct deadlock_member *m, const struct place *at)
+static void title(struct finding *f, const struct deadlock *d, const struct deadlock_member *m,
+		  const struct place *at)
 {
 	char place[WORDS_PLACE_MAX], count[HUMAN_MAX], waiting[HUMAN_MAX], more[80] = "";
 
 	if (d->waiting > d->n)
-		snprintf(more, sizeof(more), "; %s more wait%s behind %s", human_count(d->waiting - d->n, waiting),
-			 d->waiting - d->n == 1 ? "s" : "", d->n == 1 ? "it" : "them");
+		snprintf(more, sizeof(more), "; %s more wait%s behind %s",
+			 human_count(d->waiting - d->n, waiting), d->waiting - d->n == 1 ? "s" : "",
+			 d->n == 1 ? "it" : "them");
 	words_place(at, place, sizeof(place));
 	if (d->n == 1)
-		finding_title(f, "deadlock: a goroutine waits for a lock that it holds itself, at %s%s", place, more);
+		finding_title(
+			f, "deadlock: a goroutine waits for a lock that it holds itself, at %s%s",
+			place, more);
 	else
-		finding_title(f, "deadlock: %s goroutines wait for each other%s, one of them at %s%s", human_count(d->n, count),
-			      only_locks(m, d->n) ? "'s locks" : "", place, more);
+		finding_title(f,
+			      "deadlock: %s goroutines wait for each other%s, one of them at %s%s",
+			      human_count(d->n, count), only_locks(m, d->n) ? "'s locks" : "",
+			      place, more);
 }
 
 static const char *advice(const struct deadlock_member *m, uint32_t n)
 {
 	if (n == 1)
-		return "call what locks without the lock held, or split it into one that locks and one that expects the lock; "
+		return "call what locks without the lock held, or split it into one that locks and "
+		       "one that expects the lock; "
 		       "a read lock cannot be made a write lock";
 	if (only_locks(m, n))
 		return "take the locks in the same order everywhere, or only one at a time";
 	if (any_channel(m, n))
-		return "do not wait for a channel with a lock held that the other end needs, and let one side give up: a buffer, "
+		return "do not wait for a channel with a lock held that the other end needs, and "
+		       "let one side give up: a buffer, "
 		       "or select with ctx.Done()";
 	return "do not wait for others with a lock held that they need";
 }
 
 static void add_finding(const struct window *w, const struct deadlock *d, struct findings *out)
 {
-	const struct deadlock_member *m = &w->goroutines->deadlocks.member[d->first], *first = first_of(m, d->n);
-	struct finding *f = findings_add(out, "deadlock", "deadlock", SEVERITY_CRITICAL, &first->at);
+	const struct deadlock_member *m = &w->goroutines->deadlocks.member[d->first],
+				     *first = first_of(m, d->n);
+	struct finding *f =
+		findings_add(out, "deadlock", "deadlock", SEVERITY_CRITICAL, &first->at);
 	uint32_t leaked = 0, stuck = 0;
 
 	if (!f)
@@ -133,11 +151,13 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 	finding_count(f, "waiting", d->waiting);
 	evidence(f, m, d->n);
 	if (leaked == d->n)
-		finding_evidence(f, "nothing that can still run reaches what they wait for; who would end whose wait is inferred "
-				 "from stacks and code");
+		finding_evidence(f, "nothing that can still run reaches what they wait for; who "
+				    "would end whose wait is inferred "
+				    "from stacks and code");
 	else if (stuck == d->n)
-		finding_evidence(f, "who holds which lock is inferred from stacks and code; if it is so, nothing that can still "
-				 "run reaches what they wait for");
+		finding_evidence(f, "who holds which lock is inferred from stacks and code; if it "
+				    "is so, nothing that can still "
+				    "run reaches what they wait for");
 	else
 		finding_evidence(f, "who would end whose wait is inferred from stacks and code");
 	finding_advice(f, "%s", advice(m, d->n));
@@ -148,7 +168,8 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 /* A finding of this circle's place is there already. */
 static bool is_known(const struct findings *out, const struct window *w, const struct deadlock *d)
 {
-	const struct deadlock_member *first = first_of(&w->goroutines->deadlocks.member[d->first], d->n);
+	const struct deadlock_member *first =
+		first_of(&w->goroutines->deadlocks.member[d->first], d->n);
 
 	for (int i = 0; i < out->n; i++)
 		if (!strcmp(out->f[i].kind, "deadlock") && out->f[i].place.line == first->at.line &&

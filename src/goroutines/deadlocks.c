@@ -22,33 +22,34 @@
 #include "gort/golocks.h"
 #include "goroutines/window.h"
 
-#define STILL_NS 50000000	/* a circle has to be there after that time too */
-#define MAX_PAIRS 65536		/* of waiters and holders; beyond: left out */
-#define MAX_OF_ROW 128		/* leaked goroutines of one place that are looked at */
+#define STILL_NS   50000000 /* a circle has to be there after that time too */
+#define MAX_PAIRS  65536    /* of waiters and holders; beyond: left out */
+#define MAX_OF_ROW 128      /* leaked goroutines of one place that are looked at */
 
 /* What is known of something that a waiter would give. */
 struct gift {
 	enum deadlock_gift what;
-	uint64_t pc;		/* where; 0: by its stack only */
+	uint64_t pc; /* where; 0: by its stack only */
 };
 
 struct finder {
 	struct window *w;
 	struct sites *s;
-	struct gowalk walk;	/* of who is looked at */
-	size_t nstuck;		/* of the first of them nobody who can run reaches what they wait for */
+	struct gowalk walk; /* of who is looked at */
+	size_t nstuck;      /* of the first of them nobody who can run reaches what they wait for */
 	struct golocks l;
 	struct goahead *ahead;
 	struct circle_node *node;
 	struct circle_give *give;
-	struct gift *gift;	/* of each of give[] */
+	struct gift *gift; /* of each of give[] */
 	size_t ngive, give_cap;
 	bool waited;
 };
 
 /* ---- what each would give ---- */
 
-static int add_gift(struct finder *f, size_t node, uint64_t object, enum circle_kind kind, struct gift gift)
+static int add_gift(struct finder *f, size_t node, uint64_t object, enum circle_kind kind,
+		    struct gift gift)
 {
 	if (f->ngive == f->give_cap) {
 		size_t cap = f->give_cap ? f->give_cap * 2 : 256;
@@ -72,7 +73,10 @@ static int add_gift(struct finder *f, size_t node, uint64_t object, enum circle_
 static int add_acts(struct finder *f, size_t node)
 {
 	const struct golock_waiter *w = &f->l.waiter[node];
-	static const struct { enum circle_kind kind; enum deadlock_gift what; } of[] = {
+	static const struct {
+		enum circle_kind kind;
+		enum deadlock_gift what;
+	} of[] = {
 		[GOACT_SEND] = { CIRCLE_TO_RECEIVER, DEADLOCK_SENDS },
 		[GOACT_CLOSE] = { CIRCLE_TO_RECEIVER, DEADLOCK_CLOSES },
 		[GOACT_RECEIVE] = { CIRCLE_TO_SENDER, DEADLOCK_RECEIVES },
@@ -87,7 +91,8 @@ static int add_acts(struct finder *f, size_t node)
 		err = add_gift(f, node, act[i].object, of[act[i].act].kind,
 			       (struct gift){ of[act[i].act].what, act[i].pc });
 	if (w->pending && !err)
-		err = add_gift(f, node, w->lock, CIRCLE_WRITER_GONE, (struct gift){ DEADLOCK_LOCKS_FIRST, 0 });
+		err = add_gift(f, node, w->lock, CIRCLE_WRITER_GONE,
+			       (struct gift){ DEADLOCK_LOCKS_FIRST, 0 });
 	return err;
 }
 
@@ -115,7 +120,7 @@ static int count_holders(const struct finder *f, struct u64map *holders, struct 
 /* Where no code says who gives a lock back: the only one that holds it by its stack. */
 static int add_held(struct finder *f, const struct u64map *holders)
 {
-	struct u64map by;	/* lock -> waiter + 1; 0: several */
+	struct u64map by; /* lock -> waiter + 1; 0: several */
 	int err = 0;
 
 	u64map_init(&by, f->l.n * GOLOCKS_MAX_HELD + 1);
@@ -132,7 +137,8 @@ static int add_held(struct finder *f, const struct u64map *holders)
 			uint64_t lock = f->l.waiter[i].held[k].lock, *at = u64map_find(&by, lock);
 
 			if (at && *at == i + 1 && !u64map_find(holders, lock))
-				err = add_gift(f, i, lock, CIRCLE_LOCK, (struct gift){ DEADLOCK_UNLOCKS, 0 });
+				err = add_gift(f, i, lock, CIRCLE_LOCK,
+					       (struct gift){ DEADLOCK_UNLOCKS, 0 });
 		}
 	u64map_deinit(&by);
 	return err;
@@ -146,19 +152,21 @@ static void want(struct circle_node *n, uint64_t object, enum circle_kind kind)
 		n->want[n->nwant++] = (struct circle_key){ object, kind };
 }
 
-static void add_wants(struct circle_node *n, const struct golock_waiter *w, bool stuck, const struct u64map *holders,
-		      const struct u64map *pending)
+static void add_wants(struct circle_node *n, const struct golock_waiter *w, bool stuck,
+		      const struct u64map *holders, const struct u64map *pending)
 {
 	uint64_t *count = w->lock ? u64map_find(holders, w->lock) : NULL;
 
 	if (w->reads && u64map_find(pending, w->lock))
 		want(n, w->lock, CIRCLE_WRITER_GONE);
-	else if (w->lock && (w->rw || !count || *count == 1))	/* a mutex that several seem to hold: not known */
+	else if (w->lock && (w->rw || !count ||
+			     *count == 1)) /* a mutex that several seem to hold: not known */
 		want(n, w->lock, CIRCLE_LOCK);
 	if (w->group && stuck)
 		want(n, w->group, CIRCLE_GROUP);
 	for (int i = 0; stuck && i < w->nchannel; i++)
-		want(n, w->channel[i].channel, w->channel[i].send ? CIRCLE_TO_SENDER : CIRCLE_TO_RECEIVER);
+		want(n, w->channel[i].channel,
+		     w->channel[i].send ? CIRCLE_TO_SENDER : CIRCLE_TO_RECEIVER);
 }
 
 static int make_graph(struct finder *f)
@@ -180,7 +188,8 @@ static int make_graph(struct finder *f)
 	if (!err)
 		err = add_held(f, &holders);
 	for (size_t i = 0; i < f->l.n && !err; i++)
-		add_wants(&f->node[i], &f->l.waiter[i], f->l.waiter[i].g < f->nstuck, &holders, &pending);
+		add_wants(&f->node[i], &f->l.waiter[i], f->l.waiter[i].g < f->nstuck, &holders,
+			  &pending);
 	u64map_deinit(&holders);
 	u64map_deinit(&pending);
 	return err;
@@ -228,21 +237,27 @@ static uint64_t waiting_for(const struct finder *f, const struct circle_step *st
 static enum deadlock_wait wait_of(const struct golock_waiter *w, enum circle_kind kind)
 {
 	switch (kind) {
-	case CIRCLE_TO_RECEIVER: return DEADLOCK_RECEIVE;
-	case CIRCLE_TO_SENDER: return DEADLOCK_SEND;
-	case CIRCLE_GROUP: return DEADLOCK_GROUP;
-	default: return w->reads ? DEADLOCK_READ_LOCK : DEADLOCK_LOCK;
+	case CIRCLE_TO_RECEIVER:
+		return DEADLOCK_RECEIVE;
+	case CIRCLE_TO_SENDER:
+		return DEADLOCK_SEND;
+	case CIRCLE_GROUP:
+		return DEADLOCK_GROUP;
+	default:
+		return w->reads ? DEADLOCK_READ_LOCK : DEADLOCK_LOCK;
 	}
 }
 
 /* How a member of a circle would still the want of the one before. */
-static void fill_gift(struct finder *f, struct deadlock_member *m, uint32_t node, const struct circle_key *want)
+static void fill_gift(struct finder *f, struct deadlock_member *m, uint32_t node,
+		      const struct circle_key *want)
 {
 	const struct golock_held *h = held(&f->l.waiter[node], want->object);
 	struct goframe at;
 
 	for (size_t k = 0; k < f->ngive; k++)
-		if (f->give[k].node == node && f->give[k].key.object == want->object && f->give[k].key.kind == want->kind) {
+		if (f->give[k].node == node && f->give[k].key.object == want->object &&
+		    f->give[k].key.kind == want->kind) {
 			m->gift = f->gift[k].what;
 			if (f->gift[k].pc && !goahead_place(f->ahead, f->gift[k].pc, &at))
 				m->gift_at = place_of_frame(&at);
@@ -264,16 +279,21 @@ static int add_circle(void *arg, const struct circle_step *step, size_t n)
 	if (!m)
 		return -ENOMEM;
 	out->member = m;
-	out->deadlock[out->ndeadlock++] = (struct deadlock){
-		.first = (uint32_t)out->nmember, .n = (uint32_t)n, .waiting = waiting_for(f, step, n) };
+	out->deadlock[out->ndeadlock++] = (struct deadlock){ .first = (uint32_t)out->nmember,
+							     .n = (uint32_t)n,
+							     .waiting = waiting_for(f, step, n) };
 	for (size_t i = 0; i < n; i++) {
 		const struct golock_waiter *w = &f->l.waiter[step[i].node];
 		const struct goroutine *g = &f->walk.g[w->g];
 
 		m = &out->member[out->nmember++];
 		*m = (struct deadlock_member){
-			.goid = g->goid, .lock = step[i].want.object, .wait = wait_of(w, step[i].want.kind),
-			.at = place_of_frame(&w->at), .created = sites_of(f->s, g->gopc, g->startpc)->place, .stuck = w->g < f->nstuck,
+			.goid = g->goid,
+			.lock = step[i].want.object,
+			.wait = wait_of(w, step[i].want.kind),
+			.at = place_of_frame(&w->at),
+			.created = sites_of(f->s, g->gopc, g->startpc)->place,
+			.stuck = w->g < f->nstuck,
 		};
 		fill_gift(f, m, step[i].node, &step[(i + n - 1) % n].want);
 	}
@@ -300,7 +320,8 @@ static void take_leaked(struct finder *f, const struct prove_result *r, struct u
 /* Of all, those who wait for a lock, and some who wait for a channel. */
 static void take_waiting(struct finder *f, const struct gowalk *walk, const struct u64map *taken)
 {
-	size_t room[] = { [GOREASON_OTHER] = 0, [GOREASON_LOCK] = GOLOCKS_MAX_WAITERS,
+	size_t room[] = { [GOREASON_OTHER] = 0,
+			  [GOREASON_LOCK] = GOLOCKS_MAX_WAITERS,
 			  [GOREASON_CHANNEL] = GOLOCKS_MAX_CHANNEL_WAITERS };
 	uint8_t kind[256];
 
@@ -320,7 +341,8 @@ static int take_all(struct finder *f, const struct gowalk *walk, const struct pr
 {
 	struct u64map taken;
 
-	f->walk.cap = GOLOCKS_MAX_WAITERS + GOLOCKS_MAX_CHANNEL_WAITERS + (r ? r->n + r->nstuck : 0) + 1;
+	f->walk.cap =
+		GOLOCKS_MAX_WAITERS + GOLOCKS_MAX_CHANNEL_WAITERS + (r ? r->n + r->nstuck : 0) + 1;
 	f->walk.g = malloc(f->walk.cap * sizeof(*f->walk.g));
 	if (!f->walk.g)
 		return -ENOMEM;
@@ -343,7 +365,8 @@ static int add_pair(void *arg, uint32_t node, const struct circle_key *want, uin
 	struct deadlocks_window *l = &f->w->goroutines->deadlocks;
 	struct held_pair *p;
 
-	if ((want->kind != CIRCLE_LOCK && want->kind != CIRCLE_WRITER_GONE) || l->nheld == MAX_PAIRS)
+	if ((want->kind != CIRCLE_LOCK && want->kind != CIRCLE_WRITER_GONE) ||
+	    l->nheld == MAX_PAIRS)
 		return 0;
 	if (l->nheld % 64 == 0) {
 		p = realloc(l->held, (l->nheld + 64) * sizeof(*p));
@@ -363,7 +386,8 @@ static void clear(struct deadlocks_window *l)
 	memset(l, 0, sizeof(*l));
 }
 
-int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk, const struct prove_result *r)
+int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk,
+		   const struct prove_result *r)
 {
 	struct finder f = { .w = w, .s = s };
 	int err = take_all(&f, walk, r);
@@ -394,6 +418,7 @@ void deadlocks_mark_leaked(struct window *w)
 {
 	for (size_t i = 0; i < w->goroutines->deadlocks.nmember; i++)
 		for (size_t k = 0; k < w->goroutines->leaks.ngoroutine; k++)
-			if (w->goroutines->leaks.goroutine[k].goid == w->goroutines->deadlocks.member[i].goid)
+			if (w->goroutines->leaks.goroutine[k].goid ==
+			    w->goroutines->deadlocks.member[i].goid)
 				w->goroutines->deadlocks.member[i].leaked = true;
 }

@@ -13,7 +13,8 @@ struct prove_result;
  * circles with channels in them, or NULL.  0, or why nothing is known:
  * -EOPNOTSUPP, -ESRCH, -ENOMEM.
  */
-int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk, const struct prove_result *leaked);
+int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk,
+		   const struct prove_result *leaked);
 /* Marks the members that the verdict on leaks names. */
 void deadlocks_mark_leaked(struct window *w);
 

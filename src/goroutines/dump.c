@@ -12,8 +12,8 @@
 #include "gort/gostacks.h"
 #include "goroutines/window.h"
 
-#define MAX_GROUPS (1u << 20)	/* beyond: not told apart from the last one */
-#define MAX_STATES 250		/* different words */
+#define MAX_GROUPS (1u << 20) /* beyond: not told apart from the last one */
+#define MAX_STATES 250        /* different words */
 
 /* A dump in the making. */
 struct making {
@@ -83,13 +83,21 @@ static int fill_labels(struct making *m)
 static const char *state_word(const struct goroutine *g)
 {
 	switch (g->status) {
-	case GO_RUNNING: return "running";
-	case GO_RUNNABLE: return "runnable";
-	case GO_SYSCALL: return "syscall";
-	case GO_WAITING: case GO_LEAKED: return "waiting";
-	case GO_COPYSTACK: return "copystack";
-	case GO_PREEMPTED: return "preempted";
-	default: return "other";
+	case GO_RUNNING:
+		return "running";
+	case GO_RUNNABLE:
+		return "runnable";
+	case GO_SYSCALL:
+		return "syscall";
+	case GO_WAITING:
+	case GO_LEAKED:
+		return "waiting";
+	case GO_COPYSTACK:
+		return "copystack";
+	case GO_PREEMPTED:
+		return "preempted";
+	default:
+		return "other";
 	}
 }
 
@@ -105,7 +113,8 @@ static size_t word_of(struct making *m, const char *words)
 	return m->nword++;
 }
 
-static struct dump_group *group_of(struct making *m, const struct goroutine *g, uint32_t stack, uint32_t labels)
+static struct dump_group *group_of(struct making *m, const struct goroutine *g, uint32_t stack,
+				   uint32_t labels)
 {
 	struct goroutine_dump *d = m->d;
 	const char *words = goroutine_state(m->rt, g);
@@ -221,7 +230,8 @@ static int list_all(struct making *m)
 		out->reason = goroutine_state(m->rt, g);
 		out->state = state_word(g);
 		out->age_s = sites_age_s(m->s, g, w->mono_ns, &out->age);
-		out->labels = m->labels_of[i] == GOLABELS_UNKNOWN ? DUMP_LABELS_UNKNOWN : m->labels_of[i];
+		out->labels =
+			m->labels_of[i] == GOLABELS_UNKNOWN ? DUMP_LABELS_UNKNOWN : m->labels_of[i];
 		out->stack = m->stack_of[i] < GOSTACK_MAX ? m->stack_of[i] : STACK_NONE;
 		out->created = t->place;
 		/* its own: one go statement may start several functions (go f(), f a variable) */
@@ -254,7 +264,8 @@ static int make(struct making *m, const struct dump_options *o)
 	return 0;
 }
 
-int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w, const struct dump_options *o)
+int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w,
+	      const struct dump_options *o)
 {
 	struct making m = { .s = s, .rt = s->rt, .w = w };
 	uint64_t begin = clock_mono_ns();

@@ -7,7 +7,7 @@
 #include "goroutines/window.h"
 
 struct dump_options {
-	bool all;		/* fill all[] too */
+	bool all; /* fill all[] too */
 };
 
 /*
@@ -15,7 +15,8 @@ struct dump_options {
  * date).  Ages are as the sites remember them.  *out to be freed with
  * dump_free().  -EOPNOTSUPP when stacks cannot be read, -ESRCH, -ENOMEM.
  */
-int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w, const struct dump_options *o);
+int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w,
+	      const struct dump_options *o);
 void dump_free(struct goroutine_dump *d);
 
 #endif

@@ -29,18 +29,18 @@
 #include "model/place.h"
 #include "goroutines/window.h"
 
-#define MIN_GROWN 10
+#define MIN_GROWN      10
 #define MIN_PER_MINUTE 60
-#define KEPT_SHARE 2
-#define FALL_SHARE 4
-#define SLOW_RUN_S 10
+#define KEPT_SHARE     2
+#define FALL_SHARE     4
+#define SLOW_RUN_S     10
 #define SLOW_MIN_GROWN 100
 
 /* At least half of those born in the window are still there. */
 static bool most_stay(const struct site_row *s)
 {
 	if (!s->births_known || !(s->births + s->deaths))
-		return true;	/* nothing known against it */
+		return true; /* nothing known against it */
 	return s->live > s->live_at_start && (s->live - s->live_at_start) * KEPT_SHARE >= s->births;
 }
 
@@ -72,9 +72,11 @@ static const char *advice_for(const struct wait_row *wait)
 	case WAIT_IO:
 		return "bound them (errgroup.SetLimit, a semaphore), and give the I/O a deadline";
 	case WAIT_SLEEP:
-		return "one goroutine with a ticker, or time.AfterFunc, instead of one sleeper each";
+		return "one goroutine with a ticker, or time.AfterFunc, instead of one sleeper "
+		       "each";
 	case WAIT_BLOCKED:
-		return "let each loop end (return on ctx.Done(), stop its ticker), or start it only once";
+		return "let each loop end (return on ctx.Done(), stop its ticker), or start it "
+		       "only once";
 	default:
 		return "bound them: a fixed pool of workers, a semaphore, or errgroup.SetLimit";
 	}
@@ -90,12 +92,13 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 	for (int i = g->begin + 1; i < s->npoint; i++)
 		ran += s->point[i].ran;
 	if (wait)
-		finding_evidence(f, "%s of %s are %s%s%s", human_count(wait->count, a), human_count(s->live, b),
-				 doing(wait, what, sizeof(what)), at ? " at " : "",
-				 at ? words_place(at, place, sizeof(place)) : "");
+		finding_evidence(f, "%s of %s are %s%s%s", human_count(wait->count, a),
+				 human_count(s->live, b), doing(wait, what, sizeof(what)),
+				 at ? " at " : "", at ? words_place(at, place, sizeof(place)) : "");
 	finding_evidence(f, "grew from %s to %s in %s; %s%s", human_count((uint64_t)g->from, a),
 			 human_count((uint64_t)g->to, b), human_seconds(g->run_s, c),
-			 ran ? "times that one of them was seen to run: " : "none of them was seen to run",
+			 ran ? "times that one of them was seen to run: "
+			     : "none of them was seen to run",
 			 ran ? human_count(ran, what) : "");
 	if (s->births_known && w->window_s > 0)
 		finding_evidence(f, "%s%s started and %s ended there in the last %s",
@@ -108,11 +111,14 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 {
 	const struct wait_row *wait = goroutine_site_wait(s, WAIT_ANY);
 	char count[HUMAN_MAX], rate[HUMAN_MAX], place[WORDS_PLACE_MAX], what[240];
-	struct finding *f = findings_add(out, "goroutine-flood", "flood", SEVERITY_MEDIUM, &s->place);
+	struct finding *f =
+		findings_add(out, "goroutine-flood", "flood", SEVERITY_MEDIUM, &s->place);
 
 	if (!f)
 		return;
-	finding_title(f, "goroutines created at %s pile up: %s now, most of them %s, and growing by %s a minute",
+	finding_title(f,
+		      "goroutines created at %s pile up: %s now, most of them %s, and growing by "
+		      "%s a minute",
 		      words_place(&s->place, place, sizeof(place)), human_count(s->live, count),
 		      doing(wait, what, sizeof(what)), human_rate(g->per_minute, rate));
 	finding_count(f, "count", s->live);

@@ -34,15 +34,15 @@
 #include "model/place.h"
 #include "goroutines/window.h"
 
-#define MIN_GROWN_SHORT 3	/* in a run of less than SHORT_RUN_S */
-#define MIN_GROWN 5
-#define SHORT_RUN_S 2.5
-#define LEFT_SHARE 4
-#define FALL_SHARE 4		/* the growth is that many times the deepest fall */
-#define LIVE_SHARE 3		/* live grows by at least 1/3 of what the stuck ones do */
-#define MIXED_MIN_POINTS 12
+#define MIN_GROWN_SHORT     3 /* in a run of less than SHORT_RUN_S */
+#define MIN_GROWN           5
+#define SHORT_RUN_S         2.5
+#define LEFT_SHARE          4
+#define FALL_SHARE          4 /* the growth is that many times the deepest fall */
+#define LIVE_SHARE          3 /* live grows by at least 1/3 of what the stuck ones do */
+#define MIXED_MIN_POINTS    12
 #define MIXED_MIN_SURVIVORS 5
-#define QUARTERS 4
+#define QUARTERS            4
 
 bool goroutine_site_is_special(const struct site_row *s)
 {
@@ -69,7 +69,8 @@ const struct wait_row *goroutine_site_wait(const struct site_row *s, int klass)
 
 const struct place *goroutine_wait_place(const struct wait_row *wait)
 {
-	if (!wait || wait->user < 0 || wait->user >= wait->nstack || !wait->stack[wait->user].function)
+	if (!wait || wait->user < 0 || wait->user >= wait->nstack ||
+	    !wait->stack[wait->user].function)
 		return NULL;
 	return &wait->stack[wait->user];
 }
@@ -101,8 +102,11 @@ static bool cohort_grows(const struct site_row *s, int first, struct leak_signs 
 		return false;
 	if (growth_of_live(s, g.begin) * LIVE_SHARE < g.grown)
 		return false;
-	*signs = (struct leak_signs){ .count = (uint64_t)g.to, .from = (uint64_t)g.from, .left = left,
-				      .run_s = g.run_s, .per_minute = g.per_minute };
+	*signs = (struct leak_signs){ .count = (uint64_t)g.to,
+				      .from = (uint64_t)g.from,
+				      .left = left,
+				      .run_s = g.run_s,
+				      .per_minute = g.per_minute };
 	return true;
 }
 
@@ -153,14 +157,15 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 	struct quarter q[QUARTERS];
 	uint64_t left = growth_left(s, first);
 
-	if (w->observed_s < 1.99 * w->window_s || s->npoint - first < MIXED_MIN_POINTS || !split(s, first, q))
+	if (w->observed_s < 1.99 * w->window_s || s->npoint - first < MIXED_MIN_POINTS ||
+	    !split(s, first, q))
 		return false;
 	grown = q[QUARTERS - 1].min - q[0].min;
 	for (int k = 1; k < QUARTERS; k++)
 		if (q[k].min - q[k - 1].min < grown / (QUARTERS - 1) / 4)
 			return false;
 	if ((double)left * LEFT_SHARE <= grown)
-		return false;		/* not mixed: rule A decides */
+		return false; /* not mixed: rule A decides */
 	survivors = (double)s->stuck_window - q[0].max;
 	if (survivors < MIXED_MIN_SURVIVORS || grown < MIXED_MIN_SURVIVORS)
 		return false;
@@ -169,13 +174,17 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 	if (growth_of_live(s, first) * LIVE_SHARE < grown)
 		return false;
 	span = s->point[s->npoint - 1].t_s - s->point[first].t_s;
-	*signs = (struct leak_signs){ .count = s->stuck_window, .from = (uint64_t)q[0].min,
-				      .left = left, .run_s = span,
-				      .per_minute = grown / (span * (QUARTERS - 1) / QUARTERS) * 60 };
+	*signs = (struct leak_signs){ .count = s->stuck_window,
+				      .from = (uint64_t)q[0].min,
+				      .left = left,
+				      .run_s = span,
+				      .per_minute =
+					      grown / (span * (QUARTERS - 1) / QUARTERS) * 60 };
 	return true;
 }
 
-bool goroutine_leak_suspected(const struct window *w, const struct site_row *s, struct leak_signs *signs)
+bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
+			      struct leak_signs *signs)
 {
 	uint64_t blocked = blocked_now(s);
 	int first = growth_first(s);
@@ -197,16 +206,25 @@ static const char *advice_for(const char *reason)
 	static const struct {
 		const char *reason, *advice;
 	} table[] = {
-		{ "chan receive (nil chan)", "a receive from a nil channel never returns: make the channel first" },
-		{ "chan send (nil chan)", "a send to a nil channel never returns: make the channel first" },
-		{ "chan receive", "let it stop: select on ctx.Done() beside the channel, or close it on every path" },
-		{ "chan send", "nobody receives: give the channel room (make(chan T, 1)), or select on ctx.Done() too" },
-		{ "select", "no case comes true: add ctx.Done() or a timeout, and see that callers cancel" },
-		{ "sync.Mutex", "somebody keeps the lock: look for a path without Unlock, or a lock taken twice" },
-		{ "sync.RWMutex", "somebody keeps the lock: look for a path without (R)Unlock, or a lock taken twice" },
-		{ "sync.WaitGroup", "the wait group never reaches zero: look for an Add without a Done on every path" },
+		{ "chan receive (nil chan)",
+		  "a receive from a nil channel never returns: make the channel first" },
+		{ "chan send (nil chan)",
+		  "a send to a nil channel never returns: make the channel first" },
+		{ "chan receive", "let it stop: select on ctx.Done() beside the channel, or close "
+				  "it on every path" },
+		{ "chan send", "nobody receives: give the channel room (make(chan T, 1)), or "
+			       "select on ctx.Done() too" },
+		{ "select",
+		  "no case comes true: add ctx.Done() or a timeout, and see that callers cancel" },
+		{ "sync.Mutex", "somebody keeps the lock: look for a path without Unlock, or a "
+				"lock taken twice" },
+		{ "sync.RWMutex", "somebody keeps the lock: look for a path without (R)Unlock, or "
+				  "a lock taken twice" },
+		{ "sync.WaitGroup", "the wait group never reaches zero: look for an Add without a "
+				    "Done on every path" },
 		{ "sync.Cond", "nobody signals the condition: Signal or Broadcast on every path" },
-		{ "semacquire", "look for a missing Unlock or Done: a lock is kept, or a wait group above zero" },
+		{ "semacquire",
+		  "look for a missing Unlock or Done: a lock is kept, or a wait group above zero" },
 	};
 
 	for (size_t i = 0; reason && i < sizeof(table) / sizeof(*table); i++)
@@ -229,7 +247,8 @@ static void evidence_where(struct finding *f, const struct site_row *s, const st
 		finding_evidence(f, "blocked in %s at %s, the oldest for %s%s", reason,
 				 words_place(at, place, sizeof(place)), bound, age);
 	else if (at)
-		finding_evidence(f, "blocked in %s at %s", reason, words_place(at, place, sizeof(place)));
+		finding_evidence(f, "blocked in %s at %s", reason,
+				 words_place(at, place, sizeof(place)));
 	else if (s->age != AGE_UNKNOWN)
 		finding_evidence(f, "blocked in %s, the oldest for %s%s", reason, bound, age);
 	else
@@ -244,10 +263,12 @@ static void evidence_growth(struct finding *f, const struct leak_signs *signs)
 	human_count(signs->count, to);
 	human_seconds(signs->run_s, span);
 	if (signs->left)
-		finding_evidence(f, "stuck ones grew from %s to %s in %s; %s went on or ended meanwhile",
-				 from, to, span, human_count(signs->left, left));
+		finding_evidence(
+			f, "stuck ones grew from %s to %s in %s; %s went on or ended meanwhile",
+			from, to, span, human_count(signs->left, left));
 	else
-		finding_evidence(f, "stuck ones grew from %s to %s in %s; none of them ran or ended",
+		finding_evidence(f,
+				 "stuck ones grew from %s to %s in %s; none of them ran or ended",
 				 from, to, span);
 }
 
@@ -262,8 +283,8 @@ static void evidence_births(struct finding *f, const struct window *w, const str
 				 human_seconds(w->window_s, span));
 }
 
-static void add_finding(const struct window *w, const struct site_row *s, const struct leak_signs *signs,
-			struct findings *out)
+static void add_finding(const struct window *w, const struct site_row *s,
+			const struct leak_signs *signs, struct findings *out)
 {
 	const struct wait_row *wait = goroutine_site_wait(s, WAIT_BLOCKED);
 	char count[HUMAN_MAX], place[WORDS_PLACE_MAX], rate[HUMAN_MAX], reason[200];
@@ -272,9 +293,11 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 	if (!f)
 		return;
 	words_fit(wait ? wait->reason : "a wait", 48, reason, sizeof(reason));
-	finding_title(f, "%s goroutines created at %s look leaked: stuck in %s, and growing by %s a minute",
-		      human_count(signs->count, count), words_place(&s->place, place, sizeof(place)),
-		      reason, human_rate(signs->per_minute, rate));
+	finding_title(
+		f,
+		"%s goroutines created at %s look leaked: stuck in %s, and growing by %s a minute",
+		human_count(signs->count, count), words_place(&s->place, place, sizeof(place)),
+		reason, human_rate(signs->per_minute, rate));
 	finding_count(f, "count", signs->count);
 	finding_number(f, "per_minute", signs->per_minute);
 	finding_count(f, "live", s->live);
@@ -295,14 +318,15 @@ uint64_t goroutine_leaked_at(const struct window *w, const struct place *p)
 	uint64_t n = 0;
 
 	for (int i = 0; i < w->goroutines->leaks.nrow; i++)
-		if (!w->goroutines->leaks.row[i].by_design && place_equal(&w->goroutines->leaks.row[i].place, p))
+		if (!w->goroutines->leaks.row[i].by_design &&
+		    place_equal(&w->goroutines->leaks.row[i].place, p))
 			n += w->goroutines->leaks.row[i].count;
 	return n;
 }
 
 /* All rows of a place: they differ in what they wait for. */
 struct verdict {
-	const struct leak_row *most;	/* the row with most goroutines */
+	const struct leak_row *most; /* the row with most goroutines */
 	uint64_t count, grown;
 	double oldest_s, per_minute;
 	enum age_kind age;
@@ -353,12 +377,16 @@ static void evidence_verdict(struct finding *f, const struct window *w, const st
 
 	words_fit(v->most->reason, 48, reason, sizeof(reason));
 	if (v->age != AGE_UNKNOWN)
-		finding_evidence(f, "blocked in %s%s%s, the oldest for %s%s", reason, v->most->at.function ? " at " : "",
-				 v->most->at.function ? words_place(&v->most->at, place, sizeof(place)) : "",
-				 v->age == AGE_AT_LEAST ? "at least " : "", human_seconds(v->oldest_s, age));
+		finding_evidence(
+			f, "blocked in %s%s%s, the oldest for %s%s", reason,
+			v->most->at.function ? " at " : "",
+			v->most->at.function ? words_place(&v->most->at, place, sizeof(place)) : "",
+			v->age == AGE_AT_LEAST ? "at least " : "", human_seconds(v->oldest_s, age));
 	else
 		finding_evidence(f, "blocked in %s%s%s", reason, v->most->at.function ? " at " : "",
-				 v->most->at.function ? words_place(&v->most->at, place, sizeof(place)) : "");
+				 v->most->at.function
+					 ? words_place(&v->most->at, place, sizeof(place))
+					 : "");
 	if (what)
 		finding_evidence(f, "no goroutine that can still run reaches %s", what);
 	else
@@ -367,7 +395,9 @@ static void evidence_verdict(struct finding *f, const struct window *w, const st
 		finding_evidence(f, "proven on a copy of the process's memory, frozen for %s",
 				 human_seconds(w->goroutines->leaks.stop_ms / 1e3, age));
 	else
-		finding_evidence(f, "leaked in %d of %d passes over the running process; --prove makes it certain",
+		finding_evidence(f,
+				 "leaked in %d of %d passes over the running process; --prove "
+				 "makes it certain",
 				 w->goroutines->leaks.passes, w->goroutines->leaks.passes);
 }
 
@@ -384,10 +414,14 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 	human_count(v.count, count);
 	words_place(&row->place, place, sizeof(place));
 	if (v.grown)
-		finding_title(f, "%s goroutine%s created at %s can never run again, and %s more come every minute", count,
-			      v.count == 1 ? "" : "s", place, human_rate(v.per_minute, rate));
+		finding_title(f,
+			      "%s goroutine%s created at %s can never run again, and %s more come "
+			      "every minute",
+			      count, v.count == 1 ? "" : "s", place,
+			      human_rate(v.per_minute, rate));
 	else
-		finding_title(f, "%s goroutine%s created at %s can never run again", count, v.count == 1 ? "" : "s", place);
+		finding_title(f, "%s goroutine%s created at %s can never run again", count,
+			      v.count == 1 ? "" : "s", place);
 	finding_count(f, "count", v.count);
 	if (w->goroutines->leaks.before_known)
 		finding_number(f, "per_minute", v.per_minute);
@@ -414,11 +448,13 @@ static void judge(const struct window *w, struct findings *out)
 	struct leak_signs signs;
 
 	for (int i = 0; i < w->goroutines->leaks.nrow && i < FINDINGS_MAX; i++)
-		if (!w->goroutines->leaks.row[i].by_design && !is_repeated(&w->goroutines->leaks, i) &&
+		if (!w->goroutines->leaks.row[i].by_design &&
+		    !is_repeated(&w->goroutines->leaks, i) &&
 		    !w->goroutines->leaks.row[i].explained)
 			add_verdict(w, &w->goroutines->leaks.row[i], out);
 	for (int i = 0; i < w->goroutines->nsite; i++)
-		if (goroutine_leak_suspected(w, &w->goroutines->site[i], &signs) && !goroutine_leaked_at(w, &w->goroutines->site[i].place))
+		if (goroutine_leak_suspected(w, &w->goroutines->site[i], &signs) &&
+		    !goroutine_leaked_at(w, &w->goroutines->site[i].place))
 			add_finding(w, &w->goroutines->site[i], &signs, out);
 }
 

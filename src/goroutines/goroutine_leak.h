@@ -9,15 +9,16 @@ extern const struct detector goroutine_leak_detector;
 
 /* What makes a site look as if it leaked. */
 struct leak_signs {
-	uint64_t count;		/* stuck now */
-	uint64_t from;		/* stuck when the growth began */
-	uint64_t left;		/* that were stuck meanwhile and went on or ended */
-	double run_s;		/* how long it has been growing */
+	uint64_t count; /* stuck now */
+	uint64_t from;  /* stuck when the growth began */
+	uint64_t left;  /* that were stuck meanwhile and went on or ended */
+	double run_s;   /* how long it has been growing */
 	double per_minute;
 };
 
 /* Whether the site is suspected; the rules are in goroutine_leak.c. */
-bool goroutine_leak_suspected(const struct window *w, const struct site_row *s, struct leak_signs *signs);
+bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
+			      struct leak_signs *signs);
 
 /* How many goroutines of a creation site can never run again, by verdict. */
 uint64_t goroutine_leaked_at(const struct window *w, const struct place *p);

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MIN_RISES 3		/* fewer are a burst */
-#define MIN_RUN_S 0.95		/* nothing is judged from less than a second */
-#define ENOUGH_RUN_S 10		/* a run that long is enough however long we watch */
-#define RUN_SHARE 3		/* else it has to be a third of what was watched */
-#define PAUSE_FACTOR 1.6	/* a pause may be that much longer than those before */
-#define PAUSE_LOOKS 2.2		/* within a run, that many looks are none in any case */
+#define MIN_RISES    3    /* fewer are a burst */
+#define MIN_RUN_S    0.95 /* nothing is judged from less than a second */
+#define ENOUGH_RUN_S 10   /* a run that long is enough however long we watch */
+#define RUN_SHARE    3    /* else it has to be a third of what was watched */
+#define PAUSE_FACTOR 1.6  /* a pause may be that much longer than those before */
+#define PAUSE_LOOKS  2.2  /* within a run, that many looks are none in any case */
 
 static double value(const struct site_point *p, enum growth_of what)
 {
@@ -44,7 +44,7 @@ static int find_rises(const struct site_point *p, int n, enum growth_of what, in
 			least = v;
 		}
 	}
-	return nrise;		/* latest first */
+	return nrise; /* latest first */
 }
 
 /*

@@ -18,14 +18,14 @@ enum growth_of { GROWTH_LIVE, GROWTH_STUCK };
  * from the last rise to the end, follows from the pauses seen.
  */
 struct growth {
-	bool goes_on;		/* a run long enough, and not ended: the rest is valid */
-	int begin;		/* index of the point where the run begins */
-	double run_s;		/* from there to the last look */
-	double from, to;	/* the number at both ends */
-	double grown;		/* to - from */
+	bool goes_on;    /* a run long enough, and not ended: the rest is valid */
+	int begin;       /* index of the point where the run begins */
+	double run_s;    /* from there to the last look */
+	double from, to; /* the number at both ends */
+	double grown;    /* to - from */
 	double per_minute;
-	double pause_s;		/* the longest pause between rises that is no end */
-	double max_fall;	/* deepest fall from an earlier peak within the run */
+	double pause_s;  /* the longest pause between rises that is no end */
+	double max_fall; /* deepest fall from an earlier peak within the run */
 };
 
 /* The first point whose `stuck` means something: at the first look nothing is

@@ -24,7 +24,8 @@ void leaks_window_deinit(struct leaks_window *l)
 }
 
 /* Stacks as of the moment when it was frozen. */
-static int add_running(struct leaks_window *l, struct stack_builder *b, const struct prove_result *r)
+static int add_running(struct leaks_window *l, struct stack_builder *b,
+		       const struct prove_result *r)
 {
 	int err = 0;
 
@@ -34,13 +35,15 @@ static int add_running(struct leaks_window *l, struct stack_builder *b, const st
 	for (size_t i = 0; i < r->nrunning && !err; i++) {
 		const struct prove_running *g = &r->running[i];
 
-		l->running[l->nrunning++] = (struct running_goroutine){ g->goid, (uint32_t)l->stacks.nstack };
+		l->running[l->nrunning++] =
+			(struct running_goroutine){ g->goid, (uint32_t)l->stacks.nstack };
 		err = stack_builder_add(b, g->pc, (size_t)g->n, g->whole, false);
 	}
 	return err;
 }
 
-static int read_stacks(struct leaks_window *l, struct sites *s, const struct prove_result *r, uint32_t *stack_of)
+static int read_stacks(struct leaks_window *l, struct sites *s, const struct prove_result *r,
+		       uint32_t *stack_of)
 {
 	struct gowalk w = { .n = r->n, .cap = r->n };
 	struct stack_builder b;
@@ -59,7 +62,8 @@ static int read_stacks(struct leaks_window *l, struct sites *s, const struct pro
 		err = gostacks_read(&st, s->rt, &w, stack_of);
 	stack_builder_init(&b, &l->stacks, s->rt);
 	for (size_t i = 0; !err && i < st.n; i++)
-		err = stack_builder_add(&b, st.pc + st.stack[i].first, st.stack[i].n, st.stack[i].whole, false);
+		err = stack_builder_add(&b, st.pc + st.stack[i].first, st.stack[i].n,
+					st.stack[i].whole, false);
 	if (!err)
 		err = add_running(l, &b, r);
 	stack_builder_deinit(&b);
@@ -68,18 +72,19 @@ static int read_stacks(struct leaks_window *l, struct sites *s, const struct pro
 			stack_of[i] = STACK_NONE;
 	gostacks_deinit(&st);
 	gowalk_deinit(&w);
-	return err == -ENOMEM ? err : 0;	/* without stacks when the process is gone */
+	return err == -ENOMEM ? err : 0; /* without stacks when the process is gone */
 }
 
-static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, size_t *cap, struct sites *s,
-			       const struct leaked *one, uint32_t stack)
+static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, size_t *cap,
+			       struct sites *s, const struct leaked *one, uint32_t stack)
 {
 	const struct site_track *t = sites_of(s, one->g.gopc, one->g.startpc);
 	const struct place *at = stack_table_place(&l->stacks, stack, true);
-	struct { uint64_t track, by_design, line; const char *reason, *function; } key = {
-		(uint64_t)(t - s->track), one->by_design, at ? (uint64_t)at->line : 0,
-		goroutine_state(s->rt, &one->g), at ? at->function : NULL
-	};
+	struct {
+		uint64_t track, by_design, line;
+		const char *reason, *function;
+	} key = { (uint64_t)(t - s->track), one->by_design, at ? (uint64_t)at->line : 0,
+		  goroutine_state(s->rt, &one->g), at ? at->function : NULL };
 	struct leak_row *row;
 	bool made;
 	uint64_t *k = bytesmap_put(rows, &key, sizeof(key), (uint64_t)l->nrow, &made);
@@ -91,15 +96,19 @@ static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, si
 	if (array_room(&l->row, (size_t)l->nrow, cap, sizeof(*l->row)))
 		return NULL;
 	row = &l->row[l->nrow++];
-	*row = (struct leak_row){ .place = t->place, .reason = key.reason, .by_design = one->by_design, .stack = stack,
-				  .start = gobin_start_name(s->rt->gb, one->g.startpc - s->rt->bias) };
+	*row = (struct leak_row){ .place = t->place,
+				  .reason = key.reason,
+				  .by_design = one->by_design,
+				  .stack = stack,
+				  .start = gobin_start_name(s->rt->gb,
+							    one->g.startpc - s->rt->bias) };
 	if (at)
 		row->at = *at;
 	return row;
 }
 
-static void add_leaked(struct leak_row *row, struct sites *s, const struct leaked *one, struct leaked_goroutine *out,
-		       uint64_t now_ns, uint64_t begin_ns)
+static void add_leaked(struct leak_row *row, struct sites *s, const struct leaked *one,
+		       struct leaked_goroutine *out, uint64_t now_ns, uint64_t begin_ns)
 {
 	out->goid = one->g.goid;
 	out->primitive = one->primitive;
@@ -113,7 +122,7 @@ static void add_leaked(struct leak_row *row, struct sites *s, const struct leake
 		row->age = out->age;
 	}
 	if (row->nid < DUMP_MAX_IDS)
-		row->id[row->nid++] = one->g.goid;	/* they come by id */
+		row->id[row->nid++] = one->g.goid; /* they come by id */
 }
 
 static int by_row(const void *x, const void *y)
@@ -151,8 +160,8 @@ static void sort_rows(struct leaks_window *l)
 	free(first);
 }
 
-static int fill(struct leaks_window *l, struct sites *s, const struct prove_result *r, const uint32_t *stack_of,
-		uint64_t now_ns, uint64_t begin_ns)
+static int fill(struct leaks_window *l, struct sites *s, const struct prove_result *r,
+		const uint32_t *stack_of, uint64_t now_ns, uint64_t begin_ns)
 {
 	struct bytesmap rows;
 	size_t cap = 0;
@@ -189,8 +198,9 @@ int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_resul
 
 	memset(l, 0, sizeof(*l));
 	l->asked = true;
-	l->verdict = r->verdict == LEAKS_PROVEN ? LEAKS_VERDICT_PROVEN :
-		     r->verdict == LEAKS_PASSES ? LEAKS_VERDICT_PASSES : LEAKS_VERDICT_OFF;
+	l->verdict = r->verdict == LEAKS_PROVEN   ? LEAKS_VERDICT_PROVEN
+		     : r->verdict == LEAKS_PASSES ? LEAKS_VERDICT_PASSES
+						  : LEAKS_VERDICT_OFF;
 	snprintf(l->why, sizeof(l->why), "%s", r->why);
 	l->passes = r->passes;
 	l->stop_ms = r->stop_ns ? (double)r->stop_ns / 1e6 : -1;

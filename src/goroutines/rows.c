@@ -12,7 +12,7 @@ struct wait_group {
 	const char *reason;
 	enum wait_class klass;
 	uint64_t count;
-	const struct goroutine *oldest;	/* of the walk: its stack is shown */
+	const struct goroutine *oldest; /* of the walk: its stack is shown */
 	uint64_t oldest_ns;
 };
 
@@ -24,7 +24,10 @@ struct wait_groups {
 
 static struct wait_group *group_of(struct wait_groups *ws, uint32_t site, const char *reason)
 {
-	struct { uint64_t site; const char *reason; } key = { site, reason };
+	struct {
+		uint64_t site;
+		const char *reason;
+	} key = { site, reason };
 	bool made;
 	uint64_t *at = bytesmap_put(&ws->index, &key, sizeof(key), ws->n, &made);
 
@@ -130,7 +133,8 @@ static int user_frame(const struct goframe *f, int n)
 static bool is_slow_call(const struct goframe *f, int user)
 {
 	static const char *const packages[] = {
-		"net.", "net/", "crypto/tls.", "database/sql.", "os/exec.", "google.golang.org/grpc",
+		"net.",          "net/",     "crypto/tls.",
+		"database/sql.", "os/exec.", "google.golang.org/grpc",
 	};
 	size_t k;
 	int i;
@@ -162,8 +166,8 @@ static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_r
 		row->klass = WAIT_IO;
 }
 
-static int waits_fill(struct sites *s, const struct wait_group *g, size_t n,
-		      bool read_stacks, struct site_row *row)
+static int waits_fill(struct sites *s, const struct wait_group *g, size_t n, bool read_stacks,
+		      struct site_row *row)
 {
 	size_t i;
 
@@ -210,7 +214,8 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 	/* Which of these had ended when the process did nobody knows. */
 	if (births_known && ended && t->births > looked)
 		row->births += scale_count(t->births - looked, births_scale);
-	if (t->oldest_ns && (t->oldest_kind == AGE_EXACT || now_ns > t->oldest_ns + SITES_LEAST_AGE_NS)) {
+	if (t->oldest_ns &&
+	    (t->oldest_kind == AGE_EXACT || now_ns > t->oldest_ns + SITES_LEAST_AGE_NS)) {
 		row->oldest_s = now_ns > t->oldest_ns ? (double)(now_ns - t->oldest_ns) / 1e9 : 0;
 		row->age = t->oldest_kind;
 	}
@@ -218,8 +223,8 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 	row->npoint = t->npoint;
 }
 
-int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
-	      bool births_known, bool ended, struct window *w)
+int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale, bool births_known,
+	      bool ended, struct window *w)
 {
 	struct wait_groups ws = { 0 };
 	size_t *first = NULL, i;
@@ -232,7 +237,8 @@ int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
 	err = states_fill(&ws, w);
 	if (err)
 		goto out;
-	qsort(w->goroutines->state, (size_t)w->goroutines->nstate, sizeof(*w->goroutines->state), by_state_count);
+	qsort(w->goroutines->state, (size_t)w->goroutines->nstate, sizeof(*w->goroutines->state),
+	      by_state_count);
 
 	err = -ENOMEM;
 	first = malloc((s->n + 1) * sizeof(*first));
@@ -256,14 +262,15 @@ int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale,
 		else
 			memset(row, 0, sizeof(*row));
 	}
-	qsort(w->goroutines->site, (size_t)w->goroutines->nsite, sizeof(*w->goroutines->site), by_live);
+	qsort(w->goroutines->site, (size_t)w->goroutines->nsite, sizeof(*w->goroutines->site),
+	      by_live);
 	for (r = 0; r < w->goroutines->nsite; r++) {
 		size_t from = w->goroutines->site[r].wait_at, to = from;
 
 		while (from < ws.n && to < ws.n && ws.g[to].site == ws.g[from].site)
 			to++;
-		err = waits_fill(s, ws.g + from, to - from,
-				 !ended && r < ROWS_WITH_STACKS, &w->goroutines->site[r]);
+		err = waits_fill(s, ws.g + from, to - from, !ended && r < ROWS_WITH_STACKS,
+				 &w->goroutines->site[r]);
 		if (err)
 			goto out;
 	}

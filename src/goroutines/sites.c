@@ -10,7 +10,6 @@
 
 #define OVERFLOW_SITE 0
 
-
 static struct site_track *track_new(struct sites *s)
 {
 	struct site_track *t;
@@ -38,7 +37,7 @@ int sites_init(struct sites *s, struct goruntime *rt)
 	bytesmap_init(&s->places, SITES_MAX);
 	u64map_init(&s->seen_at, SEEN_MAX);
 	u64map_init(&s->reason_class, 256);
-	return track_new(s) ? 0 : -ENOMEM;	/* OVERFLOW_SITE */
+	return track_new(s) ? 0 : -ENOMEM; /* OVERFLOW_SITE */
 }
 
 void sites_deinit(struct sites *s)
@@ -54,7 +53,8 @@ void sites_deinit(struct sites *s)
 
 /* The go statement's place.  The main goroutine is started by assembly, without
  * one (its gopc lies in a wrapper): it is at home where it begins. */
-static bool place_of_start(struct gobin *gb, uint64_t go_addr, uint64_t start_addr, struct goframe *f)
+static bool place_of_start(struct gobin *gb, uint64_t go_addr, uint64_t start_addr,
+			   struct goframe *f)
 {
 	struct gofunc fn;
 
@@ -70,7 +70,10 @@ static bool place_of_start(struct gobin *gb, uint64_t go_addr, uint64_t start_ad
  */
 static size_t track_for(struct sites *s, uint64_t gopc, uint64_t startpc)
 {
-	struct { const char *function, *path; uint64_t line, system, gopc, startpc; } key = { 0 };
+	struct {
+		const char *function, *path;
+		uint64_t line, system, gopc, startpc;
+	} key = { 0 };
 	struct gobin *gb = s->rt->gb;
 	struct site_track *t;
 	struct goframe f;
@@ -118,8 +121,12 @@ struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc)
 static enum wait_class class_of_words(const char *words)
 {
 	static const char *const blocked[] = {
-		"chan receive", "chan send", "select", "chan receive (nil chan)",
-		"chan send (nil chan)", "select (no cases)",
+		"chan receive",
+		"chan send",
+		"select",
+		"chan receive (nil chan)",
+		"chan send (nil chan)",
+		"select (no cases)",
 		/* locks and wait groups had this one name up to 1.19 (1.23) */
 		"semacquire",
 	};
@@ -151,7 +158,7 @@ enum wait_class sites_wait_class(struct sites *s, const struct goroutine *g)
 		return class_of_words(words);
 	if (made)
 		*c = class_of_words(words);
-	return (enum wait_class)*c;
+	return (enum wait_class) * c;
 }
 
 static const struct seen *seen_find(const struct sites *s, uint64_t goid)
@@ -168,14 +175,16 @@ uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_
 	return p ? p->born_ns : now_ns;
 }
 
-double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns, enum age_kind *kind)
+double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns,
+		   enum age_kind *kind)
 {
 	const struct seen *p = seen_find(s, g->goid);
 	int64_t parked = g->waitsince_ns - s->rt->mono_offset_ns;
 	uint64_t from = p ? p->born_ns : now_ns;
 
 	*kind = p && p->born_exact ? AGE_EXACT : AGE_AT_LEAST;
-	if (g->status == GO_WAITING && g->waitsince_ns > 0 && parked > 0 && (uint64_t)parked < from) {
+	if (g->status == GO_WAITING && g->waitsince_ns > 0 && parked > 0 &&
+	    (uint64_t)parked < from) {
 		from = (uint64_t)parked;
 		*kind = AGE_AT_LEAST;
 	}
@@ -214,8 +223,11 @@ static void point_add(struct site_track *t, double t_s)
 	if (t->npoint == WINDOW_MAX_POINTS)
 		points_thin(t);
 	t->point[t->npoint++] = (struct site_point){
-		.t_s = t_s, .live = t->live, .stuck = t->stuck,
-		.stuck_left = t->stuck_left, .ran = t->ran,
+		.t_s = t_s,
+		.live = t->live,
+		.stuck = t->stuck,
+		.stuck_left = t->stuck_left,
+		.ran = t->ran,
 	};
 }
 
@@ -297,8 +309,9 @@ static int remember(struct sites *s, struct seen *now, size_t n, uint64_t mono_n
 		t->stuck_left = t->stuck_before - t->stuck_still;
 		/* A site that was not there before began at none. */
 		if (!t->npoint && s->look_ns && s->look_ns != mono_ns)
-			t->point[t->npoint++] = (struct site_point){
-				.t_s = (double)(s->look_ns - s->begin_ns) / 1e9 };
+			t->point[t->npoint++] =
+				(struct site_point){ .t_s = (double)(s->look_ns - s->begin_ns) /
+							    1e9 };
 		if (!s->begin_ns)
 			s->begin_ns = mono_ns;
 		point_add(t, (double)(mono_ns - s->begin_ns) / 1e9);

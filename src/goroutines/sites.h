@@ -17,19 +17,19 @@
 struct trace;
 struct trace_reading;
 
-#define SITES_MAX 16384		/* tracked sites; what is beyond is counted in one */
-#define SITES_LEAST_AGE_NS 1000000	/* a lower bound on an age that is less says nothing */
-#define SEEN_MAX (1u << 22)	/* goroutines remembered from one look to the next */
+#define SITES_MAX          16384      /* tracked sites; what is beyond is counted in one */
+#define SITES_LEAST_AGE_NS 1000000    /* a lower bound on an age that is less says nothing */
+#define SEEN_MAX           (1u << 22) /* goroutines remembered from one look to the next */
 
 /* A goroutine as remembered. */
 struct seen {
 	uint64_t goid;
-	uint64_t born_ns;	/* our monotonic clock: birth, or a time it already lived */
+	uint64_t born_ns; /* our monotonic clock: birth, or a time it already lived */
 	uint8_t seq;
 	bool born_exact;
-	bool blocked;		/* waiting on a channel, lock, … */
-	bool stuck;		/* so already at the look before, and not run since */
-	bool window_stuck;	/* so since the window began */
+	bool blocked;      /* waiting on a channel, lock, … */
+	bool stuck;        /* so already at the look before, and not run since */
+	bool window_stuck; /* so since the window began */
 };
 
 /* A creation site: one go statement. */
@@ -40,28 +40,28 @@ struct site_track {
 	/* of the latest look */
 	uint64_t live, stuck, stuck_left, ran, stuck_window;
 	uint64_t stuck_before, stuck_still; /* of the look before; of them still stuck */
-	uint64_t oldest_ns;	/* our monotonic clock; 0 none */
+	uint64_t oldest_ns;                 /* our monotonic clock; 0 none */
 	enum age_kind oldest_kind;
 	/* since the probes were armed, and the same at the start of the window */
 	uint64_t births, births_base;
-	uint64_t births_looked;	/* births as they were counted before the latest look */
+	uint64_t births_looked; /* births as they were counted before the latest look */
 	uint64_t live_base;
 	struct site_point point[WINDOW_MAX_POINTS];
 	int npoint;
 };
 
 struct sites {
-	struct goruntime *rt;		/* borrowed */
-	struct bytesmap index;		/* gopc, startpc -> track */
-	struct bytesmap places;		/* place -> track */
-	struct site_track *track;	/* owned */
+	struct goruntime *rt;     /* borrowed */
+	struct bytesmap index;    /* gopc, startpc -> track */
+	struct bytesmap places;   /* place -> track */
+	struct site_track *track; /* owned */
 	size_t n, cap;
-	struct seen *seen;		/* owned: of the look before */
-	struct u64map seen_at;		/* goid -> index in seen */
+	struct seen *seen;     /* owned: of the look before */
+	struct u64map seen_at; /* goid -> index in seen */
 	size_t nseen;
-	struct u64map reason_class;	/* cache: address of the words -> class + 1 */
-	uint64_t begin_ns, look_ns;	/* first and latest recorded look */
-	uint64_t dropped;		/* goroutines not remembered: table full */
+	struct u64map reason_class; /* cache: address of the words -> class + 1 */
+	uint64_t begin_ns, look_ns; /* first and latest recorded look */
+	uint64_t dropped;           /* goroutines not remembered: table full */
 };
 
 int sites_init(struct sites *s, struct goruntime *rt);
@@ -92,6 +92,7 @@ uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_
 /* How old it is: from its observed birth, else a lower bound from when it was
  * first seen, or, where a collection has set it, from when it blocked.  A bound
  * of nothing is AGE_UNKNOWN. */
-double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns, enum age_kind *kind);
+double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns,
+		   enum age_kind *kind);
 
 #endif

@@ -10,50 +10,50 @@
 
 /* How a goroutine waits, for judging. */
 enum wait_class {
-	WAIT_NOT,		/* running, runnable, in a system call */
-	WAIT_BLOCKED,		/* channel, select, mutex, wait group, condition, semaphore */
-	WAIT_IO,		/* the network poller, or a channel inside net, net/http, database/sql … */
-	WAIT_SLEEP,		/* time.Sleep */
+	WAIT_NOT,     /* running, runnable, in a system call */
+	WAIT_BLOCKED, /* channel, select, mutex, wait group, condition, semaphore */
+	WAIT_IO,      /* the network poller, or a channel inside net, net/http, database/sql … */
+	WAIT_SLEEP,   /* time.Sleep */
 	WAIT_OTHER
 };
 
 struct wait_row {
-	const char *reason;	/* as the goroutine dump words it */
+	const char *reason; /* as the goroutine dump words it */
 	enum wait_class klass;
 	uint64_t count;
 	struct place stack[WINDOW_MAX_STACK]; /* of one of them, innermost first */
-	int nstack;		/* 0: not read (running) */
-	int user;		/* index in stack of the first frame outside the runtime and
+	int nstack;                           /* 0: not read (running) */
+	int user; /* index in stack of the first frame outside the runtime and
 				 * the standard library's sync/time/…: where it stands; -1 none */
 };
 
 /* One look at a site.  Looks are about a second apart (a fifth of the window at most). */
 struct site_point {
-	double t_s;		/* since the observation began */
+	double t_s; /* since the observation began */
 	uint64_t live;
-	uint64_t stuck;		/* blocked, there at the look before, and not run since */
-	uint64_t stuck_left;	/* stuck at the look before, now gone or moved */
-	uint64_t ran;		/* there at the look before and run since */
+	uint64_t stuck;      /* blocked, there at the look before, and not run since */
+	uint64_t stuck_left; /* stuck at the look before, now gone or moved */
+	uint64_t ran;        /* there at the look before and run since */
 };
 
-#define WINDOW_MAX_POINTS 64	/* older ones are thinned out: first and last are kept */
+#define WINDOW_MAX_POINTS 64 /* older ones are thinned out: first and last are kept */
 
 struct site_row {
-	bool other;		/* the rest beyond 1,000 rows, summed */
-	struct place place;	/* of the go statement */
-	const char *start;	/* function it names */
-	uint64_t births, deaths, live;	/* deaths: births and what live became say them */
-	bool births_known;	/* false: no probe counted them; births and deaths are 0 */
+	bool other;                    /* the rest beyond 1,000 rows, summed */
+	struct place place;            /* of the go statement */
+	const char *start;             /* function it names */
+	uint64_t births, deaths, live; /* deaths: births and what live became say them */
+	bool births_known;             /* false: no probe counted them; births and deaths are 0 */
 	uint64_t live_at_start;
-	enum exactness exactness;	/* of births and deaths */
+	enum exactness exactness; /* of births and deaths */
 	double oldest_s;
 	enum age_kind age;
-	struct wait_row *wait;	/* owned by the window; most frequent first */
+	struct wait_row *wait; /* owned by the window; most frequent first */
 	int nwait;
-	size_t wait_at;		/* the observer's own, while it fills the row */
+	size_t wait_at;                             /* the observer's own, while it fills the row */
 	struct site_point point[WINDOW_MAX_POINTS]; /* since the observation began, oldest first */
 	int npoint;
-	uint64_t stuck_window;	/* blocked, and not seen to run in the whole window */
+	uint64_t stuck_window; /* blocked, and not seen to run in the whole window */
 };
 
 struct state_count {
@@ -68,48 +68,52 @@ struct dump_label {
 };
 
 struct dump_label_set {
-	uint32_t first, n;	/* in label[] */
+	uint32_t first, n; /* in label[] */
 };
 
 #define DUMP_LABELS_UNKNOWN UINT32_MAX
 
 /* Goroutines with the same stack, state and labels. */
 struct dump_group {
-	const char *reason;	/* wait reason, else running, runnable, syscall */
-	const char *state;	/* waiting, running, runnable, syscall, … */
+	const char *reason; /* wait reason, else running, runnable, syscall */
+	const char *state;  /* waiting, running, runnable, syscall, … */
 	uint64_t count;
 	double oldest_s;
 	enum age_kind age;
-	uint32_t labels;	/* in label_set[]: 0 none, or DUMP_LABELS_UNKNOWN */
-	uint32_t stack;		/* in stacks, or STACK_NONE: it runs, or was not read */
-	bool unread;		/* changed each time it was read: no stack for that reason */
-	struct place created;	/* of all of them; no function: of several places */
+	uint32_t labels;           /* in label_set[]: 0 none, or DUMP_LABELS_UNKNOWN */
+	uint32_t stack;            /* in stacks, or STACK_NONE: it runs, or was not read */
+	bool unread;               /* changed each time it was read: no stack for that reason */
+	struct place created;      /* of all of them; no function: of several places */
 	uint64_t id[DUMP_MAX_IDS]; /* the lowest */
 	int nid;
 };
 
 struct dump_goroutine {
-	uint64_t goid, creator;	/* 0: not known */
+	uint64_t goid, creator; /* 0: not known */
 	const char *reason, *state;
 	double age_s;
 	enum age_kind age;
 	uint32_t labels, stack;
 	struct place created;
 	const char *start;
-	bool locked;		/* to a thread */
+	bool locked; /* to a thread */
 };
 
 struct goroutine_dump {
-	struct stack_table stacks;	/* all owned */
-	struct dump_label *label; size_t nlabel;
-	struct dump_label_set *label_set; size_t nlabel_set;
-	struct dump_group *group; size_t ngroup;	/* most goroutines first */
-	struct dump_goroutine *all; size_t nall;	/* by id; only when asked for */
-	uint64_t goroutines;	/* in the groups */
-	uint64_t unread, ended;	/* could not be read in peace; ended since the list was read */
+	struct stack_table stacks; /* all owned */
+	struct dump_label *label;
+	size_t nlabel;
+	struct dump_label_set *label_set;
+	size_t nlabel_set;
+	struct dump_group *group;
+	size_t ngroup; /* most goroutines first */
+	struct dump_goroutine *all;
+	size_t nall;            /* by id; only when asked for */
+	uint64_t goroutines;    /* in the groups */
+	uint64_t unread, ended; /* could not be read in peace; ended since the list was read */
 	uint64_t labels_unknown;
 	double read_s;
-	void *store;		/* what holds the strings; see dump_free() */
+	void *store; /* what holds the strings; see dump_free() */
 };
 
 enum leaks_verdict { LEAKS_VERDICT_OFF, LEAKS_VERDICT_PASSES, LEAKS_VERDICT_PROVEN };
@@ -117,17 +121,17 @@ enum leaks_verdict { LEAKS_VERDICT_OFF, LEAKS_VERDICT_PASSES, LEAKS_VERDICT_PROV
 /* Leaked goroutines of one go statement that wait in the same way at one place. */
 struct leak_row {
 	bool other;
-	struct place place;	/* of the go statement */
+	struct place place; /* of the go statement */
 	const char *start;
-	const char *reason;	/* wait reason */
-	bool by_design;		/* waits for ever on purpose: main in select {} */
-	bool explained;		/* another finding says why: see observe/explain.c */
+	const char *reason; /* wait reason */
+	bool by_design;     /* waits for ever on purpose: main in select {} */
+	bool explained;     /* another finding says why: see observe/explain.c */
 	uint64_t count;
-	uint64_t count_before;	/* of them, there at the start of the window (before_known) */
+	uint64_t count_before; /* of them, there at the start of the window (before_known) */
 	double oldest_s;
 	enum age_kind age;
-	uint32_t stack;		/* of one of them, in stacks; STACK_NONE */
-	struct place at;	/* where they stand, in the user's code; may have no function */
+	uint32_t stack;  /* of one of them, in stacks; STACK_NONE */
+	struct place at; /* where they stand, in the user's code; may have no function */
 	uint64_t id[DUMP_MAX_IDS];
 	int nid;
 };
@@ -139,76 +143,98 @@ struct leaked_goroutine {
 	enum age_kind age;
 	int seen_passes;
 	uint32_t stack;
-	uint64_t holder;	/* goid that holds the lock it waits for; 0: not known */
+	uint64_t holder; /* goid that holds the lock it waits for; 0: not known */
 };
 
 /* On a CPU when the process was frozen for the proof. */
 struct running_goroutine {
 	uint64_t goid;
-	uint32_t stack;		/* in the verdict's stacks */
+	uint32_t stack; /* in the verdict's stacks */
 };
 
 struct leaks_window {
 	bool asked;
 	enum leaks_verdict verdict;
-	char why[240];		/* OFF, or why only PASSES; else "" */
+	char why[240]; /* OFF, or why only PASSES; else "" */
 	int passes;
-	double stop_ms;		/* how long the process was frozen; < 0: it was not */
-	uint64_t candidates;	/* blocked goroutines that were judged */
-	uint64_t heap_bytes;	/* mirrored */
-	bool before_known;	/* count_before means something */
-	struct leak_row *row; int nrow;		/* all owned; most goroutines first, by design last */
-	struct leaked_goroutine *goroutine; size_t ngoroutine; /* by goid */
-	struct running_goroutine *running; size_t nrunning;
+	double stop_ms;      /* how long the process was frozen; < 0: it was not */
+	uint64_t candidates; /* blocked goroutines that were judged */
+	uint64_t heap_bytes; /* mirrored */
+	bool before_known;   /* count_before means something */
+	struct leak_row *row;
+	int nrow; /* all owned; most goroutines first, by design last */
+	struct leaked_goroutine *goroutine;
+	size_t ngoroutine; /* by goid */
+	struct running_goroutine *running;
+	size_t nrunning;
 	struct stack_table stacks;
 };
 
 /* What a goroutine in a circle waits for. */
-enum deadlock_wait { DEADLOCK_LOCK, DEADLOCK_READ_LOCK, DEADLOCK_SEND, DEADLOCK_RECEIVE, DEADLOCK_GROUP };
+enum deadlock_wait {
+	DEADLOCK_LOCK,
+	DEADLOCK_READ_LOCK,
+	DEADLOCK_SEND,
+	DEADLOCK_RECEIVE,
+	DEADLOCK_GROUP
+};
 /* What it would do, were it not for the circle, that the one before waits for. */
-enum deadlock_gift { DEADLOCK_UNLOCKS, DEADLOCK_LOCKS_FIRST, DEADLOCK_RECEIVES, DEADLOCK_SENDS, DEADLOCK_CLOSES, DEADLOCK_IS_DONE };
+enum deadlock_gift {
+	DEADLOCK_UNLOCKS,
+	DEADLOCK_LOCKS_FIRST,
+	DEADLOCK_RECEIVES,
+	DEADLOCK_SENDS,
+	DEADLOCK_CLOSES,
+	DEADLOCK_IS_DONE
+};
 
 /* A goroutine in a circle: it waits for what the next one would do. */
 struct deadlock_member {
-	uint64_t goid, lock;	/* lock: address of the lock, channel or wait group that it waits for */
+	uint64_t goid,
+		lock; /* lock: address of the lock, channel or wait group that it waits for */
 	enum deadlock_wait wait;
 	enum deadlock_gift gift;
-	struct place at;	/* where it waits */
-	struct place held_at;	/* where it took the lock that the one before waits for; inferred */
-	struct place gift_at;	/* where it would do what the one before waits for; inferred */
+	struct place at;      /* where it waits */
+	struct place held_at; /* where it took the lock that the one before waits for; inferred */
+	struct place gift_at; /* where it would do what the one before waits for; inferred */
 	struct place created;
-	bool leaked;		/* so by the verdict on leaks */
-	bool stuck;		/* so, or it would be if the locks are held as inferred */
+	bool leaked; /* so by the verdict on leaks */
+	bool stuck;  /* so, or it would be if the locks are held as inferred */
 };
 
 struct deadlock {
-	uint32_t first, n;	/* in member[]; the last one waits for the first */
-	uint64_t waiting;	/* goroutines that wait for the same, those in the circle included */
+	uint32_t first, n; /* in member[]; the last one waits for the first */
+	uint64_t waiting;  /* goroutines that wait for the same, those in the circle included */
 };
 
 #define WINDOW_MAX_DEADLOCKS 32
 
 /* By inference, waiter waits for a lock that holder would give back. */
 struct held_pair {
-	uint64_t waiter, holder;	/* goids; may be the same */
+	uint64_t waiter, holder; /* goids; may be the same */
 };
 
 struct deadlocks_window {
 	bool known;
-	struct held_pair *held; size_t nheld;	/* owned */
-	struct deadlock deadlock[WINDOW_MAX_DEADLOCKS]; int ndeadlock;
-	struct deadlock_member *member; size_t nmember;	/* owned */
+	struct held_pair *held;
+	size_t nheld; /* owned */
+	struct deadlock deadlock[WINDOW_MAX_DEADLOCKS];
+	int ndeadlock;
+	struct deadlock_member *member;
+	size_t nmember; /* owned */
 };
 
 struct goroutines_window {
 	bool known;
 	bool created_known;
 	uint64_t created_total, live_at_start, live, system, births, deaths;
-	bool births_known;	/* counted by probes, or from the totals */
+	bool births_known; /* counted by probes, or from the totals */
 	enum exactness births_exactness;
-	struct state_count *state; int nstate;	/* owned, most first */
-	struct site_row *site; int nsite;	/* owned, most live first */
-	struct goroutine_dump *dump;	/* owned; NULL: not asked for, or not possible */
+	struct state_count *state;
+	int nstate; /* owned, most first */
+	struct site_row *site;
+	int nsite;                   /* owned, most live first */
+	struct goroutine_dump *dump; /* owned; NULL: not asked for, or not possible */
 	struct leaks_window leaks;
 	struct deadlocks_window deadlocks;
 };

@@ -10,62 +10,87 @@
 #include "gort/gostack.h"
 #include "gort/goruntime_priv.h"
 
-#define STACK_BYTES (32u << 10)	/* of one stack; above, word by word */
-#define MAX_STEPS 20000		/* instructions of one goroutine */
-#define MAX_STEPS_ALL 4000000	/* of all: half a second */
-#define MAX_READS 4096		/* words of one goroutine that are not on its stack */
-#define MAX_PATHS 192		/* not yet followed; beyond: left out */
-#define MAX_VISITS 3		/* of one branch in one frame */
-#define MAX_WORDS 96		/* written on the way; more: the path ends */
-#define MAX_COUNTS 12		/* locks and groups used on the way */
-#define MAX_DEPTH 6		/* calls that are followed */
-#define MAX_CASES 64		/* of a select */
-#define MAX_OPS (1u << 17)	/* instructions remembered; beyond: forgotten and learned anew */
-#define MAX_FRAMES 24		/* from gopark down to who waits */
-#define MAX_DEFERS 64		/* of one frame that lead nowhere, in a row */
-#define MAX_RW 65536
-#define NO_MEMORY (1ull << 63)	/* of the kernel: no process has anything there */
-#define DEFER_ROOM 256		/* bytes */
-#define RW_READER_COUNT 16	/* sync.RWMutex, 1.18 to 1.27: w, writerSem, readerSem, readerCount */
-#define CASE_BYTES 16		/* runtime.scase: c, elem (since 1.16) */
+#define STACK_BYTES     (32u << 10) /* of one stack; above, word by word */
+#define MAX_STEPS       20000       /* instructions of one goroutine */
+#define MAX_STEPS_ALL   4000000     /* of all: half a second */
+#define MAX_READS       4096        /* words of one goroutine that are not on its stack */
+#define MAX_PATHS       192         /* not yet followed; beyond: left out */
+#define MAX_VISITS      3           /* of one branch in one frame */
+#define MAX_WORDS       96          /* written on the way; more: the path ends */
+#define MAX_COUNTS      12          /* locks and groups used on the way */
+#define MAX_DEPTH       6           /* calls that are followed */
+#define MAX_CASES       64          /* of a select */
+#define MAX_OPS         (1u << 17) /* instructions remembered; beyond: forgotten and learned anew */
+#define MAX_FRAMES      24         /* from gopark down to who waits */
+#define MAX_DEFERS      64         /* of one frame that lead nowhere, in a row */
+#define MAX_RW          65536
+#define NO_MEMORY       (1ull << 63) /* of the kernel: no process has anything there */
+#define DEFER_ROOM      256          /* bytes */
+#define RW_READER_COUNT 16 /* sync.RWMutex, 1.18 to 1.27: w, writerSem, readerSem, readerCount */
+#define CASE_BYTES      16 /* runtime.scase: c, elem (since 1.16) */
 
 /* amd64: arguments in rax, rbx, rcx, rdi, rsi (abi-internal.md); rdx: the closure */
 enum { ARG0 = 0, ARG1 = 3, ARG3 = 7, ARG4 = 6, CLOSURE = 2 };
 
-enum callee { CALL_SKIP = 1, CALL_END, CALL_STEP, CALL_SEND, CALL_RECEIVE, CALL_RECEIVE_2ND, CALL_CLOSE, CALL_SELECT,
-	      CALL_LOCK, CALL_UNLOCK, CALL_ADD, CALL_DONE, CALL_DEFER, CALL_DEFER_RECORD, CALL_DEFERRED };
+enum callee {
+	CALL_SKIP = 1,
+	CALL_END,
+	CALL_STEP,
+	CALL_SEND,
+	CALL_RECEIVE,
+	CALL_RECEIVE_2ND,
+	CALL_CLOSE,
+	CALL_SELECT,
+	CALL_LOCK,
+	CALL_UNLOCK,
+	CALL_ADD,
+	CALL_DONE,
+	CALL_DEFER,
+	CALL_DEFER_RECORD,
+	CALL_DEFERRED
+};
 
-struct word { uint64_t addr, value; bool known; };
-struct count { uint64_t object; int n; };
+struct word {
+	uint64_t addr, value;
+	bool known;
+};
+struct count {
+	uint64_t object;
+	int n;
+};
 
 /* One way through the code. */
 struct path {
-	uint64_t pc;			/* run-time */
+	uint64_t pc; /* run-time */
 	uint64_t reg[EFFECT_REGS];
-	uint32_t known;			/* bit per register */
+	uint32_t known; /* bit per register */
 	bool flag_known, equal;
-	int depth;			/* of calls followed */
-	uint64_t next_defer;		/* record; 0: none */
-	uint64_t ndefer;		/* records made on the way */
-	struct word word[MAX_WORDS]; int nword;
-	struct count count[MAX_COUNTS]; int ncount;
+	int depth;           /* of calls followed */
+	uint64_t next_defer; /* record; 0: none */
+	uint64_t ndefer;     /* records made on the way */
+	struct word word[MAX_WORDS];
+	int nword;
+	struct count count[MAX_COUNTS];
+	int ncount;
 };
 
 struct goahead {
 	struct goruntime *rt;
 	struct u64map at, callee, visits;
-	struct u64map rw;		/* RWMutexes that somebody waits for */
-	struct effect *op;		/* owned */
+	struct u64map rw;  /* RWMutexes that somebody waits for */
+	struct effect *op; /* owned */
 	size_t nop, op_cap;
 	/* of the goroutine looked at */
-	uint64_t base;			/* of stack[] */
+	uint64_t base; /* of stack[] */
 	size_t len;
 	uint8_t stack[STACK_BYTES];
 	int steps, reads;
 	uint64_t left_out;
 	long steps_all;
-	struct path path[MAX_PATHS]; int npath;
-	struct goahead_act act[GOAHEAD_MAX_ACTS]; size_t nact;
+	struct path path[MAX_PATHS];
+	int npath;
+	struct goahead_act act[GOAHEAD_MAX_ACTS];
+	size_t nact;
 };
 
 struct goahead *goahead_new(struct goruntime *rt)
@@ -109,15 +134,19 @@ uint64_t goahead_left_out(const struct goahead *a)
 /* What sync's own functions are there for. */
 static enum callee sync_call(const char *name)
 {
-	static const struct { const char *method; enum callee call; } known[] = {
-		{ "(*Mutex).Lock", CALL_LOCK }, { "(*Mutex).TryLock", CALL_LOCK }, { "(*Mutex).Unlock", CALL_UNLOCK },
-		{ "(*RWMutex).Lock", CALL_LOCK }, { "(*RWMutex).TryLock", CALL_LOCK }, { "(*RWMutex).Unlock", CALL_UNLOCK },
-		{ "(*RWMutex).RLock", CALL_LOCK }, { "(*RWMutex).TryRLock", CALL_LOCK },
-		{ "(*RWMutex).RUnlock", CALL_UNLOCK },
-		{ "(*WaitGroup).Add", CALL_ADD }, { "(*WaitGroup).Done", CALL_DONE },
+	static const struct {
+		const char *method;
+		enum callee call;
+	} known[] = {
+		{ "(*Mutex).Lock", CALL_LOCK },        { "(*Mutex).TryLock", CALL_LOCK },
+		{ "(*Mutex).Unlock", CALL_UNLOCK },    { "(*RWMutex).Lock", CALL_LOCK },
+		{ "(*RWMutex).TryLock", CALL_LOCK },   { "(*RWMutex).Unlock", CALL_UNLOCK },
+		{ "(*RWMutex).RLock", CALL_LOCK },     { "(*RWMutex).TryRLock", CALL_LOCK },
+		{ "(*RWMutex).RUnlock", CALL_UNLOCK }, { "(*WaitGroup).Add", CALL_ADD },
+		{ "(*WaitGroup).Done", CALL_DONE },
 	};
 
-	if (!strncmp(name, "internal/", 9))	/* where Mutex is since 1.24 */
+	if (!strncmp(name, "internal/", 9)) /* where Mutex is since 1.24 */
 		name += 9;
 	if (strncmp(name, "sync.", 5))
 		return 0;
@@ -161,8 +190,11 @@ static const struct effect *op_at(struct goahead *a, uint64_t pc)
 
 static bool ends_it(const char *name)
 {
-	static const char *const ends[] = { "runtime.gopanic", "runtime.panic", "runtime.goPanic", "runtime.throw",
-					    "runtime.fatal", "runtime.Goexit", "runtime.goexit", "runtime.morestack", "os.Exit" };
+	static const char *const ends[] = { "runtime.gopanic", "runtime.panic",
+					    "runtime.goPanic", "runtime.throw",
+					    "runtime.fatal",   "runtime.Goexit",
+					    "runtime.goexit",  "runtime.morestack",
+					    "os.Exit" };
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (!strncmp(name, ends[i], strlen(ends[i])))
@@ -172,17 +204,25 @@ static bool ends_it(const char *name)
 
 static enum callee learn_callee(const struct gofunc *fn, uint64_t link)
 {
-	static const struct { const char *name; enum callee call; } known[] = {
-		{ "runtime.chansend1", CALL_SEND }, { "runtime.selectnbsend", CALL_SEND },
-		{ "runtime.chanrecv1", CALL_RECEIVE }, { "runtime.chanrecv2", CALL_RECEIVE },
-		{ "runtime.selectnbrecv", CALL_RECEIVE_2ND }, { "runtime.closechan", CALL_CLOSE },
-		{ "runtime.selectgo", CALL_SELECT }, { "runtime.deferreturn", CALL_DEFERRED },
-		{ "runtime.deferproc", CALL_DEFER }, { "runtime.deferprocStack", CALL_DEFER_RECORD },
+	static const struct {
+		const char *name;
+		enum callee call;
+	} known[] = {
+		{ "runtime.chansend1", CALL_SEND },
+		{ "runtime.selectnbsend", CALL_SEND },
+		{ "runtime.chanrecv1", CALL_RECEIVE },
+		{ "runtime.chanrecv2", CALL_RECEIVE },
+		{ "runtime.selectnbrecv", CALL_RECEIVE_2ND },
+		{ "runtime.closechan", CALL_CLOSE },
+		{ "runtime.selectgo", CALL_SELECT },
+		{ "runtime.deferreturn", CALL_DEFERRED },
+		{ "runtime.deferproc", CALL_DEFER },
+		{ "runtime.deferprocStack", CALL_DEFER_RECORD },
 	};
 	struct goframe f = { .function = fn->name };
 	enum callee c;
 
-	if (fn->entry != link)	/* runtime.duffzero + n */
+	if (fn->entry != link) /* runtime.duffzero + n */
 		return CALL_SKIP;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!strcmp(fn->name, known[i].name))
@@ -202,7 +242,7 @@ static enum callee callee_of(struct goahead *a, uint64_t pc)
 	enum callee c = CALL_SKIP;
 
 	if (known)
-		return (enum callee)*known;
+		return (enum callee) * known;
 	if (go_in_text(a->rt, pc) && !pclntab_find_pc(a->rt->gb->pcln, pc - a->rt->bias, &fn))
 		c = learn_callee(&fn, pc - a->rt->bias);
 	u64map_put(&a->callee, pc, c, NULL);
@@ -227,7 +267,7 @@ static bool read_word(struct goahead *a, uint64_t addr, uint64_t *out)
 
 static struct word *written(struct path *p, uint64_t addr)
 {
-	for (int i = p->nword; i-- > 0; )
+	for (int i = p->nword; i-- > 0;)
 		if (p->word[i].addr == addr)
 			return &p->word[i];
 	return NULL;
@@ -261,12 +301,14 @@ static bool store_word(struct path *p, uint64_t addr, bool known, uint64_t value
 	return true;
 }
 
-static bool store(struct goahead *a, struct path *p, uint64_t addr, uint8_t size, bool known, uint64_t value)
+static bool store(struct goahead *a, struct path *p, uint64_t addr, uint8_t size, bool known,
+		  uint64_t value)
 {
 	uint64_t whole = addr & ~7ull, old, mask;
 	int shift = (int)(addr % 8) * 8;
 
-	if (size >= 8 || addr % 8 + size > 8) {	/* of more than one word: all the same, or not known */
+	if (size >= 8 ||
+	    addr % 8 + size > 8) { /* of more than one word: all the same, or not known */
 		bool exact = known && addr % 8 == 0 && (size == 8 || !value);
 
 		for (uint64_t at = whole; at < addr + size; at += 8)
@@ -297,7 +339,8 @@ static void set_register(struct path *p, uint8_t r, bool known, uint64_t v)
 	p->known = known ? p->known | 1u << r : p->known & ~(1u << r);
 }
 
-static bool address_of(const struct goahead *a, const struct path *p, const struct operand *o, uint64_t *out)
+static bool address_of(const struct goahead *a, const struct path *p, const struct operand *o,
+		       uint64_t *out)
 {
 	uint64_t base = a->rt->bias, index = 0;
 
@@ -330,11 +373,12 @@ static bool value_of(struct goahead *a, struct path *p, const struct operand *o,
 }
 
 /* False: the path has to end. */
-static bool assign(struct goahead *a, struct path *p, const struct operand *o, bool known, uint64_t v)
+static bool assign(struct goahead *a, struct path *p, const struct operand *o, bool known,
+		   uint64_t v)
 {
 	uint64_t addr;
 
-	if (o->kind == OPERAND_REG)	/* of one or two bytes: the others stay */
+	if (o->kind == OPERAND_REG) /* of one or two bytes: the others stay */
 		set_register(p, o->reg, known && o->size >= 4, masked(v, o->size));
 	else if (o->kind == OPERAND_MEM && address_of(a, p, o, &addr))
 		return store(a, p, addr, o->size, known, masked(v, o->size));
@@ -385,8 +429,8 @@ static void do_select(struct goahead *a, struct path *p)
 {
 	uint64_t cases, sends, receives, c;
 
-	if (!get_register(p, ARG0, &cases) || !get_register(p, ARG3, &sends) || !get_register(p, ARG4, &receives) ||
-	    sends > MAX_CASES || receives > MAX_CASES)
+	if (!get_register(p, ARG0, &cases) || !get_register(p, ARG3, &sends) ||
+	    !get_register(p, ARG4, &receives) || sends > MAX_CASES || receives > MAX_CASES)
 		return;
 	for (uint64_t i = 0; i < sends + receives; i++)
 		if (load(a, p, cases + CASE_BYTES * i, 8, &c))
@@ -397,8 +441,8 @@ static void do_add(struct goahead *a, struct path *p)
 {
 	uint64_t group, delta;
 
-	if (get_register(p, ARG0, &group) && get_register(p, ARG1, &delta) && (int64_t)delta > -1000 &&
-	    (int64_t)delta < 1000)
+	if (get_register(p, ARG0, &group) && get_register(p, ARG1, &delta) &&
+	    (int64_t)delta > -1000 && (int64_t)delta < 1000)
 		add_count(a, p, group, (int)(int64_t)delta, GOACT_DONE);
 }
 
@@ -465,7 +509,8 @@ static bool enter(struct path *p, uint64_t to, uint64_t back)
  */
 static bool do_defer(struct goahead *a, struct path *p, bool made, uint64_t next)
 {
-	int32_t off_fn = go_off(a->rt, LAYOUT_DEFER_FN), off_link = go_off(a->rt, LAYOUT_DEFER_LINK);
+	int32_t off_fn = go_off(a->rt, LAYOUT_DEFER_FN),
+		off_link = go_off(a->rt, LAYOUT_DEFER_LINK);
 	uint64_t fn = 0, d = NO_MEMORY + DEFER_ROOM * p->ndefer;
 	bool known = get_register(p, ARG0, made ? &d : &fn);
 
@@ -478,14 +523,15 @@ static bool do_defer(struct goahead *a, struct path *p, bool made, uint64_t next
 		return false;
 	p->next_defer = d;
 	skip_call(p, next);
-	set_register(p, ARG0, true, 0);	/* not 1: no panic has been recovered */
+	set_register(p, ARG0, true, 0); /* not 1: no panic has been recovered */
 	return true;
 }
 
 /* runtime.deferreturn: the deferred calls of this frame, one after the other; records of inner frames come first. */
 static bool do_deferred(struct goahead *a, struct path *p, uint64_t next)
 {
-	int32_t off_fn = go_off(a->rt, LAYOUT_DEFER_FN), off_link = go_off(a->rt, LAYOUT_DEFER_LINK);
+	int32_t off_fn = go_off(a->rt, LAYOUT_DEFER_FN),
+		off_link = go_off(a->rt, LAYOUT_DEFER_LINK);
 	uint64_t sp, fn, code, back = p->pc;
 
 	for (int n = 0; p->next_defer && n < MAX_DEFERS && off_fn >= 16 && off_link >= 0; n++) {
@@ -497,7 +543,7 @@ static bool do_deferred(struct goahead *a, struct path *p, uint64_t next)
 		if (!load(a, p, d + (uint64_t)off_fn, 8, &fn) || !load(a, p, fn, 8, &code) ||
 		    callee_of(a, code) != CALL_STEP || p->depth >= MAX_DEPTH)
 			continue;
-		skip_call(p, back);		/* it comes back here for the next one */
+		skip_call(p, back); /* it comes back here for the next one */
 		set_register(p, CLOSURE, true, fn);
 		return enter(p, code, back);
 	}
@@ -517,17 +563,35 @@ static bool call(struct goahead *a, struct path *p, bool known, uint64_t to, uin
 		if (p->depth < MAX_DEPTH)
 			return enter(p, to, next);
 		break;
-	case CALL_SEND: note_register(a, p, GOACT_SEND, ARG0); break;
-	case CALL_RECEIVE: note_register(a, p, GOACT_RECEIVE, ARG0); break;
-	case CALL_RECEIVE_2ND: note_register(a, p, GOACT_RECEIVE, ARG1); break;
-	case CALL_CLOSE: note_register(a, p, GOACT_CLOSE, ARG0); break;
-	case CALL_SELECT: do_select(a, p); break;
-	case CALL_ADD: do_add(a, p); break;
-	case CALL_DEFER: case CALL_DEFER_RECORD: return do_defer(a, p, c == CALL_DEFER_RECORD, next);
-	case CALL_DEFERRED: return do_deferred(a, p, next);
-	case CALL_LOCK: case CALL_UNLOCK: case CALL_DONE:
+	case CALL_SEND:
+		note_register(a, p, GOACT_SEND, ARG0);
+		break;
+	case CALL_RECEIVE:
+		note_register(a, p, GOACT_RECEIVE, ARG0);
+		break;
+	case CALL_RECEIVE_2ND:
+		note_register(a, p, GOACT_RECEIVE, ARG1);
+		break;
+	case CALL_CLOSE:
+		note_register(a, p, GOACT_CLOSE, ARG0);
+		break;
+	case CALL_SELECT:
+		do_select(a, p);
+		break;
+	case CALL_ADD:
+		do_add(a, p);
+		break;
+	case CALL_DEFER:
+	case CALL_DEFER_RECORD:
+		return do_defer(a, p, c == CALL_DEFER_RECORD, next);
+	case CALL_DEFERRED:
+		return do_deferred(a, p, next);
+	case CALL_LOCK:
+	case CALL_UNLOCK:
+	case CALL_DONE:
 		if (get_register(p, ARG0, &object))
-			add_count(a, p, object, c == CALL_LOCK ? 1 : -1, c == CALL_DONE ? GOACT_DONE : GOACT_UNLOCK);
+			add_count(a, p, object, c == CALL_LOCK ? 1 : -1,
+				  c == CALL_DONE ? GOACT_DONE : GOACT_UNLOCK);
 		break;
 	case CALL_SKIP:
 		break;
@@ -550,7 +614,9 @@ static bool compute(struct goahead *a, struct path *p, const struct effect *e)
 	bool known = value_of(a, p, &e->dst, &x), src = value_of(a, p, &e->src, &y);
 
 	known = known && src;
-	v = e->kind == EFFECT_ADD ? x + y : e->kind == EFFECT_AND || e->kind == EFFECT_TEST ? (x & y) : x - y;
+	v = e->kind == EFFECT_ADD                             ? x + y
+	    : e->kind == EFFECT_AND || e->kind == EFFECT_TEST ? (x & y)
+							      : x - y;
 	set_equal(p, known, v, e->dst.size);
 	if (e->kind == EFFECT_COMPARE || e->kind == EFFECT_TEST)
 		return true;
@@ -586,9 +652,14 @@ static bool apply(struct goahead *a, struct path *p, const struct effect *e)
 	case EFFECT_POP:
 		known = pop(a, p, &v);
 		return assign(a, p, &e->dst, known, v);
-	case EFFECT_ADD: case EFFECT_SUB: case EFFECT_AND: case EFFECT_COMPARE: case EFFECT_TEST:
+	case EFFECT_ADD:
+	case EFFECT_SUB:
+	case EFFECT_AND:
+	case EFFECT_COMPARE:
+	case EFFECT_TEST:
 		return compute(a, p, e);
-	case EFFECT_EXCHANGE_ADD: case EFFECT_COMPARE_EXCHANGE:
+	case EFFECT_EXCHANGE_ADD:
+	case EFFECT_COMPARE_EXCHANGE:
 		do_lock(a, p, e);
 		break;
 	case EFFECT_OTHER:
@@ -676,9 +747,10 @@ static void follow_all(struct goahead *a)
 /* What a goroutine waits in, on behalf of the code that is to be followed. */
 static bool is_waiting_itself(const char *name)
 {
-	static const char *const ways[] = { "runtime.", "internal/runtime/", "sync.runtime_", "internal/sync.runtime_",
-					    "sync.(*Mutex).", "internal/sync.(*Mutex).", "sync.(*RWMutex).",
-					    "sync.(*WaitGroup).Wait" };
+	static const char *const ways[] = { "runtime.",         "internal/runtime/",
+					    "sync.runtime_",    "internal/sync.runtime_",
+					    "sync.(*Mutex).",   "internal/sync.(*Mutex).",
+					    "sync.(*RWMutex).", "sync.(*WaitGroup).Wait" };
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 		if (!strncmp(name, ways[i], strlen(ways[i])))
@@ -700,7 +772,7 @@ static bool find_start(struct goahead *a, uint64_t pc, uint64_t sp, struct path 
 			memset(p, 0, sizeof(*p));
 			p->pc = pc;
 			set_register(p, EFFECT_SP, true, sp);
-			return i > 0;	/* else it was interrupted anywhere */
+			return i > 0; /* else it was interrupted anywhere */
 		}
 		if (pclntab_frame_size(pcln, pc - a->rt->bias, &size) || size < 0 ||
 		    !read_word(a, sp + (uint64_t)size, &pc))
@@ -717,10 +789,12 @@ static bool read_stack(struct goahead *a, const struct goroutine *g, uint64_t sp
 	a->base = sp;
 	a->len = g->stack_hi - sp < STACK_BYTES ? g->stack_hi - sp : STACK_BYTES;
 	return !mem_read(a->rt->mem, sp, a->stack, a->len) && !goread_one(a->rt, g->addr, &now) &&
-	       now.goid == g->goid && now.sched_sp == g->sched_sp && now.tracking_seq == g->tracking_seq;
+	       now.goid == g->goid && now.sched_sp == g->sched_sp &&
+	       now.tracking_seq == g->tracking_seq;
 }
 
-size_t goahead_look(struct goahead *a, const struct goroutine *g, uint64_t lock, const struct goahead_act **acts)
+size_t goahead_look(struct goahead *a, const struct goroutine *g, uint64_t lock,
+		    const struct goahead_act **acts)
 {
 	int32_t off = go_off(a->rt, LAYOUT_G_DEFER);
 	struct path *p = &a->path[0];

@@ -15,18 +15,20 @@
 #include "gort/goruntime.h"
 
 enum goact {
-	GOACT_SEND, GOACT_RECEIVE, GOACT_CLOSE,	/* object: the channel */
-	GOACT_UNLOCK,	/* of a Mutex or RWMutex that it has not locked on the way: it holds it */
-	GOACT_DONE	/* with a WaitGroup, beyond what it has added on the way */
+	GOACT_SEND,
+	GOACT_RECEIVE,
+	GOACT_CLOSE,  /* object: the channel */
+	GOACT_UNLOCK, /* of a Mutex or RWMutex that it has not locked on the way: it holds it */
+	GOACT_DONE    /* with a WaitGroup, beyond what it has added on the way */
 };
 
 struct goahead_act {
 	enum goact act;
-	uint64_t object;	/* run-time address */
-	uint64_t pc;		/* run-time address of the instruction that does it */
+	uint64_t object; /* run-time address */
+	uint64_t pc;     /* run-time address of the instruction that does it */
 };
 
-#define GOAHEAD_MAX_ACTS 64	/* of one goroutine; more are left out */
+#define GOAHEAD_MAX_ACTS 64 /* of one goroutine; more are left out */
 
 struct goahead;
 
@@ -41,7 +43,8 @@ void goahead_add_rw(struct goahead *a, uint64_t lock);
  * their number; 0 also when nothing can be told (it runs, or has moved, or the
  * budget of all looks together is used up).
  */
-size_t goahead_look(struct goahead *a, const struct goroutine *g, uint64_t lock, const struct goahead_act **acts);
+size_t goahead_look(struct goahead *a, const struct goroutine *g, uint64_t lock,
+		    const struct goahead_act **acts);
 /* The place of an act, in the user's code where there is any. */
 int goahead_place(struct goahead *a, uint64_t pc, struct goframe *out);
 /* Goroutines that were not looked at because the budget was used up. */

@@ -8,21 +8,21 @@
 #include "base/cursor.h"
 #include "gort/goruntime_priv.h"
 
-#define FIRST_LIST_MINOR 24	/* runtime/pprof/label.go: labelMap became a struct */
-#define MAX_STRING 1024		/* of a key or value; what is longer is cut */
-#define MAX_TEXT (64u << 20)	/* of all; beyond: unknown */
-#define CHUNK (64u << 10)
+#define FIRST_LIST_MINOR 24          /* runtime/pprof/label.go: labelMap became a struct */
+#define MAX_STRING       1024        /* of a key or value; what is longer is cut */
+#define MAX_TEXT         (64u << 20) /* of all; beyond: unknown */
+#define CHUNK            (64u << 10)
 
 /* runtime.hmap and bmap of a map[string]string, 1.18 to 1.23 (runtime/map.go) */
-#define HMAP_BYTES 48
-#define HMAP_MAX_B 8
-#define BUCKET_ENTRIES 8
-#define BUCKET_KEYS 8
-#define BUCKET_VALUES (BUCKET_KEYS + BUCKET_ENTRIES * 16)
+#define HMAP_BYTES      48
+#define HMAP_MAX_B      8
+#define BUCKET_ENTRIES  8
+#define BUCKET_KEYS     8
+#define BUCKET_VALUES   (BUCKET_KEYS + BUCKET_ENTRIES * 16)
 #define BUCKET_OVERFLOW (BUCKET_VALUES + BUCKET_ENTRIES * 16)
-#define BUCKET_BYTES (BUCKET_OVERFLOW + 8)
-#define MIN_TOP_HASH 5		/* smaller ones are marks: empty, evacuated */
-#define MAX_BUCKETS 64
+#define BUCKET_BYTES    (BUCKET_OVERFLOW + 8)
+#define MIN_TOP_HASH    5 /* smaller ones are marks: empty, evacuated */
+#define MAX_BUCKETS     64
 
 struct golabels_text {
 	struct golabels_text *next;
@@ -159,7 +159,8 @@ static int add_bucket(const uint8_t *b, struct pairs *p)
 	return 0;
 }
 
-static int add_buckets(struct goruntime *rt, uint64_t array, size_t n, size_t *left, struct pairs *p)
+static int add_buckets(struct goruntime *rt, uint64_t array, size_t n, size_t *left,
+		       struct pairs *p)
 {
 	uint8_t b[BUCKET_BYTES];
 	int err = 0;
@@ -199,7 +200,7 @@ static int find_in_map(struct goruntime *rt, uint64_t addr, struct pairs *p)
 	if (!count)
 		return 0;
 	err = add_buckets(rt, load_u64(h + 16), n, &left, p);
-	if (!err && old)	/* of half the size, or of the same (flag sameSizeGrow, 8) */
+	if (!err && old) /* of half the size, or of the same (flag sameSizeGrow, 8) */
 		err = add_buckets(rt, old, h[8] & 8 ? n : n / 2 ? n / 2 : 1, &left, p);
 	return err ? err : p->n == count ? 0 : -EBADMSG;
 }
@@ -213,7 +214,8 @@ static int by_key(const void *x, const void *y)
 	return strcmp(a->key, b->key);
 }
 
-static int read_pairs(struct golabels *l, struct goruntime *rt, const struct pairs *p, struct golabel *out)
+static int read_pairs(struct golabels *l, struct goruntime *rt, const struct pairs *p,
+		      struct golabel *out)
 {
 	static const char empty[1];
 	char raw[MAX_STRING];
@@ -224,7 +226,7 @@ static int read_pairs(struct golabels *l, struct goruntime *rt, const struct pai
 		const char *text = empty;
 		int err;
 
-		if (s->len > (1u << 24))	/* no text for people: something else */
+		if (s->len > (1u << 24)) /* no text for people: something else */
 			return -EBADMSG;
 		if (len) {
 			err = mem_read(rt->mem, s->addr, raw, len);
@@ -260,7 +262,10 @@ static int add_label(struct golabels *l, const struct golabel *one)
 static int add_set(struct golabels *l, const struct golabel *v, size_t n, uint32_t *out)
 {
 	/* strings are kept once: the same pointers are the same set */
-	struct { char kind; struct golabel v[GOLABELS_MAX]; } key;
+	struct {
+		char kind;
+		struct golabel v[GOLABELS_MAX];
+	} key;
 	uint64_t *at;
 	int err = 0;
 
@@ -297,14 +302,15 @@ static bool still_has(struct goruntime *rt, const struct goroutine *g)
 	return !goread_one(rt, g->addr, &now) && now.goid == g->goid && now.labels == g->labels;
 }
 
-static int read_set(struct golabels *l, struct goruntime *rt, const struct goroutine *g, uint32_t *out)
+static int read_set(struct golabels *l, struct goruntime *rt, const struct goroutine *g,
+		    uint32_t *out)
 {
 	struct golabel v[GOLABELS_MAX];
 	struct pairs p = { .n = 0 };
 	int err;
 
-	err = rt->gb->release.minor >= FIRST_LIST_MINOR ? find_in_list(rt, g->labels, &p) :
-							  find_in_map(rt, g->labels, &p);
+	err = rt->gb->release.minor >= FIRST_LIST_MINOR ? find_in_list(rt, g->labels, &p)
+							: find_in_map(rt, g->labels, &p);
 	if (!err)
 		err = read_pairs(l, rt, &p, v);
 	if (err)

@@ -16,27 +16,28 @@
 #include "gort/goruntime.h"
 
 struct golabel {
-	const char *key, *value;	/* owned by the golabels; raw bytes of the target, NUL-terminated */
+	const char *key,
+		*value; /* owned by the golabels; raw bytes of the target, NUL-terminated */
 };
 
-#define GOLABELS_NONE 0
-#define GOLABELS_UNKNOWN UINT32_MAX	/* there are some, and they could not be read */
-#define GOLABELS_MAX_SETS 65536		/* distinct pointers that are read; beyond: unknown */
-#define GOLABELS_MAX 64			/* labels of one goroutine; more: unknown */
+#define GOLABELS_NONE     0
+#define GOLABELS_UNKNOWN  UINT32_MAX /* there are some, and they could not be read */
+#define GOLABELS_MAX_SETS 65536      /* distinct pointers that are read; beyond: unknown */
+#define GOLABELS_MAX      64         /* labels of one goroutine; more: unknown */
 
 struct golabel_set {
-	uint32_t first, n;	/* in label[] */
+	uint32_t first, n; /* in label[] */
 };
 
 struct golabels {
-	struct golabel *label;	/* owned */
+	struct golabel *label; /* owned */
 	size_t nlabel, label_cap;
-	struct golabel_set *set;	/* owned; set[0] is empty: GOLABELS_NONE */
+	struct golabel_set *set; /* owned; set[0] is empty: GOLABELS_NONE */
 	size_t nset, set_cap;
-	uint64_t unknown;	/* goroutines whose labels could not be read */
+	uint64_t unknown; /* goroutines whose labels could not be read */
 	/* its own */
 	struct u64map by_pointer;
-	struct bytesmap by_text;	/* strings, and sets */
+	struct bytesmap by_text; /* strings, and sets */
 	struct golabels_text *text;
 	size_t text_bytes;
 };

@@ -10,28 +10,28 @@
 #include "gort/goruntime_priv.h"
 
 #define STACK_BYTES (32u << 10)
-#define MAX_FRAMES 48
-#define MAX_CODE (64u << 10)
-#define MAX_SITES 64
-#define MAX_ARGS 256		/* bytes */
-#define MAX_CHAIN 24
-#define MAX_SUDOG 256
-#define NEAR 512		/* a lock lies that far into its object at most */
-#define LEA_REACH 6		/* instructions from an address to the call it is for */
+#define MAX_FRAMES  48
+#define MAX_CODE    (64u << 10)
+#define MAX_SITES   64
+#define MAX_ARGS    256 /* bytes */
+#define MAX_CHAIN   24
+#define MAX_SUDOG   256
+#define NEAR        512 /* a lock lies that far into its object at most */
+#define LEA_REACH   6   /* instructions from an address to the call it is for */
 /* sync.Mutex: state int32, sema uint32; sync.RWMutex: w Mutex, writerSem, readerSem uint32
  * (the same in 1.18 to 1.27; since 1.24 the Mutex is internal/sync's, first in sync's) */
-#define MUTEX_SEMA 4
+#define MUTEX_SEMA     4
 #define RW_WRITER_SEMA 8
 #define RW_READER_SEMA 12
-#define RW_BYTES 24
-#define GROUP_SEMA 8		/* sync.WaitGroup: state uint64, sema uint32 (1.18 to 1.27) */
-#define MAX_CASES 1024		/* of a select that are looked at */
-#define MAX_QUEUE 64		/* waiters of one channel, up to the first; beyond: not told which way */
+#define RW_BYTES       24
+#define GROUP_SEMA     8    /* sync.WaitGroup: state uint64, sema uint32 (1.18 to 1.27) */
+#define MAX_CASES      1024 /* of a select that are looked at */
+#define MAX_QUEUE      64 /* waiters of one channel, up to the first; beyond: not told which way */
 
 struct frame {
-	uint64_t pc, sp;	/* link-time pc; run-time address of the frame's first word */
+	uint64_t pc, sp; /* link-time pc; run-time address of the frame's first word */
 	int32_t size;
-	int32_t reach;		/* its words, with the arguments that its caller has room for */
+	int32_t reach; /* its words, with the arguments that its caller has room for */
 };
 
 struct stack {
@@ -46,7 +46,7 @@ struct stack {
 struct site {
 	int line;
 	bool unlock;
-	uint64_t global;	/* link-time address of the lock, where the code names it; 0 */
+	uint64_t global; /* link-time address of the lock, where the code names it; 0 */
 };
 
 struct code {
@@ -59,10 +59,10 @@ struct reading {
 	struct goruntime *rt;
 	const struct gowalk *w;
 	struct golocks *l;
-	uint8_t kind[256];	/* of each wait reason */
+	uint8_t kind[256]; /* of each wait reason */
 	struct stack stack;
-	struct code code;	/* of the function looked at last */
-	uint64_t *lock;		/* owned: those that somebody waits for, ascending */
+	struct code code; /* of the function looked at last */
+	uint64_t *lock;   /* owned: those that somebody waits for, ascending */
 	size_t nlock;
 	uint8_t text[MAX_CODE];
 };
@@ -77,8 +77,9 @@ bool golocks_stands_still(struct goruntime *rt, const struct goroutine *g)
 {
 	struct goroutine now;
 
-	return !goread_one(rt, g->addr, &now) && now.goid == g->goid && now.sched_sp == g->sched_sp &&
-	       now.tracking_seq == g->tracking_seq && now.status == g->status;
+	return !goread_one(rt, g->addr, &now) && now.goid == g->goid &&
+	       now.sched_sp == g->sched_sp && now.tracking_seq == g->tracking_seq &&
+	       now.status == g->status;
 }
 
 /* ---- the stack with its frames ---- */
@@ -142,7 +143,8 @@ static uint64_t semaphore_of(struct reading *r, const struct goroutine *g)
 		for (int32_t at = 0; at + 8 <= s->frame[i].size; at += 8) {
 			uint64_t word = stack_word(s, s->frame[i].sp + (uint64_t)at);
 
-			if (word < 4096 || word % 8 || (word >= g->stack_lo && word < g->stack_hi) || go_in_text(r->rt, word))
+			if (word < 4096 || word % 8 ||
+			    (word >= g->stack_lo && word < g->stack_hi) || go_in_text(r->rt, word))
 				continue;
 			if (mem_read(r->rt->mem, word, raw, (size_t)size))
 				continue;
@@ -254,8 +256,9 @@ static int inlined_call(struct reading *r, uint64_t pc, enum call *call, int *li
 
 static bool is_variable_of(const struct moduledata *m, uint64_t addr)
 {
-	return (addr >= m->noptrdata && addr < m->enoptrdata) || (addr >= m->data && addr < m->edata) ||
-	       (addr >= m->bss && addr < m->ebss) || (addr >= m->noptrbss && addr < m->enoptrbss);
+	return (addr >= m->noptrdata && addr < m->enoptrdata) ||
+	       (addr >= m->data && addr < m->edata) || (addr >= m->bss && addr < m->ebss) ||
+	       (addr >= m->noptrbss && addr < m->enoptrbss);
 }
 
 /* The calls of Lock and Unlock in a function, inlined or not, in the order of its code. */
@@ -270,7 +273,8 @@ static void learn_code(struct reading *r, const struct gofunc *fn)
 	if (r->code.entry == fn->entry)
 		return;
 	r->code = (struct code){ .entry = fn->entry };
-	if (!gb->arch || len > MAX_CODE || image_read_addr(&r->rt->gb->image, fn->entry, r->text, len))
+	if (!gb->arch || len > MAX_CODE ||
+	    image_read_addr(&r->rt->gb->image, fn->entry, r->text, len))
 		return;
 	for (pos = 0; pos < len; pos += in.len) {
 		enum call call, direct = CALL_NONE;
@@ -287,7 +291,8 @@ static void learn_code(struct reading *r, const struct gofunc *fn)
 		}
 		if (inlined_call(r, fn->entry + pos, &call, &line))
 			continue;
-		if (in.flow == FLOW_CALL && !pclntab_find_pc(gb->pcln, in.target, &callee) && callee.entry == in.target)
+		if (in.flow == FLOW_CALL && !pclntab_find_pc(gb->pcln, in.target, &callee) &&
+		    callee.entry == in.target)
 			direct = call_of(callee.name);
 		if (call == CALL_NONE)
 			call = direct;
@@ -307,7 +312,8 @@ static const struct site *held_site(const struct code *c, int line)
 		const struct site *next = NULL;
 
 		for (int i = 0; i < c->n; i++)
-			if (c->site[i].line > at && c->site[i].line < line && (!next || c->site[i].line < next->line))
+			if (c->site[i].line > at && c->site[i].line < line &&
+			    (!next || c->site[i].line < next->line))
 				next = &c->site[i];
 		if (!next)
 			break;
@@ -373,8 +379,8 @@ static uint64_t next_lock(const struct reading *r, uint64_t addr)
 
 /* Of the locks that somebody waits for, those that the frame's words name:
  * the lock itself, or, where there is none, the object that it lies in. */
-static void add_named(struct reading *r, struct golock_waiter *w, const struct frame *f, const struct goframe *at,
-		      int line)
+static void add_named(struct reading *r, struct golock_waiter *w, const struct frame *f,
+		      const struct goframe *at, int line)
 {
 	int before = w->nheld;
 
@@ -394,7 +400,8 @@ static uint64_t lock_at(const struct reading *r, uint64_t addr)
 	if (next_lock(r, addr) == addr)
 		return addr;
 	for (size_t i = 0; i < r->l->n; i++)
-		if (r->l->waiter[i].rw && addr > r->l->waiter[i].lock && addr - r->l->waiter[i].lock < RW_BYTES)
+		if (r->l->waiter[i].rw && addr > r->l->waiter[i].lock &&
+		    addr - r->l->waiter[i].lock < RW_BYTES)
 			return r->l->waiter[i].lock;
 	return 0;
 }
@@ -409,7 +416,8 @@ static void find_held(struct reading *r, struct golock_waiter *w, int from)
 		const struct frame *at = &r->stack.frame[i];
 		int n = pclntab_frames(r->rt->gb->pcln, at->pc, true, f, MAX_CHAIN);
 
-		if (n <= 0 || goframe_is_runtime(&f[n - 1]) || pclntab_find_pc(r->rt->gb->pcln, at->pc, &fn))
+		if (n <= 0 || goframe_is_runtime(&f[n - 1]) ||
+		    pclntab_find_pc(r->rt->gb->pcln, at->pc, &fn))
 			continue;
 		learn_code(r, &fn);
 		site = held_site(&r->code, f[n - 1].line);
@@ -427,12 +435,13 @@ static void find_held(struct reading *r, struct golock_waiter *w, int from)
 static bool waits_for_lock(const char *words)
 {
 	/* up to 1.19: "semacquire" for all of them; up to 1.23 for wait groups */
-	return !strcmp(words, "sync.Mutex.Lock") || !strncmp(words, "sync.RWMutex.", 13) || !strcmp(words, "semacquire") ||
-	       !strcmp(words, "sync.WaitGroup.Wait");
+	return !strcmp(words, "sync.Mutex.Lock") || !strncmp(words, "sync.RWMutex.", 13) ||
+	       !strcmp(words, "semacquire") || !strcmp(words, "sync.WaitGroup.Wait");
 }
 
 /* The lock or wait group; false: it is none, or cannot be told. */
-static bool take_lock(struct reading *r, const struct goroutine *g, struct golock_waiter *w, int *outer)
+static bool take_lock(struct reading *r, const struct goroutine *g, struct golock_waiter *w,
+		      int *outer)
 {
 	enum call call = waiting_call(r, &w->at, outer);
 	uint64_t sema = call == CALL_NONE ? 0 : semaphore_of(r, g);
@@ -462,10 +471,14 @@ static bool is_sender(struct reading *r, uint64_t sudog, uint64_t channel, bool 
 		if (mem_read_u64(r->rt->mem, sudog + (uint64_t)off_prev, &prev))
 			return false;
 	}
-	if (prev || mem_read_u64(r->rt->mem, channel + (uint64_t)go_off(r->rt, LAYOUT_HCHAN_SENDQ_FIRST), &first))
+	if (prev ||
+	    mem_read_u64(r->rt->mem, channel + (uint64_t)go_off(r->rt, LAYOUT_HCHAN_SENDQ_FIRST),
+			 &first))
 		return false;
 	*send = first == sudog;
-	return *send || (!mem_read_u64(r->rt->mem, channel + (uint64_t)go_off(r->rt, LAYOUT_HCHAN_RECVQ_FIRST), &first) &&
+	return *send || (!mem_read_u64(r->rt->mem,
+				       channel + (uint64_t)go_off(r->rt, LAYOUT_HCHAN_RECVQ_FIRST),
+				       &first) &&
 			 first == sudog);
 }
 
@@ -487,11 +500,12 @@ static void take_place(struct reading *r, struct goframe *at, int *outer)
 }
 
 /* The channels that g.waiting leads to: one sudog a case. */
-static bool take_channels(struct reading *r, const struct goroutine *g, const char *words, struct golock_waiter *w,
-			  int *outer)
+static bool take_channels(struct reading *r, const struct goroutine *g, const char *words,
+			  struct golock_waiter *w, int *outer)
 {
 	int32_t off_g = go_off(r->rt, LAYOUT_SUDOG_G), off_c = go_off(r->rt, LAYOUT_SUDOG_C);
-	int32_t off_link = go_off(r->rt, LAYOUT_SUDOG_WAITLINK), size = go_off(r->rt, LAYOUT_SUDOG_SIZE);
+	int32_t off_link = go_off(r->rt, LAYOUT_SUDOG_WAITLINK),
+		size = go_off(r->rt, LAYOUT_SUDOG_SIZE);
 	bool select = !strcmp(words, "select");
 	uint64_t at = g->waiting;
 	uint8_t raw[MAX_SUDOG];
@@ -514,7 +528,8 @@ static bool take_channels(struct reading *r, const struct goroutine *g, const ch
 
 static bool waits_for_channel(const char *words)
 {
-	return !strcmp(words, "chan receive") || !strcmp(words, "chan send") || !strcmp(words, "select");
+	return !strcmp(words, "chan receive") || !strcmp(words, "chan send") ||
+	       !strcmp(words, "select");
 }
 
 void golocks_reasons(const struct goruntime *rt, uint8_t kind[256])
@@ -522,8 +537,10 @@ void golocks_reasons(const struct goruntime *rt, uint8_t kind[256])
 	for (unsigned int r = 0; r < 256; r++) {
 		const char *words = layout_wait_reason(rt->gb->layout, r);
 
-		kind[r] = !words ? GOREASON_OTHER : waits_for_lock(words) ? GOREASON_LOCK :
-			  waits_for_channel(words) ? GOREASON_CHANNEL : GOREASON_OTHER;
+		kind[r] = !words                     ? GOREASON_OTHER
+			  : waits_for_lock(words)    ? GOREASON_LOCK
+			  : waits_for_channel(words) ? GOREASON_CHANNEL
+						     : GOREASON_OTHER;
 	}
 }
 
@@ -544,13 +561,14 @@ static int take_waiter(struct reading *r, size_t i, bool lock, int *outer)
 	memset(w, 0, sizeof(*w));
 	w->g = i;
 	outer[r->l->n] = 0;
-	r->l->n += lock ? take_lock(r, g, w, &outer[r->l->n]) :
-			  take_channels(r, g, goroutine_state(r->rt, g), w, &outer[r->l->n]);
+	r->l->n += lock ? take_lock(r, g, w, &outer[r->l->n])
+			: take_channels(r, g, goroutine_state(r->rt, g), w, &outer[r->l->n]);
 	return 0;
 }
 
 /* Who waits for what, of the goroutines [from, to) of the walk; at most `max`. */
-static int find_waiters(struct reading *r, int *outer, size_t from, size_t to, enum golock_reason reason, size_t max)
+static int find_waiters(struct reading *r, int *outer, size_t from, size_t to,
+			enum golock_reason reason, size_t max)
 {
 	int err = 0;
 
@@ -586,7 +604,8 @@ static int read_all(struct reading *r, int *outer, size_t channels)
 		err = find_waiters(r, outer, 0, channels, GOREASON_CHANNEL, SIZE_MAX);
 	keep = l->n;
 	if (!err && r->nlock)
-		err = find_waiters(r, outer, channels, r->w->n, GOREASON_CHANNEL, GOLOCKS_MAX_CHANNEL_WAITERS);
+		err = find_waiters(r, outer, channels, r->w->n, GOREASON_CHANNEL,
+				   GOLOCKS_MAX_CHANNEL_WAITERS);
 	for (size_t i = 0; !err && r->nlock && i < l->n; i++)
 		if (!read_stack(r, &r->w->g[l->waiter[i].g]))
 			find_held(r, &l->waiter[i], outer[i]);
@@ -597,8 +616,9 @@ static int read_all(struct reading *r, int *outer, size_t channels)
 static bool has_fields(const struct goruntime *rt)
 {
 	static const enum layout_field need[] = {
-		LAYOUT_SUDOG_G, LAYOUT_SUDOG_ELEM, LAYOUT_SUDOG_C, LAYOUT_SUDOG_PREV, LAYOUT_SUDOG_WAITLINK,
-		LAYOUT_HCHAN_SENDQ_FIRST, LAYOUT_HCHAN_RECVQ_FIRST,
+		LAYOUT_SUDOG_G,           LAYOUT_SUDOG_ELEM,     LAYOUT_SUDOG_C,
+		LAYOUT_SUDOG_PREV,        LAYOUT_SUDOG_WAITLINK, LAYOUT_HCHAN_SENDQ_FIRST,
+		LAYOUT_HCHAN_RECVQ_FIRST,
 	};
 	int32_t size = go_off(rt, LAYOUT_SUDOG_SIZE);
 
@@ -608,7 +628,8 @@ static bool has_fields(const struct goruntime *rt)
 	return size > 0 && size <= MAX_SUDOG;
 }
 
-int golocks_read_channels(struct golocks *l, struct goruntime *rt, const struct gowalk *w, size_t channels)
+int golocks_read_channels(struct golocks *l, struct goruntime *rt, const struct gowalk *w,
+			  size_t channels)
 {
 	struct reading *r;
 	int *outer, err;

@@ -7,27 +7,27 @@
 
 #include "base/cursor.h"
 
-#define FIRST_SWISS_MINOR 24	/* unless built with GOEXPERIMENT=noswissmap: then nothing fits */
-#define MAX_TRIES 3
-#define SLOTS 8			/* of a group, of a bucket */
-#define MAX_SIZE 128		/* larger keys and elements are kept elsewhere */
-#define CHUNK_BYTES (256u << 10)/* read at once */
+#define FIRST_SWISS_MINOR 24 /* unless built with GOEXPERIMENT=noswissmap: then nothing fits */
+#define MAX_TRIES         3
+#define SLOTS             8            /* of a group, of a bucket */
+#define MAX_SIZE          128          /* larger keys and elements are kept elsewhere */
+#define CHUNK_BYTES       (256u << 10) /* read at once */
 
 /* runtime.hmap */
-#define HMAP_BYTES 48
-#define HMAP_FLAGS 8
-#define HMAP_B 9
-#define HMAP_BUCKETS 16
-#define HMAP_OLD 24
-#define HMAP_SAME_SIZE 8	/* flag: grows into as many buckets */
-#define MIN_TOP_HASH 5		/* smaller ones are marks: empty, evacuated */
+#define HMAP_BYTES     48
+#define HMAP_FLAGS     8
+#define HMAP_B         9
+#define HMAP_BUCKETS   16
+#define HMAP_OLD       24
+#define HMAP_SAME_SIZE 8 /* flag: grows into as many buckets */
+#define MIN_TOP_HASH   5 /* smaller ones are marks: empty, evacuated */
 /* maps.Map, maps.table */
-#define SWISS_BYTES 32
-#define SWISS_DIR 16
+#define SWISS_BYTES   32
+#define SWISS_DIR     16
 #define SWISS_DIR_LEN 24
-#define TABLE_BYTES 32
-#define TABLE_GROUPS 16
-#define TABLE_MASK 24
+#define TABLE_BYTES   32
+#define TABLE_GROUPS  16
+#define TABLE_MASK    24
 
 struct entries {
 	struct goruntime *rt;
@@ -40,7 +40,7 @@ static int add(struct entries *e, const uint8_t *key, const uint8_t *elem)
 {
 	uint8_t *to = e->out + (size_t)e->n * (e->key_size + e->elem_size);
 
-	if (e->n == e->want)	/* more than it says it has */
+	if (e->n == e->want) /* more than it says it has */
 		return -EAGAIN;
 	memcpy(to, key, e->key_size);
 	memcpy(to + e->key_size, elem, e->elem_size);
@@ -97,7 +97,7 @@ static int add_tables(struct entries *e, uint64_t dir, uint64_t n)
 		uint64_t at, count;
 
 		err = mem_read_u64(e->rt->mem, dir + 8 * i, &at);
-		if (err || at == before)	/* entries of one table are neighbours */
+		if (err || at == before) /* entries of one table are neighbours */
 			continue;
 		before = at;
 		err = mem_read(e->rt->mem, at, t, sizeof(t));
@@ -120,7 +120,8 @@ static int read_swiss(struct entries *e, uint64_t map)
 
 	if (err)
 		return err;
-	return n ? add_tables(e, load_u64(h + SWISS_DIR), n) : add_groups(e, load_u64(h + SWISS_DIR), 1);
+	return n ? add_tables(e, load_u64(h + SWISS_DIR), n)
+		 : add_groups(e, load_u64(h + SWISS_DIR), 1);
 }
 
 /* ---- buckets ---- */
@@ -140,7 +141,8 @@ static int add_buckets(struct entries *e, uint64_t array, uint64_t n, uint64_t *
 			err = mem_read(e->rt->mem, at, b, overflow + 8);
 			for (uint32_t k = 0; k < SLOTS && !err; k++)
 				if (b[k] >= MIN_TOP_HASH)
-					err = add(e, b + 8 + k * e->key_size, b + elems + k * e->elem_size);
+					err = add(e, b + 8 + k * e->key_size,
+						  b + elems + k * e->elem_size);
 			at = err ? 0 : load_u64(b + overflow);
 		}
 	}
@@ -159,11 +161,12 @@ static int read_hmap(struct entries *e, uint64_t map)
 	if (h[HMAP_B] > 20)
 		return -EBADMSG;
 	n = 1ull << h[HMAP_B];
-	left = 4 * n + 16;	/* with overflow buckets */
+	left = 4 * n + 16; /* with overflow buckets */
 	old = load_u64(h + HMAP_OLD);
 	err = add_buckets(e, load_u64(h + HMAP_BUCKETS), load_u64(h + HMAP_BUCKETS) ? n : 0, &left);
 	if (!err && old)
-		err = add_buckets(e, old, h[HMAP_FLAGS] & HMAP_SAME_SIZE || n == 1 ? n : n / 2, &left);
+		err = add_buckets(e, old, h[HMAP_FLAGS] & HMAP_SAME_SIZE || n == 1 ? n : n / 2,
+				  &left);
 	return err;
 }
 
@@ -172,7 +175,7 @@ static int read_hmap(struct entries *e, uint64_t map)
 int gomap_len(struct goruntime *rt, uint64_t map, uint64_t *len)
 {
 	*len = 0;
-	return map ? mem_read_u64(rt->mem, map, len) : 0;	/* the first word of both kinds */
+	return map ? mem_read_u64(rt->mem, map, len) : 0; /* the first word of both kinds */
 }
 
 static int read_once(struct entries *e, uint64_t map, uint32_t max)
@@ -189,7 +192,8 @@ static int read_once(struct entries *e, uint64_t map, uint32_t max)
 	e->out = malloc((size_t)len * (e->key_size + e->elem_size));
 	if (!e->out)
 		return -ENOMEM;
-	err = e->rt->gb->release.minor >= FIRST_SWISS_MINOR ? read_swiss(e, map) : read_hmap(e, map);
+	err = e->rt->gb->release.minor >= FIRST_SWISS_MINOR ? read_swiss(e, map)
+							    : read_hmap(e, map);
 	if (!err)
 		err = gomap_len(e->rt, map, &after);
 	if (!err && (after != len || e->n != len))
@@ -197,14 +201,15 @@ static int read_once(struct entries *e, uint64_t map, uint32_t max)
 	return err;
 }
 
-int gomap_read(struct goruntime *rt, uint64_t map, uint32_t key_size, uint32_t elem_size, uint32_t max,
-	       uint8_t **out)
+int gomap_read(struct goruntime *rt, uint64_t map, uint32_t key_size, uint32_t elem_size,
+	       uint32_t max, uint8_t **out)
 {
 	struct entries e = { .rt = rt, .key_size = key_size, .elem_size = elem_size };
 	int err = -EAGAIN;
 
 	*out = NULL;
-	if (!key_size || key_size > MAX_SIZE || elem_size < 8 || elem_size > MAX_SIZE || elem_size % 8)
+	if (!key_size || key_size > MAX_SIZE || elem_size < 8 || elem_size > MAX_SIZE ||
+	    elem_size % 8)
 		return -EINVAL;
 	for (int i = 0; i < MAX_TRIES && err == -EAGAIN; i++) {
 		free(e.out);

@@ -10,7 +10,7 @@
 
 #include "gort/goruntime.h"
 
-#define GOMAP_MAX (1u << 20)	/* entries; a larger map is not read */
+#define GOMAP_MAX (1u << 20) /* entries; a larger map is not read */
 
 /*
  * Keys and elements of the map at an address (what a variable of a map type
@@ -20,8 +20,8 @@
  * there are more than max, -EAGAIN when it changed each time, -EBADMSG, -EFAULT,
  * -ESRCH, -EPERM, -ENOMEM.
  */
-int gomap_read(struct goruntime *rt, uint64_t map, uint32_t key_size, uint32_t elem_size, uint32_t max,
-	       uint8_t **out);
+int gomap_read(struct goruntime *rt, uint64_t map, uint32_t key_size, uint32_t elem_size,
+	       uint32_t max, uint8_t **out);
 /* Its length, as len() says it: 0, or a negative errno. */
 int gomap_len(struct goruntime *rt, uint64_t map, uint64_t *len);
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RAW_BYTES (1u << 20)
-#define BATCH_PIECES 512
-#define MAX_START_PCS 65536	/* remembered; beyond: looked up each time */
+#define RAW_BYTES     (1u << 20)
+#define BATCH_PIECES  512
+#define MAX_START_PCS 65536 /* remembered; beyond: looked up each time */
 
 void goruntime_off(struct goruntime *rt, enum gofact f, const char *fmt, ...)
 {
@@ -30,15 +30,29 @@ bool go_in_text(const struct goruntime *rt, uint64_t pc)
 /* The span of a g that holds every field of interest, as the release has them. */
 static int find_g_window(struct goruntime *rt)
 {
-	static const struct { enum layout_field f; bool must; } field[] = {
-		{ LAYOUT_G_STACK_LO, true }, { LAYOUT_G_STACK_HI, true }, { LAYOUT_G_M, true },
-		{ LAYOUT_G_SCHED_SP, true }, { LAYOUT_G_SCHED_PC, true }, { LAYOUT_G_SCHED_BP, false },
-		{ LAYOUT_G_SYSCALLSP, true }, { LAYOUT_G_SYSCALLPC, true },
-		{ LAYOUT_G_ATOMICSTATUS, true }, { LAYOUT_G_GOID, true },
-		{ LAYOUT_G_WAITSINCE, true }, { LAYOUT_G_WAITREASON, true },
-		{ LAYOUT_G_TRACKINGSEQ, false }, { LAYOUT_G_LOCKEDM, false },
-		{ LAYOUT_G_PARENTGOID, false }, { LAYOUT_G_GOPC, true }, { LAYOUT_G_STARTPC, true },
-		{ LAYOUT_G_WAITING, false }, { LAYOUT_G_LABELS, false },
+	static const struct {
+		enum layout_field f;
+		bool must;
+	} field[] = {
+		{ LAYOUT_G_STACK_LO, true },
+		{ LAYOUT_G_STACK_HI, true },
+		{ LAYOUT_G_M, true },
+		{ LAYOUT_G_SCHED_SP, true },
+		{ LAYOUT_G_SCHED_PC, true },
+		{ LAYOUT_G_SCHED_BP, false },
+		{ LAYOUT_G_SYSCALLSP, true },
+		{ LAYOUT_G_SYSCALLPC, true },
+		{ LAYOUT_G_ATOMICSTATUS, true },
+		{ LAYOUT_G_GOID, true },
+		{ LAYOUT_G_WAITSINCE, true },
+		{ LAYOUT_G_WAITREASON, true },
+		{ LAYOUT_G_TRACKINGSEQ, false },
+		{ LAYOUT_G_LOCKEDM, false },
+		{ LAYOUT_G_PARENTGOID, false },
+		{ LAYOUT_G_GOPC, true },
+		{ LAYOUT_G_STARTPC, true },
+		{ LAYOUT_G_WAITING, false },
+		{ LAYOUT_G_LABELS, false },
 	};
 	int32_t lo = INT32_MAX, hi = 0;
 
@@ -87,8 +101,8 @@ static void cache_free(struct gowalk_cache *c)
 	free(c);
 }
 
-int goruntime_init(struct goruntime *rt, struct gobin *gb, struct memreader *mem,
-		   uint64_t bias, int64_t mono_offset_ns, struct err *err)
+int goruntime_init(struct goruntime *rt, struct gobin *gb, struct memreader *mem, uint64_t bias,
+		   int64_t mono_offset_ns, struct err *err)
 {
 	int code;
 
@@ -98,13 +112,17 @@ int goruntime_init(struct goruntime *rt, struct gobin *gb, struct memreader *mem
 	rt->bias = bias;
 	rt->mono_offset_ns = mono_offset_ns;
 	if (!gb->layout)
-		return err_set(err, -ENOEXEC, "nothing is known of the runtime of Go release '1.%d' on this "
-			       "architecture", gb->release.minor);
+		return err_set(err, -ENOEXEC,
+			       "nothing is known of the runtime of Go release '1.%d' on this "
+			       "architecture",
+			       gb->release.minor);
 	rt->cache = cache_new();
-	if (!rt->cache || !rt->cache->raw || !rt->cache->piece || !rt->cache->first || !rt->cache->stack)
+	if (!rt->cache || !rt->cache->raw || !rt->cache->piece || !rt->cache->first ||
+	    !rt->cache->stack)
 		code = err_set(err, -ENOMEM, "no memory");
 	else if (find_g_window(rt))
-		code = err_set(err, -ENOEXEC, "the layout of a goroutine is not known for Go release '1.%d'",
+		code = err_set(err, -ENOEXEC,
+			       "the layout of a goroutine is not known for Go release '1.%d'",
 			       gb->release.minor);
 	else
 		code = goruntime_verify(rt, err);
@@ -123,10 +141,11 @@ const char *goroutine_state(const struct goruntime *rt, const struct goroutine *
 {
 	/* gStatusStrings of runtime/traceback.go */
 	static const char *const word[] = {
-		[GO_IDLE] = "idle", [GO_RUNNABLE] = "runnable", [GO_RUNNING] = "running",
-		[GO_SYSCALL] = "syscall", [GO_WAITING] = "waiting", [GO_DEAD] = "dead",
+		[GO_IDLE] = "idle",           [GO_RUNNABLE] = "runnable",
+		[GO_RUNNING] = "running",     [GO_SYSCALL] = "syscall",
+		[GO_WAITING] = "waiting",     [GO_DEAD] = "dead",
 		[GO_COPYSTACK] = "copystack", [GO_PREEMPTED] = "preempted",
-		[GO_LEAKED] = "leaked", [GO_DEADEXTRA] = "waiting for cgo callback",
+		[GO_LEAKED] = "leaked",       [GO_DEADEXTRA] = "waiting for cgo callback",
 	};
 	const char *reason;
 

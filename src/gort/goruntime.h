@@ -17,79 +17,93 @@
 
 /* Facts that are verified, and can be off, one by one. */
 enum gofact {
-	FACT_GOROUTINES,	/* walk of allgs: ids, states, creation, wait reasons */
-	FACT_LIVE,		/* the runtime's own count of live goroutines */
-	FACT_CREATED,		/* goroutines created since the start */
-	FACT_GC,		/* memstats: cycles and pauses */
-	FACT_HEAP,		/* gcController: live heap, goal */
-	FACT_STACKS,		/* unwinding by pcsp */
+	FACT_GOROUTINES, /* walk of allgs: ids, states, creation, wait reasons */
+	FACT_LIVE,       /* the runtime's own count of live goroutines */
+	FACT_CREATED,    /* goroutines created since the start */
+	FACT_GC,         /* memstats: cycles and pauses */
+	FACT_HEAP,       /* gcController: live heap, goal */
+	FACT_STACKS,     /* unwinding by pcsp */
 	FACT_COUNT
 };
 
 struct goruntime {
-	struct gobin *gb;	/* borrowed */
-	struct memreader *mem;	/* borrowed */
-	uint64_t bias;		/* run-time pc − link-time address */
-	int64_t mono_offset_ns;	/* target's monotonic clock − ours */
+	struct gobin *gb;              /* borrowed */
+	struct memreader *mem;         /* borrowed */
+	uint64_t bias;                 /* run-time pc − link-time address */
+	int64_t mono_offset_ns;        /* target's monotonic clock − ours */
 	char why_off[FACT_COUNT][160]; /* "" when the fact is verified */
-	uint64_t read_failures;	/* g's and counters that were lost, total; a repeated read is none */
+	uint64_t
+		read_failures; /* g's and counters that were lost, total; a repeated read is none */
 	struct gowalk_cache *cache; /* owned: buffers kept between walks */
 };
 
 /* Go's g status values (runtime2.go), Gscan masked off. */
-enum gostatus { GO_IDLE, GO_RUNNABLE, GO_RUNNING, GO_SYSCALL, GO_WAITING, GO_DEAD = 6,
-		GO_COPYSTACK = 8, GO_PREEMPTED = 9, GO_LEAKED = 10, GO_DEADEXTRA = 11 };
+enum gostatus {
+	GO_IDLE,
+	GO_RUNNABLE,
+	GO_RUNNING,
+	GO_SYSCALL,
+	GO_WAITING,
+	GO_DEAD = 6,
+	GO_COPYSTACK = 8,
+	GO_PREEMPTED = 9,
+	GO_LEAKED = 10,
+	GO_DEADEXTRA = 11
+};
 
 struct goroutine {
-	uint64_t addr;		/* of the g */
-	uint64_t goid, parent_goid; /* parent 0 when the release has none (< 1.21) */
-	uint64_t gopc, startpc;	/* run-time */
+	uint64_t addr;                         /* of the g */
+	uint64_t goid, parent_goid;            /* parent 0 when the release has none (< 1.21) */
+	uint64_t gopc, startpc;                /* run-time */
 	uint64_t sched_pc, sched_sp, sched_bp; /* where it stands when it does not run */
 	uint64_t syscall_pc, syscall_sp;
 	uint64_t stack_lo, stack_hi;
-	uint64_t m;		/* the M it runs on, or 0 */
+	uint64_t m; /* the M it runs on, or 0 */
 	uint64_t labels, waiting, lockedm;
-	int64_t waitsince_ns;	/* target's monotonic clock; 0 until a GC saw it parked */
-	uint8_t status;		/* enum gostatus */
-	uint8_t wait_reason;	/* index into layout's table, when GO_WAITING */
-	uint8_t tracking_seq;	/* bumped by casgstatus each time it stops running (mod 256) */
-	bool system;		/* the runtime's own, as isSystemGoroutine says */
+	int64_t waitsince_ns; /* target's monotonic clock; 0 until a GC saw it parked */
+	uint8_t status;       /* enum gostatus */
+	uint8_t wait_reason;  /* index into layout's table, when GO_WAITING */
+	uint8_t tracking_seq; /* bumped by casgstatus each time it stops running (mod 256) */
+	bool system;          /* the runtime's own, as isSystemGoroutine says */
 };
 
 struct gowalk {
-	struct goroutine *g;	/* owned; live ones (not idle, not dead), user and system */
+	struct goroutine *g; /* owned; live ones (not idle, not dead), user and system */
 	size_t n, cap;
-	uint64_t user, system;	/* of them */
-	uint64_t mono_ns;	/* our monotonic clock, at the middle of the reading */
-	uint64_t read_ns;	/* how long it took */
-	uint64_t failures;	/* g's that could not be read whole, or beyond the first 4 million */
+	uint64_t user, system; /* of them */
+	uint64_t mono_ns;      /* our monotonic clock, at the middle of the reading */
+	uint64_t read_ns;      /* how long it took */
+	uint64_t failures;     /* g's that could not be read whole, or beyond the first 4 million */
 };
 
 struct gototals {
 	uint64_t mono_ns, real_ns;
 	bool has_created, has_live, has_gc, has_heap;
-	uint64_t created;	/* since the start, system and coroutines included (<= 1.25: and one per extra M of cgo) */
-	uint64_t live, system;	/* NumGoroutine, and the runtime's own */
+	uint64_t
+		created; /* since the start, system and coroutines included (<= 1.25: and one per extra M of cgo) */
+	uint64_t live, system; /* NumGoroutine, and the runtime's own */
 	/* memstats */
 	uint32_t numgc, numforcedgc;
 	uint64_t pause_total_ns, last_gc_unix_ns;
 	uint64_t pause_ns[256], pause_end_unix_ns[256]; /* ring: cycle n at (n+255)%256 */
-	double gc_cpu_fraction;	/* 0..1 since the start */
+	double gc_cpu_fraction;                         /* 0..1 since the start */
 	/* pacer */
-	uint64_t heap_live, heap_marked; /* bytes; live = marked + allocated since, rounded up to spans */
-	uint64_t heap_goal;	/* as MemStats.NextGC, memory limit included; 0: none (GOGC off, no limit) */
-	uint64_t total_alloc, total_free;	/* bytes since the start; 0 when the release has none */
+	uint64_t heap_live,
+		heap_marked; /* bytes; live = marked + allocated since, rounded up to spans */
+	uint64_t
+		heap_goal; /* as MemStats.NextGC, memory limit included; 0: none (GOGC off, no limit) */
+	uint64_t total_alloc, total_free; /* bytes since the start; 0 when the release has none */
 	bool has_total_alloc;
-	int32_t gogc;		/* GOGC percent, -1 off */
-	int64_t memory_limit;	/* bytes, INT64_MAX none; -1 the release has none (< 1.19) */
+	int32_t gogc;         /* GOGC percent, -1 off */
+	int64_t memory_limit; /* bytes, INT64_MAX none; -1 the release has none (< 1.19) */
 };
 
 /*
  * Binds and verifies.  -ENOEXEC when not even the goroutine list nor the
  * totals can be trusted (then err says what did not fit); individual facts may be off.
  */
-int goruntime_init(struct goruntime *rt, struct gobin *gb, struct memreader *mem,
-		   uint64_t bias, int64_t mono_offset_ns, struct err *err);
+int goruntime_init(struct goruntime *rt, struct gobin *gb, struct memreader *mem, uint64_t bias,
+		   int64_t mono_offset_ns, struct err *err);
 void goruntime_deinit(struct goruntime *rt);
 static inline bool goruntime_has(const struct goruntime *rt, enum gofact f)
 {
@@ -129,13 +143,14 @@ int goruntime_stack(struct goruntime *rt, const struct goroutine *g, uint64_t *p
  * Frames of such a stack, inlined included, runtime's parking frames on top
  * kept.  Returns the count, at most max.
  */
-int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs,
-		     struct goframe *out, int max);
+int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs, struct goframe *out,
+		     int max);
 /*
  * The same for one pc of a stack.  *injected tells of the pc before it (false
  * for the innermost) and is set for the one after it: above a frame that a
  * signal put there is no return address.  Returns the count, <= 0: none.
  */
-int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struct goframe *out, int max);
+int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struct goframe *out,
+			int max);
 
 #endif

@@ -6,11 +6,11 @@
 #include "base/map.h"
 #include "gort/goruntime.h"
 
-#define GO_MAX_GOROUTINES (4u << 20)	/* of one walk; beyond: counted as failures */
-#define GO_MAX_PS 16384			/* of allp; beyond: no counts */
-#define GO_MAX_G_BYTES 2048		/* of a g that are read */
-#define GO_STACK_BYTES (64u << 10)	/* of one stack that are read */
-#define GO_STATUS_SCAN 0x1000u		/* runtime2.go, _Gscan */
+#define GO_MAX_GOROUTINES (4u << 20)  /* of one walk; beyond: counted as failures */
+#define GO_MAX_PS         16384       /* of allp; beyond: no counts */
+#define GO_MAX_G_BYTES    2048        /* of a g that are read */
+#define GO_STACK_BYTES    (64u << 10) /* of one stack that are read */
+#define GO_STATUS_SCAN    0x1000u     /* runtime2.go, _Gscan */
 
 struct gowalk_cache {
 	/* what is read of each g: from, length */
@@ -18,19 +18,19 @@ struct gowalk_cache {
 	/* allgs, which only ever grows: known entries, sorted by address */
 	uint64_t *addr;
 	size_t naddr, addr_cap;
-	size_t list_seen;	/* entries of the list that are in addr */
-	uint64_t list_odd;	/* of them unusable as addresses */
+	size_t list_seen;  /* entries of the list that are in addr */
+	uint64_t list_odd; /* of them unusable as addresses */
 	/* one batch of g's */
 	uint8_t *raw;
 	struct mem_piece *piece;
-	size_t *first;		/* piece i holds addr[first[i]] … */
+	size_t *first; /* piece i holds addr[first[i]] … */
 	/* allp */
 	uint8_t *praw;
 	struct mem_piece *ppiece;
 	size_t p_cap;
 	/* start pc -> is it the runtime's own */
 	struct u64map system;
-	uint8_t *stack;		/* GO_STACK_BYTES */
+	uint8_t *stack;             /* GO_STACK_BYTES */
 	struct goslot_cache *slots; /* owned; goslots.c */
 };
 
@@ -53,14 +53,14 @@ bool goroutine_is_sound(const struct goroutine *g);
 /* Reads the counters; with `raw` the unverified ones too, for the verification. */
 struct goraw {
 	uint64_t allglen, gfree, ngsys, goidgen, unspent_ids;
-	uint64_t created_counter;	/* >= 1.26 */
+	uint64_t created_counter; /* >= 1.26 */
 	uint32_t maxmcount, work_cycles;
-	uint64_t np;			/* len(allp) */
+	uint64_t np; /* len(allp) */
 	bool has_sched, has_p, has_created_counter, has_memstats, has_controller, has_cycles;
 	uint64_t heap_minimum;
-	bool p_ids_fit;			/* allp[i].id == i and a known status, for all of len(allp) */
-	bool gc_ring_fits;		/* last_gc_unix is what the ring has for numgc */
-	bool torn;			/* the counters changed while they were read, every time */
+	bool p_ids_fit;    /* allp[i].id == i and a known status, for all of len(allp) */
+	bool gc_ring_fits; /* last_gc_unix is what the ring has for numgc */
+	bool torn;         /* the counters changed while they were read, every time */
 };
 int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t);
 

@@ -7,15 +7,15 @@
 #include "gobin/argslots.h"
 #include "gort/goruntime_priv.h"
 
-#define MAX_PCS 16384		/* remembered; beyond: forgotten and learned anew */
+#define MAX_PCS 16384 /* remembered; beyond: forgotten and learned anew */
 
 struct known_slots {
 	struct argslots slots;
-	int err;		/* of gobin_arg_slots() */
+	int err; /* of gobin_arg_slots() */
 };
 
 struct goslot_cache {
-	struct u64map by_pc;	/* link-time pc << 1 | innermost -> number in known */
+	struct u64map by_pc;       /* link-time pc << 1 | innermost -> number in known */
 	struct known_slots *known; /* owned */
 	size_t n, cap;
 };

@@ -12,9 +12,9 @@
 
 /* A physical frame of a parked goroutine. */
 struct gostack_frame {
-	uint64_t pc;		/* run-time: where it stands, or a return address */
-	uint64_t sp;		/* of this frame */
-	uint64_t argp;		/* behind the return address: where argument slots are counted from;
+	uint64_t pc;   /* run-time: where it stands, or a return address */
+	uint64_t sp;   /* of this frame */
+	uint64_t argp; /* behind the return address: where argument slots are counted from;
 				 * 0: a frame without one (the last, of assembly) */
 };
 
@@ -22,7 +22,8 @@ struct gostack_frame {
  * As goruntime_stack(), with addresses.  The stack's bytes and the g are read
  * in one call: 0 when it has run meanwhile.
  */
-int goruntime_stack_frames(struct goruntime *rt, const struct goroutine *g, struct gostack_frame *out, int max);
+int goruntime_stack_frames(struct goruntime *rt, const struct goroutine *g,
+			   struct gostack_frame *out, int max);
 
 /*
  * Where the argument's n-th word (flattened: receiver first; a string has two

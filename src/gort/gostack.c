@@ -12,15 +12,15 @@
 #include "gort/goslots.h"
 #include "gort/gostack.h"
 
-#define FIRST_BYTES 4096
-#define NEXT_BYTES 16384
-#define FLAG_TOP_FRAME 1	/* abi.FuncFlagTopFrame: nothing above */
-#define FLAG_SP_WRITE 2		/* abi.FuncFlagSPWrite: assembly that switches stacks */
+#define FIRST_BYTES    4096
+#define NEXT_BYTES     16384
+#define FLAG_TOP_FRAME 1 /* abi.FuncFlagTopFrame: nothing above */
+#define FLAG_SP_WRITE  2 /* abi.FuncFlagSPWrite: assembly that switches stacks */
 
 struct window {
-	uint64_t base;		/* run-time address of cache->stack[0] */
+	uint64_t base; /* run-time address of cache->stack[0] */
 	size_t len;
-	size_t total;		/* bytes read of this stack so far */
+	size_t total; /* bytes read of this stack so far */
 };
 
 static uint32_t bytes_at(const struct goroutine *g, uint64_t addr, size_t want, size_t total)
@@ -36,7 +36,8 @@ static uint32_t bytes_at(const struct goroutine *g, uint64_t addr, size_t want, 
 
 static bool in_stack(const struct goroutine *g, uint64_t addr)
 {
-	return addr >= g->stack_lo && addr < g->stack_hi && g->stack_hi - addr >= 8 && addr % 8 == 0;
+	return addr >= g->stack_lo && addr < g->stack_hi && g->stack_hi - addr >= 8 &&
+	       addr % 8 == 0;
 }
 
 static int stack_word(struct goruntime *rt, const struct goroutine *g, struct window *w,
@@ -90,8 +91,8 @@ static int first_window(struct goruntime *rt, const struct goroutine *g, uint64_
 	if (mem_read_many(rt->mem, p, 2))
 		return -EFAULT;
 	goread_decode(rt, g->addr, raw, &now);
-	if (now.goid != g->goid || now.status != g->status || !gostack_start(&now, &now_pc, &now_sp) ||
-	    now_pc != pc || now_sp != sp)
+	if (now.goid != g->goid || now.status != g->status ||
+	    !gostack_start(&now, &now_pc, &now_sp) || now_pc != pc || now_sp != sp)
 		return -EAGAIN;
 	*w = (struct window){ .base = sp, .len = p[0].len, .total = p[0].len };
 	return 0;
@@ -149,7 +150,8 @@ static int unwind(struct goruntime *rt, const struct goroutine *g, struct window
 	return n;
 }
 
-int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max, bool *whole)
+int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max,
+		   bool *whole)
 {
 	struct window w;
 
@@ -167,7 +169,8 @@ static bool stands_there(struct goruntime *rt, const struct goroutine *g)
 	       now.syscall_sp == g->syscall_sp && now.stack_hi == g->stack_hi;
 }
 
-int goruntime_stack_frames(struct goruntime *rt, const struct goroutine *g, struct gostack_frame *out, int max)
+int goruntime_stack_frames(struct goruntime *rt, const struct goroutine *g,
+			   struct gostack_frame *out, int max)
 {
 	struct window w = { 0 };
 	bool whole;
@@ -197,7 +200,8 @@ static bool is_injected(const struct goruntime *rt, const struct gofunc *fn)
 	return fn->func_id == l->func_id_sigpanic || fn->func_id == l->func_id_asyncpreempt;
 }
 
-int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struct goframe *out, int max)
+int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struct goframe *out,
+			int max)
 {
 	struct gofunc fn;
 	bool above = *injected;
@@ -210,7 +214,8 @@ int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struc
 	return pclntab_frames(rt->gb->pcln, pc, !above && pc > fn.entry, out, max);
 }
 
-int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs, struct goframe *out, int max)
+int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs, struct goframe *out,
+		     int max)
 {
 	bool injected = false;
 	int n = 0;

@@ -6,7 +6,8 @@
 #include "gort/goruntime.h"
 
 /* *whole: it ended at goexit or another top frame, within max. */
-int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max, bool *whole);
+int gostack_unwind(struct goruntime *rt, const struct goroutine *g, uint64_t *pcs, int max,
+		   bool *whole);
 
 /* Where it stands: false when it runs, or its stack is being moved.  In a system
  * call sched is stale and syscallpc/sp are right. */

@@ -10,30 +10,31 @@
 #include "gort/gostack.h"
 #include "gort/goruntime_priv.h"
 
-#define BATCH 128		/* goroutines: their stacks stay in the cache */
-#define TOP_BYTES 4096		/* of a stack that are read at first: in servers and clients of HTTP most are smaller */
-#define MORE_BYTES 65536	/* of one that needs more: as much as ever */
-#define MAX_TRIES 4
-#define MAX_PCS (16u << 20)	/* of all distinct stacks; beyond: not read */
-#define MAX_INFO (1u << 20)	/* pcs remembered; beyond: forgotten and learned anew */
-#define BLOCK_GAP 512
+#define BATCH 128 /* goroutines: their stacks stay in the cache */
+#define TOP_BYTES \
+	4096 /* of a stack that are read at first: in servers and clients of HTTP most are smaller */
+#define MORE_BYTES 65536 /* of one that needs more: as much as ever */
+#define MAX_TRIES  4
+#define MAX_PCS    (16u << 20) /* of all distinct stacks; beyond: not read */
+#define MAX_INFO   (1u << 20)  /* pcs remembered; beyond: forgotten and learned anew */
+#define BLOCK_GAP  512
 
 enum pc_kind { PC_UNSEEN, PC_FRAME, PC_LAST_UNLESS_FIRST, PC_LAST, PC_GOEXIT, PC_BAD };
 
 struct pcinfo {
 	uint64_t pc;
-	int32_t size;		/* bytes between SP and the return address */
+	int32_t size; /* bytes between SP and the return address */
 	uint8_t kind;
 };
 
 struct stack_batch {
 	struct mem_piece stack_piece[BATCH], g_piece[BATCH];
-	size_t first[BATCH + 1];	/* g piece k holds g[first[k]] … of the batch */
-	int stack_of[BATCH];		/* goroutine -> its stack piece, or -1 */
+	size_t first[BATCH + 1]; /* g piece k holds g[first[k]] … of the batch */
+	int stack_of[BATCH];     /* goroutine -> its stack piece, or -1 */
 	uint8_t stack[BATCH * TOP_BYTES];
 	uint8_t more[MORE_BYTES];
-	uint8_t *g;			/* owned */
-	const struct goroutine *walk;	/* borrowed: the walk's first */
+	uint8_t *g;                   /* owned */
+	const struct goroutine *walk; /* borrowed: the walk's first */
 	uint64_t pcs[GOSTACKS_DEPTH];
 };
 
@@ -71,9 +72,10 @@ static struct pcinfo learn(struct goruntime *rt, uint64_t pc)
 
 	if (pclntab_find_pc(rt->gb->pcln, pc - rt->bias, &fn))
 		return info;
-	info.kind = (uint8_t)(gostack_is_goexit(rt, &fn) ? PC_GOEXIT :
-			      gostack_is_end(&fn, true) ? PC_LAST :
-			      gostack_is_end(&fn, false) ? PC_LAST_UNLESS_FIRST : PC_FRAME);
+	info.kind = (uint8_t)(gostack_is_goexit(rt, &fn)   ? PC_GOEXIT
+			      : gostack_is_end(&fn, true)  ? PC_LAST
+			      : gostack_is_end(&fn, false) ? PC_LAST_UNLESS_FIRST
+							   : PC_FRAME);
 	if (pclntab_frame_size(rt->gb->pcln, pc - rt->bias, &info.size) || info.size < 0)
 		info.size = -1;
 	return info;
@@ -221,7 +223,8 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 	for (at = hash & (s->index_cap - 1); s->index[at]; at = (at + 1) & (s->index_cap - 1)) {
 		const struct gostack *k = &s->stack[s->index[at] - 1];
 
-		if (k->n == (uint32_t)n && k->whole == whole && !memcmp(s->pc + k->first, pcs, bytes))
+		if (k->n == (uint32_t)n && k->whole == whole &&
+		    !memcmp(s->pc + k->first, pcs, bytes))
 			return s->index[at] - 1;
 	}
 	if (make_room(s, (size_t)n)) {
@@ -229,7 +232,8 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 		return GOSTACK_UNREAD;
 	}
 	memcpy(s->pc + s->npc, pcs, bytes);
-	s->stack[s->n] = (struct gostack){ .first = (uint32_t)s->npc, .n = (uint32_t)n, .whole = whole };
+	s->stack[s->n] =
+		(struct gostack){ .first = (uint32_t)s->npc, .n = (uint32_t)n, .whole = whole };
 	s->npc += (size_t)n;
 	for (at = hash & (s->index_cap - 1); s->index[at]; at = (at + 1) & (s->index_cap - 1))
 		;
@@ -238,10 +242,15 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 }
 
 /* The stack in batch->pcs got a number.  0, 1 (the listener needs more of it), -errno. */
-static int tell(struct gostacks *s, const struct goroutine *g, uint32_t stack, const uint8_t *bytes, size_t len, bool all)
+static int tell(struct gostacks *s, const struct goroutine *g, uint32_t stack, const uint8_t *bytes,
+		size_t len, bool all)
 {
 	struct gostack_bytes b = {
-		.walk = (uint32_t)(g - s->batch->walk), .stack = stack, .bytes = bytes, .len = len, .all = all,
+		.walk = (uint32_t)(g - s->batch->walk),
+		.stack = stack,
+		.bytes = bytes,
+		.len = len,
+		.all = all,
 	};
 
 	return s->listener && stack < GOSTACK_MAX ? s->listener(s->listens, s, &b) : 0;
@@ -260,8 +269,8 @@ static uint32_t gone(struct gostacks *s, const struct goroutine *now, uint64_t g
 }
 
 /* As much of the stack of g, which is now as said, as one buffer holds, the g again, and the frames. */
-static int read_one(struct gostacks *s, struct goruntime *rt, const struct goroutine *g, const struct goroutine *now,
-		    uint32_t *out)
+static int read_one(struct gostacks *s, struct goruntime *rt, const struct goroutine *g,
+		    const struct goroutine *now, uint32_t *out)
 {
 	uint8_t after[GO_MAX_G_BYTES];
 	uint64_t pc, sp;
@@ -333,14 +342,16 @@ static size_t gather_stacks(struct gostacks *s, const struct goroutine *g, size_
 			continue;
 		len = g[i].stack_hi - sp < TOP_BYTES ? (uint32_t)(g[i].stack_hi - sp) : TOP_BYTES;
 		b->stack_of[i] = (int)np;
-		b->stack_piece[np++] = (struct mem_piece){ .addr = sp, .dst = b->stack + used, .len = len };
+		b->stack_piece[np++] =
+			(struct mem_piece){ .addr = sp, .dst = b->stack + used, .len = len };
 		used += len;
 	}
 	return np;
 }
 
 /* The g's again; neighbours as one piece. */
-static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c, const struct goroutine *g, size_t n)
+static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c, const struct goroutine *g,
+			size_t n)
 {
 	struct stack_batch *b = s->batch;
 	size_t np = 0, used = 0, i = 0;
@@ -356,7 +367,9 @@ static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c, const 
 				break;
 			to = next + c->g_len;
 		}
-		b->g_piece[np++] = (struct mem_piece){ .addr = from, .dst = b->g + used, .len = (uint32_t)(to - from) };
+		b->g_piece[np++] = (struct mem_piece){ .addr = from,
+						       .dst = b->g + used,
+						       .len = (uint32_t)(to - from) };
 		used += to - from;
 	}
 	b->first[np] = n;
@@ -387,7 +400,8 @@ static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 	return err > 0 ? read_again(s, rt, g, out) : err;
 }
 
-static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine *g, size_t ng, uint32_t *out)
+static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine *g, size_t ng,
+		      uint32_t *out)
 {
 	const struct gowalk_cache *c = rt->cache;
 	struct stack_batch *b = s->batch;

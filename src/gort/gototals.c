@@ -16,18 +16,21 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 
-#define MAX_TRIES 8
-#define P_PIECES 4		/* id and status; goid cache; free g's; created */
-#define P_BYTES 40
-#define SCHED_WORDS 6
-#define MSTATS_MAX (16u << 10)
+#define MAX_TRIES      8
+#define P_PIECES       4 /* id and status; goid cache; free g's; created */
+#define P_BYTES        40
+#define SCHED_WORDS    6
+#define MSTATS_MAX     (16u << 10)
 #define CONTROLLER_MAX 1024
-#define MIB (1ull << 20)
+#define MIB            (1ull << 20)
 
 /* sched's words, in this order; absent ones are 0 */
 static const enum layout_field sched_field[SCHED_WORDS] = {
-	LAYOUT_SCHED_GOIDGEN, LAYOUT_SCHED_NGSYS, LAYOUT_SCHED_GFREE_N,
-	LAYOUT_SCHED_GFREE_STACK_SIZE, LAYOUT_SCHED_GFREE_NOSTACK_SIZE,
+	LAYOUT_SCHED_GOIDGEN,
+	LAYOUT_SCHED_NGSYS,
+	LAYOUT_SCHED_GFREE_N,
+	LAYOUT_SCHED_GFREE_STACK_SIZE,
+	LAYOUT_SCHED_GFREE_NOSTACK_SIZE,
 	LAYOUT_SCHED_GOROUTINESCREATED,
 };
 enum { SCHED_IDGEN, SCHED_NSYS, SCHED_FREE, SCHED_FREE_STACK, SCHED_FREE_NOSTACK, SCHED_CREATED };
@@ -56,11 +59,14 @@ static size_t sched_pieces(struct goruntime *rt, struct sched_words *s, struct m
 		uint64_t addr = go_global(rt, GLOBAL_SCHED, sched_field[i]);
 
 		if (addr)
-			p[n++] = (struct mem_piece){ .addr = addr, .dst = s->word[i], .len = sched_size[i] };
+			p[n++] = (struct mem_piece){ .addr = addr,
+						     .dst = s->word[i],
+						     .len = sched_size[i] };
 	}
 	if (rt->gb->global[GLOBAL_ALLGLEN])
 		p[n++] = (struct mem_piece){ .addr = rt->gb->global[GLOBAL_ALLGLEN] + rt->bias,
-					     .dst = s->allglen, .len = 8 };
+					     .dst = s->allglen,
+					     .len = 8 };
 	return n;
 }
 
@@ -81,16 +87,24 @@ static size_t p_pieces(struct goruntime *rt, uint64_t addr, uint8_t *raw, struct
 
 	memset(raw, 0, P_BYTES);
 	if (addr < 4096)
-		return 0;	/* allp is filled up to its length only, until procresize grew it */
-	out[n++] = (struct mem_piece){ .addr = addr + (uint64_t)go_off(rt, LAYOUT_P_ID), .dst = raw, .len = 8 };
+		return 0; /* allp is filled up to its length only, until procresize grew it */
+	out[n++] = (struct mem_piece){ .addr = addr + (uint64_t)go_off(rt, LAYOUT_P_ID),
+				       .dst = raw,
+				       .len = 8 };
 	out[n++] = (struct mem_piece){ .addr = addr + (uint64_t)go_off(rt, LAYOUT_P_GOIDCACHE),
-				       .dst = raw + 8, .len = 16 };
+				       .dst = raw + 8,
+				       .len = 16 };
 	if (!absent(rt, LAYOUT_P_GFREE_N))
-		out[n++] = (struct mem_piece){ .addr = addr + (uint64_t)go_off(rt, LAYOUT_P_GFREE_N),
-					       .dst = raw + 24, .len = 4 };
+		out[n++] =
+			(struct mem_piece){ .addr = addr + (uint64_t)go_off(rt, LAYOUT_P_GFREE_N),
+					    .dst = raw + 24,
+					    .len = 4 };
 	if (!absent(rt, LAYOUT_P_GOROUTINESCREATED))
-		out[n++] = (struct mem_piece){ .addr = addr + (uint64_t)go_off(rt, LAYOUT_P_GOROUTINESCREATED),
-					       .dst = raw + 32, .len = 8 };
+		out[n++] = (struct mem_piece){
+			.addr = addr + (uint64_t)go_off(rt, LAYOUT_P_GOROUTINESCREATED),
+			.dst = raw + 32,
+			.len = 8
+		};
 	return n;
 }
 
@@ -116,7 +130,8 @@ static int read_allp(struct goruntime *rt, uint64_t **ptr, uint64_t *len, uint64
 	int err;
 
 	*ptr = NULL;
-	if (!rt->gb->global[GLOBAL_ALLP] || absent(rt, LAYOUT_P_ID) || absent(rt, LAYOUT_P_GOIDCACHE) ||
+	if (!rt->gb->global[GLOBAL_ALLP] || absent(rt, LAYOUT_P_ID) ||
+	    absent(rt, LAYOUT_P_GOIDCACHE) ||
 	    go_off(rt, LAYOUT_P_GOIDCACHEEND) != go_off(rt, LAYOUT_P_GOIDCACHE) + 8 ||
 	    go_off(rt, LAYOUT_P_STATUS) != go_off(rt, LAYOUT_P_ID) + 4)
 		return -ENOENT;
@@ -155,8 +170,8 @@ static bool id_caches_whole(struct gowalk_cache *c, size_t np)
 }
 
 /* One reading: sched, every P, sched again.  -EAGAIN when sched moved. */
-static int read_once(struct goruntime *rt, const uint64_t *p, size_t np,
-		     struct sched_words *before, struct sched_words *after)
+static int read_once(struct goruntime *rt, const uint64_t *p, size_t np, struct sched_words *before,
+		     struct sched_words *after)
 {
 	struct gowalk_cache *c = rt->cache;
 	size_t n;
@@ -174,7 +189,8 @@ static int read_once(struct goruntime *rt, const uint64_t *p, size_t np,
 	return 0;
 }
 
-static void sum_ps(struct goruntime *rt, const uint64_t *p, size_t len, size_t cap, struct goraw *raw)
+static void sum_ps(struct goruntime *rt, const uint64_t *p, size_t len, size_t cap,
+		   struct goraw *raw)
 {
 	raw->has_created_counter = !absent(rt, LAYOUT_P_GOROUTINESCREATED) &&
 				   !absent(rt, LAYOUT_SCHED_GOROUTINESCREATED);
@@ -183,7 +199,8 @@ static void sum_ps(struct goruntime *rt, const uint64_t *p, size_t len, size_t c
 		const uint8_t *r = p_raw(rt->cache, i);
 		uint64_t from = load_u64(r + 8), to = load_u64(r + 16);
 
-		if (i < len && (!p[i] || load_u32(r) != i || load_u32(r + 4) > 4 || to < from || to - from > 16))
+		if (i < len && (!p[i] || load_u32(r) != i || load_u32(r + 4) > 4 || to < from ||
+				to - from > 16))
 			raw->p_ids_fit = false;
 		if (to >= from && to - from <= 16)
 			raw->unspent_ids += to - from;
@@ -196,9 +213,10 @@ static void sum_ps(struct goruntime *rt, const uint64_t *p, size_t len, size_t c
 
 static void take_sched(struct goruntime *rt, const struct sched_words *s, struct goraw *raw)
 {
-	raw->has_sched = rt->gb->global[GLOBAL_SCHED] && rt->gb->global[GLOBAL_ALLGLEN] &&
-			 !absent(rt, LAYOUT_SCHED_GOIDGEN) && !absent(rt, LAYOUT_SCHED_NGSYS) &&
-			 (!absent(rt, LAYOUT_SCHED_GFREE_N) || !absent(rt, LAYOUT_SCHED_GFREE_STACK_SIZE));
+	raw->has_sched =
+		rt->gb->global[GLOBAL_SCHED] && rt->gb->global[GLOBAL_ALLGLEN] &&
+		!absent(rt, LAYOUT_SCHED_GOIDGEN) && !absent(rt, LAYOUT_SCHED_NGSYS) &&
+		(!absent(rt, LAYOUT_SCHED_GFREE_N) || !absent(rt, LAYOUT_SCHED_GFREE_STACK_SIZE));
 	raw->goidgen = load_u64(s->word[SCHED_IDGEN]);
 	raw->ngsys = load_u32(s->word[SCHED_NSYS]);
 	/* one number for both lists until 1.24, a size each from 1.25 */
@@ -227,7 +245,7 @@ static int read_scheduler(struct goruntime *rt, struct goraw *raw)
 		raw->torn = err == -EAGAIN;
 		if (!raw->torn)
 			break;
-		err = 0;	/* the last one stands: off by a batch at most */
+		err = 0; /* the last one stands: off by a batch at most */
 	}
 	if (!err) {
 		raw->np = len;
@@ -247,10 +265,13 @@ struct mstats_view {
 
 static bool mstats_bounds(const struct goruntime *rt, struct mstats_view *v)
 {
-	static const struct { enum layout_field f; int32_t size; } need[] = {
-		{ LAYOUT_MSTATS_LAST_GC_UNIX, 8 }, { LAYOUT_MSTATS_PAUSE_TOTAL_NS, 8 },
-		{ LAYOUT_MSTATS_PAUSE_NS, 2048 }, { LAYOUT_MSTATS_PAUSE_END, 2048 },
-		{ LAYOUT_MSTATS_NUMGC, 4 }, { LAYOUT_MSTATS_NUMFORCEDGC, 4 },
+	static const struct {
+		enum layout_field f;
+		int32_t size;
+	} need[] = {
+		{ LAYOUT_MSTATS_LAST_GC_UNIX, 8 },    { LAYOUT_MSTATS_PAUSE_TOTAL_NS, 8 },
+		{ LAYOUT_MSTATS_PAUSE_NS, 2048 },     { LAYOUT_MSTATS_PAUSE_END, 2048 },
+		{ LAYOUT_MSTATS_NUMGC, 4 },           { LAYOUT_MSTATS_NUMFORCEDGC, 4 },
 		{ LAYOUT_MSTATS_GC_CPU_FRACTION, 8 },
 	};
 	int32_t lo = INT32_MAX, hi = 0;
@@ -268,7 +289,8 @@ static bool mstats_bounds(const struct goruntime *rt, struct mstats_view *v)
 	return v->len <= (int32_t)sizeof(v->raw);
 }
 
-static const uint8_t *mstats_at(const struct goruntime *rt, const struct mstats_view *v, enum layout_field f)
+static const uint8_t *mstats_at(const struct goruntime *rt, const struct mstats_view *v,
+				enum layout_field f)
 {
 	return v->raw + go_off(rt, f) - v->from;
 }
@@ -291,8 +313,9 @@ static void take_memstats(const struct goruntime *rt, const struct mstats_view *
 	}
 	/* gcMarkTermination sets last_gc_unix and the ring's entry to one value,
 	 * then counts: in between, the entry is the next one's. */
-	raw->gc_ring_fits = t->numgc ? t->pause_end_unix_ns[(t->numgc + 255) % 256] == t->last_gc_unix_ns
-				     : !t->last_gc_unix_ns;
+	raw->gc_ring_fits =
+		t->numgc ? t->pause_end_unix_ns[(t->numgc + 255) % 256] == t->last_gc_unix_ns
+			 : !t->last_gc_unix_ns;
 }
 
 static int read_memstats(struct goruntime *rt, struct goraw *raw, struct gototals *t)
@@ -333,7 +356,8 @@ static uint64_t ctl_u64(const struct goruntime *rt, const uint8_t *raw, enum lay
  * mappedReady stand in a row in every release.  The headroom is 1 MiB in 1.19
  * and 1.20, from 1.21 3 % and at least that.
  */
-static uint64_t limit_goal(const struct goruntime *rt, const uint8_t *raw, uint64_t limit, uint64_t marked)
+static uint64_t limit_goal(const struct goruntime *rt, const uint8_t *raw, uint64_t limit,
+			   uint64_t marked)
 {
 	int32_t alloc_off = go_off(rt, LAYOUT_GCCONTROLLER_TOTALALLOC);
 	uint64_t ready, in_use, nonheap, overage, goal, headroom = MIB;
@@ -385,13 +409,15 @@ static uint64_t heap_goal(const struct goruntime *rt, const uint8_t *raw, const 
 static int32_t controller_size(const struct goruntime *rt)
 {
 	static const enum layout_field need[] = {
-		LAYOUT_GCCONTROLLER_GCPERCENT, LAYOUT_GCCONTROLLER_HEAPMINIMUM,
+		LAYOUT_GCCONTROLLER_GCPERCENT,         LAYOUT_GCCONTROLLER_HEAPMINIMUM,
 		LAYOUT_GCCONTROLLER_GCPERCENTHEAPGOAL, LAYOUT_GCCONTROLLER_HEAPLIVE,
 		LAYOUT_GCCONTROLLER_HEAPMARKED,
 	};
 	static const enum layout_field more[] = {
-		LAYOUT_GCCONTROLLER_MEMORYLIMIT, LAYOUT_GCCONTROLLER_TOTALALLOC,
-		LAYOUT_GCCONTROLLER_TOTALFREE, LAYOUT_GCCONTROLLER_MAPPEDREADY,
+		LAYOUT_GCCONTROLLER_MEMORYLIMIT,
+		LAYOUT_GCCONTROLLER_TOTALALLOC,
+		LAYOUT_GCCONTROLLER_TOTALFREE,
+		LAYOUT_GCCONTROLLER_MAPPEDREADY,
 	};
 	int32_t hi = 0;
 
@@ -422,8 +448,9 @@ static int read_controller(struct goruntime *rt, struct goraw *raw, struct gotot
 	raw->has_controller = true;
 	raw->heap_minimum = ctl_u64(rt, ctl, LAYOUT_GCCONTROLLER_HEAPMINIMUM);
 	t->gogc = (int32_t)load_u32(ctl + go_off(rt, LAYOUT_GCCONTROLLER_GCPERCENT));
-	t->memory_limit = absent(rt, LAYOUT_GCCONTROLLER_MEMORYLIMIT) ? -1 :
-			  (int64_t)ctl_u64(rt, ctl, LAYOUT_GCCONTROLLER_MEMORYLIMIT);
+	t->memory_limit = absent(rt, LAYOUT_GCCONTROLLER_MEMORYLIMIT)
+				  ? -1
+				  : (int64_t)ctl_u64(rt, ctl, LAYOUT_GCCONTROLLER_MEMORYLIMIT);
 	t->heap_live = ctl_u64(rt, ctl, LAYOUT_GCCONTROLLER_HEAPLIVE);
 	t->heap_marked = ctl_u64(rt, ctl, LAYOUT_GCCONTROLLER_HEAPMARKED);
 	t->heap_goal = heap_goal(rt, ctl, t);
@@ -495,9 +522,14 @@ int goruntime_totals(struct goruntime *rt, struct gototals *t)
 {
 	struct goraw raw;
 	int err = goread_counters(rt, &raw, t);
-	struct { enum gofact fact; bool *has; } part[] = {
-		{ FACT_LIVE, &t->has_live }, { FACT_CREATED, &t->has_created },
-		{ FACT_GC, &t->has_gc }, { FACT_HEAP, &t->has_heap },
+	struct {
+		enum gofact fact;
+		bool *has;
+	} part[] = {
+		{ FACT_LIVE, &t->has_live },
+		{ FACT_CREATED, &t->has_created },
+		{ FACT_GC, &t->has_gc },
+		{ FACT_HEAP, &t->has_heap },
 	};
 
 	if (err)

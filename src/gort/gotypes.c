@@ -9,30 +9,39 @@
 #include "base/map.h"
 
 /* abi.Type and what is behind it by kind; the same in 1.18 to 1.27 */
-#define TYPE_BYTES 48
-#define TYPE_TFLAG 20
-#define TYPE_KIND 23
-#define TYPE_STR 40
-#define PTR_ELEM 48
-#define STRUCT_FIELDS 56	/* slice; pkgPath before it */
-#define FIELD_BYTES 24		/* name, type, offset */
-#define TFLAG_UNCOMMON 1
+#define TYPE_BYTES       48
+#define TYPE_TFLAG       20
+#define TYPE_KIND        23
+#define TYPE_STR         40
+#define PTR_ELEM         48
+#define STRUCT_FIELDS    56 /* slice; pkgPath before it */
+#define FIELD_BYTES      24 /* name, type, offset */
+#define TFLAG_UNCOMMON   1
 #define TFLAG_EXTRA_STAR 2
-#define TFLAG_NAMED 4
-#define KIND_MASK 31		/* above: direct interface, GC program (to 1.23) */
-#define KIND_MAX 26
-enum { KIND_ARRAY = 17, KIND_CHAN, KIND_FUNC, KIND_INTERFACE, KIND_MAP, KIND_POINTER,
-       KIND_SLICE, KIND_STRING, KIND_STRUCT };
-#define FIRST_PLAIN_OFFSET_MINOR 19	/* before: offset << 1 | embedded */
+#define TFLAG_NAMED      4
+#define KIND_MASK        31 /* above: direct interface, GC program (to 1.23) */
+#define KIND_MAX         26
+enum {
+	KIND_ARRAY = 17,
+	KIND_CHAN,
+	KIND_FUNC,
+	KIND_INTERFACE,
+	KIND_MAP,
+	KIND_POINTER,
+	KIND_SLICE,
+	KIND_STRING,
+	KIND_STRUCT
+};
+#define FIRST_PLAIN_OFFSET_MINOR 19 /* before: offset << 1 | embedded */
 
 #define ITAB_TYPE 8
 
-#define MAX_TYPES 65536		/* described; beyond: no names for more */
-#define MAX_ITABS 65536		/* remembered; beyond: read anew */
-#define MAX_FIELDS 4096		/* of one struct; more is no struct of a program's */
-#define MAX_NAME 1024		/* bytes shown of a name; longer ones are cut */
-#define MAX_TEXT (16u << 20)	/* of all names; beyond: none */
-#define CHUNK (32u << 10)
+#define MAX_TYPES  65536       /* described; beyond: no names for more */
+#define MAX_ITABS  65536       /* remembered; beyond: read anew */
+#define MAX_FIELDS 4096        /* of one struct; more is no struct of a program's */
+#define MAX_NAME   1024        /* bytes shown of a name; longer ones are cut */
+#define MAX_TEXT   (16u << 20) /* of all names; beyond: none */
+#define CHUNK      (32u << 10)
 
 struct text_chunk {
 	struct text_chunk *next;
@@ -41,22 +50,22 @@ struct text_chunk {
 };
 
 struct type_info {
-	const char *name, *path_name;	/* NULL: not read yet */
-	struct gotype_field *field;	/* owned */
-	int nfield;			/* -1: not read yet */
-	uint64_t elem;			/* of a pointer */
+	const char *name, *path_name; /* NULL: not read yet */
+	struct gotype_field *field;   /* owned */
+	int nfield;                   /* -1: not read yet */
+	uint64_t elem;                /* of a pointer */
 	uint64_t addr;
 	uint32_t str;
 	uint8_t kind, tflag;
-	bool bad;			/* no descriptor */
+	bool bad; /* no descriptor */
 };
 
 struct gotypes {
 	struct goruntime *rt;
-	uint64_t types, etypes;		/* run-time */
-	struct u64map by_addr;		/* descriptor -> number in info */
-	struct u64map itabs;		/* itab -> descriptor */
-	struct type_info *info;		/* owned */
+	uint64_t types, etypes; /* run-time */
+	struct u64map by_addr;  /* descriptor -> number in info */
+	struct u64map itabs;    /* itab -> descriptor */
+	struct type_info *info; /* owned */
 	size_t ninfo, cap;
 	struct text_chunk *text;
 	size_t text_bytes;
@@ -216,7 +225,7 @@ static const char *string_of(struct gotypes *t, struct type_info *i)
 		i->name = buf[0] == '*' ? keep(t, buf + 1, (size_t)n - 1) : NULL;
 	else if (n > 0)
 		i->name = keep(t, buf, (size_t)n);
-	i->bad = !i->name;	/* what has no name is no descriptor */
+	i->bad = !i->name; /* what has no name is no descriptor */
 	return i->name;
 }
 
@@ -267,7 +276,7 @@ static uint32_t uncommon_at(uint8_t kind)
 		return 72;
 	case KIND_CHAN:
 		return 64;
-	case KIND_MAP:		/* another with each kind of map */
+	case KIND_MAP: /* another with each kind of map */
 		return 0;
 	default:
 		return TYPE_BYTES;
@@ -287,7 +296,7 @@ static const char *with_path(struct gotypes *t, struct type_info *i)
 	if (mem_read_u32(t->rt->mem, i->addr + at, &off) || !off || off >= t->etypes - t->types)
 		return name;
 	n = read_name(t, t->types + off, path);
-	dot = strchr(name, '.');	/* a package's name has none; type arguments may */
+	dot = strchr(name, '.'); /* a package's name has none; type arguments may */
 	if (n <= 0 || !dot)
 		return name;
 	memcpy(path + n, dot, strlen(dot));
@@ -305,7 +314,7 @@ const char *gotypes_path_name(struct gotypes *t, uint64_t type)
 	if (i->kind == KIND_POINTER && !(i->tflag & TFLAG_NAMED)) {
 		uint64_t addr = i->elem;
 
-		elem = info_of(t, addr);	/* may move i */
+		elem = info_of(t, addr); /* may move i */
 		i = info_of(t, type);
 	}
 	if (!elem || !i)
@@ -391,7 +400,8 @@ int gotypes_fields(struct gotypes *t, uint64_t type, struct gotype_field *out, i
 	return i->nfield;
 }
 
-int gotypes_field(struct gotypes *t, uint64_t type, const char *name, uint32_t *offset, uint64_t *field_type)
+int gotypes_field(struct gotypes *t, uint64_t type, const char *name, uint32_t *offset,
+		  uint64_t *field_type)
 {
 	const struct type_info *i = struct_of(t, type);
 

@@ -15,7 +15,7 @@
 struct gotypes;
 
 int gotypes_new(struct gotypes **out, struct goruntime *rt); /* rt is borrowed */
-void gotypes_free(struct gotypes *t);	/* NULL is fine */
+void gotypes_free(struct gotypes *t);                        /* NULL is fine */
 
 /*
  * The dynamic type behind an interface value.  itab: first word of a non-empty
@@ -32,13 +32,14 @@ const char *gotypes_path_name(struct gotypes *t, uint64_t type);
 
 struct gotype_field {
 	const char *name;
-	uint64_t type;		/* descriptor */
-	uint32_t offset;	/* in the struct */
+	uint64_t type;   /* descriptor */
+	uint32_t offset; /* in the struct */
 };
 /* Fields of a struct type, or of what a pointer type points to: the count (at
  * most max are written), 0 when it is no struct. */
 int gotypes_fields(struct gotypes *t, uint64_t type, struct gotype_field *out, int max);
 /* Offset of one field, by name, and its type (may be NULL): 0 or -ENOENT. */
-int gotypes_field(struct gotypes *t, uint64_t type, const char *name, uint32_t *offset, uint64_t *field_type);
+int gotypes_field(struct gotypes *t, uint64_t type, const char *name, uint32_t *offset,
+		  uint64_t *field_type);
 
 #endif

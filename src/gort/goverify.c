@@ -19,12 +19,12 @@
 #include "base/cursor.h"
 #include "gort/gostack.h"
 
-#define TRIES 6
-#define START_WAIT_MS 300	/* for a process that has just been started */
-#define SAMPLE 192		/* g's looked at */
-#define SAMPLE_HEAD 64		/* of them the first ones: main and the runtime's own */
-#define COUNT_MAX 20000		/* longer lists are not counted through at start */
-#define STACKS_MAX 32
+#define TRIES         6
+#define START_WAIT_MS 300   /* for a process that has just been started */
+#define SAMPLE        192   /* g's looked at */
+#define SAMPLE_HEAD   64    /* of them the first ones: main and the runtime's own */
+#define COUNT_MAX     20000 /* longer lists are not counted through at start */
+#define STACKS_MAX    32
 
 static void pause_ms(int ms)
 {
@@ -45,7 +45,8 @@ static const char *image_misfit(struct goruntime *rt)
 		return "the runtime's module data cannot be read";
 	if (header != md->pclntab + rt->bias)
 		return "the runtime's module data is not where the file says";
-	if (text_off >= 0 && !mem_read_u64(rt->mem, md->addr + rt->bias + (uint64_t)text_off, &text) &&
+	if (text_off >= 0 &&
+	    !mem_read_u64(rt->mem, md->addr + rt->bias + (uint64_t)text_off, &text) &&
 	    text != md->text + rt->bias)
 		return "the code is not where the file says";
 	return NULL;
@@ -314,16 +315,19 @@ static uint64_t apart(uint64_t a, uint64_t b)
 }
 
 /* The walk counts what the scheduler counts, but for what happens meanwhile. */
-static bool counts_agree(struct goruntime *rt, struct gowalk *w, uint64_t *walked, uint64_t *counted)
+static bool counts_agree(struct goruntime *rt, struct gowalk *w, uint64_t *walked,
+			 uint64_t *counted)
 {
 	struct gototals before, after;
 	uint64_t slack;
 
-	if (goruntime_totals(rt, &before) || goruntime_walk(rt, w, NULL) || goruntime_totals(rt, &after))
+	if (goruntime_totals(rt, &before) || goruntime_walk(rt, w, NULL) ||
+	    goruntime_totals(rt, &after))
 		return false;
 	*walked = w->user;
 	*counted = after.live;
-	slack = 2 + after.live / 50 + apart(before.live, after.live) + (after.created - before.created);
+	slack = 2 + after.live / 50 + apart(before.live, after.live) +
+		(after.created - before.created);
 	return apart(w->user, after.live) <= slack;
 }
 
@@ -343,7 +347,8 @@ static void verify_counts(struct goruntime *rt)
 	}
 	gowalk_deinit(&w);
 	if (!agree)
-		goruntime_off(rt, FACT_LIVE, "the scheduler counts %" PRIu64 " goroutines, the list has %" PRIu64,
+		goruntime_off(rt, FACT_LIVE,
+			      "the scheduler counts %" PRIu64 " goroutines, the list has %" PRIu64,
 			      counted, walked);
 }
 
@@ -429,13 +434,14 @@ static void verify_stacks(struct goruntime *rt, const struct sample *s)
 			continue;
 		n = gostack_unwind(rt, &s->g[i], pcs, 512, &reached);
 		if (!n)
-			continue;	/* runs by now */
+			continue; /* runs by now */
 		tried++;
 		whole += reached || n == 512;
 	}
 	if (whole * 4 < tried * 3)
-		goruntime_off(rt, FACT_STACKS, "%zu of %zu stacks could not be followed to their end",
-			      tried - whole, tried);
+		goruntime_off(rt, FACT_STACKS,
+			      "%zu of %zu stacks could not be followed to their end", tried - whole,
+			      tried);
 }
 
 /* --- */
@@ -456,9 +462,10 @@ int goruntime_verify(struct goruntime *rt, struct err *err)
 	verify_heap(rt);
 	verify_stacks(rt, s);
 	free(s);
-	rt->read_failures = 0;	/* of the trying: not losses of a report */
+	rt->read_failures = 0; /* of the trying: not losses of a report */
 	if (!goruntime_has(rt, FACT_GOROUTINES) && !goruntime_has(rt, FACT_LIVE))
-		return err_set(err, -ENOEXEC, "the Go runtime in this process is not as expected: %s",
+		return err_set(err, -ENOEXEC,
+			       "the Go runtime in this process is not as expected: %s",
 			       rt->why_off[FACT_GOROUTINES]);
 	return 0;
 }

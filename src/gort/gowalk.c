@@ -17,12 +17,12 @@
 #include "base/clock.h"
 #include "base/cursor.h"
 
-#define RAW_BYTES (1u << 20)	/* of one batch */
-#define BLOCK_BYTES (128u << 10)/* of one piece */
-#define MAX_GAP 512		/* between g's read as one block: never a whole page */
+#define RAW_BYTES    (1u << 20)   /* of one batch */
+#define BLOCK_BYTES  (128u << 10) /* of one piece */
+#define MAX_GAP      512          /* between g's read as one block: never a whole page */
 #define BATCH_PIECES 512
-#define MAX_REPEATS 3		/* of a g seen half made */
-#define HUGE_BYTES (2u << 20)	/* of a page, on x86-64 */
+#define MAX_REPEATS  3          /* of a g seen half made */
+#define HUGE_BYTES   (2u << 20) /* of a page, on x86-64 */
 
 int goread_list(struct goruntime *rt, uint64_t *array, uint64_t *len)
 {
@@ -80,9 +80,11 @@ bool goread_stands(const struct goruntime *rt, const uint8_t *raw, const struct 
 {
 	return g_u64(rt, raw, LAYOUT_G_GOID) == g->goid && g_status(rt, raw) == g->status &&
 	       g_u8(rt, raw, LAYOUT_G_TRACKINGSEQ) == g->tracking_seq &&
-	       g_u64(rt, raw, LAYOUT_G_SCHED_PC) == g->sched_pc && g_u64(rt, raw, LAYOUT_G_SCHED_SP) == g->sched_sp &&
+	       g_u64(rt, raw, LAYOUT_G_SCHED_PC) == g->sched_pc &&
+	       g_u64(rt, raw, LAYOUT_G_SCHED_SP) == g->sched_sp &&
 	       g_u64(rt, raw, LAYOUT_G_SYSCALLPC) == g->syscall_pc &&
-	       g_u64(rt, raw, LAYOUT_G_SYSCALLSP) == g->syscall_sp && g_u64(rt, raw, LAYOUT_G_STACK_HI) == g->stack_hi;
+	       g_u64(rt, raw, LAYOUT_G_SYSCALLSP) == g->syscall_sp &&
+	       g_u64(rt, raw, LAYOUT_G_STACK_HI) == g->stack_hi;
 }
 
 void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *g)
@@ -157,7 +159,7 @@ bool goruntime_is_system(struct goruntime *rt, uint64_t startpc)
 	if (known)
 		return *known;
 	is = startpc && gobin_is_uncounted_start(rt->gb, startpc - rt->bias);
-	u64map_put(&rt->cache->system, startpc, is, NULL);	/* full: asked anew each time */
+	u64map_put(&rt->cache->system, startpc, is, NULL); /* full: asked anew each time */
 	return is;
 }
 
@@ -230,7 +232,7 @@ static int update_addresses(struct goruntime *rt, uint64_t array, size_t len)
 	uint8_t *raw;
 	int err;
 
-	if (len < c->list_seen) {	/* it never shrinks: another list */
+	if (len < c->list_seen) { /* it never shrinks: another list */
 		c->naddr = c->list_seen = 0;
 		c->list_odd = 0;
 	}
@@ -239,7 +241,8 @@ static int update_addresses(struct goruntime *rt, uint64_t array, size_t len)
 		return 0;
 	raw = malloc(n * 8);
 	tail = malloc(n * 8);
-	err = raw && tail ? mem_read(rt->mem, array + 8 * (uint64_t)c->list_seen, raw, n * 8) : -ENOMEM;
+	err = raw && tail ? mem_read(rt->mem, array + 8 * (uint64_t)c->list_seen, raw, n * 8)
+			  : -ENOMEM;
 	if (!err) {
 		size_t usable = usable_addresses(c, raw, n, tail);
 
@@ -351,7 +354,8 @@ static size_t gather_batch(struct gowalk_cache *c, size_t *pos)
 				break;
 			to = next + c->g_len;
 		}
-		c->piece[n] = (struct mem_piece){ .addr = from, .dst = c->raw + used,
+		c->piece[n] = (struct mem_piece){ .addr = from,
+						  .dst = c->raw + used,
 						  .len = (uint32_t)(to - from) };
 		used += to - from;
 		n++;
@@ -432,7 +436,8 @@ int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err)
 	if (code == -ESRCH)
 		return err_set(err, code, "the process has ended");
 	if (code)
-		return err_set(err, code, "cannot read the list of goroutines: %s", strerror(-code));
+		return err_set(err, code, "cannot read the list of goroutines: %s",
+			       strerror(-code));
 	return 0;
 }
 

@@ -11,28 +11,28 @@
 #include "base/map.h"
 #include "gort/goruntime_priv.h"
 
-#define TYP_MEMORY 1		/* runtime: memProfile */
-#define FUTURES 3		/* memRecord.future */
-#define MAX_PCS (32u << 20)
+#define TYP_MEMORY 1 /* runtime: memProfile */
+#define FUTURES    3 /* memRecord.future */
+#define MAX_PCS    (32u << 20)
 #define MAX_BUCKET (HEAPPROF_MAX_DEPTH * 8 + 512)
-#define BEHIND 6144		/* older buckets lie before newer ones in persistentalloc's blocks */
-#define AHEAD 2048
-#define MIN_ADDR (64u << 10)	/* what no bucket's address is below, or above */
-#define MAX_ADDR (1ull << 56)
-#define MAX_RATE (1ull << 40)
+#define BEHIND     6144 /* older buckets lie before newer ones in persistentalloc's blocks */
+#define AHEAD      2048
+#define MIN_ADDR   (64u << 10) /* what no bucket's address is below, or above */
+#define MAX_ADDR   (1ull << 56)
+#define MAX_RATE   (1ull << 40)
 
 /* Where things are, as the release has them. */
 struct shape {
-	int32_t size, allnext, typ, bytes, nstk;	/* of the bucket */
-	int32_t record, cycle;				/* sizes */
-	int32_t allocs, frees, alloc_bytes, free_bytes;	/* the latter two -1 since 1.27 */
+	int32_t size, allnext, typ, bytes, nstk;        /* of the bucket */
+	int32_t record, cycle;                          /* sizes */
+	int32_t allocs, frees, alloc_bytes, free_bytes; /* the latter two -1 since 1.27 */
 };
 
 /* The memory around the latest bucket. */
 struct near {
 	uint64_t base;
 	size_t len;
-	int err;		/* of the latest reading */
+	int err; /* of the latest reading */
 	uint8_t bytes[BEHIND + AHEAD];
 	uint8_t one[MAX_BUCKET];
 };
@@ -51,8 +51,10 @@ void heapprof_deinit(struct heapprof *h)
 static int shape_of(const struct goruntime *rt, struct shape *s)
 {
 	*s = (struct shape){
-		.size = go_off(rt, LAYOUT_BUCKET_SIZE), .allnext = go_off(rt, LAYOUT_BUCKET_ALLNEXT),
-		.typ = go_off(rt, LAYOUT_BUCKET_TYP), .bytes = go_off(rt, LAYOUT_BUCKET_BYTES),
+		.size = go_off(rt, LAYOUT_BUCKET_SIZE),
+		.allnext = go_off(rt, LAYOUT_BUCKET_ALLNEXT),
+		.typ = go_off(rt, LAYOUT_BUCKET_TYP),
+		.bytes = go_off(rt, LAYOUT_BUCKET_BYTES),
 		.nstk = go_off(rt, LAYOUT_BUCKET_NSTK),
 		.record = go_off(rt, LAYOUT_MEMRECORD_SIZE),
 		.cycle = go_off(rt, LAYOUT_MEMRECORDCYCLE_SIZE),
@@ -61,8 +63,9 @@ static int shape_of(const struct goruntime *rt, struct shape *s)
 		.alloc_bytes = go_off(rt, LAYOUT_MEMRECORDCYCLE_ALLOC_BYTES),
 		.free_bytes = go_off(rt, LAYOUT_MEMRECORDCYCLE_FREE_BYTES),
 	};
-	if (s->size < 0 || s->size > 256 || s->allnext < 0 || s->typ < 0 || s->bytes < 0 || s->nstk < 0 ||
-	    s->allocs < 0 || s->frees < 0 || s->cycle <= 0 || s->record != s->cycle * (1 + FUTURES))
+	if (s->size < 0 || s->size > 256 || s->allnext < 0 || s->typ < 0 || s->bytes < 0 ||
+	    s->nstk < 0 || s->allocs < 0 || s->frees < 0 || s->cycle <= 0 ||
+	    s->record != s->cycle * (1 + FUTURES))
 		return -ENOENT;
 	return 0;
 }
@@ -95,7 +98,8 @@ static void add_cycle(const struct shape *s, const uint8_t *p, uint64_t object, 
 }
 
 /* runtime/pprof's scaleHeapSample. */
-static void scale(uint64_t count, uint64_t bytes, uint64_t rate, uint64_t *out_count, uint64_t *out_bytes)
+static void scale(uint64_t count, uint64_t bytes, uint64_t rate, uint64_t *out_count,
+		  uint64_t *out_bytes)
 {
 	double factor = 1;
 
@@ -149,11 +153,13 @@ static bool is_odd(const struct counts *c)
 }
 
 /* One bucket; with `futures`, what no collection has confirmed yet too. */
-static int take(struct heapprof *h, const struct goruntime *rt, const struct shape *s, uint64_t addr,
-		const uint8_t *raw, bool futures)
+static int take(struct heapprof *h, const struct goruntime *rt, const struct shape *s,
+		uint64_t addr, const uint8_t *raw, bool futures)
 {
 	size_t n = load_u64(raw + s->nstk);
-	struct heap_bucket b = { .addr = addr, .first = (uint32_t)h->npc, .n = (uint32_t)n,
+	struct heap_bucket b = { .addr = addr,
+				 .first = (uint32_t)h->npc,
+				 .n = (uint32_t)n,
 				 .object_bytes = load_u64(raw + s->bytes) };
 	const uint8_t *stk = raw + s->size, *record = stk + 8 * n;
 	struct counts c = { 0 };
@@ -169,12 +175,14 @@ static int take(struct heapprof *h, const struct goruntime *rt, const struct sha
 	if (!c.allocs)
 		return 0;
 	scale(c.allocs, c.alloc_bytes, h->rate, &b.alloc_count, &b.alloc_bytes);
-	scale(c.allocs - c.frees, c.alloc_bytes - c.free_bytes, h->rate, &b.in_use_count, &b.in_use_bytes);
+	scale(c.allocs - c.frees, c.alloc_bytes - c.free_bytes, h->rate, &b.in_use_count,
+	      &b.in_use_bytes);
 	err = add_pcs(h, stk, n);
 	return err ? err : add_bucket(h, &b);
 }
 
-static int walk(struct heapprof *h, struct goruntime *rt, const struct shape *s, struct near *w, bool futures)
+static int walk(struct heapprof *h, struct goruntime *rt, const struct shape *s, struct near *w,
+		bool futures)
 {
 	uint64_t at, seen = 0, mark = 0;
 	int err = mem_read_u64(rt->mem, rt->gb->global[GLOBAL_MBUCKETS] + rt->bias, &at);
@@ -216,8 +224,11 @@ static int no_profile(struct goruntime *rt, char *why, size_t size)
 	bool linked = !pclntab_find_name(rt->gb->pcln, "runtime.MemProfile", &fn) ||
 		      !pclntab_find_name(rt->gb->pcln, "runtime.memProfileInternal", &fn);
 
-	snprintf(why, size, linked ? "the program has set runtime.MemProfileRate to 0: it keeps no heap profile" :
-		 "the linker left the heap profile out: nothing in the program uses runtime.MemProfile (runtime/pprof)");
+	snprintf(
+		why, size,
+		linked ? "the program has set runtime.MemProfileRate to 0: it keeps no heap profile"
+		       : "the linker left the heap profile out: nothing in the program uses "
+			 "runtime.MemProfile (runtime/pprof)");
 	return -EOPNOTSUPP;
 }
 
@@ -228,7 +239,8 @@ static int find_all(struct goruntime *rt, struct shape *s, uint64_t *rate, char 
 
 	if (!gb->global[GLOBAL_MBUCKETS] || !gb->global[GLOBAL_MEMPROFILERATE]) {
 		snprintf(why, size, "the heap profile was not found: %s",
-			 gb->global_why[gb->global[GLOBAL_MBUCKETS] ? GLOBAL_MEMPROFILERATE : GLOBAL_MBUCKETS]);
+			 gb->global_why[gb->global[GLOBAL_MBUCKETS] ? GLOBAL_MEMPROFILERATE
+								    : GLOBAL_MBUCKETS]);
 		return -EOPNOTSUPP;
 	}
 	if (shape_of(rt, s)) {
@@ -258,13 +270,14 @@ int heapprof_read(struct heapprof *h, struct goruntime *rt, char *why, size_t si
 	err = w ? find_all(rt, &s, &h->rate, why, size) : -ENOMEM;
 	if (!err)
 		err = walk(h, rt, &s, w, false);
-	if (!err && !h->n && !h->bad) {	/* as runtime.MemProfile before the first collection */
+	if (!err && !h->n && !h->bad) { /* as runtime.MemProfile before the first collection */
 		h->before_first_gc = true;
 		w->len = 0;
 		err = walk(h, rt, &s, w, true);
 	}
 	if (!err && h->bad > 16 + h->n / 8) {
-		snprintf(why, size, "%llu of %llu entries of the heap profile contradict themselves",
+		snprintf(why, size,
+			 "%llu of %llu entries of the heap profile contradict themselves",
 			 (unsigned long long)h->bad, (unsigned long long)(h->bad + h->n));
 		err = -EBADMSG;
 	}

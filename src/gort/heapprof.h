@@ -14,24 +14,24 @@
 
 #include "gort/goruntime.h"
 
-#define HEAPPROF_MAX_BUCKETS (1u << 20)	/* beyond: counted as missing */
-#define HEAPPROF_MAX_DEPTH 1024		/* runtime: maxProfStackDepth; 32 up to 1.22 */
+#define HEAPPROF_MAX_BUCKETS (1u << 20) /* beyond: counted as missing */
+#define HEAPPROF_MAX_DEPTH   1024       /* runtime: maxProfStackDepth; 32 up to 1.22 */
 
 struct heap_bucket {
-	uint64_t addr;		/* of the bucket: stands for it for ever */
-	uint32_t first, n;	/* in pc[]; one pc per logical frame, return addresses */
-	uint64_t object_bytes;	/* size of one object */
+	uint64_t addr;         /* of the bucket: stands for it for ever */
+	uint32_t first, n;     /* in pc[]; one pc per logical frame, return addresses */
+	uint64_t object_bytes; /* size of one object */
 	uint64_t alloc_count, alloc_bytes, in_use_count, in_use_bytes; /* scaled */
 };
 
 struct heapprof {
-	uint64_t rate;		/* bytes per sample, mean */
-	struct heap_bucket *bucket;	/* owned */
+	uint64_t rate;              /* bytes per sample, mean */
+	struct heap_bucket *bucket; /* owned */
 	size_t n, cap;
-	uint64_t *pc;		/* owned; run-time */
+	uint64_t *pc; /* owned; run-time */
 	size_t npc, pc_cap;
-	uint64_t bad;		/* buckets that contradict themselves: left out */
-	bool cut;		/* the list went on: too long, a cycle, or unreadable */
+	uint64_t bad; /* buckets that contradict themselves: left out */
+	bool cut;     /* the list went on: too long, a cycle, or unreadable */
 	bool before_first_gc;
 };
 

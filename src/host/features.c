@@ -23,20 +23,20 @@
 #include "proc/procfs.h"
 
 /* Newer than the headers of Debian 12. */
-#define ATTACH_UPROBE_MULTI 48		/* BPF_TRACE_UPROBE_MULTI, Linux 6.6 */
-#define HELPER_GET_ATTACH_COOKIE 174	/* bpf_get_attach_cookie, Linux 5.15 */
+#define ATTACH_UPROBE_MULTI      48  /* BPF_TRACE_UPROBE_MULTI, Linux 6.6 */
+#define HELPER_GET_ATTACH_COOKIE 174 /* bpf_get_attach_cookie, Linux 5.15 */
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
 #define CAP_SYS_PTRACE_BIT 19
-#define CAP_SYS_ADMIN_BIT 21
-#define CAP_PERFMON_BIT 38
-#define CAP_BPF_BIT 39
-#define INIT_PID_NS 0xEFFFFFFCu		/* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+#define CAP_SYS_ADMIN_BIT  21
+#define CAP_PERFMON_BIT    38
+#define CAP_BPF_BIT        39
+#define INIT_PID_NS        0xEFFFFFFCu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct machine {
-	uint64_t caps;		/* effective */
-	uint64_t seccomp;	/* 0 off, 2 filter */
+	uint64_t caps;    /* effective */
+	uint64_t seccomp; /* 0 off, 2 filter */
 };
 
 static void say(struct feature *f, enum feature_state s, const char *fmt, ...)
@@ -96,7 +96,8 @@ static int sys_bpf(int cmd, void *attr, unsigned int size)
 	return fd < 0 ? -errno : fd;
 }
 
-static int load_program(uint32_t type, uint32_t attach_type, const struct bpf_insn *insn, uint32_t n)
+static int load_program(uint32_t type, uint32_t attach_type, const struct bpf_insn *insn,
+			uint32_t n)
 {
 	static const char license[] = "Dual BSD/GPL";
 	union bpf_attr attr;
@@ -128,10 +129,12 @@ static void not_allowed(const struct machine *m, struct feature *f, const char *
 		     m->seccomp ? ", or a seccomp filter hides it" : "");
 	else if (err != -EPERM && err != -EACCES)
 		f->hint[0] = '\0';
-	else if (!has_cap(m, CAP_SYS_ADMIN_BIT) && !(has_cap(m, CAP_BPF_BIT) && has_cap(m, CAP_PERFMON_BIT)))
+	else if (!has_cap(m, CAP_SYS_ADMIN_BIT) &&
+		 !(has_cap(m, CAP_BPF_BIT) && has_cap(m, CAP_PERFMON_BIT)))
 		hint(f, "run as root, or with CAP_BPF and CAP_PERFMON");
 	else
-		hint(f, "seccomp, a security module or kernel lockdown forbids it: allow bpf and perf_event_open");
+		hint(f, "seccomp, a security module or kernel lockdown forbids it: allow bpf and "
+			"perf_event_open");
 }
 
 static void probe_bpf(const struct machine *m, struct feature *f)
@@ -176,7 +179,7 @@ static void probe_perf_uprobe(const struct machine *m, struct feature *f)
 	memset(&attr, 0, sizeof(attr));
 	attr.size = sizeof(attr);
 	attr.type = (uint32_t)strtoul(text, NULL, 10);
-	attr.uprobe_path = (uintptr_t)"/proc/self/no-such-file";
+	attr.uprobe_path = (uintptr_t) "/proc/self/no-such-file";
 	attr.disabled = 1;
 	fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 8 /* PERF_FLAG_FD_CLOEXEC */);
 	if (fd >= 0)
@@ -203,7 +206,7 @@ static int link_nowhere(int prog, uint32_t pid)
 	memset(&attr, 0, sizeof(attr));
 	attr.prog_fd = (uint32_t)prog;
 	attr.attach_type = ATTACH_UPROBE_MULTI;
-	attr.path = (uintptr_t)"/";
+	attr.path = (uintptr_t) "/";
 	attr.offsets = (uintptr_t)&offset;
 	attr.cnt = 1;
 	attr.pid = pid;
@@ -229,7 +232,8 @@ static void probe_uprobe_multi(const struct machine *m, struct feature *f)
 		return;
 	}
 	if (prog < 0) {
-		say(f, FEATURE_NONE, "the kernel does not know uprobe_multi: attaching and detaching is slow");
+		say(f, FEATURE_NONE,
+		    "the kernel does not know uprobe_multi: attaching and detaching is slow");
 		hint(f, "Linux 6.10 or newer attaches thousands of probes at once");
 		return;
 	}
@@ -239,7 +243,8 @@ static void probe_uprobe_multi(const struct machine *m, struct feature *f)
 	if (here != -EBADF)
 		say(f, FEATURE_NONE, "a uprobe_multi link cannot be made: %s", strerror(-here));
 	else if (pid != -EINVAL)
-		say(f, FEATURE_LIMITED, "uprobe_multi is there, but its pid filter misses threads (6.6 to 6.9)");
+		say(f, FEATURE_LIMITED,
+		    "uprobe_multi is there, but its pid filter misses threads (6.6 to 6.9)");
 	else
 		say(f, FEATURE_FULL, "uprobe_multi is there, its pid filter takes whole processes");
 	if (f->state != FEATURE_FULL)
@@ -256,7 +261,8 @@ static void probe_cookie(const struct machine *m, struct feature *f)
 	} else if (fd == -EPERM || fd == -EACCES) {
 		not_allowed(m, f, "loading a tracing program", fd);
 	} else {
-		say(f, FEATURE_LIMITED, "no attach cookies (Linux 5.15): sites are told apart by address");
+		say(f, FEATURE_LIMITED,
+		    "no attach cookies (Linux 5.15): sites are told apart by address");
 	}
 }
 
@@ -266,7 +272,8 @@ static void probe_btf(const struct machine *m, struct feature *f)
 	if (!access("/sys/kernel/btf/vmlinux", R_OK))
 		say(f, FEATURE_FULL, "/sys/kernel/btf/vmlinux is there (not needed)");
 	else
-		say(f, FEATURE_LIMITED, "no kernel type information: not needed by gospect's programs");
+		say(f, FEATURE_LIMITED,
+		    "no kernel type information: not needed by gospect's programs");
 }
 
 static void probe_lockdown(const struct machine *m, struct feature *f)
@@ -295,10 +302,12 @@ static void probe_sysctl_paranoid(const struct machine *m, struct feature *f)
 		return;
 	}
 	if (has_cap(m, CAP_PERFMON_BIT) || has_cap(m, CAP_SYS_ADMIN_BIT)) {
-		say(f, FEATURE_FULL, "kernel.perf_event_paranoid is %.20s: no matter with these privileges", text);
+		say(f, FEATURE_FULL,
+		    "kernel.perf_event_paranoid is %.20s: no matter with these privileges", text);
 		return;
 	}
-	say(f, FEATURE_LIMITED, "kernel.perf_event_paranoid is %.20s, and CAP_PERFMON is missing", text);
+	say(f, FEATURE_LIMITED, "kernel.perf_event_paranoid is %.20s, and CAP_PERFMON is missing",
+	    text);
 	hint(f, "run as root, or with CAP_PERFMON");
 }
 
@@ -312,7 +321,8 @@ static void probe_sysctl_bpf(const struct machine *m, struct feature *f)
 	}
 	if (!first_line("/proc/sys/kernel/unprivileged_bpf_disabled", text, sizeof(text)))
 		snprintf(text, sizeof(text), "not there");
-	say(f, FEATURE_LIMITED, "kernel.unprivileged_bpf_disabled is %.20s, and CAP_BPF is missing", text);
+	say(f, FEATURE_LIMITED, "kernel.unprivileged_bpf_disabled is %.20s, and CAP_BPF is missing",
+	    text);
 	hint(f, "run as root, or with CAP_BPF");
 }
 
@@ -327,20 +337,27 @@ static void probe_yama(const struct machine *m, struct feature *f)
 	}
 	scope = atoi(text);
 	if (scope >= 3) {
-		say(f, FEATURE_NONE, "kernel.yama.ptrace_scope is 3: nobody may read another process");
+		say(f, FEATURE_NONE,
+		    "kernel.yama.ptrace_scope is 3: nobody may read another process");
 		hint(f, "it can only be changed by a reboot with another value in /etc/sysctl.d");
 	} else if (scope == 0 || has_cap(m, CAP_SYS_PTRACE_BIT)) {
-		say(f, FEATURE_FULL, "kernel.yama.ptrace_scope is %d: no matter with these privileges", scope);
+		say(f, FEATURE_FULL,
+		    "kernel.yama.ptrace_scope is %d: no matter with these privileges", scope);
 	} else {
-		say(f, FEATURE_LIMITED, "kernel.yama.ptrace_scope is %d: being the same user is not enough", scope);
+		say(f, FEATURE_LIMITED,
+		    "kernel.yama.ptrace_scope is %d: being the same user is not enough", scope);
 		hint(f, "run as root or with CAP_SYS_PTRACE, or sysctl kernel.yama.ptrace_scope=0");
 	}
 }
 
 static void probe_capabilities(const struct machine *m, struct feature *f)
 {
-	static const struct { int bit; const char *name; } cap[] = {
-		{ CAP_BPF_BIT, "CAP_BPF" }, { CAP_PERFMON_BIT, "CAP_PERFMON" },
+	static const struct {
+		int bit;
+		const char *name;
+	} cap[] = {
+		{ CAP_BPF_BIT, "CAP_BPF" },
+		{ CAP_PERFMON_BIT, "CAP_PERFMON" },
 		{ CAP_SYS_PTRACE_BIT, "CAP_SYS_PTRACE" },
 	};
 	char missing[100] = "";
@@ -359,7 +376,8 @@ static void probe_capabilities(const struct machine *m, struct feature *f)
 		return;
 	}
 	say(f, n == 3 ? FEATURE_NONE : FEATURE_LIMITED, "missing: %s", missing);
-	hint(f, "run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep on the gospect binary");
+	hint(f,
+	     "run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep on the gospect binary");
 }
 
 static int read_child(pid_t child, const uint64_t *word)
@@ -397,12 +415,14 @@ static void probe_vm_read(const struct machine *m, struct feature *f)
 		waitpid(child, NULL, 0);
 	if (err) {
 		say(f, FEATURE_NONE, "process_vm_readv: %s", strerror(-err));
-		hint(f, "%s", err == -ENOSYS ? "a kernel with CONFIG_CROSS_MEMORY_ATTACH is needed" :
-					       "seccomp or a security module forbids it");
+		hint(f, "%s",
+		     err == -ENOSYS ? "a kernel with CONFIG_CROSS_MEMORY_ATTACH is needed"
+				    : "seccomp or a security module forbids it");
 	} else if (has_cap(m, CAP_SYS_PTRACE_BIT)) {
 		say(f, FEATURE_FULL, "process_vm_readv reads other processes");
 	} else {
-		say(f, FEATURE_LIMITED, "process_vm_readv works, for processes of the same user at most");
+		say(f, FEATURE_LIMITED,
+		    "process_vm_readv works, for processes of the same user at most");
 		hint(f, "run as root or with CAP_SYS_PTRACE");
 	}
 }
@@ -414,7 +434,8 @@ static void probe_memlock(const struct machine *m, struct feature *f)
 	struct rlimit lim;
 	int fd;
 
-	if (getrlimit(RLIMIT_MEMLOCK, &lim) || lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur >= 64u << 20) {
+	if (getrlimit(RLIMIT_MEMLOCK, &lim) || lim.rlim_cur == RLIM_INFINITY ||
+	    lim.rlim_cur >= 64u << 20) {
 		say(f, FEATURE_FULL, "locked memory is not limited");
 		return;
 	}
@@ -426,16 +447,20 @@ static void probe_memlock(const struct machine *m, struct feature *f)
 	fd = sys_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
 	if (fd >= 0) {
 		close(fd);
-		say(f, FEATURE_FULL, "limited to %" PRIu64 " KiB, which this kernel does not apply to maps",
+		say(f, FEATURE_FULL,
+		    "limited to %" PRIu64 " KiB, which this kernel does not apply to maps",
 		    (uint64_t)lim.rlim_cur >> 10);
 		return;
 	}
 	if (!has_cap(m, CAP_BPF_BIT) && !has_cap(m, CAP_SYS_ADMIN_BIT)) {
-		say(f, FEATURE_LIMITED, "limited to %" PRIu64 " KiB; whether it matters cannot be tried without CAP_BPF",
+		say(f, FEATURE_LIMITED,
+		    "limited to %" PRIu64
+		    " KiB; whether it matters cannot be tried without CAP_BPF",
 		    (uint64_t)lim.rlim_cur >> 10);
 		return;
 	}
-	say(f, FEATURE_LIMITED, "locked memory is limited to %" PRIu64 " KiB", (uint64_t)lim.rlim_cur >> 10);
+	say(f, FEATURE_LIMITED, "locked memory is limited to %" PRIu64 " KiB",
+	    (uint64_t)lim.rlim_cur >> 10);
 	hint(f, "raise it when maps cannot be made: ulimit -l unlimited, or LimitMEMLOCK=infinity");
 }
 
@@ -469,9 +494,11 @@ static void probe_hidepid(const struct machine *m, struct feature *f)
 	if (!hides) {
 		say(f, FEATURE_FULL, "/proc shows every process");
 	} else if (has_cap(m, CAP_SYS_PTRACE_BIT)) {
-		say(f, FEATURE_FULL, "/proc is mounted with hidepid: no matter with these privileges");
+		say(f, FEATURE_FULL,
+		    "/proc is mounted with hidepid: no matter with these privileges");
 	} else {
-		say(f, FEATURE_LIMITED, "/proc is mounted with hidepid: other users' processes are not seen");
+		say(f, FEATURE_LIMITED,
+		    "/proc is mounted with hidepid: other users' processes are not seen");
 		hint(f, "run as root or with CAP_SYS_PTRACE");
 	}
 }
@@ -497,7 +524,8 @@ static void probe_seccomp(const struct machine *m, struct feature *f)
 		say(f, FEATURE_FULL, "no filter");
 		return;
 	}
-	say(f, FEATURE_LIMITED, "a seccomp filter is active: the rows above show what it lets through");
+	say(f, FEATURE_LIMITED,
+	    "a seccomp filter is active: the rows above show what it lets through");
 	hint(f, "in a container: --security-opt seccomp=unconfined, or a profile with bpf, "
 		"perf_event_open and process_vm_readv");
 }
@@ -511,7 +539,8 @@ static void probe_pidfd(const struct machine *m, struct feature *f)
 		close(fd);
 		say(f, FEATURE_FULL, "pidfd_open works: a reused pid is noticed at once");
 	} else {
-		say(f, FEATURE_LIMITED, "pidfd_open: %s: a reused pid is noticed by its start time", strerror(errno));
+		say(f, FEATURE_LIMITED, "pidfd_open: %s: a reused pid is noticed by its start time",
+		    strerror(errno));
 	}
 }
 

@@ -9,16 +9,16 @@
 #define GOSPECT_HOST_FEATURES_H
 
 enum feature_state {
-	FEATURE_FULL,		/* all of it works */
-	FEATURE_LIMITED,	/* works in part, or not for every process */
-	FEATURE_NONE,		/* does not work */
+	FEATURE_FULL,    /* all of it works */
+	FEATURE_LIMITED, /* works in part, or not for every process */
+	FEATURE_NONE,    /* does not work */
 };
 
 struct feature {
-	const char *name;	/* static */
+	const char *name; /* static */
 	enum feature_state state;
-	char why[200];		/* what was seen; never empty */
-	char hint[200];		/* what to do, or "" */
+	char why[200];  /* what was seen; never empty */
+	char hint[200]; /* what to do, or "" */
 };
 
 #define FEATURES_MAX 32

@@ -17,7 +17,7 @@
 #include "gort/goruntime.h"
 #include "proc/process.h"
 
-#define MAX_FILES 65536		/* different executables remembered; more are looked at anew */
+#define MAX_FILES 65536 /* different executables remembered; more are looked at anew */
 
 /*
  * One executable of the machine: what it is is asked once, however many
@@ -30,10 +30,10 @@ struct file {
 
 struct scan {
 	struct golist *list;
-	struct u64map seen;	/* hash of dev and ino -> index in file + 1, 0: not Go */
+	struct u64map seen; /* hash of dev and ino -> index in file + 1, 0: not Go */
 	struct file *file;
 	size_t nfile, file_cap;
-	size_t *file_of;	/* for each entry of the list */
+	size_t *file_of; /* for each entry of the list */
 };
 
 static uint64_t file_key(uint64_t dev, uint64_t ino)
@@ -85,7 +85,7 @@ static ssize_t find_file(struct scan *s, pid_t pid)
 			s->list->processes++;
 			s->list->unreadable++;
 		}
-		return -1;	/* ENOENT: a kernel thread, or gone */
+		return -1; /* ENOENT: a kernel thread, or gone */
 	}
 	s->list->processes++;
 	key = file_key(st.st_dev, st.st_ino);
@@ -189,7 +189,8 @@ static int scan_proc(struct scan *s, struct err *err)
 
 /* ---- how many goroutines ---- */
 
-static int count_in(struct golist_entry *e, const struct process *p, struct gobin *gb, struct err *err)
+static int count_in(struct golist_entry *e, const struct process *p, struct gobin *gb,
+		    struct err *err)
 {
 	struct memreader *mem;
 	struct goruntime rt;

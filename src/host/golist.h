@@ -14,28 +14,28 @@
 
 #include "base/err.h"
 
-#define GOLIST_MAX 16384	/* Go processes listed; more are counted in `beyond` */
+#define GOLIST_MAX 16384 /* Go processes listed; more are counted in `beyond` */
 
 struct golist_entry {
 	pid_t pid;
-	char exe[512];		/* as /proc/PID/exe has it, in the target's own mount namespace */
+	char exe[512]; /* as /proc/PID/exe has it, in the target's own mount namespace */
 	bool exe_deleted;
-	char go[96];		/* "go1.26.8"; "" when the build info is missing or says unknown */
-	char module[256];	/* main module or package path; "" when not known */
+	char go[96];      /* "go1.26.8"; "" when the build info is missing or says unknown */
+	char module[256]; /* main module or package path; "" when not known */
 	char module_version[96];
-	char container[80];	/* container id, or "" */
-	uint64_t start_real_ns;	/* CLOCK_REALTIME */
+	char container[80];     /* container id, or "" */
+	uint64_t start_real_ns; /* CLOCK_REALTIME */
 	bool has_goroutines;
-	uint64_t goroutines;	/* as NumGoroutine */
-	char why[160];		/* why there is no number, or "" */
+	uint64_t goroutines; /* as NumGoroutine */
+	char why[160];       /* why there is no number, or "" */
 };
 
 struct golist {
-	struct golist_entry *e;	/* owned; by pid */
+	struct golist_entry *e; /* owned; by pid */
 	size_t n, cap;
-	size_t processes;	/* seen in /proc, threads and kernel threads apart */
-	size_t unreadable;	/* of them: executable not permitted to be read */
-	size_t beyond;		/* Go processes beyond GOLIST_MAX */
+	size_t processes;  /* seen in /proc, threads and kernel threads apart */
+	size_t unreadable; /* of them: executable not permitted to be read */
+	size_t beyond;     /* Go processes beyond GOLIST_MAX */
 };
 
 /*

@@ -13,11 +13,11 @@
 #include "trace/trace.h"
 #include "locks/window.h"
 
-#define MAX_FRAMES 16		/* physical, from where it stands to the caller of Lock */
+#define MAX_FRAMES  16 /* physical, from where it stands to the caller of Lock */
 #define MAX_INLINED 32
 /* sync.Mutex: state int32, sema uint32; sync.RWMutex: w Mutex, writerSem, readerSem uint32
  * (1.18 to 1.27) */
-#define MUTEX_SEMA 4
+#define MUTEX_SEMA     4
 #define RW_WRITER_SEMA 8
 #define RW_READER_SEMA 12
 
@@ -25,7 +25,7 @@
 struct wait_stack {
 	bool looked, waits;
 	bool rw;
-	uint32_t sema;		/* offset of the semaphore in the lock */
+	uint32_t sema; /* offset of the semaphore in the lock */
 	struct place place;
 };
 
@@ -37,18 +37,18 @@ struct wait_key {
 
 struct contention {
 	struct goruntime *rt;
-	uint64_t semacquire;		/* link-time entry of runtime.semacquire1 */
-	struct lock_wait_row *row;	/* owned; of the latest look */
-	struct since *longest;		/* owned; per row */
+	uint64_t semacquire;       /* link-time entry of runtime.semacquire1 */
+	struct lock_wait_row *row; /* owned; of the latest look */
+	struct since *longest;     /* owned; per row */
 	int nrow;
 	bool known;
-	struct recall waits, rows;	/* by goid; by hash of the key */
+	struct recall waits, rows; /* by goid; by hash of the key */
 	/* of the look that goes on */
 	struct recall new_waits, new_rows;
-	struct bytesmap row_at;		/* key -> number in row */
+	struct bytesmap row_at; /* key -> number in row */
 	const struct gowalk *walk;
 	const struct gostacks *gs;
-	struct wait_stack *stack;	/* per distinct stack */
+	struct wait_stack *stack; /* per distinct stack */
 	uint64_t now_ns;
 	int looked_at;
 };
@@ -62,7 +62,8 @@ static void take_frame(const struct goframe *f, bool *writer, bool *mutex, bool 
 	*writer = *writer || !strcmp(name, "sync.(*RWMutex).Lock");
 	*reader = *reader || !strcmp(name, "sync.(*RWMutex).RLock");
 	/* in internal/sync since 1.24 */
-	*mutex = *mutex || !strcmp(name, "sync.(*Mutex).lockSlow") || !strcmp(name, "sync.(*Mutex).Lock") ||
+	*mutex = *mutex || !strcmp(name, "sync.(*Mutex).lockSlow") ||
+		 !strcmp(name, "sync.(*Mutex).Lock") ||
 		 !strcmp(name, "internal/sync.(*Mutex).lockSlow");
 }
 
@@ -85,7 +86,8 @@ static void look_at_stack(struct contention *c, const struct gostack *s, struct 
 	w->looked = true;
 	for (uint32_t i = 0; i < s->n && i < MAX_FRAMES && !caller.function; i++) {
 		struct goframe f[MAX_INLINED];
-		int n = goruntime_frames_at(c->rt, c->gs->pc[s->first + i], &injected, f, MAX_INLINED);
+		int n = goruntime_frames_at(c->rt, c->gs->pc[s->first + i], &injected, f,
+					    MAX_INLINED);
 
 		for (int k = 0; k < n && !caller.function; k++) {
 			take_frame(&f[k], &writer, &mutex, &reader);
@@ -109,10 +111,12 @@ static bool read_semaphore(struct contention *c, const struct goroutine *g, uint
 	int32_t slot;
 
 	for (int i = 0; i < n; i++) {
-		if (pclntab_find_pc(c->rt->gb->pcln, f[i].pc - c->rt->bias, &fn) || fn.entry != c->semacquire)
+		if (pclntab_find_pc(c->rt->gb->pcln, f[i].pc - c->rt->bias, &fn) ||
+		    fn.entry != c->semacquire)
 			continue;
 		return f[i].argp && !goslot_arg(c->rt, f[i].pc, !i, 0, &slot) &&
-		       !mem_read_u64(c->rt->mem, f[i].argp + (uint64_t)slot, out) && *out % 4 == 0 && *out > 4096;
+		       !mem_read_u64(c->rt->mem, f[i].argp + (uint64_t)slot, out) &&
+		       *out % 4 == 0 && *out > 4096;
 	}
 	return false;
 }
@@ -133,7 +137,9 @@ static int row_of(struct contention *c, const struct wait_stack *w, uint64_t loc
 	if (made) {
 		was = recall_find(&c->rows, before);
 		c->row[c->nrow] = (struct lock_wait_row){
-			.kind = w->rw ? "sync.RWMutex" : "sync.Mutex", .lock = lock, .place = w->place,
+			.kind = w->rw ? "sync.RWMutex" : "sync.Mutex",
+			.lock = lock,
+			.place = w->place,
 			.waiters_before = was ? was->mark[0] : 0,
 		};
 		c->longest[c->nrow++] = (struct since){ 0 };
@@ -154,12 +160,14 @@ static void take_waiter(struct contention *c, const struct goroutine *g, const s
 	} else if (c->looked_at < CONTENTION_MAX_WAITERS) {
 		c->looked_at++;
 		if (!read_semaphore(c, g, &sema))
-			return;		/* it has run meanwhile */
+			return; /* it has run meanwhile */
 		lock = sema - w->sema;
 	}
 	at = row_of(c, w, lock);
 	/* the same stop for the same lock */
-	since = since_parked(c->rt, g, recall_keep(&c->waits, &c->new_waits, g->goid, lock, g->tracking_seq, c->now_ns));
+	since = since_parked(c->rt, g,
+			     recall_keep(&c->waits, &c->new_waits, g->goid, lock, g->tracking_seq,
+					 c->now_ns));
 	c->row[at].waiters++;
 	c->longest[at] = since_earlier(c->longest[at], since);
 }
@@ -197,11 +205,13 @@ static void finish_rows(struct contention *c, const struct golocks *locks)
 
 	for (int i = 0; i < c->nrow; i++) {
 		struct lock_wait_row *row = &c->row[i];
-		struct wait_key key = { row->lock, row->place.function, row->place.path, row->place.line };
+		struct wait_key key = { row->lock, row->place.function, row->place.path,
+					row->place.line };
 		const struct golock_waiter *h = locks ? holder_of(locks, row->lock) : NULL;
 
 		row->longest_s = since_age_s(c->longest[i], c->now_ns, &row->age);
-		recall_keep(&c->rows, &c->new_rows, hash_bytes(&key, sizeof(key)), row->waiters, 0, c->now_ns);
+		recall_keep(&c->rows, &c->new_rows, hash_bytes(&key, sizeof(key)), row->waiters, 0,
+			    c->now_ns);
 		if (h) {
 			row->holder = c->walk->g[h->g].goid;
 			row->holder_at = place_of_frame(&h->at);
@@ -210,7 +220,8 @@ static void finish_rows(struct contention *c, const struct golocks *locks)
 	if (last->waiters) {
 		last->other = true;
 		last->kind = "sync.Mutex";
-		last->longest_s = since_age_s(c->longest[CONTENTION_MAX_ROWS - 1], c->now_ns, &last->age);
+		last->longest_s =
+			since_age_s(c->longest[CONTENTION_MAX_ROWS - 1], c->now_ns, &last->age);
 		c->row[c->nrow++] = *last;
 	}
 	qsort(c->row, (size_t)c->nrow, sizeof(*c->row), by_waiters);
@@ -282,7 +293,8 @@ int contention_fill(const struct contention *c, struct locks_window *out)
 	return 0;
 }
 
-static void add_hists(const struct trace_reading *r, struct trace_hist *sum, uint64_t *max_window_ns)
+static void add_hists(const struct trace_reading *r, struct trace_hist *sum,
+		      uint64_t *max_window_ns)
 {
 	*max_window_ns = 0;
 	for (size_t i = 0; r && i < r->ncall; i++) {
@@ -300,8 +312,8 @@ static void add_hists(const struct trace_reading *r, struct trace_hist *sum, uin
 	}
 }
 
-void contention_fill_waits(const struct trace_reading *base, const struct trace_reading *now, double rate,
-			   struct locks_window *out)
+void contention_fill_waits(const struct trace_reading *base, const struct trace_reading *now,
+			   double rate, struct locks_window *out)
 {
 	struct trace_hist before = { 0 }, after = { 0 };
 	uint64_t max_ns;

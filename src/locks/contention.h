@@ -15,11 +15,12 @@ struct golocks;
 struct trace_reading;
 
 #define CONTENTION_MAX_ROWS 1000
-#define CONTENTION_MAX_WAITERS 20000	/* whose lock is read at one look; beyond: in the row "other" */
+#define CONTENTION_MAX_WAITERS \
+	20000 /* whose lock is read at one look; beyond: in the row "other" */
 
 /* rt is borrowed.  -EOPNOTSUPP: stacks cannot be read; -ENOMEM. */
 int contention_new(struct contention **out, struct goruntime *rt);
-void contention_free(struct contention *c);	/* NULL is fine */
+void contention_free(struct contention *c); /* NULL is fine */
 
 /*
  * One look: a walk, and the stacks of its goroutines as gostacks_read() has
@@ -36,7 +37,7 @@ int contention_fill(const struct contention *c, struct locks_window *out);
  * NULL: since the probes were armed); the maximum is that of the reading `now`.
  * rate: the share of the window it was armed, 0..1.
  */
-void contention_fill_waits(const struct trace_reading *base, const struct trace_reading *now, double rate,
-			   struct locks_window *out);
+void contention_fill_waits(const struct trace_reading *base, const struct trace_reading *now,
+			   double rate, struct locks_window *out);
 
 #endif

@@ -22,11 +22,11 @@
 #include "model/place.h"
 #include "locks/window.h"
 
-#define MIN_LONG 2
+#define MIN_LONG   2
 #define MIN_WAIT_S 1.0
-#define MIN_MANY 5
-#define SHORT_NS 1000000	/* median of all waits */
-#define LONG_S 0.1
+#define MIN_MANY   5
+#define SHORT_NS   1000000 /* median of all waits */
+#define LONG_S     0.1
 
 static bool is_contended(const struct window *w, const struct lock_wait_row *r)
 {
@@ -44,7 +44,7 @@ static bool is_contended(const struct window *w, const struct lock_wait_row *r)
 
 /* What waits at one place, for whichever locks. */
 struct waits {
-	const struct lock_wait_row *most;	/* the row with most waiters */
+	const struct lock_wait_row *most; /* the row with most waiters */
 	const struct lock_wait_row *longest;
 	uint64_t waiters, locks;
 };
@@ -58,7 +58,8 @@ static bool at_place(const struct window *w, int first, struct waits *out)
 	for (int i = 0; i < w->locks->nrow; i++) {
 		const struct lock_wait_row *r = &row[i];
 
-		if (i != first && (!place_equal(&r->place, &row[first].place) || !is_contended(w, r)))
+		if (i != first &&
+		    (!place_equal(&r->place, &row[first].place) || !is_contended(w, r)))
 			continue;
 		if (i < first)
 			return false;
@@ -66,7 +67,8 @@ static bool at_place(const struct window *w, int first, struct waits *out)
 		out->locks++;
 		if (r->waiters > out->most->waiters)
 			out->most = r;
-		if (r->age != AGE_UNKNOWN && (out->longest->age == AGE_UNKNOWN || r->longest_s > out->longest->longest_s))
+		if (r->age != AGE_UNKNOWN &&
+		    (out->longest->age == AGE_UNKNOWN || r->longest_s > out->longest->longest_s))
 			out->longest = r;
 	}
 	return true;
@@ -78,38 +80,48 @@ static void evidence(struct finding *f, const struct window *w, const struct wai
 	char n[HUMAN_MAX], a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
 
 	if (x->longest->age != AGE_UNKNOWN)
-		finding_evidence(f, "the longest waits for %s", net_words_age(x->longest->age, x->longest->longest_s, age));
+		finding_evidence(f, "the longest waits for %s",
+				 net_words_age(x->longest->age, x->longest->longest_s, age));
 	if (x->most->waiters_before)
-		finding_evidence(f, "%s waited for it at the look before", human_count(x->most->waiters_before, n));
+		finding_evidence(f, "%s waited for it at the look before",
+				 human_count(x->most->waiters_before, n));
 	if (x->most->holder && x->most->holder_at.function)
-		finding_evidence(f, "goroutine %llu seems to hold it (inferred from stacks), and is now at %s",
-				 (unsigned long long)x->most->holder, words_place(&x->most->holder_at, place, sizeof(place)));
+		finding_evidence(
+			f,
+			"goroutine %llu seems to hold it (inferred from stacks), and is now at %s",
+			(unsigned long long)x->most->holder,
+			words_place(&x->most->holder_at, place, sizeof(place)));
 	else if (x->most->holder)
 		finding_evidence(f, "goroutine %llu seems to hold it (inferred from stacks)",
 				 (unsigned long long)x->most->holder);
 	if (c->waits_known && c->waits)
 		finding_evidence(f, "%s%s waits for locks ended in this window, p50 %s, p99 %s",
 				 c->exactness == EXACT ? "" : "about ", human_count(c->waits, n),
-				 human_seconds((double)c->p50_ns / 1e9, a), human_seconds((double)c->p99_ns / 1e9, b));
+				 human_seconds((double)c->p50_ns / 1e9, a),
+				 human_seconds((double)c->p99_ns / 1e9, b));
 }
 
 static void add_finding(const struct window *w, const struct waits *x, struct findings *out)
 {
-	struct finding *f = findings_add(out, "lock-contention", "lock-contention", SEVERITY_INFO, &x->most->place);
+	struct finding *f = findings_add(out, "lock-contention", "lock-contention", SEVERITY_INFO,
+					 &x->most->place);
 	char n[HUMAN_MAX], m[HUMAN_MAX], place[WORDS_PLACE_MAX];
 
 	if (!f)
 		return;
-	finding_title(f, "%s goroutines wait at %s for %s%s%s", human_count(x->waiters, n),
-		      words_place(&x->most->place, place, sizeof(place)),
-		      x->locks > 1 ? human_count(x->locks, m) : "one", x->locks > 1 ? " locks: " : " lock: ",
-		      x->most->kind ? x->most->kind : "a lock");
+	finding_title(
+		f, "%s goroutines wait at %s for %s%s%s", human_count(x->waiters, n),
+		words_place(&x->most->place, place, sizeof(place)),
+		x->locks > 1 ? human_count(x->locks, m) : "one",
+		x->locks > 1 ? " locks: " : " lock: ", x->most->kind ? x->most->kind : "a lock");
 	finding_count(f, "waiters", x->waiters);
 	finding_count(f, "locks", x->locks);
 	if (x->longest->age != AGE_UNKNOWN)
 		finding_number(f, "longest_wait_s", x->longest->longest_s);
 	evidence(f, w, x);
-	finding_advice(f, "hold it for less (no I/O or sleep under it), split it by key, or use an RWMutex");
+	finding_advice(
+		f,
+		"hold it for less (no I/O or sleep under it), split it by key, or use an RWMutex");
 	f->exactness = EXACT;
 	f->weight = (double)x->waiters;
 }

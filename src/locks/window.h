@@ -8,21 +8,22 @@
 /* Goroutines that wait for one mutex or RWMutex at one place. */
 struct lock_wait_row {
 	bool other;
-	const char *kind;	/* "sync.Mutex", "sync.RWMutex" …; static */
-	uint64_t lock;		/* address */
-	struct place place;	/* where they wait */
+	const char *kind;   /* "sync.Mutex", "sync.RWMutex" …; static */
+	uint64_t lock;      /* address */
+	struct place place; /* where they wait */
 	uint64_t waiters;
-	uint64_t waiters_before;/* at the look before */
+	uint64_t waiters_before; /* at the look before */
 	double longest_s;
 	enum age_kind age;
-	uint64_t holder;	/* goid, inferred; 0 not known */
-	struct place holder_at;	/* where the holder stands now; may have no function */
-	bool explained;		/* a deadlock or leak says why: see observe/explain.c */
+	uint64_t holder;        /* goid, inferred; 0 not known */
+	struct place holder_at; /* where the holder stands now; may have no function */
+	bool explained;         /* a deadlock or leak says why: see observe/explain.c */
 };
 
 struct locks_window {
 	bool known;
-	struct lock_wait_row *row; int nrow;	/* owned; most waiters first */
+	struct lock_wait_row *row;
+	int nrow; /* owned; most waiters first */
 	/* from the slow path's probe, under the budget */
 	bool waits_known;
 	uint64_t waits, p50_ns, p99_ns, max_ns;

@@ -9,7 +9,7 @@
 #include "trace/trace.h"
 #include "memory/window.h"
 
-#define ALLOC_STACKS_MAX 8192	/* the kernel's map holds fewer */
+#define ALLOC_STACKS_MAX 8192 /* the kernel's map holds fewer */
 
 struct alloc_base {
 	uint64_t count, bytes;
@@ -51,12 +51,15 @@ static struct alloc_base *base_of(struct allocs *a, const struct trace_alloc *ta
 }
 
 /* The row of the innermost frame outside the runtime; the stack from there on. */
-static struct alloc_row *row_of(struct allocs *a, const struct trace_alloc *ta,
-				struct window *w, struct bytesmap *places)
+static struct alloc_row *row_of(struct allocs *a, const struct trace_alloc *ta, struct window *w,
+				struct bytesmap *places)
 {
 	struct goframe f[WINDOW_MAX_STACK + 8];
 	int n = goruntime_frames(a->rt, ta->pcs, (int)ta->npcs, f, WINDOW_MAX_STACK + 8);
-	struct { const char *function, *file; uint64_t line; } key = { 0 };
+	struct {
+		const char *function, *file;
+		uint64_t line;
+	} key = { 0 };
 	struct alloc_row *row;
 	uint64_t *at;
 	int top = 0, i;
@@ -126,7 +129,8 @@ int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, s
 		b->bytes = ta->bytes;
 	}
 	if (w)
-		qsort(w->memory->alloc, (size_t)w->memory->nalloc, sizeof(*w->memory->alloc), by_bytes);
+		qsort(w->memory->alloc, (size_t)w->memory->nalloc, sizeof(*w->memory->alloc),
+		      by_bytes);
 	bytesmap_deinit(&places);
 	return err;
 }

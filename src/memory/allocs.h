@@ -11,9 +11,9 @@ struct trace_reading;
 struct alloc_base;
 
 struct allocs {
-	struct goruntime *rt;		/* borrowed */
-	struct bytesmap index;		/* stack pcs -> base */
-	struct alloc_base *base;	/* owned: counts at the start of the window */
+	struct goruntime *rt;    /* borrowed */
+	struct bytesmap index;   /* stack pcs -> base */
+	struct alloc_base *base; /* owned: counts at the start of the window */
 	size_t n, cap;
 };
 

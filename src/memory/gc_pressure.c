@@ -26,25 +26,25 @@
 #include "model/place.h"
 #include "memory/window.h"
 
-#define OFTEN_PER_S 10
-#define OFTEN_CPU_PCT 8
+#define OFTEN_PER_S      10
+#define OFTEN_CPU_PCT    8
 #define VERY_OFTEN_PER_S 40
-#define FORCED_PER_S 2
-#define FORCED_MIN 5
-#define CPU_PCT 20
-#define PAUSE_PCT 5
-#define LIMIT_PCT 80
-#define PLACE_SHARE 0.30
-#define MIN_WINDOW_S 0.9	/* rates from less are noise */
-#define MIN_CYCLES 3
+#define FORCED_PER_S     2
+#define FORCED_MIN       5
+#define CPU_PCT          20
+#define PAUSE_PCT        5
+#define LIMIT_PCT        80
+#define PLACE_SHARE      0.30
+#define MIN_WINDOW_S     0.9 /* rates from less are noise */
+#define MIN_CYCLES       3
 
 enum reason { REASON_LIMIT, REASON_FORCED, REASON_CPU, REASON_OFTEN, REASON_PAUSES, REASON_NONE };
 
 struct pressure {
 	enum reason reason;
 	double cycles_per_s, forced_per_s;
-	double pause_pct;	/* of wall time, without the longest; < 0 not known */
-	double limit_pct;	/* heap after a collection, of the limit; < 0 no limit */
+	double pause_pct; /* of wall time, without the longest; < 0 not known */
+	double limit_pct; /* heap after a collection, of the limit; < 0 no limit */
 };
 
 static double limit_pct(const struct gc_window *g)
@@ -60,7 +60,8 @@ static enum reason reason_of(const struct gc_window *g, const struct pressure *p
 		return REASON_LIMIT;
 	if (g->cycles < MIN_CYCLES)
 		return REASON_NONE;
-	if (p->forced_per_s >= FORCED_PER_S && g->forced >= FORCED_MIN && g->forced * 2 >= g->cycles)
+	if (p->forced_per_s >= FORCED_PER_S && g->forced >= FORCED_MIN &&
+	    g->forced * 2 >= g->cycles)
 		return REASON_FORCED;
 	if (g->cpu_pct >= CPU_PCT && p->cycles_per_s >= 1)
 		return REASON_CPU;
@@ -99,7 +100,8 @@ static const struct alloc_row *site_behind(const struct window *w)
 {
 	const struct alloc_row *a = w->memory->nalloc ? &w->memory->alloc[0] : NULL;
 
-	if (!a || !w->memory->alloc_known || a->other || !a->place.function || !w->memory->total_alloc_bytes)
+	if (!a || !w->memory->alloc_known || a->other || !a->place.function ||
+	    !w->memory->total_alloc_bytes)
 		return NULL;
 	return (double)a->bytes >= PLACE_SHARE * (double)w->memory->total_alloc_bytes ? a : NULL;
 }
@@ -111,16 +113,21 @@ static void title(struct finding *f, const struct gc_window *g, const struct pre
 	human_rate(p->cycles_per_s, a);
 	switch (p->reason) {
 	case REASON_LIMIT:
-		finding_title(f, "the heap is at its memory limit: %s stay alive after a collection, %.0f%% of %s",
+		finding_title(f,
+			      "the heap is at its memory limit: %s stay alive after a collection, "
+			      "%.0f%% of %s",
 			      human_bytes((double)g->heap_marked_bytes, a), p->limit_pct,
 			      human_bytes((double)g->memory_limit_bytes, b));
 		break;
 	case REASON_CPU:
-		finding_title(f, "the garbage collector has taken %.0f%% of the CPU since the start, and runs %s times a second",
+		finding_title(f,
+			      "the garbage collector has taken %.0f%% of the CPU since the start, "
+			      "and runs %s times a second",
 			      g->cpu_pct, a);
 		break;
 	case REASON_PAUSES:
-		finding_title(f, "the garbage collector stops the program for %.1f%% of the time", p->pause_pct);
+		finding_title(f, "the garbage collector stops the program for %.1f%% of the time",
+			      p->pause_pct);
 		break;
 	case REASON_FORCED:
 		finding_title(f, "the program forces the garbage collector %s times a second",
@@ -160,7 +167,8 @@ static void evidence_heap(struct finding *f, const struct gc_window *g)
 	if (g->gogc < 0)
 		finding_evidence(f, "heap %s live, next collection at %s, GOGC off", live, goal);
 	else
-		finding_evidence(f, "heap %s live, next collection at %s, GOGC %d", live, goal, g->gogc);
+		finding_evidence(f, "heap %s live, next collection at %s, GOGC %d", live, goal,
+				 g->gogc);
 }
 
 static void evidence(struct finding *f, const struct window *w, const struct pressure *p,
@@ -172,7 +180,8 @@ static void evidence(struct finding *f, const struct window *w, const struct pre
 	human_count(g->cycles, a);
 	human_seconds(w->window_s, b);
 	if (g->cpu_pct >= 0)
-		finding_evidence(f, "%s collections in %s; %.1f%% of the CPU since the start", a, b, g->cpu_pct);
+		finding_evidence(f, "%s collections in %s; %.1f%% of the CPU since the start", a, b,
+				 g->cpu_pct);
 	else
 		finding_evidence(f, "%s collections in %s", a, b);
 	evidence_heap(f, g);
@@ -180,27 +189,38 @@ static void evidence(struct finding *f, const struct window *w, const struct pre
 		finding_evidence(f, "%s allocates %s/s of the %s/s in all",
 				 words_place(&behind->place, place, sizeof(place)),
 				 human_bytes((double)behind->bytes / w->window_s, b),
-				 human_bytes((double)w->memory->total_alloc_bytes / w->window_s, c));
+				 human_bytes((double)w->memory->total_alloc_bytes / w->window_s,
+					     c));
 	else if (w->memory->total_alloc_bytes)
-		finding_evidence(f, "the program allocates %s/s, no single large-object site stands out",
-				 human_bytes((double)w->memory->total_alloc_bytes / w->window_s, b));
+		finding_evidence(
+			f, "the program allocates %s/s, no single large-object site stands out",
+			human_bytes((double)w->memory->total_alloc_bytes / w->window_s, b));
 	if (p->pause_pct >= 0 && g->pause_count)
-		finding_evidence(f, "%s pauses, the longest %s, %.1f%% of the time", human_count(g->pause_count, a),
+		finding_evidence(f, "%s pauses, the longest %s, %.1f%% of the time",
+				 human_count(g->pause_count, a),
 				 human_seconds((double)g->pause_max_ns / 1e9, b), p->pause_pct);
 }
 
-static void advise(struct finding *f, const struct gc_window *g, const struct pressure *p, bool behind)
+static void advise(struct finding *f, const struct gc_window *g, const struct pressure *p,
+		   bool behind)
 {
 	if (p->reason == REASON_LIMIT)
-		finding_advice(f, "raise GOMEMLIMIT, or find what keeps the memory (a heap profile)");
+		finding_advice(f,
+			       "raise GOMEMLIMIT, or find what keeps the memory (a heap profile)");
 	else if (p->reason == REASON_FORCED)
-		finding_advice(f, "remove the calls to runtime.GC() and debug.FreeOSMemory(), or make them rare");
+		finding_advice(f, "remove the calls to runtime.GC() and debug.FreeOSMemory(), or "
+				  "make them rare");
 	else if (behind)
-		finding_advice(f, "reuse that site's buffers; a larger GOGC (or GOMEMLIMIT) spaces collections out");
+		finding_advice(f, "reuse that site's buffers; a larger GOGC (or GOMEMLIMIT) spaces "
+				  "collections out");
 	else if (g->heap_known && g->gogc >= 0 && g->gogc < 50)
-		finding_advice(f, "GOGC is %d: a larger one (100 is usual) spaces collections out, for more memory", g->gogc);
+		finding_advice(f,
+			       "GOGC is %d: a larger one (100 is usual) spaces collections out, "
+			       "for more memory",
+			       g->gogc);
 	else
-		finding_advice(f, "allocate less (pprof's alloc_space shows where), or allow more heap: GOGC, GOMEMLIMIT");
+		finding_advice(f, "allocate less (pprof's alloc_space shows where), or allow more "
+				  "heap: GOGC, GOMEMLIMIT");
 }
 
 static void judge(const struct window *w, struct findings *out)

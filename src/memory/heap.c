@@ -50,7 +50,8 @@ static size_t runtime_frames(struct goruntime *rt, const uint64_t *pcs, size_t n
 	for (i = 0; i < n; i++) {
 		bool injected = false;
 
-		if (goruntime_frames_at(rt, pcs[i], &injected, &f, 1) <= 0 || !goframe_is_runtime(&f))
+		if (goruntime_frames_at(rt, pcs[i], &injected, &f, 1) <= 0 ||
+		    !goframe_is_runtime(&f))
 			return i;
 	}
 	return 0;
@@ -62,7 +63,8 @@ static size_t without_goexit(struct goruntime *rt, const uint64_t *pcs, size_t n
 	struct goframe f;
 	bool injected = false;
 
-	if (n && goruntime_frames_at(rt, pcs[n - 1], &injected, &f, 1) > 0 && !strcmp(f.function, "runtime.goexit"))
+	if (n && goruntime_frames_at(rt, pcs[n - 1], &injected, &f, 1) > 0 &&
+	    !strcmp(f.function, "runtime.goexit"))
 		n--;
 	return n;
 }
@@ -83,9 +85,12 @@ static int fill_samples(struct heap_window *w, const struct heap_base *b, struct
 		if (stack_builder_add(sb, h->pc + k->first + skip, n - skip, true, true))
 			return -ENOMEM;
 		*s = (struct heap_sample){
-			.stack = (uint32_t)(w->stacks.nstack - 1), .object_bytes = k->object_bytes,
-			.in_use_bytes = k->in_use_bytes, .in_use_count = k->in_use_count,
-			.alloc_bytes = k->alloc_bytes, .alloc_count = k->alloc_count,
+			.stack = (uint32_t)(w->stacks.nstack - 1),
+			.object_bytes = k->object_bytes,
+			.in_use_bytes = k->in_use_bytes,
+			.in_use_count = k->in_use_count,
+			.alloc_bytes = k->alloc_bytes,
+			.alloc_count = k->alloc_count,
 		};
 		if (b->known)
 			s->grown_bytes = (int64_t)k->in_use_bytes - (int64_t)(base ? *base : 0);
@@ -103,8 +108,9 @@ static int fill_samples(struct heap_window *w, const struct heap_base *b, struct
 static const struct place *runtime_place(const struct stack_table *t, uint32_t stack)
 {
 	static const char *const inside[] = {
-		"runtime.profilealloc", "runtime.malloc", "runtime.newobject", "runtime.makeslice",
-		"runtime.growslice", "runtime.newarray", "runtime.systemstack", "runtime.mProf",
+		"runtime.profilealloc", "runtime.malloc",    "runtime.newobject",
+		"runtime.makeslice",    "runtime.growslice", "runtime.newarray",
+		"runtime.systemstack",  "runtime.mProf",
 	};
 	const struct stack_entry *e = &t->stack[stack];
 	const struct place *p = NULL;
@@ -163,7 +169,10 @@ static int fill_rows(struct heap_window *w)
 	for (size_t i = 0; i < w->nsample; i++) {
 		const struct heap_sample *s = &w->sample[i];
 		const struct place *p = stack_table_place(&w->stacks, s->stack, false);
-		struct { const char *function, *file; uint64_t line; } key = { 0 };
+		struct {
+			const char *function, *file;
+			uint64_t line;
+		} key = { 0 };
 		bool made;
 		uint64_t *at;
 
@@ -213,9 +222,12 @@ void heap_take(struct heap_window *w, const struct heap_base *b, struct goruntim
 	if (err == -ENOMEM)
 		snprintf(w->why, sizeof(w->why), "no memory for the heap profile");
 	else if (!err && h.cut)
-		snprintf(w->why, sizeof(w->why), "the heap profile was read in part: its list is damaged or too long");
+		snprintf(w->why, sizeof(w->why),
+			 "the heap profile was read in part: its list is damaged or too long");
 	else if (!err && h.before_first_gc)
-		snprintf(w->why, sizeof(w->why), "no collection has ended yet: all that was ever allocated counts as in use");
+		snprintf(w->why, sizeof(w->why),
+			 "no collection has ended yet: all that was ever allocated counts as in "
+			 "use");
 	heapprof_deinit(&h);
 	stack_builder_deinit(&sb);
 }

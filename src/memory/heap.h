@@ -9,7 +9,7 @@
 
 struct heap_base {
 	bool known;
-	struct u64map in_use;	/* bucket -> bytes in use at the start */
+	struct u64map in_use; /* bucket -> bytes in use at the start */
 };
 
 void heap_base_init(struct heap_base *b);

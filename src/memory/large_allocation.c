@@ -21,16 +21,16 @@
 
 #include <string.h>
 
-#define MIN_COUNT 3
-#define MIN_SHARE 0.10
-#define MIN_BYTES_PER_S (4.0 * 1024 * 1024)
+#define MIN_COUNT        3
+#define MIN_SHARE        0.10
+#define MIN_BYTES_PER_S  (4.0 * 1024 * 1024)
 #define HIGH_BYTES_PER_S (64.0 * 1024 * 1024)
-#define MIN_WINDOW_S 0.5	/* shorter ones say nothing about a rate */
+#define MIN_WINDOW_S     0.5 /* shorter ones say nothing about a rate */
 
 struct weight {
-	double per_s;		/* bytes */
-	double share;		/* 0..1 */
-	bool of_all;		/* the share is of all allocation, else of the large bytes */
+	double per_s; /* bytes */
+	double share; /* 0..1 */
+	bool of_all;  /* the share is of all allocation, else of the large bytes */
 };
 
 static struct weight weigh(const struct window *w, const struct alloc_row *a)
@@ -52,7 +52,8 @@ static bool is_heavy(const struct alloc_row *a, const struct weight *x)
 {
 	if (a->other || a->count < MIN_COUNT)
 		return false;
-	return (x->share >= MIN_SHARE && x->per_s >= MIN_BYTES_PER_S) || x->per_s >= HIGH_BYTES_PER_S;
+	return (x->share >= MIN_SHARE && x->per_s >= MIN_BYTES_PER_S) ||
+	       x->per_s >= HIGH_BYTES_PER_S;
 }
 
 /* The frame that called the place, for "called from". */
@@ -64,13 +65,15 @@ static const struct place *caller(const struct alloc_row *a)
 	return NULL;
 }
 
-static void evidence(struct finding *f, const struct window *w, const struct alloc_row *a, const char *mark)
+static void evidence(struct finding *f, const struct window *w, const struct alloc_row *a,
+		     const char *mark)
 {
-	char count[HUMAN_MAX], mean[HUMAN_MAX], most[HUMAN_MAX], span[HUMAN_MAX], place[WORDS_PLACE_MAX];
+	char count[HUMAN_MAX], mean[HUMAN_MAX], most[HUMAN_MAX], span[HUMAN_MAX],
+		place[WORDS_PLACE_MAX];
 	const struct place *from = caller(a);
 	double average = (double)a->bytes / (double)a->count;
 
-	if (average > (double)a->max_bytes)	/* count and bytes were scaled apart */
+	if (average > (double)a->max_bytes) /* count and bytes were scaled apart */
 		average = (double)a->max_bytes;
 	finding_evidence(f, "%s%s allocations of %s on average in %s, the largest %s", mark,
 			 human_count(a->count, count), human_bytes(average, mean),
@@ -91,8 +94,9 @@ static void add_finding(const struct window *w, const struct alloc_row *a, const
 
 	if (!f)
 		return;
-	finding_title(f, "%s allocates %s%s/s in large objects: %.0f%% of %s", words_place(&a->place, place, sizeof(place)),
-		      mark, human_bytes(x->per_s, rate), x->share * 100,
+	finding_title(f, "%s allocates %s%s/s in large objects: %.0f%% of %s",
+		      words_place(&a->place, place, sizeof(place)), mark,
+		      human_bytes(x->per_s, rate), x->share * 100,
 		      x->of_all ? "what drives the GC" : "the bytes in large objects");
 	finding_count(f, "count", a->count);
 	finding_count(f, "bytes", a->bytes);
@@ -100,7 +104,9 @@ static void add_finding(const struct window *w, const struct alloc_row *a, const
 	finding_count(f, "max_bytes", a->max_bytes);
 	finding_number(f, x->of_all ? "share_pct" : "share_of_large_pct", x->share * 100);
 	evidence(f, w, a, mark);
-	finding_advice(f, "reuse the buffer (sync.Pool, one per worker), or work in pieces (io.Copy, bufio)");
+	finding_advice(
+		f,
+		"reuse the buffer (sync.Pool, one per worker), or work in pieces (io.Copy, bufio)");
 	f->exactness = w->memory->alloc_exactness;
 	f->since_s = w->window_s;
 	f->weight = x->per_s;

@@ -25,25 +25,28 @@
 #include "model/place.h"
 #include "memory/window.h"
 
-#define MIN_GROWN (1.0 * 1024 * 1024)
+#define MIN_GROWN     (1.0 * 1024 * 1024)
 #define NOISE_SAMPLES 6
-#define MIN_SHARE 0.05
-#define MIN_OF_HEAP 0.01
-#define SOON_S 3600
-#define MIN_WINDOW_S 0.9
-#define MAX_FINDINGS 10
+#define MIN_SHARE     0.05
+#define MIN_OF_HEAP   0.01
+#define SOON_S        3600
+#define MIN_WINDOW_S  0.9
+#define MAX_FINDINGS  10
 
 static bool grows(const struct window *w, const struct heap_row *r)
 {
 	const struct heap_window *h = &w->memory->heap;
 	double before = (double)r->in_use_bytes - (double)r->grown_bytes, object;
 
-	if (r->other || r->grown_bytes <= 0 || !r->place.function || !strncmp(r->place.function, "runtime.", 8))
+	if (r->other || r->grown_bytes <= 0 || !r->place.function ||
+	    !strncmp(r->place.function, "runtime.", 8))
 		return false;
 	/* one sample is at least one object */
 	object = r->in_use_count ? (double)r->in_use_bytes / (double)r->in_use_count : 0;
 	if ((double)r->grown_bytes < MIN_GROWN ||
-	    (h->rate > 1 && (double)r->grown_bytes < NOISE_SAMPLES * (object > (double)h->rate ? object : (double)h->rate)))
+	    (h->rate > 1 &&
+	     (double)r->grown_bytes <
+		     NOISE_SAMPLES * (object > (double)h->rate ? object : (double)h->rate)))
 		return false;
 	return (double)r->grown_bytes >= MIN_SHARE * before &&
 	       (double)r->grown_bytes >= MIN_OF_HEAP * (double)h->in_use_bytes;
@@ -60,8 +63,9 @@ static void evidence(struct finding *f, const struct window *w, const struct hea
 			 human_bytes((double)r->in_use_bytes, b), human_seconds(w->window_s, c),
 			 human_count(r->in_use_count, n));
 	finding_evidence(f, "%s of everything it ever allocated is still alive",
-			 r->alloc_bytes && r->in_use_bytes >= r->alloc_bytes ? "all" :
-			 r->in_use_bytes * 10 >= r->alloc_bytes * 9 ? "nearly all" : "a part");
+			 r->alloc_bytes && r->in_use_bytes >= r->alloc_bytes ? "all"
+			 : r->in_use_bytes * 10 >= r->alloc_bytes * 9        ? "nearly all"
+									     : "a part");
 	if (w->memory->gc.heap_known)
 		finding_evidence(f, "the whole heap: %s live after the last collection",
 				 human_bytes((double)w->memory->gc.heap_marked_bytes, a));
@@ -71,7 +75,8 @@ static void add_finding(const struct window *w, const struct heap_row *r, struct
 {
 	double per_s = (double)r->grown_bytes / w->window_s;
 	bool soon = per_s * SOON_S >= (double)w->memory->heap.in_use_bytes;
-	struct finding *f = findings_add(out, "memory-growth", "memory", soon ? SEVERITY_MEDIUM : SEVERITY_LOW, &r->place);
+	struct finding *f = findings_add(out, "memory-growth", "memory",
+					 soon ? SEVERITY_MEDIUM : SEVERITY_LOW, &r->place);
 	char place[WORDS_PLACE_MAX], rate[HUMAN_MAX], now[HUMAN_MAX];
 
 	if (!f)
@@ -84,7 +89,8 @@ static void add_finding(const struct window *w, const struct heap_row *r, struct
 	finding_number(f, "bytes_per_minute", per_s * 60);
 	finding_count(f, "in_use_count", r->in_use_count);
 	evidence(f, w, r);
-	finding_advice(f, "find what keeps it (a map or slice that only grows, a cache without a limit); bound it, or "
+	finding_advice(f, "find what keeps it (a map or slice that only grows, a cache without a "
+			  "limit); bound it, or "
 			  "delete what is done with");
 	f->exactness = w->memory->heap.rate > 1 ? ESTIMATED : EXACT;
 	f->since_s = w->window_s;
@@ -107,6 +113,6 @@ static void judge(const struct window *w, struct findings *out)
 
 const struct detector memory_growth_detector = {
 	.name = "memory-growth",
-	.sensors = SENSOR_ALL,	/* from memory: whatever the probes cover */
+	.sensors = SENSOR_ALL, /* from memory: whatever the probes cover */
 	.judge = judge,
 };

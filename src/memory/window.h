@@ -8,7 +8,7 @@
 
 struct alloc_row {
 	bool other;
-	struct place place;	/* innermost frame outside the runtime */
+	struct place place; /* innermost frame outside the runtime */
 	uint64_t count, bytes, max_bytes;
 	struct place stack[WINDOW_MAX_STACK]; /* the busiest stack there, innermost first */
 	int nstack;
@@ -17,10 +17,10 @@ struct alloc_row {
 /* Sampled allocation by place, from the runtime's own heap profile. */
 struct heap_row {
 	bool other;
-	struct place place;	/* innermost frame outside the runtime */
+	struct place place; /* innermost frame outside the runtime */
 	uint64_t in_use_bytes, in_use_count, alloc_bytes, alloc_count;
-	int64_t grown_bytes;	/* in use, in this window */
-	uint32_t stack;		/* the busiest there, in stacks */
+	int64_t grown_bytes; /* in use, in this window */
+	uint32_t stack;      /* the busiest there, in stacks */
 };
 
 /* One stack and object size. */
@@ -32,28 +32,30 @@ struct heap_sample {
 
 struct heap_window {
 	bool known;
-	char why[200];		/* why not, or what is missing; "" */
-	uint64_t rate;		/* bytes per sample, mean */
+	char why[200]; /* why not, or what is missing; "" */
+	uint64_t rate; /* bytes per sample, mean */
 	uint64_t in_use_bytes, in_use_count, alloc_bytes, alloc_count; /* of all */
 	int64_t grown_bytes;
-	bool collected;		/* a collection ended in the window: growth means something */
-	struct heap_row *row; int nrow;		/* all owned; most bytes in use first */
-	struct heap_sample *sample; size_t nsample;
+	bool collected; /* a collection ended in the window: growth means something */
+	struct heap_row *row;
+	int nrow; /* all owned; most bytes in use first */
+	struct heap_sample *sample;
+	size_t nsample;
 	struct stack_table stacks;
 };
 
 struct gc_window {
-	bool known;		/* memstats could be read */
+	bool known; /* memstats could be read */
 	uint64_t cycles_total, forced_total;
 	uint64_t cycles, forced;
 	bool heap_known;
 	uint64_t heap_live_bytes, heap_marked_bytes, heap_goal_bytes;
-	int gogc;		/* percent, -1 off */
+	int gogc;                   /* percent, -1 off */
 	int64_t memory_limit_bytes; /* -1 not known, INT64_MAX none */
-	double cpu_pct;		/* GC's share of the CPU since the start, percent; < 0 not known */
+	double cpu_pct; /* GC's share of the CPU since the start, percent; < 0 not known */
 	bool pauses_known;
-	bool pauses_from_memory;/* one sum per cycle, not each stop-the-world */
-	bool pauses_partial;	/* from memory, and the ring of 256 was overrun */
+	bool pauses_from_memory; /* one sum per cycle, not each stop-the-world */
+	bool pauses_partial;     /* from memory, and the ring of 256 was overrun */
 	uint64_t pause_count, pause_p50_ns, pause_p99_ns, pause_max_ns, pause_total_ns;
 };
 
@@ -61,10 +63,11 @@ struct memory_window {
 	/* large allocations */
 	bool alloc_known;
 	enum exactness alloc_exactness;
-	uint64_t large_threshold_bytes;	/* 32768 */
+	uint64_t large_threshold_bytes; /* 32768 */
 	uint64_t large_count, large_bytes;
-	uint64_t total_alloc_bytes;	/* all allocation of the window; 0 not known */
-	struct alloc_row *alloc; int nalloc;	/* owned, most bytes first */
+	uint64_t total_alloc_bytes; /* all allocation of the window; 0 not known */
+	struct alloc_row *alloc;
+	int nalloc; /* owned, most bytes first */
 
 	struct gc_window gc;
 	struct heap_window heap;

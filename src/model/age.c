@@ -53,8 +53,8 @@ const struct recalled *recall_find(const struct recall *r, uint64_t key)
 	return at ? &r->fact[*at] : NULL;
 }
 
-uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0, uint64_t mark1,
-		     uint64_t now_ns)
+uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0,
+		     uint64_t mark1, uint64_t now_ns)
 {
 	const struct recalled *k = recall_find(from, key);
 	uint64_t first = k && k->mark[0] == mark0 && k->mark[1] == mark1 ? k->first_ns : now_ns;
@@ -69,7 +69,8 @@ uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key,
 		to->cap = cap;
 	}
 	if (to->n < RECALL_MAX && u64map_put(&to->at, key, to->n, NULL))
-		to->fact[to->n++] = (struct recalled){ .mark = { mark0, mark1 }, .first_ns = first };
+		to->fact[to->n++] =
+			(struct recalled){ .mark = { mark0, mark1 }, .first_ns = first };
 	return first;
 }
 

@@ -9,7 +9,7 @@
 
 /* A time at which something began (exact), or was there already (at least). */
 struct since {
-	uint64_t ns;		/* our monotonic clock; 0 not known */
+	uint64_t ns; /* our monotonic clock; 0 not known */
 	enum age_kind kind;
 };
 
@@ -26,20 +26,20 @@ struct recalled {
 };
 
 struct recall {
-	struct u64map at;	/* key -> number in fact */
-	struct recalled *fact;	/* owned */
+	struct u64map at;      /* key -> number in fact */
+	struct recalled *fact; /* owned */
 	size_t n, cap;
 };
 
-#define RECALL_MAX 65536	/* facts; one beyond is new at each look */
+#define RECALL_MAX 65536 /* facts; one beyond is new at each look */
 
 void recall_init(struct recall *r);
 void recall_deinit(struct recall *r);
 /* NULL: not there at the look before.  Valid until the recall changes. */
 const struct recalled *recall_find(const struct recall *r, uint64_t key);
 /* Puts it into `to`; returns since when it is there with the same marks: as `from` has it, else now. */
-uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0, uint64_t mark1,
-		     uint64_t now_ns);
+uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0,
+		     uint64_t mark1, uint64_t now_ns);
 /* The look ends: `new` becomes `old`, and empty. */
 void recall_swap(struct recall *old, struct recall *new);
 

@@ -9,8 +9,8 @@
 #include "model/finding.h"
 
 struct detector {
-	const char *name;	/* the finding kind */
-	uint32_t sensors;	/* mask of what it needs; skipped when none is covered */
+	const char *name; /* the finding kind */
+	uint32_t sensors; /* mask of what it needs; skipped when none is covered */
 	void (*judge)(const struct window *w, struct findings *out);
 };
 

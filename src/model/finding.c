@@ -10,8 +10,9 @@
 #include "base/map.h"
 #include "base/text.h"
 
-#define ID_NAME_MAX 220		/* bytes of prefix and name; behind them a hash, a file and a line */
-#define ID_SUBJECT_MAX 72	/* bytes; longer ones are cut to so many columns and told apart by a hash */
+#define ID_NAME_MAX 220 /* bytes of prefix and name; behind them a hash, a file and a line */
+#define ID_SUBJECT_MAX \
+	72 /* bytes; longer ones are cut to so many columns and told apart by a hash */
 #define ID_SUBJECT_COLUMNS 16
 
 static const char *const severity_names[] = { "info", "low", "medium", "high", "critical" };
@@ -62,8 +63,8 @@ static void finding_set_id(struct finding *f, const char *prefix, const struct p
 		return;
 	hash = hash_bytes(p->function, strlen(p->function)) * 31 + hash_bytes(file, strlen(file));
 	keep = ID_NAME_MAX - (int)strlen(prefix);
-	snprintf(f->id, sizeof(f->id), "%s:%.*s#%016llx:%.40s:%d", prefix, keep < 200 ? keep : 200, p->function,
-		 (unsigned long long)hash, file, line);
+	snprintf(f->id, sizeof(f->id), "%s:%.*s#%016llx:%.40s:%d", prefix, keep < 200 ? keep : 200,
+		 p->function, (unsigned long long)hash, file, line);
 }
 
 struct finding *findings_add(struct findings *fs, const char *kind, const char *id_prefix,

@@ -7,36 +7,36 @@
 
 enum severity { SEVERITY_INFO, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH, SEVERITY_CRITICAL };
 
-#define FINDING_MAX_NUMBERS 8
+#define FINDING_MAX_NUMBERS  8
 #define FINDING_MAX_EVIDENCE 6
 
 struct finding_number {
-	const char *name;	/* "count", "per_minute"; static */
+	const char *name; /* "count", "per_minute"; static */
 	double value;
 	bool is_integer;
 };
 
 struct finding {
-	char id[320];		/* stable over runs: "leak:main.(*Server).notify:notify.go:41" */
-	const char *kind;	/* "goroutine-leak"; static */
+	char id[320];     /* stable over runs: "leak:main.(*Server).notify:notify.go:41" */
+	const char *kind; /* "goroutine-leak"; static */
 	enum severity severity;
-	char title[320];	/* one sentence a tired engineer understands */
-	struct place place;	/* strings borrowed from the window */
+	char title[320];    /* one sentence a tired engineer understands */
+	struct place place; /* strings borrowed from the window */
 	struct finding_number number[FINDING_MAX_NUMBERS];
 	int nnumber;
 	enum exactness exactness;
-	double since_s;		/* how long it has been so in this observation; < 0 not known */
+	double since_s; /* how long it has been so in this observation; < 0 not known */
 	char evidence[FINDING_MAX_EVIDENCE][240];
 	int nevidence;
 	char advice[320];
-	double weight;		/* order within a severity, larger first */
+	double weight; /* order within a severity, larger first */
 };
 
 /* At most this many; the least are dropped and counted. */
 #define FINDINGS_MAX 200
 
 struct findings {
-	struct finding *f;	/* owned */
+	struct finding *f; /* owned */
 	int n;
 	uint64_t dropped;
 };
@@ -63,7 +63,8 @@ char *finding_prefix(const char *kind, const char *subject, char *out);
 void finding_title(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void finding_number(struct finding *f, const char *name, double v);
 void finding_count(struct finding *f, const char *name, uint64_t v);
-void finding_evidence(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void finding_evidence(struct finding *f, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 void finding_advice(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Worst first, then weight, then id. */
 void findings_sort(struct findings *fs);

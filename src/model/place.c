@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-#define MAX_FRAMES 64	/* inlined at one pc that are looked at */
+#define MAX_FRAMES 64 /* inlined at one pc that are looked at */
 
 bool netplace_is_users(const struct goframe *f)
 {
@@ -17,12 +17,14 @@ bool netplace_is_users(const struct goframe *f)
 
 	if (f->wrapper || goframe_is_std(f))
 		return false;
-	return strncmp(name, h2, sizeof(h2) - 1) || (name[sizeof(h2) - 1] != '.' && name[sizeof(h2) - 1] != '/');
+	return strncmp(name, h2, sizeof(h2) - 1) ||
+	       (name[sizeof(h2) - 1] != '.' && name[sizeof(h2) - 1] != '/');
 }
 
-bool netplace_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc, struct place *out)
+bool netplace_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc,
+		     struct place *out)
 {
-	bool injected = first_is_pc;	/* looked up as it is, not at the call before */
+	bool injected = first_is_pc; /* looked up as it is, not at the call before */
 
 	*out = (struct place){ 0 };
 	for (int i = 0; i < npcs; i++) {
@@ -46,14 +48,15 @@ static bool same_text(const char *a, const char *b)
 
 bool place_equal(const struct place *a, const struct place *b)
 {
-	return a->function && b->function && a->line == b->line && same_text(a->function, b->function) &&
-	       same_text(a->file, b->file);
+	return a->function && b->function && a->line == b->line &&
+	       same_text(a->function, b->function) && same_text(a->file, b->file);
 }
 
 struct place place_of_frame(const struct goframe *f)
 {
-	return (struct place){ .function = f->function, .file = f->file,
-			       .path = f->path, .line = f->line };
+	return (struct place){
+		.function = f->function, .file = f->file, .path = f->path, .line = f->line
+	};
 }
 
 /* "notify.go:41", "notify.go" or "". */
@@ -75,8 +78,8 @@ char *words_place(const struct place *p, char *out, size_t size)
 {
 	char function[WORDS_FUNCTION_COLUMNS * 4 + 8], line[160];
 
-	words_fit(p->function ? p->function : "an unknown place", WORDS_FUNCTION_COLUMNS,
-		  function, sizeof(function));
+	words_fit(p->function ? p->function : "an unknown place", WORDS_FUNCTION_COLUMNS, function,
+		  sizeof(function));
 	words_line(p, line, sizeof(line));
 	snprintf(out, size, line[0] ? "%s (%s)" : "%s", function, line);
 	return out;

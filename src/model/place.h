@@ -15,10 +15,10 @@
 #include "gort/goruntime.h"
 
 struct place {
-	const char *function;	/* "main.(*Server).notify"; NULL: no place */
-	const char *file;	/* "notify.go" */
-	const char *path;	/* as the compiler recorded it; may be NULL */
-	int line;		/* 0: not known */
+	const char *function; /* "main.(*Server).notify"; NULL: no place */
+	const char *file;     /* "notify.go" */
+	const char *path;     /* as the compiler recorded it; may be NULL */
+	int line;             /* 0: not known */
 };
 
 /* Both known, and the same line of the same function and file. */
@@ -34,13 +34,13 @@ char *words_place(const struct place *p, char *out, size_t size);
  * Not shortened to columns, the table does that. */
 char *words_place_short(const struct place *p, char *out, size_t size);
 
-
 /*
  * pcs run-time, innermost first: return addresses; first_is_pc: the first one is
  * where it stands.  False when there is no such frame; *out is then empty.
  * What is at a pc is remembered (gobin/pclntab).
  */
-bool netplace_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc, struct place *out);
+bool netplace_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc,
+		     struct place *out);
 /* Whether such a place may be in this frame. */
 bool netplace_is_users(const struct goframe *f);
 

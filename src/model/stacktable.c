@@ -9,7 +9,7 @@
 #include "model/place.h"
 
 #define MAX_LOCATIONS (1u << 22)
-#define MAX_INLINED 64
+#define MAX_INLINED   64
 
 enum { KEY_PLAIN, KEY_INJECTED, KEY_LOGICAL, KEY_LAST };
 
@@ -62,7 +62,7 @@ static int add_location(struct stack_builder *b, uint64_t pc, const struct gofra
 	return 0;
 }
 
-#define NOT_SHOWN INT64_MAX	/* a location of wrappers only */
+#define NOT_SHOWN INT64_MAX /* a location of wrappers only */
 
 /* The location's number, or negative.  *injected as goruntime_frames_at() has it. */
 static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool *injected)
@@ -71,7 +71,7 @@ static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool 
 	struct goframe f[MAX_INLINED];
 	int n;
 
-	if (at) {	/* bit 0: the one above it is injected */
+	if (at) { /* bit 0: the one above it is injected */
 		*injected = *at & 1;
 		return *at >> 1 == NOT_SHOWN ? NOT_SHOWN : (int64_t)(*at >> 1);
 	}
@@ -79,7 +79,7 @@ static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool 
 	if (n < 0)
 		n = 0;
 	if (kind == KEY_LOGICAL && n > 1)
-		n = 1;	/* its callers have pcs of their own */
+		n = 1; /* its callers have pcs of their own */
 	if (n && !(n = without_wrappers(f, n))) {
 		u64map_put(&b->location_at, key, (uint64_t)NOT_SHOWN << 1 | *injected, NULL);
 		return NOT_SHOWN;
@@ -90,7 +90,8 @@ static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool 
 	return (int64_t)b->t->nlocation - 1;
 }
 
-int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bool whole, bool logical)
+int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bool whole,
+		      bool logical)
 {
 	struct stack_table *t = b->t;
 	struct stack_entry e = { .first = (uint32_t)t->nat, .n = (uint32_t)n, .whole = whole };
@@ -116,12 +117,15 @@ int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bo
 
 static bool is_outside(const struct place *p, bool user)
 {
-	struct goframe f = { .function = p->function, .path = p->path ? p->path : "", .file = p->file };
+	struct goframe f = { .function = p->function,
+			     .path = p->path ? p->path : "",
+			     .file = p->file };
 
 	return p->function && !goframe_is_runtime(&f) && !(user && goframe_is_std(&f));
 }
 
-static const struct place *first_outside(const struct stack_table *t, const struct stack_entry *e, bool user)
+static const struct place *first_outside(const struct stack_table *t, const struct stack_entry *e,
+					 bool user)
 {
 	for (uint32_t i = 0; i < e->n; i++) {
 		const struct stack_location *loc = &t->location[t->at[e->first + i]];

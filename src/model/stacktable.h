@@ -12,26 +12,30 @@
  * location a pc with the functions inlined there.
  */
 struct stack_location {
-	uint64_t pc;		/* run-time; a return address but for the innermost */
-	uint32_t first, n;	/* in line[]: innermost (inlined) first; 0: in no function */
+	uint64_t pc;       /* run-time; a return address but for the innermost */
+	uint32_t first, n; /* in line[]: innermost (inlined) first; 0: in no function */
 };
 
 struct stack_entry {
-	uint32_t first, n;	/* in at[]: innermost first */
-	bool whole;		/* down to where the goroutine began */
+	uint32_t first, n; /* in at[]: innermost first */
+	bool whole;        /* down to where the goroutine began */
 };
 
-#define STACK_NONE UINT32_MAX	/* no stack in the table */
+#define STACK_NONE UINT32_MAX /* no stack in the table */
 
 struct stack_table {
-	struct stack_location *location; size_t nlocation;	/* all owned */
-	struct place *line; size_t nline;
-	uint32_t *at; size_t nat;	/* numbers of locations */
-	struct stack_entry *stack; size_t nstack;
+	struct stack_location *location;
+	size_t nlocation; /* all owned */
+	struct place *line;
+	size_t nline;
+	uint32_t *at;
+	size_t nat; /* numbers of locations */
+	struct stack_entry *stack;
+	size_t nstack;
 };
 
 struct stack_builder {
-	struct stack_table *t;	/* borrowed: filled */
+	struct stack_table *t; /* borrowed: filled */
 	struct goruntime *rt;
 	struct u64map location_at;
 	size_t location_cap, line_cap, at_cap, stack_cap;
@@ -45,7 +49,8 @@ void stack_builder_deinit(struct stack_builder *b);
  * runtime.Callers has them; else one per physical frame, as
  * goruntime_stack().  0, -ENOMEM.
  */
-int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bool whole, bool logical);
+int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bool whole,
+		      bool logical);
 void stack_table_deinit(struct stack_table *t);
 /* The innermost function outside the runtime (and, with `user`, outside the
  * standard library, where there is one); NULL when there is none. */

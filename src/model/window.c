@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st, const char *why)
+struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st,
+			      const char *why)
 {
 	struct coverage *c = &w->coverage[w->ncoverage++];
 

@@ -27,34 +27,40 @@ static inline uint64_t scale_count(uint64_t n, double scale)
 
 enum exactness { EXACT, SAMPLED, ESTIMATED };
 enum age_kind { AGE_UNKNOWN, AGE_EXACT, AGE_AT_LEAST };
-enum coverage_state { COVERAGE_EXACT, COVERAGE_SAMPLED, COVERAGE_ESTIMATED, COVERAGE_PARTIAL, COVERAGE_OFF };
+enum coverage_state {
+	COVERAGE_EXACT,
+	COVERAGE_SAMPLED,
+	COVERAGE_ESTIMATED,
+	COVERAGE_PARTIAL,
+	COVERAGE_OFF
+};
 
 struct coverage {
 	enum sensor sensor;
-	const char *name;	/* static: of a row that is no sensor's ("heap"), else NULL */
+	const char *name; /* static: of a row that is no sensor's ("heap"), else NULL */
 	enum coverage_state state;
-	double rate;		/* SAMPLED: share of the window, 0..1 */
-	char why[200];		/* "" when exact */
+	double rate;   /* SAMPLED: share of the window, 0..1 */
+	char why[200]; /* "" when exact */
 };
 
 struct probe_row {
-	const char *name;	/* "goroutine-birth" */
+	const char *name; /* "goroutine-birth" */
 	const char *function;
 	uint64_t hits;
-	double cost_ns;		/* per hit, program included; < 0 not measured */
+	double cost_ns; /* per hit, program included; < 0 not measured */
 	bool armed;
-	char why[160];		/* why it is not armed */
+	char why[160]; /* why it is not armed */
 };
 
-#define WINDOW_MAX_STACK 32	/* frames that a row keeps of a stack */
+#define WINDOW_MAX_STACK 32 /* frames that a row keeps of a stack */
 
 struct window {
 	/* time */
 	uint64_t end_real_ns;
 	double window_s;
-	double observed_s;	/* since the observation began */
-	bool last;		/* the last of this run */
-	const char *end_reason;	/* why it is the last, for people; NULL */
+	double observed_s;      /* since the observation began */
+	bool last;              /* the last of this run */
+	const char *end_reason; /* why it is the last, for people; NULL */
 
 	/* target */
 	int pid;
@@ -63,19 +69,19 @@ struct window {
 	bool stripped, pie;
 	uint64_t started_real_ns;
 	uint64_t target_rss_bytes;
-	double target_cpu_cores;	/* CPU time used per second in this window */
+	double target_cpu_cores; /* CPU time used per second in this window */
 
 	/* cost */
-	double cost_target_pct;	/* of the target's own CPU time in this window; < 0: not known */
+	double cost_target_pct; /* of the target's own CPU time in this window; < 0: not known */
 	double budget_pct;
-	bool exact_mode;	/* the governor is off */
-	double agent_cpu_pct;	/* of one CPU */
+	bool exact_mode;      /* the governor is off */
+	double agent_cpu_pct; /* of one CPU */
 	uint64_t agent_rss_bytes;
 	int probes_armed, probes_emulated, probes_stepped;
 	uint64_t probe_hits;
-	struct probe_row probe[64];	/* one per probe of the plan */
+	struct probe_row probe[64]; /* one per probe of the plan */
 	int nprobe;
-	const char *memory_only;/* why no probes at all, one sentence; NULL when armed */
+	const char *memory_only; /* why no probes at all, one sentence; NULL when armed */
 
 #define WINDOW_MAX_COVERAGE (SENSOR_COUNT + 4)
 	struct coverage coverage[WINDOW_MAX_COVERAGE];
@@ -83,7 +89,6 @@ struct window {
 
 	/* losses: what is missing from this report */
 	uint64_t lost_events, lost_map_full, lost_read_failures;
-
 
 	/* What each subject has to say: all owned, none NULL (observe/window.h). */
 	struct goroutines_window *goroutines;
@@ -94,6 +99,7 @@ struct window {
 };
 
 /* Adds a row of coverage; rate is 1. */
-struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st, const char *why);
+struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st,
+			      const char *why);
 
 #endif

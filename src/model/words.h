@@ -5,8 +5,8 @@
 
 #include "model/window.h"
 
-#define NET_WORDS_HOST 240	/* bytes of a host in a sentence */
-#define NET_WORDS_AGE 48
+#define NET_WORDS_HOST 240 /* bytes of a host in a sentence */
+#define NET_WORDS_AGE  48
 
 /* Hosts are foreign text: cleaned, and cut in the middle.  Returns out (>= NET_WORDS_HOST bytes). */
 char *net_words_host(const char *host, char *out);

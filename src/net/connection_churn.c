@@ -18,12 +18,12 @@
 #include "base/text.h"
 #include "net/window.h"
 
-#define MIN_DIALS 10
+#define MIN_DIALS  10
 #define KEPT_TIMES 3
 
 struct traffic {
-	uint64_t requests;	/* to the host in the window; 0 not known */
-	uint64_t failed;	/* connects */
+	uint64_t requests; /* to the host in the window; 0 not known */
+	uint64_t failed;   /* connects */
 	const struct place *busiest;
 	enum exactness exactness;
 };
@@ -61,31 +61,37 @@ static void evidence(struct finding *f, const struct net_connections *c)
 {
 	char a[HUMAN_MAX], b[HUMAN_MAX];
 
-	finding_evidence(f, "%s connection%s open now, %s idle", human_count(c->open, a), net_words_s(c->open),
-			 human_count(c->idle, b));
+	finding_evidence(f, "%s connection%s open now, %s idle", human_count(c->open, a),
+			 net_words_s(c->open), human_count(c->idle, b));
 	if (c->max_idle_per_host > 0)
-		finding_evidence(f, "at most %s idle connection%s kept for the host (Transport.MaxIdleConnsPerHost)",
+		finding_evidence(f,
+				 "at most %s idle connection%s kept for the host "
+				 "(Transport.MaxIdleConnsPerHost)",
 				 human_count((uint64_t)c->max_idle_per_host, a),
 				 c->max_idle_per_host == 1 ? " is" : "s are");
-	finding_evidence(f, "each costs a connect, with TLS a handshake, and a port that stays busy for a minute");
+	finding_evidence(f, "each costs a connect, with TLS a handshake, and a port that stays "
+			    "busy for a minute");
 }
 
-static void add_finding(const struct window *w, const struct net_connections *c, const struct traffic *t,
-			uint64_t dials, struct findings *out)
+static void add_finding(const struct window *w, const struct net_connections *c,
+			const struct traffic *t, uint64_t dials, struct findings *out)
 {
-	struct finding *f = findings_add_about(out, "connection-churn", c->host, SEVERITY_LOW, t->busiest);
+	struct finding *f =
+		findings_add_about(out, "connection-churn", c->host, SEVERITY_LOW, t->busiest);
 	char a[HUMAN_MAX], b[HUMAN_MAX], s[HUMAN_MAX], host[NET_WORDS_HOST];
 
 	if (!f)
 		return;
 	finding_title(f, "connections to %s are not used again: %s dials for %s%s requests in %s",
-		      net_words_host(c->host, host), human_count(dials, a), t->exactness == EXACT ? "" : "about ",
-		      human_count(t->requests, b), human_seconds(w->window_s, s));
+		      net_words_host(c->host, host), human_count(dials, a),
+		      t->exactness == EXACT ? "" : "about ", human_count(t->requests, b),
+		      human_seconds(w->window_s, s));
 	finding_count(f, "dials", dials);
 	finding_count(f, "requests", t->requests);
 	finding_count(f, "open", c->open);
 	evidence(f, c);
-	finding_advice(f, "raise Transport.MaxIdleConnsPerHost, keep one Transport, read bodies to their end");
+	finding_advice(f, "raise Transport.MaxIdleConnsPerHost, keep one Transport, read bodies to "
+			  "their end");
 	f->exactness = t->exactness;
 	f->weight = (double)dials;
 }

@@ -24,11 +24,12 @@
 
 #define MIN_COUNT 3
 #define MIN_GROWN 2
-#define LOOK_S 1.0		/* looks are about so far apart */
+#define LOOK_S    1.0 /* looks are about so far apart */
 
 static bool goes_away(const struct window *w, const struct net_body_row *r)
 {
-	return r->count <= r->count_before && r->age == AGE_EXACT && r->oldest_s + LOOK_S < w->observed_s;
+	return r->count <= r->count_before && r->age == AGE_EXACT &&
+	       r->oldest_s + LOOK_S < w->observed_s;
 }
 
 static bool leaks_alone(const struct window *w, const struct net_body_row *r)
@@ -39,7 +40,8 @@ static bool leaks_alone(const struct window *w, const struct net_body_row *r)
 }
 
 /* The row of that host whose place is not known, or NULL. */
-static const struct net_body_row *without_place(const struct net_window *n, const struct net_body_row *r)
+static const struct net_body_row *without_place(const struct net_window *n,
+						const struct net_body_row *r)
 {
 	for (int i = 0; i < n->nunclosed; i++) {
 		const struct net_body_row *o = &n->unclosed[i];
@@ -64,7 +66,9 @@ static bool leaks(const struct window *w, const struct net_body_row *r)
 
 static double per_minute(const struct window *w, const struct net_body_row *r)
 {
-	return r->count > r->count_before ? (double)(r->count - r->count_before) * 60 / w->observed_s : 0;
+	return r->count > r->count_before
+		       ? (double)(r->count - r->count_before) * 60 / w->observed_s
+		       : 0;
 }
 
 static const struct net_connections *connections(const struct net_window *n, const char *host)
@@ -81,34 +85,38 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 	const struct net_connections *c = connections(w->net, r->host);
 	char a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE];
 
-	finding_evidence(f, "not read to the end, and nobody reads them: each keeps a connection%s%s",
+	finding_evidence(f,
+			 "not read to the end, and nobody reads them: each keeps a connection%s%s",
 			 r->age != AGE_UNKNOWN ? ", the oldest for " : "",
 			 r->age != AGE_UNKNOWN ? net_words_age(r->age, r->oldest_s, age) : "");
 	if (w->observed_s > 0 && r->count > r->count_before)
-		finding_evidence(f, "from %s to %s in %s", human_count(r->count_before, a), human_count(r->count, b),
-				 human_seconds(w->observed_s, age));
+		finding_evidence(f, "from %s to %s in %s", human_count(r->count_before, a),
+				 human_count(r->count, b), human_seconds(w->observed_s, age));
 	if (more)
-		finding_evidence(f, "%s more to this host%s: their place is not known", human_count(more->count, a),
-				 net_bodies_are_older(more) ? " are older than gospect" : ", whose calls were not seen");
+		finding_evidence(f, "%s more to this host%s: their place is not known",
+				 human_count(more->count, a),
+				 net_bodies_are_older(more) ? " are older than gospect"
+							    : ", whose calls were not seen");
 	if (!r->place.function)
 		finding_evidence(f, "%s: the place is not known",
-				 net_bodies_are_older(r) ? "they are older than gospect" :
-				 "the calls that got them were not seen");
+				 net_bodies_are_older(r) ? "they are older than gospect"
+							 : "the calls that got them were not seen");
 	if (c)
-		finding_evidence(f, "%s connections to this host are open, %s of them idle", human_count(c->open, a),
-				 human_count(c->idle, b));
+		finding_evidence(f, "%s connections to this host are open, %s of them idle",
+				 human_count(c->open, a), human_count(c->idle, b));
 }
 
 static void add_finding(const struct window *w, const struct net_body_row *r, struct findings *out)
 {
-	struct finding *f = findings_add_about(out, "connection-leak", r->host, SEVERITY_MEDIUM, &r->place);
+	struct finding *f =
+		findings_add_about(out, "connection-leak", r->host, SEVERITY_MEDIUM, &r->place);
 	char n[HUMAN_MAX], host[NET_WORDS_HOST], place[WORDS_PLACE_MAX];
 
 	if (!f)
 		return;
 	finding_title(f, "%s response bod%s from %s %s never closed%s%s", human_count(r->count, n),
-		      r->count == 1 ? "y" : "ies", net_words_host(r->host, host), r->count == 1 ? "was" : "were",
-		      r->place.function ? ", got at " : "",
+		      r->count == 1 ? "y" : "ies", net_words_host(r->host, host),
+		      r->count == 1 ? "was" : "were", r->place.function ? ", got at " : "",
 		      r->place.function ? words_place(&r->place, place, sizeof(place)) : "");
 	finding_count(f, "count", r->count);
 	if (r->age != AGE_UNKNOWN)
@@ -116,7 +124,8 @@ static void add_finding(const struct window *w, const struct net_body_row *r, st
 	if (w->observed_s > 0)
 		finding_number(f, "per_minute", per_minute(w, r));
 	evidence(f, w, r);
-	finding_advice(f, "defer resp.Body.Close() behind the check of err, and read the body to its end");
+	finding_advice(
+		f, "defer resp.Body.Close() behind the check of err, and read the body to its end");
 	f->exactness = r->exactness;
 	f->weight = (double)r->count;
 }

@@ -17,8 +17,8 @@
 #include "model/place.h"
 #include "net/window.h"
 
-#define MIN_ERRORS 3
-#define RARE_SHARE 10		/* one of so many */
+#define MIN_ERRORS  3
+#define RARE_SHARE  10 /* one of so many */
 #define OTHER_SHARE 2
 
 static bool fails(const struct net_phase_row *p)
@@ -34,19 +34,23 @@ static const char *advice_for(enum net_phase phase)
 {
 	switch (phase) {
 	case NET_DNS:
-		return "ask for the name there (getent hosts NAME); look at /etc/resolv.conf and the resolver";
+		return "ask for the name there (getent hosts NAME); look at /etc/resolv.conf and "
+		       "the resolver";
 	case NET_CONNECT:
-		return "look whether the host is up and listens on that port, and at firewalls on the way";
+		return "look whether the host is up and listens on that port, and at firewalls on "
+		       "the way";
 	case NET_TLS:
 		return "look at the certificate and protocol: openssl s_client -connect HOST:PORT";
 	default:
-		return "look at the server's log: connections are reset, or the caller gives requests up";
+		return "look at the server's log: connections are reset, or the caller gives "
+		       "requests up";
 	}
 }
 
 static void add_finding(const struct window *w, const struct net_phase_row *p, struct findings *out)
 {
-	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], place[WORDS_PLACE_MAX], a[HUMAN_MAX], b[HUMAN_MAX];
+	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], place[WORDS_PLACE_MAX],
+		a[HUMAN_MAX], b[HUMAN_MAX];
 	const char *about = p->exactness == EXACT ? "" : "about ";
 	struct finding *f;
 
@@ -55,16 +59,19 @@ static void add_finding(const struct window *w, const struct net_phase_row *p, s
 	if (!f)
 		return;
 	f->place = p->busiest;
-	finding_title(f, "requests to %s fail in %s: %s%s of %s in %s", net_words_host(p->host, host),
-		      net_words_phase((int)p->phase), about, human_count(p->errors, a), human_count(p->count, b),
+	finding_title(f, "requests to %s fail in %s: %s%s of %s in %s",
+		      net_words_host(p->host, host), net_words_phase((int)p->phase), about,
+		      human_count(p->errors, a), human_count(p->count, b),
 		      human_seconds(w->window_s, place));
 	finding_count(f, "errors", p->errors);
 	finding_count(f, "count", p->count);
 	finding_number(f, "p50_ms", (double)p->p50_ns / 1e6);
-	finding_evidence(f, "they take %s (p50), up to %s", human_seconds((double)p->p50_ns / 1e9, a),
+	finding_evidence(f, "they take %s (p50), up to %s",
+			 human_seconds((double)p->p50_ns / 1e9, a),
 			 human_seconds((double)p->max_ns / 1e9, b));
 	if (p->busiest.function)
-		finding_evidence(f, "called most at %s", words_place(&p->busiest, place, sizeof(place)));
+		finding_evidence(f, "called most at %s",
+				 words_place(&p->busiest, place, sizeof(place)));
 	finding_advice(f, "%s", advice_for(p->phase));
 	f->exactness = p->exactness;
 	f->weight = (double)p->errors;

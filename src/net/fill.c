@@ -14,17 +14,18 @@
 #include "trace/trace.h"
 #include "net/window.h"
 
-#define MAX_ROWS 10000		/* of one table; beyond: the row "other" */
+#define MAX_ROWS      10000 /* of one table; beyond: the row "other" */
 #define MAX_IN_FLIGHT 1000
-#define HANGS_NS (3 * NS_PER_S)	/* in flight for longer, or for HANGS_P99 times what is usual there */
+#define HANGS_NS \
+	(3 * NS_PER_S) /* in flight for longer, or for HANGS_P99 times what is usual there */
 #define HANGS_P99 10
 
 /* Rows by key. */
 struct rowset {
 	struct bytesmap index;
-	uint8_t *row;		/* owned until taken */
+	uint8_t *row; /* owned until taken */
 	size_t n, cap, size;
-	size_t other;		/* index + 1 of the rest; 0 none */
+	size_t other; /* index + 1 of the rest; 0 none */
 };
 
 static void rowset_init(struct rowset *s, size_t size)
@@ -78,10 +79,10 @@ struct fill {
 	const struct gostacks *gs;
 	const uint32_t *stack_of;
 	struct trace *trace;
-	const struct trace_reading *base, *now;	/* base may be NULL */
+	const struct trace_reading *base, *now; /* base may be NULL */
 	const struct netwatch_probes *p;
 	struct net_window *out;
-	struct bytesmap base_call;	/* key of a call -> index in base */
+	struct bytesmap base_call; /* key of a call -> index in base */
 };
 
 static double age_s(const struct fill *f, uint64_t start_ns)
@@ -103,7 +104,8 @@ static uint64_t scaled(uint64_t n, bool sampled, double rate)
 
 /* ---- histograms of a window ---- */
 
-static void hist_add(struct trace_hist *to, const struct trace_hist *now, const struct trace_hist *base)
+static void hist_add(struct trace_hist *to, const struct trace_hist *now,
+		     const struct trace_hist *base)
 {
 	to->count += now->count - (base ? base->count : 0);
 	to->sum_ns += now->sum_ns - (base ? base->sum_ns : 0);
@@ -139,7 +141,8 @@ struct call_key {
 
 static struct call_key key_of_call(const struct trace_call *c)
 {
-	struct call_key k = { .kind = c->kind + 1, .text = hash_bytes(c->text, strnlen(c->text, sizeof(c->text))) };
+	struct call_key k = { .kind = c->kind + 1,
+			      .text = hash_bytes(c->text, strnlen(c->text, sizeof(c->text))) };
 
 	memcpy(k.pcs, c->pcs, sizeof(k.pcs));
 	return k;
@@ -172,7 +175,7 @@ static enum exactness requests_exactness(const struct fill *f)
 
 struct client {
 	struct net_client row;
-	struct times *times;	/* owned; NULL: none ended */
+	struct times *times; /* owned; NULL: none ended */
 	uint64_t longest_ns;
 };
 
@@ -240,10 +243,11 @@ static bool has_no_limit(const struct net_limits *l)
 	return l->timeout == KNOWN_NO && l->deadline == KNOWN_NO && l->cancel == KNOWN_NO;
 }
 
-static void count_flight(const struct fill *f, struct client *c, const struct net_limits *limits, int phase,
-			 uint64_t start_ns, enum age_kind age)
+static void count_flight(const struct fill *f, struct client *c, const struct net_limits *limits,
+			 int phase, uint64_t start_ns, enum age_kind age)
 {
-	uint64_t now = f->nw->cur.now_ns, took = now > start_ns ? now - start_ns : 0, hangs = HANGS_NS;
+	uint64_t now = f->nw->cur.now_ns, took = now > start_ns ? now - start_ns : 0,
+		 hangs = HANGS_NS;
 
 	c->row.in_flight++;
 	if (!c->longest_ns || took >= c->longest_ns) {
@@ -261,7 +265,7 @@ static void count_flight(const struct fill *f, struct client *c, const struct ne
 		hangs = c->row.p99_ns * HANGS_P99;
 	if (phase == NET_BODY || took <= hangs || !has_no_limit(limits))
 		return;
-	if (!c->row.hanging++) {	/* of a place that calls in several ways, this one counts */
+	if (!c->row.hanging++) { /* of a place that calls in several ways, this one counts */
 		c->row.timeout = c->row.deadline = c->row.cancel = KNOWN_NO;
 		c->row.timeout_s = 0;
 	}
@@ -358,7 +362,7 @@ static int fill_clients(struct fill *f)
 	for (size_t i = 0; i < s.n; i++) {
 		struct client *c = (struct client *)s.row + i;
 
-		if (c->times)	/* first: what hangs is longer than what is usual */
+		if (c->times) /* first: what hangs is longer than what is usual */
 			percentiles(c->times, &c->row.p50_ns, &c->row.p99_ns, &c->row.max_ns);
 	}
 	if (!err)
@@ -389,7 +393,7 @@ static int fill_clients(struct fill *f)
 struct aged {
 	double since_s;
 	uint64_t goroutine;
-	uint32_t at;		/* flight, or from nflight on connection */
+	uint32_t at; /* flight, or from nflight on connection */
 };
 
 static int by_age(const void *a, const void *b)
@@ -404,9 +408,15 @@ static int by_age(const void *a, const void *b)
 static void put_flight(const struct fill *f, const struct net_flight *r, struct net_request *out)
 {
 	*out = (struct net_request){
-		.phase = r->phase, .since_s = age_s(f, r->start_ns), .age = r->age, .goroutine = r->goid,
-		.place = r->place, .timeout = r->limits.timeout, .deadline = r->limits.deadline,
-		.cancel = r->limits.cancel, .timeout_s = (double)r->limits.timeout_ns / 1e9,
+		.phase = r->phase,
+		.since_s = age_s(f, r->start_ns),
+		.age = r->age,
+		.goroutine = r->goid,
+		.place = r->place,
+		.timeout = r->limits.timeout,
+		.deadline = r->limits.deadline,
+		.cancel = r->limits.cancel,
+		.timeout_s = (double)r->limits.timeout_ns / 1e9,
 	};
 	set_host(f, r->host, out->host);
 }
@@ -414,8 +424,11 @@ static void put_flight(const struct fill *f, const struct net_flight *r, struct 
 static void put_held(const struct fill *f, const struct net_conn *c, struct net_request *out)
 {
 	*out = (struct net_request){
-		.phase = NET_BODY, .since_s = age_s(f, body_start(c)), .goroutine = f->w->g[c->holder - 1].goid,
-		.age = c->request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST, .place = place_of_body(f, c),
+		.phase = NET_BODY,
+		.since_s = age_s(f, body_start(c)),
+		.goroutine = f->w->g[c->holder - 1].goid,
+		.age = c->request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST,
+		.place = place_of_body(f, c),
 	};
 	set_host(f, c->request_host != NET_NO_HOST ? c->request_host : c->host, out->host);
 }
@@ -428,11 +441,13 @@ static size_t list_aged(const struct fill *f, struct aged *all)
 
 	for (size_t i = 0; i < l->nflight; i++)
 		if (!l->flight[i].dead)
-			all[n++] = (struct aged){ age_s(f, l->flight[i].start_ns), l->flight[i].goid, (uint32_t)i };
+			all[n++] = (struct aged){ age_s(f, l->flight[i].start_ns),
+						  l->flight[i].goid, (uint32_t)i };
 	for (size_t i = 0; i < l->nconn; i++)
 		if (is_held_body(f, &l->conn[i]))
 			all[n++] = (struct aged){ age_s(f, body_start(&l->conn[i])),
-						  f->w->g[l->conn[i].holder - 1].goid, (uint32_t)(l->nflight + i) };
+						  f->w->g[l->conn[i].holder - 1].goid,
+						  (uint32_t)(l->nflight + i) };
 	qsort(all, n, sizeof(*all), by_age);
 	return n;
 }
@@ -476,7 +491,8 @@ static void spread_before(struct fill *f)
 
 	for (int i = 0; i < w->nunclosed; i++) {
 		struct net_body_row *r = &w->unclosed[i];
-		uint64_t *host = bytesmap_find(&f->nw->host_at, r->host, strlen(r->host)), *at, there = 0, missing;
+		uint64_t *host = bytesmap_find(&f->nw->host_at, r->host, strlen(r->host)), *at,
+			 there = 0, missing;
 
 		at = host ? u64map_find(&f->nw->unread_before, *host) : NULL;
 		for (int k = 0; k < w->nunclosed; k++)
@@ -485,7 +501,8 @@ static void spread_before(struct fill *f)
 		if (!at || *at <= there)
 			continue;
 		missing = *at - there;
-		r->count_before += missing < r->count - r->count_before ? missing : r->count - r->count_before;
+		r->count_before +=
+			missing < r->count - r->count_before ? missing : r->count - r->count_before;
 	}
 }
 
@@ -498,7 +515,10 @@ static int fill_unclosed(struct fill *f)
 	rowset_init(&s, sizeof(struct net_body_row));
 	for (size_t i = 0; i < l->nconn && !err; i++) {
 		const struct net_conn *c = &l->conn[i];
-		struct { struct net_place_key place; uint64_t host; } key;
+		struct {
+			struct net_place_key place;
+			uint64_t host;
+		} key;
 		struct net_body_row *r;
 		bool made, other;
 		double age;
@@ -530,7 +550,8 @@ static int fill_unclosed(struct fill *f)
 	f->out->unclosed = rowset_take(&s, &f->out->nunclosed);
 	if (f->out->nunclosed) {
 		spread_before(f);
-		qsort(f->out->unclosed, (size_t)f->out->nunclosed, sizeof(*f->out->unclosed), by_bodies);
+		qsort(f->out->unclosed, (size_t)f->out->nunclosed, sizeof(*f->out->unclosed),
+		      by_bodies);
 	}
 	rowset_deinit(&s);
 	return err;
@@ -538,7 +559,8 @@ static int fill_unclosed(struct fill *f)
 
 /* ---- connections ---- */
 
-static struct net_connections *connections_of(struct fill *f, struct rowset *s, uint32_t host, bool h2)
+static struct net_connections *connections_of(struct fill *f, struct rowset *s, uint32_t host,
+					      bool h2)
 {
 	uint64_t key = (uint64_t)host << 1 | h2;
 	bool made, other;
@@ -625,7 +647,8 @@ static int fill_connections(struct fill *f)
 	w->connection = rowset_take(&s, &w->nconnection);
 	for (int i = 0; i < w->nconnection; i++)
 		for (int k = 0; k < w->nphase; k++)
-			if (w->phase[k].phase == NET_CONNECT && !strcmp(w->phase[k].host, w->connection[i].host))
+			if (w->phase[k].phase == NET_CONNECT &&
+			    !strcmp(w->phase[k].host, w->connection[i].host))
 				w->connection[i].dials = w->phase[k].count;
 	if (w->nconnection)
 		qsort(w->connection, (size_t)w->nconnection, sizeof(*w->connection), by_open);
@@ -638,13 +661,15 @@ static int fill_connections(struct fill *f)
 struct server {
 	struct net_server row;
 	struct times *times;
-	uint64_t server;	/* *Server; 0 not known */
+	uint64_t server; /* *Server; 0 not known */
 };
 
 static struct server *server_of(struct rowset *s, const struct place *place, const char *pattern)
 {
-	struct { struct net_place_key place; uint64_t pattern; } key = {
-		net_place_key(place), pattern[0] ? hash_bytes(pattern, strlen(pattern)) : 0 };
+	struct {
+		struct net_place_key place;
+		uint64_t pattern;
+	} key = { net_place_key(place), pattern[0] ? hash_bytes(pattern, strlen(pattern)) : 0 };
 	bool made, other;
 	struct server *r = rowset_put(s, &key, sizeof(key), &made, &other);
 
@@ -728,7 +753,8 @@ static struct place declaration(struct gobin *gb, uint64_t pc)
 	struct gofunc fn;
 	int n = pclntab_frames(gb->pcln, pc, false, g, 16);
 
-	if (n > 0 && g[n - 1].wrapper && !pclntab_find_name(gb->pcln, gobin_start_name(gb, pc), &fn))
+	if (n > 0 && g[n - 1].wrapper &&
+	    !pclntab_find_name(gb->pcln, gobin_start_name(gb, pc), &fn))
 		n = pclntab_frames(gb->pcln, fn.entry, false, g, 16);
 	if (n <= 0)
 		return (struct place){ 0 };
@@ -768,7 +794,8 @@ static int count_handled(struct fill *f, struct rowset *s)
 		r = server_by_entry(f, s, c->pcs[0]);
 		if (!r)
 			return -ENOMEM;
-		r->row.requests += scaled(c->begun - (b ? b->begun : 0), f->p->requests_sliced, f->p->requests_rate);
+		r->row.requests += scaled(c->begun - (b ? b->begun : 0), f->p->requests_sliced,
+					  f->p->requests_rate);
 		err = add_times(&r->times, c, b);
 	}
 	return err;
@@ -801,7 +828,8 @@ static int fill_servers(struct fill *f)
 
 		if (!err) {
 			if (r->times)
-				percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns, &r->row.max_ns);
+				percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns,
+					    &r->row.max_ns);
 			r->row.requests_known = f->now && f->p->handlers;
 			r->row.exactness = requests_exactness(f);
 			r->row.rate = f->p->requests_sliced ? f->p->requests_rate : 1;
@@ -853,14 +881,17 @@ static int count_grpc(struct fill *f, struct rowset *s)
 		if (c->begun == (b ? b->begun : 0) && c->hist.count == (b ? b->hist.count : 0))
 			continue;
 		for (k = 0; k < sizeof(method) - 1 && c->text[k]; k++)
-			method[k] = (char)(c->text[k] > ' ' && c->text[k] < 0x7f ? c->text[k] : '?');
+			method[k] =
+				(char)(c->text[k] > ' ' && c->text[k] < 0x7f ? c->text[k] : '?');
 		method[k] = '\0';
 		netplace_of_pcs(f->nw->rt, c->pcs, (int)c->npcs, false, &place);
 		r = grpc_of(s, method, &place);
 		if (!r)
 			return -ENOMEM;
-		r->row.calls += scaled(c->begun - (b ? b->begun : 0), f->p->requests_sliced, f->p->requests_rate);
-		r->row.errors += scaled(c->errors - (b ? b->errors : 0), f->p->requests_sliced, f->p->requests_rate);
+		r->row.calls += scaled(c->begun - (b ? b->begun : 0), f->p->requests_sliced,
+				       f->p->requests_rate);
+		r->row.errors += scaled(c->errors - (b ? b->errors : 0), f->p->requests_sliced,
+					f->p->requests_rate);
 		err = add_times(&r->times, c, b);
 	}
 	return err;
@@ -898,7 +929,8 @@ static int fill_grpc(struct fill *f)
 
 		if (!err) {
 			if (r->times)
-				percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns, &r->row.max_ns);
+				percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns,
+					    &r->row.max_ns);
 			r->row.exactness = requests_exactness(f);
 			r->row.rate = f->p->requests_sliced ? f->p->requests_rate : 1;
 			w->grpc[w->ngrpc++] = r->row;
@@ -923,7 +955,10 @@ static bool is_rare(enum net_phase p)
 
 static struct phase *phase_of(struct fill *f, struct rowset *s, const struct trace_phase *t)
 {
-	struct { uint64_t host; uint64_t phase; } key = { NET_OTHER_HOST, t->phase };
+	struct {
+		uint64_t host;
+		uint64_t phase;
+	} key = { NET_OTHER_HOST, t->phase };
 	char host[WINDOW_MAX_HOST + 1];
 	bool made, other;
 	struct phase *r;
@@ -996,7 +1031,8 @@ static bool finish_phase(struct fill *f, struct phase *r)
 	now->count -= before->count < now->count ? before->count : now->count;
 	now->sum_ns -= before->sum_ns < now->sum_ns ? before->sum_ns : now->sum_ns;
 	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
-		now->bucket[i] -= before->bucket[i] < now->bucket[i] ? before->bucket[i] : now->bucket[i];
+		now->bucket[i] -=
+			before->bucket[i] < now->bucket[i] ? before->bucket[i] : now->bucket[i];
 	if (!now->count && !r->row.errors)
 		return false;
 	percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns, &r->row.max_ns);
@@ -1069,7 +1105,8 @@ int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct g
 		  struct net_window *out)
 {
 	static const struct netwatch_probes none = { 0 };
-	struct fill f = { nw, walk, gs, stack_of, trace, base, now, probes ? probes : &none, out, { 0 } };
+	struct fill f = { nw,  walk, gs, stack_of, trace, base, now, probes ? probes : &none,
+			  out, { 0 } };
 	int err = 0;
 
 	memset(out, 0, sizeof(*out));
@@ -1077,7 +1114,8 @@ int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct g
 	index_base(&f);
 	if (has_candidates(&nw->cur))
 		err = nethold_find(nw, walk, stack_of);
-	if (err == -ESRCH) {	/* it has ended: what was seen stands, but for what cannot be told now */
+	if (err ==
+	    -ESRCH) { /* it has ended: what was seen stands, but for what cannot be told now */
 		forget_candidates(&nw->cur);
 		err = 0;
 	}

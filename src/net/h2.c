@@ -18,9 +18,9 @@
 
 /* One connection while its net.Conn is followed. */
 struct naming {
-	uint32_t conn;			/* index */
+	uint32_t conn; /* index */
 	uint32_t piece, text;
-	uint64_t at;			/* what is followed */
+	uint64_t at; /* what is followed */
 	uint64_t name, name_len;
 	bool tls, lost;
 	char host[WINDOW_MAX_HOST + 1];
@@ -34,15 +34,16 @@ static bool is_type(struct netwatch *nw, uint64_t itab, const char *name)
 }
 
 /* A stage: reads len bytes off behind what is followed, and takes them. */
-static int stage(struct netwatch *nw, struct naming *v, size_t n, int32_t off, uint32_t len, bool tls_only,
-		 void (*take)(struct netwatch *, struct naming *, const uint8_t *))
+static int stage(struct netwatch *nw, struct naming *v, size_t n, int32_t off, uint32_t len,
+		 bool tls_only, void (*take)(struct netwatch *, struct naming *, const uint8_t *))
 {
 	int err;
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; i < n; i++)
-		v[i].piece = v[i].lost || off < 0 || (tls_only && !v[i].tls) ? READBATCH_NONE :
-			     readbatch_add(&nw->batch, v[i].at + (uint64_t)off, len);
+		v[i].piece = v[i].lost || off < 0 || (tls_only && !v[i].tls)
+				     ? READBATCH_NONE
+				     : readbatch_add(&nw->batch, v[i].at + (uint64_t)off, len);
 	err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; i < n && !err; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, v[i].piece);
@@ -116,7 +117,9 @@ static int take_names(struct netwatch *nw, struct naming *v, size_t n)
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; i < n; i++)
-		v[i].text = v[i].name_len ? readbatch_add(&nw->batch, v[i].name, (uint32_t)v[i].name_len) : READBATCH_NONE;
+		v[i].text = v[i].name_len
+				    ? readbatch_add(&nw->batch, v[i].name, (uint32_t)v[i].name_len)
+				    : READBATCH_NONE;
 	err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; i < n && !err; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, v[i].text);
@@ -143,7 +146,8 @@ static int follow(struct netwatch *nw, struct naming *v, size_t n)
 	if (!err)
 		err = stage(nw, v, n, net_off(nw, LAYOUT_NET_NETFD_RADDR), 16, false, take_addr);
 	if (!err)
-		err = stage(nw, v, n, 0, (uint32_t)net_off(nw, LAYOUT_NET_TCPADDR_PORT) + 8, false, take_port);
+		err = stage(nw, v, n, 0, (uint32_t)net_off(nw, LAYOUT_NET_TCPADDR_PORT) + 8, false,
+			    take_port);
 	/* 16 bytes: four of an IPv4 address are in a size class of 16, too */
 	if (!err)
 		err = stage(nw, v, n, 0, 16, false, take_ip);

@@ -28,15 +28,15 @@
 #include "gort/gostack.h"
 #include "net/window.h"
 
-#define QUIET_NS NS_PER_S	/* unread for longer than that */
-#define DOUBT_NS (10 * NS_PER_S)/* the same, when some goroutine could not be looked at */
-#define MAX_DEPTH 3
-#define BATCH 256		/* goroutines read at once */
-#define STACK_BYTES (64u << 10)	/* of one stack; deeper frames are not looked at */
-#define FIRST_BYTES 4096		/* of an object that a stack leads to: a list of bodies, too */
-#define NEXT_BYTES 512		/* of one that an object leads to */
-#define MAX_WORDS 200000	/* objects looked into, at each depth */
-#define MAX_DEFERS 256		/* records of one goroutine that are on its stack */
+#define QUIET_NS      NS_PER_S        /* unread for longer than that */
+#define DOUBT_NS      (10 * NS_PER_S) /* the same, when some goroutine could not be looked at */
+#define MAX_DEPTH     3
+#define BATCH         256         /* goroutines read at once */
+#define STACK_BYTES   (64u << 10) /* of one stack; deeper frames are not looked at */
+#define FIRST_BYTES   4096        /* of an object that a stack leads to: a list of bodies, too */
+#define NEXT_BYTES    512         /* of one that an object leads to */
+#define MAX_WORDS     200000      /* objects looked into, at each depth */
+#define MAX_DEFERS    256         /* records of one goroutine that are on its stack */
 #define RUNNING_TRIES 20
 
 struct target {
@@ -54,17 +54,17 @@ struct search {
 	struct netwatch *nw;
 	const struct gowalk *w;
 	const uint32_t *stack_of;
-	struct target *target;	/* owned; by address */
+	struct target *target; /* owned; by address */
 	size_t ntarget;
-	struct lead *lead, *next;	/* owned: of this depth, and the next */
+	struct lead *lead, *next; /* owned: of this depth, and the next */
 	size_t nlead, lead_cap, nnext, next_cap;
-	struct u64map seen;	/* objects */
-	struct heap heap;	/* its spans: where objects begin and end */
-	uint32_t reach;		/* bytes of an object that are looked into */
-	struct u64map skipped;	/* link-time pc -> whether its frame does not count */
+	struct u64map seen;    /* objects */
+	struct heap heap;      /* its spans: where objects begin and end */
+	uint32_t reach;        /* bytes of an object that are looked into */
+	struct u64map skipped; /* link-time pc -> whether its frame does not count */
 	struct stackmaps maps;
-	bool doubt;		/* something could not be looked at */
-	bool blind;		/* objects cannot be told */
+	bool doubt; /* something could not be looked at */
+	bool blind; /* objects cannot be told */
 };
 
 bool nethold_is_candidate(const struct net_look *l, const struct net_conn *c)
@@ -97,9 +97,12 @@ static int list_targets(struct search *s)
 		if (!nethold_is_candidate(l, c))
 			continue;
 		if (c->body)
-			s->target[s->ntarget++] = (struct target){ c->body, c->body + (c->h2 ? stream : body), (uint32_t)i };
+			s->target[s->ntarget++] =
+				(struct target){ c->body, c->body + (c->h2 ? stream : body),
+						 (uint32_t)i };
 		if (c->response)
-			s->target[s->ntarget++] = (struct target){ c->response, c->response + response, (uint32_t)i };
+			s->target[s->ntarget++] =
+				(struct target){ c->response, c->response + response, (uint32_t)i };
 	}
 	qsort(s->target, s->ntarget, sizeof(*s->target), by_address);
 	return 0;
@@ -133,7 +136,8 @@ static bool part_of(const struct search *s, uint64_t word, struct lead *out)
 	out->addr = base;
 	if (size > s->reach && word - base > s->reach / 2)
 		out->addr = word & ~7ull;
-	out->bytes = size - (out->addr - base) < s->reach ? (uint32_t)(size - (out->addr - base)) : s->reach;
+	out->bytes = size - (out->addr - base) < s->reach ? (uint32_t)(size - (out->addr - base))
+							  : s->reach;
 	return out->bytes >= 8;
 }
 
@@ -150,7 +154,8 @@ static unsigned int roles_of(const struct search *s, uint32_t walk)
  * goroutine has left on its stack may be all that it has of this body). */
 static void name_holder(const struct search *s, struct net_conn *c, uint32_t walk)
 {
-	if (!c->holder || ((roles_of(s, c->holder - 1) & NETROLE_REQUEST) && !(roles_of(s, walk) & NETROLE_REQUEST)))
+	if (!c->holder || ((roles_of(s, c->holder - 1) & NETROLE_REQUEST) &&
+			   !(roles_of(s, walk) & NETROLE_REQUEST)))
 		c->holder = walk + 1;
 }
 
@@ -198,7 +203,8 @@ static int take(struct search *s, uint64_t word, uint32_t walk)
 static bool is_skipped(struct search *s, uint64_t pc)
 {
 	static const char *const package[] = {
-		"net/http.", "net/http/internal", "golang.org/x/net/http2.", "net.", "runtime.", "internal/poll.",
+		"net/http.",   "net/http/internal", "golang.org/x/net/http2.",
+		"net.",        "runtime.",          "internal/poll.",
 		"crypto/tls.",
 	};
 	bool made;
@@ -237,7 +243,8 @@ static int take_words(struct search *s, const struct stack *k, uint64_t from, ui
 	return err;
 }
 
-static int take_masked(struct search *s, const struct stack *k, uint64_t from, uint32_t mask, uint32_t n)
+static int take_masked(struct search *s, const struct stack *k, uint64_t from, uint32_t mask,
+		       uint32_t n)
 {
 	int err = 0;
 
@@ -248,13 +255,14 @@ static int take_masked(struct search *s, const struct stack *k, uint64_t from, u
 }
 
 /* What of a frame is alive: its maps, and all variables that something may point to. */
-static int take_frame(struct search *s, const struct stack *k, const struct framemap *m, uint64_t sp, bool conservative)
+static int take_frame(struct search *s, const struct stack *k, const struct framemap *m,
+		      uint64_t sp, bool conservative)
 {
 	uint64_t fp = sp + (uint64_t)m->size + 8, varp = fp - 8;
 	int err;
 
 	if (varp > sp)
-		varp -= 8;	/* saved frame pointer */
+		varp -= 8; /* saved frame pointer */
 	if (conservative || m->no_locals)
 		return take_words(s, k, sp, fp + m->args_bytes);
 	err = m->nlocals ? take_masked(s, k, varp - 8ull * m->nlocals, m->locals, m->nlocals) : 0;
@@ -298,7 +306,8 @@ static int take_stack(struct search *s, const struct stack *k)
  * record in the heap has to call is found as everything in the heap. */
 static int take_defers(struct search *s, const struct stack *k, uint64_t d)
 {
-	uint64_t fn = (uint64_t)net_off(s->nw, LAYOUT_DEFER_FN), link = (uint64_t)net_off(s->nw, LAYOUT_DEFER_LINK);
+	uint64_t fn = (uint64_t)net_off(s->nw, LAYOUT_DEFER_FN),
+		 link = (uint64_t)net_off(s->nw, LAYOUT_DEFER_LINK);
 	int err = 0;
 
 	for (int n = 0; n < MAX_DEFERS && !err && d; n++) {
@@ -313,7 +322,8 @@ static int take_defers(struct search *s, const struct stack *k, uint64_t d)
 /* Its part in a request makes it know a body that it does not hold. */
 static bool is_machinery(unsigned int roles)
 {
-	return roles & (NETROLE_READLOOP | NETROLE_WRITELOOP | NETROLE_STREAM | NETROLE_H2CONN | NETROLE_DIAL);
+	return roles & (NETROLE_READLOOP | NETROLE_WRITELOOP | NETROLE_STREAM | NETROLE_H2CONN |
+			NETROLE_DIAL);
 }
 
 struct pieces {
@@ -328,12 +338,15 @@ static void add_goroutine(struct search *s, const struct goroutine *g, struct pi
 	*p = (struct pieces){ READBATCH_NONE, READBATCH_NONE, READBATCH_NONE };
 	if (!gostack_start(g, &pc, &sp))
 		return;
-	p->stack = readbatch_add(&s->nw->batch, sp, g->stack_hi - sp < STACK_BYTES ? (uint32_t)(g->stack_hi - sp) : STACK_BYTES);
+	p->stack = readbatch_add(&s->nw->batch, sp,
+				 g->stack_hi - sp < STACK_BYTES ? (uint32_t)(g->stack_hi - sp)
+								: STACK_BYTES);
 	p->after = readbatch_add(&s->nw->batch, g->addr, size);
 }
 
 /* The stacks of up to BATCH goroutines, those of walk[…]. */
-static int take_batch(struct search *s, struct goroutine *g, const uint32_t *walk, size_t n, bool *missed)
+static int take_batch(struct search *s, struct goroutine *g, const uint32_t *walk, size_t n,
+		      bool *missed)
 {
 	struct netwatch *nw = s->nw;
 	struct pieces p[BATCH];
@@ -344,7 +357,8 @@ static int take_batch(struct search *s, struct goroutine *g, const uint32_t *wal
 		add_goroutine(s, &g[i], &p[i]);
 	err = readbatch_read_in_order(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; i < n && !err; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].stack), *a = readbatch_get(&nw->batch, p[i].after);
+		const uint8_t *b = readbatch_get(&nw->batch, p[i].stack),
+			      *a = readbatch_get(&nw->batch, p[i].after);
 		struct stack k = { .g = &g[i], .walk = walk[i], .bytes = b };
 
 		missed[i] = !b || !a || load_u64(a + net_off(nw, LAYOUT_G_GOID)) != g[i].goid ||
@@ -435,7 +449,7 @@ static int take_objects(struct search *s)
 	for (size_t p = 0, i = 0; p < b->n && !err; p++) {
 		const uint8_t *o = readbatch_get(b, (uint32_t)p);
 
-		while (s->lead[i].addr != b->piece[p].addr)	/* one that was no address */
+		while (s->lead[i].addr != b->piece[p].addr) /* one that was no address */
 			i++;
 		if (o && is_machinery_closure(s, load_u64(o)))
 			continue;
@@ -473,7 +487,8 @@ static void give_doubt(struct search *s)
 	for (size_t i = 0; i < l->nconn; i++) {
 		struct net_conn *c = &l->conn[i];
 
-		if (nethold_is_candidate(l, c) && !c->body_lost && (s->blind || l->now_ns < c->quiet_ns + DOUBT_NS))
+		if (nethold_is_candidate(l, c) && !c->body_lost &&
+		    (s->blind || l->now_ns < c->quiet_ns + DOUBT_NS))
 			c->held = true;
 	}
 }
@@ -488,7 +503,8 @@ static int read_spans(struct search *s)
 	if (!err || err == -ESRCH || err == -EPERM || err == -ENOMEM)
 		return err;
 	s->doubt = s->blind = true;
-	snprintf(s->nw->why, sizeof(s->nw->why), "whether bodies are still held is not known: %.90s", s->heap.why);
+	snprintf(s->nw->why, sizeof(s->nw->why),
+		 "whether bodies are still held is not known: %.90s", s->heap.why);
 	return 0;
 }
 

@@ -11,9 +11,11 @@
 
 const char *net_scheme_port(const char *scheme, size_t n)
 {
-	static const struct { const char *scheme, *port; } known[] = {
-		{ "http", "80" }, { "https", "443" }, { "ws", "80" }, { "wss", "443" },
-		{ "socks5", "1080" }, { "socks5h", "1080" },
+	static const struct {
+		const char *scheme, *port;
+	} known[] = {
+		{ "http", "80" }, { "https", "443" },   { "ws", "80" },
+		{ "wss", "443" }, { "socks5", "1080" }, { "socks5h", "1080" },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
@@ -27,7 +29,8 @@ static size_t port_at_end(const char *s, size_t n)
 {
 	size_t digits = 0;
 
-	while (digits < n && digits <= MAX_PORT && s[n - 1 - digits] >= '0' && s[n - 1 - digits] <= '9')
+	while (digits < n && digits <= MAX_PORT && s[n - 1 - digits] >= '0' &&
+	       s[n - 1 - digits] <= '9')
 		digits++;
 	if (!digits || digits > MAX_PORT || digits == n || s[n - 1 - digits] != ':')
 		return 0;
@@ -59,7 +62,7 @@ void net_host_format(const char *raw, size_t n, const char *port, char out[WINDO
 	bool v6 = is_bare_v6(raw, n);
 	size_t tail_len, room, at = 0;
 
-	if (n && raw[n - 1] == ':')	/* an empty port is none */
+	if (n && raw[n - 1] == ':') /* an empty port is none */
 		n -= !v6;
 	if (!v6 && (tail_len = port_at_end(raw, n))) {
 		snprintf(tail, sizeof(tail), "%.*s", (int)tail_len, raw + n - tail_len);
@@ -91,7 +94,7 @@ void net_host_of_url(const char *url, size_t n, char out[WINDOW_MAX_HOST + 1])
 		if (url[i] == '/' || url[i] == '?' || url[i] == '#')
 			n = i;
 	at = memrchr(url, '@', n);
-	if (at) {	/* never the user's name and password */
+	if (at) { /* never the user's name and password */
 		n -= (size_t)(at + 1 - url);
 		url = at + 1;
 	}
@@ -122,7 +125,8 @@ void net_redact_host(char host[WINDOW_MAX_HOST + 1], const char *salt)
 		return;
 	tail = port_at_end(host, n);
 	memcpy(port, host + n - tail, tail);
-	snprintf(host, WINDOW_MAX_HOST + 1, "host-%08x%s", (uint32_t)salted(salt, host, n - tail), port);
+	snprintf(host, WINDOW_MAX_HOST + 1, "host-%08x%s", (uint32_t)salted(salt, host, n - tail),
+		 port);
 }
 
 void net_redact_hosts(struct net_window *w, const char *salt)

@@ -19,25 +19,26 @@
 #include "net/window.h"
 
 #define G_HEAD_MAX 512
-#define AT_ONCE 1024		/* goroutines, connections */
-#define FRESH_NS (50 * NS_PER_MS)	/* words of stacks that were read since then are not checked once more */
-#define MAX_CHAIN 6		/* channels of one select */
-#define MAX_PATTERN 4096
-#define MAX_STRING 512		/* of a host that is read; the rest is cut off */
-#define BUFIO_BYTES 56		/* buf, rd, r, w: the same in 1.18 to 1.27 */
-#define BUFIO_R 40
-#define BUFIO_W 48
-#define CLOSURE_BYTES 48
-#define WRAPPER_WORDS 4		/* of a reader that reads from a body, looked through for it */
-#define STATE_IDLE 2		/* http.StateIdle, in the lowest byte of conn.curState */
-#define PIPE_B 64		/* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
+#define AT_ONCE    1024 /* goroutines, connections */
+#define FRESH_NS \
+	(50 * NS_PER_MS) /* words of stacks that were read since then are not checked once more */
+#define MAX_CHAIN          6 /* channels of one select */
+#define MAX_PATTERN        4096
+#define MAX_STRING         512 /* of a host that is read; the rest is cut off */
+#define BUFIO_BYTES        56  /* buf, rd, r, w: the same in 1.18 to 1.27 */
+#define BUFIO_R            40
+#define BUFIO_W            48
+#define CLOSURE_BYTES      48
+#define WRAPPER_WORDS      4  /* of a reader that reads from a body, looked through for it */
+#define STATE_IDLE         2  /* http.StateIdle, in the lowest byte of conn.curState */
+#define PIPE_B             64 /* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 #define GO_STATUS_SCAN_BIT 0x1000u
-#define LEARN_TRIES 64		/* frames searched in one look for where readLoop keeps its body */
+#define LEARN_TRIES        64 /* frames searched in one look for where readLoop keeps its body */
 
 void netlook_deinit(struct net_look *l)
 {
-	struct u64map *map[] = { &l->h2conn_at, &l->flight_at, &l->conn_at, &l->conn_by_addr, &l->serving_at, &l->gcall_at,
-				 &l->writer, &l->transport_at };
+	struct u64map *map[] = { &l->h2conn_at,  &l->flight_at, &l->conn_at, &l->conn_by_addr,
+				 &l->serving_at, &l->gcall_at,  &l->writer,  &l->transport_at };
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
 		u64map_deinit(map[i]);
@@ -81,8 +82,9 @@ uint64_t net_waitsince_ns(const struct netwatch *nw, const struct goroutine *g, 
 /* The part of a g that says whether it has moved: from sched on. */
 static uint32_t g_head_bytes(const struct netwatch *nw)
 {
-	static const enum layout_field used[] = { LAYOUT_G_GOID, LAYOUT_G_ATOMICSTATUS, LAYOUT_G_TRACKINGSEQ,
-						  LAYOUT_G_SYSCALLPC, LAYOUT_G_SCHED_PC };
+	static const enum layout_field used[] = { LAYOUT_G_GOID, LAYOUT_G_ATOMICSTATUS,
+						  LAYOUT_G_TRACKINGSEQ, LAYOUT_G_SYSCALLPC,
+						  LAYOUT_G_SCHED_PC };
 	int32_t end = 0;
 
 	for (size_t i = 0; i < sizeof(used) / sizeof(*used); i++)
@@ -112,7 +114,8 @@ static int classify(struct netwatch *nw, const struct gostacks *gs)
 	int err = 0;
 
 	while (ps->class_cap < gs->n && !err)
-		err = array_room(&ps->class_of, ps->class_cap, &ps->class_cap, sizeof(*ps->class_of));
+		err = array_room(&ps->class_of, ps->class_cap, &ps->class_cap,
+				 sizeof(*ps->class_of));
 	if (!err)
 		err = netstacks_classify(&nw->stacks, gs, ps->nclass, ps->class_of);
 	if (!err)
@@ -120,7 +123,8 @@ static int classify(struct netwatch *nw, const struct gostacks *gs)
 	return err;
 }
 
-static int keep_words(struct net_players *ps, const struct netstack *s, const struct gostack_bytes *b)
+static int keep_words(struct net_players *ps, const struct netstack *s,
+		      const struct gostack_bytes *b)
 {
 	for (int k = 0; k < NETSLOT_COUNT; k++) {
 		int32_t slot = s->slot[k];
@@ -129,12 +133,14 @@ static int keep_words(struct net_players *ps, const struct netstack *s, const st
 			continue;
 		if (array_room(&ps->word, ps->nword, &ps->word_cap, sizeof(*ps->word)))
 			return -ENOMEM;
-		ps->word[ps->nword++] = slot >= 0 && (size_t)slot + 8 <= b->len ? load_u64(b->bytes + slot) : 0;
+		ps->word[ps->nword++] =
+			slot >= 0 && (size_t)slot + 8 <= b->len ? load_u64(b->bytes + slot) : 0;
 	}
 	return 0;
 }
 
-static int keep_frame(struct net_players *ps, const struct netstack *s, const struct gostack_bytes *b, uint32_t *at)
+static int keep_frame(struct net_players *ps, const struct netstack *s,
+		      const struct gostack_bytes *b, uint32_t *at)
 {
 	size_t size = (size_t)s->loop_size, cap;
 	uint8_t *grown;
@@ -160,7 +166,9 @@ int netlook_hear(void *listens, const struct gostacks *gs, const struct gostack_
 	struct netwatch *nw = listens;
 	struct net_players *ps = &nw->players;
 	int err = b->stack < ps->nclass ? 0 : classify(nw, gs);
-	struct net_player p = { .walk = b->walk, .word = (uint32_t)ps->nword, .frame = NET_NO_FRAME };
+	struct net_player p = { .walk = b->walk,
+				.word = (uint32_t)ps->nword,
+				.frame = NET_NO_FRAME };
 	const struct netstack *s;
 
 	if (err)
@@ -201,9 +209,11 @@ static uint64_t word(const struct netwatch *nw, const struct net_player *p, enum
  * Leaves those of the players v[0..n) that still are where they were when their
  * stacks were read: what others had on theirs leads nowhere any more.
  */
-static int leave_standing(struct netwatch *nw, const struct gowalk *w, struct net_player *v, size_t *n)
+static int leave_standing(struct netwatch *nw, const struct gowalk *w, struct net_player *v,
+			  size_t *n)
 {
-	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw), piece[AT_ONCE];
+	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw),
+		 piece[AT_ONCE];
 	size_t left = 0;
 	int err;
 
@@ -244,8 +254,10 @@ static int check_players(struct netwatch *nw, const struct gowalk *w)
 	return err;
 }
 
-#define ADD(l, what, ...) (array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) ? -ENOMEM : \
-			   ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
+#define ADD(l, what, ...)                                                           \
+	(array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) \
+		 ? -ENOMEM                                                          \
+		 : ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
 
 /* The bodyEOFSignal or clientStream that is read; of a stream the pipe leads to it. */
 static uint64_t body_read(const struct netwatch *nw, const struct net_player *p)
@@ -257,11 +269,16 @@ static uint64_t body_read(const struct netwatch *nw, const struct net_player *p)
 	return pipe - (uint64_t)(net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) - PIPE_B);
 }
 
-static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct net_player *p, const struct netstack *s)
+static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct net_player *p,
+		       const struct netstack *s)
 {
 	struct net_look *l = &nw->cur;
 	struct net_flight f = {
-		.goid = w->g[p->walk].goid, .g = w->g[p->walk].addr, .walk = p->walk, .stack = p->cls, .phase = -1,
+		.goid = w->g[p->walk].goid,
+		.g = w->g[p->walk].addr,
+		.walk = p->walk,
+		.stack = p->cls,
+		.phase = -1,
 		.place = s->place,
 	};
 
@@ -278,21 +295,27 @@ static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct
 		if (!f.request)
 			f.request = f.inner;
 		if (s->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
-			f.phase = NET_BODY;	/* what is left of a redirect's */
+			f.phase = NET_BODY; /* what is left of a redirect's */
 	}
 	u64map_put(&l->flight_at, f.goid, l->nflight, NULL);
 	return ADD(l, flight, f);
 }
 
-static int take_serving(struct netwatch *nw, const struct gowalk *w, const struct net_player *p, const struct netstack *s)
+static int take_serving(struct netwatch *nw, const struct gowalk *w, const struct net_player *p,
+			const struct netstack *s)
 {
 	struct net_look *l = &nw->cur;
 
 	u64map_put(&l->serving_at, w->g[p->walk].goid, l->nserving, NULL);
-	return ADD(l, serving, (struct net_serving){
-		.goid = w->g[p->walk].goid, .g = w->g[p->walk].addr, .walk = p->walk, .stack = p->cls,
-		.conn = word(nw, p, NETSLOT_SERVE), .reading_request = s->reading_request && !s->in_handler,
-	});
+	return ADD(l, serving,
+		   (struct net_serving){
+			   .goid = w->g[p->walk].goid,
+			   .g = w->g[p->walk].addr,
+			   .walk = p->walk,
+			   .stack = p->cls,
+			   .conn = word(nw, p, NETSLOT_SERVE),
+			   .reading_request = s->reading_request && !s->in_handler,
+		   });
 }
 
 /* What one goroutine is for. */
@@ -303,30 +326,50 @@ static int take_player(struct netwatch *nw, const struct gowalk *w, const struct
 	const struct goroutine *g = &w->g[p->walk];
 	int err = 0;
 
-	if (s->roles & (NETROLE_REQUEST | NETROLE_BODY | NETROLE_STREAM_BODY) && l->nflight < NET_MAX_FLIGHTS)
+	if (s->roles & (NETROLE_REQUEST | NETROLE_BODY | NETROLE_STREAM_BODY) &&
+	    l->nflight < NET_MAX_FLIGHTS)
 		err = take_flight(nw, w, p, s);
 	if (!err && s->roles & NETROLE_DIAL)
-		err = ADD(l, dial, (struct net_dial){ .want = word(nw, p, NETSLOT_WANT), .phase = s->dial_phase });
+		err = ADD(l, dial,
+			  (struct net_dial){ .want = word(nw, p, NETSLOT_WANT),
+					     .phase = s->dial_phase });
 	if (!err && s->roles & NETROLE_READLOOP && l->nconn < NET_MAX_CONNS)
-		err = ADD(l, conn, (struct net_conn){
-			.goid = g->goid, .addr = word(nw, p, NETSLOT_LOOP), .walk = p->walk, .stack = p->cls,
-			.frame = p->frame, .awaits_body = s->awaits_body, .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
+		err = ADD(l, conn,
+			  (struct net_conn){ .goid = g->goid,
+					     .addr = word(nw, p, NETSLOT_LOOP),
+					     .walk = p->walk,
+					     .stack = p->cls,
+					     .frame = p->frame,
+					     .awaits_body = s->awaits_body,
+					     .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
 	if (s->roles & NETROLE_WRITELOOP)
 		u64map_put(&l->writer, word(nw, p, NETSLOT_LOOP), s->writing, NULL);
 	if (!err && s->roles & NETROLE_STREAM && s->plain_h2 && l->nconn < NET_MAX_CONNS)
-		err = ADD(l, conn, (struct net_conn){
-			.goid = g->goid, .addr = word(nw, p, NETSLOT_STREAM), .walk = p->walk, .stack = p->cls,
-			.frame = NET_NO_FRAME, .h2 = true, .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
+		err = ADD(l, conn,
+			  (struct net_conn){ .goid = g->goid,
+					     .addr = word(nw, p, NETSLOT_STREAM),
+					     .walk = p->walk,
+					     .stack = p->cls,
+					     .frame = NET_NO_FRAME,
+					     .h2 = true,
+					     .waitsince_ns = net_waitsince_ns(nw, g, l->now_ns) });
 	if (!err && s->roles & NETROLE_H2CONN && s->plain_h2)
-		err = ADD(l, h2conn, (struct net_h2conn){
-			.addr = word(nw, p, NETSLOT_H2CONN), .goid = g->goid, .walk = p->walk, .stack = p->cls });
+		err = ADD(l, h2conn,
+			  (struct net_h2conn){ .addr = word(nw, p, NETSLOT_H2CONN),
+					       .goid = g->goid,
+					       .walk = p->walk,
+					       .stack = p->cls });
 	if (!err && s->roles & NETROLE_SERVER)
 		err = take_serving(nw, w, p, s);
 	if (!err && s->roles & NETROLE_LISTEN)
-		err = ADD(l, listener, (struct net_listener){ word(nw, p, NETSLOT_SERVER), s->serves });
+		err = ADD(l, listener,
+			  (struct net_listener){ word(nw, p, NETSLOT_SERVER), s->serves });
 	if (!err && s->roles & NETROLE_GRPC) {
 		u64map_put(&l->gcall_at, g->goid, l->ngcall, NULL);
-		err = ADD(l, gcall, (struct net_gcall){ .goid = g->goid, .g = g->addr, .walk = p->walk, .stack = p->cls });
+		err = ADD(
+			l, gcall,
+			(struct net_gcall){
+				.goid = g->goid, .g = g->addr, .walk = p->walk, .stack = p->cls });
 	}
 	return err;
 }
@@ -360,7 +403,8 @@ static int read_chans(struct netwatch *nw, const struct gowalk *w, const uint32_
 	for (int level = 0; !err && level < MAX_CHAIN; level++) {
 		readbatch_reset(&nw->batch);
 		for (size_t i = 0; i < n; i++)
-			piece[i] = at[i] ? readbatch_add(&nw->batch, at[i], (uint32_t)size) : READBATCH_NONE;
+			piece[i] = at[i] ? readbatch_add(&nw->batch, at[i], (uint32_t)size)
+					 : READBATCH_NONE;
 		if (!nw->batch.n)
 			break;
 		err = readbatch_read(&nw->batch, nw->rt->mem);
@@ -388,7 +432,9 @@ static int add_transport(struct net_look *l, uint64_t addr)
 
 	if (!addr || !u64map_put(&l->transport_at, addr, l->ntransport, &made) || !made)
 		return 0;
-	return ADD(l, transport, (struct net_transport){ .addr = addr, .max_per_host = -1, .max_idle_per_host = -1 });
+	return ADD(l, transport,
+		   (struct net_transport){
+			   .addr = addr, .max_per_host = -1, .max_idle_per_host = -1 });
 }
 
 /* A string's header: address and a length that is believed. */
@@ -397,7 +443,8 @@ static uint32_t add_string(struct netwatch *nw, const uint8_t *header, uint32_t 
 	uint64_t n = load_u64(header + 8);
 
 	*len = n < MAX_STRING ? (uint32_t)n : MAX_STRING;
-	return n && n < (1u << 20) ? readbatch_add(&nw->batch, load_u64(header), *len) : READBATCH_NONE;
+	return n && n < (1u << 20) ? readbatch_add(&nw->batch, load_u64(header), *len)
+				   : READBATCH_NONE;
 }
 
 /* What was known of it at the look before. */
@@ -424,7 +471,8 @@ static void take_conn(struct netwatch *nw, struct net_conn *c, const uint8_t *b)
 		return;
 	}
 	c->transport = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_T));
-	c->expects = (int64_t)load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_NUMEXPECTEDRESPONSES)) > 0;
+	c->expects = (int64_t)load_u64(
+			     b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_NUMEXPECTEDRESPONSES)) > 0;
 	c->closed = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_CLOSED)) != 0;
 	c->progress[0] = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_READLIMIT));
 }
@@ -443,8 +491,8 @@ static void check_conn(struct netwatch *nw, struct net_conn *c, const uint8_t *b
 	c->progress[2] = load_u64(b + BUFIO_W);
 }
 
-static void name_conn(struct netwatch *nw, struct net_conn *c, const uint8_t *addr, uint32_t addr_len,
-		      const uint8_t *proxy, uint32_t proxy_len)
+static void name_conn(struct netwatch *nw, struct net_conn *c, const uint8_t *addr,
+		      uint32_t addr_len, const uint8_t *proxy, uint32_t proxy_len)
 {
 	char host[WINDOW_MAX_HOST + 1] = "";
 
@@ -458,10 +506,10 @@ static void name_conn(struct netwatch *nw, struct net_conn *c, const uint8_t *ad
 
 /* A connection while it is read. */
 struct conn_read {
-	uint32_t conn, br, addr, proxy;		/* pieces */
+	uint32_t conn, br, addr, proxy; /* pieces */
 	uint32_t addr_len, proxy_len;
 	uint64_t br_addr;
-	uint8_t key[2][16];			/* strings' headers */
+	uint8_t key[2][16]; /* strings' headers */
 };
 
 /* Connections c[0..n): the structures themselves. */
@@ -545,7 +593,8 @@ static int read_conns(struct netwatch *nw)
 /* ---- the body that a connection waits for ---- */
 
 /* A closure of readLoop that knows one of the channels it waits on: that channel; 0. */
-static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const uint64_t *chan, int nchan, uint64_t closech)
+static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const uint64_t *chan, int nchan,
+			     uint64_t closech)
 {
 	static const char outer[] = "net/http.(*persistConn).readLoop.";
 	struct gofunc fn;
@@ -562,7 +611,7 @@ static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const uint64
 
 /* The words of readLoop's frame that its bodyEOFSignal and Response may be. */
 struct seek {
-	uint32_t conn;		/* index */
+	uint32_t conn; /* index */
 	int nchan;
 	uint64_t chan[MAX_CHAIN];
 	uint64_t closech;
@@ -578,9 +627,11 @@ static bool may_be_object(const struct seek *k, uint64_t word)
 }
 
 /* Those of n words that point to a bodyEOFSignal of this loop: the first one's index, or -1. */
-static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *at, int n, uint64_t *chan, int *err)
+static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *at, int n,
+		     uint64_t *chan, int *err)
 {
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE), *piece = calloc((size_t)n, 8);
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE),
+		 *piece = calloc((size_t)n, 8);
 	int32_t early = net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN);
 	uint64_t *closure = calloc((size_t)n, 8);
 	int found = -1;
@@ -588,7 +639,8 @@ static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *
 	*err = piece && closure ? 0 : -ENOMEM;
 	readbatch_reset(&nw->batch);
 	for (int i = 0; !*err && i < n; i++)
-		piece[i] = may_be_object(k, at[i]) ? readbatch_add(&nw->batch, at[i], size) : READBATCH_NONE;
+		piece[i] = may_be_object(k, at[i]) ? readbatch_add(&nw->batch, at[i], size)
+						   : READBATCH_NONE;
 	if (!*err)
 		*err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (int i = 0; !*err && i < n; i++) {
@@ -598,11 +650,13 @@ static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *
 	}
 	readbatch_reset(&nw->batch);
 	for (int i = 0; !*err && i < n; i++)
-		piece[i] = closure[i] % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, closure[i], CLOSURE_BYTES);
+		piece[i] = closure[i] % 8 ? READBATCH_NONE
+					  : readbatch_add(&nw->batch, closure[i], CLOSURE_BYTES);
 	if (!*err)
 		*err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (int i = 0; !*err && i < n && found < 0; i++) {
-		*chan = closure_chan(nw, readbatch_get(&nw->batch, piece[i]), k->chan, k->nchan, k->closech);
+		*chan = closure_chan(nw, readbatch_get(&nw->batch, piece[i]), k->chan, k->nchan,
+				     k->closech);
 		if (*chan)
 			found = i;
 	}
@@ -614,7 +668,7 @@ static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *
 /* From what a Response has as its Body to the bodyEOFSignal that it was made with. */
 struct way {
 	uint64_t inner, body;
-	uint64_t word[WRAPPER_WORDS];	/* of the reader at inner */
+	uint64_t word[WRAPPER_WORDS]; /* of the reader at inner */
 	uint32_t piece[WRAPPER_WORDS];
 	bool leads;
 };
@@ -625,7 +679,8 @@ static void add_reader(struct netwatch *nw, uint32_t *piece, uint64_t addr)
 }
 
 /* Whether a reader reads from a body; the reader's words. */
-static bool take_reader(struct netwatch *nw, uint32_t piece, uint64_t body, uint64_t word[WRAPPER_WORDS])
+static bool take_reader(struct netwatch *nw, uint32_t piece, uint64_t body,
+			uint64_t word[WRAPPER_WORDS])
 {
 	const uint8_t *b = readbatch_get(&nw->batch, piece);
 	bool leads = false;
@@ -670,7 +725,8 @@ static int follow_ways(struct netwatch *nw, struct way *way, size_t n)
 /* Of n words one that is a Response with this body, rather one that has it directly: its index, or -1. */
 static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_t body, int *err)
 {
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE), *piece = calloc((size_t)n, sizeof(*piece));
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE),
+		 *piece = calloc((size_t)n, sizeof(*piece));
 	int32_t field = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
 	struct way *way = calloc((size_t)n, sizeof(*way));
 	int found = -1;
@@ -678,7 +734,8 @@ static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_
 	*err = piece && way ? 0 : -ENOMEM;
 	readbatch_reset(&nw->batch);
 	for (int i = 0; !*err && i < n; i++)
-		piece[i] = at[i] % 8 || at[i] == body ? READBATCH_NONE : readbatch_add(&nw->batch, at[i], size);
+		piece[i] = at[i] % 8 || at[i] == body ? READBATCH_NONE
+						      : readbatch_add(&nw->batch, at[i], size);
 	if (!*err)
 		*err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (int i = 0; !*err && i < n; i++) {
@@ -692,7 +749,8 @@ static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_
 	if (!*err)
 		*err = follow_ways(nw, way, (size_t)n);
 	for (int i = 0; !*err && i < n; i++)
-		if (way[i].leads && (found < 0 || (way[i].inner == body && way[found].inner != body)))
+		if (way[i].leads &&
+		    (found < 0 || (way[i].inner == body && way[found].inner != body)))
 			found = i;
 	free(piece);
 	free(way);
@@ -714,7 +772,8 @@ static int learn_slots(struct netwatch *nw, const struct seek *k)
 	if (nw->body_slot < 0) {
 		i = find_body(nw, k, at, n, &chan, &err);
 		if (!err && i < 0)
-			nw->cur.conn[k->conn].body_lost = k->nchan > 0 && !nw->rt->gb->layout_is_newer;
+			nw->cur.conn[k->conn].body_lost =
+				k->nchan > 0 && !nw->rt->gb->layout_is_newer;
 		if (err || i < 0)
 			return err;
 		nw->body_slot = 8 * i;
@@ -729,9 +788,10 @@ static int learn_slots(struct netwatch *nw, const struct seek *k)
 static int gather_seeks(struct netwatch *nw, const struct gowalk *w, struct seek *seek, size_t *n)
 {
 	struct net_look *l = &nw->cur;
-	uint64_t (*chan)[MAX_CHAIN] = calloc(l->nconn + 1, sizeof(*chan));
+	uint64_t(*chan)[MAX_CHAIN] = calloc(l->nconn + 1, sizeof(*chan));
 	uint32_t *walk = calloc(l->nconn + 1, sizeof(*walk));
-	int *nchan = calloc(l->nconn + 1, sizeof(*nchan)), err = chan && walk && nchan ? 0 : -ENOMEM;
+	int *nchan = calloc(l->nconn + 1, sizeof(*nchan)),
+	    err = chan && walk && nchan ? 0 : -ENOMEM;
 
 	*n = 0;
 	for (size_t i = 0; !err && i < l->nconn; i++) {
@@ -740,7 +800,8 @@ static int gather_seeks(struct netwatch *nw, const struct gowalk *w, struct seek
 		if (c->h2 || c->dead || !c->awaits_body)
 			continue;
 		walk[*n] = c->walk;
-		seek[*n] = (struct seek){ .conn = (uint32_t)i, .stack_lo = w->g[c->walk].stack_lo,
+		seek[*n] = (struct seek){ .conn = (uint32_t)i,
+					  .stack_lo = w->g[c->walk].stack_lo,
 					  .stack_hi = w->g[c->walk].stack_hi };
 		if (c->frame != NET_NO_FRAME) {
 			seek[*n].frame = nw->players.frame + c->frame;
@@ -767,8 +828,11 @@ static int read_closechs(struct netwatch *nw, struct seek *seek, size_t n)
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < n; i++)
-		piece[i] = readbatch_add(&nw->batch, nw->cur.conn[seek[i].conn].addr +
-					 (uint64_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_CLOSECH), 8);
+		piece[i] = readbatch_add(&nw->batch,
+					 nw->cur.conn[seek[i].conn].addr +
+						 (uint64_t)net_off(nw,
+								   LAYOUT_HTTP_PERSISTCONN_CLOSECH),
+					 8);
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++) {
@@ -782,18 +846,19 @@ static int read_closechs(struct netwatch *nw, struct seek *seek, size_t n)
 
 /* A body and its response where readLoop keeps them, while they are checked. */
 struct body_read {
-	uint32_t body, response, closure;	/* pieces */
-	uint64_t closure_addr, itab;		/* of what the response has as its Body */
+	uint32_t body, response, closure; /* pieces */
+	uint64_t closure_addr, itab;      /* of what the response has as its Body */
 };
 
 static void take_body(struct netwatch *nw, struct net_conn *c, struct body_read *p, struct way *way)
 {
 	int32_t at = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
-	const uint8_t *b = readbatch_get(&nw->batch, p->body), *r = readbatch_get(&nw->batch, p->response);
+	const uint8_t *b = readbatch_get(&nw->batch, p->body),
+		      *r = readbatch_get(&nw->batch, p->response);
 
 	p->closure_addr = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN)) : 0;
 	if (b && b[net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED)] == 1)
-		c->closed = true;	/* its loop is about to hear of it */
+		c->closed = true; /* its loop is about to hear of it */
 	c->body_request = r ? load_u64(r + net_off(nw, LAYOUT_HTTP_RESPONSE_REQUEST)) : 0;
 	p->itab = r ? load_u64(r + at) : 0;
 	*way = (struct way){ .inner = r ? load_u64(r + at + 8) : 0, .body = c->body };
@@ -847,8 +912,8 @@ static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
 	for (size_t i = 0; !err && i < n; i++) {
 		struct net_conn *c = &nw->cur.conn[seek[i].conn];
 
-		c->wait_chan = closure_chan(nw, readbatch_get(&nw->batch, p[i].closure), seek[i].chan, seek[i].nchan,
-					    seek[i].closech);
+		c->wait_chan = closure_chan(nw, readbatch_get(&nw->batch, p[i].closure),
+					    seek[i].chan, seek[i].nchan, seek[i].closech);
 		if (c->wait_chan)
 			continue;
 		/* something else is there by now: nobody can have had the body any more */
@@ -876,7 +941,9 @@ static int find_bodies(struct netwatch *nw, const struct gowalk *w)
 		err = gather_seeks(nw, w, seek, &n);
 	if (!err && n)
 		err = read_closechs(nw, seek, n);
-	for (size_t i = 0; !err && i < n && (nw->body_slot < 0 || nw->response_slot < 0) && tries < LEARN_TRIES; i++)
+	for (size_t i = 0;
+	     !err && i < n && (nw->body_slot < 0 || nw->response_slot < 0) && tries < LEARN_TRIES;
+	     i++)
 		if (seek[i].frame && seek[i].len <= NETSTACK_MAX_FRAME) {
 			err = learn_slots(nw, &seek[i]);
 			tries++;
@@ -889,16 +956,20 @@ static int find_bodies(struct netwatch *nw, const struct gowalk *w)
 
 /* ---- HTTP/2 ---- */
 
-static void take_stream(struct netwatch *nw, struct net_conn *c, const uint8_t *b, struct net_stream *s)
+static void take_stream(struct netwatch *nw, struct net_conn *c, const uint8_t *b,
+			struct net_stream *s)
 {
 	if (!b) {
 		c->dead = true;
 		return;
 	}
-	*s = (struct net_stream){ .addr = c->addr, .known = true,
-				  .chan = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV)),
-				  .sent = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM)] == 1 };
-	c->transport = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_CC));	/* its connection */
+	*s = (struct net_stream){
+		.addr = c->addr,
+		.known = true,
+		.chan = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV)),
+		.sent = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM)] == 1
+	};
+	c->transport = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_CC)); /* its connection */
 	c->writing = !s->sent;
 	c->awaits_body = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_PASTHEADERS)] == 1 &&
 			 load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RES)) &&
@@ -913,12 +984,14 @@ static void take_stream(struct netwatch *nw, struct net_conn *c, const uint8_t *
 static int read_streams(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTSTREAM_SIZE), *piece = calloc(l->nconn + 1, 4);
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTSTREAM_SIZE),
+		 *piece = calloc(l->nconn + 1, 4);
 	int err = piece ? 0 : -ENOMEM;
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < l->nconn; i++)
-		piece[i] = l->conn[i].h2 ? readbatch_add(&nw->batch, l->conn[i].addr, size) : READBATCH_NONE;
+		piece[i] = l->conn[i].h2 ? readbatch_add(&nw->batch, l->conn[i].addr, size)
+					 : READBATCH_NONE;
 	if (!err && nw->batch.n)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nconn; i++) {
@@ -955,7 +1028,8 @@ static int read_stream_counts(struct netwatch *nw, const uint64_t *map, uint32_t
 static int read_h2conns(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTCONN_SIZE), *piece = calloc(l->nh2conn + 1, 4);
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTCONN_SIZE),
+		 *piece = calloc(l->nh2conn + 1, 4);
 	uint64_t *map = calloc(l->nh2conn + 1, 8);
 	int err = piece && map ? 0 : -ENOMEM;
 
@@ -990,7 +1064,7 @@ static int read_transports(struct netwatch *nw)
 	struct net_look *l = &nw->cur;
 	int32_t idle = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST);
 	int32_t most = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST);
-	uint32_t (*piece)[2] = calloc(l->ntransport + 1, sizeof(*piece));
+	uint32_t(*piece)[2] = calloc(l->ntransport + 1, sizeof(*piece));
 	int err = piece ? 0 : -ENOMEM;
 
 	readbatch_reset(&nw->batch);
@@ -1001,7 +1075,8 @@ static int read_transports(struct netwatch *nw)
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->ntransport; i++) {
-		const uint8_t *a = readbatch_get(&nw->batch, piece[i][0]), *b = readbatch_get(&nw->batch, piece[i][1]);
+		const uint8_t *a = readbatch_get(&nw->batch, piece[i][0]),
+			      *b = readbatch_get(&nw->batch, piece[i][1]);
 		struct net_transport *t = &l->transport[i];
 
 		if (!a || !b)
@@ -1010,7 +1085,7 @@ static int read_transports(struct netwatch *nw)
 		t->max_idle_per_host = (int64_t)load_u64(a);
 		t->max_per_host = (int64_t)load_u64(b);
 		if (t->max_idle_per_host == 0)
-			t->max_idle_per_host = 2;	/* http.DefaultMaxIdleConnsPerHost */
+			t->max_idle_per_host = 2; /* http.DefaultMaxIdleConnsPerHost */
 	}
 	free(piece);
 	return err;
@@ -1024,11 +1099,13 @@ static int read_dials(struct netwatch *nw)
 	uint32_t *piece = calloc(l->ndial + 1, sizeof(*piece));
 	int err = piece ? 0 : -ENOMEM;
 
-	if (off < 0)	/* up to 1.22 */
+	if (off < 0) /* up to 1.22 */
 		off = net_off(nw, LAYOUT_HTTP_WANTCONN_READY);
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && off >= 0 && i < l->ndial; i++)
-		piece[i] = l->dial[i].want ? readbatch_add(&nw->batch, l->dial[i].want + (uint64_t)off, 8) : READBATCH_NONE;
+		piece[i] = l->dial[i].want
+				   ? readbatch_add(&nw->batch, l->dial[i].want + (uint64_t)off, 8)
+				   : READBATCH_NONE;
 	if (!err && off >= 0)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && off >= 0 && i < l->ndial; i++) {
@@ -1044,9 +1121,11 @@ static int read_dials(struct netwatch *nw)
 static int read_flight_chans(struct netwatch *nw, const struct gowalk *w)
 {
 	struct net_look *l = &nw->cur;
-	uint64_t (*chan)[MAX_CHAIN] = calloc(l->nflight + 1, sizeof(*chan));
-	uint32_t *walk = calloc(l->nflight + 1, sizeof(*walk)), *of = calloc(l->nflight + 1, sizeof(*of));
-	int *nchan = calloc(l->nflight + 1, sizeof(*nchan)), err = chan && walk && of && nchan ? 0 : -ENOMEM;
+	uint64_t(*chan)[MAX_CHAIN] = calloc(l->nflight + 1, sizeof(*chan));
+	uint32_t *walk = calloc(l->nflight + 1, sizeof(*walk)),
+		 *of = calloc(l->nflight + 1, sizeof(*of));
+	int *nchan = calloc(l->nflight + 1, sizeof(*nchan)),
+	    err = chan && walk && of && nchan ? 0 : -ENOMEM;
 	size_t n = 0;
 
 	for (size_t i = 0; !err && i < l->nflight; i++) {
@@ -1180,7 +1259,8 @@ static int read_server_conns(struct netwatch *nw, struct serving_read *p)
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; i < l->nserving; i++)
-		p[i].conn = readbatch_add(&nw->batch, l->serving[i].conn, (uint32_t)net_off(nw, LAYOUT_HTTP_CONN_SIZE));
+		p[i].conn = readbatch_add(&nw->batch, l->serving[i].conn,
+					  (uint32_t)net_off(nw, LAYOUT_HTTP_CONN_SIZE));
 	err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nserving; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, p[i].conn);
@@ -1192,8 +1272,8 @@ static int read_server_conns(struct netwatch *nw, struct serving_read *p)
 		s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
 		if (b && is_idle(nw, b))
 			s->reading_request = false;
-		s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
-			  was->reading_request == s->reading_request;
+		s->same = was && was->conn == s->conn && was->response == s->response &&
+			  s->response && was->reading_request == s->reading_request;
 		if (s->same)
 			memcpy(s->pattern, was->pattern, sizeof(s->pattern));
 		else
@@ -1209,12 +1289,18 @@ static int read_patterns(struct netwatch *nw, struct serving_read *p)
 	int32_t pattern = net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN);
 	int err;
 
-	if (pattern < 0)	/* up to 1.22 */
+	if (pattern < 0) /* up to 1.22 */
 		return 0;
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; i < l->nserving; i++)
-		p[i].request = !p[i].response ? READBATCH_NONE :
-			       readbatch_add(&nw->batch, p[i].response + (uint64_t)net_off(nw, LAYOUT_HTTP_SRVRESPONSE_REQ), 8);
+		p[i].request =
+			!p[i].response
+				? READBATCH_NONE
+				: readbatch_add(&nw->batch,
+						p[i].response +
+							(uint64_t)net_off(
+								nw, LAYOUT_HTTP_SRVRESPONSE_REQ),
+						8);
 	err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nserving; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, p[i].request);
@@ -1223,7 +1309,8 @@ static int read_patterns(struct netwatch *nw, struct serving_read *p)
 	}
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].request = p[i].at ? readbatch_add(&nw->batch, p[i].at + (uint64_t)pattern, 16) : READBATCH_NONE;
+		p[i].request = p[i].at ? readbatch_add(&nw->batch, p[i].at + (uint64_t)pattern, 16)
+				       : READBATCH_NONE;
 	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nserving; i++) {
 		const uint8_t *b = readbatch_get(&nw->batch, p[i].request);
@@ -1233,11 +1320,13 @@ static int read_patterns(struct netwatch *nw, struct serving_read *p)
 	}
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].text = p[i].len ? readbatch_add(&nw->batch, p[i].at, p[i].len) : READBATCH_NONE;
+		p[i].text =
+			p[i].len ? readbatch_add(&nw->batch, p[i].at, p[i].len) : READBATCH_NONE;
 	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nserving; i++)
 		if (p[i].text != READBATCH_NONE)
-			take_pattern(&l->serving[i], readbatch_get(&nw->batch, p[i].text), p[i].len);
+			take_pattern(&l->serving[i], readbatch_get(&nw->batch, p[i].text),
+				     p[i].len);
 	return err;
 }
 
@@ -1245,8 +1334,9 @@ static int read_patterns(struct netwatch *nw, struct serving_read *p)
 static int read_server_limits(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	int32_t read_t = net_off(nw, LAYOUT_HTTP_SERVER_READTIMEOUT), head_t = net_off(nw, LAYOUT_HTTP_SERVER_READHEADERTIMEOUT);
-	struct u64map limits;	/* server -> piece, then whether it has none */
+	int32_t read_t = net_off(nw, LAYOUT_HTTP_SERVER_READTIMEOUT),
+		head_t = net_off(nw, LAYOUT_HTTP_SERVER_READHEADERTIMEOUT);
+	struct u64map limits; /* server -> piece, then whether it has none */
 	uint64_t key, *value;
 	size_t pos = 0;
 	int err;
@@ -1259,7 +1349,8 @@ static int read_server_limits(struct netwatch *nw)
 
 		at = u64map_put(&limits, l->serving[i].server, 0, &made);
 		if (at && made)
-			*at = readbatch_add(&nw->batch, l->serving[i].server, (uint32_t)net_off(nw, LAYOUT_HTTP_SERVER_SIZE));
+			*at = readbatch_add(&nw->batch, l->serving[i].server,
+					    (uint32_t)net_off(nw, LAYOUT_HTTP_SERVER_SIZE));
 	}
 	err = readbatch_read(&nw->batch, nw->rt->mem);
 	while (!err && u64map_next(&limits, &pos, &key, &value)) {
@@ -1310,7 +1401,8 @@ static void date_servings(struct netwatch *nw, const struct gowalk *w, struct tr
 			continue;
 		}
 		/* one goroutine takes one request after the other: the same is the one of the same response */
-		if (p && (s->same || (s->reading_request && p->reading_request && p->conn == s->conn)))
+		if (p &&
+		    (s->same || (s->reading_request && p->reading_request && p->conn == s->conn)))
 			s->start_ns = p->start_ns;
 		since = net_waitsince_ns(nw, &w->g[s->walk], l->now_ns);
 		if (since && since < s->start_ns)
@@ -1327,7 +1419,10 @@ static void set_method(struct net_gcall *c, const uint8_t *text, uint32_t n)
 static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace *trace)
 {
 	struct net_look *l = &nw->cur;
-	struct { uint32_t ptr, len, text; uint32_t n; } *p = calloc(l->ngcall + 1, sizeof(*p));
+	struct {
+		uint32_t ptr, len, text;
+		uint32_t n;
+	} *p = calloc(l->ngcall + 1, sizeof(*p));
 	int err = p ? 0 : -ENOMEM;
 
 	readbatch_reset(&nw->batch);
@@ -1336,22 +1431,27 @@ static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace
 		uint64_t pc, sp;
 
 		p[i].ptr = p[i].len = READBATCH_NONE;
-		if (s->slot[NETSLOT_METHOD] == NETSLOT_NONE || s->slot[NETSLOT_METHOD_LEN] == NETSLOT_NONE ||
+		if (s->slot[NETSLOT_METHOD] == NETSLOT_NONE ||
+		    s->slot[NETSLOT_METHOD_LEN] == NETSLOT_NONE ||
 		    !gostack_start(&w->g[l->gcall[i].walk], &pc, &sp))
 			continue;
-		p[i].ptr = readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->slot[NETSLOT_METHOD], 8);
-		p[i].len = readbatch_add(&nw->batch, sp + (uint64_t)(int64_t)s->slot[NETSLOT_METHOD_LEN], 8);
+		p[i].ptr = readbatch_add(&nw->batch,
+					 sp + (uint64_t)(int64_t)s->slot[NETSLOT_METHOD], 8);
+		p[i].len = readbatch_add(&nw->batch,
+					 sp + (uint64_t)(int64_t)s->slot[NETSLOT_METHOD_LEN], 8);
 	}
 	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->ngcall; i++) {
-		const uint8_t *a = readbatch_get(&nw->batch, p[i].ptr), *b = readbatch_get(&nw->batch, p[i].len);
+		const uint8_t *a = readbatch_get(&nw->batch, p[i].ptr),
+			      *b = readbatch_get(&nw->batch, p[i].len);
 
 		p[i].n = a && b && load_u64(b) < 4096 ? (uint32_t)load_u64(b) : 0;
-		l->gcall[i].start_ns = a ? load_u64(a) : 0;	/* until the next stage */
+		l->gcall[i].start_ns = a ? load_u64(a) : 0; /* until the next stage */
 	}
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < l->ngcall; i++)
-		p[i].text = p[i].n ? readbatch_add(&nw->batch, l->gcall[i].start_ns, p[i].n) : READBATCH_NONE;
+		p[i].text = p[i].n ? readbatch_add(&nw->batch, l->gcall[i].start_ns, p[i].n)
+				   : READBATCH_NONE;
 	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->ngcall; i++) {
 		const uint8_t *t = readbatch_get(&nw->batch, p[i].text);
@@ -1362,12 +1462,15 @@ static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace
 		set_method(c, t, t ? p[i].n : 0);
 		c->start_ns = l->now_ns;
 		c->age = AGE_AT_LEAST;
-		if (trace && trace_open_find(trace, TRACE_OPEN_GRPC, c->g, &open) && open.goid == c->goid) {
+		if (trace && trace_open_find(trace, TRACE_OPEN_GRPC, c->g, &open) &&
+		    open.goid == c->goid) {
 			c->start_ns = open.start_ns;
 			c->age = AGE_EXACT;
 			if (!t && open.text)
-				set_method(c, (const uint8_t *)open.text, (uint32_t)strlen(open.text));
-		} else if (at && nw->prev.gcall[*at].stack == c->stack && !strcmp(nw->prev.gcall[*at].method, c->method)) {
+				set_method(c, (const uint8_t *)open.text,
+					   (uint32_t)strlen(open.text));
+		} else if (at && nw->prev.gcall[*at].stack == c->stack &&
+			   !strcmp(nw->prev.gcall[*at].method, c->method)) {
 			c->start_ns = nw->prev.gcall[*at].start_ns;
 		}
 	}
@@ -1404,7 +1507,7 @@ static int join_conns(struct netwatch *nw)
 		if (nw->stacks.stack[f->stack].roles & NETROLE_REQUEST)
 			continue;
 		at = u64map_find(&by_body, f->request);
-		if (!at)	/* of no connection that was seen */
+		if (!at) /* of no connection that was seen */
 			continue;
 		f->conn = l->conn[*at].addr;
 		l->conn[*at].reader = (uint32_t)i + 1;
@@ -1476,8 +1579,8 @@ static int read_structures(struct netwatch *nw, const struct gowalk *w, struct t
 	return err;
 }
 
-int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, struct trace *trace,
-		 uint64_t now_ns)
+int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
+		 struct trace *trace, uint64_t now_ns)
 {
 	struct net_look t = nw->prev;
 	int err = classify(nw, gs);

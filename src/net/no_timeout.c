@@ -18,9 +18,9 @@
 #include "model/place.h"
 #include "net/window.h"
 
-#define MIN_AGE_S 3.0
+#define MIN_AGE_S  3.0
 #define SLOW_TIMES 2
-#define MAX_STUCK 16		/* pairs of host and phase that are told apart */
+#define MAX_STUCK  16 /* pairs of host and phase that are told apart */
 
 /* Where hanging requests of a place are: host and phase. */
 struct stuck {
@@ -75,14 +75,18 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 	struct stuck at = mostly_at(w->net, &c->place);
 
 	if (at.count)
-		finding_evidence(f, "%s of them: %s, %s", human_count(at.count, n), net_words_phase(at.one->phase),
+		finding_evidence(f, "%s of them: %s, %s", human_count(at.count, n),
+				 net_words_phase(at.one->phase),
 				 net_words_host(at.one->host, host));
-	finding_evidence(f, "no http.Client.Timeout, and a context without deadline: nothing ends them");
+	finding_evidence(
+		f, "no http.Client.Timeout, and a context without deadline: nothing ends them");
 	if (c->in_flight > c->hanging)
-		finding_evidence(f, "%s requests of this place are in flight, %s of them for over 3s",
+		finding_evidence(f,
+				 "%s requests of this place are in flight, %s of them for over 3s",
 				 human_count(c->in_flight, n), human_count(c->hanging, m));
 	if (c->p99_ns)
-		finding_evidence(f, "those that came back took up to %s (p99)", human_seconds((double)c->p99_ns / 1e9, n));
+		finding_evidence(f, "those that came back took up to %s (p99)",
+				 human_seconds((double)c->p99_ns / 1e9, n));
 }
 
 static void add_finding(const struct window *w, const struct net_client *c, struct findings *out)
@@ -92,16 +96,17 @@ static void add_finding(const struct window *w, const struct net_client *c, stru
 
 	if (!f)
 		return;
-	finding_title(f, "%s request%s at %s hang%s without any timeout, the oldest for %s", human_count(c->hanging, n),
-		      net_words_s(c->hanging), words_place(&c->place, place, sizeof(place)),
-		      c->hanging == 1 ? "s" : "",
+	finding_title(f, "%s request%s at %s hang%s without any timeout, the oldest for %s",
+		      human_count(c->hanging, n), net_words_s(c->hanging),
+		      words_place(&c->place, place, sizeof(place)), c->hanging == 1 ? "s" : "",
 		      net_words_age(c->hanging_age, c->longest_hanging_s, age));
 	finding_count(f, "in_flight", c->in_flight > c->hanging ? c->in_flight : c->hanging);
 	finding_number(f, "longest_in_flight_s", c->longest_hanging_s);
 	finding_count(f, "hanging", c->hanging);
 	evidence(f, w, c);
-	finding_advice(f, "set http.Client.Timeout, or a context with a deadline (NewRequestWithContext)");
-	f->exactness = EXACT;	/* what is in flight is read from memory */
+	finding_advice(
+		f, "set http.Client.Timeout, or a context with a deadline (NewRequestWithContext)");
+	f->exactness = EXACT; /* what is in flight is read from memory */
 	f->weight = (double)c->hanging;
 }
 

@@ -9,12 +9,12 @@
 #include "proc/readbatch.h"
 #include "gort/gotypes.h"
 
-#define NET_MAX_HOSTS 10000	/* told apart; beyond: NET_OTHER_HOST */
+#define NET_MAX_HOSTS   10000 /* told apart; beyond: NET_OTHER_HOST */
 #define NET_MAX_FLIGHTS (1u << 20)
-#define NET_MAX_CONNS (1u << 18)
-#define NET_NO_HOST 0		/* numbers of hosts: not known, the rest, then each */
-#define NET_OTHER_HOST 1
-#define NET_NO_FRAME UINT32_MAX
+#define NET_MAX_CONNS   (1u << 18)
+#define NET_NO_HOST     0 /* numbers of hosts: not known, the rest, then each */
+#define NET_OTHER_HOST  1
+#define NET_NO_FRAME    UINT32_MAX
 
 struct net_limits {
 	enum known timeout, deadline, cancel;
@@ -24,44 +24,44 @@ struct net_limits {
 /* A goroutine in a client's call, or reading a body. */
 struct net_flight {
 	uint64_t goid, g;
-	uint64_t request;	/* the user's *Request (or the body's): tells one request from the next */
+	uint64_t request; /* the user's *Request (or the body's): tells one request from the next */
 	uint64_t inner, client, transport, conn, treq;
-	uint32_t walk;		/* index in the walk */
-	uint32_t stack;		/* class */
+	uint32_t walk;  /* index in the walk */
+	uint32_t stack; /* class */
 	uint32_t host;
-	int phase;		/* enum net_phase or -1 */
-	uint64_t start_ns;	/* our monotonic clock */
+	int phase;         /* enum net_phase or -1 */
+	uint64_t start_ns; /* our monotonic clock */
 	enum age_kind age;
 	struct net_limits limits;
 	struct place place;
-	bool known;		/* host and limits were read, now or at a look before */
-	bool dead;		/* does not fit: left out */
-	uint64_t chan[6];	/* it selects on */
+	bool known;       /* host and limits were read, now or at a look before */
+	bool dead;        /* does not fit: left out */
+	uint64_t chan[6]; /* it selects on */
 	int nchan;
 };
 
 /* A client's HTTP/1 connection (one readLoop) or HTTP/2 stream that has a body out. */
 struct net_conn {
-	uint64_t goid;		/* of its readLoop: a connection has one for life */
-	uint64_t addr;		/* *persistConn, or *clientStream */
+	uint64_t goid; /* of its readLoop: a connection has one for life */
+	uint64_t addr; /* *persistConn, or *clientStream */
 	uint64_t transport;
 	uint32_t walk, stack, host;
-	uint32_t frame;		/* of its readLoop, in the look's players; NET_NO_FRAME */
+	uint32_t frame; /* of its readLoop, in the look's players; NET_NO_FRAME */
 	bool h2, dead, known;
-	bool expects;		/* a response */
+	bool expects; /* a response */
 	bool closed;
 	bool awaits_body;
-	bool writing;		/* its writeLoop writes a request */
-	uint64_t body;		/* bodyEOFSignal; 0 not known */
-	bool body_lost;		/* it is not where the compiler keeps it: collected */
+	bool writing;   /* its writeLoop writes a request */
+	uint64_t body;  /* bodyEOFSignal; 0 not known */
+	bool body_lost; /* it is not where the compiler keeps it: collected */
 	uint64_t response, body_request;
-	uint64_t wait_chan;	/* the body's end is told there */
-	uint64_t progress[3];	/* changes when something is read */
-	uint64_t awaits_ns;	/* since when it waits for the body, at least */
-	bool awaits_exact;	/* a probe has seen when it began to */
-	uint64_t quiet_ns;	/* since when nothing was read */
-	uint64_t waitsince_ns;	/* our clock; 0 not known */
-	uint32_t reader;	/* flight + 1 that reads the body now */
+	uint64_t wait_chan;    /* the body's end is told there */
+	uint64_t progress[3];  /* changes when something is read */
+	uint64_t awaits_ns;    /* since when it waits for the body, at least */
+	bool awaits_exact;     /* a probe has seen when it began to */
+	uint64_t quiet_ns;     /* since when nothing was read */
+	uint64_t waitsince_ns; /* our clock; 0 not known */
+	uint32_t reader;       /* flight + 1 that reads the body now */
 	/* the request seen on it last */
 	uint64_t request, request_start_ns;
 	enum age_kind request_age;
@@ -69,16 +69,16 @@ struct net_conn {
 	uint32_t request_host;
 	/* found by nethold */
 	bool held;
-	uint32_t holder;	/* index in the walk + 1 */
+	uint32_t holder; /* index in the walk + 1 */
 };
 
 struct net_serving {
 	uint64_t goid, g, conn, server;
-	uint64_t response;	/* the *response of the request it is at */
+	uint64_t response; /* the *response of the request it is at */
 	uint32_t walk, stack;
 	uint64_t start_ns;
 	enum age_kind age;
-	bool same;		/* as at the look before */
+	bool same; /* as at the look before */
 	bool reading_request, no_read_timeout;
 	char pattern[128];
 };
@@ -94,11 +94,11 @@ struct net_gcall {
 
 struct net_h2conn {
 	uint64_t addr, goid;
-	uint64_t tconn[2];	/* its net.Conn */
+	uint64_t tconn[2]; /* its net.Conn */
 	uint32_t walk, stack, host;
 	uint64_t streams;
 	bool closed, dead;
-	bool named;		/* host is set */
+	bool named; /* host is set */
 };
 
 struct net_transport {
@@ -114,34 +114,43 @@ struct net_listener {
 };
 
 struct net_dial {
-	uint64_t want, chan;	/* wantConn, and where its result is told */
+	uint64_t want, chan; /* wantConn, and where its result is told */
 	int phase;
 };
 
 struct net_stream {
 	uint64_t addr;
-	uint64_t chan;		/* respHeaderRecv */
+	uint64_t chan; /* respHeaderRecv */
 	bool sent, known;
 };
 
 /* One look. */
 struct net_look {
-	struct net_flight *flight; size_t nflight, flight_cap;
-	struct net_conn *conn; size_t nconn, conn_cap;
-	struct net_serving *serving; size_t nserving, serving_cap;
-	struct net_gcall *gcall; size_t ngcall, gcall_cap;
-	struct net_h2conn *h2conn; size_t nh2conn, h2conn_cap;
-	struct net_transport *transport; size_t ntransport, transport_cap;
-	struct net_listener *listener; size_t nlistener, listener_cap;
-	struct net_dial *dial; size_t ndial, dial_cap;
-	struct net_stream *stream; size_t nstream, stream_cap;
-	struct u64map flight_at;	/* goid -> index */
-	struct u64map conn_at;		/* goid -> index */
+	struct net_flight *flight;
+	size_t nflight, flight_cap;
+	struct net_conn *conn;
+	size_t nconn, conn_cap;
+	struct net_serving *serving;
+	size_t nserving, serving_cap;
+	struct net_gcall *gcall;
+	size_t ngcall, gcall_cap;
+	struct net_h2conn *h2conn;
+	size_t nh2conn, h2conn_cap;
+	struct net_transport *transport;
+	size_t ntransport, transport_cap;
+	struct net_listener *listener;
+	size_t nlistener, listener_cap;
+	struct net_dial *dial;
+	size_t ndial, dial_cap;
+	struct net_stream *stream;
+	size_t nstream, stream_cap;
+	struct u64map flight_at; /* goid -> index */
+	struct u64map conn_at;   /* goid -> index */
 	struct u64map conn_by_addr;
 	struct u64map serving_at;
 	struct u64map gcall_at;
-	struct u64map h2conn_at;	/* by address */
-	struct u64map writer;		/* persistConn -> 1 writes, 0 does not */
+	struct u64map h2conn_at; /* by address */
+	struct u64map writer;    /* persistConn -> 1 writes, 0 does not */
 	struct u64map transport_at;
 	uint64_t now_ns;
 };
@@ -149,16 +158,20 @@ struct net_look {
 /* A goroutine that plays a part, and what its stack had when it was read. */
 struct net_player {
 	uint32_t walk, cls;
-	uint32_t word;		/* its first: one for each slot of its class, in their order */
-	uint32_t frame;		/* its readLoop's, NET_NO_FRAME */
+	uint32_t word;  /* its first: one for each slot of its class, in their order */
+	uint32_t frame; /* its readLoop's, NET_NO_FRAME */
 };
 
 struct net_players {
-	struct net_player *v; size_t n, cap;
-	uint64_t *word; size_t nword, word_cap;
-	uint8_t *frame; size_t nframe, frame_cap;	/* bytes */
-	uint32_t *class_of; size_t nclass, class_cap;	/* by number of a stack */
-	uint64_t begin_ns;	/* the first of them was heard of after that */
+	struct net_player *v;
+	size_t n, cap;
+	uint64_t *word;
+	size_t nword, word_cap;
+	uint8_t *frame;
+	size_t nframe, frame_cap; /* bytes */
+	uint32_t *class_of;
+	size_t nclass, class_cap; /* by number of a stack */
+	uint64_t begin_ns;        /* the first of them was heard of after that */
 };
 
 /* Requests of one place to one host, for the busiest call. */
@@ -174,15 +187,17 @@ struct netwatch {
 	struct netstacks stacks;
 	struct readbatch batch;
 	struct net_look cur, prev;
-	struct net_players players;	/* of the look that is being made */
-	char (*host)[WINDOW_MAX_HOST + 1]; size_t nhost, host_cap;
+	struct net_players players; /* of the look that is being made */
+	char (*host)[WINDOW_MAX_HOST + 1];
+	size_t nhost, host_cap;
 	struct bytesmap host_at;
-	uint32_t last_host;	/* that was asked for */
-	struct net_busy *busy; size_t nbusy, busy_cap;
+	uint32_t last_host; /* that was asked for */
+	struct net_busy *busy;
+	size_t nbusy, busy_cap;
 	struct bytesmap busy_at;
-	struct u64map context_kind;	/* itab -> kind + 1 */
-	struct u64map unread_before;	/* host -> bodies out that nobody read, at the first look */
-	uint64_t begin_ns, window_ns;	/* the first look, and the one the window began with */
+	struct u64map context_kind;   /* itab -> kind + 1 */
+	struct u64map unread_before;  /* host -> bodies out that nobody read, at the first look */
+	uint64_t begin_ns, window_ns; /* the first look, and the one the window began with */
 	uint64_t doubtful, moved;
 	/* where readLoop's frame keeps its bodyEOFSignal and Response, from its SP; -1 not seen yet */
 	int32_t body_slot, response_slot;
@@ -212,8 +227,8 @@ static inline bool place_is(const struct place *a, const struct place *b)
 }
 
 /* netlook.c: what the roles lead to, into nw->cur. */
-int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs, struct trace *trace,
-		 uint64_t now_ns);
+int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
+		 struct trace *trace, uint64_t now_ns);
 void netlook_deinit(struct net_look *l);
 /* A listener of gostacks: notes who plays a part; netwatch's own begins with none. */
 int netlook_hear(void *nw, const struct gostacks *gs, const struct gostack_bytes *b);

@@ -17,43 +17,61 @@
 #include "trace/trace.h"
 #include "net/window.h"
 
-#define MAX_CHAIN 32		/* contexts, from the request's to the root */
-#define AT_ONCE 1024		/* requests */
-#define MAX_LOOK_NS (int64_t)(10 * NS_PER_S)	/* a request that began later than that after a look is none */
-#define MAX_SCHEME 32
+#define MAX_CHAIN 32   /* contexts, from the request's to the root */
+#define AT_ONCE   1024 /* requests */
+#define MAX_LOOK_NS \
+	(int64_t)(10 * NS_PER_S) /* a request that began later than that after a look is none */
+#define MAX_SCHEME    32
 #define MAX_HOST_READ 512
-#define MAX_HOST_LEN (1u << 20)	/* longer is no host but a wrong address */
+#define MAX_HOST_LEN  (1u << 20) /* longer is no host but a wrong address */
 /* time.Time: wall has a bit that says that ext is monotonic; then its seconds
  * count from 1885 (time/time.go) */
 #define WALL_MONOTONIC (1ull << 63)
 #define WALL_NSEC_BITS 30
-#define UNIX_OF_1885 2682288000ll
-#define UNIX_OF_1 62135596800ll
+#define UNIX_OF_1885   2682288000ll
+#define UNIX_OF_1      62135596800ll
 
-enum context_kind { CONTEXT_UNKNOWN, CONTEXT_ROOT, CONTEXT_CANCEL, CONTEXT_TIMER, CONTEXT_VALUE, CONTEXT_AFTER,
-		    CONTEXT_STOP, CONTEXT_WITHOUT, CONTEXT_SIGNAL, CONTEXT_INSIDE };
-#define ITAB_INSIDE 1	/* of the cancelCtx that a timerCtx points to: not one of its own */
+enum context_kind {
+	CONTEXT_UNKNOWN,
+	CONTEXT_ROOT,
+	CONTEXT_CANCEL,
+	CONTEXT_TIMER,
+	CONTEXT_VALUE,
+	CONTEXT_AFTER,
+	CONTEXT_STOP,
+	CONTEXT_WITHOUT,
+	CONTEXT_SIGNAL,
+	CONTEXT_INSIDE
+};
+#define ITAB_INSIDE 1 /* of the cancelCtx that a timerCtx points to: not one of its own */
 
 /* One request while it is read. */
 struct reading {
 	uint32_t flight;
-	uint32_t user, inner, treq, url, scheme, host;	/* pieces */
+	uint32_t user, inner, treq, url, scheme, host; /* pieces */
 	uint64_t url_addr;
 	uint64_t ctx[2], inner_ctx[2];
-	uint8_t text[2][16];		/* string headers: scheme, host */
-	uint64_t node[2];		/* of the chain: where it is */
+	uint8_t text[2][16]; /* string headers: scheme, host */
+	uint64_t node[2];    /* of the chain: where it is */
 	bool chain_ends, in_doubt;
-	int64_t deadline_unix_ns;	/* of the client's timeout; 0 none */
+	int64_t deadline_unix_ns; /* of the client's timeout; 0 none */
 };
 
 static enum context_kind kind_of_name(const char *name)
 {
-	static const struct { const char *name; enum context_kind kind; } known[] = {
-		{ "context.backgroundCtx", CONTEXT_ROOT }, { "context.todoCtx", CONTEXT_ROOT },
-		{ "*context.emptyCtx", CONTEXT_ROOT },	/* up to 1.20 */
-		{ "*context.cancelCtx", CONTEXT_CANCEL }, { "*context.timerCtx", CONTEXT_TIMER },
-		{ "*context.valueCtx", CONTEXT_VALUE }, { "*context.afterFuncCtx", CONTEXT_AFTER },
-		{ "context.stopCtx", CONTEXT_STOP }, { "context.withoutCancelCtx", CONTEXT_WITHOUT },
+	static const struct {
+		const char *name;
+		enum context_kind kind;
+	} known[] = {
+		{ "context.backgroundCtx", CONTEXT_ROOT },
+		{ "context.todoCtx", CONTEXT_ROOT },
+		{ "*context.emptyCtx", CONTEXT_ROOT }, /* up to 1.20 */
+		{ "*context.cancelCtx", CONTEXT_CANCEL },
+		{ "*context.timerCtx", CONTEXT_TIMER },
+		{ "*context.valueCtx", CONTEXT_VALUE },
+		{ "*context.afterFuncCtx", CONTEXT_AFTER },
+		{ "context.stopCtx", CONTEXT_STOP },
+		{ "context.withoutCancelCtx", CONTEXT_WITHOUT },
 		{ "*signal.signalCtx", CONTEXT_SIGNAL },
 	};
 
@@ -75,7 +93,7 @@ static enum context_kind context_kind(struct netwatch *nw, uint64_t itab)
 		return kind_of_name(gotypes_of_itab(nw->types, itab));
 	if (made)
 		*at = kind_of_name(gotypes_of_itab(nw->types, itab));
-	return (enum context_kind)*at;
+	return (enum context_kind) * at;
 }
 
 /* In 1.20 a timerCtx points to its cancelCtx, before and since it has it in itself. */
@@ -94,12 +112,13 @@ static int32_t parent_of(const struct netwatch *nw, enum context_kind kind)
 	case CONTEXT_TIMER:
 		if (timer_points(nw))
 			return net_off(nw, LAYOUT_CTX_TIMER_CANCELCTX);
-		return net_off(nw, LAYOUT_CTX_TIMER_CANCELCTX) + net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
+		return net_off(nw, LAYOUT_CTX_TIMER_CANCELCTX) +
+		       net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
 	case CONTEXT_VALUE:
 		return net_off(nw, LAYOUT_CTX_VALUE_CONTEXT);
-	case CONTEXT_AFTER:	/* a cancelCtx is its first part (context.go) */
+	case CONTEXT_AFTER: /* a cancelCtx is its first part (context.go) */
 		return net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
-	case CONTEXT_STOP:	/* so is the Context of these (context.go, os/signal/signal.go) */
+	case CONTEXT_STOP: /* so is the Context of these (context.go, os/signal/signal.go) */
 	case CONTEXT_SIGNAL:
 		return 0;
 	default:
@@ -193,7 +212,7 @@ static bool inherit(struct netwatch *nw, struct net_flight *f)
 	f->start_ns = p->start_ns;
 	f->age = p->age;
 	f->limits = p->limits;
-	if (p->inner != f->inner)	/* a redirect: another host */
+	if (p->inner != f->inner) /* a redirect: another host */
 		return false;
 	f->host = p->host;
 	f->known = true;
@@ -206,7 +225,8 @@ static bool same_treq(struct netwatch *nw, struct net_flight *f)
 	uint64_t *at = u64map_find(&nw->prev.flight_at, f->goid);
 	const struct net_flight *p = at ? &nw->prev.flight[*at] : NULL;
 
-	if (!p || p->treq != f->treq || p->request != f->request || !f->request || !p->known || p->dead)
+	if (!p || p->treq != f->treq || p->request != f->request || !f->request || !p->known ||
+	    p->dead)
 		return false;
 	f->inner = p->inner;
 	return true;
@@ -222,8 +242,10 @@ static int read_inner(struct netwatch *nw)
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; !err && i < l->nflight; i++)
-		piece[i] = !l->flight[i].treq || same_treq(nw, &l->flight[i]) ? READBATCH_NONE :
-			   readbatch_add(&nw->batch, l->flight[i].treq + (uint64_t)off, 8);
+		piece[i] =
+			!l->flight[i].treq || same_treq(nw, &l->flight[i])
+				? READBATCH_NONE
+				: readbatch_add(&nw->batch, l->flight[i].treq + (uint64_t)off, 8);
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < l->nflight; i++) {
@@ -241,10 +263,12 @@ static int read_inner(struct netwatch *nw)
 	return err;
 }
 
-static void take_request(struct netwatch *nw, struct reading *r, const uint8_t *user, const uint8_t *inner)
+static void take_request(struct netwatch *nw, struct reading *r, const uint8_t *user,
+			 const uint8_t *inner)
 {
 	struct net_flight *f = &nw->cur.flight[r->flight];
-	int32_t ctx = net_off(nw, LAYOUT_HTTP_REQUEST_CTX), cancel = net_off(nw, LAYOUT_HTTP_REQUEST_CANCEL);
+	int32_t ctx = net_off(nw, LAYOUT_HTTP_REQUEST_CTX),
+		cancel = net_off(nw, LAYOUT_HTTP_REQUEST_CANCEL);
 
 	if (!inner)
 		inner = user;
@@ -257,7 +281,8 @@ static void take_request(struct netwatch *nw, struct reading *r, const uint8_t *
 	r->inner_ctx[1] = load_u64(inner + ctx + 8);
 	if (!user)
 		user = inner;
-	memcpy(r->ctx, &(uint64_t[2]){ load_u64(user + ctx), load_u64(user + ctx + 8) }, sizeof(r->ctx));
+	memcpy(r->ctx, &(uint64_t[2]){ load_u64(user + ctx), load_u64(user + ctx + 8) },
+	       sizeof(r->ctx));
 	memcpy(r->node, r->ctx, sizeof(r->node));
 	/* no context: Background (Request.Context) */
 	r->chain_ends = !r->ctx[0];
@@ -289,13 +314,15 @@ static uint32_t add_text(struct netwatch *nw, const uint8_t *header, uint32_t ma
 {
 	uint64_t len = load_u64(header + 8);
 
-	return len ? readbatch_add(&nw->batch, load_u64(header), len < max ? (uint32_t)len : max) : READBATCH_NONE;
+	return len ? readbatch_add(&nw->batch, load_u64(header), len < max ? (uint32_t)len : max)
+		   : READBATCH_NONE;
 }
 
 static void take_host(struct netwatch *nw, struct reading *r)
 {
 	struct net_flight *f = &nw->cur.flight[r->flight];
-	const uint8_t *scheme = readbatch_get(&nw->batch, r->scheme), *host = readbatch_get(&nw->batch, r->host);
+	const uint8_t *scheme = readbatch_get(&nw->batch, r->scheme),
+		      *host = readbatch_get(&nw->batch, r->host);
 	uint64_t scheme_len = load_u64(r->text[0] + 8), host_len = load_u64(r->text[1] + 8);
 	char out[WINDOW_MAX_HOST + 1] = "";
 
@@ -306,8 +333,10 @@ static void take_host(struct netwatch *nw, struct reading *r)
 			return;
 		}
 	if (host)
-		net_host_format((const char *)host, host_len < MAX_HOST_READ ? host_len : MAX_HOST_READ,
-				scheme ? net_scheme_port((const char *)scheme, scheme_len) : NULL, out);
+		net_host_format((const char *)host,
+				host_len < MAX_HOST_READ ? host_len : MAX_HOST_READ,
+				scheme ? net_scheme_port((const char *)scheme, scheme_len) : NULL,
+				out);
 	f->host = net_host_number(nw, out);
 	f->known = true;
 }
@@ -319,8 +348,9 @@ static int read_urls(struct netwatch *nw, struct reading *rd, size_t n)
 
 	readbatch_reset(&nw->batch);
 	for (size_t i = 0; i < n; i++)
-		rd[i].url = nw->cur.flight[rd[i].flight].dead ? READBATCH_NONE :
-			    readbatch_add(&nw->batch, rd[i].url_addr, url);
+		rd[i].url = nw->cur.flight[rd[i].flight].dead
+				    ? READBATCH_NONE
+				    : readbatch_add(&nw->batch, rd[i].url_addr, url);
 	err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++)
 		take_url(nw, &rd[i], readbatch_get(&nw->batch, rd[i].url));
@@ -357,9 +387,10 @@ static int64_t unix_ns(uint64_t wall, uint64_t ext)
 
 static int read_timeouts(struct netwatch *nw, struct reading *rd, size_t n)
 {
-	int32_t off = net_off(nw, LAYOUT_HTTP_CLIENT_TIMEOUT), deadline = net_off(nw, LAYOUT_CTX_TIMER_DEADLINE);
+	int32_t off = net_off(nw, LAYOUT_HTTP_CLIENT_TIMEOUT),
+		deadline = net_off(nw, LAYOUT_CTX_TIMER_DEADLINE);
 	int32_t wall = net_off(nw, LAYOUT_TIME_TIME_WALL), ext = net_off(nw, LAYOUT_TIME_TIME_EXT);
-	uint32_t (*piece)[2] = calloc(n + 1, sizeof(*piece));
+	uint32_t(*piece)[2] = calloc(n + 1, sizeof(*piece));
 	int err = piece ? 0 : -ENOMEM;
 
 	readbatch_reset(&nw->batch);
@@ -372,17 +403,20 @@ static int read_timeouts(struct netwatch *nw, struct reading *rd, size_t n)
 		/* (*Client).send wraps the caller's context when its own limit is nearer */
 		if (f->client && rd[i].inner_ctx[1] != rd[i].ctx[1] && deadline >= 0 &&
 		    context_kind(nw, rd[i].inner_ctx[0]) == CONTEXT_TIMER)
-			piece[i][1] = readbatch_add(&nw->batch, rd[i].inner_ctx[1] + (uint64_t)deadline, 24);
+			piece[i][1] = readbatch_add(&nw->batch,
+						    rd[i].inner_ctx[1] + (uint64_t)deadline, 24);
 	}
 	if (!err)
 		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i][0]), *d = readbatch_get(&nw->batch, piece[i][1]);
+		const uint8_t *b = readbatch_get(&nw->batch, piece[i][0]),
+			      *d = readbatch_get(&nw->batch, piece[i][1]);
 		struct net_flight *f = &nw->cur.flight[rd[i].flight];
 
 		if (!f->client) {
 			/* without a Client there is no such limit; a Client that is not known may have one */
-			f->limits.timeout = nw->stacks.stack[f->stack].has_client ? UNKNOWN : KNOWN_NO;
+			f->limits.timeout =
+				nw->stacks.stack[f->stack].has_client ? UNKNOWN : KNOWN_NO;
 			continue;
 		}
 		if (!b)
@@ -399,20 +433,20 @@ static int read_timeouts(struct netwatch *nw, struct reading *rd, size_t n)
 /* ---- since when ---- */
 
 /* real_ns: the wall clock at the look's moment. */
-static void date(struct netwatch *nw, const struct gowalk *w, struct trace *trace, struct net_flight *f,
-		 int64_t deadline_unix_ns, int64_t real_ns)
+static void date(struct netwatch *nw, const struct gowalk *w, struct trace *trace,
+		 struct net_flight *f, int64_t deadline_unix_ns, int64_t real_ns)
 {
 	uint64_t now = nw->cur.now_ns, since = net_waitsince_ns(nw, &w->g[f->walk], now);
 	int64_t age = real_ns - (deadline_unix_ns - f->limits.timeout_ns);
 	struct trace_open open;
 
-	if (trace && f->age != AGE_EXACT && trace_open_find(trace, TRACE_OPEN_REQUEST, f->g, &open) &&
-	    open.ptr == f->request) {
+	if (trace && f->age != AGE_EXACT &&
+	    trace_open_find(trace, TRACE_OPEN_REQUEST, f->g, &open) && open.ptr == f->request) {
 		f->start_ns = open.start_ns < now ? open.start_ns : now;
 		f->age = AGE_EXACT;
 	}
 	if (deadline_unix_ns && f->age != AGE_EXACT && age >= -MAX_LOOK_NS && age < (int64_t)now) {
-		f->start_ns = age > 0 ? now - (uint64_t)age : now;	/* it may have begun since */
+		f->start_ns = age > 0 ? now - (uint64_t)age : now; /* it may have begun since */
 		f->age = AGE_EXACT;
 	}
 	if (f->age == AGE_UNKNOWN) {
@@ -519,11 +553,13 @@ static int read_new(struct netwatch *nw, struct reading *rd, size_t n)
 		const struct net_flight *f = &nw->cur.flight[rd[i].flight];
 
 		rd[i].user = readbatch_add(&nw->batch, f->request, size);
-		rd[i].inner = f->inner != f->request ? readbatch_add(&nw->batch, f->inner, size) : READBATCH_NONE;
+		rd[i].inner = f->inner != f->request ? readbatch_add(&nw->batch, f->inner, size)
+						     : READBATCH_NONE;
 	}
 	err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++)
-		take_request(nw, &rd[i], readbatch_get(&nw->batch, rd[i].user), readbatch_get(&nw->batch, rd[i].inner));
+		take_request(nw, &rd[i], readbatch_get(&nw->batch, rd[i].user),
+			     readbatch_get(&nw->batch, rd[i].inner));
 	if (!err)
 		err = read_urls(nw, rd, n);
 	if (!err)
@@ -542,7 +578,8 @@ static int read_all_new(struct netwatch *nw, int64_t *deadline)
 	size_t n = 0;
 
 	for (size_t i = 0; !err && i <= l->nflight; i++) {
-		if (i < l->nflight && nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST &&
+		if (i < l->nflight &&
+		    nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST &&
 		    !inherit(nw, &l->flight[i]))
 			rd[n++] = (struct reading){ .flight = (uint32_t)i };
 		if (!n || (n < AT_ONCE && i < l->nflight))
@@ -566,14 +603,16 @@ int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *
 	if (!err)
 		err = read_all_new(nw, deadline);
 	for (size_t i = 0; !err && i < l->nflight; i++)
-		if (nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST && !l->flight[i].dead) {
+		if (nw->stacks.stack[l->flight[i].stack].roles & NETROLE_REQUEST &&
+		    !l->flight[i].dead) {
 			date(nw, w, trace, &l->flight[i], deadline[i], real_ns);
 			remember_on_conn(nw, &l->flight[i]);
 		}
 	if (!err)
 		neth2_join(nw);
 	for (size_t i = 0; !err && i < l->nconn; i++) {
-		uint64_t *at = l->conn[i].h2 ? u64map_find(&l->h2conn_at, l->conn[i].transport) : NULL;
+		uint64_t *at =
+			l->conn[i].h2 ? u64map_find(&l->h2conn_at, l->conn[i].transport) : NULL;
 
 		if (at)
 			l->conn[i].host = l->h2conn[*at].host;

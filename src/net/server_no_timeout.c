@@ -25,7 +25,8 @@ static const struct net_server *worst(const struct net_window *n)
 	for (int i = 0; i < n->nserver; i++) {
 		const struct net_server *s = &n->server[i];
 
-		if (s->no_read_timeout && s->hanging >= MIN_HANGING && (!best || s->hanging > best->hanging))
+		if (s->no_read_timeout && s->hanging >= MIN_HANGING &&
+		    (!best || s->hanging > best->hanging))
 			best = s;
 	}
 	return best;
@@ -37,16 +38,20 @@ static void judge(const struct window *w, struct findings *out)
 	char n[HUMAN_MAX], place[WORDS_PLACE_MAX];
 	struct finding *f;
 
-	f = s ? findings_add(out, "server-no-timeout", "server-no-timeout", SEVERITY_LOW, NULL) : NULL;
+	f = s ? findings_add(out, "server-no-timeout", "server-no-timeout", SEVERITY_LOW, NULL)
+	      : NULL;
 	if (!f)
 		return;
 	f->place = s->place;
-	finding_title(f, "%s connections hang on an HTTP server without read timeout and send no request",
-		      human_count(s->hanging, n));
+	finding_title(
+		f, "%s connections hang on an HTTP server without read timeout and send no request",
+		human_count(s->hanging, n));
 	finding_count(f, "hanging", s->hanging);
-	finding_evidence(f, "each keeps a goroutine and a file descriptor until the other side gives up");
+	finding_evidence(
+		f, "each keeps a goroutine and a file descriptor until the other side gives up");
 	if (s->place.function)
-		finding_evidence(f, "the server calls %s", words_place(&s->place, place, sizeof(place)));
+		finding_evidence(f, "the server calls %s",
+				 words_place(&s->place, place, sizeof(place)));
 	finding_advice(f, "set http.Server.ReadHeaderTimeout, ReadTimeout and IdleTimeout");
 	f->exactness = EXACT;
 	f->weight = (double)s->hanging;

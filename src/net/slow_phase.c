@@ -28,22 +28,22 @@
 #include "model/place.h"
 #include "net/window.h"
 
-#define MIN_COUNT 3
-#define SLOW_NS 100000000ull
-#define VERY_SLOW_NS 1000000000ull
-#define TIMES 10
-#define BEFORE_COUNT 10		/* an earlier median of fewer says nothing */
+#define MIN_COUNT       3
+#define SLOW_NS         100000000ull
+#define VERY_SLOW_NS    1000000000ull
+#define TIMES           10
+#define BEFORE_COUNT    10         /* an earlier median of fewer says nothing */
 #define BEFORE_LEAST_NS 5000000ull /* ten times a very short time is no problem */
-#define STUCK_S 3.0
-#define SEVERAL 5
-#define SEVERAL_S 1.0
-#define MAX_HOSTS 4096
+#define STUCK_S         3.0
+#define SEVERAL         5
+#define SEVERAL_S       1.0
+#define MAX_HOSTS       4096
 
 struct in_phase {
-	const struct net_phase_row *row;	/* of those that ended it; NULL: none */
-	uint64_t stuck, several;		/* in flight there for STUCK_S, for SEVERAL_S */
+	const struct net_phase_row *row; /* of those that ended it; NULL: none */
+	uint64_t stuck, several;         /* in flight there for STUCK_S, for SEVERAL_S */
 	const struct net_request *oldest;
-	double stuck_s;				/* what all in flight spent: at least */
+	double stuck_s; /* what all in flight spent: at least */
 };
 
 struct host {
@@ -53,7 +53,7 @@ struct host {
 };
 
 struct hosts {
-	struct host *h;		/* owned */
+	struct host *h; /* owned */
 	size_t n, max;
 	struct bytesmap index;
 };
@@ -75,7 +75,8 @@ static struct host *host_of(struct hosts *hs, const char *name)
 
 static void add_row(struct hosts *hs, const struct net_phase_row *r)
 {
-	struct host *h = r->other || (unsigned int)r->phase >= NET_PHASES ? NULL : host_of(hs, r->host);
+	struct host *h =
+		r->other || (unsigned int)r->phase >= NET_PHASES ? NULL : host_of(hs, r->host);
 
 	if (!h)
 		return;
@@ -131,8 +132,8 @@ static double spent_s(const struct in_phase *p)
 
 static bool became_slow(const struct net_phase_row *r)
 {
-	return r->before_count >= BEFORE_COUNT && r->before_p50_ns && r->p50_ns >= BEFORE_LEAST_NS &&
-	       r->p50_ns / TIMES >= r->before_p50_ns;
+	return r->before_count >= BEFORE_COUNT && r->before_p50_ns &&
+	       r->p50_ns >= BEFORE_LEAST_NS && r->p50_ns / TIMES >= r->before_p50_ns;
 }
 
 static bool is_slow(const struct in_phase *p)
@@ -141,7 +142,8 @@ static bool is_slow(const struct in_phase *p)
 
 	if (!r || !r->count || (r->p50_ns <= SLOW_NS && !became_slow(r)))
 		return false;
-	return r->count + p->several >= MIN_COUNT || (r->p50_ns > VERY_SLOW_NS && r->phase != NET_BODY);
+	return r->count + p->several >= MIN_COUNT ||
+	       (r->p50_ns > VERY_SLOW_NS && r->phase != NET_BODY);
 }
 
 static bool is_stuck(const struct in_phase *p)
@@ -155,19 +157,26 @@ static const char *advice_for(int phase)
 {
 	switch (phase) {
 	case NET_POOL_WAIT:
-		return "raise Transport.MaxConnsPerHost, make fewer requests at a time, close bodies early";
+		return "raise Transport.MaxConnsPerHost, make fewer requests at a time, close "
+		       "bodies early";
 	case NET_DNS:
-		return "look at the resolver (/etc/resolv.conf: nameserver, ndots, search); keep connections";
+		return "look at the resolver (/etc/resolv.conf: nameserver, ndots, search); keep "
+		       "connections";
 	case NET_CONNECT:
-		return "look at the way there (firewall, route, full backlog); bound it by net.Dialer.Timeout";
+		return "look at the way there (firewall, route, full backlog); bound it by "
+		       "net.Dialer.Timeout";
 	case NET_TLS:
-		return "look at the server's load; keep connections; bound it by Transport.TLSHandshakeTimeout";
+		return "look at the server's load; keep connections; bound it by "
+		       "Transport.TLSHandshakeTimeout";
 	case NET_REQUEST_WRITE:
-		return "the server reads slowly, or the request's Body is produced slowly: look at both";
+		return "the server reads slowly, or the request's Body is produced slowly: look at "
+		       "both";
 	case NET_TTFB:
-		return "look at that server; bound it by a context deadline or Transport.ResponseHeaderTimeout";
+		return "look at that server; bound it by a context deadline or "
+		       "Transport.ResponseHeaderTimeout";
 	default:
-		return "the server sends slowly, or the caller is busy between its reads: look at both";
+		return "the server sends slowly, or the caller is busy between its reads: look at "
+		       "both";
 	}
 }
 
@@ -189,10 +198,11 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 	finding_evidence(f, "%.0f%% of what requests to this host spent in all phases",
 			 h->total_s > 0 ? 100 * spent_s(p) / h->total_s : 0);
 	if (p->row && became_slow(p->row))
-		finding_evidence(f, "its p50 was %s before this window", human_seconds((double)p->row->before_p50_ns / 1e9, s));
+		finding_evidence(f, "its p50 was %s before this window",
+				 human_seconds((double)p->row->before_p50_ns / 1e9, s));
 	if (p->row && !is_slow(p))
-		finding_evidence(f, "%s ended it in this window, %s of them failed", human_count(p->row->count, n),
-				 human_count(p->row->errors, s));
+		finding_evidence(f, "%s ended it in this window, %s of them failed",
+				 human_count(p->row->count, n), human_count(p->row->errors, s));
 	else if (p->row && p->row->errors)
 		finding_evidence(f, "%s of them failed", human_count(p->row->errors, n));
 	if (is_stuck(p) && is_slow(p))
@@ -200,7 +210,8 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 				 human_count(p->several, n),
 				 net_words_age(p->oldest->age, p->oldest->since_s, age));
 	if (f->place.function)
-		finding_evidence(f, "%s at %s", is_slow(p) ? "called most" : "the oldest was called",
+		finding_evidence(f, "%s at %s",
+				 is_slow(p) ? "called most" : "the oldest was called",
 				 words_place(&f->place, place, sizeof(place)));
 }
 
@@ -227,7 +238,8 @@ static const struct place *place_of(const struct in_phase *p)
 static void add_finding(const struct host *h, int phase, struct findings *out)
 {
 	const struct in_phase *p = &h->phase[phase];
-	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], text[160], n[HUMAN_MAX], age[NET_WORDS_AGE];
+	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], text[160], n[HUMAN_MAX],
+		age[NET_WORDS_AGE];
 	const struct place *place = place_of(p);
 	struct finding *f;
 
@@ -240,10 +252,12 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 	net_words_host(h->name, host);
 	if (is_slow(p)) {
 		durations(p->row, text, sizeof(text));
-		finding_title(f, "requests to %s spend most of their time in %s: %s", host, net_words_phase(phase), text);
+		finding_title(f, "requests to %s spend most of their time in %s: %s", host,
+			      net_words_phase(phase), text);
 	} else {
-		finding_title(f, "%s request%s to %s %s stuck in %s, the oldest began %s ago", human_count(p->several, n),
-			      net_words_s(p->several), host, p->several == 1 ? "is" : "are", net_words_phase(phase),
+		finding_title(f, "%s request%s to %s %s stuck in %s, the oldest began %s ago",
+			      human_count(p->several, n), net_words_s(p->several), host,
+			      p->several == 1 ? "is" : "are", net_words_phase(phase),
 			      net_words_age(p->oldest->age, p->oldest->since_s, age));
 	}
 	numbers(f, p);

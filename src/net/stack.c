@@ -12,20 +12,46 @@
 #include "gort/goslots.h"
 #include "net/window.h"
 
-#define MAX_KNOWN 65536
-#define MAX_DEPTH 192		/* physical frames looked at */
+#define MAX_KNOWN   65536
+#define MAX_DEPTH   192 /* physical frames looked at */
 #define MAX_INLINED 32
-#define MAX_CODE (128u << 10)
+#define MAX_CODE    (128u << 10)
 
 /* The functions that matter.  Those of HTTP/2 are in three packages: h2_rest(). */
 enum fn {
-	FN_NONE, FN_DO, FN_TRANSPORT, FN_ROUNDTRIP, FN_GETCONN, FN_PC_ROUNDTRIP, FN_READLOOP, FN_WRITELOOP,
-	FN_DIAL_FOR, FN_DIALCONN, FN_BODY_READ, FN_SERVE, FN_READ_REQUEST, FN_HANDLER_CALLER, FN_ACCEPT,
-	FN_GRPC_INVOKE, FN_IS_DNS, FN_IS_CONNECT, FN_IS_TLS, FN_SELECT, FN_RUNTIME,
-	FN_H2_ROUNDTRIP, FN_H2_STREAM, FN_H2_BODY_READ, FN_H2_PIPE_READ, FN_H2_READLOOP, FN_H2_HANDLER
+	FN_NONE,
+	FN_DO,
+	FN_TRANSPORT,
+	FN_ROUNDTRIP,
+	FN_GETCONN,
+	FN_PC_ROUNDTRIP,
+	FN_READLOOP,
+	FN_WRITELOOP,
+	FN_DIAL_FOR,
+	FN_DIALCONN,
+	FN_BODY_READ,
+	FN_SERVE,
+	FN_READ_REQUEST,
+	FN_HANDLER_CALLER,
+	FN_ACCEPT,
+	FN_GRPC_INVOKE,
+	FN_IS_DNS,
+	FN_IS_CONNECT,
+	FN_IS_TLS,
+	FN_SELECT,
+	FN_RUNTIME,
+	FN_H2_ROUNDTRIP,
+	FN_H2_STREAM,
+	FN_H2_BODY_READ,
+	FN_H2_PIPE_READ,
+	FN_H2_READLOOP,
+	FN_H2_HANDLER
 };
 
-static const struct { const char *name; enum fn fn; } known_fn[] = {
+static const struct {
+	const char *name;
+	enum fn fn;
+} known_fn[] = {
 	{ "net/http.(*Client).do", FN_DO },
 	{ "net/http.(*Transport).RoundTrip", FN_TRANSPORT },
 	{ "net/http.(*Transport).roundTrip", FN_ROUNDTRIP },
@@ -61,9 +87,14 @@ static const struct { const char *name; enum fn fn; } known_fn[] = {
 /* What is behind an HTTP/2 package's name: "ClientConn).roundTrip"; NULL. */
 static const char *h2_rest(const char *name, bool *plain)
 {
-	static const struct { const char *prefix; bool plain; } package[] = {
-		{ "net/http.http2", true }, { "net/http.(*http2", true },
-		{ "net/http/internal/http2.", true }, { "golang.org/x/net/http2.", false },
+	static const struct {
+		const char *prefix;
+		bool plain;
+	} package[] = {
+		{ "net/http.http2", true },
+		{ "net/http.(*http2", true },
+		{ "net/http/internal/http2.", true },
+		{ "golang.org/x/net/http2.", false },
 	};
 
 	for (size_t i = 0; i < sizeof(package) / sizeof(*package); i++) {
@@ -80,11 +111,14 @@ static const char *h2_rest(const char *name, bool *plain)
 
 static enum fn h2_fn(const char *rest)
 {
-	static const struct { const char *rest; enum fn fn; } known[] = {
-		{ "ClientConn).roundTrip", FN_H2_ROUNDTRIP },	/* since 1.23 */
+	static const struct {
+		const char *rest;
+		enum fn fn;
+	} known[] = {
+		{ "ClientConn).roundTrip", FN_H2_ROUNDTRIP }, /* since 1.23 */
 		{ "ClientConn).RoundTrip", FN_H2_ROUNDTRIP },
 		{ "clientStream).doRequest", FN_H2_STREAM },
-		{ "clientStream).writeRequest", FN_H2_STREAM },	/* whichever has it in a slot */
+		{ "clientStream).writeRequest", FN_H2_STREAM }, /* whichever has it in a slot */
 		{ "transportResponseBody.Read", FN_H2_BODY_READ },
 		{ "transportResponseBody).Read", FN_H2_BODY_READ },
 		{ "pipe).Read", FN_H2_PIPE_READ },
@@ -115,8 +149,8 @@ static enum fn fn_of(const char *name, bool *plain)
 struct frame {
 	enum fn fn;
 	bool plain;
-	uint64_t pc;		/* run-time */
-	int32_t sp, size;	/* from where SP stands */
+	uint64_t pc;      /* run-time */
+	int32_t sp, size; /* from where SP stands */
 };
 
 struct walk {
@@ -155,8 +189,8 @@ static void unwind(struct walk *w, const uint64_t *pcs, uint32_t n)
 		*f = (struct frame){ .pc = pcs[i], .sp = sp, .size = -1 };
 		f->fn = fn_of(fn.name, &f->plain);
 		w->n++;
-		if (pclntab_frame_size(rt->gb->pcln, pcs[i] - rt->bias, &size) || size < 0 || size > (1 << 24) ||
-		    sp > (1 << 26))
+		if (pclntab_frame_size(rt->gb->pcln, pcs[i] - rt->bias, &size) || size < 0 ||
+		    size > (1 << 24) || sp > (1 << 26))
 			break;
 		f->size = size;
 		sp += size + 8;
@@ -168,7 +202,8 @@ static void take_slot(struct walk *w, int i, enum net_slot slot, unsigned int wo
 	const struct frame *f = &w->frame[i];
 	int32_t off;
 
-	if (w->out->slot[slot] != NETSLOT_NONE || f->size < 0 || goslot_arg(w->s->rt, f->pc, i == 0, word, &off))
+	if (w->out->slot[slot] != NETSLOT_NONE || f->size < 0 ||
+	    goslot_arg(w->s->rt, f->pc, i == 0, word, &off))
 		return;
 	w->out->slot[slot] = f->sp + f->size + 8 + off;
 }
@@ -180,10 +215,12 @@ static void library_place(struct walk *w, int i, struct place *out)
 	struct goframe f[MAX_INLINED];
 
 	for (i++; i < w->n; i++) {
-		int n = pclntab_frames(rt->gb->pcln, w->frame[i].pc - rt->bias, true, f, MAX_INLINED);
+		int n = pclntab_frames(rt->gb->pcln, w->frame[i].pc - rt->bias, true, f,
+				       MAX_INLINED);
 
 		for (int k = 0; k < n; k++)
-			if (!strncmp(f[k].function, "net/http/", 9) && !strstr(f[k].function, "internal/")) {
+			if (!strncmp(f[k].function, "net/http/", 9) &&
+			    !strstr(f[k].function, "internal/")) {
 				*out = place_of_frame(&f[k]);
 				return;
 			}
@@ -235,7 +272,8 @@ static void find_request(struct walk *w)
 		case FN_H2_BODY_READ:
 			if (call >= 0 || o->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
 				break;
-			o->roles |= w->frame[i].fn == FN_BODY_READ ? NETROLE_BODY : NETROLE_STREAM_BODY;
+			o->roles |=
+				w->frame[i].fn == FN_BODY_READ ? NETROLE_BODY : NETROLE_STREAM_BODY;
 			o->plain_h2 = w->frame[i].plain;
 			take_slot(w, i, NETSLOT_BODY, 0);
 			if (pipe >= 0 && w->frame[i].fn == FN_H2_BODY_READ)
@@ -277,7 +315,7 @@ static void find_request(struct walk *w)
 		case FN_GRPC_INVOKE:
 			if (call < 0) {
 				o->roles |= NETROLE_GRPC;
-				take_slot(w, i, NETSLOT_METHOD, 3);	/* cc, ctx (2), method */
+				take_slot(w, i, NETSLOT_METHOD, 3); /* cc, ctx (2), method */
 				take_slot(w, i, NETSLOT_METHOD_LEN, 4);
 				o->place = place_from(w, i);
 			}
@@ -331,7 +369,8 @@ static void find_body_wait(struct netstacks *s, uint64_t pc)
 	if (s->body_wait_sought)
 		return;
 	s->body_wait_sought = true;
-	if (!gb->arch || pclntab_find_pc(gb->pcln, pc - s->rt->bias, &fn) || fn.end - fn.entry > MAX_CODE)
+	if (!gb->arch || pclntab_find_pc(gb->pcln, pc - s->rt->bias, &fn) ||
+	    fn.end - fn.entry > MAX_CODE)
 		return;
 	text = malloc(fn.end - fn.entry);
 	if (!text || image_read_addr(&gb->image, fn.entry, text, fn.end - fn.entry))
@@ -372,7 +411,8 @@ static void find_loops(struct walk *w)
 			o->roles |= NETROLE_WRITELOOP;
 			take_slot(w, i, NETSLOT_LOOP, 0);
 			/* it selects, or tells the others that it has written */
-			o->writing = i > 0 && w->frame[i - 1].fn != FN_SELECT && w->frame[i - 1].fn != FN_RUNTIME;
+			o->writing = i > 0 && w->frame[i - 1].fn != FN_SELECT &&
+				     w->frame[i - 1].fn != FN_RUNTIME;
 			break;
 		case FN_H2_STREAM:
 			o->roles |= NETROLE_STREAM;
@@ -400,7 +440,9 @@ static bool declaration(struct netstacks *s, uint64_t entry, struct place *out)
 
 	if (n <= 0)
 		return false;
-	*out = (struct place){ .function = f[n - 1].function, .file = f[n - 1].file, .path = f[n - 1].path,
+	*out = (struct place){ .function = f[n - 1].function,
+			       .file = f[n - 1].file,
+			       .path = f[n - 1].path,
 			       .line = f[n - 1].line };
 	return true;
 }
@@ -424,7 +466,9 @@ static bool handler_at(struct netstacks *s, uint64_t pc, bool innermost, struct 
 		return declaration(s, fn.entry, out);
 	if (!pclntab_find_name(s->rt->gb->pcln, f[n - 1].function, &fn))
 		return declaration(s, fn.entry, out);
-	*out = (struct place){ .function = f[n - 1].function, .file = f[n - 1].file, .path = f[n - 1].path };
+	*out = (struct place){ .function = f[n - 1].function,
+			       .file = f[n - 1].file,
+			       .path = f[n - 1].path };
 	return true;
 }
 
@@ -477,13 +521,15 @@ static void reach_slots(struct netstack *o)
 		if (o->slot[k] + 8ll > end)
 			end = o->slot[k] + 8ll;
 	}
-	o->keeps_frame = o->awaits_body && o->loop_sp >= 0 && o->loop_size > 0 && o->loop_size <= NETSTACK_MAX_FRAME;
+	o->keeps_frame = o->awaits_body && o->loop_sp >= 0 && o->loop_size > 0 &&
+			 o->loop_size <= NETSTACK_MAX_FRAME;
 	if (o->keeps_frame && (int64_t)o->loop_sp + o->loop_size > end)
 		end = (int64_t)o->loop_sp + o->loop_size;
 	o->reach = (uint32_t)end;
 }
 
-static void classify(struct netstacks *s, const struct gostacks *gs, const struct gostack *k, struct netstack *out)
+static void classify(struct netstacks *s, const struct gostacks *gs, const struct gostack *k,
+		     struct netstack *out)
 {
 	struct walk w = { .s = s, .out = out };
 
@@ -507,14 +553,16 @@ void netstacks_begin(struct netstacks *s)
 	s->n = 0;
 }
 
-int netstacks_classify(struct netstacks *s, const struct gostacks *gs, size_t from, uint32_t *class_of)
+int netstacks_classify(struct netstacks *s, const struct gostacks *gs, size_t from,
+		       uint32_t *class_of)
 {
 	for (size_t i = from; i < gs->n; i++) {
 		const struct gostack *k = &gs->stack[i];
 		uint64_t *at;
 		bool made;
 
-		at = bytesmap_put(&s->known, gs->pc + k->first, k->n * sizeof(*gs->pc), s->n, &made);
+		at = bytesmap_put(&s->known, gs->pc + k->first, k->n * sizeof(*gs->pc), s->n,
+				  &made);
 		if (array_room(&s->stack, s->n, &s->cap, sizeof(*s->stack)))
 			return -ENOMEM;
 		if (at && !made) {

@@ -15,37 +15,84 @@
 
 /* Without these nothing is said. */
 static const enum layout_field needed[] = {
-	LAYOUT_HTTP_PERSISTCONN_SIZE, LAYOUT_HTTP_PERSISTCONN_T, LAYOUT_HTTP_PERSISTCONN_BR,
-	LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_PERSISTCONN_KEY_PROXY, LAYOUT_HTTP_PERSISTCONN_CLOSED,
-	LAYOUT_HTTP_PERSISTCONN_NUMEXPECTEDRESPONSES, LAYOUT_HTTP_PERSISTCONN_READLIMIT,
-	LAYOUT_HTTP_PERSISTCONN_CLOSECH, LAYOUT_HTTP_REQUEST_SIZE, LAYOUT_HTTP_REQUEST_URL, LAYOUT_HTTP_REQUEST_CTX,
-	LAYOUT_HTTP_TRANSPORTREQUEST_REQUEST, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST,
-	LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST, LAYOUT_HTTP_CLIENT_TIMEOUT, LAYOUT_HTTP_RESPONSE_SIZE,
-	LAYOUT_HTTP_RESPONSE_BODY, LAYOUT_HTTP_RESPONSE_REQUEST, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE,
-	LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED, LAYOUT_HTTP_CONN_SIZE,
-	LAYOUT_HTTP_CONN_SERVER, LAYOUT_HTTP_SERVER_SIZE, LAYOUT_HTTP_SERVER_READTIMEOUT,
-	LAYOUT_HTTP_SERVER_READHEADERTIMEOUT, LAYOUT_HTTP_SRVRESPONSE_REQ, LAYOUT_H2_CLIENTSTREAM_SIZE,
-	LAYOUT_H2_CLIENTSTREAM_CC, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM,
-	LAYOUT_H2_CLIENTSTREAM_PASTHEADERS, LAYOUT_H2_CLIENTSTREAM_RES, LAYOUT_H2_CLIENTSTREAM_READCLOSED,
-	LAYOUT_H2_CLIENTSTREAM_READABORTED, LAYOUT_H2_CLIENTSTREAM_ABORTERR, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B,
-	LAYOUT_H2_CLIENTCONN_SIZE, LAYOUT_H2_CLIENTCONN_CLOSED, LAYOUT_H2_CLIENTCONN_TCONN,
-	LAYOUT_H2_CLIENTCONN_STREAMS, LAYOUT_URL_SCHEME, LAYOUT_URL_HOST, LAYOUT_BUFIO_READER_RD,
-	LAYOUT_CTX_CANCEL_SIZE, LAYOUT_CTX_CANCEL_CONTEXT, LAYOUT_CTX_TIMER_CANCELCTX, LAYOUT_CTX_TIMER_DEADLINE, LAYOUT_CTX_VALUE_CONTEXT,
-	LAYOUT_TIME_TIME_WALL, LAYOUT_TIME_TIME_EXT, LAYOUT_SUDOG_SIZE, LAYOUT_SUDOG_C, LAYOUT_SUDOG_G,
-	LAYOUT_SUDOG_WAITLINK, LAYOUT_G_GOID, LAYOUT_G_ATOMICSTATUS, LAYOUT_G_TRACKINGSEQ, LAYOUT_G_SCHED_SP,
-	LAYOUT_G_SYSCALLSP, LAYOUT_G_DEFER, LAYOUT_DEFER_FN, LAYOUT_DEFER_LINK,
+	LAYOUT_HTTP_PERSISTCONN_SIZE,
+	LAYOUT_HTTP_PERSISTCONN_T,
+	LAYOUT_HTTP_PERSISTCONN_BR,
+	LAYOUT_HTTP_PERSISTCONN_KEY_ADDR,
+	LAYOUT_HTTP_PERSISTCONN_KEY_PROXY,
+	LAYOUT_HTTP_PERSISTCONN_CLOSED,
+	LAYOUT_HTTP_PERSISTCONN_NUMEXPECTEDRESPONSES,
+	LAYOUT_HTTP_PERSISTCONN_READLIMIT,
+	LAYOUT_HTTP_PERSISTCONN_CLOSECH,
+	LAYOUT_HTTP_REQUEST_SIZE,
+	LAYOUT_HTTP_REQUEST_URL,
+	LAYOUT_HTTP_REQUEST_CTX,
+	LAYOUT_HTTP_TRANSPORTREQUEST_REQUEST,
+	LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST,
+	LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST,
+	LAYOUT_HTTP_CLIENT_TIMEOUT,
+	LAYOUT_HTTP_RESPONSE_SIZE,
+	LAYOUT_HTTP_RESPONSE_BODY,
+	LAYOUT_HTTP_RESPONSE_REQUEST,
+	LAYOUT_HTTP_BODYEOFSIGNAL_SIZE,
+	LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN,
+	LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED,
+	LAYOUT_HTTP_CONN_SIZE,
+	LAYOUT_HTTP_CONN_SERVER,
+	LAYOUT_HTTP_SERVER_SIZE,
+	LAYOUT_HTTP_SERVER_READTIMEOUT,
+	LAYOUT_HTTP_SERVER_READHEADERTIMEOUT,
+	LAYOUT_HTTP_SRVRESPONSE_REQ,
+	LAYOUT_H2_CLIENTSTREAM_SIZE,
+	LAYOUT_H2_CLIENTSTREAM_CC,
+	LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV,
+	LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM,
+	LAYOUT_H2_CLIENTSTREAM_PASTHEADERS,
+	LAYOUT_H2_CLIENTSTREAM_RES,
+	LAYOUT_H2_CLIENTSTREAM_READCLOSED,
+	LAYOUT_H2_CLIENTSTREAM_READABORTED,
+	LAYOUT_H2_CLIENTSTREAM_ABORTERR,
+	LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B,
+	LAYOUT_H2_CLIENTCONN_SIZE,
+	LAYOUT_H2_CLIENTCONN_CLOSED,
+	LAYOUT_H2_CLIENTCONN_TCONN,
+	LAYOUT_H2_CLIENTCONN_STREAMS,
+	LAYOUT_URL_SCHEME,
+	LAYOUT_URL_HOST,
+	LAYOUT_BUFIO_READER_RD,
+	LAYOUT_CTX_CANCEL_SIZE,
+	LAYOUT_CTX_CANCEL_CONTEXT,
+	LAYOUT_CTX_TIMER_CANCELCTX,
+	LAYOUT_CTX_TIMER_DEADLINE,
+	LAYOUT_CTX_VALUE_CONTEXT,
+	LAYOUT_TIME_TIME_WALL,
+	LAYOUT_TIME_TIME_EXT,
+	LAYOUT_SUDOG_SIZE,
+	LAYOUT_SUDOG_C,
+	LAYOUT_SUDOG_G,
+	LAYOUT_SUDOG_WAITLINK,
+	LAYOUT_G_GOID,
+	LAYOUT_G_ATOMICSTATUS,
+	LAYOUT_G_TRACKINGSEQ,
+	LAYOUT_G_SCHED_SP,
+	LAYOUT_G_SYSCALLSP,
+	LAYOUT_G_DEFER,
+	LAYOUT_DEFER_FN,
+	LAYOUT_DEFER_LINK,
 };
 
 static int check_layout(struct netwatch *nw)
 {
 	if (!goruntime_has(nw->rt, FACT_STACKS) || !goruntime_has(nw->rt, FACT_GOROUTINES)) {
-		snprintf(nw->why, sizeof(nw->why), "%s", nw->rt->why_off[goruntime_has(nw->rt, FACT_STACKS) ?
-									  FACT_GOROUTINES : FACT_STACKS]);
+		snprintf(nw->why, sizeof(nw->why), "%s",
+			 nw->rt->why_off[goruntime_has(nw->rt, FACT_STACKS) ? FACT_GOROUTINES
+									    : FACT_STACKS]);
 		return -EOPNOTSUPP;
 	}
 	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
 		if (net_off(nw, needed[i]) < 0) {
-			snprintf(nw->why, sizeof(nw->why), "where this release keeps %s is not known",
+			snprintf(nw->why, sizeof(nw->why),
+				 "where this release keeps %s is not known",
 				 layout_field_name(needed[i]));
 			return -EOPNOTSUPP;
 		}
@@ -70,7 +117,7 @@ int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *ty
 	u64map_init(&nw->unread_before, NET_MAX_HOSTS + 2);
 	net_host_number(nw, none);
 	net_host_number(nw, other);
-	return check_layout(nw);	/* the caller asks why, then frees it */
+	return check_layout(nw); /* the caller asks why, then frees it */
 }
 
 void netwatch_free(struct netwatch *nw)
@@ -102,7 +149,8 @@ uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 
 	at = bytesmap_find(&nw->host_at, host, len);
 	if (at)
 		return nw->last_host = (uint32_t)*at;
-	if (nw->nhost >= NET_MAX_HOSTS + 2 || array_room(&nw->host, nw->nhost, &nw->host_cap, sizeof(*nw->host)) ||
+	if (nw->nhost >= NET_MAX_HOSTS + 2 ||
+	    array_room(&nw->host, nw->nhost, &nw->host_cap, sizeof(*nw->host)) ||
 	    !bytesmap_put(&nw->host_at, host, len, nw->nhost, NULL))
 		return NET_OTHER_HOST;
 	snprintf(nw->host[nw->nhost], sizeof(*nw->host), "%s", host);
@@ -124,7 +172,10 @@ struct net_place_key net_place_key(const struct place *p)
 /* NULL: there are too many. */
 static struct net_busy *busy_of(struct netwatch *nw, const struct net_flight *f)
 {
-	struct { struct net_place_key place; uint64_t host; } key = { net_place_key(&f->place), f->host };
+	struct {
+		struct net_place_key place;
+		uint64_t host;
+	} key = { net_place_key(&f->place), f->host };
 	uint64_t *at;
 	bool made;
 
@@ -166,7 +217,9 @@ static void count_before(struct netwatch *nw)
 
 		if (c->dead || !c->awaits_body || c->reader)
 			continue;
-		at = u64map_put(&nw->unread_before, c->request_host != NET_NO_HOST ? c->request_host : c->host, 0, NULL);
+		at = u64map_put(&nw->unread_before,
+				c->request_host != NET_NO_HOST ? c->request_host : c->host, 0,
+				NULL);
 		if (at)
 			++*at;
 	}
@@ -181,8 +234,8 @@ void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
 	gs->listens = nw;
 }
 
-int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs, struct trace *trace,
-		  uint64_t now_ns)
+int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
+		  struct trace *trace, uint64_t now_ns)
 {
 	int err = netlook_take(nw, walk, gs, trace, now_ns);
 

@@ -24,7 +24,7 @@ struct netwatch;
 /* Borrowed for the netwatch's life.  -EOPNOTSUPP: what net/http needs is not
  * known of this release (netwatch_why()); -ENOMEM. */
 int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *types);
-void netwatch_free(struct netwatch *nw);	/* NULL is fine */
+void netwatch_free(struct netwatch *nw); /* NULL is fine */
 
 /* The stacks that gs reads next are those of the next look: it hears of each while its bytes are at hand. */
 void netwatch_listen(struct netwatch *nw, struct gostacks *gs);
@@ -33,19 +33,19 @@ void netwatch_listen(struct netwatch *nw, struct gostacks *gs);
  * just read.  trace may be NULL; now_ns is our monotonic clock.
  * 0, -ESRCH, -EPERM, -ENOMEM.
  */
-int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs, struct trace *trace,
-		  uint64_t now_ns);
+int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
+		  struct trace *trace, uint64_t now_ns);
 
 /* A window begins: what the latest look saw is its start. */
 void netwatch_begin_window(struct netwatch *nw);
 
 struct netwatch_probes {
-	bool calls;	/* calls of http.Client are counted */
-	bool handlers;	/* so are handlers of servers */
+	bool calls;    /* calls of http.Client are counted */
+	bool handlers; /* so are handlers of servers */
 	bool grpc;
-	bool phases;	/* phases are counted at all */
-	bool requests_sliced, rare_sliced;	/* in this window */
-	double requests_rate, rare_rate;	/* shares of the window, 0..1 */
+	bool phases;                       /* phases are counted at all */
+	bool requests_sliced, rare_sliced; /* in this window */
+	double requests_rate, rare_rate;   /* shares of the window, 0..1 */
 };
 /*
  * Fills the window from the latest look, which the walk, gs and stack_of given

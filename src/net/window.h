@@ -18,12 +18,12 @@ enum known { UNKNOWN, KNOWN_NO, KNOWN_YES };
 struct net_client {
 	bool other;
 	struct place place;
-	enum known timeout;	/* http.Client.Timeout; KNOWN_NO: there is none (or no http.Client) */
-	double timeout_s;	/* KNOWN_YES */
-	enum known deadline;	/* the request's own context has one */
-	enum known cancel;	/* its context can be cancelled otherwise */
-	bool requests_known;	/* probes counted them */
-	uint64_t requests, errors;	/* begun, and failed, in the window */
+	enum known timeout;  /* http.Client.Timeout; KNOWN_NO: there is none (or no http.Client) */
+	double timeout_s;    /* KNOWN_YES */
+	enum known deadline; /* the request's own context has one */
+	enum known cancel;   /* its context can be cancelled otherwise */
+	bool requests_known; /* probes counted them */
+	uint64_t requests, errors;       /* begun, and failed, in the window */
 	uint64_t p50_ns, p99_ns, max_ns; /* call to the first byte of the response; 0 not known */
 	uint64_t in_flight;
 	double longest_in_flight_s;
@@ -33,32 +33,32 @@ struct net_client {
 	uint64_t hanging;
 	double longest_hanging_s;
 	enum age_kind hanging_age;
-	enum exactness exactness;	/* of requests and errors */
-	double rate;			/* SAMPLED: 0..1 */
+	enum exactness exactness; /* of requests and errors */
+	double rate;              /* SAMPLED: 0..1 */
 };
 
-#define WINDOW_MAX_HOST 263	/* 255 of a name, colon, 5 digits, brackets */
+#define WINDOW_MAX_HOST 263 /* 255 of a name, colon, 5 digits, brackets */
 
 struct net_phase_row {
-	bool other;		/* hosts beyond the table, summed */
-	char host[WINDOW_MAX_HOST + 1];	/* "name:port", lower case, foreign bytes made printable */
+	bool other;                     /* hosts beyond the table, summed */
+	char host[WINDOW_MAX_HOST + 1]; /* "name:port", lower case, foreign bytes made printable */
 	enum net_phase phase;
 	uint64_t count, errors;
 	uint64_t p50_ns, p99_ns, max_ns, total_ns;
-	uint64_t before_p50_ns, before_count;	/* since the observation began, before this window */
-	struct place busiest;	/* the call with most requests to that host; may have no function */
+	uint64_t before_p50_ns, before_count; /* since the observation began, before this window */
+	struct place busiest; /* the call with most requests to that host; may have no function */
 	enum exactness exactness;
 	double rate;
 };
 
 /* One request under way. */
 struct net_request {
-	char host[WINDOW_MAX_HOST + 1];	/* "": not known */
-	int phase;		/* enum net_phase; -1: between phases or not known */
-	double since_s;		/* of the request */
+	char host[WINDOW_MAX_HOST + 1]; /* "": not known */
+	int phase;                      /* enum net_phase; -1: between phases or not known */
+	double since_s;                 /* of the request */
 	enum age_kind age;
 	uint64_t goroutine;
-	struct place place;	/* may have no function */
+	struct place place; /* may have no function */
 	enum known timeout, deadline, cancel;
 	double timeout_s;
 };
@@ -67,9 +67,9 @@ struct net_request {
 struct net_body_row {
 	bool other;
 	char host[WINDOW_MAX_HOST + 1];
-	struct place place;	/* may have no function: its call was not seen */
+	struct place place; /* may have no function: its call was not seen */
 	uint64_t count;
-	uint64_t count_before;	/* at the first look of the observation */
+	uint64_t count_before; /* at the first look of the observation */
 	double oldest_s;
 	enum age_kind age;
 	enum exactness exactness;
@@ -84,25 +84,25 @@ static inline bool net_bodies_are_older(const struct net_body_row *r)
 struct net_connections {
 	bool other;
 	char host[WINDOW_MAX_HOST + 1];
-	const char *protocol;	/* "http/1.1", "h2"; static */
+	const char *protocol; /* "http/1.1", "h2"; static */
 	uint64_t open, idle, waiting;
-	int64_t max_per_host;		/* Transport.MaxConnsPerHost; 0 unlimited; -1 not known */
-	int64_t max_idle_per_host;	/* what applies: the default is 2; -1 not known */
-	uint64_t dials;		/* connects to it in the window; with idle limits: churn */
+	int64_t max_per_host;      /* Transport.MaxConnsPerHost; 0 unlimited; -1 not known */
+	int64_t max_idle_per_host; /* what applies: the default is 2; -1 not known */
+	uint64_t dials;            /* connects to it in the window; with idle limits: churn */
 };
 
 struct net_server {
 	bool other;
-	struct place place;	/* the handler's declaration */
-	char pattern[128];	/* route pattern where the mux has it; "" */
+	struct place place; /* the handler's declaration */
+	char pattern[128];  /* route pattern where the mux has it; "" */
 	bool requests_known;
 	uint64_t requests;
-	uint64_t p50_ns, p99_ns, max_ns;	/* 0 not known */
+	uint64_t p50_ns, p99_ns, max_ns; /* 0 not known */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
-	bool no_read_timeout;	/* its http.Server has neither ReadTimeout nor ReadHeaderTimeout */
-	uint64_t hanging;	/* connections of that server that wait for a request's bytes for long */
+	bool no_read_timeout; /* its http.Server has neither ReadTimeout nor ReadHeaderTimeout */
+	uint64_t hanging; /* connections of that server that wait for a request's bytes for long */
 	enum exactness exactness;
 	double rate;
 };
@@ -110,7 +110,7 @@ struct net_server {
 /* gRPC client calls by method. */
 struct net_grpc {
 	bool other;
-	char method[192];	/* "/pkg.Service/Method" */
+	char method[192]; /* "/pkg.Service/Method" */
 	uint64_t calls, errors;
 	uint64_t p50_ns, p99_ns, max_ns;
 	uint64_t in_flight;
@@ -122,16 +122,23 @@ struct net_grpc {
 };
 
 struct net_window {
-	bool known;		/* memory could be read for it */
-	bool phases_known;	/* probes count phases */
-	struct net_client *client; int nclient;		/* all owned; busiest first */
-	struct net_phase_row *phase; int nphase;
-	struct net_request *in_flight; int nin_flight;	/* oldest first, at most 1,000 */
+	bool known;        /* memory could be read for it */
+	bool phases_known; /* probes count phases */
+	struct net_client *client;
+	int nclient; /* all owned; busiest first */
+	struct net_phase_row *phase;
+	int nphase;
+	struct net_request *in_flight;
+	int nin_flight; /* oldest first, at most 1,000 */
 	uint64_t in_flight_total;
-	struct net_body_row *unclosed; int nunclosed;
-	struct net_connections *connection; int nconnection;
-	struct net_server *server; int nserver;
-	struct net_grpc *grpc; int ngrpc;
+	struct net_body_row *unclosed;
+	int nunclosed;
+	struct net_connections *connection;
+	int nconnection;
+	struct net_server *server;
+	int nserver;
+	struct net_grpc *grpc;
+	int ngrpc;
 };
 
 /* Frees what it owns; it is then empty. */

@@ -20,13 +20,13 @@
 /* One of the three sensors. */
 struct part {
 	bool on;
-	char why[200];	/* why not */
+	char why[200]; /* why not */
 };
 
 struct callwatch {
 	struct callwatch_config cfg;
 	struct part net, sql, locks;
-	struct gotypes *types;		/* all owned; NULL where their sensor is off */
+	struct gotypes *types; /* all owned; NULL where their sensor is off */
 	struct netwatch *netwatch;
 	struct sqlpools *sqlpools;
 	struct contention *contention;
@@ -36,8 +36,8 @@ struct callwatch {
 	uint32_t *stack_of;
 	size_t stack_cap;
 	bool looked;
-	uint64_t losses_base;		/* at the start of the window */
-	struct netwatch_probes probes;	/* of the window filled last */
+	uint64_t losses_base;          /* at the start of the window */
+	struct netwatch_probes probes; /* of the window filled last */
 };
 
 static bool wants(const struct callwatch *cw, enum sensor s)
@@ -100,12 +100,14 @@ static int open_sql(struct callwatch *cw)
 static int open_parts(struct callwatch *cw)
 {
 	const struct goruntime *rt = cw->cfg.rt;
-	const char *no_stacks = rt->why_off[goruntime_has(rt, FACT_GOROUTINES) ? FACT_STACKS : FACT_GOROUTINES];
+	const char *no_stacks =
+		rt->why_off[goruntime_has(rt, FACT_GOROUTINES) ? FACT_STACKS : FACT_GOROUTINES];
 	int err = 0;
 
 	cw->net.on = wants(cw, SENSOR_NET) && (!no_stacks[0] || part_off(&cw->net, no_stacks));
 	cw->sql.on = wants(cw, SENSOR_SQL) && (!no_stacks[0] || part_off(&cw->sql, no_stacks));
-	cw->locks.on = wants(cw, SENSOR_LOCKS) && (!no_stacks[0] || part_off(&cw->locks, no_stacks));
+	cw->locks.on =
+		wants(cw, SENSOR_LOCKS) && (!no_stacks[0] || part_off(&cw->locks, no_stacks));
 	if (cw->net.on || cw->sql.on)
 		err = gotypes_new(&cw->types, cw->cfg.rt);
 	if (!err && cw->net.on)
@@ -189,7 +191,8 @@ static int look_at_locks(struct callwatch *cw, const struct gowalk *walk, uint64
 	if (err == -ESRCH || err == -ENOMEM)
 		return err;
 	/* without them nobody is said to hold a lock */
-	err = contention_look(cw->contention, walk, &cw->stacks, cw->stack_of, err ? NULL : &locks, now);
+	err = contention_look(cw->contention, walk, &cw->stacks, cw->stack_of, err ? NULL : &locks,
+			      now);
 	golocks_deinit(&locks);
 	return err;
 }
@@ -206,7 +209,8 @@ int callwatch_look(struct callwatch *cw, struct gowalk *walk)
 	if (!err && cw->netwatch)
 		err = netwatch_look(cw->netwatch, walk, &cw->stacks, cw->cfg.trace, now);
 	if (!err && cw->sqlpools)
-		err = sqlpools_look(cw->sqlpools, walk, &cw->stacks, cw->stack_of, cw->cfg.trace, now);
+		err = sqlpools_look(cw->sqlpools, walk, &cw->stacks, cw->stack_of, cw->cfg.trace,
+				    now);
 	if (!err && cw->contention)
 		err = look_at_locks(cw, walk, now);
 	cw->looked = !err;
@@ -226,16 +230,19 @@ static bool armed(const struct callwatch *cw, enum probe_id id)
 	return cw->cfg.trace && plan_has(cw->cfg.plan, id);
 }
 
-static void probes_of(const struct callwatch *cw, const struct trace_reading *b, const struct trace_reading *n,
-		      struct netwatch_probes *p)
+static void probes_of(const struct callwatch *cw, const struct trace_reading *b,
+		      const struct trace_reading *n, struct netwatch_probes *p)
 {
 	*p = (struct netwatch_probes){
-		.calls = armed(cw, PROBE_CALL_BEGIN), .handlers = armed(cw, PROBE_HANDLER_BEGIN),
+		.calls = armed(cw, PROBE_CALL_BEGIN),
+		.handlers = armed(cw, PROBE_HANDLER_BEGIN),
 		.grpc = armed(cw, PROBE_GRPC_BEGIN),
 		.phases = armed(cw, PROBE_DNS_BEGIN) || armed(cw, PROBE_CONNECT_BEGIN) ||
 			  armed(cw, PROBE_CONN_BEGIN),
-		.requests_sliced = n->requests_sliced, .rare_sliced = n->rare_sliced,
-		.requests_rate = trace_share(n->requests_seen, b->requests_seen, n->requests_all, b->requests_all),
+		.requests_sliced = n->requests_sliced,
+		.rare_sliced = n->rare_sliced,
+		.requests_rate = trace_share(n->requests_seen, b->requests_seen, n->requests_all,
+					     b->requests_all),
 		.rare_rate = trace_share(n->rare_on_ns, b->rare_on_ns, n->wall_ns, b->wall_ns),
 	};
 }
@@ -256,8 +263,8 @@ static const struct probe *refused(const struct callwatch *cw, enum sensor s)
 
 /* How well a sensor was covered; `what` is missing when there are no probes,
  * `why` what memory did not tell. */
-static void cover_part(const struct callwatch *cw, enum sensor s, const struct part *part, bool known,
-		       const char *what, const char *why, struct window *w)
+static void cover_part(const struct callwatch *cw, enum sensor s, const struct part *part,
+		       bool known, const char *what, const char *why, struct window *w)
 {
 	const struct netwatch_probes *p = &cw->probes;
 	const struct probe *missing = refused(cw, s);
@@ -268,18 +275,23 @@ static void cover_part(const struct callwatch *cw, enum sensor s, const struct p
 		snprintf(c->why, sizeof(c->why), "%s", part->why);
 	} else if (!known) {
 		c->state = COVERAGE_OFF;
-		snprintf(c->why, sizeof(c->why), "the process ended, or its memory could not be read");
+		snprintf(c->why, sizeof(c->why),
+			 "the process ended, or its memory could not be read");
 	} else if (!cw->cfg.trace) {
 		c->state = COVERAGE_PARTIAL;
-		snprintf(c->why, sizeof(c->why), "from memory alone: %s (%.110s)", what, cw->cfg.memory_only);
+		snprintf(c->why, sizeof(c->why), "from memory alone: %s (%.110s)", what,
+			 cw->cfg.memory_only);
 	} else if (missing) {
 		c->state = COVERAGE_PARTIAL;
-		snprintf(c->why, sizeof(c->why), "%s: %.150s", probe_name(missing->id), missing->why);
+		snprintf(c->why, sizeof(c->why), "%s: %.150s", probe_name(missing->id),
+			 missing->why);
 	} else if (p->requests_sliced || p->rare_sliced) {
 		c->state = COVERAGE_SAMPLED;
-		c->rate = p->rare_sliced && (!p->requests_sliced || p->rare_rate < p->requests_rate) ?
-			  p->rare_rate : p->requests_rate;
-		snprintf(c->why, sizeof(c->why), "budget: what is counted per request is scaled from slices; "
+		c->rate = p->rare_sliced && (!p->requests_sliced || p->rare_rate < p->requests_rate)
+				  ? p->rare_rate
+				  : p->requests_rate;
+		snprintf(c->why, sizeof(c->why),
+			 "budget: what is counted per request is scaled from slices; "
 			 "what is read from memory is exact");
 	} else if (why[0]) {
 		c->state = COVERAGE_PARTIAL;
@@ -287,8 +299,9 @@ static void cover_part(const struct callwatch *cw, enum sensor s, const struct p
 	}
 }
 
-static int fill_net(struct callwatch *cw, const struct gowalk *walk, const struct trace_reading *base,
-		    const struct trace_reading *now, struct window *w)
+static int fill_net(struct callwatch *cw, const struct gowalk *walk,
+		    const struct trace_reading *base, const struct trace_reading *now,
+		    struct window *w)
 {
 	bool probed = cw->cfg.trace != NULL;
 	int err = netwatch_fill(cw->netwatch, walk, &cw->stacks, cw->stack_of, cw->cfg.trace,
@@ -313,8 +326,9 @@ static void fill_lock_waits(const struct callwatch *cw, const struct trace_readi
 		c->waits = (uint64_t)((double)c->waits / rate + 0.5);
 }
 
-int callwatch_fill(struct callwatch *cw, const struct gowalk *walk, const struct trace_reading *base,
-		   const struct trace_reading *now, struct window *w)
+int callwatch_fill(struct callwatch *cw, const struct gowalk *walk,
+		   const struct trace_reading *base, const struct trace_reading *now,
+		   struct window *w)
 {
 	uint64_t losses;
 	int err = 0;
@@ -353,6 +367,7 @@ void callwatch_cover(const struct callwatch *cw, enum sensor s, struct window *w
 			   cw->sqlpools ? sqlpools_why(cw->sqlpools) : "", w);
 		break;
 	default:
-		cover_part(cw, s, &cw->locks, w->locks->known, "waits that are over are not counted", "", w);
+		cover_part(cw, s, &cw->locks, w->locks->known,
+			   "waits that are over are not counted", "", w);
 	}
 }

@@ -20,23 +20,12 @@
 #include "observe/explain.h"
 
 const struct detector *const detectors[] = {
-	&deadlock_detector,
-	&goroutine_leak_detector,
-	&goroutine_flood_detector,
-	&large_allocation_detector,
-	&gc_pressure_detector,
-	&memory_growth_detector,
-	&pool_exhausted_detector,
-	&no_timeout_detector,
-	&transaction_open_detector,
-	&slow_phase_detector,
-	&failing_phase_detector,	/* looks at those before it */
-	&connection_leak_detector,
-	&rows_open_detector,
-	&connection_churn_detector,
-	&server_no_timeout_detector,
-	&lock_contention_detector,
-	NULL,
+	&deadlock_detector,          &goroutine_leak_detector,  &goroutine_flood_detector,
+	&large_allocation_detector,  &gc_pressure_detector,     &memory_growth_detector,
+	&pool_exhausted_detector,    &no_timeout_detector,      &transaction_open_detector,
+	&slow_phase_detector,        &failing_phase_detector, /* looks at those before it */
+	&connection_leak_detector,   &rows_open_detector,       &connection_churn_detector,
+	&server_no_timeout_detector, &lock_contention_detector, NULL,
 };
 
 static uint32_t covered_sensors(const struct window *w)

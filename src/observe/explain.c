@@ -27,7 +27,8 @@ static void explain_lock_waits(struct window *w)
 	for (int i = 0; i < w->locks->nrow; i++) {
 		struct lock_wait_row *r = &w->locks->row[i];
 
-		r->explained = in_deadlock(&w->goroutines->deadlocks, r->lock) || leaked_at(&w->goroutines->leaks, &r->place);
+		r->explained = in_deadlock(&w->goroutines->deadlocks, r->lock) ||
+			       leaked_at(&w->goroutines->leaks, &r->place);
 	}
 }
 

@@ -25,8 +25,8 @@
 #include "trace/trace.h"
 #include "observe/window.h"
 
-#define LARGE_THRESHOLD 32768	/* runtime: maxSmallSize */
-#define MIN_PACE_NS (200 * NS_PER_MS)
+#define LARGE_THRESHOLD 32768 /* runtime: maxSmallSize */
+#define MIN_PACE_NS     (200 * NS_PER_MS)
 /* Births that no probe saw, tolerated before they are called lost: what happens
  * between two readings of a busy process, and the M's of cgo that take an id. */
 #define BIRTHS_SLACK 64
@@ -37,21 +37,21 @@ struct observer {
 	struct allocs allocs;
 	struct heap_base heap;
 	struct callwatch *calls;
-	struct gowalk walk;		/* the latest */
+	struct gowalk walk; /* the latest */
 	bool walked;
-	uint64_t begin_ns, window_ns, look_ns, pace_ns;	/* our monotonic clock */
-	uint64_t look_took_ns;		/* the latest one */
-	uint64_t taken_ns, ended_ns;	/* start and end of the window that was taken last */
+	uint64_t begin_ns, window_ns, look_ns, pace_ns; /* our monotonic clock */
+	uint64_t look_took_ns;                          /* the latest one */
+	uint64_t taken_ns, ended_ns; /* start and end of the window that was taken last */
 	/* at the start of the window, and the latest */
 	struct gototals base, now;
 	struct trace_reading rbase, rnow;
-	uint64_t created_begin;		/* created when the probes were armed */
-	uint64_t births_begin;		/* births counted by then, system included */
-	uint64_t cpu_base, cpu_now;	/* of the target, ns */
-	uint64_t self_base;		/* our own CPU time */
-	uint64_t live, live_base;	/* of the latest walk that came to its end; at the start */
-	uint64_t walk_failures;		/* of this window */
-	bool sliced;			/* births were sampled at any time of this run */
+	uint64_t created_begin;     /* created when the probes were armed */
+	uint64_t births_begin;      /* births counted by then, system included */
+	uint64_t cpu_base, cpu_now; /* of the target, ns */
+	uint64_t self_base;         /* our own CPU time */
+	uint64_t live, live_base;   /* of the latest walk that came to its end; at the start */
+	uint64_t walk_failures;     /* of this window */
+	bool sliced;                /* births were sampled at any time of this run */
 	bool gone;
 };
 
@@ -63,7 +63,8 @@ static bool wants(const struct observer *o, enum sensor s)
 static bool walks(const struct observer *o)
 {
 	return (wants(o, SENSOR_GOROUTINES) || wants(o, SENSOR_NET) || wants(o, SENSOR_SQL) ||
-		wants(o, SENSOR_LOCKS)) && goruntime_has(o->cfg.rt, FACT_GOROUTINES);
+		wants(o, SENSOR_LOCKS)) &&
+	       goruntime_has(o->cfg.rt, FACT_GOROUTINES);
 }
 
 static bool armed(const struct observer *o, enum probe_id id)
@@ -219,8 +220,12 @@ static int open_calls(struct observer *o)
 {
 	const struct observer_config *cfg = &o->cfg;
 	struct callwatch_config cc = {
-		.rt = cfg->rt, .plan = cfg->plan, .trace = cfg->trace, .memory_only = cfg->memory_only,
-		.sensors = cfg->sensors, .redact_salt = cfg->redact_salt,
+		.rt = cfg->rt,
+		.plan = cfg->plan,
+		.trace = cfg->trace,
+		.memory_only = cfg->memory_only,
+		.sensors = cfg->sensors,
+		.redact_salt = cfg->redact_salt,
 	};
 
 	return callwatch_new(&o->calls, &cc);
@@ -352,8 +357,9 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 	w->cost_target_pct = !cost ? 0 : cpu ? 100.0 * (double)cost / (double)cpu : -1;
 	if (w->cost_target_pct > 100)
 		w->cost_target_pct = 100;
-	w->agent_cpu_pct = wall_s > 0 ?
-		100.0 * (double)(clock_self_cpu_ns() - o->self_base) / 1e9 / wall_s : 0;
+	w->agent_cpu_pct =
+		wall_s > 0 ? 100.0 * (double)(clock_self_cpu_ns() - o->self_base) / 1e9 / wall_s
+			   : 0;
 	w->agent_rss_bytes = self_rss();
 	fill_probes(o, w);
 }
@@ -406,8 +412,10 @@ static void fill_goroutines(struct observer *o, struct window *w)
 		}
 	}
 	rows_fill(&o->sites, &o->walk, scale, probed && w->goroutines->births_known, o->gone, w);
-	if ((!probed || sliced) && w->goroutines->births + w->goroutines->live_at_start > w->goroutines->live)
-		w->goroutines->deaths = w->goroutines->births + w->goroutines->live_at_start - w->goroutines->live;
+	if ((!probed || sliced) &&
+	    w->goroutines->births + w->goroutines->live_at_start > w->goroutines->live)
+		w->goroutines->deaths =
+			w->goroutines->births + w->goroutines->live_at_start - w->goroutines->live;
 	for (int r = 0; r < w->goroutines->nsite; r++) {
 		w->goroutines->site[r].exactness = sliced ? SAMPLED : EXACT;
 		if (probed && !sliced) {
@@ -424,7 +432,8 @@ static void cover_goroutines(struct observer *o, struct window *w)
 	struct coverage *c;
 
 	if (!walks(o)) {
-		window_cover(w, SENSOR_GOROUTINES, COVERAGE_OFF, o->cfg.rt->why_off[FACT_GOROUTINES]);
+		window_cover(w, SENSOR_GOROUTINES, COVERAGE_OFF,
+			     o->cfg.rt->why_off[FACT_GOROUTINES]);
 		return;
 	}
 	w->goroutines->known = true;
@@ -439,16 +448,18 @@ static void cover_goroutines(struct observer *o, struct window *w)
 	if (sliced) {
 		o->sliced = true;
 		c = window_cover(w, SENSOR_GOROUTINES, COVERAGE_SAMPLED,
-			  "budget: births and deaths by site are scaled from slices, the totals are exact");
+				 "budget: births and deaths by site are scaled from slices, the "
+				 "totals are exact");
 		c->rate = trace_share(o->rnow.governed_on_ns, o->rbase.governed_on_ns,
-				   o->rnow.wall_ns, o->rbase.wall_ns);
+				      o->rnow.wall_ns, o->rbase.wall_ns);
 		return;
 	}
 	window_cover(w, SENSOR_GOROUTINES, COVERAGE_EXACT, "");
 	/* The runtime's own count is the check: what it made and no probe saw is lost. */
 	created = o->now.created - o->created_begin;
 	counted = births_counted(&o->rnow) - o->births_begin;
-	if (w->goroutines->created_known && !o->sliced && created > counted + BIRTHS_SLACK + created / 1000) {
+	if (w->goroutines->created_known && !o->sliced &&
+	    created > counted + BIRTHS_SLACK + created / 1000) {
 		w->lost_events += created - counted;
 		w->coverage[w->ncoverage - 1].state = COVERAGE_PARTIAL;
 		snprintf(w->coverage[w->ncoverage - 1].why, sizeof(c->why),
@@ -477,7 +488,7 @@ static void cover_alloc(struct observer *o, struct window *w)
 	allocs_take(&o->allocs, r, rate > 0 ? 1 / rate : 1, w);
 	w->memory->alloc_exactness = r->rare_sliced ? SAMPLED : EXACT;
 	c = window_cover(w, SENSOR_ALLOC, r->rare_sliced ? COVERAGE_SAMPLED : COVERAGE_EXACT,
-		  r->rare_sliced ? "budget" : "");
+			 r->rare_sliced ? "budget" : "");
 	c->rate = rate;
 }
 
@@ -552,7 +563,7 @@ static void cover_gc(struct observer *o, struct window *w)
 		window_cover(w, SENSOR_GC, COVERAGE_OFF, o->cfg.rt->why_off[FACT_GC]);
 	else if (!g->known || !g->heap_known)
 		window_cover(w, SENSOR_GC, COVERAGE_PARTIAL,
-		      o->cfg.rt->why_off[g->known ? FACT_HEAP : FACT_GC]);
+			     o->cfg.rt->why_off[g->known ? FACT_HEAP : FACT_GC]);
 	else
 		window_cover(w, SENSOR_GC, COVERAGE_EXACT, "");
 }
@@ -577,8 +588,9 @@ static void fill_dump(struct observer *o, struct window *w)
 		cover_named(w, "stacks", COVERAGE_OFF, o->cfg.rt->why_off[FACT_STACKS]);
 	} else if (err) {
 		o->gone = o->gone || err == -ESRCH;
-		cover_named(w, "stacks", COVERAGE_OFF, err == -ESRCH ? "the process ended while its stacks were read" :
-			    "the stacks could not be read");
+		cover_named(w, "stacks", COVERAGE_OFF,
+			    err == -ESRCH ? "the process ended while its stacks were read"
+					  : "the stacks could not be read");
 		w->lost_read_failures++;
 	} else if (w->goroutines->dump->unread) {
 		w->lost_read_failures += w->goroutines->dump->unread;
@@ -594,9 +606,15 @@ static void fill_heap(struct observer *o, struct window *w)
 	if (!o->cfg.heap || o->gone || !wants(o, SENSOR_ALLOC))
 		return;
 	heap_take(&w->memory->heap, &o->heap, o->cfg.rt);
-	w->memory->heap.collected = o->now.has_gc && o->base.has_gc && o->now.numgc != o->base.numgc;
-	cover_named(w, "heap", !w->memory->heap.known ? COVERAGE_OFF : w->memory->heap.rate > 1 ? COVERAGE_ESTIMATED : COVERAGE_EXACT,
-		    w->memory->heap.why[0] || w->memory->heap.rate <= 1 ? w->memory->heap.why : "the runtime's own sample, scaled up");
+	w->memory->heap.collected =
+		o->now.has_gc && o->base.has_gc && o->now.numgc != o->base.numgc;
+	cover_named(w, "heap",
+		    !w->memory->heap.known     ? COVERAGE_OFF
+		    : w->memory->heap.rate > 1 ? COVERAGE_ESTIMATED
+					       : COVERAGE_EXACT,
+		    w->memory->heap.why[0] || w->memory->heap.rate <= 1
+			    ? w->memory->heap.why
+			    : "the runtime's own sample, scaled up");
 }
 
 static void fill_losses(const struct observer *o, struct window *w)
@@ -604,8 +622,8 @@ static void fill_losses(const struct observer *o, struct window *w)
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
 
 	w->lost_map_full += r->map_full - b->map_full;
-	w->lost_read_failures += r->read_failures - b->read_failures +
-				 r->stack_failures - b->stack_failures + o->walk_failures;
+	w->lost_read_failures += r->read_failures - b->read_failures + r->stack_failures -
+				 b->stack_failures + o->walk_failures;
 }
 
 /* The process is gone: what memory said last stands, and coverage says so. */
@@ -643,7 +661,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	fill_cost(o, w->window_s, w);
 	if (callwatch_fill(o->calls, &o->walk, &o->rbase, &o->rnow, w) == -ESRCH)
 		o->gone = true;
-	fill_dump(o, w);	/* before the rest: it brings the walk up to date */
+	fill_dump(o, w); /* before the rest: it brings the walk up to date */
 	for (s = 0; s < SENSOR_COUNT; s++) {
 		if (!wants(o, (enum sensor)s))
 			window_cover(w, (enum sensor)s, COVERAGE_OFF, not_asked);
@@ -678,7 +696,8 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 	char why[200];
 
 	/* ages as of the report's time, which was before the passes */
-	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, o->ended_ns, o->cfg.once ? 0 : o->taken_ns)) {
+	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, o->ended_ns,
+		       o->cfg.once ? 0 : o->taken_ns)) {
 		leaks_window_deinit(&w->goroutines->leaks);
 		cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
 		return;
@@ -688,10 +707,15 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 		o->gone = true;
 	deadlocks_mark_leaked(w);
 	if (r->verdict == LEAKS_PASSES && !r->why[0])
-		snprintf(why, sizeof(why), "%d passes over a running process agree; --prove freezes it for some "
-			 "milliseconds and is certain", r->passes);
+		snprintf(why, sizeof(why),
+			 "%d passes over a running process agree; --prove freezes it for some "
+			 "milliseconds and is certain",
+			 r->passes);
 	else
 		snprintf(why, sizeof(why), "%.190s", r->why);
-	cover_named(w, "leaks", r->verdict == LEAKS_PROVEN ? COVERAGE_EXACT :
-		    r->verdict == LEAKS_PASSES ? COVERAGE_ESTIMATED : COVERAGE_OFF, why);
+	cover_named(w, "leaks",
+		    r->verdict == LEAKS_PROVEN   ? COVERAGE_EXACT
+		    : r->verdict == LEAKS_PASSES ? COVERAGE_ESTIMATED
+						 : COVERAGE_OFF,
+		    why);
 }

@@ -38,6 +38,6 @@ void window_deinit(struct window *w)
 	net_window_deinit(w->net);
 	sql_window_deinit(w->sql);
 	locks_window_deinit(w->locks);
-	free(w->goroutines);	/* the first of the parts: all of them */
+	free(w->goroutines); /* the first of the parts: all of them */
 	memset(w, 0, sizeof(*w));
 }

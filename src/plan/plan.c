@@ -15,18 +15,18 @@
  * and the code of Go 1.18 to 1.27.
  */
 #define PLACE_MAX_FUNCTIONS 4
-#define PLACE_MAX_CALLEES 2
-#define RECIPE_MAX_PLACES 3
-#define RANGE_MAX_FUNCTIONS 8192	/* a range is widened by, on either side */
+#define PLACE_MAX_CALLEES   2
+#define RECIPE_MAX_PLACES   3
+#define RANGE_MAX_FUNCTIONS 8192 /* a range is widened by, on either side */
 
 struct place {
 	const char *functions[PLACE_MAX_FUNCTIONS];
 	enum site_how how;
-	const char *callees[PLACE_MAX_CALLEES];	/* the first that the program has */
+	const char *callees[PLACE_MAX_CALLEES]; /* the first that the program has */
 	const char *behind;
-	const char *into;	/* HOW_AFTER_CALLS: else the first instruction of this one, which an
+	const char *into; /* HOW_AFTER_CALLS: else the first instruction of this one, which an
 				 * indirect call behind the call calls */
-	uint32_t keep;		/* WORD(n): results that a hit reads */
+	uint32_t keep;    /* WORD(n): results that a hit reads */
 	bool joined_ok, some_ok;
 };
 
@@ -37,24 +37,38 @@ struct recipe {
 	enum sensor sensor;
 	bool rare;
 	struct place place[RECIPE_MAX_PLACES];
-	int slot;		/* it reads the argument word slot - 1 from memory; 0: none */
-	enum probe_id pair;	/* it says nothing without this one; 0 (GO_BIRTH): without any */
-	int since;		/* first minor release that has it at all */
-	const char *absent;	/* why it is missing from a release that could have it … */
-	const char *package;	/* … or the package whose absence explains it */
+	int slot;            /* it reads the argument word slot - 1 from memory; 0: none */
+	enum probe_id pair;  /* it says nothing without this one; 0 (GO_BIRTH): without any */
+	int since;           /* first minor release that has it at all */
+	const char *absent;  /* why it is missing from a release that could have it … */
+	const char *package; /* … or the package whose absence explains it */
 };
 
-#define BODY_OF(...) { { .functions = { __VA_ARGS__ }, .how = HOW_BODY } }
-#define CALL_IN(f, c) { { .functions = { f }, .how = HOW_CALL, .callees = { c } } }
+#define BODY_OF(...)                                                  \
+	{                                                             \
+		{                                                     \
+			.functions = { __VA_ARGS__ }, .how = HOW_BODY \
+		}                                                     \
+	}
+#define CALL_IN(f, c)                                                         \
+	{                                                                     \
+		{                                                             \
+			.functions = { f }, .how = HOW_CALL, .callees = { c } \
+		}                                                             \
+	}
 
 /* HTTP/2: bundled into net/http up to 1.26, a package of its own since, and
  * x/net's where a program links it itself. */
 #define HTTP2_OLD "net/http.(*http2"
 #define HTTP2_NEW "net/http/internal/http2.(*"
-#define HTTP2_X "golang.org/x/net/http2.(*"
-#define HTTP2_PLACES(method, ...) { \
-	{ .functions = { HTTP2_NEW method, HTTP2_OLD method }, __VA_ARGS__ }, \
-	{ .functions = { HTTP2_X method }, __VA_ARGS__ } }
+#define HTTP2_X   "golang.org/x/net/http2.(*"
+#define HTTP2_PLACES(method, ...)                                                     \
+	{                                                                             \
+		{ .functions = { HTTP2_NEW method, HTTP2_OLD method }, __VA_ARGS__ }, \
+		{                                                                     \
+			.functions = { HTTP2_X method }, __VA_ARGS__                  \
+		}                                                                     \
+	}
 
 static const struct recipe recipes[PROBE_COUNT] = {
 	[PROBE_GO_BIRTH] = {
@@ -328,13 +342,17 @@ static const char *const range_function[RANGE_COUNT] = {
 static const struct {
 	const char *package, *function;
 } packages[] = {
-	{ "net", "net.init" }, { "net/http", "net/http.init" }, { "crypto/tls", "crypto/tls.init" },
-	{ "database/sql", "database/sql.init" }, { "google.golang.org/grpc", "google.golang.org/grpc.init" },
+	{ "net", "net.init" },
+	{ "net/http", "net/http.init" },
+	{ "crypto/tls", "crypto/tls.init" },
+	{ "database/sql", "database/sql.init" },
+	{ "google.golang.org/grpc", "google.golang.org/grpc.init" },
 };
 #define PACKAGES (sizeof(packages) / sizeof(packages[0]))
 
 /* All names of all recipes, looked up in one pass over the function table. */
-#define LOOKUP_MAX (PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 2) + RANGE_COUNT + PACKAGES)
+#define LOOKUP_MAX \
+	(PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 2) + RANGE_COUNT + PACKAGES)
 
 struct lookup {
 	const char *name[LOOKUP_MAX];
@@ -403,7 +421,7 @@ static const struct gofunc *lookup_find(const struct lookup *l, const char *name
  * Go's FIPS 140 module, which hashes its own text when the program starts. */
 static const char *untouchable(const struct gofunc *fn)
 {
-	enum { FUNC_FLAG_ASM = 4 };	/* internal/abi/symtab.go */
+	enum { FUNC_FLAG_ASM = 4 }; /* internal/abi/symtab.go */
 
 	if (fn->flag & FUNC_FLAG_ASM)
 		return "an assembly function";
@@ -418,7 +436,7 @@ struct search {
 	const struct lookup *l;
 	struct probe *p;
 	const struct recipe *r;
-	uint8_t *code;		/* SITE_MAX_CODE bytes */
+	uint8_t *code; /* SITE_MAX_CODE bytes */
 };
 
 static int refuse(struct probe *p, int err, const char *why)
@@ -440,8 +458,13 @@ static int add_site(struct search *s, const struct gofunc *fn, const char *funct
 		return refuse(p, -EBADMSG, "its code is not in the file");
 	site = &p->site[p->nsite++];
 	*site = (struct site){
-		.kind = kind, .addr = in->addr, .file_off = off, .func_off = in->addr - fn->entry,
-		.func_size = fn->end - fn->entry, .klass = in->klass, .len = in->len,
+		.kind = kind,
+		.addr = in->addr,
+		.file_off = off,
+		.func_off = in->addr - fn->entry,
+		.func_size = fn->end - fn->entry,
+		.klass = in->klass,
+		.len = in->len,
 	};
 	snprintf(site->function, sizeof(site->function), "%s", function);
 	memcpy(site->bytes, s->code + site->func_off, in->len);
@@ -463,7 +486,8 @@ static int read_code(struct search *s, const struct gofunc *fn)
 		return refuse(s->p, -E2BIG, "its code is too large");
 	err = image_read_addr(&s->gb->image, fn->entry, s->code, fn->end - fn->entry);
 	if (err)
-		snprintf(s->p->why, sizeof(s->p->why), "its code cannot be read: %s", strerror(-err));
+		snprintf(s->p->why, sizeof(s->p->why), "its code cannot be read: %s",
+			 strerror(-err));
 	return err;
 }
 
@@ -478,8 +502,8 @@ static int place_in(struct search *s, const struct gofunc *fn, const char *funct
 
 	if (err)
 		return err;
-	n = site_find(s->gb->arch, s->code, fn->end - fn->entry, fn->entry, q, in, PROBE_MAX_SITES, &kind,
-		      p->why, sizeof(p->why));
+	n = site_find(s->gb->arch, s->code, fn->end - fn->entry, fn->entry, q, in, PROBE_MAX_SITES,
+		      &kind, p->why, sizeof(p->why));
 	for (i = 0; !err && i < n; i++)
 		err = add_site(s, fn, function, &in[i], kind, kind == SITE_CALL ? callee : NULL);
 	return n < 0 ? n : err;
@@ -501,8 +525,8 @@ static int place_into(struct search *s, const struct place *pl, const struct gof
 	if (err)
 		return err;
 	q.how = HOW_INTO;
-	n = site_find(s->gb->arch, s->code, fn->end - fn->entry, fn->entry, &q, in, PROBE_MAX_SITES, &kind,
-		      s->p->why, sizeof(s->p->why));
+	n = site_find(s->gb->arch, s->code, fn->end - fn->entry, fn->entry, &q, in, PROBE_MAX_SITES,
+		      &kind, s->p->why, sizeof(s->p->why));
 	if (n < 0)
 		return n;
 	/* Its own stack check jumps back to its entry. */
@@ -511,7 +535,8 @@ static int place_into(struct search *s, const struct place *pl, const struct gof
 	return place_in(s, into, pl->into, NULL, &q);
 }
 
-static const struct gofunc *find_callee(const struct search *s, const struct place *pl, const char **name)
+static const struct gofunc *find_callee(const struct search *s, const struct place *pl,
+					const char **name)
 {
 	int i;
 
@@ -526,12 +551,16 @@ static const struct gofunc *find_callee(const struct search *s, const struct pla
 }
 
 /* -ENOENT: the program has not what this place is made of. */
-static int query_of(struct search *s, const struct place *pl, struct site_query *q, const char **callee)
+static int query_of(struct search *s, const struct place *pl, struct site_query *q,
+		    const char **callee)
 {
 	const struct gofunc *behind = pl->behind ? lookup_find(s->l, pl->behind) : NULL, *fn;
 
-	*q = (struct site_query){ .how = pl->how, .keep = pl->keep, .joined_ok = pl->joined_ok,
-				  .some_ok = pl->some_ok, .branch = !s->r->rare };
+	*q = (struct site_query){ .how = pl->how,
+				  .keep = pl->keep,
+				  .joined_ok = pl->joined_ok,
+				  .some_ok = pl->some_ok,
+				  .branch = !s->r->rare };
 	*callee = NULL;
 	if (!pl->callees[0])
 		return 0;
@@ -594,7 +623,8 @@ static void explain_absence(struct search *s)
 	else if (r->package && !is_linked(s->l, r->package))
 		snprintf(p->why, sizeof(p->why), "%s is not linked into this program", r->package);
 	else if (r->package)
-		snprintf(p->why, sizeof(p->why), "this program has no use for it: the function is not linked");
+		snprintf(p->why, sizeof(p->why),
+			 "this program has no use for it: the function is not linked");
 	else if (r->absent)
 		snprintf(p->why, sizeof(p->why), "%s", r->absent);
 	else
@@ -638,7 +668,7 @@ static void probe_place(struct search *s)
 	for (k = 0; !err && k < RECIPE_MAX_PLACES && s->r->place[k].functions[0]; k++) {
 		err = take_place(s, &s->r->place[k], &found);
 		if (err == -ENOENT)
-			err = 0;	/* another of its places may be there */
+			err = 0; /* another of its places may be there */
 	}
 	if (!found)
 		explain_absence(s);

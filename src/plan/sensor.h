@@ -6,15 +6,20 @@
 #include <stdint.h>
 
 enum sensor {
-	SENSOR_GOROUTINES, SENSOR_ALLOC, SENSOR_GC,
-	SENSOR_NET, SENSOR_SQL, SENSOR_LOCKS,
+	SENSOR_GOROUTINES,
+	SENSOR_ALLOC,
+	SENSOR_GC,
+	SENSOR_NET,
+	SENSOR_SQL,
+	SENSOR_LOCKS,
 	/* accepted, not built yet: coverage "off" */
-	SENSOR_ERRORS, SENSOR_CRASH,
+	SENSOR_ERRORS,
+	SENSOR_CRASH,
 	SENSOR_COUNT
 };
 
 #define SENSOR_BIT(s) (1u << (s))
-#define SENSOR_ALL ((1u << SENSOR_COUNT) - 1)
+#define SENSOR_ALL    ((1u << SENSOR_COUNT) - 1)
 
 /* "goroutines", …; static. */
 const char *sensor_name(enum sensor s);

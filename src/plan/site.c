@@ -14,16 +14,16 @@
 #include <string.h>
 
 /* One decoded function: what is known of each byte. */
-#define MARK_START 1u	/* an instruction starts here */
-#define MARK_TARGET 2u	/* a jump of this function leads here */
+#define MARK_START  1u /* an instruction starts here */
+#define MARK_TARGET 2u /* a jump of this function leads here */
 
 struct code {
-	const struct arch *arch;	/* borrowed */
-	const uint8_t *bytes;		/* borrowed */
+	const struct arch *arch; /* borrowed */
+	const uint8_t *bytes;    /* borrowed */
 	size_t len;
-	size_t end;			/* behind the last instruction, padding excluded */
+	size_t end; /* behind the last instruction, padding excluded */
 	uint64_t entry;
-	uint8_t *mark;			/* owned: MARK_…, one per byte */
+	uint8_t *mark; /* owned: MARK_…, one per byte */
 };
 
 static bool is_padding(const uint8_t *p, size_t n)
@@ -54,7 +54,9 @@ static int code_mark_starts(struct code *c, char *why, size_t why_size)
 		if (err && pos && is_padding(c->bytes + pos, c->len - pos))
 			break;
 		if (err) {
-			snprintf(why, why_size, "the bytes at +0x%zx are no instruction known to the decoder", pos);
+			snprintf(why, why_size,
+				 "the bytes at +0x%zx are no instruction known to the decoder",
+				 pos);
 			return -EBADMSG;
 		}
 		c->mark[pos] |= MARK_START;
@@ -71,14 +73,16 @@ static int code_mark_targets(struct code *c, char *why, size_t why_size)
 
 	for (pos = 0; pos < c->end; pos += in.len) {
 		if (code_next(c, pos, &in))
-			return -EBADMSG;	/* not possible: the first pass decoded it */
+			return -EBADMSG; /* not possible: the first pass decoded it */
 		if (in.flow != FLOW_JCC && in.flow != FLOW_JMP)
 			continue;
 		if (in.target < c->entry || in.target - c->entry >= c->len)
 			continue;
 		to = in.target - c->entry;
 		if (!(c->mark[to] & MARK_START)) {
-			snprintf(why, why_size, "the jump at +0x%zx leads into the middle of an instruction (+0x%zx)",
+			snprintf(why, why_size,
+				 "the jump at +0x%zx leads into the middle of an instruction "
+				 "(+0x%zx)",
 				 pos, to);
 			return -EBADMSG;
 		}
@@ -186,7 +190,8 @@ static int choose_body(const struct code *c, const struct site_query *q, struct 
 		if (err)
 			return err;
 		if (!body.is_frame_push) {
-			snprintf(why, why_size, "no stack check, and it does not begin with push %%rbp");
+			snprintf(why, why_size,
+				 "no stack check, and it does not begin with push %%rbp");
 			return -EOPNOTSUPP;
 		}
 		*kind = SITE_BODY;
@@ -268,7 +273,9 @@ static int straight_line(const struct code *c, const struct site_query *q, size_
 		if (out->flow != FLOW_NEXT)
 			return no_after(why, why_size, at, "no instruction can be emulated");
 		if (out->writes & keep)
-			return no_after(why, why_size, at, "its result is gone before an instruction that can be emulated");
+			return no_after(
+				why, why_size, at,
+				"its result is gone before an instruction that can be emulated");
 	}
 	return no_after(why, why_size, at, "the function ends");
 }
@@ -294,7 +301,8 @@ static int first_pos(const struct code *c, const struct site_query *q, size_t *p
 }
 
 /* Adds a site unless it is there already: two calls may have one place behind them. */
-static int add_site(struct insn *out, int n, int max, const struct insn *in, char *why, size_t why_size)
+static int add_site(struct insn *out, int n, int max, const struct insn *in, char *why,
+		    size_t why_size)
 {
 	if (n && out[n - 1].addr == in->addr)
 		return n;
@@ -335,8 +343,8 @@ static int find_calls(const struct code *c, const struct site_query *q, struct i
 	why[0] = '\0';
 	err = first_pos(c, q, &pos);
 	while (!err && n >= 0 && !(one && n)) {
-		err = q->how == HOW_AFTER_INDIRECT ? next_indirect(c, pos, &call) :
-						     next_call(c, pos, q->callee, &call);
+		err = q->how == HOW_AFTER_INDIRECT ? next_indirect(c, pos, &call)
+						   : next_call(c, pos, q->callee, &call);
 		if (err)
 			break;
 		calls++;
@@ -348,7 +356,7 @@ static int find_calls(const struct code *c, const struct site_query *q, struct i
 	if (n)
 		return n;
 	if (calls)
-		return -EOPNOTSUPP;	/* take_call() said why */
+		return -EOPNOTSUPP; /* take_call() said why */
 	snprintf(why, why_size, "it does not call the function looked for");
 	return -ENOENT;
 }

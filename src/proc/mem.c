@@ -19,11 +19,11 @@
 #include "base/buf.h"
 #include "base/cursor.h"
 
-#define MEM_IOVS 512		/* pieces a call; the kernel takes 1,024 (IOV_MAX) */
-#define MEM_MAX_ADDR (1ull << 56) /* beyond user space, with 5-level page tables too */
-#define MEM_MAX_FAILED_CALLS 4096 /* in one read: then the rest fails unread */
-#define RECORDING_MAGIC "gspmem1\n"
-#define RECORDING_MAX (64u << 20)
+#define MEM_IOVS              512          /* pieces a call; the kernel takes 1,024 (IOV_MAX) */
+#define MEM_MAX_ADDR          (1ull << 56) /* beyond user space, with 5-level page tables too */
+#define MEM_MAX_FAILED_CALLS  4096         /* in one read: then the rest fails unread */
+#define RECORDING_MAGIC       "gspmem1\n"
+#define RECORDING_MAX         (64u << 20)
 #define RECORDING_MAX_RECORDS (1u << 20)
 
 static bool sane(const struct mem_piece *p)
@@ -100,7 +100,9 @@ static size_t live_gather(struct mem_live *l, const struct mem_piece *p, size_t 
 
 	for (i = 0; i < n && i < MEM_IOVS && sane(&p[i]); i++) {
 		l->local[i] = (struct iovec){ p[i].dst, p[i].len };
-		if (r && (uint64_t)(uintptr_t)l->remote[r - 1].iov_base + l->remote[r - 1].iov_len == p[i].addr) {
+		if (r &&
+		    (uint64_t)(uintptr_t)l->remote[r - 1].iov_base + l->remote[r - 1].iov_len ==
+			    p[i].addr) {
 			l->remote[r - 1].iov_len += p[i].len;
 			continue;
 		}
@@ -200,12 +202,15 @@ static int cannot_read(pid_t pid, int code, struct err *err)
 	if (code == -ENOSYS)
 		err_hint(err, "this kernel has no process_vm_readv (CONFIG_CROSS_MEMORY_ATTACH)");
 	else if (yama_scope() > 0 && geteuid() != 0)
-		err_hint(err, "run as root or with CAP_SYS_PTRACE: kernel.yama.ptrace_scope is %d, "
-			      "so being the same user is not enough", yama_scope());
+		err_hint(err,
+			 "run as root or with CAP_SYS_PTRACE: kernel.yama.ptrace_scope is %d, "
+			 "so being the same user is not enough",
+			 yama_scope());
 	else if (geteuid() != 0)
 		err_hint(err, "run as root, as the same user, or with CAP_SYS_PTRACE");
 	else
-		err_hint(err, "CAP_SYS_PTRACE is missing, or seccomp or a security module forbids process_vm_readv");
+		err_hint(err, "CAP_SYS_PTRACE is missing, or seccomp or a security module forbids "
+			      "process_vm_readv");
 	return code;
 }
 
@@ -234,12 +239,12 @@ int mem_open_pid(struct memreader **out, pid_t pid, struct err *err)
 
 struct mem_range {
 	uint64_t addr, len;
-	uint8_t *data;		/* into mem_file.bytes */
+	uint8_t *data; /* into mem_file.bytes */
 };
 
 struct mem_file {
 	struct memreader base;
-	struct mem_range *range;	/* by address, neither overlapping nor touching */
+	struct mem_range *range; /* by address, neither overlapping nor touching */
 	size_t n;
 	uint8_t *bytes;
 };
@@ -357,7 +362,7 @@ static int file_build(struct mem_file *f, const struct mem_range *rec, size_t n)
 	}
 	for (size_t i = 0; i < f->n; i++)
 		total += f->range[i].len;
-	at = f->bytes = malloc(total);	/* <= the file's size */
+	at = f->bytes = malloc(total); /* <= the file's size */
 	if (!at)
 		return -ENOMEM;
 	for (size_t i = 0; i < f->n; at += f->range[i].len, i++)
@@ -404,7 +409,8 @@ int mem_open_file(struct memreader **out, const char *path, struct err *err)
 	if (n < 0) {
 		if (f)
 			file_free(&f->base);
-		return err_set(err, (int)n, "cannot use the recording '%s': %s", path, strerror((int)-n));
+		return err_set(err, (int)n, "cannot use the recording '%s': %s", path,
+			       strerror((int)-n));
 	}
 	f->base.ops = &file_ops;
 	*out = &f->base;
@@ -415,7 +421,7 @@ int mem_open_file(struct memreader **out, const char *path, struct err *err)
 
 struct mem_recorder {
 	struct memreader base;
-	struct memreader *inner;	/* borrowed */
+	struct memreader *inner; /* borrowed */
 	FILE *file;
 	uint64_t written;
 };
@@ -459,7 +465,8 @@ static void recorder_free(struct memreader *m)
 
 static const struct memreader_ops recorder_ops = { recorder_read_many, recorder_free };
 
-int mem_open_recorder(struct memreader **out, struct memreader *inner, const char *path, struct err *err)
+int mem_open_recorder(struct memreader **out, struct memreader *inner, const char *path,
+		      struct err *err)
 {
 	struct mem_recorder *r = calloc(1, sizeof(*r));
 

@@ -17,7 +17,7 @@ struct mem_piece {
 	uint64_t addr;
 	void *dst;
 	uint32_t len;
-	int32_t status;	/* 0 read whole, else negative errno; set by mem_read_many() */
+	int32_t status; /* 0 read whole, else negative errno; set by mem_read_many() */
 };
 
 struct memreader;
@@ -35,7 +35,8 @@ int mem_open_pid(struct memreader **out, pid_t pid, struct err *err);
 /* A reader of a recording made by mem_record_*(): see mem.c for the format. */
 int mem_open_file(struct memreader **out, const char *path, struct err *err);
 /* Wraps a reader and appends everything read through it to a file (for tests). */
-int mem_open_recorder(struct memreader **out, struct memreader *inner, const char *path, struct err *err);
+int mem_open_recorder(struct memreader **out, struct memreader *inner, const char *path,
+		      struct err *err);
 void mem_free(struct memreader *m);
 
 /* Exactly len bytes: 0, -EFAULT (not mapped, short), -ESRCH (gone), -EPERM. */

@@ -18,11 +18,10 @@
 #include "proc/procfs.h"
 
 #ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434	/* Linux 5.3, every architecture */
+#define SYS_pidfd_open 434 /* Linux 5.3, every architecture */
 #endif
 
-#define PRIVILEGE_HINT \
-	"run as root, or with CAP_SYS_PTRACE (and CAP_BPF, CAP_PERFMON for probes)"
+#define PRIVILEGE_HINT "run as root, or with CAP_SYS_PTRACE (and CAP_BPF, CAP_PERFMON for probes)"
 
 static int no_such_process(pid_t pid, struct err *err)
 {
@@ -52,7 +51,8 @@ static int proc_failure(const struct process *p, const char *what, int code, str
 		return no_such_process(p->pid, err);
 	if (code == -EACCES || code == -EPERM)
 		return not_permitted(p->pid, what, code, err);
-	return err_set(err, code, "cannot read %s of process '%d': %s", what, p->pid, strerror(-code));
+	return err_set(err, code, "cannot read %s of process '%d': %s", what, p->pid,
+		       strerror(-code));
 }
 
 /*
@@ -72,7 +72,7 @@ static int open_pidfd(struct process *p, struct err *err)
 		err_hint(err, "give the process id: 'Tgid' in /proc/%d/status", p->pid);
 		return -ESRCH;
 	}
-	return 0;	/* before 5.3, or a seccomp filter: the start time has to do */
+	return 0; /* before 5.3, or a seccomp filter: the start time has to do */
 }
 
 static int open_proc(struct process *p, struct err *err)
@@ -85,7 +85,8 @@ static int open_proc(struct process *p, struct err *err)
 		return 0;
 	if (errno == ENOENT && p->pidfd >= 0 && !ended(p)) {
 		err_set(err, -EACCES, "process '%d' exists, but /proc does not show it", p->pid);
-		err_hint(err, "/proc is mounted with hidepid, or is of another pid namespace: run as root");
+		err_hint(err, "/proc is mounted with hidepid, or is of another pid namespace: run "
+			      "as root");
 		return -EACCES;
 	}
 	return proc_failure(p, "/proc", -errno, err);
@@ -129,9 +130,11 @@ static int identify(struct process *p, struct err *err)
 		return err_set(err, -ESRCH, "'%d' is a thread, not a process", p->pid);
 	snprintf(p->comm, sizeof(p->comm), "%s", st.comm);
 	if (st.flags & PROCFS_PF_KTHREAD)
-		return err_set(err, -ESRCH, "process '%d' (%s) is a kernel thread", p->pid, p->comm);
+		return err_set(err, -ESRCH, "process '%d' (%s) is a kernel thread", p->pid,
+			       p->comm);
 	if (st.state == 'Z' || st.state == 'X')
-		return err_set(err, -ESRCH, "process '%d' (%s) is a zombie: it has ended", p->pid, p->comm);
+		return err_set(err, -ESRCH, "process '%d' (%s) is a zombie: it has ended", p->pid,
+			       p->comm);
 	p->start_ticks = st.start_ticks;
 	p->start_stack = st.start_stack > 1 ? st.start_stack : 0;
 	p->start_real_ns = clock_real_ns() - (clock_boot_ns() - ticks_to_ns(st.start_ticks));
@@ -228,7 +231,8 @@ static int process_open(struct process *p, struct err *err)
 	code = process_check(p);
 	if (code == -ESRCH)
 		return no_such_process(p->pid, err);
-	return code ? err_set(err, code, "process '%d' is just starting another program", p->pid) : 0;
+	return code ? err_set(err, code, "process '%d' is just starting another program", p->pid)
+		    : 0;
 }
 
 int process_init(struct process *p, pid_t pid, struct err *err)
@@ -347,7 +351,8 @@ static bool holds(const struct procfs_mapping *m, const struct image_segment *s)
 	return s->off + s->file_size > m->off && s->off < m->off + (m->end - m->start);
 }
 
-bool process_find_bias(const struct process *p, const struct image *im, const char *maps, uint64_t *bias)
+bool process_find_bias(const struct process *p, const struct image *im, const char *maps,
+		       uint64_t *bias)
 {
 	struct procfs_mapping m;
 	int best = 0;

@@ -16,20 +16,20 @@
 struct image;
 
 struct process {
-	pid_t pid;		/* in our pid namespace */
-	int pidfd;		/* owned; -1 where the kernel has none (< 5.3) */
-	int proc_fd;		/* owned: /proc/PID */
-	int exe_fd;		/* owned: the executable, also when it was deleted */
-	uint64_t start_ticks;	/* field 22 of stat: since boot, clock ticks */
-	uint64_t start_real_ns;	/* when it started, CLOCK_REALTIME */
-	uint64_t start_stack;	/* field 28: moves with every exec, also of the same file; 0 unseen */
+	pid_t pid;              /* in our pid namespace */
+	int pidfd;              /* owned; -1 where the kernel has none (< 5.3) */
+	int proc_fd;            /* owned: /proc/PID */
+	int exe_fd;             /* owned: the executable, also when it was deleted */
+	uint64_t start_ticks;   /* field 22 of stat: since boot, clock ticks */
+	uint64_t start_real_ns; /* when it started, CLOCK_REALTIME */
+	uint64_t start_stack; /* field 28: moves with every exec, also of the same file; 0 unseen */
 	uint64_t exe_dev, exe_ino;
-	char exe[512];		/* what /proc/PID/exe says, " (deleted)" removed */
+	char exe[512]; /* what /proc/PID/exe says, " (deleted)" removed */
 	bool exe_deleted;
 	char comm[64];
-	char container[80];	/* container id from the cgroup (12 to 64 hex digits), or "" */
+	char container[80]; /* container id from the cgroup (12 to 64 hex digits), or "" */
 	bool other_mnt_ns, other_pid_ns; /* than ours */
-	int64_t mono_offset_ns;	/* target's CLOCK_MONOTONIC − ours (time namespace) */
+	int64_t mono_offset_ns;          /* target's CLOCK_MONOTONIC − ours (time namespace) */
 };
 
 /*

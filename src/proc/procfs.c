@@ -39,7 +39,7 @@ int procfs_read(int dirfd, const char *name, char **text, size_t *len)
 	if (fd < 0)
 		return -errno;
 	buf_init(&b, PROCFS_MAX);
-	buf_puts(&b, "");	/* an empty file gives "" */
+	buf_puts(&b, ""); /* an empty file gives "" */
 	err = b.err ? b.err : read_all(fd, &b);
 	close(fd);
 	if (err) {
@@ -82,8 +82,16 @@ int procfs_read_short(int dirfd, const char *name, char *out, size_t size)
 }
 
 /* Fields after the name, counted as proc(5) does: the state is field 3. */
-enum { STAT_STATE = 3, STAT_PPID = 4, STAT_FLAGS = 9, STAT_UTIME = 14, STAT_STIME = 15,
-       STAT_THREADS = 20, STAT_START = 22, STAT_STACK = 28 };
+enum {
+	STAT_STATE = 3,
+	STAT_PPID = 4,
+	STAT_FLAGS = 9,
+	STAT_UTIME = 14,
+	STAT_STIME = 15,
+	STAT_THREADS = 20,
+	STAT_START = 22,
+	STAT_STACK = 28
+};
 
 static bool stat_field(struct procfs_stat *out, int field, const char *word)
 {

@@ -13,26 +13,26 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROCFS_PF_KTHREAD 0x00200000u	/* linux/sched.h; in field 9 of stat */
-#define PROCFS_MAX (16u << 20)		/* bytes read of one file; beyond: -EFBIG */
+#define PROCFS_PF_KTHREAD 0x00200000u /* linux/sched.h; in field 9 of stat */
+#define PROCFS_MAX        (16u << 20) /* bytes read of one file; beyond: -EFBIG */
 
 struct procfs_stat {
 	pid_t pid, ppid;
 	char comm[64];
-	char state;		/* R S D Z T X … */
-	uint32_t flags;		/* PF_… */
+	char state;     /* R S D Z T X … */
+	uint32_t flags; /* PF_… */
 	uint64_t user_ticks, system_ticks;
 	int threads;
-	uint64_t start_ticks;	/* since boot */
-	uint64_t start_stack;	/* 0 or 1 when it may not be seen */
+	uint64_t start_ticks; /* since boot */
+	uint64_t start_stack; /* 0 or 1 when it may not be seen */
 };
 
 /* One line of maps. */
 struct procfs_mapping {
-	uint64_t start, end, off;	/* run-time addresses, file offset */
-	uint64_t dev, ino;		/* dev as makedev() */
+	uint64_t start, end, off; /* run-time addresses, file offset */
+	uint64_t dev, ino;        /* dev as makedev() */
 	bool read, write, exec;
-	const char *path;		/* into the text, not terminated */
+	const char *path; /* into the text, not terminated */
 	size_t path_len;
 };
 

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define LEAST_ADDR 4096
-#define ADDR_END (1ull << 47)	/* user space */
-#define GAP 2048		/* between neighbours that are read as one: never a whole page */
-#define BLOCKS 512		/* read at once */
-#define BLOCK_BYTES READBATCH_MAX_PIECE	/* of them together: the cache holds that while pieces are taken out */
+#define ADDR_END   (1ull << 47) /* user space */
+#define GAP        2048         /* between neighbours that are read as one: never a whole page */
+#define BLOCKS     512          /* read at once */
+#define BLOCK_BYTES \
+	READBATCH_MAX_PIECE /* of them together: the cache holds that while pieces are taken out */
 #define DIGIT_BITS 12
-#define DIGITS 4		/* they are all of an address below ADDR_END */
+#define DIGITS     4 /* they are all of an address below ADDR_END */
 
 /* A piece in the order of addresses. */
 struct spot {
@@ -23,10 +23,10 @@ struct spot {
 };
 
 struct readbatch_work {
-	struct spot *spot, *other;		/* owned, cap of each */
+	struct spot *spot, *other; /* owned, cap of each */
 	size_t cap;
 	struct mem_piece block[BLOCKS];
-	size_t first[BLOCKS + 1];		/* block k is of spot[first[k]] … */
+	size_t first[BLOCKS + 1]; /* block k is of spot[first[k]] … */
 	uint8_t bytes[BLOCK_BYTES];
 };
 
@@ -120,7 +120,7 @@ static void sort_digit(struct readbatch_work *w, size_t n, unsigned int shift)
 
 	for (size_t i = 0; i < n; i++)
 		count[t[i].addr >> shift & mask]++;
-	if (count[t[0].addr >> shift & mask] == n)	/* all have the same */
+	if (count[t[0].addr >> shift & mask] == n) /* all have the same */
 		return;
 	for (uint32_t d = 0; d <= mask; d++) {
 		uint32_t c = count[d];
@@ -160,13 +160,16 @@ static size_t gather_blocks(const struct readbatch *b, size_t *pos)
 			break;
 		w->first[n] = i;
 		for (i++; i < b->n; i++) {
-			uint64_t next = w->spot[i].addr, end = next + b->piece[w->spot[i].piece].len;
+			uint64_t next = w->spot[i].addr,
+				 end = next + b->piece[w->spot[i].piece].len;
 
 			if (next > to + GAP || (end > to && end - from > BLOCK_BYTES - used))
 				break;
 			to = end > to ? end : to;
 		}
-		w->block[n++] = (struct mem_piece){ .addr = from, .dst = w->bytes + used, .len = (uint32_t)(to - from) };
+		w->block[n++] = (struct mem_piece){ .addr = from,
+						    .dst = w->bytes + used,
+						    .len = (uint32_t)(to - from) };
 		used += to - from;
 	}
 	w->first[n] = i;
@@ -175,7 +178,8 @@ static size_t gather_blocks(const struct readbatch *b, size_t *pos)
 }
 
 /* The pieces of a block into their places; what is there twice has one place. */
-static void take_block(struct readbatch *b, const struct mem_piece *block, size_t from, size_t to, uint8_t **at)
+static void take_block(struct readbatch *b, const struct mem_piece *block, size_t from, size_t to,
+		       uint8_t **at)
 {
 	const struct mem_piece *last = NULL;
 
@@ -195,7 +199,8 @@ static void take_block(struct readbatch *b, const struct mem_piece *block, size_
 }
 
 /* A block that could not be read: each of its pieces alone. */
-static int take_alone(struct readbatch *b, struct memreader *mem, size_t from, size_t to, uint8_t **at)
+static int take_alone(struct readbatch *b, struct memreader *mem, size_t from, size_t to,
+		      uint8_t **at)
 {
 	for (size_t i = from; i < to; i++) {
 		struct mem_piece *p = &b->piece[b->work->spot[i].piece];

@@ -12,19 +12,19 @@
 
 #include "proc/mem.h"
 
-#define READBATCH_MAX_BYTES (64u << 20)	/* of one batch; beyond: the piece is as if not readable */
-#define READBATCH_MAX_PIECE (256u << 10)	/* a longer one: the same */
-#define READBATCH_NONE UINT32_MAX
+#define READBATCH_MAX_BYTES (64u << 20)  /* of one batch; beyond: the piece is as if not readable */
+#define READBATCH_MAX_PIECE (256u << 10) /* a longer one: the same */
+#define READBATCH_NONE      UINT32_MAX
 
 struct readbatch {
-	struct mem_piece *piece;	/* owned */
+	struct mem_piece *piece; /* owned */
 	size_t n, cap;
-	uint8_t *bytes;			/* owned */
+	uint8_t *bytes; /* owned */
 	size_t used, bytes_cap;
-	struct readbatch_work *work;	/* owned: of readbatch_read() */
+	struct readbatch_work *work; /* owned: of readbatch_read() */
 };
 
-void readbatch_deinit(struct readbatch *b);	/* a zeroed one is ready for use */
+void readbatch_deinit(struct readbatch *b); /* a zeroed one is ready for use */
 /* Forgets the pieces. */
 void readbatch_reset(struct readbatch *b);
 /* The piece's number, or READBATCH_NONE: addr is no pointer, or there is no room. */

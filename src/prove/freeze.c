@@ -16,10 +16,10 @@
 
 #include "base/clock.h"
 
-#define MAX_LISTINGS 1000	/* a process that makes threads faster than they are stopped */
-#define REAP_NS 5000000		/* while threads are being stopped */
-#define XSTATE_MAX (16u << 10)	/* with AMX tiles 11 KiB */
-#define PTRACE_EVENT_STOP_STATUS 128 /* PTRACE_EVENT_STOP, linux/ptrace.h */
+#define MAX_LISTINGS             1000 /* a process that makes threads faster than they are stopped */
+#define REAP_NS                  5000000     /* while threads are being stopped */
+#define XSTATE_MAX               (16u << 10) /* with AMX tiles 11 KiB */
+#define PTRACE_EVENT_STOP_STATUS 128         /* PTRACE_EVENT_STOP, linux/ptrace.h */
 
 static struct frozen_thread *find_thread(struct freeze *f, pid_t tid)
 {
@@ -55,7 +55,7 @@ static int why_refused(const struct freeze *f, struct frozen_thread *t)
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)f->pid, (int)t->tid);
 	file = fopen(path, "re");
-	state = file || errno == ENOENT ? 'X' : '?';	/* nothing to be read in it: gone */
+	state = file || errno == ENOENT ? 'X' : '?'; /* nothing to be read in it: gone */
 	while (file && fgets(line, sizeof(line), file)) {
 		sscanf(line, "State: %c", &state);
 		if (sscanf(line, "TracerPid: %ld", &tracer) == 1)
@@ -71,13 +71,13 @@ static int seize(struct freeze *f, pid_t tid)
 {
 	struct frozen_thread *t;
 
-	pthread_mutex_lock(&f->lock);	/* reap() goes through the list */
+	pthread_mutex_lock(&f->lock); /* reap() goes through the list */
 	t = add_thread(f, tid);
 	pthread_mutex_unlock(&f->lock);
 	if (!t)
 		return -ENOMEM;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL)) {
-		if (errno == ESRCH) {	/* it ended meanwhile */
+		if (errno == ESRCH) { /* it ended meanwhile */
 			t->gone = true;
 			return 0;
 		}
@@ -136,7 +136,8 @@ static int await_stop(struct freeze *f, struct frozen_thread *t, uint64_t deadli
 		} else if (got == t->tid || (got < 0 && errno != EINTR)) {
 			t->gone = true;
 		} else if (clock_mono_ns() > deadline_ns) {
-			snprintf(f->why, sizeof(f->why), "thread %d did not stop in time", (int)t->tid);
+			snprintf(f->why, sizeof(f->why), "thread %d did not stop in time",
+				 (int)t->tid);
 			return -ETIME;
 		} else {
 			nap(round);
@@ -228,7 +229,8 @@ static void let_go(struct freeze *f)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (f->thread[i].stopped)
-			ptrace(PTRACE_DETACH, f->thread[i].tid, NULL, (void *)(intptr_t)f->thread[i].signal);
+			ptrace(PTRACE_DETACH, f->thread[i].tid, NULL,
+			       (void *)(intptr_t)f->thread[i].signal);
 	f->stop_ns = clock_mono_ns() - f->began_ns;
 }
 
@@ -291,8 +293,10 @@ static void reap(const struct freeze *f)
 		id_t tid = (id_t)f->thread[i].tid;
 		siginfo_t info = { .si_pid = 0 };
 
-		if (!waitid(P_PID, tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) && info.si_pid &&
-		    (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED))
+		if (!waitid(P_PID, tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) &&
+		    info.si_pid &&
+		    (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
+		     info.si_code == CLD_DUMPED))
 			waitid(P_PID, tid, &info, WEXITED | WNOHANG | __WALL);
 	}
 }
@@ -302,7 +306,8 @@ static void await_ready(struct freeze *f)
 {
 	while (!f->ready) {
 		uint64_t until = clock_mono_ns() + REAP_NS;
-		struct timespec ts = { .tv_sec = (time_t)(until / NS_PER_S), .tv_nsec = (long)(until % NS_PER_S) };
+		struct timespec ts = { .tv_sec = (time_t)(until / NS_PER_S),
+				       .tv_nsec = (long)(until % NS_PER_S) };
 
 		if (pthread_cond_timedwait(&f->changed, &f->lock, &ts) == ETIMEDOUT)
 			reap(f);

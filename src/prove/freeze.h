@@ -21,7 +21,7 @@
 struct frozen_thread {
 	pid_t tid;
 	bool seized, stopped, gone;
-	int signal;		/* to be delivered when it goes on, 0: none */
+	int signal; /* to be delivered when it goes on, 0: none */
 	uint64_t pc, sp;
 	bool in_syscall;
 	size_t first_word, nwords; /* its registers in freeze.word */
@@ -29,12 +29,12 @@ struct frozen_thread {
 
 struct freeze {
 	pid_t pid;
-	struct frozen_thread *thread;	/* owned */
+	struct frozen_thread *thread; /* owned */
 	size_t n, cap;
-	uint64_t *word;			/* owned: registers, vector registers too */
+	uint64_t *word; /* owned: registers, vector registers too */
 	size_t nword, word_cap;
-	uint64_t began_ns;		/* when the first thread was interrupted */
-	uint64_t stop_ns;		/* set by freeze_end(): how long it stood still */
+	uint64_t began_ns; /* when the first thread was interrupted */
+	uint64_t stop_ns;  /* set by freeze_end(): how long it stood still */
 	char why[160];
 	/* of the tracing thread */
 	pthread_t tracer;

@@ -14,17 +14,17 @@
 #include "base/cursor.h"
 
 #define MAX_GOROUTINES (1u << 24)
-#define BATCH (1u << 20)
-#define BLOCK (128u << 10)
-#define MAX_GAP 512
-#define BATCH_PIECES 512
-#define MAX_STACK (2ull << 30)	/* twice maxstacksize (proc.go) */
-#define STACK_PIECE (16u << 20)
-#define PIECES_AT_ONCE 16384	/* stacks read in one go */
-#define ROOM (1u << 20)		/* for stacks that grow from one reading to the next */
-#define FLAG_ASM 4		/* abi.FuncFlagAsm */
-#define RED_ZONE 128		/* below SP: of C code */
-#define STATUS_SCAN 0x1000u	/* runtime2.go, _Gscan */
+#define BATCH          (1u << 20)
+#define BLOCK          (128u << 10)
+#define MAX_GAP        512
+#define BATCH_PIECES   512
+#define MAX_STACK      (2ull << 30) /* twice maxstacksize (proc.go) */
+#define STACK_PIECE    (16u << 20)
+#define PIECES_AT_ONCE 16384      /* stacks read in one go */
+#define ROOM           (1u << 20) /* for stacks that grow from one reading to the next */
+#define FLAG_ASM       4          /* abi.FuncFlagAsm */
+#define RED_ZONE       128        /* below SP: of C code */
+#define STATUS_SCAN    0x1000u    /* runtime2.go, _Gscan */
 
 static int32_t off_of(const struct snap *s, enum layout_field f)
 {
@@ -56,7 +56,7 @@ static void decode(const struct snap *s, uint64_t addr, const uint8_t *raw, stru
 	g->goid = g_word(s, raw, LAYOUT_G_GOID);
 	g->pc = g_word(s, raw, LAYOUT_G_SCHED_PC);
 	g->sp = g_word(s, raw, LAYOUT_G_SCHED_SP);
-	if (g_word(s, raw, LAYOUT_G_SYSCALLSP)) {	/* as mgcmark.go, scanstack */
+	if (g_word(s, raw, LAYOUT_G_SYSCALLSP)) { /* as mgcmark.go, scanstack */
 		g->pc = g_word(s, raw, LAYOUT_G_SYSCALLPC);
 		g->sp = g_word(s, raw, LAYOUT_G_SYSCALLSP);
 	}
@@ -126,18 +126,22 @@ static int read_list(struct snap *s)
 	n = (size_t)len - s->list_seen;
 	err = grow_list(s, (size_t)len);
 	if (!err && n)
-		err = mem_read(s->rt->mem, array + 8 * s->list_seen, s->gaddr + s->list_seen, n * 8);
+		err = mem_read(s->rt->mem, array + 8 * s->list_seen, s->gaddr + s->list_seen,
+			       n * 8);
 	if (err)
-		return err == -ENOMEM ? err : snap_fail(s, err, "the list of goroutines cannot be read");
+		return err == -ENOMEM ? err
+				      : snap_fail(s, err, "the list of goroutines cannot be read");
 	for (size_t i = s->list_seen; i < len; i++) {
 		uint64_t a = heap_word(&s->gaddr[i]);
 
 		s->gaddr[i] = a;
 		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
-			return snap_fail(s, -EBADMSG, "the list of goroutines holds something else");
+			return snap_fail(s, -EBADMSG,
+					 "the list of goroutines holds something else");
 	}
 	if (n)
-		qsort(s->gaddr + s->nsorted, (size_t)len - s->nsorted, sizeof(*s->gaddr), by_address);
+		qsort(s->gaddr + s->nsorted, (size_t)len - s->nsorted, sizeof(*s->gaddr),
+		      by_address);
 	s->list_seen = s->ng = (size_t)len;
 	return 0;
 }
@@ -158,8 +162,10 @@ static bool search(const uint64_t *list, size_t from, size_t to, uint64_t addr, 
 
 bool snap_find_g(const struct snap *s, uint64_t addr, size_t *index)
 {
-	return (s->nsorted && addr <= s->gaddr[s->nsorted - 1] && search(s->gaddr, 0, s->nsorted, addr, index)) ||
-	       (s->ng > s->nsorted && addr <= s->gaddr[s->ng - 1] && search(s->gaddr, s->nsorted, s->ng, addr, index));
+	return (s->nsorted && addr <= s->gaddr[s->nsorted - 1] &&
+		search(s->gaddr, 0, s->nsorted, addr, index)) ||
+	       (s->ng > s->nsorted && addr <= s->gaddr[s->ng - 1] &&
+		search(s->gaddr, s->nsorted, s->ng, addr, index));
 }
 
 /* ---- g's of a running process ---- */
@@ -189,7 +195,7 @@ static void take_second(struct snap *s, size_t i, const uint8_t *raw)
 		return;
 	s->g[i] = now;
 	s->g[i].whole_stack = true;
-	s->g[i].stack_unread = true;	/* to be read again */
+	s->g[i].stack_unread = true; /* to be read again */
 }
 
 static int fetch_batch(struct snap *s, size_t *pos, struct mem_piece *p, size_t *first, g_fn fn)
@@ -209,7 +215,9 @@ static int fetch_batch(struct snap *s, size_t *pos, struct mem_piece *p, size_t 
 				break;
 			to = next + s->g_size;
 		}
-		p[n++] = (struct mem_piece){ .addr = from, .dst = s->g_raw + used, .len = (uint32_t)(to - from) };
+		p[n++] = (struct mem_piece){ .addr = from,
+					     .dst = s->g_raw + used,
+					     .len = (uint32_t)(to - from) };
 		used += to - from;
 	}
 	failed = mem_read_many(s->rt->mem, p, n);
@@ -230,7 +238,7 @@ static int fetch_all(struct snap *s, g_fn fn)
 	size_t first[BATCH_PIECES];
 	int err = 0;
 
-	for (size_t pos = 0; pos < s->ng && !err; )
+	for (size_t pos = 0; pos < s->ng && !err;)
 		err = fetch_batch(s, &pos, p, first, fn);
 	return err;
 }
@@ -242,7 +250,7 @@ static void take_third(struct snap *s, size_t i, const uint8_t *raw)
 	if (!s->g[i].stuck)
 		return;
 	decode(s, s->gaddr[i], raw, &now);
-	if (now.status == GO_LEAKED)	/* the runtime's own profile has said so meanwhile */
+	if (now.status == GO_LEAKED) /* the runtime's own profile has said so meanwhile */
 		now.status = s->g[i].status;
 	if (!is_same(&now, &s->g[i]))
 		snap_take_back(s, i);
@@ -261,7 +269,8 @@ static int take_copied(struct snap *s)
 		const uint8_t *raw = heap_bytes(&s->heap, s->gaddr[i], s->g_size);
 
 		if (!raw)
-			return snap_fail(s, -EBADMSG, "a goroutine is not in an object of the heap");
+			return snap_fail(s, -EBADMSG,
+					 "a goroutine is not in an object of the heap");
 		decode(s, s->gaddr[i], raw, &s->g[i]);
 	}
 	return 0;
@@ -311,7 +320,8 @@ static void choose_running(const struct snap *s, struct pgo *g)
 static void choose_range(struct snap *s, struct pgo *g)
 {
 	g->from = g->sp;
-	if (g->whole_stack || g->status == GO_RUNNING || g->status == GO_COPYSTACK || !has_sp(g, g->sp))
+	if (g->whole_stack || g->status == GO_RUNNING || g->status == GO_COPYSTACK ||
+	    !has_sp(g, g->sp))
 		choose_running(s, g);
 }
 
@@ -320,8 +330,9 @@ static void plan_stack(struct snap *s, struct pgo *g)
 {
 	g->stack_len = 0;
 	g->stack_unread = true;
-	if (!g->goid || g->lo >= g->hi || g->hi - g->lo > MAX_STACK || g->hi % 8 || g->hi >> HEAP_ADDR_BITS) {
-		if (s->frozen)		/* newproc1: allocated, not yet alive */
+	if (!g->goid || g->lo >= g->hi || g->hi - g->lo > MAX_STACK || g->hi % 8 ||
+	    g->hi >> HEAP_ADDR_BITS) {
+		if (s->frozen) /* newproc1: allocated, not yet alive */
 			s->losses++;
 		g->lo = g->hi = 0;
 		return;
@@ -345,7 +356,7 @@ static int make_room(struct snap *s)
 	grown = realloc(s->stacks, cap);
 	if (!grown)
 		return -ENOMEM;
-	heap_touch(grown + s->stacks_cap, grown + cap);	/* now, not in the next reading */
+	heap_touch(grown + s->stacks_cap, grown + cap); /* now, not in the next reading */
 	s->heap.fresh_ns += clock_mono_ns() - began;
 	s->stacks = grown;
 	s->stacks_cap = cap;
@@ -393,9 +404,12 @@ static int read_planned(struct snap *s, uint64_t from)
 			continue;
 		for (uint32_t at = 0; at < g->stack_len && !err; at += STACK_PIECE) {
 			s->stack_owner[n] = (uint32_t)i;
-			s->stack_piece[n++] = (struct mem_piece){
-				.addr = g->from + at, .dst = s->stacks + g->stack_at + at,
-				.len = g->stack_len - at < STACK_PIECE ? g->stack_len - at : STACK_PIECE };
+			s->stack_piece[n++] =
+				(struct mem_piece){ .addr = g->from + at,
+						    .dst = s->stacks + g->stack_at + at,
+						    .len = g->stack_len - at < STACK_PIECE
+								   ? g->stack_len - at
+								   : STACK_PIECE };
 			if (n == PIECES_AT_ONCE) {
 				err = read_pieces(s, n);
 				n = 0;
@@ -442,7 +456,7 @@ static int read_running(struct snap *s)
 	began = clock_mono_ns();
 	if (!err)
 		err = read_list(s);
-	for (size_t i = before; i < s->ng && !err; i++)	/* new: take_second() sees a difference */
+	for (size_t i = before; i < s->ng && !err; i++) /* new: take_second() sees a difference */
 		memset(&s->g[i], 0, sizeof(s->g[i]));
 	if (!err)
 		err = fetch_all(s, take_second);
@@ -462,7 +476,7 @@ int snap_read_goroutines(struct snap *s)
 		err = take_copied(s);
 		return err ? err : read_stacks(s, false);
 	}
-	if (s->ng != s->nsorted) {	/* neighbours in memory are read together */
+	if (s->ng != s->nsorted) { /* neighbours in memory are read together */
 		qsort(s->gaddr, s->ng, sizeof(*s->gaddr), by_address);
 		s->nsorted = s->ng;
 	}

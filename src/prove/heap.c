@@ -133,19 +133,23 @@ static inline void set_bit(uint64_t *map, uint64_t bit)
  */
 struct marker {
 	struct heap *h;
-	uint64_t lo, range;	/* of all spans */
-	struct pspan *here;	/* the span that is looked through: most pointers stay in it */
-	uint64_t here_start, here_bytes;	/* bytes 0: none */
+	uint64_t lo, range; /* of all spans */
+	struct pspan *here; /* the span that is looked through: most pointers stay in it */
+	uint64_t here_start, here_bytes; /* bytes 0: none */
 	uint64_t *mark;
-	uint32_t fresh;		/* object of `here` that was marked last, to be looked into next; or NONE */
+	uint32_t fresh; /* object of `here` that was marked last, to be looked into next; or NONE */
 };
 
 static inline struct marker marker_of(struct heap *h, struct pspan *here)
 {
 	return (struct marker){
-		.h = h, .lo = h->lo, .range = h->hi > h->lo ? h->hi - h->lo : 0, .here = here,
+		.h = h,
+		.lo = h->lo,
+		.range = h->hi > h->lo ? h->hi - h->lo : 0,
+		.here = here,
 		.here_start = here ? here->start : 0,
-		.here_bytes = here ? (uint64_t)here->npages << HEAP_PAGE_SHIFT : 0, .mark = h->mark,
+		.here_bytes = here ? (uint64_t)here->npages << HEAP_PAGE_SHIFT : 0,
+		.mark = h->mark,
 		.fresh = NONE,
 	};
 }
@@ -157,7 +161,7 @@ static void note_new(struct heap *h, struct pspan *s, uint64_t bit)
 	if (s->noscan || s->queued || test_bit(h->done, bit))
 		return;
 	s->queued = true;
-	h->queue[h->nqueue++] = (uint32_t)(s - h->span);	/* once each: cannot overflow */
+	h->queue[h->nqueue++] = (uint32_t)(s - h->span); /* once each: cannot overflow */
 }
 
 static inline void mark_word(struct marker *m, uint64_t word)
@@ -167,7 +171,7 @@ static inline void mark_word(struct marker *m, uint64_t word)
 	uint64_t bit;
 	uint32_t i;
 
-	if (word - m->lo >= m->range)	/* first: most words are 0, or no pointers */
+	if (word - m->lo >= m->range) /* first: most words are 0, or no pointers */
 		return;
 	if (!inside) {
 		s = span_of(m->h, word);
@@ -206,7 +210,8 @@ void heap_mark_words(struct heap *h, const uint8_t *words, size_t bytes)
 }
 
 /* The words of n objects in a row. */
-static inline void scan_objects(struct heap *h, struct marker *m, const struct pspan *s, uint64_t i, uint64_t n)
+static inline void scan_objects(struct heap *h, struct marker *m, const struct pspan *s, uint64_t i,
+				uint64_t n)
 {
 	if (s->unreadable || s->data == HEAP_NO_DATA)
 		h->reached_unknown = true;
@@ -294,7 +299,7 @@ void heap_drain(struct heap *h)
 	while (h->nqueue) {
 		struct pspan *s = &h->span[h->queue[--h->nqueue]];
 
-		scan_span(h, s);	/* what it marks in itself is done there */
+		scan_span(h, s); /* what it marks in itself is done there */
 		s->queued = false;
 	}
 }
@@ -372,7 +377,7 @@ int heap_prefetch(struct heap *h, uint64_t *number, size_t n)
 	size_t at = 0, i;
 
 	qsort(number, n, sizeof(*number), by_number);
-	for (i = 0; i < n; i++)		/* those that are new, once */
+	for (i = 0; i < n; i++) /* those that are new, once */
 		if ((!at || number[at - 1] != number[i]) && !u64map_find(&c->page, number[i]))
 			number[at++] = number[i];
 	while (c->cap < c->n + at) {
@@ -384,15 +389,16 @@ int heap_prefetch(struct heap *h, uint64_t *number, size_t n)
 		c->mem = grown;
 		c->cap = cap;
 	}
-	for (i = 0; i < at; ) {
+	for (i = 0; i < at;) {
 		size_t run = 1;
 
 		while (i + run < at && run < OFF_RUN && number[i + run] == number[i] + run)
 			run++;
-		if (!mem_read(h->rt->mem, number[i] * OFF_PAGE, c->mem + c->n * OFF_PAGE, run * OFF_PAGE))
+		if (!mem_read(h->rt->mem, number[i] * OFF_PAGE, c->mem + c->n * OFF_PAGE,
+			      run * OFF_PAGE))
 			for (size_t k = 0; k < run; k++)
 				u64map_put(&c->page, number[i] + k, ++c->n, NULL);
-		i += run;	/* what failed is tried again page by page when it is needed */
+		i += run; /* what failed is tried again page by page when it is needed */
 	}
 	return 0;
 }

@@ -18,11 +18,11 @@
 #include "base/map.h"
 #include "gort/goruntime.h"
 
-#define HEAP_PAGE_SHIFT 13	/* runtime/sizeclasses.go, _PageSize */
-#define HEAP_BLOCK_SHIFT 26	/* of the page table here; happens to be an arena of linux/amd64 */
+#define HEAP_PAGE_SHIFT  13 /* runtime/sizeclasses.go, _PageSize */
+#define HEAP_BLOCK_SHIFT 26 /* of the page table here; happens to be an arena of linux/amd64 */
 #define HEAP_BLOCK_PAGES (1u << (HEAP_BLOCK_SHIFT - HEAP_PAGE_SHIFT))
-#define HEAP_ADDR_BITS 47	/* user space with four-level page tables, all that Go uses */
-#define HEAP_NO_DATA UINT64_MAX
+#define HEAP_ADDR_BITS   47 /* user space with four-level page tables, all that Go uses */
+#define HEAP_NO_DATA     UINT64_MAX
 
 /* load_u64() without the call: this is the innermost of everything here. */
 static inline uint64_t heap_word(const void *p)
@@ -35,64 +35,64 @@ static inline uint64_t heap_word(const void *p)
 
 /* 64 bytes: there are 131,072 of them in a GiB of small objects. */
 struct pspan {
-	uint64_t start;		/* run-time address */
-	uint64_t data;		/* in heap.mem; HEAP_NO_DATA: not copied (no pointers) */
-	uint64_t bit0;		/* of the first object in the bitmaps */
+	uint64_t start; /* run-time address */
+	uint64_t data;  /* in heap.mem; HEAP_NO_DATA: not copied (no pointers) */
+	uint64_t bit0;  /* of the first object in the bitmaps */
 	uint64_t elem_size, specials;
-	uint64_t alloc_bits : 48;	/* address; 0: not known */
+	uint64_t alloc_bits : 48; /* address; 0: not known */
 	uint64_t noscan : 1, unreadable : 1;
-	uint64_t queued : 1;	/* in heap.queue */
-	uint64_t watched : 1;	/* objects of it are, heap_watch() */
+	uint64_t queued : 1;  /* in heap.queue */
+	uint64_t watched : 1; /* objects of it are, heap_watch() */
 	uint32_t npages, nelems, free_index;
-	uint32_t inverse;	/* ceil(2^32 / elem_size); 0: it is one object */
+	uint32_t inverse; /* ceil(2^32 / elem_size); 0: it is one object */
 };
 
 /* Memory outside the heap that is read piece by piece: whole pages, kept. */
 struct pagecache {
-	struct u64map page;	/* number -> index + 1 in mem, 0: not readable */
-	uint8_t *mem;		/* owned */
-	size_t n, cap;		/* pages */
+	struct u64map page; /* number -> index + 1 in mem, 0: not readable */
+	uint8_t *mem;       /* owned */
+	size_t n, cap;      /* pages */
 };
 
 struct heap {
-	struct goruntime *rt;	/* borrowed */
+	struct goruntime *rt; /* borrowed */
 	/* runtime.mspan structures: addresses as allspans has them, sorted */
 	uint64_t *mspan;
 	size_t nmspan, mspan_cap, list_seen;
-	struct mem_piece *mspan_piece;	/* one batch */
+	struct mem_piece *mspan_piece; /* one batch */
 	uint8_t *mspan_raw;
 	/* spans in use */
-	struct pspan *span;	/* [0] is none */
+	struct pspan *span; /* [0] is none */
 	size_t nspan, span_cap;
-	uint32_t *block;	/* address >> HEAP_BLOCK_SHIFT -> table + 1 */
-	uint32_t *pages;	/* tables of HEAP_BLOCK_PAGES: index of span, 0 none */
-	uint64_t *block_addr;	/* of each table */
+	uint32_t *block;      /* address >> HEAP_BLOCK_SHIFT -> table + 1 */
+	uint32_t *pages;      /* tables of HEAP_BLOCK_PAGES: index of span, 0 none */
+	uint64_t *block_addr; /* of each table */
 	size_t nblock, block_cap;
 	/* contents */
 	uint8_t *mem;
 	uint64_t mem_len, mem_cap;
 	struct mem_piece *piece;
 	size_t npiece, piece_cap;
-	struct pagecache off;	/* allocation bits, specials, queues */
+	struct pagecache off; /* allocation bits, specials, queues */
 	/* bitmaps over all objects; bits of a span start at a multiple of 64 */
 	uint64_t *mark, *done;
 	uint64_t nbits, bits_cap;
-	uint64_t lo, hi;	/* all spans are in between */
-	bool displaced;		/* a new span has pages of one that was read before: only the table tells whose */
+	uint64_t lo, hi; /* all spans are in between */
+	bool displaced; /* a new span has pages of one that was read before: only the table tells whose */
 	/* spans with objects that are marked and not yet scanned */
 	uint32_t *queue;
 	size_t nqueue, queue_cap;
-	uint64_t fresh_ns;	/* of the last reading: spent on memory of our own that was new */
-	uint64_t deadline_ns;	/* monotonic; heap_read() ends with -ETIME behind it; 0: none */
-	bool sealed;		/* the copy is complete: nothing is read any more */
-	bool frozen;		/* the process stands still: what contradicts is an error */
-	bool trust_alloc_bits;	/* objects that are free keep nothing */
+	uint64_t fresh_ns;     /* of the last reading: spent on memory of our own that was new */
+	uint64_t deadline_ns;  /* monotonic; heap_read() ends with -ETIME behind it; 0: none */
+	bool sealed;           /* the copy is complete: nothing is read any more */
+	bool frozen;           /* the process stands still: what contradicts is an error */
+	bool trust_alloc_bits; /* objects that are free keep nothing */
 	uint64_t unknown_bytes;
-	bool reached_unknown;	/* an object whose contents could not be read is reachable */
+	bool reached_unknown; /* an object whose contents could not be read is reachable */
 	/* An object of a watched span was marked: maybe one that is watched. */
 	void (*on_watched)(void *arg, uint64_t bit);
 	void *arg;
-	char why[160];		/* what did not fit, "" */
+	char why[160]; /* what did not fit, "" */
 };
 
 int heap_init(struct heap *h, struct goruntime *rt);

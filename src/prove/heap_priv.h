@@ -6,9 +6,10 @@
 #include "prove/heap.h"
 
 #define OFF_PAGE 4096u
-#define OFF_RUN 64		/* pages of one read */
-#define OFF_MAX_PAGES (1u << 18)/* 1 GiB of allocation bits, specials and queues; beyond: not readable */
-#define OFF_MAX_COPY (1u << 20)
+#define OFF_RUN  64 /* pages of one read */
+#define OFF_MAX_PAGES \
+	(1u << 18) /* 1 GiB of allocation bits, specials and queues; beyond: not readable */
+#define OFF_MAX_COPY      (1u << 20)
 #define BLOCK_TABLE_BYTES ((1ull << (HEAP_ADDR_BITS - HEAP_BLOCK_SHIFT)) * sizeof(uint32_t))
 
 /* Reads the pages of these numbers (sorted in place) into the cache. */

@@ -27,7 +27,8 @@ void snap_forget_held(struct snap *s)
 static int find_named(struct snap *s, struct u64map *index)
 {
 	for (size_t k = 0; k < s->nheld; k++)
-		if (!u64map_put(index, s->held[k].waiter, 0, NULL) || !u64map_put(index, s->held[k].holder, 0, NULL))
+		if (!u64map_put(index, s->held[k].waiter, 0, NULL) ||
+		    !u64map_put(index, s->held[k].holder, 0, NULL))
 			return -ENOMEM;
 	for (size_t i = 0; i < s->ng; i++) {
 		uint64_t *at = s->g[i].live ? u64map_find(index, s->g[i].goid) : NULL;
@@ -94,7 +95,8 @@ static bool is_reached(const struct snap *s, const struct pgo *g)
 	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter; w++) {
 		uint64_t bit;
 
-		if (!heap_find(&s->heap, s->waiter[w].primitive, &bit, NULL) || heap_is_marked(&s->heap, bit))
+		if (!heap_find(&s->heap, s->waiter[w].primitive, &bit, NULL) ||
+		    heap_is_marked(&s->heap, bit))
 			return true;
 	}
 	return false;
@@ -102,7 +104,8 @@ static bool is_reached(const struct snap *s, const struct pgo *g)
 
 void snap_take_back(struct snap *s, size_t i)
 {
-	if (!snap_is_leaked(s, i))	/* stuck by the assumption only: that has gone on, so others may have */
+	if (!snap_is_leaked(
+		    s, i)) /* stuck by the assumption only: that has gone on, so others may have */
 		s->held_void = true;
 	else
 		snap_revive(s, i);
@@ -124,7 +127,8 @@ int snap_drop_held(struct snap *s)
 			continue;
 		if (is_reached(s, g))
 			snap_revive(s, i);
-		for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter && !g->reached && !err; w++)
+		for (uint32_t w = g->first_waiter;
+		     w < g->first_waiter + g->nwaiter && !g->reached && !err; w++)
 			err = snap_watch(s, w) < 0 ? -ENOMEM : 0;
 	}
 	return err ? err : snap_continue(s);

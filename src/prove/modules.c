@@ -12,10 +12,10 @@
 
 #include "base/cursor.h"
 
-#define MAX_MODULE 1024		/* bytes of a moduledata */
+#define MAX_MODULE    1024 /* bytes of a moduledata */
 #define MAX_VARIABLES (4ull << 30)
-#define PIECE (16u << 20)
-#define MASK_SENTINEL 0xa1	/* behind each mask: mbitmap.go, progToPointerMask */
+#define PIECE         (16u << 20)
+#define MASK_SENTINEL 0xa1 /* behind each mask: mbitmap.go, progToPointerMask */
 
 static uint64_t field(const struct snap *s, const uint8_t *raw, enum layout_field f)
 {
@@ -42,13 +42,14 @@ static int take_range(struct snap *s, struct pmodule *m, int which, uint64_t fro
 		      uint64_t mask, uint64_t bits)
 {
 	if (from > to || from % 8 || to - from > MAX_VARIABLES || to >> HEAP_ADDR_BITS)
-		return snap_fail(s, -EBADMSG, "the bounds of the variables of a module make no sense");
+		return snap_fail(s, -EBADMSG,
+				 "the bounds of the variables of a module make no sense");
 	m->base[which] = from;
 	m->size[which] = (to - from) & ~7ull;
 	m->copy[which] = malloc(m->size[which] + 8);
 	if (!m->copy[which])
 		return -ENOMEM;
-	memset(m->copy[which], 0, m->size[which] + 8);	/* touched now, not while frozen */
+	memset(m->copy[which], 0, m->size[which] + 8); /* touched now, not while frozen */
 	m->mask[which] = read_mask(s, mask, bits, to - from);
 	return 0;
 }
@@ -60,11 +61,13 @@ static int take_module(struct snap *s, const uint8_t *raw)
 
 	memset(m, 0, sizeof(*m));
 	s->nmodule++;
-	err = take_range(s, m, 0, field(s, raw, LAYOUT_MODULEDATA_DATA), field(s, raw, LAYOUT_MODULEDATA_EDATA),
+	err = take_range(s, m, 0, field(s, raw, LAYOUT_MODULEDATA_DATA),
+			 field(s, raw, LAYOUT_MODULEDATA_EDATA),
 			 field(s, raw, LAYOUT_MODULEDATA_GCDATAMASK_BYTES),
 			 (uint32_t)field(s, raw, LAYOUT_MODULEDATA_GCDATAMASK_N));
 	if (!err)
-		err = take_range(s, m, 1, field(s, raw, LAYOUT_MODULEDATA_BSS), field(s, raw, LAYOUT_MODULEDATA_EBSS),
+		err = take_range(s, m, 1, field(s, raw, LAYOUT_MODULEDATA_BSS),
+				 field(s, raw, LAYOUT_MODULEDATA_EBSS),
 				 field(s, raw, LAYOUT_MODULEDATA_GCBSSMASK_BYTES),
 				 (uint32_t)field(s, raw, LAYOUT_MODULEDATA_GCBSSMASK_N));
 	return err;
@@ -92,7 +95,8 @@ static int walk_modules(struct snap *s, bool take, int *n)
 
 	if (size <= 0 || size > MAX_MODULE || layout_off(l, LAYOUT_MODULEDATA_NEXT) < 0 ||
 	    layout_off(l, LAYOUT_MODULEDATA_GCBSSMASK_BYTES) < 0)
-		return snap_fail(s, -EBADMSG, "the layout of module data is not known for this release");
+		return snap_fail(s, -EBADMSG,
+				 "the layout of module data is not known for this release");
 	for (*n = 0; addr && !err; (*n)++) {
 		if (*n == SNAP_MAX_MODULES)
 			return snap_fail(s, -EBADMSG, "the list of modules does not end");
@@ -112,7 +116,7 @@ int snap_read_modules(struct snap *s)
 
 	if (err || n == s->nmodule)
 		return err;
-	snap_free_modules(s);		/* a plugin was loaded */
+	snap_free_modules(s); /* a plugin was loaded */
 	err = walk_modules(s, true, &n);
 	if (err)
 		snap_free_modules(s);
@@ -130,7 +134,8 @@ int snap_copy_modules(struct snap *s)
 				int err = mem_read(s->rt->mem, m->base[w] + at, m->copy[w] + at, n);
 
 				if (err)
-					return snap_fail(s, err, "the program's variables cannot be read");
+					return snap_fail(s, err,
+							 "the program's variables cannot be read");
 			}
 		}
 	}
@@ -160,7 +165,8 @@ bool snap_module_word(const struct snap *s, uint64_t addr, uint64_t *out)
 		for (int w = 0; w < 2; w++) {
 			const struct pmodule *m = &s->module[i];
 
-			if (addr >= m->base[w] && m->size[w] >= 8 && addr - m->base[w] <= m->size[w] - 8) {
+			if (addr >= m->base[w] && m->size[w] >= 8 &&
+			    addr - m->base[w] <= m->size[w] - 8) {
 				*out = heap_word(m->copy[w] + (addr - m->base[w]));
 				return true;
 			}

@@ -15,20 +15,20 @@
 #include "prove/verify.h"
 #include "proc/process.h"
 
-#define FIRST_MINOR 20		/* 1.20: finalizers' queue, waiting reasons of locks */
-#define LAST_MINOR 27
-#define MAX_RETRIES 4		/* of an unfrozen pass that contradicts itself */
-#define CALM_PASSES 8		/* without a suspicion taken back, after one was */
-#define MAX_PASSES 24	/* some five seconds, where it never gets calm */
-#define GAP_MS 100		/* between unfrozen passes */
-#define THREAD_NS 30000		/* to stop a thread and read its registers, measured 10 to 30 us */
-#define STOP_NS 1000000		/* to stop any */
+#define FIRST_MINOR 20 /* 1.20: finalizers' queue, waiting reasons of locks */
+#define LAST_MINOR  27
+#define MAX_RETRIES 4       /* of an unfrozen pass that contradicts itself */
+#define CALM_PASSES 8       /* without a suspicion taken back, after one was */
+#define MAX_PASSES  24      /* some five seconds, where it never gets calm */
+#define GAP_MS      100     /* between unfrozen passes */
+#define THREAD_NS   30000   /* to stop a thread and read its registers, measured 10 to 30 us */
+#define STOP_NS     1000000 /* to stop any */
 
 /* A goroutine that every pass so far has found stuck. */
 struct suspect {
 	uint64_t addr, goid, sp, primitive;
 	uint8_t seq;
-	bool leaked;		/* else only if what config.held says is so */
+	bool leaked; /* else only if what config.held says is so */
 };
 
 struct run {
@@ -38,7 +38,7 @@ struct run {
 	struct freeze freeze;
 	struct suspect *suspect;
 	size_t nsuspect;
-	uint64_t copy_ns;	/* of the last unfrozen pass: what a frozen one will take */
+	uint64_t copy_ns; /* of the last unfrozen pass: what a frozen one will take */
 };
 
 static int off(struct prove_result *out, const char *fmt, ...)
@@ -72,9 +72,13 @@ static void nap_ms(unsigned int ms)
 
 static const char *missing_global(const struct gobin *gb)
 {
-	static const struct { enum goglobal g; int first, last; } need[] = {
-		{ GLOBAL_ALLGLEN, 0, 99 }, { GLOBAL_ALLGPTR, 0, 99 }, { GLOBAL_MHEAP, 0, 99 },
-		{ GLOBAL_ALLM, 0, 99 }, { GLOBAL_ALLFIN, 0, 99 }, { GLOBAL_SEMTABLE, 0, 25 },
+	static const struct {
+		enum goglobal g;
+		int first, last;
+	} need[] = {
+		{ GLOBAL_ALLGLEN, 0, 99 },     { GLOBAL_ALLGPTR, 0, 99 },
+		{ GLOBAL_MHEAP, 0, 99 },       { GLOBAL_ALLM, 0, 99 },
+		{ GLOBAL_ALLFIN, 0, 99 },      { GLOBAL_SEMTABLE, 0, 25 },
 		{ GLOBAL_GCCLEANUPS, 25, 99 },
 	};
 
@@ -88,12 +92,32 @@ static const char *missing_global(const struct gobin *gb)
 static bool has_fields(const struct layout *l)
 {
 	static const enum layout_field need[] = {
-		LAYOUT_G_SIZE, LAYOUT_G_STACK_LO, LAYOUT_G_STACK_HI, LAYOUT_G_SCHED_SP, LAYOUT_G_SCHED_PC,
-		LAYOUT_G_SCHED_CTXT, LAYOUT_G_PANIC, LAYOUT_G_DEFER, LAYOUT_G_WAITING, LAYOUT_G_WAITREASON,
-		LAYOUT_G_TRACKINGSEQ, LAYOUT_G_ATOMICSTATUS, LAYOUT_G_GOID, LAYOUT_SUDOG_SIZE,
-		LAYOUT_SUDOG_G, LAYOUT_SUDOG_NEXT, LAYOUT_SUDOG_PREV, LAYOUT_SUDOG_ELEM,
-		LAYOUT_SUDOG_WAITLINK, LAYOUT_SUDOG_C, LAYOUT_HCHAN_SIZE, LAYOUT_HCHAN_RECVQ_FIRST,
-		LAYOUT_HCHAN_SENDQ_FIRST, LAYOUT_SEMAROOT_TREAP, LAYOUT_DEFER_SIZE, LAYOUT_DEFER_FN,
+		LAYOUT_G_SIZE,
+		LAYOUT_G_STACK_LO,
+		LAYOUT_G_STACK_HI,
+		LAYOUT_G_SCHED_SP,
+		LAYOUT_G_SCHED_PC,
+		LAYOUT_G_SCHED_CTXT,
+		LAYOUT_G_PANIC,
+		LAYOUT_G_DEFER,
+		LAYOUT_G_WAITING,
+		LAYOUT_G_WAITREASON,
+		LAYOUT_G_TRACKINGSEQ,
+		LAYOUT_G_ATOMICSTATUS,
+		LAYOUT_G_GOID,
+		LAYOUT_SUDOG_SIZE,
+		LAYOUT_SUDOG_G,
+		LAYOUT_SUDOG_NEXT,
+		LAYOUT_SUDOG_PREV,
+		LAYOUT_SUDOG_ELEM,
+		LAYOUT_SUDOG_WAITLINK,
+		LAYOUT_SUDOG_C,
+		LAYOUT_HCHAN_SIZE,
+		LAYOUT_HCHAN_RECVQ_FIRST,
+		LAYOUT_HCHAN_SENDQ_FIRST,
+		LAYOUT_SEMAROOT_TREAP,
+		LAYOUT_DEFER_SIZE,
+		LAYOUT_DEFER_FN,
 		LAYOUT_DEFER_LINK,
 	};
 
@@ -116,9 +140,11 @@ static const char *refusal(const struct goruntime *rt, char *text, size_t size)
 	if (gb->release.minor > LAST_MINOR || gb->layout_is_newer)
 		return "the runtime of this Go release is not known: leaks cannot be told";
 	if (strstr(gb->build.goexperiment, "staticlockranking"))
-		return "built with GOEXPERIMENT=staticlockranking, which changes the runtime's structures";
-	if (gb->build.no_optimize)	/* globals.c: the runtime's code has another shape then */
-		return "built without optimisation (-N): where the runtime has its variables cannot be told";
+		return "built with GOEXPERIMENT=staticlockranking, which changes the runtime's "
+		       "structures";
+	if (gb->build.no_optimize) /* globals.c: the runtime's code has another shape then */
+		return "built without optimisation (-N): where the runtime has its variables "
+		       "cannot be told";
 	if (!goruntime_has(rt, FACT_GOROUTINES))
 		return rt->why_off[FACT_GOROUTINES];
 	if (!has_fields(gb->layout))
@@ -181,12 +207,16 @@ static int give_up(struct run *r, int err)
 
 	switch (err) {
 	case -ENOSPC:
-		return off(r->out, "heap with pointers and stacks have %" PRIu64 " MiB, more than may be copied",
+		return off(r->out,
+			   "heap with pointers and stacks have %" PRIu64
+			   " MiB, more than may be copied",
 			   (r->snap.heap.mem_len + r->snap.stacks_len) >> 20);
 	case -EBADMSG:
-		return off(r->out, "%s", *why ? why : "the runtime's structures are not as expected");
+		return off(r->out, "%s",
+			   *why ? why : "the runtime's structures are not as expected");
 	case -EFAULT:
-		return off(r->out, "%s", *why ? why : "memory that would have to be looked at cannot be read");
+		return off(r->out, "%s",
+			   *why ? why : "memory that would have to be looked at cannot be read");
 	default:
 		return err;
 	}
@@ -204,9 +234,10 @@ static int first_suspects(struct run *r)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->ng; i++)
 		if (s->g[i].stuck)
-			r->suspect[r->nsuspect++] = (struct suspect){ s->g[i].addr, s->g[i].goid, s->g[i].sp,
-								      s->g[i].primitive, s->g[i].seq,
-								      snap_is_leaked(s, i) };
+			r->suspect[r->nsuspect++] =
+				(struct suspect){ s->g[i].addr, s->g[i].goid,
+						  s->g[i].sp,   s->g[i].primitive,
+						  s->g[i].seq,  snap_is_leaked(s, i) };
 	return 0;
 }
 
@@ -223,8 +254,8 @@ static void filter_suspects(struct run *r)
 		if (!snap_find_g(s, a->addr, &i))
 			continue;
 		g = &s->g[i];
-		if (!g->stuck || g->goid != a->goid || g->sp != a->sp || g->primitive != a->primitive ||
-		    g->seq != a->seq)
+		if (!g->stuck || g->goid != a->goid || g->sp != a->sp ||
+		    g->primitive != a->primitive || g->seq != a->seq)
 			continue;
 		r->suspect[n] = *a;
 		r->suspect[n++].leaked = a->leaked && snap_is_leaked(s, i);
@@ -368,7 +399,8 @@ static int run_passes(struct run *r)
 static int frozen_copy(struct run *r)
 {
 	uint64_t deadline = clock_mono_ns() + r->cfg->max_stop_ns;
-	int err = freeze_begin(&r->freeze, r->cfg->proc->pid, r->cfg->max_stop_ns ? deadline : UINT64_MAX);
+	int err = freeze_begin(&r->freeze, r->cfg->proc->pid,
+			       r->cfg->max_stop_ns ? deadline : UINT64_MAX);
 
 	if (err)
 		return err;
@@ -393,12 +425,14 @@ static int prove_frozen(struct run *r)
 		snprintf(r->out->why, sizeof(r->out->why), "another tracer has the process");
 		return 1;
 	case -ETIME:
-		snprintf(r->out->why, sizeof(r->out->why), "the copy was not done within the longest stop allowed%s%s",
+		snprintf(r->out->why, sizeof(r->out->why),
+			 "the copy was not done within the longest stop allowed%s%s",
 			 r->freeze.why[0] ? ": " : "", r->freeze.why);
 		return 1;
 	case -EPERM:
 	case -EACCES:
-		snprintf(r->out->why, sizeof(r->out->why), "the process may not be stopped (CAP_SYS_PTRACE)");
+		snprintf(r->out->why, sizeof(r->out->why),
+			 "the process may not be stopped (CAP_SYS_PTRACE)");
 		return 1;
 	default:
 		return code;
@@ -432,7 +466,8 @@ static bool uses_cgo(const struct gobin *gb)
 {
 	struct gofunc fn;
 
-	return gb->build.cgo && gb->image.is_dynamic && !pclntab_find_name(gb->pcln, "runtime.cgocall", &fn);
+	return gb->build.cgo && gb->image.is_dynamic &&
+	       !pclntab_find_name(gb->pcln, "runtime.cgocall", &fn);
 }
 
 static int run_proof(struct run *r)
@@ -461,8 +496,9 @@ static int run_proof(struct run *r)
 		return 0;
 	r->out->expected_stop_ns = expected_stop(r);
 	if (r->cfg->max_stop_ns && r->out->expected_stop_ns > r->cfg->max_stop_ns) {
-		snprintf(r->out->why, sizeof(r->out->why), "it would stand still for about %" PRIu64
-			 " ms, longer than allowed", (uint64_t)(r->out->expected_stop_ns / NS_PER_MS));
+		snprintf(r->out->why, sizeof(r->out->why),
+			 "it would stand still for about %" PRIu64 " ms, longer than allowed",
+			 (uint64_t)(r->out->expected_stop_ns / NS_PER_MS));
 		return 1;
 	}
 	if (r->cfg->announce)
@@ -517,8 +553,10 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	if (code) {
 		prove_result_deinit(out);
 		if (err && !err->code)
-			err_set(err, code, "leaks cannot be told: %s", code == -ESRCH ? "the process has ended" :
-				code == -ESTALE ? "the process has become another program" : strerror(-code));
+			err_set(err, code, "leaks cannot be told: %s",
+				code == -ESRCH    ? "the process has ended"
+				: code == -ESTALE ? "the process has become another program"
+						  : strerror(-code));
 	}
 	return code;
 }

@@ -20,9 +20,9 @@
 struct process;
 
 enum leak_verdict {
-	LEAKS_OFF,	/* refused or not possible: result.why says it */
-	LEAKS_PASSES,	/* nothing was stopped: what all passes agree on */
-	LEAKS_PROVEN	/* from a copy of the frozen process */
+	LEAKS_OFF,    /* refused or not possible: result.why says it */
+	LEAKS_PASSES, /* nothing was stopped: what all passes agree on */
+	LEAKS_PROVEN  /* from a copy of the frozen process */
 };
 
 /*
@@ -30,18 +30,18 @@ enum leak_verdict {
  * each of several, with a pair of its own) has to give back first.
  */
 struct prove_held {
-	uint64_t waiter, holder;	/* goids */
+	uint64_t waiter, holder; /* goids */
 };
 
 struct prove_config {
-	struct goruntime *rt;		/* borrowed */
-	const struct process *proc;	/* borrowed; NULL: memory without a process */
-	bool prove;			/* freeze for a copy, when candidates remain */
-	int passes;			/* without prove: 6 */
-	uint64_t max_stop_ns;		/* an estimate above: not frozen, verdict PASSES */
-	const struct prove_held *held;	/* borrowed; may be NULL */
+	struct goruntime *rt;          /* borrowed */
+	const struct process *proc;    /* borrowed; NULL: memory without a process */
+	bool prove;                    /* freeze for a copy, when candidates remain */
+	int passes;                    /* without prove: 6 */
+	uint64_t max_stop_ns;          /* an estimate above: not frozen, verdict PASSES */
+	const struct prove_held *held; /* borrowed; may be NULL */
 	size_t nheld;
-	uint64_t max_copy_bytes;	/* cap of the mirror; beyond: OFF, said */
+	uint64_t max_copy_bytes; /* cap of the mirror; beyond: OFF, said */
 	/* Called before freezing with the expected stop; NULL: silent.  uses_cgo:
 	 * a system call of C code may see EINTR. */
 	void (*announce)(void *arg, uint64_t expected_ns, bool uses_cgo);
@@ -51,17 +51,28 @@ struct prove_config {
 };
 
 struct leaked {
-	struct goroutine g;		/* as read in the last pass */
-	uint64_t primitive;		/* run-time address of the channel or lock; 0: nil channel, empty select */
-	uint8_t kind;			/* enum leak_kind */
-	bool by_design;			/* waits for ever on purpose: main in select {} */
-	uint8_t seen_passes;		/* of result.passes */
+	struct goroutine g; /* as read in the last pass */
+	uint64_t
+		primitive; /* run-time address of the channel or lock; 0: nil channel, empty select */
+	uint8_t kind;      /* enum leak_kind */
+	bool by_design;    /* waits for ever on purpose: main in select {} */
+	uint8_t seen_passes; /* of result.passes */
 };
 
-enum leak_kind { LEAK_CHAN_RECV, LEAK_CHAN_SEND, LEAK_SELECT, LEAK_NIL_CHAN, LEAK_SELECT_NONE,
-		 LEAK_MUTEX, LEAK_RWMUTEX, LEAK_WAITGROUP, LEAK_COND, LEAK_SEMA };
+enum leak_kind {
+	LEAK_CHAN_RECV,
+	LEAK_CHAN_SEND,
+	LEAK_SELECT,
+	LEAK_NIL_CHAN,
+	LEAK_SELECT_NONE,
+	LEAK_MUTEX,
+	LEAK_RWMUTEX,
+	LEAK_WAITGROUP,
+	LEAK_COND,
+	LEAK_SEMA
+};
 
-#define PROVE_MAX_RUNNING 256
+#define PROVE_MAX_RUNNING   256
 #define PROVE_RUNNING_DEPTH 64
 
 /* A goroutine that was on a CPU when the process was frozen. */
@@ -74,21 +85,21 @@ struct prove_running {
 
 struct prove_result {
 	enum leak_verdict verdict;
-	char why[240];			/* OFF, or why PASSES although proof was asked for; else "" */
-	bool tracer_busy;		/* another tracer holds the process: exit 4 with a hint */
-	struct leaked *v;		/* owned; by goid */
+	char why[240];    /* OFF, or why PASSES although proof was asked for; else "" */
+	bool tracer_busy; /* another tracer holds the process: exit 4 with a hint */
+	struct leaked *v; /* owned; by goid */
 	size_t n;
 	/* Not leaked by reachability, but stuck if config.held says true; owned, by goid. */
 	struct leaked *stuck;
 	size_t nstuck;
-	struct prove_running *running;	/* owned; of a frozen process only */
+	struct prove_running *running; /* owned; of a frozen process only */
 	size_t nrunning;
 	int passes;
-	size_t candidates;		/* blocked goroutines that were judged */
+	size_t candidates; /* blocked goroutines that were judged */
 	uint64_t stop_ns, expected_stop_ns, total_ns;
-	uint64_t heap_bytes;		/* heap with pointers that was mirrored */
-	uint64_t unknown_bytes;		/* could not be read: treated as reaching everything */
-	uint64_t losses;		/* structures that did not fit and were left out of the judgement */
+	uint64_t heap_bytes;    /* heap with pointers that was mirrored */
+	uint64_t unknown_bytes; /* could not be read: treated as reaching everything */
+	uint64_t losses;        /* structures that did not fit and were left out of the judgement */
 };
 
 /*

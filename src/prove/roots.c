@@ -16,15 +16,16 @@
 
 #include "base/cursor.h"
 
-#define MAX_WORDS (1u << 27)
-#define MAX_BLOCKS 65536	/* of a queue; longer: refused */
-#define MAX_MS 65536
-#define MAX_PS 16384
-#define MAX_FREE_SUDOGS (1u << 24)
-#define SPECIAL_BYTES 64	/* the longest record is 56 (1.27, specialCleanup) */
-#define RED_ZONE 128
-#define SYSTEM_STACK_MAX (1u << 20)	/* of one that C code shares, what is looked at */
-#define SYSTEM_STACK_TOP (64u << 10)	/* when its SP is not known: where the runtime's own frames are */
+#define MAX_WORDS        (1u << 27)
+#define MAX_BLOCKS       65536 /* of a queue; longer: refused */
+#define MAX_MS           65536
+#define MAX_PS           16384
+#define MAX_FREE_SUDOGS  (1u << 24)
+#define SPECIAL_BYTES    64 /* the longest record is 56 (1.27, specialCleanup) */
+#define RED_ZONE         128
+#define SYSTEM_STACK_MAX (1u << 20) /* of one that C code shares, what is looked at */
+#define SYSTEM_STACK_TOP \
+	(64u << 10) /* when its SP is not known: where the runtime's own frames are */
 
 static int32_t off_of(const struct snap *s, enum layout_field f)
 {
@@ -77,8 +78,8 @@ static int add_words(struct snap *s, uint64_t addr, uint64_t len)
 
 struct special_shape {
 	int32_t size, next, offset, kind;
-	uint8_t finalizer;	/* its kind */
-	bool narrow;		/* offset of 16 bits, up to 1.23 */
+	uint8_t finalizer; /* its kind */
+	bool narrow;       /* offset of 16 bits, up to 1.23 */
 };
 
 /* mheap.go: a record for tiny blocks came before it in 1.25 */
@@ -95,9 +96,10 @@ static int take_special(struct snap *s, const struct pspan *span, const struct s
 	uint64_t off;
 	int err = 0;
 
-	if (heap_copy(&s->heap, at, raw, len)) {	/* the last record before unmapped memory */
+	if (heap_copy(&s->heap, at, raw, len)) { /* the last record before unmapped memory */
 		len = 4096 - at % 4096;
-		if (len < (size_t)sh->size || len >= sizeof(raw) || heap_copy(&s->heap, at, raw, len))
+		if (len < (size_t)sh->size || len >= sizeof(raw) ||
+		    heap_copy(&s->heap, at, raw, len))
 			return -EFAULT;
 	}
 	*next = heap_word(raw + sh->next);
@@ -105,7 +107,8 @@ static int take_special(struct snap *s, const struct pspan *span, const struct s
 	for (size_t i = (size_t)sh->size; i + 8 <= len && !err; i += 8)
 		err = snap_add_word(s, heap_word(raw + i));
 	/* what a finalizer gets is kept, the object itself is not */
-	if (!err && raw[sh->kind] == sh->finalizer && off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
+	if (!err && raw[sh->kind] == sh->finalizer &&
+	    off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
 		err = add_address(&s->object, &s->nobject, &s->object_cap,
 				  span->start + off / span->elem_size * span->elem_size);
 	return err;
@@ -119,7 +122,9 @@ static int take_specials(struct snap *s, const struct pspan *span, const struct 
 
 	for (uint64_t n = 0; at && !err; n++) {
 		if (n == max)
-			return s->frozen ? snap_fail(s, -EBADMSG, "the records of a span do not end") : 0;
+			return s->frozen
+				       ? snap_fail(s, -EBADMSG, "the records of a span do not end")
+				       : 0;
 		err = take_special(s, span, sh, at, &at);
 	}
 	return err;
@@ -128,20 +133,25 @@ static int take_specials(struct snap *s, const struct pspan *span, const struct 
 static int read_specials(struct snap *s)
 {
 	struct special_shape sh = {
-		.size = off_of(s, LAYOUT_SPECIAL_SIZE), .next = off_of(s, LAYOUT_SPECIAL_NEXT),
-		.offset = off_of(s, LAYOUT_SPECIAL_OFFSET), .kind = off_of(s, LAYOUT_SPECIAL_KIND),
+		.size = off_of(s, LAYOUT_SPECIAL_SIZE),
+		.next = off_of(s, LAYOUT_SPECIAL_NEXT),
+		.offset = off_of(s, LAYOUT_SPECIAL_OFFSET),
+		.kind = off_of(s, LAYOUT_SPECIAL_KIND),
 		.finalizer = finalizer_kind(s->rt->gb->release.minor),
 	};
 	int err = 0;
 
 	sh.narrow = sh.kind - sh.offset == 2;
-	if (sh.size <= 0 || sh.size > SPECIAL_BYTES - 8 || sh.next < 0 || sh.offset < 0 || sh.kind < 0)
-		return snap_fail(s, -EBADMSG, "the layout of a span's records is not known for this release");
+	if (sh.size <= 0 || sh.size > SPECIAL_BYTES - 8 || sh.next < 0 || sh.offset < 0 ||
+	    sh.kind < 0)
+		return snap_fail(s, -EBADMSG,
+				 "the layout of a span's records is not known for this release");
 	for (size_t i = 1; i < s->heap.nspan && !err; i++)
 		if (s->heap.span[i].specials)
 			err = take_specials(s, &s->heap.span[i], &sh);
 	if (err == -EFAULT)
-		return s->frozen ? snap_fail(s, err, "the records of a span cannot be read") : (s->misread = true, 0);
+		return s->frozen ? snap_fail(s, err, "the records of a span cannot be read")
+				 : (s->misread = true, 0);
 	return err;
 }
 
@@ -165,7 +175,9 @@ static int read_queue(struct snap *s, uint64_t head, enum layout_field size_fiel
 		if (!err)
 			err = add_words(s, block, (uint64_t)size);
 		if (err)
-			return err == -ENOMEM ? err : snap_fail(s, err, "the queue of %s cannot be read", what);
+			return err == -ENOMEM
+				       ? err
+				       : snap_fail(s, err, "the queue of %s cannot be read", what);
 		block = heap_word(raw);
 	}
 	return 0;
@@ -173,13 +185,14 @@ static int read_queue(struct snap *s, uint64_t head, enum layout_field size_fiel
 
 static int read_queues(struct snap *s)
 {
-	int err = read_queue(s, global(s, GLOBAL_ALLFIN), LAYOUT_FINBLOCK_SIZE, LAYOUT_FINBLOCK_ALLLINK,
-			     "finalizers");
+	int err = read_queue(s, global(s, GLOBAL_ALLFIN), LAYOUT_FINBLOCK_SIZE,
+			     LAYOUT_FINBLOCK_ALLLINK, "finalizers");
 
 	if (err || off_of(s, LAYOUT_CLEANUPQUEUE_ALL) < 0)
 		return err;
-	return read_queue(s, global(s, GLOBAL_GCCLEANUPS) + (uint64_t)off_of(s, LAYOUT_CLEANUPQUEUE_ALL),
-			  LAYOUT_CLEANUPBLOCK_SIZE, LAYOUT_CLEANUPBLOCK_ALLLINK, "cleanups");
+	return read_queue(
+		s, global(s, GLOBAL_GCCLEANUPS) + (uint64_t)off_of(s, LAYOUT_CLEANUPQUEUE_ALL),
+		LAYOUT_CLEANUPBLOCK_SIZE, LAYOUT_CLEANUPBLOCK_ALLLINK, "cleanups");
 }
 
 /* Since 1.26 a preempted goroutine's vector registers are outside its stack. */
@@ -189,7 +202,8 @@ static int read_vector_registers(struct snap *s)
 	int err = 0;
 
 	for (size_t i = 0; i < s->ng && off >= 0 && size > 0 && !err; i++) {
-		const uint8_t *raw = s->g[i].live ? heap_bytes(&s->heap, s->gaddr[i], s->g_size) : NULL;
+		const uint8_t *raw =
+			s->g[i].live ? heap_bytes(&s->heap, s->gaddr[i], s->g_size) : NULL;
 		uint64_t state = raw ? heap_word(raw + off) : 0;
 
 		if (state && !(state % 8))
@@ -250,7 +264,7 @@ static int add_stack(struct snap *s, const struct bounds *b, const struct frozen
 		g.from = b->hi - b->lo > SYSTEM_STACK_TOP ? b->hi - SYSTEM_STACK_TOP : b->lo;
 		g.whole_stack = true;
 	}
-	if (g.hi - g.from > SYSTEM_STACK_MAX) {	/* C code below: its frames are not ours */
+	if (g.hi - g.from > SYSTEM_STACK_MAX) { /* C code below: its frames are not ours */
 		s->heap.unknown_bytes += g.hi - g.from - SYSTEM_STACK_MAX;
 		g.hi = g.from + SYSTEM_STACK_MAX;
 	}
@@ -292,13 +306,17 @@ static int read_ms(struct snap *s)
 		uint8_t a[8], b[8], c[8];
 
 		if (n == MAX_MS)
-			return snap_fail(s, -EBADMSG, "the list of the runtime's threads does not end");
-		if (heap_copy(&s->heap, m + (uint64_t)g0, a, 8) || heap_copy(&s->heap, m + (uint64_t)gsignal, b, 8) ||
+			return snap_fail(s, -EBADMSG,
+					 "the list of the runtime's threads does not end");
+		if (heap_copy(&s->heap, m + (uint64_t)g0, a, 8) ||
+		    heap_copy(&s->heap, m + (uint64_t)gsignal, b, 8) ||
 		    heap_copy(&s->heap, m + (uint64_t)link, c, 8))
-			return snap_fail(s, -EFAULT, "the list of the runtime's threads cannot be read");
+			return snap_fail(s, -EFAULT,
+					 "the list of the runtime's threads cannot be read");
 		err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, heap_word(a));
 		if (!err)
-			err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap, heap_word(b));
+			err = add_address(&s->system_g, &s->nsystem_g, &s->system_g_cap,
+					  heap_word(b));
 		if (!err && s->frozen)
 			err = read_m(s, heap_word(a), heap_word(b));
 		m = heap_word(c);
@@ -356,7 +374,8 @@ static void take_free_sudogs(struct snap *s, const uint8_t *p)
 	uint64_t list = off < 0 ? 0 : heap_word(p + off), n = off < 0 ? 0 : heap_word(p + off + 8);
 	uint8_t raw[8];
 
-	for (uint64_t i = 0; i < n && i < MAX_FREE_SUDOGS && !heap_copy(&s->heap, list + 8 * i, raw, 8); i++)
+	for (uint64_t i = 0;
+	     i < n && i < MAX_FREE_SUDOGS && !heap_copy(&s->heap, list + 8 * i, raw, 8); i++)
 		heap_set_opaque(&s->heap, heap_word(raw));
 }
 
@@ -370,7 +389,8 @@ static void take_central_sudogs(struct snap *s)
 	    !snap_module_word(s, global(s, GLOBAL_SCHED) + (uint64_t)off, &at))
 		return;
 	for (unsigned int n = 0; at && n < MAX_FREE_SUDOGS; n++) {
-		const uint8_t *raw = heap_bytes(&s->heap, at, (uint64_t)off_of(s, LAYOUT_SUDOG_SIZE));
+		const uint8_t *raw =
+			heap_bytes(&s->heap, at, (uint64_t)off_of(s, LAYOUT_SUDOG_SIZE));
 
 		if (!raw)
 			return;
@@ -395,7 +415,7 @@ void snap_mark_ps(struct snap *s)
 	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || off_of(s, LAYOUT_P_WBBUF) < 0 ||
 	    off_of(s, LAYOUT_P_GCW) < 0 || off_of(s, LAYOUT_P_PCACHE) < 0 ||
 	    heap_copy(&s->heap, at, raw, sizeof(raw)))
-		return;		/* then they count as a whole */
+		return; /* then they count as a whole */
 	array = heap_word(raw);
 	n = heap_word(raw + 8);
 	for (uint64_t i = 0; i < n && i < MAX_PS; i++) {
@@ -433,7 +453,7 @@ int snap_read_roots(struct snap *s)
 	int err;
 
 	s->nword = s->nobject = s->nsystem = s->nsystem_g = 0;
-	if (s->rt->gb->global[GLOBAL_ALLP])	/* snap_mark_ps() needs it later */
+	if (s->rt->gb->global[GLOBAL_ALLP]) /* snap_mark_ps() needs it later */
 		heap_copy(&s->heap, global(s, GLOBAL_ALLP), head, sizeof(head));
 	err = read_specials(s);
 	if (!err)

@@ -53,7 +53,8 @@ int snap_running(const struct snap *s, struct prove_running **out, size_t *n)
 		struct prove_running *r = &(*out)[*n];
 
 		/* on_cpu: pc and sp are a thread's */
-		if (!g->live || !g->on_cpu || g->stack_unread || goruntime_is_system(s->rt, g->startpc))
+		if (!g->live || !g->on_cpu || g->stack_unread ||
+		    goruntime_is_system(s->rt, g->startpc))
 			continue;
 		*r = (struct prove_running){ .goid = g->goid };
 		unwind(s, g, r);

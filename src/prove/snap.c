@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define G_BATCH (1u << 20)
+#define G_BATCH     (1u << 20)
 #define MAX_WATCHED (1u << 26)
 
 int snap_fail(struct snap *s, int code, const char *fmt, ...)
@@ -123,7 +123,7 @@ void snap_revive(struct snap *s, size_t i)
 	if (g->reached)
 		return;
 	g->reached = true;
-	s->live_queue[s->nlive++] = (uint32_t)i;	/* once each: cannot overflow */
+	s->live_queue[s->nlive++] = (uint32_t)i; /* once each: cannot overflow */
 }
 
 static void on_watched(void *arg, uint64_t bit)
@@ -146,7 +146,7 @@ static void mark_g(struct snap *s, uint64_t addr)
 
 	heap_mark_word(&s->heap, addr);
 	if (!raw) {
-		heap_mark_contents(&s->heap, addr);	/* not copied: unknown */
+		heap_mark_contents(&s->heap, addr); /* not copied: unknown */
 		return;
 	}
 	heap_mark_words(&s->heap, raw, hi);
@@ -183,8 +183,9 @@ static int check_goroutines(struct snap *s)
 		const struct pspan *span;
 		uint64_t bit;
 
-		if (heap_find(&s->heap, s->gaddr[i], &bit, &span) && !heap_is_marked(&s->heap, bit) &&
-		    !span->noscan && span->elem_size >= s->g_size && span->elem_size <= 2ull * s->g_size &&
+		if (heap_find(&s->heap, s->gaddr[i], &bit, &span) &&
+		    !heap_is_marked(&s->heap, bit) && !span->noscan &&
+		    span->elem_size >= s->g_size && span->elem_size <= 2ull * s->g_size &&
 		    (s->gaddr[i] - span->start) % span->elem_size == 0)
 			continue;
 		if (s->frozen)

@@ -15,67 +15,67 @@
 #include "gort/goruntime.h"
 
 #define SNAP_MAX_MODULES 64
-#define SNAP_NO_KIND 0xff
+#define SNAP_NO_KIND     0xff
 
 /* One entry of allgs. */
 struct pgo {
 	uint64_t addr, goid;
-	uint64_t pc, sp;	/* where it stands; of a system call, where it entered */
-	uint64_t lo, hi;	/* stack */
+	uint64_t pc, sp; /* where it stands; of a system call, where it entered */
+	uint64_t lo, hi; /* stack */
 	uint64_t waiting, startpc;
-	uint64_t from;		/* lowest address of its stack that was copied */
-	uint64_t stack_at;	/* of that in snap.stacks */
-	uint64_t primitive;	/* first one */
+	uint64_t from;      /* lowest address of its stack that was copied */
+	uint64_t stack_at;  /* of that in snap.stacks */
+	uint64_t primitive; /* first one */
 	uint32_t stack_len;
-	uint32_t first_waiter;	/* in snap.waiter */
+	uint32_t first_waiter; /* in snap.waiter */
 	uint16_t nwaiter;
 	uint8_t status, reason, seq;
-	uint8_t kind;		/* enum leak_kind, SNAP_NO_KIND: not to be judged */
-	bool live;		/* of allgs, and neither idle nor dead */
-	bool whole_stack;	/* no telling where its frames are: every word counts */
-	bool inexact;		/* stopped anywhere in its innermost function: every word of that frame counts */
+	uint8_t kind;     /* enum leak_kind, SNAP_NO_KIND: not to be judged */
+	bool live;        /* of allgs, and neither idle nor dead */
+	bool whole_stack; /* no telling where its frames are: every word counts */
+	bool inexact; /* stopped anywhere in its innermost function: every word of that frame counts */
 	bool stack_unread;
-	bool on_cpu;		/* frozen: pc and sp are those of the thread that ran it */
+	bool on_cpu; /* frozen: pc and sp are those of the thread that ran it */
 	bool candidate, reached;
-	bool held;		/* by who is named to hold what it waits for */
-	bool stuck;		/* leaked, or it would be if held ones depended on their holders only */
+	bool held;  /* by who is named to hold what it waits for */
+	bool stuck; /* leaked, or it would be if held ones depended on their holders only */
 };
 
 /* A sudog of a candidate: what it waits for. */
 struct pwaiter {
 	uint64_t sudog, primitive, elem;
-	uint32_t next;		/* + 1: another one that waits for the same object */
+	uint32_t next; /* + 1: another one that waits for the same object */
 	uint32_t g;
 };
 
 struct pmodule {
-	uint64_t base[2], size[2];	/* data, bss: run-time address, bytes */
-	uint8_t *copy[2];		/* owned */
-	uint8_t *mask[2];		/* owned: a bit per word; NULL: any word may be a pointer */
+	uint64_t base[2], size[2]; /* data, bss: run-time address, bytes */
+	uint8_t *copy[2];          /* owned */
+	uint8_t *mask[2];          /* owned: a bit per word; NULL: any word may be a pointer */
 	uint64_t mask_addr[2];
 };
 
 struct snap {
-	struct goruntime *rt;	/* borrowed */
+	struct goruntime *rt; /* borrowed */
 	struct heap heap;
 	struct stackmaps maps;
 	bool frozen;
-	const struct freeze *freeze;	/* while frozen: registers */
+	const struct freeze *freeze; /* while frozen: registers */
 	/* allgs: addresses, and the goroutines at the same index */
 	uint64_t *gaddr;
 	size_t ng, g_cap, list_seen;
-	size_t nsorted;		/* of gaddr; what came later is sorted by itself */
+	size_t nsorted; /* of gaddr; what came later is sorted by itself */
 	struct pgo *g;
 	uint32_t g_size;
-	uint8_t *g_raw;		/* one batch */
+	uint8_t *g_raw; /* one batch */
 	uint8_t kind_of_reason[256];
-	uint8_t reason_semacquire;	/* 0xff: none that counts */
+	uint8_t reason_semacquire; /* 0xff: none that counts */
 	/* stacks */
 	uint8_t *stacks;
 	uint64_t stacks_len, stacks_cap;
-	struct mem_piece *stack_piece;	/* one batch, and whose they are */
+	struct mem_piece *stack_piece; /* one batch, and whose they are */
 	uint32_t *stack_owner;
-	uint64_t max_bytes;	/* of heap and stacks together */
+	uint64_t max_bytes; /* of heap and stacks together */
 	/* stacks of the runtime itself, where threads of the frozen process are; addr 0 */
 	struct pgo *system;
 	size_t nsystem, system_cap;
@@ -93,19 +93,20 @@ struct snap {
 	/* what candidates wait for */
 	struct pwaiter *waiter;
 	size_t nwaiter, waiter_cap;
-	struct u64map watched;	/* bit of an object -> first waiter + 1 */
+	struct u64map watched; /* bit of an object -> first waiter + 1 */
 	uint32_t *live_queue;
 	size_t nlive, live_cap;
 	size_t candidates;
 	/* held.c: pairs (borrowed), and the waiters of each holder */
 	const struct prove_held *held;
 	size_t nheld;
-	struct u64map held_by;	/* index of a holder -> first pair + 1 */
-	uint32_t *held_next, *held_waiter; /* of each pair: another one of that holder + 1; index of the waiter */
+	struct u64map held_by; /* index of a holder -> first pair + 1 */
+	uint32_t *held_next,
+		*held_waiter; /* of each pair: another one of that holder + 1; index of the waiter */
 	bool assuming;
-	bool held_void;		/* what it said did not stand the last look */
+	bool held_void; /* what it said did not stand the last look */
 	uint64_t losses;
-	bool misread;		/* something that has to be a root could not be read */
+	bool misread; /* something that has to be a root could not be read */
 	char why[240];
 };
 

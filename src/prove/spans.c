@@ -21,17 +21,17 @@
 #include "base/cursor.h"
 #include "prove/heap_priv.h"
 
-#define MAX_SPANS (1u << 25)	/* 256 GiB of the smallest; beyond: refused */
-#define MAX_MSPAN 512		/* bytes of a runtime.mspan */
-#define MSPAN_PIECE (128u << 10)
-#define MSPAN_BATCH 8192	/* structures read at once: about a MiB */
-#define HEAP_PIECE (4u << 20)
-#define PIECES_AT_ONCE 128	/* half a GiB: one call takes less than 2 GiB */
-#define ROOM (4u << 20)		/* of the copy: for what is allocated from one reading to the next */
-#define TOUCH_TOGETHER (64 << 20)
-#define RETRY_BYTES (64u << 10)	/* a piece that failed is read again in such parts */
-#define NEW_SPAN_ROUNDS 2	/* of a process that runs: for what comes into use meanwhile */
-#define SPAN_IN_USE 1		/* mSpanInUse */
+#define MAX_SPANS       (1u << 25) /* 256 GiB of the smallest; beyond: refused */
+#define MAX_MSPAN       512        /* bytes of a runtime.mspan */
+#define MSPAN_PIECE     (128u << 10)
+#define MSPAN_BATCH     8192 /* structures read at once: about a MiB */
+#define HEAP_PIECE      (4u << 20)
+#define PIECES_AT_ONCE  128        /* half a GiB: one call takes less than 2 GiB */
+#define ROOM            (4u << 20) /* of the copy: for what is allocated from one reading to the next */
+#define TOUCH_TOGETHER  (64 << 20)
+#define RETRY_BYTES     (64u << 10) /* a piece that failed is read again in such parts */
+#define NEW_SPAN_ROUNDS 2           /* of a process that runs: for what comes into use meanwhile */
+#define SPAN_IN_USE     1           /* mSpanInUse */
 
 static int refuse(struct heap *h, const char *why)
 {
@@ -145,7 +145,9 @@ static int read_batch(struct heap *h, uint32_t size, size_t first, size_t n)
 		if (np && p[np - 1].addr + p[np - 1].len == addr && p[np - 1].len < MSPAN_PIECE)
 			p[np - 1].len += size;
 		else
-			p[np++] = (struct mem_piece){ .addr = addr, .dst = h->mspan_raw + i * size, .len = size };
+			p[np++] = (struct mem_piece){ .addr = addr,
+						      .dst = h->mspan_raw + i * size,
+						      .len = size };
 	}
 	failed = mem_read_many(h->rt->mem, p, np);
 	return failed > 0 ? -EFAULT : failed;
@@ -160,7 +162,8 @@ static uint32_t *table_of(struct heap *h, uint64_t addr)
 	if (!*slot) {
 		if (h->nblock == h->block_cap) {
 			size_t cap = h->block_cap ? h->block_cap * 2 : 16;
-			uint32_t *pages = realloc(h->pages, cap * HEAP_BLOCK_PAGES * sizeof(*pages));
+			uint32_t *pages =
+				realloc(h->pages, cap * HEAP_BLOCK_PAGES * sizeof(*pages));
 			uint64_t *addrs;
 
 			if (!pages)
@@ -172,7 +175,8 @@ static uint32_t *table_of(struct heap *h, uint64_t addr)
 			h->block_addr = addrs;
 			h->block_cap = cap;
 		}
-		memset(h->pages + h->nblock * HEAP_BLOCK_PAGES, 0, HEAP_BLOCK_PAGES * sizeof(uint32_t));
+		memset(h->pages + h->nblock * HEAP_BLOCK_PAGES, 0,
+		       HEAP_BLOCK_PAGES * sizeof(uint32_t));
 		h->block_addr[h->nblock] = addr >> HEAP_BLOCK_SHIFT << HEAP_BLOCK_SHIFT;
 		*slot = (uint32_t)++h->nblock;
 	}
@@ -183,7 +187,7 @@ static uint32_t *table_of(struct heap *h, uint64_t addr)
 static int enter_pages(struct heap *h, const struct pspan *s, uint32_t index, bool replace)
 {
 	for (int enter = replace; enter < 2; enter++) {
-		for (uint64_t p = 0; p < s->npages; ) {
+		for (uint64_t p = 0; p < s->npages;) {
 			uint64_t addr = s->start + (p << HEAP_PAGE_SHIFT);
 			uint64_t from = (addr >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES;
 			uint32_t *table = table_of(h, addr);
@@ -205,7 +209,7 @@ static int enter_pages(struct heap *h, const struct pspan *s, uint32_t index, bo
 
 struct mspan_offsets {
 	int32_t start, npages, free_index, nelems, alloc_bits, class, state, elem_size, specials;
-	bool narrow;		/* counts of 16 bits, since 1.22 */
+	bool narrow; /* counts of 16 bits, since 1.22 */
 };
 
 /* One structure: 1 when it is a span in use, 0 when not, -EBADMSG when it makes no sense. */
@@ -227,7 +231,8 @@ static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct
 	s->noscan = raw[o->class] & 1;
 	s->data = HEAP_NO_DATA;
 	if (s->start % (1u << HEAP_PAGE_SHIFT) || s->start < 4096 || s->start >> HEAP_ADDR_BITS ||
-	    !npages || npages > ((1ull << HEAP_ADDR_BITS) - s->start) >> HEAP_PAGE_SHIFT || npages > UINT32_MAX)
+	    !npages || npages > ((1ull << HEAP_ADDR_BITS) - s->start) >> HEAP_PAGE_SHIFT ||
+	    npages > UINT32_MAX)
 		return -EBADMSG;
 	bytes = npages << HEAP_PAGE_SHIFT;
 	if (!nelems || nelems > bytes / 8 || !s->elem_size || s->elem_size % 8 ||
@@ -236,7 +241,9 @@ static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct
 	s->npages = (uint32_t)npages;
 	s->nelems = (uint32_t)nelems;
 	s->free_index = (uint32_t)free_index;
-	s->inverse = nelems > 1 ? (uint32_t)((1ull << 32) / s->elem_size) + ((1ull << 32) % s->elem_size != 0) : 0;
+	s->inverse = nelems > 1 ? (uint32_t)((1ull << 32) / s->elem_size) +
+					  ((1ull << 32) % s->elem_size != 0)
+				: 0;
 	return 1;
 }
 
@@ -285,16 +292,20 @@ static void clear_spans(struct heap *h)
 static int find_offsets(struct heap *h, struct mspan_offsets *o)
 {
 	*o = (struct mspan_offsets){
-		.start = off_of(h, LAYOUT_MSPAN_STARTADDR), .npages = off_of(h, LAYOUT_MSPAN_NPAGES),
-		.free_index = off_of(h, LAYOUT_MSPAN_FREEINDEX), .nelems = off_of(h, LAYOUT_MSPAN_NELEMS),
-		.alloc_bits = off_of(h, LAYOUT_MSPAN_ALLOCBITS), .class = off_of(h, LAYOUT_MSPAN_SPANCLASS),
-		.state = off_of(h, LAYOUT_MSPAN_STATE), .elem_size = off_of(h, LAYOUT_MSPAN_ELEMSIZE),
+		.start = off_of(h, LAYOUT_MSPAN_STARTADDR),
+		.npages = off_of(h, LAYOUT_MSPAN_NPAGES),
+		.free_index = off_of(h, LAYOUT_MSPAN_FREEINDEX),
+		.nelems = off_of(h, LAYOUT_MSPAN_NELEMS),
+		.alloc_bits = off_of(h, LAYOUT_MSPAN_ALLOCBITS),
+		.class = off_of(h, LAYOUT_MSPAN_SPANCLASS),
+		.state = off_of(h, LAYOUT_MSPAN_STATE),
+		.elem_size = off_of(h, LAYOUT_MSPAN_ELEMSIZE),
 		.specials = off_of(h, LAYOUT_MSPAN_SPECIALS),
 	};
 	o->narrow = o->nelems - o->free_index == 2;
-	if (off_of(h, LAYOUT_MHEAP_ALLSPANS) < 0 || o->start < 0 || o->npages < 0 || o->free_index < 0 ||
-	    o->nelems < 0 || o->alloc_bits < 0 || o->class < 0 || o->state < 0 || o->elem_size < 0 ||
-	    o->specials < 0)
+	if (off_of(h, LAYOUT_MHEAP_ALLSPANS) < 0 || o->start < 0 || o->npages < 0 ||
+	    o->free_index < 0 || o->nelems < 0 || o->alloc_bits < 0 || o->class < 0 ||
+	    o->state < 0 || o->elem_size < 0 || o->specials < 0)
 		return refuse(h, "where spans have their fields is not known for this release");
 	return 0;
 }
@@ -307,10 +318,11 @@ static bool is_known(const struct heap *h, const struct pspan *s)
 
 	if (!table)
 		return false;
-	i = h->pages[(size_t)(table - 1) * HEAP_BLOCK_PAGES + (s->start >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES];
+	i = h->pages[(size_t)(table - 1) * HEAP_BLOCK_PAGES +
+		     (s->start >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES];
 	k = &h->span[i];
-	return i && k->start == s->start && k->npages == s->npages && k->elem_size == s->elem_size &&
-	       k->nelems == s->nelems && k->noscan == s->noscan;
+	return i && k->start == s->start && k->npages == s->npages &&
+	       k->elem_size == s->elem_size && k->nelems == s->nelems && k->noscan == s->noscan;
 }
 
 static int make_spans(struct heap *h)
@@ -322,7 +334,8 @@ static int make_spans(struct heap *h)
 	return h->span ? 0 : -ENOMEM;
 }
 
-static int take_batch(struct heap *h, uint32_t size, size_t n, const struct mspan_offsets *o, bool only_new)
+static int take_batch(struct heap *h, uint32_t size, size_t n, const struct mspan_offsets *o,
+		      bool only_new)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct pspan s;
@@ -334,8 +347,9 @@ static int take_batch(struct heap *h, uint32_t size, size_t n, const struct mspa
 				return is;
 		}
 		if (is < 0 && h->frozen)
-			return refuse(h, is == -EEXIST ? "two spans of the heap overlap" :
-							 "a span of the heap has impossible fields");
+			return refuse(h, is == -EEXIST
+						 ? "two spans of the heap overlap"
+						 : "a span of the heap has impossible fields");
 	}
 	return 0;
 }
@@ -396,7 +410,8 @@ static int add_piece(struct heap *h, uint64_t addr, uint64_t len)
 				h->piece = grown;
 				h->piece_cap = cap;
 			}
-			h->piece[h->npiece++] = (struct mem_piece){ .addr = addr, .len = (uint32_t)n };
+			h->piece[h->npiece++] =
+				(struct mem_piece){ .addr = addr, .len = (uint32_t)n };
 		}
 		addr += n;
 		len -= n;
@@ -422,7 +437,8 @@ static int plan_contents(struct heap *h)
 		qsort(order, h->nblock, sizeof(*order), by_address);
 	}
 	for (size_t b = 0; b < h->nblock && !err; b++) {
-		const uint32_t *table = h->pages +
+		const uint32_t *table =
+			h->pages +
 			(size_t)(h->block[order[b] >> HEAP_BLOCK_SHIFT] - 1) * HEAP_BLOCK_PAGES;
 
 		for (uint64_t p = 0; p < HEAP_BLOCK_PAGES && !err; p++) {
@@ -467,7 +483,8 @@ static bool may_use_two_cpus(void)
  */
 void heap_touch(uint8_t *from, uint8_t *to)
 {
-	struct range all = { from, to }, upper = { from + (to - from) / 2 / OFF_PAGE * OFF_PAGE, to };
+	struct range all = { from, to },
+		     upper = { from + (to - from) / 2 / OFF_PAGE * OFF_PAGE, to };
 	sigset_t none, before;
 	pthread_t other;
 	int err;
@@ -476,7 +493,7 @@ void heap_touch(uint8_t *from, uint8_t *to)
 		touch(&all);
 		return;
 	}
-	sigfillset(&none);	/* signals are for the other threads */
+	sigfillset(&none); /* signals are for the other threads */
 	pthread_sigmask(SIG_SETMASK, &none, &before);
 	err = pthread_create(&other, NULL, touch, &upper);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -501,7 +518,8 @@ static int make_mem(struct heap *h, uint64_t want)
 	if (h->mem)
 		grown = mremap(h->mem, h->mem_cap, cap, MREMAP_MAYMOVE);
 	else
-		grown = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		grown = mmap(NULL, cap, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (grown == MAP_FAILED)
 		return -ENOMEM;
 	h->mem = grown;
@@ -520,7 +538,8 @@ static void lose_range(struct heap *h, uint64_t addr, uint64_t len)
 		uint32_t table = h->block[a >> HEAP_BLOCK_SHIFT];
 
 		h->span[h->pages[(size_t)(table - 1) * HEAP_BLOCK_PAGES +
-				 (a >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES]].unreadable = true;
+				 (a >> HEAP_PAGE_SHIFT) % HEAP_BLOCK_PAGES]]
+			.unreadable = true;
 	}
 }
 
@@ -697,7 +716,7 @@ int heap_read(struct heap *h, uint64_t max_bytes)
 	began = clock_mono_ns();
 	for (int i = 0; i < NEW_SPAN_ROUNDS && !err && !h->frozen; i++)
 		err = read_new_spans(h, max_bytes);
-	h->fresh_ns += clock_mono_ns() - began;	/* a frozen reading has none of that */
+	h->fresh_ns += clock_mono_ns() - began; /* a frozen reading has none of that */
 	if (!err)
 		err = read_alloc_bits(h);
 	if (!err)

@@ -9,18 +9,18 @@
 
 /* internal/abi/symtab.go, the same in 1.18 to 1.27 */
 #define PCDATA_STACK_MAP_INDEX 1
-#define FUNCDATA_ARGS 0
-#define FUNCDATA_LOCALS 1
+#define FUNCDATA_ARGS          0
+#define FUNCDATA_LOCALS        1
 #define FUNCDATA_STACK_OBJECTS 2
-#define FLAG_TOP_FRAME 1
-#define FLAG_SP_WRITE 2
-#define ARGS_UNKNOWN INT32_MIN	/* abi.ArgsSizeUnknown, -0x80000000 */
+#define FLAG_TOP_FRAME         1
+#define FLAG_SP_WRITE          2
+#define ARGS_UNKNOWN           INT32_MIN /* abi.ArgsSizeUnknown, -0x80000000 */
 
-#define MAX_FRAMES 65536	/* pcs remembered */
-#define MAX_BITS (16u << 20)	/* bytes of masks */
-#define MAX_OBJECTS (1u << 20)
+#define MAX_FRAMES        65536       /* pcs remembered */
+#define MAX_BITS          (16u << 20) /* bytes of masks */
+#define MAX_OBJECTS       (1u << 20)
 #define MAX_FRAME_OBJECTS 65536
-#define MAX_MAP_BYTES (1u << 20)/* of one mask: 64 MB of stack */
+#define MAX_MAP_BYTES     (1u << 20) /* of one mask: 64 MB of stack */
 
 void stackmaps_init(struct stackmaps *m, struct gobin *gb)
 {
@@ -69,8 +69,8 @@ static uint32_t keep_bits(struct stackmaps *m, uint64_t addr, size_t n)
 }
 
 /* runtime.stackmap: n bitmaps of nbit bits.  False: there is none that fits. */
-static bool read_map(struct stackmaps *m, uint64_t pc, int which, int32_t index,
-		     uint32_t *mask, uint32_t *nbits)
+static bool read_map(struct stackmaps *m, uint64_t pc, int which, int32_t index, uint32_t *mask,
+		     uint32_t *nbits)
 {
 	uint64_t addr;
 	uint8_t head[8];
@@ -102,7 +102,9 @@ static int add_object(struct stackmaps *m, const uint8_t *raw)
 	/* off, size, ptrBytes, gcdataoff: 1.18 to 1.27 */
 	int32_t ptr_bytes = (int32_t)load_u32(raw + 8);
 	struct stackobj o = {
-		.off = (int32_t)load_u32(raw), .size = load_u32(raw + 4), .mask = STACKMAP_NONE,
+		.off = (int32_t)load_u32(raw),
+		.size = load_u32(raw + 4),
+		.mask = STACKMAP_NONE,
 	};
 
 	if (m->nobject == m->object_cap) {
@@ -114,7 +116,7 @@ static int add_object(struct stackmaps *m, const uint8_t *raw)
 		m->object = grown;
 		m->object_cap = cap;
 	}
-	o.ptr_bytes = o.size;	/* negative up to 1.23: a GC program; any word may be a pointer */
+	o.ptr_bytes = o.size; /* negative up to 1.23: a GC program; any word may be a pointer */
 	if (ptr_bytes >= 0 && (uint32_t)ptr_bytes <= o.size) {
 		o.ptr_bytes = (uint32_t)ptr_bytes;
 		if (ptr_bytes)
@@ -139,7 +141,8 @@ static int read_objects(struct stackmaps *m, uint64_t pc, struct framemap *f)
 	if (n > MAX_FRAME_OBJECTS)
 		return -EBADMSG;
 	for (uint64_t i = 0; i < n; i++)
-		if (image_read_addr(&m->gb->image, addr + 8 + 16 * i, raw, sizeof(raw)) || add_object(m, raw))
+		if (image_read_addr(&m->gb->image, addr + 8 + 16 * i, raw, sizeof(raw)) ||
+		    add_object(m, raw))
 			return -EBADMSG;
 	f->nobjects = (uint32_t)n;
 	return 0;
@@ -176,14 +179,15 @@ static bool read_pc(struct stackmaps *m, uint64_t pc, struct framemap *f)
 	struct gofunc fn;
 
 	memset(f, 0, sizeof(*f));
-	if (pclntab_find_pc(m->gb->pcln, pc, &fn) || pclntab_frame_size(m->gb->pcln, pc, &f->size) ||
-	    f->size % 8)
+	if (pclntab_find_pc(m->gb->pcln, pc, &fn) ||
+	    pclntab_frame_size(m->gb->pcln, pc, &f->size) || f->size % 8)
 		return false;
 	f->top = fn.flag & FLAG_TOP_FRAME;
 	/* cgocallback writes SP, but keeps both stacks valid (traceback.go) */
 	f->sp_write = (fn.flag & FLAG_SP_WRITE) && strcmp(fn.name, "runtime.cgocallback");
 	f->sigpanic = fn.func_id == l->func_id_sigpanic;
-	f->injected = fn.func_id == l->func_id_asyncpreempt || !strncmp(fn.name, "runtime.debugCall", 17);
+	f->injected =
+		fn.func_id == l->func_id_asyncpreempt || !strncmp(fn.name, "runtime.debugCall", 17);
 	return !read_frame(m, &fn, pc, f);
 }
 
@@ -206,6 +210,6 @@ const struct framemap *stackmaps_at(struct stackmaps *m, uint64_t pc)
 		u64map_put(&m->by_pc, pc, 0, NULL);
 		return NULL;
 	}
-	u64map_put(&m->by_pc, pc, m->nframe + 1, NULL);	/* full: looked up anew */
+	u64map_put(&m->by_pc, pc, m->nframe + 1, NULL); /* full: looked up anew */
 	return &m->frame[m->nframe++];
 }

@@ -16,35 +16,35 @@
 
 /* A variable that the frame's code points to (runtime.stackObjectRecord). */
 struct stackobj {
-	int32_t off;		/* from varp when negative, else from argp */
+	int32_t off; /* from varp when negative, else from argp */
 	uint32_t size, ptr_bytes;
-	uint32_t mask;		/* in stackmaps.bits; STACKMAP_NONE: any word may be a pointer */
+	uint32_t mask; /* in stackmaps.bits; STACKMAP_NONE: any word may be a pointer */
 };
 
 #define STACKMAP_NONE UINT32_MAX
 
 struct framemap {
-	int32_t size;		/* from SP to the return address slot */
-	uint32_t args;		/* mask of the arguments, in stackmaps.bits, or none */
-	uint32_t nargs;		/* words in it */
-	uint32_t args_bytes;	/* of arguments and results on the stack */
+	int32_t size;        /* from SP to the return address slot */
+	uint32_t args;       /* mask of the arguments, in stackmaps.bits, or none */
+	uint32_t nargs;      /* words in it */
+	uint32_t args_bytes; /* of arguments and results on the stack */
 	uint32_t locals, nlocals;
-	uint32_t first_object, nobjects;	/* in stackmaps.object */
-	bool top;		/* nothing is above it */
-	bool sp_write;		/* assembly that switches stacks: nothing can be said of what is above */
-	bool injected;		/* pushed by a signal: asyncPreempt, debugCall; the frame above stopped anywhere */
+	uint32_t first_object, nobjects; /* in stackmaps.object */
+	bool top;                        /* nothing is above it */
+	bool sp_write; /* assembly that switches stacks: nothing can be said of what is above */
+	bool injected; /* pushed by a signal: asyncPreempt, debugCall; the frame above stopped anywhere */
 	bool sigpanic;
-	bool unknown_args;	/* reflect's stubs: the stack above is not described */
+	bool unknown_args;       /* reflect's stubs: the stack above is not described */
 	bool no_locals, no_args; /* no map: any word may be a pointer */
 };
 
 struct stackmaps {
-	struct gobin *gb;	/* borrowed */
-	struct u64map by_pc;	/* link-time pc -> index + 1; 0: in no function */
+	struct gobin *gb;    /* borrowed */
+	struct u64map by_pc; /* link-time pc -> index + 1; 0: in no function */
 	struct framemap *frame;
 	size_t nframe, frame_cap;
 	uint8_t *bits;
-	size_t nbits, bits_cap;	/* bytes */
+	size_t nbits, bits_cap; /* bytes */
 	struct stackobj *object;
 	size_t nobject, object_cap;
 };

@@ -13,7 +13,8 @@
 #include "base/cursor.h"
 
 #define MAX_DEFERS (1u << 20)
-#define MAX_POINTERS (1u << 16)	/* into the stack itself, noted at once; more: all its objects count */
+#define MAX_POINTERS \
+	(1u << 16) /* into the stack itself, noted at once; more: all its objects count */
 
 /* A variable on the stack that is alive when something points to it. */
 struct object {
@@ -25,7 +26,7 @@ struct object {
 struct scan {
 	struct snap *s;
 	const struct pgo *g;
-	const uint8_t *bytes;	/* of [g->from, g->hi) */
+	const uint8_t *bytes; /* of [g->from, g->hi) */
 	/* variables found, by address */
 	struct object *object;
 	size_t nobject, object_cap;
@@ -50,7 +51,8 @@ static void follow(struct scan *sc, uint64_t addr)
 {
 	if (sc->npointer == sc->pointer_cap) {
 		size_t cap = sc->pointer_cap ? sc->pointer_cap * 2 : 64;
-		uint64_t *grown = cap > MAX_POINTERS ? NULL : realloc(sc->pointer, cap * sizeof(*grown));
+		uint64_t *grown =
+			cap > MAX_POINTERS ? NULL : realloc(sc->pointer, cap * sizeof(*grown));
 
 		if (!grown) {
 			sc->all_objects = true;
@@ -117,7 +119,7 @@ static bool add_object(struct scan *sc, uint64_t addr, const struct stackobj *o)
 }
 
 struct frame {
-	uint64_t sp, fp;	/* fp: behind the return address slot */
+	uint64_t sp, fp; /* fp: behind the return address slot */
 	uint64_t varp, argp;
 };
 
@@ -148,15 +150,16 @@ static bool take_precisely(struct scan *sc, const struct framemap *m, const stru
 }
 
 /* traceback.go, unwinder.resolveInternal, for amd64 */
-static bool place_frame(const struct scan *sc, const struct framemap *m, uint64_t sp, struct frame *f)
+static bool place_frame(const struct scan *sc, const struct framemap *m, uint64_t sp,
+			struct frame *f)
 {
 	f->sp = sp;
 	f->fp = sp + (uint64_t)m->size + 8;
 	if (m->size < 0 || f->fp > sc->g->hi || f->fp <= sp)
 		return false;
-	f->varp = f->fp - 8;		/* return address */
+	f->varp = f->fp - 8; /* return address */
 	if (f->varp > f->sp)
-		f->varp -= 8;		/* saved frame pointer */
+		f->varp -= 8; /* saved frame pointer */
 	f->argp = f->fp;
 	return true;
 }
@@ -176,7 +179,8 @@ static bool take_frames(struct scan *sc, uint64_t *at)
 		/* of the runtime's own stacks, what was there before the switch is no concern */
 		if (m && m->sp_write && !innermost && !sc->g->addr)
 			return true;
-		if (!m || m->unknown_args || (m->sp_write && !innermost) || !place_frame(sc, m, sp, &f))
+		if (!m || m->unknown_args || (m->sp_write && !innermost) ||
+		    !place_frame(sc, m, sp, &f))
 			return false;
 		if (conservative || m->injected || trapped)
 			take_conservatively(sc, m, &f);
@@ -208,15 +212,17 @@ static void take_defers(struct scan *sc, uint64_t d)
 			return;
 		}
 		if (d >= sc->g->lo && d < sc->g->hi) {
-			if (!word_at(sc, d + (uint64_t)fn, &f) || !word_at(sc, d + (uint64_t)link, &next)) {
+			if (!word_at(sc, d + (uint64_t)fn, &f) ||
+			    !word_at(sc, d + (uint64_t)link, &next)) {
 				take_rest(sc, sc->g->from);
 				return;
 			}
 			take(sc, f);
 		} else {
-			const uint8_t *raw = heap_bytes(&sc->s->heap, d, (uint64_t)layout_off(l, LAYOUT_DEFER_SIZE));
+			const uint8_t *raw = heap_bytes(&sc->s->heap, d,
+							(uint64_t)layout_off(l, LAYOUT_DEFER_SIZE));
 
-			if (!raw)	/* it moved on while it was read */
+			if (!raw) /* it moved on while it was read */
 				return;
 			take(sc, d);
 			take(sc, heap_word(raw + fn));
@@ -233,7 +239,7 @@ static void take_g(struct scan *sc)
 	const struct layout *l = sc->s->rt->gb->layout;
 	const uint8_t *raw = heap_bytes(&sc->s->heap, sc->g->addr, sc->s->g_size);
 
-	if (!raw)	/* a stack of the runtime itself */
+	if (!raw) /* a stack of the runtime itself */
 		return;
 	take(sc, heap_word(raw + layout_off(l, LAYOUT_G_SCHED_CTXT)));
 	take(sc, heap_word(raw + layout_off(l, LAYOUT_G_PANIC)));

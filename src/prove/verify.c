@@ -14,11 +14,11 @@
 #include "base/cursor.h"
 #include "prove/prove.h"
 
-#define BATCH 4096
-#define MAX_SUDOG 256
-#define MAX_CHAN 128
-#define MAX_LIST (1u << 24)	/* waiters of one condition */
-#define NOTIFY_HEAD 16		/* as in waiters.c */
+#define BATCH       4096
+#define MAX_SUDOG   256
+#define MAX_CHAN    128
+#define MAX_LIST    (1u << 24) /* waiters of one condition */
+#define NOTIFY_HEAD 16         /* as in waiters.c */
 
 static int32_t off_of(const struct snap *s, enum layout_field f)
 {
@@ -49,7 +49,8 @@ static bool fits_so_far(struct snap *s, struct look *l, const struct mem_piece *
 {
 	const struct pwaiter *w = &s->waiter[l->waiter];
 
-	if (unread(s, p[0].status) || unread(s, p[1].status) || heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
+	if (unread(s, p[0].status) || unread(s, p[1].status) ||
+	    heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
 	    heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_C)) != w->primitive)
 		return false;
 	l->prev = heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_PREV));
@@ -68,9 +69,11 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct pwaiter *w = &s->waiter[look[i].waiter];
 
-		p[2 * i] = (struct mem_piece){ .addr = w->sudog, .dst = look[i].sudog,
+		p[2 * i] = (struct mem_piece){ .addr = w->sudog,
+					       .dst = look[i].sudog,
 					       .len = (uint32_t)off_of(s, LAYOUT_SUDOG_SIZE) };
-		p[2 * i + 1] = (struct mem_piece){ .addr = w->primitive, .dst = look[i].chan,
+		p[2 * i + 1] = (struct mem_piece){ .addr = w->primitive,
+						   .dst = look[i].chan,
 						   .len = (uint32_t)off_of(s, LAYOUT_HCHAN_SIZE) };
 	}
 	failed = mem_read_many(s->rt->mem, p, 2 * n);
@@ -85,12 +88,15 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 		}
 	}
 	for (size_t i = 0; i < m && failed >= 0; i++)
-		p[i] = (struct mem_piece){ .addr = look[i].prev + (uint64_t)off_of(s, LAYOUT_SUDOG_NEXT),
-					   .dst = look[i].prev_next, .len = 8 };
+		p[i] = (struct mem_piece){ .addr = look[i].prev +
+						   (uint64_t)off_of(s, LAYOUT_SUDOG_NEXT),
+					   .dst = look[i].prev_next,
+					   .len = 8 };
 	if (failed >= 0)
 		failed = mem_read_many(s->rt->mem, p, m);
 	for (size_t i = 0; i < m && failed >= 0; i++)
-		if (unread(s, p[i].status) || heap_word(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
+		if (unread(s, p[i].status) ||
+		    heap_word(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
 			snap_take_back(s, s->waiter[look[i].waiter].g);
 	free(p);
 	return failed < 0 ? failed : 0;

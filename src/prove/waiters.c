@@ -16,24 +16,32 @@
 #include "base/cursor.h"
 #include "prove/prove.h"
 
-#define MAX_WAITERS (1u << 26)
-#define MAX_CASES 65536		/* of one select: as selectgo has it */
-#define SEM_TABLE_SIZE 251	/* sema.go, semTabSize, since 1.18 */
-#define SEM_TABLE_STRIDE 64	/* a cache line of amd64 */
-#define MAX_LIST (1u << 24)	/* waiters of one condition */
-#define COND_NOTIFY 16		/* sync.Cond: L comes before notify (cond.go) */
-#define NOTIFY_HEAD 16		/* sync.notifyList: wait, notify uint32, lock uintptr, head (runtime.go) */
-#define SEMA_DEPTH 8		/* frames down to sync.runtime_Semacquire */
-#define COND_STACK (4u << 10)	/* of a stack, where notifyListWait and its caller keep the list */
+#define MAX_WAITERS      (1u << 26)
+#define MAX_CASES        65536      /* of one select: as selectgo has it */
+#define SEM_TABLE_SIZE   251        /* sema.go, semTabSize, since 1.18 */
+#define SEM_TABLE_STRIDE 64         /* a cache line of amd64 */
+#define MAX_LIST         (1u << 24) /* waiters of one condition */
+#define COND_NOTIFY      16         /* sync.Cond: L comes before notify (cond.go) */
+#define NOTIFY_HEAD      16 /* sync.notifyList: wait, notify uint32, lock uintptr, head (runtime.go) */
+#define SEMA_DEPTH       8          /* frames down to sync.runtime_Semacquire */
+#define COND_STACK       (4u << 10) /* of a stack, where notifyListWait and its caller keep the list */
 
 void snap_learn_reasons(struct snap *s)
 {
-	static const struct { const char *text; uint8_t kind; } known[] = {
-		{ "chan receive", LEAK_CHAN_RECV }, { "chan send", LEAK_CHAN_SEND },
-		{ "select", LEAK_SELECT }, { "select (no cases)", LEAK_SELECT_NONE },
-		{ "chan receive (nil chan)", LEAK_NIL_CHAN }, { "chan send (nil chan)", LEAK_NIL_CHAN },
-		{ "sync.Cond.Wait", LEAK_COND }, { "sync.Mutex.Lock", LEAK_MUTEX },
-		{ "sync.RWMutex.RLock", LEAK_RWMUTEX }, { "sync.RWMutex.Lock", LEAK_RWMUTEX },
+	static const struct {
+		const char *text;
+		uint8_t kind;
+	} known[] = {
+		{ "chan receive", LEAK_CHAN_RECV },
+		{ "chan send", LEAK_CHAN_SEND },
+		{ "select", LEAK_SELECT },
+		{ "select (no cases)", LEAK_SELECT_NONE },
+		{ "chan receive (nil chan)", LEAK_NIL_CHAN },
+		{ "chan send (nil chan)", LEAK_NIL_CHAN },
+		{ "sync.Cond.Wait", LEAK_COND },
+		{ "sync.Mutex.Lock", LEAK_MUTEX },
+		{ "sync.RWMutex.RLock", LEAK_RWMUTEX },
+		{ "sync.RWMutex.Lock", LEAK_RWMUTEX },
 		{ "sync.WaitGroup.Wait", LEAK_WAITGROUP },
 	};
 	bool has_wait_group = false;
@@ -96,7 +104,8 @@ static int add_waiter(struct snap *s, size_t g, uint64_t sudog, uint64_t primiti
 {
 	if (s->nwaiter == s->waiter_cap) {
 		size_t cap = s->waiter_cap ? s->waiter_cap * 2 : 1024;
-		struct pwaiter *grown = cap > MAX_WAITERS ? NULL : realloc(s->waiter, cap * sizeof(*grown));
+		struct pwaiter *grown =
+			cap > MAX_WAITERS ? NULL : realloc(s->waiter, cap * sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
@@ -108,8 +117,9 @@ static int add_waiter(struct snap *s, size_t g, uint64_t sudog, uint64_t primiti
 		s->g[g].primitive = primitive;
 	}
 	s->g[g].nwaiter++;
-	s->waiter[s->nwaiter++] = (struct pwaiter){ .sudog = sudog, .primitive = primitive, .elem = elem,
-						    .g = (uint32_t)g };
+	s->waiter[s->nwaiter++] = (struct pwaiter){
+		.sudog = sudog, .primitive = primitive, .elem = elem, .g = (uint32_t)g
+	};
 	return 0;
 }
 
@@ -155,7 +165,7 @@ static int take_sync_sudog(struct snap *s, size_t i)
 	struct sudog sd;
 
 	if (!read_sudog(s, g->waiting, &sd) || sd.g != g->addr || !sd.elem) {
-		forget(s, g);	/* elem is cleared when it is about to be woken */
+		forget(s, g); /* elem is cleared when it is about to be woken */
 		return 0;
 	}
 	return add_waiter(s, i, sd.addr, sd.elem, 0);
@@ -196,7 +206,7 @@ static int take_treap(struct snap *s, uint64_t root)
 
 	if (stack)
 		stack[n++] = root;
-	while (n && !err && seen++ <= s->ng) {	/* more: a cycle */
+	while (n && !err && seen++ <= s->ng) { /* more: a cycle */
 		struct sudog sd;
 
 		if (!read_sudog(s, stack[--n], &sd))
@@ -229,8 +239,10 @@ static int take_semaphores(struct snap *s)
 	for (int i = 0; i < SEM_TABLE_SIZE && !err; i++) {
 		uint64_t root;
 
-		if (snap_variable(s, table + (uint64_t)i * SEM_TABLE_STRIDE +
-				  (uint64_t)off_of(s, LAYOUT_SEMAROOT_TREAP), &root))
+		if (snap_variable(s,
+				  table + (uint64_t)i * SEM_TABLE_STRIDE +
+					  (uint64_t)off_of(s, LAYOUT_SEMAROOT_TREAP),
+				  &root))
 			return snap_fail(s, -EFAULT, "the table of semaphores cannot be read");
 		if (root)
 			err = take_treap(s, root);
@@ -256,7 +268,8 @@ static int take_list(struct snap *s, uint64_t addr)
 		struct pgo *g;
 		size_t i;
 
-		if (!read_sudog(s, at, &sd) || !(g = goroutine_at(s, sd.g, &i)) || g->kind != LEAK_COND)
+		if (!read_sudog(s, at, &sd) || !(g = goroutine_at(s, sd.g, &i)) ||
+		    g->kind != LEAK_COND)
 			return 0;
 		if (!g->nwaiter)
 			err = add_waiter(s, i, at, addr, 0);
@@ -288,7 +301,8 @@ static int find_list(struct snap *s, size_t i)
 static bool may_be_candidate(struct snap *s, struct pgo *g)
 {
 	if (!g->live || g->whole_stack || g->stack_unread ||
-	    (g->status != GO_WAITING && g->status != GO_LEAKED) || goruntime_is_system(s->rt, g->startpc))
+	    (g->status != GO_WAITING && g->status != GO_LEAKED) ||
+	    goruntime_is_system(s->rt, g->startpc))
 		return false;
 	g->kind = s->kind_of_reason[g->reason];
 	if (g->kind != SNAP_NO_KIND && g->reason == s->reason_semacquire &&
@@ -325,7 +339,7 @@ int snap_watch(struct snap *s, uint32_t w)
 	/* not in the heap: a variable, or memory of C; reachable */
 	if (!heap_find(&s->heap, s->waiter[w].primitive, &bit, &span))
 		return 1;
-	if (heap_is_marked(&s->heap, bit)) {	/* an object that is free: cannot be */
+	if (heap_is_marked(&s->heap, bit)) { /* an object that is free: cannot be */
 		s->losses++;
 		return 1;
 	}
@@ -354,7 +368,7 @@ static int enter(struct snap *s, size_t i)
 	s->candidates++;
 	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter && err >= 0; w++) {
 		heap_set_opaque(&s->heap, s->waiter[w].sudog);
-		if (s->assuming && g->held)	/* its holders tell */
+		if (s->assuming && g->held) /* its holders tell */
 			continue;
 		err = snap_watch(s, w);
 		if (err == 1)

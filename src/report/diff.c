@@ -18,17 +18,17 @@
 #include "report/wrap.h"
 
 #define MAX_ITEMS 65536
-#define MAX_ROWS 40		/* of each part */
-#define INDENT 12
+#define MAX_ROWS  40 /* of each part */
+#define INDENT    12
 
 /* Something that both reports may have. */
 struct item {
-	const json_t *a, *b;	/* borrowed from the reports */
+	const json_t *a, *b; /* borrowed from the reports */
 	double before, after;
 };
 
 struct items {
-	struct item *v;		/* owned */
+	struct item *v; /* owned */
 	size_t n;
 	struct bytesmap index;
 };
@@ -62,7 +62,7 @@ static json_t *load_last(const char *text, size_t len, struct err *err)
 	for (begin = len; begin && text[begin - 1] != '\n'; begin--)
 		;
 	o = json_loadb(text + begin, len - begin, JSON_DISABLE_EOF_CHECK, &why);
-	if (!o && begin)	/* one object over many lines: somebody made it readable */
+	if (!o && begin) /* one object over many lines: somebody made it readable */
 		o = json_loadb(text, len, 0, &why);
 	if (!o) {
 		err_set(err, -EBADMSG, "not JSON: %s", why.text);
@@ -76,7 +76,8 @@ static json_t *load_last(const char *text, size_t len, struct err *err)
 	return o;
 }
 
-static int add(struct items *s, const char *key, size_t len, const json_t *o, double value, bool second)
+static int add(struct items *s, const char *key, size_t len, const json_t *o, double value,
+	       bool second)
 {
 	uint64_t *at;
 	bool made;
@@ -84,7 +85,7 @@ static int add(struct items *s, const char *key, size_t len, const json_t *o, do
 	at = bytesmap_put(&s->index, key, len, s->n, &made);
 	if (!at)
 		return -ENOSPC;
-	if (made && !(s->n & (s->n - 1))) {	/* at a power of two */
+	if (made && !(s->n & (s->n - 1))) { /* at a power of two */
 		struct item *v = realloc(s->v, (s->n ? 2 * s->n : 1) * sizeof(*v));
 
 		if (!v)
@@ -140,8 +141,8 @@ static void items_deinit(struct items *s)
 /* The number that tells how bad it is. */
 static double weight_of(const json_t *finding)
 {
-	static const char *const names[] = { "count", "in_use_bytes", "bytes_per_s", "in_flight", "waiters", "hanging",
-					     "dials", "in_use" };
+	static const char *const names[] = { "count",   "in_use_bytes", "bytes_per_s", "in_flight",
+					     "waiters", "hanging",      "dials",       "in_use" };
 	const json_t *numbers = json_object_get(finding, "numbers");
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -156,7 +157,8 @@ static int add_findings(struct items *s, const json_t *report, bool second)
 	size_t i;
 	int err = 0;
 
-	json_array_foreach(json_object_get(report, "findings"), i, f) {
+	json_array_foreach(json_object_get(report, "findings"), i, f)
+	{
 		const char *id = text_of(f, "id");
 
 		if (!err && *id)
@@ -175,7 +177,8 @@ static void print_finding(const struct item *i, int columns, struct buf *out)
 	buf_init(&line, 4096);
 	snprintf(head, sizeof(head), "%s", c == SAME ? "still there" : change_word[c]);
 	buf_printf(out, "%-*s", INDENT, head);
-	buf_printf(&line, "%s %s: %s", text_of(f, "severity"), text_of(f, "kind"), text_of(f, "title"));
+	buf_printf(&line, "%s %s: %s", text_of(f, "severity"), text_of(f, "kind"),
+		   text_of(f, "title"));
 	if (c == GREW || c == SHRANK)
 		buf_printf(&line, " (was %s)", human_count((uint64_t)i->before, n));
 	wrap_text(out, line.data ? line.data : "", INDENT, INDENT, columns, 3);
@@ -223,16 +226,19 @@ static size_t row_key(const json_t *row, char *out, size_t size)
 	if (!place)
 		place = row;
 	name = *host ? host : *driver ? driver : text_of(row, "reason");
-	n = (size_t)snprintf(out, size, "%s|%s|%lld|%s|%s%s", text_of(place, "function"), text_of(place, "file"),
-			     (long long)json_integer_value(json_object_get(place, "line")), name, text_of(row, "phase"),
-			     text_of(row, "protocol"));
+	n = (size_t)snprintf(out, size, "%s|%s|%lld|%s|%s%s", text_of(place, "function"),
+			     text_of(place, "file"),
+			     (long long)json_integer_value(json_object_get(place, "line")), name,
+			     text_of(row, "phase"), text_of(row, "protocol"));
 	if (*text_of(place, "function") || *host || *driver)
 		return n < size ? n : size - 1;
-	json_array_foreach(json_object_get(row, "stack"), i, frame) {
+	json_array_foreach(json_object_get(row, "stack"), i, frame)
+	{
 		if (n >= size)
 			break;
-		n += (size_t)snprintf(out + n, size - n, "|%s:%lld", text_of(frame, "function"),
-				      (long long)json_integer_value(json_object_get(frame, "line")));
+		n += (size_t)snprintf(
+			out + n, size - n, "|%s:%lld", text_of(frame, "function"),
+			(long long)json_integer_value(json_object_get(frame, "line")));
 	}
 	return n < size ? n : size - 1;
 }
@@ -244,9 +250,9 @@ static int add_rows(struct items *s, const json_t *report, const struct part *p,
 	size_t i;
 	int err = 0;
 
-	json_array_foreach(json_object_get(json_object_get(report, p->object), p->list), i, row)
-		if (!err && !json_is_true(json_object_get(row, "other")))
-			err = add(s, key, row_key(row, key, sizeof(key)), row, number_of(row, p->value), second);
+	json_array_foreach(json_object_get(json_object_get(report, p->object), p->list), i,
+			   row) if (!err && !json_is_true(json_object_get(row, "other"))) err =
+		add(s, key, row_key(row, key, sizeof(key)), row, number_of(row, p->value), second);
 	return err;
 }
 
@@ -261,8 +267,10 @@ static void cell_number(struct table *t, enum unit unit, double v, const char *s
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 2];
 
-	snprintf(cell, sizeof(cell), "%s%s", sign, unit == UNIT_BYTES ? human_bytes(v, text) :
-		 unit == UNIT_NS ? human_seconds(v / 1e9, text) : human_count((uint64_t)v, text));
+	snprintf(cell, sizeof(cell), "%s%s", sign,
+		 unit == UNIT_BYTES ? human_bytes(v, text)
+		 : unit == UNIT_NS  ? human_seconds(v / 1e9, text)
+				    : human_count((uint64_t)v, text));
 	table_cell(t, cell);
 }
 
@@ -282,9 +290,11 @@ static struct place row_place(const json_t *row)
 
 	if (p.function)
 		return p;
-	json_array_foreach(json_object_get(row, "stack"), i, frame) {
+	json_array_foreach(json_object_get(row, "stack"), i, frame)
+	{
 		p = place_json(frame);
-		if (p.function && strncmp(p.function, "runtime.", 8) && strncmp(p.function, "internal/", 9))
+		if (p.function && strncmp(p.function, "runtime.", 8) &&
+		    strncmp(p.function, "internal/", 9))
 			break;
 	}
 	return p;
@@ -295,7 +305,8 @@ static void add_name(struct buf *out, const char *name)
 	char clean[240];
 
 	if (*name)
-		buf_printf(out, "%s%s", out->len ? " " : "", words_fit(name, 48, clean, sizeof(clean)));
+		buf_printf(out, "%s%s", out->len ? " " : "",
+			   words_fit(name, 48, clean, sizeof(clean)));
 }
 
 static void print_row(struct table *t, const struct part *p, const struct item *i)
@@ -317,16 +328,21 @@ static void print_row(struct table *t, const struct part *p, const struct item *
 	add_name(&at, text_of(row, "host"));
 	add_name(&at, text_of(row, "protocol"));
 	if (place.function || !at.len)
-		buf_printf(&at, "%s%s", at.len ? " at " : "", words_place_short(&place, text, sizeof(text)));
+		buf_printf(&at, "%s%s", at.len ? " at " : "",
+			   words_place_short(&place, text, sizeof(text)));
 	table_cell(t, at.data ? at.data : "");
 	buf_deinit(&at);
 }
 
-static int table(const json_t *a, const json_t *b, const struct part *p, int columns, struct buf *out)
+static int table(const json_t *a, const json_t *b, const struct part *p, int columns,
+		 struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "" }, { .head = "before", .right = true }, { .head = "after", .right = true },
-		{ .head = "by", .right = true }, { .head = "at", .min = 24, .keep_end = true },
+		{ .head = "" },
+		{ .head = "before", .right = true },
+		{ .head = "after", .right = true },
+		{ .head = "by", .right = true },
+		{ .head = "at", .min = 24, .keep_end = true },
 	};
 	size_t changed = 0, shown = 0;
 	struct items s;
@@ -372,10 +388,12 @@ static void title(const json_t *a, const json_t *b, int columns, struct buf *out
 	wrap_text(out, line.data ? line.data : "", 0, 2, columns, 2);
 	buf_reset(&line);
 	if (strcmp(text_of(ta, "module"), text_of(tb, "module")))
-		buf_printf(&line, "different programs: '%s' and '%s'", text_of(ta, "module"), text_of(tb, "module"));
+		buf_printf(&line, "different programs: '%s' and '%s'", text_of(ta, "module"),
+			   text_of(tb, "module"));
 	else if (strcmp(text_of(ta, "build_id"), text_of(tb, "build_id")))
-		buf_puts(&line, "different builds of the program: lines may have moved, and what moved shows as gone "
-			 "and come");
+		buf_puts(&line, "different builds of the program: lines may have moved, and what "
+				"moved shows as gone "
+				"and come");
 	if (line.len)
 		wrap_text(out, line.data, 0, 2, columns, 2);
 	buf_puts(out, "\n");
@@ -412,7 +430,8 @@ int report_diff(const char *a, size_t a_len, const char *b, size_t b_len, int co
 	int code = -EBADMSG;
 
 	if (!x) {
-		err_hint(err, "the first file: 'gospect snapshot PID --format json -o FILE' makes one");
+		err_hint(err,
+			 "the first file: 'gospect snapshot PID --format json -o FILE' makes one");
 		return code;
 	}
 	y = load_last(b, b_len, err);
@@ -421,7 +440,8 @@ int report_diff(const char *a, size_t a_len, const char *b, size_t b_len, int co
 		if (code)
 			err_set(err, code, "the reports cannot be compared: %s", strerror(-code));
 	} else {
-		err_hint(err, "the second file: 'gospect snapshot PID --format json -o FILE' makes one");
+		err_hint(err,
+			 "the second file: 'gospect snapshot PID --format json -o FILE' makes one");
 	}
 	json_decref(x);
 	json_decref(y);

@@ -49,9 +49,11 @@ static void rank_reasons(struct flame *f, const struct goroutine_dump *d)
 }
 
 /* The node's child, made when it is not there; -1 when there is no room. */
-static int child_of(struct flame *f, struct bytesmap *at, int parent, const struct place *place, const char *reason)
+static int child_of(struct flame *f, struct bytesmap *at, int parent, const struct place *place,
+		    const char *reason)
 {
-	struct key key = { (uint64_t)parent, place ? (uint64_t)place->line : 0, place ? place->function : reason };
+	struct key key = { (uint64_t)parent, place ? (uint64_t)place->line : 0,
+			   place ? place->function : reason };
 	struct flame_node *n;
 	bool made;
 	uint64_t *k;
@@ -73,7 +75,8 @@ static int child_of(struct flame *f, struct bytesmap *at, int parent, const stru
 	return f->n++;
 }
 
-static void add_group(struct flame *f, struct bytesmap *at, const struct goroutine_dump *d, const struct dump_group *g)
+static void add_group(struct flame *f, struct bytesmap *at, const struct goroutine_dump *d,
+		      const struct dump_group *g)
 {
 	const struct place *line[MAX_LINES];
 	int n = stack_lines(&d->stacks, g->stack, line, MAX_LINES), top = 0, node = 0, reason;
@@ -81,7 +84,9 @@ static void add_group(struct flame *f, struct bytesmap *at, const struct gorouti
 	reason = find_reason(f, g->reason);
 	/* how the runtime parks is the same everywhere */
 	while (top < n - 1) {
-		struct goframe fr = { .function = line[top]->function ? line[top]->function : "", .file = "", .path = "" };
+		struct goframe fr = { .function = line[top]->function ? line[top]->function : "",
+				      .file = "",
+				      .path = "" };
 
 		if (!goframe_is_runtime(&fr))
 			break;

@@ -5,25 +5,25 @@
 
 #include "observe/window.h"
 
-#define FLAME_MAX_NODES 20000	/* beyond: counted in their parents only */
-#define FLAME_MAX_DEPTH 200
-#define FLAME_MAX_REASONS 24	/* told apart; the last one stands for all others */
+#define FLAME_MAX_NODES   20000 /* beyond: counted in their parents only */
+#define FLAME_MAX_DEPTH   200
+#define FLAME_MAX_REASONS 24 /* told apart; the last one stands for all others */
 
 struct flame_node {
-	const struct place *place;	/* NULL: the root, and what goroutines wait for */
-	const char *reason;		/* of a leaf without place: what they wait for */
+	const struct place *place; /* NULL: the root, and what goroutines wait for */
+	const char *reason;        /* of a leaf without place: what they wait for */
 	uint64_t count;
 	uint64_t by_reason[FLAME_MAX_REASONS];
-	int child, next;		/* first child, next sibling: most goroutines first; -1 */
+	int child, next; /* first child, next sibling: most goroutines first; -1 */
 };
 
 struct flame {
-	struct flame_node *node;	/* owned; node[0] is the root */
+	struct flame_node *node; /* owned; node[0] is the root */
 	int n;
-	const char *reason[FLAME_MAX_REASONS];	/* most goroutines first */
+	const char *reason[FLAME_MAX_REASONS]; /* most goroutines first */
 	uint64_t reason_count[FLAME_MAX_REASONS];
 	int nreason;
-	bool cut;			/* not all nodes are there */
+	bool cut; /* not all nodes are there */
 };
 
 /* 0, -ENOMEM. */

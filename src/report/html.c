@@ -23,68 +23,78 @@
 #include "report/table.h"
 
 #define NAME_COLUMNS 160
-#define MAX_GROUPS 200
-#define MAX_ROWS 30		/* of a table */
-#define MAX_LINES 512
-#define HTML_ROWS 10		/* times as many rows as the text shows */
-#define NARROW 2000		/* a box that is less than 1/NARROW of the whole is not drawn */
+#define MAX_GROUPS   200
+#define MAX_ROWS     30 /* of a table */
+#define MAX_LINES    512
+#define HTML_ROWS    10   /* times as many rows as the text shows */
+#define NARROW       2000 /* a box that is less than 1/NARROW of the whole is not drawn */
 
-static const char head[] =
-"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-"script-src 'unsafe-inline'\">\n"
-"<meta name=\"viewport\" content=\"width=device-width\">\n";
+static const char head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+			   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
+			   "'none'; style-src 'unsafe-inline'; "
+			   "script-src 'unsafe-inline'\">\n"
+			   "<meta name=\"viewport\" content=\"width=device-width\">\n";
 
 static const char style[] =
-"<style>\n"
-"body{font:14px/1.45 system-ui,sans-serif;margin:1.2em;color:#1b1f24;background:#fff}\n"
-"h1{font-size:1.25em;margin:0}h2{font-size:1.05em;margin:1.4em 0 .4em}p{margin:.2em 0}\n"
-".dim{color:#656d76}code,td{font-family:ui-monospace,monospace;font-size:12.5px}\n"
-".finding{border-left:4px solid #8c959f;padding:.3em .8em;margin:.6em 0;background:#f6f8fa}\n"
-".critical,.high{border-color:#cf222e}.medium{border-color:#bf8700}.low{border-color:#0969da}\n"
-".sev{font-weight:600;text-transform:uppercase;font-size:.8em;margin-right:.6em}\n"
-".finding ul{margin:.2em 0 .2em 1.2em;padding:0}\n"
-"table{border-collapse:collapse}td,th{padding:.15em .9em .15em 0;text-align:left;vertical-align:top}\n"
-"td.n,th.n{text-align:right}h3{font-size:.95em;margin:1em 0 .2em}th{font-weight:600;border-bottom:1px solid #d0d7de}\n"
-"#graph{font-size:12px;overflow:hidden}\n"
-".box{min-width:0;flex:1 1 0;overflow:hidden}\n"
-".box>span{display:block;height:18px;line-height:18px;padding:0 3px;margin:0 1px 1px 0;overflow:hidden;"
-"white-space:nowrap;text-overflow:ellipsis;cursor:pointer;border-radius:2px}\n"
-".row{display:flex}.gone{display:none}.found>span{outline:2px solid #cf222e;outline-offset:-2px}\n"
-".key{display:inline-block;padding:0 .5em;margin:0 .5em .3em 0;border-radius:2px}\n"
-"details ol,details p{margin:.3em 0 .4em 1.2em}\n"
-"#find{width:22em;padding:.2em .4em;margin-right:.6em}.js{display:none}\n";
+	"<style>\n"
+	"body{font:14px/1.45 system-ui,sans-serif;margin:1.2em;color:#1b1f24;background:#fff}\n"
+	"h1{font-size:1.25em;margin:0}h2{font-size:1.05em;margin:1.4em 0 .4em}p{margin:.2em 0}\n"
+	".dim{color:#656d76}code,td{font-family:ui-monospace,monospace;font-size:12.5px}\n"
+	".finding{border-left:4px solid #8c959f;padding:.3em .8em;margin:.6em "
+	"0;background:#f6f8fa}\n"
+	".critical,.high{border-color:#cf222e}.medium{border-color:#bf8700}.low{border-color:#"
+	"0969da}\n"
+	".sev{font-weight:600;text-transform:uppercase;font-size:.8em;margin-right:.6em}\n"
+	".finding ul{margin:.2em 0 .2em 1.2em;padding:0}\n"
+	"table{border-collapse:collapse}td,th{padding:.15em .9em .15em "
+	"0;text-align:left;vertical-align:top}\n"
+	"td.n,th.n{text-align:right}h3{font-size:.95em;margin:1em 0 "
+	".2em}th{font-weight:600;border-bottom:1px solid #d0d7de}\n"
+	"#graph{font-size:12px;overflow:hidden}\n"
+	".box{min-width:0;flex:1 1 0;overflow:hidden}\n"
+	".box>span{display:block;height:18px;line-height:18px;padding:0 3px;margin:0 1px 1px "
+	"0;overflow:hidden;"
+	"white-space:nowrap;text-overflow:ellipsis;cursor:pointer;border-radius:2px}\n"
+	".row{display:flex}.gone{display:none}.found>span{outline:2px solid "
+	"#cf222e;outline-offset:-2px}\n"
+	".key{display:inline-block;padding:0 .5em;margin:0 .5em .3em 0;border-radius:2px}\n"
+	"details ol,details p{margin:.3em 0 .4em 1.2em}\n"
+	"#find{width:22em;padding:.2em .4em;margin-right:.6em}.js{display:none}\n";
 
 /* Zoom: what is not on the way to the box clicked is hidden.  Search: by the box's text. */
 static const char script[] =
-"<script>\n"
-"(function(){'use strict';\n"
-"var g=document.getElementById('graph'),q=document.getElementById('find'),r=document.getElementById('hits');\n"
-"if(!g)return;\n"
-"document.querySelectorAll('.js').forEach(function(e){e.style.display='inline'});\n"
-"function zoom(box){\n"
-" g.querySelectorAll('.gone').forEach(function(e){e.classList.remove('gone')});\n"
-" for(var e=box;e&&e!==g;e=e.parentElement){\n"
-"  if(!e.classList.contains('box'))continue;\n"
-"  for(var s=e.parentElement.firstElementChild;s;s=s.nextElementSibling)if(s!==e)s.classList.add('gone');\n"
-" }\n"
-"}\n"
-"g.addEventListener('click',function(ev){\n"
-" var s=ev.target.closest('.box > span');if(s)zoom(s.parentElement);\n"
-"});\n"
-"document.getElementById('all').addEventListener('click',function(){zoom(null)});\n"
-"q.addEventListener('input',function(){\n"
-" var t=q.value.toLowerCase(),n=0,sum=0;\n"
-" g.querySelectorAll('.found').forEach(function(e){e.classList.remove('found')});\n"
-" if(t)g.querySelectorAll('.box').forEach(function(e){\n"
-"  if(e.firstElementChild.title.toLowerCase().indexOf(t)<0)return;\n"
-"  e.classList.add('found');n++;\n"
-"  if(!e.parentElement.closest('.found'))sum+=+e.dataset.n;\n"
-" });\n"
-" r.textContent=t?n+' boxes, '+sum+' goroutines':'';\n"
-"});\n"
-"})();\n"
-"</script>\n";
+	"<script>\n"
+	"(function(){'use strict';\n"
+	"var "
+	"g=document.getElementById('graph'),q=document.getElementById('find'),r=document."
+	"getElementById('hits');\n"
+	"if(!g)return;\n"
+	"document.querySelectorAll('.js').forEach(function(e){e.style.display='inline'});\n"
+	"function zoom(box){\n"
+	" g.querySelectorAll('.gone').forEach(function(e){e.classList.remove('gone')});\n"
+	" for(var e=box;e&&e!==g;e=e.parentElement){\n"
+	"  if(!e.classList.contains('box'))continue;\n"
+	"  for(var "
+	"s=e.parentElement.firstElementChild;s;s=s.nextElementSibling)if(s!==e)s.classList.add('"
+	"gone');\n"
+	" }\n"
+	"}\n"
+	"g.addEventListener('click',function(ev){\n"
+	" var s=ev.target.closest('.box > span');if(s)zoom(s.parentElement);\n"
+	"});\n"
+	"document.getElementById('all').addEventListener('click',function(){zoom(null)});\n"
+	"q.addEventListener('input',function(){\n"
+	" var t=q.value.toLowerCase(),n=0,sum=0;\n"
+	" g.querySelectorAll('.found').forEach(function(e){e.classList.remove('found')});\n"
+	" if(t)g.querySelectorAll('.box').forEach(function(e){\n"
+	"  if(e.firstElementChild.title.toLowerCase().indexOf(t)<0)return;\n"
+	"  e.classList.add('found');n++;\n"
+	"  if(!e.parentElement.closest('.found'))sum+=+e.dataset.n;\n"
+	" });\n"
+	" r.textContent=t?n+' boxes, '+sum+' goroutines':'';\n"
+	"});\n"
+	"})();\n"
+	"</script>\n";
 
 /* Colours that can be told apart, by rank of the reason; black text is readable on all. */
 static const char *const colors[FLAME_MAX_REASONS] = {
@@ -99,12 +109,23 @@ static void escaped(struct buf *out, const char *s)
 {
 	for (; *s; s++) {
 		switch (*s) {
-		case '&': buf_puts(out, "&amp;"); break;
-		case '<': buf_puts(out, "&lt;"); break;
-		case '>': buf_puts(out, "&gt;"); break;
-		case '"': buf_puts(out, "&quot;"); break;
-		case '\'': buf_puts(out, "&#39;"); break;
-		default: buf_add(out, s, 1);
+		case '&':
+			buf_puts(out, "&amp;");
+			break;
+		case '<':
+			buf_puts(out, "&lt;");
+			break;
+		case '>':
+			buf_puts(out, "&gt;");
+			break;
+		case '"':
+			buf_puts(out, "&quot;");
+			break;
+		case '\'':
+			buf_puts(out, "&#39;");
+			break;
+		default:
+			buf_add(out, s, 1);
 		}
 	}
 }
@@ -199,8 +220,10 @@ static void legend(const struct flame *f, struct buf *out)
 		text(out, f->reason[i], 48);
 		buf_printf(out, " %s</span>", human_count(f->reason_count[i], n));
 	}
-	buf_puts(out, "</p>\n<p><span class=\"js\"><input id=\"find\" placeholder=\"find a function, file or "
-		      "reason\"><button id=\"all\">whole graph</button> <span id=\"hits\"></span></span></p>\n");
+	buf_puts(out, "</p>\n<p><span class=\"js\"><input id=\"find\" placeholder=\"find a "
+		      "function, file or "
+		      "reason\"><button id=\"all\">whole graph</button> <span "
+		      "id=\"hits\"></span></span></p>\n");
 }
 
 static void box_name(const struct flame_node *n, struct buf *out)
@@ -218,7 +241,9 @@ static void box(const struct flame *f, int i, int depth, struct buf *out)
 	uint64_t narrow = f->node[0].count / NARROW, drawn = 0;
 	char count[HUMAN_MAX];
 
-	buf_printf(out, "<div class=\"box\" style=\"flex-grow:%llu\" data-n=\"%llu\"><span class=\"r%d\" title=\"",
+	buf_printf(out,
+		   "<div class=\"box\" style=\"flex-grow:%llu\" data-n=\"%llu\"><span "
+		   "class=\"r%d\" title=\"",
 		   (unsigned long long)n->count, (unsigned long long)n->count, flame_reason(f, n));
 	box_name(n, out);
 	buf_printf(out, " — %s\">", human_count(n->count, count));
@@ -231,9 +256,12 @@ static void box(const struct flame *f, int i, int depth, struct buf *out)
 				box(f, c, depth + 1, out);
 				drawn += f->node[c].count;
 			}
-		if (drawn < n->count)	/* keeps the widths of the others true */
-			buf_printf(out, "<div class=\"box\" style=\"flex-grow:%llu\" data-n=\"0\"><span title=\"\">"
-				   "</span></div>", (unsigned long long)(n->count - drawn));
+		if (drawn < n->count) /* keeps the widths of the others true */
+			buf_printf(out,
+				   "<div class=\"box\" style=\"flex-grow:%llu\" data-n=\"0\"><span "
+				   "title=\"\">"
+				   "</span></div>",
+				   (unsigned long long)(n->count - drawn));
 		buf_puts(out, "</div>");
 	}
 	buf_puts(out, "</div>");
@@ -246,7 +274,8 @@ static int graph(const struct goroutine_dump *d, struct buf *out)
 
 	if (err)
 		return err;
-	buf_puts(out, "<h2>Goroutines by stack</h2>\n<p class=\"dim\">Width: how many. The outermost function is on "
+	buf_puts(out, "<h2>Goroutines by stack</h2>\n<p class=\"dim\">Width: how many. The "
+		      "outermost function is on "
 		      "top; the lowest box is what they wait for. Click to zoom.</p>\n");
 	legend(&f, out);
 	buf_puts(out, "<div id=\"graph\"><div class=\"row\">");
@@ -277,7 +306,8 @@ static void age(struct buf *out, const char *before, double s, enum age_kind kin
 			   s > 0 ? human_seconds(s, n) : "0s");
 }
 
-static void group_labels(const struct goroutine_dump *d, const struct dump_group *g, struct buf *out)
+static void group_labels(const struct goroutine_dump *d, const struct dump_group *g,
+			 struct buf *out)
 {
 	for (uint32_t k = 0; g->labels < d->nlabel_set && k < d->label_set[g->labels].n; k++) {
 		buf_puts(out, " <code>");
@@ -297,9 +327,11 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 	buf_puts(out, "<h2>Stacks</h2>\n");
 	for (size_t i = 0; i < d->ngroup && i < MAX_GROUPS; i++) {
 		const struct dump_group *g = &d->group[i];
-		int lines = stack_lines(&d->stacks, g->stack, line, MAX_LINES), user = stack_user_line(line, lines);
+		int lines = stack_lines(&d->stacks, g->stack, line, MAX_LINES),
+		    user = stack_user_line(line, lines);
 
-		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "", human_count(g->count, n));
+		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "",
+			   human_count(g->count, n));
 		text(out, g->reason, 48);
 		if (user >= 0)
 			code_place(out, " at ", line[user]);
@@ -325,11 +357,13 @@ static void leaks(const struct leaks_window *l, struct buf *out)
 
 	if (!l->nrow)
 		return;
-	buf_puts(out, "<table><tr><th>leaked</th><th>oldest</th><th>waiting for</th><th>at</th><th>created at</th></tr>\n");
+	buf_puts(out, "<table><tr><th>leaked</th><th>oldest</th><th>waiting "
+		      "for</th><th>at</th><th>created at</th></tr>\n");
 	for (int i = 0; i < l->nrow && i < MAX_ROWS; i++) {
 		const struct leak_row *r = &l->row[i];
 
-		buf_printf(out, "<tr><td class=\"n\">%s</td><td class=\"n\">", human_count(r->count, n));
+		buf_printf(out, "<tr><td class=\"n\">%s</td><td class=\"n\">",
+			   human_count(r->count, n));
 		age(out, "", r->oldest_s, r->age);
 		buf_puts(out, "</td><td>");
 		text(out, r->other ? "others" : r->reason ? r->reason : "", 48);
@@ -346,11 +380,14 @@ static void heap(const struct heap_window *h, struct buf *out)
 {
 	char a[HUMAN_MAX], b[HUMAN_MAX], c[HUMAN_MAX];
 
-	buf_puts(out, "<table><tr><th>in use</th><th>objects</th><th>allocated ever</th><th>at</th></tr>\n");
+	buf_puts(out, "<table><tr><th>in use</th><th>objects</th><th>allocated "
+		      "ever</th><th>at</th></tr>\n");
 	for (int i = 0; i < h->nrow && i < MAX_ROWS; i++) {
 		const struct heap_row *r = &h->row[i];
 
-		buf_printf(out, "<tr><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td>",
+		buf_printf(out,
+			   "<tr><td class=\"n\">%s</td><td class=\"n\">%s</td><td "
+			   "class=\"n\">%s</td><td>",
 			   human_bytes((double)r->in_use_bytes, a), human_count(r->in_use_count, b),
 			   human_bytes((double)r->alloc_bytes, c));
 		place(out, &r->place);
@@ -367,7 +404,8 @@ static void table(const struct table *t, struct buf *out)
 
 	buf_puts(out, "<table><tr>");
 	for (int i = 0; i < t->ncolumn; i++)
-		buf_printf(out, t->column[i].right ? "<th class=\"n\">%s</th>" : "<th>%s</th>", t->column[i].head);
+		buf_printf(out, t->column[i].right ? "<th class=\"n\">%s</th>" : "<th>%s</th>",
+			   t->column[i].head);
 	buf_puts(out, "</tr>\n");
 	for (int row = 0; row < rows; row++) {
 		buf_puts(out, "<tr>");

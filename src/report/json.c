@@ -138,7 +138,8 @@ static void put_age(struct json_builder *b, json_t *o, enum age_kind age, double
 		jb_put(b, o, "age", json_string("at_least"));
 }
 
-static void put_births(struct json_builder *b, json_t *o, bool known, uint64_t births, uint64_t deaths)
+static void put_births(struct json_builder *b, json_t *o, bool known, uint64_t births,
+		       uint64_t deaths)
 {
 	if (!known)
 		return;
@@ -152,8 +153,8 @@ static void put_exactness(struct json_builder *b, json_t *o, bool known, enum ex
 		jb_put(b, o, "exactness", json_string(exactness_name(e)));
 }
 
-static void put_live(struct json_builder *b, json_t *o, const struct window *w,
-		     uint64_t live, uint64_t live_at_start, uint64_t stuck)
+static void put_live(struct json_builder *b, json_t *o, const struct window *w, uint64_t live,
+		     uint64_t live_at_start, uint64_t stuck)
 {
 	if (!w->goroutines->known)
 		return;
@@ -184,12 +185,14 @@ static json_t *site(struct json_builder *b, const struct window *w, const struct
 	return o;
 }
 
-static json_t *site_rest(struct json_builder *b, const struct window *w, const struct site_rest *rest)
+static json_t *site_rest(struct json_builder *b, const struct window *w,
+			 const struct site_rest *rest)
 {
 	json_t *o = json_object(), *waits = json_array();
 
 	jb_put(b, o, "other", json_true());
-	put_births(b, o, w->goroutines->births_known && rest->births_known, rest->births, rest->deaths);
+	put_births(b, o, w->goroutines->births_known && rest->births_known, rest->births,
+		   rest->deaths);
 	put_live(b, o, w, rest->live, rest->live_at_start, rest->stuck_window);
 	put_age(b, o, rest->age, rest->oldest_s);
 	put_exactness(b, o, w->goroutines->births_known && rest->births_known, rest->exactness);
@@ -441,19 +444,21 @@ static json_t *report(struct json_builder *b, const struct report *r)
 }
 
 /* Member after member, so that the list of all goroutines is never a tree in memory. */
-static void write_members(struct json_builder *b, const struct report *r, json_t *root, struct buf *out)
+static void write_members(struct json_builder *b, const struct report *r, json_t *root,
+			  struct buf *out)
 {
 	const struct goroutine_dump *d = r->window.goroutines->dump;
 	const char *key, *before = "{";
 	json_t *value;
 
-	json_object_foreach(root, key, value) {
+	json_object_foreach(root, key, value)
+	{
 		buf_printf(out, "%s\"%s\":", before, key);
 		json_write(b, value, out);
 		before = ",";
 		if (strcmp(key, "goroutines") || !d || !d->all || out->err)
 			continue;
-		out->data[--out->len] = '\0';	/* the object's end */
+		out->data[--out->len] = '\0'; /* the object's end */
 		buf_puts(out, ",\"all\":");
 		json_all(b, d, out);
 		buf_puts(out, "}");
@@ -471,7 +476,7 @@ void report_json(const struct report *r, struct buf *out)
 		write_members(&b, r, root, out);
 	if ((b.failed || !root) && !out->err)
 		out->err = -ENOMEM;
-	if (out->err && out->data) {	/* never half an object */
+	if (out->err && out->data) { /* never half an object */
 		out->len = before;
 		out->data[before] = '\0';
 	}

@@ -13,7 +13,7 @@ struct buf;
 struct goroutine_dump;
 
 struct json_builder {
-	bool failed;		/* out of memory: the object is not complete */
+	bool failed; /* out of memory: the object is not complete */
 };
 
 /* Values are taken over. */

@@ -17,14 +17,17 @@
 
 static void put_exactness(struct json_builder *b, json_t *o, enum exactness e, double rate)
 {
-	jb_put(b, o, "exactness", json_string(e == EXACT ? "exact" : e == SAMPLED ? "sampled" : "estimated"));
+	jb_put(b, o, "exactness",
+	       json_string(e == EXACT     ? "exact"
+			   : e == SAMPLED ? "sampled"
+					  : "estimated"));
 	if (e == SAMPLED && rate > 0)
 		jb_put_real(b, o, "rate", rate, 0.0001);
 }
 
 /* How long something has lasted, which may have ended: then it is 0, exactly. */
-static void put_lasted(struct json_builder *b, json_t *o, const char *key, const char *age_key, uint64_t n,
-		       enum age_kind age, double s)
+static void put_lasted(struct json_builder *b, json_t *o, const char *key, const char *age_key,
+		       uint64_t n, enum age_kind age, double s)
 {
 	if (!n) {
 		age = AGE_EXACT;
@@ -36,7 +39,8 @@ static void put_lasted(struct json_builder *b, json_t *o, const char *key, const
 	jb_put(b, o, age_key, json_string(age == AGE_AT_LEAST ? "at_least" : "exact"));
 }
 
-static void put_in_flight(struct json_builder *b, json_t *o, uint64_t n, enum age_kind age, double longest_s)
+static void put_in_flight(struct json_builder *b, json_t *o, uint64_t n, enum age_kind age,
+			  double longest_s)
 {
 	jb_put_count(b, o, "in_flight", n);
 	put_lasted(b, o, "longest_in_flight_s", "age", n, age, longest_s);
@@ -67,8 +71,8 @@ static void put_known(struct json_builder *b, json_t *o, const char *key, enum k
 }
 
 /* null: known to have none. */
-static void put_limits(struct json_builder *b, json_t *o, enum known timeout, double timeout_s, enum known deadline,
-		       enum known cancel)
+static void put_limits(struct json_builder *b, json_t *o, enum known timeout, double timeout_s,
+		       enum known deadline, enum known cancel)
 {
 	if (timeout == KNOWN_NO)
 		jb_put(b, o, "timeout_s", json_null());
@@ -79,7 +83,8 @@ static void put_limits(struct json_builder *b, json_t *o, enum known timeout, do
 }
 
 /* Percentiles that are 0 are not known; a sum has none. */
-static void put_durations(struct json_builder *b, json_t *o, uint64_t p50, uint64_t p99, uint64_t max)
+static void put_durations(struct json_builder *b, json_t *o, uint64_t p50, uint64_t p99,
+			  uint64_t max)
 {
 	if (p50)
 		jb_put_count(b, o, "p50_ns", p50);
@@ -91,7 +96,8 @@ static void put_durations(struct json_builder *b, json_t *o, uint64_t p50, uint6
 
 /* ---- rows ---- */
 
-static void client(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void client(struct json_builder *b, json_t *o, const struct net_window *n, const void *row,
+		   bool rest)
 {
 	const struct net_client *c = row;
 
@@ -110,7 +116,8 @@ static void client(struct json_builder *b, json_t *o, const struct net_window *n
 	put_exactness(b, o, c->exactness, c->rate);
 }
 
-static void phase(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void phase(struct json_builder *b, json_t *o, const struct net_window *n, const void *row,
+		  bool rest)
 {
 	const struct net_phase_row *p = row;
 
@@ -151,7 +158,8 @@ static json_t *request(struct json_builder *b, const struct net_request *r)
 	return o;
 }
 
-static void body(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void body(struct json_builder *b, json_t *o, const struct net_window *n, const void *row,
+		 bool rest)
 {
 	const struct net_body_row *r = row;
 
@@ -165,7 +173,8 @@ static void body(struct json_builder *b, json_t *o, const struct net_window *n, 
 	put_exactness(b, o, r->exactness, 0);
 }
 
-static void connections(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void connections(struct json_builder *b, json_t *o, const struct net_window *n,
+			const void *row, bool rest)
 {
 	const struct net_connections *c = row;
 
@@ -185,7 +194,8 @@ static void connections(struct json_builder *b, json_t *o, const struct net_wind
 	put_exactness(b, o, EXACT, 0);
 }
 
-static void server(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void server(struct json_builder *b, json_t *o, const struct net_window *n, const void *row,
+		   bool rest)
 {
 	const struct net_server *s = row;
 
@@ -205,7 +215,8 @@ static void server(struct json_builder *b, json_t *o, const struct net_window *n
 	put_exactness(b, o, s->exactness, s->rate);
 }
 
-static void grpc(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void grpc(struct json_builder *b, json_t *o, const struct net_window *n, const void *row,
+		 bool rest)
 {
 	const struct net_grpc *g = row;
 
@@ -220,7 +231,8 @@ static void grpc(struct json_builder *b, json_t *o, const struct net_window *n, 
 	put_exactness(b, o, g->exactness, g->rate);
 }
 
-static void lock_wait(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void lock_wait(struct json_builder *b, json_t *o, const struct net_window *n,
+		      const void *row, bool rest)
 {
 	const struct lock_wait_row *r = row;
 	char address[24];
@@ -241,7 +253,8 @@ static void lock_wait(struct json_builder *b, json_t *o, const struct net_window
 	put_exactness(b, o, EXACT, 0);
 }
 
-static void holder(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest)
+static void holder(struct json_builder *b, json_t *o, const struct net_window *n, const void *row,
+		   bool rest)
 {
 	static const char *const what[] = { "transaction", "rows", "conn", "call" };
 	const struct sql_holder *h = row;
@@ -263,7 +276,8 @@ static void holder(struct json_builder *b, json_t *o, const struct net_window *n
 
 /* ---- lists ---- */
 
-typedef void (*row_fn)(struct json_builder *b, json_t *o, const struct net_window *n, const void *row, bool rest);
+typedef void (*row_fn)(struct json_builder *b, json_t *o, const struct net_window *n,
+		       const void *row, bool rest);
 
 static json_t *list(struct json_builder *b, enum net_list which, const void *rows, int n, row_fn fn,
 		    const struct net_window *net)
@@ -305,8 +319,10 @@ json_t *json_net(struct json_builder *b, const struct net_window *n)
 	if (n->known) {
 		jb_put(b, o, "in_flight", in_flight(b, n));
 		jb_put_count(b, o, "in_flight_total", n->in_flight_total);
-		jb_put(b, o, "unclosed_bodies", list(b, LIST_UNCLOSED, n->unclosed, n->nunclosed, body, n));
-		jb_put(b, o, "connections", list(b, LIST_CONNECTIONS, n->connection, n->nconnection, connections, n));
+		jb_put(b, o, "unclosed_bodies",
+		       list(b, LIST_UNCLOSED, n->unclosed, n->nunclosed, body, n));
+		jb_put(b, o, "connections",
+		       list(b, LIST_CONNECTIONS, n->connection, n->nconnection, connections, n));
 	}
 	jb_put(b, o, "servers", list(b, LIST_SERVERS, n->server, n->nserver, server, n));
 	if (n->ngrpc)
@@ -331,8 +347,8 @@ static json_t *pool(struct json_builder *b, const struct sql_pool *p)
 	jb_put_count(b, o, "wait_count_total", p->wait_count_total);
 	jb_put_count(b, o, "wait_ns_total", p->wait_ns_total);
 	jb_put_count(b, o, "transactions_open", p->transactions_open);
-	put_lasted(b, o, "oldest_transaction_s", "transaction_age", p->transactions_open, p->transaction_age,
-		   p->oldest_transaction_s);
+	put_lasted(b, o, "oldest_transaction_s", "transaction_age", p->transactions_open,
+		   p->transaction_age, p->oldest_transaction_s);
 	jb_put(b, o, "holders", list(b, LIST_HOLDERS, p->holder, p->nholder, holder, NULL));
 	put_exactness(b, o, EXACT, 0);
 	return o;

@@ -11,7 +11,7 @@
 #include "report/report.h"
 #include "report/snapshot_rows.h"
 
-#define MAX_FRAMES 512		/* of one stack, inlined ones included */
+#define MAX_FRAMES 512 /* of one stack, inlined ones included */
 
 static int dump_to_buf(const char *data, size_t size, void *arg)
 {
@@ -23,8 +23,10 @@ static int dump_to_buf(const char *data, size_t size, void *arg)
 
 void json_write(struct json_builder *b, json_t *value, struct buf *out)
 {
-	if (json_dump_callback(value, dump_to_buf, out, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY |
-							JSON_REAL_PRECISION(15)) && !out->err)
+	if (json_dump_callback(value, dump_to_buf, out,
+			       JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY |
+				       JSON_REAL_PRECISION(15)) &&
+	    !out->err)
 		b->failed = true;
 }
 
@@ -43,13 +45,14 @@ static json_t *stack_list(struct json_builder *b, const struct stack_table *t, u
 	return list;
 }
 
-static void put_labels(struct json_builder *b, json_t *o, const struct goroutine_dump *d, uint32_t set)
+static void put_labels(struct json_builder *b, json_t *o, const struct goroutine_dump *d,
+		       uint32_t set)
 {
 	json_t *labels = json_object();
 
 	if (set == DUMP_LABELS_UNKNOWN || set >= d->nlabel_set) {
 		json_decref(labels);
-		return;		/* absent: not known */
+		return; /* absent: not known */
 	}
 	for (uint32_t i = 0; i < d->label_set[set].n; i++) {
 		const struct dump_label *l = &d->label[d->label_set[set].first + i];
@@ -62,7 +65,8 @@ static void put_labels(struct json_builder *b, json_t *o, const struct goroutine
 	jb_put(b, o, "labels", labels);
 }
 
-static void put_age(struct json_builder *b, json_t *o, const char *name, enum age_kind age, double s)
+static void put_age(struct json_builder *b, json_t *o, const char *name, enum age_kind age,
+		    double s)
 {
 	if (age == AGE_UNKNOWN)
 		return;
@@ -91,7 +95,8 @@ static void put_ids(struct json_builder *b, json_t *o, const uint64_t *id, int n
 	jb_put(b, o, "ids", ids);
 }
 
-static json_t *group(struct json_builder *b, const struct goroutine_dump *d, const struct dump_group *g)
+static json_t *group(struct json_builder *b, const struct goroutine_dump *d,
+		     const struct dump_group *g)
 {
 	json_t *o = json_object();
 
@@ -131,7 +136,8 @@ json_t *json_groups(struct json_builder *b, const struct goroutine_dump *d)
 	return list;
 }
 
-static json_t *one(struct json_builder *b, const struct goroutine_dump *d, const struct dump_goroutine *g)
+static json_t *one(struct json_builder *b, const struct goroutine_dump *d,
+		   const struct dump_goroutine *g)
 {
 	json_t *o = json_object();
 
@@ -163,7 +169,8 @@ void json_all(struct json_builder *b, const struct goroutine_dump *d, struct buf
 	buf_puts(out, "]");
 }
 
-static json_t *heap_row(struct json_builder *b, const struct heap_window *h, const struct heap_row *r)
+static json_t *heap_row(struct json_builder *b, const struct heap_window *h,
+			const struct heap_row *r)
 {
 	json_t *o = json_object(), *place = json_object();
 
@@ -222,7 +229,8 @@ json_t *json_heap(struct json_builder *b, const struct window *w)
 	return o;
 }
 
-static json_t *leak_row(struct json_builder *b, const struct leaks_window *l, const struct leak_row *r)
+static json_t *leak_row(struct json_builder *b, const struct leaks_window *l,
+			const struct leak_row *r)
 {
 	json_t *o = json_object();
 

@@ -19,7 +19,8 @@ static void cell_ns(struct table *t, enum exactness e, uint64_t ns)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 4];
 
-	snprintf(cell, sizeof(cell), "%s%s", e == EXACT ? "" : "~", human_seconds((double)ns / 1e9, text));
+	snprintf(cell, sizeof(cell), "%s%s", e == EXACT ? "" : "~",
+		 human_seconds((double)ns / 1e9, text));
 	table_cell(t, ns ? cell : "-");
 }
 
@@ -57,7 +58,8 @@ static void cell_rest(struct table *t, int nrest)
 	table_cell(t, cell);
 }
 
-static void cell_limit(struct table *t, enum known timeout, double timeout_s, enum known deadline, enum known cancel)
+static void cell_limit(struct table *t, enum known timeout, double timeout_s, enum known deadline,
+		       enum known cancel)
 {
 	char text[HUMAN_MAX];
 
@@ -70,7 +72,7 @@ static void cell_limit(struct table *t, enum known timeout, double timeout_s, en
 	else if (timeout == KNOWN_NO && deadline == KNOWN_NO)
 		table_cell(t, "none");
 	else
-		table_cell(t, "-");	/* not known */
+		table_cell(t, "-"); /* not known */
 }
 
 /* Every row of a list, the sum of the others last. */
@@ -81,7 +83,7 @@ static void fill(struct table *t, enum net_list list, const void *rows, int n, i
 	struct net_rows cut;
 
 	if (net_rows_init(&cut, list, rows, n, max))
-		return;		/* the sentence has the whole */
+		return; /* the sentence has the whole */
 	for (int i = 0; i < cut.n; i++)
 		fn(t, cut.row[i], net_rows_is_rest(&cut, i) ? cut.nrest : 0);
 	net_rows_deinit(&cut);
@@ -94,7 +96,8 @@ static void add_ns(struct buf *out, const char *before, uint64_t ns)
 	buf_printf(out, "%s%s", before, human_seconds((double)ns / 1e9, text));
 }
 
-static void add_plural(struct buf *out, const char *before, uint64_t n, const char *word, const char *more)
+static void add_plural(struct buf *out, const char *before, uint64_t n, const char *word,
+		       const char *more)
 {
 	char text[HUMAN_MAX];
 
@@ -133,9 +136,10 @@ static void phases_sentence(const struct window *w, struct buf *out)
 }
 
 static const struct table_column phase_column[] = {
-	{ .head = "host", .min = 20 }, { .head = "phase" }, { .head = "count", .right = true },
-	{ .head = "errors", .right = true }, { .head = "p50", .right = true }, { .head = "p99", .right = true },
-	{ .head = "max", .right = true }, { .head = "in all", .right = true },
+	{ .head = "host", .min = 20 },      { .head = "phase" },
+	{ .head = "count", .right = true }, { .head = "errors", .right = true },
+	{ .head = "p50", .right = true },   { .head = "p99", .right = true },
+	{ .head = "max", .right = true },   { .head = "in all", .right = true },
 };
 
 static void phase_row(struct table *t, const void *row, int nrest)
@@ -160,7 +164,7 @@ static void phase_row(struct table *t, const void *row, int nrest)
 
 struct phase_order {
 	const struct net_phase_row *row;
-	uint64_t host_ns;	/* of all phases of its host */
+	uint64_t host_ns; /* of all phases of its host */
 };
 
 static int by_host(const void *a, const void *b)
@@ -233,8 +237,12 @@ static void in_flight_sentence(const struct window *w, struct buf *out)
 }
 
 static const struct table_column in_flight_column[] = {
-	{ .head = "since", .right = true }, { .head = "phase" }, { .head = "host", .min = 16 }, { .head = "timeout" },
-	{ .head = "goroutine", .right = true }, { .head = "called at", .min = 20, .keep_end = true },
+	{ .head = "since", .right = true },
+	{ .head = "phase" },
+	{ .head = "host", .min = 16 },
+	{ .head = "timeout" },
+	{ .head = "goroutine", .right = true },
+	{ .head = "called at", .min = 20, .keep_end = true },
 };
 
 static void in_flight_fill(const struct window *w, int max, struct table *t)
@@ -246,7 +254,9 @@ static void in_flight_fill(const struct window *w, int max, struct table *t)
 		const struct net_request *r = &w->net->in_flight[i];
 
 		summary_cell_age(t, r->age, r->since_s);
-		table_cell(t, r->phase >= 0 && r->phase < NET_PHASES ? net_phase_name((enum net_phase)r->phase) : "-");
+		table_cell(t, r->phase >= 0 && r->phase < NET_PHASES
+				      ? net_phase_name((enum net_phase)r->phase)
+				      : "-");
 		cell_host(t, r->host);
 		cell_limit(t, r->timeout, r->timeout_s, r->deadline, r->cancel);
 		snprintf(goroutine, sizeof(goroutine), "%llu", (unsigned long long)r->goroutine);
@@ -287,14 +297,20 @@ static void clients_sentence(const struct window *w, struct buf *out)
 	if (errors)
 		summary_add_count(out, ", ", errors, " failed");
 	if (hanging)
-		summary_add_count(out, "; ", hanging, hanging == 1 ? " hangs without a timeout" :
-				  " hang without a timeout");
+		summary_add_count(out, "; ", hanging,
+				  hanging == 1 ? " hangs without a timeout"
+					       : " hang without a timeout");
 }
 
 static const struct table_column client_column[] = {
-	{ .head = "called at", .min = 24, .keep_end = true }, { .head = "timeout" },
-	{ .head = "requests", .right = true }, { .head = "errors", .right = true }, { .head = "p50", .right = true },
-	{ .head = "p99", .right = true }, { .head = "in flight", .right = true }, { .head = "longest", .right = true },
+	{ .head = "called at", .min = 24, .keep_end = true },
+	{ .head = "timeout" },
+	{ .head = "requests", .right = true },
+	{ .head = "errors", .right = true },
+	{ .head = "p50", .right = true },
+	{ .head = "p99", .right = true },
+	{ .head = "in flight", .right = true },
+	{ .head = "longest", .right = true },
 };
 
 static void client_row(struct table *t, const void *row, int nrest)
@@ -345,8 +361,11 @@ static void unclosed_sentence(const struct window *w, struct buf *out)
 }
 
 static const struct table_column body_column[] = {
-	{ .head = "now", .right = true }, { .head = "at first", .right = true }, { .head = "oldest", .right = true },
-	{ .head = "host", .min = 20 }, { .head = "got at", .min = 24, .keep_end = true },
+	{ .head = "now", .right = true },
+	{ .head = "at first", .right = true },
+	{ .head = "oldest", .right = true },
+	{ .head = "host", .min = 20 },
+	{ .head = "got at", .min = 24, .keep_end = true },
 };
 
 static void body_row(struct table *t, const void *row, int nrest)
@@ -388,12 +407,15 @@ static void connections_sentence(const struct window *w, struct buf *out)
 	summary_add_count(out, "", open, " open");
 	summary_add_count(out, ", ", idle, " of them idle");
 	if (waiting)
-		summary_add_count(out, "; ", waiting, waiting == 1 ? " request waits for one" : " requests wait for one");
+		summary_add_count(out, "; ", waiting,
+				  waiting == 1 ? " request waits for one"
+					       : " requests wait for one");
 }
 
 static const struct table_column connection_column[] = {
-	{ .head = "host", .min = 24 }, { .head = "protocol" }, { .head = "open", .right = true },
-	{ .head = "idle", .right = true }, { .head = "waiting", .right = true }, { .head = "max", .right = true },
+	{ .head = "host", .min = 24 },         { .head = "protocol" },
+	{ .head = "open", .right = true },     { .head = "idle", .right = true },
+	{ .head = "waiting", .right = true },  { .head = "max", .right = true },
 	{ .head = "max idle", .right = true }, { .head = "dialled", .right = true },
 };
 
@@ -460,14 +482,20 @@ static void servers_sentence(const struct window *w, struct buf *out)
 	if (w->net->known)
 		summary_add_count(out, ", ", in_flight, " in flight");
 	if (hanging)
-		summary_add_count(out, "; ", hanging, hanging == 1 ? " connection hangs, no read timeout" :
-				  " connections hang, no read timeout");
+		summary_add_count(out, "; ", hanging,
+				  hanging == 1 ? " connection hangs, no read timeout"
+					       : " connections hang, no read timeout");
 }
 
 static const struct table_column server_column[] = {
-	{ .head = "handler", .min = 24, .keep_end = true }, { .head = "pattern", .min = 10 },
-	{ .head = "requests", .right = true }, { .head = "p50", .right = true }, { .head = "p99", .right = true },
-	{ .head = "max", .right = true }, { .head = "in flight", .right = true }, { .head = "longest", .right = true },
+	{ .head = "handler", .min = 24, .keep_end = true },
+	{ .head = "pattern", .min = 10 },
+	{ .head = "requests", .right = true },
+	{ .head = "p50", .right = true },
+	{ .head = "p99", .right = true },
+	{ .head = "max", .right = true },
+	{ .head = "in flight", .right = true },
+	{ .head = "longest", .right = true },
 };
 
 static void server_row(struct table *t, const void *row, int nrest)
@@ -511,9 +539,13 @@ static void grpc_sentence(const struct window *w, struct buf *out)
 }
 
 static const struct table_column grpc_column[] = {
-	{ .head = "method", .min = 24, .keep_end = true }, { .head = "calls", .right = true },
-	{ .head = "errors", .right = true }, { .head = "p50", .right = true }, { .head = "p99", .right = true },
-	{ .head = "in flight", .right = true }, { .head = "longest", .right = true },
+	{ .head = "method", .min = 24, .keep_end = true },
+	{ .head = "calls", .right = true },
+	{ .head = "errors", .right = true },
+	{ .head = "p50", .right = true },
+	{ .head = "p99", .right = true },
+	{ .head = "in flight", .right = true },
+	{ .head = "longest", .right = true },
 	{ .head = "called at", .min = 14, .keep_end = true },
 };
 
@@ -566,10 +598,11 @@ static void pools_sentence(const struct window *w, struct buf *out)
 }
 
 static const struct table_column pool_column[] = {
-	{ .head = "driver", .min = 12 }, { .head = "in use", .right = true }, { .head = "idle", .right = true },
-	{ .head = "max", .right = true }, { .head = "waiting", .right = true }, { .head = "longest", .right = true },
-	{ .head = "waits ever", .right = true }, { .head = "waited", .right = true }, { .head = "tx", .right = true },
-	{ .head = "oldest tx", .right = true },
+	{ .head = "driver", .min = 12 },         { .head = "in use", .right = true },
+	{ .head = "idle", .right = true },       { .head = "max", .right = true },
+	{ .head = "waiting", .right = true },    { .head = "longest", .right = true },
+	{ .head = "waits ever", .right = true }, { .head = "waited", .right = true },
+	{ .head = "tx", .right = true },         { .head = "oldest tx", .right = true },
 };
 
 static void pools_fill(const struct window *w, int max, struct table *t)
@@ -609,8 +642,11 @@ static void holders_sentence(const struct window *w, struct buf *out)
 }
 
 static const struct table_column holder_column[] = {
-	{ .head = "count", .right = true }, { .head = "held", .right = true }, { .head = "by" },
-	{ .head = "goroutine", .right = true }, { .head = "driver", .min = 10 },
+	{ .head = "count", .right = true },
+	{ .head = "held", .right = true },
+	{ .head = "by" },
+	{ .head = "goroutine", .right = true },
+	{ .head = "driver", .min = 10 },
 	{ .head = "at", .min = 24, .keep_end = true },
 };
 
@@ -665,15 +701,19 @@ static void locks_sentence(const struct window *w, struct buf *out)
 		buf_puts(out, waiters == 1 ? " waits for a lock" : " wait for locks");
 	if (!c->waits_known || !c->waits)
 		return;
-	add_plural(out, c->known ? (c->exactness == EXACT ? "; " : "; ~") : "", c->waits, "wait", "s");
+	add_plural(out, c->known ? (c->exactness == EXACT ? "; " : "; ~") : "", c->waits, "wait",
+		   "s");
 	add_ns(out, " ended, p50 ", c->p50_ns);
 	add_ns(out, ", p99 ", c->p99_ns);
 	add_ns(out, ", max ", c->max_ns);
 }
 
 static const struct table_column lock_column[] = {
-	{ .head = "waiting", .right = true }, { .head = "before", .right = true }, { .head = "longest", .right = true },
-	{ .head = "lock" }, { .head = "at", .min = 22, .keep_end = true },
+	{ .head = "waiting", .right = true },
+	{ .head = "before", .right = true },
+	{ .head = "longest", .right = true },
+	{ .head = "lock" },
+	{ .head = "at", .min = 22, .keep_end = true },
 	{ .head = "its holder is now at", .min = 20, .keep_end = true },
 };
 
@@ -700,10 +740,12 @@ static void locks_fill(const struct window *w, int max, struct table *t)
 /* In the order in which one asks: where does time go, what hangs, who asked for it. */
 const struct net_part net_parts[NET_PARTS] = {
 	{ "network", any_phases, phases_sentence, COLUMNS(phase_column), 20, phases_fill },
-	{ "in flight", any_in_flight, in_flight_sentence, COLUMNS(in_flight_column), 8, in_flight_fill },
+	{ "in flight", any_in_flight, in_flight_sentence, COLUMNS(in_flight_column), 8,
+	  in_flight_fill },
 	{ "clients", any_clients, clients_sentence, COLUMNS(client_column), 10, clients_fill },
 	{ "unclosed", any_unclosed, unclosed_sentence, COLUMNS(body_column), 10, unclosed_fill },
-	{ "connections", any_connections, connections_sentence, COLUMNS(connection_column), 10, connections_fill },
+	{ "connections", any_connections, connections_sentence, COLUMNS(connection_column), 10,
+	  connections_fill },
 	{ "servers", any_servers, servers_sentence, COLUMNS(server_column), 10, servers_fill },
 	{ "grpc", any_grpc, grpc_sentence, COLUMNS(grpc_column), 10, grpc_fill },
 	{ "sql", any_pools, pools_sentence, COLUMNS(pool_column), 10, pools_fill },
@@ -776,11 +818,13 @@ void net_parts_pools(const struct window *w, struct buf *out)
 	if (p->waiters)
 		summary_add_count(out, ", ", p->waiters, " waiting");
 	if (p->waiters && p->age != AGE_UNKNOWN)
-		summary_add_seconds(out, p->age == AGE_AT_LEAST ? " (>" : " (", p->longest_wait_s, ")");
+		summary_add_seconds(out, p->age == AGE_AT_LEAST ? " (>" : " (", p->longest_wait_s,
+				    ")");
 	if (p->transactions_open)
 		add_plural(out, ", ", p->transactions_open, "open transaction", "s");
 	if (p->transactions_open && p->transaction_age != AGE_UNKNOWN)
-		summary_add_seconds(out, p->transaction_age == AGE_AT_LEAST ? " (>" : " (", p->oldest_transaction_s, ")");
+		summary_add_seconds(out, p->transaction_age == AGE_AT_LEAST ? " (>" : " (",
+				    p->oldest_transaction_s, ")");
 	if (w->sql->npool > 1)
 		add_plural(out, "; ", (uint64_t)w->sql->npool - 1, "more pool", "s");
 }

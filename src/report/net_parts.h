@@ -12,12 +12,12 @@
 #include "report/table.h"
 
 struct net_part {
-	const char *label;	/* "network" */
+	const char *label; /* "network" */
 	bool (*any)(const struct window *w);
 	void (*sentence)(const struct window *w, struct buf *out);
 	const struct table_column *column;
 	int ncolumn;
-	int max_rows;		/* never more, the row of the rest included */
+	int max_rows; /* never more, the row of the rest included */
 	void (*fill)(const struct window *w, int max, struct table *t);
 };
 

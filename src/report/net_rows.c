@@ -113,28 +113,52 @@ static void add_holder(struct sql_holder *t, const struct sql_holder *r)
 static void add(enum net_list list, union net_any_row *t, const void *row)
 {
 	switch (list) {
-	case LIST_CLIENTS: add_client(&t->client, row); break;
-	case LIST_PHASES: add_phase(&t->phase, row); break;
-	case LIST_UNCLOSED: add_body(&t->body, row); break;
-	case LIST_CONNECTIONS: add_connections(&t->connections, row); break;
-	case LIST_SERVERS: add_server(&t->server, row); break;
-	case LIST_GRPC: add_grpc(&t->grpc, row); break;
-	case LIST_LOCKS: add_lock(&t->lock, row); break;
-	case LIST_HOLDERS: add_holder(&t->holder, row); break;
+	case LIST_CLIENTS:
+		add_client(&t->client, row);
+		break;
+	case LIST_PHASES:
+		add_phase(&t->phase, row);
+		break;
+	case LIST_UNCLOSED:
+		add_body(&t->body, row);
+		break;
+	case LIST_CONNECTIONS:
+		add_connections(&t->connections, row);
+		break;
+	case LIST_SERVERS:
+		add_server(&t->server, row);
+		break;
+	case LIST_GRPC:
+		add_grpc(&t->grpc, row);
+		break;
+	case LIST_LOCKS:
+		add_lock(&t->lock, row);
+		break;
+	case LIST_HOLDERS:
+		add_holder(&t->holder, row);
+		break;
 	}
 }
 
 static size_t row_size(enum net_list list)
 {
 	switch (list) {
-	case LIST_CLIENTS: return sizeof(struct net_client);
-	case LIST_PHASES: return sizeof(struct net_phase_row);
-	case LIST_UNCLOSED: return sizeof(struct net_body_row);
-	case LIST_CONNECTIONS: return sizeof(struct net_connections);
-	case LIST_SERVERS: return sizeof(struct net_server);
-	case LIST_GRPC: return sizeof(struct net_grpc);
-	case LIST_LOCKS: return sizeof(struct lock_wait_row);
-	case LIST_HOLDERS: return sizeof(struct sql_holder);
+	case LIST_CLIENTS:
+		return sizeof(struct net_client);
+	case LIST_PHASES:
+		return sizeof(struct net_phase_row);
+	case LIST_UNCLOSED:
+		return sizeof(struct net_body_row);
+	case LIST_CONNECTIONS:
+		return sizeof(struct net_connections);
+	case LIST_SERVERS:
+		return sizeof(struct net_server);
+	case LIST_GRPC:
+		return sizeof(struct net_grpc);
+	case LIST_LOCKS:
+		return sizeof(struct lock_wait_row);
+	case LIST_HOLDERS:
+		return sizeof(struct sql_holder);
 	}
 	return 0;
 }
@@ -142,14 +166,22 @@ static size_t row_size(enum net_list list)
 static bool is_other(enum net_list list, const void *row)
 {
 	switch (list) {
-	case LIST_CLIENTS: return ((const struct net_client *)row)->other;
-	case LIST_PHASES: return ((const struct net_phase_row *)row)->other;
-	case LIST_UNCLOSED: return ((const struct net_body_row *)row)->other;
-	case LIST_CONNECTIONS: return ((const struct net_connections *)row)->other;
-	case LIST_SERVERS: return ((const struct net_server *)row)->other;
-	case LIST_GRPC: return ((const struct net_grpc *)row)->other;
-	case LIST_LOCKS: return ((const struct lock_wait_row *)row)->other;
-	case LIST_HOLDERS: break;
+	case LIST_CLIENTS:
+		return ((const struct net_client *)row)->other;
+	case LIST_PHASES:
+		return ((const struct net_phase_row *)row)->other;
+	case LIST_UNCLOSED:
+		return ((const struct net_body_row *)row)->other;
+	case LIST_CONNECTIONS:
+		return ((const struct net_connections *)row)->other;
+	case LIST_SERVERS:
+		return ((const struct net_server *)row)->other;
+	case LIST_GRPC:
+		return ((const struct net_grpc *)row)->other;
+	case LIST_LOCKS:
+		return ((const struct lock_wait_row *)row)->other;
+	case LIST_HOLDERS:
+		break;
 	}
 	return false;
 }

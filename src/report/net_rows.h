@@ -10,7 +10,14 @@
 #include "observe/window.h"
 
 enum net_list {
-	LIST_CLIENTS, LIST_PHASES, LIST_UNCLOSED, LIST_CONNECTIONS, LIST_SERVERS, LIST_GRPC, LIST_LOCKS, LIST_HOLDERS
+	LIST_CLIENTS,
+	LIST_PHASES,
+	LIST_UNCLOSED,
+	LIST_CONNECTIONS,
+	LIST_SERVERS,
+	LIST_GRPC,
+	LIST_LOCKS,
+	LIST_HOLDERS
 };
 
 /* Anything that may be summed. */
@@ -26,9 +33,9 @@ union net_any_row {
 };
 
 struct net_rows {
-	const void **row;	/* owned; of the list's type, the summed one last */
-	int n;			/* with the summed one */
-	int nrest;		/* rows in the summed one; 0: there is none */
+	const void **row; /* owned; of the list's type, the summed one last */
+	int n;            /* with the summed one */
+	int nrest;        /* rows in the summed one; 0: there is none */
 	union net_any_row rest;
 };
 

@@ -8,19 +8,40 @@
 
 #include "base/map.h"
 
-#define MAX_BYTES (1u << 30)	/* of the profile before it is compressed */
+#define MAX_BYTES   (1u << 30) /* of the profile before it is compressed */
 #define MAX_STRINGS (1u << 22)
-#define CHUNK 65536
+#define CHUNK       65536
 
 /* Field numbers of profile.proto. */
-enum { PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE, PROFILE_MAPPING, PROFILE_LOCATION, PROFILE_FUNCTION,
-       PROFILE_STRING, PROFILE_TIME_NANOS = 9, PROFILE_DURATION_NANOS, PROFILE_PERIOD_TYPE, PROFILE_PERIOD,
-       PROFILE_COMMENT, PROFILE_DEFAULT_SAMPLE_TYPE };
+enum {
+	PROFILE_SAMPLE_TYPE = 1,
+	PROFILE_SAMPLE,
+	PROFILE_MAPPING,
+	PROFILE_LOCATION,
+	PROFILE_FUNCTION,
+	PROFILE_STRING,
+	PROFILE_TIME_NANOS = 9,
+	PROFILE_DURATION_NANOS,
+	PROFILE_PERIOD_TYPE,
+	PROFILE_PERIOD,
+	PROFILE_COMMENT,
+	PROFILE_DEFAULT_SAMPLE_TYPE
+};
 enum { VALUE_TYPE = 1, VALUE_UNIT };
 enum { SAMPLE_LOCATION = 1, SAMPLE_VALUE, SAMPLE_LABEL };
 enum { LABEL_KEY = 1, LABEL_STR, LABEL_NUM, LABEL_NUM_UNIT };
-enum { MAPPING_ID = 1, MAPPING_START, MAPPING_LIMIT, MAPPING_OFFSET, MAPPING_FILENAME, MAPPING_BUILD_ID,
-       MAPPING_HAS_FUNCTIONS, MAPPING_HAS_FILENAMES, MAPPING_HAS_LINES, MAPPING_HAS_INLINE };
+enum {
+	MAPPING_ID = 1,
+	MAPPING_START,
+	MAPPING_LIMIT,
+	MAPPING_OFFSET,
+	MAPPING_FILENAME,
+	MAPPING_BUILD_ID,
+	MAPPING_HAS_FUNCTIONS,
+	MAPPING_HAS_FILENAMES,
+	MAPPING_HAS_LINES,
+	MAPPING_HAS_INLINE
+};
 enum { LOCATION_ID = 1, LOCATION_MAPPING, LOCATION_ADDRESS, LOCATION_LINE };
 enum { LINE_FUNCTION = 1, LINE_LINE };
 enum { FUNCTION_ID = 1, FUNCTION_NAME, FUNCTION_SYSTEM_NAME, FUNCTION_FILENAME };
@@ -29,8 +50,8 @@ enum { FUNCTION_ID = 1, FUNCTION_NAME, FUNCTION_SYSTEM_NAME, FUNCTION_FILENAME }
 struct profile {
 	const struct window *w;
 	const struct stack_table *t;
-	struct buf body;	/* the Profile message */
-	struct buf part, sub;	/* a message inside, and one inside that */
+	struct buf body;      /* the Profile message */
+	struct buf part, sub; /* a message inside, and one inside that */
 	struct bytesmap strings, functions;
 	struct buf string_list, function_list;
 	uint64_t nstring, nfunction;
@@ -82,7 +103,7 @@ static uint64_t string_of(struct profile *p, const char *s)
 	uint64_t *at;
 
 	if (!s || !*s)
-		return 0;	/* string_table[0] is "" */
+		return 0; /* string_table[0] is "" */
 	at = bytesmap_put(&p->strings, s, strlen(s), p->nstring + 1, &made);
 	if (!at) {
 		p->failed = true;
@@ -98,7 +119,9 @@ static uint64_t string_of(struct profile *p, const char *s)
 static uint64_t function_of(struct profile *p, const struct place *at)
 {
 	const char *path = at->path && *at->path ? at->path : at->file;
-	struct { uint64_t name, file; } key = { string_of(p, at->function), string_of(p, path) };
+	struct {
+		uint64_t name, file;
+	} key = { string_of(p, at->function), string_of(p, path) };
 	struct buf *b = &p->sub;
 	bool made;
 	uint64_t *id = bytesmap_put(&p->functions, &key, sizeof(key), p->nfunction + 1, &made);
@@ -277,7 +300,8 @@ static int gzip(struct buf *in, struct buf *out)
 	int err;
 
 	/* 15 bits of window, +16: a gzip header */
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) !=
+	    Z_OK)
 		return -ENOMEM;
 	err = deflate_all(&z, out);
 	deflateEnd(&z);
@@ -293,7 +317,10 @@ static int end(struct profile *p, struct buf *out)
 	field(&p->body, PROFILE_TIME_NANOS, p->w->end_real_ns);
 	buf_add(&p->body, p->function_list.data, p->function_list.len);
 	buf_add(&p->body, p->string_list.data, p->string_list.len);
-	err = p->failed ? -ENOMEM : p->body.err ? p->body.err : p->part.err ? p->part.err : p->sub.err;
+	err = p->failed     ? -ENOMEM
+	      : p->body.err ? p->body.err
+	      : p->part.err ? p->part.err
+			    : p->sub.err;
 	if (!err)
 		err = p->function_list.err ? p->function_list.err : p->string_list.err;
 	if (!err)

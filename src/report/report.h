@@ -10,8 +10,8 @@
 #include "model/finding.h"
 #include "observe/window.h"
 
-#define REPORT_SCHEMA "gospect.report/1"
-#define REPORT_MAX_ROWS 1000	/* of a table; the rest is one row "other" */
+#define REPORT_SCHEMA   "gospect.report/1"
+#define REPORT_MAX_ROWS 1000 /* of a table; the rest is one row "other" */
 
 /* Owns what it says; handed over as a whole with report_move(), never copied. */
 struct report {
@@ -25,9 +25,9 @@ void report_deinit(struct report *r);
 struct report report_move(struct report *from);
 
 struct report_text_options {
-	bool color;		/* terminal without NO_COLOR */
-	int columns;		/* never wraps beyond; 100 */
-	int max_rows;		/* per table, 0: 20 */
+	bool color;   /* terminal without NO_COLOR */
+	int columns;  /* never wraps beyond; 100 */
+	int max_rows; /* per table, 0: 20 */
 };
 
 /* Appends; buf->err tells (it has a maximum). JSON is one object on one line, newline at the end. */

@@ -13,9 +13,9 @@
 
 /* What the rows that are not shown add up to. */
 struct site_rest {
-	int nrow;		/* rows in it; 0: nothing to show */
+	int nrow; /* rows in it; 0: nothing to show */
 	uint64_t births, deaths, live, live_at_start, stuck_window;
-	bool births_known;	/* of every row */
+	bool births_known; /* of every row */
 	enum exactness exactness;
 	double oldest_s;
 	enum age_kind age;

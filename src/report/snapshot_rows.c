@@ -22,7 +22,8 @@ int stack_lines(const struct stack_table *t, uint32_t stack, const struct place 
 
 static struct goframe frame_of(const struct place *p)
 {
-	return (struct goframe){ .function = p->function ? p->function : "", .file = p->file ? p->file : "",
+	return (struct goframe){ .function = p->function ? p->function : "",
+				 .file = p->file ? p->file : "",
 				 .path = p->path ? p->path : "" };
 }
 

@@ -10,7 +10,7 @@
 #include "model/place.h"
 #include "report/summary_priv.h"
 
-#define CELL 400		/* bytes of one cell before the table fits it */
+#define CELL         400 /* bytes of one cell before the table fits it */
 #define TABLE_INDENT 2
 
 static double per_second(const struct window *w, double n)
@@ -83,8 +83,10 @@ static void add_cost(const struct window *w, struct buf *out)
 	if (w->exact_mode)
 		buf_puts(out, " (exact, no budget)");
 	else
-		buf_printf(out, w->cost_target_pct > w->budget_pct ? " (floor 2 ms/s)" :
-			   " (budget %.3g%%)", w->budget_pct);
+		buf_printf(out,
+			   w->cost_target_pct > w->budget_pct ? " (floor 2 ms/s)"
+							      : " (budget %.3g%%)",
+			   w->budget_pct);
 }
 
 void summary_target(const struct window *w, int width, struct buf *out)
@@ -97,7 +99,8 @@ void summary_target(const struct window *w, int width, struct buf *out)
 	buf_puts(&tail, " (");
 	summary_add_name(&tail, "", w->go ? w->go : "Go release not known", 24);
 	if (w->started_real_ns && w->end_real_ns > w->started_real_ns)
-		summary_add_seconds(&tail, ", up ", (double)(w->end_real_ns - w->started_real_ns) / 1e9, "");
+		summary_add_seconds(&tail, ", up ",
+				    (double)(w->end_real_ns - w->started_real_ns) / 1e9, "");
 	buf_puts(&tail, "): ");
 	add_cost(w, &tail);
 	clock_format_utc(w->end_real_ns, 0, end, sizeof(end));
@@ -184,8 +187,12 @@ void summary_coverage(const struct window *w, struct buf *out)
 
 void summary_losses(const struct window *w, struct buf *out)
 {
-	const struct { uint64_t n; const char *what; } lost[] = {
-		{ w->lost_events, " events" }, { w->lost_map_full, " for want of room in a table" },
+	const struct {
+		uint64_t n;
+		const char *what;
+	} lost[] = {
+		{ w->lost_events, " events" },
+		{ w->lost_map_full, " for want of room in a table" },
 		{ w->lost_read_failures, " memory reads that failed" },
 	};
 	const char *before = "missing from this report: ";
@@ -247,7 +254,8 @@ void summary_alloc(const struct window *w, struct buf *out)
 	summary_add_bytes(out, ", ", per_second(w, (double)w->memory->large_bytes), "/s");
 	if (w->memory->total_alloc_bytes && w->memory->large_bytes <= w->memory->total_alloc_bytes)
 		buf_printf(out, ", %.0f%% of all allocation",
-			   100.0 * (double)w->memory->large_bytes / (double)w->memory->total_alloc_bytes);
+			   100.0 * (double)w->memory->large_bytes /
+				   (double)w->memory->total_alloc_bytes);
 }
 
 void summary_gc(const struct window *w, struct buf *out)
@@ -315,7 +323,8 @@ void summary_cell_bytes(struct table *t, enum exactness e, double bytes, const c
 	table_cell(t, cell);
 }
 
-static void cell_rate(struct table *t, const struct window *w, bool known, enum exactness e, uint64_t n)
+static void cell_rate(struct table *t, const struct window *w, bool known, enum exactness e,
+		      uint64_t n)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 4];
 
@@ -396,13 +405,16 @@ static void site_rest_cells(struct table *t, const struct window *w, const struc
 	table_cell(t, "");
 }
 
-void summary_sites(const struct window *w, const int *show, int n,
-		   const struct site_rest *rest, int width, struct buf *out)
+void summary_sites(const struct window *w, const int *show, int n, const struct site_rest *rest,
+		   int width, struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "created at", .min = 24, .keep_end = true }, { .head = "live", .right = true },
-		{ .head = "born/s", .right = true }, { .head = "ended/s", .right = true },
-		{ .head = "oldest", .right = true }, { .head = "waiting for", .min = 12 },
+		{ .head = "created at", .min = 24, .keep_end = true },
+		{ .head = "live", .right = true },
+		{ .head = "born/s", .right = true },
+		{ .head = "ended/s", .right = true },
+		{ .head = "oldest", .right = true },
+		{ .head = "waiting for", .min = 12 },
 		{ .head = "at", .min = 18, .keep_end = true },
 	};
 	struct table t;
@@ -426,8 +438,8 @@ static const struct place *caller(const struct alloc_row *a)
 	return NULL;
 }
 
-static void alloc_cells(struct table *t, const struct window *w, const struct place *place, uint64_t count,
-			uint64_t bytes, uint64_t max_bytes)
+static void alloc_cells(struct table *t, const struct window *w, const struct place *place,
+			uint64_t count, uint64_t bytes, uint64_t max_bytes)
 {
 	enum exactness e = w->memory->alloc_exactness;
 	char share[HUMAN_MAX];
@@ -437,7 +449,8 @@ static void alloc_cells(struct table *t, const struct window *w, const struct pl
 	summary_cell_bytes(t, e, per_second(w, (double)bytes), "/s");
 	summary_cell_bytes(t, EXACT, (double)max_bytes, "");
 	snprintf(share, sizeof(share), "%.0f%%",
-		 w->memory->large_bytes ? 100.0 * (double)bytes / (double)w->memory->large_bytes : 0);
+		 w->memory->large_bytes ? 100.0 * (double)bytes / (double)w->memory->large_bytes
+					: 0);
 	table_cell(t, share);
 	if (place)
 		summary_cell_place(t, place);
@@ -445,13 +458,16 @@ static void alloc_cells(struct table *t, const struct window *w, const struct pl
 		table_cell(t, "");
 }
 
-void summary_allocs(const struct window *w, const int *show, int n,
-		    const struct alloc_rest *rest, int width, struct buf *out)
+void summary_allocs(const struct window *w, const int *show, int n, const struct alloc_rest *rest,
+		    int width, struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "allocated at", .min = 24, .keep_end = true }, { .head = "count", .right = true },
-		{ .head = "bytes", .right = true }, { .head = "bytes/s", .right = true },
-		{ .head = "largest", .right = true }, { .head = "share", .right = true },
+		{ .head = "allocated at", .min = 24, .keep_end = true },
+		{ .head = "count", .right = true },
+		{ .head = "bytes", .right = true },
+		{ .head = "bytes/s", .right = true },
+		{ .head = "largest", .right = true },
+		{ .head = "share", .right = true },
 		{ .head = "called from", .min = 18, .keep_end = true },
 	};
 	char text[HUMAN_MAX], name[HUMAN_MAX + 16];

@@ -24,10 +24,10 @@ void summary_gc(const struct window *w, struct buf *out);
 void summary_pauses(const struct window *w, struct buf *out);
 
 /* n rows of the window by index, then what the rest adds up to (may be NULL). */
-void summary_sites(const struct window *w, const int *show, int n,
-		   const struct site_rest *rest, int width, struct buf *out);
-void summary_allocs(const struct window *w, const int *show, int n,
-		    const struct alloc_rest *rest, int width, struct buf *out);
+void summary_sites(const struct window *w, const int *show, int n, const struct site_rest *rest,
+		   int width, struct buf *out);
+void summary_allocs(const struct window *w, const int *show, int n, const struct alloc_rest *rest,
+		    int width, struct buf *out);
 
 /* What snapshots add (summary_snapshot.c). */
 void summary_leaks(const struct window *w, struct buf *out);

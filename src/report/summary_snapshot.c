@@ -12,9 +12,9 @@
 #include "report/snapshot_rows.h"
 #include "report/summary_priv.h"
 
-#define INDENT 2
+#define INDENT    2
 #define MAX_LINES 512
-#define CALLERS 4		/* functions of a stack that one line shows */
+#define CALLERS   4 /* functions of a stack that one line shows */
 
 /* ---- leaks ---- */
 
@@ -36,8 +36,9 @@ void summary_leaks(const struct window *w, struct buf *out)
 		return;
 	}
 	if (leaked(l, false))
-		summary_add_count(out, "", leaked(l, false), leaked(l, false) == 1 ? " goroutine can never run again" :
-				  " goroutines can never run again");
+		summary_add_count(out, "", leaked(l, false),
+				  leaked(l, false) == 1 ? " goroutine can never run again"
+							: " goroutines can never run again");
 	else
 		buf_puts(out, "none found");
 	summary_add_count(out, " (of ", l->candidates, " blocked ones), ");
@@ -46,17 +47,19 @@ void summary_leaks(const struct window *w, struct buf *out)
 	else if (leaked(l, false))
 		buf_printf(out, "leaked in %d of %d passes", l->passes, l->passes);
 	else
-		buf_printf(out, "%d pass%s over the running process", l->passes, l->passes == 1 ? "" : "es");
+		buf_printf(out, "%d pass%s over the running process", l->passes,
+			   l->passes == 1 ? "" : "es");
 	if (l->stop_ms >= 0)
 		summary_add_seconds(out, "; the process stood still for ", l->stop_ms / 1e3, "");
 	if (leaked(l, true))
-		summary_add_count(out, "; ", leaked(l, true), leaked(l, true) == 1 ? " waits for ever by design" :
-				  " wait for ever by design");
+		summary_add_count(out, "; ", leaked(l, true),
+				  leaked(l, true) == 1 ? " waits for ever by design"
+						       : " wait for ever by design");
 	if (l->why[0])
 		summary_add_name(out, "; not proven: ", l->why, 200);
 }
 
-#define MAX_RUNNING 8		/* lines */
+#define MAX_RUNNING 8 /* lines */
 
 /* One line for each goroutine that ran when the process was frozen. */
 void summary_running(const struct window *w, struct buf *out)
@@ -68,7 +71,8 @@ void summary_running(const struct window *w, struct buf *out)
 		const struct place *at = stack_table_place(&l->stacks, l->running[i].stack, true);
 
 		if (at)
-			buf_printf(out, "  goroutine %llu ran at %s when it was frozen\n", (unsigned long long)l->running[i].goid,
+			buf_printf(out, "  goroutine %llu ran at %s when it was frozen\n",
+				   (unsigned long long)l->running[i].goid,
 				   words_place_short(at, place, sizeof(place)));
 	}
 }
@@ -86,8 +90,10 @@ static void more_row(struct table *t, int more, int columns)
 void summary_leak_rows(const struct window *w, int max, int width, struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "leaked", .right = true }, { .head = "oldest", .right = true },
-		{ .head = "waiting for", .min = 12 }, { .head = "at", .min = 20, .keep_end = true },
+		{ .head = "leaked", .right = true },
+		{ .head = "oldest", .right = true },
+		{ .head = "waiting for", .min = 12 },
+		{ .head = "at", .min = 20, .keep_end = true },
 		{ .head = "created at", .min = 24, .keep_end = true },
 	};
 	const struct leaks_window *l = &w->goroutines->leaks;
@@ -119,7 +125,8 @@ static void add_grown(struct buf *out, int64_t grown)
 {
 	char text[HUMAN_MAX];
 
-	buf_printf(out, "%s%s", grown < 0 ? "-" : "+", human_bytes((double)(grown < 0 ? -grown : grown), text));
+	buf_printf(out, "%s%s", grown < 0 ? "-" : "+",
+		   human_bytes((double)(grown < 0 ? -grown : grown), text));
 }
 
 void summary_heap(const struct window *w, struct buf *out)
@@ -158,8 +165,10 @@ static void cell_grown(struct table *t, const struct window *w, int64_t grown)
 void summary_heap_rows(const struct window *w, int max, int width, struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "in use", .right = true }, { .head = "objects", .right = true },
-		{ .head = "grown", .right = true }, { .head = "allocated", .right = true },
+		{ .head = "in use", .right = true },
+		{ .head = "objects", .right = true },
+		{ .head = "grown", .right = true },
+		{ .head = "allocated", .right = true },
 		{ .head = "allocated at", .min = 24, .keep_end = true },
 	};
 	const struct heap_window *h = &w->memory->heap;
@@ -198,7 +207,8 @@ static void cell_stack(struct table *t, const struct stack_table *s, uint32_t st
 	if (from < 0)
 		from = 0;
 	for (int i = from; i < n && i < from + CALLERS; i++)
-		buf_printf(&b, "%s%s", i > from ? " < " : "", words_place_short(line[i], place, sizeof(place)));
+		buf_printf(&b, "%s%s", i > from ? " < " : "",
+			   words_place_short(line[i], place, sizeof(place)));
 	if (n > from + CALLERS)
 		buf_puts(&b, " < …");
 	table_cell(t, b.len ? b.data : "-");
@@ -238,8 +248,10 @@ static bool has_labels(const struct goroutine_dump *d)
 void summary_groups(const struct window *w, int max, int width, struct buf *out)
 {
 	static const struct table_column column[] = {
-		{ .head = "count", .right = true }, { .head = "oldest", .right = true },
-		{ .head = "waiting for", .min = 10 }, { .head = "stack, innermost first", .min = 40 },
+		{ .head = "count", .right = true },
+		{ .head = "oldest", .right = true },
+		{ .head = "waiting for", .min = 10 },
+		{ .head = "stack, innermost first", .min = 40 },
 		{ .head = "labels", .min = 10 },
 	};
 	const struct goroutine_dump *d = w->goroutines->dump;
@@ -266,7 +278,8 @@ void summary_groups(const struct window *w, int max, int width, struct buf *out)
 }
 
 /* As the runtime's own dump (GOTRACEBACK, goroutine?debug=2), so that it reads alike. */
-static void one_goroutine(const struct goroutine_dump *d, const struct dump_goroutine *g, int width, struct buf *out)
+static void one_goroutine(const struct goroutine_dump *d, const struct dump_goroutine *g, int width,
+			  struct buf *out)
 {
 	const struct place *line[MAX_LINES];
 	int n = stack_lines(&d->stacks, g->stack, line, MAX_LINES);
@@ -275,7 +288,8 @@ static void one_goroutine(const struct goroutine_dump *d, const struct dump_goro
 	buf_printf(out, "\ngoroutine %llu [", (unsigned long long)g->goid);
 	summary_add_name(out, "", g->reason, 48);
 	if (g->age != AGE_UNKNOWN)
-		summary_add_seconds(out, g->age == AGE_AT_LEAST ? ", at least " : ", ", g->age_s, "");
+		summary_add_seconds(out, g->age == AGE_AT_LEAST ? ", at least " : ", ", g->age_s,
+				    "");
 	buf_puts(out, g->locked ? ", locked to thread]" : "]");
 	if (g->labels && g->labels != DUMP_LABELS_UNKNOWN) {
 		buf_puts(out, " {");
@@ -284,14 +298,16 @@ static void one_goroutine(const struct goroutine_dump *d, const struct dump_goro
 	}
 	buf_puts(out, "\n");
 	for (int i = 0; i < n; i++)
-		buf_printf(out, "    %s\n", words_fit_end(words_place_short(line[i], text, sizeof(text)), width - 4,
-							    fitted, sizeof(fitted)));
+		buf_printf(out, "    %s\n",
+			   words_fit_end(words_place_short(line[i], text, sizeof(text)), width - 4,
+					 fitted, sizeof(fitted)));
 	if (!n)
 		buf_puts(out, "    (no stack: it runs)\n");
 	if (!g->created.function || (!g->creator && !strcmp(g->created.function, "runtime.main")))
-		return;		/* the main goroutine: the runtime started it */
-	buf_printf(out, "    created by %s", words_fit_end(words_place_short(&g->created, text, sizeof(text)), width - 40,
-							   fitted, sizeof(fitted)));
+		return; /* the main goroutine: the runtime started it */
+	buf_printf(out, "    created by %s",
+		   words_fit_end(words_place_short(&g->created, text, sizeof(text)), width - 40,
+				 fitted, sizeof(fitted)));
 	if (g->creator)
 		buf_printf(out, " in goroutine %llu", (unsigned long long)g->creator);
 	buf_puts(out, "\n");

@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 
-#define GAP 2			/* between columns */
-#define CELL_COLUMNS 160	/* no cell is ever wider */
+#define GAP             2   /* between columns */
+#define CELL_COLUMNS    160 /* no cell is ever wider */
 #define TABLE_BYTES_MAX (4u << 20)
 
 void table_init(struct table *t, const struct table_column *column, int ncolumn)
@@ -45,7 +45,8 @@ static int widest(const struct table *t, const int *width)
 	int best = -1;
 
 	for (int i = 0; i < t->ncolumn; i++)
-		if (t->column[i].min && width[i] > t->column[i].min && (best < 0 || width[i] > width[best]))
+		if (t->column[i].min && width[i] > t->column[i].min &&
+		    (best < 0 || width[i] > width[best]))
 			best = i;
 	return best;
 }
@@ -82,7 +83,8 @@ static void end_line(struct buf *out)
 	buf_puts(out, "\n");
 }
 
-static void print_cell(const struct table_column *c, const char *text, bool last, int width, struct buf *out)
+static void print_cell(const struct table_column *c, const char *text, bool last, int width,
+		       struct buf *out)
 {
 	char fitted[CELL_COLUMNS * 4 + 8];
 	int space;

@@ -15,16 +15,16 @@
 
 struct table_column {
 	const char *head;
-	bool right;		/* aligned to the right: numbers */
-	int min;		/* may be shrunk to this many columns; 0: never shrunk */
-	bool keep_end;		/* shrunk cells lose their beginning, else their middle */
+	bool right;    /* aligned to the right: numbers */
+	int min;       /* may be shrunk to this many columns; 0: never shrunk */
+	bool keep_end; /* shrunk cells lose their beginning, else their middle */
 };
 
 struct table {
-	const struct table_column *column;	/* borrowed */
+	const struct table_column *column; /* borrowed */
 	int ncolumn;
-	int width[TABLE_MAX_COLUMNS];		/* of the widest cell so far */
-	struct buf cell;			/* NUL-terminated cells, row after row */
+	int width[TABLE_MAX_COLUMNS]; /* of the widest cell so far */
+	struct buf cell;              /* NUL-terminated cells, row after row */
 	int ncell;
 };
 

@@ -19,13 +19,13 @@
 #include "report/table.h"
 #include "report/wrap.h"
 
-#define SENTENCE_MAX 8192	/* bytes of one part before it is wrapped */
+#define SENTENCE_MAX   8192 /* bytes of one part before it is wrapped */
 #define FINDING_INDENT 10
-#define FINDING_LINES 5
-#define LABEL_COLUMNS 12
-#define STATE_LINES 2
-#define GROUP_ROWS 10
-#define HEAP_ROWS 10
+#define FINDING_LINES  5
+#define LABEL_COLUMNS  12
+#define STATE_LINES    2
+#define GROUP_ROWS     10
+#define HEAP_ROWS      10
 
 struct text {
 	const struct report *report;
@@ -88,7 +88,8 @@ static void head(struct text *t)
 	wrap_text(t->out, line.data, 0, 2, t->width, 2);
 	buf_deinit(&line);
 	if (w->memory_only) {
-		static const char label[] = "no probes: ";	/* most of the reasons begin with it, too */
+		static const char label[] =
+			"no probes: "; /* most of the reasons begin with it, too */
 		bool twice = !strncmp(w->memory_only, label, sizeof(label) - 1);
 
 		labelled(t, "no probes", w->memory_only + (twice ? sizeof(label) - 1 : 0), 3);
@@ -138,8 +139,9 @@ static void looked(struct buf *out, bool known, uint64_t n, const char *what, co
 	char text[HUMAN_MAX];
 
 	if (known)
-		buf_printf(out, "%s %s %s%s%s", strstr(out->data, " Looked at") ? "," : " Looked at", human_count(n, text),
-			   what, n == 1 ? "" : "s", more);
+		buf_printf(out, "%s %s %s%s%s",
+			   strstr(out->data, " Looked at") ? "," : " Looked at",
+			   human_count(n, text), what, n == 1 ? "" : "s", more);
 }
 
 static void looked_at(const struct window *w, struct buf *out)
@@ -150,10 +152,12 @@ static void looked_at(const struct window *w, struct buf *out)
 		open += w->net->connection[i].open;
 	looked(out, w->goroutines->known, w->goroutines->live, "goroutine", "");
 	if (w->goroutines->known && w->goroutines->nsite)
-		buf_printf(out, " of %d site%s", w->goroutines->nsite, w->goroutines->nsite == 1 ? "" : "s");
+		buf_printf(out, " of %d site%s", w->goroutines->nsite,
+			   w->goroutines->nsite == 1 ? "" : "s");
 	looked(out, w->memory->alloc_known, w->memory->large_count, "large allocation", "");
 	looked(out, w->memory->gc.known, w->memory->gc.cycles, "GC cycle", "");
-	looked(out, w->net->known && w->net->in_flight_total, w->net->in_flight_total, "request", " in flight");
+	looked(out, w->net->known && w->net->in_flight_total, w->net->in_flight_total, "request",
+	       " in flight");
 	looked(out, w->net->known && open, open, "connection", "");
 	looked(out, w->sql->known && w->sql->npool, (uint64_t)w->sql->npool, "database pool", "");
 }

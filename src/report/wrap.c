@@ -6,8 +6,8 @@
 
 #include "base/text.h"
 
-#define WORD_BYTES 1024		/* longer words are cut */
-#define WORD_LEAST 8		/* columns: less of a word says nothing */
+#define WORD_BYTES 1024 /* longer words are cut */
+#define WORD_LEAST 8    /* columns: less of a word says nothing */
 
 /* Takes the next word off *text; false at the end. */
 static bool next_word(const char **text, char *word)

@@ -15,13 +15,13 @@
 #include "model/place.h"
 #include "sql/window.h"
 
-#define MIN_WAIT_S 1.0
-#define MAX_HOLDERS 3		/* in the evidence */
+#define MIN_WAIT_S  1.0
+#define MAX_HOLDERS 3 /* in the evidence */
 
 static bool is_exhausted(const struct sql_pool *p)
 {
-	return p->max_open > 0 && p->in_use >= (uint64_t)p->max_open && p->waiters && p->age != AGE_UNKNOWN &&
-	       p->longest_wait_s > MIN_WAIT_S;
+	return p->max_open > 0 && p->in_use >= (uint64_t)p->max_open && p->waiters &&
+	       p->age != AGE_UNKNOWN && p->longest_wait_s > MIN_WAIT_S;
 }
 
 static const struct sql_holder *main_holder(const struct sql_pool *p)
@@ -42,17 +42,20 @@ static const char *advice_for(const struct sql_holder *h)
 	case SQL_CONN:
 		return "defer conn.Close() right behind DB.Conn: it gives the connection back";
 	default:
-		return "make these queries faster, give them a deadline, or raise DB.SetMaxOpenConns";
+		return "make these queries faster, give them a deadline, or raise "
+		       "DB.SetMaxOpenConns";
 	}
 }
 
 static void holder_evidence(struct finding *f, const struct sql_holder *h)
 {
-	static const char *const by[] = { "a transaction", "rows not closed", "a DB.Conn", "a call" };
+	static const char *const by[] = { "a transaction", "rows not closed", "a DB.Conn",
+					  "a call" };
 	char n[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
 
 	finding_evidence(f, "%s held by %s for %s, %s %s", human_count(h->count, n), by[h->what],
-			 net_words_age(h->age, h->held_s, age), h->place_is_now ? "now at" : "got at",
+			 net_words_age(h->age, h->held_s, age),
+			 h->place_is_now ? "now at" : "got at",
 			 words_place(&h->place, place, sizeof(place)));
 }
 
@@ -65,7 +68,8 @@ static void evidence(struct finding *f, const struct sql_pool *p)
 	if (!p->nholder)
 		finding_evidence(f, "who holds the connections is not known");
 	if (p->waits_at.function)
-		finding_evidence(f, "most wait at %s", words_place(&p->waits_at, place, sizeof(place)));
+		finding_evidence(f, "most wait at %s",
+				 words_place(&p->waits_at, place, sizeof(place)));
 }
 
 /* Pools have no name: the driver, the limit, and which one of those alike. */
@@ -76,7 +80,8 @@ static void subject_of(const struct sql_window *s, int at, char *out, size_t siz
 
 	for (int i = 0; i < at; i++)
 		nth += !strcmp(s->pool[i].driver, p->driver) && s->pool[i].max_open == p->max_open;
-	snprintf(out, size, nth > 1 ? "%s:%lld:%d" : "%s:%lld", p->driver, (long long)p->max_open, nth);
+	snprintf(out, size, nth > 1 ? "%s:%lld:%d" : "%s:%lld", p->driver, (long long)p->max_open,
+		 nth);
 }
 
 static void add_finding(const struct sql_window *s, int at, struct findings *out)
@@ -91,10 +96,12 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 	if (!f)
 		return;
 	f->place = h ? h->place : p->waits_at;
-	finding_title(f, "database pool exhausted: all %s of %s in use, %s goroutine%s, the longest %s",
-		      human_count((uint64_t)p->max_open, n), words_fit(p->driver, 40, driver, sizeof(driver)),
-		      human_count(p->waiters, m), p->waiters == 1 ? " waits" : "s wait",
-		      net_words_age(p->age, p->longest_wait_s, age));
+	finding_title(
+		f, "database pool exhausted: all %s of %s in use, %s goroutine%s, the longest %s",
+		human_count((uint64_t)p->max_open, n),
+		words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->waiters, m),
+		p->waiters == 1 ? " waits" : "s wait",
+		net_words_age(p->age, p->longest_wait_s, age));
 	finding_count(f, "max_open", (uint64_t)p->max_open);
 	finding_count(f, "in_use", p->in_use);
 	finding_count(f, "waiters", p->waiters);

@@ -15,25 +15,37 @@
 #include "trace/trace.h"
 #include "sql/window.h"
 
-#define MAX_ROLE_PCS 65536	/* remembered; beyond: looked up anew */
-#define MAX_FRAMES 128		/* of one stack that are looked at */
-#define MAX_WAITERS 20000	/* goroutines in (*DB).conn that are read at one look, of all pools */
-#define MAX_PARENTS 65536	/* goroutines whose place is asked for at once */
-#define MAX_WAIT_PLACES 64	/* of one pool; beyond: not compared */
+#define MAX_ROLE_PCS    65536 /* remembered; beyond: looked up anew */
+#define MAX_FRAMES      128   /* of one stack that are looked at */
+#define MAX_WAITERS     20000 /* goroutines in (*DB).conn that are read at one look, of all pools */
+#define MAX_PARENTS     65536 /* goroutines whose place is asked for at once */
+#define MAX_WAIT_PLACES 64    /* of one pool; beyond: not compared */
 
 /* Functions whose frames say what a goroutine does, and the word that leads to it. */
 enum role {
-	ROLE_OPENER, ROLE_CONN, ROLE_TX, ROLE_ROWS,
-	ROLE_EXEC, ROLE_QUERY, ROLE_BEGIN, ROLE_PING, ROLE_PREPARE, ROLE_STMT_EXEC, ROLE_STMT_QUERY,
+	ROLE_OPENER,
+	ROLE_CONN,
+	ROLE_TX,
+	ROLE_ROWS,
+	ROLE_EXEC,
+	ROLE_QUERY,
+	ROLE_BEGIN,
+	ROLE_PING,
+	ROLE_PREPARE,
+	ROLE_STMT_EXEC,
+	ROLE_STMT_QUERY,
 	ROLE_COUNT,
 	ROLE_INSIDE = ROLE_COUNT /* another function of database/sql */
 };
 
-static const struct { const char *function; unsigned int word; } roles[ROLE_COUNT] = {
-	[ROLE_OPENER] = { "database/sql.(*DB).connectionOpener", 0 },	/* db */
-	[ROLE_CONN] = { "database/sql.(*DB).conn", 0 },			/* db */
+static const struct {
+	const char *function;
+	unsigned int word;
+} roles[ROLE_COUNT] = {
+	[ROLE_OPENER] = { "database/sql.(*DB).connectionOpener", 0 }, /* db */
+	[ROLE_CONN] = { "database/sql.(*DB).conn", 0 },               /* db */
 	[ROLE_TX] = { "database/sql.(*Tx).awaitDone", 0 },
-	[ROLE_ROWS] = { "database/sql.(*Rows).awaitDone", 0 },		/* in memory since 1.21 */
+	[ROLE_ROWS] = { "database/sql.(*Rows).awaitDone", 0 }, /* in memory since 1.21 */
 	/* db, ctx (and txctx of a query), then the driverConn */
 	[ROLE_EXEC] = { "database/sql.(*DB).execDC", 3 },
 	[ROLE_QUERY] = { "database/sql.(*DB).queryDC", 5 },
@@ -52,35 +64,46 @@ struct keeper {
 	struct place place;
 	bool is_now;
 	uint64_t goid;
-	uint64_t ask_parent;	/* goid whose place is wanted; 0: none */
+	uint64_t ask_parent; /* goid whose place is wanted; 0: none */
 	struct since since;
 };
 
 struct pool {
 	struct sqldb db;
-	struct keeper *keeper;	/* owned; per connection */
-	struct sql_pool row;	/* its holders are owned */
+	struct keeper *keeper; /* owned; per connection */
+	struct sql_pool row;   /* its holders are owned */
 	struct since longest_wait, oldest_tx;
-	struct { struct place place; uint64_t n; } waits[MAX_WAIT_PLACES];
+	struct {
+		struct place place;
+		uint64_t n;
+	} waits[MAX_WAIT_PLACES];
 	int nwaits;
 };
 
 /* What is remembered: connections by driverConn, waiters and dialers by goid, transactions by
  * goid of awaitDone, pools and connectionOpeners by goid of the latter. */
-enum known_kind { KNOWN_CONNS, KNOWN_WAITS, KNOWN_DIALS, KNOWN_TXS, KNOWN_POOLS, KNOWN_OPENERS, KNOWN_COUNT };
+enum known_kind {
+	KNOWN_CONNS,
+	KNOWN_WAITS,
+	KNOWN_DIALS,
+	KNOWN_TXS,
+	KNOWN_POOLS,
+	KNOWN_OPENERS,
+	KNOWN_COUNT
+};
 
 struct sqlpools {
 	struct goruntime *rt;
 	struct gotypes *types;
-	uint64_t entry[ROLE_COUNT];	/* link-time; 0 absent */
+	uint64_t entry[ROLE_COUNT]; /* link-time; 0 absent */
 	uint64_t selectgo;
-	bool present;			/* database/sql is linked */
-	struct u64map driver_of;	/* a connector's type -> name of the driver's, or 0 */
-	struct u64map role_of_pc;	/* run-time pc -> role + 1; 0: none */
-	struct pool *pool;		/* owned, of the latest look */
+	bool present;             /* database/sql is linked */
+	struct u64map driver_of;  /* a connector's type -> name of the driver's, or 0 */
+	struct u64map role_of_pc; /* run-time pc -> role + 1; 0: none */
+	struct pool *pool;        /* owned, of the latest look */
 	int npool;
-	struct u64map pool_at;		/* sql.DB -> number in pool */
-	struct u64map conn_at;		/* driverConn -> pool << 32 | number */
+	struct u64map pool_at;            /* sql.DB -> number in pool */
+	struct u64map conn_at;            /* driverConn -> pool << 32 | number */
 	struct recall known[KNOWN_COUNT]; /* as of the latest look */
 	uint64_t losses;
 	char why[200];
@@ -90,13 +113,14 @@ struct sqlpools {
 	const uint32_t *stack_of;
 	struct trace *trace;
 	uint64_t now_ns;
-	int64_t real_offset_ns;		/* CLOCK_REALTIME − our monotonic clock */
+	int64_t real_offset_ns; /* CLOCK_REALTIME − our monotonic clock */
 	struct recall now[KNOWN_COUNT];
 	int waiters_read;
 	int unread;
 };
 
-static uint64_t keep(struct sqlpools *p, enum known_kind kind, uint64_t key, uint64_t mark0, uint64_t mark1)
+static uint64_t keep(struct sqlpools *p, enum known_kind kind, uint64_t key, uint64_t mark0,
+		     uint64_t mark1)
 {
 	return recall_keep(&p->known[kind], &p->now[kind], key, mark0, mark1, p->now_ns);
 }
@@ -139,7 +163,8 @@ static int role_of_stack(struct sqlpools *p, const struct gostack *s)
  * The word that leads to what the goroutine does.  *waits: the function's frame
  * is right behind a select.
  */
-static bool role_word(struct sqlpools *p, const struct goroutine *g, int role, uint64_t *out, bool *waits)
+static bool role_word(struct sqlpools *p, const struct goroutine *g, int role, uint64_t *out,
+		      bool *waits)
 {
 	struct gostack_frame f[MAX_FRAMES];
 	int n = goruntime_stack_frames(p->rt, g, f, MAX_FRAMES);
@@ -199,7 +224,8 @@ static void forget_pools(struct sqlpools *p)
 static bool waits_grow(struct sqlpools *p, const struct sqldb *db, uint64_t opener)
 {
 	const struct recalled *before = recall_find(&p->known[KNOWN_POOLS], opener);
-	bool grow = !before || (db->wait_count >= before->mark[0] && db->wait_ns >= before->mark[1]);
+	bool grow =
+		!before || (db->wait_count >= before->mark[0] && db->wait_ns >= before->mark[1]);
 
 	keep(p, KNOWN_POOLS, opener, db->wait_count, db->wait_ns);
 	return grow;
@@ -233,7 +259,7 @@ static int add_pool(struct sqlpools *p, uint64_t addr, uint64_t opener)
 	}
 	memset(q, 0, sizeof(*q));
 	err = sqlread_db(p->rt, p->types, addr, &q->db);
-	if (err == -ENOENT)	/* closed */
+	if (err == -ENOENT) /* closed */
 		return 0;
 	if (!err && !waits_grow(p, &q->db, opener)) {
 		sqldb_deinit(&q->db);
@@ -282,10 +308,14 @@ static struct keeper *keeper_of(struct sqlpools *p, uint64_t conn, struct pool *
 static enum sql_holding holding_of(uint32_t what)
 {
 	switch (what) {
-	case TRACE_SQL_TRANSACTION: return SQL_TRANSACTION;
-	case TRACE_SQL_ROWS: return SQL_ROWS;
-	case TRACE_SQL_CONN: return SQL_CONN;
-	default: return SQL_CALL;
+	case TRACE_SQL_TRANSACTION:
+		return SQL_TRANSACTION;
+	case TRACE_SQL_ROWS:
+		return SQL_ROWS;
+	case TRACE_SQL_CONN:
+		return SQL_CONN;
+	default:
+		return SQL_CALL;
 	}
 }
 
@@ -305,7 +335,8 @@ static void ask_probes(struct sqlpools *p, const struct sqlconn *c, struct keepe
 {
 	struct trace_open o;
 
-	if (!p->trace || !trace_open_find(p->trace, TRACE_OPEN_SQL_GRAB, c->addr, &o) || !is_of_now(p, c, o.start_ns))
+	if (!p->trace || !trace_open_find(p->trace, TRACE_OPEN_SQL_GRAB, c->addr, &o) ||
+	    !is_of_now(p, c, o.start_ns))
 		return;
 	k->what = holding_of(o.state);
 	k->goid = o.goid;
@@ -337,7 +368,8 @@ static void count_wait_place(struct pool *q, const struct place *at)
 {
 	int i = 0;
 
-	while (i < q->nwaits && (q->waits[i].place.function != at->function || q->waits[i].place.line != at->line))
+	while (i < q->nwaits &&
+	       (q->waits[i].place.function != at->function || q->waits[i].place.line != at->line))
 		i++;
 	if (i == MAX_WAIT_PLACES)
 		return;
@@ -349,7 +381,8 @@ static void count_wait_place(struct pool *q, const struct place *at)
 static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 {
 	const struct goroutine *g = &p->walk->g[i];
-	struct since since = since_parked(p->rt, g, keep(p, KNOWN_WAITS, g->goid, q->db.addr, g->tracking_seq));
+	struct since since =
+		since_parked(p->rt, g, keep(p, KNOWN_WAITS, g->goid, q->db.addr, g->tracking_seq));
 	struct trace_open o;
 	struct place at;
 
@@ -369,7 +402,8 @@ static int add_dialer(struct sqlpools *p, struct pool *q, size_t i)
 	const struct goroutine *g = &p->walk->g[i];
 	struct keeper k = { .what = SQL_CALL, .goid = g->goid };
 
-	k.since = since_parked(p->rt, g, keep(p, KNOWN_DIALS, g->goid, q->db.addr, g->tracking_seq));
+	k.since =
+		since_parked(p->rt, g, keep(p, KNOWN_DIALS, g->goid, q->db.addr, g->tracking_seq));
 	k.found = place_now(p, i, &k.place);
 	return k.found ? add_holder(p, q, &k) : 0;
 }
@@ -445,7 +479,7 @@ static void take_rows(struct sqlpools *p, size_t i)
 	if (!role_word(p, g, ROLE_ROWS, &rows, &waits) || sqlread_rows(p->rt, rows, &conn))
 		return;
 	k = keeper_of(p, conn, &q);
-	if (!k || k->found || k->ask_parent)	/* in a transaction: that one has it */
+	if (!k || k->found || k->ask_parent) /* in a transaction: that one has it */
 		return;
 	k->what = SQL_ROWS;
 	k->ask_parent = g->parent_goid;
@@ -464,7 +498,8 @@ static void take_call(struct sqlpools *p, size_t i, int role)
 	bool waits;
 
 	if (!role_word(p, g, role, &conn, &waits) ||
-	    ((role == ROLE_STMT_EXEC || role == ROLE_STMT_QUERY) && sqlread_stmt(p->rt, conn, &conn)))
+	    ((role == ROLE_STMT_EXEC || role == ROLE_STMT_QUERY) &&
+	     sqlread_stmt(p->rt, conn, &conn)))
 		return;
 	k = keeper_of(p, conn, &q);
 	if (!k || k->found || k->ask_parent)
@@ -499,7 +534,7 @@ static int take_goroutines(struct sqlpools *p, const int8_t *role, bool calls)
 /* Where the goroutines stand that began what is still there. */
 static void ask_parents(struct sqlpools *p)
 {
-	struct u64map wanted;	/* goid -> number in the walk + 1 */
+	struct u64map wanted; /* goid -> number in the walk + 1 */
 
 	u64map_init(&wanted, MAX_PARENTS);
 	for (int i = 0; i < p->npool; i++)
@@ -515,7 +550,8 @@ static void ask_parents(struct sqlpools *p)
 	for (int i = 0; i < p->npool; i++)
 		for (size_t k = 0; k < p->pool[i].db.nconn; k++) {
 			struct keeper *who = &p->pool[i].keeper[k];
-			uint64_t *at = who->ask_parent ? u64map_find(&wanted, who->ask_parent) : NULL;
+			uint64_t *at =
+				who->ask_parent ? u64map_find(&wanted, who->ask_parent) : NULL;
 
 			if (!at || !*at)
 				continue;
@@ -541,15 +577,17 @@ static int add_holder(struct sqlpools *p, struct pool *q, const struct keeper *k
 	double held;
 	int i = 0;
 
-	while (i < row->nholder && (row->holder[i].what != k->what || row->holder[i].place_is_now != k->is_now ||
-				    !same_place(&row->holder[i].place, &k->place)))
+	while (i < row->nholder &&
+	       (row->holder[i].what != k->what || row->holder[i].place_is_now != k->is_now ||
+		!same_place(&row->holder[i].place, &k->place)))
 		i++;
 	if (i == row->nholder) {
 		h = realloc(row->holder, (size_t)(i + 1) * sizeof(*h));
 		if (!h)
 			return -ENOMEM;
 		row->holder = h;
-		row->holder[row->nholder++] = (struct sql_holder){ .place = k->place, .place_is_now = k->is_now,
+		row->holder[row->nholder++] = (struct sql_holder){ .place = k->place,
+								   .place_is_now = k->is_now,
 								   .what = k->what };
 	}
 	h = &row->holder[i];
@@ -628,10 +666,13 @@ static void say_what_is_missing(struct sqlpools *p)
 	p->losses += (uint64_t)p->unread;
 	p->why[0] = '\0';
 	if (p->unread)
-		snprintf(p->why, sizeof(p->why), "%d of %d database pools could not be read: they changed each time, or are not as known",
+		snprintf(p->why, sizeof(p->why),
+			 "%d of %d database pools could not be read: they changed each time, or "
+			 "are not as known",
 			 p->unread, p->npool + p->unread);
 	else if (without)
-		snprintf(p->why, sizeof(p->why), "the connections of %d of %d database pools could not be read one by one",
+		snprintf(p->why, sizeof(p->why),
+			 "the connections of %d of %d database pools could not be read one by one",
 			 without, p->npool);
 }
 
@@ -780,7 +821,8 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 	int err;
 
 	*out = NULL;
-	if (!sqlread_supported(rt) || !goruntime_has(rt, FACT_STACKS) || !goruntime_has(rt, FACT_GOROUTINES))
+	if (!sqlread_supported(rt) || !goruntime_has(rt, FACT_STACKS) ||
+	    !goruntime_has(rt, FACT_GOROUTINES))
 		return -EOPNOTSUPP;
 	p = calloc(1, sizeof(*p));
 	if (!p)

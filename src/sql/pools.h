@@ -18,13 +18,13 @@ struct gotypes;
 struct trace;
 struct sqlpools;
 
-#define SQLPOOLS_MAX 256	/* pools; beyond: counted as not read */
+#define SQLPOOLS_MAX         256  /* pools; beyond: counted as not read */
 #define SQLPOOLS_MAX_HOLDERS 1000 /* rows of one pool; beyond: left out, fewest connections first */
 
 /* Borrowed for the life of it.  -EOPNOTSUPP: database/sql of this release is not
  * known; -ENOMEM.  A program without database/sql is fine: no pools. */
 int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *types);
-void sqlpools_free(struct sqlpools *p);	/* NULL is fine */
+void sqlpools_free(struct sqlpools *p); /* NULL is fine */
 
 /*
  * One look: a walk, and the stacks of its goroutines as gostacks_read() has

@@ -12,17 +12,17 @@
 #include "gort/gotypes.h"
 #include "sql/window.h"
 
-#define MAX_TRIES 8
-#define MAX_DB_BYTES 512
+#define MAX_TRIES      8
+#define MAX_DB_BYTES   512
 #define MAX_CONN_BYTES 256
-#define MAX_OPEN (1u << 20)	/* connections that anybody has */
-#define MAX_WAIT_NS (1ull << 62)
-#define MUTEX_LOCKED 1
-#define MAX_CODE 256		/* bytes of a connector's Driver method that are looked at */
-#define MAX_OPEN_CODE 2048	/* bytes of sql.Open */
-#define MAX_DRIVERS 256		/* registered */
-#define MAX_FIELDS 32		/* of a connector that are looked at */
-#define MAX_DEPS 65536		/* connections and statements of one pool */
+#define MAX_OPEN       (1u << 20) /* connections that anybody has */
+#define MAX_WAIT_NS    (1ull << 62)
+#define MUTEX_LOCKED   1
+#define MAX_CODE       256   /* bytes of a connector's Driver method that are looked at */
+#define MAX_OPEN_CODE  2048  /* bytes of sql.Open */
+#define MAX_DRIVERS    256   /* registered */
+#define MAX_FIELDS     32    /* of a connector that are looked at */
+#define MAX_DEPS       65536 /* connections and statements of one pool */
 
 static int32_t off(const struct goruntime *rt, enum layout_field f)
 {
@@ -32,12 +32,27 @@ static int32_t off(const struct goruntime *rt, enum layout_field f)
 bool sqlread_supported(const struct goruntime *rt)
 {
 	static const enum layout_field needed[] = {
-		LAYOUT_SQL_DB_SIZE, LAYOUT_SQL_DB_WAITDURATION, LAYOUT_SQL_DB_CONNECTOR, LAYOUT_SQL_DB_MU,
-		LAYOUT_SQL_DB_FREECONN, LAYOUT_SQL_DB_CONNREQUESTS, LAYOUT_SQL_DB_NUMOPEN,
-		LAYOUT_SQL_DB_CLOSED, LAYOUT_SQL_DB_DEP, LAYOUT_SQL_DB_MAXOPEN, LAYOUT_SQL_DB_WAITCOUNT,
-		LAYOUT_SQL_DRIVERCONN_SIZE, LAYOUT_SQL_DRIVERCONN_DB, LAYOUT_SQL_DRIVERCONN_INUSE,
-		LAYOUT_SQL_DRIVERCONN_RETURNEDAT, LAYOUT_SQL_TX_SIZE, LAYOUT_SQL_TX_DB, LAYOUT_SQL_TX_DC,
-		LAYOUT_SQL_TX_DONE, LAYOUT_SQL_ROWS_DC, LAYOUT_SQL_DSNCONNECTOR_DRIVER,
+		LAYOUT_SQL_DB_SIZE,
+		LAYOUT_SQL_DB_WAITDURATION,
+		LAYOUT_SQL_DB_CONNECTOR,
+		LAYOUT_SQL_DB_MU,
+		LAYOUT_SQL_DB_FREECONN,
+		LAYOUT_SQL_DB_CONNREQUESTS,
+		LAYOUT_SQL_DB_NUMOPEN,
+		LAYOUT_SQL_DB_CLOSED,
+		LAYOUT_SQL_DB_DEP,
+		LAYOUT_SQL_DB_MAXOPEN,
+		LAYOUT_SQL_DB_WAITCOUNT,
+		LAYOUT_SQL_DRIVERCONN_SIZE,
+		LAYOUT_SQL_DRIVERCONN_DB,
+		LAYOUT_SQL_DRIVERCONN_INUSE,
+		LAYOUT_SQL_DRIVERCONN_RETURNEDAT,
+		LAYOUT_SQL_TX_SIZE,
+		LAYOUT_SQL_TX_DB,
+		LAYOUT_SQL_TX_DC,
+		LAYOUT_SQL_TX_DONE,
+		LAYOUT_SQL_ROWS_DC,
+		LAYOUT_SQL_DSNCONNECTOR_DRIVER,
 	};
 
 	if (!rt->gb->layout)
@@ -45,7 +60,8 @@ bool sqlread_supported(const struct goruntime *rt)
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		if (off(rt, needed[i]) < 0)
 			return false;
-	return off(rt, LAYOUT_SQL_DB_SIZE) <= MAX_DB_BYTES && off(rt, LAYOUT_SQL_DRIVERCONN_SIZE) <= MAX_CONN_BYTES &&
+	return off(rt, LAYOUT_SQL_DB_SIZE) <= MAX_DB_BYTES &&
+	       off(rt, LAYOUT_SQL_DRIVERCONN_SIZE) <= MAX_CONN_BYTES &&
 	       off(rt, LAYOUT_SQL_TX_SIZE) <= MAX_DB_BYTES;
 }
 
@@ -82,12 +98,13 @@ int64_t sqlread_time_ns(uint64_t wall, uint64_t ext)
 static bool method_name(const char *type, char *out, size_t size)
 {
 	bool pointer = *type == '*';
-	const char *path = type + pointer, *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+	const char *path = type + pointer, *slash = strrchr(path, '/'),
+		   *last = slash ? slash + 1 : path;
 	const char *dot = strrchr(last, '.');
 	char package[512];
 	size_t n = 0;
 
-	if (!dot || strchr(path, '['))	/* type arguments: a name of another form */
+	if (!dot || strchr(path, '[')) /* type arguments: a name of another form */
 		return false;
 	for (const char *c = path; c < dot; c++) {
 		if (n + 4 > sizeof(package))
@@ -95,11 +112,13 @@ static bool method_name(const char *type, char *out, size_t size)
 		n += (size_t)sprintf(package + n, c >= last && *c == '.' ? "%%2e" : "%c", *c);
 	}
 	package[n] = '\0';
-	return snprintf(out, size, pointer ? "%s.(*%s).Driver" : "%s.%s.Driver", package, dot + 1) < (int)size;
+	return snprintf(out, size, pointer ? "%s.(*%s).Driver" : "%s.%s.Driver", package, dot + 1) <
+	       (int)size;
 }
 
 /* The itab that the method's code puts into its result. */
-static const char *driver_of_code(struct goruntime *rt, struct gotypes *types, const char *connector)
+static const char *driver_of_code(struct goruntime *rt, struct gotypes *types,
+				  const char *connector)
 {
 	struct gobin *gb = rt->gb;
 	char name[1024];
@@ -108,7 +127,8 @@ static const char *driver_of_code(struct goruntime *rt, struct gotypes *types, c
 	struct insn in;
 	size_t len;
 
-	if (!gb->arch || !method_name(connector, name, sizeof(name)) || pclntab_find_name(gb->pcln, name, &fn))
+	if (!gb->arch || !method_name(connector, name, sizeof(name)) ||
+	    pclntab_find_name(gb->pcln, name, &fn))
 		return NULL;
 	len = fn.end - fn.entry < MAX_CODE ? fn.end - fn.entry : MAX_CODE;
 	if (image_read_addr(&gb->image, fn.entry, code, len))
@@ -139,7 +159,8 @@ static bool find_driver(struct gotypes *types, uint64_t type, uint32_t *at, uint
 	for (int i = 0; i < n && i < MAX_FIELDS; i++) {
 		const char *name = gotypes_name(types, f[i].type);
 
-		if (!name || *name == '*' || gotypes_field(types, f[i].type, "driver", at, field_type))
+		if (!name || *name == '*' ||
+		    gotypes_field(types, f[i].type, "driver", at, field_type))
 			continue;
 		*at += f[i].offset;
 		return true;
@@ -148,7 +169,8 @@ static bool find_driver(struct gotypes *types, uint64_t type, uint32_t *at, uint
 }
 
 /* What an interface in a field holds, or the field's own type. */
-static const char *driver_of_field(struct goruntime *rt, struct gotypes *types, uint64_t type, uint64_t data)
+static const char *driver_of_field(struct goruntime *rt, struct gotypes *types, uint64_t type,
+				   uint64_t data)
 {
 	uint64_t field_type, itab;
 	const char *name;
@@ -163,7 +185,8 @@ static const char *driver_of_field(struct goruntime *rt, struct gotypes *types, 
 }
 
 /* As fmt's %T of DB.Driver(); false when the connector is no interface we know. */
-static bool driver_name(struct goruntime *rt, struct gotypes *types, const uint8_t *iface, struct sqldb *out)
+static bool driver_name(struct goruntime *rt, struct gotypes *types, const uint8_t *iface,
+			struct sqldb *out)
 {
 	uint64_t type = gotypes_itab_type(types, load_u64(iface)), data = load_u64(iface + 8);
 	const char *connector = gotypes_name(types, type), *driver = NULL;
@@ -173,7 +196,8 @@ static bool driver_name(struct goruntime *rt, struct gotypes *types, const uint8
 	if (!strcmp(connector, "sql.dsnConnector")) {
 		uint64_t itab;
 
-		if (!mem_read_u64(rt->mem, data + (uint64_t)off(rt, LAYOUT_SQL_DSNCONNECTOR_DRIVER), &itab))
+		if (!mem_read_u64(rt->mem, data + (uint64_t)off(rt, LAYOUT_SQL_DSNCONNECTOR_DRIVER),
+				  &itab))
 			driver = gotypes_of_itab(types, itab);
 	} else {
 		const char *path = gotypes_path_name(types, type);
@@ -200,8 +224,8 @@ static bool same_package(const char *a, const char *b)
 }
 
 /* One of the package in a map[string]driver.Driver; false: it is no such map. */
-static bool driver_in_map(struct goruntime *rt, struct gotypes *types, uint64_t map, const char *connector,
-			  const char **driver)
+static bool driver_in_map(struct goruntime *rt, struct gotypes *types, uint64_t map,
+			  const char *connector, const char **driver)
 {
 	uint8_t *entry;
 	int n = gomap_read(rt, map, 16, 16, MAX_DRIVERS, &entry);
@@ -210,7 +234,8 @@ static bool driver_in_map(struct goruntime *rt, struct gotypes *types, uint64_t 
 	*driver = NULL;
 	for (int i = 0; i < n && good; i++) {
 		uint64_t type = gotypes_itab_type(types, load_u64(entry + 32 * i + 16));
-		const char *path = gotypes_path_name(types, type), *name = gotypes_name(types, type);
+		const char *path = gotypes_path_name(types, type),
+			   *name = gotypes_name(types, type);
 
 		good = path && name;
 		if (!good || !same_package(connector, path))
@@ -242,8 +267,8 @@ const char *sqlread_registered(struct goruntime *rt, struct gotypes *types, uint
 
 		if (gb->arch->decode(code + pos, len - pos, fn.entry + pos, false, &in))
 			return NULL;
-		if (in.data == DATA_LOAD && !mem_read_u64(rt->mem, in.data_addr + rt->bias, &map) && map &&
-		    map % 8 == 0 && driver_in_map(rt, types, map, path, &driver))
+		if (in.data == DATA_LOAD && !mem_read_u64(rt->mem, in.data_addr + rt->bias, &map) &&
+		    map && map % 8 == 0 && driver_in_map(rt, types, map, path, &driver))
 			return driver;
 	}
 	return NULL;
@@ -260,7 +285,9 @@ static int read_conns(struct goruntime *rt, uint64_t db, struct sqlconn *conn, s
 	int err = p && raw ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < n && !err; i++)
-		p[i] = (struct mem_piece){ .addr = conn[i].addr, .dst = raw + i * size, .len = size };
+		p[i] = (struct mem_piece){ .addr = conn[i].addr,
+					   .dst = raw + i * size,
+					   .len = size };
 	if (!err && mem_read_many(rt->mem, p, n))
 		err = -EFAULT;
 	for (size_t i = 0; i < n && !err; i++) {
@@ -342,8 +369,9 @@ static bool is_believable(struct goruntime *rt, const uint8_t *raw, const struct
 	const uint8_t *slice = raw + off(rt, LAYOUT_SQL_DB_FREECONN);
 
 	return db->open <= MAX_OPEN && db->idle <= db->open && db->idle <= load_u64(slice + 16) &&
-	       load_u64(slice + 16) <= MAX_OPEN && (!db->idle || load_u64(slice)) && db->waiters <= MAX_OPEN * 16ull &&
-	       db->wait_count < MAX_WAIT_NS && db->wait_ns < MAX_WAIT_NS && raw[off(rt, LAYOUT_SQL_DB_CLOSED)] <= 1;
+	       load_u64(slice + 16) <= MAX_OPEN && (!db->idle || load_u64(slice)) &&
+	       db->waiters <= MAX_OPEN * 16ull && db->wait_count < MAX_WAIT_NS &&
+	       db->wait_ns < MAX_WAIT_NS && raw[off(rt, LAYOUT_SQL_DB_CLOSED)] <= 1;
 }
 
 /* The numbers, from the bytes of a sql.DB. */
@@ -388,15 +416,19 @@ static int read_once(struct goruntime *rt, struct gotypes *types, struct sqldb *
 	if (!err && !driver_name(rt, types, raw + off(rt, LAYOUT_SQL_DB_CONNECTOR), out))
 		err = -EBADMSG;
 	if (!err && out->idle)
-		err = check_free(rt, out->addr, load_u64(raw + off(rt, LAYOUT_SQL_DB_FREECONN)), out->idle);
+		err = check_free(rt, out->addr, load_u64(raw + off(rt, LAYOUT_SQL_DB_FREECONN)),
+				 out->idle);
 	if (!err)
-		out->conns_known = read_deps(rt, types, load_u64(raw + off(rt, LAYOUT_SQL_DB_DEP)), out) >= 0;
-	if (err == -ESRCH || err == -EPERM || err == -ENOMEM || mem_read(rt->mem, out->addr, again, size))
+		out->conns_known =
+			read_deps(rt, types, load_u64(raw + off(rt, LAYOUT_SQL_DB_DEP)), out) >= 0;
+	if (err == -ESRCH || err == -EPERM || err == -ENOMEM ||
+	    mem_read(rt->mem, out->addr, again, size))
 		return err ? err : -EFAULT;
 	/* whatever did not fit may have been changing just then */
 	if (!last && (take_numbers(rt, again, &after) || !same_numbers(out, &after) ||
-		      (load_u32(again + off(rt, LAYOUT_SQL_DB_MU)) | load_u32(raw + off(rt, LAYOUT_SQL_DB_MU))) &
-		      MUTEX_LOCKED))
+		      (load_u32(again + off(rt, LAYOUT_SQL_DB_MU)) |
+		       load_u32(raw + off(rt, LAYOUT_SQL_DB_MU))) &
+			      MUTEX_LOCKED))
 		return err == -EBADMSG ? -EBADMSG : -EAGAIN;
 	return err;
 }
@@ -405,7 +437,8 @@ int sqlread_db(struct goruntime *rt, struct gotypes *types, uint64_t addr, struc
 {
 	int err = -EAGAIN;
 
-	for (int i = 0; i < MAX_TRIES && (err == -EAGAIN || err == -EBADMSG || err == -EFAULT); i++) {
+	for (int i = 0; i < MAX_TRIES && (err == -EAGAIN || err == -EBADMSG || err == -EFAULT);
+	     i++) {
 		*out = (struct sqldb){ .addr = addr };
 		err = read_once(rt, types, out, i == MAX_TRIES - 1);
 		if (err)

@@ -14,21 +14,21 @@
 struct goruntime;
 struct gotypes;
 
-#define SQLREAD_MAX_CONNS 16384		/* of one pool; beyond: they are not read one by one */
+#define SQLREAD_MAX_CONNS 16384 /* of one pool; beyond: they are not read one by one */
 
 struct sqlconn {
-	uint64_t addr;			/* of the driverConn */
-	uint64_t wall, ext;		/* returnedAt, a time.Time: when it was made or given back last */
+	uint64_t addr;      /* of the driverConn */
+	uint64_t wall, ext; /* returnedAt, a time.Time: when it was made or given back last */
 	bool in_use;
 };
 
 struct sqldb {
 	uint64_t addr;
-	char driver[96];		/* dynamic type; the connector's where it does not tell */
-	uint64_t connector;		/* the connector's type, where it does not tell; else 0 */
-	int64_t max_open;		/* 0 unlimited */
+	char driver[96];    /* dynamic type; the connector's where it does not tell */
+	uint64_t connector; /* the connector's type, where it does not tell; else 0 */
+	int64_t max_open;   /* 0 unlimited */
 	uint64_t open, idle, waiters, wait_count, wait_ns;
-	struct sqlconn *conn;		/* owned; NULL and not known when conns_known is false */
+	struct sqlconn *conn; /* owned; NULL and not known when conns_known is false */
 	size_t nconn;
 	bool conns_known;
 };
@@ -49,7 +49,7 @@ void sqldb_deinit(struct sqldb *db);
 const char *sqlread_registered(struct goruntime *rt, struct gotypes *types, uint64_t connector);
 
 struct sqltx {
-	uint64_t db, conn;		/* conn: the driverConn */
+	uint64_t db, conn; /* conn: the driverConn */
 	bool done;
 };
 int sqlread_tx(struct goruntime *rt, uint64_t addr, struct sqltx *out);

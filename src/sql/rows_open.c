@@ -24,14 +24,20 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 
 	if (!f)
 		return;
-	finding_title(f, "%s query results %s %s are not closed, the oldest for %s: each keeps a database connection",
-		      human_count(held->count, n), h->place_is_now ? "of goroutines now at" : "got at",
-		      words_place(&h->place, place, sizeof(place)), net_words_age(h->age, h->held_s, age));
+	finding_title(f,
+		      "%s query results %s %s are not closed, the oldest for %s: each keeps a "
+		      "database connection",
+		      human_count(held->count, n),
+		      h->place_is_now ? "of goroutines now at" : "got at",
+		      words_place(&h->place, place, sizeof(place)),
+		      net_words_age(h->age, h->held_s, age));
 	finding_count(f, "count", held->count);
 	finding_number(f, "oldest_s", h->held_s);
-	finding_evidence(f, "pool of %s: %s of %s connections in use", words_fit(p->driver, 40, driver, sizeof(driver)),
+	finding_evidence(f, "pool of %s: %s of %s connections in use",
+			 words_fit(p->driver, 40, driver, sizeof(driver)),
 			 human_count(p->in_use, n), human_count(p->open, m));
-	finding_advice(f, "defer rows.Close() right behind Query, also where the loop may return early; look at rows.Err()");
+	finding_advice(f, "defer rows.Close() right behind Query, also where the loop may return "
+			  "early; look at rows.Err()");
 	f->exactness = EXACT;
 	f->weight = (double)held->count;
 }
@@ -44,8 +50,9 @@ static void judge(const struct window *w, struct findings *out)
 		for (int k = 0; k < w->sql->pool[i].nholder; k++) {
 			const struct sql_holder *h = &w->sql->pool[i].holder[k];
 
-			if (h->what == SQL_ROWS && h->place.function && sql_holders_first(w->sql, i, k, &held) &&
-			    held.count >= MIN_COUNT && held.oldest->age != AGE_UNKNOWN && held.oldest->held_s > MIN_AGE_S)
+			if (h->what == SQL_ROWS && h->place.function &&
+			    sql_holders_first(w->sql, i, k, &held) && held.count >= MIN_COUNT &&
+			    held.oldest->age != AGE_UNKNOWN && held.oldest->held_s > MIN_AGE_S)
 				add_finding(&w->sql->pool[i], &held, out);
 		}
 }

@@ -13,7 +13,8 @@ bool sql_holders_first(const struct sql_window *s, int pool, int holder, struct 
 		for (int k = 0; k < s->pool[i].nholder; k++) {
 			const struct sql_holder *h = &s->pool[i].holder[k];
 
-			if (h->what != first->what || (h != first && !place_equal(&h->place, &first->place)))
+			if (h->what != first->what ||
+			    (h != first && !place_equal(&h->place, &first->place)))
 				continue;
 			if (i < pool || (i == pool && k < holder))
 				return false;

@@ -7,7 +7,7 @@
 
 struct sql_held {
 	const struct sql_holder *oldest;
-	uint64_t count;		/* connections, of all its rows */
+	uint64_t count; /* connections, of all its rows */
 };
 
 /* The idea of a finding per place: true for the first holder of a kind at a

@@ -14,7 +14,7 @@
 #include "sql/window.h"
 
 #define MIN_AGE_S 3.0
-#define ADVICE "defer tx.Rollback() right behind Begin, and do nothing slow before the Commit"
+#define ADVICE    "defer tx.Rollback() right behind Begin, and do nothing slow before the Commit"
 
 static void fill(struct finding *f, uint64_t count, double oldest_s)
 {
@@ -28,36 +28,46 @@ static void fill(struct finding *f, uint64_t count, double oldest_s)
 static void add_finding(const struct sql_pool *p, const struct sql_held *held, struct findings *out)
 {
 	const struct sql_holder *h = held->oldest;
-	struct finding *f = findings_add(out, "transaction-open", "transaction-open", SEVERITY_HIGH, &h->place);
+	struct finding *f =
+		findings_add(out, "transaction-open", "transaction-open", SEVERITY_HIGH, &h->place);
 	char n[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX], driver[200];
 
 	if (!f)
 		return;
-	finding_title(f, "%s database transaction%s %s %s %s open, the oldest for %s", human_count(held->count, n),
-		      net_words_s(held->count), h->place_is_now ? "of goroutines now at" : "begun at",
+	finding_title(f, "%s database transaction%s %s %s %s open, the oldest for %s",
+		      human_count(held->count, n), net_words_s(held->count),
+		      h->place_is_now ? "of goroutines now at" : "begun at",
 		      words_place(&h->place, place, sizeof(place)), held->count == 1 ? "is" : "are",
 		      net_words_age(h->age, h->held_s, age));
 	if (h->goroutine)
-		finding_evidence(f, "the oldest belongs to goroutine %llu", (unsigned long long)h->goroutine);
+		finding_evidence(f, "the oldest belongs to goroutine %llu",
+				 (unsigned long long)h->goroutine);
 	if (h->place_is_now)
-		finding_evidence(f, "older than gospect: the place is where its goroutine stands now, not the Begin");
-	finding_evidence(f, "each keeps a connection of the pool (%s, %s in use) and its locks in the database",
-			 words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->in_use, n));
+		finding_evidence(f, "older than gospect: the place is where its goroutine stands "
+				    "now, not the Begin");
+	finding_evidence(
+		f,
+		"each keeps a connection of the pool (%s, %s in use) and its locks in the database",
+		words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->in_use, n));
 	fill(f, held->count, h->held_s);
 }
 
 static void add_without_place(const struct sql_pool *p, struct findings *out)
 {
-	struct finding *f = findings_add_about(out, "transaction-open", p->driver, SEVERITY_HIGH, NULL);
+	struct finding *f =
+		findings_add_about(out, "transaction-open", p->driver, SEVERITY_HIGH, NULL);
 	char n[HUMAN_MAX], age[NET_WORDS_AGE], driver[200];
 
 	if (!f)
 		return;
-	finding_title(f, "%s database transaction%s (%s) %s open, the oldest for %s", human_count(p->transactions_open, n),
-		      net_words_s(p->transactions_open), words_fit(p->driver, 40, driver, sizeof(driver)),
+	finding_title(f, "%s database transaction%s (%s) %s open, the oldest for %s",
+		      human_count(p->transactions_open, n), net_words_s(p->transactions_open),
+		      words_fit(p->driver, 40, driver, sizeof(driver)),
 		      p->transactions_open == 1 ? "is" : "are",
 		      net_words_age(p->transaction_age, p->oldest_transaction_s, age));
-	finding_evidence(f, "older than gospect, and no goroutine of theirs was found: the place is not known");
+	finding_evidence(
+		f,
+		"older than gospect, and no goroutine of theirs was found: the place is not known");
 	fill(f, p->transactions_open, p->oldest_transaction_s);
 }
 
@@ -85,8 +95,8 @@ static void judge(const struct window *w, struct findings *out)
 	for (int i = 0; w->sql->known && i < w->sql->npool; i++) {
 		const struct sql_pool *p = &w->sql->pool[i];
 
-		if (!judge_holders(w->sql, i, out) && p->transactions_open && p->transaction_age != AGE_UNKNOWN &&
-		    p->oldest_transaction_s > MIN_AGE_S)
+		if (!judge_holders(w->sql, i, out) && p->transactions_open &&
+		    p->transaction_age != AGE_UNKNOWN && p->oldest_transaction_s > MIN_AGE_S)
 			add_without_place(p, out);
 	}
 }

@@ -101,7 +101,8 @@ static int perf_open(const struct attach_point *p, uint64_t offset)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int perf_set_prog(struct attachment *a, uint32_t i, const struct attach_point *p, bool cookies)
+static int perf_set_prog(struct attachment *a, uint32_t i, const struct attach_point *p,
+			 bool cookies)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = p->cookies[i]);
 
@@ -161,7 +162,8 @@ static void *job_run(void *arg)
 {
 	struct attach_job *j = arg;
 
-	j->result = j->multi ? attach_multi(j->a, &j->point) : attach_perf(j->a, &j->point, j->cookies);
+	j->result =
+		j->multi ? attach_multi(j->a, &j->point) : attach_perf(j->a, &j->point, j->cookies);
 	return NULL;
 }
 
@@ -172,7 +174,8 @@ void attach_all(struct attach_job *jobs, int n)
 	int i;
 
 	for (i = 0; i < n; i++) {
-		running[i] = i && i < ATTACH_MAX_JOBS && !thread_start(&thread[i], job_run, &jobs[i]);
+		running[i] =
+			i && i < ATTACH_MAX_JOBS && !thread_start(&thread[i], job_run, &jobs[i]);
 		if (!running[i] && i)
 			job_run(&jobs[i]);
 	}

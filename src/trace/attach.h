@@ -14,15 +14,15 @@
 /* enum bpf_attach_type of Linux 6.6; Debian 12's linux/bpf.h ends before it. */
 #define ATTACH_UPROBE_MULTI 48
 
-#define ATTACH_MAX_SITES 64	/* of one program; more is refused (-E2BIG) */
+#define ATTACH_MAX_SITES 64 /* of one program; more is refused (-E2BIG) */
 
 /* Where a program goes; all sites are in one file. */
 struct attach_point {
-	int prog_fd;		/* borrowed */
-	const char *path;	/* borrowed: the executable, /proc/self/fd/N works */
-	pid_t pid;		/* only in this process */
-	const uint64_t *offsets;/* borrowed: file offsets, n of them */
-	const uint64_t *cookies;/* borrowed: of each site */
+	int prog_fd;             /* borrowed */
+	const char *path;        /* borrowed: the executable, /proc/self/fd/N works */
+	pid_t pid;               /* only in this process */
+	const uint64_t *offsets; /* borrowed: file offsets, n of them */
+	const uint64_t *cookies; /* borrowed: of each site */
 	uint32_t n;
 };
 
@@ -53,7 +53,7 @@ struct attach_job {
 	struct attachment *a;
 	struct attach_point point;
 	bool multi, cookies;
-	int result;		/* of attaching */
+	int result; /* of attaching */
 };
 /* Returns when all are done; each job has its result. */
 void attach_all(struct attach_job *jobs, int n);

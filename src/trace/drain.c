@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 
-#define CUT_OFF_CALLS 50	/* fewer say nothing of how many were cut off */
+#define CUT_OFF_CALLS 50 /* fewer say nothing of how many were cut off */
 
 int drain_counters(struct trace *t, struct gs_counters *sum)
 {
@@ -134,7 +134,7 @@ static uint64_t window_max(struct trace *t)
 	uint64_t max, late = t->gc->stw_max_ns[next];
 
 	if (late <= t->window_taken[next])
-		late = 0;	/* nothing was written since */
+		late = 0; /* nothing was written since */
 	t->gc->stw_max_ns[next] = 0;
 	__sync_synchronize();
 	t->spec->window = number + 1;
@@ -181,7 +181,7 @@ static bool was_sliced(struct trace *t, enum gov_group g)
 {
 	bool off = !(t->on & GOV_BIT(g)), sliced = t->was_off[g] || off;
 
-	t->was_off[g] = off;	/* the next window begins so */
+	t->was_off[g] = off; /* the next window begins so */
 	return sliced;
 }
 
@@ -215,15 +215,16 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost. */
-	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions + c->opens_full +
-		      c->scratches_full;
+	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions +
+		      c->opens_full + c->scratches_full;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;
 }
 
 /* While slices are cut: how many of the requests and calls that began were seen to end. */
-static void learn_cut_off(struct trace *t, const struct trace_reading *r, const struct gs_counters *c)
+static void learn_cut_off(struct trace *t, const struct trace_reading *r,
+			  const struct gs_counters *c)
 {
 	uint64_t begun = c->requests_begun, ended = c->requests_answered, b, e;
 	size_t i;
@@ -262,7 +263,7 @@ int trace_read(struct trace *t, struct trace_reading *r)
 	if (!e)
 		e = read_allocs(t, r);
 	window = t->spec->window;
-	read_gc(t, r);		/* the next window begins */
+	read_gc(t, r); /* the next window begins */
 	if (!e)
 		e = drain_calls(t, r, window);
 	if (e) {

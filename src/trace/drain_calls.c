@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "gospect.skel.h"
 
-#define OPEN_TRIES 3
-#define HOLD_MAX_NS (60 * NS_PER_S)	/* kept when `holds` is full */
+#define OPEN_TRIES  3
+#define HOLD_MAX_NS (60 * NS_PER_S) /* kept when `holds` is full */
 
 static int by_number(const void *a, const void *b)
 {
@@ -47,7 +47,8 @@ static int read_hosts(struct trace *t)
 
 	if (last == ht->seen || ht->n == GS_MAX_HOSTS)
 		return 0;
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_HOSTS), sizeof(struct gs_host), sizeof(uint64_t), GS_MAX_HOSTS);
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_HOSTS), sizeof(struct gs_host), sizeof(uint64_t),
+		     GS_MAX_HOSTS);
 	names = e || !d.n ? NULL : calloc(d.n, sizeof(*names));
 	if (!e && d.n && !names)
 		e = -ENOMEM;
@@ -96,8 +97,8 @@ static bool is_literal(const char *hostport)
 		n = strcspn(hostport, "]%");
 	} else {
 		/* more than one colon: an address without a port */
-		n = colon && colon == strchr(hostport, ':') ? (size_t)(colon - hostport) :
-							      strcspn(hostport, "%");
+		n = colon && colon == strchr(hostport, ':') ? (size_t)(colon - hostport)
+							    : strcspn(hostport, "%");
 	}
 	memcpy(host, hostport, n);
 	host[n] = '\0';
@@ -111,7 +112,8 @@ static uint64_t max_of_window(const struct gs_sum *s, uint32_t window)
 }
 
 /* The row of a table's entry, or the one that many behind it; false: there is none. */
-static bool read_sum(const struct trace *t, const struct dump *d, size_t i, uint32_t plus, struct gs_sum *s)
+static bool read_sum(const struct trace *t, const struct dump *d, size_t i, uint32_t plus,
+		     struct gs_sum *s)
 {
 	uint32_t row;
 
@@ -122,8 +124,8 @@ static bool read_sum(const struct trace *t, const struct dump *d, size_t i, uint
 	return !bpf_map_lookup_elem(trace_map_fd(t, TRACE_MAP_SUMS), &row, s);
 }
 
-static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k, uint32_t phase,
-		      const struct gs_sum *s, uint32_t window)
+static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k,
+		      uint32_t phase, const struct gs_sum *s, uint32_t window)
 {
 	const char *host = k->host ? host_find(t, k->host) : "";
 
@@ -132,7 +134,9 @@ static int take_phase(const struct trace *t, struct trace_phase *p, const struct
 	if (phase == GS_PHASE_DNS && k->host && is_literal(host))
 		return -ENOENT;
 	*p = (struct trace_phase){
-		.phase = (enum net_phase)phase, .other = !k->host, .errors = s->errors,
+		.phase = (enum net_phase)phase,
+		.other = !k->host,
+		.errors = s->errors,
 		.max_ns_window = max_of_window(s, window),
 	};
 	memcpy(p->host, host, strlen(host) + 1);
@@ -141,8 +145,8 @@ static int take_phase(const struct trace *t, struct trace_phase *p, const struct
 }
 
 /* The phases of one entry: as many as it has rows, at most. */
-static void take_phases(const struct trace *t, struct trace_reading *r, const struct dump *d, size_t i,
-			uint32_t window)
+static void take_phases(const struct trace *t, struct trace_reading *r, const struct dump *d,
+			size_t i, uint32_t window)
 {
 	struct gs_phase_key k;
 	struct gs_sum s;
@@ -153,7 +157,8 @@ static void take_phases(const struct trace *t, struct trace_reading *r, const st
 		return;
 	for (n = 0; n < GS_PHASES_ROWS(k.group); n++)
 		if (read_sum(t, d, i, n, &s) &&
-		    !take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, &s, window))
+		    !take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, &s,
+				window))
 			r->nphase++;
 }
 
@@ -163,10 +168,10 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 	size_t i;
 	int e;
 
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key), sizeof(uint32_t),
-		     GS_MAX_PHASES);
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
+		     sizeof(uint32_t), GS_MAX_PHASES);
 	if (!e)
-		e = read_hosts(t);	/* after the rows: it has their names */
+		e = read_hosts(t); /* after the rows: it has their names */
 	if (!e && d.n) {
 		r->phase = calloc(d.n * GS_PHASES_ROWS(GS_PHASES_DIAL), sizeof(*r->phase));
 		e = r->phase ? 0 : -ENOMEM;
@@ -185,8 +190,11 @@ static int take_call(const struct trace *t, struct trace_call *c, const struct g
 	if (k->target != TARGET || k->kind >= GS_CALL_MAX || !(s->begun || s->hist.count) || !text)
 		return -ENOENT;
 	*c = (struct trace_call){
-		.kind = (enum trace_call_kind)k->kind, .other = !k->text && !k->pcs[0],
-		.begun = s->begun, .errors = s->errors, .max_ns_window = max_of_window(s, window),
+		.kind = (enum trace_call_kind)k->kind,
+		.other = !k->text && !k->pcs[0],
+		.begun = s->begun,
+		.errors = s->errors,
+		.max_ns_window = max_of_window(s, window),
 	};
 	memcpy(c->text, text, strlen(text) + 1);
 	memcpy(c->pcs, k->pcs, sizeof(c->pcs));
@@ -202,8 +210,8 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 	size_t i;
 	int e;
 
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key), sizeof(uint32_t),
-		     GS_MAX_CALLS);
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
+		     sizeof(uint32_t), GS_MAX_CALLS);
 	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
 		e = read_hosts(t);
 	if (!e && d.n) {
@@ -252,7 +260,8 @@ void sweep_holds(struct trace *t, uint64_t full)
 	while (more) {
 		key = next;
 		more = !bpf_map_get_next_key(fd, &key, &next);
-		if (!bpf_map_lookup_elem(fd, &key, &o) && o.start_ns + HOLD_MAX_NS < clock_mono_ns())
+		if (!bpf_map_lookup_elem(fd, &key, &o) &&
+		    o.start_ns + HOLD_MAX_NS < clock_mono_ns())
 			bpf_map_delete_elem(fd, &key);
 	}
 }
@@ -279,7 +288,8 @@ static bool read_open(int fd, const struct gs_open_key *k, struct gs_open *o)
 	return false;
 }
 
-bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, struct trace_open *out)
+bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr,
+		     struct trace_open *out)
 {
 	struct gs_open_key k = { .addr = addr, .target = TARGET, .kind = (uint32_t)kind };
 	struct gs_open o;
@@ -291,7 +301,11 @@ bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, 
 	if (!read_open(fd, &k, &o))
 		return false;
 	*out = (struct trace_open){
-		.start_ns = o.start_ns, .state_ns = o.state_ns, .goid = o.goid, .ptr = o.ptr, .state = o.state,
+		.start_ns = o.start_ns,
+		.state_ns = o.state_ns,
+		.goid = o.goid,
+		.ptr = o.ptr,
+		.state = o.state,
 		.npcs = o.npcs < TRACE_CALL_FRAMES ? o.npcs : TRACE_CALL_FRAMES,
 	};
 	memcpy(out->pcs, o.pcs, sizeof(out->pcs));

@@ -34,8 +34,9 @@ static void explain(struct trace_features *f, const char *what, const struct lab
 	else if (r->attach_err)
 		snprintf(f->why, sizeof(f->why), "%s: %s", what, strerror(-r->attach_err));
 	else
-		snprintf(f->why, sizeof(f->why), "%s: the filter by process misses threads (%llu of %llu calls seen)",
-			 what, (unsigned long long)r->hits, (unsigned long long)r->calls);
+		snprintf(f->why, sizeof(f->why),
+			 "%s: the filter by process misses threads (%llu of %llu calls seen)", what,
+			 (unsigned long long)r->hits, (unsigned long long)r->calls);
 }
 
 static int try_perf(struct trace_features *f, struct cost_table *ct, const struct lab_result *multi,

@@ -9,26 +9,26 @@
 /* A saved-up bucket holds this many seconds of income … */
 #define CAP_S 1.0
 /* … and of the floor: a program that is idle most of the time stays exact. */
-#define CAP_FLOOR_S 5.0
-#define PAUSE_NS 100000000ull		/* shortest time off */
-#define TICK_BUSY_NS 50000000ull
-#define TICK_CALM_NS 100000000ull
-#define TICK_TRIAL_NS 20000000ull	/* while nothing is known of a group that is on */
-#define TICK_SHORT_NS 25000000ull	/* in slices of less than two ticks */
+#define CAP_FLOOR_S   5.0
+#define PAUSE_NS      100000000ull /* shortest time off */
+#define TICK_BUSY_NS  50000000ull
+#define TICK_CALM_NS  100000000ull
+#define TICK_TRIAL_NS 20000000ull /* while nothing is known of a group that is on */
+#define TICK_SHORT_NS 25000000ull /* in slices of less than two ticks */
 #define TICK_EXACT_NS 1000000000ull
-#define TICK_MIN_NS 10000000ull
+#define TICK_MIN_NS   10000000ull
 /* Share of the requests that a slice's end may cut off. */
 #define CUT_OFF_AIM 0.1
 /* Memory of the smoothed rates, seconds. */
-#define CPU_MEMORY_S 1.0
-#define RATE_MEMORY_S 0.2
-#define FOLLOW_INCOME_S 4.0	/* what following may cost */
-#define RARE_MEMORY_S 1.0	/* a burst is no rate */
+#define CPU_MEMORY_S    1.0
+#define RATE_MEMORY_S   0.2
+#define FOLLOW_INCOME_S 4.0 /* what following may cost */
+#define RARE_MEMORY_S   1.0 /* a burst is no rate */
 /* A slice of births is saved for that long at most: else it gets shorter. */
 #define SAVE_S 5.0
 /* Of what a sharing group has, this is never taken for the rare one.  Births are
  * seen in short slices too; requests have to be followed. */
-#define BIRTHS_KEEP 0.25
+#define BIRTHS_KEEP   0.25
 #define REQUESTS_KEEP 0.5
 
 static double smooth(double old, double now, double dt, double memory)
@@ -83,7 +83,7 @@ static bool must_stop(const struct gov_bucket *b, double income, double lead_s, 
 
 	if (now - b->since_ns >= b->slice_ns)
 		return b->tokens < lead;
-	return b->tokens < -debt;	/* far more than was saved for */
+	return b->tokens < -debt; /* far more than was saved for */
 }
 
 /* What a step has to tell a bucket: all per second or since the last step. */
@@ -152,8 +152,7 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 					       i == GOV_RARE ? RARE_MEMORY_S : RATE_MEMORY_S);
 	}
 	/* The probes' own cost is part of the CPU time the kernel counts. */
-	g->cpu_per_s = smooth(g->cpu_per_s,
-			      diff(in->cpu_ns, g->last.cpu_ns + (uint64_t)cost) / dt,
+	g->cpu_per_s = smooth(g->cpu_per_s, diff(in->cpu_ns, g->last.cpu_ns + (uint64_t)cost) / dt,
 			      dt, CPU_MEMORY_S);
 	if (in->created && g->last.created)
 		g->births_per_s = smooth(g->births_per_s, diff(in->created, g->last.created) / dt,
@@ -228,16 +227,20 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	struct gov_bucket *b = &g->b[GOV_GOVERNED];
 	int i;
 
-	*g = (struct governor){ .cfg = *cfg, .last = *in, .births_per_s = cfg->births_per_s,
+	*g = (struct governor){ .cfg = *cfg,
+				.last = *in,
+				.births_per_s = cfg->births_per_s,
 				.cpu_per_s = cfg->cpu_ns_per_s < 0 ? 0 : cfg->cpu_ns_per_s };
 	for (i = 0; i < GOV_GROUPS; i++)
-		g->b[i] = (struct gov_bucket){ .tokens = (double)cfg->floor_ns, .hits_per_s = -1,
-					       .cost_per_hit = cfg->cost_per_hit_ns[i], .on = true,
-					       .slice_ns = i == GOV_REQUESTS ? GOV_SLICE_REQUESTS_NS :
-									       GOV_SLICE_NS,
+		g->b[i] = (struct gov_bucket){ .tokens = (double)cfg->floor_ns,
+					       .hits_per_s = -1,
+					       .cost_per_hit = cfg->cost_per_hit_ns[i],
+					       .on = true,
+					       .slice_ns = i == GOV_REQUESTS ? GOV_SLICE_REQUESTS_NS
+									     : GOV_SLICE_NS,
 					       .since_ns = in->now_ns };
 	g->b[GOV_REQUESTS].trial = true;
-	g->b[GOV_RARE].hits_per_s = 0;	/* rare until seen otherwise */
+	g->b[GOV_RARE].hits_per_s = 0; /* rare until seen otherwise */
 	if (cfg->births_per_s >= 0)
 		b->hits_per_s = cfg->births_per_s;
 	/* A program known to be too busy begins with saving up, not with debt. */
@@ -251,8 +254,9 @@ void governor_cut_off(struct governor *g, double share)
 {
 	struct gov_bucket *b = &g->b[GOV_REQUESTS];
 
-	b->slice_ns = (uint64_t)clamp((double)b->slice_ns * share / CUT_OFF_AIM,
-				      (double)GOV_SLICE_REQUESTS_NS, (double)GOV_SLICE_REQUESTS_MAX_NS);
+	b->slice_ns =
+		(uint64_t)clamp((double)b->slice_ns * share / CUT_OFF_AIM,
+				(double)GOV_SLICE_REQUESTS_NS, (double)GOV_SLICE_REQUESTS_MAX_NS);
 }
 
 uint64_t governor_follow_ns(const struct governor *g)
@@ -264,7 +268,8 @@ uint64_t governor_follow_ns(const struct governor *g)
 }
 
 /* What a group spent since the last step. */
-static double spent_by(const struct governor *g, const struct governor_input *in, enum gov_group group)
+static double spent_by(const struct governor *g, const struct governor_input *in,
+		       enum gov_group group)
 {
 	return diff(in->cost_ns[group], g->last.cost_ns[group]);
 }
@@ -280,7 +285,8 @@ static double carried(enum gov_group group, double cost, double income)
  * one; but keeps a part of what it has, for rare probes are not sliced when
  * they alone are over the budget, and something is to be seen of the rest.
  */
-static void step_sharing(struct governor *g, const struct governor_input *in, const struct flow *all)
+static void step_sharing(struct governor *g, const struct governor_input *in,
+			 const struct flow *all)
 {
 	struct flow f[SHARING];
 	size_t i;
@@ -293,10 +299,13 @@ static void step_sharing(struct governor *g, const struct governor_input *in, co
 		f[i].floor *= share;
 		f[i].lead_s = lead_s(g, sharing[i]);
 		f[i].spent = spent_by(g, in, sharing[i]) +
-			     carried(sharing[i], share * spent_by(g, in, GOV_RARE), f[i].income * all->dt);
+			     carried(sharing[i], share * spent_by(g, in, GOV_RARE),
+				     f[i].income * all->dt);
 		if (sharing[i] == GOV_GOVERNED)
-			fit_slice(&g->b[GOV_GOVERNED], f[i].income -
-				  carried(GOV_GOVERNED, share * expected_cost(&g->b[GOV_RARE]), f[i].income),
+			fit_slice(&g->b[GOV_GOVERNED],
+				  f[i].income - carried(GOV_GOVERNED,
+							share * expected_cost(&g->b[GOV_RARE]),
+							f[i].income),
 				  f[i].lead_s);
 	}
 	for (i = 0; i < SHARING; i++)
@@ -327,7 +336,9 @@ unsigned int governor_step(struct governor *g, const struct governor_input *in)
 		return groups_on(g);
 	learn(g, in, dt);
 	predict(g);
-	f = (struct flow){ .dt = dt, .income = governor_income(g), .floor = (double)g->cfg.floor_ns,
+	f = (struct flow){ .dt = dt,
+			   .income = governor_income(g),
+			   .floor = (double)g->cfg.floor_ns,
 			   .now = in->now_ns };
 	if (!g->cfg.exact) {
 		step_sharing(g, in, &f);

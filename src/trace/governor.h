@@ -22,21 +22,22 @@
 /* Rare probes; births; probes of every request, query or lock wait. */
 enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
 #define GOV_BIT(g) (1u << (g))
-#define GOV_ALL (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED) | GOV_BIT(GOV_REQUESTS))
+#define GOV_ALL    (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED) | GOV_BIT(GOV_REQUESTS))
 
-#define GOV_SLICE_NS 200000000ull	/* shortest slice that a tenfold rise does not end … */
-#define GOV_SLICE_MIN_NS 50000000ull	/* … and where that takes more than some seconds to save for */
+#define GOV_SLICE_NS     200000000ull /* shortest slice that a tenfold rise does not end … */
+#define GOV_SLICE_MIN_NS 50000000ull /* … and where that takes more than some seconds to save for */
 /* The same for requests, whose probes are many and dear; longer where requests
  * take long, for those that a slice's end cuts off are not timed. */
-#define GOV_SLICE_REQUESTS_NS 50000000ull
+#define GOV_SLICE_REQUESTS_NS     50000000ull
 #define GOV_SLICE_REQUESTS_MAX_NS 800000000ull
-#define GOV_RARE_HITS_PER_S 2500.0	/* below it rare probes are never sliced: 2,000, and room for bursts */
+#define GOV_RARE_HITS_PER_S \
+	2500.0 /* below it rare probes are never sliced: 2,000, and room for bursts */
 
 struct governor_config {
-	double budget_pct;	/* of the target's CPU */
-	uint64_t floor_ns;	/* per second, whatever the target uses */
-	bool exact;		/* everything on, always */
-	uint64_t detach_ns[GOV_GROUPS];	/* how long probes go on costing when a slice ends */
+	double budget_pct;                  /* of the target's CPU */
+	uint64_t floor_ns;                  /* per second, whatever the target uses */
+	bool exact;                         /* everything on, always */
+	uint64_t detach_ns[GOV_GROUPS];     /* how long probes go on costing when a slice ends */
 	double cost_per_hit_ns[GOV_GROUPS]; /* until hits show it */
 	/* What memory said before attaching; < 0 not known. */
 	double births_per_s;
@@ -46,29 +47,29 @@ struct governor_config {
 /* All totals since governor_init() or since the start: only differences count. */
 struct governor_input {
 	uint64_t now_ns;
-	uint64_t cpu_ns;		/* of the target */
+	uint64_t cpu_ns; /* of the target */
 	uint64_t hits[GOV_GROUPS];
-	uint64_t cost_ns[GOV_GROUPS];	/* what these hits cost the target */
-	uint64_t created;		/* goroutines created; 0: not known */
+	uint64_t cost_ns[GOV_GROUPS]; /* what these hits cost the target */
+	uint64_t created;             /* goroutines created; 0: not known */
 };
 
 struct gov_bucket {
-	double tokens;		/* ns; negative is debt */
-	double hits_per_s;	/* expected while on; < 0 not known */
-	double cost_per_hit;	/* ns */
+	double tokens;       /* ns; negative is debt */
+	double hits_per_s;   /* expected while on; < 0 not known */
+	double cost_per_hit; /* ns */
 	bool on;
-	bool trial;		/* on without knowing what it costs */
-	uint64_t slice_ns;	/* shortest slice */
-	uint64_t since_ns;	/* of the last switch */
+	bool trial;        /* on without knowing what it costs */
+	uint64_t slice_ns; /* shortest slice */
+	uint64_t since_ns; /* of the last switch */
 };
 
 struct governor {
 	struct governor_config cfg;
 	struct governor_input last;
 	struct gov_bucket b[GOV_GROUPS];
-	double cpu_per_s;	/* target's own, smoothed; ns per s */
-	double births_per_s;	/* from memory, smoothed; < 0 not known */
-	uint64_t next_ns;	/* when to step again */
+	double cpu_per_s;    /* target's own, smoothed; ns per s */
+	double births_per_s; /* from memory, smoothed; < 0 not known */
+	uint64_t next_ns;    /* when to step again */
 };
 
 /* Returns the groups that should be on at once (GOV_BIT()). */

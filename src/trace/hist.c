@@ -18,7 +18,8 @@ static uint32_t gained(const struct trace_hist *now, const struct trace_hist *pr
 	return now->bucket[i] - (prev ? prev->bucket[i] : 0);
 }
 
-uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_hist *prev, double p)
+uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_hist *prev,
+			       double p)
 {
 	uint64_t total = 0, want, seen = 0, lo, hi;
 	int i;
@@ -37,7 +38,7 @@ uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_
 	}
 	lo = trace_hist_value((unsigned int)i);
 	hi = trace_hist_value((unsigned int)i + 1);
-	lo += (hi - lo) / 2;	/* middle of the bucket: 3 % off at most */
+	lo += (hi - lo) / 2; /* middle of the bucket: 3 % off at most */
 	return now->max_ns && now->max_ns < lo ? now->max_ns : lo;
 }
 

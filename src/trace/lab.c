@@ -25,30 +25,29 @@
  * …_site.  lab_stepped compares SP as nearly every Go function does at entry.
  */
 #if defined(__x86_64__)
-__asm__(
-"	.text\n"
-"	.p2align 4\n"
-"	.globl lab_push, lab_jcc, lab_jmp, lab_call, lab_nop, lab_stepped\n"
-"	.hidden lab_push, lab_jcc, lab_jmp, lab_call, lab_nop, lab_stepped\n"
-"	.globl lab_jcc_site, lab_stepped_site\n"
-"	.hidden lab_jcc_site, lab_stepped_site\n"
-"lab_push:	push %rbp\n	pop %rbp\n	ret\n"
-"	.p2align 4\n"
-"lab_jcc:	test %rsp, %rsp\n"
-"lab_jcc_site:	jbe 1f\n"
-"1:	ret\n"
-"	.p2align 4\n"
-"lab_jmp:	jmp 1f\n"
-"1:	ret\n"
-"	.p2align 4\n"
-"lab_call:	call 1f\n"
-"1:	add $8, %rsp\n	ret\n"
-"	.p2align 4\n"
-"lab_nop:	nop\n	ret\n"
-"	.p2align 4\n"
-"lab_stepped:	push %r14\n	mov %rdi, %r14\n"
-"lab_stepped_site:	cmp 0x10(%r14), %rsp\n"
-"	pop %r14\n	ret\n");
+__asm__("	.text\n"
+	"	.p2align 4\n"
+	"	.globl lab_push, lab_jcc, lab_jmp, lab_call, lab_nop, lab_stepped\n"
+	"	.hidden lab_push, lab_jcc, lab_jmp, lab_call, lab_nop, lab_stepped\n"
+	"	.globl lab_jcc_site, lab_stepped_site\n"
+	"	.hidden lab_jcc_site, lab_stepped_site\n"
+	"lab_push:	push %rbp\n	pop %rbp\n	ret\n"
+	"	.p2align 4\n"
+	"lab_jcc:	test %rsp, %rsp\n"
+	"lab_jcc_site:	jbe 1f\n"
+	"1:	ret\n"
+	"	.p2align 4\n"
+	"lab_jmp:	jmp 1f\n"
+	"1:	ret\n"
+	"	.p2align 4\n"
+	"lab_call:	call 1f\n"
+	"1:	add $8, %rsp\n	ret\n"
+	"	.p2align 4\n"
+	"lab_nop:	nop\n	ret\n"
+	"	.p2align 4\n"
+	"lab_stepped:	push %r14\n	mov %rdi, %r14\n"
+	"lab_stepped_site:	cmp 0x10(%r14), %rsp\n"
+	"	pop %r14\n	ret\n");
 #else
 #error "no calibration functions for this architecture"
 #endif
@@ -66,9 +65,9 @@ void lab_stepped(void *guard);
 struct specimen {
 	enum insn_class klass;
 	void (*run)(void *guard);
-	const char *site;	/* NULL: at the function's entry */
-	int calls;		/* per repeat: some 0.3 ms */
-	bool few;		/* also where every probe is dear to take away */
+	const char *site; /* NULL: at the function's entry */
+	int calls;        /* per repeat: some 0.3 ms */
+	bool few;         /* also where every probe is dear to take away */
 };
 
 static const struct specimen specimens[] = {
@@ -83,15 +82,15 @@ static const struct specimen specimens[] = {
 
 /* What parent and child share. */
 struct lab_page {
-	double ns[2][SPECIMENS];	/* per call: without and with probes */
-	uint64_t calls;			/* with probes */
+	double ns[2][SPECIMENS]; /* per call: without and with probes */
+	uint64_t calls;          /* with probes */
 };
 
 struct lab {
-	struct lab_page *page;	/* owned, shared with the child */
-	pid_t child;		/* 0: none */
-	int go[2], done[2];	/* pipes: to the child, from it; -1 closed */
-	int map_fd, prog_fd;	/* counts hits */
+	struct lab_page *page; /* owned, shared with the child */
+	pid_t child;           /* 0: none */
+	int go[2], done[2];    /* pipes: to the child, from it; -1 closed */
+	int map_fd, prog_fd;   /* counts hits */
 	struct attachment at;
 	bool multi;
 };
@@ -118,11 +117,11 @@ static int by_value(const void *a, const void *b)
  * cold.  In an empty loop a hit took 0.65 µs here; with this between two hits 1.1
  * to 1.4 µs; a real HTTP server (tools/bench) loses 1.4 µs a hit.
  */
-#define BLOCK "test %%edi,%%edi\n jz 1f\n .byte 0x0f,0x1f,0x84,0,0,0,0,0\n1: add $1,%%eax\n"
-#define BLOCKS4 BLOCK BLOCK BLOCK BLOCK
-#define BLOCKS16 BLOCKS4 BLOCKS4 BLOCKS4 BLOCKS4
-#define BLOCKS64 BLOCKS16 BLOCKS16 BLOCKS16 BLOCKS16
-#define BLOCKS256 BLOCKS64 BLOCKS64 BLOCKS64 BLOCKS64
+#define BLOCK      "test %%edi,%%edi\n jz 1f\n .byte 0x0f,0x1f,0x84,0,0,0,0,0\n1: add $1,%%eax\n"
+#define BLOCKS4    BLOCK BLOCK BLOCK BLOCK
+#define BLOCKS16   BLOCKS4 BLOCKS4 BLOCKS4 BLOCKS4
+#define BLOCKS64   BLOCKS16 BLOCKS16 BLOCKS16 BLOCKS16
+#define BLOCKS256  BLOCKS64 BLOCKS64 BLOCKS64 BLOCKS64
 #define BLOCKS2048 BLOCKS256 BLOCKS256 BLOCKS256 BLOCKS256 BLOCKS256 BLOCKS256 BLOCKS256 BLOCKS256
 
 static void work(void)
@@ -312,20 +311,23 @@ static int search_offset(struct dl_phdr_info *info, size_t size, void *arg)
 		s->off = s->addr - start + ph->p_offset;
 		s->found = true;
 	}
-	return 1;	/* no further object */
+	return 1; /* no further object */
 }
 
 static int attach_specimens(struct lab *l)
 {
 	uint64_t offsets[SPECIMENS], cookies[SPECIMENS] = { 0 };
-	struct attach_point p = { .prog_fd = l->prog_fd, .path = "/proc/self/exe", .pid = l->child,
-				  .offsets = offsets, .cookies = cookies };
+	struct attach_point p = { .prog_fd = l->prog_fd,
+				  .path = "/proc/self/exe",
+				  .pid = l->child,
+				  .offsets = offsets,
+				  .cookies = cookies };
 	size_t i;
 
 	for (i = 0; i < SPECIMENS; i++) {
 		const struct specimen *s = &specimens[i];
-		struct offset_search o = {
-			.addr = s->site ? (uintptr_t)s->site : (uintptr_t)s->run };
+		struct offset_search o = { .addr = s->site ? (uintptr_t)s->site
+							   : (uintptr_t)s->run };
 
 		if (!is_measured(l, i))
 			continue;
@@ -362,7 +364,7 @@ static int read_result(struct lab *l, struct lab_result *r)
 	if (err)
 		return err;
 	r->calls = l->page->calls;
-	if (r->hits >= r->calls)	/* without hits there is nothing to measure */
+	if (r->hits >= r->calls) /* without hits there is nothing to measure */
 		price(l, &r->cost);
 	return 0;
 }
@@ -373,7 +375,8 @@ static int lab_init(struct lab *l, bool multi)
 	l->multi = multi;
 	l->go[0] = l->go[1] = l->done[0] = l->done[1] = l->map_fd = l->prog_fd = -1;
 	attachment_init(&l->at);
-	l->page = mmap(NULL, sizeof(*l->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	l->page = mmap(NULL, sizeof(*l->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
 	if (l->page == MAP_FAILED) {
 		l->page = NULL;
 		return -errno;
@@ -383,10 +386,12 @@ static int lab_init(struct lab *l, bool multi)
 
 static void lab_deinit(struct lab *l)
 {
-	int *const fds[] = { &l->go[0], &l->go[1], &l->done[0], &l->done[1], &l->map_fd, &l->prog_fd };
+	int *const fds[] = {
+		&l->go[0], &l->go[1], &l->done[0], &l->done[1], &l->map_fd, &l->prog_fd
+	};
 	size_t i;
 
-	child_end(l);	/* first: with its memory gone there is less to undo */
+	child_end(l); /* first: with its memory gone there is less to undo */
 	attachment_close(&l->at);
 	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)

@@ -14,9 +14,9 @@
 #include "plan/plan.h"
 
 struct lab_result {
-	int attach_err;		/* 0, or why the kernel refused the probes */
-	uint64_t hits, calls;	/* what the program counted, what the child's second thread called */
-	struct cost_table cost;	/* ns per hit; < 0 not measured */
+	int attach_err;       /* 0, or why the kernel refused the probes */
+	uint64_t hits, calls; /* what the program counted, what the child's second thread called */
+	struct cost_table cost; /* ns per hit; < 0 not measured */
 };
 
 /*

@@ -70,7 +70,7 @@ static void collect_programs(struct trace *t)
 /* Programs see pids of the machine's first pid namespace, unless asked for ours. */
 static void set_pid_namespace(struct trace *t)
 {
-	enum { FIRST_PID_NS = 0xEFFFFFFC };	/* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+	enum { FIRST_PID_NS = 0xEFFFFFFC }; /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 	struct stat st;
 
 	if (stat("/proc/self/ns/pid", &st) || st.st_ino == (ino_t)FIRST_PID_NS)
@@ -87,10 +87,11 @@ static void shrink(struct bpf_map *const *maps, size_t n)
 	for (i = 0; i < n; i++)
 		bpf_map__set_max_entries(maps[i], 1);
 }
-#define SHRINK(...) do { \
-	struct bpf_map *const maps_[] = { __VA_ARGS__ }; \
-	shrink(maps_, sizeof(maps_) / sizeof(maps_[0])); \
-} while (0)
+#define SHRINK(...)                                              \
+	do {                                                     \
+		struct bpf_map *const maps_[] = { __VA_ARGS__ }; \
+		shrink(maps_, sizeof(maps_) / sizeof(maps_[0])); \
+	} while (0)
 
 /* Tables nobody will use stay as small as they can be. */
 static void shrink_maps(struct trace *t)
@@ -104,7 +105,8 @@ static void shrink_maps(struct trace *t)
 	if (!trace_uses(t, SENSOR_BIT(SENSOR_SQL)))
 		SHRINK(t->skel->maps.holds);
 	if (!trace_uses(t, NET_SENSORS))
-		SHRINK(t->skel->maps.opens, t->skel->maps.calls, t->skel->maps.net_scratch, t->skel->maps.sums);
+		SHRINK(t->skel->maps.opens, t->skel->maps.calls, t->skel->maps.net_scratch,
+		       t->skel->maps.sums);
 }
 
 int load_open(struct trace *t, struct err *err)
@@ -136,7 +138,8 @@ static int map_table(struct bpf_map *map, void *out)
 static void unmap_table(struct bpf_map *map, volatile void *p)
 {
 	if (p)
-		munmap((void *)(uintptr_t)p, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
+		munmap((void *)(uintptr_t)p,
+		       (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
 }
 
 static int map_tables(struct trace *t)
@@ -159,14 +162,17 @@ static int make_rows_of_others(struct trace *t)
 	uint32_t row = GS_MAX_CALLS;
 	int e = 0;
 
-	for (; !e && trace_uses(t, SENSOR_BIT(SENSOR_NET)) && phase.group <= GS_PHASES_REQUEST; phase.group++) {
-		e = bpf_map__update_elem(t->skel->maps.phases, &phase, sizeof(phase), &row, sizeof(row), 0);
+	for (; !e && trace_uses(t, SENSOR_BIT(SENSOR_NET)) && phase.group <= GS_PHASES_REQUEST;
+	     phase.group++) {
+		e = bpf_map__update_elem(t->skel->maps.phases, &phase, sizeof(phase), &row,
+					 sizeof(row), 0);
 		row += GS_PHASES_ROWS(phase.group);
 	}
 	t->skel->bss->gs_next_phase_row = row;
 	row = 1;
 	for (; !e && trace_uses(t, NET_SENSORS) && call.kind < GS_CALL_MAX; call.kind++, row++)
-		e = bpf_map__update_elem(t->skel->maps.calls, &call, sizeof(call), &row, sizeof(row), 0);
+		e = bpf_map__update_elem(t->skel->maps.calls, &call, sizeof(call), &row,
+					 sizeof(row), 0);
 	t->skel->bss->gs_next_call_row = row;
 	return e;
 }
@@ -206,7 +212,7 @@ int load_most_stack(const char *log)
 
 /* What the verifier says of each program: a few lines. */
 #define LOG_STATISTICS 4
-#define LOG_BYTES 16384
+#define LOG_BYTES      16384
 
 /* Loads; log: PROG_COUNT pieces. */
 static int load_with_logs(struct trace *t, char (*log)[LOG_BYTES])
@@ -234,8 +240,10 @@ static int check_stacks(struct trace *t, char (*log)[LOG_BYTES], struct err *err
 		n = bpf_program__autoload(t->arm[i].prog) ? load_most_stack(log[i]) : 0;
 		if (n <= LOAD_MOST_STACK)
 			continue;
-		err_set(err, -EOPNOTSUPP, "the BPF program '%s', as it was compiled here, takes %d bytes of stack: "
-			"more than %d are not safe", bpf_program__name(t->arm[i].prog), n, LOAD_MOST_STACK);
+		err_set(err, -EOPNOTSUPP,
+			"the BPF program '%s', as it was compiled here, takes %d bytes of stack: "
+			"more than %d are not safe",
+			bpf_program__name(t->arm[i].prog), n, LOAD_MOST_STACK);
 		err_hint(err, "build gospect with another release of clang (make CLANG=…)");
 		return -EOPNOTSUPP;
 	}
@@ -244,11 +252,12 @@ static int check_stacks(struct trace *t, char (*log)[LOG_BYTES], struct err *err
 
 static int load_checked(struct trace *t, struct err *err)
 {
-	char (*log)[LOG_BYTES] = calloc(PROG_COUNT, sizeof(*log));
+	char(*log)[LOG_BYTES] = calloc(PROG_COUNT, sizeof(*log));
 	int e;
 
 	if (!log)
-		return err_set(err, -ENOMEM, "no memory for what the kernel says of the BPF programs");
+		return err_set(err, -ENOMEM,
+			       "no memory for what the kernel says of the BPF programs");
 	e = load_with_logs(t, log);
 	if (e == -EPERM && raise_memlock()) {
 		gospect_bpf__destroy(t->skel);
@@ -261,7 +270,8 @@ static int load_checked(struct trace *t, struct err *err)
 	if (e == -EPERM)
 		load_denied(e, err);
 	else if (e)
-		err_set(err, e, "the BPF programs cannot be loaded: %s (%s)", strerror(-e), last_words);
+		err_set(err, e, "the BPF programs cannot be loaded: %s (%s)", strerror(-e),
+			last_words);
 	else
 		e = check_stacks(t, log, err);
 out:

@@ -14,15 +14,17 @@ struct spec_field {
 	size_t member;
 	enum layout_field field;
 };
-#define AT(member, field) { offsetof(struct gs_spec, member), LAYOUT_##field }
+#define AT(member, field)                                        \
+	{                                                        \
+		offsetof(struct gs_spec, member), LAYOUT_##field \
+	}
 
 static const struct spec_field spec_fields[] = {
 	AT(dialer_network, NET_SYSDIALER_NETWORK), AT(dialer_address, NET_SYSDIALER_ADDRESS),
 	AT(pconn_addr, HTTP_PERSISTCONN_KEY_ADDR), AT(pconn_conn, HTTP_PERSISTCONN_CONN),
-	AT(want_addr, HTTP_WANTCONN_KEY_ADDR),
-	AT(tls_conn, TLS_CONN_CONN), AT(tls_config, TLS_CONN_CONFIG),
-	AT(tls_server_name, TLS_CONFIG_SERVERNAME),
-	AT(request_url, HTTP_REQUEST_URL), AT(url_host, URL_HOST),
+	AT(want_addr, HTTP_WANTCONN_KEY_ADDR),     AT(tls_conn, TLS_CONN_CONN),
+	AT(tls_config, TLS_CONN_CONFIG),           AT(tls_server_name, TLS_CONFIG_SERVERNAME),
+	AT(request_url, HTTP_REQUEST_URL),         AT(url_host, URL_HOST),
 };
 #define SPEC_FIELDS (sizeof(spec_fields) / sizeof(spec_fields[0]))
 
@@ -35,13 +37,19 @@ static const struct {
 	{ PROBE_CONNECT_BEGIN, { LAYOUT_NET_SYSDIALER_NETWORK, LAYOUT_NET_SYSDIALER_ADDRESS }, 2 },
 	{ PROBE_CONNECT_END, { LAYOUT_NET_SYSDIALER_NETWORK, LAYOUT_NET_SYSDIALER_ADDRESS }, 2 },
 	{ PROBE_TLS_NAME, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_PERSISTCONN_CONN }, 2 },
-	{ PROBE_TLS_BEGIN, { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME }, 3 },
-	{ PROBE_TLS_END, { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME }, 3 },
+	{ PROBE_TLS_BEGIN,
+	  { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME },
+	  3 },
+	{ PROBE_TLS_END,
+	  { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME },
+	  3 },
 	{ PROBE_POOL_BEGIN, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
 	{ PROBE_POOL_DELIVERED, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
 	{ PROBE_POOL_DIAL, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
 	{ PROBE_POOL_CANCEL, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
-	{ PROBE_CONN_BEGIN, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_REQUEST_URL, LAYOUT_URL_HOST }, 3 },
+	{ PROBE_CONN_BEGIN,
+	  { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_REQUEST_URL, LAYOUT_URL_HOST },
+	  3 },
 	{ PROBE_CONN_WRITTEN, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
 	{ PROBE_CONN_FIRST_BYTE, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
 	{ PROBE_CONN_CLOSED, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
@@ -72,7 +80,8 @@ static bool has_own_request(const struct site *s)
 
 static int32_t stream_request(const struct trace *t, const struct site *s)
 {
-	return offset_of(t, has_own_request(s) ? LAYOUT_H2_CLIENTREQUEST_URL : LAYOUT_HTTP_REQUEST_URL);
+	return offset_of(t, has_own_request(s) ? LAYOUT_H2_CLIENTREQUEST_URL
+					       : LAYOUT_HTTP_REQUEST_URL);
 }
 
 int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s)
@@ -109,7 +118,8 @@ static bool read_eof(const struct trace *t, uint64_t *itab, uint64_t *data)
 	return at && t->cfg.mem && !mem_read_u64(t->cfg.mem, run_time(t, at), itab) &&
 	       !mem_read_u64(t->cfg.mem, run_time(t, at) + 8, data) &&
 	       !mem_read_u64(t->cfg.mem, *data, &text) &&
-	       !mem_read(t->cfg.mem, text, word, sizeof(word)) && !memcmp(word, "EOF", sizeof(word));
+	       !mem_read(t->cfg.mem, text, word, sizeof(word)) &&
+	       !memcmp(word, "EOF", sizeof(word));
 }
 
 void spec_check(struct trace *t)
@@ -120,7 +130,8 @@ void spec_check(struct trace *t)
 	int k;
 
 	if (trace_probe(t, PROBE_CONN_BODY_END) && !read_eof(t, &(uint64_t){ 0 }, &(uint64_t){ 0 }))
-		trace_refuse(trace_probe(t, PROBE_CONN_BODY_END), "io.EOF is not found in the process");
+		trace_refuse(trace_probe(t, PROBE_CONN_BODY_END),
+			     "io.EOF is not found in the process");
 	for (k = 0; begin && k < begin->nsite; k++)
 		if (stream_request(t, &begin->site[k]) < 0)
 			break;
@@ -159,7 +170,8 @@ void spec_write(struct trace *t)
 {
 	struct gs_spec s = {
 		.tgid = (uint32_t)t->cfg.pid,
-		.g_goid = (uint32_t)t->cfg.g_goid, .g_gopc = (uint32_t)t->cfg.g_gopc,
+		.g_goid = (uint32_t)t->cfg.g_goid,
+		.g_gopc = (uint32_t)t->cfg.g_gopc,
 	};
 	uint64_t eof[2];
 	size_t i;

@@ -14,10 +14,10 @@
 
 #include "base/clock.h"
 
-#define STATS_ROUND_NS NS_PER_S
-#define STATS_SAMPLE_RUNS 16	/* of a program, that make a sample; fewer say nothing */
-#define STATS_GAP_NS (5 * NS_PER_S)	/* between two rounds */
-#define STATS_NEW_HITS 50	/* of a program not measured: worth another round */
+#define STATS_ROUND_NS    NS_PER_S
+#define STATS_SAMPLE_RUNS 16             /* of a program, that make a sample; fewer say nothing */
+#define STATS_GAP_NS      (5 * NS_PER_S) /* between two rounds */
+#define STATS_NEW_HITS    50             /* of a program not measured: worth another round */
 #define STATS_RATE_CHANGE 4.0
 
 static bool prog_stats(int fd, uint64_t *cnt, uint64_t *ns)

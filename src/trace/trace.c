@@ -17,16 +17,16 @@
  */
 #define GUESS_COUNT_NS 200.0
 #define GUESS_STACK_NS 1500.0
-#define GUESS_CALL_NS 800.0	/* of the programs that remember and sum calls */
+#define GUESS_CALL_NS  800.0 /* of the programs that remember and sum calls */
 /* A class that could not be measured: what an emulated one costs in a VM. */
 #define GUESS_CLASS_NS 750.0
 
 /* How long detaching a group takes (measured): links close side by side, perf
  * events one after the other, whoever closes them (the kernel's event_mutex). */
 #define DETACH_MULTI_NS (50 * NS_PER_MS)
-#define DETACH_PERF_NS (100 * NS_PER_MS)	/* each */
+#define DETACH_PERF_NS  (100 * NS_PER_MS) /* each */
 /* Between two looks at the statistics. */
-#define STATS_TICK_NS (60 * NS_PER_MS)
+#define STATS_TICK_NS  (60 * NS_PER_MS)
 #define FOLLOW_TICK_NS (20 * NS_PER_MS)
 
 struct probe *trace_probe(struct trace *t, enum probe_id id)
@@ -95,7 +95,8 @@ bool trace_uses(struct trace *t, uint32_t sensors)
 	int i;
 
 	for (i = 0; i < t->plan.n; i++)
-		if ((SENSOR_BIT(t->plan.probe[i].sensor) & sensors) && t->plan.probe[i].kind != SITE_NONE)
+		if ((SENSOR_BIT(t->plan.probe[i].sensor) & sensors) &&
+		    t->plan.probe[i].kind != SITE_NONE)
 			return true;
 	return false;
 }
@@ -120,8 +121,9 @@ static double cost_of_hit(const struct trace *t, enum probe_id id)
 		return 0;
 	cost = p->cost_ns >= 0 ? p->cost_ns : GUESS_CLASS_NS;
 	if (run < 0)
-		run = id == PROBE_ALLOC_LARGE ? GUESS_STACK_NS :
-		      serves_several(prog) ? GUESS_CALL_NS : GUESS_COUNT_NS;
+		run = id == PROBE_ALLOC_LARGE ? GUESS_STACK_NS
+		      : serves_several(prog)  ? GUESS_CALL_NS
+					      : GUESS_COUNT_NS;
 	return cost + run;
 }
 
@@ -171,7 +173,8 @@ static void arm_init(struct trace *t)
 static void check_layout(struct trace *t)
 {
 	const struct trace_config *c = &t->cfg;
-	bool known = c->g_goid >= 0 && c->g_gopc >= 0 && c->g_startpc - c->g_gopc == GS_STARTPC_AFTER_GOPC;
+	bool known = c->g_goid >= 0 && c->g_gopc >= 0 &&
+		     c->g_startpc - c->g_gopc == GS_STARTPC_AFTER_GOPC;
 	int i;
 
 	for (i = 0; i < t->plan.n; i++) {
@@ -179,7 +182,8 @@ static void check_layout(struct trace *t)
 
 		if (p->kind == SITE_NONE)
 			continue;
-		if (!known && (p->sensor == SENSOR_GOROUTINES || serves_several(trace_prog_of(p->id))))
+		if (!known &&
+		    (p->sensor == SENSOR_GOROUTINES || serves_several(trace_prog_of(p->id))))
 			trace_refuse(p, "the layout of the runtime's g is not known");
 		else if (!t->features.cookies && serves_several(trace_prog_of(p->id)))
 			trace_refuse(p, "this kernel has no cookies for probes (Linux 5.15)");
@@ -254,8 +258,10 @@ static int collect_sites(struct trace *t, enum trace_prog prog)
 			if (n == ATTACH_MAX_SITES)
 				return -E2BIG;
 			a->offset[n] = p->site[k].file_off;
-			a->cookie[n++] = serves_several(prog) ?
-				GS_COOKIE(0, i, spec_argument(t, p->id, &p->site[k])) : 0;
+			a->cookie[n++] =
+				serves_several(prog)
+					? GS_COOKIE(0, i, spec_argument(t, p->id, &p->site[k]))
+					: 0;
 		}
 	}
 	return n;
@@ -293,10 +299,14 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 		if (!sites)
 			continue;
 		jobs[n] = (struct attach_job){
-			.a = &a->at, .multi = t->features.method == TRACE_METHOD_MULTI,
+			.a = &a->at,
+			.multi = t->features.method == TRACE_METHOD_MULTI,
 			.cookies = t->features.cookies,
-			.point = { .prog_fd = a->prog_fd, .path = t->path, .pid = t->cfg.pid,
-				   .offsets = a->offset, .cookies = a->cookie,
+			.point = { .prog_fd = a->prog_fd,
+				   .path = t->path,
+				   .pid = t->cfg.pid,
+				   .offsets = a->offset,
+				   .cookies = a->cookie,
 				   .n = sites < 0 ? 0 : (uint32_t)sites },
 		};
 		prog[n++] = (enum trace_prog)i;
@@ -310,7 +320,7 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 		if (!*first)
 			*first = jobs[i].result;
 		if (t->attached_ns && jobs[i].result == -ESRCH)
-			continue;	/* it ended between two slices */
+			continue; /* it ended between two slices */
 		refuse_program(t, prog[i], jobs[i].result);
 	}
 	return ok;
@@ -406,7 +416,7 @@ static void follow_step(struct trace *t, const struct gs_counters *c, uint64_t n
 	if (t->follow_until_ns && (open <= t->begun_base || now >= t->follow_until_ns))
 		follow_end(t);
 	if (!t->follow_until_ns && !(t->on & GOV_BIT(GOV_REQUESTS)))
-		t->begun_base = open;	/* cut off before: they will have no answer */
+		t->begun_base = open; /* cut off before: they will have no answer */
 }
 
 /* Switches groups on and off: attached first, counting then; the reverse. */
@@ -455,8 +465,8 @@ void trace_pay(struct trace *t, const struct gs_counters *c)
 	int i;
 
 	for (i = 0; i < PROBE_COUNT; i++) {
-		t->cost_ns[group_by_id(t, (enum probe_id)i)] += (double)(c->hits[i] - t->paid_hits[i]) *
-					       cost_of_hit(t, (enum probe_id)i);
+		t->cost_ns[group_by_id(t, (enum probe_id)i)] +=
+			(double)(c->hits[i] - t->paid_hits[i]) * cost_of_hit(t, (enum probe_id)i);
 		t->paid_hits[i] = c->hits[i];
 	}
 	t->request_hits = 0;
@@ -519,14 +529,18 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 {
 	const struct trace_config *c = &t->cfg;
 	struct governor_config gc = {
-		.budget_pct = c->budget_pct, .floor_ns = c->budget_floor_ns, .exact = c->exact,
-		.births_per_s = t->births_per_s, .cpu_ns_per_s = t->cpu_ns_per_s,
+		.budget_pct = c->budget_pct,
+		.floor_ns = c->budget_floor_ns,
+		.exact = c->exact,
+		.births_per_s = t->births_per_s,
+		.cpu_ns_per_s = t->cpu_ns_per_s,
 		.detach_ns = { detach_ns(t, GOV_RARE), detach_ns(t, GOV_GOVERNED),
 			       detach_ns(t, GOV_REQUESTS) },
 		.cost_per_hit_ns = { first_cost(t, GOV_RARE), first_cost(t, GOV_GOVERNED),
 				     first_cost(t, GOV_REQUESTS) },
 	};
-	struct governor_input in = { .now_ns = now, .cpu_ns = t->first_cpu_ns,
+	struct governor_input in = { .now_ns = now,
+				     .cpu_ns = t->first_cpu_ns,
 				     .created = t->first_created };
 
 	return governor_init(&t->gov, &gc, &in);
@@ -543,7 +557,8 @@ static int attach_failed(struct trace *t, int first, struct err *err)
 	if (armed || !wanted)
 		return 0;
 	if (first == -EPERM || first == -EACCES) {
-		err_set(err, first, "attaching probes to process '%d' is not permitted", (int)t->cfg.pid);
+		err_set(err, first, "attaching probes to process '%d' is not permitted",
+			(int)t->cfg.pid);
 		err_hint(err, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
 		return first;
 	}
@@ -569,11 +584,12 @@ int trace_attach(struct trace *t, struct err *err)
 	for (i = 0; i < GOV_GROUPS; i++)
 		t->was_off[i] = !(t->on & GOV_BIT(i));
 	t->attached_ns = clock_mono_ns();
-	t->gov.next_ns += t->attached_ns - now;	/* counting begins only now */
+	t->gov.next_ns += t->attached_ns - now; /* counting begins only now */
 	return 0;
 }
 
-int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns, uint64_t created_total)
+int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
+	       uint64_t created_total)
 {
 	struct governor_input in;
 	struct gs_counters c;

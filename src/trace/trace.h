@@ -34,12 +34,12 @@ enum trace_method { TRACE_METHOD_NONE, TRACE_METHOD_MULTI, TRACE_METHOD_PERF };
 
 struct trace_features {
 	enum trace_method method;
-	bool multi_links;	/* BPF_LINK_CREATE uprobe_multi works */
-	bool multi_pid_ok;	/* its pid filter sees all threads of a process (right since 6.10) */
-	bool cookies;		/* bpf_get_attach_cookie (5.15) */
-	bool perf_uprobe;	/* perf_event uprobes: tried where MULTI fails, else only present */
-	bool denied;		/* method is NONE for want of privileges */
-	char why[200];		/* why method is NONE, or why not MULTI */
+	bool multi_links;  /* BPF_LINK_CREATE uprobe_multi works */
+	bool multi_pid_ok; /* its pid filter sees all threads of a process (right since 6.10) */
+	bool cookies;      /* bpf_get_attach_cookie (5.15) */
+	bool perf_uprobe;  /* perf_event uprobes: tried where MULTI fails, else only present */
+	bool denied;       /* method is NONE for want of privileges */
+	char why[200];     /* why method is NONE, or why not MULTI */
 };
 
 /*
@@ -54,13 +54,13 @@ int trace_measure_costs(struct cost_table *ct, struct err *err);
 
 struct trace_config {
 	pid_t pid;
-	int exe_fd;		/* the target's executable (borrowed) */
-	const struct plan *plan;/* borrowed for the trace's life; priced */
+	int exe_fd;              /* the target's executable (borrowed) */
+	const struct plan *plan; /* borrowed for the trace's life; priced */
 	/* run-time layout of the target's g: offsets in bytes, -1 absent */
 	int32_t g_goid, g_gopc, g_startpc;
-	double budget_pct;	/* of the target's CPU, e.g. 1.0 */
+	double budget_pct;        /* of the target's CPU, e.g. 1.0 */
 	uint64_t budget_floor_ns; /* per second: 2 ms */
-	bool exact;		/* governor off */
+	bool exact;               /* governor off */
 	/*
 	 * The target's memory (borrowed, may be NULL: not compared) and load
 	 * bias: a function whose bytes differ from the file is not probed.
@@ -104,20 +104,22 @@ int trace_attach(struct trace *t, struct err *err);
  * (some 10 ms), and for a detach that is still under way when a slice begins;
  * detaching itself goes on in the background.
  */
-int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns, uint64_t created_total);
+int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
+	       uint64_t created_total);
 uint64_t trace_next_ns(const struct trace *t);
 /* Disarms and frees; under 200 ms with uprobe_multi. NULL is fine. */
 void trace_close(struct trace *t);
 
 /* All counts are since trace_attach(); consumers subtract two readings. */
-struct trace_site {		/* goroutines by creation pc and start function */
-	uint64_t gopc, startpc;	/* run-time */
+struct trace_site {             /* goroutines by creation pc and start function */
+	uint64_t gopc, startpc; /* run-time */
 	uint64_t births;
 };
 
 #define TRACE_MAX_FRAMES 24
-struct trace_alloc {		/* large allocations by stack */
-	uint64_t pcs[TRACE_MAX_FRAMES];	/* run-time; pcs[0] the probed call, then return addresses */
+struct trace_alloc { /* large allocations by stack */
+	uint64_t
+		pcs[TRACE_MAX_FRAMES]; /* run-time; pcs[0] the probed call, then return addresses */
 	uint32_t npcs;
 	uint64_t count, bytes, max_bytes;
 };
@@ -133,72 +135,77 @@ struct trace_hist {
 #define TRACE_MAX_HOST 263
 struct trace_phase {
 	enum net_phase phase;
-	bool other;		/* hosts beyond the kernel's table, together */
-	char host[TRACE_MAX_HOST + 1];	/* as the program wrote it, NUL-terminated; foreign bytes */
+	bool other;                    /* hosts beyond the kernel's table, together */
+	char host[TRACE_MAX_HOST + 1]; /* as the program wrote it, NUL-terminated; foreign bytes */
 	uint64_t errors;
-	uint64_t max_ns_window;	/* largest since the previous reading */
+	uint64_t max_ns_window; /* largest since the previous reading */
 	struct trace_hist hist;
 };
 
 enum trace_call_kind {
-	TRACE_CALL_HTTP,	/* http.Client.do: call to the first byte of its first response (HTTP/2: its
+	TRACE_CALL_HTTP, /* http.Client.do: call to the first byte of its first response (HTTP/2: its
 				 * header); by another transport than net/http's it ends only when it fails */
-	TRACE_CALL_HANDLER,	/* a server's handler; pcs[0] is the handler's entry */
-	TRACE_CALL_GRPC,	/* grpc.(*ClientConn).Invoke */
-	TRACE_CALL_SQL_WAIT,	/* waits for a pooled connection in (*DB).conn */
-	TRACE_CALL_LOCK		/* slow path of a mutex */
+	TRACE_CALL_HANDLER,  /* a server's handler; pcs[0] is the handler's entry */
+	TRACE_CALL_GRPC,     /* grpc.(*ClientConn).Invoke */
+	TRACE_CALL_SQL_WAIT, /* waits for a pooled connection in (*DB).conn */
+	TRACE_CALL_LOCK      /* slow path of a mutex */
 };
 
 #define TRACE_CALL_FRAMES 8
 struct trace_call {
 	enum trace_call_kind kind;
-	bool other;			/* places beyond the kernel's table, together */
-	uint64_t pcs[TRACE_CALL_FRAMES];	/* run-time return addresses, innermost first; 0 beyond npcs */
+	bool other; /* places beyond the kernel's table, together */
+	uint64_t pcs
+		[TRACE_CALL_FRAMES]; /* run-time return addresses, innermost first; 0 beyond npcs */
 	uint32_t npcs;
-	char text[TRACE_MAX_HOST + 1];	/* GRPC: the method; else "" */
+	char text[TRACE_MAX_HOST + 1]; /* GRPC: the method; else "" */
 	uint64_t begun, errors;
 	uint64_t max_ns_window;
-	struct trace_hist hist;		/* of those that ended */
+	struct trace_hist hist; /* of those that ended */
 };
 
 /* What has begun and, as far as probes saw, not ended: by an address. */
 enum trace_open_kind {
-	TRACE_OPEN_REQUEST,	/* by g: in http.Client.do; ptr: the *Request (to tell a stale entry) */
-	TRACE_OPEN_CONN,	/* by *persistConn: the request it has; ptr: the *Request, 0 where it needs
+	TRACE_OPEN_REQUEST, /* by g: in http.Client.do; ptr: the *Request (to tell a stale entry) */
+	TRACE_OPEN_CONN, /* by *persistConn: the request it has; ptr: the *Request, 0 where it needs
 				 * no telling which (every request is seen); state: enum net_phase */
-	TRACE_OPEN_STREAM,	/* by HTTP/2 *clientStream; likewise */
-	TRACE_OPEN_HANDLER,	/* by g: a server's handler */
-	TRACE_OPEN_SQL_GRAB,	/* by *driverConn: taken from the pool; state: enum trace_sql_what */
-	TRACE_OPEN_SQL_WAIT,	/* by g: waits in (*DB).conn */
-	TRACE_OPEN_DIAL,	/* by g: dns, connect or tls under way; state: enum net_phase */
-	TRACE_OPEN_GRPC		/* by g */
+	TRACE_OPEN_STREAM,   /* by HTTP/2 *clientStream; likewise */
+	TRACE_OPEN_HANDLER,  /* by g: a server's handler */
+	TRACE_OPEN_SQL_GRAB, /* by *driverConn: taken from the pool; state: enum trace_sql_what */
+	TRACE_OPEN_SQL_WAIT, /* by g: waits in (*DB).conn */
+	TRACE_OPEN_DIAL,     /* by g: dns, connect or tls under way; state: enum net_phase */
+	TRACE_OPEN_GRPC      /* by g */
 };
 enum trace_sql_what { TRACE_SQL_CALL, TRACE_SQL_TRANSACTION, TRACE_SQL_ROWS, TRACE_SQL_CONN };
 
 struct trace_open {
-	uint64_t start_ns;	/* CLOCK_MONOTONIC */
-	uint64_t state_ns;	/* since when it is in `state`; 0 not known */
-	uint64_t goid;		/* of the goroutine that began it; 0 not known */
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	uint64_t state_ns; /* since when it is in `state`; 0 not known */
+	uint64_t goid;     /* of the goroutine that began it; 0 not known */
 	uint64_t ptr;
 	uint32_t state;
 	uint32_t npcs;
 	uint64_t pcs[TRACE_CALL_FRAMES]; /* return addresses at its begin, innermost first */
-	const char *text;	/* GRPC: the method, foreign bytes; NULL: not known.  Valid until the
+	const char *text; /* GRPC: the method, foreign bytes; NULL: not known.  Valid until the
 				 * next reading */
 };
 
 struct trace_reading {
 	uint64_t mono_ns;
-	struct trace_site *site; size_t nsite;	/* owned by the reading */
-	struct trace_alloc *alloc; size_t nalloc;
-	uint64_t gc_starts, gc_ends;	/* hits of gcStart (losers included), cycles ended */
+	struct trace_site *site;
+	size_t nsite; /* owned by the reading */
+	struct trace_alloc *alloc;
+	size_t nalloc;
+	uint64_t gc_starts, gc_ends; /* hits of gcStart (losers included), cycles ended */
 	struct trace_hist gc_cycle, stw;
-	uint64_t stw_max_ns_window;	/* largest since the previous reading */
+	uint64_t stw_max_ns_window; /* largest since the previous reading */
 	uint64_t hits[PROBE_COUNT];
-	uint64_t cost_ns;		/* hits × (class cost + run time), so far: what the target paid */
-	struct trace_phase *phase; size_t nphase;	/* owned by the reading */
-	struct trace_call *call; size_t ncall;		/* owned by the reading */
-	uint64_t governed_on_ns;	/* how long births were armed */
+	uint64_t cost_ns; /* hits × (class cost + run time), so far: what the target paid */
+	struct trace_phase *phase;
+	size_t nphase; /* owned by the reading */
+	struct trace_call *call;
+	size_t ncall;            /* owned by the reading */
+	uint64_t governed_on_ns; /* how long births were armed */
 	/*
 	 * Hits of the per-request probes, and how many there would have been had
 	 * they always been on: a pause is like the slice before it.  Their quotient
@@ -207,14 +214,15 @@ struct trace_reading {
 	 */
 	uint64_t requests_seen, requests_all;
 	uint64_t rare_on_ns;
-	uint64_t wall_ns;		/* since trace_attach() */
-	bool governed_sliced, rare_sliced, requests_sliced; /* off at the previous reading, or since */
+	uint64_t wall_ns; /* since trace_attach() */
+	bool governed_sliced, rare_sliced,
+		requests_sliced; /* off at the previous reading, or since */
 	/* losses: events that are in no sum */
 	uint64_t map_full, read_failures, stack_failures;
-	uint64_t unpaired;		/* GC cycles or pauses that began before we counted: not a loss */
+	uint64_t unpaired; /* GC cycles or pauses that began before we counted: not a loss */
 	/* arming */
 	int armed, emulated, stepped;
-	double prog_ns[PROBE_COUNT];	/* measured run time of the BPF program, < 0 not measured */
+	double prog_ns[PROBE_COUNT]; /* measured run time of the BPF program, < 0 not measured */
 };
 
 int trace_read(struct trace *t, struct trace_reading *r);
@@ -236,13 +244,15 @@ uint64_t trace_birth_time(struct trace *t, uint64_t goid);
  * checks goid or ptr against what memory says now: an entry whose end was
  * missed stays until the address is used again.
  */
-bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr, struct trace_open *out);
+bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr,
+		     struct trace_open *out);
 
 /* What one counter gained of what another gained, 0..1: both only grow. */
 double trace_share(uint64_t part, uint64_t part0, uint64_t whole, uint64_t whole0);
 /* Lower edge in ns of a bucket; percentile (0..1) of a histogram or of the
  * difference of two (prev may be NULL).  max_ns 0: not known. */
 uint64_t trace_hist_value(unsigned int bucket);
-uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_hist *prev, double p);
+uint64_t trace_hist_percentile(const struct trace_hist *now, const struct trace_hist *prev,
+			       double p);
 
 #endif

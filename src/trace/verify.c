@@ -52,7 +52,8 @@ static bool are_shared_uprobes(const struct trace *t, uint64_t entry, const uint
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		if (file[i] != mem[i] && (t->cfg.ptracer || mem[i] != 0xcc || !is_site(t, entry + i)))
+		if (file[i] != mem[i] &&
+		    (t->cfg.ptracer || mem[i] != 0xcc || !is_site(t, entry + i)))
 			return false;
 	return true;
 }
@@ -72,7 +73,8 @@ static const char *compare(const struct trace *t, const struct site *s, uint8_t 
 	if (mem_read(t->cfg.mem, entry + t->cfg.bias, mem, len))
 		return "its code cannot be read from the process";
 	if (memcmp(file, mem, len) && !are_shared_uprobes(t, entry, file, mem, len))
-		return "its code in the process differs from the file: another tracer or a debugger changed it";
+		return "its code in the process differs from the file: another tracer or a "
+		       "debugger changed it";
 	return NULL;
 }
 
@@ -87,8 +89,8 @@ void verify_text(struct trace *t)
 		const char *why = NULL;
 
 		for (k = 0; !why && k < p->nsite; k++)
-			why = buf ? compare(t, &p->site[k], buf, buf + SITE_MAX_CODE) :
-				    "its code could not be compared with the file";
+			why = buf ? compare(t, &p->site[k], buf, buf + SITE_MAX_CODE)
+				  : "its code could not be compared with the file";
 		if (why) {
 			p->kind = SITE_NONE;
 			snprintf(p->why, sizeof(p->why), "%s", why);

@@ -10,11 +10,13 @@ static void check(const struct insn *in, size_t left, uint64_t addr)
 {
 	if (!in->len || in->len > 15 || in->len > left || in->addr != addr)
 		abort();
-	if (in->klass >= INSN_CLASS_COUNT || !insn_class_name(in->klass) || !insn_class_run(in->klass))
+	if (in->klass >= INSN_CLASS_COUNT || !insn_class_name(in->klass) ||
+	    !insn_class_run(in->klass))
 		abort();
 	if (!in->text[0] || strnlen(in->text, sizeof(in->text)) == sizeof(in->text))
 		abort();
-	if ((in->klass == INSN_JMP || in->klass == INSN_JCC || in->klass == INSN_CALL) && in->flow == FLOW_NEXT)
+	if ((in->klass == INSN_JMP || in->klass == INSN_JCC || in->klass == INSN_CALL) &&
+	    in->flow == FLOW_NEXT)
 		abort();
 	if (in->data == DATA_NONE && in->data_addr)
 		abort();

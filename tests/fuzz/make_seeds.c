@@ -13,8 +13,8 @@
 static const char modinfo[] = "path\tshop.test/cmd\nmod\tshop.test\tv1.2.3\th1:x=\n"
 			      "build\t-gcflags=\"all=-N -l\"\nbuild\tCGO_ENABLED=1\n";
 
-static void write_seed(const char *dir, const char *target, const char *name,
-		       const void *data, size_t size)
+static void write_seed(const char *dir, const char *target, const char *name, const void *data,
+		       size_t size)
 {
 	char path[4096];
 	FILE *f;
@@ -49,7 +49,8 @@ static void write_release(const char *dir, int minor)
 int main(int argc, char **argv)
 {
 	static const char code[] =
-		"\x49\x3b\x66\x10\x76\x20\x55\x48\x89\xe5\x48\x83\xec\x18\x48\x8d\x05\x10\x00\x00\x00"
+		"\x49\x3b\x66\x10\x76\x20\x55\x48\x89\xe5\x48\x83\xec\x18\x48\x8d\x05\x10\x00\x00"
+		"\x00"
 		"\xe8\x05\x00\x00\x00\x48\x85\xc0\x75\x02\x5d\xc3\x62\xf1\xfe\x48\x6f\x06"
 		"\xc5\xfe\x6f\x06\xf0\x0f\xb1\x0a\x0f\x1f\x44\x00\x00\xcc";
 	static const char pointers[] = "\x08\x00\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";

@@ -17,13 +17,13 @@
 
 struct faulty {
 	struct memreader base;
-	struct memreader *inner;	/* borrowed */
-	uint64_t pieces, calls;		/* asked for so far */
+	struct memreader *inner; /* borrowed */
+	uint64_t pieces, calls;  /* asked for so far */
 	/* what is to go wrong; 0: nothing */
 	uint64_t fail_at, fail_per_mille, gone_at_call, spoil_at;
-	uint64_t missing_page;		/* its address */
-	uint64_t random;		/* state; not 0 */
-	uint64_t faults;		/* made so far */
+	uint64_t missing_page; /* its address */
+	uint64_t random;       /* state; not 0 */
+	uint64_t faults;       /* made so far */
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -45,10 +45,21 @@ static void cut_short(struct mem_piece *p)
 static void spoil(struct faulty *f, struct mem_piece *p)
 {
 	static const uint64_t values[] = {
-		0, 1, 7, UINT64_MAX, 1ull << 62, 1ull << 63, 4096, 0xc000000000, 0xc000000008, 0x10000000000, 0x7fffffff,
+		0,
+		1,
+		7,
+		UINT64_MAX,
+		1ull << 62,
+		1ull << 63,
+		4096,
+		0xc000000000,
+		0xc000000008,
+		0x10000000000,
+		0x7fffffff,
 	};
-	uint64_t v = next_random(&f->random) % 4 ? values[next_random(&f->random) % (sizeof(values) / sizeof(*values))]
-						 : next_random(&f->random);
+	uint64_t v = next_random(&f->random) % 4
+			     ? values[next_random(&f->random) % (sizeof(values) / sizeof(*values))]
+			     : next_random(&f->random);
 	uint32_t n = p->len < 8 ? p->len : 8;
 
 	if (n)
@@ -57,10 +68,12 @@ static void spoil(struct faulty *f, struct mem_piece *p)
 
 static bool must_fail(struct faulty *f, const struct mem_piece *p)
 {
-	bool missing = f->missing_page && p->addr < f->missing_page + 4096 && p->addr + p->len > f->missing_page;
+	bool missing = f->missing_page && p->addr < f->missing_page + 4096 &&
+		       p->addr + p->len > f->missing_page;
 
 	/* drawn in any case: the order of draws is not to depend on the faults */
-	return (next_random(&f->random) % 1000 < f->fail_per_mille) | (f->pieces == f->fail_at) | missing;
+	return (next_random(&f->random) % 1000 < f->fail_per_mille) | (f->pieces == f->fail_at) |
+	       missing;
 }
 
 static int faulty_read_many(struct memreader *m, struct mem_piece *p, size_t n)
@@ -98,7 +111,9 @@ static const struct memreader_ops faulty_ops = { faulty_read_many, NULL };
 
 static void faulty_init(struct faulty *f, struct memreader *inner, uint64_t seed)
 {
-	*f = (struct faulty){ .base.ops = &faulty_ops, .inner = inner, .random = seed * 2654435769u + 1 };
+	*f = (struct faulty){ .base.ops = &faulty_ops,
+			      .inner = inner,
+			      .random = seed * 2654435769u + 1 };
 }
 
 #endif

@@ -25,7 +25,7 @@
 
 struct go_live {
 	pid_t pid;
-	int in;			/* its standard input */
+	int in; /* its standard input */
 	char fact[GO_LIVE_FACTS][256];
 	int nfact;
 	struct process proc;

@@ -13,13 +13,13 @@
 #include "observe/window.h"
 
 #define PLACE(f, file_, line_) ((struct place){ .function = f, .file = file_, .line = line_ })
-#define AT_CHARGE PLACE("main.charge", "charge.go", 52)
-#define AT_STATUS PLACE("main.statusOnly", "check.go", 19)
-#define AT_TX PLACE("main.holdTx", "tx.go", 96)
-#define AT_QUERY PLACE("main.(*Store).load", "store.go", 33)
-#define AT_LOCK PLACE("main.(*Cache).Get", "cache.go", 71)
-#define API "api.example.com:443"
-#define NS_MS 1000000ull
+#define AT_CHARGE              PLACE("main.charge", "charge.go", 52)
+#define AT_STATUS              PLACE("main.statusOnly", "check.go", 19)
+#define AT_TX                  PLACE("main.holdTx", "tx.go", 96)
+#define AT_QUERY               PLACE("main.(*Store).load", "store.go", 33)
+#define AT_LOCK                PLACE("main.(*Cache).Get", "cache.go", 71)
+#define API                    "api.example.com:443"
+#define NS_MS                  1000000ull
 
 /* An idle program in which the sensors see everything and find nothing. */
 static inline void net_window_init(struct window *w)
@@ -27,7 +27,7 @@ static inline void net_window_init(struct window *w)
 	if (window_init(w))
 		abort();
 	w->pid = 4242;
-	w->end_real_ns = 1795341605ull * 1000000000;	/* 2026-11-22T10:00:05Z */
+	w->end_real_ns = 1795341605ull * 1000000000; /* 2026-11-22T10:00:05Z */
 	w->window_s = 5;
 	w->observed_s = 20;
 	w->exe = "/srv/shop";
@@ -57,8 +57,8 @@ static inline void *more_row(void **array, int *n, size_t size)
 	return p + (size_t)(*n)++ * size;
 }
 
-static inline struct net_phase_row *add_phase(struct window *w, const char *host, enum net_phase phase, uint64_t count,
-					      uint64_t p50_ms)
+static inline struct net_phase_row *add_phase(struct window *w, const char *host,
+					      enum net_phase phase, uint64_t count, uint64_t p50_ms)
 {
 	struct net_phase_row *p = MORE(w->net->phase, w->net->nphase);
 
@@ -72,7 +72,8 @@ static inline struct net_phase_row *add_phase(struct window *w, const char *host
 	return p;
 }
 
-static inline struct net_request *add_request(struct window *w, const char *host, int phase, double since_s)
+static inline struct net_request *add_request(struct window *w, const char *host, int phase,
+					      double since_s)
 {
 	struct net_request *r = MORE(w->net->in_flight, w->net->nin_flight);
 
@@ -99,8 +100,8 @@ static inline struct net_client *add_client(struct window *w, uint64_t hanging, 
 	return c;
 }
 
-static inline struct net_body_row *add_unclosed(struct window *w, const char *host, uint64_t count, uint64_t before,
-						double oldest_s)
+static inline struct net_body_row *add_unclosed(struct window *w, const char *host, uint64_t count,
+						uint64_t before, double oldest_s)
 {
 	struct net_body_row *r = MORE(w->net->unclosed, w->net->nunclosed);
 
@@ -113,8 +114,8 @@ static inline struct net_body_row *add_unclosed(struct window *w, const char *ho
 	return r;
 }
 
-static inline struct net_connections *add_connections(struct window *w, const char *host, uint64_t open, uint64_t idle,
-						      uint64_t dials)
+static inline struct net_connections *add_connections(struct window *w, const char *host,
+						      uint64_t open, uint64_t idle, uint64_t dials)
 {
 	struct net_connections *c = MORE(w->net->connection, w->net->nconnection);
 
@@ -127,8 +128,8 @@ static inline struct net_connections *add_connections(struct window *w, const ch
 	return c;
 }
 
-static inline struct sql_pool *add_pool(struct window *w, int64_t max_open, uint64_t in_use, uint64_t waiters,
-					double wait_s)
+static inline struct sql_pool *add_pool(struct window *w, int64_t max_open, uint64_t in_use,
+					uint64_t waiters, double wait_s)
 {
 	struct sql_pool *p = MORE(w->sql->pool, w->sql->npool);
 
@@ -141,8 +142,8 @@ static inline struct sql_pool *add_pool(struct window *w, int64_t max_open, uint
 	return p;
 }
 
-static inline struct sql_holder *add_holder(struct sql_pool *p, enum sql_holding what, uint64_t count, double held_s,
-					    struct place place)
+static inline struct sql_holder *add_holder(struct sql_pool *p, enum sql_holding what,
+					    uint64_t count, double held_s, struct place place)
 {
 	struct sql_holder *h = MORE(p->holder, p->nholder);
 
@@ -161,7 +162,8 @@ static inline struct sql_holder *add_holder(struct sql_pool *p, enum sql_holding
 	return h;
 }
 
-static inline struct lock_wait_row *add_lock(struct window *w, uint64_t waiters, uint64_t before, double longest_s)
+static inline struct lock_wait_row *add_lock(struct window *w, uint64_t waiters, uint64_t before,
+					     double longest_s)
 {
 	struct lock_wait_row *r = MORE(w->locks->row, w->locks->nrow);
 
@@ -228,7 +230,7 @@ static inline void faulty_in_flight(struct window *w)
 	r->age = AGE_AT_LEAST;
 	r = add_request(w, INVENTORY, NET_TTFB, 0.2);
 	r->deadline = KNOWN_YES;
-	r = add_request(w, "", -1, 0);	/* nothing is known of it */
+	r = add_request(w, "", -1, 0); /* nothing is known of it */
 	r->age = AGE_UNKNOWN;
 	r->goroutine = 0;
 	r->place = (struct place){ 0 };

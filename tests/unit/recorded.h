@@ -20,8 +20,8 @@
 #include "gobin/gobin.h"
 #include "gort/goruntime.h"
 
-#define TRUTH_MAX 64		/* goroutines */
-#define TRUTH_DEPTH 112		/* frames of the program's own; the runtime shows 100 */
+#define TRUTH_MAX   64  /* goroutines */
+#define TRUTH_DEPTH 112 /* frames of the program's own; the runtime shows 100 */
 
 static const char *const recordings[] = { "1.22.12", "1.27.4" };
 #define NRECORDINGS (sizeof(recordings) / sizeof(recordings[0]))
@@ -37,7 +37,7 @@ struct truth_goroutine {
 	char state[48];
 	struct truth_frame frame[TRUTH_DEPTH], created;
 	int n;
-	bool cut;		/* "...N frames elided..." */
+	bool cut; /* "...N frames elided..." */
 };
 
 struct truth {
@@ -55,7 +55,7 @@ struct recorded {
 	struct memreader *mem;
 	struct goruntime rt;
 	struct truth *truth;
-	uint8_t *exe, *memory;	/* the files, unpacked */
+	uint8_t *exe, *memory; /* the files, unpacked */
 	size_t exe_len, memory_len;
 };
 
@@ -77,7 +77,7 @@ static uint8_t *read_gz(const char *path, size_t *len)
 	int n;
 
 	assert_non_null(f);
-	for (*len = 0; (n = gzread(f, out + *len, (unsigned int)(cap - *len - 1))) > 0; ) {
+	for (*len = 0; (n = gzread(f, out + *len, (unsigned int)(cap - *len - 1))) > 0;) {
 		*len += (size_t)n;
 		if (*len + 1 == cap)
 			out = realloc(out, cap *= 2);
@@ -182,12 +182,14 @@ static struct truth *read_truth(const char *release)
 	text = (char *)read_gz(path, &len);
 	dump = strstr(text, "\n\n");
 	assert_non_null(dump);
-	assert_int_equal(sscanf(text, "release %31s\ngoroutines %lu\ncycles %lu forced %lu\n"
+	assert_int_equal(sscanf(text,
+				"release %31s\ngoroutines %lu\ncycles %lu forced %lu\n"
 				"labels %63s %31[^=]=%31s %31[^=]=%31s\nheap %63s %lu %lu %lu %lu",
 				t->release, &t->goroutines, &t->cycles, &t->forced, t->labelled,
 				t->label[0][0], t->label[0][1], t->label[1][0], t->label[1][1],
-				t->heap_function, &t->alloc_count, &t->alloc_bytes, &t->in_use_count,
-				&t->in_use_bytes), 14);
+				t->heap_function, &t->alloc_count, &t->alloc_bytes,
+				&t->in_use_count, &t->in_use_bytes),
+			 14);
 	parse_dump(t, dump + 2);
 	assert_int_equal(t->n, t->goroutines);
 	free(text);

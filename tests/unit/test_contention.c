@@ -27,7 +27,8 @@ static void look_once(struct look *l, const struct golocks *locks)
 	uint32_t *stack = calloc(l->p.walk.n + 1, sizeof(*stack));
 
 	assert_int_equal(gostacks_read(&l->stacks, &l->p.rt, &l->p.walk, stack), 0);
-	assert_int_equal(contention_look(l->c, &l->p.walk, &l->stacks, stack, locks, clock_mono_ns()), 0);
+	assert_int_equal(
+		contention_look(l->c, &l->p.walk, &l->stacks, stack, locks, clock_mono_ns()), 0);
 	free(stack);
 	window_deinit(&l->w);
 	assert_int_equal(window_init(&l->w), 0);
@@ -57,12 +58,15 @@ static void look_until_all_wait(struct look *l)
 	do {
 		assert_int_equal(goruntime_walk(&l->p.rt, &l->p.walk, NULL), 0);
 		look_once(l, NULL);
-	} while ((waiters_at(l, "main.lockMutex") != 4 || waiters_at(l, "main.lockForReading") != 2 ||
-		  waiters_at(l, "main.lockForWriting") != 1 || waiters_at(l, "main.lockBehindReader") != 1) &&
+	} while ((waiters_at(l, "main.lockMutex") != 4 ||
+		  waiters_at(l, "main.lockForReading") != 2 ||
+		  waiters_at(l, "main.lockForWriting") != 1 ||
+		  waiters_at(l, "main.lockBehindReader") != 1) &&
 		 clock_mono_ns() < end);
 }
 
-static void check_row(struct look *l, const char *function, const char *kind, const char *lock, uint64_t waiters)
+static void check_row(struct look *l, const char *function, const char *kind, const char *lock,
+		      uint64_t waiters)
 {
 	struct lock_wait_row *row = row_at(l, function);
 
@@ -121,7 +125,9 @@ static void test_holder(void **state)
 	holder[0].g = 3;
 	holder[1].g = 4;
 	holder[0].held[0].lock = holder[1].held[0].lock = go_live_u64(&l.p, "mu");
-	holder[0].at = (struct goframe){ .function = "main.stands", .file = "main.go", .path = "main.go", .line = 7 };
+	holder[0].at = (struct goframe){
+		.function = "main.stands", .file = "main.go", .path = "main.go", .line = 7
+	};
 	look_once(&l, &locks);
 	assert_int_equal(row_at(&l, "main.lockMutex")->holder, l.p.walk.g[3].goid);
 	assert_string_equal(row_at(&l, "main.lockMutex")->holder_at.function, "main.stands");
@@ -138,7 +144,8 @@ static void test_holder(void **state)
 static void test_counted_waits(void **state)
 {
 	static struct trace_call before[1], after[3];
-	struct trace_reading base = { .call = before, .ncall = 1 }, now = { .call = after, .ncall = 3 };
+	struct trace_reading base = { .call = before, .ncall = 1 },
+			     now = { .call = after, .ncall = 3 };
 	struct locks_window w = { 0 };
 
 	(void)state;
@@ -164,16 +171,18 @@ static void test_counted_waits(void **state)
 	assert_false(w.waits_known);
 }
 
-#define RELEASES(X) X("1.18.10") X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") \
-	X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") X("1.27.4")
-#define TESTS(release) { "waits " release, test_waits, NULL, NULL, "netparts-" release "-stripped" },
+#define RELEASES(X)                                                                                \
+	X("1.18.10")                                                                               \
+	X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") X("1.23.12") X("1.24.13") X("1.25.12") \
+		X("1.26.8") X("1.27.4")
+#define TESTS(release) \
+	{ "waits " release, test_waits, NULL, NULL, "netparts-" release "-stripped" },
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counted_waits),
-		RELEASES(TESTS)
-		{ "holder", test_holder, NULL, NULL, "netparts-1.27.4-stripped" },
+		RELEASES(TESTS){ "holder", test_holder, NULL, NULL, "netparts-1.27.4-stripped" },
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

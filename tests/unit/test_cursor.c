@@ -240,14 +240,10 @@ static void test_err(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cursor_words),
-		cmocka_unit_test(test_cursor_end),
-		cmocka_unit_test(test_cursor_seek),
-		cmocka_unit_test(test_varints),
-		cmocka_unit_test(test_buf_limit),
-		cmocka_unit_test(test_buf_grows),
-		cmocka_unit_test(test_u64map),
-		cmocka_unit_test(test_bytesmap),
+		cmocka_unit_test(test_cursor_words), cmocka_unit_test(test_cursor_end),
+		cmocka_unit_test(test_cursor_seek),  cmocka_unit_test(test_varints),
+		cmocka_unit_test(test_buf_limit),    cmocka_unit_test(test_buf_grows),
+		cmocka_unit_test(test_u64map),       cmocka_unit_test(test_bytesmap),
 		cmocka_unit_test(test_err),
 	};
 

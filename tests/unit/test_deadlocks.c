@@ -19,14 +19,30 @@
 #include "gort/goahead.h"
 #include "gort/goruntime_priv.h"
 
-#define LOCK(n) { n, CIRCLE_LOCK }
-#define IN(n) { n, CIRCLE_TO_RECEIVER }		/* a value for who receives */
-#define OUT(n) { n, CIRCLE_TO_SENDER }
-#define NODE(...) { .want = { __VA_ARGS__ }, .nwant = sizeof((struct circle_key[]){ __VA_ARGS__ }) / sizeof(struct circle_key) }
-#define GRAPH(node, give) { node, sizeof(node) / sizeof(node[0]), give, sizeof(give) / sizeof(give[0]) }
+#define LOCK(n)                \
+	{                      \
+		n, CIRCLE_LOCK \
+	}
+#define IN(n)                         \
+	{                             \
+		n, CIRCLE_TO_RECEIVER \
+	} /* a value for who receives */
+#define OUT(n)                      \
+	{                           \
+		n, CIRCLE_TO_SENDER \
+	}
+#define NODE(...)                                                                                 \
+	{                                                                                         \
+		.want = { __VA_ARGS__ },                                                          \
+		.nwant = sizeof((struct circle_key[]){ __VA_ARGS__ }) / sizeof(struct circle_key) \
+	}
+#define GRAPH(node, give)                                                                  \
+	{                                                                                  \
+		node, sizeof(node) / sizeof(node[0]), give, sizeof(give) / sizeof(give[0]) \
+	}
 
 struct seen {
-	char text[200];		/* "0>1>2 3" */
+	char text[200]; /* "0>1>2 3" */
 	size_t len;
 	int stop;
 };
@@ -38,7 +54,8 @@ static int note(void *arg, const struct circle_step *step, size_t n)
 	if (s->len)
 		s->text[s->len++] = ' ';
 	for (size_t i = 0; i < n; i++)
-		s->len += (size_t)snprintf(s->text + s->len, sizeof(s->text) - s->len, "%s%u", i ? ">" : "", step[i].node);
+		s->len += (size_t)snprintf(s->text + s->len, sizeof(s->text) - s->len, "%s%u",
+					   i ? ">" : "", step[i].node);
 	return s->stop;
 }
 
@@ -58,7 +75,7 @@ static void two_locks(void **state)
 	struct seen s = { .stop = 7 };
 
 	(void)state;
-	expect(&g, "0>1");		/* 2 only waits behind them */
+	expect(&g, "0>1"); /* 2 only waits behind them */
 	assert_int_equal(circles_find(&g, note, &s), 7);
 }
 
@@ -74,19 +91,24 @@ static void a_lock_of_ones_own(void **state)
 
 static void the_shortest_of_several(void **state)
 {
-	const struct circle_node node[] = { NODE(LOCK(1), IN(9)), NODE(LOCK(2)), NODE(LOCK(3)), NODE(IN(4)) };
-	const struct circle_give give[] = { { 1, LOCK(1) }, { 2, LOCK(2) }, { 0, LOCK(3) }, { 3, IN(9) }, { 0, IN(4) } };
+	const struct circle_node node[] = { NODE(LOCK(1), IN(9)), NODE(LOCK(2)), NODE(LOCK(3)),
+					    NODE(IN(4)) };
+	const struct circle_give give[] = {
+		{ 1, LOCK(1) }, { 2, LOCK(2) }, { 0, LOCK(3) }, { 3, IN(9) }, { 0, IN(4) }
+	};
 	const struct circle_graph g = GRAPH(node, give);
 
 	(void)state;
-	expect(&g, "0>3");		/* not the way over three locks */
+	expect(&g, "0>3"); /* not the way over three locks */
 }
 
 /* Workers that nobody feeds, and a semaphore: who waits there too gives nothing. */
 static void peers_are_no_circle(void **state)
 {
 	const struct circle_node node[] = { NODE(OUT(5)), NODE(OUT(5)), NODE(IN(6)) };
-	const struct circle_give give[] = { { 0, OUT(5) }, { 1, OUT(5) }, { 2, OUT(5) }, { 2, IN(6) } };
+	const struct circle_give give[] = {
+		{ 0, OUT(5) }, { 1, OUT(5) }, { 2, OUT(5) }, { 2, IN(6) }
+	};
 	const struct circle_graph g = GRAPH(node, give);
 
 	(void)state;
@@ -129,7 +151,7 @@ static void all_edges(void **state)
 /* ---- looking ahead ---- */
 
 #define STACK 0xc000100000ull
-#define G 0xc000200000ull
+#define G     0xc000200000ull
 
 /* A stack, a g, and the executable behind. */
 struct world {
@@ -179,7 +201,9 @@ static uint64_t behind_call(struct world *w, const char *function, const char *c
 	assert_true(fn.end - fn.entry <= sizeof(code));
 	assert_int_equal(image_read_addr(&w->gb->image, fn.entry, code, fn.end - fn.entry), 0);
 	for (uint64_t at = fn.entry; at < fn.end; at += in.len) {
-		assert_int_equal(w->gb->arch->decode(code + (at - fn.entry), fn.end - at, at, false, &in), 0);
+		assert_int_equal(w->gb->arch->decode(code + (at - fn.entry), fn.end - at, at, false,
+						     &in),
+				 0);
 		if (in.flow == FLOW_CALL && in.target == to.entry)
 			return at + in.len;
 	}
@@ -193,7 +217,8 @@ static void put_word(uint8_t *at, uint64_t v)
 }
 
 /* A goroutine parked at the very beginning of gopark, which the function called. */
-static void stand(struct world *w, const char *release, const char *function, const char *callee, const char *or_callee)
+static void stand(struct world *w, const char *release, const char *function, const char *callee,
+		  const char *or_callee)
 {
 	const char *dir = getenv("GOSPECT_BIN_DIR");
 	struct gofunc park;
@@ -201,7 +226,8 @@ static void stand(struct world *w, const char *release, const char *function, co
 	uint64_t pc;
 
 	memset(w, 0, sizeof(*w));
-	snprintf(path, sizeof(path), "%s/locks-%s-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
+	snprintf(path, sizeof(path), "%s/locks-%s-stripped",
+		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
 	if (access(path, R_OK)) {
 		print_message("skipped: no '%s'\n", path);
 		skip();
@@ -224,7 +250,8 @@ static void stand(struct world *w, const char *release, const char *function, co
 	w->g.stack_hi = STACK + sizeof(w->stack);
 }
 
-static const char *const releases[] = { "1.18.10", "1.20.14", "1.22.12", "1.24.13", "1.26.8", "1.27.4" };
+static const char *const releases[] = { "1.18.10", "1.20.14", "1.22.12",
+					"1.24.13", "1.26.8",  "1.27.4" };
 
 /* main.first holds globalA while it is in second(). */
 static void would_unlock(void **state)
@@ -241,7 +268,8 @@ static void would_unlock(void **state)
 		assert_non_null(a);
 		assert_int_equal(goahead_look(a, &w.g, 0, &act), 1);
 		assert_int_equal(act[0].act, GOACT_UNLOCK);
-		assert_true(act[0].object >= w.gb->mod.noptrdata && act[0].object < w.gb->mod.noptrbss + (1u << 20));
+		assert_true(act[0].object >= w.gb->mod.noptrdata &&
+			    act[0].object < w.gb->mod.noptrbss + (1u << 20));
 		assert_int_equal(goahead_place(a, act[0].pc, &at), 0);
 		assert_string_equal(at.function, "main.first");
 		/* had it waited for just this lock, it would give back what it got */
@@ -260,11 +288,13 @@ static void locks_before_it_unlocks(void **state)
 		struct goahead *a;
 		struct world w;
 
-		stand(&w, releases[i], "main.other", "main.meet", "time.Sleep");	/* which meet() calls */
+		stand(&w, releases[i], "main.other", "main.meet",
+		      "time.Sleep"); /* which meet() calls */
 		a = goahead_new(&w.rt);
 		assert_non_null(a);
-		assert_int_equal(goahead_look(a, &w.g, 0, &act), 1);	/* not globalA, which it locks on the way */
-		w.g.sched_sp += 8;					/* it has moved */
+		assert_int_equal(goahead_look(a, &w.g, 0, &act),
+				 1); /* not globalA, which it locks on the way */
+		w.g.sched_sp += 8;   /* it has moved */
 		assert_int_equal(goahead_look(a, &w.g, 0, &act), 0);
 		goahead_free(a);
 		gobin_free(w.gb);
@@ -274,10 +304,14 @@ static void locks_before_it_unlocks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(two_locks), cmocka_unit_test(a_lock_of_ones_own),
-		cmocka_unit_test(the_shortest_of_several), cmocka_unit_test(peers_are_no_circle),
-		cmocka_unit_test(a_way_is_not_a_circle), cmocka_unit_test(all_edges),
-		cmocka_unit_test(would_unlock), cmocka_unit_test(locks_before_it_unlocks),
+		cmocka_unit_test(two_locks),
+		cmocka_unit_test(a_lock_of_ones_own),
+		cmocka_unit_test(the_shortest_of_several),
+		cmocka_unit_test(peers_are_no_circle),
+		cmocka_unit_test(a_way_is_not_a_circle),
+		cmocka_unit_test(all_edges),
+		cmocka_unit_test(would_unlock),
+		cmocka_unit_test(locks_before_it_unlocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,10 @@ struct sample {
 	enum insn_flow flow;
 };
 
-#define S(name, bytes, klass, flow) { name, bytes, sizeof(bytes) - 1, klass, flow }
+#define S(name, bytes, klass, flow)                         \
+	{                                                   \
+		name, bytes, sizeof(bytes) - 1, klass, flow \
+	}
 
 static const struct sample samples[] = {
 	S("push rbp", "\x55", INSN_PUSH, FLOW_NEXT),
@@ -195,23 +198,23 @@ static void test_prologues(void **state)
 static void test_writes(void **state)
 {
 	(void)state;
-	assert_int_equal(DECODE("\x48\x85\xff").writes, 0);		/* test %rdi,%rdi */
-	assert_int_equal(DECODE("\x48\x89\x44\x24\x10").writes, 0);	/* mov %rax,0x10(%rsp) */
-	assert_int_equal(DECODE("\x48\x8b\x54\x24\x20").writes, DX);	/* mov 0x20(%rsp),%rdx */
-	assert_int_equal(DECODE("\x48\x39\xd8").writes, 0);		/* cmp %rbx,%rax */
-	assert_int_equal(DECODE("\x31\xc9").writes, CX);		/* xor %ecx,%ecx */
-	assert_int_equal(DECODE("\x0f\x95\xc0").writes, AX);		/* setne %al */
-	assert_int_equal(DECODE("\x88\xc4").writes, AX);		/* mov %al,%ah */
-	assert_int_equal(DECODE("\x48\x0f\x44\xc3").writes, AX);	/* cmove %rbx,%rax */
-	assert_int_equal(DECODE("\x48\x93").writes, AX | BX);		/* xchg %rax,%rbx */
-	assert_int_equal(DECODE("\x48\xf7\xe3").writes, AX | DX);	/* mul %rbx */
-	assert_int_equal(DECODE("\x48\x99").writes, DX);		/* cqo */
-	assert_int_equal(DECODE("\x55").writes, SP);			/* push %rbp */
-	assert_int_equal(DECODE("\x48\x83\xc4\x08").writes, SP);	/* add $8,%rsp */
-	assert_int_equal(DECODE("\xf3\x48\xab").writes, CX | DI);	/* rep stosq */
-	assert_int_equal(DECODE("\x44\x0f\x11\x3c\x24").writes, 0);	/* movups %xmm15,(%rsp) */
-	assert_int_equal(DECODE("\x74\x00").writes, 0);			/* je */
-	assert_int_equal(DECODE("\x49\x89\xc7").writes, 1u << 15);	/* mov %rax,%r15 */
+	assert_int_equal(DECODE("\x48\x85\xff").writes, 0);          /* test %rdi,%rdi */
+	assert_int_equal(DECODE("\x48\x89\x44\x24\x10").writes, 0);  /* mov %rax,0x10(%rsp) */
+	assert_int_equal(DECODE("\x48\x8b\x54\x24\x20").writes, DX); /* mov 0x20(%rsp),%rdx */
+	assert_int_equal(DECODE("\x48\x39\xd8").writes, 0);          /* cmp %rbx,%rax */
+	assert_int_equal(DECODE("\x31\xc9").writes, CX);             /* xor %ecx,%ecx */
+	assert_int_equal(DECODE("\x0f\x95\xc0").writes, AX);         /* setne %al */
+	assert_int_equal(DECODE("\x88\xc4").writes, AX);             /* mov %al,%ah */
+	assert_int_equal(DECODE("\x48\x0f\x44\xc3").writes, AX);     /* cmove %rbx,%rax */
+	assert_int_equal(DECODE("\x48\x93").writes, AX | BX);        /* xchg %rax,%rbx */
+	assert_int_equal(DECODE("\x48\xf7\xe3").writes, AX | DX);    /* mul %rbx */
+	assert_int_equal(DECODE("\x48\x99").writes, DX);             /* cqo */
+	assert_int_equal(DECODE("\x55").writes, SP);                 /* push %rbp */
+	assert_int_equal(DECODE("\x48\x83\xc4\x08").writes, SP);     /* add $8,%rsp */
+	assert_int_equal(DECODE("\xf3\x48\xab").writes, CX | DI);    /* rep stosq */
+	assert_int_equal(DECODE("\x44\x0f\x11\x3c\x24").writes, 0);  /* movups %xmm15,(%rsp) */
+	assert_int_equal(DECODE("\x74\x00").writes, 0);              /* je */
+	assert_int_equal(DECODE("\x49\x89\xc7").writes, 1u << 15);   /* mov %rax,%r15 */
 	assert_int_equal(amd64()->abi[0], 0);
 	assert_int_equal(amd64()->abi[1], 3);
 	assert_int_equal(1u << amd64()->sp, SP);
@@ -260,36 +263,42 @@ static void test_effects(void **state)
 	struct effect e;
 
 	(void)state;
-	e = E("\x48\x8b\x4c\x24\x10");		/* mov 0x10(%rsp), %rcx */
+	e = E("\x48\x8b\x4c\x24\x10"); /* mov 0x10(%rsp), %rcx */
 	assert_int_equal(e.kind, EFFECT_MOVE);
 	assert_true(e.dst.kind == OPERAND_REG && e.dst.reg == RCX && e.dst.size == 8);
-	assert_true(e.src.kind == OPERAND_MEM && e.src.reg == EFFECT_SP && e.src.value == 16 && e.src.index == EFFECT_NO_REG);
-	e = E("\x48\x8d\x05\x10\x00\x00\x00");	/* lea 0x10(%rip), %rax */
+	assert_true(e.src.kind == OPERAND_MEM && e.src.reg == EFFECT_SP && e.src.value == 16 &&
+		    e.src.index == EFFECT_NO_REG);
+	e = E("\x48\x8d\x05\x10\x00\x00\x00"); /* lea 0x10(%rip), %rax */
 	assert_int_equal(e.kind, EFFECT_ADDRESS);
 	assert_true(e.src.reg == EFFECT_PC && e.src.value == ADDR + 7 + 16);
-	e = E("\x31\xdb");				/* xor %ebx, %ebx */
-	assert_true(e.kind == EFFECT_MOVE && e.dst.reg == RBX && e.src.kind == OPERAND_IMM && !e.src.value);
-	e = E("\xbb\xff\xff\xff\xff");		/* mov $-1, %ebx */
+	e = E("\x31\xdb"); /* xor %ebx, %ebx */
+	assert_true(e.kind == EFFECT_MOVE && e.dst.reg == RBX && e.src.kind == OPERAND_IMM &&
+		    !e.src.value);
+	e = E("\xbb\xff\xff\xff\xff"); /* mov $-1, %ebx */
 	assert_true(e.kind == EFFECT_MOVE && e.dst.size == 4 && e.src.value == -1);
-	e = E("\x66\x44\x0f\xd6\x7c\x24\x30");	/* movq %xmm15, 0x30(%rsp) */
-	assert_true(e.kind == EFFECT_MOVE && e.dst.kind == OPERAND_MEM && e.dst.size == 8 && e.src.reg == EFFECT_ZERO);
-	e = E("\x44\x0f\x11\x7c\x24\x20");	/* movups %xmm15, 0x20(%rsp) */
+	e = E("\x66\x44\x0f\xd6\x7c\x24\x30"); /* movq %xmm15, 0x30(%rsp) */
+	assert_true(e.kind == EFFECT_MOVE && e.dst.kind == OPERAND_MEM && e.dst.size == 8 &&
+		    e.src.reg == EFFECT_ZERO);
+	e = E("\x44\x0f\x11\x7c\x24\x20"); /* movups %xmm15, 0x20(%rsp) */
 	assert_true(e.kind == EFFECT_MOVE && e.dst.size == 16 && e.src.reg == EFFECT_ZERO);
-	e = E("\xf0\x0f\xb1\x19");			/* lock cmpxchg %ebx, (%rcx) */
-	assert_true(e.kind == EFFECT_COMPARE_EXCHANGE && e.dst.reg == RCX && e.dst.size == 4 && e.flags);
+	e = E("\xf0\x0f\xb1\x19"); /* lock cmpxchg %ebx, (%rcx) */
+	assert_true(e.kind == EFFECT_COMPARE_EXCHANGE && e.dst.reg == RCX && e.dst.size == 4 &&
+		    e.flags);
 	assert_true(e.written & 1u << RAX && !(e.written & 1u << RBX));
-	e = E("\xf0\x0f\xc1\x18");			/* lock xadd %ebx, (%rax) */
-	assert_true(e.kind == EFFECT_EXCHANGE_ADD && e.dst.kind == OPERAND_MEM && e.src.reg == RBX && e.written & 1u << RBX);
-	e = E("\xff\xd0");				/* call *%rax */
+	e = E("\xf0\x0f\xc1\x18"); /* lock xadd %ebx, (%rax) */
+	assert_true(e.kind == EFFECT_EXCHANGE_ADD && e.dst.kind == OPERAND_MEM &&
+		    e.src.reg == RBX && e.written & 1u << RBX);
+	e = E("\xff\xd0"); /* call *%rax */
 	assert_true(e.flow == FLOW_CALL_INDIRECT && e.src.kind == OPERAND_REG && e.src.reg == RAX);
-	e = E("\x74\x05");				/* je */
+	e = E("\x74\x05"); /* je */
 	assert_true(e.if_equal && !e.if_unequal && e.target == ADDR + 7);
-	e = E("\x7c\xe0");				/* jl: on more than that */
+	e = E("\x7c\xe0"); /* jl: on more than that */
 	assert_true(!e.if_equal && !e.if_unequal && e.flow == FLOW_JCC);
-	e = E("\x0f\x94\xc3");			/* sete %bl */
+	e = E("\x0f\x94\xc3"); /* sete %bl */
 	assert_true(e.kind == EFFECT_OTHER && e.written == 1u << RBX && !e.flags);
-	e = E("\x64\x48\x8b\x0c\x25\xf8\xff\xff\xff");	/* mov %fs:-8, %rcx: no address that can be known */
-	assert_true(e.kind == EFFECT_MOVE && e.src.kind == OPERAND_MEM && e.src.reg == EFFECT_NO_REG);
+	e = E("\x64\x48\x8b\x0c\x25\xf8\xff\xff\xff"); /* mov %fs:-8, %rcx: no address that can be known */
+	assert_true(e.kind == EFFECT_MOVE && e.src.kind == OPERAND_MEM &&
+		    e.src.reg == EFFECT_NO_REG);
 	assert_int_equal(amd64()->effect((const uint8_t *)"\x48\x8b", 2, ADDR, &e), -ENODATA);
 }
 
@@ -310,14 +319,10 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_classes),
-		cmocka_unit_test(test_targets),
-		cmocka_unit_test(test_data),
-		cmocka_unit_test(test_prologues),
-		cmocka_unit_test(test_writes),
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_bad_bytes),
-		cmocka_unit_test(test_effects),
+		cmocka_unit_test(test_classes),   cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_data),      cmocka_unit_test(test_prologues),
+		cmocka_unit_test(test_writes),    cmocka_unit_test(test_text),
+		cmocka_unit_test(test_bad_bytes), cmocka_unit_test(test_effects),
 		cmocka_unit_test(test_names),
 	};
 

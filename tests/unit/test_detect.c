@@ -20,14 +20,14 @@
 #include "base/text.h"
 
 #define NEVER 1e9
-#define MIB (1024 * 1024)
+#define MIB   (1024 * 1024)
 
 /* ---- the simulation ---- */
 
 struct g {
 	double born, ends;
-	double period;		/* runs every so often, from birth; NEVER: not again */
-	double busy_until;	/* runs all the time until then */
+	double period;     /* runs every so often, from birth; NEVER: not again */
+	double busy_until; /* runs all the time until then */
 	enum wait_class klass;
 };
 
@@ -99,7 +99,8 @@ static bool ran(const struct g *g, double before, double now)
 
 static bool is_stuck(const struct g *g, double before, double now)
 {
-	return alive(g, before) && alive(g, now) && g->klass == WAIT_BLOCKED && !ran(g, before, now);
+	return alive(g, before) && alive(g, now) && g->klass == WAIT_BLOCKED &&
+	       !ran(g, before, now);
 }
 
 /* As the observer does it: what flowed through a dropped point goes to the next. */
@@ -124,7 +125,8 @@ static void thin(struct site_row *s)
 	s->npoint = n;
 }
 
-static struct site_point look(const struct sim *m, double before2, double before, double now, bool first)
+static struct site_point look(const struct sim *m, double before2, double before, double now,
+			      bool first)
 {
 	struct site_point p = { .t_s = now };
 
@@ -136,18 +138,22 @@ static struct site_point look(const struct sim *m, double before2, double before
 			continue;
 		p.stuck += is_stuck(g, before, now);
 		p.ran += alive(g, before) && alive(g, now) && ran(g, before, now);
-		p.stuck_left += before2 >= 0 && is_stuck(g, before2, before) && !is_stuck(g, before, now);
+		p.stuck_left +=
+			before2 >= 0 && is_stuck(g, before2, before) && !is_stuck(g, before, now);
 	}
 	return p;
 }
 
 static void fill_waits(struct sim *m, double end)
 {
-	static const char *const reason[] = { "running", "chan receive", "IO wait", "sleep", "finalizer wait" };
+	static const char *const reason[] = { "running", "chan receive", "IO wait", "sleep",
+					      "finalizer wait" };
 	struct site_row *s = &m->site;
 
 	for (int k = WAIT_NOT; k <= WAIT_OTHER; k++) {
-		struct wait_row w = { .reason = reason[k], .klass = (enum wait_class)k, .user = -1 };
+		struct wait_row w = { .reason = reason[k],
+				      .klass = (enum wait_class)k,
+				      .user = -1 };
 
 		for (int i = 0; i < m->n; i++)
 			w.count += alive(&m->g[i], end) && m->g[i].klass == (enum wait_class)k;
@@ -194,9 +200,14 @@ static void observe(struct sim *m, double end, double step, double window_s)
 	m->w.window_s = window_s;
 	m->w.observed_s = end;
 	m->w.ncoverage = 1;
-	m->w.coverage[0] = (struct coverage){ .sensor = SENSOR_GOROUTINES, .state = COVERAGE_EXACT };
+	m->w.coverage[0] =
+		(struct coverage){ .sensor = SENSOR_GOROUTINES, .state = COVERAGE_EXACT };
 	m->parts.goroutines = (struct goroutines_window){
-		.known = true, .births_known = true, .live = s->live, .site = s, .nsite = 1,
+		.known = true,
+		.births_known = true,
+		.live = s->live,
+		.site = s,
+		.nsite = 1,
 	};
 }
 
@@ -239,7 +250,8 @@ static void expect_nothing(struct sim *m)
 	sim_deinit(m);
 }
 
-static void expect_kind(struct sim *m, const char *kind, double least, double most, double per_minute)
+static void expect_kind(struct sim *m, const char *kind, double least, double most,
+			double per_minute)
 {
 	const struct finding *f;
 	struct findings fs;
@@ -249,7 +261,8 @@ static void expect_kind(struct sim *m, const char *kind, double least, double mo
 	f = only_finding(&fs, kind);
 	assert_int_equal(f->severity, SEVERITY_MEDIUM);
 	assert_true(number(f, "count") >= least && number(f, "count") <= most);
-	assert_true(number(f, "per_minute") > per_minute * 0.7 && number(f, "per_minute") < per_minute * 1.4);
+	assert_true(number(f, "per_minute") > per_minute * 0.7 &&
+		    number(f, "per_minute") < per_minute * 1.4);
 	assert_true(f->title[0] && f->advice[0] && f->nevidence >= 1);
 	findings_deinit(&fs);
 	sim_deinit(m);
@@ -368,10 +381,13 @@ static void leak_says_what_and_where(void **state)
 	f = only_finding(&fs, "goroutine-leak");
 	assert_string_equal(f->id, "leak:main.(*Shop).notify:notify.go:41");
 	assert_string_equal(f->place.function, "main.(*Shop).notify");
-	assert_string_equal(f->title, "1,000 goroutines created at main.(*Shop).notify (notify.go:41) look leaked: "
-				      "stuck in chan receive, and growing by 6,000 a minute");
-	assert_string_equal(f->evidence[0], "blocked in chan receive at main.worker (notify.go:57), "
-					    "the oldest for at least 10.0s");
+	assert_string_equal(
+		f->title,
+		"1,000 goroutines created at main.(*Shop).notify (notify.go:41) look leaked: "
+		"stuck in chan receive, and growing by 6,000 a minute");
+	assert_string_equal(f->evidence[0],
+			    "blocked in chan receive at main.worker (notify.go:57), "
+			    "the oldest for at least 10.0s");
 	assert_non_null(strstr(f->evidence[1], "none of them ran or ended"));
 	assert_string_equal(f->evidence[2], "500 started and 0 ended there in the last 5.0s");
 	assert_non_null(strstr(f->advice, "ctx.Done()"));
@@ -383,7 +399,8 @@ static void leak_says_what_and_where(void **state)
 
 static void steady_populations(void **state)
 {
-	static const enum wait_class klass[] = { WAIT_BLOCKED, WAIT_IO, WAIT_SLEEP, WAIT_NOT, WAIT_OTHER };
+	static const enum wait_class klass[] = { WAIT_BLOCKED, WAIT_IO, WAIT_SLEEP, WAIT_NOT,
+						 WAIT_OTHER };
 	static const double period[] = { NEVER, 0.05, 1.7 };
 
 	(void)state;
@@ -393,7 +410,8 @@ static void steady_populations(void **state)
 
 			sim_init(&m);
 			for (int i = 0; i < 500; i++)
-				add(&m, (struct g){ -100 + i * 0.01, NEVER, period[p], 0, klass[k] });
+				add(&m,
+				    (struct g){ -100 + i * 0.01, NEVER, period[p], 0, klass[k] });
 			observe(&m, p ? 30 : 2, p ? 1 : 0.4, p ? 5 : 2);
 			expect_nothing(&m);
 		}
@@ -478,7 +496,8 @@ static void slow_traffic_that_drains(void **state)
 
 			sim_init(&m);
 			m.seed = seed;
-			random_flow(&m, -20, 30, 5.0 * seed, 0.2 * (seed % 20 + 1), klass[seed % 3]);
+			random_flow(&m, -20, 30, 5.0 * seed, 0.2 * (seed % 20 + 1),
+				    klass[seed % 3]);
 			observe(&m, length ? 30 : 2, length ? 1 : 0.4, length ? 5 : 2);
 			expect_nothing(&m);
 		}
@@ -675,7 +694,8 @@ static void leak_and_flood_of_one_site_are_one_finding(void **state)
 
 /* ---- large allocations ---- */
 
-static void alloc_window(struct window *w, struct alloc_row *a, uint64_t count, uint64_t bytes, uint64_t all)
+static void alloc_window(struct window *w, struct alloc_row *a, uint64_t count, uint64_t bytes,
+			 uint64_t all)
 {
 	static struct parts_by_hand parts;
 
@@ -717,12 +737,12 @@ static void large_allocation_thresholds(void **state)
 		uint64_t count, bytes, all;
 		int found;
 	} table[] = {
-		{ 50, 500ull * MIB, 520ull * MIB, 1 },	/* a buffer per request */
-		{ 50, 500ull * MIB, 0, 1 },		/* all allocation not known */
-		{ 50, 400ull * MIB, 40000ull * MIB, 1 },	/* 1 %, but 80 MiB/s */
-		{ 50, 200ull * MIB, 40000ull * MIB, 0 },	/* 0.5 %, 40 MiB/s */
-		{ 50, 15ull * MIB, 20ull * MIB, 0 },	/* 3 MiB/s */
-		{ 1, 500ull * MIB, 520ull * MIB, 0 },	/* a table that grew once */
+		{ 50, 500ull * MIB, 520ull * MIB, 1 },   /* a buffer per request */
+		{ 50, 500ull * MIB, 0, 1 },              /* all allocation not known */
+		{ 50, 400ull * MIB, 40000ull * MIB, 1 }, /* 1 %, but 80 MiB/s */
+		{ 50, 200ull * MIB, 40000ull * MIB, 0 }, /* 0.5 %, 40 MiB/s */
+		{ 50, 15ull * MIB, 20ull * MIB, 0 },     /* 3 MiB/s */
+		{ 1, 500ull * MIB, 520ull * MIB, 0 },    /* a table that grew once */
 		{ 2, 1000ull * MIB, 1000ull * MIB, 0 },
 		{ 5, 160 * 1024, 5ull * MIB, 0 },
 		{ 0, 0, 5ull * MIB, 0 },
@@ -748,7 +768,8 @@ static void large_allocation_says_of_what_the_share_is(void **state)
 	findings_init(&fs);
 	detect_all(&w, &fs);
 	assert_string_equal(only_finding(&fs, "large-allocation")->title,
-			    "main.handler (handler.go:88) allocates 100.0 MiB/s in large objects: 50% of what drives the GC");
+			    "main.handler (handler.go:88) allocates 100.0 MiB/s in large objects: "
+			    "50% of what drives the GC");
 	assert_string_equal(fs.f[0].id, "alloc:main.handler:handler.go:88");
 	assert_int_equal(fs.f[0].severity, SEVERITY_LOW);
 	assert_true(number(&fs.f[0], "share_pct") == 50);
@@ -758,7 +779,8 @@ static void large_allocation_says_of_what_the_share_is(void **state)
 	w.memory->total_alloc_bytes = 0;
 	findings_init(&fs);
 	detect_all(&w, &fs);
-	assert_non_null(strstr(only_finding(&fs, "large-allocation")->title, "100% of the bytes in large objects"));
+	assert_non_null(strstr(only_finding(&fs, "large-allocation")->title,
+			       "100% of the bytes in large objects"));
 	assert_true(number(&fs.f[0], "share_of_large_pct") == 100);
 	findings_deinit(&fs);
 }
@@ -774,10 +796,19 @@ static void gc_window(struct window *w, uint64_t cycles, double cpu_pct)
 	w->ncoverage = 1;
 	w->coverage[0] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
 	w->memory->gc = (struct gc_window){
-		.known = true, .cycles = cycles, .cycles_total = cycles + 100, .cpu_pct = cpu_pct,
-		.heap_known = true, .heap_live_bytes = 3 * MIB, .heap_marked_bytes = 2 * MIB,
-		.heap_goal_bytes = 4 * MIB, .gogc = 100, .memory_limit_bytes = INT64_MAX,
-		.pauses_known = true, .pause_count = 2 * cycles, .pause_total_ns = 2 * cycles * 60000,
+		.known = true,
+		.cycles = cycles,
+		.cycles_total = cycles + 100,
+		.cpu_pct = cpu_pct,
+		.heap_known = true,
+		.heap_live_bytes = 3 * MIB,
+		.heap_marked_bytes = 2 * MIB,
+		.heap_goal_bytes = 4 * MIB,
+		.gogc = 100,
+		.memory_limit_bytes = INT64_MAX,
+		.pauses_known = true,
+		.pause_count = 2 * cycles,
+		.pause_total_ns = 2 * cycles * 60000,
 	};
 }
 
@@ -800,23 +831,23 @@ static void gc_pressure_for_each_reason(void **state)
 	struct window w;
 
 	(void)state;
-	gc_window(&w, 60, 9);			/* often, and it costs */
+	gc_window(&w, 60, 9); /* often, and it costs */
 	assert_int_equal(found(&w, "gc-pressure"), 1);
-	gc_window(&w, 250, 1);			/* 50 a second, lately */
+	gc_window(&w, 250, 1); /* 50 a second, lately */
 	assert_int_equal(found(&w, "gc-pressure"), 1);
-	gc_window(&w, 10, 25);			/* a quarter of the CPU */
+	gc_window(&w, 10, 25); /* a quarter of the CPU */
 	assert_int_equal(found(&w, "gc-pressure"), 1);
-	gc_window(&w, 10, 1);			/* 300 ms of 5 s */
+	gc_window(&w, 10, 1); /* 300 ms of 5 s */
 	w.memory->gc.pause_total_ns = 300000000;
 	assert_int_equal(found(&w, "gc-pressure"), 1);
-	gc_window(&w, 10, 1);			/* one long pause is the machine's */
+	gc_window(&w, 10, 1); /* one long pause is the machine's */
 	w.memory->gc.pause_total_ns = 300000000;
 	w.memory->gc.pause_max_ns = 290000000;
 	assert_int_equal(found(&w, "gc-pressure"), 0);
-	gc_window(&w, 20, 1);			/* runtime.GC() in a loop */
+	gc_window(&w, 20, 1); /* runtime.GC() in a loop */
 	w.memory->gc.forced = 20;
 	assert_int_equal(found(&w, "gc-pressure"), 1);
-	gc_window(&w, 0, 1);			/* nearly all of the limit is in use */
+	gc_window(&w, 0, 1); /* nearly all of the limit is in use */
 	w.memory->gc.memory_limit_bytes = 100 * MIB;
 	w.memory->gc.heap_marked_bytes = 85 * MIB;
 	assert_int_equal(found(&w, "gc-pressure"), 1);
@@ -849,8 +880,10 @@ static void gc_pressure_with_and_without_a_place(void **state)
 	assert_null(fs.f[0].place.function);
 	findings_deinit(&fs);
 
-	alloc_window(&w, &a, 3, 3ull * MIB, 6ull * MIB);	/* half of all, but little */
-	struct gc_window keep = { .known = true, .cycles = 250, .cpu_pct = 12, .memory_limit_bytes = -1 };
+	alloc_window(&w, &a, 3, 3ull * MIB, 6ull * MIB); /* half of all, but little */
+	struct gc_window keep = {
+		.known = true, .cycles = 250, .cpu_pct = 12, .memory_limit_bytes = -1
+	};
 	w.memory->gc = keep;
 	findings_init(&fs);
 	detect_all(&w, &fs);

@@ -161,8 +161,9 @@ static void hanging_requests_without_a_timeout(void **state)
 	add_client(&x.w, 7, 14.2);
 	f = only(&x, "no-timeout", SEVERITY_HIGH);
 	assert_string_equal(f->id, "no-timeout:main.charge:charge.go:52");
-	assert_string_equal(f->title, "7 requests at main.charge (charge.go:52) hang without any timeout, "
-				      "the oldest for 14.2s");
+	assert_string_equal(f->title,
+			    "7 requests at main.charge (charge.go:52) hang without any timeout, "
+			    "the oldest for 14.2s");
 	assert_true(number(f, "in_flight") == 7 && number(f, "longest_in_flight_s") == 14.2);
 	expect_says(f, "http.Client.Timeout");
 	/* the host and phase that most of them are in, once they are listed */
@@ -170,7 +171,7 @@ static void hanging_requests_without_a_timeout(void **state)
 		add_request(&x.w, API, NET_CONNECT, 14.2 - i);
 	for (int i = 0; i < 2; i++)
 		add_request(&x.w, "other:80", NET_TTFB, 9);
-	for (int i = 0; i < 4; i++) {	/* those that something ends are not counted */
+	for (int i = 0; i < 4; i++) { /* those that something ends are not counted */
 		add_request(&x.w, "other:80", NET_TTFB, 9)->deadline = KNOWN_YES;
 		add_request(&x.w, "other:80", NET_TTFB, 9)->timeout = KNOWN_YES;
 		add_request(&x.w, "other:80", NET_TTFB, 9)->cancel = KNOWN_YES;
@@ -187,8 +188,9 @@ static void hanging_requests_without_a_timeout(void **state)
 	assert_true(number(f, "in_flight") == 9 && number(f, "hanging") == 7);
 	c->hanging = c->in_flight = 1;
 	detect(&x);
-	assert_string_equal(x.fs.f[0].title, "1 request at main.charge (charge.go:52) hangs without any timeout, "
-					     "the oldest for at least 14.2s");
+	assert_string_equal(x.fs.f[0].title,
+			    "1 request at main.charge (charge.go:52) hangs without any timeout, "
+			    "the oldest for at least 14.2s");
 	tear_down(&x);
 }
 
@@ -201,13 +203,13 @@ static void requests_that_come_back_do_not_hang(void **state)
 	set_up(&x);
 	c = add_client(&x.w, 3, 4.1);
 	c->requests = 9;
-	c->p99_ns = 4200 * NS_MS;	/* slow, but they come back */
+	c->p99_ns = 4200 * NS_MS; /* slow, but they come back */
 	nothing(&x);
 	set_up(&x);
-	add_client(&x.w, 2, 2.9);	/* not for long */
+	add_client(&x.w, 2, 2.9); /* not for long */
 	nothing(&x);
 	set_up(&x);
-	c = add_client(&x.w, 0, 0);	/* all of them limited, or being read */
+	c = add_client(&x.w, 0, 0); /* all of them limited, or being read */
 	c->in_flight = 50;
 	c->longest_in_flight_s = 60;
 	nothing(&x);
@@ -224,8 +226,8 @@ static void requests_that_come_back_do_not_hang(void **state)
 static void each_slow_phase_is_named(void **state)
 {
 	static const char *const advice[NET_PHASES] = {
-		"MaxConnsPerHost", "resolv.conf", "firewall", "TLSHandshakeTimeout", "reads slowly",
-		"ResponseHeaderTimeout", "sends slowly",
+		"MaxConnsPerHost", "resolv.conf",           "firewall",     "TLSHandshakeTimeout",
+		"reads slowly",    "ResponseHeaderTimeout", "sends slowly",
 	};
 	const struct finding *f;
 	struct fixture x;
@@ -239,10 +241,12 @@ static void each_slow_phase_is_named(void **state)
 				add_phase(&x.w, API, (enum net_phase)i, 12, 5);
 		add_phase(&x.w, API, (enum net_phase)phase, 12, 121)->busiest = AT_CHARGE;
 		f = only(&x, "slow-phase", SEVERITY_MEDIUM);
-		snprintf(id, sizeof(id), "slow-phase:" API ":%s", net_phase_name((enum net_phase)phase));
+		snprintf(id, sizeof(id), "slow-phase:" API ":%s",
+			 net_phase_name((enum net_phase)phase));
 		assert_string_equal(f->id, id);
 		assert_string_equal(f->place.function, "main.charge");
-		assert_true(number(f, "p50_ms") == 121 && number(f, "p99_ms") == 181.5 && number(f, "count") == 12);
+		assert_true(number(f, "p50_ms") == 121 && number(f, "p99_ms") == 181.5 &&
+			    number(f, "count") == 12);
 		expect_says(f, advice[phase]);
 		assert_true(slow_phase_found(&x.fs, API, (enum net_phase)phase));
 		assert_false(slow_phase_found(&x.fs, "other:1", (enum net_phase)phase));
@@ -256,17 +260,17 @@ static void fast_or_shared_time_is_not_slow(void **state)
 
 	(void)state;
 	set_up(&x);
-	add_phase(&x.w, API, NET_TTFB, 900, 99);	/* most of it, and under 100 ms */
+	add_phase(&x.w, API, NET_TTFB, 900, 99); /* most of it, and under 100 ms */
 	nothing(&x);
 	set_up(&x);
-	add_phase(&x.w, API, NET_DNS, 3, 150);		/* slow, and not most of the time */
+	add_phase(&x.w, API, NET_DNS, 3, 150); /* slow, and not most of the time */
 	add_phase(&x.w, API, NET_TTFB, 900, 4);
 	nothing(&x);
 	set_up(&x);
-	add_phase(&x.w, API, NET_TTFB, 2, 400);		/* one or two of them */
+	add_phase(&x.w, API, NET_TTFB, 2, 400); /* one or two of them */
 	nothing(&x);
 	set_up(&x);
-	add_phase(&x.w, API, NET_BODY, 1, 60000);	/* a stream that ended */
+	add_phase(&x.w, API, NET_BODY, 1, 60000); /* a stream that ended */
 	nothing(&x);
 	set_up(&x);
 	add_phase(&x.w, API, NET_TTFB, 50, 400)->other = true;
@@ -292,12 +296,12 @@ static void ten_times_its_earlier_median_is_slow(void **state)
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
 	p->before_p50_ns = NS_MS;
-	p->before_count = 2;	/* two do not make a median */
+	p->before_count = 2; /* two do not make a median */
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
 	p->before_count = 3000;
 	p->before_p50_ns = NS_MS / 20;
-	p->p50_ns = 2 * NS_MS;	/* forty times as slow, and still fast */
+	p->p50_ns = 2 * NS_MS; /* forty times as slow, and still fast */
 	nothing(&x);
 }
 
@@ -311,13 +315,15 @@ static void stuck_requests_are_a_slow_phase(void **state)
 	for (int i = 0; i < 7; i++) {
 		struct net_request *r = add_request(&x.w, "10.9.9.9:80", NET_CONNECT, 14.2 - i);
 
-		r->timeout = KNOWN_YES;		/* a timeout does not make it well */
+		r->timeout = KNOWN_YES; /* a timeout does not make it well */
 		r->timeout_s = 30;
 	}
 	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
-	assert_string_equal(f->title, "7 requests to 10.9.9.9:80 are stuck in the TCP connect, the oldest began 14.2s ago");
+	assert_string_equal(f->title, "7 requests to 10.9.9.9:80 are stuck in the TCP connect, the "
+				      "oldest began 14.2s ago");
 	assert_string_equal(f->id, "slow-phase:10.9.9.9:80:connect");
-	assert_true(number(f, "in_flight") == 7 && number(f, "longest_in_flight_s") == 14.2 && number(f, "count") == 0);
+	assert_true(number(f, "in_flight") == 7 && number(f, "longest_in_flight_s") == 14.2 &&
+		    number(f, "count") == 0);
 	assert_false(has_number(f, "p50_ms"));
 	/* those that timed out are told in the same finding */
 	add_phase(&x.w, "10.9.9.9:80", NET_CONNECT, 4, 30000)->errors = 4;
@@ -325,15 +331,16 @@ static void stuck_requests_are_a_slow_phase(void **state)
 	expect_says(f, "4 of them failed");
 	expect_says(f, "7 more in flight");
 	tear_down(&x);
-	set_up(&x);	/* several at once, not for long yet */
+	set_up(&x); /* several at once, not for long yet */
 	for (int i = 0; i < 5; i++)
 		add_request(&x.w, API, NET_DNS, 1.5);
 	only(&x, "slow-phase", SEVERITY_MEDIUM);
 	tear_down(&x);
-	set_up(&x);	/* probes are off, memory is read */
+	set_up(&x); /* probes are off, memory is read */
 	x.w.net->phases_known = false;
 	add_request(&x.w, API, NET_TLS, 3.1);
-	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM), "1 request to " API " is stuck in the TLS handshake");
+	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM),
+		    "1 request to " API " is stuck in the TLS handshake");
 	tear_down(&x);
 }
 
@@ -344,19 +351,19 @@ static void requests_in_flight_are_not_stuck(void **state)
 	(void)state;
 	set_up(&x);
 	add_request(&x.w, API, NET_TTFB, 2.9);
-	add_request(&x.w, API, -1, 60);			/* between phases, or not known */
+	add_request(&x.w, API, -1, 60); /* between phases, or not known */
 	nothing(&x);
 	set_up(&x);
-	add_request(&x.w, API, NET_BODY, 600);		/* a download, a stream */
+	add_request(&x.w, API, NET_BODY, 600); /* a download, a stream */
 	nothing(&x);
 	set_up(&x);
 	add_request(&x.w, API, NET_TTFB, 60)->age = AGE_UNKNOWN;
 	nothing(&x);
 	set_up(&x);
-	add_request(&x.w, "", NET_TTFB, 60);		/* of no host that is known */
+	add_request(&x.w, "", NET_TTFB, 60); /* of no host that is known */
 	nothing(&x);
 	set_up(&x);
-	add_request(&x.w, API, NET_TTFB, 4);		/* one straggler among thousands */
+	add_request(&x.w, API, NET_TTFB, 4); /* one straggler among thousands */
 	add_phase(&x.w, API, NET_BODY, 9000, 3);
 	nothing(&x);
 }
@@ -374,8 +381,9 @@ static void phases_that_fail(void **state)
 	p = add_phase(&x.w, "db:5432", NET_CONNECT, 50, 1);
 	p->errors = 50;
 	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
-	assert_string_equal(f->title, "requests to db:5432 fail in the TCP connect: 50 of 50 in 5.0s");
-	p->errors = 5;		/* one in ten */
+	assert_string_equal(f->title,
+			    "requests to db:5432 fail in the TCP connect: 50 of 50 in 5.0s");
+	p->errors = 5; /* one in ten */
 	only(&x, "failing-phase", SEVERITY_MEDIUM);
 	p->errors = 4;
 	detect(&x);
@@ -383,13 +391,13 @@ static void phases_that_fail(void **state)
 	p->count = p->errors = 2;
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
-	p->phase = NET_BODY;	/* cut off; or given up by a caller, when it is a part of them */
+	p->phase = NET_BODY; /* cut off; or given up by a caller, when it is a part of them */
 	p->count = p->errors = 50;
 	only(&x, "failing-phase", SEVERITY_MEDIUM);
 	p->errors = 24;
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
-	p->p50_ns = 2000 * NS_MS;	/* slow as well: one finding */
+	p->p50_ns = 2000 * NS_MS; /* slow as well: one finding */
 	p->total_ns = p->count * p->p50_ns;
 	p->errors = 50;
 	only(&x, "slow-phase", SEVERITY_MEDIUM);
@@ -409,14 +417,17 @@ static void unclosed_bodies_leak(void **state)
 	add_connections(&x.w, API, 40, 2, 30);
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
-	assert_string_equal(f->title, "38 response bodies from " API " were never closed, got at main.statusOnly "
+	assert_string_equal(f->title, "38 response bodies from " API
+				      " were never closed, got at main.statusOnly "
 				      "(check.go:19)");
-	assert_true(number(f, "count") == 38 && number(f, "oldest_s") == 610 && number(f, "per_minute") == 90);
+	assert_true(number(f, "count") == 38 && number(f, "oldest_s") == 610 &&
+		    number(f, "per_minute") == 90);
 	expect_says(f, "resp.Body.Close()");
 	expect_says(f, "40 connections to this host are open, 2 of them idle");
 	/* those from before are told with the place */
 	add_unclosed(&x.w, API, 12, 12, 900)->place = (struct place){ 0 };
-	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM), "12 more to this host are older than gospect");
+	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM),
+		    "12 more to this host are older than gospect");
 	/* and on their own when nothing is added */
 	x.w.net->unclosed[0] = x.w.net->unclosed[1];
 	x.w.net->nunclosed = 1;
@@ -425,25 +436,27 @@ static void unclosed_bodies_leak(void **state)
 	assert_true(number(f, "per_minute") == 0);
 	expect_says(f, "they are older than gospect");
 	tear_down(&x);
-	set_up(&x);	/* some calls were not seen: one that was has the place of all */
+	set_up(&x); /* some calls were not seen: one that was has the place of all */
 	add_unclosed(&x.w, API, 4, 1, 8)->place = (struct place){ 0 };
-	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM), "the calls that got them were not seen");
+	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM),
+		    "the calls that got them were not seen");
 	add_unclosed(&x.w, API, 1, 0, 8);
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
 	expect_says(f, "4 more to this host, whose calls were not seen");
-	x.w.net->unclosed[1].count_before = 1;	/* that place adds none */
-	assert_string_equal(only(&x, "connection-leak", SEVERITY_MEDIUM)->id, "connection-leak:" API);
+	x.w.net->unclosed[1].count_before = 1; /* that place adds none */
+	assert_string_equal(only(&x, "connection-leak", SEVERITY_MEDIUM)->id,
+			    "connection-leak:" API);
 	tear_down(&x);
-	set_up(&x);	/* younger than the observation, but more and more */
+	set_up(&x); /* younger than the observation, but more and more */
 	add_unclosed(&x.w, API, 9, 4, 4)->age = AGE_EXACT;
 	only(&x, "connection-leak", SEVERITY_MEDIUM);
 	tear_down(&x);
-	set_up(&x);	/* two, and growing */
+	set_up(&x); /* two, and growing */
 	add_unclosed(&x.w, API, 2, 0, 8);
 	only(&x, "connection-leak", SEVERITY_MEDIUM);
 	tear_down(&x);
-	set_up(&x);	/* read once: no time to grow */
+	set_up(&x); /* read once: no time to grow */
 	x.w.window_s = x.w.observed_s = 0;
 	add_unclosed(&x.w, API, 3, 3, 2)->age = AGE_EXACT;
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
@@ -460,10 +473,10 @@ static void bodies_that_go_away_do_not_leak(void **state)
 	add_unclosed(&x.w, API, 2, 2, 900);
 	nothing(&x);
 	set_up(&x);
-	add_unclosed(&x.w, API, 1, 0, 5);	/* one more: closed late by a defer, it may be */
+	add_unclosed(&x.w, API, 1, 0, 5); /* one more: closed late by a defer, it may be */
 	nothing(&x);
 	set_up(&x);
-	add_unclosed(&x.w, API, 5, 6, 4)->age = AGE_EXACT;	/* others than at the first look */
+	add_unclosed(&x.w, API, 5, 6, 4)->age = AGE_EXACT; /* others than at the first look */
 	nothing(&x);
 	set_up(&x);
 	add_unclosed(&x.w, API, 50, 0, 900)->other = true;
@@ -483,22 +496,24 @@ static void churn_is_dialling_for_each_request(void **state)
 	add_phase(&x.w, API, NET_CONNECT, 1000, 1)->busiest = AT_CHARGE;
 	p = add_phase(&x.w, API, NET_TTFB, 1010, 5);
 	f = only(&x, "connection-churn", SEVERITY_LOW);
-	assert_string_equal(f->title, "connections to " API " are not used again: 1,000 dials for 1,010 requests in 5.0s");
+	assert_string_equal(f->title,
+			    "connections to " API
+			    " are not used again: 1,000 dials for 1,010 requests in 5.0s");
 	assert_string_equal(f->id, "connection-churn:" API ":main.charge:charge.go:52");
 	expect_says(f, "at most 2 idle connections are kept for the host");
 	p->exactness = SAMPLED;
 	expect_says(only(&x, "connection-churn", SEVERITY_LOW), "about 1,010");
-	p->count = 100000;	/* most requests use one that is there */
+	p->count = 100000; /* most requests use one that is there */
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
 	p->count = 1010;
-	c->open = 990;		/* a start, a leak: they are kept */
+	c->open = 990; /* a start, a leak: they are kept */
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
 	c->open = 1;
 	c->dials = 9;
 	nothing(&x);
-	set_up(&x);		/* dials that fail are no churn */
+	set_up(&x); /* dials that fail are no churn */
 	add_connections(&x.w, API, 0, 0, 50);
 	p = add_phase(&x.w, API, NET_CONNECT, 50, 1);
 	p->errors = 50;
@@ -521,18 +536,21 @@ static void an_exhausted_pool(void **state)
 	p->waits_at = AT_QUERY;
 	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
 	assert_string_equal(f->id, "pool-exhausted:*pq.Driver:4");
-	assert_string_equal(f->title, "database pool exhausted: all 4 of *pq.Driver in use, 20 goroutines wait, the "
-				      "longest 9.8s");
+	assert_string_equal(
+		f->title,
+		"database pool exhausted: all 4 of *pq.Driver in use, 20 goroutines wait, the "
+		"longest 9.8s");
 	assert_string_equal(f->place.function, "main.(*Store).load");
-	assert_true(number(f, "max_open") == 4 && number(f, "in_use") == 4 && number(f, "waiters") == 20 &&
-		    number(f, "longest_wait_s") == 9.8);
+	assert_true(number(f, "max_open") == 4 && number(f, "in_use") == 4 &&
+		    number(f, "waiters") == 20 && number(f, "longest_wait_s") == 9.8);
 	expect_says(f, "who holds the connections is not known");
 	add_holder(p, SQL_TRANSACTION, 2, 2.5, AT_TX);
 	add_holder(p, SQL_ROWS, 1, 2.5, AT_QUERY)->place_is_now = true;
 	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
 	assert_string_equal(f->place.function, "main.holdTx");
 	expect_says(f, "2 held by a transaction for 2.5s, got at main.holdTx (tx.go:96)");
-	expect_says(f, "1 held by rows not closed for 2.5s, now at main.(*Store).load (store.go:33)");
+	expect_says(f,
+		    "1 held by rows not closed for 2.5s, now at main.(*Store).load (store.go:33)");
 	expect_says(f, "tx.Rollback()");
 	/* a second pool alike has an id of its own */
 	add_pool(&x.w, 4, 4, 1, 2);
@@ -549,10 +567,10 @@ static void a_full_pool_is_not_exhausted(void **state)
 
 	(void)state;
 	set_up(&x);
-	add_pool(&x.w, 4, 4, 20, 0.9);		/* they wait, and get one */
+	add_pool(&x.w, 4, 4, 20, 0.9); /* they wait, and get one */
 	add_pool(&x.w, 4, 4, 0, 0);
-	add_pool(&x.w, 0, 400, 1, 5);		/* no limit: what it waits for is a dial */
-	add_pool(&x.w, 8, 4, 1, 3);		/* there is room: it is being dialled */
+	add_pool(&x.w, 0, 400, 1, 5); /* no limit: what it waits for is a dial */
+	add_pool(&x.w, 8, 4, 1, 3);   /* there is room: it is being dialled */
 	add_pool(&x.w, 4, 4, 20, 0)->age = AGE_UNKNOWN;
 	nothing(&x);
 }
@@ -569,7 +587,8 @@ static void open_transactions(void **state)
 	add_holder(p, SQL_TRANSACTION, 2, 12.1, AT_TX);
 	f = only(&x, "transaction-open", SEVERITY_HIGH);
 	assert_string_equal(f->id, "transaction-open:main.holdTx:tx.go:96");
-	assert_string_equal(f->title, "2 database transactions begun at main.holdTx (tx.go:96) are open, the oldest for 12.1s");
+	assert_string_equal(f->title, "2 database transactions begun at main.holdTx (tx.go:96) are "
+				      "open, the oldest for 12.1s");
 	assert_true(number(f, "count") == 2 && number(f, "oldest_s") == 12.1);
 	expect_says(f, "goroutine 31");
 	/* the same place in another pool: one finding, with the oldest of all */
@@ -580,14 +599,16 @@ static void open_transactions(void **state)
 	x.w.sql->pool[1].holder[0].place_is_now = true;
 	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "not the Begin");
 	tear_down(&x);
-	set_up(&x);	/* no place at all */
+	set_up(&x); /* no place at all */
 	p = add_pool(&x.w, 10, 1, 0, 0);
 	p->transactions_open = 1;
 	p->oldest_transaction_s = 3.5;
 	p->transaction_age = AGE_AT_LEAST;
 	f = only(&x, "transaction-open", SEVERITY_HIGH);
 	assert_string_equal(f->id, "transaction-open:*pq.Driver");
-	assert_string_equal(f->title, "1 database transaction (*pq.Driver) is open, the oldest for at least 3.5s");
+	assert_string_equal(
+		f->title,
+		"1 database transaction (*pq.Driver) is open, the oldest for at least 3.5s");
 	tear_down(&x);
 }
 
@@ -601,8 +622,8 @@ static void short_transactions_and_calls(void **state)
 	p = add_pool(&x.w, 10, 9, 0, 0);
 	add_holder(p, SQL_TRANSACTION, 9, 2.9, AT_TX);
 	add_holder(p, SQL_CALL, 3, 60, AT_QUERY);
-	add_holder(p, SQL_CONN, 3, 600, AT_QUERY);	/* kept on purpose: LISTEN, an advisory lock */
-	add_holder(p, SQL_ROWS, 2, 600, AT_QUERY);	/* an export */
+	add_holder(p, SQL_CONN, 3, 600, AT_QUERY); /* kept on purpose: LISTEN, an advisory lock */
+	add_holder(p, SQL_ROWS, 2, 600, AT_QUERY); /* an export */
 	add_holder(p, SQL_TRANSACTION, 1, 600, AT_CHARGE)->age = AGE_UNKNOWN;
 	nothing(&x);
 }
@@ -636,22 +657,27 @@ static void contended_locks(void **state)
 	r->holder = 12;
 	r->holder_at = PLACE("main.(*Cache).fill", "cache.go", 90);
 	f = only(&x, "lock-contention", SEVERITY_INFO);
-	assert_string_equal(f->title, "30 goroutines wait at main.(*Cache).Get (cache.go:71) for one lock: sync.Mutex");
-	assert_true(number(f, "waiters") == 30 && number(f, "longest_wait_s") == 4.2 && number(f, "locks") == 1);
-	expect_says(f, "goroutine 12 seems to hold it (inferred from stacks), and is now at main.(*Cache).fill (cache.go:90)");
-	add_lock(&x.w, 2, 0, 9);	/* another lock at the same place: one finding */
+	assert_string_equal(
+		f->title,
+		"30 goroutines wait at main.(*Cache).Get (cache.go:71) for one lock: sync.Mutex");
+	assert_true(number(f, "waiters") == 30 && number(f, "longest_wait_s") == 4.2 &&
+		    number(f, "locks") == 1);
+	expect_says(f, "goroutine 12 seems to hold it (inferred from stacks), and is now at "
+		       "main.(*Cache).fill (cache.go:90)");
+	add_lock(&x.w, 2, 0, 9); /* another lock at the same place: one finding */
 	f = only(&x, "lock-contention", SEVERITY_INFO);
-	assert_true(number(f, "waiters") == 32 && number(f, "locks") == 2 && number(f, "longest_wait_s") == 9);
+	assert_true(number(f, "waiters") == 32 && number(f, "locks") == 2 &&
+		    number(f, "longest_wait_s") == 9);
 	tear_down(&x);
-	set_up(&x);		/* always some of them */
+	set_up(&x); /* always some of them */
 	add_lock(&x.w, 5, 5, 0)->age = AGE_UNKNOWN;
 	only(&x, "lock-contention", SEVERITY_INFO);
 	x.w.locks->waits_known = true;
 	x.w.locks->waits = 40000;
-	x.w.locks->p50_ns = 50000;	/* but none for long: a busy lock */
+	x.w.locks->p50_ns = 50000; /* but none for long: a busy lock */
 	nothing(&x);
 	set_up(&x);
-	add_lock(&x.w, 5, 5, 0.4);	/* the short waits are for other locks */
+	add_lock(&x.w, 5, 5, 0.4); /* the short waits are for other locks */
 	x.w.locks->waits_known = true;
 	x.w.locks->waits = 40000;
 	x.w.locks->p50_ns = 50000;
@@ -679,7 +705,8 @@ static void locks_that_are_told_elsewhere_or_are_well(void **state)
 	assert_int_equal(x.fs.n, 0);
 	x.w.goroutines->deadlocks.member = NULL;
 	x.w.goroutines->deadlocks.nmember = 0;
-	x.w.goroutines->leaks = (struct leaks_window){ .verdict = LEAKS_VERDICT_PASSES, .row = &leak, .nrow = 1 };
+	x.w.goroutines->leaks =
+		(struct leaks_window){ .verdict = LEAKS_VERDICT_PASSES, .row = &leak, .nrow = 1 };
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
 	x.w.goroutines->leaks = (struct leaks_window){ 0 };
@@ -697,7 +724,7 @@ static void connections_hang_on_a_server(void **state)
 	(void)state;
 	set_up(&x);
 	add_server(&x.w, 900, 40);
-	add_server(&x.w, 100, 40)->place.line = 31;	/* another handler of the same server */
+	add_server(&x.w, 100, 40)->place.line = 31; /* another handler of the same server */
 	f = only(&x, "server-no-timeout", SEVERITY_LOW);
 	assert_true(number(f, "hanging") == 40);
 	assert_string_equal(f->id, "server-no-timeout:process");

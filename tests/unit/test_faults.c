@@ -21,10 +21,10 @@
 #include "gort/goruntime_priv.h"
 #include "gort/heapprof.h"
 
-#define MAX_G (2 * TRUTH_MAX)
-#define MAX_POSITIONS 250	/* of a single failure that are tried, for each reader */
-#define MAX_COPY (256u << 20)
-#define MAX_PIECES 2000000	/* asked for by one reader, whatever is damaged */
+#define MAX_G         (2 * TRUTH_MAX)
+#define MAX_POSITIONS 250 /* of a single failure that are tried, for each reader */
+#define MAX_COPY      (256u << 20)
+#define MAX_PIECES    2000000 /* asked for by one reader, whatever is damaged */
 
 /* What the readers say when nothing is wrong. */
 struct sound {
@@ -56,7 +56,8 @@ static void sound_open(struct sound *s, const char *release)
 	assert_int_equal(golabels_read(&s->labels, &s->r.rt, &s->walk, s->set_of), 0);
 	assert_int_equal(heapprof_read(&s->heap, &s->r.rt, why, sizeof(why)), 0);
 	assert_int_equal(golocks_read(&s->locks, &s->r.rt, &s->walk), 0);
-	assert_int_equal(prove_run(&(struct prove_config){ .rt = &s->r.rt, .passes = 1 }, &leaks, NULL), 0);
+	assert_int_equal(
+		prove_run(&(struct prove_config){ .rt = &s->r.rt, .passes = 1 }, &leaks, NULL), 0);
 	s->leaked = leaks.n;
 	prove_result_deinit(&leaks);
 }
@@ -98,7 +99,7 @@ static int try_walk(struct sound *s)
 	struct gowalk w = { 0 };
 	int code;
 
-	s->r.rt.cache->naddr = s->r.rt.cache->list_seen = 0;	/* the list again, too */
+	s->r.rt.cache->naddr = s->r.rt.cache->list_seen = 0; /* the list again, too */
 	code = goruntime_walk(&s->r.rt, &w, NULL);
 	for (size_t i = 0; !code && i < w.n; i++) {
 		const struct goroutine *g = same_g(s, w.g[i].addr);
@@ -134,11 +135,13 @@ static int try_totals(struct sound *s)
 				  !memcmp(t.pause_ns, is->pause_ns, sizeof(t.pause_ns))));
 	assert_true(!t.has_heap || (t.heap_live == is->heap_live && t.heap_goal == is->heap_goal &&
 				    t.gogc == is->gogc && t.memory_limit == is->memory_limit));
-	assert_true(!t.has_total_alloc || (t.total_alloc == is->total_alloc && t.total_free == is->total_free));
+	assert_true(!t.has_total_alloc ||
+		    (t.total_alloc == is->total_alloc && t.total_free == is->total_free));
 	return 0;
 }
 
-static void check_stack(const struct sound *s, const struct gostacks *got, uint32_t number, size_t i)
+static void check_stack(const struct sound *s, const struct gostacks *got, uint32_t number,
+			size_t i)
 {
 	const struct gostack *a = &got->stack[number], *b = &s->stacks.stack[s->stack_of[i]];
 
@@ -177,8 +180,10 @@ static void check_labels(const struct sound *s, const struct golabels *got, uint
 
 	assert_int_equal(a->n, b->n);
 	for (uint32_t k = 0; k < a->n; k++) {
-		assert_string_equal(got->label[a->first + k].key, s->labels.label[b->first + k].key);
-		assert_string_equal(got->label[a->first + k].value, s->labels.label[b->first + k].value);
+		assert_string_equal(got->label[a->first + k].key,
+				    s->labels.label[b->first + k].key);
+		assert_string_equal(got->label[a->first + k].value,
+				    s->labels.label[b->first + k].value);
 	}
 }
 
@@ -311,9 +316,10 @@ static const struct reader {
 	int (*try)(struct sound *s);
 	enum ends ends;
 } readers[] = {
-	{ "opening", try_opening, NEVER }, { "walk", try_walk, ALWAYS }, { "totals", try_totals, NEVER },
-	{ "stacks", try_stacks, ALWAYS }, { "labels", try_labels, AT_FIRST }, { "heap", try_heap, ALWAYS },
-	{ "locks", try_locks, AT_FIRST }, { "leaks", try_leaks, ALWAYS },
+	{ "opening", try_opening, NEVER },  { "walk", try_walk, ALWAYS },
+	{ "totals", try_totals, NEVER },    { "stacks", try_stacks, ALWAYS },
+	{ "labels", try_labels, AT_FIRST }, { "heap", try_heap, ALWAYS },
+	{ "locks", try_locks, AT_FIRST },   { "leaks", try_leaks, ALWAYS },
 };
 
 #define NREADERS (sizeof(readers) / sizeof(*readers))
@@ -327,7 +333,12 @@ static int with(struct sound *s, const struct reader *r, struct faulty *f)
 	s->r.rt.mem = s->r.mem;
 	assert_true(f->pieces < MAX_PIECES);
 	switch (code) {
-	case 0: case -EFAULT: case -ESRCH: case -EBADMSG: case -ENOEXEC: case -EOPNOTSUPP:
+	case 0:
+	case -EFAULT:
+	case -ESRCH:
+	case -EBADMSG:
+	case -ENOEXEC:
+	case -EOPNOTSUPP:
 		return code;
 	default:
 		fail_msg("%s: returned %d", r->name, code);
@@ -371,7 +382,7 @@ static uint64_t *pages_of(const struct recorded *r)
 	size_t n = 0;
 
 	assert_non_null(page);
-	for (size_t at = 8; at < r->memory_len; ) {
+	for (size_t at = 8; at < r->memory_len;) {
 		uint64_t addr = load_u64(r->memory + at);
 		uint32_t len = load_u32(r->memory + at + 8);
 
@@ -402,7 +413,7 @@ static void one_page_is_missing(void **state)
 					passed++;
 				hit += f.faults != 0;
 			}
-		assert_true(passed > 0 && hit > passed);	/* some things do without, some do not */
+		assert_true(passed > 0 && hit > passed); /* some things do without, some do not */
 		free(page);
 		sound_close(&s);
 	}
@@ -453,8 +464,10 @@ static void process_ends_meanwhile(void **state)
 				f.gone_at_call = at;
 				code = with(&s, &readers[i], &f);
 				assert_true(f.faults > 0);
-				if (code != -ESRCH && (readers[i].ends == ALWAYS || (readers[i].ends == AT_FIRST && at == 1)))
-					fail_msg("%s: call %lu of %lu: returned %d", readers[i].name, at, all, code);
+				if (code != -ESRCH && (readers[i].ends == ALWAYS ||
+						       (readers[i].ends == AT_FIRST && at == 1)))
+					fail_msg("%s: call %lu of %lu: returned %d",
+						 readers[i].name, at, all, code);
 			}
 		}
 		sound_close(&s);
@@ -490,8 +503,8 @@ static void read_all(struct recorded *r, struct faulty *f)
 		gostacks_read(&stacks, &rt, &w, of);
 		assert_true(stacks.n <= w.n && stacks.npc <= w.n * GOSTACKS_DEPTH);
 		for (size_t i = 0; i < stacks.n; i++)
-			assert_true(goruntime_frames(&rt, stacks.pc + stacks.stack[i].first, (int)stacks.stack[i].n,
-						     frame, 64) <= 64);
+			assert_true(goruntime_frames(&rt, stacks.pc + stacks.stack[i].first,
+						     (int)stacks.stack[i].n, frame, 64) <= 64);
 		golabels_read(&labels, &rt, &w, of);
 		assert_true(labels.nset <= w.n + 1);
 		golocks_read(&locks, &rt, &w);
@@ -500,7 +513,8 @@ static void read_all(struct recorded *r, struct faulty *f)
 	}
 	heapprof_read(&heap, &rt, why, sizeof(why));
 	assert_true(heap.n <= HEAPPROF_MAX_BUCKETS);
-	prove_run(&(struct prove_config){ .rt = &rt, .passes = 1, .max_copy_bytes = MAX_COPY }, &leaks, NULL);
+	prove_run(&(struct prove_config){ .rt = &rt, .passes = 1, .max_copy_bytes = MAX_COPY },
+		  &leaks, NULL);
 	assert_true(leaks.n <= leaks.candidates);
 	assert_true(f->pieces < 4 * MAX_PIECES);
 	prove_result_deinit(&leaks);
@@ -539,7 +553,8 @@ static void damage(uint8_t *bytes, size_t len, size_t from, int words, uint64_t 
 {
 	for (int i = 0; i < words; i++) {
 		size_t at = from + next_random(random) % (len - from - 8);
-		uint64_t v = next_random(random) % 3 ? next_random(random) : next_random(random) % 3 * UINT64_MAX;
+		uint64_t v = next_random(random) % 3 ? next_random(random)
+						     : next_random(random) % 3 * UINT64_MAX;
 
 		memcpy(bytes + at, &v, 1 + next_random(random) % 8);
 	}
@@ -596,7 +611,8 @@ static void recording_is_damaged(void **state)
 			memcpy(copy, r.memory, r.memory_len);
 			damage(copy, r.memory_len, 8, 1 << round % 12, &random);
 			read_damaged_memory(&r, copy, r.memory_len);
-			read_damaged_memory(&r, copy, shorten(r.memory, r.memory_len, copy, &random));
+			read_damaged_memory(&r, copy,
+					    shorten(r.memory, r.memory_len, copy, &random));
 		}
 		free(copy);
 		recorded_close(&r);

@@ -28,12 +28,12 @@
 
 static const char *const releases[] = {
 	"1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12",
-	"1.23.12", "1.24.13", "1.25.12", "1.26.8", "1.27.4",
+	"1.23.12", "1.24.13", "1.25.12", "1.26.8",  "1.27.4",
 };
 
 static const char *const variants[] = {
-	"1.20.14-pie", "1.20.14-cgo", "1.20.14-race", "1.24.13-pie", "1.24.13-cgo",
-	"1.24.13-race", "1.27.4-pie", "1.27.4-cgo", "1.27.4-race", "1.27.4-staticpie",
+	"1.20.14-pie",     "1.20.14-cgo",   "1.20.14-race",  "1.24.13-pie",  "1.24.13-cgo",
+	"1.24.13-race",    "1.27.4-pie",    "1.27.4-cgo",    "1.27.4-race",  "1.27.4-staticpie",
 	"1.26.8-trimpath", "1.18.10-plain", "1.21.13-plain", "1.27.4-plain",
 };
 
@@ -146,14 +146,21 @@ static void check_globals(struct gobin *gb, const char *path)
 /* The layout table, made from DWARF, says where the same words of moduledata are. */
 static void check_layout(struct gobin *gb)
 {
-	const struct { enum layout_field f; uint64_t value; } words[] = {
-		{ LAYOUT_MODULEDATA_TEXT, gb->mod.text }, { LAYOUT_MODULEDATA_ETEXT, gb->mod.etext },
+	const struct {
+		enum layout_field f;
+		uint64_t value;
+	} words[] = {
+		{ LAYOUT_MODULEDATA_TEXT, gb->mod.text },
+		{ LAYOUT_MODULEDATA_ETEXT, gb->mod.etext },
 		{ LAYOUT_MODULEDATA_NOPTRDATA, gb->mod.noptrdata },
-		{ LAYOUT_MODULEDATA_BSS, gb->mod.bss }, { LAYOUT_MODULEDATA_END, gb->mod.end },
-		{ LAYOUT_MODULEDATA_GCBSS, gb->mod.gcbss }, { LAYOUT_MODULEDATA_TYPES, gb->mod.types },
+		{ LAYOUT_MODULEDATA_BSS, gb->mod.bss },
+		{ LAYOUT_MODULEDATA_END, gb->mod.end },
+		{ LAYOUT_MODULEDATA_GCBSS, gb->mod.gcbss },
+		{ LAYOUT_MODULEDATA_TYPES, gb->mod.types },
 		{ LAYOUT_MODULEDATA_ETYPES, gb->mod.etypes },
 		{ LAYOUT_MODULEDATA_RODATA, gb->mod.rodata },
-		{ LAYOUT_MODULEDATA_GOFUNC, gb->mod.gofunc }, { LAYOUT_MODULEDATA_NEXT, gb->mod.next },
+		{ LAYOUT_MODULEDATA_GOFUNC, gb->mod.gofunc },
+		{ LAYOUT_MODULEDATA_NEXT, gb->mod.next },
 	};
 	size_t i;
 
@@ -165,7 +172,8 @@ static void check_layout(struct gobin *gb)
 		uint8_t raw[8];
 
 		assert_true(off >= 0);
-		assert_int_equal(image_read_addr(&gb->image, gb->mod.addr + (uint64_t)off, raw, 8), 0);
+		assert_int_equal(image_read_addr(&gb->image, gb->mod.addr + (uint64_t)off, raw, 8),
+				 0);
 		if (words[i].value != load_u64(raw))
 			fail_msg("1.%d: %s: %llx, by the layout %llx", gb->release.minor,
 				 layout_field_name(words[i].f), (unsigned long long)words[i].value,
@@ -234,9 +242,16 @@ static void check_main(struct gobin *gb, const char *path)
 static void check_names(struct gobin *gb)
 {
 	static const char *const names[] = {
-		"runtime.newproc", "runtime.newproc.func1", "runtime.goexit1", "runtime.gopark",
-		"runtime.(*mcache).allocLarge", "runtime.gcStart", "runtime.gcMarkTermination",
-		"runtime.no such function", "runtime.newproc", "runtime.goexit",
+		"runtime.newproc",
+		"runtime.newproc.func1",
+		"runtime.goexit1",
+		"runtime.gopark",
+		"runtime.(*mcache).allocLarge",
+		"runtime.gcStart",
+		"runtime.gcMarkTermination",
+		"runtime.no such function",
+		"runtime.newproc",
+		"runtime.goexit",
 	};
 	struct gofunc out[COUNT(names)], one;
 	size_t i;
@@ -258,12 +273,15 @@ static void check_names(struct gobin *gb)
 
 static void check_system_starts(struct gobin *gb)
 {
-	static const struct { const char *name; bool system, uncounted; } starts[] = {
-		{ "runtime.main", false, false }, { "runtime.bgsweep", true, true },
-		{ "runtime.bgscavenge", true, true }, { "runtime.gcBgMarkWorker", true, true },
+	static const struct {
+		const char *name;
+		bool system, uncounted;
+	} starts[] = {
+		{ "runtime.main", false, false },        { "runtime.bgsweep", true, true },
+		{ "runtime.bgscavenge", true, true },    { "runtime.gcBgMarkWorker", true, true },
 		{ "runtime.forcegchelper", true, true }, { "runtime.corostart", false, false },
-		{ "runtime.runfinq", false, true }, { "runtime.runFinalizers", false, true },
-		{ "runtime.runCleanups", false, true }, { "main.main", false, false },
+		{ "runtime.runfinq", false, true },      { "runtime.runFinalizers", false, true },
+		{ "runtime.runCleanups", false, true },  { "main.main", false, false },
 	};
 	size_t i, found = 0;
 
@@ -324,7 +342,8 @@ static void test_every_variant(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(variants); i++) {
-		snprintf(release, sizeof(release), "%.*s", (int)strcspn(variants[i], "-"), variants[i]);
+		snprintf(release, sizeof(release), "%.*s", (int)strcspn(variants[i], "-"),
+			 variants[i]);
 		if (find_program(path, sizeof(path), "work-%s", variants[i]))
 			check_program(path, release);
 	}
@@ -395,7 +414,8 @@ static uint64_t return_of_call(struct gobin *gb, const struct gofunc *f, const c
 	for (pos = 0; pos < len; pos += in.len) {
 		struct gofunc to;
 
-		assert_int_equal(gb->arch->decode(code + pos, len - pos, f->entry + pos, false, &in), 0);
+		assert_int_equal(
+			gb->arch->decode(code + pos, len - pos, f->entry + pos, false, &in), 0);
 		if (in.flow == FLOW_CALL && !pclntab_find_pc(gb->pcln, in.target, &to) &&
 		    !strcmp(to.name, callee))
 			return f->entry + pos + in.len;
@@ -430,9 +450,11 @@ static int source_line(const char *file, const char *from, const char *text)
 /* Places of `go` statements as the source has them, in every release. */
 static void test_go_places(void **state)
 {
-	static const struct { const char *func, *text; } sites[] = {
-		{ "main.bornNamed", "go bodyNamed()" }, { "main.bornArgs", "go bodyArgs(" },
-		{ "main.bornMethod", "go w.run(" }, { "main.bornInlined", "go bodySmall(" },
+	static const struct {
+		const char *func, *text;
+	} sites[] = {
+		{ "main.bornNamed", "go bodyNamed()" },   { "main.bornArgs", "go bodyArgs(" },
+		{ "main.bornMethod", "go w.run(" },       { "main.bornInlined", "go bodySmall(" },
 		{ "main.bornGoexit", "go bodyGoexit()" },
 	};
 	char path[4096], from[64];
@@ -473,8 +495,11 @@ static void test_go_places(void **state)
 /* The wrappers that the compiler makes for `go f(args)` show f. */
 static void test_start_names(void **state)
 {
-	static const struct { const char *site, *body; } starts[] = {
-		{ "main.bornArgs", "main.bodyArgs" }, { "main.bornInlined", "main.bodySmall" },
+	static const struct {
+		const char *site, *body;
+	} starts[] = {
+		{ "main.bornArgs", "main.bodyArgs" },
+		{ "main.bornInlined", "main.bodySmall" },
 		{ "main.bornMethod", "main.(*worker).run" },
 	};
 	char path[4096];
@@ -556,7 +581,8 @@ static bool same_name(const char *sym, const char *name)
 		return true;
 	if (strchr(name, '\302')) /* "·1" of a symbol that is local to a package */
 		return true;
-	return bracket && !strncmp(bracket, dots, 5) && !strncmp(sym, name, (size_t)(bracket - name));
+	return bracket && !strncmp(bracket, dots, 5) &&
+	       !strncmp(sym, name, (size_t)(bracket - name));
 }
 
 static void check_symbols(const char *path)
@@ -571,7 +597,8 @@ static void check_symbols(const char *path)
 		const char *name = sym_at(&s, i, &value, &type);
 		struct gofunc f;
 
-		if (type == STT_OBJECT && (!strncmp(name, "runtime.", 8) || !strcmp(name, "io.EOF"))) {
+		if (type == STT_OBJECT &&
+		    (!strncmp(name, "runtime.", 8) || !strcmp(name, "io.EOF"))) {
 			const char *word = name[0] == 'r' ? name + 8 : name;
 
 			for (int g = 0; g < GLOBAL_COUNT; g++) {
@@ -687,8 +714,8 @@ static void test_without_section_headers(void **state)
 static void garble(uint8_t *p, struct gobin *gb)
 {
 	uint64_t header, pcln, i, n = (uint64_t)pclntab_nfunc(gb->pcln);
-	const uint8_t *info = memmem(p, gb->image.file_size, gb->build.version,
-				     strlen(gb->build.version));
+	const uint8_t *info =
+		memmem(p, gb->image.file_size, gb->build.version, strlen(gb->build.version));
 
 	while (info && memcmp(info - 33, "\xff Go buildinf:", 14))
 		info = memmem(info + 1, gb->image.file_size - (size_t)(info + 1 - p),
@@ -899,13 +926,25 @@ static void test_build_info_text(void **state)
 
 static void test_release_names(void **state)
 {
-	static const struct { const char *text; int err, minor, patch; } names[] = {
-		{ "go1.26.8", 0, 26, 8 }, { "go1.20", 0, 20, 0 }, { "go1.21.0", 0, 21, 0 },
-		{ "go1.27rc1", 0, 27, -1 }, { "go1.22beta2", 0, 22, -1 },
-		{ "devel go1.28-abcdef Tue Jan 1", 0, 28, -1 }, { "go1.24.3 X:nocoverageredesign", 0, 24, 3 },
-		{ "go1.22.5 (Red Hat 1.22.5-1.el9)", 0, 22, 5 }, { "go1.27-devel_abc", 0, 27, -1 },
-		{ "go1.26.4-custom", 0, 26, 4 }, { "unknown", -EINVAL, 0, -1 }, { "", -EINVAL, 0, -1 },
-		{ "go2.1", -EINVAL, 0, -1 }, { "go1.", -EINVAL, 0, -1 }, { "devel +abc", -EINVAL, 0, -1 },
+	static const struct {
+		const char *text;
+		int err, minor, patch;
+	} names[] = {
+		{ "go1.26.8", 0, 26, 8 },
+		{ "go1.20", 0, 20, 0 },
+		{ "go1.21.0", 0, 21, 0 },
+		{ "go1.27rc1", 0, 27, -1 },
+		{ "go1.22beta2", 0, 22, -1 },
+		{ "devel go1.28-abcdef Tue Jan 1", 0, 28, -1 },
+		{ "go1.24.3 X:nocoverageredesign", 0, 24, 3 },
+		{ "go1.22.5 (Red Hat 1.22.5-1.el9)", 0, 22, 5 },
+		{ "go1.27-devel_abc", 0, 27, -1 },
+		{ "go1.26.4-custom", 0, 26, 4 },
+		{ "unknown", -EINVAL, 0, -1 },
+		{ "", -EINVAL, 0, -1 },
+		{ "go2.1", -EINVAL, 0, -1 },
+		{ "go1.", -EINVAL, 0, -1 },
+		{ "devel +abc", -EINVAL, 0, -1 },
 		{ "go1.99999999999", -EINVAL, 0, -1 },
 	};
 	size_t i;
@@ -922,15 +961,26 @@ static void test_release_names(void **state)
 
 static void test_frame_classes(void **state)
 {
-	static const struct { const char *function; bool runtime, std; } frames[] = {
-		{ "runtime.gopark", true, true }, { "internal/runtime/maps.(*Map).Get", true, true },
-		{ "type:.eq.main.T", true, true }, { "net/http.(*Server).Serve", false, true },
-		{ "fmt.Println", false, true }, { "sync.(*Mutex).Lock", false, true },
-		{ "slices.SortFunc[...]", false, true }, { "vendor/golang.org/x/net/idna.f", false, true },
-		{ "main.main", false, false }, { "main.f[go.shape.int]", false, false },
-		{ "shop/internal/db.Query", false, false }, { "go.uber.org/zap.New", false, false },
-		{ "github.com/a/b.F", false, false }, { "network/http.F", false, false },
-		{ "gopkg.in/yaml%2ev3.Unmarshal", false, false }, { "runtime/debug.Stack", false, true },
+	static const struct {
+		const char *function;
+		bool runtime, std;
+	} frames[] = {
+		{ "runtime.gopark", true, true },
+		{ "internal/runtime/maps.(*Map).Get", true, true },
+		{ "type:.eq.main.T", true, true },
+		{ "net/http.(*Server).Serve", false, true },
+		{ "fmt.Println", false, true },
+		{ "sync.(*Mutex).Lock", false, true },
+		{ "slices.SortFunc[...]", false, true },
+		{ "vendor/golang.org/x/net/idna.f", false, true },
+		{ "main.main", false, false },
+		{ "main.f[go.shape.int]", false, false },
+		{ "shop/internal/db.Query", false, false },
+		{ "go.uber.org/zap.New", false, false },
+		{ "github.com/a/b.F", false, false },
+		{ "network/http.F", false, false },
+		{ "gopkg.in/yaml%2ev3.Unmarshal", false, false },
+		{ "runtime/debug.Stack", false, true },
 	};
 	size_t i;
 
@@ -938,7 +988,8 @@ static void test_frame_classes(void **state)
 	for (i = 0; i < COUNT(frames); i++) {
 		struct goframe f = { .function = frames[i].function };
 
-		if (goframe_is_runtime(&f) != frames[i].runtime || goframe_is_std(&f) != frames[i].std)
+		if (goframe_is_runtime(&f) != frames[i].runtime ||
+		    goframe_is_std(&f) != frames[i].std)
 			fail_msg("%s", f.function);
 	}
 }
@@ -1012,7 +1063,8 @@ static void test_no_regular_file(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
-	assert_int_equal(gobin_open(&gb, fifo, &err), -ENOEXEC); /* and does not wait for a writer */
+	assert_int_equal(gobin_open(&gb, fifo, &err),
+			 -ENOEXEC); /* and does not wait for a writer */
 	unlink(fifo);
 	rmdir(dir);
 	assert_int_equal(pipe(fds), 0);
@@ -1059,7 +1111,7 @@ static uint64_t next_random(void)
 }
 
 struct damage {
-	uint64_t opened, refused;	/* how the damaged ones were taken */
+	uint64_t opened, refused; /* how the damaged ones were taken */
 };
 
 /* Everything that reads the tables, on a program that opened. */
@@ -1128,16 +1180,26 @@ static uint64_t bad_value(int k, uint64_t was, int bytes)
 	const uint64_t top = 1ull << (8 * bytes - 1);
 
 	switch (k) {
-	case 0: return 0;
-	case 1: return ~0ull;
-	case 2: return top;
-	case 3: return top - 1;
-	case 4: return was + 1;
-	case 5: return was - 1;
-	case 6: return was * 2;
-	case 7: return was ^ top;
-	case 8: return 0xfffffff0u;
-	default: return next_random();
+	case 0:
+		return 0;
+	case 1:
+		return ~0ull;
+	case 2:
+		return top;
+	case 3:
+		return top - 1;
+	case 4:
+		return was + 1;
+	case 5:
+		return was - 1;
+	case 6:
+		return was * 2;
+	case 7:
+		return was ^ top;
+	case 8:
+		return 0xfffffff0u;
+	default:
+		return next_random();
 	}
 }
 
@@ -1164,9 +1226,11 @@ static void damage_field(struct damage *d, int fd, const uint8_t *file, uint64_t
 
 static void damage_headers(struct damage *d, int fd, const uint8_t *file)
 {
-	static const struct { uint8_t off, bytes; } ehdr[] = {
-		{ 4, 1 }, { 5, 1 }, { 16, 2 }, { 18, 2 }, { 32, 8 }, { 40, 8 }, { 54, 2 }, { 56, 2 },
-		{ 58, 2 }, { 60, 2 }, { 62, 2 },
+	static const struct {
+		uint8_t off, bytes;
+	} ehdr[] = {
+		{ 4, 1 },  { 5, 1 },  { 16, 2 }, { 18, 2 }, { 32, 8 }, { 40, 8 },
+		{ 54, 2 }, { 56, 2 }, { 58, 2 }, { 60, 2 }, { 62, 2 },
 	};
 	uint64_t i, phoff = load_u64(file + 32), shoff = load_u64(file + 40);
 	size_t k;
@@ -1187,7 +1251,8 @@ static void damage_headers(struct damage *d, int fd, const uint8_t *file)
 
 static void damage_pclntab(struct damage *d, int fd, const uint8_t *file, uint64_t header)
 {
-	uint64_t funcs = header + load_u64(file + header + 64), n = load_u64(file + header + 8), i, k;
+	uint64_t funcs = header + load_u64(file + header + 64), n = load_u64(file + header + 8), i,
+		 k;
 
 	damage_field(d, fd, file, header, 4);
 	damage_field(d, fd, file, header + 4, 4);

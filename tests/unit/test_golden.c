@@ -20,8 +20,12 @@ static struct wait_row waits[] = {
 	{ .reason = "sleep", .klass = WAIT_SLEEP, .count = 31, .nstack = 3, .user = 2 },
 	{ .reason = "running", .klass = WAIT_NOT, .count = 1, .user = -1 },
 };
-static const struct place nap = { .function = "main.nap", .file = "nap.go", .path = "/src/nap.go", .line = 7 };
-static struct state_count states[] = { { "chan receive", 1204 }, { "sleep", 31 }, { "running", 1 } };
+static const struct place nap = {
+	.function = "main.nap", .file = "nap.go", .path = "/src/nap.go", .line = 7
+};
+static struct state_count states[] = { { "chan receive", 1204 },
+				       { "sleep", 31 },
+				       { "running", 1 } };
 static struct site_row sites[3];
 static struct alloc_row allocs[1];
 
@@ -41,20 +45,43 @@ static void fill_cost(struct window *w)
 	w->probe_hits = 4123;
 	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_ALLOC };
 	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_GC };
-	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_NET, .state = COVERAGE_OFF, .why = "not built yet" };
+	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_NET,
+							 .state = COVERAGE_OFF,
+							 .why = "not built yet" };
 }
 
 static void fill_sites(struct window *w)
 {
-	sites[0] = (struct site_row){ .place = lines[6], .start = "main.worker", .live = 1204, .live_at_start = 1204,
-				      .oldest_s = 10681, .age = AGE_AT_LEAST, .wait = &waits[0], .nwait = 1,
-				      .births_known = true, .stuck_window = 1204 };
-	sites[1] = (struct site_row){ .place = lines[2], .start = "main.nap", .live = 31, .live_at_start = 31, .births = 12,
-				      .deaths = 12, .oldest_s = 14.2, .age = AGE_EXACT, .wait = &waits[1], .nwait = 1,
+	sites[0] = (struct site_row){ .place = lines[6],
+				      .start = "main.worker",
+				      .live = 1204,
+				      .live_at_start = 1204,
+				      .oldest_s = 10681,
+				      .age = AGE_AT_LEAST,
+				      .wait = &waits[0],
+				      .nwait = 1,
+				      .births_known = true,
+				      .stuck_window = 1204 };
+	sites[1] = (struct site_row){ .place = lines[2],
+				      .start = "main.nap",
+				      .live = 31,
+				      .live_at_start = 31,
+				      .births = 12,
+				      .deaths = 12,
+				      .oldest_s = 14.2,
+				      .age = AGE_EXACT,
+				      .wait = &waits[1],
+				      .nwait = 1,
 				      .births_known = true };
-	sites[2] = (struct site_row){ .place = { .function = "runtime.main", .file = "proc.go", .line = 149 },
-				      .start = "main.main", .live = 1, .live_at_start = 1, .wait = &waits[2], .nwait = 1,
-				      .births_known = true };
+	sites[2] = (struct site_row){
+		.place = { .function = "runtime.main", .file = "proc.go", .line = 149 },
+		.start = "main.main",
+		.live = 1,
+		.live_at_start = 1,
+		.wait = &waits[2],
+		.nwait = 1,
+		.births_known = true
+	};
 	for (int i = 0; i < 3; i++)
 		waits[0].stack[i] = lines[i];
 	waits[1].stack[0] = lines[0];
@@ -72,8 +99,12 @@ static void fill_sites(struct window *w)
 
 static void fill_memory(struct window *w)
 {
-	allocs[0] = (struct alloc_row){ .place = lines[5], .count = 12, .bytes = 12 << 20, .max_bytes = 1 << 20,
-					.stack = { lines[5], lines[6] }, .nstack = 2 };
+	allocs[0] = (struct alloc_row){ .place = lines[5],
+					.count = 12,
+					.bytes = 12 << 20,
+					.max_bytes = 1 << 20,
+					.stack = { lines[5], lines[6] },
+					.nstack = 2 };
 	w->memory->alloc = allocs;
 	w->memory->nalloc = 1;
 	w->memory->alloc_known = true;
@@ -82,10 +113,21 @@ static void fill_memory(struct window *w)
 	w->memory->large_bytes = 12 << 20;
 	w->memory->total_alloc_bytes = 400u << 20;
 	w->memory->gc = (struct gc_window){
-		.known = true, .cycles_total = 5120, .cycles = 4, .heap_known = true,
-		.heap_live_bytes = 41943040, .heap_marked_bytes = 20971520, .heap_goal_bytes = 83886080,
-		.gogc = 100, .memory_limit_bytes = INT64_MAX, .cpu_pct = 0.3, .pauses_known = true,
-		.pause_count = 8, .pause_p50_ns = 41000, .pause_p99_ns = 310000, .pause_max_ns = 402000,
+		.known = true,
+		.cycles_total = 5120,
+		.cycles = 4,
+		.heap_known = true,
+		.heap_live_bytes = 41943040,
+		.heap_marked_bytes = 20971520,
+		.heap_goal_bytes = 83886080,
+		.gogc = 100,
+		.memory_limit_bytes = INT64_MAX,
+		.cpu_pct = 0.3,
+		.pauses_known = true,
+		.pause_count = 8,
+		.pause_p50_ns = 41000,
+		.pause_p99_ns = 310000,
+		.pause_max_ns = 402000,
 		.pause_total_ns = 440000,
 	};
 }
@@ -93,7 +135,7 @@ static void fill_memory(struct window *w)
 /* A program at work, in which nothing is wrong. */
 static void set_scene(struct fixture *f)
 {
-	lines[4] = nap;		/* no hostile name here */
+	lines[4] = nap; /* no hostile name here */
 	set_up(f);
 	fill_cost(&f->r.window);
 	fill_sites(&f->r.window);
@@ -137,7 +179,7 @@ static void expect_golden(struct fixture *f, const char *name)
 		write_text(path, &f->out);
 	want = read_text(path);
 	if (strcmp(want, f->out.data)) {
-		printf("%s\n", f->out.data);	/* fail_msg() cuts */
+		printf("%s\n", f->out.data); /* fail_msg() cuts */
 		fail_msg("it is not what '%s' has", path);
 	}
 	free(want);
@@ -151,7 +193,7 @@ static void nothing_is_wrong(void **state)
 	(void)state;
 	set_scene(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
-	f.r.window.goroutines->leaks.row = &f.leak[1];	/* main in select {}, by design */
+	f.r.window.goroutines->leaks.row = &f.leak[1]; /* main in select {}, by design */
 	f.r.window.goroutines->leaks.nrow = 1;
 	expect_golden(&f, "nothing-wrong");
 }
@@ -189,7 +231,8 @@ static void leak_in_all_passes(void **state)
 	(void)state;
 	set_scene(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
-	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why), "it would stand still for about 240 ms, longer than allowed");
+	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why),
+		 "it would stand still for about 240 ms, longer than allowed");
 	expect_golden(&f, "leak-passes");
 }
 
@@ -200,8 +243,10 @@ static void leaks_are_off(void **state)
 	(void)state;
 	set_scene(&f);
 	f.r.window.go = "go1.19.13";
-	f.r.window.goroutines->leaks = (struct leaks_window){ .asked = true, .verdict = LEAKS_VERDICT_OFF, .stop_ms = -1 };
-	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why), "leaks can be told from Go 1.20 on");
+	f.r.window.goroutines->leaks =
+		(struct leaks_window){ .asked = true, .verdict = LEAKS_VERDICT_OFF, .stop_ms = -1 };
+	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why),
+		 "leaks can be told from Go 1.20 on");
 	expect_golden(&f, "leaks-off");
 }
 
@@ -214,10 +259,17 @@ static void two_locks_in_a_circle(void **state)
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
 	f.r.window.goroutines->leaks.row = &f.leak[1];
 	f.r.window.goroutines->leaks.nrow = 1;
-	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5] };
-	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2] };
-	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 2, 40 } }, .ndeadlock = 1,
-					   .member = f.member, .nmember = 2 };
+	f.member[0] = (struct deadlock_member){
+		.goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5]
+	};
+	f.member[1] = (struct deadlock_member){
+		.goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2]
+	};
+	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true,
+								      .deadlock = { { 0, 2, 40 } },
+								      .ndeadlock = 1,
+								      .member = f.member,
+								      .nmember = 2 };
 	expect_golden(&f, "deadlock");
 }
 
@@ -234,10 +286,12 @@ static void from_memory_with_losses(void **state)
 	f.r.window.cost_target_pct = 0;
 	f.r.window.probes_armed = f.r.window.probes_emulated = 0;
 	f.r.window.goroutines->births_known = f.r.window.memory->alloc_known = false;
-	f.r.window.coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = COVERAGE_OFF,
-					     .why = "--window 0: read from memory once" };
+	f.r.window.coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC,
+						    .state = COVERAGE_OFF,
+						    .why = "--window 0: read from memory once" };
 	f.r.window.memory->heap = (struct heap_window){ .known = false };
-	snprintf(f.r.window.memory->heap.why, sizeof(f.r.window.memory->heap.why), "the linker left the heap profile out");
+	snprintf(f.r.window.memory->heap.why, sizeof(f.r.window.memory->heap.why),
+		 "the linker left the heap profile out");
 	f.r.window.lost_read_failures = 3;
 	f.d.unread = 3;
 	f.d.all = f.all;

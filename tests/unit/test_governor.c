@@ -11,34 +11,37 @@
 #include "trace/governor.h"
 
 #define MS 1000000ull
-#define S 1000000000ull
+#define S  1000000000ull
 
 /* A program: goroutines per second, CPU seconds per second of its own. */
 struct load {
 	double births_per_s, cpu, rare_per_s;
-	double request_hits_per_s;	/* of the probes on every request */
+	double request_hits_per_s; /* of the probes on every request */
 };
 
 /* What was simulated so far. */
 struct sim {
 	struct governor g;
-	struct governor_input in;	/* totals */
+	struct governor_input in; /* totals */
 	double births, cpu, cost[GOV_GROUPS], hits[GOV_GROUPS];
-	double counted;			/* births while on */
+	double counted; /* births while on */
 	uint64_t on_ns[GOV_GROUPS], ns;
-	uint64_t switches, shortest_slice_ns, slice_began_ns;	/* of births */
+	uint64_t switches, shortest_slice_ns, slice_began_ns; /* of births */
 	uint64_t request_switches;
 	unsigned int on;
-	double hit_ns;			/* what a hit really costs */
-	bool blind;			/* memory tells nothing of births */
-	bool coarse_cpu;		/* CPU time comes in steps of 10 ms, as /proc/PID/stat has it */
+	double hit_ns;   /* what a hit really costs */
+	bool blind;      /* memory tells nothing of births */
+	bool coarse_cpu; /* CPU time comes in steps of 10 ms, as /proc/PID/stat has it */
 };
 
 static struct governor_config config(double births_per_s, double cpu)
 {
 	return (struct governor_config){
-		.budget_pct = 1, .floor_ns = 2 * MS, .cost_per_hit_ns = { 1000, 900, 900 },
-		.detach_ns = { 50 * MS, 50 * MS, 50 * MS }, .births_per_s = births_per_s,
+		.budget_pct = 1,
+		.floor_ns = 2 * MS,
+		.cost_per_hit_ns = { 1000, 900, 900 },
+		.detach_ns = { 50 * MS, 50 * MS, 50 * MS },
+		.births_per_s = births_per_s,
 		.cpu_ns_per_s = cpu < 0 ? -1 : cpu * (double)S,
 	};
 }
@@ -201,7 +204,8 @@ static void known_busy_does_not_begin_in_debt(void **state)
 static void tenfold_rise(void **state)
 {
 	struct governor_config cfg = config(4000, 1);
-	struct load before = { .births_per_s = 4000, .cpu = 1 }, after = { .births_per_s = 40000, .cpu = 2 };
+	struct load before = { .births_per_s = 4000, .cpu = 1 },
+		    after = { .births_per_s = 40000, .cpu = 2 };
 	struct sim s;
 	double cost, cpu, counted, births, rate;
 	uint64_t on, ns;
@@ -235,7 +239,8 @@ static void tenfold_rise(void **state)
 static void rise_ends_a_slice_early(void **state)
 {
 	struct governor_config cfg = config(10, 0.1);
-	struct load calm = { .births_per_s = 10, .cpu = 0.1 }, storm = { .births_per_s = 2000000, .cpu = 0.1 };
+	struct load calm = { .births_per_s = 10, .cpu = 0.1 },
+		    storm = { .births_per_s = 2000000, .cpu = 0.1 };
 	struct sim s;
 	uint64_t on;
 
@@ -266,13 +271,14 @@ static void exact_never_slices(void **state)
 static void rare_is_sliced_only_when_it_is_not(void **state)
 {
 	struct governor_config cfg = config(0, 0.1);
-	struct load some = { .cpu = 0.1, .rare_per_s = 1900 }, many = { .cpu = 0.1, .rare_per_s = 20000 };
+	struct load some = { .cpu = 0.1, .rare_per_s = 1900 },
+		    many = { .cpu = 0.1, .rare_per_s = 20000 };
 	struct load cheap = { .cpu = 32, .rare_per_s = 20000 };
 	struct sim s;
 
 	(void)state;
 	sim_init(&s, &cfg);
-	s.hit_ns = 3000;	/* 5.7 ms/s: over the budget, below the rate */
+	s.hit_ns = 3000; /* 5.7 ms/s: over the budget, below the rate */
 	sim_run(&s, &some, 20 * S);
 	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
 
@@ -281,7 +287,7 @@ static void rare_is_sliced_only_when_it_is_not(void **state)
 	assert_true(s.on_ns[GOV_RARE] < s.ns);
 	assert_true(s.cost[GOV_RARE] <= 1.1 * 2 * MS * 20);
 
-	sim_init(&s, &cfg);	/* many, but within the budget of 32 CPUs */
+	sim_init(&s, &cfg); /* many, but within the budget of 32 CPUs */
 	sim_run(&s, &cheap, 20 * S);
 	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
 }
@@ -333,7 +339,7 @@ static void requests_are_tried(void **state)
 	assert_false(s.on & GOV_BIT(GOV_REQUESTS));
 	assert_true(s.on_ns[GOV_REQUESTS] <= 50 * MS);
 	sim_run(&s, &l, 60 * S);
-	assert_true(s.on_ns[GOV_REQUESTS] > 400 * MS);	/* and again in slices */
+	assert_true(s.on_ns[GOV_REQUESTS] > 400 * MS); /* and again in slices */
 	assert_int_equal(s.switches, 0);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
 	assert_true(total_cost(&s) >= 0.006 * s.cpu);
@@ -397,7 +403,9 @@ static void the_small_one_stays_on(void **state)
 static void rare_comes_first(void **state)
 {
 	struct governor_config cfg = config(40000, 0.1);
-	struct load l = { .births_per_s = 40000, .cpu = 0.1, .rare_per_s = 1900, .request_hits_per_s = 20000 };
+	struct load l = {
+		.births_per_s = 40000, .cpu = 0.1, .rare_per_s = 1900, .request_hits_per_s = 20000
+	};
 	struct sim s;
 
 	(void)state;

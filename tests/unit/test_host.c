@@ -63,7 +63,8 @@ static void test_features_follow_capabilities(void **state)
 {
 	struct feature f[FEATURES_MAX];
 	int n = features_probe(f, FEATURES_MAX);
-	const struct feature *caps = named(f, n, "capabilities"), *tracing = named(f, n, "bpf tracing");
+	const struct feature *caps = named(f, n, "capabilities"),
+			     *tracing = named(f, n, "bpf tracing");
 
 	(void)state;
 	assert_non_null(caps);
@@ -119,7 +120,8 @@ static void test_list(void **state)
 	pid_t child;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/work-1.26.8-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)");
+	snprintf(path, sizeof(path), "%s/work-1.26.8-stripped",
+		 dir ? dir : "(GOSPECT_BIN_DIR is not set)");
 	if (access(path, X_OK)) {
 		print_message("skipped: no '%s'\n", path);
 		skip();
@@ -145,7 +147,7 @@ static void test_list(void **state)
 	assert_false(e->has_goroutines);
 	assert_true(e->why[0]);
 	assert_true(e->start_real_ns <= clock_real_ns());
-	assert_null(entry_of(&l, getpid()));		/* this is no Go program */
+	assert_null(entry_of(&l, getpid())); /* this is no Go program */
 	assert_true(l.processes > l.n);
 	for (size_t i = 1; i < l.n; i++)
 		assert_true(l.e[i - 1].pid < l.e[i].pid);
@@ -163,7 +165,8 @@ static void test_list_not_started(void **state)
 	pid_t child;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/work-1.27.4-pie", dir ? dir : "(GOSPECT_BIN_DIR is not set)");
+	snprintf(path, sizeof(path), "%s/work-1.27.4-pie",
+		 dir ? dir : "(GOSPECT_BIN_DIR is not set)");
 	if (access(path, X_OK)) {
 		print_message("skipped: no '%s'\n", path);
 		skip();

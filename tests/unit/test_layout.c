@@ -68,7 +68,10 @@ static void beyond_the_table_is_the_newest_row(void **state)
 	const int minor = layout_newest.minor, patch = layout_newest.patch;
 	const struct go_release at_end = { minor, patch };
 	const struct go_release beyond[] = {
-		{ minor, patch + 1 }, { minor + 1, 0 }, { minor + 1, -1 }, { minor + 70, 3 },
+		{ minor, patch + 1 },
+		{ minor + 1, 0 },
+		{ minor + 1, -1 },
+		{ minor + 70, 3 },
 	};
 	bool newer = true;
 	const struct layout *newest = layout_find("amd64", &at_end, &newer);
@@ -136,8 +139,10 @@ static void rows_are_plausible(void **state)
 		assert_int_equal(layout_off(l, LAYOUT_G_GOID) % 8, 0);
 		assert_int_equal(layout_off(l, LAYOUT_G_ATOMICSTATUS) % 4, 0);
 		assert_true(layout_off(l, LAYOUT_G_GOPC) > layout_off(l, LAYOUT_G_GOID));
-		assert_true(layout_off(l, LAYOUT_P_GOIDCACHE) + 8 == layout_off(l, LAYOUT_P_GOIDCACHEEND));
-		assert_true(layout_off(l, LAYOUT_MODULEDATA_ETEXT) == layout_off(l, LAYOUT_MODULEDATA_TEXT) + 8);
+		assert_true(layout_off(l, LAYOUT_P_GOIDCACHE) + 8 ==
+			    layout_off(l, LAYOUT_P_GOIDCACHEEND));
+		assert_true(layout_off(l, LAYOUT_MODULEDATA_ETEXT) ==
+			    layout_off(l, LAYOUT_MODULEDATA_TEXT) + 8);
 	}
 }
 
@@ -148,7 +153,8 @@ static void rows_are_in_order(void **state)
 		const struct layout *a = &layout_rows[i - 1], *b = &layout_rows[i];
 
 		if (!strcmp(a->arch, b->arch))
-			assert_true(a->minor < b->minor || (a->minor == b->minor && a->patch < b->patch));
+			assert_true(a->minor < b->minor ||
+				    (a->minor == b->minor && a->patch < b->patch));
 		else
 			assert_true(strcmp(a->arch, b->arch) < 0);
 	}
@@ -170,7 +176,8 @@ static void fields_that_moved_are_where_they_were(void **state)
 	assert_int_equal(layout_off(find("amd64", 24, 6), LAYOUT_M_ALLLINK), 352);
 	assert_int_equal(layout_off(find("amd64", 24, 13), LAYOUT_SCHED_GFREE_N), 184);
 	assert_int_equal(layout_off(find("amd64", 25, 0), LAYOUT_SCHED_GFREE_N), LAYOUT_ABSENT);
-	assert_true(layout_off(find("amd64", 25, 12), LAYOUT_SCHED_GOROUTINESCREATED) == LAYOUT_ABSENT);
+	assert_true(layout_off(find("amd64", 25, 12), LAYOUT_SCHED_GOROUTINESCREATED) ==
+		    LAYOUT_ABSENT);
 	assert_true(layout_off(find("amd64", 26, 0), LAYOUT_SCHED_GOROUTINESCREATED) > 0);
 }
 
@@ -207,10 +214,8 @@ static void function_ids_are_those_of_the_release(void **state)
 	static const struct {
 		int minor, patch, wrapper, goexit, systemstack, mcall, sigpanic;
 	} want[] = {
-		{ 18, 10, 21, 7, 19, 11, 18 },
-		{ 21, 13, 21, 7, 19, 11, 18 },
-		{ 22, 12, 22, 8, 20, 12, 19 },
-		{ 25, 0, 23, 8, 21, 12, 20 },
+		{ 18, 10, 21, 7, 19, 11, 18 }, { 21, 13, 21, 7, 19, 11, 18 },
+		{ 22, 12, 22, 8, 20, 12, 19 }, { 25, 0, 23, 8, 21, 12, 20 },
 		{ 27, 4, 23, 8, 21, 12, 20 },
 	};
 
@@ -231,7 +236,8 @@ static void field_names(void **state)
 	(void)state;
 	assert_string_equal(layout_field_name(LAYOUT_G_GOID), "runtime.g.goid");
 	assert_string_equal(layout_field_name(LAYOUT_G_SIZE), "runtime.g");
-	assert_string_equal(layout_field_name(LAYOUT_SCHED_GFREE_STACK_SIZE), "runtime.schedt.gFree.stack.size");
+	assert_string_equal(layout_field_name(LAYOUT_SCHED_GFREE_STACK_SIZE),
+			    "runtime.schedt.gFree.stack.size");
 	assert_string_equal(layout_field_name(LAYOUT_COUNT), "?");
 	for (int f = 0; f < LAYOUT_COUNT; f++)
 		assert_non_null(layout_field_name(f));

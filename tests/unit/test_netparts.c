@@ -16,7 +16,7 @@
 #include "gort/goslots.h"
 #include "gort/gotypes.h"
 
-#define MAX_FRAMES 64
+#define MAX_FRAMES  64
 #define PATIENCE_NS 10000000000ull
 
 struct found {
@@ -36,7 +36,8 @@ static bool look_for(struct go_live *p, const char *function, int nth, struct fo
 		int n = goruntime_stack_frames(&p->rt, &p->walk.g[i], f, MAX_FRAMES);
 
 		for (int k = 0; k < n; k++) {
-			if (pclntab_find_pc(p->gb->pcln, f[k].pc - p->rt.bias, &fn) || strcmp(fn.name, function))
+			if (pclntab_find_pc(p->gb->pcln, f[k].pc - p->rt.bias, &fn) ||
+			    strcmp(fn.name, function))
 				continue;
 			if (nth--)
 				break;
@@ -120,7 +121,7 @@ static void shapes_beyond_registers(struct go_live *p)
 	for (unsigned int i = 0; i < 10; i++)
 		assert_int_equal(need_arg(p, &f, i), i + 1);
 	assert_int_equal(arg(p, &f, 10, &v), -ENOENT); /* the compiler tells of ten */
-	f = find(p, "main.usedArray"); /* an array is passed in memory */
+	f = find(p, "main.usedArray");                 /* an array is passed in memory */
 	assert_int_equal(need_arg(p, &f, 0), 0x61);
 	assert_int_equal(need_arg(p, &f, 1), 0x62);
 	assert_int_equal(need_arg(p, &f, 2), 0x63);
@@ -163,8 +164,8 @@ static void test_shapes(void **state)
 struct wanted {
 	const char *function;
 	unsigned int word;
-	const char *fact;	/* the address that must be there; NULL: any pointer */
-	int from, to;		/* minor releases that have it there */
+	const char *fact; /* the address that must be there; NULL: any pointer */
+	int from, to;     /* minor releases that have it there */
 };
 
 static const struct wanted wanted[] = {
@@ -208,10 +209,12 @@ static void test_wanted(void **state)
 		int err = arg(&p, &f, w->word, &v);
 		int minor = p.gb->release.minor;
 
-		if (minor < w->from || minor > w->to ? err == -ENOENT :
-		    !err && v && (!w->fact || v == go_live_u64(&p, w->fact)))
+		if (minor < w->from || minor > w->to
+			    ? err == -ENOENT
+			    : !err && v && (!w->fact || v == go_live_u64(&p, w->fact)))
 			continue;
-		print_message("%s, word %u: %d, %#llx\n", w->function, w->word, err, (unsigned long long)v);
+		print_message("%s, word %u: %d, %#llx\n", w->function, w->word, err,
+			      (unsigned long long)v);
 		bad = true;
 	}
 	assert_false(bad);
@@ -258,11 +261,13 @@ static void test_types(void **state)
 	connector = (uint32_t)layout_off(p.gb->layout, LAYOUT_SQL_DB_CONNECTOR);
 	itab = word(&p, go_live_u64(&p, "a") + connector);
 	assert_string_equal(gotypes_of_itab(t, itab), "sql.dsnConnector");
-	assert_string_equal(gotypes_path_name(t, gotypes_itab_type(t, itab)), "database/sql.dsnConnector");
+	assert_string_equal(gotypes_path_name(t, gotypes_itab_type(t, itab)),
+			    "database/sql.dsnConnector");
 	itab = word(&p, go_live_u64(&p, "b") + connector);
 	for (int again = 0; again < 2; again++) {
 		assert_string_equal(gotypes_of_itab(t, itab), "*main.fakeConnector");
-		assert_string_equal(gotypes_path_name(t, gotypes_itab_type(t, itab)), "*main.fakeConnector");
+		assert_string_equal(gotypes_path_name(t, gotypes_itab_type(t, itab)),
+				    "*main.fakeConnector");
 		check_fields(t, gotypes_itab_type(t, itab));
 	}
 	/* made at run time: an itab outside of the image */
@@ -275,7 +280,8 @@ static void test_types(void **state)
 	assert_null(gotypes_name(t, p.gb->mod.etypes + p.rt.bias));
 	assert_null(gotypes_of_itab(t, 0));
 	assert_null(gotypes_of_itab(t, go_live_u64(&p, "a")));
-	for (uint64_t at = p.gb->mod.types + p.rt.bias; at < p.gb->mod.types + p.rt.bias + 65536; at += 8)
+	for (uint64_t at = p.gb->mod.types + p.rt.bias; at < p.gb->mod.types + p.rt.bias + 65536;
+	     at += 8)
 		gotypes_path_name(t, at); /* bytes of anything: no harm */
 	gotypes_free(t);
 	go_live_stop(&p);
@@ -342,23 +348,25 @@ static void test_maps(void **state)
 	assert_int_equal(gomap_read(&p.rt, 0, 4, 8, 10, &entry), 0);
 	assert_int_equal(gomap_read(&p.rt, 8, 4, 8, 10, &entry), -EFAULT);
 	assert_true(gomap_read(&p.rt, go_live_u64(&p, "a"), 4, 8, 10000, &entry) <= 0); /* no map */
-	assert_true(gomap_read(&p.rt, go_live_u64(&p, "map_5000"), 16, 16, 10000, &entry) < 0); /* another one */
+	assert_true(gomap_read(&p.rt, go_live_u64(&p, "map_5000"), 16, 16, 10000, &entry) <
+		    0); /* another one */
 	go_live_stop(&p);
 }
 
-#define RELEASES(X) X("1.18.10") X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") \
-	X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") X("1.27.4")
-#define TESTS(release) \
-	{ "shapes " release, test_shapes, NULL, NULL, "netparts-" release "-stripped" }, \
-	{ "wanted " release, test_wanted, NULL, NULL, "netparts-" release "-stripped" }, \
-	{ "types " release, test_types, NULL, NULL, "netparts-" release "-stripped" }, \
-	{ "maps " release, test_maps, NULL, NULL, "netparts-" release "-stripped" },
+#define RELEASES(X)                                                                                \
+	X("1.18.10")                                                                               \
+	X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") X("1.23.12") X("1.24.13") X("1.25.12") \
+		X("1.26.8") X("1.27.4")
+#define TESTS(release)                                                                           \
+	{ "shapes " release, test_shapes, NULL, NULL, "netparts-" release "-stripped" },         \
+		{ "wanted " release, test_wanted, NULL, NULL, "netparts-" release "-stripped" }, \
+		{ "types " release, test_types, NULL, NULL, "netparts-" release "-stripped" },   \
+		{ "maps " release, test_maps, NULL, NULL, "netparts-" release "-stripped" },
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RELEASES(TESTS)
-		{ "shapes pie", test_shapes, NULL, NULL, "netparts-1.19.13-pie" },
+		RELEASES(TESTS){ "shapes pie", test_shapes, NULL, NULL, "netparts-1.19.13-pie" },
 		{ "types pie", test_types, NULL, NULL, "netparts-1.19.13-pie" },
 		{ "types pie 1.27", test_types, NULL, NULL, "netparts-1.27.4-pie" },
 		{ "shapes not optimised", test_shapes, NULL, NULL, "netparts-1.26.8-noopt" },

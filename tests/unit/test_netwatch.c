@@ -41,7 +41,7 @@ static void hosts_are_name_and_port(void **state)
 	check_host("/run/x.sock", "80", "/run/x.sock");
 	check_host("unix", NULL, "unix");
 	check_host("", "80", "");
-	check_host("a:123456", "80", "a:123456:80");	/* no port */
+	check_host("a:123456", "80", "a:123456:80"); /* no port */
 }
 
 static void hostile_hosts_are_printable_and_short(void **state)
@@ -84,7 +84,9 @@ static void of_a_url_only_the_host_is_kept(void **state)
 static void redacted_hosts_keep_their_port_and_differ(void **state)
 {
 	struct net_window w = { 0 };
-	struct net_request r[3] = { { .host = "a.example:443" }, { .host = "b.example:443" }, { .host = "a.example:80" } };
+	struct net_request r[3] = { { .host = "a.example:443" },
+				    { .host = "b.example:443" },
+				    { .host = "a.example:80" } };
 	struct net_phase_row p = { .host = "a.example:443" };
 	char other[WINDOW_MAX_HOST + 1] = "a.example:443";
 
@@ -100,7 +102,7 @@ static void redacted_hosts_keep_their_port_and_differ(void **state)
 	assert_memory_equal(r[0].host, "host-", 5);
 	assert_string_equal(r[0].host + 13, ":443");
 	assert_string_not_equal(r[0].host, r[1].host);
-	assert_memory_equal(r[0].host, r[2].host, 13);	/* the same name */
+	assert_memory_equal(r[0].host, r[2].host, 13); /* the same name */
 	assert_string_not_equal(r[0].host, other);
 }
 
@@ -137,7 +139,9 @@ static void look(struct watched *v)
 
 static void fill(struct watched *v)
 {
-	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL, NULL, NULL, &v->w), 0);
+	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL,
+				       NULL, NULL, &v->w),
+			 0);
 }
 
 /* Looks for as long as nothing may have been read of a body that is left alone, and a little. */
@@ -218,7 +222,8 @@ static uint64_t unclosed(const struct watched *v, const char *mode)
 }
 
 /* Requests to a mode's host in a phase, which a function has made. */
-static int in_flight(const struct watched *v, const char *mode, enum net_phase phase, const char *function)
+static int in_flight(const struct watched *v, const char *mode, enum net_phase phase,
+		     const char *function)
 {
 	int n = 0;
 
@@ -252,7 +257,7 @@ static void check_healthy(const struct watched *v, const char *mode, int n, cons
 	assert_int_equal(in_flight(v, mode, NET_BODY, function), n);
 }
 
-#define LEFT_ALONE 8	/* rows of unclosed bodies that checked() makes */
+#define LEFT_ALONE 8 /* rows of unclosed bodies that checked() makes */
 
 /* Of both protocols. */
 static void check_left_alone(const struct watched *v)
@@ -264,7 +269,7 @@ static void check_left_alone(const struct watched *v)
 	assert_int_equal(unclosed(v, "list"), 2);
 	assert_int_equal(unclosed(v, "leak/h2"), 3);
 	assert_int_equal(unclosed(v, "list/h2"), 2);
-	assert_int_equal(v->w.nunclosed, LEFT_ALONE);	/* and the one that came later */
+	assert_int_equal(v->w.nunclosed, LEFT_ALONE); /* and the one that came later */
 }
 
 /* It was seen in flight: so its place is known, and that it is new. */
@@ -326,8 +331,8 @@ static const struct net_connections *connections_to(const struct watched *v, con
 	return NULL;
 }
 
-static void check_limits(const struct watched *v, const char *mode, enum known timeout, enum known deadline,
-			 enum known cancel)
+static void check_limits(const struct watched *v, const char *mode, enum known timeout,
+			 enum known deadline, enum known cancel)
 {
 	const struct net_request *r = one_of(v, host_of(v, mode));
 
@@ -382,7 +387,8 @@ static void check_servers(const struct watched *v)
 	for (int i = 0; i < v->w.nserver; i++) {
 		const struct net_server *s = &v->w.server[i];
 
-		assert_true(s->no_read_timeout);	/* HTTP/2 has its handlers on goroutines of their own */
+		assert_true(
+			s->no_read_timeout); /* HTTP/2 has its handlers on goroutines of their own */
 		hanging += s->hanging;
 		if (s->place.function && !strcmp(s->place.function, "main.serve")) {
 			serve += s->in_flight;
@@ -421,7 +427,7 @@ static bool check_collected(struct watched *v)
 		usleep(20000);
 		assert_int_equal(goruntime_totals(&v->prog.rt, &now), 0);
 	} while (now.numforcedgc < before.numforcedgc + 2);
-	do	/* one that runs may hold anything */
+	do /* one that runs may hold anything */
 		look(v);
 	while (v->stacks.running || v->stacks.unread);
 	look_anew(v);
@@ -436,10 +442,16 @@ static bool check_collected(struct watched *v)
 static bool checked(const char *name)
 {
 	static const char *const args[] = {
-		"leak=3", "timeout=2", "gzip=2", "part=2", "list=2", "late=2", "slow=2", "owner=2", "wrapped=2", "json=2",
-		"lines=2", "unzip=2", "closure=2", "reading=2", "leak/h2=3", "list/h2=2", "late/h2=2", "slow/h2=2", "owner/h2=2",
-		"json/h2=2", "reading/h2=2", "waiting/h2=2", "limit=2", "deadline=2", "cancel=2", "pool=4", "dns=2",
-		"connect=2", "shake=2", "proxy=2", "request=2", "unread=1", "waiting=1", "idle=3", "drop=1", NULL };
+		"leak=3",       "timeout=2",    "gzip=2",     "part=2",
+		"list=2",       "late=2",       "slow=2",     "owner=2",
+		"wrapped=2",    "json=2",       "lines=2",    "unzip=2",
+		"closure=2",    "reading=2",    "leak/h2=3",  "list/h2=2",
+		"late/h2=2",    "slow/h2=2",    "owner/h2=2", "json/h2=2",
+		"reading/h2=2", "waiting/h2=2", "limit=2",    "deadline=2",
+		"cancel=2",     "pool=4",       "dns=2",      "connect=2",
+		"shake=2",      "proxy=2",      "request=2",  "unread=1",
+		"waiting=1",    "idle=3",       "drop=1",     NULL
+	};
 	const struct net_request *limit;
 	struct watched v;
 	bool complete;
@@ -452,16 +464,17 @@ static bool checked(const char *name)
 	assert_int_equal(in_flight(&v, "connect", NET_CONNECT, "main.get"), 2);
 	assert_int_equal(in_flight(&v, "shake", NET_TLS, "main.get"), 2);
 	assert_int_equal(in_flight(&v, "unread", NET_REQUEST_WRITE, "main.unread"), 1);
-	assert_int_equal(in_flight(&v, "proxy", NET_TTFB, "net/http/httputil.(*ReverseProxy).ServeHTTP"), 2);
+	assert_int_equal(
+		in_flight(&v, "proxy", NET_TTFB, "net/http/httputil.(*ReverseProxy).ServeHTTP"), 2);
 	assert_int_equal(one_of(&v, "name.example.test:80")->phase, NET_DNS);
 	check_pool(&v);
 	check_limits(&v, "waiting", KNOWN_NO, KNOWN_NO, KNOWN_NO);
 	check_limits(&v, "limit", KNOWN_YES, KNOWN_NO, KNOWN_NO);
 	check_limits(&v, "deadline", KNOWN_NO, KNOWN_YES, KNOWN_NO);
 	check_limits(&v, "cancel", KNOWN_NO, KNOWN_NO, KNOWN_YES);
-	check_limits(&v, "proxy", KNOWN_NO, KNOWN_NO, KNOWN_YES);	/* the server's own context */
+	check_limits(&v, "proxy", KNOWN_NO, KNOWN_NO, KNOWN_YES); /* the server's own context */
 	limit = one_of(&v, host_of(&v, "limit"));
-	assert_int_equal(limit->age, AGE_EXACT);	/* by the deadline of its client */
+	assert_int_equal(limit->age, AGE_EXACT); /* by the deadline of its client */
 	assert_true(limit->timeout_s == 3600);
 	assert_true(limit->since_s > 3.6 && limit->since_s < 60);
 	assert_int_equal(one_of(&v, host_of(&v, "waiting"))->age, AGE_AT_LEAST);
@@ -503,8 +516,8 @@ static void add_times(struct trace_hist *h, uint64_t ns, uint64_t n)
 		h->max_ns = ns;
 }
 
-static struct trace_phase *add_phase(struct trace_reading *r, const char *host, enum net_phase phase, uint64_t ns, uint64_t n,
-				     uint64_t errors)
+static struct trace_phase *add_phase(struct trace_reading *r, const char *host,
+				     enum net_phase phase, uint64_t ns, uint64_t n, uint64_t errors)
 {
 	struct trace_phase *p = &r->phase[r->nphase++];
 
@@ -516,7 +529,8 @@ static struct trace_phase *add_phase(struct trace_reading *r, const char *host, 
 	return p;
 }
 
-static const struct net_phase_row *phase_row(const struct net_window *w, const char *host, enum net_phase phase)
+static const struct net_phase_row *phase_row(const struct net_window *w, const char *host,
+					     enum net_phase phase)
 {
 	for (int i = 0; i < w->nphase; i++)
 		if (!strcmp(w->phase[i].host, host) && w->phase[i].phase == phase)
@@ -541,7 +555,7 @@ static void check_phases(const struct net_window *w)
 	assert_int_equal(dns->max_ns, 100000000);
 	assert_int_equal(dns->total_ns, 700000000);
 	assert_int_equal(ttfb->exactness, SAMPLED);
-	assert_int_equal(ttfb->count, 16);	/* 4, seen in a quarter of the time */
+	assert_int_equal(ttfb->count, 16); /* 4, seen in a quarter of the time */
 	assert_true(ttfb->rate == 0.25);
 	assert_int_equal(phase_row(w, "?[31mevil:80", NET_TTFB)->count, 4);
 }
@@ -551,9 +565,13 @@ static void probes_are_joined(void **state)
 	static const char *const args[] = { "waiting=1", NULL };
 	static struct trace_phase before[4], after[8];
 	static struct trace_call calls_before[1], calls[2];
-	struct trace_reading base = { .phase = before, .call = calls_before }, now = { .phase = after, .call = calls };
-	const struct netwatch_probes probes = { .calls = true, .phases = true, .requests_sliced = true,
-						.requests_rate = 0.25, .rare_rate = 1 };
+	struct trace_reading base = { .phase = before, .call = calls_before },
+			     now = { .phase = after, .call = calls };
+	const struct netwatch_probes probes = { .calls = true,
+						.phases = true,
+						.requests_sliced = true,
+						.requests_rate = 0.25,
+						.rare_rate = 1 };
 	struct watched v;
 
 	(void)state;
@@ -568,15 +586,19 @@ static void probes_are_joined(void **state)
 	add_phase(&base, "old.example:443", NET_TLS, 1000000, 3, 0);
 	add_phase(&now, "old.example:443", NET_TLS, 1000000, 3, 0);
 	calls_before[0] = (struct trace_call){ .kind = TRACE_CALL_HTTP, .begun = 5, .errors = 1 };
-	calls[0] = (struct trace_call){ .kind = TRACE_CALL_HTTP, .begun = 8, .errors = 2, .max_ns_window = 20000000 };
+	calls[0] = (struct trace_call){
+		.kind = TRACE_CALL_HTTP, .begun = 8, .errors = 2, .max_ns_window = 20000000
+	};
 	calls[1] = (struct trace_call){ .kind = TRACE_CALL_SQL_WAIT, .begun = 100 };
 	add_times(&calls[0].hist, 20000000, 3);
 	base.ncall = 1;
 	now.ncall = 2;
-	assert_int_equal(netwatch_fill(v.nw, &v.prog.walk, &v.stacks, v.stack_of, NULL, &base, &now, &probes, &v.w), 0);
+	assert_int_equal(netwatch_fill(v.nw, &v.prog.walk, &v.stacks, v.stack_of, NULL, &base, &now,
+				       &probes, &v.w),
+			 0);
 	assert_true(v.w.phases_known);
 	check_phases(&v.w);
-	assert_int_equal(v.w.nclient, 2);	/* one whose place is not known, and main.get */
+	assert_int_equal(v.w.nclient, 2); /* one whose place is not known, and main.get */
 	assert_int_equal(v.w.client[0].requests, 12);
 	assert_int_equal(v.w.client[0].errors, 4);
 	assert_int_equal(v.w.client[0].max_ns, 20000000);
@@ -587,7 +609,12 @@ static void probes_are_joined(void **state)
 	unwatch(&v);
 }
 
-#define TESTS_OF(id, release) static void bodies_##id(void **state) { (void)state; all_of("bodies-" release); }
+#define TESTS_OF(id, release)                 \
+	static void bodies_##id(void **state) \
+	{                                     \
+		(void)state;                  \
+		all_of("bodies-" release);    \
+	}
 
 TESTS_OF(1_18, "1.18.10-stripped")
 TESTS_OF(1_19, "1.19.13-stripped")
@@ -615,7 +642,7 @@ static void who_has_moved_is_left_out(void **state)
 			moved = &v.prog.walk.g[i];
 	assert_non_null(moved);
 	moved->tracking_seq++;
-	v.nw->players.begin_ns = 0;	/* that was long ago */
+	v.nw->players.begin_ns = 0; /* that was long ago */
 	assert_int_equal(netwatch_look(v.nw, &v.prog.walk, &v.stacks, NULL, clock_mono_ns()), 0);
 	assert_int_equal(v.nw->cur.nflight, 1);
 	assert_int_not_equal(v.nw->cur.flight[0].goid, moved->goid);
@@ -670,7 +697,15 @@ int main(void)
 		cmocka_unit_test(probes_are_joined),
 		cmocka_unit_test(who_has_moved_is_left_out),
 		cmocka_unit_test(words_beyond_the_bytes_are_asked_for),
-		RUN(1_18), RUN(1_19), RUN(1_20), RUN(1_22), RUN(1_24), RUN(1_26), RUN(1_27), RUN(pie), RUN(noopt),
+		RUN(1_18),
+		RUN(1_19),
+		RUN(1_20),
+		RUN(1_22),
+		RUN(1_24),
+		RUN(1_26),
+		RUN(1_27),
+		RUN(pie),
+		RUN(noopt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

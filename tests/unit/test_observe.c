@@ -92,17 +92,26 @@ static void walk_begin(struct made *m, uint64_t mono_ns)
 	m->w.mono_ns = mono_ns;
 }
 
-static struct goroutine *add(struct made *m, uint64_t goid, uint64_t gopc, uint8_t seq, uint8_t reason)
+static struct goroutine *add(struct made *m, uint64_t goid, uint64_t gopc, uint8_t seq,
+			     uint8_t reason)
 {
 	struct goroutine *g = &m->g[m->w.n++];
 
-	*g = (struct goroutine){ .goid = goid, .gopc = gopc, .startpc = start_receive, .tracking_seq = seq,
-				 .status = reason ? GO_WAITING : GO_RUNNING, .wait_reason = reason };
+	*g = (struct goroutine){ .goid = goid,
+				 .gopc = gopc,
+				 .startpc = start_receive,
+				 .tracking_seq = seq,
+				 .status = reason ? GO_WAITING : GO_RUNNING,
+				 .wait_reason = reason };
 	m->w.user++;
 	return g;
 }
 
-#define NEED_BINARY() do { if (!gb) skip(); } while (0)
+#define NEED_BINARY()           \
+	do {                    \
+		if (!gb)        \
+			skip(); \
+	} while (0)
 #define T0 (1000 * NS_PER_S)
 
 static void stuck_and_left(void **state)
@@ -121,13 +130,13 @@ static void stuck_and_left(void **state)
 	assert_int_equal(sites_look(&s, &m.w, NULL, true), 0);
 	t = sites_of(&s, pc_receive, start_receive);
 	assert_int_equal(t->live, 3);
-	assert_int_equal(t->stuck, 0);	/* nobody was there before */
+	assert_int_equal(t->stuck, 0); /* nobody was there before */
 
 	walk_begin(&m, T0 + NS_PER_S);
-	add(&m, 1, pc_receive, 5, chan_receive);	/* not run: stuck */
-	add(&m, 2, pc_receive, 6, chan_receive);	/* ran, and waits again */
-	add(&m, 3, pc_receive, 5, chan_receive);	/* stuck */
-	add(&m, 4, pc_receive, 1, chan_receive);	/* new */
+	add(&m, 1, pc_receive, 5, chan_receive); /* not run: stuck */
+	add(&m, 2, pc_receive, 6, chan_receive); /* ran, and waits again */
+	add(&m, 3, pc_receive, 5, chan_receive); /* stuck */
+	add(&m, 4, pc_receive, 1, chan_receive); /* new */
 	assert_int_equal(sites_look(&s, &m.w, NULL, true), 0);
 	t = sites_of(&s, pc_receive, start_receive);
 	assert_int_equal(t->live, 4);
@@ -136,9 +145,9 @@ static void stuck_and_left(void **state)
 	assert_int_equal(t->stuck_left, 0);
 
 	walk_begin(&m, T0 + 2 * NS_PER_S);
-	add(&m, 1, pc_receive, 5, chan_receive);	/* still stuck; 3 is gone */
-	add(&m, 2, pc_receive, 6, chan_receive);	/* stuck now */
-	add(&m, 4, pc_receive, 2, 0);			/* runs */
+	add(&m, 1, pc_receive, 5, chan_receive); /* still stuck; 3 is gone */
+	add(&m, 2, pc_receive, 6, chan_receive); /* stuck now */
+	add(&m, 4, pc_receive, 2, 0);            /* runs */
 	assert_int_equal(sites_look(&s, &m.w, NULL, true), 0);
 	t = sites_of(&s, pc_receive, start_receive);
 	assert_int_equal(t->stuck, 2);
@@ -167,9 +176,9 @@ static void window_stuck(void **state)
 	for (i = 1; i <= 3; i++) {
 		walk_begin(&m, T0 + (uint64_t)i * NS_PER_S);
 		add(&m, 1, pc_receive, 1, chan_receive);
-		add(&m, 2, pc_receive, i == 2 ? 2 : 1, chan_receive);	/* runs once */
-		add(&m, 3, pc_receive, 1, io_wait);			/* not blocked on a channel */
-		add(&m, 9, pc_receive, 1, chan_receive);		/* came later */
+		add(&m, 2, pc_receive, i == 2 ? 2 : 1, chan_receive); /* runs once */
+		add(&m, 3, pc_receive, 1, io_wait);                   /* not blocked on a channel */
+		add(&m, 9, pc_receive, 1, chan_receive);              /* came later */
 		sites_look(&s, &m.w, NULL, true);
 	}
 	assert_int_equal(sites_of(&s, pc_receive, start_receive)->stuck_window, 1);
@@ -213,14 +222,14 @@ static void ages(void **state)
 	add(&m, 1, pc_receive, 1, chan_receive);
 	sites_look(&s, &m.w, NULL, true);
 	t = sites_of(&s, pc_receive, start_receive);
-	assert_int_equal(t->oldest_ns, T0);	/* it lives since this look at least */
+	assert_int_equal(t->oldest_ns, T0); /* it lives since this look at least */
 	assert_int_equal(t->oldest_kind, AGE_AT_LEAST);
 
 	walk_begin(&m, T0 + 5 * NS_PER_S);
 	add(&m, 1, pc_receive, 1, chan_receive)->waitsince_ns = (int64_t)(T0 - 100 * NS_PER_S);
 	sites_look(&s, &m.w, NULL, true);
 	t = sites_of(&s, pc_receive, start_receive);
-	assert_int_equal(t->oldest_ns, T0 - 100 * NS_PER_S);	/* a collection says: parked since */
+	assert_int_equal(t->oldest_ns, T0 - 100 * NS_PER_S); /* a collection says: parked since */
 	assert_int_equal(t->oldest_kind, AGE_AT_LEAST);
 	sites_deinit(&s);
 }
@@ -257,10 +266,12 @@ static void one_statement_one_site(void **state)
 	assert_int_equal(gobin_go_place(gb, pc_receive, &a), 0);
 	for (pc = pc_receive + 1; pc < pc_receive + 16; pc++)
 		if (!gobin_go_place(gb, pc, &b) && b.line == a.line)
-			assert_ptr_equal(sites_of(&s, pc, start_receive), sites_of(&s, pc_receive, start_receive));
+			assert_ptr_equal(sites_of(&s, pc, start_receive),
+					 sites_of(&s, pc_receive, start_receive));
 	assert_ptr_equal(sites_of(&s, pc_receive, entry_of("main.waitSend")),
 			 sites_of(&s, pc_receive, start_receive));
-	assert_true(sites_of(&s, pc_send, start_receive) != sites_of(&s, pc_receive, start_receive));
+	assert_true(sites_of(&s, pc_send, start_receive) !=
+		    sites_of(&s, pc_receive, start_receive));
 	sites_deinit(&s);
 }
 
@@ -289,7 +300,7 @@ static void history_is_bounded(void **state)
 		left += t->point[i].stuck_left;
 		assert_true(i == 0 || t->point[i].t_s > t->point[i - 1].t_s);
 	}
-	assert_int_equal(left, n / 4 - 1);	/* thinning loses no flow */
+	assert_int_equal(left, n / 4 - 1); /* thinning loses no flow */
 	sites_deinit(&s);
 }
 
@@ -361,7 +372,7 @@ static void rows_add_up(void **state)
 
 /* A program made up: two sites, of which one only leaks. */
 struct program {
-	uint64_t alive[2][24];	/* goids; 0: a free place */
+	uint64_t alive[2][24]; /* goids; 0: a free place */
 	uint64_t births[2], deaths[2], next_goid;
 	uint32_t random;
 };
@@ -373,7 +384,7 @@ static void live_on(struct program *p, int events)
 		int k;
 
 		p->random = p->random * 1664525 + 1013904223;
-		k = p->random >> 30 == 0;	/* the one that leaks: a quarter, while there is room */
+		k = p->random >> 30 == 0; /* the one that leaks: a quarter, while there is room */
 		g = &p->alive[k][p->random >> 16 & 15];
 		if (k)
 			g = &p->alive[1][p->births[1] < 24 ? p->births[1] : 0];
@@ -459,10 +470,15 @@ static void ends_follow_from_births(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(stuck_and_left), cmocka_unit_test(window_stuck), cmocka_unit_test(unrecorded),
-		cmocka_unit_test(ages), cmocka_unit_test(system_is_left_out),
-		cmocka_unit_test(one_statement_one_site), cmocka_unit_test(history_is_bounded),
-		cmocka_unit_test(rows_add_up), cmocka_unit_test(ends_follow_from_births),
+		cmocka_unit_test(stuck_and_left),
+		cmocka_unit_test(window_stuck),
+		cmocka_unit_test(unrecorded),
+		cmocka_unit_test(ages),
+		cmocka_unit_test(system_is_left_out),
+		cmocka_unit_test(one_statement_one_site),
+		cmocka_unit_test(history_is_bounded),
+		cmocka_unit_test(rows_add_up),
+		cmocka_unit_test(ends_follow_from_births),
 	};
 
 	return cmocka_run_group_tests(tests, open_binary, close_binary);

@@ -19,12 +19,34 @@
 
 static void durations(void **state)
 {
-	static const struct { const char *s; uint64_t ns; } good[] = {
-		{ "0", 0 }, { "500ms", 500 * NS_PER_MS }, { "5s", 5 * NS_PER_S }, { "2m", 120 * NS_PER_S },
-		{ "1h", 3600 * NS_PER_S }, { "1.5s", 1500 * NS_PER_MS }, { "0s", 0 },
+	static const struct {
+		const char *s;
+		uint64_t ns;
+	} good[] = {
+		{ "0", 0 },
+		{ "500ms", 500 * NS_PER_MS },
+		{ "5s", 5 * NS_PER_S },
+		{ "2m", 120 * NS_PER_S },
+		{ "1h", 3600 * NS_PER_S },
+		{ "1.5s", 1500 * NS_PER_MS },
+		{ "0s", 0 },
 	};
-	static const char *const bad[] = { "", "5", "s", "-5s", "+5s", " 5s", "5 s", "5sec", "0x5s", "1e3s",
-					   "nan", "infs", "99999999999999h", "5s ", "1..5s", "ms" };
+	static const char *const bad[] = { "",
+					   "5",
+					   "s",
+					   "-5s",
+					   "+5s",
+					   " 5s",
+					   "5 s",
+					   "5sec",
+					   "0x5s",
+					   "1e3s",
+					   "nan",
+					   "infs",
+					   "99999999999999h",
+					   "5s ",
+					   "1..5s",
+					   "ms" };
 	uint64_t ns;
 	size_t i;
 
@@ -40,7 +62,8 @@ static void durations(void **state)
 
 static void percentages(void **state)
 {
-	static const char *const bad[] = { "", "%", "-1", "101", "100.1%", "1%%", "x", "nan", "1e1", "0x1" };
+	static const char *const bad[] = { "",    "%", "-1",  "101", "100.1%",
+					   "1%%", "x", "nan", "1e1", "0x1" };
 	double v;
 	size_t i;
 
@@ -81,8 +104,11 @@ static void attach_options(void **state)
 	assert_false(o.exact);
 	assert_int_equal(o.for_ns, 0);
 
-	assert_int_equal(parse("attach", "--for 5s 42 --every=500ms --only gc,alloc --budget 2% --exact "
-			       "--format=json -o x --redact-hosts", &o), 0);
+	assert_int_equal(parse("attach",
+			       "--for 5s 42 --every=500ms --only gc,alloc --budget 2% --exact "
+			       "--format=json -o x --redact-hosts",
+			       &o),
+			 0);
 	assert_int_equal(o.pid, 42);
 	assert_int_equal(o.for_ns, 5 * NS_PER_S);
 	assert_int_equal(o.every_ns, 500 * NS_PER_MS);
@@ -111,8 +137,12 @@ static void snapshot_options(void **state)
 	assert_int_equal(o.window_ns, 5 * NS_PER_S);
 	assert_int_equal(o.max_stop_ns, 200 * NS_PER_MS);
 	assert_false(o.prove || o.goroutines || o.has_fail_on);
-	assert_int_equal(parse("snapshot", "--window 0 --prove --max-stop 50ms --goroutines --format pprof --profile heap "
-			       "--fail-on high -o x 42", &o), 0);
+	assert_int_equal(parse("snapshot",
+			       "--window 0 --prove --max-stop 50ms --goroutines --format pprof "
+			       "--profile heap "
+			       "--fail-on high -o x 42",
+			       &o),
+			 0);
 	assert_int_equal(o.window_ns, 0);
 	assert_true(o.prove && o.goroutines && o.has_fail_on);
 	assert_int_equal(o.max_stop_ns, 50 * NS_PER_MS);
@@ -128,9 +158,30 @@ static void snapshot_options(void **state)
 static void wrong_usage(void **state)
 {
 	static const char *const bad[] = {
-		"", "0", "-5", "+5", "0x5", "5x", "4294967296", "99999999999999999999", "1 2", "1 --nosuch",
-		"1 --for", "1 --for 5", "1 --for 0", "1 --every 1ms", "1 --only", "1 --only gc,", "1 --only ,gc",
-		"1 --only GC", "1 --budget", "1 --budget x", "1 --exact=1", "1 --format", "1 --format html", "1 -x",
+		"",
+		"0",
+		"-5",
+		"+5",
+		"0x5",
+		"5x",
+		"4294967296",
+		"99999999999999999999",
+		"1 2",
+		"1 --nosuch",
+		"1 --for",
+		"1 --for 5",
+		"1 --for 0",
+		"1 --every 1ms",
+		"1 --only",
+		"1 --only gc,",
+		"1 --only ,gc",
+		"1 --only GC",
+		"1 --budget",
+		"1 --budget x",
+		"1 --exact=1",
+		"1 --format",
+		"1 --format html",
+		"1 -x",
 		"1 --fo 5s",
 	};
 	struct options o;
@@ -213,10 +264,10 @@ static void human_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations), cmocka_unit_test(percentages), cmocka_unit_test(attach_options),
-		cmocka_unit_test(snapshot_options),
-		cmocka_unit_test(wrong_usage), cmocka_unit_test(help_is_complete), cmocka_unit_test(exit_statuses),
-		cmocka_unit_test(human_numbers),
+		cmocka_unit_test(durations),      cmocka_unit_test(percentages),
+		cmocka_unit_test(attach_options), cmocka_unit_test(snapshot_options),
+		cmocka_unit_test(wrong_usage),    cmocka_unit_test(help_is_complete),
+		cmocka_unit_test(exit_statuses),  cmocka_unit_test(human_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@
 #include "gobin/gobin.h"
 #include "plan/plan.h"
 
-#define ENTRY 0x401000
+#define ENTRY    0x401000
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Code of one function, given as bytes. */
@@ -36,8 +36,8 @@
 #define MAX_SITES 4
 
 struct result {
-	int n, err;		/* sites, or why there is none */
-	struct insn in;		/* the first */
+	int n, err;     /* sites, or why there is none */
+	struct insn in; /* the first */
 	struct insn all[MAX_SITES];
 	enum site_kind kind;
 	char why[160];
@@ -47,8 +47,8 @@ static struct result find(const uint8_t *code, size_t len, struct site_query q)
 {
 	struct result r = { 0 };
 
-	r.n = site_find(arch_find(EM_X86_64), code, len, ENTRY, &q, r.all, MAX_SITES, &r.kind, r.why,
-			sizeof(r.why));
+	r.n = site_find(arch_find(EM_X86_64), code, len, ENTRY, &q, r.all, MAX_SITES, &r.kind,
+			r.why, sizeof(r.why));
 	r.err = r.n < 0 ? r.n : 0;
 	r.in = r.all[0];
 	assert_true(r.n != 0);
@@ -90,16 +90,16 @@ static void body_after_small_check(void **state)
 {
 	(void)state;
 	/* cmp; jbe +6; push …; ret; call morestack; jmp entry */
-	assert_body_at(body(CODE(CHECK, 0x76, 0x06, FRAME, LEAVE,
-				 0xe8, 0, 0, 0, 0, 0xeb, 0xed)), SITE_BODY, 6);
+	assert_body_at(body(CODE(CHECK, 0x76, 0x06, FRAME, LEAVE, 0xe8, 0, 0, 0, 0, 0xeb, 0xed)),
+		       SITE_BODY, 6);
 }
 
 static void body_after_big_check(void **state)
 {
 	(void)state;
 	/* lea -0x88(%rsp),%r12; cmp 0x10(%r14),%r12; jbe rel32; push %rbp */
-	assert_body_at(body(CODE(0x4c, 0x8d, 0xa4, 0x24, 0x78, 0xff, 0xff, 0xff, 0x4d, 0x3b, 0x66, 0x10,
-				 0x0f, 0x86, 0x06, 0, 0, 0, FRAME, LEAVE, 0xe8, 0, 0, 0, 0)),
+	assert_body_at(body(CODE(0x4c, 0x8d, 0xa4, 0x24, 0x78, 0xff, 0xff, 0xff, 0x4d, 0x3b, 0x66,
+				 0x10, 0x0f, 0x86, 0x06, 0, 0, 0, FRAME, LEAVE, 0xe8, 0, 0, 0, 0)),
 		       SITE_BODY, 18);
 }
 
@@ -107,17 +107,19 @@ static void body_after_huge_check(void **state)
 {
 	(void)state;
 	/* mov %rsp,%r12; sub $0x2000,%r12; jb; cmp 0x10(%r14),%r12; jbe; push */
-	assert_body_at(body(CODE(0x49, 0x89, 0xe4, 0x49, 0x81, 0xec, 0x00, 0x20, 0x00, 0x00,
-				 0x72, 0x0c, 0x4d, 0x3b, 0x66, 0x10, 0x76, 0x06, FRAME, LEAVE,
-				 0xe8, 0, 0, 0, 0)), SITE_BODY, 18);
+	assert_body_at(body(CODE(0x49, 0x89, 0xe4, 0x49, 0x81, 0xec, 0x00, 0x20, 0x00, 0x00, 0x72,
+				 0x0c, 0x4d, 0x3b, 0x66, 0x10, 0x76, 0x06, FRAME, LEAVE, 0xe8, 0, 0,
+				 0, 0)),
+		       SITE_BODY, 18);
 }
 
 /* stackguard1: functions on the system stack. */
 static void body_after_system_stack_check(void **state)
 {
 	(void)state;
-	assert_body_at(body(CODE(0x49, 0x3b, 0x66, 0x18, 0x76, 0x06, FRAME, LEAVE, 0xe8, 0, 0, 0, 0)),
-		       SITE_BODY, 6);
+	assert_body_at(
+		body(CODE(0x49, 0x3b, 0x66, 0x18, 0x76, 0x06, FRAME, LEAVE, 0xe8, 0, 0, 0, 0)),
+		SITE_BODY, 6);
 }
 
 static void nosplit_with_frame(void **state)
@@ -178,8 +180,8 @@ static void garbage_is_refused(void **state)
 {
 	(void)state;
 	assert_refused(body(CODE(FRAME, 0x06, LEAVE)), -EBADMSG, "no instruction");
-	assert_refused(body(CODE(FRAME, 0x62, 0xff, 0xff, 0xff, 0xff, 0xff, LEAVE)),
-		       -EBADMSG, "no instruction");
+	assert_refused(body(CODE(FRAME, 0x62, 0xff, 0xff, 0xff, 0xff, 0xff, LEAVE)), -EBADMSG,
+		       "no instruction");
 	assert_refused(body(CODE(0x06)), -EBADMSG, "no instruction");
 	/* cut off in the middle of the last instruction */
 	assert_refused(body(CODE(FRAME, 0xe8, 0x01, 0x02)), -EBADMSG, "no instruction");
@@ -190,8 +192,9 @@ static void avx512_is_decoded(void **state)
 {
 	(void)state;
 	/* vmovdqu64 0x40(%rsi),%zmm1; vpternlogd $0x96,%zmm3,%zmm2,%zmm1 */
-	assert_body_at(body(CODE(FRAME, 0x62, 0xf1, 0xfe, 0x48, 0x6f, 0x4e, 0x01,
-				 0x62, 0xf3, 0x6d, 0x48, 0x25, 0xcb, 0x96, LEAVE)), SITE_BODY, 0);
+	assert_body_at(body(CODE(FRAME, 0x62, 0xf1, 0xfe, 0x48, 0x6f, 0x4e, 0x01, 0x62, 0xf3, 0x6d,
+				 0x48, 0x25, 0xcb, 0x96, LEAVE)),
+		       SITE_BODY, 0);
 }
 
 /* What the kernel refuses is never chosen, also where it stands at the right place. */
@@ -202,9 +205,11 @@ static void refused_instructions_are_not_chosen(void **state)
 	assert_body_at(body(CODE(CHECK, 0x76, 0x04, 0xf0, 0xff, 0x00, 0xc3, 0xe8, 0, 0, 0, 0)),
 		       SITE_BRANCH, 4);
 	/* the same with a five-byte nop, which newer kernels turn into a call */
-	assert_body_at(body(CODE(CHECK, 0x76, 0x06, 0x0f, 0x1f, 0x44, 0, 0, 0xc3, 0xe8, 0, 0, 0, 0)),
-		       SITE_BRANCH, 4);
-	assert_refused(body(CODE(0x0f, 0x1f, 0x44, 0, 0, FRAME, LEAVE)), -EOPNOTSUPP, "no stack check");
+	assert_body_at(
+		body(CODE(CHECK, 0x76, 0x06, 0x0f, 0x1f, 0x44, 0, 0, 0xc3, 0xe8, 0, 0, 0, 0)),
+		SITE_BRANCH, 4);
+	assert_refused(body(CODE(0x0f, 0x1f, 0x44, 0, 0, FRAME, LEAVE)), -EOPNOTSUPP,
+		       "no stack check");
 	assert_refused(body(CODE(0xf0, 0xff, 0x00, 0xc3)), -EOPNOTSUPP, "no stack check");
 }
 
@@ -222,7 +227,9 @@ static void jump_into_an_instruction_is_refused(void **state)
 	/* jmp +1 into the mov that follows */
 	assert_refused(body(CODE(FRAME, 0xeb, 0x01, 0x48, 0x89, 0xe5, LEAVE)), -EBADMSG, "middle");
 	assert_int_equal(call(CODE(0xe8, 0xfb, 0x0f, 0, 0, 0xeb, 0x01, 0x48, 0x89, 0xe5, 0xc3),
-			      ENTRY + 0x1000).err, -EBADMSG);
+			      ENTRY + 0x1000)
+				 .err,
+			 -EBADMSG);
 }
 
 static void sizes_are_bounded(void **state)
@@ -245,7 +252,8 @@ static void first_call_of_the_callee(void **state)
 
 	(void)state;
 	/* call +0x100 at +4; call +0x200 at +9; again at +14 */
-	s = call(CODE(FRAME, 0xe8, 0xf7, 0, 0, 0, 0xe8, 0xf2, 0x01, 0, 0, 0xe8, 0xed, 0x01, 0, 0, LEAVE),
+	s = call(CODE(FRAME, 0xe8, 0xf7, 0, 0, 0, 0xe8, 0xf2, 0x01, 0, 0, 0xe8, 0xed, 0x01, 0, 0,
+		      LEAVE),
 		 ENTRY + 0x200);
 	assert_int_equal(s.err, 0);
 	assert_int_equal(s.in.addr, ENTRY + 9);
@@ -267,19 +275,24 @@ static void no_call_no_site(void **state)
 }
 
 /* call rel32 at an offset, to ENTRY + to */
-#define CALL(at, to) 0xe8, ((to) - (at) - 5) & 0xff, ((to) - (at) - 5) >> 8 & 0xff, \
-		     ((to) - (at) - 5) >> 16 & 0xff, ((to) - (at) - 5) >> 24 & 0xff
+#define CALL(at, to)                                                                             \
+	0xe8, ((to) - (at)-5) & 0xff, ((to) - (at)-5) >> 8 & 0xff, ((to) - (at)-5) >> 16 & 0xff, \
+		((to) - (at)-5) >> 24 & 0xff
 #define ERR_WORD(n) (1u << (n))
 
 static struct result after(const uint8_t *code, size_t len, uint32_t keep, bool joined_ok)
 {
-	return find(code, len, (struct site_query){ .how = HOW_AFTER_CALLS, .callee = ENTRY + 0x200,
-						    .keep = keep, .joined_ok = joined_ok });
+	return find(code, len,
+		    (struct site_query){ .how = HOW_AFTER_CALLS,
+					 .callee = ENTRY + 0x200,
+					 .keep = keep,
+					 .joined_ok = joined_ok });
 }
 
 static void all_and_last_calls(void **state)
 {
-	static const uint8_t code[] = { FRAME, CALL(4, 0x200), CALL(9, 0x100), CALL(14, 0x200), LEAVE };
+	static const uint8_t code[] = { FRAME, CALL(4, 0x200), CALL(9, 0x100), CALL(14, 0x200),
+					LEAVE };
 	struct site_query q = { .how = HOW_CALLS, .callee = ENTRY + 0x200 };
 	struct result r;
 
@@ -292,7 +305,9 @@ static void all_and_last_calls(void **state)
 	r = find(code, sizeof(code), q);
 	assert_int_equal(r.n, 1);
 	assert_int_equal(r.in.addr, ENTRY + 14);
-	q = (struct site_query){ .how = HOW_CALL, .callee = ENTRY + 0x200, .behind = ENTRY + 0x100 };
+	q = (struct site_query){ .how = HOW_CALL,
+				 .callee = ENTRY + 0x200,
+				 .behind = ENTRY + 0x100 };
 	r = find(code, sizeof(code), q);
 	assert_int_equal(r.n, 1);
 	assert_int_equal(r.in.addr, ENTRY + 14);
@@ -317,15 +332,18 @@ static void behind_a_call(void **state)
 	struct result r;
 
 	(void)state;
-	r = after(CODE(CALL(0, 0x200), 0x0f, 0x1f, 0x40, 0x00, 0x48, 0x85, 0xff, 0x75, 0x00, 0xc3), ERR_WORD(3), false);
+	r = after(CODE(CALL(0, 0x200), 0x0f, 0x1f, 0x40, 0x00, 0x48, 0x85, 0xff, 0x75, 0x00, 0xc3),
+		  ERR_WORD(3), false);
 	assert_int_equal(r.n, 1);
 	assert_int_equal(r.kind, SITE_AFTER_CALL);
 	assert_int_equal(r.in.addr, ENTRY + 12);
 	assert_int_equal(r.in.klass, INSN_JCC);
 	/* the next call, a jump, a one-byte nop do as well */
-	assert_int_equal(after(CODE(CALL(0, 0x200), CALL(5, 0x100), 0xc3), 1, false).in.addr, ENTRY + 5);
+	assert_int_equal(after(CODE(CALL(0, 0x200), CALL(5, 0x100), 0xc3), 1, false).in.addr,
+			 ENTRY + 5);
 	assert_int_equal(after(CODE(CALL(0, 0x200), 0x90, 0xc3), 1, false).in.klass, INSN_NOP);
-	assert_int_equal(after(CODE(CALL(0, 0x200), 0xeb, 0x00, 0xc3), 1, false).in.klass, INSN_JMP);
+	assert_int_equal(after(CODE(CALL(0, 0x200), 0xeb, 0x00, 0xc3), 1, false).in.klass,
+			 INSN_JMP);
 	/* two calls: two places */
 	r = after(CODE(CALL(0, 0x200), 0x90, CALL(6, 0x200), 0x90, 0xc3), 1, false);
 	assert_int_equal(r.n, 2);
@@ -337,44 +355,62 @@ static void results_must_be_intact(void **state)
 {
 	(void)state;
 	/* mov %rax,0x10(%rsp); mov 0x20(%rsp),%rdx; je */
-	assert_int_equal(after(CODE(CALL(0, 0x200), 0x48, 0x89, 0x44, 0x24, 0x10, 0x48, 0x8b, 0x54, 0x24, 0x20,
-				    0x74, 0x00, 0xc3), ERR_WORD(0) | ERR_WORD(2), false).n, 1);
+	assert_int_equal(after(CODE(CALL(0, 0x200), 0x48, 0x89, 0x44, 0x24, 0x10, 0x48, 0x8b, 0x54,
+				    0x24, 0x20, 0x74, 0x00, 0xc3),
+			       ERR_WORD(0) | ERR_WORD(2), false)
+				 .n,
+			 1);
 	/* mov 0x20(%rsp),%rax: the first word is gone, the third is not */
-	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x44, 0x24, 0x20, 0x74, 0x00, 0xc3), ERR_WORD(0), false),
+	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x44, 0x24, 0x20, 0x74, 0x00, 0xc3),
+			     ERR_WORD(0), false),
 		       -EOPNOTSUPP, "result is gone");
-	assert_int_equal(after(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x44, 0x24, 0x20, 0x74, 0x00, 0xc3), ERR_WORD(2),
-			       false).n, 1);
+	assert_int_equal(after(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x44, 0x24, 0x20, 0x74, 0x00, 0xc3),
+			       ERR_WORD(2), false)
+				 .n,
+			 1);
 	/* parts of a register: setne %al, xor %ecx,%ecx */
-	assert_refused(after(CODE(CALL(0, 0x200), 0x0f, 0x95, 0xc0, 0x74, 0x00, 0xc3), ERR_WORD(0), false),
+	assert_refused(after(CODE(CALL(0, 0x200), 0x0f, 0x95, 0xc0, 0x74, 0x00, 0xc3), ERR_WORD(0),
+			     false),
 		       -EOPNOTSUPP, "result is gone");
-	assert_refused(after(CODE(CALL(0, 0x200), 0x31, 0xc9, 0x74, 0x00, 0xc3), ERR_WORD(2), false),
+	assert_refused(after(CODE(CALL(0, 0x200), 0x31, 0xc9, 0x74, 0x00, 0xc3), ERR_WORD(2),
+			     false),
 		       -EOPNOTSUPP, "result is gone");
 	/* as hidden operands: mul %rbx, xchg %rax,%rbx, cqo is RDX only */
-	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0xf7, 0xe3, 0x74, 0x00, 0xc3), ERR_WORD(0), false),
+	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0xf7, 0xe3, 0x74, 0x00, 0xc3), ERR_WORD(0),
+			     false),
 		       -EOPNOTSUPP, "result is gone");
-	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x93, 0x74, 0x00, 0xc3), ERR_WORD(1), false),
+	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x93, 0x74, 0x00, 0xc3), ERR_WORD(1),
+			     false),
 		       -EOPNOTSUPP, "result is gone");
-	assert_int_equal(after(CODE(CALL(0, 0x200), 0x48, 0x99, 0x74, 0x00, 0xc3), ERR_WORD(0), false).n, 1);
+	assert_int_equal(
+		after(CODE(CALL(0, 0x200), 0x48, 0x99, 0x74, 0x00, 0xc3), ERR_WORD(0), false).n, 1);
 	/* the frame: add $8,%rsp */
-	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x83, 0xc4, 0x08, 0x74, 0x00, 0xc3), 0, false),
+	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x83, 0xc4, 0x08, 0x74, 0x00, 0xc3), 0,
+			     false),
 		       -EOPNOTSUPP, "result is gone");
 }
 
 static void straight_lines_only(void **state)
 {
 	/* call; test; je at +8; and at the end jmp +5: other code joins at the test */
-	static const uint8_t joined[] = { CALL(0, 0x200), 0x48, 0x85, 0xc0, 0x74, 0x01, 0xc3, 0xeb, 0xf8 };
-	struct site_query some = { .how = HOW_AFTER_CALLS, .callee = ENTRY + 0x200, .some_ok = true };
+	static const uint8_t joined[] = { CALL(0, 0x200), 0x48, 0x85, 0xc0, 0x74,
+					  0x01,           0xc3, 0xeb, 0xf8 };
+	struct site_query some = { .how = HOW_AFTER_CALLS,
+				   .callee = ENTRY + 0x200,
+				   .some_ok = true };
 
 	(void)state;
 	assert_refused(after(joined, sizeof(joined), 1, false), -EOPNOTSUPP, "joins");
 	assert_int_equal(after(joined, sizeof(joined), 1, true).in.addr, ENTRY + 8);
 	/* ret, call *%rcx and the end of the code */
-	assert_refused(after(CODE(CALL(0, 0x200), 0xc3, 0x74, 0x00), 1, false), -EOPNOTSUPP, "no instruction");
-	assert_refused(after(CODE(CALL(0, 0x200), 0xff, 0xd1, 0x74, 0x00, 0xc3), 1, false), -EOPNOTSUPP, "no instruction");
+	assert_refused(after(CODE(CALL(0, 0x200), 0xc3, 0x74, 0x00), 1, false), -EOPNOTSUPP,
+		       "no instruction");
+	assert_refused(after(CODE(CALL(0, 0x200), 0xff, 0xd1, 0x74, 0x00, 0xc3), 1, false),
+		       -EOPNOTSUPP, "no instruction");
 	assert_refused(after(CODE(CALL(0, 0x200)), 1, false), -EOPNOTSUPP, "ends");
 	/* one call with a place and one without */
-	assert_refused(after(CODE(CALL(0, 0x200), 0x90, CALL(6, 0x200), 0xc3), 1, false), -EOPNOTSUPP, "no instruction");
+	assert_refused(after(CODE(CALL(0, 0x200), 0x90, CALL(6, 0x200), 0xc3), 1, false),
+		       -EOPNOTSUPP, "no instruction");
 	assert_int_equal(find(CODE(CALL(0, 0x200), 0x90, CALL(6, 0x200), 0xc3), some).n, 1);
 	assert_int_equal(find(CODE(CALL(0, 0x200), 0xc3), some).err, -EOPNOTSUPP);
 }
@@ -397,18 +433,27 @@ static void behind_indirect_calls(void **state)
 /* A deferred function between the call and the end: its own first instruction. */
 static void into_what_is_called_next(void **state)
 {
-	struct site_query into = { .how = HOW_INTO, .callee = ENTRY + 0x200, .keep = ERR_WORD(0) | ERR_WORD(2) };
-	struct site_query first = { .how = HOW_FIRST, .keep = ERR_WORD(0) | ERR_WORD(2), .joined_ok = true };
+	struct site_query into = { .how = HOW_INTO,
+				   .callee = ENTRY + 0x200,
+				   .keep = ERR_WORD(0) | ERR_WORD(2) };
+	struct site_query first = { .how = HOW_FIRST,
+				    .keep = ERR_WORD(0) | ERR_WORD(2),
+				    .joined_ok = true };
 	struct result r;
 
 	(void)state;
 	/* call; mov %rax,0x10(%rsp); mov (%rdx),%r12; call *%r12 */
 	assert_int_equal(find(CODE(CALL(0, 0x200), 0x48, 0x89, 0x44, 0x24, 0x10, 0x4c, 0x8b, 0x22,
-				   0x41, 0xff, 0xd4, 0xc3), into).n, 1);
+				   0x41, 0xff, 0xd4, 0xc3),
+			      into)
+				 .n,
+			 1);
 	/* mov (%rdx),%rcx; call *%rcx: the error is gone */
-	assert_refused(find(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x0a, 0xff, 0xd1, 0xc3), into), -EOPNOTSUPP, "gone");
+	assert_refused(find(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x0a, 0xff, 0xd1, 0xc3), into),
+		       -EOPNOTSUPP, "gone");
 	/* another call in between */
-	assert_refused(find(CODE(CALL(0, 0x200), CALL(5, 0x100), 0x41, 0xff, 0xd4, 0xc3), into), -EOPNOTSUPP, "no");
+	assert_refused(find(CODE(CALL(0, 0x200), CALL(5, 0x100), 0x41, 0xff, 0xd4, 0xc3), into),
+		       -EOPNOTSUPP, "no");
 	/* its stack check; morestack comes back to the entry */
 	r = find(CODE(CHECK, 0x76, 0x06, FRAME, LEAVE, CALL(12, 0x300), 0xeb, 0xed), first);
 	assert_int_equal(r.n, 1);
@@ -419,13 +464,14 @@ static void into_what_is_called_next(void **state)
 /* Every prefix of a sound function: either a site inside it or a refusal. */
 static void cut_anywhere(void **state)
 {
-	static const uint8_t code[] = { CHECK, 0x0f, 0x86, 0x10, 0, 0, 0, FRAME, 0x48, 0x83, 0xec, 0x18,
-					0xe8, 0xf2, 0x01, 0, 0, LEAVE, 0xe8, 0, 0, 0, 0, 0xeb, 0xdb };
+	static const uint8_t code[] = { CHECK, 0x0f, 0x86, 0x10, 0,    0,    0,   FRAME, 0x48,
+					0x83,  0xec, 0x18, 0xe8, 0xf2, 0x01, 0,   0,     LEAVE,
+					0xe8,  0,    0,    0,    0,    0xeb, 0xdb };
 	size_t len;
 
 	(void)state;
 	for (len = 0; len <= sizeof(code); len++) {
-		uint8_t *copy = malloc(len + 1);	/* exact, for AddressSanitizer */
+		uint8_t *copy = malloc(len + 1); /* exact, for AddressSanitizer */
 		struct result s;
 
 		memcpy(copy, code, len);
@@ -445,27 +491,31 @@ struct expected {
 
 static const char *const releases[] = {
 	"1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12",
-	"1.23.12", "1.24.13", "1.25.12", "1.26.8", "1.27.4",
+	"1.23.12", "1.24.13", "1.25.12", "1.26.8",  "1.27.4",
 };
 
 static const char *const variants[] = {
-	"1.20.14-pie", "1.20.14-cgo", "1.20.14-race", "1.24.13-pie", "1.24.13-cgo",
-	"1.24.13-race", "1.27.4-pie", "1.27.4-cgo", "1.27.4-race", "1.27.4-staticpie",
+	"1.20.14-pie",  "1.20.14-cgo", "1.20.14-race", "1.24.13-pie", "1.24.13-cgo",
+	"1.24.13-race", "1.27.4-pie",  "1.27.4-cgo",   "1.27.4-race", "1.27.4-staticpie",
 };
 
 static struct expected expect(enum probe_id id, int minor)
 {
 	bool old = minor <= 20;
-	struct expected body_of = { NULL, old ? SITE_BRANCH : SITE_BODY, old ? "jbe" : "push %rbp" };
+	struct expected body_of = { NULL, old ? SITE_BRANCH : SITE_BODY,
+				    old ? "jbe" : "push %rbp" };
 
 	switch (id) {
 	case PROBE_GO_BIRTH:
-		return (struct expected){ "runtime.newproc.func1", SITE_CALL, "call runtime.runqput" };
+		return (struct expected){ "runtime.newproc.func1", SITE_CALL,
+					  "call runtime.runqput" };
 	case PROBE_CORO_BIRTH:
-		return (struct expected){ "runtime.newcoro.func1", SITE_CALL, "call runtime.newproc1" };
+		return (struct expected){ "runtime.newcoro.func1", SITE_CALL,
+					  "call runtime.newproc1" };
 	case PROBE_ALLOC_LARGE:
-		return (struct expected){ minor >= 24 ? "runtime.mallocgcLarge" : "runtime.mallocgc", SITE_CALL,
-					  "call runtime.(*mcache).allocLarge" };
+		return (struct expected){ minor >= 24 ? "runtime.mallocgcLarge"
+						      : "runtime.mallocgc",
+					  SITE_CALL, "call runtime.(*mcache).allocLarge" };
 	case PROBE_GC_START:
 		body_of.function = "runtime.gcStart";
 		return body_of;
@@ -534,7 +584,8 @@ static void check_probe(struct gobin *gb, const struct probe *p, int minor)
 
 	/* the program has no network, or only what others of the library drag in */
 	if (p->id > PROBE_STW_END) {
-		assert_true(p->kind != SITE_NONE || (p->why[0] && (p->absent || p->sensor == SENSOR_LOCKS)));
+		assert_true(p->kind != SITE_NONE ||
+			    (p->why[0] && (p->absent || p->sensor == SENSOR_LOCKS)));
 		if (p->kind != SITE_NONE)
 			check_bytes(gb, p);
 		return;
@@ -604,39 +655,48 @@ static void every_variant(void **state)
 /* Places of the probes in a program that uses all of net/http and database/sql. */
 struct net_expected {
 	enum probe_id id;
-	const char *function;	/* of the first site; since the release that moved it: second */
+	const char *function; /* of the first site; since the release that moved it: second */
 	const char *moved;
 	int since;
-	enum site_kind kind;	/* SITE_BODY: SITE_BRANCH up to 1.20 and for what is not rare */
+	enum site_kind kind; /* SITE_BODY: SITE_BRANCH up to 1.20 and for what is not rare */
 	int nsite;
 	bool rare, slot;
 };
 
-#define HTTP "net/http."
+#define HTTP     "net/http."
 #define H2(name) "net/http.(*http2" name, "net/http/internal/http2.(*" name, 27
 
 static const struct net_expected net_expected[] = {
 	{ PROBE_DNS_BEGIN, "net.(*Resolver).internetAddrList", NULL, 0, SITE_BODY, 1, true, false },
-	{ PROBE_DNS_END, "net.(*Resolver).internetAddrList", NULL, 0, SITE_AFTER_CALL, 1, true, false },
+	{ PROBE_DNS_END, "net.(*Resolver).internetAddrList", NULL, 0, SITE_AFTER_CALL, 1, true,
+	  false },
 	{ PROBE_CONNECT_BEGIN, "net.(*Dialer).DialContext", NULL, 0, SITE_CALL, 1, true, false },
-	{ PROBE_CONNECT_END, "net.(*Dialer).DialContext", "net.(*Dialer).dialCtx.func2", 26, SITE_AFTER_CALL, 1, true, false },
+	{ PROBE_CONNECT_END, "net.(*Dialer).DialContext", "net.(*Dialer).dialCtx.func2", 26,
+	  SITE_AFTER_CALL, 1, true, false },
 	{ PROBE_TLS_NAME, HTTP "(*persistConn).addTLS", NULL, 0, SITE_BODY, 1, true, false },
-	{ PROBE_TLS_BEGIN, "crypto/tls.(*Conn).clientHandshake", NULL, 0, SITE_BODY, 1, true, false },
-	{ PROBE_TLS_END, "crypto/tls.(*Conn).handshakeContext", NULL, 0, SITE_AFTER_CALL, 2, true, false },
+	{ PROBE_TLS_BEGIN, "crypto/tls.(*Conn).clientHandshake", NULL, 0, SITE_BODY, 1, true,
+	  false },
+	{ PROBE_TLS_END, "crypto/tls.(*Conn).handshakeContext", NULL, 0, SITE_AFTER_CALL, 2, true,
+	  false },
 	{ PROBE_POOL_BEGIN, HTTP "(*Transport).queueForDial", NULL, 0, SITE_CALL, 1, true, true },
-	{ PROBE_POOL_DELIVERED, HTTP "(*Transport).tryPutIdleConn", NULL, 0, SITE_CALL, 2, true, false },
+	{ PROBE_POOL_DELIVERED, HTTP "(*Transport).tryPutIdleConn", NULL, 0, SITE_CALL, 2, true,
+	  false },
 	{ PROBE_POOL_DIAL, HTTP "(*Transport).dialConnFor", NULL, 0, SITE_BODY, 1, true, false },
 	{ PROBE_POOL_CANCEL, HTTP "(*wantConn).cancel", NULL, 0, SITE_BODY, 1, true, false },
 	{ PROBE_CALL_BEGIN, HTTP "(*Client).do", NULL, 0, SITE_BODY, 1, false, false },
 	{ PROBE_CALL_FAILED, HTTP "urlErrorOp", NULL, 0, SITE_BODY, 1, false, false },
 	{ PROBE_CONN_BEGIN, HTTP "(*persistConn).roundTrip", NULL, 0, SITE_BODY, 1, false, false },
-	{ PROBE_CONN_WRITTEN, HTTP "(*persistConn).writeLoop", NULL, 0, SITE_AFTER_CALL, 1, false, true },
-	{ PROBE_CONN_FIRST_BYTE, HTTP "(*persistConn).readResponse", NULL, 0, SITE_BODY, 1, false, false },
+	{ PROBE_CONN_WRITTEN, HTTP "(*persistConn).writeLoop", NULL, 0, SITE_AFTER_CALL, 1, false,
+	  true },
+	{ PROBE_CONN_FIRST_BYTE, HTTP "(*persistConn).readResponse", NULL, 0, SITE_BODY, 1, false,
+	  false },
 	{ PROBE_CONN_CLOSED, HTTP "(*persistConn).close", NULL, 0, SITE_BODY, 1, false, false },
-	{ PROBE_CONN_BODY_END, HTTP "(*persistConn).readLoop.func4", NULL, 0, SITE_BODY, 1, false, false },
+	{ PROBE_CONN_BODY_END, HTTP "(*persistConn).readLoop.func4", NULL, 0, SITE_BODY, 1, false,
+	  false },
 	{ PROBE_STREAM_BEGIN, H2("clientStream).doRequest"), SITE_BODY, 1, false, false },
 	{ PROBE_STREAM_WRITTEN, H2("clientStream).writeRequest"), SITE_CALL, 1, false, true },
-	{ PROBE_STREAM_FIRST_BYTE, H2("clientConnReadLoop).handleResponse"), SITE_BODY, 1, false, false },
+	{ PROBE_STREAM_FIRST_BYTE, H2("clientConnReadLoop).handleResponse"), SITE_BODY, 1, false,
+	  false },
 	{ PROBE_STREAM_ANSWERED, H2("ClientConn).roundTrip"), SITE_AFTER_CALL, 1, false, false },
 	{ PROBE_STREAM_END, H2("clientStream).cleanupWriteRequest"), SITE_BODY, 1, false, false },
 	{ PROBE_HANDLER_BEGIN, HTTP "HandlerFunc.ServeHTTP", NULL, 0, SITE_BODY, 1, false, false },
@@ -645,15 +705,20 @@ static const struct net_expected net_expected[] = {
 	{ PROBE_SQL_WAIT_END, "database/sql.(*DB).conn", NULL, 0, SITE_AFTER_CALL, 1, true, false },
 	{ PROBE_SQL_BEGIN_TX, "database/sql.(*DB).beginDC", NULL, 0, SITE_BODY, 1, true, false },
 	{ PROBE_SQL_ROWS, "database/sql.(*DB).queryDC", NULL, 0, SITE_BODY, 1, false, false },
-	{ PROBE_SQL_CONN, "database/sql.(*DB).Conn.func1", NULL, 0, SITE_AFTER_CALL, 1, false, false },
+	{ PROBE_SQL_CONN, "database/sql.(*DB).Conn.func1", NULL, 0, SITE_AFTER_CALL, 1, false,
+	  false },
 	{ PROBE_SQL_PUT, "database/sql.(*DB).putConn", NULL, 0, SITE_BODY, 1, false, false },
-	{ PROBE_LOCK_BEGIN, "sync.(*Mutex).lockSlow", "internal/sync.(*Mutex).lockSlow", 24, SITE_CALL, 1, false, false },
-	{ PROBE_LOCK_END, "sync.(*Mutex).lockSlow", "internal/sync.(*Mutex).lockSlow", 24, SITE_AFTER_CALL, 1, false, false },
+	{ PROBE_LOCK_BEGIN, "sync.(*Mutex).lockSlow", "internal/sync.(*Mutex).lockSlow", 24,
+	  SITE_CALL, 1, false, false },
+	{ PROBE_LOCK_END, "sync.(*Mutex).lockSlow", "internal/sync.(*Mutex).lockSlow", 24,
+	  SITE_AFTER_CALL, 1, false, false },
 };
 
-static void check_net_probe(struct gobin *gb, const struct net_expected *e, const struct probe *p, int minor)
+static void check_net_probe(struct gobin *gb, const struct net_expected *e, const struct probe *p,
+			    int minor)
 {
-	enum site_kind kind = e->kind == SITE_BODY && (minor <= 20 || !e->rare) ? SITE_BRANCH : e->kind;
+	enum site_kind kind =
+		e->kind == SITE_BODY && (minor <= 20 || !e->rare) ? SITE_BRANCH : e->kind;
 	const char *function = e->moved && minor >= e->since ? e->moved : e->function;
 	int nsite = e->nsite;
 
@@ -703,7 +768,8 @@ static void network_in_every_release(void **state)
 		}
 		assert_int_equal(plan_make(&pl, gb, SENSOR_ALL, NULL), 0);
 		for (k = 0; k < COUNT(net_expected); k++)
-			check_net_probe(gb, &net_expected[k], plan_find(&pl, net_expected[k].id), minor);
+			check_net_probe(gb, &net_expected[k], plan_find(&pl, net_expected[k].id),
+					minor);
 		for (k = 0; k < RANGE_COUNT; k++)
 			assert_true(pl.range[k].lo < pl.range[k].hi);
 		assert_true(plan_find(&pl, PROBE_GRPC_BEGIN)->absent);
@@ -742,11 +808,15 @@ static void prices(void **state)
 	struct plan pl = { .n = 4 };
 
 	(void)state;
-	pl.probe[0] = (struct probe){ .kind = SITE_BODY, .nsite = 1, .site = { { .klass = INSN_PUSH } } };
+	pl.probe[0] =
+		(struct probe){ .kind = SITE_BODY, .nsite = 1, .site = { { .klass = INSN_PUSH } } };
 	/* of several places the dearest */
-	pl.probe[1] = (struct probe){ .kind = SITE_CALL, .nsite = 2,
+	pl.probe[1] = (struct probe){ .kind = SITE_CALL,
+				      .nsite = 2,
 				      .site = { { .klass = INSN_JCC }, { .klass = INSN_CALL } } };
-	pl.probe[2] = (struct probe){ .kind = SITE_BRANCH, .nsite = 1, .site = { { .klass = INSN_JCC } } };
+	pl.probe[2] = (struct probe){ .kind = SITE_BRANCH,
+				      .nsite = 1,
+				      .site = { { .klass = INSN_JCC } } };
 	pl.probe[3] = (struct probe){ .kind = SITE_NONE };
 	plan_price(&pl, &ct);
 	assert_true(pl.probe[0].cost_ns == 750 && pl.probe[1].cost_ns == 670);
@@ -762,7 +832,8 @@ static void sensor_lists(void **state)
 	assert_int_equal(sensor_parse("goroutines", &mask, &bad), 0);
 	assert_int_equal(mask, SENSOR_BIT(SENSOR_GOROUTINES));
 	assert_int_equal(sensor_parse("gc,alloc,crash", &mask, &bad), 0);
-	assert_int_equal(mask, SENSOR_BIT(SENSOR_GC) | SENSOR_BIT(SENSOR_ALLOC) | SENSOR_BIT(SENSOR_CRASH));
+	assert_int_equal(mask, SENSOR_BIT(SENSOR_GC) | SENSOR_BIT(SENSOR_ALLOC) |
+				       SENSOR_BIT(SENSOR_CRASH));
 	assert_int_equal(sensor_parse("gc,alocs", &mask, &bad), -EINVAL);
 	assert_string_equal(bad, "alocs");
 	assert_int_equal(sensor_parse("", &mask, &bad), -EINVAL);

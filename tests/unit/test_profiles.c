@@ -18,16 +18,16 @@
 #include "gort/goruntime_priv.h"
 #include "gort/heapprof.h"
 
-#define HEAP 0xc000000000ull
+#define HEAP       0xc000000000ull
 #define HEAP_BYTES (256u << 10)
-#define RATE 524288
+#define RATE       524288
 
 struct fake {
-	struct memreader mem;	/* first */
+	struct memreader mem; /* first */
 	uint8_t heap[HEAP_BYTES];
-	uint64_t mbuckets, rate;	/* the two globals */
+	uint64_t mbuckets, rate; /* the two globals */
 	const struct gobin *gb;
-	uint64_t unmapped;	/* reads that touch this address fail */
+	uint64_t unmapped; /* reads that touch this address fail */
 };
 
 static int fake_read(struct memreader *m, struct mem_piece *p, size_t n)
@@ -105,7 +105,8 @@ static int32_t off(struct bench *b, enum layout_field f)
 }
 
 /* A bucket with a stack of two pcs. */
-static void put_bucket(struct bench *b, uint64_t addr, uint64_t next, uint64_t size, uint64_t allocs, uint64_t frees)
+static void put_bucket(struct bench *b, uint64_t addr, uint64_t next, uint64_t size,
+		       uint64_t allocs, uint64_t frees)
 {
 	uint64_t record = addr + (uint64_t)off(b, LAYOUT_BUCKET_SIZE) + 16;
 
@@ -141,7 +142,8 @@ static void buckets_are_read_and_scaled(void **state)
 	(void)state;
 	for (size_t i = 0; i < NRELEASES; i++) {
 		open_release(&b, releases[i]);
-		put_bucket(&b, HEAP + 0x8000, HEAP + 0x4000, 8 << 20, 10, 4);	/* every one is sampled */
+		put_bucket(&b, HEAP + 0x8000, HEAP + 0x4000, 8 << 20, 10,
+			   4); /* every one is sampled */
 		put_bucket(&b, HEAP + 0x4000, 0, RATE, 100, 50);
 		b.f->mbuckets = HEAP + 0x8000;
 		assert_int_equal(read_heap(&b, &h), 0);
@@ -167,7 +169,8 @@ static void damaged_lists_end(void **state)
 	open_release(&b, "1.26.8");
 	/* a cycle of three */
 	for (uint64_t i = 0; i < 3; i++)
-		put_bucket(&b, HEAP + 0x4000 + i * 0x1000, HEAP + 0x4000 + (i + 1) % 3 * 0x1000, 100, 1, 0);
+		put_bucket(&b, HEAP + 0x4000 + i * 0x1000, HEAP + 0x4000 + (i + 1) % 3 * 0x1000,
+			   100, 1, 0);
 	b.f->mbuckets = HEAP + 0x4000;
 	assert_int_equal(read_heap(&b, &h), 0);
 	assert_true(h.cut);
@@ -314,11 +317,11 @@ static void put_map(struct bench *b, uint64_t count)
 {
 	put(b, HEAP + 0x1000, HEAP + 0x1100);
 	put(b, HEAP + 0x1100, count);
-	put(b, HEAP + 0x1108, 0);	/* flags, B = 0 */
+	put(b, HEAP + 0x1108, 0); /* flags, B = 0 */
 	put(b, HEAP + 0x1110, HEAP + 0x2000);
-	put(b, HEAP + 0x1118, 0);	/* oldbuckets */
+	put(b, HEAP + 0x1118, 0); /* oldbuckets */
 	memset(b->f->heap + 0x2000, 0, 272);
-	b->f->heap[0x2000 + 3] = 200;	/* tophash of slot 3 */
+	b->f->heap[0x2000 + 3] = 200; /* tophash of slot 3 */
 	put_string(b, HEAP + 0x2008 + 3 * 16, HEAP + 0x3000, "user");
 	put_string(b, HEAP + 0x2008 + 128 + 3 * 16, HEAP + 0x3010, "bob");
 }
@@ -339,15 +342,15 @@ static void labels_of_a_map(void **state)
 	assert_string_equal(l.label[l.set[set].first].key, "user");
 	assert_string_equal(l.label[l.set[set].first].value, "bob");
 	golabels_deinit(&l);
-	put_map(&b, 2);			/* says two, has one */
+	put_map(&b, 2); /* says two, has one */
 	assert_int_equal(read_labels(&b, &l, &g), GOLABELS_UNKNOWN);
 	golabels_deinit(&l);
-	put_map(&b, 1);			/* an overflow chain that bites its tail */
+	put_map(&b, 1); /* an overflow chain that bites its tail */
 	put(&b, HEAP + 0x2000 + 264, HEAP + 0x2000);
 	assert_int_equal(read_labels(&b, &l, &g), GOLABELS_UNKNOWN);
 	golabels_deinit(&l);
 	put_map(&b, 1);
-	b.f->heap[0x1109] = 60;		/* 2^60 buckets */
+	b.f->heap[0x1109] = 60; /* 2^60 buckets */
 	assert_int_equal(read_labels(&b, &l, &g), GOLABELS_UNKNOWN);
 	golabels_deinit(&l);
 	close_release(&b);

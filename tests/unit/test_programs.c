@@ -17,10 +17,10 @@
 #include "gospect.skel.h"
 
 #define MAX_PROGRAMS 64
-#define LOG_BYTES 65536
+#define LOG_BYTES    65536
 /* Stacks are rounded up to 16; from 64 on (BPF_PRIV_STACK_MIN_SIZE, kernel/bpf/verifier.c)
  * they are one per CPU. */
-#define MOST_STACK 48
+#define MOST_STACK     48
 #define LOG_STATISTICS 4
 
 static char *logs[MAX_PROGRAMS];
@@ -55,8 +55,9 @@ static void check_stacks(const char *program, const char *log)
 static void leave_out_those_with_cookies(struct gospect_bpf *skel)
 {
 	struct bpf_program *const those[] = {
-		skel->progs.net_dial, skel->progs.net_request, skel->progs.net_stream, skel->progs.net_call,
-		skel->progs.sql_rare, skel->progs.sql_request, skel->progs.lock_wait,
+		skel->progs.net_dial,  skel->progs.net_request, skel->progs.net_stream,
+		skel->progs.net_call,  skel->progs.sql_rare,    skel->progs.sql_request,
+		skel->progs.lock_wait,
 	};
 	size_t i;
 
@@ -66,7 +67,8 @@ static void leave_out_those_with_cookies(struct gospect_bpf *skel)
 
 static void load(bool cookies, bool namespaced)
 {
-	bool kernel_has_cookies = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
+	bool kernel_has_cookies = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE,
+							  BPF_FUNC_get_attach_cookie, NULL) == 1;
 	struct gospect_bpf *skel = gospect_bpf__open();
 	struct bpf_program *prog;
 	int e, i = 0;
@@ -77,7 +79,8 @@ static void load(bool cookies, bool namespaced)
 	cookies &= kernel_has_cookies;
 	skel->rodata->gs_has_cookies = cookies;
 	skel->rodata->gs_pidns_ino = namespaced;
-	bpf_object__for_each_program(prog, skel->obj) {
+	bpf_object__for_each_program(prog, skel->obj)
+	{
 		assert_true(i < MAX_PROGRAMS);
 		logs[i] = calloc(1, LOG_BYTES);
 		assert_non_null(logs[i]);
@@ -86,7 +89,8 @@ static void load(bool cookies, bool namespaced)
 	}
 	e = gospect_bpf__load(skel);
 	i = 0;
-	bpf_object__for_each_program(prog, skel->obj) {
+	bpf_object__for_each_program(prog, skel->obj)
+	{
 		if (e && logs[i][0] && !strstr(logs[i], "stack depth"))
 			fail_msg("%s: %s", bpf_program__name(prog), logs[i]);
 		if (!e && bpf_program__autoload(prog))

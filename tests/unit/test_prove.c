@@ -22,11 +22,11 @@
 #include "prove/snap.h"
 #include "gort/goruntime_priv.h"
 
-#define HEAP 0xc000000000ull
-#define STACKS 0xc100000000ull
-#define OTHER 0x7f0000000000ull		/* what the runtime allocates outside the heap */
-#define PAGE 8192u
-#define NGS 24
+#define HEAP       0xc000000000ull
+#define STACKS     0xc100000000ull
+#define OTHER      0x7f0000000000ull /* what the runtime allocates outside the heap */
+#define PAGE       8192u
+#define NGS        24
 #define MAX_MSPANS 32
 
 static const char *const releases[] = {
@@ -37,9 +37,9 @@ static const char *const releases[] = {
 
 struct world {
 	struct memreader mem;
-	struct u64map page;	/* number -> uint8_t * */
-	uint64_t hole;		/* a page that cannot be read, or 0 */
-	void (*meanwhile)(struct world *w);	/* happens once, after the heap was read */
+	struct u64map page;                 /* number -> uint8_t * */
+	uint64_t hole;                      /* a page that cannot be read, or 0 */
+	void (*meanwhile)(struct world *w); /* happens once, after the heap was read */
 	struct gobin *gb;
 	struct goruntime rt;
 	struct prove_config cfg;
@@ -140,7 +140,7 @@ static uint64_t add_span(struct world *w, uint64_t size, uint64_t elem_size, boo
 	put_field(w, m, LAYOUT_MSPAN_ELEMSIZE, elem_size, 8);
 	put_field(w, m, LAYOUT_MSPAN_SPANCLASS, noscan, 1);
 	put_field(w, m, LAYOUT_MSPAN_STATE, 1, 1);
-	put(w, start + npages * PAGE - 1, 0, 1);	/* the pages are there */
+	put(w, start + npages * PAGE - 1, 0, 1); /* the pages are there */
 	for (uint64_t a = start; a < w->heap_top; a += 4096)
 		page_of(w, a);
 	w->mspan[w->nmspan++] = m;
@@ -154,7 +154,8 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 
 static uint64_t new_sudog(struct world *w)
 {
-	return w->sudog_span + (uint64_t)w->nsudog++ * round_up((uint64_t)off(w, LAYOUT_SUDOG_SIZE), 16);
+	return w->sudog_span +
+	       (uint64_t)w->nsudog++ * round_up((uint64_t)off(w, LAYOUT_SUDOG_SIZE), 16);
 }
 
 static uint64_t new_chan(struct world *w)
@@ -281,7 +282,8 @@ static void world_open(struct world *w, const char *release)
 	char path[512];
 
 	memset(w, 0, sizeof(*w));
-	snprintf(path, sizeof(path), "%s/work-%s-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
+	snprintf(path, sizeof(path), "%s/work-%s-stripped",
+		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
 	if (access(path, R_OK)) {
 		print_message("skipped: no '%s'\n", path);
 		skip();
@@ -385,7 +387,7 @@ static void variable_keeps_alive(void **state)
 	chan = new_chan(&w);
 	add_receiver(&w, chan, 0);
 	add_receiver(&w, new_chan(&w), 0);
-	put(&w, w.gb->mod.data, new_box(&w, new_box(&w, chan + 40)), 8);	/* into its middle */
+	put(&w, w.gb->mod.data, new_box(&w, new_box(&w, chan + 40)), 8); /* into its middle */
 	EXPECT(&w, 3);
 	world_close(&w);
 }
@@ -553,7 +555,7 @@ static void locks_that_are_held(void **state)
 	w.cfg.held = held;
 	w.cfg.nheld = 2;
 	judge(&w, &r);
-	assert_int_equal(r.n, 0);		/* as for who is leaked, nothing is assumed */
+	assert_int_equal(r.n, 0); /* as for who is leaked, nothing is assumed */
 	assert_int_equal(r.nstuck, 2);
 	assert_int_equal(r.stuck[0].g.goid, 2);
 	assert_int_equal(r.stuck[1].g.goid, 3);
@@ -585,7 +587,10 @@ static void mutex_up_to_1_25(void **state)
 			put_field(&w, sd[k], LAYOUT_SUDOG_ELEM, box[k], 8);
 		}
 		put_field(&w, sd[0], LAYOUT_SUDOG_NEXT, sd[1], 8);
-		put(&w, w.gb->global[GLOBAL_SEMTABLE] + 64 * 250 + (uint64_t)off(&w, LAYOUT_SEMAROOT_TREAP), sd[0], 8);
+		put(&w,
+		    w.gb->global[GLOBAL_SEMTABLE] + 64 * 250 +
+			    (uint64_t)off(&w, LAYOUT_SEMAROOT_TREAP),
+		    sd[0], 8);
 		EXPECT(&w, 2, 3);
 		put(&w, w.gb->mod.data, box[0], 8);
 		EXPECT(&w, 3);
@@ -667,7 +672,7 @@ static void sudog_of_somebody_else(void **state)
 	put_field(&w, w.sudog_span, LAYOUT_SUDOG_G, w.g[0], 8);
 	EXPECT_NONE(&w);
 	put_field(&w, w.sudog_span, LAYOUT_SUDOG_G, g, 8);
-	put_field(&w, w.sudog_span, LAYOUT_SUDOG_WAITLINK, w.sudog_span, 8);	/* a circle */
+	put_field(&w, w.sudog_span, LAYOUT_SUDOG_WAITLINK, w.sudog_span, 8); /* a circle */
 	EXPECT_NONE(&w);
 	put_field(&w, g, LAYOUT_G_WAITING, UINT64_MAX - 7, 8);
 	EXPECT_NONE(&w);
@@ -728,7 +733,7 @@ static void unreadable_memory_reaches_everything(void **state)
 	big = add_span(&w, 16 * PAGE, 16 * PAGE, false);
 	add_receiver(&w, new_chan(&w), 0);
 	w.hole = big + 8 * PAGE;
-	EXPECT(&w, 2);		/* nothing leads there */
+	EXPECT(&w, 2); /* nothing leads there */
 	put(&w, w.gb->mod.data, big, 8);
 	expect_off(&w, "cannot be read");
 	world_close(&w);
@@ -797,7 +802,7 @@ static void cap_is_kept(void **state)
 	add_receiver(&w, new_chan(&w), 0);
 	w.cfg.max_copy_bytes = PAGE;
 	expect_off(&w, "may be copied");
-	w.cfg.max_copy_bytes = 4 * PAGE;	/* all spans with pointers, and no byte of a stack */
+	w.cfg.max_copy_bytes = 4 * PAGE; /* all spans with pointers, and no byte of a stack */
 	expect_off(&w, "may be copied");
 	w.cfg.max_copy_bytes = 5 * PAGE;
 	EXPECT(&w, 2);
@@ -813,7 +818,7 @@ struct still {
 
 static void still_open(struct world *w, struct still *st)
 {
-	freeze_init(&st->f);	/* no thread: nobody runs */
+	freeze_init(&st->f); /* no thread: nobody runs */
 	assert_int_equal(snap_init(&st->s, &w->rt), 0);
 }
 
@@ -848,7 +853,8 @@ static bool leaked_when_still(struct world *w, uint64_t g)
 /* A P, the only one. */
 static uint64_t add_p(struct world *w)
 {
-	uint64_t size = round_up((uint64_t)off(w, LAYOUT_P_SIZE), PAGE), p = add_span(w, size, size, false);
+	uint64_t size = round_up((uint64_t)off(w, LAYOUT_P_SIZE), PAGE),
+		 p = add_span(w, size, size, false);
 
 	put_global(w, GLOBAL_ALLP, new_box(w, p));
 	put(w, w->gb->global[GLOBAL_ALLP] + 8, 1, 8);
@@ -869,7 +875,8 @@ static void pages_of_a_p_are_no_pointer(void **state)
 		p = add_p(&w);
 		put_field(&w, p, LAYOUT_P_PCACHE, w.chan_span, 8);
 		EXPECT(&w, 2);
-		put(&w, p + (uint64_t)off(&w, LAYOUT_P_SIZE) - 8, chan, 8);	/* the rest of it counts */
+		put(&w, p + (uint64_t)off(&w, LAYOUT_P_SIZE) - 8, chan,
+		    8); /* the rest of it counts */
 		EXPECT_NONE(&w);
 		world_close(&w);
 	}
@@ -889,10 +896,10 @@ static void unused_sudogs_keep_nothing(void **state)
 		put_field(&w, unused, LAYOUT_SUDOG_ELEM, chan, 8);
 		p = add_p(&w);
 		put_field(&w, p, LAYOUT_P_SUDOGCACHE, new_box(&w, unused), 8);
-		assert_false(leaked_when_still(&w, g));		/* none is listed: it is in use */
+		assert_false(leaked_when_still(&w, g)); /* none is listed: it is in use */
 		put(&w, p + (uint64_t)off(&w, LAYOUT_P_SUDOGCACHE) + 8, 1, 8);
 		assert_true(leaked_when_still(&w, g));
-		EXPECT_NONE(&w);	/* a process that runs may use it again */
+		EXPECT_NONE(&w); /* a process that runs may use it again */
 		world_close(&w);
 	}
 }
@@ -912,7 +919,7 @@ static void unused_sudogs_of_the_scheduler(void **state)
 	put_field(&w, second, LAYOUT_SUDOG_ELEM, chan, 8);
 	put_field(&w, w.gb->global[GLOBAL_SCHED], LAYOUT_SCHED_SUDOGCACHE, first, 8);
 	assert_true(leaked_when_still(&w, g));
-	put_field(&w, second, LAYOUT_SUDOG_NEXT, second, 8);	/* a list that does not end */
+	put_field(&w, second, LAYOUT_SUDOG_NEXT, second, 8); /* a list that does not end */
 	assert_true(leaked_when_still(&w, g));
 	put_field(&w, w.gb->global[GLOBAL_SCHED], LAYOUT_SCHED_SUDOGCACHE, 0, 8);
 	put(&w, w.gb->mod.data, first, 8);
@@ -938,7 +945,7 @@ static void copy_grows(void **state)
 	assert_false(leaked_in(&w, &st, a));
 	assert_true(leaked_in(&w, &st, b));
 	put(&w, w.gb->mod.data + 8, add_span(&w, 5u << 20, 5u << 20, false), 8);
-	put(&w, w.heap_top - 8, new, 8);	/* its last word */
+	put(&w, w.heap_top - 8, new, 8); /* its last word */
 	assert_false(leaked_in(&w, &st, a));
 	assert_false(leaked_in(&w, &st, b));
 	put(&w, w.heap_top - 8, 0, 8);
@@ -974,7 +981,8 @@ static void random_damage(void **state)
 
 	(void)state;
 	for (int round = 0; round < 150; round++) {
-		static const uint64_t values[] = { 0, 1, 8, UINT64_MAX, 1ull << 62, HEAP, HEAP + 8, STACKS };
+		static const uint64_t values[] = { 0,          1,    8,        UINT64_MAX,
+						   1ull << 62, HEAP, HEAP + 8, STACKS };
 		struct world w;
 		struct prove_result r;
 		uint64_t chan, where[6], value;
@@ -1034,7 +1042,8 @@ static void maps_of_all_functions(void **state)
 				size = fm->size > size ? fm->size : size;
 			}
 			/* what is described fits into the frame, where it was seen set up */
-			assert_true(!size || fn.end - fn.entry < 200 || 8 * locals <= (uint32_t)size);
+			assert_true(!size || fn.end - fn.entry < 200 ||
+				    8 * locals <= (uint32_t)size);
 		}
 		assert_true(described > 1000);
 		assert_true(objects > 100);
@@ -1054,7 +1063,8 @@ int main(void)
 		cmocka_unit_test(circle_of_leaked),
 		cmocka_unit_test(select_lives_by_any_case),
 		cmocka_unit_test(waits_for_nothing),
-		cmocka_unit_test(mutex_since_1_26), cmocka_unit_test(locks_that_are_held),
+		cmocka_unit_test(mutex_since_1_26),
+		cmocka_unit_test(locks_that_are_held),
 		cmocka_unit_test(mutex_up_to_1_25),
 		cmocka_unit_test(condition_up_to_1_25),
 		cmocka_unit_test(finalizer_keeps_what_it_gets),

@@ -15,7 +15,7 @@
 
 #include "proc/readbatch.h"
 
-#define PAGES 256
+#define PAGES  256
 #define PIECES 6000
 
 struct area {
@@ -57,7 +57,8 @@ static uint32_t add(struct readbatch *b, const struct area *a, size_t from, size
 	return readbatch_add(b, (uint64_t)(uintptr_t)(a->bytes + from), (uint32_t)len);
 }
 
-static void check(const struct readbatch *b, const struct area *a, uint32_t piece, size_t from, size_t len)
+static void check(const struct readbatch *b, const struct area *a, uint32_t piece, size_t from,
+		  size_t len)
 {
 	const uint8_t *got = readbatch_get(b, piece);
 
@@ -74,11 +75,12 @@ static void random_pieces(int (*read)(struct readbatch *, struct memreader *))
 
 	open_area(&a);
 	srand(7);
-	for (int round = 0; round < 3; round++) {	/* a batch is used again */
+	for (int round = 0; round < 3; round++) { /* a batch is used again */
 		readbatch_reset(&b);
 		for (uint32_t i = 0; i < PIECES; i++) {
 			/* short ones, some across pages, and the same again */
-			len[i] = i % 100 == 99 ? 1 + (size_t)rand() % 60000 : 1 + (size_t)rand() % 300;
+			len[i] = i % 100 == 99 ? 1 + (size_t)rand() % 60000
+					       : 1 + (size_t)rand() % 300;
 			from[i] = (size_t)rand() % (a.len - len[i]);
 			if (i % 7 == 6) {
 				from[i] = from[i - 3];
@@ -115,7 +117,7 @@ static void neighbours_are_one(void **state)
 
 	(void)state;
 	open_area(&a);
-	for (size_t i = 0; i < 100; i++) {	/* backwards, and each twice */
+	for (size_t i = 0; i < 100; i++) { /* backwards, and each twice */
 		add(&b, &a, (99 - i) * 160, 32);
 		add(&b, &a, (99 - i) * 160, 16);
 	}
@@ -142,7 +144,7 @@ static void what_is_no_piece_is_refused(void **state)
 	assert_int_equal(readbatch_add(&b, UINT64_MAX - 8, 8), READBATCH_NONE);
 	assert_int_equal(add(&b, &a, 0, 0), READBATCH_NONE);
 	assert_int_equal(add(&b, &a, 0, READBATCH_MAX_PIECE + 1), READBATCH_NONE);
-	assert_int_equal(readbatch_read(&b, a.m), 0);	/* of none */
+	assert_int_equal(readbatch_read(&b, a.m), 0); /* of none */
 	assert_int_equal(a.m->calls, 0);
 	assert_null(readbatch_get(&b, READBATCH_NONE));
 	/* pages that are not there are in the longest one */

@@ -22,15 +22,16 @@
 #define DEPTH 256
 
 /* Each test on each recording. */
-#define ON_EACH(r) \
-	struct recorded r; \
+#define ON_EACH(r)                                                                               \
+	struct recorded r;                                                                       \
 	for (size_t each = 0; each < NRECORDINGS && (recorded_open(&r, recordings[each]), true); \
 	     recorded_close(&r), each++)
 
 static void nothing_is_off(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		assert_string_equal(r.gb->build.version, r.truth->release);
 		for (int f = 0; f < FACT_COUNT; f++)
 			assert_string_equal(r.rt.why_off[f], "");
@@ -61,7 +62,8 @@ static void check_goroutine(struct recorded *r, const struct goroutine *g)
 static void walk_is_the_programs_own_list(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct gowalk w = { 0 };
 
 		assert_int_equal(goruntime_walk(&r.rt, &w, NULL), 0);
@@ -78,7 +80,8 @@ static void walk_is_the_programs_own_list(void **state)
 static void totals_are_the_programs_own(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct gototals t;
 		struct gowalk w = { 0 };
 
@@ -91,7 +94,7 @@ static void totals_are_the_programs_own(void **state)
 		assert_true(t.created >= w.user + w.system);
 		assert_int_equal(t.gogc, 100);
 		assert_true(t.heap_live > r.truth->in_use_bytes && t.heap_live < 4u << 20);
-		assert_int_equal(t.heap_goal, 4u << 20);	/* the smallest */
+		assert_int_equal(t.heap_goal, 4u << 20); /* the smallest */
 		gowalk_deinit(&w);
 	}
 }
@@ -111,7 +114,7 @@ static int shown(struct goframe *f, int n)
 
 static void check_frames(const struct truth_goroutine *t, const struct goframe *f, int n)
 {
-	if (t->id == 1) {	/* it has gone on since */
+	if (t->id == 1) { /* it has gone on since */
 		assert_string_equal(f[n - 1].function, "main.main");
 		return;
 	}
@@ -121,7 +124,7 @@ static void check_frames(const struct truth_goroutine *t, const struct goframe *
 		const struct goframe *at = t->cut && i >= 50 ? &f[n - (t->n - i)] : &f[i];
 
 		if (t->cut && i >= 40 && i < 60)
-			continue;	/* its own frames count among those */
+			continue; /* its own frames count among those */
 		assert_string_equal(at->function, t->frame[i].function);
 		assert_int_equal(at->line, t->frame[i].line);
 	}
@@ -133,7 +136,7 @@ struct heard {
 	const struct gowalk *w;
 	uint32_t stack[2 * TRUTH_MAX];
 	int n[2 * TRUTH_MAX];
-	bool insists;		/* on being told of each again */
+	bool insists; /* on being told of each again */
 };
 
 static int hear(void *listens, const struct gostacks *s, const struct gostack_bytes *b)
@@ -154,7 +157,8 @@ static int hear(void *listens, const struct gostacks *s, const struct gostack_by
 static void stacks_are_told_of(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct gowalk w = { 0 };
 		uint32_t of[2 * TRUTH_MAX];
 
@@ -185,7 +189,8 @@ static void stacks_are_told_of(void **state)
 static void stacks_are_the_programs_own(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		static struct goframe f[DEPTH];
 		struct gowalk w = { 0 };
 		struct gostacks s;
@@ -196,7 +201,7 @@ static void stacks_are_the_programs_own(void **state)
 		assert_true(w.n < 2 * TRUTH_MAX);
 		assert_int_equal(gostacks_read(&s, &r.rt, &w, of), 0);
 		assert_int_equal(s.unread + s.ended + s.running, 0);
-		assert_true(s.again >= 1);	/* the deep one: not in one piece */
+		assert_true(s.again >= 1); /* the deep one: not in one piece */
 		for (size_t i = 0; i < w.n; i++) {
 			const struct gostack *k = &s.stack[of[i]];
 			int n;
@@ -218,7 +223,7 @@ static void stacks_are_the_programs_own(void **state)
 struct look {
 	const char *function;
 	uint64_t word;
-	bool raw, live;		/* the word is in its frame; in a place that is a live pointer */
+	bool raw, live; /* the word is in its frame; in a place that is a live pointer */
 	int frames;
 };
 
@@ -230,8 +235,8 @@ static uint64_t word_at(struct recorded *r, uint64_t addr)
 	return v;
 }
 
-static void look_at_frame(struct recorded *r, struct stackmaps *m, const struct framemap *f, uint64_t sp,
-			  struct look *l)
+static void look_at_frame(struct recorded *r, struct stackmaps *m, const struct framemap *f,
+			  uint64_t sp, struct look *l)
 {
 	uint64_t varp = sp + (uint64_t)f->size - 8;
 
@@ -243,7 +248,8 @@ static void look_at_frame(struct recorded *r, struct stackmaps *m, const struct 
 }
 
 /* Frame by frame: the return address behind each frame is the pc that the unwinder found. */
-static void walk_by_maps(struct recorded *r, struct stackmaps *m, const struct goroutine *g, struct look *l)
+static void walk_by_maps(struct recorded *r, struct stackmaps *m, const struct goroutine *g,
+			 struct look *l)
 {
 	static uint64_t pcs[DEPTH];
 	int n = goruntime_stack(&r->rt, g, pcs, DEPTH);
@@ -268,8 +274,8 @@ static void walk_by_maps(struct recorded *r, struct stackmaps *m, const struct g
 	}
 }
 
-static const struct goroutine *started_at(struct recorded *r, const struct gowalk *w, const char *start,
-					  const char *creator)
+static const struct goroutine *started_at(struct recorded *r, const struct gowalk *w,
+					  const char *start, const char *creator)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		const struct truth_goroutine *t = truth_of(r->truth, w->g[i].goid);
@@ -289,7 +295,8 @@ static uint64_t channel_of(struct recorded *r, const struct goroutine *g)
 static void maps_fit_the_stacks(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct gowalk w = { 0 };
 		struct stackmaps m;
 		struct look l = { 0 };
@@ -309,7 +316,8 @@ static void maps_fit_the_stacks(void **state)
 static void maps_tell_live_from_dead(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct gowalk w = { 0 };
 		struct stackmaps m;
 		struct look keeps = { .function = "main.sleepAndKeep" };
@@ -317,11 +325,14 @@ static void maps_tell_live_from_dead(void **state)
 
 		assert_int_equal(goruntime_walk(&r.rt, &w, NULL), 0);
 		stackmaps_init(&m, r.gb);
-		keeps.word = channel_of(&r, started_at(&r, &w, "main.waitOwner", "main.sleepAndKeep"));
+		keeps.word =
+			channel_of(&r, started_at(&r, &w, "main.waitOwner", "main.sleepAndKeep"));
 		walk_by_maps(&r, &m, started_at(&r, &w, "main.sleepAndKeep", "main.start"), &keeps);
 		assert_true(keeps.raw && keeps.live);
-		forgets.word = channel_of(&r, started_at(&r, &w, "main.leakReceive", "main.sleepAndForget"));
-		walk_by_maps(&r, &m, started_at(&r, &w, "main.sleepAndForget", "main.start"), &forgets);
+		forgets.word = channel_of(&r, started_at(&r, &w, "main.leakReceive",
+							 "main.sleepAndForget"));
+		walk_by_maps(&r, &m, started_at(&r, &w, "main.sleepAndForget", "main.start"),
+			     &forgets);
 		assert_true(forgets.raw);
 		assert_false(forgets.live);
 		stackmaps_deinit(&m);
@@ -333,11 +344,14 @@ static void maps_tell_live_from_dead(void **state)
 
 static void check_kind(const struct leaked *l, const char *start)
 {
-	static const struct { const char *start; enum leak_kind kind; } kinds[] = {
-		{ "main.leakReceive", LEAK_CHAN_RECV }, { "main.leakInner", LEAK_CHAN_RECV },
-		{ "main.leakOuter", LEAK_CHAN_RECV }, { "main.leakSend", LEAK_CHAN_SEND },
-		{ "main.leakSelect", LEAK_SELECT }, { "main.leakWaitGroup", LEAK_WAITGROUP },
-		{ "main.leakCond", LEAK_COND }, { "main.leakNilChannel", LEAK_NIL_CHAN },
+	static const struct {
+		const char *start;
+		enum leak_kind kind;
+	} kinds[] = {
+		{ "main.leakReceive", LEAK_CHAN_RECV },   { "main.leakInner", LEAK_CHAN_RECV },
+		{ "main.leakOuter", LEAK_CHAN_RECV },     { "main.leakSend", LEAK_CHAN_SEND },
+		{ "main.leakSelect", LEAK_SELECT },       { "main.leakWaitGroup", LEAK_WAITGROUP },
+		{ "main.leakCond", LEAK_COND },           { "main.leakNilChannel", LEAK_NIL_CHAN },
 		{ "main.leakNoCases", LEAK_SELECT_NONE }, { "main.leakTransfer", LEAK_MUTEX },
 	};
 
@@ -354,7 +368,8 @@ static void check_kind(const struct leaked *l, const char *start)
 static void marker_finds_the_leaked_and_no_other(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct prove_config cfg = { .rt = &r.rt, .passes = 1 };
 		struct prove_result out;
 		size_t leaked = 0;
@@ -368,7 +383,8 @@ static void marker_finds_the_leaked_and_no_other(void **state)
 
 			assert_non_null(t);
 			if (!truth_is_leaked(t))
-				fail_msg("%s: goroutine %lu of %s is not leaked", recordings[each], t->id, truth_start(t));
+				fail_msg("%s: goroutine %lu of %s is not leaked", recordings[each],
+					 t->id, truth_start(t));
 			check_kind(&out.v[i], truth_start(t));
 			assert_false(out.v[i].by_design);
 		}
@@ -385,7 +401,8 @@ static void marker_finds_the_leaked_and_no_other(void **state)
 static void labels_are_the_programs_own(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct gowalk w = { 0 };
 		struct golabels l;
 		uint32_t set[2 * TRUTH_MAX];
@@ -405,8 +422,10 @@ static void labels_are_the_programs_own(void **state)
 			labelled++;
 			assert_int_equal(l.set[set[i]].n, 2);
 			for (uint32_t k = 0; k < 2; k++) {
-				assert_string_equal(l.label[l.set[set[i]].first + k].key, r.truth->label[k][0]);
-				assert_string_equal(l.label[l.set[set[i]].first + k].value, r.truth->label[k][1]);
+				assert_string_equal(l.label[l.set[set[i]].first + k].key,
+						    r.truth->label[k][0]);
+				assert_string_equal(l.label[l.set[set[i]].first + k].value,
+						    r.truth->label[k][1]);
 			}
 		}
 		assert_int_equal(labelled, 2);
@@ -415,14 +434,16 @@ static void labels_are_the_programs_own(void **state)
 	}
 }
 
-static bool has_frame(struct recorded *r, const struct heapprof *h, const struct heap_bucket *b, const char *name)
+static bool has_frame(struct recorded *r, const struct heapprof *h, const struct heap_bucket *b,
+		      const char *name)
 {
 	struct goframe f;
 
 	for (uint32_t i = 0; i < b->n; i++) {
 		bool injected = false;
 
-		if (goruntime_frames_at(&r->rt, h->pc[b->first + i], &injected, &f, 1) > 0 && !strcmp(f.function, name))
+		if (goruntime_frames_at(&r->rt, h->pc[b->first + i], &injected, &f, 1) > 0 &&
+		    !strcmp(f.function, name))
 			return true;
 	}
 	return false;
@@ -431,7 +452,8 @@ static bool has_frame(struct recorded *r, const struct heapprof *h, const struct
 static void heap_profile_is_the_programs_own(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct heapprof h;
 		struct heap_bucket sum = { 0 };
 		char why[200];
@@ -461,7 +483,8 @@ static void heap_profile_is_the_programs_own(void **state)
 static void locks_of_the_deadlock(void **state)
 {
 	(void)state;
-	ON_EACH(r) {
+	ON_EACH(r)
+	{
 		struct gowalk w = { 0 };
 		struct golocks l;
 		const struct golock_waiter *in[2] = { NULL, NULL };
@@ -471,7 +494,8 @@ static void locks_of_the_deadlock(void **state)
 		assert_int_equal(golocks_read(&l, &r.rt, &w), 0);
 		assert_int_equal(l.left_out, 0);
 		for (size_t i = 0; i < l.n; i++) {
-			const struct truth_goroutine *t = truth_of(r.truth, w.g[l.waiter[i].g].goid);
+			const struct truth_goroutine *t =
+				truth_of(r.truth, w.g[l.waiter[i].g].goid);
 
 			assert_non_null(t);
 			if (!strcmp(truth_start(t), "main.leakTransfer") && n < 2)

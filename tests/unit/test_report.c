@@ -24,14 +24,17 @@
 #include "observe/window.h"
 
 #define OUTPUT_MAX (64u << 20)
-#define HOSTILE "main.\x1b[31m(*\xff\xc3T).\xe2\x80\xae\xc2\x9b" "2J\r\n\tx"
+#define HOSTILE                                          \
+	"main.\x1b[31m(*\xff\xc3T).\xe2\x80\xae\xc2\x9b" \
+	"2J\r\n\tx"
 
 struct fixture {
 	struct report r;
 	struct buf out;
 };
 
-static void add_wait(struct site_row *s, const char *reason, enum wait_class klass, uint64_t count, int nstack)
+static void add_wait(struct site_row *s, const char *reason, enum wait_class klass, uint64_t count,
+		     int nstack)
 {
 	struct wait_row *w;
 
@@ -45,8 +48,8 @@ static void add_wait(struct site_row *s, const char *reason, enum wait_class kla
 	w->nstack = nstack;
 	w->user = nstack - 1;
 	for (int i = 0; i < nstack; i++)
-		w->stack[i] = (struct place){ i ? "main.worker" : "runtime.gopark", i ? "notify.go" : "proc.go",
-					      NULL, i ? 57 : 435 };
+		w->stack[i] = (struct place){ i ? "main.worker" : "runtime.gopark",
+					      i ? "notify.go" : "proc.go", NULL, i ? 57 : 435 };
 }
 
 /* An empty window: nothing known, nothing found. */
@@ -55,7 +58,7 @@ static void setup_empty(struct fixture *x)
 	memset(x, 0, sizeof(*x));
 	assert_int_equal(window_init(&x->r.window), 0);
 	x->r.window.pid = 4242;
-	x->r.window.end_real_ns = 1795341605ull * 1000000000;	/* 2026-11-22T10:00:05Z */
+	x->r.window.end_real_ns = 1795341605ull * 1000000000; /* 2026-11-22T10:00:05Z */
 	x->r.window.cost_target_pct = -1;
 	x->r.window.budget_pct = 1;
 	x->r.window.memory->gc.cpu_pct = -1;
@@ -84,16 +87,25 @@ static void setup_target(struct window *w)
 	w->probes_armed = w->probes_emulated = 23;
 	w->probe_hits = 41230;
 	w->nprobe = 2;
-	w->probe[0] = (struct probe_row){ .name = "goroutine-birth", .function = "runtime.newproc1",
-					  .hits = 41000, .cost_ns = 750, .armed = true };
-	w->probe[1] = (struct probe_row){ .name = "coroutine-birth", .function = "runtime.newcoro.func1",
-					  .cost_ns = -1, .why = "not in this program" };
+	w->probe[0] = (struct probe_row){ .name = "goroutine-birth",
+					  .function = "runtime.newproc1",
+					  .hits = 41000,
+					  .cost_ns = 750,
+					  .armed = true };
+	w->probe[1] = (struct probe_row){ .name = "coroutine-birth",
+					  .function = "runtime.newcoro.func1",
+					  .cost_ns = -1,
+					  .why = "not in this program" };
 	w->ncoverage = 4;
-	w->coverage[0] = (struct coverage){ .sensor = SENSOR_GOROUTINES, .state = COVERAGE_SAMPLED, .rate = 0.25,
+	w->coverage[0] = (struct coverage){ .sensor = SENSOR_GOROUTINES,
+					    .state = COVERAGE_SAMPLED,
+					    .rate = 0.25,
 					    .why = "budget" };
 	w->coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = COVERAGE_EXACT };
 	w->coverage[2] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
-	w->coverage[3] = (struct coverage){ .sensor = SENSOR_SQL, .state = COVERAGE_OFF, .why = "not built yet" };
+	w->coverage[3] = (struct coverage){ .sensor = SENSOR_SQL,
+					    .state = COVERAGE_OFF,
+					    .why = "not built yet" };
 }
 
 static void setup_goroutines(struct window *w)
@@ -156,10 +168,21 @@ static void setup_rest(struct window *w)
 	w->memory->alloc[0].stack[0] = w->memory->alloc[0].place;
 	w->memory->alloc[0].stack[1] = (struct place){ "main.main", "main.go", NULL, 12 };
 	w->memory->gc = (struct gc_window){
-		.known = true, .cycles_total = 5120, .cycles = 45, .heap_known = true,
-		.heap_live_bytes = 41943040, .heap_marked_bytes = 20971520, .heap_goal_bytes = 83886080,
-		.gogc = 100, .memory_limit_bytes = INT64_MAX, .cpu_pct = 3.1, .pauses_known = true,
-		.pause_count = 90, .pause_p50_ns = 41000, .pause_p99_ns = 310000, .pause_max_ns = 402000,
+		.known = true,
+		.cycles_total = 5120,
+		.cycles = 45,
+		.heap_known = true,
+		.heap_live_bytes = 41943040,
+		.heap_marked_bytes = 20971520,
+		.heap_goal_bytes = 83886080,
+		.gogc = 100,
+		.memory_limit_bytes = INT64_MAX,
+		.cpu_pct = 3.1,
+		.pauses_known = true,
+		.pause_count = 90,
+		.pause_p50_ns = 41000,
+		.pause_p99_ns = 310000,
+		.pause_max_ns = 402000,
 		.pause_total_ns = 4400000,
 	};
 }
@@ -172,15 +195,20 @@ static void setup_full(struct fixture *x)
 	setup_target(&x->r.window);
 	setup_goroutines(&x->r.window);
 	setup_rest(&x->r.window);
-	f = findings_add(&x->r.findings, "goroutine-leak", "leak", SEVERITY_MEDIUM, &x->r.window.goroutines->site[0].place);
-	finding_title(f, "1,204 goroutines created at main.(*Server).notify (notify.go:41) look leaked: "
-			 "stuck in chan receive, and growing by 38 a minute");
+	f = findings_add(&x->r.findings, "goroutine-leak", "leak", SEVERITY_MEDIUM,
+			 &x->r.window.goroutines->site[0].place);
+	finding_title(
+		f, "1,204 goroutines created at main.(*Server).notify (notify.go:41) look leaked: "
+		   "stuck in chan receive, and growing by 38 a minute");
 	finding_count(f, "count", 1204);
 	finding_number(f, "per_minute", 38.04);
-	finding_evidence(f, "blocked in chan receive at main.worker (notify.go:57), the oldest for at least 2h58m");
+	finding_evidence(f, "blocked in chan receive at main.worker (notify.go:57), the oldest for "
+			    "at least 2h58m");
 	finding_evidence(f, "the second");
 	finding_evidence(f, "the third, which there is no room for in the text");
-	finding_advice(f, "let it stop: select on ctx.Done() beside the channel, or close it on every path");
+	finding_advice(
+		f,
+		"let it stop: select on ctx.Done() beside the channel, or close it on every path");
 	f->since_s = 20;
 }
 
@@ -226,7 +254,8 @@ static json_t *at(json_t *o, const char *path)
 		size_t n = strcspn(path, ".");
 
 		snprintf(part, sizeof(part), "%.*s", (int)n, path);
-		o = json_is_array(o) ? json_array_get(o, (size_t)atoi(part)) : json_object_get(o, part);
+		o = json_is_array(o) ? json_array_get(o, (size_t)atoi(part))
+				     : json_object_get(o, part);
 		path += n + (path[n] == '.');
 	}
 	return o;
@@ -239,7 +268,8 @@ static void expect_keys(json_t *o, const char *keys)
 	json_t *value;
 
 	assert_true(json_is_object(o));
-	json_object_foreach(o, key, value) {
+	json_object_foreach(o, key, value)
+	{
 		strcat(all, key);
 		strcat(all, " ");
 	}
@@ -262,7 +292,8 @@ static void expect_tidy(const char *s, int columns)
 			fail_msg("%d columns: '%s'", words_columns(line), line);
 		for (const char *p = line; *p;) {
 			p += utf8_next(p, &code);
-			assert_true(code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0x202e);
+			assert_true(code >= 0x20 && !(code >= 0x7f && code < 0xa0) &&
+				    code != 0x202e);
 		}
 		assert_true(!n || line[n - 1] != ' ');
 		s += n + 1;
@@ -274,33 +305,46 @@ static void expect_tidy(const char *s, int columns)
 static void text_of_a_small_window(void **state)
 {
 	static const char golden[] =
-"pid 4242 /srv/shop (go1.26.8, up 3h02m): cost 0.41% of its CPU (budget 1%), 5.0s to 10:00:05Z\n"
-"example.com/shop v1.2.3, 1.32 CPUs, 120.0 MiB resident; gospect: 0.60% of a CPU, 9.0 MiB, 23 probes,\n"
-"  41,230 hits\n"
-"\n"
-"MEDIUM    1,204 goroutines created at main.(*Server).notify (notify.go:41) look leaked: stuck in\n"
-"          chan receive, and growing by 38 a minute\n"
-"          - blocked in chan receive at main.worker (notify.go:57), the oldest for at least 2h58m\n"
-"          - the second\n"
-"          do: let it stop: select on ctx.Done() beside the channel, or close it on every path\n"
-"\n"
-"goroutines: 1,396 live (from 1,200), ~2,190 born (438.0/s), ~1,994 ended (398.8/s), 918,230 created\n"
-"            ever, 9 system\n"
-"  states:   chan receive 1,204, IO wait 190, running 2\n"
-"  created at                   live  born/s  ended/s  oldest  waiting for   at\n"
-"  …rver).notify notify.go:41  1,204   ~38.0     ~0.0  >2h58m  chan receive  main.worker notify.go:57\n"
-"  …ver).Serve server.go:3454    192  ~400.0   ~398.8   14.2s  IO wait 99%   main.worker notify.go:57\n"
-"\n"
-"large allocations: 1,060 objects over 32.0 KiB, 10.4 GiB, 2.1 GiB/s, 93% of all allocation\n"
-"  allocated at                count     bytes    bytes/s   largest  share  called from\n"
-"  main.handler handler.go:88  1,060  10.4 GiB  2.1 GiB/s  10.0 MiB   100%  main.main main.go:12\n"
-"\n"
-"gc:         45 cycles (9.0/s), 5,120 in all, 3.1% of the CPU since the start; heap 40.0 MiB live,\n"
-"            goal 80.0 MiB\n"
-"  pauses:   90, p50 41µs, p99 310µs, max 402µs, 4.4ms in all\n"
-"\n"
-"coverage:   goroutines sampled at 25% (budget); alloc, gc exact; sql off (not built yet)\n"
-"losses:     nothing lost\n";
+		"pid 4242 /srv/shop (go1.26.8, up 3h02m): cost 0.41% of its CPU (budget 1%), 5.0s "
+		"to 10:00:05Z\n"
+		"example.com/shop v1.2.3, 1.32 CPUs, 120.0 MiB resident; gospect: 0.60% of a CPU, "
+		"9.0 MiB, 23 probes,\n"
+		"  41,230 hits\n"
+		"\n"
+		"MEDIUM    1,204 goroutines created at main.(*Server).notify (notify.go:41) look "
+		"leaked: stuck in\n"
+		"          chan receive, and growing by 38 a minute\n"
+		"          - blocked in chan receive at main.worker (notify.go:57), the oldest for "
+		"at least 2h58m\n"
+		"          - the second\n"
+		"          do: let it stop: select on ctx.Done() beside the channel, or close it "
+		"on every path\n"
+		"\n"
+		"goroutines: 1,396 live (from 1,200), ~2,190 born (438.0/s), ~1,994 ended "
+		"(398.8/s), 918,230 created\n"
+		"            ever, 9 system\n"
+		"  states:   chan receive 1,204, IO wait 190, running 2\n"
+		"  created at                   live  born/s  ended/s  oldest  waiting for   at\n"
+		"  …rver).notify notify.go:41  1,204   ~38.0     ~0.0  >2h58m  chan receive  "
+		"main.worker notify.go:57\n"
+		"  …ver).Serve server.go:3454    192  ~400.0   ~398.8   14.2s  IO wait 99%   "
+		"main.worker notify.go:57\n"
+		"\n"
+		"large allocations: 1,060 objects over 32.0 KiB, 10.4 GiB, 2.1 GiB/s, 93% of all "
+		"allocation\n"
+		"  allocated at                count     bytes    bytes/s   largest  share  called "
+		"from\n"
+		"  main.handler handler.go:88  1,060  10.4 GiB  2.1 GiB/s  10.0 MiB   100%  "
+		"main.main main.go:12\n"
+		"\n"
+		"gc:         45 cycles (9.0/s), 5,120 in all, 3.1% of the CPU since the start; "
+		"heap 40.0 MiB live,\n"
+		"            goal 80.0 MiB\n"
+		"  pauses:   90, p50 41µs, p99 310µs, max 402µs, 4.4ms in all\n"
+		"\n"
+		"coverage:   goroutines sampled at 25% (budget); alloc, gc exact; sql off (not "
+		"built yet)\n"
+		"losses:     nothing lost\n";
 	struct fixture x;
 
 	(void)state;
@@ -320,8 +364,9 @@ static void text_of_nothing_says_so(void **state)
 	teardown(&x);
 	setup_full(&x);
 	x.r.findings.n = 0;
-	assert_non_null(strstr(text(&x, false, 200), "nothing found. Looked at 1,396 goroutines of 2 sites, "
-					"1,060 large allocations, 45 GC cycles"));
+	assert_non_null(strstr(text(&x, false, 200),
+			       "nothing found. Looked at 1,396 goroutines of 2 sites, "
+			       "1,060 large allocations, 45 GC cycles"));
 	teardown(&x);
 }
 
@@ -360,7 +405,7 @@ static void text_says_memory_only_in_the_first_line(void **state)
 	end = strchr(x.out.data, '\n');
 	assert_true(memory && end && memory < end);
 	assert_non_null(strstr(x.out.data, "this needs CAP_BPF"));
-	assert_null(strstr(x.out.data, "no probes: this needs CAP_BPF"));	/* the label says it */
+	assert_null(strstr(x.out.data, "no probes: this needs CAP_BPF")); /* the label says it */
 	teardown(&x);
 }
 
@@ -386,7 +431,8 @@ static void text_marks_what_is_not_exact(void **state)
 	(void)state;
 	setup_full(&x);
 	assert_non_null(strstr(text(&x, false, 100), "~2,190 born"));
-	x.r.window.goroutines->births_exactness = x.r.window.goroutines->site[0].exactness = x.r.window.goroutines->site[1].exactness = EXACT;
+	x.r.window.goroutines->births_exactness = x.r.window.goroutines->site[0].exactness =
+		x.r.window.goroutines->site[1].exactness = EXACT;
 	assert_null(strchr(text(&x, false, 100), '~'));
 	teardown(&x);
 }
@@ -401,30 +447,39 @@ static void json_has_the_keys_of_the_schema_in_order(void **state)
 	(void)state;
 	setup_full(&x);
 	o = parsed(&x);
-	expect_keys(o, "schema time window_s observed_s target cost coverage losses goroutines alloc gc findings ");
-	expect_keys(at(o, "target"), "pid exe go arch stripped pie build_id module module_version started "
-				     "rss_bytes cpu_cores ");
-	expect_keys(at(o, "cost"), "target_cpu_pct budget_pct agent_cpu_pct agent_rss_bytes probes ");
+	expect_keys(o, "schema time window_s observed_s target cost coverage losses goroutines "
+		       "alloc gc findings ");
+	expect_keys(at(o, "target"),
+		    "pid exe go arch stripped pie build_id module module_version started "
+		    "rss_bytes cpu_cores ");
+	expect_keys(at(o, "cost"),
+		    "target_cpu_pct budget_pct agent_cpu_pct agent_rss_bytes probes ");
 	expect_keys(at(o, "cost.probes"), "armed emulated stepped hits list ");
 	expect_keys(at(o, "cost.probes.list.0"), "name function armed hits cost_ns ");
 	expect_keys(at(o, "cost.probes.list.1"), "name function armed why ");
 	expect_keys(at(o, "coverage.0"), "sensor state rate why ");
 	expect_keys(at(o, "coverage.1"), "sensor state why ");
 	expect_keys(at(o, "losses"), "events map_full read_failures ");
-	expect_keys(at(o, "goroutines"), "created_total live_at_start live system births deaths exactness "
-					 "by_state by_site ");
-	expect_keys(at(o, "goroutines.by_site.0"), "function file line start births deaths live live_at_start "
-						   "stuck oldest_s age exactness waits ");
-	expect_keys(at(o, "goroutines.by_site.1"), "function file line start births deaths live live_at_start "
-						   "stuck oldest_s exactness waits ");
+	expect_keys(at(o, "goroutines"),
+		    "created_total live_at_start live system births deaths exactness "
+		    "by_state by_site ");
+	expect_keys(at(o, "goroutines.by_site.0"),
+		    "function file line start births deaths live live_at_start "
+		    "stuck oldest_s age exactness waits ");
+	expect_keys(at(o, "goroutines.by_site.1"),
+		    "function file line start births deaths live live_at_start "
+		    "stuck oldest_s exactness waits ");
 	expect_keys(at(o, "goroutines.by_site.0.waits.0"), "reason count stack ");
 	expect_keys(at(o, "goroutines.by_site.0.waits.0.stack.0"), "function file line ");
-	expect_keys(at(o, "alloc"), "large_threshold_bytes large_count large_bytes all_bytes exactness by_site ");
+	expect_keys(at(o, "alloc"),
+		    "large_threshold_bytes large_count large_bytes all_bytes exactness by_site ");
 	expect_keys(at(o, "alloc.by_site.0"), "function file line count bytes max_bytes stack ");
-	expect_keys(at(o, "gc"), "cycles_total cycles heap_live_bytes heap_goal_bytes pauses heap_marked_bytes "
-				 "gogc memory_limit_bytes forced_total forced cpu_pct ");
+	expect_keys(at(o, "gc"),
+		    "cycles_total cycles heap_live_bytes heap_goal_bytes pauses heap_marked_bytes "
+		    "gogc memory_limit_bytes forced_total forced cpu_pct ");
 	expect_keys(at(o, "gc.pauses"), "count p50_ns p99_ns max_ns total_ns ");
-	expect_keys(at(o, "findings.0"), "id kind severity title place numbers exactness since_s evidence advice ");
+	expect_keys(at(o, "findings.0"),
+		    "id kind severity title place numbers exactness since_s evidence advice ");
 	json_decref(o);
 	teardown(&x);
 }
@@ -451,7 +506,8 @@ static void json_has_the_values(void **state)
 	assert_true(json_is_null(at(o, "gc.memory_limit_bytes")));
 	assert_true(json_is_integer(at(o, "findings.0.numbers.count")));
 	assert_true(json_real_value(at(o, "findings.0.numbers.per_minute")) == 38.04);
-	assert_string_equal(json_string_value(at(o, "findings.0.id")), "leak:main.(*Server).notify:notify.go:41");
+	assert_string_equal(json_string_value(at(o, "findings.0.id")),
+			    "leak:main.(*Server).notify:notify.go:41");
 	assert_string_equal(json_string_value(at(o, "findings.0.severity")), "medium");
 	assert_non_null(strstr(x.out.data, "\"oldest_s\":10681.2,"));
 	json_decref(o);
@@ -475,7 +531,8 @@ static void json_leaves_out_what_is_not_known(void **state)
 
 	/* The total is from memory, which has none by site. */
 	setup_full(&x);
-	x.r.window.goroutines->site[0].births_known = x.r.window.goroutines->site[1].births_known = false;
+	x.r.window.goroutines->site[0].births_known = x.r.window.goroutines->site[1].births_known =
+		false;
 	o = parsed(&x);
 	assert_int_equal(json_integer_value(at(o, "goroutines.births")), 2190);
 	assert_int_equal(json_integer_value(at(o, "goroutines.by_site.0.live")), 1204);
@@ -512,7 +569,8 @@ static void json_zero_is_not_absent(void **state)
 
 	(void)state;
 	setup_empty(&x);
-	x.r.window.goroutines->known = x.r.window.goroutines->births_known = x.r.window.goroutines->created_known = x.r.window.memory->alloc_known = true;
+	x.r.window.goroutines->known = x.r.window.goroutines->births_known =
+		x.r.window.goroutines->created_known = x.r.window.memory->alloc_known = true;
 	x.r.window.memory->gc.known = x.r.window.memory->gc.pauses_known = true;
 	x.r.window.cost_target_pct = 0;
 	o = parsed(&x);
@@ -567,17 +625,21 @@ static void setup_hostile(struct fixture *x, const char *name)
 	char title[WORDS_PLACE_MAX];
 
 	setup_full(x);
-	x->r.window.exe = x->r.window.go = x->r.window.module = x->r.window.module_version = x->r.window.container = x->r.window.build_id = name;
+	x->r.window.exe = x->r.window.go = x->r.window.module = x->r.window.module_version =
+		x->r.window.container = x->r.window.build_id = name;
 	x->r.window.goroutines->state[0].state = name;
 	for (int i = 0; i < x->r.window.goroutines->nsite; i++) {
 		x->r.window.goroutines->site[i].place = (struct place){ name, name, name, 41 };
 		x->r.window.goroutines->site[i].start = name;
 		x->r.window.goroutines->site[i].wait[0].reason = name;
-		x->r.window.goroutines->site[i].wait[0].stack[1] = (struct place){ name, name, NULL, 1 };
+		x->r.window.goroutines->site[i].wait[0].stack[1] =
+			(struct place){ name, name, NULL, 1 };
 	}
 	x->r.window.memory->alloc[0].place = x->r.window.goroutines->site[0].place;
-	x->r.window.memory->alloc[0].stack[0] = x->r.window.memory->alloc[0].stack[1] = x->r.window.goroutines->site[0].place;
-	f = findings_add(&x->r.findings, "goroutine-leak", "leak", SEVERITY_MEDIUM, &x->r.window.goroutines->site[0].place);
+	x->r.window.memory->alloc[0].stack[0] = x->r.window.memory->alloc[0].stack[1] =
+		x->r.window.goroutines->site[0].place;
+	f = findings_add(&x->r.findings, "goroutine-leak", "leak", SEVERITY_MEDIUM,
+			 &x->r.window.goroutines->site[0].place);
 	finding_title(f, "created at %s", words_place(&f->place, title, sizeof(title)));
 	finding_evidence(f, "%s", name);
 	finding_advice(f, "%s", name);
@@ -590,10 +652,23 @@ static void setup_hostile(struct fixture *x, const char *name)
 static void hostile_names_do_no_harm(void **state)
 {
 	static const char *const name[] = {
-		HOSTILE, "", " ", "\x1b]0;title\x07", "\xff\xfe\xfd", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-		"\xe2\x80", "\xe4\xb8\xad\xe6\x96\x87\xe5\x87\xbd\xe6\x95\xb0.\xe4\xb8\xad\xe6\x96\x87\xe5\x87\xbd\xe6\x95\xb0",
-		"e\xcc\x81\xcc\x81\xcc\x81", "%s%n%d", "main.Map[go.shape.struct { a/b.c int }]",
-		"\xef\xbb\xbf\xe2\x80\x8b", "a\nb\r\nc", "\"quoted\\\"",
+		HOSTILE,
+		"",
+		" ",
+		"\x1b]0;title\x07",
+		"\xff\xfe\xfd",
+		"\xc0\x80",
+		"\xed\xa0\x80",
+		"\xf4\x90\x80\x80",
+		"\xe2\x80",
+		"\xe4\xb8\xad\xe6\x96\x87\xe5\x87\xbd\xe6\x95\xb0."
+		"\xe4\xb8\xad\xe6\x96\x87\xe5\x87\xbd\xe6\x95\xb0",
+		"e\xcc\x81\xcc\x81\xcc\x81",
+		"%s%n%d",
+		"main.Map[go.shape.struct { a/b.c int }]",
+		"\xef\xbb\xbf\xe2\x80\x8b",
+		"a\nb\r\nc",
+		"\"quoted\\\"",
 	};
 
 	(void)state;
@@ -619,7 +694,8 @@ static void broken_bytes_become_replacement_characters(void **state)
 	(void)state;
 	setup_hostile(&x, "a\xff\x1b");
 	o = parsed(&x);
-	assert_string_equal(json_string_value(at(o, "goroutines.by_site.0.function")), "a\xef\xbf\xbd\x1b");
+	assert_string_equal(json_string_value(at(o, "goroutines.by_site.0.function")),
+			    "a\xef\xbf\xbd\x1b");
 	json_decref(o);
 	assert_non_null(strstr(text(&x, false, 100), "a\xef\xbf\xbd\\x1b"));
 	teardown(&x);
@@ -672,7 +748,8 @@ static void setup_many(struct fixture *x, int n, bool with_other)
 		x->r.window.memory->alloc[i].bytes = 40000;
 		x->r.window.memory->alloc[i].max_bytes = 40000u + (unsigned int)i;
 	}
-	x->r.window.goroutines->site[n - 1].other = x->r.window.memory->alloc[n - 1].other = with_other;
+	x->r.window.goroutines->site[n - 1].other = x->r.window.memory->alloc[n - 1].other =
+		with_other;
 }
 
 static void sum(json_t *rows, const char *key, json_int_t *total)
@@ -681,8 +758,7 @@ static void sum(json_t *rows, const char *key, json_int_t *total)
 	json_t *row;
 
 	*total = 0;
-	json_array_foreach(rows, i, row)
-		*total += json_integer_value(json_object_get(row, key));
+	json_array_foreach(rows, i, row) *total += json_integer_value(json_object_get(row, key));
 }
 
 static void tables_have_a_maximum_and_add_up(void **state)
@@ -702,7 +778,8 @@ static void tables_have_a_maximum_and_add_up(void **state)
 		sites = at(o, "goroutines.by_site");
 		allocs = at(o, "alloc.by_site");
 		assert_int_equal(json_array_size(sites), n < REPORT_MAX_ROWS ? n : REPORT_MAX_ROWS);
-		assert_int_equal(json_array_size(allocs), n < REPORT_MAX_ROWS ? n : REPORT_MAX_ROWS);
+		assert_int_equal(json_array_size(allocs),
+				 n < REPORT_MAX_ROWS ? n : REPORT_MAX_ROWS);
 		sum(sites, "live", &total);
 		assert_int_equal(total, 2 * n);
 		sum(sites, "births", &total);
@@ -710,7 +787,8 @@ static void tables_have_a_maximum_and_add_up(void **state)
 		sum(allocs, "bytes", &total);
 		assert_int_equal(total, 40000ll * n);
 		last = json_array_get(sites, json_array_size(sites) - 1);
-		assert_int_equal(json_is_true(json_object_get(last, "other")), other || n > REPORT_MAX_ROWS);
+		assert_int_equal(json_is_true(json_object_get(last, "other")),
+				 other || n > REPORT_MAX_ROWS);
 		/* a row's waits add up to its live */
 		sum(json_object_get(last, "waits"), "count", &total);
 		assert_int_equal(total, json_integer_value(json_object_get(last, "live")));
@@ -740,9 +818,13 @@ static void words_are_fitted(void **state)
 		int columns;
 		const char *middle, *end;
 	} table[] = {
-		{ "abcdef", 6, "abcdef", "abcdef" }, { "abcdefgh", 6, "ab…fgh", "…defgh" },
-		{ "abc", 0, "", "" }, { "abc", 1, "…", "…" }, { "", 5, "", "" },
-		{ "\xe4\xb8\xad\xe6\x96\x87x", 5, "\xe4\xb8\xad\xe6\x96\x87x", "\xe4\xb8\xad\xe6\x96\x87x" },
+		{ "abcdef", 6, "abcdef", "abcdef" },
+		{ "abcdefgh", 6, "ab…fgh", "…defgh" },
+		{ "abc", 0, "", "" },
+		{ "abc", 1, "…", "…" },
+		{ "", 5, "", "" },
+		{ "\xe4\xb8\xad\xe6\x96\x87x", 5, "\xe4\xb8\xad\xe6\x96\x87x",
+		  "\xe4\xb8\xad\xe6\x96\x87x" },
 		{ "\xe4\xb8\xad\xe6\x96\x87x", 4, "…x", "…\xe6\x96\x87x" },
 		{ "a\tb", 9, "a\\x09b", "a\\x09b" },
 	};
@@ -766,10 +848,13 @@ static void places_in_words(void **state)
 	char out[WORDS_PLACE_MAX];
 
 	(void)state;
-	assert_string_equal(words_place(&p, out, sizeof(out)), "example.com/a/b.(*T[example.com/x/y.Z]).M (m.go:7)");
-	assert_string_equal(words_place_short(&p, out, sizeof(out)), "b.(*T[example.com/x/y.Z]).M m.go:7");
+	assert_string_equal(words_place(&p, out, sizeof(out)),
+			    "example.com/a/b.(*T[example.com/x/y.Z]).M (m.go:7)");
+	assert_string_equal(words_place_short(&p, out, sizeof(out)),
+			    "b.(*T[example.com/x/y.Z]).M m.go:7");
 	p.line = 0;
-	assert_string_equal(words_place(&p, out, sizeof(out)), "example.com/a/b.(*T[example.com/x/y.Z]).M (m.go)");
+	assert_string_equal(words_place(&p, out, sizeof(out)),
+			    "example.com/a/b.(*T[example.com/x/y.Z]).M (m.go)");
 	p.file = NULL;
 	p.function = "main.f";
 	assert_string_equal(words_place(&p, out, sizeof(out)), "main.f");
@@ -798,7 +883,8 @@ static void sentences_are_wrapped(void **state)
 static void tables_drop_columns_that_do_not_fit(void **state)
 {
 	static const struct table_column column[] = {
-		{ .head = "name", .min = 4, .keep_end = true }, { .head = "n", .right = true },
+		{ .head = "name", .min = 4, .keep_end = true },
+		{ .head = "n", .right = true },
 	};
 	struct table t;
 	struct buf b;
@@ -823,7 +909,8 @@ static void tables_drop_columns_that_do_not_fit(void **state)
 
 /* ---- the live screen's layout ---- */
 
-static void expect_view(struct screen_view *v, struct fixture *x, struct screen_state *st, int width, int height)
+static void expect_view(struct screen_view *v, struct fixture *x, struct screen_state *st,
+			int width, int height)
 {
 	screen_view_make(v, &x->r, st, width, height);
 	assert_int_equal(v->text.err, 0);
@@ -836,12 +923,15 @@ static void expect_view(struct screen_view *v, struct fixture *x, struct screen_
 
 static void screen_fits_any_terminal(void **state)
 {
-	static const int size[][2] = { { 1, 1 }, { 8, 2 }, { 20, 5 }, { 40, 10 }, { 80, 24 }, { 132, 43 }, { 200, 50 }, { 500, 600 } };
+	static const int size[][2] = { { 1, 1 },   { 8, 2 },    { 20, 5 },   { 40, 10 },
+				       { 80, 24 }, { 132, 43 }, { 200, 50 }, { 500, 600 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(size) / sizeof(*size); i++) {
 		for (int flags = 0; flags < 8; flags++) {
-			struct screen_state st = { .details = flags & 1, .help = flags & 2, .paused = flags & 4 };
+			struct screen_state st = { .details = flags & 1,
+						   .help = flags & 2,
+						   .paused = flags & 4 };
 			struct screen_view v;
 			struct fixture x;
 
@@ -895,7 +985,7 @@ static void screen_sorts_and_scrolls(void **state)
 	assert_true(line_of(&v, "1,204   ~38.0") < line_of(&v, "server.go:3454"));
 	st.scroll = 1000;
 	expect_view(&v, &x, &st, 100, 30);
-	assert_int_equal(st.scroll, 0);		/* all rows fit */
+	assert_int_equal(st.scroll, 0); /* all rows fit */
 	teardown(&x);
 
 	setup_many(&x, 500, false);

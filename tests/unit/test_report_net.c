@@ -79,7 +79,8 @@ static json_t *at(json_t *o, const char *path)
 		size_t n = strcspn(path, ".");
 
 		snprintf(part, sizeof(part), "%.*s", (int)n, path);
-		o = json_is_array(o) ? json_array_get(o, (size_t)atoi(part)) : json_object_get(o, part);
+		o = json_is_array(o) ? json_array_get(o, (size_t)atoi(part))
+				     : json_object_get(o, part);
 		path += n + (path[n] == '.');
 	}
 	return o;
@@ -88,7 +89,7 @@ static json_t *at(json_t *o, const char *path)
 static void has(const char *all, const char *words)
 {
 	if (!strstr(all, words)) {
-		printf("%s\n", all);	/* fail_msg() cuts */
+		printf("%s\n", all); /* fail_msg() cuts */
 		fail_msg("'%s' is not in it", words);
 	}
 }
@@ -125,7 +126,8 @@ static void expect_tidy(const char *s, int columns)
 			fail_msg("%d columns: '%s'", words_columns(line), line);
 		for (const char *p = line; *p;) {
 			p += utf8_next(p, &code);
-			assert_true(code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0x202e);
+			assert_true(code >= 0x20 && !(code >= 0x7f && code < 0xa0) &&
+				    code != 0x202e);
 		}
 		assert_true(!n || line[n - 1] != ' ');
 		s += n + 1;
@@ -135,154 +137,243 @@ static void expect_tidy(const char *s, int columns)
 /* ---- goldens ---- */
 
 static const char text_golden[] =
-"network:    phases of requests and dials that ended in this window, by host; 2 errors\n"
-"  host                                   phase      count  errors    p50    p99    max  in all\n"
-"  inventory.shop.svc.cluster.local:8080  ttfb     ~12,050       -  3.0ms  4.5ms  6.0ms  ~36.1s\n"
-"  inventory.shop.svc.cluster.local:8080  body     ~12,050       -  1.0ms  1.5ms  2.0ms  ~12.1s\n"
-"  api.example.com:443                    dns           12       -  121ms  182ms  242ms    1.5s\n"
-"  api.example.com:443                    connect       12       2  4.0ms  6.0ms  8.0ms    48ms\n"
-"  api.example.com:443                    tls           10       -   11ms   16ms   22ms   110ms\n"
-"  api.example.com:443                    ttfb          10       -   20ms   30ms   40ms   200ms\n"
-"\n"
-"in flight:  10 requests, the oldest first\n"
-"  since  phase    host                                  timeout  goroutine  called at\n"
-"  14.2s  connect  api.example.com:443                   none          4711  main.charge charge.go:52\n"
-"  13.2s  connect  api.example.com:443                   none          4712  main.charge charge.go:52\n"
-"  12.2s  connect  api.example.com:443                   none          4713  main.charge charge.go:52\n"
-"  11.2s  connect  api.example.com:443                   none          4714  main.charge charge.go:52\n"
-"  10.2s  connect  api.example.com:443                   none          4715  main.charge charge.go:52\n"
-"   9.2s  ttfb     api.example.com:443                   none          4716  main.charge charge.go:52\n"
-"   8.2s  ttfb     api.example.com:443                   none          4717  main.charge charge.go:52\n"
-"  >2.2s  body     inventory.shop…vc.cluster.local:8080  30.0s         4711  main.charge charge.go:52\n"
-"                  2 more\n"
-"\n"
-"clients:    HTTP requests by call: ~12,062 requests begun, 2 failed; 7 hang without a timeout\n"
-"  called at                               timeout  requests  errors   p50    p99  in flight  longest\n"
-"  main.charge charge.go:52                none           12       2  40ms  900ms          7    14.2s\n"
-"  …ntory.(*Client).Reserve client.go:118  30.0s     ~12,050       -     -      -          3    >2.2s\n"
-"\n"
-"unclosed:   50 responses neither read to the end nor closed, and read by nobody\n"
-"  now  at first   oldest  host                 got at\n"
-"   38         8  >10m10s  api.example.com:443  main.statusOnly check.go:19\n"
-"   12        12  >15m00s  api.example.com:443  (older than gospect)\n"
-"\n"
-"connections: 53 open, 2 of them idle; 1 request waits for one\n"
-"  host                                   protocol  open  idle  waiting       max  max idle  dialled\n"
-"  api.example.com:443                    http/1.1    52     2        1  no limit         2       12\n"
-"  inventory.shop.svc.cluster.local:8080  h2           1     -        -         ?         ?        -\n"
-"\n"
-"servers:    HTTP handlers: 900 requests, 3 in flight; 40 connections hang, no read timeout\n"
-"  handler                       pattern         requests    p50   p99    max  in flight  longest\n"
-"  main.(*Shop).cart cart.go:30  GET /cart/{id}       900  4.0ms  40ms  14.0s          3    14.1s\n"
-"\n"
-"grpc:       client calls by method, 0 in flight\n"
-"  method                  calls  errors    p50    p99  in flight  longest  called at\n"
-"  /shop.v1.Stock/Reserve    300       1  2.0ms  8.0ms          -        -  main.charge charge.go:52\n"
-"\n"
-"sql:        2 database pools: 4 connections, 4 in use, 20 waiting for one, 2 open transactions\n"
-"  driver      in use  idle       max  waiting  longest  waits ever  waited  tx  oldest tx\n"
-"  *pq.Driver       4     -         4       20     9.8s      20,441   1m28s   2      12.1s\n"
-"  ?                0     -  no limit        -        -           -       -   -          -\n"
-"\n"
-"held by:    who keeps database connections\n"
-"  count   held  by           goroutine  driver      at\n"
-"      2  12.1s  transaction         31  *pq.Driver  main.holdTx tx.go:96\n"
-"      2   3.1s  rows                31  *pq.Driver  now main.(*Store).load store.go:33\n"
-"\n"
-"locks:      30 goroutines wait for locks; ~40,222 waits ended, p50 51µs, p99 4.0ms, max 4.2s\n"
-"  waiting  before  longest  lock        at                             its holder is now at\n"
-"       30      28     4.2s  sync.Mutex  main.(*Cache).Get cache.go:71  …in.(*Cache).fill cache.go:90\n"
-"\n"
-"coverage:   net, sql, locks exact\n"
-"losses:     nothing lost\n";
+	"network:    phases of requests and dials that ended in this window, by host; 2 errors\n"
+	"  host                                   phase      count  errors    p50    p99    max  "
+	"in all\n"
+	"  inventory.shop.svc.cluster.local:8080  ttfb     ~12,050       -  3.0ms  4.5ms  6.0ms  "
+	"~36.1s\n"
+	"  inventory.shop.svc.cluster.local:8080  body     ~12,050       -  1.0ms  1.5ms  2.0ms  "
+	"~12.1s\n"
+	"  api.example.com:443                    dns           12       -  121ms  182ms  242ms    "
+	"1.5s\n"
+	"  api.example.com:443                    connect       12       2  4.0ms  6.0ms  8.0ms    "
+	"48ms\n"
+	"  api.example.com:443                    tls           10       -   11ms   16ms   22ms   "
+	"110ms\n"
+	"  api.example.com:443                    ttfb          10       -   20ms   30ms   40ms   "
+	"200ms\n"
+	"\n"
+	"in flight:  10 requests, the oldest first\n"
+	"  since  phase    host                                  timeout  goroutine  called at\n"
+	"  14.2s  connect  api.example.com:443                   none          4711  main.charge "
+	"charge.go:52\n"
+	"  13.2s  connect  api.example.com:443                   none          4712  main.charge "
+	"charge.go:52\n"
+	"  12.2s  connect  api.example.com:443                   none          4713  main.charge "
+	"charge.go:52\n"
+	"  11.2s  connect  api.example.com:443                   none          4714  main.charge "
+	"charge.go:52\n"
+	"  10.2s  connect  api.example.com:443                   none          4715  main.charge "
+	"charge.go:52\n"
+	"   9.2s  ttfb     api.example.com:443                   none          4716  main.charge "
+	"charge.go:52\n"
+	"   8.2s  ttfb     api.example.com:443                   none          4717  main.charge "
+	"charge.go:52\n"
+	"  >2.2s  body     inventory.shop…vc.cluster.local:8080  30.0s         4711  main.charge "
+	"charge.go:52\n"
+	"                  2 more\n"
+	"\n"
+	"clients:    HTTP requests by call: ~12,062 requests begun, 2 failed; 7 hang without a "
+	"timeout\n"
+	"  called at                               timeout  requests  errors   p50    p99  in "
+	"flight  longest\n"
+	"  main.charge charge.go:52                none           12       2  40ms  900ms          "
+	"7    14.2s\n"
+	"  …ntory.(*Client).Reserve client.go:118  30.0s     ~12,050       -     -      -          "
+	"3    >2.2s\n"
+	"\n"
+	"unclosed:   50 responses neither read to the end nor closed, and read by nobody\n"
+	"  now  at first   oldest  host                 got at\n"
+	"   38         8  >10m10s  api.example.com:443  main.statusOnly check.go:19\n"
+	"   12        12  >15m00s  api.example.com:443  (older than gospect)\n"
+	"\n"
+	"connections: 53 open, 2 of them idle; 1 request waits for one\n"
+	"  host                                   protocol  open  idle  waiting       max  max "
+	"idle  dialled\n"
+	"  api.example.com:443                    http/1.1    52     2        1  no limit         "
+	"2       12\n"
+	"  inventory.shop.svc.cluster.local:8080  h2           1     -        -         ?         "
+	"?        -\n"
+	"\n"
+	"servers:    HTTP handlers: 900 requests, 3 in flight; 40 connections hang, no read "
+	"timeout\n"
+	"  handler                       pattern         requests    p50   p99    max  in flight  "
+	"longest\n"
+	"  main.(*Shop).cart cart.go:30  GET /cart/{id}       900  4.0ms  40ms  14.0s          3   "
+	" 14.1s\n"
+	"\n"
+	"grpc:       client calls by method, 0 in flight\n"
+	"  method                  calls  errors    p50    p99  in flight  longest  called at\n"
+	"  /shop.v1.Stock/Reserve    300       1  2.0ms  8.0ms          -        -  main.charge "
+	"charge.go:52\n"
+	"\n"
+	"sql:        2 database pools: 4 connections, 4 in use, 20 waiting for one, 2 open "
+	"transactions\n"
+	"  driver      in use  idle       max  waiting  longest  waits ever  waited  tx  oldest "
+	"tx\n"
+	"  *pq.Driver       4     -         4       20     9.8s      20,441   1m28s   2      "
+	"12.1s\n"
+	"  ?                0     -  no limit        -        -           -       -   -          "
+	"-\n"
+	"\n"
+	"held by:    who keeps database connections\n"
+	"  count   held  by           goroutine  driver      at\n"
+	"      2  12.1s  transaction         31  *pq.Driver  main.holdTx tx.go:96\n"
+	"      2   3.1s  rows                31  *pq.Driver  now main.(*Store).load store.go:33\n"
+	"\n"
+	"locks:      30 goroutines wait for locks; ~40,222 waits ended, p50 51µs, p99 4.0ms, max "
+	"4.2s\n"
+	"  waiting  before  longest  lock        at                             its holder is now "
+	"at\n"
+	"       30      28     4.2s  sync.Mutex  main.(*Cache).Get cache.go:71  …in.(*Cache).fill "
+	"cache.go:90\n"
+	"\n"
+	"coverage:   net, sql, locks exact\n"
+	"losses:     nothing lost\n";
 
 /* A member of the report as it is written. */
 static const char net_golden[] =
-"{\"clients\":[{\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":null,"
-"\"deadline\":false,\"cancel\":false,\"requests\":12,\"errors\":2,\"p50_ns\":40000000,\"p99_ns\":900000000,"
-"\"max_ns\":950000000,\"in_flight\":7,\"longest_in_flight_s\":14.2,\"age\":\"exact\",\"hanging\":7,"
-"\"exactness\":\"exact\"},"
-"{\"place\":{\"function\":\"example.com/shop/internal/inventory.(*Client).Reserve\",\"file\":\"client.go\","
-"\"line\":118},\"timeout_s\":30.0,\"requests\":12050,\"errors\":0,\"in_flight\":3,\"longest_in_flight_s\":2.2,"
-"\"age\":\"at_least\",\"hanging\":0,\"exactness\":\"sampled\",\"rate\":0.25}],"
-"\"phases\":[{\"host\":\"api.example.com:443\",\"phase\":\"dns\",\"count\":12,\"errors\":0,\"p50_ns\":121000000,"
-"\"p99_ns\":181500000,\"max_ns\":242000000,\"total_ns\":1452000000,\"before_p50_ns\":2000000,"
-"\"before_count\":40,\"busiest\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},"
-"\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"count\":12,\"errors\":2,\"p50_ns\":4000000,"
-"\"p99_ns\":6000000,\"max_ns\":8000000,\"total_ns\":48000000,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"tls\",\"count\":10,\"errors\":0,\"p50_ns\":11000000,"
-"\"p99_ns\":16500000,\"max_ns\":22000000,\"total_ns\":110000000,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"ttfb\",\"count\":10,\"errors\":0,\"p50_ns\":20000000,"
-"\"p99_ns\":30000000,\"max_ns\":40000000,\"total_ns\":200000000,\"exactness\":\"exact\"},"
-"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"body\",\"count\":12050,\"errors\":0,"
-"\"p50_ns\":1000000,\"p99_ns\":1500000,\"max_ns\":2000000,\"total_ns\":12050000000,\"exactness\":\"sampled\","
-"\"rate\":0.25},"
-"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"ttfb\",\"count\":12050,\"errors\":0,"
-"\"p50_ns\":3000000,\"p99_ns\":4500000,\"max_ns\":6000000,\"total_ns\":36150000000,\"exactness\":\"sampled\","
-"\"rate\":0.25}],\"in_flight\":[{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":14.2,"
-"\"age\":\"exact\",\"goroutine\":4711,\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},"
-"\"timeout_s\":null,\"deadline\":false,\"cancel\":false,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":13.2,\"age\":\"exact\",\"goroutine\":4712,"
-"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":null,\"deadline\":false,"
-"\"cancel\":false,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":12.2,\"age\":\"exact\",\"goroutine\":4713,"
-"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":null,\"deadline\":false,"
-"\"cancel\":false,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":11.2,\"age\":\"exact\",\"goroutine\":4714,"
-"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":null,\"deadline\":false,"
-"\"cancel\":false,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":10.2,\"age\":\"exact\",\"goroutine\":4715,"
-"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":null,\"deadline\":false,"
-"\"cancel\":false,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"ttfb\",\"since_s\":9.2,\"age\":\"exact\",\"goroutine\":4716,"
-"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":null,\"deadline\":false,"
-"\"cancel\":false,\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"phase\":\"ttfb\",\"since_s\":8.2,\"age\":\"exact\",\"goroutine\":4717,"
-"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":null,\"deadline\":false,"
-"\"cancel\":false,\"exactness\":\"exact\"},"
-"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"body\",\"since_s\":2.2,\"age\":\"at_least\","
-"\"goroutine\":4711,\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":30.0,"
-"\"exactness\":\"exact\"},"
-"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"ttfb\",\"since_s\":0.2,\"age\":\"exact\","
-"\"goroutine\":4711,\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"deadline\":true,"
-"\"exactness\":\"exact\"},"
-"{\"exactness\":\"exact\"}],\"in_flight_total\":10,\"unclosed_bodies\":[{\"host\":\"api.example.com:443\","
-"\"count\":38,\"count_before\":8,\"oldest_s\":610.0,\"age\":\"at_least\",\"place\":{\"function\":\"main.statusOnly\","
-"\"file\":\"check.go\",\"line\":19},\"exactness\":\"exact\"},"
-"{\"host\":\"api.example.com:443\",\"count\":12,\"count_before\":12,\"oldest_s\":900.0,\"age\":\"at_least\","
-"\"exactness\":\"exact\"}],\"connections\":[{\"host\":\"api.example.com:443\",\"protocol\":\"http/1.1\",\"open\":52,"
-"\"idle\":2,\"max_per_host\":0,\"max_idle_per_host\":2,\"waiting\":1,\"dials\":12,\"exactness\":\"exact\"},"
-"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"protocol\":\"h2\",\"open\":1,\"idle\":0,\"waiting\":0,"
-"\"dials\":0,\"exactness\":\"exact\"}],\"servers\":[{\"place\":{\"function\":\"main.(*Shop).cart\","
-"\"file\":\"cart.go\",\"line\":30},\"pattern\":\"GET /cart/{id}\",\"requests\":900,\"p50_ns\":4000000,"
-"\"p99_ns\":40000000,\"max_ns\":14000000000,\"in_flight\":3,\"longest_in_flight_s\":14.1,\"age\":\"exact\","
-"\"no_read_timeout\":true,\"hanging\":40,\"exactness\":\"exact\"}],"
-"\"grpc\":[{\"method\":\"/shop.v1.Stock/Reserve\",\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\","
-"\"line\":52},\"calls\":300,\"errors\":1,\"p50_ns\":2000000,\"p99_ns\":8000000,\"max_ns\":9000000,\"in_flight\":0,"
-"\"longest_in_flight_s\":0.0,\"age\":\"exact\",\"exactness\":\"exact\"}]}";
+	"{\"clients\":[{\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52}"
+	",\"timeout_s\":null,"
+	"\"deadline\":false,\"cancel\":false,\"requests\":12,\"errors\":2,\"p50_ns\":40000000,"
+	"\"p99_ns\":900000000,"
+	"\"max_ns\":950000000,\"in_flight\":7,\"longest_in_flight_s\":14.2,\"age\":\"exact\","
+	"\"hanging\":7,"
+	"\"exactness\":\"exact\"},"
+	"{\"place\":{\"function\":\"example.com/shop/internal/"
+	"inventory.(*Client).Reserve\",\"file\":\"client.go\","
+	"\"line\":118},\"timeout_s\":30.0,\"requests\":12050,\"errors\":0,\"in_flight\":3,"
+	"\"longest_in_flight_s\":2.2,"
+	"\"age\":\"at_least\",\"hanging\":0,\"exactness\":\"sampled\",\"rate\":0.25}],"
+	"\"phases\":[{\"host\":\"api.example.com:443\",\"phase\":\"dns\",\"count\":12,\"errors\":0,"
+	"\"p50_ns\":121000000,"
+	"\"p99_ns\":181500000,\"max_ns\":242000000,\"total_ns\":1452000000,\"before_p50_ns\":"
+	"2000000,"
+	"\"before_count\":40,\"busiest\":{\"function\":\"main.charge\",\"file\":\"charge.go\","
+	"\"line\":52},"
+	"\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"count\":12,\"errors\":2,\"p50_"
+	"ns\":4000000,"
+	"\"p99_ns\":6000000,\"max_ns\":8000000,\"total_ns\":48000000,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"tls\",\"count\":10,\"errors\":0,\"p50_ns\":"
+	"11000000,"
+	"\"p99_ns\":16500000,\"max_ns\":22000000,\"total_ns\":110000000,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"ttfb\",\"count\":10,\"errors\":0,\"p50_ns\":"
+	"20000000,"
+	"\"p99_ns\":30000000,\"max_ns\":40000000,\"total_ns\":200000000,\"exactness\":\"exact\"},"
+	"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"body\",\"count\":12050,"
+	"\"errors\":0,"
+	"\"p50_ns\":1000000,\"p99_ns\":1500000,\"max_ns\":2000000,\"total_ns\":12050000000,"
+	"\"exactness\":\"sampled\","
+	"\"rate\":0.25},"
+	"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"ttfb\",\"count\":12050,"
+	"\"errors\":0,"
+	"\"p50_ns\":3000000,\"p99_ns\":4500000,\"max_ns\":6000000,\"total_ns\":36150000000,"
+	"\"exactness\":\"sampled\","
+	"\"rate\":0.25}],\"in_flight\":[{\"host\":\"api.example.com:443\",\"phase\":\"connect\","
+	"\"since_s\":14.2,"
+	"\"age\":\"exact\",\"goroutine\":4711,\"place\":{\"function\":\"main.charge\",\"file\":"
+	"\"charge.go\",\"line\":52},"
+	"\"timeout_s\":null,\"deadline\":false,\"cancel\":false,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":13.2,\"age\":"
+	"\"exact\",\"goroutine\":4712,"
+	"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":"
+	"null,\"deadline\":false,"
+	"\"cancel\":false,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":12.2,\"age\":"
+	"\"exact\",\"goroutine\":4713,"
+	"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":"
+	"null,\"deadline\":false,"
+	"\"cancel\":false,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":11.2,\"age\":"
+	"\"exact\",\"goroutine\":4714,"
+	"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":"
+	"null,\"deadline\":false,"
+	"\"cancel\":false,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"connect\",\"since_s\":10.2,\"age\":"
+	"\"exact\",\"goroutine\":4715,"
+	"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":"
+	"null,\"deadline\":false,"
+	"\"cancel\":false,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"ttfb\",\"since_s\":9.2,\"age\":\"exact\","
+	"\"goroutine\":4716,"
+	"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":"
+	"null,\"deadline\":false,"
+	"\"cancel\":false,\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"phase\":\"ttfb\",\"since_s\":8.2,\"age\":\"exact\","
+	"\"goroutine\":4717,"
+	"\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\",\"line\":52},\"timeout_s\":"
+	"null,\"deadline\":false,"
+	"\"cancel\":false,\"exactness\":\"exact\"},"
+	"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"body\",\"since_s\":2.2,"
+	"\"age\":\"at_least\","
+	"\"goroutine\":4711,\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\","
+	"\"line\":52},\"timeout_s\":30.0,"
+	"\"exactness\":\"exact\"},"
+	"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"phase\":\"ttfb\",\"since_s\":0.2,"
+	"\"age\":\"exact\","
+	"\"goroutine\":4711,\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\","
+	"\"line\":52},\"deadline\":true,"
+	"\"exactness\":\"exact\"},"
+	"{\"exactness\":\"exact\"}],\"in_flight_total\":10,\"unclosed_bodies\":[{\"host\":\"api."
+	"example.com:443\","
+	"\"count\":38,\"count_before\":8,\"oldest_s\":610.0,\"age\":\"at_least\",\"place\":{"
+	"\"function\":\"main.statusOnly\","
+	"\"file\":\"check.go\",\"line\":19},\"exactness\":\"exact\"},"
+	"{\"host\":\"api.example.com:443\",\"count\":12,\"count_before\":12,\"oldest_s\":900.0,"
+	"\"age\":\"at_least\","
+	"\"exactness\":\"exact\"}],\"connections\":[{\"host\":\"api.example.com:443\",\"protocol\":"
+	"\"http/1.1\",\"open\":52,"
+	"\"idle\":2,\"max_per_host\":0,\"max_idle_per_host\":2,\"waiting\":1,\"dials\":12,"
+	"\"exactness\":\"exact\"},"
+	"{\"host\":\"inventory.shop.svc.cluster.local:8080\",\"protocol\":\"h2\",\"open\":1,"
+	"\"idle\":0,\"waiting\":0,"
+	"\"dials\":0,\"exactness\":\"exact\"}],\"servers\":[{\"place\":{\"function\":\"main.(*Shop)"
+	".cart\","
+	"\"file\":\"cart.go\",\"line\":30},\"pattern\":\"GET "
+	"/cart/{id}\",\"requests\":900,\"p50_ns\":4000000,"
+	"\"p99_ns\":40000000,\"max_ns\":14000000000,\"in_flight\":3,\"longest_in_flight_s\":14.1,"
+	"\"age\":\"exact\","
+	"\"no_read_timeout\":true,\"hanging\":40,\"exactness\":\"exact\"}],"
+	"\"grpc\":[{\"method\":\"/shop.v1.Stock/"
+	"Reserve\",\"place\":{\"function\":\"main.charge\",\"file\":\"charge.go\","
+	"\"line\":52},\"calls\":300,\"errors\":1,\"p50_ns\":2000000,\"p99_ns\":8000000,\"max_ns\":"
+	"9000000,\"in_flight\":0,"
+	"\"longest_in_flight_s\":0.0,\"age\":\"exact\",\"exactness\":\"exact\"}]}";
 
 static const char sql_golden[] =
-"{\"pools\":[{\"driver\":\"*pq.Driver\",\"max_open\":4,\"open\":4,\"in_use\":4,\"idle\":0,\"waiters\":20,"
-"\"longest_wait_s\":9.8,\"age\":\"exact\",\"waits_at\":{\"function\":\"main.(*Store).load\",\"file\":\"store.go\","
-"\"line\":33},\"wait_count_total\":20441,\"wait_ns_total\":88000000000,\"transactions_open\":2,"
-"\"oldest_transaction_s\":12.1,\"transaction_age\":\"exact\",\"holders\":[{\"place\":{\"function\":\"main.holdTx\","
-"\"file\":\"tx.go\",\"line\":96},\"place_is\":\"call\",\"count\":2,\"held_s\":12.1,\"age\":\"exact\","
-"\"transaction\":true,\"what\":\"transaction\",\"goroutine\":31,\"exactness\":\"exact\"},"
-"{\"place\":{\"function\":\"main.(*Store).load\",\"file\":\"store.go\",\"line\":33},\"place_is\":\"now\",\"count\":2,"
-"\"held_s\":3.1,\"age\":\"exact\",\"what\":\"rows\",\"goroutine\":31,\"exactness\":\"exact\"}],\"exactness\":\"exact\"},"
-"{\"max_open\":0,\"open\":0,\"in_use\":0,\"idle\":0,\"waiters\":0,\"longest_wait_s\":0.0,\"age\":\"exact\","
-"\"wait_count_total\":0,\"wait_ns_total\":0,\"transactions_open\":0,\"oldest_transaction_s\":0.0,"
-"\"transaction_age\":\"exact\",\"holders\":[],\"exactness\":\"exact\"}]}";
+	"{\"pools\":[{\"driver\":\"*pq.Driver\",\"max_open\":4,\"open\":4,\"in_use\":4,\"idle\":0,"
+	"\"waiters\":20,"
+	"\"longest_wait_s\":9.8,\"age\":\"exact\",\"waits_at\":{\"function\":\"main.(*Store)."
+	"load\",\"file\":\"store.go\","
+	"\"line\":33},\"wait_count_total\":20441,\"wait_ns_total\":88000000000,\"transactions_"
+	"open\":2,"
+	"\"oldest_transaction_s\":12.1,\"transaction_age\":\"exact\",\"holders\":[{\"place\":{"
+	"\"function\":\"main.holdTx\","
+	"\"file\":\"tx.go\",\"line\":96},\"place_is\":\"call\",\"count\":2,\"held_s\":12.1,\"age\":"
+	"\"exact\","
+	"\"transaction\":true,\"what\":\"transaction\",\"goroutine\":31,\"exactness\":\"exact\"},"
+	"{\"place\":{\"function\":\"main.(*Store).load\",\"file\":\"store.go\",\"line\":33},"
+	"\"place_is\":\"now\",\"count\":2,"
+	"\"held_s\":3.1,\"age\":\"exact\",\"what\":\"rows\",\"goroutine\":31,\"exactness\":"
+	"\"exact\"}],\"exactness\":\"exact\"},"
+	"{\"max_open\":0,\"open\":0,\"in_use\":0,\"idle\":0,\"waiters\":0,\"longest_wait_s\":0.0,"
+	"\"age\":\"exact\","
+	"\"wait_count_total\":0,\"wait_ns_total\":0,\"transactions_open\":0,\"oldest_transaction_"
+	"s\":0.0,"
+	"\"transaction_age\":\"exact\",\"holders\":[],\"exactness\":\"exact\"}]}";
 
-static const char locks_golden[] =
-"[{\"kind\":\"sync.Mutex\",\"lock\":\"0xc000123451\",\"place\":{\"function\":\"main.(*Cache).Get\","
-"\"file\":\"cache.go\",\"line\":71},\"waiters\":30,\"waiters_before\":28,\"longest_wait_s\":4.2,\"age\":\"exact\","
-"\"holder\":12,\"holder_at\":{\"function\":\"main.(*Cache).fill\",\"file\":\"cache.go\",\"line\":90},"
-"\"exactness\":\"exact\"}]";
+static const char locks_golden[] = "[{\"kind\":\"sync.Mutex\",\"lock\":\"0xc000123451\",\"place\":{"
+				   "\"function\":\"main.(*Cache).Get\","
+				   "\"file\":\"cache.go\",\"line\":71},\"waiters\":30,\"waiters_"
+				   "before\":28,\"longest_wait_s\":4.2,\"age\":\"exact\","
+				   "\"holder\":12,\"holder_at\":{\"function\":\"main.(*Cache)."
+				   "fill\",\"file\":\"cache.go\",\"line\":90},"
+				   "\"exactness\":\"exact\"}]";
 
 static const char lock_waits_golden[] =
-"{\"count\":40222,\"p50_ns\":51000,\"p99_ns\":4000000,\"max_ns\":4200000000,\"exactness\":\"sampled\",\"rate\":0.5}";
+	"{\"count\":40222,\"p50_ns\":51000,\"p99_ns\":4000000,\"max_ns\":4200000000,\"exactness\":"
+	"\"sampled\",\"rate\":0.5}";
 
 static void text_of_every_fault(void **state)
 {
@@ -306,7 +397,7 @@ static void expect_member(json_t *report, const char *key, const char *golden)
 	char *again = json_dumps(want, JSON_COMPACT | JSON_REAL_PRECISION(6));
 
 	assert_true(s && want && again);
-	same(s, again);		/* order of keys included */
+	same(s, again); /* order of keys included */
 	free(again);
 	free(s);
 	json_decref(want);
@@ -332,8 +423,10 @@ static void json_of_every_fault(void **state)
 
 static void nothing_there_is_an_empty_list(void **state)
 {
-	static const char *const lists[] = { "net.clients", "net.phases", "net.in_flight", "net.unclosed_bodies",
-					     "net.connections", "net.servers", "sql.pools", "locks" };
+	static const char *const lists[] = { "net.clients",     "net.phases",
+					     "net.in_flight",   "net.unclosed_bodies",
+					     "net.connections", "net.servers",
+					     "sql.pools",       "locks" };
 	struct fixture x;
 	json_t *o;
 
@@ -383,17 +476,21 @@ static void one_of_memory_and_probes(void **state)
 		x.r.window.net->client[i].requests_known = false;
 	x.r.window.net->server[0].requests_known = false;
 	o = parsed(&x);
-	assert_true(at(o, "net.in_flight.0") && at(o, "net.clients.0.in_flight") && at(o, "net.connections.0.open"));
-	assert_true(!at(o, "net.phases") && !at(o, "net.clients.0.requests") && !at(o, "net.clients.0.errors") &&
-		    !at(o, "net.servers.0.requests") && !at(o, "net.connections.0.dials"));
+	assert_true(at(o, "net.in_flight.0") && at(o, "net.clients.0.in_flight") &&
+		    at(o, "net.connections.0.open"));
+	assert_true(!at(o, "net.phases") && !at(o, "net.clients.0.requests") &&
+		    !at(o, "net.clients.0.errors") && !at(o, "net.servers.0.requests") &&
+		    !at(o, "net.connections.0.dials"));
 	json_decref(o);
 	has(text(&x, 100), "main.charge charge.go:52                none            -");
 	x.r.window.net->phases_known = true;
 	x.r.window.net->known = false;
 	o = parsed(&x);
-	assert_true(at(o, "net.phases.0") && at(o, "net.clients.0.timeout_s") && at(o, "net.servers.0"));
-	assert_true(!at(o, "net.in_flight") && !at(o, "net.in_flight_total") && !at(o, "net.unclosed_bodies") &&
-		    !at(o, "net.connections") && !at(o, "net.clients.0.in_flight") && !at(o, "net.servers.0.in_flight") &&
+	assert_true(at(o, "net.phases.0") && at(o, "net.clients.0.timeout_s") &&
+		    at(o, "net.servers.0"));
+	assert_true(!at(o, "net.in_flight") && !at(o, "net.in_flight_total") &&
+		    !at(o, "net.unclosed_bodies") && !at(o, "net.connections") &&
+		    !at(o, "net.clients.0.in_flight") && !at(o, "net.servers.0.in_flight") &&
 		    !at(o, "net.clients.0.longest_in_flight_s"));
 	json_decref(o);
 	text(&x, 100);
@@ -411,7 +508,7 @@ static void known_to_be_none_is_not_unknown(void **state)
 	set_up(&x, net_window_init);
 	c = add_client(&x.r.window, 1, 5);
 	c->age = AGE_UNKNOWN;
-	c->rate = 0.5;			/* stale: it is exact */
+	c->rate = 0.5; /* stale: it is exact */
 	add_client(&x.r.window, 0, 0);
 	o = parsed(&x);
 	assert_true(json_is_null(at(o, "net.clients.0.timeout_s")));
@@ -425,7 +522,8 @@ static void known_to_be_none_is_not_unknown(void **state)
 	c = &x.r.window.net->client[0];
 	c->timeout = c->deadline = UNKNOWN;
 	o = parsed(&x);
-	assert_true(at(o, "net.clients.0") && !at(o, "net.clients.0.timeout_s") && !at(o, "net.clients.0.deadline"));
+	assert_true(at(o, "net.clients.0") && !at(o, "net.clients.0.timeout_s") &&
+		    !at(o, "net.clients.0.deadline"));
 	json_decref(o);
 	tear_down(&x);
 }
@@ -457,7 +555,7 @@ static void one_hostile_host(const char *host)
 	for (int columns = 40; columns <= 120; columns += 20)
 		expect_tidy(text(&x, columns), columns);
 	o = parsed(&x);
-	for (const char *p = x.out.data; *p; p++)	/* one line of ASCII */
+	for (const char *p = x.out.data; *p; p++) /* one line of ASCII */
 		assert_true((*p >= 0x20 && *p < 0x7f) || (*p == '\n' && !p[1]));
 	json_decref(o);
 	buf_reset(&x.out);
@@ -477,7 +575,8 @@ static void hostile_hosts(void **state)
 	char longest[WINDOW_MAX_HOST + 1];
 
 	(void)state;
-	one_hostile_host("\x1b[31m\r\n\t\x07" "a:1");
+	one_hostile_host("\x1b[31m\r\n\t\x07"
+			 "a:1");
 	one_hostile_host("<img src=x onerror='a'>\"&\\:443");
 	one_hostile_host("\xff\xfe\xc3(\xe2\x80\xae\xf0\x9f\x92:80");
 	one_hostile_host("%s%n%s%d:80");
@@ -486,7 +585,7 @@ static void hostile_hosts(void **state)
 	one_hostile_host(longest);
 	memset(longest, '\xe6', WINDOW_MAX_HOST);
 	one_hostile_host(longest);
-	for (int i = 0; i + 3 <= WINDOW_MAX_HOST; i += 3)	/* wide characters, the last cut */
+	for (int i = 0; i + 3 <= WINDOW_MAX_HOST; i += 3) /* wide characters, the last cut */
 		memcpy(longest + i, "\xe6\xbc\xa2", 3);
 	one_hostile_host(longest);
 }
@@ -526,7 +625,8 @@ static void fill_many(struct window *w, int n)
 		add_server(w, 2, 0);
 		((struct net_grpc *)MORE(w->net->grpc, w->net->ngrpc))->calls = 2;
 		add_lock(w, 2, 1, i);
-		add_holder(w->sql->npool ? w->sql->pool : add_pool(w, 0, 9, 0, 0), SQL_CALL, 2, i, AT_QUERY);
+		add_holder(w->sql->npool ? w->sql->pool : add_pool(w, 0, 9, 0, 0), SQL_CALL, 2, i,
+			   AT_QUERY);
 	}
 }
 
@@ -536,8 +636,7 @@ static int64_t sum(json_t *rows, const char *key)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(rows, i, row)
-		n += json_integer_value(json_object_get(row, key));
+	json_array_foreach(rows, i, row) n += json_integer_value(json_object_get(row, key));
 	return n;
 }
 
@@ -548,7 +647,8 @@ static void expect_cut(json_t *report, const char *path, const char *key, int64_
 	size_t i;
 
 	if (json_array_size(rows) != 1000 || sum(rows, key) != all)
-		fail_msg("%s: %zu rows, %lld", path, json_array_size(rows), (long long)sum(rows, key));
+		fail_msg("%s: %zu rows, %lld", path, json_array_size(rows),
+			 (long long)sum(rows, key));
 	json_array_foreach(rows, i, row)
 		assert_true(json_is_true(json_object_get(row, "other")) == (i == 999));
 	assert_null(json_object_get(last, "host"));
@@ -557,9 +657,15 @@ static void expect_cut(json_t *report, const char *path, const char *key, int64_
 
 static void tables_are_cut_and_add_up(void **state)
 {
-	static const struct { const char *path, *key; } lists[] = {
-		{ "net.phases", "count" }, { "net.unclosed_bodies", "count" }, { "net.connections", "open" },
-		{ "net.servers", "requests" }, { "net.grpc", "calls" }, { "locks", "waiters" },
+	static const struct {
+		const char *path, *key;
+	} lists[] = {
+		{ "net.phases", "count" },
+		{ "net.unclosed_bodies", "count" },
+		{ "net.connections", "open" },
+		{ "net.servers", "requests" },
+		{ "net.grpc", "calls" },
+		{ "locks", "waiters" },
 		{ "sql.pools.0.holders", "count" },
 	};
 	struct fixture x;
@@ -568,7 +674,8 @@ static void tables_are_cut_and_add_up(void **state)
 	(void)state;
 	set_up(&x, net_window_init);
 	fill_many(&x.r.window, 1203);
-	x.r.window.net->client[0].other = true;	/* the observer's own rest goes into the sum as well */
+	x.r.window.net->client[0].other =
+		true; /* the observer's own rest goes into the sum as well */
 	o = parsed(&x);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		expect_cut(o, lists[i].path, lists[i].key, 2406);
@@ -581,7 +688,7 @@ static void tables_are_cut_and_add_up(void **state)
 	assert_null(at(o, "net.connections.999.max_per_host"));
 	json_decref(o);
 	expect_tidy(text(&x, 100), 100);
-	has(x.out.data, "1,184 more");	/* 20 rows of phases */
+	has(x.out.data, "1,184 more"); /* 20 rows of phases */
 	tear_down(&x);
 }
 
@@ -597,7 +704,8 @@ static void as_many_as_fit_have_no_rest(void **state)
 	assert_int_equal(json_array_size(at(o, "net.phases")), 1000);
 	assert_null(at(o, "net.phases.999.other"));
 	json_decref(o);
-	x.r.window.net->phase[3].other = true;	/* one is the observer's rest: it is the last row then */
+	x.r.window.net->phase[3].other =
+		true; /* one is the observer's rest: it is the last row then */
 	o = parsed(&x);
 	assert_int_equal(json_array_size(at(o, "net.phases")), 1000);
 	assert_true(json_is_true(at(o, "net.phases.999.other")));
@@ -669,7 +777,8 @@ static void nothing_found_says_what_was_looked_at(void **state)
 	add_connections(&x.r.window, API, 3, 2, 0);
 	add_pool(&x.r.window, 4, 1, 0, 0);
 	text(&x, 100);
-	has(x.out.data, "nothing found. Looked at 1 request in flight, 3 connections, 1 database pool, for 20.0s");
+	has(x.out.data, "nothing found. Looked at 1 request in flight, 3 connections, 1 database "
+			"pool, for 20.0s");
 	tear_down(&x);
 }
 
@@ -684,7 +793,8 @@ static void html_has_the_same_tables(void **state)
 	has(x.out.data, "<td>api.example.com:443</td><td>dns</td><td class=\"n\">12</td>");
 	has(x.out.data, "<td>main.(*Cache).Get cache.go:71</td>");
 	has(x.out.data, "<td>(older than gospect)</td>");
-	x.r.window.net->unclosed[1].count_before--;	/* the second one: one came since, by a call that was not seen */
+	x.r.window.net->unclosed[1]
+		.count_before--; /* the second one: one came since, by a call that was not seen */
 	buf_reset(&x.out);
 	assert_int_equal(report_html(&x.r, &x.out), 0);
 	has(x.out.data, "<td>(call not seen)</td>");
@@ -710,8 +820,10 @@ static void screen_has_a_line_for_network_and_pools(void **state)
 		strcat(all, v.text.data + v.line[i].start);
 		strcat(all, "\n");
 	}
-	has(all, "network     10 in flight (14.2s), 50 unclosed, 2 errors; ttfb p50 3.0ms at inventory…ster.local:8080\n");
-	has(all, "sql         *pq.Driver 4 of 4 in use, 20 waiting (9.8s), 2 open transactions (12.1s); 1 more pool\n");
+	has(all, "network     10 in flight (14.2s), 50 unclosed, 2 errors; ttfb p50 3.0ms at "
+		 "inventory…ster.local:8080\n");
+	has(all, "sql         *pq.Driver 4 of 4 in use, 20 waiting (9.8s), 2 open transactions "
+		 "(12.1s); 1 more pool\n");
 	tear_down(&x);
 	set_up(&x, net_window_init);
 	screen_view_make(&v, &x.r, &st, 100, 24);
@@ -735,21 +847,24 @@ static void two_reports_compared(void **state)
 	report_json(&before.r, &before.out);
 	set_up(&after, net_window_faulty);
 	detect_all(&after.r.window, &after.r.findings);
-	after.r.window.net->phase[0].p50_ns = 400 * NS_MS;	/* was 121 */
-	after.r.window.net->phase[1].p50_ns += NS_MS / 2;	/* 4.0 and 4.5 ms: the same */
+	after.r.window.net->phase[0].p50_ns = 400 * NS_MS; /* was 121 */
+	after.r.window.net->phase[1].p50_ns += NS_MS / 2;  /* 4.0 and 4.5 ms: the same */
 	after.r.window.net->unclosed[0].count = 50;
 	after.r.window.net->client[0].in_flight = 9;
 	after.r.window.sql->pool[0].in_use = 2;
 	report_json(&after.r, &after.out);
 	buf_init(&out, 1u << 20);
-	assert_int_equal(report_diff(before.out.data, before.out.len, after.out.data, after.out.len, 100, &out, &err), 0);
+	assert_int_equal(report_diff(before.out.data, before.out.len, after.out.data, after.out.len,
+				     100, &out, &err),
+			 0);
 	has(out.data, "appeared    high no-timeout: 7 requests at main.charge");
 	has(out.data, "network phases (p50): 1 of 6 changed\n"
 		      "        before  after      by  at\n"
 		      "  grew   121ms  400ms  +279ms  dns api.example.com:443\n");
-	has(out.data, "unclosed response bodies: 1 of 2 changed\n"
-		      "        before  after   by  at\n"
-		      "  grew      38     50  +12  api.example.com:443 at main.statusOnly check.go:19\n");
+	has(out.data,
+	    "unclosed response bodies: 1 of 2 changed\n"
+	    "        before  after   by  at\n"
+	    "  grew      38     50  +12  api.example.com:443 at main.statusOnly check.go:19\n");
 	has(out.data, "requests in flight by call: 1 of 2 changed\n");
 	has(out.data, "connections: 0 of 2 changed\n");
 	has(out.data, "  shrank       4      2  -2  *pq.Driver\n");

@@ -29,7 +29,7 @@
 static void has(const struct buf *out, const char *text)
 {
 	if (!strstr(out->data, text)) {
-		printf("%s\n", out->data);	/* fail_msg() cuts */
+		printf("%s\n", out->data); /* fail_msg() cuts */
 		fail_msg("'%s' is not in it", text);
 	}
 }
@@ -50,18 +50,27 @@ static void text_is_as_users_see_it(void **state)
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
 	detect_all(&f.r.window, &f.r.findings);
 	report_text(&f.r, &o, &f.out);
-	has(&f.out, "HIGH      1,204 goroutines created at main.main (main.go:5) can never run again\n"
-		    "          - blocked in chan receive at main.inner (work.go:57), the oldest for at least 2h58m\n"
-		    "          - no goroutine that can still run reaches the channel they wait on\n");
-	has(&f.out, "leaks:      1,204 goroutines can never run again (of 1,240 blocked ones), proven; the process stood\n"
-		    "            still for 3.2ms; 1 waits for ever by design\n"
-		    "  leaked  oldest  waiting for                    at                     created at\n"
-		    "   1,204  >2h58m  chan receive                   main.inner work.go:57  main.main main.go:5\n"
-		    "       1       -  select (no cases) (by design)  -                      runtime.main proc.go:149\n");
+	has(&f.out,
+	    "HIGH      1,204 goroutines created at main.main (main.go:5) can never run again\n"
+	    "          - blocked in chan receive at main.inner (work.go:57), the oldest for at "
+	    "least 2h58m\n"
+	    "          - no goroutine that can still run reaches the channel they wait on\n");
+	has(&f.out,
+	    "leaks:      1,204 goroutines can never run again (of 1,240 blocked ones), proven; the "
+	    "process stood\n"
+	    "            still for 3.2ms; 1 waits for ever by design\n"
+	    "  leaked  oldest  waiting for                    at                     created at\n"
+	    "   1,204  >2h58m  chan receive                   main.inner work.go:57  main.main "
+	    "main.go:5\n"
+	    "       1       -  select (no cases) (by design)  -                      runtime.main "
+	    "proc.go:149\n");
 	has(&f.out, "stacks:     3 different ones\n"
-		    "  count  oldest  waiting for   stack, innermost first                                  labels\n"
-		    "  1,204  >2h58m  chan receive  main.inner work.go:57 < main.worker work.go:30          user=alice\n");
-	has(&f.out, "heap:       about 20.0 MiB in use in 5,120 objects (+8.0 MiB in this window), 20.0 MiB allocated\n"
+		    "  count  oldest  waiting for   stack, innermost first                         "
+		    "         labels\n"
+		    "  1,204  >2h58m  chan receive  main.inner work.go:57 < main.worker work.go:30 "
+		    "         user=alice\n");
+	has(&f.out, "heap:       about 20.0 MiB in use in 5,120 objects (+8.0 MiB in this window), "
+		    "20.0 MiB allocated\n"
 		    "            ever; the runtime's own sample, one per 512.0 KiB\n"
 		    "     in use  objects     grown  allocated  allocated at\n"
 		    "  ~20.0 MiB   ~5,120  +8.0 MiB  ~20.0 MiB  main.keep keep.go:50\n");
@@ -81,7 +90,8 @@ static void goroutines_one_by_one(void **state)
 	f.d.nall = 1;
 	report_text(&f.r, &o, &f.out);
 	has(&f.out, "\ngoroutine 17 [chan receive, 1m02s, locked to thread] {user=alice}\n"
-		    "    runtime.gopark proc.go:462\n    main.inner work.go:57\n    main.worker work.go:30\n"
+		    "    runtime.gopark proc.go:462\n    main.inner work.go:57\n    main.worker "
+		    "work.go:30\n"
 		    "    created by main.main main.go:5 in goroutine 1\n");
 	tear_down(&f);
 }
@@ -114,7 +124,8 @@ static void json_has_it_all(void **state)
 	h = json_array_get(json_object_get(g, "groups"), 0);
 	assert_int_equal(json_integer_value(json_object_get(h, "count")), 1204);
 	assert_int_equal(json_array_size(json_object_get(h, "stack")), 3);
-	assert_string_equal(json_string_value(json_object_get(json_object_get(h, "labels"), "user")), "alice");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(h, "labels"), "user")), "alice");
 	h = json_array_get(json_object_get(json_object_get(o, "heap"), "by_site"), 0);
 	assert_int_equal(json_integer_value(json_object_get(h, "in_use_bytes")), 20 << 20);
 	l = json_object_get(o, "leaks");
@@ -122,7 +133,7 @@ static void json_has_it_all(void **state)
 	assert_int_equal(json_integer_value(json_object_get(l, "passes")), 6);
 	assert_null(json_object_get(l, "stop_ms"));
 	assert_int_equal(json_integer_value(json_object_get(l, "leaked")), 1204);
-	for (const char *p = f.out.data; *p; p++)	/* one line of plain ASCII */
+	for (const char *p = f.out.data; *p; p++) /* one line of plain ASCII */
 		assert_true(*p == '\n' ? !p[1] : *p >= ' ' && *p < 0x7f);
 	json_decref(o);
 	tear_down(&f);
@@ -146,7 +157,8 @@ static void many_groups_are_summed(void **state)
 	assert_int_equal(json_array_size(list), REPORT_MAX_ROWS);
 	last = json_array_get(list, REPORT_MAX_ROWS - 1);
 	assert_true(json_is_true(json_object_get(last, "other")));
-	assert_int_equal(json_integer_value(json_object_get(last, "count")), 1500 - (REPORT_MAX_ROWS - 1));
+	assert_int_equal(json_integer_value(json_object_get(last, "count")),
+			 1500 - (REPORT_MAX_ROWS - 1));
 	json_decref(o);
 	free(many);
 	tear_down(&f);
@@ -156,8 +168,8 @@ static void many_groups_are_summed(void **state)
 
 struct field {
 	uint32_t number;
-	uint64_t value;		/* or the length of bytes */
-	const uint8_t *bytes;	/* NULL: a varint */
+	uint64_t value;       /* or the length of bytes */
+	const uint8_t *bytes; /* NULL: a varint */
 };
 
 static bool next_field(struct cursor *c, struct field *f)
@@ -180,7 +192,10 @@ static bool next_field(struct cursor *c, struct field *f)
 static uint8_t *unzip(const struct buf *b, size_t *len)
 {
 	uint8_t *out = malloc(1 << 20);
-	z_stream z = { .next_in = (uint8_t *)b->data, .avail_in = (uInt)b->len, .next_out = out, .avail_out = 1 << 20 };
+	z_stream z = { .next_in = (uint8_t *)b->data,
+		       .avail_in = (uInt)b->len,
+		       .next_out = out,
+		       .avail_out = 1 << 20 };
 
 	assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
 	assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
@@ -192,7 +207,7 @@ static uint8_t *unzip(const struct buf *b, size_t *len)
 struct seen {
 	int types, samples, mappings, locations, functions, strings, lines;
 	uint64_t values[4], max_location, max_function;
-	char text[4096];	/* all strings, each with a newline */
+	char text[4096]; /* all strings, each with a newline */
 };
 
 static void look_at(struct seen *s, const struct field *f)
@@ -203,13 +218,19 @@ static void look_at(struct seen *s, const struct field *f)
 
 	cursor_init(&c, f->bytes ? f->bytes : (const uint8_t *)"", f->bytes ? (size_t)f->value : 0);
 	switch (f->number) {
-	case 1: s->types++; break;
-	case 3: s->mappings++; break;
-	case 5: s->functions++; break;
+	case 1:
+		s->types++;
+		break;
+	case 3:
+		s->mappings++;
+		break;
+	case 5:
+		s->functions++;
+		break;
 	case 6:
 		s->strings++;
-		snprintf(s->text + strlen(s->text), sizeof(s->text) - strlen(s->text), "%.*s\n", (int)f->value,
-			 f->bytes ? (const char *)f->bytes : "");
+		snprintf(s->text + strlen(s->text), sizeof(s->text) - strlen(s->text), "%.*s\n",
+			 (int)f->value, f->bytes ? (const char *)f->bytes : "");
 		break;
 	case 4:
 		s->locations++;
@@ -267,9 +288,11 @@ static void profiles_decode(void **state)
 	assert_int_equal(s.functions, 7);
 	assert_int_equal(s.mappings, 1);
 	assert_true(s.max_location <= 6);
-	assert_true(s.text[0] == '\n');		/* string 0 is "" */
-	for (const char *const *w = (const char *const[]){ "\nmain.inner\n", "\nwait_reason\n", "\nchan receive\n",
-							   "\nstate\n", "\nalice\n", NULL }; *w; w++)
+	assert_true(s.text[0] == '\n'); /* string 0 is "" */
+	for (const char *const *w =
+		     (const char *const[]){ "\nmain.inner\n", "\nwait_reason\n", "\nchan receive\n",
+					    "\nstate\n", "\nalice\n", NULL };
+	     *w; w++)
 		assert_non_null(strstr(s.text, *w));
 	buf_reset(&f.out);
 	assert_int_equal(report_pprof_heap(&f.r, &f.out), 0);
@@ -304,7 +327,9 @@ static void html_escapes(void **state)
 	has_not(&f.out, "\x1b");
 	has_not(&f.out, "\xe2\x80\xae");
 	has(&f.out, "main.&lt;b onclick=&#39;x&#39;&gt;&amp;&quot;\\x1b[31m\\u202e&lt;/script&gt;");
-	has_not(strstr(f.out.data, "</script>") ? &(struct buf){ .data = strstr(f.out.data, "</script>") + 9 } : &f.out,
+	has_not(strstr(f.out.data, "</script>")
+			? &(struct buf){ .data = strstr(f.out.data, "</script>") + 9 }
+			: &f.out,
 		"</script>");
 	has_not(&f.out, "://");
 	has_not(&f.out, " src=");
@@ -320,10 +345,14 @@ static void html_names_places(void **state)
 	set_up(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
 	assert_int_equal(report_html(&f.r, &f.out), 0);
-	has(&f.out, "<tr><td class=\"n\">1,204</td><td class=\"n\">at least 2h58m</td><td>chan receive</td>"
-		    "<td><code>main.inner work.go:57</code></td><td><code>main.main main.go:5</code></td></tr>");
-	has(&f.out, "<td>select (no cases) (by design)</td><td></td><td><code>runtime.main proc.go:149</code></td>");
-	has(&f.out, "<summary><b>1,204</b> chan receive at <code>main.inner work.go:57</code>, the oldest at least 2h58m "
+	has(&f.out,
+	    "<tr><td class=\"n\">1,204</td><td class=\"n\">at least 2h58m</td><td>chan receive</td>"
+	    "<td><code>main.inner work.go:57</code></td><td><code>main.main "
+	    "main.go:5</code></td></tr>");
+	has(&f.out, "<td>select (no cases) (by design)</td><td></td><td><code>runtime.main "
+		    "proc.go:149</code></td>");
+	has(&f.out, "<summary><b>1,204</b> chan receive at <code>main.inner work.go:57</code>, the "
+		    "oldest at least 2h58m "
 		    "<code>user=alice</code></summary>");
 	has(&f.out, "<p>created at <code>main.main main.go:5</code></p></details>");
 	tear_down(&f);
@@ -363,9 +392,15 @@ static const struct finding *find(const struct findings *fs, const char *kind)
 
 static void verdicts_are_findings(void **state)
 {
-	static const struct { enum leaks_verdict verdict; uint64_t before; enum severity s; } cases[] = {
-		{ LEAKS_VERDICT_PROVEN, 1204, SEVERITY_HIGH }, { LEAKS_VERDICT_PROVEN, 1100, SEVERITY_CRITICAL },
-		{ LEAKS_VERDICT_PASSES, 1204, SEVERITY_MEDIUM }, { LEAKS_VERDICT_PASSES, 1, SEVERITY_MEDIUM },
+	static const struct {
+		enum leaks_verdict verdict;
+		uint64_t before;
+		enum severity s;
+	} cases[] = {
+		{ LEAKS_VERDICT_PROVEN, 1204, SEVERITY_HIGH },
+		{ LEAKS_VERDICT_PROVEN, 1100, SEVERITY_CRITICAL },
+		{ LEAKS_VERDICT_PASSES, 1204, SEVERITY_MEDIUM },
+		{ LEAKS_VERDICT_PASSES, 1, SEVERITY_MEDIUM },
 	};
 
 	(void)state;
@@ -381,8 +416,9 @@ static void verdicts_are_findings(void **state)
 		assert_non_null(got);
 		assert_int_equal(got->severity, cases[i].s);
 		assert_string_equal(got->id, "leak:main.main:main.go:5");
-		assert_int_equal(got->exactness, cases[i].verdict == LEAKS_VERDICT_PROVEN ? EXACT : ESTIMATED);
-		for (int k = 0; k < f.r.findings.n; k++)	/* main in select {} is none */
+		assert_int_equal(got->exactness,
+				 cases[i].verdict == LEAKS_VERDICT_PROVEN ? EXACT : ESTIMATED);
+		for (int k = 0; k < f.r.findings.n; k++) /* main in select {} is none */
 			assert_null(strstr(f.r.findings.f[k].id, "runtime.main"));
 		tear_down(&f);
 	}
@@ -397,7 +433,7 @@ static void no_leak_no_finding(void **state)
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
 	f.r.window.goroutines->leaks.row = &f.leak[1];
 	f.r.window.goroutines->leaks.nrow = 1;
-	f.r.window.memory->heap.collected = false;	/* nothing to compare with */
+	f.r.window.memory->heap.collected = false; /* nothing to compare with */
 	detect_all(&f.r.window, &f.r.findings);
 	assert_int_equal(f.r.findings.n, 0);
 	tear_down(&f);
@@ -432,18 +468,28 @@ static void circles_are_deadlocks(void **state)
 
 	(void)state;
 	set_up(&f);
-	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5] };
-	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2] };
-	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 2, 40 }, { 0, 2, 40 } }, .ndeadlock = 2,
-					   .member = f.member, .nmember = 2 };
+	f.member[0] = (struct deadlock_member){
+		.goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5]
+	};
+	f.member[1] = (struct deadlock_member){
+		.goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2]
+	};
+	f.r.window.goroutines->deadlocks =
+		(struct deadlocks_window){ .known = true,
+					   .deadlock = { { 0, 2, 40 }, { 0, 2, 40 } },
+					   .ndeadlock = 2,
+					   .member = f.member,
+					   .nmember = 2 };
 	detect_all(&f.r.window, &f.r.findings);
 	got = find(&f.r.findings, "deadlock");
 	assert_ptr_equal(got, &f.r.findings.f[0]);
 	assert_int_equal(got->severity, SEVERITY_CRITICAL);
-	assert_string_equal(got->id, "deadlock:main.keep:keep.go:50");	/* whoever is found first */
+	assert_string_equal(got->id, "deadlock:main.keep:keep.go:50"); /* whoever is found first */
 	assert_non_null(strstr(got->title, "38 more wait behind them"));
-	assert_non_null(strstr(got->evidence[0], "goroutine 7 waits at main.worker work.go:30 for the lock goroutine 9"));
-	assert_int_equal(f.r.findings.n, 2);		/* one deadlock, and the memory */
+	assert_non_null(
+		strstr(got->evidence[0],
+		       "goroutine 7 waits at main.worker work.go:30 for the lock goroutine 9"));
+	assert_int_equal(f.r.findings.n, 2); /* one deadlock, and the memory */
 	tear_down(&f);
 }
 
@@ -454,34 +500,61 @@ static void circles_with_channels(void **state)
 
 	(void)state;
 	set_up(&f);
-	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .wait = DEADLOCK_SEND,
-						.held_at = lines[5], .gift = DEADLOCK_UNLOCKS, .leaked = true, .stuck = true };
-	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5], .wait = DEADLOCK_LOCK,
-						.gift = DEADLOCK_RECEIVES, .gift_at = lines[2], .leaked = true, .stuck = true };
-	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 2, 2 } }, .ndeadlock = 1,
-					   .member = f.member, .nmember = 2 };
+	f.member[0] = (struct deadlock_member){ .goid = 7,
+						.lock = 0x10,
+						.at = lines[2],
+						.wait = DEADLOCK_SEND,
+						.held_at = lines[5],
+						.gift = DEADLOCK_UNLOCKS,
+						.leaked = true,
+						.stuck = true };
+	f.member[1] = (struct deadlock_member){ .goid = 9,
+						.lock = 0x20,
+						.at = lines[5],
+						.wait = DEADLOCK_LOCK,
+						.gift = DEADLOCK_RECEIVES,
+						.gift_at = lines[2],
+						.leaked = true,
+						.stuck = true };
+	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true,
+								      .deadlock = { { 0, 2, 2 } },
+								      .ndeadlock = 1,
+								      .member = f.member,
+								      .nmember = 2 };
 	detect_all(&f.r.window, &f.r.findings);
 	got = find(&f.r.findings, "deadlock");
 	assert_non_null(got);
 	assert_non_null(strstr(got->title, "2 goroutines wait for each other, one of them"));
-	assert_non_null(strstr(got->evidence[0], "to send to the channel that goroutine 9 would receive from at main."));
-	assert_non_null(strstr(got->evidence[1], "for the lock goroutine 7 took at main.keep keep.go:50"));
+	assert_non_null(
+		strstr(got->evidence[0],
+		       "to send to the channel that goroutine 9 would receive from at main."));
+	assert_non_null(
+		strstr(got->evidence[1], "for the lock goroutine 7 took at main.keep keep.go:50"));
 	assert_non_null(strstr(got->evidence[2], "nothing that can still run"));
 	assert_non_null(strstr(got->advice, "channel"));
 	tear_down(&f);
 	/* one that waits for itself */
 	set_up(&f);
-	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2], .wait = DEADLOCK_READ_LOCK,
-						.gift = DEADLOCK_UNLOCKS, .gift_at = lines[5] };
-	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true, .deadlock = { { 0, 1, 2 } }, .ndeadlock = 1,
-					   .member = f.member, .nmember = 1 };
+	f.member[0] = (struct deadlock_member){ .goid = 7,
+						.lock = 0x10,
+						.at = lines[2],
+						.wait = DEADLOCK_READ_LOCK,
+						.gift = DEADLOCK_UNLOCKS,
+						.gift_at = lines[5] };
+	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true,
+								      .deadlock = { { 0, 1, 2 } },
+								      .ndeadlock = 1,
+								      .member = f.member,
+								      .nmember = 1 };
 	detect_all(&f.r.window, &f.r.findings);
 	got = find(&f.r.findings, "deadlock");
 	assert_non_null(got);
 	assert_string_equal(got->id, "deadlock:main.worker:work.go:30");
 	assert_non_null(strstr(got->title, "a goroutine waits for a lock that it holds itself"));
 	assert_non_null(strstr(got->title, "; 1 more waits behind it"));
-	assert_non_null(strstr(got->evidence[0], "to read under the lock that it holds and would give back at main.keep"));
+	assert_non_null(
+		strstr(got->evidence[0],
+		       "to read under the lock that it holds and would give back at main.keep"));
 	assert_non_null(strstr(got->evidence[1], "inferred"));
 	tear_down(&f);
 }
@@ -506,7 +579,8 @@ static void reports_compared(void **state)
 	has(&out, "appeared    high goroutine-leak: 1,204 goroutines");
 	has(&out, "grew   1,204  2,000  +796  chan receive at main.inner work.go:57");
 	has(&out, "grew  20.0 MiB  40.0 MiB  +20.0 MiB  main.keep keep.go:50");
-	assert_int_equal(report_diff(a.data, a.len - 40, f.out.data, f.out.len, 100, &out, &err), -EBADMSG);
+	assert_int_equal(report_diff(a.data, a.len - 40, f.out.data, f.out.len, 100, &out, &err),
+			 -EBADMSG);
 	assert_int_equal(report_diff("{}", 2, f.out.data, f.out.len, 100, &out, &err), -EBADMSG);
 	assert_int_equal(report_diff("", 0, "", 0, 100, &out, &err), -EBADMSG);
 	buf_deinit(&a);
@@ -517,20 +591,13 @@ static void reports_compared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_is_as_users_see_it),
-		cmocka_unit_test(goroutines_one_by_one),
-		cmocka_unit_test(json_has_it_all),
-		cmocka_unit_test(many_groups_are_summed),
-		cmocka_unit_test(profiles_decode),
-		cmocka_unit_test(html_escapes),
-		cmocka_unit_test(html_names_places),
-		cmocka_unit_test(flame_adds_up),
-		cmocka_unit_test(verdicts_are_findings),
-		cmocka_unit_test(no_leak_no_finding),
-		cmocka_unit_test(memory_that_grows),
-		cmocka_unit_test(circles_are_deadlocks),
-		cmocka_unit_test(circles_with_channels),
-		cmocka_unit_test(reports_compared),
+		cmocka_unit_test(text_is_as_users_see_it), cmocka_unit_test(goroutines_one_by_one),
+		cmocka_unit_test(json_has_it_all),         cmocka_unit_test(many_groups_are_summed),
+		cmocka_unit_test(profiles_decode),         cmocka_unit_test(html_escapes),
+		cmocka_unit_test(html_names_places),       cmocka_unit_test(flame_adds_up),
+		cmocka_unit_test(verdicts_are_findings),   cmocka_unit_test(no_leak_no_finding),
+		cmocka_unit_test(memory_that_grows),       cmocka_unit_test(circles_are_deadlocks),
+		cmocka_unit_test(circles_with_channels),   cmocka_unit_test(reports_compared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

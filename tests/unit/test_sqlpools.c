@@ -49,7 +49,8 @@ static void look_once(struct look *l, struct window *w)
 	assert_int_equal(goruntime_walk(&l->p.rt, &l->p.walk, NULL), 0);
 	stack = calloc(l->p.walk.n + 1, sizeof(*stack));
 	assert_int_equal(gostacks_read(&l->stacks, &l->p.rt, &l->p.walk, stack), 0);
-	assert_int_equal(sqlpools_look(l->pools, &l->p.walk, &l->stacks, stack, NULL, clock_mono_ns()), 0);
+	assert_int_equal(
+		sqlpools_look(l->pools, &l->p.walk, &l->stacks, stack, NULL, clock_mono_ns()), 0);
 	free(stack);
 	window_deinit(w);
 	assert_int_equal(window_init(w), 0);
@@ -57,7 +58,8 @@ static void look_once(struct look *l, struct window *w)
 	assert_true(w->sql->known);
 }
 
-static struct sql_pool *pool_with(struct window *w, const char *driver, int64_t max_open, uint64_t open)
+static struct sql_pool *pool_with(struct window *w, const char *driver, int64_t max_open,
+				  uint64_t open)
 {
 	for (int i = 0; i < w->sql->npool; i++) {
 		struct sql_pool *q = &w->sql->pool[i];
@@ -83,11 +85,13 @@ static void show(const struct window *w, const struct sqlpools *p)
 	for (int i = 0; i < w->sql->npool; i++) {
 		const struct sql_pool *q = &w->sql->pool[i];
 
-		print_message("%s: max %d, %d open, %d idle, %d waiters at %s, %d transactions\n", q->driver,
-			      (int)q->max_open, (int)q->open, (int)q->idle, (int)q->waiters,
-			      q->waits_at.function ? q->waits_at.function : "-", (int)q->transactions_open);
+		print_message("%s: max %d, %d open, %d idle, %d waiters at %s, %d transactions\n",
+			      q->driver, (int)q->max_open, (int)q->open, (int)q->idle,
+			      (int)q->waiters, q->waits_at.function ? q->waits_at.function : "-",
+			      (int)q->transactions_open);
 		for (int k = 0; k < q->nholder; k++)
-			print_message("  %d %s%s, what %d\n", (int)q->holder[k].count, q->holder[k].place.function,
+			print_message("  %d %s%s, what %d\n", (int)q->holder[k].count,
+				      q->holder[k].place.function,
 				      q->holder[k].place_is_now ? " now" : "", q->holder[k].what);
 	}
 }
@@ -97,7 +101,8 @@ static bool all_there(struct window *w)
 {
 	for (int i = 0; i < w->sql->npool; i++)
 		if (w->sql->pool[i].waiters == 3 && w->sql->pool[i].waits_at.function &&
-		    w->sql->pool[i].transactions_open && holder_at(&w->sql->pool[i], "main.holdCall"))
+		    w->sql->pool[i].transactions_open &&
+		    holder_at(&w->sql->pool[i], "main.holdCall"))
 			return w->sql->npool == 4;
 	return false;
 }
@@ -107,8 +112,8 @@ static void check_busy(struct sql_pool *q, const char *stats, int minor)
 	char said[64];
 	struct sql_holder *h;
 
-	snprintf(said, sizeof(said), "%d %d %d %d %d", (int)q->max_open, (int)q->open, (int)q->in_use, (int)q->idle,
-		 (int)q->wait_count_total);
+	snprintf(said, sizeof(said), "%d %d %d %d %d", (int)q->max_open, (int)q->open,
+		 (int)q->in_use, (int)q->idle, (int)q->wait_count_total);
 	assert_string_equal(said, stats);
 	assert_int_equal(q->waiters, 3);
 	assert_string_equal(q->waits_at.function, "main.waitForConn");
@@ -132,7 +137,7 @@ static void check_busy(struct sql_pool *q, const char *stats, int minor)
 	assert_true(!h == (minor < 21));
 	if (h)
 		assert_int_equal(h->what, SQL_ROWS);
-	assert_null(holder_at(q, "main.holdConn"));	/* nothing says so but a probe */
+	assert_null(holder_at(q, "main.holdConn")); /* nothing says so but a probe */
 	assert_int_equal(q->nholder, minor < 21 ? 1 : 3);
 }
 
@@ -150,8 +155,9 @@ static void test_pools(void **state)
 	while (!all_there(&w) && clock_mono_ns() < end);
 	if (!all_there(&w))
 		show(&w, l.pools);
-	assert_int_equal(w.sql->npool, 4);	/* the closed one is none */
-	check_busy(pool_with(&w, "main.fakeDriver", 4, 4), go_live_text(&l.p, "a_stats"), l.p.gb->release.minor);
+	assert_int_equal(w.sql->npool, 4); /* the closed one is none */
+	check_busy(pool_with(&w, "main.fakeDriver", 4, 4), go_live_text(&l.p, "a_stats"),
+		   l.p.gb->release.minor);
 
 	q = pool_with(&w, "*main.fakeDriver", 0, 3);
 	assert_int_equal(q->idle, 3);
@@ -159,12 +165,12 @@ static void test_pools(void **state)
 	assert_int_equal(q->nholder, 0);
 	assert_int_equal(q->transactions_open, 0);
 
-	q = pool_with(&w, "*main.fakeDriver", 0, 1);	/* being opened */
+	q = pool_with(&w, "*main.fakeDriver", 0, 1); /* being opened */
 	assert_int_equal(q->in_use, 1);
 	h = holder_at(q, "main.dial");
 	assert_non_null(h);
 	assert_int_equal(h->what, SQL_CALL);
-	pool_with(&w, "*hidden.Driver", 9, 0);		/* as it was registered */
+	pool_with(&w, "*hidden.Driver", 9, 0); /* as it was registered */
 	assert_string_equal(sqlpools_why(l.pools), "");
 	window_deinit(&w);
 	look_stop(&l);
@@ -206,22 +212,26 @@ static void test_time(void **state)
 {
 	(void)state;
 	/* 2024-01-02T03:04:05.000000006Z with and without a monotonic reading */
-	assert_int_equal(sqlread_time_ns(1ull << 63 | (1704164645ull + 2682288000ull) << 30 | 6, 77), 1704164645000000006);
+	assert_int_equal(sqlread_time_ns(1ull << 63 | (1704164645ull + 2682288000ull) << 30 | 6,
+					 77),
+			 1704164645000000006);
 	assert_int_equal(sqlread_time_ns(6, 1704164645ull + 62135596800ull), 1704164645000000006);
 	assert_int_equal(sqlread_time_ns(0, 0), 0);
 	assert_int_equal(sqlread_time_ns(0, UINT64_MAX), 0);
 }
 
-#define RELEASES(X) X("1.18.10") X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") \
-	X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") X("1.27.4")
-#define TESTS(release) { "pools " release, test_pools, NULL, NULL, "netparts-" release "-stripped" },
+#define RELEASES(X)                                                                                \
+	X("1.18.10")                                                                               \
+	X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") X("1.23.12") X("1.24.13") X("1.25.12") \
+		X("1.26.8") X("1.27.4")
+#define TESTS(release) \
+	{ "pools " release, test_pools, NULL, NULL, "netparts-" release "-stripped" },
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_time),
-		RELEASES(TESTS)
-		{ "pools pie", test_pools, NULL, NULL, "netparts-1.27.4-pie" },
+		RELEASES(TESTS){ "pools pie", test_pools, NULL, NULL, "netparts-1.27.4-pie" },
 		{ "ages", test_ages, NULL, NULL, "netparts-1.26.8-stripped" },
 	};
 

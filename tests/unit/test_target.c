@@ -109,7 +109,8 @@ static void test_maps(void **state)
 
 static void test_status(void **state)
 {
-	static const char text[] = "Name:\tTracerPid:\t9\nTgid:\t42\nTracerPid:\t17\nCapEff:\t000001ffffffffff\nSeccomp:";
+	static const char text[] = "Name:\tTracerPid:\t9\nTgid:\t42\nTracerPid:\t17\nCapEff:"
+				   "\t000001ffffffffff\nSeccomp:";
 	uint64_t v;
 
 	(void)state;
@@ -126,15 +127,20 @@ static void test_status(void **state)
 
 static void test_container(void **state)
 {
-	static const struct { const char *cgroup, *id; } c[] = {
+	static const struct {
+		const char *cgroup, *id;
+	} c[] = {
 		{ "0::/system.slice/docker-" ID64 ".scope\n", ID64 },
 		{ "12:cpu,cpuacct:/docker/" ID64 "\n1:name=systemd:/docker/" ID64 "\n", ID64 },
 		{ "0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1234.slice/"
-		  "cri-containerd-" ID64 ".scope", ID64 },
+		  "cri-containerd-" ID64 ".scope",
+		  ID64 },
 		{ "11:pids:/kubepods/besteffort/pod6c1b/" ID64, ID64 },
-		{ "0::/system.slice/containerd.service/kubepods-pod12.slice:cri-containerd:" ID64, ID64 },
+		{ "0::/system.slice/containerd.service/kubepods-pod12.slice:cri-containerd:" ID64,
+		  ID64 },
 		{ "0::/kubepods.slice/crio-" ID64 ".scope/container", ID64 },
-		{ "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID64 ".scope/container",
+		{ "0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID64
+		  ".scope/container",
 		  ID64 },
 		{ "0::/../docker-0123456789ab.scope", "0123456789ab" },
 		/* outside: the monitor, a plain service, a machine id, a pod's own slice */
@@ -143,8 +149,14 @@ static void test_container(void **state)
 		{ "0::/machine/0123456789abcdef0123456789abcdef", "" },
 		{ "0::/system.slice/docker-0123456789.scope", "" },
 		{ "0::/docker/" ID64 "0", "" },
-		{ "0::/docker/" "X123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "" },
-		{ "0::/", "" }, { "", "" }, { "no colons", "" }, { "1:", "" }, { "::", "" },
+		{ "0::/docker/"
+		  "X123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+		  "" },
+		{ "0::/", "" },
+		{ "", "" },
+		{ "no colons", "" },
+		{ "1:", "" },
+		{ "::", "" },
 	};
 	char id[80];
 
@@ -153,14 +165,16 @@ static void test_container(void **state)
 		procfs_parse_container(c[i].cgroup, id, sizeof(id));
 		assert_string_equal(id, c[i].id);
 	}
-	procfs_parse_container(c[0].cgroup, id, 32);	/* no room: nothing, not half of it */
+	procfs_parse_container(c[0].cgroup, id, 32); /* no room: nothing, not half of it */
 	assert_string_equal(id, "");
 }
 
 static void test_timens(void **state)
 {
 	(void)state;
-	assert_int_equal(procfs_parse_timens_mono("monotonic           10         5\nboottime 0 0\n"), 10000000005);
+	assert_int_equal(
+		procfs_parse_timens_mono("monotonic           10         5\nboottime 0 0\n"),
+		10000000005);
 	assert_int_equal(procfs_parse_timens_mono("boottime 0 0\nmonotonic -2 0\n"), -2000000000);
 	assert_int_equal(procfs_parse_timens_mono("monotonic 9223372036854775807 0\n"), 0);
 	assert_int_equal(procfs_parse_timens_mono(""), 0);
@@ -173,10 +187,15 @@ static void pie_image(struct image *im, uint64_t addr, uint64_t off, uint64_t si
 	memset(im, 0, sizeof(*im));
 	im->is_pie = true;
 	im->nseg = 2;
-	im->seg[0] = (struct image_segment){ .addr = addr - off, .off = 0, .file_size = off,
-					     .mem_size = off, .read = true };
-	im->seg[1] = (struct image_segment){ .addr = addr, .off = off, .file_size = size,
-					     .mem_size = size, .read = true, .exec = true };
+	im->seg[0] = (struct image_segment){
+		.addr = addr - off, .off = 0, .file_size = off, .mem_size = off, .read = true
+	};
+	im->seg[1] = (struct image_segment){ .addr = addr,
+					     .off = off,
+					     .file_size = size,
+					     .mem_size = size,
+					     .read = true,
+					     .exec = true };
 }
 
 static uint64_t bias_of(const struct process *p, uint64_t addr, uint64_t off, const char *text)
@@ -213,9 +232,12 @@ static void test_bias(void **state)
 			 0x555500000000);
 	pie_image(&im, 0x1000, 0x1000, 0x5000);
 	assert_false(process_find_bias(&p, &im, "", &bias));
-	assert_false(process_find_bias(&p, &im, "1000-2000 r-xp 00001000 08:01 77 /lib/x\n", &bias));
-	assert_false(process_find_bias(&p, &im, "1000-2000 rw-p 00001000 08:01 1234 /srv/shop\n", &bias));
-	assert_false(process_find_bias(&p, &im, "1000-2000 r-xp 00100000 08:01 1234 /srv/shop\n", &bias));
+	assert_false(
+		process_find_bias(&p, &im, "1000-2000 r-xp 00001000 08:01 77 /lib/x\n", &bias));
+	assert_false(process_find_bias(&p, &im, "1000-2000 rw-p 00001000 08:01 1234 /srv/shop\n",
+				       &bias));
+	assert_false(process_find_bias(&p, &im, "1000-2000 r-xp 00100000 08:01 1234 /srv/shop\n",
+				       &bias));
 }
 
 /* ---- processes: ourselves, and children that ended ---- */
@@ -309,7 +331,8 @@ static void test_ends(void **state)
 static void test_mem_live(void **state)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *area = mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *area =
+		mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct mem_piece p[1200];
 	struct memreader *m;
 	char got[1200];
@@ -324,7 +347,9 @@ static void test_mem_live(void **state)
 
 	/* bytes all over three pages: those of the second fail, no other */
 	for (size_t i = 0; i < 1200; i++)
-		p[i] = (struct mem_piece){ .addr = at + i % 3 * page + i, .dst = &got[i], .len = 1 };
+		p[i] = (struct mem_piece){ .addr = at + i % 3 * page + i,
+					   .dst = &got[i],
+					   .len = 1 };
 	assert_int_equal(mem_read_many(m, p, 1200), 400);
 	for (size_t i = 0; i < 1200; i++) {
 		bool hole = p[i].addr >= at + page && p[i].addr < at + 2 * page;
@@ -359,7 +384,8 @@ static void test_mem_hole(void **state)
 	static struct mem_piece p[N];
 	static uint64_t got[N];
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint64_t *area = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *area =
+		mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct memreader *m;
 	int fd[2];
 	pid_t child;
@@ -377,10 +403,12 @@ static void test_mem_hole(void **state)
 	}
 	close(fd[0]);
 	assert_int_equal(mem_open_pid(&m, child, NULL), 0);
-	for (size_t i = 0; i < N; i++)	/* every other word: none is the other's neighbour */
-		p[i] = (struct mem_piece){ .addr = (uint64_t)(uintptr_t)(area + 2 * i % (7 * page / 8)), .dst = &got[i],
+	for (size_t i = 0; i < N; i++) /* every other word: none is the other's neighbour */
+		p[i] = (struct mem_piece){ .addr = (uint64_t)(uintptr_t)(area +
+									 2 * i % (7 * page / 8)),
+					   .dst = &got[i],
 					   .len = 8 };
-	p[BAD].addr = (uint64_t)(uintptr_t)area + 7 * page - 4;	/* half of it is there */
+	p[BAD].addr = (uint64_t)(uintptr_t)area + 7 * page - 4; /* half of it is there */
 	assert_int_equal(mem_read_many(m, p, N), 1);
 	for (size_t i = 0; i < N; i++) {
 		assert_int_equal(p[i].status, i == BAD ? -EFAULT : 0);
@@ -418,9 +446,9 @@ static void test_mem_recording(void **state)
 	assert_int_equal(mem_open_pid(&live, getpid(), NULL), 0);
 	assert_int_equal(mem_open_recorder(&rec, live, path, NULL), 0);
 	assert_int_equal(mem_read(rec, at + 10, got, 10), 0);
-	assert_int_equal(mem_read(rec, at, got, 10), 0);	/* touches the first */
-	assert_int_equal(mem_read(rec, at + 5, got, 8), 0);	/* overlaps both */
-	assert_int_equal(mem_read(rec, at + 24, got, 4), 0);	/* apart */
+	assert_int_equal(mem_read(rec, at, got, 10), 0);     /* touches the first */
+	assert_int_equal(mem_read(rec, at + 5, got, 8), 0);  /* overlaps both */
+	assert_int_equal(mem_read(rec, at + 24, got, 4), 0); /* apart */
 	assert_int_equal(mem_read(rec, 0, got, 4), -EFAULT);
 	mem_free(rec);
 	mem_free(live);
@@ -461,12 +489,12 @@ static void test_mem_bad_recording(void **state)
 	write_file(path, "gspmem2\n", 8);
 	assert_int_equal(mem_open_file(&m, path, &err), -EBADMSG);
 	memcpy(bytes, head, 8);
-	memset(bytes + 16, 0xff, 4);	/* a record of 4 GiB */
+	memset(bytes + 16, 0xff, 4); /* a record of 4 GiB */
 	write_file(path, bytes, 40);
 	assert_int_equal(mem_open_file(&m, path, &err), -EBADMSG);
-	write_file(path, bytes, 12);	/* cut off in its head */
+	write_file(path, bytes, 12); /* cut off in its head */
 	assert_int_equal(mem_open_file(&m, path, &err), -EBADMSG);
-	write_file(path, head, 8);	/* nothing recorded is fine */
+	write_file(path, head, 8); /* nothing recorded is fine */
 	assert_int_equal(mem_open_file(&m, path, &err), 0);
 	mem_free(m);
 	unlink(path);
@@ -475,13 +503,13 @@ static void test_mem_bad_recording(void **state)
 
 /* ---- a made-up Go process ---- */
 
-#define WORLD_MAX 256
-#define NG 12
-#define NP 4
-#define G_ADDR(i) (0xc000100000ull + 512 * (uint64_t)(i))
-#define P_ADDR(i) (0xc000200000ull + 65536 * (uint64_t)(i))
-#define ARRAY_ADDR 0xc000300000ull
-#define ALLP_ADDR 0xc000310000ull
+#define WORLD_MAX     256
+#define NG            12
+#define NP            4
+#define G_ADDR(i)     (0xc000100000ull + 512 * (uint64_t)(i))
+#define P_ADDR(i)     (0xc000200000ull + 65536 * (uint64_t)(i))
+#define ARRAY_ADDR    0xc000300000ull
+#define ALLP_ADDR     0xc000310000ull
 #define STACK_ADDR(i) (0xc000400000ull + 8192 * (uint64_t)(i))
 
 struct area {
@@ -565,7 +593,7 @@ static void make_goroutines(struct world *w)
 		area_at(w, STACK_ADDR(i), 4096);
 	put_g(w, 0, 1, GO_WAITING, 14, w->main_entry);
 	put_g(w, 1, 2, GO_WAITING, 9, w->system_entry);
-	put_g(w, 2, 3, GO_WAITING | 0x1000, 14, w->start_entry);	/* being scanned */
+	put_g(w, 2, 3, GO_WAITING | 0x1000, 14, w->start_entry); /* being scanned */
 	put_g(w, 3, 4, GO_RUNNING, 0, w->start_entry);
 	put_g(w, 4, 5, GO_SYSCALL, 0, w->start_entry);
 	put_g(w, 5, 6, GO_RUNNABLE, 0, w->start_entry);
@@ -593,7 +621,7 @@ static void make_scheduler(struct world *w)
 	put_field(w, sched, LAYOUT_SCHED_GOROUTINESCREATED, 18, 8);
 	put(w, allp, ALLP_ADDR, 8);
 	put(w, allp + 8, NP, 8);
-	put(w, allp + 16, NP + 1, 8);	/* one P of an earlier, higher GOMAXPROCS */
+	put(w, allp + 16, NP + 1, 8); /* one P of an earlier, higher GOMAXPROCS */
 	area_at(w, ALLP_ADDR, 8 * (NP + 1));
 	for (uint32_t i = 0; i <= NP; i++) {
 		area_at(w, P_ADDR(i), (uint32_t)layout_off(w->gb->layout, LAYOUT_P_SIZE));
@@ -645,7 +673,8 @@ static void world_make(struct world *w, const char *release)
 	char path[512];
 
 	memset(w, 0, sizeof(*w));
-	snprintf(path, sizeof(path), "%s/work-%s-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
+	snprintf(path, sizeof(path), "%s/work-%s-stripped",
+		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
 	if (access(path, R_OK)) {
 		print_message("skipped: no '%s'\n", path);
 		skip();
@@ -732,7 +761,8 @@ static void check_totals(struct world *w)
 
 static void check_walk(struct world *w)
 {
-	static const char *const words[] = { NULL, NULL, NULL, "running", "syscall", "runnable", "preempted" };
+	static const char *const words[] = { NULL,      NULL,       NULL,       "running",
+					     "syscall", "runnable", "preempted" };
 	struct gowalk walk = { 0 };
 	uint64_t pcs[8];
 	struct goframe frame[8];
@@ -820,7 +850,12 @@ static void spoil_g(struct world *w, int i, enum layout_field f, uint64_t v, int
 
 static void test_bad_goroutines(void **state)
 {
-	static const struct { enum layout_field f; uint64_t v; int size; const char *why; } c[] = {
+	static const struct {
+		enum layout_field f;
+		uint64_t v;
+		int size;
+		const char *why;
+	} c[] = {
 		{ LAYOUT_G_GOID, 1, 8, "share an id" },
 		{ LAYOUT_G_GOID, 0, 8, "no id" },
 		{ LAYOUT_G_ATOMICSTATUS, 77, 4, "state" },
@@ -834,7 +869,7 @@ static void test_bad_goroutines(void **state)
 
 		world_make(&w, release);
 		spoil_g(&w, 3, c[i].f, c[i].v, c[i].size);
-		assert_int_equal(world_bind(&w, NULL), 0);	/* the counters still hold */
+		assert_int_equal(world_bind(&w, NULL), 0); /* the counters still hold */
 		assert_non_null(strstr(w.rt.why_off[FACT_GOROUTINES], c[i].why));
 		assert_false(goruntime_has(&w.rt, FACT_STACKS));
 		assert_true(goruntime_has(&w.rt, FACT_LIVE));
@@ -879,7 +914,7 @@ static void test_bad_counters(void **state)
 	expect_off(&w, FACT_CREATED, "disagree");
 	world_free(&w);
 
-	world_make(&w, release);	/* 2 live by the scheduler, 6 in the list */
+	world_make(&w, release); /* 2 live by the scheduler, 6 in the list */
 	put_field(&w, w.gb->global[GLOBAL_SCHED], LAYOUT_SCHED_GFREE_STACK_SIZE, 5, 4);
 	assert_int_equal(world_bind(&w, NULL), 0);
 	expect_off(&w, FACT_LIVE, "the list has 6");
@@ -908,7 +943,8 @@ static void test_bad_gc(void **state)
 	world_free(&w);
 
 	world_make(&w, release);
-	put_field(&w, w.gb->global[GLOBAL_GCCONTROLLER], LAYOUT_GCCONTROLLER_HEAPMINIMUM, 5 << 20, 8);
+	put_field(&w, w.gb->global[GLOBAL_GCCONTROLLER], LAYOUT_GCCONTROLLER_HEAPMINIMUM, 5 << 20,
+		  8);
 	assert_int_equal(world_bind(&w, NULL), 0);
 	expect_off(&w, FACT_HEAP, "minimum");
 	world_free(&w);
@@ -921,7 +957,7 @@ static void test_goals(void **state)
 	uint64_t ctl;
 
 	(void)state;
-	world_make(&w, release);	/* GOGC=off, no limit: no goal */
+	world_make(&w, release); /* GOGC=off, no limit: no goal */
 	ctl = w.gb->global[GLOBAL_GCCONTROLLER];
 	put_field(&w, ctl, LAYOUT_GCCONTROLLER_GCPERCENT, (uint32_t)-1, 4);
 	put_field(&w, ctl, LAYOUT_GCCONTROLLER_GCPERCENTHEAPGOAL, UINT64_MAX, 8);
@@ -940,7 +976,7 @@ static void test_goals(void **state)
 	assert_int_equal(t.heap_goal, 26 << 20);
 	world_free(&w);
 
-	world_make(&w, release);	/* over the limit: what is marked */
+	world_make(&w, release); /* over the limit: what is marked */
 	put_field(&w, ctl, LAYOUT_GCCONTROLLER_MEMORYLIMIT, 10 << 20, 8);
 	assert_int_equal(world_bind(&w, NULL), 0);
 	assert_int_equal(goruntime_totals(&w.rt, &t), 0);
@@ -959,9 +995,9 @@ static void test_walk_of_garbage(void **state)
 	world_make(&w, release);
 	assert_int_equal(world_bind(&w, NULL), 0);
 	world_make(&bad, release);
-	put(&bad, ARRAY_ADDR, 0, 8);			/* NULL */
-	put(&bad, ARRAY_ADDR + 8, G_ADDR(2), 8);	/* twice */
-	put(&bad, ARRAY_ADDR + 24, 0xdead0000, 8);	/* not mapped */
+	put(&bad, ARRAY_ADDR, 0, 8);               /* NULL */
+	put(&bad, ARRAY_ADDR + 8, G_ADDR(2), 8);   /* twice */
+	put(&bad, ARRAY_ADDR + 24, 0xdead0000, 8); /* not mapped */
 	put(&bad, ARRAY_ADDR + 32, ~0ull, 8);
 	put_field(&bad, G_ADDR(5), LAYOUT_G_ATOMICSTATUS, 0xffffffff & ~0x1000u, 4);
 	assert_int_equal(world_bind(&bad, NULL), 0);
@@ -976,8 +1012,8 @@ static void test_walk_of_garbage(void **state)
 	/* bound to it from the start */
 	assert_false(goruntime_has(&bad.rt, FACT_GOROUTINES));
 	assert_int_equal(goruntime_walk(&bad.rt, &walk, NULL), 0);
-	assert_int_equal(walk.n, 2);			/* g 3 and g 7 */
-	assert_int_equal(walk.failures, 5);		/* the four, and a state that is none */
+	assert_int_equal(walk.n, 2);        /* g 3 and g 7 */
+	assert_int_equal(walk.failures, 5); /* the four, and a state that is none */
 	gowalk_deinit(&walk);
 	world_free(&bad);
 	world_free(&w);
@@ -995,8 +1031,8 @@ static void test_stack_garbage(void **state)
 	for (uint64_t a = STACK_ADDR(2); a < STACK_ADDR(2) + 4096; a += 8)
 		put(&w, a, w.start_entry, 8);
 	spoil_g(&w, 2, LAYOUT_G_SCHED_SP, STACK_ADDR(2), 8);
-	spoil_g(&w, 5, LAYOUT_G_SCHED_SP, STACK_ADDR(5) + 4096, 8);	/* outside */
-	spoil_g(&w, 6, LAYOUT_G_SCHED_PC, 3, 8);			/* no code */
+	spoil_g(&w, 5, LAYOUT_G_SCHED_SP, STACK_ADDR(5) + 4096, 8); /* outside */
+	spoil_g(&w, 6, LAYOUT_G_SCHED_PC, 3, 8);                    /* no code */
 	assert_int_equal(world_bind(&w, NULL), 0);
 	assert_string_equal(w.rt.why_off[FACT_STACKS], "");
 	assert_int_equal(goruntime_walk(&w.rt, &walk, NULL), 0);
@@ -1011,7 +1047,10 @@ static void test_stack_garbage(void **state)
 	world_free(&w);
 }
 
-#define RELEASE(r) { "walk and totals, Go " r, test_release, NULL, NULL, (void *)r }
+#define RELEASE(r)                                                            \
+	{                                                                     \
+		"walk and totals, Go " r, test_release, NULL, NULL, (void *)r \
+	}
 
 int main(void)
 {
@@ -1031,9 +1070,16 @@ int main(void)
 		cmocka_unit_test(test_mem_hole),
 		cmocka_unit_test(test_mem_recording),
 		cmocka_unit_test(test_mem_bad_recording),
-		RELEASE("1.18.10"), RELEASE("1.19.13"), RELEASE("1.20.14"), RELEASE("1.21.13"),
-		RELEASE("1.22.12"), RELEASE("1.23.12"), RELEASE("1.24.13"), RELEASE("1.25.12"),
-		RELEASE("1.26.8"), RELEASE("1.27.4"),
+		RELEASE("1.18.10"),
+		RELEASE("1.19.13"),
+		RELEASE("1.20.14"),
+		RELEASE("1.21.13"),
+		RELEASE("1.22.12"),
+		RELEASE("1.23.12"),
+		RELEASE("1.24.13"),
+		RELEASE("1.25.12"),
+		RELEASE("1.26.8"),
+		RELEASE("1.27.4"),
 		cmocka_unit_test(test_list_too_long),
 		cmocka_unit_test(test_image_elsewhere),
 		cmocka_unit_test(test_bad_goroutines),

@@ -27,7 +27,8 @@
 __asm__(".text\n"
 	".globl born, born_site, large, large_site\n"
 	"born: push %rbx\n mov %rdi,%rax\n mov %rsi,%rbx\nborn_site: call 1f\n pop %rbx\n ret\n"
-	"large: push %rbp\n mov %rsp,%rbp\n push %rbx\n mov %rdi,%rbx\nlarge_site: call 1f\n pop %rbx\n pop %rbp\n ret\n"
+	"large: push %rbp\n mov %rsp,%rbp\n push %rbx\n mov %rdi,%rbx\nlarge_site: call 1f\n pop "
+	"%rbx\n pop %rbp\n ret\n"
 	"1: ret\n");
 extern char born_site[], large_site[];
 void born(void *p, void *g);
@@ -54,9 +55,16 @@ static uint64_t file_offset(const void *p)
 static void add_probe(struct plan *pl, enum probe_id id, enum sensor sensor, const void *site)
 {
 	pl->probe[pl->n++] = (struct probe){
-		.id = id, .sensor = sensor, .kind = SITE_CALL, .rare = id == PROBE_ALLOC_LARGE, .cost_ns = 600,
+		.id = id,
+		.sensor = sensor,
+		.kind = SITE_CALL,
+		.rare = id == PROBE_ALLOC_LARGE,
+		.cost_ns = 600,
 		.nsite = 1,
-		.site = { { .kind = SITE_CALL, .klass = INSN_CALL, .len = 5, .slot = PROBE_NO_SLOT,
+		.site = { { .kind = SITE_CALL,
+			    .klass = INSN_CALL,
+			    .len = 5,
+			    .slot = PROBE_NO_SLOT,
 			    .file_off = file_offset(site) } },
 	};
 }
@@ -68,9 +76,15 @@ static int exe_fd;
 static struct trace *arm_for(double births_per_s)
 {
 	struct trace_config cfg = {
-		.pid = getpid(), .exe_fd = exe_fd, .plan = &plan,
-		.g_goid = G_GOID, .g_gopc = G_GOPC, .g_startpc = G_GOPC + GS_STARTPC_AFTER_GOPC,
-		.budget_pct = 1, .budget_floor_ns = 2000000, .exact = births_per_s < 0,
+		.pid = getpid(),
+		.exe_fd = exe_fd,
+		.plan = &plan,
+		.g_goid = G_GOID,
+		.g_gopc = G_GOPC,
+		.g_startpc = G_GOPC + GS_STARTPC_AFTER_GOPC,
+		.budget_pct = 1,
+		.budget_floor_ns = 2000000,
+		.exact = births_per_s < 0,
 	};
 	struct err err = { 0 };
 	struct trace *t = NULL;
@@ -100,7 +114,11 @@ static void birth_at(uint64_t gopc, uint64_t goid)
 	born(g, g);
 }
 
-#define NEED_ROOT() do { if (geteuid()) skip(); } while (0)
+#define NEED_ROOT()             \
+	do {                    \
+		if (geteuid())  \
+			skip(); \
+	} while (0)
 
 static void every_hit_is_summed(void **state)
 {
@@ -154,7 +172,7 @@ static void full_map_is_counted(void **state)
 	t = arm();
 	for (i = 0; i < GS_MAX_SITES + beyond; i++)
 		birth_at(0x100000 + i * 16, i + 1);
-	birth_at(0x100000, 1);	/* a site that is known goes on counting */
+	birth_at(0x100000, 1); /* a site that is known goes on counting */
 	assert_int_equal(trace_read(t, &r), 0);
 	assert_int_equal(r.nsite, GS_MAX_SITES);
 	for (i = 0; i < r.nsite; i++)
@@ -186,7 +204,10 @@ static void unreadable_memory_is_counted(void **state)
 static void the_most_stack_is_found(void **state)
 {
 	(void)state;
-	assert_int_equal(load_most_stack("verification time 90 usec\nstack depth 24+16+56+0\nprocessed 9 insns"), 56);
+	assert_int_equal(
+		load_most_stack(
+			"verification time 90 usec\nstack depth 24+16+56+0\nprocessed 9 insns"),
+		56);
 	assert_int_equal(load_most_stack("stack depth 48\n"), 48);
 	assert_int_equal(load_most_stack("stack depth 8+"), -1);
 	assert_int_equal(load_most_stack("stack depth"), -1);
@@ -218,12 +239,13 @@ static void sliced_from_the_start(void **state)
 		unsigned char before = *(volatile unsigned char *)born_site;
 
 		t = arm_for(1e6);
-		assert_int_equal(*(volatile unsigned char *)born_site, before);	/* too many: off */
+		assert_int_equal(*(volatile unsigned char *)born_site, before); /* too many: off */
 		if (read_first)
 			assert_true(is_sliced(t));
 		for (i = 0; i < 100 && *(volatile unsigned char *)born_site == before; i++)
 			assert_int_equal(trace_tick(t, now += 100000000, 0, 1), 0);
-		assert_int_not_equal(*(volatile unsigned char *)born_site, before);	/* none come: on */
+		assert_int_not_equal(*(volatile unsigned char *)born_site,
+				     before); /* none come: on */
 		assert_true(is_sliced(t));
 		assert_false(is_sliced(t));
 		trace_close(t);
@@ -247,8 +269,10 @@ static void nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_hit_is_summed), cmocka_unit_test(full_map_is_counted),
-		cmocka_unit_test(unreadable_memory_is_counted), cmocka_unit_test(sliced_from_the_start),
+		cmocka_unit_test(every_hit_is_summed),
+		cmocka_unit_test(full_map_is_counted),
+		cmocka_unit_test(unreadable_memory_is_counted),
+		cmocka_unit_test(sliced_from_the_start),
 		cmocka_unit_test(the_most_stack_is_found),
 		cmocka_unit_test(nothing_is_left),
 	};

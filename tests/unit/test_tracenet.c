@@ -30,7 +30,7 @@
 struct live {
 	pid_t pid;
 	FILE *to, *from;
-	char plain[32], secure[32], refused[32];	/* "host:port" as the program dials it */
+	char plain[32], secure[32], refused[32]; /* "host:port" as the program dials it */
 	struct process proc;
 	struct gobin *gb;
 	struct memreader *mem;
@@ -76,8 +76,14 @@ static void read_ports(struct live *p)
 static void arm(struct live *p)
 {
 	struct trace_config cfg = {
-		.pid = p->pid, .exe_fd = p->proc.exe_fd, .plan = &p->plan, .mem = p->mem, .gb = p->gb,
-		.budget_pct = 1, .budget_floor_ns = 2000000, .exact = true,
+		.pid = p->pid,
+		.exe_fd = p->proc.exe_fd,
+		.plan = &p->plan,
+		.mem = p->mem,
+		.gb = p->gb,
+		.budget_pct = 1,
+		.budget_floor_ns = 2000000,
+		.exact = true,
 	};
 	struct err err = { 0 };
 
@@ -102,7 +108,8 @@ static void start(struct live *p, const char *release)
 	char path[512];
 
 	memset(p, 0, sizeof(*p));
-	snprintf(path, sizeof(path), "%s/netcount-%s-stripped", dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
+	snprintf(path, sizeof(path), "%s/netcount-%s-stripped",
+		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
 	if (geteuid() || access(path, X_OK)) {
 		print_message("skipped: no root, or no '%s'\n", path);
 		skip();
@@ -145,7 +152,8 @@ static void act(struct live *p, const char *what)
 	assert_int_equal(p->r.map_full + p->r.read_failures + p->r.stack_failures, 0);
 }
 
-static const struct trace_phase *find_phase(const struct live *p, enum net_phase phase, const char *host)
+static const struct trace_phase *find_phase(const struct live *p, enum net_phase phase,
+					    const char *host)
 {
 	static const struct trace_phase none;
 
@@ -155,7 +163,8 @@ static const struct trace_phase *find_phase(const struct live *p, enum net_phase
 	return &none;
 }
 
-static void assert_phase(const struct live *p, enum net_phase phase, const char *host, uint64_t count)
+static void assert_phase(const struct live *p, enum net_phase phase, const char *host,
+			 uint64_t count)
 {
 	const struct trace_phase *f = find_phase(p, phase, host);
 
@@ -179,19 +188,22 @@ static struct trace_call sum_calls(const struct live *p, enum trace_call_kind ki
 		sum.begun += c->begun;
 		sum.errors += c->errors;
 		sum.hist.count += c->hist.count;
-		sum.max_ns_window = c->max_ns_window > sum.max_ns_window ? c->max_ns_window : sum.max_ns_window;
+		sum.max_ns_window =
+			c->max_ns_window > sum.max_ns_window ? c->max_ns_window : sum.max_ns_window;
 	}
 	return sum;
 }
 
-static void assert_calls(const struct live *p, enum trace_call_kind kind, uint64_t n, uint64_t errors)
+static void assert_calls(const struct live *p, enum trace_call_kind kind, uint64_t n,
+			 uint64_t errors)
 {
 	struct trace_call c = sum_calls(p, kind);
 
 	if (c.begun != n || c.hist.count != n || c.errors != errors)
-		fail_msg("calls of kind %d: %llu begun, %llu ended, %llu failed, not %llu, %llu", kind,
-			 (unsigned long long)c.begun, (unsigned long long)c.hist.count,
-			 (unsigned long long)c.errors, (unsigned long long)n, (unsigned long long)errors);
+		fail_msg("calls of kind %d: %llu begun, %llu ended, %llu failed, not %llu, %llu",
+			 kind, (unsigned long long)c.begun, (unsigned long long)c.hist.count,
+			 (unsigned long long)c.errors, (unsigned long long)n,
+			 (unsigned long long)errors);
 }
 
 static void assert_slow(uint64_t ns, double tolerance)
@@ -322,7 +334,8 @@ static void holders(struct live *p)
 	assert_true(o.goid > 0);
 	assert_int_equal(process_bias(&p->proc, &p->gb->image, &bias, NULL), 0);
 	for (i = 0; i < o.npcs; i++)
-		if (!pclntab_find_pc(p->gb->pcln, o.pcs[i] - bias - 1, &fn) && !strcmp(fn.name, "main.transaction"))
+		if (!pclntab_find_pc(p->gb->pcln, o.pcs[i] - bias - 1, &fn) &&
+		    !strcmp(fn.name, "main.transaction"))
 			break;
 	assert_true(i < o.npcs);
 	act(p, "commit");
@@ -346,7 +359,12 @@ static void counts(const char *release)
 	free(p);
 }
 
-#define COUNTS(name, release) static void name(void **state) { (void)state; counts(release); }
+#define COUNTS(name, release)          \
+	static void name(void **state) \
+	{                              \
+		(void)state;           \
+		counts(release);       \
+	}
 COUNTS(counts_1_18, "1.18.10")
 COUNTS(counts_1_20, "1.20.14")
 COUNTS(counts_1_21, "1.21.13")
@@ -358,8 +376,9 @@ COUNTS(counts_1_27, "1.27.4")
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts_1_18), cmocka_unit_test(counts_1_20), cmocka_unit_test(counts_1_21),
-		cmocka_unit_test(counts_1_22), cmocka_unit_test(counts_1_24), cmocka_unit_test(counts_1_26),
+		cmocka_unit_test(counts_1_18), cmocka_unit_test(counts_1_20),
+		cmocka_unit_test(counts_1_21), cmocka_unit_test(counts_1_22),
+		cmocka_unit_test(counts_1_24), cmocka_unit_test(counts_1_26),
 		cmocka_unit_test(counts_1_27),
 	};
 
