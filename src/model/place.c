@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/text.h"
 
 #define MAX_FRAMES 64 /* inlined at one pc that are looked at */
@@ -50,6 +51,17 @@ bool place_equal(const struct place *a, const struct place *b)
 {
 	return a->function && b->function && a->line == b->line &&
 	       same_text(a->function, b->function) && same_text(a->file, b->file);
+}
+
+struct place_key place_key(const struct place *p)
+{
+	struct place_key k = { .line = (uint64_t)(int64_t)p->line };
+
+	if (p->function)
+		k.function = hash_bytes(p->function, strlen(p->function));
+	if (p->file)
+		k.file = hash_bytes(p->file, strlen(p->file));
+	return k;
 }
 
 struct place place_of_frame(const struct goframe *f)

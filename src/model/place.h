@@ -23,6 +23,16 @@ struct place {
 
 /* Both known, and the same line of the same function and file. */
 bool place_equal(const struct place *a, const struct place *b);
+/* A place in a hash map: equal places have equal keys; one without a function has its own. */
+struct place_key {
+	uint64_t function, file, line;
+};
+struct place_key place_key(const struct place *p);
+/* The very same strings and line: quick, but two that are not may be equal. */
+static inline bool place_is(const struct place *a, const struct place *b)
+{
+	return a->function == b->function && a->file == b->file && a->line == b->line;
+}
 /* A frame as a place; strings borrowed from the frame's pclntab. */
 struct place place_of_frame(const struct goframe *f);
 

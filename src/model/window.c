@@ -1,16 +1,58 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/window.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+const char *exactness_name(enum exactness e)
+{
+	static const char *const name[] = { "exact", "sampled", "estimated", "partial" };
+
+	return name[e];
+}
 
 struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st,
 			      const char *why)
 {
-	struct coverage *c = &w->coverage[w->ncoverage++];
+	struct coverage *c;
 
+	if (w->ncoverage == WINDOW_MAX_COVERAGE)
+		return &w->coverage[WINDOW_MAX_COVERAGE - 1];
+	c = &w->coverage[w->ncoverage++];
 	c->sensor = s;
 	c->state = st;
 	c->rate = 1;
 	snprintf(c->why, sizeof(c->why), "%s", why);
+	return c;
+}
+
+struct coverage *window_coverage(struct window *w, enum sensor s)
+{
+	for (int i = 0; i < w->ncoverage; i++)
+		if (w->coverage[i].sensor == s && !w->coverage[i].name)
+			return &w->coverage[i];
+	return NULL;
+}
+
+struct coverage *window_cover_add(struct window *w, enum sensor s, enum coverage_state st,
+				  const char *fmt, ...)
+{
+	struct coverage *c = window_coverage(w, s);
+	char why[WINDOW_MAX_WHY];
+	size_t len;
+	va_list ap;
+
+	if (!c)
+		c = window_cover(w, s, st, "");
+	if (st > c->state)
+		c->state = st;
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	len = strlen(c->why);
+	/* half a reason is none: one that finds no room is left out whole */
+	if (why[0] && !strstr(c->why, why) && len + 2 + strlen(why) < sizeof(c->why))
+		snprintf(c->why + len, sizeof(c->why) - len, "%s%s", len ? "; " : "", why);
 	return c;
 }

@@ -25,22 +25,25 @@ static inline uint64_t scale_count(uint64_t n, double scale)
 	return (uint64_t)((double)n * scale + 0.5);
 }
 
-enum exactness { EXACT, SAMPLED, ESTIMATED };
+/* Better to worse. */
+enum exactness { EXACT, SAMPLED, ESTIMATED, PARTIAL };
 enum age_kind { AGE_UNKNOWN, AGE_EXACT, AGE_AT_LEAST };
-enum coverage_state {
-	COVERAGE_EXACT,
-	COVERAGE_SAMPLED,
-	COVERAGE_ESTIMATED,
-	COVERAGE_PARTIAL,
-	COVERAGE_OFF
+enum coverage_state { /* better to worse */
+		      COVERAGE_EXACT,
+		      COVERAGE_SAMPLED,
+		      COVERAGE_ESTIMATED,
+		      COVERAGE_PARTIAL,
+		      COVERAGE_OFF
 };
+
+#define WINDOW_MAX_WHY 400
 
 struct coverage {
 	enum sensor sensor;
 	const char *name; /* static: of a row that is no sensor's ("heap"), else NULL */
 	enum coverage_state state;
-	double rate;   /* SAMPLED: share of the window, 0..1 */
-	char why[200]; /* "" when exact */
+	double rate;              /* SAMPLED: share of the window, 0..1 */
+	char why[WINDOW_MAX_WHY]; /* "" when exact; several joined by "; " */
 };
 
 struct probe_row {
@@ -98,8 +101,20 @@ struct window {
 	struct locks_window *locks;
 };
 
-/* Adds a row of coverage; rate is 1. */
+/* "exact", "sampled", "estimated", "partial"; static. */
+const char *exactness_name(enum exactness e);
+
+/* Adds a row of coverage; rate is 1.  Never NULL: when there is no room it is
+ * the last one. */
 struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st,
 			      const char *why);
+/* The row of a sensor; NULL when it has none. */
+struct coverage *window_coverage(struct window *w, enum sensor s);
+/*
+ * One more thing to say of a sensor, which gets a row if it has none: the worst
+ * state counts, and every reason is kept, as far as WINDOW_MAX_WHY goes.
+ */
+struct coverage *window_cover_add(struct window *w, enum sensor s, enum coverage_state st,
+				  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -181,7 +181,7 @@ struct client {
 
 static struct client *client_of(struct rowset *s, const struct place *place)
 {
-	struct net_place_key k = net_place_key(place);
+	struct place_key k = place_key(place);
 	bool made, other;
 	struct client *c = rowset_put(s, &k, sizeof(k), &made, &other);
 
@@ -516,7 +516,7 @@ static int fill_unclosed(struct fill *f)
 	for (size_t i = 0; i < l->nconn && !err; i++) {
 		const struct net_conn *c = &l->conn[i];
 		struct {
-			struct net_place_key place;
+			struct place_key place;
 			uint64_t host;
 		} key;
 		struct net_body_row *r;
@@ -525,7 +525,7 @@ static int fill_unclosed(struct fill *f)
 
 		if (c->held || !nethold_is_candidate(l, c))
 			continue;
-		key.place = net_place_key(&c->place);
+		key.place = place_key(&c->place);
 		key.host = c->request_host != NET_NO_HOST ? c->request_host : c->host;
 		r = rowset_put(&s, &key, sizeof(key), &made, &other);
 		if (!r) {
@@ -667,9 +667,9 @@ struct server {
 static struct server *server_of(struct rowset *s, const struct place *place, const char *pattern)
 {
 	struct {
-		struct net_place_key place;
+		struct place_key place;
 		uint64_t pattern;
-	} key = { net_place_key(place), pattern[0] ? hash_bytes(pattern, strlen(pattern)) : 0 };
+	} key = { place_key(place), pattern[0] ? hash_bytes(pattern, strlen(pattern)) : 0 };
 	bool made, other;
 	struct server *r = rowset_put(s, &key, sizeof(key), &made, &other);
 
@@ -765,12 +765,12 @@ static struct place declaration(struct gobin *gb, uint64_t pc)
 static struct server *server_by_entry(struct fill *f, struct rowset *s, uint64_t entry)
 {
 	struct place place = declaration(f->nw->rt->gb, entry - f->nw->rt->bias);
-	struct net_place_key key;
+	struct place_key key;
 
-	key = net_place_key(&place);
+	key = place_key(&place);
 	for (size_t i = 0; i < s->n; i++) {
 		struct server *r = (struct server *)s->row + i;
-		struct net_place_key k = net_place_key(&r->row.place);
+		struct place_key k = place_key(&r->row.place);
 
 		if (!memcmp(&k, &key, sizeof(k)))
 			return r;

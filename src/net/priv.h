@@ -214,18 +214,6 @@ uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 
 /* Our monotonic clock for the target's; 0 for 0. */
 uint64_t net_waitsince_ns(const struct netwatch *nw, const struct goroutine *g, uint64_t now_ns);
 
-/* An address in 64 bits of hash: two places are one when they are the same line. */
-struct net_place_key {
-	uint64_t function, file;
-	uint64_t line;
-};
-struct net_place_key net_place_key(const struct place *p);
-/* The very same words; two that are not may still have one key. */
-static inline bool place_is(const struct place *a, const struct place *b)
-{
-	return a->function == b->function && a->file == b->file && a->line == b->line;
-}
-
 /* netlook.c: what the roles lead to, into nw->cur. */
 int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
 		 struct trace *trace, uint64_t now_ns);

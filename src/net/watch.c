@@ -157,25 +157,13 @@ uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 
 	return (uint32_t)nw->nhost++;
 }
 
-struct net_place_key net_place_key(const struct place *p)
-{
-	struct net_place_key k = { 0 };
-
-	if (p->function)
-		k.function = hash_bytes(p->function, strlen(p->function));
-	if (p->file)
-		k.file = hash_bytes(p->file, strlen(p->file));
-	k.line = (uint64_t)(int64_t)p->line;
-	return k;
-}
-
 /* NULL: there are too many. */
 static struct net_busy *busy_of(struct netwatch *nw, const struct net_flight *f)
 {
 	struct {
-		struct net_place_key place;
+		struct place_key place;
 		uint64_t host;
-	} key = { net_place_key(&f->place), f->host };
+	} key = { place_key(&f->place), f->host };
 	uint64_t *at;
 	bool made;
 

@@ -33,11 +33,6 @@ static void put_stack(struct json_builder *b, json_t *o, const struct place *sta
 	jb_put(b, o, "stack", list);
 }
 
-static const char *exactness_name(enum exactness e)
-{
-	return e == EXACT ? "exact" : e == SAMPLED ? "sampled" : "estimated";
-}
-
 static json_t *target(struct json_builder *b, const struct window *w)
 {
 	json_t *o = json_object();

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/look.h"
+
+bool look_armed(const struct look *l, enum probe_id id)
+{
+	return l->trace && plan_has(l->plan, id);
+}
+
+const char *look_why_not(const struct look *l, enum probe_id id)
+{
+	const struct probe *p = l->plan ? plan_find(l->plan, id) : NULL;
+
+	if (l->memory_only)
+		return l->memory_only;
+	return p && p->why[0] ? p->why : "not probed";
+}
+
+/* Probes of the sensor that should be there and are not. */
+static void cover_refused(const struct look *l, enum sensor s, struct window *w)
+{
+	for (int i = 0; l->plan && i < l->plan->n; i++) {
+		const struct probe *p = &l->plan->probe[i];
+
+		if (p->sensor == s && !p->absent && p->why[0])
+			window_cover_add(w, s, COVERAGE_PARTIAL, "%s: %.150s", probe_name(p->id),
+					 p->why);
+	}
+}
+
+void look_cover_probes(const struct look *l, enum sensor s, const char *without, struct window *w)
+{
+	const struct look_rates *r = &l->rates;
+	struct coverage *c;
+
+	if (!l->trace) {
+		window_cover_add(w, s, COVERAGE_PARTIAL, "from memory alone: %s (%.110s)", without,
+				 l->memory_only);
+		return;
+	}
+	cover_refused(l, s, w);
+	if (!r->requests_sliced && !r->rare_sliced)
+		return;
+	c = window_cover_add(w, s, COVERAGE_SAMPLED,
+			     "budget: what is counted per request is scaled from slices; "
+			     "what is read from memory is exact");
+	c->rate = r->rare < r->requests ? r->rare : r->requests;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One look at a process: everything that whoever looks, or fills a window, may
+ * need.  The observer owns it and what it points to; a subject is given it and
+ * keeps no pointer into it but those marked `life`.
+ */
+#ifndef GOSPECT_MODEL_LOOK_H
+#define GOSPECT_MODEL_LOOK_H
+
+#include "gort/goruntime.h"
+#include "model/losses.h"
+#include "model/window.h"
+#include "plan/plan.h"
+
+struct gostacks;
+struct gotypes;
+struct trace;
+struct trace_reading;
+
+/* How much of the window the probes were armed. */
+struct look_rates {
+	bool births_sliced, requests_sliced, rare_sliced; /* at any time of the window */
+	double births, requests, rare;                    /* shares, 0..1; 1 when not sliced */
+};
+
+struct look {
+	/* life: they stay as they are as long as the observer */
+	struct goruntime *rt;
+	struct gotypes *types;   /* NULL: no subject that reads stacks is on */
+	const struct plan *plan; /* NULL: no probes planned */
+	struct trace *trace;     /* NULL: memory only */
+	const char *memory_only; /* why trace is NULL; NULL when it is not */
+	const char *redact_salt; /* hosts are shown as hashes with it; NULL: as they are */
+	uint32_t sensors;        /* asked for: SENSOR_BIT()s */
+	bool dump, dump_all;     /* snapshots: all goroutines by stack; and one by one */
+	bool heap;               /* snapshots: the sampled heap profile */
+	bool once;               /* a window of no length: the baseline is reported */
+	struct losses *losses;   /* of the window: for lose() */
+
+	/* the moment */
+	uint64_t now_ns;               /* our monotonic clock, when the look began */
+	struct gowalk *walk;           /* may be brought up to date by who reads stacks */
+	const struct gostacks *stacks; /* NULL: no subject wants them */
+	const uint32_t *stack_of;      /* [walk->n]: as gostacks_read() says */
+	bool record; /* becomes what the next look is compared with; else just now was another */
+	bool gone;   /* the process ended: memory cannot be read any more; set by who finds out */
+
+	/* the window: valid in fill and cover only */
+	uint64_t begin_ns, end_ns;                /* our monotonic clock */
+	const struct gototals *base, *totals;     /* at its start and its end */
+	const struct trace_reading *rbase, *rnow; /* likewise; zeroed when there are no probes */
+	struct look_rates rates;
+};
+
+static inline bool look_wants(const struct look *l, enum sensor s)
+{
+	return l->sensors & SENSOR_BIT(s);
+}
+
+/* Whether a probe is armed. */
+bool look_armed(const struct look *l, enum probe_id id);
+/* Why it is not: its own reason, or why there are none at all. */
+const char *look_why_not(const struct look *l, enum probe_id id);
+/*
+ * What probes missed of a sensor that reads memory and counts by probes: none
+ * at all (`without` says what that means for a reader), one of them refused,
+ * or slices.  Adds to the sensor's coverage.
+ */
+void look_cover_probes(const struct look *l, enum sensor s, const char *without, struct window *w);
+
+#endif

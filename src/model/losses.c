@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/losses.h"
+
+#include "model/window.h"
+
+enum member { EVENTS, MAP_FULL, READ_FAILURES };
+
+static const struct {
+	enum member member;
+	uint32_t sensors;
+	const char *what;
+} losses[LOSS_COUNT] = {
+#define S(sensor)                       SENSOR_BIT(SENSOR_##sensor)
+#define LOSS(id, member, sensors, what) [LOSS_##id] = { member, sensors, what },
+#include "model/losses.def"
+#undef LOSS
+#undef S
+};
+
+static void add(struct window *w, enum member m, uint64_t n)
+{
+	uint64_t *sum = m == EVENTS     ? &w->lost_events
+			: m == MAP_FULL ? &w->lost_map_full
+					: &w->lost_read_failures;
+
+	*sum += n;
+}
+
+static void cover(struct window *w, enum loss id, uint64_t n)
+{
+	for (int s = 0; s < SENSOR_COUNT; s++) {
+		const struct coverage *c = window_coverage(w, (enum sensor)s);
+
+		if (c && c->state != COVERAGE_OFF && losses[id].sensors & SENSOR_BIT(s))
+			window_cover_add(w, (enum sensor)s, COVERAGE_PARTIAL, "missing: %llu %s",
+					 (unsigned long long)n, losses[id].what);
+	}
+}
+
+void losses_report(const struct losses *l, struct window *w)
+{
+	for (int id = 0; id < LOSS_COUNT; id++) {
+		if (!l->n[id])
+			continue;
+		add(w, losses[id].member, l->n[id]);
+		cover(w, (enum loss)id, l->n[id]);
+	}
+}
