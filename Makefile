@@ -49,7 +49,7 @@ $(B):
 $(B)/.needs: tools/setup | $(B)
 	@tools/setup --check && touch $@
 
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(wildcard include/gospect/*.h) Makefile | $(B)/.needs
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(wildcard include/gospect/*) Makefile | $(B)/.needs
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 

@@ -111,7 +111,7 @@ int alloc_large(go_regs *ctx)
 	struct gs_stack *mine, *s;
 	struct hit h;
 
-	if (!hit_begin(&h, ctx, GS_PROBE_ALLOC_LARGE, GS_ACTIVE_RARE))
+	if (!hit_begin(&h, ctx, PROBE_ALLOC_LARGE, GROUP_RARE))
 		return 0;
 	mine = scratch_of_thread(&h);
 	if (!mine || !take_stack(&h, ctx, mine))

@@ -20,11 +20,11 @@ SUBPROG int handler_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		return 0;
 	if (!read_word(h, &word, GO_ARG0(ctx)))
 		return 0;
-	open_fresh(&s->open, GS_PHASE_NONE);
+	open_fresh(&s->open, NET_NO_PHASE);
 	take_goid(h, ctx, &s->open);
 	s->open.pcs[0] = word;
 	s->open.npcs = 1;
-	call_begin(h, ctx, s, GS_OPEN_HANDLER, GS_CALL_HANDLER);
+	call_begin(h, ctx, s, OPEN_HANDLER, CALL_HANDLER);
 	gs_add(&h->count->requests_begun, 1);
 	return 0;
 }
@@ -33,7 +33,7 @@ SUBPROG int handler_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
  * HTTP/2: runHandler.func1. */
 SUBPROG int handler_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(s, GS_OPEN_HANDLER, GO_G(ctx));
+	struct gs_open *o = open_find(s, OPEN_HANDLER, GO_G(ctx));
 
 	if (o)
 		answered(h, o->start_ns);
@@ -46,13 +46,13 @@ SUBPROG int grpc_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	if (!takes_new(h))
 		return 0;
-	open_fresh(&s->open, GS_PHASE_NONE);
+	open_fresh(&s->open, NET_NO_PHASE);
 	take_goid(h, ctx, &s->open);
 	take_pcs(ctx, s, true, 0, 0);
 	s->word[0] = GO_ARG3(ctx);
 	s->word[1] = GO_ARG4(ctx);
 	s->open.host = host_of_string(h, s);
-	call_begin(h, ctx, s, GS_OPEN_GRPC, GS_CALL_GRPC);
+	call_begin(h, ctx, s, OPEN_GRPC, CALL_GRPC);
 	return 0;
 }
 
@@ -62,30 +62,30 @@ int net_call(go_regs *ctx)
 	struct gs_net_scratch *s;
 	struct hit h;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS);
+	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {
-	case GS_PROBE_HANDLER_BEGIN:
+	case PROBE_HANDLER_BEGIN:
 		handler_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_HANDLER_END:
+	case PROBE_HANDLER_END:
 		handler_end(&h, ctx, s);
 		break;
-	case GS_PROBE_GRPC_BEGIN:
+	case PROBE_GRPC_BEGIN:
 		grpc_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_GRPC_END:
+	case PROBE_GRPC_END:
 		/* (*clientStream).finish(cs, err), body: of a call on the
 		 * goroutine that made it.  Where an interceptor repeats a call,
 		 * the first time counts. */
-		call_end(&h, ctx, s, GS_OPEN_GRPC, GO_ARG1(ctx), h.spec->since_requests_ns);
+		call_end(&h, ctx, s, OPEN_GRPC, GO_ARG1(ctx), h.spec->since_requests_ns);
 		break;
-	case GS_PROBE_GRPC_FAILED:
+	case PROBE_GRPC_FAILED:
 		/* invoke behind `call newClientStream`: (ClientStream, error);
 		 * without a stream nothing is finished */
 		if (GO_ARG2(ctx))
-			call_end(&h, ctx, s, GS_OPEN_GRPC, true, h.spec->since_requests_ns);
+			call_end(&h, ctx, s, OPEN_GRPC, true, h.spec->since_requests_ns);
 		break;
 	}
 	call_done(s);
@@ -100,20 +100,20 @@ int lock_wait(go_regs *ctx)
 	struct gs_net_scratch *s;
 	struct hit h;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS);
+	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {
-	case GS_PROBE_LOCK_BEGIN:
+	case PROBE_LOCK_BEGIN:
 		if (!takes_new(&h))
 			break;
-		open_fresh(&s->open, GS_PHASE_NONE);
+		open_fresh(&s->open, NET_NO_PHASE);
 		take_goid(&h, ctx, &s->open);
 		take_pcs(ctx, s, false, 0, 0);
-		call_begin(&h, ctx, s, GS_OPEN_LOCK, GS_CALL_LOCK);
+		call_begin(&h, ctx, s, OPEN_LOCK, CALL_LOCK);
 		break;
-	case GS_PROBE_LOCK_END:
-		call_end(&h, ctx, s, GS_OPEN_LOCK, false, h.spec->since_requests_ns);
+	case PROBE_LOCK_END:
+		call_end(&h, ctx, s, OPEN_LOCK, false, h.spec->since_requests_ns);
 		break;
 	}
 	call_done(s);

@@ -117,7 +117,7 @@ SUBPROG struct gs_net_scratch *call_hit(struct hit *h, go_regs *ctx, __u32 group
 	__u32 probe = GS_COOKIE_PROBE(cookie);
 
 	barrier_var(probe); /* what is compared is what is used, for the verifier */
-	if (probe >= GS_PROBE_MAX || !hit_of(h, ctx, (__u32)cookie, probe, group))
+	if (probe >= PROBE_COUNT || !hit_of(h, ctx, (__u32)cookie, probe, group))
 		return NULL;
 	s = scratch_take(h);
 	if (!s)
@@ -186,7 +186,7 @@ static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, 
 		return;
 	}
 	*(volatile __u64 *)&o->start_ns = 0;
-	*(volatile __u32 *)&o->state = GS_PHASE_NONE;
+	*(volatile __u32 *)&o->state = NET_NO_PHASE;
 	o->state_ns = n->state_ns;
 	o->goid = n->goid;
 	o->caller = n->caller;

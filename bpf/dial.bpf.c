@@ -12,7 +12,7 @@ SUBPROG int dial_begin(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u3
 {
 	open_fresh(&s->open, phase);
 	s->open.host = host;
-	open_put(h, s, phase == GS_PHASE_POOL_WAIT ? GS_OPEN_POOL : GS_OPEN_DIAL, addr);
+	open_put(h, s, phase == NET_POOL_WAIT ? OPEN_POOL : OPEN_DIAL, addr);
 	return 0;
 }
 
@@ -20,8 +20,7 @@ SUBPROG int dial_begin(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u3
 SUBPROG __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u32 phase,
 		       bool failed)
 {
-	struct gs_open *o =
-		open_find(s, phase == GS_PHASE_POOL_WAIT ? GS_OPEN_POOL : GS_OPEN_DIAL, addr);
+	struct gs_open *o = open_find(s, phase == NET_POOL_WAIT ? OPEN_POOL : OPEN_DIAL, addr);
 	__u64 host;
 
 	if (!o || o->state != phase) {
@@ -40,7 +39,7 @@ SUBPROG int dns_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	s->word[0] = GO_ARG5(ctx);
 	s->word[1] = GO_ARG6(ctx);
-	dial_begin(h, s, GO_G(ctx), GS_PHASE_DNS, host_of_string(h, s));
+	dial_begin(h, s, GO_G(ctx), NET_DNS, host_of_string(h, s));
 	return 0;
 }
 
@@ -69,7 +68,7 @@ SUBPROG int connect_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (s->word[1] >= h->spec->resolver_lo && s->word[1] < h->spec->resolver_hi)
 		return 0;
 	host = host_at(h, s, GO_ARG0(ctx) + h->spec->dialer_address);
-	dial_begin(h, s, GO_G(ctx), GS_PHASE_CONNECT, host);
+	dial_begin(h, s, GO_G(ctx), NET_CONNECT, host);
 	return 0;
 }
 
@@ -77,7 +76,7 @@ static __always_inline void name_conn(struct gs_net_scratch *s, __u64 conn, __u6
 {
 	s->phase.host = host;
 	if (host && conn)
-		bpf_map_update_elem(&conn_hosts, key_of(s, &s->other_key, GS_OPEN_CONN, conn),
+		bpf_map_update_elem(&conn_hosts, key_of(s, &s->other_key, OPEN_CONN, conn),
 				    &s->phase.host, BPF_ANY);
 }
 
@@ -85,7 +84,7 @@ static __always_inline void name_conn(struct gs_net_scratch *s, __u64 conn, __u6
 SUBPROG int connect_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	bool failed = GO_ARG2(ctx);
-	__u64 host = dial_end(h, s, GO_G(ctx), GS_PHASE_CONNECT, failed);
+	__u64 host = dial_end(h, s, GO_G(ctx), NET_CONNECT, failed);
 
 	if (!failed)
 		name_conn(s, GO_ARG1(ctx), host);
@@ -111,7 +110,7 @@ static __always_inline __u64 tls_host(struct hit *h, struct gs_net_scratch *s, _
 
 	if (!read_user(h, s->word, sizeof(s->word), c + h->spec->tls_conn))
 		return 0;
-	host = bpf_map_lookup_elem(&conn_hosts, key_of(s, &s->other_key, GS_OPEN_CONN, s->word[1]));
+	host = bpf_map_lookup_elem(&conn_hosts, key_of(s, &s->other_key, OPEN_CONN, s->word[1]));
 	if (host)
 		return *host;
 	if (!read_user(h, &s->word[0], sizeof(s->word[0]), c + h->spec->tls_config) || !s->word[0])
@@ -122,7 +121,7 @@ static __always_inline __u64 tls_host(struct hit *h, struct gs_net_scratch *s, _
 /* crypto/tls.(*Conn).clientHandshake(c, ctx), body. */
 SUBPROG int tls_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	dial_begin(h, s, GO_G(ctx), GS_PHASE_TLS, tls_host(h, s, GO_ARG0(ctx)));
+	dial_begin(h, s, GO_G(ctx), NET_TLS, tls_host(h, s, GO_ARG0(ctx)));
 	return 0;
 }
 
@@ -134,7 +133,7 @@ SUBPROG int pool_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (!read_user(h, &s->other_key.addr, sizeof(__u64), GO_SP(ctx) + s->argument))
 		return 0;
 	want = s->other_key.addr;
-	dial_begin(h, s, want, GS_PHASE_POOL_WAIT, host_at(h, s, want + h->spec->want_addr));
+	dial_begin(h, s, want, NET_POOL_WAIT, host_at(h, s, want + h->spec->want_addr));
 	return 0;
 }
 
@@ -142,7 +141,7 @@ SUBPROG int pool_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 static __always_inline void pool_end(struct hit *h, struct gs_net_scratch *s, __u64 want,
 				     bool failed)
 {
-	dial_end(h, s, want, GS_PHASE_POOL_WAIT, failed);
+	dial_end(h, s, want, NET_POOL_WAIT, failed);
 }
 
 SEC("uprobe")
@@ -151,46 +150,46 @@ int net_dial(go_regs *ctx)
 	struct gs_net_scratch *s;
 	struct hit h;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_RARE);
+	s = call_hit(&h, ctx, GROUP_RARE);
 	if (!s)
 		return 0;
 	switch (s->probe) {
-	case GS_PROBE_DNS_BEGIN:
+	case PROBE_DNS_BEGIN:
 		dns_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_DNS_END:
+	case PROBE_DNS_END:
 		/* behind `call lookupIPAddr`: ([]IPAddr, error) */
-		dial_end(&h, s, GO_G(ctx), GS_PHASE_DNS, GO_ARG3(ctx));
+		dial_end(&h, s, GO_G(ctx), NET_DNS, GO_ARG3(ctx));
 		break;
-	case GS_PROBE_CONNECT_BEGIN:
+	case PROBE_CONNECT_BEGIN:
 		connect_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_CONNECT_END:
+	case PROBE_CONNECT_END:
 		connect_end(&h, ctx, s);
 		break;
-	case GS_PROBE_TLS_NAME:
+	case PROBE_TLS_NAME:
 		tls_name(&h, ctx, s);
 		break;
-	case GS_PROBE_TLS_BEGIN:
+	case PROBE_TLS_BEGIN:
 		tls_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_TLS_END:
+	case PROBE_TLS_END:
 		/* crypto/tls.(*Conn).handshakeContext behind an indirect call; the
 		 * first one after the begin is that of the handshake: error */
-		dial_end(&h, s, GO_G(ctx), GS_PHASE_TLS, GO_ARG0(ctx));
+		dial_end(&h, s, GO_G(ctx), NET_TLS, GO_ARG0(ctx));
 		break;
-	case GS_PROBE_POOL_BEGIN:
+	case PROBE_POOL_BEGIN:
 		pool_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_POOL_DELIVERED:
+	case PROBE_POOL_DELIVERED:
 		/* (*Transport).tryPutIdleConn at `call tryDeliver`: (w, …) */
 		pool_end(&h, s, GO_ARG0(ctx), false);
 		break;
-	case GS_PROBE_POOL_DIAL:
+	case PROBE_POOL_DIAL:
 		/* (*Transport).dialConnFor(t, w), body */
 		pool_end(&h, s, GO_ARG1(ctx), false);
 		break;
-	case GS_PROBE_POOL_CANCEL:
+	case PROBE_POOL_CANCEL:
 		/* (*wantConn).cancel(w, …), body */
 		pool_end(&h, s, GO_ARG0(ctx), true);
 		break;

@@ -32,7 +32,7 @@ static __always_inline void hist_add(struct gs_hist *hist, __u64 ns)
 
 static __always_inline struct gs_gc *gc_begin(struct hit *h, go_regs *ctx, __u32 probe)
 {
-	if (!hit_begin(h, ctx, probe, GS_ACTIVE_RARE))
+	if (!hit_begin(h, ctx, probe, GROUP_RARE))
 		return 0;
 	return bpf_map_lookup_elem(&gc, &h->target);
 }
@@ -46,7 +46,7 @@ int gc_start(go_regs *ctx)
 	struct gs_gc *sums;
 	struct hit h;
 
-	sums = gc_begin(&h, ctx, GS_PROBE_GC_START);
+	sums = gc_begin(&h, ctx, PROBE_GC_START);
 	if (!sums)
 		return 0;
 	gs_add(&sums->starts, 1);
@@ -63,7 +63,7 @@ int gc_end(go_regs *ctx)
 	struct gs_gc *sums;
 	struct hit h;
 
-	sums = gc_begin(&h, ctx, GS_PROBE_GC_END);
+	sums = gc_begin(&h, ctx, PROBE_GC_END);
 	if (!sums)
 		return 0;
 	gs_add(&sums->ends, 1);
@@ -84,7 +84,7 @@ int stw_begin(go_regs *ctx)
 	struct gs_gc *sums;
 	struct hit h;
 
-	sums = gc_begin(&h, ctx, GS_PROBE_STW_BEGIN);
+	sums = gc_begin(&h, ctx, PROBE_STW_BEGIN);
 	if (!sums)
 		return 0;
 	if (sums->cycle_begin_ns)
@@ -102,7 +102,7 @@ int stw_end(go_regs *ctx)
 	__u64 *max;
 	struct hit h;
 
-	sums = gc_begin(&h, ctx, GS_PROBE_STW_END);
+	sums = gc_begin(&h, ctx, PROBE_STW_END);
 	if (!sums)
 		return 0;
 	begin = sums->stw_begin_ns;

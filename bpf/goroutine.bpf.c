@@ -116,7 +116,7 @@ int go_birth(go_regs *ctx)
 	struct gs_site *s;
 	struct hit h;
 
-	if (!hit_begin(&h, ctx, GS_PROBE_GO_BIRTH, GS_ACTIVE_GOVERNED))
+	if (!hit_begin(&h, ctx, PROBE_GO_BIRTH, GROUP_BIRTHS))
 		return 0;
 	if (!site_key_of_g(&h, &key, GO_ARG1(ctx)))
 		return 0;
@@ -136,7 +136,7 @@ int coro_birth(go_regs *ctx)
 	struct gs_site *s;
 	struct hit h;
 
-	if (!hit_begin(&h, ctx, GS_PROBE_CORO_BIRTH, GS_ACTIVE_GOVERNED))
+	if (!hit_begin(&h, ctx, PROBE_CORO_BIRTH, GROUP_BIRTHS))
 		return 0;
 	if (bpf_probe_read_user(&key.startpc, sizeof(key.startpc), (void *)GO_ARG0(ctx))) {
 		gs_add(&h.count->read_failures, 1);

@@ -100,7 +100,7 @@ static __always_inline bool hit_of(struct hit *h, go_regs *ctx, __u32 target, __
 	if (!h->count || !h->spec)
 		return false; /* a cookie beyond the table: never attached so */
 	gs_add(&h->count->hits[probe], 1);
-	if (!(h->spec->active & group)) {
+	if (!(h->spec->active & GROUP_BIT(group))) {
 		gs_add(&h->count->inactive, 1);
 		return false;
 	}

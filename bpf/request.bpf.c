@@ -21,15 +21,15 @@ SUBPROG int http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	struct gs_open *last;
 
 	if (!takes_new(h)) {
-		last = open_find(s, GS_OPEN_REQUEST, GO_G(ctx));
+		last = open_find(s, OPEN_REQUEST, GO_G(ctx));
 		if (last) /* an error to come is this call's */
 			last->start_ns = last->state_ns = 0;
 		return 0;
 	}
-	open_fresh(&s->open, GS_PHASE_NONE);
+	open_fresh(&s->open, NET_NO_PHASE);
 	take_pcs(ctx, s, true, h->spec->http_lo, h->spec->http_hi);
 	s->open.ptr = GO_ARG1(ctx);
-	call_begin(h, ctx, s, GS_OPEN_REQUEST, GS_CALL_HTTP);
+	call_begin(h, ctx, s, OPEN_REQUEST, CALL_HTTP);
 	return 0;
 }
 
@@ -50,9 +50,9 @@ SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
 		return 0;
 	now = bpf_ktime_get_ns();
 	o->state_ns = now;
-	if (from < GS_PHASE_MAX && !is_stale(h, since, h->spec->since_requests_ns))
+	if (from < NET_PHASES && !is_stale(h, since, h->spec->since_requests_ns))
 		request_phase_end(h, s, o, from, now - since, to & STATE_FAILED);
-	if (from < GS_PHASE_BODY && next >= GS_PHASE_BODY)
+	if (from < NET_BODY && next >= NET_BODY)
 		answered(h, o->start_ns);
 	return 0;
 }
@@ -61,7 +61,7 @@ SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
 static __always_inline void call_answered(struct hit *h, struct gs_net_scratch *s, __u64 g,
 					  __u64 before_ns, __u64 now_ns)
 {
-	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, g);
+	struct gs_open *call = open_find(s, OPEN_REQUEST, g);
 
 	if (call && call->start_ns && call->start_ns <= before_ns)
 		call_over(h, call, false, h->spec->since_requests_ns, now_ns);
@@ -70,7 +70,7 @@ static __always_inline void call_answered(struct hit *h, struct gs_net_scratch *
 /* net/http.urlErrorOp, body: the call on this goroutine fails. */
 SUBPROG int call_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, GO_G(ctx));
+	struct gs_open *call = open_find(s, OPEN_REQUEST, GO_G(ctx));
 	struct gs_sum *row;
 
 	if (!call || !call->state_ns) {
@@ -92,8 +92,8 @@ SUBPROG int call_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 /* The first byte of the response. */
 static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
 {
-	state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB);
-	state_to(h, s, o, GS_PHASE_TTFB, GS_PHASE_BODY);
+	state_to(h, s, o, NET_REQUEST_WRITE, NET_TTFB);
+	state_to(h, s, o, NET_TTFB, NET_BODY);
 }
 
 /* A request, s->open.ptr, has got its connection or stream.  Its place is that
@@ -102,7 +102,7 @@ static __always_inline void first_byte(struct hit *h, struct gs_net_scratch *s, 
 static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
 					__u32 kind, __u64 host, struct gs_open *last)
 {
-	struct gs_open *call = open_find(s, GS_OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
+	struct gs_open *call = open_find(s, OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
 	__u32 i;
 
 	o->host = host;
@@ -125,7 +125,7 @@ static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s
 					 struct gs_open *last)
 {
 	/* A response without a body ends nothing: what follows its header does. */
-	if (last->state < GS_PHASE_BODY)
+	if (last->state < NET_BODY)
 		answered(h, last->start_ns);
 	if (!takes_new(h))
 		open_delete(s);
@@ -156,7 +156,7 @@ static __always_inline bool knows_host(const struct hit *h, const struct gs_open
  * *Request.  Through a proxy a plain request's connection names no host. */
 SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *last = open_find(s, GS_OPEN_CONN, GO_ARG0(ctx));
+	struct gs_open *last = open_find(s, OPEN_CONN, GO_ARG0(ctx));
 	__u64 host;
 	bool known;
 
@@ -164,7 +164,7 @@ SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		carry_forget(h, s, last);
 	if (!takes_new(h))
 		return 0;
-	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
+	open_fresh(&s->open, NET_REQUEST_WRITE);
 	known = knows_host(h, last);
 	if (!(known && h->spec->flags & GS_SPEC_ALWAYS) &&
 	    !read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
@@ -174,7 +174,7 @@ SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		s->open.flags = GS_OPEN_OWN_HOST;
 	else
 		host = host_of_url(h, s, s->open.ptr + h->spec->request_url);
-	carry_begin(h, ctx, s, GS_OPEN_CONN, host, last);
+	carry_begin(h, ctx, s, OPEN_CONN, host, last);
 	return 0;
 }
 
@@ -195,18 +195,18 @@ SUBPROG int conn_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 
 	if (GO_ARG0(ctx) || !GO_EQUAL(ctx))
 		return 0;
-	o = open_in_slot(h, ctx, s, GS_OPEN_CONN);
+	o = open_in_slot(h, ctx, s, OPEN_CONN);
 	if (o)
-		state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB);
+		state_to(h, s, o, NET_REQUEST_WRITE, NET_TTFB);
 	return 0;
 }
 
 /* (*persistConn).readResponse(pc, rc, trace), body: the first byte is there. */
 SUBPROG int conn_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(s, GS_OPEN_CONN, GO_ARG0(ctx));
+	struct gs_open *o = open_find(s, OPEN_CONN, GO_ARG0(ctx));
 
-	if (!o || o->state >= GS_PHASE_BODY)
+	if (!o || o->state >= NET_BODY)
 		return 0;
 	first_byte(h, s, o);
 	call_answered(h, s, o->caller, o->start_ns, o->state_ns);
@@ -217,15 +217,14 @@ SUBPROG int conn_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *
  * be used again ends, so it says nothing of a body. */
 SUBPROG int conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(s, GS_OPEN_CONN, GO_ARG0(ctx));
+	struct gs_open *o = open_find(s, OPEN_CONN, GO_ARG0(ctx));
 	__u32 state;
 
 	if (!o)
 		return 0;
 	state = o->state;
-	if (state != GS_PHASE_NONE)
-		state_to(h, s, o, state,
-			 GS_PHASE_NONE | (state != GS_PHASE_BODY ? STATE_FAILED : 0));
+	if (state != NET_NO_PHASE)
+		state_to(h, s, o, state, NET_NO_PHASE | (state != NET_BODY ? STATE_FAILED : 0));
 	open_delete(s);
 	return 0;
 }
@@ -249,13 +248,13 @@ SUBPROG int conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	for (i = 0; i < 3; i++, k = k < 2 ? k + 1 : 0) {
 		if (!read_word(h, &addr, GO_CLOSURE(ctx) + 8 + 8 * k))
 			return 0;
-		o = open_find(s, GS_OPEN_CONN, addr);
-		if (!o || o->state != GS_PHASE_BODY)
+		o = open_find(s, OPEN_CONN, addr);
+		if (!o || o->state != NET_BODY)
 			continue;
 		if (i)
 			body_variable[target] = k;
-		state_to(h, s, o, GS_PHASE_BODY,
-			 GS_PHASE_NONE | (GO_ARG0(ctx) && !eof ? STATE_FAILED : 0));
+		state_to(h, s, o, NET_BODY,
+			 NET_NO_PHASE | (GO_ARG0(ctx) && !eof ? STATE_FAILED : 0));
 		break;
 	}
 	return 0;
@@ -267,29 +266,29 @@ int net_request(go_regs *ctx)
 	struct gs_net_scratch *s;
 	struct hit h;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS);
+	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {
-	case GS_PROBE_CALL_BEGIN:
+	case PROBE_CALL_BEGIN:
 		http_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_CALL_FAILED:
+	case PROBE_CALL_FAILED:
 		call_failed(&h, ctx, s);
 		break;
-	case GS_PROBE_CONN_BEGIN:
+	case PROBE_CONN_BEGIN:
 		conn_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_CONN_WRITTEN:
+	case PROBE_CONN_WRITTEN:
 		conn_written(&h, ctx, s);
 		break;
-	case GS_PROBE_CONN_FIRST_BYTE:
+	case PROBE_CONN_FIRST_BYTE:
 		conn_first_byte(&h, ctx, s);
 		break;
-	case GS_PROBE_CONN_CLOSED:
+	case PROBE_CONN_CLOSED:
 		conn_closed(&h, ctx, s);
 		break;
-	case GS_PROBE_CONN_BODY_END:
+	case PROBE_CONN_BODY_END:
 		conn_body_end(&h, ctx, s);
 		break;
 	}
@@ -302,15 +301,15 @@ int net_request(go_regs *ctx)
 /* (*clientStream).doRequest(cs, req, …), body: on a goroutine of its own. */
 SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *last = open_find(s, GS_OPEN_STREAM, GO_ARG0(ctx));
+	struct gs_open *last = open_find(s, OPEN_STREAM, GO_ARG0(ctx));
 
 	if (last)
 		carry_forget(h, s, last);
 	if (!takes_new(h))
 		return 0;
-	open_fresh(&s->open, GS_PHASE_REQUEST_WRITE);
+	open_fresh(&s->open, NET_REQUEST_WRITE);
 	s->open.ptr = GO_ARG1(ctx);
-	carry_begin(h, ctx, s, GS_OPEN_STREAM, host_of_url(h, s, s->open.ptr + s->argument), last);
+	carry_begin(h, ctx, s, OPEN_STREAM, host_of_url(h, s, s->open.ptr + s->argument), last);
 	return 0;
 }
 
@@ -318,10 +317,10 @@ SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
  * comes back there. */
 SUBPROG int stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, GS_OPEN_STREAM);
+	struct gs_open *o = open_in_slot(h, ctx, s, OPEN_STREAM);
 
 	if (o)
-		state_to(h, s, o, GS_PHASE_REQUEST_WRITE, GS_PHASE_TTFB);
+		state_to(h, s, o, NET_REQUEST_WRITE, NET_TTFB);
 	return 0;
 }
 
@@ -329,7 +328,7 @@ SUBPROG int stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s
  * responses (1xx) come here too. */
 SUBPROG int stream_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(s, GS_OPEN_STREAM, GO_ARG1(ctx));
+	struct gs_open *o = open_find(s, OPEN_STREAM, GO_ARG1(ctx));
 
 	if (o)
 		first_byte(h, s, o);
@@ -341,17 +340,17 @@ SUBPROG int stream_first_byte(struct hit *h, go_regs *ctx, struct gs_net_scratch
  * that the caller has closed or cancelled a body that was there. */
 SUBPROG int stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_find(s, GS_OPEN_STREAM, GO_ARG0(ctx));
+	struct gs_open *o = open_find(s, OPEN_STREAM, GO_ARG0(ctx));
 	__u32 state;
 	bool closed;
 
 	if (!o)
 		return 0;
 	state = o->state;
-	closed = state == GS_PHASE_BODY && GO_ARG1(ctx) == h->spec->eof_itab;
-	if (state != GS_PHASE_NONE)
+	closed = state == NET_BODY && GO_ARG1(ctx) == h->spec->eof_itab;
+	if (state != NET_NO_PHASE)
 		state_to(h, s, o, state,
-			 GS_PHASE_NONE | (GO_ARG1(ctx) && !closed ? STATE_FAILED : 0));
+			 NET_NO_PHASE | (GO_ARG1(ctx) && !closed ? STATE_FAILED : 0));
 	open_delete(s);
 	return 0;
 }
@@ -362,25 +361,25 @@ int net_stream(go_regs *ctx)
 	struct gs_net_scratch *s;
 	struct hit h;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS);
+	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {
-	case GS_PROBE_STREAM_BEGIN:
+	case PROBE_STREAM_BEGIN:
 		stream_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_STREAM_WRITTEN:
+	case PROBE_STREAM_WRITTEN:
 		stream_written(&h, ctx, s);
 		break;
-	case GS_PROBE_STREAM_FIRST_BYTE:
+	case PROBE_STREAM_FIRST_BYTE:
 		stream_first_byte(&h, ctx, s);
 		break;
-	case GS_PROBE_STREAM_ANSWERED:
+	case PROBE_STREAM_ANSWERED:
 		/* (*ClientConn).RoundTrip behind its select, on the caller's
 		 * goroutine: the header is there, or the call will fail */
 		call_answered(&h, s, GO_G(ctx), ~0ull, bpf_ktime_get_ns());
 		break;
-	case GS_PROBE_STREAM_END:
+	case PROBE_STREAM_END:
 		stream_end(&h, ctx, s);
 		break;
 	}

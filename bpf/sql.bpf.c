@@ -14,7 +14,7 @@ SUBPROG int wait_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	open_fresh(&s->open, 0);
 	take_goid(h, ctx, &s->open);
 	take_pcs(ctx, s, false, 0, 0);
-	call_begin(h, ctx, s, GS_OPEN_SQL_WAIT, GS_CALL_SQL_WAIT);
+	call_begin(h, ctx, s, OPEN_SQL_WAIT, CALL_SQL_WAIT);
 	return 0;
 }
 
@@ -22,14 +22,13 @@ SUBPROG int wait_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
  * with its own connection changes nothing. */
 SUBPROG int grab(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u64 dc, __u32 what)
 {
-	struct gs_open *known =
-		bpf_map_lookup_elem(&holds, key_of(s, &s->key, GS_OPEN_SQL_GRAB, dc));
+	struct gs_open *known = bpf_map_lookup_elem(&holds, key_of(s, &s->key, OPEN_SQL_GRAB, dc));
 
-	if (known && what == GS_SQL_ROWS && known->state != GS_SQL_ROWS)
+	if (known && what == SQL_ROWS && known->state != SQL_ROWS)
 		return 0;
 	open_fresh(&s->open, what);
 	take_goid(h, ctx, &s->open);
-	take_pcs(ctx, s, what != GS_SQL_CONN, 0, 0);
+	take_pcs(ctx, s, what != SQL_CONN, 0, 0);
 	if (bpf_map_update_elem(&holds, &s->key, &s->open, BPF_ANY))
 		gs_add(&h->count->opens_full, 1);
 	return 0;
@@ -41,19 +40,19 @@ int sql_rare(go_regs *ctx)
 	struct gs_net_scratch *s;
 	struct hit h;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_RARE);
+	s = call_hit(&h, ctx, GROUP_RARE);
 	if (!s)
 		return 0;
 	switch (s->probe) {
-	case GS_PROBE_SQL_WAIT_BEGIN:
+	case PROBE_SQL_WAIT_BEGIN:
 		wait_begin(&h, ctx, s);
 		break;
-	case GS_PROBE_SQL_WAIT_END:
-		call_end(&h, ctx, s, GS_OPEN_SQL_WAIT, false, h.spec->since_rare_ns);
+	case PROBE_SQL_WAIT_END:
+		call_end(&h, ctx, s, OPEN_SQL_WAIT, false, h.spec->since_rare_ns);
 		break;
-	case GS_PROBE_SQL_BEGIN_TX:
+	case PROBE_SQL_BEGIN_TX:
 		/* (*DB).beginDC(db, ctx, dc, …), body */
-		grab(&h, ctx, s, GO_ARG3(ctx), GS_SQL_TRANSACTION);
+		grab(&h, ctx, s, GO_ARG3(ctx), SQL_TRANSACTION);
 		break;
 	}
 	call_done(s);
@@ -66,22 +65,22 @@ int sql_request(go_regs *ctx)
 	struct gs_net_scratch *s;
 	struct hit h;
 
-	s = call_hit(&h, ctx, GS_ACTIVE_REQUESTS);
+	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {
-	case GS_PROBE_SQL_ROWS:
+	case PROBE_SQL_ROWS:
 		/* (*DB).queryDC(db, ctx, txctx, dc, …), body */
-		grab(&h, ctx, s, GO_ARG5(ctx), GS_SQL_ROWS);
+		grab(&h, ctx, s, GO_ARG5(ctx), SQL_ROWS);
 		break;
-	case GS_PROBE_SQL_CONN:
+	case PROBE_SQL_CONN:
 		/* (*DB).Conn behind `call conn`: (*driverConn, error) */
 		if (GO_ARG0(ctx))
-			grab(&h, ctx, s, GO_ARG0(ctx), GS_SQL_CONN);
+			grab(&h, ctx, s, GO_ARG0(ctx), SQL_CONN);
 		break;
-	case GS_PROBE_SQL_PUT:
+	case PROBE_SQL_PUT:
 		/* (*DB).putConn(db, dc, …), body */
-		bpf_map_delete_elem(&holds, key_of(s, &s->key, GS_OPEN_SQL_GRAB, GO_ARG1(ctx)));
+		bpf_map_delete_elem(&holds, key_of(s, &s->key, OPEN_SQL_GRAB, GO_ARG1(ctx)));
 		break;
 	}
 	call_done(s);

@@ -118,7 +118,7 @@ static void make_plan(struct plan *pl, const struct cost_table *ct)
 		p->sensor = i <= PROBE_CORO_BIRTH    ? SENSOR_GOROUTINES
 			    : i == PROBE_ALLOC_LARGE ? SENSOR_ALLOC
 						     : SENSOR_GC;
-		p->rare = i > PROBE_CORO_BIRTH;
+		p->group = i > PROBE_CORO_BIRTH ? GROUP_RARE : GROUP_BIRTHS;
 		p->kind = SITE_CALL;
 		p->nsite = 1;
 		p->site[0] = (struct site){ .kind = SITE_CALL,

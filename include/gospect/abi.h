@@ -14,59 +14,7 @@
 
 #include <linux/types.h>
 
-/* Probes, numbered as enum probe_id of src/plan/plan.h (asserted in src/trace). */
-enum {
-	GS_PROBE_GO_BIRTH,
-	GS_PROBE_CORO_BIRTH,
-	GS_PROBE_ALLOC_LARGE,
-	GS_PROBE_GC_START,
-	GS_PROBE_GC_END,
-	GS_PROBE_STW_BEGIN,
-	GS_PROBE_STW_END,
-	/* network, rare: program net_dial */
-	GS_PROBE_DNS_BEGIN,
-	GS_PROBE_DNS_END,
-	GS_PROBE_CONNECT_BEGIN,
-	GS_PROBE_CONNECT_END,
-	GS_PROBE_TLS_NAME,
-	GS_PROBE_TLS_BEGIN,
-	GS_PROBE_TLS_END,
-	GS_PROBE_POOL_BEGIN,
-	GS_PROBE_POOL_DELIVERED,
-	GS_PROBE_POOL_DIAL,
-	GS_PROBE_POOL_CANCEL,
-	/* network, per request: program net_request */
-	GS_PROBE_CALL_BEGIN,
-	GS_PROBE_CALL_FAILED,
-	GS_PROBE_CONN_BEGIN,
-	GS_PROBE_CONN_WRITTEN,
-	GS_PROBE_CONN_FIRST_BYTE,
-	GS_PROBE_CONN_CLOSED,
-	GS_PROBE_CONN_BODY_END,
-	/* program net_stream: HTTP/2 */
-	GS_PROBE_STREAM_BEGIN,
-	GS_PROBE_STREAM_WRITTEN,
-	GS_PROBE_STREAM_FIRST_BYTE,
-	GS_PROBE_STREAM_ANSWERED,
-	GS_PROBE_STREAM_END,
-	/* program net_call: handlers and gRPC */
-	GS_PROBE_HANDLER_BEGIN,
-	GS_PROBE_HANDLER_END,
-	GS_PROBE_GRPC_BEGIN,
-	GS_PROBE_GRPC_END,
-	GS_PROBE_GRPC_FAILED,
-	/* database/sql: programs sql_rare and sql_request */
-	GS_PROBE_SQL_WAIT_BEGIN,
-	GS_PROBE_SQL_WAIT_END,
-	GS_PROBE_SQL_BEGIN_TX,
-	GS_PROBE_SQL_ROWS,
-	GS_PROBE_SQL_CONN,
-	GS_PROBE_SQL_PUT,
-	/* program lock_wait */
-	GS_PROBE_LOCK_BEGIN,
-	GS_PROBE_LOCK_END,
-	GS_PROBE_MAX
-};
+#include "gospect/kinds.h"
 
 /* Table sizes.  What happens when one is full is said at the table (bpf/maps.bpf.c). */
 #define GS_MAX_TARGETS 64
@@ -91,13 +39,10 @@ enum {
 #define GS_SCRATCHES        8
 #define GS_HOST_BYTES       264 /* 255 of a name, colon, 5 digits, brackets; a multiple of 8 */
 
-/* Bits of gs_spec.active: which group of probes counts. */
-#define GS_ACTIVE_RARE     1u
-#define GS_ACTIVE_GOVERNED 2u
-#define GS_ACTIVE_REQUESTS 4u /* per request: the sensors net, sql and locks */
-#define GS_ACTIVE_NEW \
-	8u /* … also those that begin now; without it a slice is
-					 * over, and what began in it is followed to its end */
+/* gs_spec.active: GROUP_BIT() of the probes that count, and of GROUP_REQUESTS
+ * also those that begin now: without it a slice is over, and what began in it is
+ * followed to its end. */
+#define GS_ACTIVE_NEW GROUP_BIT(GROUP_COUNT)
 
 /*
  * Cookies: the target in the low 32 bits, the probe in the next 8, what differs
@@ -116,7 +61,7 @@ enum {
  */
 struct gs_spec {
 	__u32 tgid;          /* as the programs see it: see gs_pidns_ino */
-	__u32 active;        /* GS_ACTIVE_… */
+	__u32 active;        /* GROUP_BIT(), GS_ACTIVE_NEW */
 	__u64 branch_probes; /* bit per probe: the site is the stack check's jbe,
 				 * and a hit that takes it (CF or ZF) does not count */
 	__u32 window;        /* number of the reading to come; its lowest bit says which
@@ -147,6 +92,7 @@ struct gs_spec {
 	__u64 eof_itab, eof_data; /* the value of io.EOF */
 };
 _Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
+_Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each probe");
 
 /* gs_spec.flags */
 #define GS_SPEC_CLOSES 1u /* the end of every HTTP/1 connection is seen while requests are */
@@ -158,7 +104,7 @@ _Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
 
 /* Per target and CPU; updated atomically, for uprobe programs can be preempted. */
 struct gs_counters {
-	__u64 hits[GS_PROBE_MAX]; /* every run of a program: what the target paid for */
+	__u64 hits[PROBE_COUNT]; /* every run of a program: what the target paid for */
 	/* early returns */
 	__u64 inactive;      /* not counting yet, or between two slices */
 	__u64 foreign;       /* another process: the pid filter let it through */
@@ -181,7 +127,7 @@ struct gs_counters {
 	__u64 requests_begun;
 	__u64 requests_answered;
 };
-_Static_assert(sizeof(struct gs_counters) == 88 + 8 * GS_PROBE_MAX + 56, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 56, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
@@ -274,40 +220,6 @@ _Static_assert(sizeof(struct gs_gc) == 56 + 2 * sizeof(struct gs_hist), "gs_gc")
 
 /* --- network, database/sql, locks ---------------------------------------------- */
 
-/* Phases, as enum net_phase of src/plan/phase.h. */
-enum {
-	GS_PHASE_POOL_WAIT,
-	GS_PHASE_DNS,
-	GS_PHASE_CONNECT,
-	GS_PHASE_TLS,
-	GS_PHASE_REQUEST_WRITE,
-	GS_PHASE_TTFB,
-	GS_PHASE_BODY,
-	GS_PHASE_MAX,
-	GS_PHASE_NONE = GS_PHASE_MAX /* gs_open.state: nothing under way */
-};
-
-/* As enum trace_call_kind. */
-enum { GS_CALL_HTTP, GS_CALL_HANDLER, GS_CALL_GRPC, GS_CALL_SQL_WAIT, GS_CALL_LOCK, GS_CALL_MAX };
-
-/* As enum trace_open_kind, and one that only the programs use. */
-enum {
-	GS_OPEN_REQUEST,
-	GS_OPEN_CONN,
-	GS_OPEN_STREAM,
-	GS_OPEN_HANDLER,
-	GS_OPEN_SQL_GRAB,
-	GS_OPEN_SQL_WAIT,
-	GS_OPEN_DIAL,
-	GS_OPEN_GRPC,
-	GS_OPEN_POOL,
-	GS_OPEN_LOCK,
-	GS_OPEN_MAX
-};
-
-/* As enum trace_sql_what: gs_open.state of GS_OPEN_SQL_GRAB. */
-enum { GS_SQL_CALL, GS_SQL_TRANSACTION, GS_SQL_ROWS, GS_SQL_CONN };
-
 /*
  * A name, "host:port" or a gRPC method, as the program wrote it: key of map
  * `hosts`; the value is its number, from 1.  0 is "other": the table was full
@@ -325,12 +237,11 @@ _Static_assert(sizeof(struct gs_host) == 8 + GS_HOST_BYTES, "gs_host");
  * first row in `sums`.  A host has rows for its dials, for its requests, or for both.
  */
 enum {
-	GS_PHASES_DIAL,   /* GS_PHASE_POOL_WAIT to GS_PHASE_TLS */
-	GS_PHASES_REQUEST /* GS_PHASE_REQUEST_WRITE to GS_PHASE_BODY */
+	GS_PHASES_DIAL,   /* NET_POOL_WAIT to NET_TLS */
+	GS_PHASES_REQUEST /* NET_REQUEST_WRITE to NET_BODY */
 };
-#define GS_PHASES_FIRST(group) \
-	((group) == GS_PHASES_DIAL ? GS_PHASE_POOL_WAIT : GS_PHASE_REQUEST_WRITE)
-#define GS_PHASES_ROWS(group) ((group) == GS_PHASES_DIAL ? 4 : 3)
+#define GS_PHASES_FIRST(group) ((group) == GS_PHASES_DIAL ? NET_POOL_WAIT : NET_REQUEST_WRITE)
+#define GS_PHASES_ROWS(group)  ((group) == GS_PHASES_DIAL ? 4 : 3)
 struct gs_phase_key {
 	__u32 target;
 	__u32 group; /* GS_PHASES_… */
@@ -358,7 +269,7 @@ struct gs_call_key {
 _Static_assert(sizeof(struct gs_call_key) == 16 + 8 * GS_CALL_FRAMES, "gs_call_key");
 
 /* What has begun: maps `opens` (the least recently used entry makes room) and
- * `holds` (GS_OPEN_SQL_GRAB; full: counted in opens_full). */
+ * `holds` (OPEN_SQL_GRAB; full: counted in opens_full). */
 struct gs_open_key {
 	__u64 addr;
 	__u32 target;

@@ -171,7 +171,7 @@ static json_t *probe_json(const struct probe *p)
 	put_site(j, &p->site[0]);
 	json_object_set_new(j, "cost_ns",
 			    p->cost_ns >= 0 ? json_real(p->cost_ns) : json_string("not measured"));
-	json_object_set_new(j, "rare", json_boolean(p->rare));
+	json_object_set_new(j, "rare", json_boolean(p->group == GROUP_RARE));
 	if (p->nsite > 1)
 		put_sites(j, p);
 	return j;

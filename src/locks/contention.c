@@ -300,7 +300,7 @@ static void add_hists(const struct trace_reading *r, struct trace_hist *sum,
 	for (size_t i = 0; r && i < r->ncall; i++) {
 		const struct trace_call *call = &r->call[i];
 
-		if (call->kind != TRACE_CALL_LOCK)
+		if (call->kind != CALL_LOCK)
 			continue;
 		sum->count += call->hist.count;
 		if (call->hist.max_ns > sum->max_ns)

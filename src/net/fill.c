@@ -218,7 +218,7 @@ static int count_calls(struct fill *f, struct rowset *s)
 		struct client *row;
 		uint64_t begun, errors;
 
-		if (c->kind != TRACE_CALL_HTTP)
+		if (c->kind != CALL_HTTP)
 			continue;
 		b = base_of(f, c);
 		begun = c->begun - (b ? b->begun : 0);
@@ -786,7 +786,7 @@ static int count_handled(struct fill *f, struct rowset *s)
 		const struct trace_call *c = &f->now->call[i], *b;
 		struct server *r;
 
-		if (c->kind != TRACE_CALL_HANDLER || !c->npcs)
+		if (c->kind != CALL_HANDLER || !c->npcs)
 			continue;
 		b = base_of(f, c);
 		if (c->begun == (b ? b->begun : 0) && c->hist.count == (b ? b->hist.count : 0))
@@ -875,7 +875,7 @@ static int count_grpc(struct fill *f, struct rowset *s)
 		struct grpc *r;
 		size_t k;
 
-		if (c->kind != TRACE_CALL_GRPC)
+		if (c->kind != CALL_GRPC)
 			continue;
 		b = base_of(f, c);
 		if (c->begun == (b ? b->begun : 0) && c->hist.count == (b ? b->hist.count : 0))

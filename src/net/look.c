@@ -1394,7 +1394,7 @@ static void date_servings(struct netwatch *nw, const struct gowalk *w, struct tr
 
 		s->start_ns = l->now_ns;
 		s->age = AGE_AT_LEAST;
-		if (handles && trace && trace_open_find(trace, TRACE_OPEN_HANDLER, s->g, &open) &&
+		if (handles && trace && trace_open_find(trace, OPEN_HANDLER, s->g, &open) &&
 		    open.goid == s->goid) {
 			s->start_ns = open.start_ns;
 			s->age = AGE_EXACT;
@@ -1462,7 +1462,7 @@ static int read_gcalls(struct netwatch *nw, const struct gowalk *w, struct trace
 		set_method(c, t, t ? p[i].n : 0);
 		c->start_ns = l->now_ns;
 		c->age = AGE_AT_LEAST;
-		if (trace && trace_open_find(trace, TRACE_OPEN_GRPC, c->g, &open) &&
+		if (trace && trace_open_find(trace, OPEN_GRPC, c->g, &open) &&
 		    open.goid == c->goid) {
 			c->start_ns = open.start_ns;
 			c->age = AGE_EXACT;

@@ -440,8 +440,8 @@ static void date(struct netwatch *nw, const struct gowalk *w, struct trace *trac
 	int64_t age = real_ns - (deadline_unix_ns - f->limits.timeout_ns);
 	struct trace_open open;
 
-	if (trace && f->age != AGE_EXACT &&
-	    trace_open_find(trace, TRACE_OPEN_REQUEST, f->g, &open) && open.ptr == f->request) {
+	if (trace && f->age != AGE_EXACT && trace_open_find(trace, OPEN_REQUEST, f->g, &open) &&
+	    open.ptr == f->request) {
 		f->start_ns = open.start_ns < now ? open.start_ns : now;
 		f->age = AGE_EXACT;
 	}
@@ -477,7 +477,7 @@ static void remember_on_conn(struct netwatch *nw, const struct net_flight *f)
 /* Who had the connection last, by probes or by an earlier look. */
 static void place_conn(struct netwatch *nw, struct trace *trace, struct net_conn *c)
 {
-	enum trace_open_kind kind = c->h2 ? TRACE_OPEN_STREAM : TRACE_OPEN_CONN;
+	enum open_kind kind = c->h2 ? OPEN_STREAM : OPEN_CONN;
 	struct trace_open open;
 	struct place place;
 

@@ -11,8 +11,8 @@
 
 /*
  * Where each probe goes: the sites of all its places, each in the first of its
- * functions (newest release first) that has one.  Checked against the sources
- * and the code of Go 1.18 to 1.27.
+ * functions (newest release first) that has one.  The recipes themselves are
+ * in include/gospect/probes.def.
  */
 #define PLACE_MAX_FUNCTIONS 4
 #define PLACE_MAX_CALLEES   2
@@ -35,7 +35,7 @@ struct place {
 struct recipe {
 	const char *name;
 	enum sensor sensor;
-	bool rare;
+	enum probe_group group;
 	struct place place[RECIPE_MAX_PLACES];
 	int slot;            /* it reads the argument word slot - 1 from memory; 0: none */
 	enum probe_id pair;  /* it says nothing without this one; 0 (GO_BIRTH): without any */
@@ -70,260 +70,12 @@ struct recipe {
 		}                                                                     \
 	}
 
+#define PROBE(id, name_, sensor_, group_, program, fields, ...)                                 \
+	[PROBE_##id] = {                                                                        \
+		.name = name_, .sensor = SENSOR_##sensor_, .group = GROUP_##group_, __VA_ARGS__ \
+	},
 static const struct recipe recipes[PROBE_COUNT] = {
-	[PROBE_GO_BIRTH] = {
-		.name = "goroutine-birth", .sensor = SENSOR_GOROUTINES,
-		/* proc.go: newproc's systemstack closure; the number is its place among closures. */
-		.place = { { .functions = { "runtime.newproc.func1", "runtime.newproc.func2", "runtime.newproc" },
-			     .how = HOW_CALL, .callees = { "runtime.runqput" } } },
-	},
-	[PROBE_CORO_BIRTH] = {
-		.name = "coroutine-birth", .sensor = SENSOR_GOROUTINES,
-		/* coro.go, since 1.22; used by iter.Pull since 1.23.  Linked only where used. */
-		.place = { { .functions = { "runtime.newcoro.func1", "runtime.newcoro.func2", "runtime.newcoro" },
-			     .how = HOW_CALL, .callees = { "runtime.newproc1" } } },
-		.since = 23, .absent = "no coroutines (iter.Pull) are linked into this program",
-	},
-	[PROBE_ALLOC_LARGE] = {
-		.name = "large-allocation", .sensor = SENSOR_ALLOC, .rare = true,
-		/* mallocgcLarge since 1.24. */
-		.place = { { .functions = { "runtime.mallocgcLarge", "runtime.mallocgc" },
-			     .how = HOW_CALL, .callees = { "runtime.(*mcache).allocLarge" } } },
-	},
-	[PROBE_GC_START] = {
-		.name = "gc-start", .sensor = SENSOR_GC, .rare = true,
-		.place = BODY_OF("runtime.gcStart"),
-	},
-	[PROBE_GC_END] = {
-		.name = "gc-end", .sensor = SENSOR_GC, .rare = true,
-		.place = BODY_OF("runtime.gcMarkTermination"),
-	},
-	[PROBE_STW_BEGIN] = {
-		.name = "world-stop", .sensor = SENSOR_GC, .rare = true,
-		.place = BODY_OF("runtime.stopTheWorldWithSema"),
-	},
-	[PROBE_STW_END] = {
-		.name = "world-start", .sensor = SENSOR_GC, .rare = true,
-		.place = BODY_OF("runtime.startTheWorldWithSema"),
-	},
-	[PROBE_DNS_BEGIN] = {
-		.name = "dns-begin", .sensor = SENSOR_NET, .rare = true, .package = "net", .pair = PROBE_DNS_END,
-		.place = BODY_OF("net.(*Resolver).internetAddrList"),
-	},
-	[PROBE_DNS_END] = {
-		.name = "dns-end", .sensor = SENSOR_NET, .rare = true, .package = "net", .pair = PROBE_DNS_BEGIN,
-		/* ([]IPAddr, error): the error is words 3 and 4 */
-		.place = { { .functions = { "net.(*Resolver).internetAddrList" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "net.(*Resolver).lookupIPAddr" }, .keep = WORD(3) } },
-	},
-	[PROBE_CONNECT_BEGIN] = {
-		.name = "connect-begin", .sensor = SENSOR_NET, .rare = true, .package = "net",
-		.pair = PROBE_CONNECT_END,
-		/* In 1.18 dialSerial is called here where there is one address list only. */
-		.place = { { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_CALLS,
-			     .callees = { "net.(*sysDialer).dialParallel" } },
-			   { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_CALLS,
-			     .callees = { "net.(*sysDialer).dialSerial" } } },
-	},
-	[PROBE_CONNECT_END] = {
-		.name = "connect-end", .sensor = SENSOR_NET, .rare = true, .package = "net",
-		.pair = PROBE_CONNECT_BEGIN,
-		/*
-		 * Joined ways all come from one of these calls: the second of two
-		 * hits ends nothing.  Since 1.26 a deferred function runs in between
-		 * and is the first to have an instruction that can be emulated: the
-		 * stack check's branch, where registers are as the call left them; run
-		 * again after the stack has grown, it ends nothing.
-		 */
-		.place = { { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "net.(*sysDialer).dialParallel" },
-			     .into = "net.(*Dialer).dialCtx.func2", .keep = WORD(0) | WORD(1) | WORD(2), .joined_ok = true },
-			   { .functions = { "net.(*Dialer).DialContext" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "net.(*sysDialer).dialSerial" },
-			     .keep = WORD(0) | WORD(1) | WORD(2), .joined_ok = true } },
-	},
-	[PROBE_TLS_NAME] = {
-		.name = "tls-name", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
-		.place = BODY_OF("net/http.(*persistConn).addTLS"),
-	},
-	[PROBE_TLS_BEGIN] = {
-		.name = "tls-begin", .sensor = SENSOR_NET, .rare = true, .package = "crypto/tls",
-		.pair = PROBE_TLS_END,
-		.place = BODY_OF("crypto/tls.(*Conn).clientHandshake"),
-	},
-	[PROBE_TLS_END] = {
-		.name = "tls-end", .sensor = SENSOR_NET, .rare = true, .package = "crypto/tls",
-		.pair = PROBE_TLS_BEGIN,
-		/* c.handshakeFn(ctx) is one of these: the only one with a handshake begun before it. */
-		.place = { { .functions = { "crypto/tls.(*Conn).handshakeContext" },
-			     .how = HOW_AFTER_INDIRECT, .keep = WORD(0) } },
-	},
-	[PROBE_POOL_BEGIN] = {
-		.name = "pool-wait-begin", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
-		/* cleanFrontNotWaiting since 1.23; called in front of connsPerHostWait's assignment. */
-		.place = { { .functions = { "net/http.(*Transport).queueForDial" }, .how = HOW_CALL,
-			     .callees = { "net/http.(*wantConnQueue).cleanFrontNotWaiting",
-					  "net/http.(*wantConnQueue).cleanFront" } } },
-		.slot = 1 + 1,
-	},
-	[PROBE_POOL_DELIVERED] = {
-		.name = "pool-delivered", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
-		.place = { { .functions = { "net/http.(*Transport).tryPutIdleConn" }, .how = HOW_CALLS,
-			     .callees = { "net/http.(*wantConn).tryDeliver" } } },
-	},
-	[PROBE_POOL_DIAL] = {
-		.name = "pool-dial", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
-		.place = BODY_OF("net/http.(*Transport).dialConnFor"),
-	},
-	[PROBE_POOL_CANCEL] = {
-		.name = "pool-cancel", .sensor = SENSOR_NET, .rare = true, .package = "net/http",
-		.place = BODY_OF("net/http.(*wantConn).cancel"),
-	},
-	[PROBE_CALL_BEGIN] = {
-		.name = "http-call-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_FAILED,
-		.place = BODY_OF("net/http.(*Client).do"),
-	},
-	[PROBE_CALL_FAILED] = {
-		.name = "http-call-failed", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_CALL_BEGIN,
-		/* every *url.Error that do returns is made with it, and no other */
-		.place = BODY_OF("net/http.urlErrorOp"),
-	},
-	[PROBE_CONN_BEGIN] = {
-		.name = "http1-begin", .sensor = SENSOR_NET, .package = "net/http",
-		.place = BODY_OF("net/http.(*persistConn).roundTrip"),
-	},
-	[PROBE_CONN_WRITTEN] = {
-		.name = "http1-written", .sensor = SENSOR_NET, .package = "net/http",
-		/* `if err != nil`, which one comes to also when nothing was flushed, for
-		 * an error: then RAX need not be it, but the branch is taken for it */
-		.place = { { .functions = { "net/http.(*persistConn).writeLoop" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "bufio.(*Writer).Flush" }, .keep = WORD(0), .joined_ok = true } },
-		.slot = 0 + 1,
-	},
-	[PROBE_CONN_FIRST_BYTE] = {
-		.name = "http1-first-byte", .sensor = SENSOR_NET, .package = "net/http",
-		/* readLoop calls it when the first byte is there, and nobody else does */
-		.place = BODY_OF("net/http.(*persistConn).readResponse"),
-	},
-	[PROBE_CONN_CLOSED] = {
-		.name = "http1-closed", .sensor = SENSOR_NET, .package = "net/http",
-		.place = BODY_OF("net/http.(*persistConn).close"),
-	},
-	[PROBE_CONN_BODY_END] = {
-		.name = "http1-body-end", .sensor = SENSOR_NET, .package = "net/http",
-		/* fn of the response's bodyEOFSignal, in 1.18 to 1.27 */
-		.place = BODY_OF("net/http.(*persistConn).readLoop.func4"),
-	},
-	[PROBE_STREAM_BEGIN] = {
-		.name = "http2-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_STREAM_END,
-		.place = HTTP2_PLACES("clientStream).doRequest", .how = HOW_BODY),
-	},
-	[PROBE_STREAM_WRITTEN] = {
-		.name = "http2-written", .sensor = SENSOR_NET, .package = "net/http",
-		/* the select that waits for the response, behind header and body */
-		.place = HTTP2_PLACES("clientStream).writeRequest", .how = HOW_LAST_CALL,
-				      .callees = { "runtime.selectgo" }),
-		.slot = 0 + 1,
-	},
-	[PROBE_STREAM_FIRST_BYTE] = {
-		.name = "http2-first-byte", .sensor = SENSOR_NET, .package = "net/http",
-		.place = HTTP2_PLACES("clientConnReadLoop).handleResponse", .how = HOW_BODY),
-	},
-	[PROBE_STREAM_ANSWERED] = {
-		.name = "http2-answered", .sensor = SENSOR_NET, .package = "net/http",
-		/* the select for respHeaderRecv; a function of its own since 1.24 */
-		.place = { { .functions = { HTTP2_NEW "ClientConn).roundTrip", HTTP2_OLD "ClientConn).roundTrip",
-					    HTTP2_OLD "ClientConn).RoundTrip" },
-			     .how = HOW_AFTER_CALLS, .callees = { "runtime.selectgo" } },
-			   { .functions = { HTTP2_X "ClientConn).roundTrip", HTTP2_X "ClientConn).RoundTrip" },
-			     .how = HOW_AFTER_CALLS, .callees = { "runtime.selectgo" } } },
-	},
-	[PROBE_STREAM_END] = {
-		.name = "http2-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_STREAM_BEGIN,
-		.place = HTTP2_PLACES("clientStream).cleanupWriteRequest", .how = HOW_BODY),
-	},
-	[PROBE_HANDLER_BEGIN] = {
-		.name = "handler-begin", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_HANDLER_END,
-		.place = BODY_OF("net/http.HandlerFunc.ServeHTTP"),
-	},
-	[PROBE_HANDLER_END] = {
-		.name = "handler-end", .sensor = SENSOR_NET, .package = "net/http", .pair = PROBE_HANDLER_BEGIN,
-		/* Behind ServeHTTP comes `call *cancelCtx`, which would be stepped, and
-		 * then c.hijacked() and a branch.  HTTP/2's handlers end in runHandler's
-		 * first defer. */
-		.place = { { .functions = { "net/http.(*conn).serve" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "net/http.(*conn).hijacked" },
-			     .behind = "net/http.serverHandler.ServeHTTP" },
-			   { .functions = { HTTP2_NEW "serverConn).runHandler.func1",
-					    HTTP2_OLD "serverConn).runHandler.func1" },
-			     .how = HOW_CALL, .callees = { HTTP2_NEW "responseWriter).handlerDone",
-							   HTTP2_OLD "responseWriter).handlerDone" } },
-			   { .functions = { HTTP2_X "serverConn).runHandler.func1" },
-			     .how = HOW_CALL, .callees = { HTTP2_X "responseWriter).handlerDone" } } },
-	},
-	[PROBE_GRPC_BEGIN] = {
-		.name = "grpc-begin", .sensor = SENSOR_NET, .package = "google.golang.org/grpc",
-		.pair = PROBE_GRPC_END,
-		.place = BODY_OF("google.golang.org/grpc.(*ClientConn).Invoke"),
-	},
-	[PROBE_GRPC_END] = {
-		.name = "grpc-end", .sensor = SENSOR_NET, .package = "google.golang.org/grpc",
-		.pair = PROBE_GRPC_BEGIN,
-		/* Behind the calls in Invoke comes its end at once. */
-		.place = BODY_OF("google.golang.org/grpc.(*clientStream).finish"),
-	},
-	[PROBE_GRPC_FAILED] = {
-		.name = "grpc-failed", .sensor = SENSOR_NET, .package = "google.golang.org/grpc",
-		.pair = PROBE_GRPC_BEGIN,
-		.place = { { .functions = { "google.golang.org/grpc.invoke" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "google.golang.org/grpc.newClientStream" }, .keep = WORD(2) } },
-	},
-	[PROBE_SQL_WAIT_BEGIN] = {
-		.name = "sql-wait-begin", .sensor = SENSOR_SQL, .rare = true, .package = "database/sql",
-		.pair = PROBE_SQL_WAIT_END,
-		.place = CALL_IN("database/sql.(*DB).conn", "runtime.selectgo"),
-	},
-	[PROBE_SQL_WAIT_END] = {
-		.name = "sql-wait-end", .sensor = SENSOR_SQL, .rare = true, .package = "database/sql",
-		.pair = PROBE_SQL_WAIT_BEGIN,
-		.place = { { .functions = { "database/sql.(*DB).conn" }, .how = HOW_AFTER_CALLS,
-			     .callees = { "runtime.selectgo" } } },
-	},
-	[PROBE_SQL_BEGIN_TX] = {
-		.name = "sql-begin-tx", .sensor = SENSOR_SQL, .rare = true, .package = "database/sql",
-		.place = BODY_OF("database/sql.(*DB).beginDC"),
-	},
-	[PROBE_SQL_ROWS] = {
-		.name = "sql-rows", .sensor = SENSOR_SQL, .package = "database/sql",
-		.place = BODY_OF("database/sql.(*DB).queryDC"),
-	},
-	[PROBE_SQL_CONN] = {
-		.name = "sql-conn", .sensor = SENSOR_SQL, .package = "database/sql",
-		/* In a closure since 1.20.  Up to 1.19 the second call, after two bad
-		 * connections, has no site: such a one is taken for a plain call. */
-		.place = { { .functions = { "database/sql.(*DB).Conn.func1", "database/sql.(*DB).Conn" },
-			     .how = HOW_AFTER_CALLS, .callees = { "database/sql.(*DB).conn" },
-			     .keep = WORD(0), .some_ok = true } },
-	},
-	[PROBE_SQL_PUT] = {
-		.name = "sql-put", .sensor = SENSOR_SQL, .package = "database/sql",
-		.place = BODY_OF("database/sql.(*DB).putConn"),
-	},
-	[PROBE_LOCK_BEGIN] = {
-		.name = "lock-begin", .sensor = SENSOR_LOCKS, .pair = PROBE_LOCK_END,
-		.absent = "no mutex that can be waited for is linked into this program",
-		/* internal/sync since 1.24. */
-		.place = { { .functions = { "internal/sync.(*Mutex).lockSlow", "sync.(*Mutex).lockSlow" },
-			     .how = HOW_CALL, .callees = { "internal/sync.runtime_SemacquireMutex",
-							   "sync.runtime_SemacquireMutex" } } },
-	},
-	[PROBE_LOCK_END] = {
-		.name = "lock-end", .sensor = SENSOR_LOCKS, .pair = PROBE_LOCK_BEGIN,
-		.absent = "no mutex that can be waited for is linked into this program",
-		.place = { { .functions = { "internal/sync.(*Mutex).lockSlow", "sync.(*Mutex).lockSlow" },
-			     .how = HOW_AFTER_CALLS, .callees = { "internal/sync.runtime_SemacquireMutex",
-								  "sync.runtime_SemacquireMutex" } } },
-	},
+#include "gospect/probes.def"
 };
 
 const char *probe_name(enum probe_id id)
@@ -560,7 +312,7 @@ static int query_of(struct search *s, const struct place *pl, struct site_query 
 				  .keep = pl->keep,
 				  .joined_ok = pl->joined_ok,
 				  .some_ok = pl->some_ok,
-				  .branch = !s->r->rare };
+				  .branch = s->r->group != GROUP_RARE };
 	*callee = NULL;
 	if (!pl->callees[0])
 		return 0;
@@ -689,7 +441,7 @@ static void probe_init(struct probe *p, enum probe_id id)
 {
 	p->id = id;
 	p->sensor = recipes[id].sensor;
-	p->rare = recipes[id].rare;
+	p->group = recipes[id].group;
 	p->cost_ns = -1;
 	snprintf(p->function, sizeof(p->function), "%s", recipes[id].place[0].functions[0]);
 }

@@ -3,7 +3,7 @@
  * From intent to probe sites: which instruction of which function, why that
  * one, and what a hit costs.  Works on a file alone; attaches nothing.
  *
- * The rules (measured; see README, "Probes"): only instructions that the
+ * The rules (measured): only instructions that the
  * kernel emulates; at or after the stack check (what comes before it runs
  * again when the stack grows); only at instruction starts reached by decoding
  * from the function's entry, and a function of which anything does not decode
@@ -18,62 +18,10 @@
 
 #include "arch/decode.h"
 #include "base/err.h"
+#include "gospect/kinds.h"
 #include "plan/sensor.h"
 
 struct gobin;
-
-/* Numbered as in include/gospect/abi.h (asserted in src/trace).  "After" is the
- * first emulated instruction behind a call, its results still in registers. */
-enum probe_id {
-	PROBE_GO_BIRTH,   /* newproc.func1: call runqput; new g in RBX */
-	PROBE_CORO_BIRTH, /* newcoro.func1: call newproc1; callerpc in RCX, fn in RAX (Go >= 1.23) */
-	PROBE_ALLOC_LARGE, /* the call of (*mcache).allocLarge; size in RBX */
-	PROBE_GC_START,    /* gcStart, body */
-	PROBE_GC_END,      /* gcMarkTermination, body */
-	PROBE_STW_BEGIN,   /* stopTheWorldWithSema, body */
-	PROBE_STW_END,     /* startTheWorldWithSema, body */
-	/* network, rare */
-	PROBE_DNS_BEGIN, /* net.(*Resolver).internetAddrList, body */
-	PROBE_DNS_END,   /* after lookupIPAddr in it; error's itab in RDI */
-	PROBE_CONNECT_BEGIN, /* (*Dialer).DialContext: calls of dialParallel (dialSerial); sysDialer in RAX */
-	PROBE_CONNECT_END, /* after them; connection in RAX:RBX, error's itab in RCX */
-	PROBE_TLS_NAME, /* (*persistConn).addTLS, body: the host that clientHandshake will shake hands with */
-	PROBE_TLS_BEGIN,  /* crypto/tls.(*Conn).clientHandshake, body */
-	PROBE_TLS_END,    /* handshakeContext: after every indirect call; error's itab in RAX */
-	PROBE_POOL_BEGIN, /* queueForDial: the wantConn goes into the queue of MaxConnsPerHost */
-	PROBE_POOL_DELIVERED, /* tryPutIdleConn: calls of tryDeliver; wantConn in RAX */
-	PROBE_POOL_DIAL,      /* dialConnFor, body; wantConn in RBX */
-	PROBE_POOL_CANCEL,    /* (*wantConn).cancel, body */
-	/* network, per request */
-	PROBE_CALL_BEGIN,      /* (*Client).do, body; *Request in RBX */
-	PROBE_CALL_FAILED,     /* urlErrorOp, body: only what fails comes by */
-	PROBE_CONN_BEGIN,      /* (*persistConn).roundTrip, body */
-	PROBE_CONN_WRITTEN,    /* writeLoop: after Flush; pc in its slot, error's itab in RAX */
-	PROBE_CONN_FIRST_BYTE, /* (*persistConn).readResponse, body */
-	PROBE_CONN_CLOSED,     /* (*persistConn).close, body */
-	PROBE_CONN_BODY_END, /* readLoop.func4, body: what ends a body; error in RAX:RBX, closure in RDX */
-	PROBE_STREAM_BEGIN,      /* (*clientStream).doRequest, body; request in RBX */
-	PROBE_STREAM_WRITTEN,    /* writeRequest: the last selectgo; cs in its slot */
-	PROBE_STREAM_FIRST_BYTE, /* (*clientConnReadLoop).handleResponse, body; cs in RBX */
-	PROBE_STREAM_ANSWERED, /* (*ClientConn).RoundTrip: after selectgo, on the caller's goroutine */
-	PROBE_STREAM_END,      /* (*clientStream).cleanupWriteRequest, body */
-	PROBE_HANDLER_BEGIN, /* http.HandlerFunc.ServeHTTP, body; the function in RAX */
-	PROBE_HANDLER_END, /* (*conn).serve: after hijacked, behind ServeHTTP; HTTP/2: runHandler.func1 */
-	PROBE_GRPC_BEGIN,  /* grpc.(*ClientConn).Invoke, body */
-	PROBE_GRPC_END,    /* grpc.(*clientStream).finish, body; error's itab in RBX */
-	PROBE_GRPC_FAILED, /* grpc.invoke: after newClientStream; error's itab in RCX */
-	/* database/sql */
-	PROBE_SQL_WAIT_BEGIN, /* (*DB).conn: call of selectgo */
-	PROBE_SQL_WAIT_END,   /* after it */
-	PROBE_SQL_BEGIN_TX,   /* (*DB).beginDC, body */
-	PROBE_SQL_ROWS,       /* (*DB).queryDC, body */
-	PROBE_SQL_CONN, /* after (*DB).conn in (*DB).Conn or its closure; *driverConn in RAX */
-	PROBE_SQL_PUT,  /* (*DB).putConn, body */
-	/* locks */
-	PROBE_LOCK_BEGIN, /* (*Mutex).lockSlow: call of runtime_SemacquireMutex */
-	PROBE_LOCK_END,   /* after it */
-	PROBE_COUNT
-};
 
 enum site_kind {
 	SITE_NONE,      /* refused or absent: why says it */
@@ -104,7 +52,7 @@ struct site {
 struct probe {
 	enum probe_id id;
 	enum sensor sensor;
-	bool rare;           /* never sliced below 2,000 hits/s */
+	enum probe_group group;
 	char function[64];   /* the function it is placed in first, or would be */
 	enum site_kind kind; /* of its first site; SITE_NONE: it has none */
 	struct site site[PROBE_MAX_SITES];

@@ -305,20 +305,6 @@ static struct keeper *keeper_of(struct sqlpools *p, uint64_t conn, struct pool *
 
 /* ---- who took it, as probes saw ---- */
 
-static enum sql_holding holding_of(uint32_t what)
-{
-	switch (what) {
-	case TRACE_SQL_TRANSACTION:
-		return SQL_TRANSACTION;
-	case TRACE_SQL_ROWS:
-		return SQL_ROWS;
-	case TRACE_SQL_CONN:
-		return SQL_CONN;
-	default:
-		return SQL_CALL;
-	}
-}
-
 /*
  * Taken later than it was given back, else the probes missed an end and it is
  * of an earlier one.  The two clocks may have drifted since: 20 ms and 100 ppm.
@@ -335,10 +321,10 @@ static void ask_probes(struct sqlpools *p, const struct sqlconn *c, struct keepe
 {
 	struct trace_open o;
 
-	if (!p->trace || !trace_open_find(p->trace, TRACE_OPEN_SQL_GRAB, c->addr, &o) ||
+	if (!p->trace || !trace_open_find(p->trace, OPEN_SQL_GRAB, c->addr, &o) ||
 	    !is_of_now(p, c, o.start_ns))
 		return;
-	k->what = holding_of(o.state);
+	k->what = (enum sql_holding)o.state;
 	k->goid = o.goid;
 	k->since = (struct since){ o.start_ns, AGE_EXACT };
 	k->found = netplace_of_pcs(p->rt, o.pcs, (int)o.npcs, false, &k->place);
@@ -386,7 +372,7 @@ static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 	struct trace_open o;
 	struct place at;
 
-	if (p->trace && trace_open_find(p->trace, TRACE_OPEN_SQL_WAIT, g->addr, &o) &&
+	if (p->trace && trace_open_find(p->trace, OPEN_SQL_WAIT, g->addr, &o) &&
 	    (!o.goid || o.goid == g->goid))
 		since = (struct since){ o.start_ns, AGE_EXACT };
 	q->longest_wait = since_earlier(q->longest_wait, since);

@@ -3,9 +3,8 @@
 #ifndef GOSPECT_SQL_WINDOW_H
 #define GOSPECT_SQL_WINDOW_H
 
+#include "gospect/kinds.h"
 #include "model/window.h"
-
-enum sql_holding { SQL_TRANSACTION, SQL_ROWS, SQL_CONN, SQL_CALL };
 
 /* Connections in use, by who keeps them. */
 struct sql_holder {

@@ -153,9 +153,9 @@ static void read_gc(struct trace *t, struct trace_reading *r)
 	r->stw_max_ns_window = window_max(t);
 }
 
-static uint64_t on_time(const struct trace *t, enum gov_group g, uint64_t now)
+static uint64_t on_time(const struct trace *t, enum probe_group g, uint64_t now)
 {
-	return t->on_ns[g] + (t->on & GOV_BIT(g) ? now - t->on_since_ns[g] : 0);
+	return t->on_ns[g] + (t->on & GROUP_BIT(g) ? now - t->on_since_ns[g] : 0);
 }
 
 static void read_arming(struct trace *t, struct trace_reading *r)
@@ -177,9 +177,9 @@ static void read_arming(struct trace *t, struct trace_reading *r)
 	}
 }
 
-static bool was_sliced(struct trace *t, enum gov_group g)
+static bool was_sliced(struct trace *t, enum probe_group g)
 {
-	bool off = !(t->on & GOV_BIT(g)), sliced = t->was_off[g] || off;
+	bool off = !(t->on & GROUP_BIT(g)), sliced = t->was_off[g] || off;
 
 	t->was_off[g] = off; /* the next window begins so */
 	return sliced;
@@ -195,12 +195,12 @@ static void read_coverage(struct trace *t, struct trace_reading *r)
 	t->requests_read[1] = all > t->requests_read[1] ? all : t->requests_read[1];
 	r->requests_seen = (uint64_t)t->requests_read[0];
 	r->requests_all = (uint64_t)t->requests_read[1];
-	r->governed_on_ns = on_time(t, GOV_GOVERNED, r->mono_ns);
-	r->rare_on_ns = on_time(t, GOV_RARE, r->mono_ns);
+	r->governed_on_ns = on_time(t, GROUP_BIRTHS, r->mono_ns);
+	r->rare_on_ns = on_time(t, GROUP_RARE, r->mono_ns);
 	r->wall_ns = r->mono_ns - t->attached_ns;
-	r->governed_sliced = was_sliced(t, GOV_GOVERNED);
-	r->requests_sliced = was_sliced(t, GOV_REQUESTS);
-	r->rare_sliced = was_sliced(t, GOV_RARE);
+	r->governed_sliced = was_sliced(t, GROUP_BIRTHS);
+	r->requests_sliced = was_sliced(t, GROUP_REQUESTS);
+	r->rare_sliced = was_sliced(t, GROUP_RARE);
 }
 
 static void read_counters(struct trace *t, struct trace_reading *r, const struct gs_counters *c)
@@ -211,7 +211,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	for (i = 0; i < PROBE_COUNT; i++)
 		r->hits[i] = c->hits[i];
 	trace_pay(t, c);
-	for (i = 0; i < GOV_GROUPS; i++)
+	for (i = 0; i < GROUP_COUNT; i++)
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost. */
@@ -231,8 +231,8 @@ static void learn_cut_off(struct trace *t, const struct trace_reading *r,
 
 	for (i = 0; i < r->ncall; i++) {
 		/* of the rare group, or among those requests */
-		if (r->call[i].kind == TRACE_CALL_SQL_WAIT || r->call[i].kind == TRACE_CALL_HTTP ||
-		    r->call[i].kind == TRACE_CALL_HANDLER)
+		if (r->call[i].kind == CALL_SQL_WAIT || r->call[i].kind == CALL_HTTP ||
+		    r->call[i].kind == CALL_HANDLER)
 			continue;
 		begun += r->call[i].begun;
 		ended += r->call[i].hist.count;

@@ -131,7 +131,7 @@ static int take_phase(const struct trace *t, struct trace_phase *p, const struct
 
 	if (!s->hist.count || !host)
 		return -ENOENT;
-	if (phase == GS_PHASE_DNS && k->host && is_literal(host))
+	if (phase == NET_DNS && k->host && is_literal(host))
 		return -ENOENT;
 	*p = (struct trace_phase){
 		.phase = (enum net_phase)phase,
@@ -185,12 +185,12 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 static int take_call(const struct trace *t, struct trace_call *c, const struct gs_call_key *k,
 		     const struct gs_sum *s, uint32_t window)
 {
-	const char *text = k->kind == GS_CALL_GRPC && k->text ? host_find(t, k->text) : "";
+	const char *text = k->kind == CALL_GRPC && k->text ? host_find(t, k->text) : "";
 
-	if (k->target != TARGET || k->kind >= GS_CALL_MAX || !(s->begun || s->hist.count) || !text)
+	if (k->target != TARGET || k->kind >= CALL_KINDS || !(s->begun || s->hist.count) || !text)
 		return -ENOENT;
 	*c = (struct trace_call){
-		.kind = (enum trace_call_kind)k->kind,
+		.kind = (enum call_kind)k->kind,
 		.other = !k->text && !k->pcs[0],
 		.begun = s->begun,
 		.errors = s->errors,
@@ -288,8 +288,7 @@ static bool read_open(int fd, const struct gs_open_key *k, struct gs_open *o)
 	return false;
 }
 
-bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr,
-		     struct trace_open *out)
+bool trace_open_find(struct trace *t, enum open_kind kind, uint64_t addr, struct trace_open *out)
 {
 	struct gs_open_key k = { .addr = addr, .target = TARGET, .kind = (uint32_t)kind };
 	struct gs_open o;
@@ -297,7 +296,7 @@ bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr,
 
 	if (!t->attached_ns || !addr || !trace_uses(t, NET_SENSORS))
 		return false;
-	fd = trace_map_fd(t, kind == TRACE_OPEN_SQL_GRAB ? TRACE_MAP_HOLDS : TRACE_MAP_OPENS);
+	fd = trace_map_fd(t, kind == OPEN_SQL_GRAB ? TRACE_MAP_HOLDS : TRACE_MAP_OPENS);
 	if (!read_open(fd, &k, &o))
 		return false;
 	*out = (struct trace_open){
@@ -309,7 +308,7 @@ bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr,
 		.npcs = o.npcs < TRACE_CALL_FRAMES ? o.npcs : TRACE_CALL_FRAMES,
 	};
 	memcpy(out->pcs, o.pcs, sizeof(out->pcs));
-	if (kind == TRACE_OPEN_GRPC && o.host)
+	if (kind == OPEN_GRPC && o.host)
 		out->text = host_find(t, o.host);
 	return true;
 }

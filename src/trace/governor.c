@@ -117,7 +117,7 @@ static void bucket_step(struct gov_bucket *b, const struct flow *f)
 	}
 }
 
-static double lead_s(const struct governor *g, enum gov_group group)
+static double lead_s(const struct governor *g, enum probe_group group)
 {
 	return (double)g->cfg.detach_ns[group] / SECOND;
 }
@@ -139,7 +139,7 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 	double cost = 0;
 	int i;
 
-	for (i = 0; i < GOV_GROUPS; i++) {
+	for (i = 0; i < GROUP_COUNT; i++) {
 		struct gov_bucket *b = &g->b[i];
 		double hits = diff(in->hits[i], g->last.hits[i]);
 		double spent = diff(in->cost_ns[i], g->last.cost_ns[i]);
@@ -149,7 +149,7 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 			b->cost_per_hit = smooth(b->cost_per_hit, spent / hits, dt, RATE_MEMORY_S);
 		if (b->on)
 			b->hits_per_s = smooth(b->hits_per_s, hits / dt, dt,
-					       i == GOV_RARE ? RARE_MEMORY_S : RATE_MEMORY_S);
+					       i == GROUP_RARE ? RARE_MEMORY_S : RATE_MEMORY_S);
 	}
 	/* The probes' own cost is part of the CPU time the kernel counts. */
 	g->cpu_per_s = smooth(g->cpu_per_s, diff(in->cpu_ns, g->last.cpu_ns + (uint64_t)cost) / dt,
@@ -162,27 +162,27 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 /* While births are off, memory still tells how many there are: a hit each. */
 static void predict(struct governor *g)
 {
-	struct gov_bucket *b = &g->b[GOV_GOVERNED];
+	struct gov_bucket *b = &g->b[GROUP_BIRTHS];
 
 	if (g->births_per_s >= 0 && !b->on)
 		b->hits_per_s = g->births_per_s;
 }
 
 /* The groups that share what the rare one leaves. */
-static const enum gov_group sharing[] = { GOV_GOVERNED, GOV_REQUESTS };
+static const enum probe_group sharing[] = { GROUP_BIRTHS, GROUP_REQUESTS };
 #define SHARING (sizeof(sharing) / sizeof(sharing[0]))
 
 /* A group's share of the income: at least half, and what the other does not use. */
-static double share_of(const struct governor *g, enum gov_group group)
+static double share_of(const struct governor *g, enum probe_group group)
 {
-	enum gov_group other = group == GOV_GOVERNED ? GOV_REQUESTS : GOV_GOVERNED;
-	double left = governor_income(g) - expected_cost(&g->b[GOV_RARE]);
+	enum probe_group other = group == GROUP_BIRTHS ? GROUP_REQUESTS : GROUP_BIRTHS;
+	double left = governor_income(g) - expected_cost(&g->b[GROUP_RARE]);
 	double used = expected_cost(&g->b[other]);
 
 	return used < left / 2 ? 1 - used / left : used > 0 ? 0.5 : 1;
 }
 
-static uint64_t next_look(const struct governor *g, enum gov_group group, uint64_t now)
+static uint64_t next_look(const struct governor *g, enum probe_group group, uint64_t now)
 {
 	const struct gov_bucket *b = &g->b[group];
 	double income = governor_income(g) * share_of(g, group), wait;
@@ -215,36 +215,37 @@ static unsigned int groups_on(const struct governor *g)
 	unsigned int on = 0;
 	int i;
 
-	for (i = 0; i < GOV_GROUPS; i++)
+	for (i = 0; i < GROUP_COUNT; i++)
 		if (g->b[i].on)
-			on |= GOV_BIT(i);
+			on |= GROUP_BIT(i);
 	return on;
 }
 
 unsigned int governor_init(struct governor *g, const struct governor_config *cfg,
 			   const struct governor_input *in)
 {
-	struct gov_bucket *b = &g->b[GOV_GOVERNED];
+	struct gov_bucket *b = &g->b[GROUP_BIRTHS];
 	int i;
 
 	*g = (struct governor){ .cfg = *cfg,
 				.last = *in,
 				.births_per_s = cfg->births_per_s,
 				.cpu_per_s = cfg->cpu_ns_per_s < 0 ? 0 : cfg->cpu_ns_per_s };
-	for (i = 0; i < GOV_GROUPS; i++)
-		g->b[i] = (struct gov_bucket){ .tokens = (double)cfg->floor_ns,
-					       .hits_per_s = -1,
-					       .cost_per_hit = cfg->cost_per_hit_ns[i],
-					       .on = true,
-					       .slice_ns = i == GOV_REQUESTS ? GOV_SLICE_REQUESTS_NS
+	for (i = 0; i < GROUP_COUNT; i++)
+		g->b[i] =
+			(struct gov_bucket){ .tokens = (double)cfg->floor_ns,
+					     .hits_per_s = -1,
+					     .cost_per_hit = cfg->cost_per_hit_ns[i],
+					     .on = true,
+					     .slice_ns = i == GROUP_REQUESTS ? GOV_SLICE_REQUESTS_NS
 									     : GOV_SLICE_NS,
-					       .since_ns = in->now_ns };
-	g->b[GOV_REQUESTS].trial = true;
-	g->b[GOV_RARE].hits_per_s = 0; /* rare until seen otherwise */
+					     .since_ns = in->now_ns };
+	g->b[GROUP_REQUESTS].trial = true;
+	g->b[GROUP_RARE].hits_per_s = 0; /* rare until seen otherwise */
 	if (cfg->births_per_s >= 0)
 		b->hits_per_s = cfg->births_per_s;
 	/* A program known to be too busy begins with saving up, not with debt. */
-	if (!cfg->exact && slice_price(b, governor_income(g), lead_s(g, GOV_GOVERNED)) > b->tokens)
+	if (!cfg->exact && slice_price(b, governor_income(g), lead_s(g, GROUP_BIRTHS)) > b->tokens)
 		b->on = false;
 	schedule(g, in->now_ns);
 	return groups_on(g);
@@ -252,7 +253,7 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 
 void governor_cut_off(struct governor *g, double share)
 {
-	struct gov_bucket *b = &g->b[GOV_REQUESTS];
+	struct gov_bucket *b = &g->b[GROUP_REQUESTS];
 
 	b->slice_ns =
 		(uint64_t)clamp((double)b->slice_ns * share / CUT_OFF_AIM,
@@ -261,23 +262,23 @@ void governor_cut_off(struct governor *g, double share)
 
 uint64_t governor_follow_ns(const struct governor *g)
 {
-	double cost = expected_cost(&g->b[GOV_REQUESTS]);
-	double pays = FOLLOW_INCOME_S * governor_income(g) * share_of(g, GOV_REQUESTS);
+	double cost = expected_cost(&g->b[GROUP_REQUESTS]);
+	double pays = FOLLOW_INCOME_S * governor_income(g) * share_of(g, GROUP_REQUESTS);
 
 	return cost > 0 ? (uint64_t)clamp(pays / cost * SECOND, 0, SECOND) : 0;
 }
 
 /* What a group spent since the last step. */
 static double spent_by(const struct governor *g, const struct governor_input *in,
-		       enum gov_group group)
+		       enum probe_group group)
 {
 	return diff(in->cost_ns[group], g->last.cost_ns[group]);
 }
 
 /* What of the rare one's cost a group with that income bears. */
-static double carried(enum gov_group group, double cost, double income)
+static double carried(enum probe_group group, double cost, double income)
 {
-	return clamp(cost, 0, income * (1 - (group == GOV_GOVERNED ? BIRTHS_KEEP : REQUESTS_KEEP)));
+	return clamp(cost, 0, income * (1 - (group == GROUP_BIRTHS ? BIRTHS_KEEP : REQUESTS_KEEP)));
 }
 
 /*
@@ -299,12 +300,12 @@ static void step_sharing(struct governor *g, const struct governor_input *in,
 		f[i].floor *= share;
 		f[i].lead_s = lead_s(g, sharing[i]);
 		f[i].spent = spent_by(g, in, sharing[i]) +
-			     carried(sharing[i], share * spent_by(g, in, GOV_RARE),
+			     carried(sharing[i], share * spent_by(g, in, GROUP_RARE),
 				     f[i].income * all->dt);
-		if (sharing[i] == GOV_GOVERNED)
-			fit_slice(&g->b[GOV_GOVERNED],
-				  f[i].income - carried(GOV_GOVERNED,
-							share * expected_cost(&g->b[GOV_RARE]),
+		if (sharing[i] == GROUP_BIRTHS)
+			fit_slice(&g->b[GROUP_BIRTHS],
+				  f[i].income - carried(GROUP_BIRTHS,
+							share * expected_cost(&g->b[GROUP_RARE]),
 							f[i].income),
 				  f[i].lead_s);
 	}
@@ -315,13 +316,13 @@ static void step_sharing(struct governor *g, const struct governor_input *in,
 /* Rare probes may take half of the budget before they are sliced. */
 static void step_rare(struct governor *g, const struct governor_input *in, const struct flow *all)
 {
-	struct gov_bucket *r = &g->b[GOV_RARE];
+	struct gov_bucket *r = &g->b[GROUP_RARE];
 	struct flow f = *all;
 
 	f.income /= 2;
 	f.floor /= 2;
-	f.lead_s = lead_s(g, GOV_RARE);
-	f.spent = spent_by(g, in, GOV_RARE);
+	f.lead_s = lead_s(g, GROUP_RARE);
+	f.spent = spent_by(g, in, GROUP_RARE);
 	bucket_step(r, &f);
 	if (r->hits_per_s < GOV_RARE_HITS_PER_S)
 		bucket_switch(r, true, in->now_ns);

@@ -19,10 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Rare probes; births; probes of every request, query or lock wait. */
-enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
-#define GOV_BIT(g) (1u << (g))
-#define GOV_ALL    (GOV_BIT(GOV_RARE) | GOV_BIT(GOV_GOVERNED) | GOV_BIT(GOV_REQUESTS))
+#include "gospect/kinds.h"
 
 #define GOV_SLICE_NS     200000000ull /* shortest slice that a tenfold rise does not end … */
 #define GOV_SLICE_MIN_NS 50000000ull /* … and where that takes more than some seconds to save for */
@@ -34,11 +31,11 @@ enum gov_group { GOV_RARE, GOV_GOVERNED, GOV_REQUESTS, GOV_GROUPS };
 	2500.0 /* below it rare probes are never sliced: 2,000, and room for bursts */
 
 struct governor_config {
-	double budget_pct;                  /* of the target's CPU */
-	uint64_t floor_ns;                  /* per second, whatever the target uses */
-	bool exact;                         /* everything on, always */
-	uint64_t detach_ns[GOV_GROUPS];     /* how long probes go on costing when a slice ends */
-	double cost_per_hit_ns[GOV_GROUPS]; /* until hits show it */
+	double budget_pct;                   /* of the target's CPU */
+	uint64_t floor_ns;                   /* per second, whatever the target uses */
+	bool exact;                          /* everything on, always */
+	uint64_t detach_ns[GROUP_COUNT];     /* how long probes go on costing when a slice ends */
+	double cost_per_hit_ns[GROUP_COUNT]; /* until hits show it */
 	/* What memory said before attaching; < 0 not known. */
 	double births_per_s;
 	double cpu_ns_per_s;
@@ -48,9 +45,9 @@ struct governor_config {
 struct governor_input {
 	uint64_t now_ns;
 	uint64_t cpu_ns; /* of the target */
-	uint64_t hits[GOV_GROUPS];
-	uint64_t cost_ns[GOV_GROUPS]; /* what these hits cost the target */
-	uint64_t created;             /* goroutines created; 0: not known */
+	uint64_t hits[GROUP_COUNT];
+	uint64_t cost_ns[GROUP_COUNT]; /* what these hits cost the target */
+	uint64_t created;              /* goroutines created; 0: not known */
 };
 
 struct gov_bucket {
@@ -66,13 +63,13 @@ struct gov_bucket {
 struct governor {
 	struct governor_config cfg;
 	struct governor_input last;
-	struct gov_bucket b[GOV_GROUPS];
+	struct gov_bucket b[GROUP_COUNT];
 	double cpu_per_s;    /* target's own, smoothed; ns per s */
 	double births_per_s; /* from memory, smoothed; < 0 not known */
 	uint64_t next_ns;    /* when to step again */
 };
 
-/* Returns the groups that should be on at once (GOV_BIT()). */
+/* Returns the groups that should be on at once (GROUP_BIT()). */
 unsigned int governor_init(struct governor *g, const struct governor_config *cfg,
 			   const struct governor_input *in);
 /* Groups that should be on from now on. */

@@ -38,20 +38,8 @@ static int keep_last_words(enum libbpf_print_level level, const char *fmt, va_li
 static void collect_programs(struct trace *t)
 {
 	struct bpf_program *const progs[PROG_COUNT] = {
-		[PROG_GO_BIRTH] = t->skel->progs.go_birth,
-		[PROG_CORO_BIRTH] = t->skel->progs.coro_birth,
-		[PROG_ALLOC_LARGE] = t->skel->progs.alloc_large,
-		[PROG_GC_START] = t->skel->progs.gc_start,
-		[PROG_GC_END] = t->skel->progs.gc_end,
-		[PROG_STW_BEGIN] = t->skel->progs.stw_begin,
-		[PROG_STW_END] = t->skel->progs.stw_end,
-		[PROG_NET_DIAL] = t->skel->progs.net_dial,
-		[PROG_NET_REQUEST] = t->skel->progs.net_request,
-		[PROG_NET_STREAM] = t->skel->progs.net_stream,
-		[PROG_NET_CALL] = t->skel->progs.net_call,
-		[PROG_SQL_RARE] = t->skel->progs.sql_rare,
-		[PROG_SQL_REQUEST] = t->skel->progs.sql_request,
-		[PROG_LOCK_WAIT] = t->skel->progs.lock_wait,
+#define PROGRAM(id, function) [PROG_##id] = t->skel->progs.function,
+#include "gospect/probes.def"
 	};
 	bool used[PROG_COUNT] = { false };
 	int i;
@@ -170,7 +158,7 @@ static int make_rows_of_others(struct trace *t)
 	}
 	t->skel->bss->gs_next_phase_row = row;
 	row = 1;
-	for (; !e && trace_uses(t, NET_SENSORS) && call.kind < GS_CALL_MAX; call.kind++, row++)
+	for (; !e && trace_uses(t, NET_SENSORS) && call.kind < CALL_KINDS; call.kind++, row++)
 		e = bpf_map__update_elem(t->skel->maps.calls, &call, sizeof(call), &row,
 					 sizeof(row), 0);
 	t->skel->bss->gs_next_call_row = row;

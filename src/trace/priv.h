@@ -11,74 +11,6 @@
 struct gospect_bpf;
 struct bpf_program;
 
-/* The contract numbers probes as the plan does. */
-#define SAME_PROBE(name) _Static_assert(GS_PROBE_##name == (int)PROBE_##name, "probe ids")
-SAME_PROBE(GO_BIRTH);
-SAME_PROBE(CORO_BIRTH);
-SAME_PROBE(ALLOC_LARGE);
-SAME_PROBE(GC_START);
-SAME_PROBE(GC_END);
-SAME_PROBE(STW_BEGIN);
-SAME_PROBE(STW_END);
-SAME_PROBE(DNS_BEGIN);
-SAME_PROBE(DNS_END);
-SAME_PROBE(CONNECT_BEGIN);
-SAME_PROBE(CONNECT_END);
-SAME_PROBE(TLS_NAME);
-SAME_PROBE(TLS_BEGIN);
-SAME_PROBE(TLS_END);
-SAME_PROBE(POOL_BEGIN);
-SAME_PROBE(POOL_DELIVERED);
-SAME_PROBE(POOL_DIAL);
-SAME_PROBE(POOL_CANCEL);
-SAME_PROBE(CALL_BEGIN);
-SAME_PROBE(CALL_FAILED);
-SAME_PROBE(CONN_BEGIN);
-SAME_PROBE(CONN_WRITTEN);
-SAME_PROBE(CONN_FIRST_BYTE);
-SAME_PROBE(CONN_CLOSED);
-SAME_PROBE(STREAM_BEGIN);
-SAME_PROBE(STREAM_WRITTEN);
-SAME_PROBE(STREAM_FIRST_BYTE);
-SAME_PROBE(STREAM_ANSWERED);
-SAME_PROBE(STREAM_END);
-SAME_PROBE(HANDLER_BEGIN);
-SAME_PROBE(HANDLER_END);
-SAME_PROBE(GRPC_BEGIN);
-SAME_PROBE(GRPC_END);
-SAME_PROBE(GRPC_FAILED);
-SAME_PROBE(SQL_WAIT_BEGIN);
-SAME_PROBE(SQL_WAIT_END);
-SAME_PROBE(SQL_BEGIN_TX);
-SAME_PROBE(SQL_ROWS);
-SAME_PROBE(SQL_CONN);
-SAME_PROBE(SQL_PUT);
-SAME_PROBE(LOCK_BEGIN);
-SAME_PROBE(LOCK_END);
-#undef SAME_PROBE
-_Static_assert(GS_PROBE_MAX == (int)PROBE_COUNT, "probe ids");
-_Static_assert(GS_PHASE_POOL_WAIT == (int)NET_POOL_WAIT && GS_PHASE_DNS == (int)NET_DNS &&
-		       GS_PHASE_CONNECT == (int)NET_CONNECT && GS_PHASE_TLS == (int)NET_TLS &&
-		       GS_PHASE_REQUEST_WRITE == (int)NET_REQUEST_WRITE &&
-		       GS_PHASE_TTFB == (int)NET_TTFB && GS_PHASE_BODY == (int)NET_BODY &&
-		       GS_PHASE_MAX == (int)NET_PHASES,
-	       "phases");
-_Static_assert(GS_CALL_HTTP == (int)TRACE_CALL_HTTP && GS_CALL_HANDLER == (int)TRACE_CALL_HANDLER &&
-		       GS_CALL_GRPC == (int)TRACE_CALL_GRPC &&
-		       GS_CALL_SQL_WAIT == (int)TRACE_CALL_SQL_WAIT &&
-		       GS_CALL_LOCK == (int)TRACE_CALL_LOCK,
-	       "calls");
-_Static_assert(GS_OPEN_REQUEST == (int)TRACE_OPEN_REQUEST && GS_OPEN_CONN == (int)TRACE_OPEN_CONN &&
-		       GS_OPEN_STREAM == (int)TRACE_OPEN_STREAM &&
-		       GS_OPEN_HANDLER == (int)TRACE_OPEN_HANDLER &&
-		       GS_OPEN_SQL_GRAB == (int)TRACE_OPEN_SQL_GRAB &&
-		       GS_OPEN_SQL_WAIT == (int)TRACE_OPEN_SQL_WAIT &&
-		       GS_OPEN_DIAL == (int)TRACE_OPEN_DIAL && GS_OPEN_GRPC == (int)TRACE_OPEN_GRPC,
-	       "begun");
-_Static_assert(GS_SQL_CALL == (int)TRACE_SQL_CALL &&
-		       GS_SQL_TRANSACTION == (int)TRACE_SQL_TRANSACTION &&
-		       GS_SQL_ROWS == (int)TRACE_SQL_ROWS && GS_SQL_CONN == (int)TRACE_SQL_CONN,
-	       "holders");
 _Static_assert(GS_CALL_FRAMES == TRACE_CALL_FRAMES && GS_HOST_BYTES == TRACE_MAX_HOST + 1,
 	       "names and places");
 _Static_assert(TRACE_MAX_FRAMES == GS_MAX_FRAMES, "frames");
@@ -88,23 +20,9 @@ _Static_assert(sizeof(struct trace_hist) == sizeof(struct gs_hist), "histograms"
 #define STATS_SAMPLES 15
 #define TARGET        0u /* one process per trace, for now */
 
-/* The BPF programs: one for each of the first probes, then those that serve
- * several and tell them apart by the cookie. */
 enum trace_prog {
-	PROG_GO_BIRTH,
-	PROG_CORO_BIRTH,
-	PROG_ALLOC_LARGE,
-	PROG_GC_START,
-	PROG_GC_END,
-	PROG_STW_BEGIN,
-	PROG_STW_END,
-	PROG_NET_DIAL,
-	PROG_NET_REQUEST,
-	PROG_NET_STREAM,
-	PROG_NET_CALL,
-	PROG_SQL_RARE,
-	PROG_SQL_REQUEST,
-	PROG_LOCK_WAIT,
+#define PROGRAM(id, function) PROG_##id,
+#include "gospect/probes.def"
 	PROG_COUNT
 };
 _Static_assert(PROG_COUNT <= ATTACH_MAX_JOBS, "all programs are attached at once");
@@ -114,7 +32,7 @@ struct arm {
 	struct bpf_program *prog; /* of the skeleton */
 	int prog_fd;              /* borrowed from it; -1 not loaded */
 	struct attachment at;
-	enum gov_group group;
+	enum probe_group group;
 	/* while it is attached: */
 	uint64_t offset[ATTACH_MAX_SITES], cookie[ATTACH_MAX_SITES];
 	/* run time of the program as bpf statistics had it; < 0 not measured */
@@ -157,8 +75,8 @@ struct trace {
 	struct governor gov;
 	unsigned int on; /* groups attached and counting */
 	struct detacher detacher;
-	uint64_t on_since_ns[GOV_GROUPS], on_ns[GOV_GROUPS];
-	bool was_off[GOV_GROUPS]; /* at or since the last reading */
+	uint64_t on_since_ns[GROUP_COUNT], on_ns[GROUP_COUNT];
+	bool was_off[GROUP_COUNT]; /* at or since the last reading */
 	/* A slice of the per-request probes is over, but they stay until what began
 	 * in it has its answer, or until then; 0: not so. */
 	uint64_t follow_until_ns;
@@ -171,7 +89,7 @@ struct trace {
 	double requests_read[2];            /* both, as the last reading had them */
 	/* what hits have cost so far, each at the price of its time */
 	uint64_t paid_hits[PROBE_COUNT];
-	double cost_ns[GOV_GROUPS];
+	double cost_ns[GROUP_COUNT];
 	/* bpf statistics */
 	int stats_fd;                            /* -1: off */
 	uint64_t stats_since_ns, stats_until_ns; /* the running or the last round */

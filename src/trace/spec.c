@@ -28,36 +28,19 @@ static const struct spec_field spec_fields[] = {
 };
 #define SPEC_FIELDS (sizeof(spec_fields) / sizeof(spec_fields[0]))
 
-/* Which offsets a probe's hits read; up to four. */
+/* Which offsets the hits of each probe read. */
+#define MAX_FIELDS 4
+#define FIELDS(...)                                                                              \
+	{                                                                                        \
+		{ __VA_ARGS__ },                                                                 \
+			sizeof((enum layout_field[]){ __VA_ARGS__ }) / sizeof(enum layout_field) \
+	}
 static const struct {
-	enum probe_id id;
-	enum layout_field field[4];
+	enum layout_field field[MAX_FIELDS];
 	int n;
-} needs[] = {
-	{ PROBE_CONNECT_BEGIN, { LAYOUT_NET_SYSDIALER_NETWORK, LAYOUT_NET_SYSDIALER_ADDRESS }, 2 },
-	{ PROBE_CONNECT_END, { LAYOUT_NET_SYSDIALER_NETWORK, LAYOUT_NET_SYSDIALER_ADDRESS }, 2 },
-	{ PROBE_TLS_NAME, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_PERSISTCONN_CONN }, 2 },
-	{ PROBE_TLS_BEGIN,
-	  { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME },
-	  3 },
-	{ PROBE_TLS_END,
-	  { LAYOUT_TLS_CONN_CONN, LAYOUT_TLS_CONN_CONFIG, LAYOUT_TLS_CONFIG_SERVERNAME },
-	  3 },
-	{ PROBE_POOL_BEGIN, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
-	{ PROBE_POOL_DELIVERED, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
-	{ PROBE_POOL_DIAL, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
-	{ PROBE_POOL_CANCEL, { LAYOUT_HTTP_WANTCONN_KEY_ADDR }, 1 },
-	{ PROBE_CONN_BEGIN,
-	  { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR, LAYOUT_HTTP_REQUEST_URL, LAYOUT_URL_HOST },
-	  3 },
-	{ PROBE_CONN_WRITTEN, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
-	{ PROBE_CONN_FIRST_BYTE, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
-	{ PROBE_CONN_CLOSED, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
-	{ PROBE_CONN_BODY_END, { LAYOUT_HTTP_PERSISTCONN_KEY_ADDR }, 1 },
-	{ PROBE_STREAM_BEGIN, { LAYOUT_URL_HOST }, 1 },
-	{ PROBE_STREAM_WRITTEN, { LAYOUT_URL_HOST }, 1 },
-	{ PROBE_STREAM_FIRST_BYTE, { LAYOUT_URL_HOST }, 1 },
-	{ PROBE_STREAM_END, { LAYOUT_URL_HOST }, 1 },
+} needs[PROBE_COUNT] = {
+#define PROBE(id, name, sensor, group, program, fields, ...) [PROBE_##id] = fields,
+#include "gospect/probes.def"
 };
 
 static int32_t offset_of(const struct trace *t, enum layout_field f)
@@ -122,11 +105,24 @@ static bool read_eof(const struct trace *t, uint64_t *itab, uint64_t *data)
 	       !memcmp(word, "EOF", sizeof(word));
 }
 
+static void check_fields(struct trace *t, enum probe_id id)
+{
+	struct probe *p = trace_probe(t, id);
+	char why[160];
+
+	for (int k = 0; p && k < needs[id].n; k++) {
+		if (offset_of(t, needs[id].field[k]) >= 0)
+			continue;
+		snprintf(why, sizeof(why), "the layout of %s is not known for this release",
+			 layout_field_name(needs[id].field[k]));
+		trace_refuse(p, why);
+		return;
+	}
+}
+
 void spec_check(struct trace *t)
 {
 	const struct probe *begin = trace_probe(t, PROBE_STREAM_BEGIN);
-	struct probe *p;
-	size_t i;
 	int k;
 
 	if (trace_probe(t, PROBE_CONN_BODY_END) && !read_eof(t, &(uint64_t){ 0 }, &(uint64_t){ 0 }))
@@ -137,19 +133,8 @@ void spec_check(struct trace *t)
 			break;
 	if (begin && k < begin->nsite)
 		refuse_streams(t, "the layout of an HTTP/2 request is not known");
-	for (i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
-		p = trace_probe(t, needs[i].id);
-		for (k = 0; p && k < needs[i].n; k++) {
-			char why[160];
-
-			if (offset_of(t, needs[i].field[k]) >= 0)
-				continue;
-			snprintf(why, sizeof(why), "the layout of %s is not known for this release",
-				 layout_field_name(needs[i].field[k]));
-			trace_refuse(p, why);
-			break;
-		}
-	}
+	for (int i = 0; i < PROBE_COUNT; i++)
+		check_fields(t, (enum probe_id)i);
 }
 
 static void write_ranges(struct trace *t, struct gs_spec *s)

@@ -119,7 +119,7 @@ static bool load_changed(const struct trace *t, const struct gs_counters *c, uin
 {
 	double rate;
 
-	if (t->on != GOV_ALL || now <= t->tick_ns)
+	if (t->on != GROUP_ALL || now <= t->tick_ns)
 		return false;
 	rate = (double)(all_hits(c) - t->tick_hits) / ((double)(now - t->tick_ns) / NS_PER_S);
 	return rate > t->stats_rate * STATS_RATE_CHANGE + 200 ||

@@ -46,47 +46,37 @@ void trace_refuse(struct probe *p, const char *why)
 	snprintf(p->why, sizeof(p->why), "%s", why);
 }
 
-/* Which program serves which probes: the first and the last of each. */
-static const struct {
-	enum probe_id first, last;
-} served[PROG_COUNT] = {
-	[PROG_GO_BIRTH] = { PROBE_GO_BIRTH, PROBE_GO_BIRTH },
-	[PROG_CORO_BIRTH] = { PROBE_CORO_BIRTH, PROBE_CORO_BIRTH },
-	[PROG_ALLOC_LARGE] = { PROBE_ALLOC_LARGE, PROBE_ALLOC_LARGE },
-	[PROG_GC_START] = { PROBE_GC_START, PROBE_GC_START },
-	[PROG_GC_END] = { PROBE_GC_END, PROBE_GC_END },
-	[PROG_STW_BEGIN] = { PROBE_STW_BEGIN, PROBE_STW_BEGIN },
-	[PROG_STW_END] = { PROBE_STW_END, PROBE_STW_END },
-	[PROG_NET_DIAL] = { PROBE_DNS_BEGIN, PROBE_POOL_CANCEL },
-	[PROG_NET_REQUEST] = { PROBE_CALL_BEGIN, PROBE_CONN_BODY_END },
-	[PROG_NET_STREAM] = { PROBE_STREAM_BEGIN, PROBE_STREAM_END },
-	[PROG_NET_CALL] = { PROBE_HANDLER_BEGIN, PROBE_GRPC_FAILED },
-	[PROG_SQL_RARE] = { PROBE_SQL_WAIT_BEGIN, PROBE_SQL_BEGIN_TX },
-	[PROG_SQL_REQUEST] = { PROBE_SQL_ROWS, PROBE_SQL_PUT },
-	[PROG_LOCK_WAIT] = { PROBE_LOCK_BEGIN, PROBE_LOCK_END },
+static const enum trace_prog prog_of[PROBE_COUNT] = {
+#define PROBE(id, name, sensor, group, program, ...) [PROBE_##id] = PROG_##program,
+#include "gospect/probes.def"
+};
+
+static const enum probe_group group_of[PROBE_COUNT] = {
+#define PROBE(id, name, sensor, group, ...) [PROBE_##id] = GROUP_##group,
+#include "gospect/probes.def"
 };
 
 enum trace_prog trace_prog_of(enum probe_id id)
 {
-	int i;
-
-	for (i = 0; i < PROG_COUNT - 1 && id > served[i].last; i++)
-		;
-	return (enum trace_prog)i;
+	return prog_of[id];
 }
 
 static bool serves_several(enum trace_prog prog)
 {
-	return prog >= PROG_NET_DIAL;
+	int n = 0;
+
+	for (int i = 0; i < PROBE_COUNT; i++)
+		n += prog_of[i] == prog;
+	return n > 1;
 }
 
 uint64_t trace_prog_hits(const struct gs_counters *c, enum trace_prog prog)
 {
 	uint64_t n = 0;
-	int i;
 
-	for (i = (int)served[prog].first; i <= (int)served[prog].last; i++)
-		n += c->hits[i];
+	for (int i = 0; i < PROBE_COUNT; i++)
+		if (prog_of[i] == prog)
+			n += c->hits[i];
 	return n;
 }
 
@@ -104,11 +94,6 @@ bool trace_uses(struct trace *t, uint32_t sensors)
 const struct plan *trace_plan(const struct trace *t)
 {
 	return &t->plan;
-}
-
-enum trace_method trace_method(const struct trace *t)
-{
-	return t->features.method;
 }
 
 static double cost_of_hit(const struct trace *t, enum probe_id id)
@@ -139,19 +124,6 @@ static int no_method(const struct trace *t, struct err *err)
 	return -EOPNOTSUPP;
 }
 
-static enum gov_group group_of(const struct probe *p)
-{
-	if (p->rare)
-		return GOV_RARE;
-	return SENSOR_BIT(p->sensor) & NET_SENSORS ? GOV_REQUESTS : GOV_GOVERNED;
-}
-
-static enum gov_group group_by_id(const struct trace *t, enum probe_id id)
-{
-	return t->arm[trace_prog_of(id)].group;
-}
-
-/* All probes of a program are of one group: see the recipes. */
 static void arm_init(struct trace *t)
 {
 	int i;
@@ -160,13 +132,9 @@ static void arm_init(struct trace *t)
 		attachment_init(&t->arm[i].at);
 		t->arm[i].prog_fd = -1;
 		t->arm[i].prog_ns = -1;
-		t->arm[i].group = GOV_RARE;
 	}
-	for (i = 0; i < t->plan.n; i++) {
-		const struct probe *p = &t->plan.probe[i];
-
-		t->arm[trace_prog_of(p->id)].group = group_of(p);
-	}
+	for (i = 0; i < PROBE_COUNT; i++)
+		t->arm[prog_of[i]].group = group_of[i];
 }
 
 /* The programs read startpc at its distance from gopc in every release known. */
@@ -251,8 +219,9 @@ static int collect_sites(struct trace *t, enum trace_prog prog)
 	struct arm *a = &t->arm[prog];
 	int i, k, n = 0;
 
-	for (i = (int)served[prog].first; i <= (int)served[prog].last; i++) {
-		const struct probe *p = trace_probe(t, (enum probe_id)i);
+	for (i = 0; i < PROBE_COUNT; i++) {
+		const struct probe *p =
+			prog_of[i] == prog ? trace_probe(t, (enum probe_id)i) : NULL;
 
 		for (k = 0; p && k < p->nsite; k++) {
 			if (n == ATTACH_MAX_SITES)
@@ -273,8 +242,8 @@ static void refuse_program(struct trace *t, enum trace_prog prog, int err)
 	int i;
 
 	snprintf(why, sizeof(why), "the kernel refused the probe: %s", strerror(-err));
-	for (i = (int)served[prog].first; i <= (int)served[prog].last; i++) {
-		struct probe *p = trace_probe(t, (enum probe_id)i);
+	for (i = 0; i < PROBE_COUNT; i++) {
+		struct probe *p = prog_of[i] == prog ? trace_probe(t, (enum probe_id)i) : NULL;
 
 		if (p)
 			trace_refuse(p, why);
@@ -293,7 +262,7 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 	for (i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
 
-		if (!(groups & GOV_BIT(a->group)) || attachment_is_on(&a->at))
+		if (!(groups & GROUP_BIT(a->group)) || attachment_is_on(&a->at))
 			continue;
 		sites = collect_sites(t, (enum trace_prog)i);
 		if (!sites)
@@ -332,24 +301,22 @@ static void detach_groups(struct trace *t, unsigned int groups)
 	int i, n = 0;
 
 	for (i = 0; i < PROG_COUNT; i++)
-		if ((groups & GOV_BIT(t->arm[i].group)) && attachment_is_on(&t->arm[i].at))
+		if ((groups & GROUP_BIT(t->arm[i].group)) && attachment_is_on(&t->arm[i].at))
 			off[n++] = &t->arm[i].at;
 	detacher_start(&t->detacher, off, n);
 }
 
 static uint32_t active_bits(unsigned int groups)
 {
-	return (groups & GOV_BIT(GOV_RARE) ? GS_ACTIVE_RARE : 0) |
-	       (groups & GOV_BIT(GOV_GOVERNED) ? GS_ACTIVE_GOVERNED : 0) |
-	       (groups & GOV_BIT(GOV_REQUESTS) ? GS_ACTIVE_REQUESTS | GS_ACTIVE_NEW : 0);
+	return groups | (groups & GROUP_BIT(GROUP_REQUESTS) ? GS_ACTIVE_NEW : 0);
 }
 
 /* Pairs that were cut in two by a pause must not meet over it. */
 static void forget_begins(struct trace *t, unsigned int on)
 {
-	if (on & GOV_BIT(GOV_REQUESTS))
+	if (on & GROUP_BIT(GROUP_REQUESTS))
 		t->spec->since_requests_ns = clock_mono_ns();
-	if (!(on & GOV_BIT(GOV_RARE)))
+	if (!(on & GROUP_BIT(GROUP_RARE)))
 		return;
 	t->spec->since_rare_ns = clock_mono_ns();
 	t->gc->cycle_begin_ns = 0;
@@ -362,9 +329,9 @@ static void forget_begins(struct trace *t, unsigned int on)
 void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all)
 {
 	double hits = (double)(t->request_hits - t->slice_hits);
-	double rate = t->gov.b[GOV_REQUESTS].hits_per_s;
+	double rate = t->gov.b[GROUP_REQUESTS].hits_per_s;
 
-	if (!(t->on & GOV_BIT(GOV_REQUESTS)))
+	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)))
 		hits = 0;
 	*seen = t->requests_seen + hits;
 	*all = t->requests_all + hits;
@@ -390,8 +357,8 @@ static void slice_ends(struct trace *t, uint64_t now)
 static void follow_end(struct trace *t)
 {
 	t->follow_until_ns = 0;
-	t->spec->active &= ~(GS_ACTIVE_REQUESTS | GS_ACTIVE_NEW);
-	detach_groups(t, GOV_BIT(GOV_REQUESTS));
+	t->spec->active &= ~(GROUP_BIT(GROUP_REQUESTS) | GS_ACTIVE_NEW);
+	detach_groups(t, GROUP_BIT(GROUP_REQUESTS));
 }
 
 /*
@@ -415,7 +382,7 @@ static void follow_step(struct trace *t, const struct gs_counters *c, uint64_t n
 
 	if (t->follow_until_ns && (open <= t->begun_base || now >= t->follow_until_ns))
 		follow_end(t);
-	if (!t->follow_until_ns && !(t->on & GOV_BIT(GOV_REQUESTS)))
+	if (!t->follow_until_ns && !(t->on & GROUP_BIT(GROUP_REQUESTS)))
 		t->begun_base = open; /* cut off before: they will have no answer */
 }
 
@@ -426,7 +393,7 @@ static int switch_groups(struct trace *t, unsigned int want)
 	int i, first = 0;
 	uint64_t now;
 
-	if (on & GOV_BIT(GOV_REQUESTS) && t->follow_until_ns)
+	if (on & GROUP_BIT(GROUP_REQUESTS) && t->follow_until_ns)
 		follow_end(t);
 	if (on) {
 		detacher_wait(&t->detacher);
@@ -436,24 +403,24 @@ static int switch_groups(struct trace *t, unsigned int want)
 	t->spec->active = active_bits(want);
 	__sync_synchronize();
 	now = clock_mono_ns();
-	if (off & GOV_BIT(GOV_REQUESTS))
+	if (off & GROUP_BIT(GROUP_REQUESTS))
 		slice_ends(t, now);
-	if (on & GOV_BIT(GOV_REQUESTS))
+	if (on & GROUP_BIT(GROUP_REQUESTS))
 		slice_begins(t, now);
-	for (i = 0; i < GOV_GROUPS; i++) {
-		if (on & GOV_BIT(i))
+	for (i = 0; i < GROUP_COUNT; i++) {
+		if (on & GROUP_BIT(i))
 			t->on_since_ns[i] = now;
-		if (!(off & GOV_BIT(i)))
+		if (!(off & GROUP_BIT(i)))
 			continue;
 		t->on_ns[i] += now - t->on_since_ns[i];
 		t->was_off[i] = true;
 	}
 	t->on = want;
-	if (off & GOV_BIT(GOV_REQUESTS) && follow_begin(t, now)) {
-		t->spec->active |= GS_ACTIVE_REQUESTS;
-		off &= ~GOV_BIT(GOV_REQUESTS);
+	if (off & GROUP_BIT(GROUP_REQUESTS) && follow_begin(t, now)) {
+		t->spec->active |= GROUP_BIT(GROUP_REQUESTS);
+		off &= ~GROUP_BIT(GROUP_REQUESTS);
 	} else if (t->follow_until_ns) {
-		t->spec->active |= GS_ACTIVE_REQUESTS;
+		t->spec->active |= GROUP_BIT(GROUP_REQUESTS);
 	}
 	if (off)
 		detach_groups(t, off);
@@ -465,13 +432,13 @@ void trace_pay(struct trace *t, const struct gs_counters *c)
 	int i;
 
 	for (i = 0; i < PROBE_COUNT; i++) {
-		t->cost_ns[group_by_id(t, (enum probe_id)i)] +=
+		t->cost_ns[group_of[i]] +=
 			(double)(c->hits[i] - t->paid_hits[i]) * cost_of_hit(t, (enum probe_id)i);
 		t->paid_hits[i] = c->hits[i];
 	}
 	t->request_hits = 0;
 	for (i = 0; i < PROG_COUNT; i++)
-		if (t->arm[i].group == GOV_REQUESTS)
+		if (t->arm[i].group == GROUP_REQUESTS)
 			t->request_hits += trace_prog_hits(c, (enum trace_prog)i);
 }
 
@@ -491,12 +458,12 @@ static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t n
 	for (i = 0; i < PROG_COUNT; i++)
 		in->hits[t->arm[i].group] += trace_prog_hits(c, (enum trace_prog)i) /
 					     (i == PROG_NET_DIAL ? HITS_OF_A_DIAL : 1);
-	for (i = 0; i < GOV_GROUPS; i++)
+	for (i = 0; i < GROUP_COUNT; i++)
 		in->cost_ns[i] = (uint64_t)t->cost_ns[i];
 }
 
 /* Mean cost of a hit of a group before any was seen. */
-static double first_cost(const struct trace *t, enum gov_group g)
+static double first_cost(const struct trace *t, enum probe_group g)
 {
 	double sum = 0;
 	int i, n = 0;
@@ -504,7 +471,7 @@ static double first_cost(const struct trace *t, enum gov_group g)
 	for (i = 0; i < PROBE_COUNT; i++) {
 		const struct probe *p = plan_find(&t->plan, (enum probe_id)i);
 
-		if (!p || p->kind == SITE_NONE || group_by_id(t, p->id) != g)
+		if (!p || p->kind == SITE_NONE || group_of[p->id] != g)
 			continue;
 		sum += cost_of_hit(t, (enum probe_id)i);
 		n++;
@@ -512,7 +479,7 @@ static double first_cost(const struct trace *t, enum gov_group g)
 	return n ? sum / n : 0;
 }
 
-static uint64_t detach_ns(const struct trace *t, enum gov_group g)
+static uint64_t detach_ns(const struct trace *t, enum probe_group g)
 {
 	uint64_t n = 0;
 	int i;
@@ -520,7 +487,7 @@ static uint64_t detach_ns(const struct trace *t, enum gov_group g)
 	if (t->features.method == TRACE_METHOD_MULTI)
 		return DETACH_MULTI_NS;
 	for (i = 0; i < t->plan.n; i++)
-		if (group_by_id(t, t->plan.probe[i].id) == g)
+		if (group_of[t->plan.probe[i].id] == g)
 			n += (uint64_t)t->plan.probe[i].nsite;
 	return n * DETACH_PERF_NS;
 }
@@ -534,10 +501,10 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 		.exact = c->exact,
 		.births_per_s = t->births_per_s,
 		.cpu_ns_per_s = t->cpu_ns_per_s,
-		.detach_ns = { detach_ns(t, GOV_RARE), detach_ns(t, GOV_GOVERNED),
-			       detach_ns(t, GOV_REQUESTS) },
-		.cost_per_hit_ns = { first_cost(t, GOV_RARE), first_cost(t, GOV_GOVERNED),
-				     first_cost(t, GOV_REQUESTS) },
+		.detach_ns = { detach_ns(t, GROUP_RARE), detach_ns(t, GROUP_BIRTHS),
+			       detach_ns(t, GROUP_REQUESTS) },
+		.cost_per_hit_ns = { first_cost(t, GROUP_RARE), first_cost(t, GROUP_BIRTHS),
+				     first_cost(t, GROUP_REQUESTS) },
 	};
 	struct governor_input in = { .now_ns = now,
 				     .cpu_ns = t->first_cpu_ns,
@@ -581,8 +548,8 @@ int trace_attach(struct trace *t, struct err *err)
 	e = attach_failed(t, first, err);
 	if (e)
 		return e;
-	for (i = 0; i < GOV_GROUPS; i++)
-		t->was_off[i] = !(t->on & GOV_BIT(i));
+	for (i = 0; i < GROUP_COUNT; i++)
+		t->was_off[i] = !(t->on & GROUP_BIT(i));
 	t->attached_ns = clock_mono_ns();
 	t->gov.next_ns += t->attached_ns - now; /* counting begins only now */
 	return 0;
@@ -630,7 +597,7 @@ void trace_close(struct trace *t)
 		t->spec->active = 0;
 	detacher_wait(&t->detacher);
 	if (t->skel)
-		detach_groups(t, GOV_ALL);
+		detach_groups(t, GROUP_ALL);
 	detacher_wait(&t->detacher);
 	load_close(t);
 	drain_calls_deinit(t);

@@ -19,7 +19,6 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "plan/phase.h"
 #include "plan/plan.h"
 
 struct trace;
@@ -85,7 +84,6 @@ int trace_load(struct trace *t, struct err *err);
 /* Our copy of the plan: a probe that was refused while preparing or attaching
  * has kind SITE_NONE and its reason in `why`.  Valid until trace_close(). */
 const struct plan *trace_plan(const struct trace *t);
-enum trace_method trace_method(const struct trace *t);
 /*
  * What memory says before attaching, for the governor's first decision:
  * goroutines created per second and the target's CPU use in ns per second,
@@ -142,18 +140,9 @@ struct trace_phase {
 	struct trace_hist hist;
 };
 
-enum trace_call_kind {
-	TRACE_CALL_HTTP, /* http.Client.do: call to the first byte of its first response (HTTP/2: its
-				 * header); by another transport than net/http's it ends only when it fails */
-	TRACE_CALL_HANDLER,  /* a server's handler; pcs[0] is the handler's entry */
-	TRACE_CALL_GRPC,     /* grpc.(*ClientConn).Invoke */
-	TRACE_CALL_SQL_WAIT, /* waits for a pooled connection in (*DB).conn */
-	TRACE_CALL_LOCK      /* slow path of a mutex */
-};
-
 #define TRACE_CALL_FRAMES 8
 struct trace_call {
-	enum trace_call_kind kind;
+	enum call_kind kind;
 	bool other; /* places beyond the kernel's table, together */
 	uint64_t pcs
 		[TRACE_CALL_FRAMES]; /* run-time return addresses, innermost first; 0 beyond npcs */
@@ -164,20 +153,7 @@ struct trace_call {
 	struct trace_hist hist; /* of those that ended */
 };
 
-/* What has begun and, as far as probes saw, not ended: by an address. */
-enum trace_open_kind {
-	TRACE_OPEN_REQUEST, /* by g: in http.Client.do; ptr: the *Request (to tell a stale entry) */
-	TRACE_OPEN_CONN, /* by *persistConn: the request it has; ptr: the *Request, 0 where it needs
-				 * no telling which (every request is seen); state: enum net_phase */
-	TRACE_OPEN_STREAM,   /* by HTTP/2 *clientStream; likewise */
-	TRACE_OPEN_HANDLER,  /* by g: a server's handler */
-	TRACE_OPEN_SQL_GRAB, /* by *driverConn: taken from the pool; state: enum trace_sql_what */
-	TRACE_OPEN_SQL_WAIT, /* by g: waits in (*DB).conn */
-	TRACE_OPEN_DIAL,     /* by g: dns, connect or tls under way; state: enum net_phase */
-	TRACE_OPEN_GRPC      /* by g */
-};
-enum trace_sql_what { TRACE_SQL_CALL, TRACE_SQL_TRANSACTION, TRACE_SQL_ROWS, TRACE_SQL_CONN };
-
+/* See enum open_kind. */
 struct trace_open {
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t state_ns; /* since when it is in `state`; 0 not known */
@@ -244,8 +220,7 @@ uint64_t trace_birth_time(struct trace *t, uint64_t goid);
  * checks goid or ptr against what memory says now: an entry whose end was
  * missed stays until the address is used again.
  */
-bool trace_open_find(struct trace *t, enum trace_open_kind kind, uint64_t addr,
-		     struct trace_open *out);
+bool trace_open_find(struct trace *t, enum open_kind kind, uint64_t addr, struct trace_open *out);
 
 /* What one counter gained of what another gained, 0..1: both only grow. */
 double trace_share(uint64_t part, uint64_t part0, uint64_t whole, uint64_t whole0);

@@ -149,13 +149,13 @@ static void test_counted_waits(void **state)
 	struct locks_window w = { 0 };
 
 	(void)state;
-	before[0].kind = after[0].kind = after[2].kind = TRACE_CALL_LOCK;
+	before[0].kind = after[0].kind = after[2].kind = CALL_LOCK;
 	before[0].hist.count = before[0].hist.bucket[10] = 5;
 	after[0].hist.count = after[0].hist.bucket[10] = 8;
 	after[2].hist.count = after[2].hist.bucket[200] = 1;
 	after[0].hist.max_ns = after[2].hist.max_ns = trace_hist_value(201);
 	after[2].max_ns_window = 77;
-	after[1].kind = TRACE_CALL_HTTP;
+	after[1].kind = CALL_HTTP;
 	after[1].hist.count = after[1].hist.bucket[10] = 1000;
 	after[1].max_ns_window = 1000;
 	contention_fill_waits(&base, &now, 0.5, &w);
@@ -171,10 +171,11 @@ static void test_counted_waits(void **state)
 	assert_false(w.waits_known);
 }
 
-#define RELEASES(X)                                                                                \
-	X("1.18.10")                                                                               \
-	X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") X("1.23.12") X("1.24.13") X("1.25.12") \
-		X("1.26.8") X("1.27.4")
+#define RELEASES(X)                                                                               \
+	X("1.18.10")                                                                              \
+	X("1.19.13")                                                                              \
+	X("1.20.14") X("1.21.13") X("1.22.12") X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") \
+		X("1.27.4")
 #define TESTS(release) \
 	{ "waits " release, test_waits, NULL, NULL, "netparts-" release "-stripped" },
 

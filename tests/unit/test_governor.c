@@ -23,9 +23,9 @@ struct load {
 struct sim {
 	struct governor g;
 	struct governor_input in; /* totals */
-	double births, cpu, cost[GOV_GROUPS], hits[GOV_GROUPS];
+	double births, cpu, cost[GROUP_COUNT], hits[GROUP_COUNT];
 	double counted; /* births while on */
-	uint64_t on_ns[GOV_GROUPS], ns;
+	uint64_t on_ns[GROUP_COUNT], ns;
 	uint64_t switches, shortest_slice_ns, slice_began_ns; /* of births */
 	uint64_t request_switches;
 	unsigned int on;
@@ -60,9 +60,9 @@ static void sim_init(struct sim *s, const struct governor_config *cfg)
 
 static void sim_switch(struct sim *s, unsigned int on)
 {
-	unsigned int bit = GOV_BIT(GOV_GOVERNED);
+	unsigned int bit = GROUP_BIT(GROUP_BIRTHS);
 
-	if ((on ^ s->on) & GOV_BIT(GOV_REQUESTS))
+	if ((on ^ s->on) & GROUP_BIT(GROUP_REQUESTS))
 		s->request_switches++;
 	if ((on ^ s->on) & bit) {
 		s->switches++;
@@ -73,7 +73,7 @@ static void sim_switch(struct sim *s, unsigned int on)
 	s->on = on;
 }
 
-static void sim_hits(struct sim *s, enum gov_group group, double hits)
+static void sim_hits(struct sim *s, enum probe_group group, double hits)
 {
 	s->hits[group] += hits;
 	s->cost[group] += hits * s->hit_ns;
@@ -93,16 +93,16 @@ static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 		s->in.now_ns += MS;
 		s->ns += MS;
 		s->births += l->births_per_s * dt;
-		if (s->on & GOV_BIT(GOV_GOVERNED)) {
-			sim_hits(s, GOV_GOVERNED, l->births_per_s * dt);
+		if (s->on & GROUP_BIT(GROUP_BIRTHS)) {
+			sim_hits(s, GROUP_BIRTHS, l->births_per_s * dt);
 			s->counted += l->births_per_s * dt;
 		}
-		if (s->on & GOV_BIT(GOV_RARE))
-			sim_hits(s, GOV_RARE, l->rare_per_s * dt);
-		if (s->on & GOV_BIT(GOV_REQUESTS))
-			sim_hits(s, GOV_REQUESTS, l->request_hits_per_s * dt);
-		for (i = 0; i < GOV_GROUPS; i++)
-			if (s->on & GOV_BIT(i))
+		if (s->on & GROUP_BIT(GROUP_RARE))
+			sim_hits(s, GROUP_RARE, l->rare_per_s * dt);
+		if (s->on & GROUP_BIT(GROUP_REQUESTS))
+			sim_hits(s, GROUP_REQUESTS, l->request_hits_per_s * dt);
+		for (i = 0; i < GROUP_COUNT; i++)
+			if (s->on & GROUP_BIT(i))
 				s->on_ns[i] += MS;
 		s->cpu += l->cpu * dt * (double)S;
 		s->in.cpu_ns = (uint64_t)(s->cpu + s->cost[0] + s->cost[1] + s->cost[2]);
@@ -127,10 +127,10 @@ static void idle_stays_exact(void **state)
 
 	(void)state;
 	sim_init(&s, &cfg);
-	assert_int_equal(s.on, GOV_ALL);
+	assert_int_equal(s.on, GROUP_ALL);
 	sim_run(&s, &idle, 60 * S);
 	assert_int_equal(s.switches, 0);
-	assert_int_equal(s.on, GOV_ALL);
+	assert_int_equal(s.on, GROUP_ALL);
 }
 
 /* 1,800 births/s cost 1.6 ms/s: more than 1 % of a program that uses 5 % of a
@@ -184,7 +184,7 @@ static void busy_and_blind(void **state)
 	(void)state;
 	sim_init(&s, &cfg);
 	s.blind = true;
-	assert_int_equal(s.on, GOV_ALL);
+	assert_int_equal(s.on, GROUP_ALL);
 	sim_run(&s, &l, 60 * S);
 	assert_true(s.switches > 2);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
@@ -197,8 +197,8 @@ static void known_busy_does_not_begin_in_debt(void **state)
 
 	(void)state;
 	sim_init(&s, &cfg);
-	assert_int_equal(s.on & GOV_BIT(GOV_GOVERNED), 0);
-	assert_true(s.on & GOV_BIT(GOV_RARE));
+	assert_int_equal(s.on & GROUP_BIT(GROUP_BIRTHS), 0);
+	assert_true(s.on & GROUP_BIT(GROUP_RARE));
 }
 
 static void tenfold_rise(void **state)
@@ -219,20 +219,20 @@ static void tenfold_rise(void **state)
 	cpu = s.cpu;
 	counted = s.counted;
 	births = s.births;
-	on = s.on_ns[GOV_GOVERNED];
+	on = s.on_ns[GROUP_BIRTHS];
 	ns = s.ns;
 	sim_run(&s, &after, 20 * S);
 	assert_true(s.switches > 2);
 	assert_true(total_cost(&s) - cost <= 0.0105 * (s.cpu - cpu));
 	/* what the slices saw, scaled by their share of the time */
-	rate = (s.counted - counted) / ((double)(s.on_ns[GOV_GOVERNED] - on) / (double)(s.ns - ns));
+	rate = (s.counted - counted) / ((double)(s.on_ns[GROUP_BIRTHS] - on) / (double)(s.ns - ns));
 	assert_true(rate > 0.9 * (s.births - births) && rate < 1.1 * (s.births - births));
 	/* and back again */
 	sim_run(&s, &before, 10 * S);
 	on = s.switches;
 	sim_run(&s, &before, 20 * S);
 	assert_int_equal(s.switches, on);
-	assert_int_equal(s.on, GOV_ALL);
+	assert_int_equal(s.on, GROUP_ALL);
 }
 
 /* A rise in the middle of a slice ends it at once, not after its 200 ms. */
@@ -247,10 +247,10 @@ static void rise_ends_a_slice_early(void **state)
 	(void)state;
 	sim_init(&s, &cfg);
 	sim_run(&s, &calm, 10 * S);
-	on = s.on_ns[GOV_GOVERNED];
+	on = s.on_ns[GROUP_BIRTHS];
 	sim_run(&s, &storm, 5 * S);
-	assert_true(s.on_ns[GOV_GOVERNED] - on <= 200 * MS);
-	assert_true(s.g.b[GOV_GOVERNED].tokens < 0);
+	assert_true(s.on_ns[GROUP_BIRTHS] - on <= 200 * MS);
+	assert_true(s.g.b[GROUP_BIRTHS].tokens < 0);
 }
 
 static void exact_never_slices(void **state)
@@ -262,10 +262,10 @@ static void exact_never_slices(void **state)
 	(void)state;
 	cfg.exact = true;
 	sim_init(&s, &cfg);
-	assert_int_equal(s.on, GOV_ALL);
+	assert_int_equal(s.on, GROUP_ALL);
 	sim_run(&s, &l, 30 * S);
 	assert_int_equal(s.switches, 0);
-	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
+	assert_int_equal(s.on_ns[GROUP_RARE], s.ns);
 }
 
 static void rare_is_sliced_only_when_it_is_not(void **state)
@@ -280,16 +280,16 @@ static void rare_is_sliced_only_when_it_is_not(void **state)
 	sim_init(&s, &cfg);
 	s.hit_ns = 3000; /* 5.7 ms/s: over the budget, below the rate */
 	sim_run(&s, &some, 20 * S);
-	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
+	assert_int_equal(s.on_ns[GROUP_RARE], s.ns);
 
 	sim_init(&s, &cfg);
 	sim_run(&s, &many, 20 * S);
-	assert_true(s.on_ns[GOV_RARE] < s.ns);
-	assert_true(s.cost[GOV_RARE] <= 1.1 * 2 * MS * 20);
+	assert_true(s.on_ns[GROUP_RARE] < s.ns);
+	assert_true(s.cost[GROUP_RARE] <= 1.1 * 2 * MS * 20);
 
 	sim_init(&s, &cfg); /* many, but within the budget of 32 CPUs */
 	sim_run(&s, &cheap, 20 * S);
-	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
+	assert_int_equal(s.on_ns[GROUP_RARE], s.ns);
 }
 
 static void coarse_cpu_time_does_not_matter(void **state)
@@ -318,7 +318,7 @@ static void looks_often_enough(void **state)
 	sim_init(&s, &cfg);
 	for (i = 0; i < 10000; i++) {
 		sim_run(&s, &l, MS);
-		if (s.on & GOV_BIT(GOV_GOVERNED))
+		if (s.on & GROUP_BIT(GROUP_BIRTHS))
 			assert_true(s.g.next_ns <= s.in.now_ns + 50 * MS);
 		else
 			assert_true(s.g.next_ns <= s.in.now_ns + 100 * MS);
@@ -334,12 +334,12 @@ static void requests_are_tried(void **state)
 
 	(void)state;
 	sim_init(&s, &cfg);
-	assert_true(s.on & GOV_BIT(GOV_REQUESTS));
+	assert_true(s.on & GROUP_BIT(GROUP_REQUESTS));
 	sim_run(&s, &l, 60 * MS);
-	assert_false(s.on & GOV_BIT(GOV_REQUESTS));
-	assert_true(s.on_ns[GOV_REQUESTS] <= 50 * MS);
+	assert_false(s.on & GROUP_BIT(GROUP_REQUESTS));
+	assert_true(s.on_ns[GROUP_REQUESTS] <= 50 * MS);
 	sim_run(&s, &l, 60 * S);
-	assert_true(s.on_ns[GOV_REQUESTS] > 400 * MS); /* and again in slices */
+	assert_true(s.on_ns[GROUP_REQUESTS] > 400 * MS); /* and again in slices */
 	assert_int_equal(s.switches, 0);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
 	assert_true(total_cost(&s) >= 0.006 * s.cpu);
@@ -354,8 +354,8 @@ static void few_requests_are_all_counted(void **state)
 	(void)state;
 	sim_init(&s, &cfg);
 	sim_run(&s, &l, 60 * S);
-	assert_int_equal(s.on_ns[GOV_REQUESTS], s.ns);
-	assert_int_equal(s.on_ns[GOV_GOVERNED], s.ns);
+	assert_int_equal(s.on_ns[GROUP_REQUESTS], s.ns);
+	assert_int_equal(s.on_ns[GROUP_BIRTHS], s.ns);
 }
 
 /* Both too many: neither starves, and together they keep the budget. */
@@ -370,8 +370,8 @@ static void two_share_the_budget(void **state)
 	sim_run(&s, &l, 60 * S);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
 	assert_true(total_cost(&s) >= 0.006 * s.cpu);
-	assert_true(s.cost[GOV_GOVERNED] >= 0.3 * total_cost(&s));
-	assert_true(s.cost[GOV_REQUESTS] >= 0.3 * total_cost(&s));
+	assert_true(s.cost[GROUP_BIRTHS] >= 0.3 * total_cost(&s));
+	assert_true(s.cost[GROUP_REQUESTS] >= 0.3 * total_cost(&s));
 }
 
 /* What fits whole into its half stays on; the other has the rest. */
@@ -385,18 +385,18 @@ static void the_small_one_stays_on(void **state)
 	(void)state;
 	sim_init(&s, &cfg);
 	sim_run(&s, &requests, 60 * S);
-	assert_int_equal(s.on_ns[GOV_GOVERNED], s.ns);
+	assert_int_equal(s.on_ns[GROUP_BIRTHS], s.ns);
 	assert_true(s.request_switches > 2);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
-	assert_true(s.cost[GOV_REQUESTS] >= 0.004 * s.cpu);
+	assert_true(s.cost[GROUP_REQUESTS] >= 0.004 * s.cpu);
 
 	cfg = config(40000, 1);
 	sim_init(&s, &cfg);
 	sim_run(&s, &births, 60 * S);
-	assert_int_equal(s.on_ns[GOV_REQUESTS], s.ns);
+	assert_int_equal(s.on_ns[GROUP_REQUESTS], s.ns);
 	assert_true(s.switches > 2);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
-	assert_true(s.cost[GOV_GOVERNED] >= 0.004 * s.cpu);
+	assert_true(s.cost[GROUP_BIRTHS] >= 0.004 * s.cpu);
 }
 
 /* Dials at 1,900/s are over the budget and stay on; the others live on half of it. */
@@ -412,10 +412,10 @@ static void rare_comes_first(void **state)
 	sim_init(&s, &cfg);
 	s.hit_ns = 3000;
 	sim_run(&s, &l, 20 * S);
-	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
-	assert_true(s.on_ns[GOV_GOVERNED] && s.on_ns[GOV_REQUESTS]);
+	assert_int_equal(s.on_ns[GROUP_RARE], s.ns);
+	assert_true(s.on_ns[GROUP_BIRTHS] && s.on_ns[GROUP_REQUESTS]);
 	/* the floor: 2 ms a second */
-	assert_true(s.cost[GOV_GOVERNED] + s.cost[GOV_REQUESTS] <= 20 * 2 * MS);
+	assert_true(s.cost[GROUP_BIRTHS] + s.cost[GROUP_REQUESTS] <= 20 * 2 * MS);
 }
 
 /* Rare ones that take most of the budget leave births slices that are short but
@@ -429,8 +429,8 @@ static void rare_leaves_short_slices(void **state)
 	(void)state;
 	sim_init(&s, &cfg);
 	sim_run(&s, &l, 60 * S);
-	assert_int_equal(s.on_ns[GOV_RARE], s.ns);
-	assert_true(s.cost[GOV_RARE] >= 0.006 * s.cpu);
+	assert_int_equal(s.on_ns[GROUP_RARE], s.ns);
+	assert_true(s.cost[GROUP_RARE] >= 0.006 * s.cpu);
 	assert_true(total_cost(&s) <= 0.0101 * s.cpu);
 	assert_true(s.switches / 2 >= 60 / 8);
 	assert_true(s.shortest_slice_ns >= GOV_SLICE_MIN_NS && s.shortest_slice_ns < GOV_SLICE_NS);
@@ -450,9 +450,9 @@ static void requests_come_back(void **state)
 	sim_run(&s, &storm, 10 * S);
 	assert_true(s.request_switches > 2);
 	sim_run(&s, &calm, 20 * S);
-	on = s.on_ns[GOV_REQUESTS];
+	on = s.on_ns[GROUP_REQUESTS];
 	sim_run(&s, &calm, 10 * S);
-	assert_int_equal(s.on_ns[GOV_REQUESTS] - on, 10 * S);
+	assert_int_equal(s.on_ns[GROUP_REQUESTS] - on, 10 * S);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
 }
 
@@ -466,20 +466,20 @@ static void slices_are_as_long_as_requests_take(void **state)
 
 	(void)state;
 	sim_init(&s, &cfg);
-	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_NS);
+	assert_int_equal(s.g.b[GROUP_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_NS);
 	governor_cut_off(&s.g, 0.5);
-	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, 5 * GOV_SLICE_REQUESTS_NS);
+	assert_int_equal(s.g.b[GROUP_REQUESTS].slice_ns, 5 * GOV_SLICE_REQUESTS_NS);
 	governor_cut_off(&s.g, 0.1);
-	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, 5 * GOV_SLICE_REQUESTS_NS);
+	assert_int_equal(s.g.b[GROUP_REQUESTS].slice_ns, 5 * GOV_SLICE_REQUESTS_NS);
 	governor_cut_off(&s.g, 1);
-	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_MAX_NS);
+	assert_int_equal(s.g.b[GROUP_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_MAX_NS);
 	sim_run(&s, &l, 60 * S);
-	on = s.on_ns[GOV_REQUESTS];
+	on = s.on_ns[GROUP_REQUESTS];
 	n = s.request_switches / 2;
 	assert_true(n > 2 && on / n >= GOV_SLICE_REQUESTS_MAX_NS - 100 * MS);
 	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
 	governor_cut_off(&s.g, 0);
-	assert_int_equal(s.g.b[GOV_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_NS);
+	assert_int_equal(s.g.b[GROUP_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_NS);
 }
 
 static void exact_counts_requests(void **state)
@@ -492,7 +492,7 @@ static void exact_counts_requests(void **state)
 	cfg.exact = true;
 	sim_init(&s, &cfg);
 	sim_run(&s, &l, 10 * S);
-	assert_int_equal(s.on_ns[GOV_REQUESTS], s.ns);
+	assert_int_equal(s.on_ns[GROUP_REQUESTS], s.ns);
 }
 
 int main(void)

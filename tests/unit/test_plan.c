@@ -605,7 +605,7 @@ static void check_probe(struct gobin *gb, const struct probe *p, int minor)
 	assert_int_equal(p->kind, e.kind);
 	assert_int_equal(p->nsite, 1);
 	assert_memory_equal(p->site[0].insn, e.insn, strlen(e.insn));
-	assert_int_equal(p->rare, p->id >= PROBE_ALLOC_LARGE);
+	assert_int_equal(p->group == GROUP_RARE, p->id >= PROBE_ALLOC_LARGE);
 	assert_true(p->cost_ns < 0);
 	check_bytes(gb, p);
 }
@@ -744,7 +744,7 @@ static void check_net_probe(struct gobin *gb, const struct net_expected *e, cons
 	assert_int_equal(p->kind, kind);
 	if (p->nsite != nsite)
 		fail_msg("1.%d %s: %d places", minor, probe_name(p->id), p->nsite);
-	assert_int_equal(p->rare, e->rare);
+	assert_int_equal(p->group == GROUP_RARE, e->rare);
 	assert_int_equal(p->site[0].slot != PROBE_NO_SLOT, e->slot);
 	check_bytes(gb, p);
 }

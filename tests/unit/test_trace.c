@@ -58,7 +58,7 @@ static void add_probe(struct plan *pl, enum probe_id id, enum sensor sensor, con
 		.id = id,
 		.sensor = sensor,
 		.kind = SITE_CALL,
-		.rare = id == PROBE_ALLOC_LARGE,
+		.group = id == PROBE_ALLOC_LARGE ? GROUP_RARE : GROUP_BIRTHS,
 		.cost_ns = 600,
 		.nsite = 1,
 		.site = { { .kind = SITE_CALL,

@@ -23,6 +23,7 @@
 #include "proc/mem.h"
 #include "proc/process.h"
 #include "trace/lab.h"
+#include "plan/phase.h"
 #include "trace/trace.h"
 
 #define SLOW_NS 200000000ull
@@ -174,7 +175,7 @@ static void assert_phase(const struct live *p, enum net_phase phase, const char 
 }
 
 /* All places of a kind together. */
-static struct trace_call sum_calls(const struct live *p, enum trace_call_kind kind)
+static struct trace_call sum_calls(const struct live *p, enum call_kind kind)
 {
 	struct trace_call sum = { .kind = kind };
 
@@ -194,8 +195,7 @@ static struct trace_call sum_calls(const struct live *p, enum trace_call_kind ki
 	return sum;
 }
 
-static void assert_calls(const struct live *p, enum trace_call_kind kind, uint64_t n,
-			 uint64_t errors)
+static void assert_calls(const struct live *p, enum call_kind kind, uint64_t n, uint64_t errors)
 {
 	struct trace_call c = sum_calls(p, kind);
 
@@ -220,14 +220,14 @@ static void http1(struct live *p)
 	assert_phase(p, NET_CONNECT, p->plain, 30);
 	assert_phase(p, NET_REQUEST_WRITE, p->plain, 30);
 	assert_phase(p, NET_TTFB, p->plain, 30);
-	assert_calls(p, TRACE_CALL_HTTP, 30, 0);
-	assert_calls(p, TRACE_CALL_HANDLER, 30, 0);
+	assert_calls(p, CALL_HTTP, 30, 0);
+	assert_calls(p, CALL_HANDLER, 30, 0);
 	act(p, "keep");
 	assert_phase(p, NET_DNS, p->plain, 31);
 	assert_phase(p, NET_CONNECT, p->plain, 31);
 	assert_phase(p, NET_REQUEST_WRITE, p->plain, 80);
 	assert_phase(p, NET_TTFB, p->plain, 80);
-	assert_calls(p, TRACE_CALL_HTTP, 80, 0);
+	assert_calls(p, CALL_HTTP, 80, 0);
 	assert_int_equal(find_phase(p, NET_CONNECT, p->plain)->errors, 0);
 }
 
@@ -235,8 +235,8 @@ static void slow(struct live *p)
 {
 	act(p, "slow");
 	assert_slow(find_phase(p, NET_TTFB, p->plain)->max_ns_window, 1);
-	assert_slow(sum_calls(p, TRACE_CALL_HTTP).max_ns_window, 1);
-	assert_slow(sum_calls(p, TRACE_CALL_HANDLER).max_ns_window, 1);
+	assert_slow(sum_calls(p, CALL_HTTP).max_ns_window, 1);
+	assert_slow(sum_calls(p, CALL_HANDLER).max_ns_window, 1);
 	assert_true(find_phase(p, NET_BODY, p->plain)->max_ns_window < SLOW_NS);
 	act(p, "body");
 	assert_slow(find_phase(p, NET_BODY, p->plain)->max_ns_window, 1);
@@ -250,7 +250,7 @@ static void slow(struct live *p)
 
 static void secure(struct live *p)
 {
-	uint64_t before = sum_calls(p, TRACE_CALL_HTTP).begun;
+	uint64_t before = sum_calls(p, CALL_HTTP).begun;
 
 	act(p, "tls");
 	assert_phase(p, NET_DNS, p->secure, 20);
@@ -265,13 +265,13 @@ static void secure(struct live *p)
 	assert_phase(p, NET_REQUEST_WRITE, p->secure, 60);
 	assert_phase(p, NET_TTFB, p->secure, 60);
 	/* and each call has its end, whatever carries it */
-	assert_calls(p, TRACE_CALL_HTTP, before + 60, 0);
+	assert_calls(p, CALL_HTTP, before + 60, 0);
 }
 
 static void failures(struct live *p)
 {
 	const struct trace_phase *f;
-	uint64_t before = sum_calls(p, TRACE_CALL_HTTP).begun;
+	uint64_t before = sum_calls(p, CALL_HTTP).begun;
 
 	act(p, "refused");
 	f = find_phase(p, NET_CONNECT, p->refused);
@@ -280,23 +280,23 @@ static void failures(struct live *p)
 	/* an address is not looked up */
 	assert_phase(p, NET_DNS, p->refused, 0);
 	assert_true(p->r.hits[PROBE_DNS_BEGIN] > find_phase(p, NET_DNS, p->plain)->hist.count);
-	assert_calls(p, TRACE_CALL_HTTP, before + 5, 5);
+	assert_calls(p, CALL_HTTP, before + 5, 5);
 	/* a call has one end, however many requests it makes */
 	act(p, "moved");
-	assert_calls(p, TRACE_CALL_HTTP, before + 12, 5);
+	assert_calls(p, CALL_HTTP, before + 12, 5);
 	/* an answer that is none: ended with its first byte, and failed */
 	act(p, "broken");
-	assert_calls(p, TRACE_CALL_HTTP, before + 17, 10);
+	assert_calls(p, CALL_HTTP, before + 17, 10);
 	act(p, "fails");
-	assert_calls(p, TRACE_CALL_HTTP, before + 19, 12);
+	assert_calls(p, CALL_HTTP, before + 19, 12);
 	/* another transport's answer is not seen, and is not taken for the next one's */
 	act(p, "answers");
-	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).begun, before + 23);
-	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).hist.count, before + 19);
+	assert_int_equal(sum_calls(p, CALL_HTTP).begun, before + 23);
+	assert_int_equal(sum_calls(p, CALL_HTTP).hist.count, before + 19);
 	act(p, "keep");
-	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).begun, before + 73);
-	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).hist.count, before + 69);
-	assert_int_equal(sum_calls(p, TRACE_CALL_HTTP).errors, 12);
+	assert_int_equal(sum_calls(p, CALL_HTTP).begun, before + 73);
+	assert_int_equal(sum_calls(p, CALL_HTTP).hist.count, before + 69);
+	assert_int_equal(sum_calls(p, CALL_HTTP).errors, 12);
 }
 
 static void waits(struct live *p)
@@ -308,10 +308,10 @@ static void waits(struct live *p)
 	assert_int_equal(f->hist.count, 5);
 	assert_true(f->max_ns_window >= 5 * SLOW_NS);
 	act(p, "sql");
-	assert_calls(p, TRACE_CALL_SQL_WAIT, 6, 0);
+	assert_calls(p, CALL_SQL_WAIT, 6, 0);
 	act(p, "locks");
-	assert_true(sum_calls(p, TRACE_CALL_LOCK).hist.count >= 4);
-	assert_true(sum_calls(p, TRACE_CALL_LOCK).max_ns_window >= 40000000);
+	assert_true(sum_calls(p, CALL_LOCK).hist.count >= 4);
+	assert_true(sum_calls(p, CALL_LOCK).max_ns_window >= 40000000);
 }
 
 /* Who holds a connection of the pool: the transaction, from the call of Begin on. */
@@ -328,8 +328,8 @@ static void holders(struct live *p)
 	assert_non_null(fgets(line, sizeof(line), p->from));
 	expect_line(p, "DONE");
 	dc = strtoull(line, NULL, 0);
-	assert_true(trace_open_find(p->t, TRACE_OPEN_SQL_GRAB, dc, &o));
-	assert_int_equal(o.state, TRACE_SQL_TRANSACTION);
+	assert_true(trace_open_find(p->t, OPEN_SQL_GRAB, dc, &o));
+	assert_int_equal(o.state, SQL_TRANSACTION);
 	assert_true(o.start_ns >= before && o.start_ns <= clock_mono_ns());
 	assert_true(o.goid > 0);
 	assert_int_equal(process_bias(&p->proc, &p->gb->image, &bias, NULL), 0);
@@ -339,8 +339,8 @@ static void holders(struct live *p)
 			break;
 	assert_true(i < o.npcs);
 	act(p, "commit");
-	assert_false(trace_open_find(p->t, TRACE_OPEN_SQL_GRAB, dc, &o));
-	assert_false(trace_open_find(p->t, TRACE_OPEN_REQUEST, dc, &o));
+	assert_false(trace_open_find(p->t, OPEN_SQL_GRAB, dc, &o));
+	assert_false(trace_open_find(p->t, OPEN_REQUEST, dc, &o));
 }
 
 static void counts(const char *release)
