@@ -16,6 +16,111 @@
 
 #define MAX_NAME 255
 
+/* ---- streams and connections ---- */
+
+static void take_stream(struct netwatch *nw, struct net_conn *c, const uint8_t *b,
+			struct net_stream *s)
+{
+	if (!b) {
+		c->dead = true;
+		return;
+	}
+	*s = (struct net_stream){
+		.addr = c->addr,
+		.known = true,
+		.chan = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV)),
+		.sent = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM)] == 1
+	};
+	c->transport = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_CC)); /* its connection */
+	c->writing = !s->sent;
+	c->awaits_body = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_PASTHEADERS)] == 1 &&
+			 load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RES)) &&
+			 b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_READCLOSED)] != 1 &&
+			 b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_READABORTED)] != 1 &&
+			 !load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_ABORTERR));
+	c->expects = !c->awaits_body;
+	c->body = c->addr;
+	c->progress[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) + 8);
+}
+
+int neth2_read_streams(struct netwatch *nw)
+{
+	struct net_look *l = &nw->cur;
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTSTREAM_SIZE),
+		 *piece = calloc(l->nconn + 1, 4);
+	int err = piece ? 0 : -ENOMEM;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; !err && i < l->nconn; i++)
+		piece[i] = l->conn[i].h2 ? readbatch_add(&nw->batch, l->conn[i].addr, size)
+					 : READBATCH_NONE;
+	if (!err && nw->batch.n)
+		err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < l->nconn; i++) {
+		struct net_stream s = { 0 };
+
+		if (!l->conn[i].h2)
+			continue;
+		take_stream(nw, &l->conn[i], readbatch_get(&nw->batch, piece[i]), &s);
+		if (s.known)
+			err = NET_ADD(l, stream, s);
+	}
+	free(piece);
+	return err;
+}
+
+/* How many streams a connection has: the first word of a map is its size. */
+static int read_stream_counts(struct netwatch *nw, const uint64_t *map, uint32_t *piece)
+{
+	struct net_look *l = &nw->cur;
+	int err;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; i < l->nh2conn; i++)
+		piece[i] = readbatch_add(&nw->batch, map[i], 8);
+	err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < l->nh2conn; i++) {
+		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
+
+		l->h2conn[i].streams = b ? load_u64(b) : 0;
+	}
+	return err;
+}
+
+int neth2_read_conns(struct netwatch *nw)
+{
+	struct net_look *l = &nw->cur;
+	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTCONN_SIZE),
+		 *piece = calloc(l->nh2conn + 1, 4);
+	uint64_t *map = calloc(l->nh2conn + 1, 8);
+	int err = piece && map ? 0 : -ENOMEM;
+
+	readbatch_reset(&nw->batch);
+	for (size_t i = 0; !err && i < l->nh2conn; i++)
+		piece[i] = readbatch_add(&nw->batch, l->h2conn[i].addr, size);
+	if (!err)
+		err = readbatch_read(&nw->batch, nw->rt->mem);
+	for (size_t i = 0; !err && i < l->nh2conn; i++) {
+		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
+
+		l->h2conn[i].dead = !b;
+		if (!b)
+			continue;
+		l->h2conn[i].closed = b[net_off(nw, LAYOUT_H2_CLIENTCONN_CLOSED)] == 1;
+		l->h2conn[i].tconn[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN));
+		l->h2conn[i].tconn[1] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
+		u64map_put(&l->h2conn_at, l->h2conn[i].addr, i, NULL);
+		map[i] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_STREAMS));
+	}
+	if (!err)
+		err = read_stream_counts(nw, map, piece);
+	free(piece);
+	free(map);
+	return err;
+}
+
+/* ---- names ---- */
+
 /* One connection while its net.Conn is followed. */
 struct naming {
 	uint32_t conn; /* index */

@@ -146,7 +146,7 @@ static unsigned int roles_of(const struct search *s, uint32_t walk)
 {
 	uint32_t stack = s->stack_of[walk];
 
-	return stack < GOSTACK_MAX ? s->nw->stacks.stack[s->nw->players.class_of[stack]].roles : 0;
+	return stack < GOSTACK_MAX ? s->nw->stacks.stack[s->nw->users.class_of[stack]].roles : 0;
 }
 
 /* The holder that a report names: the one that is nearest to the body, but one that is

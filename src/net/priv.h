@@ -3,11 +3,13 @@
 #ifndef GOSPECT_NET_PRIV_H
 #define GOSPECT_NET_PRIV_H
 
+#include "base/vec.h"
 #include "net/host.h"
 #include "net/stack.h"
 #include "net/watch.h"
 #include "proc/readbatch.h"
 #include "gort/gotypes.h"
+#include "model/place.h"
 
 #define NET_MAX_HOSTS   10000 /* told apart; beyond: NET_OTHER_HOST */
 #define NET_MAX_FLIGHTS (1u << 20)
@@ -15,6 +17,9 @@
 #define NET_NO_HOST     0 /* numbers of hosts: not known, the rest, then each */
 #define NET_OTHER_HOST  1
 #define NET_NO_FRAME    UINT32_MAX
+#define NET_AT_ONCE \
+	1024 /* goroutines, connections, requests: what is read of them stays in the cache */
+#define NET_MAX_CHAN 6 /* channels of one select */
 
 struct net_limits {
 	enum known timeout, deadline, cancel;
@@ -34,9 +39,9 @@ struct net_flight {
 	enum age_kind age;
 	struct net_limits limits;
 	struct place place;
-	bool known;       /* host and limits were read, now or at a look before */
-	bool dead;        /* does not fit: left out */
-	uint64_t chan[6]; /* it selects on */
+	bool known;                  /* host and limits were read, now or at a look before */
+	bool dead;                   /* does not fit: left out */
+	uint64_t chan[NET_MAX_CHAN]; /* it selects on */
 	int nchan;
 };
 
@@ -46,7 +51,7 @@ struct net_conn {
 	uint64_t addr; /* *persistConn, or *clientStream */
 	uint64_t transport;
 	uint32_t walk, stack, host;
-	uint32_t frame; /* of its readLoop, in the look's players; NET_NO_FRAME */
+	uint32_t frame; /* of its readLoop, in the look's users; NET_NO_FRAME */
 	bool h2, dead, known;
 	bool expects; /* a response */
 	bool closed;
@@ -67,7 +72,7 @@ struct net_conn {
 	enum age_kind request_age;
 	struct place place;
 	uint32_t request_host;
-	/* found by nethold */
+	/* found by hold.c */
 	bool held;
 	uint32_t holder; /* index in the walk + 1 */
 };
@@ -156,14 +161,14 @@ struct net_look {
 };
 
 /* A goroutine that plays a part, and what its stack had when it was read. */
-struct net_player {
+struct net_user {
 	uint32_t walk, cls;
 	uint32_t word;  /* its first: one for each slot of its class, in their order */
 	uint32_t frame; /* its readLoop's, NET_NO_FRAME */
 };
 
-struct net_players {
-	struct net_player *v;
+struct net_users {
+	struct net_user *v;
 	size_t n, cap;
 	uint64_t *word;
 	size_t nword, word_cap;
@@ -187,7 +192,7 @@ struct netwatch {
 	struct netstacks stacks;
 	struct readbatch batch;
 	struct net_look cur, prev;
-	struct net_players players; /* of the look that is being made */
+	struct net_users users; /* of the look that is being made */
 	char (*host)[WINDOW_MAX_HOST + 1];
 	size_t nhost, host_cap;
 	struct bytesmap host_at;
@@ -214,23 +219,58 @@ uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 
 /* Our monotonic clock for the target's; 0 for 0. */
 uint64_t net_waitsince_ns(const struct netwatch *nw, const struct goroutine *g, uint64_t now_ns);
 
-/* netlook.c: what the roles lead to, into nw->cur. */
+#define NET_ADD(l, what, ...)                                                       \
+	(array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) \
+		 ? -ENOMEM                                                          \
+		 : ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
+
+/* look.c: what the roles lead to, into nw->cur. */
 int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
 		 struct trace *trace, uint64_t now_ns);
 void netlook_deinit(struct net_look *l);
-/* A listener of gostacks: notes who plays a part; netwatch's own begins with none. */
-int netlook_hear(void *nw, const struct gostacks *gs, const struct gostack_bytes *b);
-void net_players_deinit(struct net_players *ps);
 
-/* netrequest.c: hosts, contexts, limits and starts of the flights of nw->cur. */
+/* users.c: an observer of gostacks' frames notes who uses the network; netwatch's own begins with none. */
+int netusers_observe(void *nw, const struct gostacks *gs, const struct gostack_bytes *b);
+int netusers_classify(struct netwatch *nw, const struct gostacks *gs);
+/* Drops those that have moved since, where there are so many that this takes a while. */
+int netusers_check(struct netwatch *nw, const struct gowalk *w);
+/* A word on its stack; 0: not there. */
+uint64_t netusers_word(const struct netwatch *nw, const struct net_user *u, enum net_slot slot);
+void netusers_deinit(struct net_users *us);
+
+/* conns.c */
+int netconns_read(struct netwatch *nw);
+int netconns_add_transport(struct net_look *l, uint64_t addr);
+/* Who reads the body of which connection, and which request each has. */
+int netconns_join(struct netwatch *nw);
+/* Since when a connection waits for its body's end, and nothing was read of it. */
+void netconns_date(struct netwatch *nw);
+/* Up to NET_MAX_CHAN channels that goroutine walk[i] waits on into chan[i]. */
+int net_read_chans(struct netwatch *nw, const struct gowalk *w, const uint32_t *walk, size_t n,
+		   uint64_t (*chan)[NET_MAX_CHAN], int *nchan);
+
+/* bodies.c: the bodies that connections wait for. */
+int netbodies_find(struct netwatch *nw, const struct gowalk *w);
+
+/* phases.c: the phase of each request, and the limits of transports. */
+int netphases_find(struct netwatch *nw, const struct gowalk *w);
+
+/* servers.c, grpc.c */
+int netservers_read(struct netwatch *nw);
+void netservers_date(struct netwatch *nw, const struct gowalk *w, struct trace *trace);
+int netgrpc_read(struct netwatch *nw, const struct gowalk *w, struct trace *trace);
+
+/* request.c: hosts, contexts, limits and starts of the flights of nw->cur. */
 int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *trace);
 
-/* neth2.c: who the HTTP/2 connections of nw->cur are to. */
+/* h2.c: the streams and connections of HTTP/2, then who the latter are to. */
+int neth2_read_streams(struct netwatch *nw);
+int neth2_read_conns(struct netwatch *nw);
 int neth2_name(struct netwatch *nw);
 /* By the requests on them. */
 void neth2_join(struct netwatch *nw);
 
-/* nethold.c: marks the bodies of nw->cur that a goroutine still holds. */
+/* hold.c: marks the bodies of nw->cur that a goroutine still holds. */
 int nethold_find(struct netwatch *nw, const struct gowalk *w, const uint32_t *stack_of);
 /* Whether a connection's body is left alone, but for holders. */
 bool nethold_is_candidate(const struct net_look *l, const struct net_conn *c);

@@ -132,7 +132,7 @@ void netwatch_free(struct netwatch *nw)
 	bytesmap_deinit(&nw->busy_at);
 	u64map_deinit(&nw->context_kind);
 	u64map_deinit(&nw->unread_before);
-	net_players_deinit(&nw->players);
+	netusers_deinit(&nw->users);
 	free(nw->host);
 	free(nw->busy);
 	free(nw);
@@ -215,10 +215,10 @@ static void count_before(struct netwatch *nw)
 
 void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
 {
-	nw->players.n = nw->players.nword = nw->players.nframe = nw->players.nclass = 0;
-	nw->players.begin_ns = clock_mono_ns();
+	nw->users.n = nw->users.nword = nw->users.nframe = nw->users.nclass = 0;
+	nw->users.begin_ns = clock_mono_ns();
 	netstacks_begin(&nw->stacks);
-	gs->listener = netlook_hear;
+	gs->listener = netusers_observe;
 	gs->listens = nw;
 }
 

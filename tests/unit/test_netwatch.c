@@ -642,7 +642,7 @@ static void who_has_moved_is_left_out(void **state)
 			moved = &v.prog.walk.g[i];
 	assert_non_null(moved);
 	moved->tracking_seq++;
-	v.nw->players.begin_ns = 0; /* that was long ago */
+	v.nw->users.begin_ns = 0; /* that was long ago */
 	assert_int_equal(netwatch_look(v.nw, &v.prog.walk, &v.stacks, NULL, clock_mono_ns()), 0);
 	assert_int_equal(v.nw->cur.nflight, 1);
 	assert_int_not_equal(v.nw->cur.flight[0].goid, moved->goid);
@@ -656,14 +656,14 @@ static void words_beyond_the_bytes_are_asked_for(void **state)
 	static const char *const args[] = { "waiting=1", NULL };
 	struct gostack_bytes b = { .len = 8 };
 	static uint8_t bytes[4096];
-	struct net_players *ps;
+	struct net_users *ps;
 	const struct goroutine *g;
 	struct watched v;
 	size_t before;
 
 	(void)state;
 	watch_until_sent(&v, args, 1);
-	ps = &v.nw->players;
+	ps = &v.nw->users;
 	b.walk = v.nw->cur.flight[0].walk;
 	b.stack = v.stack_of[b.walk];
 	b.bytes = bytes;
@@ -671,15 +671,15 @@ static void words_beyond_the_bytes_are_asked_for(void **state)
 	assert_true(g->stack_hi - g->sched_sp < sizeof(bytes));
 	assert_int_equal(mem_read(v.prog.mem, g->sched_sp, bytes, g->stack_hi - g->sched_sp), 0);
 	before = ps->n;
-	assert_int_equal(netlook_hear(v.nw, &v.stacks, &b), 1);
+	assert_int_equal(netusers_observe(v.nw, &v.stacks, &b), 1);
 	assert_int_equal(ps->n, before);
 	b.all = true;
-	assert_int_equal(netlook_hear(v.nw, &v.stacks, &b), 0);
+	assert_int_equal(netusers_observe(v.nw, &v.stacks, &b), 0);
 	assert_int_equal(ps->n, before + 1);
 	for (size_t i = ps->v[before].word; i < ps->nword; i++)
 		assert_int_equal(ps->word[i], 0);
 	b.len = g->stack_hi - g->sched_sp;
-	assert_int_equal(netlook_hear(v.nw, &v.stacks, &b), 0);
+	assert_int_equal(netusers_observe(v.nw, &v.stacks, &b), 0);
 	for (size_t i = ps->v[before + 1].word; i < ps->nword; i++)
 		assert_int_not_equal(ps->word[i], 0);
 	unwatch(&v);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests in flight. */
+#include "net/fill.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_IN_FLIGHT 1000
+
+/* One of them while they are put in order: a row is large, and most are in no list. */
+struct aged {
+	double since_s;
+	uint64_t goroutine;
+	uint32_t at; /* flight, or from nflight on connection */
+};
+
+static int by_age(const void *a, const void *b)
+{
+	const struct aged *x = a, *y = b;
+
+	if (x->since_s != y->since_s)
+		return x->since_s < y->since_s ? 1 : -1;
+	return x->goroutine < y->goroutine ? -1 : x->goroutine > y->goroutine;
+}
+
+static void put_flight(const struct fill *f, const struct net_flight *r, struct net_request *out)
+{
+	*out = (struct net_request){
+		.phase = r->phase,
+		.since_s = fill_age_s(f, r->start_ns),
+		.age = r->age,
+		.goroutine = r->goid,
+		.place = r->place,
+		.timeout = r->limits.timeout,
+		.deadline = r->limits.deadline,
+		.cancel = r->limits.cancel,
+		.timeout_s = (double)r->limits.timeout_ns / 1e9,
+	};
+	fill_host(f, r->host, out->host);
+}
+
+static void put_held(const struct fill *f, const struct net_conn *c, struct net_request *out)
+{
+	*out = (struct net_request){
+		.phase = NET_BODY,
+		.since_s = fill_age_s(f, fill_body_start(c)),
+		.goroutine = f->w->g[c->holder - 1].goid,
+		.age = c->request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST,
+		.place = fill_body_place(f, c),
+	};
+	fill_host(f, c->request_host != NET_NO_HOST ? c->request_host : c->host, out->host);
+}
+
+/* All of them, the oldest first. */
+static size_t list_aged(const struct fill *f, struct aged *all)
+{
+	const struct net_look *l = &f->nw->cur;
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->nflight; i++)
+		if (!l->flight[i].dead)
+			all[n++] = (struct aged){ fill_age_s(f, l->flight[i].start_ns),
+						  l->flight[i].goid, (uint32_t)i };
+	for (size_t i = 0; i < l->nconn; i++)
+		if (fill_is_held(f, &l->conn[i]))
+			all[n++] = (struct aged){ fill_age_s(f, fill_body_start(&l->conn[i])),
+						  f->w->g[l->conn[i].holder - 1].goid,
+						  (uint32_t)(l->nflight + i) };
+	qsort(all, n, sizeof(*all), by_age);
+	return n;
+}
+
+int fill_in_flight(struct fill *f)
+{
+	const struct net_look *l = &f->nw->cur;
+	struct net_window *w = f->out;
+	struct aged *all = malloc((l->nflight + l->nconn + 1) * sizeof(*all));
+	size_t n = all ? list_aged(f, all) : 0, shown = n < MAX_IN_FLIGHT ? n : MAX_IN_FLIGHT;
+	int err = all ? 0 : -ENOMEM;
+
+	w->in_flight = calloc(shown + 1, sizeof(*w->in_flight));
+	if (!w->in_flight)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < shown; i++) {
+		if (all[i].at < l->nflight)
+			put_flight(f, &l->flight[all[i].at], &w->in_flight[i]);
+		else
+			put_held(f, &l->conn[all[i].at - l->nflight], &w->in_flight[i]);
+	}
+	w->in_flight_total = n;
+	w->nin_flight = err ? 0 : (int)shown;
+	free(all);
+	return err;
+}
