@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# gospect: `make` builds build/gospect; `sudo make demo`, `sudo make check`.
+# gospect: `make` builds build/gospect; `make help` lists the targets.
+#
+#   V=1       show the commands
+#   WERROR=1  treat warnings as errors (CI)
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
+# The file names the release; in a checkout a tag says more (v0.2.0-5-g0123abc).
+VERSION ?= $(or $(if $(wildcard .git),$(shell git describe --tags --match 'v*' --dirty 2>/dev/null)),$(shell cat VERSION))
 CC ?= cc
 CLANG ?= clang
 BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
 B := build
 
+# A recipe starts with $(call say,CC): one short line a file, or all commands with V=1.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-9s %s\n' '$(1)' '$(patsubst $(B)/%,%,$(or $(2),$@))')
+
 CFLAGS ?= -O2 -g
-WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers \
+	$(if $(WERROR),-Werror)
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-CPPFLAGS += -D_GNU_SOURCE -DGOSPECT_VERSION='"$(VERSION)"' -Isrc -Iinclude -I$(B)
+CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -I$(B)
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS)
 LDFLAGS += -pie -Wl,-z,relro,-z,now
 
@@ -34,61 +43,78 @@ BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
 SKEL := $(B)/gospect.skel.h
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra -Iinclude -Ibpf \
-	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
+BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
+	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all check demo bench layout clean needs check-layers check-leaks check-busy check-net check-kernels install man asan fuzz fixtures
-all: $(B)/gospect $(B)/gospect.1
+.PHONY: all help needs man unit asan fuzz check check-leaks check-busy check-net check-kernels check-layers \
+	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
+all: $(B)/gospect $(B)/gospect.1 ## build build/gospect and its manual page
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Plain make installs nothing: it names what is missing.
-needs: | $(B)
+needs: | $(B) ## name what the build lacks on this machine
 	@tools/setup --check
 $(B):
 	@mkdir -p $(B)
+
+$(B)/version.h: FORCE | $(B)
+	@echo '#define GOSPECT_VERSION "$(VERSION)"' >$@.tmp; cmp -s $@.tmp $@ && rm $@.tmp || mv $@.tmp $@
 
 $(B)/.needs: tools/setup | $(B)
 	@tools/setup --check && touch $@
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(wildcard include/gospect/*) Makefile | $(B)/.needs
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 $(B)/gospect.bpf.o: $(BPF_OBJ)
-	$(BPFTOOL) gen object $@ $^
+	$(call say,LINK)
+	$(Q)$(BPFTOOL) gen object $@ $^
 
 $(SKEL): $(B)/gospect.bpf.o
-	$(BPFTOOL) gen skeleton $< name gospect_bpf > $@.tmp
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name gospect_bpf > $@.tmp
 	@mv $@.tmp $@
 
 $(filter $(B)/obj/trace/%,$(LIB_OBJ)): $(SKEL)
 $(B)/obj/%.o: src/%.c Makefile | $(B)/.needs
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/libgospect.a: $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(B)/gospect: $(B)/obj/main.o $(B)/libgospect.a | $(B)/.layers
-	$(CC) $(LDFLAGS) -o $@ $(B)/obj/main.o $(B)/libgospect.a $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(B)/obj/main.o $(B)/libgospect.a $(LIBS)
 
 # The folders may include only what is to their left (tools/check-layers).
 $(B)/.layers: $(LIB_SRC) $(wildcard src/*/*.h) src/main.c tools/check-layers | $(B)
 	@tools/check-layers && touch $@
-check-layers:
-	tools/check-layers
+check-layers: ## check that each folder includes only what it may
+	@tools/check-layers
 
+$(B)/obj/main.o $(B)/gen-man: $(B)/version.h
 $(B)/gen-man: tools/gen-man.c $(B)/libgospect.a
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-man.c $(B)/libgospect.a $(LIBS)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-man.c $(B)/libgospect.a $(LIBS)
 $(B)/gospect.1: $(B)/gen-man
-	$(B)/gen-man > $@
-man: $(B)/gospect.1
+	$(call say,MAN)
+	$(Q)$(B)/gen-man > $@
+man: $(B)/gospect.1 ## build the manual page
 
 # --- tests -------------------------------------------------------------------
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 $(B)/unit/%: tests/unit/%.c $(B)/libgospect.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libgospect.a $(LIBS) -lcmocka
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libgospect.a $(LIBS) -lcmocka
 
 # The parsers again, under AddressSanitizer and UBSan, on damaged executables.
 ASAN_SRC := $(foreach m,base arch gobin,$(wildcard src/$(m)/*.c))
@@ -116,66 +142,92 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ASAN_SRC)
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 ASAN := $(addprefix $(B)/asan/,$(notdir $(wildcard $(addprefix tests/unit/test_,$(addsuffix .c,gobin decode cursor $(READ_TESTS))))))
 ASAN := $(ASAN:.c=) $(addprefix $(B)/asan/replay_,$(FUZZ))
-asan: $(ASAN)
-fuzz: $(addprefix $(B)/fuzz/fuzz_,$(FUZZ))
-unit: $(UNIT)
+asan: $(ASAN) ## build what runs under AddressSanitizer and UBSan
+fuzz: $(addprefix $(B)/fuzz/fuzz_,$(FUZZ)) ## build the fuzz targets for libFuzzer
+unit: $(UNIT) ## build the unit tests (build/unit/test_*)
 
-check:
+check: ## run the tests (root)
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all unit asan
 	@tests/run
 
-# Proofs of leaks on the leak kernels of Go's own tests, every release; a quarter of an hour.
-check-leaks: $(B)/gospect
+check-leaks: $(B)/gospect ## leak proofs on the leak kernels of Go's own tests, every release (15 min)
 	@tools/setup --tests
 	@tests/leaks/run
 
-# Of them only the programs without a leak: a hundred looks each, with and without a proof; ten minutes.
-check-busy: $(B)/gospect
+check-busy: $(B)/gospect ## only the programs without a leak: a hundred looks each (10 min)
 	@tools/setup --tests
 	@tests/leaks/run --programs
 
-# Network and database/sql against every release and variant, some minutes.
-check-net:
+check-net: ## network and database/sql on every Go release and variant (minutes)
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_NET_ALL=1 tests/run --only test_net.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
 
-# The BPF programs on older and newer kernels, under QEMU; some minutes.
-check-kernels:
+check-kernels: ## the BPF programs on Debian's kernels 5.10 to sid, under QEMU (minutes)
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all unit
 	@tests/gobuild 'netcount-1.22.*-stripped' 'netcount-1.27.*-stripped'
 	@tools/kernels
 
-demo:
+demo: ## install what is missing, build, trace a web shop full of bugs for 20 s (root)
 	@tools/setup
 	@$(MAKE) --no-print-directory all
 	@tests/demo
 
 $(B)/bench-%: tools/bench-%.c $(B)/libgospect.a
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libgospect.a $(LIBS)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libgospect.a $(LIBS)
 BENCH := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/bench-*.c))
-bench: all $(BENCH)
+bench: all $(BENCH) ## measure what gospect costs (root, 10 min; tools/bench --list)
 	@tools/bench
+bench-all: all $(BENCH) ## the same with every section and longer slices (half an hour)
+	@tools/bench --all
 
-# The memory of small Go programs that the unit tests read: recorded anew.
 $(B)/record: tools/record.c $(B)/libgospect.a
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--wrap=image_read,--wrap=image_read_addr -o $@ $< $(B)/libgospect.a $(LIBS)
-fixtures: $(B)/record
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--wrap=image_read,--wrap=image_read_addr -o $@ $< $(B)/libgospect.a $(LIBS)
+fixtures: $(B)/record ## record anew the process memory that unit tests read
 	@tools/fixtures
 
-# Regenerates src/gobin/layout_table.c from every Go release (minutes).
-layout:
+layout: ## regenerate src/gobin/layout_table.c from every Go release (minutes)
 	cd tools/gen-layout && go run . -fields ../../src/gobin/layout_fields.def -o ../../src/gobin/layout_table.c
 
+# --- the source --------------------------------------------------------------
+C_FILES = $(filter-out src/gobin/layout_table.c,$(shell find src bpf include tests tools -name '*.[ch]'))
+CLANG_FORMAT ?= $(shell command -v clang-format-14 || echo clang-format)
+FORMAT = $(CLANG_FORMAT) --version | grep -q 'version 14\.' || { echo 'format: clang-format 14 is needed' >&2; exit 1; }; \
+	$(CLANG_FORMAT)
+format: ## format the C files with clang-format 14
+	@$(FORMAT) -i $(C_FILES)
+format-check: ## fail when a C file is not formatted
+	@$(FORMAT) --dry-run -Werror $(C_FILES)
+
+# Each header must compile alone: it includes what it uses.
+hdr-check: $(SKEL) ## check that every header is self-contained
+	@bad=; for h in src/*/*.h include/gospect/*.h; do \
+		$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Werror -fsyntax-only -x c $$h || bad=1; done; \
+	for h in bpf/*.h; do $(CLANG) $(BPF_CFLAGS) -Wno-unused-function -Werror -fsyntax-only -x c $$h || bad=1; done; test -z "$$bad"
+
+size: $(B)/gospect ## sizes of the binary, of the BPF object, of the source
+	@size $(B)/gospect
+	@du -b $(B)/gospect $(B)/gospect.bpf.o
+	@find src bpf include -name '*.[ch]' -o -name '*.def' | grep -v layout_table | xargs cat | wc -l | sed 's/$$/\tlines in src, bpf, include/'
+
+# --- installing --------------------------------------------------------------
 PREFIX ?= /usr/local
-install: all
+INSTALLED := bin/gospect share/man/man1/gospect.1
+install: all ## install to PREFIX (/usr/local), under DESTDIR
 	install -D -m 755 $(B)/gospect $(DESTDIR)$(PREFIX)/bin/gospect
 	install -D -m 644 $(B)/gospect.1 $(DESTDIR)$(PREFIX)/share/man/man1/gospect.1
+uninstall: ## remove what install installed
+	rm -f $(INSTALLED:%=$(DESTDIR)$(PREFIX)/%)
 
-clean:
+release: ## source tarball, stripped binary and checksums in build/release
+	@tools/release $(VERSION)
+
+clean: ## remove build/
 	rm -rf $(B)
 
 -include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/asan/obj/*/*.d $(B)/unit/*.d)

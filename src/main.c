@@ -6,6 +6,7 @@
 #include "cli/message.h"
 #include "cli/options.h"
 #include "report/report.h"
+#include "version.h"
 
 int main(int argc, char **argv)
 {
