@@ -40,7 +40,7 @@ static int read_sites(struct trace *t, struct trace_reading *r)
 	int e;
 
 	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_SITES), sizeof(struct gs_site_key),
-		     sizeof(struct gs_site), GS_MAX_SITES);
+		     sizeof(struct gs_site));
 	if (!e && d.n) {
 		r->site = calloc(d.n, sizeof(*r->site));
 		e = r->site ? 0 : -ENOMEM;
@@ -75,7 +75,7 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 	int e;
 
 	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS), sizeof(uint64_t),
-		     sizeof(struct gs_stack), GS_MAX_STACKS);
+		     sizeof(struct gs_stack));
 	if (!e && d.n) {
 		r->alloc = calloc(d.n, sizeof(*r->alloc));
 		e = r->alloc ? 0 : -ENOMEM;

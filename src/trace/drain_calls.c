@@ -47,8 +47,8 @@ static int read_hosts(struct trace *t)
 
 	if (last == ht->seen || ht->n == GS_MAX_HOSTS)
 		return 0;
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_HOSTS), sizeof(struct gs_host), sizeof(uint64_t),
-		     GS_MAX_HOSTS);
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_HOSTS), sizeof(struct gs_host),
+		     sizeof(uint64_t));
 	names = e || !d.n ? NULL : calloc(d.n, sizeof(*names));
 	if (!e && d.n && !names)
 		e = -ENOMEM;
@@ -71,7 +71,7 @@ static int read_hosts(struct trace *t)
 }
 
 /* NULL: a name that came after the table was read; the next reading has it. */
-static const char *host_find(const struct trace *t, uint64_t number)
+const char *drain_host(const struct trace *t, uint64_t number)
 {
 	const struct host_name key = { .number = number };
 	const struct host_name *found = NULL;
@@ -127,7 +127,7 @@ static bool read_sum(const struct trace *t, const struct dump *d, size_t i, uint
 static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k,
 		      uint32_t phase, const struct gs_sum *s, uint32_t window)
 {
-	const char *host = k->host ? host_find(t, k->host) : "";
+	const char *host = k->host ? drain_host(t, k->host) : "";
 
 	if (!s->hist.count || !host)
 		return -ENOENT;
@@ -169,7 +169,7 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 	int e;
 
 	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
-		     sizeof(uint32_t), GS_MAX_PHASES);
+		     sizeof(uint32_t));
 	if (!e)
 		e = read_hosts(t); /* after the rows: it has their names */
 	if (!e && d.n) {
@@ -185,7 +185,7 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 static int take_call(const struct trace *t, struct trace_call *c, const struct gs_call_key *k,
 		     const struct gs_sum *s, uint32_t window)
 {
-	const char *text = k->kind == CALL_GRPC && k->text ? host_find(t, k->text) : "";
+	const char *text = k->kind == CALL_GRPC && k->text ? drain_host(t, k->text) : "";
 
 	if (k->target != TARGET || k->kind >= CALL_KINDS || !(s->begun || s->hist.count) || !text)
 		return -ENOENT;
@@ -211,7 +211,7 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 	int e;
 
 	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
-		     sizeof(uint32_t), GS_MAX_CALLS);
+		     sizeof(uint32_t));
 	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
 		e = read_hosts(t);
 	if (!e && d.n) {
@@ -309,6 +309,6 @@ bool trace_open_find(struct trace *t, enum open_kind kind, uint64_t addr, struct
 	};
 	memcpy(out->pcs, o.pcs, sizeof(out->pcs));
 	if (kind == OPEN_GRPC && o.host)
-		out->text = host_find(t, o.host);
+		out->text = drain_host(t, o.host);
 	return true;
 }

@@ -11,8 +11,7 @@
 struct gospect_bpf;
 struct bpf_program;
 
-_Static_assert(GS_CALL_FRAMES == TRACE_CALL_FRAMES && GS_HOST_BYTES == TRACE_MAX_HOST + 1,
-	       "names and places");
+_Static_assert(GS_HOST_BYTES == TRACE_MAX_HOST + 1, "names and places");
 _Static_assert(TRACE_MAX_FRAMES == GS_MAX_FRAMES, "frames");
 _Static_assert(TRACE_HIST_BUCKETS == GS_HIST_BUCKETS, "histograms");
 _Static_assert(sizeof(struct trace_hist) == sizeof(struct gs_hist), "histograms");
@@ -149,18 +148,23 @@ void spec_check(struct trace *t);
 int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s);
 void spec_write(struct trace *t);
 
-/* dump.c: all entries of a hash map, keys and values in two arrays. */
+/* dump.c: fn is called with each entry of a hash map; what it returns but 0 ends it. */
+typedef int (*dump_fn)(void *ctx, const void *key, const void *value);
+int dump_each(int fd, uint32_t key_size, uint32_t value_size, dump_fn fn, void *ctx);
+/* Keys and values in two arrays. */
 struct dump {
 	uint8_t *keys, *values; /* owned */
-	size_t n, cap;
+	size_t n, key_cap, value_cap;
 	uint32_t key_size, value_size;
 };
-int dump_map(struct dump *d, int fd, uint32_t key_size, uint32_t value_size, size_t max);
+int dump_map(struct dump *d, int fd, uint32_t key_size, uint32_t value_size);
 void dump_deinit(struct dump *d);
 
 /* drain_calls.c: phases, calls and what has begun; window: the one that ended. */
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window);
 void sweep_holds(struct trace *t, uint64_t full);
+/* The name with this number; NULL: not read yet.  Valid until hosts are read again. */
+const char *drain_host(const struct trace *t, uint64_t number);
 void drain_calls_deinit(struct trace *t);
 
 /* drain.c */

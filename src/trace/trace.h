@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 #include "plan/plan.h"
+#include "trace/opens.h"
 
 struct trace;
 struct gobin;
@@ -140,7 +141,6 @@ struct trace_phase {
 	struct trace_hist hist;
 };
 
-#define TRACE_CALL_FRAMES 8
 struct trace_call {
 	enum call_kind kind;
 	bool other; /* places beyond the kernel's table, together */
@@ -151,19 +151,6 @@ struct trace_call {
 	uint64_t begun, errors;
 	uint64_t max_ns_window;
 	struct trace_hist hist; /* of those that ended */
-};
-
-/* See enum open_kind. */
-struct trace_open {
-	uint64_t start_ns; /* CLOCK_MONOTONIC */
-	uint64_t state_ns; /* since when it is in `state`; 0 not known */
-	uint64_t goid;     /* of the goroutine that began it; 0 not known */
-	uint64_t ptr;
-	uint32_t state;
-	uint32_t npcs;
-	uint64_t pcs[TRACE_CALL_FRAMES]; /* return addresses at its begin, innermost first */
-	const char *text; /* GRPC: the method, foreign bytes; NULL: not known.  Valid until the
-				 * next reading */
 };
 
 struct trace_reading {
@@ -206,20 +193,9 @@ int trace_read(struct trace *t, struct trace_reading *r);
 int trace_read_births(struct trace *t, struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
 
-/*
- * Birth times: the kernel keeps the last 65,536 births by goid, good to a
- * jiffy (1 to 10 ms).  CLOCK_MONOTONIC ns, or 0 when it does not know this
- * goid: born before, between two slices, as a coroutine, beyond the 32nd of
- * its jiffy, or overwritten.
- */
+/* The same one by one, for callers that have no struct trace_births or
+ * trace_opens yet. */
 uint64_t trace_birth_time(struct trace *t, uint64_t goid);
-
-/*
- * What the kernel remembers of something under way: false when it saw no begin
- * (begun before us, between two slices, or its table is full).  The caller
- * checks goid or ptr against what memory says now: an entry whose end was
- * missed stays until the address is used again.
- */
 bool trace_open_find(struct trace *t, enum open_kind kind, uint64_t addr, struct trace_open *out);
 
 /* What one counter gained of what another gained, 0..1: both only grow. */

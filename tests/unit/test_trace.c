@@ -9,14 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <bpf/bpf.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "gospect/abi.h"
+#include "trace/lab.h"
 #include "trace/priv.h"
 #include "trace/trace.h"
 
@@ -70,6 +73,7 @@ static void add_probe(struct plan *pl, enum probe_id id, enum sensor sensor, con
 }
 
 static struct plan plan;
+static bool wants_calls; /* arms a probe of calls, too */
 static int exe_fd;
 
 /* births_per_s: what memory is to say of them, and the budget holds; < 0: exact. */
@@ -92,6 +96,8 @@ static struct trace *arm_for(double births_per_s)
 	memset(&plan, 0, sizeof(plan));
 	add_probe(&plan, PROBE_GO_BIRTH, SENSOR_GOROUTINES, born_site);
 	add_probe(&plan, PROBE_ALLOC_LARGE, SENSOR_ALLOC, large_site);
+	if (wants_calls)
+		add_probe(&plan, PROBE_CALL_BEGIN, SENSOR_NET, large_site);
 	if (trace_prepare(&t, &cfg, &err) || trace_load(t, &err))
 		fail_msg("%s", err.what);
 	if (births_per_s >= 0)
@@ -122,6 +128,7 @@ static void birth_at(uint64_t gopc, uint64_t goid)
 
 static void every_hit_is_summed(void **state)
 {
+	struct trace_births births = { 0 };
 	struct trace_reading r;
 	struct trace *t;
 	int i;
@@ -146,8 +153,11 @@ static void every_hit_is_summed(void **state)
 	assert_int_equal(r.alloc[0].max_bytes, 2000000);
 	assert_true(r.alloc[0].npcs >= 2);
 	assert_int_equal(r.map_full + r.read_failures + r.stack_failures, 0);
-	assert_true(trace_birth_time(t, 1) > 0);
-	assert_int_equal(trace_birth_time(t, 999999), 0);
+	assert_int_equal(trace_births_read(t, &births), 0);
+	assert_true(trace_births_find(&births, 1) > 0);
+	assert_int_equal(trace_births_find(&births, 999999), 0);
+	assert_int_equal(trace_births_find(NULL, 1), 0);
+	trace_births_deinit(&births);
 	trace_reading_deinit(&r);
 
 	birth_at(0x5001, 301);
@@ -181,6 +191,53 @@ static void full_map_is_counted(void **state)
 	assert_int_equal(r.map_full, beyond);
 	assert_int_equal(r.hits[PROBE_GO_BIRTH], GS_MAX_SITES + beyond + 1);
 	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
+/* As if that many calls had begun, one of four over since. */
+static void begin_calls(struct trace *t, uint64_t n)
+{
+	for (uint64_t i = 1; i <= n; i++) {
+		struct gs_open_key k = { .addr = i << 12, .kind = OPEN_REQUEST };
+		struct gs_open o = { .start_ns = i % 4 ? i : 0, .goid = i };
+
+		assert_int_equal(bpf_map_update_elem(trace_map_fd(t, TRACE_MAP_OPENS), &k, &o, 0),
+				 0);
+	}
+}
+
+static void what_is_open_is_read_in_one_go(void **state)
+{
+	const uint64_t n = 13332;
+	struct trace_opens opens;
+	struct trace_open o;
+	struct trace *t;
+	struct timespec begin, end;
+
+	(void)state;
+	NEED_ROOT();
+	if (!lab_has_cookies())
+		skip();
+	wants_calls = true;
+	t = arm();
+	wants_calls = false;
+	begin_calls(t, n);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+	assert_int_equal(trace_opens_read(t, &opens), 0);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+	print_message("%zu open of %lu entries: %.1f ms of a CPU\n", opens.n, (unsigned long)n,
+		      (double)(end.tv_sec - begin.tv_sec) * 1e3 +
+			      (double)(end.tv_nsec - begin.tv_nsec) / 1e6);
+	assert_int_equal(opens.n, n / 4 * 3);
+	for (uint64_t i = 1; i <= n; i++) {
+		assert_int_equal(trace_opens_find(&opens, OPEN_REQUEST, i << 12, &o), i % 4 != 0);
+		if (i % 4)
+			assert_true(o.goid == i && o.start_ns == i && o.addr == i << 12);
+		assert_false(trace_opens_find(&opens, OPEN_HANDLER, i << 12, &o));
+	}
+	assert_false(trace_opens_find(NULL, OPEN_REQUEST, 1 << 12, &o));
+	trace_opens_deinit(&opens);
+	assert_false(trace_opens_find(&opens, OPEN_REQUEST, 1 << 12, &o));
 	trace_close(t);
 }
 
@@ -271,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_hit_is_summed),
 		cmocka_unit_test(full_map_is_counted),
+		cmocka_unit_test(what_is_open_is_read_in_one_go),
 		cmocka_unit_test(unreadable_memory_is_counted),
 		cmocka_unit_test(sliced_from_the_start),
 		cmocka_unit_test(the_most_stack_is_found),

@@ -317,6 +317,7 @@ static void waits(struct live *p)
 /* Who holds a connection of the pool: the transaction, from the call of Begin on. */
 static void holders(struct live *p)
 {
+	struct trace_opens opens;
 	struct trace_open o;
 	struct gofunc fn;
 	char line[64];
@@ -328,7 +329,9 @@ static void holders(struct live *p)
 	assert_non_null(fgets(line, sizeof(line), p->from));
 	expect_line(p, "DONE");
 	dc = strtoull(line, NULL, 0);
-	assert_true(trace_open_find(p->t, OPEN_SQL_GRAB, dc, &o));
+	assert_int_equal(trace_opens_read(p->t, &opens), 0);
+	assert_true(trace_opens_find(&opens, OPEN_SQL_GRAB, dc, &o));
+	trace_opens_deinit(&opens);
 	assert_int_equal(o.state, SQL_TRANSACTION);
 	assert_true(o.start_ns >= before && o.start_ns <= clock_mono_ns());
 	assert_true(o.goid > 0);
@@ -339,8 +342,10 @@ static void holders(struct live *p)
 			break;
 	assert_true(i < o.npcs);
 	act(p, "commit");
-	assert_false(trace_open_find(p->t, OPEN_SQL_GRAB, dc, &o));
-	assert_false(trace_open_find(p->t, OPEN_REQUEST, dc, &o));
+	assert_int_equal(trace_opens_read(p->t, &opens), 0);
+	assert_false(trace_opens_find(&opens, OPEN_SQL_GRAB, dc, &o));
+	assert_false(trace_opens_find(&opens, OPEN_REQUEST, dc, &o));
+	trace_opens_deinit(&opens);
 }
 
 static void counts(const char *release)

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "trace/opens.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vec.h"
+#include "trace/priv.h"
+
+#define OPEN_TRIES 3
+
+_Static_assert(GS_CALL_FRAMES == TRACE_CALL_FRAMES, "places");
+
+/* What a pass over the tables has read. */
+struct pass {
+	struct trace *t;
+	struct trace_opens *o;
+	bool *same; /* second pass: which are what they were in the first */
+};
+
+/* An address of the target has 47 bits. */
+static uint64_t number_of(enum open_kind kind, uint64_t addr)
+{
+	return (uint64_t)(kind + 1) << 56 ^ addr;
+}
+
+/* Not ended, and of interest to others than the programs. */
+static bool is_wanted(const struct gs_open_key *k, const struct gs_open *v)
+{
+	return v->start_ns && k->target == TARGET && k->kind != OPEN_POOL && k->kind != OPEN_LOCK;
+}
+
+static void open_from(const struct trace *t, struct trace_open *o, const struct gs_open_key *k,
+		      const struct gs_open *v)
+{
+	memset(o, 0, sizeof(*o)); /* padding too: they are compared */
+	o->kind = (enum open_kind)k->kind;
+	o->addr = k->addr;
+	o->start_ns = v->start_ns;
+	o->state_ns = v->state_ns;
+	o->goid = v->goid;
+	o->ptr = v->ptr;
+	o->state = v->state;
+	o->npcs = v->npcs < TRACE_CALL_FRAMES ? v->npcs : TRACE_CALL_FRAMES;
+	memcpy(o->pcs, v->pcs, sizeof(o->pcs));
+	if (o->kind == OPEN_GRPC && v->host)
+		o->text = drain_host(t, v->host);
+}
+
+static int first_time(void *ctx, const void *key, const void *value)
+{
+	struct trace_opens *o = ((struct pass *)ctx)->o;
+	struct trace_open *open;
+	int err = 0;
+
+	if (!is_wanted(key, value))
+		return 0;
+	err = array_room(&o->open, o->n, &o->cap, sizeof(*o->open));
+	if (err)
+		return err;
+	open = &o->open[o->n];
+	open_from(((struct pass *)ctx)->t, open, key, value);
+	if (!u64map_put(&o->at, number_of(open->kind, open->addr), o->n, NULL))
+		return -ENOMEM;
+	o->n++;
+	return 0;
+}
+
+static int second_time(void *ctx, const void *key, const void *value)
+{
+	const struct gs_open_key *k = key;
+	struct pass *p = ctx;
+	const uint64_t *at = u64map_find(&p->o->at, number_of((enum open_kind)k->kind, k->addr));
+	struct trace_open again;
+
+	if (!at || k->target != TARGET)
+		return 0;
+	open_from(p->t, &again, key, value);
+	p->same[*at] = !memcmp(&again, &p->o->open[*at], sizeof(again));
+	return 0;
+}
+
+static int each_open(struct trace *t, dump_fn fn, struct pass *p)
+{
+	int err = dump_each(trace_map_fd(t, TRACE_MAP_OPENS), sizeof(struct gs_open_key),
+			    sizeof(struct gs_open), fn, p);
+
+	if (!err && trace_uses(t, SENSOR_BIT(SENSOR_SQL)))
+		err = dump_each(trace_map_fd(t, TRACE_MAP_HOLDS), sizeof(struct gs_open_key),
+				sizeof(struct gs_open), fn, p);
+	return err;
+}
+
+/* One entry, until it is read twice alike; false: it has ended, or is never still. */
+static bool read_again(const struct trace *t, struct trace_open *o)
+{
+	struct gs_open_key k = { .addr = o->addr, .target = TARGET, .kind = o->kind };
+	int fd = trace_map_fd(t, o->kind == OPEN_SQL_GRAB ? TRACE_MAP_HOLDS : TRACE_MAP_OPENS);
+	struct gs_open v, again;
+
+	if (bpf_map_lookup_elem(fd, &k, &v))
+		return false;
+	for (int i = 0; i < OPEN_TRIES; i++) {
+		if (bpf_map_lookup_elem(fd, &k, &again))
+			return false;
+		if (!memcmp(&again, &v, sizeof(again))) {
+			open_from(t, o, &k, &v);
+			return o->start_ns;
+		}
+		v = again;
+	}
+	return false;
+}
+
+/* Programs write over an entry while it is copied: what was read twice alike is
+ * whole; the few that were not are read once more by themselves. */
+static int check_whole(struct pass *p)
+{
+	int err;
+
+	p->same = calloc(p->o->n + 1, sizeof(*p->same));
+	if (!p->same)
+		return -ENOMEM;
+	err = each_open(p->t, second_time, p);
+	for (size_t i = 0; !err && i < p->o->n; i++)
+		if (!p->same[i] && !read_again(p->t, &p->o->open[i]))
+			p->o->open[i].start_ns = 0;
+	free(p->same);
+	return err;
+}
+
+int trace_opens_read(struct trace *t, struct trace_opens *o)
+{
+	struct pass p = { .t = t, .o = o };
+	int err;
+
+	*o = (struct trace_opens){ 0 };
+	u64map_init(&o->at, GS_MAX_OPENS + GS_MAX_HOLDS);
+	if (!t->attached_ns || !trace_uses(t, NET_SENSORS))
+		return 0;
+	err = each_open(t, first_time, &p);
+	if (!err)
+		err = check_whole(&p);
+	if (err)
+		trace_opens_deinit(o);
+	return err;
+}
+
+void trace_opens_deinit(struct trace_opens *o)
+{
+	free(o->open);
+	u64map_deinit(&o->at);
+	*o = (struct trace_opens){ 0 };
+}
+
+bool trace_opens_find(const struct trace_opens *o, enum open_kind kind, uint64_t addr,
+		      struct trace_open *out)
+{
+	const uint64_t *at = o && o->n && addr ? u64map_find(&o->at, number_of(kind, addr)) : NULL;
+
+	if (!at || !o->open[*at].start_ns)
+		return false;
+	*out = o->open[*at];
+	return true;
+}
+
+int trace_births_read(const struct trace *t, struct trace_births *b)
+{
+	if (!t->births)
+		return 0;
+	if (!b->slot)
+		b->slot = calloc(GS_BIRTH_SLOTS, sizeof(*b->slot));
+	if (!b->slot)
+		return -ENOMEM;
+	b->n = GS_BIRTH_SLOTS;
+	for (size_t i = 0; i < b->n; i++) {
+		const volatile struct gs_birth *from = &t->births[i];
+		uint64_t owner = from->owner, ns = from->ns;
+
+		/* a slot's owner is 0 while it is written */
+		b->slot[i] = (struct trace_birth){ 0 };
+		if (owner && from->owner == owner)
+			b->slot[i] = (struct trace_birth){ owner, ns };
+	}
+	return 0;
+}
+
+void trace_births_deinit(struct trace_births *b)
+{
+	free(b->slot);
+	*b = (struct trace_births){ 0 };
+}
+
+uint64_t trace_births_find(const struct trace_births *b, uint64_t goid)
+{
+	const struct trace_birth *s;
+
+	if (!b || !b->n || !goid)
+		return 0;
+	s = &b->slot[GS_BIRTH_SLOT(TARGET, goid) & (b->n - 1)];
+	return s->goid == GS_BIRTH_OWNER(TARGET, goid) ? s->ns : 0;
+}
