@@ -168,7 +168,7 @@ check-net: ## network and database/sql on every Go release and variant (minutes)
 check-kernels: ## the BPF programs on Debian's kernels 5.10 to sid, under QEMU (minutes)
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all unit
-	@tests/gobuild 'netcount-1.22.*-stripped' 'netcount-1.27.*-stripped'
+	@tests/gobuild $$(tools/releases 1.22 newest | sed 's/.*/netcount-&-stripped/')
 	@tools/kernels
 
 demo: ## install what is missing, build, trace a web shop full of bugs for 20 s (root)
@@ -192,7 +192,7 @@ fixtures: $(B)/record ## record anew the process memory that unit tests read
 	@tools/fixtures
 
 layout: ## regenerate src/gobin/layout_table.c from every Go release (minutes)
-	cd tools/gen-layout && go run . -fields ../../src/gobin/layout_fields.def -o ../../src/gobin/layout_table.c
+	cd tools/gen-layout && go run .
 
 # --- the source --------------------------------------------------------------
 C_FILES = $(filter-out src/gobin/layout_table.c,$(shell find src bpf include tests tools -name '*.[ch]'))

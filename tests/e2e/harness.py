@@ -17,10 +17,16 @@ GOSPECT = os.path.join(TOP, "build", "gospect")
 BIN_DIR = os.environ["GOSPECT_BIN_DIR"]
 DEADLINE = 60
 
-RELEASES = ["1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12", "1.23.12",
-            "1.24.13", "1.25.12", "1.26.8", "1.27.4"]
+
+def releases(*names):
+    """The Go releases, or those of that name: oldest, usual, newest, 1.24."""
+    return subprocess.check_output([os.path.join(TOP, "tools", "releases"), *names], text=True).split()
+
+
+RELEASES = releases()
+OLDEST, USUAL, NEWEST = releases("oldest", "usual", "newest")
 VARIANTS = [(r, "stripped") for r in RELEASES] + \
-           [(r, v) for r in ("1.20.14", "1.24.13", "1.27.4") for v in ("pie", "cgo", "race")]
+           [(r, v) for r in releases("1.20", "1.24", "newest") for v in ("pie", "cgo", "race")]
 
 
 def binary(name):
@@ -97,7 +103,7 @@ class Program:
 class Work(Program):
     """tests/progs/work: does what it is told and tells the truth about it."""
 
-    def __init__(self, release="1.26.8", variant="stripped", env=None, argv=None, **kw):
+    def __init__(self, release=USUAL, variant="stripped", env=None, argv=None, **kw):
         super().__init__(argv or [binary(f"work-{release}-{variant}")], env, **kw)
         self.release = release
 

@@ -5,14 +5,13 @@ import json
 import os
 import subprocess
 
-from harness import DEADLINE, GOSPECT, Program, binary
+from harness import DEADLINE, GOSPECT, RELEASES, USUAL, Program, binary, releases
 
 # Every release that the issue names; all of them with `make check-net`.
-RELEASES = ["1.19.13", "1.22.12", "1.24.13", "1.26.8", "1.27.4"]
-MORE = [(r, "stripped") for r in ("1.18.10", "1.20.14", "1.21.13", "1.23.12", "1.25.12")] + \
-       [(r, v) for r in ("1.20.14", "1.24.13", "1.27.4") for v in ("pie", "cgo")]
-VARIANTS = [(r, "stripped") for r in RELEASES] + (MORE if os.environ.get("GOSPECT_NET_ALL") else [])
-USUAL = "1.26.8"
+SOME = releases("1.19", "1.22", "1.24", "usual", "newest")
+MORE = [(r, "stripped") for r in RELEASES if r not in SOME] + \
+       [(r, v) for r in releases("1.20", "1.24", "newest") for v in ("pie", "cgo")]
+VARIANTS = [(r, "stripped") for r in SOME] + (MORE if os.environ.get("GOSPECT_NET_ALL") else [])
 SECRET = "topsecret"	# in paths, queries, headers and DSNs: never in an output
 SENSORS = ("--only", "net,sql,locks")
 

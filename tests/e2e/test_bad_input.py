@@ -10,7 +10,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import (GOSPECT, Attach, Work, binary, coverage, gospect, need_root, reports,
+from harness import (GOSPECT, NEWEST, USUAL, Attach, Work, binary, coverage, gospect, need_root, reports,
                      text_differs, wait_until)
 
 
@@ -81,7 +81,7 @@ class Usage(unittest.TestCase):
 
     def test_32_bit(self):
         need_root()
-        path = binary("work-1.26.8-386")
+        path = binary(f"work-{USUAL}-386")
         self.refused(3, "plan", path, word="32-bit")
         with Work(argv=[path]) as w:
             self.refused(3, "attach", w.pid, word="32-bit")
@@ -94,7 +94,7 @@ class Usage(unittest.TestCase):
                 self.refused(3, "plan", f)
 
     def test_plan_of_damaged_files(self):
-        src = binary("work-1.26.8-stripped")
+        src = binary(f"work-{USUAL}-stripped")
         with tempfile.TemporaryDirectory() as d:
             whole = open(src, "rb").read()
             at = whole.find(b"\xf1\xff\xff\xff\x00\x00\x01\x08")
@@ -115,7 +115,7 @@ class Usage(unittest.TestCase):
                     self.assertEqual((p.returncode, p.stdout), (3, ""), (name, p.stderr))
 
     def test_plan_needs_no_root(self):
-        src = binary("work-1.26.8-stripped")
+        src = binary(f"work-{USUAL}-stripped")
         need_root()	# to become somebody else
         with tempfile.TemporaryDirectory() as d:
             os.chmod(d, 0o755)
@@ -157,7 +157,7 @@ class Privileges(unittest.TestCase):
         """Somebody else's process, and no way to read it: 4, with a hint."""
         with tempfile.TemporaryDirectory() as d:
             os.chmod(d, 0o755)
-            path = shutil.copy(binary("work-1.26.8-stripped"), d)
+            path = shutil.copy(binary(f"work-{USUAL}-stripped"), d)
             self.somebody_elses(path)
 
     def somebody_elses(self, path):
@@ -217,7 +217,7 @@ class Going(unittest.TestCase):
 
     def test_target_ends_at_once(self):
         """Processes that end while they are opened: 0, 3 or 5, never a hang or a crash."""
-        path = binary("work-1.26.8-stripped")
+        path = binary(f"work-{USUAL}-stripped")
         for delay in (0, 0.01, 0.03, 0.06, 0.1, 0.15):
             p = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             p.stdout.readline()
@@ -235,7 +235,7 @@ class Going(unittest.TestCase):
                 self.assertTrue(reports(g.stdout))
 
     def test_executable_deleted_and_overwritten(self):
-        src = binary("work-1.26.8-stripped")
+        src = binary(f"work-{USUAL}-stripped")
         with tempfile.TemporaryDirectory() as d:
             path = shutil.copy(src, os.path.join(d, "prog"))
             with Work(argv=[path]) as w:
@@ -279,7 +279,7 @@ class Going(unittest.TestCase):
         """A function that somebody else patched is left alone."""
         if not shutil.which("gdb"):
             self.skipTest("no gdb")
-        with Work("1.27.4", "plain") as w:
+        with Work(NEWEST, "plain") as w:
             g = subprocess.Popen(["gdb", "-q", "-nx", "-p", str(w.pid), "-batch", "-ex", "set pagination off",
                                   "-ex", "break *(&'runtime.newproc.func1')", "-ex", "echo SET\\n",
                                   "-ex", "continue"],

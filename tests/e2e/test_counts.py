@@ -5,7 +5,7 @@ line, forced collections, states, the runtime's own totals."""
 import os
 import unittest
 
-from harness import VARIANTS, Attach, Work, alloc, coverage, need_root, reports, site, window
+from harness import VARIANTS, Attach, Work, alloc, coverage, need_root, releases, reports, site, window
 
 BIRTHS = 50
 LARGES = 20
@@ -40,7 +40,7 @@ class Counts(unittest.TestCase):
 
     def test_perf_events(self):
         """As on a kernel without uprobe_multi: the same counts."""
-        for release in ("1.20.14", "1.26.8"):
+        for release in releases("1.20", "usual"):
             with self.subTest(release):
                 self.one(release, "stripped", env={**os.environ, "GOSPECT_METHOD": "perf"})
 

@@ -6,10 +6,10 @@ import json
 import subprocess
 import unittest
 
-from harness import Attach, Program, binary, need_root
+from harness import USUAL, Attach, Program, binary, need_root
 
-SHOP = "shop-1.26.8-stripped"
-CLASSIFY = "classify-1.26.8-stripped"
+SHOP = f"shop-{USUAL}-stripped"
+CLASSIFY = f"classify-{USUAL}-stripped"
 
 
 def places(findings):

@@ -6,7 +6,8 @@ import signal
 import time
 import unittest
 
-from harness import Attach, Work, need_root, text_differs, tracing_programs, wait_until
+from harness import (NEWEST, OLDEST, USUAL, Attach, Work, need_root, releases, text_differs, tracing_programs,
+                     wait_until)
 
 ROUNDS = 6
 
@@ -37,22 +38,22 @@ class Harm(unittest.TestCase):
         wait_until(lambda: not tracing_programs() - before, "the programs to be unloaded")
 
     def test_interrupt(self):
-        for release, variant in (("1.18.10", "stripped"), ("1.26.8", "stripped"), ("1.27.4", "pie")):
+        for release, variant in ((OLDEST, "stripped"), (USUAL, "stripped"), (NEWEST, "pie")):
             with self.subTest(release):
                 self.ends(release, variant, {}, signal.SIGINT)
 
     def test_kill(self):
-        for release, variant in (("1.20.14", "stripped"), ("1.26.8", "stripped"), ("1.27.4", "cgo")):
+        for release, variant in ((*releases("1.20"), "stripped"), (USUAL, "stripped"), (NEWEST, "cgo")):
             with self.subTest(release):
                 self.ends(release, variant, {}, signal.SIGKILL)
 
     def test_gc_stress(self):
-        self.ends("1.26.8", "stripped", {"GOGC": "5", "GODEBUG": "gcstoptheworld=0"}, signal.SIGINT)
-        self.ends("1.22.12", "stripped", {"GOGC": "5"}, signal.SIGKILL)
+        self.ends(USUAL, "stripped", {"GOGC": "5", "GODEBUG": "gcstoptheworld=0"}, signal.SIGINT)
+        self.ends(*releases("1.22"), "stripped", {"GOGC": "5"}, signal.SIGKILL)
 
     def test_deep_recursion(self):
         """Stacks that grow and move while their functions carry probes."""
-        with Work("1.26.8", env={"GOGC": "20"}) as w, Attach(w.pid, "--exact", every="200ms") as a:
+        with Work(USUAL, env={"GOGC": "20"}) as w, Attach(w.pid, "--exact", every="200ms") as a:
             for depth in (100, 10000, 100000, 1000, 200000):
                 w.do(f"deep {depth}")
                 w.do("births 20")

@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import (GOSPECT, RELEASES, Attach, Program, Work, binary, coverage, gospect, need_root, site,
-                     wait_until)
+from harness import (GOSPECT, NEWEST, OLDEST, RELEASES, USUAL, Attach, Program, Work, binary, coverage,
+                     gospect, need_root, site, wait_until)
 
 
 class Namespaces(unittest.TestCase):
@@ -21,7 +21,7 @@ class Namespaces(unittest.TestCase):
     def test_pid_and_mount_namespace(self):
         """The program sees itself as pid 1, and its executable is not in our tree."""
         with tempfile.TemporaryDirectory() as d:
-            src = binary("work-1.26.8-stripped")
+            src = binary(f"work-{USUAL}-stripped")
             script = f"mount -t tmpfs none {d} && cp {src} {d}/prog && exec {d}/prog"
             with Work(argv=["unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc",
                             "sh", "-c", script]) as w:
@@ -42,7 +42,7 @@ class Namespaces(unittest.TestCase):
 
     def test_gospect_in_a_pid_namespace(self):
         """gospect itself inside: pids are those that it sees."""
-        src = binary("work-1.26.8-stripped")
+        src = binary(f"work-{USUAL}-stripped")
         script = (f"exec 3<>$F; {src} <&3 >$O & p=$!; until grep -q READY $O; do sleep 0.05; done; "
                   f"{GOSPECT} attach $p --for 1s --format json --exact & g=$!; sleep 0.5; "
                   f"echo births 10 named >&3; wait $g; s=$?; kill $p; exit $s")
@@ -59,14 +59,14 @@ class Namespaces(unittest.TestCase):
 class Commands(unittest.TestCase):
     def test_list(self):
         need_root()
-        with Work("1.18.10") as a, Work("1.27.4", "pie") as b:
+        with Work(OLDEST) as a, Work(NEWEST, "pie") as b:
             a.do("park 25 chanreceive")
             p = gospect("list", "--format", "json")
             self.assertEqual(p.returncode, 0)
             rows = {x["pid"]: x for x in json.loads(p.stdout)["processes"]}
-            self.assertEqual(rows[a.pid]["go"], "go1.18.10")
+            self.assertEqual(rows[a.pid]["go"], "go" + OLDEST)
             self.assertEqual(rows[a.pid]["goroutines"], 26)
-            self.assertEqual(rows[b.pid]["go"], "go1.27.4")
+            self.assertEqual(rows[b.pid]["go"], "go" + NEWEST)
             self.assertEqual(rows[b.pid]["goroutines"], 1)
             self.assertNotIn(os.getpid(), rows)
             text = gospect("list").stdout
@@ -144,7 +144,7 @@ class Commands(unittest.TestCase):
     def test_noopt_goes_on_with_less(self):
         """A runtime built without optimisation: what cannot be trusted is off, the rest works."""
         need_root()
-        with Work("1.26.8", "noopt") as w:
+        with Work(USUAL, "noopt") as w:
             w.do("park 12 chanreceive")
             p = gospect("attach", w.pid, "--for", "500ms", "--format", "json")
             self.assertEqual(p.returncode, 0, p.stderr)

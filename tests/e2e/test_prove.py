@@ -9,16 +9,15 @@ import subprocess
 import time
 import unittest
 
-from harness import DEADLINE, GOSPECT, Program, binary, gospect, need_root, wait_until
+from harness import DEADLINE, GOSPECT, USUAL, Program, binary, gospect, need_root, wait_until
 
-RELEASE = "1.26.8"
 STEPS = 10	# moments of a proof, from its begin to its end
 FROZEN = 5	# and how often when it has just said that the process will stand still
 
 
 class Frail(Program):
     def __init__(self):
-        super().__init__([binary(f"frail-{RELEASE}-stripped")])
+        super().__init__([binary(f"frail-{USUAL}-stripped")])
 
     def ask(self, word):
         self.p.stdin.write(word.encode() + b"\n")

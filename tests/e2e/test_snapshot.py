@@ -20,17 +20,18 @@ import unittest
 import urllib.request
 from datetime import datetime
 
-from harness import DEADLINE, RELEASES, Program, Work, binary, coverage, gospect, need_root, wait_until
+from harness import (DEADLINE, RELEASES, USUAL, Program, Work, binary, coverage, gospect, need_root, releases,
+                     wait_until)
 
 PARKED = {"chanreceive": 7, "chansend": 11, "select": 13, "mutex": 17, "rwmutex": 19, "waitgroup": 23,
           "cond": 29, "sleep": 31, "io": 5}
-SHOP = "shop-1.26.8-stripped"
+SHOP = f"shop-{USUAL}-stripped"
 
 
 class Profile(Program):
     """tests/progs/profile: memory and goroutines whose profiles it writes itself."""
 
-    def __init__(self, release="1.26.8", env=None):
+    def __init__(self, release=USUAL, env=None):
         super().__init__([binary(f"profile-{release}-stripped")], env)
 
     def do(self, command):
@@ -180,7 +181,7 @@ class Dump(unittest.TestCase):
 
     def test_each_goroutine(self):
         """Labels and locked threads of each, against the program's own dump."""
-        for release in ("1.18.10", "1.21.13", "1.23.12", "1.24.13", "1.27.4"):
+        for release in releases("oldest", "1.21", "1.23", "1.24", "newest"):
             with self.subTest(release), Profile(release) as p, tempfile.TemporaryDirectory() as tmp:
                 p.do("label 7 user=alice,request=r-12")
                 p.do("label 5 user=bob")
@@ -254,7 +255,7 @@ class Dump(unittest.TestCase):
 class Parked(Program):
     """tests/progs/parked: prime numbers of goroutines in every way to wait."""
 
-    def __init__(self, release="1.26.8"):
+    def __init__(self, release=USUAL):
         super().__init__([binary(f"parked-{release}-stripped")])
 
     def do(self, command):
@@ -340,7 +341,7 @@ class EveryWay(unittest.TestCase):
     def test_a_pool_that_has_just_grown(self):
         """Started within a second before: over a window, with a proof and without."""
         for args in ((), ("--prove",)):
-            with self.subTest(args), Program([binary("classify-1.26.8-stripped"), "-mode", "grown"]) as p:
+            with self.subTest(args), Program([binary(f"classify-{USUAL}-stripped"), "-mode", "grown"]) as p:
                 r = snapshot(p.pid, "--window", "3s", *args)
                 self.assertEqual([f for f in r["findings"] if f["kind"].startswith("goroutine")], [])
                 self.assertEqual(r["leaks"]["by_site"], [])
@@ -549,7 +550,7 @@ class Findings(unittest.TestCase):
 
     def test_of_one_goroutine(self):
         """No verdict on leaks is needed, so on older releases too; also where the lock is a variable."""
-        for release in ("1.18.10", "1.19.13", "1.21.13", "1.24.13", "1.26.8", "1.27.4"):
+        for release in releases("oldest", "1.19", "1.21", "1.24", "usual", "newest"):
             for mode, size, where in (("again", 1, "main.(*store).size"), ("againloop", 1, "main.(*store).size"),
                                       ("againglobal", 1, "main.(*store).size"),
                                       ("upgrade", 1, "main.upgrade.func1"), ("downgrade", 1, "main.downgrade.func1"),
@@ -566,7 +567,7 @@ class Findings(unittest.TestCase):
 
     def test_with_channels(self):
         """Circles over channels that nobody else has; leaks without a circle are only leaks."""
-        for release in ("1.20.14", "1.22.12", "1.24.13", "1.25.12", "1.26.8", "1.27.4"):
+        for release in releases("1.20", "1.22", "1.24", "1.25", "usual", "newest"):
             for mode, size, words in (("sendlocked", 2, "would receive from at main.sendLocked.func"),
                                       ("lockchan", 2, "for the lock goroutine"), ("twochans", 2, "would send to at main.twoChans"),
                                       ("closers", 2, "would close at main.closers"),
@@ -584,7 +585,7 @@ class Findings(unittest.TestCase):
 
     def test_running_goroutines(self):
         """Their stacks are had from the registers when the process is frozen; without that there are none."""
-        for release in ("1.20.14", "1.23.12", "1.24.13", "1.27.4"):
+        for release in releases("1.20", "1.23", "1.24", "newest"):
             with self.subTest(release=release), Program([binary(f"locks-{release}-stripped"), "spin"]) as p:
                 r = snapshot(p.pid, "--window", "0", "--prove", "--goroutines")
                 self.assertEqual(r["leaks"]["verdict"], "proven")
@@ -599,7 +600,7 @@ class Findings(unittest.TestCase):
     def test_with_channels_not_stopped(self):
         for mode, size in (("sendlocked", 2), ("lockchan", 2), ("pool", 0)):
             with self.subTest(mode):
-                self.assertEqual([f["numbers"]["count"] for f in self.deadlocks("1.26.8", mode)], [size] if size else [])
+                self.assertEqual([f["numbers"]["count"] for f in self.deadlocks(USUAL, mode)], [size] if size else [])
 
     def test_the_shop(self):
         """All bugs at their places; without bugs nothing."""
@@ -629,11 +630,11 @@ class Findings(unittest.TestCase):
         self.assertEqual(r["findings"], [])
 
     def test_exit_status(self):
-        with Program([binary("locks-1.26.8-stripped"), "globals"]) as p:
+        with Program([binary(f"locks-{USUAL}-stripped"), "globals"]) as p:
             for args, status in ((["--fail-on", "critical"], 10), (["--fail-on", "low"], 10), ([], 0)):
                 r = gospect("snapshot", p.pid, "--window", "0", *args)
                 self.assertEqual(r.returncode, status, r.stderr)
-        with Program([binary("locks-1.26.8-stripped"), "slow"]) as p:
+        with Program([binary(f"locks-{USUAL}-stripped"), "slow"]) as p:
             r = gospect("snapshot", p.pid, "--window", "0", "--fail-on", "critical")
             self.assertEqual(r.returncode, 0, r.stdout)
         for args in (["--fail-on", "awful"], ["--window", "5"], ["--profile", "cpu"], ["--format", "xml"],

@@ -20,6 +20,7 @@
 #include "gort/goruntime.h"
 #include "proc/mem.h"
 #include "proc/process.h"
+#include "releases.h"
 
 #define GO_LIVE_FACTS 64
 
@@ -70,17 +71,13 @@ static inline void go_live_read_facts(struct go_live *p, int fd)
 static inline void go_live_start_args(struct go_live *p, const char *name, const char *const *args)
 {
 	char *argv[62] = { NULL };
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
 	int from;
 	uint64_t bias;
 
 	memset(p, 0, sizeof(*p));
-	snprintf(path, sizeof(path), "%s/%s", dir ? dir : "(GOSPECT_BIN_DIR is not set)", name);
-	if (access(path, X_OK)) {
-		print_message("skipped: no '%s'\n", path);
+	if (!program_path(path, sizeof(path), "%s", name))
 		skip();
-	}
 	argv[0] = path;
 	for (int i = 0; i < 60 && args && args[i]; i++)
 		argv[i + 1] = (char *)args[i];

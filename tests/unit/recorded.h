@@ -23,7 +23,7 @@
 #define TRUTH_MAX   64  /* goroutines */
 #define TRUTH_DEPTH 112 /* frames of the program's own; the runtime shows 100 */
 
-static const char *const recordings[] = { "1.22.12", "1.27.4" };
+static const char *const recordings[] = { "1.22", "1.27" };
 #define NRECORDINGS (sizeof(recordings) / sizeof(recordings[0]))
 
 struct truth_frame {

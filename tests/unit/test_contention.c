@@ -171,19 +171,14 @@ static void test_counted_waits(void **state)
 	assert_false(w.waits_known);
 }
 
-#define RELEASES(X)                                                                               \
-	X("1.18.10")                                                                              \
-	X("1.19.13")                                                                              \
-	X("1.20.14") X("1.21.13") X("1.22.12") X("1.23.12") X("1.24.13") X("1.25.12") X("1.26.8") \
-		X("1.27.4")
-#define TESTS(release) \
-	{ "waits " release, test_waits, NULL, NULL, "netparts-" release "-stripped" },
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counted_waits),
-		RELEASES(TESTS){ "holder", test_holder, NULL, NULL, "netparts-1.27.4-stripped" },
+#define RELEASE(minor, release) \
+	{ "waits " release, test_waits, NULL, NULL, "netparts-" release "-stripped" },
+#include "gobin/releases.def"
+		{ "holder", test_holder, NULL, NULL, "netparts-newest-stripped" },
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "goroutines/cycles.h"
 #include "gort/goahead.h"
 #include "gort/goruntime_priv.h"
+#include "releases.h"
 
 #define LOCK(n)                \
 	{                      \
@@ -220,18 +221,13 @@ static void put_word(uint8_t *at, uint64_t v)
 static void stand(struct world *w, const char *release, const char *function, const char *callee,
 		  const char *or_callee)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	struct gofunc park;
 	char path[512];
 	uint64_t pc;
 
 	memset(w, 0, sizeof(*w));
-	snprintf(path, sizeof(path), "%s/locks-%s-stripped",
-		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
-	if (access(path, R_OK)) {
-		print_message("skipped: no '%s'\n", path);
+	if (!program_path(path, sizeof(path), "locks-%s-stripped", release))
 		skip();
-	}
 	assert_int_equal(gobin_open(&w->gb, path, NULL), 0);
 	w->mem.ops = &world_ops;
 	w->rt = (struct goruntime){ .gb = w->gb, .mem = &w->mem, .cache = &w->cache };
@@ -250,14 +246,11 @@ static void stand(struct world *w, const char *release, const char *function, co
 	w->g.stack_hi = STACK + sizeof(w->stack);
 }
 
-static const char *const releases[] = { "1.18.10", "1.20.14", "1.22.12",
-					"1.24.13", "1.26.8",  "1.27.4" };
-
 /* main.first holds globalA while it is in second(). */
 static void would_unlock(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(releases); i++) {
 		const struct goahead_act *act;
 		struct goahead *a;
 		struct goframe at;
@@ -283,7 +276,7 @@ static void would_unlock(void **state)
 static void locks_before_it_unlocks(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(releases); i++) {
 		const struct goahead_act *act;
 		struct goahead *a;
 		struct world w;

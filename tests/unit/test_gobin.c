@@ -25,39 +25,18 @@
 #include "gobin/argslots.h"
 #include "gobin/gobin.h"
 #include "tiny_elf.h"
-
-static const char *const releases[] = {
-	"1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12",
-	"1.23.12", "1.24.13", "1.25.12", "1.26.8",  "1.27.4",
-};
+#include "releases.h"
 
 static const char *const variants[] = {
-	"1.20.14-pie",     "1.20.14-cgo",   "1.20.14-race",  "1.24.13-pie",  "1.24.13-cgo",
-	"1.24.13-race",    "1.27.4-pie",    "1.27.4-cgo",    "1.27.4-race",  "1.27.4-staticpie",
-	"1.26.8-trimpath", "1.18.10-plain", "1.21.13-plain", "1.27.4-plain",
+	"1.20-pie",       "1.20-cgo",     "1.20-race",  "1.24-pie",     "1.24-cgo",
+	"1.24-race",      "newest-pie",   "newest-cgo", "newest-race",  "newest-staticpie",
+	"usual-trimpath", "oldest-plain", "1.21-plain", "newest-plain",
 };
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static size_t missing; /* programs that were not there, of the test that runs */
 
-/* The path of a built program; false (and said) when it is not there. */
-static bool find_program(char *path, size_t size, const char *fmt, ...)
-{
-	const char *dir = getenv("GOSPECT_BIN_DIR");
-	char name[128];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(name, sizeof(name), fmt, ap);
-	va_end(ap);
-	snprintf(path, size, "%s/%s", dir ? dir : "", name);
-	if (dir && !access(path, R_OK))
-		return true;
-	print_message("no program '%s' in GOSPECT_BIN_DIR\n", name);
-	missing++;
-	return false;
-}
+/* As program_path(); those that are not there are counted. */
+#define find_program(...) (program_path(__VA_ARGS__) || (missing++, false))
 
 static int start_counting(void **state)
 {
@@ -167,7 +146,7 @@ static void check_layout(struct gobin *gb)
 	assert_non_null(gb->layout);
 	assert_false(gb->layout_is_newer);
 	assert_int_equal(gb->layout->minor, gb->release.minor);
-	for (i = 0; i < COUNT(words); i++) {
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
 		int32_t off = layout_off(gb->layout, words[i].f);
 		uint8_t raw[8];
 
@@ -253,11 +232,11 @@ static void check_names(struct gobin *gb)
 		"runtime.newproc",
 		"runtime.goexit",
 	};
-	struct gofunc out[COUNT(names)], one;
+	struct gofunc out[ARRAY_SIZE(names)], one;
 	size_t i;
 
-	assert_int_equal(pclntab_find_names(gb->pcln, names, COUNT(names), out), 0);
-	for (i = 0; i < COUNT(names); i++) {
+	assert_int_equal(pclntab_find_names(gb->pcln, names, ARRAY_SIZE(names), out), 0);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		if (i == 7) {
 			assert_int_equal(out[i].entry, 0);
 			continue;
@@ -285,7 +264,7 @@ static void check_system_starts(struct gobin *gb)
 	};
 	size_t i, found = 0;
 
-	for (i = 0; i < COUNT(starts); i++) {
+	for (i = 0; i < ARRAY_SIZE(starts); i++) {
 		struct gofunc f;
 
 		if (pclntab_find_name(gb->pcln, starts[i].name, &f))
@@ -329,7 +308,7 @@ static void test_every_release(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(releases); i++)
+	for (i = 0; i < ARRAY_SIZE(releases); i++)
 		if (find_program(path, sizeof(path), "work-%s-stripped", releases[i]))
 			check_program(path, releases[i]);
 	skip_if_missing();
@@ -341,28 +320,28 @@ static void test_every_variant(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(variants); i++) {
+	for (i = 0; i < ARRAY_SIZE(variants); i++) {
 		snprintf(release, sizeof(release), "%.*s", (int)strcspn(variants[i], "-"),
 			 variants[i]);
 		if (find_program(path, sizeof(path), "work-%s", variants[i]))
-			check_program(path, release);
+			check_program(path, release_named(release));
 	}
 	skip_if_missing();
 }
 
 static void test_arm64_parses_without_decoder(void **state)
 {
-	static const char *const which[] = { "1.18.10", "1.27.4" };
+	static const char *const which[] = { "oldest", "newest" };
 	char path[4096];
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(which); i++) {
+	for (i = 0; i < ARRAY_SIZE(which); i++) {
 		struct gobin *gb;
 
 		if (!find_program(path, sizeof(path), "work-%s-arm64", which[i]))
 			continue;
-		check_program(path, which[i]);
+		check_program(path, release_named(which[i]));
 		gb = open_ok(path);
 		assert_int_equal(gb->image.machine, EM_AARCH64);
 		assert_string_equal(gb->layout->arch, "arm64");
@@ -378,23 +357,23 @@ static void test_build_settings(void **state)
 	struct gobin *gb;
 
 	(void)state;
-	if (find_program(path, sizeof(path), "work-1.27.4-race")) {
+	if (find_program(path, sizeof(path), "work-newest-race")) {
 		gb = open_ok(path);
 		assert_true(gb->build.race && gb->build.cgo && !gb->build.no_optimize);
 		gobin_free(gb);
 	}
-	if (find_program(path, sizeof(path), "work-1.26.8-noopt")) {
+	if (find_program(path, sizeof(path), "work-usual-noopt")) {
 		gb = open_ok(path);
 		assert_true(gb->build.no_optimize);
 		assert_false(gb->build.race || gb->build.cgo);
 		gobin_free(gb);
 	}
-	if (find_program(path, sizeof(path), "work-1.27.4-pie")) {
+	if (find_program(path, sizeof(path), "work-newest-pie")) {
 		gb = open_ok(path);
 		assert_true(gb->image.is_pie && gb->image.is_stripped);
 		gobin_free(gb);
 	}
-	if (find_program(path, sizeof(path), "work-1.27.4-plain")) {
+	if (find_program(path, sizeof(path), "work-newest-plain")) {
 		gb = open_ok(path);
 		assert_false(gb->image.is_pie || gb->image.is_stripped || gb->image.is_dynamic);
 		gobin_free(gb);
@@ -465,13 +444,13 @@ static void test_go_places(void **state)
 		print_message("not run from the top of the tree: tests/progs/work is not there\n");
 		skip();
 	}
-	for (i = 0; i < COUNT(releases); i++) {
+	for (i = 0; i < ARRAY_SIZE(releases); i++) {
 		struct gobin *gb;
 
 		if (!find_program(path, sizeof(path), "work-%s-stripped", releases[i]))
 			continue;
 		gb = open_ok(path);
-		for (k = 0; k < COUNT(sites); k++) {
+		for (k = 0; k < ARRAY_SIZE(sites); k++) {
 			struct goframe place;
 			struct gofunc f;
 			uint64_t gopc;
@@ -506,13 +485,13 @@ static void test_start_names(void **state)
 	size_t i, k;
 
 	(void)state;
-	for (i = 0; i < COUNT(releases); i++) {
+	for (i = 0; i < ARRAY_SIZE(releases); i++) {
 		struct gobin *gb;
 
 		if (!find_program(path, sizeof(path), "work-%s-stripped", releases[i]))
 			continue;
 		gb = open_ok(path);
-		for (k = 0; k < COUNT(starts); k++) {
+		for (k = 0; k < ARRAY_SIZE(starts); k++) {
 			char wrapper[64];
 			struct gofunc f;
 
@@ -629,12 +608,12 @@ static void check_symbols(const char *path)
 
 static void test_against_symbols(void **state)
 {
-	static const char *const which[] = { "1.18.10", "1.21.13", "1.27.4" };
+	static const char *const which[] = { "oldest", "1.21", "newest" };
 	char path[4096];
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(which); i++)
+	for (i = 0; i < ARRAY_SIZE(which); i++)
 		if (find_program(path, sizeof(path), "work-%s-plain", which[i]))
 			check_symbols(path);
 	skip_if_missing();
@@ -683,13 +662,13 @@ static struct gobin *open_copy(const uint8_t *p, size_t size)
 static void test_without_section_headers(void **state)
 {
 	static const char *const which[] = {
-		"1.18.10-stripped", "1.20.14-pie", "1.24.13-cgo", "1.27.4-pie", "1.27.4-stripped",
+		"oldest-stripped", "1.20-pie", "1.24-cgo", "newest-pie", "newest-stripped",
 	};
 	char path[4096];
 	size_t i, size;
 
 	(void)state;
-	for (i = 0; i < COUNT(which); i++) {
+	for (i = 0; i < ARRAY_SIZE(which); i++) {
 		struct gobin *a, *b;
 		uint8_t *p;
 
@@ -735,7 +714,7 @@ static void test_garbled_is_dated(void **state)
 	size_t i, size;
 
 	(void)state;
-	for (i = 0; i < COUNT(releases); i++) {
+	for (i = 0; i < ARRAY_SIZE(releases); i++) {
 		struct gobin *a, *b;
 		uint8_t *p;
 
@@ -782,12 +761,12 @@ static size_t zero_relocated(uint8_t *p, struct gobin *gb)
 
 static void test_pie_with_words_only_in_relocations(void **state)
 {
-	static const char *const which[] = { "1.20.14-pie", "1.24.13-pie", "1.27.4-pie" };
+	static const char *const which[] = { "1.20-pie", "1.24-pie", "newest-pie" };
 	char path[4096];
 	size_t i, size;
 
 	(void)state;
-	for (i = 0; i < COUNT(which); i++) {
+	for (i = 0; i < ARRAY_SIZE(which); i++) {
 		struct gobin *a, *b;
 		uint8_t *p;
 
@@ -950,7 +929,7 @@ static void test_release_names(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(names); i++) {
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		struct go_release r;
 
 		if (go_release_parse(names[i].text, &r) != names[i].err ||
@@ -985,7 +964,7 @@ static void test_frame_classes(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(frames); i++) {
+	for (i = 0; i < ARRAY_SIZE(frames); i++) {
 		struct goframe f = { .function = frames[i].function };
 
 		if (goframe_is_runtime(&f) != frames[i].runtime ||
@@ -1235,7 +1214,7 @@ static void damage_headers(struct damage *d, int fd, const uint8_t *file)
 	uint64_t i, phoff = load_u64(file + 32), shoff = load_u64(file + 40);
 	size_t k;
 
-	for (k = 0; k < COUNT(ehdr); k++)
+	for (k = 0; k < ARRAY_SIZE(ehdr); k++)
 		damage_field(d, fd, file, ehdr[k].off, ehdr[k].bytes);
 	for (i = 0; i < load_u16(file + 56); i++) {
 		damage_field(d, fd, file, phoff + i * 56, 4);
@@ -1307,14 +1286,14 @@ static void damage_program(const char *path)
 
 static void test_damaged_programs(void **state)
 {
-	static const char *const which[] = { "1.18.10-stripped", "1.24.13-pie", "1.27.4-stripped" };
+	static const char *const which[] = { "oldest-stripped", "1.24-pie", "newest-stripped" };
 	char path[4096];
 	struct rusage before, after;
 	size_t i;
 
 	(void)state;
 	getrusage(RUSAGE_SELF, &before);
-	for (i = 0; i < COUNT(which); i++)
+	for (i = 0; i < ARRAY_SIZE(which); i++)
 		if (find_program(path, sizeof(path), "work-%s", which[i]))
 			damage_program(path);
 	getrusage(RUSAGE_SELF, &after);
@@ -1334,7 +1313,7 @@ static void test_truncated_program(void **state)
 	int fd;
 
 	(void)state;
-	if (!find_program(path, sizeof(path), "work-1.27.4-stripped"))
+	if (!find_program(path, sizeof(path), "work-newest-stripped"))
 		skip();
 	file = load_file(path, &size);
 	fd = memfd_of(file, size);
@@ -1359,7 +1338,7 @@ static void test_shrinks_while_open(void **state)
 	int fd;
 
 	(void)state;
-	if (!find_program(path, sizeof(path), "work-1.27.4-stripped"))
+	if (!find_program(path, sizeof(path), "work-newest-stripped"))
 		skip();
 	file = load_file(path, &size);
 	fd = memfd_of(file, size);
@@ -1387,7 +1366,7 @@ static void test_every_byte_of_a_tiny_program(void **state)
 		tiny_make(&t, minor, "go1.27.1", modinfo);
 		fd = memfd_of(t.data, t.size);
 		for (i = 0; i < t.size; i++) {
-			for (k = 0; k < COUNT(masks); k++) {
+			for (k = 0; k < ARRAY_SIZE(masks); k++) {
 				uint8_t b = t.data[i] ^ masks[k];
 
 				assert_int_equal(pwrite(fd, &b, 1, (off_t)i), 1);

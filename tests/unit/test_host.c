@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "host/features.h"
 #include "host/golist.h"
+#include "releases.h"
 
 static void test_features(void **state)
 {
@@ -113,19 +114,14 @@ static const struct golist_entry *entry_of(const struct golist *l, pid_t pid)
 
 static void test_list(void **state)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	const struct golist_entry *e;
 	struct golist l;
 	char path[512];
 	pid_t child;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/work-1.26.8-stripped",
-		 dir ? dir : "(GOSPECT_BIN_DIR is not set)");
-	if (access(path, X_OK)) {
-		print_message("skipped: no '%s'\n", path);
+	if (!program_path(path, sizeof(path), "work-usual-stripped"))
 		skip();
-	}
 	child = start_stopped(path);
 	if (!child) {
 		print_message("skipped: a child cannot be traced here\n");
@@ -140,8 +136,8 @@ static void test_list(void **state)
 		fail_msg("process %d is not listed", child);
 		return;
 	}
-	assert_string_equal(e->go, "go1.26.8");
-	assert_non_null(strstr(e->exe, "work-1.26.8-stripped"));
+	assert_string_equal(e->go + 2, release_named("usual"));
+	assert_non_null(strstr(path, e->exe));
 	assert_true(e->module[0]);
 	assert_false(e->exe_deleted);
 	assert_false(e->has_goroutines);
@@ -158,19 +154,14 @@ static void test_list(void **state)
 /* One that never gets to its first goroutine has no count, and says why; no hang. */
 static void test_list_not_started(void **state)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	const struct golist_entry *e;
 	struct golist l;
 	char path[512];
 	pid_t child;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/work-1.27.4-pie",
-		 dir ? dir : "(GOSPECT_BIN_DIR is not set)");
-	if (access(path, X_OK)) {
-		print_message("skipped: no '%s'\n", path);
+	if (!program_path(path, sizeof(path), "work-newest-pie"))
 		skip();
-	}
 	child = start_stopped(path);
 	if (!child) {
 		print_message("skipped: a child cannot be traced here\n");
@@ -184,7 +175,7 @@ static void test_list_not_started(void **state)
 		fail_msg("process %d is not listed", child);
 		return;
 	}
-	assert_string_equal(e->go, "go1.27.4");
+	assert_string_equal(e->go + 2, release_named("newest"));
 	assert_false(e->has_goroutines);
 	assert_true(e->why[0]);
 	golist_deinit(&l);

@@ -18,6 +18,7 @@
 #include "gort/goruntime_priv.h"
 #include "trace/trace.h"
 #include "observe/window.h"
+#include "releases.h"
 
 static struct gobin *gb;
 static struct goruntime rt;
@@ -46,13 +47,11 @@ static uint8_t reason_of(const char *words)
 
 static int open_binary(void **state)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/work-1.26.8-stripped", dir ? dir : ".");
-	if (gobin_open(&gb, path, NULL)) {
-		printf("%s is not there\n", path);
+	if (!program_path(path, sizeof(path), "work-usual-stripped") ||
+	    gobin_open(&gb, path, NULL)) {
 		gb = NULL;
 		return 0;
 	}

@@ -19,10 +19,9 @@
 
 #include "gobin/gobin.h"
 #include "plan/plan.h"
+#include "releases.h"
 
-#define ENTRY    0x401000
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
+#define ENTRY 0x401000
 /* Code of one function, given as bytes. */
 #define CODE(...) ((const uint8_t[]){ __VA_ARGS__ }), sizeof((const uint8_t[]){ __VA_ARGS__ })
 
@@ -489,14 +488,9 @@ struct expected {
 	const char *insn;
 };
 
-static const char *const releases[] = {
-	"1.18.10", "1.19.13", "1.20.14", "1.21.13", "1.22.12",
-	"1.23.12", "1.24.13", "1.25.12", "1.26.8",  "1.27.4",
-};
-
 static const char *const variants[] = {
-	"1.20.14-pie",  "1.20.14-cgo", "1.20.14-race", "1.24.13-pie", "1.24.13-cgo",
-	"1.24.13-race", "1.27.4-pie",  "1.27.4-cgo",   "1.27.4-race", "1.27.4-staticpie",
+	"1.20-pie",  "1.20-cgo",   "1.20-race",  "1.24-pie",    "1.24-cgo",
+	"1.24-race", "newest-pie", "newest-cgo", "newest-race", "newest-staticpie",
 };
 
 static struct expected expect(enum probe_id id, int minor)
@@ -536,16 +530,12 @@ static struct expected expect(enum probe_id id, int minor)
 
 static struct gobin *open_named(const char *program, const char *what)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	struct gobin *gb = NULL;
 	struct err err = { 0 };
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s/%s-%s", dir ? dir : "", program, what);
-	if (!dir || access(path, R_OK)) {
-		print_message("no program '%s-%s' in GOSPECT_BIN_DIR\n", program, what);
+	if (!program_path(path, sizeof(path), "%s-%s", program, what))
 		return NULL;
-	}
 	if (gobin_open(&gb, path, &err))
 		fail_msg("%s: %s", what, err.what);
 	return gb;
@@ -619,10 +609,9 @@ static void check_programs(const char *const *names, size_t n, const char *suffi
 		struct plan pl;
 		struct err err = { 0 };
 		char what[64];
-		int k, minor;
+		int k;
 
 		snprintf(what, sizeof(what), "%s%s", names[i], suffix);
-		minor = atoi(names[i] + 2);
 		gb = open_program(what);
 		if (!gb) {
 			missing++;
@@ -632,7 +621,7 @@ static void check_programs(const char *const *names, size_t n, const char *suffi
 		assert_int_equal(pl.n, PROBE_COUNT);
 		for (k = 0; k < pl.n; k++) {
 			assert_int_equal(pl.probe[k].id, k);
-			check_probe(gb, &pl.probe[k], minor);
+			check_probe(gb, &pl.probe[k], gb->release.minor);
 		}
 		gobin_free(gb);
 	}
@@ -643,13 +632,13 @@ static void check_programs(const char *const *names, size_t n, const char *suffi
 static void every_release(void **state)
 {
 	(void)state;
-	check_programs(releases, COUNT(releases), "-stripped");
+	check_programs(releases, ARRAY_SIZE(releases), "-stripped");
 }
 
 static void every_variant(void **state)
 {
 	(void)state;
-	check_programs(variants, COUNT(variants), "");
+	check_programs(variants, ARRAY_SIZE(variants), "");
 }
 
 /* Places of the probes in a program that uses all of net/http and database/sql. */
@@ -754,7 +743,7 @@ static void network_in_every_release(void **state)
 	size_t i, k, missing = 0;
 
 	(void)state;
-	for (i = 0; i < COUNT(releases); i++) {
+	for (i = 0; i < ARRAY_SIZE(releases); i++) {
 		int minor = atoi(releases[i] + 2);
 		struct plan pl;
 		char what[64];
@@ -767,7 +756,7 @@ static void network_in_every_release(void **state)
 			continue;
 		}
 		assert_int_equal(plan_make(&pl, gb, SENSOR_ALL, NULL), 0);
-		for (k = 0; k < COUNT(net_expected); k++)
+		for (k = 0; k < ARRAY_SIZE(net_expected); k++)
 			check_net_probe(gb, &net_expected[k], plan_find(&pl, net_expected[k].id),
 					minor);
 		for (k = 0; k < RANGE_COUNT; k++)
@@ -783,7 +772,7 @@ static void network_in_every_release(void **state)
 
 static void sensors_choose_probes(void **state)
 {
-	struct gobin *gb = open_program("1.26.8-stripped");
+	struct gobin *gb = open_program("usual-stripped");
 	struct plan pl;
 
 	(void)state;

@@ -17,6 +17,7 @@
 #include "gort/golabels.h"
 #include "gort/goruntime_priv.h"
 #include "gort/heapprof.h"
+#include "releases.h"
 
 #define HEAP       0xc000000000ull
 #define HEAP_BYTES (256u << 10)
@@ -62,16 +63,13 @@ struct bench {
 
 static void open_release(struct bench *b, const char *release)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
 	struct gofunc fn;
 
 	memset(b, 0, sizeof(*b));
-	snprintf(path, sizeof(path), "%s/profile-%s-stripped", dir ? dir : ".", release);
-	if (gobin_open(&b->gb, path, NULL)) {
-		printf("%s is not there\n", path);
+	if (!program_path(path, sizeof(path), "profile-%s-stripped", release))
 		skip();
-	}
+	assert_int_equal(gobin_open(&b->gb, path, NULL), 0);
 	b->f = calloc(1, sizeof(*b->f));
 	b->f->mem.ops = &fake_ops;
 	b->f->gb = b->gb;
@@ -131,16 +129,13 @@ static int read_heap(struct bench *b, struct heapprof *h)
 	return heapprof_read(h, &b->rt, why, sizeof(why));
 }
 
-static const char *const releases[] = { "1.18.10", "1.22.12", "1.26.8", "1.27.4" };
-#define NRELEASES (sizeof(releases) / sizeof(*releases))
-
 static void buckets_are_read_and_scaled(void **state)
 {
 	struct heapprof h;
 	struct bench b;
 
 	(void)state;
-	for (size_t i = 0; i < NRELEASES; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(releases); i++) {
 		open_release(&b, releases[i]);
 		put_bucket(&b, HEAP + 0x8000, HEAP + 0x4000, 8 << 20, 10,
 			   4); /* every one is sampled */
@@ -166,7 +161,7 @@ static void damaged_lists_end(void **state)
 	struct bench b;
 
 	(void)state;
-	open_release(&b, "1.26.8");
+	open_release(&b, "usual");
 	/* a cycle of three */
 	for (uint64_t i = 0; i < 3; i++)
 		put_bucket(&b, HEAP + 0x4000 + i * 0x1000, HEAP + 0x4000 + (i + 1) % 3 * 0x1000,
@@ -218,7 +213,7 @@ static void no_profile_is_said(void **state)
 	char why[200];
 
 	(void)state;
-	open_release(&b, "1.26.8");
+	open_release(&b, "usual");
 	b.f->rate = 0;
 	assert_int_equal(heapprof_read(&h, &b.rt, why, sizeof(why)), -EOPNOTSUPP);
 	assert_non_null(strstr(why, "MemProfileRate"));
@@ -279,7 +274,7 @@ static void labels_of_a_list(void **state)
 	uint32_t set;
 
 	(void)state;
-	open_release(&b, "1.24.13");
+	open_release(&b, "1.24");
 	put_g(&b, &g);
 	put_list(&b);
 	set = read_labels(&b, &l, &g);
@@ -334,7 +329,7 @@ static void labels_of_a_map(void **state)
 	uint32_t set;
 
 	(void)state;
-	open_release(&b, "1.23.12");
+	open_release(&b, "1.23");
 	put_g(&b, &g);
 	put_map(&b, 1);
 	set = read_labels(&b, &l, &g);

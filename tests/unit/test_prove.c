@@ -21,17 +21,15 @@
 #include "prove/prove.h"
 #include "prove/snap.h"
 #include "gort/goruntime_priv.h"
+#include "releases.h"
 
-#define HEAP       0xc000000000ull
-#define STACKS     0xc100000000ull
-#define OTHER      0x7f0000000000ull /* what the runtime allocates outside the heap */
-#define PAGE       8192u
-#define NGS        24
-#define MAX_MSPANS 32
-
-static const char *const releases[] = {
-	"1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.12", "1.26.8", "1.27.4",
-};
+#define HEAP         0xc000000000ull
+#define STACKS       0xc100000000ull
+#define OTHER        0x7f0000000000ull /* what the runtime allocates outside the heap */
+#define PAGE         8192u
+#define NGS          24
+#define MAX_MSPANS   32
+#define FIRST_JUDGED 2 /* of the releases: 1.20 */
 
 /* ---- memory: pages that were written, else the executable ---- */
 
@@ -278,16 +276,11 @@ static void clear_variables(struct world *w)
 
 static void world_open(struct world *w, const char *release)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
 
 	memset(w, 0, sizeof(*w));
-	snprintf(path, sizeof(path), "%s/work-%s-stripped",
-		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
-	if (access(path, R_OK)) {
-		print_message("skipped: no '%s'\n", path);
+	if (!program_path(path, sizeof(path), "work-%s-stripped", release))
 		skip();
-	}
 	u64map_init(&w->page, 1u << 16);
 	assert_int_equal(gobin_open(&w->gb, path, NULL), 0);
 	w->mem.ops = &world_ops;
@@ -367,7 +360,7 @@ static void expect_off(struct world *w, const char *word)
 static void finds_forgotten_receiver(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+	for (size_t i = FIRST_JUDGED; i < ARRAY_SIZE(releases); i++) {
 		struct world w;
 
 		world_open(&w, releases[i]);
@@ -383,7 +376,7 @@ static void variable_keeps_alive(void **state)
 	uint64_t chan;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	chan = new_chan(&w);
 	add_receiver(&w, chan, 0);
 	add_receiver(&w, new_chan(&w), 0);
@@ -398,7 +391,7 @@ static void running_goroutine_keeps_alive(void **state)
 	uint64_t chan;
 
 	(void)state;
-	world_open(&w, "1.25.12");
+	world_open(&w, "1.25");
 	chan = new_chan(&w);
 	add_receiver(&w, chan, 0);
 	add_goroutine(&w, GO_RUNNABLE, NULL, new_box(&w, chan));
@@ -413,7 +406,7 @@ static void chain_is_followed(void **state)
 	uint64_t chan[5];
 
 	(void)state;
-	world_open(&w, "1.24.13");
+	world_open(&w, "1.24");
 	for (int i = 0; i < 5; i++)
 		chan[i] = new_chan(&w);
 	for (int i = 0; i < 4; i++)
@@ -435,7 +428,7 @@ static void chain_in_a_span(void **state)
 		struct world w;
 		uint64_t chan, box[200];
 
-		world_open(&w, "1.26.8");
+		world_open(&w, "usual");
 		chan = new_chan(&w);
 		add_receiver(&w, chan, 0);
 		for (int i = 0; i < 200; i++)
@@ -458,7 +451,7 @@ static void circle_of_leaked(void **state)
 	uint64_t a, b;
 
 	(void)state;
-	world_open(&w, "1.22.12");
+	world_open(&w, "1.22");
 	a = new_chan(&w);
 	b = new_chan(&w);
 	add_receiver(&w, a, b);
@@ -473,7 +466,7 @@ static void select_lives_by_any_case(void **state)
 	uint64_t g, a, b, first, second;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	a = new_chan(&w);
 	b = new_chan(&w);
 	g = add_goroutine(&w, GO_WAITING, "select", 0);
@@ -496,7 +489,7 @@ static void waits_for_nothing(void **state)
 	struct prove_result r;
 
 	(void)state;
-	world_open(&w, "1.27.4");
+	world_open(&w, "newest");
 	put_field(&w, w.g[0], LAYOUT_G_WAITREASON, reason(&w, "select (no cases)"), 1);
 	add_goroutine(&w, GO_WAITING, "chan send (nil chan)", 0);
 	judge(&w, &r);
@@ -514,7 +507,7 @@ static void mutex_since_1_26(void **state)
 	uint64_t g, sd, box;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	box = new_box(&w, 0);
 	g = add_goroutine(&w, GO_WAITING, "sync.Mutex.Lock", 0);
 	sd = new_sudog(&w);
@@ -543,7 +536,7 @@ static void locks_that_are_held(void **state)
 	uint64_t chan, b, sd;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	chan = new_chan(&w);
 	add_receiver(&w, chan, 0);
 	b = add_goroutine(&w, GO_WAITING, "sync.Mutex.Lock", chan);
@@ -571,7 +564,7 @@ static void locks_that_are_held(void **state)
 /* Two locks in one bucket of the table: one node is the other's child. */
 static void mutex_up_to_1_25(void **state)
 {
-	static const char *const old[] = { "1.20.14", "1.22.12", "1.25.12" };
+	static const char *const old[] = { "1.20", "1.22", "1.25" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
@@ -608,7 +601,7 @@ static void condition_up_to_1_25(void **state)
 	uint64_t g, sd, cond;
 
 	(void)state;
-	world_open(&w, "1.24.13");
+	world_open(&w, "1.24");
 	/* sync.Cond over two boxes side by side: notify at 16, its head at 32 */
 	cond = new_box(&w, 0);
 	new_box(&w, 0);
@@ -628,7 +621,7 @@ static void finalizer_keeps_what_it_gets(void **state)
 	uint64_t chan, special = OTHER + 0x400000, object;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	chan = new_chan(&w);
 	add_receiver(&w, chan, 0);
 	new_box(&w, 0);
@@ -650,7 +643,7 @@ static void woken_ones_are_alive(void **state)
 	uint64_t chan;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	chan = new_chan(&w);
 	add_receiver(&w, chan, 0);
 	/* already out of the queue: somebody is about to make it run */
@@ -667,7 +660,7 @@ static void sudog_of_somebody_else(void **state)
 	uint64_t g;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	g = add_receiver(&w, new_chan(&w), 0);
 	put_field(&w, w.sudog_span, LAYOUT_SUDOG_G, w.g[0], 8);
 	EXPECT_NONE(&w);
@@ -687,7 +680,7 @@ static void impossible_lists(void **state)
 	uint64_t at;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	add_receiver(&w, new_chan(&w), 0);
 	publish(&w);
 	at = w.gb->global[GLOBAL_MHEAP] + (uint64_t)off(&w, LAYOUT_MHEAP_ALLSPANS);
@@ -714,7 +707,7 @@ static void goroutine_outside_the_heap(void **state)
 	struct world w;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	add_receiver(&w, new_chan(&w), 0);
 	w.g[w.ng++] = OTHER + 0x500000;
 	put(&w, OTHER + 0x500000, 0, 8);
@@ -729,7 +722,7 @@ static void unreadable_memory_reaches_everything(void **state)
 	uint64_t big;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	big = add_span(&w, 16 * PAGE, 16 * PAGE, false);
 	add_receiver(&w, new_chan(&w), 0);
 	w.hole = big + 8 * PAGE;
@@ -757,7 +750,7 @@ static void new_span_in_the_place_of_another(void **state)
 	uint64_t span;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	add_receiver(&w, new_chan(&w), 0);
 	span = add_span(&w, 2 * PAGE, 64, false);
 	put(&w, w.gb->mod.data, span, 8);
@@ -776,7 +769,7 @@ static void refuses_what_it_does_not_know(void **state)
 	struct layout l;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	add_receiver(&w, new_chan(&w), 0);
 	w.gb->layout_is_newer = true;
 	expect_off(&w, "not known");
@@ -798,7 +791,7 @@ static void cap_is_kept(void **state)
 	struct world w;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	add_receiver(&w, new_chan(&w), 0);
 	w.cfg.max_copy_bytes = PAGE;
 	expect_off(&w, "may be copied");
@@ -864,7 +857,7 @@ static uint64_t add_p(struct world *w)
 static void pages_of_a_p_are_no_pointer(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+	for (size_t i = FIRST_JUDGED; i < ARRAY_SIZE(releases); i++) {
 		struct world w;
 		uint64_t chan, p;
 
@@ -885,7 +878,7 @@ static void pages_of_a_p_are_no_pointer(void **state)
 static void unused_sudogs_keep_nothing(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+	for (size_t i = FIRST_JUDGED; i < ARRAY_SIZE(releases); i++) {
 		struct world w;
 		uint64_t chan, g, p, unused;
 
@@ -910,7 +903,7 @@ static void unused_sudogs_of_the_scheduler(void **state)
 	uint64_t chan, g, first, second;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	chan = new_chan(&w);
 	g = add_receiver(&w, chan, 0);
 	first = new_sudog(&w);
@@ -935,7 +928,7 @@ static void copy_grows(void **state)
 	uint64_t a, b, old, new;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	old = new_chan(&w);
 	new = new_chan(&w);
 	a = add_receiver(&w, old, 0);
@@ -966,7 +959,7 @@ static void can_be_cancelled(void **state)
 	struct prove_result r;
 
 	(void)state;
-	world_open(&w, "1.26.8");
+	world_open(&w, "usual");
 	w.cfg.cancelled = yes;
 	publish(&w);
 	assert_int_equal(prove_run(&w.cfg, &r, NULL), -EINTR);
@@ -987,7 +980,7 @@ static void random_damage(void **state)
 		struct prove_result r;
 		uint64_t chan, where[6], value;
 
-		world_open(&w, round % 2 ? "1.26.8" : "1.22.12");
+		world_open(&w, round % 2 ? "usual" : "1.22");
 		chan = new_chan(&w);
 		add_receiver(&w, chan, 0);
 		add_receiver(&w, new_chan(&w), new_box(&w, chan));
@@ -1017,7 +1010,7 @@ static void random_damage(void **state)
 static void maps_of_all_functions(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(releases) / sizeof(releases[0]); i++) {
+	for (size_t i = FIRST_JUDGED; i < ARRAY_SIZE(releases); i++) {
 		struct world w;
 		struct stackmaps m;
 		unsigned int described = 0, objects = 0;

@@ -220,19 +220,15 @@ static void test_time(void **state)
 	assert_int_equal(sqlread_time_ns(0, UINT64_MAX), 0);
 }
 
-#define RELEASES(X)                                                                                \
-	X("1.18.10")                                                                               \
-	X("1.19.13") X("1.20.14") X("1.21.13") X("1.22.12") X("1.23.12") X("1.24.13") X("1.25.12") \
-		X("1.26.8") X("1.27.4")
-#define TESTS(release) \
-	{ "pools " release, test_pools, NULL, NULL, "netparts-" release "-stripped" },
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_time),
-		RELEASES(TESTS){ "pools pie", test_pools, NULL, NULL, "netparts-1.27.4-pie" },
-		{ "ages", test_ages, NULL, NULL, "netparts-1.26.8-stripped" },
+#define RELEASE(minor, release) \
+	{ "pools " release, test_pools, NULL, NULL, "netparts-" release "-stripped" },
+#include "gobin/releases.def"
+		{ "pools pie", test_pools, NULL, NULL, "netparts-newest-pie" },
+		{ "ages", test_ages, NULL, NULL, "netparts-usual-stripped" },
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,7 @@
 #include "proc/mem.h"
 #include "proc/process.h"
 #include "proc/procfs.h"
+#include "releases.h"
 
 /* ---- text of /proc ---- */
 
@@ -669,16 +670,11 @@ static void make_gc(struct world *w)
 
 static void world_make(struct world *w, const char *release)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
 
 	memset(w, 0, sizeof(*w));
-	snprintf(path, sizeof(path), "%s/work-%s-stripped",
-		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
-	if (access(path, R_OK)) {
-		print_message("skipped: no '%s'\n", path);
+	if (!program_path(path, sizeof(path), "work-%s-stripped", release))
 		skip();
-	}
 	assert_int_equal(gobin_open(&w->gb, path, NULL), 0);
 	w->main_entry = entry_of(w, "runtime.main");
 	w->start_entry = entry_of(w, "main.main");
@@ -813,7 +809,7 @@ static void test_release(void **state)
 }
 
 /* A world of one release, spoilt in one place before it is bound. */
-static const char release[] = "1.26.8";
+static const char release[] = "usual";
 
 static void test_list_too_long(void **state)
 {
@@ -1047,11 +1043,6 @@ static void test_stack_garbage(void **state)
 	world_free(&w);
 }
 
-#define RELEASE(r)                                                            \
-	{                                                                     \
-		"walk and totals, Go " r, test_release, NULL, NULL, (void *)r \
-	}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1070,16 +1061,9 @@ int main(void)
 		cmocka_unit_test(test_mem_hole),
 		cmocka_unit_test(test_mem_recording),
 		cmocka_unit_test(test_mem_bad_recording),
-		RELEASE("1.18.10"),
-		RELEASE("1.19.13"),
-		RELEASE("1.20.14"),
-		RELEASE("1.21.13"),
-		RELEASE("1.22.12"),
-		RELEASE("1.23.12"),
-		RELEASE("1.24.13"),
-		RELEASE("1.25.12"),
-		RELEASE("1.26.8"),
-		RELEASE("1.27.4"),
+#define RELEASE(minor, name) \
+	{ "walk and totals, Go " name, test_release, NULL, NULL, (void *)name },
+#include "gobin/releases.def"
 		cmocka_unit_test(test_list_too_long),
 		cmocka_unit_test(test_image_elsewhere),
 		cmocka_unit_test(test_bad_goroutines),

@@ -25,6 +25,7 @@
 #include "trace/lab.h"
 #include "plan/phase.h"
 #include "trace/trace.h"
+#include "releases.h"
 
 #define SLOW_NS 200000000ull
 
@@ -105,14 +106,13 @@ static void arm(struct live *p)
 
 static void start(struct live *p, const char *release)
 {
-	const char *dir = getenv("GOSPECT_BIN_DIR");
 	char path[512];
 
 	memset(p, 0, sizeof(*p));
-	snprintf(path, sizeof(path), "%s/netcount-%s-stripped",
-		 dir ? dir : "(GOSPECT_BIN_DIR is not set)", release);
-	if (geteuid() || access(path, X_OK)) {
-		print_message("skipped: no root, or no '%s'\n", path);
+	if (!program_path(path, sizeof(path), "netcount-%s-stripped", release))
+		skip();
+	if (geteuid()) {
+		print_message("skipped: no root\n");
 		skip();
 	}
 	if (!lab_has_cookies()) {
@@ -370,21 +370,21 @@ static void counts(const char *release)
 		(void)state;           \
 		counts(release);       \
 	}
-COUNTS(counts_1_18, "1.18.10")
-COUNTS(counts_1_20, "1.20.14")
-COUNTS(counts_1_21, "1.21.13")
-COUNTS(counts_1_22, "1.22.12")
-COUNTS(counts_1_24, "1.24.13")
-COUNTS(counts_1_26, "1.26.8")
-COUNTS(counts_1_27, "1.27.4")
+COUNTS(counts_oldest, "oldest")
+COUNTS(counts_1_20, "1.20")
+COUNTS(counts_1_21, "1.21")
+COUNTS(counts_1_22, "1.22")
+COUNTS(counts_1_24, "1.24")
+COUNTS(counts_usual, "usual")
+COUNTS(counts_newest, "newest")
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts_1_18), cmocka_unit_test(counts_1_20),
-		cmocka_unit_test(counts_1_21), cmocka_unit_test(counts_1_22),
-		cmocka_unit_test(counts_1_24), cmocka_unit_test(counts_1_26),
-		cmocka_unit_test(counts_1_27),
+		cmocka_unit_test(counts_oldest), cmocka_unit_test(counts_1_20),
+		cmocka_unit_test(counts_1_21),   cmocka_unit_test(counts_1_22),
+		cmocka_unit_test(counts_1_24),   cmocka_unit_test(counts_usual),
+		cmocka_unit_test(counts_newest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

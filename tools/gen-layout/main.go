@@ -10,6 +10,8 @@
 // or newer, which fetches the other releases by itself (GOTOOLCHAIN).
 //
 //	cd tools/gen-layout && go run . [-fields FILE] [-o FILE] [RELEASE…]
+//
+// Without a RELEASE: those of src/gobin/releases.def.
 package main
 
 import (
@@ -17,27 +19,29 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
-// Every minor release by its first and its last patch, and the patches in
-// between that moved something (1.23.2, 1.23.4, 1.23.12, 1.24.6).
-const defaultReleases = "1.18 1.18.10 1.19 1.19.13 1.20 1.20.14 1.21.0 1.21.13 1.22.0 1.22.12 " +
-	"1.23.0 1.23.2 1.23.4 1.23.12 1.24.0 1.24.6 1.24.13 1.25.0 1.25.12 " +
-	"1.26.0 1.26.8 1.27.0 1.27.4"
+// Patches in between that moved something, besides each minor release's first
+// and last.
+var moved = []string{"1.23.2", "1.23.4", "1.24.6"}
 
 var arches = []string{"amd64", "arm64"}
 
 func main() {
 	fields := flag.String("fields", "../../src/gobin/layout_fields.def", "the fields to look for")
+	list := flag.String("releases", "../../src/gobin/releases.def", "the releases to measure")
 	out := flag.String("o", "../../src/gobin/layout_table.c", "the C file to write")
 	goCmd := flag.String("go", "go", "the go command, 1.21 or newer")
 	flag.Parse()
 	names := flag.Args()
+	var err error
 	if len(names) == 0 {
-		names = strings.Fields(defaultReleases)
+		names, err = readReleases(*list)
 	}
-	if err := run(*fields, *out, *goCmd, names); err != nil {
+	if err == nil {
+		err = run(*fields, *out, *goCmd, names)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "gen-layout: %v\n", err)
 		os.Exit(1)
 	}

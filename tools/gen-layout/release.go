@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -15,6 +16,32 @@ import (
 type release struct {
 	name         string // "1.26.8"; "1.18" is the first release of 1.18
 	minor, patch int
+}
+
+var releaseLine = regexp.MustCompile(`(?m)^(?:RELEASE|USUAL)\((\d+), "(1\.\d+\.\d+)"\)$`)
+
+// readReleases lists what to measure: of each minor release in
+// src/gobin/releases.def the first and the last patch, and what moved.
+func readReleases(path string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	out := append([]string(nil), moved...)
+	for _, m := range releaseLine.FindAllStringSubmatch(string(text), -1) {
+		first := "1." + m[1]
+		if minor, _ := strconv.Atoi(m[1]); minor >= 21 {
+			first += ".0" // so called since then
+		}
+		if first != m[2] {
+			out = append(out, first)
+		}
+		out = append(out, m[2])
+	}
+	if len(out) == len(moved) {
+		return nil, fmt.Errorf("no release in '%s'", path)
+	}
+	return out, nil
 }
 
 func parseReleases(names []string) ([]release, error) {
