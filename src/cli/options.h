@@ -75,7 +75,7 @@ struct option_def {
 	const char *help;
 };
 
-/* Exit status, as the README lists them. */
+/* Exit status; help.c says what each means. */
 enum {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Findings are computed: the shop with all its bugs gives each at its place, the
 same shop without them gives none; and the line between a leak, a flood and a
-steady population is where the README draws it."""
+steady population is where the detectors draw it."""
 import json
 import subprocess
 import unittest
