@@ -46,9 +46,9 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all help needs man unit asan fuzz check check-leaks check-busy check-net check-kernels check-layers \
+.PHONY: all help needs man completions unit asan fuzz check check-leaks check-busy check-net check-kernels check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
-all: $(B)/gospect $(B)/gospect.1 ## build build/gospect and its manual page
+all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,16 @@ $(B)/gospect.1: $(B)/gen-man
 	$(call say,MAN)
 	$(Q)$(B)/gen-man > $@
 man: $(B)/gospect.1 ## build the manual page
+
+$(B)/gen-completion: tools/gen-completion.c $(B)/libgospect.a
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-completion.c $(B)/libgospect.a $(LIBS)
+COMPLETIONS := $(addprefix $(B)/completions/,bash zsh fish)
+completions: $(COMPLETIONS) ## build the completions of bash, zsh and fish
+$(COMPLETIONS): $(B)/gen-completion
+	@mkdir -p $(@D)
+	$(call say,GEN)
+	$(Q)$(B)/gen-completion $(@F) > $@
 
 # --- tests -------------------------------------------------------------------
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -217,10 +227,16 @@ size: $(B)/gospect ## sizes of the binary, of the BPF object, of the source
 
 # --- installing --------------------------------------------------------------
 PREFIX ?= /usr/local
-INSTALLED := bin/gospect share/man/man1/gospect.1
+BASH := share/bash-completion/completions/gospect
+ZSH := share/zsh/site-functions/_gospect
+FISH := share/fish/vendor_completions.d/gospect.fish
+INSTALLED := bin/gospect share/man/man1/gospect.1 $(BASH) $(ZSH) $(FISH)
 install: all ## install to PREFIX (/usr/local), under DESTDIR
 	install -D -m 755 $(B)/gospect $(DESTDIR)$(PREFIX)/bin/gospect
 	install -D -m 644 $(B)/gospect.1 $(DESTDIR)$(PREFIX)/share/man/man1/gospect.1
+	install -D -m 644 $(B)/completions/bash $(DESTDIR)$(PREFIX)/$(BASH)
+	install -D -m 644 $(B)/completions/zsh $(DESTDIR)$(PREFIX)/$(ZSH)
+	install -D -m 644 $(B)/completions/fish $(DESTDIR)$(PREFIX)/$(FISH)
 uninstall: ## remove what install installed
 	rm -f $(INSTALLED:%=$(DESTDIR)$(PREFIX)/%)
 
