@@ -5,24 +5,18 @@ number of seconds: it waits for READY, for a line, or for a condition."""
 import contextlib
 import json
 import os
+import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 import unittest
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-GOSPECT = os.path.join(TOP, "build", "gospect")
-BIN_DIR = os.environ["GOSPECT_BIN_DIR"]
+from tree import BIN_DIR, CACHE, GOSPECT, TOP, releases
+
 DEADLINE = 60
-
-
-def releases(*names):
-    """The Go releases, or those of that name: oldest, usual, newest, 1.24."""
-    return subprocess.check_output([os.path.join(TOP, "tools", "releases"), *names], text=True).split()
-
-
 RELEASES = releases()
 OLDEST, USUAL, NEWEST = releases("oldest", "usual", "newest")
 VARIANTS = [(r, "stripped") for r in RELEASES] + \
@@ -228,8 +222,37 @@ def text_differs(pid):
     return bad
 
 
-def tracing_programs():
-    """Ids of the tracing programs that are loaded in the kernel."""
-    p = subprocess.run(["bpftool", "-j", "prog", "list"], capture_output=True, text=True,
-                       env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"})
-    return {x["id"] for x in json.loads(p.stdout or "[]") if x["type"] in ("kprobe", "tracepoint", "perf_event")}
+def bpf_objects(pid):
+    """What this process has of the kernel's BPF objects: (kind, id) of each."""
+    found = set()
+    folder = f"/proc/{pid}/fdinfo"
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, fd)) as f:
+            found |= {(k, int(i)) for k, i in re.findall(r"^(prog|link|map)_id:\s*(\d+)$", f.read(), re.M)}
+    return found
+
+
+def still_loaded(objects):
+    """Those of them that the kernel still has."""
+    env = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+    left = set()
+    for kind in {k for k, _ in objects}:
+        p = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, env=env, check=True)
+        left |= {(kind, x["id"]) for x in json.loads(p.stdout or "[]")} & objects
+    return left
+
+
+def listening_port(pid, address):
+    """The TCP port that this process listens at there, or None."""
+    sockets = set()
+    with contextlib.suppress(FileNotFoundError):	# of a file, or of the process
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            sockets.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    where = socket.inet_aton(address)[::-1].hex().upper()
+    with open("/proc/net/tcp") as f:
+        for l in list(f)[1:]:
+            w = l.split()
+            host, port = w[1].split(":")
+            if w[3] == "0A" and host == where and f"socket:[{w[9]}]" in sockets:
+                return int(port, 16)
+    return None

@@ -6,8 +6,8 @@ import signal
 import time
 import unittest
 
-from harness import (NEWEST, OLDEST, USUAL, Attach, Work, need_root, releases, text_differs, tracing_programs,
-                     wait_until)
+from harness import (NEWEST, OLDEST, USUAL, Attach, Work, bpf_objects, need_root, releases, still_loaded,
+                     text_differs, wait_until)
 
 ROUNDS = 6
 
@@ -17,13 +17,14 @@ class Harm(unittest.TestCase):
         need_root()
 
     def ends(self, release, variant, env, sig):
-        before = tracing_programs()
+        loaded = set()
         with Work(release, variant, env=env) as w:
             w.do("loop 2000")
             for i in range(ROUNDS):
                 args = ["--exact"] if i % 2 else []
                 with Attach(w.pid, *args, every="200ms") as a:
                     a.next()
+                    loaded |= bpf_objects(a.p.pid)
                     if sig == signal.SIGINT:
                         a.stop()
                     else:
@@ -35,7 +36,8 @@ class Harm(unittest.TestCase):
             self.assertGreater(done["rounds"], 0)
             w.do("deep 20000")
             w.do("check")
-        wait_until(lambda: not tracing_programs() - before, "the programs to be unloaded")
+        self.assertEqual({k for k, _ in loaded} & {"prog", "map"}, {"prog", "map"})
+        wait_until(lambda: not still_loaded(loaded), "the programs to be unloaded")
 
     def test_interrupt(self):
         for release, variant in ((OLDEST, "stripped"), (USUAL, "stripped"), (NEWEST, "pie")):

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -15,23 +14,17 @@ import threading
 import time
 import unittest
 
-from harness import BIN_DIR, Attach, coverage, gospect, need_root, text_differs, wait_until
+from harness import CACHE, Attach, coverage, gospect, listening_port, need_root, text_differs, wait_until
 
 REQUESTS = 3000
 THREADS = 4
 
 
 def caddy():
-    path = shutil.which("caddy") or os.path.join(os.path.dirname(BIN_DIR), "caddy")
+    path = shutil.which("caddy") or os.path.join(CACHE, "caddy")
     if not os.access(path, os.X_OK):
         raise unittest.SkipTest("caddy is not installed")
     return path
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def get(port, path):
@@ -49,10 +42,9 @@ class Caddy(unittest.TestCase):
         need_root()
         self.dir = tempfile.TemporaryDirectory()
         self.addCleanup(self.dir.cleanup)
-        self.port, self.admin = free_port(), free_port()
         with open(os.path.join(self.dir.name, "Caddyfile"), "w") as f:
-            f.write(f"{{\n admin 127.0.0.1:{self.admin}\n auto_https off\n servers {{\n  metrics\n }}\n}}\n"
-                    f":{self.port} {{\n bind 127.0.0.1\n root * {self.dir.name}\n file_server\n}}\n")
+            f.write("{\n admin off\n auto_https off\n servers {\n  metrics\n }\n}\n"
+                    f"http://:0 {{\n bind 127.0.0.1\n metrics /metrics\n root * {self.dir.name}\n file_server\n}}\n")
         with open(os.path.join(self.dir.name, "page.html"), "w") as f:
             f.write("x" * 100000)
         self.p = subprocess.Popen([caddy(), "run", "--config", f.name.replace("page.html", "Caddyfile"),
@@ -60,6 +52,7 @@ class Caddy(unittest.TestCase):
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                   env={**os.environ, "HOME": self.dir.name, "XDG_DATA_HOME": self.dir.name})
         self.addCleanup(self.stop)
+        self.port = wait_until(lambda: listening_port(self.p.pid, "127.0.0.1"), "caddy's port")
         wait_until(self.answers, "caddy to answer")
 
     def stop(self):
@@ -68,12 +61,12 @@ class Caddy(unittest.TestCase):
 
     def answers(self):
         try:
-            return get(self.port, "/page.html")[0] == 200 and get(self.admin, "/metrics")[0] == 200
+            return get(self.port, "/page.html")[0] == 200 and get(self.port, "/metrics")[0] == 200
         except OSError:
             return False
 
     def metric(self, name):
-        text = get(self.admin, "/metrics")[1]
+        text = get(self.port, "/metrics")[1]
         return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
 
     def load(self):
@@ -117,11 +110,16 @@ class Caddy(unittest.TestCase):
         self.assertEqual(text_differs(self.p.pid), [])
 
     def test_default_settings(self):
-        with Attach(self.p.pid) as a:
-            self.load()
-            r = a.stop()[0]
-        used = r["cost"]["target_cpu_pct"] / 100 * r["target"]["cpu_cores"]
-        self.assertLessEqual(used, max(0.01 * r["target"]["cpu_cores"], 0.002) * 1.15)
+        """Nothing to report of the goroutines, and of the same load no more is
+        probed than with --exact.  (What that costs is measured by make bench.)"""
+        hits = {}
+        for args in (("--exact",), ()):
+            with Attach(self.p.pid, *args) as a:
+                self.load()
+                r = a.stop()[0]
+            hits[args] = r["cost"]["probes"]["hits"]
+        self.assertGreater(hits["--exact",], REQUESTS)
+        self.assertLessEqual(hits[()], hits["--exact",] * 1.1)
         self.assertEqual([f for f in r["findings"] if f["kind"].startswith("goroutine")], [])
 
     def test_list_names_it(self):
@@ -165,15 +163,15 @@ class Proxy(unittest.TestCase):
         self.addCleanup(self.upstream.server_close)
         self.addCleanup(self.upstream.shutdown)
         self.addCleanup(Upstream.gate.set)
-        self.port = free_port()
         self.host = f"localhost:{self.upstream.server_port}"
         with open(os.path.join(self.dir.name, "Caddyfile"), "w") as f:
             f.write("{\n admin off\n auto_https disable_redirects\n skip_install_trust\n default_sni localhost\n}\n"
-                    f"https://localhost:{self.port} {{\n bind 127.0.0.1\n tls internal\n reverse_proxy {self.host}\n}}\n")
+                    f"https://localhost:0 {{\n bind 127.0.0.1\n tls internal\n reverse_proxy {self.host}\n}}\n")
         self.p = subprocess.Popen([path, "run", "--config", f.name, "--adapter", "caddyfile"], cwd=self.dir.name,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                   env={**os.environ, "HOME": self.dir.name, "XDG_DATA_HOME": self.dir.name})
         self.addCleanup(Caddy.stop, self)
+        self.port = wait_until(lambda: listening_port(self.p.pid, "127.0.0.1"), "caddy's port")
         wait_until(lambda: self.get("/ready") == 200, "caddy to answer")
 
     def get(self, path):

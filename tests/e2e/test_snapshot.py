@@ -4,6 +4,7 @@ program's own dump; profiles against the ones that the program writes; the HTML
 file in a browser; findings that only a snapshot has; diff; exit status."""
 import base64
 import contextlib
+import glob
 import gzip
 import html
 import json
@@ -11,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -20,8 +20,8 @@ import unittest
 import urllib.request
 from datetime import datetime
 
-from harness import (DEADLINE, RELEASES, USUAL, Program, Work, binary, coverage, gospect, need_root, releases,
-                     wait_until)
+from harness import (DEADLINE, RELEASES, USUAL, Program, Work, binary, coverage, gospect, listening_port,
+                     need_root, releases, wait_until)
 
 PARKED = {"chanreceive": 7, "chansend": 11, "select": 13, "mutex": 17, "rwmutex": 19, "waitgroup": 23,
           "cond": 29, "sleep": 31, "io": 5}
@@ -126,25 +126,25 @@ def read_profile(path):
 @contextlib.contextmanager
 def pprof_server(path):
     """go tool pprof's web interface on a profile: a function from a page's name to its text."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    p = subprocess.Popen(["go", "tool", "pprof", f"-http=127.0.0.1:{port}", "-no_browser", path],
+    p = subprocess.Popen(["go", "tool", "pprof", "-http=127.0.0.1:0", "-no_browser", path],
                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                          start_new_session=True)
-
-    def page(name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ui/{name}", timeout=DEADLINE) as f:
-            return f.read().decode()
 
     def listens():
         if p.poll() is not None:
             raise AssertionError("go tool pprof ended: " + p.stderr.read())
-        with socket.socket() as c:
-            return c.connect_ex(("127.0.0.1", port)) == 0
+        for l in glob.glob(f"/proc/{p.pid}/task/*/children"):
+            with contextlib.suppress(FileNotFoundError), open(l) as f:
+                ports = [listening_port(int(child), "127.0.0.1") for child in f.read().split()]
+                if any(ports):
+                    return next(filter(None, ports))
 
     try:
-        wait_until(listens, "go tool pprof to listen")
+        port = wait_until(listens, "go tool pprof to listen")
+
+        def page(name):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ui/{name}", timeout=DEADLINE) as f:
+                return f.read().decode()
         yield page
     finally:
         os.killpg(p.pid, signal.SIGTERM)  # go, and pprof that it started

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import BIN_DIR, Attach, binary, coverage, need_root, wait_until, window
+from harness import CACHE, Attach, binary, coverage, need_root, wait_until, window
 from netprogs import SECRET, SENSORS, USUAL, Commands, Netload, at, each_variant, found, place, rows_of, snapshot
 
 SQL = ("--only", "sql")
@@ -145,7 +145,7 @@ class Server:
         installed = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         if installed:
             return installed[-1]
-        fetched = os.path.join(os.path.dirname(BIN_DIR), "postgresql")
+        fetched = os.path.join(CACHE, "postgresql")
         if not glob.glob(fetched + "/usr/lib/postgresql/*/bin/initdb"):
             raise unittest.SkipTest("PostgreSQL is neither installed nor fetched")
         copy = os.path.join(self.dir, "postgresql")
