@@ -11,10 +11,20 @@
 #define CLOSURE_BYTES 48
 #define WRAPPER_WORDS 4  /* of a reader that reads from a body, looked through for it */
 #define LEARN_TRIES   64 /* frames searched in one look for where readLoop keeps its body */
+#define MAX_WORDS     (NETSTACK_MAX_FRAME / 8)
+
+/* A connection whose body is searched for: in the words of its readLoop's frame. */
+struct search {
+	struct net_wait wait; /* first: they are read at once */
+	struct net_conn *c;
+	uint64_t closech;
+	uint64_t stack_lo, stack_hi;
+	const uint8_t *frame;
+	size_t len;
+};
 
 /* A closure of readLoop that knows one of the channels it waits on: that channel; 0. */
-static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const uint64_t *chan, int nchan,
-			     uint64_t closech)
+static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const struct search *k)
 {
 	static const char outer[] = "net/http.(*persistConn).readLoop.";
 	struct gofunc fn;
@@ -23,86 +33,30 @@ static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const uint64
 	    strncmp(fn.name, outer, sizeof(outer) - 1))
 		return 0;
 	for (size_t at = 8; at + 8 <= CLOSURE_BYTES; at += 8)
-		for (int k = 0; k < nchan; k++)
-			if (load_u64(b + at) == chan[k] && chan[k] != closech)
-				return chan[k];
+		for (int i = 0; i < k->wait.n; i++)
+			if (load_u64(b + at) == k->wait.chan[i] && k->wait.chan[i] != k->closech)
+				return k->wait.chan[i];
 	return 0;
 }
 
-/* The words of readLoop's frame that its bodyEOFSignal and Response may be. */
-struct seek {
-	uint32_t conn; /* index */
-	int nchan;
-	uint64_t chan[NET_MAX_CHAN];
-	uint64_t closech;
-	uint64_t stack_lo, stack_hi;
-	const uint8_t *frame;
-	size_t len;
-};
-
-/* Whether a word may point to an object: its own stack has pointers to closures, too. */
-static bool may_be_object(const struct seek *k, uint64_t word)
-{
-	return word % 8 == 0 && (word < k->stack_lo || word >= k->stack_hi);
-}
-
-/* Those of n words that point to a bodyEOFSignal of this loop: the first one's index, or -1. */
-static int find_body(struct netwatch *nw, const struct seek *k, const uint64_t *at, int n,
-		     uint64_t *chan, int *err)
-{
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE),
-		 *piece = calloc((size_t)n, 8);
-	int32_t early = net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN);
-	uint64_t *closure = calloc((size_t)n, 8);
-	int found = -1;
-
-	*err = piece && closure ? 0 : -ENOMEM;
-	readbatch_reset(&nw->batch);
-	for (int i = 0; !*err && i < n; i++)
-		piece[i] = may_be_object(k, at[i]) ? readbatch_add(&nw->batch, at[i], size)
-						   : READBATCH_NONE;
-	if (!*err)
-		*err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (int i = 0; !*err && i < n; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
-
-		closure[i] = b ? load_u64(b + early) : 0;
-	}
-	readbatch_reset(&nw->batch);
-	for (int i = 0; !*err && i < n; i++)
-		piece[i] = closure[i] % 8 ? READBATCH_NONE
-					  : readbatch_add(&nw->batch, closure[i], CLOSURE_BYTES);
-	if (!*err)
-		*err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (int i = 0; !*err && i < n && found < 0; i++) {
-		*chan = closure_chan(nw, readbatch_get(&nw->batch, piece[i]), k->chan, k->nchan,
-				     k->closech);
-		if (*chan)
-			found = i;
-	}
-	free(piece);
-	free(closure);
-	return found;
-}
+/* ---- from a response to its body ---- */
 
 /* From what a Response has as its Body to the bodyEOFSignal that it was made with. */
 struct way {
+	uint64_t at; /* of the response, while it is searched for */
 	uint64_t inner, body;
 	uint64_t word[WRAPPER_WORDS]; /* of the reader at inner */
-	uint32_t piece[WRAPPER_WORDS];
 	bool leads;
 };
 
-static void add_reader(struct netwatch *nw, uint32_t *piece, uint64_t addr)
+static struct readpiece reader_at(uint64_t addr)
 {
-	*piece = addr % 8 ? READBATCH_NONE : readbatch_add(&nw->batch, addr, 8 * WRAPPER_WORDS);
+	return (struct readpiece){ addr, addr % 8 ? 0 : 8 * WRAPPER_WORDS };
 }
 
 /* Whether a reader reads from a body; the reader's words. */
-static bool take_reader(struct netwatch *nw, uint32_t piece, uint64_t body,
-			uint64_t word[WRAPPER_WORDS])
+static bool reads_from(const uint8_t *b, uint64_t body, uint64_t word[WRAPPER_WORDS])
 {
-	const uint8_t *b = readbatch_get(&nw->batch, piece);
 	bool leads = false;
 
 	for (int i = 0; i < WRAPPER_WORDS; i++) {
@@ -112,69 +66,156 @@ static bool take_reader(struct netwatch *nw, uint32_t piece, uint64_t body,
 	return leads;
 }
 
+static void ask_reader(void *owner, void *item, struct readpiece *piece)
+{
+	struct way *v = item;
+
+	(void)owner;
+	v->leads = v->inner == v->body;
+	if (!v->leads)
+		*piece = reader_at(v->inner);
+}
+
+static void take_reader(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct way *v = item;
+
+	(void)owner;
+	v->leads = reads_from(bytes[0], v->body, v->word);
+}
+
+static void ask_inner_readers(void *owner, void *item, struct readpiece *piece)
+{
+	const struct way *v = item;
+
+	(void)owner;
+	for (int k = 0; !v->leads && k < WRAPPER_WORDS; k++)
+		piece[k] = reader_at(v->word[k]);
+}
+
+static void take_inner_readers(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct way *v = item;
+	uint64_t word[WRAPPER_WORDS];
+
+	(void)owner;
+	for (int k = 0; !v->leads && k < WRAPPER_WORDS; k++)
+		v->leads = reads_from(bytes[k], v->body, word);
+}
+
 /* Which of them lead to their body, over two readers at most: http.cancelTimerBody
  * (the client has a Timeout) reads from http.gzipReader. */
 static int follow_ways(struct netwatch *nw, struct way *way, size_t n)
 {
-	uint64_t word[WRAPPER_WORDS];
+	int err = NET_STAGE(nw, way, n, ask_reader, take_reader);
+
+	return err ? err : NET_STAGE(nw, way, n, ask_inner_readers, take_inner_readers);
+}
+
+/* ---- where readLoop keeps them ---- */
+
+/* A word of the frame that may be the bodyEOFSignal. */
+struct candidate {
+	const struct search *search;
+	uint64_t at, closure, chan;
+};
+
+static void ask_body(void *owner, void *item, struct readpiece *piece)
+{
+	const struct netwatch *nw = owner;
+	const struct candidate *c = item;
+	const struct search *k = c->search;
+
+	/* its own stack has pointers to closures, too */
+	if (c->at % 8 == 0 && (c->at < k->stack_lo || c->at >= k->stack_hi))
+		*piece =
+			(struct readpiece){ c->at,
+					    (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE) };
+}
+
+static void take_closure_addr(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct netwatch *nw = owner;
+	struct candidate *c = item;
+
+	if (bytes[0])
+		c->closure =
+			load_u64(bytes[0] + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN));
+}
+
+static void ask_closure(void *owner, void *item, struct readpiece *piece)
+{
+	const struct candidate *c = item;
+
+	(void)owner;
+	if (c->closure && c->closure % 8 == 0)
+		*piece = (struct readpiece){ c->closure, CLOSURE_BYTES };
+}
+
+static void take_closure(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct candidate *c = item;
+
+	c->chan = closure_chan(owner, bytes[0], c->search);
+}
+
+/* Of n words the first that points to a bodyEOFSignal of this loop: *found is its index, or -1. */
+static int find_body(struct netwatch *nw, const struct search *k, const uint64_t *at, size_t n,
+		     int *found)
+{
+	struct candidate c[MAX_WORDS];
 	int err;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < n; i++) {
-		way[i].leads = way[i].inner == way[i].body;
-		way[i].piece[0] = READBATCH_NONE;
-		if (!way[i].leads)
-			add_reader(nw, &way[i].piece[0], way[i].inner);
-	}
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < n; i++)
-		if (!way[i].leads)
-			way[i].leads = take_reader(nw, way[i].piece[0], way[i].body, way[i].word);
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < n; i++)
-		for (int k = 0; !way[i].leads && k < WRAPPER_WORDS; k++)
-			add_reader(nw, &way[i].piece[k], way[i].word[k]);
+	for (size_t i = 0; i < n; i++)
+		c[i] = (struct candidate){ .search = k, .at = at[i] };
+	*found = -1;
+	err = NET_STAGE(nw, c, n, ask_body, take_closure_addr);
 	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < n; i++)
-		for (int k = 0; !way[i].leads && k < WRAPPER_WORDS; k++)
-			way[i].leads = take_reader(nw, way[i].piece[k], way[i].body, word);
+		err = NET_STAGE(nw, c, n, ask_closure, take_closure);
+	for (size_t i = 0; i < n && !err && *found < 0; i++)
+		if (c[i].chan)
+			*found = (int)i;
 	return err;
 }
 
-/* Of n words one that is a Response with this body, rather one that has it directly: its index, or -1. */
-static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_t body, int *err)
+static void ask_response(void *owner, void *item, struct readpiece *piece)
 {
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE),
-		 *piece = calloc((size_t)n, sizeof(*piece));
+	const struct netwatch *nw = owner;
+	const struct way *v = item;
+
+	if (v->at % 8 == 0 && v->at != v->body)
+		*piece = (struct readpiece){ v->at,
+					     (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE) };
+}
+
+static void take_response(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct netwatch *nw = owner;
 	int32_t field = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
-	struct way *way = calloc((size_t)n, sizeof(*way));
-	int found = -1;
+	struct way *v = item;
 
-	*err = piece && way ? 0 : -ENOMEM;
-	readbatch_reset(&nw->batch);
-	for (int i = 0; !*err && i < n; i++)
-		piece[i] = at[i] % 8 || at[i] == body ? READBATCH_NONE
-						      : readbatch_add(&nw->batch, at[i], size);
-	if (!*err)
-		*err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (int i = 0; !*err && i < n; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
+	/* an object that is smaller than a response has a neighbour's words there */
+	if (bytes[0] && gotypes_of_itab(nw->types, load_u64(bytes[0] + field)))
+		v->inner = load_u64(bytes[0] + field + 8);
+}
 
-		way[i].body = body;
-		/* an object that is smaller than a response has a neighbour's words there */
-		if (b && gotypes_of_itab(nw->types, load_u64(b + field)))
-			way[i].inner = load_u64(b + field + 8);
-	}
-	if (!*err)
-		*err = follow_ways(nw, way, (size_t)n);
-	for (int i = 0; !*err && i < n; i++)
-		if (way[i].leads &&
-		    (found < 0 || (way[i].inner == body && way[found].inner != body)))
-			found = i;
-	free(piece);
-	free(way);
-	return found;
+/* Of n words one that is a Response with this body, rather one that has it directly. */
+static int find_response(struct netwatch *nw, const uint64_t *at, size_t n, uint64_t body,
+			 int *found)
+{
+	struct way v[MAX_WORDS];
+	int err;
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct way){ .at = at[i], .body = body };
+	*found = -1;
+	err = NET_STAGE(nw, v, n, ask_response, take_response);
+	if (!err)
+		err = follow_ways(nw, v, n);
+	for (size_t i = 0; !err && i < n; i++)
+		if (v[i].leads && (*found < 0 || (v[i].inner == body && v[*found].inner != body)))
+			*found = (int)i;
+	return err;
 }
 
 /*
@@ -182,106 +223,137 @@ static int find_response(struct netwatch *nw, const uint64_t *at, int n, uint64_
  * In 1.18 to 1.27 the bodyEOFSignal is always there: a frame without one is of
  * a body that was collected, and whose memory has been used again.
  */
-static int learn_slots(struct netwatch *nw, const struct seek *k)
+static int learn_slots(struct netwatch *nw, const struct search *k)
 {
-	uint64_t at[NETSTACK_MAX_FRAME / 8], chan;
-	int n = (int)(k->len / 8), err, i;
+	uint64_t at[MAX_WORDS];
+	size_t n = k->len / 8;
+	int err, found;
 
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		at[i] = load_u64(k->frame + 8 * i);
 	if (nw->body_slot < 0) {
-		i = find_body(nw, k, at, n, &chan, &err);
-		if (!err && i < 0)
-			nw->cur.conn[k->conn].body_lost =
-				k->nchan > 0 && !nw->rt->gb->layout_is_newer;
-		if (err || i < 0)
+		err = find_body(nw, k, at, n, &found);
+		if (!err && found < 0)
+			k->c->body_lost = k->wait.n > 0 && !nw->rt->gb->layout_is_newer;
+		if (err || found < 0)
 			return err;
-		nw->body_slot = 8 * i;
+		nw->body_slot = 8 * found;
 	}
-	i = find_response(nw, at, n, at[nw->body_slot / 8], &err);
-	if (i >= 0)
-		nw->response_slot = 8 * i;
+	err = find_response(nw, at, n, at[nw->body_slot / 8], &found);
+	if (!err && found >= 0)
+		nw->response_slot = 8 * found;
 	return err;
 }
 
-/* The connections that wait for the end of a body, with what they wait on. */
-static int gather_seeks(struct netwatch *nw, const struct gowalk *w, struct seek *seek, size_t *n)
-{
-	struct net_look *l = &nw->cur;
-	uint64_t(*chan)[NET_MAX_CHAN] = calloc(l->nconn + 1, sizeof(*chan));
-	uint32_t *walk = calloc(l->nconn + 1, sizeof(*walk));
-	int *nchan = calloc(l->nconn + 1, sizeof(*nchan)),
-	    err = chan && walk && nchan ? 0 : -ENOMEM;
+/* ---- the bodies that are waited for ---- */
 
-	*n = 0;
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		const struct net_conn *c = &l->conn[i];
+/* The connections that wait for the end of a body. */
+static size_t gather_searches(struct netwatch *nw, struct search *search)
+{
+	const struct goroutine *g = nw->look->walk->g;
+	struct net_look *l = &nw->cur;
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->nconn; i++) {
+		struct net_conn *c = &l->conn[i];
 
 		if (c->h2 || c->dead || !c->awaits_body)
 			continue;
-		walk[*n] = c->walk;
-		seek[*n] = (struct seek){ .conn = (uint32_t)i,
-					  .stack_lo = w->g[c->walk].stack_lo,
-					  .stack_hi = w->g[c->walk].stack_hi };
+		search[n] = (struct search){ .wait = { g[c->walk].addr, g[c->walk].waiting },
+					     .c = c,
+					     .stack_lo = g[c->walk].stack_lo,
+					     .stack_hi = g[c->walk].stack_hi };
 		if (c->frame != NET_NO_FRAME) {
-			seek[*n].frame = nw->users.frame + c->frame;
-			seek[*n].len = (size_t)nw->stacks.stack[c->stack].loop_size;
+			search[n].frame = nw->users.frame + c->frame;
+			search[n].len = (size_t)nw->stacks.stack[c->stack].loop_size;
 		}
-		++*n;
+		n++;
 	}
-	if (!err && *n)
-		err = net_read_chans(nw, w, walk, *n, chan, nchan);
-	for (size_t i = 0; !err && i < *n; i++) {
-		memcpy(seek[i].chan, chan[i], sizeof(chan[i]));
-		seek[i].nchan = nchan[i];
-	}
-	free(chan);
-	free(walk);
-	free(nchan);
-	return err;
+	return n;
 }
 
-static int read_closechs(struct netwatch *nw, struct seek *seek, size_t n)
+static void ask_closech(void *owner, void *item, struct readpiece *piece)
 {
-	uint32_t *piece = calloc(n + 1, sizeof(*piece));
-	int err = piece ? 0 : -ENOMEM;
+	const struct netwatch *nw = owner;
+	const struct search *k = item;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < n; i++)
-		piece[i] = readbatch_add(&nw->batch,
-					 nw->cur.conn[seek[i].conn].addr +
-						 (uint64_t)net_off(nw,
-								   LAYOUT_HTTP_PERSISTCONN_CLOSECH),
-					 8);
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < n; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
+	*piece = (struct readpiece){
+		k->c->addr + (uint64_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_CLOSECH), 8
+	};
+}
 
-		seek[i].closech = b ? load_u64(b) : 0;
-	}
-	free(piece);
-	return err;
+static void take_closech(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct search *k = item;
+
+	(void)owner;
+	k->closech = bytes[0] ? load_u64(bytes[0]) : 0;
 }
 
 /* A body and its response where readLoop keeps them, while they are checked. */
 struct body_read {
-	uint32_t body, response, closure; /* pieces */
-	uint64_t closure_addr, itab;      /* of what the response has as its Body */
+	const struct search *search;
+	struct way *way;
+	uint64_t closure, itab; /* itab: of what the response has as its Body */
 };
 
-static void take_body(struct netwatch *nw, struct net_conn *c, struct body_read *p, struct way *way)
+static void ask_pair(void *owner, void *item, struct readpiece *piece)
 {
-	int32_t at = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
-	const uint8_t *b = readbatch_get(&nw->batch, p->body),
-		      *r = readbatch_get(&nw->batch, p->response);
+	const struct netwatch *nw = owner;
+	const struct body_read *p = item;
+	const struct search *k = p->search;
+	struct net_conn *c = k->c;
 
-	p->closure_addr = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN)) : 0;
+	if (!k->frame || (size_t)nw->body_slot + 8 > k->len)
+		return;
+	c->body = load_u64(k->frame + nw->body_slot);
+	if (nw->response_slot >= 0)
+		c->response = load_u64(k->frame + nw->response_slot);
+	piece[0] = (struct readpiece){ c->body,
+				       (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE) };
+	piece[1] =
+		(struct readpiece){ c->response, (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE) };
+}
+
+static void take_pair(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct netwatch *nw = owner;
+	int32_t at = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
+	const uint8_t *b = bytes[0], *r = bytes[1];
+	struct body_read *p = item;
+	struct net_conn *c = p->search->c;
+
+	p->closure = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN)) : 0;
 	if (b && b[net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED)] == 1)
-		c->closed = true; /* its loop is about to hear of it */
+		c->closed = true; /* its loop is about to see that */
 	c->body_request = r ? load_u64(r + net_off(nw, LAYOUT_HTTP_RESPONSE_REQUEST)) : 0;
 	p->itab = r ? load_u64(r + at) : 0;
-	*way = (struct way){ .inner = r ? load_u64(r + at + 8) : 0, .body = c->body };
+	*p->way = (struct way){ .inner = r ? load_u64(r + at + 8) : 0, .body = c->body };
+}
+
+static void ask_body_closure(void *owner, void *item, struct readpiece *piece)
+{
+	const struct body_read *p = item;
+
+	(void)owner;
+	*piece = (struct readpiece){ p->closure, p->closure ? CLOSURE_BYTES : 0 };
+}
+
+static void take_body_closure(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct body_read *p = item;
+
+	p->search->c->wait_chan = closure_chan(owner, bytes[0], p->search);
+}
+
+/* Something else is there by now: nobody can have had the body any more. */
+static void lose_body(const struct search *k)
+{
+	struct net_conn *c = k->c;
+
+	c->body_lost = k->frame && k->wait.n > 0;
+	c->closed = !c->body_lost && c->closed;
+	c->body = c->response = c->body_request = 0;
 }
 
 /*
@@ -299,77 +371,50 @@ static void check_response(struct netwatch *nw, struct net_conn *c, uint64_t ita
 }
 
 /* Bodies and responses at the words where readLoop keeps them, checked. */
-static int read_bodies(struct netwatch *nw, const struct seek *seek, size_t n)
+static int read_bodies(struct netwatch *nw, const struct search *search, size_t n)
 {
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE);
-	uint32_t rsize = (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE);
 	struct body_read *p = calloc(n + 1, sizeof(*p));
 	struct way *way = calloc(n + 1, sizeof(*way));
 	int err = p && way ? 0 : -ENOMEM;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < n; i++) {
-		struct net_conn *c = &nw->cur.conn[seek[i].conn];
-
-		p[i].body = p[i].response = READBATCH_NONE;
-		if (!seek[i].frame || (size_t)nw->body_slot + 8 > seek[i].len)
-			continue;
-		c->body = load_u64(seek[i].frame + nw->body_slot);
-		p[i].body = readbatch_add(&nw->batch, c->body, size);
-		if (nw->response_slot >= 0)
-			c->response = load_u64(seek[i].frame + nw->response_slot);
-		p[i].response = readbatch_add(&nw->batch, c->response, rsize);
-	}
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
 	for (size_t i = 0; !err && i < n; i++)
-		take_body(nw, &nw->cur.conn[seek[i].conn], &p[i], &way[i]);
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < n; i++)
-		p[i].closure = readbatch_add(&nw->batch, p[i].closure_addr, CLOSURE_BYTES);
+		p[i] = (struct body_read){ .search = &search[i], .way = &way[i] };
 	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < n; i++) {
-		struct net_conn *c = &nw->cur.conn[seek[i].conn];
-
-		c->wait_chan = closure_chan(nw, readbatch_get(&nw->batch, p[i].closure),
-					    seek[i].chan, seek[i].nchan, seek[i].closech);
-		if (c->wait_chan)
-			continue;
-		/* something else is there by now: nobody can have had the body any more */
-		c->body_lost = seek[i].frame && seek[i].nchan > 0;
-		c->closed = !c->body_lost && c->closed;
-		c->body = c->response = c->body_request = 0;
-	}
+		err = NET_STAGE(nw, p, n, ask_pair, take_pair);
+	if (!err)
+		err = NET_STAGE(nw, p, n, ask_body_closure, take_body_closure);
+	for (size_t i = 0; !err && i < n; i++)
+		if (!search[i].c->wait_chan)
+			lose_body(&search[i]);
 	if (!err)
 		err = follow_ways(nw, way, n);
 	for (size_t i = 0; !err && i < n; i++)
 		if (!way[i].leads)
-			check_response(nw, &nw->cur.conn[seek[i].conn], p[i].itab);
+			check_response(nw, search[i].c, p[i].itab);
 	free(p);
 	free(way);
 	return err;
 }
 
-int netbodies_find(struct netwatch *nw, const struct gowalk *w)
+int netbodies_find(struct netwatch *nw)
 {
-	struct seek *seek = calloc(nw->cur.nconn + 1, sizeof(*seek));
-	int err = seek ? 0 : -ENOMEM, tries = 0;
-	size_t n = 0;
+	struct search *search = calloc(nw->cur.nconn + 1, sizeof(*search));
+	size_t n = search ? gather_searches(nw, search) : 0;
+	int err = search ? 0 : -ENOMEM, tries = 0;
 
 	if (!err)
-		err = gather_seeks(nw, w, seek, &n);
-	if (!err && n)
-		err = read_closechs(nw, seek, n);
+		err = net_read_waits(nw, &search->wait, n, sizeof(*search));
+	if (!err)
+		err = NET_STAGE(nw, search, n, ask_closech, take_closech);
 	for (size_t i = 0;
 	     !err && i < n && (nw->body_slot < 0 || nw->response_slot < 0) && tries < LEARN_TRIES;
 	     i++)
-		if (seek[i].frame && seek[i].len <= NETSTACK_MAX_FRAME) {
-			err = learn_slots(nw, &seek[i]);
+		if (search[i].frame && search[i].len <= NETSTACK_MAX_FRAME) {
+			err = learn_slots(nw, &search[i]);
 			tries++;
 		}
-	if (!err && n && nw->body_slot >= 0)
-		err = read_bodies(nw, seek, n);
-	free(seek);
+	if (!err && nw->body_slot >= 0)
+		err = read_bodies(nw, search, n);
+	free(search);
 	return err;
 }

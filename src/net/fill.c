@@ -171,13 +171,15 @@ int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct g
 	static const struct netwatch_probes none = { 0 };
 	struct fill f = { nw,  walk, gs, stack_of, trace, base, now, probes ? probes : &none,
 			  out, { 0 } };
+	struct look l = { .walk = (struct gowalk *)walk, .stack_of = stack_of };
 	int err = 0;
 
+	nw->look = &l;
 	memset(out, 0, sizeof(*out));
 	out->known = true;
 	index_base(&f);
 	if (has_candidates(&nw->cur))
-		err = nethold_find(nw, walk, stack_of);
+		err = nethold_find(nw);
 	if (err ==
 	    -ESRCH) { /* it has ended: what was seen stands, but for what cannot be told now */
 		forget_candidates(&nw->cur);

@@ -14,25 +14,33 @@
 #include "base/cursor.h"
 #include "net/window.h"
 
-#define MAX_NAME 255
+#define MAX_NAME   255
+#define ADDR_BYTES 32 /* of a net.TCPAddr: IP, Port */
 
 /* ---- streams and connections ---- */
 
-static void take_stream(struct netwatch *nw, struct net_conn *c, const uint8_t *b,
-			struct net_stream *s)
+static void ask_stream(void *owner, void *item, struct readpiece *piece)
 {
-	if (!b) {
-		c->dead = true;
+	const struct netwatch *nw = owner;
+	const struct net_conn *c = item;
+
+	if (c->h2)
+		*piece = (struct readpiece){ c->addr,
+					     (uint32_t)net_off(nw, LAYOUT_H2_CLIENTSTREAM_SIZE) };
+}
+
+static void take_stream(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct netwatch *nw = owner;
+	const uint8_t *b = bytes[0];
+	struct net_conn *c = item;
+
+	c->dead = !b;
+	if (!b)
 		return;
-	}
-	*s = (struct net_stream){
-		.addr = c->addr,
-		.known = true,
-		.chan = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV)),
-		.sent = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM)] == 1
-	};
+	c->header_chan = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV));
+	c->writing = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM)] != 1;
 	c->transport = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_CC)); /* its connection */
-	c->writing = !s->sent;
 	c->awaits_body = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_PASTHEADERS)] == 1 &&
 			 load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RES)) &&
 			 b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_READCLOSED)] != 1 &&
@@ -43,123 +51,75 @@ static void take_stream(struct netwatch *nw, struct net_conn *c, const uint8_t *
 	c->progress[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) + 8);
 }
 
-int neth2_read_streams(struct netwatch *nw)
+static void ask_h2conn(void *owner, void *item, struct readpiece *piece)
 {
-	struct net_look *l = &nw->cur;
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTSTREAM_SIZE),
-		 *piece = calloc(l->nconn + 1, 4);
-	int err = piece ? 0 : -ENOMEM;
+	const struct netwatch *nw = owner;
+	const struct net_h2conn *c = item;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nconn; i++)
-		piece[i] = l->conn[i].h2 ? readbatch_add(&nw->batch, l->conn[i].addr, size)
-					 : READBATCH_NONE;
-	if (!err && nw->batch.n)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nconn; i++) {
-		struct net_stream s = { 0 };
+	*piece = (struct readpiece){ c->addr, (uint32_t)net_off(nw, LAYOUT_H2_CLIENTCONN_SIZE) };
+}
 
-		if (!l->conn[i].h2)
-			continue;
-		take_stream(nw, &l->conn[i], readbatch_get(&nw->batch, piece[i]), &s);
-		if (s.known)
-			err = NET_ADD(l, stream, s);
-	}
-	free(piece);
-	return err;
+static void take_h2conn(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct netwatch *nw = owner;
+	const uint8_t *b = bytes[0];
+	struct net_h2conn *c = item;
+
+	c->dead = !b;
+	if (!b)
+		return;
+	c->closed = b[net_off(nw, LAYOUT_H2_CLIENTCONN_CLOSED)] == 1;
+	c->tconn[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN));
+	c->tconn[1] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
+	c->streams_map = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_STREAMS));
+	net_put(nw, &nw->cur.h2conn_at, c->addr, (uint64_t)(c - nw->cur.h2conn));
 }
 
 /* How many streams a connection has: the first word of a map is its size. */
-static int read_stream_counts(struct netwatch *nw, const uint64_t *map, uint32_t *piece)
+static void ask_streams(void *owner, void *item, struct readpiece *piece)
 {
-	struct net_look *l = &nw->cur;
-	int err;
+	const struct net_h2conn *c = item;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < l->nh2conn; i++)
-		piece[i] = readbatch_add(&nw->batch, map[i], 8);
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nh2conn; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
-
-		l->h2conn[i].streams = b ? load_u64(b) : 0;
-	}
-	return err;
+	(void)owner;
+	*piece = (struct readpiece){ c->streams_map, c->streams_map ? 8 : 0 };
 }
 
-int neth2_read_conns(struct netwatch *nw)
+static void take_streams(void *owner, void *item, const uint8_t *const *bytes)
 {
-	struct net_look *l = &nw->cur;
-	uint32_t size = (uint32_t)net_off(nw, LAYOUT_H2_CLIENTCONN_SIZE),
-		 *piece = calloc(l->nh2conn + 1, 4);
-	uint64_t *map = calloc(l->nh2conn + 1, 8);
-	int err = piece && map ? 0 : -ENOMEM;
+	struct net_h2conn *c = item;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nh2conn; i++)
-		piece[i] = readbatch_add(&nw->batch, l->h2conn[i].addr, size);
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nh2conn; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
-
-		l->h2conn[i].dead = !b;
-		if (!b)
-			continue;
-		l->h2conn[i].closed = b[net_off(nw, LAYOUT_H2_CLIENTCONN_CLOSED)] == 1;
-		l->h2conn[i].tconn[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN));
-		l->h2conn[i].tconn[1] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
-		u64map_put(&l->h2conn_at, l->h2conn[i].addr, i, NULL);
-		map[i] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_STREAMS));
-	}
-	if (!err)
-		err = read_stream_counts(nw, map, piece);
-	free(piece);
-	free(map);
-	return err;
+	(void)owner;
+	c->streams = bytes[0] ? load_u64(bytes[0]) : 0;
 }
 
 /* ---- names ---- */
 
+struct step;
+
 /* One connection while its net.Conn is followed. */
 struct naming {
 	uint32_t conn; /* index */
-	uint32_t piece, text;
+	const struct step *step;
 	uint64_t at; /* what is followed */
 	uint64_t name, name_len;
 	bool tls, lost;
 	char host[WINDOW_MAX_HOST + 1];
 };
 
+/* A step: reads len bytes of a field of what is followed, and takes them. */
+struct step {
+	int32_t field; /* enum layout_field; AT_START: from its start */
+	uint32_t len;
+	bool tls_only;
+	void (*take)(struct netwatch *nw, struct naming *v, const uint8_t *b);
+};
+#define AT_START (-1)
+
 static bool is_type(struct netwatch *nw, uint64_t itab, const char *name)
 {
 	const char *is = gotypes_of_itab(nw->types, itab);
 
 	return is && !strcmp(is, name);
-}
-
-/* A stage: reads len bytes off behind what is followed, and takes them. */
-static int stage(struct netwatch *nw, struct naming *v, size_t n, int32_t off, uint32_t len,
-		 bool tls_only, void (*take)(struct netwatch *, struct naming *, const uint8_t *))
-{
-	int err;
-
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < n; i++)
-		v[i].piece = v[i].lost || off < 0 || (tls_only && !v[i].tls)
-				     ? READBATCH_NONE
-				     : readbatch_add(&nw->batch, v[i].at + (uint64_t)off, len);
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; i < n && !err; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, v[i].piece);
-
-		if (v[i].lost || (tls_only && !v[i].tls))
-			continue;
-		v[i].lost = !b;
-		if (b)
-			take(nw, &v[i], b);
-	}
-	return err;
 }
 
 static void take_name(struct netwatch *nw, struct naming *v, const uint8_t *b)
@@ -192,7 +152,8 @@ static void take_addr(struct netwatch *nw, struct naming *v, const uint8_t *b)
 /* net.TCPAddr: IP (a slice), Port.  The address's bytes come in the next stage. */
 static void take_port(struct netwatch *nw, struct naming *v, const uint8_t *b)
 {
-	uint64_t port = load_u64(b + net_off(nw, LAYOUT_NET_TCPADDR_PORT)), len = load_u64(b + 8);
+	int32_t off = net_off(nw, LAYOUT_NET_TCPADDR_PORT);
+	uint64_t port = off <= ADDR_BYTES - 8 ? load_u64(b + off) : 0, len = load_u64(b + 8);
 
 	v->at = load_u64(b);
 	v->lost = !port || port > 65535 || (len != 4 && len != 16);
@@ -215,53 +176,73 @@ static void take_ip(struct netwatch *nw, struct naming *v, const uint8_t *b)
 	snprintf(v->host, sizeof(v->host), strchr(ip, ':') ? "[%s]%s" : "%s%s", ip, port);
 }
 
-/* The name that TLS has asked for instead of the address. */
-static int take_names(struct netwatch *nw, struct naming *v, size_t n)
+/* net.Conn -> (tls.Conn ->) TCPConn -> netFD -> remote address. */
+static const struct step steps[] = {
+	{ LAYOUT_TLS_CONN_SERVERNAME, 16, true, take_name },
+	{ LAYOUT_TLS_CONN_CONN, 16, true, take_plain_conn },
+	{ LAYOUT_NET_TCPCONN_FD, 8, false, take_pointer },
+	{ LAYOUT_NET_NETFD_RADDR, 16, false, take_addr },
+	{ AT_START, ADDR_BYTES, false, take_port }, /* IP, Port */
+	/* four bytes of an IPv4 address are in a size class of 16, too */
+	{ AT_START, 16, false, take_ip },
+};
+
+static void ask_step(void *owner, void *item, struct readpiece *piece)
 {
-	int err;
+	const struct netwatch *nw = owner;
+	const struct naming *v = item;
+	const struct step *s = v->step;
+	int32_t off = s->field == AT_START ? 0 : net_off(nw, (enum layout_field)s->field);
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < n; i++)
-		v[i].text = v[i].name_len
-				    ? readbatch_add(&nw->batch, v[i].name, (uint32_t)v[i].name_len)
-				    : READBATCH_NONE;
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; i < n && !err; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, v[i].text);
-		const char *port = strrchr(v[i].host, ':');
-		char number[8];
-
-		if (!b || v[i].lost || !port)
-			continue;
-		snprintf(number, sizeof(number), "%.7s", port + 1);
-		net_host_format((const char *)b, v[i].name_len, number, v[i].host);
-	}
-	return err;
+	if (!v->lost && (v->tls || !s->tls_only))
+		*piece = (struct readpiece){ off < 0 ? 0 : v->at + (uint64_t)off, s->len };
 }
 
-/* net.Conn -> (tls.Conn ->) TCPConn -> netFD -> remote address. */
+static void take_step(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct naming *v = item;
+
+	v->lost = !bytes[0];
+	if (bytes[0])
+		v->step->take(owner, v, bytes[0]);
+}
+
+/* The name that TLS has asked for instead of the address. */
+static void ask_tls_name(void *owner, void *item, struct readpiece *piece)
+{
+	const struct naming *v = item;
+
+	(void)owner;
+	if (!v->lost)
+		*piece = (struct readpiece){ v->name, (uint32_t)v->name_len };
+}
+
+static void take_tls_name(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct naming *v = item;
+	const char *port = strrchr(v->host, ':');
+	char number[8];
+
+	(void)owner;
+	if (!bytes[0] || !port)
+		return;
+	snprintf(number, sizeof(number), "%.7s", port + 1);
+	net_host_format((const char *)bytes[0], v->name_len, number, v->host);
+}
+
 static int follow(struct netwatch *nw, struct naming *v, size_t n)
 {
-	int err = stage(nw, v, n, net_off(nw, LAYOUT_TLS_CONN_SERVERNAME), 16, true, take_name);
+	int err = 0;
 
-	if (!err)
-		err = stage(nw, v, n, net_off(nw, LAYOUT_TLS_CONN_CONN), 16, true, take_plain_conn);
-	if (!err)
-		err = stage(nw, v, n, net_off(nw, LAYOUT_NET_TCPCONN_FD), 8, false, take_pointer);
-	if (!err)
-		err = stage(nw, v, n, net_off(nw, LAYOUT_NET_NETFD_RADDR), 16, false, take_addr);
-	if (!err)
-		err = stage(nw, v, n, 0, (uint32_t)net_off(nw, LAYOUT_NET_TCPADDR_PORT) + 8, false,
-			    take_port);
-	/* 16 bytes: four of an IPv4 address are in a size class of 16, too */
-	if (!err)
-		err = stage(nw, v, n, 0, 16, false, take_ip);
-	if (!err)
-		err = take_names(nw, v, n);
-	return err;
+	for (size_t k = 0; k < ARRAY_SIZE(steps) && !err; k++) {
+		for (size_t i = 0; i < n; i++)
+			v[i].step = &steps[k];
+		err = NET_STAGE(nw, v, n, ask_step, take_step);
+	}
+	return err ? err : NET_STAGE(nw, v, n, ask_tls_name, take_tls_name);
 }
 
-int neth2_name(struct netwatch *nw)
+static int name_conns(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
 	struct naming *v = calloc(l->nh2conn + 1, sizeof(*v));
@@ -293,6 +274,18 @@ int neth2_name(struct netwatch *nw)
 		}
 	free(v);
 	return err;
+}
+
+int neth2_read(struct netwatch *nw)
+{
+	struct net_look *l = &nw->cur;
+	int err = NET_STAGE(nw, l->conn, l->nconn, ask_stream, take_stream);
+
+	if (!err)
+		err = NET_STAGE(nw, l->h2conn, l->nh2conn, ask_h2conn, take_h2conn);
+	if (!err)
+		err = NET_STAGE(nw, l->h2conn, l->nh2conn, ask_streams, take_streams);
+	return err ? err : name_conns(nw);
 }
 
 void neth2_join(struct netwatch *nw)

@@ -64,7 +64,8 @@ struct search {
 	struct u64map skipped; /* link-time pc -> whether its frame does not count */
 	struct stackmaps maps;
 	bool doubt; /* something could not be looked at */
-	bool blind; /* objects cannot be told */
+	bool blind; /* objects cannot be told apart */
+	int err;    /* of what was taken in a stage */
 };
 
 bool nethold_is_candidate(const struct net_look *l, const struct net_conn *c)
@@ -326,53 +327,59 @@ static bool is_machinery(unsigned int roles)
 			NETROLE_DIAL);
 }
 
-struct pieces {
-	uint32_t stack, before, after;
+/* A goroutine while its stack is read, between two reads of what says that it stands. */
+struct looked_at {
+	struct goroutine g;
+	uint32_t walk;
+	bool missed;
 };
 
-static void add_goroutine(struct search *s, const struct goroutine *g, struct pieces *p)
+static uint32_t stack_bytes(const struct goroutine *g, uint64_t sp)
 {
-	uint32_t size = (uint32_t)net_off(s->nw, LAYOUT_G_GOID) + 40;
-	uint64_t pc, sp;
-
-	*p = (struct pieces){ READBATCH_NONE, READBATCH_NONE, READBATCH_NONE };
-	if (!gostack_start(g, &pc, &sp))
-		return;
-	p->stack = readbatch_add(&s->nw->batch, sp,
-				 g->stack_hi - sp < STACK_BYTES ? (uint32_t)(g->stack_hi - sp)
-								: STACK_BYTES);
-	p->after = readbatch_add(&s->nw->batch, g->addr, size);
+	return g->stack_hi - sp < STACK_BYTES ? (uint32_t)(g->stack_hi - sp) : STACK_BYTES;
 }
 
-/* The stacks of up to BATCH goroutines, those of walk[…]. */
-static int take_batch(struct search *s, struct goroutine *g, const uint32_t *walk, size_t n,
-		      bool *missed)
+static void ask_stack(void *owner, void *item, struct readpiece *piece)
 {
+	const struct search *s = owner;
+	struct looked_at *v = item;
+	uint64_t pc, sp;
+
+	v->missed = true;
+	if (!gostack_start(&v->g, &pc, &sp))
+		return;
+	piece[0] = (struct readpiece){ sp, stack_bytes(&v->g, sp) };
+	/* behind its stack: whether it still is where it was */
+	piece[1] = (struct readpiece){ v->g.addr, (uint32_t)net_off(s->nw, LAYOUT_G_GOID) + 40 };
+}
+
+static void take_read_stack(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct search *s = owner;
 	struct netwatch *nw = s->nw;
-	struct pieces p[BATCH];
-	int err;
+	struct looked_at *v = item;
+	const uint8_t *a = bytes[1];
+	struct stack k = { .g = &v->g, .walk = v->walk, .bytes = bytes[0] };
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < n; i++)
-		add_goroutine(s, &g[i], &p[i]);
-	err = readbatch_read_in_order(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; i < n && !err; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].stack),
-			      *a = readbatch_get(&nw->batch, p[i].after);
-		struct stack k = { .g = &g[i], .walk = walk[i], .bytes = b };
+	v->missed = !k.bytes || !a || load_u64(a + net_off(nw, LAYOUT_G_GOID)) != v->g.goid ||
+		    load_u64(a + net_off(nw, LAYOUT_G_SCHED_SP)) != v->g.sched_sp ||
+		    load_u64(a + net_off(nw, LAYOUT_G_SYSCALLSP)) != v->g.syscall_sp ||
+		    a[net_off(nw, LAYOUT_G_TRACKINGSEQ)] != v->g.tracking_seq;
+	if (v->missed || s->err || !gostack_start(&v->g, &k.pc, &k.sp))
+		return;
+	k.len = stack_bytes(&v->g, k.sp);
+	s->err = take_stack(s, &k);
+	if (!s->err)
+		s->err = take_defers(s, &k, load_u64(a + net_off(nw, LAYOUT_G_DEFER)));
+}
 
-		missed[i] = !b || !a || load_u64(a + net_off(nw, LAYOUT_G_GOID)) != g[i].goid ||
-			    load_u64(a + net_off(nw, LAYOUT_G_SCHED_SP)) != g[i].sched_sp ||
-			    load_u64(a + net_off(nw, LAYOUT_G_SYSCALLSP)) != g[i].syscall_sp ||
-			    a[net_off(nw, LAYOUT_G_TRACKINGSEQ)] != g[i].tracking_seq;
-		if (missed[i] || !gostack_start(&g[i], &k.pc, &k.sp))
-			continue;
-		k.len = nw->batch.piece[p[i].stack].len;
-		err = take_stack(s, &k);
-		if (!err)
-			err = take_defers(s, &k, load_u64(a + net_off(nw, LAYOUT_G_DEFER)));
-	}
-	return err;
+/* The stacks of some goroutines. */
+static int take_batch(struct search *s, struct looked_at *v, size_t n)
+{
+	struct readstage stage = { s, v, n, sizeof(*v), ask_stack, take_read_stack, true };
+	int err = readbatch_stage(&s->nw->batch, s->nw->rt->mem, &stage);
+
+	return err ? err : s->err;
 }
 
 /* One that ran or moved: some more tries.  It may have ended. */
@@ -381,16 +388,15 @@ static int take_again(struct search *s, uint32_t walk)
 	const struct goroutine *was = &s->w->g[walk];
 
 	for (int i = 0; i < RUNNING_TRIES; i++) {
-		struct goroutine g;
-		bool missed = true;
-		int err = goruntime_read_g(s->nw->rt, was->addr, &g);
+		struct looked_at v = { .walk = walk };
+		int err = goruntime_read_g(s->nw->rt, was->addr, &v.g);
 
 		if (err == -ESRCH || err == -EPERM)
 			return err;
-		if (err || g.goid != was->goid || g.status == GO_DEAD || g.status == GO_IDLE)
+		if (err || v.g.goid != was->goid || v.g.status == GO_DEAD || v.g.status == GO_IDLE)
 			return 0;
-		err = take_batch(s, &g, &walk, 1, &missed);
-		if (err || !missed)
+		err = take_batch(s, &v, 1);
+		if (err || !v.missed)
 			return err;
 	}
 	s->doubt = true;
@@ -399,9 +405,7 @@ static int take_again(struct search *s, uint32_t walk)
 
 static int take_stacks(struct search *s)
 {
-	struct goroutine g[BATCH];
-	uint32_t walk[BATCH];
-	bool missed[BATCH];
+	struct looked_at v[BATCH];
 	size_t n = 0;
 	int err = 0;
 
@@ -409,17 +413,14 @@ static int take_stacks(struct search *s)
 		bool end = i == s->w->n;
 
 		if (!end && !s->w->g[i].system && s->stack_of[i] != GOSTACK_ENDED &&
-		    !is_machinery(roles_of(s, (uint32_t)i))) {
-			g[n] = s->w->g[i];
-			walk[n++] = (uint32_t)i;
-		}
+		    !is_machinery(roles_of(s, (uint32_t)i)))
+			v[n++] = (struct looked_at){ .g = s->w->g[i], .walk = (uint32_t)i };
 		if (n < BATCH && !end)
 			continue;
-		if (n)
-			err = take_batch(s, g, walk, n, missed);
+		err = take_batch(s, v, n);
 		for (size_t k = 0; k < n && !err; k++)
-			if (missed[k])
-				err = take_again(s, walk[k]);
+			if (v[k].missed)
+				err = take_again(s, v[k].walk);
 		n = 0;
 	}
 	return err;
@@ -436,27 +437,24 @@ static bool is_machinery_closure(struct search *s, uint64_t word)
 	return pc >= m->text && pc < m->etext && is_skipped(s, pc);
 }
 
-/* Looks into the objects that the depth before has named. */
-static int take_objects(struct search *s)
+static void ask_object(void *owner, void *item, struct readpiece *piece)
 {
-	struct readbatch *b = &s->nw->batch;
-	int err;
+	const struct lead *l = item;
 
-	readbatch_reset(b);
-	for (size_t i = 0; i < s->nlead; i++)
-		readbatch_add(b, s->lead[i].addr, s->lead[i].bytes);
-	err = readbatch_read(b, s->nw->rt->mem);
-	for (size_t p = 0, i = 0; p < b->n && !err; p++) {
-		const uint8_t *o = readbatch_get(b, (uint32_t)p);
+	(void)owner;
+	*piece = (struct readpiece){ l->addr, l->bytes };
+}
 
-		while (s->lead[i].addr != b->piece[p].addr) /* one that was no address */
-			i++;
-		if (o && is_machinery_closure(s, load_u64(o)))
-			continue;
-		for (uint32_t at = 0; o && at + 8 <= s->lead[i].bytes && !err; at += 8)
-			err = take(s, load_u64(o + at), s->lead[i].walk);
-	}
-	return err;
+/* Looks into an object that the depth before has named. */
+static void take_object(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct search *s = owner;
+	const struct lead l = *(const struct lead *)item;
+
+	if (!bytes[0] || is_machinery_closure(s, load_u64(bytes[0])))
+		return;
+	for (uint32_t at = 0; at + 8 <= l.bytes && !s->err; at += 8)
+		s->err = take(s, load_u64(bytes[0] + at), l.walk);
 }
 
 static int follow(struct search *s)
@@ -466,6 +464,7 @@ static int follow(struct search *s)
 	for (int depth = 0; depth < MAX_DEPTH && !err; depth++) {
 		struct lead *t = s->lead;
 		size_t cap = s->lead_cap;
+		struct readstage stage;
 
 		s->lead = s->next;
 		s->nlead = s->nnext;
@@ -474,7 +473,10 @@ static int follow(struct search *s)
 		s->next_cap = cap;
 		s->nnext = 0;
 		s->reach = NEXT_BYTES;
-		err = take_objects(s);
+		stage = (struct readstage){ s,          s->lead,     s->nlead, sizeof(*s->lead),
+					    ask_object, take_object, false };
+		err = readbatch_stage(&s->nw->batch, s->nw->rt->mem, &stage);
+		err = err ? err : s->err;
 	}
 	return err;
 }
@@ -508,9 +510,9 @@ static int read_spans(struct search *s)
 	return 0;
 }
 
-int nethold_find(struct netwatch *nw, const struct gowalk *w, const uint32_t *stack_of)
+int nethold_find(struct netwatch *nw)
 {
-	struct search s = { .nw = nw, .w = w, .stack_of = stack_of };
+	struct search s = { .nw = nw, .w = nw->look->walk, .stack_of = nw->look->stack_of };
 	int err;
 
 	for (size_t i = 0; i < nw->cur.nconn; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One look: goroutines by the part they play, the words on their stacks that
+ * One look: goroutines that use the network, the words on their stacks that
  * lead to connections, requests and servers, and those structures.  Read in
  * stages, each a batch of what the one before has named.
  */
@@ -35,7 +35,6 @@ void netlook_deinit(struct net_look *l)
 	free(l->transport);
 	free(l->listener);
 	free(l->dial);
-	free(l->stream);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -53,15 +52,18 @@ static void begin(struct net_look *l, uint64_t now_ns)
 	l->now_ns = now_ns;
 }
 
-uint64_t net_waitsince_ns(const struct netwatch *nw, const struct goroutine *g, uint64_t now_ns)
+uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk)
 {
+	const struct goroutine *g = &nw->look->walk->g[walk];
 	int64_t t = g->waitsince_ns - nw->rt->mono_offset_ns;
 
-	if (g->status != GO_WAITING || g->waitsince_ns <= 0 || t <= 0 || (uint64_t)t > now_ns)
+	if (g->status != GO_WAITING || g->waitsince_ns <= 0 || t <= 0 ||
+	    (uint64_t)t > nw->cur.now_ns)
 		return 0;
 	return (uint64_t)t;
 }
 
+/* The bodyEOFSignal or clientStream that is read; of a stream the pipe leads to it. */
 static uint64_t body_read(const struct netwatch *nw, const struct net_user *p)
 {
 	uint64_t body = netusers_word(nw, p, NETSLOT_BODY),
@@ -72,167 +74,186 @@ static uint64_t body_read(const struct netwatch *nw, const struct net_user *p)
 	return pipe - (uint64_t)(net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) - PIPE_B);
 }
 
-static int take_flight(struct netwatch *nw, const struct gowalk *w, const struct net_user *p,
-		       const struct netstack *s)
+/* False: there are so many that this one is left out. */
+static bool has_room(struct netwatch *nw, size_t n, size_t max)
 {
-	struct net_look *l = &nw->cur;
-	struct net_flight f = {
-		.goid = w->g[p->walk].goid,
-		.g = w->g[p->walk].addr,
-		.walk = p->walk,
-		.stack = p->cls,
-		.phase = -1,
-		.place = s->place,
-	};
+	nw->no_room += n >= max;
+	return n < max;
+}
 
+static int take_flight(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
+{
+	const struct goroutine *g = &nw->look->walk->g[u->walk];
+	struct net_look *l = &nw->cur;
+	struct net_flight f = { .goid = g->goid,
+				.g = g->addr,
+				.walk = u->walk,
+				.stack = u->cls,
+				.phase = -1,
+				.place = s->place };
+
+	if (!has_room(nw, l->nflight, NET_MAX_FLIGHTS))
+		return 0;
 	if (!(s->roles & NETROLE_REQUEST)) {
 		f.phase = NET_BODY;
-		f.request = body_read(nw, p);
+		f.request = body_read(nw, u);
 	} else {
-		f.client = netusers_word(nw, p, NETSLOT_CLIENT);
-		f.request = netusers_word(nw, p, NETSLOT_REQUEST);
-		f.inner = netusers_word(nw, p, NETSLOT_INNER);
-		f.transport = netusers_word(nw, p, NETSLOT_TRANSPORT);
-		f.conn = netusers_word(nw, p, NETSLOT_CONN);
-		f.treq = netusers_word(nw, p, NETSLOT_TREQ);
+		f.client = netusers_word(nw, u, NETSLOT_CLIENT);
+		f.request = netusers_word(nw, u, NETSLOT_REQUEST);
+		f.inner = netusers_word(nw, u, NETSLOT_INNER);
+		f.transport = netusers_word(nw, u, NETSLOT_TRANSPORT);
+		f.conn = netusers_word(nw, u, NETSLOT_CONN);
+		f.treq = netusers_word(nw, u, NETSLOT_TREQ);
 		if (!f.request)
 			f.request = f.inner;
 		if (s->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
 			f.phase = NET_BODY; /* what is left of a redirect's */
 	}
-	u64map_put(&l->flight_at, f.goid, l->nflight, NULL);
+	net_put(nw, &l->flight_at, f.goid, l->nflight);
 	return NET_ADD(l, flight, f);
 }
 
-static int take_serving(struct netwatch *nw, const struct gowalk *w, const struct net_user *p,
-			const struct netstack *s)
+/* A connection of HTTP/1 by its readLoop, or a stream of HTTP/2. */
+static int take_conn(struct netwatch *nw, const struct net_user *u, const struct netstack *s,
+		     bool h2)
 {
 	struct net_look *l = &nw->cur;
 
-	u64map_put(&l->serving_at, w->g[p->walk].goid, l->nserving, NULL);
+	if (!has_room(nw, l->nconn, NET_MAX_CONNS))
+		return 0;
+	return NET_ADD(
+		l, conn,
+		(struct net_conn){ .goid = nw->look->walk->g[u->walk].goid,
+				   .addr = netusers_word(nw, u, h2 ? NETSLOT_STREAM : NETSLOT_LOOP),
+				   .walk = u->walk,
+				   .stack = u->cls,
+				   .frame = h2 ? NET_NO_FRAME : u->frame,
+				   .h2 = h2,
+				   .awaits_body = !h2 && s->awaits_body,
+				   .waitsince_ns = net_waitsince_ns(nw, u->walk) });
+}
+
+static int take_h2conn(struct netwatch *nw, const struct net_user *u)
+{
+	struct net_look *l = &nw->cur;
+
+	if (!has_room(nw, l->nh2conn, NET_MAX_CONNS))
+		return 0;
+	return NET_ADD(l, h2conn,
+		       (struct net_h2conn){ .addr = netusers_word(nw, u, NETSLOT_H2CONN),
+					    .goid = nw->look->walk->g[u->walk].goid,
+					    .walk = u->walk,
+					    .stack = u->cls });
+}
+
+static int take_serving(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
+{
+	const struct goroutine *g = &nw->look->walk->g[u->walk];
+	struct net_look *l = &nw->cur;
+
+	if (!has_room(nw, l->nserving, NET_MAX_FLIGHTS))
+		return 0;
+	net_put(nw, &l->serving_at, g->goid, l->nserving);
 	return NET_ADD(l, serving,
-		       (struct net_serving){
-			       .goid = w->g[p->walk].goid,
-			       .g = w->g[p->walk].addr,
-			       .walk = p->walk,
-			       .stack = p->cls,
-			       .conn = netusers_word(nw, p, NETSLOT_SERVE),
-			       .reading_request = s->reading_request && !s->in_handler,
-		       });
+		       (struct net_serving){ .goid = g->goid,
+					     .g = g->addr,
+					     .walk = u->walk,
+					     .stack = u->cls,
+					     .conn = netusers_word(nw, u, NETSLOT_SERVE),
+					     .reading_request =
+						     s->reading_request && !s->in_handler });
+}
+
+static int take_gcall(struct netwatch *nw, const struct net_user *u)
+{
+	const struct goroutine *g = &nw->look->walk->g[u->walk];
+	struct net_look *l = &nw->cur;
+
+	if (!has_room(nw, l->ngcall, NET_MAX_FLIGHTS))
+		return 0;
+	net_put(nw, &l->gcall_at, g->goid, l->ngcall);
+	return NET_ADD(l, gcall,
+		       (struct net_gcall){
+			       .goid = g->goid, .g = g->addr, .walk = u->walk, .stack = u->cls });
 }
 
 /* What one goroutine is for. */
-static int take_user(struct netwatch *nw, const struct gowalk *w, const struct net_user *p)
+static int take_user(struct netwatch *nw, const struct net_user *u)
 {
-	const struct netstack *s = &nw->stacks.stack[p->cls];
+	const struct netstack *s = &nw->stacks.stack[u->cls];
 	struct net_look *l = &nw->cur;
-	const struct goroutine *g = &w->g[p->walk];
 	int err = 0;
 
-	if (s->roles & (NETROLE_REQUEST | NETROLE_BODY | NETROLE_STREAM_BODY) &&
-	    l->nflight < NET_MAX_FLIGHTS)
-		err = take_flight(nw, w, p, s);
+	if (s->roles & (NETROLE_REQUEST | NETROLE_BODY | NETROLE_STREAM_BODY))
+		err = take_flight(nw, u, s);
 	if (!err && s->roles & NETROLE_DIAL)
 		err = NET_ADD(l, dial,
-			      (struct net_dial){ .want = netusers_word(nw, p, NETSLOT_WANT),
+			      (struct net_dial){ .want = netusers_word(nw, u, NETSLOT_WANT),
 						 .phase = s->dial_phase });
-	if (!err && s->roles & NETROLE_READLOOP && l->nconn < NET_MAX_CONNS)
-		err = NET_ADD(l, conn,
-			      (struct net_conn){ .goid = g->goid,
-						 .addr = netusers_word(nw, p, NETSLOT_LOOP),
-						 .walk = p->walk,
-						 .stack = p->cls,
-						 .frame = p->frame,
-						 .awaits_body = s->awaits_body,
-						 .waitsince_ns =
-							 net_waitsince_ns(nw, g, l->now_ns) });
+	if (!err && s->roles & NETROLE_READLOOP)
+		err = take_conn(nw, u, s, false);
 	if (s->roles & NETROLE_WRITELOOP)
-		u64map_put(&l->writer, netusers_word(nw, p, NETSLOT_LOOP), s->writing, NULL);
-	if (!err && s->roles & NETROLE_STREAM && s->plain_h2 && l->nconn < NET_MAX_CONNS)
-		err = NET_ADD(l, conn,
-			      (struct net_conn){ .goid = g->goid,
-						 .addr = netusers_word(nw, p, NETSLOT_STREAM),
-						 .walk = p->walk,
-						 .stack = p->cls,
-						 .frame = NET_NO_FRAME,
-						 .h2 = true,
-						 .waitsince_ns =
-							 net_waitsince_ns(nw, g, l->now_ns) });
+		net_put(nw, &l->writer, netusers_word(nw, u, NETSLOT_LOOP), s->writing);
+	if (!err && s->roles & NETROLE_STREAM && s->plain_h2)
+		err = take_conn(nw, u, s, true);
 	if (!err && s->roles & NETROLE_H2CONN && s->plain_h2)
-		err = NET_ADD(l, h2conn,
-			      (struct net_h2conn){ .addr = netusers_word(nw, p, NETSLOT_H2CONN),
-						   .goid = g->goid,
-						   .walk = p->walk,
-						   .stack = p->cls });
+		err = take_h2conn(nw, u);
 	if (!err && s->roles & NETROLE_SERVER)
-		err = take_serving(nw, w, p, s);
+		err = take_serving(nw, u, s);
 	if (!err && s->roles & NETROLE_LISTEN)
 		err = NET_ADD(l, listener,
-			      (struct net_listener){ netusers_word(nw, p, NETSLOT_SERVER),
+			      (struct net_listener){ netusers_word(nw, u, NETSLOT_SERVER),
 						     s->serves });
-	if (!err && s->roles & NETROLE_GRPC) {
-		u64map_put(&l->gcall_at, g->goid, l->ngcall, NULL);
-		err = NET_ADD(
-			l, gcall,
-			(struct net_gcall){
-				.goid = g->goid, .g = g->addr, .walk = p->walk, .stack = p->cls });
-	}
+	if (!err && s->roles & NETROLE_GRPC)
+		err = take_gcall(nw, u);
 	return err;
 }
 
-static int take_users(struct netwatch *nw, const struct gowalk *w)
+static int take_users(struct netwatch *nw)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < nw->users.n && !err; i++)
-		err = take_user(nw, w, &nw->users.v[i]);
+		err = take_user(nw, &nw->users.v[i]);
 	return err;
 }
 
-static int read_structures(struct netwatch *nw, const struct gowalk *w, struct trace *trace)
+static int read_structures(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
 	int err = netconns_read(nw);
 
 	for (size_t i = 0; !err && i < l->nflight; i++)
-		err = netconns_add_transport(l, l->flight[i].transport);
+		err = netconns_add_transport(nw, l->flight[i].transport);
 	if (!err)
-		err = netbodies_find(nw, w);
+		err = netbodies_find(nw);
 	if (!err)
-		err = neth2_read_streams(nw);
+		err = neth2_read(nw);
 	if (!err)
-		err = neth2_read_conns(nw);
-	if (!err)
-		err = neth2_name(nw);
-	if (!err)
-		err = netphases_find(nw, w);
+		err = netphases_find(nw);
 	if (!err)
 		err = netservers_read(nw);
 	if (!err)
-		err = netgrpc_read(nw, w, trace);
-	if (!err)
-		err = netconns_join(nw);
-	if (!err) {
-		netconns_date(nw);
-		netservers_date(nw, w, trace);
-	}
-	return err;
+		err = netgrpc_read(nw);
+	if (err)
+		return err;
+	netconns_join(nw);
+	netconns_date(nw);
+	netservers_date(nw);
+	return 0;
 }
 
-int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
-		 struct trace *trace, uint64_t now_ns)
+int netlook_take(struct netwatch *nw)
 {
 	struct net_look t = nw->prev;
-	int err = netusers_classify(nw, gs);
+	int err = netusers_classify(nw, nw->look->stacks);
 
 	nw->prev = nw->cur;
 	nw->cur = t;
-	begin(&nw->cur, now_ns);
+	begin(&nw->cur, nw->look->now_ns);
 	if (!err)
-		err = netusers_check(nw, w);
+		err = netusers_check(nw);
 	if (!err)
-		err = take_users(nw, w);
-	if (!err)
-		err = read_structures(nw, w, trace);
-	return err;
+		err = take_users(nw);
+	return err ? err : read_structures(nw);
 }

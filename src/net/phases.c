@@ -10,94 +10,75 @@
 
 /* ---- transports, dials ---- */
 
-static int read_transports(struct netwatch *nw)
+static int32_t least(int32_t a, int32_t b)
 {
-	struct net_look *l = &nw->cur;
-	int32_t idle = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST);
-	int32_t most = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST);
-	uint32_t(*piece)[2] = calloc(l->ntransport + 1, sizeof(*piece));
-	int err = piece ? 0 : -ENOMEM;
-
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->ntransport; i++) {
-		piece[i][0] = readbatch_add(&nw->batch, l->transport[i].addr + (uint64_t)idle, 8);
-		piece[i][1] = readbatch_add(&nw->batch, l->transport[i].addr + (uint64_t)most, 8);
-	}
-	if (!err)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->ntransport; i++) {
-		const uint8_t *a = readbatch_get(&nw->batch, piece[i][0]),
-			      *b = readbatch_get(&nw->batch, piece[i][1]);
-		struct net_transport *t = &l->transport[i];
-
-		if (!a || !b)
-			continue;
-		t->known = true;
-		t->max_idle_per_host = (int64_t)load_u64(a);
-		t->max_per_host = (int64_t)load_u64(b);
-		if (t->max_idle_per_host == 0)
-			t->max_idle_per_host = 2; /* http.DefaultMaxIdleConnsPerHost */
-	}
-	free(piece);
-	return err;
+	return a < b ? a : b;
 }
 
-/* Where the result of each dial is told: a wantConn's channel. */
-static int read_dials(struct netwatch *nw)
+/* Both limits of a Transport, which are next to each other. */
+static void ask_limits(void *owner, void *item, struct readpiece *piece)
 {
-	struct net_look *l = &nw->cur;
+	const struct netwatch *nw = owner;
+	const struct net_transport *t = item;
+	int32_t idle = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST);
+	int32_t most = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST);
+
+	*piece = (struct readpiece){ t->addr + (uint64_t)least(idle, most),
+				     (uint32_t)(idle + most - 2 * least(idle, most)) + 8 };
+}
+
+static void take_limits(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct netwatch *nw = owner;
+	int32_t idle = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST);
+	int32_t most = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST);
+	struct net_transport *t = item;
+
+	if (!bytes[0])
+		return;
+	t->known = true;
+	t->max_idle_per_host = (int64_t)load_u64(bytes[0] + idle - least(idle, most));
+	t->max_per_host = (int64_t)load_u64(bytes[0] + most - least(idle, most));
+	if (t->max_idle_per_host == 0)
+		t->max_idle_per_host = 2; /* http.DefaultMaxIdleConnsPerHost */
+}
+
+/* The channel of a dial's result: its wantConn's. */
+static void ask_dial(void *owner, void *item, struct readpiece *piece)
+{
+	const struct netwatch *nw = owner;
+	const struct net_dial *d = item;
 	int32_t off = net_off(nw, LAYOUT_HTTP_WANTCONN_RESULT);
-	uint32_t *piece = calloc(l->ndial + 1, sizeof(*piece));
-	int err = piece ? 0 : -ENOMEM;
 
 	if (off < 0) /* up to 1.22 */
 		off = net_off(nw, LAYOUT_HTTP_WANTCONN_READY);
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && off >= 0 && i < l->ndial; i++)
-		piece[i] = l->dial[i].want
-				   ? readbatch_add(&nw->batch, l->dial[i].want + (uint64_t)off, 8)
-				   : READBATCH_NONE;
-	if (!err && off >= 0)
-		err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && off >= 0 && i < l->ndial; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, piece[i]);
-
-		l->dial[i].chan = b ? load_u64(b) : 0;
-	}
-	free(piece);
-	return err;
+	if (d->want && off >= 0)
+		*piece = (struct readpiece){ d->want + (uint64_t)off, 8 };
 }
 
-/* Channels of the flights that wait for a connection or for an HTTP/2 response. */
-static int read_flight_chans(struct netwatch *nw, const struct gowalk *w)
+static void take_dial(void *owner, void *item, const uint8_t *const *bytes)
 {
+	struct net_dial *d = item;
+
+	(void)owner;
+	d->chan = bytes[0] ? load_u64(bytes[0]) : 0;
+}
+
+/* Channels of the requests that wait for a connection or for an HTTP/2 response. */
+static int read_waits(struct netwatch *nw)
+{
+	const struct goroutine *g = nw->look->walk->g;
 	struct net_look *l = &nw->cur;
-	uint64_t(*chan)[NET_MAX_CHAN] = calloc(l->nflight + 1, sizeof(*chan));
-	uint32_t *walk = calloc(l->nflight + 1, sizeof(*walk)),
-		 *of = calloc(l->nflight + 1, sizeof(*of));
-	int *nchan = calloc(l->nflight + 1, sizeof(*nchan)),
-	    err = chan && walk && of && nchan ? 0 : -ENOMEM;
-	size_t n = 0;
 
-	for (size_t i = 0; !err && i < l->nflight; i++) {
-		enum net_stage stage = nw->stacks.stack[l->flight[i].stack].stage;
+	for (size_t i = 0; i < l->nflight; i++) {
+		struct net_flight *f = &l->flight[i];
+		enum net_stage stage = nw->stacks.stack[f->stack].stage;
 
-		if (stage != NETSTAGE_GETCONN && stage != NETSTAGE_HTTP2)
-			continue;
-		of[n] = (uint32_t)i;
-		walk[n++] = l->flight[i].walk;
+		if (stage == NETSTAGE_GETCONN || stage == NETSTAGE_HTTP2)
+			f->wait = (struct net_wait){ .g = f->g, .sudog = g[f->walk].waiting };
 	}
-	if (!err && n)
-		err = net_read_chans(nw, w, walk, n, chan, nchan);
-	for (size_t i = 0; !err && i < n; i++) {
-		memcpy(l->flight[of[i]].chan, chan[i], sizeof(chan[i]));
-		l->flight[of[i]].nchan = nchan[i];
-	}
-	free(chan);
-	free(walk);
-	free(of);
-	free(nchan);
-	return err;
+	return l->nflight ? net_read_waits(nw, &l->flight->wait, l->nflight, sizeof(*l->flight))
+			  : 0;
 }
 
 /* ---- phases ---- */
@@ -113,8 +94,8 @@ static void phase_of_wait(struct net_look *l, struct net_flight *f, const struct
 {
 	const struct net_transport *t = transport_of(l, f->transport);
 
-	for (int k = 0; k < f->nchan; k++) {
-		uint64_t *at = u64map_find(dials, f->chan[k]);
+	for (int k = 0; k < f->wait.n; k++) {
+		uint64_t *at = u64map_find(dials, f->wait.chan[k]);
 
 		if (!at)
 			continue;
@@ -122,68 +103,77 @@ static void phase_of_wait(struct net_look *l, struct net_flight *f, const struct
 		return;
 	}
 	/* nobody dials for it: it is queued, if there is something to queue for */
-	if (f->nchan && t && t->max_per_host > 0)
+	if (f->wait.n && t && t->max_per_host > 0)
 		f->phase = NET_POOL_WAIT;
 }
 
 static void phase_of_stream(struct net_look *l, struct net_flight *f, const struct u64map *streams)
 {
 	f->phase = NET_TTFB;
-	for (int k = 0; k < f->nchan; k++) {
-		uint64_t *at = u64map_find(streams, f->chan[k]);
+	for (int k = 0; k < f->wait.n; k++) {
+		uint64_t *at = u64map_find(streams, f->wait.chan[k]);
 
 		if (!at)
 			continue;
-		f->phase = l->stream[*at].sent ? NET_TTFB : NET_REQUEST_WRITE;
-		f->conn = l->stream[*at].addr;
+		f->phase = l->conn[*at].writing ? NET_REQUEST_WRITE : NET_TTFB;
+		f->conn = l->conn[*at].addr;
 		return;
 	}
 }
 
-static int find_phases(struct netwatch *nw)
+static void find_phase(struct netwatch *nw, struct net_flight *f, const struct u64map *dials,
+		       const struct u64map *streams)
 {
 	struct net_look *l = &nw->cur;
-	struct u64map dials, streams;
+	uint64_t *writes;
+
+	switch (nw->stacks.stack[f->stack].stage) {
+	case NETSTAGE_GETCONN:
+		phase_of_wait(l, f, dials);
+		break;
+	case NETSTAGE_HTTP2:
+		phase_of_stream(l, f, streams);
+		break;
+	case NETSTAGE_HTTP1:
+		/* a writer that was not seen at rest runs: it writes */
+		writes = u64map_find(&l->writer, f->conn);
+		f->phase = !writes || *writes ? NET_REQUEST_WRITE : NET_TTFB;
+		break;
+	default:
+		break;
+	}
+}
+
+static void find_phases(struct netwatch *nw)
+{
+	struct net_look *l = &nw->cur;
+	struct u64map dials, streams; /* channel -> dial, -> stream */
 
 	u64map_init(&dials, NET_MAX_FLIGHTS);
 	u64map_init(&streams, NET_MAX_FLIGHTS);
 	for (size_t i = 0; i < l->ndial; i++)
 		if (l->dial[i].chan)
-			u64map_put(&dials, l->dial[i].chan, i, NULL);
-	for (size_t i = 0; i < l->nstream; i++)
-		if (l->stream[i].chan)
-			u64map_put(&streams, l->stream[i].chan, i, NULL);
-	for (size_t i = 0; i < l->nflight; i++) {
-		struct net_flight *f = &l->flight[i];
-		enum net_stage stage = nw->stacks.stack[f->stack].stage;
-		uint64_t *writes;
-
-		if (f->phase >= 0)
-			continue;
-		if (stage == NETSTAGE_GETCONN) {
-			phase_of_wait(l, f, &dials);
-		} else if (stage == NETSTAGE_HTTP2) {
-			phase_of_stream(l, f, &streams);
-		} else if (stage == NETSTAGE_HTTP1) {
-			/* a writer that was not seen at rest runs: it writes */
-			writes = u64map_find(&l->writer, f->conn);
-			f->phase = !writes || *writes ? NET_REQUEST_WRITE : NET_TTFB;
-		}
-	}
+			net_put(nw, &dials, l->dial[i].chan, i);
+	for (size_t i = 0; i < l->nconn; i++)
+		if (l->conn[i].header_chan)
+			net_put(nw, &streams, l->conn[i].header_chan, i);
+	for (size_t i = 0; i < l->nflight; i++)
+		if (l->flight[i].phase < 0)
+			find_phase(nw, &l->flight[i], &dials, &streams);
 	u64map_deinit(&dials);
 	u64map_deinit(&streams);
-	return 0;
 }
 
-int netphases_find(struct netwatch *nw, const struct gowalk *w)
+int netphases_find(struct netwatch *nw)
 {
-	int err = read_transports(nw);
+	struct net_look *l = &nw->cur;
+	int err = NET_STAGE(nw, l->transport, l->ntransport, ask_limits, take_limits);
 
 	if (!err)
-		err = read_dials(nw);
+		err = NET_STAGE(nw, l->dial, l->ndial, ask_dial, take_dial);
 	if (!err)
-		err = read_flight_chans(nw, w);
+		err = read_waits(nw);
 	if (!err)
-		err = find_phases(nw);
+		find_phases(nw);
 	return err;
 }

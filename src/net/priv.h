@@ -9,6 +9,7 @@
 #include "net/watch.h"
 #include "proc/readbatch.h"
 #include "gort/gotypes.h"
+#include "model/look.h"
 #include "model/place.h"
 
 #define NET_MAX_HOSTS   10000 /* told apart; beyond: NET_OTHER_HOST */
@@ -26,6 +27,14 @@ struct net_limits {
 	int64_t timeout_ns;
 };
 
+/* The channels that a goroutine selects on. */
+struct net_wait {
+	uint64_t g;
+	uint64_t sudog; /* the next to be read; 0: none */
+	uint64_t chan[NET_MAX_CHAN];
+	int n;
+};
+
 /* A goroutine in a client's call, or reading a body. */
 struct net_flight {
 	uint64_t goid, g;
@@ -39,10 +48,9 @@ struct net_flight {
 	enum age_kind age;
 	struct net_limits limits;
 	struct place place;
-	bool known;                  /* host and limits were read, now or at a look before */
-	bool dead;                   /* does not fit: left out */
-	uint64_t chan[NET_MAX_CHAN]; /* it selects on */
-	int nchan;
+	bool known; /* host and limits were read, now or at a look before */
+	bool dead;  /* does not fit: left out */
+	struct net_wait wait;
 };
 
 /* A client's HTTP/1 connection (one readLoop) or HTTP/2 stream that has a body out. */
@@ -56,11 +64,12 @@ struct net_conn {
 	bool expects; /* a response */
 	bool closed;
 	bool awaits_body;
-	bool writing;   /* its writeLoop writes a request */
+	bool writing;   /* its writeLoop, or the stream, writes a request */
 	uint64_t body;  /* bodyEOFSignal; 0 not known */
 	bool body_lost; /* it is not where the compiler keeps it: collected */
 	uint64_t response, body_request;
-	uint64_t wait_chan;    /* the body's end is told there */
+	uint64_t wait_chan;    /* the body's end comes there */
+	uint64_t header_chan;  /* of a stream: the response's header comes there */
 	uint64_t progress[3];  /* changes when something is read */
 	uint64_t awaits_ns;    /* since when it waits for the body, at least */
 	bool awaits_exact;     /* a probe has seen when it began to */
@@ -101,7 +110,7 @@ struct net_h2conn {
 	uint64_t addr, goid;
 	uint64_t tconn[2]; /* its net.Conn */
 	uint32_t walk, stack, host;
-	uint64_t streams;
+	uint64_t streams_map, streams; /* how many */
 	bool closed, dead;
 	bool named; /* host is set */
 };
@@ -112,21 +121,15 @@ struct net_transport {
 	bool known;
 };
 
-/* A *Server and where it was told to serve. */
+/* A *Server and where it serves from. */
 struct net_listener {
 	uint64_t server;
 	struct place place;
 };
 
 struct net_dial {
-	uint64_t want, chan; /* wantConn, and where its result is told */
+	uint64_t want, chan; /* wantConn, and the channel of its result */
 	int phase;
-};
-
-struct net_stream {
-	uint64_t addr;
-	uint64_t chan; /* respHeaderRecv */
-	bool sent, known;
 };
 
 /* One look. */
@@ -147,8 +150,6 @@ struct net_look {
 	size_t nlistener, listener_cap;
 	struct net_dial *dial;
 	size_t ndial, dial_cap;
-	struct net_stream *stream;
-	size_t nstream, stream_cap;
 	struct u64map flight_at; /* goid -> index */
 	struct u64map conn_at;   /* goid -> index */
 	struct u64map conn_by_addr;
@@ -160,8 +161,9 @@ struct net_look {
 	uint64_t now_ns;
 };
 
-/* A goroutine that plays a part, and what its stack had when it was read. */
+/* A goroutine that uses the network, and what its stack had when it was read. */
 struct net_user {
+	bool moved;
 	uint32_t walk, cls;
 	uint32_t word;  /* its first: one for each slot of its class, in their order */
 	uint32_t frame; /* its readLoop's, NET_NO_FRAME */
@@ -176,7 +178,7 @@ struct net_users {
 	size_t nframe, frame_cap; /* bytes */
 	uint32_t *class_of;
 	size_t nclass, class_cap; /* by number of a stack */
-	uint64_t begin_ns;        /* the first of them was heard of after that */
+	uint64_t begin_ns;        /* the first of them was seen after that */
 };
 
 /* Requests of one place to one host, for the busiest call. */
@@ -203,7 +205,10 @@ struct netwatch {
 	struct u64map context_kind;   /* itab -> kind + 1 */
 	struct u64map unread_before;  /* host -> bodies out that nobody read, at the first look */
 	uint64_t begin_ns, window_ns; /* the first look, and the one the window began with */
-	uint64_t doubtful, moved;
+	const struct look *look;      /* that goes on, or is filled from */
+	uint64_t unread;              /* did not fit, or could not be read */
+	uint64_t no_room;             /* beyond what is kept, or no memory */
+	uint64_t moved;
 	/* where readLoop's frame keeps its bodyEOFSignal and Response, from its SP; -1 not seen yet */
 	int32_t body_slot, response_slot;
 	char why[160];
@@ -216,62 +221,71 @@ static inline int32_t net_off(const struct netwatch *nw, enum layout_field f)
 
 /* The number of a host. */
 uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 1]);
-/* Our monotonic clock for the target's; 0 for 0. */
-uint64_t net_waitsince_ns(const struct netwatch *nw, const struct goroutine *g, uint64_t now_ns);
+/* Since when a goroutine of the walk is parked, our clock, at least; 0 not known. */
+uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk);
 
 #define NET_ADD(l, what, ...)                                                       \
 	(array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) \
 		 ? -ENOMEM                                                          \
 		 : ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
 
+/* A stage of a look: of each of `count` items. */
+#define NET_STAGE(nw, items, count, ask, take)                                              \
+	readbatch_stage(&(nw)->batch, (nw)->rt->mem,                                        \
+			&(struct readstage){ nw, items, count, sizeof(*(items)), ask, take, \
+					     false })
+
+/* In a map of the look; what has no room there is not found again. */
+static inline void net_put(struct netwatch *nw, struct u64map *m, uint64_t key, uint64_t value)
+{
+	if (!u64map_put(m, key, value, NULL))
+		nw->no_room++;
+}
+
 /* look.c: what the roles lead to, into nw->cur. */
-int netlook_take(struct netwatch *nw, const struct gowalk *w, const struct gostacks *gs,
-		 struct trace *trace, uint64_t now_ns);
+int netlook_take(struct netwatch *nw);
 void netlook_deinit(struct net_look *l);
 
 /* users.c: an observer of gostacks' frames notes who uses the network; netwatch's own begins with none. */
 int netusers_observe(void *nw, const struct gostacks *gs, const struct gostack_bytes *b);
 int netusers_classify(struct netwatch *nw, const struct gostacks *gs);
 /* Drops those that have moved since, where there are so many that this takes a while. */
-int netusers_check(struct netwatch *nw, const struct gowalk *w);
+int netusers_check(struct netwatch *nw);
 /* A word on its stack; 0: not there. */
 uint64_t netusers_word(const struct netwatch *nw, const struct net_user *u, enum net_slot slot);
 void netusers_deinit(struct net_users *us);
 
 /* conns.c */
 int netconns_read(struct netwatch *nw);
-int netconns_add_transport(struct net_look *l, uint64_t addr);
+int netconns_add_transport(struct netwatch *nw, uint64_t addr);
 /* Who reads the body of which connection, and which request each has. */
-int netconns_join(struct netwatch *nw);
+void netconns_join(struct netwatch *nw);
 /* Since when a connection waits for its body's end, and nothing was read of it. */
 void netconns_date(struct netwatch *nw);
-/* Up to NET_MAX_CHAN channels that goroutine walk[i] waits on into chan[i]. */
-int net_read_chans(struct netwatch *nw, const struct gowalk *w, const uint32_t *walk, size_t n,
-		   uint64_t (*chan)[NET_MAX_CHAN], int *nchan);
+/* The channels that goroutines select on: sudog is where their lists begin; 0: not read. */
+int net_read_waits(struct netwatch *nw, struct net_wait *first, size_t n, size_t size);
 
 /* bodies.c: the bodies that connections wait for. */
-int netbodies_find(struct netwatch *nw, const struct gowalk *w);
+int netbodies_find(struct netwatch *nw);
 
 /* phases.c: the phase of each request, and the limits of transports. */
-int netphases_find(struct netwatch *nw, const struct gowalk *w);
+int netphases_find(struct netwatch *nw);
 
 /* servers.c, grpc.c */
 int netservers_read(struct netwatch *nw);
-void netservers_date(struct netwatch *nw, const struct gowalk *w, struct trace *trace);
-int netgrpc_read(struct netwatch *nw, const struct gowalk *w, struct trace *trace);
+void netservers_date(struct netwatch *nw);
+int netgrpc_read(struct netwatch *nw);
 
 /* request.c: hosts, contexts, limits and starts of the flights of nw->cur. */
-int netrequests_read(struct netwatch *nw, const struct gowalk *w, struct trace *trace);
+int netrequests_read(struct netwatch *nw);
 
-/* h2.c: the streams and connections of HTTP/2, then who the latter are to. */
-int neth2_read_streams(struct netwatch *nw);
-int neth2_read_conns(struct netwatch *nw);
-int neth2_name(struct netwatch *nw);
+/* h2.c: the streams and connections of HTTP/2, and who the latter are to. */
+int neth2_read(struct netwatch *nw);
 /* By the requests on them. */
 void neth2_join(struct netwatch *nw);
 
 /* hold.c: marks the bodies of nw->cur that a goroutine still holds. */
-int nethold_find(struct netwatch *nw, const struct gowalk *w, const uint32_t *stack_of);
+int nethold_find(struct netwatch *nw);
 /* Whether a connection's body is left alone, but for holders. */
 bool nethold_is_candidate(const struct net_look *l, const struct net_conn *c);
 

@@ -12,19 +12,11 @@
 #define MAX_PATTERN 4096
 #define STATE_IDLE  2 /* http.StateIdle, in the lowest byte of conn.curState */
 
-static void take_pattern(struct net_serving *s, const uint8_t *text, uint32_t len)
-{
-	uint32_t n = 0;
-
-	for (; text && n < len && n < sizeof(s->pattern) - 1; n++)
-		s->pattern[n] = (char)(text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?');
-	s->pattern[n] = '\0';
-}
-
-/* One connection of a server while it is read. */
+/* One connection of a server while its request's pattern is read. */
 struct serving_read {
-	uint32_t conn, request, text, len;
-	uint64_t response, at;
+	struct net_serving *s;
+	uint64_t response, request, text;
+	uint32_t len;
 };
 
 /* Up to 1.19 an idle connection waits for the next request where it reads it; since
@@ -36,162 +28,215 @@ static bool is_idle(const struct netwatch *nw, const uint8_t *conn)
 	return nw->rt->gb->release.minor < 20 && state >= 0 && conn[state] == STATE_IDLE;
 }
 
+static const struct net_serving *before(const struct netwatch *nw, const struct net_serving *s)
+{
+	uint64_t *at = u64map_find(&nw->prev.serving_at, s->goid);
+
+	return at ? &nw->prev.serving[*at] : NULL;
+}
+
+static void ask_conn(void *owner, void *item, struct readpiece *piece)
+{
+	const struct netwatch *nw = owner;
+	const struct serving_read *p = item;
+
+	*piece = (struct readpiece){ p->s->conn, (uint32_t)net_off(nw, LAYOUT_HTTP_CONN_SIZE) };
+}
+
 /* conn -> its Server and the response it is at, whose request was read before when it is the same. */
-static int read_server_conns(struct netwatch *nw, struct serving_read *p)
+static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 {
-	struct net_look *l = &nw->cur;
+	const struct netwatch *nw = owner;
 	int32_t cur = net_off(nw, LAYOUT_HTTP_CONN_CURREQ);
-	int err;
+	struct serving_read *p = item;
+	struct net_serving *s = p->s;
+	const struct net_serving *was = before(nw, s);
+	const uint8_t *b = bytes[0];
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < l->nserving; i++)
-		p[i].conn = readbatch_add(&nw->batch, l->serving[i].conn,
-					  (uint32_t)net_off(nw, LAYOUT_HTTP_CONN_SIZE));
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nserving; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].conn);
-		struct net_serving *s = &l->serving[i];
-		uint64_t *at = u64map_find(&nw->prev.serving_at, s->goid);
-		const struct net_serving *was = at ? &nw->prev.serving[*at] : NULL;
-
-		s->server = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_CONN_SERVER)) : 0;
-		s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
-		if (b && is_idle(nw, b))
-			s->reading_request = false;
-		s->same = was && was->conn == s->conn && was->response == s->response &&
-			  s->response && was->reading_request == s->reading_request;
-		if (s->same)
-			memcpy(s->pattern, was->pattern, sizeof(s->pattern));
-		else
-			p[i].response = s->response;
-	}
-	return err;
+	s->server = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_CONN_SERVER)) : 0;
+	s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
+	if (b && is_idle(nw, b))
+		s->reading_request = false;
+	s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
+		  was->reading_request == s->reading_request;
+	if (s->same)
+		memcpy(s->pattern, was->pattern, sizeof(s->pattern));
+	else
+		p->response = s->response;
 }
 
-/* response -> Request -> Pattern, which the mux has set. */
-static int read_patterns(struct netwatch *nw, struct serving_read *p)
+/* response -> Request */
+static void ask_request(void *owner, void *item, struct readpiece *piece)
 {
-	struct net_look *l = &nw->cur;
-	int32_t pattern = net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN);
+	const struct netwatch *nw = owner;
+	const struct serving_read *p = item;
+
+	if (p->response)
+		*piece = (struct readpiece){
+			p->response + (uint64_t)net_off(nw, LAYOUT_HTTP_SRVRESPONSE_REQ), 8
+		};
+}
+
+static void take_request(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct serving_read *p = item;
+
+	(void)owner;
+	p->request = bytes[0] ? load_u64(bytes[0]) : 0;
+}
+
+/* Request -> Pattern, which the mux has set */
+static void ask_pattern(void *owner, void *item, struct readpiece *piece)
+{
+	const struct netwatch *nw = owner;
+	const struct serving_read *p = item;
+
+	if (p->request)
+		*piece = (struct readpiece){
+			p->request + (uint64_t)net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN), 16
+		};
+}
+
+static void take_pattern(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct serving_read *p = item;
+	const uint8_t *b = bytes[0];
+
+	(void)owner;
+	p->text = b ? load_u64(b) : 0;
+	p->len = b && load_u64(b + 8) < MAX_PATTERN ? (uint32_t)load_u64(b + 8) : 0;
+}
+
+static void ask_text(void *owner, void *item, struct readpiece *piece)
+{
+	const struct serving_read *p = item;
+
+	(void)owner;
+	*piece = (struct readpiece){ p->text, p->len };
+}
+
+static void take_text(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct serving_read *p = item;
+	const uint8_t *text = bytes[0];
+	uint32_t n = 0;
+
+	(void)owner;
+	for (; text && n < p->len && n < sizeof(p->s->pattern) - 1; n++)
+		p->s->pattern[n] = (char)(text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?');
+	p->s->pattern[n] = '\0';
+}
+
+static int read_patterns(struct netwatch *nw, struct serving_read *p, size_t n)
+{
 	int err;
 
-	if (pattern < 0) /* up to 1.22 */
+	if (net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN) < 0) /* up to 1.22 */
 		return 0;
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < l->nserving; i++)
-		p[i].request =
-			!p[i].response
-				? READBATCH_NONE
-				: readbatch_add(&nw->batch,
-						p[i].response +
-							(uint64_t)net_off(
-								nw, LAYOUT_HTTP_SRVRESPONSE_REQ),
-						8);
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nserving; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].request);
-
-		p[i].at = b ? load_u64(b) : 0;
-	}
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].request = p[i].at ? readbatch_add(&nw->batch, p[i].at + (uint64_t)pattern, 16)
-				       : READBATCH_NONE;
-	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nserving; i++) {
-		const uint8_t *b = readbatch_get(&nw->batch, p[i].request);
-
-		p[i].at = b ? load_u64(b) : 0;
-		p[i].len = b && load_u64(b + 8) < MAX_PATTERN ? (uint32_t)load_u64(b + 8) : 0;
-	}
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].text =
-			p[i].len ? readbatch_add(&nw->batch, p[i].at, p[i].len) : READBATCH_NONE;
-	err = err ? err : readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		if (p[i].text != READBATCH_NONE)
-			take_pattern(&l->serving[i], readbatch_get(&nw->batch, p[i].text),
-				     p[i].len);
+	err = NET_STAGE(nw, p, n, ask_request, take_request);
+	if (!err)
+		err = NET_STAGE(nw, p, n, ask_pattern, take_pattern);
+	if (!err)
+		err = NET_STAGE(nw, p, n, ask_text, take_text);
 	return err;
 }
 
-/* The limits of each Server, read once. */
-static int read_server_limits(struct netwatch *nw)
+/* A Server's limits, which are read once. */
+struct server_limits {
+	uint64_t server;
+	bool none; /* on what is read */
+};
+
+static void ask_server(void *owner, void *item, struct readpiece *piece)
+{
+	const struct netwatch *nw = owner;
+	const struct server_limits *s = item;
+
+	*piece = (struct readpiece){ s->server, (uint32_t)net_off(nw, LAYOUT_HTTP_SERVER_SIZE) };
+}
+
+static void take_server(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct netwatch *nw = owner;
+	struct server_limits *s = item;
+
+	s->none = bytes[0] && !load_u64(bytes[0] + net_off(nw, LAYOUT_HTTP_SERVER_READTIMEOUT)) &&
+		  !load_u64(bytes[0] + net_off(nw, LAYOUT_HTTP_SERVER_READHEADERTIMEOUT));
+}
+
+static int read_limits(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	int32_t read_t = net_off(nw, LAYOUT_HTTP_SERVER_READTIMEOUT),
-		head_t = net_off(nw, LAYOUT_HTTP_SERVER_READHEADERTIMEOUT);
-	struct u64map limits; /* server -> piece, then whether it has none */
-	uint64_t key, *value;
-	size_t pos = 0;
-	int err;
+	struct server_limits *v = calloc(l->nserving + 1, sizeof(*v));
+	struct u64map at; /* server -> index */
+	size_t n = 0;
+	int err = v ? 0 : -ENOMEM;
 
-	u64map_init(&limits, NET_MAX_CONNS);
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < l->nserving; i++) {
-		uint64_t *at;
+	u64map_init(&at, NET_MAX_CONNS);
+	for (size_t i = 0; !err && i < l->nserving; i++) {
 		bool made;
 
-		at = u64map_put(&limits, l->serving[i].server, 0, &made);
-		if (at && made)
-			*at = readbatch_add(&nw->batch, l->serving[i].server,
-					    (uint32_t)net_off(nw, LAYOUT_HTTP_SERVER_SIZE));
+		if (!u64map_put(&at, l->serving[i].server, n, &made))
+			nw->no_room++;
+		else if (made)
+			v[n++].server = l->serving[i].server;
 	}
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	while (!err && u64map_next(&limits, &pos, &key, &value)) {
-		const uint8_t *b = readbatch_get(&nw->batch, (uint32_t)*value);
-
-		*value = b && !load_u64(b + read_t) && !load_u64(b + head_t);
-	}
+	if (!err)
+		err = NET_STAGE(nw, v, n, ask_server, take_server);
 	for (size_t i = 0; !err && i < l->nserving; i++) {
-		uint64_t *at = u64map_find(&limits, l->serving[i].server);
+		uint64_t *k = u64map_find(&at, l->serving[i].server);
 
-		l->serving[i].no_read_timeout = at && *at == 1;
+		l->serving[i].no_read_timeout = k && v[*k].none;
 	}
-	u64map_deinit(&limits);
+	u64map_deinit(&at);
+	free(v);
 	return err;
 }
 
 int netservers_read(struct netwatch *nw)
 {
-	struct serving_read *p = calloc(nw->cur.nserving + 1, sizeof(*p));
-	int err = p ? read_server_conns(nw, p) : -ENOMEM;
+	struct net_look *l = &nw->cur;
+	struct serving_read *p = calloc(l->nserving + 1, sizeof(*p));
+	int err = p ? 0 : -ENOMEM;
 
+	for (size_t i = 0; !err && i < l->nserving; i++)
+		p[i].s = &l->serving[i];
 	if (!err)
-		err = read_patterns(nw, p);
+		err = NET_STAGE(nw, p, l->nserving, ask_conn, take_conn);
 	if (!err)
-		err = read_server_limits(nw);
+		err = read_patterns(nw, p, l->nserving);
+	if (!err)
+		err = read_limits(nw);
 	free(p);
 	return err;
 }
 
 /* Since when a goroutine is in what it does, as far as we have seen. */
-void netservers_date(struct netwatch *nw, const struct gowalk *w, struct trace *trace)
+static void date_serving(struct netwatch *nw, struct net_serving *s)
 {
-	struct net_look *l = &nw->cur;
+	const struct net_serving *p = before(nw, s);
+	struct trace *trace = nw->look->trace;
+	uint64_t since;
+	struct trace_open open;
 
-	for (size_t i = 0; i < l->nserving; i++) {
-		struct net_serving *s = &l->serving[i];
-		uint64_t *at = u64map_find(&nw->prev.serving_at, s->goid), since;
-		const struct net_serving *p = at ? &nw->prev.serving[*at] : NULL;
-		struct trace_open open;
-		bool handles = nw->stacks.stack[s->stack].in_handler;
-
-		s->start_ns = l->now_ns;
-		s->age = AGE_AT_LEAST;
-		if (handles && trace && trace_open_find(trace, OPEN_HANDLER, s->g, &open) &&
-		    open.goid == s->goid) {
-			s->start_ns = open.start_ns;
-			s->age = AGE_EXACT;
-			continue;
-		}
-		/* one goroutine takes one request after the other: the same is the one of the same response */
-		if (p &&
-		    (s->same || (s->reading_request && p->reading_request && p->conn == s->conn)))
-			s->start_ns = p->start_ns;
-		since = net_waitsince_ns(nw, &w->g[s->walk], l->now_ns);
-		if (since && since < s->start_ns)
-			s->start_ns = since;
+	s->start_ns = nw->cur.now_ns;
+	s->age = AGE_AT_LEAST;
+	if (nw->stacks.stack[s->stack].in_handler && trace &&
+	    trace_open_find(trace, OPEN_HANDLER, s->g, &open) && open.goid == s->goid) {
+		s->start_ns = open.start_ns;
+		s->age = AGE_EXACT;
+		return;
 	}
+	/* one goroutine takes one request after the other: the same is the one of the same response */
+	if (p && (s->same || (s->reading_request && p->reading_request && p->conn == s->conn)))
+		s->start_ns = p->start_ns;
+	since = net_waitsince_ns(nw, s->walk);
+	if (since && since < s->start_ns)
+		s->start_ns = since;
+}
+
+void netservers_date(struct netwatch *nw)
+{
+	for (size_t i = 0; i < nw->cur.nserving; i++)
+		date_serving(nw, &nw->cur.serving[i]);
 }

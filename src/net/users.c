@@ -46,89 +46,89 @@ static bool stands(const struct netwatch *nw, const struct goroutine *g, const u
 /* The classes of the stacks that were read so far. */
 int netusers_classify(struct netwatch *nw, const struct gostacks *gs)
 {
-	struct net_users *ps = &nw->users;
+	struct net_users *us = &nw->users;
 	int err = 0;
 
-	while (ps->class_cap < gs->n && !err)
-		err = array_room(&ps->class_of, ps->class_cap, &ps->class_cap,
-				 sizeof(*ps->class_of));
+	while (us->class_cap < gs->n && !err)
+		err = array_room(&us->class_of, us->class_cap, &us->class_cap,
+				 sizeof(*us->class_of));
 	if (!err)
-		err = netstacks_classify(&nw->stacks, gs, ps->nclass, ps->class_of);
+		err = netstacks_classify(&nw->stacks, gs, us->nclass, us->class_of);
 	if (!err)
-		ps->nclass = gs->n;
+		us->nclass = gs->n;
 	return err;
 }
 
-static int keep_words(struct net_users *ps, const struct netstack *s, const struct gostack_bytes *b)
+static int keep_words(struct net_users *us, const struct netstack *s, const struct gostack_bytes *b)
 {
 	for (int k = 0; k < NETSLOT_COUNT; k++) {
 		int32_t slot = s->slot[k];
 
 		if (slot == NETSLOT_NONE)
 			continue;
-		if (array_room(&ps->word, ps->nword, &ps->word_cap, sizeof(*ps->word)))
+		if (array_room(&us->word, us->nword, &us->word_cap, sizeof(*us->word)))
 			return -ENOMEM;
-		ps->word[ps->nword++] =
+		us->word[us->nword++] =
 			slot >= 0 && (size_t)slot + 8 <= b->len ? load_u64(b->bytes + slot) : 0;
 	}
 	return 0;
 }
 
-static int keep_frame(struct net_users *ps, const struct netstack *s, const struct gostack_bytes *b,
+static int keep_frame(struct net_users *us, const struct netstack *s, const struct gostack_bytes *b,
 		      uint32_t *at)
 {
 	size_t size = (size_t)s->loop_size, cap;
 	uint8_t *grown;
 
-	if ((size_t)s->loop_sp + size > b->len || ps->nframe + size >= NET_NO_FRAME)
+	if ((size_t)s->loop_sp + size > b->len || us->nframe + size >= NET_NO_FRAME)
 		return 0;
-	if (ps->nframe + size > ps->frame_cap) {
-		cap = (ps->nframe + size) * 2;
-		grown = realloc(ps->frame, cap);
+	if (us->nframe + size > us->frame_cap) {
+		cap = (us->nframe + size) * 2;
+		grown = realloc(us->frame, cap);
 		if (!grown)
 			return -ENOMEM;
-		ps->frame = grown;
-		ps->frame_cap = cap;
+		us->frame = grown;
+		us->frame_cap = cap;
 	}
-	memcpy(ps->frame + ps->nframe, b->bytes + s->loop_sp, size);
-	*at = (uint32_t)ps->nframe;
-	ps->nframe += size;
+	memcpy(us->frame + us->nframe, b->bytes + s->loop_sp, size);
+	*at = (uint32_t)us->nframe;
+	us->nframe += size;
 	return 0;
 }
 
-int netusers_observe(void *listens, const struct gostacks *gs, const struct gostack_bytes *b)
+int netusers_observe(void *owner, const struct gostacks *gs, const struct gostack_bytes *b)
 {
-	struct netwatch *nw = listens;
-	struct net_users *ps = &nw->users;
-	int err = b->stack < ps->nclass ? 0 : netusers_classify(nw, gs);
-	struct net_user p = { .walk = b->walk, .word = (uint32_t)ps->nword, .frame = NET_NO_FRAME };
+	struct netwatch *nw = owner;
+	struct net_users *us = &nw->users;
+	int err = b->stack < us->nclass ? 0 : netusers_classify(nw, gs);
+	struct net_user p = { .walk = b->walk, .word = (uint32_t)us->nword, .frame = NET_NO_FRAME };
 	const struct netstack *s;
 
 	if (err)
 		return err;
-	p.cls = ps->class_of[b->stack];
+	p.cls = us->class_of[b->stack];
 	s = &nw->stacks.stack[p.cls];
 	if (!s->roles)
 		return 0;
 	if (s->reach > b->len && !b->all)
 		return 1;
-	err = keep_words(ps, s, b);
+	err = keep_words(us, s, b);
 	if (!err && s->keeps_frame)
-		err = keep_frame(ps, s, b, &p.frame);
+		err = keep_frame(us, s, b, &p.frame);
 	if (!err)
-		err = array_room(&ps->v, ps->n, &ps->cap, sizeof(*ps->v));
+		err = array_room(&us->v, us->n, &us->cap, sizeof(*us->v));
 	if (!err)
-		ps->v[ps->n++] = p;
+		us->v[us->n++] = p;
 	return err;
 }
 
-void netusers_deinit(struct net_users *ps)
+void netusers_deinit(struct net_users *us)
 {
-	free(ps->v);
-	free(ps->word);
-	free(ps->frame);
-	free(ps->class_of);
-	memset(ps, 0, sizeof(*ps));
+	free(us->v);
+	free(us->word);
+	free(us->frame);
+	free(us->class_of);
+	memset(us, 0, sizeof(*us));
 }
 
 uint64_t netusers_word(const struct netwatch *nw, const struct net_user *p, enum net_slot slot)
@@ -138,51 +138,42 @@ uint64_t netusers_word(const struct netwatch *nw, const struct net_user *p, enum
 	return s->slot[slot] == NETSLOT_NONE ? 0 : nw->users.word[p->word + s->at[slot]];
 }
 
-/*
- * Leaves those of the users v[0..n) that still are where they were when their
- * stacks were read: what others had on theirs leads nowhere any more.
- */
-static int leave_standing(struct netwatch *nw, const struct gowalk *w, struct net_user *v,
-			  size_t *n)
+static void ask_g(void *owner, void *item, struct readpiece *piece)
 {
-	uint32_t off = (uint32_t)net_off(nw, LAYOUT_G_SCHED_SP), head = g_head_bytes(nw),
-		 piece[NET_AT_ONCE];
-	size_t left = 0;
-	int err;
+	const struct netwatch *nw = owner;
+	const struct net_user *u = item;
 
-	readbatch_reset(&nw->batch);
-	for (size_t i = 0; i < *n; i++)
-		piece[i] = readbatch_add(&nw->batch, w->g[v[i].walk].addr + off, head);
-	err = readbatch_read(&nw->batch, nw->rt->mem);
-	for (size_t i = 0; i < *n && !err; i++) {
-		const uint8_t *g = readbatch_get(&nw->batch, piece[i]);
+	*piece = (struct readpiece){ nw->look->walk->g[u->walk].addr +
+					     (uint64_t)net_off(nw, LAYOUT_G_SCHED_SP),
+				     g_head_bytes(nw) };
+}
 
-		if (g && stands(nw, &w->g[v[i].walk], g))
-			v[left++] = v[i];
-		else
-			nw->moved++;
-	}
-	*n = left;
-	return err;
+static void take_g(void *owner, void *item, const uint8_t *const *bytes)
+{
+	const struct netwatch *nw = owner;
+	struct net_user *u = item;
+
+	u->moved = !bytes[0] || !stands(nw, &nw->look->walk->g[u->walk], bytes[0]);
 }
 
 /* Where there are so many goroutines that their stacks were read a while ago. */
-int netusers_check(struct netwatch *nw, const struct gowalk *w)
+int netusers_check(struct netwatch *nw)
 {
-	struct net_users *ps = &nw->users;
-	size_t left = 0, n;
+	struct net_users *us = &nw->users;
+	size_t left = 0;
 	int err = 0;
 
-	if (clock_mono_ns() - ps->begin_ns < FRESH_NS)
+	if (clock_mono_ns() - us->begin_ns < FRESH_NS)
 		return 0;
-	for (size_t i = 0; i < ps->n && !err; i += NET_AT_ONCE) {
-		n = ps->n - i < NET_AT_ONCE ? ps->n - i : NET_AT_ONCE;
+	for (size_t i = 0; i < us->n && !err; i += NET_AT_ONCE) {
+		size_t n = us->n - i < NET_AT_ONCE ? us->n - i : NET_AT_ONCE;
 
-		err = leave_standing(nw, w, ps->v + i, &n);
-		if (left < i && !err)
-			memmove(ps->v + left, ps->v + i, n * sizeof(*ps->v));
-		left += n;
+		err = NET_STAGE(nw, us->v + i, n, ask_g, take_g);
 	}
-	ps->n = left;
+	for (size_t i = 0; i < us->n && !err; i++)
+		if (!us->v[i].moved)
+			us->v[left++] = us->v[i];
+	nw->moved += us->n - left;
+	us->n = left;
 	return err;
 }

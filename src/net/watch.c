@@ -210,6 +210,8 @@ static void count_before(struct netwatch *nw)
 				NULL);
 		if (at)
 			++*at;
+		else
+			nw->no_room++;
 	}
 }
 
@@ -225,10 +227,16 @@ void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
 int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
 		  struct trace *trace, uint64_t now_ns)
 {
-	int err = netlook_take(nw, walk, gs, trace, now_ns);
+	struct look l = {
+		.walk = (struct gowalk *)walk, .stacks = gs, .trace = trace, .now_ns = now_ns
+	};
+	int err;
 
+	nw->look = &l;
+	err = netlook_take(nw);
 	if (!err)
-		err = netrequests_read(nw, walk, trace);
+		err = netrequests_read(nw);
+	nw->look = NULL;
 	if (err)
 		return err;
 	count_busy(nw);
@@ -246,7 +254,7 @@ void netwatch_begin_window(struct netwatch *nw)
 
 uint64_t netwatch_losses(const struct netwatch *nw)
 {
-	return nw->doubtful;
+	return nw->unread + nw->no_room;
 }
 
 const char *netwatch_why(const struct netwatch *nw)

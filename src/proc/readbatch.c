@@ -37,6 +37,7 @@ void readbatch_deinit(struct readbatch *b)
 		free(b->work->other);
 	}
 	free(b->work);
+	free(b->asked);
 	free(b->piece);
 	free(b->bytes);
 	memset(b, 0, sizeof(*b));
@@ -247,4 +248,60 @@ const uint8_t *readbatch_get(const struct readbatch *b, uint32_t piece)
 	if (piece >= b->n || b->piece[piece].status)
 		return NULL;
 	return b->piece[piece].dst;
+}
+
+/* ---- stages ---- */
+
+#define ASKED_NOTHING (READBATCH_NONE - 1)
+
+static int room_to_ask(struct readbatch *b, size_t n)
+{
+	uint32_t *more;
+
+	if (n <= b->asked_cap)
+		return 0;
+	more = realloc(b->asked, n * READSTAGE_PIECES * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	b->asked = more;
+	b->asked_cap = n;
+	return 0;
+}
+
+/* The numbers of an item's pieces into asked[]. */
+static void ask_item(struct readbatch *b, const struct readstage *s, size_t i, uint32_t *asked)
+{
+	struct readpiece piece[READSTAGE_PIECES] = { 0 };
+	bool any = false;
+
+	s->ask(s->owner, (char *)s->item + i * s->size, piece);
+	for (int k = 0; k < READSTAGE_PIECES; k++) {
+		any = any || piece[k].len;
+		asked[k] = piece[k].len ? readbatch_add(b, piece[k].addr, piece[k].len)
+					: READBATCH_NONE;
+	}
+	if (!any)
+		asked[0] = ASKED_NOTHING;
+}
+
+int readbatch_stage(struct readbatch *b, struct memreader *mem, const struct readstage *s)
+{
+	int err = room_to_ask(b, s->n);
+
+	readbatch_reset(b);
+	for (size_t i = 0; i < s->n && !err; i++)
+		ask_item(b, s, i, b->asked + i * READSTAGE_PIECES);
+	if (!err)
+		err = s->in_order ? readbatch_read_in_order(b, mem) : readbatch_read(b, mem);
+	for (size_t i = 0; i < s->n && !err; i++) {
+		const uint32_t *asked = b->asked + i * READSTAGE_PIECES;
+		const uint8_t *bytes[READSTAGE_PIECES];
+
+		if (asked[0] == ASKED_NOTHING)
+			continue;
+		for (int k = 0; k < READSTAGE_PIECES; k++)
+			bytes[k] = readbatch_get(b, asked[k]);
+		s->take(s->owner, (char *)s->item + i * s->size, bytes);
+	}
+	return err;
 }

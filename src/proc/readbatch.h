@@ -7,6 +7,7 @@
 #ifndef GOSPECT_PROC_READBATCH_H
 #define GOSPECT_PROC_READBATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ struct readbatch {
 	uint8_t *bytes; /* owned */
 	size_t used, bytes_cap;
 	struct readbatch_work *work; /* owned: of readbatch_read() */
+	uint32_t *asked;             /* owned: of readbatch_stage(), the pieces of each item */
+	size_t asked_cap;
 };
 
 void readbatch_deinit(struct readbatch *b); /* a zeroed one is ready for use */
@@ -35,5 +38,33 @@ int readbatch_read(struct readbatch *b, struct memreader *mem);
 int readbatch_read_in_order(struct readbatch *b, struct memreader *mem);
 /* The bytes of a piece, valid until the next reset; NULL when it was not read. */
 const uint8_t *readbatch_get(const struct readbatch *b, uint32_t piece);
+
+/* ---- stages ---- */
+
+#define READSTAGE_PIECES 4 /* of one item */
+
+/* What to read; len 0: nothing. */
+struct readpiece {
+	uint64_t addr;
+	uint32_t len;
+};
+
+/*
+ * Something of each of n items, which the stage before has named, read at once.
+ * ask() fills up to READSTAGE_PIECES pieces, which are zeroed; an item that asks
+ * for nothing is not taken.  take() gets the bytes of each piece, good until the
+ * next stage; NULL: not asked for, or not readable.
+ */
+struct readstage {
+	void *owner; /* passed to both */
+	void *item;  /* array of n, of size bytes each */
+	size_t n, size;
+	void (*ask)(void *owner, void *item, struct readpiece *piece);
+	void (*take)(void *owner, void *item, const uint8_t *const *bytes);
+	bool in_order; /* readbatch_read_in_order() */
+};
+
+/* 0, -ENOMEM, -ESRCH, -EPERM: then nothing is taken.  b->n is 0 when nothing could be asked for. */
+int readbatch_stage(struct readbatch *b, struct memreader *mem, const struct readstage *s);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gort/gotime.h"
 #include "trace/trace.h"
 
 #define MAX_WAITERS 20000 /* goroutines in (*DB).conn that are read at one look, of all pools */
@@ -32,7 +33,7 @@ static struct holder *holder_of(struct sqlpools *p, uint64_t conn, struct pool *
  */
 static bool is_of_now(const struct sqlpools *p, const struct sqlconn *c, uint64_t start_ns)
 {
-	int64_t back = sqlread_time_ns(c->wall, c->ext) - p->real_offset_ns;
+	int64_t back = gotime_unix_ns(c->wall, c->ext) - p->real_offset_ns;
 	int64_t slack = 20000000 + ((int64_t)p->now_ns - back) / 10000;
 
 	return (int64_t)start_ns >= back - slack;

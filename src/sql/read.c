@@ -72,22 +72,6 @@ void sqldb_deinit(struct sqldb *db)
 	db->nconn = 0;
 }
 
-/* time/time.go: wall seconds are since 1885 when there is a monotonic reading
- * (in ext), else ext is seconds since year 1. */
-int64_t sqlread_time_ns(uint64_t wall, uint64_t ext)
-{
-	const int64_t unix_of_1885 = -2682288000, unix_of_1 = -62135596800;
-	int64_t ns = (int64_t)(wall & ((1u << 30) - 1)), s;
-
-	if (wall >> 63)
-		s = (int64_t)(wall << 1 >> 31) + unix_of_1885;
-	else
-		s = (int64_t)(ext + (uint64_t)unix_of_1);
-	if (s < 0 || s > INT64_MAX / 1000000000 - 1)
-		return 0;
-	return s * 1000000000 + ns;
-}
-
 /* ---- the driver's name ---- */
 
 /*

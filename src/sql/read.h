@@ -56,7 +56,5 @@ int sqlread_tx(struct goruntime *rt, uint64_t addr, struct sqltx *out);
 /* The driverConn of a Rows, of a driverStmt. */
 int sqlread_rows(struct goruntime *rt, uint64_t addr, uint64_t *conn);
 int sqlread_stmt(struct goruntime *rt, uint64_t addr, uint64_t *conn);
-/* Unix time in ns of a time.Time. */
-int64_t sqlread_time_ns(uint64_t wall, uint64_t ext);
 
 #endif

@@ -157,6 +157,105 @@ static void what_is_no_piece_is_refused(void **state)
 	close_area(&a);
 }
 
+/* ---- stages ---- */
+
+struct staged {
+	const struct area *a;
+	size_t from[2], len[2]; /* len 0: not asked for */
+	int taken;
+	bool got[2], right[2];
+};
+
+static void ask_staged(void *owner, void *item, struct readpiece *piece)
+{
+	const struct staged *s = item;
+
+	++*(int *)owner;
+	for (int k = 0; k < 2; k++)
+		piece[2 * k] = (struct readpiece){ (uint64_t)(uintptr_t)(s->a->bytes + s->from[k]),
+						   (uint32_t)s->len[k] };
+}
+
+static void take_staged(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct staged *s = item;
+
+	(void)owner;
+	s->taken++;
+	assert_null(bytes[1]);
+	assert_null(bytes[3]);
+	for (int k = 0; k < 2; k++) {
+		s->got[k] = bytes[2 * k];
+		s->right[k] =
+			s->got[k] && !memcmp(bytes[2 * k], s->a->bytes + s->from[k], s->len[k]);
+	}
+}
+
+static void check_staged(const struct staged *s)
+{
+	assert_int_equal(s->taken, s->len[0] || s->len[1]);
+	for (int k = 0; k < 2; k++) {
+		bool want = s->len[k] && is_there(s->a, s->from[k], s->len[k]);
+
+		assert_int_equal(s->got[k], want);
+		assert_int_equal(s->right[k], want);
+	}
+}
+
+static void a_stage_gives_each_item_its_bytes(void **state)
+{
+	static struct staged v[PIECES];
+	struct readbatch b = { 0 };
+	struct area a;
+
+	(void)state;
+	open_area(&a);
+	srand(11);
+	for (int in_order = 0; in_order < 2; in_order++) {
+		int asked = 0;
+		struct readstage s = { &asked,     v,           PIECES,  sizeof(*v),
+				       ask_staged, take_staged, in_order };
+
+		memset(v, 0, sizeof(v));
+		for (size_t i = 0; i < PIECES; i++) {
+			v[i].a = &a;
+			for (int k = 0; k < 2; k++) {
+				v[i].len[k] = (size_t)rand() % 3 * 40;
+				v[i].from[k] = (size_t)rand() % (a.len - 100);
+			}
+		}
+		assert_int_equal(readbatch_stage(&b, a.m, &s), 0);
+		assert_int_equal(asked, PIECES);
+		for (size_t i = 0; i < PIECES; i++)
+			check_staged(&v[i]);
+		/* of none, and of those that ask for nothing */
+		s.n = 0;
+		assert_int_equal(readbatch_stage(&b, a.m, &s), 0);
+		assert_int_equal(b.n, 0);
+	}
+	readbatch_deinit(&b);
+	close_area(&a);
+}
+
+/* An item that has an address nobody can have is taken, without bytes. */
+static void a_bad_address_is_taken_without_bytes(void **state)
+{
+	struct area nowhere = { .bytes = (uint8_t *)16 };
+	struct staged v = { .a = &nowhere, .len = { 8, 0 } };
+	struct readbatch b = { 0 };
+	struct area a;
+	int asked = 0;
+	struct readstage s = { &asked, &v, 1, sizeof(v), ask_staged, take_staged, false };
+
+	(void)state;
+	open_area(&a);
+	assert_int_equal(readbatch_stage(&b, a.m, &s), 0);
+	assert_int_equal(v.taken, 1);
+	assert_false(v.got[0]);
+	readbatch_deinit(&b);
+	close_area(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +263,8 @@ int main(void)
 		cmocka_unit_test(in_order_too),
 		cmocka_unit_test(neighbours_are_one),
 		cmocka_unit_test(what_is_no_piece_is_refused),
+		cmocka_unit_test(a_stage_gives_each_item_its_bytes),
+		cmocka_unit_test(a_bad_address_is_taken_without_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

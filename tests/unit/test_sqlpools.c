@@ -14,6 +14,7 @@
 #include "go_live.h"
 #include "sql/pools.h"
 #include "sql/read.h"
+#include "gort/gotime.h"
 #include "gort/gotypes.h"
 #include "observe/window.h"
 
@@ -212,12 +213,12 @@ static void test_time(void **state)
 {
 	(void)state;
 	/* 2024-01-02T03:04:05.000000006Z with and without a monotonic reading */
-	assert_int_equal(sqlread_time_ns(1ull << 63 | (1704164645ull + 2682288000ull) << 30 | 6,
+	assert_int_equal(gotime_unix_ns(1ull << 63 | (1704164645ull + 2682288000ull) << 30 | 6,
 					 77),
 			 1704164645000000006);
-	assert_int_equal(sqlread_time_ns(6, 1704164645ull + 62135596800ull), 1704164645000000006);
-	assert_int_equal(sqlread_time_ns(0, 0), 0);
-	assert_int_equal(sqlread_time_ns(0, UINT64_MAX), 0);
+	assert_int_equal(gotime_unix_ns(6, 1704164645ull + 62135596800ull), 1704164645000000006);
+	assert_int_equal(gotime_unix_ns(0, 0), 0);
+	assert_int_equal(gotime_unix_ns(0, UINT64_MAX), 0);
 }
 
 int main(void)
