@@ -190,9 +190,9 @@ $(B)/bench-%: tools/bench-%.c $(B)/libgospect.a
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libgospect.a $(LIBS)
 BENCH := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/bench-*.c))
-bench: all $(BENCH) ## measure what gospect costs (root, 10 min; tools/bench --list)
+bench: all $(BENCH) ## measure what gospect costs (root, 10 minutes; tools/bench --list)
 	@tools/bench
-bench-all: all $(BENCH) ## the same with every section and longer slices (half an hour)
+bench-all: all $(BENCH) ## every section, longer slices (root, half an hour)
 	@tools/bench --all
 
 $(B)/record: tools/record.c $(B)/libgospect.a
