@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Picks a command; nothing else. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +8,15 @@
 #include "cli/options.h"
 #include "report/report.h"
 #include "version.h"
+
+/* What was printed must have arrived: the file may be full. */
+static int printed(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return EXIT_DONE;
+	msg_error("cannot write: %s", strerror(errno));
+	return EXIT_FAILED;
+}
 
 int main(int argc, char **argv)
 {
@@ -20,11 +30,11 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		help_all(stdout);
-		return EXIT_DONE;
+		return printed();
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
 		printf("gospect %s\nreport schema %s\n", GOSPECT_VERSION, REPORT_SCHEMA);
-		return EXIT_DONE;
+		return printed();
 	}
 	c = command_find(argv[1]);
 	if (!c) {
@@ -37,7 +47,7 @@ int main(int argc, char **argv)
 		return status;
 	if (o.help) {
 		help_command(c, stdout);
-		return EXIT_DONE;
+		return printed();
 	}
 	return c->run(&o);
 }

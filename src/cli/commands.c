@@ -10,11 +10,11 @@ const struct command commands[] = {
 		.run = cmd_attach,
 		.summary = "a live report of a running Go process",
 		.about = "Attaches to a running Go process and reports what it is doing: "
-			 "goroutines by "
-			 "creation site, births and deaths, large allocations, garbage collection, "
-			 "network time by host, requests in flight, database pools, findings. "
-			 "On a terminal it redraws a screen; into a pipe or file it prints a "
-			 "report per --every. Ctrl-C detaches and gives a last, complete report.",
+			 "goroutines by creation site with their births and deaths, large "
+			 "allocations, garbage collection, network time by host, requests in "
+			 "flight, database pools, findings. On a terminal it redraws a screen; "
+			 "into a pipe or file it prints one report per --every. Ctrl-C detaches "
+			 "and prints a final, complete report.",
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
 			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_FORMAT) |
 			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_HELP),
@@ -25,12 +25,10 @@ const struct command commands[] = {
 		.run = cmd_snapshot,
 		.summary = "one report of what is wrong and where, worst first",
 		.about = "Observes a running Go process for --window and prints one report: ranked "
-			 "findings, "
-			 "then every goroutine grouped by stack, the heap profile, allocations, "
-			 "garbage "
-			 "collection, network requests, database pools and lock waits. "
-			 "The process is not stopped (but for --prove) and nothing in it changes; "
-			 "with --window 0 no probe is armed.",
+			 "findings, then every goroutine grouped by stack, the heap profile, "
+			 "allocations, garbage collection, network requests, database pools and "
+			 "lock waits. The process is not stopped (except by --prove) and nothing "
+			 "in it changes; with --window 0 no probes are armed.",
 		.options = OPT_BIT(OPT_WINDOW) | OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_PROVE) |
 			   OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_GOROUTINES) |
 			   OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_PROFILE) |
@@ -43,12 +41,11 @@ const struct command commands[] = {
 		.run = cmd_leaks,
 		.summary = "every goroutine that can never run again",
 		.about = "Lists the goroutines that nothing can wake up any more, because nothing "
-			 "that can still "
-			 "run reaches what they wait for. Nothing is stopped and what several "
-			 "passes agree on is "
-			 "listed; with --prove the process is frozen for some milliseconds for a "
-			 "copy of its "
-			 "memory, and the verdict is certain. Go 1.20 and newer.",
+			 "that can still run reaches what they wait for. Without --prove the "
+			 "process is not stopped, and a goroutine is listed when several passes "
+			 "over its memory agree; with --prove the process is frozen for some "
+			 "milliseconds while its memory is copied, and the verdict is certain. Go "
+			 "1.20 and newer.",
 		.options = OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_FORMAT) |
 			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
 	},
@@ -58,10 +55,8 @@ const struct command commands[] = {
 		.run = cmd_diff,
 		.summary = "two snapshots compared",
 		.about = "Compares two reports of one program, written by 'gospect snapshot PID "
-			 "--format json -o "
-			 "FILE': what appeared, grew, shrank and went away, by finding, by "
-			 "creation site, by stack, "
-			 "by memory in use, by host and by database pool.",
+			 "--format json -o FILE': what appeared, grew, shrank or went away, by "
+			 "finding, creation site, stack, memory in use, host and database pool.",
 		.options = OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
 	},
 	{
@@ -69,12 +64,10 @@ const struct command commands[] = {
 		.operand = OPERAND_PID_OR_FILE,
 		.run = cmd_plan,
 		.summary = "what would be probed, where and at what cost; attaches nothing",
-		.about =
-			"Prints every function that would be probed, the instruction, its cost "
-			"class and "
-			"the cost of a hit as measured on this machine now, or why there is no "
-			"site. "
-			"For a FILE no privileges are needed; then the cost may be 'not measured'.",
+		.about = "Prints every function that would be probed, the instruction, its cost "
+			 "class and the cost of a hit as measured on this machine now, or why "
+			 "there is no site. For a FILE no privileges are needed; the cost may then "
+			 "be 'not measured'.",
 		.options = OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
 	},
 	{
@@ -83,8 +76,8 @@ const struct command commands[] = {
 		.run = cmd_list,
 		.summary = "the Go processes of this machine",
 		.about = "Lists every Go process: pid, age, goroutines, Go release, container, "
-			 "executable "
-			 "and module. What cannot be read without more privileges is shown as '-'.",
+			 "executable and module. What cannot be read without more privileges is "
+			 "shown as '-'.",
 		.options = OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
 	},
 	{
@@ -92,9 +85,9 @@ const struct command commands[] = {
 		.operand = OPERAND_NONE,
 		.run = cmd_doctor,
 		.summary = "what this kernel and these privileges allow",
-		.about = "Tries each kernel feature, privilege and library that matters and says "
-			 "what "
-			 "works in full, what is limited, what is missing, why, and what to do.",
+		.about = "Tests each kernel feature, privilege and library that matters and says "
+			 "what works in full, what is limited, what is missing, why, and what to "
+			 "do.",
 		.options = OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
 	},
 	{ .name = 0 },

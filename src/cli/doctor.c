@@ -10,7 +10,6 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "host/features.h"
-#include "report/table.h"
 #include "trace/trace.h"
 
 #define DOCTOR_SCHEMA "gospect.doctor/1"
@@ -32,11 +31,11 @@ static int trace_rows(struct feature *f)
 		     : tf.method == TRACE_METHOD_PERF ? FEATURE_LIMITED
 						      : FEATURE_NONE;
 	snprintf(f[n].why, sizeof(f[n].why), "%s",
-		 tf.method == TRACE_METHOD_MULTI ? "uprobe_multi links see the hits of all threads"
+		 tf.method == TRACE_METHOD_MULTI ? "uprobe_multi links see hits from all threads"
 						 : tf.why);
 	if (tf.method == TRACE_METHOD_PERF)
 		snprintf(f[n].hint, sizeof(f[n].hint),
-			 "perf-event probes are used: detaching takes about 0.1 s each");
+			 "perf-event probes are used: each takes about 0.1 s to detach");
 	else if (tf.method == TRACE_METHOD_NONE)
 		snprintf(f[n].hint, sizeof(f[n].hint), "%.190s",
 			 err.hint[0] ? err.hint
@@ -47,7 +46,7 @@ static int trace_rows(struct feature *f)
 	f[n].name = "cost of a probe, measured";
 	if (!trace_measure_costs(&ct, &err) && ct.ns[INSN_PUSH] >= 0) {
 		f[n].state = FEATURE_FULL;
-		snprintf(f[n].why, sizeof(f[n].why), "an emulated instruction %.0f ns a hit",
+		snprintf(f[n].why, sizeof(f[n].why), "an emulated instruction costs %.0f ns a hit",
 			 ct.ns[INSN_PUSH]);
 		if (ct.ns[INSN_STEPPED] >= 0)
 			snprintf(f[n].why + strlen(f[n].why), sizeof(f[n].why) - strlen(f[n].why),

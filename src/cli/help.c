@@ -11,10 +11,10 @@ static const struct {
 	{ EXIT_DONE, "done" },
 	{ EXIT_FAILED, "gospect failed" },
 	{ EXIT_USAGE, "wrong usage" },
-	{ EXIT_NOT_GO, "the target is not a Go program, or not one that can be read" },
+	{ EXIT_NOT_GO, "the target is not a Go program, or cannot be read" },
 	{ EXIT_NOT_PERMITTED, "not permitted" },
-	{ EXIT_TARGET_ENDED, "the target ended before anything was seen" },
-	{ EXIT_FOUND, "--fail-on: a finding of that severity or above" },
+	{ EXIT_TARGET_ENDED, "the target exited before anything was seen" },
+	{ EXIT_FOUND, "--fail-on: there is a finding of that severity or worse" },
 };
 
 static const char *operand_word(const struct command *c)
@@ -29,6 +29,10 @@ static void flag_with_arg(const struct option_def *d, char *out, size_t size)
 {
 	snprintf(out, size, "%s%s%s", d->flag, d->arg ? " " : "", d->arg ? d->arg : "");
 }
+
+#define HEAD_WIDTH 20               /* of commands and options */
+#define TEXT_AT    (HEAD_WIDTH + 3) /* where what they do begins */
+#define WIDTH      92
 
 /* Prints text in lines of at most `width` from column `indent` on. */
 static void wrapped(FILE *f, const char *text, int indent, int width)
@@ -64,11 +68,12 @@ void help_all(FILE *f)
 		char head[40];
 
 		snprintf(head, sizeof(head), "%s%s", c->name, operand_word(c));
-		fprintf(f, "  %-18s ", head);
-		wrapped(f, c->summary, 21, 92);
+		fprintf(f, "  %-*s ", HEAD_WIDTH, head);
+		wrapped(f, c->summary, TEXT_AT, WIDTH);
 	}
-	fprintf(f, "  %-18s %s\n", "--help", "this text; COMMAND --help: of a command");
-	fprintf(f, "  %-18s %s\n\nexit status:\n", "--version", "version and report schema");
+	fprintf(f, "  %-*s %s\n", HEAD_WIDTH, "--help", "this text; COMMAND --help: its options");
+	fprintf(f, "  %-*s %s\n\nexit status:\n", HEAD_WIDTH, "--version",
+		"version and report schema");
 	for (i = 0; i < sizeof(exit_table) / sizeof(*exit_table); i++)
 		fprintf(f, "  %2d  %s\n", exit_table[i].status, exit_table[i].means);
 }
@@ -78,7 +83,7 @@ void help_command(const struct command *c, FILE *f)
 	int i;
 
 	fprintf(f, "usage: gospect %s%s [OPTIONS]\n\n", c->name, operand_word(c));
-	wrapped(f, c->about, 0, 92);
+	wrapped(f, c->about, 0, WIDTH);
 	fprintf(f, "\n");
 	for (i = 0; i < OPT_COUNT; i++) {
 		char head[40];
@@ -86,11 +91,11 @@ void help_command(const struct command *c, FILE *f)
 		if (!(c->options & OPT_BIT(i)))
 			continue;
 		flag_with_arg(&option_defs[i], head, sizeof(head));
-		if (strlen(head) > 20)
-			fprintf(f, "  %s\n%23s", head, "");
+		if (strlen(head) > HEAD_WIDTH)
+			fprintf(f, "  %s\n%*s", head, TEXT_AT, "");
 		else
-			fprintf(f, "  %-20s ", head);
-		wrapped(f, option_defs[i].help, 23, 92);
+			fprintf(f, "  %-*s ", HEAD_WIDTH, head);
+		wrapped(f, option_defs[i].help, TEXT_AT, WIDTH);
 	}
 }
 
@@ -127,8 +132,7 @@ void help_man(FILE *f, const char *version)
 	fprintf(f,
 		".SH DESCRIPTION\n"
 		"gospect reads the memory of a Go process and probes rare events of its runtime: "
-		"goroutine births and deaths, large allocations, garbage collection, network "
-		"requests, "
+		"goroutine births, large allocations, garbage collection, network requests, "
 		"database pools. "
 		"Nothing is written to the target and nothing is left behind.\n.SH COMMANDS\n");
 	for (c = commands; c->name; c++) {
@@ -151,9 +155,9 @@ void help_man(FILE *f, const char *version)
 	fprintf(f, ".SH EXIT STATUS\n");
 	for (e = 0; e < sizeof(exit_table) / sizeof(*exit_table); e++)
 		fprintf(f, ".TP\n.B %d\n%s\n", exit_table[e].status, exit_table[e].means);
-	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colour, also on a terminal\n"
-		   ".TP\n.B GOSPECT_METHOD=perf\nattach by perf events, as on kernels without "
-		   "uprobe_multi\n");
+	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colours, even on a terminal\n"
+		   ".TP\n.B GOSPECT_METHOD=perf\nattach through perf events, as on kernels "
+		   "without uprobe_multi\n");
 	fprintf(f, ".SH REPORT\nThe JSON report has schema " REPORT_SCHEMA "; "
-		   "additions do not change the number.\n");
+		   "additions do not change its number.\n");
 }

@@ -20,9 +20,8 @@
 #include "observe/window.h"
 
 #define MAX_LINES 512
-#define AT_ONCE \
-	(1u     \
-	 << 20) /* bytes written at once: a million goroutines make more than anybody should hold */
+/* bytes written at once: a million goroutines make more than should be held */
+#define AT_ONCE (1u << 20)
 
 struct leaks {
 	const struct options *o;
@@ -103,13 +102,13 @@ static void summary(const struct leaks *s, size_t leaked, size_t by_design)
 		msg_note("%s goroutine%s can never run again: %s", human_count(leaked, a),
 			 leaked == 1 ? "" : "s", verdict_words(l, words, sizeof(words)));
 	else
-		msg_note("no goroutine is leaked: %s blocked ones were judged in %d pass%s",
+		msg_note("no leaks: %s blocked goroutines checked in %d pass%s",
 			 human_count(l->candidates, a), l->passes, l->passes == 1 ? "" : "es");
 	if (by_design)
-		msg_note("%s more wait%s for ever by design, as main in select {}",
+		msg_note("%s more block%s forever by design (such as select {})",
 			 human_count(by_design, b), by_design == 1 ? "s" : "");
 	if (l->stop_ms >= 0)
-		msg_note("the process stood still for %s", human_seconds(l->stop_ms / 1e3, a));
+		msg_note("the process was stopped for %s", human_seconds(l->stop_ms / 1e3, a));
 }
 
 /* Writes what is there, once it is `least` bytes. */
@@ -180,21 +179,21 @@ static int run(struct leaks *s)
 		return msg_fail(&err);
 	code = proof_run(&s->w.s, s->o, s->o->prove, NULL, s->w.signal_fd, &r, &err);
 	if (code == -EINTR) {
-		msg_note("stopped before there was a verdict; the process runs on");
+		msg_note("interrupted before a verdict; the process keeps running");
 		return EXIT_DONE;
 	}
 	if (code == -ESRCH || code == -ESTALE) {
-		msg_error("process %ld ended before there was a verdict", s->o->pid);
+		msg_error("process %ld exited before a verdict", s->o->pid);
 		return EXIT_TARGET_ENDED;
 	}
 	if (code)
 		return msg_fail(&err);
 	if (r.tracer_busy) {
-		msg_error("another tracer has process %ld: it cannot be frozen", s->o->pid);
-		msg_hint("end the debugger or strace, or go without --prove");
+		msg_error("cannot freeze process %ld: another tracer is attached to it", s->o->pid);
+		msg_hint("detach the debugger or strace, or run without --prove");
 		status = EXIT_NOT_PERMITTED;
 	} else if (r.verdict == LEAKS_OFF) {
-		msg_error("leaks are not judged: %s", r.why);
+		msg_error("cannot judge leaks: %s", r.why);
 		status = EXIT_NOT_GO;
 	} else {
 		status = judge(s, &r);

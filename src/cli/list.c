@@ -53,7 +53,7 @@ static void print_text(const struct golist *l, struct buf *out)
 	if (l->n)
 		table_print(&t, 0, 120, out);
 	else
-		buf_puts(out, "no Go process found\n");
+		buf_puts(out, "no Go processes found\n");
 	table_deinit(&t);
 }
 
@@ -117,10 +117,10 @@ int cmd_list(const struct options *o)
 	if (r)
 		msg_error("cannot write the list: %s", strerror(-r));
 	if (l.unreadable && geteuid())
-		msg_note("%zu processes could not be looked at; root sees all of them",
+		msg_note("%zu processes could not be inspected; run as root to see them all",
 			 l.unreadable);
 	if (l.beyond)
-		msg_note("%zu Go processes more are not listed", l.beyond);
+		msg_note("%zu more Go processes are not listed", l.beyond);
 	golist_deinit(&l);
 	return r ? EXIT_FAILED : EXIT_DONE;
 }

@@ -9,28 +9,30 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "cli/message.h"
 #include "plan/sensor.h"
 
 const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR] = { "--for", "DUR",
-		      "stop after DUR (500ms, 5s, 2m, 1h); default: until Ctrl-C or the target "
-		      "ends" },
-	[OPT_EVERY] = { "--every", "DUR", "a report per DUR (default 5s; the screen: 1s)" },
+		      "stop after DUR (500ms, 5s, 2m, 1h); default: at Ctrl-C or when the target "
+		      "exits" },
+	[OPT_EVERY] = { "--every", "DUR", "report every DUR (default 5s; on a screen 1s)" },
 	[OPT_WINDOW] = { "--window", "DUR",
-			 "observe for DUR (default 5s; 0: read memory once, no probe)" },
+			 "observe for DUR (default 5s; 0: read memory once, arm no probes)" },
 	[OPT_ONLY] = { "--only", "SENSOR,...",
-		       "only these sensors: goroutines, alloc, gc, net, sql, locks (errors, crash "
-		       "are accepted and not built yet)" },
+		       "only these sensors: goroutines, alloc, gc, net, sql, locks (errors and "
+		       "crash are accepted but not implemented yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
-			 "what tracing may cost the target, percent of the CPU it uses (default "
-			 "1%, at least 2 ms/s; 0: memory only, no probe)" },
+			 "what tracing may cost the target, in percent of the CPU it uses (default "
+			 "1%, at least 2 ms/s; 0: memory only, no probes)" },
 	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
 	[OPT_PROVE] = { "--prove", NULL,
-			"prove leaks: the process is frozen for some milliseconds for a copy of "
-			"its memory; the expected stop is printed first" },
+			"prove leaks: the process is frozen for some milliseconds while its memory "
+			"is copied; the expected stop is printed first" },
 	[OPT_MAX_STOP] = { "--max-stop", "DUR",
-			   "do not freeze it when the expected stop is longer (default 200ms)" },
+			   "do not freeze the process if the expected stop is longer (default "
+			   "200ms)" },
 	[OPT_GOROUTINES] = { "--goroutines", NULL, "list every goroutine, with its stack" },
 	[OPT_FORMAT] = { "--format", "text|json",
 			 "json: one object a line, schema gospect.report/1 (default text)" },
@@ -41,8 +43,8 @@ const struct option_def option_defs[OPT_COUNT] = {
 			  "which profile --format pprof writes (default goroutine)" },
 	[OPT_OUTPUT] = { "-o", "FILE", "write the report to FILE instead of standard output" },
 	[OPT_FAIL_ON] = { "--fail-on", "SEVERITY",
-			  "exit with 10 when a finding is that severe or worse: info, low, medium, "
-			  "high, critical" },
+			  "exit with status 10 if a finding is that severe or worse: info, low, "
+			  "medium, high, critical" },
 	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL,
 			       "show the hosts of network requests and connections as hashes" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
@@ -71,7 +73,6 @@ int duration_parse(const char *s, uint64_t *ns)
 	};
 	char *end;
 	double v;
-	size_t i;
 
 	if (!isdigit((unsigned char)s[0]))
 		return -EINVAL;
@@ -83,7 +84,7 @@ int duration_parse(const char *s, uint64_t *ns)
 	v = strtod(s, &end);
 	if (errno || !isfinite(v) || strspn(s, "0123456789.") != (size_t)(end - s))
 		return -EINVAL;
-	for (i = 0; i < sizeof(units) / sizeof(*units); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
 		if (!strcmp(end, units[i].unit)) {
 			v *= units[i].ns;
 			if (v > 3.2e17) /* ten years */
@@ -135,15 +136,27 @@ static int usage(const struct command *c, const char *fmt, const char *subject)
 	return EXIT_USAGE;
 }
 
+static int usage_valid(const struct command *c, const char *what, const char *bad,
+		       const char *valid)
+{
+	msg_error("unknown %s '%s' (valid: %s)", what, bad, valid);
+	msg_hint("see 'gospect %s --help'", c->name);
+	return EXIT_USAGE;
+}
+
 static int set_sensors(const struct command *c, const char *arg, struct options *o)
 {
+	char word[40], valid[160];
 	const char *bad;
-	char word[40];
+	size_t len = 0;
 
 	if (!sensor_parse(arg, &o->sensors, &bad))
 		return 0;
 	snprintf(word, sizeof(word), "%.*s", (int)strcspn(bad, ","), bad);
-	return usage(c, "unknown sensor '%s'", word);
+	for (int i = 0; i < SENSOR_COUNT; i++)
+		len += (size_t)snprintf(valid + len, sizeof(valid) - len, "%s%s", i ? ", " : "",
+					sensor_name((enum sensor)i));
+	return usage_valid(c, "sensor", word, valid);
 }
 
 static int set_format(const struct command *c, enum option_id id, const char *arg,
@@ -162,7 +175,7 @@ static int set_format(const struct command *c, enum option_id id, const char *ar
 			o->format = (enum format)i;
 			return 0;
 		}
-	return usage(c, "unknown format '%s'", arg);
+	return usage_valid(c, "format", arg, option_defs[id].arg);
 }
 
 static int set_option(const struct command *c, enum option_id id, const char *arg,
@@ -189,7 +202,7 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 	case OPT_WINDOW:
 		if (duration_parse(arg, &o->window_ns) ||
 		    (o->window_ns && o->window_ns < 100 * NS_PER_MS))
-			return usage(c, "not a duration, 0 or 100ms and more: '%s'", arg);
+			return usage(c, "not 0 or a duration of 100ms or more: '%s'", arg);
 		return 0;
 	case OPT_MAX_STOP:
 		if (duration_parse(arg, &o->max_stop_ns))
@@ -203,17 +216,17 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		return 0;
 	case OPT_PROFILE:
 		if (strcmp(arg, "goroutine") && strcmp(arg, "heap"))
-			return usage(c, "unknown profile '%s'", arg);
+			return usage_valid(c, "profile", arg, option_defs[id].arg);
 		o->profile = !strcmp(arg, "heap") ? PROFILE_HEAP : PROFILE_GOROUTINE;
 		return 0;
 	case OPT_FAIL_ON:
 		o->has_fail_on = true;
 		if (severity_parse(arg, &o->fail_on))
-			return usage(c, "unknown severity '%s'", arg);
+			return usage_valid(c, "severity", arg, "info, low, medium, high, critical");
 		return 0;
 	case OPT_OUTPUT:
 		if (!*arg)
-			return usage(c, "-o wants a file%s", "");
+			return usage(c, "-o needs a file name%s", "");
 		o->output = arg;
 		return 0;
 	case OPT_EXACT:
@@ -235,7 +248,6 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 static enum option_id find_option(const struct command *c, const char *arg, const char **value)
 {
 	size_t len = strcspn(arg, "=");
-	int i;
 
 	*value = arg[len] == '=' && !strncmp(arg, "--", 2) ? arg + len + 1 : NULL;
 	if (!strcmp(arg, "-h"))
@@ -244,7 +256,7 @@ static enum option_id find_option(const struct command *c, const char *arg, cons
 		*value = arg + 2;
 		return OPT_OUTPUT;
 	}
-	for (i = 0; i < OPT_COUNT; i++)
+	for (int i = 0; i < OPT_COUNT; i++)
 		if ((c->options & OPT_BIT(i)) && strlen(option_defs[i].flag) == len &&
 		    !strncmp(option_defs[i].flag, arg, len))
 			return (enum option_id)i;
@@ -255,7 +267,7 @@ static int set_operand(const struct command *c, const char *arg, struct options 
 {
 	if (c->operand == OPERAND_TWO_FILES && !o->file2) {
 		if (!*arg)
-			return usage(c, "an empty file name%s", "");
+			return usage(c, "empty file name%s", "");
 		*(o->file ? &o->file2 : &o->file) = arg;
 		return 0;
 	}
@@ -266,7 +278,7 @@ static int set_operand(const struct command *c, const char *arg, struct options 
 	if (c->operand == OPERAND_PID)
 		return usage(c, "not a process id: '%s'", arg);
 	if (!*arg)
-		return usage(c, "an empty file name%s", "");
+		return usage(c, "empty file name%s", "");
 	o->file = arg;
 	return 0;
 }
@@ -274,13 +286,13 @@ static int set_operand(const struct command *c, const char *arg, struct options 
 int options_parse(const struct command *c, int argc, char **argv, struct options *o)
 {
 	bool only_operands = false;
-	int i, err;
+	int err;
 
 	*o = (struct options){ .sensors = SENSOR_ALL,
 			       .budget_pct = 1.0,
 			       .window_ns = 5 * NS_PER_S,
 			       .max_stop_ns = 200 * NS_PER_MS };
-	for (i = 0; i < argc; i++) {
+	for (int i = 0; i < argc; i++) {
 		const char *arg = argv[i], *value;
 		enum option_id id;
 
@@ -299,10 +311,10 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 			return usage(c, "unknown option '%s'", arg);
 		if (option_defs[id].arg && !value) {
 			if (++i == argc)
-				return usage(c, "option '%s' wants a value", arg);
+				return usage(c, "option '%s' needs a value", arg);
 			value = argv[i];
 		} else if (!option_defs[id].arg && value) {
-			return usage(c, "option takes no value: '%s'", arg);
+			return usage(c, "this option takes no value: '%s'", arg);
 		}
 		err = set_option(c, id, value, o);
 		if (err)
@@ -311,10 +323,10 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 			return 0;
 	}
 	if (c->operand == OPERAND_PID && !o->pid)
-		return usage(c, "which process? '%s' wants a PID", c->name);
+		return usage(c, "'%s' needs a PID (try: gospect list)", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)
-		return usage(c, "'%s' wants a PID or a FILE", c->name);
+		return usage(c, "'%s' needs a PID or a FILE", c->name);
 	if (c->operand == OPERAND_TWO_FILES && !o->file2)
-		return usage(c, "'%s' wants two files", c->name);
+		return usage(c, "'%s' needs two files", c->name);
 	return 0;
 }

@@ -80,7 +80,7 @@ static void print_missing(const struct plan *pl, int i, struct buf *out)
 		if (!is_missing_alike(p, &pl->probe[k]))
 			continue;
 		if (k < i)
-			return; /* told already */
+			return; /* printed with the first of them */
 		alike++;
 	}
 	buf_printf(out, "\n  %s", probe_name(p->id));
@@ -118,10 +118,11 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 	if (none)
 		buf_puts(out, "\n");
 	if (ct->ns[INSN_STEPPED] >= 0 && ct->ns[INSN_PUSH] >= 0)
-		buf_printf(out,
-			   "\nmeasured here: an emulated push %.0f ns a hit; a single-stepped cmp, "
-			   "as at function entries, %.0f ns\n",
-			   ct->ns[INSN_PUSH], ct->ns[INSN_STEPPED]);
+		buf_printf(
+			out,
+			"\nmeasured here: an emulated push costs %.0f ns a hit; a single-stepped "
+			"cmp, as at function entries, %.0f ns\n",
+			ct->ns[INSN_PUSH], ct->ns[INSN_STEPPED]);
 	buf_printf(out, "\nnothing was attached\n");
 }
 

@@ -146,7 +146,7 @@ static void probe_bpf(const struct machine *m, struct feature *f)
 		return;
 	}
 	close(fd);
-	say(f, FEATURE_FULL, "a program was loaded");
+	say(f, FEATURE_FULL, "a program loads");
 }
 
 static void probe_tracing(const struct machine *m, struct feature *f)
@@ -158,7 +158,7 @@ static void probe_tracing(const struct machine *m, struct feature *f)
 		return;
 	}
 	close(fd);
-	say(f, FEATURE_FULL, "a tracing program was loaded");
+	say(f, FEATURE_FULL, "a tracing program loads");
 }
 
 /*
@@ -185,7 +185,7 @@ static void probe_perf_uprobe(const struct machine *m, struct feature *f)
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 || errno == ENOENT)
-		say(f, FEATURE_FULL, "perf_event_open takes uprobes");
+		say(f, FEATURE_FULL, "perf_event_open supports uprobes");
 	else
 		not_allowed(m, f, "perf_event_open", -errno);
 }
@@ -233,7 +233,7 @@ static void probe_uprobe_multi(const struct machine *m, struct feature *f)
 	}
 	if (prog < 0) {
 		say(f, FEATURE_NONE,
-		    "the kernel does not know uprobe_multi: attaching and detaching is slow");
+		    "this kernel has no uprobe_multi: attaching and detaching are slow");
 		hint(f, "Linux 6.10 or newer attaches thousands of probes at once");
 		return;
 	}
@@ -241,14 +241,14 @@ static void probe_uprobe_multi(const struct machine *m, struct feature *f)
 	pid = link_nowhere(prog, UINT32_MAX);
 	close(prog);
 	if (here != -EBADF)
-		say(f, FEATURE_NONE, "a uprobe_multi link cannot be made: %s", strerror(-here));
+		say(f, FEATURE_NONE, "cannot create a uprobe_multi link: %s", strerror(-here));
 	else if (pid != -EINVAL)
 		say(f, FEATURE_LIMITED,
-		    "uprobe_multi is there, but its pid filter misses threads (6.6 to 6.9)");
+		    "uprobe_multi exists, but its pid filter misses threads (6.6 to 6.9)");
 	else
-		say(f, FEATURE_FULL, "uprobe_multi is there, its pid filter takes whole processes");
+		say(f, FEATURE_FULL, "uprobe_multi works; its pid filter matches whole processes");
 	if (f->state != FEATURE_FULL)
-		hint(f, "probes go through perf events instead; Linux 6.10 or newer does better");
+		hint(f, "perf events are used instead; Linux 6.10 or newer does not need them");
 }
 
 static void probe_cookie(const struct machine *m, struct feature *f)
@@ -257,12 +257,12 @@ static void probe_cookie(const struct machine *m, struct feature *f)
 
 	if (fd >= 0) {
 		close(fd);
-		say(f, FEATURE_FULL, "a program asks which probe it runs for");
+		say(f, FEATURE_FULL, "programs can tell which probe they run for");
 	} else if (fd == -EPERM || fd == -EACCES) {
 		not_allowed(m, f, "loading a tracing program", fd);
 	} else {
 		say(f, FEATURE_LIMITED,
-		    "no attach cookies (Linux 5.15): sites are told apart by address");
+		    "no attach cookies (need Linux 5.15): sites are distinguished by address");
 	}
 }
 
@@ -270,10 +270,9 @@ static void probe_btf(const struct machine *m, struct feature *f)
 {
 	(void)m;
 	if (!access("/sys/kernel/btf/vmlinux", R_OK))
-		say(f, FEATURE_FULL, "/sys/kernel/btf/vmlinux is there (not needed)");
+		say(f, FEATURE_FULL, "/sys/kernel/btf/vmlinux is present (not required)");
 	else
-		say(f, FEATURE_LIMITED,
-		    "no kernel type information: not needed by gospect's programs");
+		say(f, FEATURE_LIMITED, "no kernel type information (not required)");
 }
 
 static void probe_lockdown(const struct machine *m, struct feature *f)
@@ -282,7 +281,7 @@ static void probe_lockdown(const struct machine *m, struct feature *f)
 
 	(void)m;
 	if (!first_line("/sys/kernel/security/lockdown", text, sizeof(text))) {
-		say(f, FEATURE_FULL, "no lockdown to be seen");
+		say(f, FEATURE_FULL, "no kernel lockdown");
 	} else if (strstr(text, "[confidentiality]")) {
 		say(f, FEATURE_LIMITED, "lockdown is 'confidentiality': tracing may be forbidden");
 		hint(f, "boot with lockdown=integrity or none to trace");
@@ -303,7 +302,7 @@ static void probe_sysctl_paranoid(const struct machine *m, struct feature *f)
 	}
 	if (has_cap(m, CAP_PERFMON_BIT) || has_cap(m, CAP_SYS_ADMIN_BIT)) {
 		say(f, FEATURE_FULL,
-		    "kernel.perf_event_paranoid is %.20s: no matter with these privileges", text);
+		    "kernel.perf_event_paranoid is %.20s: irrelevant with these privileges", text);
 		return;
 	}
 	say(f, FEATURE_LIMITED, "kernel.perf_event_paranoid is %.20s, and CAP_PERFMON is missing",
@@ -316,11 +315,11 @@ static void probe_sysctl_bpf(const struct machine *m, struct feature *f)
 	char text[32];
 
 	if (has_cap(m, CAP_BPF_BIT) || has_cap(m, CAP_SYS_ADMIN_BIT)) {
-		say(f, FEATURE_FULL, "no matter with these privileges");
+		say(f, FEATURE_FULL, "irrelevant with these privileges");
 		return;
 	}
 	if (!first_line("/proc/sys/kernel/unprivileged_bpf_disabled", text, sizeof(text)))
-		snprintf(text, sizeof(text), "not there");
+		snprintf(text, sizeof(text), "absent");
 	say(f, FEATURE_LIMITED, "kernel.unprivileged_bpf_disabled is %.20s, and CAP_BPF is missing",
 	    text);
 	hint(f, "run as root, or with CAP_BPF");
@@ -332,17 +331,16 @@ static void probe_yama(const struct machine *m, struct feature *f)
 	int scope;
 
 	if (!first_line("/proc/sys/kernel/yama/ptrace_scope", text, sizeof(text))) {
-		say(f, FEATURE_FULL, "yama is not there");
+		say(f, FEATURE_FULL, "yama is not enabled");
 		return;
 	}
 	scope = atoi(text);
 	if (scope >= 3) {
-		say(f, FEATURE_NONE,
-		    "kernel.yama.ptrace_scope is 3: nobody may read another process");
-		hint(f, "it can only be changed by a reboot with another value in /etc/sysctl.d");
+		say(f, FEATURE_NONE, "kernel.yama.ptrace_scope is 3: no process may read another");
+		hint(f, "only a reboot with another value in /etc/sysctl.d changes it");
 	} else if (scope == 0 || has_cap(m, CAP_SYS_PTRACE_BIT)) {
 		say(f, FEATURE_FULL,
-		    "kernel.yama.ptrace_scope is %d: no matter with these privileges", scope);
+		    "kernel.yama.ptrace_scope is %d: irrelevant with these privileges", scope);
 	} else {
 		say(f, FEATURE_LIMITED,
 		    "kernel.yama.ptrace_scope is %d: being the same user is not enough", scope);
@@ -400,7 +398,7 @@ static void probe_vm_read(const struct machine *m, struct feature *f)
 	char c;
 
 	if (pipe2(pipe_fd, O_CLOEXEC)) {
-		say(f, FEATURE_LIMITED, "not tried: %s", strerror(errno));
+		say(f, FEATURE_LIMITED, "not tested: %s", strerror(errno));
 		return;
 	}
 	child = fork();
@@ -422,7 +420,7 @@ static void probe_vm_read(const struct machine *m, struct feature *f)
 		say(f, FEATURE_FULL, "process_vm_readv reads other processes");
 	} else {
 		say(f, FEATURE_LIMITED,
-		    "process_vm_readv works, for processes of the same user at most");
+		    "process_vm_readv works, but only for processes of the same user");
 		hint(f, "run as root or with CAP_SYS_PTRACE");
 	}
 }
@@ -448,20 +446,21 @@ static void probe_memlock(const struct machine *m, struct feature *f)
 	if (fd >= 0) {
 		close(fd);
 		say(f, FEATURE_FULL,
-		    "limited to %" PRIu64 " KiB, which this kernel does not apply to maps",
+		    "limited to %" PRIu64 " KiB, which this kernel does not apply to BPF maps",
 		    (uint64_t)lim.rlim_cur >> 10);
 		return;
 	}
 	if (!has_cap(m, CAP_BPF_BIT) && !has_cap(m, CAP_SYS_ADMIN_BIT)) {
 		say(f, FEATURE_LIMITED,
 		    "limited to %" PRIu64
-		    " KiB; whether it matters cannot be tried without CAP_BPF",
+		    " KiB; whether it matters cannot be tested without CAP_BPF",
 		    (uint64_t)lim.rlim_cur >> 10);
 		return;
 	}
 	say(f, FEATURE_LIMITED, "locked memory is limited to %" PRIu64 " KiB",
 	    (uint64_t)lim.rlim_cur >> 10);
-	hint(f, "raise it when maps cannot be made: ulimit -l unlimited, or LimitMEMLOCK=infinity");
+	hint(f,
+	     "raise it if maps cannot be created: ulimit -l unlimited, or LimitMEMLOCK=infinity");
 }
 
 /* ---- where we are ---- */
@@ -495,10 +494,10 @@ static void probe_hidepid(const struct machine *m, struct feature *f)
 		say(f, FEATURE_FULL, "/proc shows every process");
 	} else if (has_cap(m, CAP_SYS_PTRACE_BIT)) {
 		say(f, FEATURE_FULL,
-		    "/proc is mounted with hidepid: no matter with these privileges");
+		    "/proc is mounted with hidepid: irrelevant with these privileges");
 	} else {
 		say(f, FEATURE_LIMITED,
-		    "/proc is mounted with hidepid: other users' processes are not seen");
+		    "/proc is mounted with hidepid: other users' processes are hidden");
 		hint(f, "run as root or with CAP_SYS_PTRACE");
 	}
 }
@@ -509,11 +508,11 @@ static void probe_pid_ns(const struct machine *m, struct feature *f)
 
 	(void)m;
 	if (stat("/proc/self/ns/pid", &st)) {
-		say(f, FEATURE_LIMITED, "not known: %s", strerror(errno));
+		say(f, FEATURE_LIMITED, "unknown: %s", strerror(errno));
 	} else if (st.st_ino == INIT_PID_NS) {
-		say(f, FEATURE_FULL, "the machine's own: every process has a pid here");
+		say(f, FEATURE_FULL, "the host's: every process is visible");
 	} else {
-		say(f, FEATURE_LIMITED, "a container's: only its own processes are seen");
+		say(f, FEATURE_LIMITED, "a container's: only its own processes are visible");
 		hint(f, "run on the host, or with --pid=host (hostPID: true)");
 	}
 }
@@ -524,8 +523,7 @@ static void probe_seccomp(const struct machine *m, struct feature *f)
 		say(f, FEATURE_FULL, "no filter");
 		return;
 	}
-	say(f, FEATURE_LIMITED,
-	    "a seccomp filter is active: the rows above show what it lets through");
+	say(f, FEATURE_LIMITED, "a seccomp filter is active: the rows above show what it allows");
 	hint(f, "in a container: --security-opt seccomp=unconfined, or a profile with bpf, "
 		"perf_event_open and process_vm_readv");
 }

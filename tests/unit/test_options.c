@@ -200,6 +200,70 @@ static void wrong_usage(void **state)
 	close(keep);
 }
 
+/* What a wrong option says on stderr, in a static buffer. */
+static const char *complaint(const char *command, const char *args)
+{
+	static char text[1024];
+	int keep = dup(STDERR_FILENO);
+	FILE *f = tmpfile();
+	struct options o;
+	size_t n;
+
+	assert_non_null(f);
+	fflush(stderr);
+	dup2(fileno(f), STDERR_FILENO);
+	assert_int_equal(parse(command, args, &o), EXIT_USAGE);
+	fflush(stderr);
+	dup2(keep, STDERR_FILENO);
+	close(keep);
+	rewind(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	return text;
+}
+
+static void unknown_words_list_the_valid_ones(void **state)
+{
+	const char *text;
+
+	(void)state;
+	text = complaint("attach", "1 --only gc,alocs,net");
+	assert_non_null(strstr(text, "unknown sensor 'alocs'"));
+	for (int i = 0; i < SENSOR_COUNT; i++)
+		assert_non_null(strstr(text, sensor_name((enum sensor)i)));
+	assert_non_null(strstr(complaint("attach", "1 --format html"), "(valid: text|json)"));
+	assert_non_null(strstr(complaint("snapshot", "1 --format x"), "text|json|html|pprof"));
+	text = complaint("snapshot", "1 --fail-on bad");
+	for (int i = SEVERITY_INFO; i <= SEVERITY_CRITICAL; i++)
+		assert_non_null(strstr(text, severity_name((enum severity)i)));
+	assert_non_null(strstr(complaint("attach", ""), "'attach' needs a PID"));
+}
+
+/* What a command does begins in one column, however long its operands are. */
+static void help_is_aligned(void **state)
+{
+	char *text = NULL, *line;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	int lines = 0;
+
+	(void)state;
+	assert_non_null(f);
+	help_all(f);
+	fclose(f);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		if (strncmp(line, "  ", 2) || line[2] < 'a' || line[2] > 'z')
+			continue;
+		assert_true(strlen(line) > 24);
+		if (line[22] != ' ' || line[23] == ' ')
+			fail_msg("not aligned: %s", line);
+		lines++;
+	}
+	assert_true(lines >= 7);
+	free(text);
+}
+
 /* Every option of the table is in the help of its commands and in the manual. */
 static void help_is_complete(void **state)
 {
@@ -264,10 +328,16 @@ static void human_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations),      cmocka_unit_test(percentages),
-		cmocka_unit_test(attach_options), cmocka_unit_test(snapshot_options),
-		cmocka_unit_test(wrong_usage),    cmocka_unit_test(help_is_complete),
-		cmocka_unit_test(exit_statuses),  cmocka_unit_test(human_numbers),
+		cmocka_unit_test(durations),
+		cmocka_unit_test(percentages),
+		cmocka_unit_test(attach_options),
+		cmocka_unit_test(snapshot_options),
+		cmocka_unit_test(wrong_usage),
+		cmocka_unit_test(help_is_complete),
+		cmocka_unit_test(unknown_words_list_the_valid_ones),
+		cmocka_unit_test(help_is_aligned),
+		cmocka_unit_test(exit_statuses),
+		cmocka_unit_test(human_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
