@@ -16,7 +16,6 @@
 #include "model/place.h"
 #include "goroutines/leaks.h"
 #include "model/stacktable.h"
-#include "report/snapshot_rows.h"
 #include "observe/window.h"
 
 #define MAX_LINES 512

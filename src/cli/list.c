@@ -13,7 +13,7 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "host/golist.h"
-#include "report/table.h"
+#include "report/grid.h"
 
 #define LIST_SCHEMA    "gospect.list/1"
 #define LIST_BUDGET_NS (2 * NS_PER_S) /* for counting goroutines; what is left shows '-' */
@@ -25,36 +25,36 @@ static double age_s(const struct golist_entry *e, uint64_t now)
 
 static void print_text(const struct golist *l, struct buf *out)
 {
-	static const struct table_column cols[] = {
+	static const struct grid_column cols[] = {
 		{ "PID", true, 0 },      { "AGE", true, 0 },        { "GOROUTINES", true, 0 },
 		{ "GO", false, 0 },      { "CONTAINER", false, 0 }, { "EXE", false, 16 },
 		{ "MODULE", false, 12 },
 	};
 	uint64_t now = clock_real_ns();
 	char cell[600];
-	struct table t;
+	struct grid t;
 	size_t i;
 
-	table_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
+	grid_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
 	for (i = 0; i < l->n; i++) {
 		const struct golist_entry *e = &l->e[i];
 
 		snprintf(cell, sizeof(cell), "%d", (int)e->pid);
-		table_cell(&t, cell);
-		table_cell(&t, human_seconds(age_s(e, now), cell));
-		table_cell(&t, e->has_goroutines ? human_count(e->goroutines, cell) : "-");
-		table_cell(&t, e->go[0] ? e->go : "-");
+		grid_cell(&t, cell);
+		grid_cell(&t, human_seconds(age_s(e, now), cell));
+		grid_cell(&t, e->has_goroutines ? human_count(e->goroutines, cell) : "-");
+		grid_cell(&t, e->go[0] ? e->go : "-");
 		snprintf(cell, sizeof(cell), "%.12s", e->container[0] ? e->container : "-");
-		table_cell(&t, cell);
+		grid_cell(&t, cell);
 		snprintf(cell, sizeof(cell), "%s%s", e->exe, e->exe_deleted ? " (deleted)" : "");
-		table_cell(&t, cell);
-		table_cell(&t, e->module[0] ? e->module : "-");
+		grid_cell(&t, cell);
+		grid_cell(&t, e->module[0] ? e->module : "-");
 	}
 	if (l->n)
-		table_print(&t, 0, 120, out);
+		grid_print(&t, 0, 120, out);
 	else
 		buf_puts(out, "no Go processes found\n");
-	table_deinit(&t);
+	grid_deinit(&t);
 }
 
 static void print_json(const struct golist *l, struct buf *out)
@@ -117,10 +117,10 @@ int cmd_list(const struct options *o)
 	if (r)
 		msg_error("cannot write the list: %s", strerror(-r));
 	if (l.unreadable && geteuid())
-		msg_note("%zu processes could not be inspected; run as root to see them all",
+		msg_note("%zu processes could not be looked at; root sees all of them",
 			 l.unreadable);
 	if (l.beyond)
-		msg_note("%zu more Go processes are not listed", l.beyond);
+		msg_note("%zu Go processes more are not listed", l.beyond);
 	golist_deinit(&l);
 	return r ? EXIT_FAILED : EXIT_DONE;
 }

@@ -12,7 +12,7 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "gobin/gobin.h"
-#include "report/table.h"
+#include "report/grid.h"
 #include "proc/process.h"
 #include "trace/trace.h"
 
@@ -44,21 +44,21 @@ static const char *site_word(const struct probe *p, enum site_kind kind)
 	return p->absent ? "absent" : "refused";
 }
 
-static void site_cells(struct table *t, const struct probe *p, const struct site *s)
+static void site_cells(struct grid *t, const struct probe *p, const struct site *s)
 {
 	char cell[160];
 
-	table_cell(t, probe_name(p->id));
-	table_cell(t, s->function);
+	grid_cell(t, probe_name(p->id));
+	grid_cell(t, s->function);
 	snprintf(cell, sizeof(cell), "+0x%llx", (unsigned long long)s->func_off);
-	table_cell(t, cell);
-	table_cell(t, s->insn);
-	table_cell(t, insn_class_run(s->klass));
+	grid_cell(t, cell);
+	grid_cell(t, s->insn);
+	grid_cell(t, insn_class_run(s->klass));
 	if (p->cost_ns >= 0)
 		snprintf(cell, sizeof(cell), "%.0f ns", p->cost_ns);
 	else
 		snprintf(cell, sizeof(cell), "not measured");
-	table_cell(t, cell);
+	grid_cell(t, cell);
 }
 
 static bool is_missing_alike(const struct probe *a, const struct probe *b)
@@ -92,18 +92,18 @@ static void print_missing(const struct plan *pl, int i, struct buf *out)
 static void print_text(const struct gobin *gb, const char *subject, const struct plan *pl,
 		       const struct cost_table *ct, struct buf *out)
 {
-	static const struct table_column cols[] = {
+	static const struct grid_column cols[] = {
 		{ "PROBE", false, 0 },        { "FUNCTION", false, 16 }, { "AT", true, 0 },
 		{ "INSTRUCTION", false, 12 }, { "RUN", false, 0 },       { "COST/HIT", true, 0 },
 	};
-	struct table t;
+	struct grid t;
 	int i, k, none = 0;
 
 	buf_printf(out, "%s  %s %s%s%s\n\n", subject,
 		   gb->build.release.minor ? gb->build.version : "Go (release not recorded)",
 		   gb->arch ? gb->arch->name : "?", gb->image.is_stripped ? ", stripped" : "",
 		   gb->image.is_pie ? ", PIE" : "");
-	table_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
+	grid_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
 	for (i = 0; i < pl->n; i++) {
 		const struct probe *p = &pl->probe[i];
 
@@ -111,8 +111,8 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		for (k = 0; k < p->nsite; k++)
 			site_cells(&t, p, &p->site[k]);
 	}
-	table_print(&t, 2, 100, out);
-	table_deinit(&t);
+	grid_print(&t, 2, 100, out);
+	grid_deinit(&t);
 	for (i = 0; none && i < pl->n; i++)
 		print_missing(pl, i, out);
 	if (none)

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/human.h"
-#include "report/net_parts.h"
-#include "report/rows.h"
+#include "goroutines/tables.h"
+#include "memory/tables.h"
+#include "net/tables.h"
+#include "report/cells.h"
 #include "report/summary.h"
 #include "report/wrap.h"
+#include "sql/tables.h"
 
 #define VIEW_BYTES_MAX (1u << 20)
 #define SENTENCE_MAX   8192
@@ -145,11 +147,6 @@ static void findings(struct screen_view *v, const struct findings *fs, bool deta
 	sentence(v, "", text, STYLE_DIM, width, 1);
 }
 
-struct order {
-	const struct window *w;
-	enum screen_sort sort;
-};
-
 static int compare_double(double a, double b)
 {
 	return a > b ? -1 : a < b ? 1 : 0;
@@ -157,14 +154,13 @@ static int compare_double(double a, double b)
 
 static int compare_sites(const void *a, const void *b, void *arg)
 {
-	const struct order *o = arg;
-	const struct site_row *x = &o->w->goroutines->site[*(const int *)a],
-			      *y = &o->w->goroutines->site[*(const int *)b];
+	const struct row *p = a, *q = b;
+	const struct site_row *x = p->row, *y = q->row;
 	int r = 0;
 
-	if (x->other != y->other)
-		return x->other ? 1 : -1;
-	switch (o->sort) {
+	if (p->nrest || q->nrest)
+		return p->nrest ? 1 : -1;
+	switch (*(const enum screen_sort *)arg) {
 	case SORT_BIRTHS:
 		r = compare_double((double)x->births, (double)y->births);
 		break;
@@ -184,7 +180,7 @@ static int compare_sites(const void *a, const void *b, void *arg)
 	}
 	if (!r)
 		r = compare_double((double)x->live, (double)y->live);
-	return r ? r : *(const int *)a - *(const int *)b;
+	return r ? r : x < y ? -1 : x > y; /* as in the window */
 }
 
 /* Head in its own style, then the rows. */
@@ -200,61 +196,63 @@ static void take_table(struct screen_view *v, const struct buf *table, int max)
 	take_lines(v, &rest, STYLE_PLAIN, max - 1);
 }
 
-static void sites(struct screen_view *v, const struct window *w, struct screen_state *st, int width,
-		  int rows)
+static void print_rows(struct screen_view *v, const struct table *t, const struct window *w,
+		       const struct row *row, int n, int width)
 {
-	struct order o = { .w = w, .sort = st->sort };
-	int *show = w->goroutines->nsite ? calloc((size_t)w->goroutines->nsite, sizeof(*show))
-					 : NULL,
-	    n = rows - 1;
+	struct cells cells;
 	struct buf b;
 
-	if (!show || n < 1)
-		goto out;
-	for (int i = 0; i < w->goroutines->nsite; i++)
-		show[i] = i;
-	qsort_r(show, (size_t)w->goroutines->nsite, sizeof(*show), compare_sites, &o);
-	if (st->scroll > w->goroutines->nsite - n)
-		st->scroll = w->goroutines->nsite - n;
-	if (st->scroll < 0)
-		st->scroll = 0;
-	if (n > w->goroutines->nsite - st->scroll)
-		n = w->goroutines->nsite - st->scroll;
-	st->rows_shown = n;
 	buf_init(&b, VIEW_BYTES_MAX);
-	summary_sites(w, show + st->scroll, n, NULL, width, &b);
-	take_table(v, &b, rows);
+	cells_init(&cells, t, w);
+	cells_rows(&cells, t, row, (size_t)n);
+	grid_print(&cells.grid, 2, width, &b);
+	take_table(v, &b, n + 1);
+	cells_deinit(&cells);
 	buf_deinit(&b);
-out:
-	free(show);
 }
 
-static void allocs(struct screen_view *v, const struct window *w, int width, int rows)
+static void sites(struct screen_view *v, const struct window *w, struct screen_state *st, int width,
+		  int lines)
 {
-	int show[ALLOCS_SHOWN], n;
-	struct alloc_rest rest;
-	struct buf b;
+	int n = lines - 1, all = w->goroutines->nsite;
+	struct rows rows;
 
-	if (!w->memory->alloc_known || rows < 1)
+	if (n < 1 || !all || rows_of_window(&rows, &goroutine_sites, w, (size_t)all))
 		return;
-	summary(v, "large", summary_alloc, w, STYLE_PLAIN, width);
-	if (rows < 3)
+	all = (int)rows.n;
+	qsort_r(rows.row, rows.n, sizeof(*rows.row), compare_sites, &st->sort);
+	if (st->scroll > all - n)
+		st->scroll = all - n;
+	if (st->scroll < 0)
+		st->scroll = 0;
+	if (n > all - st->scroll)
+		n = all - st->scroll;
+	st->rows_shown = n;
+	print_rows(v, &goroutine_sites, w, rows.row + st->scroll, n, width);
+	rows_deinit(&rows);
+}
+
+static void allocs(struct screen_view *v, const struct window *w, int width, int lines)
+{
+	int max = lines - 2 < ALLOCS_SHOWN ? lines - 2 : ALLOCS_SHOWN;
+	struct rows rows;
+
+	if (!w->memory->alloc_known || lines < 1)
 		return;
-	n = rows_allocs(w, rows - 2 < ALLOCS_SHOWN ? rows - 2 : ALLOCS_SHOWN, show, &rest);
-	if (!n && !rest.nrow)
+	summary(v, "large", alloc_sentence, w, STYLE_PLAIN, width);
+	if (max < 1 || rows_of_window(&rows, &alloc_sites, w, (size_t)max))
 		return;
-	buf_init(&b, VIEW_BYTES_MAX);
-	summary_allocs(w, show, n, &rest, width, &b);
-	take_table(v, &b, rows - 1);
-	buf_deinit(&b);
+	if (rows.n)
+		print_rows(v, &alloc_sites, w, rows.row, (int)rows.n, width);
+	rows_deinit(&rows);
 }
 
 static void gc(struct screen_view *v, const struct window *w, int width)
 {
 	if (!w->memory->gc.known && !w->memory->gc.heap_known && !w->memory->gc.pauses_known)
 		return;
-	summary(v, "gc", summary_gc, w, STYLE_PLAIN, width);
-	summary(v, "pauses", summary_pauses, w, STYLE_PLAIN, width);
+	summary(v, "gc", gc_sentence, w, STYLE_PLAIN, width);
+	summary(v, "pauses", pauses_sentence, w, STYLE_PLAIN, width);
 }
 
 static void help(struct screen_view *v, int width, int height)
@@ -336,11 +334,11 @@ static void body(struct screen_view *v, const struct report *r, struct screen_st
 
 	findings(v, &r->findings, st->details, width, height - SITES_LEAST);
 	if (w->goroutines->known || w->goroutines->births_known)
-		summary(v, "goroutines", summary_goroutines, w, STYLE_PLAIN, width);
+		summary(v, "goroutines", goroutines_sentence, w, STYLE_PLAIN, width);
 	if (w->goroutines->known)
-		summary(v, "states", summary_states, w, STYLE_PLAIN, width);
-	summary(v, "network", net_parts_network, w, STYLE_PLAIN, width);
-	summary(v, "sql", net_parts_pools, w, STYLE_PLAIN, width);
+		summary(v, "states", states_sentence, w, STYLE_PLAIN, width);
+	summary(v, "network", net_brief, w, STYLE_PLAIN, width);
+	summary(v, "sql", sql_brief, w, STYLE_PLAIN, width);
 	room = height - v->nline;
 	below = gc_lines(w);
 	below += alloc_lines(w, room - below);

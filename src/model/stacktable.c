@@ -147,3 +147,29 @@ const struct place *stack_table_place(const struct stack_table *t, uint32_t stac
 		p = first_outside(t, &t->stack[stack], true);
 	return p ? p : first_outside(t, &t->stack[stack], false);
 }
+
+int stack_lines(const struct stack_table *t, uint32_t stack, const struct place **out, int max)
+{
+	const struct stack_entry *e;
+	int n = 0;
+
+	if (stack >= t->nstack)
+		return 0;
+	e = &t->stack[stack];
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct stack_location *loc = &t->location[t->at[e->first + i]];
+
+		for (uint32_t k = 0; k < loc->n && n < max; k++)
+			out[n++] = &t->line[loc->first + k];
+	}
+	return n;
+}
+
+int stack_user_line(const struct place *const *line, int n)
+{
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < n; i++)
+			if (is_outside(line[i], !pass))
+				return i;
+	return -1;
+}

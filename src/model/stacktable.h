@@ -55,5 +55,10 @@ void stack_table_deinit(struct stack_table *t);
 /* The innermost function outside the runtime (and, with `user`, outside the
  * standard library, where there is one); NULL when there is none. */
 const struct place *stack_table_place(const struct stack_table *t, uint32_t stack, bool user);
+/* Lines of a stack, innermost first, inlined ones included; at most max.
+ * Returns how many; 0 for STACK_NONE. */
+int stack_lines(const struct stack_table *t, uint32_t stack, const struct place **out, int max);
+/* Where a goroutine stands in the user's code: index into such lines, or -1. */
+int stack_user_line(const struct place *const *line, int n);
 
 #endif

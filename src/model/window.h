@@ -27,6 +27,8 @@ static inline uint64_t scale_count(uint64_t n, double scale)
 
 /* Better to worse. */
 enum exactness { EXACT, SAMPLED, ESTIMATED, PARTIAL };
+/* What is known of something that may not be there. */
+enum known { UNKNOWN, KNOWN_NO, KNOWN_YES };
 enum age_kind { AGE_UNKNOWN, AGE_EXACT, AGE_AT_LEAST };
 enum coverage_state { /* better to worse */
 		      COVERAGE_EXACT,
@@ -55,7 +57,8 @@ struct probe_row {
 	char why[160]; /* why it is not armed */
 };
 
-#define WINDOW_MAX_STACK 32 /* frames that a row keeps of a stack */
+#define WINDOW_MAX_STACK 32   /* frames that a row keeps of a stack */
+#define REPORT_MAX_ROWS  1000 /* of a table in a report; the rest is one row "other" */
 
 struct window {
 	/* time */

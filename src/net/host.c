@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/host.h"
+#include "net/tables.h"
 #include "net/window.h"
 
 #include <stdbool.h>
@@ -129,14 +130,12 @@ void net_redact_host(char host[WINDOW_MAX_HOST + 1], const char *salt)
 		 port);
 }
 
+static void redact(char *host, const void *salt)
+{
+	net_redact_host(host, salt);
+}
+
 void net_redact_hosts(struct net_window *w, const char *salt)
 {
-	for (int i = 0; i < w->nphase; i++)
-		net_redact_host(w->phase[i].host, salt);
-	for (int i = 0; i < w->nin_flight; i++)
-		net_redact_host(w->in_flight[i].host, salt);
-	for (int i = 0; i < w->nunclosed; i++)
-		net_redact_host(w->unclosed[i].host, salt);
-	for (int i = 0; i < w->nconnection; i++)
-		net_redact_host(w->connection[i].host, salt);
+	schema_hosts(&net_object, w, redact, salt);
 }

@@ -7,9 +7,6 @@
 
 /* --- network and database/sql (sensors net and sql) ---------------------------- */
 
-/* What is known of a limit on a call. */
-enum known { UNKNOWN, KNOWN_NO, KNOWN_YES };
-
 /*
  * Calls of one place (the innermost frame outside net/…, database/sql, context,
  * crypto/tls and the runtime).  In flight: read from memory, begun before us or

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "plan/phase.h"
 
-static const char *const names[NET_PHASES] = {
+const char *const net_phase_names[NET_PHASES] = {
 	[NET_POOL_WAIT] = "pool_wait",
 	[NET_DNS] = "dns",
 	[NET_CONNECT] = "connect",
@@ -13,5 +13,5 @@ static const char *const names[NET_PHASES] = {
 
 const char *net_phase_name(enum net_phase p)
 {
-	return (unsigned int)p < NET_PHASES ? names[p] : "?";
+	return (unsigned int)p < NET_PHASES ? net_phase_names[p] : "?";
 }

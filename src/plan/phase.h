@@ -6,6 +6,7 @@
 #include "gospect/kinds.h"
 
 /* "pool_wait", "dns", …; static. */
+extern const char *const net_phase_names[NET_PHASES];
 const char *net_phase_name(enum net_phase p);
 
 #endif

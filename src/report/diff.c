@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "observe/window.h"
 #include "report/report.h"
-#include "report/table.h"
+#include "report/grid.h"
 #include "report/wrap.h"
 
 #define MAX_ITEMS 65536
@@ -263,7 +263,7 @@ static struct place place_json(const json_t *o)
 			       .line = (int)json_integer_value(json_object_get(o, "line")) };
 }
 
-static void cell_number(struct table *t, enum unit unit, double v, const char *sign)
+static void cell_number(struct grid *t, enum unit unit, double v, const char *sign)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 2];
 
@@ -271,7 +271,7 @@ static void cell_number(struct table *t, enum unit unit, double v, const char *s
 		 unit == UNIT_BYTES ? human_bytes(v, text)
 		 : unit == UNIT_NS  ? human_seconds(v / 1e9, text)
 				    : human_count((uint64_t)v, text));
-	table_cell(t, cell);
+	grid_cell(t, cell);
 }
 
 static bool is_change(const struct part *p, const struct item *i)
@@ -309,7 +309,7 @@ static void add_name(struct buf *out, const char *name)
 			   words_fit(name, 48, clean, sizeof(clean)));
 }
 
-static void print_row(struct table *t, const struct part *p, const struct item *i)
+static void print_row(struct grid *t, const struct part *p, const struct item *i)
 {
 	const json_t *row = i->b ? i->b : i->a;
 	double by = i->after - i->before;
@@ -317,7 +317,7 @@ static void print_row(struct table *t, const struct part *p, const struct item *
 	struct place place = row_place(row);
 	struct buf at;
 
-	table_cell(t, change_word[change_of(i)]);
+	grid_cell(t, change_word[change_of(i)]);
 	cell_number(t, p->unit, i->before, "");
 	cell_number(t, p->unit, i->after, "");
 	cell_number(t, p->unit, fabs(by), by < 0 ? "-" : "+");
@@ -330,14 +330,14 @@ static void print_row(struct table *t, const struct part *p, const struct item *
 	if (place.function || !at.len)
 		buf_printf(&at, "%s%s", at.len ? " at " : "",
 			   words_place_short(&place, text, sizeof(text)));
-	table_cell(t, at.data ? at.data : "");
+	grid_cell(t, at.data ? at.data : "");
 	buf_deinit(&at);
 }
 
 static int table(const json_t *a, const json_t *b, const struct part *p, int columns,
 		 struct buf *out)
 {
-	static const struct table_column column[] = {
+	static const struct grid_column column[] = {
 		{ .head = "" },
 		{ .head = "before", .right = true },
 		{ .head = "after", .right = true },
@@ -346,7 +346,7 @@ static int table(const json_t *a, const json_t *b, const struct part *p, int col
 	};
 	size_t changed = 0, shown = 0;
 	struct items s;
-	struct table t;
+	struct grid t;
 	int err;
 
 	items_init(&s);
@@ -359,17 +359,17 @@ static int table(const json_t *a, const json_t *b, const struct part *p, int col
 		changed += is_change(p, &s.v[i]);
 	if (s.n)
 		buf_printf(out, "\n%s: %zu of %zu changed\n", p->title, changed, s.n);
-	table_init(&t, column, sizeof(column) / sizeof(*column));
+	grid_init(&t, column, sizeof(column) / sizeof(*column));
 	for (size_t i = 0; i < s.n && shown < MAX_ROWS; i++)
 		if (is_change(p, &s.v[i])) {
 			print_row(&t, p, &s.v[i]);
 			shown++;
 		}
 	if (shown)
-		table_print(&t, 2, columns, out);
+		grid_print(&t, 2, columns, out);
 	if (changed > shown)
 		buf_printf(out, "  and %zu more\n", changed - shown);
-	table_deinit(&t);
+	grid_deinit(&t);
 	items_deinit(&s);
 	return err;
 }

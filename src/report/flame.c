@@ -7,7 +7,6 @@
 
 #include "base/map.h"
 #include "gobin/gobin.h"
-#include "report/snapshot_rows.h"
 
 #define MAX_LINES 512
 

@@ -15,18 +15,16 @@
 
 #include "base/human.h"
 #include "base/text.h"
+#include "goroutines/tables.h"
 #include "model/place.h"
 #include "report/flame.h"
-#include "report/net_parts.h"
-#include "report/snapshot_rows.h"
 #include "report/summary.h"
-#include "report/table.h"
+#include "report/cells.h"
+#include "report/document.h"
 
 #define NAME_COLUMNS 160
 #define MAX_GROUPS   200
-#define MAX_ROWS     30 /* of a table */
-#define MAX_LINES    512
-#define HTML_ROWS    10   /* times as many rows as the text shows */
+#define MAX_ROWS     200  /* of a table */
 #define NARROW       2000 /* a box that is less than 1/NARROW of the whole is not drawn */
 
 static const char head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -321,13 +319,13 @@ static void group_labels(const struct goroutine_dump *d, const struct dump_group
 /* The same as a list: what one reads, copies, and has without the graph. */
 static void stacks(const struct goroutine_dump *d, struct buf *out)
 {
-	const struct place *line[MAX_LINES];
+	const struct place *line[SCHEMA_MAX_FRAMES];
 	char n[HUMAN_MAX];
 
 	buf_puts(out, "<h2>Stacks</h2>\n");
 	for (size_t i = 0; i < d->ngroup && i < MAX_GROUPS; i++) {
 		const struct dump_group *g = &d->group[i];
-		int lines = stack_lines(&d->stacks, g->stack, line, MAX_LINES),
+		int lines = stack_lines(&d->stacks, g->stack, line, SCHEMA_MAX_FRAMES),
 		    user = stack_user_line(line, lines);
 
 		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "",
@@ -351,53 +349,8 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 		buf_printf(out, "<p>and %s more</p>\n", human_count(d->ngroup - MAX_GROUPS, n));
 }
 
-static void leaks(const struct leaks_window *l, struct buf *out)
-{
-	char n[HUMAN_MAX];
-
-	if (!l->nrow)
-		return;
-	buf_puts(out, "<table><tr><th>leaked</th><th>oldest</th><th>waiting "
-		      "for</th><th>at</th><th>created at</th></tr>\n");
-	for (int i = 0; i < l->nrow && i < MAX_ROWS; i++) {
-		const struct leak_row *r = &l->row[i];
-
-		buf_printf(out, "<tr><td class=\"n\">%s</td><td class=\"n\">",
-			   human_count(r->count, n));
-		age(out, "", r->oldest_s, r->age);
-		buf_puts(out, "</td><td>");
-		text(out, r->other ? "others" : r->reason ? r->reason : "", 48);
-		buf_puts(out, r->by_design ? " (by design)</td><td>" : "</td><td>");
-		code_place(out, "", &r->at);
-		buf_puts(out, "</td><td>");
-		code_place(out, "", &r->place);
-		buf_puts(out, "</td></tr>\n");
-	}
-	buf_puts(out, "</table>\n");
-}
-
-static void heap(const struct heap_window *h, struct buf *out)
-{
-	char a[HUMAN_MAX], b[HUMAN_MAX], c[HUMAN_MAX];
-
-	buf_puts(out, "<table><tr><th>in use</th><th>objects</th><th>allocated "
-		      "ever</th><th>at</th></tr>\n");
-	for (int i = 0; i < h->nrow && i < MAX_ROWS; i++) {
-		const struct heap_row *r = &h->row[i];
-
-		buf_printf(out,
-			   "<tr><td class=\"n\">%s</td><td class=\"n\">%s</td><td "
-			   "class=\"n\">%s</td><td>",
-			   human_bytes((double)r->in_use_bytes, a), human_count(r->in_use_count, b),
-			   human_bytes((double)r->alloc_bytes, c));
-		place(out, &r->place);
-		buf_puts(out, "</td></tr>\n");
-	}
-	buf_puts(out, "</table>\n");
-}
-
 /* A table as it is printed in text, cell by cell: its cells are clean already. */
-static void table(const struct table *t, struct buf *out)
+static void table(const struct grid *t, struct buf *out)
 {
 	const char *cell = t->cell.data;
 	int rows = t->ncell / t->ncolumn;
@@ -420,26 +373,29 @@ static void table(const struct table *t, struct buf *out)
 	buf_puts(out, "</table>\n");
 }
 
-static void network(const struct window *w, struct buf *out)
+/* A table and its sentences; goroutines by stack are a graph and a list. */
+static int part(const struct window *w, const struct table *t, struct buf *out)
 {
-	bool any = false;
-	struct table t;
+	struct cells cells;
+	int err = 0;
 
-	for (int i = 0; i < NET_PARTS; i++) {
-		const struct net_part *p = &net_parts[i];
-
-		if (!p->any(w))
-			continue;
-		buf_puts(out, any ? "" : "<h2>Network, pools, locks</h2>\n");
-		any = true;
-		buf_printf(out, "<h3>%s</h3>\n", p->label);
-		sentence(out, w, p->sentence);
-		table_init(&t, p->column, p->ncolumn);
-		p->fill(w, p->max_rows * HTML_ROWS, &t);
-		if (t.ncell)
-			table(&t, out);
-		table_deinit(&t);
+	if (!table_any(t, w))
+		return 0;
+	if (t == &goroutine_groups) {
+		err = graph(w->goroutines->dump, out);
+		if (!err)
+			stacks(w->goroutines->dump, out);
+		return err;
 	}
+	buf_printf(out, "<h2>%s</h2>\n", t->title);
+	sentence(out, w, t->sentence);
+	if (t->sentence2)
+		sentence(out, w, t->sentence2);
+	cells_of_window(&cells, t, w, MAX_ROWS);
+	if (cells.grid.ncell)
+		table(&cells.grid, out);
+	cells_deinit(&cells);
+	return 0;
 }
 
 int report_html(const struct report *r, struct buf *out)
@@ -450,23 +406,9 @@ int report_html(const struct report *r, struct buf *out)
 	buf_puts(out, head);
 	title(w, out);
 	findings(&r->findings, out);
-	if (w->goroutines->leaks.asked) {
-		buf_puts(out, "<h2>Leaks</h2>\n");
-		sentence(out, w, summary_leaks);
-		leaks(&w->goroutines->leaks, out);
-	}
-	if (w->goroutines->dump)
-		err = graph(w->goroutines->dump, out);
-	if (!err && w->goroutines->dump)
-		stacks(w->goroutines->dump, out);
-	if (w->memory->heap.known) {
-		buf_puts(out, "<h2>Heap</h2>\n");
-		sentence(out, w, summary_heap);
-		heap(&w->memory->heap, out);
-	}
-	network(w, out);
-	buf_puts(out, "<h2>Garbage collection, coverage</h2>\n");
-	sentence(out, w, summary_gc);
+	for (int i = 0; i < report_nparts && !err; i++)
+		err = part(w, report_parts[i], out);
+	buf_puts(out, "<h2>Coverage</h2>\n");
 	sentence(out, w, summary_coverage);
 	sentence(out, w, summary_losses);
 	buf_puts(out, script);

@@ -10,8 +10,7 @@
 #include "model/finding.h"
 #include "observe/window.h"
 
-#define REPORT_SCHEMA   "gospect.report/1"
-#define REPORT_MAX_ROWS 1000 /* of a table; the rest is one row "other" */
+#define REPORT_SCHEMA "gospect.report/1"
 
 /* Owns what it says; handed over as a whole with report_move(), never copied. */
 struct report {

@@ -13,19 +13,15 @@
 
 #include "base/human.h"
 #include "base/text.h"
-#include "report/net_parts.h"
-#include "report/rows.h"
+#include "report/cells.h"
+#include "report/document.h"
 #include "report/summary.h"
-#include "report/table.h"
 #include "report/wrap.h"
 
 #define SENTENCE_MAX   8192 /* bytes of one part before it is wrapped */
 #define FINDING_INDENT 10
 #define FINDING_LINES  5
 #define LABEL_COLUMNS  12
-#define STATE_LINES    2
-#define GROUP_ROWS     10
-#define HEAP_ROWS      10
 
 struct text {
 	const struct report *report;
@@ -197,112 +193,33 @@ static void findings(struct text *t)
 		buf_printf(t->out, "and %s more findings\n", human_count(fs->dropped, n));
 }
 
-static int max_rows(const struct text *t)
+static int max_rows(const struct text *t, const struct table *table)
 {
 	int max = t->options->max_rows;
 
-	return max <= 0 ? 20 : max > REPORT_MAX_ROWS ? REPORT_MAX_ROWS : max;
+	max = max <= 0 ? 20 : max > REPORT_MAX_ROWS ? REPORT_MAX_ROWS : max;
+	return table->max_rows && table->max_rows < max ? table->max_rows : max;
 }
 
-static void goroutines(struct text *t)
+/* A table and its sentences. */
+static void part(struct text *t, const struct table *table)
 {
 	const struct window *w = &t->report->window;
-	int show[REPORT_MAX_ROWS], n;
-	struct site_rest rest;
+	struct cells cells;
 
-	if (!w->goroutines->known && !w->goroutines->births_known && !w->goroutines->created_known)
+	if (!table_any(table, w))
 		return;
 	buf_puts(t->out, "\n");
-	labelled_summary(t, "goroutines", summary_goroutines, 2);
-	if (w->goroutines->known)
-		labelled_summary(t, "  states", summary_states, STATE_LINES);
-	n = rows_sites(w, max_rows(t), show, &rest);
-	if (n || rest.nrow)
-		summary_sites(w, show, n, &rest, t->width, t->out);
-}
-
-static void leaks(struct text *t)
-{
-	const struct window *w = &t->report->window;
-
-	if (!w->goroutines->leaks.asked)
-		return;
-	buf_puts(t->out, "\n");
-	labelled_summary(t, "leaks", summary_leaks, 3);
-	summary_leak_rows(w, max_rows(t), t->width, t->out);
-	summary_running(w, t->out);
-}
-
-static void groups(struct text *t)
-{
-	const struct goroutine_dump *d = t->report->window.goroutines->dump;
-	char n[HUMAN_MAX], line[160];
-
-	if (!d)
-		return;
-	buf_puts(t->out, "\n");
-	snprintf(line, sizeof(line), "%s different ones%s", human_count(d->ngroup, n),
-		 d->nall ? "; each goroutine is listed at the end" : "");
-	labelled(t, "stacks", line, 1);
-	summary_groups(&t->report->window, GROUP_ROWS, t->width, t->out);
-}
-
-static void heap(struct text *t)
-{
-	const struct window *w = &t->report->window;
-
-	if (!w->memory->heap.known)
-		return;
-	buf_puts(t->out, "\n");
-	labelled_summary(t, "heap", summary_heap, 3);
-	summary_heap_rows(w, HEAP_ROWS, t->width, t->out);
-}
-
-static void allocations(struct text *t)
-{
-	const struct window *w = &t->report->window;
-	int show[REPORT_MAX_ROWS], n;
-	struct alloc_rest rest;
-
-	if (!w->memory->alloc_known)
-		return;
-	buf_puts(t->out, "\n");
-	labelled_summary(t, "large allocations", summary_alloc, 2);
-	n = rows_allocs(w, max_rows(t), show, &rest);
-	if (n || rest.nrow)
-		summary_allocs(w, show, n, &rest, t->width, t->out);
-}
-
-static void gc(struct text *t)
-{
-	const struct gc_window *g = &t->report->window.memory->gc;
-
-	if (!g->known && !g->heap_known && !g->pauses_known)
-		return;
-	buf_puts(t->out, "\n");
-	labelled_summary(t, "gc", summary_gc, 2);
-	labelled_summary(t, "  pauses", summary_pauses, 1);
-}
-
-/* Network, pools, locks: the parts in which there is something. */
-static void network(struct text *t)
-{
-	const struct window *w = &t->report->window;
-	struct table table;
-
-	for (int i = 0; i < NET_PARTS; i++) {
-		const struct net_part *p = &net_parts[i];
-
-		if (!p->any(w))
-			continue;
-		buf_puts(t->out, "\n");
-		labelled_summary(t, p->label, p->sentence, 2);
-		table_init(&table, p->column, p->ncolumn);
-		p->fill(w, p->max_rows < max_rows(t) ? p->max_rows : max_rows(t), &table);
-		if (table.ncell)
-			table_print(&table, 2, t->width, t->out);
-		table_deinit(&table);
-	}
+	labelled_summary(t, table->label, table->sentence, table->lines ? table->lines : 2);
+	if (table->sentence2)
+		labelled_summary(t, table->label2, table->sentence2,
+				 table->lines2 ? table->lines2 : 2);
+	cells_of_window(&cells, table, w, max_rows(t, table));
+	if (cells.grid.ncell)
+		grid_print(&cells.grid, 2, t->width, t->out);
+	cells_deinit(&cells);
+	if (table->below)
+		table->below(w, t->out);
 }
 
 void report_text(const struct report *r, const struct report_text_options *o, struct buf *out)
@@ -313,13 +230,8 @@ void report_text(const struct report *r, const struct report_text_options *o, st
 		t.width = 40;
 	head(&t);
 	findings(&t);
-	leaks(&t);
-	goroutines(&t);
-	groups(&t);
-	heap(&t);
-	allocations(&t);
-	gc(&t);
-	network(&t);
+	for (int i = 0; i < report_nparts; i++)
+		part(&t, report_parts[i]);
 	buf_puts(out, "\n");
 	labelled_summary(&t, "coverage", summary_coverage, 6);
 	labelled_summary(&t, "losses", summary_losses, 2);

@@ -18,8 +18,7 @@
 #include "base/text.h"
 #include "model/place.h"
 #include "report/report.h"
-#include "report/rows.h"
-#include "report/table.h"
+#include "report/grid.h"
 #include "report/wrap.h"
 #include "observe/window.h"
 
@@ -882,28 +881,28 @@ static void sentences_are_wrapped(void **state)
 
 static void tables_drop_columns_that_do_not_fit(void **state)
 {
-	static const struct table_column column[] = {
+	static const struct grid_column column[] = {
 		{ .head = "name", .min = 4, .keep_end = true },
 		{ .head = "n", .right = true },
 	};
-	struct table t;
+	struct grid t;
 	struct buf b;
 
 	(void)state;
-	table_init(&t, column, 2);
-	table_cell(&t, "abcdefgh");
-	table_cell(&t, "1,204");
-	table_cell(&t, "half a row");
+	grid_init(&t, column, 2);
+	grid_cell(&t, "abcdefgh");
+	grid_cell(&t, "1,204");
+	grid_cell(&t, "half a row");
 	buf_init(&b, 4096);
-	table_print(&t, 2, 40, &b);
+	grid_print(&t, 2, 40, &b);
 	assert_string_equal(b.data, "  name            n\n  abcdefgh    1,204\n");
 	buf_reset(&b);
-	table_print(&t, 2, 13, &b);
+	grid_print(&t, 2, 13, &b);
 	assert_string_equal(b.data, "  name      n\n  …fgh  1,204\n");
 	buf_reset(&b);
-	table_print(&t, 0, 5, &b);
+	grid_print(&t, 0, 5, &b);
 	assert_string_equal(b.data, "name\n…fgh\n");
-	table_deinit(&t);
+	grid_deinit(&t);
 	buf_deinit(&b);
 }
 

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/table.h"
+#include "report/grid.h"
 
 #include <string.h>
 
 #include "base/text.h"
 
-#define GAP             2   /* between columns */
-#define CELL_COLUMNS    160 /* no cell is ever wider */
-#define TABLE_BYTES_MAX (4u << 20)
+#define GAP            2   /* between columns */
+#define CELL_COLUMNS   160 /* no cell is ever wider */
+#define GRID_BYTES_MAX (4u << 20)
 
-void table_init(struct table *t, const struct table_column *column, int ncolumn)
+void grid_init(struct grid *t, const struct grid_column *column, int ncolumn)
 {
 	memset(t, 0, sizeof(*t));
 	t->column = column;
 	t->ncolumn = ncolumn;
 	for (int i = 0; i < ncolumn; i++)
 		t->width[i] = words_columns(column[i].head);
-	buf_init(&t->cell, TABLE_BYTES_MAX);
+	buf_init(&t->cell, GRID_BYTES_MAX);
 }
 
-void table_deinit(struct table *t)
+void grid_deinit(struct grid *t)
 {
 	buf_deinit(&t->cell);
 }
 
-void table_cell(struct table *t, const char *text)
+void grid_cell(struct grid *t, const char *text)
 {
 	char clean[CELL_COLUMNS * 4 + 1];
 	int *width = &t->width[t->ncell % t->ncolumn], columns;
@@ -40,7 +40,7 @@ void table_cell(struct table *t, const char *text)
 }
 
 /* The column that has most to give, or -1. */
-static int widest(const struct table *t, const int *width)
+static int widest(const struct grid *t, const int *width)
 {
 	int best = -1;
 
@@ -53,7 +53,7 @@ static int widest(const struct table *t, const int *width)
 
 /* Shrinks the widest columns until all fit, one column at a time; what still
  * does not fit is left out at the right.  Returns how many columns to print. */
-static int layout(const struct table *t, int room, int *width)
+static int layout(const struct grid *t, int room, int *width)
 {
 	int used = -GAP, n = t->ncolumn, i;
 
@@ -83,7 +83,7 @@ static void end_line(struct buf *out)
 	buf_puts(out, "\n");
 }
 
-static void print_cell(const struct table_column *c, const char *text, bool last, int width,
+static void print_cell(const struct grid_column *c, const char *text, bool last, int width,
 		       struct buf *out)
 {
 	char fitted[CELL_COLUMNS * 4 + 8];
@@ -101,16 +101,16 @@ static void print_cell(const struct table_column *c, const char *text, bool last
 		pad(out, space);
 }
 
-void table_print(const struct table *t, int indent, int width, struct buf *out)
+void grid_print(const struct grid *t, int indent, int width, struct buf *out)
 {
 	const char *cell = t->cell.data;
-	int columns[TABLE_MAX_COLUMNS];
+	int columns[GRID_MAX_COLUMNS];
 	int n = layout(t, width - indent, columns), rows = t->ncell / t->ncolumn;
 
 	for (int row = -1; row < rows; row++) {
 		pad(out, indent);
 		for (int i = 0; i < t->ncolumn; i++) {
-			const struct table_column *c = &t->column[i];
+			const struct grid_column *c = &t->column[i];
 			const char *text = row < 0 ? c->head : cell;
 
 			if (i < n)

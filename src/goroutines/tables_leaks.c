@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The verdict on leaks, described. */
+#include "goroutines/tables.h"
+
+#include "goroutines/window.h"
+#include "model/sentence.h"
+
+static int leak_stack(const struct row *r, const struct place **line, int max)
+{
+	const struct leak_row *l = r->row;
+
+	return stack_lines(&r->w->goroutines->leaks.stacks, l->stack, line, max);
+}
+
+static void reason_cell(const struct row *r, struct buf *out)
+{
+	const struct leak_row *l = r->row;
+
+	buf_printf(out, "%s%s", l->reason ? l->reason : "?", l->by_design ? " (by design)" : "");
+}
+
+static void at_cell(const struct row *r, struct buf *out)
+{
+	sentence_place(out, &((const struct leak_row *)r->row)->at, "-");
+}
+
+#define S struct leak_row
+static const struct column leak_column[] = {
+	PLACE_FLAT(S, place, "the go statement", SHOWN(5, "created at"), .min = 24,
+		   .flags = COLUMN_NAME_REST),
+	TEXT(S, start, "start", "the function that it names",
+	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES),
+	TEXT(S, reason, "reason", "wait reason", SHOWN(3, "waiting for"), .min = 12,
+	     .cell = reason_cell, .flags = COLUMN_NO_REST | COLUMN_SOMETIMES),
+	COUNT(S, count, "count", "goroutines", SHOWN(1, "leaked")),
+	AGE(S, oldest_s, age, "oldest_s",
+	    "age of the oldest; `age` is at_least where only a lower bound is known",
+	    SHOWN(2, "oldest"), .flags = COLUMN_NO_REST | COLUMN_BOUND),
+	FLAG(S, by_design, "by_design", "waits for ever on purpose, as main in select {} does",
+	     .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	STACK("stack", leak_stack, "of one of them, innermost first"),
+	IDS(S, id, nid, "ids", "of some of the goroutines, the lowest"),
+	CELL("at", 4, at_cell, .min = 20, .flags = COLUMN_NO_REST | COLUMN_END),
+};
+#undef S
+
+static bool any_leaks(const struct window *w)
+{
+	return w->goroutines->leaks.asked;
+}
+
+static uint64_t leaked(const struct leaks_window *l, bool by_design)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < l->nrow; i++)
+		n += l->row[i].by_design == by_design ? l->row[i].count : 0;
+	return n;
+}
+
+void leaks_sentence(const struct window *w, struct buf *out)
+{
+	const struct leaks_window *l = &w->goroutines->leaks;
+	uint64_t bad = leaked(l, false), design = leaked(l, true);
+
+	if (l->verdict == LEAKS_VERDICT_OFF) {
+		sentence_name(out, "not judged: ", l->why, 220);
+		return;
+	}
+	if (bad)
+		sentence_count(out, "", bad,
+			       bad == 1 ? " goroutine can never run again"
+					: " goroutines can never run again");
+	else
+		buf_puts(out, "none found");
+	sentence_count(out, " (of ", l->candidates, " blocked ones), ");
+	if (l->verdict == LEAKS_VERDICT_PROVEN)
+		buf_puts(out, "proven");
+	else if (bad)
+		buf_printf(out, "leaked in %d of %d passes", l->passes, l->passes);
+	else
+		buf_printf(out, "%d pass%s over the running process", l->passes,
+			   l->passes == 1 ? "" : "es");
+	if (l->stop_ms >= 0)
+		sentence_seconds(out, "; the process stood still for ", l->stop_ms / 1e3, "");
+	if (design)
+		sentence_count(out, "; ", design,
+			       design == 1 ? " waits for ever by design"
+					   : " wait for ever by design");
+	if (l->why[0])
+		sentence_name(out, "; not proven: ", l->why, 200);
+}
+
+#define MAX_RUNNING 8 /* lines */
+
+/* One line for each goroutine that ran when the process was frozen. */
+static void running_lines(const struct window *w, struct buf *out)
+{
+	const struct leaks_window *l = &w->goroutines->leaks;
+
+	for (size_t i = 0; i < l->nrunning && i < MAX_RUNNING; i++) {
+		const struct place *at = stack_table_place(&l->stacks, l->running[i].stack, true);
+
+		if (!at)
+			continue;
+		buf_printf(out, "  goroutine %llu ran at ", (unsigned long long)l->running[i].goid);
+		sentence_place(out, at, "?");
+		buf_puts(out, " when it was frozen\n");
+	}
+}
+
+const struct table leak_sites = {
+	.name = "leak",
+	.what = "Leaked goroutines of one go statement that wait in the same way at one place.",
+	TABLE_ROWS(struct leak_row, leak_column),
+	.of = &leaks_object,
+	.label = "leaks",
+	.title = "Leaks",
+	.any = any_leaks,
+	.sentence = leaks_sentence,
+	.lines = 3,
+	.below = running_lines,
+};
+
+/* ---- the object ---- */
+
+static int running_stack(const struct row *r, const struct place **line, int max)
+{
+	const struct running_goroutine *g = r->row;
+
+	return stack_lines(&r->w->goroutines->leaks.stacks, g->stack, line, max);
+}
+
+static const struct column running_column[] = {
+	COUNT(struct running_goroutine, goid, "id", "as the runtime numbers it"),
+	STACK("stack", running_stack, "where it ran, innermost first"),
+};
+
+static const struct table running = {
+	.name = "running",
+	.what = "On a CPU in the moment the process was frozen.",
+	TABLE_ROWS(struct running_goroutine, running_column),
+};
+
+static const char *const verdict_word[] = { "off", "passes", "proven" };
+
+static bool judged(const struct row *r)
+{
+	return ((const struct leaks_window *)r->row)->verdict != LEAKS_VERDICT_OFF;
+}
+
+static bool was_frozen(const struct row *r)
+{
+	return ((const struct leaks_window *)r->row)->stop_ms >= 0;
+}
+
+static void leaked_value(const struct row *r, struct value *v)
+{
+	v->count = leaked(r->row, false);
+}
+
+static void running_value(const struct row *r, struct value *v)
+{
+	const struct leaks_window *l = r->row;
+
+	v->is = l->nrunning ? VALUE_THERE : VALUE_ABSENT;
+	v->rows.first = l->running;
+	v->rows.n = l->nrunning;
+}
+
+#define S struct leaks_window
+static const struct column leaks_column[] = {
+	WORD(S, verdict, "verdict", verdict_word,
+	     "proven on the frozen process, what several passes agree on, or off"),
+	CHARS(S, why, "why", "why it is off, or not proven", .flags = COLUMN_ABSENT_0),
+	INT(S, passes, "passes", "over the running process", .known = judged),
+	COUNT(S, candidates, "candidates", "blocked goroutines that were judged", .known = judged),
+	GOT(COLUMN_COUNT, "leaked", leaked_value, "of them, can never run again", .known = judged),
+	REAL(S, stop_ms, "stop_ms", 0.001, "how long the process was frozen", .known = was_frozen),
+	GOT(COLUMN_ROWS, "running", running_value, "ran when the process was frozen",
+	    .sub = &running, .flags = COLUMN_SOMETIMES | COLUMN_STREAM),
+	ROWS(S, row, nrow, "by_site", &leak_sites, "by go statement and place of the wait"),
+};
+#undef S
+
+static const void *leaks_part(const struct window *w)
+{
+	return w->goroutines->leaks.asked ? &w->goroutines->leaks : NULL;
+}
+
+const struct table leaks_object = {
+	.name = "leaks",
+	.what = "Goroutines that can never run again.",
+	TABLE_ROWS(struct leaks_window, leaks_column),
+	.part = leaks_part,
+};

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "locks/tables.h"
+
+#include "locks/window.h"
+#include "model/sentence.h"
+
+/* ---- waits under way ---- */
+
+static void holder_at(const struct row *r, struct buf *out)
+{
+	sentence_place(out, &((const struct lock_wait_row *)r->row)->holder_at,
+		       r->nrest ? "" : "-");
+}
+
+#define S struct lock_wait_row
+static const struct column wait_column[] = {
+	TEXT(S, kind, "kind", "sync.Mutex, sync.RWMutex, …", SHOWN(4, "lock"), .none = "?",
+	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES),
+	COLUMN(COLUMN_ADDRESS, "lock", AT(S, lock, uint64_t), "address of the lock",
+	       .flags = COLUMN_NO_REST),
+	PLACE(S, place, "place", "where they wait", SHOWN(5, "at"), .min = 22, .none = "?",
+	      .flags = COLUMN_NAME_REST, .id = 1),
+	COUNT(S, waiters, "waiters", "goroutines that wait", SHOWN(1, "waiting"),
+	      .flags = COLUMN_DASH_0),
+	COUNT(S, waiters_before, "waiters_before", "of them, at the look before",
+	      SHOWN(2, "before"), .flags = COLUMN_DASH_0),
+	AGE(S, longest_s, age, "longest_wait_s", "how long the first of them has waited",
+	    .of_at = OFFSET(S, waiters, uint64_t), SHOWN(3, "longest")),
+	GOID(S, holder, "holder", "the goroutine that holds the lock, inferred",
+	     .flags = COLUMN_NO_REST),
+	PLACE(S, holder_at, "holder_at", "where the holder stands", .cell = holder_at,
+	      SHOWN(6, "its holder is now at"), .min = 20),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+};
+#undef S
+
+static bool any_locks(const struct window *w)
+{
+	return (w->locks->known && w->locks->nrow) || (w->locks->waits_known && w->locks->waits);
+}
+
+static void locks_sentence(const struct window *w, struct buf *out)
+{
+	const struct locks_window *l = w->locks;
+	uint64_t waiters = 0;
+
+	for (int i = 0; i < l->nrow; i++)
+		waiters += l->row[i].waiters;
+	if (l->known)
+		sentence_plural(out, "", waiters, "goroutine", "s");
+	if (l->known)
+		buf_puts(out, waiters == 1 ? " waits for a lock" : " wait for locks");
+	if (!l->waits_known || !l->waits)
+		return;
+	sentence_plural(out, l->known ? (l->exactness == EXACT ? "; " : "; ~") : "", l->waits,
+			"wait", "s");
+	sentence_ns(out, " ended, p50 ", l->p50_ns);
+	sentence_ns(out, ", p99 ", l->p99_ns);
+	sentence_ns(out, ", max ", l->max_ns);
+}
+
+const struct table locks_rows = {
+	.name = "lock",
+	.what = "Goroutines that wait for one mutex or RWMutex at one place.",
+	TABLE_ROWS(struct lock_wait_row, wait_column),
+	.other_at = OFFSET(struct lock_wait_row, other, bool),
+	.of = &locks_object,
+	.label = "locks",
+	.title = "Waits for locks",
+	.any = any_locks,
+	.sentence = locks_sentence,
+	.max_rows = 10,
+};
+
+static const struct column locks_column[] = {
+	ROWS(struct locks_window, row, nrow, "locks", &locks_rows, "waits for locks, by place",
+	     .known_at = OFFSET(struct locks_window, known, bool)),
+};
+
+static const void *locks_part(const struct window *w)
+{
+	return w->locks;
+}
+
+const struct table locks_object = {
+	.name = "locks",
+	TABLE_ROWS(struct locks_window, locks_column),
+	.part = locks_part,
+};
+
+/* ---- waits that ended ---- */
+
+#define S struct locks_window
+static const struct column waits_column[] = {
+	COUNT(S, waits, "count", "waits"),
+	NS(S, p50_ns, "p50_ns", "median", .flags = COLUMN_ABSENT_0),
+	NS(S, p99_ns, "p99_ns", "99th percentile", .flags = COLUMN_ABSENT_0),
+	NS(S, max_ns, "max_ns", "longest", .flags = COLUMN_ABSENT_0),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static const void *waits_part(const struct window *w)
+{
+	return w->locks->waits_known ? w->locks : NULL;
+}
+
+const struct table lock_waits_object = {
+	.name = "lock_waits",
+	.what = "Waits for locks that ended in this window.",
+	TABLE_ROWS(struct locks_window, waits_column),
+	.part = waits_part,
+};

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/sentence.h"
+
+#include "base/human.h"
+#include "base/text.h"
+
+void sentence_count(struct buf *out, const char *before, uint64_t n, const char *after)
+{
+	char text[HUMAN_MAX];
+
+	buf_printf(out, "%s%s%s", before, human_count(n, text), after);
+}
+
+void sentence_plural(struct buf *out, const char *before, uint64_t n, const char *word,
+		     const char *more)
+{
+	char text[HUMAN_MAX];
+
+	buf_printf(out, "%s%s %s%s", before, human_count(n, text), word, n == 1 ? "" : more);
+}
+
+void sentence_bytes(struct buf *out, const char *before, double n, const char *after)
+{
+	char text[HUMAN_MAX];
+
+	buf_printf(out, "%s%s%s", before, human_bytes(n, text), after);
+}
+
+void sentence_seconds(struct buf *out, const char *before, double s, const char *after)
+{
+	char text[HUMAN_MAX];
+
+	buf_printf(out, "%s%s%s", before, s > 0 ? human_seconds(s, text) : "0s", after);
+}
+
+void sentence_ns(struct buf *out, const char *before, uint64_t ns)
+{
+	char text[HUMAN_MAX];
+
+	buf_printf(out, "%s%s", before, human_seconds((double)ns / 1e9, text));
+}
+
+void sentence_rate(struct buf *out, const char *before, double per_s, const char *after)
+{
+	char text[HUMAN_MAX];
+	bool small = per_s > 0 && per_s < 0.05;
+
+	buf_printf(out, "%s%s%s", before, small ? "<0.1" : human_rate(per_s, text), after);
+}
+
+void sentence_name(struct buf *out, const char *before, const char *name, int columns)
+{
+	char text[1024];
+
+	if (name)
+		buf_printf(out, "%s%s", before, words_fit(name, columns, text, sizeof(text)));
+}
+
+void sentence_place(struct buf *out, const struct place *p, const char *none)
+{
+	char text[WORDS_PLACE_MAX];
+
+	buf_puts(out, p->function ? words_place_short(p, text, sizeof(text)) : none);
+}
+
+const char *exactness_mark(enum exactness e)
+{
+	return e == EXACT ? "" : "~";
+}
+
+double window_per_s(const struct window *w, uint64_t n)
+{
+	return w->window_s > 0 ? (double)n / w->window_s : 0;
+}

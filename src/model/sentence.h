@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parts of sentences about a window: `before` and `after` stand around a number as people read it. */
+#ifndef GOSPECT_MODEL_SENTENCE_H
+#define GOSPECT_MODEL_SENTENCE_H
+
+#include "base/buf.h"
+#include "model/window.h"
+
+void sentence_count(struct buf *out, const char *before, uint64_t n, const char *after);
+/* "3 requests": `more` behind the word unless there is one. */
+void sentence_plural(struct buf *out, const char *before, uint64_t n, const char *word,
+		     const char *more);
+void sentence_bytes(struct buf *out, const char *before, double n, const char *after);
+void sentence_seconds(struct buf *out, const char *before, double s, const char *after);
+void sentence_ns(struct buf *out, const char *before, uint64_t ns);
+/* A rate that is not zero is never "0.0". */
+void sentence_rate(struct buf *out, const char *before, double per_s, const char *after);
+/* Foreign text, at most so many columns. */
+void sentence_name(struct buf *out, const char *before, const char *name, int columns);
+/* As in a table; "?" or what is given where it is not known. */
+void sentence_place(struct buf *out, const struct place *p, const char *none);
+
+/* "~" where it was not counted one by one; static. */
+const char *exactness_mark(enum exactness e);
+/* In this window, per second. */
+double window_per_s(const struct window *w, uint64_t n);
+
+#endif

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/tables.h"
+
+#include "base/human.h"
+#include "model/sentence.h"
+#include "net/window.h"
+
+/* ---- what many rows have ---- */
+
+static bool net_known(const struct row *r)
+{
+	return r->w->net->known;
+}
+
+static bool phases_known(const struct row *r)
+{
+	return r->w->net->phases_known;
+}
+
+/* What limits a call. */
+static void limit_cell(enum known timeout, double timeout_s, enum known deadline, enum known cancel,
+		       struct buf *out)
+{
+	char text[HUMAN_MAX];
+
+	if (timeout == KNOWN_YES)
+		buf_puts(out, timeout_s > 0 ? human_seconds(timeout_s, text) : "yes");
+	else if (deadline == KNOWN_YES)
+		buf_puts(out, "deadline");
+	else if (cancel == KNOWN_YES)
+		buf_puts(out, "cancel");
+	else if (timeout == KNOWN_NO && deadline == KNOWN_NO)
+		buf_puts(out, "none");
+	else
+		buf_puts(out, "-"); /* not known */
+}
+
+#define WHAT_TIMEOUT  "http.Client.Timeout; null: known to have none"
+#define WHAT_DEADLINE "whether the request's own context has a deadline"
+#define WHAT_CANCEL   "whether the request's context can be cancelled otherwise"
+#define WHAT_P50      "median; from a histogram whose buckets are at most 12.5 % wide"
+#define WHAT_CALLED   "the call: the innermost frame outside the standard library"
+
+/* ---- requests in flight ---- */
+
+static void request_limit(const struct row *r, struct buf *out)
+{
+	const struct net_request *q = r->row;
+
+	limit_cell(q->timeout, q->timeout_s, q->deadline, q->cancel, out);
+}
+
+#define S struct net_request
+static const struct column request_column[] = {
+	HOST(S, host, "what was asked for, name:port", SHOWN(3, "host"), .min = 16, .none = "?",
+	     .flags = COLUMN_NAME_REST),
+	WORD(S, phase, "phase", net_phase_names, "the phase it is in; absent between phases",
+	     SHOWN(2, "phase"), .flags = COLUMN_NO_REST),
+	AGE(S, since_s, age, "since_s", "age of the request, not of the phase", SHOWN(1, "since"),
+	    .flags = COLUMN_NO_REST),
+	GOID(S, goroutine, "goroutine", "the goroutine that called", SHOWN(5, "goroutine"),
+	     .flags = COLUMN_NO_REST),
+	PLACE(S, place, "place", WHAT_CALLED, SHOWN(6, "called at"), .min = 20, .none = "?",
+	      .flags = COLUMN_NO_REST),
+	LIMIT(S, timeout_s, timeout, "timeout_s", WHAT_TIMEOUT),
+	KNOWN(S, deadline, "deadline", WHAT_DEADLINE),
+	KNOWN(S, cancel, "cancel", WHAT_CANCEL),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+	CELL("timeout", 4, request_limit, .flags = COLUMN_NO_REST),
+};
+#undef S
+
+static void in_flight_sentence(const struct window *w, struct buf *out)
+{
+	sentence_plural(out, "", w->net->in_flight_total, "request", "s");
+	if (w->net->nin_flight > 1)
+		buf_puts(out, ", the oldest first");
+}
+
+static uint64_t in_flight_total(const struct window *w)
+{
+	return w->net->in_flight_total;
+}
+
+const struct table net_in_flight = {
+	.name = "request",
+	.what = "One row per request under way, oldest first; at most 1,000.",
+	TABLE_ROWS(struct net_request, request_column),
+	.label = "in flight",
+	.title = "Requests in flight",
+	.sentence = in_flight_sentence,
+	.of = &net_object,
+	.total = in_flight_total,
+	.max_rows = 9,
+};
+
+/* ---- calling places ---- */
+
+static void client_limit(const struct row *r, struct buf *out)
+{
+	const struct net_client *c = r->row;
+
+	limit_cell(c->timeout, c->timeout_s, c->deadline, c->cancel, out);
+}
+
+#define S struct net_client
+static const struct column client_column[] = {
+	PLACE(S, place, "place", WHAT_CALLED, SHOWN(1, "called at"), .min = 24, .none = "?",
+	      .flags = COLUMN_NAME_REST, .id = 1),
+	LIMIT(S, timeout_s, timeout, "timeout_s", WHAT_TIMEOUT, .flags = COLUMN_NO_REST),
+	KNOWN(S, deadline, "deadline", WHAT_DEADLINE, .flags = COLUMN_NO_REST),
+	KNOWN(S, cancel, "cancel", WHAT_CANCEL, .flags = COLUMN_NO_REST),
+	COUNT(S, requests, "requests", "calls begun in this window",
+	      .known_at = OFFSET(S, requests_known, bool), SHOWN(3, "requests"),
+	      .flags = COLUMN_MARK),
+	COUNT(S, errors, "errors", "of them, failed", .known_at = OFFSET(S, requests_known, bool),
+	      SHOWN(4, "errors"), .flags = COLUMN_DASH_0),
+	NS(S, p50_ns, "p50_ns", "call to first byte of the response, median",
+	   .known_at = OFFSET(S, requests_known, bool), SHOWN(5, "p50"),
+	   .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	NS(S, p99_ns, "p99_ns", "99th percentile", .known_at = OFFSET(S, requests_known, bool),
+	   SHOWN(6, "p99"), .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	NS(S, max_ns, "max_ns", "longest", .known_at = OFFSET(S, requests_known, bool),
+	   .flags = COLUMN_MAX_REST | COLUMN_ABSENT_0),
+	COUNT(S, in_flight, "in_flight", "calls under way at `time`", .known = net_known,
+	      SHOWN(7, "in flight"), .flags = COLUMN_DASH_0),
+	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
+	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(8, "longest")),
+	COUNT(S, hanging, "hanging",
+	      "of them, without any limit for longer than 3 s or ten times p99",
+	      .known = net_known),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+	CELL("timeout", 2, client_limit, .flags = COLUMN_NO_REST),
+};
+#undef S
+
+static void clients_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t requests = 0, errors = 0, hanging = 0;
+	enum exactness e = EXACT;
+	bool known = false;
+
+	for (int i = 0; i < w->net->nclient; i++) {
+		const struct net_client *c = &w->net->client[i];
+
+		known |= c->requests_known;
+		requests += c->requests;
+		errors += c->errors;
+		hanging += c->hanging;
+		e = c->exactness > e ? c->exactness : e;
+	}
+	buf_puts(out, "HTTP requests by call");
+	if (known) {
+		sentence_plural(out, e == EXACT ? ": " : ": ~", requests, "request", "s");
+		buf_puts(out, " begun");
+	}
+	if (errors)
+		sentence_count(out, ", ", errors, " failed");
+	if (hanging)
+		sentence_count(out, "; ", hanging,
+			       hanging == 1 ? " hangs without a timeout"
+					    : " hang without a timeout");
+}
+
+const struct table net_clients = {
+	.name = "client",
+	.what = "One row per calling place. A call is in flight from entering Client.Do until the "
+		"body is read to its end, closed, or the call failed.",
+	TABLE_ROWS(struct net_client, client_column),
+	.other_at = OFFSET(struct net_client, other, bool),
+	.exactness_at = OFFSET(struct net_client, exactness, enum exactness),
+	.label = "clients",
+	.title = "HTTP clients",
+	.sentence = clients_sentence,
+	.of = &net_object,
+	.max_rows = 10,
+	.diff_title = "requests in flight by call",
+	.diff_key = "in_flight",
+};
+
+/* ---- bodies ---- */
+
+static void body_place(const struct row *r, struct buf *out)
+{
+	const struct net_body_row *b = r->row;
+
+	if (!r->nrest)
+		sentence_place(out, &b->place,
+			       net_bodies_are_older(b) ? "(older than gospect)"
+						       : "(call not seen)");
+}
+
+#define S struct net_body_row
+static const struct column body_column[] = {
+	HOST(S, host, "the host that answered, name:port", SHOWN(4, "host"), .min = 20, .none = "?",
+	     .flags = COLUMN_NAME_REST, .id = 1),
+	COUNT(S, count, "count", "open at `time`", SHOWN(1, "now"), .flags = COLUMN_MARK),
+	COUNT(S, count_before, "count_before", "open at the first look of the observation",
+	      SHOWN(2, "at first")),
+	AGE(S, oldest_s, age, "oldest_s", "age of the oldest", .of_at = OFFSET(S, count, uint64_t),
+	    SHOWN(3, "oldest")),
+	PLACE(S, place, "place",
+	      "the call that got the response; absent where the call was not seen",
+	      SHOWN(5, "got at"), .min = 24, .cell = body_place, .id = 2),
+	EXACTNESS(S, exactness),
+};
+#undef S
+
+static void unclosed_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < w->net->nunclosed; i++)
+		n += w->net->unclosed[i].count;
+	sentence_plural(out, "", n, "response", "s");
+	buf_puts(out, " neither read to the end nor closed, and read by nobody");
+}
+
+const struct table net_unclosed = {
+	.name = "body",
+	.what = "Responses handed to the caller whose body was neither read to the end nor closed, "
+		"that no goroutine is reading, for more than a second. A row per host and place; "
+		"those opened before gospect came have no place.",
+	TABLE_ROWS(struct net_body_row, body_column),
+	.other_at = OFFSET(struct net_body_row, other, bool),
+	.exactness_at = OFFSET(struct net_body_row, exactness, enum exactness),
+	.label = "unclosed",
+	.title = "Unclosed response bodies",
+	.sentence = unclosed_sentence,
+	.of = &net_object,
+	.max_rows = 10,
+	.diff_title = "unclosed response bodies",
+	.diff_key = "count",
+};
+
+/* ---- connections ---- */
+
+#define S struct net_connections
+static const struct column connection_column[] = {
+	HOST(S, host, "the host, name:port", SHOWN(1, "host"), .min = 24, .none = "?",
+	     .flags = COLUMN_NAME_REST, .id = 1),
+	TEXT(S, protocol, "protocol", "http/1.1 or h2", SHOWN(2, "protocol"), .none = "",
+	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES, .id = 2),
+	COUNT(S, open, "open", "connections open at `time`", SHOWN(3, "open")),
+	COUNT(S, idle, "idle", "of them, in use by nobody", SHOWN(4, "idle"),
+	      .flags = COLUMN_DASH_0),
+	MOST(S, max_per_host, "max_per_host", "Transport.MaxConnsPerHost; 0 is unlimited",
+	     SHOWN(6, "max"), .none = "?", .flags = COLUMN_NO_REST),
+	MOST(S, max_idle_per_host, "max_idle_per_host",
+	     "idle connections that are kept; 2 unless the transport says otherwise",
+	     SHOWN(7, "max idle"), .none = "?", .flags = COLUMN_NO_REST),
+	COUNT(S, waiting, "waiting", "requests that wait for a connection", SHOWN(5, "waiting"),
+	      .flags = COLUMN_DASH_0),
+	COUNT(S, dials, "dials", "connects to it in this window", .known = phases_known,
+	      SHOWN(8, "dialled"), .flags = COLUMN_DASH_0),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from the transports' own pools"),
+};
+#undef S
+
+static void connections_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t open = 0, idle = 0, waiting = 0;
+
+	for (int i = 0; i < w->net->nconnection; i++) {
+		open += w->net->connection[i].open;
+		idle += w->net->connection[i].idle;
+		waiting += w->net->connection[i].waiting;
+	}
+	sentence_count(out, "", open, " open");
+	sentence_count(out, ", ", idle, " of them idle");
+	if (waiting)
+		sentence_count(out, "; ", waiting,
+			       waiting == 1 ? " request waits for one" : " requests wait for one");
+}
+
+const struct table net_connections = {
+	.name = "connections",
+	.what = "Per host and protocol, from the transports' own pools.",
+	TABLE_ROWS(struct net_connections, connection_column),
+	.other_at = OFFSET(struct net_connections, other, bool),
+	.label = "connections",
+	.title = "HTTP connections",
+	.sentence = connections_sentence,
+	.of = &net_object,
+	.max_rows = 10,
+	.diff_title = "connections",
+	.diff_key = "open",
+};
+
+/* ---- handlers ---- */
+
+#define S struct net_server
+static const struct column server_column[] = {
+	PLACE(S, place, "place", "the handler's declaration", SHOWN(1, "handler"), .min = 24,
+	      .none = "?", .flags = COLUMN_NAME_REST, .id = 1),
+	CHARS(S, pattern, "pattern", "the route, where the mux has it", SHOWN(2, "pattern"),
+	      .min = 10, .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	COUNT(S, requests, "requests", "requests begun in this window",
+	      .known_at = OFFSET(S, requests_known, bool), SHOWN(3, "requests"),
+	      .flags = COLUMN_MARK),
+	NS(S, p50_ns, "p50_ns", "of the handler, median",
+	   .known_at = OFFSET(S, requests_known, bool), SHOWN(4, "p50"),
+	   .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	NS(S, p99_ns, "p99_ns", "99th percentile", .known_at = OFFSET(S, requests_known, bool),
+	   SHOWN(5, "p99"), .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	NS(S, max_ns, "max_ns", "longest", .known_at = OFFSET(S, requests_known, bool),
+	   SHOWN(6, "max"), .flags = COLUMN_MAX_REST | COLUMN_ABSENT_0),
+	COUNT(S, in_flight, "in_flight", "requests under way at `time`", .known = net_known,
+	      SHOWN(7, "in flight"), .flags = COLUMN_DASH_0),
+	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
+	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(8, "longest")),
+	FLAG(S, no_read_timeout, "no_read_timeout",
+	     "its http.Server has neither ReadTimeout nor ReadHeaderTimeout",
+	     .flags = COLUMN_ABSENT_0),
+	COUNT(S, hanging, "hanging",
+	      "connections of that server that have waited long for a request's bytes",
+	      .flags = COLUMN_ABSENT_0 | COLUMN_MAX_REST),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static void servers_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t requests = 0, in_flight = 0, hanging = 0;
+	enum exactness e = EXACT;
+	bool known = false;
+
+	for (int i = 0; i < w->net->nserver; i++) {
+		const struct net_server *s = &w->net->server[i];
+
+		known |= s->requests_known;
+		requests += s->requests;
+		in_flight += s->in_flight;
+		if (s->no_read_timeout && s->hanging > hanging)
+			hanging = s->hanging;
+		e = s->exactness > e ? s->exactness : e;
+	}
+	buf_puts(out, "HTTP handlers");
+	if (known)
+		sentence_plural(out, e == EXACT ? ": " : ": ~", requests, "request", "s");
+	if (w->net->known)
+		sentence_count(out, ", ", in_flight, " in flight");
+	if (hanging)
+		sentence_count(out, "; ", hanging,
+			       hanging == 1 ? " connection hangs, no read timeout"
+					    : " connections hang, no read timeout");
+}
+
+const struct table net_servers = {
+	.name = "server",
+	.what = "One row per HTTP handler.",
+	TABLE_ROWS(struct net_server, server_column),
+	.other_at = OFFSET(struct net_server, other, bool),
+	.exactness_at = OFFSET(struct net_server, exactness, enum exactness),
+	.label = "servers",
+	.title = "HTTP handlers",
+	.sentence = servers_sentence,
+	.of = &net_object,
+	.max_rows = 10,
+};
+
+/* ---- gRPC ---- */
+
+static void grpc_place(const struct row *r, struct buf *out)
+{
+	sentence_place(out, &((const struct net_grpc *)r->row)->place, "");
+}
+
+#define S struct net_grpc
+static const struct column grpc_column[] = {
+	CHARS(S, method, "method", "/package.Service/Method", SHOWN(1, "method"), .min = 24,
+	      .none = "?",
+	      .flags = COLUMN_NO_REST | COLUMN_NAME_REST | COLUMN_ABSENT_0 | COLUMN_END, .id = 1),
+	PLACE(S, place, "place", WHAT_CALLED, SHOWN(8, "called at"), .min = 14, .cell = grpc_place),
+	COUNT(S, calls, "calls", "calls begun in this window", SHOWN(2, "calls"),
+	      .flags = COLUMN_MARK),
+	COUNT(S, errors, "errors", "of them, failed", SHOWN(3, "errors"), .flags = COLUMN_DASH_0),
+	NS(S, p50_ns, "p50_ns", "of the call, median", SHOWN(4, "p50"),
+	   .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	NS(S, p99_ns, "p99_ns", "99th percentile", SHOWN(5, "p99"),
+	   .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	NS(S, max_ns, "max_ns", "longest", .flags = COLUMN_MAX_REST | COLUMN_ABSENT_0),
+	COUNT(S, in_flight, "in_flight", "calls under way at `time`", .known = net_known,
+	      SHOWN(6, "in flight"), .flags = COLUMN_DASH_0),
+	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
+	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(7, "longest")),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static void grpc_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t in_flight = 0;
+
+	for (int i = 0; i < w->net->ngrpc; i++)
+		in_flight += w->net->grpc[i].in_flight;
+	buf_puts(out, "client calls by method");
+	if (w->net->known)
+		sentence_count(out, ", ", in_flight, " in flight");
+}
+
+const struct table net_grpc = {
+	.name = "grpc",
+	.what = "gRPC client calls by method.",
+	TABLE_ROWS(struct net_grpc, grpc_column),
+	.other_at = OFFSET(struct net_grpc, other, bool),
+	.exactness_at = OFFSET(struct net_grpc, exactness, enum exactness),
+	.label = "grpc",
+	.title = "gRPC clients",
+	.sentence = grpc_sentence,
+	.of = &net_object,
+	.max_rows = 10,
+};
+
+/* ---- the object ---- */
+
+static bool any_method(const struct row *r)
+{
+	return ((const struct net_window *)r->row)->ngrpc;
+}
+
+#define S struct net_window
+static const struct column net_column[] = {
+	ROWS(S, client, nclient, "clients", &net_clients, "HTTP calls by calling place"),
+	ROWS(S, phase, nphase, "phases", &net_phases, "phases of requests and dials",
+	     .known = phases_known),
+	ROWS(S, in_flight, nin_flight, "in_flight", &net_in_flight, "requests under way",
+	     .known = net_known),
+	COUNT(S, in_flight_total, "in_flight_total", "all requests under way", .known = net_known),
+	ROWS(S, unclosed, nunclosed, "unclosed_bodies", &net_unclosed, "response bodies left open",
+	     .known = net_known),
+	ROWS(S, connection, nconnection, "connections", &net_connections, "connections by host",
+	     .known = net_known),
+	ROWS(S, server, nserver, "servers", &net_servers, "HTTP handlers"),
+	ROWS(S, grpc, ngrpc, "grpc", &net_grpc, "gRPC calls by method", .known = any_method),
+};
+#undef S
+
+static const void *net_part(const struct window *w)
+{
+	return w->net->known || w->net->phases_known ? w->net : NULL;
+}
+
+const struct table net_object = {
+	.name = "net",
+	.what = "The network. What is true now (in flight, idle, waiting, ages) is as of `time` "
+		"and "
+		"read from memory, so it includes what began before gospect came; counts and "
+		"durations are of this window and seen by probes.",
+	TABLE_ROWS(struct net_window, net_column),
+	.part = net_part,
+};

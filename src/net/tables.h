@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tables about the network, described (model/schema.h). */
+#ifndef GOSPECT_NET_TABLES_H
+#define GOSPECT_NET_TABLES_H
+
+#include "model/schema.h"
+
+extern const struct table net_object; /* struct net_window: member `net` */
+extern const struct table net_phases, net_in_flight, net_clients, net_unclosed, net_connections,
+	net_servers, net_grpc;
+
+/* One line for the live screen; "" when there is nothing. */
+void net_brief(const struct window *w, struct buf *out);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of phases, and the network in one line. */
+#include "net/tables.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/sentence.h"
+#include "net/window.h"
+
+/* ---- phases ---- */
+
+static bool had_before(const struct row *r)
+{
+	return ((const struct net_phase_row *)r->row)->before_count;
+}
+
+#define S struct net_phase_row
+static const struct column phase_column[] = {
+	HOST(S, host, "what was asked for, name:port; dials of a proxy count under the proxy",
+	     SHOWN(1, "host"), .min = 20, .none = "?", .flags = COLUMN_NAME_REST, .id = 2),
+	WORD(S, phase, "phase", net_phase_names, "the phase of the request or dial",
+	     SHOWN(2, "phase"), .flags = COLUMN_NO_REST, .id = 1),
+	COUNT(S, count, "count", "phases that ended in this window, errors included",
+	      SHOWN(3, "count"), .flags = COLUMN_MARK),
+	COUNT(S, errors, "errors", "of them, failed", SHOWN(4, "errors"),
+	      .flags = COLUMN_MARK | COLUMN_DASH_0),
+	NS(S, p50_ns, "p50_ns", "median; from a histogram whose buckets are at most 12.5 % wide",
+	   SHOWN(5, "p50"), .flags = COLUMN_NO_REST),
+	NS(S, p99_ns, "p99_ns", "99th percentile", SHOWN(6, "p99"), .flags = COLUMN_NO_REST),
+	NS(S, max_ns, "max_ns", "longest", SHOWN(7, "max"), .flags = COLUMN_MAX_REST),
+	NS(S, total_ns, "total_ns", "in all", SHOWN(8, "in all"), .flags = COLUMN_MARK),
+	NS(S, before_p50_ns, "before_p50_ns", "median of the observation before this window",
+	   .known = had_before, .flags = COLUMN_NO_REST),
+	COUNT(S, before_count, "before_count", "phases in the observation before this window",
+	      .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
+	PLACE(S, busiest, "busiest", "the call with most requests to that host"),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static uint64_t phase_errors(const struct net_window *n)
+{
+	uint64_t errors = 0;
+
+	for (int i = 0; n->phases_known && i < n->nphase; i++)
+		errors += n->phase[i].errors;
+	return errors;
+}
+
+static void phases_sentence(const struct window *w, struct buf *out)
+{
+	buf_puts(out, "phases of requests and dials that ended in this window, by host");
+	if (phase_errors(w->net))
+		sentence_plural(out, "; ", phase_errors(w->net), "error", "s");
+}
+
+struct phase_order {
+	struct row row;
+	uint64_t host_ns; /* of all phases of its host */
+};
+
+static const struct net_phase_row *phase_of(const struct phase_order *o)
+{
+	return o->row.row;
+}
+
+static int by_host(const void *a, const void *b)
+{
+	return strcmp(phase_of(a)->host, phase_of(b)->host);
+}
+
+/* The host with most time first, its phases in the order in which they happen. */
+static int by_time(const void *a, const void *b)
+{
+	const struct phase_order *x = a, *y = b;
+	int r;
+
+	if (phase_of(x)->other != phase_of(y)->other)
+		return phase_of(x)->other ? 1 : -1;
+	if (x->host_ns != y->host_ns)
+		return x->host_ns > y->host_ns ? -1 : 1;
+	r = by_host(a, b);
+	return r ? r : (int)phase_of(x)->phase - (int)phase_of(y)->phase;
+}
+
+static void order_phases(struct phase_order *o, size_t n)
+{
+	qsort(o, n, sizeof(*o), by_host);
+	for (size_t first = 0, i; first < n; first = i) {
+		uint64_t sum = 0;
+
+		for (i = first; i < n && !by_host(&o[i], &o[first]); i++)
+			sum += phase_of(&o[i])->total_ns;
+		for (size_t k = first; k < i; k++)
+			o[k].host_ns = sum;
+	}
+	qsort(o, n, sizeof(*o), by_time);
+}
+
+static void sort_phases(struct row *row, size_t n)
+{
+	struct phase_order *o = calloc(n, sizeof(*o));
+
+	if (!o)
+		return; /* all are there, in the window's order */
+	for (size_t i = 0; i < n; i++)
+		o[i].row = row[i];
+	order_phases(o, n);
+	for (size_t i = 0; i < n; i++)
+		row[i] = o[i].row;
+	free(o);
+}
+
+const struct table net_phases = {
+	.name = "phase",
+	.what = "One row per host and phase that occurred. A phase is counted in the window in "
+		"which it ends.",
+	TABLE_ROWS(struct net_phase_row, phase_column),
+	.other_at = OFFSET(struct net_phase_row, other, bool),
+	.exactness_at = OFFSET(struct net_phase_row, exactness, enum exactness),
+	.label = "network",
+	.title = "Network phases by host",
+	.sentence = phases_sentence,
+	.of = &net_object,
+	.sort = sort_phases,
+	.max_rows = 20,
+	.diff_title = "network phases (p50)",
+	.diff_key = "p50_ns",
+};
+
+/* ---- for the live screen ---- */
+
+/* The row in which most time went. */
+static const struct net_phase_row *slowest(const struct net_window *n)
+{
+	const struct net_phase_row *best = NULL;
+
+	for (int i = 0; n->phases_known && i < n->nphase; i++)
+		if (!n->phase[i].other && (!best || n->phase[i].total_ns > best->total_ns))
+			best = &n->phase[i];
+	return best;
+}
+
+static uint64_t unclosed(const struct net_window *n)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; n->known && i < n->nunclosed; i++)
+		sum += n->unclosed[i].count;
+	return sum;
+}
+
+void net_brief(const struct window *w, struct buf *out)
+{
+	const struct net_window *n = w->net;
+	const struct net_phase_row *p = slowest(n);
+
+	if (!p && !n->in_flight_total && !unclosed(n))
+		return;
+	if (n->known) {
+		sentence_count(out, "", n->in_flight_total, " in flight");
+		if (n->nin_flight && n->in_flight[0].age != AGE_UNKNOWN)
+			sentence_seconds(out, n->in_flight[0].age == AGE_AT_LEAST ? " (>" : " (",
+					 n->in_flight[0].since_s, ")");
+	}
+	if (unclosed(n))
+		sentence_count(out, ", ", unclosed(n), " unclosed");
+	if (phase_errors(n))
+		sentence_plural(out, out->len ? ", " : "", phase_errors(n), "error", "s");
+	if (!p)
+		return;
+	buf_printf(out, "%s%s", out->len ? "; " : "", net_phase_name(p->phase));
+	sentence_ns(out, " p50 ", p->p50_ns);
+	sentence_name(out, " at ", p->host, 40);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/document.h"
+
+#include "goroutines/tables.h"
+#include "locks/tables.h"
+#include "memory/tables.h"
+#include "net/tables.h"
+#include "report/report.h"
+#include "sql/tables.h"
+
+const char *const coverage_word[5] = { "exact", "sampled", "estimated", "partial", "off" };
+
+/* ---- the target and the cost ---- */
+
+#define S struct window
+static const struct column target_column[] = {
+	INT(S, pid, "pid", "process id, as gospect sees it"),
+	TEXT(S, exe, "exe", "path of the executable", .flags = COLUMN_SOMETIMES),
+	TEXT(S, go, "go", "release of Go; absent where the build info is missing",
+	     .flags = COLUMN_SOMETIMES),
+	TEXT(S, arch, "arch", "as GOARCH", .flags = COLUMN_SOMETIMES),
+	FLAG(S, stripped, "stripped", "without symbols"),
+	FLAG(S, pie, "pie", "position-independent"),
+	TEXT(S, build_id, "build_id", "Go's build id", .flags = COLUMN_SOMETIMES),
+	TEXT(S, module, "module", "path of the main module", .flags = COLUMN_SOMETIMES),
+	TEXT(S, module_version, "module_version", "its version", .flags = COLUMN_SOMETIMES),
+	TIME(S, started_real_ns, "started", "when the process started"),
+	TEXT(S, container, "container", "id of its container", .flags = COLUMN_SOMETIMES),
+	BYTES(S, target_rss_bytes, "rss_bytes", "resident memory"),
+	REAL(S, target_cpu_cores, "cpu_cores", 0.001, "CPU time per second, in this window"),
+};
+
+static bool cost_known(const struct row *r)
+{
+	return ((const struct window *)r->row)->cost_target_pct >= 0;
+}
+
+static bool is_armed(const struct row *r)
+{
+	return ((const struct probe_row *)r->row)->armed;
+}
+
+static bool is_not_armed(const struct row *r)
+{
+	return !is_armed(r);
+}
+
+static bool is_measured(const struct row *r)
+{
+	return ((const struct probe_row *)r->row)->cost_ns >= 0;
+}
+
+static const struct column probe_column[] = {
+	TEXT(struct probe_row, name, "name", "what it sees", .flags = COLUMN_SOMETIMES),
+	TEXT(struct probe_row, function, "function", "where it is", .flags = COLUMN_SOMETIMES),
+	FLAG(struct probe_row, armed, "armed", "whether it is attached"),
+	COUNT(struct probe_row, hits, "hits", "in this window", .known = is_armed),
+	REAL(struct probe_row, cost_ns, "cost_ns", 1, "per hit", .known = is_measured),
+	CHARS(struct probe_row, why, "why", "why it is not armed", .known = is_not_armed),
+};
+
+static const struct table probe_list = {
+	.name = "probe",
+	.what = "One row per probe of the plan.",
+	TABLE_ROWS(struct probe_row, probe_column),
+};
+
+static const struct column probes_column[] = {
+	INT(S, probes_armed, "armed", "attached"),
+	INT(S, probes_emulated, "emulated", "of them, on an instruction that the kernel emulates"),
+	INT(S, probes_stepped, "stepped", "of them, on one that it steps over"),
+	COUNT(S, probe_hits, "hits", "of all probes in this window"),
+	ROWS(S, probe, nprobe, "list", &probe_list, "one by one",
+	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
+};
+
+static const struct table probes = {
+	.name = "probes",
+	.what = "The probes in the target.",
+	TABLE_ROWS(S, probes_column),
+};
+
+static const struct column cost_column[] = {
+	REAL(S, cost_target_pct, "target_cpu_pct", 0.001,
+	     "cost in the target, percent of the CPU time that it used", .known = cost_known),
+	REAL(S, budget_pct, "budget_pct", 0.001, "what it may be"),
+	FLAG(S, exact_mode, "exact", "the governor is off: every event is counted",
+	     .flags = COLUMN_ABSENT_0),
+	REAL(S, agent_cpu_pct, "agent_cpu_pct", 0.001, "gospect's own CPU, percent of one"),
+	BYTES(S, agent_rss_bytes, "agent_rss_bytes", "gospect's own resident memory"),
+	COLUMN(COLUMN_OBJECT, "probes", 0, "the probes", .sub = &probes, .flags = COLUMN_INSIDE),
+};
+
+/* ---- coverage and losses ---- */
+
+static void coverage_name(const struct row *r, struct value *v)
+{
+	const struct coverage *c = r->row;
+
+	v->text = c->name ? c->name : sensor_name(c->sensor);
+}
+
+static bool is_sampled(const struct row *r)
+{
+	return ((const struct coverage *)r->row)->state == COVERAGE_SAMPLED;
+}
+
+static const struct column coverage_column[] = {
+	GOT(COLUMN_TEXT, "sensor", coverage_name, "a sensor, or a part of the report"),
+	WORD(struct coverage, state, "state", coverage_word, "how much of it was seen"),
+	REAL(struct coverage, rate, "rate", 0.0001, "share of the window, 0 to 1",
+	     .known = is_sampled),
+	CHARS(struct coverage, why, "why", "why it is not exact"),
+};
+
+static const struct column losses_column[] = {
+	COUNT(S, lost_events, "events", "that the kernel could not hand over"),
+	COUNT(S, lost_map_full, "map_full", "for want of room in a table"),
+	COUNT(S, lost_read_failures, "read_failures", "reads of the target's memory that failed"),
+};
+#undef S
+
+static const struct table target = {
+	.name = "target",
+	.what = "The process.",
+	TABLE_ROWS(struct window, target_column),
+};
+
+static const struct table cost = {
+	.name = "cost",
+	.what = "What observing cost.",
+	TABLE_ROWS(struct window, cost_column),
+};
+
+static const struct table coverage = {
+	.name = "coverage",
+	.what = "What each sensor saw.",
+	TABLE_ROWS(struct coverage, coverage_column),
+};
+
+static const struct table losses = {
+	.name = "losses",
+	.what = "What is missing from this report; 0 where nothing is.",
+	TABLE_ROWS(struct window, losses_column),
+};
+
+/* ---- findings ---- */
+
+static const char *const severity_word[] = { "info", "low", "medium", "high", "critical" };
+
+static bool number(const struct row *r, size_t i, struct pair *out)
+{
+	const struct finding *f = r->row;
+
+	if (i >= (size_t)f->nnumber)
+		return false;
+	out->key = f->number[i].name;
+	out->type = f->number[i].is_integer ? COLUMN_COUNT : COLUMN_REAL;
+	if (f->number[i].is_integer)
+		out->count = (uint64_t)f->number[i].value;
+	else
+		out->real = f->number[i].value;
+	return true;
+}
+
+static bool since_known(const struct row *r)
+{
+	return ((const struct finding *)r->row)->since_s >= 0;
+}
+
+static const struct column evidence_column[] = {
+	{ .type = COLUMN_CHARS, .what = "a sentence" },
+};
+
+static const struct table evidence = {
+	.name = "evidence",
+	.bare = true,
+	TABLE_ROWS(char[240], evidence_column),
+};
+
+#define S struct finding
+static const struct column finding_column[] = {
+	CHARS(S, id, "id", "the same in each report about the same thing"),
+	TEXT(S, kind, "kind", "goroutine-leak, no-timeout, …"),
+	WORD(S, severity, "severity", severity_word, "how bad it is"),
+	CHARS(S, title, "title", "what is wrong, one sentence"),
+	PLACE(S, place, "place", "where, when there is one place"),
+	PAIRS("numbers", number, "what was measured"),
+	EXACTNESS(S, exactness),
+	REAL(S, since_s, "since_s", 0.001, "how long it has been so in this observation",
+	     .known = since_known),
+	ROWS(S, evidence, nevidence, "evidence", &evidence, "what says so",
+	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
+	CHARS(S, advice, "advice", "what to do"),
+};
+#undef S
+
+static const struct table findings = {
+	.name = "finding",
+	.what = "What is wrong, worst first.",
+	TABLE_ROWS(struct finding, finding_column),
+};
+
+/* ---- the whole ---- */
+
+static void schema_name(const struct row *r, struct value *v)
+{
+	(void)r;
+	v->text = REPORT_SCHEMA;
+}
+
+static void part_value(const void *part, struct value *v)
+{
+	v->is = part ? VALUE_THERE : VALUE_ABSENT;
+	v->rows.first = part;
+	v->rows.n = 1;
+}
+
+#define PART(NAME, TABLE)                                              \
+	static void NAME##_value(const struct row *r, struct value *v) \
+	{                                                              \
+		part_value((TABLE).part(r->w), v);                     \
+	}
+PART(goroutines, goroutines_object)
+PART(alloc, alloc_object)
+PART(gc, gc_object)
+PART(net, net_object)
+PART(sql, sql_object)
+PART(lock_waits, lock_waits_object)
+PART(heap, heap_profile)
+PART(leaks, leaks_object)
+
+static void locks_value(const struct row *r, struct value *v)
+{
+	const struct locks_window *l = r->w->locks;
+
+	v->is = l->known ? VALUE_THERE : VALUE_ABSENT;
+	v->rows.first = l->row;
+	v->rows.n = (size_t)l->nrow;
+}
+
+#define SUBJECT(NAME, WHAT)                                                  \
+	GOT(COLUMN_OBJECT, #NAME, NAME##_value, WHAT, .sub = &NAME##_object, \
+	    .flags = COLUMN_SOMETIMES)
+#define S    struct report
+#define LAST .known_at = OFFSET(S, window.last, bool)
+static const struct column report_column[] = {
+	GOT(COLUMN_TEXT, "schema", schema_name, "gospect.report/1"),
+	TIME(S, window.end_real_ns, "time",
+	     "end of the window; `live`, states, totals are as of it"),
+	REAL(S, window.window_s, "window_s", 0.001, "length of the window; 0: one look at memory"),
+	REAL(S, window.observed_s, "observed_s", 0.001, "since the observation began"),
+	FLAG(S, window.last, "last", "the last report of this run", .flags = COLUMN_ABSENT_0),
+	TEXT(S, window.end_reason, "end_reason", "why it is the last", LAST,
+	     .flags = COLUMN_SOMETIMES),
+	COLUMN(COLUMN_OBJECT, "target", offsetof(S, window), "the process", .sub = &target,
+	       .flags = COLUMN_INSIDE),
+	COLUMN(COLUMN_OBJECT, "cost", offsetof(S, window), "what observing cost", .sub = &cost,
+	       .flags = COLUMN_INSIDE),
+	ROWS(S, window.coverage, window.ncoverage, "coverage", &coverage, "what was seen",
+	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
+	COLUMN(COLUMN_OBJECT, "losses", offsetof(S, window), "what is missing", .sub = &losses,
+	       .flags = COLUMN_INSIDE),
+	SUBJECT(goroutines, "goroutines"),
+	SUBJECT(alloc, "large allocations"),
+	SUBJECT(gc, "the garbage collector"),
+	SUBJECT(net, "HTTP, gRPC, dials"),
+	SUBJECT(sql, "database/sql"),
+	GOT(COLUMN_ROWS, "locks", locks_value, "waits for locks under way", .sub = &locks_rows,
+	    .flags = COLUMN_SOMETIMES),
+	SUBJECT(lock_waits, "waits for locks that ended"),
+	GOT(COLUMN_OBJECT, "heap", heap_value, "the heap profile; snapshots only",
+	    .sub = &heap_profile, .flags = COLUMN_SOMETIMES),
+	SUBJECT(leaks, "leaked goroutines; snapshots only"),
+	ROWS(S, findings.f, findings.n, "findings", &findings, "what is wrong, worst first",
+	     .flags = COLUMN_STREAM),
+	COUNT(S, findings.dropped, "findings_dropped", "findings beyond the most that are kept",
+	      .flags = COLUMN_ABSENT_0),
+};
+#undef S
+
+const struct table report_document = {
+	.name = "report",
+	.what = "One report: a window of observation of one process.",
+	TABLE_ROWS(struct report, report_column),
+};
+
+const struct table *const report_parts[] = {
+	&leak_sites,  &goroutine_sites, &goroutine_groups, &heap_sites,
+	&alloc_sites, &gc_summary,      &net_phases,       &net_in_flight,
+	&net_clients, &net_unclosed,    &net_connections,  &net_servers,
+	&net_grpc,    &sql_pools,       &sql_holders,      &locks_rows,
+};
+const int report_nparts = ARRAY_SIZE(report_parts);

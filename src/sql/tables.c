@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sql/tables.h"
+
+#include "model/sentence.h"
+#include "sql/window.h"
+
+/* ---- who holds connections ---- */
+
+static const char *const holding_word[] = { "transaction", "rows", "conn", "call" };
+
+static void holder_place_is(const struct row *r, struct value *v)
+{
+	v->text = ((const struct sql_holder *)r->row)->place_is_now ? "now" : "call";
+}
+
+static void is_transaction(const struct row *r, struct value *v)
+{
+	v->flag = ((const struct sql_holder *)r->row)->what == SQL_TRANSACTION && !r->nrest;
+}
+
+static void what_cell(const struct row *r, struct buf *out)
+{
+	enum sql_holding what = ((const struct sql_holder *)r->row)->what;
+
+	buf_puts(out, what == SQL_CONN ? "DB.Conn" : holding_word[what]);
+}
+
+static void holder_place(const struct row *r, struct buf *out)
+{
+	const struct sql_holder *h = r->row;
+
+	buf_puts(out, h->place_is_now ? "now " : "");
+	sentence_place(out, &h->place, "?");
+}
+
+static void driver_cell(const struct row *r, struct buf *out)
+{
+	const struct sql_pool *p = r->owner;
+
+	buf_puts(out, p->driver[0] ? p->driver : "?");
+}
+
+#define S struct sql_holder
+static const struct column holder_column[] = {
+	PLACE(S, place, "place", "what `place_is` says", SHOWN(6, "at"), .min = 24,
+	      .cell = holder_place, .flags = COLUMN_NO_REST),
+	GOT(COLUMN_TEXT, "place_is", holder_place_is,
+	    "call: the Begin, Query or Conn was seen; now: it is older than gospect, and this is "
+	    "where its goroutine stands",
+	    .flags = COLUMN_NO_REST),
+	COUNT(S, count, "count", "connections", SHOWN(1, "count")),
+	AGE(S, held_s, age, "held_s", "since when the oldest is held",
+	    .of_at = OFFSET(S, count, uint64_t), SHOWN(2, "held")),
+	GOT(COLUMN_FLAG, "transaction", is_transaction, "it is a transaction",
+	    .flags = COLUMN_ABSENT_0),
+	WORD(S, what, "what", holding_word, "what keeps the connection", .cell = what_cell,
+	     SHOWN(3, "by"), .flags = COLUMN_NO_REST | COLUMN_NAME_REST),
+	GOID(S, goroutine, "goroutine", "that holds the oldest", SHOWN(4, "goroutine"),
+	     .flags = COLUMN_NO_REST),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+	CELL("driver", 5, driver_cell, .min = 10, .flags = COLUMN_NO_REST),
+};
+#undef S
+
+static bool any_holders(const struct window *w)
+{
+	for (int i = 0; w->sql->known && i < w->sql->npool; i++)
+		if (w->sql->pool[i].nholder)
+			return true;
+	return false;
+}
+
+static void holders_sentence(const struct window *w, struct buf *out)
+{
+	(void)w;
+	buf_puts(out, "who keeps database connections");
+}
+
+const struct table sql_holders = {
+	.name = "holder",
+	.what = "What keeps connections in use, by place; no row where neither the call nor the "
+		"goroutine is known.",
+	TABLE_ROWS(struct sql_holder, holder_column),
+	.of = &sql_pools,
+	.label = "held by",
+	.title = "Held database connections",
+	.any = any_holders,
+	.sentence = holders_sentence,
+	.max_rows = 10,
+};
+
+/* ---- pools ---- */
+
+#define S struct sql_pool
+static const struct column pool_column[] = {
+	CHARS(S, driver, "driver", "the driver's dynamic type", SHOWN(1, "driver"), .min = 12,
+	      .none = "?", .flags = COLUMN_NO_REST | COLUMN_NAME_REST | COLUMN_ABSENT_0, .id = 1),
+	MOST(S, max_open, "max_open", "DB.SetMaxOpenConns; 0 is unlimited", SHOWN(4, "max"),
+	     .none = "?", .flags = COLUMN_NO_REST),
+	COUNT(S, open, "open", "connections"),
+	COUNT(S, in_use, "in_use", "of them, in use", SHOWN(2, "in use")),
+	COUNT(S, idle, "idle", "of them, idle", SHOWN(3, "idle"), .flags = COLUMN_DASH_0),
+	COUNT(S, waiters, "waiters", "goroutines that wait for a connection", SHOWN(5, "waiting"),
+	      .flags = COLUMN_DASH_0),
+	AGE(S, longest_wait_s, age, "longest_wait_s", "how long the first of them has waited",
+	    .of_at = OFFSET(S, waiters, uint64_t), SHOWN(6, "longest"), .flags = COLUMN_NO_REST),
+	PLACE(S, waits_at, "waits_at", "where most of them stand"),
+	COUNT(S, wait_count_total, "wait_count_total", "waits since the program started",
+	      SHOWN(7, "waits ever"), .flags = COLUMN_DASH_0),
+	NS(S, wait_ns_total, "wait_ns_total", "how long they took in all", SHOWN(8, "waited")),
+	COUNT(S, transactions_open, "transactions_open", "transactions under way", SHOWN(9, "tx"),
+	      .flags = COLUMN_DASH_0),
+	AGE(S, oldest_transaction_s, transaction_age, "oldest_transaction_s", "age of the oldest",
+	    .age_key = "transaction_age", .of_at = OFFSET(S, transactions_open, uint64_t),
+	    SHOWN(10, "oldest tx"), .flags = COLUMN_NO_REST),
+	ROWS(S, holder, nholder, "holders", &sql_holders, "who keeps connections",
+	     .flags = COLUMN_NO_REST),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "the same numbers as DB.Stats()"),
+};
+#undef S
+
+static void pools_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t in_use = 0, open = 0, waiters = 0, transactions = 0;
+
+	for (int i = 0; i < w->sql->npool; i++) {
+		in_use += w->sql->pool[i].in_use;
+		open += w->sql->pool[i].open;
+		waiters += w->sql->pool[i].waiters;
+		transactions += w->sql->pool[i].transactions_open;
+	}
+	sentence_plural(out, "", (uint64_t)w->sql->npool, "database pool", "s");
+	sentence_plural(out, ": ", open, "connection", "s");
+	sentence_count(out, ", ", in_use, " in use");
+	if (waiters)
+		sentence_count(out, ", ", waiters, " waiting for one");
+	if (transactions)
+		sentence_plural(out, ", ", transactions, "open transaction", "s");
+}
+
+const struct table sql_pools = {
+	.name = "pool",
+	.what = "One row per sql.DB, from its memory.",
+	TABLE_ROWS(struct sql_pool, pool_column),
+	.of = &sql_object,
+	.label = "sql",
+	.title = "Database pools",
+	.sentence = pools_sentence,
+	.max_rows = 10,
+	.diff_title = "database connections in use",
+	.diff_key = "in_use",
+};
+
+/* ---- the object ---- */
+
+static const struct column sql_column[] = {
+	ROWS(struct sql_window, pool, npool, "pools", &sql_pools, "pools of connections"),
+};
+
+static const void *sql_part(const struct window *w)
+{
+	return w->sql->known ? w->sql : NULL;
+}
+
+const struct table sql_object = {
+	.name = "sql",
+	.what = "database/sql, read from memory.",
+	TABLE_ROWS(struct sql_window, sql_column),
+	.part = sql_part,
+};
+
+void sql_brief(const struct window *w, struct buf *out)
+{
+	const struct sql_pool *p = w->sql->known && w->sql->npool ? &w->sql->pool[0] : NULL;
+
+	for (int i = 1; p && i < w->sql->npool; i++)
+		if (w->sql->pool[i].waiters > p->waiters ||
+		    (w->sql->pool[i].waiters == p->waiters && w->sql->pool[i].in_use > p->in_use))
+			p = &w->sql->pool[i];
+	if (!p)
+		return;
+	sentence_name(out, "", p->driver, 32);
+	sentence_count(out, " ", p->in_use, "");
+	if (p->max_open > 0)
+		sentence_count(out, " of ", (uint64_t)p->max_open, "");
+	buf_puts(out, " in use");
+	if (p->waiters)
+		sentence_count(out, ", ", p->waiters, " waiting");
+	if (p->waiters && p->age != AGE_UNKNOWN)
+		sentence_seconds(out, p->age == AGE_AT_LEAST ? " (>" : " (", p->longest_wait_s,
+				 ")");
+	if (p->transactions_open)
+		sentence_plural(out, ", ", p->transactions_open, "open transaction", "s");
+	if (p->transactions_open && p->transaction_age != AGE_UNKNOWN)
+		sentence_seconds(out, p->transaction_age == AGE_AT_LEAST ? " (>" : " (",
+				 p->oldest_transaction_s, ")");
+	if (w->sql->npool > 1)
+		sentence_plural(out, "; ", (uint64_t)w->sql->npool - 1, "more pool", "s");
+}
