@@ -65,12 +65,12 @@ static void evidence(struct finding *f, const struct net_connections *c)
 			 net_words_s(c->open), human_count(c->idle, b));
 	if (c->max_idle_per_host > 0)
 		finding_evidence(f,
-				 "at most %s idle connection%s kept for the host "
+				 "at most %s idle connection%s kept per host "
 				 "(Transport.MaxIdleConnsPerHost)",
 				 human_count((uint64_t)c->max_idle_per_host, a),
 				 c->max_idle_per_host == 1 ? " is" : "s are");
-	finding_evidence(f, "each costs a connect, with TLS a handshake, and a port that stays "
-			    "busy for a minute");
+	finding_evidence(f, "each dial costs a TCP connect, with TLS a handshake, and a port in "
+			    "TIME_WAIT for a minute");
 }
 
 static void add_finding(const struct window *w, const struct net_connections *c,
@@ -82,7 +82,7 @@ static void add_finding(const struct window *w, const struct net_connections *c,
 
 	if (!f)
 		return;
-	finding_title(f, "connections to %s are not used again: %s dials for %s%s requests in %s",
+	finding_title(f, "connections to %s are not reused: %s dials for %s%s requests in %s",
 		      net_words_host(c->host, host), human_count(dials, a),
 		      t->exactness == EXACT ? "" : "about ", human_count(t->requests, b),
 		      human_seconds(w->window_s, s));
@@ -90,8 +90,9 @@ static void add_finding(const struct window *w, const struct net_connections *c,
 	finding_count(f, "requests", t->requests);
 	finding_count(f, "open", c->open);
 	evidence(f, c);
-	finding_advice(f, "raise Transport.MaxIdleConnsPerHost, keep one Transport, read bodies to "
-			  "their end");
+	finding_advice(f,
+		       "raise Transport.MaxIdleConnsPerHost, share one Transport, read bodies to "
+		       "EOF");
 	f->exactness = t->exactness;
 	f->weight = (double)dials;
 }

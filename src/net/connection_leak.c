@@ -14,9 +14,11 @@
  */
 #include "net/connection_leak.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/human.h"
+#include "base/map.h"
 #include "model/words.h"
 #include "base/text.h"
 #include "model/place.h"
@@ -39,29 +41,67 @@ static bool leaks_alone(const struct window *w, const struct net_body_row *r)
 	return r->count >= MIN_COUNT || r->count >= r->count_before + MIN_GROWN;
 }
 
-/* The row of that host whose place is not known, or NULL. */
-static const struct net_body_row *without_place(const struct net_window *n,
-						const struct net_body_row *r)
-{
-	for (int i = 0; i < n->nunclosed; i++) {
-		const struct net_body_row *o = &n->unclosed[i];
+/* What the rows of one host have in common. */
+struct host {
+	const struct net_body_row *placeless; /* whose place is not known; NULL: none */
+	bool leaks_at_place;
+};
 
-		if (!o->other && !o->place.function && o->count && !strcmp(o->host, r->host))
-			return o;
-	}
-	return NULL;
+/* The rows by host. */
+struct leaks {
+	const struct window *w;
+	struct host *host; /* owned; one for each row */
+	struct bytesmap at;
+};
+
+static struct host *host_of(const struct leaks *l, const struct net_body_row *r)
+{
+	uint64_t *at = bytesmap_find(&l->at, r->host, strlen(r->host));
+
+	return at ? &l->host[*at] : NULL;
 }
 
-static bool leaks(const struct window *w, const struct net_body_row *r)
+static bool leaks(const struct leaks *l, const struct net_body_row *r)
 {
-	const struct net_body_row *o;
+	const struct host *h = host_of(l, r);
 
-	if (leaks_alone(w, r))
+	if (leaks_alone(l->w, r))
 		return true;
-	if (r->other || !r->place.function || r->count <= r->count_before)
-		return false;
-	o = without_place(w->net, r);
-	return o && leaks_alone(w, o);
+	/* a place that adds to a leak has a share in it */
+	return !r->other && r->place.function && r->count > r->count_before && h && h->placeless &&
+	       leaks_alone(l->w, h->placeless);
+}
+
+static void leaks_deinit(struct leaks *l)
+{
+	bytesmap_deinit(&l->at);
+	free(l->host);
+}
+
+/* False: there is nothing to look at. */
+static bool leaks_init(struct leaks *l, const struct window *w)
+{
+	const struct net_window *n = w->net;
+	size_t rows = n->known && n->nunclosed > 0 ? (size_t)n->nunclosed : 0;
+
+	*l = (struct leaks){ .w = w };
+	bytesmap_init(&l->at, rows);
+	l->host = rows ? calloc(rows, sizeof(*l->host)) : NULL;
+	for (size_t i = 0; l->host && i < rows; i++) {
+		const struct net_body_row *r = &n->unclosed[i];
+		uint64_t *at = bytesmap_put(&l->at, r->host, strlen(r->host), i, NULL);
+
+		if (at && !l->host[*at].placeless && !r->other && !r->place.function && r->count)
+			l->host[*at].placeless = r;
+	}
+	for (size_t i = 0; l->host && i < rows; i++) {
+		const struct net_body_row *r = &n->unclosed[i];
+		struct host *h = host_of(l, r);
+
+		if (h && r->place.function && leaks(l, r))
+			h->leaks_at_place = true;
+	}
+	return l->host;
 }
 
 static double per_minute(const struct window *w, const struct net_body_row *r)
@@ -79,35 +119,40 @@ static const struct net_connections *connections(const struct net_window *n, con
 	return NULL;
 }
 
-static void evidence(struct finding *f, const struct window *w, const struct net_body_row *r)
+static void evidence(struct finding *f, const struct leaks *l, const struct net_body_row *r)
 {
-	const struct net_body_row *more = r->place.function ? without_place(w->net, r) : NULL;
+	const struct host *h = host_of(l, r);
+	const struct net_body_row *more = r->place.function && h ? h->placeless : NULL;
+	const struct window *w = l->w;
 	const struct net_connections *c = connections(w->net, r->host);
 	char a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE];
 
 	finding_evidence(f,
-			 "not read to the end, and nobody reads them: each keeps a connection%s%s",
+			 "neither read to EOF nor closed, and nobody is reading them: each holds a "
+			 "connection%s%s",
 			 r->age != AGE_UNKNOWN ? ", the oldest for " : "",
 			 r->age != AGE_UNKNOWN ? net_words_age(r->age, r->oldest_s, age) : "");
 	if (w->observed_s > 0 && r->count > r->count_before)
 		finding_evidence(f, "from %s to %s in %s", human_count(r->count_before, a),
 				 human_count(r->count, b), human_seconds(w->observed_s, age));
 	if (more)
-		finding_evidence(f, "%s more to this host%s: their place is not known",
+		finding_evidence(f, "%s more to this host%s; call site unknown",
 				 human_count(more->count, a),
-				 net_bodies_are_older(more) ? " are older than gospect"
+				 net_bodies_are_older(more) ? " were opened before gospect attached"
 							    : ", whose calls were not seen");
 	if (!r->place.function)
-		finding_evidence(f, "%s: the place is not known",
-				 net_bodies_are_older(r) ? "they are older than gospect"
-							 : "the calls that got them were not seen");
+		finding_evidence(f, "%s; call site unknown",
+				 net_bodies_are_older(r)
+					 ? "opened before gospect attached"
+					 : "the calls that opened them were not seen");
 	if (c)
 		finding_evidence(f, "%s connections to this host are open, %s of them idle",
 				 human_count(c->open, a), human_count(c->idle, b));
 }
 
-static void add_finding(const struct window *w, const struct net_body_row *r, struct findings *out)
+static void add_finding(const struct leaks *l, const struct net_body_row *r, struct findings *out)
 {
+	const struct window *w = l->w;
 	struct finding *f =
 		findings_add_about(out, "connection-leak", r->host, SEVERITY_MEDIUM, &r->place);
 	char n[HUMAN_MAX], host[NET_WORDS_HOST], place[WORDS_PLACE_MAX];
@@ -116,48 +161,46 @@ static void add_finding(const struct window *w, const struct net_body_row *r, st
 		return;
 	finding_title(f, "%s response bod%s from %s %s never closed%s%s", human_count(r->count, n),
 		      r->count == 1 ? "y" : "ies", net_words_host(r->host, host),
-		      r->count == 1 ? "was" : "were", r->place.function ? ", got at " : "",
+		      r->count == 1 ? "was" : "were", r->place.function ? ", received at " : "",
 		      r->place.function ? words_place(&r->place, place, sizeof(place)) : "");
 	finding_count(f, "count", r->count);
 	if (r->age != AGE_UNKNOWN)
 		finding_number(f, "oldest_s", r->oldest_s);
 	if (w->observed_s > 0)
 		finding_number(f, "per_minute", per_minute(w, r));
-	evidence(f, w, r);
+	evidence(f, l, r);
 	finding_advice(
-		f, "defer resp.Body.Close() behind the check of err, and read the body to its end");
+		f, "defer resp.Body.Close() right after the err check, and read the body to EOF");
 	f->exactness = r->exactness;
 	f->weight = (double)r->count;
 }
 
-/* Those without a place are told with the place that goes on leaking. */
-static bool told_elsewhere(const struct window *w, const struct net_body_row *r)
-{
-	for (int i = 0; !r->place.function && i < w->net->nunclosed; i++) {
-		const struct net_body_row *o = &w->net->unclosed[i];
-
-		if (o->place.function && !strcmp(o->host, r->host) && leaks(w, o))
-			return true;
-	}
-	return false;
-}
-
 bool connection_leak_found(const struct window *w)
 {
-	for (int i = 0; w->net->known && i < w->net->nunclosed; i++)
-		if (leaks(w, &w->net->unclosed[i]))
-			return true;
-	return false;
+	struct leaks l;
+	bool found = false;
+
+	if (leaks_init(&l, w))
+		for (int i = 0; i < w->net->nunclosed && !found; i++)
+			found = leaks(&l, &w->net->unclosed[i]);
+	leaks_deinit(&l);
+	return found;
 }
 
 static void judge(const struct window *w, struct findings *out)
 {
-	for (int i = 0; w->net->known && i < w->net->nunclosed; i++) {
-		const struct net_body_row *r = &w->net->unclosed[i];
+	struct leaks l;
 
-		if (leaks(w, r) && !told_elsewhere(w, r))
-			add_finding(w, r, out);
-	}
+	if (leaks_init(&l, w))
+		for (int i = 0; i < w->net->nunclosed; i++) {
+			const struct net_body_row *r = &w->net->unclosed[i];
+			const struct host *h = host_of(&l, r);
+
+			/* those without a place are reported with the place that goes on leaking */
+			if (leaks(&l, r) && (r->place.function || !h || !h->leaks_at_place))
+				add_finding(&l, r, out);
+		}
+	leaks_deinit(&l);
 }
 
 const struct detector connection_leak_detector = {

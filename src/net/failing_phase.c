@@ -34,16 +34,16 @@ static const char *advice_for(enum net_phase phase)
 {
 	switch (phase) {
 	case NET_DNS:
-		return "ask for the name there (getent hosts NAME); look at /etc/resolv.conf and "
-		       "the resolver";
+		return "resolve the name on that host (getent hosts NAME); check /etc/resolv.conf "
+		       "and the resolver";
 	case NET_CONNECT:
-		return "look whether the host is up and listens on that port, and at firewalls on "
-		       "the way";
+		return "check that the host is up and listening on that port, and the firewalls "
+		       "in between";
 	case NET_TLS:
-		return "look at the certificate and protocol: openssl s_client -connect HOST:PORT";
+		return "check the certificate and protocol: openssl s_client -connect HOST:PORT";
 	default:
-		return "look at the server's log: connections are reset, or the caller gives "
-		       "requests up";
+		return "check the server's log: connections are reset, or the caller gives up "
+		       "on requests";
 	}
 }
 
@@ -70,7 +70,7 @@ static void add_finding(const struct window *w, const struct net_phase_row *p, s
 			 human_seconds((double)p->p50_ns / 1e9, a),
 			 human_seconds((double)p->max_ns / 1e9, b));
 	if (p->busiest.function)
-		finding_evidence(f, "called most at %s",
+		finding_evidence(f, "most often called at %s",
 				 words_place(&p->busiest, place, sizeof(place)));
 	finding_advice(f, "%s", advice_for(p->phase));
 	f->exactness = p->exactness;

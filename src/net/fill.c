@@ -66,6 +66,13 @@ void fill_host(const struct fill *f, uint32_t host, char out[WINDOW_MAX_HOST + 1
 	snprintf(out, WINDOW_MAX_HOST + 1, "%s", f->nw->host[host]);
 }
 
+uint32_t fill_host_number(const struct fill *f, const char *host)
+{
+	uint64_t *at = bytesmap_find(&f->nw->host_at, host, strlen(host));
+
+	return at ? (uint32_t)*at : NET_NO_HOST;
+}
+
 uint64_t fill_scaled(uint64_t n, bool sampled, double rate)
 {
 	return sampled && rate > 0 ? (uint64_t)((double)n / rate + 0.5) : n;
@@ -118,7 +125,8 @@ static void index_base(struct fill *f)
 	for (size_t i = 0; f->base && i < f->base->ncall; i++) {
 		struct call_key k = key_of_call(&f->base->call[i]);
 
-		bytesmap_put(&f->base_call, &k, sizeof(k), i, NULL);
+		if (!bytesmap_put(&f->base_call, &k, sizeof(k), i, NULL))
+			f->nw->no_room++;
 	}
 }
 

@@ -7,7 +7,6 @@
 #include "trace/trace.h"
 
 #define FILL_MAX_ROWS 10000 /* of one table; beyond: the row "other" */
-#define NET_HANGS_NS  (3 * NS_PER_S)
 
 /* Rows by key. */
 struct rowset {
@@ -37,6 +36,8 @@ struct fill {
 	struct bytesmap base_call; /* key of a call -> index in base */
 };
 
+/* The number of a row's host, below nw->nhost. */
+uint32_t fill_host_number(const struct fill *f, const char *host);
 double fill_age_s(const struct fill *f, uint64_t start_ns);
 void fill_host(const struct fill *f, uint32_t host, char out[WINDOW_MAX_HOST + 1]);
 uint64_t fill_scaled(uint64_t n, bool sampled, double rate);

@@ -48,74 +48,89 @@ static int by_bodies(const void *a, const void *b)
 }
 
 /* Those of the first look that are gone by now count for the rows of their host that have grown. */
-static void spread_before(struct fill *f)
+static int spread_before(struct fill *f)
 {
 	struct net_window *w = f->out;
+	uint64_t *there = calloc(f->nw->nhost, sizeof(*there)); /* by number of the host */
 
+	if (!there)
+		return -ENOMEM;
+	for (int i = 0; i < w->nunclosed; i++)
+		there[fill_host_number(f, w->unclosed[i].host)] += w->unclosed[i].count_before;
 	for (int i = 0; i < w->nunclosed; i++) {
 		struct net_body_row *r = &w->unclosed[i];
-		uint64_t *host = bytesmap_find(&f->nw->host_at, r->host, strlen(r->host)), *at,
-			 there = 0, missing;
+		uint32_t host = fill_host_number(f, r->host);
+		uint64_t *at = u64map_find(&f->nw->unread_before, host), missing;
 
-		at = host ? u64map_find(&f->nw->unread_before, *host) : NULL;
-		for (int k = 0; k < w->nunclosed; k++)
-			if (!strcmp(w->unclosed[k].host, r->host))
-				there += w->unclosed[k].count_before;
-		if (!at || *at <= there)
+		if (!at || *at <= there[host])
 			continue;
-		missing = *at - there;
-		r->count_before +=
-			missing < r->count - r->count_before ? missing : r->count - r->count_before;
+		missing = *at - there[host];
+		if (missing > r->count - r->count_before)
+			missing = r->count - r->count_before;
+		r->count_before += missing;
+		there[host] += missing;
+	}
+	free(there);
+	return 0;
+}
+
+static struct net_body_row *row_of(struct fill *f, struct rowset *s, const struct net_conn *c)
+{
+	struct {
+		struct place_key place;
+		uint64_t host;
+	} key = { place_key(&c->place),
+		  c->request_host != NET_NO_HOST ? c->request_host : c->host };
+	bool made, other;
+	struct net_body_row *r = rowset_put(s, &key, sizeof(key), &made, &other);
+
+	if (r && made) {
+		r->other = other;
+		fill_host(f, other ? NET_OTHER_HOST : (uint32_t)key.host, r->host);
+		if (!other)
+			r->place = c->place;
+		r->exactness = EXACT;
+	}
+	return r;
+}
+
+static void count_body(const struct fill *f, const struct net_conn *c, struct net_body_row *r)
+{
+	double age = fill_age_s(f, c->awaits_ns);
+
+	r->count++;
+	r->count_before += c->awaits_ns <= f->nw->begin_ns;
+	if (age >= r->oldest_s) {
+		r->oldest_s = age;
+		r->age = c->awaits_exact ? AGE_EXACT : AGE_AT_LEAST;
 	}
 }
 
 int fill_unclosed(struct fill *f)
 {
 	const struct net_look *l = &f->nw->cur;
+	struct net_window *w = f->out;
 	struct rowset s;
 	int err = 0;
 
 	rowset_init(&s, sizeof(struct net_body_row));
 	for (size_t i = 0; i < l->nconn && !err; i++) {
 		const struct net_conn *c = &l->conn[i];
-		struct {
-			struct place_key place;
-			uint64_t host;
-		} key;
 		struct net_body_row *r;
-		bool made, other;
-		double age;
 
 		if (c->held || !nethold_is_candidate(l, c))
 			continue;
-		key.place = place_key(&c->place);
-		key.host = c->request_host != NET_NO_HOST ? c->request_host : c->host;
-		r = rowset_put(&s, &key, sizeof(key), &made, &other);
-		if (!r) {
+		r = row_of(f, &s, c);
+		if (r)
+			count_body(f, c, r);
+		else
 			err = -ENOMEM;
-			break;
-		}
-		if (made) {
-			r->other = other;
-			fill_host(f, other ? NET_OTHER_HOST : (uint32_t)key.host, r->host);
-			if (!other)
-				r->place = c->place;
-			r->exactness = EXACT;
-		}
-		r->count++;
-		r->count_before += c->awaits_ns <= f->nw->begin_ns;
-		age = fill_age_s(f, c->awaits_ns);
-		if (age >= r->oldest_s) {
-			r->oldest_s = age;
-			r->age = c->awaits_exact ? AGE_EXACT : AGE_AT_LEAST;
-		}
 	}
-	f->out->unclosed = rowset_take(&s, &f->out->nunclosed);
-	if (f->out->nunclosed) {
-		spread_before(f);
-		qsort(f->out->unclosed, (size_t)f->out->nunclosed, sizeof(*f->out->unclosed),
-		      by_bodies);
-	}
+	w->unclosed = rowset_take(&s, &w->nunclosed);
+	if (!err)
+		err = spread_before(f);
+	if (w->nunclosed)
+		qsort(w->unclosed, (size_t)w->nunclosed, sizeof(*w->unclosed), by_bodies);
 	rowset_deinit(&s);
 	return err;
 }

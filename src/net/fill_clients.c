@@ -9,8 +9,7 @@
 
 #include "base/clock.h"
 #include "model/place.h"
-
-#define HANGS_P99 10
+#include "net/no_timeout.h"
 
 struct client {
 	struct net_client row;
@@ -71,8 +70,7 @@ static bool has_no_limit(const struct net_limits *l)
 static void count_flight(const struct fill *f, struct client *c, const struct net_limits *limits,
 			 int phase, uint64_t start_ns, enum age_kind age)
 {
-	uint64_t now = f->nw->cur.now_ns, took = now > start_ns ? now - start_ns : 0,
-		 hangs = NET_HANGS_NS;
+	uint64_t now = f->nw->cur.now_ns, took = now > start_ns ? now - start_ns : 0;
 
 	c->row.in_flight++;
 	if (!c->longest_ns || took >= c->longest_ns) {
@@ -86,9 +84,8 @@ static void count_flight(const struct fill *f, struct client *c, const struct ne
 			c->row.cancel = limits->cancel;
 		}
 	}
-	if (c->row.p99_ns * HANGS_P99 > hangs)
-		hangs = c->row.p99_ns * HANGS_P99;
-	if (phase == NET_BODY || took <= hangs || !has_no_limit(limits))
+	if (phase == NET_BODY || !has_no_limit(limits) ||
+	    !no_timeout_hangs((double)took / 1e9, c->row.p99_ns))
 		return;
 	if (!c->row.hanging++) { /* of a place that calls in several ways, this one counts */
 		c->row.timeout = c->row.deadline = c->row.cancel = KNOWN_NO;

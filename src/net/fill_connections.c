@@ -84,6 +84,23 @@ static int count_conns(struct fill *f, struct rowset *s)
 	return 0;
 }
 
+/* Connects that ended in the window, from the phases, which are filled before. */
+static int count_dials(struct fill *f)
+{
+	struct net_window *w = f->out;
+	uint64_t *dials = calloc(f->nw->nhost, sizeof(*dials)); /* by number of the host */
+
+	if (!dials)
+		return -ENOMEM;
+	for (int i = 0; i < w->nphase; i++)
+		if (w->phase[i].phase == NET_CONNECT)
+			dials[fill_host_number(f, w->phase[i].host)] = w->phase[i].count;
+	for (int i = 0; i < w->nconnection; i++)
+		w->connection[i].dials = dials[fill_host_number(f, w->connection[i].host)];
+	free(dials);
+	return 0;
+}
+
 int fill_connections(struct fill *f)
 {
 	struct net_window *w = f->out;
@@ -93,11 +110,8 @@ int fill_connections(struct fill *f)
 	rowset_init(&s, sizeof(struct net_connections));
 	err = count_conns(f, &s);
 	w->connection = rowset_take(&s, &w->nconnection);
-	for (int i = 0; i < w->nconnection; i++)
-		for (int k = 0; k < w->nphase; k++)
-			if (w->phase[k].phase == NET_CONNECT &&
-			    !strcmp(w->phase[k].host, w->connection[i].host))
-				w->connection[i].dials = w->phase[k].count;
+	if (!err)
+		err = count_dials(f);
 	if (w->nconnection)
 		qsort(w->connection, (size_t)w->nconnection, sizeof(*w->connection), by_open);
 	rowset_deinit(&s);

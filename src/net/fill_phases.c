@@ -68,26 +68,27 @@ static int count_phases(struct fill *f, struct rowset *s)
 	return 0;
 }
 
-/* The call with most requests to a host. */
-static struct place busiest(const struct fill *f, const char *host)
+/* The call with most requests to each host, by its number: index in nw->busy + 1; 0: none. */
+static uint32_t *list_busiest(const struct netwatch *nw)
 {
-	uint64_t *at = bytesmap_find(&f->nw->host_at, host, strlen(host)), most = 0;
-	struct place place = { 0 };
+	uint32_t *at = calloc(nw->nhost, sizeof(*at));
 
-	for (size_t i = 0; at && i < f->nw->nbusy; i++)
-		if (f->nw->busy[i].host == *at && f->nw->busy[i].count > most) {
-			most = f->nw->busy[i].count;
-			place = f->nw->busy[i].place;
-		}
-	return place;
+	for (size_t i = 0; at && i < nw->nbusy; i++) {
+		uint32_t *best = &at[nw->busy[i].host];
+
+		if (nw->busy[i].count > (*best ? nw->busy[*best - 1].count : 0))
+			*best = (uint32_t)i + 1;
+	}
+	return at;
 }
 
-static bool finish_phase(struct fill *f, struct phase *r)
+static bool finish_phase(const struct fill *f, struct phase *r, const uint32_t *busiest)
 {
 	bool rare = is_rare(r->row.phase);
 	bool sliced = rare ? f->p->rare_sliced : f->p->requests_sliced;
 	double rate = rare ? f->p->rare_rate : f->p->requests_rate;
 	struct trace_hist *now = &r->times->hist, *before = &r->before->hist;
+	uint32_t at;
 
 	r->row.before_count = before->count;
 	if (before->count)
@@ -105,8 +106,9 @@ static bool finish_phase(struct fill *f, struct phase *r)
 	r->row.total_ns = fill_scaled(now->sum_ns, sliced, rate);
 	r->row.exactness = sliced ? SAMPLED : EXACT;
 	r->row.rate = sliced ? rate : 1;
-	if (!r->row.other)
-		r->row.busiest = busiest(f, r->row.host);
+	at = r->row.other ? 0 : busiest[fill_host_number(f, r->row.host)];
+	if (at)
+		r->row.busiest = f->nw->busy[at - 1].place;
 	return true;
 }
 
@@ -122,6 +124,7 @@ static int by_total(const void *a, const void *b)
 int fill_phases(struct fill *f)
 {
 	struct net_window *w = f->out;
+	uint32_t *busiest;
 	struct rowset s;
 	int err = 0;
 
@@ -131,16 +134,18 @@ int fill_phases(struct fill *f)
 	rowset_init(&s, sizeof(struct phase));
 	err = count_phases(f, &s);
 	w->phase = err ? NULL : calloc(s.n + 1, sizeof(*w->phase));
-	if (!w->phase)
+	busiest = list_busiest(f->nw);
+	if (!w->phase || !busiest)
 		err = -ENOMEM;
 	for (size_t i = 0; i < s.n; i++) {
 		struct phase *r = (struct phase *)s.row + i;
 
-		if (!err && finish_phase(f, r))
+		if (!err && finish_phase(f, r, busiest))
 			w->phase[w->nphase++] = r->row;
 		free(r->times);
 		free(r->before);
 	}
+	free(busiest);
 	if (w->nphase)
 		qsort(w->phase, (size_t)w->nphase, sizeof(*w->phase), by_total);
 	rowset_deinit(&s);

@@ -9,27 +9,48 @@
 
 #include "base/clock.h"
 #include "model/place.h"
+#include "net/server_no_timeout.h"
 
 struct server {
 	struct net_server row;
 	struct times *times;
-	uint64_t server; /* *Server; 0 not known */
 };
 
-static struct server *server_of(struct rowset *s, const struct place *place, const char *pattern)
+/* The rows, and how else they are found. */
+struct servers {
+	struct rowset s;
+	struct u64map of_server;  /* *Server -> row of one of its handlers */
+	struct bytesmap of_place; /* handler -> its first row */
+};
+
+/* In an index of the rows; what has no room there is not found again. */
+static void index_row(struct fill *f, uint64_t *put)
+{
+	f->nw->no_room += !put;
+}
+
+static size_t number(const struct servers *v, const struct server *r)
+{
+	return (size_t)(r - (const struct server *)v->s.row);
+}
+
+static struct server *server_of(struct fill *f, struct servers *v, const struct place *place,
+				const char *pattern)
 {
 	struct {
 		struct place_key place;
 		uint64_t pattern;
 	} key = { place_key(place), pattern[0] ? hash_bytes(pattern, strlen(pattern)) : 0 };
 	bool made, other;
-	struct server *r = rowset_put(s, &key, sizeof(key), &made, &other);
+	struct server *r = rowset_put(&v->s, &key, sizeof(key), &made, &other);
 
 	if (r && made) {
 		r->row.other = other;
 		if (!other) {
 			r->row.place = *place;
 			snprintf(r->row.pattern, sizeof(r->row.pattern), "%s", pattern);
+			index_row(f, bytesmap_put(&v->of_place, &key.place, sizeof(key.place),
+						  number(v, r), NULL));
 		}
 	}
 	return r;
@@ -39,7 +60,6 @@ static void count_serving(const struct fill *f, struct server *r, const struct n
 {
 	double age = fill_age_s(f, v->start_ns);
 
-	r->server = v->server;
 	r->row.no_read_timeout = r->row.no_read_timeout || v->no_read_timeout;
 	r->row.in_flight++;
 	if (age >= r->row.longest_in_flight_s) {
@@ -48,53 +68,61 @@ static void count_serving(const struct fill *f, struct server *r, const struct n
 	}
 }
 
-/* A connection on which a request does not come: counted with its server's handler,
- * else at the place that serves. */
-static int count_hanging(struct fill *f, struct rowset *s, const struct net_serving *v)
+/* The row of a server's handler, else that of the place that serves; NULL: neither is known,
+ * or *err. */
+static struct server *row_of_server(struct fill *f, struct servers *v, uint64_t server, int *err)
 {
 	const struct net_look *l = &f->nw->cur;
+	uint64_t *at = u64map_find(&v->of_server, server);
 	struct server *r = NULL;
 
-	for (size_t i = 0; i < s->n && !r; i++) {
-		struct server *k = (struct server *)s->row + i;
-
-		if (k->server == v->server)
-			r = k;
-	}
-	for (size_t i = 0; i < l->nlistener && !r; i++)
-		if (l->listener[i].server == v->server) {
-			r = server_of(s, &l->listener[i].place, "");
-			if (!r)
-				return -ENOMEM;
+	if (at)
+		return (struct server *)v->s.row + *at;
+	for (size_t i = 0; i < l->nlistener && !r && !*err; i++)
+		if (l->listener[i].server == server) {
+			r = server_of(f, v, &l->listener[i].place, "");
+			*err = r ? 0 : -ENOMEM;
 		}
-	if (!r)
-		return 0;
-	r->server = v->server;
-	r->row.hanging++;
-	r->row.no_read_timeout = r->row.no_read_timeout || v->no_read_timeout;
-	return 0;
+	if (r)
+		index_row(f, u64map_put(&v->of_server, server, number(v, r), NULL));
+	return r;
 }
 
-static int count_servings(struct fill *f, struct rowset *s)
+/* A connection on which a request does not come. */
+static int count_hanging(struct fill *f, struct servers *v, const struct net_serving *c)
+{
+	int err = 0;
+	struct server *r = row_of_server(f, v, c->server, &err);
+
+	if (r) {
+		r->row.hanging++;
+		r->row.no_read_timeout = r->row.no_read_timeout || c->no_read_timeout;
+	}
+	return err;
+}
+
+static int count_servings(struct fill *f, struct servers *v)
 {
 	const struct net_look *l = &f->nw->cur;
 	int err = 0;
 
 	for (size_t i = 0; i < l->nserving; i++) {
-		const struct netstack *k = &f->nw->stacks.stack[l->serving[i].stack];
+		const struct net_serving *c = &l->serving[i];
+		const struct netstack *k = &f->nw->stacks.stack[c->stack];
 		struct server *r;
 
 		if (!k->in_handler)
 			continue;
-		r = server_of(s, &k->handler, l->serving[i].pattern);
+		r = server_of(f, v, &k->handler, c->pattern);
 		if (!r)
 			return -ENOMEM;
-		count_serving(f, r, &l->serving[i]);
+		count_serving(f, r, c);
+		index_row(f, u64map_put(&v->of_server, c->server, number(v, r), NULL));
 	}
 	for (size_t i = 0; i < l->nserving && !err; i++)
 		if (l->serving[i].reading_request &&
-		    l->now_ns > l->serving[i].start_ns + NET_HANGS_NS)
-			err = count_hanging(f, s, &l->serving[i]);
+		    server_no_timeout_hangs(fill_age_s(f, l->serving[i].start_ns)))
+			err = count_hanging(f, v, &l->serving[i]);
 	return err;
 }
 
@@ -115,23 +143,16 @@ static struct place declaration(struct gobin *gb, uint64_t pc)
 }
 
 /* The row of a handler that is known by its entry: the one of its place, whatever its pattern. */
-static struct server *server_by_entry(struct fill *f, struct rowset *s, uint64_t entry)
+static struct server *server_by_entry(struct fill *f, struct servers *v, uint64_t entry)
 {
 	struct place place = declaration(f->nw->rt->gb, entry - f->nw->rt->bias);
-	struct place_key key;
+	struct place_key key = place_key(&place);
+	uint64_t *at = bytesmap_find(&v->of_place, &key, sizeof(key));
 
-	key = place_key(&place);
-	for (size_t i = 0; i < s->n; i++) {
-		struct server *r = (struct server *)s->row + i;
-		struct place_key k = place_key(&r->row.place);
-
-		if (!memcmp(&k, &key, sizeof(k)))
-			return r;
-	}
-	return server_of(s, &place, "");
+	return at ? (struct server *)v->s.row + *at : server_of(f, v, &place, "");
 }
 
-static int count_handled(struct fill *f, struct rowset *s)
+static int count_handled(struct fill *f, struct servers *v)
 {
 	int err = 0;
 
@@ -144,7 +165,7 @@ static int count_handled(struct fill *f, struct rowset *s)
 		b = fill_base_of(f, c);
 		if (c->begun == (b ? b->begun : 0) && c->hist.count == (b ? b->hist.count : 0))
 			continue;
-		r = server_by_entry(f, s, c->pcs[0]);
+		r = server_by_entry(f, v, c->pcs[0]);
 		if (!r)
 			return -ENOMEM;
 		r->row.requests += fill_scaled(c->begun - (b ? b->begun : 0), f->p->requests_sliced,
@@ -163,35 +184,42 @@ static int by_served(const void *a, const void *b)
 	return x->in_flight < y->in_flight ? 1 : x->in_flight > y->in_flight ? -1 : 0;
 }
 
+static void finish_server(const struct fill *f, struct server *r)
+{
+	if (r->times)
+		fill_percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns, &r->row.max_ns);
+	r->row.requests_known = f->now && f->p->handlers;
+	r->row.exactness = fill_exactness(f);
+	r->row.rate = f->p->requests_sliced ? f->p->requests_rate : 1;
+}
+
 int fill_servers(struct fill *f)
 {
 	struct net_window *w = f->out;
-	struct rowset s;
+	struct servers v;
 	int err;
 
-	rowset_init(&s, sizeof(struct server));
-	err = count_servings(f, &s);
+	rowset_init(&v.s, sizeof(struct server));
+	u64map_init(&v.of_server, FILL_MAX_ROWS);
+	bytesmap_init(&v.of_place, FILL_MAX_ROWS);
+	err = count_servings(f, &v);
 	if (!err)
-		err = count_handled(f, &s);
-	w->server = err ? NULL : calloc(s.n + 1, sizeof(*w->server));
+		err = count_handled(f, &v);
+	w->server = err ? NULL : calloc(v.s.n + 1, sizeof(*w->server));
 	if (!w->server)
 		err = -ENOMEM;
-	for (size_t i = 0; i < s.n; i++) {
-		struct server *r = (struct server *)s.row + i;
+	for (size_t i = 0; i < v.s.n; i++) {
+		struct server *r = (struct server *)v.s.row + i;
 
-		if (!err) {
-			if (r->times)
-				fill_percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns,
-						 &r->row.max_ns);
-			r->row.requests_known = f->now && f->p->handlers;
-			r->row.exactness = fill_exactness(f);
-			r->row.rate = f->p->requests_sliced ? f->p->requests_rate : 1;
+		finish_server(f, r);
+		if (!err)
 			w->server[w->nserver++] = r->row;
-		}
 		free(r->times);
 	}
 	if (w->nserver)
 		qsort(w->server, (size_t)w->nserver, sizeof(*w->server), by_served);
-	rowset_deinit(&s);
+	rowset_deinit(&v.s);
+	u64map_deinit(&v.of_server);
+	bytesmap_deinit(&v.of_place);
 	return err;
 }

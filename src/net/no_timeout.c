@@ -2,11 +2,10 @@
 /*
  * Requests without a timeout that hang: nothing will ever end them.
  *
- * Which requests have neither a client timeout nor a deadline nor a
- * cancellation, are not being read, and are in flight for over 3 s, is the
- * window's to say (net_client.hanging).  Here is judged that they hang and are
- * not just slow: they are older than twice what 99 of 100 calls of that place
- * take when they come back.
+ * They have neither a client timeout nor a deadline nor a cancellation, their
+ * body is not being read, and they are in flight for over 3 s and for over ten
+ * times what 99 of 100 calls of that place take when they come back.  The
+ * window counts those (net_client.hanging); what hangs is decided here.
  */
 #include "net/no_timeout.h"
 
@@ -18,9 +17,9 @@
 #include "model/place.h"
 #include "net/window.h"
 
-#define MIN_AGE_S  3.0
-#define SLOW_TIMES 2
-#define MAX_STUCK  16 /* pairs of host and phase that are told apart */
+#define MIN_AGE_S   3.0
+#define USUAL_TIMES 10
+#define MAX_STUCK   16 /* pairs of host and phase that are kept apart */
 
 /* Where hanging requests of a place are: host and phase. */
 struct stuck {
@@ -28,23 +27,34 @@ struct stuck {
 	uint64_t count;
 };
 
-static bool hangs(const struct net_client *c)
+static double hangs_after_s(uint64_t p99_ns)
 {
-	double least = MIN_AGE_S, usual = SLOW_TIMES * (double)c->p99_ns / 1e9;
+	double usual = USUAL_TIMES * (double)p99_ns / 1e9;
 
-	if (c->other || !c->hanging || c->hanging_age == AGE_UNKNOWN)
-		return false;
-	return c->longest_hanging_s > (usual > least ? usual : least);
+	return usual > MIN_AGE_S ? usual : MIN_AGE_S;
 }
 
-static bool is_unlimited(const struct net_request *r)
+bool no_timeout_hangs(double age_s, uint64_t p99_ns)
+{
+	return age_s > hangs_after_s(p99_ns);
+}
+
+static bool is_found(const struct net_client *c)
+{
+	return !c->other && c->hanging && c->hanging_age != AGE_UNKNOWN &&
+	       no_timeout_hangs(c->longest_hanging_s, c->p99_ns);
+}
+
+/* Whether a request of the place is one of those that hang. */
+static bool is_hanging(const struct net_request *r, const struct net_client *c)
 {
 	return r->timeout != KNOWN_YES && r->deadline != KNOWN_YES && r->cancel != KNOWN_YES &&
-	       r->phase != NET_BODY && r->since_s > MIN_AGE_S;
+	       r->phase != NET_BODY && no_timeout_hangs(r->since_s, c->p99_ns) &&
+	       place_equal(&r->place, &c->place);
 }
 
 /* The host and phase that most of the place's hanging requests are in; count 0: none listed. */
-static struct stuck mostly_at(const struct net_window *n, const struct place *p)
+static struct stuck mostly_at(const struct net_window *n, const struct net_client *c)
 {
 	struct stuck s[MAX_STUCK] = { 0 }, *best = &s[0];
 	int ns = 0, k;
@@ -52,7 +62,7 @@ static struct stuck mostly_at(const struct net_window *n, const struct place *p)
 	for (int i = 0; i < n->nin_flight; i++) {
 		const struct net_request *r = &n->in_flight[i];
 
-		if (!is_unlimited(r) || !place_equal(&r->place, p))
+		if (!is_hanging(r, c))
 			continue;
 		for (k = 0; k < ns; k++)
 			if (s[k].one->phase == r->phase && !strcmp(s[k].one->host, r->host))
@@ -72,20 +82,22 @@ static struct stuck mostly_at(const struct net_window *n, const struct place *p)
 static void evidence(struct finding *f, const struct window *w, const struct net_client *c)
 {
 	char n[HUMAN_MAX], m[HUMAN_MAX], host[NET_WORDS_HOST];
-	struct stuck at = mostly_at(w->net, &c->place);
+	struct stuck at = mostly_at(w->net, c);
 
 	if (at.count)
 		finding_evidence(f, "%s of them: %s, %s", human_count(at.count, n),
 				 net_words_phase(at.one->phase),
 				 net_words_host(at.one->host, host));
-	finding_evidence(
-		f, "no http.Client.Timeout, and a context without deadline: nothing ends them");
+	finding_evidence(f,
+			 "no http.Client.Timeout and no context deadline: nothing will end them");
 	if (c->in_flight > c->hanging)
-		finding_evidence(f,
-				 "%s requests of this place are in flight, %s of them for over 3s",
-				 human_count(c->in_flight, n), human_count(c->hanging, m));
+		finding_evidence(
+			f,
+			"%s requests from this call site are in flight, %s of them for over %.3gs",
+			human_count(c->in_flight, n), human_count(c->hanging, m),
+			hangs_after_s(c->p99_ns));
 	if (c->p99_ns)
-		finding_evidence(f, "those that came back took up to %s (p99)",
+		finding_evidence(f, "those that completed took up to %s (p99)",
 				 human_seconds((double)c->p99_ns / 1e9, n));
 }
 
@@ -113,7 +125,7 @@ static void add_finding(const struct window *w, const struct net_client *c, stru
 static void judge(const struct window *w, struct findings *out)
 {
 	for (int i = 0; w->net->known && i < w->net->nclient; i++)
-		if (hangs(&w->net->client[i]))
+		if (is_found(&w->net->client[i]))
 			add_finding(w, &w->net->client[i], out);
 }
 

@@ -14,6 +14,12 @@
 #include "net/window.h"
 
 #define MIN_HANGING 3
+#define HANGS_S     3.0
+
+bool server_no_timeout_hangs(double age_s)
+{
+	return age_s > HANGS_S;
+}
 
 /* What hangs belongs to a server, not to one of its handlers, and may stand in
  * the row of any of them: the row that tells of most stands for all, and the
@@ -44,11 +50,11 @@ static void judge(const struct window *w, struct findings *out)
 		return;
 	f->place = s->place;
 	finding_title(
-		f, "%s connections hang on an HTTP server without read timeout and send no request",
+		f,
+		"%s connections hang on an HTTP server without a read timeout and send no request",
 		human_count(s->hanging, n));
 	finding_count(f, "hanging", s->hanging);
-	finding_evidence(
-		f, "each keeps a goroutine and a file descriptor until the other side gives up");
+	finding_evidence(f, "each holds a goroutine and a file descriptor until the peer gives up");
 	if (s->place.function)
 		finding_evidence(f, "the server calls %s",
 				 words_place(&s->place, place, sizeof(place)));

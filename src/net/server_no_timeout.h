@@ -5,6 +5,9 @@
 #include "model/detector.h"
 #include "net/window.h"
 
+/* Whether a connection hangs that has waited for its request's bytes for so long. */
+bool server_no_timeout_hangs(double age_s);
+
 extern const struct detector server_no_timeout_detector;
 
 #endif

@@ -157,25 +157,25 @@ static const char *advice_for(int phase)
 {
 	switch (phase) {
 	case NET_POOL_WAIT:
-		return "raise Transport.MaxConnsPerHost, make fewer requests at a time, close "
+		return "raise Transport.MaxConnsPerHost, make fewer concurrent requests, close "
 		       "bodies early";
 	case NET_DNS:
-		return "look at the resolver (/etc/resolv.conf: nameserver, ndots, search); keep "
+		return "check the resolver (/etc/resolv.conf: nameserver, ndots, search); reuse "
 		       "connections";
 	case NET_CONNECT:
-		return "look at the way there (firewall, route, full backlog); bound it by "
+		return "check the path to it (firewall, route, full backlog); bound it with "
 		       "net.Dialer.Timeout";
 	case NET_TLS:
-		return "look at the server's load; keep connections; bound it by "
+		return "check the server's load; reuse connections; bound it with "
 		       "Transport.TLSHandshakeTimeout";
 	case NET_REQUEST_WRITE:
-		return "the server reads slowly, or the request's Body is produced slowly: look at "
+		return "the server reads slowly, or the request's Body is produced slowly: check "
 		       "both";
 	case NET_TTFB:
-		return "look at that server; bound it by a context deadline or "
+		return "check that server; bound it with a context deadline or "
 		       "Transport.ResponseHeaderTimeout";
 	default:
-		return "the server sends slowly, or the caller is busy between its reads: look at "
+		return "the server sends slowly, or the caller is busy between its reads: check "
 		       "both";
 	}
 }
@@ -195,23 +195,24 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 	const struct in_phase *p = &h->phase[phase];
 	char n[HUMAN_MAX], s[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
 
-	finding_evidence(f, "%.0f%% of what requests to this host spent in all phases",
+	finding_evidence(f, "%.0f%% of the time that requests to this host spent in all phases",
 			 h->total_s > 0 ? 100 * spent_s(p) / h->total_s : 0);
 	if (p->row && became_slow(p->row))
 		finding_evidence(f, "its p50 was %s before this window",
 				 human_seconds((double)p->row->before_p50_ns / 1e9, s));
 	if (p->row && !is_slow(p))
-		finding_evidence(f, "%s ended it in this window, %s of them failed",
+		finding_evidence(f, "%s completed it in this window, %s of them failed",
 				 human_count(p->row->count, n), human_count(p->row->errors, s));
 	else if (p->row && p->row->errors)
 		finding_evidence(f, "%s of them failed", human_count(p->row->errors, n));
 	if (is_stuck(p) && is_slow(p))
-		finding_evidence(f, "%s more in flight are in it for long, the oldest began %s ago",
-				 human_count(p->several, n),
-				 net_words_age(p->oldest->age, p->oldest->since_s, age));
+		finding_evidence(
+			f, "%s more in flight have been in it for long, the oldest began %s ago",
+			human_count(p->several, n),
+			net_words_age(p->oldest->age, p->oldest->since_s, age));
 	if (f->place.function)
 		finding_evidence(f, "%s at %s",
-				 is_slow(p) ? "called most" : "the oldest was called",
+				 is_slow(p) ? "most often called" : "the oldest was called",
 				 words_place(&f->place, place, sizeof(place)));
 }
 

@@ -36,11 +36,11 @@ static const char *advice_for(const struct sql_holder *h)
 {
 	switch (h ? h->what : SQL_CALL) {
 	case SQL_TRANSACTION:
-		return "defer tx.Rollback() right behind Begin, and commit before anything slow";
+		return "defer tx.Rollback() right after Begin, and commit before anything slow";
 	case SQL_ROWS:
-		return "defer rows.Close() right behind Query, also for loops that return early";
+		return "defer rows.Close() right after Query, also where a loop returns early";
 	case SQL_CONN:
-		return "defer conn.Close() right behind DB.Conn: it gives the connection back";
+		return "defer conn.Close() right after DB.Conn: it returns the connection";
 	default:
 		return "make these queries faster, give them a deadline, or raise "
 		       "DB.SetMaxOpenConns";
@@ -49,13 +49,12 @@ static const char *advice_for(const struct sql_holder *h)
 
 static void holder_evidence(struct finding *f, const struct sql_holder *h)
 {
-	static const char *const by[] = { "a transaction", "rows not closed", "a DB.Conn",
-					  "a call" };
+	static const char *const by[] = { "a transaction", "unclosed rows", "a DB.Conn", "a call" };
 	char n[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
 
 	finding_evidence(f, "%s held by %s for %s, %s %s", human_count(h->count, n), by[h->what],
 			 net_words_age(h->age, h->held_s, age),
-			 h->place_is_now ? "now at" : "got at",
+			 h->place_is_now ? "now at" : "taken at",
 			 words_place(&h->place, place, sizeof(place)));
 }
 
@@ -66,7 +65,7 @@ static void evidence(struct finding *f, const struct sql_pool *p)
 	for (int i = 0; i < p->nholder && i < MAX_HOLDERS; i++)
 		holder_evidence(f, &p->holder[i]);
 	if (!p->nholder)
-		finding_evidence(f, "who holds the connections is not known");
+		finding_evidence(f, "unknown who holds the connections");
 	if (p->waits_at.function)
 		finding_evidence(f, "most wait at %s",
 				 words_place(&p->waits_at, place, sizeof(place)));
@@ -97,7 +96,8 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 		return;
 	f->place = h ? h->place : p->waits_at;
 	finding_title(
-		f, "database pool exhausted: all %s of %s in use, %s goroutine%s, the longest %s",
+		f,
+		"database pool exhausted: all %s of %s in use, %s goroutine%s, the longest for %s",
 		human_count((uint64_t)p->max_open, n),
 		words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->waiters, m),
 		p->waiters == 1 ? " waits" : "s wait",

@@ -25,10 +25,10 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 	if (!f)
 		return;
 	finding_title(f,
-		      "%s query results %s %s are not closed, the oldest for %s: each keeps a "
+		      "%s query results %s %s are not closed, the oldest for %s: each holds a "
 		      "database connection",
 		      human_count(held->count, n),
-		      h->place_is_now ? "of goroutines now at" : "got at",
+		      h->place_is_now ? "of goroutines now at" : "opened at",
 		      words_place(&h->place, place, sizeof(place)),
 		      net_words_age(h->age, h->held_s, age));
 	finding_count(f, "count", held->count);
@@ -36,8 +36,8 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 	finding_evidence(f, "pool of %s: %s of %s connections in use",
 			 words_fit(p->driver, 40, driver, sizeof(driver)),
 			 human_count(p->in_use, n), human_count(p->open, m));
-	finding_advice(f, "defer rows.Close() right behind Query, also where the loop may return "
-			  "early; look at rows.Err()");
+	finding_advice(f, "defer rows.Close() right after Query, also where the loop may return "
+			  "early; check rows.Err()");
 	f->exactness = EXACT;
 	f->weight = (double)held->count;
 }

@@ -14,7 +14,7 @@
 #include "sql/window.h"
 
 #define MIN_AGE_S 3.0
-#define ADVICE    "defer tx.Rollback() right behind Begin, and do nothing slow before the Commit"
+#define ADVICE    "defer tx.Rollback() right after Begin, and do nothing slow before the Commit"
 
 static void fill(struct finding *f, uint64_t count, double oldest_s)
 {
@@ -43,11 +43,12 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 		finding_evidence(f, "the oldest belongs to goroutine %llu",
 				 (unsigned long long)h->goroutine);
 	if (h->place_is_now)
-		finding_evidence(f, "older than gospect: the place is where its goroutine stands "
-				    "now, not the Begin");
+		finding_evidence(f,
+				 "begun before gospect attached: the place is where its goroutine "
+				 "is now, not the Begin");
 	finding_evidence(
 		f,
-		"each keeps a connection of the pool (%s, %s in use) and its locks in the database",
+		"each holds a connection of the pool (%s, %s in use) and its locks in the database",
 		words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->in_use, n));
 	fill(f, held->count, h->held_s);
 }
@@ -65,9 +66,8 @@ static void add_without_place(const struct sql_pool *p, struct findings *out)
 		      words_fit(p->driver, 40, driver, sizeof(driver)),
 		      p->transactions_open == 1 ? "is" : "are",
 		      net_words_age(p->transaction_age, p->oldest_transaction_s, age));
-	finding_evidence(
-		f,
-		"older than gospect, and no goroutine of theirs was found: the place is not known");
+	finding_evidence(f, "begun before gospect attached, and none of their goroutines was "
+			    "found; call site unknown");
 	fill(f, p->transactions_open, p->oldest_transaction_s);
 }
 

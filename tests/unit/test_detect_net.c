@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "observe/detect.h"
+#include "net/no_timeout.h"
 #include "net/slow_phase.h"
 #include "base/text.h"
 #include "net_window.h"
@@ -183,7 +184,7 @@ static void hanging_requests_without_a_timeout(void **state)
 	f = &x.fs.f[0];
 	assert_string_equal(f->kind, "no-timeout");
 	expect_says(f, "5 of them: the TCP connect, " API);
-	expect_says(f, "9 requests of this place are in flight, 7 of them for over 3s");
+	expect_says(f, "9 requests from this call site are in flight, 7 of them for over 3s");
 	expect_says(f, "the oldest for at least 14.2s");
 	assert_true(number(f, "in_flight") == 9 && number(f, "hanging") == 7);
 	c->hanging = c->in_flight = 1;
@@ -206,6 +207,17 @@ static void requests_that_come_back_do_not_hang(void **state)
 	c->p99_ns = 4200 * NS_MS; /* slow, but they come back */
 	nothing(&x);
 	set_up(&x);
+	c = add_client(&x.w, 3, 41.9); /* not ten times as long yet */
+	c->p99_ns = 4200 * NS_MS;
+	nothing(&x);
+	set_up(&x);
+	c = add_client(&x.w, 3, 42.1);
+	c->p99_ns = 4200 * NS_MS;
+	c->in_flight = 5;
+	expect_says(only(&x, "no-timeout", SEVERITY_HIGH), "3 of them for over 42s");
+	expect_says(only(&x, "no-timeout", SEVERITY_HIGH), "completed took up to 4.2s (p99)");
+	tear_down(&x);
+	set_up(&x);
 	add_client(&x.w, 2, 2.9); /* not for long */
 	nothing(&x);
 	set_up(&x);
@@ -219,6 +231,16 @@ static void requests_that_come_back_do_not_hang(void **state)
 	set_up(&x);
 	add_client(&x.w, 3, 9)->other = true;
 	nothing(&x);
+}
+
+static void what_hangs_is_decided_in_one_place(void **state)
+{
+	(void)state;
+	assert_false(no_timeout_hangs(3.0, 0));
+	assert_true(no_timeout_hangs(3.001, 0));
+	assert_true(no_timeout_hangs(3.001, 300 * NS_MS)); /* ten times that is 3 s */
+	assert_false(no_timeout_hangs(4.1, 420 * NS_MS));
+	assert_true(no_timeout_hangs(4.3, 420 * NS_MS));
 }
 
 /* ---- slow-phase ---- */
@@ -406,6 +428,31 @@ static void phases_that_fail(void **state)
 
 /* ---- connection-leak, connection-churn ---- */
 
+/* Each host has its own: those without a place go with the place of their host. */
+static void bodies_of_many_hosts(void **state)
+{
+	char host[32];
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	for (int i = 0; i < 8; i++) {
+		snprintf(host, sizeof(host), "h%d.example.com:443", i);
+		add_unclosed(&x.w, host, 4, 1, 8)->place = (struct place){ 0 };
+		if (i % 2)
+			add_unclosed(&x.w, host, 1, 0, 8);
+	}
+	detect(&x);
+	assert_int_equal(x.fs.n, 8);
+	for (int i = 0; i < 8; i++) {
+		bool odd = strstr(x.fs.f[i].id, ":443:main.statusOnly");
+
+		assert_int_equal(says(&x.fs.f[i], "4 more to this host"), odd);
+		assert_int_equal(!x.fs.f[i].place.function, !odd);
+	}
+	tear_down(&x);
+}
+
 static void unclosed_bodies_leak(void **state)
 {
 	const struct finding *f;
@@ -418,28 +465,28 @@ static void unclosed_bodies_leak(void **state)
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
 	assert_string_equal(f->title, "38 response bodies from " API
-				      " were never closed, got at main.statusOnly "
+				      " were never closed, received at main.statusOnly "
 				      "(check.go:19)");
 	assert_true(number(f, "count") == 38 && number(f, "oldest_s") == 610 &&
 		    number(f, "per_minute") == 90);
 	expect_says(f, "resp.Body.Close()");
 	expect_says(f, "40 connections to this host are open, 2 of them idle");
-	/* those from before are told with the place */
+	/* those from before are reported with the place */
 	add_unclosed(&x.w, API, 12, 12, 900)->place = (struct place){ 0 };
 	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM),
-		    "12 more to this host are older than gospect");
+		    "12 more to this host were opened before gospect attached");
 	/* and on their own when nothing is added */
 	x.w.net->unclosed[0] = x.w.net->unclosed[1];
 	x.w.net->nunclosed = 1;
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API);
 	assert_true(number(f, "per_minute") == 0);
-	expect_says(f, "they are older than gospect");
+	expect_says(f, "opened before gospect attached; call site unknown");
 	tear_down(&x);
 	set_up(&x); /* some calls were not seen: one that was has the place of all */
 	add_unclosed(&x.w, API, 4, 1, 8)->place = (struct place){ 0 };
 	expect_says(only(&x, "connection-leak", SEVERITY_MEDIUM),
-		    "the calls that got them were not seen");
+		    "the calls that opened them were not seen; call site unknown");
 	add_unclosed(&x.w, API, 1, 0, 8);
 	f = only(&x, "connection-leak", SEVERITY_MEDIUM);
 	assert_string_equal(f->id, "connection-leak:" API ":main.statusOnly:check.go:19");
@@ -496,11 +543,10 @@ static void churn_is_dialling_for_each_request(void **state)
 	add_phase(&x.w, API, NET_CONNECT, 1000, 1)->busiest = AT_CHARGE;
 	p = add_phase(&x.w, API, NET_TTFB, 1010, 5);
 	f = only(&x, "connection-churn", SEVERITY_LOW);
-	assert_string_equal(f->title,
-			    "connections to " API
-			    " are not used again: 1,000 dials for 1,010 requests in 5.0s");
+	assert_string_equal(f->title, "connections to " API
+				      " are not reused: 1,000 dials for 1,010 requests in 5.0s");
 	assert_string_equal(f->id, "connection-churn:" API ":main.charge:charge.go:52");
-	expect_says(f, "at most 2 idle connections are kept for the host");
+	expect_says(f, "at most 2 idle connections are kept per host");
 	p->exactness = SAMPLED;
 	expect_says(only(&x, "connection-churn", SEVERITY_LOW), "about 1,010");
 	p->count = 100000; /* most requests use one that is there */
@@ -539,18 +585,17 @@ static void an_exhausted_pool(void **state)
 	assert_string_equal(
 		f->title,
 		"database pool exhausted: all 4 of *pq.Driver in use, 20 goroutines wait, the "
-		"longest 9.8s");
+		"longest for 9.8s");
 	assert_string_equal(f->place.function, "main.(*Store).load");
 	assert_true(number(f, "max_open") == 4 && number(f, "in_use") == 4 &&
 		    number(f, "waiters") == 20 && number(f, "longest_wait_s") == 9.8);
-	expect_says(f, "who holds the connections is not known");
+	expect_says(f, "unknown who holds the connections");
 	add_holder(p, SQL_TRANSACTION, 2, 2.5, AT_TX);
 	add_holder(p, SQL_ROWS, 1, 2.5, AT_QUERY)->place_is_now = true;
 	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
 	assert_string_equal(f->place.function, "main.holdTx");
-	expect_says(f, "2 held by a transaction for 2.5s, got at main.holdTx (tx.go:96)");
-	expect_says(f,
-		    "1 held by rows not closed for 2.5s, now at main.(*Store).load (store.go:33)");
+	expect_says(f, "2 held by a transaction for 2.5s, taken at main.holdTx (tx.go:96)");
+	expect_says(f, "1 held by unclosed rows for 2.5s, now at main.(*Store).load (store.go:33)");
 	expect_says(f, "tx.Rollback()");
 	/* a second pool alike has an id of its own */
 	add_pool(&x.w, 4, 4, 1, 2);
@@ -815,6 +860,7 @@ int main(void)
 		cmocka_unit_test(what_is_off_is_not_judged),
 		cmocka_unit_test(hanging_requests_without_a_timeout),
 		cmocka_unit_test(requests_that_come_back_do_not_hang),
+		cmocka_unit_test(what_hangs_is_decided_in_one_place),
 		cmocka_unit_test(each_slow_phase_is_named),
 		cmocka_unit_test(fast_or_shared_time_is_not_slow),
 		cmocka_unit_test(ten_times_its_earlier_median_is_slow),
@@ -822,6 +868,7 @@ int main(void)
 		cmocka_unit_test(requests_in_flight_are_not_stuck),
 		cmocka_unit_test(phases_that_fail),
 		cmocka_unit_test(unclosed_bodies_leak),
+		cmocka_unit_test(bodies_of_many_hosts),
 		cmocka_unit_test(bodies_that_go_away_do_not_leak),
 		cmocka_unit_test(churn_is_dialling_for_each_request),
 		cmocka_unit_test(an_exhausted_pool),
