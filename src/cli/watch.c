@@ -259,8 +259,9 @@ bool watch_wait(struct watch *w, uint64_t due_ns, int fd)
 	now = clock_mono_ns();
 	check_target(w, p[1].revents != 0, now);
 	if (!w->end_reason && w->trace && now >= trace_next_ns(w->trace) &&
-	    !process_cpu_ns(&w->s.proc, &cpu))
-		trace_tick(w->trace, now, cpu, observer_created(w->observer));
+	    !process_cpu_ns(&w->s.proc, &cpu) &&
+	    trace_tick(w->trace, now, cpu, observer_created(w->observer)))
+		observer_lose_slice(w->observer);
 	return p[2].revents != 0;
 }
 

@@ -11,31 +11,31 @@
 
 #define NOBODY UINT32_MAX
 
-/* Who gives a key: the numbers of nodes, one list after the other. */
-struct giver {
-	uint32_t node, next; /* next: in giver[], NOBODY */
+/* Who would wake those that want a key: the numbers of nodes, one list after the other. */
+struct waker {
+	uint32_t node, next; /* next: in waker[], NOBODY */
 };
 
 struct search {
-	const struct circle_graph *g;
-	struct u64map first; /* key -> number in giver[] */
-	struct giver *giver; /* owned, as all */
-	size_t ngiver;
+	const struct cycle_graph *g;
+	struct u64map first; /* key -> number in waker[] */
+	struct waker *waker; /* owned, as all */
+	size_t nwaker;
 	uint32_t *from,
-		*queue;        /* of each node: who wants of it, in this search; nodes to look at */
-	struct circle_key *by; /* what that one wants */
+		*queue;       /* of each node: who wants of it, in this search; nodes to look at */
+	struct cycle_key *by; /* what that one wants */
 	bool *used;
 	struct u64map asked; /* keys looked at in this search */
-	struct circle_step step[CIRCLE_MAX_LENGTH];
+	struct cycle_step step[CYCLE_MAX_LENGTH];
 };
 
-static uint64_t hash_of(const struct circle_key *k)
+static uint64_t hash_of(const struct cycle_key *k)
 {
 	/* addresses are below 2^48 */
-	return k->object * CIRCLE_KINDS + k->kind;
+	return k->object * CYCLE_KINDS + k->kind;
 }
 
-static bool wants_of(const struct circle_node *n, const struct circle_key *k)
+static bool wants_of(const struct cycle_node *n, const struct cycle_key *k)
 {
 	for (int i = 0; i < n->nwant; i++)
 		if (n->want[i].object == k->object)
@@ -43,38 +43,38 @@ static bool wants_of(const struct circle_node *n, const struct circle_key *k)
 	return false;
 }
 
-static int add_giver(struct search *s, uint32_t node, const struct circle_key *k)
+static int add_waker(struct search *s, uint32_t node, const struct cycle_key *k)
 {
 	uint64_t *first = u64map_put(&s->first, hash_of(k), NOBODY, NULL);
 
 	if (!first)
 		return -ENOMEM;
-	s->giver[s->ngiver] = (struct giver){ node, (uint32_t)*first };
-	*first = s->ngiver++;
+	s->waker[s->nwaker] = (struct waker){ node, (uint32_t)*first };
+	*first = s->nwaker++;
 	return 0;
 }
 
 static int prepare(struct search *s)
 {
-	const struct circle_graph *g = s->g;
+	const struct cycle_graph *g = s->g;
 	int err = 0;
 
-	u64map_init(&s->first, g->ngive + 1);
-	u64map_init(&s->asked, g->n * CIRCLE_MAX_WANTS + 1);
-	s->giver = calloc(g->ngive + 1, sizeof(*s->giver));
+	u64map_init(&s->first, g->nwakes + 1);
+	u64map_init(&s->asked, g->n * CYCLE_MAX_WANTS + 1);
+	s->waker = calloc(g->nwakes + 1, sizeof(*s->waker));
 	s->from = calloc(g->n + 1, sizeof(*s->from));
 	s->queue = calloc(g->n + 1, sizeof(*s->queue));
 	s->by = calloc(g->n + 1, sizeof(*s->by));
 	s->used = calloc(g->n + 1, sizeof(*s->used));
-	if (!s->giver || !s->from || !s->queue || !s->by || !s->used)
+	if (!s->waker || !s->from || !s->queue || !s->by || !s->used)
 		return -ENOMEM;
-	for (size_t i = g->ngive;
+	for (size_t i = g->nwakes;
 	     i-- > 0 && !err;) { /* backwards: the lists begin with the first one */
-		const struct circle_key *key = &g->give[i].key;
+		const struct cycle_key *key = &g->wakes[i].key;
 
-		if (key->kind == CIRCLE_LOCK || key->kind == CIRCLE_WRITER_GONE ||
-		    !wants_of(&g->node[g->give[i].node], key))
-			err = add_giver(s, g->give[i].node, key);
+		if (key->kind == CYCLE_LOCK || key->kind == CYCLE_WRITER_GONE ||
+		    !wants_of(&g->node[g->wakes[i].node], key))
+			err = add_waker(s, g->wakes[i].node, key);
 	}
 	return err;
 }
@@ -83,45 +83,45 @@ static void finish(struct search *s)
 {
 	u64map_deinit(&s->first);
 	u64map_deinit(&s->asked);
-	free(s->giver);
+	free(s->waker);
 	free(s->from);
 	free(s->queue);
 	free(s->by);
 	free(s->used);
 }
 
-/* The way from `start` to `last`, whose want `key` the start stills: a circle. */
-static size_t collect(struct search *s, uint32_t start, uint32_t last, const struct circle_key *key)
+/* The path from `start` to `last`, whose wait for `key` the start would end: a cycle. */
+static size_t collect(struct search *s, uint32_t start, uint32_t last, const struct cycle_key *key)
 {
 	size_t n = 1;
 
 	for (uint32_t i = last; i != start; i = s->from[i])
 		n++;
-	if (n > CIRCLE_MAX_LENGTH)
+	if (n > CYCLE_MAX_LENGTH)
 		return 0;
-	s->step[n - 1] = (struct circle_step){ last, *key };
+	s->step[n - 1] = (struct cycle_step){ last, *key };
 	for (size_t at = n - 1; at > 0; at--) {
 		uint32_t i = s->step[at].node;
 
-		s->step[at - 1] = (struct circle_step){ s->from[i], s->by[i] };
+		s->step[at - 1] = (struct cycle_step){ s->from[i], s->by[i] };
 	}
 	return n;
 }
 
-/* Everybody who would give what node i wants; the length of a circle when the start is among them. */
+/* Everybody who would end a wait of node i; the length of a cycle when the start is among them. */
 static size_t ask(struct search *s, uint32_t start, uint32_t i, size_t *tail)
 {
-	const struct circle_node *n = &s->g->node[i];
+	const struct cycle_node *n = &s->g->node[i];
 
 	for (int w = 0; w < n->nwant; w++) {
-		const struct circle_key *key = &n->want[w];
+		const struct cycle_key *key = &n->want[w];
 		uint64_t *first = u64map_find(&s->first, hash_of(key));
 		bool made = false;
 
 		if (!first || !u64map_put(&s->asked, hash_of(key), 1, &made) || !made)
 			continue;
-		for (uint32_t k = (uint32_t)*first; k != NOBODY; k = s->giver[k].next) {
-			uint32_t to = s->giver[k].node;
+		for (uint32_t k = (uint32_t)*first; k != NOBODY; k = s->waker[k].next) {
+			uint32_t to = s->waker[k].node;
 
 			if (s->used[to])
 				continue;
@@ -137,7 +137,7 @@ static size_t ask(struct search *s, uint32_t start, uint32_t i, size_t *tail)
 	return 0;
 }
 
-/* Breadth first: the length of the shortest circle through start, in step[]; 0: none. */
+/* Breadth first: the length of the shortest cycle through start, in step[]; 0: none. */
 static size_t shortest(struct search *s, uint32_t start)
 {
 	size_t head = 0, tail = 0, found = 0;
@@ -150,7 +150,7 @@ static size_t shortest(struct search *s, uint32_t start)
 	return found;
 }
 
-int circles_find(const struct circle_graph *g, circle_fn fn, void *arg)
+int cycles_find(const struct cycle_graph *g, cycle_fn fn, void *arg)
 {
 	struct search s = { .g = g };
 	int err = prepare(&s);
@@ -167,19 +167,19 @@ int circles_find(const struct circle_graph *g, circle_fn fn, void *arg)
 	return err;
 }
 
-int circles_edges(const struct circle_graph *g, circle_edge_fn fn, void *arg)
+int cycles_edges(const struct cycle_graph *g, cycle_edge_fn fn, void *arg)
 {
 	struct search s = { .g = g };
 	int err = prepare(&s);
 
 	for (uint32_t i = 0; i < g->n && !err; i++)
 		for (int w = 0; w < g->node[i].nwant && !err; w++) {
-			const struct circle_key *key = &g->node[i].want[w];
+			const struct cycle_key *key = &g->node[i].want[w];
 			const uint64_t *first = u64map_find(&s.first, hash_of(key));
 
 			for (uint32_t k = first ? (uint32_t)*first : NOBODY; k != NOBODY && !err;
-			     k = s.giver[k].next)
-				err = fn(arg, i, key, s.giver[k].node);
+			     k = s.waker[k].next)
+				err = fn(arg, i, key, s.waker[k].node);
 		}
 	finish(&s);
 	return err;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Circles among those who wait: each wants something that the next would give.
+ * Cycles among those who wait: each waits for something that the next one would do.
  * Knows numbers only.
  */
 #ifndef GOSPECT_GOROUTINES_CYCLES_H
@@ -9,63 +9,63 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum circle_kind {
-	CIRCLE_LOCK,        /* a lock given back; the only kind that one may want of itself */
-	CIRCLE_WRITER_GONE, /* a lock that no writer waits for any more */
-	CIRCLE_TO_RECEIVER, /* a value in a channel, or its end */
-	CIRCLE_TO_SENDER,   /* a value taken out of a channel */
-	CIRCLE_GROUP,
-	CIRCLE_KINDS
+enum cycle_kind {
+	CYCLE_LOCK,        /* a lock released; the only kind that one may want of itself */
+	CYCLE_WRITER_GONE, /* a lock that no writer waits for any more */
+	CYCLE_TO_RECEIVER, /* a value in a channel, or its end */
+	CYCLE_TO_SENDER,   /* a value taken out of a channel */
+	CYCLE_GROUP,
+	CYCLE_KINDS
 };
 
-struct circle_key {
+struct cycle_key {
 	uint64_t object;
-	enum circle_kind kind;
+	enum cycle_kind kind;
 };
 
-#define CIRCLE_MAX_WANTS  9
-#define CIRCLE_MAX_LENGTH 64 /* longer ones are not looked for */
+#define CYCLE_MAX_WANTS  9
+#define CYCLE_MAX_LENGTH 64 /* longer ones are not looked for */
 
-struct circle_node {
-	struct circle_key want[CIRCLE_MAX_WANTS];
+struct cycle_node {
+	struct cycle_key want[CYCLE_MAX_WANTS];
 	int nwant;
 };
 
-struct circle_give {
+struct cycle_wakeup {
 	uint32_t node;
-	struct circle_key key;
+	struct cycle_key key;
 };
 
-struct circle_graph {
-	const struct circle_node *node;
+struct cycle_graph {
+	const struct cycle_node *node;
 	size_t n;
-	const struct circle_give *give;
-	size_t ngive;
+	const struct cycle_wakeup *wakes;
+	size_t nwakes;
 };
 
-/* One of a circle: the node, and the want of it that the next one would still. */
-struct circle_step {
+/* One of a cycle: the node, and the wait of it that the next one would end. */
+struct cycle_step {
 	uint32_t node;
-	struct circle_key want;
+	struct cycle_key want;
 };
 
-/* Called for each circle; steps in the order of who waits for whom.  Non-zero ends the search and is returned. */
-typedef int (*circle_fn)(void *arg, const struct circle_step *step, size_t n);
+/* Called for each cycle; steps in the order of who waits for whom.  Non-zero ends the search and is returned. */
+typedef int (*cycle_fn)(void *arg, const struct cycle_step *step, size_t n);
 
 /*
- * The shortest circle of each node, each node in one at most.  Who wants
- * something of an object gives nothing of it: it would come after, as for all
- * others who wait there (but for CIRCLE_LOCK and CIRCLE_WRITER_GONE).
+ * The shortest cycle of each node, each node in one at most.  Who wants
+ * something of an object wakes nobody by it: it would come after, as for all
+ * others who wait there (but for CYCLE_LOCK and CYCLE_WRITER_GONE).
  * 0, -ENOMEM, or what fn returned.
  */
-int circles_find(const struct circle_graph *g, circle_fn fn, void *arg);
+int cycles_find(const struct cycle_graph *g, cycle_fn fn, void *arg);
 
 /*
- * All that is wanted of whom: once for each want of a node and each that would
- * still it.  0, -ENOMEM, or what fn returned.
+ * Who waits for whom: once for each want of a node and each that would end
+ * that wait.  0, -ENOMEM, or what fn returned.
  */
-typedef int (*circle_edge_fn)(void *arg, uint32_t node, const struct circle_key *want,
-			      uint32_t giver);
-int circles_edges(const struct circle_graph *g, circle_edge_fn fn, void *arg);
+typedef int (*cycle_edge_fn)(void *arg, uint32_t node, const struct cycle_key *want,
+			     uint32_t waker);
+int cycles_edges(const struct cycle_graph *g, cycle_edge_fn fn, void *arg);
 
 #endif

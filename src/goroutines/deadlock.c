@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Deadlock: goroutines in a circle, each waiting for what the next one would do,
+ * Deadlock: goroutines in a cycle, each waiting for what the next one would do,
  * or one that waits for a lock which it holds itself.  What each waits for is
  * read; who would end the wait is written nowhere in Go and inferred from stacks
  * and code (goroutines/deadlocks.c), and the finding says so.  Circles found in
- * several places of one program are one finding each; the same circle met by more
+ * several places of one program are one finding each; the same cycle met by more
  * goroutines is the same finding.
  */
 #include "goroutines/deadlock.h"
@@ -17,9 +17,9 @@
 #include "model/place.h"
 #include "goroutines/window.h"
 
-#define MAX_SHOWN 4 /* goroutines of the circle in the evidence */
+#define MAX_SHOWN 4 /* goroutines of the cycle in the evidence */
 
-/* The place that stands for the circle, whichever goroutine it is found from. */
+/* The place that stands for the cycle, whichever goroutine it is found from. */
 static const struct deadlock_member *first_of(const struct deadlock_member *m, uint32_t n)
 {
 	const struct deadlock_member *best = m;
@@ -45,18 +45,18 @@ static void evidence_of(struct finding *f, const struct deadlock_member *m,
 		[DEADLOCK_RECEIVE] = "to receive from the channel",
 		[DEADLOCK_GROUP] = "for the wait group",
 	};
-	static const char *const gives[] = {
-		[DEADLOCK_UNLOCKS] = "holds and would give back",
+	static const char *const acts[] = {
+		[DEADLOCK_UNLOCKS] = "holds and would release",
 		[DEADLOCK_LOCKS_FIRST] = "waits to lock for writing, before all new readers,",
 		[DEADLOCK_RECEIVES] = "would receive from",
 		[DEADLOCK_SENDS] = "would send to",
 		[DEADLOCK_CLOSES] = "would close",
-		[DEADLOCK_IS_DONE] = "would be done with",
+		[DEADLOCK_IS_DONE] = "would call Done on",
 	};
 	char at[WORDS_PLACE_MAX], there[WORDS_PLACE_MAX], who[48];
-	const struct place *p = next->held_at.function               ? &next->held_at
-				: next->gift == DEADLOCK_LOCKS_FIRST ? &next->at
-								     : &next->gift_at;
+	const struct place *p = next->held_at.function                 ? &next->held_at
+				: next->wakeup == DEADLOCK_LOCKS_FIRST ? &next->at
+								       : &next->wakeup_at;
 
 	if (next->goid == m->goid)
 		snprintf(who, sizeof(who), "itself");
@@ -70,7 +70,7 @@ static void evidence_of(struct finding *f, const struct deadlock_member *m,
 	else
 		finding_evidence(f, "goroutine %llu waits at %s %s that %s %s%s%s",
 				 (unsigned long long)m->goid, at, waits[m->wait],
-				 next->goid == m->goid ? "it" : who, gives[next->gift],
+				 next->goid == m->goid ? "it" : who, acts[next->wakeup],
 				 p->function ? " at " : "", p->function ? there : "");
 }
 
@@ -151,21 +151,22 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 	finding_count(f, "waiting", d->waiting);
 	evidence(f, m, d->n);
 	if (leaked == d->n)
-		finding_evidence(f, "nothing that can still run reaches what they wait for; who "
-				    "would end whose wait is inferred "
-				    "from stacks and code");
+		finding_evidence(f, "nothing that can still run reaches what they wait for; which "
+				    "goroutine would unblock which is inferred from stacks and "
+				    "code");
 	else if (stuck == d->n)
 		finding_evidence(f, "who holds which lock is inferred from stacks and code; if it "
 				    "is so, nothing that can still "
 				    "run reaches what they wait for");
 	else
-		finding_evidence(f, "who would end whose wait is inferred from stacks and code");
+		finding_evidence(f, "which goroutine would unblock which is inferred from stacks "
+				    "and code");
 	finding_advice(f, "%s", advice(m, d->n));
 	f->exactness = ESTIMATED;
 	f->weight = (double)d->waiting;
 }
 
-/* A finding of this circle's place is there already. */
+/* A finding of this cycle's place is there already. */
 static bool is_known(const struct findings *out, const struct window *w, const struct deadlock *d)
 {
 	const struct deadlock_member *first =

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who waits for whom.  Of a lock it is those who would give it back if they went
+ * Who waits for whom.  Of a lock it is those who would release it if they went
  * on (gort/goahead.h), else who seems to hold it by its stack (gort/golocks.h).
  *
  * Of a channel anybody who can reach it may turn up with a value; and who would
- * be done with a wait group need not be one that it waits for now: a worker that
+ * call Done of a wait group need not be one that it waits for now: a worker that
  * asks for its next task would be so, too.  So these count only where the verdict
  * on leaks says that nobody else is left: among goroutines that are leaked, or
  * would be if the locks are held as inferred (prove/prove.h).
@@ -16,19 +16,19 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/vec.h"
 #include "goroutines/cycles.h"
 #include "prove/prove.h"
 #include "gort/goahead.h"
 #include "gort/golocks.h"
-#include "goroutines/window.h"
 
-#define STILL_NS   50000000 /* a circle has to be there after that time too */
+#define STILL_NS   50000000 /* a cycle has to be there after that time too */
 #define MAX_PAIRS  65536    /* of waiters and holders; beyond: left out */
 #define MAX_OF_ROW 128      /* leaked goroutines of one place that are looked at */
 
-/* What is known of something that a waiter would give. */
-struct gift {
-	enum deadlock_gift what;
+/* What is known of how a waiter would wake up others. */
+struct wakeup {
+	enum deadlock_wakeup what;
 	uint64_t pc; /* where; 0: by its stack only */
 };
 
@@ -39,34 +39,24 @@ struct finder {
 	size_t nstuck;      /* of the first of them nobody who can run reaches what they wait for */
 	struct golocks l;
 	struct goahead *ahead;
-	struct circle_node *node;
-	struct circle_give *give;
-	struct gift *gift; /* of each of give[] */
-	size_t ngive, give_cap;
+	struct cycle_node *node;
+	struct cycle_wakeup *wakes;
+	struct wakeup *act; /* of each of wakes[] */
+	size_t nwakes, wakes_cap, act_cap;
+	uint64_t left_out; /* goroutines and holders that found no room */
 	bool waited;
 };
 
-/* ---- what each would give ---- */
+/* ---- whom each would wake up ---- */
 
-static int add_gift(struct finder *f, size_t node, uint64_t object, enum circle_kind kind,
-		    struct gift gift)
+static int add_wakeup(struct finder *f, size_t node, uint64_t object, enum cycle_kind kind,
+		      struct wakeup wakeup)
 {
-	if (f->ngive == f->give_cap) {
-		size_t cap = f->give_cap ? f->give_cap * 2 : 256;
-		struct circle_give *k = realloc(f->give, cap * sizeof(*k));
-		struct gift *g;
-
-		if (!k)
-			return -ENOMEM;
-		f->give = k;
-		g = realloc(f->gift, cap * sizeof(*g));
-		if (!g)
-			return -ENOMEM;
-		f->gift = g;
-		f->give_cap = cap;
-	}
-	f->give[f->ngive] = (struct circle_give){ (uint32_t)node, { object, kind } };
-	f->gift[f->ngive++] = gift;
+	if (array_room(&f->wakes, f->nwakes, &f->wakes_cap, sizeof(*f->wakes)) ||
+	    array_room(&f->act, f->nwakes, &f->act_cap, sizeof(*f->act)))
+		return -ENOMEM;
+	f->wakes[f->nwakes] = (struct cycle_wakeup){ (uint32_t)node, { object, kind } };
+	f->act[f->nwakes++] = wakeup;
 	return 0;
 }
 
@@ -74,39 +64,39 @@ static int add_acts(struct finder *f, size_t node)
 {
 	const struct golock_waiter *w = &f->l.waiter[node];
 	static const struct {
-		enum circle_kind kind;
-		enum deadlock_gift what;
+		enum cycle_kind kind;
+		enum deadlock_wakeup what;
 	} of[] = {
-		[GOACT_SEND] = { CIRCLE_TO_RECEIVER, DEADLOCK_SENDS },
-		[GOACT_CLOSE] = { CIRCLE_TO_RECEIVER, DEADLOCK_CLOSES },
-		[GOACT_RECEIVE] = { CIRCLE_TO_SENDER, DEADLOCK_RECEIVES },
-		[GOACT_UNLOCK] = { CIRCLE_LOCK, DEADLOCK_UNLOCKS },
-		[GOACT_DONE] = { CIRCLE_GROUP, DEADLOCK_IS_DONE },
+		[GOACT_SEND] = { CYCLE_TO_RECEIVER, DEADLOCK_SENDS },
+		[GOACT_CLOSE] = { CYCLE_TO_RECEIVER, DEADLOCK_CLOSES },
+		[GOACT_RECEIVE] = { CYCLE_TO_SENDER, DEADLOCK_RECEIVES },
+		[GOACT_UNLOCK] = { CYCLE_LOCK, DEADLOCK_UNLOCKS },
+		[GOACT_DONE] = { CYCLE_GROUP, DEADLOCK_IS_DONE },
 	};
 	const struct goahead_act *act;
 	size_t nact = goahead_look(f->ahead, &f->walk.g[w->g], w->lock, &act);
 	int err = 0;
 
 	for (size_t i = 0; i < nact && !err; i++)
-		err = add_gift(f, node, act[i].object, of[act[i].act].kind,
-			       (struct gift){ of[act[i].act].what, act[i].pc });
+		err = add_wakeup(f, node, act[i].object, of[act[i].act].kind,
+				 (struct wakeup){ of[act[i].act].what, act[i].pc });
 	if (w->pending && !err)
-		err = add_gift(f, node, w->lock, CIRCLE_WRITER_GONE,
-			       (struct gift){ DEADLOCK_LOCKS_FIRST, 0 });
+		err = add_wakeup(f, node, w->lock, CYCLE_WRITER_GONE,
+				 (struct wakeup){ DEADLOCK_LOCKS_FIRST, 0 });
 	return err;
 }
 
-/* How many would give each lock back; and whether a writer waits. */
+/* How many would release each lock; and whether a writer waits. */
 static int count_holders(const struct finder *f, struct u64map *holders, struct u64map *pending)
 {
-	u64map_init(holders, f->ngive + 1);
+	u64map_init(holders, f->nwakes + 1);
 	u64map_init(pending, f->l.n + 1);
-	for (size_t i = 0; i < f->ngive; i++) {
+	for (size_t i = 0; i < f->nwakes; i++) {
 		uint64_t *n;
 
-		if (f->give[i].key.kind != CIRCLE_LOCK)
+		if (f->wakes[i].key.kind != CYCLE_LOCK)
 			continue;
-		n = u64map_put(holders, f->give[i].key.object, 0, NULL);
+		n = u64map_put(holders, f->wakes[i].key.object, 0, NULL);
 		if (!n)
 			return -ENOMEM;
 		++*n;
@@ -117,7 +107,7 @@ static int count_holders(const struct finder *f, struct u64map *holders, struct 
 	return 0;
 }
 
-/* Where no code says who gives a lock back: the only one that holds it by its stack. */
+/* Where no code says who releases a lock: the only one that holds it by its stack. */
 static int add_held(struct finder *f, const struct u64map *holders)
 {
 	struct u64map by; /* lock -> waiter + 1; 0: several */
@@ -125,11 +115,13 @@ static int add_held(struct finder *f, const struct u64map *holders)
 
 	u64map_init(&by, f->l.n * GOLOCKS_MAX_HELD + 1);
 	for (size_t i = 0; i < f->l.n && !err; i++)
-		for (int k = 0; k < f->l.waiter[i].nheld; k++) {
+		for (int k = 0; k < f->l.waiter[i].nheld && !err; k++) {
 			bool made;
 			uint64_t *at = u64map_put(&by, f->l.waiter[i].held[k].lock, i + 1, &made);
 
-			if (at && !made && *at != i + 1)
+			if (!at)
+				err = -ENOMEM;
+			else if (!made && *at != i + 1)
 				*at = 0;
 		}
 	for (size_t i = 0; i < f->l.n && !err; i++)
@@ -137,36 +129,36 @@ static int add_held(struct finder *f, const struct u64map *holders)
 			uint64_t lock = f->l.waiter[i].held[k].lock, *at = u64map_find(&by, lock);
 
 			if (at && *at == i + 1 && !u64map_find(holders, lock))
-				err = add_gift(f, i, lock, CIRCLE_LOCK,
-					       (struct gift){ DEADLOCK_UNLOCKS, 0 });
+				err = add_wakeup(f, i, lock, CYCLE_LOCK,
+						 (struct wakeup){ DEADLOCK_UNLOCKS, 0 });
 		}
 	u64map_deinit(&by);
 	return err;
 }
 
-/* ---- what each wants ---- */
+/* ---- what each waits for ---- */
 
-static void want(struct circle_node *n, uint64_t object, enum circle_kind kind)
+static void want(struct cycle_node *n, uint64_t object, enum cycle_kind kind)
 {
-	if (n->nwant < CIRCLE_MAX_WANTS)
-		n->want[n->nwant++] = (struct circle_key){ object, kind };
+	if (n->nwant < CYCLE_MAX_WANTS)
+		n->want[n->nwant++] = (struct cycle_key){ object, kind };
 }
 
-static void add_wants(struct circle_node *n, const struct golock_waiter *w, bool stuck,
+static void add_wants(struct cycle_node *n, const struct golock_waiter *w, bool stuck,
 		      const struct u64map *holders, const struct u64map *pending)
 {
 	uint64_t *count = w->lock ? u64map_find(holders, w->lock) : NULL;
 
 	if (w->reads && u64map_find(pending, w->lock))
-		want(n, w->lock, CIRCLE_WRITER_GONE);
+		want(n, w->lock, CYCLE_WRITER_GONE);
 	else if (w->lock && (w->rw || !count ||
 			     *count == 1)) /* a mutex that several seem to hold: not known */
-		want(n, w->lock, CIRCLE_LOCK);
+		want(n, w->lock, CYCLE_LOCK);
 	if (w->group && stuck)
-		want(n, w->group, CIRCLE_GROUP);
+		want(n, w->group, CYCLE_GROUP);
 	for (int i = 0; stuck && i < w->nchannel; i++)
 		want(n, w->channel[i].channel,
-		     w->channel[i].send ? CIRCLE_TO_SENDER : CIRCLE_TO_RECEIVER);
+		     w->channel[i].send ? CYCLE_TO_SENDER : CYCLE_TO_RECEIVER);
 }
 
 static int make_graph(struct finder *f)
@@ -195,7 +187,7 @@ static int make_graph(struct finder *f)
 	return err;
 }
 
-/* ---- circles ---- */
+/* ---- cycles ---- */
 
 static const struct golock_held *held(const struct golock_waiter *w, uint64_t lock)
 {
@@ -206,7 +198,7 @@ static const struct golock_held *held(const struct golock_waiter *w, uint64_t lo
 }
 
 /* None of them has run meanwhile. */
-static bool stands_still(struct finder *f, const struct circle_step *step, size_t n)
+static bool stands_still(struct finder *f, const struct cycle_step *step, size_t n)
 {
 	const struct timespec still = { .tv_nsec = STILL_NS };
 
@@ -219,7 +211,7 @@ static bool stands_still(struct finder *f, const struct circle_step *step, size_
 	return true;
 }
 
-static uint64_t waiting_for(const struct finder *f, const struct circle_step *step, size_t n)
+static uint64_t waiting_for(const struct finder *f, const struct cycle_step *step, size_t n)
 {
 	uint64_t count = 0;
 
@@ -234,40 +226,40 @@ static uint64_t waiting_for(const struct finder *f, const struct circle_step *st
 	return count;
 }
 
-static enum deadlock_wait wait_of(const struct golock_waiter *w, enum circle_kind kind)
+static enum deadlock_wait wait_of(const struct golock_waiter *w, enum cycle_kind kind)
 {
 	switch (kind) {
-	case CIRCLE_TO_RECEIVER:
+	case CYCLE_TO_RECEIVER:
 		return DEADLOCK_RECEIVE;
-	case CIRCLE_TO_SENDER:
+	case CYCLE_TO_SENDER:
 		return DEADLOCK_SEND;
-	case CIRCLE_GROUP:
+	case CYCLE_GROUP:
 		return DEADLOCK_GROUP;
 	default:
 		return w->reads ? DEADLOCK_READ_LOCK : DEADLOCK_LOCK;
 	}
 }
 
-/* How a member of a circle would still the want of the one before. */
-static void fill_gift(struct finder *f, struct deadlock_member *m, uint32_t node,
-		      const struct circle_key *want)
+/* How a member of a cycle would end the wait of the one before. */
+static void fill_wakeup(struct finder *f, struct deadlock_member *m, uint32_t node,
+			const struct cycle_key *want)
 {
 	const struct golock_held *h = held(&f->l.waiter[node], want->object);
 	struct goframe at;
 
-	for (size_t k = 0; k < f->ngive; k++)
-		if (f->give[k].node == node && f->give[k].key.object == want->object &&
-		    f->give[k].key.kind == want->kind) {
-			m->gift = f->gift[k].what;
-			if (f->gift[k].pc && !goahead_place(f->ahead, f->gift[k].pc, &at))
-				m->gift_at = place_of_frame(&at);
+	for (size_t k = 0; k < f->nwakes; k++)
+		if (f->wakes[k].node == node && f->wakes[k].key.object == want->object &&
+		    f->wakes[k].key.kind == want->kind) {
+			m->wakeup = f->act[k].what;
+			if (f->act[k].pc && !goahead_place(f->ahead, f->act[k].pc, &at))
+				m->wakeup_at = place_of_frame(&at);
 			break;
 		}
-	if (h && want->kind == CIRCLE_LOCK)
+	if (h && want->kind == CYCLE_LOCK)
 		m->held_at = place_of_frame(&h->at);
 }
 
-static int add_circle(void *arg, const struct circle_step *step, size_t n)
+static int add_cycle(void *arg, const struct cycle_step *step, size_t n)
 {
 	struct finder *f = arg;
 	struct deadlocks_window *out = &f->w->goroutines->deadlocks;
@@ -295,43 +287,55 @@ static int add_circle(void *arg, const struct circle_step *step, size_t n)
 			.created = sites_of(f->s, g->gopc, g->startpc)->place,
 			.stuck = w->g < f->nstuck,
 		};
-		fill_gift(f, m, step[i].node, &step[(i + n - 1) % n].want);
+		fill_wakeup(f, m, step[i].node, &step[(i + n - 1) % n].want);
 	}
 	return 0;
 }
 
 /* ---- who is looked at ---- */
 
+static int take_stuck(struct finder *f, const struct goroutine *g, struct u64map *taken)
+{
+	if (!u64map_put(taken, g->goid, 1, NULL))
+		return -ENOMEM;
+	f->walk.g[f->walk.n++] = *g;
+	return 0;
+}
+
 /* Leaked ones, of each place some. */
-static void take_leaked(struct finder *f, const struct prove_result *r, struct u64map *taken)
+static int take_leaked(struct finder *f, const struct prove_result *r, struct u64map *taken)
 {
 	const struct leaks_window *l = &f->w->goroutines->leaks;
 	uint32_t *of_row = calloc((size_t)l->nrow + 1, sizeof(*of_row));
+	int err = 0;
 
-	for (size_t i = 0; of_row && i < r->n && i < l->ngoroutine; i++) {
-		if (r->v[i].by_design || of_row[l->goroutine[i].row]++ >= MAX_OF_ROW)
-			continue;
-		f->walk.g[f->walk.n++] = r->v[i].g;
-		u64map_put(taken, r->v[i].g.goid, 1, NULL);
-	}
+	if (!of_row)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->n && i < l->ngoroutine && !err; i++)
+		if (!r->v[i].by_design && of_row[l->goroutine[i].row]++ < MAX_OF_ROW)
+			err = take_stuck(f, &r->v[i].g, taken);
 	free(of_row);
+	return err;
 }
 
 /* Of all, those who wait for a lock, and some who wait for a channel. */
 static void take_waiting(struct finder *f, const struct gowalk *walk, const struct u64map *taken)
 {
-	size_t room[] = { [GOREASON_OTHER] = 0,
-			  [GOREASON_LOCK] = GOLOCKS_MAX_WAITERS,
+	size_t room[] = { [GOREASON_LOCK] = GOLOCKS_MAX_WAITERS,
 			  [GOREASON_CHANNEL] = GOLOCKS_MAX_CHANNEL_WAITERS };
 	uint8_t kind[256];
 
 	golocks_reasons(f->s->rt, kind);
 	for (size_t i = 0; i < walk->n; i++) {
-		size_t *left = &room[golocks_reason_of(kind, &walk->g[i])];
+		enum golock_reason reason = golocks_reason_of(kind, &walk->g[i]);
 
-		if (!*left || u64map_find(taken, walk->g[i].goid))
+		if (reason == GOREASON_OTHER || u64map_find(taken, walk->g[i].goid))
 			continue;
-		--*left;
+		if (!room[reason]) {
+			f->left_out += reason == GOREASON_LOCK;
+			continue;
+		}
+		room[reason]--;
 		f->walk.g[f->walk.n++] = walk->g[i];
 	}
 }
@@ -340,6 +344,7 @@ static void take_waiting(struct finder *f, const struct gowalk *walk, const stru
 static int take_all(struct finder *f, const struct gowalk *walk, const struct prove_result *r)
 {
 	struct u64map taken;
+	int err = 0;
 
 	f->walk.cap =
 		GOLOCKS_MAX_WAITERS + GOLOCKS_MAX_CHANNEL_WAITERS + (r ? r->n + r->nstuck : 0) + 1;
@@ -348,26 +353,28 @@ static int take_all(struct finder *f, const struct gowalk *walk, const struct pr
 		return -ENOMEM;
 	u64map_init(&taken, f->walk.cap);
 	if (r)
-		take_leaked(f, r, &taken);
-	for (size_t i = 0; r && i < r->nstuck; i++) {
-		f->walk.g[f->walk.n++] = r->stuck[i].g;
-		u64map_put(&taken, r->stuck[i].g.goid, 1, NULL);
-	}
+		err = take_leaked(f, r, &taken);
+	for (size_t i = 0; r && i < r->nstuck && !err; i++)
+		err = take_stuck(f, &r->stuck[i].g, &taken);
 	f->nstuck = f->walk.n;
-	take_waiting(f, walk, &taken);
+	if (!err)
+		take_waiting(f, walk, &taken);
 	u64map_deinit(&taken);
-	return 0;
+	return err;
 }
 
-static int add_pair(void *arg, uint32_t node, const struct circle_key *want, uint32_t giver)
+static int add_pair(void *arg, uint32_t node, const struct cycle_key *want, uint32_t waker)
 {
 	struct finder *f = arg;
 	struct deadlocks_window *l = &f->w->goroutines->deadlocks;
 	struct held_pair *p;
 
-	if ((want->kind != CIRCLE_LOCK && want->kind != CIRCLE_WRITER_GONE) ||
-	    l->nheld == MAX_PAIRS)
+	if (want->kind != CYCLE_LOCK && want->kind != CYCLE_WRITER_GONE)
 		return 0;
+	if (l->nheld == MAX_PAIRS) {
+		f->left_out++;
+		return 0;
+	}
 	if (l->nheld % 64 == 0) {
 		p = realloc(l->held, (l->nheld + 64) * sizeof(*p));
 		if (!p)
@@ -375,7 +382,7 @@ static int add_pair(void *arg, uint32_t node, const struct circle_key *want, uin
 		l->held = p;
 	}
 	l->held[l->nheld++] = (struct held_pair){ f->walk.g[f->l.waiter[node].g].goid,
-						  f->walk.g[f->l.waiter[giver].g].goid };
+						  f->walk.g[f->l.waiter[waker].g].goid };
 	return 0;
 }
 
@@ -387,7 +394,7 @@ static void clear(struct deadlocks_window *l)
 }
 
 int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk,
-		   const struct prove_result *r)
+		   const struct prove_result *r, struct losses *losses)
 {
 	struct finder f = { .w = w, .s = s };
 	int err = take_all(&f, walk, r);
@@ -398,27 +405,39 @@ int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk,
 	if (!err)
 		err = make_graph(&f);
 	if (!err) {
-		const struct circle_graph g = { f.node, f.l.n, f.give, f.ngive };
+		const struct cycle_graph g = { f.node, f.l.n, f.wakes, f.nwakes };
 
-		err = circles_edges(&g, add_pair, &f);
+		err = cycles_edges(&g, add_pair, &f);
 		if (!err)
-			err = circles_find(&g, add_circle, &f);
+			err = cycles_find(&g, add_cycle, &f);
 	}
 	w->goroutines->deadlocks.known = !err;
+	lose(losses, LOSS_WAIT_GRAPH,
+	     f.left_out + f.l.left_out + (f.ahead ? goahead_left_out(f.ahead) : 0));
 	goahead_free(f.ahead);
 	golocks_deinit(&f.l);
 	free(f.walk.g);
 	free(f.node);
-	free(f.give);
-	free(f.gift);
+	free(f.wakes);
+	free(f.act);
 	return err;
+}
+
+static int by_goid(const void *key, const void *element)
+{
+	const struct leaked_goroutine *g = element;
+	uint64_t goid = *(const uint64_t *)key;
+
+	return (goid > g->goid) - (goid < g->goid);
 }
 
 void deadlocks_mark_leaked(struct window *w)
 {
-	for (size_t i = 0; i < w->goroutines->deadlocks.nmember; i++)
-		for (size_t k = 0; k < w->goroutines->leaks.ngoroutine; k++)
-			if (w->goroutines->leaks.goroutine[k].goid ==
-			    w->goroutines->deadlocks.member[i].goid)
-				w->goroutines->deadlocks.member[i].leaked = true;
+	const struct leaks_window *l = &w->goroutines->leaks;
+	struct deadlocks_window *d = &w->goroutines->deadlocks;
+
+	for (size_t i = 0; i < d->nmember && l->ngoroutine; i++)
+		if (bsearch(&d->member[i].goid, l->goroutine, l->ngoroutine, sizeof(*l->goroutine),
+			    by_goid))
+			d->member[i].leaked = true;
 }

@@ -170,7 +170,7 @@ struct leaks_window {
 	struct stack_table stacks;
 };
 
-/* What a goroutine in a circle waits for. */
+/* What a goroutine in a cycle waits for. */
 enum deadlock_wait {
 	DEADLOCK_LOCK,
 	DEADLOCK_READ_LOCK,
@@ -178,8 +178,8 @@ enum deadlock_wait {
 	DEADLOCK_RECEIVE,
 	DEADLOCK_GROUP
 };
-/* What it would do, were it not for the circle, that the one before waits for. */
-enum deadlock_gift {
+/* How it would wake up the one before, were it not for the cycle. */
+enum deadlock_wakeup {
 	DEADLOCK_UNLOCKS,
 	DEADLOCK_LOCKS_FIRST,
 	DEADLOCK_RECEIVES,
@@ -188,15 +188,15 @@ enum deadlock_gift {
 	DEADLOCK_IS_DONE
 };
 
-/* A goroutine in a circle: it waits for what the next one would do. */
+/* A goroutine in a cycle: it waits for what the next one would do. */
 struct deadlock_member {
 	uint64_t goid,
 		lock; /* lock: address of the lock, channel or wait group that it waits for */
 	enum deadlock_wait wait;
-	enum deadlock_gift gift;
-	struct place at;      /* where it waits */
-	struct place held_at; /* where it took the lock that the one before waits for; inferred */
-	struct place gift_at; /* where it would do what the one before waits for; inferred */
+	enum deadlock_wakeup wakeup;
+	struct place at;        /* where it waits */
+	struct place held_at;   /* where it took the lock that the one before waits for; inferred */
+	struct place wakeup_at; /* where it would do what the one before waits for; inferred */
 	struct place created;
 	bool leaked; /* so by the verdict on leaks */
 	bool stuck;  /* so, or it would be if the locks are held as inferred */
@@ -204,12 +204,12 @@ struct deadlock_member {
 
 struct deadlock {
 	uint32_t first, n; /* in member[]; the last one waits for the first */
-	uint64_t waiting;  /* goroutines that wait for the same, those in the circle included */
+	uint64_t waiting;  /* goroutines that wait for the same, those in the cycle included */
 };
 
 #define WINDOW_MAX_DEADLOCKS 32
 
-/* By inference, waiter waits for a lock that holder would give back. */
+/* By inference, waiter waits for a lock that holder would release. */
 struct held_pair {
 	uint64_t waiter, holder; /* goids; may be the same */
 };

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/place.h"
 #include "model/age.h"
 #include "model/place.h"
 #include "gort/golocks.h"
@@ -253,23 +252,23 @@ static void look(struct contention *c, const uint32_t *stack_of)
 	}
 }
 
-int contention_look(struct contention *c, const struct gowalk *walk, const struct gostacks *gs,
-		    const uint32_t *stack_of, const struct golocks *locks, uint64_t now_ns)
+int contention_look(struct contention *c, const struct look *l, const struct golocks *locks)
 {
-	c->walk = walk;
-	c->gs = gs;
-	c->now_ns = now_ns;
+	c->walk = l->walk;
+	c->gs = l->stacks;
+	c->now_ns = l->now_ns;
 	c->nrow = c->looked_at = 0;
 	c->known = false;
 	memset(&c->row[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->row));
 	memset(&c->longest[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->longest));
-	c->stack = calloc(gs->n + 1, sizeof(*c->stack));
+	c->stack = calloc(c->gs->n + 1, sizeof(*c->stack));
 	if (!c->stack)
 		return -ENOMEM;
 	bytesmap_init(&c->row_at, CONTENTION_MAX_ROWS - 1);
-	look(c, stack_of);
+	look(c, l->stack_of);
 	finish_rows(c, locks);
 	bytesmap_deinit(&c->row_at);
+	lose(l->losses, LOSS_LOCK_ROOM, c->new_waits.dropped + c->new_rows.dropped);
 	recall_swap(&c->waits, &c->new_waits);
 	recall_swap(&c->rows, &c->new_rows);
 	free(c->stack);

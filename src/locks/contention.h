@@ -9,6 +9,7 @@
 
 #include "locks/window.h"
 #include "gort/gostacks.h"
+#include "model/look.h"
 
 struct contention;
 struct golocks;
@@ -22,14 +23,9 @@ struct trace_reading;
 int contention_new(struct contention **out, struct goruntime *rt);
 void contention_free(struct contention *c); /* NULL is fine */
 
-/*
- * One look: a walk, and the stacks of its goroutines as gostacks_read() has
- * filled stack_of[walk->n].  locks: what golocks_read() says of the same walk,
- * who seems to hold what (may be NULL).  now_ns is our monotonic clock.
- * 0, -ESRCH, -EPERM, -ENOMEM.
- */
-int contention_look(struct contention *c, const struct gowalk *walk, const struct gostacks *gs,
-		    const uint32_t *stack_of, const struct golocks *locks, uint64_t now_ns);
+/* One look.  locks: what golocks_read() says of the same walk, who seems to hold
+ * what (may be NULL).  0, -ENOMEM. */
+int contention_look(struct contention *c, const struct look *l, const struct golocks *locks);
 /* What the latest look saw: 0 or -ENOMEM. */
 int contention_fill(const struct contention *c, struct locks_window *out);
 /*

@@ -9,7 +9,7 @@
  *   for LONG_S, that is only a busy lock.  (The probe's median is of all locks
  *   of the process: a busy one must not hide a slow one.)
  *
- * Goroutines that wait in a circle (deadlock.c) or that can never run again
+ * Goroutines that wait in a cycle (deadlock.c) or that can never run again
  * (goroutine_leak.c) are reported there.
  */
 #include "locks/lock_contention.h"

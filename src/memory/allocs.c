@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "model/place.h"
 #include "trace/trace.h"
 #include "memory/window.h"
@@ -31,58 +32,45 @@ void allocs_deinit(struct allocs *a)
 
 static struct alloc_base *base_of(struct allocs *a, const struct trace_alloc *ta)
 {
-	uint64_t *at = bytesmap_put(&a->index, ta->pcs, ta->npcs * sizeof(*ta->pcs), a->n, NULL);
+	uint64_t *at;
 
+	if (array_room(&a->base, a->n, &a->cap, sizeof(*a->base)))
+		return NULL;
+	at = bytesmap_put(&a->index, ta->pcs, ta->npcs * sizeof(*ta->pcs), a->n, NULL);
 	if (!at)
 		return NULL;
-	if (*at == a->n) {
-		if (a->n == a->cap) {
-			size_t cap = a->cap ? a->cap * 2 : 64;
-			struct alloc_base *p = realloc(a->base, cap * sizeof(*p));
-
-			if (!p)
-				return NULL;
-			a->base = p;
-			a->cap = cap;
-		}
+	if (*at == a->n)
 		a->base[a->n++] = (struct alloc_base){ 0 };
-	}
 	return &a->base[*at];
 }
 
 /* The row of the innermost frame outside the runtime; the stack from there on. */
-static struct alloc_row *row_of(struct allocs *a, const struct trace_alloc *ta, struct window *w,
-				struct bytesmap *places)
+static struct alloc_row *row_of(struct allocs *a, const struct trace_alloc *ta,
+				struct memory_window *m, struct bytesmap *places)
 {
 	struct goframe f[WINDOW_MAX_STACK + 8];
-	int n = goruntime_frames(a->rt, ta->pcs, (int)ta->npcs, f, WINDOW_MAX_STACK + 8);
-	struct {
-		const char *function, *file;
-		uint64_t line;
-	} key = { 0 };
+	int n = goruntime_frames(a->rt, ta->pcs, (int)ta->npcs, f, WINDOW_MAX_STACK + 8), top = 0;
+	struct place place = { 0 };
+	struct place_key key;
 	struct alloc_row *row;
 	uint64_t *at;
-	int top = 0, i;
+	bool made;
 
 	while (top < n - 1 && goframe_is_runtime(&f[top]))
 		top++;
-	if (n > 0) {
-		key.function = f[top].function;
-		key.file = f[top].file;
-		key.line = (uint64_t)f[top].line;
-	}
-	at = bytesmap_put(places, &key, sizeof(key), (uint64_t)w->memory->nalloc, NULL);
+	if (n > 0)
+		place = place_of_frame(&f[top]);
+	key = place_key(&place);
+	at = bytesmap_put(places, &key, sizeof(key), (uint64_t)m->nalloc, &made);
 	if (!at)
 		return NULL;
-	row = &w->memory->alloc[*at];
-	if (*at == (uint64_t)w->memory->nalloc) {
-		w->memory->nalloc++;
-		memset(row, 0, sizeof(*row));
-		if (n > 0)
-			row->place = place_of_frame(&f[top]);
-		for (i = top; i < n && row->nstack < WINDOW_MAX_STACK; i++)
-			row->stack[row->nstack++] = place_of_frame(&f[i]);
-	}
+	row = &m->alloc[*at];
+	if (!made)
+		return row;
+	m->nalloc++;
+	row->place = place;
+	for (int i = top; i < n && row->nstack < WINDOW_MAX_STACK; i++)
+		row->stack[row->nstack++] = place_of_frame(&f[i]);
 	return row;
 }
 
@@ -93,44 +81,50 @@ static int by_bytes(const void *x, const void *y)
 	return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }
 
-int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, struct window *w)
+/* What one stack allocated since the start of the window. */
+static bool take_one(struct allocs *a, const struct trace_alloc *ta, double scale,
+		     struct memory_window *m, struct bytesmap *places)
 {
-	struct bytesmap places;
-	size_t i;
-	int err = 0;
+	struct alloc_base *b = base_of(a, ta);
+	struct alloc_row *row;
+	uint64_t count, bytes;
 
-	bytesmap_init(&places, ALLOC_STACKS_MAX);
-	if (w) {
-		w->memory->alloc = calloc(r->nalloc + 1, sizeof(*w->memory->alloc));
-		if (!w->memory->alloc)
+	if (!b)
+		return false;
+	count = scale_count(ta->count - b->count, scale);
+	bytes = scale_count(ta->bytes - b->bytes, scale);
+	*b = (struct alloc_base){ ta->count, ta->bytes };
+	if (!m || !count)
+		return true;
+	m->large_count += count;
+	m->large_bytes += bytes;
+	row = row_of(a, ta, m, places);
+	if (!row)
+		return false;
+	row->count += count;
+	row->bytes += bytes;
+	if (ta->max_bytes > row->max_bytes)
+		row->max_bytes = ta->max_bytes;
+	return true;
+}
+
+int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, struct window *w,
+		struct losses *losses)
+{
+	struct memory_window *m = w ? w->memory : NULL;
+	struct bytesmap places;
+
+	if (m) {
+		m->alloc = calloc(r->nalloc + 1, sizeof(*m->alloc));
+		if (!m->alloc)
 			return -ENOMEM;
 	}
-	for (i = 0; i < r->nalloc; i++) {
-		const struct trace_alloc *ta = &r->alloc[i];
-		struct alloc_base *b = base_of(a, ta);
-		struct alloc_row *row;
-
-		if (!b) {
-			err = -ENOMEM;
-			break;
-		}
-		if (w && ta->count > b->count) {
-			row = row_of(a, ta, w, &places);
-			if (row) {
-				row->count += scale_count(ta->count - b->count, scale);
-				row->bytes += scale_count(ta->bytes - b->bytes, scale);
-				if (ta->max_bytes > row->max_bytes)
-					row->max_bytes = ta->max_bytes;
-			}
-			w->memory->large_count += scale_count(ta->count - b->count, scale);
-			w->memory->large_bytes += scale_count(ta->bytes - b->bytes, scale);
-		}
-		b->count = ta->count;
-		b->bytes = ta->bytes;
-	}
-	if (w)
-		qsort(w->memory->alloc, (size_t)w->memory->nalloc, sizeof(*w->memory->alloc),
-		      by_bytes);
+	bytesmap_init(&places, ALLOC_STACKS_MAX);
+	for (size_t i = 0; i < r->nalloc; i++)
+		if (!take_one(a, &r->alloc[i], scale, m, &places))
+			lose(losses, LOSS_ALLOC_ROWS, 1);
 	bytesmap_deinit(&places);
-	return err;
+	if (m)
+		qsort(m->alloc, (size_t)m->nalloc, sizeof(*m->alloc), by_bytes);
+	return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "memory/window.h"
 #include "gort/goruntime.h"
+#include "model/losses.h"
 
 struct trace_reading;
 struct alloc_base;
@@ -22,8 +23,10 @@ void allocs_deinit(struct allocs *a);
 /*
  * Fills the window's table and sums from a reading (scaled by `scale`, 1 when
  * every event was seen) and makes it the start of the next window.
- * w may be NULL: only the latter.
+ * w may be NULL: only the latter.  A stack that finds no room is a loss.
+ * 0; -ENOMEM: there is no table.
  */
-int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, struct window *w);
+int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, struct window *w,
+		struct losses *losses);
 
 #endif

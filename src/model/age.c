@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 #define LEAST_AGE_NS 1000000
 
 struct since since_earlier(struct since a, struct since b)
@@ -59,18 +61,12 @@ uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key,
 	const struct recalled *k = recall_find(from, key);
 	uint64_t first = k && k->mark[0] == mark0 && k->mark[1] == mark1 ? k->first_ns : now_ns;
 
-	if (to->n == to->cap) {
-		size_t cap = to->cap ? 2 * to->cap : 64;
-		struct recalled *grown = realloc(to->fact, cap * sizeof(*grown));
-
-		if (!grown)
-			return first;
-		to->fact = grown;
-		to->cap = cap;
-	}
-	if (to->n < RECALL_MAX && u64map_put(&to->at, key, to->n, NULL))
+	if (to->n < RECALL_MAX && !array_room(&to->fact, to->n, &to->cap, sizeof(*to->fact)) &&
+	    u64map_put(&to->at, key, to->n, NULL))
 		to->fact[to->n++] =
 			(struct recalled){ .mark = { mark0, mark1 }, .first_ns = first };
+	else
+		to->dropped++;
 	return first;
 }
 

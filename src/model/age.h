@@ -29,9 +29,10 @@ struct recall {
 	struct u64map at;      /* key -> number in fact */
 	struct recalled *fact; /* owned */
 	size_t n, cap;
+	uint64_t dropped; /* facts that found no room: new again at the next look */
 };
 
-#define RECALL_MAX 65536 /* facts; one beyond is new at each look */
+#define RECALL_MAX 65536 /* facts; beyond: dropped */
 
 void recall_init(struct recall *r);
 void recall_deinit(struct recall *r);

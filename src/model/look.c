@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/look.h"
 
+#include "base/vec.h"
+
+bool look_linked(const struct look *l, const char *const *names, size_t n)
+{
+	struct gofunc fn[8];
+
+	if (n > ARRAY_SIZE(fn) || pclntab_find_names(l->rt->gb->pcln, names, n, fn))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (fn[i].entry)
+			return true;
+	return false;
+}
+
 bool look_armed(const struct look *l, enum probe_id id)
 {
 	return l->trace && plan_has(l->plan, id);

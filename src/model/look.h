@@ -57,6 +57,8 @@ static inline bool look_wants(const struct look *l, enum sensor s)
 	return l->sensors & SENSOR_BIT(s);
 }
 
+/* Whether the program has one of these functions (at most 8). */
+bool look_linked(const struct look *l, const char *const *names, size_t n);
 /* Whether a probe is armed. */
 bool look_armed(const struct look *l, enum probe_id id);
 /* Why it is not: its own reason, or why there are none at all. */

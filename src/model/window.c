@@ -27,6 +27,17 @@ struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_sta
 	return c;
 }
 
+struct coverage *window_cover_named(struct window *w, const char *name, enum coverage_state st,
+				    const char *why)
+{
+	bool room = w->ncoverage < WINDOW_MAX_COVERAGE;
+	struct coverage *c = window_cover(w, SENSOR_COUNT, st, why);
+
+	if (room)
+		c->name = name;
+	return c;
+}
+
 struct coverage *window_coverage(struct window *w, enum sensor s)
 {
 	for (int i = 0; i < w->ncoverage; i++)

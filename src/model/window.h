@@ -111,6 +111,9 @@ const char *exactness_name(enum exactness e);
  * the last one. */
 struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st,
 			      const char *why);
+/* Likewise of something that is no sensor ("heap"); name is static. */
+struct coverage *window_cover_named(struct window *w, const char *name, enum coverage_state st,
+				    const char *why);
 /* The row of a sensor; NULL when it has none. */
 struct coverage *window_coverage(struct window *w, enum sensor s);
 /*

@@ -48,7 +48,7 @@ const char *net_words_s(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
-void net_subject(const char *host, enum net_phase phase, char *out, size_t size)
+void net_words_subject(const char *host, enum net_phase phase, char *out, size_t size)
 {
 	snprintf(out, size, "%s:%s", host, net_phase_name(phase));
 }

@@ -18,6 +18,6 @@ const char *net_words_phase(int phase);
 const char *net_words_s(uint64_t n);
 
 /* What the id of a finding about a host's phase names: "api:443:dns". */
-void net_subject(const char *host, enum net_phase phase, char *out, size_t size);
+void net_words_subject(const char *host, enum net_phase phase, char *out, size_t size);
 
 #endif

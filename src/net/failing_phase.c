@@ -54,7 +54,7 @@ static void add_finding(const struct window *w, const struct net_phase_row *p, s
 	const char *about = p->exactness == EXACT ? "" : "about ";
 	struct finding *f;
 
-	net_subject(p->host, p->phase, subject, sizeof(subject));
+	net_words_subject(p->host, p->phase, subject, sizeof(subject));
 	f = findings_add_about(out, "failing-phase", subject, SEVERITY_MEDIUM, NULL);
 	if (!f)
 		return;

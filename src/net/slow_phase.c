@@ -244,7 +244,7 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 	const struct place *place = place_of(p);
 	struct finding *f;
 
-	net_subject(h->name, (enum net_phase)phase, subject, sizeof(subject));
+	net_words_subject(h->name, (enum net_phase)phase, subject, sizeof(subject));
 	f = findings_add_about(out, "slow-phase", subject, SEVERITY_MEDIUM, NULL);
 	if (!f)
 		return;
@@ -292,7 +292,7 @@ bool slow_phase_found(const struct findings *fs, const char *host, enum net_phas
 {
 	char subject[WINDOW_MAX_HOST + 32], id[FINDING_PREFIX_MAX];
 
-	net_subject(host, phase, subject, sizeof(subject));
+	net_words_subject(host, phase, subject, sizeof(subject));
 	finding_prefix("slow-phase", subject, id);
 	for (int i = 0; i < fs->n; i++)
 		if (!strcmp(fs->f[i].id, id))

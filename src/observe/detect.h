@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All detectors, run over a window. */
+/* All detectors of all subjects, run over a window. */
 #ifndef GOSPECT_OBSERVE_DETECT_H
 #define GOSPECT_OBSERVE_DETECT_H
 
 #include "model/detector.h"
-
-/* NULL-terminated list of all detectors. */
-extern const struct detector *const detectors[];
 
 /* Marks what another finding explains, runs all of them and sorts. */
 void detect_all(struct window *w, struct findings *out);

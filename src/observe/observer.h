@@ -51,14 +51,15 @@ void observer_set_pace(struct observer *o, uint64_t interval_ns);
  * frees the window's arrays with window_deinit(); strings live with o.
  */
 int observer_take(struct observer *o, struct window *w, const char *end_reason);
-/* Gives the list of goroutines back (144 MB for a million): for who takes no window any more. */
+/* Gives the list of goroutines back (144 MB for a million): call when no further
+ * window is taken. */
 void observer_drop_walk(struct observer *o);
 /* Adds the verdicts on leaks to a window just taken, and what they cover. */
 struct prove_result;
 void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r);
-/* Whether anything was seen of the target since the baseline. */
-bool observer_saw_something(const struct observer *o);
 /* What the governor wants to know: goroutines created so far, 0 when not known. */
 uint64_t observer_created(struct observer *o);
+/* The governor could not switch probes: what they should have seen is missing. */
+void observer_lose_slice(struct observer *o);
 
 #endif

@@ -572,7 +572,7 @@ class Findings(unittest.TestCase):
                                       ("lockchan", 2, "for the lock goroutine"), ("twochans", 2, "would send to at main.twoChans"),
                                       ("closers", 2, "would close at main.closers"),
                                       ("mixed", 3, "for the wait group that goroutine"),
-                                      ("group", 2, "would be done with at main.group"),
+                                      ("group", 2, "would call Done on at main.group"),
                                       ("groupglobal", 0, ""), ("groupslow", 0, ""), ("quiesce", 0, ""),
                                       ("sendslow", 0, ""), ("lockchanslow", 0, ""), ("pool", 0, ""), ("semaphore", 0, ""),
                                       ("groupleak", 0, "")):

@@ -15,20 +15,27 @@
 
 #define PATIENCE_NS 10000000000ull
 
-struct look {
+struct contended {
 	struct go_live p;
 	struct gostacks stacks;
 	struct contention *c;
 	struct window w;
 };
 
-static void look_once(struct look *l, const struct golocks *locks)
+static void look_once(struct contended *l, const struct golocks *locks)
 {
 	uint32_t *stack = calloc(l->p.walk.n + 1, sizeof(*stack));
+	struct losses lost = { 0 };
+	struct look look = { .rt = &l->p.rt,
+			     .walk = &l->p.walk,
+			     .stacks = &l->stacks,
+			     .losses = &lost,
+			     .now_ns = clock_mono_ns() };
 
 	assert_int_equal(gostacks_read(&l->stacks, &l->p.rt, &l->p.walk, stack), 0);
-	assert_int_equal(
-		contention_look(l->c, &l->p.walk, &l->stacks, stack, locks, clock_mono_ns()), 0);
+	look.stack_of = stack;
+	assert_int_equal(contention_look(l->c, &look, locks), 0);
+	assert_int_equal(lost.n[LOSS_LOCK_ROOM], 0);
 	free(stack);
 	window_deinit(&l->w);
 	assert_int_equal(window_init(&l->w), 0);
@@ -36,7 +43,7 @@ static void look_once(struct look *l, const struct golocks *locks)
 	assert_true(l->w.locks->known);
 }
 
-static struct lock_wait_row *row_at(struct look *l, const char *function)
+static struct lock_wait_row *row_at(struct contended *l, const char *function)
 {
 	for (int i = 0; i < l->w.locks->nrow; i++)
 		if (!strcmp(l->w.locks->row[i].place.function, function))
@@ -44,14 +51,14 @@ static struct lock_wait_row *row_at(struct look *l, const char *function)
 	return NULL;
 }
 
-static uint64_t waiters_at(struct look *l, const char *function)
+static uint64_t waiters_at(struct contended *l, const char *function)
 {
 	struct lock_wait_row *row = row_at(l, function);
 
 	return row ? row->waiters : 0;
 }
 
-static void look_until_all_wait(struct look *l)
+static void look_until_all_wait(struct contended *l)
 {
 	uint64_t end = clock_mono_ns() + PATIENCE_NS;
 
@@ -65,7 +72,7 @@ static void look_until_all_wait(struct look *l)
 		 clock_mono_ns() < end);
 }
 
-static void check_row(struct look *l, const char *function, const char *kind, const char *lock,
+static void check_row(struct contended *l, const char *function, const char *kind, const char *lock,
 		      uint64_t waiters)
 {
 	struct lock_wait_row *row = row_at(l, function);
@@ -80,7 +87,7 @@ static void check_row(struct look *l, const char *function, const char *kind, co
 
 static void test_waits(void **state)
 {
-	struct look l = { 0 };
+	struct contended l = { 0 };
 	double longest;
 	uint64_t from;
 
@@ -115,7 +122,7 @@ static void test_holder(void **state)
 {
 	struct golock_waiter holder[2] = { { .nheld = 1 }, { .nheld = 1 } };
 	struct golocks locks = { .waiter = holder, .n = 1 };
-	struct look l = { 0 };
+	struct contended l = { 0 };
 
 	go_live_start(&l.p, *state);
 	assert_int_equal(gostacks_init(&l.stacks), 0);

@@ -20,26 +20,26 @@
 #include "gort/goruntime_priv.h"
 #include "releases.h"
 
-#define LOCK(n)                \
-	{                      \
-		n, CIRCLE_LOCK \
+#define LOCK(n)               \
+	{                     \
+		n, CYCLE_LOCK \
 	}
-#define IN(n)                         \
-	{                             \
-		n, CIRCLE_TO_RECEIVER \
+#define IN(n)                        \
+	{                            \
+		n, CYCLE_TO_RECEIVER \
 	} /* a value for who receives */
-#define OUT(n)                      \
-	{                           \
-		n, CIRCLE_TO_SENDER \
+#define OUT(n)                     \
+	{                          \
+		n, CYCLE_TO_SENDER \
 	}
-#define NODE(...)                                                                                 \
-	{                                                                                         \
-		.want = { __VA_ARGS__ },                                                          \
-		.nwant = sizeof((struct circle_key[]){ __VA_ARGS__ }) / sizeof(struct circle_key) \
+#define NODE(...)                                                                               \
+	{                                                                                       \
+		.want = { __VA_ARGS__ },                                                        \
+		.nwant = sizeof((struct cycle_key[]){ __VA_ARGS__ }) / sizeof(struct cycle_key) \
 	}
-#define GRAPH(node, give)                                                                  \
-	{                                                                                  \
-		node, sizeof(node) / sizeof(node[0]), give, sizeof(give) / sizeof(give[0]) \
+#define GRAPH(node, wakes)                                                                    \
+	{                                                                                     \
+		node, sizeof(node) / sizeof(node[0]), wakes, sizeof(wakes) / sizeof(wakes[0]) \
 	}
 
 struct seen {
@@ -48,7 +48,7 @@ struct seen {
 	int stop;
 };
 
-static int note(void *arg, const struct circle_step *step, size_t n)
+static int note(void *arg, const struct cycle_step *step, size_t n)
 {
 	struct seen *s = arg;
 
@@ -60,31 +60,31 @@ static int note(void *arg, const struct circle_step *step, size_t n)
 	return s->stop;
 }
 
-static void expect(const struct circle_graph *g, const char *want)
+static void expect(const struct cycle_graph *g, const char *want)
 {
 	struct seen s = { .len = 0 };
 
-	assert_int_equal(circles_find(g, note, &s), 0);
+	assert_int_equal(cycles_find(g, note, &s), 0);
 	assert_string_equal(s.text, want);
 }
 
 static void two_locks(void **state)
 {
-	const struct circle_node node[] = { NODE(LOCK(10)), NODE(LOCK(20)), NODE(LOCK(10)) };
-	const struct circle_give give[] = { { 0, LOCK(20) }, { 1, LOCK(10) } };
-	const struct circle_graph g = GRAPH(node, give);
+	const struct cycle_node node[] = { NODE(LOCK(10)), NODE(LOCK(20)), NODE(LOCK(10)) };
+	const struct cycle_wakeup wakes[] = { { 0, LOCK(20) }, { 1, LOCK(10) } };
+	const struct cycle_graph g = GRAPH(node, wakes);
 	struct seen s = { .stop = 7 };
 
 	(void)state;
 	expect(&g, "0>1"); /* 2 only waits behind them */
-	assert_int_equal(circles_find(&g, note, &s), 7);
+	assert_int_equal(cycles_find(&g, note, &s), 7);
 }
 
 static void a_lock_of_ones_own(void **state)
 {
-	const struct circle_node node[] = { NODE(LOCK(10)), NODE(LOCK(10)) };
-	const struct circle_give give[] = { { 1, LOCK(10) } };
-	const struct circle_graph g = GRAPH(node, give);
+	const struct cycle_node node[] = { NODE(LOCK(10)), NODE(LOCK(10)) };
+	const struct cycle_wakeup wakes[] = { { 1, LOCK(10) } };
+	const struct cycle_graph g = GRAPH(node, wakes);
 
 	(void)state;
 	expect(&g, "1");
@@ -92,60 +92,60 @@ static void a_lock_of_ones_own(void **state)
 
 static void the_shortest_of_several(void **state)
 {
-	const struct circle_node node[] = { NODE(LOCK(1), IN(9)), NODE(LOCK(2)), NODE(LOCK(3)),
-					    NODE(IN(4)) };
-	const struct circle_give give[] = {
+	const struct cycle_node node[] = { NODE(LOCK(1), IN(9)), NODE(LOCK(2)), NODE(LOCK(3)),
+					   NODE(IN(4)) };
+	const struct cycle_wakeup wakes[] = {
 		{ 1, LOCK(1) }, { 2, LOCK(2) }, { 0, LOCK(3) }, { 3, IN(9) }, { 0, IN(4) }
 	};
-	const struct circle_graph g = GRAPH(node, give);
+	const struct cycle_graph g = GRAPH(node, wakes);
 
 	(void)state;
 	expect(&g, "0>3"); /* not the way over three locks */
 }
 
-/* Workers that nobody feeds, and a semaphore: who waits there too gives nothing. */
-static void peers_are_no_circle(void **state)
+/* Workers that nobody feeds, and a semaphore: who waits there too wakes nobody. */
+static void peers_are_no_cycle(void **state)
 {
-	const struct circle_node node[] = { NODE(OUT(5)), NODE(OUT(5)), NODE(IN(6)) };
-	const struct circle_give give[] = {
+	const struct cycle_node node[] = { NODE(OUT(5)), NODE(OUT(5)), NODE(IN(6)) };
+	const struct cycle_wakeup wakes[] = {
 		{ 0, OUT(5) }, { 1, OUT(5) }, { 2, OUT(5) }, { 2, IN(6) }
 	};
-	const struct circle_graph g = GRAPH(node, give);
+	const struct cycle_graph g = GRAPH(node, wakes);
 
 	(void)state;
 	expect(&g, "");
 }
 
-static void a_way_is_not_a_circle(void **state)
+static void a_path_is_not_a_cycle(void **state)
 {
-	const struct circle_node node[] = { NODE(LOCK(1)), NODE(IN(2)), NODE(LOCK(3)) };
-	const struct circle_give give[] = { { 1, LOCK(1) }, { 2, IN(2) }, { 2, OUT(2) } };
-	const struct circle_graph g = GRAPH(node, give);
+	const struct cycle_node node[] = { NODE(LOCK(1)), NODE(IN(2)), NODE(LOCK(3)) };
+	const struct cycle_wakeup wakes[] = { { 1, LOCK(1) }, { 2, IN(2) }, { 2, OUT(2) } };
+	const struct cycle_graph g = GRAPH(node, wakes);
 
 	(void)state;
 	expect(&g, "");
-	expect(&(struct circle_graph){ .n = 0 }, "");
+	expect(&(struct cycle_graph){ .n = 0 }, "");
 }
 
-static int count_edges(void *arg, uint32_t node, const struct circle_key *want, uint32_t giver)
+static int count_edges(void *arg, uint32_t node, const struct cycle_key *want, uint32_t waker)
 {
 	int *n = arg;
 
 	assert_int_equal(want->object, 10);
-	assert_true(node != giver);
+	assert_true(node != waker);
 	++*n;
 	return 0;
 }
 
 static void all_edges(void **state)
 {
-	const struct circle_node node[] = { NODE(LOCK(10)), NODE(LOCK(20)), NODE(LOCK(10)) };
-	const struct circle_give give[] = { { 1, LOCK(10) }, { 1, IN(10) } };
-	const struct circle_graph g = GRAPH(node, give);
+	const struct cycle_node node[] = { NODE(LOCK(10)), NODE(LOCK(20)), NODE(LOCK(10)) };
+	const struct cycle_wakeup wakes[] = { { 1, LOCK(10) }, { 1, IN(10) } };
+	const struct cycle_graph g = GRAPH(node, wakes);
 	int n = 0;
 
 	(void)state;
-	assert_int_equal(circles_edges(&g, count_edges, &n), 0);
+	assert_int_equal(cycles_edges(&g, count_edges, &n), 0);
 	assert_int_equal(n, 2);
 }
 
@@ -265,14 +265,14 @@ static void would_unlock(void **state)
 			    act[0].object < w.gb->mod.noptrbss + (1u << 20));
 		assert_int_equal(goahead_place(a, act[0].pc, &at), 0);
 		assert_string_equal(at.function, "main.first");
-		/* had it waited for just this lock, it would give back what it got */
+		/* had it waited for just this lock, it would release what it got */
 		assert_int_equal(goahead_look(a, &w.g, act[0].object, &act), 0);
 		goahead_free(a);
 		gobin_free(w.gb);
 	}
 }
 
-/* main.other holds globalB in meet(); globalA it locks and gives back afterwards. */
+/* main.other holds globalB in meet(); globalA it locks and releases afterwards. */
 static void locks_before_it_unlocks(void **state)
 {
 	(void)state;
@@ -300,8 +300,8 @@ int main(void)
 		cmocka_unit_test(two_locks),
 		cmocka_unit_test(a_lock_of_ones_own),
 		cmocka_unit_test(the_shortest_of_several),
-		cmocka_unit_test(peers_are_no_circle),
-		cmocka_unit_test(a_way_is_not_a_circle),
+		cmocka_unit_test(peers_are_no_cycle),
+		cmocka_unit_test(a_path_is_not_a_cycle),
 		cmocka_unit_test(all_edges),
 		cmocka_unit_test(would_unlock),
 		cmocka_unit_test(locks_before_it_unlocks),

@@ -250,7 +250,7 @@ static void leaks_are_off(void **state)
 	expect_golden(&f, "leaks-off");
 }
 
-static void two_locks_in_a_circle(void **state)
+static void two_locks_in_a_cycle(void **state)
 {
 	struct fixture f;
 
@@ -307,7 +307,7 @@ int main(void)
 		cmocka_unit_test(leak_is_proven_and_grows),
 		cmocka_unit_test(leak_in_all_passes),
 		cmocka_unit_test(leaks_are_off),
-		cmocka_unit_test(two_locks_in_a_circle),
+		cmocka_unit_test(two_locks_in_a_cycle),
 		cmocka_unit_test(from_memory_with_losses),
 	};
 

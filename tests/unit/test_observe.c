@@ -348,7 +348,7 @@ static void rows_add_up(void **state)
 	window_deinit(&w);
 
 	/* Sampled a quarter: births are scaled, deaths follow from births and live. */
-	memset(&w, 0, sizeof(w));
+	assert_int_equal(window_init(&w), 0);
 	assert_int_equal(rows_fill(&s, &m.w, 4, true, false, &w), 0);
 	assert_int_equal(w.goroutines->site[0].births, 40);
 	assert_int_equal(w.goroutines->site[0].deaths, 36);
@@ -357,7 +357,7 @@ static void rows_add_up(void **state)
 	window_deinit(&w);
 
 	/* Ended: births went on after the look; that these have ended nobody saw. */
-	memset(&w, 0, sizeof(w));
+	assert_int_equal(window_init(&w), 0);
 	counted[0].births = 15;
 	sites_count(&s, &r);
 	assert_int_equal(rows_fill(&s, &m.w, 1, true, true, &w), 0);

@@ -460,7 +460,7 @@ static void memory_that_grows(void **state)
 	tear_down(&f);
 }
 
-static void circles_are_deadlocks(void **state)
+static void cycles_are_deadlocks(void **state)
 {
 	const struct finding *got;
 	struct fixture f;
@@ -492,7 +492,7 @@ static void circles_are_deadlocks(void **state)
 	tear_down(&f);
 }
 
-static void circles_with_channels(void **state)
+static void cycles_with_channels(void **state)
 {
 	const struct finding *got;
 	struct fixture f;
@@ -504,15 +504,15 @@ static void circles_with_channels(void **state)
 						.at = lines[2],
 						.wait = DEADLOCK_SEND,
 						.held_at = lines[5],
-						.gift = DEADLOCK_UNLOCKS,
+						.wakeup = DEADLOCK_UNLOCKS,
 						.leaked = true,
 						.stuck = true };
 	f.member[1] = (struct deadlock_member){ .goid = 9,
 						.lock = 0x20,
 						.at = lines[5],
 						.wait = DEADLOCK_LOCK,
-						.gift = DEADLOCK_RECEIVES,
-						.gift_at = lines[2],
+						.wakeup = DEADLOCK_RECEIVES,
+						.wakeup_at = lines[2],
 						.leaked = true,
 						.stuck = true };
 	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true,
@@ -538,8 +538,8 @@ static void circles_with_channels(void **state)
 						.lock = 0x10,
 						.at = lines[2],
 						.wait = DEADLOCK_READ_LOCK,
-						.gift = DEADLOCK_UNLOCKS,
-						.gift_at = lines[5] };
+						.wakeup = DEADLOCK_UNLOCKS,
+						.wakeup_at = lines[5] };
 	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true,
 								      .deadlock = { { 0, 1, 2 } },
 								      .ndeadlock = 1,
@@ -553,7 +553,7 @@ static void circles_with_channels(void **state)
 	assert_non_null(strstr(got->title, "; 1 more waits behind it"));
 	assert_non_null(
 		strstr(got->evidence[0],
-		       "to read under the lock that it holds and would give back at main.keep"));
+		       "to read under the lock that it holds and would release at main.keep"));
 	assert_non_null(strstr(got->evidence[1], "inferred"));
 	tear_down(&f);
 }
@@ -595,8 +595,8 @@ int main(void)
 		cmocka_unit_test(profiles_decode),         cmocka_unit_test(html_escapes),
 		cmocka_unit_test(html_names_places),       cmocka_unit_test(flame_adds_up),
 		cmocka_unit_test(verdicts_are_findings),   cmocka_unit_test(no_leak_no_finding),
-		cmocka_unit_test(memory_that_grows),       cmocka_unit_test(circles_are_deadlocks),
-		cmocka_unit_test(circles_with_channels),   cmocka_unit_test(reports_compared),
+		cmocka_unit_test(memory_that_grows),       cmocka_unit_test(cycles_are_deadlocks),
+		cmocka_unit_test(cycles_with_channels),    cmocka_unit_test(reports_compared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

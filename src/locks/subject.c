@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "locks/subject.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "gort/golocks.h"
+#include "locks/contention.h"
+#include "locks/lock_contention.h"
+
+static int locks_open(void **out, const struct look *l, char *why)
+{
+	struct contention *c;
+	int err = contention_new(&c, l->rt);
+
+	if (err == -EOPNOTSUPP)
+		snprintf(why, WINDOW_MAX_WHY, "the layout of locks is not known for this release");
+	if (!err)
+		*out = c;
+	return err;
+}
+
+static void locks_close(void *self)
+{
+	contention_free(self);
+}
+
+static int locks_look(void *self, struct look *l)
+{
+	struct golocks locks = { 0 };
+	int err = golocks_read(&locks, l->rt, l->walk);
+
+	if (err == -ESRCH || err == -ENOMEM)
+		return err;
+	lose(l->losses, LOSS_LOCK_WAITERS, locks.left_out);
+	/* without them nobody is said to hold a lock */
+	err = contention_look(self, l, err ? NULL : &locks);
+	golocks_deinit(&locks);
+	return err;
+}
+
+/* What the slow path's probe counted, scaled when it was armed in slices. */
+static void fill_waits(const struct look *l, struct locks_window *c)
+{
+	double rate = l->rates.requests;
+
+	if (!look_armed(l, PROBE_LOCK_BEGIN) || !look_armed(l, PROBE_LOCK_END))
+		return;
+	contention_fill_waits(l->rbase, l->rnow, rate, c);
+	if (rate > 0)
+		c->waits = scale_count(c->waits, 1 / rate);
+}
+
+static int locks_fill(void *self, struct look *l, struct window *w)
+{
+	int err = contention_fill(self, w->locks);
+
+	w->locks->known = !err;
+	if (!err)
+		fill_waits(l, w->locks);
+	return err;
+}
+
+static void locks_cover(void *self, const struct look *l, struct window *w)
+{
+	(void)self;
+	look_cover_probes(l, SENSOR_LOCKS, "waits that are over are not counted", w);
+}
+
+static const struct detector *const detectors[] = { &lock_contention_detector, NULL };
+
+const struct subject locks_subject = {
+	.name = "locks",
+	.sensors = SENSOR_BIT(SENSOR_LOCKS),
+	.needs = NEEDS_STACKS,
+	.open = locks_open,
+	.close = locks_close,
+	.look = locks_look,
+	.fill = locks_fill,
+	.cover = locks_cover,
+	.detectors = detectors,
+};

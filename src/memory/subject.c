@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "memory/subject.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "memory/allocs.h"
+#include "memory/gc.h"
+#include "memory/gc_pressure.h"
+#include "memory/heap.h"
+#include "memory/large_allocation.h"
+#include "memory/memory_growth.h"
+#include "trace/trace.h"
+
+#define LARGE_THRESHOLD 32768 /* runtime: maxSmallSize */
+
+struct memory {
+	struct allocs allocs;
+	struct heap_base heap;
+};
+
+static int memory_open(void **out, const struct look *l, char *why)
+{
+	struct memory *m = calloc(1, sizeof(*m));
+
+	(void)why;
+	if (!m)
+		return -ENOMEM;
+	allocs_init(&m->allocs, l->rt);
+	heap_base_init(&m->heap);
+	*out = m;
+	return 0;
+}
+
+static void memory_close(void *self)
+{
+	struct memory *m = self;
+
+	allocs_deinit(&m->allocs);
+	heap_base_deinit(&m->heap);
+	free(m);
+}
+
+static bool reads_heap(const struct look *l)
+{
+	return l->heap && !l->gone && look_wants(l, SENSOR_ALLOC);
+}
+
+/* The first one: what there is already is nothing of it. */
+static void memory_begin(void *self, const struct look *l, bool follows)
+{
+	struct memory *m = self;
+
+	if (follows)
+		return;
+	if (l->trace)
+		allocs_take(&m->allocs, l->rnow, 1, NULL, l->losses);
+	if (reads_heap(l) && !l->once)
+		heap_base_take(&m->heap, l->rt);
+}
+
+static int fill_allocs(struct memory *m, const struct look *l, struct window *w)
+{
+	struct memory_window *mw = w->memory;
+	const struct gototals *b = l->base, *n = l->totals;
+	double rate = l->rates.rare;
+	int err;
+
+	mw->large_threshold_bytes = LARGE_THRESHOLD;
+	if (b->has_total_alloc && n->has_total_alloc && n->total_alloc > b->total_alloc)
+		mw->total_alloc_bytes = n->total_alloc - b->total_alloc;
+	if (!look_armed(l, PROBE_ALLOC_LARGE))
+		return 0;
+	err = allocs_take(&m->allocs, l->rnow, rate > 0 ? 1 / rate : 1, w, l->losses);
+	mw->alloc_known = !err;
+	mw->alloc_exactness = l->rates.rare_sliced ? SAMPLED : EXACT;
+	return err;
+}
+
+static void fill_heap(struct memory *m, const struct look *l, struct heap_window *h)
+{
+	heap_take(h, &m->heap, l->rt);
+	h->collected = l->totals->has_gc && l->base->has_gc && l->totals->numgc != l->base->numgc;
+}
+
+static int memory_fill(void *self, struct look *l, struct window *w)
+{
+	struct memory *m = self;
+	int err = look_wants(l, SENSOR_ALLOC) ? fill_allocs(m, l, w) : 0;
+
+	if (look_wants(l, SENSOR_GC))
+		gc_fill(l, &w->memory->gc);
+	if (reads_heap(l))
+		fill_heap(m, l, &w->memory->heap);
+	return err;
+}
+
+static void cover_allocs(const struct look *l, struct window *w)
+{
+	if (!look_armed(l, PROBE_ALLOC_LARGE))
+		window_cover_add(w, SENSOR_ALLOC, COVERAGE_OFF, "%s",
+				 look_why_not(l, PROBE_ALLOC_LARGE));
+	else if (l->rates.rare_sliced)
+		window_cover_add(w, SENSOR_ALLOC, COVERAGE_SAMPLED, "budget")->rate = l->rates.rare;
+}
+
+static void cover_heap(const struct heap_window *h, struct window *w)
+{
+	bool scaled = h->known && h->rate > 1;
+
+	window_cover_named(w, "heap",
+			   !h->known ? COVERAGE_OFF
+			   : scaled  ? COVERAGE_ESTIMATED
+				     : COVERAGE_EXACT,
+			   scaled && !h->why[0] ? "the runtime's own sample, scaled up" : h->why);
+}
+
+static void memory_cover(void *self, const struct look *l, struct window *w)
+{
+	(void)self;
+	if (look_wants(l, SENSOR_ALLOC))
+		cover_allocs(l, w);
+	if (look_wants(l, SENSOR_GC))
+		gc_cover(l, &w->memory->gc, w);
+	if (reads_heap(l))
+		cover_heap(&w->memory->heap, w);
+}
+
+static const struct detector *const detectors[] = {
+	&large_allocation_detector,
+	&gc_pressure_detector,
+	&memory_growth_detector,
+	NULL,
+};
+
+const struct subject memory_subject = {
+	.name = "memory",
+	.sensors = SENSOR_BIT(SENSOR_ALLOC) | SENSOR_BIT(SENSOR_GC),
+	.needs = NEEDS_TOTALS,
+	.open = memory_open,
+	.close = memory_close,
+	.begin_window = memory_begin,
+	.fill = memory_fill,
+	.cover = memory_cover,
+	.detectors = detectors,
+};

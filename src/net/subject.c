@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net/subject.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/connection_churn.h"
+#include "net/connection_leak.h"
+#include "net/failing_phase.h"
+#include "net/host.h"
+#include "net/no_timeout.h"
+#include "net/server_no_timeout.h"
+#include "net/slow_phase.h"
+#include "net/watch.h"
+
+struct net {
+	struct netwatch *watch;
+	uint64_t losses; /* reported so far */
+};
+
+static int net_open(void **out, const struct look *l, char *why)
+{
+	static const char *const names[] = { "net.(*Dialer).DialContext", "net/http.(*conn).serve",
+					     "net/http.(*Transport).roundTrip" };
+	struct net *n;
+	int err;
+
+	if (!look_linked(l, names, 3)) {
+		snprintf(why, WINDOW_MAX_WHY,
+			 "no network client or HTTP server is linked into this program");
+		return -EOPNOTSUPP;
+	}
+	n = calloc(1, sizeof(*n));
+	if (!n)
+		return -ENOMEM;
+	err = netwatch_new(&n->watch, l->rt, l->types);
+	if (err == -EOPNOTSUPP)
+		snprintf(why, WINDOW_MAX_WHY,
+			 "the layout of net/http is not known for this release");
+	if (err) {
+		netwatch_free(n->watch);
+		free(n);
+	} else {
+		*out = n;
+	}
+	return err;
+}
+
+static void net_close(void *self)
+{
+	struct net *n = self;
+
+	netwatch_free(n->watch);
+	free(n);
+}
+
+static void net_observe_frames(void *self, struct gostacks *gs)
+{
+	netwatch_listen(((struct net *)self)->watch, gs);
+}
+
+static void take_losses(struct net *n, struct look *l)
+{
+	uint64_t losses = netwatch_losses(n->watch);
+
+	lose(l->losses, LOSS_NET_UNREAD, losses - n->losses);
+	n->losses = losses;
+}
+
+static int net_look(void *self, struct look *l)
+{
+	struct net *n = self;
+	int err = netwatch_look(n->watch, l->walk, l->stacks, l->trace, l->now_ns);
+
+	take_losses(n, l);
+	return err;
+}
+
+static void net_begin(void *self, const struct look *l, bool follows)
+{
+	(void)l;
+	(void)follows;
+	netwatch_begin_window(((struct net *)self)->watch);
+}
+
+static struct netwatch_probes probes_of(const struct look *l)
+{
+	return (struct netwatch_probes){
+		.calls = look_armed(l, PROBE_CALL_BEGIN),
+		.handlers = look_armed(l, PROBE_HANDLER_BEGIN),
+		.grpc = look_armed(l, PROBE_GRPC_BEGIN),
+		.phases = look_armed(l, PROBE_DNS_BEGIN) || look_armed(l, PROBE_CONNECT_BEGIN) ||
+			  look_armed(l, PROBE_CONN_BEGIN),
+		.requests_sliced = l->rates.requests_sliced,
+		.rare_sliced = l->rates.rare_sliced,
+		.requests_rate = l->rates.requests,
+		.rare_rate = l->rates.rare,
+	};
+}
+
+static int net_fill(void *self, struct look *l, struct window *w)
+{
+	struct net *n = self;
+	struct netwatch_probes probes = probes_of(l);
+	int err = netwatch_fill(n->watch, l->walk, l->stacks, l->stack_of, l->trace,
+				l->trace ? l->rbase : NULL, l->trace ? l->rnow : NULL, &probes,
+				w->net);
+
+	take_losses(n, l);
+	w->net->known = !err;
+	if (!err && l->redact_salt)
+		net_redact_hosts(w->net, l->redact_salt);
+	return err;
+}
+
+static void net_cover(void *self, const struct look *l, struct window *w)
+{
+	const char *why = netwatch_why(((struct net *)self)->watch);
+
+	look_cover_probes(l, SENSOR_NET, "no phases, and no counts by call", w);
+	if (why[0])
+		window_cover_add(w, SENSOR_NET, COVERAGE_PARTIAL, "%s", why);
+}
+
+static const struct detector
+	*const detectors[] = {
+		&no_timeout_detector,        &slow_phase_detector,
+		&failing_phase_detector, /* looks at those before it */
+		&connection_leak_detector,   &connection_churn_detector,
+		&server_no_timeout_detector, NULL,
+	};
+
+const struct subject net_subject = {
+	.name = "net",
+	.sensors = SENSOR_BIT(SENSOR_NET),
+	.needs = NEEDS_STACKS,
+	.open = net_open,
+	.close = net_close,
+	.observe_frames = net_observe_frames,
+	.look = net_look,
+	.begin_window = net_begin,
+	.fill = net_fill,
+	.cover = net_cover,
+	.detectors = detectors,
+};

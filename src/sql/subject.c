@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sql/subject.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "sql/pool_exhausted.h"
+#include "sql/pools.h"
+#include "sql/rows_open.h"
+#include "sql/transaction_open.h"
+
+static int sql_open(void **out, const struct look *l, char *why)
+{
+	static const char *const names[] = { "database/sql.(*DB).connectionOpener" };
+	struct sqlpools *p;
+	int err;
+
+	if (!look_linked(l, names, 1)) {
+		snprintf(why, WINDOW_MAX_WHY, "database/sql is not linked into this program");
+		return -EOPNOTSUPP;
+	}
+	err = sqlpools_new(&p, l->rt, l->types);
+	if (err == -EOPNOTSUPP)
+		snprintf(why, WINDOW_MAX_WHY,
+			 "the layout of database/sql is not known for this release");
+	if (!err)
+		*out = p;
+	return err;
+}
+
+static void sql_close(void *self)
+{
+	sqlpools_free(self);
+}
+
+static int sql_look(void *self, struct look *l)
+{
+	uint64_t before = sqlpools_losses(self);
+	int err = sqlpools_look(self, l->walk, l->stacks, l->stack_of, l->trace, l->now_ns);
+
+	lose(l->losses, LOSS_SQL_UNREAD, sqlpools_losses(self) - before);
+	return err;
+}
+
+static int sql_fill(void *self, struct look *l, struct window *w)
+{
+	int err = sqlpools_fill(self, w->sql);
+
+	(void)l;
+	w->sql->known = !err;
+	return err;
+}
+
+static void sql_cover(void *self, const struct look *l, struct window *w)
+{
+	const char *why = sqlpools_why(self);
+
+	look_cover_probes(l, SENSOR_SQL,
+			  "who took a connection is known only where its goroutine still shows it",
+			  w);
+	if (why[0])
+		window_cover_add(w, SENSOR_SQL, COVERAGE_PARTIAL, "%s", why);
+}
+
+static const struct detector *const detectors[] = {
+	&pool_exhausted_detector,
+	&transaction_open_detector,
+	&rows_open_detector,
+	NULL,
+};
+
+const struct subject sql_subject = {
+	.name = "sql",
+	.sensors = SENSOR_BIT(SENSOR_SQL),
+	.needs = NEEDS_STACKS,
+	.open = sql_open,
+	.close = sql_close,
+	.look = sql_look,
+	.fill = sql_fill,
+	.cover = sql_cover,
+	.detectors = detectors,
+};
