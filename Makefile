@@ -23,12 +23,12 @@ CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -I$(B)
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(CFLAGS)
 LDFLAGS += -pie -Wl,-z,relro,-z,now
 
-# Linked statically where the archive is there, so that the one file runs where
-# these libraries are not installed; glibc stays dynamic.
+# Linked statically where there is an archive, so that the one file runs where these
+# libraries are not installed; glibc stays dynamic.
 archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
 lib = $(if $(call archive,$(1)),-l:lib$(1).a,-l$(1))
 ZSTD := $(if $(call archive,zstd),-l:libzstd.a)
-# Debian 13's libelf.a lacks a part of itself: tried, not assumed.
+# Debian 13's libelf.a is incomplete: tested, not assumed.
 ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { return elf_end(0); }' | \
 	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
 LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
@@ -36,7 +36,7 @@ LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call
 MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks observe report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
-# maps first: the linker wants the definitions before their uses
+# maps first: the linker needs definitions before uses
 BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
 BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
@@ -53,7 +53,7 @@ all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Plain make installs nothing: it names what is missing.
+# A plain make installs nothing: it names what is missing.
 needs: | $(B) ## name what the build lacks on this machine
 	@tools/setup --check
 $(B):

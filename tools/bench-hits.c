@@ -3,9 +3,9 @@
  * bench-hits: what a hit of each probe costs against an empty BPF program at
  * the same instruction, as JSON.
  *
- * Probes this process itself, at calls in functions of assembly that carry the
- * registers of a Go function: 7 of them with our programs, 7 with an empty
- * one, called in turn, so that the machine's noise hits both.
+ * Probes its own process, at calls in assembly functions with the registers of a Go
+ * function: 7 of them with our programs, 7 with an empty one, called in turn, so
+ * that the machine's noise affects both.
  */
 #include <fcntl.h>
 #include <linux/bpf.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bench-parse FILE: the time from nothing to a plan, median of 7, and the most memory used, as JSON. */
+/* bench-parse FILE: the time to a plan from scratch, median of 7, and peak memory, as JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 
 		if (argc != 2 || gobin_open(&gb, argv[1], &err) ||
 		    plan_make(&pl, gb, SENSOR_ALL, &err)) {
-			fprintf(stderr, "bench-parse: %s\n", argc == 2 ? err.what : "wants a FILE");
+			fprintf(stderr, "bench-parse: %s\n", argc == 2 ? err.what : "needs a FILE");
 			return 1;
 		}
 		functions = pclntab_nfunc(gb->pcln);

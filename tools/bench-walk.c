@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bench-walk PID: the time of a walk of all goroutines, median of 15, as JSON. */
+/* bench-walk PID: the time to walk all goroutines, median of 15, as JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,7 +24,7 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc != 2 || session_open(&s, atoi(argv[1]), &err)) {
-		fprintf(stderr, "bench-walk: %s\n", argc == 2 ? err.what : "wants a PID");
+		fprintf(stderr, "bench-walk: %s\n", argc == 2 ? err.what : "needs a PID");
 		return 1;
 	}
 	for (i = 0; i < ROUNDS; i++) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * record PID PREFIX: a Go process for the unit tests, which then need neither
- * it nor its executable.
+ * record PID PREFIX: records a Go process for the unit tests, which then need
+ * neither the process nor its executable.
  *
  *	PREFIX.mem.gz	its memory (proc/mem.h, "gspmem1"): the pages that the
- *			readers looked at, while it stood still
- *	PREFIX.exe.gz	its executable, zero where nobody has looked
+ *			readers read, while it was stopped
+ *	PREFIX.exe.gz	its executable, zero where nothing was read
  *
- * Whole pages, so that a reader that is changed a little still finds what it
- * wants.  The tests unpack both.  tools/fixtures makes all that are committed.
+ * Whole pages, so that a slightly changed reader still finds what it needs.  The
+ * tests unpack both.  tools/fixtures makes the committed ones.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -172,7 +172,7 @@ static int read_leaks(struct goruntime *rt, struct err *err)
 	int code = prove_run(&cfg, &r, err);
 
 	if (!code && r.verdict != LEAKS_PASSES)
-		code = err_set(err, -EBADMSG, "its leaks cannot be told: %s", r.why);
+		code = err_set(err, -EBADMSG, "its leaks cannot be judged: %s", r.why);
 	prove_result_deinit(&r);
 	return code;
 }
