@@ -63,9 +63,18 @@ struct gs_calls_map {
  * looked up for what comes again. */
 struct gs_sums_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, GS_MAX_SUMS);
 	__type(key, __u32);
 	__type(value, struct gs_sum);
+};
+/* Full: counted in pages_full, and the duration in no sum. */
+struct gs_pages_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GS_MAX_PAGES);
+	__type(key, __u32);
+	__type(value, struct gs_page);
 };
 /* A program can be preempted, and another run on its CPU: each takes one that is
  * free.  All taken: counted in scratches_full, and the hit in no sum. */
@@ -82,11 +91,12 @@ extern struct gs_hosts_map hosts SEC(".maps");
 extern struct gs_phases_map phases SEC(".maps");
 extern struct gs_calls_map calls SEC(".maps");
 extern struct gs_sums_map sums SEC(".maps");
+extern struct gs_pages_map pages SEC(".maps");
 extern struct gs_net_scratch_map net_scratch SEC(".maps");
 
-/* The last number given to a host, and the next ones for a row (user space
- * takes the first). */
-extern volatile __u64 gs_last_host, gs_next_call_row, gs_next_phase_row;
+/* The last number given to a host or a page, and the next ones for a row (user
+ * space takes the first). */
+extern volatile __u64 gs_last_host, gs_last_page, gs_next_call_row, gs_next_phase_row;
 
 static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 {
@@ -347,20 +357,43 @@ static __always_inline void take_goid(struct hit *h, go_regs *ctx, struct gs_ope
 
 /* --- sums ------------------------------------------------------------------- */
 
-SUBPROG int sum_end(struct gs_sum *s, __u64 ns, bool failed, __u32 window)
+/* The page with this number's place in a row, a new one when it has none; NULL:
+ * there are no more. */
+static __always_inline struct gs_page *page_of(__u32 *place)
 {
-	__u32 bucket = gs_hist_bucket(ns), w = window & 1;
+	__u32 n = *place, other;
+
+	if (!n) {
+		if (gs_last_page >= GS_MAX_PAGES - 1)
+			return NULL;
+		n = (__u32)__sync_fetch_and_add(&gs_last_page, 1) + 1;
+		/* Another CPU may be faster: then this page stays unused. */
+		other = __sync_val_compare_and_swap(place, 0, n);
+		n = other ? other : n;
+	}
+	return bpf_map_lookup_elem(&pages, &n);
+}
+
+SUBPROG int sum_end(struct hit *h, struct gs_sum *s, __u64 ns, bool failed)
+{
+	__u32 bucket = gs_hist_bucket(ns), window = h->spec->window, w = window & 1;
+	struct gs_page *page;
 
 	if (bucket >= GS_HIST_BUCKETS) /* for the verifier */
 		bucket = GS_HIST_BUCKETS - 1;
-	gs_add(&s->hist.count, 1);
-	gs_add(&s->hist.sum_ns, ns);
-	gs_add(&s->hist.bucket[bucket], 1);
+	page = page_of(&s->page[bucket / GS_PAGE_BUCKETS]);
+	if (!page) {
+		gs_add(&h->count->pages_full, 1);
+		return 0;
+	}
+	gs_add(&page->bucket[bucket % GS_PAGE_BUCKETS], 1);
+	gs_add(&s->count, 1);
+	gs_add(&s->sum_ns, ns);
 	if (failed)
 		gs_add(&s->errors, 1);
 	/* Of two new maxima at the same instant the smaller may stay. */
-	if (ns > s->hist.max_ns)
-		s->hist.max_ns = ns;
+	if (ns > s->longest_ns)
+		s->longest_ns = ns;
 	if (s->max_window[w] != window) {
 		s->max_window[w] = window;
 		s->max_ns[w] = 0;
@@ -451,7 +484,7 @@ static __always_inline void row_end(struct hit *h, __u32 first, __u32 plus, __u6
 	struct gs_sum *row = sum_of(first ? first + plus : 0);
 
 	if (row)
-		sum_end(row, ns, failed, h->spec->window);
+		sum_end(h, row, ns, failed);
 }
 
 /* A phase of a dial ends. */
@@ -534,7 +567,7 @@ static __always_inline void call_over(struct hit *h, struct gs_open *o, bool fai
 	}
 	row = is_stale(h, o->start_ns, since_ns) ? NULL : sum_of(o->row);
 	if (row)
-		sum_end(row, now_ns - o->start_ns, failed, h->spec->window);
+		sum_end(h, row, now_ns - o->start_ns, failed);
 	*(volatile __u64 *)&o->start_ns = 0;
 }
 

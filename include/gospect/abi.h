@@ -16,24 +16,28 @@
 
 #include "gospect/kinds.h"
 
-/* Table sizes.  What happens when one is full is said at the table (bpf/maps.bpf.c). */
-#define GS_MAX_TARGETS 64
-#define GS_MAX_SITES   16384
-#define GS_MAX_STACKS  4096
-#define GS_MAX_THREADS 4096
+/*
+ * Largest sizes of the tables; src/trace/sizes.c says how much of it a target
+ * gets.  What happens when one is full is said at the table (bpf/).
+ */
+#define GS_MAX_TARGETS 64 /* a power of two */
+#define GS_MAX_SITES   6144
+#define GS_MAX_STACKS  2048
+#define GS_MAX_THREADS 1024
 #define GS_BIRTH_SLOTS 65536 /* a power of two */
 /* Births beyond these in one jiffy (1 to 10 ms) are counted but not timed: at
  * such a rate the table above would forget them within seconds anyway. */
 #define GS_BIRTHS_PER_JIFFY 32
 #define GS_MAX_FRAMES       24
 #define GS_HIST_BUCKETS     624
-#define GS_MAX_OPENS        32768
-#define GS_MAX_HOLDS        8192
-#define GS_MAX_CONN_HOSTS   8192
-#define GS_MAX_HOSTS        4096
+#define GS_MAX_OPENS        10240
+#define GS_MAX_HOLDS        1024
+#define GS_MAX_CONN_HOSTS   2048 /* between a connect and its handshake */
 #define GS_MAX_PHASES       1024 /* hosts, twice: see GS_PHASES_… */
 #define GS_MAX_CALLS        1024
+#define GS_MAX_HOSTS        (GS_MAX_PHASES + GS_MAX_CALLS) /* each has one name at most */
 #define GS_MAX_SUMS         4096
+#define GS_MAX_PAGES        12288
 #define GS_CALL_FRAMES      8
 #define GS_STACK_WORDS      32 /* of the goroutine's stack that are read in one piece */
 #define GS_SCRATCHES        8
@@ -121,13 +125,14 @@ struct gs_counters {
 	__u64 calls_full;     /* look-ups that ended at the row of the other places */
 	__u64 phases_full;    /* … at the rows of the other hosts */
 	__u64 opens_full;     /* a begin that could not be remembered */
+	__u64 pages_full;     /* an end that has no page of `pages` */
 	__u64 scratches_full; /* preempted threads have all of `net_scratch` */
 	/* Requests (clients' and handlers) that have begun, and those of them that
 	 * have an answer: the difference is what a slice that is over waits for. */
 	__u64 requests_begun;
 	__u64 requests_answered;
 };
-_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 56, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 64, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
@@ -247,16 +252,32 @@ struct gs_phase_key {
 	__u32 group; /* GS_PHASES_… */
 	__u64 host;  /* number; 0: other */
 };
-/* A row of array `sums`.  Numbers up to GS_MAX_CALLS are those of calls; 0 is none. */
+/*
+ * A row of array `sums`: a histogram as struct gs_hist, of which a page of
+ * array `pages` is taken when a duration of its octave comes first (most rows
+ * have three to five of the 39).  Numbers up to GS_MAX_CALLS are those of calls;
+ * 0 is none, of a page too.
+ */
+#define GS_PAGE_BUCKETS 16
+#define GS_SUM_PAGES    (GS_HIST_BUCKETS / GS_PAGE_BUCKETS)
+struct gs_page {
+	__u32 bucket[GS_PAGE_BUCKETS];
+};
 struct gs_sum {
 	__u64 begun; /* calls only */
 	__u64 errors;
 	__u64 max_ns[2]; /* of window max_window[…]: by the lowest bit of its number */
 	__u32 max_window[2];
-	struct gs_hist hist; /* of those that ended */
+	/* of those that ended */
+	__u64 count;
+	__u64 sum_ns;
+	__u64 longest_ns;
+	__u32 page[GS_SUM_PAGES];
+	__u32 unused;
 };
 _Static_assert(sizeof(struct gs_phase_key) == 16, "gs_phase_key");
-_Static_assert(sizeof(struct gs_sum) == 40 + sizeof(struct gs_hist), "gs_sum");
+_Static_assert(sizeof(struct gs_page) == 64, "gs_page");
+_Static_assert(sizeof(struct gs_sum) == 68 + 4 * GS_SUM_PAGES, "gs_sum");
 
 /* Sums by place: key of map `calls`; the value is the number of its row in
  * `sums`.  All zero behind kind: the other places. */

@@ -83,6 +83,7 @@ struct window {
 	bool exact_mode;      /* the governor is off */
 	double agent_cpu_pct; /* of one CPU */
 	uint64_t agent_rss_bytes;
+	uint64_t agent_bpf_bytes; /* kernel memory of our tables */
 	int probes_armed, probes_emulated, probes_stepped;
 	uint64_t probe_hits;
 	struct probe_row probe[64]; /* one per probe of the plan */

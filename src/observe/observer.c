@@ -293,6 +293,7 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 		wall_s > 0 ? 100.0 * (double)(clock_self_cpu_ns() - o->self_base) / 1e9 / wall_s
 			   : 0;
 	w->agent_rss_bytes = self_rss();
+	w->agent_bpf_bytes = o->cfg.trace ? trace_map_bytes(o->cfg.trace) : 0;
 	fill_probes(o, w);
 }
 

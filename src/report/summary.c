@@ -73,7 +73,7 @@ void summary_agent(const struct window *w, struct buf *out)
 	buf_puts(out, "; gospect:");
 	if (w->window_s > 0)
 		buf_printf(out, " %.2f%% of a CPU,", w->agent_cpu_pct);
-	sentence_bytes(out, " ", (double)w->agent_rss_bytes, "");
+	sentence_bytes(out, " ", (double)(w->agent_rss_bytes + w->agent_bpf_bytes), "");
 	if (w->memory_only)
 		return;
 	buf_printf(out, ", %d probe%s", w->probes_armed, w->probes_armed == 1 ? "" : "s");

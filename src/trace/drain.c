@@ -100,7 +100,7 @@ static void sweep_threads(struct trace *t, uint64_t made)
 	bool more;
 
 	/* In another pid namespace the ids mean nothing here. */
-	if (t->own_pidns || made - t->threads_removed < GS_MAX_THREADS / 2)
+	if (t->own_pidns || made - t->threads_removed < t->sizes.alloc_scratch / 2)
 		return;
 	more = !bpf_map_get_next_key(fd, NULL, &next);
 	while (more) {
@@ -216,7 +216,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost. */
 	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions +
-		      c->opens_full + c->scratches_full;
+		      c->opens_full + c->pages_full + c->scratches_full;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;

@@ -106,30 +106,40 @@ static bool is_literal(const char *hostport)
 }
 
 /* The largest since the reading before: the slot that went out of use with it. */
-static uint64_t max_of_window(const struct gs_sum *s, uint32_t window)
+static uint64_t max_of_window(const volatile struct gs_sum *s, uint32_t window)
 {
 	return s->max_window[window & 1] == window ? s->max_ns[window & 1] : 0;
 }
 
-/* The row of a table's entry, or the one that many behind it; false: there is none. */
-static bool read_sum(const struct trace *t, const struct dump *d, size_t i, uint32_t plus,
-		     struct gs_sum *s)
+/* The row of a table's entry, or the one that many behind it; NULL: there is none. */
+static const volatile struct gs_sum *sum_of(const struct trace *t, const struct dump *d, size_t i,
+					    uint32_t plus)
 {
 	uint32_t row;
 
 	memcpy(&row, d->values + i * sizeof(row), sizeof(row));
-	if (!row)
-		return false;
-	row += plus;
-	return !bpf_map_lookup_elem(trace_map_fd(t, TRACE_MAP_SUMS), &row, s);
+	return row && row + plus < t->sizes.sums ? &t->sums[row + plus] : NULL;
+}
+
+static void read_sum(const struct trace *t, struct trace_hist *h, const volatile struct gs_sum *s)
+{
+	h->count = s->count;
+	h->sum_ns = s->sum_ns;
+	h->max_ns = s->longest_ns;
+	for (int i = 0; i < GS_SUM_PAGES; i++) {
+		uint32_t page = s->page[i];
+
+		for (int k = 0; page && page < t->sizes.pages && k < GS_PAGE_BUCKETS; k++)
+			h->bucket[i * GS_PAGE_BUCKETS + k] = t->pages[page].bucket[k];
+	}
 }
 
 static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k,
-		      uint32_t phase, const struct gs_sum *s, uint32_t window)
+		      uint32_t phase, const volatile struct gs_sum *s, uint32_t window)
 {
 	const char *host = k->host ? drain_host(t, k->host) : "";
 
-	if (!s->hist.count || !host)
+	if (!s->count || !host)
 		return -ENOENT;
 	if (phase == NET_DNS && k->host && is_literal(host))
 		return -ENOENT;
@@ -140,7 +150,7 @@ static int take_phase(const struct trace *t, struct trace_phase *p, const struct
 		.max_ns_window = max_of_window(s, window),
 	};
 	memcpy(p->host, host, strlen(host) + 1);
-	trace_read_hist(&p->hist, &s->hist);
+	read_sum(t, &p->hist, s);
 	return 0;
 }
 
@@ -148,18 +158,19 @@ static int take_phase(const struct trace *t, struct trace_phase *p, const struct
 static void take_phases(const struct trace *t, struct trace_reading *r, const struct dump *d,
 			size_t i, uint32_t window)
 {
+	const volatile struct gs_sum *s;
 	struct gs_phase_key k;
-	struct gs_sum s;
 	uint32_t n;
 
 	memcpy(&k, d->keys + i * sizeof(k), sizeof(k));
 	if (k.target != TARGET || k.group > GS_PHASES_REQUEST)
 		return;
-	for (n = 0; n < GS_PHASES_ROWS(k.group); n++)
-		if (read_sum(t, d, i, n, &s) &&
-		    !take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, &s,
-				window))
+	for (n = 0; n < GS_PHASES_ROWS(k.group); n++) {
+		s = sum_of(t, d, i, n);
+		if (s && !take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, s,
+				     window))
 			r->nphase++;
+	}
 }
 
 static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window)
@@ -183,11 +194,11 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 }
 
 static int take_call(const struct trace *t, struct trace_call *c, const struct gs_call_key *k,
-		     const struct gs_sum *s, uint32_t window)
+		     const volatile struct gs_sum *s, uint32_t window)
 {
 	const char *text = k->kind == CALL_GRPC && k->text ? drain_host(t, k->text) : "";
 
-	if (k->target != TARGET || k->kind >= CALL_KINDS || !(s->begun || s->hist.count) || !text)
+	if (k->target != TARGET || k->kind >= CALL_KINDS || !(s->begun || s->count) || !text)
 		return -ENOENT;
 	*c = (struct trace_call){
 		.kind = (enum call_kind)k->kind,
@@ -200,7 +211,7 @@ static int take_call(const struct trace *t, struct trace_call *c, const struct g
 	memcpy(c->pcs, k->pcs, sizeof(c->pcs));
 	while (c->npcs < TRACE_CALL_FRAMES && c->pcs[c->npcs])
 		c->npcs++;
-	trace_read_hist(&c->hist, &s->hist);
+	read_sum(t, &c->hist, s);
 	return 0;
 }
 
@@ -219,11 +230,11 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 		e = r->call ? 0 : -ENOMEM;
 	}
 	for (i = 0; !e && i < d.n; i++) {
+		const volatile struct gs_sum *s = sum_of(t, &d, i, 0);
 		struct gs_call_key k;
-		struct gs_sum s;
 
 		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
-		if (read_sum(t, &d, i, 0, &s) && !take_call(t, &r->call[r->ncall], &k, &s, window))
+		if (s && !take_call(t, &r->call[r->ncall], &k, s, window))
 			r->ncall++;
 	}
 	dump_deinit(&d);

@@ -3,7 +3,9 @@
  * its shared tables mapped. */
 #include "trace/priv.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gobin/gobin.h"
 #include "gospect.skel.h"
 
 /* libbpf's print callback has no context: the last complaint of this thread. */
@@ -68,33 +71,44 @@ static void set_pid_namespace(struct trace *t)
 	t->skel->rodata->gs_pidns_ino = st.st_ino;
 }
 
-static void shrink(struct bpf_map *const *maps, size_t n)
+static uint32_t used_sensors(struct trace *t)
 {
-	size_t i;
+	uint32_t used = 0;
 
-	for (i = 0; i < n; i++)
-		bpf_map__set_max_entries(maps[i], 1);
+	for (int i = 0; i < SENSOR_COUNT; i++)
+		used |= trace_uses(t, SENSOR_BIT(i)) ? SENSOR_BIT(i) : 0;
+	return used;
 }
-#define SHRINK(...)                                              \
-	do {                                                     \
-		struct bpf_map *const maps_[] = { __VA_ARGS__ }; \
-		shrink(maps_, sizeof(maps_) / sizeof(maps_[0])); \
-	} while (0)
 
-/* Tables nobody will use stay as small as they can be. */
-static void shrink_maps(struct trace *t)
+static uint64_t count_threads(pid_t pid)
 {
-	if (!trace_uses(t, SENSOR_BIT(SENSOR_GOROUTINES)))
-		SHRINK(t->skel->maps.sites, t->skel->maps.births);
-	if (!trace_uses(t, SENSOR_BIT(SENSOR_ALLOC)))
-		SHRINK(t->skel->maps.stacks, t->skel->maps.alloc_scratch);
-	if (!trace_uses(t, SENSOR_BIT(SENSOR_NET)))
-		SHRINK(t->skel->maps.hosts, t->skel->maps.conn_hosts, t->skel->maps.phases);
-	if (!trace_uses(t, SENSOR_BIT(SENSOR_SQL)))
-		SHRINK(t->skel->maps.holds);
-	if (!trace_uses(t, NET_SENSORS))
-		SHRINK(t->skel->maps.opens, t->skel->maps.calls, t->skel->maps.net_scratch,
-		       t->skel->maps.sums);
+	char path[64];
+	uint64_t n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n > 2 ? n - 2 : 0;
+}
+
+static void size_maps(struct trace *t)
+{
+	const struct map_needs needs = {
+		.sensors = used_sensors(t),
+		.functions = t->cfg.gb ? (uint64_t)pclntab_nfunc(t->cfg.gb->pcln) : 0,
+		.threads = count_threads(t->cfg.pid),
+	};
+
+	map_sizes(&needs, &t->sizes);
+#define SIZE(map) bpf_map__set_max_entries(t->skel->maps.map, t->sizes.map)
+	SIZE(specs), SIZE(counters), SIZE(gc), SIZE(sites), SIZE(births), SIZE(stacks);
+	SIZE(alloc_scratch), SIZE(opens), SIZE(holds), SIZE(conn_hosts), SIZE(hosts);
+	SIZE(phases), SIZE(calls), SIZE(sums), SIZE(pages), SIZE(net_scratch);
+#undef SIZE
 }
 
 int load_open(struct trace *t, struct err *err)
@@ -108,7 +122,7 @@ int load_open(struct trace *t, struct err *err)
 	collect_programs(t);
 	t->skel->rodata->gs_has_cookies = t->features.cookies;
 	set_pid_namespace(t);
-	shrink_maps(t);
+	size_maps(t);
 	return 0;
 }
 
@@ -138,6 +152,10 @@ static int map_tables(struct trace *t)
 		e = map_table(t->skel->maps.gc, &t->gc);
 	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_GOROUTINES)))
 		e = map_table(t->skel->maps.births, &t->births);
+	if (!e && trace_uses(t, NET_SENSORS))
+		e = map_table(t->skel->maps.sums, &t->sums);
+	if (!e && trace_uses(t, NET_SENSORS))
+		e = map_table(t->skel->maps.pages, &t->pages);
 	return e;
 }
 
@@ -267,6 +285,37 @@ out:
 	return e;
 }
 
+/* What the kernel says a map takes; 0: it does not say. */
+static uint64_t map_bytes(int fd)
+{
+	char path[64], line[256];
+	uint64_t bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %" SCNu64, &bytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+uint64_t trace_map_bytes(const struct trace *t)
+{
+	return t->map_bytes;
+}
+
+static uint64_t all_map_bytes(const struct trace *t)
+{
+	uint64_t bytes = 0;
+	struct bpf_map *m;
+
+	bpf_object__for_each_map(m, t->skel->obj) bytes += map_bytes(bpf_map__fd(m));
+	return bytes;
+}
+
 int load_object(struct trace *t, struct err *err)
 {
 	int e, i;
@@ -284,6 +333,7 @@ int load_object(struct trace *t, struct err *err)
 	e = map_tables(t);
 	if (e)
 		return err_set(err, e, "the BPF tables cannot be mapped: %s", strerror(-e));
+	t->map_bytes = all_map_bytes(t);
 	return 0;
 }
 
@@ -294,33 +344,25 @@ void load_close(struct trace *t)
 	unmap_table(t->skel->maps.specs, t->spec);
 	unmap_table(t->skel->maps.births, t->births);
 	unmap_table(t->skel->maps.gc, t->gc);
+	unmap_table(t->skel->maps.sums, t->sums);
+	unmap_table(t->skel->maps.pages, t->pages);
 	gospect_bpf__destroy(t->skel);
 	t->skel = NULL;
 }
 
 int trace_map_fd(const struct trace *t, enum trace_map m)
 {
-	switch (m) {
-	case TRACE_MAP_COUNTERS:
-		return bpf_map__fd(t->skel->maps.counters);
-	case TRACE_MAP_SITES:
-		return bpf_map__fd(t->skel->maps.sites);
-	case TRACE_MAP_STACKS:
-		return bpf_map__fd(t->skel->maps.stacks);
-	case TRACE_MAP_SCRATCH:
-		return bpf_map__fd(t->skel->maps.alloc_scratch);
-	case TRACE_MAP_OPENS:
-		return bpf_map__fd(t->skel->maps.opens);
-	case TRACE_MAP_HOLDS:
-		return bpf_map__fd(t->skel->maps.holds);
-	case TRACE_MAP_HOSTS:
-		return bpf_map__fd(t->skel->maps.hosts);
-	case TRACE_MAP_PHASES:
-		return bpf_map__fd(t->skel->maps.phases);
-	case TRACE_MAP_CALLS:
-		return bpf_map__fd(t->skel->maps.calls);
-	case TRACE_MAP_SUMS:
-		return bpf_map__fd(t->skel->maps.sums);
-	}
-	return -1;
+	struct bpf_map *const maps[] = {
+		[TRACE_MAP_COUNTERS] = t->skel->maps.counters,
+		[TRACE_MAP_SITES] = t->skel->maps.sites,
+		[TRACE_MAP_STACKS] = t->skel->maps.stacks,
+		[TRACE_MAP_SCRATCH] = t->skel->maps.alloc_scratch,
+		[TRACE_MAP_OPENS] = t->skel->maps.opens,
+		[TRACE_MAP_HOLDS] = t->skel->maps.holds,
+		[TRACE_MAP_HOSTS] = t->skel->maps.hosts,
+		[TRACE_MAP_PHASES] = t->skel->maps.phases,
+		[TRACE_MAP_CALLS] = t->skel->maps.calls,
+	};
+
+	return bpf_map__fd(maps[m]);
 }

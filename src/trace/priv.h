@@ -6,6 +6,7 @@
 #include "gospect/abi.h"
 #include "trace/attach.h"
 #include "trace/governor.h"
+#include "trace/sizes.h"
 #include "trace/trace.h"
 
 struct gospect_bpf;
@@ -67,6 +68,10 @@ struct trace {
 	volatile struct gs_spec *spec;
 	volatile struct gs_birth *births;
 	volatile struct gs_gc *gc;
+	volatile struct gs_sum *sums;
+	volatile struct gs_page *pages;
+	struct map_sizes sizes;
+	uint64_t map_bytes;
 	/* lifecycle */
 	uint64_t attached_ns;              /* 0: not attached */
 	double births_per_s, cpu_ns_per_s; /* trace_predict(); < 0 not known */
@@ -113,7 +118,6 @@ enum trace_prog trace_prog_of(enum probe_id id);
 uint64_t trace_prog_hits(const struct gs_counters *c, enum trace_prog prog);
 /* Whether a probe of one of these sensors (SENSOR_BIT()) has a site. */
 bool trace_uses(struct trace *t, uint32_t sensors);
-#define NET_SENSORS (SENSOR_BIT(SENSOR_NET) | SENSOR_BIT(SENSOR_SQL) | SENSOR_BIT(SENSOR_LOCKS))
 /* Map descriptors of the loaded object. */
 enum trace_map {
 	TRACE_MAP_COUNTERS,
@@ -124,8 +128,7 @@ enum trace_map {
 	TRACE_MAP_HOLDS,
 	TRACE_MAP_HOSTS,
 	TRACE_MAP_PHASES,
-	TRACE_MAP_CALLS,
-	TRACE_MAP_SUMS
+	TRACE_MAP_CALLS
 };
 int trace_map_fd(const struct trace *t, enum trace_map m);
 

@@ -85,6 +85,8 @@ int trace_load(struct trace *t, struct err *err);
 /* Our copy of the plan: a probe that was refused while preparing or attaching
  * has kind SITE_NONE and its reason in `why`.  Valid until trace_close(). */
 const struct plan *trace_plan(const struct trace *t);
+/* Kernel memory of the tables, since trace_load(); 0: this kernel does not say. */
+uint64_t trace_map_bytes(const struct trace *t);
 /*
  * What memory says before attaching, for the governor's first decision:
  * goroutines created per second and the target's CPU use in ns per second,

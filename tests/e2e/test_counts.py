@@ -25,6 +25,8 @@ class Counts(unittest.TestCase):
         self.assertEqual(set(r["losses"].values()), {0}, r["losses"])
         for s in ("goroutines", "alloc", "gc"):
             self.assertEqual(coverage(r, s)["state"], "exact", coverage(r, s))
+        self.assertLessEqual(r["cost"]["agent_bpf_bytes"], 8 << 20)
+        self.assertGreater(r["cost"]["agent_bpf_bytes"], 1 << 20)
         self.assertEqual(r["cost"]["probes"]["stepped"], 0)
         self.assertEqual(r["cost"]["probes"]["armed"], r["cost"]["probes"]["emulated"])
 

@@ -82,7 +82,8 @@ static void setup_target(struct window *w)
 	w->target_cpu_cores = 1.32;
 	w->cost_target_pct = 0.41;
 	w->agent_cpu_pct = 0.6;
-	w->agent_rss_bytes = 9400320;
+	w->agent_rss_bytes = 9000320;
+	w->agent_bpf_bytes = 400000; /* the text shows the sum */
 	w->probes_armed = w->probes_emulated = 23;
 	w->probe_hits = 41230;
 	w->nprobe = 2;
@@ -452,7 +453,7 @@ static void json_has_the_keys_of_the_schema_in_order(void **state)
 		    "pid exe go arch stripped pie build_id module module_version started "
 		    "rss_bytes cpu_cores ");
 	expect_keys(at(o, "cost"),
-		    "target_cpu_pct budget_pct agent_cpu_pct agent_rss_bytes probes ");
+		    "target_cpu_pct budget_pct agent_cpu_pct agent_rss_bytes agent_bpf_bytes probes ");
 	expect_keys(at(o, "cost.probes"), "armed emulated stepped hits list ");
 	expect_keys(at(o, "cost.probes.list.0"), "name function armed hits cost_ns ");
 	expect_keys(at(o, "cost.probes.list.1"), "name function armed why ");

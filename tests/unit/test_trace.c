@@ -208,7 +208,7 @@ static void begin_calls(struct trace *t, uint64_t n)
 
 static void what_is_open_is_read_in_one_go(void **state)
 {
-	const uint64_t n = 13332;
+	const uint64_t n = 10000;
 	struct trace_opens opens;
 	struct trace_open o;
 	struct trace *t;

@@ -24,6 +24,7 @@
 #include "proc/process.h"
 #include "trace/lab.h"
 #include "plan/phase.h"
+#include "trace/sizes.h"
 #include "trace/trace.h"
 #include "releases.h"
 
@@ -96,6 +97,8 @@ static void arm(struct live *p)
 	assert_int_equal(plan_make(&p->plan, p->gb, SENSOR_ALL, NULL), 0);
 	if (trace_prepare(&p->t, &cfg, &err) || trace_load(p->t, &err) || trace_attach(p->t, &err))
 		fail_msg("%s", err.what);
+	print_message("BPF tables: %.2f MiB\n", (double)trace_map_bytes(p->t) / (1 << 20));
+	assert_in_range(trace_map_bytes(p->t), 1, SIZES_MAX_BYTES);
 	for (int i = 0; i < trace_plan(p->t)->n; i++) {
 		const struct probe *pr = &trace_plan(p->t)->probe[i];
 
