@@ -216,15 +216,17 @@ static const char *advice_for(const char *reason)
 			       "select on ctx.Done() too" },
 		{ "select",
 		  "no case comes true: add ctx.Done() or a timeout, and see that callers cancel" },
-		{ "sync.Mutex", "somebody keeps the lock: look for a path without Unlock, or a "
+		{ "sync.Mutex", "the lock is never released: look for a path without Unlock, or a "
 				"lock taken twice" },
-		{ "sync.RWMutex", "somebody keeps the lock: look for a path without (R)Unlock, or "
-				  "a lock taken twice" },
+		{ "sync.RWMutex",
+		  "the lock is never released: look for a path without (R)Unlock, or "
+		  "a lock taken twice" },
 		{ "sync.WaitGroup", "the wait group never reaches zero: look for an Add without a "
 				    "Done on every path" },
 		{ "sync.Cond", "nobody signals the condition: Signal or Broadcast on every path" },
 		{ "semacquire",
-		  "look for a missing Unlock or Done: a lock is kept, or a wait group above zero" },
+		  "look for a missing Unlock or Done: a lock is never released, or a wait group "
+		  "stays above zero" },
 	};
 
 	for (size_t i = 0; reason && i < sizeof(table) / sizeof(*table); i++)
@@ -324,25 +326,31 @@ uint64_t goroutine_leaked_at(const struct window *w, const struct place *p)
 	return n;
 }
 
+/* Rows without a place (foreign code, sites beyond those told apart) go together. */
+static bool same_site(const struct leak_row *a, const struct leak_row *b)
+{
+	return place_equal(&a->place, &b->place) || (!a->place.function && !b->place.function);
+}
+
 /* All rows of a place: they differ in what they wait for. */
 struct verdict {
-	const struct leak_row *most; /* the row with most goroutines */
+	const struct leak_row *most; /* the row with most goroutines; never NULL */
 	uint64_t count, grown;
 	double oldest_s, per_minute;
 	enum age_kind age;
 };
 
-static struct verdict verdict_at(const struct window *w, const struct place *p)
+static struct verdict verdict_on(const struct window *w, const struct leak_row *row)
 {
 	const struct leaks_window *l = &w->goroutines->leaks;
-	struct verdict v = { 0 };
+	struct verdict v = { .most = row };
 
 	for (int i = 0; i < l->nrow; i++) {
 		const struct leak_row *r = &l->row[i];
 
-		if (r->by_design || !place_equal(&r->place, p))
+		if (r->by_design || !same_site(r, row))
 			continue;
-		if (!v.most || r->count > v.most->count)
+		if (r->count > v.most->count)
 			v.most = r;
 		v.count += r->count;
 		if (l->before_known && r->count > r->count_before)
@@ -403,7 +411,7 @@ static void evidence_verdict(struct finding *f, const struct window *w, const st
 
 static void add_verdict(const struct window *w, const struct leak_row *row, struct findings *out)
 {
-	struct verdict v = verdict_at(w, &row->place);
+	struct verdict v = verdict_on(w, row);
 	bool proven = w->goroutines->leaks.verdict == LEAKS_VERDICT_PROVEN;
 	enum severity s = !proven ? SEVERITY_MEDIUM : v.grown ? SEVERITY_CRITICAL : SEVERITY_HIGH;
 	struct finding *f = findings_add(out, "goroutine-leak", "leak", s, &row->place);
@@ -438,7 +446,7 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 static bool is_repeated(const struct leaks_window *l, int row)
 {
 	for (int i = 0; i < row; i++)
-		if (!l->row[i].by_design && place_equal(&l->row[i].place, &l->row[row].place))
+		if (!l->row[i].by_design && same_site(&l->row[i], &l->row[row]))
 			return true;
 	return false;
 }

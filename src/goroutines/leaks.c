@@ -137,20 +137,25 @@ static int by_row(const void *x, const void *y)
 }
 
 /* Rows are sorted; what the goroutines say of them follows by their lowest id. */
-static void sort_rows(struct leaks_window *l)
+static int sort_rows(struct leaks_window *l)
 {
-	uint64_t *first = malloc(((size_t)l->nrow + 1) * sizeof(*first));
+	uint64_t *first;
 	struct u64map at;
+	int err = 0;
 
+	if (!l->nrow)
+		return 0;
+	first = malloc((size_t)l->nrow * sizeof(*first));
 	if (!first)
-		return;
+		return -ENOMEM;
 	u64map_init(&at, MAX_ROWS);
 	for (int i = 0; i < l->nrow; i++)
 		first[i] = l->row[i].id[0];
 	qsort(l->row, (size_t)l->nrow, sizeof(*l->row), by_row);
-	for (int i = 0; i < l->nrow; i++)
-		u64map_put(&at, l->row[i].id[0], (uint64_t)i, NULL);
-	for (size_t i = 0; i < l->ngoroutine; i++) {
+	for (int i = 0; i < l->nrow && !err; i++)
+		if (!u64map_put(&at, l->row[i].id[0], (uint64_t)i, NULL))
+			err = -ENOMEM;
+	for (size_t i = 0; i < l->ngoroutine && !err; i++) {
 		uint64_t *to = u64map_find(&at, first[l->goroutine[i].row]);
 
 		if (to)
@@ -158,6 +163,7 @@ static void sort_rows(struct leaks_window *l)
 	}
 	u64map_deinit(&at);
 	free(first);
+	return err;
 }
 
 static int fill(struct leaks_window *l, struct sites *s, const struct prove_result *r,
@@ -185,9 +191,7 @@ static int fill(struct leaks_window *l, struct sites *s, const struct prove_resu
 		add_leaked(row, s, &r->v[i], out, now_ns, begin_ns);
 	}
 	bytesmap_deinit(&rows);
-	if (!err)
-		sort_rows(l);
-	return err;
+	return err ? err : sort_rows(l);
 }
 
 int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_result *r,

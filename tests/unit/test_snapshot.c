@@ -17,7 +17,10 @@
 #include <zlib.h>
 
 #include "base/cursor.h"
+#include "goroutines/deadlocks.h"
+#include "goroutines/leaks.h"
 #include "observe/detect.h"
+#include "prove/prove.h"
 #include "observe/window.h"
 #include "report/diff.h"
 #include "report/flame.h"
@@ -204,13 +207,13 @@ static uint8_t *unzip(const struct buf *b, size_t *len)
 	return out;
 }
 
-struct seen {
+struct looked {
 	int types, samples, mappings, locations, functions, strings, lines;
 	uint64_t values[4], max_location, max_function;
 	char text[4096]; /* all strings, each with a newline */
 };
 
-static void look_at(struct seen *s, const struct field *f)
+static void look_at(struct looked *s, const struct field *f)
 {
 	struct cursor c, v;
 	struct field in;
@@ -257,7 +260,7 @@ static void look_at(struct seen *s, const struct field *f)
 	}
 }
 
-static void read_profile(const struct buf *b, struct seen *s)
+static void read_profile(const struct buf *b, struct looked *s)
 {
 	struct cursor c;
 	struct field f;
@@ -274,7 +277,7 @@ static void read_profile(const struct buf *b, struct seen *s)
 static void profiles_decode(void **state)
 {
 	struct fixture f;
-	struct seen s;
+	struct looked s;
 
 	(void)state;
 	set_up(&f);
@@ -421,6 +424,64 @@ static void verdicts_are_findings(void **state)
 			assert_null(strstr(f.r.findings.f[k].id, "runtime.main"));
 		tear_down(&f);
 	}
+}
+
+/* Foreign code, or a site beyond those that are told apart: no function, in no row. */
+static void leaks_without_a_place(void **state)
+{
+	const struct finding *got;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
+	memset(&f.leak[0].place, 0, sizeof(f.leak[0].place));
+	f.leak[1] = f.leak[0];
+	f.leak[1].count = 3;
+	f.leak[1].count_before = 3;
+	detect_all(&f.r.window, &f.r.findings);
+	got = find(&f.r.findings, "goroutine-leak");
+	assert_non_null(got);
+	assert_null(got->place.function);
+	assert_non_null(strstr(got->title, "1,207 goroutines created at an unknown place"));
+	assert_true(got->advice[0]);
+	for (int i = 0, n = 0; i < f.r.findings.n; i++)
+		assert_true((n += !strcmp(f.r.findings.f[i].kind, "goroutine-leak")) <= 1);
+	tear_down(&f);
+}
+
+/* A verdict that names nobody. */
+static void no_leaked_goroutines(void **state)
+{
+	struct prove_result none = { .verdict = LEAKS_PASSES, .passes = 6 };
+	struct goruntime rt = { .why_off[FACT_STACKS] = "not verified" };
+	struct leaks_window l;
+	struct sites s;
+
+	(void)state;
+	assert_int_equal(sites_init(&s, &rt), 0);
+	assert_int_equal(leaks_fill(&l, &s, &none, 1, 0), 0);
+	assert_int_equal(l.verdict, LEAKS_VERDICT_PASSES);
+	assert_int_equal(l.nrow, 0);
+	leaks_window_deinit(&l);
+	sites_deinit(&s);
+}
+
+static void members_are_marked_as_leaked(void **state)
+{
+	struct leaked_goroutine leaked[] = { { .goid = 3 }, { .goid = 9 }, { .goid = 40 } };
+	struct deadlock_member m[] = { { .goid = 40 }, { .goid = 4 }, { .goid = 3 } };
+	struct goroutines_window g = {
+		.leaks = { .goroutine = leaked, .ngoroutine = 3 },
+		.deadlocks = { .member = m, .nmember = 3 },
+	};
+	struct window w = { .goroutines = &g };
+
+	(void)state;
+	deadlocks_mark_leaked(&w);
+	assert_true(m[0].leaked);
+	assert_false(m[1].leaked);
+	assert_true(m[2].leaked);
 }
 
 static void no_leak_no_finding(void **state)
@@ -590,13 +651,23 @@ static void reports_compared(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(text_is_as_users_see_it), cmocka_unit_test(goroutines_one_by_one),
-		cmocka_unit_test(json_has_it_all),         cmocka_unit_test(many_groups_are_summed),
-		cmocka_unit_test(profiles_decode),         cmocka_unit_test(html_escapes),
-		cmocka_unit_test(html_names_places),       cmocka_unit_test(flame_adds_up),
-		cmocka_unit_test(verdicts_are_findings),   cmocka_unit_test(no_leak_no_finding),
-		cmocka_unit_test(memory_that_grows),       cmocka_unit_test(cycles_are_deadlocks),
-		cmocka_unit_test(cycles_with_channels),    cmocka_unit_test(reports_compared),
+		cmocka_unit_test(text_is_as_users_see_it),
+		cmocka_unit_test(goroutines_one_by_one),
+		cmocka_unit_test(json_has_it_all),
+		cmocka_unit_test(many_groups_are_summed),
+		cmocka_unit_test(profiles_decode),
+		cmocka_unit_test(html_escapes),
+		cmocka_unit_test(html_names_places),
+		cmocka_unit_test(flame_adds_up),
+		cmocka_unit_test(verdicts_are_findings),
+		cmocka_unit_test(no_leak_no_finding),
+		cmocka_unit_test(leaks_without_a_place),
+		cmocka_unit_test(no_leaked_goroutines),
+		cmocka_unit_test(members_are_marked_as_leaked),
+		cmocka_unit_test(memory_that_grows),
+		cmocka_unit_test(cycles_are_deadlocks),
+		cmocka_unit_test(cycles_with_channels),
+		cmocka_unit_test(reports_compared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
