@@ -173,8 +173,8 @@ static bool is_known(const struct findings *out, const struct window *w, const s
 		first_of(&w->goroutines->deadlocks.member[d->first], d->n);
 
 	for (int i = 0; i < out->n; i++)
-		if (!strcmp(out->f[i].kind, "deadlock") && out->f[i].place.line == first->at.line &&
-		    out->f[i].place.function == first->at.function)
+		if (!strcmp(out->f[i].kind, "deadlock") &&
+		    place_equal(&out->f[i].place, &first->at))
 			return true;
 	return false;
 }

@@ -170,7 +170,7 @@ static void add_to_group(struct making *m, struct dump_group *p, const struct go
 		p->oldest_s = age;
 		p->age = kind;
 	}
-	if (p->created.function != created->function || p->created.line != created->line)
+	if (!place_is(&p->created, created))
 		memset(&p->created, 0, sizeof(p->created));
 }
 

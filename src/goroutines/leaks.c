@@ -81,10 +81,11 @@ static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, si
 	const struct site_track *t = sites_of(s, one->g.gopc, one->g.startpc);
 	const struct place *at = stack_table_place(&l->stacks, stack, true);
 	struct {
-		uint64_t track, by_design, line;
-		const char *reason, *function;
-	} key = { (uint64_t)(t - s->track), one->by_design, at ? (uint64_t)at->line : 0,
-		  goroutine_state(s->rt, &one->g), at ? at->function : NULL };
+		uint64_t track, by_design;
+		struct place_key at;
+		const char *reason;
+	} key = { (uint64_t)(t - s->track), one->by_design,
+		  place_key(at ? at : &(struct place){ 0 }), goroutine_state(s->rt, &one->g) };
 	struct leak_row *row;
 	bool made;
 	uint64_t *k = bytesmap_put(rows, &key, sizeof(key), (uint64_t)l->nrow, &made);

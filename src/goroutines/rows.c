@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "goroutines/rows.h"
-#include "goroutines/window.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/vec.h"
 
 /* Goroutines of one site in one state. */
 struct wait_group {
@@ -28,32 +29,23 @@ static struct wait_group *group_of(struct wait_groups *ws, uint32_t site, const 
 		uint64_t site;
 		const char *reason;
 	} key = { site, reason };
+	uint64_t *at;
 	bool made;
-	uint64_t *at = bytesmap_put(&ws->index, &key, sizeof(key), ws->n, &made);
 
+	if (array_room(&ws->g, ws->n, &ws->cap, sizeof(*ws->g)))
+		return NULL;
+	at = bytesmap_put(&ws->index, &key, sizeof(key), ws->n, &made);
 	if (!at)
 		return NULL;
-	if (made) {
-		if (ws->n == ws->cap) {
-			size_t cap = ws->cap ? ws->cap * 2 : 128;
-			struct wait_group *p = realloc(ws->g, cap * sizeof(*p));
-
-			if (!p)
-				return NULL;
-			ws->g = p;
-			ws->cap = cap;
-		}
+	if (made)
 		ws->g[ws->n++] = (struct wait_group){ .site = site, .reason = reason };
-	}
 	return &ws->g[*at];
 }
 
 static int group_all(struct sites *s, const struct gowalk *walk, struct wait_groups *ws)
 {
-	size_t i;
-
 	bytesmap_init(&ws->index, 1u << 20);
-	for (i = 0; i < walk->n; i++) {
+	for (size_t i = 0; i < walk->n; i++) {
 		const struct goroutine *g = &walk->g[i];
 		struct wait_group *wg;
 		uint64_t born;
@@ -84,26 +76,6 @@ static int by_count(const void *x, const void *y)
 	return a->count < b->count ? 1 : a->count > b->count ? -1 : strcmp(a->reason, b->reason);
 }
 
-static int states_fill(const struct wait_groups *ws, struct window *w)
-{
-	size_t i;
-	int j;
-
-	w->goroutines->state = calloc(ws->n + 1, sizeof(*w->goroutines->state));
-	if (!w->goroutines->state)
-		return -ENOMEM;
-	for (i = 0; i < ws->n; i++) {
-		for (j = 0; j < w->goroutines->nstate; j++)
-			if (!strcmp(w->goroutines->state[j].state, ws->g[i].reason))
-				break;
-		w->goroutines->state[j].state = ws->g[i].reason;
-		w->goroutines->state[j].count += ws->g[i].count;
-		if (j == w->goroutines->nstate)
-			w->goroutines->nstate++;
-	}
-	return 0;
-}
-
 static int by_state_count(const void *x, const void *y)
 {
 	const struct state_count *a = x, *b = y;
@@ -111,16 +83,33 @@ static int by_state_count(const void *x, const void *y)
 	return a->count < b->count ? 1 : a->count > b->count ? -1 : strcmp(a->state, b->state);
 }
 
+static int states_fill(const struct wait_groups *ws, struct goroutines_window *g)
+{
+	g->state = calloc(ws->n + 1, sizeof(*g->state));
+	if (!g->state)
+		return -ENOMEM;
+	for (size_t i = 0; i < ws->n; i++) {
+		int j = 0;
+
+		while (j < g->nstate && strcmp(g->state[j].state, ws->g[i].reason))
+			j++;
+		g->state[j].state = ws->g[i].reason;
+		g->state[j].count += ws->g[i].count;
+		if (j == g->nstate)
+			g->nstate++;
+	}
+	qsort(g->state, (size_t)g->nstate, sizeof(*g->state), by_state_count);
+	return 0;
+}
+
 /* Where it stands: the first frame that is neither the runtime's nor of the
  * standard library, else the first that is not the runtime's. */
 static int user_frame(const struct goframe *f, int n)
 {
-	int i;
-
-	for (i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		if (!goframe_is_runtime(&f[i]) && !goframe_is_std(&f[i]))
 			return i;
-	for (i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		if (!goframe_is_runtime(&f[i]))
 			return i;
 	return -1;
@@ -136,11 +125,9 @@ static bool is_slow_call(const struct goframe *f, int user)
 		"net.",          "net/",     "crypto/tls.",
 		"database/sql.", "os/exec.", "google.golang.org/grpc",
 	};
-	size_t k;
-	int i;
 
-	for (i = 0; i < user; i++)
-		for (k = 0; k < sizeof(packages) / sizeof(*packages); k++)
+	for (int i = 0; i < user; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(packages); k++)
 			if (!strncmp(f[i].function, packages[k], strlen(packages[k])))
 				return true;
 	return false;
@@ -150,7 +137,7 @@ static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_r
 {
 	uint64_t pcs[WINDOW_MAX_STACK];
 	struct goframe f[WINDOW_MAX_STACK];
-	int npcs = goruntime_stack(s->rt, g, pcs, WINDOW_MAX_STACK), n, i;
+	int npcs = goruntime_stack(s->rt, g, pcs, WINDOW_MAX_STACK), n;
 
 	row->user = -1;
 	if (npcs <= 0)
@@ -158,7 +145,7 @@ static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_r
 	n = goruntime_frames(s->rt, pcs, npcs, f, WINDOW_MAX_STACK);
 	if (n <= 0)
 		return;
-	for (i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		row->stack[i] = place_of_frame(&f[i]);
 	row->nstack = n;
 	row->user = user_frame(f, n);
@@ -169,12 +156,10 @@ static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_r
 static int waits_fill(struct sites *s, const struct wait_group *g, size_t n, bool read_stacks,
 		      struct site_row *row)
 {
-	size_t i;
-
 	row->wait = calloc(n + 1, sizeof(*row->wait));
 	if (!row->wait)
 		return -ENOMEM;
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct wait_row *wr = &row->wait[row->nwait++];
 
 		wr->reason = g[i].reason;
@@ -214,68 +199,83 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 	/* Which of these had ended when the process did nobody knows. */
 	if (births_known && ended && t->births > looked)
 		row->births += scale_count(t->births - looked, births_scale);
-	if (t->oldest_ns &&
-	    (t->oldest_kind == AGE_EXACT || now_ns > t->oldest_ns + SITES_LEAST_AGE_NS)) {
-		row->oldest_s = now_ns > t->oldest_ns ? (double)(now_ns - t->oldest_ns) / 1e9 : 0;
-		row->age = t->oldest_kind;
-	}
+	row->oldest_s = since_age_s(t->oldest, now_ns, &row->age);
 	memcpy(row->point, t->point, sizeof(row->point));
 	row->npoint = t->npoint;
+}
+
+/* Of each site the number of its first group: they are sorted by site. */
+static int first_groups(const struct sites *s, const struct wait_groups *ws, size_t **out)
+{
+	size_t *first = malloc((s->n + 1) * sizeof(*first));
+
+	if (!first)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n; i++)
+		first[i] = ws->n;
+	for (size_t i = ws->n; i-- > 0;)
+		first[ws->g[i].site] = i;
+	*out = first;
+	return 0;
+}
+
+/* The rows, most live first, without what they wait for. */
+static int sites_fill(struct sites *s, const size_t *first, uint64_t now_ns, double births_scale,
+		      bool births_known, bool ended, struct goroutines_window *g)
+{
+	g->site = calloc(s->n + 1, sizeof(*g->site));
+	if (!g->site)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n; i++) {
+		struct site_row *row = &g->site[g->nsite];
+
+		if (s->track[i].system)
+			continue;
+		row_fill(&s->track[i], now_ns, births_scale, births_known, ended, row);
+		row->wait_at = first[i];
+		if (row->live || row->live_at_start || row->births)
+			g->nsite++;
+		else
+			memset(row, 0, sizeof(*row));
+	}
+	qsort(g->site, (size_t)g->nsite, sizeof(*g->site), by_live);
+	return 0;
+}
+
+static int all_waits_fill(struct sites *s, const struct wait_groups *ws, bool ended,
+			  struct goroutines_window *g)
+{
+	int err = 0;
+
+	for (int r = 0; r < g->nsite && !err; r++) {
+		size_t from = g->site[r].wait_at, to = from;
+
+		while (from < ws->n && to < ws->n && ws->g[to].site == ws->g[from].site)
+			to++;
+		err = waits_fill(s, ws->g + from, to - from, !ended && r < ROWS_WITH_STACKS,
+				 &g->site[r]);
+	}
+	return err;
 }
 
 int rows_fill(struct sites *s, const struct gowalk *walk, double births_scale, bool births_known,
 	      bool ended, struct window *w)
 {
+	struct goroutines_window *g = w->goroutines;
 	struct wait_groups ws = { 0 };
-	size_t *first = NULL, i;
-	int err, r;
+	size_t *first = NULL;
+	int err = group_all(s, walk, &ws);
 
-	err = group_all(s, walk, &ws);
-	if (err)
-		goto out;
-	qsort(ws.g, ws.n, sizeof(*ws.g), by_count);
-	err = states_fill(&ws, w);
-	if (err)
-		goto out;
-	qsort(w->goroutines->state, (size_t)w->goroutines->nstate, sizeof(*w->goroutines->state),
-	      by_state_count);
-
-	err = -ENOMEM;
-	first = malloc((s->n + 1) * sizeof(*first));
-	w->goroutines->site = calloc(s->n + 1, sizeof(*w->goroutines->site));
-	if (!first || !w->goroutines->site)
-		goto out;
-	for (i = 0; i < s->n; i++)
-		first[i] = ws.n;
-	for (i = ws.n; i-- > 0;)
-		first[ws.g[i].site] = i;
-	for (i = 0; i < s->n; i++) {
-		const struct site_track *t = &s->track[i];
-		struct site_row *row = &w->goroutines->site[w->goroutines->nsite];
-
-		if (t->system)
-			continue;
-		row_fill(t, walk->mono_ns, births_scale, births_known, ended, row);
-		row->wait_at = first[i];
-		if (row->live || row->live_at_start || row->births)
-			w->goroutines->nsite++;
-		else
-			memset(row, 0, sizeof(*row));
-	}
-	qsort(w->goroutines->site, (size_t)w->goroutines->nsite, sizeof(*w->goroutines->site),
-	      by_live);
-	for (r = 0; r < w->goroutines->nsite; r++) {
-		size_t from = w->goroutines->site[r].wait_at, to = from;
-
-		while (from < ws.n && to < ws.n && ws.g[to].site == ws.g[from].site)
-			to++;
-		err = waits_fill(s, ws.g + from, to - from, !ended && r < ROWS_WITH_STACKS,
-				 &w->goroutines->site[r]);
-		if (err)
-			goto out;
-	}
-	err = 0;
-out:
+	if (!err && ws.n)
+		qsort(ws.g, ws.n, sizeof(*ws.g), by_count);
+	if (!err)
+		err = states_fill(&ws, g);
+	if (!err)
+		err = first_groups(s, &ws, &first);
+	if (!err)
+		err = sites_fill(s, first, walk->mono_ns, births_scale, births_known, ended, g);
+	if (!err)
+		err = all_waits_fill(s, &ws, ended, g);
 	bytesmap_deinit(&ws.index);
 	free(ws.g);
 	free(first);

@@ -5,27 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "trace/trace.h"
-#include "goroutines/window.h"
-
-#define OVERFLOW_SITE 0
 
 static struct site_track *track_new(struct sites *s)
 {
 	struct site_track *t;
 
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 64;
-		struct site_track *p = realloc(s->track, cap * sizeof(*p));
-
-		if (!p)
-			return NULL;
-		s->track = p;
-		s->cap = cap;
-	}
+	if (array_room(&s->track, s->n, &s->cap, sizeof(*s->track)))
+		return NULL;
 	t = &s->track[s->n++];
-	memset(t, 0, sizeof(*t));
-	t->start = "?";
+	*t = (struct site_track){ .start = "?" };
 	return t;
 }
 
@@ -37,7 +27,7 @@ int sites_init(struct sites *s, struct goruntime *rt)
 	bytesmap_init(&s->places, SITES_MAX);
 	u64map_init(&s->seen_at, SEEN_MAX);
 	u64map_init(&s->reason_class, 256);
-	return track_new(s) ? 0 : -ENOMEM; /* OVERFLOW_SITE */
+	return track_new(s) ? 0 : -ENOMEM; /* SITES_OVERFLOW */
 }
 
 void sites_deinit(struct sites *s)
@@ -91,12 +81,12 @@ static size_t track_for(struct sites *s, uint64_t gopc, uint64_t startpc)
 	}
 	at = bytesmap_put(&s->places, &key, sizeof(key), s->n, &made);
 	if (!at)
-		return OVERFLOW_SITE;
+		return SITES_OVERFLOW;
 	if (!made)
 		return *at;
 	t = track_new(s);
 	if (!t)
-		return *at = OVERFLOW_SITE;
+		return *at = SITES_OVERFLOW;
 	t->system = key.system;
 	t->start = gobin_start_name(gb, startpc - s->rt->bias);
 	if (placed)
@@ -130,9 +120,8 @@ static enum wait_class class_of_words(const char *words)
 		/* locks and wait groups had this one name up to 1.19 (1.23) */
 		"semacquire",
 	};
-	size_t i;
 
-	for (i = 0; i < sizeof(blocked) / sizeof(*blocked); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(blocked); i++)
 		if (!strcmp(words, blocked[i]))
 			return WAIT_BLOCKED;
 	if (!strncmp(words, "sync.", 5) && !strstr(words, "(durable)"))
@@ -179,18 +168,11 @@ double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t no
 		   enum age_kind *kind)
 {
 	const struct seen *p = seen_find(s, g->goid);
-	int64_t parked = g->waitsince_ns - s->rt->mono_offset_ns;
-	uint64_t from = p ? p->born_ns : now_ns;
+	struct since born = { p ? p->born_ns : now_ns,
+			      p && p->born_exact ? AGE_EXACT : AGE_AT_LEAST };
+	struct since parked = since_parked(s->rt, g, born.ns);
 
-	*kind = p && p->born_exact ? AGE_EXACT : AGE_AT_LEAST;
-	if (g->status == GO_WAITING && g->waitsince_ns > 0 && parked > 0 &&
-	    (uint64_t)parked < from) {
-		from = (uint64_t)parked;
-		*kind = AGE_AT_LEAST;
-	}
-	if (*kind == AGE_AT_LEAST && now_ns <= from + SITES_LEAST_AGE_NS)
-		*kind = AGE_UNKNOWN;
-	return now_ns > from ? (double)(now_ns - from) / 1e9 : 0;
+	return since_age_s(parked.ns < born.ns ? parked : born, now_ns, kind);
 }
 
 /* When a history is full every second point in its middle goes; what flowed
@@ -199,9 +181,9 @@ static void points_thin(struct site_track *t)
 {
 	struct site_point kept[WINDOW_MAX_POINTS];
 	uint64_t left = 0, ran = 0;
-	int i, n = 0;
+	int n = 0;
 
-	for (i = 0; i < t->npoint; i++) {
+	for (int i = 0; i < t->npoint; i++) {
 		struct site_point p = t->point[i];
 
 		p.stuck_left += left;
@@ -232,7 +214,7 @@ static void point_add(struct site_track *t, double t_s)
 }
 
 /* One goroutine of a walk: what it adds to its site, and how it is remembered. */
-static void look_at(struct sites *s, const struct goroutine *g, struct trace *trace,
+static void look_at(struct sites *s, const struct goroutine *g, const struct trace_births *births,
 		    uint64_t now_ns, struct seen *out)
 {
 	const struct seen *p = seen_find(s, g->goid);
@@ -245,7 +227,7 @@ static void look_at(struct sites *s, const struct goroutine *g, struct trace *tr
 		out->born_ns = p->born_ns;
 		out->born_exact = p->born_exact;
 	} else {
-		uint64_t born = trace ? trace_birth_time(trace, g->goid) : 0;
+		uint64_t born = trace_births_find(births, g->goid);
 
 		out->born_ns = born ? born : now_ns;
 		out->born_exact = born != 0;
@@ -257,53 +239,44 @@ static void look_at(struct sites *s, const struct goroutine *g, struct trace *tr
 	t->stuck += out->stuck;
 	t->stuck_still += out->stuck && p->stuck;
 	t->stuck_window += out->window_stuck;
-	if (!t->oldest_ns || out->born_ns < t->oldest_ns) {
-		t->oldest_ns = out->born_ns;
-		t->oldest_kind = out->born_exact ? AGE_EXACT : AGE_AT_LEAST;
-	}
+	if (!t->oldest.ns || out->born_ns < t->oldest.ns)
+		t->oldest =
+			(struct since){ out->born_ns, out->born_exact ? AGE_EXACT : AGE_AT_LEAST };
 }
 
 /* waitsince can only make a lower bound older, never an exact birth. */
 static void older_by_waitsince(struct sites *s, const struct goroutine *g)
 {
 	struct site_track *t = sites_of(s, g->gopc, g->startpc);
-	int64_t parked = g->waitsince_ns - s->rt->mono_offset_ns;
+	uint64_t parked = parked_since_ns(s->rt, g);
 
-	if (g->status != GO_WAITING || g->waitsince_ns <= 0 || parked <= 0)
-		return;
-	if ((uint64_t)parked < t->oldest_ns) {
-		t->oldest_ns = (uint64_t)parked;
-		t->oldest_kind = AGE_AT_LEAST;
-	}
+	if (parked && parked < t->oldest.ns)
+		t->oldest = (struct since){ parked, AGE_AT_LEAST };
 }
 
 static void look_reset(struct sites *s)
 {
-	size_t i;
-
-	for (i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		struct site_track *t = &s->track[i];
 
 		t->stuck_before = t->stuck;
 		t->births_looked = t->births;
 		t->live = t->stuck = t->stuck_still = t->ran = t->stuck_window = 0;
-		t->oldest_ns = 0;
+		t->oldest = (struct since){ 0 };
 	}
 }
 
 /* The look becomes the one the next is compared with. */
 static int remember(struct sites *s, struct seen *now, size_t n, uint64_t mono_ns)
 {
-	size_t i;
-
 	free(s->seen);
 	s->seen = now;
 	s->nseen = n;
 	u64map_clear(&s->seen_at);
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (!u64map_put(&s->seen_at, now[i].goid, i, NULL))
 			s->dropped++;
-	for (i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		struct site_track *t = &s->track[i];
 
 		t->stuck_left = t->stuck_before - t->stuck_still;
@@ -321,24 +294,25 @@ static int remember(struct sites *s, struct seen *now, size_t n, uint64_t mono_n
 	return 0;
 }
 
-int sites_look(struct sites *s, const struct gowalk *w, struct trace *trace, bool record)
+int sites_look(struct sites *s, const struct gowalk *w, const struct trace_births *births,
+	       bool record)
 {
 	struct seen *now = malloc((w->n + 1) * sizeof(*now));
-	size_t i, n = 0;
+	size_t n = 0;
 
 	if (!now)
 		return -ENOMEM;
 	look_reset(s);
-	for (i = 0; i < w->n; i++)
+	for (size_t i = 0; i < w->n; i++)
 		if (!w->g[i].system)
-			look_at(s, &w->g[i], trace, w->mono_ns, &now[n++]);
-	for (i = 0; i < w->n; i++)
+			look_at(s, &w->g[i], births, w->mono_ns, &now[n++]);
+	for (size_t i = 0; i < w->n; i++)
 		if (!w->g[i].system)
 			older_by_waitsince(s, &w->g[i]);
 	if (record)
 		return remember(s, now, n, w->mono_ns);
 	/* Not recorded: what was stuck at the look before stays so for the next. */
-	for (i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++)
 		s->track[i].stuck = s->track[i].stuck_before;
 	free(now);
 	return 0;
@@ -346,11 +320,9 @@ int sites_look(struct sites *s, const struct gowalk *w, struct trace *trace, boo
 
 void sites_count(struct sites *s, const struct trace_reading *r)
 {
-	size_t i;
-
-	for (i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++)
 		s->track[i].births = 0;
-	for (i = 0; i < r->nsite; i++) {
+	for (size_t i = 0; i < r->nsite; i++) {
 		struct site_track *t = sites_of(s, r->site[i].gopc, r->site[i].startpc);
 
 		t->births += r->site[i].births;
@@ -377,9 +349,7 @@ void site_flow(const struct site_track *t, double scale, uint64_t *births, uint6
 
 void sites_begin_window(struct sites *s, bool follows)
 {
-	size_t i;
-
-	for (i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		struct site_track *t = &s->track[i];
 
 		if (follows) {
@@ -392,6 +362,6 @@ void sites_begin_window(struct sites *s, bool follows)
 		}
 		t->live_base = t->live;
 	}
-	for (i = 0; i < s->nseen; i++)
+	for (size_t i = 0; i < s->nseen; i++)
 		s->seen[i].window_stuck = s->seen[i].blocked;
 }

@@ -11,15 +11,16 @@
 #define GOSPECT_GOROUTINES_SITES_H
 
 #include "base/map.h"
+#include "model/age.h"
 #include "goroutines/window.h"
 #include "gort/goruntime.h"
 
-struct trace;
+struct trace_births;
 struct trace_reading;
 
-#define SITES_MAX          16384      /* tracked sites; what is beyond is counted in one */
-#define SITES_LEAST_AGE_NS 1000000    /* a lower bound on an age that is less says nothing */
-#define SEEN_MAX           (1u << 22) /* goroutines remembered from one look to the next */
+#define SITES_MAX      16384      /* tracked sites; those beyond are one, of no place */
+#define SITES_OVERFLOW 0          /* that one's track */
+#define SEEN_MAX       (1u << 22) /* goroutines remembered from one look to the next */
 
 /* A goroutine as remembered. */
 struct seen {
@@ -40,8 +41,7 @@ struct site_track {
 	/* of the latest look */
 	uint64_t live, stuck, stuck_left, ran, stuck_window;
 	uint64_t stuck_before, stuck_still; /* of the look before; of them still stuck */
-	uint64_t oldest_ns;                 /* our monotonic clock; 0 none */
-	enum age_kind oldest_kind;
+	struct since oldest;                /* ns 0: nobody lives */
 	/* since the probes were armed, and the same at the start of the window */
 	uint64_t births, births_base;
 	uint64_t births_looked; /* births as they were counted before the latest look */
@@ -69,9 +69,10 @@ void sites_deinit(struct sites *s);
 /*
  * Takes in one walk.  With `record` it becomes the look that the next one is
  * compared with and a point of the history; without, only the present numbers
- * change.  trace (may be NULL) knows birth times.  Births are counted before.
+ * change.  births may be NULL.  Births are counted before.
  */
-int sites_look(struct sites *s, const struct gowalk *w, struct trace *trace, bool record);
+int sites_look(struct sites *s, const struct gowalk *w, const struct trace_births *births,
+	       bool record);
 /* The births counted so far. */
 void sites_count(struct sites *s, const struct trace_reading *r);
 /*

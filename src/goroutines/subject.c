@@ -71,7 +71,7 @@ static int goroutines_look(void *self, struct look *l)
 {
 	struct goroutines *o = self;
 	uint64_t dropped = o->sites.dropped;
-	int err = sites_look(&o->sites, l->walk, l->trace, l->record);
+	int err = sites_look(&o->sites, l->walk, l->births, l->record);
 
 	o->live = l->walk->user;
 	lose(l->losses, LOSS_HISTORY, o->sites.dropped - dropped);
@@ -207,6 +207,7 @@ static int goroutines_fill(void *self, struct look *l, struct window *w)
 	g->live = o->live;
 	g->system = l->walk->system;
 	g->live_at_start = o->live_base;
+	lose(l->losses, LOSS_SITES, o->sites.track[SITES_OVERFLOW].live);
 	err = fill_births(o, l, w);
 	g->known = !err;
 	return err;
@@ -258,6 +259,7 @@ void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, l->end_ns, l->once ? 0 : l->begin_ns)) {
 		leaks_window_deinit(&w->goroutines->leaks);
 		window_cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
+		lose(l->losses, LOSS_PROOF, 1);
 		return;
 	}
 	lose(l->losses, LOSS_PROOF, r->losses);

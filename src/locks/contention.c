@@ -30,8 +30,7 @@ struct wait_stack {
 
 struct wait_key {
 	uint64_t lock;
-	const char *function, *path;
-	int64_t line;
+	struct place_key place;
 };
 
 struct contention {
@@ -125,7 +124,7 @@ static bool read_semaphore(struct contention *c, const struct goroutine *g, uint
 /* The number of the row, made when there is none; the last one is "other". */
 static int row_of(struct contention *c, const struct wait_stack *w, uint64_t lock)
 {
-	struct wait_key key = { lock, w->place.function, w->place.path, w->place.line };
+	struct wait_key key = { lock, place_key(&w->place) };
 	uint64_t *at, before = hash_bytes(&key, sizeof(key));
 	const struct recalled *was;
 	bool made = false;
@@ -204,8 +203,7 @@ static void finish_rows(struct contention *c, const struct golocks *locks)
 
 	for (int i = 0; i < c->nrow; i++) {
 		struct lock_wait_row *row = &c->row[i];
-		struct wait_key key = { row->lock, row->place.function, row->place.path,
-					row->place.line };
+		struct wait_key key = { row->lock, place_key(&row->place) };
 		const struct golock_waiter *h = locks ? holder_of(locks, row->lock) : NULL;
 
 		row->longest_s = since_age_s(c->longest[i], c->now_ns, &row->age);

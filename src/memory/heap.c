@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/stacktable.h"
+#include "base/vec.h"
 #include "gort/heapprof.h"
-#include "memory/window.h"
+#include "model/stacktable.h"
 
 void heap_base_init(struct heap_base *b)
 {
@@ -36,8 +36,9 @@ void heap_base_take(struct heap_base *b, struct goruntime *rt)
 
 	u64map_clear(&b->in_use);
 	b->known = !heapprof_read(&h, rt, why, sizeof(why));
+	/* with some of it missing they would seem to have grown */
 	for (size_t i = 0; b->known && i < h.n; i++)
-		u64map_put(&b->in_use, h.bucket[i].addr, h.bucket[i].in_use_bytes, NULL);
+		b->known = u64map_put(&b->in_use, h.bucket[i].addr, h.bucket[i].in_use_bytes, NULL);
 	heapprof_deinit(&h);
 }
 
@@ -45,9 +46,7 @@ void heap_base_take(struct heap_base *b, struct goruntime *rt)
 static size_t runtime_frames(struct goruntime *rt, const uint64_t *pcs, size_t n)
 {
 	struct goframe f;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		bool injected = false;
 
 		if (goruntime_frames_at(rt, pcs[i], &injected, &f, 1) <= 0 ||
@@ -122,10 +121,10 @@ static const struct place *runtime_place(const struct stack_table *t, uint32_t s
 		if (!loc->n)
 			continue;
 		p = &t->line[loc->first];
-		for (k = 0; k < sizeof(inside) / sizeof(*inside); k++)
+		for (k = 0; k < ARRAY_SIZE(inside); k++)
 			if (p->function && !strncmp(p->function, inside[k], strlen(inside[k])))
 				break;
-		if (k == sizeof(inside) / sizeof(*inside))
+		if (k == ARRAY_SIZE(inside))
 			return p;
 	}
 	return p;
@@ -153,56 +152,49 @@ static void add_sample(struct heap_row *row, const struct heap_sample *s, uint64
 	}
 }
 
+/* The number of the row of a place, made when there is none; NULL: no memory. */
+static uint64_t *row_of(struct heap_window *w, struct bytesmap *places, uint32_t stack)
+{
+	const struct place *p = stack_table_place(&w->stacks, stack, false);
+	struct place none = { 0 };
+	struct place_key key;
+	uint64_t *at;
+	bool made;
+
+	if (!p)
+		p = runtime_place(&w->stacks, stack);
+	key = place_key(p ? p : &none);
+	at = bytesmap_put(places, &key, sizeof(key), (uint64_t)w->nrow, &made);
+	if (at && made)
+		w->row[w->nrow++] = (struct heap_row){ .stack = stack, .place = p ? *p : none };
+	return at;
+}
+
 static int fill_rows(struct heap_window *w)
 {
+	uint64_t *most = calloc(w->nsample + 1, sizeof(*most)), *at;
 	struct bytesmap places;
-	uint64_t *most;
 	int err = 0;
 
 	w->row = calloc(w->nsample + 1, sizeof(*w->row));
-	most = calloc(w->nsample + 1, sizeof(*most));
-	if (!w->row || !most) {
-		free(most);
-		return -ENOMEM;
-	}
 	bytesmap_init(&places, HEAPPROF_MAX_BUCKETS);
-	for (size_t i = 0; i < w->nsample; i++) {
-		const struct heap_sample *s = &w->sample[i];
-		const struct place *p = stack_table_place(&w->stacks, s->stack, false);
-		struct {
-			const char *function, *file;
-			uint64_t line;
-		} key = { 0 };
-		bool made;
-		uint64_t *at;
-
-		if (!p)
-			p = runtime_place(&w->stacks, s->stack);
-		if (p) {
-			key.function = p->function;
-			key.file = p->file;
-			key.line = (uint64_t)p->line;
-		}
-		at = bytesmap_put(&places, &key, sizeof(key), (uint64_t)w->nrow, &made);
-		if (!at) {
+	if (!w->row || !most)
+		err = -ENOMEM;
+	for (size_t i = 0; i < w->nsample && !err; i++) {
+		at = row_of(w, &places, w->sample[i].stack);
+		if (at)
+			add_sample(&w->row[*at], &w->sample[i], &most[*at]);
+		else
 			err = -ENOMEM;
-			break;
-		}
-		if (made) {
-			w->row[w->nrow].stack = s->stack;
-			if (p)
-				w->row[w->nrow].place = *p;
-			w->nrow++;
-		}
-		add_sample(&w->row[*at], s, &most[*at]);
 	}
 	bytesmap_deinit(&places);
 	free(most);
-	qsort(w->row, (size_t)w->nrow, sizeof(*w->row), by_in_use);
+	if (!err)
+		qsort(w->row, (size_t)w->nrow, sizeof(*w->row), by_in_use);
 	return err;
 }
 
-void heap_take(struct heap_window *w, const struct heap_base *b, struct goruntime *rt)
+int heap_take(struct heap_window *w, const struct heap_base *b, struct goruntime *rt)
 {
 	struct stack_builder sb;
 	struct heapprof h;
@@ -230,4 +222,5 @@ void heap_take(struct heap_window *w, const struct heap_base *b, struct goruntim
 			 "use");
 	heapprof_deinit(&h);
 	stack_builder_deinit(&sb);
+	return err;
 }

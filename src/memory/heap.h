@@ -16,8 +16,9 @@ void heap_base_init(struct heap_base *b);
 void heap_base_deinit(struct heap_base *b);
 /* Reads the profile: it becomes the start of the window. */
 void heap_base_take(struct heap_base *b, struct goruntime *rt);
-/* Fills the window's table; growth against the base where it is known. */
-void heap_take(struct heap_window *h, const struct heap_base *b, struct goruntime *rt);
+/* Fills the window's table; growth against the base where it is known.  0, or
+ * an error: then h->why has the reason. */
+int heap_take(struct heap_window *h, const struct heap_base *b, struct goruntime *rt);
 void heap_window_deinit(struct heap_window *h);
 
 #endif

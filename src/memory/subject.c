@@ -79,7 +79,8 @@ static int fill_allocs(struct memory *m, const struct look *l, struct window *w)
 
 static void fill_heap(struct memory *m, const struct look *l, struct heap_window *h)
 {
-	heap_take(h, &m->heap, l->rt);
+	if (heap_take(h, &m->heap, l->rt) == -ENOMEM)
+		lose(l->losses, LOSS_HEAP_ROWS, 1);
 	h->collected = l->totals->has_gc && l->base->has_gc && l->totals->numgc != l->base->numgc;
 }
 

@@ -25,14 +25,19 @@ double since_age_s(struct since s, uint64_t now_ns, enum age_kind *kind)
 	return *kind == AGE_UNKNOWN ? 0 : (double)age_ns / 1e9;
 }
 
+uint64_t parked_since_ns(const struct goruntime *rt, const struct goroutine *g)
+{
+	int64_t since = g->waitsince_ns - rt->mono_offset_ns;
+
+	return g->status == GO_WAITING && g->waitsince_ns > 0 && since > 0 ? (uint64_t)since : 0;
+}
+
 struct since since_parked(const struct goruntime *rt, const struct goroutine *g, uint64_t first_ns)
 {
-	struct since s = { first_ns, AGE_AT_LEAST };
+	uint64_t parked = parked_since_ns(rt, g);
+	uint64_t ns = parked && parked < first_ns ? parked : first_ns;
 
-	if (g->status == GO_WAITING && g->waitsince_ns > rt->mono_offset_ns &&
-	    (uint64_t)(g->waitsince_ns - rt->mono_offset_ns) < s.ns)
-		s.ns = (uint64_t)(g->waitsince_ns - rt->mono_offset_ns);
-	return s;
+	return (struct since){ ns, AGE_AT_LEAST };
 }
 
 void recall_init(struct recall *r)

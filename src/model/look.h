@@ -15,6 +15,8 @@
 struct gostacks;
 struct gotypes;
 struct trace;
+struct trace_births;
+struct trace_opens;
 struct trace_reading;
 
 /* How much of the window the probes were armed. */
@@ -38,10 +40,12 @@ struct look {
 	struct losses *losses;   /* of the window: for lose() */
 
 	/* the moment */
-	uint64_t now_ns;               /* our monotonic clock, when the look began */
-	struct gowalk *walk;           /* may be brought up to date by who reads stacks */
-	const struct gostacks *stacks; /* NULL: no subject wants them */
-	const uint32_t *stack_of;      /* [walk->n]: as gostacks_read() says */
+	uint64_t now_ns;                   /* our monotonic clock, when the look began */
+	struct gowalk *walk;               /* may be brought up to date by who reads stacks */
+	const struct gostacks *stacks;     /* NULL: no subject wants them */
+	const uint32_t *stack_of;          /* [walk->n]: as gostacks_read() says */
+	const struct trace_births *births; /* NULL: no probes; of after the walk */
+	const struct trace_opens *opens;   /* NULL: no probes; of after the stacks */
 	bool record; /* becomes what the next look is compared with; else just now was another */
 	bool gone;   /* the process ended: memory cannot be read any more; set by who finds out */
 

@@ -5,6 +5,8 @@
  * stages, each a batch of what the one before has named.
  */
 #include "net/priv.h"
+
+#include "model/age.h"
 #include "base/vec.h"
 
 #include <errno.h>
@@ -54,13 +56,9 @@ static void begin(struct net_look *l, uint64_t now_ns)
 
 uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk)
 {
-	const struct goroutine *g = &nw->look->walk->g[walk];
-	int64_t t = g->waitsince_ns - nw->rt->mono_offset_ns;
+	uint64_t since = parked_since_ns(nw->rt, &nw->look->walk->g[walk]);
 
-	if (g->status != GO_WAITING || g->waitsince_ns <= 0 || t <= 0 ||
-	    (uint64_t)t > nw->cur.now_ns)
-		return 0;
-	return (uint64_t)t;
+	return since > nw->cur.now_ns ? 0 : since;
 }
 
 /* The bodyEOFSignal or clientStream that is read; of a stream the pipe leads to it. */

@@ -88,6 +88,8 @@ void parts_close(struct parts *p)
 	if (p->stacks_made)
 		gostacks_deinit(&p->stacks);
 	free(p->stack_of);
+	trace_births_deinit(&p->births);
+	trace_opens_deinit(&p->opens);
 	memset(p, 0, sizeof(*p));
 }
 
@@ -131,7 +133,22 @@ static int read_stacks(struct parts *p, struct look *l)
 		err = gostacks_read(&p->stacks, l->rt, l->walk, p->stack_of);
 	l->stacks = &p->stacks;
 	l->stack_of = p->stack_of;
+	if (!err && l->trace) {
+		trace_opens_deinit(&p->opens);
+		if (trace_opens_read(l->trace, &p->opens))
+			lose(l->losses, LOSS_OPENS, 1);
+		l->opens = &p->opens;
+	}
 	return err;
+}
+
+static void read_births(struct parts *p, struct look *l)
+{
+	if (!l->trace)
+		return;
+	if (trace_births_read(l->trace, &p->births))
+		lose(l->losses, LOSS_OPENS, 1);
+	l->births = &p->births;
 }
 
 /* One that fails is not covered at this look; the others go on. */
@@ -155,6 +172,7 @@ int parts_look(struct parts *p, struct look *l)
 	bool read = false;
 	int stacks_err = 0, err = 0;
 
+	read_births(p, l);
 	for (int i = 0; i < p->n && !err; i++) {
 		struct part *part = &p->part[i];
 

@@ -9,6 +9,7 @@
 
 #include "gort/gostacks.h"
 #include "model/subject.h"
+#include "trace/opens.h"
 
 #define PARTS_MAX 16
 
@@ -30,6 +31,8 @@ struct parts {
 	bool stacks_made;
 	uint32_t *stack_of;
 	size_t stack_cap;
+	struct trace_births births;
+	struct trace_opens opens;
 };
 
 /* The built-in subjects, in the order in which they look; NULL-terminated. */

@@ -221,15 +221,15 @@ static void ages(void **state)
 	add(&m, 1, pc_receive, 1, chan_receive);
 	sites_look(&s, &m.w, NULL, true);
 	t = sites_of(&s, pc_receive, start_receive);
-	assert_int_equal(t->oldest_ns, T0); /* it lives since this look at least */
-	assert_int_equal(t->oldest_kind, AGE_AT_LEAST);
+	assert_int_equal(t->oldest.ns, T0); /* it lives since this look at least */
+	assert_int_equal(t->oldest.kind, AGE_AT_LEAST);
 
 	walk_begin(&m, T0 + 5 * NS_PER_S);
 	add(&m, 1, pc_receive, 1, chan_receive)->waitsince_ns = (int64_t)(T0 - 100 * NS_PER_S);
 	sites_look(&s, &m.w, NULL, true);
 	t = sites_of(&s, pc_receive, start_receive);
-	assert_int_equal(t->oldest_ns, T0 - 100 * NS_PER_S); /* a collection says: parked since */
-	assert_int_equal(t->oldest_kind, AGE_AT_LEAST);
+	assert_int_equal(t->oldest.ns, T0 - 100 * NS_PER_S); /* a collection says: parked since */
+	assert_int_equal(t->oldest.kind, AGE_AT_LEAST);
 	sites_deinit(&s);
 }
 
