@@ -46,7 +46,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all help needs man completions unit asan fuzz check check-leaks check-busy check-net check-kernels check-layers \
+.PHONY: all help needs man docs docs-check completions unit asan fuzz check check-leaks check-busy check-net check-kernels check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
 all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -112,6 +112,15 @@ man: $(B)/gospect.1 ## build the manual page
 $(B)/gen-completion: tools/gen-completion.c $(B)/libgospect.a
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-completion.c $(B)/libgospect.a $(LIBS)
+# The document of the report, from the descriptions that print it; committed.
+$(B)/gen-schema: tools/gen-schema.c $(B)/libgospect.a
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-schema.c $(B)/libgospect.a $(LIBS)
+docs: $(B)/gen-schema ## write docs/report-schema.md
+	$(Q)$(B)/gen-schema > docs/report-schema.md
+docs-check: $(B)/gen-schema ## fail when docs/report-schema.md is not up to date
+	@$(B)/gen-schema | diff -u docs/report-schema.md - || { echo 'docs/report-schema.md is not up to date: make docs' >&2; exit 1; }
+
 COMPLETIONS := $(addprefix $(B)/completions/,bash zsh fish)
 completions: $(COMPLETIONS) ## build the completions of bash, zsh and fish
 $(COMPLETIONS): $(B)/gen-completion
@@ -158,7 +167,7 @@ unit: $(UNIT) ## build the unit tests (build/unit/test_*)
 
 check: ## run the tests (root)
 	@tools/setup --tests
-	@$(MAKE) --no-print-directory all unit asan
+	@$(MAKE) --no-print-directory all unit asan docs-check
 	@tests/run
 
 check-leaks: $(B)/gospect ## leak proofs on the leak kernels of Go's own tests, every release (15 min)

@@ -6,6 +6,7 @@
 
 #include "cli/message.h"
 #include "cli/options.h"
+#include "report/json_schema.h"
 #include "report/report.h"
 #include "version.h"
 
@@ -16,6 +17,22 @@ static int printed(void)
 		return EXIT_DONE;
 	msg_error("cannot write: %s", strerror(errno));
 	return EXIT_FAILED;
+}
+
+static int print_schema(void)
+{
+	struct buf out;
+	int err;
+
+	buf_init(&out, 1u << 20);
+	report_json_schema(&out);
+	err = out.err;
+	if (err)
+		msg_error("cannot make the schema: %s", strerror(-err));
+	else
+		fputs(out.data, stdout);
+	buf_deinit(&out);
+	return err ? EXIT_FAILED : printed();
 }
 
 int main(int argc, char **argv)
@@ -36,6 +53,8 @@ int main(int argc, char **argv)
 		printf("gospect %s\nreport schema %s\n", GOSPECT_VERSION, REPORT_SCHEMA);
 		return printed();
 	}
+	if (!strcmp(argv[1], "--schema"))
+		return print_schema();
 	c = command_find(argv[1]);
 	if (!c) {
 		msg_error("unknown command '%s'", argv[1]);

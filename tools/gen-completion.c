@@ -110,7 +110,8 @@ static void bash(void)
 	       "\tif ((COMP_CWORD == 1)); then\n\t\tCOMPREPLY=($(compgen -W '");
 	for (const struct command *c = commands; c->name; c++)
 		printf("%s ", c->name);
-	printf("--help --version' -- \"$cur\"))\n\t\treturn\n\tfi\n\tcase ${COMP_WORDS[1]} in\n");
+	printf("--help --version --schema' -- \"$cur\"))\n\t\treturn\n\tfi\n\tcase "
+	       "${COMP_WORDS[1]} in\n");
 	for (const struct command *c = commands; c->name; c++)
 		bash_command(c);
 	printf("\tesac\n"
@@ -182,7 +183,8 @@ static void zsh(void)
 		printf("'\n");
 	}
 	printf("\t)\n\t_arguments -C '(- *)--help[commands and exit status]' "
-	       "'(- *)--version[version and report schema]' \\\n"
+	       "'(- *)--version[version and report schema]' "
+	       "'(- *)--schema[JSON Schema of the reports]' \\\n"
 	       "\t\t'1:command:->command' '*::argument:->argument'\n"
 	       "\tcase $state in\n\tcommand) _describe command commands ;;\n"
 	       "\targument)\n\t\tcase $words[1] in\n");
@@ -216,7 +218,9 @@ static void fish(void)
 	       "complete -c gospect -n __fish_use_subcommand -l help -d 'commands and exit "
 	       "status'\n"
 	       "complete -c gospect -n __fish_use_subcommand -l version -d 'version and report "
-	       "schema'\n");
+	       "schema'\n"
+	       "complete -c gospect -n __fish_use_subcommand -l schema -d 'JSON Schema of the "
+	       "reports'\n");
 	for (const struct command *c = commands; c->name; c++) {
 		printf("complete -c gospect -n __fish_use_subcommand -a %s -d '", c->name);
 		brief(c->summary, "");

@@ -72,8 +72,9 @@ void help_all(FILE *f)
 		wrapped(f, c->summary, TEXT_AT, WIDTH);
 	}
 	fprintf(f, "  %-*s %s\n", HEAD_WIDTH, "--help", "this text; COMMAND --help: its options");
-	fprintf(f, "  %-*s %s\n\nexit status:\n", HEAD_WIDTH, "--version",
-		"version and report schema");
+	fprintf(f, "  %-*s %s\n", HEAD_WIDTH, "--version", "version and report schema");
+	fprintf(f, "  %-*s %s\n\nexit status:\n", HEAD_WIDTH, "--schema",
+		"JSON Schema of the reports");
 	for (i = 0; i < sizeof(exit_table) / sizeof(*exit_table); i++)
 		fprintf(f, "  %2d  %s\n", exit_table[i].status, exit_table[i].means);
 }

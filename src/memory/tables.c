@@ -187,7 +187,7 @@ static const struct column gc_column[] = {
 	BYTES(S, heap_marked_bytes, "heap_marked_bytes", "marked by the last collection", HEAP),
 	INT(S, gogc, "gogc", "GOGC in percent; -1 is off", HEAP),
 	GOT(COLUMN_INTEGER, "memory_limit_bytes", memory_limit, "GOMEMLIMIT; null: there is none",
-	    HEAP),
+	    HEAP, .flags = COLUMN_NULL),
 	COUNT(S, forced_total, "forced_total", "by runtime.GC(), since the process started",
 	      CYCLES),
 	COUNT(S, forced, "forced", "by runtime.GC(), in this window", CYCLES),

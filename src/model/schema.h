@@ -74,6 +74,7 @@ enum column_flag {
 	COLUMN_END = 1 << 10,       /* shrunk, it loses its beginning, as places do */
 	COLUMN_SOMETIMES = 1 << 11, /* absent for a reason that no other flag says */
 	COLUMN_STREAM = 1 << 12,    /* rows without a maximum, and without a sum */
+	COLUMN_NULL = 1 << 13,      /* null where it is known that there is none */
 };
 
 /* What a getter says. */

@@ -55,7 +55,7 @@ static const struct column request_column[] = {
 	HOST(S, host, "what was asked for, name:port", SHOWN(3, "host"), .min = 16, .none = "?",
 	     .flags = COLUMN_NAME_REST),
 	WORD(S, phase, "phase", net_phase_names, "the phase it is in; absent between phases",
-	     SHOWN(2, "phase"), .flags = COLUMN_NO_REST),
+	     SHOWN(2, "phase"), .flags = COLUMN_NO_REST | COLUMN_SOMETIMES),
 	AGE(S, since_s, age, "since_s", "age of the request, not of the phase", SHOWN(1, "since"),
 	    .flags = COLUMN_NO_REST),
 	GOID(S, goroutine, "goroutine", "the goroutine that called", SHOWN(5, "goroutine"),
