@@ -41,6 +41,9 @@ class Completion(unittest.TestCase):
         for shell in ("bash", "zsh", "fish"):
             with open(path(shell)) as f:
                 text = f.read()
+            for o in re.findall(r"^  --([a-z]+)", run(GOSPECT, "--help").stdout, re.M):
+                with self.subTest(shell=shell, option=o):
+                    self.assertIn(f"-l {o} " if shell == "fish" else "--" + o, text)
             for c, options in known.items():
                 self.assertRegex(text, rf"\b{c}\b")
                 self.assertIn("--help", options)
