@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/proof.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -45,13 +46,14 @@ static uint64_t max_copy(void)
 	return half < MAX_COPY ? half : MAX_COPY;
 }
 
-/* What is inferred of locks, for the prover. */
+/* What is inferred of locks, for the prover; to be freed.  NULL: no memory. */
 static struct prove_held *held_of(const struct deadlocks_window *l, size_t *n)
 {
-	struct prove_held *held = l && l->nheld ? malloc(l->nheld * sizeof(*held)) : NULL;
+	struct prove_held *held;
 
-	*n = held ? l->nheld : 0;
-	for (size_t i = 0; i < *n; i++)
+	*n = l ? l->nheld : 0;
+	held = calloc(*n + 1, sizeof(*held));
+	for (size_t i = 0; held && i < *n; i++)
 		held[i] = (struct prove_held){ l->held[i].waiter, l->held[i].holder };
 	return held;
 }
@@ -75,6 +77,8 @@ int proof_run(struct session *s, const struct options *o, bool prove,
 	struct prove_held *held = held_of(locks, &cfg.nheld);
 	int code;
 
+	if (!held)
+		return err_set(err, -ENOMEM, "no memory for the locks that are held");
 	cfg.held = held;
 	code = prove_run(&cfg, out, err);
 	free(held);

@@ -41,14 +41,41 @@ static void predict(struct watch *w, const struct pace *before)
 		      (double)(now.cpu_ns - before->cpu_ns) / s, now.cpu_ns, now.created);
 }
 
-/* Arms the probes.  What goes wrong here is no failure: memory still tells. */
-static void arm(struct watch *w, const char *no_probes)
+/* Whether probes are wanted and possible; else says why not. */
+static bool may_arm(struct watch *w, const char *no_probes)
+{
+	char *why = w->memory_only;
+	size_t size = sizeof(w->memory_only);
+
+	if (no_probes)
+		snprintf(why, size, "%s", no_probes);
+	else if (w->o->budget_pct == 0 && !w->o->exact)
+		snprintf(why, size, "--budget 0: memory only");
+	else if (!w->s.gb->layout || !goruntime_has(&w->s.rt, FACT_GOROUTINES))
+		snprintf(why, size, "no probes: %s", w->s.rt.why_off[FACT_GOROUTINES]);
+	return !why[0];
+}
+
+static int kernel_can(struct err *err)
 {
 	struct trace_features tf;
-	struct cost_table costs;
-	struct err err = { 0 };
-	struct pace before = { 0 };
-	struct trace_config cfg = {
+
+	if (!trace_features_probe(&tf, err) && tf.method != TRACE_METHOD_NONE)
+		return 0;
+	if (!err->what[0])
+		err_set(err, -EOPNOTSUPP, "%s", tf.why);
+	if (!err->hint[0])
+		err_hint(err,
+			 "'gospect doctor' says what is missing; probes want root, or CAP_BPF, "
+			 "CAP_PERFMON and CAP_SYS_PTRACE");
+	return -EOPNOTSUPP;
+}
+
+static struct trace_config config_of(const struct watch *w)
+{
+	const struct layout *l = w->s.gb->layout;
+
+	return (struct trace_config){
 		.pid = w->s.proc.pid,
 		.exe_fd = w->s.proc.exe_fd,
 		.plan = &w->plan,
@@ -56,52 +83,51 @@ static void arm(struct watch *w, const char *no_probes)
 		.bias = w->s.bias,
 		.ptracer = process_tracer(&w->s.proc),
 		.gb = w->s.gb,
-		.g_goid = LAYOUT_ABSENT,
-		.g_gopc = LAYOUT_ABSENT,
-		.g_startpc = LAYOUT_ABSENT,
+		.g_goid = layout_off(l, LAYOUT_G_GOID),
+		.g_gopc = layout_off(l, LAYOUT_G_GOPC),
+		.g_startpc = layout_off(l, LAYOUT_G_STARTPC),
 		.budget_pct = w->o->budget_pct,
 		.budget_floor_ns = BUDGET_FLOOR_NS,
 		.exact = w->o->exact,
 	};
+}
 
-	if (no_probes) {
-		snprintf(w->memory_only, sizeof(w->memory_only), "%s", no_probes);
-		return;
-	}
-	if (w->o->budget_pct == 0 && !w->o->exact) {
-		snprintf(w->memory_only, sizeof(w->memory_only), "--budget 0: memory only");
-		return;
-	}
-	if (!w->s.gb->layout || !goruntime_has(&w->s.rt, FACT_GOROUTINES)) {
-		snprintf(w->memory_only, sizeof(w->memory_only), "no probes: %s",
-			 w->s.rt.why_off[FACT_GOROUTINES]);
-		return;
-	}
-	cfg.g_goid = layout_off(w->s.gb->layout, LAYOUT_G_GOID);
-	cfg.g_gopc = layout_off(w->s.gb->layout, LAYOUT_G_GOPC);
-	cfg.g_startpc = layout_off(w->s.gb->layout, LAYOUT_G_STARTPC);
-	if (plan_make(&w->plan, w->s.gb, w->o->sensors, &err))
-		goto memory;
+static int arm_plan(struct watch *w, struct err *err)
+{
+	struct pace before = { 0 };
+	struct cost_table costs;
+	struct trace_config cfg;
+	int r = plan_make(&w->plan, w->s.gb, w->o->sensors, err);
+
+	if (r)
+		return r;
 	pace_read(w, &before);
-	if (trace_features_probe(&tf, &err) || tf.method == TRACE_METHOD_NONE) {
-		if (!err.what[0])
-			err_set(&err, -EOPNOTSUPP, "%s", tf.why);
-		if (!err.hint[0])
-			err_hint(&err, "'gospect doctor' says what is missing; probes want root, "
-				       "or CAP_BPF, "
-				       "CAP_PERFMON and CAP_SYS_PTRACE");
-		goto memory;
-	}
-	if (!trace_measure_costs(&costs, &err))
+	r = kernel_can(err);
+	if (r)
+		return r;
+	if (!trace_measure_costs(&costs, err))
 		plan_price(&w->plan, &costs);
-	if (trace_prepare(&w->trace, &cfg, &err) || trace_load(w->trace, &err))
-		goto memory;
+	cfg = config_of(w);
+	r = trace_prepare(&w->trace, &cfg, err);
+	if (!r)
+		r = trace_load(w->trace, err);
+	if (r)
+		return r;
 	predict(w, &before);
-	if (trace_attach(w->trace, &err))
-		goto memory;
-	w->plan = *trace_plan(w->trace); /* with what was refused meanwhile */
-	return;
-memory:
+	return trace_attach(w->trace, err);
+}
+
+/* Arms the probes.  What goes wrong here is no failure: memory still tells. */
+static void arm(struct watch *w, const char *no_probes)
+{
+	struct err err = { 0 };
+
+	if (!may_arm(w, no_probes))
+		return;
+	if (!arm_plan(w, &err)) {
+		w->plan = *trace_plan(w->trace); /* with what was refused meanwhile */
+		return;
+	}
 	trace_close(w->trace);
 	w->trace = NULL;
 	snprintf(w->memory_only, sizeof(w->memory_only), "no probes: %.300s", err.what);

@@ -166,6 +166,24 @@ static void sum_sites(struct goroutines_window *g)
 	}
 }
 
+/* The runtime's own count is the check: what it made and no probe saw is lost. */
+static bool births_missed(struct goroutines *o, const struct look *l, struct window *w)
+{
+	uint64_t created = l->totals->created - o->created_begin;
+	uint64_t counted = births_counted(l->rnow) - o->births_begin;
+	uint64_t lost = created > counted ? created - counted : 0;
+
+	if (!w->goroutines->created_known || o->sliced || lost <= BIRTHS_SLACK + created / 1000)
+		return false;
+	window_cover_add(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL,
+			 "the runtime started %llu goroutines, the probes saw %llu",
+			 (unsigned long long)created, (unsigned long long)counted);
+	if (lost > o->births_lost)
+		lose(l->losses, LOSS_BIRTHS, lost - o->births_lost);
+	o->births_lost = lost;
+	return true;
+}
+
 /*
  * Births and deaths of the window.  Exact: births are summed by the probes.
  * Sampled: the total is the runtime's own, spread over the sites as the sample
@@ -177,8 +195,13 @@ static int fill_births(struct goroutines *o, struct look *l, struct window *w)
 	bool probed = look_armed(l, PROBE_GO_BIRTH), sliced = probed && l->rates.births_sliced;
 	bool by_totals = g->created_known && (!probed || sliced);
 	uint64_t seen = births_seen(&o->sites);
+	enum exactness exactness;
 	double scale = 1;
 	int err;
+
+	exactness = look_exactness(l, SENSOR_GOROUTINES, sliced);
+	if (probed && !sliced && births_missed(o, l, w))
+		exactness = PARTIAL;
 
 	g->births_known = g->created_known || (probed && !sliced);
 	if (by_totals)
@@ -187,11 +210,13 @@ static int fill_births(struct goroutines *o, struct look *l, struct window *w)
 		scale = (double)g->births / (double)seen;
 	err = rows_fill(&o->sites, l->walk, scale, probed && g->births_known, l->gone, w);
 	for (int i = 0; i < g->nsite; i++)
-		g->site[i].exactness = sliced ? SAMPLED : EXACT;
-	if (!probed || sliced)
+		g->site[i].exactness = exactness;
+	if (!probed || sliced) {
 		ends_from_totals(g);
-	else
+	} else {
 		sum_sites(g);
+		g->births_exactness = exactness;
+	}
 	return err;
 }
 
@@ -213,23 +238,6 @@ static int goroutines_fill(void *self, struct look *l, struct window *w)
 	return err;
 }
 
-/* The runtime's own count is the check: what it made and no probe saw is lost. */
-static void cover_births(struct goroutines *o, const struct look *l, struct window *w)
-{
-	uint64_t created = l->totals->created - o->created_begin;
-	uint64_t counted = births_counted(l->rnow) - o->births_begin;
-	uint64_t lost = created > counted ? created - counted : 0;
-
-	if (!w->goroutines->created_known || o->sliced || lost <= BIRTHS_SLACK + created / 1000)
-		return;
-	window_cover_add(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL,
-			 "the runtime started %llu goroutines, the probes saw %llu",
-			 (unsigned long long)created, (unsigned long long)counted);
-	if (lost > o->births_lost)
-		lose(l->losses, LOSS_BIRTHS, lost - o->births_lost);
-	o->births_lost = lost;
-}
-
 static void goroutines_cover(void *self, const struct look *l, struct window *w)
 {
 	struct goroutines *o = self;
@@ -244,8 +252,6 @@ static void goroutines_cover(void *self, const struct look *l, struct window *w)
 				 "budget: births and deaths by site are scaled from slices, the "
 				 "totals are exact")
 			->rate = l->rates.births;
-	} else {
-		cover_births(o, l, w);
 	}
 }
 

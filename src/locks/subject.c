@@ -47,6 +47,8 @@ static void fill_waits(const struct look *l, struct locks_window *c)
 	if (!look_armed(l, PROBE_LOCK_BEGIN) || !look_armed(l, PROBE_LOCK_END))
 		return;
 	contention_fill_waits(l->rbase, l->rnow, rate, c);
+	if (c->exactness == EXACT)
+		c->exactness = look_exactness(l, SENSOR_LOCKS, false);
 	if (rate > 0)
 		c->waits = scale_count(c->waits, 1 / rate);
 }

@@ -73,7 +73,7 @@ static int fill_allocs(struct memory *m, const struct look *l, struct window *w)
 		return 0;
 	err = allocs_take(&m->allocs, l->rnow, rate > 0 ? 1 / rate : 1, w, l->losses);
 	mw->alloc_known = !err;
-	mw->alloc_exactness = l->rates.rare_sliced ? SAMPLED : EXACT;
+	mw->alloc_exactness = look_exactness(l, SENSOR_ALLOC, l->rates.rare_sliced);
 	return err;
 }
 

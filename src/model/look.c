@@ -29,6 +29,11 @@ const char *look_why_not(const struct look *l, enum probe_id id)
 	return p && p->why[0] ? p->why : "not probed";
 }
 
+enum exactness look_exactness(const struct look *l, enum sensor s, bool sliced)
+{
+	return sliced ? SAMPLED : losses_of_counts(l->losses, s) ? PARTIAL : EXACT;
+}
+
 /* Probes of the sensor that should be there and are not. */
 static void cover_refused(const struct look *l, enum sensor s, struct window *w)
 {

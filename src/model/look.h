@@ -67,6 +67,8 @@ bool look_linked(const struct look *l, const char *const *names, size_t n);
 bool look_armed(const struct look *l, enum probe_id id);
 /* Why it is not: its own reason, or why there are none at all. */
 const char *look_why_not(const struct look *l, enum probe_id id);
+/* Of a number that probes counted in this window, or in slices of it. */
+enum exactness look_exactness(const struct look *l, enum sensor s, bool sliced);
 /*
  * What probes missed of a sensor that reads memory and counts by probes: none
  * at all (`without` says what that means for a reader), one of them refused,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/losses.h"
 
+#include "base/vec.h"
 #include "model/window.h"
 
 enum member { EVENTS, MAP_FULL, READ_FAILURES };
@@ -16,6 +17,18 @@ static const struct {
 #undef LOSS
 #undef S
 };
+
+bool losses_of_counts(const struct losses *l, enum sensor s)
+{
+	static const enum loss counts[] = { LOSS_KERNEL_TABLES, LOSS_KERNEL_READS,
+					    LOSS_KERNEL_STACKS, LOSS_READINGS,
+					    LOSS_SLICES,        LOSS_ALLOC_ROWS };
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		if (l->n[counts[i]] && losses[counts[i]].sensors & SENSOR_BIT(s))
+			return true;
+	return false;
+}
 
 static void add(struct window *w, enum member m, uint64_t n)
 {

@@ -7,7 +7,10 @@
 #ifndef GOSPECT_MODEL_LOSSES_H
 #define GOSPECT_MODEL_LOSSES_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "plan/sensor.h"
 
 struct window;
 
@@ -28,6 +31,8 @@ static inline void lose(struct losses *l, enum loss id, uint64_t n)
 	l->n[id] += n;
 }
 
+/* Whether a number that probes count for a sensor lacks some. */
+bool losses_of_counts(const struct losses *l, enum sensor s);
 /* Adds them to the window's sums; a sensor that misses something is covered as
  * partial at best, with the reason.  The rows of its coverage must be there. */
 void losses_report(const struct losses *l, struct window *w);

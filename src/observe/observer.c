@@ -30,6 +30,7 @@ struct observer {
 	/* at the start of the window, and the latest */
 	struct gototals base, totals;
 	struct trace_reading rbase, rnow;
+	bool unread;                /* rnow could not be read, and is rbase */
 	uint64_t cpu_base, cpu_now; /* of the target, ns */
 	uint64_t self_base;         /* our own CPU time */
 };
@@ -112,6 +113,18 @@ void observer_lose_slice(struct observer *o)
 	lose(&o->losses, LOSS_SLICES, 1);
 }
 
+/* What cannot be read now counts in the next window. */
+static void read_probes(struct observer *o)
+{
+	o->unread = trace_read(o->cfg.trace, &o->rnow) != 0;
+	if (!o->unread) {
+		parts_count(&o->parts, &o->look, &o->rnow);
+		return;
+	}
+	o->rnow = o->rbase;
+	lose(&o->losses, LOSS_READINGS, 1);
+}
+
 /*
  * Reads everything at (nearly) one moment: counters, probes, goroutines.
  *
@@ -125,11 +138,8 @@ static int read_all(struct observer *o)
 	int err = process_check(o->cfg.proc);
 	uint64_t cpu;
 
-	if (o->cfg.trace) {
-		trace_reading_deinit(&o->rnow);
-		if (!trace_read(o->cfg.trace, &o->rnow))
-			parts_count(&o->parts, &o->look, &o->rnow);
-	}
+	if (o->cfg.trace)
+		read_probes(o);
 	if (!process_cpu_ns(o->cfg.proc, &cpu))
 		o->cpu_now = cpu;
 	if (!err)
@@ -145,7 +155,8 @@ static void begin_window(struct observer *o, bool follows)
 	memset(&o->losses, 0, sizeof(o->losses));
 	parts_begin_window(&o->parts, &o->look, follows);
 	o->base = o->totals;
-	trace_reading_deinit(&o->rbase);
+	if (!o->unread)
+		trace_reading_deinit(&o->rbase);
 	o->rbase = o->rnow;
 	memset(&o->rnow, 0, sizeof(o->rnow));
 	o->cpu_base = o->cpu_now;
@@ -208,7 +219,8 @@ void observer_free(struct observer *o)
 	parts_close(&o->parts);
 	gowalk_deinit(&o->walk);
 	trace_reading_deinit(&o->rbase);
-	trace_reading_deinit(&o->rnow);
+	if (!o->unread)
+		trace_reading_deinit(&o->rnow);
 	free(o);
 }
 
@@ -255,9 +267,8 @@ static uint64_t self_rss(void)
 static void fill_probes(const struct observer *o, struct window *w)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
-	int i;
 
-	for (i = 0; o->cfg.plan && i < o->cfg.plan->n; i++) {
+	for (int i = 0; o->cfg.plan && i < o->cfg.plan->n; i++) {
 		const struct probe *p = &o->cfg.plan->probe[i];
 		struct probe_row *row = &w->probe[w->nprobe++];
 
@@ -297,14 +308,14 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 	fill_probes(o, w);
 }
 
-static void fill_losses(struct observer *o, struct window *w)
+/* Before the parts are filled: they say how exact they are. */
+static void take_losses(struct observer *o)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
 
 	lose(&o->losses, LOSS_KERNEL_TABLES, r->map_full - b->map_full);
 	lose(&o->losses, LOSS_KERNEL_READS, r->read_failures - b->read_failures);
 	lose(&o->losses, LOSS_KERNEL_STACKS, r->stack_failures - b->stack_failures);
-	losses_report(&o->losses, w);
 }
 
 /* How much of the window the probes were armed. */
@@ -356,8 +367,9 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	fill_time(o, end_reason, w);
 	fill_target(o, w);
 	fill_cost(o, w->window_s, w);
+	take_losses(o);
 	parts_fill(&o->parts, &o->look, w);
-	fill_losses(o, w);
+	losses_report(&o->losses, w);
 	if (err)
 		cover_ended(w);
 	begin_window(o, true);

@@ -339,6 +339,22 @@ static void a_loss_is_never_exact(void **state)
 	stage_end(&s);
 }
 
+static void counts_with_a_loss_are_partial(void **state)
+{
+	struct losses lost = { 0 };
+	struct look l = { .losses = &lost };
+
+	(void)state;
+	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), EXACT);
+	lose(&lost, LOSS_SQL_UNREAD, 1); /* of memory, and of another sensor */
+	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), EXACT);
+	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, true), SAMPLED);
+	lose(&lost, LOSS_KERNEL_TABLES, 1);
+	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), PARTIAL);
+	assert_int_equal(look_exactness(&l, SENSOR_GC, false), EXACT);
+	assert_string_equal(exactness_name(PARTIAL), "partial");
+}
+
 /* Each line of the table reaches a member of the report, and a sensor or none. */
 static void every_loss_is_reported(void **state)
 {
@@ -431,6 +447,7 @@ int main(void)
 		cmocka_unit_test(no_memory_to_fill_is_a_loss),
 		cmocka_unit_test(the_process_ends_in_a_fill),
 		cmocka_unit_test(a_loss_is_never_exact),
+		cmocka_unit_test(counts_with_a_loss_are_partial),
 		cmocka_unit_test(every_loss_is_reported),
 		cmocka_unit_test(the_worst_counts_and_each_reason_stays),
 		cmocka_unit_test(coverage_has_an_end),
