@@ -3,7 +3,7 @@
  * Deadlock: goroutines in a cycle, each waiting for what the next one would do,
  * or one that waits for a lock which it holds itself.  What each waits for is
  * read; who would end the wait is written nowhere in Go and inferred from stacks
- * and code (goroutines/deadlocks.c), and the finding says so.  Circles found in
+ * and code (goroutines/deadlocks.c), and the finding says so.  Cycles found in
  * several places of one program are one finding each; the same cycle met by more
  * goroutines is the same finding.
  */

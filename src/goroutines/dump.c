@@ -12,7 +12,7 @@
 #include "gort/gostacks.h"
 #include "goroutines/window.h"
 
-#define MAX_GROUPS (1u << 20) /* beyond: not told apart from the last one */
+#define MAX_GROUPS (1u << 20) /* beyond: counted as left out */
 #define MAX_STATES 250        /* different words */
 
 /* A dump in the making. */
@@ -122,15 +122,17 @@ static struct dump_group *group_of(struct making *m, const struct goroutine *g, 
 	uint64_t key = (uint64_t)(stack & 0xffffff) | (uint64_t)(stack >= GOSTACK_MAX) << 63 |
 		       (uint64_t)word_of(m, words) << 24 | (uint64_t)(labels & 0xffffff) << 32;
 	struct dump_group *p;
+	uint64_t *at;
 	bool made;
-	uint64_t *at = u64map_put(&m->group_at, key, d->ngroup, &made);
 
-	if (!at)
-		return d->ngroup ? &d->group[d->ngroup - 1] : NULL;
-	if (!made)
-		return &d->group[*at];
 	if (array_room(&d->group, d->ngroup, &m->group_cap, sizeof(*d->group)))
 		return NULL;
+	at = u64map_put(&m->group_at, key, d->ngroup, &made);
+
+	if (!at)
+		return NULL;
+	if (!made)
+		return &d->group[*at];
 	p = &d->group[d->ngroup++];
 	memset(p, 0, sizeof(*p));
 	p->reason = words;
@@ -174,7 +176,7 @@ static void add_to_group(struct making *m, struct dump_group *p, const struct go
 		memset(&p->created, 0, sizeof(p->created));
 }
 
-static int group_all(struct making *m)
+static void group_all(struct making *m)
 {
 	const struct gowalk *w = m->w;
 
@@ -184,12 +186,13 @@ static int group_all(struct making *m)
 		if (w->g[i].system || m->stack_of[i] == GOSTACK_ENDED)
 			continue;
 		p = group_of(m, &w->g[i], m->stack_of[i], m->labels_of[i]);
-		if (!p)
-			return -ENOMEM;
+		if (!p) {
+			m->d->left_out++;
+			continue;
+		}
 		add_to_group(m, p, &w->g[i]);
 		m->d->goroutines++;
 	}
-	return 0;
 }
 
 static int by_group_count(const void *x, const void *y)
@@ -253,14 +256,15 @@ static int make(struct making *m, const struct dump_options *o)
 	if (!err)
 		err = fill_labels(m);
 	if (!err)
-		err = group_all(m);
+		group_all(m);
 	if (!err && o->all)
 		err = list_all(m);
 	if (err)
 		return err;
 	m->d->unread = m->stacks.unread;
 	m->d->ended = m->stacks.ended;
-	qsort(m->d->group, m->d->ngroup, sizeof(*m->d->group), by_group_count);
+	if (m->d->ngroup)
+		qsort(m->d->group, m->d->ngroup, sizeof(*m->d->group), by_group_count);
 	return 0;
 }
 

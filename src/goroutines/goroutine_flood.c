@@ -15,7 +15,7 @@
  * - or more are started than end, for SLOW_RUN_S or longer, and the number at
  *   least doubled and grew by SLOW_MIN_GROWN: a queue that is not kept up with.
  *
- * High birth rates alone are none: a goroutine per request that ends with it
+ * A high birth rate alone is no flood: a goroutine per request that ends with it
  * is how Go programs are written.
  */
 #include "goroutines/goroutine_flood.h"

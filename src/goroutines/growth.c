@@ -10,7 +10,7 @@
 #define ENOUGH_RUN_S 10   /* a run that long is enough however long we watch */
 #define RUN_SHARE    3    /* else it has to be a third of what was watched */
 #define PAUSE_FACTOR 1.6  /* a pause may be that much longer than those before */
-#define PAUSE_LOOKS  2.2  /* within a run, that many looks are none in any case */
+#define PAUSE_LOOKS  2.2  /* within a run, that many looks are no pause in any case */
 
 static double value(const struct site_point *p, enum growth_of what)
 {

@@ -121,6 +121,7 @@ static void take_dump(struct goroutines *o, struct look *l, struct window *w)
 	if (w->goroutines->dump) {
 		lose(l->losses, LOSS_STACKS, w->goroutines->dump->unread);
 		lose(l->losses, LOSS_LABELS, w->goroutines->dump->labels_unknown);
+		lose(l->losses, LOSS_GROUPS, w->goroutines->dump->left_out);
 	}
 	if (deadlocks_find(w, &o->sites, l->walk, NULL, l->losses) == -ESRCH)
 		l->gone = true;

@@ -112,6 +112,7 @@ struct goroutine_dump {
 	uint64_t goroutines;    /* in the groups */
 	uint64_t unread, ended; /* could not be read in peace; ended since the list was read */
 	uint64_t labels_unknown;
+	uint64_t left_out; /* in no group: there are too many, or memory was short */
 	double read_s;
 	void *store; /* what holds the strings; see dump_free() */
 };

@@ -121,7 +121,7 @@ static bool read_semaphore(struct contention *c, const struct goroutine *g, uint
 
 /* ---- rows ---- */
 
-/* The number of the row, made when there is none; the last one is "other". */
+/* The number of the row, made when there is no such row; the last one is "other". */
 static int row_of(struct contention *c, const struct wait_stack *w, uint64_t lock)
 {
 	struct wait_key key = { lock, place_key(&w->place) };

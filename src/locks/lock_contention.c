@@ -49,7 +49,7 @@ struct waits {
 	uint64_t waiters, locks;
 };
 
-/* False when an earlier row of that place was told already. */
+/* False when an earlier row of that place was reported already. */
 static bool at_place(const struct window *w, int first, struct waits *out)
 {
 	const struct lock_wait_row *row = w->locks->row;

@@ -17,7 +17,7 @@
  *   collection is always near the limit with GOGC=off, so that says nothing.)
  *
  * The place is the large-allocation site behind it, when one has PLACE_SHARE
- * of all allocation; else there is none.
+ * of all allocation; else no finding.
  */
 #include "memory/gc_pressure.h"
 

@@ -152,7 +152,7 @@ static void add_sample(struct heap_row *row, const struct heap_sample *s, uint64
 	}
 }
 
-/* The number of the row of a place, made when there is none; NULL: no memory. */
+/* The number of the row of a place, made when there is no such row; NULL: no memory. */
 static uint64_t *row_of(struct heap_window *w, struct bytesmap *places, uint32_t stack)
 {
 	const struct place *p = stack_table_place(&w->stacks, stack, false);

@@ -2,7 +2,7 @@
 /*
  * One look at a process: everything that whoever looks, or fills a window, may
  * need.  The observer owns it and what it points to; a subject is given it and
- * keeps no pointer into it but those marked `life`.
+ * keeps no pointer into it but the constant ones.
  */
 #ifndef GOSPECT_MODEL_LOOK_H
 #define GOSPECT_MODEL_LOOK_H
@@ -26,7 +26,7 @@ struct look_rates {
 };
 
 struct look {
-	/* life: they stay as they are as long as the observer */
+	/* constant as long as the observer lives */
 	struct goruntime *rt;
 	struct gotypes *types;   /* NULL: no subject that reads stacks is on */
 	const struct plan *plan; /* NULL: no probes planned */
@@ -65,7 +65,7 @@ static inline bool look_wants(const struct look *l, enum sensor s)
 bool look_linked(const struct look *l, const char *const *names, size_t n);
 /* Whether a probe is armed. */
 bool look_armed(const struct look *l, enum probe_id id);
-/* Why it is not: its own reason, or why there are none at all. */
+/* Why it is not: its own reason, or why there are no probes at all. */
 const char *look_why_not(const struct look *l, enum probe_id id);
 /* Of a number that probes counted in this window, or in slices of it. */
 enum exactness look_exactness(const struct look *l, enum sensor s, bool sliced);

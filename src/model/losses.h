@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What is missing from a report.  Whoever drops something says so with one
- * call; a failed allocation is a drop like any other.  What was repeated with
- * success is none.
+ * call; a failed allocation is a drop like any other.  A read that was repeated
+ * with success is not a loss.
  */
 #ifndef GOSPECT_MODEL_LOSSES_H
 #define GOSPECT_MODEL_LOSSES_H

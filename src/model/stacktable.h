@@ -53,7 +53,7 @@ int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bo
 		      bool logical);
 void stack_table_deinit(struct stack_table *t);
 /* The innermost function outside the runtime (and, with `user`, outside the
- * standard library, where there is one); NULL when there is none. */
+ * standard library, where there is one); NULL: no such function. */
 const struct place *stack_table_place(const struct stack_table *t, uint32_t stack, bool user);
 /* Lines of a stack, innermost first, inlined ones included; at most max.
  * Returns how many; 0 for STACK_NONE. */

@@ -62,7 +62,7 @@ struct coverage *window_cover_add(struct window *w, enum sensor s, enum coverage
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	len = strlen(c->why);
-	/* half a reason is none: one that finds no room is left out whole */
+	/* whole reasons only: one that does not fit is left out */
 	if (why[0] && !strstr(c->why, why) && len + 2 + strlen(why) < sizeof(c->why))
 		snprintf(c->why + len, sizeof(c->why) - len, "%s%s", len ? "; " : "", why);
 	return c;

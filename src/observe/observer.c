@@ -203,8 +203,8 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 		observer_free(o);
 		return err_set(err, r, "process %d ended before anything was seen", cfg->proc->pid);
 	}
-	/* Before the first window there is none to count a birth for: those that the
-	 * walk has seen must all be behind it. */
+	/* A birth before the first window belongs to no window: all that the walk has
+	 * seen must have been counted by now. */
 	parts_count(&o->parts, &o->look, NULL);
 	begin_window(o, false);
 	o->begin_ns = o->window_ns;
