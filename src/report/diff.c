@@ -13,6 +13,8 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "observe/window.h"
+#include "model/sentence.h"
+#include "report/document.h"
 #include "report/report.h"
 #include "report/grid.h"
 #include "report/wrap.h"
@@ -145,7 +147,7 @@ static double weight_of(const json_t *finding)
 					     "waiters", "hanging",      "dials",       "in_use" };
 	const json_t *numbers = json_object_get(finding, "numbers");
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (json_object_get(numbers, names[i]))
 			return number_of(numbers, names[i]);
 	return 0;
@@ -204,55 +206,87 @@ static int findings(const json_t *a, const json_t *b, int columns, struct buf *o
 	return err;
 }
 
-/* ---- tables: sites, stacks, memory ---- */
+/* ---- tables ---- */
 
-enum unit { UNIT_COUNT, UNIT_BYTES, UNIT_NS };
-
+/* A described table, and where a report has it. */
 struct part {
-	const char *title, *object, *list, *value;
-	enum unit unit;
+	const struct table *table;
+	const char *object, *list;
+	const struct column *value; /* the number that is compared */
 };
 
 /* Durations that differ by less than this share of the longer are the same. */
 #define NS_SHARE 0.2
 
-/* A row is about a place, a stack, or something with a name of its own. */
-static size_t row_key(const json_t *row, char *out, size_t size)
+static const char *member_of(const struct table *object, const struct table *member)
 {
-	const json_t *frame, *place = json_object_get(row, "place");
-	const char *host = text_of(row, "host"), *driver = text_of(row, "driver"), *name;
-	size_t i, n;
+	for (int i = 0; i < object->ncolumn; i++)
+		if (object->column[i].sub == member)
+			return object->column[i].key;
+	return "";
+}
 
-	if (!place)
-		place = row;
-	name = *host ? host : *driver ? driver : text_of(row, "reason");
-	n = (size_t)snprintf(out, size, "%s|%s|%lld|%s|%s%s", text_of(place, "function"),
-			     text_of(place, "file"),
-			     (long long)json_integer_value(json_object_get(place, "line")), name,
-			     text_of(row, "phase"), text_of(row, "protocol"));
-	if (*text_of(place, "function") || *host || *driver)
-		return n < size ? n : size - 1;
-	json_array_foreach(json_object_get(row, "stack"), i, frame)
-	{
-		if (n >= size)
-			break;
-		n += (size_t)snprintf(
-			out + n, size - n, "|%s:%lld", text_of(frame, "function"),
-			(long long)json_integer_value(json_object_get(frame, "line")));
-	}
-	return n < size ? n : size - 1;
+static struct part part_of(const struct table *t)
+{
+	struct part p = { .table = t,
+			  .object = member_of(&report_document, t->of),
+			  .list = member_of(t->of, t) };
+
+	for (int i = 0; i < t->ncolumn; i++)
+		if (t->column[i].key && !strcmp(t->column[i].key, t->diff_key))
+			p.value = &t->column[i];
+	return p;
+}
+
+/* The column that is the id-th of those that name a row; NULL: there are no more. */
+static const struct column *name_column(const struct table *t, int id)
+{
+	for (int i = 0; i < t->ncolumn; i++)
+		if (t->column[i].id == id)
+			return &t->column[i];
+	return NULL;
+}
+
+static void add_key(const struct column *c, const json_t *row, struct buf *key)
+{
+	const json_t *frame, *o = c->flat ? row : json_object_get(row, c->key);
+	size_t i;
+
+	if (c->type == COLUMN_PLACE)
+		buf_printf(key, "%s|%s|%lld|", text_of(o, "function"), text_of(o, "file"),
+			   (long long)json_integer_value(json_object_get(o, "line")));
+	else if (c->type != COLUMN_STACK)
+		buf_printf(key, "%s|", text_of(row, c->key));
+	else
+		json_array_foreach(o, i, frame)
+			buf_printf(key, "%s:%lld|", text_of(frame, "function"),
+				   (long long)json_integer_value(json_object_get(frame, "line")));
+}
+
+static int add_row(struct items *s, const json_t *row, const struct part *p, bool second)
+{
+	const struct column *c;
+	struct buf key;
+	int err;
+
+	buf_init(&key, 1u << 20);
+	for (int id = 1; (c = name_column(p->table, id)); id++)
+		add_key(c, row, &key);
+	err = key.err ? key.err
+		      : add(s, key.data, key.len, row, number_of(row, p->value->key), second);
+	buf_deinit(&key);
+	return err;
 }
 
 static int add_rows(struct items *s, const json_t *report, const struct part *p, bool second)
 {
 	const json_t *row;
-	char key[16384];
 	size_t i;
 	int err = 0;
 
 	json_array_foreach(json_object_get(json_object_get(report, p->object), p->list), i,
 			   row) if (!err && !json_is_true(json_object_get(row, "other"))) err =
-		add(s, key, row_key(row, key, sizeof(key)), row, number_of(row, p->value), second);
+		add_row(s, row, p, second);
 	return err;
 }
 
@@ -263,14 +297,14 @@ static struct place place_json(const json_t *o)
 			       .line = (int)json_integer_value(json_object_get(o, "line")) };
 }
 
-static void cell_number(struct grid *t, enum unit unit, double v, const char *sign)
+static void cell_number(struct grid *t, enum column_type unit, double v, const char *sign)
 {
 	char text[HUMAN_MAX], cell[HUMAN_MAX + 2];
 
 	snprintf(cell, sizeof(cell), "%s%s", sign,
-		 unit == UNIT_BYTES ? human_bytes(v, text)
-		 : unit == UNIT_NS  ? human_seconds(v / 1e9, text)
-				    : human_count((uint64_t)v, text));
+		 unit == COLUMN_BYTES ? human_bytes(v, text)
+		 : unit == COLUMN_NS  ? human_seconds(v / 1e9, text)
+				      : human_count((uint64_t)v, text));
 	grid_cell(t, cell);
 }
 
@@ -278,19 +312,17 @@ static bool is_change(const struct part *p, const struct item *i)
 {
 	double by = fabs(i->after - i->before), most = fmax(i->after, i->before);
 
-	return change_of(i) != SAME && by > (p->unit == UNIT_NS ? NS_SHARE * most : 0);
+	return change_of(i) != SAME && by > (p->value->type == COLUMN_NS ? NS_SHARE * most : 0);
 }
 
-/* A row's place; a stack's: its first frame outside the runtime. */
-static struct place row_place(const json_t *row)
+/* A stack's place: its first frame outside the runtime. */
+static struct place stack_place(const json_t *stack)
 {
-	const json_t *frame, *place = json_object_get(row, "place");
-	struct place p = place_json(place ? place : row);
+	struct place p = { 0 };
+	const json_t *frame;
 	size_t i;
 
-	if (p.function)
-		return p;
-	json_array_foreach(json_object_get(row, "stack"), i, frame)
+	json_array_foreach(stack, i, frame)
 	{
 		p = place_json(frame);
 		if (p.function && strncmp(p.function, "runtime.", 8) &&
@@ -309,27 +341,37 @@ static void add_name(struct buf *out, const char *name)
 			   words_fit(name, 48, clean, sizeof(clean)));
 }
 
+/* "dns api:443", "chan receive at main.worker work.go:57" */
+static void name_row(const struct table *t, const json_t *row, struct buf *out)
+{
+	struct place place = { 0 };
+	const struct column *c;
+
+	for (int id = 1; (c = name_column(t, id)); id++) {
+		if (c->type == COLUMN_PLACE)
+			place = place_json(c->flat ? row : json_object_get(row, c->key));
+		else if (c->type == COLUMN_STACK)
+			place = stack_place(json_object_get(row, c->key));
+		else
+			add_name(out, text_of(row, c->key));
+	}
+	if (place.function || !out->len) {
+		buf_puts(out, out->len ? " at " : "");
+		sentence_place(out, &place, "?");
+	}
+}
+
 static void print_row(struct grid *t, const struct part *p, const struct item *i)
 {
-	const json_t *row = i->b ? i->b : i->a;
 	double by = i->after - i->before;
-	char text[WORDS_PLACE_MAX];
-	struct place place = row_place(row);
 	struct buf at;
 
 	grid_cell(t, change_word[change_of(i)]);
-	cell_number(t, p->unit, i->before, "");
-	cell_number(t, p->unit, i->after, "");
-	cell_number(t, p->unit, fabs(by), by < 0 ? "-" : "+");
+	cell_number(t, p->value->type, i->before, "");
+	cell_number(t, p->value->type, i->after, "");
+	cell_number(t, p->value->type, fabs(by), by < 0 ? "-" : "+");
 	buf_init(&at, 4096);
-	add_name(&at, text_of(row, "reason"));
-	add_name(&at, text_of(row, "driver"));
-	add_name(&at, text_of(row, "phase"));
-	add_name(&at, text_of(row, "host"));
-	add_name(&at, text_of(row, "protocol"));
-	if (place.function || !at.len)
-		buf_printf(&at, "%s%s", at.len ? " at " : "",
-			   words_place_short(&place, text, sizeof(text)));
+	name_row(p->table, i->b ? i->b : i->a, &at);
 	grid_cell(t, at.data ? at.data : "");
 	buf_deinit(&at);
 }
@@ -358,8 +400,8 @@ static int table(const json_t *a, const json_t *b, const struct part *p, int col
 	for (size_t i = 0; i < s.n; i++)
 		changed += is_change(p, &s.v[i]);
 	if (s.n)
-		buf_printf(out, "\n%s: %zu of %zu changed\n", p->title, changed, s.n);
-	grid_init(&t, column, sizeof(column) / sizeof(*column));
+		buf_printf(out, "\n%s: %zu of %zu changed\n", p->table->diff_title, changed, s.n);
+	grid_init(&t, column, ARRAY_SIZE(column));
 	for (size_t i = 0; i < s.n && shown < MAX_ROWS; i++)
 		if (is_change(p, &s.v[i])) {
 			print_row(&t, p, &s.v[i]);
@@ -402,24 +444,20 @@ static void title(const json_t *a, const json_t *b, int columns, struct buf *out
 
 static int compare(const json_t *a, const json_t *b, int columns, struct buf *out)
 {
-	static const struct part parts[] = {
-		{ "goroutines by creation site", "goroutines", "by_site", "live", UNIT_COUNT },
-		{ "goroutines by stack", "goroutines", "groups", "count", UNIT_COUNT },
-		{ "memory in use", "heap", "by_site", "in_use_bytes", UNIT_BYTES },
-		{ "network phases (p50)", "net", "phases", "p50_ns", UNIT_NS },
-		{ "requests in flight by call", "net", "clients", "in_flight", UNIT_COUNT },
-		{ "unclosed response bodies", "net", "unclosed_bodies", "count", UNIT_COUNT },
-		{ "connections", "net", "connections", "open", UNIT_COUNT },
-		{ "database connections in use", "sql", "pools", "in_use", UNIT_COUNT },
-	};
 	int err;
 
 	title(a, b, columns, out);
 	err = findings(a, b, columns, out);
-	for (size_t i = 0; !err && i < sizeof(parts) / sizeof(*parts); i++)
-		if (json_object_get(json_object_get(a, parts[i].object), parts[i].list) &&
-		    json_object_get(json_object_get(b, parts[i].object), parts[i].list))
-			err = table(a, b, &parts[i], columns, out);
+	for (int i = 0; !err && i < report_nparts; i++) {
+		struct part p;
+
+		if (!report_parts[i]->diff_title)
+			continue;
+		p = part_of(report_parts[i]);
+		if (json_object_get(json_object_get(a, p.object), p.list) &&
+		    json_object_get(json_object_get(b, p.object), p.list))
+			err = table(a, b, &p, columns, out);
+	}
 	return err ? err : out->err;
 }
 

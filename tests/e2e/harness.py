@@ -14,6 +14,7 @@ import sys
 import time
 import unittest
 
+from schema import report
 from tree import BIN_DIR, CACHE, GOSPECT, TOP, releases
 
 DEADLINE = 60
@@ -117,7 +118,7 @@ def gospect(*args, timeout=DEADLINE, **kw):
 
 
 def reports(text):
-    return [json.loads(l) for l in text.splitlines()]
+    return [report(l) for l in text.splitlines()]
 
 
 class Attach:
@@ -146,7 +147,7 @@ class Attach:
     def next(self, timeout=DEADLINE):
         if not select.select([self.p.stdout], [], [], timeout)[0]:
             raise AssertionError("no report in time")
-        return json.loads(self.p.stdout.readline())
+        return report(self.p.stdout.readline())
 
     def stop(self, sig=signal.SIGINT):
         """The reports that were still to come."""

@@ -6,6 +6,7 @@ import os
 import subprocess
 
 from harness import DEADLINE, GOSPECT, RELEASES, USUAL, Program, binary, releases
+from schema import report
 
 # Every release that the issue names; all of them with `make check-net`.
 SOME = releases("1.19", "1.22", "1.24", "usual", "newest")
@@ -59,7 +60,7 @@ def snapshot(pid, *args, timeout=DEADLINE):
         raise AssertionError(f"gospect ended with {p.returncode}: {p.stderr}")
     if SECRET in p.stdout + p.stderr:
         raise AssertionError("a secret of the program is in the output")
-    return json.loads(p.stdout)
+    return report(p.stdout)
 
 
 def rows_of(report, *path):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Wrong usage, wrong processes, missing privileges, targets that go away: each
 with its exit status, one clear sentence on stderr, and nothing on stdout."""
-import json
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ import unittest
 
 from harness import (GOSPECT, NEWEST, USUAL, Attach, Work, binary, coverage, gospect, need_root, reports,
                      text_differs, wait_until)
+from schema import report
 
 
 class Usage(unittest.TestCase):
@@ -268,7 +268,7 @@ class Going(unittest.TestCase):
         with Work() as w:
             p = subprocess.Popen([GOSPECT, "attach", str(w.pid), "--every", "200ms", "--format", "json"],
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-            json.loads(p.stdout.readline())
+            report(p.stdout.readline())
             p.stdout.close()
             p.wait(timeout=30)
             w.do("births 3")

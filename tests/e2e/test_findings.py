@@ -6,7 +6,7 @@ import json
 import subprocess
 import unittest
 
-from harness import USUAL, Attach, Program, binary, need_root
+from harness import USUAL, Attach, Program, binary, need_root, reports
 
 SHOP = f"shop-{USUAL}-stripped"
 CLASSIFY = f"classify-{USUAL}-stripped"
@@ -28,7 +28,7 @@ class Shop(unittest.TestCase):
         with Program([binary(SHOP), *args]) as p, Attach(p.pid, "--for", seconds, every="5s", armed=False) as a:
             out, err = a.p.communicate(timeout=60)
             self.assertEqual(a.p.returncode, 0, err)
-            return [json.loads(l) for l in out.splitlines()]
+            return reports(out)
 
     def test_bugs_are_found(self):
         where = self.where()
@@ -85,7 +85,7 @@ class Line(unittest.TestCase):
                 Attach(p.pid, "--for", seconds, every="4s", armed=False) as a:
             out, err = a.p.communicate(timeout=60)
             self.assertEqual(a.p.returncode, 0, err)
-            return {f["kind"] for f in json.loads(out.splitlines()[-1])["findings"]
+            return {f["kind"] for f in reports(out)[-1]["findings"]
                     if f["kind"].startswith("goroutine")}
 
     def expect(self, kind, *modes):

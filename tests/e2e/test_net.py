@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from harness import GOSPECT, Attach, binary, coverage, gospect, need_root, releases, window
+from harness import GOSPECT, Attach, binary, coverage, gospect, need_root, releases, reports, window
 from netprogs import (RARE, SECRET, SENSORS, USUAL, Commands, Netload, at, each_variant, found, is_near,
                       is_near_histogram, kinds, place, rows_of, snapshot)
 
@@ -359,7 +359,7 @@ class Faults(unittest.TestCase):
                 out, err = a.p.communicate(timeout=60)
                 if a.p.returncode:
                     raise AssertionError(f"gospect ended with {a.p.returncode}: {err}")
-                return [json.loads(l) for l in out.splitlines()], p.where()
+                return reports(out), p.where()
 
     @classmethod
     def setUpClass(cls):

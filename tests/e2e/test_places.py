@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 from harness import (GOSPECT, NEWEST, OLDEST, RELEASES, USUAL, Attach, Program, Work, binary, coverage,
-                     gospect, need_root, site, wait_until)
+                     gospect, need_root, reports, site, wait_until)
+from schema import report
 
 
 class Namespaces(unittest.TestCase):
@@ -52,7 +53,7 @@ class Namespaces(unittest.TestCase):
                                 "sh", "-c", script], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                                env={**os.environ, "F": os.path.join(d, "in"), "O": os.path.join(d, "out")})
         self.assertEqual(p.returncode, 0, p.stderr)
-        r = json.loads(p.stdout.splitlines()[-1])
+        r = reports(p.stdout)[-1]
         self.assertEqual(r["goroutines"]["births"], 10, p.stderr)
 
 
@@ -111,7 +112,7 @@ class Commands(unittest.TestCase):
     def test_only(self):
         need_root()
         with Work() as w:
-            r = json.loads(gospect("attach", w.pid, "--for", "500ms", "--only", "gc,net", "--format", "json").stdout)
+            r = report(gospect("attach", w.pid, "--for", "500ms", "--only", "gc,net", "--format", "json").stdout)
             self.assertEqual(coverage(r, "gc")["state"], "exact")
             self.assertEqual(coverage(r, "net")["state"], "off")
             self.assertEqual(coverage(r, "goroutines")["state"], "off")
@@ -122,7 +123,7 @@ class Commands(unittest.TestCase):
         need_root()
         with Work() as w:
             p = gospect("attach", w.pid, "--for", "1200ms", "--every", "500ms", "--format", "json")
-            rs = [json.loads(l) for l in p.stdout.splitlines()]
+            rs = reports(p.stdout)
             self.assertEqual(len(rs), 3)
             self.assertAlmostEqual(sum(r["window_s"] for r in rs), 1.2, delta=0.15)
             self.assertLess(rs[2]["window_s"], 0.4)
@@ -148,7 +149,7 @@ class Commands(unittest.TestCase):
             w.do("park 12 chanreceive")
             p = gospect("attach", w.pid, "--for", "500ms", "--format", "json")
             self.assertEqual(p.returncode, 0, p.stderr)
-            r = json.loads(p.stdout)
+            r = report(p.stdout)
             self.assertEqual(r["goroutines"]["live"], 13)
 
 

@@ -15,6 +15,7 @@ import time
 import unittest
 
 from harness import CACHE, Attach, coverage, gospect, listening_port, need_root, text_differs, wait_until
+from schema import report
 
 REQUESTS = 3000
 THREADS = 4
@@ -221,13 +222,13 @@ class Proxy(unittest.TestCase):
             t.start()
 
         def hanging():
-            r = json.loads(gospect("snapshot", self.p.pid, "--window", "0", "--only", "net", "--format", "json").stdout)
+            r = report(gospect("snapshot", self.p.pid, "--window", "0", "--only", "net", "--format", "json").stdout)
             rows = [f for f in r["net"]["in_flight"] if f.get("host") == self.host and f.get("phase") == "ttfb"]
             return rows if len(rows) >= 5 else None
         rows = wait_until(hanging, "five requests in flight")
         self.assertEqual(len(rows), 5)
         p = gospect("snapshot", self.p.pid, "--window", "4s", "--only", "net", "--format", "json")
-        r = json.loads(p.stdout)
+        r = report(p.stdout)
         # each has the context of the client's request, which is cancelled when that goes away
         self.assertEqual([f for f in r["findings"] if f["kind"] == "no-timeout"], [])
         self.assertEqual(sum(s["in_flight"] for s in r["net"]["servers"]), 5)

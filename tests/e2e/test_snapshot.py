@@ -22,6 +22,7 @@ from datetime import datetime
 
 from harness import (DEADLINE, RELEASES, USUAL, Program, Work, binary, coverage, gospect, listening_port,
                      need_root, releases, wait_until)
+from schema import report
 
 PARKED = {"chanreceive": 7, "chansend": 11, "select": 13, "mutex": 17, "rwmutex": 19, "waitgroup": 23,
           "cond": 29, "sleep": 31, "io": 5}
@@ -46,7 +47,7 @@ def snapshot(pid, *args):
     p = gospect("snapshot", pid, "--format", "json", *args)
     if p.returncode:
         raise AssertionError(f"snapshot: {p.returncode}: {p.stderr}")
-    return json.loads(p.stdout)
+    return report(p.stdout)
 
 
 def once(pid, *args):

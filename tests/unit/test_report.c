@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "model/place.h"
 #include "report/report.h"
+#include "save_report.h"
 #include "report/grid.h"
 #include "report/wrap.h"
 #include "observe/window.h"
@@ -235,7 +236,7 @@ static json_t *parsed(struct fixture *x)
 	json_t *o;
 
 	buf_reset(&x->out);
-	report_json(&x->r, &x->out);
+	save_report(&x->r, &x->out);
 	assert_int_equal(x->out.err, 0);
 	assert_true(x->out.len > 2 && x->out.data[x->out.len - 1] == '\n');
 	assert_ptr_equal(strchr(x->out.data, '\n'), x->out.data + x->out.len - 1);
@@ -610,7 +611,7 @@ static void json_is_never_half_an_object(void **state)
 		buf_deinit(&x.out);
 		buf_init(&x.out, max);
 		buf_puts(&x.out, "before\n");
-		report_json(&x.r, &x.out);
+		save_report(&x.r, &x.out);
 		if (x.out.err && max >= 7)
 			assert_string_equal(x.out.data, "before\n");
 	}

@@ -22,6 +22,7 @@
 #include "report/diff.h"
 #include "report/html.h"
 #include "report/report.h"
+#include "save_report.h"
 #include "observe/window.h"
 
 #define OUTPUT_MAX (64u << 20)
@@ -61,7 +62,7 @@ static json_t *parsed(struct fixture *x)
 	json_t *o;
 
 	buf_reset(&x->out);
-	report_json(&x->r, &x->out);
+	save_report(&x->r, &x->out);
 	assert_int_equal(x->out.err, 0);
 	o = json_loads(x->out.data, JSON_REJECT_DUPLICATES, &err);
 	if (!o)
@@ -845,7 +846,7 @@ static void two_reports_compared(void **state)
 
 	(void)state;
 	set_up(&before, net_window_faulty);
-	report_json(&before.r, &before.out);
+	save_report(&before.r, &before.out);
 	set_up(&after, net_window_faulty);
 	detect_all(&after.r.window, &after.r.findings);
 	after.r.window.net->phase[0].p50_ns = 400 * NS_MS; /* was 121 */
@@ -853,7 +854,7 @@ static void two_reports_compared(void **state)
 	after.r.window.net->unclosed[0].count = 50;
 	after.r.window.net->client[0].in_flight = 9;
 	after.r.window.sql->pool[0].in_use = 2;
-	report_json(&after.r, &after.out);
+	save_report(&after.r, &after.out);
 	buf_init(&out, 1u << 20);
 	assert_int_equal(report_diff(before.out.data, before.out.len, after.out.data, after.out.len,
 				     100, &out, &err),

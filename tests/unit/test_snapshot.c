@@ -27,6 +27,7 @@
 #include "report/html.h"
 #include "report/pprof.h"
 #include "report/report.h"
+#include "save_report.h"
 #include "snapshot_window.h"
 
 static void has(const struct buf *out, const char *text)
@@ -119,7 +120,7 @@ static void json_has_it_all(void **state)
 	f.d.all = f.all;
 	f.d.nall = 1;
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
-	report_json(&f.r, &f.out);
+	save_report(&f.r, &f.out);
 	o = parse(&f.out);
 	g = json_object_get(o, "goroutines");
 	assert_int_equal(json_array_size(json_object_get(g, "groups")), 3);
@@ -154,7 +155,7 @@ static void many_groups_are_summed(void **state)
 		many[i] = f.group[2];
 	f.d.group = many;
 	f.d.ngroup = 1500;
-	report_json(&f.r, &f.out);
+	save_report(&f.r, &f.out);
 	o = parse(&f.out);
 	list = json_object_get(json_object_get(o, "goroutines"), "groups");
 	assert_int_equal(json_array_size(list), REPORT_MAX_ROWS);
@@ -629,12 +630,12 @@ static void reports_compared(void **state)
 	set_up(&f);
 	buf_init(&a, 1 << 20);
 	buf_init(&out, 1 << 20);
-	report_json(&f.r, &a);
+	save_report(&f.r, &a);
 	f.group[0].count = 2000;
 	f.heap[0].in_use_bytes = 40 << 20;
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
 	detect_all(&f.r.window, &f.r.findings);
-	report_json(&f.r, &f.out);
+	save_report(&f.r, &f.out);
 	assert_int_equal(report_diff(a.data, a.len, f.out.data, f.out.len, 100, &out, &err), 0);
 	has(&out, "appeared    high goroutine-leak: 1,204 goroutines");
 	has(&out, "grew   1,204  2,000  +796  chan receive at main.inner work.go:57");
