@@ -139,7 +139,7 @@ static struct place declaration(struct gobin *gb, uint64_t pc)
 		n = pclntab_frames(gb->pcln, fn.entry, false, g, 16);
 	if (n <= 0)
 		return (struct place){ 0 };
-	return (struct place){ g[n - 1].function, g[n - 1].file, g[n - 1].path, g[n - 1].line };
+	return place_of_frame(&g[n - 1]);
 }
 
 /* The row of a handler that is known by its entry: the one of its place, whatever its pattern. */

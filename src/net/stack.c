@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "model/place.h"
-#include "model/place.h"
 #include "model/stacktable.h"
 #include "gort/goslots.h"
 #include "net/window.h"
@@ -260,74 +259,97 @@ static int dial_phase(const struct walk *w, int end)
 	return phase;
 }
 
+/* What the frames of a request say of it. */
+static const struct rule {
+	enum net_stage stage; /* NETSTAGE_OTHER: none */
+	bool calls;           /* the user's call is further out */
+	bool client, h2;
+	uint8_t ntakes;
+	struct {
+		enum net_slot slot;
+		unsigned int word; /* of its arguments */
+	} takes[2];
+} rules[] = {
+	[FN_GETCONN] = { .stage = NETSTAGE_GETCONN,
+			 .takes = { { NETSLOT_TRANSPORT, 0 }, { NETSLOT_TREQ, 1 } },
+			 .ntakes = 2 },
+	[FN_PC_ROUNDTRIP] = { .stage = NETSTAGE_HTTP1,
+			      .takes = { { NETSLOT_CONN, 0 }, { NETSLOT_TREQ, 1 } },
+			      .ntakes = 2 },
+	[FN_H2_ROUNDTRIP] = { .stage = NETSTAGE_HTTP2,
+			      .h2 = true,
+			      .takes = { { NETSLOT_H2CONN, 0 } },
+			      .ntakes = 1 },
+	[FN_ROUNDTRIP] = { .calls = true,
+			   .takes = { { NETSLOT_TRANSPORT, 0 }, { NETSLOT_INNER, 1 } },
+			   .ntakes = 2 },
+	[FN_TRANSPORT] = { .calls = true },
+	[FN_DO] = { .calls = true,
+		    .client = true,
+		    .takes = { { NETSLOT_CLIENT, 0 }, { NETSLOT_REQUEST, 1 } },
+		    .ntakes = 2 },
+};
+
+static void apply_rule(struct walk *w, int i, const struct rule *r)
+{
+	struct netstack *o = w->out;
+
+	if (r->stage != NETSTAGE_OTHER)
+		o->stage = r->stage;
+	o->has_client = o->has_client || r->client;
+	if (r->h2)
+		o->plain_h2 = w->frame[i].plain;
+	for (int k = 0; k < r->ntakes; k++)
+		take_slot(w, i, r->takes[k].slot, r->takes[k].word);
+}
+
+/* A body that is read; of HTTP/2 perhaps known by its pipe alone. */
+static void find_body_read(struct walk *w, int i, int pipe)
+{
+	struct netstack *o = w->out;
+	bool h2 = w->frame[i].fn == FN_H2_BODY_READ;
+
+	if (o->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
+		return;
+	o->roles |= h2 ? NETROLE_STREAM_BODY : NETROLE_BODY;
+	o->plain_h2 = w->frame[i].plain;
+	take_slot(w, i, NETSLOT_BODY, 0);
+	if (pipe >= 0 && h2)
+		take_slot(w, pipe, NETSLOT_PIPE, 0);
+	o->place = place_from(w, i);
+}
+
+static void find_grpc(struct walk *w, int i)
+{
+	w->out->roles |= NETROLE_GRPC;
+	take_slot(w, i, NETSLOT_METHOD, 3); /* cc, ctx (2), method */
+	take_slot(w, i, NETSLOT_METHOD_LEN, 4);
+	w->out->place = place_from(w, i);
+}
+
 /* The innermost request on the stack, with what is known of it there. */
 static void find_request(struct walk *w)
 {
-	struct netstack *o = w->out;
 	int call = -1, pipe = -1;
 
 	for (int i = 0; i < w->n && (call < 0 || w->frame[call].fn != FN_DO); i++) {
-		switch (w->frame[i].fn) {
-		case FN_BODY_READ:
-		case FN_H2_BODY_READ:
-			if (call >= 0 || o->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
-				break;
-			o->roles |=
-				w->frame[i].fn == FN_BODY_READ ? NETROLE_BODY : NETROLE_STREAM_BODY;
-			o->plain_h2 = w->frame[i].plain;
-			take_slot(w, i, NETSLOT_BODY, 0);
-			if (pipe >= 0 && w->frame[i].fn == FN_H2_BODY_READ)
-				take_slot(w, pipe, NETSLOT_PIPE, 0);
-			o->place = place_from(w, i);
-			break;
-		case FN_H2_PIPE_READ:
+		enum fn fn = w->frame[i].fn;
+
+		if (fn == FN_H2_PIPE_READ)
 			pipe = i;
-			break;
-		case FN_GETCONN:
-			o->stage = NETSTAGE_GETCONN;
-			take_slot(w, i, NETSLOT_TRANSPORT, 0);
-			take_slot(w, i, NETSLOT_TREQ, 1);
-			break;
-		case FN_PC_ROUNDTRIP:
-			o->stage = NETSTAGE_HTTP1;
-			take_slot(w, i, NETSLOT_CONN, 0);
-			take_slot(w, i, NETSLOT_TREQ, 1);
-			break;
-		case FN_H2_ROUNDTRIP:
-			o->stage = NETSTAGE_HTTP2;
-			o->plain_h2 = w->frame[i].plain;
-			take_slot(w, i, NETSLOT_H2CONN, 0);
-			break;
-		case FN_ROUNDTRIP:
-			take_slot(w, i, NETSLOT_TRANSPORT, 0);
-			take_slot(w, i, NETSLOT_INNER, 1);
+		else if (call < 0 && (fn == FN_BODY_READ || fn == FN_H2_BODY_READ))
+			find_body_read(w, i, pipe);
+		else if (call < 0 && fn == FN_GRPC_INVOKE)
+			find_grpc(w, i);
+		else if (fn < ARRAY_SIZE(rules))
+			apply_rule(w, i, &rules[fn]);
+		if (fn < ARRAY_SIZE(rules) && rules[fn].calls)
 			call = i;
-			break;
-		case FN_TRANSPORT:
-			call = i;
-			break;
-		case FN_DO:
-			take_slot(w, i, NETSLOT_CLIENT, 0);
-			take_slot(w, i, NETSLOT_REQUEST, 1);
-			o->has_client = true;
-			call = i;
-			break;
-		case FN_GRPC_INVOKE:
-			if (call < 0) {
-				o->roles |= NETROLE_GRPC;
-				take_slot(w, i, NETSLOT_METHOD, 3); /* cc, ctx (2), method */
-				take_slot(w, i, NETSLOT_METHOD_LEN, 4);
-				o->place = place_from(w, i);
-			}
-			break;
-		default:
-			break;
-		}
 	}
 	if (call < 0)
 		return;
-	o->roles |= NETROLE_REQUEST;
-	o->place = place_from(w, call);
+	w->out->roles |= NETROLE_REQUEST;
+	w->out->place = place_from(w, call);
 }
 
 static void find_dial(struct walk *w)
@@ -438,13 +460,9 @@ static bool declaration(struct netstacks *s, uint64_t entry, struct place *out)
 	struct goframe f[MAX_INLINED];
 	int n = pclntab_frames(s->rt->gb->pcln, entry, false, f, MAX_INLINED);
 
-	if (n <= 0)
-		return false;
-	*out = (struct place){ .function = f[n - 1].function,
-			       .file = f[n - 1].file,
-			       .path = f[n - 1].path,
-			       .line = f[n - 1].line };
-	return true;
+	if (n > 0)
+		*out = place_of_frame(&f[n - 1]);
+	return n > 0;
 }
 
 /* The handler that frame i is, or wraps; false: only a wrapper of what is further in. */

@@ -62,7 +62,7 @@ struct netstack {
 	enum net_stage stage;
 	int dial_phase; /* DIAL: enum net_phase, -1 not known */
 	int32_t slot[NETSLOT_COUNT];
-	uint8_t at[NETSLOT_COUNT], nslot; /* the how manieth of those that are there */
+	uint8_t at[NETSLOT_COUNT], nslot; /* ordinal among the slots present */
 	uint32_t reach; /* bytes from SP on that hold the slots, and the frame that is kept */
 	int32_t loop_sp, loop_size; /* READLOOP: its frame, from SP */
 	bool keeps_frame; /* READLOOP: its frame's bytes lead to the body that it waits for */
