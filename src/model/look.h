@@ -46,6 +46,7 @@ struct look {
 	const uint32_t *stack_of;          /* [walk->n]: as gostacks_read() says */
 	const struct trace_births *births; /* NULL: no probes; of after the walk */
 	const struct trace_opens *opens;   /* NULL: no probes; of after the stacks */
+	uint64_t opens_ns; /* when they were read: memory that is read since may be younger */
 	bool record; /* becomes what the next look is compared with; else just now was another */
 	bool gone;   /* the process ended: memory cannot be read any more; set by who finds out */
 

@@ -171,42 +171,39 @@ static void forget_candidates(struct net_look *l)
 		l->conn[i].held = l->conn[i].held || nethold_is_candidate(l, &l->conn[i]);
 }
 
-int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
-		  const uint32_t *stack_of, struct trace *trace, const struct trace_reading *base,
-		  const struct trace_reading *now, const struct netwatch_probes *probes,
-		  struct net_window *out)
+static int fill_tables(struct fill *f)
 {
-	static const struct netwatch_probes none = { 0 };
-	struct fill f = { nw,  walk, gs, stack_of, trace, base, now, probes ? probes : &none,
-			  out, { 0 } };
-	struct look l = { .walk = (struct gowalk *)walk, .stack_of = stack_of };
+	static int (*const fill[])(struct fill *) = {
+		fill_phases,      fill_clients, fill_in_flight, fill_unclosed,
+		fill_connections, fill_servers, fill_grpc,
+	};
 	int err = 0;
 
-	nw->look = &l;
+	for (size_t i = 0; i < ARRAY_SIZE(fill) && !err; i++)
+		err = fill[i](f);
+	return err;
+}
+
+int netwatch_fill(struct netwatch *nw, const struct look *look,
+		  const struct netwatch_probes *probes, struct net_window *out)
+{
+	static const struct netwatch_probes none = { 0 };
+	struct fill f = { nw, look, look->rbase, look->rnow, probes ? probes : &none, out, { 0 } };
+	int err = 0;
+
+	nw->look = look;
 	memset(out, 0, sizeof(*out));
-	out->known = true;
 	index_base(&f);
 	if (has_candidates(&nw->cur))
 		err = nethold_find(nw);
-	if (err ==
-	    -ESRCH) { /* it has ended: what was seen stands, but for what cannot be told now */
+	if (err == -ESRCH) { /* it has ended: what was seen stands, but for who holds bodies */
 		forget_candidates(&nw->cur);
 		err = 0;
 	}
 	if (!err)
-		err = fill_phases(&f);
-	if (!err)
-		err = fill_clients(&f);
-	if (!err)
-		err = fill_in_flight(&f);
-	if (!err)
-		err = fill_unclosed(&f);
-	if (!err)
-		err = fill_connections(&f);
-	if (!err)
-		err = fill_servers(&f);
-	if (!err)
-		err = fill_grpc(&f);
+		err = fill_tables(&f);
+	out->known = !err;
 	bytesmap_deinit(&f.base_call);
+	netwatch_report_losses(nw);
 	return err;
 }

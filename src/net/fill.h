@@ -26,11 +26,8 @@ void *rowset_put(struct rowset *s, const void *key, size_t len, bool *made, bool
 
 struct fill {
 	struct netwatch *nw;
-	const struct gowalk *w;
-	const struct gostacks *gs;
-	const uint32_t *stack_of;
-	struct trace *trace;
-	const struct trace_reading *base, *now; /* base may be NULL */
+	const struct look *look;
+	const struct trace_reading *base, *now; /* NULL: no probes */
 	const struct netwatch_probes *p;
 	struct net_window *out;
 	struct bytesmap base_call; /* key of a call -> index in base */

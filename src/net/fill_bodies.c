@@ -14,12 +14,12 @@
 static struct place holder_place(const struct fill *f, const struct net_conn *c)
 {
 	struct place place = { 0 };
-	uint32_t stack = c->holder ? f->stack_of[c->holder - 1] : GOSTACK_UNREAD;
+	uint32_t stack = c->holder ? f->look->stack_of[c->holder - 1] : GOSTACK_UNREAD;
 
 	if (stack < GOSTACK_MAX) {
-		const struct gostack *k = &f->gs->stack[stack];
+		const struct gostack *k = &f->look->stacks->stack[stack];
 
-		netplace_of_pcs(f->nw->rt, f->gs->pc + k->first, (int)k->n, true, &place);
+		netplace_of_pcs(f->nw->rt, f->look->stacks->pc + k->first, (int)k->n, true, &place);
 	}
 	return place;
 }

@@ -46,7 +46,7 @@ static void put_held(const struct fill *f, const struct net_conn *c, struct net_
 	*out = (struct net_request){
 		.phase = NET_BODY,
 		.since_s = fill_age_s(f, fill_body_start(c)),
-		.goroutine = f->w->g[c->holder - 1].goid,
+		.goroutine = f->look->walk->g[c->holder - 1].goid,
 		.age = c->request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST,
 		.place = fill_body_place(f, c),
 	};
@@ -66,7 +66,7 @@ static size_t list_aged(const struct fill *f, struct aged *all)
 	for (size_t i = 0; i < l->nconn; i++)
 		if (fill_is_held(f, &l->conn[i]))
 			all[n++] = (struct aged){ fill_age_s(f, fill_body_start(&l->conn[i])),
-						  f->w->g[l->conn[i].holder - 1].goid,
+						  f->look->walk->g[l->conn[i].holder - 1].goid,
 						  (uint32_t)(l->nflight + i) };
 	qsort(all, n, sizeof(*all), by_age);
 	return n;

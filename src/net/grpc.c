@@ -8,7 +8,7 @@
 
 #include "base/cursor.h"
 #include "gort/gostack.h"
-#include "trace/trace.h"
+#include "trace/opens.h"
 
 #define MAX_METHOD 4096 /* bytes; longer is no method */
 
@@ -72,12 +72,11 @@ static void date(struct netwatch *nw, struct net_gcall *c)
 {
 	uint64_t *at = u64map_find(&nw->prev.gcall_at, c->goid);
 	const struct net_gcall *before = at ? &nw->prev.gcall[*at] : NULL;
-	struct trace *trace = nw->look->trace;
 	struct trace_open open;
 
 	c->start_ns = nw->cur.now_ns;
 	c->age = AGE_AT_LEAST;
-	if (trace && trace_open_find(trace, OPEN_GRPC, c->g, &open) && open.goid == c->goid) {
+	if (trace_opens_find(nw->look->opens, OPEN_GRPC, c->g, &open) && open.goid == c->goid) {
 		c->start_ns = open.start_ns;
 		c->age = AGE_EXACT;
 		if (!c->method[0] && open.text)

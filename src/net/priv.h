@@ -229,6 +229,9 @@ uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk);
 		 ? -ENOMEM                                                          \
 		 : ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
 
+/* What was lost since the last report; the look ends. */
+void netwatch_report_losses(struct netwatch *nw);
+
 /* A stage of a look: of each of `count` items. */
 #define NET_STAGE(nw, items, count, ask, take)                                              \
 	readbatch_stage(&(nw)->batch, (nw)->rt->mem,                                        \

@@ -15,7 +15,7 @@
 #include "base/cursor.h"
 #include "gort/gotime.h"
 #include "model/place.h"
-#include "trace/trace.h"
+#include "trace/opens.h"
 #include "net/window.h"
 
 #define MAX_LOOK_NS \
@@ -242,10 +242,9 @@ static void date(struct netwatch *nw, struct net_flight *f, int64_t deadline_uni
 {
 	uint64_t now = nw->cur.now_ns, since = net_waitsince_ns(nw, f->walk);
 	int64_t age = real_ns - (deadline_unix_ns - f->limits.timeout_ns);
-	struct trace *trace = nw->look->trace;
 	struct trace_open open;
 
-	if (trace && f->age != AGE_EXACT && trace_open_find(trace, OPEN_REQUEST, f->g, &open) &&
+	if (f->age != AGE_EXACT && trace_opens_find(nw->look->opens, OPEN_REQUEST, f->g, &open) &&
 	    open.ptr == f->request) {
 		f->start_ns = open.start_ns < now ? open.start_ns : now;
 		f->age = AGE_EXACT;
@@ -282,14 +281,13 @@ static void remember_on_conn(struct netwatch *nw, const struct net_flight *f)
 /* Who had the connection last, by probes or by an earlier look. */
 static void place_conn(struct netwatch *nw, struct net_conn *c)
 {
-	struct trace *trace = nw->look->trace;
 	enum open_kind kind = c->h2 ? OPEN_STREAM : OPEN_CONN;
 	struct trace_open open;
 	struct place place;
 
 	if (!c->awaits_body)
 		return;
-	if (trace && trace_open_find(trace, kind, c->addr, &open) &&
+	if (trace_opens_find(nw->look->opens, kind, c->addr, &open) &&
 	    (c->h2 || !c->body_request || !open.ptr || open.ptr == c->body_request ||
 	     open.ptr == c->request)) {
 		c->request_start_ns = open.start_ns;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
-#include "trace/trace.h"
+#include "trace/opens.h"
 
 #define MAX_PATTERN 4096
 #define STATE_IDLE  2 /* http.StateIdle, in the lowest byte of conn.curState */
@@ -215,14 +215,13 @@ int netservers_read(struct netwatch *nw)
 static void date_serving(struct netwatch *nw, struct net_serving *s)
 {
 	const struct net_serving *p = before(nw, s);
-	struct trace *trace = nw->look->trace;
 	uint64_t since;
 	struct trace_open open;
 
 	s->start_ns = nw->cur.now_ns;
 	s->age = AGE_AT_LEAST;
-	if (nw->stacks.stack[s->stack].in_handler && trace &&
-	    trace_open_find(trace, OPEN_HANDLER, s->g, &open) && open.goid == s->goid) {
+	if (nw->stacks.stack[s->stack].in_handler &&
+	    trace_opens_find(nw->look->opens, OPEN_HANDLER, s->g, &open) && open.goid == s->goid) {
 		s->start_ns = open.start_ns;
 		s->age = AGE_EXACT;
 		return;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "net/connection_churn.h"
 #include "net/connection_leak.h"
@@ -14,16 +13,11 @@
 #include "net/slow_phase.h"
 #include "net/watch.h"
 
-struct net {
-	struct netwatch *watch;
-	uint64_t losses; /* reported so far */
-};
-
 static int net_open(void **out, const struct look *l, char *why)
 {
 	static const char *const names[] = { "net.(*Dialer).DialContext", "net/http.(*conn).serve",
 					     "net/http.(*Transport).roundTrip" };
-	struct net *n;
+	struct netwatch *nw = NULL;
 	int err;
 
 	if (!look_linked(l, names, 3)) {
@@ -31,57 +25,37 @@ static int net_open(void **out, const struct look *l, char *why)
 			 "no network client or HTTP server is linked into this program");
 		return -EOPNOTSUPP;
 	}
-	n = calloc(1, sizeof(*n));
-	if (!n)
-		return -ENOMEM;
-	err = netwatch_new(&n->watch, l->rt, l->types);
+	err = netwatch_new(&nw, l->rt, l->types);
 	if (err == -EOPNOTSUPP)
 		snprintf(why, WINDOW_MAX_WHY,
 			 "the layout of net/http is not known for this release");
-	if (err) {
-		netwatch_free(n->watch);
-		free(n);
-	} else {
-		*out = n;
-	}
+	if (err)
+		netwatch_free(nw);
+	else
+		*out = nw;
 	return err;
 }
 
 static void net_close(void *self)
 {
-	struct net *n = self;
-
-	netwatch_free(n->watch);
-	free(n);
+	netwatch_free(self);
 }
 
 static void net_observe_frames(void *self, struct gostacks *gs)
 {
-	netwatch_listen(((struct net *)self)->watch, gs);
-}
-
-static void take_losses(struct net *n, struct look *l)
-{
-	uint64_t losses = netwatch_losses(n->watch);
-
-	lose(l->losses, LOSS_NET_UNREAD, losses - n->losses);
-	n->losses = losses;
+	netwatch_observe_frames(self, gs);
 }
 
 static int net_look(void *self, struct look *l)
 {
-	struct net *n = self;
-	int err = netwatch_look(n->watch, l->walk, l->stacks, l->trace, l->now_ns);
-
-	take_losses(n, l);
-	return err;
+	return netwatch_look(self, l);
 }
 
 static void net_begin(void *self, const struct look *l, bool follows)
 {
 	(void)l;
 	(void)follows;
-	netwatch_begin_window(((struct net *)self)->watch);
+	netwatch_begin_window(self);
 }
 
 static struct netwatch_probes probes_of(const struct look *l)
@@ -101,14 +75,9 @@ static struct netwatch_probes probes_of(const struct look *l)
 
 static int net_fill(void *self, struct look *l, struct window *w)
 {
-	struct net *n = self;
 	struct netwatch_probes probes = probes_of(l);
-	int err = netwatch_fill(n->watch, l->walk, l->stacks, l->stack_of, l->trace,
-				l->trace ? l->rbase : NULL, l->trace ? l->rnow : NULL, &probes,
-				w->net);
+	int err = netwatch_fill(self, l, &probes, w->net);
 
-	take_losses(n, l);
-	w->net->known = !err;
 	if (!err && l->redact_salt)
 		net_redact_hosts(w->net, l->redact_salt);
 	return err;
@@ -116,7 +85,7 @@ static int net_fill(void *self, struct look *l, struct window *w)
 
 static void net_cover(void *self, const struct look *l, struct window *w)
 {
-	const char *why = netwatch_why(((struct net *)self)->watch);
+	const char *why = netwatch_why(self);
 
 	look_cover_probes(l, SENSOR_NET, "no phases, and no counts by call", w);
 	if (why[0])

@@ -215,7 +215,7 @@ static void count_before(struct netwatch *nw)
 	}
 }
 
-void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
+void netwatch_observe_frames(struct netwatch *nw, struct gostacks *gs)
 {
 	nw->users.n = nw->users.nword = nw->users.nframe = nw->users.nclass = 0;
 	nw->users.begin_ns = clock_mono_ns();
@@ -224,37 +224,35 @@ void netwatch_listen(struct netwatch *nw, struct gostacks *gs)
 	gs->listens = nw;
 }
 
-int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
-		  struct trace *trace, uint64_t now_ns)
+void netwatch_report_losses(struct netwatch *nw)
 {
-	struct look l = {
-		.walk = (struct gowalk *)walk, .stacks = gs, .trace = trace, .now_ns = now_ns
-	};
+	lose(nw->look->losses, LOSS_NET_UNREAD, nw->unread);
+	lose(nw->look->losses, LOSS_NET_ROOM, nw->no_room);
+	nw->unread = nw->no_room = 0;
+	nw->look = NULL;
+}
+
+int netwatch_look(struct netwatch *nw, const struct look *look)
+{
 	int err;
 
-	nw->look = &l;
+	nw->look = look;
 	err = netlook_take(nw);
 	if (!err)
 		err = netrequests_read(nw);
-	nw->look = NULL;
-	if (err)
-		return err;
-	count_busy(nw);
-	if (!nw->begin_ns) {
-		nw->begin_ns = now_ns;
+	if (!err)
+		count_busy(nw);
+	if (!err && !nw->begin_ns) {
+		nw->begin_ns = look->now_ns;
 		count_before(nw);
 	}
-	return 0;
+	netwatch_report_losses(nw);
+	return err;
 }
 
 void netwatch_begin_window(struct netwatch *nw)
 {
 	nw->window_ns = nw->cur.now_ns;
-}
-
-uint64_t netwatch_losses(const struct netwatch *nw)
-{
-	return nw->unread + nw->no_room;
 }
 
 const char *netwatch_why(const struct netwatch *nw)

@@ -15,10 +15,9 @@
 
 #include "net/window.h"
 #include "gort/gostacks.h"
+#include "model/look.h"
 
 struct gotypes;
-struct trace;
-struct trace_reading;
 struct netwatch;
 
 /* Borrowed for the netwatch's life.  -EOPNOTSUPP: what net/http needs is not
@@ -26,15 +25,15 @@ struct netwatch;
 int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *types);
 void netwatch_free(struct netwatch *nw); /* NULL is fine */
 
-/* The stacks that gs reads next are those of the next look: it hears of each while its bytes are at hand. */
-void netwatch_listen(struct netwatch *nw, struct gostacks *gs);
+/* The stacks that gs reads next are those of the next look: frames are observed while their bytes
+ * are at hand. */
+void netwatch_observe_frames(struct netwatch *nw, struct gostacks *gs);
 /*
- * One look: a walk, and the stacks of its goroutines, which gostacks_read() has
- * just read.  trace may be NULL; now_ns is our monotonic clock.
- * 0, -ESRCH, -EPERM, -ENOMEM.
+ * One look: a walk, the stacks of its goroutines, which gostacks_read() has just
+ * read, and what is under way, which was read behind them.  What could not be
+ * read, or did not fit, is a loss.  0, -ESRCH, -EPERM, -ENOMEM.
  */
-int netwatch_look(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
-		  struct trace *trace, uint64_t now_ns);
+int netwatch_look(struct netwatch *nw, const struct look *look);
 
 /* A window begins: what the latest look saw is its start. */
 void netwatch_begin_window(struct netwatch *nw);
@@ -48,18 +47,14 @@ struct netwatch_probes {
 	double requests_rate, rare_rate;   /* shares of the window, 0..1 */
 };
 /*
- * Fills the window from the latest look, which the walk, gs and stack_of given
- * here were of, and from two readings (NULL: no probes).  Reads the stacks of
- * goroutines once more where a body seems to be left alone: may it be that one
- * holds it.  0, -ESRCH, -EPERM, -ENOMEM.
+ * Fills the window from the latest look, whose walk and stacks are given again,
+ * and from two readings (NULL: no probes).  Reads the stacks of goroutines once
+ * more where a body seems to be left alone: whether a goroutine may hold it.
+ * 0, -ESRCH, -EPERM, -ENOMEM.
  */
-int netwatch_fill(struct netwatch *nw, const struct gowalk *walk, const struct gostacks *gs,
-		  const uint32_t *stack_of, struct trace *trace, const struct trace_reading *base,
-		  const struct trace_reading *now, const struct netwatch_probes *probes,
-		  struct net_window *out);
+int netwatch_fill(struct netwatch *nw, const struct look *look,
+		  const struct netwatch_probes *probes, struct net_window *out);
 
-/* What could not be read, or did not fit, since the observation began. */
-uint64_t netwatch_losses(const struct netwatch *nw);
 /* Why some of it is not known ("" when all is); static or of nw. */
 const char *netwatch_why(const struct netwatch *nw);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "goroutines/subject.h"
 #include "gort/gotypes.h"
 #include "locks/subject.h"
@@ -135,6 +136,7 @@ static int read_stacks(struct parts *p, struct look *l)
 	l->stack_of = p->stack_of;
 	if (!err && l->trace) {
 		trace_opens_deinit(&p->opens);
+		l->opens_ns = clock_mono_ns();
 		if (trace_opens_read(l->trace, &p->opens))
 			lose(l->losses, LOSS_OPENS, 1);
 		l->opens = &p->opens;

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "gort/gotime.h"
-#include "trace/trace.h"
+#include "trace/opens.h"
 
 #define MAX_WAITERS 20000 /* goroutines in (*DB).conn that are read at one look, of all pools */
 #define MAX_PARENTS 65536 /* goroutines whose place is asked for at once */
@@ -28,22 +29,26 @@ static struct holder *holder_of(struct sqlpools *p, uint64_t conn, struct pool *
 /* ---- who took it, as probes saw ---- */
 
 /*
- * Taken later than it was given back, else the probes missed an end and it is
- * of an earlier one.  The two clocks may have drifted since: 20 ms and 100 ppm.
+ * Whether what probes saw begin is the hold that memory shows.  It began after
+ * the connection was given back last, else the probes missed an end; the two
+ * clocks may have drifted since: 20 ms and 100 ppm.  And it was given back
+ * before the probes were asked: one that was taken since is not in their
+ * answer, but the hold before it may be.
  */
 static bool is_of_now(const struct sqlpools *p, const struct sqlconn *c, uint64_t start_ns)
 {
 	int64_t back = gotime_unix_ns(c->wall, c->ext) - p->real_offset_ns;
-	int64_t slack = 20000000 + ((int64_t)p->now_ns - back) / 10000;
+	int64_t drift = ((int64_t)p->look->now_ns - back) / 10000;
 
-	return (int64_t)start_ns >= back - slack;
+	return (int64_t)start_ns >= back - 20 * (int64_t)NS_PER_MS - drift &&
+	       back + (int64_t)NS_PER_MS <= (int64_t)p->look->opens_ns;
 }
 
 static void ask_probes(struct sqlpools *p, const struct sqlconn *c, struct holder *k)
 {
 	struct trace_open o;
 
-	if (!p->trace || !trace_open_find(p->trace, OPEN_SQL_GRAB, c->addr, &o) ||
+	if (!trace_opens_find(p->look->opens, OPEN_SQL_GRAB, c->addr, &o) ||
 	    !is_of_now(p, c, o.start_ns))
 		return;
 	k->what = (enum sql_holding)o.state;
@@ -77,8 +82,7 @@ static void count_wait_place(struct pool *q, const struct place *at)
 {
 	int i = 0;
 
-	while (i < q->nwaits &&
-	       (q->waits[i].place.function != at->function || q->waits[i].place.line != at->line))
+	while (i < q->nwaits && !place_equal(&q->waits[i].place, at))
 		i++;
 	if (i == MAX_WAIT_PLACES)
 		return;
@@ -89,13 +93,13 @@ static void count_wait_place(struct pool *q, const struct place *at)
 
 static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 {
-	const struct goroutine *g = &p->walk->g[i];
+	const struct goroutine *g = &p->look->walk->g[i];
 	struct since since = since_parked(
 		p->rt, g, sqlpools_keep(p, KNOWN_WAITS, g->goid, q->db.addr, g->tracking_seq));
 	struct trace_open o;
 	struct place at;
 
-	if (p->trace && trace_open_find(p->trace, OPEN_SQL_WAIT, g->addr, &o) &&
+	if (trace_opens_find(p->look->opens, OPEN_SQL_WAIT, g->addr, &o) &&
 	    (!o.goid || o.goid == g->goid))
 		since = (struct since){ o.start_ns, AGE_EXACT };
 	q->longest_wait = since_earlier(q->longest_wait, since);
@@ -108,7 +112,7 @@ static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k
 /* In no driverConn yet: a connection is being opened, and counts as in use. */
 static int add_dialer(struct sqlpools *p, struct pool *q, size_t i)
 {
-	const struct goroutine *g = &p->walk->g[i];
+	const struct goroutine *g = &p->look->walk->g[i];
 	struct holder k = { .what = SQL_CALL, .goid = g->goid };
 
 	k.since = since_parked(p->rt, g,
@@ -117,9 +121,9 @@ static int add_dialer(struct sqlpools *p, struct pool *q, size_t i)
 	return k.found ? add_holder(p, q, &k) : 0;
 }
 
-static int take_conn(struct sqlpools *p, size_t i)
+static int take_asker(struct sqlpools *p, size_t i)
 {
-	const struct goroutine *g = &p->walk->g[i];
+	const struct goroutine *g = &p->look->walk->g[i];
 	const struct recalled *before = recall_find(&p->known[KNOWN_WAITS], g->goid);
 	bool waits = true;
 	struct pool *q;
@@ -129,8 +133,10 @@ static int take_conn(struct sqlpools *p, size_t i)
 	if (before && before->mark[1] == g->tracking_seq) {
 		db = before->mark[0];
 	} else {
-		if (p->waiters_read == MAX_WAITERS)
+		if (p->waiters_read == MAX_WAITERS) {
+			p->no_room++;
 			return 0;
+		}
 		p->waiters_read++;
 		if (!sqlroles_word(p, g, ROLE_CONN, &db, &waits))
 			return 0;
@@ -147,7 +153,7 @@ static int take_conn(struct sqlpools *p, size_t i)
 /* Begun by the goroutine that started awaitDone. */
 static void take_tx(struct sqlpools *p, size_t i)
 {
-	const struct goroutine *g = &p->walk->g[i];
+	const struct goroutine *g = &p->look->walk->g[i];
 	struct sqltx tx;
 	struct holder *k;
 	struct pool *q, *of;
@@ -161,7 +167,7 @@ static void take_tx(struct sqlpools *p, size_t i)
 	if (!q)
 		return;
 	since = since_parked(p->rt, g, sqlpools_keep(p, KNOWN_TXS, g->goid, addr, 0));
-	born = p->trace ? trace_birth_time(p->trace, g->goid) : 0;
+	born = trace_births_find(p->look->births, g->goid);
 	if (born)
 		since = (struct since){ born, AGE_EXACT };
 	k = holder_of(p, tx.conn, &of);
@@ -179,7 +185,7 @@ static void take_tx(struct sqlpools *p, size_t i)
 
 static void take_rows(struct sqlpools *p, size_t i)
 {
-	const struct goroutine *g = &p->walk->g[i];
+	const struct goroutine *g = &p->look->walk->g[i];
 	uint64_t rows, conn, born;
 	struct holder *k;
 	struct pool *q;
@@ -192,15 +198,15 @@ static void take_rows(struct sqlpools *p, size_t i)
 		return;
 	k->what = SQL_ROWS;
 	k->ask_parent = g->parent_goid;
-	k->since = since_earlier(k->since, since_parked(p->rt, g, p->now_ns));
-	born = p->trace ? trace_birth_time(p->trace, g->goid) : 0;
+	k->since = since_earlier(k->since, since_parked(p->rt, g, p->look->now_ns));
+	born = trace_births_find(p->look->births, g->goid);
 	if (born)
 		k->since = (struct since){ born, AGE_EXACT };
 }
 
 static void take_call(struct sqlpools *p, size_t i, int role)
 {
-	const struct goroutine *g = &p->walk->g[i];
+	const struct goroutine *g = &p->look->walk->g[i];
 	struct holder *k;
 	struct pool *q;
 	uint64_t conn;
@@ -223,8 +229,8 @@ int sqlholders_take(struct sqlpools *p, const int8_t *role, bool calls)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < p->walk->n && !err; i++) {
-		int r = p->stack_of[i] < p->gs->n ? role[p->stack_of[i]] : -1;
+	for (size_t i = 0; i < p->look->walk->n && !err; i++) {
+		int r = p->look->stack_of[i] < p->look->stacks->n ? role[p->look->stack_of[i]] : -1;
 
 		if (r < 0 || r == ROLE_OPENER)
 			continue;
@@ -235,7 +241,7 @@ int sqlholders_take(struct sqlpools *p, const int8_t *role, bool calls)
 		else if (!calls && r == ROLE_TX)
 			take_tx(p, i);
 		else if (!calls && r == ROLE_CONN)
-			err = take_conn(p, i);
+			err = take_asker(p, i);
 	}
 	return err;
 }
@@ -249,9 +255,10 @@ void sqlholders_ask_parents(struct sqlpools *p)
 	for (int i = 0; i < p->npool; i++)
 		for (size_t k = 0; k < p->pool[i].db.nconn; k++)
 			if (p->pool[i].holder[k].ask_parent)
-				u64map_put(&wanted, p->pool[i].holder[k].ask_parent, 0, NULL);
-	for (size_t i = 0; i < p->walk->n && wanted.len; i++) {
-		uint64_t *at = u64map_find(&wanted, p->walk->g[i].goid);
+				p->no_room += !u64map_put(&wanted, p->pool[i].holder[k].ask_parent,
+							  0, NULL);
+	for (size_t i = 0; i < p->look->walk->n && wanted.len; i++) {
+		uint64_t *at = u64map_find(&wanted, p->look->walk->g[i].goid);
 
 		if (at)
 			*at = i + 1;
@@ -273,11 +280,6 @@ void sqlholders_ask_parents(struct sqlpools *p)
 
 /* ---- rows ---- */
 
-static bool same_place(const struct place *a, const struct place *b)
-{
-	return a->function == b->function && a->path == b->path && a->line == b->line;
-}
-
 static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k)
 {
 	struct sql_pool *row = &q->row;
@@ -288,7 +290,7 @@ static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k
 
 	while (i < row->nholder &&
 	       (row->holder[i].what != k->what || row->holder[i].place_is_now != k->is_now ||
-		!same_place(&row->holder[i].place, &k->place)))
+		!place_equal(&row->holder[i].place, &k->place)))
 		i++;
 	if (i == row->nholder) {
 		h = realloc(row->holder, (size_t)(i + 1) * sizeof(*h));
@@ -300,7 +302,7 @@ static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k
 								   .what = k->what };
 	}
 	h = &row->holder[i];
-	held = since_age_s(k->since, p->now_ns, &kind);
+	held = since_age_s(k->since, p->look->now_ns, &kind);
 	if (!h->count++ || held > h->held_s) {
 		h->held_s = held;
 		h->age = kind;
@@ -348,8 +350,9 @@ int sqlholders_row(struct sqlpools *p, struct pool *q)
 	row->waiters = q->db.waiters;
 	row->wait_count_total = q->db.wait_count;
 	row->wait_ns_total = q->db.wait_ns;
-	row->longest_wait_s = since_age_s(q->longest_wait, p->now_ns, &row->age);
-	row->oldest_transaction_s = since_age_s(q->oldest_tx, p->now_ns, &row->transaction_age);
+	row->longest_wait_s = since_age_s(q->longest_wait, p->look->now_ns, &row->age);
+	row->oldest_transaction_s =
+		since_age_s(q->oldest_tx, p->look->now_ns, &row->transaction_age);
 	for (int i = 0; i < q->nwaits; i++)
 		if (q->waits[i].n > most) {
 			most = q->waits[i].n;

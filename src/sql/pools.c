@@ -11,7 +11,7 @@
 uint64_t sqlpools_keep(struct sqlpools *p, enum known_kind kind, uint64_t key, uint64_t mark0,
 		       uint64_t mark1)
 {
-	return recall_keep(&p->known[kind], &p->now[kind], key, mark0, mark1, p->now_ns);
+	return recall_keep(&p->known[kind], &p->now[kind], key, mark0, mark1, p->look->now_ns);
 }
 
 static void pool_deinit(struct pool *q)
@@ -65,7 +65,7 @@ static int add_pool(struct sqlpools *p, uint64_t addr, uint64_t opener)
 	if (u64map_find(&p->pool_at, addr))
 		return 0;
 	if (p->npool == SQLPOOLS_MAX) {
-		p->unread++;
+		p->no_room++;
 		return 0;
 	}
 	memset(q, 0, sizeof(*q));
@@ -87,9 +87,10 @@ static int add_pool(struct sqlpools *p, uint64_t addr, uint64_t opener)
 	}
 	if (q->db.connector)
 		name_driver(p, &q->db);
-	u64map_put(&p->pool_at, addr, (uint64_t)p->npool, NULL);
+	p->no_room += !u64map_put(&p->pool_at, addr, (uint64_t)p->npool, NULL);
 	for (size_t i = 0; i < q->db.nconn; i++)
-		u64map_put(&p->conn_at, q->db.conn[i].addr, (uint64_t)p->npool << 32 | i, NULL);
+		p->no_room += !u64map_put(&p->conn_at, q->db.conn[i].addr,
+					  (uint64_t)p->npool << 32 | i, NULL);
 	p->npool++;
 	return 0;
 }
@@ -109,7 +110,6 @@ static void say_what_is_missing(struct sqlpools *p)
 
 	for (int i = 0; i < p->npool; i++)
 		without += !p->pool[i].db.conns_known;
-	p->losses += (uint64_t)p->unread;
 	p->why[0] = '\0';
 	if (p->unread)
 		snprintf(p->why, sizeof(p->why),
@@ -125,18 +125,18 @@ static void say_what_is_missing(struct sqlpools *p)
 /* The pool of a connectionOpener; of one that runs just now as at the look before. */
 static bool opened_by(struct sqlpools *p, const int8_t *role, size_t i, uint64_t *db)
 {
-	const struct goroutine *g = &p->walk->g[i];
+	const struct goroutine *g = &p->look->walk->g[i];
 	const struct recalled *before = NULL;
 	bool waits;
 
-	if (p->stack_of[i] < p->gs->n) {
-		if (role[p->stack_of[i]] != ROLE_OPENER)
+	if (p->look->stack_of[i] < p->look->stacks->n) {
+		if (role[p->look->stack_of[i]] != ROLE_OPENER)
 			return false;
 		if (sqlroles_word(p, g, ROLE_OPENER, db, &waits))
 			return true;
 	}
 	before = recall_find(&p->known[KNOWN_OPENERS], g->goid);
-	if (!before && p->stack_of[i] < p->gs->n)
+	if (!before && p->look->stack_of[i] < p->look->stacks->n)
 		p->unread++;
 	if (before)
 		*db = before->mark[0];
@@ -147,13 +147,13 @@ static int find_pools(struct sqlpools *p, const int8_t *role)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < p->walk->n && !err; i++) {
+	for (size_t i = 0; i < p->look->walk->n && !err; i++) {
 		uint64_t db;
 
 		if (!opened_by(p, role, i, &db))
 			continue;
-		sqlpools_keep(p, KNOWN_OPENERS, p->walk->g[i].goid, db, 0);
-		err = add_pool(p, db, p->walk->g[i].goid);
+		sqlpools_keep(p, KNOWN_OPENERS, p->look->walk->g[i].goid, db, 0);
+		err = add_pool(p, db, p->look->walk->g[i].goid);
 	}
 	return err;
 }
@@ -176,32 +176,31 @@ static int look(struct sqlpools *p, const int8_t *role)
 	return err;
 }
 
-int sqlpools_look(struct sqlpools *p, const struct gowalk *walk, const struct gostacks *gs,
-		  const uint32_t *stack_of, struct trace *trace, uint64_t now_ns)
+int sqlpools_look(struct sqlpools *p, const struct look *l)
 {
 	int8_t *role;
 	int err;
 
 	if (!p->present)
 		return 0;
-	p->walk = walk;
-	p->gs = gs;
-	p->stack_of = stack_of;
-	p->trace = trace;
-	p->now_ns = now_ns;
+	role = malloc(l->stacks->n + 1);
+	if (!role)
+		return -ENOMEM;
+	p->look = l;
 	p->real_offset_ns = (int64_t)(clock_real_ns() - clock_mono_ns());
 	p->waiters_read = p->unread = 0;
 	forget_pools(p);
-	role = malloc(gs->n + 1);
-	if (!role)
-		return -ENOMEM;
-	for (size_t i = 0; i < gs->n; i++)
-		role[i] = (int8_t)sqlroles_of_stack(p, &gs->stack[i]);
+	for (size_t i = 0; i < l->stacks->n; i++)
+		role[i] = (int8_t)sqlroles_of_stack(p, &l->stacks->stack[i]);
 	err = look(p, role);
 	free(role);
 	for (int i = 0; i < KNOWN_COUNT; i++)
 		recall_swap(&p->known[i], &p->now[i]);
 	say_what_is_missing(p);
+	lose(l->losses, LOSS_SQL_UNREAD, (uint64_t)p->unread);
+	lose(l->losses, LOSS_SQL_ROOM, p->no_room);
+	p->no_room = 0;
+	p->look = NULL;
 	return err;
 }
 
@@ -230,11 +229,6 @@ int sqlpools_fill(const struct sqlpools *p, struct sql_window *out)
 		to->nholder = from->nholder;
 	}
 	return 0;
-}
-
-uint64_t sqlpools_losses(const struct sqlpools *p)
-{
-	return p->losses;
 }
 
 const char *sqlpools_why(const struct sqlpools *p)

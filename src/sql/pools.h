@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pools of database/sql as memory shows them, and who keeps their
+ * The pools of database/sql as memory shows them, and who holds their
  * connections: probes that saw them taken, else the stacks of those that are
  * in a call, a transaction or a result just now.
  *
@@ -13,9 +13,9 @@
 
 #include "sql/window.h"
 #include "gort/gostacks.h"
+#include "model/look.h"
 
 struct gotypes;
-struct trace;
 struct sqlpools;
 
 #define SQLPOOLS_MAX         256  /* pools; beyond: counted as not read */
@@ -27,17 +27,13 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 void sqlpools_free(struct sqlpools *p); /* NULL is fine */
 
 /*
- * One look: a walk, and the stacks of its goroutines as gostacks_read() has
- * filled stack_of[walk->n].  trace may be NULL; now_ns is our monotonic clock.
- * 0, -ESRCH, -EPERM, -ENOMEM.
+ * One look: a walk, the stacks of its goroutines, and what is under way.  What
+ * could not be read, or has no room, is a loss.  0, -ESRCH, -EPERM, -ENOMEM.
  */
-int sqlpools_look(struct sqlpools *p, const struct gowalk *walk, const struct gostacks *gs,
-		  const uint32_t *stack_of, struct trace *trace, uint64_t now_ns);
+int sqlpools_look(struct sqlpools *p, const struct look *look);
 /* What the latest look saw: 0 or -ENOMEM. */
 int sqlpools_fill(const struct sqlpools *p, struct sql_window *out);
 
-/* Pools that could not be read, since the observation began. */
-uint64_t sqlpools_losses(const struct sqlpools *p);
 /* What is missing from the latest look, one sentence; "" when nothing is. */
 const char *sqlpools_why(const struct sqlpools *p);
 

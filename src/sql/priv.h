@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "gort/gotypes.h"
 #include "model/age.h"
+#include "model/look.h"
 #include "model/place.h"
 #include "sql/pools.h"
 #include "sql/read.h"
@@ -78,18 +79,14 @@ struct sqlpools {
 	struct u64map pool_at;            /* sql.DB -> number in pool */
 	struct u64map conn_at;            /* driverConn -> pool << 32 | number */
 	struct recall known[KNOWN_COUNT]; /* as of the latest look */
-	uint64_t losses;
 	char why[200];
 	/* of the look that goes on */
-	const struct gowalk *walk;
-	const struct gostacks *gs;
-	const uint32_t *stack_of;
-	struct trace *trace;
-	uint64_t now_ns;
+	const struct look *look;
 	int64_t real_offset_ns; /* CLOCK_REALTIME − our monotonic clock */
 	struct recall now[KNOWN_COUNT];
 	int waiters_read;
-	int unread;
+	int unread;       /* pools */
+	uint64_t no_room; /* pools, connections or waiters beyond what is kept, or no memory */
 };
 
 /* Since when it is there with the same marks. */

@@ -54,7 +54,7 @@ int sqlroles_at(struct sqlpools *p, uint64_t pc)
 int sqlroles_of_stack(struct sqlpools *p, const struct gostack *s)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
-		int role = sqlroles_at(p, p->gs->pc[s->first + i]);
+		int role = sqlroles_at(p, p->look->stacks->pc[s->first + i]);
 
 		if (role >= 0 && role != ROLE_INSIDE)
 			return role;
@@ -95,13 +95,14 @@ bool sqlroles_place(struct sqlpools *p, size_t g, struct place *out)
 	uint32_t from = 0;
 
 	*out = (struct place){ 0 };
-	if (p->stack_of[g] >= GOSTACK_MAX || p->stack_of[g] >= p->gs->n)
+	if (p->look->stack_of[g] >= GOSTACK_MAX || p->look->stack_of[g] >= p->look->stacks->n)
 		return false;
-	s = &p->gs->stack[p->stack_of[g]];
+	s = &p->look->stacks->stack[p->look->stack_of[g]];
 	for (uint32_t i = 0; i < s->n; i++)
-		if (sqlroles_at(p, p->gs->pc[s->first + i]) >= 0)
+		if (sqlroles_at(p, p->look->stacks->pc[s->first + i]) >= 0)
 			from = i;
-	return netplace_of_pcs(p->rt, p->gs->pc + s->first + from, (int)(s->n - from), false, out);
+	return netplace_of_pcs(p->rt, p->look->stacks->pc + s->first + from, (int)(s->n - from),
+			       false, out);
 }
 
 int sqlroles_find(struct sqlpools *p)

@@ -35,11 +35,7 @@ static void sql_close(void *self)
 
 static int sql_look(void *self, struct look *l)
 {
-	uint64_t before = sqlpools_losses(self);
-	int err = sqlpools_look(self, l->walk, l->stacks, l->stack_of, l->trace, l->now_ns);
-
-	lose(l->losses, LOSS_SQL_UNREAD, sqlpools_losses(self) - before);
-	return err;
+	return sqlpools_look(self, l);
 }
 
 static int sql_fill(void *self, struct look *l, struct window *w)

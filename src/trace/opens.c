@@ -49,23 +49,24 @@ static void open_from(const struct trace *t, struct trace_open *o, const struct 
 		o->text = drain_host(t, v->host);
 }
 
+int trace_opens_add(struct trace_opens *o, const struct trace_open *open)
+{
+	if (array_room(&o->open, o->n, &o->cap, sizeof(*o->open)) ||
+	    !u64map_put(&o->at, number_of(open->kind, open->addr), o->n, NULL))
+		return -ENOMEM;
+	o->open[o->n++] = *open;
+	return 0;
+}
+
 static int first_time(void *ctx, const void *key, const void *value)
 {
-	struct trace_opens *o = ((struct pass *)ctx)->o;
-	struct trace_open *open;
-	int err = 0;
+	struct pass *p = ctx;
+	struct trace_open open = { 0 };
 
 	if (!is_wanted(key, value))
 		return 0;
-	err = array_room(&o->open, o->n, &o->cap, sizeof(*o->open));
-	if (err)
-		return err;
-	open = &o->open[o->n];
-	open_from(((struct pass *)ctx)->t, open, key, value);
-	if (!u64map_put(&o->at, number_of(open->kind, open->addr), o->n, NULL))
-		return -ENOMEM;
-	o->n++;
-	return 0;
+	open_from(p->t, &open, key, value);
+	return trace_opens_add(p->o, &open);
 }
 
 static int second_time(void *ctx, const void *key, const void *value)

@@ -45,6 +45,8 @@ struct trace_opens {
  */
 int trace_opens_read(struct trace *t, struct trace_opens *o);
 void trace_opens_deinit(struct trace_opens *o);
+/* One more: 0 or -ENOMEM. */
+int trace_opens_add(struct trace_opens *o, const struct trace_open *open);
 /*
  * False when no begin was seen (begun before us, between two slices, or the
  * kernel's table is full); o NULL: never.  The caller checks goid or ptr against

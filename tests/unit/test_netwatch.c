@@ -115,6 +115,8 @@ struct watched {
 	struct gostacks stacks;
 	uint32_t *stack_of;
 	struct net_window w;
+	struct losses losses;
+	struct look look; /* at all of it */
 };
 
 static void read_stacks(struct watched *v)
@@ -125,23 +127,29 @@ static void read_stacks(struct watched *v)
 	v->stack_of = realloc(v->stack_of, (p->walk.n + 1) * sizeof(*v->stack_of));
 	gostacks_deinit(&v->stacks);
 	assert_int_equal(gostacks_init(&v->stacks), 0);
-	netwatch_listen(v->nw, &v->stacks);
+	netwatch_observe_frames(v->nw, &v->stacks);
 	assert_int_equal(gostacks_read(&v->stacks, &p->rt, &p->walk, v->stack_of), 0);
+}
+
+static void look_at_them(struct watched *v)
+{
+	v->look = (struct look){ .walk = &v->prog.walk,
+				 .stacks = &v->stacks,
+				 .stack_of = v->stack_of,
+				 .losses = &v->losses,
+				 .now_ns = clock_mono_ns() };
+	assert_int_equal(netwatch_look(v->nw, &v->look), 0);
 }
 
 static void look(struct watched *v)
 {
-	struct go_live *p = &v->prog;
-
 	read_stacks(v);
-	assert_int_equal(netwatch_look(v->nw, &p->walk, &v->stacks, NULL, clock_mono_ns()), 0);
+	look_at_them(v);
 }
 
 static void fill(struct watched *v)
 {
-	assert_int_equal(netwatch_fill(v->nw, &v->prog.walk, &v->stacks, v->stack_of, NULL, NULL,
-				       NULL, NULL, &v->w),
-			 0);
+	assert_int_equal(netwatch_fill(v->nw, &v->look, NULL, &v->w), 0);
 }
 
 /* Looks for as long as nothing may have been read of a body that is left alone, and a little. */
@@ -163,7 +171,8 @@ static void watch(struct watched *v, const char *name, const char *const *args, 
 	}
 	fill(v);
 	assert_true(v->w.known);
-	assert_int_equal(netwatch_losses(v->nw), 0);
+	assert_int_equal(v->losses.n[LOSS_NET_UNREAD], 0);
+	assert_int_equal(v->losses.n[LOSS_NET_ROOM], 0);
 }
 
 /* One more look, and what it saw instead of what was seen before. */
@@ -593,9 +602,9 @@ static void probes_are_joined(void **state)
 	add_times(&calls[0].hist, 20000000, 3);
 	base.ncall = 1;
 	now.ncall = 2;
-	assert_int_equal(netwatch_fill(v.nw, &v.prog.walk, &v.stacks, v.stack_of, NULL, &base, &now,
-				       &probes, &v.w),
-			 0);
+	v.look.rbase = &base;
+	v.look.rnow = &now;
+	assert_int_equal(netwatch_fill(v.nw, &v.look, &probes, &v.w), 0);
 	assert_true(v.w.phases_known);
 	check_phases(&v.w);
 	assert_int_equal(v.w.nclient, 2); /* one whose place is not known, and main.get */
@@ -643,7 +652,7 @@ static void who_has_moved_is_left_out(void **state)
 	assert_non_null(moved);
 	moved->tracking_seq++;
 	v.nw->users.begin_ns = 0; /* that was long ago */
-	assert_int_equal(netwatch_look(v.nw, &v.prog.walk, &v.stacks, NULL, clock_mono_ns()), 0);
+	look_at_them(&v);
 	assert_int_equal(v.nw->cur.nflight, 1);
 	assert_int_not_equal(v.nw->cur.flight[0].goid, moved->goid);
 	assert_int_equal(v.nw->moved, 1);

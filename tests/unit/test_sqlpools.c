@@ -12,46 +12,57 @@
 #include <cmocka.h>
 
 #include "go_live.h"
-#include "sql/pools.h"
-#include "sql/read.h"
+#include "sql/priv.h"
+#include "trace/opens.h"
 #include "gort/gotime.h"
 #include "gort/gotypes.h"
 #include "observe/window.h"
 
 #define PATIENCE_NS 10000000000ull
 
-struct look {
+struct watched {
 	struct go_live p;
 	struct gotypes *types;
 	struct gostacks stacks;
 	struct sqlpools *pools;
+	struct losses losses;
+	struct trace_opens opens; /* what probes would have seen */
+	uint64_t opens_ns;
 };
 
-static void look_start(struct look *l, const char *name)
+static void look_start(struct watched *l, const char *name)
 {
+	memset(l, 0, sizeof(*l));
 	go_live_start(&l->p, name);
 	assert_int_equal(gotypes_new(&l->types, &l->p.rt), 0);
 	assert_int_equal(gostacks_init(&l->stacks), 0);
 	assert_int_equal(sqlpools_new(&l->pools, &l->p.rt, l->types), 0);
 }
 
-static void look_stop(struct look *l)
+static void look_stop(struct watched *l)
 {
 	sqlpools_free(l->pools);
+	trace_opens_deinit(&l->opens);
 	gostacks_deinit(&l->stacks);
 	gotypes_free(l->types);
 	go_live_stop(&l->p);
 }
 
-static void look_once(struct look *l, struct window *w)
+static void look_once(struct watched *l, struct window *w)
 {
 	uint32_t *stack;
 
 	assert_int_equal(goruntime_walk(&l->p.rt, &l->p.walk, NULL), 0);
 	stack = calloc(l->p.walk.n + 1, sizeof(*stack));
 	assert_int_equal(gostacks_read(&l->stacks, &l->p.rt, &l->p.walk, stack), 0);
-	assert_int_equal(
-		sqlpools_look(l->pools, &l->p.walk, &l->stacks, stack, NULL, clock_mono_ns()), 0);
+	assert_int_equal(sqlpools_look(l->pools, &(struct look){ .walk = &l->p.walk,
+								 .stacks = &l->stacks,
+								 .stack_of = stack,
+								 .losses = &l->losses,
+								 .opens = &l->opens,
+								 .opens_ns = l->opens_ns,
+								 .now_ns = clock_mono_ns() }),
+			 0);
 	free(stack);
 	window_deinit(w);
 	assert_int_equal(window_init(w), 0);
@@ -148,7 +159,7 @@ static void test_pools(void **state)
 	struct window w = { 0 };
 	struct sql_pool *q;
 	struct sql_holder *h;
-	struct look l;
+	struct watched l;
 
 	look_start(&l, *state);
 	do
@@ -173,6 +184,68 @@ static void test_pools(void **state)
 	assert_int_equal(h->what, SQL_CALL);
 	pool_with(&w, "*hidden.Driver", 9, 0); /* as it was registered */
 	assert_string_equal(sqlpools_why(l.pools), "");
+	assert_int_equal(l.losses.n[LOSS_SQL_ROOM], 0);
+	window_deinit(&w);
+	look_stop(&l);
+}
+
+/* A connection in use of the pool that has one that no stack shows; NULL: not there yet. */
+static struct holder *hidden_holder(struct watched *l, struct sqlconn **conn)
+{
+	for (int i = 0; i < l->pools->npool; i++) {
+		struct pool *q = &l->pools->pool[i];
+
+		for (size_t k = 0; k < q->db.nconn && q->row.max_open == 4; k++)
+			if (q->db.conn[k].in_use && !q->holder[k].found) {
+				*conn = &q->db.conn[k];
+				return &q->holder[k];
+			}
+	}
+	return NULL;
+}
+
+/* What probes saw is believed when the connection was given back before it began, and before the
+ * probes were asked: memory is read after that, and may show the next hold. */
+static void test_probes_are_of_this_hold(void **state)
+{
+	uint64_t end = clock_mono_ns() + PATIENCE_NS, back, addr;
+	struct window w = { 0 };
+	struct sqlconn *conn;
+	struct holder *h;
+	struct watched l;
+
+	look_start(&l, *state);
+	do
+		look_once(&l, &w);
+	while (!all_there(&w) && clock_mono_ns() < end);
+	h = hidden_holder(&l, &conn);
+	assert_non_null(h);
+	assert_int_equal(h->since.kind, AGE_AT_LEAST);
+	back = (uint64_t)gotime_unix_ns(conn->wall, conn->ext) -
+	       (clock_real_ns() - clock_mono_ns());
+	addr = conn->addr;
+	u64map_init(&l.opens.at, 16);
+	assert_int_equal(trace_opens_add(&l.opens, &(struct trace_open){ .kind = OPEN_SQL_GRAB,
+									 .addr = addr,
+									 .state = SQL_CONN,
+									 .start_ns = back + 1000000,
+									 .goid = 4711 }),
+			 0);
+	l.opens_ns = clock_mono_ns();
+	look_once(&l, &w);
+	h = hidden_holder(&l, &conn);
+	assert_int_equal(h->since.kind, AGE_EXACT);
+	assert_int_equal(h->since.ns, back + 1000000);
+	assert_int_equal(h->goid, 4711);
+	l.opens_ns = back - 1000000; /* it was given back after they were asked */
+	look_once(&l, &w);
+	h = hidden_holder(&l, &conn);
+	assert_int_equal(h->since.kind, AGE_AT_LEAST);
+	l.opens_ns = clock_mono_ns();
+	l.opens.open[0].start_ns = back - 1000000000; /* the hold before, whose end was missed */
+	look_once(&l, &w);
+	h = hidden_holder(&l, &conn);
+	assert_int_equal(h->since.kind, AGE_AT_LEAST);
 	window_deinit(&w);
 	look_stop(&l);
 }
@@ -184,7 +257,7 @@ static void test_ages(void **state)
 	struct window w = { 0 };
 	struct sql_pool *q;
 	double wait, tx, held;
-	struct look l;
+	struct watched l;
 
 	look_start(&l, *state);
 	do
@@ -213,8 +286,7 @@ static void test_time(void **state)
 {
 	(void)state;
 	/* 2024-01-02T03:04:05.000000006Z with and without a monotonic reading */
-	assert_int_equal(gotime_unix_ns(1ull << 63 | (1704164645ull + 2682288000ull) << 30 | 6,
-					 77),
+	assert_int_equal(gotime_unix_ns(1ull << 63 | (1704164645ull + 2682288000ull) << 30 | 6, 77),
 			 1704164645000000006);
 	assert_int_equal(gotime_unix_ns(6, 1704164645ull + 62135596800ull), 1704164645000000006);
 	assert_int_equal(gotime_unix_ns(0, 0), 0);
@@ -229,6 +301,7 @@ int main(void)
 	{ "pools " release, test_pools, NULL, NULL, "netparts-" release "-stripped" },
 #include "gobin/releases.def"
 		{ "pools pie", test_pools, NULL, NULL, "netparts-newest-pie" },
+		{ "probes", test_probes_are_of_this_hold, NULL, NULL, "netparts-1.26.8-stripped" },
 		{ "ages", test_ages, NULL, NULL, "netparts-usual-stripped" },
 	};
 
