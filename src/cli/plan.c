@@ -103,6 +103,11 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		   gb->build.release.minor ? gb->build.version : "Go (release not recorded)",
 		   gb->arch ? gb->arch->name : "?", gb->image.is_stripped ? ", stripped" : "",
 		   gb->image.is_pie ? ", PIE" : "");
+	if (gb->layout_is_newer)
+		buf_printf(
+			out,
+			"This release is newer than gospect: the layout of its runtime is verified "
+			"in the process.\n\n");
 	grid_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
 	for (i = 0; i < pl->n; i++) {
 		const struct probe *p = &pl->probe[i];

@@ -4,6 +4,23 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/message.h"
+
+/* What is said of a release that gospect was not made for. */
+static void note_newer(const struct session *s)
+{
+	if (!s->gb->layout_is_newer)
+		return;
+	if (goruntime_has(&s->rt, FACT_GOROUTINES) && goruntime_has(&s->rt, FACT_REASONS))
+		msg_note("%s is newer than this gospect: the layout of its runtime was verified in "
+			 "the process",
+			 s->gb->build.version);
+	else
+		msg_note("%s is newer than this gospect, and %s", s->gb->build.version,
+			 s->rt.why_off[goruntime_has(&s->rt, FACT_GOROUTINES) ? FACT_REASONS
+									      : FACT_GOROUTINES]);
+}
+
 int session_open(struct session *s, pid_t pid, struct err *err)
 {
 	int r;
@@ -32,6 +49,7 @@ int session_open(struct session *s, pid_t pid, struct err *err)
 		return err_set(err, -ESRCH,
 			       "process %d ended or started another program while it was opened",
 			       (int)pid);
+	note_newer(s);
 	return 0;
 }
 

@@ -15,10 +15,18 @@
 #define MAX_WRAPPERS     4     /* wrappers of wrappers looked through */
 #define MAX_WRAPPER_CODE 4096  /* bytes of a wrapper decoded */
 #define MAX_PLACE_FRAMES 64
+#define NO_FUNC_ID       255 /* of no function */
 
 struct start {
 	const char *name; /* of the pclntab */
 	bool system, uncounted;
+};
+
+/* A layout of the table with other wait reasons. */
+struct layout_own {
+	struct layout layout;
+	const char *reason[LAYOUT_MAX_REASONS];
+	char text[LAYOUT_MAX_REASONS][LAYOUT_MAX_REASON];
 };
 
 struct gobin_cache {
@@ -86,6 +94,17 @@ static int find_release(struct gobin *gb, struct err *err)
 	return date_release(gb, err);
 }
 
+static const char *goarch_of(uint16_t machine)
+{
+	switch (machine) {
+	case EM_X86_64:
+		return "amd64";
+	case EM_AARCH64:
+		return "arm64";
+	}
+	return "";
+}
+
 static int read_tables(struct gobin *gb, struct err *err)
 {
 	int ret = pclntab_open(&gb->pcln, &gb->image, &gb->mod, err);
@@ -98,19 +117,10 @@ static int read_tables(struct gobin *gb, struct err *err)
 	ret = moduledata_finish(&gb->mod, &gb->image, gb->release.minor);
 	if (ret)
 		return err_set(err, ret, "damaged module data in the executable");
-	pclntab_set_release(gb->pcln, gb->release.minor, gb->mod.gofunc);
+	gb->layout = layout_find(goarch_of(gb->image.machine), &gb->release, &gb->layout_is_newer);
+	pclntab_set_release(gb->pcln, gb->release.minor,
+			    gb->layout ? gb->layout->func_id_wrapper : NO_FUNC_ID, gb->mod.gofunc);
 	return 0;
-}
-
-static const char *goarch_of(uint16_t machine)
-{
-	switch (machine) {
-	case EM_X86_64:
-		return "amd64";
-	case EM_AARCH64:
-		return "arm64";
-	}
-	return "";
 }
 
 static int open_image(struct gobin *gb, struct err *err)
@@ -152,7 +162,6 @@ int gobin_open_fd(struct gobin **out, int fd, struct err *err)
 		return ret;
 	}
 	gb->arch = arch_find(gb->image.machine);
-	gb->layout = layout_find(goarch_of(gb->image.machine), &gb->release, &gb->layout_is_newer);
 	gobin_find_globals(gb);
 	*out = gb;
 	return 0;
@@ -195,7 +204,25 @@ void gobin_free(struct gobin *gb)
 		free(gb->cache->start);
 	}
 	free(gb->cache);
+	free(gb->own);
 	free(gb);
+}
+
+int gobin_take_wait_reasons(struct gobin *gb, char (*text)[LAYOUT_MAX_REASON], int n)
+{
+	struct layout_own *own = gb->own ? gb->own : calloc(1, sizeof(*own));
+
+	if (!own)
+		return -ENOMEM;
+	own->layout = *gb->layout;
+	memcpy(own->text, text, (size_t)n * sizeof(*text));
+	for (int i = 0; i < n; i++)
+		own->reason[i] = own->text[i];
+	own->layout.wait_reason = own->reason;
+	own->layout.n_wait_reason = n;
+	gb->own = own;
+	gb->layout = &own->layout;
+	return 0;
 }
 
 /* Marks that only Go's linker leaves, for programs without build info. */

@@ -49,6 +49,7 @@ struct gobin {
 	uint64_t global[GLOBAL_COUNT];
 	const char *global_why[GLOBAL_COUNT]; /* why it is 0, static; NULL when found */
 	struct gobin_cache *cache;            /* owned: start functions seen */
+	struct layout_own *own;               /* owned: gobin_take_wait_reasons() */
 };
 
 /*
@@ -65,6 +66,10 @@ void gobin_free(struct gobin *gb);
 /* Only the build info and whether it is Go at all, for lists: fast, no tables.
  * 0, -ENOEXEC. */
 int gobin_peek_fd(int fd, struct buildinfo *out, struct err *err);
+
+/* Replaces the layout's wait reasons by those of the process itself, copied: 0 or
+ * -ENOMEM.  For a release newer than the table. */
+int gobin_take_wait_reasons(struct gobin *gb, char (*text)[LAYOUT_MAX_REASON], int n);
 
 /* "allgs", "sched", …; static. */
 const char *goglobal_name(enum goglobal g);

@@ -22,7 +22,9 @@ enum layout_field {
 	LAYOUT_COUNT
 };
 
-#define LAYOUT_ABSENT (-1)
+#define LAYOUT_ABSENT      (-1)
+#define LAYOUT_MAX_REASONS 256 /* g.waitreason is a byte */
+#define LAYOUT_MAX_REASON  64  /* bytes of one, the NUL included */
 
 struct layout {
 	const char *arch; /* "amd64", "arm64" */

@@ -477,14 +477,10 @@ int pclntab_open(struct pclntab **out, struct image *im, struct moduledata *md, 
 	return 0;
 }
 
-/*
- * cmd/internal/objabi/funcid.go: the number of `wrapper`, the last one, moved
- * when functions were added before it (corostart 1.22, runCleanups 1.25).
- */
-void pclntab_set_release(struct pclntab *p, int minor, uint64_t gofunc)
+void pclntab_set_release(struct pclntab *p, int minor, uint8_t id_wrapper, uint64_t gofunc)
 {
 	p->old_func = minor < 20;
-	p->id_wrapper = minor >= 25 ? 23 : minor >= 22 ? 22 : 21;
+	p->id_wrapper = id_wrapper;
 	p->gofunc = gofunc;
 	bytesmap_deinit(&p->by_name); /* judged without the wrapper's number */
 	bytesmap_init(&p->by_name, MAX_NAMES);

@@ -29,7 +29,8 @@ struct pclntab;
  * the release and its moduledata's gofunc are known.
  */
 int pclntab_open(struct pclntab **out, struct image *im, struct moduledata *md, struct err *err);
-void pclntab_set_release(struct pclntab *p, int minor, uint64_t gofunc);
+/* id_wrapper: the layout's func_id_wrapper. */
+void pclntab_set_release(struct pclntab *p, int minor, uint8_t id_wrapper, uint64_t gofunc);
 /* The releases (1.first to 1.last) that write such a table, by its magic. */
 void pclntab_release_range(const struct pclntab *p, int *first, int *last);
 void pclntab_free(struct pclntab *p);

@@ -535,7 +535,9 @@ static bool waits_for_channel(const char *words)
 void golocks_reasons(const struct goruntime *rt, uint8_t kind[256])
 {
 	for (unsigned int r = 0; r < 256; r++) {
-		const char *words = layout_wait_reason(rt->gb->layout, r);
+		const char *words = goruntime_has(rt, FACT_REASONS)
+					    ? layout_wait_reason(rt->gb->layout, r)
+					    : NULL;
 
 		kind[r] = !words                     ? GOREASON_OTHER
 			  : waits_for_lock(words)    ? GOREASON_LOCK

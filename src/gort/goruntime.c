@@ -149,7 +149,8 @@ const char *goroutine_state(const struct goruntime *rt, const struct goroutine *
 	};
 	const char *reason;
 
-	if ((g->status == GO_WAITING || g->status == GO_LEAKED) && g->wait_reason) {
+	if ((g->status == GO_WAITING || g->status == GO_LEAKED) && g->wait_reason &&
+	    goruntime_has(rt, FACT_REASONS)) {
 		reason = layout_wait_reason(rt->gb->layout, g->wait_reason);
 		return reason && *reason ? reason : "unknown wait reason";
 	}

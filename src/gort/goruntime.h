@@ -23,6 +23,7 @@ enum gofact {
 	FACT_GC,         /* memstats: cycles and pauses */
 	FACT_HEAP,       /* gcController: live heap, goal */
 	FACT_STACKS,     /* unwinding by pcsp */
+	FACT_REASONS,    /* what g.waitreason means */
 	FACT_COUNT
 };
 

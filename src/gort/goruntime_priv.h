@@ -65,6 +65,8 @@ struct goraw {
 int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t);
 
 /* Off, with a sentence; the first one stays. */
+/* Makes the process's own wait reasons those of rt->gb->layout: 0, -ENOENT, -ENOMEM. */
+int goreasons_learn(struct goruntime *rt);
 void goruntime_off(struct goruntime *rt, enum gofact f, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Layout offset, -1 when absent. */

@@ -444,6 +444,18 @@ static void verify_stacks(struct goruntime *rt, const struct sample *s)
 			      tried);
 }
 
+/* ---- releases newer than the table ---- */
+
+static void verify_reasons(struct goruntime *rt)
+{
+	int err = rt->gb->layout_is_newer ? goreasons_learn(rt) : 0;
+
+	if (err)
+		goruntime_off(rt, FACT_REASONS, "what goroutines wait for is not known: %s",
+			      err == -ENOMEM ? "no memory"
+					     : "the names of its wait reasons were not found");
+}
+
 /* --- */
 
 int goruntime_verify(struct goruntime *rt, struct err *err)
@@ -461,6 +473,7 @@ int goruntime_verify(struct goruntime *rt, struct err *err)
 	verify_counts(rt);
 	verify_heap(rt);
 	verify_stacks(rt, s);
+	verify_reasons(rt);
 	free(s);
 	rt->read_failures = 0; /* of the trying: not losses of a report */
 	if (!goruntime_has(rt, FACT_GOROUTINES) && !goruntime_has(rt, FACT_LIVE))

@@ -11,12 +11,12 @@
 
 #include "base/clock.h"
 #include "prove/freeze.h"
+#include "prove/newer.h"
 #include "prove/snap.h"
 #include "prove/verify.h"
 #include "proc/process.h"
 
-#define FIRST_MINOR 20 /* 1.20: finalizers' queue, waiting reasons of locks */
-#define LAST_MINOR  27
+#define FIRST_MINOR 20      /* 1.20: finalizers' queue, waiting reasons of locks */
 #define MAX_RETRIES 4       /* of an unfrozen pass that contradicts itself */
 #define CALM_PASSES 8       /* without a suspicion taken back, after one was */
 #define MAX_PASSES  24      /* some five seconds, where it never gets calm */
@@ -128,7 +128,7 @@ static bool has_fields(const struct layout *l)
 }
 
 /* NULL when this program can be judged, else why not. */
-static const char *refusal(const struct goruntime *rt, char *text, size_t size)
+static const char *refusal(struct goruntime *rt, char *text, size_t size)
 {
 	const struct gobin *gb = rt->gb;
 	const char *missing;
@@ -137,8 +137,6 @@ static const char *refusal(const struct goruntime *rt, char *text, size_t size)
 		return "leaks can be told on amd64 only";
 	if (gb->release.minor < FIRST_MINOR)
 		return "leaks can be told from Go 1.20 on";
-	if (gb->release.minor > LAST_MINOR || gb->layout_is_newer)
-		return "the runtime of this Go release is not known: leaks cannot be told";
 	if (strstr(gb->build.goexperiment, "staticlockranking"))
 		return "built with GOEXPERIMENT=staticlockranking, which changes the runtime's "
 		       "structures";
@@ -150,9 +148,14 @@ static const char *refusal(const struct goruntime *rt, char *text, size_t size)
 	if (!has_fields(gb->layout))
 		return "the runtime's structures are not known for this release";
 	missing = missing_global(gb);
+	if (missing) {
+		snprintf(text, size, "the runtime's variable %s was not found", missing);
+		return text;
+	}
+	missing = gb->layout_is_newer ? newer_misfit(rt) : NULL;
 	if (!missing)
 		return NULL;
-	snprintf(text, size, "the runtime's variable %s was not found", missing);
+	snprintf(text, size, "this Go release is not known to gospect, and %s", missing);
 	return text;
 }
 
