@@ -145,14 +145,14 @@ static void place(struct buf *out, const struct place *p)
 
 typedef void (*summary_fn)(const struct window *w, struct buf *out);
 
-static void sentence(struct buf *out, const struct window *w, summary_fn fn)
+static void sentence(struct buf *out, const struct window *w, const char *label, summary_fn fn)
 {
 	struct buf line;
 
 	buf_init(&line, 8192);
 	fn(w, &line);
 	if (line.len) {
-		buf_puts(out, "<p>");
+		buf_printf(out, "<p>%s%s", label, *label ? ": " : "");
 		escaped(out, line.data);
 		buf_puts(out, "</p>\n");
 	}
@@ -176,7 +176,7 @@ static void title(const struct window *w, struct buf *out)
 	buf_puts(out, "\n</style></head><body>\n<h1>");
 	escaped(out, line.data ? line.data : "");
 	buf_puts(out, "</h1>\n<div class=\"dim\">");
-	sentence(out, w, summary_agent);
+	sentence(out, w, "", summary_agent);
 	buf_puts(out, "</div>\n");
 	buf_deinit(&line);
 }
@@ -388,9 +388,9 @@ static int part(const struct window *w, const struct table *t, struct buf *out)
 		return err;
 	}
 	buf_printf(out, "<h2>%s</h2>\n", t->title);
-	sentence(out, w, t->sentence);
+	sentence(out, w, "", t->sentence);
 	if (t->sentence2)
-		sentence(out, w, t->sentence2);
+		sentence(out, w, t->label2 + strspn(t->label2, " "), t->sentence2);
 	cells_of_window(&cells, t, w, MAX_ROWS);
 	if (cells.grid.ncell)
 		table(&cells.grid, out);
@@ -409,8 +409,8 @@ int report_html(const struct report *r, struct buf *out)
 	for (int i = 0; i < report_nparts && !err; i++)
 		err = part(w, report_parts[i], out);
 	buf_puts(out, "<h2>Coverage</h2>\n");
-	sentence(out, w, summary_coverage);
-	sentence(out, w, summary_losses);
+	sentence(out, w, "", summary_coverage);
+	sentence(out, w, "", summary_losses);
 	buf_puts(out, script);
 	buf_puts(out, "</body></html>\n");
 	return err ? err : out->err;
