@@ -28,22 +28,12 @@ static bool site_births_known(const struct row *r)
 	return births_known(r) && ((const struct site_row *)r->row)->births_known;
 }
 
-static int wait_stack(const struct row *r, const struct place **line, int max)
-{
-	const struct wait_row *wait = r->row;
-	int n = 0;
-
-	for (; n < wait->nstack && n < max && n < WINDOW_MAX_STACK; n++)
-		line[n] = &wait->stack[n];
-	return n;
-}
-
 #define S struct wait_row
 static const struct column wait_column[] = {
 	TEXT(S, reason, "reason", "the wait reason as the goroutine dump words it, or the state",
 	     .flags = COLUMN_SOMETIMES),
 	COUNT(S, count, "count", "goroutines"),
-	STACK("stack", wait_stack, "of one of them, innermost first"),
+	STACK_INSIDE(S, stack, nstack, "of one of them, innermost first"),
 };
 #undef S
 
@@ -281,14 +271,14 @@ static bool group_label(const struct row *r, size_t i, struct pair *out)
 	return label(r->w->goroutines->dump, group_of(r)->labels, i, out);
 }
 
-static int group_stack(const struct row *r, const struct place **line, int max)
+static const struct stack_table *dump_stacks(const struct window *w)
 {
-	return stack_lines(&r->w->goroutines->dump->stacks, group_of(r)->stack, line, max);
+	return &w->goroutines->dump->stacks;
 }
 
 static void stack_cut(const struct row *r, struct value *v)
 {
-	const struct stack_table *t = &r->w->goroutines->dump->stacks;
+	const struct stack_table *t = dump_stacks(r->w);
 
 	v->flag = group_of(r)->stack < t->nstack && !t->stack[group_of(r)->stack].whole;
 }
@@ -304,7 +294,8 @@ static void groups_in_rest(const struct row *r, struct value *v)
 static void stack_cell(const struct row *r, struct buf *out)
 {
 	const struct place *line[SCHEMA_MAX_FRAMES];
-	int n = group_stack(r, line, SCHEMA_MAX_FRAMES), from = stack_user_line(line, n);
+	int n = stack_lines(dump_stacks(r->w), group_of(r)->stack, line, SCHEMA_MAX_FRAMES),
+	    from = stack_user_line(line, n);
 
 	if (from < 0)
 		from = 0;
@@ -353,7 +344,7 @@ static const struct column group_column[] = {
 	      .known = group_labels_known, .cell = labels_cell, SHOWN(5, "labels"), .min = 10,
 	      .left_out = no_labels, .flags = COLUMN_NO_REST),
 	PLACE(S, created, "created", "the go statement of all of them", .flags = COLUMN_NO_REST),
-	STACK("stack", group_stack, "innermost first, inlined frames included", .cell = stack_cell,
+	STACK(S, stack, dump_stacks, "innermost first, inlined frames included", .cell = stack_cell,
 	      SHOWN(4, "stack, innermost first"), .min = 40,
 	      .flags = COLUMN_NO_REST | COLUMN_NAME_REST, .id = 2),
 	GOT(COLUMN_FLAG, "stack_cut", stack_cut, "the stack was not read to its end",
@@ -408,11 +399,6 @@ static bool one_label(const struct row *r, size_t i, struct pair *out)
 	return label(r->w->goroutines->dump, one_of(r)->labels, i, out);
 }
 
-static int one_stack(const struct row *r, const struct place **line, int max)
-{
-	return stack_lines(&r->w->goroutines->dump->stacks, one_of(r)->stack, line, max);
-}
-
 #define S struct dump_goroutine
 static const struct column one_column[] = {
 	COUNT(S, goid, "id", "as the runtime numbers it"),
@@ -427,7 +413,7 @@ static const struct column one_column[] = {
 	TEXT(S, start, "start", "the function that it names", .flags = COLUMN_SOMETIMES),
 	PAIRS("labels", one_label, "pprof labels; absent is not known", .known = one_labels_known),
 	FLAG(S, locked, "locked", "to a thread"),
-	STACK("stack", one_stack, "innermost first, inlined frames included"),
+	STACK(S, stack, dump_stacks, "innermost first, inlined frames included"),
 };
 #undef S
 

@@ -5,11 +5,9 @@
 #include "goroutines/window.h"
 #include "model/sentence.h"
 
-static int leak_stack(const struct row *r, const struct place **line, int max)
+static const struct stack_table *leak_stacks(const struct window *w)
 {
-	const struct leak_row *l = r->row;
-
-	return stack_lines(&r->w->goroutines->leaks.stacks, l->stack, line, max);
+	return &w->goroutines->leaks.stacks;
 }
 
 static void reason_cell(const struct row *r, struct buf *out)
@@ -38,7 +36,7 @@ static const struct column leak_column[] = {
 	    SHOWN(2, "oldest"), .flags = COLUMN_NO_REST | COLUMN_BOUND),
 	FLAG(S, by_design, "by_design", "waits for ever on purpose, as main in select {} does",
 	     .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
-	STACK("stack", leak_stack, "of one of them, innermost first"),
+	STACK(S, stack, leak_stacks, "of one of them, innermost first"),
 	IDS(S, id, nid, "ids", "of some of the goroutines, the lowest"),
 	CELL("at", 4, at_cell, .min = 20, .flags = COLUMN_NO_REST | COLUMN_END),
 };
@@ -124,16 +122,9 @@ const struct table leak_sites = {
 
 /* ---- the object ---- */
 
-static int running_stack(const struct row *r, const struct place **line, int max)
-{
-	const struct running_goroutine *g = r->row;
-
-	return stack_lines(&r->w->goroutines->leaks.stacks, g->stack, line, max);
-}
-
 static const struct column running_column[] = {
 	COUNT(struct running_goroutine, goid, "id", "as the runtime numbers it"),
-	STACK("stack", running_stack, "where it ran, innermost first"),
+	STACK(struct running_goroutine, stack, leak_stacks, "where it ran, innermost first"),
 };
 
 static const struct table running = {

@@ -14,16 +14,6 @@ static enum exactness alloc_exactness(const struct window *w)
 	return w->memory->alloc_exactness;
 }
 
-static int alloc_stack(const struct row *r, const struct place **line, int max)
-{
-	const struct alloc_row *a = r->row;
-	int n = 0;
-
-	for (; n < a->nstack && n < max && n < WINDOW_MAX_STACK; n++)
-		line[n] = &a->stack[n];
-	return n;
-}
-
 static void per_s_cell(const struct row *r, struct buf *out)
 {
 	const struct alloc_row *a = r->row;
@@ -63,7 +53,7 @@ static const struct column alloc_column[] = {
 	BYTES(S, bytes, "bytes", "in all", SHOWN(3, "bytes"), .flags = COLUMN_MARK),
 	BYTES(S, max_bytes, "max_bytes", "the largest", SHOWN(5, "largest"),
 	      .flags = COLUMN_MAX_REST),
-	STACK("stack", alloc_stack, "the busiest stack there, innermost first"),
+	STACK_INSIDE(S, stack, nstack, "the busiest stack there, innermost first"),
 	CELL("bytes/s", 4, per_s_cell, .flags = COLUMN_RIGHT),
 	CELL("share", 6, share_cell, .flags = COLUMN_RIGHT),
 	CELL("called from", 7, caller_cell, .min = 18, .flags = COLUMN_NO_REST | COLUMN_END),
@@ -294,11 +284,9 @@ static void exactness_value(const struct row *r, struct value *v)
 	v->exactness = heap_exactness(r->w);
 }
 
-static int heap_stack(const struct row *r, const struct place **line, int max)
+static const struct stack_table *heap_stacks(const struct window *w)
 {
-	const struct heap_row *h = r->row;
-
-	return stack_lines(&r->w->memory->heap.stacks, h->stack, line, max);
+	return &w->memory->heap.stacks;
 }
 
 static void grown_words(struct buf *out, int64_t grown)
@@ -330,7 +318,7 @@ static const struct column heap_column[] = {
 	      .flags = COLUMN_MARK),
 	COUNT(S, alloc_count, "alloc_count", "objects since the process started"),
 	INTEGER(S, grown_bytes, "grown_bytes", WHAT_GROWN, .cell = grown_cell, SHOWN(3, "grown")),
-	STACK("stack", heap_stack, "the busiest stack there, innermost first"),
+	STACK(S, stack, heap_stacks, "the busiest stack there, innermost first"),
 };
 #undef S
 

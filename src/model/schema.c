@@ -49,6 +49,30 @@ static void known_value(enum known k, bool none_is_null, struct value *v)
 		v->is = k == UNKNOWN ? VALUE_ABSENT : VALUE_NULL;
 }
 
+int schema_stack(const struct column *c, const struct row *r, const struct place **line, int max)
+{
+	const char *at = (const char *)r->row + c->at;
+	int n = 0, have;
+
+	if (r->nrest)
+		return 0;
+	if (c->stacks)
+		return stack_lines(c->stacks(r->w), *(const uint32_t *)at, line, max);
+	have = int_at(r->row, c->kind_at - 1);
+	for (; n < have && n < max && n < WINDOW_MAX_STACK; n++)
+		line[n] = (const struct place *)at + n;
+	return n;
+}
+
+/* The part of the window that an object is. */
+static void part_value(const struct table *t, const struct row *r, struct value *v)
+{
+	v->rows.first = t->part(r->w);
+	v->rows.n = 1;
+	if (!v->rows.first)
+		v->is = VALUE_ABSENT;
+}
+
 static void word_value(const struct column *c, int n, struct value *v)
 {
 	v->text = n >= 0 && n < c->nword ? c->word[n] : NULL;
@@ -180,6 +204,8 @@ void schema_value(const struct column *c, const struct row *r, struct value *v)
 	v->is = VALUE_THERE;
 	if (c->get)
 		c->get(r, v);
+	else if (c->type == COLUMN_OBJECT && c->sub->part)
+		part_value(c->sub, r, v);
 	else
 		value_at(c, r->row, v);
 	if (v->is == VALUE_THERE && is_absent(c, v))

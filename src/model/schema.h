@@ -33,32 +33,33 @@ struct row {
 	uint64_t nrest;    /* > 0: the sum of so many rows that are not shown */
 };
 
-enum column_type {                 /* and what it is in memory */
-		   COLUMN_NONE,    /* for people alone: `cell` says it */
-		   COLUMN_COUNT,   /* uint64_t */
-		   COLUMN_BYTES,   /* uint64_t */
-		   COLUMN_NS,      /* uint64_t */
-		   COLUMN_GOID,    /* uint64_t; 0 not known */
-		   COLUMN_ADDRESS, /* uint64_t */
-		   COLUMN_TIME,    /* uint64_t, nanoseconds since 1970; 0 not known */
-		   COLUMN_INTEGER, /* int64_t */
-		   COLUMN_INT,     /* int */
-		   COLUMN_MOST,    /* int64_t: 0 is no limit, less is not known */
-		   COLUMN_REAL,    /* double, rounded to `step`; not finite: not known */
-		   COLUMN_LIMIT,   /* as REAL; its enum known is at `kind_at`, KNOWN_NO: null */
-		   COLUMN_FLAG,    /* bool */
-		   COLUMN_KNOWN,   /* enum known */
-		   COLUMN_TEXT,    /* const char *; NULL not known */
-		   COLUMN_CHARS,   /* char[] */
-		   COLUMN_HOST,    /* char[WINDOW_MAX_HOST + 1]; redacted where that is asked for */
-		   COLUMN_WORD,    /* enum: `word` names its values; another one: not known */
-		   COLUMN_PLACE,   /* struct place */
-		   COLUMN_AGE,     /* double, seconds; its enum age_kind is at `kind_at` */
-		   COLUMN_EXACTNESS, /* enum exactness; its rate, a double, at `kind_at` */
-		   COLUMN_STACK,     /* list of places, by `stack` */
-		   COLUMN_PAIRS,     /* object with the names of `pair` */
-		   COLUMN_OBJECT,    /* one row of `sub`: pointer to it */
-		   COLUMN_ROWS, /* rows of `sub`: pointer to them; how many, an int, at `kind_at` */
+/* And what it is in memory. */
+enum column_type {
+	COLUMN_NONE,      /* for people alone: `cell` says it */
+	COLUMN_COUNT,     /* uint64_t */
+	COLUMN_BYTES,     /* uint64_t */
+	COLUMN_NS,        /* uint64_t */
+	COLUMN_GOID,      /* uint64_t; 0 not known */
+	COLUMN_ADDRESS,   /* uint64_t */
+	COLUMN_TIME,      /* uint64_t, nanoseconds since 1970; 0 not known */
+	COLUMN_INTEGER,   /* int64_t */
+	COLUMN_INT,       /* int */
+	COLUMN_MOST,      /* int64_t: 0 is no limit, less is not known */
+	COLUMN_REAL,      /* double, rounded to `step`; not finite: not known */
+	COLUMN_LIMIT,     /* as REAL; its enum known is at `kind_at`, KNOWN_NO: null */
+	COLUMN_FLAG,      /* bool */
+	COLUMN_KNOWN,     /* enum known */
+	COLUMN_TEXT,      /* const char *; NULL not known */
+	COLUMN_CHARS,     /* char[] */
+	COLUMN_HOST,      /* char[WINDOW_MAX_HOST + 1]; redacted where that is asked for */
+	COLUMN_WORD,      /* enum: `word` names its values; another one: not known */
+	COLUMN_PLACE,     /* struct place */
+	COLUMN_AGE,       /* double, seconds; its enum age_kind is at `kind_at` */
+	COLUMN_EXACTNESS, /* enum exactness; its rate, a double, at `kind_at` */
+	COLUMN_STACK,     /* uint32_t, in the table of `stacks`, or places: how many at `kind_at` */
+	COLUMN_PAIRS,     /* object with the names of `pair` */
+	COLUMN_OBJECT,    /* one row of `sub`: pointer to it */
+	COLUMN_ROWS,      /* rows of `sub`: pointer to them; how many, an int, at `kind_at` */
 };
 
 enum column_flag {
@@ -125,7 +126,7 @@ struct column {
 	bool (*known)(const struct row *r); /* NULL: always */
 	size_t known_at;                    /* of a bool in the row that says so, too */
 	void (*get)(const struct row *r, struct value *v); /* instead of the offset; v is zeroed */
-	int (*stack)(const struct row *r, const struct place **line, int max);
+	const struct stack_table *(*stacks)(const struct window *w);
 	bool (*pair)(const struct row *r, size_t i, struct pair *out); /* false: no more */
 	const struct table *sub;
 
@@ -149,7 +150,7 @@ struct table {
 	size_t size;     /* of a row */
 	size_t other_at; /* offset + 1 of a bool: the row is a sum already; 0: there is none */
 	bool bare;       /* a row is the value of its first column */
-	/* Of an object that is a part of the window. */
+	/* Of an object that is a part of the window: it, or NULL where nothing is known. */
 	const void *(*part)(const struct window *w);
 	/* What a sum needs beside its columns; 0 or -ENOMEM. */
 	int (*add)(void *sum, const void *row, bool first);
@@ -179,6 +180,8 @@ struct table {
 	const char *diff_key;   /* the number that is compared */
 };
 
+/* The lines of a stack in a row, innermost first, at most max: how many. */
+int schema_stack(const struct column *c, const struct row *r, const struct place **line, int max);
 /* The value of a column in a row. */
 void schema_value(const struct column *c, const struct row *r, struct value *v);
 
@@ -254,7 +257,11 @@ void schema_hosts(const struct table *t, void *row, void (*fn)(char *host, const
 	       "how exact the counts of this row are", ##__VA_ARGS__)
 #define RATE(S, M)                  .kind_at = OFFSET(S, M, double)
 #define PAIRS(KEY, PAIR, WHAT, ...) COLUMN(COLUMN_PAIRS, KEY, 0, WHAT, .pair = PAIR, ##__VA_ARGS__)
-#define STACK(KEY, FN, WHAT, ...)   COLUMN(COLUMN_STACK, KEY, 0, WHAT, .stack = FN, ##__VA_ARGS__)
+#define STACK(S, M, STACKS, WHAT, ...) \
+	COLUMN(COLUMN_STACK, "stack", AT(S, M, uint32_t), WHAT, .stacks = STACKS, ##__VA_ARGS__)
+#define STACK_INSIDE(S, M, N, WHAT, ...)                                                  \
+	COLUMN(COLUMN_STACK, "stack", offsetof(S, M), WHAT, .kind_at = OFFSET(S, N, int), \
+	       ##__VA_ARGS__)
 #define ROWS(S, M, N, KEY, SUB, WHAT, ...)                                                       \
 	COLUMN(COLUMN_ROWS, KEY, offsetof(S, M), WHAT, .kind_at = OFFSET(S, N, int), .sub = SUB, \
 	       ##__VA_ARGS__)

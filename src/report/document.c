@@ -210,27 +210,6 @@ static void schema_name(const struct row *r, struct value *v)
 	v->text = REPORT_SCHEMA;
 }
 
-static void part_value(const void *part, struct value *v)
-{
-	v->is = part ? VALUE_THERE : VALUE_ABSENT;
-	v->rows.first = part;
-	v->rows.n = 1;
-}
-
-#define PART(NAME, TABLE)                                              \
-	static void NAME##_value(const struct row *r, struct value *v) \
-	{                                                              \
-		part_value((TABLE).part(r->w), v);                     \
-	}
-PART(goroutines, goroutines_object)
-PART(alloc, alloc_object)
-PART(gc, gc_object)
-PART(net, net_object)
-PART(sql, sql_object)
-PART(lock_waits, lock_waits_object)
-PART(heap, heap_profile)
-PART(leaks, leaks_object)
-
 static void locks_value(const struct row *r, struct value *v)
 {
 	const struct locks_window *l = r->w->locks;
@@ -240,9 +219,8 @@ static void locks_value(const struct row *r, struct value *v)
 	v->rows.n = (size_t)l->nrow;
 }
 
-#define SUBJECT(NAME, WHAT)                                                  \
-	GOT(COLUMN_OBJECT, #NAME, NAME##_value, WHAT, .sub = &NAME##_object, \
-	    .flags = COLUMN_SOMETIMES)
+#define SUBJECT(NAME, TABLE, WHAT) \
+	COLUMN(COLUMN_OBJECT, NAME, 0, WHAT, .sub = &(TABLE), .flags = COLUMN_SOMETIMES)
 #define S    struct report
 #define LAST .known_at = OFFSET(S, window.last, bool)
 static const struct column report_column[] = {
@@ -262,17 +240,16 @@ static const struct column report_column[] = {
 	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
 	COLUMN(COLUMN_OBJECT, "losses", offsetof(S, window), "what is missing", .sub = &losses,
 	       .flags = COLUMN_INSIDE),
-	SUBJECT(goroutines, "goroutines"),
-	SUBJECT(alloc, "large allocations"),
-	SUBJECT(gc, "the garbage collector"),
-	SUBJECT(net, "HTTP, gRPC, dials"),
-	SUBJECT(sql, "database/sql"),
+	SUBJECT("goroutines", goroutines_object, "goroutines"),
+	SUBJECT("alloc", alloc_object, "large allocations"),
+	SUBJECT("gc", gc_object, "the garbage collector"),
+	SUBJECT("net", net_object, "HTTP, gRPC, dials"),
+	SUBJECT("sql", sql_object, "database/sql"),
 	GOT(COLUMN_ROWS, "locks", locks_value, "waits for locks under way", .sub = &locks_rows,
 	    .flags = COLUMN_SOMETIMES),
-	SUBJECT(lock_waits, "waits for locks that ended"),
-	GOT(COLUMN_OBJECT, "heap", heap_value, "the heap profile; snapshots only",
-	    .sub = &heap_profile, .flags = COLUMN_SOMETIMES),
-	SUBJECT(leaks, "leaked goroutines; snapshots only"),
+	SUBJECT("lock_waits", lock_waits_object, "waits for locks that ended"),
+	SUBJECT("heap", heap_profile, "the heap profile; snapshots only"),
+	SUBJECT("leaks", leaks_object, "leaked goroutines; snapshots only"),
 	ROWS(S, findings.f, findings.n, "findings", &findings, "what is wrong, worst first",
 	     .flags = COLUMN_STREAM),
 	COUNT(S, findings.dropped, "findings_dropped", "findings beyond the most that are kept",

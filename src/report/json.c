@@ -144,7 +144,7 @@ static void put_place(struct writer *wr, const struct place *p)
 static void put_stack(struct writer *wr, const struct column *c, const struct row *r)
 {
 	const struct place *line[SCHEMA_MAX_FRAMES];
-	int n = r->nrest ? 0 : c->stack(r, line, SCHEMA_MAX_FRAMES);
+	int n = schema_stack(c, r, line, SCHEMA_MAX_FRAMES);
 
 	put_key(wr, c->key);
 	wr->before = "[";
