@@ -313,9 +313,11 @@ static void take_losses(struct observer *o)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
 
-	lose(&o->losses, LOSS_KERNEL_TABLES, r->map_full - b->map_full);
-	lose(&o->losses, LOSS_KERNEL_READS, r->read_failures - b->read_failures);
-	lose(&o->losses, LOSS_KERNEL_STACKS, r->stack_failures - b->stack_failures);
+	lose(&o->losses, LOSS_BIRTH_ROOM, r->sites_full - b->sites_full);
+	lose(&o->losses, LOSS_ALLOC_ROOM, r->stacks_full - b->stacks_full);
+	lose(&o->losses, LOSS_REQUEST_ROOM, r->requests_full - b->requests_full);
+	lose(&o->losses, LOSS_EVENT_READS, r->read_failures - b->read_failures);
+	lose(&o->losses, LOSS_ALLOC_STACKS, r->stack_failures - b->stack_failures);
 }
 
 /* How much of the window the probes were armed. */

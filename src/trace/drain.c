@@ -215,8 +215,9 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost. */
-	r->map_full = c->sites_full + c->stacks_full + c->threads_full + c->stack_collisions +
-		      c->opens_full + c->pages_full + c->scratches_full;
+	r->sites_full = c->sites_full;
+	r->stacks_full = c->stacks_full + c->threads_full + c->stack_collisions;
+	r->requests_full = c->opens_full + c->pages_full + c->scratches_full;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;

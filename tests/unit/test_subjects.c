@@ -349,9 +349,9 @@ static void counts_with_a_loss_are_partial(void **state)
 	lose(&lost, LOSS_SQL_UNREAD, 1); /* of memory, and of another sensor */
 	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), EXACT);
 	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, true), SAMPLED);
-	lose(&lost, LOSS_KERNEL_TABLES, 1);
+	lose(&lost, LOSS_ALLOC_ROOM, 1);
 	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), PARTIAL);
-	assert_int_equal(look_exactness(&l, SENSOR_GC, false), EXACT);
+	assert_int_equal(look_exactness(&l, SENSOR_NET, false), EXACT);
 	assert_string_equal(exactness_name(PARTIAL), "partial");
 }
 

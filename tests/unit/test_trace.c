@@ -152,7 +152,9 @@ static void every_hit_is_summed(void **state)
 	assert_int_equal(r.alloc[0].bytes, 40000 * 51 * 25);
 	assert_int_equal(r.alloc[0].max_bytes, 2000000);
 	assert_true(r.alloc[0].npcs >= 2);
-	assert_int_equal(r.map_full + r.read_failures + r.stack_failures, 0);
+	assert_int_equal(r.sites_full + r.stacks_full + r.requests_full + r.read_failures +
+				 r.stack_failures,
+			 0);
 	assert_int_equal(trace_births_read(t, &births), 0);
 	assert_true(trace_births_find(&births, 1) > 0);
 	assert_int_equal(trace_births_find(&births, 999999), 0);
@@ -188,7 +190,7 @@ static void full_map_is_counted(void **state)
 	for (i = 0; i < r.nsite; i++)
 		sum += r.site[i].births;
 	assert_int_equal(sum, GS_MAX_SITES + 1);
-	assert_int_equal(r.map_full, beyond);
+	assert_int_equal(r.sites_full, beyond);
 	assert_int_equal(r.hits[PROBE_GO_BIRTH], GS_MAX_SITES + beyond + 1);
 	trace_reading_deinit(&r);
 	trace_close(t);

@@ -153,7 +153,7 @@ static void act(struct live *p, const char *what)
 	expect_line(p, "DONE");
 	trace_reading_deinit(&p->r);
 	assert_int_equal(trace_read(p->t, &p->r), 0);
-	assert_int_equal(p->r.map_full + p->r.read_failures + p->r.stack_failures, 0);
+	assert_int_equal(p->r.requests_full + p->r.read_failures + p->r.stack_failures, 0);
 }
 
 static const struct trace_phase *find_phase(const struct live *p, enum net_phase phase,
