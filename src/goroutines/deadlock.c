@@ -7,7 +7,7 @@
  * several places of one program are one finding each; the same cycle met by more
  * goroutines is the same finding.
  */
-#include "goroutines/deadlock.h"
+#include "goroutines/subject.h"
 
 #include <stdio.h>
 #include <string.h>

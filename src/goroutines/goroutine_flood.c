@@ -18,7 +18,7 @@
  * A high birth rate alone is no flood: a goroutine per request that ends with it
  * is how Go programs are written.
  */
-#include "goroutines/goroutine_flood.h"
+#include "goroutines/subject.h"
 
 #include <stdio.h>
 

@@ -5,10 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "goroutines/deadlock.h"
 #include "goroutines/deadlocks.h"
 #include "goroutines/dump.h"
-#include "goroutines/goroutine_flood.h"
 #include "goroutines/goroutine_leak.h"
 #include "goroutines/leaks.h"
 #include "goroutines/rows.h"

@@ -12,7 +12,7 @@
  * Goroutines that wait in a cycle (deadlock.c) or that can never run again
  * (goroutine_leak.c) are reported there.
  */
-#include "locks/lock_contention.h"
+#include "locks/subject.h"
 
 #include <string.h>
 

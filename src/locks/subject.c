@@ -6,7 +6,6 @@
 
 #include "gort/golocks.h"
 #include "locks/contention.h"
-#include "locks/lock_contention.h"
 
 static int locks_open(void **out, const struct look *l, char *why)
 {

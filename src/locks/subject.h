@@ -6,4 +6,7 @@
 
 extern const struct subject locks_subject;
 
+/* Its detectors, one file each. */
+extern const struct detector lock_contention_detector;
+
 #endif

@@ -19,7 +19,7 @@
  * The place is the large-allocation site behind it, when one has PLACE_SHARE
  * of all allocation; else no finding.
  */
-#include "memory/gc_pressure.h"
+#include "memory/subject.h"
 
 #include "base/human.h"
 #include "base/text.h"

@@ -12,7 +12,7 @@
  *   at (4 MiB) that is a collection per second of its own,
  * - or HIGH_BYTES_PER_S, whatever its share.
  */
-#include "memory/large_allocation.h"
+#include "memory/subject.h"
 
 #include "base/human.h"
 #include "base/text.h"

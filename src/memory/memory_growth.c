@@ -16,7 +16,7 @@
  * the heap's present size again within SOON_S, else low: a warm-up looks the
  * same, and only a second snapshot (`gospect diff`) tells.
  */
-#include "memory/memory_growth.h"
+#include "memory/subject.h"
 
 #include <string.h>
 

@@ -6,10 +6,7 @@
 
 #include "memory/allocs.h"
 #include "memory/gc.h"
-#include "memory/gc_pressure.h"
 #include "memory/heap.h"
-#include "memory/large_allocation.h"
-#include "memory/memory_growth.h"
 #include "trace/trace.h"
 
 #define LARGE_THRESHOLD 32768 /* runtime: maxSmallSize */

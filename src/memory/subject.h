@@ -6,4 +6,9 @@
 
 extern const struct subject memory_subject;
 
+/* Its detectors, one file each. */
+extern const struct detector gc_pressure_detector;
+extern const struct detector large_allocation_detector;
+extern const struct detector memory_growth_detector;
+
 #endif

@@ -9,7 +9,7 @@
  * there must be MIN_DIALS that worked, KEPT_TIMES as many as connections are
  * open now, and one for every other request at least.
  */
-#include "net/connection_churn.h"
+#include "net/subject.h"
 
 #include <string.h>
 

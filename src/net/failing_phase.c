@@ -8,7 +8,7 @@
  * does whose client went away: there it takes half of them.  A phase that is
  * slow as well is slow_phase.c's, which tells the errors too.
  */
-#include "net/failing_phase.h"
+#include "net/subject.h"
 
 #include "base/human.h"
 #include "model/words.h"

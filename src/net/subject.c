@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "net/connection_churn.h"
 #include "net/connection_leak.h"
-#include "net/failing_phase.h"
 #include "net/host.h"
 #include "net/no_timeout.h"
 #include "net/server_no_timeout.h"

@@ -6,4 +6,8 @@
 
 extern const struct subject net_subject;
 
+/* Its detectors, one file each. */
+extern const struct detector connection_churn_detector;
+extern const struct detector failing_phase_detector;
+
 #endif

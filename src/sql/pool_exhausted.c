@@ -4,7 +4,7 @@
  * somebody has waited for one for more than a second.  A busy pool, whose
  * waiters wait for milliseconds, is none.
  */
-#include "sql/pool_exhausted.h"
+#include "sql/subject.h"
 
 #include <stdio.h>
 #include <string.h>

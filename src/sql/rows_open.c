@@ -4,7 +4,7 @@
  * nor closed keeps its connection.  A long export does so too while it reads,
  * so that it takes MIN_COUNT of one place, one of them for MIN_AGE_S.
  */
-#include "sql/rows_open.h"
+#include "sql/subject.h"
 
 #include "base/human.h"
 #include "model/words.h"

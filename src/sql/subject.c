@@ -4,10 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "sql/pool_exhausted.h"
 #include "sql/pools.h"
-#include "sql/rows_open.h"
-#include "sql/transaction_open.h"
 
 static int sql_open(void **out, const struct look *l, char *why)
 {

@@ -4,7 +4,7 @@
  * back.  One finding per place; a pool whose transactions are old but have no
  * place has one of its own.
  */
-#include "sql/transaction_open.h"
+#include "sql/subject.h"
 
 #include "base/human.h"
 #include "model/words.h"
