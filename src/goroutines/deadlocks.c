@@ -265,8 +265,12 @@ static int add_cycle(void *arg, const struct cycle_step *step, size_t n)
 	struct deadlocks_window *out = &f->w->goroutines->deadlocks;
 	struct deadlock_member *m;
 
-	if (out->ndeadlock == WINDOW_MAX_DEADLOCKS || !stands_still(f, step, n))
+	if (!stands_still(f, step, n))
 		return 0;
+	if (out->ndeadlock == WINDOW_MAX_DEADLOCKS) {
+		f->left_out += n;
+		return 0;
+	}
 	m = realloc(out->member, (out->nmember + n) * sizeof(*m));
 	if (!m)
 		return -ENOMEM;

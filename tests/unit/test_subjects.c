@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "observe/parts.h"
@@ -412,6 +413,27 @@ static void coverage_has_an_end(void **state)
 	assert_null(x.w.goroutines);
 }
 
+/* A window is one owned value: moved, never shared. */
+static void a_window_moves(void **state)
+{
+	struct window from, to;
+
+	(void)state;
+	assert_int_equal(window_init(&from), 0);
+	from.goroutines->site = calloc(1, sizeof(*from.goroutines->site));
+	from.goroutines->site[0].wait = calloc(1, sizeof(*from.goroutines->site[0].wait));
+	from.goroutines->nsite = from.goroutines->site[0].nwait = 1;
+	from.memory->alloc = calloc(1, sizeof(*from.memory->alloc));
+	from.locks->row = calloc(1, sizeof(*from.locks->row));
+	to = from;
+	from = (struct window){ 0 };
+	window_deinit(&from); /* nothing is left in it */
+	assert_int_equal(to.goroutines->nsite, 1);
+	window_deinit(&to);
+	assert_null(to.goroutines);
+	window_deinit(&to);
+}
+
 static void keys_of_places(void **state)
 {
 	char same[] = "main.run";
@@ -451,6 +473,7 @@ int main(void)
 		cmocka_unit_test(every_loss_is_reported),
 		cmocka_unit_test(the_worst_counts_and_each_reason_stays),
 		cmocka_unit_test(coverage_has_an_end),
+		cmocka_unit_test(a_window_moves),
 		cmocka_unit_test(keys_of_places),
 	};
 
