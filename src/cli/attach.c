@@ -37,7 +37,7 @@ static void report(struct attach *a)
 	err = observer_take(a->w.observer, &r.window, a->w.end_reason);
 	if (err) {
 		msg_error("cannot read process %ld: %s", a->o->pid, strerror(-err));
-		a->w.end_reason = "it could not be read any more";
+		a->w.end_reason = "it can no longer be read";
 	}
 	if (err == -ENOMEM) {
 		report_deinit(&r);
@@ -55,7 +55,7 @@ static void report(struct attach *a)
 			if (err != -EPIPE)
 				msg_error("cannot write the report: %s", strerror(-err));
 			a->status = EXIT_FAILED;
-			a->w.end_reason = "nobody reads the report";
+			a->w.end_reason = "output closed";
 		}
 	}
 	report_deinit(&r);
@@ -87,7 +87,7 @@ static void step(struct attach *a, uint64_t now)
 {
 	if (now >= a->report_ns || (a->end_ns && now >= a->end_ns)) {
 		if (a->end_ns && now >= a->end_ns)
-			a->w.end_reason = "the time asked for is over";
+			a->w.end_reason = "--for elapsed";
 		report(a);
 		while (a->report_ns <= now)
 			a->report_ns += a->every_ns;

@@ -22,10 +22,11 @@ static void announce(void *arg, uint64_t expected_ns, bool uses_cgo)
 	const struct proof *p = arg;
 	char text[HUMAN_MAX];
 
-	msg_note("process %ld will stand still for about %s", p->pid,
+	msg_note("process %ld will be stopped for about %s", p->pid,
 		 human_seconds((double)expected_ns / 1e9, text));
 	if (uses_cgo)
-		msg_note("warning: it calls C code, whose system calls may see EINTR when they are "
+		msg_note("warning: it uses cgo: system calls made from C may return EINTR when "
+			 "they are "
 			 "interrupted");
 }
 

@@ -40,7 +40,7 @@ static int open_keys(struct screen *s, struct err *err)
 	s->keys = fopen("/dev/tty", "re");
 	s->owns_keys = s->keys != NULL;
 	if (!s->keys)
-		return err_set(err, -EOPNOTSUPP, "no terminal to read keys from: %s",
+		return err_set(err, -EOPNOTSUPP, "cannot read keys from the terminal: %s",
 			       strerror(errno));
 	return 0;
 }
@@ -76,7 +76,7 @@ int screen_open(struct screen **out, struct err *err)
 	/* not initscr(), which ends the process when it fails */
 	s->term = newterm(NULL, stdout, s->keys);
 	if (!s->term) {
-		r = err_set(err, -EOPNOTSUPP, "terminal type '%s' is not known", type ? type : "");
+		r = err_set(err, -EOPNOTSUPP, "unknown terminal type '%s'", type ? type : "");
 		goto fail;
 	}
 	cbreak();

@@ -266,14 +266,14 @@ static void help(struct screen_view *v, int width, int height)
 		"  a  age of the oldest",
 		"  n  name",
 		"",
-		"  p, space     pause, go on",
+		"  p, space     pause, resume",
 		"  f            findings with evidence and advice",
 		"  arrows, PgUp, PgDn, Home, End   scroll the goroutines",
-		"  q            quit, with a last report",
+		"  q            quit, with a final report",
 		"  ?            this help",
 		"",
 		"~1,204   sampled or estimated, not counted one by one",
-		">2h58m   at least that old: older than gospect, the runtime says no more",
+		">2h58m   at least that old: it began before gospect attached",
 		"chan receive 95%   what most of the site's goroutines wait for",
 	};
 

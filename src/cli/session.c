@@ -47,7 +47,7 @@ int session_open(struct session *s, pid_t pid, struct err *err)
 	r = process_check(&s->proc);
 	if (r)
 		return err_set(err, -ESRCH,
-			       "process %d ended or started another program while it was opened",
+			       "process %d exited or called exec while it was being opened",
 			       (int)pid);
 	note_newer(s);
 	return 0;

@@ -58,7 +58,8 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 		code = proof_run(&s->w.s, s->o, s->o->prove, &w->goroutines->deadlocks,
 				 s->w.signal_fd, &r, &err);
 	if (!code && r.tracer_busy) {
-		msg_note("another tracer has the process: it cannot be frozen, so leaks are not "
+		msg_note("another tracer is attached: the process cannot be frozen, so leaks are "
+			 "not "
 			 "proven");
 		prove_result_deinit(&r);
 		code = proof_run(&s->w.s, s->o, false, &w->goroutines->deadlocks, s->w.signal_fd,
@@ -93,7 +94,7 @@ static int report(struct snapshot *s)
 	err = output_report(&s->out, &r);
 	if (err) {
 		if (err == -EOPNOTSUPP)
-			msg_error("there is no such profile: %s", r.window.memory->heap.why);
+			msg_error("no such profile: %s", r.window.memory->heap.why);
 		else if (err != -EPIPE)
 			msg_error("cannot write the report: %s", strerror(-err));
 		status = EXIT_FAILED;
@@ -147,7 +148,7 @@ int cmd_snapshot(const struct options *o)
 	int status;
 
 	if (o->format == FORMAT_PPROF && !o->output && isatty(STDOUT_FILENO)) {
-		msg_error("a profile is not for a terminal");
+		msg_error("a profile cannot be written to a terminal");
 		msg_hint("write it to a file: -o FILE");
 		return EXIT_USAGE;
 	}

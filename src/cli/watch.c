@@ -66,7 +66,7 @@ static int kernel_can(struct err *err)
 		err_set(err, -EOPNOTSUPP, "%s", tf.why);
 	if (!err->hint[0])
 		err_hint(err,
-			 "'gospect doctor' says what is missing; probes want root, or CAP_BPF, "
+			 "'gospect doctor' says what is missing; probes need root, or CAP_BPF, "
 			 "CAP_PERFMON and CAP_SYS_PTRACE");
 	return -EOPNOTSUPP;
 }
@@ -131,7 +131,7 @@ static void arm(struct watch *w, const char *no_probes)
 	trace_close(w->trace);
 	w->trace = NULL;
 	snprintf(w->memory_only, sizeof(w->memory_only), "no probes: %.300s", err.what);
-	msg_note("no probes: %s; going on from memory alone", err.what);
+	msg_note("no probes: %s; continuing from memory alone", err.what);
 	if (err.hint[0])
 		msg_hint("%s", err.hint);
 }
@@ -252,7 +252,7 @@ static void check_target(struct watch *w, bool woken, uint64_t now)
 	r = process_check(&w->s.proc);
 	w->target_gone = r != 0;
 	if (r == -ESTALE)
-		w->end_reason = "the process started another program (exec)";
+		w->end_reason = "the process called exec";
 	else if (r)
 		w->end_reason = "the process ended";
 }

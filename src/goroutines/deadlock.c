@@ -120,16 +120,14 @@ static void title(struct finding *f, const struct deadlock *d, const struct dead
 static const char *advice(const struct deadlock_member *m, uint32_t n)
 {
 	if (n == 1)
-		return "call what locks without the lock held, or split it into one that locks and "
-		       "one that expects the lock; "
-		       "a read lock cannot be made a write lock";
+		return "call it without the lock held, or split it into one function that locks "
+		       "and one that expects the lock held; a read lock cannot be upgraded";
 	if (only_locks(m, n))
 		return "take the locks in the same order everywhere, or only one at a time";
 	if (any_channel(m, n))
-		return "do not wait for a channel with a lock held that the other end needs, and "
-		       "let one side give up: a buffer, "
-		       "or select with ctx.Done()";
-	return "do not wait for others with a lock held that they need";
+		return "do not wait on a channel while holding a lock that the other end needs; "
+		       "let one side give up: a buffer, or select with ctx.Done()";
+	return "do not wait for others while holding a lock that they need";
 }
 
 static void add_finding(const struct window *w, const struct deadlock *d, struct findings *out)
@@ -155,9 +153,9 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 				    "goroutine would unblock which is inferred from stacks and "
 				    "code");
 	else if (stuck == d->n)
-		finding_evidence(f, "who holds which lock is inferred from stacks and code; if it "
-				    "is so, nothing that can still "
-				    "run reaches what they wait for");
+		finding_evidence(
+			f, "which goroutine holds which lock is inferred from stacks and code; if "
+			   "that holds, nothing that can still run reaches what they wait for");
 	else
 		finding_evidence(f, "which goroutine would unblock which is inferred from stacks "
 				    "and code");

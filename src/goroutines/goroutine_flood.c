@@ -97,8 +97,8 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 				 at ? " at " : "", at ? words_place(at, place, sizeof(place)) : "");
 	finding_evidence(f, "grew from %s to %s in %s; %s%s", human_count((uint64_t)g->from, a),
 			 human_count((uint64_t)g->to, b), human_seconds(g->run_s, c),
-			 ran ? "times that one of them was seen to run: "
-			     : "none of them was seen to run",
+			 ran ? "times one of them was seen running: "
+			     : "none of them was seen running",
 			 ran ? human_count(ran, what) : "");
 	if (s->births_known && w->window_s > 0)
 		finding_evidence(f, "%s%s started and %s ended there in the last %s",

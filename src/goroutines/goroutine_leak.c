@@ -210,12 +210,12 @@ static const char *advice_for(const char *reason)
 		  "a receive from a nil channel never returns: make the channel first" },
 		{ "chan send (nil chan)",
 		  "a send to a nil channel never returns: make the channel first" },
-		{ "chan receive", "let it stop: select on ctx.Done() beside the channel, or close "
-				  "it on every path" },
-		{ "chan send", "nobody receives: give the channel room (make(chan T, 1)), or "
-			       "select on ctx.Done() too" },
-		{ "select",
-		  "no case comes true: add ctx.Done() or a timeout, and see that callers cancel" },
+		{ "chan receive",
+		  "let it end: select on ctx.Done() as well, or close the channel on every path" },
+		{ "chan send", "nobody receives: buffer the channel (make(chan T, 1)), or select "
+			       "on ctx.Done() as well" },
+		{ "select", "no case becomes ready: add ctx.Done() or a timeout, and make sure "
+			    "that callers cancel" },
 		{ "sync.Mutex", "the lock is never released: look for a path without Unlock, or a "
 				"lock taken twice" },
 		{ "sync.RWMutex",
@@ -232,7 +232,7 @@ static const char *advice_for(const char *reason)
 	for (size_t i = 0; reason && i < sizeof(table) / sizeof(*table); i++)
 		if (!strncmp(reason, table[i].reason, strlen(table[i].reason)))
 			return table[i].advice;
-	return "let it stop: a context that is cancelled, or a channel that is closed";
+	return "let it end: a context that is cancelled, or a channel that is closed";
 }
 
 static void evidence_where(struct finding *f, const struct site_row *s, const struct wait_row *wait)
@@ -266,11 +266,11 @@ static void evidence_growth(struct finding *f, const struct leak_signs *signs)
 	human_seconds(signs->run_s, span);
 	if (signs->left)
 		finding_evidence(
-			f, "stuck ones grew from %s to %s in %s; %s went on or ended meanwhile",
+			f, "blocked ones grew from %s to %s in %s; %s resumed or ended meanwhile",
 			from, to, span, human_count(signs->left, left));
 	else
 		finding_evidence(f,
-				 "stuck ones grew from %s to %s in %s; none of them ran or ended",
+				 "blocked ones grew from %s to %s in %s; none of them ran or ended",
 				 from, to, span);
 }
 

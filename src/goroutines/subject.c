@@ -248,8 +248,8 @@ static void goroutines_cover(void *self, const struct look *l, struct window *w)
 	} else if (l->rates.births_sliced) {
 		o->sliced = true;
 		window_cover_add(w, SENSOR_GOROUTINES, COVERAGE_SAMPLED,
-				 "budget: births and deaths by site are scaled from slices, the "
-				 "totals are exact")
+				 "budget: births and deaths by site are extrapolated from sampled "
+				 "slices; totals are exact")
 			->rate = l->rates.births;
 	}
 }

@@ -190,7 +190,7 @@ void goroutines_sentence(const struct window *w, struct buf *out)
 		sentence_rate(out, " (", window_per_s(w, g->deaths), "/s)");
 	}
 	if (g->created_known)
-		sentence_count(out, ", ", g->created_total, " created ever");
+		sentence_count(out, ", ", g->created_total, " created in total");
 	if (g->known)
 		sentence_count(out, ", ", g->system, " system");
 }

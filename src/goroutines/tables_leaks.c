@@ -34,7 +34,7 @@ static const struct column leak_column[] = {
 	AGE(S, oldest_s, age, "oldest_s",
 	    "age of the oldest; `age` is at_least where only a lower bound is known",
 	    SHOWN(2, "oldest"), .flags = COLUMN_NO_REST | COLUMN_BOUND),
-	FLAG(S, by_design, "by_design", "waits for ever on purpose, as main in select {} does",
+	FLAG(S, by_design, "by_design", "blocks forever by design, as main in select {}",
 	     .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
 	STACK(S, stack, leak_stacks, "of one of them, innermost first"),
 	IDS(S, id, nid, "ids", "of some of the goroutines, the lowest"),
@@ -80,11 +80,11 @@ void leaks_sentence(const struct window *w, struct buf *out)
 		buf_printf(out, "%d pass%s over the running process", l->passes,
 			   l->passes == 1 ? "" : "es");
 	if (l->stop_ms >= 0)
-		sentence_seconds(out, "; the process stood still for ", l->stop_ms / 1e3, "");
+		sentence_seconds(out, "; the process was stopped for ", l->stop_ms / 1e3, "");
 	if (design)
 		sentence_count(out, "; ", design,
-			       design == 1 ? " waits for ever by design"
-					   : " wait for ever by design");
+			       design == 1 ? " blocks forever by design"
+					   : " block forever by design");
 	if (l->why[0])
 		sentence_name(out, "; not proven: ", l->why, 200);
 }

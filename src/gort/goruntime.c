@@ -113,8 +113,7 @@ int goruntime_init(struct goruntime *rt, struct gobin *gb, struct memreader *mem
 	rt->mono_offset_ns = mono_offset_ns;
 	if (!gb->layout)
 		return err_set(err, -ENOEXEC,
-			       "nothing is known of the runtime of Go release '1.%d' on this "
-			       "architecture",
+			       "the runtime of Go release '1.%d' on this architecture is not known",
 			       gb->release.minor);
 	rt->cache = cache_new();
 	if (!rt->cache || !rt->cache->raw || !rt->cache->piece || !rt->cache->first ||

@@ -213,7 +213,7 @@ static const char *sample_misfit(struct goruntime *rt, struct sample *s)
 			foreign++;
 	}
 	if (!live)
-		return "none of the goroutines looked at is alive";
+		return "none of the goroutines read is alive";
 	/* plugins have code of their own: some may be elsewhere */
 	if (foreign * 4 > live)
 		return "goroutines were started outside the program's code";
@@ -246,9 +246,9 @@ static const char *scheduler_misfit(const struct goraw *raw, const struct gotota
 	if (!raw->has_sched)
 		return "the scheduler's counters were not found in the code";
 	if (!raw->has_p)
-		return "the list of processors (allp) was not found or does not fit";
+		return "the list of processors (allp) was not found or is inconsistent";
 	if (!raw->p_ids_fit)
-		return "the processors of allp are not numbered as they should be";
+		return "the processors of allp are not numbered in order";
 	if (!raw->allglen || raw->gfree + raw->ngsys > raw->allglen)
 		return "the scheduler counts more idle goroutines than there are";
 	if (raw->goidgen < raw->unspent_ids || raw->goidgen >> 56)
@@ -295,7 +295,7 @@ static void verify_scheduler(struct goruntime *rt, const struct sample *s)
 		}
 		why = scheduler_misfit(&raw, &t);
 		if (!why && goruntime_has(rt, FACT_GOROUTINES) && sample_max_goid(s) > raw.goidgen)
-			why = "a goroutine has an id that was not given out yet";
+			why = "a goroutine has an id that was not assigned yet";
 		created = created_misfit(&raw, &t);
 		if ((!why && !created) || !raw.has_sched)
 			break;
@@ -439,9 +439,8 @@ static void verify_stacks(struct goruntime *rt, const struct sample *s)
 		whole += reached || n == 512;
 	}
 	if (whole * 4 < tried * 3)
-		goruntime_off(rt, FACT_STACKS,
-			      "%zu of %zu stacks could not be followed to their end", tried - whole,
-			      tried);
+		goruntime_off(rt, FACT_STACKS, "%zu of %zu stacks could not be unwound completely",
+			      tried - whole, tried);
 }
 
 /* ---- releases newer than the table ---- */

@@ -253,7 +253,7 @@ static int find_all(struct goruntime *rt, struct shape *s, uint64_t *rate, char 
 	if (!*rate)
 		return no_profile(rt, why, size);
 	if (*rate > MAX_RATE) {
-		snprintf(why, size, "what should be the sampling rate of the heap profile is none");
+		snprintf(why, size, "the heap profile's sampling rate is impossible");
 		return -EBADMSG;
 	}
 	return 0;

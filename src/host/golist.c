@@ -146,7 +146,7 @@ static void fill_entry(struct golist_entry *e, const struct process *p, const st
 	memcpy(e->module_version, b->module_version, sizeof(e->module_version));
 	memcpy(e->container, p->container, sizeof(e->container));
 	e->start_real_ns = p->start_real_ns;
-	snprintf(e->why, sizeof(e->why), "not counted: no time left");
+	snprintf(e->why, sizeof(e->why), "not counted: out of time");
 }
 
 static void look_at(struct scan *s, pid_t pid)
@@ -229,7 +229,7 @@ static void count_goroutines(struct golist_entry *e, const struct file *f, struc
 		return;
 	}
 	if (p.exe_dev != f->dev || p.exe_ino != f->ino)
-		err_set(&err, -ESTALE, "the process runs another program now");
+		err_set(&err, -ESTALE, "the process has called exec");
 	else
 		count_in(e, &p, gb, &err);
 	snprintf(e->why, sizeof(e->why), "%.150s", e->has_goroutines ? "" : err.what);

@@ -205,11 +205,11 @@ static void advise(struct finding *f, const struct gc_window *g, const struct pr
 		   bool behind)
 {
 	if (p->reason == REASON_LIMIT)
-		finding_advice(f,
-			       "raise GOMEMLIMIT, or find what keeps the memory (a heap profile)");
+		finding_advice(
+			f, "raise GOMEMLIMIT, or find what retains the memory (a heap profile)");
 	else if (p->reason == REASON_FORCED)
 		finding_advice(f, "remove the calls to runtime.GC() and debug.FreeOSMemory(), or "
-				  "make them rare");
+				  "call them rarely");
 	else if (behind)
 		finding_advice(f, "reuse that site's buffers; a larger GOGC (or GOMEMLIMIT) spaces "
 				  "collections out");

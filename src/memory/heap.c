@@ -218,7 +218,7 @@ int heap_take(struct heap_window *w, const struct heap_base *b, struct goruntime
 			 "the heap profile was read in part: its list is damaged or too long");
 	else if (!err && h.before_first_gc)
 		snprintf(w->why, sizeof(w->why),
-			 "no collection has ended yet: all that was ever allocated counts as in "
+			 "no collection has ended yet: everything allocated so far counts as in "
 			 "use");
 	heapprof_deinit(&h);
 	stack_builder_deinit(&sb);

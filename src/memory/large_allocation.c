@@ -106,7 +106,7 @@ static void add_finding(const struct window *w, const struct alloc_row *a, const
 	evidence(f, w, a, mark);
 	finding_advice(
 		f,
-		"reuse the buffer (sync.Pool, one per worker), or work in pieces (io.Copy, bufio)");
+		"reuse the buffer (sync.Pool, one per worker), or work in chunks (io.Copy, bufio)");
 	f->exactness = w->memory->alloc_exactness;
 	f->since_s = w->window_s;
 	f->weight = x->per_s;

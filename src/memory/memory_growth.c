@@ -89,9 +89,8 @@ static void add_finding(const struct window *w, const struct heap_row *r, struct
 	finding_number(f, "bytes_per_minute", per_s * 60);
 	finding_count(f, "in_use_count", r->in_use_count);
 	evidence(f, w, r);
-	finding_advice(f, "find what keeps it (a map or slice that only grows, a cache without a "
-			  "limit); bound it, or "
-			  "delete what is done with");
+	finding_advice(f, "find what retains it (a map or slice that only grows, a cache without a "
+			  "limit); bound it, or delete what is no longer needed");
 	f->exactness = w->memory->heap.rate > 1 ? ESTIMATED : EXACT;
 	f->since_s = w->window_s;
 	f->weight = per_s;

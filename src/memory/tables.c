@@ -338,7 +338,7 @@ static void heap_sentence(const struct window *w, struct buf *out)
 		grown_words(out, h->grown_bytes);
 		buf_puts(out, " in this window)");
 	}
-	sentence_bytes(out, ", ", (double)h->alloc_bytes, " allocated ever");
+	sentence_bytes(out, ", ", (double)h->alloc_bytes, " allocated in total");
 	if (h->rate > 1)
 		sentence_bytes(out, "; the runtime's own sample, one per ", (double)h->rate, "");
 	if (h->why[0])

@@ -60,7 +60,7 @@ void look_cover_probes(const struct look *l, enum sensor s, const char *without,
 	if (!r->requests_sliced && !r->rare_sliced)
 		return;
 	c = window_cover_add(w, s, COVERAGE_SAMPLED,
-			     "budget: what is counted per request is scaled from slices; "
-			     "what is read from memory is exact");
+			     "budget: per-request counts are extrapolated from sampled slices; "
+			     "state read from memory is exact");
 	c->rate = r->rare < r->requests ? r->rare : r->requests;
 }

@@ -12,7 +12,7 @@
 char *net_words_host(const char *host, char *out)
 {
 	if (!host || !*host)
-		host = "a host that is not known";
+		host = "an unknown host";
 	return words_fit(host, HOST_COLUMNS, out, NET_WORDS_HOST);
 }
 
@@ -21,7 +21,7 @@ char *net_words_age(enum age_kind age, double s, char *out)
 	char text[HUMAN_MAX];
 
 	if (age == AGE_UNKNOWN)
-		snprintf(out, NET_WORDS_AGE, "a time not known");
+		snprintf(out, NET_WORDS_AGE, "an unknown time");
 	else
 		snprintf(out, NET_WORDS_AGE, "%s%s", age == AGE_AT_LEAST ? "at least " : "",
 			 s > 0 ? human_seconds(s, text) : "0s");

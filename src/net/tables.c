@@ -186,7 +186,7 @@ static void body_place(const struct row *r, struct buf *out)
 
 	if (!r->nrest)
 		sentence_place(out, &b->place,
-			       net_bodies_are_older(b) ? "(older than gospect)"
+			       net_bodies_are_older(b) ? "(opened before gospect attached)"
 						       : "(call not seen)");
 }
 

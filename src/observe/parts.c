@@ -231,7 +231,7 @@ static void fill_part(struct part *part, struct look *l, struct window *w)
 		part->subject->cover(part->self, l, w);
 	}
 	if (part->on && part->failures)
-		cover_all(part, COVERAGE_PARTIAL, "not every look at it came to its end", w);
+		cover_all(part, COVERAGE_PARTIAL, "not every look at it completed", w);
 }
 
 /* The rows, before anybody has something to say of them. */
@@ -243,7 +243,7 @@ static void cover_begin(const struct parts *p, const struct look *l, struct wind
 		built |= p->part[i].subject->sensors;
 	for (int s = 0; s < SENSOR_COUNT; s++) {
 		const char *why = !look_wants(l, (enum sensor)s) ? "not asked for (--only)"
-				  : !(built & SENSOR_BIT(s))     ? "not built yet"
+				  : !(built & SENSOR_BIT(s))     ? "not implemented yet"
 								 : "";
 
 		window_cover(w, (enum sensor)s, why[0] ? COVERAGE_OFF : COVERAGE_EXACT, why);

@@ -205,7 +205,7 @@ static int add_site(struct search *s, const struct gofunc *fn, const char *funct
 	uint64_t off;
 
 	if (p->nsite == PROBE_MAX_SITES)
-		return refuse(p, -E2BIG, "the program has more such places than can be probed");
+		return refuse(p, -E2BIG, "the program has more such sites than can be probed");
 	if (image_addr_to_off(&s->gb->image, in->addr, &off))
 		return refuse(p, -EBADMSG, "its code is not in the file");
 	site = &p->site[p->nsite++];
@@ -371,7 +371,7 @@ static void explain_absence(struct search *s)
 
 	p->absent = r->since || r->absent || r->package;
 	if (r->since && minor && minor < r->since)
-		snprintf(p->why, sizeof(p->why), "this release of Go has none");
+		snprintf(p->why, sizeof(p->why), "this Go release has no such function");
 	else if (r->package && !is_linked(s->l, r->package))
 		snprintf(p->why, sizeof(p->why), "%s is not linked into this program", r->package);
 	else if (r->package)
@@ -390,7 +390,7 @@ static int check_kinds(struct probe *p)
 
 	for (i = 1; i < p->nsite; i++)
 		if ((p->site[i].kind == SITE_BRANCH) != (p->site[0].kind == SITE_BRANCH))
-			return refuse(p, -EOPNOTSUPP, "its places are of different kinds");
+			return refuse(p, -EOPNOTSUPP, "its sites are of different kinds");
 	return 0;
 }
 
@@ -461,7 +461,7 @@ static void drop_halves(struct plan *pl)
 		p->kind = SITE_NONE;
 		p->nsite = 0;
 		p->absent = other->absent;
-		snprintf(p->why, sizeof(p->why), "says nothing without %s", recipes[id].name);
+		snprintf(p->why, sizeof(p->why), "useless without %s", recipes[id].name);
 	}
 }
 

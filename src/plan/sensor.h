@@ -12,7 +12,7 @@ enum sensor {
 	SENSOR_NET,
 	SENSOR_SQL,
 	SENSOR_LOCKS,
-	/* accepted, not built yet: coverage "off" */
+	/* accepted, not implemented yet: coverage "off" */
 	SENSOR_ERRORS,
 	SENSOR_CRASH,
 	SENSOR_COUNT

@@ -54,8 +54,7 @@ static int code_mark_starts(struct code *c, char *why, size_t why_size)
 		if (err && pos && is_padding(c->bytes + pos, c->len - pos))
 			break;
 		if (err) {
-			snprintf(why, why_size,
-				 "the bytes at +0x%zx are no instruction known to the decoder",
+			snprintf(why, why_size, "no instruction that the decoder knows at +0x%zx",
 				 pos);
 			return -EBADMSG;
 		}
@@ -81,8 +80,7 @@ static int code_mark_targets(struct code *c, char *why, size_t why_size)
 		to = in.target - c->entry;
 		if (!(c->mark[to] & MARK_START)) {
 			snprintf(why, why_size,
-				 "the jump at +0x%zx leads into the middle of an instruction "
-				 "(+0x%zx)",
+				 "the jump at +0x%zx targets the middle of an instruction (+0x%zx)",
 				 pos, to);
 			return -EBADMSG;
 		}
@@ -307,7 +305,7 @@ static int add_site(struct insn *out, int n, int max, const struct insn *in, cha
 	if (n && out[n - 1].addr == in->addr)
 		return n;
 	if (n == max) {
-		snprintf(why, why_size, "it has more than %d such places", max);
+		snprintf(why, why_size, "it has more than %d such sites", max);
 		return -E2BIG;
 	}
 	out[n] = *in;

@@ -133,8 +133,7 @@ static int identify(struct process *p, struct err *err)
 		return err_set(err, -ESRCH, "process '%d' (%s) is a kernel thread", p->pid,
 			       p->comm);
 	if (st.state == 'Z' || st.state == 'X')
-		return err_set(err, -ESRCH, "process '%d' (%s) is a zombie: it has ended", p->pid,
-			       p->comm);
+		return err_set(err, -ESRCH, "process '%d' (%s) is a zombie", p->pid, p->comm);
 	p->start_ticks = st.start_ticks;
 	p->start_stack = st.start_stack > 1 ? st.start_stack : 0;
 	p->start_real_ns = clock_real_ns() - (clock_boot_ns() - ticks_to_ns(st.start_ticks));
@@ -231,8 +230,7 @@ static int process_open(struct process *p, struct err *err)
 	code = process_check(p);
 	if (code == -ESRCH)
 		return no_such_process(p->pid, err);
-	return code ? err_set(err, code, "process '%d' is just starting another program", p->pid)
-		    : 0;
+	return code ? err_set(err, code, "process '%d' is in the middle of exec", p->pid) : 0;
 }
 
 int process_init(struct process *p, pid_t pid, struct err *err)

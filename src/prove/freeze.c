@@ -205,7 +205,7 @@ static int stop_all(struct freeze *f, uint64_t deadline_ns)
 		if (err)
 			return err;
 	}
-	snprintf(f->why, sizeof(f->why), "it makes threads faster than they can be stopped");
+	snprintf(f->why, sizeof(f->why), "it creates threads faster than they can be stopped");
 	return -ETIME;
 }
 

@@ -42,8 +42,7 @@ static int take_range(struct snap *s, struct pmodule *m, int which, uint64_t fro
 		      uint64_t mask, uint64_t bits)
 {
 	if (from > to || from % 8 || to - from > MAX_VARIABLES || to >> HEAP_ADDR_BITS)
-		return snap_fail(s, -EBADMSG,
-				 "the bounds of the variables of a module make no sense");
+		return snap_fail(s, -EBADMSG, "the bounds of a module's variables are impossible");
 	m->base[which] = from;
 	m->size[which] = (to - from) & ~7ull;
 	m->copy[which] = malloc(m->size[which] + 8);

@@ -134,15 +134,15 @@ static const char *refusal(struct goruntime *rt, char *text, size_t size)
 	const char *missing;
 
 	if (!gb->layout || !gb->arch || strcmp(gb->layout->arch, "amd64"))
-		return "leaks can be told on amd64 only";
+		return "leaks can be judged on amd64 only";
 	if (gb->release.minor < FIRST_MINOR)
-		return "leaks can be told from Go 1.20 on";
+		return "leaks can be judged from Go 1.20 on";
 	if (strstr(gb->build.goexperiment, "staticlockranking"))
 		return "built with GOEXPERIMENT=staticlockranking, which changes the runtime's "
 		       "structures";
 	if (gb->build.no_optimize) /* globals.c: the runtime's code has another shape then */
-		return "built without optimisation (-N): where the runtime has its variables "
-		       "cannot be told";
+		return "built without optimisation (-N): where the runtime keeps its variables is "
+		       "not known";
 	if (!goruntime_has(rt, FACT_GOROUTINES))
 		return rt->why_off[FACT_GOROUTINES];
 	if (!has_fields(gb->layout))
@@ -219,7 +219,7 @@ static int give_up(struct run *r, int err)
 			   *why ? why : "the runtime's structures are not as expected");
 	case -EFAULT:
 		return off(r->out, "%s",
-			   *why ? why : "memory that would have to be looked at cannot be read");
+			   *why ? why : "memory that has to be searched cannot be read");
 	default:
 		return err;
 	}
@@ -429,7 +429,7 @@ static int prove_frozen(struct run *r)
 		return 1;
 	case -ETIME:
 		snprintf(r->out->why, sizeof(r->out->why),
-			 "the copy was not done within the longest stop allowed%s%s",
+			 "the copy did not finish within the longest stop allowed%s%s",
 			 r->freeze.why[0] ? ": " : "", r->freeze.why);
 		return 1;
 	case -EPERM:
@@ -500,7 +500,8 @@ static int run_proof(struct run *r)
 	r->out->expected_stop_ns = expected_stop(r);
 	if (r->cfg->max_stop_ns && r->out->expected_stop_ns > r->cfg->max_stop_ns) {
 		snprintf(r->out->why, sizeof(r->out->why),
-			 "it would stand still for about %" PRIu64 " ms, longer than allowed",
+			 "the process would be stopped for about %" PRIu64
+			 " ms, longer than allowed",
 			 (uint64_t)(r->out->expected_stop_ns / NS_PER_MS));
 		return 1;
 	}
@@ -556,9 +557,9 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	if (code) {
 		prove_result_deinit(out);
 		if (err && !err->code)
-			err_set(err, code, "leaks cannot be told: %s",
+			err_set(err, code, "cannot judge leaks: %s",
 				code == -ESRCH    ? "the process has ended"
-				: code == -ESTALE ? "the process has become another program"
+				: code == -ESTALE ? "the process called exec"
 						  : strerror(-code));
 	}
 	return code;

@@ -434,8 +434,7 @@ static void title(const json_t *a, const json_t *b, int columns, struct buf *out
 			   text_of(tb, "module"));
 	else if (strcmp(text_of(ta, "build_id"), text_of(tb, "build_id")))
 		buf_puts(&line, "different builds of the program: lines may have moved, and what "
-				"moved shows as gone "
-				"and come");
+				"moved is shown as gone and new");
 	if (line.len)
 		wrap_text(out, line.data, 0, 2, columns, 2);
 	buf_puts(out, "\n");

@@ -281,7 +281,7 @@ static int graph(const struct goroutine_dump *d, struct buf *out)
 		box(&f, 0, 0, out);
 	buf_puts(out, "</div></div>\n");
 	if (f.cut)
-		buf_puts(out, "<p class=\"dim\">Rare stacks are not drawn to their end.</p>\n");
+		buf_puts(out, "<p class=\"dim\">Rare stacks are cut off.</p>\n");
 	flame_deinit(&f);
 	return 0;
 }

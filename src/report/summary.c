@@ -170,7 +170,7 @@ static void one_goroutine(const struct goroutine_dump *d, const struct dump_goro
 			   words_fit_end(words_place_short(line[i], text, sizeof(text)), width - 4,
 					 fitted, sizeof(fitted)));
 	if (!n)
-		buf_puts(out, "    (no stack: it runs)\n");
+		buf_puts(out, "    (no stack: it is running)\n");
 	if (!g->created.function || (!g->creator && !strcmp(g->created.function, "runtime.main")))
 		return; /* the main goroutine: the runtime started it */
 	buf_printf(out, "    created by %s",

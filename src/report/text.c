@@ -91,7 +91,7 @@ static void head(struct text *t)
 		labelled(t, "no probes", w->memory_only + (twice ? sizeof(label) - 1 : 0), 3);
 	}
 	if (w->last && w->end_reason)
-		labelled(t, "last report", w->end_reason, 2);
+		labelled(t, "final report", w->end_reason, 2);
 }
 
 static const char *severity_color(enum severity s)

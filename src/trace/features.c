@@ -55,7 +55,7 @@ static int try_perf(struct trace_features *f, struct cost_table *ct, const struc
 		*ct = r.cost;
 	} else if (is_permission(r.attach_err) || is_permission(multi->attach_err)) {
 		f->denied = true;
-		snprintf(f->why, sizeof(f->why), "probes are not permitted to this process");
+		snprintf(f->why, sizeof(f->why), "this process may not attach probes");
 	} else {
 		explain(f, "perf-event uprobes", &r);
 	}

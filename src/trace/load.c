@@ -117,7 +117,7 @@ int load_open(struct trace *t, struct err *err)
 	last_words[0] = '\0';
 	t->skel = gospect_bpf__open();
 	if (!t->skel)
-		return err_set(err, errno ? -errno : -EINVAL, "the BPF object cannot be opened: %s",
+		return err_set(err, errno ? -errno : -EINVAL, "cannot open the BPF object: %s",
 			       last_words[0] ? last_words : strerror(errno));
 	collect_programs(t);
 	t->skel->rodata->gs_has_cookies = t->features.cookies;
@@ -262,8 +262,7 @@ static int load_checked(struct trace *t, struct err *err)
 	int e;
 
 	if (!log)
-		return err_set(err, -ENOMEM,
-			       "no memory for what the kernel says of the BPF programs");
+		return err_set(err, -ENOMEM, "out of memory for the BPF verifier's log");
 	e = load_with_logs(t, log);
 	if (e == -EPERM && raise_memlock()) {
 		gospect_bpf__destroy(t->skel);
@@ -276,8 +275,7 @@ static int load_checked(struct trace *t, struct err *err)
 	if (e == -EPERM)
 		load_denied(e, err);
 	else if (e)
-		err_set(err, e, "the BPF programs cannot be loaded: %s (%s)", strerror(-e),
-			last_words);
+		err_set(err, e, "cannot load the BPF programs: %s (%s)", strerror(-e), last_words);
 	else
 		e = check_stacks(t, log, err);
 out:
@@ -329,10 +327,10 @@ int load_object(struct trace *t, struct err *err)
 			t->arm[i].prog_fd = bpf_program__fd(t->arm[i].prog);
 	e = make_rows_of_others(t);
 	if (e)
-		return err_set(err, e, "the BPF tables cannot be filled: %s", strerror(-e));
+		return err_set(err, e, "cannot fill the BPF maps: %s", strerror(-e));
 	e = map_tables(t);
 	if (e)
-		return err_set(err, e, "the BPF tables cannot be mapped: %s", strerror(-e));
+		return err_set(err, e, "cannot mmap the BPF maps: %s", strerror(-e));
 	t->map_bytes = all_map_bytes(t);
 	return 0;
 }

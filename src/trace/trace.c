@@ -154,7 +154,7 @@ static void check_layout(struct trace *t)
 		    (p->sensor == SENSOR_GOROUTINES || serves_several(trace_prog_of(p->id))))
 			trace_refuse(p, "the layout of the runtime's g is not known");
 		else if (!t->features.cookies && serves_several(trace_prog_of(p->id)))
-			trace_refuse(p, "this kernel has no cookies for probes (Linux 5.15)");
+			trace_refuse(p, "this kernel has no attach cookies (Linux 5.15)");
 	}
 	spec_check(t);
 }

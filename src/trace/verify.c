@@ -65,7 +65,7 @@ static const char *compare(const struct trace *t, const struct site *s, uint8_t 
 	size_t len = s->func_size;
 
 	if (len > SITE_MAX_CODE || s->func_off + s->len > len)
-		return "its code could not be compared with the file";
+		return "its code could not be compared with the file's";
 	if (read_file(t->cfg.exe_fd, s->file_off - s->func_off, file, len))
 		return "its code can no longer be read from the file";
 	if (memcmp(file + s->func_off, s->bytes, s->len))
@@ -90,7 +90,7 @@ void verify_text(struct trace *t)
 
 		for (k = 0; !why && k < p->nsite; k++)
 			why = buf ? compare(t, &p->site[k], buf, buf + SITE_MAX_CODE)
-				  : "its code could not be compared with the file";
+				  : "its code could not be compared with the file's";
 		if (why) {
 			p->kind = SITE_NONE;
 			snprintf(p->why, sizeof(p->why), "%s", why);

@@ -47,7 +47,7 @@ static void fill_cost(struct window *w)
 	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_GC };
 	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_NET,
 							 .state = COVERAGE_OFF,
-							 .why = "not built yet" };
+							 .why = "not implemented yet" };
 }
 
 static void fill_sites(struct window *w)
@@ -232,7 +232,7 @@ static void leak_in_all_passes(void **state)
 	set_scene(&f);
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
 	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why),
-		 "it would stand still for about 240 ms, longer than allowed");
+		 "the process would be stopped for about 240 ms, longer than allowed");
 	expect_golden(&f, "leak-passes");
 }
 
@@ -246,7 +246,7 @@ static void leaks_are_off(void **state)
 	f.r.window.goroutines->leaks =
 		(struct leaks_window){ .asked = true, .verdict = LEAKS_VERDICT_OFF, .stop_ms = -1 };
 	snprintf(f.r.window.goroutines->leaks.why, sizeof(f.r.window.goroutines->leaks.why),
-		 "leaks can be told from Go 1.20 on");
+		 "leaks can be judged from Go 1.20 on");
 	expect_golden(&f, "leaks-off");
 }
 

@@ -585,7 +585,7 @@ static void check_probe(struct gobin *gb, const struct probe *p, int minor)
 		assert_true(p->absent);
 		assert_true(p->why[0] != '\0');
 		if (minor < 23)
-			assert_string_equal(p->why, "this release of Go has none");
+			assert_string_equal(p->why, "this Go release has no such function");
 		return;
 	}
 	assert_true(p->id != PROBE_CORO_BIRTH || minor >= 22);

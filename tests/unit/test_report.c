@@ -106,7 +106,7 @@ static void setup_target(struct window *w)
 	w->coverage[2] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
 	w->coverage[3] = (struct coverage){ .sensor = SENSOR_SQL,
 					    .state = COVERAGE_OFF,
-					    .why = "not built yet" };
+					    .why = "not implemented yet" };
 }
 
 static void setup_goroutines(struct window *w)
@@ -208,8 +208,7 @@ static void setup_full(struct fixture *x)
 	finding_evidence(f, "the second");
 	finding_evidence(f, "the third, which there is no room for in the text");
 	finding_advice(
-		f,
-		"let it stop: select on ctx.Done() beside the channel, or close it on every path");
+		f, "let it end: select on ctx.Done() as well, or close the channel on every path");
 	f->since_s = 20;
 }
 
@@ -318,12 +317,12 @@ static void text_of_a_small_window(void **state)
 		"          - blocked in chan receive at main.worker (notify.go:57), the oldest for "
 		"at least 2h58m\n"
 		"          - the second\n"
-		"          do: let it stop: select on ctx.Done() beside the channel, or close it "
-		"on every path\n"
+		"          do: let it end: select on ctx.Done() as well, or close the channel on "
+		"every path\n"
 		"\n"
 		"goroutines: 1,396 live (from 1,200), ~2,190 born (438.0/s), ~1,994 ended "
 		"(398.8/s), 918,230 created\n"
-		"            ever, 9 system\n"
+		"            in total, 9 system\n"
 		"  states:   chan receive 1,204, IO wait 190, running 2\n"
 		"  created at                   live  born/s  ended/s  oldest  waiting for   at\n"
 		"  …rver).notify notify.go:41  1,204   ~38.0     ~0.0  >2h58m  chan receive  "
@@ -344,7 +343,7 @@ static void text_of_a_small_window(void **state)
 		"  pauses:   90, p50 41µs, p99 310µs, max 402µs, 4.4ms in all\n"
 		"\n"
 		"coverage:   goroutines sampled at 25% (budget); alloc, gc exact; sql off (not "
-		"built yet)\n"
+		"implemented yet)\n"
 		"losses:     nothing lost\n";
 	struct fixture x;
 
@@ -453,8 +452,9 @@ static void json_has_the_keys_of_the_schema_in_order(void **state)
 	expect_keys(at(o, "target"),
 		    "pid exe go arch stripped pie build_id module module_version started "
 		    "rss_bytes cpu_cores ");
-	expect_keys(at(o, "cost"),
-		    "target_cpu_pct budget_pct agent_cpu_pct agent_rss_bytes agent_bpf_bytes probes ");
+	expect_keys(
+		at(o, "cost"),
+		"target_cpu_pct budget_pct agent_cpu_pct agent_rss_bytes agent_bpf_bytes probes ");
 	expect_keys(at(o, "cost.probes"), "armed emulated stepped hits list ");
 	expect_keys(at(o, "cost.probes.list.0"), "name function armed hits cost_ns ");
 	expect_keys(at(o, "cost.probes.list.1"), "name function armed why ");

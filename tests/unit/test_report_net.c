@@ -185,7 +185,7 @@ static const char text_golden[] =
 	"unclosed:   50 responses neither read to the end nor closed, and read by nobody\n"
 	"  now  at first   oldest  host                 got at\n"
 	"   38         8  >10m10s  api.example.com:443  main.statusOnly check.go:19\n"
-	"   12        12  >15m00s  api.example.com:443  (older than gospect)\n"
+	"   12        12  >15m00s  api.example.com:443  (opened before gospect attached)\n"
 	"\n"
 	"connections: 53 open, 2 of them idle; 1 request waits for one\n"
 	"  host                                   protocol  open  idle  waiting       max  max "
@@ -794,7 +794,7 @@ static void html_has_the_same_tables(void **state)
 	has(x.out.data, "<h2>Waits for locks</h2>");
 	has(x.out.data, "<td>api.example.com:443</td><td>dns</td><td class=\"n\">12</td>");
 	has(x.out.data, "<td>main.(*Cache).Get cache.go:71</td>");
-	has(x.out.data, "<td>(older than gospect)</td>");
+	has(x.out.data, "<td>(opened before gospect attached)</td>");
 	x.r.window.net->unclosed[1]
 		.count_before--; /* the second one: one came since, by a call that was not seen */
 	buf_reset(&x.out);

@@ -61,8 +61,8 @@ static void text_is_as_users_see_it(void **state)
 	    "          - no goroutine that can still run reaches the channel they wait on\n");
 	has(&f.out,
 	    "leaks:      1,204 goroutines can never run again (of 1,240 blocked ones), proven; the "
-	    "process stood\n"
-	    "            still for 3.2ms; 1 waits for ever by design\n"
+	    "process was\n"
+	    "            stopped for 3.2ms; 1 blocks forever by design\n"
 	    "  leaked  oldest  waiting for                    at                     created at\n"
 	    "   1,204  >2h58m  chan receive                   main.inner work.go:57  main.main "
 	    "main.go:5\n"
@@ -74,8 +74,8 @@ static void text_is_as_users_see_it(void **state)
 		    "  1,204  >2h58m  chan receive  main.inner work.go:57 < main.worker work.go:30 "
 		    "         user=alice\n");
 	has(&f.out, "heap:       about 20.0 MiB in use in 5,120 objects (+8.0 MiB in this window), "
-		    "20.0 MiB allocated\n"
-		    "            ever; the runtime's own sample, one per 512.0 KiB\n"
+		    "20.0 MiB allocated in\n"
+		    "            total; the runtime's own sample, one per 512.0 KiB\n"
 		    "     in use  objects     grown  allocated  allocated at\n"
 		    "  ~20.0 MiB   ~5,120  +8.0 MiB  ~20.0 MiB  main.keep keep.go:50\n");
 	has_not(&f.out, "\x1b");

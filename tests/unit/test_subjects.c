@@ -202,7 +202,7 @@ static void rows_of_all_sensors_in_their_order(void **state)
 	assert_int_equal(covered(&s, SENSOR_LOCKS)->state, COVERAGE_OFF);
 	assert_string_equal(covered(&s, SENSOR_LOCKS)->why, "not asked for (--only)");
 	assert_int_equal(covered(&s, SENSOR_NET)->state, COVERAGE_OFF);
-	assert_string_equal(covered(&s, SENSOR_NET)->why, "not built yet");
+	assert_string_equal(covered(&s, SENSOR_NET)->why, "not implemented yet");
 	stage_end(&s);
 }
 
