@@ -42,7 +42,7 @@ static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const struct
 /* ---- from a response to its body ---- */
 
 /* From what a Response has as its Body to the bodyEOFSignal that it was made with. */
-struct way {
+struct lead {
 	uint64_t at; /* of the response, while it is searched for */
 	uint64_t inner, body;
 	uint64_t word[WRAPPER_WORDS]; /* of the reader at inner */
@@ -68,7 +68,7 @@ static bool reads_from(const uint8_t *b, uint64_t body, uint64_t word[WRAPPER_WO
 
 static void ask_reader(void *owner, void *item, struct readpiece *piece)
 {
-	struct way *v = item;
+	struct lead *v = item;
 
 	(void)owner;
 	v->leads = v->inner == v->body;
@@ -78,7 +78,7 @@ static void ask_reader(void *owner, void *item, struct readpiece *piece)
 
 static void take_reader(void *owner, void *item, const uint8_t *const *bytes)
 {
-	struct way *v = item;
+	struct lead *v = item;
 
 	(void)owner;
 	v->leads = reads_from(bytes[0], v->body, v->word);
@@ -86,7 +86,7 @@ static void take_reader(void *owner, void *item, const uint8_t *const *bytes)
 
 static void ask_inner_readers(void *owner, void *item, struct readpiece *piece)
 {
-	const struct way *v = item;
+	const struct lead *v = item;
 
 	(void)owner;
 	for (int k = 0; !v->leads && k < WRAPPER_WORDS; k++)
@@ -95,7 +95,7 @@ static void ask_inner_readers(void *owner, void *item, struct readpiece *piece)
 
 static void take_inner_readers(void *owner, void *item, const uint8_t *const *bytes)
 {
-	struct way *v = item;
+	struct lead *v = item;
 	uint64_t word[WRAPPER_WORDS];
 
 	(void)owner;
@@ -105,11 +105,11 @@ static void take_inner_readers(void *owner, void *item, const uint8_t *const *by
 
 /* Which of them lead to their body, over two readers at most: http.cancelTimerBody
  * (the client has a Timeout) reads from http.gzipReader. */
-static int follow_ways(struct netwatch *nw, struct way *way, size_t n)
+static int follow_readers(struct netwatch *nw, struct lead *lead, size_t n)
 {
-	int err = NET_STAGE(nw, way, n, ask_reader, take_reader);
+	int err = NET_STAGE(nw, lead, n, ask_reader, take_reader);
 
-	return err ? err : NET_STAGE(nw, way, n, ask_inner_readers, take_inner_readers);
+	return err ? err : NET_STAGE(nw, lead, n, ask_inner_readers, take_inner_readers);
 }
 
 /* ---- where readLoop keeps them ---- */
@@ -181,7 +181,7 @@ static int find_body(struct netwatch *nw, const struct search *k, const uint64_t
 static void ask_response(void *owner, void *item, struct readpiece *piece)
 {
 	const struct netwatch *nw = owner;
-	const struct way *v = item;
+	const struct lead *v = item;
 
 	if (v->at % 8 == 0 && v->at != v->body)
 		*piece = (struct readpiece){ v->at,
@@ -192,7 +192,7 @@ static void take_response(void *owner, void *item, const uint8_t *const *bytes)
 {
 	const struct netwatch *nw = owner;
 	int32_t field = net_off(nw, LAYOUT_HTTP_RESPONSE_BODY);
-	struct way *v = item;
+	struct lead *v = item;
 
 	/* an object that is smaller than a response has a neighbour's words there */
 	if (bytes[0] && gotypes_of_itab(nw->types, load_u64(bytes[0] + field)))
@@ -203,15 +203,15 @@ static void take_response(void *owner, void *item, const uint8_t *const *bytes)
 static int find_response(struct netwatch *nw, const uint64_t *at, size_t n, uint64_t body,
 			 int *found)
 {
-	struct way v[MAX_WORDS];
+	struct lead v[MAX_WORDS];
 	int err;
 
 	for (size_t i = 0; i < n; i++)
-		v[i] = (struct way){ .at = at[i], .body = body };
+		v[i] = (struct lead){ .at = at[i], .body = body };
 	*found = -1;
 	err = NET_STAGE(nw, v, n, ask_response, take_response);
 	if (!err)
-		err = follow_ways(nw, v, n);
+		err = follow_readers(nw, v, n);
 	for (size_t i = 0; !err && i < n; i++)
 		if (v[i].leads && (*found < 0 || (v[i].inner == body && v[*found].inner != body)))
 			*found = (int)i;
@@ -293,7 +293,7 @@ static void take_closech(void *owner, void *item, const uint8_t *const *bytes)
 /* A body and its response where readLoop keeps them, while they are checked. */
 struct body_read {
 	const struct search *search;
-	struct way *way;
+	struct lead *lead;
 	uint64_t closure, itab; /* itab: of what the response has as its Body */
 };
 
@@ -328,7 +328,7 @@ static void take_pair(void *owner, void *item, const uint8_t *const *bytes)
 		c->closed = true; /* its loop is about to see that */
 	c->body_request = r ? load_u64(r + net_off(nw, LAYOUT_HTTP_RESPONSE_REQUEST)) : 0;
 	p->itab = r ? load_u64(r + at) : 0;
-	*p->way = (struct way){ .inner = r ? load_u64(r + at + 8) : 0, .body = c->body };
+	*p->lead = (struct lead){ .inner = r ? load_u64(r + at + 8) : 0, .body = c->body };
 }
 
 static void ask_body_closure(void *owner, void *item, struct readpiece *piece)
@@ -374,11 +374,11 @@ static void check_response(struct netwatch *nw, struct net_conn *c, uint64_t ita
 static int read_bodies(struct netwatch *nw, const struct search *search, size_t n)
 {
 	struct body_read *p = calloc(n + 1, sizeof(*p));
-	struct way *way = calloc(n + 1, sizeof(*way));
-	int err = p && way ? 0 : -ENOMEM;
+	struct lead *lead = calloc(n + 1, sizeof(*lead));
+	int err = p && lead ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !err && i < n; i++)
-		p[i] = (struct body_read){ .search = &search[i], .way = &way[i] };
+		p[i] = (struct body_read){ .search = &search[i], .lead = &lead[i] };
 	if (!err)
 		err = NET_STAGE(nw, p, n, ask_pair, take_pair);
 	if (!err)
@@ -387,12 +387,12 @@ static int read_bodies(struct netwatch *nw, const struct search *search, size_t 
 		if (!search[i].c->wait_chan)
 			lose_body(&search[i]);
 	if (!err)
-		err = follow_ways(nw, way, n);
+		err = follow_readers(nw, lead, n);
 	for (size_t i = 0; !err && i < n; i++)
-		if (!way[i].leads)
+		if (!lead[i].leads)
 			check_response(nw, search[i].c, p[i].itab);
 	free(p);
-	free(way);
+	free(lead);
 	return err;
 }
 

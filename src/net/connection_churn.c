@@ -5,7 +5,7 @@
  * Transport.MaxIdleConnsPerHost, two where it is not set: of the connections
  * that more requests at a time need, all but two are thrown away each time.
  *
- * Many dials alone are none (a program that starts, connections that are kept):
+ * Many dials alone are not reported (a program that starts, connections that are kept):
  * there must be MIN_DIALS that worked, KEPT_TIMES as many as connections are
  * open now, and one for every other request at least.
  */

@@ -5,11 +5,11 @@
  *
  * Which bodies are open and read by nobody for over a second is the window's
  * to say.  A row is a leak when there are three of them or more, or when they
- * become more by two or more.  It is none when they do go away: not more than
+ * become more by two or more.  Not when they do go away: no more than
  * at the first look, and the oldest is younger than the observation.
  *
  * The place of a body is that of its call, when gospect has seen that.  Where a
- * host's bodies without a place are a leak, a place that adds to them is told,
+ * host's bodies without a place are a leak, a place that adds to them is reported,
  * with them, though it has only one.
  */
 #include "net/connection_leak.h"

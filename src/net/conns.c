@@ -235,8 +235,8 @@ void netconns_join(struct netwatch *nw)
 		if (!c->h2)
 			c->writing = writes && *writes;
 	}
-	for (size_t i = 0; i < l->nflight; i++) {
-		struct net_flight *f = &l->flight[i];
+	for (size_t i = 0; i < l->ninflight; i++) {
+		struct net_inflight *f = &l->inflight[i];
 		uint64_t *at;
 
 		if (nw->stacks.stack[f->stack].roles & NETROLE_REQUEST)

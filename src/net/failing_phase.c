@@ -6,7 +6,7 @@
  * Errors of the rare phases (look-up, connect, handshake) count from a tenth of
  * all on.  The others also "fail" when a caller gives a request up, as a proxy
  * does whose client went away: there it takes half of them.  A phase that is
- * slow as well is slow_phase.c's, which tells the errors too.
+ * slow as well is slow_phase.c's, which reports the errors too.
  */
 #include "net/subject.h"
 

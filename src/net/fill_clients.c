@@ -67,8 +67,8 @@ static bool has_no_limit(const struct net_limits *l)
 	return l->timeout == KNOWN_NO && l->deadline == KNOWN_NO && l->cancel == KNOWN_NO;
 }
 
-static void count_flight(const struct fill *f, struct client *c, const struct net_limits *limits,
-			 int phase, uint64_t start_ns, enum age_kind age)
+static void count_inflight(const struct fill *f, struct client *c, const struct net_limits *limits,
+			   int phase, uint64_t start_ns, enum age_kind age)
 {
 	uint64_t now = f->nw->cur.now_ns, took = now > start_ns ? now - start_ns : 0;
 
@@ -99,14 +99,14 @@ static void count_flight(const struct fill *f, struct client *c, const struct ne
 
 static const struct net_limits no_limits_known = { UNKNOWN, UNKNOWN, UNKNOWN, 0 };
 
-static int count_flights(struct fill *f, struct rowset *s)
+static int count_all_inflight(struct fill *f, struct rowset *s)
 {
 	const struct net_look *l = &f->nw->cur;
 	const struct place *last = NULL;
 	struct client *c = NULL;
 
-	for (size_t i = 0; i < l->nflight; i++) {
-		const struct net_flight *r = &l->flight[i];
+	for (size_t i = 0; i < l->ninflight; i++) {
+		const struct net_inflight *r = &l->inflight[i];
 
 		if (r->dead)
 			continue;
@@ -115,7 +115,7 @@ static int count_flights(struct fill *f, struct rowset *s)
 		if (!c)
 			return -ENOMEM;
 		last = &r->place;
-		count_flight(f, c, &r->limits, r->phase, r->start_ns, r->age);
+		count_inflight(f, c, &r->limits, r->phase, r->start_ns, r->age);
 	}
 	for (size_t i = 0; i < l->nconn; i++) {
 		struct place place;
@@ -126,8 +126,8 @@ static int count_flights(struct fill *f, struct rowset *s)
 		c = client_of(s, &place);
 		if (!c)
 			return -ENOMEM;
-		count_flight(f, c, &no_limits_known, NET_BODY, fill_body_start(&l->conn[i]),
-			     l->conn[i].request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST);
+		count_inflight(f, c, &no_limits_known, NET_BODY, fill_body_start(&l->conn[i]),
+			       l->conn[i].request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST);
 	}
 	return 0;
 }
@@ -158,7 +158,7 @@ int fill_clients(struct fill *f)
 			fill_percentiles(c->times, &c->row.p50_ns, &c->row.p99_ns, &c->row.max_ns);
 	}
 	if (!err)
-		err = count_flights(f, &s);
+		err = count_all_inflight(f, &s);
 	w->client = err ? NULL : calloc(s.n + 1, sizeof(*w->client));
 	if (!w->client)
 		err = -ENOMEM;

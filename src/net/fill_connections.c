@@ -72,14 +72,14 @@ static int count_conns(struct fill *f, struct rowset *s)
 		r->open++;
 		r->idle += !l->h2conn[i].streams;
 	}
-	for (size_t i = 0; i < l->nflight; i++) {
-		if (l->flight[i].dead || l->flight[i].phase != NET_POOL_WAIT)
+	for (size_t i = 0; i < l->ninflight; i++) {
+		if (l->inflight[i].dead || l->inflight[i].phase != NET_POOL_WAIT)
 			continue;
-		r = connections_of(f, s, l->flight[i].host, false);
+		r = connections_of(f, s, l->inflight[i].host, false);
 		if (!r)
 			return -ENOMEM;
 		r->waiting++;
-		take_limits(f, r, l->flight[i].transport);
+		take_limits(f, r, l->inflight[i].transport);
 	}
 	return 0;
 }

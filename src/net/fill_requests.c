@@ -13,7 +13,7 @@
 struct aged {
 	double since_s;
 	uint64_t goroutine;
-	uint32_t at; /* flight, or from nflight on connection */
+	uint32_t at; /* request, or from ninflight on connection */
 };
 
 static int by_age(const void *a, const void *b)
@@ -25,7 +25,8 @@ static int by_age(const void *a, const void *b)
 	return x->goroutine < y->goroutine ? -1 : x->goroutine > y->goroutine;
 }
 
-static void put_flight(const struct fill *f, const struct net_flight *r, struct net_request *out)
+static void put_inflight(const struct fill *f, const struct net_inflight *r,
+			 struct net_request *out)
 {
 	*out = (struct net_request){
 		.phase = r->phase,
@@ -59,15 +60,15 @@ static size_t list_aged(const struct fill *f, struct aged *all)
 	const struct net_look *l = &f->nw->cur;
 	size_t n = 0;
 
-	for (size_t i = 0; i < l->nflight; i++)
-		if (!l->flight[i].dead)
-			all[n++] = (struct aged){ fill_age_s(f, l->flight[i].start_ns),
-						  l->flight[i].goid, (uint32_t)i };
+	for (size_t i = 0; i < l->ninflight; i++)
+		if (!l->inflight[i].dead)
+			all[n++] = (struct aged){ fill_age_s(f, l->inflight[i].start_ns),
+						  l->inflight[i].goid, (uint32_t)i };
 	for (size_t i = 0; i < l->nconn; i++)
 		if (fill_is_held(f, &l->conn[i]))
 			all[n++] = (struct aged){ fill_age_s(f, fill_body_start(&l->conn[i])),
 						  f->look->walk->g[l->conn[i].holder - 1].goid,
-						  (uint32_t)(l->nflight + i) };
+						  (uint32_t)(l->ninflight + i) };
 	qsort(all, n, sizeof(*all), by_age);
 	return n;
 }
@@ -76,7 +77,7 @@ int fill_in_flight(struct fill *f)
 {
 	const struct net_look *l = &f->nw->cur;
 	struct net_window *w = f->out;
-	struct aged *all = malloc((l->nflight + l->nconn + 1) * sizeof(*all));
+	struct aged *all = malloc((l->ninflight + l->nconn + 1) * sizeof(*all));
 	size_t n = all ? list_aged(f, all) : 0, shown = n < MAX_IN_FLIGHT ? n : MAX_IN_FLIGHT;
 	int err = all ? 0 : -ENOMEM;
 
@@ -84,10 +85,10 @@ int fill_in_flight(struct fill *f)
 	if (!w->in_flight)
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < shown; i++) {
-		if (all[i].at < l->nflight)
-			put_flight(f, &l->flight[all[i].at], &w->in_flight[i]);
+		if (all[i].at < l->ninflight)
+			put_inflight(f, &l->inflight[all[i].at], &w->in_flight[i]);
 		else
-			put_held(f, &l->conn[all[i].at - l->nflight], &w->in_flight[i]);
+			put_held(f, &l->conn[all[i].at - l->ninflight], &w->in_flight[i]);
 	}
 	w->in_flight_total = n;
 	w->nin_flight = err ? 0 : (int)shown;

@@ -292,8 +292,8 @@ void neth2_join(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
 
-	for (size_t i = 0; i < l->nflight; i++) {
-		const struct net_flight *f = &l->flight[i];
+	for (size_t i = 0; i < l->ninflight; i++) {
+		const struct net_inflight *f = &l->inflight[i];
 		uint64_t *at = f->conn && !f->dead ? u64map_find(&l->conn_by_addr, f->conn) : NULL;
 		const struct net_conn *c = at ? &l->conn[*at] : NULL;
 

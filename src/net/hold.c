@@ -10,7 +10,7 @@
  *
  * What only globals lead to is not held: a body in a list that nobody looks
  * at is as good as lost.  One that a goroutine finds there now and then and
- * reads is told from it by what is read: see net_conn.quiet_ns.
+ * reads differs by what is read of it: see net_conn.quiet_ns.
  */
 #include "net/priv.h"
 #include "base/vec.h"

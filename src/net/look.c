@@ -24,12 +24,12 @@
 
 void netlook_deinit(struct net_look *l)
 {
-	struct u64map *map[] = { &l->h2conn_at,  &l->flight_at, &l->conn_at, &l->conn_by_addr,
-				 &l->serving_at, &l->gcall_at,  &l->writer,  &l->transport_at };
+	struct u64map *map[] = { &l->h2conn_at,  &l->inflight_at, &l->conn_at, &l->conn_by_addr,
+				 &l->serving_at, &l->gcall_at,    &l->writer,  &l->transport_at };
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
 		u64map_deinit(map[i]);
-	free(l->flight);
+	free(l->inflight);
 	free(l->conn);
 	free(l->serving);
 	free(l->gcall);
@@ -43,11 +43,11 @@ void netlook_deinit(struct net_look *l)
 static void begin(struct net_look *l, uint64_t now_ns)
 {
 	netlook_deinit(l);
-	u64map_init(&l->flight_at, NET_MAX_FLIGHTS);
+	u64map_init(&l->inflight_at, NET_MAX_INFLIGHT);
 	u64map_init(&l->conn_at, NET_MAX_CONNS);
 	u64map_init(&l->conn_by_addr, NET_MAX_CONNS);
-	u64map_init(&l->serving_at, NET_MAX_FLIGHTS);
-	u64map_init(&l->gcall_at, NET_MAX_FLIGHTS);
+	u64map_init(&l->serving_at, NET_MAX_INFLIGHT);
+	u64map_init(&l->gcall_at, NET_MAX_INFLIGHT);
 	u64map_init(&l->h2conn_at, NET_MAX_CONNS);
 	u64map_init(&l->writer, NET_MAX_CONNS);
 	u64map_init(&l->transport_at, NET_MAX_HOSTS);
@@ -79,18 +79,18 @@ static bool has_room(struct netwatch *nw, size_t n, size_t max)
 	return n < max;
 }
 
-static int take_flight(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
+static int take_inflight(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
 {
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
 	struct net_look *l = &nw->cur;
-	struct net_flight f = { .goid = g->goid,
-				.g = g->addr,
-				.walk = u->walk,
-				.stack = u->cls,
-				.phase = -1,
-				.place = s->place };
+	struct net_inflight f = { .goid = g->goid,
+				  .g = g->addr,
+				  .walk = u->walk,
+				  .stack = u->cls,
+				  .phase = -1,
+				  .place = s->place };
 
-	if (!has_room(nw, l->nflight, NET_MAX_FLIGHTS))
+	if (!has_room(nw, l->ninflight, NET_MAX_INFLIGHT))
 		return 0;
 	if (!(s->roles & NETROLE_REQUEST)) {
 		f.phase = NET_BODY;
@@ -107,8 +107,8 @@ static int take_flight(struct netwatch *nw, const struct net_user *u, const stru
 		if (s->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
 			f.phase = NET_BODY; /* what is left of a redirect's */
 	}
-	net_put(nw, &l->flight_at, f.goid, l->nflight);
-	return NET_ADD(l, flight, f);
+	net_put(nw, &l->inflight_at, f.goid, l->ninflight);
+	return NET_ADD(l, inflight, f);
 }
 
 /* A connection of HTTP/1 by its readLoop, or a stream of HTTP/2. */
@@ -149,7 +149,7 @@ static int take_serving(struct netwatch *nw, const struct net_user *u, const str
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
 	struct net_look *l = &nw->cur;
 
-	if (!has_room(nw, l->nserving, NET_MAX_FLIGHTS))
+	if (!has_room(nw, l->nserving, NET_MAX_INFLIGHT))
 		return 0;
 	net_put(nw, &l->serving_at, g->goid, l->nserving);
 	return NET_ADD(l, serving,
@@ -167,7 +167,7 @@ static int take_gcall(struct netwatch *nw, const struct net_user *u)
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
 	struct net_look *l = &nw->cur;
 
-	if (!has_room(nw, l->ngcall, NET_MAX_FLIGHTS))
+	if (!has_room(nw, l->ngcall, NET_MAX_INFLIGHT))
 		return 0;
 	net_put(nw, &l->gcall_at, g->goid, l->ngcall);
 	return NET_ADD(l, gcall,
@@ -183,7 +183,7 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 	int err = 0;
 
 	if (s->roles & (NETROLE_REQUEST | NETROLE_BODY | NETROLE_STREAM_BODY))
-		err = take_flight(nw, u, s);
+		err = take_inflight(nw, u, s);
 	if (!err && s->roles & NETROLE_DIAL)
 		err = NET_ADD(l, dial,
 			      (struct net_dial){ .want = netusers_word(nw, u, NETSLOT_WANT),
@@ -221,8 +221,8 @@ static int read_structures(struct netwatch *nw)
 	struct net_look *l = &nw->cur;
 	int err = netconns_read(nw);
 
-	for (size_t i = 0; !err && i < l->nflight; i++)
-		err = netconns_add_transport(nw, l->flight[i].transport);
+	for (size_t i = 0; !err && i < l->ninflight; i++)
+		err = netconns_add_transport(nw, l->inflight[i].transport);
 	if (!err)
 		err = netbodies_find(nw);
 	if (!err)

@@ -70,15 +70,16 @@ static int read_waits(struct netwatch *nw)
 	const struct goroutine *g = nw->look->walk->g;
 	struct net_look *l = &nw->cur;
 
-	for (size_t i = 0; i < l->nflight; i++) {
-		struct net_flight *f = &l->flight[i];
+	for (size_t i = 0; i < l->ninflight; i++) {
+		struct net_inflight *f = &l->inflight[i];
 		enum net_stage stage = nw->stacks.stack[f->stack].stage;
 
 		if (stage == NETSTAGE_GETCONN || stage == NETSTAGE_HTTP2)
 			f->wait = (struct net_wait){ .g = f->g, .sudog = g[f->walk].waiting };
 	}
-	return l->nflight ? net_read_waits(nw, &l->flight->wait, l->nflight, sizeof(*l->flight))
-			  : 0;
+	return l->ninflight
+		       ? net_read_waits(nw, &l->inflight->wait, l->ninflight, sizeof(*l->inflight))
+		       : 0;
 }
 
 /* ---- phases ---- */
@@ -90,7 +91,7 @@ static const struct net_transport *transport_of(const struct net_look *l, uint64
 	return at ? &l->transport[*at] : NULL;
 }
 
-static void phase_of_wait(struct net_look *l, struct net_flight *f, const struct u64map *dials)
+static void phase_of_wait(struct net_look *l, struct net_inflight *f, const struct u64map *dials)
 {
 	const struct net_transport *t = transport_of(l, f->transport);
 
@@ -107,7 +108,8 @@ static void phase_of_wait(struct net_look *l, struct net_flight *f, const struct
 		f->phase = NET_POOL_WAIT;
 }
 
-static void phase_of_stream(struct net_look *l, struct net_flight *f, const struct u64map *streams)
+static void phase_of_stream(struct net_look *l, struct net_inflight *f,
+			    const struct u64map *streams)
 {
 	f->phase = NET_TTFB;
 	for (int k = 0; k < f->wait.n; k++) {
@@ -121,7 +123,7 @@ static void phase_of_stream(struct net_look *l, struct net_flight *f, const stru
 	}
 }
 
-static void find_phase(struct netwatch *nw, struct net_flight *f, const struct u64map *dials,
+static void find_phase(struct netwatch *nw, struct net_inflight *f, const struct u64map *dials,
 		       const struct u64map *streams)
 {
 	struct net_look *l = &nw->cur;
@@ -149,17 +151,17 @@ static void find_phases(struct netwatch *nw)
 	struct net_look *l = &nw->cur;
 	struct u64map dials, streams; /* channel -> dial, -> stream */
 
-	u64map_init(&dials, NET_MAX_FLIGHTS);
-	u64map_init(&streams, NET_MAX_FLIGHTS);
+	u64map_init(&dials, NET_MAX_INFLIGHT);
+	u64map_init(&streams, NET_MAX_INFLIGHT);
 	for (size_t i = 0; i < l->ndial; i++)
 		if (l->dial[i].chan)
 			net_put(nw, &dials, l->dial[i].chan, i);
 	for (size_t i = 0; i < l->nconn; i++)
 		if (l->conn[i].header_chan)
 			net_put(nw, &streams, l->conn[i].header_chan, i);
-	for (size_t i = 0; i < l->nflight; i++)
-		if (l->flight[i].phase < 0)
-			find_phase(nw, &l->flight[i], &dials, &streams);
+	for (size_t i = 0; i < l->ninflight; i++)
+		if (l->inflight[i].phase < 0)
+			find_phase(nw, &l->inflight[i], &dials, &streams);
 	u64map_deinit(&dials);
 	u64map_deinit(&streams);
 }

@@ -12,12 +12,12 @@
 #include "model/look.h"
 #include "model/place.h"
 
-#define NET_MAX_HOSTS   10000 /* told apart; beyond: NET_OTHER_HOST */
-#define NET_MAX_FLIGHTS (1u << 20)
-#define NET_MAX_CONNS   (1u << 18)
-#define NET_NO_HOST     0 /* numbers of hosts: not known, the rest, then each */
-#define NET_OTHER_HOST  1
-#define NET_NO_FRAME    UINT32_MAX
+#define NET_MAX_HOSTS    10000 /* kept apart; beyond: NET_OTHER_HOST */
+#define NET_MAX_INFLIGHT (1u << 20)
+#define NET_MAX_CONNS    (1u << 18)
+#define NET_NO_HOST      0 /* numbers of hosts: not known, the rest, then each */
+#define NET_OTHER_HOST   1
+#define NET_NO_FRAME     UINT32_MAX
 #define NET_AT_ONCE \
 	1024 /* goroutines, connections, requests: what is read of them stays in the cache */
 #define NET_MAX_CHAN 6 /* channels of one select */
@@ -36,7 +36,7 @@ struct net_wait {
 };
 
 /* A goroutine in a client's call, or reading a body. */
-struct net_flight {
+struct net_inflight {
 	uint64_t goid, g;
 	uint64_t request; /* the user's *Request (or the body's): tells one request from the next */
 	uint64_t inner, client, transport, conn, treq;
@@ -75,7 +75,7 @@ struct net_conn {
 	bool awaits_exact;     /* a probe has seen when it began to */
 	uint64_t quiet_ns;     /* since when nothing was read */
 	uint64_t waitsince_ns; /* our clock; 0 not known */
-	uint32_t reader;       /* flight + 1 that reads the body now */
+	uint32_t reader;       /* index + 1 of the request that reads the body now */
 	/* the request seen on it last */
 	uint64_t request, request_start_ns;
 	enum age_kind request_age;
@@ -134,8 +134,8 @@ struct net_dial {
 
 /* One look. */
 struct net_look {
-	struct net_flight *flight;
-	size_t nflight, flight_cap;
+	struct net_inflight *inflight;
+	size_t ninflight, inflight_cap;
 	struct net_conn *conn;
 	size_t nconn, conn_cap;
 	struct net_serving *serving;
@@ -150,8 +150,8 @@ struct net_look {
 	size_t nlistener, listener_cap;
 	struct net_dial *dial;
 	size_t ndial, dial_cap;
-	struct u64map flight_at; /* goid -> index */
-	struct u64map conn_at;   /* goid -> index */
+	struct u64map inflight_at; /* goid -> index */
+	struct u64map conn_at;     /* goid -> index */
 	struct u64map conn_by_addr;
 	struct u64map serving_at;
 	struct u64map gcall_at;
@@ -279,7 +279,7 @@ int netservers_read(struct netwatch *nw);
 void netservers_date(struct netwatch *nw);
 int netgrpc_read(struct netwatch *nw);
 
-/* request.c: hosts, contexts, limits and starts of the flights of nw->cur. */
+/* request.c: hosts, contexts, limits and starts of the requests in flight of nw->cur. */
 int netrequests_read(struct netwatch *nw);
 
 /* h2.c: the streams and connections of HTTP/2, and who the latter are to. */

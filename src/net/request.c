@@ -18,17 +18,16 @@
 #include "trace/opens.h"
 #include "net/window.h"
 
-#define MAX_LOOK_NS \
-	(int64_t)(10 * NS_PER_S) /* a request that began later than that after a look is none */
+#define MAX_LOOK_NS   (int64_t)(10 * NS_PER_S) /* longer after a look no request of its began */
 #define MAX_SCHEME    32
 #define MAX_HOST_READ 512
 #define MAX_HOST_LEN  (1u << 20) /* longer is no host but a wrong address */
 
 /* What the look before knew of it.  False: it is new. */
-static bool inherit(struct netwatch *nw, struct net_flight *f)
+static bool inherit(struct netwatch *nw, struct net_inflight *f)
 {
-	uint64_t *at = u64map_find(&nw->prev.flight_at, f->goid);
-	const struct net_flight *p = at ? &nw->prev.flight[*at] : NULL;
+	uint64_t *at = u64map_find(&nw->prev.inflight_at, f->goid);
+	const struct net_inflight *p = at ? &nw->prev.inflight[*at] : NULL;
 
 	if (!p || p->request != f->request || !f->request || p->dead || !p->known)
 		return false;
@@ -43,10 +42,10 @@ static bool inherit(struct netwatch *nw, struct net_flight *f)
 }
 
 /* Seen at the look before: its request is the same. */
-static bool same_treq(struct netwatch *nw, struct net_flight *f)
+static bool same_treq(struct netwatch *nw, struct net_inflight *f)
 {
-	uint64_t *at = u64map_find(&nw->prev.flight_at, f->goid);
-	const struct net_flight *p = at ? &nw->prev.flight[*at] : NULL;
+	uint64_t *at = u64map_find(&nw->prev.inflight_at, f->goid);
+	const struct net_inflight *p = at ? &nw->prev.inflight[*at] : NULL;
 
 	if (!p || p->treq != f->treq || p->request != f->request || !f->request || !p->known ||
 	    p->dead)
@@ -59,7 +58,7 @@ static bool same_treq(struct netwatch *nw, struct net_flight *f)
 static void ask_inner(void *owner, void *item, struct readpiece *piece)
 {
 	struct netwatch *nw = owner;
-	struct net_flight *f = item;
+	struct net_inflight *f = item;
 
 	if (f->treq && !same_treq(nw, f))
 		*piece = (struct readpiece){
@@ -69,7 +68,7 @@ static void ask_inner(void *owner, void *item, struct readpiece *piece)
 
 static void take_inner(void *owner, void *item, const uint8_t *const *bytes)
 {
-	struct net_flight *f = item;
+	struct net_inflight *f = item;
 
 	(void)owner;
 	if (bytes[0] && load_u64(bytes[0]))
@@ -79,10 +78,10 @@ static void take_inner(void *owner, void *item, const uint8_t *const *bytes)
 static int read_inner(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	int err = NET_STAGE(nw, l->flight, l->nflight, ask_inner, take_inner);
+	int err = NET_STAGE(nw, l->inflight, l->ninflight, ask_inner, take_inner);
 
-	for (size_t i = 0; !err && i < l->nflight; i++) {
-		struct net_flight *f = &l->flight[i];
+	for (size_t i = 0; !err && i < l->ninflight; i++) {
+		struct net_inflight *f = &l->inflight[i];
 
 		if (!f->request)
 			f->request = f->inner;
@@ -203,7 +202,7 @@ static void ask_timeout(void *owner, void *item, struct readpiece *piece)
 {
 	struct netwatch *nw = owner;
 	const struct net_reading *r = item;
-	const struct net_flight *f = r->f;
+	const struct net_inflight *f = r->f;
 
 	if (!f->client)
 		return;
@@ -237,7 +236,7 @@ static void take_timeout(void *owner, void *item, const uint8_t *const *bytes)
 /* ---- since when ---- */
 
 /* real_ns: the wall clock at the look's moment. */
-static void date(struct netwatch *nw, struct net_flight *f, int64_t deadline_unix_ns,
+static void date(struct netwatch *nw, struct net_inflight *f, int64_t deadline_unix_ns,
 		 int64_t real_ns)
 {
 	uint64_t now = nw->cur.now_ns, since = net_waitsince_ns(nw, f->walk);
@@ -264,7 +263,7 @@ static void date(struct netwatch *nw, struct net_flight *f, int64_t deadline_uni
 
 /* ---- bodies that are read, and connections' requests ---- */
 
-static void remember_on_conn(struct netwatch *nw, const struct net_flight *f)
+static void remember_on_conn(struct netwatch *nw, const struct net_inflight *f)
 {
 	uint64_t *at = f->conn ? u64map_find(&nw->cur.conn_by_addr, f->conn) : NULL;
 	struct net_conn *c = at ? &nw->cur.conn[*at] : NULL;
@@ -309,13 +308,13 @@ static void place_conn(struct netwatch *nw, struct net_conn *c)
 	c->place = (struct place){ 0 };
 }
 
-static void date_reader(struct netwatch *nw, struct net_flight *f)
+static void date_reader(struct netwatch *nw, struct net_inflight *f)
 {
 	uint64_t *at = f->conn ? u64map_find(&nw->cur.conn_by_addr, f->conn) : NULL;
-	uint64_t *before = u64map_find(&nw->prev.flight_at, f->goid);
+	uint64_t *before = u64map_find(&nw->prev.inflight_at, f->goid);
 	uint64_t since = net_waitsince_ns(nw, f->walk);
 	const struct net_conn *c = at ? &nw->cur.conn[*at] : NULL;
-	const struct net_flight *p = before ? &nw->prev.flight[*before] : NULL;
+	const struct net_inflight *p = before ? &nw->prev.inflight[*before] : NULL;
 
 	f->limits = (struct net_limits){ UNKNOWN, UNKNOWN, UNKNOWN, 0 };
 	f->start_ns = nw->cur.now_ns;
@@ -358,7 +357,7 @@ static int read_new(struct netwatch *nw, struct net_reading *rd, size_t n)
 	if (!err)
 		err = NET_STAGE(nw, rd, n, ask_timeout, take_timeout);
 	for (size_t i = 0; !err && i < n; i++) {
-		struct net_flight *f = rd[i].f;
+		struct net_inflight *f = rd[i].f;
 
 		f->known = !f->dead;
 		/* without a Client there is no such limit; a Client that is not known may have one */
@@ -369,7 +368,7 @@ static int read_new(struct netwatch *nw, struct net_reading *rd, size_t n)
 	return err ? err : netcontexts_read(nw, rd, n);
 }
 
-static bool is_request(const struct netwatch *nw, const struct net_flight *f)
+static bool is_request(const struct netwatch *nw, const struct net_inflight *f)
 {
 	return nw->stacks.stack[f->stack].roles & NETROLE_REQUEST;
 }
@@ -382,14 +381,15 @@ static int read_all_new(struct netwatch *nw, int64_t *deadline)
 	int err = rd ? 0 : -ENOMEM;
 	size_t n = 0;
 
-	for (size_t i = 0; !err && i <= l->nflight; i++) {
-		if (i < l->nflight && is_request(nw, &l->flight[i]) && !inherit(nw, &l->flight[i]))
-			rd[n++] = (struct net_reading){ .f = &l->flight[i] };
-		if (!n || (n < NET_AT_ONCE && i < l->nflight))
+	for (size_t i = 0; !err && i <= l->ninflight; i++) {
+		if (i < l->ninflight && is_request(nw, &l->inflight[i]) &&
+		    !inherit(nw, &l->inflight[i]))
+			rd[n++] = (struct net_reading){ .f = &l->inflight[i] };
+		if (!n || (n < NET_AT_ONCE && i < l->ninflight))
 			continue;
 		err = read_new(nw, rd, n);
 		for (size_t k = 0; !err && k < n; k++)
-			deadline[rd[k].f - l->flight] = rd[k].deadline_unix_ns;
+			deadline[rd[k].f - l->inflight] = rd[k].deadline_unix_ns;
 		n = 0;
 	}
 	free(rd);
@@ -413,24 +413,24 @@ static void place_conns(struct netwatch *nw)
 int netrequests_read(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	int64_t *deadline = calloc(l->nflight + 1, sizeof(*deadline));
+	int64_t *deadline = calloc(l->ninflight + 1, sizeof(*deadline));
 	int64_t real_ns = (int64_t)clock_real_ns() - (int64_t)(clock_mono_ns() - l->now_ns);
 	int err = deadline ? read_inner(nw) : -ENOMEM;
 
 	if (!err)
 		err = read_all_new(nw, deadline);
-	for (size_t i = 0; !err && i < l->nflight; i++)
-		if (is_request(nw, &l->flight[i]) && !l->flight[i].dead) {
-			date(nw, &l->flight[i], deadline[i], real_ns);
-			remember_on_conn(nw, &l->flight[i]);
+	for (size_t i = 0; !err && i < l->ninflight; i++)
+		if (is_request(nw, &l->inflight[i]) && !l->inflight[i].dead) {
+			date(nw, &l->inflight[i], deadline[i], real_ns);
+			remember_on_conn(nw, &l->inflight[i]);
 		}
 	free(deadline);
 	if (err)
 		return err;
 	neth2_join(nw);
 	place_conns(nw);
-	for (size_t i = 0; i < l->nflight; i++)
-		if (!is_request(nw, &l->flight[i]))
-			date_reader(nw, &l->flight[i]);
+	for (size_t i = 0; i < l->ninflight; i++)
+		if (!is_request(nw, &l->inflight[i]))
+			date_reader(nw, &l->inflight[i]);
 	return 0;
 }

@@ -19,7 +19,7 @@ enum context_kind {
 };
 
 struct net_reading {
-	struct net_flight *f;
+	struct net_inflight *f;
 	uint64_t url;
 	uint64_t ctx[2], inner_ctx[2];
 	uint8_t text[2][16]; /* strings' headers: scheme, host */

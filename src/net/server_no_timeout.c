@@ -3,7 +3,7 @@
  * Servers without read timeouts on which connections hang: clients that
  * connected and never send their request (slowly on purpose, or gone without a
  * word) keep a goroutine and a descriptor each, for good.  A missing timeout
- * alone is none.
+ * alone is not reported.
  */
 #include "net/server_no_timeout.h"
 

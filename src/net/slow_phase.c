@@ -5,7 +5,7 @@
  * Slow: of the time that requests to the host spent in all phases, those in
  * flight included, one phase has more than half, and its median is over
  * SLOW_NS, or TIMES its own earlier median.  MIN_COUNT requests must have
- * ended it (one slow request is none), or fewer when the median is over
+ * ended it (one slow request does not count), or fewer when the median is over
  * VERY_SLOW_NS; a body that takes long is often a stream, so that exception is
  * not for bodies.
  *

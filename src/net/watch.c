@@ -158,7 +158,7 @@ uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 
 }
 
 /* NULL: there are too many. */
-static struct net_busy *busy_of(struct netwatch *nw, const struct net_flight *f)
+static struct net_busy *busy_of(struct netwatch *nw, const struct net_inflight *f)
 {
 	struct {
 		struct place_key place;
@@ -178,15 +178,15 @@ static struct net_busy *busy_of(struct netwatch *nw, const struct net_flight *f)
 /* Who asks whom how often: requests that were not there at the look before. */
 static void count_busy(struct netwatch *nw)
 {
-	const struct net_flight *last = NULL;
+	const struct net_inflight *last = NULL;
 	struct net_busy *busy = NULL;
 
-	for (size_t i = 0; i < nw->cur.nflight; i++) {
-		const struct net_flight *f = &nw->cur.flight[i];
-		uint64_t *before = u64map_find(&nw->prev.flight_at, f->goid);
+	for (size_t i = 0; i < nw->cur.ninflight; i++) {
+		const struct net_inflight *f = &nw->cur.inflight[i];
+		uint64_t *before = u64map_find(&nw->prev.inflight_at, f->goid);
 
 		if (f->dead || !f->place.function || f->host == NET_NO_HOST ||
-		    (before && nw->prev.flight[*before].request == f->request))
+		    (before && nw->prev.inflight[*before].request == f->request))
 			continue;
 		if (!last || last->host != f->host || !place_is(&last->place, &f->place))
 			busy = busy_of(nw, f);
@@ -196,7 +196,7 @@ static void count_busy(struct netwatch *nw)
 	}
 }
 
-/* Bodies out that nobody reads, before any of them can be told to be left alone. */
+/* Bodies out that nobody reads, before it is known which of them are left alone. */
 static void count_before(struct netwatch *nw)
 {
 	for (size_t i = 0; i < nw->cur.nconn; i++) {

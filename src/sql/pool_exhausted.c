@@ -2,7 +2,7 @@
 /*
  * An exhausted database pool: all connections it may have are in use, and
  * somebody has waited for one for more than a second.  A busy pool, whose
- * waiters wait for milliseconds, is none.
+ * waiters wait for milliseconds, is not reported.
  */
 #include "sql/subject.h"
 

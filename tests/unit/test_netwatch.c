@@ -647,14 +647,14 @@ static void who_has_moved_is_left_out(void **state)
 	assert_int_equal(in_flight(&v, "waiting", NET_TTFB, "main.get"), 2);
 	read_stacks(&v);
 	for (size_t i = 0; i < v.prog.walk.n; i++)
-		if (v.prog.walk.g[i].goid == v.nw->cur.flight[0].goid)
+		if (v.prog.walk.g[i].goid == v.nw->cur.inflight[0].goid)
 			moved = &v.prog.walk.g[i];
 	assert_non_null(moved);
 	moved->tracking_seq++;
 	v.nw->users.begin_ns = 0; /* that was long ago */
 	look_at_them(&v);
-	assert_int_equal(v.nw->cur.nflight, 1);
-	assert_int_not_equal(v.nw->cur.flight[0].goid, moved->goid);
+	assert_int_equal(v.nw->cur.ninflight, 1);
+	assert_int_not_equal(v.nw->cur.inflight[0].goid, moved->goid);
 	assert_int_equal(v.nw->moved, 1);
 	unwatch(&v);
 }
@@ -673,7 +673,7 @@ static void words_beyond_the_bytes_are_asked_for(void **state)
 	(void)state;
 	watch_until_sent(&v, args, 1);
 	ps = &v.nw->users;
-	b.walk = v.nw->cur.flight[0].walk;
+	b.walk = v.nw->cur.inflight[0].walk;
 	b.stack = v.stack_of[b.walk];
 	b.bytes = bytes;
 	g = &v.prog.walk.g[b.walk];
