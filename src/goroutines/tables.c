@@ -364,7 +364,7 @@ static void groups_sentence(const struct window *w, struct buf *out)
 {
 	const struct goroutine_dump *d = w->goroutines->dump;
 
-	sentence_count(out, "", d->ngroup, " different ones");
+	sentence_count(out, "", d->ngroup, " distinct");
 	if (d->nall)
 		buf_puts(out, "; each goroutine is listed at the end");
 }

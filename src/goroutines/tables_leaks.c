@@ -62,7 +62,7 @@ void leaks_sentence(const struct window *w, struct buf *out)
 	uint64_t bad = leaked(l, false), design = leaked(l, true);
 
 	if (l->verdict == LEAKS_VERDICT_OFF) {
-		sentence_name(out, "not judged: ", l->why, 220);
+		sentence_name(out, "not checked: ", l->why, 220);
 		return;
 	}
 	if (bad)
@@ -71,7 +71,7 @@ void leaks_sentence(const struct window *w, struct buf *out)
 					: " goroutines can never run again");
 	else
 		buf_puts(out, "none found");
-	sentence_count(out, " (of ", l->candidates, " blocked ones), ");
+	sentence_count(out, " (of ", l->candidates, " blocked), ");
 	if (l->verdict == LEAKS_VERDICT_PROVEN)
 		buf_puts(out, "proven");
 	else if (bad)

@@ -29,7 +29,7 @@ static const struct column wait_column[] = {
 	GOID(S, holder, "holder", "the goroutine that holds the lock, inferred",
 	     .flags = COLUMN_NO_REST),
 	PLACE(S, holder_at, "holder_at", "where the holder stands", .cell = holder_at,
-	      SHOWN(6, "its holder is now at"), .min = 20),
+	      SHOWN(6, "holder is now at"), .min = 20),
 	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
 };
 #undef S

@@ -187,7 +187,7 @@ static void body_place(const struct row *r, struct buf *out)
 	if (!r->nrest)
 		sentence_place(out, &b->place,
 			       net_bodies_are_older(b) ? "(opened before gospect attached)"
-						       : "(call not seen)");
+						       : "(call site unknown)");
 }
 
 #define S struct net_body_row
@@ -213,14 +213,14 @@ static void unclosed_sentence(const struct window *w, struct buf *out)
 	for (int i = 0; i < w->net->nunclosed; i++)
 		n += w->net->unclosed[i].count;
 	sentence_plural(out, "", n, "response", "s");
-	buf_puts(out, " neither read to the end nor closed, and read by nobody");
+	buf_puts(out, " neither read to EOF nor closed, and nobody reads them");
 }
 
 const struct table net_unclosed = {
 	.name = "body",
 	.what = "Responses handed to the caller whose body was neither read to the end nor closed, "
 		"that no goroutine is reading, for more than a second. A row per host and place; "
-		"those opened before gospect came have no place.",
+		"those opened before gospect attached have no place.",
 	TABLE_ROWS(struct net_body_row, body_column),
 	.other_at = OFFSET(struct net_body_row, other, bool),
 	.exactness_at = OFFSET(struct net_body_row, exactness, enum exactness),
@@ -242,8 +242,7 @@ static const struct column connection_column[] = {
 	TEXT(S, protocol, "protocol", "http/1.1 or h2", SHOWN(2, "protocol"), .none = "",
 	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES, .id = 2),
 	COUNT(S, open, "open", "connections open at `time`", SHOWN(3, "open")),
-	COUNT(S, idle, "idle", "of them, in use by nobody", SHOWN(4, "idle"),
-	      .flags = COLUMN_DASH_0),
+	COUNT(S, idle, "idle", "of them, not in use", SHOWN(4, "idle"), .flags = COLUMN_DASH_0),
 	MOST(S, max_per_host, "max_per_host", "Transport.MaxConnsPerHost; 0 is unlimited",
 	     SHOWN(6, "max"), .none = "?", .flags = COLUMN_NO_REST),
 	MOST(S, max_idle_per_host, "max_idle_per_host",
@@ -445,7 +444,7 @@ const struct table net_object = {
 	.name = "net",
 	.what = "The network. What is true now (in flight, idle, waiting, ages) is as of `time` "
 		"and "
-		"read from memory, so it includes what began before gospect came; counts and "
+		"read from memory, so it includes what began before gospect attached; counts and "
 		"durations are of this window and seen by probes.",
 	TABLE_ROWS(struct net_window, net_column),
 	.part = net_part,

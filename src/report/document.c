@@ -115,8 +115,8 @@ static const struct column coverage_column[] = {
 };
 
 static const struct column losses_column[] = {
-	COUNT(S, lost_events, "events", "that the kernel could not hand over"),
-	COUNT(S, lost_map_full, "map_full", "for want of room in a table"),
+	COUNT(S, lost_events, "events", "that the kernel could not deliver"),
+	COUNT(S, lost_map_full, "map_full", "dropped because a table was full"),
 	COUNT(S, lost_read_failures, "read_failures", "reads of the target's memory that failed"),
 };
 #undef S

@@ -131,8 +131,8 @@ void summary_losses(const struct window *w, struct buf *out)
 		const char *what;
 	} lost[] = {
 		{ w->lost_events, " events" },
-		{ w->lost_map_full, " for want of room in a table" },
-		{ w->lost_read_failures, " memory reads that failed" },
+		{ w->lost_map_full, " dropped because a table was full" },
+		{ w->lost_read_failures, " failed memory reads" },
 	};
 	const char *before = "missing from this report: ";
 

@@ -45,15 +45,16 @@ static const struct column holder_column[] = {
 	PLACE(S, place, "place", "what `place_is` says", SHOWN(6, "at"), .min = 24,
 	      .cell = holder_place, .flags = COLUMN_NO_REST),
 	GOT(COLUMN_TEXT, "place_is", holder_place_is,
-	    "call: the Begin, Query or Conn was seen; now: it is older than gospect, and this is "
-	    "where its goroutine stands",
+	    "call: the Begin, Query or Conn was seen; now: it began before gospect attached, and "
+	    "this "
+	    "is where its goroutine stands",
 	    .flags = COLUMN_NO_REST),
 	COUNT(S, count, "count", "connections", SHOWN(1, "count")),
 	AGE(S, held_s, age, "held_s", "since when the oldest is held",
 	    .of_at = OFFSET(S, count, uint64_t), SHOWN(2, "held")),
 	GOT(COLUMN_FLAG, "transaction", is_transaction, "it is a transaction",
 	    .flags = COLUMN_ABSENT_0),
-	WORD(S, what, "what", holding_word, "what keeps the connection", .cell = what_cell,
+	WORD(S, what, "what", holding_word, "what holds the connection", .cell = what_cell,
 	     SHOWN(3, "by"), .flags = COLUMN_NO_REST | COLUMN_NAME_REST),
 	GOID(S, goroutine, "goroutine", "that holds the oldest", SHOWN(4, "goroutine"),
 	     .flags = COLUMN_NO_REST),
@@ -73,12 +74,12 @@ static bool any_holders(const struct window *w)
 static void holders_sentence(const struct window *w, struct buf *out)
 {
 	(void)w;
-	buf_puts(out, "who keeps database connections");
+	buf_puts(out, "who holds database connections");
 }
 
 const struct table sql_holders = {
 	.name = "holder",
-	.what = "What keeps connections in use, by place; no row where neither the call nor the "
+	.what = "What holds connections, by place; no row where neither the call nor the "
 		"goroutine is known.",
 	TABLE_ROWS(struct sql_holder, holder_column),
 	.of = &sql_pools,
@@ -106,14 +107,14 @@ static const struct column pool_column[] = {
 	    .of_at = OFFSET(S, waiters, uint64_t), SHOWN(6, "longest"), .flags = COLUMN_NO_REST),
 	PLACE(S, waits_at, "waits_at", "where most of them stand"),
 	COUNT(S, wait_count_total, "wait_count_total", "waits since the program started",
-	      SHOWN(7, "waits ever"), .flags = COLUMN_DASH_0),
+	      SHOWN(7, "waits total"), .flags = COLUMN_DASH_0),
 	NS(S, wait_ns_total, "wait_ns_total", "how long they took in all", SHOWN(8, "waited")),
 	COUNT(S, transactions_open, "transactions_open", "transactions under way", SHOWN(9, "tx"),
 	      .flags = COLUMN_DASH_0),
 	AGE(S, oldest_transaction_s, transaction_age, "oldest_transaction_s", "age of the oldest",
 	    .age_key = "transaction_age", .of_at = OFFSET(S, transactions_open, uint64_t),
 	    SHOWN(10, "oldest tx"), .flags = COLUMN_NO_REST),
-	ROWS(S, holder, nholder, "holders", &sql_holders, "who keeps connections",
+	ROWS(S, holder, nholder, "holders", &sql_holders, "who holds connections",
 	     .flags = COLUMN_NO_REST),
 	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "the same numbers as DB.Stats()"),
 };

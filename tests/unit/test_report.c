@@ -419,7 +419,7 @@ static void text_says_losses_and_the_end(void **state)
 	x.r.window.last = true;
 	x.r.window.end_reason = "the process ended";
 	text(&x, false, 100);
-	assert_non_null(strstr(x.out.data, "12,345 for want of room in a table"));
+	assert_non_null(strstr(x.out.data, "12,345 dropped because a table was full"));
 	assert_non_null(strstr(x.out.data, "the process ended"));
 	teardown(&x);
 }

@@ -182,7 +182,7 @@ static const char text_golden[] =
 	"  …ntory.(*Client).Reserve client.go:118  30.0s     ~12,050       -     -      -          "
 	"3    >2.2s\n"
 	"\n"
-	"unclosed:   50 responses neither read to the end nor closed, and read by nobody\n"
+	"unclosed:   50 responses neither read to EOF nor closed, and nobody reads them\n"
 	"  now  at first   oldest  host                 got at\n"
 	"   38         8  >10m10s  api.example.com:443  main.statusOnly check.go:19\n"
 	"   12        12  >15m00s  api.example.com:443  (opened before gospect attached)\n"
@@ -209,21 +209,21 @@ static const char text_golden[] =
 	"\n"
 	"sql:        2 database pools: 4 connections, 4 in use, 20 waiting for one, 2 open "
 	"transactions\n"
-	"  driver      in use  idle       max  waiting  longest  waits ever  waited  tx  oldest "
+	"  driver      in use  idle       max  waiting  longest  waits total  waited  tx  oldest "
 	"tx\n"
-	"  *pq.Driver       4     -         4       20     9.8s      20,441   1m28s   2      "
+	"  *pq.Driver       4     -         4       20     9.8s       20,441   1m28s   2      "
 	"12.1s\n"
-	"  ?                0     -  no limit        -        -           -       -   -          "
+	"  ?                0     -  no limit        -        -            -       -   -          "
 	"-\n"
 	"\n"
-	"held by:    who keeps database connections\n"
+	"held by:    who holds database connections\n"
 	"  count   held  by           goroutine  driver      at\n"
 	"      2  12.1s  transaction         31  *pq.Driver  main.holdTx tx.go:96\n"
 	"      2   3.1s  rows                31  *pq.Driver  now main.(*Store).load store.go:33\n"
 	"\n"
 	"locks:      30 goroutines wait for locks; ~40,222 waits ended, p50 51µs, p99 4.0ms, max "
 	"4.2s\n"
-	"  waiting  before  longest  lock        at                             its holder is now "
+	"  waiting  before  longest  lock        at                             holder is now "
 	"at\n"
 	"       30      28     4.2s  sync.Mutex  main.(*Cache).Get cache.go:71  …in.(*Cache).fill "
 	"cache.go:90\n"
@@ -799,7 +799,7 @@ static void html_has_the_same_tables(void **state)
 		.count_before--; /* the second one: one came since, by a call that was not seen */
 	buf_reset(&x.out);
 	assert_int_equal(report_html(&x.r, &x.out), 0);
-	has(x.out.data, "<td>(call not seen)</td>");
+	has(x.out.data, "<td>(call site unknown)</td>");
 	tear_down(&x);
 	set_up(&x, net_window_init);
 	assert_int_equal(report_html(&x.r, &x.out), 0);

@@ -60,15 +60,15 @@ static void text_is_as_users_see_it(void **state)
 	    "least 2h58m\n"
 	    "          - no goroutine that can still run reaches the channel they wait on\n");
 	has(&f.out,
-	    "leaks:      1,204 goroutines can never run again (of 1,240 blocked ones), proven; the "
-	    "process was\n"
-	    "            stopped for 3.2ms; 1 blocks forever by design\n"
+	    "leaks:      1,204 goroutines can never run again (of 1,240 blocked), proven; the "
+	    "process was stopped\n"
+	    "            for 3.2ms; 1 blocks forever by design\n"
 	    "  leaked  oldest  waiting for                    at                     created at\n"
 	    "   1,204  >2h58m  chan receive                   main.inner work.go:57  main.main "
 	    "main.go:5\n"
 	    "       1       -  select (no cases) (by design)  -                      runtime.main "
 	    "proc.go:149\n");
-	has(&f.out, "stacks:     3 different ones\n"
+	has(&f.out, "stacks:     3 distinct\n"
 		    "  count  oldest  waiting for   stack, innermost first                         "
 		    "         labels\n"
 		    "  1,204  >2h58m  chan receive  main.inner work.go:57 < main.worker work.go:30 "
