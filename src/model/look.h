@@ -40,7 +40,7 @@ struct look {
 	struct losses *losses;   /* of the window: for lose() */
 
 	/* the moment */
-	uint64_t now_ns;                   /* our monotonic clock, when the look began */
+	uint64_t now_ns;                   /* our monotonic clock, behind the walk */
 	struct gowalk *walk;               /* may be brought up to date by who reads stacks */
 	const struct gostacks *stacks;     /* NULL: no subject wants them */
 	const uint32_t *stack_of;          /* [walk->n]: as gostacks_read() says */

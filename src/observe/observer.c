@@ -46,21 +46,22 @@ static bool walks(const struct observer *o)
 static int look(struct observer *o)
 {
 	struct look *l = &o->look;
+	uint64_t begin = clock_mono_ns();
 	int err;
 
-	l->now_ns = clock_mono_ns();
 	/* a single look has nothing to be compared with */
-	l->record = !l->once && (!o->look_ns || l->now_ns - o->look_ns >= o->pace_ns / 4);
+	l->record = !l->once && (!o->look_ns || begin - o->look_ns >= o->pace_ns / 4);
 	if (!walks(o))
 		return 0;
 	err = goruntime_walk(o->cfg.rt, &o->walk, NULL);
 	if (err)
 		return err;
 	lose(&o->losses, LOSS_GOROUTINES, o->walk.failures);
+	l->now_ns = clock_mono_ns();
 	err = parts_look(&o->parts, l);
 	if (l->record) {
-		o->look_ns = l->now_ns;
-		o->look_took_ns = clock_mono_ns() - l->now_ns;
+		o->look_ns = begin;
+		o->look_took_ns = clock_mono_ns() - begin;
 	}
 	return err;
 }

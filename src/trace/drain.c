@@ -302,17 +302,3 @@ void trace_reading_deinit(struct trace_reading *r)
 	free(r->call);
 	memset(r, 0, sizeof(*r));
 }
-
-uint64_t trace_birth_time(struct trace *t, uint64_t goid)
-{
-	volatile struct gs_birth *b;
-	uint64_t owner = GS_BIRTH_OWNER(TARGET, goid), ns;
-
-	if (!t->births)
-		return 0;
-	b = &t->births[GS_BIRTH_SLOT(TARGET, goid)];
-	if (b->owner != owner)
-		return 0;
-	ns = b->ns;
-	return b->owner == owner ? ns : 0;
-}

@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "gospect.skel.h"
 
-#define OPEN_TRIES  3
 #define HOLD_MAX_NS (60 * NS_PER_S) /* kept when `holds` is full */
 
 static int by_number(const void *a, const void *b)
@@ -280,46 +279,4 @@ void sweep_holds(struct trace *t, uint64_t full)
 void drain_calls_deinit(struct trace *t)
 {
 	free(t->hosts.name);
-}
-
-/* An entry is written over while it is copied: what was read twice is one. */
-static bool read_open(int fd, const struct gs_open_key *k, struct gs_open *o)
-{
-	struct gs_open again;
-
-	if (bpf_map_lookup_elem(fd, k, o))
-		return false;
-	for (int i = 0; i < OPEN_TRIES; i++) {
-		if (bpf_map_lookup_elem(fd, k, &again))
-			return false;
-		if (!memcmp(&again, o, sizeof(again)))
-			return o->start_ns;
-		*o = again;
-	}
-	return false;
-}
-
-bool trace_open_find(struct trace *t, enum open_kind kind, uint64_t addr, struct trace_open *out)
-{
-	struct gs_open_key k = { .addr = addr, .target = TARGET, .kind = (uint32_t)kind };
-	struct gs_open o;
-	int fd;
-
-	if (!t->attached_ns || !addr || !trace_uses(t, NET_SENSORS))
-		return false;
-	fd = trace_map_fd(t, kind == OPEN_SQL_GRAB ? TRACE_MAP_HOLDS : TRACE_MAP_OPENS);
-	if (!read_open(fd, &k, &o))
-		return false;
-	*out = (struct trace_open){
-		.start_ns = o.start_ns,
-		.state_ns = o.state_ns,
-		.goid = o.goid,
-		.ptr = o.ptr,
-		.state = o.state,
-		.npcs = o.npcs < TRACE_CALL_FRAMES ? o.npcs : TRACE_CALL_FRAMES,
-	};
-	memcpy(out->pcs, o.pcs, sizeof(out->pcs));
-	if (kind == OPEN_GRPC && o.host)
-		out->text = drain_host(t, o.host);
-	return true;
 }

@@ -196,11 +196,6 @@ int trace_read(struct trace *t, struct trace_reading *r);
 int trace_read_births(struct trace *t, struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
 
-/* The same one by one, for callers that have no struct trace_births or
- * trace_opens yet. */
-uint64_t trace_birth_time(struct trace *t, uint64_t goid);
-bool trace_open_find(struct trace *t, enum open_kind kind, uint64_t addr, struct trace_open *out);
-
 /* What one counter gained of what another gained, 0..1: both only grow. */
 double trace_share(uint64_t part, uint64_t part0, uint64_t whole, uint64_t whole0);
 /* Lower edge in ns of a bucket; percentile (0..1) of a histogram or of the

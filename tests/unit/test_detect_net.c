@@ -727,9 +727,10 @@ static void contended_locks(void **state)
 	x.w.locks->waits = 40000;
 	x.w.locks->p50_ns = 50000;
 	only(&x, "lock-contention", SEVERITY_INFO);
+	tear_down(&x);
 }
 
-static void locks_that_are_told_elsewhere_or_are_well(void **state)
+static void locks_that_are_reported_elsewhere_or_are_well(void **state)
 {
 	struct deadlock_member m[2] = { 0 };
 	struct leak_row leak = { .at = AT_LOCK, .count = 30 };
@@ -877,7 +878,7 @@ int main(void)
 		cmocka_unit_test(short_transactions_and_calls),
 		cmocka_unit_test(rows_never_closed),
 		cmocka_unit_test(contended_locks),
-		cmocka_unit_test(locks_that_are_told_elsewhere_or_are_well),
+		cmocka_unit_test(locks_that_are_reported_elsewhere_or_are_well),
 		cmocka_unit_test(connections_hang_on_a_server),
 		cmocka_unit_test(hostile_hosts_are_harmless),
 		cmocka_unit_test(many_hosts_are_bounded),
