@@ -277,7 +277,7 @@ bool watch_wait(struct watch *w, uint64_t due_ns, int fd)
 	if (w->trace && trace_next_ns(w->trace) < due_ns)
 		due_ns = trace_next_ns(w->trace);
 	if (poll(p, 3, due_ms(due_ns, now)) < 0 && errno != EINTR) {
-		w->end_reason = "it cannot be waited for";
+		w->end_reason = "the process cannot be polled";
 		return false;
 	}
 	if (p[0].revents)

@@ -10,7 +10,7 @@
  * - the program forces them: FORCED_PER_S, FORCED_MIN in the window, and half
  *   of all,
  * - it takes CPU_PCT of the CPU since the start and still collects every second,
- * - the world stands still for PAUSE_PCT of the time, without the longest pause
+ * - the world is stopped for PAUSE_PCT of the time, without the longest pause
  *   (a single one of 100 ms is the machine's, not the collector's),
  * - what a collection leaves alive is LIMIT_PCT of the memory limit or more:
  *   it has to collect again and again and cannot win.  (The heap just before a
