@@ -6,6 +6,7 @@
 
 #include "cli/message.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "report/json_schema.h"
 #include "report/report.h"
 #include "version.h"
@@ -13,10 +14,7 @@
 /* What was printed must have arrived: the file may be full. */
 static int printed(void)
 {
-	if (!fflush(stdout) && !ferror(stdout))
-		return EXIT_DONE;
-	msg_error("cannot write: %s", strerror(errno));
-	return EXIT_FAILED;
+	return ferror(stdout) || fclose(stdout) ? output_status(-errno) : EXIT_DONE;
 }
 
 static int print_schema(void)

@@ -28,6 +28,14 @@ struct attach {
 	int status;
 };
 
+/* Closing the terminal is one way to end it, and no failure. */
+static void write_failed(struct attach *a, int err)
+{
+	a->w.end_reason = err == -EPIPE ? "output closed" : "cannot write the report";
+	if (err != -EPIPE || !a->out.is_terminal)
+		a->status = output_status(err);
+}
+
 /* Ends the window: judges it, shows it, begins the next. */
 static void report(struct attach *a)
 {
@@ -51,12 +59,8 @@ static void report(struct attach *a)
 		screen_close(a->screen);
 		a->screen = NULL;
 		err = output_report(&a->out, &r);
-		if (err) {
-			if (err != -EPIPE)
-				msg_error("cannot write the report: %s", strerror(-err));
-			a->status = EXIT_FAILED;
-			a->w.end_reason = "output closed";
-		}
+		if (err)
+			write_failed(a, err);
 	}
 	report_deinit(&r);
 }
@@ -126,7 +130,7 @@ static int start(struct attach *a)
 
 	if (status == EXIT_DONE)
 		msg_note("watching process %ld: %s", a->o->pid,
-			 a->w.trace ? "probes armed, Ctrl-C ends" : "memory only, Ctrl-C ends");
+			 a->w.trace ? "probes armed, Ctrl-C stops" : "memory only, Ctrl-C stops");
 	return status;
 }
 
@@ -148,6 +152,5 @@ int cmd_attach(const struct options *o)
 	}
 	screen_close(a.screen);
 	watch_close(&a.w);
-	output_close(&a.out);
-	return a.status;
+	return output_close(&a.out, a.status);
 }

@@ -46,15 +46,10 @@ static int compare(const struct options *o, const struct buf *a, const struct bu
 	}
 	code = report_diff(a->data ? a->data : "", a->len, b->data ? b->data : "", b->len,
 			   out.text.columns, &out.buf, &err);
-	if (code) {
-		msg_fail(&err);
-	} else {
-		code = output_write(&out, &out.buf);
-		if (code && code != -EPIPE)
-			msg_error("cannot write: %s", strerror(-code));
-	}
-	output_close(&out);
-	return code ? EXIT_FAILED : EXIT_DONE;
+	if (!code)
+		return output_finish(&out);
+	msg_fail(&err);
+	return output_close(&out, EXIT_FAILED);
 }
 
 int cmd_diff(const struct options *o)

@@ -106,21 +106,18 @@ int cmd_doctor(const struct options *o)
 	struct feature f[FEATURES_MAX + TRACE_ROWS];
 	struct err err = { 0 };
 	struct output out;
-	int n, r;
+	int n;
 
 	memset(f, 0, sizeof(f));
 	n = features_probe(f, FEATURES_MAX);
 	n += trace_rows(f + n);
-	r = output_open(&out, o, &err);
-	if (!r) {
-		if (o->format == FORMAT_JSON)
-			print_json(f, n, &out.buf);
-		else
-			print_text(f, n, &out.buf);
-		r = output_write(&out, &out.buf);
-		output_close(&out);
+	if (output_open(&out, o, &err)) {
+		msg_error("%s", err.what);
+		return EXIT_FAILED;
 	}
-	if (r)
-		msg_error("cannot write: %s", strerror(-r));
-	return r ? EXIT_FAILED : EXIT_DONE;
+	if (o->format == FORMAT_JSON)
+		print_json(f, n, &out.buf);
+	else
+		print_text(f, n, &out.buf);
+	return output_finish(&out);
 }

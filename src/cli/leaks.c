@@ -144,10 +144,8 @@ static int print(struct leaks *s)
 	}
 	if (!err)
 		err = flush(s, 0);
-	if (err) {
-		msg_error("cannot write the report: %s", strerror(-err));
-		return EXIT_FAILED;
-	}
+	if (err)
+		return output_status(err);
 	summary(s, leaked, by_design);
 	return EXIT_DONE;
 }
@@ -210,6 +208,5 @@ int cmd_leaks(const struct options *o)
 		return EXIT_FAILED;
 	status = run(&s);
 	watch_close(&s.w);
-	output_close(&s.out);
-	return status;
+	return output_close(&s.out, status);
 }

@@ -101,26 +101,25 @@ int cmd_list(const struct options *o)
 	struct err err = { 0 };
 	struct output out;
 	struct golist l;
-	int r;
+	int status;
 
 	if (golist_scan(&l, LIST_BUDGET_NS, &err))
 		return msg_fail(&err);
-	r = output_open(&out, o, &err);
-	if (!r) {
+	if (output_open(&out, o, &err)) {
+		msg_error("%s", err.what);
+		status = EXIT_FAILED;
+	} else {
 		if (o->format == FORMAT_JSON)
 			print_json(&l, &out.buf);
 		else
 			print_text(&l, &out.buf);
-		r = output_write(&out, &out.buf);
-		output_close(&out);
+		status = output_finish(&out);
 	}
-	if (r)
-		msg_error("cannot write the list: %s", strerror(-r));
 	if (l.unreadable && geteuid())
 		msg_note("%zu processes could not be looked at; root sees all of them",
 			 l.unreadable);
 	if (l.beyond)
 		msg_note("%zu Go processes more are not listed", l.beyond);
 	golist_deinit(&l);
-	return r ? EXIT_FAILED : EXIT_DONE;
+	return status;
 }

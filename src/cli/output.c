@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/message.h"
 #include "report/html.h"
 #include "report/pprof.h"
 
@@ -39,12 +40,30 @@ int output_open(struct output *out, const struct options *o, struct err *err)
 	return 0;
 }
 
-void output_close(struct output *out)
+int output_status(int err)
 {
-	if (out->is_file && out->fd >= 0)
-		close(out->fd);
+	if (!err)
+		return EXIT_DONE;
+	if (err != -EPIPE)
+		msg_error("cannot write the output: %s", strerror(-err));
+	return EXIT_FAILED;
+}
+
+int output_close(struct output *out, int status)
+{
+	if (out->is_file && out->fd >= 0 && close(out->fd) && errno != EINTR) {
+		int failed = output_status(-errno);
+
+		status = status == EXIT_DONE || status == EXIT_FOUND ? failed : status;
+	}
 	buf_deinit(&out->buf);
 	out->fd = -1;
+	return status;
+}
+
+int output_finish(struct output *out)
+{
+	return output_close(out, output_status(output_write(out, &out->buf)));
 }
 
 int output_write(struct output *out, const struct buf *b)
@@ -58,8 +77,8 @@ int output_write(struct output *out, const struct buf *b)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -errno;
+		if (n < 0) /* EIO: a terminal that was closed */
+			return errno == EIO && out->is_terminal ? -EPIPE : -errno;
 		done += (size_t)n;
 	}
 	return 0;

@@ -23,10 +23,19 @@ struct output {
 
 /* Opens what the options say, before anything is attached: 0 or -errno. */
 int output_open(struct output *out, const struct options *o, struct err *err);
-void output_close(struct output *out);
-/* Renders and writes one report: 0 or -errno (-EPIPE when nobody reads any more). */
+/*
+ * Returns the exit status: that of the command so far, or EXIT_FAILED, with a
+ * message, when the file cannot be closed (NFS and quotas report here what
+ * could not be written).
+ */
+int output_close(struct output *out, int status);
+/* Renders and writes one report: 0 or -errno (-EPIPE: the reader or the terminal is gone). */
 int output_report(struct output *out, const struct report *r);
 /* Writes what is in buf. */
 int output_write(struct output *out, const struct buf *b);
+/* The exit status of a write; reports an error, but not -EPIPE. */
+int output_status(int err);
+/* For commands that print once: writes what is in out->buf, and closes. */
+int output_finish(struct output *out);
 
 #endif

@@ -242,7 +242,7 @@ int cmd_plan(const struct options *o)
 	struct cost_table ct;
 	struct output out;
 	struct plan pl;
-	int status = EXIT_DONE, r;
+	int status;
 
 	if (open_target(o, &gb, &err))
 		return msg_fail(&err);
@@ -252,8 +252,10 @@ int cmd_plan(const struct options *o)
 	}
 	measure(&ct);
 	plan_price(&pl, &ct);
-	r = output_open(&out, o, &err);
-	if (!r) {
+	if (output_open(&out, o, &err)) {
+		msg_error("%s", err.what);
+		status = EXIT_FAILED;
+	} else {
 		char pid[32];
 
 		snprintf(pid, sizeof(pid), "process %ld", o->pid);
@@ -261,12 +263,7 @@ int cmd_plan(const struct options *o)
 			print_json(gb, o, &pl, &ct, &out.buf);
 		else
 			print_text(gb, o->file ? o->file : pid, &pl, &ct, &out.buf);
-		r = output_write(&out, &out.buf);
-		output_close(&out);
-	}
-	if (r) {
-		msg_error("cannot write the plan: %s", strerror(-r));
-		status = EXIT_FAILED;
+		status = output_finish(&out);
 	}
 	gobin_free(gb);
 	return status;

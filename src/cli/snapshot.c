@@ -95,9 +95,7 @@ static int report(struct snapshot *s)
 	if (err) {
 		if (err == -EOPNOTSUPP)
 			msg_error("no such profile: %s", r.window.memory->heap.why);
-		else if (err != -EPIPE)
-			msg_error("cannot write the report: %s", strerror(-err));
-		status = EXIT_FAILED;
+		status = err == -EOPNOTSUPP ? EXIT_FAILED : output_status(err);
 	} else if (found_enough(s->o, &r.findings)) {
 		status = EXIT_FOUND;
 	}
@@ -156,6 +154,5 @@ int cmd_snapshot(const struct options *o)
 		return EXIT_FAILED;
 	status = take(&s);
 	watch_close(&s.w);
-	output_close(&s.out);
-	return status;
+	return output_close(&s.out, status);
 }

@@ -225,8 +225,7 @@ int watch_prepare(struct watch *w, struct output *out)
 	}
 	if (catch_signals(w)) {
 		msg_error("cannot catch signals: %s", strerror(errno));
-		output_close(out);
-		return EXIT_FAILED;
+		return output_close(out, EXIT_FAILED);
 	}
 	return EXIT_DONE;
 }
@@ -277,6 +276,7 @@ bool watch_wait(struct watch *w, uint64_t due_ns, int fd)
 	if (w->trace && trace_next_ns(w->trace) < due_ns)
 		due_ns = trace_next_ns(w->trace);
 	if (poll(p, 3, due_ms(due_ns, now)) < 0 && errno != EINTR) {
+		msg_error("cannot poll the process: %s", strerror(errno));
 		w->end_reason = "the process cannot be polled";
 		return false;
 	}
