@@ -80,7 +80,7 @@ SUBPROG int call_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (call->start_ns) {
 		call_over(h, call, true, h->spec->since_requests_ns, bpf_ktime_get_ns());
 	} else if (!is_stale(h, call->state_ns, h->spec->since_requests_ns)) {
-		/* it has its answer, and that is none: a bad header, a redirect to nowhere */
+		/* it was answered, but not with a response: a bad header, a redirect to nowhere */
 		row = sum_of(call->row);
 		if (row)
 			gs_add(&row->errors, 1);

@@ -256,7 +256,7 @@ struct gs_phase_key {
  * A row of array `sums`: a histogram as struct gs_hist, of which a page of
  * array `pages` is taken when a duration of its octave comes first (most rows
  * have three to five of the 39).  Numbers up to GS_MAX_CALLS are those of calls;
- * 0 is none, of a page too.
+ * 0 means none, also of a page.
  */
 #define GS_PAGE_BUCKETS 16
 #define GS_SUM_PAGES    (GS_HIST_BUCKETS / GS_PAGE_BUCKETS)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an instruction does, for who follows addresses through code: moves,
+ * What an instruction does, for following addresses through code: moves,
  * sums, comparisons with zero or equality.  Everything else only says which
  * registers and which memory it changes.
  */
@@ -42,8 +42,8 @@ enum effect_kind {
 	EFFECT_COMPARE, /* equality of dst and src */
 	EFFECT_TEST,    /* whether dst & src is zero */
 	EFFECT_PUSH,
-	EFFECT_POP,             /* src; dst */
-	EFFECT_EXCHANGE_ADD,    /* dst += src, src = dst before; as OTHER for who does not care */
+	EFFECT_POP,          /* src; dst */
+	EFFECT_EXCHANGE_ADD, /* dst += src, src = dst before; OTHER, where that does not matter */
 	EFFECT_COMPARE_EXCHANGE /* dst may become src; the same */
 };
 

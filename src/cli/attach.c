@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * gospect attach: opens the process, arms the plan, and reports until it is
- * told to stop or the process ends.
+ * asked to stop or the process ends.
  */
 #include <errno.h>
 #include <stdlib.h>

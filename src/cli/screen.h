@@ -21,7 +21,7 @@ enum screen_action {
 /*
  * Takes over the terminal on stdout; keys come from stdin, or from /dev/tty
  * where stdin is no terminal.  -EOPNOTSUPP when there is none, or when it is of
- * a kind that curses does not know: the caller goes on without a screen.
+ * a kind that curses does not know: the caller continues without a screen.
  */
 int screen_open(struct screen **out, struct err *err);
 /* Gives the terminal back as it was.  NULL is fine.  Call it before anything

@@ -293,7 +293,7 @@ static void keys(struct screen_view *v, const struct screen_state *st, int width
 	struct buf b;
 
 	buf_init(&b, SENTENCE_MAX);
-	buf_printf(&b, "q quit  p %s  f %s  ? help  sort:", st->paused ? "go on" : "pause",
+	buf_printf(&b, "q quit  p %s  f %s  ? help  sort:", st->paused ? "resume" : "pause",
 		   st->details ? "brief" : "details");
 	for (int i = 0; i <= SORT_NAME; i++)
 		buf_printf(&b, " %s%s", sorts[i], i == (int)st->sort ? "*" : "");

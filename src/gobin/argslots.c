@@ -28,7 +28,7 @@
 struct liveness {
 	bool known;      /* false: all of them */
 	uint8_t start;   /* smaller offsets are always filled */
-	uint8_t bits[2]; /* at most 10 slots are told of */
+	uint8_t bits[2]; /* at most 10 slots are described */
 };
 
 /* Up to max bytes at a link-time address: as many as the file has there. */

@@ -206,7 +206,7 @@ static int read_pointers(struct buildinfo *bi, struct image *im, const uint8_t *
 	return read_version(bi, im, load_u64(str), load_u64(str + 8));
 }
 
-/* Parses what may be a header: 0, or -EBADMSG when it is none, or damaged. */
+/* Parses what may be a header: 0, or -EBADMSG when it is not one, or damaged. */
 static int read_at_header(struct buildinfo *bi, struct image *im, uint64_t addr)
 {
 	uint8_t header[HEADER_SIZE];

@@ -11,7 +11,7 @@
 
 enum cycle_kind {
 	CYCLE_LOCK,        /* a lock released; the only kind that one may want of itself */
-	CYCLE_WRITER_GONE, /* a lock that no writer waits for any more */
+	CYCLE_WRITER_GONE, /* a lock that no writer waits for now */
 	CYCLE_TO_RECEIVER, /* a value in a channel, or its end */
 	CYCLE_TO_SENDER,   /* a value taken out of a channel */
 	CYCLE_GROUP,

@@ -34,7 +34,7 @@ static const struct deadlock_member *first_of(const struct deadlock_member *m, u
 	return best;
 }
 
-/* What goroutine m waits for, in the words of who would end it. */
+/* What goroutine m waits for, as the goroutine that would end it sees it. */
 static void evidence_of(struct finding *f, const struct deadlock_member *m,
 			const struct deadlock_member *next)
 {

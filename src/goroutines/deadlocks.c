@@ -35,7 +35,7 @@ struct wakeup {
 struct finder {
 	struct window *w;
 	struct sites *s;
-	struct gowalk walk; /* of who is looked at */
+	struct gowalk walk; /* of the goroutines examined */
 	size_t nstuck;      /* of the first of them nobody who can run reaches what they wait for */
 	struct golocks l;
 	struct goahead *ahead;

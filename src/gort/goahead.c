@@ -758,7 +758,7 @@ static bool is_waiting_itself(const char *name)
 	return false;
 }
 
-/* Where its code goes on; false: it cannot be told. */
+/* Where its code continues; false: not known. */
 static bool find_start(struct goahead *a, uint64_t pc, uint64_t sp, struct path *p)
 {
 	struct pclntab *pcln = a->rt->gb->pcln;

@@ -40,7 +40,7 @@ void goahead_add_rw(struct goahead *a, uint64_t lock);
 /*
  * Looks ahead of one goroutine.  lock: what it waits for, if that is a lock (it
  * would have it then), else 0.  *acts is valid until the next call.  Returns
- * their number; 0 also when nothing can be told (it runs, or has moved, or the
+ * their number; 0 also when nothing is known (it runs, or has moved, or the
  * budget of all looks together is used up).
  */
 size_t goahead_look(struct goahead *a, const struct goroutine *g, uint64_t lock,

@@ -26,7 +26,7 @@
 #define RW_BYTES       24
 #define GROUP_SEMA     8    /* sync.WaitGroup: state uint64, sema uint32 (1.18 to 1.27) */
 #define MAX_CASES      1024 /* of a select that are looked at */
-#define MAX_QUEUE      64 /* waiters of one channel, up to the first; beyond: not told which way */
+#define MAX_QUEUE      64 /* waiters of one channel, up to the first; beyond: the direction is unknown */
 
 struct frame {
 	uint64_t pc, sp; /* link-time pc; run-time address of the frame's first word */
@@ -378,7 +378,7 @@ static uint64_t next_lock(const struct reading *r, uint64_t addr)
 }
 
 /* Of the locks that somebody waits for, those that the frame's words name:
- * the lock itself, or, where there is none, the object that it lies in. */
+ * the lock itself, or, without one, the object that contains it. */
 static void add_named(struct reading *r, struct golock_waiter *w, const struct frame *f,
 		      const struct goframe *at, int line)
 {
@@ -439,7 +439,7 @@ static bool waits_for_lock(const char *words)
 	       !strcmp(words, "semacquire") || !strcmp(words, "sync.WaitGroup.Wait");
 }
 
-/* The lock or wait group; false: it is none, or cannot be told. */
+/* The lock or wait group; false: not one, or not known. */
 static bool take_lock(struct reading *r, const struct goroutine *g, struct golock_waiter *w,
 		      int *outer)
 {
@@ -460,7 +460,7 @@ static bool take_lock(struct reading *r, const struct goroutine *g, struct goloc
 	return true;
 }
 
-/* Of a select: the queue that a sudog is in says which way; false: it cannot be told. */
+/* Of a select: the queue that a sudog is in says which way; false: not known. */
 static bool is_sender(struct reading *r, uint64_t sudog, uint64_t channel, bool *send)
 {
 	int32_t off_prev = go_off(r->rt, LAYOUT_SUDOG_PREV);
@@ -546,7 +546,7 @@ void golocks_reasons(const struct goruntime *rt, uint8_t kind[256])
 	}
 }
 
-/* One waiter into the list, when it can be told what for; *outer is where its caller's frames begin. */
+/* One waiter into the list, when what it waits for is known; *outer is where its caller's frames begin. */
 static int take_waiter(struct reading *r, size_t i, bool lock, int *outer)
 {
 	const struct goroutine *g = &r->w->g[i];

@@ -34,7 +34,7 @@ struct goruntime {
 	int64_t mono_offset_ns;        /* target's monotonic clock − ours */
 	char why_off[FACT_COUNT][160]; /* "" when the fact is verified */
 	uint64_t
-		read_failures; /* g's and counters that were lost, total; a repeated read is none */
+		read_failures; /* g's and counters that were lost, total; a repeated read does not count */
 	struct gowalk_cache *cache; /* owned: buffers kept between walks */
 };
 

@@ -40,8 +40,8 @@ struct gostacks {
 	uint64_t unread, ended, running;
 	uint64_t again; /* goroutines that had moved and were read again */
 	/*
-	 * NULL, or told of each stack whose goroutine had not moved meanwhile.
-	 * Returns 0, 1 to be told again with more of the stack (unless it is
+	 * NULL, or called for each stack whose goroutine had not moved meanwhile.
+	 * Returns 0, 1 to be called again with more of the stack (unless it is
 	 * all), or a negative errno that ends the reading.
 	 */
 	int (*listener)(void *listens, const struct gostacks *s, const struct gostack_bytes *b);

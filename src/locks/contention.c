@@ -41,7 +41,7 @@ struct contention {
 	int nrow;
 	bool known;
 	struct recall waits, rows; /* by goid; by hash of the key */
-	/* of the look that goes on */
+	/* of the look under way */
 	struct recall new_waits, new_rows;
 	struct bytesmap row_at; /* key -> number in row */
 	const struct gowalk *walk;

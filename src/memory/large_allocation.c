@@ -6,7 +6,7 @@
  * The share is of all bytes that the program allocated in the window; where
  * these are not known, of the bytes in large objects, and the finding says so.
  * A site is reported from MIN_COUNT allocations in the window on (a table that
- * grows once is none) when it allocates
+ * grows once is no finding) when it allocates
  *
  * - MIN_SHARE of all and MIN_BYTES_PER_S: with the least heap that Go collects
  *   at (4 MiB) that is a collection per second of its own,

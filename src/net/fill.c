@@ -196,7 +196,7 @@ int netwatch_fill(struct netwatch *nw, const struct look *look,
 	index_base(&f);
 	if (has_candidates(&nw->cur))
 		err = nethold_find(nw);
-	if (err == -ESRCH) { /* it has ended: what was seen stands, but for who holds bodies */
+	if (err == -ESRCH) { /* it has ended: what was seen stands, except who holds bodies */
 		forget_candidates(&nw->cur);
 		err = 0;
 	}

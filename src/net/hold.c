@@ -64,7 +64,7 @@ struct search {
 	struct u64map skipped; /* link-time pc -> whether its frame does not count */
 	struct stackmaps maps;
 	bool doubt; /* something could not be looked at */
-	bool blind; /* objects cannot be told apart */
+	bool blind; /* objects cannot be distinguished */
 	int err;    /* of what was taken in a stage */
 };
 

@@ -63,7 +63,7 @@ void net_host_format(const char *raw, size_t n, const char *port, char out[WINDO
 	bool v6 = is_bare_v6(raw, n);
 	size_t tail_len, room, at = 0;
 
-	if (n && raw[n - 1] == ':') /* an empty port is none */
+	if (n && raw[n - 1] == ':') /* an empty port counts as no port */
 		n -= !v6;
 	if (!v6 && (tail_len = port_at_end(raw, n))) {
 		snprintf(tail, sizeof(tail), "%.*s", (int)tail_len, raw + n - tail_len);

@@ -153,7 +153,7 @@ static void read_births(struct parts *p, struct look *l)
 	l->births = &p->births;
 }
 
-/* One that fails is not covered at this look; the others go on. */
+/* One that fails is not covered at this look; the others continue. */
 static int part_look(struct part *part, struct look *l, int stacks_err)
 {
 	int err = part->subject->needs == NEEDS_STACKS ? stacks_err : 0;

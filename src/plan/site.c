@@ -170,7 +170,7 @@ static int check_site(const struct code *c, const struct insn *in, char *why, si
 
 /*
  * `push %rbp` runs once per call.  The branch of the check in front of it runs
- * again when the stack has grown (such hits are told by the flags), but the
+ * again when the stack has grown (the flags identify such hits), but the
  * kernel does not have to write to the stack for it, a tenth of what a hit
  * costs; and up to Go 1.20 `sub $N,%rsp` follows, which would be single-stepped.
  */

@@ -130,7 +130,7 @@ static int await_stop(struct freeze *f, struct frozen_thread *t, uint64_t deadli
 
 		if (got == t->tid && WIFSTOPPED(status)) {
 			t->stopped = true;
-			/* on its way to deliver a signal: it gets it when it goes on */
+			/* on its way to deliver a signal: it gets it when it resumes */
 			if (status >> 16 != PTRACE_EVENT_STOP_STATUS)
 				t->signal = WSTOPSIG(status);
 		} else if (got == t->tid || (got < 0 && errno != EINTR)) {
@@ -285,7 +285,7 @@ int freeze_init(struct freeze *f)
  * (fs/exec.c, de_thread), and meanwhile the tracer may be waiting for that
  * mutex to seize the next one (kernel/ptrace.c, ptrace_attach): both for ever.
  * Any thread of ours may do it, so the one that waits for the tracer does.
- * Only a look at first: to be told of a stop is the tracer's business.
+ * Only a look at first: waiting for a stop is the tracer's business.
  */
 static void reap(const struct freeze *f)
 {

@@ -21,7 +21,7 @@
 struct frozen_thread {
 	pid_t tid;
 	bool seized, stopped, gone;
-	int signal; /* to be delivered when it goes on, 0: none */
+	int signal; /* to be delivered when it resumes, 0: none */
 	uint64_t pc, sp;
 	bool in_syscall;
 	size_t first_word, nwords; /* its registers in freeze.word */
@@ -52,7 +52,7 @@ struct freeze {
  */
 int freeze_init(struct freeze *f);
 int freeze_begin(struct freeze *f, pid_t pid, uint64_t deadline_ns);
-/* Lets them go on; harmless when nothing is stopped. */
+/* Resumes them; harmless when nothing is stopped. */
 void freeze_end(struct freeze *f);
 void freeze_deinit(struct freeze *f);
 

@@ -84,7 +84,7 @@ struct heap {
 	size_t nqueue, queue_cap;
 	uint64_t fresh_ns;     /* of the last reading: spent on memory of our own that was new */
 	uint64_t deadline_ns;  /* monotonic; heap_read() ends with -ETIME behind it; 0: none */
-	bool sealed;           /* the copy is complete: nothing is read any more */
+	bool sealed;           /* the copy is complete: nothing more is read */
 	bool frozen;           /* the process stands still: what contradicts is an error */
 	bool trust_alloc_bits; /* objects that are free keep nothing */
 	uint64_t unknown_bytes;
@@ -128,7 +128,7 @@ void heap_mark_words(struct heap *h, const uint8_t *words, size_t bytes);
 void heap_mark_contents(struct heap *h, uint64_t addr);
 /* Never to be looked into: what it leads to does not count. */
 void heap_set_opaque(struct heap *h, uint64_t addr);
-/* To be told, once, when the object at addr is marked; it has to be one (heap_find()). */
+/* Asks for a call, once, when the object at addr is marked; it has to be one (heap_find()). */
 void heap_watch(struct heap *h, uint64_t addr);
 /* Marks everything that is reachable from what was marked. */
 void heap_drain(struct heap *h);

@@ -282,7 +282,7 @@ static int process_gone(const struct run *r)
 }
 
 /* 1: it is one; 0: gone, or somebody else's meanwhile: it was none; -ESRCH, -ESTALE:
- * the process ended, and half a list is none. */
+ * the process ended, and half a list is useless. */
 static int fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
 {
 	int code = goruntime_read_g(r->cfg->rt, g->addr, &l->g);

@@ -120,7 +120,7 @@ void snap_deinit(struct snap *s);
  */
 int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64_t deadline_ns);
 /*
- * Finds candidates and marks from the roots; the process is not read any more.
+ * Finds candidates and marks from the roots; the process is no longer read.
  * -EFAULT: something reachable could not be read, so that everything may be.
  */
 int snap_judge(struct snap *s);
@@ -129,7 +129,7 @@ void snap_revive(struct snap *s, size_t i);
 int snap_continue(struct snap *s);
 /* The same of one that is stuck; of the assumption nothing is left then. */
 void snap_take_back(struct snap *s, size_t i);
-/* Gives the copies of heap and stacks back: no judgement any more, snap_is_leaked() stays. */
+/* Gives the copies of heap and stacks back: no further judgement; snap_is_leaked() still works. */
 void snap_drop_copies(struct snap *s);
 static inline bool snap_is_leaked(const struct snap *s, size_t i)
 {
@@ -151,7 +151,7 @@ bool snap_module_word(const struct snap *s, uint64_t addr, uint64_t *out);
 int snap_read_goroutines(struct snap *s);
 /* The goroutine whose g is at addr. */
 bool snap_find_g(const struct snap *s, uint64_t addr, size_t *index);
-/* Revives the leaked ones that are not any more as they were. */
+/* Revives the leaked ones that have changed since. */
 int snap_look_again(struct snap *s);
 /* Copies [g->from, g->hi) behind the stacks that are there. */
 int snap_copy_stack(struct snap *s, struct pgo *g);

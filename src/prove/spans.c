@@ -666,7 +666,7 @@ static int make_bitmaps(struct heap *h)
 	return 0;
 }
 
-/* Objects of a span that are free, 64 at a time; what cannot be told is in use. */
+/* Objects of a span that are free, 64 at a time; what is not known is in use. */
 static void mark_free(struct heap *h, const struct pspan *s)
 {
 	uint8_t bits[8];

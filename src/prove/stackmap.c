@@ -68,7 +68,7 @@ static uint32_t keep_bits(struct stackmaps *m, uint64_t addr, size_t n)
 	return at;
 }
 
-/* runtime.stackmap: n bitmaps of nbit bits.  False: there is none that fits. */
+/* runtime.stackmap: n bitmaps of nbit bits.  False: none fits. */
 static bool read_map(struct stackmaps *m, uint64_t pc, int which, int32_t index, uint32_t *mask,
 		     uint32_t *nbits)
 {

@@ -2,7 +2,7 @@
 /*
  * What a goroutine's stack keeps alive, frame by frame and precisely, as
  * runtime/mgcmark.go (scanstack, scanframeworker) does it.  Where the frames
- * cannot be told, every word from there up counts.
+ * are not known, every word from there up counts.
  */
 #include "prove/snap.h"
 
@@ -164,7 +164,7 @@ static bool place_frame(const struct scan *sc, const struct framemap *m, uint64_
 	return true;
 }
 
-/* False: from *at up, the frames cannot be told. */
+/* False: from *at up, the frames are not known. */
 static bool take_frames(struct scan *sc, uint64_t *at)
 {
 	uint64_t pc = sc->g->pc, sp = sc->g->sp;

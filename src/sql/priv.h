@@ -80,7 +80,7 @@ struct sqlpools {
 	struct u64map conn_at;            /* driverConn -> pool << 32 | number */
 	struct recall known[KNOWN_COUNT]; /* as of the latest look */
 	char why[200];
-	/* of the look that goes on */
+	/* of the look under way */
 	const struct look *look;
 	int64_t real_offset_ns; /* CLOCK_REALTIME − our monotonic clock */
 	struct recall now[KNOWN_COUNT];

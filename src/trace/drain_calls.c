@@ -110,7 +110,7 @@ static uint64_t max_of_window(const volatile struct gs_sum *s, uint32_t window)
 	return s->max_window[window & 1] == window ? s->max_ns[window & 1] : 0;
 }
 
-/* The row of a table's entry, or the one that many behind it; NULL: there is none. */
+/* The row of a table's entry, or the one that many entries after it; NULL: no such row. */
 static const volatile struct gs_sum *sum_of(const struct trace *t, const struct dump *d, size_t i,
 					    uint32_t plus)
 {

@@ -34,7 +34,7 @@ struct governor_config {
 	double budget_pct;                   /* of the target's CPU */
 	uint64_t floor_ns;                   /* per second, whatever the target uses */
 	bool exact;                          /* everything on, always */
-	uint64_t detach_ns[GROUP_COUNT];     /* how long probes go on costing when a slice ends */
+	uint64_t detach_ns[GROUP_COUNT];     /* how long probes keep costing after a slice ends */
 	double cost_per_hit_ns[GROUP_COUNT]; /* until hits show it */
 	/* What memory said before attaching; < 0 not known. */
 	double births_per_s;

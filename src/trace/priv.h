@@ -144,10 +144,10 @@ void load_close(struct trace *t);
 /* verify.c: takes probes out of the plan whose code in memory is not the file's. */
 void verify_text(struct trace *t);
 
-/* spec.c: what the programs are told of the target; takes out of the plan the
+/* spec.c: what the programs know of the target; takes out of the plan the
  * probes that need what is not known of it. */
 void spec_check(struct trace *t);
-/* What the hits of a site are told in the cookie: an offset from SP, or in a structure. */
+/* Cookie layout of a probe site: an offset from SP, or in a structure. */
 int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s);
 void spec_write(struct trace *t);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the programs are told of one target: offsets, slots, code ranges. */
+/* What the programs know of one target: offsets, slots, code ranges. */
 #include "trace/priv.h"
 
 #include <stddef.h>

@@ -38,7 +38,7 @@ struct trace_features {
 	bool multi_pid_ok; /* its pid filter sees all threads of a process (right since 6.10) */
 	bool cookies;      /* bpf_get_attach_cookie (5.15) */
 	bool perf_uprobe;  /* perf_event uprobes: tried where MULTI fails, else only present */
-	bool denied;       /* method is NONE for want of privileges */
+	bool denied;       /* method is NONE because privileges are missing */
 	char why[200];     /* why method is NONE, or why not MULTI */
 };
 
@@ -103,7 +103,7 @@ int trace_attach(struct trace *t, struct err *err);
  * target's CPU time so far and, from memory, the goroutines created so far
  * (read for this call, not remembered; 0: not known).  Blocks for an attach
  * (some 10 ms), and for a detach that is still under way when a slice begins;
- * detaching itself goes on in the background.
+ * detaching itself continues in the background.
  */
 int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 	       uint64_t created_total);
