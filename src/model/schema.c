@@ -498,7 +498,7 @@ void schema_hosts(const struct table *t, void *row, void (*fn)(char *host, const
 
 		if (c->type == COLUMN_HOST)
 			fn((char *)row + c->at, arg);
-		if ((c->type != COLUMN_ROWS && c->type != COLUMN_OBJECT) || c->get)
+		if ((c->type != COLUMN_ROWS && c->type != COLUMN_OBJECT) || c->get || c->sub->part)
 			continue;
 		value_at(c, row, &v);
 		for (size_t k = 0; k < v.rows.n; k++)

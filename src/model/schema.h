@@ -205,7 +205,7 @@ bool table_any(const struct table *t, const struct window *w);
 int rows_of_window(struct rows *rows, const struct table *t, const struct window *w, size_t max);
 void rows_deinit(struct rows *rows);
 
-/* Each host in a row and in the lists of it. */
+/* Each host in a row and in the lists of it, but not in what a getter or a part leads to. */
 void schema_hosts(const struct table *t, void *row, void (*fn)(char *host, const void *arg),
 		  const void *arg);
 
