@@ -96,7 +96,7 @@ static void look_at_stack(struct contention *c, const struct gostack *s, struct 
 	w->waits = writer || mutex || reader;
 	w->rw = writer || reader;
 	w->sema = mutex ? MUTEX_SEMA : writer ? RW_WRITER_SEMA : RW_READER_SEMA;
-	if (w->waits && !netplace_of_pcs(c->rt, c->gs->pc + s->first, (int)s->n, false, &w->place))
+	if (w->waits && !place_of_pcs(c->rt, c->gs->pc + s->first, (int)s->n, false, &w->place))
 		w->place = caller;
 }
 

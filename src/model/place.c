@@ -9,7 +9,8 @@
 
 #define MAX_FRAMES 64 /* inlined at one pc that are looked at */
 
-bool netplace_is_users(const struct goframe *f)
+/* Whether the user's place may be in this frame. */
+static bool is_users(const struct goframe *f)
 {
 	/* the HTTP/2 of net/http is a copy of it, and programs may use their own */
 	static const char h2[] = "golang.org/x/net/http2";
@@ -22,8 +23,8 @@ bool netplace_is_users(const struct goframe *f)
 	       (name[sizeof(h2) - 1] != '.' && name[sizeof(h2) - 1] != '/');
 }
 
-bool netplace_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc,
-		     struct place *out)
+bool place_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc,
+		  struct place *out)
 {
 	bool injected = first_is_pc; /* looked up as it is, not at the call before */
 
@@ -33,7 +34,7 @@ bool netplace_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool f
 		int n = goruntime_frames_at(rt, pcs[i], &injected, f, MAX_FRAMES);
 
 		for (int k = 0; k < n; k++) {
-			if (!netplace_is_users(&f[k]))
+			if (!is_users(&f[k]))
 				continue;
 			*out = place_of_frame(&f[k]);
 			return true;

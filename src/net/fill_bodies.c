@@ -19,7 +19,7 @@ static struct place holder_place(const struct fill *f, const struct net_conn *c)
 	if (stack < GOSTACK_MAX) {
 		const struct gostack *k = &f->look->stacks->stack[stack];
 
-		netplace_of_pcs(f->nw->rt, f->look->stacks->pc + k->first, (int)k->n, true, &place);
+		place_of_pcs(f->nw->rt, f->look->stacks->pc + k->first, (int)k->n, true, &place);
 	}
 	return place;
 }

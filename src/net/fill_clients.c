@@ -50,7 +50,7 @@ static int count_calls(struct fill *f, struct rowset *s)
 		if (!begun && !errors && c->hist.count == (b ? b->hist.count : 0))
 			continue;
 		if (!c->other)
-			netplace_of_pcs(f->nw->rt, c->pcs, (int)c->npcs, false, &place);
+			place_of_pcs(f->nw->rt, c->pcs, (int)c->npcs, false, &place);
 		row = client_of(s, &place);
 		if (!row)
 			return -ENOMEM;

@@ -48,7 +48,7 @@ static int count_grpc(struct fill *f, struct rowset *s)
 			method[k] =
 				(char)(c->text[k] > ' ' && c->text[k] < 0x7f ? c->text[k] : '?');
 		method[k] = '\0';
-		netplace_of_pcs(f->nw->rt, c->pcs, (int)c->npcs, false, &place);
+		place_of_pcs(f->nw->rt, c->pcs, (int)c->npcs, false, &place);
 		r = grpc_of(s, method, &place);
 		if (!r)
 			return -ENOMEM;

@@ -295,7 +295,7 @@ static void place_conn(struct netwatch *nw, struct net_conn *c)
 			c->awaits_ns = open.state_ns;
 			c->awaits_exact = true;
 		}
-		if (netplace_of_pcs(nw->rt, open.pcs, (int)open.npcs, false, &place))
+		if (place_of_pcs(nw->rt, open.pcs, (int)open.npcs, false, &place))
 			c->place = place;
 		return;
 	}

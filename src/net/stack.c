@@ -236,7 +236,7 @@ static struct place place_from(struct walk *w, int i)
 
 	for (int k = i + 1; k < w->n; k++)
 		pcs[n++] = w->frame[k].pc;
-	if (!netplace_of_pcs(w->s->rt, pcs, n, false, &place))
+	if (!place_of_pcs(w->s->rt, pcs, n, false, &place))
 		/* a server that is all of the standard library: httputil.ReverseProxy */
 		library_place(w, i, &place);
 	return place;

@@ -54,7 +54,7 @@ static void ask_probes(struct sqlpools *p, const struct sqlconn *c, struct holde
 	k->what = (enum sql_holding)o.state;
 	k->goid = o.goid;
 	k->since = (struct since){ o.start_ns, AGE_EXACT };
-	k->found = netplace_of_pcs(p->rt, o.pcs, (int)o.npcs, false, &k->place);
+	k->found = place_of_pcs(p->rt, o.pcs, (int)o.npcs, false, &k->place);
 }
 
 void sqlholders_begin(struct sqlpools *p)

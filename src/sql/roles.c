@@ -101,8 +101,8 @@ bool sqlroles_place(struct sqlpools *p, size_t g, struct place *out)
 	for (uint32_t i = 0; i < s->n; i++)
 		if (sqlroles_at(p, p->look->stacks->pc[s->first + i]) >= 0)
 			from = i;
-	return netplace_of_pcs(p->rt, p->look->stacks->pc + s->first + from, (int)(s->n - from),
-			       false, out);
+	return place_of_pcs(p->rt, p->look->stacks->pc + s->first + from, (int)(s->n - from), false,
+			    out);
 }
 
 int sqlroles_find(struct sqlpools *p)
