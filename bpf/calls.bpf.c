@@ -10,9 +10,7 @@ struct gs_conn_hosts_map conn_hosts SEC(".maps");
 struct gs_hosts_map hosts SEC(".maps");
 struct gs_phases_map phases SEC(".maps");
 struct gs_calls_map calls SEC(".maps");
-struct gs_sums_map sums SEC(".maps");
-struct gs_pages_map pages SEC(".maps");
 struct gs_net_scratch_map net_scratch SEC(".maps");
 
-volatile __u64 gs_last_host = 0, gs_last_page = 0;
+volatile __u64 gs_last_host = 0;
 volatile __u64 gs_next_call_row = 0, gs_next_phase_row = 0;

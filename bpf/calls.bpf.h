@@ -15,7 +15,7 @@
 #ifndef GOSPECT_CALLS_BPF_H
 #define GOSPECT_CALLS_BPF_H
 
-#include "gospect.bpf.h"
+#include "sums.bpf.h"
 
 /* The least recently used one makes room: then its end counts nothing. */
 struct gs_opens_map {
@@ -59,23 +59,6 @@ struct gs_calls_map {
 	__type(key, struct gs_call_key);
 	__type(value, __u32);
 };
-/* What they number: an entry of `opens` knows its row, so that nothing is
- * looked up for what comes again. */
-struct gs_sums_map {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GS_MAX_SUMS);
-	__type(key, __u32);
-	__type(value, struct gs_sum);
-};
-/* Full: counted in pages_full, and the duration in no sum. */
-struct gs_pages_map {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GS_MAX_PAGES);
-	__type(key, __u32);
-	__type(value, struct gs_page);
-};
 /* A program can be preempted, and another run on its CPU: each takes one that is
  * free.  All taken: counted in scratches_full, and the hit in no sum. */
 struct gs_net_scratch_map {
@@ -90,13 +73,11 @@ extern struct gs_conn_hosts_map conn_hosts SEC(".maps");
 extern struct gs_hosts_map hosts SEC(".maps");
 extern struct gs_phases_map phases SEC(".maps");
 extern struct gs_calls_map calls SEC(".maps");
-extern struct gs_sums_map sums SEC(".maps");
-extern struct gs_pages_map pages SEC(".maps");
 extern struct gs_net_scratch_map net_scratch SEC(".maps");
 
-/* The last number given to a host or a page, and the next ones for a row (user
- * space takes the first). */
-extern volatile __u64 gs_last_host, gs_last_page, gs_next_call_row, gs_next_phase_row;
+/* The last number given to a host, and the next ones for a row (user space
+ * takes the first). */
+extern volatile __u64 gs_last_host, gs_next_call_row, gs_next_phase_row;
 
 static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 {
@@ -357,52 +338,6 @@ static __always_inline void take_goid(struct hit *h, go_regs *ctx, struct gs_ope
 
 /* --- sums ------------------------------------------------------------------- */
 
-/* The page with this number's place in a row, a new one when it has none; NULL:
- * there are no more. */
-static __always_inline struct gs_page *page_of(__u32 *place)
-{
-	__u32 n = *place, other;
-
-	if (!n) {
-		if (gs_last_page >= GS_MAX_PAGES - 1)
-			return NULL;
-		n = (__u32)__sync_fetch_and_add(&gs_last_page, 1) + 1;
-		/* Another CPU may be faster: then this page stays unused. */
-		other = __sync_val_compare_and_swap(place, 0, n);
-		n = other ? other : n;
-	}
-	return bpf_map_lookup_elem(&pages, &n);
-}
-
-SUBPROG int sum_end(struct hit *h, struct gs_sum *s, __u64 ns, bool failed)
-{
-	__u32 bucket = gs_hist_bucket(ns), window = h->spec->window, w = window & 1;
-	struct gs_page *page;
-
-	if (bucket >= GS_HIST_BUCKETS) /* for the verifier */
-		bucket = GS_HIST_BUCKETS - 1;
-	page = page_of(&s->page[bucket / GS_PAGE_BUCKETS]);
-	if (!page) {
-		gs_add(&h->count->pages_full, 1);
-		return 0;
-	}
-	gs_add(&page->bucket[bucket % GS_PAGE_BUCKETS], 1);
-	gs_add(&s->count, 1);
-	gs_add(&s->sum_ns, ns);
-	if (failed)
-		gs_add(&s->errors, 1);
-	/* Of two new maxima at the same instant the smaller may stay. */
-	if (ns > s->longest_ns)
-		s->longest_ns = ns;
-	if (s->max_window[w] != window) {
-		s->max_window[w] = window;
-		s->max_ns[w] = 0;
-	}
-	if (ns > s->max_ns[w])
-		s->max_ns[w] = ns;
-	return 0;
-}
-
 /*
  * A begin from before the probes were last switched on: its end may have come
  * while they were off, and this is the end of something else that has the same
@@ -427,11 +362,6 @@ static __always_inline void answered(struct hit *h, __u64 start_ns)
 {
 	if (start_ns >= h->spec->since_requests_ns)
 		gs_add(&h->count->requests_answered, 1);
-}
-
-static __always_inline struct gs_sum *sum_of(__u32 row)
-{
-	return row ? bpf_map_lookup_elem(&sums, &row) : NULL;
 }
 
 /* The number of a key's first row; 0: it has none. */
@@ -516,7 +446,7 @@ SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
 #pragma unroll
 	for (i = 0; i < GS_CALL_FRAMES; i++)
 		key->pcs[i] = s->open.pcs[i];
-	row = rows_of(&calls, key, 1, &gs_next_call_row, GS_MAX_CALLS);
+	row = rows_of(&calls, key, 1, &gs_next_call_row, GS_PHASE_ROWS);
 	if (row)
 		return row;
 	gs_add(&h->count->calls_full, 1);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Goroutines: births by creation pc and start function, and the time of the
- * last ones.  Ends are not probed: they follow from births and from who is alive.
+ * last ones; ends, and how long those had lived whose birth was seen.  Where
+ * ends are not probed they follow from births and from who is alive.
  *
  * A g is reused, so nothing is keyed by its address.
  */
-#include "gospect.bpf.h"
+#include "sums.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -32,7 +33,8 @@ static const struct gs_site no_site;
  * The time of births, read from the clock once per jiffy (the coarse clock
  * would do, but programs of this type may not use it); `left` says how many
  * more births of this jiffy are worth their time.  Shared by all CPUs without
- * a lock: a race makes a time one jiffy late or records one birth more.
+ * a lock: a race makes a time one jiffy late or records one birth more.  For
+ * lifetimes the clock is read for each of them.
  */
 struct birth_clock {
 	__u64 jiffies;
@@ -43,8 +45,13 @@ static volatile struct birth_clock birth_clock;
 
 static __always_inline bool birth_time(__u64 *ns)
 {
-	__u64 now = bpf_jiffies64();
+	__u64 now;
 
+	if (gs_every_birth) {
+		*ns = bpf_ktime_get_ns();
+		return true;
+	}
+	now = bpf_jiffies64();
 	if (birth_clock.jiffies != now) {
 		*ns = bpf_ktime_get_ns();
 		birth_clock.ns = *ns;
@@ -52,9 +59,9 @@ static __always_inline bool birth_time(__u64 *ns)
 		birth_clock.jiffies = now;
 		return true;
 	}
-	*ns = birth_clock.ns;
 	if (!birth_clock.left)
 		return false;
+	*ns = gs_lifetimes ? bpf_ktime_get_ns() : birth_clock.ns;
 	birth_clock.left--;
 	return true;
 }
@@ -147,5 +154,78 @@ int coro_birth(go_regs *ctx)
 	s = site_of(&h, &key);
 	if (s)
 		gs_add(&s->births, 1);
+	return 0;
+}
+
+/* When it was born; 0: not seen, not timed or overwritten since. */
+static __always_inline __u64 born_at(struct hit *h, __u64 g)
+{
+	struct gs_birth *b;
+	__u64 goid = 0, ns;
+	__u32 slot;
+
+	if (bpf_probe_read_user(&goid, sizeof(goid), (void *)(g + h->spec->g_goid))) {
+		gs_add(&h->count->read_failures, 1);
+		return 0;
+	}
+	slot = GS_BIRTH_SLOT(h->target, goid);
+	b = bpf_map_lookup_elem(&births, &slot);
+	if (!b || *(volatile __u64 *)&b->owner != GS_BIRTH_OWNER(h->target, goid))
+		return 0;
+	ns = *(volatile __u64 *)&b->ns;
+	return *(volatile __u64 *)&b->owner == GS_BIRTH_OWNER(h->target, goid) ? ns : 0;
+}
+
+static volatile __u64 last_life_row;
+
+/* The site's row of lifetimes, a new one when it has none. */
+static __always_inline struct gs_sum *life_row(struct hit *h, struct gs_site *s)
+{
+	__u32 row = s->row, other;
+
+	if (!row && last_life_row < GS_MAX_LIVES - 1) {
+		row = (__u32)__sync_fetch_and_add(&last_life_row, 1) + 1;
+		/* Another CPU may be faster: then this row stays unused. */
+		other = __sync_val_compare_and_swap(&s->row, 0, row);
+		row = other ? other : row;
+	}
+	if (row && row < GS_MAX_LIVES)
+		return sum_of(row);
+	gs_add(&h->count->lives_full, 1);
+	return NULL;
+}
+
+SUBPROG int note_end(struct hit *h, struct gs_site *s, __u64 g)
+{
+	__u64 born = born_at(h, g), now;
+	struct gs_sum *row;
+
+	if (!born)
+		return 0;
+	row = life_row(h, s);
+	now = bpf_ktime_get_ns();
+	if (row)
+		sum_end(h, row, now > born ? now - born : 0, false);
+	return 0;
+}
+
+/* runtime.gdestroy(gp) (before Go 1.22: goexit0), on the system stack: gp has
+ * its id and its place of creation still. */
+SEC("uprobe")
+int go_end(go_regs *ctx)
+{
+	struct gs_site_key key;
+	struct gs_site *s;
+	struct hit h;
+
+	if (!hit_begin(&h, ctx, PROBE_GO_END, GROUP_BIRTHS))
+		return 0;
+	if (!site_key_of_g(&h, &key, GO_ARG0(ctx)))
+		return 0;
+	s = site_of(&h, &key);
+	if (!s)
+		return 0;
+	gs_add(&s->ends, 1);
+	note_end(&h, s, GO_ARG0(ctx));
 	return 0;
 }

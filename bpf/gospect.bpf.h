@@ -45,6 +45,8 @@ typedef struct pt_regs go_regs;
 
 /* Set before loading (rodata): the verifier drops what is not used. */
 extern const volatile bool gs_has_cookies; /* bpf_get_attach_cookie(), Linux 5.15 */
+/* The end of goroutines is probed: births are timed to the nanosecond; all of them. */
+extern const volatile bool gs_lifetimes, gs_every_birth;
 /* Our pid namespace when it is not the machine's; 0: it is. */
 extern const volatile __u64 gs_pidns_dev;
 extern const volatile __u64 gs_pidns_ino;

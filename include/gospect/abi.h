@@ -36,12 +36,16 @@
 #define GS_MAX_PHASES       1024 /* hosts, twice: see GS_PHASES_… */
 #define GS_MAX_CALLS        1024
 #define GS_MAX_HOSTS        (GS_MAX_PHASES + GS_MAX_CALLS) /* each has one name at most */
-#define GS_MAX_SUMS         4096
-#define GS_MAX_PAGES        12288
-#define GS_CALL_FRAMES      8
-#define GS_STACK_WORDS      32 /* of the goroutine's stack that are read in one piece */
-#define GS_SCRATCHES        8
-#define GS_HOST_BYTES       264 /* 255 of a name, colon, 5 digits, brackets; a multiple of 8 */
+#define GS_MAX_LIVES        1024                           /* sites whose goroutines are timed */
+/* Rows of `sums`: of lifetimes from 1, of calls and of phases behind them. */
+#define GS_CALL_ROWS   GS_MAX_LIVES
+#define GS_PHASE_ROWS  (GS_CALL_ROWS + GS_MAX_CALLS)
+#define GS_MAX_SUMS    (GS_PHASE_ROWS + 3072)
+#define GS_MAX_PAGES   12288
+#define GS_CALL_FRAMES 8
+#define GS_STACK_WORDS 32 /* of the goroutine's stack that are read in one piece */
+#define GS_SCRATCHES   8
+#define GS_HOST_BYTES  264 /* 255 of a name, colon, 5 digits, brackets; a multiple of 8 */
 
 /* gs_spec.active: GROUP_BIT() of the probes that count, and of GROUP_REQUESTS
  * also those that begin now: without it a slice is over, and what began in it is
@@ -126,13 +130,14 @@ struct gs_counters {
 	__u64 phases_full;    /* … at the rows of the other hosts */
 	__u64 opens_full;     /* a begin that could not be remembered */
 	__u64 pages_full;     /* an end that has no page of `pages` */
+	__u64 lives_full;     /* the end of a goroutine whose site has no row of `sums` */
 	__u64 scratches_full; /* preempted threads have all of `net_scratch` */
 	/* Requests (clients' and handlers) that have begun, and those of them that
 	 * have an answer: the difference is what a slice that is over waits for. */
 	__u64 requests_begun;
 	__u64 requests_answered;
 };
-_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 64, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 72, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
@@ -143,9 +148,12 @@ struct gs_site_key {
 };
 struct gs_site {
 	__u64 births;
+	__u64 ends;
+	__u32 row; /* in `sums`: lifetimes of those whose birth was seen; 0: none yet */
+	__u32 unused;
 };
 _Static_assert(sizeof(struct gs_site_key) == 24, "gs_site_key");
-_Static_assert(sizeof(struct gs_site) == 8, "gs_site");
+_Static_assert(sizeof(struct gs_site) == 24, "gs_site");
 
 /*
  * Birth times: a direct-mapped table, slot = (goid + target * odd) & mask.
@@ -255,8 +263,7 @@ struct gs_phase_key {
 /*
  * A row of array `sums`: a histogram as struct gs_hist, of which a page of
  * array `pages` is taken when a duration of its octave comes first (most rows
- * have three to five of the 39).  Numbers up to GS_MAX_CALLS are those of calls;
- * 0 means none, also of a page.
+ * have three to five of the 39).  0 means none, also of a page.
  */
 #define GS_PAGE_BUCKETS 16
 #define GS_SUM_PAGES    (GS_HIST_BUCKETS / GS_PAGE_BUCKETS)

@@ -21,7 +21,8 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_WINDOW] = { "--window", "DUR",
 			 "observe for DUR (default 5s; 0: read memory once, arm no probes)" },
 	[OPT_ONLY] = { "--only", "SENSOR,...",
-		       "only these sensors: goroutines, alloc, gc, net, sql, locks (errors and "
+		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes "
+		       "(errors and "
 		       "crash are accepted but not implemented yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
@@ -191,6 +192,7 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 			return usage(c, "not a duration of 100ms or more: '%s'", arg);
 		return 0;
 	case OPT_ONLY:
+		o->has_only = true;
 		return set_sensors(c, arg, o);
 	case OPT_BUDGET:
 		if (percent_parse(arg, &o->budget_pct))
@@ -322,6 +324,9 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		if (o->help)
 			return 0;
 	}
+	/* Two hits a goroutine instead of one: not unless it is asked for. */
+	if (o->exact && !o->has_only)
+		o->sensors &= ~SENSOR_BIT(SENSOR_LIFETIMES);
 	if (c->operand == OPERAND_PID && !o->pid)
 		return usage(c, "'%s' needs a PID (try: gospect list)", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)

@@ -32,6 +32,7 @@ struct options {
 	uint64_t max_stop_ns; /* --max-stop */
 	bool goroutines;      /* list each of them */
 	enum profile profile;
+	bool has_only; /* sensors were named */
 	bool has_fail_on;
 	enum severity fail_on;
 	bool help;

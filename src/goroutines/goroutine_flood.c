@@ -35,6 +35,7 @@
 #define FALL_SHARE     4
 #define SLOW_RUN_S     10
 #define SLOW_MIN_GROWN 100
+#define LIVED_LONGER   2 /* times as long as at first: worth a line */
 
 /* At least half of those born in the window are still there. */
 static bool most_stay(const struct site_row *s)
@@ -104,6 +105,12 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 		finding_evidence(f, "%s%s started and %s ended there in the last %s",
 				 s->exactness == EXACT ? "" : "about ", human_count(s->births, a),
 				 human_count(s->deaths, b), human_seconds(w->window_s, c));
+	if (s->lived_before_ns && s->lifetime.p50_ns >= LIVED_LONGER * s->lived_before_ns)
+		finding_evidence(f,
+				 "those that end live longer and longer: half of them for %s or "
+				 "more, %s when first measured",
+				 human_seconds((double)s->lifetime.p50_ns / 1e9, a),
+				 human_seconds((double)s->lived_before_ns / 1e9, b));
 }
 
 static void add_finding(const struct window *w, const struct site_row *s, const struct growth *g,

@@ -233,6 +233,7 @@ static int sites_fill(struct sites *s, const size_t *first, uint64_t now_ns, dou
 			continue;
 		row_fill(&s->track[i], now_ns, births_scale, births_known, ended, row);
 		row->wait_at = first[i];
+		row->track = (uint32_t)i;
 		if (row->live || row->live_at_start || row->births)
 			g->nsite++;
 		else

@@ -46,6 +46,7 @@ struct site_track {
 	uint64_t births, births_base;
 	uint64_t births_looked; /* births as they were counted before the latest look */
 	uint64_t live_base;
+	uint64_t lived_ns; /* p50 of the first lifetimes; 0 none yet */
 	struct site_point point[WINDOW_MAX_POINTS];
 	int npoint;
 };

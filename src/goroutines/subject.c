@@ -9,6 +9,7 @@
 #include "goroutines/dump.h"
 #include "goroutines/goroutine_leak.h"
 #include "goroutines/leaks.h"
+#include "goroutines/lifetimes.h"
 #include "goroutines/rows.h"
 #include "goroutines/sites.h"
 #include "prove/prove.h"
@@ -233,6 +234,8 @@ static int goroutines_fill(void *self, struct look *l, struct window *w)
 	g->live_at_start = o->live_base;
 	lose(l->losses, LOSS_SITES, o->sites.track[SITES_OVERFLOW].live);
 	err = fill_births(o, l, w);
+	if (!err)
+		err = lifetimes_fill(&o->sites, l, w);
 	g->known = !err;
 	return err;
 }
@@ -241,6 +244,8 @@ static void goroutines_cover(void *self, const struct look *l, struct window *w)
 {
 	struct goroutines *o = self;
 
+	if (look_wants(l, SENSOR_LIFETIMES))
+		lifetimes_cover(l, w);
 	if (!look_armed(l, PROBE_GO_BIRTH)) {
 		window_cover_add(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL,
 				 "from memory alone: no births and deaths by site (%.140s)",
@@ -295,7 +300,7 @@ static const struct detector *const detectors[] = {
 
 const struct subject goroutines_subject = {
 	.name = "goroutines",
-	.sensors = SENSOR_BIT(SENSOR_GOROUTINES),
+	.sensors = SENSOR_BIT(SENSOR_GOROUTINES) | SENSOR_BIT(SENSOR_LIFETIMES),
 	.needs = NEEDS_WALK,
 	.open = goroutines_open,
 	.close = goroutines_close,

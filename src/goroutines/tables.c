@@ -139,6 +139,45 @@ static void free_site(void *sum)
 	free(((struct site_row *)sum)->wait);
 }
 
+#define S struct lifetime
+static const struct column lifetime_column[] = {
+	COUNT(S, count, "count", "that ended in this window and whose birth was seen"),
+	NS(S, p50_ns, "p50_ns", "half of them lived no longer"),
+	NS(S, p99_ns, "p99_ns", "99 of 100 lived no longer"),
+	NS(S, max_ns, "max_ns", "the longest"),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static const struct table lifetimes = {
+	.name = "lifetime",
+	.what = "How long goroutines of a site had lived when they ended.",
+	TABLE_ROWS(struct lifetime, lifetime_column),
+};
+
+static bool lifetime_known(const struct row *r)
+{
+	return ((const struct site_row *)r->row)->lifetime.count;
+}
+
+static bool no_lifetimes(const struct window *w)
+{
+	for (int i = 0; i < w->goroutines->nsite; i++)
+		if (w->goroutines->site[i].lifetime.count)
+			return false;
+	return true;
+}
+
+static void lived_cell(const struct row *r, struct buf *out)
+{
+	const struct lifetime *life = &((const struct site_row *)r->row)->lifetime;
+
+	if (life->count)
+		sentence_ns(out, life->exactness == SAMPLED ? "~" : "", life->p50_ns);
+	else
+		buf_puts(out, "-");
+}
+
 #define S struct site_row
 static const struct column site_column[] = {
 	PLACE_FLAT(S, place, "the go statement", SHOWN(1, "created at"), .min = 24,
@@ -154,11 +193,16 @@ static const struct column site_column[] = {
 	      .known = live_known),
 	AGE(S, oldest_s, age, "oldest_s", WHAT_OLDEST, SHOWN(5, "oldest"), .flags = COLUMN_BOUND),
 	EXACTNESS(S, exactness, .known = site_births_known),
+	COLUMN(COLUMN_OBJECT, "lifetime", offsetof(S, lifetime),
+	       "of goroutines that ended; sensor `lifetimes`", .sub = &lifetimes,
+	       .flags = COLUMN_INSIDE | COLUMN_NO_REST, .known = lifetime_known),
 	ROWS(S, wait, nwait, "waits", &waits, "what they wait for, most frequent first"),
 	CELL("born/s", 3, born_cell, .flags = COLUMN_RIGHT),
 	CELL("ended/s", 4, ended_cell, .flags = COLUMN_RIGHT),
-	CELL("waiting for", 6, wait_cell, .min = 12, .flags = COLUMN_NO_REST),
-	CELL("at", 7, wait_place_cell, .min = 18, .flags = COLUMN_NO_REST | COLUMN_END),
+	CELL("lived", 6, lived_cell, .left_out = no_lifetimes,
+	     .flags = COLUMN_RIGHT | COLUMN_NO_REST),
+	CELL("waiting for", 7, wait_cell, .min = 12, .flags = COLUMN_NO_REST),
+	CELL("at", 8, wait_place_cell, .min = 18, .flags = COLUMN_NO_REST | COLUMN_END),
 };
 #undef S
 

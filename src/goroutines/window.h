@@ -38,6 +38,14 @@ struct site_point {
 
 #define WINDOW_MAX_POINTS 64 /* older ones are thinned out: first and last are kept */
 
+/* How long goroutines had lived that ended in the window and whose birth was seen. */
+struct lifetime {
+	uint64_t count; /* 0: none */
+	uint64_t p50_ns, p99_ns, max_ns;
+	enum exactness exactness; /* PARTIAL: others ended, too */
+	double rate;              /* SAMPLED: 0..1 */
+};
+
 struct site_row {
 	bool other;                    /* the rest beyond 1,000 rows, summed */
 	struct place place;            /* of the go statement */
@@ -54,6 +62,9 @@ struct site_row {
 	struct site_point point[WINDOW_MAX_POINTS]; /* since the observation began, oldest first */
 	int npoint;
 	uint64_t stuck_window; /* blocked, and not seen to run in the whole window */
+	struct lifetime lifetime;
+	uint64_t lived_before_ns; /* p50 in the first window that had enough; 0 not known */
+	uint32_t track;           /* the observer's own: which of struct sites */
 };
 
 struct state_count {

@@ -11,6 +11,7 @@ static const char *const names[SENSOR_COUNT] = {
 	[SENSOR_NET] = "net",
 	[SENSOR_SQL] = "sql",
 	[SENSOR_LOCKS] = "locks",
+	[SENSOR_LIFETIMES] = "lifetimes",
 	[SENSOR_ERRORS] = "errors",
 	[SENSOR_CRASH] = "crash",
 };
@@ -48,6 +49,9 @@ int sensor_parse(const char *list, uint32_t *mask, const char **bad)
 			break;
 		word += len + 1;
 	}
+	/* An end says how long only where the birth was seen. */
+	if (m & SENSOR_BIT(SENSOR_LIFETIMES))
+		m |= SENSOR_BIT(SENSOR_GOROUTINES);
 	*mask = m;
 	return 0;
 }

@@ -12,6 +12,7 @@ enum sensor {
 	SENSOR_NET,
 	SENSOR_SQL,
 	SENSOR_LOCKS,
+	SENSOR_LIFETIMES, /* of goroutines; nothing without GOROUTINES */
 	/* accepted, not implemented yet: coverage "off" */
 	SENSOR_ERRORS,
 	SENSOR_CRASH,

@@ -33,30 +33,63 @@ int drain_counters(struct trace *t, struct gs_counters *sum)
 	return 0;
 }
 
-static int read_sites(struct trace *t, struct trace_reading *r)
+/* The sites of a table, and those of their rows that hold anything. */
+static void take_sites(struct trace *t, struct trace_reading *r, const struct dump *d,
+		       uint32_t window)
 {
-	struct dump d;
-	size_t i;
-	int e;
-
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_SITES), sizeof(struct gs_site_key),
-		     sizeof(struct gs_site));
-	if (!e && d.n) {
-		r->site = calloc(d.n, sizeof(*r->site));
-		e = r->site ? 0 : -ENOMEM;
-	}
-	for (i = 0; !e && i < d.n; i++) {
+	for (size_t i = 0; i < d->n; i++) {
+		struct trace_site *site = &r->site[r->nsite];
+		const volatile struct gs_sum *sum;
 		struct gs_site_key k;
 		struct gs_site v;
 
-		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
-		memcpy(&v, d.values + i * sizeof(v), sizeof(v));
+		memcpy(&k, d->keys + i * sizeof(k), sizeof(k));
+		memcpy(&v, d->values + i * sizeof(v), sizeof(v));
 		if (k.target != TARGET)
 			continue;
-		r->site[r->nsite++] = (struct trace_site){ k.gopc, k.startpc, v.births };
+		*site = (struct trace_site){ k.gopc, k.startpc, v.births, v.ends, NULL };
+		r->nsite++;
+		sum = r->lifetime ? drain_sum(t, v.row) : NULL;
+		if (!sum || !sum->count)
+			continue;
+		site->lifetime = &r->lifetime[r->nlifetime];
+		drain_read_sum(t, &r->lifetime[r->nlifetime].hist, sum);
+		r->lifetime[r->nlifetime++].max_ns_window = drain_max(sum, window);
 	}
+}
+
+/* How many of them have a row. */
+static size_t count_rows(const struct dump *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		struct gs_site v;
+
+		memcpy(&v, d->values + i * sizeof(v), sizeof(v));
+		n += v.row != 0;
+	}
+	return n;
+}
+
+/* window: the one that ended; NULL: without lifetimes. */
+static int read_sites(struct trace *t, struct trace_reading *r, const uint32_t *window)
+{
+	struct dump d;
+	int err = dump_map(&d, trace_map_fd(t, TRACE_MAP_SITES), sizeof(struct gs_site_key),
+			   sizeof(struct gs_site));
+	size_t rows = !err && window ? count_rows(&d) : 0;
+
+	if (!err && d.n)
+		r->site = calloc(d.n, sizeof(*r->site));
+	if (rows)
+		r->lifetime = calloc(rows, sizeof(*r->lifetime));
+	if (!err && ((d.n && !r->site) || (rows && !r->lifetime)))
+		err = -ENOMEM;
+	if (!err)
+		take_sites(t, r, &d, window ? *window : 0);
 	dump_deinit(&d);
-	return e;
+	return err;
 }
 
 static void alloc_from(struct trace_alloc *a, const struct gs_stack *s)
@@ -215,7 +248,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost. */
-	r->sites_full = c->sites_full;
+	r->sites_full = c->sites_full + c->lives_full;
 	r->stacks_full = c->stacks_full + c->threads_full + c->stack_collisions;
 	r->requests_full = c->opens_full + c->pages_full + c->scratches_full;
 	r->read_failures = c->read_failures;
@@ -260,11 +293,11 @@ int trace_read(struct trace *t, struct trace_reading *r)
 	r->mono_ns = clock_mono_ns();
 	e = drain_counters(t, &c);
 	if (!e)
-		e = read_sites(t, r);
-	if (!e)
 		e = read_allocs(t, r);
 	window = t->spec->window;
 	read_gc(t, r); /* the next window begins */
+	if (!e)
+		e = read_sites(t, r, &window);
 	if (!e)
 		e = drain_calls(t, r, window);
 	if (e) {
@@ -288,7 +321,7 @@ int trace_read_births(struct trace *t, struct trace_reading *r)
 	if (!t->attached_ns)
 		return -EINVAL;
 	r->mono_ns = clock_mono_ns();
-	e = read_sites(t, r);
+	e = read_sites(t, r, NULL);
 	if (e)
 		trace_reading_deinit(r);
 	return e;
@@ -297,6 +330,7 @@ int trace_read_births(struct trace *t, struct trace_reading *r)
 void trace_reading_deinit(struct trace_reading *r)
 {
 	free(r->site);
+	free(r->lifetime);
 	free(r->alloc);
 	free(r->phase);
 	free(r->call);

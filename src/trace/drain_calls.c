@@ -104,10 +104,14 @@ static bool is_literal(const char *hostport)
 	return !n || inet_pton(AF_INET, host, &addr) == 1 || inet_pton(AF_INET6, host, &addr) == 1;
 }
 
-/* The largest since the reading before: the slot that went out of use with it. */
-static uint64_t max_of_window(const volatile struct gs_sum *s, uint32_t window)
+uint64_t drain_max(const volatile struct gs_sum *s, uint32_t window)
 {
 	return s->max_window[window & 1] == window ? s->max_ns[window & 1] : 0;
+}
+
+const volatile struct gs_sum *drain_sum(const struct trace *t, uint32_t row)
+{
+	return t->sums && row && row < t->sizes.sums ? &t->sums[row] : NULL;
 }
 
 /* The row of a table's entry, or the one that many entries after it; NULL: no such row. */
@@ -117,10 +121,10 @@ static const volatile struct gs_sum *sum_of(const struct trace *t, const struct 
 	uint32_t row;
 
 	memcpy(&row, d->values + i * sizeof(row), sizeof(row));
-	return row && row + plus < t->sizes.sums ? &t->sums[row + plus] : NULL;
+	return drain_sum(t, row ? row + plus : 0);
 }
 
-static void read_sum(const struct trace *t, struct trace_hist *h, const volatile struct gs_sum *s)
+void drain_read_sum(const struct trace *t, struct trace_hist *h, const volatile struct gs_sum *s)
 {
 	h->count = s->count;
 	h->sum_ns = s->sum_ns;
@@ -146,10 +150,10 @@ static int take_phase(const struct trace *t, struct trace_phase *p, const struct
 		.phase = (enum net_phase)phase,
 		.other = !k->host,
 		.errors = s->errors,
-		.max_ns_window = max_of_window(s, window),
+		.max_ns_window = drain_max(s, window),
 	};
 	memcpy(p->host, host, strlen(host) + 1);
-	read_sum(t, &p->hist, s);
+	drain_read_sum(t, &p->hist, s);
 	return 0;
 }
 
@@ -204,13 +208,13 @@ static int take_call(const struct trace *t, struct trace_call *c, const struct g
 		.other = !k->text && !k->pcs[0],
 		.begun = s->begun,
 		.errors = s->errors,
-		.max_ns_window = max_of_window(s, window),
+		.max_ns_window = drain_max(s, window),
 	};
 	memcpy(c->text, text, strlen(text) + 1);
 	memcpy(c->pcs, k->pcs, sizeof(c->pcs));
 	while (c->npcs < TRACE_CALL_FRAMES && c->pcs[c->npcs])
 		c->npcs++;
-	read_sum(t, &c->hist, s);
+	drain_read_sum(t, &c->hist, s);
 	return 0;
 }
 

@@ -121,6 +121,8 @@ int load_open(struct trace *t, struct err *err)
 			       last_words[0] ? last_words : strerror(errno));
 	collect_programs(t);
 	t->skel->rodata->gs_has_cookies = t->features.cookies;
+	t->skel->rodata->gs_lifetimes = trace_probe(t, PROBE_GO_END) != NULL;
+	t->skel->rodata->gs_every_birth = t->cfg.exact && t->skel->rodata->gs_lifetimes;
 	set_pid_namespace(t);
 	size_maps(t);
 	return 0;
@@ -152,9 +154,9 @@ static int map_tables(struct trace *t)
 		e = map_table(t->skel->maps.gc, &t->gc);
 	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_GOROUTINES)))
 		e = map_table(t->skel->maps.births, &t->births);
-	if (!e && trace_uses(t, NET_SENSORS))
+	if (!e && trace_uses(t, NET_SENSORS | SENSOR_BIT(SENSOR_LIFETIMES)))
 		e = map_table(t->skel->maps.sums, &t->sums);
-	if (!e && trace_uses(t, NET_SENSORS))
+	if (!e && trace_uses(t, NET_SENSORS | SENSOR_BIT(SENSOR_LIFETIMES)))
 		e = map_table(t->skel->maps.pages, &t->pages);
 	return e;
 }
@@ -165,7 +167,7 @@ static int make_rows_of_others(struct trace *t)
 {
 	struct gs_phase_key phase = { 0 };
 	struct gs_call_key call = { 0 };
-	uint32_t row = GS_MAX_CALLS;
+	uint32_t row = GS_PHASE_ROWS;
 	int e = 0;
 
 	for (; !e && trace_uses(t, SENSOR_BIT(SENSOR_NET)) && phase.group <= GS_PHASES_REQUEST;
@@ -175,7 +177,7 @@ static int make_rows_of_others(struct trace *t)
 		row += GS_PHASES_ROWS(phase.group);
 	}
 	t->skel->bss->gs_next_phase_row = row;
-	row = 1;
+	row = GS_CALL_ROWS;
 	for (; !e && trace_uses(t, NET_SENSORS) && call.kind < CALL_KINDS; call.kind++, row++)
 		e = bpf_map__update_elem(t->skel->maps.calls, &call, sizeof(call), &row,
 					 sizeof(row), 0);

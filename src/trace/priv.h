@@ -163,6 +163,12 @@ struct dump {
 int dump_map(struct dump *d, int fd, uint32_t key_size, uint32_t value_size);
 void dump_deinit(struct dump *d);
 
+/* A row of `sums`, or NULL; what it has, in a histogram that is all 0; its largest
+ * since the reading before: in the slot that went out of use with that window. */
+const volatile struct gs_sum *drain_sum(const struct trace *t, uint32_t row);
+void drain_read_sum(const struct trace *t, struct trace_hist *h, const volatile struct gs_sum *s);
+uint64_t drain_max(const volatile struct gs_sum *s, uint32_t window);
+
 /* drain_calls.c: phases, calls and what has begun; window: the one that ended. */
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window);
 void sweep_holds(struct trace *t, uint64_t full);

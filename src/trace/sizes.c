@@ -37,6 +37,7 @@ void map_sizes(const struct map_needs *n, struct map_sizes *s)
 	bool alloc = n->sensors & SENSOR_BIT(SENSOR_ALLOC);
 	bool net = n->sensors & SENSOR_BIT(SENSOR_NET);
 	bool calls = n->sensors & NET_SENSORS;
+	bool lifetimes = n->sensors & SENSOR_BIT(SENSOR_LIFETIMES);
 
 	*s = (struct map_sizes){
 		/* a row for each target: there is one */
@@ -53,11 +54,12 @@ void map_sizes(const struct map_needs *n, struct map_sizes *s)
 		.hosts = net ? GS_MAX_HOSTS : 1,
 		.phases = net ? GS_MAX_PHASES : 1,
 		.calls = calls ? GS_MAX_CALLS : 1,
-		/* without hosts there are no phases, whose rows come behind the calls' */
-		.sums = net     ? GS_MAX_SUMS
-			: calls ? GS_MAX_CALLS
-				: 1,
-		.pages = calls ? GS_MAX_PAGES : 1,
+		/* rows of lifetimes come first, of calls next, of phases last */
+		.sums = net         ? GS_MAX_SUMS
+			: calls     ? GS_PHASE_ROWS
+			: lifetimes ? GS_MAX_LIVES
+				    : 1,
+		.pages = calls || lifetimes ? GS_MAX_PAGES : 1,
 		.net_scratch = calls ? GS_SCRATCHES : 1,
 	};
 }

@@ -150,9 +150,12 @@ static void check_layout(struct trace *t)
 
 		if (p->kind == SITE_NONE)
 			continue;
-		if (!known &&
-		    (p->sensor == SENSOR_GOROUTINES || serves_several(trace_prog_of(p->id))))
+		if (!known && (p->group == GROUP_BIRTHS || serves_several(trace_prog_of(p->id))))
 			trace_refuse(p, "the layout of the runtime's g is not known");
+		else if (p->id == PROBE_GO_END && !t->features.cookies)
+			trace_refuse(p, "this kernel is too old for its sums (Linux 5.15)");
+		else if (p->id == PROBE_GO_END && !trace_probe(t, PROBE_GO_BIRTH))
+			trace_refuse(p, "says nothing without goroutine-birth");
 		else if (!t->features.cookies && serves_several(trace_prog_of(p->id)))
 			trace_refuse(p, "this kernel has no attach cookies (Linux 5.15)");
 	}
@@ -449,12 +452,20 @@ void trace_pay(struct trace *t, const struct gs_counters *c)
  */
 #define HITS_OF_A_DIAL 10
 
+/* Who is born ends, and both are hits. */
+static uint64_t hits_of_a_goroutine(struct trace *t)
+{
+	return trace_probe(t, PROBE_GO_END) ? 2 : 1;
+}
+
 static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t now, uint64_t cpu,
 			uint64_t created, struct governor_input *in)
 {
 	int i;
 
-	*in = (struct governor_input){ .now_ns = now, .cpu_ns = cpu, .created = created };
+	*in = (struct governor_input){ .now_ns = now,
+				       .cpu_ns = cpu,
+				       .created = created * hits_of_a_goroutine(t) };
 	for (i = 0; i < PROG_COUNT; i++)
 		in->hits[t->arm[i].group] += trace_prog_hits(c, (enum trace_prog)i) /
 					     (i == PROG_NET_DIAL ? HITS_OF_A_DIAL : 1);
@@ -499,7 +510,7 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 		.budget_pct = c->budget_pct,
 		.floor_ns = c->budget_floor_ns,
 		.exact = c->exact,
-		.births_per_s = t->births_per_s,
+		.births_per_s = t->births_per_s * (double)hits_of_a_goroutine(t),
 		.cpu_ns_per_s = t->cpu_ns_per_s,
 		.detach_ns = { detach_ns(t, GROUP_RARE), detach_ns(t, GROUP_BIRTHS),
 			       detach_ns(t, GROUP_REQUESTS) },
@@ -508,7 +519,7 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 	};
 	struct governor_input in = { .now_ns = now,
 				     .cpu_ns = t->first_cpu_ns,
-				     .created = t->first_created };
+				     .created = t->first_created * hits_of_a_goroutine(t) };
 
 	return governor_init(&t->gov, &gc, &in);
 }

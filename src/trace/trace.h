@@ -114,7 +114,9 @@ void trace_close(struct trace *t);
 /* All counts are since trace_attach(); consumers subtract two readings. */
 struct trace_site {             /* goroutines by creation pc and start function */
 	uint64_t gopc, startpc; /* run-time */
-	uint64_t births;
+	uint64_t births, ends;  /* ends: 0 where they are not probed */
+	/* of those that ended and whose birth was seen, in the reading; NULL: none */
+	const struct trace_lifetime *lifetime;
 };
 
 #define TRACE_MAX_FRAMES 24
@@ -130,6 +132,12 @@ struct trace_alloc { /* large allocations by stack */
 struct trace_hist {
 	uint64_t count, sum_ns, max_ns;
 	uint32_t bucket[TRACE_HIST_BUCKETS];
+};
+
+/* How long goroutines of a site had lived when they ended. */
+struct trace_lifetime {
+	struct trace_hist hist;
+	uint64_t max_ns_window; /* largest since the previous reading */
 };
 
 /* Network phases by host, and calls by place (sensors net and sql). */
@@ -159,6 +167,8 @@ struct trace_reading {
 	uint64_t mono_ns;
 	struct trace_site *site;
 	size_t nsite; /* owned by the reading */
+	struct trace_lifetime *lifetime;
+	size_t nlifetime; /* owned by the reading */
 	struct trace_alloc *alloc;
 	size_t nalloc;
 	uint64_t gc_starts, gc_ends; /* hits of gcStart (losers included), cycles ended */
@@ -192,7 +202,7 @@ struct trace_reading {
 };
 
 int trace_read(struct trace *t, struct trace_reading *r);
-/* Only r->site and r->mono_ns; no new window begins. */
+/* Only r->site (without lifetimes) and r->mono_ns; no new window begins. */
 int trace_read_births(struct trace *t, struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
 

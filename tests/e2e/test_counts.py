@@ -98,6 +98,45 @@ class Counts(unittest.TestCase):
         self.assertEqual((park["births"], park["deaths"]), (40, 0))
         self.assertIn(park["live"], range(30, 41))
 
+    def lifetimes(self, release):
+        """The end of goroutines is probed: as many of each go statement as ended
+        have a lifetime, and none that lives has."""
+        with Work(release, "stripped") as w:
+            before = w.do("where")
+            with window(w.pid, "--exact", "--only", "goroutines,lifetimes") as a:
+                w.do(f"births {BIRTHS}")
+                w.do("park 30 chanreceive")
+                if minor(release) >= 23:
+                    w.do("iter 40")
+            r, after = a.report, w.do("where")
+        self.assertEqual(set(r["losses"].values()), {0}, r["losses"])
+        self.assertEqual([(c["sensor"], c["state"]) for c in r["coverage"] if c["state"] != "off"],
+                         [("goroutines", "exact"), ("lifetimes", "exact")])
+        self.assertLessEqual(r["cost"]["agent_bpf_bytes"], 8 << 20)
+        self.check_sites(r, before, after, "births")
+        self.check_sites(r, before, after, "parks")
+        ended = 0
+        for name, truth in after["births"].items():
+            deaths = truth["deaths"] - before["births"][name]["deaths"]
+            if not deaths:
+                continue
+            life = site(r, truth)["lifetime"]
+            self.assertEqual((life["count"], life["exactness"]), (deaths, "exact"), name)
+            self.assertTrue(0 < life["p50_ns"] <= life["p99_ns"] <= life["max_ns"] * 1.04, (name, life))
+            self.assertLess(life["max_ns"], (r["window_s"] + 1) * 1e9, name)
+            ended += deaths
+        self.assertGreaterEqual(ended, BIRTHS)
+        self.assertNotIn("lifetime", site(r, after["parks"]["chanreceive"]))
+
+    def test_lifetimes_only_when_named(self):
+        """With --exact an end costs what a birth does: not unless it is asked for."""
+        with Work() as w, window(w.pid, "--exact", "--only", "goroutines") as a:
+            w.do(f"births {BIRTHS}")
+        self.assertFalse(any("lifetime" in s for s in a.report["goroutines"]["by_site"]))
+        with Work() as w, window(w.pid, "--exact") as a:
+            w.do(f"births {BIRTHS}")
+        self.assertEqual(coverage(a.report, "lifetimes")["state"], "off")
+
     def one(self, release, variant, **kw):
         with Work(release, variant) as w:
             before, stat0 = w.do("where"), w.do("stat")
@@ -158,5 +197,13 @@ def make(release, variant):
     return test
 
 
+def make_lifetimes(release):
+    def test(self):
+        self.lifetimes(release)
+    return test
+
+
+for _r in releases():
+    setattr(Counts, f"test_lifetimes_{_r.replace('.', '_')}", make_lifetimes(_r))
 for _r, _v in VARIANTS:
     setattr(Counts, f"test_{_r.replace('.', '_')}_{_v}", make(_r, _v))

@@ -506,6 +506,9 @@ static struct expected expect(enum probe_id id, int minor)
 	case PROBE_CORO_BIRTH:
 		return (struct expected){ "runtime.newcoro.func1", SITE_CALL,
 					  "call runtime.newproc1" };
+	case PROBE_GO_END:
+		return (struct expected){ minor >= 22 ? "runtime.gdestroy" : "runtime.goexit0",
+					  SITE_BRANCH, "jbe" };
 	case PROBE_ALLOC_LARGE:
 		return (struct expected){ minor >= 24 ? "runtime.mallocgcLarge"
 						      : "runtime.mallocgc",

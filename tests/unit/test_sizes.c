@@ -57,10 +57,11 @@ static void what_is_not_used_takes_one_entry(void **state)
 			 13);
 	s = sizes(SENSOR_BIT(SENSOR_LOCKS), 20000, 30);
 	assert_int_equal(s.calls, GS_MAX_CALLS);
-	assert_int_equal(s.sums, GS_MAX_CALLS);
+	assert_int_equal(s.sums, GS_PHASE_ROWS);
 	assert_int_equal(s.pages, GS_MAX_PAGES);
 	assert_int_equal(s.hosts + s.phases + s.holds, 3);
 	assert_int_equal(sizes(SENSOR_BIT(SENSOR_NET), 20000, 30).sums, GS_MAX_SUMS);
+	assert_int_equal(sizes(SENSOR_BIT(SENSOR_LIFETIMES), 20000, 30).sums, GS_MAX_LIVES);
 }
 
 /* What the kernel takes for an entry of a hash table: its key and value, 48 bytes
