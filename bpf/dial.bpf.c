@@ -55,7 +55,7 @@ static __always_inline bool is_tcp(struct hit *h, struct gs_net_scratch *s, __u6
 }
 
 /* net.(*Dialer).DialContext at `call dialParallel`: (sd, ctx, …).  The
- * resolver's own connections are none. */
+ * resolver's own connections do not count. */
 SUBPROG int connect_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	__u64 host;

@@ -49,9 +49,9 @@ enum call_kind {
 
 /* What has begun and, as far as probes saw, not ended: by an address. */
 enum open_kind {
-	OPEN_REQUEST,  /* by g: in http.Client.do; ptr: the *Request (to tell a stale entry) */
+	OPEN_REQUEST,  /* by g: in http.Client.do; ptr: the *Request (to recognise a stale entry) */
 	OPEN_CONN,     /* by *persistConn: the request it has; ptr: the *Request, 0 where every
-			* request is seen and need not be told apart; state: enum net_phase */
+			* request is seen, nothing to tell apart; state: enum net_phase */
 	OPEN_STREAM,   /* by HTTP/2 *clientStream; likewise */
 	OPEN_HANDLER,  /* by g: a server's handler */
 	OPEN_SQL_GRAB, /* by *driverConn: taken from the pool; state: enum sql_holding */

@@ -38,7 +38,7 @@ struct recipe {
 	enum probe_group group;
 	struct place place[RECIPE_MAX_PLACES];
 	int slot;            /* it reads the argument word slot - 1 from memory; 0: none */
-	enum probe_id pair;  /* it says nothing without this one; 0 (GO_BIRTH): without any */
+	enum probe_id pair;  /* it is of no use without this one; 0 (GO_BIRTH): without any */
 	int since;           /* first minor release that has it at all */
 	const char *absent;  /* why it is missing from a release that could have it … */
 	const char *package; /* … or the package whose absence explains it */
@@ -446,7 +446,7 @@ static void probe_init(struct probe *p, enum probe_id id)
 	snprintf(p->function, sizeof(p->function), "%s", recipes[id].place[0].functions[0]);
 }
 
-/* A begin without an end, or the reverse, costs and tells nothing. */
+/* A begin without an end, or the reverse, costs and is of no use. */
 static void drop_halves(struct plan *pl)
 {
 	int i;

@@ -57,7 +57,7 @@ struct probe {
 	enum site_kind kind; /* of its first site; SITE_NONE: it has none */
 	struct site site[PROBE_MAX_SITES];
 	int nsite;      /* >= 1 unless kind is SITE_NONE */
-	double cost_ns; /* per hit, measured; the dearest site's; < 0: not measured */
+	double cost_ns; /* per hit, measured; of the most expensive site; < 0: not measured */
 	char why[160];  /* why there is no site; "" when there is one */
 	bool absent;    /* the program has no such function: not a failure */
 };

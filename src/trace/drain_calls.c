@@ -258,7 +258,7 @@ int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 /*
  * Connections whose return was not seen (the probe was off) stay in `holds`.
  * When it was full, all that is older than a minute goes: of what is still
- * held by then memory tells.
+ * held by then memory says who holds it.
  */
 void sweep_holds(struct trace *t, uint64_t full)
 {

@@ -86,7 +86,7 @@ static bool must_stop(const struct gov_bucket *b, double income, double lead_s, 
 	return b->tokens < -debt; /* far more than was saved for */
 }
 
-/* What a step has to tell a bucket: all per second or since the last step. */
+/* What a step gives a bucket: all per second or since the last step. */
 struct flow {
 	double dt, income, floor, spent, lead_s;
 	uint64_t now;
@@ -159,7 +159,7 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 					 dt, RATE_MEMORY_S);
 }
 
-/* While births are off, memory still tells how many there are: a hit each. */
+/* While births are off, memory still says how many there are: a hit each. */
 static void predict(struct governor *g)
 {
 	struct gov_bucket *b = &g->b[GROUP_BIRTHS];

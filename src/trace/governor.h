@@ -23,7 +23,7 @@
 
 #define GOV_SLICE_NS     200000000ull /* shortest slice that a tenfold rise does not end … */
 #define GOV_SLICE_MIN_NS 50000000ull /* … and where that takes more than some seconds to save for */
-/* The same for requests, whose probes are many and dear; longer where requests
+/* The same for requests, whose probes are many and expensive; longer where requests
  * take long, for those that a slice's end cuts off are not timed. */
 #define GOV_SLICE_REQUESTS_NS     50000000ull
 #define GOV_SLICE_REQUESTS_MAX_NS 800000000ull

@@ -67,7 +67,7 @@ struct specimen {
 	void (*run)(void *guard);
 	const char *site; /* NULL: at the function's entry */
 	int calls;        /* per repeat: some 0.3 ms */
-	bool few;         /* also where every probe is dear to take away */
+	bool few;         /* also where every probe is expensive to remove */
 };
 
 static const struct specimen specimens[] = {
