@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+
+#include "base/cursor.h"
 
 struct u64map_slot {
 	uint64_t key, value;
@@ -36,9 +39,30 @@ uint64_t hash_bytes(const void *p, size_t n)
 	return hash_u64(h);
 }
 
+/* Random bytes that the kernel gives each process. */
+static uint64_t seed_of_process(void)
+{
+	const void *random = (const void *)getauxval(AT_RANDOM);
+
+	return random ? load_u64(random) : 0;
+}
+
+/* Of n bytes, mixed eight at a time from a secret on. */
+static uint64_t seeded_hash(uint64_t h, const uint8_t *p, size_t n)
+{
+	uint8_t last[8] = { 0 };
+
+	h ^= n;
+	for (; n > 8; p += 8, n -= 8)
+		h = hash_u64(h ^ load_u64(p));
+	memcpy(last, p, n);
+	return hash_u64(h ^ load_u64(last));
+}
+
 void u64map_init(struct u64map *m, size_t max_entries)
 {
 	memset(m, 0, sizeof(*m));
+	m->seed = seed_of_process();
 	m->max = max_entries;
 }
 
@@ -57,7 +81,7 @@ void u64map_clear(struct u64map *m)
 
 static struct u64map_slot *u64map_slot(const struct u64map *m, uint64_t key)
 {
-	size_t i = hash_u64(key) & (m->cap - 1);
+	size_t i = hash_u64(key ^ m->seed) & (m->cap - 1);
 
 	while (m->slots[i].used && m->slots[i].key != key)
 		i = (i + 1) & (m->cap - 1);
@@ -128,6 +152,7 @@ bool u64map_next(const struct u64map *m, size_t *pos, uint64_t *key, uint64_t **
 void bytesmap_init(struct bytesmap *m, size_t max_entries)
 {
 	memset(m, 0, sizeof(*m));
+	m->seed = seed_of_process();
 	m->max = max_entries;
 }
 
@@ -160,7 +185,7 @@ uint64_t *bytesmap_find(const struct bytesmap *m, const void *key, size_t len)
 
 	if (!m->cap)
 		return NULL;
-	s = bytesmap_slot(m, key, len, hash_bytes(key, len));
+	s = bytesmap_slot(m, key, len, seeded_hash(m->seed, key, len));
 	return s->key ? &s->value : NULL;
 }
 
@@ -204,7 +229,7 @@ uint64_t *bytesmap_put(struct bytesmap *m, const void *key, size_t len, uint64_t
 		return NULL;
 	memcpy(copy, key, len);
 	copy[len] = '\0';
-	hash = hash_bytes(key, len);
+	hash = seeded_hash(m->seed, key, len);
 	s = bytesmap_slot(m, key, len, hash);
 	*s = (struct bytesmap_slot){ .key = copy, .len = len, .hash = hash, .value = init };
 	m->len++;

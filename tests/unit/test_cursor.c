@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/cursor.h"
 #include "base/err.h"
 #include "base/map.h"
@@ -164,6 +165,47 @@ static void test_buf_grows(void **state)
 	buf_deinit(&b);
 }
 
+/* The key whose hash_u64() is h: what a hostile program would choose its keys by. */
+static uint64_t key_of_hash(uint64_t h)
+{
+	h = (h ^ h >> 33) * 0x9cb4b2f8129337dbULL;
+	h = (h ^ h >> 33) * 0x4f74430c22a54005ULL;
+	return h ^ h >> 33;
+}
+
+static uint64_t cpu_to_put(uint64_t (*key)(uint64_t))
+{
+	uint64_t began = clock_self_cpu_ns();
+	struct u64map m;
+
+	u64map_init(&m, 1u << 16);
+	for (uint64_t i = 1; i <= 40000; i++)
+		assert_non_null(u64map_put(&m, key(i << 32), i, NULL));
+	for (uint64_t i = 1; i <= 40000; i++)
+		assert_int_equal(*u64map_find(&m, key(i << 32)), i);
+	u64map_deinit(&m);
+	return clock_self_cpu_ns() - began;
+}
+
+/* Chosen keys would meet in one place: each put would pass all that were put before. */
+static void test_chosen_keys(void **state)
+{
+	struct bytesmap m;
+	char text[100];
+
+	(void)state;
+	assert_int_equal(hash_u64(key_of_hash(7ull << 32)), 7ull << 32);
+	assert_true(cpu_to_put(key_of_hash) < 50 * cpu_to_put(hash_u64));
+	memset(text, 'a', sizeof(text));
+	bytesmap_init(&m, 1000);
+	for (size_t i = 0; i < sizeof(text); i++) /* of every length */
+		assert_non_null(bytesmap_put(&m, text, i, i, NULL));
+	for (size_t i = 0; i < sizeof(text); i++)
+		assert_int_equal(*bytesmap_find(&m, text, i), i);
+	assert_int_equal(m.len, sizeof(text));
+	bytesmap_deinit(&m);
+}
+
 static void test_u64map(void **state)
 {
 	uint64_t i, key, *v, sum = 0;
@@ -243,8 +285,8 @@ int main(void)
 		cmocka_unit_test(test_cursor_words), cmocka_unit_test(test_cursor_end),
 		cmocka_unit_test(test_cursor_seek),  cmocka_unit_test(test_varints),
 		cmocka_unit_test(test_buf_limit),    cmocka_unit_test(test_buf_grows),
-		cmocka_unit_test(test_u64map),       cmocka_unit_test(test_bytesmap),
-		cmocka_unit_test(test_err),
+		cmocka_unit_test(test_u64map),       cmocka_unit_test(test_chosen_keys),
+		cmocka_unit_test(test_bytesmap),     cmocka_unit_test(test_err),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
