@@ -255,15 +255,14 @@ struct name_search {
 	struct u64map offsets;               /* name offset -> index in names */
 };
 
-static void search_name(struct name_search *s, const char *name, size_t len, uint64_t off)
+static int search_name(struct name_search *s, const char *name, size_t len, uint64_t off)
 {
 	uint64_t *which;
 
 	if (len >= MAX_STRING || !(s->lengths[len / 8] & 1u << len % 8))
-		return;
+		return 0;
 	which = bytesmap_find(&s->wanted, name, len);
-	if (which)
-		u64map_put(&s->offsets, off, *which, NULL);
+	return which && !u64map_put(&s->offsets, off, *which, NULL) ? -ENOMEM : 0;
 }
 
 /* Goes through the name table once; *buf is SCAN_SIZE bytes. */
@@ -277,12 +276,12 @@ static int search_names(struct pclntab *p, struct name_search *s, char *buf)
 		char *nul;
 		int err = pcl_read(p, &p->names, pos, buf, n);
 
-		if (err)
-			return err;
-		while ((nul = memchr(buf + at, 0, n - at))) {
-			search_name(s, buf + at, (size_t)(nul - buf) - at, pos + at);
+		while (!err && (nul = memchr(buf + at, 0, n - at))) {
+			err = search_name(s, buf + at, (size_t)(nul - buf) - at, pos + at);
 			at = (size_t)(nul - buf) + 1;
 		}
+		if (err)
+			return err;
 		if (!at) /* no name is that long */
 			return n == left ? 0 : -EBADMSG;
 		pos += at;

@@ -170,9 +170,9 @@ static int make_graph(struct finder *f)
 	f->ahead = goahead_new(f->s->rt);
 	if (!f->node || !f->ahead)
 		return f->ahead ? -ENOMEM : -EOPNOTSUPP;
-	for (size_t i = 0; i < f->l.n; i++)
+	for (size_t i = 0; i < f->l.n && !err; i++)
 		if (f->l.waiter[i].rw)
-			goahead_add_rw(f->ahead, f->l.waiter[i].lock);
+			err = goahead_add_rw(f->ahead, f->l.waiter[i].lock);
 	for (size_t i = 0; i < f->l.n && !err; i++)
 		err = add_acts(f, i);
 	if (!err)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arch/effect.h"
+#include "base/addr.h"
 #include "base/cursor.h"
 #include "gort/gostack.h"
 #include "gort/goruntime_priv.h"
@@ -119,9 +120,9 @@ void goahead_free(struct goahead *a)
 	free(a);
 }
 
-void goahead_add_rw(struct goahead *a, uint64_t lock)
+int goahead_add_rw(struct goahead *a, uint64_t lock)
 {
-	u64map_put(&a->rw, lock, 1, NULL);
+	return u64map_put(&a->rw, lock, 1, NULL) ? 0 : -ENOMEM;
 }
 
 uint64_t goahead_left_out(const struct goahead *a)
@@ -262,7 +263,7 @@ static bool read_word(struct goahead *a, uint64_t addr, uint64_t *out)
 		*out = load_u64(a->stack + (addr - a->base));
 		return true;
 	}
-	return addr >= 4096 && a->reads++ < MAX_READS && !mem_read_u64(a->rt->mem, addr, out);
+	return addr >= ADDR_PAGE && a->reads++ < MAX_READS && !mem_read_u64(a->rt->mem, addr, out);
 }
 
 static struct word *written(struct path *p, uint64_t addr)

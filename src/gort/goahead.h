@@ -35,8 +35,9 @@ struct goahead;
 /* NULL: no memory, or the code of this machine cannot be followed. */
 struct goahead *goahead_new(struct goruntime *rt);
 void goahead_free(struct goahead *a);
-/* Says of a lock that somebody waits for that it is an RWMutex: before the first look. */
-void goahead_add_rw(struct goahead *a, uint64_t lock);
+/* Says of a lock that somebody waits for that it is an RWMutex: before the first look.
+ * 0, or -ENOMEM: then nothing may be concluded, it would pass for a Mutex. */
+int goahead_add_rw(struct goahead *a, uint64_t lock);
 /*
  * Looks ahead of one goroutine.  lock: what it waits for, if that is a lock (it
  * would have it then), else 0.  *acts is valid until the next call.  Returns

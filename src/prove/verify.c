@@ -160,8 +160,9 @@ static int check_conditions(struct snap *s)
 
 		if (!s->g[i].stuck || s->g[i].kind != LEAK_COND)
 			continue;
-		u64map_put(&list, s->waiter[w].primitive, 1, &made);
-		if (made)
+		if (!u64map_put(&list, s->waiter[w].primitive, 1, &made))
+			err = -ENOMEM;
+		else if (made)
 			err = walk_list(s, s->waiter[w].primitive, &in);
 		if (!err && !u64map_find(&in, s->waiter[w].sudog))
 			snap_take_back(s, i);
