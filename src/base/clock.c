@@ -27,6 +27,13 @@ uint64_t clock_real_ns(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+void clock_nap_ms(unsigned int ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000 * NS_PER_MS) };
+
+	nanosleep(&ts, NULL);
+}
+
 uint64_t clock_self_cpu_ns(void)
 {
 	return read_clock(CLOCK_PROCESS_CPUTIME_ID);

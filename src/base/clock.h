@@ -9,10 +9,11 @@
 #define NS_PER_S  1000000000ull
 #define NS_PER_MS 1000000ull
 
-uint64_t clock_mono_ns(void);     /* CLOCK_MONOTONIC, as Go's nanotime */
-uint64_t clock_boot_ns(void);     /* CLOCK_BOOTTIME, as /proc/PID/stat's start time */
-uint64_t clock_real_ns(void);     /* CLOCK_REALTIME, since 1970 */
-uint64_t clock_self_cpu_ns(void); /* CPU time of this process */
+uint64_t clock_mono_ns(void);       /* CLOCK_MONOTONIC, as Go's nanotime */
+uint64_t clock_boot_ns(void);       /* CLOCK_BOOTTIME, as /proc/PID/stat's start time */
+uint64_t clock_real_ns(void);       /* CLOCK_REALTIME, since 1970 */
+void clock_nap_ms(unsigned int ms); /* sleeps; a signal ends it */
+uint64_t clock_self_cpu_ns(void);   /* CPU time of this process */
 /* "2026-11-22T10:00:05Z": RFC 3339, UTC, whole seconds; ms when with_ms. out >= 32 bytes. */
 void clock_format_utc(uint64_t real_ns, int with_ms, char *out, size_t size);
 

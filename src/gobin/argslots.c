@@ -160,14 +160,6 @@ static int whole_word(const struct argslots *s, unsigned int n, int32_t *off)
 	return 0;
 }
 
-int gobin_arg_slot(struct gobin *gb, uint64_t pc, bool is_return, unsigned int n, int32_t *off)
-{
-	struct argslots s;
-	int err = gobin_arg_slots(gb, pc, is_return, &s);
-
-	return err ? err : whole_word(&s, n, off);
-}
-
 int gobin_arg_from_sp(struct gobin *gb, uint64_t pc, unsigned int n, int32_t *off)
 {
 	struct argslots s;

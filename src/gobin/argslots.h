@@ -34,10 +34,8 @@ struct argslots {
  * -ENOENT: the function tells of none; -EBADMSG.
  */
 int gobin_arg_slots(struct gobin *gb, uint64_t pc, bool is_return, struct argslots *out);
-/* One of them: -ENOENT also when there is no such word, or it has not 8 bytes. */
-int gobin_arg_slot(struct gobin *gb, uint64_t pc, bool is_return, unsigned int n, int32_t *off);
-/* The same from SP before the instruction at pc: what a probe there reads.
- * -ENOENT in the function's first instructions, before it has its frame. */
+/* One of them from SP before the instruction at pc: what a probe there reads.
+ * -ENOENT also when there is no such word, or it has not 8 bytes, and in the function's first instructions, before it has its frame. */
 int gobin_arg_from_sp(struct gobin *gb, uint64_t pc, unsigned int n, int32_t *off);
 
 #endif

@@ -198,13 +198,6 @@ const struct image_section *image_section_named(const struct image *im, const ch
 	return NULL;
 }
 
-bool image_is_writable(const struct image *im, uint64_t addr)
-{
-	const struct image_segment *s = image_segment_at(im, addr);
-
-	return s && s->write;
-}
-
 static int check_ident(const uint8_t *h, struct err *err)
 {
 	if (memcmp(h, ELFMAG, SELFMAG))

@@ -68,7 +68,5 @@ int image_read_addr(struct image *im, uint64_t addr, void *dst, size_t len);
 int image_addr_to_off(const struct image *im, uint64_t addr, uint64_t *off);
 const struct image_segment *image_segment_at(const struct image *im, uint64_t addr);
 const struct image_section *image_section_named(const struct image *im, const char *name);
-/* addr lies in a writable PT_LOAD (its bss included). */
-bool image_is_writable(const struct image *im, uint64_t addr);
 
 #endif

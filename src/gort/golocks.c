@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/cursor.h"
 #include "gort/gostack.h"
 #include "gort/goruntime_priv.h"
@@ -143,7 +144,7 @@ static uint64_t semaphore_of(struct reading *r, const struct goroutine *g)
 		for (int32_t at = 0; at + 8 <= s->frame[i].size; at += 8) {
 			uint64_t word = stack_word(s, s->frame[i].sp + (uint64_t)at);
 
-			if (word < 4096 || word % 8 ||
+			if (!addr_is_plausible(word, 8) ||
 			    (word >= g->stack_lo && word < g->stack_hi) || go_in_text(r->rt, word))
 				continue;
 			if (mem_read(r->rt->mem, word, raw, (size_t)size))
@@ -388,7 +389,7 @@ static void add_named(struct reading *r, struct golock_waiter *w, const struct f
 		for (int32_t off = 0; off + 8 <= f->reach; off += 8) {
 			uint64_t word = stack_word(&r->stack, f->sp + (uint64_t)off), lock;
 
-			lock = word < 4096 || word % 4 ? 0 : next_lock(r, word);
+			lock = !addr_is_plausible(word, 4) ? 0 : next_lock(r, word);
 			if (lock && lock - word < reach)
 				add_held(w, lock, at, line);
 		}

@@ -86,8 +86,3 @@ int goslot_arg(struct goruntime *rt, uint64_t pc, bool innermost, unsigned int n
 		remember(c, key, &s);
 	return word_of(&s, n, off);
 }
-
-int goslot_from_sp(struct goruntime *rt, uint64_t pc, unsigned int n, int32_t *off)
-{
-	return gobin_arg_from_sp(rt->gb, pc - rt->bias, n, off);
-}

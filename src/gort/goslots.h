@@ -34,8 +34,5 @@ int goruntime_stack_frames(struct goruntime *rt, const struct goroutine *g,
  * Remembered per pc.
  */
 int goslot_arg(struct goruntime *rt, uint64_t pc, bool innermost, unsigned int n, int32_t *off);
-/* Offset of the slot from SP at that pc: what a probe placed there reads.
- * -ENOENT in the function's first instructions, before it has its frame. */
-int goslot_from_sp(struct goruntime *rt, uint64_t pc, unsigned int n, int32_t *off);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/cursor.h"
 
@@ -86,7 +87,7 @@ static size_t p_pieces(struct goruntime *rt, uint64_t addr, uint8_t *raw, struct
 	size_t n = 0;
 
 	memset(raw, 0, P_BYTES);
-	if (addr < 4096)
+	if (addr < ADDR_PAGE)
 		return 0; /* allp is filled up to its length only, until procresize grew it */
 	out[n++] = (struct mem_piece){ .addr = addr + (uint64_t)go_off(rt, LAYOUT_P_ID),
 				       .dst = raw,

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "gort/gostack.h"
@@ -25,13 +25,6 @@
 #define SAMPLE_HEAD   64    /* of them the first ones: main and the runtime's own */
 #define COUNT_MAX     20000 /* longer lists are not counted through at start */
 #define STACKS_MAX    32
-
-static void pause_ms(int ms)
-{
-	struct timespec ts = { .tv_nsec = ms * (long)NS_PER_MS };
-
-	nanosleep(&ts, NULL);
-}
 
 /* ---- is the image where we think? ---- */
 
@@ -65,7 +58,7 @@ static const char *list_misfit(struct goruntime *rt)
 		return "the list of goroutines cannot be read";
 	if (!len)
 		return "the list of goroutines is empty";
-	if (len > (1ull << 32) || array < 4096)
+	if (len > (1ull << 32) || !addr_is_plausible(array, 8))
 		return "the list of goroutines has an impossible length";
 	return NULL;
 }
@@ -102,7 +95,7 @@ static int wait_until_started(struct goruntime *rt, struct err *err)
 			return 0;
 		if (!may_be_starting(rt, image))
 			break;
-		pause_ms(2);
+		clock_nap_ms(2);
 	} while (clock_mono_ns() < until);
 	if (image)
 		return err_set(err, -ENOEXEC, "%s", image);
@@ -161,7 +154,7 @@ static bool plausible_pc(const struct goruntime *rt, uint64_t pc)
 static bool sample_ids_unique(const struct sample *s)
 {
 	struct u64map seen;
-	bool unique = true, made;
+	bool unique = true, made = true;
 
 	u64map_init(&seen, 2 * SAMPLE);
 	for (size_t i = 0; i < s->n; i++) {
@@ -169,9 +162,7 @@ static bool sample_ids_unique(const struct sample *s)
 
 		if (!gostatus_is_live(s->g[i].status, &known))
 			continue;
-		made = true;
-		u64map_put(&seen, s->g[i].goid, 1, &made);
-		unique = unique && made;
+		unique = unique && u64map_put(&seen, s->g[i].goid, 1, &made) && made;
 	}
 	u64map_deinit(&seen);
 	return unique;
@@ -234,7 +225,7 @@ static void verify_goroutines(struct goruntime *rt, struct sample *s)
 		why = sample_misfit(rt, s);
 		if (!why)
 			return;
-		pause_ms(1);
+		clock_nap_ms(1);
 	}
 	goruntime_off(rt, FACT_GOROUTINES, "%s", why);
 }
@@ -299,7 +290,7 @@ static void verify_scheduler(struct goruntime *rt, const struct sample *s)
 		created = created_misfit(&raw, &t);
 		if ((!why && !created) || !raw.has_sched)
 			break;
-		pause_ms(1);
+		clock_nap_ms(1);
 	}
 	if (why) {
 		goruntime_off(rt, FACT_LIVE, "%s", why);
@@ -342,7 +333,7 @@ static void verify_counts(struct goruntime *rt)
 		return;
 	for (int i = 0; i < TRIES && !agree; i++) {
 		if (i)
-			pause_ms(1);
+			clock_nap_ms(1);
 		agree = counts_agree(rt, &w, &walked, &counted);
 	}
 	gowalk_deinit(&w);
@@ -403,7 +394,7 @@ static void verify_heap(struct goruntime *rt)
 		/* what was not found will not come */
 		if ((!gc || !raw.has_memstats) && (!heap || !raw.has_controller))
 			break;
-		pause_ms(1);
+		clock_nap_ms(1);
 	}
 	if (gc)
 		goruntime_off(rt, FACT_GC, "%s", gc);

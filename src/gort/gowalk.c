@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/cursor.h"
 
@@ -215,7 +216,7 @@ static size_t usable_addresses(struct gowalk_cache *c, const uint8_t *raw, size_
 	for (size_t i = 0; i < n; i++) {
 		uint64_t a = load_u64(raw + 8 * i);
 
-		if (a < 4096 || a % 8 || a > (1ull << 56))
+		if (!addr_is_plausible(a, 8))
 			c->list_odd++;
 		else
 			out[k++] = a;

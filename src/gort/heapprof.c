@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/cursor.h"
 #include "base/map.h"
 #include "gort/goruntime_priv.h"
@@ -18,7 +19,6 @@
 #define BEHIND     6144 /* older buckets lie before newer ones in persistentalloc's blocks */
 #define AHEAD      2048
 #define MIN_ADDR   (64u << 10) /* what no bucket's address is below, or above */
-#define MAX_ADDR   (1ull << 56)
 #define MAX_RATE   (1ull << 40)
 
 /* Where things are, as the release has them. */
@@ -73,7 +73,7 @@ static int shape_of(const struct goruntime *rt, struct shape *s)
 /* n bytes at addr, from the block around it when that can be read. */
 static const uint8_t *near_bytes(struct near *w, struct goruntime *rt, uint64_t addr, size_t n)
 {
-	if (n > sizeof(w->one) || addr < MIN_ADDR || addr >= MAX_ADDR || addr % 8)
+	if (n > sizeof(w->one) || addr < MIN_ADDR || addr >= ADDR_END_MOST || addr % 8)
 		return NULL;
 	if (addr < w->base || addr + n > w->base + w->len) {
 		w->base = addr - BEHIND;

@@ -16,19 +16,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/addr.h"
 #include "base/buf.h"
 #include "base/cursor.h"
 
-#define MEM_IOVS              512          /* pieces a call; the kernel takes 1,024 (IOV_MAX) */
-#define MEM_MAX_ADDR          (1ull << 56) /* beyond user space, with 5-level page tables too */
-#define MEM_MAX_FAILED_CALLS  4096         /* in one read: then the rest fails unread */
+#define MEM_IOVS              512  /* pieces a call; the kernel takes 1,024 (IOV_MAX) */
+#define MEM_MAX_FAILED_CALLS  4096 /* in one read: then the rest fails unread */
 #define RECORDING_MAGIC       "gspmem1\n"
 #define RECORDING_MAX         (64u << 20)
 #define RECORDING_MAX_RECORDS (1u << 20)
 
 static bool sane(const struct mem_piece *p)
 {
-	return p->addr >= 4096 && p->addr < MEM_MAX_ADDR && p->len <= MEM_MAX_ADDR - p->addr;
+	return p->addr >= 4096 && p->addr < ADDR_END_MOST && p->len <= ADDR_END_MOST - p->addr;
 }
 
 int mem_read_many(struct memreader *m, struct mem_piece *p, size_t n)
@@ -317,7 +317,7 @@ static ssize_t parse_records(const struct buf *b, struct mem_range **out)
 		r.addr = cursor_u64(&c);
 		r.len = cursor_u32(&c);
 		r.data = (uint8_t *)(uintptr_t)cursor_bytes(&c, r.len);
-		if (c.bad || !r.len || r.addr >= MEM_MAX_ADDR)
+		if (c.bad || !r.len || r.addr >= ADDR_END_MOST)
 			break;
 		if (n == cap) {
 			cap = cap ? cap * 2 : 64;

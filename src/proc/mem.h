@@ -32,7 +32,7 @@ struct memreader {
 
 /* One reader of a live process.  -EPERM with a hint when not permitted. */
 int mem_open_pid(struct memreader **out, pid_t pid, struct err *err);
-/* A reader of a recording made by mem_record_*(): see mem.c for the format. */
+/* A reader of a recording made by mem_open_recorder(): see mem.c for the format. */
 int mem_open_file(struct memreader **out, const char *path, struct err *err);
 /* Wraps a reader and appends everything read through it to a file (for tests). */
 int mem_open_recorder(struct memreader **out, struct memreader *inner, const char *path,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "proc/readbatch.h"
+#include "base/addr.h"
 #include "base/vec.h"
 
 #include <errno.h>
@@ -8,9 +9,8 @@
 #include <string.h>
 
 #define LEAST_ADDR 4096
-#define ADDR_END   (1ull << 47) /* user space */
-#define GAP        2048         /* between neighbours that are read as one: never a whole page */
-#define BLOCKS     512          /* read at once */
+#define GAP        2048 /* between neighbours that are read as one: never a whole page */
+#define BLOCKS     512  /* read at once */
 #define BLOCK_BYTES \
 	READBATCH_MAX_PIECE /* of them together: the cache holds that while pieces are taken out */
 #define DIGIT_BITS 12

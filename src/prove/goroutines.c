@@ -135,7 +135,7 @@ static int read_list(struct snap *s)
 		uint64_t a = heap_word(&s->gaddr[i]);
 
 		s->gaddr[i] = a;
-		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
+		if (a % 8 || a < ADDR_PAGE || a >= ADDR_END)
 			return snap_fail(s, -EBADMSG,
 					 "the list of goroutines holds something else");
 	}

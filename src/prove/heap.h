@@ -15,13 +15,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/map.h"
 #include "gort/goruntime.h"
 
 #define HEAP_PAGE_SHIFT  13 /* runtime/sizeclasses.go, _PageSize */
 #define HEAP_BLOCK_SHIFT 26 /* of the page table here; happens to be an arena of linux/amd64 */
 #define HEAP_BLOCK_PAGES (1u << (HEAP_BLOCK_SHIFT - HEAP_PAGE_SHIFT))
-#define HEAP_ADDR_BITS   47 /* user space with four-level page tables, all that Go uses */
+#define HEAP_ADDR_BITS   ADDR_BITS
 #define HEAP_NO_DATA     UINT64_MAX
 
 /* load_u64() without the call: this is the innermost of everything here. */

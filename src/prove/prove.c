@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "prove/freeze.h"
@@ -59,13 +58,6 @@ static int off(struct prove_result *out, const char *fmt, ...)
 static bool cancelled(const struct run *r)
 {
 	return r->cfg->cancelled && r->cfg->cancelled(r->cfg->arg);
-}
-
-static void nap_ms(unsigned int ms)
-{
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
-
-	nanosleep(&ts, NULL);
 }
 
 /* ---- what can be judged at all ---- */
@@ -376,7 +368,7 @@ static int run_passes(struct run *r)
 	r->snap.heap.trust_alloc_bits = false;
 	for (int i = 0; i < want && !code; i++) {
 		if (i)
-			nap_ms(GAP_MS);
+			clock_nap_ms(GAP_MS);
 		code = unfrozen_pass(r);
 		if (code)
 			break;

@@ -73,7 +73,7 @@ static int take_addresses(struct heap *h, const uint8_t *raw, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		uint64_t a = heap_word(raw + 8 * i);
 
-		if (a % 8 || a < 4096 || a >> HEAP_ADDR_BITS)
+		if (a % 8 || a < ADDR_PAGE || a >= ADDR_END)
 			return refuse(h, "the list of spans holds something else");
 		h->mspan[h->nmspan++] = a;
 	}
@@ -230,7 +230,7 @@ static int decode_span(const uint8_t *raw, const struct mspan_offsets *o, struct
 	s->specials = heap_word(raw + o->specials);
 	s->noscan = raw[o->class] & 1;
 	s->data = HEAP_NO_DATA;
-	if (s->start % (1u << HEAP_PAGE_SHIFT) || s->start < 4096 || s->start >> HEAP_ADDR_BITS ||
+	if (s->start % (1u << HEAP_PAGE_SHIFT) || s->start < ADDR_PAGE || s->start >= ADDR_END ||
 	    !npages || npages > ((1ull << HEAP_ADDR_BITS) - s->start) >> HEAP_PAGE_SHIFT ||
 	    npages > UINT32_MAX)
 		return -EBADMSG;
