@@ -4,7 +4,7 @@
  * the same instruction, as JSON.
  *
  * Probes its own process, at calls in assembly functions with the registers of a Go
- * function: 7 of them with our programs, 7 with an empty one, called in turn, so
+ * function: half of them with our programs, half with an empty one, called in turn, so
  * that the machine's noise affects both.
  */
 #include <fcntl.h>
@@ -35,7 +35,8 @@
 #define DECLARE(n)              \
 	extern char site_##n[]; \
 	void f_##n(void *a, void *b);
-#define EACH(X)     X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
+#define EACH(X) \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
 #define FUNCTION(n) f_##n,
 #define ADDRESS(n)  site_##n,
 
@@ -45,6 +46,15 @@ EACH(DECLARE)
 typedef void probed(void *a, void *b);
 static probed *const function[2 * PROBES] = { EACH(FUNCTION) };
 static char *const site[2 * PROBES] = { EACH(ADDRESS) };
+_Static_assert(PROBES == 8, "EACH has them all");
+static const enum sensor sensor_of[] = {
+#define PROBE(id, name, sensor, ...) SENSOR_##sensor,
+#include "gospect/probes.def"
+};
+static const enum probe_group group_of[] = {
+#define PROBE(id, name, sensor, group, ...) GROUP_##group,
+#include "gospect/probes.def"
+};
 static uint64_t g[PROBES][128]; /* a stand-in for a g, one per probe */
 
 /* The place of an address in our executable. */
@@ -115,10 +125,8 @@ static void make_plan(struct plan *pl, const struct cost_table *ct)
 			g[i][k] = (uint64_t)(uintptr_t)&g[i][0];
 		g[i][G_GOID / 8] = (uint64_t)i + 1;
 		p->id = (enum probe_id)i;
-		p->sensor = i <= PROBE_CORO_BIRTH    ? SENSOR_GOROUTINES
-			    : i == PROBE_ALLOC_LARGE ? SENSOR_ALLOC
-						     : SENSOR_GC;
-		p->group = i > PROBE_CORO_BIRTH ? GROUP_RARE : GROUP_BIRTHS;
+		p->sensor = sensor_of[i];
+		p->group = group_of[i];
 		p->kind = SITE_CALL;
 		p->nsite = 1;
 		p->site[0] = (struct site){ .kind = SITE_CALL,

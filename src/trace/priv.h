@@ -114,6 +114,8 @@ struct probe *trace_probe(struct trace *t, enum probe_id id);
 /* Takes a probe out of the plan, and says why. */
 void trace_refuse(struct probe *p, const char *why);
 enum trace_prog trace_prog_of(enum probe_id id);
+/* Such a program tells its probes apart by the cookie. */
+bool trace_serves_several(enum trace_prog prog);
 /* Hits of all probes of a program. */
 uint64_t trace_prog_hits(const struct gs_counters *c, enum trace_prog prog);
 /* Whether a probe of one of these sensors (SENSOR_BIT()) has a site. */
@@ -181,8 +183,11 @@ int drain_counters(struct trace *t, struct gs_counters *sum);
 /* Of slices and pauses so far, the running one included. */
 void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all);
 void trace_read_hist(struct trace_hist *h, const volatile struct gs_hist *from);
-/* Adds what the hits since the last call cost the target. */
+
+/* cost.c: adds what the hits since the last call cost the target; mean cost of a
+ * hit of a group before any was seen. */
 void trace_pay(struct trace *t, const struct gs_counters *c);
+double trace_first_cost(const struct trace *t, enum probe_group g);
 
 /* stats.c: measures the programs' run time, for a second at a time. */
 void stats_step(struct trace *t, const struct gs_counters *c, uint64_t now);

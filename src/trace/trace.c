@@ -11,16 +11,6 @@
 
 #include "base/clock.h"
 
-/*
- * Run time of a program until it is measured, ns: seen on a 3 GHz machine.
- * Used by the governor's first decision only.
- */
-#define GUESS_COUNT_NS 200.0
-#define GUESS_STACK_NS 1500.0
-#define GUESS_CALL_NS  800.0 /* of the programs that remember and sum calls */
-/* A class that could not be measured: what an emulated one costs in a VM. */
-#define GUESS_CLASS_NS 750.0
-
 /* How long detaching a group takes (measured): links close side by side, perf
  * events one after the other, whoever closes them (the kernel's event_mutex). */
 #define DETACH_MULTI_NS (50 * NS_PER_MS)
@@ -61,7 +51,7 @@ enum trace_prog trace_prog_of(enum probe_id id)
 	return prog_of[id];
 }
 
-static bool serves_several(enum trace_prog prog)
+bool trace_serves_several(enum trace_prog prog)
 {
 	int n = 0;
 
@@ -94,22 +84,6 @@ bool trace_uses(struct trace *t, uint32_t sensors)
 const struct plan *trace_plan(const struct trace *t)
 {
 	return &t->plan;
-}
-
-static double cost_of_hit(const struct trace *t, enum probe_id id)
-{
-	const struct probe *p = plan_find(&t->plan, id);
-	enum trace_prog prog = trace_prog_of(id);
-	double cost, run = t->arm[prog].prog_ns;
-
-	if (!p)
-		return 0;
-	cost = p->cost_ns >= 0 ? p->cost_ns : GUESS_CLASS_NS;
-	if (run < 0)
-		run = id == PROBE_ALLOC_LARGE ? GUESS_STACK_NS
-		      : serves_several(prog)  ? GUESS_CALL_NS
-					      : GUESS_COUNT_NS;
-	return cost + run;
 }
 
 static int no_method(const struct trace *t, struct err *err)
@@ -150,13 +124,14 @@ static void check_layout(struct trace *t)
 
 		if (p->kind == SITE_NONE)
 			continue;
-		if (!known && (p->group == GROUP_BIRTHS || serves_several(trace_prog_of(p->id))))
+		if (!known &&
+		    (p->group == GROUP_BIRTHS || trace_serves_several(trace_prog_of(p->id))))
 			trace_refuse(p, "the layout of the runtime's g is not known");
 		else if (p->id == PROBE_GO_END && !t->features.cookies)
 			trace_refuse(p, "this kernel is too old for its sums (Linux 5.15)");
 		else if (p->id == PROBE_GO_END && !trace_probe(t, PROBE_GO_BIRTH))
 			trace_refuse(p, "useless without goroutine-birth");
-		else if (!t->features.cookies && serves_several(trace_prog_of(p->id)))
+		else if (!t->features.cookies && trace_serves_several(trace_prog_of(p->id)))
 			trace_refuse(p, "this kernel has no attach cookies (Linux 5.15)");
 	}
 	spec_check(t);
@@ -231,7 +206,7 @@ static int collect_sites(struct trace *t, enum trace_prog prog)
 				return -E2BIG;
 			a->offset[n] = p->site[k].file_off;
 			a->cookie[n++] =
-				serves_several(prog)
+				trace_serves_several(prog)
 					? GS_COOKIE(0, i, spec_argument(t, p->id, &p->site[k]))
 					: 0;
 		}
@@ -430,21 +405,6 @@ static int switch_groups(struct trace *t, unsigned int want)
 	return first;
 }
 
-void trace_pay(struct trace *t, const struct gs_counters *c)
-{
-	int i;
-
-	for (i = 0; i < PROBE_COUNT; i++) {
-		t->cost_ns[group_of[i]] +=
-			(double)(c->hits[i] - t->paid_hits[i]) * cost_of_hit(t, (enum probe_id)i);
-		t->paid_hits[i] = c->hits[i];
-	}
-	t->request_hits = 0;
-	for (i = 0; i < PROG_COUNT; i++)
-		if (t->arm[i].group == GROUP_REQUESTS)
-			t->request_hits += trace_prog_hits(c, (enum trace_prog)i);
-}
-
 /*
  * What is rare is a new connection; its look-up, connect, handshake and wait
  * for the pool make ten hits with TLS, six without.  Counts of up to 2,000 new
@@ -473,23 +433,6 @@ static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t n
 		in->cost_ns[i] = (uint64_t)t->cost_ns[i];
 }
 
-/* Mean cost of a hit of a group before any was seen. */
-static double first_cost(const struct trace *t, enum probe_group g)
-{
-	double sum = 0;
-	int i, n = 0;
-
-	for (i = 0; i < PROBE_COUNT; i++) {
-		const struct probe *p = plan_find(&t->plan, (enum probe_id)i);
-
-		if (!p || p->kind == SITE_NONE || group_of[p->id] != g)
-			continue;
-		sum += cost_of_hit(t, (enum probe_id)i);
-		n++;
-	}
-	return n ? sum / n : 0;
-}
-
 static uint64_t detach_ns(const struct trace *t, enum probe_group g)
 {
 	uint64_t n = 0;
@@ -514,8 +457,9 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 		.cpu_ns_per_s = t->cpu_ns_per_s,
 		.detach_ns = { detach_ns(t, GROUP_RARE), detach_ns(t, GROUP_BIRTHS),
 			       detach_ns(t, GROUP_REQUESTS) },
-		.cost_per_hit_ns = { first_cost(t, GROUP_RARE), first_cost(t, GROUP_BIRTHS),
-				     first_cost(t, GROUP_REQUESTS) },
+		.cost_per_hit_ns = { trace_first_cost(t, GROUP_RARE),
+				     trace_first_cost(t, GROUP_BIRTHS),
+				     trace_first_cost(t, GROUP_REQUESTS) },
 	};
 	struct governor_input in = { .now_ns = now,
 				     .cpu_ns = t->first_cpu_ns,
