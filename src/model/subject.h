@@ -17,7 +17,6 @@
 #include "model/look.h"
 
 struct gostacks;
-struct table;
 struct trace_reading;
 
 /* What a look must have read for it; each needs those before it. */
@@ -57,7 +56,6 @@ struct subject {
 	void (*cover)(void *self, const struct look *l, struct window *w);
 
 	/* NULL-terminated, or NULL. */
-	const struct table *const *tables; /* model/schema.h */
 	const struct detector *const *detectors;
 };
 

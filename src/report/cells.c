@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/cells.h"
 
-#include <stdio.h>
+#include <errno.h>
 
 #include "base/human.h"
 #include "base/text.h"
@@ -181,12 +181,18 @@ void cells_rows(struct cells *cells, const struct table *t, const struct row *ro
 		row_cells(cells, t, &row[i]);
 }
 
-void cells_of_window(struct cells *cells, const struct table *t, const struct window *w, int max)
+int cells_of_window(struct cells *cells, const struct table *t, const struct window *w, int max)
 {
-	struct rows rows = { 0 };
+	struct rows rows;
+	int err;
 
 	cells_init(cells, t, w);
-	if (t->ncolumn && max > 0 && !rows_of_window(&rows, t, w, (size_t)max))
-		cells_rows(cells, t, rows.row, rows.n);
+	if (!t->ncolumn || max <= 0)
+		return 0;
+	err = rows_of_window(&rows, t, w, (size_t)max);
+	if (err)
+		return err;
+	cells_rows(cells, t, rows.row, rows.n);
 	rows_deinit(&rows);
+	return cells->grid.cell.err == -ENOMEM ? -ENOMEM : 0; /* full: a row less */
 }

@@ -16,8 +16,7 @@ struct cells {
 void cells_init(struct cells *cells, const struct table *t, const struct window *w);
 void cells_deinit(struct cells *cells);
 void cells_rows(struct cells *cells, const struct table *t, const struct row *row, size_t n);
-/* The table with its rows in the window, at most max; nothing when there is no memory for
- * them: the sentence has the whole. */
-void cells_of_window(struct cells *cells, const struct table *t, const struct window *w, int max);
+/* The table with its rows in the window, at most max: 0 or -ENOMEM, and then it has none. */
+int cells_of_window(struct cells *cells, const struct table *t, const struct window *w, int max);
 
 #endif

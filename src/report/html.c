@@ -391,11 +391,11 @@ static int part(const struct window *w, const struct table *t, struct buf *out)
 	sentence(out, w, "", t->sentence);
 	if (t->sentence2)
 		sentence(out, w, t->label2 + strspn(t->label2, " "), t->sentence2);
-	cells_of_window(&cells, t, w, MAX_ROWS);
+	err = cells_of_window(&cells, t, w, MAX_ROWS);
 	if (cells.grid.ncell)
 		table(&cells.grid, out);
 	cells_deinit(&cells);
-	return 0;
+	return err;
 }
 
 int report_html(const struct report *r, struct buf *out)

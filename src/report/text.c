@@ -7,6 +7,7 @@
 #include "report/report.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,7 +215,8 @@ static void part(struct text *t, const struct table *table)
 	if (table->sentence2)
 		labelled_summary(t, table->label2, table->sentence2,
 				 table->lines2 ? table->lines2 : 2);
-	cells_of_window(&cells, table, w, max_rows(t, table));
+	if (cells_of_window(&cells, table, w, max_rows(t, table)) && !t->out->err)
+		t->out->err = -ENOMEM;
 	if (cells.grid.ncell)
 		grid_print(&cells.grid, 2, t->width, t->out);
 	cells_deinit(&cells);
