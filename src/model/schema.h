@@ -20,8 +20,7 @@
 #include "model/stacktable.h"
 #include "model/window.h"
 
-#define SCHEMA_MAX_FRAMES  512 /* of one stack, inlined ones included */
-#define SCHEMA_MAX_COLUMNS 12  /* for people */
+#define SCHEMA_MAX_FRAMES 512 /* of one stack, inlined ones included */
 
 struct table;
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model/finding.h"
@@ -243,17 +244,10 @@ static void put_definition(const struct table *t, bool has_rest, void *arg)
 	json_object_set_new(arg, t->name, definition(t, has_rest));
 }
 
-static int to_buf(const char *data, size_t size, void *arg)
-{
-	struct buf *out = arg;
-
-	buf_add(out, data, size);
-	return out->err ? -1 : 0;
-}
-
 void report_json_schema(struct buf *out)
 {
 	json_t *defs = json_object(), *properties = json_object(), *root;
+	char *text;
 
 	put_place(properties);
 	json_object_set_new(defs, "place",
@@ -263,8 +257,11 @@ void report_json_schema(struct buf *out)
 			 "https://json-schema.org/draft/2020-12/schema", "$id",
 			 "urn:" REPORT_SCHEMA, "title", REPORT_SCHEMA, "$ref", "#/$defs/report",
 			 "$defs", defs);
-	if ((!root || json_dump_callback(root, to_buf, out, JSON_INDENT(1))) && !out->err)
+	text = json_dumps(root, JSON_INDENT(1));
+	if (text)
+		buf_printf(out, "%s\n", text);
+	else
 		out->err = -ENOMEM;
-	buf_puts(out, "\n");
+	free(text);
 	json_decref(root);
 }
