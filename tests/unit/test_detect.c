@@ -664,6 +664,42 @@ static void a_queue_that_is_not_kept_up_with_is_a_flood(void **state)
 	expect_kind(&m, "goroutine-flood", 1200, 1700, 3000);
 }
 
+static bool says_they_live_longer(struct sim *m)
+{
+	const struct finding *f;
+	struct findings fs;
+	bool says = false;
+
+	findings_init(&fs);
+	detect_all(&m->w, &fs);
+	f = only_finding(&fs, "goroutine-flood");
+	for (int i = 0; i < f->nevidence; i++)
+		says |= !strcmp(f->evidence[i],
+				"those that end live longer and longer: half of them "
+				"for 2.5s or more, 500ms when first measured");
+	findings_deinit(&fs);
+	return says;
+}
+
+static void a_flood_of_goroutines_that_live_longer_says_so(void **state)
+{
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	for (double t = 0; t < 30; t += 0.01)
+		add(&m, (struct g){ t, t + 0.5 + 0.9 * t, NEVER, 0, WAIT_IO });
+	observe(&m, 30, 1, 5);
+	assert_false(says_they_live_longer(&m));
+	m.site.lifetime.count = 300;
+	m.site.lifetime.p50_ns = 2500000000;
+	m.site.lived_before_ns = 500000000;
+	assert_true(says_they_live_longer(&m));
+	m.site.lifetime.p50_ns = 999000000; /* not twice as long */
+	assert_false(says_they_live_longer(&m));
+	sim_deinit(&m);
+}
+
 static void few_connections_more_a_minute_are_no_flood(void **state)
 {
 	struct sim m;
@@ -1021,6 +1057,7 @@ int main(void)
 		cmocka_unit_test(growing_ticker_loops_are_a_flood),
 		cmocka_unit_test(growing_waits_are_a_flood),
 		cmocka_unit_test(a_queue_that_is_not_kept_up_with_is_a_flood),
+		cmocka_unit_test(a_flood_of_goroutines_that_live_longer_says_so),
 		cmocka_unit_test(few_connections_more_a_minute_are_no_flood),
 		cmocka_unit_test(leak_and_flood_of_one_site_are_one_finding),
 		cmocka_unit_test(large_allocation_thresholds),
