@@ -3,25 +3,27 @@
 #
 #   V=1       show the commands
 #   WERROR=1  treat warnings as errors (CI)
+#   SAN=1     build into build/san, under AddressSanitizer and UBSan
 
 # The file names the release; in a checkout a tag says more (v0.2.0-5-g0123abc).
 VERSION ?= $(or $(if $(wildcard .git),$(shell git describe --tags --match 'v*' --dirty 2>/dev/null)),$(shell cat VERSION))
 CC ?= cc
 CLANG ?= clang
 BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
-B := build
+B := build$(if $(SAN),/san)
 
 # A recipe starts with $(call say,CC): one short line a file, or all commands with V=1.
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-9s %s\n' '$(1)' '$(patsubst $(B)/%,%,$(or $(2),$@))')
 
-CFLAGS ?= -O2 -g
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS ?= $(if $(SAN),-O1,-O2) -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers
-HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+HARDEN := -fPIE $(if $(SAN),$(SANITIZE),-fstack-protector-strong -D_FORTIFY_SOURCE=2)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -I$(B)
-# not under the sanitizers: what they insert gives false warnings (gcc 14)
-ALL_CFLAGS = -std=gnu11 $(WARN) $(if $(WERROR),-Werror) $(HARDEN) $(CFLAGS)
-LDFLAGS += -pie -Wl,-z,relro,-z,now
+# what the sanitizers insert gives false warnings (gcc 12: format-truncation; gcc 14: sizes)
+ALL_CFLAGS = -std=gnu11 $(WARN) $(if $(SAN),-Wno-format-truncation,$(if $(WERROR),-Werror)) $(HARDEN) $(CFLAGS)
+LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),$(SANITIZE))
 
 # Linked statically where there is an archive, so that the one file runs where these
 # libraries are not installed; glibc stays dynamic.
@@ -46,7 +48,8 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
-.PHONY: all help needs man docs docs-check completions unit asan fuzz check check-leaks check-busy check-net check-kernels check-layers \
+.PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
+	check-net check-kernels check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
 all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -135,40 +138,32 @@ $(B)/unit/%: tests/unit/%.c $(B)/libgospect.a
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libgospect.a $(LIBS) -lcmocka
 
-# The parsers again, under AddressSanitizer and UBSan, on damaged executables.
-ASAN_SRC := $(foreach m,base arch gobin,$(wildcard src/$(m)/*.c))
-ASAN_LIBS := -lelf -lZydis -lz -pthread -lm
-ASAN_FLAGS := -std=gnu11 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-$(B)/asan/obj/%.o: src/%.c Makefile | $(B)/.needs
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -MMD -MP -c $< -o $@
-$(B)/asan/libparsers.a: $(ASAN_SRC:src/%.c=$(B)/asan/obj/%.o)
-	@rm -f $@
-	$(AR) rcs $@ $^
-$(B)/asan/test_%: tests/unit/test_%.c $(B)/asan/libparsers.a
-	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(B)/asan/libparsers.a -lcmocka $(ASAN_LIBS)
-$(B)/asan/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(B)/asan/libparsers.a
-	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< tests/fuzz/replay_main.c $(B)/asan/libparsers.a $(ASAN_LIBS)
-PROVE_OBJ := $(patsubst src/%.c,$(B)/asan/obj/%.o,$(foreach m,proc gort prove,$(wildcard src/$(m)/*.c)))
-# those that read a process's memory, too
-READ_TESTS := prove recorded faults
-$(READ_TESTS:%=$(B)/asan/test_%): $(B)/asan/test_%: tests/unit/test_%.c $(wildcard tests/unit/*.h) $(PROVE_OBJ) $(B)/asan/libparsers.a
-	$(CC) $(CPPFLAGS) $(ASAN_FLAGS) -o $@ $< $(PROVE_OBJ) $(B)/asan/libparsers.a -lcmocka $(ASAN_LIBS)
-$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(ASAN_SRC)
-	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(ASAN_SRC) $(ASAN_LIBS)
-
+# The fuzz targets: on their corpus (with SAN=1), and for libFuzzer.
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-ASAN := $(addprefix $(B)/asan/,$(notdir $(wildcard $(addprefix tests/unit/test_,$(addsuffix .c,gobin decode cursor $(READ_TESTS))))))
-ASAN := $(ASAN:.c=) $(addprefix $(B)/asan/replay_,$(FUZZ))
-asan: $(ASAN) ## build what runs under AddressSanitizer and UBSan
+$(B)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(B)/libgospect.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay_main.c $(B)/libgospect.a $(LIBS)
+replay: $(addprefix $(B)/replay/,$(FUZZ))
+PARSERS := $(foreach m,base arch gobin,$(wildcard src/$(m)/*.c))
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PARSERS)
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(PARSERS) \
+		-lelf -lZydis -lz -pthread -lm
 fuzz: $(addprefix $(B)/fuzz/fuzz_,$(FUZZ)) ## build the fuzz targets for libFuzzer
 unit: $(UNIT) ## build the unit tests (build/unit/test_*)
+san: ## build gospect and the unit tests under AddressSanitizer and UBSan (build/san)
+	@$(MAKE) --no-print-directory SAN=1 build/san/gospect unit replay
 
 check: ## run the tests (root)
 	@tools/setup --tests
-	@$(MAKE) --no-print-directory all unit asan docs-check
+	@$(MAKE) --no-print-directory all unit san docs-check
 	@tests/run
+
+check-terminal: $(B)/gospect ## attach on a terminal, 60 s of keys per program (15 min)
+	@tools/setup --tests
+	@GOSPECT_TERMINAL_S=60 tests/run --only test_terminal.
 
 check-leaks: $(B)/gospect ## leak proofs on the leak kernels of Go's own tests, every release (15 min)
 	@tools/setup --tests
@@ -255,6 +250,6 @@ release: ## source tarball, stripped binary and checksums in build/release
 clean: ## remove build/
 	rm -rf $(B)
 
--include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/asan/obj/*/*.d $(B)/unit/*.d)
+-include $(wildcard $(B)/obj/*.d $(B)/obj/*/*.d $(B)/unit/*.d)
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -307,10 +307,10 @@ static void check_numbers(struct go_live *p, uint64_t map, int n)
 		assert_true(key < (uint32_t)n && !seen[key]++);
 		assert_int_equal(word(p, elem), 0);
 	}
-	if (n > 1)
-		assert_int_equal(gomap_read(&p->rt, map, 4, 8, (uint32_t)n - 1, &entry), -E2BIG);
 	free(n ? entry : NULL);
 	free(seen);
+	if (n > 1)
+		assert_int_equal(gomap_read(&p->rt, map, 4, 8, (uint32_t)n - 1, &entry), -E2BIG);
 }
 
 static void check_names(struct go_live *p, uint64_t map, int n)
