@@ -64,12 +64,15 @@ class Harm(unittest.TestCase):
             self.assertEqual(text_differs(w.pid), [])
 
     def test_detach_is_fast(self):
-        """From Ctrl-C to the end, the last report included: 200 ms for the detach, and some."""
+        """From Ctrl-C to the end, the last report included: not much more than to begin
+        takes.  (How long it takes is measured by make bench.)"""
         with Work() as w:
-            times = []
+            starts, stops = [], []
             for _ in range(5):
+                began = time.monotonic()
                 with Attach(w.pid) as a:
-                    t = time.monotonic()
+                    armed = time.monotonic()
                     a.stop()
-                    times.append(time.monotonic() - t)
-            self.assertLess(min(times), 0.4, times)
+                    starts.append(armed - began)
+                    stops.append(time.monotonic() - armed)
+            self.assertLess(min(stops), 2 * min(starts), (starts, stops))
