@@ -160,7 +160,7 @@ static char *fit(const char *s, int columns, int head, char *out, size_t size)
 
 char *words_fit(const char *s, int columns, char *out, size_t size)
 {
-	return fit(s, columns, (columns - 1) * 2 / 5, out, size);
+	return fit(s, columns, (int)((columns - 1) * 2LL / 5), out, size);
 }
 
 char *words_fit_end(const char *s, int columns, char *out, size_t size)

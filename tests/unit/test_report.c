@@ -3,6 +3,7 @@
  * The renderers: golden output of a small window, and what must hold of any
  * window (widths, valid JSON, foreign names made harmless, sums of tables).
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -840,6 +841,7 @@ static void words_are_fitted(void **state)
 		assert_string_equal(out, table[i].end);
 	}
 	assert_string_equal(words_fit("abcdef", 6, out, 4), "abc");
+	assert_string_equal(words_fit("abcdef", INT_MAX, out, sizeof(out)), "abcdef");
 	assert_string_equal(words_fit("ab\xe4\xb8\xad", 6, out, 4), "ab");
 }
 
