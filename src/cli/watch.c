@@ -168,16 +168,16 @@ static void make_salt(struct watch *w)
 int watch_start(struct watch *w, const struct watch_mode *mode)
 {
 	struct observer_config cfg = {
-		.rt = &w->s.rt,
+		.look = { .rt = &w->s.rt,
+			  .plan = &w->plan,
+			  .sensors = w->o->sensors,
+			  .dump = mode->dump,
+			  .dump_all = mode->dump_all,
+			  .heap = mode->heap,
+			  .once = mode->once },
 		.proc = &w->s.proc,
-		.plan = &w->plan,
-		.sensors = w->o->sensors,
 		.budget_pct = w->o->budget_pct,
 		.exact_mode = w->o->exact,
-		.dump = mode->dump,
-		.dump_all = mode->dump_all,
-		.heap = mode->heap,
-		.once = mode->once,
 	};
 	struct err err = { 0 };
 	int r = session_open(&w->s, (pid_t)w->o->pid, &err);
@@ -187,10 +187,10 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	arm(w, mode->no_probes);
 	if (w->o->redact_hosts) {
 		make_salt(w);
-		cfg.redact_salt = w->redact_salt;
+		cfg.look.redact_salt = w->redact_salt;
 	}
-	cfg.trace = w->trace;
-	cfg.memory_only = w->trace ? NULL : w->memory_only;
+	cfg.look.trace = w->trace;
+	cfg.look.memory_only = w->trace ? NULL : w->memory_only;
 	r = observer_new(&w->observer, &cfg, &err);
 	if (r) {
 		msg_error("%s", err.what);

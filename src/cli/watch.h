@@ -29,7 +29,7 @@ struct watch {
 /* What is special about a command. */
 struct watch_mode {
 	const char *no_probes;           /* why none are to be armed; NULL: arm them */
-	bool dump, dump_all, heap, once; /* as struct observer_config */
+	bool dump, dump_all, heap, once; /* as struct look has them */
 	uint64_t pace_ns;                /* the report interval */
 };
 

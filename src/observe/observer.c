@@ -53,7 +53,7 @@ static int look(struct observer *o)
 	l->record = !l->once && (!o->look_ns || begin - o->look_ns >= o->pace_ns / 4);
 	if (!walks(o))
 		return 0;
-	err = goruntime_walk(o->cfg.rt, &o->walk, NULL);
+	err = goruntime_walk(o->look.rt, &o->walk, NULL);
 	if (err)
 		return err;
 	lose(&o->losses, LOSS_GOROUTINES, o->walk.failures);
@@ -106,7 +106,7 @@ uint64_t observer_created(struct observer *o)
 {
 	uint64_t created;
 
-	return goruntime_created(o->cfg.rt, &created) ? 0 : created;
+	return goruntime_created(o->look.rt, &created) ? 0 : created;
 }
 
 void observer_lose_slice(struct observer *o)
@@ -117,7 +117,7 @@ void observer_lose_slice(struct observer *o)
 /* What cannot be read now counts in the next window. */
 static void read_probes(struct observer *o)
 {
-	o->unread = trace_read(o->cfg.trace, &o->rnow) != 0;
+	o->unread = trace_read(o->look.trace, &o->rnow) != 0;
 	if (!o->unread) {
 		parts_count(&o->parts, &o->look, &o->rnow);
 		return;
@@ -139,12 +139,12 @@ static int read_all(struct observer *o)
 	int err = process_check(o->cfg.proc);
 	uint64_t cpu;
 
-	if (o->cfg.trace)
+	if (o->look.trace)
 		read_probes(o);
 	if (!process_cpu_ns(o->cfg.proc, &cpu))
 		o->cpu_now = cpu;
 	if (!err)
-		err = goruntime_totals(o->cfg.rt, &o->totals);
+		err = goruntime_totals(o->look.rt, &o->totals);
 	if (!err)
 		err = look(o);
 	return looked(o, err);
@@ -165,26 +165,17 @@ static void begin_window(struct observer *o, bool follows)
 	o->window_ns = clock_mono_ns();
 }
 
-static void look_init(struct observer *o, const struct observer_config *cfg)
+static void look_init(struct observer *o)
 {
-	o->look = (struct look){
-		.rt = cfg->rt,
-		.plan = cfg->plan,
-		.trace = cfg->trace,
-		.memory_only = cfg->memory_only,
-		.redact_salt = cfg->redact_salt,
-		.sensors = cfg->sensors,
-		.dump = cfg->dump,
-		.dump_all = cfg->dump_all,
-		.heap = cfg->heap,
-		.once = cfg->once,
-		.losses = &o->losses,
-		.walk = &o->walk,
-		.base = &o->base,
-		.totals = &o->totals,
-		.rbase = &o->rbase,
-		.rnow = &o->rnow,
-	};
+	struct look *l = &o->look;
+
+	*l = o->cfg.look;
+	l->losses = &o->losses;
+	l->walk = &o->walk;
+	l->base = &o->base;
+	l->totals = &o->totals;
+	l->rbase = &o->rbase;
+	l->rnow = &o->rnow;
 }
 
 int observer_new(struct observer **out, const struct observer_config *cfg, struct err *err)
@@ -195,7 +186,7 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 	if (!o)
 		return err_set(err, -ENOMEM, "out of memory");
 	o->cfg = *cfg;
-	look_init(o, cfg);
+	look_init(o);
 	observer_set_pace(o, 5 * NS_PER_S);
 	r = parts_open(&o->parts, subjects, &o->look);
 	if (!r)
@@ -234,7 +225,7 @@ static const char *or_null(const char *s)
 
 static void fill_target(const struct observer *o, struct window *w)
 {
-	const struct gobin *gb = o->cfg.rt->gb;
+	const struct gobin *gb = o->look.rt->gb;
 	const struct process *p = o->cfg.proc;
 
 	w->pid = p->pid;
@@ -269,8 +260,8 @@ static void fill_probes(const struct observer *o, struct window *w)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
 
-	for (int i = 0; o->cfg.plan && i < o->cfg.plan->n; i++) {
-		const struct probe *p = &o->cfg.plan->probe[i];
+	for (int i = 0; o->look.plan && i < o->look.plan->n; i++) {
+		const struct probe *p = &o->look.plan->probe[i];
 		struct probe_row *row = &w->probe[w->nprobe++];
 
 		row->name = probe_name(p->id);
@@ -295,7 +286,7 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 
 	w->budget_pct = o->cfg.budget_pct;
 	w->exact_mode = o->cfg.exact_mode;
-	w->memory_only = o->cfg.memory_only;
+	w->memory_only = o->look.memory_only;
 	w->target_cpu_cores = wall_s > 0 ? (double)cpu / 1e9 / wall_s : 0;
 	/* CPU time comes in 10 ms steps: of less than that no share is known. */
 	w->cost_target_pct = !cost ? 0 : cpu ? 100.0 * (double)cost / (double)cpu : -1;
@@ -305,7 +296,7 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 		wall_s > 0 ? 100.0 * (double)(clock_self_cpu_ns() - o->self_base) / 1e9 / wall_s
 			   : 0;
 	w->agent_rss_bytes = self_rss();
-	w->agent_bpf_bytes = o->cfg.trace ? trace_map_bytes(o->cfg.trace) : 0;
+	w->agent_bpf_bytes = o->look.trace ? trace_map_bytes(o->look.trace) : 0;
 	fill_probes(o, w);
 }
 
@@ -350,7 +341,7 @@ static void cover_ended(struct window *w)
 static void fill_time(const struct observer *o, const char *end_reason, struct window *w)
 {
 	w->end_real_ns = clock_real_ns();
-	if (!o->cfg.once) {
+	if (!o->look.once) {
 		w->window_s = (double)(o->look.end_ns - o->window_ns) / 1e9;
 		w->observed_s = (double)(o->look.end_ns - o->begin_ns) / 1e9;
 	}
@@ -360,7 +351,7 @@ static void fill_time(const struct observer *o, const char *end_reason, struct w
 
 int observer_take(struct observer *o, struct window *w, const char *end_reason)
 {
-	int err = o->cfg.once ? process_check(o->cfg.proc) : read_all(o);
+	int err = o->look.once ? process_check(o->cfg.proc) : read_all(o);
 
 	if (window_init(w))
 		return -ENOMEM;

@@ -10,28 +10,19 @@
 #define GOSPECT_OBSERVE_OBSERVER_H
 
 #include "base/err.h"
+#include "model/look.h"
 #include "observe/window.h"
 
-struct goruntime;
 struct process;
-struct plan;
-struct trace;
 struct observer;
 
 struct observer_config {
-	struct goruntime *rt; /* borrowed, as all here, for the observer's life */
+	/* What is constant of it is set, but for types and losses; borrowed for the
+	 * observer's life, as all here. */
+	struct look look;
 	const struct process *proc;
-	const struct plan *plan; /* NULL: no probes planned */
-	struct trace *trace;     /* NULL: memory only */
-	const char *memory_only; /* why trace is NULL; NULL when it is not */
-	uint32_t sensors;        /* asked for */
 	double budget_pct;
 	bool exact_mode;
-	const char *redact_salt; /* hosts are shown as hashes with it; NULL: as they are */
-	/* What a snapshot has and a live report has not. */
-	bool dump, dump_all; /* all goroutines by stack; and one by one */
-	bool heap;           /* the sampled heap profile */
-	bool once;           /* a window of no length: the baseline is what is reported */
 };
 
 /* Takes the baseline: the first window begins when this returns.
