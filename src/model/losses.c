@@ -45,8 +45,8 @@ static void cover(struct window *w, enum loss id, uint64_t n)
 		const struct coverage *c = window_coverage(w, (enum sensor)s);
 
 		if (c && c->state != COVERAGE_OFF && losses[id].sensors & SENSOR_BIT(s))
-			window_cover_add(w, (enum sensor)s, COVERAGE_PARTIAL, "missing: %llu %s",
-					 (unsigned long long)n, losses[id].what);
+			window_cover_add(w, (enum sensor)s, COVERAGE_PARTIAL, "missing: %s (%llu)",
+					 losses[id].what, (unsigned long long)n);
 	}
 }
 

@@ -333,7 +333,7 @@ static void a_loss_is_never_exact(void **state)
 	run(&s);
 	assert_int_equal(covered(&s, SENSOR_SQL)->state, COVERAGE_PARTIAL);
 	assert_string_equal(covered(&s, SENSOR_SQL)->why,
-			    "missing: 3 database pools that could not be read");
+			    "missing: database pools that could not be read (3)");
 	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_EXACT);
 	assert_int_equal(s.w.lost_read_failures, 3);
 	assert_int_equal(s.w.lost_events + s.w.lost_map_full, 0);
