@@ -215,11 +215,12 @@ static void cover_all(struct part *part, enum coverage_state st, const char *why
 
 static void fill_part(struct part *part, struct look *l, struct window *w)
 {
+	bool seen = part->looked || part->subject->needs == NEEDS_TOTALS;
 	int err = 0;
 
 	if (!part->on) {
 		cover_all(part, COVERAGE_OFF, part->why, w);
-	} else if (!part->looked || (err = part->subject->fill(part->self, l, w))) {
+	} else if (!seen || (err = part->subject->fill(part->self, l, w))) {
 		l->gone = l->gone || is_gone(err);
 		if (err && !is_gone(err))
 			lose(l->losses, LOSS_SUBJECTS, 1);

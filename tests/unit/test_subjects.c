@@ -238,6 +238,31 @@ static void what_it_needs_cannot_be_had(void **state)
 	assert_string_equal(first.log, "");
 }
 
+/* Of a program without anything to walk for. */
+static void totals_need_no_look(void **state)
+{
+	static const struct subject counts = {
+		.name = "counts",
+		.sensors = SENSOR_BIT(SENSOR_GC),
+		.needs = NEEDS_TOTALS,
+		.open = open_first,
+		.close = close_puppet,
+		.fill = fill,
+	};
+	static const struct subject *const only[] = { &counts, NULL };
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s);
+	assert_int_equal(parts_open(&s.parts, only, &s.look), 0);
+	assert_int_equal(s.parts.needs, NEEDS_TOTALS);
+	assert_int_equal(window_init(&s.w), 0);
+	parts_fill(&s.parts, &s.look, &s.w);
+	assert_int_equal(covered(&s, SENSOR_GC)->state, COVERAGE_EXACT);
+	stage_end(&s);
+	assert_string_equal(first.log, "open fill close ");
+}
+
 static void no_memory_to_open_ends_it(void **state)
 {
 	struct stage s;
@@ -463,6 +488,7 @@ int main(void)
 		cmocka_unit_test(rows_of_all_sensors_in_their_order),
 		cmocka_unit_test(refused_is_off_with_its_reason),
 		cmocka_unit_test(what_it_needs_cannot_be_had),
+		cmocka_unit_test(totals_need_no_look),
 		cmocka_unit_test(no_memory_to_open_ends_it),
 		cmocka_unit_test(a_look_that_fails_concerns_one),
 		cmocka_unit_test(the_process_ends_in_a_look),
