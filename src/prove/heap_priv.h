@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What heap.c and spans.c share. */
+/* What heap.c, spans.c and contents.c share. */
 #ifndef GOSPECT_PROVE_HEAP_PRIV_H
 #define GOSPECT_PROVE_HEAP_PRIV_H
 
@@ -15,5 +15,7 @@
 /* Reads the pages of these numbers (sorted in place) into the cache. */
 int heap_prefetch(struct heap *h, uint64_t *number, size_t n);
 void heap_forget_pages(struct heap *h);
+/* The spans in use; only_new: adds those that came into use since. */
+int heap_take_spans(struct heap *h, bool only_new);
 
 #endif
