@@ -606,9 +606,14 @@ class Findings(unittest.TestCase):
     def test_the_shop(self):
         """All bugs at their places; without bugs nothing."""
         where = json.loads(subprocess.run([binary(SHOP), "-where"], capture_output=True, text=True, check=True).stdout)
+        at_place = {(t["kind"], t["function"], t["file"], t["line"]) for t in where.values()
+                    if t["kind"] not in ("gc-pressure", "connection-leak")}
         with Program([binary(SHOP), "-bugs", "all"]) as p:
-            r = snapshot(p.pid, "--window", "6s", "--prove")
-        found = {(f["kind"], *place(f["place"])): f for f in r["findings"] if "place" in f}
+            for _ in range(3):	# on a busy machine some grow too slowly to be judged in one window
+                r = snapshot(p.pid, "--window", "6s", "--prove")
+                found = {(f["kind"], *place(f["place"])): f for f in r["findings"] if "place" in f}
+                if not at_place - set(found):
+                    break
         for bug, t in where.items():
             with self.subTest(bug):
                 if t["kind"] in ("gc-pressure", "connection-leak"):	# see test_findings.py
