@@ -105,7 +105,7 @@ struct prove_result {
 /*
  * With prove: two looks at the running process come first; when neither finds a
  * suspicion nothing is stopped, and the verdict is PASSES with an empty list
- * and an empty why.  Without: at least `passes` looks, more (up to 60) when one
+ * and an empty why.  Without: at least `passes` looks, more (up to 24) when one
  * takes back what the others said; result.passes has their number.  Either way
  * the process is looked at once more at the end, and what has moved since, or
  * is no longer in the queue it waited in, is taken back with all that it keeps.
