@@ -14,11 +14,9 @@
  */
 #include "locks/subject.h"
 
-#include <string.h>
-
 #include "base/human.h"
-#include "model/words.h"
 #include "base/text.h"
+#include "model/words.h"
 #include "model/place.h"
 #include "locks/window.h"
 

@@ -2,12 +2,6 @@
 /* The body that a connection waits for: where readLoop keeps it, and who made it. */
 #include "net/priv.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cursor.h"
-
 #define CLOSURE_BYTES 48
 #define WRAPPER_WORDS 4  /* of a reader that reads from a body, looked through for it */
 #define LEARN_TRIES   64 /* frames searched in one look for where readLoop keeps its body */

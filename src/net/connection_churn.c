@@ -15,8 +15,6 @@
 
 #include "base/human.h"
 #include "model/words.h"
-#include "base/text.h"
-#include "net/window.h"
 
 #define MIN_DIALS  10
 #define KEPT_TIMES 3

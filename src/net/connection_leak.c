@@ -12,17 +12,16 @@
  * host's bodies without a place are a leak, a place that adds to them is reported,
  * with them, though it has only one.
  */
-#include "net/connection_leak.h"
+#include "net/subject.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/human.h"
-#include "base/map.h"
-#include "model/words.h"
 #include "base/text.h"
+#include "base/map.h"
 #include "model/place.h"
-#include "net/window.h"
+#include "model/words.h"
 
 #define MIN_COUNT 3
 #define MIN_GROWN 2

@@ -2,12 +2,6 @@
 /* Connections of clients: who they are to, what they wait for, and since when. */
 #include "net/priv.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cursor.h"
-
 #define MAX_STRING  512 /* of a host that is read; the rest is cut off */
 #define BUFIO_BYTES 56  /* buf, rd, r, w: the same in 1.18 to 1.27 */
 #define BUFIO_R     40

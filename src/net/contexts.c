@@ -5,12 +5,6 @@
  */
 #include "net/request.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cursor.h"
-
 #define MAX_CHAIN   32 /* contexts, from the request's to the root */
 #define ITAB_INSIDE 1  /* of the cancelCtx that a timerCtx points to: not one of its own */
 

@@ -11,11 +11,9 @@
 #include "net/subject.h"
 
 #include "base/human.h"
-#include "model/words.h"
-#include "net/slow_phase.h"
 #include "base/text.h"
 #include "model/place.h"
-#include "net/window.h"
+#include "model/words.h"
 
 #define MIN_ERRORS  3
 #define RARE_SHARE  10 /* one of so many */

@@ -2,13 +2,6 @@
 /* The rows of a window: what the latest look saw, joined with what probes counted. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/vec.h"
-
 void rowset_init(struct rowset *s, size_t size)
 {
 	memset(s, 0, sizeof(*s));

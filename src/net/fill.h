@@ -3,6 +3,8 @@
 #ifndef GOSPECT_NET_FILL_H
 #define GOSPECT_NET_FILL_H
 
+#include <stdio.h>
+
 #include "net/priv.h"
 #include "trace/trace.h"
 

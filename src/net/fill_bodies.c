@@ -2,14 +2,6 @@
 /* Bodies of responses that are left alone. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "model/place.h"
-#include "model/stacktable.h"
-
 /* Where the goroutine that holds a body stands. */
 static struct place holder_place(const struct fill *f, const struct net_conn *c)
 {

@@ -2,14 +2,7 @@
 /* Calls of http.Client by place. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/clock.h"
-#include "model/place.h"
-#include "net/no_timeout.h"
+#include "net/subject.h"
 
 struct client {
 	struct net_client row;

@@ -2,11 +2,6 @@
 /* Connections of clients by host and protocol. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 static struct net_connections *connections_of(struct fill *f, struct rowset *s, uint32_t host,
 					      bool h2)
 {

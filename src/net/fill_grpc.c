@@ -2,13 +2,6 @@
 /* gRPC calls by method. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "model/place.h"
-
 struct grpc {
 	struct net_grpc row;
 	struct times *times;

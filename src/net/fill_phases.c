@@ -2,11 +2,6 @@
 /* Phases of requests by host. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 struct phase {
 	struct net_phase_row row;
 	struct times *times, *before;

@@ -2,11 +2,6 @@
 /* Requests in flight. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #define MAX_IN_FLIGHT 1000
 
 /* One of them while they are put in order: a row is large, and most are in no list. */

@@ -2,14 +2,7 @@
 /* Handlers of servers. */
 #include "net/fill.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/clock.h"
-#include "model/place.h"
-#include "net/server_no_timeout.h"
+#include "net/subject.h"
 
 struct server {
 	struct net_server row;

@@ -2,11 +2,6 @@
 /* Calls of gRPC clients. */
 #include "net/priv.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cursor.h"
 #include "gort/gostack.h"
 #include "trace/opens.h"
 

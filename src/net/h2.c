@@ -6,13 +6,7 @@
 #include "net/priv.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cursor.h"
-#include "net/window.h"
 
 #define MAX_NAME   255
 #define ADDR_BYTES 32 /* of a net.TCPAddr: IP, Port */

@@ -13,20 +13,13 @@
  * reads differs by what is read of it: see net_conn.quiet_ns.
  */
 #include "net/priv.h"
-#include "base/vec.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/cursor.h"
-#include "model/stacktable.h"
 #include "prove/heap.h"
 #include "prove/stackmap.h"
 #include "gort/gostack.h"
-#include "net/window.h"
 
 #define QUIET_NS      NS_PER_S        /* unread for longer than that */
 #define DOUBT_NS      (10 * NS_PER_S) /* the same, when some goroutine could not be looked at */

@@ -7,18 +7,6 @@
 #include "net/priv.h"
 
 #include "model/age.h"
-#include "base/vec.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/clock.h"
-#include "base/cursor.h"
-#include "model/stacktable.h"
-#include "gort/gostack.h"
-#include "trace/trace.h"
-#include "net/window.h"
 
 #define PIPE_B 64 /* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
 

@@ -7,15 +7,14 @@
  * times what 99 of 100 calls of that place take when they come back.  The
  * window counts those (net_client.hanging); what hangs is decided here.
  */
-#include "net/no_timeout.h"
+#include "net/subject.h"
 
 #include <string.h>
 
 #include "base/human.h"
-#include "model/words.h"
 #include "base/text.h"
+#include "model/words.h"
 #include "model/place.h"
-#include "net/window.h"
 
 #define MIN_AGE_S   3.0
 #define USUAL_TIMES 10

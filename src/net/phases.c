@@ -2,12 +2,6 @@
 /* The phase that each request is in: by its stage, the dials made for it and its stream. */
 #include "net/priv.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cursor.h"
-
 /* ---- transports, dials ---- */
 
 static int32_t least(int32_t a, int32_t b)

@@ -3,6 +3,11 @@
 #ifndef GOSPECT_NET_PRIV_H
 #define GOSPECT_NET_PRIV_H
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cursor.h"
 #include "base/vec.h"
 #include "net/host.h"
 #include "net/stack.h"

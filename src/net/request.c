@@ -7,16 +7,9 @@
  */
 #include "net/request.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
-#include "base/cursor.h"
 #include "gort/gotime.h"
-#include "model/place.h"
 #include "trace/opens.h"
-#include "net/window.h"
 
 #define MAX_LOOK_NS   (int64_t)(10 * NS_PER_S) /* longer after a look no request of its began */
 #define MAX_SCHEME    32

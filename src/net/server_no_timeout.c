@@ -5,13 +5,12 @@
  * word) keep a goroutine and a descriptor each, for good.  A missing timeout
  * alone is not reported.
  */
-#include "net/server_no_timeout.h"
+#include "net/subject.h"
 
 #include "base/human.h"
-#include "model/words.h"
 #include "base/text.h"
 #include "model/place.h"
-#include "net/window.h"
+#include "model/words.h"
 
 #define MIN_HANGING 3
 #define HANGS_S     3.0

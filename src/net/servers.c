@@ -2,11 +2,6 @@
 /* Servers: who they serve, with which limits, and since when. */
 #include "net/priv.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/cursor.h"
 #include "trace/opens.h"
 
 #define MAX_PATTERN 4096

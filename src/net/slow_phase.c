@@ -15,18 +15,17 @@
  * timeout does not matter.  A body is never stuck: that is a download, a
  * stream, or one nobody reads (connection_leak.c).
  */
-#include "net/slow_phase.h"
+#include "net/subject.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/human.h"
+#include "base/text.h"
 #include "base/map.h"
 #include "model/words.h"
-#include "base/text.h"
 #include "model/place.h"
-#include "net/window.h"
 
 #define MIN_COUNT       3
 #define SLOW_NS         100000000ull

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "model/place.h"
-#include "model/stacktable.h"
 #include "gort/goslots.h"
 #include "net/window.h"
 
@@ -510,7 +509,6 @@ static void find_server(struct walk *w)
 			break;
 		case FN_H2_HANDLER:
 			o->roles |= NETROLE_SERVER;
-			o->http2_server = true;
 			break;
 		case FN_ACCEPT:
 			o->roles |= NETROLE_LISTEN;

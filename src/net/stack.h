@@ -70,11 +70,10 @@ struct netstack {
 	bool writing;     /* WRITELOOP: not waiting for work */
 	bool has_client;  /* REQUEST: through an http.Client */
 	bool in_handler, reading_request; /* SERVER */
-	bool http2_server;
-	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
-	struct place place;   /* of the client's call; may have no function */
-	struct place handler; /* SERVER: its declaration */
-	struct place serves;  /* LISTEN, SERVER: the user's frame further out */
+	bool plain_h2;                    /* HTTP/2 of net/http itself: its layout is known */
+	struct place place;               /* of the client's call; may have no function */
+	struct place handler;             /* SERVER: its declaration */
+	struct place serves;              /* LISTEN, SERVER: the user's frame further out */
 };
 
 struct netstacks {

@@ -4,11 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "net/connection_leak.h"
 #include "net/host.h"
-#include "net/no_timeout.h"
-#include "net/server_no_timeout.h"
-#include "net/slow_phase.h"
 #include "net/watch.h"
 
 static int net_open(void **out, const struct look *l, char *why)

@@ -3,11 +3,26 @@
 #define GOSPECT_NET_SUBJECT_H
 
 #include "model/subject.h"
+#include "net/window.h"
 
 extern const struct subject net_subject;
 
 /* Its detectors, one file each. */
-extern const struct detector connection_churn_detector;
+extern const struct detector no_timeout_detector;
+extern const struct detector slow_phase_detector;
 extern const struct detector failing_phase_detector;
+extern const struct detector connection_leak_detector;
+extern const struct detector connection_churn_detector;
+extern const struct detector server_no_timeout_detector;
+
+/* Whether a request without any limit, whose body is not being read, hangs after so long: nothing
+ * else decides that.  p99_ns: of the calls of its place that came back; 0 not known. */
+bool no_timeout_hangs(double age_s, uint64_t p99_ns);
+/* Whether a connection hangs that has waited for its request's bytes for so long. */
+bool server_no_timeout_hangs(double age_s);
+/* Whether there will be a finding of connection-leak. */
+bool connection_leak_found(const struct window *w);
+/* Whether there is a finding of that phase already. */
+bool slow_phase_found(const struct findings *fs, const char *host, enum net_phase phase);
 
 #endif

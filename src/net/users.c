@@ -2,13 +2,7 @@
 /* Goroutines that use the network: the words on their stacks that lead to connections, requests and servers. */
 #include "net/priv.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
-#include "base/cursor.h"
-#include "base/vec.h"
 
 #define G_HEAD_MAX 512
 #define FRESH_NS \

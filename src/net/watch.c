@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/priv.h"
-#include "base/vec.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "model/stacktable.h"
-#include "net/window.h"
 
 #define MAX_BUSY 65536
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "net/connection_leak.h"
+#include "net/subject.h"
 
 static bool in_deadlock(const struct deadlocks_window *l, uint64_t lock)
 {

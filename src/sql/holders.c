@@ -2,11 +2,6 @@
 /* Who holds the connections of pools, and who waits for one. */
 #include "sql/priv.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "gort/gotime.h"
 #include "trace/opens.h"

@@ -13,7 +13,6 @@
 #include "model/words.h"
 #include "base/text.h"
 #include "model/place.h"
-#include "sql/window.h"
 
 #define MIN_WAIT_S  1.0
 #define MAX_HOLDERS 3 /* in the evidence */

@@ -3,6 +3,10 @@
 #ifndef GOSPECT_SQL_PRIV_H
 #define GOSPECT_SQL_PRIV_H
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/map.h"
 #include "gort/gotypes.h"
 #include "model/age.h"

@@ -2,11 +2,6 @@
 /* What goroutines do in database/sql, by the functions on their stacks. */
 #include "sql/priv.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "gort/goslots.h"
 
 #define MAX_FRAMES 128 /* of one stack that are looked at */

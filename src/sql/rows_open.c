@@ -8,10 +8,8 @@
 
 #include "base/human.h"
 #include "model/words.h"
-#include "sql/sql_holders.h"
 #include "base/text.h"
 #include "model/place.h"
-#include "sql/window.h"
 
 #define MIN_COUNT 3
 #define MIN_AGE_S 10.0

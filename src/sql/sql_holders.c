@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "sql/sql_holders.h"
-
-#include "model/words.h"
-#include "sql/window.h"
+#include "sql/subject.h"
 
 bool sql_holders_first(const struct sql_window *s, int pool, int holder, struct sql_held *out)
 {

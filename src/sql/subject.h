@@ -3,6 +3,7 @@
 #define GOSPECT_SQL_SUBJECT_H
 
 #include "model/subject.h"
+#include "sql/window.h"
 
 extern const struct subject sql_subject;
 
@@ -10,5 +11,13 @@ extern const struct subject sql_subject;
 extern const struct detector pool_exhausted_detector;
 extern const struct detector rows_open_detector;
 extern const struct detector transaction_open_detector;
+
+/* What one place holds of all pools: for detectors that have a finding per place. */
+struct sql_held {
+	const struct sql_holder *oldest;
+	uint64_t count; /* connections, of all its rows */
+};
+/* True for the first holder of a kind at a place (over all pools), with what all of them hold. */
+bool sql_holders_first(const struct sql_window *s, int pool, int holder, struct sql_held *out);
 
 #endif

@@ -8,10 +8,8 @@
 
 #include "base/human.h"
 #include "model/words.h"
-#include "sql/sql_holders.h"
 #include "base/text.h"
 #include "model/place.h"
-#include "sql/window.h"
 
 #define MIN_AGE_S 3.0
 #define ADVICE    "defer tx.Rollback() right after Begin, and do nothing slow before the Commit"

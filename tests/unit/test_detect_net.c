@@ -14,8 +14,7 @@
 #include <cmocka.h>
 
 #include "observe/detect.h"
-#include "net/no_timeout.h"
-#include "net/slow_phase.h"
+#include "net/subject.h"
 #include "base/text.h"
 #include "net_window.h"
 #include "observe/window.h"
