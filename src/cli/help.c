@@ -130,12 +130,11 @@ void help_man(FILE *f, const char *version)
 		fprintf(f, ".B gospect %s\n%s%s[OPTIONS]\n.br\n", c->name,
 			operand_word(c) + (c->operand != OPERAND_NONE),
 			c->operand != OPERAND_NONE ? " " : "");
-	fprintf(f,
-		".SH DESCRIPTION\n"
-		"gospect reads the memory of a Go process and probes rare events of its runtime: "
-		"goroutine births, large allocations, garbage collection, network requests, "
-		"database pools. "
-		"Nothing is written to the target and nothing is left behind.\n.SH COMMANDS\n");
+	fprintf(f, ".SH DESCRIPTION\n"
+		   "gospect reads the memory of a Go process and probes rare events of its "
+		   "runtime: goroutine births, large allocations, garbage collection, network "
+		   "requests, database pools. Nothing is written to the target and nothing is left "
+		   "behind.\n.SH COMMANDS\n");
 	for (c = commands; c->name; c++) {
 		fprintf(f, ".SS gospect %s%s\n", c->name, operand_word(c));
 		roff(f, c->about);
@@ -157,8 +156,8 @@ void help_man(FILE *f, const char *version)
 	for (e = 0; e < sizeof(exit_table) / sizeof(*exit_table); e++)
 		fprintf(f, ".TP\n.B %d\n%s\n", exit_table[e].status, exit_table[e].means);
 	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colours, even on a terminal\n"
-		   ".TP\n.B GOSPECT_METHOD=perf\nattach through perf events, as on kernels "
-		   "without uprobe_multi\n");
-	fprintf(f, ".SH REPORT\nThe JSON report has schema " REPORT_SCHEMA "; "
-		   "additions do not change its number.\n");
+		   ".TP\n.B GOSPECT_METHOD=perf\nattach through perf events, as on kernels without "
+		   "uprobe_multi\n");
+	fprintf(f, ".SH REPORT\nThe JSON report has schema " REPORT_SCHEMA
+		   "; additions do not change its number.\n");
 }

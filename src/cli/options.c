@@ -22,8 +22,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 			 "observe for DUR (default 5s; 0: read memory once, arm no probes)" },
 	[OPT_ONLY] = { "--only", "SENSOR,...",
 		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes "
-		       "(errors and "
-		       "crash are accepted but not implemented yet)" },
+		       "(errors and crash are accepted but not implemented yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
 			 "1%, at least 2 ms/s; 0: memory only, no probes)" },

@@ -104,10 +104,8 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		   gb->arch ? gb->arch->name : "?", gb->image.is_stripped ? ", stripped" : "",
 		   gb->image.is_pie ? ", PIE" : "");
 	if (gb->layout_is_newer)
-		buf_printf(
-			out,
-			"This release is newer than gospect: the layout of its runtime is verified "
-			"in the process.\n\n");
+		buf_printf(out, "This release is newer than gospect: the layout of its runtime is "
+				"verified in the process.\n\n");
 	grid_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
 	for (i = 0; i < pl->n; i++) {
 		const struct probe *p = &pl->probe[i];
@@ -123,11 +121,10 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 	if (none)
 		buf_puts(out, "\n");
 	if (ct->ns[INSN_STEPPED] >= 0 && ct->ns[INSN_PUSH] >= 0)
-		buf_printf(
-			out,
-			"\nmeasured here: an emulated push costs %.0f ns a hit; a single-stepped "
-			"cmp, as at function entries, %.0f ns\n",
-			ct->ns[INSN_PUSH], ct->ns[INSN_STEPPED]);
+		buf_printf(out,
+			   "\nmeasured here: an emulated push costs %.0f ns a hit; a "
+			   "single-stepped cmp, as at function entries, %.0f ns\n",
+			   ct->ns[INSN_PUSH], ct->ns[INSN_STEPPED]);
 	buf_printf(out, "\nnothing was attached\n");
 }
 

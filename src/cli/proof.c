@@ -26,8 +26,7 @@ static void announce(void *arg, uint64_t expected_ns, bool uses_cgo)
 		 human_seconds((double)expected_ns / 1e9, text));
 	if (uses_cgo)
 		msg_note("warning: it uses cgo: system calls made from C may return EINTR when "
-			 "they are "
-			 "interrupted");
+			 "they are interrupted");
 }
 
 static bool cancelled(void *arg)

@@ -59,8 +59,7 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 				 s->w.signal_fd, &r, &err);
 	if (!code && r.tracer_busy) {
 		msg_note("another tracer is attached: the process cannot be frozen, so leaks are "
-			 "not "
-			 "proven");
+			 "not proven");
 		prove_result_deinit(&r);
 		code = proof_run(&s->w.s, s->o, false, &w->goroutines->deadlocks, s->w.signal_fd,
 				 &r, &err);

@@ -149,16 +149,16 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 	finding_count(f, "waiting", d->waiting);
 	evidence(f, m, d->n);
 	if (leaked == d->n)
-		finding_evidence(f, "nothing that can still run reaches what they wait for; which "
-				    "goroutine would unblock which is inferred from stacks and "
-				    "code");
+		finding_evidence(f,
+				 "nothing that can still run reaches what they wait for; which "
+				 "goroutine would unblock which is inferred from stacks and code");
 	else if (stuck == d->n)
 		finding_evidence(
 			f, "which goroutine holds which lock is inferred from stacks and code; if "
 			   "that holds, nothing that can still run reaches what they wait for");
 	else
-		finding_evidence(f, "which goroutine would unblock which is inferred from stacks "
-				    "and code");
+		finding_evidence(
+			f, "which goroutine would unblock which is inferred from stacks and code");
 	finding_advice(f, "%s", advice(m, d->n));
 	f->exactness = ESTIMATED;
 	f->weight = (double)d->waiting;

@@ -218,15 +218,13 @@ static const char *advice_for(const char *reason)
 			    "that callers cancel" },
 		{ "sync.Mutex", "the lock is never released: look for a path without Unlock, or a "
 				"lock taken twice" },
-		{ "sync.RWMutex",
-		  "the lock is never released: look for a path without (R)Unlock, or "
-		  "a lock taken twice" },
+		{ "sync.RWMutex", "the lock is never released: look for a path without (R)Unlock, "
+				  "or a lock taken twice" },
 		{ "sync.WaitGroup", "the wait group never reaches zero: look for an Add without a "
 				    "Done on every path" },
 		{ "sync.Cond", "nobody signals the condition: Signal or Broadcast on every path" },
-		{ "semacquire",
-		  "look for a missing Unlock or Done: a lock is never released, or a wait group "
-		  "stays above zero" },
+		{ "semacquire", "look for a missing Unlock or Done: a lock is never released, or a "
+				"wait group stays above zero" },
 	};
 
 	for (size_t i = 0; reason && i < sizeof(table) / sizeof(*table); i++)

@@ -333,9 +333,9 @@ static void cover_ended(struct window *w)
 {
 	for (int i = 0; i < w->ncoverage; i++)
 		if (w->coverage[i].state == COVERAGE_EXACT && !w->coverage[i].name)
-			window_cover_add(w, w->coverage[i].sensor, COVERAGE_PARTIAL,
-					 "the process ended: what memory says is as of the last "
-					 "look");
+			window_cover_add(
+				w, w->coverage[i].sensor, COVERAGE_PARTIAL,
+				"the process ended: what memory says is as of the last look");
 }
 
 static void fill_time(const struct observer *o, const char *end_reason, struct window *w)

@@ -29,8 +29,7 @@
 
 static const char head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
 			   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
-			   "'none'; style-src 'unsafe-inline'; "
-			   "script-src 'unsafe-inline'\">\n"
+			   "'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
 			   "<meta name=\"viewport\" content=\"width=device-width\">\n";
 
 static const char style[] =
@@ -51,8 +50,8 @@ static const char style[] =
 	"#graph{font-size:12px;overflow:hidden}\n"
 	".box{min-width:0;flex:1 1 0;overflow:hidden}\n"
 	".box>span{display:block;height:18px;line-height:18px;padding:0 3px;margin:0 1px 1px "
-	"0;overflow:hidden;"
-	"white-space:nowrap;text-overflow:ellipsis;cursor:pointer;border-radius:2px}\n"
+	"0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;cursor:pointer;border-radius:"
+	"2px}\n"
 	".row{display:flex}.gone{display:none}.found>span{outline:2px solid "
 	"#cf222e;outline-offset:-2px}\n"
 	".key{display:inline-block;padding:0 .5em;margin:0 .5em .3em 0;border-radius:2px}\n"
@@ -219,8 +218,7 @@ static void legend(const struct flame *f, struct buf *out)
 		buf_printf(out, " %s</span>", human_count(f->reason_count[i], n));
 	}
 	buf_puts(out, "</p>\n<p><span class=\"js\"><input id=\"find\" placeholder=\"find a "
-		      "function, file or "
-		      "reason\"><button id=\"all\">whole graph</button> <span "
+		      "function, file or reason\"><button id=\"all\">whole graph</button> <span "
 		      "id=\"hits\"></span></span></p>\n");
 }
 
@@ -257,8 +255,7 @@ static void box(const struct flame *f, int i, int depth, struct buf *out)
 		if (drawn < n->count) /* keeps the widths of the others true */
 			buf_printf(out,
 				   "<div class=\"box\" style=\"flex-grow:%llu\" data-n=\"0\"><span "
-				   "title=\"\">"
-				   "</span></div>",
+				   "title=\"\"></span></div>",
 				   (unsigned long long)(n->count - drawn));
 		buf_puts(out, "</div>");
 	}
@@ -272,9 +269,9 @@ static int graph(const struct goroutine_dump *d, struct buf *out)
 
 	if (err)
 		return err;
-	buf_puts(out, "<h2>Goroutines by stack</h2>\n<p class=\"dim\">Width: how many. The "
-		      "outermost function is on "
-		      "top; the lowest box is what they wait for. Click to zoom.</p>\n");
+	buf_puts(out,
+		 "<h2>Goroutines by stack</h2>\n<p class=\"dim\">Width: how many. The outermost "
+		 "function is on top; the lowest box is what they wait for. Click to zoom.</p>\n");
 	legend(&f, out);
 	buf_puts(out, "<div id=\"graph\"><div class=\"row\">");
 	if (f.node[0].count)
