@@ -7,7 +7,7 @@
 #include "cli/message.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "report/json_schema.h"
+#include "report/document.h"
 #include "report/report.h"
 #include "version.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "report/json_schema.h"
+#include "report/document.h"
 #include "report/report.h"
 
 static const char *type_words(const struct column *c)

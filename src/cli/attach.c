@@ -4,7 +4,6 @@
  * asked to stop or the process ends.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,7 +13,6 @@
 #include "cli/screen.h"
 #include "cli/watch.h"
 #include "observe/detect.h"
-#include "observe/window.h"
 
 #define DEFAULT_EVERY_NS (5 * NS_PER_S)
 #define SCREEN_EVERY_NS  NS_PER_S

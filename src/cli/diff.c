@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gospect diff: two reports of one program compared. */
-#include "report/diff.h"
+#include "report/report.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,8 +13,7 @@
 #include "cli/proof.h"
 #include "cli/watch.h"
 #include "base/text.h"
-#include "model/place.h"
-#include "goroutines/leaks.h"
+#include "goroutines/fill.h"
 #include "model/stacktable.h"
 #include "observe/window.h"
 

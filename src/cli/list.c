@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gospect list: the Go processes of this machine. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>

@@ -9,8 +9,7 @@
 #include <unistd.h>
 
 #include "cli/message.h"
-#include "report/html.h"
-#include "report/pprof.h"
+#include "report/report.h"
 
 #define REPORT_MAX_BYTES (256u << 20) /* a report larger than this is an error */
 #define LIST_MAX_BYTES   (2ull << 30) /* with every goroutine in it */

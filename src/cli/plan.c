@@ -2,9 +2,7 @@
 /* gospect plan: the probes that would be set, without setting one. */
 #include "plan/plan.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"

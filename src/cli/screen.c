@@ -3,7 +3,6 @@
 
 #include <curses.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
@@ -15,7 +14,6 @@
 
 #include "cli/screen_view.h"
 #include "base/text.h"
-#include "observe/window.h"
 
 #define ESCAPE_DELAY_MS 25 /* of a lone Esc; arrow keys begin with one */
 

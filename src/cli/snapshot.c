@@ -12,7 +12,6 @@
 #include "cli/proof.h"
 #include "cli/watch.h"
 #include "observe/detect.h"
-#include "observe/window.h"
 
 /* Passes over a running process are not worth it beyond. */
 #define PASSES_MAX_GOROUTINES 200000

@@ -14,7 +14,6 @@
 
 #include "base/human.h"
 #include "base/text.h"
-#include "model/place.h"
 #include "goroutines/window.h"
 
 #define MAX_SHOWN 4 /* goroutines of the cycle in the evidence */

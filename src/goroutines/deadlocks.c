@@ -9,7 +9,7 @@
  * on leaks says that nobody else is left: among goroutines that are leaked, or
  * would be if the locks are held as inferred (prove/prove.h).
  */
-#include "goroutines/deadlocks.h"
+#include "goroutines/fill.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "goroutines/dump.h"
+#include "goroutines/fill.h"
 #include "base/vec.h"
 
 #include <errno.h>
@@ -7,10 +7,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "model/stacktable.h"
 #include "gort/golabels.h"
 #include "gort/gostacks.h"
-#include "goroutines/window.h"
 
 #define MAX_GROUPS (1u << 20) /* beyond: counted as left out */
 #define MAX_STATES 250        /* different words */
@@ -245,7 +243,7 @@ static int list_all(struct making *m)
 	return 0;
 }
 
-static int make(struct making *m, const struct dump_options *o)
+static int make(struct making *m, bool all)
 {
 	int err = gostacks_read(&m->stacks, m->rt, m->w, m->stack_of);
 
@@ -257,7 +255,7 @@ static int make(struct making *m, const struct dump_options *o)
 		err = fill_labels(m);
 	if (!err)
 		group_all(m);
-	if (!err && o->all)
+	if (!err && all)
 		err = list_all(m);
 	if (err)
 		return err;
@@ -268,8 +266,7 @@ static int make(struct making *m, const struct dump_options *o)
 	return 0;
 }
 
-int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w,
-	      const struct dump_options *o)
+int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w, bool all)
 {
 	struct making m = { .s = s, .rt = s->rt, .w = w };
 	uint64_t begin = clock_mono_ns();
@@ -288,7 +285,7 @@ int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w,
 	if (!m.d || !m.labels || !m.stack_of || !m.labels_of)
 		err = -ENOMEM;
 	if (!err)
-		err = make(&m, o);
+		err = make(&m, all);
 	if (m.d)
 		m.d->store = m.labels;
 	if (err) {

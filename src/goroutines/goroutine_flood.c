@@ -26,7 +26,6 @@
 #include "goroutines/goroutine_leak.h"
 #include "goroutines/growth.h"
 #include "base/text.h"
-#include "model/place.h"
 #include "goroutines/window.h"
 
 #define MIN_GROWN      10

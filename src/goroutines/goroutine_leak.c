@@ -31,7 +31,6 @@
 #include "base/human.h"
 #include "goroutines/growth.h"
 #include "base/text.h"
-#include "model/place.h"
 #include "goroutines/window.h"
 
 #define MIN_GROWN_SHORT     3 /* in a run of less than SHORT_RUN_S */

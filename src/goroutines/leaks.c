@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "goroutines/leaks.h"
+#include "goroutines/fill.h"
 #include "base/vec.h"
 
 #include <errno.h>
@@ -7,10 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/stacktable.h"
 #include "prove/prove.h"
 #include "gort/gostacks.h"
-#include "goroutines/window.h"
 
 #define MAX_ROWS (1u << 16)
 

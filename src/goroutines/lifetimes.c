@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "goroutines/lifetimes.h"
+#include "goroutines/fill.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,13 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "goroutines/deadlocks.h"
-#include "goroutines/dump.h"
+#include "goroutines/fill.h"
 #include "goroutines/goroutine_leak.h"
-#include "goroutines/leaks.h"
-#include "goroutines/lifetimes.h"
-#include "goroutines/rows.h"
-#include "goroutines/sites.h"
 #include "prove/prove.h"
 #include "trace/trace.h"
 
@@ -102,12 +97,11 @@ static void goroutines_begin(void *self, const struct look *l, bool follows)
 
 static void take_dump(struct goroutines *o, struct look *l, struct window *w)
 {
-	struct dump_options opt = { .all = l->dump_all };
 	int err;
 
 	if (!l->dump || l->gone)
 		return;
-	err = dump_take(&w->goroutines->dump, &o->sites, l->walk, &opt);
+	err = dump_take(&w->goroutines->dump, &o->sites, l->walk, l->dump_all);
 	if (err == -EOPNOTSUPP) {
 		window_cover_named(w, "stacks", COVERAGE_OFF, l->rt->why_off[FACT_STACKS]);
 	} else if (err) {

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "goroutines/dump.h"
-#include "goroutines/leaks.h"
+#include "goroutines/fill.h"
 
 void goroutines_window_deinit(struct goroutines_window *g)
 {

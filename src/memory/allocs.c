@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "memory/allocs.h"
+#include "memory/priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/vec.h"
-#include "model/place.h"
 #include "trace/trace.h"
-#include "memory/window.h"
 
 #define ALLOC_STACKS_MAX 8192 /* the kernel's map holds fewer */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "memory/gc.h"
+#include "memory/priv.h"
 
 #include "base/vec.h"
 #include "trace/trace.h"

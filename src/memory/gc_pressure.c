@@ -23,7 +23,6 @@
 
 #include "base/human.h"
 #include "base/text.h"
-#include "model/place.h"
 #include "memory/window.h"
 
 #define OFTEN_PER_S      10

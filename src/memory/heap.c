@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "memory/heap.h"
+#include "memory/priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 
 #include "base/vec.h"
 #include "gort/heapprof.h"
-#include "model/stacktable.h"
 
 void heap_base_init(struct heap_base *b)
 {

@@ -16,7 +16,6 @@
 
 #include "base/human.h"
 #include "base/text.h"
-#include "model/place.h"
 #include "memory/window.h"
 
 #include <string.h>

@@ -22,7 +22,6 @@
 
 #include "base/human.h"
 #include "base/text.h"
-#include "model/place.h"
 #include "memory/window.h"
 
 #define MIN_GROWN     (1.0 * 1024 * 1024)

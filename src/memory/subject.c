@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "memory/allocs.h"
-#include "memory/gc.h"
-#include "memory/heap.h"
+#include "memory/priv.h"
 #include "trace/trace.h"
 
 #define LARGE_THRESHOLD 32768 /* runtime: maxSmallSize */

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/human.h"
 #include "memory/window.h"
 #include "model/sentence.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "memory/heap.h"
+#include "memory/priv.h"
 
 void memory_window_deinit(struct memory_window *m)
 {

@@ -2,7 +2,6 @@
 #include "model/words.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/human.h"
 #include "base/text.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "observe/detect.h"
 
-#include "observe/explain.h"
 #include "observe/parts.h"
 
 static uint32_t covered_sensors(const struct window *w)

@@ -4,8 +4,12 @@
 #define GOSPECT_OBSERVE_DETECT_H
 
 #include "model/detector.h"
+#include "observe/window.h"
 
 /* Marks what another finding explains, runs all of them and sorts. */
 void detect_all(struct window *w, struct findings *out);
+
+/* Before detectors judge; may be called again when rows were added (explain.c). */
+void explain_rows(struct window *w);
 
 #endif

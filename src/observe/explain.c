@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "observe/explain.h"
+/*
+ * Which finding explains which: the one place that knows several subjects.
+ * Rows that a worse finding accounts for are marked, so that their own
+ * detectors leave them out.
+ */
+#include "observe/detect.h"
 
 #include <string.h>
 

@@ -4,8 +4,6 @@
 #include <errno.h>
 
 #include "base/human.h"
-#include "base/text.h"
-#include "model/place.h"
 #include "model/sentence.h"
 
 #define CELL_MAX 8192

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/diff.h"
+#include "report/report.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,8 @@
 #include "base/human.h"
 #include "base/map.h"
 #include "base/text.h"
-#include "observe/window.h"
 #include "model/sentence.h"
 #include "report/document.h"
-#include "report/report.h"
 #include "report/grid.h"
 #include "report/wrap.h"
 

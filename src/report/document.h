@@ -14,4 +14,12 @@ extern const int report_nparts;
 /* "exact", …, "off"; static. */
 extern const char *const coverage_word[5];
 
+/* Appends the JSON Schema (draft 2020-12) of the description; buf->err. */
+void report_json_schema(struct buf *out);
+
+/* Each table once, the report first: fn is called before it goes into its columns. */
+void schema_tables(void (*fn)(const struct table *t, bool has_rest, void *arg), void *arg);
+/* Whether the member is in every row; in the sum of the rest, too. */
+bool schema_always(const struct column *c);
+
 #endif

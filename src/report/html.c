@@ -7,16 +7,13 @@
  *
  * Names are foreign: they are cleaned as everywhere (wording.h), then escaped.
  */
-#include "report/html.h"
+#include "report/report.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/human.h"
 #include "base/text.h"
 #include "goroutines/tables.h"
-#include "model/place.h"
 #include "report/flame.h"
 #include "report/summary.h"
 #include "report/cells.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/json_schema.h"
+#include "report/document.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "model/finding.h"
-#include "report/document.h"
 #include "report/report.h"
 
 #define MAX_TABLES 64

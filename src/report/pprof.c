@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/pprof.h"
+/* Profiles: profile.proto of github.com/google/pprof, encoded by hand (it has a dozen fields). */
+#include "report/report.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 

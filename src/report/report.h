@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The report: a window and what was found in it.  Renderers turn it into
- * text or JSON (schema gospect.report/1); both show the same facts.
+ * The report: a window and what was found in it.  Renderers turn it into text,
+ * JSON (schema gospect.report/1), HTML or a profile; all show the same facts.
  */
 #ifndef GOSPECT_REPORT_REPORT_H
 #define GOSPECT_REPORT_REPORT_H
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "model/finding.h"
 #include "observe/window.h"
 
@@ -32,5 +33,26 @@ struct report_text_options {
 /* Appends; buf->err tells (it has a maximum). JSON is one object on one line, newline at the end. */
 void report_text(const struct report *r, const struct report_text_options *o, struct buf *out);
 void report_json(const struct report *r, struct buf *out);
+
+/* One self-contained file, appended.  0, -ENOMEM, -ENOSPC. */
+int report_html(const struct report *r, struct buf *out);
+
+/*
+ * For `go tool pprof`: the goroutines by stack, with labels `state`, `wait_reason`
+ * and their own pprof labels.  Appends the gzipped bytes.  0; -EOPNOTSUPP when the
+ * window has no dump; -ENOMEM, -ENOSPC.
+ */
+int report_pprof_goroutines(const struct report *r, struct buf *out);
+/* The heap profile with runtime/pprof's four sample types.  As above. */
+int report_pprof_heap(const struct report *r, struct buf *out);
+
+/*
+ * Two reports of one program compared: what appeared, grew, shrank, went away.
+ * The last report in the text of each file (one object a line), compared, as
+ * text of `columns` columns.  0; -EBADMSG with err when one is no report;
+ * -ENOMEM, -ENOSPC.
+ */
+int report_diff(const char *a, size_t a_len, const char *b, size_t b_len, int columns,
+		struct buf *out, struct err *err);
 
 #endif

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "goroutines/rows.h"
+#include "goroutines/fill.h"
 #include "goroutines/sites.h"
 #include "gort/goruntime_priv.h"
 #include "trace/trace.h"

@@ -19,8 +19,6 @@
 #include "observe/detect.h"
 #include "base/text.h"
 #include "net_window.h"
-#include "report/diff.h"
-#include "report/html.h"
 #include "report/report.h"
 #include "save_report.h"
 #include "observe/window.h"

@@ -15,7 +15,6 @@
 #include "net/tables.h"
 #include "report/cells.h"
 #include "report/document.h"
-#include "report/json_schema.h"
 
 #undef PLACE /* the windows have their own */
 #include "net_window.h"

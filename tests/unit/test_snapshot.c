@@ -17,16 +17,12 @@
 #include <zlib.h>
 
 #include "base/cursor.h"
-#include "goroutines/deadlocks.h"
-#include "goroutines/leaks.h"
+#include "goroutines/fill.h"
 #include "observe/detect.h"
 #include "prove/prove.h"
 #include "observe/window.h"
-#include "report/diff.h"
-#include "report/flame.h"
-#include "report/html.h"
-#include "report/pprof.h"
 #include "report/report.h"
+#include "report/flame.h"
 #include "save_report.h"
 #include "snapshot_window.h"
 

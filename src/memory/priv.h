@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this folder share: large allocations, the collector, the heap profile. */
+#ifndef GOSPECT_MEMORY_PRIV_H
+#define GOSPECT_MEMORY_PRIV_H
+
+#include "base/map.h"
+#include "memory/window.h"
+#include "model/look.h"
+
+struct alloc_base;
+struct trace_reading;
+
+struct allocs {
+	struct goruntime *rt;    /* borrowed */
+	struct bytesmap index;   /* stack pcs -> base */
+	struct alloc_base *base; /* owned: counts at the start of the window */
+	size_t n, cap;
+};
+
+void allocs_init(struct allocs *a, struct goruntime *rt);
+void allocs_deinit(struct allocs *a);
+/*
+ * Fills the window's table and sums from a reading (scaled by `scale`, 1 when
+ * every event was seen) and makes it the start of the next window.
+ * w may be NULL: only the latter.  A stack that finds no room is a loss.
+ * 0; -ENOMEM: there is no table.
+ */
+int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, struct window *w,
+		struct losses *losses);
+
+void gc_fill(const struct look *l, struct gc_window *g);
+void gc_cover(const struct look *l, const struct gc_window *g, struct window *w);
+
+struct heap_base {
+	bool known;
+	struct u64map in_use; /* bucket -> bytes in use at the start */
+};
+
+void heap_base_init(struct heap_base *b);
+void heap_base_deinit(struct heap_base *b);
+/* Reads the profile: it becomes the start of the window. */
+void heap_base_take(struct heap_base *b, struct goruntime *rt);
+/* Fills the window's table; growth against the base where it is known.  0, or
+ * an error: then h->why has the reason. */
+int heap_take(struct heap_window *h, const struct heap_base *b, struct goruntime *rt);
+void heap_window_deinit(struct heap_window *h);
+
+#endif
