@@ -15,3 +15,4 @@ struct gs_sums_map sums SEC(".maps");
 struct gs_pages_map pages SEC(".maps");
 
 volatile __u64 gs_last_page = 0;
+volatile __u32 gs_zero = 0;
