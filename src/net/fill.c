@@ -9,24 +9,6 @@ void rowset_init(struct rowset *s, size_t size)
 	bytesmap_init(&s->index, FILL_MAX_ROWS);
 }
 
-void rowset_deinit(struct rowset *s)
-{
-	bytesmap_deinit(&s->index);
-	free(s->row);
-}
-
-/* The rows, for the window. */
-void *rowset_take(struct rowset *s, int *n)
-{
-	void *row = s->row;
-
-	*n = (int)s->n;
-	s->row = NULL;
-	return row;
-}
-
-/* The row of a key, zeroed when *made.  *other: there is no more room, it is
- * the row of the rest.  NULL: no memory. */
 void *rowset_put(struct rowset *s, const void *key, size_t len, bool *made, bool *other)
 {
 	uint64_t *at = bytesmap_put(&s->index, key, len, s->n, made);
@@ -39,12 +21,55 @@ void *rowset_put(struct rowset *s, const void *key, size_t len, bool *made, bool
 	} else if (!*made) {
 		return s->row + *at * s->size;
 	}
-	if (array_room(&s->row, s->n, &s->cap, s->size))
+	if (array_room(&s->row, s->n, &s->cap, s->size) ||
+	    array_room(&s->times, s->n, &s->times_cap, sizeof(*s->times)))
 		return NULL;
+	s->times[s->n] = (struct row_times){ 0 };
 	if (!at)
 		s->other = s->n + 1;
 	memset(s->row + s->n * s->size, 0, s->size);
 	return s->row + s->n++ * s->size;
+}
+
+struct row_times *rowset_times(const struct rowset *s, const void *row)
+{
+	return &s->times[(size_t)((const uint8_t *)row - s->row) / s->size];
+}
+
+void rowset_percentiles(const struct rowset *s, const void *row, uint64_t *p50, uint64_t *p99,
+			uint64_t *max)
+{
+	const struct times *t = rowset_times(s, row)->now;
+
+	if (!t || !t->hist.count)
+		return;
+	*p50 = trace_hist_percentile(&t->hist, NULL, 0.5);
+	*p99 = trace_hist_percentile(&t->hist, NULL, 0.99);
+	*max = t->max_ns;
+	if (*p99 > *max && *max)
+		*p99 = *max;
+	if (*p50 > *max && *max)
+		*p50 = *max;
+}
+
+int rowset_take(struct rowset *s, int err, void *rows, int *n,
+		int (*order)(const void *, const void *))
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->times[i].now);
+		free(s->times[i].before);
+	}
+	free(s->times);
+	bytesmap_deinit(&s->index);
+	if (err) {
+		free(s->row);
+		return err;
+	}
+	if (s->n && order)
+		qsort(s->row, s->n, s->size, order);
+	*(void **)rows = s->row;
+	*n = (int)s->n;
+	return 0;
 }
 
 double fill_age_s(const struct fill *f, uint64_t start_ns)
@@ -71,30 +96,43 @@ uint64_t fill_scaled(uint64_t n, bool sampled, double rate)
 	return sampled && rate > 0 ? (uint64_t)((double)n / rate + 0.5) : n;
 }
 
-/* ---- histograms of a window ---- */
-
-void fill_hist_add(struct trace_hist *to, const struct trace_hist *now,
-		   const struct trace_hist *base)
+void fill_exactness(bool sampled, double rate, enum exactness *exactness, double *row_rate)
 {
-	to->count += now->count - (base ? base->count : 0);
-	to->sum_ns += now->sum_ns - (base ? base->sum_ns : 0);
-	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
-		to->bucket[i] += now->bucket[i] - (base ? base->bucket[i] : 0);
-	if (now->max_ns > to->max_ns)
-		to->max_ns = now->max_ns;
+	*exactness = sampled ? SAMPLED : EXACT;
+	*row_rate = sampled ? rate : 1;
 }
 
-void fill_percentiles(const struct times *t, uint64_t *p50, uint64_t *p99, uint64_t *max)
+void fill_oldest(double age_s, enum age_kind age, double *oldest_s, enum age_kind *oldest_age)
 {
-	if (!t->hist.count)
+	if (age_s < *oldest_s)
 		return;
-	*p50 = trace_hist_percentile(&t->hist, NULL, 0.5);
-	*p99 = trace_hist_percentile(&t->hist, NULL, 0.99);
-	*max = t->max_ns;
-	if (*p99 > *max && *max)
-		*p99 = *max;
-	if (*p50 > *max && *max)
-		*p50 = *max;
+	*oldest_s = age_s;
+	*oldest_age = age;
+}
+
+int fill_add_times(struct times **to, const struct trace_hist *now, const struct trace_hist *base,
+		   uint64_t max_ns)
+{
+	static const struct trace_hist none;
+	struct trace_hist *sum;
+
+	base = base ? base : &none;
+	if (now->count == base->count)
+		return 0;
+	if (!*to)
+		*to = calloc(1, sizeof(**to));
+	if (!*to)
+		return -ENOMEM;
+	sum = &(*to)->hist;
+	sum->count += now->count - base->count;
+	sum->sum_ns += now->sum_ns - base->sum_ns;
+	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
+		sum->bucket[i] += now->bucket[i] - base->bucket[i];
+	if (now->max_ns > sum->max_ns)
+		sum->max_ns = now->max_ns;
+	if (max_ns > (*to)->max_ns)
+		(*to)->max_ns = max_ns;
+	return 0;
 }
 
 /* ---- calls counted by probes ---- */
@@ -123,31 +161,42 @@ static void index_base(struct fill *f)
 	}
 }
 
-const struct trace_call *fill_base_of(const struct fill *f, const struct trace_call *c)
+/* The same call at the window's start; a new one had counted nothing. */
+static const struct trace_call *base_of(const struct fill *f, const struct trace_call *c)
 {
+	static const struct trace_call none;
 	struct call_key k = key_of_call(c);
 	uint64_t *at = bytesmap_find(&f->base_call, &k, sizeof(k));
 
-	return at ? &f->base->call[*at] : NULL;
+	return at ? &f->base->call[*at] : &none;
 }
 
-enum exactness fill_exactness(const struct fill *f)
+int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
+	       void *(*row)(struct fill *f, struct rowset *s, const struct fill_call *c))
 {
-	return f->p->requests_sliced ? SAMPLED : EXACT;
-}
+	bool sliced = f->p->requests_sliced;
+	double rate = f->p->requests_rate;
+	int err = 0;
 
-int fill_add_times(struct times **to, const struct trace_call *now, const struct trace_call *base)
-{
-	if (now->hist.count == (base ? base->hist.count : 0))
-		return 0;
-	if (!*to)
-		*to = calloc(1, sizeof(**to));
-	if (!*to)
-		return -ENOMEM;
-	fill_hist_add(&(*to)->hist, &now->hist, base ? &base->hist : NULL);
-	if (now->max_ns_window > (*to)->max_ns)
-		(*to)->max_ns = now->max_ns_window;
-	return 0;
+	for (size_t i = 0; f->now && i < f->now->ncall && !err; i++) {
+		const struct trace_call *now = &f->now->call[i], *base;
+		struct fill_call c = { .call = now };
+		void *r;
+
+		/* a handler is known by its entry alone */
+		if (now->kind != kind || (kind == CALL_HANDLER && !now->npcs))
+			continue;
+		base = base_of(f, now);
+		c.begun = fill_scaled(now->begun - base->begun, sliced, rate);
+		c.errors = fill_scaled(now->errors - base->errors, sliced, rate);
+		if (!c.begun && !c.errors && now->hist.count == base->hist.count)
+			continue;
+		r = row(f, s, &c);
+		err = r ? fill_add_times(&rowset_times(s, r)->now, &now->hist, &base->hist,
+					 now->max_ns_window)
+			: -ENOMEM;
+	}
+	return err;
 }
 
 static bool has_candidates(const struct net_look *l)

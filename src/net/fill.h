@@ -10,21 +10,37 @@
 
 #define FILL_MAX_ROWS 10000 /* of one table; beyond: the row "other" */
 
-/* Rows by key. */
+/* Durations, from probes' histograms. */
+struct times {
+	struct trace_hist hist;
+	uint64_t max_ns;
+};
+
+struct row_times {
+	struct times *now, *before; /* owned; of the window, and before it; NULL: none */
+};
+
+/* Rows by key, each with its times. */
 struct rowset {
 	struct bytesmap index;
-	uint8_t *row; /* owned until taken */
-	size_t n, cap, size;
+	uint8_t *row;            /* owned until taken */
+	struct row_times *times; /* owned */
+	size_t n, cap, times_cap, size;
 	size_t other; /* index + 1 of the rest; 0 none */
 };
 
 void rowset_init(struct rowset *s, size_t size);
-void rowset_deinit(struct rowset *s);
-/* The rows, for the window. */
-void *rowset_take(struct rowset *s, int *n);
 /* The row of a key, zeroed when *made.  *other: there is no more room, it is
  * the row of the rest.  NULL: no memory. */
 void *rowset_put(struct rowset *s, const void *key, size_t len, bool *made, bool *other);
+struct row_times *rowset_times(const struct rowset *s, const void *row);
+/* Median and the like of the row's times in the window, where there are any. */
+void rowset_percentiles(const struct rowset *s, const void *row, uint64_t *p50, uint64_t *p99,
+			uint64_t *max);
+/* Ends it: the window gets the rows (*rows is a pointer to them) in that order, NULL: as they
+ * came; none where err is not 0.  Returns err. */
+int rowset_take(struct rowset *s, int err, void *rows, int *n,
+		int (*order)(const void *, const void *));
 
 struct fill {
 	struct netwatch *nw;
@@ -41,19 +57,22 @@ double fill_age_s(const struct fill *f, uint64_t start_ns);
 void fill_host(const struct fill *f, uint32_t host, char out[WINDOW_MAX_HOST + 1]);
 uint64_t fill_scaled(uint64_t n, bool sampled, double rate);
 
-struct times {
-	struct trace_hist hist;
-	uint64_t max_ns;
-};
+void fill_exactness(bool sampled, double rate, enum exactness *exactness, double *row_rate);
+/* The oldest of several, whose ages come one after the other. */
+void fill_oldest(double age_s, enum age_kind age, double *oldest_s, enum age_kind *oldest_age);
 
-void fill_hist_add(struct trace_hist *to, const struct trace_hist *now,
-		   const struct trace_hist *base);
-void fill_percentiles(const struct times *t, uint64_t *p50, uint64_t *p99, uint64_t *max);
-/* The same call at the window's start; NULL: it is new. */
-const struct trace_call *fill_base_of(const struct fill *f, const struct trace_call *c);
-enum exactness fill_exactness(const struct fill *f);
-/* Durations of calls that ended in the window, into *to, which is made when there are any. */
-int fill_add_times(struct times **to, const struct trace_call *now, const struct trace_call *base);
+/* A histogram that is added; *to is made when it has any.  0 or -ENOMEM. */
+int fill_add_times(struct times **to, const struct trace_hist *now, const struct trace_hist *base,
+		   uint64_t max_ns);
+
+/* A call that began, failed or ended in the window. */
+struct fill_call {
+	const struct trace_call *call;
+	uint64_t begun, errors; /* in the window, scaled */
+};
+/* Counts all of a kind; row() has the row of one, NULL: no memory.  0 or -ENOMEM. */
+int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
+	       void *(*row)(struct fill *f, struct rowset *s, const struct fill_call *c));
 
 /* A body that a goroutine holds, and does not read just now: its request goes on. */
 bool fill_is_held(const struct fill *f, const struct net_conn *c);

@@ -88,20 +88,15 @@ static struct net_body_row *row_of(struct fill *f, struct rowset *s, const struc
 
 static void count_body(const struct fill *f, const struct net_conn *c, struct net_body_row *r)
 {
-	double age = fill_age_s(f, c->awaits_ns);
-
 	r->count++;
 	r->count_before += c->awaits_ns <= f->nw->begin_ns;
-	if (age >= r->oldest_s) {
-		r->oldest_s = age;
-		r->age = c->awaits_exact ? AGE_EXACT : AGE_AT_LEAST;
-	}
+	fill_oldest(fill_age_s(f, c->awaits_ns), c->awaits_exact ? AGE_EXACT : AGE_AT_LEAST,
+		    &r->oldest_s, &r->age);
 }
 
 int fill_unclosed(struct fill *f)
 {
 	const struct net_look *l = &f->nw->cur;
-	struct net_window *w = f->out;
 	struct rowset s;
 	int err = 0;
 
@@ -118,11 +113,6 @@ int fill_unclosed(struct fill *f)
 		else
 			err = -ENOMEM;
 	}
-	w->unclosed = rowset_take(&s, &w->nunclosed);
-	if (!err)
-		err = spread_before(f);
-	if (w->nunclosed)
-		qsort(w->unclosed, (size_t)w->nunclosed, sizeof(*w->unclosed), by_bodies);
-	rowset_deinit(&s);
-	return err;
+	err = rowset_take(&s, err, &f->out->unclosed, &f->out->nunclosed, by_bodies);
+	return err ? err : spread_before(f);
 }

@@ -4,55 +4,35 @@
 
 #include "net/subject.h"
 
-struct client {
-	struct net_client row;
-	struct times *times; /* owned; NULL: none ended */
-	uint64_t longest_ns;
-};
-
-static struct client *client_of(struct rowset *s, const struct place *place)
+static struct net_client *client_of(struct rowset *s, const struct place *place)
 {
 	struct place_key k = place_key(place);
 	bool made, other;
-	struct client *c = rowset_put(s, &k, sizeof(k), &made, &other);
+	struct net_client *c = rowset_put(s, &k, sizeof(k), &made, &other);
 
 	if (c && made) {
-		c->row.other = other;
-		c->row.timeout = c->row.deadline = c->row.cancel = UNKNOWN;
+		c->other = other;
+		c->timeout = c->deadline = c->cancel = UNKNOWN;
 		if (!other)
-			c->row.place = *place;
+			c->place = *place;
 	}
 	return c;
 }
 
-static int count_calls(struct fill *f, struct rowset *s)
+static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_call *c)
 {
-	int err = 0;
+	struct place place = { 0 };
+	struct net_client *row;
 
-	for (size_t i = 0; f->now && f->p->calls && i < f->now->ncall && !err; i++) {
-		const struct trace_call *c = &f->now->call[i], *b;
-		struct place place = { 0 };
-		struct client *row;
-		uint64_t begun, errors;
-
-		if (c->kind != CALL_HTTP)
-			continue;
-		b = fill_base_of(f, c);
-		begun = c->begun - (b ? b->begun : 0);
-		errors = c->errors - (b ? b->errors : 0);
-		if (!begun && !errors && c->hist.count == (b ? b->hist.count : 0))
-			continue;
-		if (!c->other)
-			place_of_pcs(f->nw->rt, c->pcs, (int)c->npcs, false, &place);
-		row = client_of(s, &place);
-		if (!row)
-			return -ENOMEM;
-		row->row.other = row->row.other || c->other;
-		row->row.requests += fill_scaled(begun, f->p->requests_sliced, f->p->requests_rate);
-		row->row.errors += fill_scaled(errors, f->p->requests_sliced, f->p->requests_rate);
-		err = fill_add_times(&row->times, c, b);
-	}
-	return err;
+	if (!c->call->other)
+		place_of_pcs(f->nw->rt, c->call->pcs, (int)c->call->npcs, false, &place);
+	row = client_of(s, &place);
+	if (!row)
+		return NULL;
+	row->other = row->other || c->call->other;
+	row->requests += c->begun;
+	row->errors += c->errors;
+	return row;
 }
 
 static bool has_no_limit(const struct net_limits *l)
@@ -60,33 +40,29 @@ static bool has_no_limit(const struct net_limits *l)
 	return l->timeout == KNOWN_NO && l->deadline == KNOWN_NO && l->cancel == KNOWN_NO;
 }
 
-static void count_inflight(const struct fill *f, struct client *c, const struct net_limits *limits,
-			   int phase, uint64_t start_ns, enum age_kind age)
+static void count_inflight(struct net_client *c, const struct net_limits *limits, int phase,
+			   double took_s, enum age_kind age)
 {
-	uint64_t now = f->nw->cur.now_ns, took = now > start_ns ? now - start_ns : 0;
-
-	c->row.in_flight++;
-	if (!c->longest_ns || took >= c->longest_ns) {
-		c->longest_ns = took ? took : 1;
-		c->row.longest_in_flight_s = (double)took / 1e9;
-		c->row.age = age;
-		if (!c->row.hanging && (limits->timeout != UNKNOWN || c->row.in_flight == 1)) {
-			c->row.timeout = limits->timeout;
-			c->row.timeout_s = (double)limits->timeout_ns / 1e9;
-			c->row.deadline = limits->deadline;
-			c->row.cancel = limits->cancel;
+	c->in_flight++;
+	if (c->in_flight == 1 || (took_s > 0 && took_s >= c->longest_in_flight_s)) {
+		c->longest_in_flight_s = took_s;
+		c->age = age;
+		if (!c->hanging && (limits->timeout != UNKNOWN || c->in_flight == 1)) {
+			c->timeout = limits->timeout;
+			c->timeout_s = (double)limits->timeout_ns / 1e9;
+			c->deadline = limits->deadline;
+			c->cancel = limits->cancel;
 		}
 	}
-	if (phase == NET_BODY || !has_no_limit(limits) ||
-	    !no_timeout_hangs((double)took / 1e9, c->row.p99_ns))
+	if (phase == NET_BODY || !has_no_limit(limits) || !no_timeout_hangs(took_s, c->p99_ns))
 		return;
-	if (!c->row.hanging++) { /* of a place that calls in several ways, this one counts */
-		c->row.timeout = c->row.deadline = c->row.cancel = KNOWN_NO;
-		c->row.timeout_s = 0;
+	if (!c->hanging++) { /* of a place that calls in several ways, this one counts */
+		c->timeout = c->deadline = c->cancel = KNOWN_NO;
+		c->timeout_s = 0;
 	}
-	if ((double)took / 1e9 > c->row.longest_hanging_s) {
-		c->row.longest_hanging_s = (double)took / 1e9;
-		c->row.hanging_age = age;
+	if (took_s > c->longest_hanging_s) {
+		c->longest_hanging_s = took_s;
+		c->hanging_age = age;
 	}
 }
 
@@ -96,7 +72,7 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 {
 	const struct net_look *l = &f->nw->cur;
 	const struct place *last = NULL;
-	struct client *c = NULL;
+	struct net_client *c = NULL;
 
 	for (size_t i = 0; i < l->ninflight; i++) {
 		const struct net_inflight *r = &l->inflight[i];
@@ -108,7 +84,7 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 		if (!c)
 			return -ENOMEM;
 		last = &r->place;
-		count_inflight(f, c, &r->limits, r->phase, r->start_ns, r->age);
+		count_inflight(c, &r->limits, r->phase, fill_age_s(f, r->start_ns), r->age);
 	}
 	for (size_t i = 0; i < l->nconn; i++) {
 		struct place place;
@@ -119,7 +95,8 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 		c = client_of(s, &place);
 		if (!c)
 			return -ENOMEM;
-		count_inflight(f, c, &no_limits_known, NET_BODY, fill_body_start(&l->conn[i]),
+		count_inflight(c, &no_limits_known, NET_BODY,
+			       fill_age_s(f, fill_body_start(&l->conn[i])),
 			       l->conn[i].request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST);
 	}
 	return 0;
@@ -138,36 +115,22 @@ static int by_client(const void *a, const void *b)
 
 int fill_clients(struct fill *f)
 {
-	struct net_window *w = f->out;
 	struct rowset s;
+	struct net_client *c;
 	int err;
 
-	rowset_init(&s, sizeof(struct client));
-	err = count_calls(f, &s);
-	for (size_t i = 0; i < s.n; i++) {
-		struct client *c = (struct client *)s.row + i;
-
-		if (c->times) /* first: what hangs is longer than what is usual */
-			fill_percentiles(c->times, &c->row.p50_ns, &c->row.p99_ns, &c->row.max_ns);
+	rowset_init(&s, sizeof(*c));
+	err = f->p->calls ? fill_calls(f, &s, CALL_HTTP, row_of_call) : 0;
+	for (size_t i = 0; i < s.n; i++) { /* first: what hangs is longer than what is usual */
+		c = (struct net_client *)s.row + i;
+		rowset_percentiles(&s, c, &c->p50_ns, &c->p99_ns, &c->max_ns);
 	}
 	if (!err)
 		err = count_all_inflight(f, &s);
-	w->client = err ? NULL : calloc(s.n + 1, sizeof(*w->client));
-	if (!w->client)
-		err = -ENOMEM;
 	for (size_t i = 0; i < s.n; i++) {
-		struct client *c = (struct client *)s.row + i;
-
-		free(c->times);
-		if (err)
-			continue;
-		c->row.requests_known = f->now && f->p->calls;
-		c->row.exactness = fill_exactness(f);
-		c->row.rate = f->p->requests_sliced ? f->p->requests_rate : 1;
-		w->client[w->nclient++] = c->row;
+		c = (struct net_client *)s.row + i;
+		c->requests_known = f->now && f->p->calls;
+		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &c->exactness, &c->rate);
 	}
-	if (w->nclient)
-		qsort(w->client, (size_t)w->nclient, sizeof(*w->client), by_client);
-	rowset_deinit(&s);
-	return err;
+	return rowset_take(&s, err, &f->out->client, &f->out->nclient, by_client);
 }

@@ -98,17 +98,11 @@ static int count_dials(struct fill *f)
 
 int fill_connections(struct fill *f)
 {
-	struct net_window *w = f->out;
 	struct rowset s;
 	int err;
 
 	rowset_init(&s, sizeof(struct net_connections));
 	err = count_conns(f, &s);
-	w->connection = rowset_take(&s, &w->nconnection);
-	if (!err)
-		err = count_dials(f);
-	if (w->nconnection)
-		qsort(w->connection, (size_t)w->nconnection, sizeof(*w->connection), by_open);
-	rowset_deinit(&s);
-	return err;
+	err = rowset_take(&s, err, &f->out->connection, &f->out->nconnection, by_open);
+	return err ? err : count_dials(f);
 }

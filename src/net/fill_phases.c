@@ -2,17 +2,12 @@
 /* Phases of requests by host. */
 #include "net/fill.h"
 
-struct phase {
-	struct net_phase_row row;
-	struct times *times, *before;
-};
-
 static bool is_rare(enum net_phase p)
 {
 	return p == NET_POOL_WAIT || p == NET_DNS || p == NET_CONNECT || p == NET_TLS;
 }
 
-static struct phase *phase_of(struct fill *f, struct rowset *s, const struct trace_phase *t)
+static struct net_phase_row *phase_of(struct fill *f, struct rowset *s, const struct trace_phase *t)
 {
 	struct {
 		uint64_t host;
@@ -20,7 +15,7 @@ static struct phase *phase_of(struct fill *f, struct rowset *s, const struct tra
 	} key = { NET_OTHER_HOST, t->phase };
 	char host[WINDOW_MAX_HOST + 1];
 	bool made, other;
-	struct phase *r;
+	struct net_phase_row *r;
 
 	if (!t->other) {
 		net_host_format(t->host, strnlen(t->host, sizeof(t->host)), "80", host);
@@ -28,39 +23,38 @@ static struct phase *phase_of(struct fill *f, struct rowset *s, const struct tra
 	}
 	r = rowset_put(s, &key, sizeof(key), &made, &other);
 	if (r && made) {
-		r->row.other = other || key.host == NET_OTHER_HOST;
-		fill_host(f, r->row.other ? NET_OTHER_HOST : (uint32_t)key.host, r->row.host);
-		r->row.phase = t->phase;
-		r->times = calloc(1, sizeof(*r->times));
-		r->before = calloc(1, sizeof(*r->before));
+		r->other = other || key.host == NET_OTHER_HOST;
+		fill_host(f, r->other ? NET_OTHER_HOST : (uint32_t)key.host, r->host);
+		r->phase = t->phase;
 	}
-	return r && r->times && r->before ? r : NULL;
+	return r;
+}
+
+static int count_phase(struct fill *f, struct rowset *s, const struct trace_phase *t, bool before)
+{
+	struct net_phase_row *r = (unsigned int)t->phase < NET_PHASES ? phase_of(f, s, t) : NULL;
+	struct row_times *times = r ? rowset_times(s, r) : NULL;
+
+	if (!r)
+		return -ENOMEM;
+	if (before)
+		r->errors -= t->errors < r->errors ? t->errors : r->errors;
+	else
+		r->errors += t->errors;
+	return fill_add_times(before ? &times->before : &times->now, &t->hist, NULL,
+			      t->max_ns_window);
 }
 
 /* By host and phase, not by the host as it was written: those of the base are taken off again. */
 static int count_phases(struct fill *f, struct rowset *s)
 {
-	for (size_t i = 0; i < f->now->nphase; i++) {
-		const struct trace_phase *t = &f->now->phase[i];
-		struct phase *r = (unsigned int)t->phase < NET_PHASES ? phase_of(f, s, t) : NULL;
+	int err = 0;
 
-		if (!r)
-			return -ENOMEM;
-		fill_hist_add(&r->times->hist, &t->hist, NULL);
-		r->row.errors += t->errors;
-		if (t->max_ns_window > r->times->max_ns)
-			r->times->max_ns = t->max_ns_window;
-	}
-	for (size_t i = 0; f->base && i < f->base->nphase; i++) {
-		const struct trace_phase *t = &f->base->phase[i];
-		struct phase *r = (unsigned int)t->phase < NET_PHASES ? phase_of(f, s, t) : NULL;
-
-		if (!r)
-			return -ENOMEM;
-		fill_hist_add(&r->before->hist, &t->hist, NULL);
-		r->row.errors -= t->errors < r->row.errors ? t->errors : r->row.errors;
-	}
-	return 0;
+	for (size_t i = 0; i < f->now->nphase && !err; i++)
+		err = count_phase(f, s, &f->now->phase[i], false);
+	for (size_t i = 0; f->base && i < f->base->nphase && !err; i++)
+		err = count_phase(f, s, &f->base->phase[i], true);
+	return err;
 }
 
 /* The call with most requests to each host, by its number: index in nw->busy + 1; 0: none. */
@@ -77,34 +71,48 @@ static uint32_t *list_busiest(const struct netwatch *nw)
 	return at;
 }
 
-static bool finish_phase(const struct fill *f, struct phase *r, const uint32_t *busiest)
+static void take_off(struct trace_hist *now, const struct trace_hist *before)
 {
-	bool rare = is_rare(r->row.phase);
-	bool sliced = rare ? f->p->rare_sliced : f->p->requests_sliced;
-	double rate = rare ? f->p->rare_rate : f->p->requests_rate;
-	struct trace_hist *now = &r->times->hist, *before = &r->before->hist;
-	uint32_t at;
-
-	r->row.before_count = before->count;
-	if (before->count)
-		r->row.before_p50_ns = trace_hist_percentile(before, NULL, 0.5);
 	now->count -= before->count < now->count ? before->count : now->count;
 	now->sum_ns -= before->sum_ns < now->sum_ns ? before->sum_ns : now->sum_ns;
 	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
 		now->bucket[i] -=
 			before->bucket[i] < now->bucket[i] ? before->bucket[i] : now->bucket[i];
-	if (!now->count && !r->row.errors)
-		return false;
-	fill_percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns, &r->row.max_ns);
-	r->row.count = fill_scaled(now->count, sliced, rate);
-	r->row.errors = fill_scaled(r->row.errors, sliced, rate);
-	r->row.total_ns = fill_scaled(now->sum_ns, sliced, rate);
-	r->row.exactness = sliced ? SAMPLED : EXACT;
-	r->row.rate = sliced ? rate : 1;
-	at = r->row.other ? 0 : busiest[fill_host_number(f, r->row.host)];
+}
+
+static void finish_phase(const struct fill *f, const struct rowset *s, struct net_phase_row *r,
+			 const uint32_t *busiest)
+{
+	const struct row_times *t = rowset_times(s, r);
+	bool rare = is_rare(r->phase);
+	bool sliced = rare ? f->p->rare_sliced : f->p->requests_sliced;
+	double rate = rare ? f->p->rare_rate : f->p->requests_rate;
+	uint32_t at = r->other ? 0 : busiest[fill_host_number(f, r->host)];
+
+	if (t->before) {
+		r->before_count = t->before->hist.count;
+		r->before_p50_ns = trace_hist_percentile(&t->before->hist, NULL, 0.5);
+	}
+	if (t->before && t->now)
+		take_off(&t->now->hist, &t->before->hist);
+	rowset_percentiles(s, r, &r->p50_ns, &r->p99_ns, &r->max_ns);
+	r->count = t->now ? fill_scaled(t->now->hist.count, sliced, rate) : 0;
+	r->errors = fill_scaled(r->errors, sliced, rate);
+	r->total_ns = t->now ? fill_scaled(t->now->hist.sum_ns, sliced, rate) : 0;
+	fill_exactness(sliced, rate, &r->exactness, &r->rate);
 	if (at)
-		r->row.busiest = f->nw->busy[at - 1].place;
-	return true;
+		r->busiest = f->nw->busy[at - 1].place;
+}
+
+/* Phases that did not occur in the window. */
+static void drop_empty(struct net_window *w)
+{
+	int n = 0;
+
+	for (int i = 0; i < w->nphase; i++)
+		if (w->phase[i].count || w->phase[i].errors)
+			w->phase[n++] = w->phase[i];
+	w->nphase = n;
 }
 
 static int by_total(const void *a, const void *b)
@@ -126,23 +134,15 @@ int fill_phases(struct fill *f)
 	w->phases_known = f->now && f->p->phases;
 	if (!w->phases_known)
 		return 0;
-	rowset_init(&s, sizeof(struct phase));
+	rowset_init(&s, sizeof(struct net_phase_row));
 	err = count_phases(f, &s);
-	w->phase = err ? NULL : calloc(s.n + 1, sizeof(*w->phase));
 	busiest = list_busiest(f->nw);
-	if (!w->phase || !busiest)
+	if (!busiest)
 		err = -ENOMEM;
-	for (size_t i = 0; i < s.n; i++) {
-		struct phase *r = (struct phase *)s.row + i;
-
-		if (!err && finish_phase(f, r, busiest))
-			w->phase[w->nphase++] = r->row;
-		free(r->times);
-		free(r->before);
-	}
+	for (size_t i = 0; i < s.n && !err; i++)
+		finish_phase(f, &s, (struct net_phase_row *)s.row + i, busiest);
 	free(busiest);
-	if (w->nphase)
-		qsort(w->phase, (size_t)w->nphase, sizeof(*w->phase), by_total);
-	rowset_deinit(&s);
+	err = rowset_take(&s, err, &w->phase, &w->nphase, by_total);
+	drop_empty(w);
 	return err;
 }

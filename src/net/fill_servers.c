@@ -4,14 +4,9 @@
 
 #include "net/subject.h"
 
-struct server {
-	struct net_server row;
-	struct times *times;
-};
-
 /* The rows, and how else they are found. */
 struct servers {
-	struct rowset s;
+	struct rowset s;          /* first: fill_calls() has it */
 	struct u64map of_server;  /* *Server -> row of one of its handlers */
 	struct bytesmap of_place; /* handler -> its first row */
 };
@@ -22,26 +17,31 @@ static void index_row(struct fill *f, uint64_t *put)
 	f->nw->no_room += !put;
 }
 
-static size_t number(const struct servers *v, const struct server *r)
+static struct net_server *row_at(const struct servers *v, size_t i)
 {
-	return (size_t)(r - (const struct server *)v->s.row);
+	return (struct net_server *)v->s.row + i;
 }
 
-static struct server *server_of(struct fill *f, struct servers *v, const struct place *place,
-				const char *pattern)
+static size_t number(const struct servers *v, const struct net_server *r)
+{
+	return (size_t)(r - row_at(v, 0));
+}
+
+static struct net_server *server_of(struct fill *f, struct servers *v, const struct place *place,
+				    const char *pattern)
 {
 	struct {
 		struct place_key place;
 		uint64_t pattern;
 	} key = { place_key(place), pattern[0] ? hash_bytes(pattern, strlen(pattern)) : 0 };
 	bool made, other;
-	struct server *r = rowset_put(&v->s, &key, sizeof(key), &made, &other);
+	struct net_server *r = rowset_put(&v->s, &key, sizeof(key), &made, &other);
 
 	if (r && made) {
-		r->row.other = other;
+		r->other = other;
 		if (!other) {
-			r->row.place = *place;
-			snprintf(r->row.pattern, sizeof(r->row.pattern), "%s", pattern);
+			r->place = *place;
+			snprintf(r->pattern, sizeof(r->pattern), "%s", pattern);
 			index_row(f, bytesmap_put(&v->of_place, &key.place, sizeof(key.place),
 						  number(v, r), NULL));
 		}
@@ -49,28 +49,24 @@ static struct server *server_of(struct fill *f, struct servers *v, const struct 
 	return r;
 }
 
-static void count_serving(const struct fill *f, struct server *r, const struct net_serving *v)
+static void count_serving(const struct fill *f, struct net_server *r, const struct net_serving *v)
 {
-	double age = fill_age_s(f, v->start_ns);
-
-	r->row.no_read_timeout = r->row.no_read_timeout || v->no_read_timeout;
-	r->row.in_flight++;
-	if (age >= r->row.longest_in_flight_s) {
-		r->row.longest_in_flight_s = age;
-		r->row.age = v->age;
-	}
+	r->no_read_timeout = r->no_read_timeout || v->no_read_timeout;
+	r->in_flight++;
+	fill_oldest(fill_age_s(f, v->start_ns), v->age, &r->longest_in_flight_s, &r->age);
 }
 
 /* The row of a server's handler, else that of the place that serves; NULL: neither is known,
  * or *err. */
-static struct server *row_of_server(struct fill *f, struct servers *v, uint64_t server, int *err)
+static struct net_server *row_of_server(struct fill *f, struct servers *v, uint64_t server,
+					int *err)
 {
 	const struct net_look *l = &f->nw->cur;
 	uint64_t *at = u64map_find(&v->of_server, server);
-	struct server *r = NULL;
+	struct net_server *r = NULL;
 
 	if (at)
-		return (struct server *)v->s.row + *at;
+		return row_at(v, *at);
 	for (size_t i = 0; i < l->nlistener && !r && !*err; i++)
 		if (l->listener[i].server == server) {
 			r = server_of(f, v, &l->listener[i].place, "");
@@ -85,11 +81,11 @@ static struct server *row_of_server(struct fill *f, struct servers *v, uint64_t 
 static int count_hanging(struct fill *f, struct servers *v, const struct net_serving *c)
 {
 	int err = 0;
-	struct server *r = row_of_server(f, v, c->server, &err);
+	struct net_server *r = row_of_server(f, v, c->server, &err);
 
 	if (r) {
-		r->row.hanging++;
-		r->row.no_read_timeout = r->row.no_read_timeout || c->no_read_timeout;
+		r->hanging++;
+		r->no_read_timeout = r->no_read_timeout || c->no_read_timeout;
 	}
 	return err;
 }
@@ -102,7 +98,7 @@ static int count_servings(struct fill *f, struct servers *v)
 	for (size_t i = 0; i < l->nserving; i++) {
 		const struct net_serving *c = &l->serving[i];
 		const struct netstack *k = &f->nw->stacks.stack[c->stack];
-		struct server *r;
+		struct net_server *r;
 
 		if (!k->in_handler)
 			continue;
@@ -136,36 +132,22 @@ static struct place declaration(struct gobin *gb, uint64_t pc)
 }
 
 /* The row of a handler that is known by its entry: the one of its place, whatever its pattern. */
-static struct server *server_by_entry(struct fill *f, struct servers *v, uint64_t entry)
+static struct net_server *server_by_entry(struct fill *f, struct servers *v, uint64_t entry)
 {
 	struct place place = declaration(f->nw->rt->gb, entry - f->nw->rt->bias);
 	struct place_key key = place_key(&place);
 	uint64_t *at = bytesmap_find(&v->of_place, &key, sizeof(key));
 
-	return at ? (struct server *)v->s.row + *at : server_of(f, v, &place, "");
+	return at ? row_at(v, *at) : server_of(f, v, &place, "");
 }
 
-static int count_handled(struct fill *f, struct servers *v)
+static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_call *c)
 {
-	int err = 0;
+	struct net_server *r = server_by_entry(f, (struct servers *)s, c->call->pcs[0]);
 
-	for (size_t i = 0; f->now && f->p->handlers && i < f->now->ncall && !err; i++) {
-		const struct trace_call *c = &f->now->call[i], *b;
-		struct server *r;
-
-		if (c->kind != CALL_HANDLER || !c->npcs)
-			continue;
-		b = fill_base_of(f, c);
-		if (c->begun == (b ? b->begun : 0) && c->hist.count == (b ? b->hist.count : 0))
-			continue;
-		r = server_by_entry(f, v, c->pcs[0]);
-		if (!r)
-			return -ENOMEM;
-		r->row.requests += fill_scaled(c->begun - (b ? b->begun : 0), f->p->requests_sliced,
-					       f->p->requests_rate);
-		err = fill_add_times(&r->times, c, b);
-	}
-	return err;
+	if (r)
+		r->requests += c->begun;
+	return r;
 }
 
 static int by_served(const void *a, const void *b)
@@ -177,42 +159,25 @@ static int by_served(const void *a, const void *b)
 	return x->in_flight < y->in_flight ? 1 : x->in_flight > y->in_flight ? -1 : 0;
 }
 
-static void finish_server(const struct fill *f, struct server *r)
-{
-	if (r->times)
-		fill_percentiles(r->times, &r->row.p50_ns, &r->row.p99_ns, &r->row.max_ns);
-	r->row.requests_known = f->now && f->p->handlers;
-	r->row.exactness = fill_exactness(f);
-	r->row.rate = f->p->requests_sliced ? f->p->requests_rate : 1;
-}
-
 int fill_servers(struct fill *f)
 {
-	struct net_window *w = f->out;
 	struct servers v;
 	int err;
 
-	rowset_init(&v.s, sizeof(struct server));
+	rowset_init(&v.s, sizeof(struct net_server));
 	u64map_init(&v.of_server, FILL_MAX_ROWS);
 	bytesmap_init(&v.of_place, FILL_MAX_ROWS);
 	err = count_servings(f, &v);
-	if (!err)
-		err = count_handled(f, &v);
-	w->server = err ? NULL : calloc(v.s.n + 1, sizeof(*w->server));
-	if (!w->server)
-		err = -ENOMEM;
+	if (!err && f->p->handlers)
+		err = fill_calls(f, &v.s, CALL_HANDLER, row_of_call);
 	for (size_t i = 0; i < v.s.n; i++) {
-		struct server *r = (struct server *)v.s.row + i;
+		struct net_server *r = row_at(&v, i);
 
-		finish_server(f, r);
-		if (!err)
-			w->server[w->nserver++] = r->row;
-		free(r->times);
+		rowset_percentiles(&v.s, r, &r->p50_ns, &r->p99_ns, &r->max_ns);
+		r->requests_known = f->now && f->p->handlers;
+		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &r->exactness, &r->rate);
 	}
-	if (w->nserver)
-		qsort(w->server, (size_t)w->nserver, sizeof(*w->server), by_served);
-	rowset_deinit(&v.s);
 	u64map_deinit(&v.of_server);
 	bytesmap_deinit(&v.of_place);
-	return err;
+	return rowset_take(&v.s, err, &f->out->server, &f->out->nserver, by_served);
 }

@@ -47,10 +47,13 @@ static void ask_text(void *owner, void *item, struct readpiece *piece)
 	*piece = (struct readpiece){ p->text, p->text ? p->len : 0 };
 }
 
-static void set_method(struct net_gcall *c, const char *text, size_t n)
+void net_method_format(const char *text, size_t n, char out[NET_MAX_METHOD])
 {
-	for (size_t k = 0; k < n && k < sizeof(c->method) - 1; k++)
-		c->method[k] = (char)(text[k] > ' ' && text[k] < 0x7f ? text[k] : '?');
+	size_t k;
+
+	for (k = 0; k < n && k < NET_MAX_METHOD - 1; k++)
+		out[k] = (char)(text[k] > ' ' && text[k] < 0x7f ? text[k] : '?');
+	out[k] = '\0';
 }
 
 static void take_text(void *owner, void *item, const uint8_t *const *bytes)
@@ -59,7 +62,7 @@ static void take_text(void *owner, void *item, const uint8_t *const *bytes)
 
 	(void)owner;
 	if (bytes[0])
-		set_method(p->c, (const char *)bytes[0], p->len);
+		net_method_format((const char *)bytes[0], p->len, p->c->method);
 }
 
 /* Since when it is under way, as far as we have seen. */
@@ -75,7 +78,7 @@ static void date(struct netwatch *nw, struct net_gcall *c)
 		c->start_ns = open.start_ns;
 		c->age = AGE_EXACT;
 		if (!c->method[0] && open.text)
-			set_method(c, open.text, strlen(open.text));
+			net_method_format(open.text, strlen(open.text), c->method);
 	} else if (before && before->stack == c->stack && !strcmp(before->method, c->method)) {
 		c->start_ns = before->start_ns;
 	}

@@ -105,7 +105,7 @@ struct net_serving {
 struct net_gcall {
 	uint64_t goid, g;
 	uint32_t walk, stack;
-	char method[192];
+	char method[NET_MAX_METHOD];
 	uint64_t start_ns;
 	enum age_kind age;
 	bool dead;
@@ -283,6 +283,8 @@ int netphases_find(struct netwatch *nw);
 int netservers_read(struct netwatch *nw);
 void netservers_date(struct netwatch *nw);
 int netgrpc_read(struct netwatch *nw);
+/* A method of n foreign bytes, made printable. */
+void net_method_format(const char *text, size_t n, char out[NET_MAX_METHOD]);
 
 /* request.c: hosts, contexts, limits and starts of the requests in flight of nw->cur. */
 int netrequests_read(struct netwatch *nw);

@@ -34,6 +34,7 @@ struct net_client {
 	double rate;              /* SAMPLED: 0..1 */
 };
 
+#define NET_MAX_METHOD  192
 #define WINDOW_MAX_HOST 263 /* 255 of a name, colon, 5 digits, brackets */
 
 struct net_phase_row {
@@ -107,7 +108,7 @@ struct net_server {
 /* gRPC client calls by method. */
 struct net_grpc {
 	bool other;
-	char method[192]; /* "/pkg.Service/Method" */
+	char method[NET_MAX_METHOD]; /* "/pkg.Service/Method" */
 	uint64_t calls, errors;
 	uint64_t p50_ns, p99_ns, max_ns;
 	uint64_t in_flight;
