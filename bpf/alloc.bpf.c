@@ -59,9 +59,9 @@ static __always_inline bool take_stack(struct hit *h, go_regs *ctx, struct gs_st
 static __always_inline __u64 hash_of(const struct gs_stack *mine)
 {
 	__u64 hash = mine->target + 1;
-	__u32 i, n = mine->npcs;
+	__u32 n = mine->npcs;
 
-	for (i = 0; i < GS_MAX_FRAMES; i++) {
+	for (__u32 i = 0; i < GS_MAX_FRAMES; i++) {
 		if (i >= n)
 			break;
 		hash = (hash ^ mine->pcs[i]) * 0x9e3779b97f4a7c15ull;
@@ -72,10 +72,10 @@ static __always_inline __u64 hash_of(const struct gs_stack *mine)
 
 static __always_inline bool same_stack(const struct gs_stack *s, const struct gs_stack *mine)
 {
-	__u32 i, n = mine->npcs;
+	__u32 n = mine->npcs;
 	__u64 diff = (s->npcs ^ n) | (s->target ^ mine->target);
 
-	for (i = 0; i < GS_MAX_FRAMES; i++) {
+	for (__u32 i = 0; i < GS_MAX_FRAMES; i++) {
 		if (i >= n)
 			break;
 		diff |= s->pcs[i] ^ mine->pcs[i];
@@ -87,11 +87,10 @@ static __always_inline bool same_stack(const struct gs_stack *s, const struct gs
 static __always_inline struct gs_stack *add_stack(struct hit *h, struct gs_stack *mine, __u64 *hash)
 {
 	struct gs_stack *s;
-	__u32 i;
 
 	/* What an earlier, deeper stack left behind. */
 #pragma unroll
-	for (i = 1; i < GS_MAX_FRAMES; i++)
+	for (__u32 i = 1; i < GS_MAX_FRAMES; i++)
 		if (i >= mine->npcs)
 			mine->pcs[i] = 0;
 	/* Another CPU may be faster: what counts is the look-up after it. */

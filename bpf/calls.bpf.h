@@ -82,10 +82,10 @@ extern volatile __u64 gs_last_host, gs_next_call_row, gs_next_phase_row;
 static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 {
 	struct gs_net_scratch *s;
-	__u32 i, k;
+	__u32 k;
 
 #pragma unroll
-	for (i = 0; i < GS_SCRATCHES; i++) {
+	for (__u32 i = 0; i < GS_SCRATCHES; i++) {
 		k = i;
 		s = bpf_map_lookup_elem(&net_scratch, &k);
 		if (!s)
@@ -170,7 +170,6 @@ static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, 
 				       __u32 kind, __u64 addr)
 {
 	const struct gs_open *n = &s->open;
-	__u32 i;
 
 	if (!o) {
 		open_put(h, s, kind, addr);
@@ -187,7 +186,7 @@ static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, 
 	o->flags = n->flags;
 	o->row = n->row;
 #pragma unroll
-	for (i = 0; i < GS_CALL_FRAMES; i++)
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		o->pcs[i] = n->pcs[i];
 	*(volatile __u32 *)&o->state = n->state;
 	*(volatile __u64 *)&o->start_ns = n->start_ns;
@@ -202,8 +201,6 @@ static __always_inline void open_delete(struct gs_net_scratch *s)
 /* Begins now, for nobody in particular. */
 static __always_inline void open_fresh(struct gs_open *o, __u32 state)
 {
-	__u32 i;
-
 	o->start_ns = o->state_ns = bpf_ktime_get_ns();
 	o->goid = 0;
 	o->caller = 0;
@@ -214,7 +211,7 @@ static __always_inline void open_fresh(struct gs_open *o, __u32 state)
 	o->flags = 0;
 	o->row = o->unused = 0;
 #pragma unroll
-	for (i = 0; i < GS_CALL_FRAMES; i++)
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		o->pcs[i] = 0;
 }
 
@@ -241,12 +238,12 @@ static __always_inline __u64 host_number(struct hit *h, struct gs_host *key)
 SUBPROG __u64 host_of_string(struct hit *h, struct gs_net_scratch *s)
 {
 	__u64 *to = (__u64 *)s->host.name, len = s->word[1];
-	__u32 n = len, i;
+	__u32 n = len;
 
 	if (!len || !s->word[0])
 		return 0;
 #pragma unroll
-	for (i = 0; i < GS_HOST_BYTES / 8; i++)
+	for (__u32 i = 0; i < GS_HOST_BYTES / 8; i++)
 		to[i] = 0;
 	if (len >= GS_HOST_BYTES)
 		n = GS_HOST_BYTES;
@@ -302,7 +299,6 @@ static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, boo
 {
 	__u64 fp = GO_FP(ctx), *pcs = s->open.pcs;
 	bool left = false;
-	__u32 i;
 
 	stack_read(s, GO_SP(ctx));
 	if (body) {
@@ -312,7 +308,7 @@ static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, boo
 		s->open.npcs = 1;
 	}
 #pragma unroll
-	for (i = 0; i < GS_CALL_FRAMES; i++) {
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++) {
 		if (i) {
 			if (left)
 				break;
@@ -438,13 +434,13 @@ static __always_inline void request_phase_end(struct hit *h, struct gs_net_scrat
 SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
 {
 	struct gs_call_key *key = &s->call;
-	__u32 i, row;
+	__u32 row;
 
 	key->target = s->target;
 	key->kind = kind;
 	key->text = s->open.host;
 #pragma unroll
-	for (i = 0; i < GS_CALL_FRAMES; i++)
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		key->pcs[i] = s->open.pcs[i];
 	row = rows_of(&calls, key, 1, &gs_next_call_row, GS_PHASE_ROWS);
 	if (row)
@@ -452,7 +448,7 @@ SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
 	gs_add(&h->count->calls_full, 1);
 	key->text = 0;
 #pragma unroll
-	for (i = 0; i < GS_CALL_FRAMES; i++)
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		key->pcs[i] = 0;
 	return known_rows(&calls, key);
 }
@@ -462,10 +458,9 @@ SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
 static __always_inline bool same_place(const struct gs_open *last, const struct gs_open *o)
 {
 	__u64 diff = last->host ^ o->host;
-	__u32 i;
 
 #pragma unroll
-	for (i = 0; i < GS_CALL_FRAMES; i++)
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		diff |= last->pcs[i] ^ o->pcs[i];
 	return !diff;
 }

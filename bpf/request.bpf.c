@@ -103,7 +103,6 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 					__u32 kind, __u64 host, struct gs_open *last)
 {
 	struct gs_open *call = open_find(s, OPEN_REQUEST, GO_G(ctx)), *o = &s->open;
-	__u32 i;
 
 	o->host = host;
 	if (last && last->host == host)
@@ -112,7 +111,7 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 	if (call && call->start_ns) {
 		o->npcs = call->npcs;
 #pragma unroll
-		for (i = 0; i < GS_CALL_FRAMES; i++)
+		for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 			o->pcs[i] = call->pcs[i];
 	}
 	open_renew(h, s, last, kind, GO_ARG0(ctx));

@@ -16,9 +16,7 @@ struct amd64 {
 
 static bool has_prefix(const ZydisDecodedInstruction *in, uint8_t byte)
 {
-	unsigned int i;
-
-	for (i = 0; i < in->raw.prefix_count; i++)
+	for (unsigned int i = 0; i < in->raw.prefix_count; i++)
 		if (in->raw.prefixes[i].value == byte)
 			return true;
 	return false;
@@ -31,9 +29,8 @@ static bool has_prefix(const ZydisDecodedInstruction *in, uint8_t byte)
 static bool has_bad_prefix(const ZydisDecodedInstruction *in)
 {
 	static const uint8_t bad[] = { 0x26, 0x2e, 0x36, 0x3e, 0xf0 };
-	unsigned int i;
 
-	for (i = 0; i < sizeof(bad); i++)
+	for (unsigned int i = 0; i < sizeof(bad); i++)
 		if (has_prefix(in, bad[i]))
 			return true;
 	return false;
@@ -203,9 +200,7 @@ static enum insn_flow flow_of(const struct amd64 *a)
 /* The pc-relative memory operand: only the first visible operand is a destination. */
 static void find_data(const struct amd64 *a, struct insn *out)
 {
-	unsigned int i;
-
-	for (i = 0; i < a->insn.operand_count_visible; i++) {
+	for (unsigned int i = 0; i < a->insn.operand_count_visible; i++) {
 		const ZydisDecodedOperand *o = &a->op[i];
 
 		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY || o->mem.base != ZYDIS_REGISTER_RIP)
@@ -252,9 +247,8 @@ static uint32_t register_bit(ZydisRegister r)
 static uint32_t find_writes(const struct amd64 *a)
 {
 	uint32_t bits = 0;
-	unsigned int i;
 
-	for (i = 0; i < a->insn.operand_count; i++)
+	for (unsigned int i = 0; i < a->insn.operand_count; i++)
 		if (a->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		    (a->op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 			bits |= register_bit(a->op[i].reg.value);

@@ -7,9 +7,7 @@ static const struct arch *const archs[] = { &arch_amd64 };
 
 const struct arch *arch_find(uint16_t elf_machine)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof(archs) / sizeof(archs[0]); i++)
+	for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++)
 		if (archs[i]->elf_machine == elf_machine)
 			return archs[i];
 	return NULL;

@@ -73,9 +73,8 @@ uint64_t cursor_u64(struct cursor *c)
 static uint64_t uvarint(struct cursor *c, unsigned int max_bits)
 {
 	uint64_t v = 0;
-	unsigned int shift;
 
-	for (shift = 0; shift < max_bits; shift += 7) {
+	for (unsigned int shift = 0; shift < max_bits; shift += 7) {
 		uint8_t b = cursor_u8(c);
 		unsigned int left = max_bits - shift;
 

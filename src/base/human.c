@@ -9,9 +9,8 @@ char *human_count(uint64_t n, char *out)
 	char digits[24];
 	int len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n);
 	char *p = out;
-	int i;
 
-	for (i = 0; i < len; i++) {
+	for (int i = 0; i < len; i++) {
 		if (i && (len - i) % 3 == 0)
 			*p++ = ',';
 		*p++ = digits[i];

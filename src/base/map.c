@@ -101,7 +101,6 @@ uint64_t *u64map_find(const struct u64map *m, uint64_t key)
 static bool u64map_grow(struct u64map *m)
 {
 	struct u64map old = *m;
-	size_t i;
 
 	m->cap = old.cap ? old.cap * 2 : 64;
 	m->slots = calloc(m->cap, sizeof(*m->slots));
@@ -109,7 +108,7 @@ static bool u64map_grow(struct u64map *m)
 		*m = old;
 		return false;
 	}
-	for (i = 0; i < old.cap; i++)
+	for (size_t i = 0; i < old.cap; i++)
 		if (old.slots[i].used)
 			*u64map_slot(m, old.slots[i].key) = old.slots[i];
 	free(old.slots);
@@ -158,9 +157,7 @@ void bytesmap_init(struct bytesmap *m, size_t max_entries)
 
 void bytesmap_deinit(struct bytesmap *m)
 {
-	size_t i;
-
-	for (i = 0; i < m->cap; i++)
+	for (size_t i = 0; i < m->cap; i++)
 		free(m->slots[i].key);
 	free(m->slots);
 	memset(m, 0, sizeof(*m));
@@ -192,7 +189,6 @@ uint64_t *bytesmap_find(const struct bytesmap *m, const void *key, size_t len)
 static bool bytesmap_grow(struct bytesmap *m)
 {
 	struct bytesmap old = *m;
-	size_t i;
 
 	m->cap = old.cap ? old.cap * 2 : 64;
 	m->slots = calloc(m->cap, sizeof(*m->slots));
@@ -200,7 +196,7 @@ static bool bytesmap_grow(struct bytesmap *m)
 		*m = old;
 		return false;
 	}
-	for (i = 0; i < old.cap; i++) {
+	for (size_t i = 0; i < old.cap; i++) {
 		struct bytesmap_slot *s = &old.slots[i];
 
 		if (s->key)

@@ -48,11 +48,9 @@ static int read_length(struct image *im, uint64_t *addr, uint64_t max, uint64_t 
 /* Cut to the table's width; control characters would reach people's terminals. */
 static void copy_text(char *dst, size_t size, const char *src, size_t len)
 {
-	size_t i;
-
 	if (len >= size)
 		len = size - 1;
-	for (i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++)
 		dst[i] = iscntrl((unsigned char)src[i]) ? '?' : src[i];
 	dst[len] = '\0';
 }
@@ -60,13 +58,13 @@ static void copy_text(char *dst, size_t size, const char *src, size_t len)
 /* The value of a build line, unquoted when Go quoted it (strconv.Quote). */
 static void copy_value(char *dst, size_t size, const char *src, size_t len)
 {
-	size_t i, n = 0;
+	size_t n = 0;
 
 	if (len < 2 || src[0] != '"') {
 		copy_text(dst, size, src, len);
 		return;
 	}
-	for (i = 1; i + 1 < len && n + 1 < size; i++) {
+	for (size_t i = 1; i + 1 < len && n + 1 < size; i++) {
 		if (src[i] == '\\' && i + 2 < len)
 			i++;
 		dst[n++] = src[i];
@@ -77,9 +75,7 @@ static void copy_value(char *dst, size_t size, const char *src, size_t len)
 /* -N as a word of its own in -gcflags: "-N -l", "all=-N -l". */
 static bool gcflags_has_n(const char *flags)
 {
-	const char *p;
-
-	for (p = strstr(flags, "-N"); p; p = strstr(p + 2, "-N")) {
+	for (const char *p = strstr(flags, "-N"); p; p = strstr(p + 2, "-N")) {
 		bool starts = p == flags || p[-1] == ' ' || p[-1] == '=';
 
 		if (starts && (p[2] == '\0' || p[2] == ' '))
@@ -166,14 +162,13 @@ static int read_modinfo(struct buildinfo *bi, struct image *im, uint64_t addr, u
 static int read_version(struct buildinfo *bi, struct image *im, uint64_t addr, uint64_t len)
 {
 	size_t n = len < sizeof(bi->version) ? len : sizeof(bi->version) - 1;
-	size_t i;
 	int err;
 
 	err = image_read_addr(im, addr, bi->version, n);
 	if (err)
 		n = 0;
 	bi->version[n] = '\0';
-	for (i = 0; i < n; i++) /* it goes to people's terminals */
+	for (size_t i = 0; i < n; i++) /* it goes to people's terminals */
 		if (!isprint((unsigned char)bi->version[i]))
 			return -EBADMSG;
 	return err;
@@ -242,10 +237,9 @@ struct search {
 
 static int scan_chunk(struct search *s, uint64_t addr, size_t n)
 {
-	size_t i;
 	int err;
 
-	for (i = 0; i + HEADER_SIZE <= n && s->tries; i += HEADER_ALIGN) {
+	for (size_t i = 0; i + HEADER_SIZE <= n && s->tries; i += HEADER_ALIGN) {
 		if (s->chunk[i] != 0xff || memcmp(s->chunk + i, MAGIC, MAGIC_SIZE))
 			continue;
 		s->tries--;
@@ -283,9 +277,9 @@ static int scan_range(struct search *s, uint64_t addr, uint64_t size)
 /* Every linker keeps it among the writable data (the runtime once wrote to it). */
 static int scan_segments(struct search *s)
 {
-	int i, err;
+	int err;
 
-	for (i = 0; i < s->im->nseg; i++) {
+	for (int i = 0; i < s->im->nseg; i++) {
 		const struct image_segment *seg = &s->im->seg[i];
 
 		if (!seg->write)

@@ -160,16 +160,14 @@ static void take_answer(struct gobin *gb, const struct recipe *r, uint64_t addr,
 static void run_recipes(struct gobin *gb, const struct gofunc *funcs)
 {
 	bool disputed[GLOBAL_COUNT] = { false };
-	size_t i;
-	int g;
 
-	for (i = 0; i < NRECIPES; i++) {
+	for (size_t i = 0; i < NRECIPES; i++) {
 		const struct recipe *r = &recipes[i];
 
 		if (holds(r, gb->release.minor) && funcs[i].entry)
 			take_answer(gb, r, run_recipe(gb, r, &funcs[i]), &disputed[r->global]);
 	}
-	for (g = 0; g < GLOBAL_COUNT; g++) {
+	for (int g = 0; g < GLOBAL_COUNT; g++) {
 		if (disputed[g])
 			gb->global[g] = 0;
 		else if (gb->global[g])
@@ -179,9 +177,7 @@ static void run_recipes(struct gobin *gb, const struct gofunc *funcs)
 
 static void set_why(struct gobin *gb, const char *why)
 {
-	int g;
-
-	for (g = 0; g < GLOBAL_COUNT; g++) {
+	for (int g = 0; g < GLOBAL_COUNT; g++) {
 		gb->global[g] = 0;
 		gb->global_why[g] = why;
 	}
@@ -206,13 +202,12 @@ static void find_by_code(struct gobin *gb)
 {
 	const char *names[NRECIPES];
 	struct gofunc funcs[NRECIPES];
-	size_t i;
 
 	if (!gb->arch) {
 		set_why(gb, "no instruction decoder for this architecture");
 		return;
 	}
-	for (i = 0; i < NRECIPES; i++)
+	for (size_t i = 0; i < NRECIPES; i++)
 		names[i] = recipes[i].func;
 	if (pclntab_find_names(gb->pcln, names, NRECIPES, funcs))
 		set_why(gb, "the function table cannot be read");

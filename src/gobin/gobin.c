@@ -62,9 +62,8 @@ static int date_release(struct gobin *gb, struct err *e)
 	const char *names[NDATED + 1] = { "runtime.newproc" };
 	struct gofunc all[NDATED + 1], *found = all + 1;
 	int err, first, last;
-	size_t i;
 
-	for (i = 0; i < NDATED; i++)
+	for (size_t i = 0; i < NDATED; i++)
 		names[i + 1] = dated[i].func;
 	err = pclntab_find_names(gb->pcln, names, NDATED + 1, all);
 	if (err)
@@ -74,7 +73,7 @@ static int date_release(struct gobin *gb, struct err *e)
 			       "a Go program without the names of the runtime's "
 			       "functions (obfuscated, as by 'garble -tiny')");
 	pclntab_release_range(gb->pcln, &first, &last);
-	for (i = 0; i < NDATED; i++)
+	for (size_t i = 0; i < NDATED; i++)
 		if (found[i].entry && dated[i].minor > first && dated[i].minor <= last)
 			first = dated[i].minor;
 	gb->release_is_dated = true;
@@ -234,11 +233,10 @@ static bool has_go_marks(const struct image *im)
 		".go.module",
 		".note.go.buildid",
 	};
-	size_t i;
 
 	if (im->go_build_id[0])
 		return true;
-	for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
 		if (image_section_named(im, marks[i]))
 			return true;
 	return false;
@@ -313,9 +311,8 @@ static const char *body_name(struct gobin *gb, struct gofunc f)
 {
 	struct goframe inlined;
 	struct gofunc callee;
-	int i;
 
-	for (i = 0; i < MAX_WRAPPERS && f.is_wrapper; i++) {
+	for (int i = 0; i < MAX_WRAPPERS && f.is_wrapper; i++) {
 		if (!pclntab_inlined_body(gb->pcln, f.entry, &inlined))
 			return inlined.function;
 		if (first_call(gb, &f, &callee))
@@ -338,13 +335,12 @@ static void classify(struct start *s, const char *name)
 		"runtime.runFinalizers",
 		"runtime.runCleanups",
 	};
-	size_t i;
 
 	s->system = s->uncounted = !strncmp(name, "runtime.", 8);
-	for (i = 0; i < sizeof(user) / sizeof(user[0]); i++)
+	for (size_t i = 0; i < sizeof(user) / sizeof(user[0]); i++)
 		if (!strcmp(name, user[i]))
 			s->system = s->uncounted = false;
-	for (i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++)
+	for (size_t i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++)
 		if (!strcmp(name, callbacks[i]))
 			s->system = false;
 }
@@ -430,9 +426,8 @@ bool goframe_is_runtime(const struct goframe *f)
 		"type..",
 		"go:",
 	};
-	size_t i;
 
-	for (i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		if (has_prefix(f->function, prefixes[i]))
 			return true;
 	return false;

@@ -68,11 +68,9 @@ static ssize_t read_at(int fd, void *dst, size_t len, uint64_t off)
 
 static struct block *cache_lookup(struct image_cache *c, uint64_t no)
 {
-	int i;
-
 	if (c->block[c->last].used && c->block[c->last].no == no)
 		return &c->block[c->last];
-	for (i = 0; i < BLOCK_COUNT; i++) {
+	for (int i = 0; i < BLOCK_COUNT; i++) {
 		if (c->block[i].used && c->block[i].no == no) {
 			c->last = i;
 			return &c->block[i];
@@ -83,9 +81,9 @@ static struct block *cache_lookup(struct image_cache *c, uint64_t no)
 
 static struct block *cache_oldest(struct image_cache *c)
 {
-	int i, oldest = 0;
+	int oldest = 0;
 
-	for (i = 1; i < BLOCK_COUNT; i++)
+	for (int i = 1; i < BLOCK_COUNT; i++)
 		if (c->block[i].used < c->block[oldest].used)
 			oldest = i;
 	c->last = oldest;
@@ -148,9 +146,7 @@ int image_read(struct image *im, uint64_t off, void *dst, size_t len)
 
 const struct image_segment *image_segment_at(const struct image *im, uint64_t addr)
 {
-	int i;
-
-	for (i = 0; i < im->nseg; i++)
+	for (int i = 0; i < im->nseg; i++)
 		if (addr >= im->seg[i].addr && addr - im->seg[i].addr < im->seg[i].mem_size)
 			return &im->seg[i];
 	return NULL;
@@ -190,9 +186,7 @@ int image_read_addr(struct image *im, uint64_t addr, void *dst, size_t len)
 
 const struct image_section *image_section_named(const struct image *im, const char *name)
 {
-	int i;
-
-	for (i = 0; i < im->nsec; i++)
+	for (int i = 0; i < im->nsec; i++)
 		if (!strcmp(im->sec[i].name, name))
 			return &im->sec[i];
 	return NULL;
@@ -242,9 +236,7 @@ static int parse_places(struct cursor *c, struct elf_places *e, struct err *err)
 
 static void put_u64(uint8_t *p, uint64_t v)
 {
-	int i;
-
-	for (i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++)
 		p[i] = (uint8_t)(v >> 8 * i);
 }
 
@@ -286,7 +278,6 @@ static int copy_headers(struct image *im, struct elf_places *e, const uint8_t *e
 static int add_segment(struct image *im, const GElf_Phdr *ph, struct err *err)
 {
 	struct image_segment *s = &im->seg[im->nseg];
-	int i;
 
 	if (!ph->p_memsz)
 		return 0;
@@ -310,7 +301,7 @@ static int add_segment(struct image *im, const GElf_Phdr *ph, struct err *err)
 		.write = ph->p_flags & PF_W,
 		.exec = ph->p_flags & PF_X,
 	};
-	for (i = im->nseg++; i > 0 && im->seg[i].addr < im->seg[i - 1].addr; i--) {
+	for (int i = im->nseg++; i > 0 && im->seg[i].addr < im->seg[i - 1].addr; i--) {
 		struct image_segment t = im->seg[i];
 
 		im->seg[i] = im->seg[i - 1];
@@ -321,9 +312,7 @@ static int add_segment(struct image *im, const GElf_Phdr *ph, struct err *err)
 
 static void to_hex(const uint8_t *p, size_t n, char *out)
 {
-	size_t i;
-
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		snprintf(out + 2 * i, 3, "%02x", p[i]);
 }
 
@@ -386,13 +375,13 @@ static void read_notes(struct image *im, uint64_t off, uint64_t size, uint64_t a
 
 static int parse_segments(struct image *im, Elf *elf, struct err *err)
 {
-	size_t i, n = 0;
+	size_t n = 0;
 	GElf_Phdr ph;
 	int e;
 
 	if (elf_getphdrnum(elf, &n))
 		return err_set(err, -EBADMSG, "damaged program headers: %s", elf_errmsg(-1));
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (!gelf_getphdr(elf, (int)i, &ph))
 			return err_set(err, -EBADMSG, "damaged program headers: %s",
 				       elf_errmsg(-1));
@@ -436,14 +425,13 @@ static void parse_sections(struct image *im, Elf *elf, const struct elf_places *
 {
 	GElf_Shdr strtab, sh;
 	Elf_Scn *scn;
-	size_t i;
 
 	im->is_stripped = true;
 	if (!e->shnum || e->shstrndx >= e->shnum ||
 	    !gelf_getshdr(elf_getscn(elf, e->shstrndx), &strtab) ||
 	    strtab.sh_offset > im->file_size || strtab.sh_size > im->file_size - strtab.sh_offset)
 		return;
-	for (i = 1; i < e->shnum; i++) {
+	for (size_t i = 1; i < e->shnum; i++) {
 		struct image_section *s = &im->sec[im->nsec];
 
 		scn = elf_getscn(elf, i);
@@ -536,12 +524,10 @@ int image_init_fd(struct image *im, int fd, struct err *err)
 
 void image_deinit(struct image *im)
 {
-	int i;
-
 	if (im->fd >= 0)
 		close(im->fd);
 	im->fd = -1;
-	for (i = 0; im->cache && i < BLOCK_COUNT; i++)
+	for (int i = 0; im->cache && i < BLOCK_COUNT; i++)
 		free(im->cache->block[i].data);
 	free(im->cache);
 	im->cache = NULL;

@@ -121,10 +121,10 @@ struct rela_table {
 static struct rela_table find_rela(struct image *im)
 {
 	struct rela_table t = { 0, 0 };
-	uint64_t i, size = 0;
+	uint64_t size = 0;
 	uint8_t dyn[16];
 
-	for (i = 0; i < im->dynamic.size / sizeof(dyn) && i < 256; i++) {
+	for (uint64_t i = 0; i < im->dynamic.size / sizeof(dyn) && i < 256; i++) {
 		if (image_read_addr(im, im->dynamic.addr + i * sizeof(dyn), dyn, sizeof(dyn)) ||
 		    load_u64(dyn) == DT_NULL)
 			break;
@@ -151,13 +151,13 @@ static int each_relative(struct image *im, const struct rela_table *t, rela_fn f
 	int err = chunk ? -ENOENT : -ENOMEM;
 
 	while (err == -ENOENT && done < t->count) {
-		size_t n = t->count - done < per_chunk ? t->count - done : per_chunk, i;
+		size_t n = t->count - done < per_chunk ? t->count - done : per_chunk;
 
 		if (image_read_addr(im, t->addr + done * RELA_SIZE, chunk, n * RELA_SIZE)) {
 			err = -EBADMSG;
 			break;
 		}
-		for (i = 0; i < n && err == -ENOENT; i++) {
+		for (size_t i = 0; i < n && err == -ENOENT; i++) {
 			const uint8_t *r = chunk + i * RELA_SIZE;
 
 			if (load_u32(r + 8) == relative_type(im) &&
@@ -180,11 +180,10 @@ struct overlay {
 static bool apply_one(void *arg, uint64_t place, uint64_t value)
 {
 	struct overlay *o = arg;
-	int i;
 
 	if (place < o->addr || o->size < 8 || place - o->addr > o->size - 8)
 		return false;
-	for (i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++)
 		o->bytes[place - o->addr + i] = (uint8_t)(value >> 8 * i);
 	return false;
 }
@@ -217,12 +216,11 @@ struct hunt {
 static bool try_at(struct hunt *h, uint64_t addr, bool relocate)
 {
 	uint8_t raw[MD_FIXED_SIZE];
-	size_t i;
 
 	if (relocate ? read_relocated(h->im, addr, raw, sizeof(raw))
 		     : image_read_addr(h->im, addr, raw, sizeof(raw)))
 		return false;
-	for (i = 0; i < h->n; i++) {
+	for (size_t i = 0; i < h->n; i++) {
 		if (!matches(raw, &h->claims[i]))
 			continue;
 		take_fixed(h->md, addr, raw);
@@ -236,9 +234,7 @@ static bool try_at(struct hunt *h, uint64_t addr, bool relocate)
 
 static bool is_header(const struct hunt *h, uint64_t word)
 {
-	size_t i;
-
-	for (i = 0; i < h->n; i++)
+	for (size_t i = 0; i < h->n; i++)
 		if (word == h->claims[i].header)
 			return true;
 	return false;
@@ -250,12 +246,12 @@ static int scan_segment(struct hunt *h, const struct image_segment *s, uint8_t *
 	int err;
 
 	while (addr < end && end - addr >= MD_FIXED_SIZE) {
-		size_t n = end - addr < CHUNK ? end - addr : CHUNK, i;
+		size_t n = end - addr < CHUNK ? end - addr : CHUNK;
 
 		err = image_read_addr(h->im, addr, chunk, n);
 		if (err)
 			return err;
-		for (i = 0; i + 8 <= n; i += 8)
+		for (size_t i = 0; i + 8 <= n; i += 8)
 			if (is_header(h, load_u64(chunk + i)) && try_at(h, addr + i, false))
 				return 0;
 		addr += n & ~(size_t)7;
@@ -268,9 +264,9 @@ static int scan_segment(struct hunt *h, const struct image_segment *s, uint8_t *
 static int scan_segments(struct hunt *h)
 {
 	uint8_t *chunk = malloc(CHUNK);
-	int i, err = chunk ? -ENOENT : -ENOMEM;
+	int err = chunk ? -ENOENT : -ENOMEM;
 
-	for (i = 0; i < h->im->nseg && err == -ENOENT; i++)
+	for (int i = 0; i < h->im->nseg && err == -ENOENT; i++)
 		if (h->im->seg[i].write)
 			err = scan_segment(h, &h->im->seg[i], chunk);
 	free(chunk);

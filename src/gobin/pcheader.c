@@ -53,7 +53,6 @@ static enum verdict judge(const struct search *s, const uint8_t *p, uint64_t add
 	uint64_t off[5], nfunc, last = HEADER_SIZE - 1;
 	struct cursor c;
 	enum verdict v;
-	int i;
 
 	if (!has_shape(p))
 		return NOT_ONE;
@@ -65,7 +64,7 @@ static enum verdict judge(const struct search *s, const uint8_t *p, uint64_t add
 	nfunc = cursor_u64(&c);
 	h->nfiles = cursor_u64(&c);
 	h->text_start = cursor_u64(&c);
-	for (i = 0; i < 5; i++) {
+	for (int i = 0; i < 5; i++) {
 		off[i] = cursor_u64(&c);
 		if (off[i] <= last || off[i] >= room)
 			return DAMAGED;
@@ -125,12 +124,12 @@ static int scan_segment(struct search *s, const struct image_segment *seg, uint8
 
 	while (pos < seg->file_size && seg->file_size - pos >= HEADER_SIZE) {
 		uint64_t left = seg->file_size - pos;
-		size_t n = left < CHUNK ? left : CHUNK, i;
+		size_t n = left < CHUNK ? left : CHUNK;
 
 		err = image_read_addr(s->im, seg->addr + pos, chunk, n);
 		if (err)
 			return err;
-		for (i = 0; i + HEADER_SIZE <= n && s->n < MAX_CLAIMS; i += 8)
+		for (size_t i = 0; i + HEADER_SIZE <= n && s->n < MAX_CLAIMS; i += 8)
 			if (has_shape(chunk + i))
 				consider(s, chunk + i, seg->addr + pos + i, left - i);
 		if (n == left)
@@ -143,9 +142,9 @@ static int scan_segment(struct search *s, const struct image_segment *seg, uint8
 static int scan_all(struct search *s)
 {
 	uint8_t *chunk = malloc(CHUNK);
-	int i, err = chunk ? 0 : -ENOMEM;
+	int err = chunk ? 0 : -ENOMEM;
 
-	for (i = 0; i < s->im->nseg && !err; i++)
+	for (int i = 0; i < s->im->nseg && !err; i++)
 		if (s->im->seg[i].read)
 			err = scan_segment(s, &s->im->seg[i], chunk);
 	free(chunk);

@@ -84,9 +84,7 @@ static int read_cstring(struct pclntab *p, const struct pcregion *r, uint64_t po
 /* Names and paths go to people's terminals: no control characters. */
 static void copy_printable(char *dst, const char *src, size_t len)
 {
-	size_t i;
-
-	for (i = 0; i < len; i++) {
+	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)src[i];
 
 		dst[i] = c < 0x20 || c == 0x7f ? '?' : src[i];
@@ -292,9 +290,7 @@ static int search_names(struct pclntab *p, struct name_search *s, char *buf)
 /* Goes through the functions once and takes the best of each name: a body before a wrapper. */
 static int search_funcs(struct pclntab *p, struct name_search *s, struct gofunc *out)
 {
-	uint32_t i;
-
-	for (i = 0; i < p->nfunc; i++) {
+	for (uint32_t i = 0; i < p->nfunc; i++) {
 		uint64_t pos = load_u32(p->ftab + (size_t)i * 8 + 4), *which;
 		struct gofunc f;
 		uint8_t raw[4];
@@ -323,9 +319,7 @@ static void remember(struct pclntab *p, const char *name, const struct gofunc *f
 static int search_prepare(struct pclntab *p, struct name_search *s, const char *const *names,
 			  size_t n, struct gofunc *out)
 {
-	size_t i;
-
-	for (i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		size_t len = strlen(names[i]);
 		uint64_t *known = bytesmap_find(&p->by_name, names[i], len);
 		int err = 0;
@@ -360,7 +354,6 @@ static int search_run(struct pclntab *p, struct name_search *s, struct gofunc *o
 int pclntab_find_names(struct pclntab *p, const char *const *names, size_t n, struct gofunc *out)
 {
 	struct name_search *s = calloc(1, sizeof(*s));
-	size_t i;
 	int err;
 
 	if (!s)
@@ -370,7 +363,7 @@ int pclntab_find_names(struct pclntab *p, const char *const *names, size_t n, st
 	err = search_prepare(p, s, names, n, out);
 	if (!err && s->wanted.len)
 		err = search_run(p, s, out);
-	for (i = 0; i < n && !err; i++) { /* a name given twice is found once */
+	for (size_t i = 0; i < n && !err; i++) { /* a name given twice is found once */
 		uint64_t *which = bytesmap_find(&s->wanted, names[i], strlen(names[i]));
 
 		if (which)
@@ -417,9 +410,8 @@ static int set_regions(struct pclntab *p, const struct pcheader *h, const struct
 static int check_ftab(const struct pclntab *p, const struct moduledata *md)
 {
 	const uint64_t max_func = p->funcs.size - FUNC_SIZE_118;
-	uint32_t i;
 
-	for (i = 0; i < p->nfunc; i++)
+	for (uint32_t i = 0; i < p->nfunc; i++)
 		if (entry_off(p, i) > entry_off(p, i + 1) ||
 		    load_u32(p->ftab + (size_t)i * 8 + 4) > max_func)
 			return -EBADMSG;

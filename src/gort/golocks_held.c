@@ -54,7 +54,7 @@ static bool is_variable_of(const struct moduledata *m, uint64_t addr)
 static void learn_code(struct reading *r, const struct gofunc *fn)
 {
 	const struct gobin *gb = r->rt->gb;
-	size_t len = fn->end - fn->entry, pos;
+	size_t len = fn->end - fn->entry;
 	uint64_t global = 0;
 	int since = 0;
 	struct insn in;
@@ -65,7 +65,7 @@ static void learn_code(struct reading *r, const struct gofunc *fn)
 	if (!gb->arch || len > MAX_CODE ||
 	    image_read_addr(&r->rt->gb->image, fn->entry, r->text, len))
 		return;
-	for (pos = 0; pos < len; pos += in.len) {
+	for (size_t pos = 0; pos < len; pos += in.len) {
 		enum call call, direct = CALL_NONE;
 		struct gofunc callee;
 		int line;

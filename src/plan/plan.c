@@ -115,9 +115,7 @@ struct lookup {
 
 static void lookup_add(struct lookup *l, const char *name)
 {
-	size_t i;
-
-	for (i = 0; name && i < l->n; i++)
+	for (size_t i = 0; name && i < l->n; i++)
 		if (!strcmp(l->name[i], name))
 			return;
 	if (name && l->n == LOOKUP_MAX)
@@ -128,11 +126,9 @@ static void lookup_add(struct lookup *l, const char *name)
 
 static void lookup_add_place(struct lookup *l, const struct place *pl)
 {
-	int i;
-
-	for (i = 0; i < PLACE_MAX_FUNCTIONS; i++)
+	for (int i = 0; i < PLACE_MAX_FUNCTIONS; i++)
 		lookup_add(l, pl->functions[i]);
-	for (i = 0; i < PLACE_MAX_CALLEES; i++)
+	for (int i = 0; i < PLACE_MAX_CALLEES; i++)
 		lookup_add(l, pl->callees[i]);
 	lookup_add(l, pl->behind);
 	lookup_add(l, pl->into);
@@ -140,15 +136,14 @@ static void lookup_add_place(struct lookup *l, const struct place *pl)
 
 static int lookup_all(struct lookup *l, struct gobin *gb, struct err *err)
 {
-	size_t k;
-	int i, e;
+	int e;
 
-	for (i = 0; i < PROBE_COUNT; i++)
-		for (k = 0; k < RECIPE_MAX_PLACES; k++)
+	for (int i = 0; i < PROBE_COUNT; i++)
+		for (size_t k = 0; k < RECIPE_MAX_PLACES; k++)
 			lookup_add_place(l, &recipes[i].place[k]);
-	for (k = 0; k < RANGE_COUNT; k++)
+	for (size_t k = 0; k < RANGE_COUNT; k++)
 		lookup_add(l, range_function[k]);
-	for (k = 0; k < PACKAGES; k++)
+	for (size_t k = 0; k < PACKAGES; k++)
 		lookup_add(l, packages[k].function);
 	if (l->full)
 		return err_set(err, -E2BIG, "too many functions to look for");
@@ -161,9 +156,7 @@ static int lookup_all(struct lookup *l, struct gobin *gb, struct err *err)
 /* NULL: the program has no such function. */
 static const struct gofunc *lookup_find(const struct lookup *l, const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < l->n; i++)
+	for (size_t i = 0; i < l->n; i++)
 		if (!strcmp(l->name[i], name))
 			return l->func[i].entry ? &l->func[i] : NULL;
 	return NULL;
@@ -290,9 +283,7 @@ static int place_into(struct search *s, const struct place *pl, const struct gof
 static const struct gofunc *find_callee(const struct search *s, const struct place *pl,
 					const char **name)
 {
-	int i;
-
-	for (i = 0; i < PLACE_MAX_CALLEES && pl->callees[i]; i++) {
+	for (int i = 0; i < PLACE_MAX_CALLEES && pl->callees[i]; i++) {
 		const struct gofunc *fn = lookup_find(s->l, pl->callees[i]);
 
 		*name = pl->callees[i];
@@ -332,9 +323,9 @@ static int take_place(struct search *s, const struct place *pl, bool *found)
 {
 	struct site_query q;
 	const char *callee;
-	int k, err = -ENOENT;
+	int err = -ENOENT;
 
-	for (k = 0; k < PLACE_MAX_FUNCTIONS && pl->functions[k]; k++) {
+	for (int k = 0; k < PLACE_MAX_FUNCTIONS && pl->functions[k]; k++) {
 		const struct gofunc *fn = lookup_find(s->l, pl->functions[k]);
 
 		if (!fn)
@@ -355,9 +346,7 @@ static int take_place(struct search *s, const struct place *pl, bool *found)
 
 static bool is_linked(const struct lookup *l, const char *package)
 {
-	size_t i;
-
-	for (i = 0; i < PACKAGES; i++)
+	for (size_t i = 0; i < PACKAGES; i++)
 		if (!strcmp(packages[i].package, package))
 			return lookup_find(l, packages[i].function) != NULL;
 	return false;
@@ -386,9 +375,7 @@ static void explain_absence(struct search *s)
 /* Hits of a stack check's branch are judged by the flags: by probe, not by site. */
 static int check_kinds(struct probe *p)
 {
-	int i;
-
-	for (i = 1; i < p->nsite; i++)
+	for (int i = 1; i < p->nsite; i++)
 		if ((p->site[i].kind == SITE_BRANCH) != (p->site[0].kind == SITE_BRANCH))
 			return refuse(p, -EOPNOTSUPP, "its sites are of different kinds");
 	return 0;
@@ -398,9 +385,8 @@ static int check_kinds(struct probe *p)
 static int find_slots(struct search *s)
 {
 	struct probe *p = s->p;
-	int i;
 
-	for (i = 0; i < p->nsite; i++) {
+	for (int i = 0; i < p->nsite; i++) {
 		struct site *at = &p->site[i];
 
 		at->slot = PROBE_NO_SLOT;
@@ -415,9 +401,9 @@ static void probe_place(struct search *s)
 {
 	struct probe *p = s->p;
 	bool found = false;
-	int k, err = 0;
+	int err = 0;
 
-	for (k = 0; !err && k < RECIPE_MAX_PLACES && s->r->place[k].functions[0]; k++) {
+	for (int k = 0; !err && k < RECIPE_MAX_PLACES && s->r->place[k].functions[0]; k++) {
 		err = take_place(s, &s->r->place[k], &found);
 		if (err == -ENOENT)
 			err = 0; /* another of its places may be there */
@@ -449,9 +435,7 @@ static void probe_init(struct probe *p, enum probe_id id)
 /* A begin without an end, or the reverse, costs and is of no use. */
 static void drop_halves(struct plan *pl)
 {
-	int i;
-
-	for (i = 0; i < pl->n; i++) {
+	for (int i = 0; i < pl->n; i++) {
 		struct probe *p = &pl->probe[i];
 		enum probe_id id = recipes[p->id].pair;
 		const struct probe *other = id ? plan_find(pl, id) : NULL;
@@ -480,19 +464,16 @@ static bool std_at(struct gobin *gb, uint64_t pc, struct gofunc *fn)
 static void widen_to_std(struct gobin *gb, struct code_range *r)
 {
 	struct gofunc fn;
-	int i;
 
-	for (i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->lo - 1, &fn); i++)
+	for (int i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->lo - 1, &fn); i++)
 		r->lo = fn.entry;
-	for (i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->hi, &fn); i++)
+	for (int i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->hi, &fn); i++)
 		r->hi = fn.end;
 }
 
 static void find_ranges(struct plan *pl, struct gobin *gb, const struct lookup *l)
 {
-	int i;
-
-	for (i = 0; i < RANGE_COUNT; i++) {
+	for (int i = 0; i < RANGE_COUNT; i++) {
 		const struct gofunc *fn = lookup_find(l, range_function[i]);
 
 		if (fn)
@@ -504,9 +485,7 @@ static void find_ranges(struct plan *pl, struct gobin *gb, const struct lookup *
 
 static void place_all(struct plan *pl, struct search *s, uint32_t sensors)
 {
-	int i;
-
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (int i = 0; i < PROBE_COUNT; i++) {
 		struct probe *p = &pl->probe[pl->n];
 
 		if (!(sensors & SENSOR_BIT(recipes[i].sensor)))
@@ -545,13 +524,11 @@ int plan_make(struct plan *pl, struct gobin *gb, uint32_t sensors, struct err *e
 
 void plan_price(struct plan *pl, const struct cost_table *ct)
 {
-	int i, k;
-
-	for (i = 0; i < pl->n; i++) {
+	for (int i = 0; i < pl->n; i++) {
 		struct probe *p = &pl->probe[i];
 
 		p->cost_ns = -1;
-		for (k = 0; k < p->nsite; k++)
+		for (int k = 0; k < p->nsite; k++)
 			if (ct->ns[p->site[k].klass] > p->cost_ns)
 				p->cost_ns = ct->ns[p->site[k].klass];
 	}
@@ -559,9 +536,7 @@ void plan_price(struct plan *pl, const struct cost_table *ct)
 
 const struct probe *plan_find(const struct plan *pl, enum probe_id id)
 {
-	int i;
-
-	for (i = 0; i < pl->n; i++)
+	for (int i = 0; i < pl->n; i++)
 		if (pl->probe[i].id == id)
 			return &pl->probe[i];
 	return NULL;

@@ -23,9 +23,7 @@ const char *sensor_name(enum sensor s)
 
 static int sensor_find(const char *word, size_t len)
 {
-	int i;
-
-	for (i = 0; i < SENSOR_COUNT; i++)
+	for (int i = 0; i < SENSOR_COUNT; i++)
 		if (strlen(names[i]) == len && !memcmp(names[i], word, len))
 			return i;
 	return -1;

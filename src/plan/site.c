@@ -28,10 +28,8 @@ struct code {
 
 static bool is_padding(const uint8_t *p, size_t n)
 {
-	size_t i;
-
 	/* cmd/link fills with int3 on amd64; nop and zero come from other linkers. */
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (p[i] != 0xcc && p[i] != 0x90 && p[i] != 0x00)
 			return false;
 	return true;
@@ -68,9 +66,9 @@ static int code_mark_starts(struct code *c, char *why, size_t why_size)
 static int code_mark_targets(struct code *c, char *why, size_t why_size)
 {
 	struct insn in;
-	size_t pos, to;
+	size_t to;
 
-	for (pos = 0; pos < c->end; pos += in.len) {
+	for (size_t pos = 0; pos < c->end; pos += in.len) {
 		if (code_next(c, pos, &in))
 			return -EBADMSG; /* not possible: the first pass decoded it */
 		if (in.flow != FLOW_JCC && in.flow != FLOW_JMP)
@@ -132,9 +130,8 @@ static int find_stack_check(const struct code *c, struct insn *jbe, struct insn 
 	bool compared = false;
 	struct insn in;
 	size_t pos = 0;
-	int i;
 
-	for (i = 0; i < STACK_CHECK_MAX_INSNS && pos < c->end; i++, pos += in.len) {
+	for (int i = 0; i < STACK_CHECK_MAX_INSNS && pos < c->end; i++, pos += in.len) {
 		if (code_next(c, pos, &in))
 			return -EBADMSG;
 		if (compared) {
@@ -231,9 +228,8 @@ static int next_indirect(const struct code *c, size_t pos, struct insn *out)
 static uint32_t registers_of(const struct arch *a, uint32_t words)
 {
 	uint32_t bits = 1u << a->sp;
-	int i;
 
-	for (i = 0; i < ARCH_ABI_WORDS; i++)
+	for (int i = 0; i < ARCH_ABI_WORDS; i++)
 		if (words & (1u << i))
 			bits |= 1u << a->abi[i];
 	return bits;
@@ -361,9 +357,9 @@ static int find_calls(const struct code *c, const struct site_query *q, struct i
 
 static int add_texts(const struct code *c, struct insn *out, int n)
 {
-	int i, err = 0;
+	int err = 0;
 
-	for (i = 0; !err && i < n; i++) {
+	for (int i = 0; !err && i < n; i++) {
 		size_t pos = out[i].addr - c->entry;
 
 		err = c->arch->decode(c->bytes + pos, c->len - pos, out[i].addr, true, &out[i]);

@@ -131,7 +131,6 @@ int procfs_parse_stat(const char *text, struct procfs_stat *out)
 	const char *open = strchr(text, '(');
 	const char *close = strrchr(text, ')');
 	int field = STAT_STATE;
-	const char *p;
 	size_t n;
 
 	memset(out, 0, sizeof(*out));
@@ -143,7 +142,7 @@ int procfs_parse_stat(const char *text, struct procfs_stat *out)
 		n = sizeof(out->comm) - 1;
 	memcpy(out->comm, open + 1, n);
 
-	for (p = close + 1; *p && field <= STAT_STACK; field++) {
+	for (const char *p = close + 1; *p && field <= STAT_STACK; field++) {
 		while (*p == ' ')
 			p++;
 		if (!*p || *p == '\n' || !stat_field(out, field, p))

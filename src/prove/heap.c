@@ -374,10 +374,10 @@ static int by_number(const void *a, const void *b)
 int heap_prefetch(struct heap *h, uint64_t *number, size_t n)
 {
 	struct pagecache *c = &h->off;
-	size_t at = 0, i;
+	size_t at = 0;
 
 	qsort(number, n, sizeof(*number), by_number);
-	for (i = 0; i < n; i++) /* those that are new, once */
+	for (size_t i = 0; i < n; i++) /* those that are new, once */
 		if ((!at || number[at - 1] != number[i]) && !u64map_find(&c->page, number[i]))
 			number[at++] = number[i];
 	while (c->cap < c->n + at) {
@@ -389,7 +389,7 @@ int heap_prefetch(struct heap *h, uint64_t *number, size_t n)
 		c->mem = grown;
 		c->cap = cap;
 	}
-	for (i = 0; i < at;) {
+	for (size_t i = 0; i < at;) {
 		size_t run = 1;
 
 		while (i + run < at && run < OFF_RUN && number[i + run] == number[i] + run)

@@ -34,9 +34,7 @@ _Static_assert(sizeof(struct uprobe_multi_attr) == 64, "union bpf_attr, link_cre
 
 void attachment_init(struct attachment *a)
 {
-	int i;
-
-	for (i = 0; i < ATTACH_MAX_SITES; i++)
+	for (int i = 0; i < ATTACH_MAX_SITES; i++)
 		a->link_fd[i] = a->perf_fd[i] = -1;
 }
 
@@ -118,12 +116,11 @@ static int perf_set_prog(struct attachment *a, uint32_t i, const struct attach_p
 
 int attach_perf(struct attachment *a, const struct attach_point *p, bool cookies)
 {
-	uint32_t i;
 	int err = 0;
 
 	if (!p->n || p->n > ATTACH_MAX_SITES)
 		return -E2BIG;
-	for (i = 0; !err && i < p->n; i++) {
+	for (uint32_t i = 0; !err && i < p->n; i++) {
 		a->perf_fd[i] = perf_open(p, p->offsets[i]);
 		err = a->perf_fd[i] < 0 ? a->perf_fd[i] : perf_set_prog(a, i, p, cookies);
 	}
@@ -134,9 +131,7 @@ int attach_perf(struct attachment *a, const struct attach_point *p, bool cookies
 
 void attachment_close(struct attachment *a)
 {
-	int i;
-
-	for (i = 0; i < ATTACH_MAX_SITES; i++) {
+	for (int i = 0; i < ATTACH_MAX_SITES; i++) {
 		if (a->link_fd[i] >= 0)
 			close(a->link_fd[i]);
 		if (a->perf_fd[i] >= 0)
@@ -171,9 +166,8 @@ void attach_all(struct attach_job *jobs, int n)
 {
 	pthread_t thread[ATTACH_MAX_JOBS];
 	bool running[ATTACH_MAX_JOBS];
-	int i;
 
-	for (i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++) {
 		running[i] =
 			i && i < ATTACH_MAX_JOBS && !thread_start(&thread[i], job_run, &jobs[i]);
 		if (!running[i] && i)
@@ -181,7 +175,7 @@ void attach_all(struct attach_job *jobs, int n)
 	}
 	if (n)
 		job_run(&jobs[0]);
-	for (i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		if (running[i])
 			pthread_join(thread[i], NULL);
 }
@@ -208,9 +202,7 @@ void detacher_start(struct detacher *d, struct attachment *const *a, int n)
 
 void detacher_wait(struct detacher *d)
 {
-	int i;
-
-	for (i = 0; i < d->n; i++)
+	for (int i = 0; i < d->n; i++)
 		if (d->running[i])
 			pthread_join(d->thread[i], NULL);
 	d->n = 0;

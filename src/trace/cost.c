@@ -35,15 +35,13 @@ static double cost_of_hit(const struct trace *t, enum probe_id id)
 
 void trace_pay(struct trace *t, const struct gs_counters *c)
 {
-	int i;
-
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (int i = 0; i < PROBE_COUNT; i++) {
 		t->cost_ns[group_of(t, (enum probe_id)i)] +=
 			(double)(c->hits[i] - t->paid_hits[i]) * cost_of_hit(t, (enum probe_id)i);
 		t->paid_hits[i] = c->hits[i];
 	}
 	t->request_hits = 0;
-	for (i = 0; i < PROG_COUNT; i++)
+	for (int i = 0; i < PROG_COUNT; i++)
 		if (t->arm[i].group == GROUP_REQUESTS)
 			t->request_hits += trace_prog_hits(c, (enum trace_prog)i);
 }
@@ -52,9 +50,9 @@ void trace_pay(struct trace *t, const struct gs_counters *c)
 double trace_first_cost(const struct trace *t, enum probe_group g)
 {
 	double sum = 0;
-	int i, n = 0;
+	int n = 0;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (int i = 0; i < PROBE_COUNT; i++) {
 		const struct probe *p = plan_find(&t->plan, (enum probe_id)i);
 
 		if (!p || p->kind == SITE_NONE || group_of(t, p->id) != g)

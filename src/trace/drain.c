@@ -18,16 +18,16 @@ int drain_counters(struct trace *t, struct gs_counters *sum)
 	enum { WORDS = sizeof(*sum) / sizeof(uint64_t) };
 	uint64_t *to = (uint64_t *)sum;
 	uint32_t key = TARGET;
-	int cpu, i, e;
+	int e;
 
 	memset(sum, 0, sizeof(*sum));
 	e = bpf_map_lookup_elem(trace_map_fd(t, TRACE_MAP_COUNTERS), &key, t->percpu);
 	if (e)
 		return e;
-	for (cpu = 0; cpu < t->ncpu; cpu++) {
+	for (int cpu = 0; cpu < t->ncpu; cpu++) {
 		const uint64_t *from = (const uint64_t *)&t->percpu[cpu];
 
-		for (i = 0; i < WORDS; i++)
+		for (int i = 0; i < WORDS; i++)
 			to[i] += from[i];
 	}
 	return 0;
@@ -104,7 +104,6 @@ static void alloc_from(struct trace_alloc *a, const struct gs_stack *s)
 static int read_allocs(struct trace *t, struct trace_reading *r)
 {
 	struct dump d;
-	size_t i;
 	int e;
 
 	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS), sizeof(uint64_t),
@@ -113,7 +112,7 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 		r->alloc = calloc(d.n, sizeof(*r->alloc));
 		e = r->alloc ? 0 : -ENOMEM;
 	}
-	for (i = 0; !e && i < d.n; i++) {
+	for (size_t i = 0; !e && i < d.n; i++) {
 		struct gs_stack s;
 
 		memcpy(&s, d.values + i * sizeof(s), sizeof(s));
@@ -147,12 +146,10 @@ static void sweep_threads(struct trace *t, uint64_t made)
 
 void trace_read_hist(struct trace_hist *h, const volatile struct gs_hist *from)
 {
-	int i;
-
 	h->count = from->count;
 	h->sum_ns = from->sum_ns;
 	h->max_ns = from->max_ns;
-	for (i = 0; i < TRACE_HIST_BUCKETS; i++)
+	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
 		h->bucket[i] = from->bucket[i];
 }
 
@@ -193,9 +190,7 @@ static uint64_t on_time(const struct trace *t, enum probe_group g, uint64_t now)
 
 static void read_arming(struct trace *t, struct trace_reading *r)
 {
-	int i, k;
-
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (int i = 0; i < PROBE_COUNT; i++) {
 		const struct probe *p = trace_probe(t, (enum probe_id)i);
 		bool stepped = false;
 
@@ -203,7 +198,7 @@ static void read_arming(struct trace *t, struct trace_reading *r)
 		if (!p)
 			continue;
 		r->armed++;
-		for (k = 0; k < p->nsite; k++)
+		for (int k = 0; k < p->nsite; k++)
 			stepped |= p->site[k].klass == INSN_STEPPED;
 		r->stepped += stepped;
 		r->emulated += !stepped;
@@ -239,12 +234,11 @@ static void read_coverage(struct trace *t, struct trace_reading *r)
 static void read_counters(struct trace *t, struct trace_reading *r, const struct gs_counters *c)
 {
 	double cost = 0;
-	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++)
+	for (int i = 0; i < PROBE_COUNT; i++)
 		r->hits[i] = c->hits[i];
 	trace_pay(t, c);
-	for (i = 0; i < GROUP_COUNT; i++)
+	for (int i = 0; i < GROUP_COUNT; i++)
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost. */
@@ -261,9 +255,8 @@ static void learn_cut_off(struct trace *t, const struct trace_reading *r,
 			  const struct gs_counters *c)
 {
 	uint64_t begun = c->requests_begun, ended = c->requests_answered, b, e;
-	size_t i;
 
-	for (i = 0; i < r->ncall; i++) {
+	for (size_t i = 0; i < r->ncall; i++) {
 		/* of the rare group, or among those requests */
 		if (r->call[i].kind == CALL_SQL_WAIT || r->call[i].kind == CALL_HTTP ||
 		    r->call[i].kind == CALL_HANDLER)

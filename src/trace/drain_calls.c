@@ -24,12 +24,12 @@ static int by_number(const void *a, const void *b)
 /* A string ends at the first NUL, a name from the target may hold some. */
 static void host_from(struct host_name *to, const struct gs_host *h, uint64_t number)
 {
-	size_t i, n = h->len < TRACE_MAX_HOST ? h->len : TRACE_MAX_HOST;
+	size_t n = h->len < TRACE_MAX_HOST ? h->len : TRACE_MAX_HOST;
 
 	to->number = number;
 	memcpy(to->name, h->name, n);
 	to->name[n] = '\0';
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (!to->name[i])
 			to->name[i] = '?';
 }
@@ -41,7 +41,6 @@ static int read_hosts(struct trace *t)
 	uint64_t last = t->skel->bss->gs_last_host;
 	struct host_name *names;
 	struct dump d;
-	size_t i;
 	int e;
 
 	if (last == ht->seen || ht->n == GS_MAX_HOSTS)
@@ -51,7 +50,7 @@ static int read_hosts(struct trace *t)
 	names = e || !d.n ? NULL : calloc(d.n, sizeof(*names));
 	if (!e && d.n && !names)
 		e = -ENOMEM;
-	for (i = 0; !e && i < d.n; i++) {
+	for (size_t i = 0; !e && i < d.n; i++) {
 		struct gs_host h;
 		uint64_t number;
 
@@ -163,12 +162,11 @@ static void take_phases(const struct trace *t, struct trace_reading *r, const st
 {
 	const volatile struct gs_sum *s;
 	struct gs_phase_key k;
-	uint32_t n;
 
 	memcpy(&k, d->keys + i * sizeof(k), sizeof(k));
 	if (k.target != TARGET || k.group > GS_PHASES_REQUEST)
 		return;
-	for (n = 0; n < GS_PHASES_ROWS(k.group); n++) {
+	for (uint32_t n = 0; n < GS_PHASES_ROWS(k.group); n++) {
 		s = sum_of(t, d, i, n);
 		if (s && !take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, s,
 				     window))
@@ -179,7 +177,6 @@ static void take_phases(const struct trace *t, struct trace_reading *r, const st
 static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window)
 {
 	struct dump d;
-	size_t i;
 	int e;
 
 	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
@@ -190,7 +187,7 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 		r->phase = calloc(d.n * GS_PHASES_ROWS(GS_PHASES_DIAL), sizeof(*r->phase));
 		e = r->phase ? 0 : -ENOMEM;
 	}
-	for (i = 0; !e && i < d.n; i++)
+	for (size_t i = 0; !e && i < d.n; i++)
 		take_phases(t, r, &d, i, window);
 	dump_deinit(&d);
 	return e;
@@ -221,7 +218,6 @@ static int take_call(const struct trace *t, struct trace_call *c, const struct g
 static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 {
 	struct dump d;
-	size_t i;
 	int e;
 
 	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
@@ -232,7 +228,7 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 		r->call = calloc(d.n, sizeof(*r->call));
 		e = r->call ? 0 : -ENOMEM;
 	}
-	for (i = 0; !e && i < d.n; i++) {
+	for (size_t i = 0; !e && i < d.n; i++) {
 		const volatile struct gs_sum *s = sum_of(t, &d, i, 0);
 		struct gs_call_key k;
 

@@ -137,9 +137,8 @@ static void fit_slice(struct gov_bucket *b, double income, double lead_s)
 static void learn(struct governor *g, const struct governor_input *in, double dt)
 {
 	double cost = 0;
-	int i;
 
-	for (i = 0; i < GROUP_COUNT; i++) {
+	for (int i = 0; i < GROUP_COUNT; i++) {
 		struct gov_bucket *b = &g->b[i];
 		double hits = diff(in->hits[i], g->last.hits[i]);
 		double spent = diff(in->cost_ns[i], g->last.cost_ns[i]);
@@ -199,10 +198,8 @@ static uint64_t next_look(const struct governor *g, enum probe_group group, uint
 
 static void schedule(struct governor *g, uint64_t now)
 {
-	size_t i;
-
 	g->next_ns = now + TICK_EXACT_NS;
-	for (i = 0; !g->cfg.exact && i < SHARING; i++) {
+	for (size_t i = 0; !g->cfg.exact && i < SHARING; i++) {
 		uint64_t next = next_look(g, sharing[i], now);
 
 		if (next < g->next_ns)
@@ -213,9 +210,8 @@ static void schedule(struct governor *g, uint64_t now)
 static unsigned int groups_on(const struct governor *g)
 {
 	unsigned int on = 0;
-	int i;
 
-	for (i = 0; i < GROUP_COUNT; i++)
+	for (int i = 0; i < GROUP_COUNT; i++)
 		if (g->b[i].on)
 			on |= GROUP_BIT(i);
 	return on;
@@ -225,13 +221,12 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 			   const struct governor_input *in)
 {
 	struct gov_bucket *b = &g->b[GROUP_BIRTHS];
-	int i;
 
 	*g = (struct governor){ .cfg = *cfg,
 				.last = *in,
 				.births_per_s = cfg->births_per_s,
 				.cpu_per_s = cfg->cpu_ns_per_s < 0 ? 0 : cfg->cpu_ns_per_s };
-	for (i = 0; i < GROUP_COUNT; i++)
+	for (int i = 0; i < GROUP_COUNT; i++)
 		g->b[i] =
 			(struct gov_bucket){ .tokens = (double)cfg->floor_ns,
 					     .hits_per_s = -1,
@@ -290,9 +285,8 @@ static void step_sharing(struct governor *g, const struct governor_input *in,
 			 const struct flow *all)
 {
 	struct flow f[SHARING];
-	size_t i;
 
-	for (i = 0; i < SHARING; i++) {
+	for (size_t i = 0; i < SHARING; i++) {
 		double share = share_of(g, sharing[i]);
 
 		f[i] = *all;
@@ -309,7 +303,7 @@ static void step_sharing(struct governor *g, const struct governor_input *in,
 							f[i].income),
 				  f[i].lead_s);
 	}
-	for (i = 0; i < SHARING; i++)
+	for (size_t i = 0; i < SHARING; i++)
 		bucket_step(&g->b[sharing[i]], &f[i]);
 }
 

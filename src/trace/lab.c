@@ -127,9 +127,8 @@ static int by_value(const void *a, const void *b)
 static void work(void)
 {
 	static volatile char data[64 << 10];
-	size_t i;
 
-	for (i = 0; i < sizeof(data); i += 64)
+	for (size_t i = 0; i < sizeof(data); i += 64)
 		data[i]++;
 	__asm__ volatile("xor %%edi,%%edi\n" BLOCKS2048 ::: "rdi", "rax", "cc");
 }
@@ -141,15 +140,14 @@ static double measure(const struct specimen *s)
 	void (*volatile run)(void *) = s->run;
 	static char guard[64];
 	double t[REPEATS];
-	int i, k;
 
-	for (i = 0; i < REPEATS; i++) {
+	for (int i = 0; i < REPEATS; i++) {
 		uint64_t begin = clock_mono_ns(), middle;
 
-		for (k = 0; k < s->calls; k++)
+		for (int k = 0; k < s->calls; k++)
 			work();
 		middle = clock_mono_ns();
-		for (k = 0; k < s->calls; k++) {
+		for (int k = 0; k < s->calls; k++) {
 			work();
 			run(guard);
 		}
@@ -164,11 +162,9 @@ static void *child_thread(void *arg)
 {
 	struct lab *l = arg;
 	char byte = 0;
-	int round;
-	size_t i;
 
-	for (round = 0; round < 2; round++) {
-		for (i = 0; i < SPECIMENS; i++) {
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < SPECIMENS; i++) {
 			if (!is_measured(l, i))
 				continue;
 			l->page->ns[round][i] = measure(&specimens[i]);
@@ -299,10 +295,9 @@ struct offset_search {
 static int search_offset(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct offset_search *s = arg;
-	int i;
 
 	(void)size;
-	for (i = 0; i < info->dlpi_phnum; i++) {
+	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
 		uint64_t start = info->dlpi_addr + ph->p_vaddr;
 
@@ -322,9 +317,8 @@ static int attach_specimens(struct lab *l)
 				  .pid = l->child,
 				  .offsets = offsets,
 				  .cookies = cookies };
-	size_t i;
 
-	for (i = 0; i < SPECIMENS; i++) {
+	for (size_t i = 0; i < SPECIMENS; i++) {
 		const struct specimen *s = &specimens[i];
 		struct offset_search o = { .addr = s->site ? (uintptr_t)s->site
 							   : (uintptr_t)s->run };
@@ -341,16 +335,14 @@ static int attach_specimens(struct lab *l)
 
 static void price(const struct lab *l, struct cost_table *ct)
 {
-	size_t i;
-
-	for (i = 0; i < SPECIMENS; i++) {
+	for (size_t i = 0; i < SPECIMENS; i++) {
 		enum insn_class k = specimens[i].klass;
 		double ns = l->page->ns[1][i] - l->page->ns[0][i];
 
 		if (is_measured(l, i) && ns > 0)
 			ct->ns[k] = ns;
 	}
-	for (i = 0; i < SPECIMENS; i++)
+	for (size_t i = 0; i < SPECIMENS; i++)
 		if (!is_measured(l, i))
 			ct->ns[specimens[i].klass] = ct->ns[INSN_CALL];
 }
@@ -389,11 +381,10 @@ static void lab_deinit(struct lab *l)
 	int *const fds[] = {
 		&l->go[0], &l->go[1], &l->done[0], &l->done[1], &l->map_fd, &l->prog_fd
 	};
-	size_t i;
 
 	child_end(l); /* first: with its memory gone there is less to undo */
 	attachment_close(&l->at);
-	for (i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 	if (l->page)
@@ -403,10 +394,10 @@ static void lab_deinit(struct lab *l)
 int lab_run(struct lab_result *r, bool multi, struct err *err)
 {
 	struct lab l;
-	int e, i;
+	int e;
 
 	memset(r, 0, sizeof(*r));
-	for (i = 0; i < INSN_CLASS_COUNT; i++)
+	for (int i = 0; i < INSN_CLASS_COUNT; i++)
 		r->cost.ns[i] = -1;
 	e = lab_init(&l, multi);
 	if (!e)

@@ -45,12 +45,11 @@ static void collect_programs(struct trace *t)
 #include "gospect/probes.def"
 	};
 	bool used[PROG_COUNT] = { false };
-	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++)
+	for (int i = 0; i < PROBE_COUNT; i++)
 		if (trace_probe(t, (enum probe_id)i))
 			used[trace_prog_of((enum probe_id)i)] = true;
-	for (i = 0; i < PROG_COUNT; i++) {
+	for (int i = 0; i < PROG_COUNT; i++) {
 		t->arm[i].prog = progs[i];
 		bpf_program__set_autoload(progs[i], used[i]);
 		if (t->features.method == TRACE_METHOD_MULTI)
@@ -225,9 +224,7 @@ int load_most_stack(const char *log)
 /* Loads; log: PROG_COUNT pieces. */
 static int load_with_logs(struct trace *t, char (*log)[LOG_BYTES])
 {
-	int i;
-
-	for (i = 0; i < PROG_COUNT; i++) {
+	for (int i = 0; i < PROG_COUNT; i++) {
 		bpf_program__set_log_level(t->arm[i].prog, LOG_STATISTICS);
 		bpf_program__set_log_buf(t->arm[i].prog, log[i], LOG_BYTES);
 	}
@@ -242,9 +239,9 @@ static int load_with_logs(struct trace *t, char (*log)[LOG_BYTES])
  */
 static int check_stacks(struct trace *t, char (*log)[LOG_BYTES], struct err *err)
 {
-	int i, n;
+	int n;
 
-	for (i = 0; i < PROG_COUNT; i++) {
+	for (int i = 0; i < PROG_COUNT; i++) {
 		n = bpf_program__autoload(t->arm[i].prog) ? load_most_stack(log[i]) : 0;
 		if (n <= LOAD_MOST_STACK)
 			continue;
@@ -318,13 +315,13 @@ static uint64_t all_map_bytes(const struct trace *t)
 
 int load_object(struct trace *t, struct err *err)
 {
-	int e, i;
+	int e;
 
 	last_words[0] = '\0';
 	e = load_checked(t, err);
 	if (e)
 		return e;
-	for (i = 0; i < PROG_COUNT; i++)
+	for (int i = 0; i < PROG_COUNT; i++)
 		if (bpf_program__autoload(t->arm[i].prog))
 			t->arm[i].prog_fd = bpf_program__fd(t->arm[i].prog);
 	e = make_rows_of_others(t);

@@ -76,9 +76,7 @@ int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site
 
 static void refuse_streams(struct trace *t, const char *why)
 {
-	int i;
-
-	for (i = PROBE_STREAM_BEGIN; i <= PROBE_STREAM_END; i++) {
+	for (int i = PROBE_STREAM_BEGIN; i <= PROBE_STREAM_END; i++) {
 		struct probe *p = trace_probe(t, (enum probe_id)i);
 
 		if (p)
@@ -159,16 +157,14 @@ void spec_write(struct trace *t)
 		.g_gopc = (uint32_t)t->cfg.g_gopc,
 	};
 	uint64_t eof[2];
-	size_t i;
-	int k;
 
-	for (i = 0; i < SPEC_FIELDS; i++) {
+	for (size_t i = 0; i < SPEC_FIELDS; i++) {
 		int32_t off = offset_of(t, spec_fields[i].field);
 		uint32_t value = off < 0 ? 0 : (uint32_t)off;
 
 		memcpy((uint8_t *)&s + spec_fields[i].member, &value, sizeof(value));
 	}
-	for (k = 0; k < t->plan.n; k++)
+	for (int k = 0; k < t->plan.n; k++)
 		if (t->plan.probe[k].kind == SITE_BRANCH)
 			s.branch_probes |= 1ull << t->plan.probe[k].id;
 	write_ranges(t, &s);

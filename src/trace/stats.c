@@ -35,21 +35,18 @@ static bool prog_stats(int fd, uint64_t *cnt, uint64_t *ns)
 static uint64_t all_hits(const struct gs_counters *c)
 {
 	uint64_t n = 0;
-	int i;
 
-	for (i = 0; i < PROBE_COUNT; i++)
+	for (int i = 0; i < PROBE_COUNT; i++)
 		n += c->hits[i];
 	return n;
 }
 
 static void stats_on(struct trace *t, const struct gs_counters *c, uint64_t now)
 {
-	int i;
-
 	t->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	t->stats_since_ns = t->stats_until_ns = now;
 	t->stats_hits = all_hits(c);
-	for (i = 0; t->stats_fd >= 0 && i < PROG_COUNT; i++) {
+	for (int i = 0; t->stats_fd >= 0 && i < PROG_COUNT; i++) {
 		t->arm[i].nsample = 0;
 		t->arm[i].tried_hits = trace_prog_hits(c, (enum trace_prog)i);
 		prog_stats(t->arm[i].prog_fd, &t->arm[i].stat_cnt, &t->arm[i].stat_ns);
@@ -81,9 +78,8 @@ static void sample_add(struct arm *a, double ns)
 static bool stats_take(struct trace *t)
 {
 	bool enough = true;
-	int i;
 
-	for (i = 0; i < PROG_COUNT; i++) {
+	for (int i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
 		uint64_t cnt = 0, ns = 0, runs;
 
@@ -102,9 +98,7 @@ static bool stats_take(struct trace *t)
 
 static bool has_new_program(struct trace *t, const struct gs_counters *c)
 {
-	int i;
-
-	for (i = 0; i < PROG_COUNT; i++) {
+	for (int i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
 		uint64_t hits = trace_prog_hits(c, (enum trace_prog)i);
 

@@ -21,9 +21,7 @@
 
 struct probe *trace_probe(struct trace *t, enum probe_id id)
 {
-	int i;
-
-	for (i = 0; i < t->plan.n; i++)
+	for (int i = 0; i < t->plan.n; i++)
 		if (t->plan.probe[i].id == id)
 			return t->plan.probe[i].kind == SITE_NONE ? NULL : &t->plan.probe[i];
 	return NULL;
@@ -72,9 +70,7 @@ uint64_t trace_prog_hits(const struct gs_counters *c, enum trace_prog prog)
 
 bool trace_uses(struct trace *t, uint32_t sensors)
 {
-	int i;
-
-	for (i = 0; i < t->plan.n; i++)
+	for (int i = 0; i < t->plan.n; i++)
 		if ((SENSOR_BIT(t->plan.probe[i].sensor) & sensors) &&
 		    t->plan.probe[i].kind != SITE_NONE)
 			return true;
@@ -100,14 +96,12 @@ static int no_method(const struct trace *t, struct err *err)
 
 static void arm_init(struct trace *t)
 {
-	int i;
-
-	for (i = 0; i < PROG_COUNT; i++) {
+	for (int i = 0; i < PROG_COUNT; i++) {
 		attachment_init(&t->arm[i].at);
 		t->arm[i].prog_fd = -1;
 		t->arm[i].prog_ns = -1;
 	}
-	for (i = 0; i < PROBE_COUNT; i++)
+	for (int i = 0; i < PROBE_COUNT; i++)
 		t->arm[prog_of[i]].group = group_of[i];
 }
 
@@ -117,9 +111,8 @@ static void check_layout(struct trace *t)
 	const struct trace_config *c = &t->cfg;
 	bool known = c->g_goid >= 0 && c->g_gopc >= 0 &&
 		     c->g_startpc - c->g_gopc == GS_STARTPC_AFTER_GOPC;
-	int i;
 
-	for (i = 0; i < t->plan.n; i++) {
+	for (int i = 0; i < t->plan.n; i++) {
 		struct probe *p = &t->plan.probe[i];
 
 		if (p->kind == SITE_NONE)
@@ -195,13 +188,13 @@ void trace_predict(struct trace *t, double births_per_s, double cpu_ns_per_s,
 static int collect_sites(struct trace *t, enum trace_prog prog)
 {
 	struct arm *a = &t->arm[prog];
-	int i, k, n = 0;
+	int n = 0;
 
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (int i = 0; i < PROBE_COUNT; i++) {
 		const struct probe *p =
 			prog_of[i] == prog ? trace_probe(t, (enum probe_id)i) : NULL;
 
-		for (k = 0; p && k < p->nsite; k++) {
+		for (int k = 0; p && k < p->nsite; k++) {
 			if (n == ATTACH_MAX_SITES)
 				return -E2BIG;
 			a->offset[n] = p->site[k].file_off;
@@ -217,10 +210,9 @@ static int collect_sites(struct trace *t, enum trace_prog prog)
 static void refuse_program(struct trace *t, enum trace_prog prog, int err)
 {
 	char why[160];
-	int i;
 
 	snprintf(why, sizeof(why), "the kernel refused the probe: %s", strerror(-err));
-	for (i = 0; i < PROBE_COUNT; i++) {
+	for (int i = 0; i < PROBE_COUNT; i++) {
 		struct probe *p = prog_of[i] == prog ? trace_probe(t, (enum probe_id)i) : NULL;
 
 		if (p)
@@ -234,10 +226,10 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 {
 	struct attach_job jobs[PROG_COUNT];
 	enum trace_prog prog[PROG_COUNT];
-	int i, n = 0, ok = 0, sites;
+	int n = 0, ok = 0, sites;
 
 	*first = 0;
-	for (i = 0; i < PROG_COUNT; i++) {
+	for (int i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
 
 		if (!(groups & GROUP_BIT(a->group)) || attachment_is_on(&a->at))
@@ -259,7 +251,7 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 		prog[n++] = (enum trace_prog)i;
 	}
 	attach_all(jobs, n);
-	for (i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++) {
 		if (!jobs[i].result) {
 			ok++;
 			continue;
@@ -276,9 +268,9 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 static void detach_groups(struct trace *t, unsigned int groups)
 {
 	struct attachment *off[PROG_COUNT];
-	int i, n = 0;
+	int n = 0;
 
-	for (i = 0; i < PROG_COUNT; i++)
+	for (int i = 0; i < PROG_COUNT; i++)
 		if ((groups & GROUP_BIT(t->arm[i].group)) && attachment_is_on(&t->arm[i].at))
 			off[n++] = &t->arm[i].at;
 	detacher_start(&t->detacher, off, n);
@@ -368,7 +360,7 @@ static void follow_step(struct trace *t, const struct gs_counters *c, uint64_t n
 static int switch_groups(struct trace *t, unsigned int want)
 {
 	unsigned int on = want & ~t->on, off = t->on & ~want;
-	int i, first = 0;
+	int first = 0;
 	uint64_t now;
 
 	if (on & GROUP_BIT(GROUP_REQUESTS) && t->follow_until_ns)
@@ -385,7 +377,7 @@ static int switch_groups(struct trace *t, unsigned int want)
 		slice_ends(t, now);
 	if (on & GROUP_BIT(GROUP_REQUESTS))
 		slice_begins(t, now);
-	for (i = 0; i < GROUP_COUNT; i++) {
+	for (int i = 0; i < GROUP_COUNT; i++) {
 		if (on & GROUP_BIT(i))
 			t->on_since_ns[i] = now;
 		if (!(off & GROUP_BIT(i)))
@@ -421,26 +413,23 @@ static uint64_t hits_of_a_goroutine(struct trace *t)
 static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t now, uint64_t cpu,
 			uint64_t created, struct governor_input *in)
 {
-	int i;
-
 	*in = (struct governor_input){ .now_ns = now,
 				       .cpu_ns = cpu,
 				       .created = created * hits_of_a_goroutine(t) };
-	for (i = 0; i < PROG_COUNT; i++)
+	for (int i = 0; i < PROG_COUNT; i++)
 		in->hits[t->arm[i].group] += trace_prog_hits(c, (enum trace_prog)i) /
 					     (i == PROG_NET_DIAL ? HITS_OF_A_DIAL : 1);
-	for (i = 0; i < GROUP_COUNT; i++)
+	for (int i = 0; i < GROUP_COUNT; i++)
 		in->cost_ns[i] = (uint64_t)t->cost_ns[i];
 }
 
 static uint64_t detach_ns(const struct trace *t, enum probe_group g)
 {
 	uint64_t n = 0;
-	int i;
 
 	if (t->features.method == TRACE_METHOD_MULTI)
 		return DETACH_MULTI_NS;
-	for (i = 0; i < t->plan.n; i++)
+	for (int i = 0; i < t->plan.n; i++)
 		if (group_of[t->plan.probe[i].id] == g)
 			n += (uint64_t)t->plan.probe[i].nsite;
 	return n * DETACH_PERF_NS;
@@ -470,11 +459,11 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 
 static int attach_failed(struct trace *t, int first, struct err *err)
 {
-	int i, armed = 0, wanted = 0;
+	int armed = 0, wanted = 0;
 
-	for (i = 0; i < PROBE_COUNT; i++)
+	for (int i = 0; i < PROBE_COUNT; i++)
 		armed += trace_probe(t, (enum probe_id)i) != NULL;
-	for (i = 0; i < t->plan.n; i++)
+	for (int i = 0; i < t->plan.n; i++)
 		wanted += !t->plan.probe[i].absent;
 	if (armed || !wanted)
 		return 0;
@@ -495,7 +484,7 @@ int trace_attach(struct trace *t, struct err *err)
 	struct gs_counters none = { 0 };
 	unsigned int want;
 	uint64_t now = clock_mono_ns();
-	int e, first, i;
+	int e, first;
 
 	want = governor_begin(t, now);
 	stats_step(t, &none, now);
@@ -503,7 +492,7 @@ int trace_attach(struct trace *t, struct err *err)
 	e = attach_failed(t, first, err);
 	if (e)
 		return e;
-	for (i = 0; i < GROUP_COUNT; i++)
+	for (int i = 0; i < GROUP_COUNT; i++)
 		t->was_off[i] = !(t->on & GROUP_BIT(i));
 	t->attached_ns = clock_mono_ns();
 	t->gov.next_ns += t->attached_ns - now; /* counting begins only now */

@@ -33,10 +33,8 @@ static int read_file(int fd, uint64_t off, uint8_t *dst, size_t len)
 /* Whether a probe of the plan has its place there: link-time address. */
 static bool is_site(const struct trace *t, uint64_t addr)
 {
-	int i, k;
-
-	for (i = 0; i < t->plan.n; i++)
-		for (k = 0; k < t->plan.probe[i].nsite; k++)
+	for (int i = 0; i < t->plan.n; i++)
+		for (int k = 0; k < t->plan.probe[i].nsite; k++)
 			if (t->plan.probe[i].site[k].addr == addr)
 				return true;
 	return false;
@@ -49,9 +47,7 @@ static bool is_site(const struct trace *t, uint64_t addr)
 static bool are_shared_uprobes(const struct trace *t, uint64_t entry, const uint8_t *file,
 			       const uint8_t *mem, size_t len)
 {
-	size_t i;
-
-	for (i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++)
 		if (file[i] != mem[i] &&
 		    (t->cfg.ptracer || mem[i] != 0xcc || !is_site(t, entry + i)))
 			return false;
@@ -81,14 +77,13 @@ static const char *compare(const struct trace *t, const struct site *s, uint8_t 
 void verify_text(struct trace *t)
 {
 	uint8_t *buf = malloc(2 * SITE_MAX_CODE);
-	int i, k;
 
 	/* The verdicts first: is_site() wants to know all places. */
-	for (i = 0; i < t->plan.n; i++) {
+	for (int i = 0; i < t->plan.n; i++) {
 		struct probe *p = &t->plan.probe[i];
 		const char *why = NULL;
 
-		for (k = 0; !why && k < p->nsite; k++)
+		for (int k = 0; !why && k < p->nsite; k++)
 			why = buf ? compare(t, &p->site[k], buf, buf + SITE_MAX_CODE)
 				  : "its code could not be compared with the file's";
 		if (why) {
@@ -96,7 +91,7 @@ void verify_text(struct trace *t)
 			snprintf(p->why, sizeof(p->why), "%s", why);
 		}
 	}
-	for (i = 0; i < t->plan.n; i++)
+	for (int i = 0; i < t->plan.n; i++)
 		if (t->plan.probe[i].kind == SITE_NONE)
 			t->plan.probe[i].nsite = 0;
 	free(buf);
