@@ -59,10 +59,9 @@ SUBPROG int grpc_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 SEC("uprobe")
 int net_call(go_regs *ctx)
 {
-	struct gs_net_scratch *s;
 	struct hit h;
+	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
 
-	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {
@@ -97,10 +96,9 @@ int net_call(go_regs *ctx)
 SEC("uprobe")
 int lock_wait(go_regs *ctx)
 {
-	struct gs_net_scratch *s;
 	struct hit h;
+	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
 
-	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {

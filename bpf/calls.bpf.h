@@ -81,13 +81,11 @@ extern volatile __u64 gs_last_host, gs_next_call_row, gs_next_phase_row;
 
 static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 {
-	struct gs_net_scratch *s;
-	__u32 k;
-
 #pragma unroll
 	for (__u32 i = 0; i < GS_SCRATCHES; i++) {
-		k = i;
-		s = bpf_map_lookup_elem(&net_scratch, &k);
+		__u32 k = i;
+		struct gs_net_scratch *s = bpf_map_lookup_elem(&net_scratch, &k);
+
 		if (!s)
 			return NULL; /* for the verifier */
 		if (!__sync_val_compare_and_swap(&s->taken, 0, 1)) {

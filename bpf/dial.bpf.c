@@ -147,10 +147,9 @@ static __always_inline void pool_end(struct hit *h, struct gs_net_scratch *s, __
 SEC("uprobe")
 int net_dial(go_regs *ctx)
 {
-	struct gs_net_scratch *s;
 	struct hit h;
+	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_RARE);
 
-	s = call_hit(&h, ctx, GROUP_RARE);
 	if (!s)
 		return 0;
 	switch (s->probe) {

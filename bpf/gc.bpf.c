@@ -43,10 +43,9 @@ static __always_inline struct gs_gc *gc_begin(struct hit *h, go_regs *ctx, __u32
 SEC("uprobe")
 int gc_start(go_regs *ctx)
 {
-	struct gs_gc *sums;
 	struct hit h;
+	struct gs_gc *sums = gc_begin(&h, ctx, PROBE_GC_START);
 
-	sums = gc_begin(&h, ctx, PROBE_GC_START);
 	if (!sums)
 		return 0;
 	gs_add(&sums->starts, 1);
@@ -60,10 +59,9 @@ SEC("uprobe")
 int gc_end(go_regs *ctx)
 {
 	__u64 begin;
-	struct gs_gc *sums;
 	struct hit h;
+	struct gs_gc *sums = gc_begin(&h, ctx, PROBE_GC_END);
 
-	sums = gc_begin(&h, ctx, PROBE_GC_END);
 	if (!sums)
 		return 0;
 	gs_add(&sums->ends, 1);
@@ -81,10 +79,9 @@ int gc_end(go_regs *ctx)
 SEC("uprobe")
 int stw_begin(go_regs *ctx)
 {
-	struct gs_gc *sums;
 	struct hit h;
+	struct gs_gc *sums = gc_begin(&h, ctx, PROBE_STW_BEGIN);
 
-	sums = gc_begin(&h, ctx, PROBE_STW_BEGIN);
 	if (!sums)
 		return 0;
 	if (sums->cycle_begin_ns)
@@ -98,11 +95,10 @@ SEC("uprobe")
 int stw_end(go_regs *ctx)
 {
 	__u64 begin, ns;
-	struct gs_gc *sums;
 	__u64 *max;
 	struct hit h;
+	struct gs_gc *sums = gc_begin(&h, ctx, PROBE_STW_END);
 
-	sums = gc_begin(&h, ctx, PROBE_STW_END);
 	if (!sums)
 		return 0;
 	begin = sums->stw_begin_ns;

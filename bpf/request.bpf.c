@@ -18,10 +18,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  */
 SUBPROG int http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *last;
-
 	if (!takes_new(h)) {
-		last = open_find(s, OPEN_REQUEST, GO_G(ctx));
+		struct gs_open *last = open_find(s, OPEN_REQUEST, GO_G(ctx));
+
 		if (last) /* an error to come is this call's */
 			last->start_ns = last->state_ns = 0;
 		return 0;
@@ -262,10 +261,9 @@ SUBPROG int conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 SEC("uprobe")
 int net_request(go_regs *ctx)
 {
-	struct gs_net_scratch *s;
 	struct hit h;
+	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
 
-	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {
@@ -357,10 +355,9 @@ SUBPROG int stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 SEC("uprobe")
 int net_stream(go_regs *ctx)
 {
-	struct gs_net_scratch *s;
 	struct hit h;
+	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
 
-	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {

@@ -37,10 +37,9 @@ SUBPROG int grab(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u64 dc
 SEC("uprobe")
 int sql_rare(go_regs *ctx)
 {
-	struct gs_net_scratch *s;
 	struct hit h;
+	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_RARE);
 
-	s = call_hit(&h, ctx, GROUP_RARE);
 	if (!s)
 		return 0;
 	switch (s->probe) {
@@ -62,10 +61,9 @@ int sql_rare(go_regs *ctx)
 SEC("uprobe")
 int sql_request(go_regs *ctx)
 {
-	struct gs_net_scratch *s;
 	struct hit h;
+	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
 
-	s = call_hit(&h, ctx, GROUP_REQUESTS);
 	if (!s)
 		return 0;
 	switch (s->probe) {

@@ -162,9 +162,8 @@ static int read_modinfo(struct buildinfo *bi, struct image *im, uint64_t addr, u
 static int read_version(struct buildinfo *bi, struct image *im, uint64_t addr, uint64_t len)
 {
 	size_t n = len < sizeof(bi->version) ? len : sizeof(bi->version) - 1;
-	int err;
+	int err = image_read_addr(im, addr, bi->version, n);
 
-	err = image_read_addr(im, addr, bi->version, n);
 	if (err)
 		n = 0;
 	bi->version[n] = '\0';
@@ -177,9 +176,8 @@ static int read_version(struct buildinfo *bi, struct image *im, uint64_t addr, u
 static int read_inline(struct buildinfo *bi, struct image *im, uint64_t header)
 {
 	uint64_t addr = header + HEADER_SIZE, len;
-	int err;
+	int err = read_length(im, &addr, MAX_VERSION, &len);
 
-	err = read_length(im, &addr, MAX_VERSION, &len);
 	if (!err)
 		err = read_version(bi, im, addr, len);
 	if (err)
@@ -255,14 +253,13 @@ static int scan_chunk(struct search *s, uint64_t addr, size_t n)
 static int scan_range(struct search *s, uint64_t addr, uint64_t size)
 {
 	uint64_t skip = -addr % HEADER_ALIGN;
-	int err;
 
 	if (skip > size)
 		return -ENOENT;
 	for (addr += skip, size -= skip; size >= HEADER_SIZE;) {
 		size_t n = size < CHUNK ? size : CHUNK;
+		int err = image_read_addr(s->im, addr, s->chunk, n);
 
-		err = image_read_addr(s->im, addr, s->chunk, n);
 		if (!err)
 			err = scan_chunk(s, addr, n);
 		if (err != -ENOENT || n == size)

@@ -116,7 +116,6 @@ static int cache_get(struct image *im, uint64_t no, struct block **out)
 int image_read(struct image *im, uint64_t off, void *dst, size_t len)
 {
 	uint8_t *p = dst;
-	int err;
 
 	if (off > im->file_size || len > im->file_size - off)
 		return -EBADMSG;
@@ -128,8 +127,8 @@ int image_read(struct image *im, uint64_t off, void *dst, size_t len)
 	while (len) {
 		size_t in = off % BLOCK_SIZE, n = BLOCK_SIZE - in;
 		struct block *b = NULL;
+		int err = cache_get(im, off / BLOCK_SIZE, &b);
 
-		err = cache_get(im, off / BLOCK_SIZE, &b);
 		if (err)
 			return err;
 		if (n > len)
@@ -347,9 +346,9 @@ static void parse_notes(struct image *im, const uint8_t *p, size_t size, size_t 
 	while (cursor_left(&c) >= 12 && !c.bad) {
 		uint32_t namesz = cursor_u32(&c), descsz = cursor_u32(&c);
 		uint32_t type = cursor_u32(&c);
-		const uint8_t *name, *desc;
+		const uint8_t *desc;
+		const uint8_t *name = cursor_bytes(&c, namesz);
 
-		name = cursor_bytes(&c, namesz);
 		if (c.pos % align)
 			cursor_skip(&c, align - c.pos % align);
 		desc = cursor_bytes(&c, descsz);

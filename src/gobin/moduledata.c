@@ -243,12 +243,11 @@ static bool is_header(const struct hunt *h, uint64_t word)
 static int scan_segment(struct hunt *h, const struct image_segment *s, uint8_t *chunk)
 {
 	uint64_t addr = s->addr + (-s->addr & 7), end = s->addr + s->file_size;
-	int err;
 
 	while (addr < end && end - addr >= MD_FIXED_SIZE) {
 		size_t n = end - addr < CHUNK ? end - addr : CHUNK;
+		int err = image_read_addr(h->im, addr, chunk, n);
 
-		err = image_read_addr(h->im, addr, chunk, n);
 		if (err)
 			return err;
 		for (size_t i = 0; i + 8 <= n; i += 8)

@@ -63,10 +63,10 @@ static int walk_init(struct pcwalk *w, struct pclntab *p, uint32_t table, uint64
 static int walk_next(struct pcwalk *w)
 {
 	uint32_t dv, dpc;
-	int err;
 
 	if (cursor_left(&w->c) < 10 && w->next < w->p->pctab.size) {
-		err = refill(w);
+		int err = refill(w);
+
 		if (err)
 			return err;
 	}

@@ -120,13 +120,12 @@ static void try_section(struct search *s, const char *name)
 static int scan_segment(struct search *s, const struct image_segment *seg, uint8_t *chunk)
 {
 	uint64_t pos = -seg->addr & 7;
-	int err;
 
 	while (pos < seg->file_size && seg->file_size - pos >= HEADER_SIZE) {
 		uint64_t left = seg->file_size - pos;
 		size_t n = left < CHUNK ? left : CHUNK;
+		int err = image_read_addr(s->im, seg->addr + pos, chunk, n);
 
-		err = image_read_addr(s->im, seg->addr + pos, chunk, n);
 		if (err)
 			return err;
 		for (size_t i = 0; i + HEADER_SIZE <= n && s->n < MAX_CLAIMS; i += 8)
@@ -187,9 +186,8 @@ static int pass(struct search *s, bool any_magic, struct pcheader *h, struct mod
 int pcheader_find(struct pcheader *h, struct moduledata *md, struct image *im, struct err *err)
 {
 	struct search s = { .im = im };
-	int ret;
+	int ret = pass(&s, false, h, md);
 
-	ret = pass(&s, false, h, md);
 	if (ret == -ENOENT && !s.too_old)
 		ret = pass(&s, true, h, md);
 	if (!ret)

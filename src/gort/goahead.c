@@ -406,10 +406,9 @@ static bool step(struct goahead *a, struct path *p)
 
 static void follow_all(struct goahead *a)
 {
-	struct path p;
-
 	while (a->npath && a->steps < MAX_STEPS) {
-		p = a->path[--a->npath];
+		struct path p = a->path[--a->npath];
+
 		while (a->steps++ < MAX_STEPS && step(a, &p))
 			;
 	}

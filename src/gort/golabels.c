@@ -93,7 +93,6 @@ static const char *intern(struct golabels *l, const char *s, size_t n)
 {
 	char key[MAX_STRING + 1] = "s";
 	uint64_t *at;
-	char *copy;
 	bool made;
 
 	n = strnlen(s, n);
@@ -102,7 +101,8 @@ static const char *intern(struct golabels *l, const char *s, size_t n)
 	if (!at)
 		return NULL;
 	if (!*at) {
-		copy = text_room(l, n + 1);
+		char *copy = text_room(l, n + 1);
+
 		if (!copy)
 			return NULL;
 		memcpy(copy, s, n);
@@ -224,12 +224,12 @@ static int read_pairs(struct golabels *l, struct goruntime *rt, const struct pai
 		const struct string_at *s = i % 2 ? &p->value[i / 2] : &p->key[i / 2];
 		size_t len = s->len < MAX_STRING ? (size_t)s->len : MAX_STRING - 1;
 		const char *text = empty;
-		int err;
 
 		if (s->len > (1u << 24)) /* no text for people: something else */
 			return -EBADMSG;
 		if (len) {
-			err = mem_read(rt->mem, s->addr, raw, len);
+			int err = mem_read(rt->mem, s->addr, raw, len);
+
 			if (err)
 				return err;
 			text = intern(l, raw, len);
@@ -307,10 +307,9 @@ static int read_set(struct golabels *l, struct goruntime *rt, const struct gorou
 {
 	struct golabel v[GOLABELS_MAX];
 	struct pairs p = { .n = 0 };
-	int err;
+	int err = rt->gb->release.minor >= FIRST_LIST_MINOR ? find_in_list(rt, g->labels, &p)
+							    : find_in_map(rt, g->labels, &p);
 
-	err = rt->gb->release.minor >= FIRST_LIST_MINOR ? find_in_list(rt, g->labels, &p)
-							: find_in_map(rt, g->labels, &p);
 	if (!err)
 		err = read_pairs(l, rt, &p, v);
 	if (err)
@@ -333,7 +332,6 @@ int golabels_read(struct golabels *l, struct goruntime *rt, const struct gowalk 
 	for (size_t i = 0; i < w->n; i++) {
 		uint64_t *at;
 		bool made;
-		int err;
 
 		set[i] = GOLABELS_NONE;
 		if (!w->g[i].labels)
@@ -341,8 +339,8 @@ int golabels_read(struct golabels *l, struct goruntime *rt, const struct gowalk 
 		at = u64map_put(&l->by_pointer, w->g[i].labels, GOLABELS_UNKNOWN, &made);
 		if (at && made) {
 			uint32_t got = GOLABELS_UNKNOWN;
+			int err = read_set(l, rt, &w->g[i], &got);
 
-			err = read_set(l, rt, &w->g[i], &got);
 			if (err == -ESRCH || err == -EPERM || err == -ENOMEM)
 				return err;
 			*at = err ? GOLABELS_UNKNOWN : got;

@@ -133,14 +133,15 @@ enum call golocks_call_of(const char *function)
 static enum call waiting_call(struct reading *r, struct goframe *at, int *outer)
 {
 	struct goframe f[MAX_CHAIN];
-	enum call found = CALL_NONE, c;
+	enum call found = CALL_NONE;
 	const struct stack *s = &r->stack;
 
 	for (int i = 0; i < s->n && i < 10; i++) {
 		int n = pclntab_frames(r->rt->gb->pcln, s->frame[i].pc, true, f, MAX_CHAIN);
 
 		for (int k = 0; k < n; k++) {
-			c = golocks_call_of(f[k].function);
+			enum call c = golocks_call_of(f[k].function);
+
 			if (c != CALL_NONE) {
 				found = c;
 				continue;

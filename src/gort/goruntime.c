@@ -146,11 +146,11 @@ const char *goroutine_state(const struct goruntime *rt, const struct goroutine *
 		[GO_COPYSTACK] = "copystack", [GO_PREEMPTED] = "preempted",
 		[GO_LEAKED] = "leaked",       [GO_DEADEXTRA] = "waiting for cgo callback",
 	};
-	const char *reason;
 
 	if ((g->status == GO_WAITING || g->status == GO_LEAKED) && g->wait_reason &&
 	    goruntime_has(rt, FACT_REASONS)) {
-		reason = layout_wait_reason(rt->gb->layout, g->wait_reason);
+		const char *reason = layout_wait_reason(rt->gb->layout, g->wait_reason);
+
 		return reason && *reason ? reason : "unknown wait reason";
 	}
 	if (g->status < sizeof(word) / sizeof(word[0]) && word[g->status])

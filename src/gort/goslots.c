@@ -75,10 +75,10 @@ static int word_of(const struct known_slots *s, unsigned int n, int32_t *off)
 int goslot_arg(struct goruntime *rt, uint64_t pc, bool innermost, unsigned int n, int32_t *off)
 {
 	struct goslot_cache *c = cache_of(rt);
-	uint64_t link = pc - rt->bias, key = link << 1 | innermost, *at;
+	uint64_t link = pc - rt->bias, key = link << 1 | innermost;
 	struct known_slots s;
+	uint64_t *at = c ? u64map_find(&c->by_pc, key) : NULL;
 
-	at = c ? u64map_find(&c->by_pc, key) : NULL;
 	if (at)
 		return word_of(&c->known[*at], n, off);
 	s.err = gobin_arg_slots(rt->gb, link, !innermost, &s.slots);

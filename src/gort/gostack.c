@@ -43,12 +43,11 @@ static bool in_stack(const struct goroutine *g, uint64_t addr)
 static int stack_word(struct goruntime *rt, const struct goroutine *g, struct window *w,
 		      uint64_t addr, uint64_t *out)
 {
-	uint32_t n;
-
 	if (!in_stack(g, addr))
 		return -EFAULT;
 	if (addr < w->base || addr + 8 > w->base + w->len) {
-		n = bytes_at(g, addr, NEXT_BYTES, w->total);
+		uint32_t n = bytes_at(g, addr, NEXT_BYTES, w->total);
+
 		if (n < 8 || mem_read(rt->mem, addr, rt->cache->stack, n))
 			return -EFAULT;
 		w->base = addr;

@@ -299,11 +299,11 @@ static int read_one(struct gostacks *s, struct goruntime *rt, const struct gorou
 static int read_again(struct gostacks *s, struct goruntime *rt, struct goroutine *g, uint32_t *out)
 {
 	struct goroutine now;
-	int err;
 
 	s->again++;
 	for (int i = 0; i < MAX_TRIES; i++) {
-		err = goread_one(rt, g->addr, &now);
+		int err = goread_one(rt, g->addr, &now);
+
 		if (err == -ESRCH || err == -EPERM)
 			return err;
 		if (err)

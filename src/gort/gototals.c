@@ -175,10 +175,9 @@ static int read_once(struct goruntime *rt, const uint64_t *p, size_t np, struct 
 		     struct sched_words *after)
 {
 	struct gowalk_cache *c = rt->cache;
-	size_t n;
 	int failed;
+	size_t n = sched_pieces(rt, before, c->ppiece);
 
-	n = sched_pieces(rt, before, c->ppiece);
 	for (size_t i = 0; i < np; i++)
 		n += p_pieces(rt, p[i], p_raw(c, i), c->ppiece + n);
 	n += sched_pieces(rt, after, c->ppiece + n);
@@ -232,9 +231,8 @@ static int read_scheduler(struct goruntime *rt, struct goraw *raw)
 {
 	struct sched_words before, after;
 	uint64_t *p, len = 0, cap = 0;
-	int err;
+	int err = read_allp(rt, &p, &len, &cap);
 
-	err = read_allp(rt, &p, &len, &cap);
 	if (err == -ESRCH || err == -EPERM || err == -ENOMEM)
 		return err;
 	raw->has_p = !err && !absent(rt, LAYOUT_P_GFREE_N);

@@ -286,7 +286,6 @@ static int add_goroutine(struct goruntime *rt, struct gowalk *w, uint64_t addr, 
 {
 	struct goroutine g;
 	bool known, live;
-	int err;
 
 	goread_decode(rt, addr, raw, &g);
 	live = gostatus_is_live(g.status, &known);
@@ -303,7 +302,8 @@ static int add_goroutine(struct goruntime *rt, struct gowalk *w, uint64_t addr, 
 	if (!live)
 		return 0;
 	if (w->n == w->cap) {
-		err = make_room(w, w->cap ? w->cap * 2 : 256);
+		int err = make_room(w, w->cap ? w->cap * 2 : 256);
+
 		if (err)
 			return err;
 	}
@@ -321,10 +321,10 @@ static int add_one_by_one(struct goruntime *rt, struct gowalk *w, size_t from, s
 {
 	struct gowalk_cache *c = rt->cache;
 	uint8_t raw[GO_MAX_G_BYTES];
-	int err;
 
 	for (size_t i = from; i < to; i++) {
-		err = mem_read(rt->mem, c->addr[i] + c->g_from, raw, c->g_len);
+		int err = mem_read(rt->mem, c->addr[i] + c->g_from, raw, c->g_len);
+
 		if (err == -ESRCH || err == -EPERM)
 			return err;
 		if (err) {
@@ -389,10 +389,11 @@ static int walk_all(struct goruntime *rt, struct gowalk *w)
 {
 	struct gowalk_cache *c = rt->cache;
 	int err = make_room(w, c->naddr);
-	size_t pos = 0, n;
+	size_t pos = 0;
 
 	while (pos < c->naddr && !err) {
-		n = gather_batch(c, &pos);
+		size_t n = gather_batch(c, &pos);
+
 		err = mem_read_many(rt->mem, c->piece, n);
 		if (err >= 0)
 			err = take_batch(rt, w, n, pos);

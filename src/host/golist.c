@@ -152,14 +152,14 @@ static void fill_entry(struct golist_entry *e, const struct process *p, const st
 static void look_at(struct scan *s, pid_t pid)
 {
 	ssize_t file = find_file(s, pid);
-	struct golist_entry *e;
 	struct process p;
 
 	if (file < 0 || process_init(&p, pid, NULL))
 		return;
 	/* still the file that was looked at? */
 	if (p.exe_dev == s->file[file].dev && p.exe_ino == s->file[file].ino) {
-		e = new_entry(s);
+		struct golist_entry *e = new_entry(s);
+
 		if (e) {
 			fill_entry(e, &p, &s->file[file].build);
 			s->file_of[e - s->list->e] = (size_t)file;
@@ -196,9 +196,8 @@ static int count_in(struct golist_entry *e, const struct process *p, struct gobi
 	struct goruntime rt;
 	struct gototals t;
 	uint64_t bias;
-	int code;
+	int code = process_bias(p, &gb->image, &bias, err);
 
-	code = process_bias(p, &gb->image, &bias, err);
 	if (code)
 		return code;
 	code = mem_open_pid(&mem, p->pid, err);
@@ -245,12 +244,12 @@ static void count_for_file(struct scan *s, size_t file, uint64_t until)
 
 	for (size_t i = 0; i < l->n && clock_mono_ns() < until; i++) {
 		struct golist_entry *e = &l->e[i];
-		int fd;
 
 		if (s->file_of[i] != file)
 			continue;
 		if (!gb) {
-			fd = open_exe(e->pid);
+			int fd = open_exe(e->pid);
+
 			if (fd < 0)
 				continue;
 			if (gobin_open_fd(&gb, fd, &err))

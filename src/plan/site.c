@@ -45,10 +45,10 @@ static int code_mark_starts(struct code *c, char *why, size_t why_size)
 {
 	struct insn in;
 	size_t pos;
-	int err;
 
 	for (pos = 0; pos < c->len; pos += in.len) {
-		err = code_next(c, pos, &in);
+		int err = code_next(c, pos, &in);
+
 		if (err && pos && is_padding(c->bytes + pos, c->len - pos))
 			break;
 		if (err) {
@@ -175,9 +175,8 @@ static int choose_body(const struct code *c, const struct site_query *q, struct 
 		       enum site_kind *kind, char *why, size_t why_size)
 {
 	struct insn jbe, body;
-	int err;
+	int err = find_stack_check(c, &jbe, &body);
 
-	err = find_stack_check(c, &jbe, &body);
 	if (err && err != -ENOENT)
 		return err;
 	if (err) {

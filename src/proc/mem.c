@@ -132,10 +132,10 @@ static size_t live_whole(struct mem_piece *p, size_t n, size_t got)
  */
 static ssize_t live_step(struct mem_live *l, struct mem_piece *p, size_t n, size_t *failed)
 {
-	size_t taken, nremote, whole;
+	size_t nremote, whole;
 	ssize_t got;
+	size_t taken = live_gather(l, p, n, &nremote);
 
-	taken = live_gather(l, p, n, &nremote);
 	if (!taken) {
 		p[0].status = -EFAULT;
 		(*failed)++;

@@ -158,9 +158,8 @@ static void strip_deleted(struct process *p)
 static int open_exe(struct process *p, struct err *err)
 {
 	struct stat st;
-	ssize_t n;
+	ssize_t n = readlinkat(p->proc_fd, "exe", p->exe, sizeof(p->exe) - 1);
 
-	n = readlinkat(p->proc_fd, "exe", p->exe, sizeof(p->exe) - 1);
 	if (n < 0)
 		return proc_failure(p, "the executable", -errno, err);
 	p->exe[n] = '\0';
@@ -214,9 +213,8 @@ static void find_surroundings(struct process *p)
 
 static int process_open(struct process *p, struct err *err)
 {
-	int code;
+	int code = open_pidfd(p, err);
 
-	code = open_pidfd(p, err);
 	if (!code)
 		code = open_proc(p, err);
 	if (!code)
@@ -313,9 +311,8 @@ int process_usage(const struct process *p, uint64_t *rss_bytes, int *threads)
 	struct procfs_stat st;
 	uint64_t total, rss;
 	char text[256];
-	int err;
+	int err = procfs_read_short(p->proc_fd, "statm", text, sizeof(text));
 
-	err = procfs_read_short(p->proc_fd, "statm", text, sizeof(text));
 	if (!err)
 		err = read_stat(p, &st);
 	if (err)

@@ -33,9 +33,9 @@ static int read_all(int fd, struct buf *b)
 int procfs_read(int dirfd, const char *name, char **text, size_t *len)
 {
 	struct buf b;
-	int fd, err;
+	int err;
+	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
 
-	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	buf_init(&b, PROCFS_MAX);
@@ -55,7 +55,6 @@ int procfs_read(int dirfd, const char *name, char **text, size_t *len)
 int procfs_read_short(int dirfd, const char *name, char *out, size_t size)
 {
 	size_t len = 0;
-	ssize_t n;
 	int fd;
 
 	out[0] = '\0';
@@ -63,7 +62,8 @@ int procfs_read_short(int dirfd, const char *name, char *out, size_t size)
 	if (fd < 0)
 		return -errno;
 	while (len < size - 1) {
-		n = read(fd, out + len, size - 1 - len);
+		ssize_t n = read(fd, out + len, size - 1 - len);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {

@@ -81,10 +81,10 @@ static bool read_sudog(const struct snap *s, uint64_t addr, struct sudog *out)
 {
 	int32_t size = off_of(s, LAYOUT_SUDOG_SIZE);
 	const struct pspan *span;
-	const uint8_t *raw;
 	uint64_t bit;
+	const uint8_t *raw =
+		addr % 8 || size <= 0 ? NULL : heap_bytes(&s->heap, addr, (uint64_t)size);
 
-	raw = addr % 8 || size <= 0 ? NULL : heap_bytes(&s->heap, addr, (uint64_t)size);
 	if (!raw || !heap_find(&s->heap, addr, &bit, &span) || span->elem_size < (uint64_t)size ||
 	    span->elem_size > 2 * (uint64_t)size || (addr - span->start) % span->elem_size)
 		return false;

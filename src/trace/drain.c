@@ -104,10 +104,9 @@ static void alloc_from(struct trace_alloc *a, const struct gs_stack *s)
 static int read_allocs(struct trace *t, struct trace_reading *r)
 {
 	struct dump d;
-	int e;
+	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS), sizeof(uint64_t),
+			 sizeof(struct gs_stack));
 
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS), sizeof(uint64_t),
-		     sizeof(struct gs_stack));
 	if (!e && d.n) {
 		r->alloc = calloc(d.n, sizeof(*r->alloc));
 		e = r->alloc ? 0 : -ENOMEM;
@@ -127,7 +126,7 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 static void sweep_threads(struct trace *t, uint64_t made)
 {
 	int fd = trace_map_fd(t, TRACE_MAP_SCRATCH);
-	uint32_t tid, next;
+	uint32_t next;
 	char path[64];
 	bool more;
 
@@ -136,7 +135,8 @@ static void sweep_threads(struct trace *t, uint64_t made)
 		return;
 	more = !bpf_map_get_next_key(fd, NULL, &next);
 	while (more) {
-		tid = next;
+		uint32_t tid = next;
+
 		more = !bpf_map_get_next_key(fd, &tid, &next);
 		snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)t->cfg.pid, tid);
 		if (access(path, F_OK) && errno == ENOENT && !bpf_map_delete_elem(fd, &tid))

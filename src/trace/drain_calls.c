@@ -177,10 +177,9 @@ static void take_phases(const struct trace *t, struct trace_reading *r, const st
 static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window)
 {
 	struct dump d;
-	int e;
+	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
+			 sizeof(uint32_t));
 
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
-		     sizeof(uint32_t));
 	if (!e)
 		e = read_hosts(t); /* after the rows: it has their names */
 	if (!e && d.n) {
@@ -218,10 +217,9 @@ static int take_call(const struct trace *t, struct trace_call *c, const struct g
 static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 {
 	struct dump d;
-	int e;
+	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
+			 sizeof(uint32_t));
 
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
-		     sizeof(uint32_t));
 	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
 		e = read_hosts(t);
 	if (!e && d.n) {
@@ -259,7 +257,7 @@ int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 void sweep_holds(struct trace *t, uint64_t full)
 {
 	int fd = trace_map_fd(t, TRACE_MAP_HOLDS);
-	struct gs_open_key key, next;
+	struct gs_open_key next;
 	struct gs_open o;
 	bool more;
 
@@ -268,7 +266,8 @@ void sweep_holds(struct trace *t, uint64_t full)
 	t->holds_full = full;
 	more = !bpf_map_get_next_key(fd, NULL, &next);
 	while (more) {
-		key = next;
+		struct gs_open_key key = next;
+
 		more = !bpf_map_get_next_key(fd, &key, &next);
 		if (!bpf_map_lookup_elem(fd, &key, &o) &&
 		    o.start_ns + HOLD_MAX_NS < clock_mono_ns())

@@ -43,9 +43,8 @@ static int try_perf(struct trace_features *f, struct cost_table *ct, const struc
 		    struct err *err)
 {
 	struct lab_result r;
-	int e;
+	int e = lab_run(&r, false, err);
 
-	e = lab_run(&r, false, err);
 	if (e)
 		return e;
 	f->perf_uprobe = !r.attach_err && r.hits >= r.calls;

@@ -350,9 +350,8 @@ static void price(const struct lab *l, struct cost_table *ct)
 static int read_result(struct lab *l, struct lab_result *r)
 {
 	uint32_t zero = 0;
-	int err;
+	int err = bpf_map_lookup_elem(l->map_fd, &zero, &r->hits);
 
-	err = bpf_map_lookup_elem(l->map_fd, &zero, &r->hits);
 	if (err)
 		return err;
 	r->calls = l->page->calls;

@@ -239,10 +239,9 @@ static int load_with_logs(struct trace *t, char (*log)[LOG_BYTES])
  */
 static int check_stacks(struct trace *t, char (*log)[LOG_BYTES], struct err *err)
 {
-	int n;
-
 	for (int i = 0; i < PROG_COUNT; i++) {
-		n = bpf_program__autoload(t->arm[i].prog) ? load_most_stack(log[i]) : 0;
+		int n = bpf_program__autoload(t->arm[i].prog) ? load_most_stack(log[i]) : 0;
+
 		if (n <= LOAD_MOST_STACK)
 			continue;
 		err_set(err, -EOPNOTSUPP,

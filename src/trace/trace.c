@@ -482,11 +482,10 @@ static int attach_failed(struct trace *t, int first, struct err *err)
 int trace_attach(struct trace *t, struct err *err)
 {
 	struct gs_counters none = { 0 };
-	unsigned int want;
 	uint64_t now = clock_mono_ns();
 	int e, first;
+	unsigned int want = governor_begin(t, now);
 
-	want = governor_begin(t, now);
 	stats_step(t, &none, now);
 	first = switch_groups(t, want);
 	e = attach_failed(t, first, err);
@@ -505,9 +504,8 @@ int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 	struct governor_input in;
 	struct gs_counters c;
 	unsigned int want;
-	int e;
+	int e = drain_counters(t, &c);
 
-	e = drain_counters(t, &c);
 	if (e)
 		return e;
 	stats_step(t, &c, now_mono_ns);
