@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "arch/decode.h"
 
+#include "base/vec.h"
 #include "arch/amd64.h"
 
 static const struct arch *const archs[] = { &arch_amd64 };
 
 const struct arch *arch_find(uint16_t elf_machine)
 {
-	for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++)
 		if (archs[i]->elf_machine == elf_machine)
 			return archs[i];
 	return NULL;

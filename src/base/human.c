@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 char *human_count(uint64_t n, char *out)
 {
 	char digits[24];
@@ -24,7 +26,7 @@ char *human_bytes(double bytes, char *out)
 	static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
 	size_t u = 0;
 
-	while (bytes >= 1024 && u + 1 < sizeof(unit) / sizeof(*unit)) {
+	while (bytes >= 1024 && u + 1 < ARRAY_SIZE(unit)) {
 		bytes /= 1024;
 		u++;
 	}

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 #define ELLIPSIS "…"
 
 struct range {
@@ -42,7 +44,7 @@ static bool in_ranges(int32_t code, const struct range *r, size_t n)
 	return false;
 }
 
-#define IN(code, ranges) in_ranges(code, ranges, sizeof(ranges) / sizeof(*(ranges)))
+#define IN(code, ranges) in_ranges(code, ranges, ARRAY_SIZE(ranges))
 
 size_t utf8_next(const char *s, int32_t *code)
 {

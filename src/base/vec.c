@@ -6,13 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-int array_room(void *array, size_t n, size_t *cap, size_t size)
+/* Room at first: few of what is as large as a page. */
+static size_t first_room(size_t size)
 {
-	size_t want = *cap ? *cap * 2 : 256;
+	return size < 4096 ? 256 : 16;
+}
+
+int array_grow(void *array, size_t n, size_t *cap, size_t size)
+{
+	size_t want = *cap ? *cap : first_room(size);
 	void *old, *grown;
 
-	if (n < *cap)
+	if (n <= *cap)
 		return 0;
+	while (want < n)
+		want *= 2;
 	memcpy(&old, array, sizeof(old));
 	grown = realloc(old, want * size);
 	if (!grown)
@@ -20,4 +28,9 @@ int array_room(void *array, size_t n, size_t *cap, size_t size)
 	memcpy(array, &grown, sizeof(grown));
 	*cap = want;
 	return 0;
+}
+
+int array_room(void *array, size_t n, size_t *cap, size_t size)
+{
+	return array_grow(array, n + 1, cap, size);
 }

@@ -13,4 +13,7 @@
  * begin as 0. */
 int array_room(void *array, size_t n, size_t *cap, size_t size);
 
+/* The same for n in all. */
+int array_grow(void *array, size_t n, size_t *cap, size_t size);
+
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "gobin/gobin.h"
+#include "base/vec.h"
 
 #define MAX_CODE (256u << 10) /* bytes of one function decoded; selectgo has 4 KiB */
 
@@ -63,7 +64,7 @@ static const struct recipe recipes[] = {
 	{ GLOBAL_IO_EOF, "net/http.(*persistConn).readLoop.func4", DATA_LOAD, 0, 8, 0, 0 },
 };
 
-#define NRECIPES (sizeof(recipes) / sizeof(recipes[0]))
+#define NRECIPES ARRAY_SIZE(recipes)
 
 const char *goglobal_name(enum goglobal g)
 {

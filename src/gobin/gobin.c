@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "base/vec.h"
 
 #define MAX_STARTS       65536 /* start functions remembered; full: start afresh */
 #define MAX_WRAPPERS     4     /* wrappers of wrappers looked through */
@@ -55,7 +56,7 @@ static const struct {
 	{ "runtime.gcControllerCommit", 19 },
 };
 
-#define NDATED (sizeof(dated) / sizeof(dated[0]))
+#define NDATED ARRAY_SIZE(dated)
 
 static int date_release(struct gobin *gb, struct err *e)
 {
@@ -236,7 +237,7 @@ static bool has_go_marks(const struct image *im)
 
 	if (im->go_build_id[0])
 		return true;
-	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 		if (image_section_named(im, marks[i]))
 			return true;
 	return false;
@@ -337,10 +338,10 @@ static void classify(struct start *s, const char *name)
 	};
 
 	s->system = s->uncounted = !strncmp(name, "runtime.", 8);
-	for (size_t i = 0; i < sizeof(user) / sizeof(user[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(user); i++)
 		if (!strcmp(name, user[i]))
 			s->system = s->uncounted = false;
-	for (size_t i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(callbacks); i++)
 		if (!strcmp(name, callbacks[i]))
 			s->system = false;
 }
@@ -358,21 +359,11 @@ static void judge_start(struct gobin *gb, uint64_t startpc, struct start *s)
 
 static bool cache_room(struct gobin_cache *c)
 {
-	size_t cap = c->cap ? 2 * c->cap : 256;
-	struct start *grown;
-
 	if (c->n == MAX_STARTS) {
 		u64map_clear(&c->by_pc);
 		c->n = 0;
 	}
-	if (c->n < c->cap)
-		return true;
-	grown = realloc(c->start, cap * sizeof(*grown));
-	if (!grown)
-		return false;
-	c->start = grown;
-	c->cap = cap;
-	return true;
+	return !array_room(&c->start, c->n, &c->cap, sizeof(*c->start));
 }
 
 static struct start find_start(struct gobin *gb, uint64_t startpc)
@@ -427,7 +418,7 @@ bool goframe_is_runtime(const struct goframe *f)
 		"go:",
 	};
 
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
 		if (has_prefix(f->function, prefixes[i]))
 			return true;
 	return false;
@@ -452,7 +443,7 @@ bool goframe_is_std(const struct goframe *f)
 
 	if (goframe_is_runtime(f))
 		return true;
-	for (i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(roots); i++)
 		if (strlen(roots[i]) == len && !memcmp(f->function, roots[i], len))
 			return true;
 	return false;

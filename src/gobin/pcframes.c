@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "gobin/image.h"
 #include "gobin/pclntab.h"
 #include "gobin/pclntab_priv.h"
@@ -296,16 +297,8 @@ static void cache_put(struct frame_cache *c, uint64_t key, const struct goframe 
 		u64map_clear(&c->by_pc);
 		c->n = 0;
 	}
-	if (c->n + (size_t)n > c->cap) {
-		size_t cap = c->cap ? 2 * c->cap : 256;
-		struct goframe *grown = realloc(c->frames, cap * sizeof(*grown));
-
-		if (!grown)
-			return;
-		c->frames = grown;
-		c->cap = cap;
-	}
-	if (!u64map_put(&c->by_pc, key, (uint64_t)c->n << 8 | (uint64_t)n, NULL))
+	if (array_grow(&c->frames, c->n + (size_t)n, &c->cap, sizeof(*c->frames)) ||
+	    !u64map_put(&c->by_pc, key, (uint64_t)c->n << 8 | (uint64_t)n, NULL))
 		return;
 	memcpy(c->frames + c->n, f, (size_t)n * sizeof(*f));
 	c->n += (size_t)n;

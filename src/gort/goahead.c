@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "gort/gostack.h"
 
 #define MAX_STEPS       20000   /* instructions of one goroutine */
@@ -425,7 +426,7 @@ static bool is_waiting_itself(const char *name)
 					    "sync.(*Mutex).",   "internal/sync.(*Mutex).",
 					    "sync.(*RWMutex).", "sync.(*WaitGroup).Wait" };
 
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
 		if (!strncmp(name, ways[i], strlen(ways[i])))
 			return true;
 	return false;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 /* What sync's own functions are there for. */
 static enum callee sync_call(const char *name)
 {
@@ -24,7 +26,7 @@ static enum callee sync_call(const char *name)
 		name += 9;
 	if (strncmp(name, "sync.", 5))
 		return 0;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(name + 5, known[i].method))
 			return known[i].call;
 	return 0;
@@ -47,15 +49,8 @@ const struct effect *goahead_op(struct goahead *a, uint64_t pc)
 		u64map_clear(&a->at);
 		a->nop = 0;
 	}
-	if (a->nop == a->op_cap) {
-		size_t cap = a->op_cap ? a->op_cap * 2 : 1024;
-		struct effect *grown = realloc(a->op, cap * sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		a->op = grown;
-		a->op_cap = cap;
-	}
+	if (array_room(&a->op, a->nop, &a->op_cap, sizeof(*a->op)))
+		return NULL;
 	if (!u64map_put(&a->at, pc, a->nop, NULL))
 		return NULL;
 	a->op[a->nop] = op;
@@ -70,7 +65,7 @@ static bool ends_it(const char *name)
 					    "runtime.goexit",  "runtime.morestack",
 					    "os.Exit" };
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
 		if (!strncmp(name, ends[i], strlen(ends[i])))
 			return true;
 	return false;
@@ -98,7 +93,7 @@ static enum callee learn_callee(const struct gofunc *fn, uint64_t link)
 
 	if (fn->entry != link) /* runtime.duffzero + n */
 		return CALL_SKIP;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(fn->name, known[i].name))
 			return known[i].call;
 	c = sync_call(fn->name);

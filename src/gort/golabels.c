@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "gort/goruntime_priv.h"
 
 #define FIRST_LIST_MINOR 24          /* runtime/pprof/label.go: labelMap became a struct */
@@ -246,15 +247,8 @@ static int read_pairs(struct golabels *l, struct goruntime *rt, const struct pai
 
 static int add_label(struct golabels *l, const struct golabel *one)
 {
-	if (l->nlabel == l->label_cap) {
-		size_t cap = l->label_cap ? l->label_cap * 2 : 256;
-		struct golabel *p = realloc(l->label, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		l->label = p;
-		l->label_cap = cap;
-	}
+	if (array_room(&l->label, l->nlabel, &l->label_cap, sizeof(*l->label)))
+		return -ENOMEM;
 	l->label[l->nlabel++] = *one;
 	return 0;
 }
@@ -279,14 +273,8 @@ static int add_set(struct golabels *l, const struct golabel *v, size_t n, uint32
 		*out = (uint32_t)*at;
 		return 0;
 	}
-	if (l->nset == l->set_cap) {
-		struct golabel_set *p = realloc(l->set, 2 * l->set_cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		l->set = p;
-		l->set_cap *= 2;
-	}
+	if (array_room(&l->set, l->nset, &l->set_cap, sizeof(*l->set)))
+		return -ENOMEM;
 	l->set[l->nset] = (struct golabel_set){ .first = (uint32_t)l->nlabel, .n = (uint32_t)n };
 	for (size_t i = 0; i < n && !err; i++)
 		err = add_label(l, &v[i]);

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "gort/gostack.h"
 
 #define MAX_ARGS  256 /* bytes */
@@ -369,7 +370,7 @@ static bool has_fields(const struct goruntime *rt)
 	};
 	int32_t size = go_off(rt, LAYOUT_SUDOG_SIZE);
 
-	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(need); i++)
 		if (go_off(rt, need[i]) < 0)
 			return false;
 	return size > 0 && size <= MAX_SUDOG;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 #define RAW_BYTES     (1u << 20)
 #define BATCH_PIECES  512
 #define MAX_START_PCS 65536 /* remembered; beyond: looked up each time */
@@ -56,7 +58,7 @@ static int find_g_window(struct goruntime *rt)
 	};
 	int32_t lo = INT32_MAX, hi = 0;
 
-	for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(field); i++) {
 		int32_t off = go_off(rt, field[i].f);
 
 		if (off < 0 && field[i].must)
@@ -153,7 +155,7 @@ const char *goroutine_state(const struct goruntime *rt, const struct goroutine *
 
 		return reason && *reason ? reason : "unknown wait reason";
 	}
-	if (g->status < sizeof(word) / sizeof(word[0]) && word[g->status])
+	if (g->status < ARRAY_SIZE(word) && word[g->status])
 		return word[g->status];
 	return "???";
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/vec.h"
 #include "gobin/argslots.h"
 #include "gort/goruntime_priv.h"
 
@@ -49,15 +50,8 @@ static void remember(struct goslot_cache *c, uint64_t key, const struct known_sl
 		u64map_clear(&c->by_pc);
 		c->n = 0;
 	}
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? 2 * c->cap : 64;
-		struct known_slots *grown = realloc(c->known, cap * sizeof(*grown));
-
-		if (!grown)
-			return;
-		c->known = grown;
-		c->cap = cap;
-	}
+	if (array_room(&c->known, c->n, &c->cap, sizeof(*c->known)))
+		return;
 	if (u64map_put(&c->by_pc, key, c->n, NULL))
 		c->known[c->n++] = *s;
 }

@@ -7,6 +7,7 @@
 
 #include "base/cursor.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "gort/gostack.h"
 #include "gort/goruntime_priv.h"
 
@@ -192,24 +193,9 @@ static int make_room(struct gostacks *s, size_t npc)
 {
 	if (s->npc + npc > MAX_PCS || s->n + 1 >= GOSTACK_MAX)
 		return -ENOSPC;
-	if (s->npc + npc > s->pc_cap) {
-		size_t cap = (s->pc_cap ? s->pc_cap * 2 : 4096) + npc;
-		uint64_t *p = realloc(s->pc, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		s->pc = p;
-		s->pc_cap = cap;
-	}
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 256;
-		struct gostack *p = realloc(s->stack, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		s->stack = p;
-		s->cap = cap;
-	}
+	if (array_grow(&s->pc, s->npc + npc, &s->pc_cap, sizeof(*s->pc)) ||
+	    array_room(&s->stack, s->n, &s->cap, sizeof(*s->stack)))
+		return -ENOMEM;
 	return s->n * 2 >= s->index_cap ? grow_index(s) : 0;
 }
 

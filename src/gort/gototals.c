@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/cursor.h"
+#include "base/vec.h"
 
 #define MAX_TRIES      8
 #define P_PIECES       4 /* id and status; goid cache; free g's; created */
@@ -275,7 +276,7 @@ static bool mstats_bounds(const struct goruntime *rt, struct mstats_view *v)
 	};
 	int32_t lo = INT32_MAX, hi = 0;
 
-	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(need); i++) {
 		int32_t off = go_off(rt, need[i].f);
 
 		if (off < 0)
@@ -420,13 +421,13 @@ static int32_t controller_size(const struct goruntime *rt)
 	};
 	int32_t hi = 0;
 
-	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(need); i++) {
 		if (go_off(rt, need[i]) < 0)
 			return -1;
 		if (go_off(rt, need[i]) + 8 > hi)
 			hi = go_off(rt, need[i]) + 8;
 	}
-	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
 		if (go_off(rt, more[i]) + 8 > hi)
 			hi = go_off(rt, more[i]) + 8;
 	return hi;
@@ -533,7 +534,7 @@ int goruntime_totals(struct goruntime *rt, struct gototals *t)
 
 	if (err)
 		return err;
-	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(part); i++) {
 		if (!goruntime_has(rt, part[i].fact))
 			*part[i].has = false;
 		else if (!*part[i].has)

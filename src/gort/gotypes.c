@@ -7,6 +7,7 @@
 
 #include "base/cursor.h"
 #include "base/map.h"
+#include "base/vec.h"
 
 /* abi.Type and what is behind it by kind; the same in 1.18 to 1.27 */
 #define TYPE_BYTES       48
@@ -193,15 +194,8 @@ static struct type_info *info_of(struct gotypes *t, uint64_t addr)
 	struct type_info *i;
 
 	if (!at) {
-		if (t->ninfo == t->cap) {
-			size_t cap = t->cap ? t->cap * 2 : 256;
-			struct type_info *grown = realloc(t->info, cap * sizeof(*grown));
-
-			if (!grown)
-				return NULL;
-			t->info = grown;
-			t->cap = cap;
-		}
+		if (array_room(&t->info, t->ninfo, &t->cap, sizeof(*t->info)))
+			return NULL;
 		if (!u64map_put(&t->by_addr, addr, t->ninfo, NULL))
 			return NULL;
 		i = &t->info[t->ninfo++];

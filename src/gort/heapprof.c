@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/cursor.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "gort/goruntime_priv.h"
 
 #define TYP_MEMORY 1 /* runtime: memProfile */
@@ -116,15 +117,8 @@ static int add_pcs(struct heapprof *h, const uint8_t *raw, size_t n)
 {
 	if (h->npc + n > MAX_PCS)
 		return -ENOSPC;
-	if (h->npc + n > h->pc_cap) {
-		size_t cap = (h->pc_cap ? 2 * h->pc_cap : 4096) + n;
-		uint64_t *p = realloc(h->pc, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		h->pc = p;
-		h->pc_cap = cap;
-	}
+	if (array_grow(&h->pc, h->npc + n, &h->pc_cap, sizeof(*h->pc)))
+		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		h->pc[h->npc++] = load_u64(raw + 8 * i);
 	return 0;
@@ -132,15 +126,8 @@ static int add_pcs(struct heapprof *h, const uint8_t *raw, size_t n)
 
 static int add_bucket(struct heapprof *h, const struct heap_bucket *b)
 {
-	if (h->n == h->cap) {
-		size_t cap = h->cap ? 2 * h->cap : 256;
-		struct heap_bucket *p = realloc(h->bucket, cap * sizeof(*p));
-
-		if (!p)
-			return -ENOMEM;
-		h->bucket = p;
-		h->cap = cap;
-	}
+	if (array_room(&h->bucket, h->n, &h->cap, sizeof(*h->bucket)))
+		return -ENOMEM;
 	h->bucket[h->n++] = *b;
 	return 0;
 }

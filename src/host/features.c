@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/vec.h"
 #include "proc/procfs.h"
 
 /* Newer than the headers of Debian 12. */
@@ -361,7 +362,7 @@ static void probe_capabilities(const struct machine *m, struct feature *f)
 	char missing[100] = "";
 	int n = 0;
 
-	for (size_t i = 0; i < sizeof(cap) / sizeof(cap[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cap); i++) {
 		/* CAP_SYS_ADMIN includes BPF and PERFMON, not PTRACE */
 		if (has_cap(m, cap[i].bit) ||
 		    (cap[i].bit != CAP_SYS_PTRACE_BIT && has_cap(m, CAP_SYS_ADMIN_BIT)))
@@ -568,7 +569,7 @@ static const struct {
 
 int features_probe(struct feature *out, int max)
 {
-	int n = (int)(sizeof(table) / sizeof(table[0]));
+	int n = (int)ARRAY_SIZE(table);
 	struct machine m = { 0 };
 	char text[8192];
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "gobin/gobin.h"
 #include "gort/goruntime.h"
 #include "proc/process.h"
@@ -32,7 +33,7 @@ struct scan {
 	struct golist *list;
 	struct u64map seen; /* hash of dev and ino -> index in file + 1, 0: not Go */
 	struct file *file;
-	size_t nfile, file_cap;
+	size_t nfile, file_cap, file_of_cap;
 	size_t *file_of; /* for each entry of the list */
 };
 
@@ -47,15 +48,8 @@ static struct file *new_file(struct scan *s)
 {
 	struct file *f;
 
-	if (s->nfile == s->file_cap) {
-		size_t cap = s->file_cap ? s->file_cap * 2 : 32;
-
-		f = realloc(s->file, cap * sizeof(*f));
-		if (!f)
-			return NULL;
-		s->file = f;
-		s->file_cap = cap;
-	}
+	if (array_room(&s->file, s->nfile, &s->file_cap, sizeof(*s->file)))
+		return NULL;
 	f = &s->file[s->nfile++];
 	memset(f, 0, sizeof(*f));
 	return f;
@@ -111,25 +105,14 @@ static struct golist_entry *new_entry(struct scan *s)
 {
 	struct golist *l = s->list;
 	struct golist_entry *e;
-	size_t *of;
-	size_t cap;
 
 	if (l->n == GOLIST_MAX) {
 		l->beyond++;
 		return NULL;
 	}
-	if (l->n == l->cap) {
-		cap = l->cap ? l->cap * 2 : 32;
-		e = realloc(l->e, cap * sizeof(*e));
-		if (e)
-			l->e = e;
-		of = realloc(s->file_of, cap * sizeof(*of));
-		if (of)
-			s->file_of = of;
-		if (!e || !of)
-			return NULL;
-		l->cap = cap;
-	}
+	if (array_room(&l->e, l->n, &l->cap, sizeof(*l->e)) ||
+	    array_room(&s->file_of, l->n, &s->file_of_cap, sizeof(*s->file_of)))
+		return NULL;
 	e = &l->e[l->n++];
 	memset(e, 0, sizeof(*e));
 	return e;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "gobin/argslots.h"
 #include "gobin/gobin.h"
 
@@ -100,7 +101,7 @@ static const struct {
 	{ "database/sql", "database/sql.init" },
 	{ "google.golang.org/grpc", "google.golang.org/grpc.init" },
 };
-#define PACKAGES (sizeof(packages) / sizeof(packages[0]))
+#define PACKAGES ARRAY_SIZE(packages)
 
 /* All names of all recipes, looked up in one pass over the function table. */
 #define LOOKUP_MAX \

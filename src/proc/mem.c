@@ -19,6 +19,7 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "base/cursor.h"
+#include "base/vec.h"
 
 #define MEM_IOVS              512  /* pieces a call; the kernel takes 1,024 (IOV_MAX) */
 #define MEM_MAX_FAILED_CALLS  4096 /* in one read: then the rest fails unread */
@@ -304,7 +305,7 @@ static int by_addr(const void *a, const void *b)
 /* The records as the file has them: count, or -EBADMSG. data points into the text. */
 static ssize_t parse_records(const struct buf *b, struct mem_range **out)
 {
-	struct mem_range *rec = NULL, *grown;
+	struct mem_range *rec = NULL;
 	size_t n = 0, cap = 0;
 	struct cursor c;
 
@@ -319,14 +320,9 @@ static ssize_t parse_records(const struct buf *b, struct mem_range **out)
 		r.data = (uint8_t *)(uintptr_t)cursor_bytes(&c, r.len);
 		if (c.bad || !r.len || r.addr >= ADDR_END_MOST)
 			break;
-		if (n == cap) {
-			cap = cap ? cap * 2 : 64;
-			grown = realloc(rec, cap * sizeof(*rec));
-			if (!grown) {
-				free(rec);
-				return -ENOMEM;
-			}
-			rec = grown;
+		if (array_room(&rec, n, &cap, sizeof(*rec))) {
+			free(rec);
+			return -ENOMEM;
 		}
 		rec[n++] = r;
 	}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/vec.h"
 
 static int read_all(int fd, struct buf *b)
 {
@@ -268,7 +269,7 @@ static bool container_in_element(const char *s, size_t n, char *out, size_t size
 		s = colon + 1;
 		named = true;
 	}
-	for (size_t i = 0; i < sizeof(runtime) / sizeof(runtime[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(runtime); i++) {
 		if (!starts_with(s, n, runtime[i]))
 			continue;
 		s += strlen(runtime[i]);

@@ -254,20 +254,6 @@ const uint8_t *readbatch_get(const struct readbatch *b, uint32_t piece)
 
 #define ASKED_NOTHING (READBATCH_NONE - 1)
 
-static int room_to_ask(struct readbatch *b, size_t n)
-{
-	uint32_t *more;
-
-	if (n <= b->asked_cap)
-		return 0;
-	more = realloc(b->asked, n * READSTAGE_PIECES * sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	b->asked = more;
-	b->asked_cap = n;
-	return 0;
-}
-
 /* The numbers of an item's pieces into asked[]. */
 static void ask_item(struct readbatch *b, const struct readstage *s, size_t i, uint32_t *asked)
 {
@@ -286,7 +272,7 @@ static void ask_item(struct readbatch *b, const struct readstage *s, size_t i, u
 
 int readbatch_stage(struct readbatch *b, struct memreader *mem, const struct readstage *s)
 {
-	int err = room_to_ask(b, s->n);
+	int err = array_grow(&b->asked, s->n * READSTAGE_PIECES, &b->asked_cap, sizeof(*b->asked));
 
 	readbatch_reset(b);
 	for (size_t i = 0; i < s->n && !err; i++)

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "prove/heap_priv.h"
 
 #define HEAP_PIECE      (4u << 20)
@@ -39,15 +40,8 @@ static int add_piece(struct heap *h, uint64_t addr, uint64_t len)
 		if (last && last->addr + last->len == addr && last->len + n <= HEAP_PIECE) {
 			last->len += (uint32_t)n;
 		} else {
-			if (h->npiece == h->piece_cap) {
-				size_t cap = h->piece_cap ? h->piece_cap * 2 : 256;
-				struct mem_piece *grown = realloc(h->piece, cap * sizeof(*grown));
-
-				if (!grown)
-					return -ENOMEM;
-				h->piece = grown;
-				h->piece_cap = cap;
-			}
+			if (array_room(&h->piece, h->npiece, &h->piece_cap, sizeof(*h->piece)))
+				return -ENOMEM;
 			h->piece[h->npiece++] =
 				(struct mem_piece){ .addr = addr, .len = (uint32_t)n };
 		}

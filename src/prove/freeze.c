@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 
 #define MAX_LISTINGS             1000 /* a process that makes threads faster than they are stopped */
 #define REAP_NS                  5000000     /* while threads are being stopped */
@@ -33,15 +34,8 @@ static struct frozen_thread *add_thread(struct freeze *f, pid_t tid)
 {
 	if (f->n == FREEZE_MAX_THREADS)
 		return NULL;
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 64;
-		struct frozen_thread *grown = realloc(f->thread, cap * sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		f->thread = grown;
-		f->cap = cap;
-	}
+	if (array_room(&f->thread, f->n, &f->cap, sizeof(*f->thread)))
+		return NULL;
 	f->thread[f->n] = (struct frozen_thread){ .tid = tid };
 	return &f->thread[f->n++];
 }
@@ -148,15 +142,8 @@ static int await_stop(struct freeze *f, struct frozen_thread *t, uint64_t deadli
 
 static int add_words(struct freeze *f, const void *bytes, size_t n)
 {
-	if (f->nword + n / 8 > f->word_cap) {
-		size_t cap = (f->nword + n / 8) * 2;
-		uint64_t *grown = realloc(f->word, cap * 8);
-
-		if (!grown)
-			return -ENOMEM;
-		f->word = grown;
-		f->word_cap = cap;
-	}
+	if (array_grow(&f->word, f->nword + n / 8, &f->word_cap, sizeof(*f->word)))
+		return -ENOMEM;
 	memcpy(f->word + f->nword, bytes, n / 8 * 8);
 	f->nword += n / 8;
 	return 0;

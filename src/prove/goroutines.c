@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/cursor.h"
+#include "base/vec.h"
 
 #define MAX_GOROUTINES (1u << 24)
 #define BATCH          (1u << 20)
@@ -79,24 +80,9 @@ static bool is_same(const struct pgo *a, const struct pgo *b)
 
 static int grow_list(struct snap *s, size_t want)
 {
-	size_t cap = s->g_cap ? s->g_cap : 256;
-	uint64_t *addr;
-	struct pgo *g;
+	int err = array_grow(&s->gaddr, want, &s->gaddr_cap, sizeof(*s->gaddr));
 
-	if (want <= s->g_cap)
-		return 0;
-	while (cap < want)
-		cap *= 2;
-	addr = realloc(s->gaddr, cap * sizeof(*addr));
-	if (!addr)
-		return -ENOMEM;
-	s->gaddr = addr;
-	g = realloc(s->g, cap * sizeof(*g));
-	if (!g)
-		return -ENOMEM;
-	s->g = g;
-	s->g_cap = cap;
-	return 0;
+	return err ? err : array_grow(&s->g, want, &s->g_cap, sizeof(*s->g));
 }
 
 static int by_address(const void *a, const void *b)

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "prove/heap_priv.h"
 
 int heap_init(struct heap *h, struct goruntime *rt)
@@ -306,21 +307,6 @@ void heap_drain(struct heap *h)
 
 /* ---- memory outside the heap ---- */
 
-static int cache_grow(struct pagecache *c)
-{
-	size_t cap = c->cap ? c->cap * 2 : 64;
-	uint8_t *grown;
-
-	if (c->n < c->cap)
-		return 0;
-	grown = realloc(c->mem, cap * OFF_PAGE);
-	if (!grown)
-		return -ENOMEM;
-	c->mem = grown;
-	c->cap = cap;
-	return 0;
-}
-
 /* The page's bytes; NULL when it cannot be read. */
 static const uint8_t *off_page(struct heap *h, uint64_t number)
 {
@@ -329,7 +315,7 @@ static const uint8_t *off_page(struct heap *h, uint64_t number)
 
 	if (!index && !h->sealed) {
 		index = u64map_put(&c->page, number, 0, NULL);
-		if (!index || cache_grow(c))
+		if (!index || array_room(&c->mem, c->n, &c->cap, OFF_PAGE))
 			return NULL;
 		if (!mem_read(h->rt->mem, number * OFF_PAGE, c->mem + c->n * OFF_PAGE, OFF_PAGE))
 			*index = ++c->n;
@@ -380,15 +366,8 @@ int heap_prefetch(struct heap *h, uint64_t *number, size_t n)
 	for (size_t i = 0; i < n; i++) /* those that are new, once */
 		if ((!at || number[at - 1] != number[i]) && !u64map_find(&c->page, number[i]))
 			number[at++] = number[i];
-	while (c->cap < c->n + at) {
-		size_t cap = c->cap ? c->cap * 2 : 64;
-		uint8_t *grown = realloc(c->mem, cap * OFF_PAGE);
-
-		if (!grown)
-			return -ENOMEM;
-		c->mem = grown;
-		c->cap = cap;
-	}
+	if (array_grow(&c->mem, c->n + at, &c->cap, OFF_PAGE))
+		return -ENOMEM;
 	for (size_t i = 0; i < at;) {
 		size_t run = 1;
 

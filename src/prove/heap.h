@@ -68,7 +68,7 @@ struct heap {
 	uint32_t *block;      /* address >> HEAP_BLOCK_SHIFT -> table + 1 */
 	uint32_t *pages;      /* tables of HEAP_BLOCK_PAGES: index of span, 0 none */
 	uint64_t *block_addr; /* of each table */
-	size_t nblock, block_cap;
+	size_t nblock, pages_cap, block_cap;
 	/* contents */
 	uint8_t *mem;
 	uint64_t mem_len, mem_cap;

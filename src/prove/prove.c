@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "prove/freeze.h"
 #include "prove/newer.h"
 #include "prove/snap.h"
@@ -74,7 +75,7 @@ static const char *missing_global(const struct gobin *gb)
 		{ GLOBAL_GCCLEANUPS, 25, 99 },
 	};
 
-	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(need); i++)
 		if (gb->release.minor >= need[i].first && gb->release.minor <= need[i].last &&
 		    !gb->global[need[i].g])
 			return goglobal_name(need[i].g);
@@ -113,7 +114,7 @@ static bool has_fields(const struct layout *l)
 		LAYOUT_DEFER_LINK,
 	};
 
-	for (size_t i = 0; i < sizeof(need) / sizeof(need[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(need); i++)
 		if (layout_off(l, need[i]) < 0)
 			return false;
 	return true;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 
 #define MAX_WORDS        (1u << 27)
 #define MAX_BLOCKS       65536 /* of a queue; longer: refused */
@@ -39,15 +40,8 @@ static uint64_t global(const struct snap *s, enum goglobal g)
 
 static int add_address(uint64_t **list, size_t *n, size_t *cap, uint64_t addr)
 {
-	if (*n == *cap) {
-		size_t want = *cap ? *cap * 2 : 256;
-		uint64_t *grown = want > MAX_WORDS ? NULL : realloc(*list, want * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		*list = grown;
-		*cap = want;
-	}
+	if (*n >= MAX_WORDS || array_room(list, *n, cap, sizeof(**list)))
+		return -ENOMEM;
 	(*list)[(*n)++] = addr;
 	return 0;
 }
@@ -246,15 +240,8 @@ static int add_stack(struct snap *s, const struct bounds *b, const struct frozen
 {
 	struct pgo g = { .lo = b->lo, .hi = b->hi, .kind = SNAP_NO_KIND };
 
-	if (s->nsystem == s->system_cap) {
-		size_t cap = s->system_cap ? s->system_cap * 2 : 64;
-		struct pgo *grown = realloc(s->system, cap * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		s->system = grown;
-		s->system_cap = cap;
-	}
+	if (array_room(&s->system, s->nsystem, &s->system_cap, sizeof(*s->system)))
+		return -ENOMEM;
 	if (t) {
 		g.pc = t->pc;
 		g.sp = t->sp & ~7ull;
@@ -356,7 +343,7 @@ static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
 		{ off_of(s, LAYOUT_P_WBBUF), off_of(s, LAYOUT_P_WBBUF_SIZE) },
 		{ off_of(s, LAYOUT_P_PCACHE), off_of(s, LAYOUT_PAGECACHE_SIZE) },
 	};
-	size_t n = sizeof(gap) / sizeof(gap[0]);
+	size_t n = ARRAY_SIZE(gap);
 	int32_t at = 0;
 
 	qsort(gap, n, sizeof(gap[0]), by_offset);

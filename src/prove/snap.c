@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 #define G_BATCH     (1u << 20)
 #define MAX_WATCHED (1u << 26)
 
@@ -72,20 +74,6 @@ void snap_drop_copies(struct snap *s)
 	free(s->stacks);
 	s->stacks = NULL;
 	s->stacks_len = s->stacks_cap = 0;
-}
-
-static int make_live_queue(struct snap *s)
-{
-	uint32_t *grown;
-
-	if (s->live_cap >= s->ng)
-		return 0;
-	grown = realloc(s->live_queue, s->g_cap * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	s->live_queue = grown;
-	s->live_cap = s->g_cap;
-	return 0;
 }
 
 int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64_t deadline_ns)
@@ -203,7 +191,7 @@ int snap_continue(struct snap *s)
 
 int snap_judge(struct snap *s)
 {
-	int err = make_live_queue(s);
+	int err = array_grow(&s->live_queue, s->ng, &s->live_cap, sizeof(*s->live_queue));
 
 	s->nlive = 0;
 	for (size_t i = 0; i < s->ng; i++) {

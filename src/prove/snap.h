@@ -63,7 +63,7 @@ struct snap {
 	const struct freeze *freeze; /* while frozen: registers */
 	/* allgs: addresses, and the goroutines at the same index */
 	uint64_t *gaddr;
-	size_t ng, g_cap, list_seen;
+	size_t ng, g_cap, gaddr_cap, list_seen;
 	size_t nsorted; /* of gaddr; what came later is sorted by itself */
 	struct pgo *g;
 	uint32_t g_size;

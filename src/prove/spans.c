@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "prove/heap_priv.h"
 
 #define MAX_SPANS   (1u << 25) /* 256 GiB of the smallest; beyond: refused */
@@ -35,23 +36,6 @@ static int32_t off_of(const struct heap *h, enum layout_field f)
 
 /* ---- the list of span structures ---- */
 
-static int grow_list(struct heap *h, size_t want)
-{
-	size_t cap = h->mspan_cap ? h->mspan_cap : 1024;
-	uint64_t *grown;
-
-	if (want <= h->mspan_cap)
-		return 0;
-	while (cap < want)
-		cap *= 2;
-	grown = realloc(h->mspan, cap * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	h->mspan = grown;
-	h->mspan_cap = cap;
-	return 0;
-}
-
 static int take_addresses(struct heap *h, const uint8_t *raw, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -68,7 +52,7 @@ static int read_tail(struct heap *h, uint64_t array, uint64_t len)
 {
 	size_t n = (size_t)(len - h->list_seen);
 	uint8_t *raw;
-	int err = grow_list(h, h->nmspan + n);
+	int err = array_grow(&h->mspan, h->nmspan + n, &h->mspan_cap, sizeof(*h->mspan));
 
 	if (err || !n)
 		return err;
@@ -144,21 +128,10 @@ static uint32_t *table_of(struct heap *h, uint64_t addr)
 	uint32_t *slot = &h->block[addr >> HEAP_BLOCK_SHIFT];
 
 	if (!*slot) {
-		if (h->nblock == h->block_cap) {
-			size_t cap = h->block_cap ? h->block_cap * 2 : 16;
-			uint32_t *pages =
-				realloc(h->pages, cap * HEAP_BLOCK_PAGES * sizeof(*pages));
-			uint64_t *addrs;
-
-			if (!pages)
-				return NULL;
-			h->pages = pages;
-			addrs = realloc(h->block_addr, cap * sizeof(*addrs));
-			if (!addrs)
-				return NULL;
-			h->block_addr = addrs;
-			h->block_cap = cap;
-		}
+		if (array_room(&h->pages, h->nblock, &h->pages_cap,
+			       HEAP_BLOCK_PAGES * sizeof(*h->pages)) ||
+		    array_room(&h->block_addr, h->nblock, &h->block_cap, sizeof(*h->block_addr)))
+			return NULL;
 		memset(h->pages + h->nblock * HEAP_BLOCK_PAGES, 0,
 		       HEAP_BLOCK_PAGES * sizeof(uint32_t));
 		h->block_addr[h->nblock] = addr >> HEAP_BLOCK_SHIFT << HEAP_BLOCK_SHIFT;
@@ -235,15 +208,8 @@ static int add_span(struct heap *h, const struct pspan *s, bool replace)
 {
 	int err;
 
-	if (h->nspan == h->span_cap) {
-		size_t cap = h->span_cap ? h->span_cap * 2 : 4096;
-		struct pspan *grown = realloc(h->span, cap * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		h->span = grown;
-		h->span_cap = cap;
-	}
+	if (array_room(&h->span, h->nspan, &h->span_cap, sizeof(*h->span)))
+		return -ENOMEM;
 	err = enter_pages(h, s, (uint32_t)h->nspan, replace);
 	if (err)
 		return err;

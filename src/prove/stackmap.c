@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 
 /* internal/abi/symtab.go, the same in 1.18 to 1.27 */
 #define PCDATA_STACK_MAP_INDEX 1
@@ -53,16 +54,8 @@ static uint32_t keep_bits(struct stackmaps *m, uint64_t addr, size_t n)
 
 	if (n > MAX_MAP_BYTES)
 		return STACKMAP_NONE;
-	if (m->nbits + n > m->bits_cap) {
-		size_t cap = (m->nbits + n) * 2;
-		uint8_t *grown = realloc(m->bits, cap);
-
-		if (!grown)
-			return STACKMAP_NONE;
-		m->bits = grown;
-		m->bits_cap = cap;
-	}
-	if (image_read_addr(&m->gb->image, addr, m->bits + at, n))
+	if (array_grow(&m->bits, m->nbits + n, &m->bits_cap, 1) ||
+	    image_read_addr(&m->gb->image, addr, m->bits + at, n))
 		return STACKMAP_NONE;
 	m->nbits += n;
 	return at;
@@ -107,15 +100,8 @@ static int add_object(struct stackmaps *m, const uint8_t *raw)
 		.mask = STACKMAP_NONE,
 	};
 
-	if (m->nobject == m->object_cap) {
-		size_t cap = m->object_cap ? m->object_cap * 2 : 256;
-		struct stackobj *grown = realloc(m->object, cap * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		m->object = grown;
-		m->object_cap = cap;
-	}
+	if (array_room(&m->object, m->nobject, &m->object_cap, sizeof(*m->object)))
+		return -ENOMEM;
 	o.ptr_bytes = o.size; /* negative up to 1.23: a GC program; any word may be a pointer */
 	if (ptr_bytes >= 0 && (uint32_t)ptr_bytes <= o.size) {
 		o.ptr_bytes = (uint32_t)ptr_bytes;
@@ -197,15 +183,8 @@ const struct framemap *stackmaps_at(struct stackmaps *m, uint64_t pc)
 
 	if (known)
 		return *known ? &m->frame[*known - 1] : NULL;
-	if (m->nframe == m->frame_cap) {
-		size_t cap = m->frame_cap ? m->frame_cap * 2 : 256;
-		struct framemap *grown = realloc(m->frame, cap * sizeof(*grown));
-
-		if (!grown)
-			return NULL;
-		m->frame = grown;
-		m->frame_cap = cap;
-	}
+	if (array_room(&m->frame, m->nframe, &m->frame_cap, sizeof(*m->frame)))
+		return NULL;
 	if (!read_pc(m, pc, &m->frame[m->nframe])) {
 		u64map_put(&m->by_pc, pc, 0, NULL);
 		return NULL;

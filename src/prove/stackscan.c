@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 
 #define MAX_DEFERS (1u << 20)
 #define MAX_POINTERS \
@@ -49,17 +50,10 @@ static bool word_at(const struct scan *sc, uint64_t addr, uint64_t *out)
 
 static void follow(struct scan *sc, uint64_t addr)
 {
-	if (sc->npointer == sc->pointer_cap) {
-		size_t cap = sc->pointer_cap ? sc->pointer_cap * 2 : 64;
-		uint64_t *grown =
-			cap > MAX_POINTERS ? NULL : realloc(sc->pointer, cap * sizeof(*grown));
-
-		if (!grown) {
-			sc->all_objects = true;
-			return;
-		}
-		sc->pointer = grown;
-		sc->pointer_cap = cap;
+	if (sc->npointer >= MAX_POINTERS ||
+	    array_room(&sc->pointer, sc->npointer, &sc->pointer_cap, sizeof(*sc->pointer))) {
+		sc->all_objects = true;
+		return;
 	}
 	sc->pointer[sc->npointer++] = addr;
 }
@@ -102,15 +96,8 @@ static bool add_object(struct scan *sc, uint64_t addr, const struct stackobj *o)
 {
 	struct object *last;
 
-	if (sc->nobject == sc->object_cap) {
-		size_t cap = sc->object_cap ? sc->object_cap * 2 : 64;
-		struct object *grown = realloc(sc->object, cap * sizeof(*grown));
-
-		if (!grown)
-			return false;
-		sc->object = grown;
-		sc->object_cap = cap;
-	}
+	if (array_room(&sc->object, sc->nobject, &sc->object_cap, sizeof(*sc->object)))
+		return false;
 	last = sc->nobject ? &sc->object[sc->nobject - 1] : NULL;
 	if (last && addr < last->addr + last->size)
 		sc->sorted = false;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "prove/prove.h"
 
 #define MAX_WAITERS      (1u << 26)
@@ -51,7 +52,7 @@ void snap_learn_reasons(struct snap *s)
 	for (unsigned int r = 0; r < 255; r++) {
 		const char *text = layout_wait_reason(s->rt->gb->layout, r);
 
-		for (size_t i = 0; text && i < sizeof(known) / sizeof(known[0]); i++)
+		for (size_t i = 0; text && i < ARRAY_SIZE(known); i++)
 			if (!strcmp(text, known[i].text))
 				s->kind_of_reason[r] = known[i].kind;
 		has_wait_group = has_wait_group || (text && !strcmp(text, "sync.WaitGroup.Wait"));
@@ -102,16 +103,9 @@ static bool read_sudog(const struct snap *s, uint64_t addr, struct sudog *out)
 
 static int add_waiter(struct snap *s, size_t g, uint64_t sudog, uint64_t primitive, uint64_t elem)
 {
-	if (s->nwaiter == s->waiter_cap) {
-		size_t cap = s->waiter_cap ? s->waiter_cap * 2 : 1024;
-		struct pwaiter *grown =
-			cap > MAX_WAITERS ? NULL : realloc(s->waiter, cap * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		s->waiter = grown;
-		s->waiter_cap = cap;
-	}
+	if (s->nwaiter >= MAX_WAITERS ||
+	    array_room(&s->waiter, s->nwaiter, &s->waiter_cap, sizeof(*s->waiter)))
+		return -ENOMEM;
 	if (!s->g[g].nwaiter) {
 		s->g[g].first_waiter = (uint32_t)s->nwaiter;
 		s->g[g].primitive = primitive;
@@ -200,11 +194,11 @@ static int take_semaphore(struct snap *s, const struct sudog *node)
 /* A treap: prev and next are the children.  Depth first, each node once. */
 static int take_treap(struct snap *s, uint64_t root)
 {
-	size_t cap = 64, n = 0, seen = 0;
-	uint64_t *stack = malloc(cap * sizeof(*stack));
-	int err = stack ? 0 : -ENOMEM;
+	size_t cap = 0, n = 0, seen = 0;
+	uint64_t *stack = NULL;
+	int err = array_room(&stack, n, &cap, sizeof(*stack));
 
-	if (stack)
+	if (!err)
 		stack[n++] = root;
 	while (n && !err && seen++ <= s->ng) { /* more: a cycle */
 		struct sudog sd;
@@ -212,15 +206,9 @@ static int take_treap(struct snap *s, uint64_t root)
 		if (!read_sudog(s, stack[--n], &sd))
 			continue;
 		err = take_semaphore(s, &sd);
-		if (n + 2 > cap) {
-			uint64_t *grown = realloc(stack, 2 * cap * sizeof(*stack));
-
-			if (!grown) {
-				err = -ENOMEM;
-				break;
-			}
-			stack = grown;
-			cap *= 2;
+		if (array_grow(&stack, n + 2, &cap, sizeof(*stack))) {
+			err = -ENOMEM;
+			break;
 		}
 		if (sd.prev)
 			stack[n++] = sd.prev;

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "base/vec.h"
+
 #define SECOND 1e9
 /* Aim a little below the budget: costs are estimates. */
 #define AIM 0.85
@@ -169,7 +171,7 @@ static void predict(struct governor *g)
 
 /* The groups that share what the rare one leaves. */
 static const enum probe_group sharing[] = { GROUP_BIRTHS, GROUP_REQUESTS };
-#define SHARING (sizeof(sharing) / sizeof(sharing[0]))
+#define SHARING ARRAY_SIZE(sharing)
 
 /* A group's share of the income: at least half, and what the other does not use. */
 static double share_of(const struct governor *g, enum probe_group group)

@@ -18,6 +18,7 @@
 #include <bpf/bpf.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "trace/attach.h"
 
 /*
@@ -78,7 +79,7 @@ static const struct specimen specimens[] = {
 	{ INSN_NOP, lab_nop, NULL, 25, false },
 	{ INSN_STEPPED, lab_stepped, lab_stepped_site, 15, true },
 };
-#define SPECIMENS (sizeof(specimens) / sizeof(specimens[0]))
+#define SPECIMENS ARRAY_SIZE(specimens)
 
 /* What parent and child share. */
 struct lab_page {
@@ -268,7 +269,7 @@ static int load_counter(struct lab *l)
 		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
 
-	l->prog_fd = load_program(insns, sizeof(insns) / sizeof(insns[0]), l->multi);
+	l->prog_fd = load_program(insns, ARRAY_SIZE(insns), l->multi);
 	return l->prog_fd < 0 ? l->prog_fd : 0;
 }
 
@@ -279,7 +280,7 @@ bool lab_has_cookies(void)
 		INSN(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0),
 		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
-	int fd = load_program(insns, sizeof(insns) / sizeof(insns[0]), false);
+	int fd = load_program(insns, ARRAY_SIZE(insns), false);
 
 	if (fd >= 0)
 		close(fd);
@@ -383,7 +384,7 @@ static void lab_deinit(struct lab *l)
 
 	child_end(l); /* first: with its memory gone there is less to undo */
 	attachment_close(&l->at);
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 	if (l->page)

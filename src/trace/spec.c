@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "gobin/gobin.h"
 #include "proc/mem.h"
 
@@ -26,7 +27,7 @@ static const struct spec_field spec_fields[] = {
 	AT(tls_config, TLS_CONN_CONFIG),           AT(tls_server_name, TLS_CONFIG_SERVERNAME),
 	AT(request_url, HTTP_REQUEST_URL),         AT(url_host, URL_HOST),
 };
-#define SPEC_FIELDS (sizeof(spec_fields) / sizeof(spec_fields[0]))
+#define SPEC_FIELDS ARRAY_SIZE(spec_fields)
 
 /* Which offsets the hits of each probe read. */
 #define MAX_FIELDS 4
