@@ -66,8 +66,6 @@ static void sentence(struct screen_view *v, const char *label, const char *text,
 	buf_deinit(&b);
 }
 
-typedef void (*summary_fn)(const struct window *w, struct buf *out);
-
 static void summary(struct screen_view *v, const char *label, summary_fn fn, const struct window *w,
 		    enum screen_style style, int width)
 {

@@ -130,10 +130,9 @@ int lifetimes_fill(struct sites *s, const struct look *l, struct window *w)
 void lifetimes_cover(const struct look *l, struct window *w)
 {
 	if (!look_armed(l, PROBE_GO_END))
-		window_cover_add(w, SENSOR_LIFETIMES, COVERAGE_OFF, "%s",
-				 look_why_not(l, PROBE_GO_END));
+		window_cover_add(w, SENSOR_LIFETIMES, OFF, "%s", look_why_not(l, PROBE_GO_END));
 	else if (l->rates.births_sliced)
-		window_cover_add(w, SENSOR_LIFETIMES, COVERAGE_SAMPLED,
+		window_cover_add(w, SENSOR_LIFETIMES, SAMPLED,
 				 "budget: of goroutines that began and ended in slices")
 			->rate = l->rates.births;
 }

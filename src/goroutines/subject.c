@@ -103,10 +103,10 @@ static void take_dump(struct goroutines *o, struct look *l, struct window *w)
 		return;
 	err = dump_take(&w->goroutines->dump, &o->sites, l->walk, l->dump_all);
 	if (err == -EOPNOTSUPP) {
-		window_cover_named(w, "stacks", COVERAGE_OFF, l->rt->why_off[FACT_STACKS]);
+		window_cover_named(w, "stacks", OFF, l->rt->why_off[FACT_STACKS]);
 	} else if (err) {
 		l->gone = l->gone || err == -ESRCH;
-		window_cover_named(w, "stacks", COVERAGE_OFF,
+		window_cover_named(w, "stacks", OFF,
 				   err == -ESRCH ? "the process ended while its stacks were read"
 						 : "the stacks could not be read");
 		lose(l->losses, LOSS_STACKS, 1);
@@ -169,7 +169,7 @@ static bool births_missed(struct goroutines *o, const struct look *l, struct win
 
 	if (!w->goroutines->created_known || o->sliced || lost <= BIRTHS_SLACK + created / 1000)
 		return false;
-	window_cover_add(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL,
+	window_cover_add(w, SENSOR_GOROUTINES, PARTIAL,
 			 "the runtime started %llu goroutines, the probes saw %llu",
 			 (unsigned long long)created, (unsigned long long)counted);
 	if (lost > o->births_lost)
@@ -241,12 +241,12 @@ static void goroutines_cover(void *self, const struct look *l, struct window *w)
 	if (look_wants(l, SENSOR_LIFETIMES))
 		lifetimes_cover(l, w);
 	if (!look_armed(l, PROBE_GO_BIRTH)) {
-		window_cover_add(w, SENSOR_GOROUTINES, COVERAGE_PARTIAL,
+		window_cover_add(w, SENSOR_GOROUTINES, PARTIAL,
 				 "from memory alone: no births and deaths by site (%.140s)",
 				 look_why_not(l, PROBE_GO_BIRTH));
 	} else if (l->rates.births_sliced) {
 		o->sliced = true;
-		window_cover_add(w, SENSOR_GOROUTINES, COVERAGE_SAMPLED,
+		window_cover_add(w, SENSOR_GOROUTINES, SAMPLED,
 				 "budget: births and deaths by site are extrapolated from sampled "
 				 "slices; totals are exact")
 			->rate = l->rates.births;
@@ -262,7 +262,7 @@ void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 	/* ages as of the report's time, which was before the passes */
 	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, l->end_ns, l->once ? 0 : l->begin_ns)) {
 		leaks_window_deinit(&w->goroutines->leaks);
-		window_cover_named(w, "leaks", COVERAGE_OFF, "no memory for the verdicts");
+		window_cover_named(w, "leaks", OFF, "no memory for the verdicts");
 		lose(l->losses, LOSS_PROOF, 1);
 		return;
 	}
@@ -279,9 +279,9 @@ void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 	else
 		snprintf(why, sizeof(why), "%.190s", r->why);
 	window_cover_named(w, "leaks",
-			   r->verdict == LEAKS_PROVEN   ? COVERAGE_EXACT
-			   : r->verdict == LEAKS_PASSES ? COVERAGE_ESTIMATED
-							: COVERAGE_OFF,
+			   r->verdict == LEAKS_PROVEN   ? EXACT
+			   : r->verdict == LEAKS_PASSES ? ESTIMATED
+							: OFF,
 			   why);
 }
 

@@ -206,13 +206,6 @@ static const struct column site_column[] = {
 };
 #undef S
 
-static bool any_goroutines(const struct window *w)
-{
-	const struct goroutines_window *g = w->goroutines;
-
-	return g->known || g->births_known || g->created_known;
-}
-
 void goroutines_sentence(const struct window *w, struct buf *out)
 {
 	const struct goroutines_window *g = w->goroutines;
@@ -263,7 +256,7 @@ const struct table goroutine_sites = {
 	.of = &goroutines_object,
 	.label = "goroutines",
 	.title = "Goroutines by site",
-	.any = any_goroutines,
+	.with_part = true,
 	.sentence = goroutines_sentence,
 	.label2 = "  states",
 	.sentence2 = states_sentence,
@@ -527,7 +520,9 @@ static const struct column goroutines_column[] = {
 
 static const void *goroutines_part(const struct window *w)
 {
-	return any_goroutines(w) ? w->goroutines : NULL;
+	const struct goroutines_window *g = w->goroutines;
+
+	return g->known || g->births_known || g->created_known ? g : NULL;
 }
 
 const struct table goroutines_object = {

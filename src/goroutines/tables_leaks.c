@@ -42,11 +42,6 @@ static const struct column leak_column[] = {
 };
 #undef S
 
-static bool any_leaks(const struct window *w)
-{
-	return w->goroutines->leaks.asked;
-}
-
 static uint64_t leaked(const struct leaks_window *l, bool by_design)
 {
 	uint64_t n = 0;
@@ -114,7 +109,7 @@ const struct table leak_sites = {
 	.of = &leaks_object,
 	.label = "leaks",
 	.title = "Leaks",
-	.any = any_leaks,
+	.with_part = true,
 	.sentence = leaks_sentence,
 	.lines = 3,
 	.below = running_lines,
@@ -140,11 +135,6 @@ static bool judged(const struct row *r)
 	return ((const struct leaks_window *)r->row)->verdict != LEAKS_VERDICT_OFF;
 }
 
-static bool was_frozen(const struct row *r)
-{
-	return ((const struct leaks_window *)r->row)->stop_ms >= 0;
-}
-
 static void leaked_value(const struct row *r, struct value *v)
 {
 	v->count = leaked(r->row, false);
@@ -167,7 +157,8 @@ static const struct column leaks_column[] = {
 	INT(S, passes, "passes", "over the running process", .known = judged),
 	COUNT(S, candidates, "candidates", "blocked goroutines that were judged", .known = judged),
 	GOT(COLUMN_COUNT, "leaked", leaked_value, "of them, can never run again", .known = judged),
-	REAL(S, stop_ms, "stop_ms", 0.001, "how long the process was frozen", .known = was_frozen),
+	REAL(S, stop_ms, "stop_ms", 0.001, "how long the process was frozen",
+	     .flags = COLUMN_POSITIVE),
 	GOT(COLUMN_ROWS, "running", running_value, "ran when the process was frozen",
 	    .sub = &running, .flags = COLUMN_SOMETIMES | COLUMN_STREAM),
 	ROWS(S, row, nrow, "by_site", &leak_sites, "by go statement and place of the wait"),

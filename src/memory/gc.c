@@ -81,8 +81,8 @@ void gc_fill(const struct look *l, struct gc_window *g)
 void gc_cover(const struct look *l, const struct gc_window *g, struct window *w)
 {
 	if (!g->known && !probed(l))
-		window_cover_add(w, SENSOR_GC, COVERAGE_OFF, "%s", l->rt->why_off[FACT_GC]);
+		window_cover_add(w, SENSOR_GC, OFF, "%s", l->rt->why_off[FACT_GC]);
 	else if (!g->known || !g->heap_known)
-		window_cover_add(w, SENSOR_GC, COVERAGE_PARTIAL, "%s",
+		window_cover_add(w, SENSOR_GC, PARTIAL, "%s",
 				 l->rt->why_off[g->known ? FACT_HEAP : FACT_GC]);
 }

@@ -94,10 +94,9 @@ static int memory_fill(void *self, struct look *l, struct window *w)
 static void cover_allocs(const struct look *l, struct window *w)
 {
 	if (!look_armed(l, PROBE_ALLOC_LARGE))
-		window_cover_add(w, SENSOR_ALLOC, COVERAGE_OFF, "%s",
-				 look_why_not(l, PROBE_ALLOC_LARGE));
+		window_cover_add(w, SENSOR_ALLOC, OFF, "%s", look_why_not(l, PROBE_ALLOC_LARGE));
 	else if (l->rates.rare_sliced)
-		window_cover_add(w, SENSOR_ALLOC, COVERAGE_SAMPLED, "budget")->rate = l->rates.rare;
+		window_cover_add(w, SENSOR_ALLOC, SAMPLED, "budget")->rate = l->rates.rare;
 }
 
 static void cover_heap(const struct heap_window *h, struct window *w)
@@ -105,9 +104,9 @@ static void cover_heap(const struct heap_window *h, struct window *w)
 	bool scaled = h->known && h->rate > 1;
 
 	window_cover_named(w, "heap",
-			   !h->known ? COVERAGE_OFF
-			   : scaled  ? COVERAGE_ESTIMATED
-				     : COVERAGE_EXACT,
+			   !h->known ? OFF
+			   : scaled  ? ESTIMATED
+				     : EXACT,
 			   scaled && !h->why[0] ? "the runtime's own sample, scaled up" : h->why);
 }
 

@@ -59,11 +59,6 @@ static const struct column alloc_column[] = {
 };
 #undef S
 
-static bool any_alloc(const struct window *w)
-{
-	return w->memory->alloc_known;
-}
-
 void alloc_sentence(const struct window *w, struct buf *out)
 {
 	const struct memory_window *a = w->memory;
@@ -89,7 +84,7 @@ const struct table alloc_sites = {
 	.of = &alloc_object,
 	.label = "large allocations",
 	.title = "Large allocations",
-	.any = any_alloc,
+	.with_part = true,
 	.sentence = alloc_sentence,
 };
 
@@ -155,13 +150,6 @@ static void memory_limit(const struct row *r, struct value *v)
 		v->is = VALUE_NULL;
 }
 
-static bool cpu_known(const struct row *r)
-{
-	const struct gc_window *g = r->row;
-
-	return g->known && g->cpu_pct >= 0;
-}
-
 #define S      struct gc_window
 #define CYCLES .known_at = OFFSET(S, known, bool)
 #define HEAP   .known_at = OFFSET(S, heap_known, bool)
@@ -180,8 +168,8 @@ static const struct column gc_column[] = {
 	COUNT(S, forced_total, "forced_total", "by runtime.GC(), since the process started",
 	      CYCLES),
 	COUNT(S, forced, "forced", "by runtime.GC(), in this window", CYCLES),
-	REAL(S, cpu_pct, "cpu_pct", 0.001, "share of the CPU since the process started",
-	     .known = cpu_known),
+	REAL(S, cpu_pct, "cpu_pct", 0.001, "share of the CPU since the process started", CYCLES,
+	     .flags = COLUMN_POSITIVE),
 };
 #undef S
 
@@ -321,11 +309,6 @@ static const struct column heap_column[] = {
 };
 #undef S
 
-static bool any_heap(const struct window *w)
-{
-	return w->memory->heap.known;
-}
-
 static void heap_sentence(const struct window *w, struct buf *out)
 {
 	const struct heap_window *h = &w->memory->heap;
@@ -353,7 +336,7 @@ const struct table heap_sites = {
 	.of = &heap_profile,
 	.label = "heap",
 	.title = "Heap",
-	.any = any_heap,
+	.with_part = true,
 	.sentence = heap_sentence,
 	.lines = 3,
 	.max_rows = 10,

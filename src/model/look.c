@@ -41,8 +41,7 @@ static void cover_refused(const struct look *l, enum sensor s, struct window *w)
 		const struct probe *p = &l->plan->probe[i];
 
 		if (p->sensor == s && !p->absent && p->why[0])
-			window_cover_add(w, s, COVERAGE_PARTIAL, "%s: %.150s", probe_name(p->id),
-					 p->why);
+			window_cover_add(w, s, PARTIAL, "%s: %.150s", probe_name(p->id), p->why);
 	}
 }
 
@@ -52,14 +51,14 @@ void look_cover_probes(const struct look *l, enum sensor s, const char *without,
 	struct coverage *c;
 
 	if (!l->trace) {
-		window_cover_add(w, s, COVERAGE_PARTIAL, "from memory alone: %s (%.110s)", without,
+		window_cover_add(w, s, PARTIAL, "from memory alone: %s (%.110s)", without,
 				 l->memory_only);
 		return;
 	}
 	cover_refused(l, s, w);
 	if (!r->requests_sliced && !r->rare_sliced)
 		return;
-	c = window_cover_add(w, s, COVERAGE_SAMPLED,
+	c = window_cover_add(w, s, SAMPLED,
 			     "budget: per-request counts are extrapolated from sampled slices; "
 			     "state read from memory is exact");
 	c->rate = r->rare < r->requests ? r->rare : r->requests;

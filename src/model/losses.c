@@ -44,8 +44,8 @@ static void cover(struct window *w, enum loss id, uint64_t n)
 	for (int s = 0; s < SENSOR_COUNT; s++) {
 		const struct coverage *c = window_coverage(w, (enum sensor)s);
 
-		if (c && c->state != COVERAGE_OFF && losses[id].sensors & SENSOR_BIT(s))
-			window_cover_add(w, (enum sensor)s, COVERAGE_PARTIAL, "missing: %s (%llu)",
+		if (c && c->state != OFF && losses[id].sensors & SENSOR_BIT(s))
+			window_cover_add(w, (enum sensor)s, PARTIAL, "missing: %s (%llu)",
 					 losses[id].what, (unsigned long long)n);
 	}
 }

@@ -170,6 +170,8 @@ static bool is_absent(const struct column *c, const struct value *v)
 		return absent_0 && !v->integer;
 	case COLUMN_MOST:
 		return v->integer < 0;
+	case COLUMN_REAL:
+		return c->flags & COLUMN_POSITIVE && v->real < 0;
 	case COLUMN_FLAG:
 		return absent_0 && !v->flag;
 	case COLUMN_HOST:
@@ -425,6 +427,8 @@ bool table_any(const struct table *t, const struct window *w)
 
 	if (t->any)
 		return t->any(w);
+	if (t->with_part)
+		return t->of->part(w);
 	window_value(t, w, &v);
 	return v.rows.n;
 }

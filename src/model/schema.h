@@ -69,6 +69,7 @@ enum column_flag {
 	COLUMN_NO_REST = 1 << 4,    /* the sum of the rest has none */
 	COLUMN_NAME_REST = 1 << 5,  /* people see "12 more" here in the sum */
 	COLUMN_MAX_REST = 1 << 6,   /* the sum has the largest */
+	COLUMN_POSITIVE = 1 << 7,   /* of a real number: less than 0 is not known */
 	COLUMN_BOUND = 1 << 8,      /* of an age only "at_least" is said */
 	COLUMN_RIGHT = 1 << 9,      /* people see it aligned to the right, as numbers are */
 	COLUMN_END = 1 << 10,       /* shrunk, it loses its beginning, as places do */
@@ -160,7 +161,8 @@ struct table {
 
 	/* for people */
 	const char *label, *title;           /* "in flight", "Requests in flight" */
-	bool (*any)(const struct window *w); /* NULL: where there are rows */
+	bool (*any)(const struct window *w); /* NULL: where there are rows, or: */
+	bool with_part;                      /* wherever its object is known */
 	void (*sentence)(const struct window *w, struct buf *out);
 	int lines;          /* of the sentence, at most; 0: 2 */
 	const char *label2; /* of a second sentence; NULL: there is none */

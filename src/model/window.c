@@ -5,15 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *exactness_name(enum exactness e)
-{
-	static const char *const name[] = { "exact", "sampled", "estimated", "partial" };
+const char *const exactness_word[] = { "exact", "sampled", "estimated", "partial", "off" };
 
-	return name[e];
-}
-
-struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st,
-			      const char *why)
+struct coverage *window_cover(struct window *w, enum sensor s, enum exactness st, const char *why)
 {
 	struct coverage *c;
 
@@ -27,7 +21,7 @@ struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_sta
 	return c;
 }
 
-struct coverage *window_cover_named(struct window *w, const char *name, enum coverage_state st,
+struct coverage *window_cover_named(struct window *w, const char *name, enum exactness st,
 				    const char *why)
 {
 	bool room = w->ncoverage < WINDOW_MAX_COVERAGE;
@@ -46,7 +40,7 @@ struct coverage *window_coverage(struct window *w, enum sensor s)
 	return NULL;
 }
 
-struct coverage *window_cover_add(struct window *w, enum sensor s, enum coverage_state st,
+struct coverage *window_cover_add(struct window *w, enum sensor s, enum exactness st,
 				  const char *fmt, ...)
 {
 	struct coverage *c = window_coverage(w, s);

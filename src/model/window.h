@@ -25,25 +25,18 @@ static inline uint64_t scale_count(uint64_t n, double scale)
 	return (uint64_t)((double)n * scale + 0.5);
 }
 
-/* Better to worse. */
-enum exactness { EXACT, SAMPLED, ESTIMATED, PARTIAL };
+/* Better to worse; a number that is there is never OFF. */
+enum exactness { EXACT, SAMPLED, ESTIMATED, PARTIAL, OFF };
 /* What is known of something that may not be there. */
 enum known { UNKNOWN, KNOWN_NO, KNOWN_YES };
 enum age_kind { AGE_UNKNOWN, AGE_EXACT, AGE_AT_LEAST };
-enum coverage_state { /* better to worse */
-		      COVERAGE_EXACT,
-		      COVERAGE_SAMPLED,
-		      COVERAGE_ESTIMATED,
-		      COVERAGE_PARTIAL,
-		      COVERAGE_OFF
-};
 
 #define WINDOW_MAX_WHY 400
 
 struct coverage {
 	enum sensor sensor;
 	const char *name; /* static: of a row that is no sensor's ("heap"), else NULL */
-	enum coverage_state state;
+	enum exactness state;
 	double rate;              /* SAMPLED: share of the window, 0..1 */
 	char why[WINDOW_MAX_WHY]; /* "" when exact; several joined by "; " */
 };
@@ -105,15 +98,14 @@ struct window {
 	struct locks_window *locks;
 };
 
-/* "exact", "sampled", "estimated", "partial"; static. */
-const char *exactness_name(enum exactness e);
+/* "exact", "sampled", "estimated", "partial", "off". */
+extern const char *const exactness_word[OFF + 1];
 
 /* Adds a row of coverage; rate is 1.  Never NULL: when there is no room it is
  * the last one. */
-struct coverage *window_cover(struct window *w, enum sensor s, enum coverage_state st,
-			      const char *why);
+struct coverage *window_cover(struct window *w, enum sensor s, enum exactness st, const char *why);
 /* Likewise of something that is no sensor ("heap"); name is static. */
-struct coverage *window_cover_named(struct window *w, const char *name, enum coverage_state st,
+struct coverage *window_cover_named(struct window *w, const char *name, enum exactness st,
 				    const char *why);
 /* The row of a sensor; NULL when it has none. */
 struct coverage *window_coverage(struct window *w, enum sensor s);
@@ -121,7 +113,7 @@ struct coverage *window_coverage(struct window *w, enum sensor s);
  * One more thing to say of a sensor, which gets a row if it has none: the worst
  * state counts, and every reason is kept, as far as WINDOW_MAX_WHY goes.
  */
-struct coverage *window_cover_add(struct window *w, enum sensor s, enum coverage_state st,
+struct coverage *window_cover_add(struct window *w, enum sensor s, enum exactness st,
 				  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

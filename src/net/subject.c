@@ -83,7 +83,7 @@ static void net_cover(void *self, const struct look *l, struct window *w)
 
 	look_cover_probes(l, SENSOR_NET, "no phases, and no counts by call", w);
 	if (why[0])
-		window_cover_add(w, SENSOR_NET, COVERAGE_PARTIAL, "%s", why);
+		window_cover_add(w, SENSOR_NET, PARTIAL, "%s", why);
 }
 
 static const struct detector

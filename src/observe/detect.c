@@ -8,7 +8,7 @@ static uint32_t covered_sensors(const struct window *w)
 	uint32_t mask = 0;
 
 	for (int i = 0; i < w->ncoverage; i++)
-		if (w->coverage[i].state != COVERAGE_OFF && !w->coverage[i].name)
+		if (w->coverage[i].state != OFF && !w->coverage[i].name)
 			mask |= SENSOR_BIT(w->coverage[i].sensor);
 	return mask;
 }

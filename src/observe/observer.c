@@ -332,9 +332,9 @@ static struct look_rates rates(const struct trace_reading *b, const struct trace
 static void cover_ended(struct window *w)
 {
 	for (int i = 0; i < w->ncoverage; i++)
-		if (w->coverage[i].state == COVERAGE_EXACT && !w->coverage[i].name)
+		if (w->coverage[i].state == EXACT && !w->coverage[i].name)
 			window_cover_add(
-				w, w->coverage[i].sensor, COVERAGE_PARTIAL,
+				w, w->coverage[i].sensor, PARTIAL,
 				"the process ended: what memory says is as of the last look");
 }
 

@@ -202,13 +202,13 @@ void parts_begin_window(struct parts *p, const struct look *l, bool follows)
 
 /* --- a window's end ------------------------------------------------------------ */
 
-static void cover_all(struct part *part, enum coverage_state st, const char *why, struct window *w)
+static void cover_all(struct part *part, enum exactness st, const char *why, struct window *w)
 {
 	for (int s = 0; s < SENSOR_COUNT; s++) {
 		const struct coverage *c = window_coverage(w, (enum sensor)s);
 
 		/* those that are off already were not asked for */
-		if (part->subject->sensors & SENSOR_BIT(s) && c && c->state != COVERAGE_OFF)
+		if (part->subject->sensors & SENSOR_BIT(s) && c && c->state != OFF)
 			window_cover_add(w, (enum sensor)s, st, "%s", why);
 	}
 }
@@ -219,12 +219,12 @@ static void fill_part(struct part *part, struct look *l, struct window *w)
 	int err = 0;
 
 	if (!part->on) {
-		cover_all(part, COVERAGE_OFF, part->why, w);
+		cover_all(part, OFF, part->why, w);
 	} else if (!seen || (err = part->subject->fill(part->self, l, w))) {
 		l->gone = l->gone || is_gone(err);
 		if (err && !is_gone(err))
 			lose(l->losses, LOSS_SUBJECTS, 1);
-		cover_all(part, COVERAGE_OFF,
+		cover_all(part, OFF,
 			  err == -ENOMEM ? "no memory for its tables"
 					 : "the process ended, or its memory could not be read",
 			  w);
@@ -232,7 +232,7 @@ static void fill_part(struct part *part, struct look *l, struct window *w)
 		part->subject->cover(part->self, l, w);
 	}
 	if (part->on && part->failures)
-		cover_all(part, COVERAGE_PARTIAL, "not every look at it completed", w);
+		cover_all(part, PARTIAL, "not every look at it completed", w);
 }
 
 /* The rows, before anybody has something to say of them. */
@@ -247,7 +247,7 @@ static void cover_begin(const struct parts *p, const struct look *l, struct wind
 				  : !(built & SENSOR_BIT(s))     ? "not implemented yet"
 								 : "";
 
-		window_cover(w, (enum sensor)s, why[0] ? COVERAGE_OFF : COVERAGE_EXACT, why);
+		window_cover(w, (enum sensor)s, why[0] ? OFF : EXACT, why);
 	}
 }
 

@@ -8,8 +8,6 @@
 #include "report/report.h"
 #include "sql/tables.h"
 
-const char *const coverage_word[5] = { "exact", "sampled", "estimated", "partial", "off" };
-
 /* ---- the target and the cost ---- */
 
 #define S struct window
@@ -30,32 +28,18 @@ static const struct column target_column[] = {
 	REAL(S, target_cpu_cores, "cpu_cores", 0.001, "CPU time per second, in this window"),
 };
 
-static bool cost_known(const struct row *r)
-{
-	return ((const struct window *)r->row)->cost_target_pct >= 0;
-}
-
-static bool is_armed(const struct row *r)
-{
-	return ((const struct probe_row *)r->row)->armed;
-}
-
 static bool is_not_armed(const struct row *r)
 {
-	return !is_armed(r);
-}
-
-static bool is_measured(const struct row *r)
-{
-	return ((const struct probe_row *)r->row)->cost_ns >= 0;
+	return !((const struct probe_row *)r->row)->armed;
 }
 
 static const struct column probe_column[] = {
 	TEXT(struct probe_row, name, "name", "what it sees", .flags = COLUMN_SOMETIMES),
 	TEXT(struct probe_row, function, "function", "where it is", .flags = COLUMN_SOMETIMES),
 	FLAG(struct probe_row, armed, "armed", "whether it is attached"),
-	COUNT(struct probe_row, hits, "hits", "in this window", .known = is_armed),
-	REAL(struct probe_row, cost_ns, "cost_ns", 1, "per hit", .known = is_measured),
+	COUNT(struct probe_row, hits, "hits", "in this window",
+	      .known_at = OFFSET(struct probe_row, armed, bool)),
+	REAL(struct probe_row, cost_ns, "cost_ns", 1, "per hit", .flags = COLUMN_POSITIVE),
 	CHARS(struct probe_row, why, "why", "why it is not armed", .known = is_not_armed),
 };
 
@@ -82,7 +66,7 @@ static const struct table probes = {
 
 static const struct column cost_column[] = {
 	REAL(S, cost_target_pct, "target_cpu_pct", 0.001,
-	     "cost in the target, percent of the CPU time that it used", .known = cost_known),
+	     "cost in the target, percent of the CPU time that it used", .flags = COLUMN_POSITIVE),
 	REAL(S, budget_pct, "budget_pct", 0.001, "what it may be"),
 	FLAG(S, exact_mode, "exact", "the governor is off: every event is counted",
 	     .flags = COLUMN_ABSENT_0),
@@ -103,12 +87,12 @@ static void coverage_name(const struct row *r, struct value *v)
 
 static bool is_sampled(const struct row *r)
 {
-	return ((const struct coverage *)r->row)->state == COVERAGE_SAMPLED;
+	return ((const struct coverage *)r->row)->state == SAMPLED;
 }
 
 static const struct column coverage_column[] = {
 	GOT(COLUMN_TEXT, "sensor", coverage_name, "a sensor, or a part of the report"),
-	WORD(struct coverage, state, "state", coverage_word, "how much of it was seen"),
+	WORD(struct coverage, state, "state", exactness_word, "how much of it was seen"),
 	REAL(struct coverage, rate, "rate", 0.0001, "share of the window, 0 to 1",
 	     .known = is_sampled),
 	CHARS(struct coverage, why, "why", "why it is not exact"),
@@ -164,11 +148,6 @@ static bool number(const struct row *r, size_t i, struct pair *out)
 	return true;
 }
 
-static bool since_known(const struct row *r)
-{
-	return ((const struct finding *)r->row)->since_s >= 0;
-}
-
 static const struct column evidence_column[] = {
 	{ .type = COLUMN_CHARS, .what = "a sentence" },
 };
@@ -189,7 +168,7 @@ static const struct column finding_column[] = {
 	PAIRS("numbers", number, "what was measured"),
 	EXACTNESS(S, exactness),
 	REAL(S, since_s, "since_s", 0.001, "how long it has been so in this observation",
-	     .known = since_known),
+	     .flags = COLUMN_POSITIVE),
 	ROWS(S, evidence, nevidence, "evidence", &evidence, "what says so",
 	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
 	CHARS(S, advice, "advice", "what to do"),

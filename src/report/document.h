@@ -11,9 +11,6 @@ extern const struct table report_document; /* struct report is its row */
 extern const struct table *const report_parts[];
 extern const int report_nparts;
 
-/* "exact", …, "off"; static. */
-extern const char *const coverage_word[5];
-
 /* Appends the JSON Schema (draft 2020-12) of the description; buf->err. */
 void report_json_schema(struct buf *out);
 

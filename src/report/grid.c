@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "report/wrap.h"
 
 #define GAP            2   /* between columns */
 #define CELL_COLUMNS   160 /* no cell is ever wider */
@@ -72,15 +73,7 @@ static int layout(const struct grid *t, int room, int *width)
 
 static void pad(struct buf *out, int n)
 {
-	while (n-- > 0)
-		buf_puts(out, " ");
-}
-
-static void end_line(struct buf *out)
-{
-	while (!out->err && out->len && out->data[out->len - 1] == ' ')
-		out->data[--out->len] = '\0';
-	buf_puts(out, "\n");
+	buf_printf(out, "%*s", n, "");
 }
 
 static void print_cell(const struct grid_column *c, const char *text, bool last, int width,
@@ -120,6 +113,6 @@ void grid_print(const struct grid *t, int indent, int width, struct buf *out)
 			if (row >= 0)
 				cell += strlen(cell) + 1;
 		}
-		end_line(out);
+		wrap_end_line(out);
 	}
 }

@@ -139,8 +139,6 @@ static void place(struct buf *out, const struct place *p)
 	escaped(out, words_place_short(p, words, sizeof(words)));
 }
 
-typedef void (*summary_fn)(const struct window *w, struct buf *out);
-
 static void sentence(struct buf *out, const struct window *w, const char *label, summary_fn fn)
 {
 	struct buf line;

@@ -200,7 +200,7 @@ static void put_age(struct writer *wr, const struct column *c, const struct valu
 
 static void put_exactness(struct writer *wr, const struct column *c, const struct value *v)
 {
-	put_text(wr, c->key, exactness_name(v->exactness));
+	put_text(wr, c->key, exactness_word[v->exactness]);
 	if (v->rate > 0) {
 		put_key(wr, "rate");
 		put_json(wr, real(v->rate, 0.0001));

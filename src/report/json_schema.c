@@ -60,7 +60,7 @@ bool schema_always(const struct column *c)
 		return false;
 	default:
 		return !c->known && !c->known_at &&
-		       !(c->flags & (COLUMN_ABSENT_0 | COLUMN_SOMETIMES));
+		       !(c->flags & (COLUMN_ABSENT_0 | COLUMN_SOMETIMES | COLUMN_POSITIVE));
 	}
 }
 
@@ -93,26 +93,6 @@ static json_t *words(const char *const *word, int n)
 	for (int i = 0; i < n; i++)
 		json_array_append_new(list, json_string(word[i]));
 	return json_pack("{s:o}", "enum", list);
-}
-
-static json_t *exactness_type(void)
-{
-	const char *name[PARTIAL + 1];
-
-	for (int i = 0; i <= PARTIAL; i++)
-		name[i] = exactness_name((enum exactness)i);
-	return words(name, PARTIAL + 1);
-}
-
-static json_t *share(void)
-{
-	return json_pack("{s:s,s:i,s:i}", "type", "number", "minimum", 0, "maximum", 1);
-}
-
-static json_t *pairs(void)
-{
-	return json_pack("{s:s,s:{s:[s,s]}}", "type", "object", "additionalProperties", "type",
-			 "number", "string");
 }
 
 static json_t *rows_type(const struct column *c)
@@ -156,11 +136,12 @@ static json_t *type_of(const struct column *c)
 	case COLUMN_PLACE:
 		return ref("place");
 	case COLUMN_EXACTNESS:
-		return exactness_type();
+		return words(exactness_word, OFF);
 	case COLUMN_STACK:
 		return list_of(ref("place"));
 	case COLUMN_PAIRS:
-		return pairs();
+		return json_pack("{s:s,s:{s:[s,s]}}", "type", "object", "additionalProperties",
+				 "type", "number", "string");
 	case COLUMN_OBJECT:
 		return ref(c->sub->name);
 	case COLUMN_ROWS:
@@ -195,7 +176,9 @@ static void put_column(json_t *properties, const struct column *c)
 	if (c->type == COLUMN_AGE)
 		json_object_set_new(properties, c->age_key ? c->age_key : "age", words(age, 2));
 	if (c->type == COLUMN_EXACTNESS && c->kind_at)
-		json_object_set_new(properties, "rate", share());
+		json_object_set_new(properties, "rate",
+				    json_pack("{s:s,s:i,s:i}", "type", "number", "minimum", 0,
+					      "maximum", 1));
 }
 
 /* What every row has; rows that are no sum have `whole`, too. */

@@ -84,11 +84,11 @@ void summary_agent(const struct window *w, struct buf *out)
 
 static void add_coverage(const struct coverage *c, struct buf *out)
 {
-	buf_printf(out, " %s", coverage_word[c->state]);
-	if (c->state == COVERAGE_SAMPLED)
+	buf_printf(out, " %s", exactness_word[c->state]);
+	if (c->state == SAMPLED)
 		buf_printf(out, " at %.3g%%", c->rate * 100);
 	if (c->why[0]) {
-		sentence_name(out, " (", c->why, 190);
+		sentence_name(out, " (", c->why, WINDOW_MAX_WHY);
 		buf_puts(out, ")");
 	}
 }

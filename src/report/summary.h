@@ -9,6 +9,8 @@
 #include "base/buf.h"
 #include "observe/window.h"
 
+typedef void (*summary_fn)(const struct window *w, struct buf *out);
+
 /* Each appends one sentence without newline, not cut to any width. */
 /* The executable's path is fitted so that the sentence has `width` columns. */
 void summary_target(const struct window *w, int width, struct buf *out);

@@ -51,8 +51,6 @@ static void labelled(struct text *t, const char *label, const char *sentence, in
 	wrap_text(t->out, sentence, indent, indent, t->width, max_lines);
 }
 
-typedef void (*summary_fn)(const struct window *w, struct buf *out);
-
 static void labelled_summary(struct text *t, const char *label, summary_fn summary, int max_lines)
 {
 	struct buf sentence;
@@ -234,7 +232,7 @@ void report_text(const struct report *r, const struct report_text_options *o, st
 	for (int i = 0; i < report_nparts; i++)
 		part(&t, report_parts[i]);
 	buf_puts(out, "\n");
-	labelled_summary(&t, "coverage", summary_coverage, 6);
+	labelled_summary(&t, "coverage", summary_coverage, 0); /* a reason is never cut */
 	labelled_summary(&t, "losses", summary_losses, 2);
 	if (r->window.goroutines->dump)
 		summary_all(&r->window, t.width, out);

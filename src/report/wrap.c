@@ -28,12 +28,6 @@ static bool is_last(const char *text)
 	return !text[strspn(text, " ")];
 }
 
-static void spaces(struct buf *out, int n)
-{
-	while (n-- > 0)
-		buf_puts(out, " ");
-}
-
 /*
  * A word for which the last line has no room: as much of it as is worth it,
  * and " …" (there are two columns more) when words follow it.
@@ -51,7 +45,7 @@ static void cut_short(struct buf *out, const char *word, bool last_word, int roo
 		buf_puts(out, " …");
 }
 
-static void end_line(struct buf *out)
+void wrap_end_line(struct buf *out)
 {
 	while (!out->err && out->len && out->data[out->len - 1] == ' ')
 		out->data[--out->len] = '\0';
@@ -74,8 +68,8 @@ int wrap_text(struct buf *out, const char *text, int used, int indent, int width
 				cut_short(out, word, is_last(text), room - pos - gap);
 				break;
 			}
-			end_line(out);
-			spaces(out, indent);
+			wrap_end_line(out);
+			buf_printf(out, "%*s", indent, "");
 			pos = begin = indent;
 			lines++;
 			gap = 0;
@@ -86,6 +80,6 @@ int wrap_text(struct buf *out, const char *text, int used, int indent, int width
 		buf_puts(out, fitted);
 		pos += gap + words_columns(fitted);
 	}
-	end_line(out);
+	wrap_end_line(out);
 	return lines;
 }

@@ -13,5 +13,7 @@
  * number of lines.
  */
 int wrap_text(struct buf *out, const char *text, int used, int indent, int width, int max_lines);
+/* A newline, without spaces before it. */
+void wrap_end_line(struct buf *out);
 
 #endif

@@ -52,7 +52,7 @@ static void sql_cover(void *self, const struct look *l, struct window *w)
 			  "who took a connection is known only where its goroutine still shows it",
 			  w);
 	if (why[0])
-		window_cover_add(w, SENSOR_SQL, COVERAGE_PARTIAL, "%s", why);
+		window_cover_add(w, SENSOR_SQL, PARTIAL, "%s", why);
 }
 
 static const struct detector *const detectors[] = {

@@ -200,8 +200,7 @@ static void observe(struct sim *m, double end, double step, double window_s)
 	m->w.window_s = window_s;
 	m->w.observed_s = end;
 	m->w.ncoverage = 1;
-	m->w.coverage[0] =
-		(struct coverage){ .sensor = SENSOR_GOROUTINES, .state = COVERAGE_EXACT };
+	m->w.coverage[0] = (struct coverage){ .sensor = SENSOR_GOROUTINES, .state = EXACT };
 	m->parts.goroutines = (struct goroutines_window){
 		.known = true,
 		.births_known = true,
@@ -615,7 +614,7 @@ static void nothing_where_the_sensor_is_off(void **state)
 	sim_init(&m);
 	flow(&m, 0, 10, 100, NEVER, NEVER, WAIT_BLOCKED);
 	observe(&m, 10, 1, 5);
-	m.w.coverage[0].state = COVERAGE_OFF;
+	m.w.coverage[0].state = OFF;
 	expect_nothing(&m);
 }
 
@@ -750,8 +749,8 @@ static void alloc_window(struct window *w, struct alloc_row *a, uint64_t count, 
 	w->memory->alloc = a;
 	w->memory->nalloc = 1;
 	w->ncoverage = 2;
-	w->coverage[0] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = COVERAGE_EXACT };
-	w->coverage[1] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
+	w->coverage[0] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = EXACT };
+	w->coverage[1] = (struct coverage){ .sensor = SENSOR_GC, .state = EXACT };
 }
 
 static int found(struct window *w, const char *kind)
@@ -830,7 +829,7 @@ static void gc_window(struct window *w, uint64_t cycles, double cpu_pct)
 	parts_use(&parts, w);
 	w->window_s = w->observed_s = 5;
 	w->ncoverage = 1;
-	w->coverage[0] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
+	w->coverage[0] = (struct coverage){ .sensor = SENSOR_GC, .state = EXACT };
 	w->memory->gc = (struct gc_window){
 		.known = true,
 		.cycles = cycles,

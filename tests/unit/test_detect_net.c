@@ -144,7 +144,7 @@ static void what_is_off_is_not_judged(void **state)
 	add_pool(&x.w, 4, 4, 20, 9.8);
 	add_lock(&x.w, 30, 30, 5);
 	for (int i = 0; i < 3; i++)
-		x.w.coverage[i].state = COVERAGE_OFF;
+		x.w.coverage[i].state = OFF;
 	nothing(&x);
 }
 

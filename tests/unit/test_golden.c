@@ -46,7 +46,7 @@ static void fill_cost(struct window *w)
 	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_ALLOC };
 	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_GC };
 	w->coverage[w->ncoverage++] = (struct coverage){ .sensor = SENSOR_NET,
-							 .state = COVERAGE_OFF,
+							 .state = OFF,
 							 .why = "not implemented yet" };
 }
 
@@ -287,7 +287,7 @@ static void from_memory_with_losses(void **state)
 	f.r.window.probes_armed = f.r.window.probes_emulated = 0;
 	f.r.window.goroutines->births_known = f.r.window.memory->alloc_known = false;
 	f.r.window.coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC,
-						    .state = COVERAGE_OFF,
+						    .state = OFF,
 						    .why = "--window 0: read from memory once" };
 	f.r.window.memory->heap = (struct heap_window){ .known = false };
 	snprintf(f.r.window.memory->heap.why, sizeof(f.r.window.memory->heap.why),

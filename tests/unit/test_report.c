@@ -99,14 +99,13 @@ static void setup_target(struct window *w)
 					  .cost_ns = -1,
 					  .why = "not in this program" };
 	w->ncoverage = 4;
-	w->coverage[0] = (struct coverage){ .sensor = SENSOR_GOROUTINES,
-					    .state = COVERAGE_SAMPLED,
-					    .rate = 0.25,
-					    .why = "budget" };
-	w->coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = COVERAGE_EXACT };
-	w->coverage[2] = (struct coverage){ .sensor = SENSOR_GC, .state = COVERAGE_EXACT };
+	w->coverage[0] = (struct coverage){
+		.sensor = SENSOR_GOROUTINES, .state = SAMPLED, .rate = 0.25, .why = "budget"
+	};
+	w->coverage[1] = (struct coverage){ .sensor = SENSOR_ALLOC, .state = EXACT };
+	w->coverage[2] = (struct coverage){ .sensor = SENSOR_GC, .state = EXACT };
 	w->coverage[3] = (struct coverage){ .sensor = SENSOR_SQL,
-					    .state = COVERAGE_OFF,
+					    .state = OFF,
 					    .why = "not implemented yet" };
 }
 

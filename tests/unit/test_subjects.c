@@ -197,11 +197,11 @@ static void rows_of_all_sensors_in_their_order(void **state)
 	assert_int_equal(s.w.ncoverage, SENSOR_COUNT);
 	for (int i = 0; i < SENSOR_COUNT; i++)
 		assert_int_equal(s.w.coverage[i].sensor, i);
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_EXACT);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, EXACT);
 	assert_string_equal(covered(&s, SENSOR_GOROUTINES)->why, "");
-	assert_int_equal(covered(&s, SENSOR_LOCKS)->state, COVERAGE_OFF);
+	assert_int_equal(covered(&s, SENSOR_LOCKS)->state, OFF);
 	assert_string_equal(covered(&s, SENSOR_LOCKS)->why, "not asked for (--only)");
-	assert_int_equal(covered(&s, SENSOR_NET)->state, COVERAGE_OFF);
+	assert_int_equal(covered(&s, SENSOR_NET)->state, OFF);
 	assert_string_equal(covered(&s, SENSOR_NET)->why, "not implemented yet");
 	stage_end(&s);
 }
@@ -215,9 +215,9 @@ static void refused_is_off_with_its_reason(void **state)
 	first.open = -EOPNOTSUPP;
 	run(&s);
 	assert_null(parts_self(&s.parts, &one));
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_OFF);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, OFF);
 	assert_string_equal(covered(&s, SENSOR_GOROUTINES)->why, "it is not in this program");
-	assert_int_equal(covered(&s, SENSOR_SQL)->state, COVERAGE_EXACT);
+	assert_int_equal(covered(&s, SENSOR_SQL)->state, EXACT);
 	stage_end(&s);
 	assert_string_equal(first.log, "open ");
 	assert_string_equal(second.log, "open look fill close ");
@@ -231,7 +231,7 @@ static void what_it_needs_cannot_be_had(void **state)
 	stage_begin(&s);
 	snprintf(s.rt.why_off[FACT_GOROUTINES], sizeof(s.rt.why_off[0]), "the list is damaged");
 	run(&s);
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_OFF);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, OFF);
 	assert_string_equal(covered(&s, SENSOR_GOROUTINES)->why, "the list is damaged");
 	assert_int_equal(s.parts.needs, NEEDS_TOTALS);
 	stage_end(&s);
@@ -258,7 +258,7 @@ static void totals_need_no_look(void **state)
 	assert_int_equal(s.parts.needs, NEEDS_TOTALS);
 	assert_int_equal(window_init(&s.w), 0);
 	parts_fill(&s.parts, &s.look, &s.w);
-	assert_int_equal(covered(&s, SENSOR_GC)->state, COVERAGE_EXACT);
+	assert_int_equal(covered(&s, SENSOR_GC)->state, EXACT);
 	stage_end(&s);
 	assert_string_equal(first.log, "open fill close ");
 }
@@ -284,8 +284,8 @@ static void a_look_that_fails_concerns_one(void **state)
 	stage_begin(&s);
 	first.look = -EFAULT;
 	run(&s);
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_OFF);
-	assert_int_equal(covered(&s, SENSOR_SQL)->state, COVERAGE_EXACT);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, OFF);
+	assert_int_equal(covered(&s, SENSOR_SQL)->state, EXACT);
 	assert_int_equal(s.w.lost_read_failures, 1);
 	window_deinit(&s.w);
 
@@ -294,13 +294,13 @@ static void a_look_that_fails_concerns_one(void **state)
 	assert_int_equal(parts_look(&s.parts, &s.look), 0);
 	assert_int_equal(window_init(&s.w), 0);
 	parts_fill(&s.parts, &s.look, &s.w);
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_PARTIAL);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, PARTIAL);
 	window_deinit(&s.w);
 
 	parts_begin_window(&s.parts, &s.look, true);
 	assert_int_equal(window_init(&s.w), 0);
 	parts_fill(&s.parts, &s.look, &s.w);
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_EXACT);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, EXACT);
 	stage_end(&s);
 }
 
@@ -325,7 +325,7 @@ static void no_memory_to_fill_is_a_loss(void **state)
 	stage_begin(&s);
 	first.fill = -ENOMEM;
 	run(&s);
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_OFF);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, OFF);
 	assert_string_equal(covered(&s, SENSOR_GOROUTINES)->why, "no memory for its tables");
 	assert_int_equal(s.w.lost_read_failures, 1);
 	assert_false(s.look.gone);
@@ -342,7 +342,7 @@ static void the_process_ends_in_a_fill(void **state)
 	first.fill = -ESRCH;
 	run(&s);
 	assert_true(s.look.gone);
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_OFF);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, OFF);
 	assert_int_equal(s.w.lost_read_failures, 0);
 	stage_end(&s);
 }
@@ -356,10 +356,10 @@ static void a_loss_is_never_exact(void **state)
 	second.loses = LOSS_SQL_UNREAD;
 	second.lost = 3;
 	run(&s);
-	assert_int_equal(covered(&s, SENSOR_SQL)->state, COVERAGE_PARTIAL);
+	assert_int_equal(covered(&s, SENSOR_SQL)->state, PARTIAL);
 	assert_string_equal(covered(&s, SENSOR_SQL)->why,
 			    "missing: database pools that could not be read (3)");
-	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, COVERAGE_EXACT);
+	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, EXACT);
 	assert_int_equal(s.w.lost_read_failures, 3);
 	assert_int_equal(s.w.lost_events + s.w.lost_map_full, 0);
 	stage_end(&s);
@@ -378,7 +378,7 @@ static void counts_with_a_loss_are_partial(void **state)
 	lose(&lost, LOSS_ALLOC_ROOM, 1);
 	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), PARTIAL);
 	assert_int_equal(look_exactness(&l, SENSOR_NET, false), EXACT);
-	assert_string_equal(exactness_name(PARTIAL), "partial");
+	assert_string_equal(exactness_word[PARTIAL], "partial");
 }
 
 /* Each line of the table reaches a member of the report, and a sensor or none. */
@@ -391,12 +391,12 @@ static void every_loss_is_reported(void **state)
 		int partial = 0;
 
 		for (int s = 0; s < SENSOR_COUNT; s++)
-			window_cover(&w, (enum sensor)s, COVERAGE_EXACT, "");
+			window_cover(&w, (enum sensor)s, EXACT, "");
 		lose(&l, (enum loss)id, 7);
 		losses_report(&l, &w);
 		assert_int_equal(w.lost_events + w.lost_map_full + w.lost_read_failures, 7);
 		for (int s = 0; s < SENSOR_COUNT; s++)
-			partial += w.coverage[s].state == COVERAGE_PARTIAL;
+			partial += w.coverage[s].state == PARTIAL;
 		assert_int_equal(partial > 0, id != LOSS_BIRTHS && id != LOSS_SUBJECTS);
 	}
 }
@@ -404,17 +404,17 @@ static void every_loss_is_reported(void **state)
 static void the_worst_counts_and_each_reason_stays(void **state)
 {
 	struct window w = { 0 };
-	const struct coverage *c = window_cover(&w, SENSOR_NET, COVERAGE_EXACT, "");
+	const struct coverage *c = window_cover(&w, SENSOR_NET, EXACT, "");
 
 	(void)state;
-	window_cover_add(&w, SENSOR_NET, COVERAGE_PARTIAL, "%d pools unread", 2);
-	window_cover_add(&w, SENSOR_NET, COVERAGE_SAMPLED, "budget");
-	window_cover_add(&w, SENSOR_NET, COVERAGE_SAMPLED, "budget"); /* said already */
+	window_cover_add(&w, SENSOR_NET, PARTIAL, "%d pools unread", 2);
+	window_cover_add(&w, SENSOR_NET, SAMPLED, "budget");
+	window_cover_add(&w, SENSOR_NET, SAMPLED, "budget"); /* said already */
 	assert_int_equal(w.ncoverage, 1);
-	assert_int_equal(c->state, COVERAGE_PARTIAL);
+	assert_int_equal(c->state, PARTIAL);
 	assert_string_equal(c->why, "2 pools unread; budget");
 	for (int i = 0; i < 100; i++)
-		window_cover_add(&w, SENSOR_NET, COVERAGE_SAMPLED, "reason number %d", i);
+		window_cover_add(&w, SENSOR_NET, SAMPLED, "reason number %d", i);
 	assert_true(strlen(c->why) < sizeof(c->why));
 	assert_true(strlen(c->why) > sizeof(c->why) - 30);
 	assert_non_null(strstr(c->why, "; reason number 9;")); /* whole ones only */
@@ -431,7 +431,7 @@ static void coverage_has_an_end(void **state)
 	(void)state;
 	for (int i = 0; i < beyond; i++)
 		assert_non_null(window_cover_named(&x.w, i < WINDOW_MAX_COVERAGE ? "row" : "beyond",
-						   COVERAGE_OFF, ""));
+						   OFF, ""));
 	assert_int_equal(x.w.ncoverage, WINDOW_MAX_COVERAGE);
 	assert_string_equal(x.w.coverage[WINDOW_MAX_COVERAGE - 1].name, "row");
 	assert_int_equal(x.w.lost_events + x.w.lost_map_full + x.w.lost_read_failures, 0);
