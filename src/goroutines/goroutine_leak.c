@@ -45,7 +45,7 @@
 
 bool goroutine_site_is_special(const struct site_row *s)
 {
-	if (s->other)
+	if (s->other || s->explained)
 		return true;
 	if (s->start && !strncmp(s->start, "runtime.", 8))
 		return true;

@@ -62,6 +62,7 @@ struct site_row {
 	struct site_point point[WINDOW_MAX_POINTS]; /* since the observation began, oldest first */
 	int npoint;
 	uint64_t stuck_window; /* blocked, and not seen to run in the whole window */
+	bool explained;        /* another finding says why: see observe/explain.c */
 	struct lifetime lifetime;
 	uint64_t lived_before_ns; /* p50 in the first window that had enough; 0 not known */
 	uint32_t track;           /* the observer's own: which of struct sites */

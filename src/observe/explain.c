@@ -38,20 +38,24 @@ static void explain_lock_waits(struct window *w)
 }
 
 /* The goroutines of a connection wait until its response body is closed. */
-static void explain_leaks(struct window *w)
+static bool serves_connection(const struct place *created)
 {
+	return created->function && !strcmp(created->function, "net/http.(*Transport).dialConn");
+}
+
+static void explain_connections(struct window *w)
+{
+	struct goroutines_window *g = w->goroutines;
 	bool bodies = connection_leak_found(w);
 
-	for (int i = 0; i < w->goroutines->leaks.nrow; i++) {
-		struct leak_row *r = &w->goroutines->leaks.row[i];
-
-		r->explained = bodies && r->place.function &&
-			       !strcmp(r->place.function, "net/http.(*Transport).dialConn");
-	}
+	for (int i = 0; i < g->leaks.nrow; i++)
+		g->leaks.row[i].explained = bodies && serves_connection(&g->leaks.row[i].place);
+	for (int i = 0; i < g->nsite; i++)
+		g->site[i].explained = bodies && serves_connection(&g->site[i].place);
 }
 
 void explain_rows(struct window *w)
 {
 	explain_lock_waits(w);
-	explain_leaks(w);
+	explain_connections(w);
 }

@@ -727,6 +727,35 @@ static void leak_and_flood_of_one_site_are_one_finding(void **state)
 	sim_deinit(&m);
 }
 
+/* ---- which finding explains which ---- */
+
+/* The goroutines of connections whose bodies nobody closes grow, and are no second finding. */
+static void connections_of_unclosed_bodies_are_one_finding(void **state)
+{
+	struct net_body_row body = { .host = "api.example.com:443", .count = 12 };
+
+	(void)state;
+	for (int closed = 0; closed < 2; closed++) {
+		struct findings fs;
+		struct sim m;
+
+		sim_init(&m);
+		flow(&m, 0.01, 10, 20, NEVER, NEVER, WAIT_BLOCKED);
+		observe(&m, 10, 1, 5);
+		m.site.place = (struct place){ "net/http.(*Transport).dialConn", "transport.go",
+					       NULL, 1995 };
+		m.parts.net = (struct net_window){ .known = true,
+						   .unclosed = &body,
+						   .nunclosed = !closed };
+		m.w.coverage[m.w.ncoverage++] = (struct coverage){ .sensor = SENSOR_NET };
+		findings_init(&fs);
+		detect_all(&m.w, &fs);
+		only_finding(&fs, closed ? "goroutine-leak" : "connection-leak");
+		findings_deinit(&fs);
+		sim_deinit(&m);
+	}
+}
+
 /* ---- large allocations ---- */
 
 static void alloc_window(struct window *w, struct alloc_row *a, uint64_t count, uint64_t bytes,
@@ -1070,6 +1099,7 @@ int main(void)
 		cmocka_unit_test(ids_of_long_names_differ),
 		cmocka_unit_test(a_title_is_never_cut_inside_a_character),
 		cmocka_unit_test(severities_by_name),
+		cmocka_unit_test(connections_of_unclosed_bodies_are_one_finding),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
