@@ -296,7 +296,12 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 		wall_s > 0 ? 100.0 * (double)(clock_self_cpu_ns() - o->self_base) / 1e9 / wall_s
 			   : 0;
 	w->agent_rss_bytes = self_rss();
-	w->agent_bpf_bytes = o->look.trace ? trace_map_bytes(o->look.trace) : 0;
+	if (o->look.trace) {
+		uint64_t mapped = trace_mapped_bytes(o->look.trace);
+
+		w->agent_bpf_bytes = trace_map_bytes(o->look.trace);
+		w->agent_rss_bytes -= w->agent_rss_bytes > mapped ? mapped : 0;
+	}
 	fill_probes(o, w);
 }
 

@@ -127,13 +127,14 @@ int load_open(struct trace *t, struct err *err)
 	return 0;
 }
 
-static int map_table(struct bpf_map *map, void *out)
+static int map_table(struct trace *t, struct bpf_map *map, void *out)
 {
 	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
 	if (p == MAP_FAILED)
 		return -errno;
+	t->mapped_bytes += size;
 	memcpy(out, &p, sizeof(p));
 	return 0;
 }
@@ -147,16 +148,16 @@ static void unmap_table(struct bpf_map *map, volatile void *p)
 
 static int map_tables(struct trace *t)
 {
-	int e = map_table(t->skel->maps.specs, &t->spec);
+	int e = map_table(t, t->skel->maps.specs, &t->spec);
 
 	if (!e)
-		e = map_table(t->skel->maps.gc, &t->gc);
+		e = map_table(t, t->skel->maps.gc, &t->gc);
 	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_GOROUTINES)))
-		e = map_table(t->skel->maps.births, &t->births);
+		e = map_table(t, t->skel->maps.births, &t->births);
 	if (!e && trace_uses(t, NET_SENSORS | SENSOR_BIT(SENSOR_LIFETIMES)))
-		e = map_table(t->skel->maps.sums, &t->sums);
+		e = map_table(t, t->skel->maps.sums, &t->sums);
 	if (!e && trace_uses(t, NET_SENSORS | SENSOR_BIT(SENSOR_LIFETIMES)))
-		e = map_table(t->skel->maps.pages, &t->pages);
+		e = map_table(t, t->skel->maps.pages, &t->pages);
 	return e;
 }
 
@@ -303,6 +304,11 @@ uint64_t trace_map_bytes(const struct trace *t)
 	return t->map_bytes;
 }
 
+uint64_t trace_mapped_bytes(const struct trace *t)
+{
+	return t->mapped_bytes;
+}
+
 static uint64_t all_map_bytes(const struct trace *t)
 {
 	uint64_t bytes = 0;
@@ -326,6 +332,7 @@ int load_object(struct trace *t, struct err *err)
 	e = make_rows_of_others(t);
 	if (e)
 		return err_set(err, e, "cannot fill the BPF maps: %s", strerror(-e));
+	t->mapped_bytes = 0;
 	e = map_tables(t);
 	if (e)
 		return err_set(err, e, "cannot mmap the BPF maps: %s", strerror(-e));

@@ -72,6 +72,7 @@ struct trace {
 	volatile struct gs_page *pages;
 	struct map_sizes sizes;
 	uint64_t map_bytes;
+	uint64_t mapped_bytes; /* see trace_mapped_bytes() */
 	/* lifecycle */
 	uint64_t attached_ns;              /* 0: not attached */
 	double births_per_s, cpu_ns_per_s; /* trace_predict(); < 0 not known */

@@ -87,6 +87,8 @@ int trace_load(struct trace *t, struct err *err);
 const struct plan *trace_plan(const struct trace *t);
 /* Kernel memory of the tables, since trace_load(); 0: this kernel does not say. */
 uint64_t trace_map_bytes(const struct trace *t);
+/* Of these, the bytes that are mapped into this process: its resident set has them, too. */
+uint64_t trace_mapped_bytes(const struct trace *t);
 /*
  * What memory says before attaching, for the governor's first decision:
  * goroutines created per second and the target's CPU use in ns per second,
