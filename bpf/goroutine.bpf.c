@@ -218,7 +218,7 @@ int go_end(go_regs *ctx)
 	struct gs_site *s;
 	struct hit h;
 
-	if (!hit_begin(&h, ctx, PROBE_GO_END, GROUP_BIRTHS))
+	if (!hit_begin(&h, ctx, PROBE_GO_END, GROUP_ENDS))
 		return 0;
 	if (!site_key_of_g(&h, &key, GO_ARG0(ctx)))
 		return 0;

@@ -18,6 +18,7 @@ enum probe_group {
 	GROUP_RARE,     /* never sliced below 2,000 hits/s */
 	GROUP_BIRTHS,   /* per goroutine */
 	GROUP_REQUESTS, /* per request, query or lock wait */
+	GROUP_ENDS,     /* per goroutine, only while births are on */
 	GROUP_COUNT
 };
 #define GROUP_BIT(g) (1u << (g))

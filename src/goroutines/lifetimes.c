@@ -96,9 +96,9 @@ static void row_fill(const struct look *l, struct site_track *t, const struct en
 		.max_ns = e->max_ns,
 		.exactness = e->hist.count < e->ends ? PARTIAL : EXACT,
 	};
-	if (l->rates.births_sliced) {
+	if (l->rates.ends_sliced) {
 		life->exactness = SAMPLED;
-		life->rate = l->rates.births;
+		life->rate = l->rates.ends;
 		if (life->rate > 0)
 			life->count = scale_count(life->count, 1 / life->rate);
 	}
@@ -131,8 +131,8 @@ void lifetimes_cover(const struct look *l, struct window *w)
 {
 	if (!look_armed(l, PROBE_GO_END))
 		window_cover_add(w, SENSOR_LIFETIMES, OFF, "%s", look_why_not(l, PROBE_GO_END));
-	else if (l->rates.births_sliced)
+	else if (l->rates.ends_sliced)
 		window_cover_add(w, SENSOR_LIFETIMES, SAMPLED,
 				 "budget: of goroutines that began and ended in slices")
-			->rate = l->rates.births;
+			->rate = l->rates.ends;
 }

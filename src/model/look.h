@@ -21,8 +21,9 @@ struct trace_reading;
 
 /* How much of the window the probes were armed. */
 struct look_rates {
-	bool births_sliced, requests_sliced, rare_sliced; /* at any time of the window */
-	double births, requests, rare;                    /* shares, 0..1; 1 when not sliced */
+	/* at any time of the window */
+	bool births_sliced, requests_sliced, rare_sliced, ends_sliced;
+	double births, requests, rare, ends; /* shares, 0..1; 1 when not sliced */
 };
 
 struct look {

@@ -320,7 +320,16 @@ static void take_losses(struct observer *o)
 /* How much of the window the probes were armed. */
 static struct look_rates rates(const struct trace_reading *b, const struct trace_reading *n)
 {
-	struct look_rates r = { n->governed_sliced, n->requests_sliced, n->rare_sliced, 1, 1, 1 };
+	struct look_rates r = {
+		.births_sliced = n->governed_sliced,
+		.requests_sliced = n->requests_sliced,
+		.rare_sliced = n->rare_sliced,
+		.ends_sliced = n->ends_sliced,
+		.births = 1,
+		.requests = 1,
+		.rare = 1,
+		.ends = 1,
+	};
 
 	if (r.births_sliced)
 		r.births =
@@ -330,6 +339,8 @@ static struct look_rates rates(const struct trace_reading *b, const struct trace
 					 b->requests_all);
 	if (r.rare_sliced)
 		r.rare = trace_share(n->rare_on_ns, b->rare_on_ns, n->wall_ns, b->wall_ns);
+	if (r.ends_sliced)
+		r.ends = trace_share(n->ends_on_ns, b->ends_on_ns, n->wall_ns, b->wall_ns);
 	return r;
 }
 

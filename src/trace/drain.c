@@ -224,9 +224,11 @@ static void read_coverage(struct trace *t, struct trace_reading *r)
 	r->requests_seen = (uint64_t)t->requests_read[0];
 	r->requests_all = (uint64_t)t->requests_read[1];
 	r->governed_on_ns = on_time(t, GROUP_BIRTHS, r->mono_ns);
+	r->ends_on_ns = on_time(t, GROUP_ENDS, r->mono_ns);
 	r->rare_on_ns = on_time(t, GROUP_RARE, r->mono_ns);
 	r->wall_ns = r->mono_ns - t->attached_ns;
 	r->governed_sliced = was_sliced(t, GROUP_BIRTHS);
+	r->ends_sliced = was_sliced(t, GROUP_ENDS);
 	r->requests_sliced = was_sliced(t, GROUP_REQUESTS);
 	r->rare_sliced = was_sliced(t, GROUP_RARE);
 }

@@ -32,6 +32,11 @@
  * seen in short slices too; requests have to be followed. */
 #define BIRTHS_KEEP   0.25
 #define REQUESTS_KEEP 0.5
+/* Ends live on what births and requests leave.  Where that is nothing, each of
+ * them that does not fit anyway gives this of its part, for some ends are to be seen; but
+ * births that fit stay exact.  The least is for the rare case that nobody has to give. */
+#define ENDS_KEEP  0.25
+#define ENDS_LEAST 0.05
 
 static double smooth(double old, double now, double dt, double memory)
 {
@@ -92,6 +97,7 @@ static bool must_stop(const struct gov_bucket *b, double income, double lead_s, 
 struct flow {
 	double dt, income, floor, spent, lead_s;
 	uint64_t now;
+	bool held; /* must be off */
 };
 
 static void bucket_step(struct gov_bucket *b, const struct flow *f)
@@ -106,7 +112,9 @@ static void bucket_step(struct gov_bucket *b, const struct flow *f)
 	b->tokens += f->income * f->dt - f->spent;
 	if (b->tokens > cap)
 		b->tokens = cap;
-	if (b->on && b->trial && b->hits_per_s >= 0) {
+	if (f->held) {
+		bucket_switch(b, false, f->now);
+	} else if (b->on && b->trial && b->hits_per_s >= 0) {
 		/* Now it is known: on from the start only what a whole slice is saved for. */
 		b->trial = false;
 		if (price > b->tokens)
@@ -160,13 +168,15 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 					 dt, RATE_MEMORY_S);
 }
 
-/* While births are off, memory still says how many there are: a hit each. */
+/* While births are off, memory still says how many there are: a hit each, and
+ * who is born ends. */
 static void predict(struct governor *g)
 {
-	struct gov_bucket *b = &g->b[GROUP_BIRTHS];
+	static const enum probe_group known[] = { GROUP_BIRTHS, GROUP_ENDS };
 
-	if (g->births_per_s >= 0 && !b->on)
-		b->hits_per_s = g->births_per_s;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (g->births_per_s >= 0 && !g->b[known[i]].on)
+			g->b[known[i]].hits_per_s = g->births_per_s;
 }
 
 /* The groups that share what the rare one leaves. */
@@ -183,10 +193,44 @@ static double share_of(const struct governor *g, enum probe_group group)
 	return used < left / 2 ? 1 - used / left : used > 0 ? 0.5 : 1;
 }
 
+/* What it gives to ends, of its income. */
+static double given_to_ends(const struct governor *g, enum probe_group group, double income)
+{
+	bool fits = expected_cost(&g->b[group]) <= income;
+
+	return g->cfg.cost_per_hit_ns[GROUP_ENDS] > 0 && !fits ? ENDS_KEEP * income : 0;
+}
+
+static double income_of_ends(const struct governor *g)
+{
+	double all = governor_income(g), unused = all - expected_cost(&g->b[GROUP_RARE]);
+	double given = 0, least = ENDS_LEAST * all;
+
+	for (size_t i = 0; i < SHARING; i++) {
+		double income = all * share_of(g, sharing[i]);
+		double cost = expected_cost(&g->b[sharing[i]]);
+
+		given += given_to_ends(g, sharing[i], income);
+		unused -= cost < income ? cost : income;
+	}
+	unused = unused > given ? unused : given;
+	return unused > least ? unused : least;
+}
+
+static double income_of(const struct governor *g, enum probe_group group)
+{
+	double income = governor_income(g);
+
+	if (group == GROUP_ENDS)
+		return income_of_ends(g);
+	income *= share_of(g, group);
+	return income - given_to_ends(g, group, income);
+}
+
 static uint64_t next_look(const struct governor *g, enum probe_group group, uint64_t now)
 {
 	const struct gov_bucket *b = &g->b[group];
-	double income = governor_income(g) * share_of(g, group), wait;
+	double income = income_of(g, group), wait;
 
 	if (b->on && b->trial)
 		return now + TICK_TRIAL_NS;
@@ -200,9 +244,15 @@ static uint64_t next_look(const struct governor *g, enum probe_group group, uint
 
 static void schedule(struct governor *g, uint64_t now)
 {
+	static const enum probe_group looked_at[] = { GROUP_BIRTHS, GROUP_REQUESTS, GROUP_ENDS };
+
 	g->next_ns = now + TICK_EXACT_NS;
-	for (size_t i = 0; !g->cfg.exact && i < SHARING; i++) {
-		uint64_t next = next_look(g, sharing[i], now);
+	for (size_t i = 0; !g->cfg.exact && i < ARRAY_SIZE(looked_at); i++) {
+		uint64_t next;
+
+		if (looked_at[i] == GROUP_ENDS && !g->b[GROUP_BIRTHS].on)
+			continue; /* held until births are on */
+		next = next_look(g, looked_at[i], now);
 
 		if (next < g->next_ns)
 			g->next_ns = next;
@@ -217,6 +267,16 @@ static unsigned int groups_on(const struct governor *g)
 		if (g->b[i].on)
 			on |= GROUP_BIT(i);
 	return on;
+}
+
+/* Ends are on from the start where births are and they can be paid. */
+static void begin_ends(struct governor *g)
+{
+	struct gov_bucket *e = &g->b[GROUP_ENDS];
+	double price = slice_price(e, income_of_ends(g), lead_s(g, GROUP_ENDS));
+
+	if (!g->cfg.exact && (price > e->tokens || !g->b[GROUP_BIRTHS].on))
+		e->on = false;
 }
 
 unsigned int governor_init(struct governor *g, const struct governor_config *cfg,
@@ -240,10 +300,11 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	g->b[GROUP_REQUESTS].trial = true;
 	g->b[GROUP_RARE].hits_per_s = 0; /* rare until seen otherwise */
 	if (cfg->births_per_s >= 0)
-		b->hits_per_s = cfg->births_per_s;
+		b->hits_per_s = g->b[GROUP_ENDS].hits_per_s = cfg->births_per_s;
 	/* A program known to be too busy begins with saving up, not with debt. */
 	if (!cfg->exact && slice_price(b, governor_income(g), lead_s(g, GROUP_BIRTHS)) > b->tokens)
 		b->on = false;
+	begin_ends(g);
 	schedule(g, in->now_ns);
 	return groups_on(g);
 }
@@ -292,7 +353,7 @@ static void step_sharing(struct governor *g, const struct governor_input *in,
 		double share = share_of(g, sharing[i]);
 
 		f[i] = *all;
-		f[i].income *= share;
+		f[i].income = income_of(g, sharing[i]);
 		f[i].floor *= share;
 		f[i].lead_s = lead_s(g, sharing[i]);
 		f[i].spent = spent_by(g, in, sharing[i]) +
@@ -307,6 +368,22 @@ static void step_sharing(struct governor *g, const struct governor_input *in,
 	}
 	for (size_t i = 0; i < SHARING; i++)
 		bucket_step(&g->b[sharing[i]], &f[i]);
+}
+
+/* After births, which they are on with: an end says how long it took only where
+ * its birth was seen. */
+static void step_ends(struct governor *g, const struct governor_input *in, const struct flow *all)
+{
+	struct gov_bucket *e = &g->b[GROUP_ENDS];
+	struct flow f = *all;
+
+	f.income = income_of_ends(g);
+	f.floor *= f.income / all->income;
+	f.lead_s = lead_s(g, GROUP_ENDS);
+	f.spent = spent_by(g, in, GROUP_ENDS);
+	f.held = !g->b[GROUP_BIRTHS].on;
+	fit_slice(e, f.income, f.lead_s);
+	bucket_step(e, &f);
 }
 
 /* Rare probes may take half of the budget before they are sliced. */
@@ -339,6 +416,7 @@ unsigned int governor_step(struct governor *g, const struct governor_input *in)
 			   .now = in->now_ns };
 	if (!g->cfg.exact) {
 		step_sharing(g, in, &f);
+		step_ends(g, in, &f);
 		step_rare(g, in, &f);
 	}
 	g->last = *in;

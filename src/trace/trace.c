@@ -117,8 +117,8 @@ static void check_layout(struct trace *t)
 
 		if (p->kind == SITE_NONE)
 			continue;
-		if (!known &&
-		    (p->group == GROUP_BIRTHS || trace_serves_several(trace_prog_of(p->id))))
+		if (!known && (p->group == GROUP_BIRTHS || p->group == GROUP_ENDS ||
+			       trace_serves_several(trace_prog_of(p->id))))
 			trace_refuse(p, "the layout of the runtime's g is not known");
 		else if (p->id == PROBE_GO_END && !t->features.cookies)
 			trace_refuse(p, "this kernel is too old for its sums (Linux 5.15)");
@@ -404,18 +404,10 @@ static int switch_groups(struct trace *t, unsigned int want)
  */
 #define HITS_OF_A_DIAL 10
 
-/* Who is born ends, and both are hits. */
-static uint64_t hits_of_a_goroutine(struct trace *t)
-{
-	return trace_probe(t, PROBE_GO_END) ? 2 : 1;
-}
-
 static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t now, uint64_t cpu,
 			uint64_t created, struct governor_input *in)
 {
-	*in = (struct governor_input){ .now_ns = now,
-				       .cpu_ns = cpu,
-				       .created = created * hits_of_a_goroutine(t) };
+	*in = (struct governor_input){ .now_ns = now, .cpu_ns = cpu, .created = created };
 	for (int i = 0; i < PROG_COUNT; i++)
 		in->hits[t->arm[i].group] += trace_prog_hits(c, (enum trace_prog)i) /
 					     (i == PROG_NET_DIAL ? HITS_OF_A_DIAL : 1);
@@ -442,17 +434,18 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 		.budget_pct = c->budget_pct,
 		.floor_ns = c->budget_floor_ns,
 		.exact = c->exact,
-		.births_per_s = t->births_per_s * (double)hits_of_a_goroutine(t),
+		.births_per_s = t->births_per_s,
 		.cpu_ns_per_s = t->cpu_ns_per_s,
 		.detach_ns = { detach_ns(t, GROUP_RARE), detach_ns(t, GROUP_BIRTHS),
-			       detach_ns(t, GROUP_REQUESTS) },
+			       detach_ns(t, GROUP_REQUESTS), detach_ns(t, GROUP_ENDS) },
 		.cost_per_hit_ns = { trace_first_cost(t, GROUP_RARE),
 				     trace_first_cost(t, GROUP_BIRTHS),
-				     trace_first_cost(t, GROUP_REQUESTS) },
+				     trace_first_cost(t, GROUP_REQUESTS),
+				     trace_first_cost(t, GROUP_ENDS) },
 	};
 	struct governor_input in = { .now_ns = now,
 				     .cpu_ns = t->first_cpu_ns,
-				     .created = t->first_created * hits_of_a_goroutine(t) };
+				     .created = t->first_created };
 
 	return governor_init(&t->gov, &gc, &in);
 }

@@ -183,6 +183,7 @@ struct trace_reading {
 	struct trace_call *call;
 	size_t ncall;            /* owned by the reading */
 	uint64_t governed_on_ns; /* how long births were armed */
+	uint64_t ends_on_ns;
 	/*
 	 * Hits of the per-request probes, and how many there would have been had
 	 * they always been on: a pause is like the slice before it.  Their quotient
@@ -192,8 +193,8 @@ struct trace_reading {
 	uint64_t requests_seen, requests_all;
 	uint64_t rare_on_ns;
 	uint64_t wall_ns; /* since trace_attach() */
-	bool governed_sliced, rare_sliced,
-		requests_sliced; /* off at the previous reading, or since */
+	bool governed_sliced, rare_sliced, requests_sliced,
+		ends_sliced; /* off at the previous reading, or since */
 	/* losses: events that are in no sum */
 	uint64_t sites_full, stacks_full, requests_full; /* births, allocations, all others */
 	uint64_t read_failures, stack_failures;          /* not of allocations; of allocations */

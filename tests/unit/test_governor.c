@@ -81,6 +81,15 @@ static void sim_hits(struct sim *s, enum probe_group group, double hits)
 	s->in.cost_ns[group] = (uint64_t)s->cost[group];
 }
 
+static double total_cost(const struct sim *s)
+{
+	double sum = 0;
+
+	for (int i = 0; i < GROUP_COUNT; i++)
+		sum += s->cost[i];
+	return sum;
+}
+
 /* Runs a load for a time, 1 ms at a time; the governor steps when it asked to. */
 static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 {
@@ -97,6 +106,10 @@ static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 			sim_hits(s, GROUP_BIRTHS, l->births_per_s * dt);
 			s->counted += l->births_per_s * dt;
 		}
+		if (s->g.cfg.cost_per_hit_ns[GROUP_ENDS] > 0 && s->on & GROUP_BIT(GROUP_ENDS)) {
+			assert_true(s->on & GROUP_BIT(GROUP_BIRTHS));
+			sim_hits(s, GROUP_ENDS, l->births_per_s * dt);
+		}
 		if (s->on & GROUP_BIT(GROUP_RARE))
 			sim_hits(s, GROUP_RARE, l->rare_per_s * dt);
 		if (s->on & GROUP_BIT(GROUP_REQUESTS))
@@ -105,18 +118,13 @@ static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 			if (s->on & GROUP_BIT(i))
 				s->on_ns[i] += MS;
 		s->cpu += l->cpu * dt * (double)S;
-		s->in.cpu_ns = (uint64_t)(s->cpu + s->cost[0] + s->cost[1] + s->cost[2]);
+		s->in.cpu_ns = (uint64_t)(s->cpu + total_cost(s));
 		if (s->coarse_cpu)
 			s->in.cpu_ns -= s->in.cpu_ns % (10 * MS);
 		s->in.created = s->blind ? 0 : (uint64_t)s->births;
 		if (s->in.now_ns >= s->g.next_ns)
 			sim_switch(s, governor_step(&s->g, &s->in));
 	}
-}
-
-static double total_cost(const struct sim *s)
-{
-	return s->cost[0] + s->cost[1] + s->cost[2];
 }
 
 static void idle_stays_exact(void **state)
@@ -495,6 +503,55 @@ static void exact_counts_requests(void **state)
 	assert_int_equal(s.on_ns[GROUP_REQUESTS], s.ns);
 }
 
+/* Births that fit are exact with their ends probed, too, whatever requests take. */
+static void ends_do_not_slice_births(void **state)
+{
+	struct governor_config cfg = config(1000, 0.05);
+	struct load l = { .births_per_s = 1000, .cpu = 0.05, .request_hits_per_s = 5000 };
+	struct sim s;
+
+	(void)state;
+	cfg.cost_per_hit_ns[GROUP_ENDS] = 900;
+	cfg.detach_ns[GROUP_ENDS] = 50 * MS;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 60 * S);
+	assert_int_equal(s.switches, 0);
+	assert_true(s.on_ns[GROUP_ENDS] > 6 * S);
+	assert_true(s.on_ns[GROUP_REQUESTS] > 3 * S);
+	assert_true(total_cost(&s) <= 1.05 * 60 * 2 * MS);
+
+	/* nothing else to do: all of them are on */
+	l.request_hits_per_s = 0;
+	l.births_per_s = cfg.births_per_s = 900;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 60 * S);
+	assert_int_equal(s.on_ns[GROUP_ENDS], 60 * S);
+}
+
+/* Births that do not fit anyway give ends a part, and are seen soon and often still. */
+static void ends_of_many(void **state)
+{
+	struct governor_config cfg = config(40000, 1);
+	struct load l = { .births_per_s = 40000, .cpu = 1, .request_hits_per_s = 500000 };
+	struct sim without, with;
+
+	(void)state;
+	sim_init(&without, &cfg);
+	sim_run(&without, &l, 60 * S);
+	cfg.cost_per_hit_ns[GROUP_ENDS] = 900;
+	cfg.detach_ns[GROUP_ENDS] = 50 * MS;
+	sim_init(&with, &cfg);
+	sim_run(&with, &l, 60 * S);
+	assert_true(with.on_ns[GROUP_BIRTHS] > without.on_ns[GROUP_BIRTHS] * 0.6);
+	assert_true(with.on_ns[GROUP_ENDS] > 300 * MS);
+	assert_true(total_cost(&with) <= 0.0105 * with.cpu);
+
+	/* in a short window, too */
+	sim_init(&with, &cfg);
+	sim_run(&with, &l, 3 * S);
+	assert_true(with.on_ns[GROUP_BIRTHS] > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -518,6 +575,8 @@ int main(void)
 		cmocka_unit_test(requests_come_back),
 		cmocka_unit_test(slices_are_as_long_as_requests_take),
 		cmocka_unit_test(exact_counts_requests),
+		cmocka_unit_test(ends_do_not_slice_births),
+		cmocka_unit_test(ends_of_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
