@@ -53,7 +53,7 @@ static void put_type(const struct column *c)
 			printf("%s`%s`", i ? ", " : "", c->word[i]);
 	else if (c->type == COLUMN_EXACTNESS)
 		for (int i = EXACT; i <= PARTIAL; i++)
-			printf("%s`%s`", i ? ", " : "", exactness_name((enum exactness)i));
+			printf("%s`%s`", i ? ", " : "", exactness_word[i]);
 	else if (c->sub && c->sub->bare)
 		printf("list of %s", c->sub->column->what);
 	else if (c->sub)
