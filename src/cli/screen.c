@@ -200,33 +200,20 @@ void screen_draw(struct screen *s, struct report *r)
 	screen_redraw(s);
 }
 
-static void sort_by(struct screen *s, enum screen_sort sort)
-{
-	s->state.sort = sort;
-	s->state.scroll = 0;
-}
-
 static enum screen_action on_letter(struct screen *s, int key)
 {
+	static const char sorts[] = "lbdan"; /* as enum screen_sort has them */
+	const char *sort = key > 0 && key < 128 ? strchr(sorts, key) : NULL;
+
+	if (sort) {
+		s->state.sort = (enum screen_sort)(sort - sorts);
+		s->state.scroll = 0;
+		return SCREEN_REDRAW;
+	}
 	switch (key) {
 	case 'q':
 	case 'Q':
 		return SCREEN_QUIT;
-	case 'l':
-		sort_by(s, SORT_LIVE);
-		break;
-	case 'b':
-		sort_by(s, SORT_BIRTHS);
-		break;
-	case 'd':
-		sort_by(s, SORT_DEATHS);
-		break;
-	case 'a':
-		sort_by(s, SORT_AGE);
-		break;
-	case 'n':
-		sort_by(s, SORT_NAME);
-		break;
 	case 'p':
 	case ' ':
 		s->state.paused = !s->state.paused;

@@ -166,10 +166,7 @@ static void add_to_group(struct making *m, struct dump_group *p, const struct go
 
 	p->count++;
 	add_id(p, g->goid);
-	if (kind != AGE_UNKNOWN && (p->age == AGE_UNKNOWN || age > p->oldest_s)) {
-		p->oldest_s = age;
-		p->age = kind;
-	}
+	age_max(&p->oldest_s, &p->age, age, kind);
 	if (!place_is(&p->created, created))
 		memset(&p->created, 0, sizeof(p->created));
 }

@@ -100,10 +100,7 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 			 ran ? "times one of them was seen running: "
 			     : "none of them was seen running",
 			 ran ? human_count(ran, what) : "");
-	if (s->births_known && w->window_s > 0)
-		finding_evidence(f, "%s%s started and %s ended there in the last %s",
-				 s->exactness == EXACT ? "" : "about ", human_count(s->births, a),
-				 human_count(s->deaths, b), human_seconds(w->window_s, c));
+	goroutine_evidence_births(f, w, s);
 	if (s->lived_before_ns && s->lifetime.p50_ns >= LIVED_LONGER * s->lived_before_ns)
 		finding_evidence(f,
 				 "those that end live longer and longer: half of them for %s or "

@@ -31,6 +31,7 @@
 #include "base/human.h"
 #include "goroutines/growth.h"
 #include "base/text.h"
+#include "model/age.h"
 #include "goroutines/window.h"
 
 #define MIN_GROWN_SHORT     3 /* in a run of less than SHORT_RUN_S */
@@ -232,52 +233,39 @@ static const char *advice_for(const char *reason)
 	return "let it end: a context that is cancelled, or a channel that is closed";
 }
 
-static void evidence_where(struct finding *f, const struct site_row *s, const struct wait_row *wait)
+/* at: NULL or without a function where it is not known. */
+static void evidence_where(struct finding *f, const char *why, const struct place *at,
+			   enum age_kind kind, double oldest_s)
 {
-	const struct place *at = goroutine_wait_place(wait);
 	char place[WORDS_PLACE_MAX], reason[200], age[HUMAN_MAX];
-	const char *bound = s->age == AGE_AT_LEAST ? "at least " : "";
+	bool has_place = at && at->function, has_age = kind != AGE_UNKNOWN;
 
-	if (!wait)
-		return;
-	words_fit(wait->reason, 48, reason, sizeof(reason));
-	human_seconds(s->oldest_s, age);
-	if (at && s->age != AGE_UNKNOWN)
-		finding_evidence(f, "blocked in %s at %s, the oldest for %s%s", reason,
-				 words_place(at, place, sizeof(place)), bound, age);
-	else if (at)
-		finding_evidence(f, "blocked in %s at %s", reason,
-				 words_place(at, place, sizeof(place)));
-	else if (s->age != AGE_UNKNOWN)
-		finding_evidence(f, "blocked in %s, the oldest for %s%s", reason, bound, age);
-	else
-		finding_evidence(f, "blocked in %s", reason);
+	finding_evidence(f, "blocked in %s%s%s%s%s%s", words_fit(why, 48, reason, sizeof(reason)),
+			 has_place ? " at " : "",
+			 has_place ? words_place(at, place, sizeof(place)) : "",
+			 has_age ? ", the oldest for " : "",
+			 kind == AGE_AT_LEAST ? "at least " : "",
+			 has_age ? human_seconds(oldest_s, age) : "");
 }
 
 static void evidence_growth(struct finding *f, const struct leak_signs *signs)
 {
 	char from[HUMAN_MAX], to[HUMAN_MAX], left[HUMAN_MAX], span[HUMAN_MAX];
 
-	human_count(signs->from, from);
-	human_count(signs->count, to);
-	human_seconds(signs->run_s, span);
-	if (signs->left)
-		finding_evidence(
-			f, "blocked ones grew from %s to %s in %s; %s resumed or ended meanwhile",
-			from, to, span, human_count(signs->left, left));
-	else
-		finding_evidence(f,
-				 "blocked ones grew from %s to %s in %s; none of them ran or ended",
-				 from, to, span);
+	finding_evidence(f, "blocked ones grew from %s to %s in %s; %s%s",
+			 human_count(signs->from, from), human_count(signs->count, to),
+			 human_seconds(signs->run_s, span),
+			 signs->left ? human_count(signs->left, left) : "none of them",
+			 signs->left ? " resumed or ended meanwhile" : " ran or ended");
 }
 
-static void evidence_births(struct finding *f, const struct window *w, const struct site_row *s)
+void goroutine_evidence_births(struct finding *f, const struct window *w, const struct site_row *s)
 {
 	char births[HUMAN_MAX], deaths[HUMAN_MAX], span[HUMAN_MAX];
-	const char *mark = s->exactness == EXACT ? "" : "about ";
 
 	if (s->births_known && w->window_s > 0)
-		finding_evidence(f, "%s%s started and %s ended there in the last %s", mark,
+		finding_evidence(f, "%s%s started and %s ended there in the last %s",
+				 s->exactness == EXACT ? "" : "about ",
 				 human_count(s->births, births), human_count(s->deaths, deaths),
 				 human_seconds(w->window_s, span));
 }
@@ -302,9 +290,10 @@ static void add_finding(const struct window *w, const struct site_row *s,
 	finding_count(f, "live", s->live);
 	if (s->age != AGE_UNKNOWN)
 		finding_number(f, "oldest_s", s->oldest_s);
-	evidence_where(f, s, wait);
+	if (wait)
+		evidence_where(f, wait->reason, goroutine_wait_place(wait), s->age, s->oldest_s);
 	evidence_growth(f, signs);
-	evidence_births(f, w, s);
+	goroutine_evidence_births(f, w, s);
 	finding_advice(f, "%s", advice_for(wait ? wait->reason : NULL));
 	f->since_s = signs->run_s;
 	f->weight = (double)signs->count + signs->per_minute;
@@ -352,10 +341,7 @@ static struct verdict verdict_on(const struct window *w, const struct leak_row *
 		v.count += r->count;
 		if (l->before_known && r->count > r->count_before)
 			v.grown += r->count - r->count_before;
-		if (r->age != AGE_UNKNOWN && (v.age == AGE_UNKNOWN || r->oldest_s > v.oldest_s)) {
-			v.age = r->age;
-			v.oldest_s = r->oldest_s;
-		}
+		age_max(&v.oldest_s, &v.age, r->oldest_s, r->age);
 	}
 	if (w->window_s > 0)
 		v.per_minute = (double)v.grown / w->window_s * 60;
@@ -378,27 +364,16 @@ static const char *awaited(const char *reason)
 static void evidence_verdict(struct finding *f, const struct window *w, const struct verdict *v)
 {
 	const char *what = awaited(v->most->reason);
-	char place[WORDS_PLACE_MAX], reason[200], age[HUMAN_MAX];
+	char span[HUMAN_MAX];
 
-	words_fit(v->most->reason, 48, reason, sizeof(reason));
-	if (v->age != AGE_UNKNOWN)
-		finding_evidence(
-			f, "blocked in %s%s%s, the oldest for %s%s", reason,
-			v->most->at.function ? " at " : "",
-			v->most->at.function ? words_place(&v->most->at, place, sizeof(place)) : "",
-			v->age == AGE_AT_LEAST ? "at least " : "", human_seconds(v->oldest_s, age));
-	else
-		finding_evidence(f, "blocked in %s%s%s", reason, v->most->at.function ? " at " : "",
-				 v->most->at.function
-					 ? words_place(&v->most->at, place, sizeof(place))
-					 : "");
+	evidence_where(f, v->most->reason, &v->most->at, v->age, v->oldest_s);
 	if (what)
 		finding_evidence(f, "no goroutine that can still run reaches %s", what);
 	else
 		finding_evidence(f, "nothing ever wakes that up");
 	if (w->goroutines->leaks.verdict == LEAKS_VERDICT_PROVEN)
 		finding_evidence(f, "proven on a copy of the process's memory, frozen for %s",
-				 human_seconds(w->goroutines->leaks.stop_ms / 1e3, age));
+				 human_seconds(w->goroutines->leaks.stop_ms / 1e3, span));
 	else
 		finding_evidence(f,
 				 "leaked in %d of %d passes over the running process; --prove "
@@ -416,17 +391,11 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 
 	if (!f)
 		return;
-	human_count(v.count, count);
-	words_place(&row->place, place, sizeof(place));
-	if (v.grown)
-		finding_title(f,
-			      "%s goroutine%s created at %s can never run again, and %s more come "
-			      "every minute",
-			      count, v.count == 1 ? "" : "s", place,
-			      human_rate(v.per_minute, rate));
-	else
-		finding_title(f, "%s goroutine%s created at %s can never run again", count,
-			      v.count == 1 ? "" : "s", place);
+	finding_title(f, "%s goroutine%s created at %s can never run again%s%s%s",
+		      human_count(v.count, count), v.count == 1 ? "" : "s",
+		      words_place(&row->place, place, sizeof(place)), v.grown ? ", and " : "",
+		      v.grown ? human_rate(v.per_minute, rate) : "",
+		      v.grown ? " more come every minute" : "");
 	finding_count(f, "count", v.count);
 	if (w->goroutines->leaks.before_known)
 		finding_number(f, "per_minute", v.per_minute);

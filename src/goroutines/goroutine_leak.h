@@ -23,6 +23,9 @@ bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 /* How many goroutines of a creation site can never run again, by verdict. */
 uint64_t goroutine_leaked_at(const struct window *w, const struct place *p);
 
+/* How many started and ended at a site in the window, where that is known. */
+void goroutine_evidence_births(struct finding *f, const struct window *w, const struct site_row *s);
+
 /* Never judged: system goroutines, coroutines, the row of the rest. */
 bool goroutine_site_is_special(const struct site_row *s);
 

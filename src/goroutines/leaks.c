@@ -116,10 +116,7 @@ static void add_leaked(struct leak_row *row, struct sites *s, const struct leake
 	row->count++;
 	if (begin_ns && sites_born_ns(s, &one->g, now_ns) <= begin_ns)
 		row->count_before++;
-	if (out->age != AGE_UNKNOWN && (row->age == AGE_UNKNOWN || out->age_s > row->oldest_s)) {
-		row->oldest_s = out->age_s;
-		row->age = out->age;
-	}
+	age_max(&row->oldest_s, &row->age, out->age_s, out->age);
 	if (row->nid < DUMP_MAX_IDS)
 		row->id[row->nid++] = one->g.goid; /* they come by id */
 }

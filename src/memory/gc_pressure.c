@@ -21,6 +21,8 @@
  */
 #include "memory/subject.h"
 
+#include <stdio.h>
+
 #include "base/human.h"
 #include "base/text.h"
 #include "memory/window.h"
@@ -157,17 +159,15 @@ static void numbers(struct finding *f, const struct gc_window *g, const struct p
 
 static void evidence_heap(struct finding *f, const struct gc_window *g)
 {
-	char live[HUMAN_MAX], goal[HUMAN_MAX];
+	char live[HUMAN_MAX], goal[HUMAN_MAX], gogc[16] = "off";
 
 	if (!g->heap_known)
 		return;
-	human_bytes((double)g->heap_live_bytes, live);
-	human_bytes((double)g->heap_goal_bytes, goal);
-	if (g->gogc < 0)
-		finding_evidence(f, "heap %s live, next collection at %s, GOGC off", live, goal);
-	else
-		finding_evidence(f, "heap %s live, next collection at %s, GOGC %d", live, goal,
-				 g->gogc);
+	if (g->gogc >= 0)
+		snprintf(gogc, sizeof(gogc), "%d", g->gogc);
+	finding_evidence(f, "heap %s live, next collection at %s, GOGC %s",
+			 human_bytes((double)g->heap_live_bytes, live),
+			 human_bytes((double)g->heap_goal_bytes, goal), gogc);
 }
 
 static void evidence(struct finding *f, const struct window *w, const struct pressure *p,

@@ -18,8 +18,6 @@
 #include "base/text.h"
 #include "memory/window.h"
 
-#include <string.h>
-
 #define MIN_COUNT        3
 #define MIN_SHARE        0.10
 #define MIN_BYTES_PER_S  (4.0 * 1024 * 1024)
@@ -55,21 +53,12 @@ static bool is_heavy(const struct alloc_row *a, const struct weight *x)
 	       x->per_s >= HIGH_BYTES_PER_S;
 }
 
-/* The frame that called the place, for "called from". */
-static const struct place *caller(const struct alloc_row *a)
-{
-	for (int i = 0; a->place.function && i + 1 < a->nstack; i++)
-		if (a->stack[i].function && !strcmp(a->stack[i].function, a->place.function))
-			return a->stack[i + 1].function ? &a->stack[i + 1] : NULL;
-	return NULL;
-}
-
 static void evidence(struct finding *f, const struct window *w, const struct alloc_row *a,
 		     const char *mark)
 {
 	char count[HUMAN_MAX], mean[HUMAN_MAX], most[HUMAN_MAX], span[HUMAN_MAX],
 		place[WORDS_PLACE_MAX];
-	const struct place *from = caller(a);
+	const struct place *from = alloc_caller(a);
 	double average = (double)a->bytes / (double)a->count;
 
 	if (average > (double)a->max_bytes) /* count and bytes were scaled apart */
@@ -77,7 +66,7 @@ static void evidence(struct finding *f, const struct window *w, const struct all
 	finding_evidence(f, "%s%s allocations of %s on average in %s, the largest %s", mark,
 			 human_count(a->count, count), human_bytes(average, mean),
 			 human_seconds(w->window_s, span), human_bytes((double)a->max_bytes, most));
-	if (from)
+	if (from && from->function)
 		finding_evidence(f, "called from %s", words_place(from, place, sizeof(place)));
 	if (w->memory->gc.known && w->memory->gc.cycles)
 		finding_evidence(f, "the garbage collector ran %s times meanwhile",

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "memory/tables.h"
 
-#include <string.h>
-
 #include "memory/window.h"
 #include "model/sentence.h"
 
@@ -31,17 +29,12 @@ static void share_cell(const struct row *r, struct buf *out)
 				  : 0);
 }
 
-/* The caller's frame: the one above the innermost user frame. */
 static void caller_cell(const struct row *r, struct buf *out)
 {
-	const struct alloc_row *a = r->row;
+	const struct place *caller = alloc_caller(r->row);
 
-	for (int i = 0; i + 1 < a->nstack; i++)
-		if (a->place.function && a->stack[i].function &&
-		    !strcmp(a->stack[i].function, a->place.function)) {
-			sentence_place(out, &a->stack[i + 1], "?");
-			return;
-		}
+	if (caller)
+		sentence_place(out, caller, "?");
 }
 
 #define S struct alloc_row

@@ -6,6 +6,14 @@
 
 #include "memory/priv.h"
 
+const struct place *alloc_caller(const struct alloc_row *a)
+{
+	for (int i = 0; a->place.function && i + 1 < a->nstack; i++)
+		if (a->stack[i].function && !strcmp(a->stack[i].function, a->place.function))
+			return &a->stack[i + 1];
+	return NULL;
+}
+
 void memory_window_deinit(struct memory_window *m)
 {
 	free(m->alloc);

@@ -73,6 +73,8 @@ struct memory_window {
 	struct heap_window heap;
 };
 
+/* The frame that called the place; NULL where the stack does not say it. */
+const struct place *alloc_caller(const struct alloc_row *a);
 /* Frees what it owns; it is then empty. */
 void memory_window_deinit(struct memory_window *m);
 

@@ -25,6 +25,14 @@ double since_age_s(struct since s, uint64_t now_ns, enum age_kind *kind)
 	return *kind == AGE_UNKNOWN ? 0 : (double)age_ns / 1e9;
 }
 
+void age_max(double *s, enum age_kind *kind, double other_s, enum age_kind other)
+{
+	if (other == AGE_UNKNOWN || (*kind != AGE_UNKNOWN && other_s <= *s))
+		return;
+	*kind = other;
+	*s = other_s;
+}
+
 uint64_t parked_since_ns(const struct goruntime *rt, const struct goroutine *g)
 {
 	int64_t since = g->waitsince_ns - rt->mono_offset_ns;

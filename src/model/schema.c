@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/age.h"
+
 /* ---- values ---- */
 
 static uint64_t count_at(const void *row, size_t at)
@@ -234,14 +236,8 @@ void schema_exact(const struct row *r, struct value *v)
 
 static void add_age(const struct column *c, char *sum, const void *row)
 {
-	enum age_kind *age = (enum age_kind *)(sum + c->kind_at - 1);
-	enum age_kind other = *(const enum age_kind *)((const char *)row + c->kind_at - 1);
-	double *s = (double *)(sum + c->at), other_s = real_at(row, c->at);
-
-	if (other == AGE_UNKNOWN || (*age != AGE_UNKNOWN && other_s <= *s))
-		return;
-	*age = other;
-	*s = other_s;
+	age_max((double *)(sum + c->at), (enum age_kind *)(sum + c->kind_at - 1),
+		real_at(row, c->at), (enum age_kind)int_at(row, c->kind_at - 1));
 }
 
 /* The worst of them; the rate of a sum is that of its least sampled part. */

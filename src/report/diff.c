@@ -50,7 +50,7 @@ static double number_of(const json_t *o, const char *key)
 
 /* ---- reading ---- */
 
-static json_t *load_last(const char *text, size_t len, struct err *err)
+static json_t *load_last(const char *which, const char *text, size_t len, struct err *err)
 {
 	json_error_t why;
 	json_t *o;
@@ -63,16 +63,15 @@ static json_t *load_last(const char *text, size_t len, struct err *err)
 	o = json_loadb(text + begin, len - begin, JSON_DISABLE_EOF_CHECK, &why);
 	if (!o && begin) /* one object over many lines: somebody made it readable */
 		o = json_loadb(text, len, 0, &why);
-	if (!o) {
-		err_set(err, -EBADMSG, "not JSON: %s", why.text);
-		return NULL;
-	}
-	if (strcmp(text_of(o, "schema"), REPORT_SCHEMA)) {
+	if (o && !strcmp(text_of(o, "schema"), REPORT_SCHEMA))
+		return o;
+	if (o)
 		err_set(err, -EBADMSG, "not a report of schema '%s'", REPORT_SCHEMA);
-		json_decref(o);
-		return NULL;
-	}
-	return o;
+	else
+		err_set(err, -EBADMSG, "not JSON: %s", why.text);
+	err_hint(err, "the %s file: 'gospect snapshot PID --format json -o FILE' makes one", which);
+	json_decref(o);
+	return NULL;
 }
 
 static int add(struct items *s, const char *key, size_t len, const json_t *o, double value,
@@ -460,23 +459,12 @@ static int compare(const json_t *a, const json_t *b, int columns, struct buf *ou
 int report_diff(const char *a, size_t a_len, const char *b, size_t b_len, int columns,
 		struct buf *out, struct err *err)
 {
-	json_t *x = load_last(a, a_len, err), *y = NULL;
-	int code = -EBADMSG;
+	json_t *x = load_last("first", a, a_len, err);
+	json_t *y = x ? load_last("second", b, b_len, err) : NULL;
+	int code = y ? compare(x, y, columns, out) : -EBADMSG;
 
-	if (!x) {
-		err_hint(err,
-			 "the first file: 'gospect snapshot PID --format json -o FILE' makes one");
-		return code;
-	}
-	y = load_last(b, b_len, err);
-	if (y) {
-		code = compare(x, y, columns, out);
-		if (code)
-			err_set(err, code, "the reports cannot be compared: %s", strerror(-code));
-	} else {
-		err_hint(err,
-			 "the second file: 'gospect snapshot PID --format json -o FILE' makes one");
-	}
+	if (y && code)
+		err_set(err, code, "the reports cannot be compared: %s", strerror(-code));
 	json_decref(x);
 	json_decref(y);
 	return code;

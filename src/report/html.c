@@ -14,6 +14,7 @@
 #include "base/human.h"
 #include "base/text.h"
 #include "goroutines/tables.h"
+#include "model/sentence.h"
 #include "report/flame.h"
 #include "report/summary.h"
 #include "report/cells.h"
@@ -101,26 +102,16 @@ static const char *const colors[FLAME_MAX_REASONS] = {
 
 static void escaped(struct buf *out, const char *s)
 {
-	for (; *s; s++) {
-		switch (*s) {
-		case '&':
-			buf_puts(out, "&amp;");
-			break;
-		case '<':
-			buf_puts(out, "&lt;");
-			break;
-		case '>':
-			buf_puts(out, "&gt;");
-			break;
-		case '"':
-			buf_puts(out, "&quot;");
-			break;
-		case '\'':
-			buf_puts(out, "&#39;");
-			break;
-		default:
-			buf_add(out, s, 1);
-		}
+	static const char special[] = "&<>\"'";
+	static const char *const entity[] = { "&amp;", "&lt;", "&gt;", "&quot;", "&#39;" };
+
+	while (*s) {
+		size_t plain = strcspn(s, special);
+
+		buf_add(out, s, plain);
+		s += plain;
+		if (*s)
+			buf_puts(out, entity[strchr(special, *s++) - special]);
 	}
 }
 
@@ -287,15 +278,6 @@ static void code_place(struct buf *out, const char *before, const struct place *
 	buf_puts(out, "</code>");
 }
 
-static void age(struct buf *out, const char *before, double s, enum age_kind kind)
-{
-	char n[HUMAN_MAX];
-
-	if (kind != AGE_UNKNOWN)
-		buf_printf(out, "%s%s%s", before, kind == AGE_AT_LEAST ? "at least " : "",
-			   s > 0 ? human_seconds(s, n) : "0s");
-}
-
 static void group_labels(const struct goroutine_dump *d, const struct dump_group *g,
 			 struct buf *out)
 {
@@ -325,7 +307,11 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 		text(out, g->reason, 48);
 		if (user >= 0)
 			code_place(out, " at ", line[user]);
-		age(out, ", the oldest ", g->oldest_s, g->age);
+		if (g->age != AGE_UNKNOWN)
+			sentence_seconds(out,
+					 g->age == AGE_AT_LEAST ? ", the oldest at least "
+								: ", the oldest ",
+					 g->oldest_s, "");
 		group_labels(d, g, out);
 		buf_puts(out, "</summary><ol>");
 		for (int k = 0; k < lines; k++) {
