@@ -37,7 +37,7 @@ static uint64_t closure_chan(struct netwatch *nw, const uint8_t *b, const struct
 
 /* From what a Response has as its Body to the bodyEOFSignal that it was made with. */
 struct lead {
-	uint64_t at; /* of the response, while it is searched for */
+	struct readpiece next; /* first: net_ask_next() */
 	uint64_t inner, body;
 	uint64_t word[WRAPPER_WORDS]; /* of the reader at inner */
 	bool leads;
@@ -101,49 +101,30 @@ static void take_inner_readers(void *owner, void *item, const uint8_t *const *by
  * (the client has a Timeout) reads from http.gzipReader. */
 static int follow_readers(struct netwatch *nw, struct lead *lead, size_t n)
 {
-	int err = NET_STAGE(nw, lead, n, ask_reader, take_reader);
-
-	return err ? err : NET_STAGE(nw, lead, n, ask_inner_readers, take_inner_readers);
+	return NET_STAGES(nw, lead, n, { ask_reader, take_reader },
+			  { ask_inner_readers, take_inner_readers });
 }
 
 /* ---- where readLoop keeps them ---- */
 
 /* A word of the frame that may be the bodyEOFSignal. */
 struct candidate {
+	struct readpiece next; /* first: net_ask_next() */
 	const struct search *search;
-	uint64_t at, closure, chan;
+	uint64_t chan;
 };
 
-static void ask_body(void *owner, void *item, struct readpiece *piece)
+static struct readpiece closure_at(uint64_t addr)
 {
-	const struct netwatch *nw = owner;
-	const struct candidate *c = item;
-	const struct search *k = c->search;
-
-	/* its own stack has pointers to closures, too */
-	if (c->at % 8 == 0 && (c->at < k->stack_lo || c->at >= k->stack_hi))
-		*piece =
-			(struct readpiece){ c->at,
-					    (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE) };
+	return (struct readpiece){ addr, addr % 8 ? 0 : CLOSURE_BYTES };
 }
 
-static void take_closure_addr(void *owner, void *item, const uint8_t *const *bytes)
+static void take_body(void *owner, void *item, const uint8_t *const *bytes)
 {
-	const struct netwatch *nw = owner;
 	struct candidate *c = item;
 
-	if (bytes[0])
-		c->closure =
-			load_u64(bytes[0] + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN));
-}
-
-static void ask_closure(void *owner, void *item, struct readpiece *piece)
-{
-	const struct candidate *c = item;
-
-	(void)owner;
-	if (c->closure && c->closure % 8 == 0)
-		*piece = (struct readpiece){ c->closure, CLOSURE_BYTES };
+	c->next = closure_at(
+		bytes[0] ? net_u64(owner, bytes[0], LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN) : 0);
 }
 
 static void take_closure(void *owner, void *item, const uint8_t *const *bytes)
@@ -160,26 +141,18 @@ static int find_body(struct netwatch *nw, const struct search *k, const uint64_t
 	struct candidate c[MAX_WORDS];
 	int err;
 
-	for (size_t i = 0; i < n; i++)
-		c[i] = (struct candidate){ .search = k, .at = at[i] };
+	for (size_t i = 0; i < n; i++) {
+		c[i] = (struct candidate){ .search = k };
+		/* its own stack has pointers to closures, too */
+		if (at[i] % 8 == 0 && (at[i] < k->stack_lo || at[i] >= k->stack_hi))
+			c[i].next = net_whole(nw, at[i], LAYOUT_HTTP_BODYEOFSIGNAL_SIZE);
+	}
 	*found = -1;
-	err = NET_STAGE(nw, c, n, ask_body, take_closure_addr);
-	if (!err)
-		err = NET_STAGE(nw, c, n, ask_closure, take_closure);
+	err = NET_STAGES(nw, c, n, { net_ask_next, take_body }, { net_ask_next, take_closure });
 	for (size_t i = 0; i < n && !err && *found < 0; i++)
 		if (c[i].chan)
 			*found = (int)i;
 	return err;
-}
-
-static void ask_response(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct lead *v = item;
-
-	if (v->at % 8 == 0 && v->at != v->body)
-		*piece = (struct readpiece){ v->at,
-					     (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE) };
 }
 
 static void take_response(void *owner, void *item, const uint8_t *const *bytes)
@@ -200,10 +173,13 @@ static int find_response(struct netwatch *nw, const uint64_t *at, size_t n, uint
 	struct lead v[MAX_WORDS];
 	int err;
 
-	for (size_t i = 0; i < n; i++)
-		v[i] = (struct lead){ .at = at[i], .body = body };
+	for (size_t i = 0; i < n; i++) {
+		v[i] = (struct lead){ .body = body };
+		if (at[i] % 8 == 0 && at[i] != body)
+			v[i].next = net_whole(nw, at[i], LAYOUT_HTTP_RESPONSE_SIZE);
+	}
 	*found = -1;
-	err = NET_STAGE(nw, v, n, ask_response, take_response);
+	err = NET_STAGES(nw, v, n, { net_ask_next, take_response });
 	if (!err)
 		err = follow_readers(nw, v, n);
 	for (size_t i = 0; !err && i < n; i++)
@@ -271,9 +247,7 @@ static void ask_closech(void *owner, void *item, struct readpiece *piece)
 	const struct netwatch *nw = owner;
 	const struct search *k = item;
 
-	*piece = (struct readpiece){
-		k->c->addr + (uint64_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_CLOSECH), 8
-	};
+	*piece = net_part(nw, k->c->addr, LAYOUT_HTTP_PERSISTCONN_CLOSECH, 8);
 }
 
 static void take_closech(void *owner, void *item, const uint8_t *const *bytes)
@@ -286,9 +260,10 @@ static void take_closech(void *owner, void *item, const uint8_t *const *bytes)
 
 /* A body and its response where readLoop keeps them, while they are checked. */
 struct body_read {
+	struct readpiece next; /* first: net_ask_next() */
 	const struct search *search;
 	struct lead *lead;
-	uint64_t closure, itab; /* itab: of what the response has as its Body */
+	uint64_t itab; /* itab: of what the response has as its Body */
 };
 
 static void ask_pair(void *owner, void *item, struct readpiece *piece)
@@ -303,10 +278,8 @@ static void ask_pair(void *owner, void *item, struct readpiece *piece)
 	c->body = load_u64(k->frame + nw->body_slot);
 	if (nw->response_slot >= 0)
 		c->response = load_u64(k->frame + nw->response_slot);
-	piece[0] = (struct readpiece){ c->body,
-				       (uint32_t)net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE) };
-	piece[1] =
-		(struct readpiece){ c->response, (uint32_t)net_off(nw, LAYOUT_HTTP_RESPONSE_SIZE) };
+	piece[0] = net_whole(nw, c->body, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE);
+	piece[1] = net_whole(nw, c->response, LAYOUT_HTTP_RESPONSE_SIZE);
 }
 
 static void take_pair(void *owner, void *item, const uint8_t *const *bytes)
@@ -317,20 +290,12 @@ static void take_pair(void *owner, void *item, const uint8_t *const *bytes)
 	struct body_read *p = item;
 	struct net_conn *c = p->search->c;
 
-	p->closure = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN)) : 0;
+	p->next = closure_at(b ? net_u64(nw, b, LAYOUT_HTTP_BODYEOFSIGNAL_EARLYCLOSEFN) : 0);
 	if (b && b[net_off(nw, LAYOUT_HTTP_BODYEOFSIGNAL_CLOSED)] == 1)
 		c->closed = true; /* its loop is about to see that */
-	c->body_request = r ? load_u64(r + net_off(nw, LAYOUT_HTTP_RESPONSE_REQUEST)) : 0;
+	c->body_request = r ? net_u64(nw, r, LAYOUT_HTTP_RESPONSE_REQUEST) : 0;
 	p->itab = r ? load_u64(r + at) : 0;
 	*p->lead = (struct lead){ .inner = r ? load_u64(r + at + 8) : 0, .body = c->body };
-}
-
-static void ask_body_closure(void *owner, void *item, struct readpiece *piece)
-{
-	const struct body_read *p = item;
-
-	(void)owner;
-	*piece = (struct readpiece){ p->closure, p->closure ? CLOSURE_BYTES : 0 };
 }
 
 static void take_body_closure(void *owner, void *item, const uint8_t *const *bytes)
@@ -374,9 +339,8 @@ static int read_bodies(struct netwatch *nw, const struct search *search, size_t 
 	for (size_t i = 0; !err && i < n; i++)
 		p[i] = (struct body_read){ .search = &search[i], .lead = &lead[i] };
 	if (!err)
-		err = NET_STAGE(nw, p, n, ask_pair, take_pair);
-	if (!err)
-		err = NET_STAGE(nw, p, n, ask_body_closure, take_body_closure);
+		err = NET_STAGES(nw, p, n, { ask_pair, take_pair },
+				 { net_ask_next, take_body_closure });
 	for (size_t i = 0; !err && i < n; i++)
 		if (!search[i].c->wait_chan)
 			lose_body(&search[i]);
@@ -399,7 +363,7 @@ int netbodies_find(struct netwatch *nw)
 	if (!err)
 		err = net_read_waits(nw, &search->wait, n, sizeof(*search));
 	if (!err)
-		err = NET_STAGE(nw, search, n, ask_closech, take_closech);
+		err = NET_STAGES(nw, search, n, { ask_closech, take_closech });
 	for (size_t i = 0;
 	     !err && i < n && (nw->body_slot < 0 || nw->response_slot < 0) && tries < LEARN_TRIES;
 	     i++)

@@ -15,7 +15,7 @@ static void ask_sudog(void *owner, void *item, struct readpiece *piece)
 	const struct net_wait *v = item;
 
 	if (v->sudog)
-		*piece = (struct readpiece){ v->sudog, (uint32_t)net_off(nw, LAYOUT_SUDOG_SIZE) };
+		*piece = net_whole(nw, v->sudog, LAYOUT_SUDOG_SIZE);
 }
 
 static void take_sudog(void *owner, void *item, const uint8_t *const *bytes)
@@ -25,10 +25,10 @@ static void take_sudog(void *owner, void *item, const uint8_t *const *bytes)
 	struct net_wait *v = item;
 
 	v->sudog = 0;
-	if (!b || load_u64(b + net_off(nw, LAYOUT_SUDOG_G)) != v->g)
+	if (!b || net_u64(nw, b, LAYOUT_SUDOG_G) != v->g)
 		return;
-	v->chan[v->n++] = load_u64(b + net_off(nw, LAYOUT_SUDOG_C));
-	v->sudog = load_u64(b + net_off(nw, LAYOUT_SUDOG_WAITLINK));
+	v->chan[v->n++] = net_u64(nw, b, LAYOUT_SUDOG_C);
+	v->sudog = net_u64(nw, b, LAYOUT_SUDOG_WAITLINK);
 }
 
 int net_read_waits(struct netwatch *nw, struct net_wait *first, size_t n, size_t size)
@@ -83,20 +83,11 @@ static void inherit_conn(struct netwatch *nw, struct net_conn *c)
 
 /* A connection while it is read. */
 struct conn_read {
+	struct readpiece next; /* first: net_ask_next() */
 	struct net_conn *c;
 	uint64_t reader;
 	uint8_t key[2][16]; /* strings' headers: address, proxy */
 };
-
-static void ask_head(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct conn_read *p = item;
-
-	if (!p->c->h2)
-		*piece = (struct readpiece){ p->c->addr,
-					     (uint32_t)net_off(nw, LAYOUT_HTTP_PERSISTCONN_SIZE) };
-}
 
 static void take_head(void *owner, void *item, const uint8_t *const *bytes)
 {
@@ -108,14 +99,13 @@ static void take_head(void *owner, void *item, const uint8_t *const *bytes)
 	c->dead = !b;
 	if (!b)
 		return;
-	c->transport = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_T));
-	c->expects = (int64_t)load_u64(
-			     b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_NUMEXPECTEDRESPONSES)) > 0;
-	c->closed = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_CLOSED)) != 0;
-	c->progress[0] = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_READLIMIT));
+	c->transport = net_u64(nw, b, LAYOUT_HTTP_PERSISTCONN_T);
+	c->expects = (int64_t)net_u64(nw, b, LAYOUT_HTTP_PERSISTCONN_NUMEXPECTEDRESPONSES) > 0;
+	c->closed = net_u64(nw, b, LAYOUT_HTTP_PERSISTCONN_CLOSED) != 0;
+	c->progress[0] = net_u64(nw, b, LAYOUT_HTTP_PERSISTCONN_READLIMIT);
 	memcpy(p->key[0], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_ADDR), 16);
 	memcpy(p->key[1], b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_KEY_PROXY), 16);
-	p->reader = load_u64(b + net_off(nw, LAYOUT_HTTP_PERSISTCONN_BR));
+	p->reader = net_u64(nw, b, LAYOUT_HTTP_PERSISTCONN_BR);
 }
 
 /* The string of a header with a length that is believed. */
@@ -185,11 +175,11 @@ static int read_some(struct netwatch *nw, struct net_conn *c, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		p[i].c = &c[i];
+		if (!c[i].h2)
+			p[i].next = net_whole(nw, c[i].addr, LAYOUT_HTTP_PERSISTCONN_SIZE);
 		inherit_conn(nw, &c[i]);
 	}
-	err = NET_STAGE(nw, p, n, ask_head, take_head);
-	if (!err)
-		err = NET_STAGE(nw, p, n, ask_tail, take_tail);
+	err = NET_STAGES(nw, p, n, { net_ask_next, take_head }, { ask_tail, take_tail });
 	for (size_t i = 0; !err && i < n; i++)
 		if (!c[i].dead && !c[i].h2)
 			err = netconns_add_transport(nw, c[i].transport);

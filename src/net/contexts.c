@@ -138,7 +138,7 @@ int netcontexts_read(struct netwatch *nw, struct net_reading *rd, size_t n)
 	int err = 0;
 
 	for (int level = 0; !err && level < MAX_CHAIN && !all_end(rd, n); level++)
-		err = NET_STAGE(nw, rd, n, ask_parent, take_parent);
+		err = NET_STAGES(nw, rd, n, { ask_parent, take_parent });
 	for (size_t i = 0; !err && i < n; i++) {
 		struct net_limits *l = &rd[i].f->limits;
 		bool whole = rd[i].chain_ends && !rd[i].in_doubt;

@@ -9,9 +9,8 @@
 
 /* A call while its method's name is read. */
 struct grpc_read {
+	struct readpiece next; /* first: net_ask_next() */
 	struct net_gcall *c;
-	uint64_t text;
-	uint32_t len;
 };
 
 static void ask_string(void *owner, void *item, struct readpiece *piece)
@@ -32,19 +31,11 @@ static void ask_string(void *owner, void *item, struct readpiece *piece)
 static void take_string(void *owner, void *item, const uint8_t *const *bytes)
 {
 	struct grpc_read *p = item;
-	uint64_t len = bytes[1] ? load_u64(bytes[1]) : 0;
+	uint64_t len = bytes[0] && bytes[1] ? load_u64(bytes[1]) : 0;
 
 	(void)owner;
-	p->text = bytes[0] ? load_u64(bytes[0]) : 0;
-	p->len = len < MAX_METHOD ? (uint32_t)len : 0;
-}
-
-static void ask_text(void *owner, void *item, struct readpiece *piece)
-{
-	const struct grpc_read *p = item;
-
-	(void)owner;
-	*piece = (struct readpiece){ p->text, p->text ? p->len : 0 };
+	if (len && len < MAX_METHOD)
+		p->next = (struct readpiece){ load_u64(bytes[0]), (uint32_t)len };
 }
 
 void net_method_format(const char *text, size_t n, char out[NET_MAX_METHOD])
@@ -62,7 +53,7 @@ static void take_text(void *owner, void *item, const uint8_t *const *bytes)
 
 	(void)owner;
 	if (bytes[0])
-		net_method_format((const char *)bytes[0], p->len, p->c->method);
+		net_method_format((const char *)bytes[0], p->next.len, p->c->method);
 }
 
 /* Since when it is under way, as far as we have seen. */
@@ -93,9 +84,8 @@ int netgrpc_read(struct netwatch *nw)
 	for (size_t i = 0; !err && i < l->ngcall; i++)
 		p[i].c = &l->gcall[i];
 	if (!err)
-		err = NET_STAGE(nw, p, l->ngcall, ask_string, take_string);
-	if (!err)
-		err = NET_STAGE(nw, p, l->ngcall, ask_text, take_text);
+		err = NET_STAGES(nw, p, l->ngcall, { ask_string, take_string },
+				 { net_ask_next, take_text });
 	for (size_t i = 0; !err && i < l->ngcall; i++)
 		date(nw, &l->gcall[i]);
 	free(p);

@@ -19,8 +19,7 @@ static void ask_stream(void *owner, void *item, struct readpiece *piece)
 	const struct net_conn *c = item;
 
 	if (c->h2)
-		*piece = (struct readpiece){ c->addr,
-					     (uint32_t)net_off(nw, LAYOUT_H2_CLIENTSTREAM_SIZE) };
+		*piece = net_whole(nw, c->addr, LAYOUT_H2_CLIENTSTREAM_SIZE);
 }
 
 static void take_stream(void *owner, void *item, const uint8_t *const *bytes)
@@ -32,25 +31,17 @@ static void take_stream(void *owner, void *item, const uint8_t *const *bytes)
 	c->dead = !b;
 	if (!b)
 		return;
-	c->header_chan = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV));
+	c->header_chan = net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV);
 	c->writing = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM)] != 1;
-	c->transport = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_CC)); /* its connection */
+	c->transport = net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_CC); /* its connection */
 	c->awaits_body = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_PASTHEADERS)] == 1 &&
-			 load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_RES)) &&
+			 net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_RES) &&
 			 b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_READCLOSED)] != 1 &&
 			 b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_READABORTED)] != 1 &&
-			 !load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_ABORTERR));
+			 !net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_ABORTERR);
 	c->expects = !c->awaits_body;
 	c->body = c->addr;
 	c->progress[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) + 8);
-}
-
-static void ask_h2conn(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct net_h2conn *c = item;
-
-	*piece = (struct readpiece){ c->addr, (uint32_t)net_off(nw, LAYOUT_H2_CLIENTCONN_SIZE) };
 }
 
 static void take_h2conn(void *owner, void *item, const uint8_t *const *bytes)
@@ -58,26 +49,22 @@ static void take_h2conn(void *owner, void *item, const uint8_t *const *bytes)
 	struct netwatch *nw = owner;
 	const uint8_t *b = bytes[0];
 	struct net_h2conn *c = item;
+	uint64_t streams;
 
 	c->dead = !b;
+	c->next = (struct readpiece){ 0 };
 	if (!b)
 		return;
 	c->closed = b[net_off(nw, LAYOUT_H2_CLIENTCONN_CLOSED)] == 1;
-	c->tconn[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN));
+	c->tconn[0] = net_u64(nw, b, LAYOUT_H2_CLIENTCONN_TCONN);
 	c->tconn[1] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
-	c->streams_map = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_STREAMS));
+	streams = net_u64(nw, b, LAYOUT_H2_CLIENTCONN_STREAMS);
+	if (streams)
+		c->next = (struct readpiece){ streams, 8 };
 	net_put(nw, &nw->cur.h2conn_at, c->addr, (uint64_t)(c - nw->cur.h2conn));
 }
 
 /* How many streams a connection has: the first word of a map is its size. */
-static void ask_streams(void *owner, void *item, struct readpiece *piece)
-{
-	const struct net_h2conn *c = item;
-
-	(void)owner;
-	*piece = (struct readpiece){ c->streams_map, c->streams_map ? 8 : 0 };
-}
-
 static void take_streams(void *owner, void *item, const uint8_t *const *bytes)
 {
 	struct net_h2conn *c = item;
@@ -231,9 +218,9 @@ static int follow(struct netwatch *nw, struct naming *v, size_t n)
 	for (size_t k = 0; k < ARRAY_SIZE(steps) && !err; k++) {
 		for (size_t i = 0; i < n; i++)
 			v[i].step = &steps[k];
-		err = NET_STAGE(nw, v, n, ask_step, take_step);
+		err = NET_STAGES(nw, v, n, { ask_step, take_step });
 	}
-	return err ? err : NET_STAGE(nw, v, n, ask_tls_name, take_tls_name);
+	return err ? err : NET_STAGES(nw, v, n, { ask_tls_name, take_tls_name });
 }
 
 static int name_conns(struct netwatch *nw)
@@ -273,12 +260,11 @@ static int name_conns(struct netwatch *nw)
 int neth2_read(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	int err = NET_STAGE(nw, l->conn, l->nconn, ask_stream, take_stream);
+	int err = NET_STAGES(nw, l->conn, l->nconn, { ask_stream, take_stream });
 
 	if (!err)
-		err = NET_STAGE(nw, l->h2conn, l->nh2conn, ask_h2conn, take_h2conn);
-	if (!err)
-		err = NET_STAGE(nw, l->h2conn, l->nh2conn, ask_streams, take_streams);
+		err = NET_STAGES(nw, l->h2conn, l->nh2conn, { net_ask_next, take_h2conn },
+				 { net_ask_next, take_streams });
 	return err ? err : name_conns(nw);
 }
 

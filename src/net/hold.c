@@ -354,16 +354,16 @@ static void take_read_stack(void *owner, void *item, const uint8_t *const *bytes
 	const uint8_t *a = bytes[1];
 	struct stack k = { .g = &v->g, .walk = v->walk, .bytes = bytes[0] };
 
-	v->missed = !k.bytes || !a || load_u64(a + net_off(nw, LAYOUT_G_GOID)) != v->g.goid ||
-		    load_u64(a + net_off(nw, LAYOUT_G_SCHED_SP)) != v->g.sched_sp ||
-		    load_u64(a + net_off(nw, LAYOUT_G_SYSCALLSP)) != v->g.syscall_sp ||
+	v->missed = !k.bytes || !a || net_u64(nw, a, LAYOUT_G_GOID) != v->g.goid ||
+		    net_u64(nw, a, LAYOUT_G_SCHED_SP) != v->g.sched_sp ||
+		    net_u64(nw, a, LAYOUT_G_SYSCALLSP) != v->g.syscall_sp ||
 		    a[net_off(nw, LAYOUT_G_TRACKINGSEQ)] != v->g.tracking_seq;
 	if (v->missed || s->err || !gostack_start(&v->g, &k.pc, &k.sp))
 		return;
 	k.len = stack_bytes(&v->g, k.sp);
 	s->err = take_stack(s, &k);
 	if (!s->err)
-		s->err = take_defers(s, &k, load_u64(a + net_off(nw, LAYOUT_G_DEFER)));
+		s->err = take_defers(s, &k, net_u64(nw, a, LAYOUT_G_DEFER));
 }
 
 /* The stacks of some goroutines. */

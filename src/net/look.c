@@ -121,12 +121,14 @@ static int take_conn(struct netwatch *nw, const struct net_user *u, const struct
 
 static int take_h2conn(struct netwatch *nw, const struct net_user *u)
 {
+	uint64_t addr = netusers_word(nw, u, NETSLOT_H2CONN);
 	struct net_look *l = &nw->cur;
 
 	if (!has_room(nw, l->nh2conn, NET_MAX_CONNS))
 		return 0;
 	return NET_ADD(l, h2conn,
-		       (struct net_h2conn){ .addr = netusers_word(nw, u, NETSLOT_H2CONN),
+		       (struct net_h2conn){ .next = net_whole(nw, addr, LAYOUT_H2_CLIENTCONN_SIZE),
+					    .addr = addr,
 					    .goid = nw->look->walk->g[u->walk].goid,
 					    .walk = u->walk,
 					    .stack = u->cls });

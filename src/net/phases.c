@@ -163,10 +163,10 @@ static void find_phases(struct netwatch *nw)
 int netphases_find(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	int err = NET_STAGE(nw, l->transport, l->ntransport, ask_limits, take_limits);
+	int err = NET_STAGES(nw, l->transport, l->ntransport, { ask_limits, take_limits });
 
 	if (!err)
-		err = NET_STAGE(nw, l->dial, l->ndial, ask_dial, take_dial);
+		err = NET_STAGES(nw, l->dial, l->ndial, { ask_dial, take_dial });
 	if (!err)
 		err = read_waits(nw);
 	if (!err)

@@ -112,10 +112,11 @@ struct net_gcall {
 };
 
 struct net_h2conn {
+	struct readpiece next; /* first: net_ask_next() */
 	uint64_t addr, goid;
 	uint64_t tconn[2]; /* its net.Conn */
 	uint32_t walk, stack, host;
-	uint64_t streams_map, streams; /* how many */
+	uint64_t streams; /* how many */
 	bool closed, dead;
 	bool named; /* host is set */
 };
@@ -237,11 +238,39 @@ uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk);
 /* What was lost since the last report; the look ends. */
 void netwatch_report_losses(struct netwatch *nw);
 
-/* A stage of a look: of each of `count` items. */
-#define NET_STAGE(nw, items, count, ask, take)                                              \
-	readbatch_stage(&(nw)->batch, (nw)->rt->mem,                                        \
-			&(struct readstage){ nw, items, count, sizeof(*(items)), ask, take, \
-					     false })
+/* ---- reading in stages ---- */
+
+/* What begins at addr and is as large as that field says. */
+static inline struct readpiece net_whole(const struct netwatch *nw, uint64_t addr,
+					 enum layout_field size)
+{
+	return (struct readpiece){ addr, (uint32_t)net_off(nw, size) };
+}
+
+/* A field of what begins at addr. */
+static inline struct readpiece net_part(const struct netwatch *nw, uint64_t addr,
+					enum layout_field f, uint32_t len)
+{
+	return (struct readpiece){ addr + (uint64_t)net_off(nw, f), len };
+}
+
+static inline uint64_t net_u64(const struct netwatch *nw, const uint8_t *b, enum layout_field f)
+{
+	return load_u64(b + net_off(nw, f));
+}
+
+/* The ask() of items whose first member is the piece: the stage before has named it. */
+void net_ask_next(void *owner, void *item, struct readpiece *piece);
+
+struct net_step {
+	void (*ask)(void *owner, void *item, struct readpiece *piece);
+	void (*take)(void *owner, void *item, const uint8_t *const *bytes);
+};
+/* Stages of each of n items, one after the other; the last step has no functions. */
+int net_stages(struct netwatch *nw, void *item, size_t n, size_t size, const struct net_step *step);
+#define NET_STAGES(nw, items, n, ...)              \
+	net_stages(nw, items, n, sizeof(*(items)), \
+		   (const struct net_step[]){ __VA_ARGS__, { NULL, NULL } })
 
 /* In a map of the look; what has no room there is not found again. */
 static inline void net_put(struct netwatch *nw, struct u64map *m, uint64_t key, uint64_t value)

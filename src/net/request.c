@@ -54,9 +54,7 @@ static void ask_inner(void *owner, void *item, struct readpiece *piece)
 	struct net_inflight *f = item;
 
 	if (f->treq && !same_treq(nw, f))
-		*piece = (struct readpiece){
-			f->treq + (uint64_t)net_off(nw, LAYOUT_HTTP_TRANSPORTREQUEST_REQUEST), 8
-		};
+		*piece = net_part(nw, f->treq, LAYOUT_HTTP_TRANSPORTREQUEST_REQUEST, 8);
 }
 
 static void take_inner(void *owner, void *item, const uint8_t *const *bytes)
@@ -71,7 +69,7 @@ static void take_inner(void *owner, void *item, const uint8_t *const *bytes)
 static int read_inner(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
-	int err = NET_STAGE(nw, l->inflight, l->ninflight, ask_inner, take_inner);
+	int err = NET_STAGES(nw, l->inflight, l->ninflight, { ask_inner, take_inner });
 
 	for (size_t i = 0; !err && i < l->ninflight; i++) {
 		struct net_inflight *f = &l->inflight[i];
@@ -108,7 +106,8 @@ static void take_request(void *owner, void *item, const uint8_t *const *bytes)
 	r->f->dead = !user;
 	if (!user)
 		return;
-	r->url = load_u64(inner + net_off(nw, LAYOUT_HTTP_REQUEST_URL));
+	r->next = (struct readpiece){ net_u64(nw, inner, LAYOUT_HTTP_REQUEST_URL),
+				      (uint32_t)net_off(nw, LAYOUT_URL_HOST) + 16 };
 	for (int k = 0; k < 2; k++) {
 		r->inner_ctx[k] = load_u64(inner + ctx + 8 * k);
 		r->ctx[k] = r->node[k] = load_u64(user + ctx + 8 * k);
@@ -117,15 +116,6 @@ static void take_request(void *owner, void *item, const uint8_t *const *bytes)
 	r->chain_ends = !r->ctx[0];
 	if (cancel >= 0 && load_u64(user + cancel))
 		r->f->limits.cancel = KNOWN_YES;
-}
-
-static void ask_url(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct net_reading *r = item;
-
-	if (!r->f->dead)
-		*piece = (struct readpiece){ r->url, (uint32_t)net_off(nw, LAYOUT_URL_HOST) + 16 };
 }
 
 static void take_url(void *owner, void *item, const uint8_t *const *bytes)
@@ -199,14 +189,10 @@ static void ask_timeout(void *owner, void *item, struct readpiece *piece)
 
 	if (!f->client)
 		return;
-	piece[0] =
-		(struct readpiece){ f->client + (uint64_t)net_off(nw, LAYOUT_HTTP_CLIENT_TIMEOUT),
-				    8 };
+	piece[0] = net_part(nw, f->client, LAYOUT_HTTP_CLIENT_TIMEOUT, 8);
 	/* (*Client).send wraps the caller's context when its own limit is nearer */
 	if (r->inner_ctx[1] != r->ctx[1] && netcontext_kind(nw, r->inner_ctx[0]) == CONTEXT_TIMER)
-		piece[1] = (struct readpiece){
-			r->inner_ctx[1] + (uint64_t)net_off(nw, LAYOUT_CTX_TIMER_DEADLINE), 24
-		};
+		piece[1] = net_part(nw, r->inner_ctx[1], LAYOUT_CTX_TIMER_DEADLINE, 24);
 }
 
 static void take_timeout(void *owner, void *item, const uint8_t *const *bytes)
@@ -221,9 +207,8 @@ static void take_timeout(void *owner, void *item, const uint8_t *const *bytes)
 	l->timeout_ns = (int64_t)load_u64(bytes[0]);
 	l->timeout = l->timeout_ns > 0 ? KNOWN_YES : KNOWN_NO;
 	if (d && l->timeout == KNOWN_YES)
-		r->deadline_unix_ns =
-			gotime_unix_ns(load_u64(d + net_off(nw, LAYOUT_TIME_TIME_WALL)),
-				       load_u64(d + net_off(nw, LAYOUT_TIME_TIME_EXT)));
+		r->deadline_unix_ns = gotime_unix_ns(net_u64(nw, d, LAYOUT_TIME_TIME_WALL),
+						     net_u64(nw, d, LAYOUT_TIME_TIME_EXT));
 }
 
 /* ---- since when ---- */
@@ -341,14 +326,9 @@ static void date_reader(struct netwatch *nw, struct net_inflight *f)
 
 static int read_new(struct netwatch *nw, struct net_reading *rd, size_t n)
 {
-	int err = NET_STAGE(nw, rd, n, ask_request, take_request);
+	int err = NET_STAGES(nw, rd, n, { ask_request, take_request }, { net_ask_next, take_url },
+			     { ask_host, take_host }, { ask_timeout, take_timeout });
 
-	if (!err)
-		err = NET_STAGE(nw, rd, n, ask_url, take_url);
-	if (!err)
-		err = NET_STAGE(nw, rd, n, ask_host, take_host);
-	if (!err)
-		err = NET_STAGE(nw, rd, n, ask_timeout, take_timeout);
 	for (size_t i = 0; !err && i < n; i++) {
 		struct net_inflight *f = rd[i].f;
 

@@ -19,8 +19,8 @@ enum context_kind {
 };
 
 struct net_reading {
+	struct readpiece next; /* first: net_ask_next() */
 	struct net_inflight *f;
-	uint64_t url;
 	uint64_t ctx[2], inner_ctx[2];
 	uint8_t text[2][16]; /* strings' headers: scheme, host */
 	uint64_t node[2];    /* of the chain of contexts: where it is */

@@ -9,9 +9,8 @@
 
 /* One connection of a server while its request's pattern is read. */
 struct serving_read {
+	struct readpiece next; /* first: net_ask_next() */
 	struct net_serving *s;
-	uint64_t response, request, text;
-	uint32_t len;
 };
 
 /* Up to 1.19 an idle connection waits for the next request where it reads it; since
@@ -30,14 +29,6 @@ static const struct net_serving *before(const struct netwatch *nw, const struct 
 	return at ? &nw->prev.serving[*at] : NULL;
 }
 
-static void ask_conn(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct serving_read *p = item;
-
-	*piece = (struct readpiece){ p->s->conn, (uint32_t)net_off(nw, LAYOUT_HTTP_CONN_SIZE) };
-}
-
 /* conn -> its Server and the response it is at, whose request was read before when it is the same. */
 static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 {
@@ -48,66 +39,39 @@ static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 	const struct net_serving *was = before(nw, s);
 	const uint8_t *b = bytes[0];
 
-	s->server = b ? load_u64(b + net_off(nw, LAYOUT_HTTP_CONN_SERVER)) : 0;
+	s->server = b ? net_u64(nw, b, LAYOUT_HTTP_CONN_SERVER) : 0;
 	s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
 	if (b && is_idle(nw, b))
 		s->reading_request = false;
 	s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
 		  was->reading_request == s->reading_request;
+	p->next = (struct readpiece){ 0 };
 	if (s->same)
 		memcpy(s->pattern, was->pattern, sizeof(s->pattern));
-	else
-		p->response = s->response;
+	else if (s->response)
+		p->next = net_part(nw, s->response, LAYOUT_HTTP_SRVRESPONSE_REQ, 8);
 }
 
 /* response -> Request */
-static void ask_request(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct serving_read *p = item;
-
-	if (p->response)
-		*piece = (struct readpiece){
-			p->response + (uint64_t)net_off(nw, LAYOUT_HTTP_SRVRESPONSE_REQ), 8
-		};
-}
-
 static void take_request(void *owner, void *item, const uint8_t *const *bytes)
 {
+	uint64_t request = bytes[0] ? load_u64(bytes[0]) : 0;
 	struct serving_read *p = item;
 
-	(void)owner;
-	p->request = bytes[0] ? load_u64(bytes[0]) : 0;
+	p->next = request ? net_part(owner, request, LAYOUT_HTTP_REQUEST_PATTERN, 16)
+			  : (struct readpiece){ 0 };
 }
 
 /* Request -> Pattern, which the mux has set */
-static void ask_pattern(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct serving_read *p = item;
-
-	if (p->request)
-		*piece = (struct readpiece){
-			p->request + (uint64_t)net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN), 16
-		};
-}
-
 static void take_pattern(void *owner, void *item, const uint8_t *const *bytes)
 {
+	uint64_t len = bytes[0] ? load_u64(bytes[0] + 8) : 0;
 	struct serving_read *p = item;
-	const uint8_t *b = bytes[0];
 
 	(void)owner;
-	p->text = b ? load_u64(b) : 0;
-	p->len = b && load_u64(b + 8) < MAX_PATTERN ? (uint32_t)load_u64(b + 8) : 0;
-}
-
-static void ask_text(void *owner, void *item, struct readpiece *piece)
-{
-	const struct serving_read *p = item;
-
-	(void)owner;
-	*piece = (struct readpiece){ p->text, p->len };
+	p->next = (struct readpiece){ 0 };
+	if (len && len < MAX_PATTERN)
+		p->next = (struct readpiece){ load_u64(bytes[0]), (uint32_t)len };
 }
 
 static void take_text(void *owner, void *item, const uint8_t *const *bytes)
@@ -117,46 +81,24 @@ static void take_text(void *owner, void *item, const uint8_t *const *bytes)
 	uint32_t n = 0;
 
 	(void)owner;
-	for (; text && n < p->len && n < sizeof(p->s->pattern) - 1; n++)
+	for (; text && n < p->next.len && n < sizeof(p->s->pattern) - 1; n++)
 		p->s->pattern[n] = (char)(text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?');
 	p->s->pattern[n] = '\0';
 }
 
-static int read_patterns(struct netwatch *nw, struct serving_read *p, size_t n)
-{
-	int err;
-
-	if (net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN) < 0) /* up to 1.22 */
-		return 0;
-	err = NET_STAGE(nw, p, n, ask_request, take_request);
-	if (!err)
-		err = NET_STAGE(nw, p, n, ask_pattern, take_pattern);
-	if (!err)
-		err = NET_STAGE(nw, p, n, ask_text, take_text);
-	return err;
-}
-
 /* A Server's limits, which are read once. */
 struct server_limits {
-	uint64_t server;
-	bool none; /* on what is read */
+	struct readpiece next; /* first: net_ask_next() */
+	bool none;             /* on what is read */
 };
-
-static void ask_server(void *owner, void *item, struct readpiece *piece)
-{
-	const struct netwatch *nw = owner;
-	const struct server_limits *s = item;
-
-	*piece = (struct readpiece){ s->server, (uint32_t)net_off(nw, LAYOUT_HTTP_SERVER_SIZE) };
-}
 
 static void take_server(void *owner, void *item, const uint8_t *const *bytes)
 {
 	const struct netwatch *nw = owner;
 	struct server_limits *s = item;
 
-	s->none = bytes[0] && !load_u64(bytes[0] + net_off(nw, LAYOUT_HTTP_SERVER_READTIMEOUT)) &&
-		  !load_u64(bytes[0] + net_off(nw, LAYOUT_HTTP_SERVER_READHEADERTIMEOUT));
+	s->none = bytes[0] && !net_u64(nw, bytes[0], LAYOUT_HTTP_SERVER_READTIMEOUT) &&
+		  !net_u64(nw, bytes[0], LAYOUT_HTTP_SERVER_READHEADERTIMEOUT);
 }
 
 static int read_limits(struct netwatch *nw)
@@ -174,10 +116,10 @@ static int read_limits(struct netwatch *nw)
 		if (!u64map_put(&at, l->serving[i].server, n, &made))
 			nw->no_room++;
 		else if (made)
-			v[n++].server = l->serving[i].server;
+			v[n++].next = net_whole(nw, l->serving[i].server, LAYOUT_HTTP_SERVER_SIZE);
 	}
 	if (!err)
-		err = NET_STAGE(nw, v, n, ask_server, take_server);
+		err = NET_STAGES(nw, v, n, { net_ask_next, take_server });
 	for (size_t i = 0; !err && i < l->nserving; i++) {
 		uint64_t *k = u64map_find(&at, l->serving[i].server);
 
@@ -195,11 +137,14 @@ int netservers_read(struct netwatch *nw)
 	int err = p ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i].s = &l->serving[i];
+		p[i] = (struct serving_read){
+			net_whole(nw, l->serving[i].conn, LAYOUT_HTTP_CONN_SIZE), &l->serving[i]
+		};
 	if (!err)
-		err = NET_STAGE(nw, p, l->nserving, ask_conn, take_conn);
-	if (!err)
-		err = read_patterns(nw, p, l->nserving);
+		err = NET_STAGES(nw, p, l->nserving, { net_ask_next, take_conn });
+	if (!err && net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN) >= 0) /* since 1.23 */
+		err = NET_STAGES(nw, p, l->nserving, { net_ask_next, take_request },
+				 { net_ask_next, take_pattern }, { net_ask_next, take_text });
 	if (!err)
 		err = read_limits(nw);
 	free(p);

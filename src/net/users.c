@@ -31,10 +31,10 @@ static bool stands(const struct netwatch *nw, const struct goroutine *g, const u
 
 	raw -= net_off(nw, LAYOUT_G_SCHED_SP);
 	status = load_u32(raw + net_off(nw, LAYOUT_G_ATOMICSTATUS)) & ~GO_STATUS_SCAN_BIT;
-	return load_u64(raw + net_off(nw, LAYOUT_G_GOID)) == g->goid && status == g->status &&
+	return net_u64(nw, raw, LAYOUT_G_GOID) == g->goid && status == g->status &&
 	       raw[net_off(nw, LAYOUT_G_TRACKINGSEQ)] == g->tracking_seq &&
-	       load_u64(raw + net_off(nw, LAYOUT_G_SCHED_SP)) == g->sched_sp &&
-	       load_u64(raw + net_off(nw, LAYOUT_G_SYSCALLSP)) == g->syscall_sp;
+	       net_u64(nw, raw, LAYOUT_G_SCHED_SP) == g->sched_sp &&
+	       net_u64(nw, raw, LAYOUT_G_SYSCALLSP) == g->syscall_sp;
 }
 
 /* The classes of the stacks that were read so far. */
@@ -162,7 +162,7 @@ int netusers_check(struct netwatch *nw)
 	for (size_t i = 0; i < us->n && !err; i += NET_AT_ONCE) {
 		size_t n = us->n - i < NET_AT_ONCE ? us->n - i : NET_AT_ONCE;
 
-		err = NET_STAGE(nw, us->v + i, n, ask_g, take_g);
+		err = NET_STAGES(nw, us->v + i, n, { ask_g, take_g });
 	}
 	for (size_t i = 0; i < us->n && !err; i++)
 		if (!us->v[i].moved)

@@ -132,6 +132,23 @@ void netwatch_free(struct netwatch *nw)
 	free(nw);
 }
 
+void net_ask_next(void *owner, void *item, struct readpiece *piece)
+{
+	(void)owner;
+	*piece = *(const struct readpiece *)item;
+}
+
+int net_stages(struct netwatch *nw, void *item, size_t n, size_t size, const struct net_step *step)
+{
+	int err = 0;
+
+	for (; step->ask && !err; step++)
+		err = readbatch_stage(&nw->batch, nw->rt->mem,
+				      &(struct readstage){ nw, item, n, size, step->ask, step->take,
+							   false });
+	return err;
+}
+
 uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 1])
 {
 	size_t len = strlen(host);
