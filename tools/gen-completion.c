@@ -28,7 +28,7 @@ static const char *values_of(const struct option_def *d, char *out, size_t size)
 	} else if (!strcmp(d->arg, "SEVERITY")) {
 		for (int i = 0; i <= SEVERITY_CRITICAL; i++)
 			len += (size_t)snprintf(out + len, size - len, "%s%s", i ? " " : "",
-						severity_name((enum severity)i));
+						severity_word[i]);
 	}
 	return out;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/screen.h"

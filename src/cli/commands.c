@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cli/commands.h"
-
 #include "cli/options.h"
 
 const struct command commands[] = {

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/message.h"
 #include "cli/output.h"
 
@@ -40,10 +40,8 @@ static int compare(const struct options *o, const struct buf *a, const struct bu
 	struct err err = { 0 };
 	int code;
 
-	if (output_open(&out, o, &err)) {
-		msg_error("%s", err.what);
+	if (output_open(&out, o))
 		return EXIT_FAILED;
-	}
 	code = report_diff(a->data ? a->data : "", a->len, b->data ? b->data : "", b->len,
 			   out.text.columns, &out.buf, &err);
 	if (!code)

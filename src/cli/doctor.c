@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/commands.h"
-#include "cli/json.h"
-#include "cli/message.h"
+#include "cli/options.h"
 #include "cli/output.h"
+#include "cli/message.h"
 #include "host/features.h"
 #include "trace/trace.h"
 
@@ -68,12 +67,12 @@ static int trace_rows(struct feature *f)
 
 static void print_text(const struct feature *f, int n, struct buf *out)
 {
-	int i, width = 0;
+	int width = 0;
 
-	for (i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		if ((int)strlen(f[i].name) > width)
 			width = (int)strlen(f[i].name);
-	for (i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++) {
 		buf_printf(out, "%-8s %-*s  %s\n", feature_state_name(f[i].state), width, f[i].name,
 			   f[i].why);
 		if (f[i].hint[0])
@@ -84,10 +83,9 @@ static void print_text(const struct feature *f, int n, struct buf *out)
 static void print_json(const struct feature *f, int n, struct buf *out)
 {
 	json_t *root = json_object(), *rows = json_array();
-	int i;
 
 	json_object_set_new(root, "schema", json_string(DOCTOR_SCHEMA));
-	for (i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++) {
 		json_t *j = json_object();
 
 		json_set_text(j, "name", f[i].name);
@@ -104,17 +102,14 @@ static void print_json(const struct feature *f, int n, struct buf *out)
 int cmd_doctor(const struct options *o)
 {
 	struct feature f[FEATURES_MAX + TRACE_ROWS];
-	struct err err = { 0 };
 	struct output out;
 	int n;
 
 	memset(f, 0, sizeof(f));
 	n = features_probe(f, FEATURES_MAX);
 	n += trace_rows(f + n);
-	if (output_open(&out, o, &err)) {
-		msg_error("%s", err.what);
+	if (output_open(&out, o))
 		return EXIT_FAILED;
-	}
 	if (o->format == FORMAT_JSON)
 		print_json(f, n, &out.buf);
 	else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
+#include "base/vec.h"
 #include "cli/options.h"
 #include "report/report.h"
 
@@ -59,12 +60,9 @@ static void wrapped(FILE *f, const char *text, int indent, int width)
 
 void help_all(FILE *f)
 {
-	const struct command *c;
-	size_t i;
-
 	fprintf(f, "gospect shows what a running Go program is doing, from outside.\n\n"
 		   "usage: gospect COMMAND [OPTIONS]\n\n");
-	for (c = commands; c->name; c++) {
+	for (const struct command *c = commands; c->name; c++) {
 		char head[40];
 
 		snprintf(head, sizeof(head), "%s%s", c->name, operand_word(c));
@@ -75,18 +73,16 @@ void help_all(FILE *f)
 	fprintf(f, "  %-*s %s\n", HEAD_WIDTH, "--version", "version and report schema");
 	fprintf(f, "  %-*s %s\n\nexit status:\n", HEAD_WIDTH, "--schema",
 		"JSON Schema of the reports");
-	for (i = 0; i < sizeof(exit_table) / sizeof(*exit_table); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(exit_table); i++)
 		fprintf(f, "  %2d  %s\n", exit_table[i].status, exit_table[i].means);
 }
 
 void help_command(const struct command *c, FILE *f)
 {
-	int i;
-
 	fprintf(f, "usage: gospect %s%s [OPTIONS]\n\n", c->name, operand_word(c));
 	wrapped(f, c->about, 0, WIDTH);
 	fprintf(f, "\n");
-	for (i = 0; i < OPT_COUNT; i++) {
+	for (int i = 0; i < OPT_COUNT; i++) {
 		char head[40];
 
 		if (!(c->options & OPT_BIT(i)))
@@ -117,16 +113,12 @@ static void roff(FILE *f, const char *s)
 
 void help_man(FILE *f, const char *version)
 {
-	const struct command *c;
-	size_t e;
-	int i;
-
 	fprintf(f,
 		".TH GOSPECT 1 \"\" \"gospect %s\" \"User Commands\"\n"
 		".SH NAME\ngospect \\- trace running Go programs from outside\n"
 		".SH SYNOPSIS\n",
 		version);
-	for (c = commands; c->name; c++)
+	for (const struct command *c = commands; c->name; c++)
 		fprintf(f, ".B gospect %s\n%s%s[OPTIONS]\n.br\n", c->name,
 			operand_word(c) + (c->operand != OPERAND_NONE),
 			c->operand != OPERAND_NONE ? " " : "");
@@ -135,11 +127,11 @@ void help_man(FILE *f, const char *version)
 		   "runtime: goroutine births, large allocations, garbage collection, network "
 		   "requests, database pools. Nothing is written to the target and nothing is left "
 		   "behind.\n.SH COMMANDS\n");
-	for (c = commands; c->name; c++) {
+	for (const struct command *c = commands; c->name; c++) {
 		fprintf(f, ".SS gospect %s%s\n", c->name, operand_word(c));
 		roff(f, c->about);
 		fputc('\n', f);
-		for (i = 0; i < OPT_COUNT; i++) {
+		for (int i = 0; i < OPT_COUNT; i++) {
 			char head[40];
 
 			if (!(c->options & OPT_BIT(i)))
@@ -153,7 +145,7 @@ void help_man(FILE *f, const char *version)
 		}
 	}
 	fprintf(f, ".SH EXIT STATUS\n");
-	for (e = 0; e < sizeof(exit_table) / sizeof(*exit_table); e++)
+	for (size_t e = 0; e < ARRAY_SIZE(exit_table); e++)
 		fprintf(f, ".TP\n.B %d\n%s\n", exit_table[e].status, exit_table[e].means);
 	fprintf(f, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colours, even on a terminal\n"
 		   ".TP\n.B GOSPECT_METHOD=perf\nattach through perf events, as on kernels without "

@@ -6,11 +6,9 @@
 
 #include "base/clock.h"
 #include "base/human.h"
-#include "cli/commands.h"
-#include "cli/json.h"
-#include "cli/message.h"
+#include "cli/options.h"
 #include "cli/output.h"
-#include "cli/proof.h"
+#include "cli/message.h"
 #include "cli/watch.h"
 #include "base/text.h"
 #include "goroutines/fill.h"

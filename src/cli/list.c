@@ -7,10 +7,10 @@
 
 #include "base/clock.h"
 #include "base/human.h"
-#include "cli/commands.h"
-#include "cli/json.h"
-#include "cli/message.h"
+#include "cli/options.h"
 #include "cli/output.h"
+#include "base/vec.h"
+#include "cli/message.h"
 #include "host/golist.h"
 #include "report/grid.h"
 
@@ -32,10 +32,9 @@ static void print_text(const struct golist *l, struct buf *out)
 	uint64_t now = clock_real_ns();
 	char cell[600];
 	struct grid t;
-	size_t i;
 
-	grid_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
-	for (i = 0; i < l->n; i++) {
+	grid_init(&t, cols, ARRAY_SIZE(cols));
+	for (size_t i = 0; i < l->n; i++) {
 		const struct golist_entry *e = &l->e[i];
 
 		snprintf(cell, sizeof(cell), "%d", (int)e->pid);
@@ -59,10 +58,9 @@ static void print_text(const struct golist *l, struct buf *out)
 static void print_json(const struct golist *l, struct buf *out)
 {
 	json_t *root = json_object(), *rows = json_array();
-	size_t i;
 
 	json_object_set_new(root, "schema", json_string(LIST_SCHEMA));
-	for (i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < l->n; i++) {
 		const struct golist_entry *e = &l->e[i];
 		json_t *j = json_object();
 		char when[40];
@@ -104,10 +102,8 @@ int cmd_list(const struct options *o)
 
 	if (golist_scan(&l, LIST_BUDGET_NS, &err))
 		return msg_fail(&err);
-	if (output_open(&out, o, &err)) {
-		msg_error("%s", err.what);
-		status = EXIT_FAILED;
-	} else {
+	status = output_open(&out, o);
+	if (status == EXIT_DONE) {
 		if (o->format == FORMAT_JSON)
 			print_json(&l, &out.buf);
 		else

@@ -14,10 +14,10 @@
 static void say(const char *prefix, const char *fmt, va_list ap)
 {
 	char line[1024];
-	int n = snprintf(line, sizeof(line), "%s", prefix), i;
+	int n = snprintf(line, sizeof(line), "%s", prefix);
 
 	vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
-	for (i = 0; line[i]; i++)
+	for (int i = 0; line[i]; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
 	fprintf(stderr, "%s\n", line);

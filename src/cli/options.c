@@ -52,9 +52,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 
 const struct command *command_find(const char *name)
 {
-	const struct command *c;
-
-	for (c = commands; c->name; c++)
+	for (const struct command *c = commands; c->name; c++)
 		if (!strcmp(c->name, name))
 			return c;
 	return NULL;

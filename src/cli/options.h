@@ -9,8 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-
 #include "model/finding.h"
+
+struct options;
+
+/*
+ * The command line as one table: it is parsed from it, --help prints it and
+ * the man page is made of it.
+ */
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_PPROF };
 enum profile { PROFILE_GOROUTINE, PROFILE_HEAP };
@@ -102,5 +108,14 @@ void help_all(FILE *f);
 void help_command(const struct command *c, FILE *f);
 /* The manual page, in man(7) macros. */
 void help_man(FILE *f, const char *version);
+
+/* The commands, one file each.  Each returns the exit status. */
+int cmd_attach(const struct options *o);
+int cmd_snapshot(const struct options *o);
+int cmd_leaks(const struct options *o);
+int cmd_diff(const struct options *o);
+int cmd_plan(const struct options *o);
+int cmd_list(const struct options *o);
+int cmd_doctor(const struct options *o);
 
 #endif

@@ -3,18 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/message.h"
-#include "report/report.h"
 
 #define REPORT_MAX_BYTES (256u << 20) /* a report larger than this is an error */
 #define LIST_MAX_BYTES   (2ull << 30) /* with every goroutine in it */
 
-int output_open(struct output *out, const struct options *o, struct err *err)
+int output_open(struct output *out, const struct options *o)
 {
 	const char *no_color = getenv("NO_COLOR");
 
@@ -26,9 +27,10 @@ int output_open(struct output *out, const struct options *o, struct err *err)
 	signal(SIGPIPE, SIG_IGN); /* seen as EPIPE where it is written */
 	if (o->output) {
 		out->fd = open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-		if (out->fd < 0)
-			return err_set(err, -errno, "cannot write '%s': %s", o->output,
-				       strerror(errno));
+		if (out->fd < 0) {
+			msg_error("cannot write '%s': %s", o->output, strerror(errno));
+			return EXIT_FAILED;
+		}
 		out->is_file = true;
 	}
 	out->is_terminal = !out->is_file && isatty(out->fd);
@@ -36,7 +38,7 @@ int output_open(struct output *out, const struct options *o, struct err *err)
 		.color = out->is_terminal && !(no_color && no_color[0]),
 		.columns = 100,
 	};
-	return 0;
+	return EXIT_DONE;
 }
 
 int output_status(int err)
@@ -114,4 +116,27 @@ int output_report(struct output *out, const struct report *r)
 	if (!err)
 		out->written++;
 	return err;
+}
+
+void json_set_text(json_t *object, const char *key, const char *text)
+{
+	char clean[2048];
+
+	if (text)
+		json_object_set_new(object, key,
+				    json_string(words_fit(text, INT_MAX, clean, sizeof(clean))));
+}
+
+void json_print(json_t *root, struct buf *out)
+{
+	char *s = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(12));
+
+	json_decref(root);
+	if (!s) {
+		out->err = -ENOMEM;
+		return;
+	}
+	buf_puts(out, s);
+	buf_puts(out, "\n");
+	free(s);
 }

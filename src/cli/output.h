@@ -3,10 +3,8 @@
 #ifndef GOSPECT_CLI_OUTPUT_H
 #define GOSPECT_CLI_OUTPUT_H
 
+#include <jansson.h>
 #include <stdbool.h>
-
-#include "base/buf.h"
-#include "base/err.h"
 #include "cli/options.h"
 #include "report/report.h"
 
@@ -21,8 +19,8 @@ struct output {
 	uint64_t written; /* reports */
 };
 
-/* Opens what the options say, before anything is attached: 0 or -errno. */
-int output_open(struct output *out, const struct options *o, struct err *err);
+/* Opens what the options say, before anything is attached.  Says what fails; returns the exit status. */
+int output_open(struct output *out, const struct options *o);
 /*
  * Returns the exit status: that of the command so far, or EXIT_FAILED, with a
  * message, when the file cannot be closed (NFS and quotas report here what
@@ -37,5 +35,10 @@ int output_write(struct output *out, const struct buf *b);
 int output_status(int err);
 /* For commands that print once: writes what is in out->buf, and closes. */
 int output_finish(struct output *out);
+
+/* The little of JSON that commands share which print no report.  Foreign text as a member; left out when NULL. Invalid UTF-8 is replaced. */
+void json_set_text(json_t *object, const char *key, const char *text);
+/* Appends the object on one line and frees it. */
+void json_print(json_t *root, struct buf *out);
 
 #endif

@@ -5,25 +5,16 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "cli/commands.h"
-#include "cli/json.h"
-#include "cli/message.h"
+#include "cli/options.h"
 #include "cli/output.h"
+#include "base/vec.h"
+#include "cli/message.h"
 #include "gobin/gobin.h"
 #include "report/grid.h"
 #include "proc/process.h"
 #include "trace/trace.h"
 
 #define PLAN_SCHEMA "gospect.plan/1"
-
-static void bytes_hex(const struct site *s, char *out)
-{
-	int i;
-
-	out[0] = '\0';
-	for (i = 0; i < s->len; i++)
-		sprintf(out + 2 * i, "%02x", s->bytes[i]);
-}
 
 static const char *site_word(const struct probe *p, enum site_kind kind)
 {
@@ -70,11 +61,11 @@ static bool is_missing_alike(const struct probe *a, const struct probe *b)
 static void print_missing(const struct plan *pl, int i, struct buf *out)
 {
 	const struct probe *p = &pl->probe[i];
-	int k, alike = 0;
+	int alike = 0;
 
 	if (p->kind != SITE_NONE)
 		return;
-	for (k = 0; k < pl->n; k++) {
+	for (int k = 0; k < pl->n; k++) {
 		if (!is_missing_alike(p, &pl->probe[k]))
 			continue;
 		if (k < i)
@@ -95,7 +86,7 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		{ "INSTRUCTION", false, 12 }, { "RUN", false, 0 },       { "COST/HIT", true, 0 },
 	};
 	struct grid t;
-	int i, k, none = 0;
+	int none = 0;
 
 	buf_printf(out, "%s  %s %s%s%s\n\n", subject,
 		   gb->build.release.minor ? gb->build.version : "Go (release not recorded)",
@@ -104,17 +95,17 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 	if (gb->layout_is_newer)
 		buf_printf(out, "This release is newer than gospect: the layout of its runtime is "
 				"verified in the process.\n\n");
-	grid_init(&t, cols, (int)(sizeof(cols) / sizeof(*cols)));
-	for (i = 0; i < pl->n; i++) {
+	grid_init(&t, cols, ARRAY_SIZE(cols));
+	for (int i = 0; i < pl->n; i++) {
 		const struct probe *p = &pl->probe[i];
 
 		none += p->kind == SITE_NONE;
-		for (k = 0; k < p->nsite; k++)
+		for (int k = 0; k < p->nsite; k++)
 			site_cells(&t, p, &p->site[k]);
 	}
 	grid_print(&t, 2, 100, out);
 	grid_deinit(&t);
-	for (i = 0; none && i < pl->n; i++)
+	for (int i = 0; none && i < pl->n; i++)
 		print_missing(pl, i, out);
 	if (none)
 		buf_puts(out, "\n");
@@ -128,9 +119,10 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 
 static void put_site(json_t *j, const struct site *s)
 {
-	char hex[40];
+	char hex[40] = "";
 
-	bytes_hex(s, hex);
+	for (int i = 0; i < s->len; i++)
+		sprintf(hex + 2 * i, "%02x", s->bytes[i]);
 	json_object_set_new(j, "offset", json_integer((json_int_t)s->func_off));
 	json_object_set_new(j, "address", json_integer((json_int_t)s->addr));
 	json_object_set_new(j, "file_offset", json_integer((json_int_t)s->file_off));
@@ -144,9 +136,8 @@ static void put_site(json_t *j, const struct site *s)
 static void put_sites(json_t *j, const struct probe *p)
 {
 	json_t *sites = json_array();
-	int k;
 
-	for (k = 0; k < p->nsite; k++) {
+	for (int k = 0; k < p->nsite; k++) {
 		json_t *s = json_object();
 
 		json_set_text(s, "function", p->site[k].function);
@@ -182,7 +173,6 @@ static void print_json(const struct gobin *gb, const struct options *o, const st
 		       const struct cost_table *ct, struct buf *out)
 {
 	json_t *root = json_object(), *probes = json_array(), *costs = json_object();
-	int i;
 
 	json_object_set_new(root, "schema", json_string(PLAN_SCHEMA));
 	if (o->pid)
@@ -192,12 +182,12 @@ static void print_json(const struct gobin *gb, const struct options *o, const st
 	if (gb->build.release.minor)
 		json_set_text(root, "go", gb->build.version);
 	json_set_text(root, "arch", gb->arch ? gb->arch->name : NULL);
-	for (i = 0; i < INSN_CLASS_COUNT; i++)
+	for (int i = 0; i < INSN_CLASS_COUNT; i++)
 		if (ct->ns[i] >= 0)
 			json_object_set_new(costs, insn_class_name((enum insn_class)i),
 					    json_real(ct->ns[i]));
 	json_object_set_new(root, "measured_ns", costs);
-	for (i = 0; i < pl->n; i++)
+	for (int i = 0; i < pl->n; i++)
 		json_array_append_new(probes, probe_json(&pl->probe[i]));
 	json_object_set_new(root, "probes", probes);
 	json_print(root, out);
@@ -222,11 +212,10 @@ static int open_target(const struct options *o, struct gobin **gb, struct err *e
 static void measure(struct cost_table *ct)
 {
 	struct err err = { 0 };
-	int i;
 
 	if (!trace_measure_costs(ct, &err))
 		return;
-	for (i = 0; i < INSN_CLASS_COUNT; i++)
+	for (int i = 0; i < INSN_CLASS_COUNT; i++)
 		ct->ns[i] = -1;
 }
 
@@ -247,10 +236,8 @@ int cmd_plan(const struct options *o)
 	}
 	measure(&ct);
 	plan_price(&pl, &ct);
-	if (output_open(&out, o, &err)) {
-		msg_error("%s", err.what);
-		status = EXIT_FAILED;
-	} else {
+	status = output_open(&out, o);
+	if (status == EXIT_DONE) {
 		char pid[32];
 
 		snprintf(pid, sizeof(pid), "process %ld", o->pid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cli/proof.h"
+#include "cli/watch.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -107,7 +107,7 @@ static void finding(struct screen_view *v, const struct finding *f, bool details
 	struct buf b;
 
 	buf_init(&b, SENTENCE_MAX);
-	snprintf(word, sizeof(word), "%-*s", FINDING_INDENT, severity_name(f->severity));
+	snprintf(word, sizeof(word), "%-*s", FINDING_INDENT, severity_word[f->severity]);
 	for (char *p = word; *p; p++)
 		*p = (char)toupper((unsigned char)*p);
 	buf_puts(&b, word);
@@ -247,7 +247,7 @@ static void allocs(struct screen_view *v, const struct window *w, int width, int
 
 static void gc(struct screen_view *v, const struct window *w, int width)
 {
-	if (!w->memory->gc.known && !w->memory->gc.heap_known && !w->memory->gc.pauses_known)
+	if (!table_any(&gc_summary, w))
 		return;
 	summary(v, "gc", gc_sentence, w, STYLE_PLAIN, width);
 	summary(v, "pauses", pauses_sentence, w, STYLE_PLAIN, width);
@@ -319,9 +319,7 @@ static int alloc_lines(const struct window *w, int room)
 
 static int gc_lines(const struct window *w)
 {
-	return (w->memory->gc.known || w->memory->gc.heap_known || w->memory->gc.pauses_known ? 1
-											      : 0) +
-	       (w->memory->gc.pauses_known ? 1 : 0);
+	return table_any(&gc_summary, w) + w->memory->gc.pauses_known;
 }
 
 static void body(struct screen_view *v, const struct report *r, struct screen_state *st, int width,

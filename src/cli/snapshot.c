@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/message.h"
 #include "cli/output.h"
-#include "cli/proof.h"
 #include "cli/watch.h"
 #include "observe/detect.h"
 

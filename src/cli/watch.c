@@ -155,12 +155,11 @@ static bool salt_from(struct watch *w, const char *path)
 static void make_salt(struct watch *w)
 {
 	unsigned char raw[16];
-	size_t i;
 
 	if (salt_from(w, "/etc/machine-id") || salt_from(w, "/proc/sys/kernel/random/boot_id") ||
 	    getrandom(raw, sizeof(raw), 0) != sizeof(raw))
 		return;
-	for (i = 0; i < sizeof(raw); i++)
+	for (size_t i = 0; i < sizeof(raw); i++)
 		snprintf(w->redact_salt + 2 * i, 3, "%02x", raw[i]);
 }
 
@@ -216,12 +215,8 @@ static int catch_signals(struct watch *w)
 
 int watch_prepare(struct watch *w, struct output *out)
 {
-	struct err err = { 0 };
-
-	if (output_open(out, w->o, &err)) {
-		msg_error("%s", err.what);
+	if (output_open(out, w->o))
 		return EXIT_FAILED;
-	}
 	if (catch_signals(w)) {
 		msg_error("cannot catch signals: %s", strerror(errno));
 		return output_close(out, EXIT_FAILED);

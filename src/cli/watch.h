@@ -10,7 +10,15 @@
 #include "cli/session.h"
 #include "observe/observer.h"
 #include "plan/plan.h"
+#include "prove/prove.h"
 #include "trace/trace.h"
+
+struct output;
+
+/*
+ * One process under observation: opened, probes armed where they can be,
+ * observed.  What `attach` and `snapshot` have in common.
+ */
 
 struct watch {
 	const struct options *o; /* borrowed */
@@ -33,8 +41,6 @@ struct watch_mode {
 	uint64_t pace_ns;                /* the report interval */
 };
 
-struct output;
-
 /*
  * What comes before anything is attached: opens the output that the options
  * name and catches SIGINT and its like.  Says what fails; returns the exit
@@ -50,5 +56,15 @@ int watch_start(struct watch *w, const struct watch_mode *mode);
  */
 bool watch_wait(struct watch *w, uint64_t due_ns, int fd);
 void watch_close(struct watch *w);
+
+/*
+ * As prove_run(), with --prove and --max-stop as the options say.  Says on
+ * stderr what is about to be done and what was not done.  signal_fd: -EINTR
+ * when something is to be read there (it is not read).  locks: what is inferred
+ * of who holds what, or NULL.
+ */
+int proof_run(struct session *s, const struct options *o, bool prove,
+	      const struct deadlocks_window *locks, int signal_fd, struct prove_result *out,
+	      struct err *err);
 
 #endif

@@ -23,10 +23,8 @@
 #include <stdio.h>
 
 #include "base/human.h"
-#include "goroutines/goroutine_leak.h"
 #include "goroutines/growth.h"
 #include "base/text.h"
-#include "goroutines/window.h"
 
 #define MIN_GROWN      10
 #define MIN_PER_MINUTE 60

@@ -24,7 +24,7 @@
  * idle gets stuck, but not larger), and at least as many as that are blocked
  * now.  Steady populations do not grow.
  */
-#include "goroutines/goroutine_leak.h"
+#include "goroutines/subject.h"
 
 #include <string.h>
 
@@ -32,7 +32,6 @@
 #include "goroutines/growth.h"
 #include "base/text.h"
 #include "model/age.h"
-#include "goroutines/window.h"
 
 #define MIN_GROWN_SHORT     3 /* in a run of less than SHORT_RUN_S */
 #define MIN_GROWN           5

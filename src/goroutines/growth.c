@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "goroutines/growth.h"
-#include "goroutines/window.h"
 
 #include <stdlib.h>
 #include <string.h>

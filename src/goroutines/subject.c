@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "goroutines/fill.h"
-#include "goroutines/goroutine_leak.h"
 #include "prove/prove.h"
 #include "trace/trace.h"
 

@@ -12,6 +12,7 @@ extern const struct subject goroutines_subject;
 /* Its detectors, one file each. */
 extern const struct detector deadlock_detector;
 extern const struct detector goroutine_flood_detector;
+extern const struct detector goroutine_leak_detector;
 
 /* Adds the verdicts on leaks to a window that was filled with `self` and l, and what they cover. */
 void goroutines_add_leaks(void *self, struct look *l, struct window *w,

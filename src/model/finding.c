@@ -15,17 +15,12 @@
 	72 /* bytes; longer ones are cut to so many columns and told apart by a hash */
 #define ID_SUBJECT_COLUMNS 16
 
-static const char *const severity_names[] = { "info", "low", "medium", "high", "critical" };
-
-const char *severity_name(enum severity s)
-{
-	return severity_names[s];
-}
+const char *const severity_word[] = { "info", "low", "medium", "high", "critical" };
 
 int severity_parse(const char *word, enum severity *out)
 {
 	for (int s = SEVERITY_INFO; s <= SEVERITY_CRITICAL; s++) {
-		if (!strcmp(word, severity_names[s])) {
+		if (!strcmp(word, severity_word[s])) {
 			*out = (enum severity)s;
 			return 0;
 		}

@@ -41,8 +41,8 @@ struct findings {
 	uint64_t dropped;
 };
 
-/* "high", …; static.  severity_parse: 0 or -EINVAL. */
-const char *severity_name(enum severity s);
+/* "info", …, "critical".  severity_parse: 0 or -EINVAL. */
+extern const char *const severity_word[SEVERITY_CRITICAL + 1];
 int severity_parse(const char *word, enum severity *out);
 
 void findings_init(struct findings *fs);

@@ -131,8 +131,6 @@ static const struct table losses = {
 
 /* ---- findings ---- */
 
-static const char *const severity_word[] = { "info", "low", "medium", "high", "critical" };
-
 static bool number(const struct row *r, size_t i, struct pair *out)
 {
 	const struct finding *f = r->row;

@@ -175,7 +175,7 @@ static void findings(const struct findings *fs, struct buf *out)
 		const struct finding *f = &fs->f[i];
 
 		buf_printf(out, "<div class=\"finding %s\"><p><span class=\"sev\">%s</span>",
-			   severity_name(f->severity), severity_name(f->severity));
+			   severity_word[f->severity], severity_word[f->severity]);
 		text(out, f->title, NAME_COLUMNS * 2);
 		buf_puts(out, "</p>\n<ul>");
 		for (int k = 0; k < f->nevidence; k++) {

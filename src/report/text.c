@@ -105,7 +105,7 @@ static void one_finding(struct text *t, const struct finding *f)
 	int lines, left, columns = words_columns(f->advice) + 4;
 	char word[16];
 
-	snprintf(word, sizeof(word), "%s", severity_name(f->severity));
+	snprintf(word, sizeof(word), "%s", severity_word[f->severity]);
 	for (char *p = word; *p; p++)
 		*p = (char)toupper((unsigned char)*p);
 	color(t, severity_color(f->severity));

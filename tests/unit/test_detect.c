@@ -1047,7 +1047,7 @@ static void severities_by_name(void **state)
 
 	(void)state;
 	for (int i = SEVERITY_INFO; i <= SEVERITY_CRITICAL; i++) {
-		assert_int_equal(severity_parse(severity_name((enum severity)i), &s), 0);
+		assert_int_equal(severity_parse(severity_word[i], &s), 0);
 		assert_int_equal(s, i);
 	}
 	assert_int_not_equal(severity_parse("bad", &s), 0);

@@ -23,7 +23,7 @@ static void open_file(struct output *out, char *path)
 
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(output_open(out, &o, NULL), 0);
+	assert_int_equal(output_open(out, &o), 0);
 	buf_puts(&out->buf, "x\n");
 }
 
@@ -72,7 +72,7 @@ static void full_device(void **state)
 	struct output out;
 
 	(void)state;
-	assert_int_equal(output_open(&out, &o, NULL), 0);
+	assert_int_equal(output_open(&out, &o), 0);
 	buf_puts(&out.buf, "x\n");
 	assert_int_equal(output_write(&out, &out.buf), -ENOSPC);
 	assert_int_equal(output_finish(&out), EXIT_FAILED);
