@@ -75,8 +75,7 @@ extern struct gs_phases_map phases SEC(".maps");
 extern struct gs_calls_map calls SEC(".maps");
 extern struct gs_net_scratch_map net_scratch SEC(".maps");
 
-/* The last number given to a host, and the next ones for a row (user space
- * takes the first). */
+/* The last number given to a host, and the next ones for a row (user space takes the first). */
 extern volatile __u64 gs_last_host, gs_next_call_row, gs_next_phase_row;
 
 static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
@@ -451,8 +450,7 @@ SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
 	return known_rows(&calls, key);
 }
 
-/* Whether what begins now began at the place of the last one of this kind on
- * this goroutine. */
+/* Whether what begins now began at the place of the last one of this kind on this goroutine. */
 static __always_inline bool same_place(const struct gs_open *last, const struct gs_open *o)
 {
 	__u64 diff = last->host ^ o->host;

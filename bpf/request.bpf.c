@@ -117,8 +117,7 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 	gs_add(&h->count->requests_begun, 1);
 }
 
-/* What is remembered of a connection or stream, the one found last, was of
- * another request. */
+/* What is remembered of a connection or stream, the one found last, was of another request. */
 static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s,
 					 struct gs_open *last)
 {
@@ -310,8 +309,7 @@ SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	return 0;
 }
 
-/* (*clientStream).writeRequest where it waits for the end of the stream; it
- * comes back there. */
+/* (*clientStream).writeRequest where it waits for the end of the stream; it comes back there. */
 SUBPROG int stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o = open_in_slot(h, ctx, s, OPEN_STREAM);

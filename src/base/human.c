@@ -2,7 +2,6 @@
 #include "base/human.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/vec.h"
 

@@ -4,7 +4,6 @@
 #ifndef GOSPECT_BASE_HUMAN_H
 #define GOSPECT_BASE_HUMAN_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #define HUMAN_MAX 32

@@ -34,3 +34,10 @@ int array_room(void *array, size_t n, size_t *cap, size_t size)
 {
 	return array_grow(array, n + 1, cap, size);
 }
+
+int by_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}

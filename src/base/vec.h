@@ -16,4 +16,7 @@ int array_room(void *array, size_t n, size_t *cap, size_t size);
 /* The same for n in all. */
 int array_grow(void *array, size_t n, size_t *cap, size_t size);
 
+/* The order of uint64_t, for qsort() and bsearch(). */
+int by_u64(const void *a, const void *b);
+
 #endif

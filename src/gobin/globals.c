@@ -5,9 +5,7 @@
  * that is a variable of Go's.  The list was made by comparing the builds of
  * 1.18 to 1.27 with their symbol tables.
  */
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gobin/gobin.h"
 #include "base/vec.h"

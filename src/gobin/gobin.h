@@ -63,8 +63,7 @@ int gobin_open_fd(struct gobin **out, int fd, struct err *err);
 int gobin_open(struct gobin **out, const char *path, struct err *err);
 void gobin_free(struct gobin *gb);
 
-/* Only the build info and whether it is Go at all, for lists: fast, no tables.
- * 0, -ENOEXEC. */
+/* Only the build info and whether it is Go at all, for lists: fast, no tables. 0, -ENOEXEC. */
 int gobin_peek_fd(int fd, struct buildinfo *out, struct err *err);
 
 /* Replaces the layout's wait reasons by those of the process itself, copied: 0 or

@@ -57,6 +57,14 @@ const struct layout *layout_find(const char *arch, const struct go_release *r, b
 	return best;
 }
 
+bool layout_has(const struct layout *l, const enum layout_field *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (layout_off(l, f[i]) < 0)
+			return false;
+	return true;
+}
+
 const char *layout_field_name(enum layout_field f)
 {
 	if ((unsigned int)f >= LAYOUT_COUNT)

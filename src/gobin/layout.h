@@ -10,6 +10,7 @@
 #define GOSPECT_GOBIN_LAYOUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct go_release;
@@ -48,6 +49,9 @@ static inline int32_t layout_off(const struct layout *l, enum layout_field f)
 {
 	return l->off[f];
 }
+
+/* Whether it knows all of n fields. */
+bool layout_has(const struct layout *l, const enum layout_field *f, size_t n);
 
 /* "runtime.g.goid"; static. */
 const char *layout_field_name(enum layout_field f);

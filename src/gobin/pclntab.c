@@ -138,10 +138,7 @@ static uint32_t entry_off(const struct pclntab *p, uint32_t i)
 	return load_u32(p->ftab + (size_t)i * 8);
 }
 
-/*
- * Never from _func.entryOff, which garble scrambles: ftab is what the runtime
- * itself searches.
- */
+/* Never from _func.entryOff, which garble scrambles: ftab is what the runtime itself searches. */
 int pcl_func(struct pclntab *p, uint32_t index, struct funcrec *f)
 {
 	const size_t fixed = p->old_func ? FUNC_SIZE_118 : FUNC_SIZE_120;

@@ -2,7 +2,6 @@
 /* What the code of a process is made of: decoded instructions, and the functions whose calls mean something. */
 #include "gort/goahead_priv.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/vec.h"

@@ -2,8 +2,6 @@
 /* What registers, flags and memory hold on a path, as far as it is known. */
 #include "gort/goahead_priv.h"
 
-#include <string.h>
-
 #include "base/addr.h"
 #include "base/cursor.h"
 

@@ -11,7 +11,6 @@
 #ifndef GOSPECT_GORT_GOLABELS_H
 #define GOSPECT_GORT_GOLABELS_H
 
-#include "base/buf.h"
 #include "base/map.h"
 #include "gort/goruntime.h"
 

@@ -370,10 +370,7 @@ static bool has_fields(const struct goruntime *rt)
 	};
 	int32_t size = go_off(rt, LAYOUT_SUDOG_SIZE);
 
-	for (size_t i = 0; i < ARRAY_SIZE(need); i++)
-		if (go_off(rt, need[i]) < 0)
-			return false;
-	return size > 0 && size <= MAX_SUDOG;
+	return layout_has(rt->gb->layout, need, ARRAY_SIZE(need)) && size > 0 && size <= MAX_SUDOG;
 }
 
 int golocks_read_channels(struct golocks *l, struct goruntime *rt, const struct gowalk *w,

@@ -4,11 +4,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/addr.h"
-#include "base/cursor.h"
-#include "gort/gostack.h"
+#include "base/vec.h"
 
 #define NEAR      512 /* a lock lies that far into its object at most */
 #define LEA_REACH 6   /* instructions from an address to the call it is for */
@@ -126,13 +124,6 @@ static void add_held(struct golock_waiter *w, uint64_t lock, const struct gofram
 	w->held[w->nheld++].at.line = line;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 int golocks_list(struct reading *r)
 {
 	size_t n = 0;
@@ -143,7 +134,7 @@ int golocks_list(struct reading *r)
 	for (size_t i = 0; i < r->l->n; i++)
 		if (r->l->waiter[i].lock)
 			r->lock[n++] = r->l->waiter[i].lock;
-	qsort(r->lock, n, sizeof(*r->lock), by_value);
+	qsort(r->lock, n, sizeof(*r->lock), by_u64);
 	for (size_t i = 0; i < n; i++)
 		if (!r->nlock || r->lock[r->nlock - 1] != r->lock[i])
 			r->lock[r->nlock++] = r->lock[i];

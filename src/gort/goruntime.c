@@ -29,45 +29,39 @@ bool go_in_text(const struct goruntime *rt, uint64_t pc)
 	return pc - rt->bias >= rt->gb->mod.text && pc - rt->bias < rt->gb->mod.etext;
 }
 
+/* [lo, hi) to hold those of n words that the release has. */
+static void widen(const struct goruntime *rt, const enum layout_field *f, size_t n, int32_t *lo,
+		  int32_t *hi)
+{
+	for (size_t i = 0; i < n; i++) {
+		int32_t off = go_off(rt, f[i]);
+
+		if (off < 0)
+			continue;
+		*lo = off < *lo ? off : *lo;
+		*hi = off + 8 > *hi ? off + 8 : *hi;
+	}
+}
+
 /* The span of a g that holds every field of interest, as the release has them. */
 static int find_g_window(struct goruntime *rt)
 {
-	static const struct {
-		enum layout_field f;
-		bool must;
-	} field[] = {
-		{ LAYOUT_G_STACK_LO, true },
-		{ LAYOUT_G_STACK_HI, true },
-		{ LAYOUT_G_M, true },
-		{ LAYOUT_G_SCHED_SP, true },
-		{ LAYOUT_G_SCHED_PC, true },
-		{ LAYOUT_G_SCHED_BP, false },
-		{ LAYOUT_G_SYSCALLSP, true },
-		{ LAYOUT_G_SYSCALLPC, true },
-		{ LAYOUT_G_ATOMICSTATUS, true },
-		{ LAYOUT_G_GOID, true },
-		{ LAYOUT_G_WAITSINCE, true },
-		{ LAYOUT_G_WAITREASON, true },
-		{ LAYOUT_G_TRACKINGSEQ, false },
-		{ LAYOUT_G_LOCKEDM, false },
-		{ LAYOUT_G_PARENTGOID, false },
-		{ LAYOUT_G_GOPC, true },
-		{ LAYOUT_G_STARTPC, true },
-		{ LAYOUT_G_WAITING, false },
-		{ LAYOUT_G_LABELS, false },
+	static const enum layout_field must[] = {
+		LAYOUT_G_STACK_LO,     LAYOUT_G_STACK_HI,  LAYOUT_G_M,          LAYOUT_G_SCHED_SP,
+		LAYOUT_G_SCHED_PC,     LAYOUT_G_SYSCALLSP, LAYOUT_G_SYSCALLPC,  LAYOUT_G_GOID,
+		LAYOUT_G_ATOMICSTATUS, LAYOUT_G_WAITSINCE, LAYOUT_G_WAITREASON, LAYOUT_G_GOPC,
+		LAYOUT_G_STARTPC,
+	};
+	static const enum layout_field may[] = {
+		LAYOUT_G_SCHED_BP,   LAYOUT_G_TRACKINGSEQ, LAYOUT_G_LOCKEDM,
+		LAYOUT_G_PARENTGOID, LAYOUT_G_WAITING,     LAYOUT_G_LABELS,
 	};
 	int32_t lo = INT32_MAX, hi = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(field); i++) {
-		int32_t off = go_off(rt, field[i].f);
-
-		if (off < 0 && field[i].must)
-			return -ENOENT;
-		if (off < 0)
-			continue;
-		lo = off < lo ? off : lo;
-		hi = off + 8 > hi ? off + 8 : hi;
-	}
+	if (!layout_has(rt->gb->layout, must, ARRAY_SIZE(must)))
+		return -ENOENT;
+	widen(rt, must, ARRAY_SIZE(must), &lo, &hi);
+	widen(rt, may, ARRAY_SIZE(may), &lo, &hi);
 	rt->cache->g_from = (uint32_t)lo;
 	rt->cache->g_len = (uint32_t)(hi - lo);
 	return hi - lo <= GO_MAX_G_BYTES ? 0 : -ENOENT;

@@ -153,5 +153,10 @@ int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs, struct
  */
 int goruntime_frames_at(struct goruntime *rt, uint64_t pc, bool *injected, struct goframe *out,
 			int max);
+/* Layout offset, -1 when absent. */
+static inline int32_t go_off(const struct goruntime *rt, enum layout_field f)
+{
+	return layout_off(rt->gb->layout, f);
+}
 
 #endif

@@ -64,16 +64,11 @@ struct goraw {
 };
 int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t);
 
-/* Off, with a sentence; the first one stays. */
 /* Makes the process's own wait reasons those of rt->gb->layout: 0, -ENOENT, -ENOMEM. */
 int goreasons_learn(struct goruntime *rt);
+/* Off, with a sentence; the first one stays. */
 void goruntime_off(struct goruntime *rt, enum gofact f, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Layout offset, -1 when absent. */
-static inline int32_t go_off(const struct goruntime *rt, enum layout_field f)
-{
-	return layout_off(rt->gb->layout, f);
-}
 /* Run-time address of a global plus offset; 0 when either is not known. */
 uint64_t go_global(const struct goruntime *rt, enum goglobal g, enum layout_field f);
 bool go_in_text(const struct goruntime *rt, uint64_t pc);

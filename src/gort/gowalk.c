@@ -17,6 +17,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/cursor.h"
+#include "base/vec.h"
 
 #define RAW_BYTES    (1u << 20)   /* of one batch */
 #define BLOCK_BYTES  (128u << 10) /* of one piece */
@@ -173,20 +174,13 @@ int goruntime_read_g(struct goruntime *rt, uint64_t addr, struct goroutine *out)
 	return err;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Sorts the tail in and drops what is there twice (a list that lies). */
 static int merge_tail(struct gowalk_cache *c, uint64_t *tail, size_t n)
 {
 	size_t total = c->naddr + n, i = 0, j = 0, k = 0;
 	uint64_t *merged;
 
-	qsort(tail, n, sizeof(*tail), by_value);
+	qsort(tail, n, sizeof(*tail), by_u64);
 	merged = malloc((total ? total : 1) * sizeof(*merged));
 	if (!merged)
 		return -ENOMEM;

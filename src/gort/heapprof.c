@@ -9,7 +9,6 @@
 
 #include "base/addr.h"
 #include "base/cursor.h"
-#include "base/map.h"
 #include "base/vec.h"
 #include "gort/goruntime_priv.h"
 

@@ -20,10 +20,7 @@
 
 #define MAX_FILES 65536 /* different executables remembered; more are looked at anew */
 
-/*
- * One executable of the machine: what it is is asked once, however many
- * processes run it.
- */
+/* One executable of the machine: what it is is asked once, however many processes run it. */
 struct file {
 	uint64_t dev, ino;
 	struct buildinfo build;

@@ -51,13 +51,6 @@ static int add_piece(struct heap *h, uint64_t addr, uint64_t len)
 	return 0;
 }
 
-static int by_address(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Places for the contents, in the order of addresses, so that neighbours are read together. */
 static int plan_contents(struct heap *h)
 {
@@ -66,7 +59,7 @@ static int plan_contents(struct heap *h)
 
 	if (order) {
 		memcpy(order, h->block_addr, h->nblock * sizeof(*order));
-		qsort(order, h->nblock, sizeof(*order), by_address);
+		qsort(order, h->nblock, sizeof(*order), by_u64);
 	}
 	for (size_t b = 0; b < h->nblock && !err; b++) {
 		const uint32_t *table =

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/cursor.h"
 #include "base/vec.h"
 
 #define MAX_GOROUTINES (1u << 24)
@@ -27,14 +26,9 @@
 #define RED_ZONE       128        /* below SP: of C code */
 #define STATUS_SCAN    0x1000u    /* runtime2.go, _Gscan */
 
-static int32_t off_of(const struct snap *s, enum layout_field f)
-{
-	return layout_off(s->rt->gb->layout, f);
-}
-
 static uint64_t g_word(const struct snap *s, const uint8_t *raw, enum layout_field f)
 {
-	int32_t off = off_of(s, f);
+	int32_t off = go_off(s->rt, f);
 
 	return off < 0 ? 0 : heap_word(raw + off);
 }
@@ -65,8 +59,8 @@ static void decode(const struct snap *s, uint64_t addr, const uint8_t *raw, stru
 	g->hi = g_word(s, raw, LAYOUT_G_STACK_HI);
 	g->waiting = g_word(s, raw, LAYOUT_G_WAITING);
 	g->startpc = g_word(s, raw, LAYOUT_G_STARTPC);
-	g->reason = raw[off_of(s, LAYOUT_G_WAITREASON)];
-	g->seq = raw[off_of(s, LAYOUT_G_TRACKINGSEQ)];
+	g->reason = raw[go_off(s->rt, LAYOUT_G_WAITREASON)];
+	g->seq = raw[go_off(s->rt, LAYOUT_G_TRACKINGSEQ)];
 }
 
 static bool is_same(const struct pgo *a, const struct pgo *b)
@@ -83,13 +77,6 @@ static int grow_list(struct snap *s, size_t want)
 	int err = array_grow(&s->gaddr, want, &s->gaddr_cap, sizeof(*s->gaddr));
 
 	return err ? err : array_grow(&s->g, want, &s->g_cap, sizeof(*s->g));
-}
-
-static int by_address(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 /*
@@ -126,8 +113,7 @@ static int read_list(struct snap *s)
 					 "the list of goroutines holds something else");
 	}
 	if (n)
-		qsort(s->gaddr + s->nsorted, (size_t)len - s->nsorted, sizeof(*s->gaddr),
-		      by_address);
+		qsort(s->gaddr + s->nsorted, (size_t)len - s->nsorted, sizeof(*s->gaddr), by_u64);
 	s->list_seen = s->ng = (size_t)len;
 	return 0;
 }
@@ -463,7 +449,7 @@ int snap_read_goroutines(struct snap *s)
 		return err ? err : read_stacks(s, false);
 	}
 	if (s->ng != s->nsorted) { /* neighbours in memory are read together */
-		qsort(s->gaddr, s->ng, sizeof(*s->gaddr), by_address);
+		qsort(s->gaddr, s->ng, sizeof(*s->gaddr), by_u64);
 		s->nsorted = s->ng;
 	}
 	return read_running(s);

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/cursor.h"
 #include "base/vec.h"
 #include "prove/heap_priv.h"
 
@@ -349,20 +348,13 @@ int heap_copy(struct heap *h, uint64_t addr, void *dst, size_t len)
 	return 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Reads pages that are not there yet, neighbours together. */
 int heap_prefetch(struct heap *h, uint64_t *number, size_t n)
 {
 	struct pagecache *c = &h->off;
 	size_t at = 0;
 
-	qsort(number, n, sizeof(*number), by_number);
+	qsort(number, n, sizeof(*number), by_u64);
 	for (size_t i = 0; i < n; i++) /* those that are new, once */
 		if ((!at || number[at - 1] != number[i]) && !u64map_find(&c->page, number[i]))
 			number[at++] = number[i];

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cursor.h"
-
 #define MAX_MODULE    1024 /* bytes of a moduledata */
 #define MAX_VARIABLES (4ull << 30)
 #define PIECE         (16u << 20)

@@ -8,7 +8,6 @@
 #include "prove/newer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/vec.h"
 #include "gort/gotypes.h"

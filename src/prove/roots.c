@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cursor.h"
 #include "base/vec.h"
@@ -27,11 +26,6 @@
 #define SYSTEM_STACK_MAX (1u << 20) /* of one that C code shares, what is looked at */
 #define SYSTEM_STACK_TOP \
 	(64u << 10) /* when its SP is not known: where the runtime's own frames are */
-
-static int32_t off_of(const struct snap *s, enum layout_field f)
-{
-	return layout_off(s->rt->gb->layout, f);
-}
 
 static uint64_t global(const struct snap *s, enum goglobal g)
 {
@@ -127,10 +121,10 @@ static int take_specials(struct snap *s, const struct pspan *span, const struct 
 static int read_specials(struct snap *s)
 {
 	struct special_shape sh = {
-		.size = off_of(s, LAYOUT_SPECIAL_SIZE),
-		.next = off_of(s, LAYOUT_SPECIAL_NEXT),
-		.offset = off_of(s, LAYOUT_SPECIAL_OFFSET),
-		.kind = off_of(s, LAYOUT_SPECIAL_KIND),
+		.size = go_off(s->rt, LAYOUT_SPECIAL_SIZE),
+		.next = go_off(s->rt, LAYOUT_SPECIAL_NEXT),
+		.offset = go_off(s->rt, LAYOUT_SPECIAL_OFFSET),
+		.kind = go_off(s->rt, LAYOUT_SPECIAL_KIND),
 		.finalizer = finalizer_kind(s->rt->gb->release.minor),
 	};
 	int err = 0;
@@ -154,7 +148,7 @@ static int read_specials(struct snap *s)
 static int read_queue(struct snap *s, uint64_t head, enum layout_field size_field,
 		      enum layout_field link_field, const char *what)
 {
-	int32_t size = off_of(s, size_field), link = off_of(s, link_field);
+	int32_t size = go_off(s->rt, size_field), link = go_off(s->rt, link_field);
 	uint64_t block;
 	uint8_t raw[8];
 	int err = heap_copy(&s->heap, head, raw, sizeof(raw));
@@ -182,17 +176,17 @@ static int read_queues(struct snap *s)
 	int err = read_queue(s, global(s, GLOBAL_ALLFIN), LAYOUT_FINBLOCK_SIZE,
 			     LAYOUT_FINBLOCK_ALLLINK, "finalizers");
 
-	if (err || off_of(s, LAYOUT_CLEANUPQUEUE_ALL) < 0)
+	if (err || go_off(s->rt, LAYOUT_CLEANUPQUEUE_ALL) < 0)
 		return err;
 	return read_queue(
-		s, global(s, GLOBAL_GCCLEANUPS) + (uint64_t)off_of(s, LAYOUT_CLEANUPQUEUE_ALL),
+		s, global(s, GLOBAL_GCCLEANUPS) + (uint64_t)go_off(s->rt, LAYOUT_CLEANUPQUEUE_ALL),
 		LAYOUT_CLEANUPBLOCK_SIZE, LAYOUT_CLEANUPBLOCK_ALLLINK, "cleanups");
 }
 
 /* Since 1.26 a preempted goroutine's vector registers are outside its stack. */
 static int read_vector_registers(struct snap *s)
 {
-	int32_t off = off_of(s, LAYOUT_G_XREGS), size = off_of(s, LAYOUT_XREGSTATE_SIZE);
+	int32_t off = go_off(s->rt, LAYOUT_G_XREGS), size = go_off(s->rt, LAYOUT_XREGSTATE_SIZE);
 	int err = 0;
 
 	for (size_t i = 0; i < s->ng && off >= 0 && size > 0 && !err; i++) {
@@ -222,8 +216,8 @@ static bool g_bounds(struct snap *s, uint64_t g, struct bounds *b)
 
 	if (!g || heap_copy(&s->heap, g, raw, sizeof(raw)))
 		return false;
-	b->lo = heap_word(raw + off_of(s, LAYOUT_G_STACK_LO));
-	b->hi = heap_word(raw + off_of(s, LAYOUT_G_STACK_HI));
+	b->lo = heap_word(raw + go_off(s->rt, LAYOUT_G_STACK_LO));
+	b->hi = heap_word(raw + go_off(s->rt, LAYOUT_G_STACK_HI));
 	return b->lo < b->hi && !(b->hi % 8) && !(b->hi >> HEAP_ADDR_BITS);
 }
 
@@ -280,8 +274,8 @@ static int read_m(struct snap *s, uint64_t g0, uint64_t gsignal)
 
 static int read_ms(struct snap *s)
 {
-	int32_t g0 = off_of(s, LAYOUT_M_G0), gsignal = off_of(s, LAYOUT_M_GSIGNAL);
-	int32_t link = off_of(s, LAYOUT_M_ALLLINK);
+	int32_t g0 = go_off(s->rt, LAYOUT_M_G0), gsignal = go_off(s->rt, LAYOUT_M_GSIGNAL);
+	int32_t link = go_off(s->rt, LAYOUT_M_ALLLINK);
 	uint64_t m;
 	int n, err = 0;
 
@@ -339,9 +333,9 @@ static int by_offset(const void *a, const void *b)
 static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
 {
 	struct gap gap[] = {
-		{ off_of(s, LAYOUT_P_GCW), off_of(s, LAYOUT_P_GCW_SIZE) },
-		{ off_of(s, LAYOUT_P_WBBUF), off_of(s, LAYOUT_P_WBBUF_SIZE) },
-		{ off_of(s, LAYOUT_P_PCACHE), off_of(s, LAYOUT_PAGECACHE_SIZE) },
+		{ go_off(s->rt, LAYOUT_P_GCW), go_off(s->rt, LAYOUT_P_GCW_SIZE) },
+		{ go_off(s->rt, LAYOUT_P_WBBUF), go_off(s->rt, LAYOUT_P_WBBUF_SIZE) },
+		{ go_off(s->rt, LAYOUT_P_PCACHE), go_off(s->rt, LAYOUT_PAGECACHE_SIZE) },
 	};
 	size_t n = ARRAY_SIZE(gap);
 	int32_t at = 0;
@@ -357,7 +351,7 @@ static void mark_p(struct snap *s, const uint8_t *raw, int32_t size)
 /* A sudog that nobody uses keeps nothing, whatever is left in it. */
 static void take_free_sudogs(struct snap *s, const uint8_t *p)
 {
-	int32_t off = off_of(s, LAYOUT_P_SUDOGCACHE);
+	int32_t off = go_off(s->rt, LAYOUT_P_SUDOGCACHE);
 	uint64_t list = off < 0 ? 0 : heap_word(p + off), n = off < 0 ? 0 : heap_word(p + off + 8);
 	uint8_t raw[8];
 
@@ -369,7 +363,8 @@ static void take_free_sudogs(struct snap *s, const uint8_t *p)
 /* Those that no P holds: a list by their `next` (proc.go, acquireSudog). */
 static void take_central_sudogs(struct snap *s)
 {
-	int32_t off = off_of(s, LAYOUT_SCHED_SUDOGCACHE), next = off_of(s, LAYOUT_SUDOG_NEXT);
+	int32_t off = go_off(s->rt, LAYOUT_SCHED_SUDOGCACHE),
+		next = go_off(s->rt, LAYOUT_SUDOG_NEXT);
 	uint64_t at;
 
 	if (!s->rt->gb->global[GLOBAL_SCHED] || off < 0 ||
@@ -377,7 +372,7 @@ static void take_central_sudogs(struct snap *s)
 		return;
 	for (unsigned int n = 0; at && n < MAX_FREE_SUDOGS; n++) {
 		const uint8_t *raw =
-			heap_bytes(&s->heap, at, (uint64_t)off_of(s, LAYOUT_SUDOG_SIZE));
+			heap_bytes(&s->heap, at, (uint64_t)go_off(s->rt, LAYOUT_SUDOG_SIZE));
 
 		if (!raw)
 			return;
@@ -394,13 +389,13 @@ static void take_central_sudogs(struct snap *s)
 void snap_mark_ps(struct snap *s)
 {
 	uint64_t at = global(s, GLOBAL_ALLP), array, n;
-	int32_t size = off_of(s, LAYOUT_P_SIZE);
+	int32_t size = go_off(s->rt, LAYOUT_P_SIZE);
 	uint8_t raw[16];
 
 	if (s->frozen)
 		take_central_sudogs(s);
-	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || off_of(s, LAYOUT_P_WBBUF) < 0 ||
-	    off_of(s, LAYOUT_P_GCW) < 0 || off_of(s, LAYOUT_P_PCACHE) < 0 ||
+	if (!s->rt->gb->global[GLOBAL_ALLP] || size <= 0 || go_off(s->rt, LAYOUT_P_WBBUF) < 0 ||
+	    go_off(s->rt, LAYOUT_P_GCW) < 0 || go_off(s->rt, LAYOUT_P_PCACHE) < 0 ||
 	    heap_copy(&s->heap, at, raw, sizeof(raw)))
 		return; /* then they count as a whole */
 	array = heap_word(raw);

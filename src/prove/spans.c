@@ -29,11 +29,6 @@ static int refuse(struct heap *h, const char *why)
 	return -EBADMSG;
 }
 
-static int32_t off_of(const struct heap *h, enum layout_field f)
-{
-	return layout_off(h->rt->gb->layout, f);
-}
-
 /* ---- the list of span structures ---- */
 
 static int take_addresses(struct heap *h, const uint8_t *raw, size_t n)
@@ -71,7 +66,7 @@ static int read_tail(struct heap *h, uint64_t array, uint64_t len)
 static int read_list(struct heap *h)
 {
 	uint64_t at = h->rt->gb->global[GLOBAL_MHEAP] + h->rt->bias +
-		      (uint64_t)off_of(h, LAYOUT_MHEAP_ALLSPANS);
+		      (uint64_t)go_off(h->rt, LAYOUT_MHEAP_ALLSPANS);
 	uint8_t slice[24];
 	uint64_t array, len;
 	int err = mem_read(h->rt->mem, at, slice, sizeof(slice));
@@ -242,18 +237,18 @@ static void clear_spans(struct heap *h)
 static int find_offsets(struct heap *h, struct mspan_offsets *o)
 {
 	*o = (struct mspan_offsets){
-		.start = off_of(h, LAYOUT_MSPAN_STARTADDR),
-		.npages = off_of(h, LAYOUT_MSPAN_NPAGES),
-		.free_index = off_of(h, LAYOUT_MSPAN_FREEINDEX),
-		.nelems = off_of(h, LAYOUT_MSPAN_NELEMS),
-		.alloc_bits = off_of(h, LAYOUT_MSPAN_ALLOCBITS),
-		.class = off_of(h, LAYOUT_MSPAN_SPANCLASS),
-		.state = off_of(h, LAYOUT_MSPAN_STATE),
-		.elem_size = off_of(h, LAYOUT_MSPAN_ELEMSIZE),
-		.specials = off_of(h, LAYOUT_MSPAN_SPECIALS),
+		.start = go_off(h->rt, LAYOUT_MSPAN_STARTADDR),
+		.npages = go_off(h->rt, LAYOUT_MSPAN_NPAGES),
+		.free_index = go_off(h->rt, LAYOUT_MSPAN_FREEINDEX),
+		.nelems = go_off(h->rt, LAYOUT_MSPAN_NELEMS),
+		.alloc_bits = go_off(h->rt, LAYOUT_MSPAN_ALLOCBITS),
+		.class = go_off(h->rt, LAYOUT_MSPAN_SPANCLASS),
+		.state = go_off(h->rt, LAYOUT_MSPAN_STATE),
+		.elem_size = go_off(h->rt, LAYOUT_MSPAN_ELEMSIZE),
+		.specials = go_off(h->rt, LAYOUT_MSPAN_SPECIALS),
 	};
 	o->narrow = o->nelems - o->free_index == 2;
-	if (off_of(h, LAYOUT_MHEAP_ALLSPANS) < 0 || o->start < 0 || o->npages < 0 ||
+	if (go_off(h->rt, LAYOUT_MHEAP_ALLSPANS) < 0 || o->start < 0 || o->npages < 0 ||
 	    o->free_index < 0 || o->nelems < 0 || o->alloc_bits < 0 || o->class < 0 ||
 	    o->state < 0 || o->elem_size < 0 || o->specials < 0)
 		return refuse(h, "where spans have their fields is not known for this release");
@@ -306,7 +301,7 @@ static int take_batch(struct heap *h, uint32_t size, size_t n, const struct mspa
 
 int heap_take_spans(struct heap *h, bool only_new)
 {
-	int32_t size = off_of(h, LAYOUT_MSPAN_SIZE);
+	int32_t size = go_off(h->rt, LAYOUT_MSPAN_SIZE);
 	struct mspan_offsets o;
 	int err = find_offsets(h, &o);
 

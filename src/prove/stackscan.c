@@ -6,11 +6,9 @@
  */
 #include "prove/snap.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cursor.h"
 #include "base/vec.h"
 
 #define MAX_DEFERS (1u << 20)

@@ -9,9 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/cursor.h"
 #include "prove/prove.h"
 
 #define BATCH       4096
@@ -19,11 +17,6 @@
 #define MAX_CHAN    128
 #define MAX_LIST    (1u << 24) /* waiters of one condition */
 #define NOTIFY_HEAD 16         /* as in waiters.c */
-
-static int32_t off_of(const struct snap *s, enum layout_field f)
-{
-	return layout_off(s->rt->gb->layout, f);
-}
 
 /* ---- queues of channels ---- */
 
@@ -50,12 +43,13 @@ static bool fits_so_far(struct snap *s, struct look *l, const struct mem_piece *
 	const struct pwaiter *w = &s->waiter[l->waiter];
 
 	if (unread(s, p[0].status) || unread(s, p[1].status) ||
-	    heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
-	    heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_C)) != w->primitive)
+	    heap_word(l->sudog + go_off(s->rt, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
+	    heap_word(l->sudog + go_off(s->rt, LAYOUT_SUDOG_C)) != w->primitive)
 		return false;
-	l->prev = heap_word(l->sudog + off_of(s, LAYOUT_SUDOG_PREV));
-	return l->prev || heap_word(l->chan + off_of(s, LAYOUT_HCHAN_RECVQ_FIRST)) == w->sudog ||
-	       heap_word(l->chan + off_of(s, LAYOUT_HCHAN_SENDQ_FIRST)) == w->sudog;
+	l->prev = heap_word(l->sudog + go_off(s->rt, LAYOUT_SUDOG_PREV));
+	return l->prev ||
+	       heap_word(l->chan + go_off(s->rt, LAYOUT_HCHAN_RECVQ_FIRST)) == w->sudog ||
+	       heap_word(l->chan + go_off(s->rt, LAYOUT_HCHAN_SENDQ_FIRST)) == w->sudog;
 }
 
 static int check_batch(struct snap *s, struct look *look, size_t n)
@@ -71,10 +65,11 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 
 		p[2 * i] = (struct mem_piece){ .addr = w->sudog,
 					       .dst = look[i].sudog,
-					       .len = (uint32_t)off_of(s, LAYOUT_SUDOG_SIZE) };
-		p[2 * i + 1] = (struct mem_piece){ .addr = w->primitive,
-						   .dst = look[i].chan,
-						   .len = (uint32_t)off_of(s, LAYOUT_HCHAN_SIZE) };
+					       .len = (uint32_t)go_off(s->rt, LAYOUT_SUDOG_SIZE) };
+		p[2 * i + 1] =
+			(struct mem_piece){ .addr = w->primitive,
+					    .dst = look[i].chan,
+					    .len = (uint32_t)go_off(s->rt, LAYOUT_HCHAN_SIZE) };
 	}
 	failed = mem_read_many(s->rt->mem, p, 2 * n);
 	for (size_t i = 0; i < n && failed >= 0; i++) {
@@ -89,7 +84,7 @@ static int check_batch(struct snap *s, struct look *look, size_t n)
 	}
 	for (size_t i = 0; i < m && failed >= 0; i++)
 		p[i] = (struct mem_piece){ .addr = look[i].prev +
-						   (uint64_t)off_of(s, LAYOUT_SUDOG_NEXT),
+						   (uint64_t)go_off(s->rt, LAYOUT_SUDOG_NEXT),
 					   .dst = look[i].prev_next,
 					   .len = 8 };
 	if (failed >= 0)
@@ -108,7 +103,8 @@ static int check_channels(struct snap *s)
 	size_t n = 0;
 	int err = 0;
 
-	if (off_of(s, LAYOUT_SUDOG_SIZE) > MAX_SUDOG || off_of(s, LAYOUT_HCHAN_SIZE) > MAX_CHAN)
+	if (go_off(s->rt, LAYOUT_SUDOG_SIZE) > MAX_SUDOG ||
+	    go_off(s->rt, LAYOUT_HCHAN_SIZE) > MAX_CHAN)
 		return -EBADMSG;
 	look = malloc(BATCH * sizeof(*look));
 	if (!look)
@@ -141,7 +137,8 @@ static int walk_list(struct snap *s, uint64_t addr, struct u64map *in)
 	for (unsigned int n = 0; !err && at && n < MAX_LIST && n <= s->ng; n++) {
 		if (!u64map_put(in, at, 1, NULL))
 			return -ENOMEM;
-		err = mem_read_u64(s->rt->mem, at + (uint64_t)off_of(s, LAYOUT_SUDOG_NEXT), &at);
+		err = mem_read_u64(s->rt->mem, at + (uint64_t)go_off(s->rt, LAYOUT_SUDOG_NEXT),
+				   &at);
 	}
 	unread(s, err);
 	return err == -ESRCH ? err : 0;

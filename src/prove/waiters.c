@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cursor.h"
 #include "base/vec.h"
 #include "prove/prove.h"
 
@@ -68,11 +67,6 @@ void snap_learn_reasons(struct snap *s)
 	}
 }
 
-static int32_t off_of(const struct snap *s, enum layout_field f)
-{
-	return layout_off(s->rt->gb->layout, f);
-}
-
 struct sudog {
 	uint64_t addr, g, next, prev, elem, waitlink, c;
 };
@@ -80,7 +74,7 @@ struct sudog {
 /* A sudog out of the copied heap; false: there is none at addr. */
 static bool read_sudog(const struct snap *s, uint64_t addr, struct sudog *out)
 {
-	int32_t size = off_of(s, LAYOUT_SUDOG_SIZE);
+	int32_t size = go_off(s->rt, LAYOUT_SUDOG_SIZE);
 	const struct pspan *span;
 	uint64_t bit;
 	const uint8_t *raw =
@@ -91,12 +85,12 @@ static bool read_sudog(const struct snap *s, uint64_t addr, struct sudog *out)
 		return false;
 	*out = (struct sudog){
 		.addr = addr,
-		.g = heap_word(raw + off_of(s, LAYOUT_SUDOG_G)),
-		.next = heap_word(raw + off_of(s, LAYOUT_SUDOG_NEXT)),
-		.prev = heap_word(raw + off_of(s, LAYOUT_SUDOG_PREV)),
-		.elem = heap_word(raw + off_of(s, LAYOUT_SUDOG_ELEM)),
-		.waitlink = heap_word(raw + off_of(s, LAYOUT_SUDOG_WAITLINK)),
-		.c = heap_word(raw + off_of(s, LAYOUT_SUDOG_C)),
+		.g = heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_G)),
+		.next = heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_NEXT)),
+		.prev = heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_PREV)),
+		.elem = heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_ELEM)),
+		.waitlink = heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_WAITLINK)),
+		.c = heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_C)),
 	};
 	return true;
 }
@@ -229,7 +223,7 @@ static int take_semaphores(struct snap *s)
 
 		if (snap_variable(s,
 				  table + (uint64_t)i * SEM_TABLE_STRIDE +
-					  (uint64_t)off_of(s, LAYOUT_SEMAROOT_TREAP),
+					  (uint64_t)go_off(s->rt, LAYOUT_SEMAROOT_TREAP),
 				  &root))
 			return snap_fail(s, -EFAULT, "the table of semaphores cannot be read");
 		if (root)

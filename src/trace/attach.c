@@ -2,20 +2,17 @@
 #include "trace/attach.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
-/* The part of union bpf_attr (Linux 6.6) that BPF_LINK_CREATE reads for
- * uprobe_multi. */
+/* The part of union bpf_attr (Linux 6.6) that BPF_LINK_CREATE reads for uprobe_multi. */
 struct uprobe_multi_attr {
 	uint32_t prog_fd;
 	uint32_t target_fd;

@@ -27,8 +27,7 @@ static int hand_over(const struct chunk *c, uint32_t n, dump_fn fn, void *ctx)
 	return err;
 }
 
-/* Linux 5.6: many entries a call.  -ENOENT is the end of the table; *any: some
- * call worked. */
+/* Linux 5.6: many entries a call.  -ENOENT is the end of the table; *any: some call worked. */
 static int each_batch(const struct chunk *c, int fd, dump_fn fn, void *ctx, bool *any)
 {
 	/* The kernel's cursor: a bucket number, though it may take key_size bytes. */

@@ -56,10 +56,7 @@ int trace_opens_add(struct trace_opens *o, const struct trace_open *open);
 bool trace_opens_find(const struct trace_opens *o, enum open_kind kind, uint64_t addr,
 		      struct trace_open *out);
 
-/*
- * Birth times: the kernel keeps the last 65,536 births by goid, good to a jiffy
- * (1 to 10 ms).
- */
+/* Birth times: the kernel keeps the last 65,536 births by goid, good to a jiffy (1 to 10 ms). */
 struct trace_birth {
 	uint64_t goid, ns;
 };

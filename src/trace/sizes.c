@@ -8,8 +8,7 @@
 /* Most functions start no goroutine: seen are one `go` statement in 20 to 100. */
 #define FUNCTIONS_A_SITE 4
 #define LEAST_SITES      1024
-/* Threads come and go; entries of those that ended are removed when half of the
- * table is in use. */
+/* Threads come and go; entries of those that ended are removed when half of the table is in use. */
 #define THREADS_ROOM  4
 #define LEAST_THREADS 256
 
