@@ -37,11 +37,9 @@ static const struct column wait_column[] = {
 };
 #undef S
 
-static const struct table waits = {
-	.name = "wait",
-	.what = "What the goroutines of a site wait for; adds up to `live`.",
-	TABLE_ROWS(struct wait_row, wait_column),
-};
+static const struct table waits =
+	TABLE("wait", "What the goroutines of a site wait for; adds up to `live`.", struct wait_row,
+	      wait_column);
 
 static void rate_cell(const struct row *r, uint64_t n, struct buf *out)
 {
@@ -149,11 +147,9 @@ static const struct column lifetime_column[] = {
 };
 #undef S
 
-static const struct table lifetimes = {
-	.name = "lifetime",
-	.what = "How long goroutines of a site had lived when they ended.",
-	TABLE_ROWS(struct lifetime, lifetime_column),
-};
+static const struct table lifetimes =
+	TABLE("lifetime", "How long goroutines of a site had lived when they ended.",
+	      struct lifetime, lifetime_column);
 
 static bool lifetime_known(const struct row *r)
 {
@@ -454,7 +450,7 @@ static const struct column one_column[] = {
 };
 #undef S
 
-const struct table goroutine_all = {
+static const struct table goroutine_all = {
 	.name = "goroutine",
 	.what = "Every goroutine; only with --goroutines.",
 	TABLE_ROWS(struct dump_goroutine, one_column),
@@ -525,10 +521,8 @@ static const void *goroutines_part(const struct window *w)
 	return g->known || g->births_known || g->created_known ? g : NULL;
 }
 
-const struct table goroutines_object = {
-	.name = "goroutines",
-	.what = "Goroutines. live_at_start + births - deaths = live on a target that is quiet at "
-		"both ends; the runtime's own (system) goroutines are not in them.",
-	TABLE_ROWS(struct goroutines_window, goroutines_column),
-	.part = goroutines_part,
-};
+const struct table goroutines_object =
+	TABLE("goroutines",
+	      "Goroutines. live_at_start + births - deaths = live on a target that is quiet at "
+	      "both ends; the runtime's own (system) goroutines are not in them.",
+	      struct goroutines_window, goroutines_column, .part = goroutines_part);

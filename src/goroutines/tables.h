@@ -9,11 +9,10 @@
 struct goroutine_dump;
 
 extern const struct table goroutines_object, leaks_object;
-extern const struct table goroutine_sites, goroutine_groups, goroutine_all, leak_sites;
+extern const struct table goroutine_sites, goroutine_groups, leak_sites;
 
 void goroutines_sentence(const struct window *w, struct buf *out);
 void states_sentence(const struct window *w, struct buf *out);
-void leaks_sentence(const struct window *w, struct buf *out);
 /* "user=ann shard=3" */
 void goroutine_labels(const struct goroutine_dump *d, uint32_t set, struct buf *out);
 

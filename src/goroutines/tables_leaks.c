@@ -51,7 +51,7 @@ static uint64_t leaked(const struct leaks_window *l, bool by_design)
 	return n;
 }
 
-void leaks_sentence(const struct window *w, struct buf *out)
+static void leaks_sentence(const struct window *w, struct buf *out)
 {
 	const struct leaks_window *l = &w->goroutines->leaks;
 	uint64_t bad = leaked(l, false), design = leaked(l, true);
@@ -122,11 +122,9 @@ static const struct column running_column[] = {
 	STACK(struct running_goroutine, stack, leak_stacks, "where it ran, innermost first"),
 };
 
-static const struct table running = {
-	.name = "running",
-	.what = "On a CPU in the moment the process was frozen.",
-	TABLE_ROWS(struct running_goroutine, running_column),
-};
+static const struct table running =
+	TABLE("running", "On a CPU in the moment the process was frozen.", struct running_goroutine,
+	      running_column);
 
 static const char *const verdict_word[] = { "off", "passes", "proven" };
 
@@ -170,9 +168,5 @@ static const void *leaks_part(const struct window *w)
 	return w->goroutines->leaks.asked ? &w->goroutines->leaks : NULL;
 }
 
-const struct table leaks_object = {
-	.name = "leaks",
-	.what = "Goroutines that can never run again.",
-	TABLE_ROWS(struct leaks_window, leaks_column),
-	.part = leaks_part,
-};
+const struct table leaks_object = TABLE("leaks", "Goroutines that can never run again.",
+					struct leaks_window, leaks_column, .part = leaks_part);

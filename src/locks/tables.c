@@ -105,9 +105,6 @@ static const void *waits_part(const struct window *w)
 	return w->locks->waits_known ? w->locks : NULL;
 }
 
-const struct table lock_waits_object = {
-	.name = "lock_waits",
-	.what = "Waits for locks that ended in this window.",
-	TABLE_ROWS(struct locks_window, waits_column),
-	.part = waits_part,
-};
+const struct table lock_waits_object =
+	TABLE("lock_waits", "Waits for locks that ended in this window.", struct locks_window,
+	      waits_column, .part = waits_part);

@@ -98,13 +98,11 @@ static const void *alloc_part(const struct window *w)
 	return w->memory->alloc_known ? w->memory : NULL;
 }
 
-const struct table alloc_object = {
-	.name = "alloc",
-	.what = "What the runtime allocates as a large object (over 32 KiB; with pointers from "
-		"32,761 bytes since Go 1.22).",
-	TABLE_ROWS(struct memory_window, large_column),
-	.part = alloc_part,
-};
+const struct table alloc_object =
+	TABLE("alloc",
+	      "What the runtime allocates as a large object (over 32 KiB; with pointers from "
+	      "32,761 bytes since Go 1.22).",
+	      struct memory_window, large_column, .part = alloc_part);
 
 /* ---- the garbage collector ---- */
 
@@ -127,11 +125,8 @@ static const struct column pause_column[] = {
 };
 #undef S
 
-static const struct table pauses = {
-	.name = "pauses",
-	.what = "Each stop-the-world of this window.",
-	TABLE_ROWS(struct gc_window, pause_column),
-};
+static const struct table pauses =
+	TABLE("pauses", "Each stop-the-world of this window.", struct gc_window, pause_column);
 
 /* null: the program is known to have no limit. */
 static void memory_limit(const struct row *r, struct value *v)
@@ -178,12 +173,8 @@ static const void *gc_part(const struct window *w)
 	return any_gc(w) ? &w->memory->gc : NULL;
 }
 
-const struct table gc_object = {
-	.name = "gc",
-	.what = "The garbage collector.",
-	TABLE_ROWS(struct gc_window, gc_column),
-	.part = gc_part,
-};
+const struct table gc_object =
+	TABLE("gc", "The garbage collector.", struct gc_window, gc_column, .part = gc_part);
 
 static void cycles_words(const struct window *w, struct buf *out)
 {
@@ -355,9 +346,5 @@ static const void *heap_part(const struct window *w)
 	return w->memory->heap.known ? &w->memory->heap : NULL;
 }
 
-const struct table heap_profile = {
-	.name = "heap",
-	.what = "The runtime's own sampled heap profile.",
-	TABLE_ROWS(struct heap_window, profile_column),
-	.part = heap_part,
-};
+const struct table heap_profile = TABLE("heap", "The runtime's own sampled heap profile.",
+					struct heap_window, profile_column, .part = heap_part);

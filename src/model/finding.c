@@ -28,11 +28,6 @@ int severity_parse(const char *word, enum severity *out)
 	return -EINVAL;
 }
 
-void findings_init(struct findings *fs)
-{
-	memset(fs, 0, sizeof(*fs));
-}
-
 void findings_deinit(struct findings *fs)
 {
 	free(fs->f);

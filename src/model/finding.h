@@ -35,6 +35,7 @@ struct finding {
 /* At most this many; the least are dropped and counted. */
 #define FINDINGS_MAX 200
 
+/* Empty where it is zeroed. */
 struct findings {
 	struct finding *f; /* owned */
 	int n;
@@ -45,7 +46,6 @@ struct findings {
 extern const char *const severity_word[SEVERITY_CRITICAL + 1];
 int severity_parse(const char *word, enum severity *out);
 
-void findings_init(struct findings *fs);
 void findings_deinit(struct findings *fs);
 /* A new, zeroed finding with kind, place, severity and id set
  * (id = id_prefix ":" function ":" file ":" line); NULL when full. */

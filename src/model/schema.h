@@ -267,6 +267,11 @@ void schema_hosts(const struct table *t, void *row, void (*fn)(char *host, const
 	COLUMN(COLUMN_ROWS, KEY, offsetof(S, M), WHAT, .kind_at = OFFSET(S, N, int), .sub = SUB, \
 	       ##__VA_ARGS__)
 #define TABLE_ROWS(S, C) .column = C, .ncolumn = ARRAY_SIZE(C), .size = sizeof(S)
+/* one of which nothing more is to be said */
+#define TABLE(NAME, WHAT, S, C, ...)                                        \
+	{                                                                   \
+		.name = NAME, .what = WHAT, TABLE_ROWS(S, C), ##__VA_ARGS__ \
+	}
 /* whatever a getter says */
 #define GOT(TYPE, KEY, GET, WHAT, ...) COLUMN(TYPE, KEY, 0, WHAT, .get = GET, ##__VA_ARGS__)
 /* for people alone */

@@ -440,12 +440,10 @@ static const void *net_part(const struct window *w)
 	return w->net->known || w->net->phases_known ? w->net : NULL;
 }
 
-const struct table net_object = {
-	.name = "net",
-	.what = "The network. What is true now (in flight, idle, waiting, ages) is as of `time` "
-		"and "
-		"read from memory, so it includes what began before gospect attached; counts and "
-		"durations are of this window and seen by probes.",
-	TABLE_ROWS(struct net_window, net_column),
-	.part = net_part,
-};
+const struct table net_object =
+	TABLE("net",
+	      "The network. What is true now (in flight, idle, waiting, ages) is as of `time` "
+	      "and "
+	      "read from memory, so it includes what began before gospect attached; counts and "
+	      "durations are of this window and seen by probes.",
+	      struct net_window, net_column, .part = net_part);

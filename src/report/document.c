@@ -43,11 +43,8 @@ static const struct column probe_column[] = {
 	CHARS(struct probe_row, why, "why", "why it is not armed", .known = is_not_armed),
 };
 
-static const struct table probe_list = {
-	.name = "probe",
-	.what = "One row per probe of the plan.",
-	TABLE_ROWS(struct probe_row, probe_column),
-};
+static const struct table probe_list =
+	TABLE("probe", "One row per probe of the plan.", struct probe_row, probe_column);
 
 static const struct column probes_column[] = {
 	INT(S, probes_armed, "armed", "attached"),
@@ -58,11 +55,7 @@ static const struct column probes_column[] = {
 	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
 };
 
-static const struct table probes = {
-	.name = "probes",
-	.what = "The probes in the target.",
-	TABLE_ROWS(S, probes_column),
-};
+static const struct table probes = TABLE("probes", "The probes in the target.", S, probes_column);
 
 static const struct column cost_column[] = {
 	REAL(S, cost_target_pct, "target_cpu_pct", 0.001,
@@ -105,29 +98,16 @@ static const struct column losses_column[] = {
 };
 #undef S
 
-static const struct table target = {
-	.name = "target",
-	.what = "The process.",
-	TABLE_ROWS(struct window, target_column),
-};
+static const struct table target = TABLE("target", "The process.", struct window, target_column);
 
-static const struct table cost = {
-	.name = "cost",
-	.what = "What observing cost.",
-	TABLE_ROWS(struct window, cost_column),
-};
+static const struct table cost = TABLE("cost", "What observing cost.", struct window, cost_column);
 
-static const struct table coverage = {
-	.name = "coverage",
-	.what = "What each sensor saw.",
-	TABLE_ROWS(struct coverage, coverage_column),
-};
+static const struct table coverage =
+	TABLE("coverage", "What each sensor saw.", struct coverage, coverage_column);
 
-static const struct table losses = {
-	.name = "losses",
-	.what = "What is missing from this report; 0 where nothing is.",
-	TABLE_ROWS(struct window, losses_column),
-};
+static const struct table losses =
+	TABLE("losses", "What is missing from this report; 0 where nothing is.", struct window,
+	      losses_column);
 
 /* ---- findings ---- */
 
@@ -173,11 +153,8 @@ static const struct column finding_column[] = {
 };
 #undef S
 
-static const struct table findings = {
-	.name = "finding",
-	.what = "What is wrong, worst first.",
-	TABLE_ROWS(struct finding, finding_column),
-};
+static const struct table findings =
+	TABLE("finding", "What is wrong, worst first.", struct finding, finding_column);
 
 /* ---- the whole ---- */
 
@@ -234,11 +211,9 @@ static const struct column report_column[] = {
 };
 #undef S
 
-const struct table report_document = {
-	.name = "report",
-	.what = "One report: a window of observation of one process.",
-	TABLE_ROWS(struct report, report_column),
-};
+const struct table report_document =
+	TABLE("report", "One report: a window of observation of one process.", struct report,
+	      report_column);
 
 const struct table *const report_parts[] = {
 	&leak_sites,  &goroutine_sites, &goroutine_groups, &heap_sites,

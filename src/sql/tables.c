@@ -163,12 +163,8 @@ static const void *sql_part(const struct window *w)
 	return w->sql->known ? w->sql : NULL;
 }
 
-const struct table sql_object = {
-	.name = "sql",
-	.what = "database/sql, read from memory.",
-	TABLE_ROWS(struct sql_window, sql_column),
-	.part = sql_part,
-};
+const struct table sql_object = TABLE("sql", "database/sql, read from memory.", struct sql_window,
+				      sql_column, .part = sql_part);
 
 void sql_brief(const struct window *w, struct buf *out)
 {

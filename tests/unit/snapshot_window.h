@@ -187,7 +187,7 @@ static void set_up(struct fixture *f)
 	f->r.window.goroutines->nsite = 1;
 	fill_dump(f);
 	fill_heap(f);
-	findings_init(&f->r.findings);
+	f->r.findings = (struct findings){ 0 };
 	buf_init(&f->out, 16u << 20);
 }
 

@@ -241,7 +241,7 @@ static void expect_nothing(struct sim *m)
 {
 	struct findings fs;
 
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&m->w, &fs);
 	if (fs.n)
 		fail_msg("found '%s'", fs.f[0].title);
@@ -255,7 +255,7 @@ static void expect_kind(struct sim *m, const char *kind, double least, double mo
 	const struct finding *f;
 	struct findings fs;
 
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&m->w, &fs);
 	f = only_finding(&fs, kind);
 	assert_int_equal(f->severity, SEVERITY_MEDIUM);
@@ -375,7 +375,7 @@ static void leak_says_what_and_where(void **state)
 	sim_init(&m);
 	flow(&m, 0.0005, 10, 100, NEVER, NEVER, WAIT_BLOCKED);
 	observe(&m, 10, 1, 5);
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&m.w, &fs);
 	f = only_finding(&fs, "goroutine-leak");
 	assert_string_equal(f->id, "leak:main.(*Shop).notify:notify.go:41");
@@ -669,7 +669,7 @@ static bool says_they_live_longer(struct sim *m)
 	struct findings fs;
 	bool says = false;
 
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&m->w, &fs);
 	f = only_finding(&fs, "goroutine-flood");
 	for (int i = 0; i < f->nevidence; i++)
@@ -719,7 +719,7 @@ static void leak_and_flood_of_one_site_are_one_finding(void **state)
 	sim_init(&m);
 	flow(&m, 0.01, 10, 200, NEVER, NEVER, WAIT_BLOCKED);
 	observe(&m, 10, 1, 5);
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&m.w, &fs);
 	assert_int_equal(count_kind(&fs, "goroutine-leak"), 1);
 	assert_int_equal(count_kind(&fs, "goroutine-flood"), 0);
@@ -748,7 +748,7 @@ static void connections_of_unclosed_bodies_are_one_finding(void **state)
 						   .unclosed = &body,
 						   .nunclosed = !closed };
 		m.w.coverage[m.w.ncoverage++] = (struct coverage){ .sensor = SENSOR_NET };
-		findings_init(&fs);
+		fs = (struct findings){ 0 };
 		detect_all(&m.w, &fs);
 		only_finding(&fs, closed ? "goroutine-leak" : "connection-leak");
 		findings_deinit(&fs);
@@ -787,7 +787,7 @@ static int found(struct window *w, const char *kind)
 	struct findings fs;
 	int n;
 
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(w, &fs);
 	n = count_kind(&fs, kind);
 	assert_int_equal(fs.n, n);
@@ -829,7 +829,7 @@ static void large_allocation_says_of_what_the_share_is(void **state)
 
 	(void)state;
 	alloc_window(&w, &a, 50, 500ull * MIB, 1000ull * MIB);
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&w, &fs);
 	assert_string_equal(only_finding(&fs, "large-allocation")->title,
 			    "main.handler (handler.go:88) allocates 100.0 MiB/s in large objects: "
@@ -841,7 +841,7 @@ static void large_allocation_says_of_what_the_share_is(void **state)
 	findings_deinit(&fs);
 
 	w.memory->total_alloc_bytes = 0;
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&w, &fs);
 	assert_non_null(strstr(only_finding(&fs, "large-allocation")->title,
 			       "100% of the bytes in large objects"));
@@ -938,7 +938,7 @@ static void gc_pressure_with_and_without_a_place(void **state)
 
 	(void)state;
 	gc_window(&w, 250, 12);
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&w, &fs);
 	assert_string_equal(only_finding(&fs, "gc-pressure")->id, "gc:process");
 	assert_null(fs.f[0].place.function);
@@ -949,7 +949,7 @@ static void gc_pressure_with_and_without_a_place(void **state)
 		.known = true, .cycles = 250, .cpu_pct = 12, .memory_limit_bytes = -1
 	};
 	w.memory->gc = keep;
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	detect_all(&w, &fs);
 	assert_string_equal(only_finding(&fs, "gc-pressure")->id, "gc:main.handler:handler.go:88");
 	assert_string_equal(fs.f[0].place.function, "main.handler");
@@ -964,7 +964,7 @@ static void findings_are_sorted_worst_first(void **state)
 	struct findings fs;
 
 	(void)state;
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	findings_add(&fs, "a", "a", SEVERITY_LOW, &p)->weight = 100;
 	findings_add(&fs, "b", "b", SEVERITY_MEDIUM, &p)->weight = 1;
 	findings_add(&fs, "c", "c", SEVERITY_MEDIUM, &p)->weight = 2;
@@ -983,7 +983,7 @@ static void findings_beyond_the_maximum_are_counted(void **state)
 	struct findings fs;
 
 	(void)state;
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	for (int i = 0; i < FINDINGS_MAX + 7; i++)
 		findings_add(&fs, "a", "a", SEVERITY_LOW, &p);
 	assert_int_equal(fs.n, FINDINGS_MAX);
@@ -1003,7 +1003,7 @@ static void ids_of_long_names_differ(void **state)
 	a[sizeof(a) - 1] = '\0';
 	memcpy(b, a, sizeof(a));
 	b[9000] = 'b';
-	findings_init(&fs);
+	fs = (struct findings){ 0 };
 	fa = findings_add(&fs, "a", "a", SEVERITY_LOW, &pa);
 	fb = findings_add(&fs, "a", "a", SEVERITY_LOW, &pb);
 	assert_string_not_equal(fa->id, fb->id);
@@ -1028,7 +1028,7 @@ static void a_title_is_never_cut_inside_a_character(void **state)
 		for (int i = 0; i < 240; i++)
 			memcpy(name + shift + 4 * i, "\xf0\x90\x80\x80", 4);
 		name[shift + 960] = '\0';
-		findings_init(&fs);
+		fs = (struct findings){ 0 };
 		f = findings_add(&fs, "a", "a", SEVERITY_LOW, &p);
 		finding_title(f, "%s", name);
 		for (const char *q = f->title; *q; q += utf8_next(q, &code))

@@ -27,7 +27,7 @@ struct fixture {
 static void set_up(struct fixture *x)
 {
 	net_window_init(&x->w);
-	findings_init(&x->fs);
+	x->fs = (struct findings){ 0 };
 }
 
 static void tear_down(struct fixture *x)
@@ -39,7 +39,7 @@ static void tear_down(struct fixture *x)
 static void detect(struct fixture *x)
 {
 	findings_deinit(&x->fs);
-	findings_init(&x->fs);
+	x->fs = (struct findings){ 0 };
 	detect_all(&x->w, &x->fs);
 }
 

@@ -64,7 +64,7 @@ static void setup_empty(struct fixture *x)
 	x->r.window.budget_pct = 1;
 	x->r.window.memory->gc.cpu_pct = -1;
 	x->r.window.memory->gc.memory_limit_bytes = -1;
-	findings_init(&x->r.findings);
+	x->r.findings = (struct findings){ 0 };
 	buf_init(&x->out, OUTPUT_MAX);
 }
 
@@ -350,6 +350,30 @@ static void text_of_a_small_window(void **state)
 	(void)state;
 	setup_full(&x);
 	assert_string_equal(text(&x, false, 100), golden);
+	teardown(&x);
+}
+
+/* A reason may take all of its bytes: the text has it to the end. */
+static void reasons_of_coverage_are_whole(void **state)
+{
+	struct coverage *c;
+	struct fixture x;
+
+	(void)state;
+	setup_full(&x);
+	for (int i = 0; i < 4; i++) {
+		c = &x.r.window.coverage[i];
+		c->state = PARTIAL;
+		memset(c->why, 'a' + i, sizeof(c->why) - 1);
+		for (size_t k = 20; k < sizeof(c->why) - 1; k += 20)
+			c->why[k] = ' ';
+		memcpy(c->why + sizeof(c->why) - 5, "end", 3);
+		c->why[sizeof(c->why) - 2] = (char)('1' + i);
+		c->why[sizeof(c->why) - 1] = '\0';
+	}
+	text(&x, false, 100);
+	assert_non_null(strstr(x.out.data, "end1"));
+	assert_non_null(strstr(x.out.data, "end4"));
 	teardown(&x);
 }
 
@@ -1006,6 +1030,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_of_a_small_window),
+		cmocka_unit_test(reasons_of_coverage_are_whole),
 		cmocka_unit_test(text_of_nothing_says_so),
 		cmocka_unit_test(text_fits_any_width),
 		cmocka_unit_test(text_has_colors_only_when_asked),

@@ -34,7 +34,7 @@ static void set_up(struct fixture *x, void (*fill)(struct window *w))
 {
 	memset(x, 0, sizeof(*x));
 	fill(&x->r.window);
-	findings_init(&x->r.findings);
+	x->r.findings = (struct findings){ 0 };
 	buf_init(&x->out, OUTPUT_MAX);
 }
 
