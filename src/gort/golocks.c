@@ -397,6 +397,11 @@ int golocks_read_channels(struct golocks *l, struct goruntime *rt, const struct 
 	if (r)
 		free(r->lock);
 	free(r);
+	if (err) {
+		free(l->waiter);
+		l->waiter = NULL;
+		l->n = 0;
+	}
 	return err;
 }
 

@@ -69,7 +69,8 @@ static inline enum golock_reason golocks_reason_of(const uint8_t kind[256],
  * Those who wait for a lock or wait group; and, where somebody waits for a lock,
  * those that seem to hold one of these while they wait for a channel (of the first
  * GOLOCKS_MAX_CHANNEL_WAITERS of those).
- * 0; -EOPNOTSUPP when the layout is not known or stacks cannot be read; -ENOMEM, -ESRCH.
+ * 0; -EOPNOTSUPP when the layout is not known or stacks cannot be read; -ENOMEM, -ESRCH:
+ * then there is nothing to free.
  */
 int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w);
 /* And of the first `channels` goroutines of the walk all that wait for channels. */

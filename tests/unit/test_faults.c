@@ -248,6 +248,7 @@ static int try_locks(struct sound *s)
 	struct golocks got;
 	int code = golocks_read(&got, &s->r.rt, &s->walk);
 
+	assert_int_equal(got.waiter == NULL, code != 0); /* after a failure nothing is owned */
 	for (size_t i = 0; !code && i < got.n; i++) {
 		const struct golock_waiter *a = &got.waiter[i], *b = NULL;
 
