@@ -39,6 +39,8 @@ void dump_free(struct goroutine_dump *d);
 int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_result *r,
 	       uint64_t now_ns, uint64_t begin_ns);
 void leaks_window_deinit(struct leaks_window *l);
+/* How sure the verdicts are, and what they miss: the row "leaks". */
+void leaks_cover(const struct prove_result *r, struct window *w);
 
 /*
  * Fills w->goroutines->deadlocks anew from a walk.  leaked: the verdict that w->goroutines->leaks is of, for

@@ -215,3 +215,26 @@ int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_resul
 	free(stack_of);
 	return err;
 }
+
+void leaks_cover(const struct prove_result *r, struct window *w)
+{
+	enum exactness state = r->verdict == LEAKS_PROVEN   ? EXACT
+			       : r->verdict == LEAKS_PASSES ? ESTIMATED
+							    : OFF;
+	char why[WINDOW_MAX_WHY], missing[64] = "";
+
+	if (state != OFF && r->losses)
+		snprintf(missing, sizeof(missing), "missing: what could not be read (%llu)",
+			 (unsigned long long)r->losses);
+	if (state == EXACT && r->losses)
+		state = PARTIAL;
+	if (state == ESTIMATED && !r->why[0])
+		snprintf(why, sizeof(why),
+			 "%d passes over a running process agree; --prove freezes it for some "
+			 "milliseconds and is certain%s%s",
+			 r->passes, missing[0] ? "; " : "", missing);
+	else
+		snprintf(why, sizeof(why), "%.190s%s%s", r->why,
+			 r->why[0] && missing[0] ? "; " : "", missing);
+	window_cover_named(w, "leaks", state, why);
+}

@@ -256,7 +256,6 @@ void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 			  const struct prove_result *r)
 {
 	struct goroutines *o = self;
-	char why[200];
 
 	/* ages as of the report's time, which was before the passes */
 	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, l->end_ns, l->once ? 0 : l->begin_ns)) {
@@ -270,18 +269,7 @@ void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 	    deadlocks_find(w, &o->sites, l->walk, r, l->losses) == -ESRCH)
 		l->gone = true;
 	deadlocks_mark_leaked(w);
-	if (r->verdict == LEAKS_PASSES && !r->why[0])
-		snprintf(why, sizeof(why),
-			 "%d passes over a running process agree; --prove freezes it for some "
-			 "milliseconds and is certain",
-			 r->passes);
-	else
-		snprintf(why, sizeof(why), "%.190s", r->why);
-	window_cover_named(w, "leaks",
-			   r->verdict == LEAKS_PROVEN   ? EXACT
-			   : r->verdict == LEAKS_PASSES ? ESTIMATED
-							: OFF,
-			   why);
+	leaks_cover(r, w);
 }
 
 static const struct detector *const detectors[] = {

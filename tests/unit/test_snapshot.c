@@ -464,6 +464,33 @@ static void no_leaked_goroutines(void **state)
 	sites_deinit(&s);
 }
 
+/* What the proof could not read is missing from the leaks, not from the walk. */
+static void proof_losses_are_of_the_leaks(void **state)
+{
+	struct prove_result r = { .verdict = LEAKS_PASSES, .passes = 6, .losses = 3 };
+	struct losses l = { 0 };
+	struct window w = { 0 };
+
+	(void)state;
+	window_cover(&w, SENSOR_GOROUTINES, EXACT, "");
+	leaks_cover(&r, &w);
+	r.verdict = LEAKS_PROVEN;
+	leaks_cover(&r, &w);
+	r.losses = 0;
+	leaks_cover(&r, &w);
+	lose(&l, LOSS_PROOF, 3);
+	losses_report(&l, &w);
+	assert_int_equal(w.lost_read_failures, 3);
+	assert_int_equal(w.coverage[0].state, EXACT);
+	assert_int_equal(w.coverage[1].state, ESTIMATED);
+	assert_non_null(
+		strstr(w.coverage[1].why, "is certain; missing: what could not be read (3)"));
+	assert_int_equal(w.coverage[2].state, PARTIAL);
+	assert_string_equal(w.coverage[2].why, "missing: what could not be read (3)");
+	assert_int_equal(w.coverage[3].state, EXACT);
+	assert_string_equal(w.coverage[3].why, "");
+}
+
 static void members_are_marked_as_leaked(void **state)
 {
 	struct leaked_goroutine leaked[] = { { .goid = 3 }, { .goid = 9 }, { .goid = 40 } };
@@ -660,6 +687,7 @@ int main(void)
 		cmocka_unit_test(no_leak_no_finding),
 		cmocka_unit_test(leaks_without_a_place),
 		cmocka_unit_test(no_leaked_goroutines),
+		cmocka_unit_test(proof_losses_are_of_the_leaks),
 		cmocka_unit_test(members_are_marked_as_leaked),
 		cmocka_unit_test(memory_that_grows),
 		cmocka_unit_test(cycles_are_deadlocks),
