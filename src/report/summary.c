@@ -69,7 +69,8 @@ void summary_agent(const struct window *w, struct buf *out)
 	sentence_name(out, ", container ", w->container, 16);
 	if (w->window_s > 0)
 		buf_printf(out, ", %.2f CPUs", w->target_cpu_cores);
-	sentence_bytes(out, ", ", (double)w->target_rss_bytes, " resident");
+	if (w->target_rss_bytes) /* none: it has ended */
+		sentence_bytes(out, ", ", (double)w->target_rss_bytes, " resident");
 	buf_puts(out, "; gospect:");
 	if (w->window_s > 0)
 		buf_printf(out, " %.2f%% of a CPU,", w->agent_cpu_pct);

@@ -166,10 +166,11 @@ static void nothing_found(struct text *t)
 	buf_init(&line, SENTENCE_MAX);
 	buf_puts(&line, "nothing found.");
 	looked_at(w, &line);
+	buf_puts(&line, strstr(line.data, " Looked at") ? ", " : " Observed ");
 	if (w->observed_s > 0)
-		buf_printf(&line, ", for %s", human_seconds(w->observed_s, s));
+		buf_printf(&line, "for %s", human_seconds(w->observed_s, s));
 	else
-		buf_puts(&line, ", once: growth takes a window of some seconds to see");
+		buf_puts(&line, "once: growth takes a window of some seconds to see");
 	labelled(t, "findings", line.data, 3);
 	buf_deinit(&line);
 }

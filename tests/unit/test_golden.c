@@ -198,6 +198,27 @@ static void nothing_is_wrong(void **state)
 	expect_golden(&f, "nothing-wrong");
 }
 
+/* Nothing but a sensor that sees nothing without probes; the process has ended. */
+static void little_was_observed(void **state)
+{
+	const struct report_text_options o = { .columns = 100 };
+	struct fixture f;
+
+	(void)state;
+	set_scene(&f);
+	f.r.window.goroutines->known = f.r.window.memory->alloc_known = false;
+	f.r.window.memory->gc.known = false;
+	f.r.window.target_rss_bytes = 0;
+	report_text(&f.r, &o, &f.out);
+	assert_non_null(strstr(f.out.data, "findings:   nothing found. Observed for 5.0s\n"));
+	assert_null(strstr(f.out.data, "resident"));
+	f.out.len = 0;
+	f.r.window.observed_s = 0;
+	report_text(&f.r, &o, &f.out);
+	assert_non_null(strstr(f.out.data, "nothing found. Observed once: growth takes a window"));
+	tear_down(&f);
+}
+
 static void leak_is_proven(void **state)
 {
 	struct fixture f;
@@ -302,13 +323,10 @@ static void from_memory_with_losses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nothing_is_wrong),
-		cmocka_unit_test(leak_is_proven),
-		cmocka_unit_test(leak_is_proven_and_grows),
-		cmocka_unit_test(leak_in_all_passes),
-		cmocka_unit_test(leaks_are_off),
-		cmocka_unit_test(two_locks_in_a_cycle),
-		cmocka_unit_test(from_memory_with_losses),
+		cmocka_unit_test(nothing_is_wrong),     cmocka_unit_test(little_was_observed),
+		cmocka_unit_test(leak_is_proven),       cmocka_unit_test(leak_is_proven_and_grows),
+		cmocka_unit_test(leak_in_all_passes),   cmocka_unit_test(leaks_are_off),
+		cmocka_unit_test(two_locks_in_a_cycle), cmocka_unit_test(from_memory_with_losses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
