@@ -46,7 +46,7 @@ int net_read_waits(struct netwatch *nw, struct net_wait *first, size_t n, size_t
 
 /* ---- connections ---- */
 
-int netconns_add_transport(struct netwatch *nw, uint64_t addr)
+static int add_transport(struct netwatch *nw, uint64_t addr)
 {
 	struct net_look *l = &nw->cur;
 	bool made;
@@ -59,7 +59,7 @@ int netconns_add_transport(struct netwatch *nw, uint64_t addr)
 	}
 	if (!made)
 		return 0;
-	return NET_ADD(l, transport,
+	return NET_ADD(nw, transport, NET_MAX_HOSTS,
 		       (struct net_transport){
 			       .addr = addr, .max_per_host = -1, .max_idle_per_host = -1 });
 }
@@ -67,8 +67,7 @@ int netconns_add_transport(struct netwatch *nw, uint64_t addr)
 /* What was known of it at the look before. */
 static void inherit_conn(struct netwatch *nw, struct net_conn *c)
 {
-	uint64_t *at = u64map_find(&nw->prev.conn_at, c->goid);
-	const struct net_conn *p = at ? &nw->prev.conn[*at] : NULL;
+	const struct net_conn *p = NET_FIND(&nw->prev, conn, conn_at, c->goid);
 
 	if (!p || p->addr != c->addr || p->dead)
 		return;
@@ -182,7 +181,7 @@ static int read_some(struct netwatch *nw, struct net_conn *c, size_t n)
 	err = NET_STAGES(nw, p, n, { net_ask_next, take_head }, { ask_tail, take_tail });
 	for (size_t i = 0; !err && i < n; i++)
 		if (!c[i].dead && !c[i].h2)
-			err = netconns_add_transport(nw, c[i].transport);
+			err = add_transport(nw, c[i].transport);
 	return err;
 }
 
@@ -197,9 +196,17 @@ int netconns_read(struct netwatch *nw)
 	return err;
 }
 
+int netconns_add_transports(struct netwatch *nw)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < nw->cur.ninflight; i++)
+		err = add_transport(nw, nw->cur.inflight[i].transport);
+	return err;
+}
+
 /* ---- joins ---- */
 
-/* Who reads the body of which connection, and which request each has. */
 void netconns_join(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
@@ -234,15 +241,13 @@ void netconns_join(struct netwatch *nw)
 	u64map_deinit(&by_body);
 }
 
-/* Since when a connection waits for its body's end, and nothing was read of it. */
 void netconns_date(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
 
 	for (size_t i = 0; i < l->nconn; i++) {
 		struct net_conn *c = &l->conn[i];
-		uint64_t *at = u64map_find(&nw->prev.conn_at, c->goid);
-		const struct net_conn *p = at ? &nw->prev.conn[*at] : NULL;
+		const struct net_conn *p = NET_FIND(&nw->prev, conn, conn_at, c->goid);
 
 		if (!c->awaits_body || c->dead)
 			continue;

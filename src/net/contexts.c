@@ -26,7 +26,7 @@ static enum context_kind kind_of_name(const char *name)
 		{ "*signal.signalCtx", CONTEXT_SIGNAL },
 	};
 
-	for (size_t i = 0; name && i < sizeof(known) / sizeof(*known); i++)
+	for (size_t i = 0; name && i < ARRAY_SIZE(known); i++)
 		if (!strcmp(name, known[i].name))
 			return known[i].kind;
 	return CONTEXT_UNKNOWN;

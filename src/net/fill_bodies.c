@@ -21,7 +21,6 @@ struct place fill_body_place(const struct fill *f, const struct net_conn *c)
 	return c->place.function ? c->place : holder_place(f, c);
 }
 
-/* A body that a goroutine holds, and does not read just now: its request goes on. */
 bool fill_is_held(const struct fill *f, const struct net_conn *c)
 {
 	return c->held && c->holder && nethold_is_candidate(&f->nw->cur, c);

@@ -21,8 +21,7 @@ static struct net_connections *connections_of(struct fill *f, struct rowset *s, 
 /* The limits that bind first, of several transports to one host. */
 static void take_limits(const struct fill *f, struct net_connections *r, uint64_t transport)
 {
-	uint64_t *at = u64map_find(&f->nw->cur.transport_at, transport);
-	const struct net_transport *t = at ? &f->nw->cur.transport[*at] : NULL;
+	const struct net_transport *t = NET_FIND(&f->nw->cur, transport, transport_at, transport);
 
 	if (!t || !t->known)
 		return;

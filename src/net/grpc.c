@@ -59,8 +59,7 @@ static void take_text(void *owner, void *item, const uint8_t *const *bytes)
 /* Since when it is under way, as far as we have seen. */
 static void date(struct netwatch *nw, struct net_gcall *c)
 {
-	uint64_t *at = u64map_find(&nw->prev.gcall_at, c->goid);
-	const struct net_gcall *before = at ? &nw->prev.gcall[*at] : NULL;
+	const struct net_gcall *before = NET_FIND(&nw->prev, gcall, gcall_at, c->goid);
 	struct trace_open open;
 
 	c->start_ns = nw->cur.now_ns;

@@ -234,8 +234,7 @@ static int name_conns(struct netwatch *nw)
 		return -ENOMEM;
 	for (size_t i = 0; i < l->nh2conn; i++) {
 		struct net_h2conn *c = &l->h2conn[i];
-		uint64_t *at = u64map_find(&nw->prev.h2conn_at, c->addr);
-		const struct net_h2conn *p = at ? &nw->prev.h2conn[*at] : NULL;
+		const struct net_h2conn *p = NET_FIND(&nw->prev, h2conn, h2conn_at, c->addr);
 
 		if (p && p->goid == c->goid && p->named) {
 			c->host = p->host;
@@ -274,13 +273,13 @@ void neth2_join(struct netwatch *nw)
 
 	for (size_t i = 0; i < l->ninflight; i++) {
 		const struct net_inflight *f = &l->inflight[i];
-		uint64_t *at = f->conn && !f->dead ? u64map_find(&l->conn_by_addr, f->conn) : NULL;
-		const struct net_conn *c = at ? &l->conn[*at] : NULL;
+		const struct net_conn *c = NET_FIND(l, conn, conn_by_addr, f->conn);
+		struct net_h2conn *h =
+			c && c->h2 ? NET_FIND(l, h2conn, h2conn_at, c->transport) : NULL;
 
-		at = c && c->h2 ? u64map_find(&l->h2conn_at, c->transport) : NULL;
-		if (!at || f->host == NET_NO_HOST || f->phase == NET_BODY)
+		if (!h || f->dead || f->host == NET_NO_HOST || f->phase == NET_BODY)
 			continue;
-		l->h2conn[*at].host = f->host;
-		l->h2conn[*at].named = true;
+		h->host = f->host;
+		h->named = true;
 	}
 }

@@ -43,18 +43,22 @@ struct lead {
 	uint32_t bytes, walk;
 };
 
+struct leads {
+	struct lead *v; /* owned */
+	size_t n, cap;
+};
+
 struct search {
 	struct netwatch *nw;
 	const struct gowalk *w;
 	const uint32_t *stack_of;
 	struct target *target; /* owned; by address */
 	size_t ntarget;
-	struct lead *lead, *next; /* owned: of this depth, and the next */
-	size_t nlead, lead_cap, nnext, next_cap;
-	struct u64map seen;    /* objects */
-	struct heap heap;      /* its spans: where objects begin and end */
-	uint32_t reach;        /* bytes of an object that are looked into */
-	struct u64map skipped; /* link-time pc -> whether its frame does not count */
+	struct leads now, next; /* of this depth, and the next */
+	struct u64map seen;     /* objects */
+	struct heap heap;       /* its spans: where objects begin and end */
+	uint32_t reach;         /* bytes of an object that are looked into */
+	struct u64map skipped;  /* link-time pc -> whether its frame does not count */
 	struct stackmaps maps;
 	bool doubt; /* something could not be looked at */
 	bool blind; /* objects cannot be distinguished */
@@ -179,15 +183,15 @@ static int take(struct search *s, uint64_t word, uint32_t walk)
 		return 0;
 	if (!part_of(s, word, &lead))
 		return 0;
-	if (!u64map_put(&s->seen, lead.addr, 1, &made) || (made && s->nnext == MAX_WORDS)) {
+	if (!u64map_put(&s->seen, lead.addr, 1, &made) || (made && s->next.n == MAX_WORDS)) {
 		s->doubt = true;
 		return 0;
 	}
 	if (!made)
 		return 0;
-	if (array_room(&s->next, s->nnext, &s->next_cap, sizeof(*s->next)))
+	if (array_room(&s->next.v, s->next.n, &s->next.cap, sizeof(*s->next.v)))
 		return -ENOMEM;
-	s->next[s->nnext++] = lead;
+	s->next.v[s->next.n++] = lead;
 	return 0;
 }
 
@@ -209,7 +213,7 @@ static bool is_skipped(struct search *s, uint64_t pc)
 		return *at;
 	if (pclntab_find_pc(s->nw->rt->gb->pcln, pc, &fn))
 		return true;
-	for (size_t i = 0; i < sizeof(package) / sizeof(*package); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(package); i++)
 		if (!strncmp(fn.name, package[i], strlen(package[i]))) {
 			if (at)
 				*at = 1;
@@ -455,20 +459,15 @@ static int follow(struct search *s)
 	int err = 0;
 
 	for (int depth = 0; depth < MAX_DEPTH && !err; depth++) {
-		struct lead *t = s->lead;
-		size_t cap = s->lead_cap;
-		struct readstage stage;
+		struct leads done = s->now;
 
-		s->lead = s->next;
-		s->nlead = s->nnext;
-		s->lead_cap = s->next_cap;
-		s->next = t;
-		s->next_cap = cap;
-		s->nnext = 0;
+		s->now = s->next;
+		s->next = done;
+		s->next.n = 0;
 		s->reach = NEXT_BYTES;
-		stage = (struct readstage){ s,          s->lead,     s->nlead, sizeof(*s->lead),
-					    ask_object, take_object, false };
-		err = readbatch_stage(&s->nw->batch, s->nw->rt->mem, &stage);
+		err = readbatch_stage(&s->nw->batch, s->nw->rt->mem,
+				      &(struct readstage){ s, s->now.v, s->now.n, sizeof(*s->now.v),
+							   ask_object, take_object, false });
 		err = err ? err : s->err;
 	}
 	return err;
@@ -531,7 +530,7 @@ int nethold_find(struct netwatch *nw)
 	stackmaps_deinit(&s.maps);
 	heap_deinit(&s.heap);
 	free(s.target);
-	free(s.lead);
-	free(s.next);
+	free(s.now.v);
+	free(s.next.v);
 	return err;
 }

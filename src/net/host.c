@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 #define MAX_PORT 5
 
 const char *net_scheme_port(const char *scheme, size_t n)
@@ -19,7 +21,7 @@ const char *net_scheme_port(const char *scheme, size_t n)
 		{ "wss", "443" }, { "socks5", "1080" }, { "socks5h", "1080" },
 	};
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strlen(known[i].scheme) == n && !strncasecmp(scheme, known[i].scheme, n))
 			return known[i].port;
 	return NULL;

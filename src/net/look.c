@@ -15,7 +15,7 @@ void netlook_deinit(struct net_look *l)
 	struct u64map *map[] = { &l->h2conn_at,  &l->inflight_at, &l->conn_at, &l->conn_by_addr,
 				 &l->serving_at, &l->gcall_at,    &l->writer,  &l->transport_at };
 
-	for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
 		u64map_deinit(map[i]);
 	free(l->inflight);
 	free(l->conn);
@@ -60,17 +60,9 @@ static uint64_t body_read(const struct netwatch *nw, const struct net_user *p)
 	return pipe - (uint64_t)(net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) - PIPE_B);
 }
 
-/* False: there are so many that this one is left out. */
-static bool has_room(struct netwatch *nw, size_t n, size_t max)
-{
-	nw->no_room += n >= max;
-	return n < max;
-}
-
 static int take_inflight(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
 {
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
-	struct net_look *l = &nw->cur;
 	struct net_inflight f = { .goid = g->goid,
 				  .g = g->addr,
 				  .walk = u->walk,
@@ -78,8 +70,6 @@ static int take_inflight(struct netwatch *nw, const struct net_user *u, const st
 				  .phase = -1,
 				  .place = s->place };
 
-	if (!has_room(nw, l->ninflight, NET_MAX_INFLIGHT))
-		return 0;
 	if (!(s->roles & NETROLE_REQUEST)) {
 		f.phase = NET_BODY;
 		f.request = body_read(nw, u);
@@ -95,20 +85,15 @@ static int take_inflight(struct netwatch *nw, const struct net_user *u, const st
 		if (s->roles & (NETROLE_BODY | NETROLE_STREAM_BODY))
 			f.phase = NET_BODY; /* what is left of a redirect's */
 	}
-	net_put(nw, &l->inflight_at, f.goid, l->ninflight);
-	return NET_ADD(l, inflight, f);
+	return NET_ADD(nw, inflight, nw->max_inflight, f);
 }
 
 /* A connection of HTTP/1 by its readLoop, or a stream of HTTP/2. */
 static int take_conn(struct netwatch *nw, const struct net_user *u, const struct netstack *s,
 		     bool h2)
 {
-	struct net_look *l = &nw->cur;
-
-	if (!has_room(nw, l->nconn, NET_MAX_CONNS))
-		return 0;
 	return NET_ADD(
-		l, conn,
+		nw, conn, nw->max_conns,
 		(struct net_conn){ .goid = nw->look->walk->g[u->walk].goid,
 				   .addr = netusers_word(nw, u, h2 ? NETSLOT_STREAM : NETSLOT_LOOP),
 				   .walk = u->walk,
@@ -122,11 +107,8 @@ static int take_conn(struct netwatch *nw, const struct net_user *u, const struct
 static int take_h2conn(struct netwatch *nw, const struct net_user *u)
 {
 	uint64_t addr = netusers_word(nw, u, NETSLOT_H2CONN);
-	struct net_look *l = &nw->cur;
 
-	if (!has_room(nw, l->nh2conn, NET_MAX_CONNS))
-		return 0;
-	return NET_ADD(l, h2conn,
+	return NET_ADD(nw, h2conn, nw->max_conns,
 		       (struct net_h2conn){ .next = net_whole(nw, addr, LAYOUT_H2_CLIENTCONN_SIZE),
 					    .addr = addr,
 					    .goid = nw->look->walk->g[u->walk].goid,
@@ -137,12 +119,8 @@ static int take_h2conn(struct netwatch *nw, const struct net_user *u)
 static int take_serving(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
 {
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
-	struct net_look *l = &nw->cur;
 
-	if (!has_room(nw, l->nserving, NET_MAX_INFLIGHT))
-		return 0;
-	net_put(nw, &l->serving_at, g->goid, l->nserving);
-	return NET_ADD(l, serving,
+	return NET_ADD(nw, serving, nw->max_inflight,
 		       (struct net_serving){ .goid = g->goid,
 					     .g = g->addr,
 					     .walk = u->walk,
@@ -155,12 +133,8 @@ static int take_serving(struct netwatch *nw, const struct net_user *u, const str
 static int take_gcall(struct netwatch *nw, const struct net_user *u)
 {
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
-	struct net_look *l = &nw->cur;
 
-	if (!has_room(nw, l->ngcall, NET_MAX_INFLIGHT))
-		return 0;
-	net_put(nw, &l->gcall_at, g->goid, l->ngcall);
-	return NET_ADD(l, gcall,
+	return NET_ADD(nw, gcall, nw->max_inflight,
 		       (struct net_gcall){
 			       .goid = g->goid, .g = g->addr, .walk = u->walk, .stack = u->cls });
 }
@@ -175,7 +149,7 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 	if (s->roles & (NETROLE_REQUEST | NETROLE_BODY | NETROLE_STREAM_BODY))
 		err = take_inflight(nw, u, s);
 	if (!err && s->roles & NETROLE_DIAL)
-		err = NET_ADD(l, dial,
+		err = NET_ADD(nw, dial, nw->max_inflight,
 			      (struct net_dial){ .want = netusers_word(nw, u, NETSLOT_WANT),
 						 .phase = s->dial_phase });
 	if (!err && s->roles & NETROLE_READLOOP)
@@ -189,7 +163,7 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 	if (!err && s->roles & NETROLE_SERVER)
 		err = take_serving(nw, u, s);
 	if (!err && s->roles & NETROLE_LISTEN)
-		err = NET_ADD(l, listener,
+		err = NET_ADD(nw, listener, nw->max_inflight,
 			      (struct net_listener){ netusers_word(nw, u, NETSLOT_SERVER),
 						     s->serves });
 	if (!err && s->roles & NETROLE_GRPC)
@@ -199,30 +173,30 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 
 static int take_users(struct netwatch *nw)
 {
+	struct net_look *l = &nw->cur;
 	int err = 0;
 
 	for (size_t i = 0; i < nw->users.n && !err; i++)
 		err = take_user(nw, &nw->users.v[i]);
+	for (size_t i = 0; i < l->ninflight; i++)
+		net_put(nw, &l->inflight_at, l->inflight[i].goid, i);
+	for (size_t i = 0; i < l->nserving; i++)
+		net_put(nw, &l->serving_at, l->serving[i].goid, i);
+	for (size_t i = 0; i < l->ngcall; i++)
+		net_put(nw, &l->gcall_at, l->gcall[i].goid, i);
 	return err;
 }
 
 static int read_structures(struct netwatch *nw)
 {
-	struct net_look *l = &nw->cur;
-	int err = netconns_read(nw);
+	static int (*const read[])(struct netwatch *) = {
+		netconns_read,  netconns_add_transports, netbodies_find, neth2_read,
+		netphases_find, netservers_read,         netgrpc_read,
+	};
+	int err = 0;
 
-	for (size_t i = 0; !err && i < l->ninflight; i++)
-		err = netconns_add_transport(nw, l->inflight[i].transport);
-	if (!err)
-		err = netbodies_find(nw);
-	if (!err)
-		err = neth2_read(nw);
-	if (!err)
-		err = netphases_find(nw);
-	if (!err)
-		err = netservers_read(nw);
-	if (!err)
-		err = netgrpc_read(nw);
+	for (size_t i = 0; i < ARRAY_SIZE(read) && !err; i++)
+		err = read[i](nw);
 	if (err)
 		return err;
 	netconns_join(nw);

@@ -78,16 +78,9 @@ static int read_waits(struct netwatch *nw)
 
 /* ---- phases ---- */
 
-static const struct net_transport *transport_of(const struct net_look *l, uint64_t addr)
-{
-	uint64_t *at = u64map_find(&l->transport_at, addr);
-
-	return at ? &l->transport[*at] : NULL;
-}
-
 static void phase_of_wait(struct net_look *l, struct net_inflight *f, const struct u64map *dials)
 {
-	const struct net_transport *t = transport_of(l, f->transport);
+	const struct net_transport *t = NET_FIND(l, transport, transport_at, f->transport);
 
 	for (int k = 0; k < f->wait.n; k++) {
 		uint64_t *at = u64map_find(dials, f->wait.chan[k]);

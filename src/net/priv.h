@@ -215,6 +215,7 @@ struct netwatch {
 	uint64_t unread;              /* did not fit, or could not be read */
 	uint64_t no_room;             /* beyond what is kept, or no memory */
 	uint64_t moved;
+	size_t max_inflight, max_conns; /* of one look */
 	/* where readLoop's frame keeps its bodyEOFSignal and Response, from its SP; -1 not seen yet */
 	int32_t body_slot, response_slot;
 	char why[160];
@@ -230,10 +231,21 @@ uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 
 /* Since when a goroutine of the walk is parked, our clock, at least; 0 not known. */
 uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk);
 
-#define NET_ADD(l, what, ...)                                                       \
-	(array_room(&(l)->what, (l)->n##what, &(l)->what##_cap, sizeof(*(l)->what)) \
-		 ? -ENOMEM                                                          \
-		 : ((l)->what[(l)->n##what++] = __VA_ARGS__, 0))
+/* One more of the look under way; of more than `most` of a kind the rest is left out. */
+#define NET_ADD(nw, what, most, ...)                                                              \
+	((nw)->cur.n##what >= (most) ? (void)(nw)->no_room++, 0                                   \
+ : array_room(&(nw)->cur.what, (nw)->cur.n##what, &(nw)->cur.what##_cap, sizeof(*(nw)->cur.what)) \
+	 ? -ENOMEM                                                                                \
+	 : ((nw)->cur.what[(nw)->cur.n##what++] = __VA_ARGS__, 0))
+
+/* By a map of a look; NULL: it is not there. */
+static inline void *net_find(void *rows, size_t size, const struct u64map *at, uint64_t key)
+{
+	const uint64_t *i = u64map_find(at, key);
+
+	return i ? (char *)rows + *i * size : NULL;
+}
+#define NET_FIND(l, what, at, key) net_find((l)->what, sizeof(*(l)->what), &(l)->at, key)
 
 /* What was lost since the last report; the look ends. */
 void netwatch_report_losses(struct netwatch *nw);
@@ -294,7 +306,8 @@ void netusers_deinit(struct net_users *us);
 
 /* conns.c */
 int netconns_read(struct netwatch *nw);
-int netconns_add_transport(struct netwatch *nw, uint64_t addr);
+/* Those of requests. */
+int netconns_add_transports(struct netwatch *nw);
 /* Who reads the body of which connection, and which request each has. */
 void netconns_join(struct netwatch *nw);
 /* Since when a connection waits for its body's end, and nothing was read of it. */

@@ -19,8 +19,7 @@
 /* What the look before knew of it.  False: it is new. */
 static bool inherit(struct netwatch *nw, struct net_inflight *f)
 {
-	uint64_t *at = u64map_find(&nw->prev.inflight_at, f->goid);
-	const struct net_inflight *p = at ? &nw->prev.inflight[*at] : NULL;
+	const struct net_inflight *p = NET_FIND(&nw->prev, inflight, inflight_at, f->goid);
 
 	if (!p || p->request != f->request || !f->request || p->dead || !p->known)
 		return false;
@@ -37,8 +36,7 @@ static bool inherit(struct netwatch *nw, struct net_inflight *f)
 /* Seen at the look before: its request is the same. */
 static bool same_treq(struct netwatch *nw, struct net_inflight *f)
 {
-	uint64_t *at = u64map_find(&nw->prev.inflight_at, f->goid);
-	const struct net_inflight *p = at ? &nw->prev.inflight[*at] : NULL;
+	const struct net_inflight *p = NET_FIND(&nw->prev, inflight, inflight_at, f->goid);
 
 	if (!p || p->treq != f->treq || p->request != f->request || !f->request || !p->known ||
 	    p->dead)
@@ -243,8 +241,7 @@ static void date(struct netwatch *nw, struct net_inflight *f, int64_t deadline_u
 
 static void remember_on_conn(struct netwatch *nw, const struct net_inflight *f)
 {
-	uint64_t *at = f->conn ? u64map_find(&nw->cur.conn_by_addr, f->conn) : NULL;
-	struct net_conn *c = at ? &nw->cur.conn[*at] : NULL;
+	struct net_conn *c = NET_FIND(&nw->cur, conn, conn_by_addr, f->conn);
 
 	if (!c || f->phase == NET_BODY)
 		return;
@@ -288,22 +285,17 @@ static void place_conn(struct netwatch *nw, struct net_conn *c)
 
 static void date_reader(struct netwatch *nw, struct net_inflight *f)
 {
-	uint64_t *at = f->conn ? u64map_find(&nw->cur.conn_by_addr, f->conn) : NULL;
-	uint64_t *before = u64map_find(&nw->prev.inflight_at, f->goid);
+	const struct net_inflight *p = NET_FIND(&nw->prev, inflight, inflight_at, f->goid);
+	const struct net_conn *c = NET_FIND(&nw->cur, conn, conn_by_addr, f->conn);
 	uint64_t since = net_waitsince_ns(nw, f->walk);
-	const struct net_conn *c = at ? &nw->cur.conn[*at] : NULL;
-	const struct net_inflight *p = before ? &nw->prev.inflight[*before] : NULL;
 
 	f->limits = (struct net_limits){ UNKNOWN, UNKNOWN, UNKNOWN, 0 };
 	f->start_ns = nw->cur.now_ns;
 	f->age = AGE_AT_LEAST;
 	f->known = true;
-	if (p && p->conn == f->conn && p->request == f->request) {
-		f->start_ns = p->start_ns;
-		f->age = p->age;
-		f->limits = p->limits;
-	} else if (p && p->conn == f->conn && c && c->request && p->inner == c->request) {
-		/* it waited for this very response at the look before */
+	/* the same, or it waited for this very response at the look before */
+	if (p && p->conn == f->conn &&
+	    (p->request == f->request || (c && c->request && p->inner == c->request))) {
 		f->start_ns = p->start_ns;
 		f->age = p->age;
 		f->limits = p->limits;
@@ -375,10 +367,11 @@ static void place_conns(struct netwatch *nw)
 
 	for (size_t i = 0; i < l->nconn; i++) {
 		struct net_conn *c = &l->conn[i];
-		uint64_t *at = c->h2 ? u64map_find(&l->h2conn_at, c->transport) : NULL;
+		const struct net_h2conn *h =
+			c->h2 ? NET_FIND(l, h2conn, h2conn_at, c->transport) : NULL;
 
-		if (at)
-			c->host = l->h2conn[*at].host;
+		if (h)
+			c->host = h->host;
 		place_conn(nw, c);
 	}
 }

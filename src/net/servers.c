@@ -24,9 +24,7 @@ static bool is_idle(const struct netwatch *nw, const uint8_t *conn)
 
 static const struct net_serving *before(const struct netwatch *nw, const struct net_serving *s)
 {
-	uint64_t *at = u64map_find(&nw->prev.serving_at, s->goid);
-
-	return at ? &nw->prev.serving[*at] : NULL;
+	return NET_FIND(&nw->prev, serving, serving_at, s->goid);
 }
 
 /* conn -> its Server and the response it is at, whose request was read before when it is the same. */

@@ -95,7 +95,7 @@ static const char *h2_rest(const char *name, bool *plain)
 		{ "golang.org/x/net/http2.", false },
 	};
 
-	for (size_t i = 0; i < sizeof(package) / sizeof(*package); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(package); i++) {
 		size_t n = strlen(package[i].prefix);
 
 		if (strncmp(name, package[i].prefix, n))
@@ -124,7 +124,7 @@ static enum fn h2_fn(const char *rest)
 		{ "serverConn).runHandler", FN_H2_HANDLER },
 	};
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(rest, known[i].rest))
 			return known[i].fn;
 	return FN_NONE;
@@ -136,7 +136,7 @@ static enum fn fn_of(const char *name, bool *plain)
 
 	if (rest && h2_fn(rest) != FN_NONE)
 		return h2_fn(rest);
-	for (size_t i = 0; i < sizeof(known_fn) / sizeof(*known_fn); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(known_fn); i++)
 		if (!strcmp(name, known_fn[i].name))
 			return known_fn[i].fn;
 	return strncmp(name, "runtime.", 8) ? FN_NONE : FN_RUNTIME;

@@ -17,7 +17,7 @@ static uint32_t g_head_bytes(const struct netwatch *nw)
 						  LAYOUT_G_SCHED_PC };
 	int32_t end = 0;
 
-	for (size_t i = 0; i < sizeof(used) / sizeof(*used); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++)
 		if (net_off(nw, used[i]) + 8 > end)
 			end = net_off(nw, used[i]) + 8;
 	end -= net_off(nw, LAYOUT_G_SCHED_SP);

@@ -83,7 +83,7 @@ static int check_layout(struct netwatch *nw)
 									    : FACT_STACKS]);
 		return -EOPNOTSUPP;
 	}
-	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
 		if (net_off(nw, needed[i]) < 0) {
 			snprintf(nw->why, sizeof(nw->why),
 				 "where this release keeps %s is not known",
@@ -103,6 +103,8 @@ int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *ty
 	*out = nw;
 	nw->rt = rt;
 	nw->types = types;
+	nw->max_inflight = NET_MAX_INFLIGHT;
+	nw->max_conns = NET_MAX_CONNS;
 	nw->body_slot = nw->response_slot = -1;
 	netstacks_init(&nw->stacks, rt);
 	bytesmap_init(&nw->host_at, NET_MAX_HOSTS + 2);
@@ -194,10 +196,11 @@ static void count_busy(struct netwatch *nw)
 
 	for (size_t i = 0; i < nw->cur.ninflight; i++) {
 		const struct net_inflight *f = &nw->cur.inflight[i];
-		uint64_t *before = u64map_find(&nw->prev.inflight_at, f->goid);
+		const struct net_inflight *before =
+			NET_FIND(&nw->prev, inflight, inflight_at, f->goid);
 
 		if (f->dead || !f->place.function || f->host == NET_NO_HOST ||
-		    (before && nw->prev.inflight[*before].request == f->request))
+		    (before && before->request == f->request))
 			continue;
 		if (!last || last->host != f->host || !place_is(&last->place, &f->place))
 			busy = busy_of(nw, f);

@@ -219,7 +219,6 @@ static void take_call(struct sqlpools *p, size_t i, int role)
 	k->found = sqlroles_place(p, i, &k->place);
 }
 
-/* In two passes: calls are only asked where no transaction has the connection. */
 int sqlholders_take(struct sqlpools *p, const int8_t *role, bool calls)
 {
 	int err = 0;
@@ -241,7 +240,6 @@ int sqlholders_take(struct sqlpools *p, const int8_t *role, bool calls)
 	return err;
 }
 
-/* Where the goroutines stand that began what is still there. */
 void sqlholders_ask_parents(struct sqlpools *p)
 {
 	struct u64map wanted; /* goid -> number in the walk + 1 */

@@ -99,8 +99,6 @@ struct pool *sqlpools_of(struct sqlpools *p, uint64_t db)
 	return at ? &p->pool[*at] : NULL;
 }
 
-/* The holder of a connection in use; NULL: no such connection, or it is free. */
-
 static void say_what_is_missing(struct sqlpools *p)
 {
 	int without = 0;

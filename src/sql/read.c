@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "base/vec.h"
 #include "gort/gomap.h"
 #include "gort/goruntime.h"
 #include "gort/gotypes.h"
@@ -57,7 +58,7 @@ bool sqlread_supported(const struct goruntime *rt)
 
 	if (!rt->gb->layout)
 		return false;
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
 		if (off(rt, needed[i]) < 0)
 			return false;
 	return off(rt, LAYOUT_SQL_DB_SIZE) <= MAX_DB_BYTES &&

@@ -45,7 +45,6 @@ int sqlroles_at(struct sqlpools *p, uint64_t pc)
 	return role;
 }
 
-/* The innermost role of a stack, or -1. */
 int sqlroles_of_stack(struct sqlpools *p, const struct gostack *s)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
@@ -57,10 +56,6 @@ int sqlroles_of_stack(struct sqlpools *p, const struct gostack *s)
 	return -1;
 }
 
-/*
- * The word that leads to what the goroutine does.  *waits: the function's frame
- * is right behind a select.
- */
 bool sqlroles_word(struct sqlpools *p, const struct goroutine *g, int role, uint64_t *out,
 		   bool *waits)
 {
@@ -83,7 +78,6 @@ bool sqlroles_word(struct sqlpools *p, const struct goroutine *g, int role, uint
 	return false;
 }
 
-/* Who called database/sql: the driver's own frames are further in. */
 bool sqlroles_place(struct sqlpools *p, size_t g, struct place *out)
 {
 	const struct gostack *s;

@@ -694,6 +694,36 @@ static void words_beyond_the_bytes_are_asked_for(void **state)
 	unwatch(&v);
 }
 
+/* Beyond what is kept of a kind the rest is left out, and the report says so. */
+static void what_has_no_room_is_lost(void **state)
+{
+	static const char *const args[] = { "waiting=5", NULL };
+	struct window w = { 0 };
+	struct watched v;
+	size_t left_out;
+
+	(void)state;
+	watch_until_sent(&v, args, 5);
+	assert_int_equal(v.nw->cur.ninflight, 5);
+	assert_true(v.nw->cur.nconn > 3 && v.nw->cur.nserving > 2); /* it is its own server */
+	left_out = v.nw->cur.nconn - 3 + v.nw->cur.nserving - 2 + 5 - 2;
+	v.nw->max_conns = 3;
+	v.nw->max_inflight = 2;
+	look_anew(&v);
+	assert_int_equal(v.losses.n[LOSS_NET_ROOM], left_out);
+	look_anew(&v); /* the look before had no room for them either */
+	assert_int_equal(v.losses.n[LOSS_NET_ROOM], 2 * left_out);
+	assert_int_equal(v.nw->cur.nconn, 3);
+	assert_int_equal(v.w.in_flight_total, 2);
+	assert_int_equal(window_init(&w), 0);
+	window_cover(&w, SENSOR_NET, EXACT, "");
+	losses_report(&v.losses, &w);
+	assert_int_equal(w.lost_map_full, v.losses.n[LOSS_NET_ROOM]);
+	assert_int_equal(window_coverage(&w, SENSOR_NET)->state, PARTIAL);
+	window_deinit(&w);
+	unwatch(&v);
+}
+
 #define RUN(id) cmocka_unit_test(bodies_##id)
 
 int main(void)
@@ -706,6 +736,7 @@ int main(void)
 		cmocka_unit_test(probes_are_joined),
 		cmocka_unit_test(who_has_moved_is_left_out),
 		cmocka_unit_test(words_beyond_the_bytes_are_asked_for),
+		cmocka_unit_test(what_has_no_room_is_lost),
 		RUN(oldest),
 		RUN(1_19),
 		RUN(1_20),

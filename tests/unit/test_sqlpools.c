@@ -11,8 +11,11 @@
 
 #include <cmocka.h>
 
+#include "faulty.h"
 #include "go_live.h"
+#include "report/report.h"
 #include "sql/priv.h"
+#include "sql/subject.h"
 #include "trace/opens.h"
 #include "gort/gotime.h"
 #include "gort/gotypes.h"
@@ -282,6 +285,41 @@ static void test_ages(void **state)
 	look_stop(&l);
 }
 
+/* A pool that cannot be read is missing from the report, and the report says so. */
+static void test_unread_pools_are_reported(void **state)
+{
+	uint64_t end = clock_mono_ns() + PATIENCE_NS;
+	struct report r = { 0 };
+	struct window *w = &r.window;
+	struct buf json;
+	struct faulty f;
+	struct watched l;
+
+	look_start(&l, *state);
+	do
+		look_once(&l, w);
+	while (!all_there(w) && clock_mono_ns() < end);
+	assert_int_equal(w->sql->npool, 4);
+	faulty_init(&f, l.p.rt.mem, 1);
+	f.missing_page = l.pools->pool[0].db.addr & ~4095ull;
+	l.p.rt.mem = &f.base;
+	look_once(&l, w);
+	l.p.rt.mem = f.inner;
+	assert_true(w->sql->npool < 4);
+	assert_int_equal(l.losses.n[LOSS_SQL_UNREAD], 4 - w->sql->npool);
+	sql_subject.cover(l.pools, &(struct look){ .memory_only = "no probes" }, w);
+	losses_report(&l.losses, w);
+	assert_int_equal(w->lost_read_failures, l.losses.n[LOSS_SQL_UNREAD]);
+	assert_int_equal(window_coverage(w, SENSOR_SQL)->state, PARTIAL);
+	buf_init(&json, 1 << 20);
+	report_json(&r, &json);
+	assert_non_null(strstr(json.data, "of 4 database pools could not be read"));
+	assert_non_null(strstr(json.data, "missing: database pools that could not be read"));
+	buf_deinit(&json);
+	report_deinit(&r);
+	look_stop(&l);
+}
+
 static void test_time(void **state)
 {
 	(void)state;
@@ -302,6 +340,7 @@ int main(void)
 #include "gobin/releases.def"
 		{ "pools pie", test_pools, NULL, NULL, "netparts-newest-pie" },
 		{ "probes", test_probes_are_of_this_hold, NULL, NULL, "netparts-1.26.8-stripped" },
+		{ "unread", test_unread_pools_are_reported, NULL, NULL, "netparts-usual-stripped" },
 		{ "ages", test_ages, NULL, NULL, "netparts-usual-stripped" },
 	};
 
