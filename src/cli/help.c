@@ -4,6 +4,7 @@
 #include "base/vec.h"
 #include "cli/options.h"
 #include "report/report.h"
+#include "report/wrap.h"
 
 static const struct {
 	int status;
@@ -38,24 +39,12 @@ static void flag_with_arg(const struct option_def *d, char *out, size_t size)
 /* Prints text in lines of at most `width` from column `indent` on. */
 static void wrapped(FILE *f, const char *text, int indent, int width)
 {
-	int col = indent;
+	struct buf lines;
 
-	while (*text) {
-		int word = (int)strcspn(text, " ");
-
-		if (col > indent && col + 1 + word > width) {
-			fprintf(f, "\n%*s", indent, "");
-			col = indent;
-		} else if (col > indent) {
-			fputc(' ', f);
-			col++;
-		}
-		fprintf(f, "%.*s", word, text);
-		col += word;
-		text += word;
-		text += strspn(text, " ");
-	}
-	fputc('\n', f);
+	buf_init(&lines, 8192);
+	wrap_text(&lines, text, indent, indent, width, 0);
+	fputs(lines.data ? lines.data : "\n", f);
+	buf_deinit(&lines);
 }
 
 void help_all(FILE *f)

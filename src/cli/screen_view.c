@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "goroutines/tables.h"
 #include "memory/tables.h"
 #include "net/tables.h"
@@ -275,14 +276,13 @@ static void help(struct screen_view *v, int width, int height)
 		"chan receive 95%   what most of the site's goroutines wait for",
 	};
 
-	for (size_t i = 0; i < sizeof(text) / sizeof(*text) && v->nline < height; i++) {
-		struct buf b;
+	struct buf b;
 
-		buf_init(&b, SENTENCE_MAX);
+	buf_init(&b, SENTENCE_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(text); i++)
 		buf_printf(&b, "%.*s\n", width, text[i]);
-		take_lines(v, &b, STYLE_PLAIN, 1);
-		buf_deinit(&b);
-	}
+	take_lines(v, &b, STYLE_PLAIN, height - v->nline);
+	buf_deinit(&b);
 }
 
 static void keys(struct screen_view *v, const struct screen_state *st, int width)

@@ -31,15 +31,12 @@ int session_open(struct session *s, pid_t pid, struct err *err)
 		return r;
 	s->proc_open = true;
 	r = gobin_open_fd(&s->gb, s->proc.exe_fd, err);
-	if (r)
-		return r;
-	r = process_bias(&s->proc, &s->gb->image, &s->bias, err);
-	if (r)
-		return r;
-	r = mem_open_pid(&s->mem, pid, err);
-	if (r)
-		return r;
-	r = goruntime_init(&s->rt, s->gb, s->mem, s->bias, s->proc.mono_offset_ns, err);
+	if (!r)
+		r = process_bias(&s->proc, &s->gb->image, &s->bias, err);
+	if (!r)
+		r = mem_open_pid(&s->mem, pid, err);
+	if (!r)
+		r = goruntime_init(&s->rt, s->gb, s->mem, s->bias, s->proc.mono_offset_ns, err);
 	if (r)
 		return r;
 	s->rt_open = true;

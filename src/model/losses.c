@@ -4,10 +4,12 @@
 #include "base/vec.h"
 #include "model/window.h"
 
-enum member { EVENTS, MAP_FULL, READ_FAILURES };
+#define EVENTS        offsetof(struct window, lost_events)
+#define MAP_FULL      offsetof(struct window, lost_map_full)
+#define READ_FAILURES offsetof(struct window, lost_read_failures)
 
 static const struct {
-	enum member member;
+	size_t sum_at; /* in the window */
 	uint32_t sensors;
 	const char *what;
 } losses[LOSS_COUNT] = {
@@ -30,15 +32,6 @@ bool losses_of_counts(const struct losses *l, enum sensor s)
 	return false;
 }
 
-static void add(struct window *w, enum member m, uint64_t n)
-{
-	uint64_t *sum = m == EVENTS     ? &w->lost_events
-			: m == MAP_FULL ? &w->lost_map_full
-					: &w->lost_read_failures;
-
-	*sum += n;
-}
-
 static void cover(struct window *w, enum loss id, uint64_t n)
 {
 	for (int s = 0; s < SENSOR_COUNT; s++) {
@@ -55,7 +48,7 @@ void losses_report(const struct losses *l, struct window *w)
 	for (int id = 0; id < LOSS_COUNT; id++) {
 		if (!l->n[id])
 			continue;
-		add(w, losses[id].member, l->n[id]);
+		*(uint64_t *)((char *)w + losses[id].sum_at) += l->n[id];
 		cover(w, (enum loss)id, l->n[id]);
 	}
 }

@@ -11,6 +11,7 @@
 #include "base/human.h"
 #include "base/map.h"
 #include "base/text.h"
+#include "base/vec.h"
 #include "model/sentence.h"
 #include "report/document.h"
 #include "report/grid.h"
@@ -28,7 +29,7 @@ struct item {
 
 struct items {
 	struct item *v; /* owned */
-	size_t n;
+	size_t n, cap;
 	struct bytesmap index;
 };
 
@@ -83,13 +84,8 @@ static int add(struct items *s, const char *key, size_t len, const json_t *o, do
 	at = bytesmap_put(&s->index, key, len, s->n, &made);
 	if (!at)
 		return -ENOSPC;
-	if (made && !(s->n & (s->n - 1))) { /* at a power of two */
-		struct item *v = realloc(s->v, (s->n ? 2 * s->n : 1) * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		s->v = v;
-	}
+	if (made && array_room(&s->v, s->n, &s->cap, sizeof(*s->v)))
+		return -ENOMEM;
 	if (made)
 		s->v[s->n++] = (struct item){ 0 };
 	if (second) {

@@ -115,19 +115,23 @@ static void escaped(struct buf *out, const char *s)
 	}
 }
 
-/* Foreign text: without control and format characters, and escaped. */
-static void text(struct buf *out, const char *s, int columns)
+/* Foreign text, without control and format characters, and escaped; between tags. */
+static void text(struct buf *out, const char *before, const char *s, int columns, const char *after)
 {
 	char clean[NAME_COLUMNS * 8];
 
+	buf_puts(out, before);
 	escaped(out, words_fit(s, columns, clean, sizeof(clean)));
+	buf_puts(out, after);
 }
 
-static void place(struct buf *out, const struct place *p)
+static void place(struct buf *out, const char *before, const struct place *p, const char *after)
 {
 	char words[WORDS_PLACE_MAX];
 
+	buf_puts(out, before);
 	escaped(out, words_place_short(p, words, sizeof(words)));
+	buf_puts(out, after);
 }
 
 static void sentence(struct buf *out, const struct window *w, const char *label, summary_fn fn)
@@ -152,9 +156,7 @@ static void title(const struct window *w, struct buf *out)
 
 	buf_init(&line, 4096);
 	summary_target(w, 200, &line);
-	buf_puts(out, "<title>gospect: ");
-	text(out, w->exe ? w->exe : "?", 80);
-	buf_puts(out, "</title>\n");
+	text(out, "<title>gospect: ", w->exe ? w->exe : "?", 80, "</title>\n");
 	buf_puts(out, style);
 	for (int i = 0; i < FLAME_MAX_REASONS; i++)
 		buf_printf(out, ".r%d{background:%s}", i, colors[i]);
@@ -176,19 +178,12 @@ static void findings(const struct findings *fs, struct buf *out)
 
 		buf_printf(out, "<div class=\"finding %s\"><p><span class=\"sev\">%s</span>",
 			   severity_word[f->severity], severity_word[f->severity]);
-		text(out, f->title, NAME_COLUMNS * 2);
-		buf_puts(out, "</p>\n<ul>");
-		for (int k = 0; k < f->nevidence; k++) {
-			buf_puts(out, "<li>");
-			text(out, f->evidence[k], NAME_COLUMNS * 2);
-			buf_puts(out, "</li>");
-		}
+		text(out, "", f->title, NAME_COLUMNS * 2, "</p>\n<ul>");
+		for (int k = 0; k < f->nevidence; k++)
+			text(out, "<li>", f->evidence[k], NAME_COLUMNS * 2, "</li>");
 		buf_puts(out, "</ul>\n");
-		if (f->advice[0]) {
-			buf_puts(out, "<p><b>do:</b> ");
-			text(out, f->advice, NAME_COLUMNS * 2);
-			buf_puts(out, "</p>");
-		}
+		if (f->advice[0])
+			text(out, "<p><b>do:</b> ", f->advice, NAME_COLUMNS * 2, "</p>");
 		buf_puts(out, "</div>\n");
 	}
 }
@@ -200,8 +195,8 @@ static void legend(const struct flame *f, struct buf *out)
 	buf_puts(out, "<p>");
 	for (int i = 0; i < f->nreason; i++) {
 		buf_printf(out, "<span class=\"key r%d\">", i);
-		text(out, f->reason[i], 48);
-		buf_printf(out, " %s</span>", human_count(f->reason_count[i], n));
+		text(out, "", f->reason[i], 48, " ");
+		buf_printf(out, "%s</span>", human_count(f->reason_count[i], n));
 	}
 	buf_puts(out, "</p>\n<p><span class=\"js\"><input id=\"find\" placeholder=\"find a "
 		      "function, file or reason\"><button id=\"all\">whole graph</button> <span "
@@ -211,9 +206,9 @@ static void legend(const struct flame *f, struct buf *out)
 static void box_name(const struct flame_node *n, struct buf *out)
 {
 	if (n->place)
-		place(out, n->place);
+		place(out, "", n->place, "");
 	else
-		text(out, n->reason ? n->reason : "all goroutines", 48);
+		text(out, "", n->reason ? n->reason : "all goroutines", 48, "");
 }
 
 /* A box and the boxes under it; the width is the browser's to work out, by flex. */
@@ -269,24 +264,14 @@ static int graph(const struct goroutine_dump *d, struct buf *out)
 	return 0;
 }
 
-static void code_place(struct buf *out, const char *before, const struct place *p)
-{
-	if (!p->function)
-		return;
-	buf_printf(out, "%s<code>", before);
-	place(out, p);
-	buf_puts(out, "</code>");
-}
-
 static void group_labels(const struct goroutine_dump *d, const struct dump_group *g,
 			 struct buf *out)
 {
 	for (uint32_t k = 0; g->labels < d->nlabel_set && k < d->label_set[g->labels].n; k++) {
-		buf_puts(out, " <code>");
-		text(out, d->label[d->label_set[g->labels].first + k].key, 40);
-		buf_puts(out, "=");
-		text(out, d->label[d->label_set[g->labels].first + k].value, 40);
-		buf_puts(out, "</code>");
+		const struct dump_label *l = &d->label[d->label_set[g->labels].first + k];
+
+		text(out, " <code>", l->key, 40, "=");
+		text(out, "", l->value, 40, "</code>");
 	}
 }
 
@@ -304,9 +289,9 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 
 		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "",
 			   human_count(g->count, n));
-		text(out, g->reason, 48);
-		if (user >= 0)
-			code_place(out, " at ", line[user]);
+		text(out, "", g->reason, 48, "");
+		if (user >= 0 && line[user]->function)
+			place(out, " at <code>", line[user], "</code>");
 		if (g->age != AGE_UNKNOWN)
 			sentence_seconds(out,
 					 g->age == AGE_AT_LEAST ? ", the oldest at least "
@@ -314,14 +299,12 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 					 g->oldest_s, "");
 		group_labels(d, g, out);
 		buf_puts(out, "</summary><ol>");
-		for (int k = 0; k < lines; k++) {
-			buf_puts(out, "<li><code>");
-			place(out, line[k]);
-			buf_puts(out, "</code></li>");
-		}
+		for (int k = 0; k < lines; k++)
+			place(out, "<li><code>", line[k], "</code></li>");
 		buf_puts(out, "</ol>");
-		code_place(out, "<p>created at ", &g->created);
-		buf_puts(out, g->created.function ? "</p></details>\n" : "</details>\n");
+		if (g->created.function)
+			place(out, "<p>created at <code>", &g->created, "</code></p>");
+		buf_puts(out, "</details>\n");
 	}
 	if (d->ngroup > MAX_GROUPS)
 		buf_printf(out, "<p>and %s more</p>\n", human_count(d->ngroup - MAX_GROUPS, n));
