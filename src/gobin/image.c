@@ -47,8 +47,7 @@ struct elf_places {
 	uint16_t type, machine, phentsize, phnum, shentsize, shnum, shstrndx;
 };
 
-/* Reads until len or the end of the file: bytes read or negative errno. */
-static ssize_t read_at(int fd, void *dst, size_t len, uint64_t off)
+ssize_t image_pread(int fd, void *dst, size_t len, uint64_t off)
 {
 	size_t done = 0;
 
@@ -102,7 +101,7 @@ static int cache_get(struct image *im, uint64_t no, struct block **out)
 			b->data = malloc(BLOCK_SIZE);
 		if (!b->data)
 			return -ENOMEM;
-		n = read_at(im->fd, b->data, BLOCK_SIZE, no * BLOCK_SIZE);
+		n = image_pread(im->fd, b->data, BLOCK_SIZE, no * BLOCK_SIZE);
 		if (n < 0)
 			return (int)n;
 		b->no = no;
@@ -120,7 +119,7 @@ int image_read(struct image *im, uint64_t off, void *dst, size_t len)
 	if (off > im->file_size || len > im->file_size - off)
 		return -EBADMSG;
 	if (len > BLOCK_SIZE) { /* a table: not through the cache */
-		ssize_t n = read_at(im->fd, dst, len, off);
+		ssize_t n = image_pread(im->fd, dst, len, off);
 
 		return n < 0 ? (int)n : (size_t)n == len ? 0 : -EBADMSG;
 	}

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -60,6 +61,8 @@ struct image {
 int image_init_fd(struct image *im, int fd, struct err *err);
 void image_deinit(struct image *im);
 
+/* pread() until len bytes or the end of the file: bytes read, or negative errno. */
+ssize_t image_pread(int fd, void *dst, size_t len, uint64_t off);
 /* Exactly len bytes from file offset off: 0, -EBADMSG when beyond the file, -EIO. */
 int image_read(struct image *im, uint64_t off, void *dst, size_t len);
 /* The same by link-time address; bss reads as zeros; -EBADMSG outside the segments. */

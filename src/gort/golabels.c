@@ -7,23 +7,15 @@
 
 #include "base/cursor.h"
 #include "base/vec.h"
+#include "gort/gomap.h"
 #include "gort/goruntime_priv.h"
 
 #define FIRST_LIST_MINOR 24          /* runtime/pprof/label.go: labelMap became a struct */
 #define MAX_STRING       1024        /* of a key or value; what is longer is cut */
 #define MAX_TEXT         (64u << 20) /* of all; beyond: unknown */
 #define CHUNK            (64u << 10)
-
-/* runtime.hmap and bmap of a map[string]string, 1.18 to 1.23 (runtime/map.go) */
-#define HMAP_BYTES      48
-#define HMAP_MAX_B      8
-#define BUCKET_ENTRIES  8
-#define BUCKET_KEYS     8
-#define BUCKET_VALUES   (BUCKET_KEYS + BUCKET_ENTRIES * 16)
-#define BUCKET_OVERFLOW (BUCKET_VALUES + BUCKET_ENTRIES * 16)
-#define BUCKET_BYTES    (BUCKET_OVERFLOW + 8)
-#define MIN_TOP_HASH    5 /* smaller ones are marks: empty, evacuated */
-#define MAX_BUCKETS     64
+#define HMAP_B           9 /* runtime.hmap of a map[string]string, 1.18 to 1.23: log2 of its buckets */
+#define HMAP_MAX_B       8
 
 struct golabels_text {
 	struct golabels_text *next;
@@ -121,6 +113,15 @@ static void string_at(const uint8_t *p, struct string_at *s)
 	s->len = load_u64(p + 8);
 }
 
+static void take_pairs(const uint8_t *raw, size_t n, struct pairs *p)
+{
+	for (size_t i = 0; i < n; i++) {
+		string_at(raw + 32 * i, &p->key[i]);
+		string_at(raw + 32 * i + 16, &p->value[i]);
+	}
+	p->n = n;
+}
+
 /* Since 1.24: a slice of two strings each. */
 static int find_in_list(struct goruntime *rt, uint64_t addr, struct pairs *p)
 {
@@ -136,74 +137,28 @@ static int find_in_list(struct goruntime *rt, uint64_t addr, struct pairs *p)
 	if (n > GOLABELS_MAX || n > cap || cap > (1u << 20))
 		return -EBADMSG;
 	err = n ? mem_read(rt->mem, array, raw, n * 32) : 0;
-	if (err)
-		return err;
-	for (size_t i = 0; i < n; i++) {
-		string_at(raw + 32 * i, &p->key[i]);
-		string_at(raw + 32 * i + 16, &p->value[i]);
-	}
-	p->n = n;
-	return 0;
-}
-
-static int add_bucket(const uint8_t *b, struct pairs *p)
-{
-	for (int i = 0; i < BUCKET_ENTRIES; i++) {
-		if (b[i] < MIN_TOP_HASH)
-			continue;
-		if (p->n == GOLABELS_MAX)
-			return -EBADMSG;
-		string_at(b + BUCKET_KEYS + 16 * i, &p->key[p->n]);
-		string_at(b + BUCKET_VALUES + 16 * i, &p->value[p->n]);
-		p->n++;
-	}
-	return 0;
-}
-
-static int add_buckets(struct goruntime *rt, uint64_t array, size_t n, size_t *left,
-		       struct pairs *p)
-{
-	uint8_t b[BUCKET_BYTES];
-	int err = 0;
-
-	for (size_t i = 0; i < n && !err; i++) {
-		uint64_t at = array + i * BUCKET_BYTES;
-
-		while (at && !err) {
-			if (!(*left)--)
-				return -EBADMSG;
-			err = mem_read(rt->mem, at, b, sizeof(b));
-			if (!err)
-				err = add_bucket(b, p);
-			at = err ? 0 : load_u64(b + BUCKET_OVERFLOW);
-		}
-	}
+	if (!err)
+		take_pairs(raw, n, p);
 	return err;
 }
 
-/* Up to 1.23: a map, maybe in the middle of growing (both halves then hold entries). */
+/* Up to 1.23: a map. */
 static int find_in_map(struct goruntime *rt, uint64_t addr, struct pairs *p)
 {
-	uint8_t h[HMAP_BYTES];
-	uint64_t map, count, old;
-	size_t left = MAX_BUCKETS, n;
-	int err = mem_read_u64(rt->mem, addr, &map);
+	uint8_t *raw = NULL, b = 0;
+	uint64_t map;
+	int n = mem_read_u64(rt->mem, addr, &map);
 
-	if (!err && map)
-		err = mem_read(rt->mem, map, h, sizeof(h));
-	if (err || !map)
-		return err;
-	count = load_u64(h);
-	if (count > GOLABELS_MAX || h[9] > HMAP_MAX_B)
-		return -EBADMSG;
-	n = (size_t)1 << h[9];
-	old = load_u64(h + 24);
-	if (!count)
-		return 0;
-	err = add_buckets(rt, load_u64(h + 16), n, &left, p);
-	if (!err && old) /* of half the size, or of the same (flag sameSizeGrow, 8) */
-		err = add_buckets(rt, old, h[8] & 8 ? n : n / 2 ? n / 2 : 1, &left, p);
-	return err ? err : p->n == count ? 0 : -EBADMSG;
+	if (!n && map)
+		n = mem_read(rt->mem, map + HMAP_B, &b, 1);
+	if (!n && b > HMAP_MAX_B) /* labels are few: something else */
+		n = -EBADMSG;
+	if (!n)
+		n = gomap_read(rt, map, 16, 16, GOLABELS_MAX, &raw);
+	if (n > 0)
+		take_pairs(raw, (size_t)n, p);
+	free(raw);
+	return n < 0 ? n : 0;
 }
 
 /* ---- one set ---- */

@@ -6,29 +6,12 @@
  */
 #include "trace/priv.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "gobin/image.h"
 #include "proc/mem.h"
-
-static int read_file(int fd, uint64_t off, uint8_t *dst, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(fd, dst + done, len - done, (off_t)(off + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EBADMSG;
-		done += (size_t)n;
-	}
-	return 0;
-}
 
 /* Whether a probe of the plan has its place there: link-time address. */
 static bool is_site(const struct trace *t, uint64_t addr)
@@ -62,7 +45,7 @@ static const char *compare(const struct trace *t, const struct site *s, uint8_t 
 
 	if (len > SITE_MAX_CODE || s->func_off + s->len > len)
 		return "its code could not be compared with the file's";
-	if (read_file(t->cfg.exe_fd, s->file_off - s->func_off, file, len))
+	if (image_pread(t->cfg.exe_fd, file, len, s->file_off - s->func_off) != (ssize_t)len)
 		return "its code can no longer be read from the file";
 	if (memcmp(file + s->func_off, s->bytes, s->len))
 		return "the file was changed since it was read";
