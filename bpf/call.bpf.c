@@ -56,64 +56,48 @@ SUBPROG int grpc_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	return 0;
 }
 
-SEC("uprobe")
-int net_call(go_regs *ctx)
+CALL_PROGRAM(net_call, GROUP_REQUESTS)
 {
-	struct hit h;
-	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
-
-	if (!s)
-		return 0;
 	switch (s->probe) {
 	case PROBE_HANDLER_BEGIN:
-		handler_begin(&h, ctx, s);
+		handler_begin(h, ctx, s);
 		break;
 	case PROBE_HANDLER_END:
-		handler_end(&h, ctx, s);
+		handler_end(h, ctx, s);
 		break;
 	case PROBE_GRPC_BEGIN:
-		grpc_begin(&h, ctx, s);
+		grpc_begin(h, ctx, s);
 		break;
 	case PROBE_GRPC_END:
 		/* (*clientStream).finish(cs, err), body: of a call on the
 		 * goroutine that made it.  Where an interceptor repeats a call,
 		 * the first time counts. */
-		call_end(&h, ctx, s, OPEN_GRPC, GO_ARG1(ctx), h.spec->since_requests_ns);
+		call_end(h, ctx, s, OPEN_GRPC, GO_ARG1(ctx), h->spec->since_requests_ns);
 		break;
 	case PROBE_GRPC_FAILED:
 		/* invoke behind `call newClientStream`: (ClientStream, error);
 		 * without a stream nothing is finished */
 		if (GO_ARG2(ctx))
-			call_end(&h, ctx, s, OPEN_GRPC, true, h.spec->since_requests_ns);
+			call_end(h, ctx, s, OPEN_GRPC, true, h->spec->since_requests_ns);
 		break;
 	}
-	call_done(s);
-	return 0;
 }
 
 /* (*Mutex).lockSlow at `call runtime_SemacquireMutex`, and behind it: one
  * wait for the semaphore. */
-SEC("uprobe")
-int lock_wait(go_regs *ctx)
+CALL_PROGRAM(lock_wait, GROUP_REQUESTS)
 {
-	struct hit h;
-	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
-
-	if (!s)
-		return 0;
 	switch (s->probe) {
 	case PROBE_LOCK_BEGIN:
-		if (!takes_new(&h))
+		if (!takes_new(h))
 			break;
 		open_fresh(&s->open, NET_NO_PHASE);
-		take_goid(&h, ctx, &s->open);
+		take_goid(h, ctx, &s->open);
 		take_pcs(ctx, s, false, 0, 0);
-		call_begin(&h, ctx, s, OPEN_LOCK, CALL_LOCK);
+		call_begin(h, ctx, s, OPEN_LOCK, CALL_LOCK);
 		break;
 	case PROBE_LOCK_END:
-		call_end(&h, ctx, s, OPEN_LOCK, false, h.spec->since_requests_ns);
+		call_end(h, ctx, s, OPEN_LOCK, false, h->spec->since_requests_ns);
 		break;
 	}
-	call_done(s);
-	return 0;
 }

@@ -121,6 +121,25 @@ static __always_inline void call_done(struct gs_net_scratch *s)
 	*(volatile __u32 *)&s->taken = 0;
 }
 
+/* A program of several probes: its body is run with a hit and its scratch. */
+#define CALL_PROGRAM(name, group)                                           \
+	static __always_inline void name##_run(struct hit *h, go_regs *ctx, \
+					       struct gs_net_scratch *s);   \
+	SEC("uprobe")                                                       \
+	int name(go_regs *ctx)                                              \
+	{                                                                   \
+		struct hit h;                                               \
+		struct gs_net_scratch *s = call_hit(&h, ctx, group);        \
+                                                                            \
+		if (s) {                                                    \
+			name##_run(&h, ctx, s);                             \
+			call_done(s);                                       \
+		}                                                           \
+		return 0;                                                   \
+	}                                                                   \
+	static __always_inline void name##_run(struct hit *h, go_regs *ctx, \
+					       struct gs_net_scratch *s)
+
 static __always_inline bool read_user(struct hit *h, void *to, __u32 len, __u64 from)
 {
 	if (!bpf_probe_read_user(to, len, (void *)from))

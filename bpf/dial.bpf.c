@@ -144,55 +144,47 @@ static __always_inline void pool_end(struct hit *h, struct gs_net_scratch *s, __
 	dial_end(h, s, want, NET_POOL_WAIT, failed);
 }
 
-SEC("uprobe")
-int net_dial(go_regs *ctx)
+CALL_PROGRAM(net_dial, GROUP_RARE)
 {
-	struct hit h;
-	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_RARE);
-
-	if (!s)
-		return 0;
 	switch (s->probe) {
 	case PROBE_DNS_BEGIN:
-		dns_begin(&h, ctx, s);
+		dns_begin(h, ctx, s);
 		break;
 	case PROBE_DNS_END:
 		/* behind `call lookupIPAddr`: ([]IPAddr, error) */
-		dial_end(&h, s, GO_G(ctx), NET_DNS, GO_ARG3(ctx));
+		dial_end(h, s, GO_G(ctx), NET_DNS, GO_ARG3(ctx));
 		break;
 	case PROBE_CONNECT_BEGIN:
-		connect_begin(&h, ctx, s);
+		connect_begin(h, ctx, s);
 		break;
 	case PROBE_CONNECT_END:
-		connect_end(&h, ctx, s);
+		connect_end(h, ctx, s);
 		break;
 	case PROBE_TLS_NAME:
-		tls_name(&h, ctx, s);
+		tls_name(h, ctx, s);
 		break;
 	case PROBE_TLS_BEGIN:
-		tls_begin(&h, ctx, s);
+		tls_begin(h, ctx, s);
 		break;
 	case PROBE_TLS_END:
 		/* crypto/tls.(*Conn).handshakeContext behind an indirect call; the
 		 * first one after the begin is that of the handshake: error */
-		dial_end(&h, s, GO_G(ctx), NET_TLS, GO_ARG0(ctx));
+		dial_end(h, s, GO_G(ctx), NET_TLS, GO_ARG0(ctx));
 		break;
 	case PROBE_POOL_BEGIN:
-		pool_begin(&h, ctx, s);
+		pool_begin(h, ctx, s);
 		break;
 	case PROBE_POOL_DELIVERED:
 		/* (*Transport).tryPutIdleConn at `call tryDeliver`: (w, …) */
-		pool_end(&h, s, GO_ARG0(ctx), false);
+		pool_end(h, s, GO_ARG0(ctx), false);
 		break;
 	case PROBE_POOL_DIAL:
 		/* (*Transport).dialConnFor(t, w), body */
-		pool_end(&h, s, GO_ARG1(ctx), false);
+		pool_end(h, s, GO_ARG1(ctx), false);
 		break;
 	case PROBE_POOL_CANCEL:
 		/* (*wantConn).cancel(w, …), body */
-		pool_end(&h, s, GO_ARG0(ctx), true);
+		pool_end(h, s, GO_ARG0(ctx), true);
 		break;
 	}
-	call_done(s);
-	return 0;
 }

@@ -257,39 +257,31 @@ SUBPROG int conn_body_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	return 0;
 }
 
-SEC("uprobe")
-int net_request(go_regs *ctx)
+CALL_PROGRAM(net_request, GROUP_REQUESTS)
 {
-	struct hit h;
-	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
-
-	if (!s)
-		return 0;
 	switch (s->probe) {
 	case PROBE_CALL_BEGIN:
-		http_begin(&h, ctx, s);
+		http_begin(h, ctx, s);
 		break;
 	case PROBE_CALL_FAILED:
-		call_failed(&h, ctx, s);
+		call_failed(h, ctx, s);
 		break;
 	case PROBE_CONN_BEGIN:
-		conn_begin(&h, ctx, s);
+		conn_begin(h, ctx, s);
 		break;
 	case PROBE_CONN_WRITTEN:
-		conn_written(&h, ctx, s);
+		conn_written(h, ctx, s);
 		break;
 	case PROBE_CONN_FIRST_BYTE:
-		conn_first_byte(&h, ctx, s);
+		conn_first_byte(h, ctx, s);
 		break;
 	case PROBE_CONN_CLOSED:
-		conn_closed(&h, ctx, s);
+		conn_closed(h, ctx, s);
 		break;
 	case PROBE_CONN_BODY_END:
-		conn_body_end(&h, ctx, s);
+		conn_body_end(h, ctx, s);
 		break;
 	}
-	call_done(s);
-	return 0;
 }
 
 /* --- HTTP/2 ------------------------------------------------------------------ */
@@ -350,33 +342,25 @@ SUBPROG int stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	return 0;
 }
 
-SEC("uprobe")
-int net_stream(go_regs *ctx)
+CALL_PROGRAM(net_stream, GROUP_REQUESTS)
 {
-	struct hit h;
-	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
-
-	if (!s)
-		return 0;
 	switch (s->probe) {
 	case PROBE_STREAM_BEGIN:
-		stream_begin(&h, ctx, s);
+		stream_begin(h, ctx, s);
 		break;
 	case PROBE_STREAM_WRITTEN:
-		stream_written(&h, ctx, s);
+		stream_written(h, ctx, s);
 		break;
 	case PROBE_STREAM_FIRST_BYTE:
-		stream_first_byte(&h, ctx, s);
+		stream_first_byte(h, ctx, s);
 		break;
 	case PROBE_STREAM_ANSWERED:
 		/* (*ClientConn).RoundTrip behind its select, on the caller's
 		 * goroutine: the header is there, or the call will fail */
-		call_answered(&h, s, GO_G(ctx), ~0ull, bpf_ktime_get_ns());
+		call_answered(h, s, GO_G(ctx), ~0ull, bpf_ktime_get_ns());
 		break;
 	case PROBE_STREAM_END:
-		stream_end(&h, ctx, s);
+		stream_end(h, ctx, s);
 		break;
 	}
-	call_done(s);
-	return 0;
 }

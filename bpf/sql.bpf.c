@@ -34,53 +34,37 @@ SUBPROG int grab(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u64 dc
 	return 0;
 }
 
-SEC("uprobe")
-int sql_rare(go_regs *ctx)
+CALL_PROGRAM(sql_rare, GROUP_RARE)
 {
-	struct hit h;
-	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_RARE);
-
-	if (!s)
-		return 0;
 	switch (s->probe) {
 	case PROBE_SQL_WAIT_BEGIN:
-		wait_begin(&h, ctx, s);
+		wait_begin(h, ctx, s);
 		break;
 	case PROBE_SQL_WAIT_END:
-		call_end(&h, ctx, s, OPEN_SQL_WAIT, false, h.spec->since_rare_ns);
+		call_end(h, ctx, s, OPEN_SQL_WAIT, false, h->spec->since_rare_ns);
 		break;
 	case PROBE_SQL_BEGIN_TX:
 		/* (*DB).beginDC(db, ctx, dc, …), body */
-		grab(&h, ctx, s, GO_ARG3(ctx), SQL_TRANSACTION);
+		grab(h, ctx, s, GO_ARG3(ctx), SQL_TRANSACTION);
 		break;
 	}
-	call_done(s);
-	return 0;
 }
 
-SEC("uprobe")
-int sql_request(go_regs *ctx)
+CALL_PROGRAM(sql_request, GROUP_REQUESTS)
 {
-	struct hit h;
-	struct gs_net_scratch *s = call_hit(&h, ctx, GROUP_REQUESTS);
-
-	if (!s)
-		return 0;
 	switch (s->probe) {
 	case PROBE_SQL_ROWS:
 		/* (*DB).queryDC(db, ctx, txctx, dc, …), body */
-		grab(&h, ctx, s, GO_ARG5(ctx), SQL_ROWS);
+		grab(h, ctx, s, GO_ARG5(ctx), SQL_ROWS);
 		break;
 	case PROBE_SQL_CONN:
 		/* (*DB).Conn behind `call conn`: (*driverConn, error) */
 		if (GO_ARG0(ctx))
-			grab(&h, ctx, s, GO_ARG0(ctx), SQL_CONN);
+			grab(h, ctx, s, GO_ARG0(ctx), SQL_CONN);
 		break;
 	case PROBE_SQL_PUT:
 		/* (*DB).putConn(db, dc, …), body */
 		bpf_map_delete_elem(&holds, key_of(s, &s->key, OPEN_SQL_GRAB, GO_ARG1(ctx)));
 		break;
 	}
-	call_done(s);
-	return 0;
 }

@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #include "base/vec.h"
+#include "host/uprobe_multi.h"
 #include "proc/procfs.h"
 
 /* Newer than the headers of Debian 12. */
-#define ATTACH_UPROBE_MULTI      48  /* BPF_TRACE_UPROBE_MULTI, Linux 6.6 */
 #define HELPER_GET_ATTACH_COOKIE 174 /* bpf_get_attach_cookie, Linux 5.15 */
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -138,28 +138,28 @@ static void not_allowed(const struct machine *m, struct feature *f, const char *
 			"perf_event_open");
 }
 
-static void probe_bpf(const struct machine *m, struct feature *f)
+static void probe_load(const struct machine *m, struct feature *f, uint32_t type, const char *what,
+		       const char *works)
 {
-	int fd = load_program(BPF_PROG_TYPE_SOCKET_FILTER, 0, return_0, 2);
+	int fd = load_program(type, 0, return_0, 2);
 
 	if (fd < 0) {
-		not_allowed(m, f, "bpf(2)", fd);
+		not_allowed(m, f, what, fd);
 		return;
 	}
 	close(fd);
-	say(f, FEATURE_FULL, "a program loads");
+	say(f, FEATURE_FULL, "%s", works);
+}
+
+static void probe_bpf(const struct machine *m, struct feature *f)
+{
+	probe_load(m, f, BPF_PROG_TYPE_SOCKET_FILTER, "bpf(2)", "a program loads");
 }
 
 static void probe_tracing(const struct machine *m, struct feature *f)
 {
-	int fd = load_program(BPF_PROG_TYPE_KPROBE, 0, return_0, 2);
-
-	if (fd < 0) {
-		not_allowed(m, f, "loading a tracing program", fd);
-		return;
-	}
-	close(fd);
-	say(f, FEATURE_FULL, "a tracing program loads");
+	probe_load(m, f, BPF_PROG_TYPE_KPROBE, "loading a tracing program",
+		   "a tracing program loads");
 }
 
 /*
@@ -190,13 +190,6 @@ static void probe_perf_uprobe(const struct machine *m, struct feature *f)
 	else
 		not_allowed(m, f, "perf_event_open", -errno);
 }
-
-/* struct { … } link_create.uprobe_multi of union bpf_attr, Linux 6.6 */
-struct uprobe_multi_attr {
-	uint32_t prog_fd, target_fd, attach_type, flags;
-	uint64_t path, offsets, ref_ctr_offsets, cookies;
-	uint32_t cnt, multi_flags, pid, pad;
-};
 
 static int link_nowhere(int prog, uint32_t pid)
 {

@@ -12,23 +12,6 @@
 
 #include <bpf/bpf.h>
 
-/* The part of union bpf_attr (Linux 6.6) that BPF_LINK_CREATE reads for uprobe_multi. */
-struct uprobe_multi_attr {
-	uint32_t prog_fd;
-	uint32_t target_fd;
-	uint32_t attach_type;
-	uint32_t flags;
-	uint64_t path;
-	uint64_t offsets;
-	uint64_t ref_ctr_offsets;
-	uint64_t cookies;
-	uint32_t cnt;
-	uint32_t multi_flags;
-	uint32_t pid;
-	uint32_t pad;
-};
-_Static_assert(sizeof(struct uprobe_multi_attr) == 64, "union bpf_attr, link_create.uprobe_multi");
-
 void attachment_init(struct attachment *a)
 {
 	for (int i = 0; i < ATTACH_MAX_SITES; i++)

@@ -11,8 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* enum bpf_attach_type of Linux 6.6; Debian 12's linux/bpf.h ends before it. */
-#define ATTACH_UPROBE_MULTI 48
+#include "host/uprobe_multi.h"
 
 #define ATTACH_MAX_SITES 64 /* of one program; more is refused (-E2BIG) */
 
