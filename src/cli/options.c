@@ -34,8 +34,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 			   "do not freeze the process if the expected stop is longer (default "
 			   "200ms)" },
 	[OPT_GOROUTINES] = { "--goroutines", NULL, "list every goroutine, with its stack" },
-	[OPT_FORMAT] = { "--format", "text|json",
-			 "json: one object a line, schema gospect.report/1 (default text)" },
+	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line (default text)" },
 	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof",
 				  "json: schema gospect.report/1; html: one file with a flame "
 				  "graph; pprof: a profile for 'go tool pprof' (default text)" },

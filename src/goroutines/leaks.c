@@ -221,8 +221,12 @@ void leaks_cover(const struct prove_result *r, struct window *w)
 	enum exactness state = r->verdict == LEAKS_PROVEN   ? EXACT
 			       : r->verdict == LEAKS_PASSES ? ESTIMATED
 							    : OFF;
-	char why[WINDOW_MAX_WHY], missing[64] = "";
+	char why[WINDOW_MAX_WHY], missing[64] = "", agree[64];
 
+	if (r->passes == 1)
+		snprintf(agree, sizeof(agree), "one pass over a running process");
+	else
+		snprintf(agree, sizeof(agree), "%d passes over a running process agree", r->passes);
 	if (state != OFF && r->losses)
 		snprintf(missing, sizeof(missing), "missing: what could not be read (%llu)",
 			 (unsigned long long)r->losses);
@@ -230,9 +234,8 @@ void leaks_cover(const struct prove_result *r, struct window *w)
 		state = PARTIAL;
 	if (state == ESTIMATED && !r->why[0])
 		snprintf(why, sizeof(why),
-			 "%d passes over a running process agree; --prove freezes it for some "
-			 "milliseconds and is certain%s%s",
-			 r->passes, missing[0] ? "; " : "", missing);
+			 "%s; --prove freezes it for some milliseconds and is certain%s%s", agree,
+			 missing[0] ? "; " : "", missing);
 	else
 		snprintf(why, sizeof(why), "%.190s%s%s", r->why,
 			 r->why[0] && missing[0] ? "; " : "", missing);

@@ -132,7 +132,8 @@ void lifetimes_cover(const struct look *l, struct window *w)
 	if (!look_armed(l, PROBE_GO_END))
 		window_cover_add(w, SENSOR_LIFETIMES, OFF, "%s", look_why_not(l, PROBE_GO_END));
 	else if (l->rates.ends_sliced)
-		window_cover_add(w, SENSOR_LIFETIMES, SAMPLED,
-				 "budget: of goroutines that began and ended in slices")
+		window_cover_add(
+			w, SENSOR_LIFETIMES, SAMPLED,
+			"budget: extrapolated from goroutines that ended in sampled slices")
 			->rate = l->rates.ends;
 }

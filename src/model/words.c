@@ -30,7 +30,7 @@ char *net_words_age(enum age_kind age, double s, char *out)
 const char *net_words_phase(int phase)
 {
 	static const char *const words[NET_PHASES] = {
-		[NET_POOL_WAIT] = "waiting for a connection of the pool",
+		[NET_POOL_WAIT] = "waiting for a connection from the pool",
 		[NET_DNS] = "the DNS look-up",
 		[NET_CONNECT] = "the TCP connect",
 		[NET_TLS] = "the TLS handshake",

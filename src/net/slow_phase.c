@@ -241,6 +241,8 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], text[160], n[HUMAN_MAX],
 		age[NET_WORDS_AGE];
 	const struct place *place = place_of(p);
+	const char *words = net_words_phase(phase);
+	const char *in = strncmp(words, "the ", 4) ? "" : "in "; /* "stuck reading the body" */
 	struct finding *f;
 
 	net_words_subject(h->name, (enum net_phase)phase, subject, sizeof(subject));
@@ -252,12 +254,12 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 	net_words_host(h->name, host);
 	if (is_slow(p)) {
 		durations(p->row, text, sizeof(text));
-		finding_title(f, "requests to %s spend most of their time in %s: %s", host,
-			      net_words_phase(phase), text);
+		finding_title(f, "requests to %s spend most of their time %s%s: %s", host, in,
+			      words, text);
 	} else {
-		finding_title(f, "%s request%s to %s %s stuck in %s, the oldest began %s ago",
+		finding_title(f, "%s request%s to %s %s stuck %s%s, the oldest began %s ago",
 			      human_count(p->several, n), net_words_s(p->several), host,
-			      p->several == 1 ? "is" : "are", net_words_phase(phase),
+			      p->several == 1 ? "is" : "are", in, words,
 			      net_words_age(p->oldest->age, p->oldest->since_s, age));
 	}
 	numbers(f, p);

@@ -44,10 +44,11 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 		finding_evidence(f,
 				 "begun before gospect attached: the place is where its goroutine "
 				 "is now, not the Begin");
-	finding_evidence(
-		f,
-		"each holds a connection of the pool (%s, %s in use) and its locks in the database",
-		words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->in_use, n));
+	finding_evidence(f,
+			 "each holds a connection from the pool (%s, %s in use) and its locks in "
+			 "the database",
+			 words_fit(p->driver, 40, driver, sizeof(driver)),
+			 human_count(p->in_use, n));
 	fill(f, held->count, h->held_s);
 }
 

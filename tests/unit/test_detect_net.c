@@ -363,6 +363,11 @@ static void stuck_requests_are_a_slow_phase(void **state)
 	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM),
 		    "1 request to " API " is stuck in the TLS handshake");
 	tear_down(&x);
+	set_up(&x);
+	add_request(&x.w, API, NET_TTFB, 3.1);
+	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM),
+		    "1 request to " API " is stuck waiting for the response's first byte");
+	tear_down(&x);
 }
 
 static void requests_in_flight_are_not_stuck(void **state)

@@ -478,6 +478,9 @@ static void proof_losses_are_of_the_leaks(void **state)
 	leaks_cover(&r, &w);
 	r.losses = 0;
 	leaks_cover(&r, &w);
+	r.verdict = LEAKS_PASSES;
+	r.passes = 1;
+	leaks_cover(&r, &w);
 	lose(&l, LOSS_PROOF, 3);
 	losses_report(&l, &w);
 	assert_int_equal(w.lost_read_failures, 3);
@@ -489,6 +492,8 @@ static void proof_losses_are_of_the_leaks(void **state)
 	assert_string_equal(w.coverage[2].why, "missing: what could not be read (3)");
 	assert_int_equal(w.coverage[3].state, EXACT);
 	assert_string_equal(w.coverage[3].why, "");
+	assert_string_equal(w.coverage[4].why, "one pass over a running process; --prove freezes "
+					       "it for some milliseconds and is certain");
 }
 
 static void members_are_marked_as_leaked(void **state)
