@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "cli/session.h"
+#include "cli/watch.h"
 
 #define ROUNDS 15
 

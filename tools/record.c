@@ -21,7 +21,7 @@
 #include <zlib.h>
 
 #include "base/map.h"
-#include "cli/session.h"
+#include "cli/watch.h"
 #include "prove/freeze.h"
 #include "prove/prove.h"
 #include "gort/golabels.h"

@@ -4,7 +4,7 @@
 #include "base/vec.h"
 #include "cli/options.h"
 #include "report/report.h"
-#include "report/wrap.h"
+#include "report/grid.h"
 
 static const struct {
 	int status;

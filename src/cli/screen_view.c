@@ -12,7 +12,6 @@
 #include "net/tables.h"
 #include "report/cells.h"
 #include "report/summary.h"
-#include "report/wrap.h"
 #include "sql/tables.h"
 
 #define VIEW_BYTES_MAX (1u << 20)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cli/session.h"
+#include "cli/watch.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,18 +7,28 @@
 #define GOSPECT_CLI_WATCH_H
 
 #include "cli/options.h"
-#include "cli/session.h"
 #include "observe/observer.h"
 #include "plan/plan.h"
+#include "proc/mem.h"
+#include "proc/process.h"
 #include "prove/prove.h"
 #include "trace/trace.h"
 
 struct output;
 
-/*
- * One process under observation: opened, probes armed where they can be,
- * observed.  What `attach` and `snapshot` have in common.
- */
+/* One Go process opened for reading: identity, executable, memory, runtime. */
+struct session {
+	struct process proc;
+	struct gobin *gb;      /* owned */
+	struct memreader *mem; /* owned */
+	struct goruntime rt;
+	uint64_t bias;
+	bool proc_open, rt_open;
+};
+
+/* Fills err with what to say; session_close() is right also after a failure. */
+int session_open(struct session *s, pid_t pid, struct err *err);
+void session_close(struct session *s);
 
 struct watch {
 	const struct options *o; /* borrowed */

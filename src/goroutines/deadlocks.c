@@ -42,7 +42,7 @@ struct finder {
 	struct cycle_node *node;
 	struct cycle_wakeup *wakes;
 	struct wakeup *act; /* of each of wakes[] */
-	size_t nwakes, wakes_cap, act_cap;
+	size_t nwakes, wakes_cap, act_cap, held_cap;
 	uint64_t left_out; /* goroutines and holders that found no room */
 	bool waited;
 };
@@ -371,7 +371,6 @@ static int add_pair(void *arg, uint32_t node, const struct cycle_key *want, uint
 {
 	struct finder *f = arg;
 	struct deadlocks_window *l = &f->w->goroutines->deadlocks;
-	struct held_pair *p;
 
 	if (want->kind != CYCLE_LOCK && want->kind != CYCLE_WRITER_GONE)
 		return 0;
@@ -379,12 +378,8 @@ static int add_pair(void *arg, uint32_t node, const struct cycle_key *want, uint
 		f->left_out++;
 		return 0;
 	}
-	if (l->nheld % 64 == 0) {
-		p = realloc(l->held, (l->nheld + 64) * sizeof(*p));
-		if (!p)
-			return -ENOMEM;
-		l->held = p;
-	}
+	if (array_room(&l->held, l->nheld, &f->held_cap, sizeof(*l->held)))
+		return -ENOMEM;
 	l->held[l->nheld++] = (struct held_pair){ f->walk.g[f->l.waiter[node].g].goid,
 						  f->walk.g[f->l.waiter[waker].g].goid };
 	return 0;

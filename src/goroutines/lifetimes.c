@@ -32,14 +32,17 @@ static int index_start(struct at_start *b, const struct trace_reading *r)
 	return 0;
 }
 
-static void subtract(struct ended *e, const struct trace_site *was)
+/* sign: 1, or -1 for what had ended before the window. */
+static void count(struct ended *e, const struct trace_site *s, int sign)
 {
-	e->ends -= was->ends;
-	if (!was->lifetime)
+	uint64_t by = (uint64_t)sign;
+
+	e->ends += by * s->ends;
+	if (!s->lifetime)
 		return;
-	e->hist.count -= was->lifetime->hist.count;
+	e->hist.count += by * s->lifetime->hist.count;
 	for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
-		e->hist.bucket[i] -= was->lifetime->hist.bucket[i];
+		e->hist.bucket[i] += by * s->lifetime->hist.bucket[i];
 }
 
 static void add(struct ended *e, const struct trace_site *now, const struct at_start *b)
@@ -47,16 +50,11 @@ static void add(struct ended *e, const struct trace_site *now, const struct at_s
 	const uint64_t key[] = { now->gopc, now->startpc };
 	const uint64_t *was = bytesmap_find(&b->at, key, sizeof(key));
 
-	e->ends += now->ends;
-	if (now->lifetime) {
-		e->hist.count += now->lifetime->hist.count;
-		for (int i = 0; i < TRACE_HIST_BUCKETS; i++)
-			e->hist.bucket[i] += now->lifetime->hist.bucket[i];
-		if (now->lifetime->max_ns_window > e->max_ns)
-			e->max_ns = now->lifetime->max_ns_window;
-	}
+	count(e, now, 1);
+	if (now->lifetime && now->lifetime->max_ns_window > e->max_ns)
+		e->max_ns = now->lifetime->max_ns_window;
 	if (was)
-		subtract(e, &b->r->site[*was]);
+		count(e, &b->r->site[*was], -1);
 }
 
 /* of: by track, owned, NULL where none ended. */

@@ -115,11 +115,23 @@ int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bo
 	return 0;
 }
 
+static struct goframe frame_of(const struct place *p)
+{
+	return (struct goframe){ .function = p->function,
+				 .path = p->path ? p->path : "",
+				 .file = p->file };
+}
+
+bool stack_line_is_runtime(const struct place *line)
+{
+	struct goframe f = frame_of(line);
+
+	return line->function && goframe_is_runtime(&f);
+}
+
 static bool is_outside(const struct place *p, bool user)
 {
-	struct goframe f = { .function = p->function,
-			     .path = p->path ? p->path : "",
-			     .file = p->file };
+	struct goframe f = frame_of(p);
 
 	return p->function && !goframe_is_runtime(&f) && !(user && goframe_is_std(&f));
 }

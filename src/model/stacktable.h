@@ -58,6 +58,8 @@ const struct place *stack_table_place(const struct stack_table *t, uint32_t stac
 /* Lines of a stack, innermost first, inlined ones included; at most max.
  * Returns how many; 0 for STACK_NONE. */
 int stack_lines(const struct stack_table *t, uint32_t stack, const struct place **out, int max);
+/* A line of the runtime's own. */
+bool stack_line_is_runtime(const struct place *line);
 /* Where a goroutine stands in the user's code: index into such lines, or -1. */
 int stack_user_line(const struct place *const *line, int n);
 

@@ -13,11 +13,21 @@
 #ifndef GOSPECT_MODEL_SUBJECT_H
 #define GOSPECT_MODEL_SUBJECT_H
 
-#include "model/detector.h"
+#include "model/finding.h"
 #include "model/look.h"
 
 struct gostacks;
 struct trace_reading;
+
+/*
+ * One bug class = one file = one detector.  A detector judges a window (which
+ * carries the history of each site) and adds findings; it keeps no state.
+ */
+struct detector {
+	const char *name; /* the finding kind */
+	uint32_t sensors; /* mask of what it needs; skipped when none is covered */
+	void (*judge)(const struct window *w, struct findings *out);
+};
 
 /* What a look must have read for it; each needs those before it. */
 enum subject_needs { NEEDS_TOTALS, NEEDS_WALK, NEEDS_STACKS };

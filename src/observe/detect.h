@@ -3,7 +3,7 @@
 #ifndef GOSPECT_OBSERVE_DETECT_H
 #define GOSPECT_OBSERVE_DETECT_H
 
-#include "model/detector.h"
+#include "model/subject.h"
 #include "observe/window.h"
 
 /* Marks what another finding explains, runs all of them and sorts. */

@@ -15,7 +15,6 @@
 #include "model/sentence.h"
 #include "report/document.h"
 #include "report/grid.h"
-#include "report/wrap.h"
 
 #define MAX_ITEMS 65536
 #define MAX_ROWS  40 /* of each part */

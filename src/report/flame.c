@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/map.h"
-#include "gobin/gobin.h"
 
 #define MAX_LINES 512
 
@@ -82,15 +81,8 @@ static void add_group(struct flame *f, struct bytesmap *at, const struct gorouti
 
 	reason = find_reason(f, g->reason);
 	/* how the runtime parks is the same everywhere */
-	while (top < n - 1) {
-		struct goframe fr = { .function = line[top]->function ? line[top]->function : "",
-				      .file = "",
-				      .path = "" };
-
-		if (!goframe_is_runtime(&fr))
-			break;
+	while (top < n - 1 && stack_line_is_runtime(line[top]))
 		top++;
-	}
 	f->node[0].count += g->count;
 	f->node[0].by_reason[reason] += g->count;
 	for (int i = n - 1, depth = 0; i >= top - 1; i--, depth++) {

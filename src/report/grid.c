@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "report/wrap.h"
 
 #define GAP            2   /* between columns */
 #define CELL_COLUMNS   160 /* no cell is ever wider */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A grid of text columns: one definition, any width.  Cells are foreign text:
- * they are cleaned when they come in and shortened to fit.
+ * Text in columns: grids, and sentences on lines of a width.
+ *
+ * A grid is one definition for any width.  Cells are foreign text: they are
+ * cleaned when they come in and shortened to fit.
  * Rows and columns beyond what fits are never wrapped.
  */
 #ifndef GOSPECT_REPORT_GRID_H
 #define GOSPECT_REPORT_GRID_H
 
 #include <stdbool.h>
-
 #include "base/buf.h"
 
 #define GRID_MAX_COLUMNS 12
@@ -35,5 +36,16 @@ void grid_cell(struct grid *t, const char *text);
 /* Head and rows, each line indented and at most `width` columns with the
  * indent.  A row that is not complete is not printed. */
 void grid_print(const struct grid *t, int indent, int width, struct buf *out);
+
+/*
+ * Appends text (foreign: it is cleaned; NULL is ""), broken at spaces, and a newline.
+ * `used` columns of the first line are taken already; further lines begin with
+ * `indent` spaces; none is wider than `width`.  After max_lines (0: any number)
+ * the rest is "…".  A word too long for a line loses its middle.  Returns the
+ * number of lines.
+ */
+int wrap_text(struct buf *out, const char *text, int used, int indent, int width, int max_lines);
+/* A newline, without spaces before it. */
+void wrap_end_line(struct buf *out);
 
 #endif

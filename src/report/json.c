@@ -113,6 +113,12 @@ static void put_text(struct writer *wr, const char *key, const char *text)
 	put_json(wr, string(text));
 }
 
+static void put_real(struct writer *wr, const char *key, double v, double step)
+{
+	put_key(wr, key);
+	put_json(wr, real(v, step));
+}
+
 static void put_place_members(struct writer *wr, const struct place *p)
 {
 	if (p->function)
@@ -191,8 +197,7 @@ static void put_age(struct writer *wr, const struct column *c, const struct valu
 {
 	if (!isfinite(v->real))
 		return;
-	put_key(wr, c->key);
-	put_json(wr, real(v->real, c->step));
+	put_real(wr, c->key, v->real, c->step);
 	if (v->age == AGE_AT_LEAST || !(c->flags & COLUMN_BOUND))
 		put_text(wr, c->age_key ? c->age_key : "age",
 			 v->age == AGE_AT_LEAST ? "at_least" : "exact");
@@ -201,10 +206,8 @@ static void put_age(struct writer *wr, const struct column *c, const struct valu
 static void put_exactness(struct writer *wr, const struct column *c, const struct value *v)
 {
 	put_text(wr, c->key, exactness_word[v->exactness]);
-	if (v->rate > 0) {
-		put_key(wr, "rate");
-		put_json(wr, real(v->rate, 0.0001));
-	}
+	if (v->rate > 0)
+		put_real(wr, "rate", v->rate, 0.0001);
 }
 
 static void put_time(struct writer *wr, const char *key, uint64_t ns)
@@ -271,14 +274,6 @@ static void put_nested(struct writer *wr, const struct column *c, const struct r
 	put_object(wr, c->sub, &r);
 }
 
-static void put_number(struct writer *wr, const struct column *c, const struct value *v)
-{
-	if (!isfinite(v->real))
-		return;
-	put_key(wr, c->key);
-	put_json(wr, real(v->real, c->step));
-}
-
 static void put_value(struct writer *wr, const struct column *c, const struct row *r,
 		      const struct value *v)
 {
@@ -304,7 +299,8 @@ static void put_value(struct writer *wr, const struct column *c, const struct ro
 		break;
 	case COLUMN_REAL:
 	case COLUMN_LIMIT:
-		put_number(wr, c, v);
+		if (isfinite(v->real))
+			put_real(wr, c->key, v->real, c->step);
 		break;
 	case COLUMN_FLAG:
 	case COLUMN_KNOWN:

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "base/map.h"
+#include "base/vec.h"
 
 #define MAX_BYTES   (1u << 30) /* of the profile before it is compressed */
 #define MAX_STRINGS (1u << 22)
@@ -310,6 +311,7 @@ static int gzip(struct buf *in, struct buf *out)
 
 static int end(struct profile *p, struct buf *out)
 {
+	struct buf *bufs[] = { &p->body, &p->part, &p->sub, &p->function_list, &p->string_list };
 	int err;
 
 	add_mapping(p);
@@ -317,19 +319,13 @@ static int end(struct profile *p, struct buf *out)
 	field(&p->body, PROFILE_TIME_NANOS, p->w->end_real_ns);
 	buf_add(&p->body, p->function_list.data, p->function_list.len);
 	buf_add(&p->body, p->string_list.data, p->string_list.len);
-	err = p->failed     ? -ENOMEM
-	      : p->body.err ? p->body.err
-	      : p->part.err ? p->part.err
-			    : p->sub.err;
-	if (!err)
-		err = p->function_list.err ? p->function_list.err : p->string_list.err;
+	err = p->failed ? -ENOMEM : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(bufs) && !err; i++)
+		err = bufs[i]->err;
 	if (!err)
 		err = gzip(&p->body, out);
-	buf_deinit(&p->body);
-	buf_deinit(&p->part);
-	buf_deinit(&p->sub);
-	buf_deinit(&p->string_list);
-	buf_deinit(&p->function_list);
+	for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
+		buf_deinit(bufs[i]);
 	bytesmap_deinit(&p->strings);
 	bytesmap_deinit(&p->functions);
 	return err;

@@ -16,7 +16,6 @@
 #include "report/cells.h"
 #include "report/document.h"
 #include "report/summary.h"
-#include "report/wrap.h"
 
 #define SENTENCE_MAX   8192 /* bytes of one part before it is wrapped */
 #define FINDING_INDENT 10

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "report/wrap.h"
+#include "report/grid.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -21,7 +21,6 @@
 #include "report/report.h"
 #include "save_report.h"
 #include "report/grid.h"
-#include "report/wrap.h"
 #include "observe/window.h"
 
 #define OUTPUT_MAX (64u << 20)
