@@ -73,11 +73,7 @@ static void inherit_conn(struct netwatch *nw, struct net_conn *c)
 		return;
 	c->host = p->host;
 	c->known = p->known;
-	c->request = p->request;
-	c->request_start_ns = p->request_start_ns;
-	c->request_age = p->request_age;
-	c->request_host = p->request_host;
-	c->place = p->place;
+	c->seen = p->seen;
 }
 
 /* A connection while it is read. */

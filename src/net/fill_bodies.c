@@ -18,7 +18,7 @@ static struct place holder_place(const struct fill *f, const struct net_conn *c)
 
 struct place fill_body_place(const struct fill *f, const struct net_conn *c)
 {
-	return c->place.function ? c->place : holder_place(f, c);
+	return c->seen.place.function ? c->seen.place : holder_place(f, c);
 }
 
 bool fill_is_held(const struct fill *f, const struct net_conn *c)
@@ -28,7 +28,7 @@ bool fill_is_held(const struct fill *f, const struct net_conn *c)
 
 uint64_t fill_body_start(const struct net_conn *c)
 {
-	return c->request_start_ns ? c->request_start_ns : c->awaits_ns;
+	return c->seen.start_ns ? c->seen.start_ns : c->awaits_ns;
 }
 
 static int by_bodies(const void *a, const void *b)
@@ -70,8 +70,7 @@ static struct net_body_row *row_of(struct fill *f, struct rowset *s, const struc
 	struct {
 		struct place_key place;
 		uint64_t host;
-	} key = { place_key(&c->place),
-		  c->request_host != NET_NO_HOST ? c->request_host : c->host };
+	} key = { place_key(&c->seen.place), net_conn_host(c) };
 	bool made, other;
 	struct net_body_row *r = rowset_put(s, &key, sizeof(key), &made, &other);
 
@@ -79,7 +78,7 @@ static struct net_body_row *row_of(struct fill *f, struct rowset *s, const struc
 		r->other = other;
 		fill_host(f, other ? NET_OTHER_HOST : (uint32_t)key.host, r->host);
 		if (!other)
-			r->place = c->place;
+			r->place = c->seen.place;
 		r->exactness = EXACT;
 	}
 	return r;

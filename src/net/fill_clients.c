@@ -97,7 +97,7 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 			return -ENOMEM;
 		count_inflight(c, &no_limits_known, NET_BODY,
 			       fill_age_s(f, fill_body_start(&l->conn[i])),
-			       l->conn[i].request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST);
+			       l->conn[i].seen.age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST);
 	}
 	return 0;
 }

@@ -43,10 +43,10 @@ static void put_held(const struct fill *f, const struct net_conn *c, struct net_
 		.phase = NET_BODY,
 		.since_s = fill_age_s(f, fill_body_start(c)),
 		.goroutine = f->look->walk->g[c->holder - 1].goid,
-		.age = c->request_age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST,
+		.age = c->seen.age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST,
 		.place = fill_body_place(f, c),
 	};
-	fill_host(f, c->request_host != NET_NO_HOST ? c->request_host : c->host, out->host);
+	fill_host(f, net_conn_host(c), out->host);
 }
 
 /* All of them, the oldest first. */

@@ -111,9 +111,7 @@ static int take_h2conn(struct netwatch *nw, const struct net_user *u)
 	return NET_ADD(nw, h2conn, nw->max_conns,
 		       (struct net_h2conn){ .next = net_whole(nw, addr, LAYOUT_H2_CLIENTCONN_SIZE),
 					    .addr = addr,
-					    .goid = nw->look->walk->g[u->walk].goid,
-					    .walk = u->walk,
-					    .stack = u->cls });
+					    .goid = nw->look->walk->g[u->walk].goid });
 }
 
 static int take_serving(struct netwatch *nw, const struct net_user *u, const struct netstack *s)

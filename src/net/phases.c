@@ -78,36 +78,35 @@ static int read_waits(struct netwatch *nw)
 
 /* ---- phases ---- */
 
+/* What one of the channels that it waits for belongs to; NULL: nothing that is known. */
+static const uint64_t *awaited(const struct net_wait *w, const struct u64map *of_chan)
+{
+	const uint64_t *at = NULL;
+
+	for (int k = 0; k < w->n && !at; k++)
+		at = u64map_find(of_chan, w->chan[k]);
+	return at;
+}
+
 static void phase_of_wait(struct net_look *l, struct net_inflight *f, const struct u64map *dials)
 {
 	const struct net_transport *t = NET_FIND(l, transport, transport_at, f->transport);
+	const uint64_t *at = awaited(&f->wait, dials);
 
-	for (int k = 0; k < f->wait.n; k++) {
-		uint64_t *at = u64map_find(dials, f->wait.chan[k]);
-
-		if (!at)
-			continue;
+	if (at)
 		f->phase = l->dial[*at].phase;
-		return;
-	}
-	/* nobody dials for it: it is queued, if there is something to queue for */
-	if (f->wait.n && t && t->max_per_host > 0)
-		f->phase = NET_POOL_WAIT;
+	else if (f->wait.n && t && t->max_per_host > 0)
+		f->phase = NET_POOL_WAIT; /* nobody dials for it: it is queued, if it can be */
 }
 
 static void phase_of_stream(struct net_look *l, struct net_inflight *f,
 			    const struct u64map *streams)
 {
-	f->phase = NET_TTFB;
-	for (int k = 0; k < f->wait.n; k++) {
-		uint64_t *at = u64map_find(streams, f->wait.chan[k]);
+	const uint64_t *at = awaited(&f->wait, streams);
 
-		if (!at)
-			continue;
-		f->phase = l->conn[*at].writing ? NET_REQUEST_WRITE : NET_TTFB;
+	f->phase = at && l->conn[*at].writing ? NET_REQUEST_WRITE : NET_TTFB;
+	if (at)
 		f->conn = l->conn[*at].addr;
-		return;
-	}
 }
 
 static void find_phase(struct netwatch *nw, struct net_inflight *f, const struct u64map *dials,

@@ -58,6 +58,14 @@ struct net_inflight {
 	struct net_wait wait;
 };
 
+/* What is remembered of a request on its connection; zeroed: nothing. */
+struct net_seen {
+	uint64_t request, start_ns;
+	enum age_kind age;
+	struct place place;
+	uint32_t host;
+};
+
 /* A client's HTTP/1 connection (one readLoop) or HTTP/2 stream that has a body out. */
 struct net_conn {
 	uint64_t goid; /* of its readLoop: a connection has one for life */
@@ -81,15 +89,17 @@ struct net_conn {
 	uint64_t quiet_ns;     /* since when nothing was read */
 	uint64_t waitsince_ns; /* our clock; 0 not known */
 	uint32_t reader;       /* index + 1 of the request that reads the body now */
-	/* the request seen on it last */
-	uint64_t request, request_start_ns;
-	enum age_kind request_age;
-	struct place place;
-	uint32_t request_host;
+	struct net_seen seen;  /* the request seen on it last */
 	/* found by hold.c */
 	bool held;
 	uint32_t holder; /* index in the walk + 1 */
 };
+
+/* The host that its request was to; of a proxy's connection it is not the connection's own. */
+static inline uint32_t net_conn_host(const struct net_conn *c)
+{
+	return c->seen.host != NET_NO_HOST ? c->seen.host : c->host;
+}
 
 struct net_serving {
 	uint64_t goid, g, conn, server;
@@ -108,14 +118,13 @@ struct net_gcall {
 	char method[NET_MAX_METHOD];
 	uint64_t start_ns;
 	enum age_kind age;
-	bool dead;
 };
 
 struct net_h2conn {
 	struct readpiece next; /* first: net_ask_next() */
 	uint64_t addr, goid;
 	uint64_t tconn[2]; /* its net.Conn */
-	uint32_t walk, stack, host;
+	uint32_t host;
 	uint64_t streams; /* how many */
 	bool closed, dead;
 	bool named; /* host is set */

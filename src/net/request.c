@@ -245,11 +245,7 @@ static void remember_on_conn(struct netwatch *nw, const struct net_inflight *f)
 
 	if (!c || f->phase == NET_BODY)
 		return;
-	c->request = f->inner;
-	c->request_start_ns = f->start_ns;
-	c->request_age = f->age;
-	c->request_host = f->host;
-	c->place = f->place;
+	c->seen = (struct net_seen){ f->inner, f->start_ns, f->age, f->place, f->host };
 }
 
 /* Who had the connection last, by probes or by an earlier look. */
@@ -263,24 +259,21 @@ static void place_conn(struct netwatch *nw, struct net_conn *c)
 		return;
 	if (trace_opens_find(nw->look->opens, kind, c->addr, &open) &&
 	    (c->h2 || !c->body_request || !open.ptr || open.ptr == c->body_request ||
-	     open.ptr == c->request)) {
-		c->request_start_ns = open.start_ns;
-		c->request_age = AGE_EXACT;
+	     open.ptr == c->seen.request)) {
+		c->seen.start_ns = open.start_ns;
+		c->seen.age = AGE_EXACT;
 		if (open.state == NET_BODY && open.state_ns) {
 			c->awaits_ns = open.state_ns;
 			c->awaits_exact = true;
 		}
 		if (place_of_pcs(nw->rt, open.pcs, (int)open.npcs, false, &place))
-			c->place = place;
+			c->seen.place = place;
 		return;
 	}
 	/* seen in flight on this connection, and this body is that request's */
-	if (c->request && (c->h2 || c->request == c->body_request))
+	if (c->seen.request && (c->h2 || c->seen.request == c->body_request))
 		return;
-	c->request = c->request_start_ns = 0;
-	c->request_age = AGE_UNKNOWN;
-	c->request_host = NET_NO_HOST;
-	c->place = (struct place){ 0 };
+	c->seen = (struct net_seen){ 0 };
 }
 
 static void date_reader(struct netwatch *nw, struct net_inflight *f)
@@ -295,19 +288,19 @@ static void date_reader(struct netwatch *nw, struct net_inflight *f)
 	f->known = true;
 	/* the same, or it waited for this very response at the look before */
 	if (p && p->conn == f->conn &&
-	    (p->request == f->request || (c && c->request && p->inner == c->request))) {
+	    (p->request == f->request || (c && c->seen.request && p->inner == c->seen.request))) {
 		f->start_ns = p->start_ns;
 		f->age = p->age;
 		f->limits = p->limits;
 	}
 	if (c) {
-		f->host = c->request_host != NET_NO_HOST ? c->request_host : c->host;
+		f->host = net_conn_host(c);
 		/* the call, where it was seen; else where the body is read */
-		if (c->place.function)
-			f->place = c->place;
-		if (c->request_start_ns && (f->age != AGE_EXACT || c->request_age == AGE_EXACT)) {
-			f->start_ns = c->request_start_ns;
-			f->age = c->request_age;
+		if (c->seen.place.function)
+			f->place = c->seen.place;
+		if (c->seen.start_ns && (f->age != AGE_EXACT || c->seen.age == AGE_EXACT)) {
+			f->start_ns = c->seen.start_ns;
+			f->age = c->seen.age;
 		} else if (f->age == AGE_AT_LEAST && c->awaits_ns && c->awaits_ns < f->start_ns) {
 			f->start_ns = c->awaits_ns;
 		}

@@ -411,42 +411,52 @@ out:
 	free(text);
 }
 
+/* Functions whose goroutine has a part of its own, with what their first argument leads to. */
+static const struct part {
+	enum fn fn;
+	enum net_role role;
+	enum net_slot slot;
+} parts[] = {
+	{ FN_READLOOP, NETROLE_READLOOP, NETSLOT_LOOP },
+	{ FN_WRITELOOP, NETROLE_WRITELOOP, NETSLOT_LOOP },
+	{ FN_H2_STREAM, NETROLE_STREAM, NETSLOT_STREAM },
+	{ FN_H2_READLOOP, NETROLE_H2CONN, NETSLOT_H2CONN },
+	{ FN_SERVE, NETROLE_SERVER, NETSLOT_SERVE },
+	{ FN_ACCEPT, NETROLE_LISTEN, NETSLOT_SERVER },
+};
+
+static void find_part(struct walk *w, int i)
+{
+	const struct frame *f = &w->frame[i];
+
+	for (size_t k = 0; k < ARRAY_SIZE(parts); k++) {
+		if (parts[k].fn != f->fn)
+			continue;
+		w->out->roles |= parts[k].role;
+		take_slot(w, i, parts[k].slot, 0);
+		if (parts[k].role & (NETROLE_STREAM | NETROLE_H2CONN))
+			w->out->plain_h2 = f->plain;
+	}
+}
+
 static void find_loops(struct walk *w)
 {
 	struct netstack *o = w->out;
 
 	for (int i = 0; i < w->n; i++) {
 		const struct frame *f = &w->frame[i];
+		enum fn inner = i ? f[-1].fn : FN_NONE;
 
-		switch (f->fn) {
-		case FN_READLOOP:
-			o->roles |= NETROLE_READLOOP;
-			take_slot(w, i, NETSLOT_LOOP, 0);
+		find_part(w, i);
+		if (f->fn == FN_READLOOP) {
 			o->loop_sp = f->sp;
 			o->loop_size = f->size;
 			find_body_wait(w->s, f->pc);
-			o->awaits_body = f->pc - w->s->rt->bias == w->s->body_wait && i > 0 &&
-					 w->frame[i - 1].fn == FN_SELECT;
-			break;
-		case FN_WRITELOOP:
-			o->roles |= NETROLE_WRITELOOP;
-			take_slot(w, i, NETSLOT_LOOP, 0);
+			o->awaits_body =
+				f->pc - w->s->rt->bias == w->s->body_wait && inner == FN_SELECT;
+		} else if (f->fn == FN_WRITELOOP) {
 			/* it selects, or tells the others that it has written */
-			o->writing = i > 0 && w->frame[i - 1].fn != FN_SELECT &&
-				     w->frame[i - 1].fn != FN_RUNTIME;
-			break;
-		case FN_H2_STREAM:
-			o->roles |= NETROLE_STREAM;
-			o->plain_h2 = f->plain;
-			take_slot(w, i, NETSLOT_STREAM, 0);
-			break;
-		case FN_H2_READLOOP:
-			o->roles |= NETROLE_H2CONN;
-			o->plain_h2 = f->plain;
-			take_slot(w, i, NETSLOT_H2CONN, 0);
-			break;
-		default:
-			break;
+			o->writing = i > 0 && inner != FN_SELECT && inner != FN_RUNTIME;
 		}
 	}
 }
@@ -503,16 +513,10 @@ static void find_server(struct walk *w)
 		case FN_READ_REQUEST:
 			o->reading_request = true;
 			break;
-		case FN_SERVE:
-			o->roles |= NETROLE_SERVER;
-			take_slot(w, i, NETSLOT_SERVE, 0);
-			break;
 		case FN_H2_HANDLER:
 			o->roles |= NETROLE_SERVER;
 			break;
 		case FN_ACCEPT:
-			o->roles |= NETROLE_LISTEN;
-			take_slot(w, i, NETSLOT_SERVER, 0);
 			o->serves = place_from(w, i);
 			break;
 		default:

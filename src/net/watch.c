@@ -219,9 +219,7 @@ static void count_before(struct netwatch *nw)
 
 		if (c->dead || !c->awaits_body || c->reader)
 			continue;
-		at = u64map_put(&nw->unread_before,
-				c->request_host != NET_NO_HOST ? c->request_host : c->host, 0,
-				NULL);
+		at = u64map_put(&nw->unread_before, net_conn_host(c), 0, NULL);
 		if (at)
 			++*at;
 		else
