@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "base/human.h"
 #include "model/sentence.h"
 
 #define CELL_MAX 8192
@@ -56,47 +55,27 @@ void cells_deinit(struct cells *cells)
 
 /* ---- cells ---- */
 
-static void number(uint64_t n, bool dash_0, struct buf *out)
-{
-	char text[HUMAN_MAX];
-
-	buf_puts(out, dash_0 && !n ? "-" : human_count(n, text));
-}
-
-static void duration(uint64_t ns, struct buf *out)
-{
-	char text[HUMAN_MAX];
-
-	buf_puts(out, ns ? human_seconds((double)ns / 1e9, text) : "-");
-}
-
-static void most(int64_t n, struct buf *out)
-{
-	char text[HUMAN_MAX];
-
-	buf_puts(out, n ? human_count((uint64_t)n, text) : "no limit");
-}
-
 /* A place where nothing is known of it is "?"; its cell says something else where it can. */
 static void known_value(const struct column *c, const struct value *v, struct buf *out)
 {
-	bool dash_0 = c->flags & COLUMN_DASH_0;
-
 	switch (c->type) {
 	case COLUMN_COUNT:
-		number(v->count, dash_0, out);
+		sentence_count(out, "", v->count, "");
 		break;
 	case COLUMN_BYTES:
 		sentence_bytes(out, "", (double)v->count, "");
 		break;
 	case COLUMN_NS:
-		duration(v->count, out);
+		sentence_ns(out, "", v->count);
 		break;
 	case COLUMN_GOID:
 		buf_printf(out, "%llu", (unsigned long long)v->count);
 		break;
 	case COLUMN_MOST:
-		most(v->integer, out);
+		if (v->integer)
+			sentence_count(out, "", (uint64_t)v->integer, "");
+		else
+			buf_puts(out, "no limit");
 		break;
 	case COLUMN_AGE:
 		sentence_seconds(out, v->age == AGE_AT_LEAST ? ">" : "", v->real, "");
@@ -137,7 +116,6 @@ static void cell_value(const struct table *t, const struct column *c, const stru
 	/* a sum of rows that are not here is no more than their number */
 	bool blank = t->total || (c->flags & COLUMN_NO_REST && !is_number(c->type));
 	struct value v;
-	bool dash;
 
 	if (r->nrest && c->flags & COLUMN_NAME_REST) {
 		sentence_count(out, "", r->nrest, " more");
@@ -154,8 +132,11 @@ static void cell_value(const struct table *t, const struct column *c, const stru
 		buf_puts(out, c->none && !r->nrest ? c->none : "-");
 		return;
 	}
-	dash = !v.count && (c->flags & COLUMN_DASH_0 || c->type == COLUMN_NS);
-	if (c->flags & COLUMN_MARK && !dash) /* a dash is no number that could be inexact */
+	if (!v.count && (c->flags & COLUMN_DASH_0 || c->type == COLUMN_NS)) {
+		buf_puts(out, "-"); /* not marked: it is no number that could be inexact */
+		return;
+	}
+	if (c->flags & COLUMN_MARK)
 		buf_puts(out, exactness_mark(row_exactness(t, r)));
 	known_value(c, &v, out);
 }
