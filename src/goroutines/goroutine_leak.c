@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "base/human.h"
+#include "base/vec.h"
 #include "goroutines/growth.h"
 #include "base/text.h"
 #include "model/age.h"
@@ -226,7 +227,7 @@ static const char *advice_for(const char *reason)
 				"wait group stays above zero" },
 	};
 
-	for (size_t i = 0; reason && i < sizeof(table) / sizeof(*table); i++)
+	for (size_t i = 0; reason && i < ARRAY_SIZE(table); i++)
 		if (!strncmp(reason, table[i].reason, strlen(table[i].reason)))
 			return table[i].advice;
 	return "let it end: a context that is cancelled, or a channel that is closed";
