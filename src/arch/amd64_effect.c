@@ -162,7 +162,7 @@ int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *
 	    out->flow == FLOW_JMP_INDIRECT)
 		out->src = out->dst;
 	if (out->kind == EFFECT_OTHER && !(op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-		out->dst.kind = OPERAND_NONE;
+		out->dst.kind = OPERAND_ABSENT;
 	out->written = written_registers(&in, op);
 	out->flags = changes_zero_flag(&in);
 	out->if_equal = in.mnemonic == ZYDIS_MNEMONIC_JZ;

@@ -22,7 +22,7 @@ enum {
 	EFFECT_NO_REG = 0xff
 }; /* none, or one that is not followed */
 
-enum operand_kind { OPERAND_NONE, OPERAND_REG, OPERAND_IMM, OPERAND_MEM };
+enum operand_kind { OPERAND_ABSENT, OPERAND_REG, OPERAND_IMM, OPERAND_MEM };
 
 struct operand {
 	uint8_t kind;

@@ -87,7 +87,9 @@ static int walk_next(struct pcwalk *w)
 	return 0;
 }
 
-int pcl_value(struct pclntab *p, const struct funcrec *f, uint32_t table, uint64_t pc, int32_t *out)
+/* Value at pc of the pc table at `table` (offset in pctab): -ENOENT when it has none. */
+static int pcl_value(struct pclntab *p, const struct funcrec *f, uint32_t table, uint64_t pc,
+		     int32_t *out)
 {
 	struct pcwalk w;
 	int err;

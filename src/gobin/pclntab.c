@@ -139,7 +139,7 @@ static uint32_t entry_off(const struct pclntab *p, uint32_t i)
 }
 
 /* Never from _func.entryOff, which garble scrambles: ftab is what the runtime itself searches. */
-int pcl_func(struct pclntab *p, uint32_t index, struct funcrec *f)
+static int pcl_func(struct pclntab *p, uint32_t index, struct funcrec *f)
 {
 	const size_t fixed = p->old_func ? FUNC_SIZE_118 : FUNC_SIZE_120;
 	uint64_t pos;

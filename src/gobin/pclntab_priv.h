@@ -52,14 +52,10 @@ struct pclntab {
 
 /* Reads inside a region: 0, -EBADMSG beyond it. */
 int pcl_read(struct pclntab *p, const struct pcregion *r, uint64_t pos, void *dst, size_t len);
-int pcl_func(struct pclntab *p, uint32_t index, struct funcrec *f);
 /* The function that holds pc: -ENOENT outside the text. */
 int pcl_find(struct pclntab *p, uint64_t pc, struct funcrec *f);
 /* The interned C string at an offset of a region: -EBADMSG, -ENOSPC, -ENOMEM. */
 int pcl_string(struct pclntab *p, const struct pcregion *r, uint32_t off, const char **out);
-/* Value at pc of the pc table at `table` (offset in pctab): -ENOENT when it has none. */
-int pcl_value(struct pclntab *p, const struct funcrec *f, uint32_t table, uint64_t pc,
-	      int32_t *out);
 /* File of the function's code at pc; "" when not known. */
 int pcl_file(struct pclntab *p, const struct funcrec *f, uint64_t pc, const char **out);
 void pcl_cache_init(struct pclntab *p);

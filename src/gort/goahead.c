@@ -57,7 +57,7 @@ uint64_t goahead_left_out(const struct goahead *a)
 	return a->left_out;
 }
 
-/* ---- what is done on the way ---- */
+/* ---- what is done along a path ---- */
 
 static void note(struct goahead *a, enum goact act, uint64_t object, uint64_t pc)
 {
@@ -119,7 +119,7 @@ static void do_add(struct goahead *a, struct path *p)
 }
 
 /*
- * What the inlined ways of Lock, TryLock, Unlock, RLock and RUnlock do to the
+ * What the inlined fast paths of Lock, TryLock, Unlock, RLock and RUnlock do to the
  * first word of a Mutex or the reader count of an RWMutex.  Nobody else does so
  * to memory that somebody waits for as a lock; of other memory it means nothing.
  */
@@ -420,13 +420,13 @@ static void follow_all(struct goahead *a)
 /* What a goroutine waits in, on behalf of the code that is to be followed. */
 static bool is_waiting_itself(const char *name)
 {
-	static const char *const ways[] = { "runtime.",         "internal/runtime/",
-					    "sync.runtime_",    "internal/sync.runtime_",
-					    "sync.(*Mutex).",   "internal/sync.(*Mutex).",
-					    "sync.(*RWMutex).", "sync.(*WaitGroup).Wait" };
+	static const char *const prefixes[] = { "runtime.",         "internal/runtime/",
+						"sync.runtime_",    "internal/sync.runtime_",
+						"sync.(*Mutex).",   "internal/sync.(*Mutex).",
+						"sync.(*RWMutex).", "sync.(*WaitGroup).Wait" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
-		if (!strncmp(name, ways[i], strlen(ways[i])))
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
 			return true;
 	return false;
 }

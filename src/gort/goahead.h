@@ -18,8 +18,8 @@ enum goact {
 	GOACT_SEND,
 	GOACT_RECEIVE,
 	GOACT_CLOSE,  /* object: the channel */
-	GOACT_UNLOCK, /* of a Mutex or RWMutex that it has not locked on the way: it holds it */
-	GOACT_DONE    /* with a WaitGroup, beyond what it has added on the way */
+	GOACT_UNLOCK, /* of a Mutex or RWMutex that it has not locked on this path: it holds it */
+	GOACT_DONE    /* with a WaitGroup, beyond what it has added on this path */
 };
 
 struct goahead_act {

@@ -13,8 +13,8 @@
 
 #define STACK_BYTES (32u << 10) /* of one stack; above, word by word */
 #define MAX_PATHS   192         /* not yet followed; beyond: left out */
-#define MAX_WORDS   96          /* written on the way; more: the path ends */
-#define MAX_COUNTS  12          /* locks and groups used on the way */
+#define MAX_WORDS   96          /* written on a path; more: the path ends */
+#define MAX_COUNTS  12          /* locks and groups used on a path */
 #define MAX_OPS     (1u << 17)  /* instructions remembered; beyond: forgotten and learned anew */
 
 /* amd64: arguments in rax, rbx, rcx, rdi, rsi (abi-internal.md); rdx: the closure */
@@ -47,7 +47,7 @@ struct count {
 	int n;
 };
 
-/* One way through the code. */
+/* One path through the code. */
 struct path {
 	uint64_t pc; /* run-time */
 	uint64_t reg[EFFECT_REGS];
@@ -55,7 +55,7 @@ struct path {
 	bool flag_known, equal;
 	int depth;           /* of calls followed */
 	uint64_t next_defer; /* record; 0: none */
-	uint64_t ndefer;     /* records made on the way */
+	uint64_t ndefer;     /* records made on this path */
 	struct word word[MAX_WORDS];
 	int nword;
 	struct count count[MAX_COUNTS];

@@ -206,7 +206,7 @@ static bool take_lock(struct reading *r, const struct goroutine *g, struct goloc
 	return true;
 }
 
-/* Of a select: the queue that a sudog is in says which way; false: not known. */
+/* Of a select: the queue that a sudog is in says the direction; false: not known. */
 static bool is_sender(struct reading *r, uint64_t sudog, uint64_t channel, bool *send)
 {
 	int32_t off_prev = go_off(r->rt, LAYOUT_SUDOG_PREV);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which locks that somebody waits for a goroutine holds, as its stack and the code of its frames tell. */
+/* Which locks that somebody waits for a goroutine holds, as its stack and the code of its frames show. */
 #include "gort/golocks_priv.h"
 
 #include <errno.h>

@@ -147,7 +147,7 @@ int goruntime_stack(struct goruntime *rt, const struct goroutine *g, uint64_t *p
 int goruntime_frames(struct goruntime *rt, const uint64_t *pcs, int npcs, struct goframe *out,
 		     int max);
 /*
- * The same for one pc of a stack.  *injected tells of the pc before it (false
+ * The same for one pc of a stack.  *injected is about the pc before it (false
  * for the innermost) and is set for the one after it: above a frame that a
  * signal put there is no return address.  Returns the count, <= 0: none.
  */

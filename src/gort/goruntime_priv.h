@@ -69,8 +69,6 @@ int goreasons_learn(struct goruntime *rt);
 /* Off, with a sentence; the first one stays. */
 void goruntime_off(struct goruntime *rt, enum gofact f, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Run-time address of a global plus offset; 0 when either is not known. */
-uint64_t go_global(const struct goruntime *rt, enum goglobal g, enum layout_field f);
 bool go_in_text(const struct goruntime *rt, uint64_t pc);
 
 /* goverify.c */

@@ -228,8 +228,8 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 }
 
 /* The stack in batch->pcs got a number.  0, 1 (the listener needs more of it), -errno. */
-static int tell(struct gostacks *s, const struct goroutine *g, uint32_t stack, const uint8_t *bytes,
-		size_t len, bool all)
+static int deliver(struct gostacks *s, const struct goroutine *g, uint32_t stack,
+		   const uint8_t *bytes, size_t len, bool all)
 {
 	struct gostack_bytes b = {
 		.walk = (uint32_t)(g - s->batch->walk),
@@ -278,7 +278,7 @@ static int read_one(struct gostacks *s, struct goruntime *rt, const struct gorou
 		return -EAGAIN;
 	n = unwind(s, rt, s->batch->more, len, pc, &whole, &more);
 	*out = number_of(s, n, whole);
-	err = tell(s, g, *out, s->batch->more, len, true);
+	err = deliver(s, g, *out, s->batch->more, len, true);
 	return err < 0 ? err : 0;
 }
 
@@ -382,7 +382,7 @@ static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 	if (more && g->stack_hi - sp > p->len)
 		return read_again(s, rt, g, out);
 	*out = number_of(s, n, whole);
-	err = tell(s, g, *out, p->dst, p->len, p->len == g->stack_hi - sp);
+	err = deliver(s, g, *out, p->dst, p->len, p->len == g->stack_hi - sp);
 	return err > 0 ? read_again(s, rt, g, out) : err;
 }
 

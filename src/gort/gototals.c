@@ -43,7 +43,8 @@ struct sched_words {
 	uint8_t allglen[8];
 };
 
-uint64_t go_global(const struct goruntime *rt, enum goglobal g, enum layout_field f)
+/* Run-time address of a global plus offset; 0 when either is not known. */
+static uint64_t go_global(const struct goruntime *rt, enum goglobal g, enum layout_field f)
 {
 	int32_t off = go_off(rt, f);
 

@@ -45,31 +45,19 @@ struct recipe {
 	const char *package; /* … or the package whose absence explains it */
 };
 
-#define BODY_OF(...)                                                  \
-	{                                                             \
-		{                                                     \
-			.functions = { __VA_ARGS__ }, .how = HOW_BODY \
-		}                                                     \
-	}
-#define CALL_IN(f, c)                                                         \
-	{                                                                     \
-		{                                                             \
-			.functions = { f }, .how = HOW_CALL, .callees = { c } \
-		}                                                             \
-	}
-
 /* HTTP/2: bundled into net/http up to 1.26, a package of its own since, and
  * x/net's where a program links it itself. */
 #define HTTP2_OLD "net/http.(*http2"
 #define HTTP2_NEW "net/http/internal/http2.(*"
 #define HTTP2_X   "golang.org/x/net/http2.(*"
-#define HTTP2_PLACES(method, ...)                                                     \
-	{                                                                             \
-		{ .functions = { HTTP2_NEW method, HTTP2_OLD method }, __VA_ARGS__ }, \
-		{                                                                     \
-			.functions = { HTTP2_X method }, __VA_ARGS__                  \
-		}                                                                     \
-	}
+
+/* clang-format off */
+#define BODY_OF(...)  { { .functions = { __VA_ARGS__ }, .how = HOW_BODY } }
+#define CALL_IN(f, c) { { .functions = { f }, .how = HOW_CALL, .callees = { c } } }
+#define HTTP2_PLACES(method, ...)                                               \
+	{ { .functions = { HTTP2_NEW method, HTTP2_OLD method }, __VA_ARGS__ }, \
+	  { .functions = { HTTP2_X method }, __VA_ARGS__ } }
+/* clang-format on */
 
 #define PROBE(id, name_, sensor_, group_, program, fields, ...)                                 \
 	[PROBE_##id] = {                                                                        \

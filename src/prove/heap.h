@@ -63,7 +63,7 @@ struct heap {
 	struct mem_piece *mspan_piece; /* one batch */
 	uint8_t *mspan_raw;
 	/* spans in use */
-	struct pspan *span; /* [0] is none */
+	struct pspan *span; /* [0] is not used */
 	size_t nspan, span_cap;
 	uint32_t *block;      /* address >> HEAP_BLOCK_SHIFT -> table + 1 */
 	uint32_t *pages;      /* tables of HEAP_BLOCK_PAGES: index of span, 0 none */
@@ -114,7 +114,7 @@ void heap_touch(uint8_t *from, uint8_t *to);
 /* Clears the bitmaps; objects that are free count as marked and done. */
 void heap_clear_marks(struct heap *h);
 
-/* Object that holds addr: its bit, and span; false when there is none. */
+/* Object that holds addr: its bit, and span; false: no object there. */
 bool heap_find(const struct heap *h, uint64_t addr, uint64_t *bit, const struct pspan **span);
 /* The same as addresses: where the object begins and its size, and whether it has no pointers. */
 bool heap_object(const struct heap *h, uint64_t addr, uint64_t *base, uint64_t *size, bool *noscan);

@@ -23,7 +23,7 @@ void snap_forget_held(struct snap *s)
 	u64map_deinit(&s->held_by);
 }
 
-/* The numbers of the goroutines that the pairs name, 0 where there is none: ids -> index + 1. */
+/* The numbers of the goroutines that the pairs name, 0 for an unknown one: ids -> index + 1. */
 static int find_named(struct snap *s, struct u64map *index)
 {
 	for (size_t k = 0; k < s->nheld; k++)

@@ -40,7 +40,7 @@ static int add_address(uint64_t **list, size_t *n, size_t *cap, uint64_t addr)
 	return 0;
 }
 
-int snap_add_word(struct snap *s, uint64_t word)
+static int add_word(struct snap *s, uint64_t word)
 {
 	return add_address(&s->word, &s->nword, &s->word_cap, word);
 }
@@ -57,7 +57,7 @@ static int add_words(struct snap *s, uint64_t addr, uint64_t len)
 		if (heap_copy(&s->heap, addr + at, raw, n))
 			return -EFAULT;
 		for (size_t i = 0; i < n && !err; i += 8)
-			err = snap_add_word(s, heap_word(raw + i));
+			err = add_word(s, heap_word(raw + i));
 	}
 	return err;
 }
@@ -93,7 +93,7 @@ static int take_special(struct snap *s, const struct pspan *span, const struct s
 	*next = heap_word(raw + sh->next);
 	off = sh->narrow ? load_u16(raw + sh->offset) : heap_word(raw + sh->offset);
 	for (size_t i = (size_t)sh->size; i + 8 <= len && !err; i += 8)
-		err = snap_add_word(s, heap_word(raw + i));
+		err = add_word(s, heap_word(raw + i));
 	/* what a finalizer gets is kept, the object itself is not */
 	if (!err && raw[sh->kind] == sh->finalizer &&
 	    off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
@@ -424,7 +424,7 @@ static int read_registers(struct snap *s)
 		bool rests = snap_thread_rests(s, t);
 
 		for (size_t k = 0; k < t->nwords && !rests && !err; k++)
-			err = snap_add_word(s, s->freeze->word[t->first_word + k]);
+			err = add_word(s, s->freeze->word[t->first_word + k]);
 	}
 	return err;
 }

@@ -52,7 +52,6 @@ struct pmodule {
 	uint64_t base[2], size[2]; /* data, bss: run-time address, bytes */
 	uint8_t *copy[2];          /* owned */
 	uint8_t *mask[2];          /* owned: a bit per word; NULL: any word may be a pointer */
-	uint64_t mask_addr[2];
 };
 
 struct snap {
@@ -161,7 +160,6 @@ bool snap_thread_rests(const struct snap *s, const struct frozen_thread *t);
 int snap_read_roots(struct snap *s);
 /* P's, without what the collector keeps in them. */
 void snap_mark_ps(struct snap *s);
-int snap_add_word(struct snap *s, uint64_t word);
 /* waiters.c: which goroutines are candidates, and what they wait for. */
 void snap_learn_reasons(struct snap *s);
 int snap_find_candidates(struct snap *s);

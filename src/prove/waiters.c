@@ -71,7 +71,7 @@ struct sudog {
 	uint64_t addr, g, next, prev, elem, waitlink, c;
 };
 
-/* A sudog out of the copied heap; false: there is none at addr. */
+/* A sudog out of the copied heap; false: no sudog at addr. */
 static bool read_sudog(const struct snap *s, uint64_t addr, struct sudog *out)
 {
 	int32_t size = go_off(s->rt, LAYOUT_SUDOG_SIZE);
@@ -350,7 +350,7 @@ static int enter(struct snap *s, size_t i)
 	s->candidates++;
 	for (uint32_t w = g->first_waiter; w < g->first_waiter + g->nwaiter && err >= 0; w++) {
 		heap_set_opaque(&s->heap, s->waiter[w].sudog);
-		if (s->assuming && g->held) /* its holders tell */
+		if (s->assuming && g->held) /* its holders decide */
 			continue;
 		err = snap_watch(s, w);
 		if (err == 1)

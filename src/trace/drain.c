@@ -144,7 +144,7 @@ static void sweep_threads(struct trace *t, uint64_t made)
 	}
 }
 
-void trace_read_hist(struct trace_hist *h, const volatile struct gs_hist *from)
+static void read_hist(struct trace_hist *h, const volatile struct gs_hist *from)
 {
 	h->count = from->count;
 	h->sum_ns = from->sum_ns;
@@ -178,8 +178,8 @@ static void read_gc(struct trace *t, struct trace_reading *r)
 {
 	r->gc_starts = t->gc->starts;
 	r->gc_ends = t->gc->ends;
-	trace_read_hist(&r->gc_cycle, &t->gc->cycle);
-	trace_read_hist(&r->stw, &t->gc->stw);
+	read_hist(&r->gc_cycle, &t->gc->cycle);
+	read_hist(&r->stw, &t->gc->stw);
 	r->stw_max_ns_window = window_max(t);
 }
 

@@ -53,7 +53,8 @@ static double diff(uint64_t now, uint64_t before)
 	return now > before ? (double)(now - before) : 0;
 }
 
-double governor_income(const struct governor *g)
+/* Tokens per second at present, ns. */
+static double governor_income(const struct governor *g)
 {
 	double share = AIM * g->cfg.budget_pct / 100 * g->cpu_per_s;
 

@@ -85,7 +85,5 @@ void governor_cut_off(struct governor *g, double share);
  * what the probes cost now: what a few seconds' income pays, at most 1 s.
  */
 uint64_t governor_follow_ns(const struct governor *g);
-/* Tokens per second at present, ns. */
-double governor_income(const struct governor *g);
 
 #endif

@@ -183,7 +183,6 @@ void drain_calls_deinit(struct trace *t);
 int drain_counters(struct trace *t, struct gs_counters *sum);
 /* Of slices and pauses so far, the running one included. */
 void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all);
-void trace_read_hist(struct trace_hist *h, const volatile struct gs_hist *from);
 
 /* cost.c: adds what the hits since the last call cost the target; mean cost of a
  * hit of a group before any was seen. */

@@ -15,10 +15,9 @@ struct spec_field {
 	size_t member;
 	enum layout_field field;
 };
-#define AT(member, field)                                        \
-	{                                                        \
-		offsetof(struct gs_spec, member), LAYOUT_##field \
-	}
+/* clang-format off */
+#define AT(member, field) { offsetof(struct gs_spec, member), LAYOUT_##field }
+/* clang-format on */
 
 static const struct spec_field spec_fields[] = {
 	AT(dialer_network, NET_SYSDIALER_NETWORK), AT(dialer_address, NET_SYSDIALER_ADDRESS),
@@ -31,11 +30,9 @@ static const struct spec_field spec_fields[] = {
 
 /* Which offsets the hits of each probe read. */
 #define MAX_FIELDS 4
-#define FIELDS(...)                                                                              \
-	{                                                                                        \
-		{ __VA_ARGS__ },                                                                 \
-			sizeof((enum layout_field[]){ __VA_ARGS__ }) / sizeof(enum layout_field) \
-	}
+/* clang-format off */
+#define FIELDS(...) { { __VA_ARGS__ }, ARRAY_SIZE(((enum layout_field[]){ __VA_ARGS__ })) }
+/* clang-format on */
 static const struct {
 	enum layout_field field[MAX_FIELDS];
 	int n;
