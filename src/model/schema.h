@@ -115,16 +115,19 @@ struct column {
 	const char *what; /* for the document; NULL: for people alone */
 	enum column_type type;
 	unsigned flags;
-	bool flat;      /* a place whose function, file and line are the row's own members */
-	size_t at;      /* offset in the row */
-	size_t kind_at; /* this and those below: offset + 1, or 0 where there is none */
-	size_t of_at;   /* of an age: its uint64_t count; 0 of them: an age of 0 */
+	bool flat;         /* a place whose function, file and line are the row's own members */
+	uint16_t at;       /* offset in the row */
+	uint16_t kind_at;  /* this and those below: offset + 1, or 0 where there is none */
+	uint16_t of_at;    /* of an age: its uint64_t count; 0 of them: an age of 0 */
+	uint16_t known_at; /* of a bool in the row that says whether it is known */
+	uint16_t nword;    /* of word[] */
+	int16_t pos;       /* for people: 1, 2, …; 0: not shown */
+	int16_t min;       /* may be shrunk to; 0: never shrunk */
+	int16_t id;        /* > 0: names the row in a comparison of reports, in that order */
 	double step;
-	const char *age_key;     /* "age" where NULL */
-	const char *const *word; /* by value */
-	int nword;
-	bool (*known)(const struct row *r); /* NULL: always */
-	size_t known_at;                    /* of a bool in the row that says so, too */
+	const char *age_key;                               /* "age" where NULL */
+	const char *const *word;                           /* by value */
+	bool (*known)(const struct row *r);                /* NULL: always */
 	void (*get)(const struct row *r, struct value *v); /* instead of the offset; v is zeroed */
 	const struct stack_table *(*stacks)(const struct window *w);
 	bool (*pair)(const struct row *r, size_t i, struct pair *out); /* false: no more */
@@ -132,13 +135,10 @@ struct column {
 
 	/* for people */
 	const char *head;
-	int pos;          /* 1, 2, …; 0: not shown */
-	int min;          /* may be shrunk to; 0: never shrunk */
 	const char *none; /* for what is not known; "-" where NULL */
 	void (*cell)(const struct row *r, struct buf *out); /* instead of what the type says */
 	bool (*left_out)(const struct window *w);           /* the column is not in this table */
 
-	int id;             /* > 0: names the row in a comparison of reports, in that order */
 	const char *metric; /* name of its metric, where it is one */
 };
 
