@@ -213,7 +213,8 @@ static void unclosed_sentence(const struct window *w, struct buf *out)
 	for (int i = 0; i < w->net->nunclosed; i++)
 		n += w->net->unclosed[i].count;
 	sentence_plural(out, "", n, "response", "s");
-	buf_puts(out, " neither read to EOF nor closed, and nobody reads them");
+	buf_printf(out, " neither read to EOF nor closed, and nobody reads %s",
+		   n == 1 ? "it" : "them");
 }
 
 const struct table net_unclosed = {

@@ -401,6 +401,20 @@ static void expect_member(json_t *report, const char *key, const char *golden)
 	json_decref(want);
 }
 
+static void one_response_is_it(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x, net_window_faulty);
+	x.r.window.net->nunclosed = 1;
+	x.r.window.net->unclosed[0].count = 1;
+	assert_non_null(strstr(text(&x, 100),
+			       "unclosed:   1 response neither read to EOF nor closed, and "
+			       "nobody reads it\n"));
+	tear_down(&x);
+}
+
 static void json_of_every_fault(void **state)
 {
 	struct fixture x;
@@ -877,6 +891,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_of_every_fault),
+		cmocka_unit_test(one_response_is_it),
 		cmocka_unit_test(json_of_every_fault),
 		cmocka_unit_test(nothing_there_is_an_empty_list),
 		cmocka_unit_test(what_is_off_is_absent),
