@@ -24,7 +24,8 @@ static const struct column target_column[] = {
 	TEXT(S, module_version, "module_version", "its version", .flags = COLUMN_SOMETIMES),
 	TIME(S, started_real_ns, "started", "when the process started"),
 	TEXT(S, container, "container", "id of its container", .flags = COLUMN_SOMETIMES),
-	BYTES(S, target_rss_bytes, "rss_bytes", "resident memory"),
+	BYTES(S, target_rss_bytes, "rss_bytes", "resident memory; absent once it has ended",
+	      .flags = COLUMN_ABSENT_0),
 	REAL(S, target_cpu_cores, "cpu_cores", 0.001, "CPU time per second, in this window"),
 };
 

@@ -547,7 +547,7 @@ static void json_leaves_out_what_is_not_known(void **state)
 	setup_empty(&x);
 	o = parsed(&x);
 	expect_keys(o, "schema time window_s observed_s target cost coverage losses findings ");
-	expect_keys(at(o, "target"), "pid stripped pie rss_bytes cpu_cores ");
+	expect_keys(at(o, "target"), "pid stripped pie cpu_cores ");
 	assert_null(at(o, "cost.target_cpu_pct"));
 	assert_int_equal(json_array_size(at(o, "findings")), 0);
 	json_decref(o);
