@@ -176,7 +176,7 @@ static void lived_cell(const struct row *r, struct buf *out)
 
 #define S struct site_row
 static const struct column site_column[] = {
-	PLACE_FLAT(S, place, "the go statement", SHOWN(1, "created at"), .min = 24,
+	PLACE_FLAT(S, place, "the go statement", SHOWN(1, "created at"), .min = 22,
 		   .flags = COLUMN_NAME_REST, .id = 1),
 	TEXT(S, start, "start", "the function that it names, looked for behind wrappers",
 	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES),
@@ -197,8 +197,8 @@ static const struct column site_column[] = {
 	CELL("ended/s", 4, ended_cell, .flags = COLUMN_RIGHT),
 	CELL("lived", 6, lived_cell, .left_out = no_lifetimes,
 	     .flags = COLUMN_RIGHT | COLUMN_NO_REST),
-	CELL("waiting for", 7, wait_cell, .min = 12, .flags = COLUMN_NO_REST),
-	CELL("at", 8, wait_place_cell, .min = 18, .flags = COLUMN_NO_REST | COLUMN_END),
+	CELL("waiting for", 7, wait_cell, .min = 16, .flags = COLUMN_NO_REST),
+	CELL("at", 8, wait_place_cell, .min = 16, .flags = COLUMN_NO_REST | COLUMN_END),
 };
 #undef S
 
