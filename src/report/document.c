@@ -65,7 +65,8 @@ static const struct column cost_column[] = {
 	FLAG(S, exact_mode, "exact", "the governor is off: every event is counted",
 	     .flags = COLUMN_ABSENT_0),
 	REAL(S, agent_cpu_pct, "agent_cpu_pct", 0.001, "gospect's own CPU, percent of one"),
-	BYTES(S, agent_rss_bytes, "agent_rss_bytes", "gospect's own resident memory"),
+	BYTES(S, agent_rss_bytes, "agent_rss_bytes",
+	      "gospect's own resident memory, without the BPF tables that it maps"),
 	BYTES(S, agent_bpf_bytes, "agent_bpf_bytes", "kernel memory of gospect's BPF tables"),
 	COLUMN(COLUMN_OBJECT, "probes", 0, "the probes", .sub = &probes, .flags = COLUMN_INSIDE),
 };
