@@ -78,7 +78,8 @@ struct trace {
 	double births_per_s, cpu_ns_per_s; /* trace_predict(); < 0 not known */
 	uint64_t first_cpu_ns, first_created;
 	struct governor gov;
-	unsigned int on; /* groups attached and counting */
+	unsigned int on;     /* groups attached and counting */
+	unsigned int parked; /* … before trace_disarm() */
 	struct detacher detacher;
 	uint64_t on_since_ns[GROUP_COUNT], on_ns[GROUP_COUNT];
 	bool was_off[GROUP_COUNT]; /* at or since the last reading */

@@ -17,6 +17,8 @@
 /* Between two looks at the statistics. */
 #define STATS_TICK_NS  (60 * NS_PER_MS)
 #define FOLLOW_TICK_NS (20 * NS_PER_MS)
+/* After all was disarmed: the shortest slice. */
+#define REARMED_TICK_NS (200 * NS_PER_MS)
 
 struct probe *trace_probe(struct trace *t, enum probe_id id)
 {
@@ -522,17 +524,39 @@ uint64_t trace_next_ns(const struct trace *t)
 	return next;
 }
 
+void trace_disarm(struct trace *t)
+{
+	stats_off(t);
+	t->parked = t->on;
+	if (t->on)
+		switch_groups(t, 0);
+	if (t->follow_until_ns)
+		follow_end(t);
+	if (t->skel)
+		detach_groups(t, GROUP_ALL); /* also what an attach that failed has left */
+	detacher_wait(&t->detacher);
+}
+
+/* The time in between is nobody's: the governor goes on as if it had not been. */
+int trace_rearm(struct trace *t, uint64_t target_cpu_ns, uint64_t created_total)
+{
+	struct gs_counters c;
+	int e = switch_groups(t, t->parked);
+	uint64_t now = clock_mono_ns();
+
+	t->gov.next_ns = now + REARMED_TICK_NS;
+	if (!e)
+		e = drain_counters(t, &c);
+	if (!e)
+		governor_in(t, &c, now, target_cpu_ns, created_total, &t->gov.last);
+	return e;
+}
+
 void trace_close(struct trace *t)
 {
 	if (!t)
 		return;
-	stats_off(t);
-	if (t->spec)
-		t->spec->active = 0;
-	detacher_wait(&t->detacher);
-	if (t->skel)
-		detach_groups(t, GROUP_ALL);
-	detacher_wait(&t->detacher);
+	trace_disarm(t);
 	load_close(t);
 	drain_calls_deinit(t);
 	free(t->percpu);

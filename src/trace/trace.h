@@ -110,6 +110,13 @@ int trace_attach(struct trace *t, struct err *err);
 int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 	       uint64_t created_total);
 uint64_t trace_next_ns(const struct trace *t);
+/*
+ * Takes all probes away until trace_rearm(), which returns 0 or what kept some
+ * from coming back, and is told what trace_tick() is.  In between all can be
+ * read, and nothing is counted.
+ */
+void trace_disarm(struct trace *t);
+int trace_rearm(struct trace *t, uint64_t target_cpu_ns, uint64_t created_total);
 /* Disarms and frees; under 200 ms with uprobe_multi. NULL is fine. */
 void trace_close(struct trace *t);
 

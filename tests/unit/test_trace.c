@@ -311,6 +311,36 @@ static void sliced_from_the_start(void **state)
 	}
 }
 
+/* Between disarming and rearming nothing is there, what was counted is, and nothing more comes. */
+static void disarmed_and_rearmed(void **state)
+{
+	unsigned char before = *(volatile unsigned char *)born_site;
+	struct trace_reading r;
+	struct trace *t;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	birth_at(0x5000, 1);
+	trace_disarm(t);
+	assert_int_equal(*(volatile unsigned char *)born_site, before);
+	birth_at(0x5000, 2);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.hits[PROBE_GO_BIRTH], 1);
+	assert_true(r.governed_sliced);
+	trace_reading_deinit(&r);
+	assert_int_equal(trace_rearm(t, 0, 3), 0);
+	assert_int_not_equal(*(volatile unsigned char *)born_site, before);
+	birth_at(0x5000, 3);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.hits[PROBE_GO_BIRTH], 2);
+	trace_reading_deinit(&r);
+	assert_false(is_sliced(t));
+	trace_disarm(t);
+	trace_close(t);
+	assert_int_equal(*(volatile unsigned char *)born_site, before);
+}
+
 /* After the end the code is as it was, and hits are not even traps. */
 static void nothing_is_left(void **state)
 {
@@ -334,6 +364,7 @@ int main(void)
 		cmocka_unit_test(unreadable_memory_is_counted),
 		cmocka_unit_test(sliced_from_the_start),
 		cmocka_unit_test(the_most_stack_is_found),
+		cmocka_unit_test(disarmed_and_rearmed),
 		cmocka_unit_test(nothing_is_left),
 	};
 
