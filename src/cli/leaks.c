@@ -101,7 +101,7 @@ static void summary(const struct leaks *s, size_t leaked, size_t by_design)
 		msg_note("no leaks: %s blocked goroutines checked in %d pass%s",
 			 human_count(l->candidates, a), l->passes, l->passes == 1 ? "" : "es");
 	if (by_design)
-		msg_note("%s more block%s forever by design (such as select {})",
+		msg_note("%s more block%s forever by design (such as main)",
 			 human_count(by_design, b), by_design == 1 ? "s" : "");
 	if (l->stop_ms >= 0)
 		msg_note("the process was stopped for %s", human_seconds(l->stop_ms / 1e3, a));

@@ -316,7 +316,7 @@ static int take_leaked(struct finder *f, const struct prove_result *r, struct u6
 	if (!of_row)
 		return -ENOMEM;
 	for (size_t i = 0; i < r->n && i < l->ngoroutine && !err; i++)
-		if (!r->v[i].by_design && of_row[l->goroutine[i].row]++ < MAX_OF_ROW)
+		if (r->v[i].kind != LEAK_SELECT_NONE && of_row[l->goroutine[i].row]++ < MAX_OF_ROW)
 			err = take_stuck(f, &r->v[i].g, taken);
 	free(of_row);
 	return err;
@@ -432,11 +432,17 @@ static int by_goid(const void *key, const void *element)
 
 void deadlocks_mark_leaked(struct window *w)
 {
-	const struct leaks_window *l = &w->goroutines->leaks;
+	struct leaks_window *l = &w->goroutines->leaks;
 	struct deadlocks_window *d = &w->goroutines->deadlocks;
+	const struct leaked_goroutine *g;
 
-	for (size_t i = 0; i < d->nmember && l->ngoroutine; i++)
-		if (bsearch(&d->member[i].goid, l->goroutine, l->ngoroutine, sizeof(*l->goroutine),
-			    by_goid))
-			d->member[i].leaked = true;
+	for (size_t i = 0; i < d->nmember && l->ngoroutine; i++) {
+		g = bsearch(&d->member[i].goid, l->goroutine, l->ngoroutine, sizeof(*l->goroutine),
+			    by_goid);
+		if (!g)
+			continue;
+		d->member[i].leaked = true;
+		if (g->row < (uint32_t)l->nrow) /* nobody means to be in one */
+			l->row[g->row].by_design = false;
+	}
 }

@@ -255,6 +255,25 @@ static int process_gone(const struct run *r)
 	return r->cfg->proc ? process_check(r->cfg->proc) : 0;
 }
 
+/*
+ * main waits for ever on purpose in many ways: select {}, <-make(chan bool), a wait group that is
+ * never done, <-context.Background().Done().  A lock or a send is none of them.
+ */
+static bool is_by_design(const struct run *r, const struct leaked *l)
+{
+	switch (l->g.goid == 1 ? (enum leak_kind)l->kind : LEAK_MUTEX) {
+	case LEAK_SELECT_NONE:
+	case LEAK_CHAN_RECV:
+	case LEAK_SELECT:
+	case LEAK_WAITGROUP:
+		return true;
+	case LEAK_NIL_CHAN:
+		return !strncmp(goroutine_state(r->cfg->rt, &l->g), "chan receive", 12);
+	default:
+		return false;
+	}
+}
+
 /* 1: it is one; 0: gone, or somebody else's meanwhile: it was none; -ESRCH, -ESTALE:
  * the process ended, and half a list is useless. */
 static int fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
@@ -271,7 +290,7 @@ static int fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
 		return 0;
 	l->primitive = g->primitive;
 	l->kind = g->kind;
-	l->by_design = g->goid == 1 && g->kind == LEAK_SELECT_NONE;
+	l->by_design = is_by_design(r, l);
 	l->seen_passes = (uint8_t)r->out->passes;
 	return 1;
 }

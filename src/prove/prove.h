@@ -55,7 +55,7 @@ struct leaked {
 	uint64_t
 		primitive; /* run-time address of the channel or lock; 0: nil channel, empty select */
 	uint8_t kind;      /* enum leak_kind */
-	bool by_design;    /* waits for ever on purpose: main in select {} */
+	bool by_design;    /* waits for ever on purpose: main, but not for a lock */
 	uint8_t seen_passes; /* of result.passes */
 };
 

@@ -501,6 +501,41 @@ static void waits_for_nothing(void **state)
 	world_close(&w);
 }
 
+/* main waits for ever on purpose, but for a lock or for a receiver it does not. */
+static void main_waits_by_design(void **state)
+{
+	static const struct {
+		const char *reason;
+		bool on_channel, by_design;
+	} ways[] = {
+		{ "chan receive", true, true },
+		{ "select", true, true },
+		{ "chan receive (nil chan)", false, true },
+		{ "select (no cases)", false, true },
+		{ "chan send", true, false },
+		{ "chan send (nil chan)", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct prove_result r;
+		struct world w;
+
+		world_open(&w, "newest");
+		put_field(&w, w.g[0], LAYOUT_G_WAITREASON, reason(&w, ways[i].reason), 1);
+		if (ways[i].on_channel)
+			wait_for(&w, w.g[0], new_chan(&w));
+		add_receiver(&w, new_chan(&w), 0);
+		judge(&w, &r);
+		assert_int_equal(r.n, 2);
+		assert_int_equal(r.v[0].g.goid, 1);
+		assert_int_equal(r.v[0].by_design, ways[i].by_design);
+		assert_false(r.v[1].by_design);
+		prove_result_deinit(&r);
+		world_close(&w);
+	}
+}
+
 static void mutex_since_1_26(void **state)
 {
 	struct world w;
@@ -1099,6 +1134,7 @@ int main(void)
 		cmocka_unit_test(circle_of_leaked),
 		cmocka_unit_test(select_lives_by_any_case),
 		cmocka_unit_test(waits_for_nothing),
+		cmocka_unit_test(main_waits_by_design),
 		cmocka_unit_test(mutex_since_1_26),
 		cmocka_unit_test(locks_that_are_held),
 		cmocka_unit_test(mutex_up_to_1_25),
