@@ -11,8 +11,16 @@
  * - MIN_SHARE of all and MIN_BYTES_PER_S: with the least heap that Go collects
  *   at (4 MiB) that is a collection per second of its own,
  * - or HIGH_BYTES_PER_S, whatever its share.
+ *
+ * One cause, one finding: sites in one function, or in functions that one
+ * function calls, are judged and reported together, unless one of them makes
+ * most of the bytes.
  */
 #include "memory/subject.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/human.h"
 #include "base/text.h"
@@ -23,94 +31,234 @@
 #define MIN_BYTES_PER_S  (4.0 * 1024 * 1024)
 #define HIGH_BYTES_PER_S (64.0 * 1024 * 1024)
 #define MIN_WINDOW_S     0.5 /* shorter ones say nothing about a rate */
+#define MOST             0.8 /* of a cause: the finding is about that site alone */
+#define PLACES_SHOWN     3
 
-struct weight {
+/* Sites with a user's function in common: the one that allocates, or its caller. */
+struct cause {
+	struct place place; /* in that function; of a single site its own */
+	const struct alloc_row *top;
+	int sites;
+	uint64_t count, bytes, max_bytes;
 	double per_s; /* bytes */
 	double share; /* 0..1 */
 	bool of_all;  /* the share is of all allocation, else of the large bytes */
 };
 
-static struct weight weigh(const struct window *w, const struct alloc_row *a)
+static void weigh(const struct window *w, struct cause *c)
 {
-	struct weight x = { .per_s = (double)a->bytes / w->window_s };
 	uint64_t whole = w->memory->total_alloc_bytes;
 
+	c->per_s = (double)c->bytes / w->window_s;
 	/* sampled and exact numbers may contradict each other a little */
-	x.of_all = whole != 0;
+	c->of_all = whole != 0;
 	if (!whole)
 		whole = w->memory->large_bytes;
-	if (whole < a->bytes)
-		whole = a->bytes;
-	x.share = whole ? (double)a->bytes / (double)whole : 0;
-	return x;
+	if (whole < c->bytes)
+		whole = c->bytes;
+	c->share = whole ? (double)c->bytes / (double)whole : 0;
 }
 
-static bool is_heavy(const struct alloc_row *a, const struct weight *x)
+static bool is_heavy(const struct cause *c)
 {
-	if (a->other || a->count < MIN_COUNT)
+	if (c->count < MIN_COUNT)
 		return false;
-	return (x->share >= MIN_SHARE && x->per_s >= MIN_BYTES_PER_S) ||
-	       x->per_s >= HIGH_BYTES_PER_S;
+	return (c->share >= MIN_SHARE && c->per_s >= MIN_BYTES_PER_S) ||
+	       c->per_s >= HIGH_BYTES_PER_S;
 }
 
-static void evidence(struct finding *f, const struct window *w, const struct alloc_row *a,
-		     const char *mark)
+static void take(struct cause *c, const struct alloc_row *a)
+{
+	c->sites++;
+	c->count += a->count;
+	c->bytes += a->bytes;
+	c->max_bytes = a->max_bytes > c->max_bytes ? a->max_bytes : c->max_bytes;
+}
+
+/* The innermost user's frame of a stack, or the one behind it (nth 1); NULL: none. */
+static const struct place *user_frame(const struct alloc_row *a, int nth)
+{
+	const char *inner = NULL;
+
+	for (int i = 0; i < a->nstack; i++) {
+		const struct place *p = &a->stack[i];
+		const struct goframe f = { .function = p->function };
+
+		if (!p->function || goframe_is_std(&f))
+			continue;
+		if (!nth || (inner && strcmp(inner, p->function) != 0))
+			return p;
+		inner = p->function;
+	}
+	return NULL;
+}
+
+/* Where the two innermost functions of the site's own program have this name, or NULL. */
+static const struct place *frame_in(const struct alloc_row *a, const char *function)
+{
+	for (int nth = 0; nth < 2; nth++) {
+		const struct place *p = user_frame(a, nth);
+
+		if (p && !strcmp(p->function, function))
+			return p;
+	}
+	return NULL;
+}
+
+/* All sites not done yet that have a function in common with the first of them: the
+ * caller, when it calls others that allocate, too. */
+static struct cause gather(const struct memory_window *m, int first, const bool *done, int nth,
+			   bool *mine)
+{
+	const struct alloc_row *top = &m->alloc[first];
+	const struct place *common = user_frame(top, nth), *at;
+	struct cause c = { .place = common ? *common : top->place, .top = top };
+
+	memset(mine, 0, (size_t)m->nalloc * sizeof(*mine));
+	for (int i = first; i < m->nalloc; i++) {
+		const struct alloc_row *a = &m->alloc[i];
+
+		if (done[i] || a->other)
+			continue;
+		at = i == first ? common : common ? frame_in(a, common->function) : NULL;
+		if (i != first && !at)
+			continue;
+		take(&c, a);
+		mine[i] = true;
+		/* the first line of the function: the same in each report */
+		if (at && at->line && at->line < c.place.line)
+			c.place = *at;
+	}
+	return c;
+}
+
+static struct cause alone(const struct alloc_row *a)
+{
+	struct cause c = { .place = a->place, .top = a };
+
+	take(&c, a);
+	return c;
+}
+
+/* Worth one finding for all of them. */
+static bool is_shared(const struct cause *c)
+{
+	return c->sites > 1 && (double)c->top->bytes < MOST * (double)c->bytes;
+}
+
+static struct cause cause_of(const struct memory_window *m, int first, const bool *done, bool *mine)
+{
+	struct cause outer = gather(m, first, done, 1, mine);
+	struct cause inner = gather(m, first, done, 0, mine);
+
+	if (is_shared(&inner) && (inner.sites == outer.sites || !is_shared(&outer)))
+		return inner;
+	if (is_shared(&outer))
+		return gather(m, first, done, 1, mine);
+	memset(mine, 0, (size_t)m->nalloc * sizeof(*mine));
+	mine[first] = true;
+	return alone(&m->alloc[first]);
+}
+
+static void evidence_sites(struct finding *f, const struct window *w, const bool *mine)
+{
+	char rate[HUMAN_MAX], place[WORDS_PLACE_MAX];
+	int shown = 0, more = 0;
+
+	for (int i = 0; i < w->memory->nalloc; i++) {
+		const struct alloc_row *a = &w->memory->alloc[i];
+
+		if (!mine[i])
+			continue;
+		if (shown++ < PLACES_SHOWN)
+			finding_evidence(f, "%s/s at %s",
+					 human_bytes((double)a->bytes / w->window_s, rate),
+					 words_place(&a->place, place, sizeof(place)));
+		else
+			more++;
+	}
+	if (more)
+		finding_evidence(f, "and at %d more place%s", more, more == 1 ? "" : "s");
+}
+
+static void evidence(struct finding *f, const struct window *w, const struct cause *c,
+		     const bool *mine, const char *mark)
 {
 	char count[HUMAN_MAX], mean[HUMAN_MAX], most[HUMAN_MAX], span[HUMAN_MAX],
 		place[WORDS_PLACE_MAX];
-	const struct place *from = alloc_caller(a);
-	double average = (double)a->bytes / (double)a->count;
+	const struct place *from = c->sites == 1 ? alloc_caller(c->top) : NULL;
+	double average = (double)c->bytes / (double)c->count;
 
-	if (average > (double)a->max_bytes) /* count and bytes were scaled apart */
-		average = (double)a->max_bytes;
+	if (average > (double)c->max_bytes) /* count and bytes were scaled apart */
+		average = (double)c->max_bytes;
 	finding_evidence(f, "%s%s allocations of %s on average in %s, the largest %s", mark,
-			 human_count(a->count, count), human_bytes(average, mean),
-			 human_seconds(w->window_s, span), human_bytes((double)a->max_bytes, most));
+			 human_count(c->count, count), human_bytes(average, mean),
+			 human_seconds(w->window_s, span), human_bytes((double)c->max_bytes, most));
 	if (from && from->function)
 		finding_evidence(f, "called from %s", words_place(from, place, sizeof(place)));
+	if (c->sites > 1)
+		evidence_sites(f, w, mine);
 	if (w->memory->gc.known && w->memory->gc.cycles)
 		finding_evidence(f, "the garbage collector ran %s times meanwhile",
 				 human_count(w->memory->gc.cycles, count));
 }
 
-static void add_finding(const struct window *w, const struct alloc_row *a, const struct weight *x,
+static void add_finding(const struct window *w, const struct cause *c, const bool *mine,
 			struct findings *out)
 {
-	const char *mark = w->memory->alloc_exactness == EXACT ? "" : "about ";
-	char place[WORDS_PLACE_MAX], rate[HUMAN_MAX];
-	struct finding *f = findings_add(out, "large-allocation", "alloc", SEVERITY_LOW, &a->place);
+	enum exactness exactness = w->memory->alloc_exactness;
+	const char *mark = exactness == EXACT ? "" : exactness == PARTIAL ? "at least " : "about ";
+	char place[WORDS_PLACE_MAX], rate[HUMAN_MAX], sites[64] = "";
+	struct finding *f = findings_add(out, "large-allocation", "alloc", SEVERITY_LOW, &c->place);
 
 	if (!f)
 		return;
-	finding_title(f, "%s allocates %s%s/s in large objects: %.0f%% of %s",
-		      words_place(&a->place, place, sizeof(place)), mark,
-		      human_bytes(x->per_s, rate), x->share * 100,
-		      x->of_all ? "what drives the GC" : "the bytes in large objects");
-	finding_count(f, "count", a->count);
-	finding_count(f, "bytes", a->bytes);
-	finding_number(f, "bytes_per_s", x->per_s);
-	finding_count(f, "max_bytes", a->max_bytes);
-	finding_number(f, x->of_all ? "share_pct" : "share_of_large_pct", x->share * 100);
-	evidence(f, w, a, mark);
+	if (c->sites > 1)
+		snprintf(sites, sizeof(sites), " at %d places", c->sites);
+	finding_title(f, "%s%s %s%s/s in large objects%s: %.0f%% of %s",
+		      words_place(&c->place, place, sizeof(place)),
+		      c->sites > 1 ? " and what it calls allocate" : " allocates", mark,
+		      human_bytes(c->per_s, rate), sites, c->share * 100,
+		      c->of_all ? "what drives the GC" : "the bytes in large objects");
+	finding_count(f, "count", c->count);
+	finding_count(f, "bytes", c->bytes);
+	finding_number(f, "bytes_per_s", c->per_s);
+	finding_count(f, "max_bytes", c->max_bytes);
+	finding_number(f, c->of_all ? "share_pct" : "share_of_large_pct", c->share * 100);
+	if (c->sites > 1)
+		finding_count(f, "places", (uint64_t)c->sites);
+	evidence(f, w, c, mine, mark);
 	finding_advice(
 		f,
 		"reuse the buffer (sync.Pool, one per worker), or work in chunks (io.Copy, bufio)");
-	f->exactness = w->memory->alloc_exactness;
+	f->exactness = exactness;
 	f->since_s = w->window_s;
-	f->weight = x->per_s;
+	f->weight = c->per_s;
 }
 
 static void judge(const struct window *w, struct findings *out)
 {
-	struct weight x;
+	const struct memory_window *m = w->memory;
+	bool *done, *mine;
 
-	if (!w->memory->alloc_known || w->window_s < MIN_WINDOW_S)
+	if (!m->alloc_known || w->window_s < MIN_WINDOW_S)
 		return;
-	for (int i = 0; i < w->memory->nalloc; i++) {
-		x = weigh(w, &w->memory->alloc[i]);
-		if (is_heavy(&w->memory->alloc[i], &x))
-			add_finding(w, &w->memory->alloc[i], &x, out);
+	done = calloc((size_t)m->nalloc + 1, sizeof(*done));
+	mine = calloc((size_t)m->nalloc + 1, sizeof(*mine));
+	for (int i = 0; done && mine && i < m->nalloc; i++) {
+		struct cause c;
+
+		if (done[i] || m->alloc[i].other)
+			continue;
+		c = cause_of(m, i, done, mine);
+		for (int k = i; k < m->nalloc; k++)
+			done[k] |= mine[k];
+		weigh(w, &c);
+		if (is_heavy(&c))
+			add_finding(w, &c, mine, out);
 	}
+	free(done);
+	free(mine);
 }
 
 const struct detector large_allocation_detector = {

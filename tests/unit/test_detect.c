@@ -851,6 +851,68 @@ static void large_allocation_says_of_what_the_share_is(void **state)
 
 /* ---- gc ---- */
 
+/* A site of so many MiB a second, in main.stepN called from `caller` called from main.main. */
+static void put_site(struct alloc_row *a, int step, const char *caller, uint64_t mib_per_s)
+{
+	static const char *const name[] = { "main.step0", "main.step1", "main.step2",
+					    "main.step3", "main.step4", "bytes.growSlice" };
+
+	memset(a, 0, sizeof(*a));
+	a->place = (struct place){ name[step], "steps.go", NULL, 10 + step };
+	a->count = 5 * mib_per_s;
+	a->bytes = 5 * mib_per_s * MIB;
+	a->max_bytes = MIB;
+	a->stack[a->nstack++] = a->place;
+	if (caller)
+		a->stack[a->nstack++] = (struct place){ caller, "steps.go", NULL, 30 + step };
+	a->stack[a->nstack++] = (struct place){ "main.main", "main.go", NULL, 7 };
+}
+
+static void large_allocations_of_one_caller_are_one_finding(void **state)
+{
+	struct alloc_row a[6], first;
+	struct findings fs = { 0 };
+	struct window w;
+
+	(void)state;
+	alloc_window(&w, &first, 500, 500ull * MIB, 1000ull * MIB);
+	w.memory->alloc = a;
+	w.memory->nalloc = 5;
+	for (int i = 0; i < 5; i++)
+		put_site(&a[i], i, "main.handle", 20);
+	detect_all(&w, &fs);
+	assert_string_equal(only_finding(&fs, "large-allocation")->title,
+			    "main.handle (steps.go:30) and what it calls allocate 100.0 MiB/s in "
+			    "large objects at 5 places: 50% of what drives the GC");
+	assert_true(number(&fs.f[0], "places") == 5);
+	assert_true(number(&fs.f[0], "count") == 500);
+	findings_deinit(&fs);
+
+	/* two lines of one function, and the standard library on top of the stack */
+	for (int i = 0; i < 2; i++) {
+		put_site(&a[i], 5, "main.render", 50);
+		a[i].stack[1].line = 30 + i;
+	}
+	w.memory->nalloc = 2;
+	detect_all(&w, &fs);
+	assert_string_equal(only_finding(&fs, "large-allocation")->place.function, "main.render");
+	findings_deinit(&fs);
+
+	/* different callers, far from where they meet */
+	put_site(&a[0], 0, "main.orders", 50);
+	put_site(&a[1], 1, "main.reports", 50);
+	detect_all(&w, &fs);
+	assert_int_equal(count_kind(&fs, "large-allocation"), 2);
+	findings_deinit(&fs);
+
+	/* one of them makes nearly all: it is the cause */
+	put_site(&a[0], 0, "main.handle", 90);
+	put_site(&a[1], 1, "main.handle", 10);
+	detect_all(&w, &fs);
+	assert_string_equal(only_finding(&fs, "large-allocation")->place.function, "main.step0");
+	findings_deinit(&fs);
+}
+
 static void gc_window(struct window *w, uint64_t cycles, double cpu_pct)
 {
 	static struct parts_by_hand parts;
@@ -1090,6 +1152,7 @@ int main(void)
 		cmocka_unit_test(leak_and_flood_of_one_site_are_one_finding),
 		cmocka_unit_test(large_allocation_thresholds),
 		cmocka_unit_test(large_allocation_says_of_what_the_share_is),
+		cmocka_unit_test(large_allocations_of_one_caller_are_one_finding),
 		cmocka_unit_test(gc_of_a_busy_service_is_no_pressure),
 		cmocka_unit_test(gc_pressure_for_each_reason),
 		cmocka_unit_test(gc_near_the_limit_before_a_collection_is_normal),
