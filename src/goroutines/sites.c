@@ -170,7 +170,7 @@ double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t no
 	const struct seen *p = seen_find(s, g->goid);
 	struct since born = { p ? p->born_ns : now_ns,
 			      p && p->born_exact ? AGE_EXACT : AGE_AT_LEAST };
-	struct since parked = since_parked(s->rt, g, born.ns);
+	struct since parked = since_parked(g, born.ns);
 
 	return since_age_s(parked.ns < born.ns ? parked : born, now_ns, kind);
 }
@@ -244,14 +244,13 @@ static void look_at(struct sites *s, const struct goroutine *g, const struct tra
 			(struct since){ out->born_ns, out->born_exact ? AGE_EXACT : AGE_AT_LEAST };
 }
 
-/* waitsince can only make a lower bound older, never an exact birth. */
-static void older_by_waitsince(struct sites *s, const struct goroutine *g)
+/* A collection can only make a lower bound older, never an exact birth. */
+static void older_by_collection(struct sites *s, const struct goroutine *g)
 {
 	struct site_track *t = sites_of(s, g->gopc, g->startpc);
-	uint64_t parked = parked_since_ns(s->rt, g);
 
-	if (parked && parked < t->oldest.ns)
-		t->oldest = (struct since){ parked, AGE_AT_LEAST };
+	if (g->parked_ns && g->parked_ns < t->oldest.ns)
+		t->oldest = (struct since){ g->parked_ns, AGE_AT_LEAST };
 }
 
 static void look_reset(struct sites *s)
@@ -308,7 +307,7 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 			look_at(s, &w->g[i], births, w->mono_ns, &now[n++]);
 	for (size_t i = 0; i < w->n; i++)
 		if (!w->g[i].system)
-			older_by_waitsince(s, &w->g[i]);
+			older_by_collection(s, &w->g[i]);
 	if (record)
 		return remember(s, now, n, w->mono_ns);
 	/* Not recorded: what was stuck at the look before stays so for the next. */

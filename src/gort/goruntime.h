@@ -61,7 +61,8 @@ struct goroutine {
 	uint64_t stack_lo, stack_hi;
 	uint64_t m; /* the M it runs on, or 0 */
 	uint64_t labels, waiting, lockedm;
-	int64_t waitsince_ns; /* target's monotonic clock; 0 until a GC saw it parked */
+	uint64_t parked_ns;   /* our monotonic clock: blocked since then at least, as a collection
+			       * proves; 0: none does */
 	uint8_t status;       /* enum gostatus */
 	uint8_t wait_reason;  /* index into layout's table, when GO_WAITING */
 	uint8_t tracking_seq; /* bumped by casgstatus each time it stops running (mod 256) */

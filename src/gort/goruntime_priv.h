@@ -12,6 +12,17 @@
 #define GO_STACK_BYTES    (64u << 10) /* of one stack that are read */
 #define GO_STATUS_SCAN    0x1000u     /* runtime2.go, _Gscan */
 
+/* The collections whose ends memstats keeps, the oldest first; by our monotonic clock. */
+#define GO_CYCLES 256
+struct gocycles {
+	int64_t end_ns[GO_CYCLES], pause_ns[GO_CYCLES];
+	int n;                   /* 0: not known */
+	bool cut;                /* there were more */
+	bool asked, coroutines;  /* whether the program has any */
+	int64_t last_ns;         /* what was asked for last, */
+	uint64_t last_proven_ns; /* and the answer */
+};
+
 struct gowalk_cache {
 	/* what is read of each g: from, length */
 	uint32_t g_from, g_len;
@@ -31,6 +42,7 @@ struct gowalk_cache {
 	/* start pc -> is it the runtime's own */
 	struct u64map system;
 	uint8_t *stack;             /* GO_STACK_BYTES */
+	struct gocycles cycles;     /* of before the latest walk */
 	struct goslot_cache *slots; /* owned; goslots.c */
 };
 
@@ -63,6 +75,16 @@ struct goraw {
 	bool torn;         /* the counters changed while they were read, every time */
 };
 int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t);
+/* Of these only memstats and the number of cycles. */
+int goread_memstats(struct goruntime *rt, struct goraw *raw, struct gototals *t);
+
+/* gocycles.c: reads them anew. */
+void gocycles_read(struct goruntime *rt);
+/* From memstats, and what our wall clock has over our monotonic one. */
+void gocycles_set(struct gocycles *c, const struct gototals *t, int64_t real_offset_ns);
+/* Since when a goroutine with that g.waitsince, by our monotonic clock, is blocked at least; 0:
+ * nothing is proven. */
+uint64_t gocycles_proven_ns(struct gocycles *c, int64_t since_ns);
 
 /* Makes the process's own wait reasons those of rt->gb->layout: 0, -ENOENT, -ENOMEM. */
 int goreasons_learn(struct goruntime *rt);

@@ -319,7 +319,7 @@ static void take_memstats(const struct goruntime *rt, const struct mstats_view *
 			 : !t->last_gc_unix_ns;
 }
 
-static int read_memstats(struct goruntime *rt, struct goraw *raw, struct gototals *t)
+int goread_memstats(struct goruntime *rt, struct goraw *raw, struct gototals *t)
 {
 	struct mstats_view v;
 	uint64_t base = rt->gb->global[GLOBAL_MEMSTATS];
@@ -489,7 +489,7 @@ int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t)
 		err = 0;
 	}
 	if (!err)
-		err = read_memstats(rt, raw, t);
+		err = goread_memstats(rt, raw, t);
 	if (!err)
 		err = read_controller(rt, raw, t);
 	if (err)

@@ -89,6 +89,16 @@ bool goread_stands(const struct goruntime *rt, const uint8_t *raw, const struct 
 	       g_u64(rt, raw, LAYOUT_G_STACK_HI) == g->stack_hi;
 }
 
+static uint64_t proven_parked(struct goruntime *rt, const uint8_t *raw, const struct goroutine *g)
+{
+	int64_t since = (int64_t)g_u64(rt, raw, LAYOUT_G_WAITSINCE);
+
+	if (!since ||
+	    (g->status != GO_WAITING && g->status != GO_SYSCALL && g->status != GO_LEAKED))
+		return 0;
+	return gocycles_proven_ns(&rt->cache->cycles, since - rt->mono_offset_ns);
+}
+
 void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *g)
 {
 	memset(g, 0, sizeof(*g));
@@ -109,7 +119,7 @@ void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, stru
 	g->labels = g_u64(rt, raw, LAYOUT_G_LABELS);
 	g->waiting = g_u64(rt, raw, LAYOUT_G_WAITING);
 	g->lockedm = g_u64(rt, raw, LAYOUT_G_LOCKEDM);
-	g->waitsince_ns = (int64_t)g_u64(rt, raw, LAYOUT_G_WAITSINCE);
+	g->parked_ns = proven_parked(rt, raw, g);
 	g->wait_reason = g_u8(rt, raw, LAYOUT_G_WAITREASON);
 	g->tracking_seq = g_u8(rt, raw, LAYOUT_G_TRACKINGSEQ);
 }
@@ -423,6 +433,7 @@ int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err)
 
 	w->n = 0;
 	w->user = w->system = w->failures = 0;
+	gocycles_read(rt);
 	code = read_list(rt, w);
 	if (!code)
 		code = walk_all(rt, w);

@@ -163,9 +163,8 @@ static void take_waiter(struct contention *c, const struct goroutine *g, const s
 	}
 	at = row_of(c, w, lock);
 	/* the same stop for the same lock */
-	since = since_parked(c->rt, g,
-			     recall_keep(&c->waits, &c->new_waits, g->goid, lock, g->tracking_seq,
-					 c->now_ns));
+	since = since_parked(g, recall_keep(&c->waits, &c->new_waits, g->goid, lock,
+					    g->tracking_seq, c->now_ns));
 	c->row[at].waiters++;
 	c->longest[at] = since_earlier(c->longest[at], since);
 }

@@ -33,17 +33,9 @@ void age_max(double *s, enum age_kind *kind, double other_s, enum age_kind other
 	*s = other_s;
 }
 
-uint64_t parked_since_ns(const struct goruntime *rt, const struct goroutine *g)
+struct since since_parked(const struct goroutine *g, uint64_t first_ns)
 {
-	int64_t since = g->waitsince_ns - rt->mono_offset_ns;
-
-	return g->status == GO_WAITING && g->waitsince_ns > 0 && since > 0 ? (uint64_t)since : 0;
-}
-
-struct since since_parked(const struct goruntime *rt, const struct goroutine *g, uint64_t first_ns)
-{
-	uint64_t parked = parked_since_ns(rt, g);
-	uint64_t ns = parked && parked < first_ns ? parked : first_ns;
+	uint64_t ns = g->parked_ns && g->parked_ns < first_ns ? g->parked_ns : first_ns;
 
 	return (struct since){ ns, AGE_AT_LEAST };
 }

@@ -19,10 +19,8 @@ struct since since_earlier(struct since a, struct since b);
 double since_age_s(struct since s, uint64_t now_ns, enum age_kind *kind);
 /* Makes it the older of two ages; one that is not known loses. */
 void age_max(double *s, enum age_kind *kind, double other_s, enum age_kind other);
-/* Since when, by our monotonic clock, a collection says that it is parked; 0: not known. */
-uint64_t parked_since_ns(const struct goruntime *rt, const struct goroutine *g);
-/* At first_ns it was as it is, or earlier, when a collection saw it parked. */
-struct since since_parked(const struct goruntime *rt, const struct goroutine *g, uint64_t first_ns);
+/* At first_ns it was as it is, or earlier, as a collection proves. */
+struct since since_parked(const struct goroutine *g, uint64_t first_ns);
 
 /* What one look leaves to the next, by key; mark: what must be the same. */
 struct recalled {

@@ -254,10 +254,10 @@ void netconns_date(struct netwatch *nw)
 			c->awaits_ns = p->awaits_ns;
 			if (!c->reader && !memcmp(p->progress, c->progress, sizeof(c->progress)))
 				c->quiet_ns = p->quiet_ns;
-		} else if (c->waitsince_ns) {
-			c->quiet_ns = c->waitsince_ns;
+		} else if (c->parked_ns) {
+			c->quiet_ns = c->parked_ns;
 		}
-		if (c->waitsince_ns && c->waitsince_ns < c->awaits_ns)
-			c->awaits_ns = c->waitsince_ns;
+		if (c->parked_ns && c->parked_ns < c->awaits_ns)
+			c->awaits_ns = c->parked_ns;
 	}
 }

@@ -42,9 +42,9 @@ static void begin(struct net_look *l, uint64_t now_ns)
 	l->now_ns = now_ns;
 }
 
-uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk)
+uint64_t net_parked_ns(const struct netwatch *nw, uint32_t walk)
 {
-	uint64_t since = parked_since_ns(nw->rt, &nw->look->walk->g[walk]);
+	uint64_t since = nw->look->walk->g[walk].parked_ns;
 
 	return since > nw->cur.now_ns ? 0 : since;
 }
@@ -101,7 +101,7 @@ static int take_conn(struct netwatch *nw, const struct net_user *u, const struct
 				   .frame = h2 ? NET_NO_FRAME : u->frame,
 				   .h2 = h2,
 				   .awaits_body = !h2 && s->awaits_body,
-				   .waitsince_ns = net_waitsince_ns(nw, u->walk) });
+				   .parked_ns = net_parked_ns(nw, u->walk) });
 }
 
 static int take_h2conn(struct netwatch *nw, const struct net_user *u)

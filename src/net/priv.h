@@ -81,15 +81,15 @@ struct net_conn {
 	uint64_t body;  /* bodyEOFSignal; 0 not known */
 	bool body_lost; /* it is not where the compiler keeps it: collected */
 	uint64_t response, body_request;
-	uint64_t wait_chan;    /* the body's end comes there */
-	uint64_t header_chan;  /* of a stream: the response's header comes there */
-	uint64_t progress[3];  /* changes when something is read */
-	uint64_t awaits_ns;    /* since when it waits for the body, at least */
-	bool awaits_exact;     /* a probe has seen when it began to */
-	uint64_t quiet_ns;     /* since when nothing was read */
-	uint64_t waitsince_ns; /* our clock; 0 not known */
-	uint32_t reader;       /* index + 1 of the request that reads the body now */
-	struct net_seen seen;  /* the request seen on it last */
+	uint64_t wait_chan;   /* the body's end comes there */
+	uint64_t header_chan; /* of a stream: the response's header comes there */
+	uint64_t progress[3]; /* changes when something is read */
+	uint64_t awaits_ns;   /* since when it waits for the body, at least */
+	bool awaits_exact;    /* a probe has seen when it began to */
+	uint64_t quiet_ns;    /* since when nothing was read */
+	uint64_t parked_ns;   /* our clock; 0 not known */
+	uint32_t reader;      /* index + 1 of the request that reads the body now */
+	struct net_seen seen; /* the request seen on it last */
 	/* found by hold.c */
 	bool held;
 	uint32_t holder; /* index in the walk + 1 */
@@ -237,8 +237,8 @@ static inline int32_t net_off(const struct netwatch *nw, enum layout_field f)
 
 /* The number of a host. */
 uint32_t net_host_number(struct netwatch *nw, const char host[WINDOW_MAX_HOST + 1]);
-/* Since when a goroutine of the walk is parked, our clock, at least; 0 not known. */
-uint64_t net_waitsince_ns(const struct netwatch *nw, uint32_t walk);
+/* Since when a goroutine of the walk is blocked, our clock, at least; 0 not known. */
+uint64_t net_parked_ns(const struct netwatch *nw, uint32_t walk);
 
 /* One more of the look under way; of more than `most` of a kind the rest is left out. */
 #define NET_ADD(nw, what, most, ...)                                                              \

@@ -215,7 +215,7 @@ static void take_timeout(void *owner, void *item, const uint8_t *const *bytes)
 static void date(struct netwatch *nw, struct net_inflight *f, int64_t deadline_unix_ns,
 		 int64_t real_ns)
 {
-	uint64_t now = nw->cur.now_ns, since = net_waitsince_ns(nw, f->walk);
+	uint64_t now = nw->cur.now_ns, since = net_parked_ns(nw, f->walk);
 	int64_t age = real_ns - (deadline_unix_ns - f->limits.timeout_ns);
 	struct trace_open open;
 
@@ -280,7 +280,7 @@ static void date_reader(struct netwatch *nw, struct net_inflight *f)
 {
 	const struct net_inflight *p = NET_FIND(&nw->prev, inflight, inflight_at, f->goid);
 	const struct net_conn *c = NET_FIND(&nw->cur, conn, conn_by_addr, f->conn);
-	uint64_t since = net_waitsince_ns(nw, f->walk);
+	uint64_t since = net_parked_ns(nw, f->walk);
 
 	f->limits = (struct net_limits){ UNKNOWN, UNKNOWN, UNKNOWN, 0 };
 	f->start_ns = nw->cur.now_ns;

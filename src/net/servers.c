@@ -167,7 +167,7 @@ static void date_serving(struct netwatch *nw, struct net_serving *s)
 	/* one goroutine takes one request after the other: the same is the one of the same response */
 	if (p && (s->same || (s->reading_request && p->reading_request && p->conn == s->conn)))
 		s->start_ns = p->start_ns;
-	since = net_waitsince_ns(nw, s->walk);
+	since = net_parked_ns(nw, s->walk);
 	if (since && since < s->start_ns)
 		s->start_ns = since;
 }

@@ -89,8 +89,8 @@ static void count_wait_place(struct pool *q, const struct place *at)
 static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 {
 	const struct goroutine *g = &p->look->walk->g[i];
-	struct since since = since_parked(
-		p->rt, g, sqlpools_keep(p, KNOWN_WAITS, g->goid, q->db.addr, g->tracking_seq));
+	struct since since = since_parked(g, sqlpools_keep(p, KNOWN_WAITS, g->goid, q->db.addr,
+							   g->tracking_seq));
 	struct trace_open o;
 	struct place at;
 
@@ -110,7 +110,7 @@ static int add_dialer(struct sqlpools *p, struct pool *q, size_t i)
 	const struct goroutine *g = &p->look->walk->g[i];
 	struct holder k = { .what = SQL_CALL, .goid = g->goid };
 
-	k.since = since_parked(p->rt, g,
+	k.since = since_parked(g,
 			       sqlpools_keep(p, KNOWN_DIALS, g->goid, q->db.addr, g->tracking_seq));
 	k.found = sqlroles_place(p, i, &k.place);
 	return k.found ? add_holder(p, q, &k) : 0;
@@ -161,7 +161,7 @@ static void take_tx(struct sqlpools *p, size_t i)
 	q = sqlpools_of(p, tx.db);
 	if (!q)
 		return;
-	since = since_parked(p->rt, g, sqlpools_keep(p, KNOWN_TXS, g->goid, addr, 0));
+	since = since_parked(g, sqlpools_keep(p, KNOWN_TXS, g->goid, addr, 0));
 	born = trace_births_find(p->look->births, g->goid);
 	if (born)
 		since = (struct since){ born, AGE_EXACT };
@@ -193,7 +193,7 @@ static void take_rows(struct sqlpools *p, size_t i)
 		return;
 	k->what = SQL_ROWS;
 	k->ask_parent = g->parent_goid;
-	k->since = since_earlier(k->since, since_parked(p->rt, g, p->look->now_ns));
+	k->since = since_earlier(k->since, since_parked(g, p->look->now_ns));
 	born = trace_births_find(p->look->births, g->goid);
 	if (born)
 		k->since = (struct since){ born, AGE_EXACT };

@@ -225,7 +225,7 @@ static void ages(void **state)
 	assert_int_equal(t->oldest.kind, AGE_AT_LEAST);
 
 	walk_begin(&m, T0 + 5 * NS_PER_S);
-	add(&m, 1, pc_receive, 1, chan_receive)->waitsince_ns = (int64_t)(T0 - 100 * NS_PER_S);
+	add(&m, 1, pc_receive, 1, chan_receive)->parked_ns = T0 - 100 * NS_PER_S;
 	sites_look(&s, &m.w, NULL, true);
 	t = sites_of(&s, pc_receive, start_receive);
 	assert_int_equal(t->oldest.ns, T0 - 100 * NS_PER_S); /* a collection says: parked since */
