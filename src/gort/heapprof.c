@@ -13,13 +13,13 @@
 #include "gort/goruntime_priv.h"
 
 #define TYP_MEMORY 1 /* runtime: memProfile */
-#define FUTURES    3 /* memRecord.future */
 #define MAX_PCS    (32u << 20)
 #define MAX_BUCKET (HEAPPROF_MAX_DEPTH * 8 + 512)
 #define BEHIND     6144 /* older buckets lie before newer ones in persistentalloc's blocks */
 #define AHEAD      2048
 #define MIN_ADDR   (64u << 10) /* what no bucket's address is below, or above */
 #define MAX_RATE   (1ull << 40)
+#define MOST_BYTES (1ull << 56)
 
 /* Where things are, as the release has them. */
 struct shape {
@@ -65,7 +65,7 @@ static int shape_of(const struct goruntime *rt, struct shape *s)
 	};
 	if (s->size < 0 || s->size > 256 || s->allnext < 0 || s->typ < 0 || s->bytes < 0 ||
 	    s->nstk < 0 || s->allocs < 0 || s->frees < 0 || s->cycle <= 0 ||
-	    s->record != s->cycle * (1 + FUTURES))
+	    s->record != s->cycle * (1 + HEAPPROF_FUTURES))
 		return -ENOENT;
 	return 0;
 }
@@ -135,7 +135,31 @@ static int add_bucket(struct heapprof *h, const struct heap_bucket *b)
 static bool is_odd(const struct counts *c)
 {
 	return c->frees > c->allocs || c->free_bytes > c->alloc_bytes ||
-	       (c->allocs == 0) != (c->alloc_bytes == 0) || c->alloc_bytes > 1ull << 56;
+	       (c->allocs == 0) != (c->alloc_bytes == 0) || c->alloc_bytes > MOST_BYTES;
+}
+
+/* What a bucket has in memRecord.future. */
+static bool take_later(struct heapprof *h, const struct shape *s, const uint8_t *future,
+		       struct heap_bucket *b)
+{
+	double factor = 1;
+	bool any = false;
+
+	if (h->rate > 1 && b->object_bytes)
+		factor = 1 / (1 - exp(-(double)b->object_bytes / (double)h->rate));
+	for (int i = 0; i < HEAPPROF_FUTURES; i++) {
+		struct counts c = { 0 };
+
+		add_cycle(s, future + i * s->cycle, b->object_bytes, &c);
+		if (!(c.allocs | c.frees) || c.alloc_bytes > MOST_BYTES ||
+		    c.free_bytes > MOST_BYTES)
+			continue;
+		any = h->later[i] = true;
+		b->later_alloc_bytes[i] = (uint64_t)(factor * (double)c.alloc_bytes);
+		b->later_in_use_bytes[i] =
+			(int64_t)(factor * ((double)c.alloc_bytes - (double)c.free_bytes));
+	}
+	return any;
 }
 
 /* One bucket; with `futures`, what no collection has confirmed yet too. */
@@ -149,17 +173,20 @@ static int take(struct heapprof *h, const struct goruntime *rt, const struct sha
 				 .object_bytes = load_u64(raw + s->bytes) };
 	const uint8_t *stk = raw + s->size, *record = stk + 8 * n;
 	struct counts c = { 0 };
+	bool later;
 	int err;
 
-	for (int i = 0; i <= (futures ? FUTURES : 0); i++)
+	for (int i = 0; i <= (futures ? HEAPPROF_FUTURES : 0); i++)
 		add_cycle(s, record + i * s->cycle, b.object_bytes, &c);
 	/* the innermost is malloc's; further out there may be pcs of C */
 	if ((n && !go_in_text(rt, load_u64(stk) - 1)) || is_odd(&c)) {
 		h->bad++;
 		return 0;
 	}
-	if (!c.allocs)
+	later = take_later(h, s, record + s->cycle, &b);
+	if (!c.allocs && !later)
 		return 0;
+	h->published |= c.allocs != 0;
 	scale(c.allocs, c.alloc_bytes, h->rate, &b.alloc_count, &b.alloc_bytes);
 	scale(c.allocs - c.frees, c.alloc_bytes - c.free_bytes, h->rate, &b.in_use_count,
 	      &b.in_use_bytes);
@@ -256,8 +283,10 @@ int heapprof_read(struct heapprof *h, struct goruntime *rt, char *why, size_t si
 	err = w ? find_all(rt, &s, &h->rate, why, size) : -ENOMEM;
 	if (!err)
 		err = walk(h, rt, &s, w, false);
-	if (!err && !h->n && !h->bad) { /* as runtime.MemProfile before the first collection */
+	if (!err && !h->published &&
+	    !h->bad) { /* as runtime.MemProfile before the first collection */
 		h->before_first_gc = true;
+		h->n = h->npc = 0;
 		w->len = 0;
 		err = walk(h, rt, &s, w, true);
 	}
@@ -269,4 +298,16 @@ int heapprof_read(struct heapprof *h, struct goruntime *rt, char *why, size_t si
 	}
 	free(w);
 	return err;
+}
+
+bool heapprof_as_of(const struct heapprof *h, uint32_t numgc, uint32_t *published, int *next)
+{
+	uint32_t i = (numgc + 1) % HEAPPROF_FUTURES;
+
+	/* its own cycle and that of numgc go in step: both count mark terminations */
+	if (h->before_first_gc || !numgc || h->later[numgc % HEAPPROF_FUTURES])
+		return false;
+	*published = h->later[i] ? numgc - 1 : numgc;
+	*next = h->later[i] ? (int)i : -1;
+	return true;
 }

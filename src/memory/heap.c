@@ -80,6 +80,8 @@ static int fill_samples(struct heap_window *w, const struct heap_base *b, struct
 		const uint64_t *base = u64map_find(&b->in_use, k->addr);
 		struct heap_sample *s = &w->sample[w->nsample];
 
+		if (!k->alloc_count)
+			continue;
 		if (stack_builder_add(sb, h->pc + k->first + skip, n - skip, true, true))
 			return -ENOMEM;
 		*s = (struct heap_sample){

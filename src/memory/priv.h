@@ -45,4 +45,40 @@ void heap_base_take(struct heap_base *b, struct goruntime *rt);
 int heap_take(struct heap_window *h, const struct heap_base *b, struct goruntime *rt);
 void heap_window_deinit(struct heap_window *h);
 
+/* The heap profile at each collection, as far as looks met them. */
+struct trend_point {
+	uint32_t cycle;
+	uint64_t end_ns;    /* when it ended marking, real time */
+	double live, total; /* see struct trend_window */
+};
+
+struct trend {
+	bool known, off; /* it was read; it never can be */
+	char why[200];   /* why not */
+	uint64_t rate;
+	struct u64map site_of;  /* bucket -> its row */
+	struct bytesmap places; /* place -> its row */
+	struct trend_row *site; /* owned */
+	size_t n, cap;
+	struct trend_point point[TREND_MAX_POINTS];
+	int npoint;
+	struct {
+		uint32_t cycle;
+		double bytes; /* < 0 not known */
+	} marked[4];          /* of the latest cycles that looks met */
+	uint64_t read_ns, took_ns;
+	uint64_t last_gc_ns, interval_ns; /* real time; between the latest two */
+	bool never;                       /* collections do not come by themselves */
+	uint64_t dropped;                 /* buckets of places beyond those that are kept */
+};
+
+void trend_init(struct trend *t);
+void trend_deinit(struct trend *t);
+/* Adds the collections that have ended; reads nothing when there is none. */
+void trend_look(struct trend *t, struct goruntime *rt);
+/* 0 or -ENOMEM. */
+int trend_fill(struct trend *t, struct trend_window *w);
+/* Says what is judged: the row "growth". */
+void trend_cover(const struct trend_window *t, struct window *w);
+
 #endif

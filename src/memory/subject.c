@@ -12,6 +12,8 @@
 struct memory {
 	struct allocs allocs;
 	struct heap_base heap;
+	struct trend trend;
+	uint64_t dropped; /* of the trend, when they were last reported */
 };
 
 static int memory_open(void **out, const struct look *l, char *why)
@@ -23,6 +25,7 @@ static int memory_open(void **out, const struct look *l, char *why)
 		return -ENOMEM;
 	allocs_init(&m->allocs, l->rt);
 	heap_base_init(&m->heap);
+	trend_init(&m->trend);
 	*out = m;
 	return 0;
 }
@@ -33,12 +36,27 @@ static void memory_close(void *self)
 
 	allocs_deinit(&m->allocs);
 	heap_base_deinit(&m->heap);
+	trend_deinit(&m->trend);
 	free(m);
 }
 
 static bool reads_heap(const struct look *l)
 {
 	return l->heap && !l->gone && look_wants(l, SENSOR_ALLOC);
+}
+
+static bool follows_heap(const struct look *l)
+{
+	return !l->gone && look_wants(l, SENSOR_ALLOC);
+}
+
+static int memory_look(void *self, struct look *l)
+{
+	struct memory *m = self;
+
+	if (follows_heap(l))
+		trend_look(&m->trend, l->rt);
+	return 0;
 }
 
 /* The first one: what there is already is nothing of it. */
@@ -76,7 +94,6 @@ static void fill_heap(struct memory *m, const struct look *l, struct heap_window
 {
 	if (heap_take(h, &m->heap, l->rt) == -ENOMEM)
 		lose(l->losses, LOSS_HEAP_ROWS, 1);
-	h->collected = l->totals->has_gc && l->base->has_gc && l->totals->numgc != l->base->numgc;
 }
 
 static int memory_fill(void *self, struct look *l, struct window *w)
@@ -88,6 +105,11 @@ static int memory_fill(void *self, struct look *l, struct window *w)
 		gc_fill(l, &w->memory->gc);
 	if (reads_heap(l))
 		fill_heap(m, l, &w->memory->heap);
+	memory_look(m, l);
+	if (look_wants(l, SENSOR_ALLOC) && trend_fill(&m->trend, &w->memory->trend))
+		lose(l->losses, LOSS_HEAP_ROWS, 1);
+	lose(l->losses, LOSS_HEAP_SITES, m->trend.dropped - m->dropped);
+	m->dropped = m->trend.dropped;
 	return err;
 }
 
@@ -119,6 +141,8 @@ static void memory_cover(void *self, const struct look *l, struct window *w)
 		gc_cover(l, &w->memory->gc, w);
 	if (reads_heap(l))
 		cover_heap(&w->memory->heap, w);
+	if (look_wants(l, SENSOR_ALLOC))
+		trend_cover(&w->memory->trend, w);
 }
 
 static const struct detector *const detectors[] = {
@@ -134,6 +158,7 @@ const struct subject memory_subject = {
 	.needs = NEEDS_TOTALS,
 	.open = memory_open,
 	.close = memory_close,
+	.look = memory_look,
 	.begin_window = memory_begin,
 	.fill = memory_fill,
 	.cover = memory_cover,

@@ -18,5 +18,6 @@ void memory_window_deinit(struct memory_window *m)
 {
 	free(m->alloc);
 	heap_window_deinit(&m->heap);
+	free(m->trend.row);
 	memset(m, 0, sizeof(*m));
 }

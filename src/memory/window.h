@@ -36,12 +36,38 @@ struct heap_window {
 	uint64_t rate; /* bytes per sample, mean */
 	uint64_t in_use_bytes, in_use_count, alloc_bytes, alloc_count; /* of all */
 	int64_t grown_bytes;
-	bool collected; /* a collection ended in the window: growth means something */
 	struct heap_row *row;
 	int nrow; /* all owned; most bytes in use first */
 	struct heap_sample *sample;
 	size_t nsample;
 	struct stack_table stacks;
+};
+
+/*
+ * What a place had in use when each of the latest collections ended, by the heap
+ * profile; from three on there is something to compare.
+ */
+#define TREND_MAX_POINTS   48
+#define TREND_LEAST_POINTS 3
+
+struct trend_row {
+	struct place place; /* innermost frame that is the program's own */
+	float in_use[TREND_MAX_POINTS], allocated[TREND_MAX_POINTS]; /* bytes; since the start */
+	double now;                                                  /* the latest in_use */
+};
+
+struct trend_window {
+	bool known;
+	char why[200];                  /* why not */
+	uint64_t rate;                  /* bytes per sample, mean */
+	int n;                          /* collections, oldest first */
+	double t_s[TREND_MAX_POINTS];   /* when they ended, since the first of them */
+	double live[TREND_MAX_POINTS];  /* what they marked, exact; < 0 not known */
+	double total[TREND_MAX_POINTS]; /* of the profile */
+	double next_s;                  /* until the next, at most; < 0: none is expected */
+	bool dropped;                   /* there are more places than are followed */
+	struct trend_row *row;
+	int nrow; /* owned: those that grew at all; most bytes now first */
 };
 
 struct gc_window {
@@ -71,6 +97,7 @@ struct memory_window {
 
 	struct gc_window gc;
 	struct heap_window heap;
+	struct trend_window trend;
 };
 
 /* The frame that called the place; NULL where the stack does not say it. */

@@ -83,7 +83,7 @@ struct window {
 	int nprobe;
 	const char *memory_only; /* why no probes at all, one sentence; NULL when armed */
 
-#define WINDOW_MAX_COVERAGE (SENSOR_COUNT + 4)
+#define WINDOW_MAX_COVERAGE (SENSOR_COUNT + 6)
 	struct coverage coverage[WINDOW_MAX_COVERAGE];
 	int ncoverage;
 

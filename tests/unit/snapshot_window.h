@@ -52,6 +52,7 @@ struct fixture {
 	struct dump_goroutine all[1];
 	struct heap_sample sample[1];
 	struct heap_row heap[1];
+	struct trend_row trend[1];
 	struct leak_row leak[2];
 	struct site_row site[1];
 	struct deadlock_member member[2];
@@ -124,12 +125,28 @@ static void fill_heap(struct fixture *f)
 							 .alloc_bytes = 20 << 20,
 							 .alloc_count = 5120,
 							 .grown_bytes = 8 << 20,
-							 .collected = true,
 							 .row = f->heap,
 							 .nrow = 1,
 							 .sample = f->sample,
 							 .nsample = 1,
 							 .stacks = TABLE(3) };
+}
+
+/* Four collections, 5 s from the first to the last: 8 MiB more. */
+static void fill_trend(struct fixture *f)
+{
+	struct trend_window *t = &f->r.window.memory->trend;
+
+	f->trend[0] = (struct trend_row){ .place = lines[5] };
+	*t = (struct trend_window){
+		.known = true, .rate = 524288, .n = 4, .row = f->trend, .nrow = 1
+	};
+	for (int i = 0; i < 4; i++) {
+		t->t_s[i] = 5.0 / 3 * i;
+		t->live[i] = -1;
+		t->total[i] = 12.0 * 1048576 + 8.0 * 1048576 / 3 * i;
+		f->trend[0].in_use[i] = f->trend[0].allocated[i] = (float)t->total[i];
+	}
 }
 
 static void fill_leaks(struct fixture *f, enum leaks_verdict verdict)
@@ -187,6 +204,7 @@ static void set_up(struct fixture *f)
 	f->r.window.goroutines->nsite = 1;
 	fill_dump(f);
 	fill_heap(f);
+	fill_trend(f);
 	f->r.findings = (struct findings){ 0 };
 	buf_init(&f->out, 16u << 20);
 }

@@ -141,6 +141,7 @@ static void set_scene(struct fixture *f)
 	fill_sites(&f->r.window);
 	fill_memory(&f->r.window);
 	f->heap[0].grown_bytes = f->r.window.memory->heap.grown_bytes = 128 << 10;
+	f->r.window.memory->trend.n = 0;
 	f->r.window.goroutines->deadlocks.known = true;
 }
 
@@ -242,6 +243,7 @@ static void leak_is_proven_and_grows(void **state)
 	f.r.window.goroutines->births = 116;
 	f.r.window.goroutines->live_at_start -= 104;
 	f.heap[0].grown_bytes = f.r.window.memory->heap.grown_bytes = 8 << 20;
+	f.r.window.memory->trend.n = 4;
 	expect_golden(&f, "leak-proven-grows");
 }
 

@@ -522,14 +522,43 @@ static void no_leak_no_finding(void **state)
 	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
 	f.r.window.goroutines->leaks.row = &f.leak[1];
 	f.r.window.goroutines->leaks.nrow = 1;
-	f.r.window.memory->heap.collected = false; /* nothing to compare with */
+	f.r.window.memory->trend.n = 2; /* nothing to compare with */
 	detect_all(&f.r.window, &f.r.findings);
 	assert_int_equal(f.r.findings.n, 0);
 	tear_down(&f);
 }
 
+/* What memory-growth says of that many points of the fixture's place. */
+static const struct finding *growth_of(struct fixture *f, int n, const double *in_use_mib,
+				       const double *allocated_mib, const double *t_s)
+{
+	struct trend_window *t = &f->r.window.memory->trend;
+
+	t->n = n;
+	for (int i = 0; i < n; i++) {
+		f->trend[0].in_use[i] = (float)(in_use_mib[i] * 1048576);
+		f->trend[0].allocated[i] =
+			(float)((allocated_mib ? allocated_mib : in_use_mib)[i] * 1048576);
+		t->total[i] = f->trend[0].in_use[i];
+		t->t_s[i] = t_s ? t_s[i] : i;
+	}
+	findings_deinit(&f->r.findings);
+	f->r.findings = (struct findings){ 0 };
+	detect_all(&f->r.window, &f->r.findings);
+	return find(&f->r.findings, "memory-growth");
+}
+
+static double per_minute_mib(const struct finding *f)
+{
+	for (int i = 0; f && i < f->nnumber; i++)
+		if (!strcmp(f->number[i].name, "bytes_per_minute"))
+			return f->number[i].value / 1048576;
+	return -1;
+}
+
 static void memory_that_grows(void **state)
 {
+	static const double in_use[] = { 20, 36, 52 }, two_minutes[] = { 0, 120, 240 };
 	const struct finding *got;
 	struct fixture f;
 
@@ -541,12 +570,36 @@ static void memory_that_grows(void **state)
 	assert_int_equal(got->severity, SEVERITY_MEDIUM);
 	assert_string_equal(got->place.function, "main.keep");
 	assert_int_equal(got->exactness, ESTIMATED);
+	/* the time between the collections counts, not how long the window was */
+	got = growth_of(&f, 3, in_use, NULL, two_minutes);
+	assert_in_range(per_minute_mib(got), 7, 9);
+	assert_int_equal(got->severity, SEVERITY_LOW); /* three points are not many */
+	/* the sample saw a fourth too much: the collections know what they marked */
+	for (int i = 0; i < 3; i++)
+		f.r.window.memory->trend.live[i] = (20 + 12.8 * i) * 1048576;
+	got = growth_of(&f, 3, in_use, NULL, two_minutes);
+	assert_true(per_minute_mib(got) > 6.2 && per_minute_mib(got) < 6.6);
 	tear_down(&f);
-	/* less than the noise of the sample: nothing */
+}
+
+static void memory_that_comes_and_goes(void **state)
+{
+	static const double little[] = { 12, 13, 14 }, two[] = { 10, 20 },
+			    /* a site that only makes garbage: what a collection met alive */
+		garbage[] = { 2, 2, 9, 2, 6, 12 }, made[] = { 100, 200, 300, 400, 500, 600 },
+			    rising[] = { 2, 6, 12 }, warm[] = { 5, 20, 40, 40, 40, 40, 40, 40 },
+			    mixed[] = { 10, 15, 20, 25, 30, 35 };
+	struct fixture f;
+
+	(void)state;
 	set_up(&f);
-	f.heap[0].grown_bytes = 2 << 20;
-	detect_all(&f.r.window, &f.r.findings);
-	assert_null(find(&f.r.findings, "memory-growth"));
+	assert_null(growth_of(&f, 3, little, NULL, NULL)); /* the noise of the sample */
+	assert_null(growth_of(&f, 2, two, NULL, NULL));
+	assert_null(growth_of(&f, 6, garbage, made, NULL));
+	assert_null(growth_of(&f, 3, rising, made, NULL));
+	assert_null(growth_of(&f, 8, warm, NULL, NULL)); /* it has ended */
+	assert_non_null(growth_of(&f, 3, warm, NULL, NULL));
+	assert_non_null(growth_of(&f, 6, mixed, made, NULL)); /* much garbage, and a leak */
 	tear_down(&f);
 }
 
@@ -695,6 +748,7 @@ int main(void)
 		cmocka_unit_test(proof_losses_are_of_the_leaks),
 		cmocka_unit_test(members_are_marked_as_leaked),
 		cmocka_unit_test(memory_that_grows),
+		cmocka_unit_test(memory_that_comes_and_goes),
 		cmocka_unit_test(cycles_are_deadlocks),
 		cmocka_unit_test(cycles_with_channels),
 		cmocka_unit_test(reports_compared),
