@@ -4,39 +4,183 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/*
- * net/http.HandlerFunc.ServeHTTP(f, w, r), body, when the mux or the server
- * calls it: f is a pointer to the function.  One that another handler calls
- * (a middleware) is a part of that one.
- */
-SUBPROG int handler_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+static __always_inline bool is_within(__u64 pc, __u64 lo, __u64 hi)
 {
-	__u64 word;
+	return pc >= lo && pc < hi;
+}
 
-	if (!takes_new(h) || !read_word(h, &word, GO_SP(ctx)))
+/* The code that an http.Handler leads to: its ServeHTTP, or the function that an
+ * http.HandlerFunc is; 0: not known. */
+SUBPROG __u64 handler_entry(struct hit *h, __u64 itab, __u64 data)
+{
+	__u64 entry;
+
+	if (!read_word(h, &entry, itab + GS_ITAB_FUN))
 		return 0;
-	if (!(word >= h->spec->mux_lo && word < h->spec->mux_hi) &&
-	    !(word >= h->spec->server_lo && word < h->spec->server_hi))
+	if (is_within(entry, h->spec->func_lo, h->spec->func_hi) && !read_word(h, &entry, data))
 		return 0;
-	if (!read_word(h, &word, GO_ARG0(ctx)))
-		return 0;
-	open_fresh(&s->open, NET_NO_PHASE);
-	take_goid(h, ctx, &s->open);
-	s->open.pcs[0] = word;
-	s->open.npcs = 1;
-	call_begin(h, ctx, s, OPEN_HANDLER, CALL_HANDLER);
-	gs_add(&h->count->requests_begun, 1);
+	return entry;
+}
+
+/* The request on this goroutine, o, is counted at a handler, with a route's pattern. */
+SUBPROG int handler_count(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
+{
+	__u64 entry = s->open.ptr, pattern = s->word[0];
+	struct gs_sum *row;
+
+	if (!o->row || o->pcs[0] != entry || o->caller != pattern) {
+		open_fresh(&s->open, HANDLER_COUNTED);
+		s->open.pcs[0] = entry;
+		s->open.host = host_of_string(h, s);
+		o->row = call_row(h, s, CALL_HANDLER);
+		o->host = s->open.host;
+		o->pcs[0] = entry;
+		o->npcs = 1;
+		o->caller = pattern;
+	}
+	o->state = HANDLER_COUNTED;
+	row = o->start_ns < h->spec->since_requests_ns ? NULL : sum_of(o->row);
+	if (row)
+		gs_add(&row->begun, 1);
 	return 0;
 }
 
-/* (*conn).serve behind `call serverHandler.ServeHTTP` and `call hijacked`;
- * HTTP/2: runHandler.func1. */
+/* A request has come for s->open.ptr.  What another serves in its place is not
+ * counted yet, and what is known of the last request on this goroutine stays. */
+SUBPROG int handler_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 state)
+{
+	struct gs_open *last = open_find(s, OPEN_HANDLER, GO_G(ctx));
+	__u64 entry = s->open.ptr;
+
+	if (!(last && last->start_ns && last->state == HANDLER_ROUTING))
+		gs_add(&h->count->requests_begun, 1);
+	open_fresh(&s->open, state);
+	take_goid(h, ctx, &s->open);
+	s->open.ptr = entry;
+	if (state == HANDLER_COUNTED) {
+		s->open.pcs[0] = entry;
+		s->open.npcs = 1;
+		call_begin(h, ctx, s, OPEN_HANDLER, CALL_HANDLER);
+		return 0;
+	}
+	if (last) {
+		s->open.row = last->row;
+		s->open.pcs[0] = last->pcs[0];
+		s->open.npcs = last->npcs;
+		s->open.caller = last->caller;
+		s->open.host = last->host;
+	}
+	open_renew(h, s, last, OPEN_HANDLER, GO_G(ctx));
+	return 0;
+}
+
+/* net/http.serverHandler.ServeHTTP(sh, rw, req), body: sh is the *Server. */
+SUBPROG int handler_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u32 state = HANDLER_COUNTED;
+	__u64 entry = h->spec->mux_lo; /* without a Handler it is http.DefaultServeMux */
+
+	if (!read_user(h, s->word, sizeof(s->word), GO_ARG0(ctx) + h->spec->server_handler))
+		return 0;
+	if (s->word[0])
+		entry = handler_entry(h, s->word[0], s->word[1]);
+	if (entry && is_within(entry, h->spec->h2c_lo, h->spec->h2c_hi)) {
+		state = HANDLER_H2C;
+		if (!read_user(h, s->word, sizeof(s->word), s->word[1]))
+			return 0;
+		entry = handler_entry(h, s->word[0], s->word[1]);
+	} else if (is_within(entry, h->spec->mux_lo, h->spec->mux_hi)) {
+		state = HANDLER_ROUTING;
+	}
+	if (!entry)
+		return 0;
+	s->open.ptr = entry;
+	return handler_serve(h, ctx, s, state);
+}
+
+/*
+ * golang.org/x/net/http2.(*serverConn).runHandler(sc, rw, req, handler), body:
+ * handler is ServeHTTP of what ServeConn was given.  That may be net/http's, which
+ * comes to serverHandler.
+ */
+SUBPROG int stream_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 word;
+
+	if (!read_word(h, &word, GO_ARG3(ctx)) ||
+	    !is_within(word, h->spec->method_lo, h->spec->method_hi) ||
+	    !read_user(h, s->word, sizeof(s->word), GO_ARG3(ctx) + 8))
+		return 0;
+	word = handler_entry(h, s->word[0], s->word[1]);
+	if (!word)
+		return 0;
+	s->open.ptr = word;
+	return handler_serve(h, ctx, s,
+			     is_within(word, h->spec->http_lo, h->spec->http_hi) ? HANDLER_ROUTING
+										 : HANDLER_COUNTED);
+}
+
+/* The request on this goroutine that is not counted yet; NULL. */
+static __always_inline struct gs_open *handler_routing(go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(s, OPEN_HANDLER, GO_G(ctx));
+
+	return o && o->start_ns && o->state != HANDLER_COUNTED ? o : NULL;
+}
+
+/* net/http.(*ServeMux).ServeHTTP(mux, w, r) behind findHandler: (Handler, pattern, …). */
+SUBPROG int handler_route(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = handler_routing(ctx, s);
+	__u64 entry;
+
+	if (!o || !GO_ARG0(ctx))
+		return 0;
+	entry = handler_entry(h, GO_ARG0(ctx), GO_ARG1(ctx));
+	if (!entry || is_within(entry, h->spec->mux_lo, h->spec->mux_hi))
+		return 0;
+	s->open.ptr = entry;
+	s->word[0] = s->word[1] = 0;
+	if (GO_ARG3(ctx) < GS_MAX_PATTERN) {
+		s->word[0] = GO_ARG2(ctx);
+		s->word[1] = GO_ARG3(ctx);
+	}
+	return handler_count(h, s, o);
+}
+
+/* net/http.HandlerFunc.ServeHTTP(f, w, r), body, when a mux calls it: f is a
+ * pointer to the function. */
+SUBPROG int handler_func(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = handler_routing(ctx, s);
+	__u64 word;
+
+	if (!o || !read_word(h, &word, GO_SP(ctx)) ||
+	    !is_within(word, h->spec->mux_lo, h->spec->mux_hi) ||
+	    !read_word(h, &word, GO_ARG0(ctx)))
+		return 0;
+	s->open.ptr = word;
+	s->word[0] = s->word[1] = 0;
+	return handler_count(h, s, o);
+}
+
+/* (*conn).serve behind `call serverHandler.ServeHTTP` and `call hijacked`, whose
+ * result it has; HTTP/2: runHandler.func1. */
 SUBPROG int handler_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o = open_find(s, OPEN_HANDLER, GO_G(ctx));
 
 	if (o)
 		answered(h, o->start_ns);
+	if (o && o->start_ns && o->state == HANDLER_H2C && s->argument && GO_ARG0(ctx) & 0xff) {
+		o->start_ns = 0; /* its connection goes on as HTTP/2's */
+		return 0;
+	}
+	if (o && o->start_ns && o->state != HANDLER_COUNTED) {
+		s->open.ptr = o->ptr;
+		s->word[0] = s->word[1] = 0;
+		handler_count(h, s, o);
+	}
 	call_over(h, o, false, h->spec->since_requests_ns, bpf_ktime_get_ns());
 	return 0;
 }
@@ -60,7 +204,18 @@ CALL_PROGRAM(net_call, GROUP_REQUESTS)
 {
 	switch (s->probe) {
 	case PROBE_HANDLER_BEGIN:
-		handler_begin(h, ctx, s);
+		if (!takes_new(h))
+			break;
+		if (s->argument)
+			handler_begin(h, ctx, s);
+		else
+			stream_serve(h, ctx, s);
+		break;
+	case PROBE_HANDLER_ROUTE:
+		handler_route(h, ctx, s);
+		break;
+	case PROBE_HANDLER_FUNC:
+		handler_func(h, ctx, s);
 		break;
 	case PROBE_HANDLER_END:
 		handler_end(h, ctx, s);

@@ -88,24 +88,33 @@ struct gs_spec {
 	__u32 tls_server_name; /* crypto/tls.Config.ServerName */
 	__u32 request_url;     /* net/http.Request.URL */
 	__u32 url_host;        /* net/url.URL.Host */
+	__u32 server_handler;  /* net/http.Server.Handler: interface */
 	__u32 flags;           /* GS_SPEC_… */
+	__u32 unused;
 	/* When the rare and the per-request probes were last switched on: what
 	 * began before may have ended unseen, and is in no sum. */
 	__u64 since_rare_ns, since_requests_ns;
 	/* Run-time code ranges [lo, hi): callers that make a difference. */
 	__u64 resolver_lo, resolver_hi; /* net.(*Resolver).dial: its dials are no connects */
 	__u64 mux_lo, mux_hi;           /* net/http.(*ServeMux).ServeHTTP */
-	__u64 server_lo, server_hi;     /* net/http.serverHandler.ServeHTTP */
+	__u64 func_lo, func_hi;         /* net/http.HandlerFunc.ServeHTTP */
+	__u64 method_lo, method_hi;     /* ServeHTTP of an http.Handler, as a func */
+	__u64 h2c_lo, h2c_hi;           /* x/net's h2c handler, which has the real one */
 	__u64 http_lo, http_hi;   /* net/http, and what of the standard library is beside it */
 	__u64 eof_itab, eof_data; /* the value of io.EOF */
 };
-_Static_assert(sizeof(struct gs_spec) == 168, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 208, "gs_spec");
 _Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each probe");
 
 /* gs_spec.flags */
 #define GS_SPEC_CLOSES 1u /* the end of every HTTP/1 connection is seen while requests are */
 #define GS_SPEC_ALWAYS \
 	2u /* every request is seen: what a connection has is what began on it last */
+
+/* Where an itab has its first method (internal/abi.ITab.Fun; before, runtime.itab.fun). */
+#define GS_ITAB_FUN 24
+/* A route's pattern that is longer is none: its length was no longer in its register. */
+#define GS_MAX_PATTERN 4096
 
 /* Distance of g.startpc from g.gopc: the two are read in one piece. */
 #define GS_STARTPC_AFTER_GOPC 16

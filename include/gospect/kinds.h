@@ -54,7 +54,7 @@ enum open_kind {
 	OPEN_CONN,     /* by *persistConn: the request it has; ptr: the *Request, 0 where every
 			* request is seen, nothing to tell apart; state: enum net_phase */
 	OPEN_STREAM,   /* by HTTP/2 *clientStream; likewise */
-	OPEN_HANDLER,  /* by g: a server's handler */
+	OPEN_HANDLER,  /* by g: a server's handler; state: enum handler_state */
 	OPEN_SQL_GRAB, /* by *driverConn: taken from the pool; state: enum sql_holding */
 	OPEN_SQL_WAIT, /* by g: waits in (*DB).conn */
 	OPEN_DIAL,     /* by g: dns, connect or tls under way; state: enum net_phase */
@@ -62,6 +62,13 @@ enum open_kind {
 	OPEN_POOL,     /* by *wantConn: queued; the programs' own */
 	OPEN_LOCK,     /* by g: waits for a mutex; the programs' own */
 	OPEN_KINDS
+};
+
+/* A request is counted at the outermost handler that is not a mux. */
+enum handler_state {
+	HANDLER_COUNTED,
+	HANDLER_ROUTING, /* a mux has it; or, HTTP/2, what wraps serverHandler may */
+	HANDLER_H2C      /* x/net's h2c handler: a request, or the beginning of HTTP/2 */
 };
 
 /* What keeps a connection of a database pool in use. */

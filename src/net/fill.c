@@ -183,8 +183,7 @@ int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 		struct fill_call c = { .call = now };
 		void *r;
 
-		/* a handler is known by its entry alone */
-		if (now->kind != kind || (kind == CALL_HANDLER && !now->npcs))
+		if (now->kind != kind)
 			continue;
 		base = base_of(f, now);
 		c.begun = fill_scaled(now->begun - base->begun, sliced, rate);

@@ -6,28 +6,24 @@
 
 /* The rows, and how else they are found. */
 struct servers {
-	struct rowset s;          /* first: fill_calls() has it */
-	struct u64map of_server;  /* *Server -> row of one of its handlers */
-	struct bytesmap of_place; /* handler -> its first row */
+	struct rowset s;         /* first: fill_calls() has it */
+	struct u64map of_server; /* *Server -> row of one of its handlers */
 };
-
-/* In an index of the rows; what has no room there is not found again. */
-static void index_row(struct fill *f, uint64_t *put)
-{
-	f->nw->no_room += !put;
-}
 
 static struct net_server *row_at(const struct servers *v, size_t i)
 {
 	return (struct net_server *)v->s.row + i;
 }
 
-static size_t number(const struct servers *v, const struct net_server *r)
+/* The row of a server from now on; without room it has none. */
+static void index_server(struct fill *f, struct servers *v, uint64_t server,
+			 const struct net_server *r)
 {
-	return (size_t)(r - row_at(v, 0));
+	f->nw->no_room += !u64map_put(&v->of_server, server, (size_t)(r - row_at(v, 0)), NULL);
 }
 
-static struct net_server *server_of(struct fill *f, struct servers *v, const struct place *place,
+/* The row of a handler and a route, "": none. */
+static struct net_server *server_of(struct servers *v, const struct place *place,
 				    const char *pattern)
 {
 	struct {
@@ -42,8 +38,6 @@ static struct net_server *server_of(struct fill *f, struct servers *v, const str
 		if (!other) {
 			r->place = *place;
 			snprintf(r->pattern, sizeof(r->pattern), "%s", pattern);
-			index_row(f, bytesmap_put(&v->of_place, &key.place, sizeof(key.place),
-						  number(v, r), NULL));
 		}
 	}
 	return r;
@@ -69,11 +63,11 @@ static struct net_server *row_of_server(struct fill *f, struct servers *v, uint6
 		return row_at(v, *at);
 	for (size_t i = 0; i < l->nlistener && !r && !*err; i++)
 		if (l->listener[i].server == server) {
-			r = server_of(f, v, &l->listener[i].place, "");
+			r = server_of(v, &l->listener[i].place, "");
 			*err = r ? 0 : -ENOMEM;
 		}
 	if (r)
-		index_row(f, u64map_put(&v->of_server, server, number(v, r), NULL));
+		index_server(f, v, server, r);
 	return r;
 }
 
@@ -90,6 +84,15 @@ static int count_hanging(struct fill *f, struct servers *v, const struct net_ser
 	return err;
 }
 
+/* Whether probes count the requests that are served so. */
+static bool is_counted(const struct netwatch_probes *p, const struct netstack *k,
+		       const char *pattern)
+{
+	if (!p->handlers || !k->routed)
+		return p->handlers;
+	return p->routes ? pattern[0] : p->funcs && k->is_func;
+}
+
 static int count_servings(struct fill *f, struct servers *v)
 {
 	const struct net_look *l = &f->nw->cur;
@@ -102,11 +105,12 @@ static int count_servings(struct fill *f, struct servers *v)
 
 		if (!k->in_handler)
 			continue;
-		r = server_of(f, v, &k->handler, c->pattern);
+		r = server_of(v, &k->handler, k->routed ? c->pattern : "");
 		if (!r)
 			return -ENOMEM;
 		count_serving(f, r, c);
-		index_row(f, u64map_put(&v->of_server, c->server, number(v, r), NULL));
+		r->requests_known = is_counted(f->p, k, c->pattern);
+		index_server(f, v, c->server, r);
 	}
 	for (size_t i = 0; i < l->nserving && !err; i++)
 		if (l->serving[i].reading_request &&
@@ -115,38 +119,21 @@ static int count_servings(struct fill *f, struct servers *v)
 	return err;
 }
 
-/* The declaration of the function that begins at pc; what the compiler wraps
- * around a method (a method value, "-fm") is looked through. */
-static struct place declaration(struct gobin *gb, uint64_t pc)
-{
-	struct goframe g[16];
-	struct gofunc fn;
-	int n = pclntab_frames(gb->pcln, pc, false, g, 16);
-
-	if (n > 0 && g[n - 1].wrapper &&
-	    !pclntab_find_name(gb->pcln, gobin_start_name(gb, pc), &fn))
-		n = pclntab_frames(gb->pcln, fn.entry, false, g, 16);
-	if (n <= 0)
-		return (struct place){ 0 };
-	return place_of_frame(&g[n - 1]);
-}
-
-/* The row of a handler that is known by its entry: the one of its place, whatever its pattern. */
-static struct net_server *server_by_entry(struct fill *f, struct servers *v, uint64_t entry)
-{
-	struct place place = declaration(f->nw->rt->gb, entry - f->nw->rt->bias);
-	struct place_key key = place_key(&place);
-	uint64_t *at = bytesmap_find(&v->of_place, &key, sizeof(key));
-
-	return at ? row_at(v, *at) : server_of(f, v, &place, "");
-}
-
 static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_call *c)
 {
-	struct net_server *r = server_by_entry(f, (struct servers *)s, c->call->pcs[0]);
+	const struct trace_call *call = c->call;
+	char pattern[NET_MAX_PATTERN];
+	struct place place = { 0 };
+	struct net_server *r;
 
-	if (r)
+	net_pattern_format(call->text, strlen(call->text), pattern);
+	net_handler_place(f->nw->rt->gb, call->pcs[0] - f->nw->rt->bias, &place);
+	r = server_of((struct servers *)s, &place, pattern);
+	if (r) {
+		r->other = r->other || call->other;
 		r->requests += c->begun;
+		r->requests_known = true;
+	}
 	return r;
 }
 
@@ -166,7 +153,6 @@ int fill_servers(struct fill *f)
 
 	rowset_init(&v.s, sizeof(struct net_server));
 	u64map_init(&v.of_server, FILL_MAX_ROWS);
-	bytesmap_init(&v.of_place, FILL_MAX_ROWS);
 	err = count_servings(f, &v);
 	if (!err && f->p->handlers)
 		err = fill_calls(f, &v.s, CALL_HANDLER, row_of_call);
@@ -174,10 +160,8 @@ int fill_servers(struct fill *f)
 		struct net_server *r = row_at(&v, i);
 
 		rowset_percentiles(&v.s, r, &r->p50_ns, &r->p99_ns, &r->max_ns);
-		r->requests_known = f->now && f->p->handlers;
 		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &r->exactness, &r->rate);
 	}
 	u64map_deinit(&v.of_server);
-	bytesmap_deinit(&v.of_place);
 	return rowset_take(&v.s, err, &f->out->server, &f->out->nserver, by_served);
 }

@@ -109,7 +109,7 @@ struct net_serving {
 	enum age_kind age;
 	bool same; /* as at the look before */
 	bool reading_request, no_read_timeout;
-	char pattern[128];
+	char pattern[NET_MAX_PATTERN];
 };
 
 struct net_gcall {
@@ -336,6 +336,7 @@ void netservers_date(struct netwatch *nw);
 int netgrpc_read(struct netwatch *nw);
 /* A method of n foreign bytes, made printable. */
 void net_method_format(const char *text, size_t n, char out[NET_MAX_METHOD]);
+void net_pattern_format(const char *text, size_t len, char out[NET_MAX_PATTERN]);
 
 /* request.c: hosts, contexts, limits and starts of the requests in flight of nw->cur. */
 int netrequests_read(struct netwatch *nw);

@@ -4,8 +4,17 @@
 
 #include "trace/opens.h"
 
-#define MAX_PATTERN 4096
-#define STATE_IDLE  2 /* http.StateIdle, in the lowest byte of conn.curState */
+#define MAX_PATTERN 4096 /* longer is none */
+#define STATE_IDLE  2    /* http.StateIdle, in the lowest byte of conn.curState */
+
+void net_pattern_format(const char *text, size_t len, char out[NET_MAX_PATTERN])
+{
+	size_t n = 0;
+
+	for (; n < len && n < NET_MAX_PATTERN - 1; n++)
+		out[n] = text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?';
+	out[n] = '\0';
+}
 
 /* One connection of a server while its request's pattern is read. */
 struct serving_read {
@@ -75,13 +84,9 @@ static void take_pattern(void *owner, void *item, const uint8_t *const *bytes)
 static void take_text(void *owner, void *item, const uint8_t *const *bytes)
 {
 	const struct serving_read *p = item;
-	const uint8_t *text = bytes[0];
-	uint32_t n = 0;
 
 	(void)owner;
-	for (; text && n < p->next.len && n < sizeof(p->s->pattern) - 1; n++)
-		p->s->pattern[n] = (char)(text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?');
-	p->s->pattern[n] = '\0';
+	net_pattern_format((const char *)bytes[0], bytes[0] ? p->next.len : 0, p->s->pattern);
 }
 
 /* A Server's limits, which are read once. */
@@ -162,6 +167,8 @@ static void date_serving(struct netwatch *nw, struct net_serving *s)
 	    trace_opens_find(nw->look->opens, OPEN_HANDLER, s->g, &open) && open.goid == s->goid) {
 		s->start_ns = open.start_ns;
 		s->age = AGE_EXACT;
+		if (!s->pattern[0] && open.text) /* up to 1.22 a request has none */
+			net_pattern_format(open.text, strlen(open.text), s->pattern);
 		return;
 	}
 	/* one goroutine takes one request after the other: the same is the one of the same response */

@@ -30,7 +30,10 @@ enum fn {
 	FN_BODY_READ,
 	FN_SERVE,
 	FN_READ_REQUEST,
-	FN_HANDLER_CALLER,
+	FN_SERVER_HANDLER,
+	FN_MUX,
+	FN_HANDLER_FUNC,
+	FN_H2_CONN, /* serves a connection, not a request */
 	FN_ACCEPT,
 	FN_GRPC_INVOKE,
 	FN_IS_DNS,
@@ -62,9 +65,9 @@ static const struct {
 	{ "net/http.(*bodyEOFSignal).Read", FN_BODY_READ },
 	{ "net/http.(*conn).serve", FN_SERVE },
 	{ "net/http.(*conn).readRequest", FN_READ_REQUEST },
-	{ "net/http.serverHandler.ServeHTTP", FN_HANDLER_CALLER },
-	{ "net/http.(*ServeMux).ServeHTTP", FN_HANDLER_CALLER },
-	{ "net/http.HandlerFunc.ServeHTTP", FN_HANDLER_CALLER },
+	{ "net/http.serverHandler.ServeHTTP", FN_SERVER_HANDLER },
+	{ "net/http.(*ServeMux).ServeHTTP", FN_MUX },
+	{ "net/http.HandlerFunc.ServeHTTP", FN_HANDLER_FUNC },
 	{ "net/http.(*Server).Serve", FN_ACCEPT },
 	{ "google.golang.org/grpc.(*ClientConn).Invoke", FN_GRPC_INVOKE },
 	{ "net.(*Resolver).lookupIPAddr", FN_IS_DNS },
@@ -122,6 +125,8 @@ static enum fn h2_fn(const char *rest)
 		{ "pipe).Read", FN_H2_PIPE_READ },
 		{ "ClientConn).readLoop", FN_H2_READLOOP },
 		{ "serverConn).runHandler", FN_H2_HANDLER },
+		{ "Server).serveConn", FN_H2_CONN },
+		{ "Server).ServeConn", FN_H2_CONN },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -463,40 +468,28 @@ static void find_loops(struct walk *w)
 
 /* ---- servers ---- */
 
-/* A function's declaration: the line of its first instruction. */
-static bool declaration(struct netstacks *s, uint64_t entry, struct place *out)
+/*
+ * Who serves the request: what the server calls, or, where that is a mux, what
+ * the mux calls.  As the probes count it (bpf/call.bpf.c).
+ */
+static void find_handler(struct walk *w, int i)
 {
-	struct goframe f[MAX_INLINED];
-	int n = pclntab_frames(s->rt->gb->pcln, entry, false, f, MAX_INLINED);
+	struct netstack *o = w->out;
 
-	if (n > 0)
-		*out = place_of_frame(&f[n - 1]);
-	return n > 0;
-}
-
-/* The handler that frame i is, or wraps; false: only a wrapper of what is further in. */
-static bool handler_at(struct netstacks *s, uint64_t pc, bool innermost, struct place *out)
-{
-	struct goframe f[MAX_INLINED];
-	struct gofunc fn;
-	int n;
-
-	pc -= s->rt->bias;
-	if (pclntab_find_pc(s->rt->gb->pcln, pc, &fn))
-		return false;
-	n = pclntab_frames(s->rt->gb->pcln, pc, !innermost || pc > fn.entry, f, MAX_INLINED);
-	while (n > 0 && f[n - 1].wrapper)
-		n--;
-	if (n <= 0)
-		return false;
-	if (!f[n - 1].inlined)
-		return declaration(s, fn.entry, out);
-	if (!pclntab_find_name(s->rt->gb->pcln, f[n - 1].function, &fn))
-		return declaration(s, fn.entry, out);
-	*out = (struct place){ .function = f[n - 1].function,
-			       .file = f[n - 1].file,
-			       .path = f[n - 1].path };
-	return true;
+	for (; i >= 0 && !o->in_handler; i--) {
+		switch (w->frame[i].fn) {
+		case FN_MUX:
+			o->routed = true;
+			o->is_func = false;
+			break;
+		case FN_HANDLER_FUNC:
+			o->is_func = true;
+			break;
+		default:
+			o->in_handler = net_handler_place(
+				w->s->rt->gb, w->frame[i].pc - w->s->rt->bias, &o->handler);
+		}
+	}
 }
 
 static void find_server(struct walk *w)
@@ -506,16 +499,19 @@ static void find_server(struct walk *w)
 
 	for (int i = 0; i < w->n; i++) {
 		switch (w->frame[i].fn) {
-		case FN_HANDLER_CALLER:
-			if (caller < 0)
-				caller = i;
-			break;
 		case FN_READ_REQUEST:
 			o->reading_request = true;
 			break;
 		case FN_H2_HANDLER:
 			o->roles |= NETROLE_SERVER;
+			caller = caller < 0 ? i : caller;
 			break;
+		case FN_SERVER_HANDLER:
+			caller = i;
+			break;
+		case FN_H2_CONN:
+			o->roles &= ~(uint32_t)NETROLE_SERVER;
+			return;
 		case FN_ACCEPT:
 			o->serves = place_from(w, i);
 			break;
@@ -523,10 +519,8 @@ static void find_server(struct walk *w)
 			break;
 		}
 	}
-	if (!(o->roles & NETROLE_SERVER) || caller < 0)
-		return;
-	for (int i = caller - 1; i >= 0 && !o->in_handler; i--)
-		o->in_handler = handler_at(w->s, w->frame[i].pc, i == 0, &o->handler);
+	if (o->roles & NETROLE_SERVER)
+		find_handler(w, caller - 1);
 }
 
 /* What has to be kept of such a stack's bytes. */

@@ -70,10 +70,11 @@ struct netstack {
 	bool writing;     /* WRITELOOP: not waiting for work */
 	bool has_client;  /* REQUEST: through an http.Client */
 	bool in_handler, reading_request; /* SERVER */
-	bool plain_h2;                    /* HTTP/2 of net/http itself: its layout is known */
-	struct place place;               /* of the client's call; may have no function */
-	struct place handler;             /* SERVER: its declaration */
-	struct place serves;              /* LISTEN, SERVER: the user's frame further out */
+	bool routed, is_func; /* … a mux has chosen its handler, an http.HandlerFunc */
+	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
+	struct place place;   /* of the client's call; may have no function */
+	struct place handler; /* SERVER: see net_handler_place() */
+	struct place serves;  /* LISTEN, SERVER: the user's frame further out */
 };
 
 struct netstacks {
@@ -84,6 +85,13 @@ struct netstacks {
 	uint64_t body_wait; /* link-time return address of readLoop's last select; 0 not found */
 	bool body_wait_sought;
 };
+
+/*
+ * Where the handler is declared whose ServeHTTP, or function, has this link-time
+ * pc: what the compiler wraps around it (a method value, a pointer's method, a
+ * promoted one) is looked through.  False: not known.
+ */
+bool net_handler_place(struct gobin *gb, uint64_t pc, struct place *out);
 
 void netstacks_init(struct netstacks *s, struct goruntime *rt);
 void netstacks_deinit(struct netstacks *s);

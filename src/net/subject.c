@@ -57,6 +57,8 @@ static struct netwatch_probes probes_of(const struct look *l)
 	return (struct netwatch_probes){
 		.calls = look_armed(l, PROBE_CALL_BEGIN),
 		.handlers = look_armed(l, PROBE_HANDLER_BEGIN),
+		.routes = look_armed(l, PROBE_HANDLER_ROUTE),
+		.funcs = look_armed(l, PROBE_HANDLER_FUNC),
 		.grpc = look_armed(l, PROBE_GRPC_BEGIN),
 		.phases = look_armed(l, PROBE_DNS_BEGIN) || look_armed(l, PROBE_CONNECT_BEGIN) ||
 			  look_armed(l, PROBE_CONN_BEGIN),

@@ -39,8 +39,9 @@ int netwatch_look(struct netwatch *nw, const struct look *look);
 void netwatch_begin_window(struct netwatch *nw);
 
 struct netwatch_probes {
-	bool calls;    /* calls of http.Client are counted */
-	bool handlers; /* so are handlers of servers */
+	bool calls;         /* calls of http.Client are counted */
+	bool handlers;      /* so are handlers of servers … */
+	bool routes, funcs; /* … those a mux has chosen; of these only http.HandlerFuncs */
 	bool grpc;
 	bool phases;                       /* phases are counted at all */
 	bool requests_sliced, rare_sliced; /* in this window */

@@ -35,6 +35,7 @@ struct net_client {
 };
 
 #define NET_MAX_METHOD  192
+#define NET_MAX_PATTERN 128
 #define WINDOW_MAX_HOST 263 /* 255 of a name, colon, 5 digits, brackets */
 
 struct net_phase_row {
@@ -91,8 +92,8 @@ struct net_connections {
 
 struct net_server {
 	bool other;
-	struct place place; /* the handler's declaration */
-	char pattern[128];  /* route pattern where the mux has it; "" */
+	struct place place;            /* the handler's declaration */
+	char pattern[NET_MAX_PATTERN]; /* route pattern where the mux has it; "" */
 	bool requests_known;
 	uint64_t requests;
 	uint64_t p50_ns, p99_ns, max_ns; /* 0 not known */

@@ -38,11 +38,12 @@ struct recipe {
 	enum sensor sensor;
 	enum probe_group group;
 	struct place place[RECIPE_MAX_PLACES];
-	int slot;            /* it reads the argument word slot - 1 from memory; 0: none */
-	enum probe_id pair;  /* it is of no use without this one; 0 (GO_BIRTH): without any */
-	int since;           /* first minor release that has it at all */
-	const char *absent;  /* why it is missing from a release that could have it … */
-	const char *package; /* … or the package whose absence explains it */
+	int slot;                 /* it reads the argument word slot - 1 from memory; 0: none */
+	enum probe_id pair;       /* it is of no use without this one; 0 (GO_BIRTH): without any */
+	enum probe_id instead_of; /* it is not needed where this one has a site; 0: it is */
+	int since;                /* first minor release that has it at all */
+	const char *absent;       /* why it is missing from a release that could have it … */
+	const char *package;      /* … or the package whose absence explains it */
 };
 
 /* HTTP/2: bundled into net/http up to 1.26, a package of its own since, and
@@ -75,7 +76,9 @@ const char *probe_name(enum probe_id id)
 static const char *const range_function[RANGE_COUNT] = {
 	[RANGE_RESOLVER_DIAL] = "net.(*Resolver).dial",
 	[RANGE_SERVE_MUX] = "net/http.(*ServeMux).ServeHTTP",
-	[RANGE_SERVER_HANDLER] = "net/http.serverHandler.ServeHTTP",
+	[RANGE_HANDLER_FUNC] = "net/http.HandlerFunc.ServeHTTP",
+	[RANGE_HANDLER_METHOD] = "net/http.Handler.ServeHTTP-fm",
+	[RANGE_H2C] = "golang.org/x/net/http2/h2c.(*h2cHandler).ServeHTTP",
 	[RANGE_HTTP] = "net/http.(*Client).do",
 };
 
@@ -389,10 +392,11 @@ static int find_slots(struct search *s)
 static void probe_place(struct search *s)
 {
 	struct probe *p = s->p;
-	bool found = false;
+	int minor = s->gb->release.minor;
+	bool found = false, old = minor && minor < s->r->since;
 	int err = 0;
 
-	for (int k = 0; !err && k < RECIPE_MAX_PLACES && s->r->place[k].functions[0]; k++) {
+	for (int k = 0; !old && !err && k < RECIPE_MAX_PLACES && s->r->place[k].functions[0]; k++) {
 		err = take_place(s, &s->r->place[k], &found);
 		if (err == -ENOENT)
 			err = 0; /* another of its places may be there */
@@ -435,6 +439,21 @@ static void drop_halves(struct plan *pl)
 		p->nsite = 0;
 		p->absent = other->absent;
 		snprintf(p->why, sizeof(p->why), "useless without %s", recipes[id].name);
+	}
+}
+
+static void drop_replaced(struct plan *pl)
+{
+	for (int i = 0; i < pl->n; i++) {
+		struct probe *p = &pl->probe[i];
+		enum probe_id id = recipes[p->id].instead_of;
+
+		if (!id || p->kind == SITE_NONE || !plan_has(pl, id))
+			continue;
+		p->kind = SITE_NONE;
+		p->nsite = 0;
+		p->absent = true;
+		snprintf(p->why, sizeof(p->why), "not needed: %s sees more", recipes[id].name);
 	}
 }
 
@@ -489,6 +508,7 @@ static void place_all(struct plan *pl, struct search *s, uint32_t sensors)
 			refuse(p, -EOPNOTSUPP, "code of this architecture cannot be decoded yet");
 	}
 	drop_halves(pl);
+	drop_replaced(pl);
 }
 
 int plan_make(struct plan *pl, struct gobin *gb, uint32_t sensors, struct err *err)

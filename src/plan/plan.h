@@ -66,7 +66,9 @@ struct probe {
 enum plan_range {
 	RANGE_RESOLVER_DIAL,  /* net.(*Resolver).dial */
 	RANGE_SERVE_MUX,      /* net/http.(*ServeMux).ServeHTTP */
-	RANGE_SERVER_HANDLER, /* net/http.serverHandler.ServeHTTP */
+	RANGE_HANDLER_FUNC,   /* net/http.HandlerFunc.ServeHTTP */
+	RANGE_HANDLER_METHOD, /* net/http.Handler.ServeHTTP as a func */
+	RANGE_H2C,            /* golang.org/x/net/http2/h2c.(*h2cHandler).ServeHTTP */
 	RANGE_HTTP, /* around net/http.(*Client).do: all of the standard library, net/http at least */
 	RANGE_COUNT
 };

@@ -195,7 +195,8 @@ static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window
 static int take_call(const struct trace *t, struct trace_call *c, const struct gs_call_key *k,
 		     const volatile struct gs_sum *s, uint32_t window)
 {
-	const char *text = k->kind == CALL_GRPC && k->text ? drain_host(t, k->text) : "";
+	bool named = k->text && (k->kind == CALL_GRPC || k->kind == CALL_HANDLER);
+	const char *text = named ? drain_host(t, k->text) : "";
 
 	if (k->target != TARGET || k->kind >= CALL_KINDS || !(s->begun || s->count) || !text)
 		return -ENOENT;

@@ -45,7 +45,8 @@ static void open_from(const struct trace *t, struct trace_open *o, const struct 
 	o->state = v->state;
 	o->npcs = v->npcs < TRACE_CALL_FRAMES ? v->npcs : TRACE_CALL_FRAMES;
 	memcpy(o->pcs, v->pcs, sizeof(o->pcs));
-	if (o->kind == OPEN_GRPC && v->host)
+	if (v->host &&
+	    (o->kind == OPEN_GRPC || (o->kind == OPEN_HANDLER && o->state == HANDLER_COUNTED)))
 		o->text = drain_host(t, v->host);
 }
 

@@ -28,7 +28,7 @@ struct trace_open {
 	uint64_t ptr;
 	uint32_t npcs;
 	uint64_t pcs[TRACE_CALL_FRAMES]; /* return addresses at its begin, innermost first */
-	const char *text; /* GRPC: the method, foreign bytes; NULL: not known.  Valid until the
+	const char *text; /* GRPC: the method, HANDLER: the route; NULL: not known.  Valid until the
 			   * next reading */
 };
 

@@ -25,6 +25,7 @@ static const struct spec_field spec_fields[] = {
 	AT(want_addr, HTTP_WANTCONN_KEY_ADDR),     AT(tls_conn, TLS_CONN_CONN),
 	AT(tls_config, TLS_CONN_CONFIG),           AT(tls_server_name, TLS_CONFIG_SERVERNAME),
 	AT(request_url, HTTP_REQUEST_URL),         AT(url_host, URL_HOST),
+	AT(server_handler, HTTP_SERVER_HANDLER),
 };
 #define SPEC_FIELDS ARRAY_SIZE(spec_fields)
 
@@ -69,6 +70,9 @@ int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site
 {
 	if (id == PROBE_STREAM_BEGIN)
 		return stream_request(t, s);
+	if (id == PROBE_HANDLER_BEGIN || id == PROBE_HANDLER_END)
+		return !strncmp(s->function, "net/http.(*conn)", 16) ||
+		       !strncmp(s->function, "net/http.serverHandler", 22);
 	return s->slot == PROBE_NO_SLOT ? 0 : s->slot;
 }
 
@@ -141,8 +145,12 @@ static void write_ranges(struct trace *t, struct gs_spec *s)
 	s->resolver_hi = run_time(t, r[RANGE_RESOLVER_DIAL].hi);
 	s->mux_lo = run_time(t, r[RANGE_SERVE_MUX].lo);
 	s->mux_hi = run_time(t, r[RANGE_SERVE_MUX].hi);
-	s->server_lo = run_time(t, r[RANGE_SERVER_HANDLER].lo);
-	s->server_hi = run_time(t, r[RANGE_SERVER_HANDLER].hi);
+	s->func_lo = run_time(t, r[RANGE_HANDLER_FUNC].lo);
+	s->func_hi = run_time(t, r[RANGE_HANDLER_FUNC].hi);
+	s->method_lo = run_time(t, r[RANGE_HANDLER_METHOD].lo);
+	s->method_hi = run_time(t, r[RANGE_HANDLER_METHOD].hi);
+	s->h2c_lo = run_time(t, r[RANGE_H2C].lo);
+	s->h2c_hi = run_time(t, r[RANGE_H2C].hi);
 	s->http_lo = run_time(t, r[RANGE_HTTP].lo);
 	s->http_hi = run_time(t, r[RANGE_HTTP].hi);
 }

@@ -166,7 +166,7 @@ struct trace_call {
 	uint64_t pcs
 		[TRACE_CALL_FRAMES]; /* run-time return addresses, innermost first; 0 beyond npcs */
 	uint32_t npcs;
-	char text[TRACE_MAX_HOST + 1]; /* GRPC: the method; else "" */
+	char text[TRACE_MAX_HOST + 1]; /* GRPC: the method, HANDLER: the route; else "" */
 	uint64_t begun, errors;
 	uint64_t max_ns_window;
 	struct trace_hist hist; /* of those that ended */

@@ -316,10 +316,10 @@ class Hanging(unittest.TestCase):
             where = p.where()
             with window(p.pid, "--exact", "--only", "net") as a:
                 p.do("req n=40 conc=4")
-            handlers = {place(s): s for s in rows_of(a.report, "net", "servers")}
-        s = handlers[at(where["handler"])]
-        self.assertEqual(s["in_flight"], 5)
-        self.assertEqual(s["requests"], 40)
+            rows = [s for s in rows_of(a.report, "net", "servers") if place(s) == at(where["handler"])]
+        # of which route those are that began before is not known
+        self.assertEqual(sum(s["in_flight"] for s in rows), 5)
+        self.assertEqual([s["requests"] for s in rows if "requests" in s], [40])
 
 
 each_variant(Hanging, "begun_before", Hanging.begun_before)

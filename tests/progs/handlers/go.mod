@@ -1,0 +1,3 @@
+module gospect.test/handlers
+
+go 1.18
