@@ -128,7 +128,7 @@ static int read_goroutines(struct goruntime *rt, struct err *err)
 	if (!code)
 		code = golabels_read(&labels, rt, &w, of);
 	if (!code)
-		code = golocks_read(&locks, rt, &w);
+		code = golocks_read(&locks, rt, &w, 0);
 	for (size_t i = 0; i < w.n; i++) {
 		gobin_go_place(rt->gb, w.g[i].gopc - rt->bias, &place);
 		gobin_start_name(rt->gb, w.g[i].startpc - rt->bias);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who waits for whom.  Of a lock it is those who would release it if they went
- * on (gort/goahead.h), else who seems to hold it by its stack (gort/golocks.h).
+ * Who waits for whom.  Of a lock it is whoever gives it back on every path, if it
+ * goes on (gort/goahead.h), where nobody else may have it: of all goroutines,
+ * wherever they stand.  What is not certain gives no cycle.
  *
  * Of a channel anybody who can reach it may turn up with a value; and who would
  * call Done of a wait group need not be one that it waits for now: a worker that
@@ -20,11 +21,14 @@
 #include "goroutines/cycles.h"
 #include "prove/prove.h"
 #include "gort/goahead.h"
+#include "gort/goholders.h"
 #include "gort/golocks.h"
 
-#define STILL_NS   50000000 /* a cycle has to be there after that time too */
-#define MAX_PAIRS  65536    /* of waiters and holders; beyond: left out */
-#define MAX_OF_ROW 128      /* leaked goroutines of one place that are looked at */
+#define STILL_LOOKS   3        /* a cycle has to be there at each of that many later looks */
+#define STILL_NS      20000000 /* between two of them, */
+#define STILL_MORE_NS 7000000  /* and that much more before each further one */
+#define MAX_PAIRS     65536    /* of waiters and holders; beyond: left out */
+#define MAX_OF_ROW    128      /* leaked goroutines of one place that are looked at */
 
 /* What is known of how a waiter would wake up others. */
 struct wakeup {
@@ -38,6 +42,10 @@ struct finder {
 	struct gowalk walk; /* of the goroutines examined */
 	size_t nstuck;      /* of the first of them nobody who can run reaches what they wait for */
 	struct golocks l;
+	struct gowalk all;   /* every goroutine, */
+	uint64_t *lock_of;   /* and which of these are not to be looked at again */
+	struct u64map doubt; /* locks that somebody else may have */
+	bool all_doubted;    /* whoever runs may have any */
 	struct goahead *ahead;
 	struct cycle_node *node;
 	struct cycle_wakeup *wakes;
@@ -60,9 +68,13 @@ static int add_wakeup(struct finder *f, size_t node, uint64_t object, enum cycle
 	return 0;
 }
 
-static int add_acts(struct finder *f, size_t node)
+static int doubt(struct finder *f, uint64_t lock)
 {
-	const struct golock_waiter *w = &f->l.waiter[node];
+	return u64map_put(&f->doubt, lock, 1, NULL) ? 0 : -ENOMEM;
+}
+
+static int take_acts(struct finder *f, size_t node, const struct goahead_act *act, int n)
+{
 	static const struct {
 		enum cycle_kind kind;
 		enum deadlock_wakeup what;
@@ -73,20 +85,89 @@ static int add_acts(struct finder *f, size_t node)
 		[GOACT_UNLOCK] = { CYCLE_LOCK, DEADLOCK_UNLOCKS },
 		[GOACT_DONE] = { CYCLE_GROUP, DEADLOCK_IS_DONE },
 	};
-	const struct goahead_act *act;
-	size_t nact = goahead_look(f->ahead, &f->walk.g[w->g], w->lock, &act);
 	int err = 0;
 
-	for (size_t i = 0; i < nact && !err; i++)
-		err = add_wakeup(f, node, act[i].object, of[act[i].act].kind,
-				 (struct wakeup){ of[act[i].act].what, act[i].pc });
+	for (int i = 0; i < n && !err; i++)
+		if (act[i].act == GOACT_UNLOCK && !act[i].sure)
+			err = doubt(f, act[i].object);
+		else
+			err = add_wakeup(f, node, act[i].object, of[act[i].act].kind,
+					 (struct wakeup){ of[act[i].act].what, act[i].pc });
+	return err;
+}
+
+static int add_acts(struct finder *f, size_t node)
+{
+	const struct golock_waiter *w = &f->l.waiter[node];
+	const struct goahead_act *act;
+	int n = goahead_look(f->ahead, &f->walk.g[w->g], w->lock, &act), err;
+
+	f->all_doubted = f->all_doubted || n == -ENOSPC;
+	err = take_acts(f, node, act, n);
 	if (w->pending && !err)
 		err = add_wakeup(f, node, w->lock, CYCLE_WRITER_GONE,
 				 (struct wakeup){ DEADLOCK_LOCKS_FIRST, 0 });
 	return err;
 }
 
-/* How many would release each lock; and whether a writer waits. */
+/* Of somebody else: who has a lock for certain, and waits for a channel, may be in a cycle. */
+static int add_other(void *arg, size_t g, const struct goahead_act *act, int n)
+{
+	struct finder *f = arg;
+	bool holds = false;
+	size_t node = f->l.n;
+	int err = 0;
+
+	f->all_doubted = f->all_doubted || n < 0;
+	for (int i = 0; i < n; i++)
+		holds = holds || act[i].sure;
+	if (holds) {
+		if (array_room(&f->walk.g, f->walk.n, &f->walk.cap, sizeof(*f->walk.g)))
+			return -ENOMEM;
+		f->walk.g[f->walk.n++] = f->all.g[g];
+		if (golocks_add(&f->l, f->s->rt, &f->walk, f->walk.n - 1))
+			return take_acts(f, node, act, n);
+	}
+	for (int i = 0; i < n && !err; i++)
+		if (act[i].act == GOACT_UNLOCK)
+			err = doubt(f, act[i].object);
+	return err;
+}
+
+/* All that are not among those who wait. */
+static int add_others(struct finder *f)
+{
+	struct goruntime *rt = f->s->rt;
+	struct u64map taken;
+	struct gostacks gs = { 0 };
+	uint32_t *stack_of;
+	int err = 0;
+
+	f->lock_of = calloc(f->all.n + 1, sizeof(*f->lock_of));
+	stack_of = calloc(f->all.n + 1, sizeof(*stack_of));
+	u64map_init(&taken, f->walk.n + 1);
+	if (!f->lock_of || !stack_of)
+		err = -ENOMEM;
+	for (size_t i = 0; i < f->l.n && !err; i++)
+		if (!u64map_put(&taken, f->walk.g[f->l.waiter[i].g].goid, 1, NULL))
+			err = -ENOMEM;
+	for (size_t i = 0; i < f->all.n && !err; i++)
+		if (u64map_find(&taken, f->all.g[i].goid))
+			f->lock_of[i] = GOHOLDERS_SKIP;
+	u64map_deinit(&taken);
+	if (!err)
+		err = gostacks_init(&gs);
+	if (!err)
+		err = gostacks_read(&gs, rt, &f->all, stack_of);
+	if (!err)
+		err = goholders_each(f->ahead, rt, &f->all, &gs, stack_of, f->lock_of, add_other,
+				     f);
+	gostacks_deinit(&gs);
+	free(stack_of);
+	return err;
+}
+
+/* How many have each lock for certain; and whether a writer waits. */
 static int count_holders(const struct finder *f, struct u64map *holders, struct u64map *pending)
 {
 	u64map_init(holders, f->nwakes + 1);
@@ -107,35 +188,6 @@ static int count_holders(const struct finder *f, struct u64map *holders, struct 
 	return 0;
 }
 
-/* Where no code says who releases a lock: the only one that holds it by its stack. */
-static int add_held(struct finder *f, const struct u64map *holders)
-{
-	struct u64map by; /* lock -> waiter + 1; 0: several */
-	int err = 0;
-
-	u64map_init(&by, f->l.n * GOLOCKS_MAX_HELD + 1);
-	for (size_t i = 0; i < f->l.n && !err; i++)
-		for (int k = 0; k < f->l.waiter[i].nheld && !err; k++) {
-			bool made;
-			uint64_t *at = u64map_put(&by, f->l.waiter[i].held[k].lock, i + 1, &made);
-
-			if (!at)
-				err = -ENOMEM;
-			else if (!made && *at != i + 1)
-				*at = 0;
-		}
-	for (size_t i = 0; i < f->l.n && !err; i++)
-		for (int k = 0; k < f->l.waiter[i].nheld && !err; k++) {
-			uint64_t lock = f->l.waiter[i].held[k].lock, *at = u64map_find(&by, lock);
-
-			if (at && *at == i + 1 && !u64map_find(holders, lock))
-				err = add_wakeup(f, i, lock, CYCLE_LOCK,
-						 (struct wakeup){ DEADLOCK_UNLOCKS, 0 });
-		}
-	u64map_deinit(&by);
-	return err;
-}
-
 /* ---- what each waits for ---- */
 
 static void want(struct cycle_node *n, uint64_t object, enum cycle_kind kind)
@@ -144,15 +196,29 @@ static void want(struct cycle_node *n, uint64_t object, enum cycle_kind kind)
 		n->want[n->nwant++] = (struct cycle_key){ object, kind };
 }
 
-static void add_wants(struct cycle_node *n, const struct golock_waiter *w, bool stuck,
+/*
+ * Readers hold a lock together, and a writer waits for each of them: one that is
+ * certain is enough.  Of any other there must be one, and nobody in doubt.
+ */
+static bool is_certain(const struct finder *f, const struct golock_waiter *w,
+		       const struct u64map *holders, const struct u64map *pending)
+{
+	const uint64_t *n = u64map_find(holders, w->lock);
+	bool of_readers = w->rw && u64map_find(pending, w->lock);
+
+	return n &&
+	       (of_readers || (*n == 1 && !f->all_doubted && !u64map_find(&f->doubt, w->lock))) &&
+	       golocks_is_taken(f->s->rt, w->lock, w->rw);
+}
+
+static void add_wants(struct finder *f, struct cycle_node *n, const struct golock_waiter *w,
 		      const struct u64map *holders, const struct u64map *pending)
 {
-	uint64_t *count = w->lock ? u64map_find(holders, w->lock) : NULL;
+	bool stuck = w->g < f->nstuck;
 
 	if (w->reads && u64map_find(pending, w->lock))
 		want(n, w->lock, CYCLE_WRITER_GONE);
-	else if (w->lock && (w->rw || !count ||
-			     *count == 1)) /* a mutex that several seem to hold: not known */
+	else if (w->lock && is_certain(f, w, holders, pending))
 		want(n, w->lock, CYCLE_LOCK);
 	if (w->group && stuck)
 		want(n, w->group, CYCLE_GROUP);
@@ -161,27 +227,42 @@ static void add_wants(struct cycle_node *n, const struct golock_waiter *w, bool 
 		     w->channel[i].send ? CYCLE_TO_SENDER : CYCLE_TO_RECEIVER);
 }
 
+static int add_locks(struct finder *f, bool *any)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < f->l.n && !err; i++) {
+		const struct golock_waiter *w = &f->l.waiter[i];
+
+		if (w->lock)
+			err = goahead_add_lock(f->ahead, w->lock, w->rw, w->std);
+		*any = *any || w->lock;
+	}
+	return err;
+}
+
 static int make_graph(struct finder *f)
 {
 	struct u64map holders = { 0 }, pending = { 0 };
-	int err = 0;
+	bool any = false;
+	int err;
 
-	f->node = calloc(f->l.n + 1, sizeof(*f->node));
 	f->ahead = goahead_new(f->s->rt);
-	if (!f->node || !f->ahead)
-		return f->ahead ? -ENOMEM : -EOPNOTSUPP;
-	for (size_t i = 0; i < f->l.n && !err; i++)
-		if (f->l.waiter[i].rw)
-			err = goahead_add_rw(f->ahead, f->l.waiter[i].lock);
-	for (size_t i = 0; i < f->l.n && !err; i++)
+	if (!f->ahead)
+		return -EOPNOTSUPP;
+	u64map_init(&f->doubt, 1u << 20);
+	err = add_locks(f, &any);
+	for (size_t i = 0, n = f->l.n; i < n && !err; i++)
 		err = add_acts(f, i);
+	if (any && !err)
+		err = add_others(f);
 	if (!err)
 		err = count_holders(f, &holders, &pending);
-	if (!err)
-		err = add_held(f, &holders);
+	f->node = calloc(f->l.n + 1, sizeof(*f->node));
+	if (!f->node)
+		err = -ENOMEM;
 	for (size_t i = 0; i < f->l.n && !err; i++)
-		add_wants(&f->node[i], &f->l.waiter[i], f->l.waiter[i].g < f->nstuck, &holders,
-			  &pending);
+		add_wants(f, &f->node[i], &f->l.waiter[i], &holders, &pending);
 	u64map_deinit(&holders);
 	u64map_deinit(&pending);
 	return err;
@@ -189,25 +270,20 @@ static int make_graph(struct finder *f)
 
 /* ---- cycles ---- */
 
-static const struct golock_held *held(const struct golock_waiter *w, uint64_t lock)
-{
-	for (int k = 0; k < w->nheld; k++)
-		if (w->held[k].lock == lock)
-			return &w->held[k];
-	return NULL;
-}
-
-/* None of them has run meanwhile. */
+/* None of them has run meanwhile, whenever one looks: tracking_seq is a byte. */
 static bool stands_still(struct finder *f, const struct cycle_step *step, size_t n)
 {
-	const struct timespec still = { .tv_nsec = STILL_NS };
+	for (int look = 0; look < STILL_LOOKS; look++) {
+		const struct timespec still = { .tv_nsec = STILL_NS + look * STILL_MORE_NS };
 
-	if (!f->waited)
-		nanosleep(&still, NULL);
+		if (!f->waited)
+			nanosleep(&still, NULL);
+		for (size_t i = 0; i < n; i++)
+			if (!golocks_stands_still(f->s->rt,
+						  &f->walk.g[f->l.waiter[step[i].node].g]))
+				return false;
+	}
 	f->waited = true;
-	for (size_t i = 0; i < n; i++)
-		if (!golocks_stands_still(f->s->rt, &f->walk.g[f->l.waiter[step[i].node].g]))
-			return false;
 	return true;
 }
 
@@ -244,7 +320,6 @@ static enum deadlock_wait wait_of(const struct golock_waiter *w, enum cycle_kind
 static void fill_wakeup(struct finder *f, struct deadlock_member *m, uint32_t node,
 			const struct cycle_key *want)
 {
-	const struct golock_held *h = held(&f->l.waiter[node], want->object);
 	struct goframe at;
 
 	for (size_t k = 0; k < f->nwakes; k++)
@@ -255,8 +330,6 @@ static void fill_wakeup(struct finder *f, struct deadlock_member *m, uint32_t no
 				m->wakeup_at = place_of_frame(&at);
 			break;
 		}
-	if (h && want->kind == CYCLE_LOCK)
-		m->held_at = place_of_frame(&h->at);
 }
 
 static int add_cycle(void *arg, const struct cycle_step *step, size_t n)
@@ -322,47 +395,45 @@ static int take_leaked(struct finder *f, const struct prove_result *r, struct u6
 	return err;
 }
 
-/* Of all, those who wait for a lock, and some who wait for a channel. */
-static void take_waiting(struct finder *f, const struct gowalk *walk, const struct u64map *taken)
+/* Of all, those who wait for a lock. */
+static void take_waiting(struct finder *f, const struct u64map *taken)
 {
-	size_t room[] = { [GOREASON_LOCK] = GOLOCKS_MAX_WAITERS,
-			  [GOREASON_CHANNEL] = GOLOCKS_MAX_CHANNEL_WAITERS };
+	size_t room = GOLOCKS_MAX_WAITERS;
 	uint8_t kind[256];
 
 	golocks_reasons(f->s->rt, kind);
-	for (size_t i = 0; i < walk->n; i++) {
-		enum golock_reason reason = golocks_reason_of(kind, &walk->g[i]);
-
-		if (reason == GOREASON_OTHER || u64map_find(taken, walk->g[i].goid))
+	for (size_t i = 0; i < f->all.n; i++) {
+		if (golocks_reason_of(kind, &f->all.g[i]) != GOREASON_LOCK ||
+		    u64map_find(taken, f->all.g[i].goid))
 			continue;
-		if (!room[reason]) {
-			f->left_out += reason == GOREASON_LOCK;
+		if (!room) {
+			f->left_out++;
+			f->all_doubted = true;
 			continue;
 		}
-		room[reason]--;
-		f->walk.g[f->walk.n++] = walk->g[i];
+		room--;
+		f->walk.g[f->walk.n++] = f->all.g[i];
 	}
 }
 
 /* Those that are stuck come first. */
-static int take_all(struct finder *f, const struct gowalk *walk, const struct prove_result *r)
+static int take_all(struct finder *f, const struct prove_result *r)
 {
 	struct u64map taken;
-	int err = 0;
+	int err = goruntime_walk(f->s->rt, &f->all, NULL);
 
-	f->walk.cap =
-		GOLOCKS_MAX_WAITERS + GOLOCKS_MAX_CHANNEL_WAITERS + (r ? r->n + r->nstuck : 0) + 1;
+	f->walk.cap = GOLOCKS_MAX_WAITERS + (r ? r->n + r->nstuck : 0) + 1;
 	f->walk.g = malloc(f->walk.cap * sizeof(*f->walk.g));
 	if (!f->walk.g)
 		return -ENOMEM;
 	u64map_init(&taken, f->walk.cap);
-	if (r)
+	if (r && !err)
 		err = take_leaked(f, r, &taken);
 	for (size_t i = 0; r && i < r->nstuck && !err; i++)
 		err = take_stuck(f, &r->stuck[i].g, &taken);
 	f->nstuck = f->walk.n;
 	if (!err)
-		take_waiting(f, walk, &taken);
+		take_waiting(f, &taken);
 	u64map_deinit(&taken);
 	return err;
 }
@@ -392,15 +463,15 @@ static void clear(struct deadlocks_window *l)
 	memset(l, 0, sizeof(*l));
 }
 
-int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk,
-		   const struct prove_result *r, struct losses *losses)
+int deadlocks_find(struct window *w, struct sites *s, const struct prove_result *r,
+		   struct losses *losses)
 {
 	struct finder f = { .w = w, .s = s };
-	int err = take_all(&f, walk, r);
+	int err = take_all(&f, r);
 
 	clear(&w->goroutines->deadlocks);
 	if (!err)
-		err = golocks_read_channels(&f.l, s->rt, &f.walk, f.nstuck);
+		err = golocks_read(&f.l, s->rt, &f.walk, f.nstuck);
 	if (!err)
 		err = make_graph(&f);
 	if (!err) {
@@ -415,6 +486,9 @@ int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk,
 	     f.left_out + f.l.left_out + (f.ahead ? goahead_left_out(f.ahead) : 0));
 	goahead_free(f.ahead);
 	golocks_deinit(&f.l);
+	gowalk_deinit(&f.all);
+	u64map_deinit(&f.doubt);
+	free(f.lock_of);
 	free(f.walk.g);
 	free(f.node);
 	free(f.wakes);

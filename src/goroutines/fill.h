@@ -43,12 +43,12 @@ void leaks_window_deinit(struct leaks_window *l);
 void leaks_cover(const struct prove_result *r, struct window *w);
 
 /*
- * Fills w->goroutines->deadlocks anew from a walk.  leaked: the verdict that w->goroutines->leaks is of, for
+ * Fills w->goroutines->deadlocks anew.  leaked: the verdict that w->goroutines->leaks is of, for
  * cycles with channels in them, or NULL.  Who is left out is a loss.  0, or why nothing is known:
  * -EOPNOTSUPP, -ESRCH, -ENOMEM.
  */
-int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *walk,
-		   const struct prove_result *leaked, struct losses *losses);
+int deadlocks_find(struct window *w, struct sites *s, const struct prove_result *leaked,
+		   struct losses *losses);
 /* Marks the members that the verdict on leaks names. */
 void deadlocks_mark_leaked(struct window *w);
 

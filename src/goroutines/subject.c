@@ -115,7 +115,7 @@ static void take_dump(struct goroutines *o, struct look *l, struct window *w)
 		lose(l->losses, LOSS_LABELS, w->goroutines->dump->labels_unknown);
 		lose(l->losses, LOSS_GROUPS, w->goroutines->dump->left_out);
 	}
-	if (deadlocks_find(w, &o->sites, l->walk, NULL, l->losses) == -ESRCH)
+	if (deadlocks_find(w, &o->sites, NULL, l->losses) == -ESRCH)
 		l->gone = true;
 }
 
@@ -265,8 +265,7 @@ void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 		return;
 	}
 	lose(l->losses, LOSS_PROOF, r->losses);
-	if (r->n + r->nstuck && !l->gone &&
-	    deadlocks_find(w, &o->sites, l->walk, r, l->losses) == -ESRCH)
+	if (r->n + r->nstuck && !l->gone && deadlocks_find(w, &o->sites, r, l->losses) == -ESRCH)
 		l->gone = true;
 	deadlocks_mark_leaked(w);
 	leaks_cover(r, w);

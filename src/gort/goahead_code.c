@@ -6,6 +6,8 @@
 
 #include "base/vec.h"
 
+#define BARRIER_REACH 4 /* instructions before its call: addresses */
+
 /* What sync's own functions are there for. */
 static enum callee sync_call(const char *name)
 {
@@ -13,13 +15,25 @@ static enum callee sync_call(const char *name)
 		const char *method;
 		enum callee call;
 	} known[] = {
-		{ "(*Mutex).Lock", CALL_LOCK },        { "(*Mutex).TryLock", CALL_LOCK },
-		{ "(*Mutex).Unlock", CALL_UNLOCK },    { "(*RWMutex).Lock", CALL_LOCK },
-		{ "(*RWMutex).TryLock", CALL_LOCK },   { "(*RWMutex).Unlock", CALL_UNLOCK },
-		{ "(*RWMutex).RLock", CALL_LOCK },     { "(*RWMutex).TryRLock", CALL_LOCK },
-		{ "(*RWMutex).RUnlock", CALL_UNLOCK }, { "(*WaitGroup).Add", CALL_ADD },
+		{ "(*Mutex).Lock", CALL_LOCK },
+		{ "(*Mutex).TryLock", CALL_TRY_LOCK },
+		{ "(*Mutex).Unlock", CALL_UNLOCK },
+		{ "(*RWMutex).Lock", CALL_LOCK },
+		{ "(*RWMutex).TryLock", CALL_TRY_LOCK },
+		{ "(*RWMutex).Unlock", CALL_UNLOCK },
+		{ "(*RWMutex).RLock", CALL_LOCK },
+		{ "(*RWMutex).TryRLock", CALL_TRY_LOCK },
+		{ "(*RWMutex).RUnlock", CALL_UNLOCK },
+		{ "(*WaitGroup).Add", CALL_ADD },
 		{ "(*WaitGroup).Done", CALL_DONE },
+		/* these call what they were given, or one of the above */
+		{ "(*Once).Do", CALL_STEP },
+		{ "(*Once).doSlow", CALL_STEP },
+		{ "(*Cond).Wait", CALL_STEP },
+		{ "(*rlocker).Lock", CALL_STEP },
+		{ "(*rlocker).Unlock", CALL_STEP },
 	};
+	size_t len = strlen(name);
 
 	if (!strncmp(name, "internal/", 9)) /* where Mutex is since 1.24 */
 		name += 9;
@@ -28,7 +42,7 @@ static enum callee sync_call(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(name + 5, known[i].method))
 			return known[i].call;
-	return 0;
+	return len > 3 && !strcmp(name + len - 3, "-fm") ? CALL_STEP : 0; /* a method value */
 }
 
 const struct effect *goahead_op(struct goahead *a, uint64_t pc)
@@ -86,6 +100,7 @@ static enum callee learn_callee(const struct gofunc *fn, uint64_t link)
 		{ "runtime.deferreturn", CALL_DEFERRED },
 		{ "runtime.deferproc", CALL_DEFER },
 		{ "runtime.deferprocStack", CALL_DEFER_RECORD },
+		{ "runtime.deferprocat", CALL_UNKNOWN }, /* of a loop over a function */
 	};
 	struct goframe f = { .function = fn->name };
 	enum callee c;
@@ -107,7 +122,7 @@ enum callee goahead_callee(struct goahead *a, uint64_t pc)
 {
 	uint64_t *known = u64map_find(&a->callee, pc);
 	struct gofunc fn;
-	enum callee c = CALL_SKIP;
+	enum callee c = CALL_UNKNOWN;
 
 	if (known)
 		return (enum callee) * known;
@@ -115,4 +130,21 @@ enum callee goahead_callee(struct goahead *a, uint64_t pc)
 		c = learn_callee(&fn, pc - a->rt->bias);
 	u64map_put(&a->callee, pc, c, NULL);
 	return c;
+}
+
+bool goahead_is_barrier(struct goahead *a, uint64_t pc)
+{
+	for (int n = 0; n < BARRIER_REACH; n++) {
+		const struct effect *e = goahead_op(a, pc);
+		struct gofunc fn;
+
+		if (e && e->flow == FLOW_CALL)
+			return !pclntab_find_pc(a->rt->gb->pcln, e->target, &fn) &&
+			       !strncmp(fn.name, "runtime.gcWriteBarrier",
+					sizeof("runtime.gcWriteBarrier") - 1);
+		if (!e || e->flow != FLOW_NEXT)
+			return false;
+		pc += e->len;
+	}
+	return false;
 }

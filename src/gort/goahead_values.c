@@ -12,6 +12,11 @@ uint64_t path_masked(uint64_t v, uint8_t size)
 	return size >= 8 ? v : v & ((1ull << 8 * size) - 1);
 }
 
+static bool in_stack(const struct goahead *a, uint64_t addr)
+{
+	return addr >= a->base && addr < a->top;
+}
+
 bool goahead_read_word(struct goahead *a, uint64_t addr, uint64_t *out)
 {
 	if (addr >= a->base && addr - a->base + 8 <= a->len) {
@@ -40,20 +45,37 @@ bool path_load(struct goahead *a, struct path *p, uint64_t addr, uint8_t size, u
 		v = w->value;
 	else if (!goahead_read_word(a, addr & ~7ull, &v))
 		return false;
+	if (w ? !w->firm : p->soft_stack || !in_stack(a, addr))
+		a->soft = true;
 	*out = path_masked(v >> 8 * (addr % 8), size);
 	return true;
 }
 
+/* What functions that have returned had on the stack. */
+static void forget_returned(struct path *p)
+{
+	uint64_t sp = p->reg[EFFECT_SP];
+	int n = 0;
+
+	/* another stack's or the heap's addresses are far away */
+	for (int i = 0; i < p->nword; i++)
+		if (p->word[i].addr >= sp || sp - p->word[i].addr > STACK_BYTES)
+			p->word[n++] = p->word[i];
+	p->nword = n;
+}
+
 /* False: no room, the path has to end. */
-bool path_store_word(struct path *p, uint64_t addr, bool known, uint64_t value)
+bool path_store_word(struct path *p, uint64_t addr, bool known, bool firm, uint64_t value)
 {
 	struct word *w = written(p, addr);
 
+	if (!w && p->nword == MAX_WORDS && p->known >> EFFECT_SP & 1)
+		forget_returned(p);
 	if (!w && p->nword == MAX_WORDS)
 		return false;
 	if (!w)
 		w = &p->word[p->nword++];
-	*w = (struct word){ addr, value, known };
+	*w = (struct word){ addr, value, known, known && firm };
 	return true;
 }
 
@@ -68,41 +90,43 @@ static bool store(struct goahead *a, struct path *p, uint64_t addr, uint8_t size
 		bool exact = known && addr % 8 == 0 && (size == 8 || !value);
 
 		for (uint64_t at = whole; at < addr + size; at += 8)
-			if (!path_store_word(p, at, exact, value))
+			if (!path_store_word(p, at, exact, !a->soft, value))
 				return false;
 		return true;
 	}
 	known = known && path_load(a, p, whole, 8, &old);
 	if (!known)
-		return path_store_word(p, whole, false, 0);
+		return path_store_word(p, whole, false, false, 0);
 	mask = path_masked(UINT64_MAX, size) << shift;
-	return path_store_word(p, whole, true, (old & ~mask) | (value << shift & mask));
+	return path_store_word(p, whole, true, !a->soft, (old & ~mask) | (value << shift & mask));
 }
 
-bool path_get(const struct path *p, uint8_t r, uint64_t *out)
+bool path_get(struct goahead *a, const struct path *p, uint8_t r, uint64_t *out)
 {
 	if (r >= EFFECT_REGS || !(p->known >> r & 1))
 		return false;
+	if (!(p->firm >> r & 1))
+		a->soft = true;
 	*out = p->reg[r];
 	return true;
 }
 
-void path_set(struct path *p, uint8_t r, bool known, uint64_t v)
+void path_set(struct path *p, uint8_t r, bool known, bool firm, uint64_t v)
 {
 	if (r >= EFFECT_REGS)
 		return;
-	p->reg[r] = v;
+	p->reg[r] = known ? v : 0;
 	p->known = known ? p->known | 1u << r : p->known & ~(1u << r);
+	p->firm = known && firm ? p->firm | 1u << r : p->firm & ~(1u << r);
 }
 
-bool path_address(const struct goahead *a, const struct path *p, const struct operand *o,
-		  uint64_t *out)
+bool path_address(struct goahead *a, const struct path *p, const struct operand *o, uint64_t *out)
 {
 	uint64_t base = a->rt->bias, index = 0;
 
-	if (o->reg != EFFECT_PC && !path_get(p, o->reg, &base))
+	if (o->reg != EFFECT_PC && !path_get(a, p, o->reg, &base))
 		return false;
-	if (o->index != EFFECT_NO_REG && !path_get(p, o->index, &index))
+	if (o->index != EFFECT_NO_REG && !path_get(a, p, o->index, &index))
 		return false;
 	*out = base + index * o->scale + (uint64_t)o->value;
 	return true;
@@ -118,7 +142,7 @@ bool path_value(struct goahead *a, struct path *p, const struct operand *o, uint
 		return true;
 	case OPERAND_REG:
 		*out = 0;
-		if (o->reg != EFFECT_ZERO && !path_get(p, o->reg, out))
+		if (o->reg != EFFECT_ZERO && !path_get(a, p, o->reg, out))
 			return false;
 		*out = path_masked(*out, o->size);
 		return true;
@@ -128,14 +152,39 @@ bool path_value(struct goahead *a, struct path *p, const struct operand *o, uint
 	return false;
 }
 
+static void soften(struct goahead *a, struct path *p)
+{
+	p->soft_stack = true;
+	for (int i = 0; i < p->nword; i++)
+		if (in_stack(a, p->word[i].addr))
+			p->word[i].firm = false;
+}
+
+void path_soften(struct goahead *a, struct path *p)
+{
+	for (uint8_t r = 0; r < EFFECT_REGS; r++)
+		if (r != EFFECT_SP && r != EFFECT_FP && p->known >> r & 1 &&
+		    in_stack(a, p->reg[r])) {
+			soften(a, p);
+			return;
+		}
+}
+
 /* False: the path has to end. */
 bool path_assign(struct goahead *a, struct path *p, const struct operand *o, bool known, uint64_t v)
 {
-	uint64_t addr;
+	uint64_t addr, base;
 
-	if (o->kind == OPERAND_REG) /* of one or two bytes: the others stay */
-		path_set(p, o->reg, known && o->size >= 4, path_masked(v, o->size));
-	else if (o->kind == OPERAND_MEM && path_address(a, p, o, &addr))
+	if (o->kind == OPERAND_REG) { /* of one or two bytes: the others stay */
+		path_set(p, o->reg, known && o->size >= 4, !a->soft, path_masked(v, o->size));
+		return true;
+	}
+	if (o->kind != OPERAND_MEM)
+		return true;
+	if (path_address(a, p, o, &addr))
 		return store(a, p, addr, o->size, known, path_masked(v, o->size));
+	/* an element of an array there, not known which */
+	if (path_get(a, p, o->reg, &base) && in_stack(a, base))
+		soften(a, p);
 	return true;
 }

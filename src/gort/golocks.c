@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "gort/golocks_priv.h"
+#include "gort/golocks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,9 +9,12 @@
 #include "base/cursor.h"
 #include "base/vec.h"
 #include "gort/gostack.h"
+#include "gort/goruntime_priv.h"
 
-#define MAX_ARGS  256 /* bytes */
-#define MAX_SUDOG 256
+#define STACK_BYTES (32u << 10)
+#define MAX_FRAMES  48
+#define MAX_CHAIN   24
+#define MAX_SUDOG   256
 /* sync.Mutex: state int32, sema uint32; sync.RWMutex: w Mutex, writerSem, readerSem uint32
  * (the same in 1.18 to 1.27; since 1.24 the Mutex is internal/sync's, first in sync's) */
 #define MUTEX_SEMA     4
@@ -20,6 +23,33 @@
 #define GROUP_SEMA     8    /* sync.WaitGroup: state uint64, sema uint32 (1.18 to 1.27) */
 #define MAX_CASES      1024 /* of a select that are looked at */
 #define MAX_QUEUE      64 /* waiters of one channel, up to the first; beyond: the direction is unknown */
+
+#define MUTEX_LOCKED 1  /* in state */
+#define RW_READERS   16 /* readerCount int32, less RW_PENDING while a writer waits or writes */
+#define RW_PENDING   (1 << 30)
+
+enum call { CALL_NONE, CALL_LOCK, CALL_RLOCK, CALL_WLOCK, CALL_UNLOCK, CALL_WAIT };
+
+struct frame {
+	uint64_t pc, sp; /* link-time pc; run-time address of the frame's first word */
+	int32_t size;
+};
+
+struct stack {
+	struct frame frame[MAX_FRAMES];
+	int n;
+	uint64_t base;
+	size_t len;
+	uint8_t bytes[STACK_BYTES];
+};
+
+struct reading {
+	struct goruntime *rt;
+	const struct gowalk *w;
+	struct golocks *l;
+	uint8_t kind[256]; /* of each wait reason */
+	struct stack stack;
+};
 
 void golocks_deinit(struct golocks *l)
 {
@@ -34,6 +64,19 @@ bool golocks_stands_still(struct goruntime *rt, const struct goroutine *g)
 	return !goread_one(rt, g->addr, &now) && now.goid == g->goid &&
 	       now.sched_sp == g->sched_sp && now.tracking_seq == g->tracking_seq &&
 	       now.status == g->status;
+}
+
+bool golocks_is_taken(struct goruntime *rt, uint64_t lock, bool rw)
+{
+	uint64_t first, second;
+	int32_t readers = 0;
+
+	if (mem_read_u64(rt->mem, lock, &first) ||
+	    (rw && mem_read_u64(rt->mem, lock + RW_READERS, &second)))
+		return false;
+	if (rw)
+		readers = (int32_t)second < 0 ? (int32_t)second + RW_PENDING : (int32_t)second;
+	return first & MUTEX_LOCKED || readers > 0;
 }
 
 /* ---- the stack with its frames ---- */
@@ -64,12 +107,6 @@ static int read_stack(struct reading *r, const struct goroutine *g)
 		if (pclntab_frame_size(r->rt->gb->pcln, f->pc, &f->size) || f->size < 0 ||
 		    (uint64_t)f->size + 8 > s->len - (sp - s->base))
 			break;
-		/* register arguments are kept in the caller's frame too */
-		f->reach = f->size + 8;
-		if (fn.args_size > 0 && fn.args_size <= MAX_ARGS)
-			f->reach += fn.args_size;
-		if ((uint64_t)f->reach > s->len - (sp - s->base))
-			f->reach = f->size;
 		s->n++;
 		pc = load_u64(s->bytes + (sp - s->base) + f->size);
 		sp += (uint64_t)f->size + 8;
@@ -77,7 +114,7 @@ static int read_stack(struct reading *r, const struct goroutine *g)
 	return s->n ? 0 : -EAGAIN;
 }
 
-uint64_t golocks_word(const struct stack *s, uint64_t addr)
+static uint64_t word_at(const struct stack *s, uint64_t addr)
 {
 	return load_u64(s->bytes + (addr - s->base));
 }
@@ -95,7 +132,7 @@ static uint64_t semaphore_of(struct reading *r, const struct goroutine *g)
 	/* gopark, goparkunlock, semacquire1 */
 	for (int i = 0; i < s->n && i < 4; i++)
 		for (int32_t at = 0; at + 8 <= s->frame[i].size; at += 8) {
-			uint64_t word = golocks_word(s, s->frame[i].sp + (uint64_t)at);
+			uint64_t word = word_at(s, s->frame[i].sp + (uint64_t)at);
 
 			if (!addr_is_plausible(word, 8) ||
 			    (word >= g->stack_lo && word < g->stack_hi) || go_in_text(r->rt, word))
@@ -108,7 +145,7 @@ static uint64_t semaphore_of(struct reading *r, const struct goroutine *g)
 	return 0;
 }
 
-enum call golocks_call_of(const char *function)
+static enum call call_of(const char *function)
 {
 	if (strncmp(function, "sync.(*", 7))
 		return CALL_NONE;
@@ -128,10 +165,10 @@ enum call golocks_call_of(const char *function)
 }
 
 /*
- * Which method it is in, and what is outside of it: *at the caller, *outer the
- * number of the physical frame the caller is in.
+ * Which method it is in, where its caller is, and whether that is the standard
+ * library's.
  */
-static enum call waiting_call(struct reading *r, struct goframe *at, int *outer)
+static enum call waiting_call(struct reading *r, struct golock_waiter *w)
 {
 	struct goframe f[MAX_CHAIN];
 	enum call found = CALL_NONE;
@@ -141,15 +178,18 @@ static enum call waiting_call(struct reading *r, struct goframe *at, int *outer)
 		int n = pclntab_frames(r->rt->gb->pcln, s->frame[i].pc, true, f, MAX_CHAIN);
 
 		for (int k = 0; k < n; k++) {
-			enum call c = golocks_call_of(f[k].function);
+			enum call c = call_of(f[k].function);
 
 			if (c != CALL_NONE) {
 				found = c;
 				continue;
 			}
-			if (found != CALL_NONE && strncmp(f[k].function, "sync.", 5)) {
-				*at = f[k];
-				*outer = i;
+			if (found == CALL_NONE)
+				continue;
+			if (!w->std && !f[k].wrapper && goframe_is_std(&f[k]))
+				w->std = f[k].function;
+			if (strncmp(f[k].function, "sync.", 5)) {
+				w->at = f[k];
 				return found == CALL_UNLOCK ? CALL_NONE : found;
 			}
 		}
@@ -170,7 +210,7 @@ static uint64_t lock_of(struct reading *r, enum call call, uint64_t sema)
 		int n = pclntab_frames(r->rt->gb->pcln, r->stack.frame[i].pc, true, f, MAX_CHAIN);
 
 		for (int k = 0; k < n; k++)
-			if (golocks_call_of(f[k].function) == CALL_LOCK)
+			if (call_of(f[k].function) == CALL_LOCK)
 				return sema - MUTEX_SEMA;
 	}
 	return sema - RW_WRITER_SEMA;
@@ -186,10 +226,9 @@ static bool waits_for_lock(const char *words)
 }
 
 /* The lock or wait group; false: not one, or not known. */
-static bool take_lock(struct reading *r, const struct goroutine *g, struct golock_waiter *w,
-		      int *outer)
+static bool take_lock(struct reading *r, const struct goroutine *g, struct golock_waiter *w)
 {
-	enum call call = waiting_call(r, &w->at, outer);
+	enum call call = waiting_call(r, w);
 	uint64_t sema = call == CALL_NONE ? 0 : semaphore_of(r, g);
 
 	if (!sema)
@@ -229,7 +268,7 @@ static bool is_sender(struct reading *r, uint64_t sudog, uint64_t channel, bool 
 }
 
 /* Where it stands: the innermost frame that is not the standard library's. */
-static void take_place(struct reading *r, struct goframe *at, int *outer)
+static void take_place(struct reading *r, struct goframe *at)
 {
 	struct goframe f[MAX_CHAIN];
 
@@ -238,7 +277,6 @@ static void take_place(struct reading *r, struct goframe *at, int *outer)
 
 		for (int k = 0; k < n; k++) {
 			*at = f[k];
-			*outer = i;
 			if (!goframe_is_std(&f[k]))
 				return;
 		}
@@ -247,7 +285,7 @@ static void take_place(struct reading *r, struct goframe *at, int *outer)
 
 /* The channels that g.waiting leads to: one sudog a case. */
 static bool take_channels(struct reading *r, const struct goroutine *g, const char *words,
-			  struct golock_waiter *w, int *outer)
+			  struct golock_waiter *w)
 {
 	int32_t off_g = go_off(r->rt, LAYOUT_SUDOG_G), off_c = go_off(r->rt, LAYOUT_SUDOG_C);
 	int32_t off_link = go_off(r->rt, LAYOUT_SUDOG_WAITLINK),
@@ -268,7 +306,7 @@ static bool take_channels(struct reading *r, const struct goroutine *g, const ch
 		at = load_u64(raw + off_link);
 	}
 	if (w->nchannel)
-		take_place(r, &w->at, outer);
+		take_place(r, &w->at);
 	return w->nchannel > 0;
 }
 
@@ -292,8 +330,8 @@ void golocks_reasons(const struct goruntime *rt, uint8_t kind[256])
 	}
 }
 
-/* One waiter into the list, when what it waits for is known; *outer is where its caller's frames begin. */
-static int take_waiter(struct reading *r, size_t i, bool lock, int *outer)
+/* One waiter into the list, when what it waits for is known. */
+static int take_waiter(struct reading *r, size_t i, bool lock)
 {
 	const struct goroutine *g = &r->w->g[i];
 	struct golock_waiter *w = &r->l->waiter[r->l->n];
@@ -308,56 +346,18 @@ static int take_waiter(struct reading *r, size_t i, bool lock, int *outer)
 		return err == -ESRCH || err == -EPERM ? err : 0;
 	memset(w, 0, sizeof(*w));
 	w->g = i;
-	outer[r->l->n] = 0;
-	r->l->n += lock ? take_lock(r, g, w, &outer[r->l->n])
-			: take_channels(r, g, goroutine_state(r->rt, g), w, &outer[r->l->n]);
+	r->l->n += lock ? take_lock(r, g, w) : take_channels(r, g, goroutine_state(r->rt, g), w);
 	return 0;
 }
 
-/* Who waits for what, of the goroutines [from, to) of the walk; at most `max`. */
-static int find_waiters(struct reading *r, int *outer, size_t from, size_t to,
-			enum golock_reason reason, size_t max)
+/* Who waits for what, of the first n goroutines of the walk. */
+static int find_waiters(struct reading *r, size_t n, enum golock_reason reason)
 {
 	int err = 0;
 
-	for (size_t i = from; i < to && max && !err; i++) {
-		if (golocks_reason_of(r->kind, &r->w->g[i]) != reason)
-			continue;
-		max--;
-		err = take_waiter(r, i, reason == GOREASON_LOCK, outer);
-	}
-	return err;
-}
-
-/* Those beyond `keep` that hold nothing are no concern. */
-static void drop_idle(struct golocks *l, size_t keep)
-{
-	size_t n = keep;
-
-	for (size_t i = keep; i < l->n; i++)
-		if (l->waiter[i].nheld)
-			l->waiter[n++] = l->waiter[i];
-	l->n = n;
-}
-
-static int read_all(struct reading *r, int *outer, size_t channels)
-{
-	struct golocks *l = r->l;
-	size_t keep;
-	int err = find_waiters(r, outer, 0, r->w->n, GOREASON_LOCK, SIZE_MAX);
-
-	if (!err)
-		err = golocks_list(r);
-	if (!err)
-		err = find_waiters(r, outer, 0, channels, GOREASON_CHANNEL, SIZE_MAX);
-	keep = l->n;
-	if (!err && r->nlock)
-		err = find_waiters(r, outer, channels, r->w->n, GOREASON_CHANNEL,
-				   GOLOCKS_MAX_CHANNEL_WAITERS);
-	for (size_t i = 0; !err && r->nlock && i < l->n; i++)
-		if (!read_stack(r, &r->w->g[l->waiter[i].g]))
-			golocks_find_held(r, &l->waiter[i], outer[i]);
-	drop_idle(l, keep);
+	for (size_t i = 0; i < n && !err; i++)
+		if (golocks_reason_of(r->kind, &r->w->g[i]) == reason)
+			err = take_waiter(r, i, reason == GOREASON_LOCK);
 	return err;
 }
 
@@ -373,39 +373,45 @@ static bool has_fields(const struct goruntime *rt)
 	return layout_has(rt->gb->layout, need, ARRAY_SIZE(need)) && size > 0 && size <= MAX_SUDOG;
 }
 
-int golocks_read_channels(struct golocks *l, struct goruntime *rt, const struct gowalk *w,
-			  size_t channels)
+bool golocks_add(struct golocks *l, struct goruntime *rt, const struct gowalk *w, size_t g)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+	size_t before = l->n;
+
+	if (!r)
+		return false;
+	r->rt = rt;
+	r->w = w;
+	r->l = l;
+	golocks_reasons(rt, r->kind);
+	if (golocks_reason_of(r->kind, &w->g[g]) == GOREASON_CHANNEL)
+		take_waiter(r, g, false);
+	free(r);
+	return l->n > before;
+}
+
+int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w, size_t channels)
 {
 	struct reading *r;
-	int *outer, err;
+	int err;
 
 	memset(l, 0, sizeof(*l));
 	if (!goruntime_has(rt, FACT_STACKS) || !has_fields(rt))
 		return -EOPNOTSUPP;
 	l->waiter = calloc(GOLOCKS_MAX_WAITERS + 1, sizeof(*l->waiter));
-	outer = calloc(GOLOCKS_MAX_WAITERS + 1, sizeof(*outer));
 	r = calloc(1, sizeof(*r));
-	err = l->waiter && outer && r ? 0 : -ENOMEM;
+	err = l->waiter && r ? 0 : -ENOMEM;
 	if (!err) {
 		r->rt = rt;
 		r->w = w;
 		r->l = l;
 		golocks_reasons(rt, r->kind);
-		err = read_all(r, outer, channels);
+		err = find_waiters(r, w->n, GOREASON_LOCK);
 	}
-	free(outer);
-	if (r)
-		free(r->lock);
+	if (!err)
+		err = find_waiters(r, channels, GOREASON_CHANNEL);
 	free(r);
-	if (err) {
-		free(l->waiter);
-		l->waiter = NULL;
-		l->n = 0;
-	}
+	if (err)
+		golocks_deinit(l);
 	return err;
-}
-
-int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w)
-{
-	return golocks_read_channels(l, rt, w, 0);
 }

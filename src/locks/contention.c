@@ -7,7 +7,6 @@
 
 #include "model/age.h"
 #include "model/place.h"
-#include "gort/golocks.h"
 #include "gort/goslots.h"
 #include "trace/trace.h"
 #include "locks/window.h"
@@ -169,22 +168,6 @@ static void take_waiter(struct contention *c, const struct goroutine *g, const s
 	c->longest[at] = since_earlier(c->longest[at], since);
 }
 
-/* The one that seems to hold the lock; 0: nobody, or several do. */
-static const struct golock_waiter *holder_of(const struct golocks *l, uint64_t lock)
-{
-	const struct golock_waiter *one = NULL;
-
-	for (size_t i = 0; i < l->n; i++)
-		for (int k = 0; k < l->waiter[i].nheld; k++) {
-			if (l->waiter[i].held[k].lock != lock || one == &l->waiter[i])
-				continue;
-			if (one)
-				return NULL;
-			one = &l->waiter[i];
-		}
-	return one;
-}
-
 static int by_waiters(const void *x, const void *y)
 {
 	const struct lock_wait_row *a = x, *b = y;
@@ -196,22 +179,17 @@ static int by_waiters(const void *x, const void *y)
 	return a->lock < b->lock ? -1 : a->lock > b->lock;
 }
 
-static void finish_rows(struct contention *c, const struct golocks *locks)
+static void finish_rows(struct contention *c)
 {
 	struct lock_wait_row *last = &c->row[CONTENTION_MAX_ROWS - 1];
 
 	for (int i = 0; i < c->nrow; i++) {
 		struct lock_wait_row *row = &c->row[i];
 		struct wait_key key = { row->lock, place_key(&row->place) };
-		const struct golock_waiter *h = locks ? holder_of(locks, row->lock) : NULL;
 
 		row->longest_s = since_age_s(c->longest[i], c->now_ns, &row->age);
 		recall_keep(&c->rows, &c->new_rows, hash_bytes(&key, sizeof(key)), row->waiters, 0,
 			    c->now_ns);
-		if (h) {
-			row->holder = c->walk->g[h->g].goid;
-			row->holder_at = place_of_frame(&h->at);
-		}
 	}
 	if (last->waiters) {
 		last->other = true;
@@ -249,7 +227,7 @@ static void look(struct contention *c, const uint32_t *stack_of)
 	}
 }
 
-int contention_look(struct contention *c, const struct look *l, const struct golocks *locks)
+int contention_look(struct contention *c, const struct look *l)
 {
 	c->walk = l->walk;
 	c->gs = l->stacks;
@@ -263,7 +241,7 @@ int contention_look(struct contention *c, const struct look *l, const struct gol
 		return -ENOMEM;
 	bytesmap_init(&c->row_at, CONTENTION_MAX_ROWS - 1);
 	look(c, l->stack_of);
-	finish_rows(c, locks);
+	finish_rows(c);
 	bytesmap_deinit(&c->row_at);
 	lose(l->losses, LOSS_LOCK_ROOM, c->new_waits.dropped + c->new_rows.dropped);
 	recall_swap(&c->waits, &c->new_waits);

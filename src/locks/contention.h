@@ -12,7 +12,6 @@
 #include "model/look.h"
 
 struct contention;
-struct golocks;
 struct trace_reading;
 
 #define CONTENTION_MAX_ROWS 1000
@@ -23,9 +22,8 @@ struct trace_reading;
 int contention_new(struct contention **out, struct goruntime *rt);
 void contention_free(struct contention *c); /* NULL is fine */
 
-/* One look.  locks: what golocks_read() says of the same walk, who seems to hold
- * what (may be NULL).  0, -ENOMEM. */
-int contention_look(struct contention *c, const struct look *l, const struct golocks *locks);
+/* One look.  0, -ENOMEM. */
+int contention_look(struct contention *c, const struct look *l);
 /* What the latest look saw: 0 or -ENOMEM. */
 int contention_fill(const struct contention *c, struct locks_window *out);
 /*

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "gort/golocks.h"
 #include "locks/contention.h"
 
 static int locks_open(void **out, const struct look *l, char *why)
@@ -26,16 +25,7 @@ static void locks_close(void *self)
 
 static int locks_look(void *self, struct look *l)
 {
-	struct golocks locks = { 0 };
-	int err = golocks_read(&locks, l->rt, l->walk);
-
-	if (err == -ESRCH || err == -ENOMEM)
-		return err;
-	lose(l->losses, LOSS_LOCK_WAITERS, locks.left_out);
-	/* without them nobody is said to hold a lock */
-	err = contention_look(self, l, err ? NULL : &locks);
-	golocks_deinit(&locks);
-	return err;
+	return contention_look(self, l);
 }
 
 /* What the slow path's probe counted, scaled when it was armed in slices. */

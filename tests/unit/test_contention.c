@@ -9,7 +9,6 @@
 
 #include "go_live.h"
 #include "locks/contention.h"
-#include "gort/golocks.h"
 #include "trace/trace.h"
 #include "observe/window.h"
 
@@ -22,7 +21,7 @@ struct contended {
 	struct window w;
 };
 
-static void look_once(struct contended *l, const struct golocks *locks)
+static void look_once(struct contended *l)
 {
 	uint32_t *stack = calloc(l->p.walk.n + 1, sizeof(*stack));
 	struct losses lost = { 0 };
@@ -34,7 +33,7 @@ static void look_once(struct contended *l, const struct golocks *locks)
 
 	assert_int_equal(gostacks_read(&l->stacks, &l->p.rt, &l->p.walk, stack), 0);
 	look.stack_of = stack;
-	assert_int_equal(contention_look(l->c, &look, locks), 0);
+	assert_int_equal(contention_look(l->c, &look), 0);
 	assert_int_equal(lost.n[LOSS_LOCK_ROOM], 0);
 	free(stack);
 	window_deinit(&l->w);
@@ -64,7 +63,7 @@ static void look_until_all_wait(struct contended *l)
 
 	do {
 		assert_int_equal(goruntime_walk(&l->p.rt, &l->p.walk, NULL), 0);
-		look_once(l, NULL);
+		look_once(l);
 	} while ((waiters_at(l, "main.lockMutex") != 4 ||
 		  waiters_at(l, "main.lockForReading") != 2 ||
 		  waiters_at(l, "main.lockForWriting") != 1 ||
@@ -105,43 +104,12 @@ static void test_waits(void **state)
 	longest = row_at(&l, "main.lockMutex")->longest_s;
 	from = clock_mono_ns();
 	while (clock_mono_ns() < from + 100000000)
-		look_once(&l, NULL);
-	look_once(&l, NULL);
+		look_once(&l);
+	look_once(&l);
 	assert_int_equal(row_at(&l, "main.lockMutex")->age, AGE_AT_LEAST);
 	assert_true(row_at(&l, "main.lockMutex")->longest_s >= longest + 0.1);
 	assert_int_equal(row_at(&l, "main.lockMutex")->waiters_before, 4);
 
-	window_deinit(&l.w);
-	contention_free(l.c);
-	gostacks_deinit(&l.stacks);
-	go_live_stop(&l.p);
-}
-
-/* The one that seems to hold the lock is named, two are not. */
-static void test_holder(void **state)
-{
-	struct golock_waiter holder[2] = { { .nheld = 1 }, { .nheld = 1 } };
-	struct golocks locks = { .waiter = holder, .n = 1 };
-	struct contended l = { 0 };
-
-	go_live_start(&l.p, *state);
-	assert_int_equal(gostacks_init(&l.stacks), 0);
-	assert_int_equal(contention_new(&l.c, &l.p.rt), 0);
-	look_until_all_wait(&l);
-	assert_int_equal(row_at(&l, "main.lockMutex")->holder, 0);
-	holder[0].g = 3;
-	holder[1].g = 4;
-	holder[0].held[0].lock = holder[1].held[0].lock = go_live_u64(&l.p, "mu");
-	holder[0].at = (struct goframe){
-		.function = "main.stands", .file = "main.go", .path = "main.go", .line = 7
-	};
-	look_once(&l, &locks);
-	assert_int_equal(row_at(&l, "main.lockMutex")->holder, l.p.walk.g[3].goid);
-	assert_string_equal(row_at(&l, "main.lockMutex")->holder_at.function, "main.stands");
-	assert_int_equal(row_at(&l, "main.lockForReading")->holder, 0);
-	locks.n = 2;
-	look_once(&l, &locks);
-	assert_int_equal(row_at(&l, "main.lockMutex")->holder, 0);
 	window_deinit(&l.w);
 	contention_free(l.c);
 	gostacks_deinit(&l.stacks);
@@ -185,7 +153,6 @@ int main(void)
 #define RELEASE(minor, release) \
 	{ "waits " release, test_waits, NULL, NULL, "netparts-" release "-stripped" },
 #include "gobin/releases.def"
-		{ "holder", test_holder, NULL, NULL, "netparts-newest-stripped" },
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -491,7 +491,7 @@ static void locks_of_the_deadlock(void **state)
 		int n = 0, elsewhere = 0;
 
 		assert_int_equal(goruntime_walk(&r.rt, &w, NULL), 0);
-		assert_int_equal(golocks_read(&l, &r.rt, &w), 0);
+		assert_int_equal(golocks_read(&l, &r.rt, &w, 0), 0);
 		assert_int_equal(l.left_out, 0);
 		for (size_t i = 0; i < l.n; i++) {
 			const struct truth_goroutine *t =
@@ -506,8 +506,7 @@ static void locks_of_the_deadlock(void **state)
 		assert_int_equal(n, 2);
 		assert_int_equal(elsewhere, 2);
 		for (int i = 0; i < 2; i++) {
-			assert_int_equal(in[i]->nheld, 1);
-			assert_int_equal(in[i]->held[0].lock, in[1 - i]->lock);
+			assert_int_not_equal(in[i]->lock, in[1 - i]->lock);
 			assert_string_equal(in[i]->at.function, "main.transfer");
 		}
 		golocks_deinit(&l);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who holds a lock: of all goroutines, wherever they stand, those that would give
+ * it back if they went on (gort/goahead.h).  One that runs all the time is tried
+ * for a while: now and then the scheduler takes it off its CPU, and it has a stack.
+ */
+#ifndef GOSPECT_GORT_GOHOLDERS_H
+#define GOSPECT_GORT_GOHOLDERS_H
+
+#include "gort/goahead.h"
+#include "gort/gostacks.h"
+
+#define GOHOLDERS_SKIP 1 /* in lock_of[]: not to be looked at */
+
+/* What goroutine g of the walk would do; n < 0: that is not known. */
+typedef int (*goholders_fn)(void *arg, size_t g, const struct goahead_act *act, int n);
+
+/*
+ * Looks ahead of all of a walk but the runtime's own.  lock_of[w->n]: the lock
+ * that each waits for, 0 none.  gs, stack_of: as gostacks_read() said of the walk.
+ * 0, -ENOMEM, or what fn returned.
+ */
+int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk *w,
+		   const struct gostacks *gs, const uint32_t *stack_of, const uint64_t *lock_of,
+		   goholders_fn fn, void *arg);
+
+#endif
