@@ -21,6 +21,7 @@
 #include "goroutines/subject.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/human.h"
 #include "goroutines/growth.h"
@@ -52,6 +53,12 @@ static bool floods(const struct site_row *s, struct growth *g)
 	return g->run_s >= SLOW_RUN_S && g->grown >= SLOW_MIN_GROWN && g->to >= 2 * g->from;
 }
 
+/* Blocked in the kernel: the runtime makes another thread for the others. */
+static bool in_kernel(const struct wait_row *wait)
+{
+	return wait && wait->reason && !strcmp(wait->reason, "syscall");
+}
+
 /* "waiting in sleep", "running": what most of them do. */
 static const char *doing(const struct wait_row *wait, char *out, size_t size)
 {
@@ -59,6 +66,8 @@ static const char *doing(const struct wait_row *wait, char *out, size_t size)
 
 	if (!wait || !wait->reason)
 		return "running";
+	if (in_kernel(wait))
+		return "in a system call";
 	words_fit(wait->reason, 48, reason, sizeof(reason));
 	snprintf(out, size, wait->klass == WAIT_NOT ? "%s" : "in %s", reason);
 	return out;
@@ -66,6 +75,10 @@ static const char *doing(const struct wait_row *wait, char *out, size_t size)
 
 static const char *advice_for(const struct wait_row *wait)
 {
+	if (in_kernel(wait))
+		return "a call that hangs in the kernel holds its thread and cannot be cancelled: "
+		       "bound how many there may be (a semaphore), and start no new one while one "
+		       "hangs";
 	switch (wait ? wait->klass : WAIT_NOT) {
 	case WAIT_IO:
 		return "bound them (errgroup.SetLimit, a semaphore), and give the I/O a deadline";
@@ -107,6 +120,20 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 				 human_seconds((double)s->lived_before_ns / 1e9, b));
 }
 
+static void evidence_threads(struct finding *f, const struct window *w, const struct growth *g)
+{
+	const struct process_window *p = &w->process;
+	double left = p->threads_max - p->threads, per_s = g->per_minute / 60;
+	char a[HUMAN_MAX], b[HUMAN_MAX], c[HUMAN_MAX];
+
+	finding_evidence(
+		f, "each holds a thread: %s now; Go ends the program at %s, at this rate in %s",
+		human_count((uint64_t)p->threads, a), human_count((uint64_t)p->threads_max, b),
+		human_seconds(left > 0 ? left / per_s : 0, c));
+	finding_count(f, "threads", (uint64_t)p->threads);
+	finding_count(f, "threads_max", (uint64_t)p->threads_max);
+}
+
 static void add_finding(const struct window *w, const struct site_row *s, const struct growth *g,
 			struct findings *out)
 {
@@ -128,6 +155,9 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 		finding_number(f, "births_per_s", (double)s->births / w->window_s);
 	if (s->age != AGE_UNKNOWN)
 		finding_number(f, "oldest_s", s->oldest_s);
+	/* fewer threads: these calls are short, and the runtime has not made them */
+	if (in_kernel(wait) && w->process.known && (uint64_t)w->process.threads >= wait->count / 2)
+		evidence_threads(f, w, g);
 	evidence(f, w, s, wait, g);
 	finding_advice(f, "%s", advice_for(wait));
 	f->since_s = g->run_s;

@@ -96,6 +96,13 @@ struct gototals {
 		heap_goal; /* as MemStats.NextGC, memory limit included; 0: none (GOGC off, no limit) */
 	uint64_t total_alloc, total_free; /* bytes since the start; 0 when the release has none */
 	bool has_total_alloc;
+	/* Bytes that the runtime has from the system: of spans in use; of free ones that are
+	 * not given back, and that are; and of everything that it has and has not given back
+	 * (these, stacks, its own tables).  Since 1.19. */
+	bool has_mapped;
+	uint64_t heap_in_use, heap_free, heap_released, mapped_ready;
+	uint32_t procs;       /* GOMAXPROCS; 0 not known */
+	uint32_t max_threads; /* debug.SetMaxThreads; 0 not known */
 	int32_t gogc;         /* GOGC percent, -1 off */
 	int64_t memory_limit; /* bytes, INT64_MAX none; -1 the release has none (< 1.19) */
 };

@@ -434,6 +434,22 @@ static int32_t controller_size(const struct goruntime *rt)
 	return hi;
 }
 
+/* Of the row of counters that limit_goal() knows. */
+static void take_mapped(const struct goruntime *rt, const uint8_t *raw, struct gototals *t)
+{
+	int32_t off = go_off(rt, LAYOUT_GCCONTROLLER_TOTALALLOC);
+
+	if (off < 24 || go_off(rt, LAYOUT_GCCONTROLLER_MAPPEDREADY) != off + 16)
+		return;
+	t->heap_in_use = load_u64(raw + off - 24);
+	t->heap_released = load_u64(raw + off - 16);
+	t->heap_free = load_u64(raw + off - 8);
+	t->mapped_ready = load_u64(raw + off + 16);
+	/* they are not of one moment */
+	t->has_mapped = t->heap_in_use + t->heap_free <= t->mapped_ready + 64 * MIB &&
+			t->mapped_ready <= ADDR_END_MOST && t->heap_released <= ADDR_END_MOST;
+}
+
 static int read_controller(struct goruntime *rt, struct goraw *raw, struct gototals *t)
 {
 	uint64_t base = rt->gb->global[GLOBAL_GCCONTROLLER];
@@ -458,6 +474,7 @@ static int read_controller(struct goruntime *rt, struct goraw *raw, struct gotot
 	t->has_total_alloc = !absent(rt, LAYOUT_GCCONTROLLER_TOTALALLOC);
 	t->total_alloc = ctl_u64(rt, ctl, LAYOUT_GCCONTROLLER_TOTALALLOC);
 	t->total_free = ctl_u64(rt, ctl, LAYOUT_GCCONTROLLER_TOTALFREE);
+	take_mapped(rt, ctl, t);
 	return 0;
 }
 
@@ -473,6 +490,14 @@ static void count_goroutines(const struct goraw *raw, struct gototals *t)
 		t->created = raw->created_counter;
 	else
 		t->created = raw->goidgen > raw->unspent_ids ? raw->goidgen - raw->unspent_ids : 0;
+}
+
+static void read_max_threads(struct goruntime *rt, struct gototals *t)
+{
+	uint64_t at = go_global(rt, GLOBAL_SCHED, LAYOUT_SCHED_MAXMCOUNT);
+
+	if (!at || mem_read_u32(rt->mem, at, &t->max_threads) || t->max_threads > INT32_MAX)
+		t->max_threads = 0;
 }
 
 int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t)
@@ -497,6 +522,8 @@ int goread_counters(struct goruntime *rt, struct goraw *raw, struct gototals *t)
 	t->has_live = t->has_created = raw->has_sched && raw->has_p;
 	t->has_gc = raw->has_memstats;
 	t->has_heap = raw->has_controller;
+	read_max_threads(rt, t);
+	t->procs = raw->has_p ? (uint32_t)raw->np : 0;
 	count_goroutines(raw, t);
 	return 0;
 }
@@ -542,5 +569,6 @@ int goruntime_totals(struct goruntime *rt, struct gototals *t)
 			rt->read_failures++;
 	}
 	t->has_total_alloc = t->has_total_alloc && t->has_heap;
+	t->has_mapped = t->has_mapped && t->has_heap;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "model/look.h"
 
 struct alloc_base;
+struct process;
 struct trace_reading;
 
 struct allocs {
@@ -75,10 +76,25 @@ struct trend {
 void trend_init(struct trend *t);
 void trend_deinit(struct trend *t);
 /* Adds the collections that have ended; reads nothing when there is none. */
-void trend_look(struct trend *t, struct goruntime *rt);
+void trend_look(struct trend *t, struct goruntime *rt, const struct gototals *totals);
 /* 0 or -ENOMEM. */
 int trend_fill(struct trend *t, struct trend_window *w);
 /* Says what is judged: the row "growth". */
 void trend_cover(const struct trend_window *t, struct window *w);
+
+/* Memory that is not the Go runtime's, look by look. */
+struct outside_point {
+	uint64_t ns; /* our monotonic clock */
+	float resident, mapped;
+};
+
+struct outside {
+	const char *why; /* static: why there is no point */
+	int n;
+	struct outside_point point[OUTSIDE_MAX_POINTS];
+};
+
+void outside_look(struct outside *o, const struct process *p, const struct gototals *now);
+void outside_fill(const struct outside *o, struct outside_window *w);
 
 #endif

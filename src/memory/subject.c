@@ -13,6 +13,7 @@ struct memory {
 	struct allocs allocs;
 	struct heap_base heap;
 	struct trend trend;
+	struct outside outside;
 	uint64_t dropped; /* of the trend, when they were last reported */
 };
 
@@ -45,17 +46,16 @@ static bool reads_heap(const struct look *l)
 	return l->heap && !l->gone && look_wants(l, SENSOR_ALLOC);
 }
 
-static bool follows_heap(const struct look *l)
-{
-	return !l->gone && look_wants(l, SENSOR_ALLOC);
-}
-
 static int memory_look(void *self, struct look *l)
 {
 	struct memory *m = self;
+	struct gototals now;
 
-	if (follows_heap(l))
-		trend_look(&m->trend, l->rt);
+	if (l->gone || goruntime_totals(l->rt, &now))
+		return 0; /* who ends with it says so */
+	if (look_wants(l, SENSOR_ALLOC))
+		trend_look(&m->trend, l->rt, &now);
+	outside_look(&m->outside, l->proc, &now);
 	return 0;
 }
 
@@ -108,6 +108,7 @@ static int memory_fill(void *self, struct look *l, struct window *w)
 	memory_look(m, l);
 	if (look_wants(l, SENSOR_ALLOC) && trend_fill(&m->trend, &w->memory->trend))
 		lose(l->losses, LOSS_HEAP_ROWS, 1);
+	outside_fill(&m->outside, &w->memory->outside);
 	lose(l->losses, LOSS_HEAP_SITES, m->trend.dropped - m->dropped);
 	m->dropped = m->trend.dropped;
 	return err;
@@ -149,6 +150,7 @@ static const struct detector *const detectors[] = {
 	&large_allocation_detector,
 	&gc_pressure_detector,
 	&memory_growth_detector,
+	&outside_growth_detector,
 	NULL,
 };
 

@@ -10,5 +10,6 @@ extern const struct subject memory_subject;
 extern const struct detector gc_pressure_detector;
 extern const struct detector large_allocation_detector;
 extern const struct detector memory_growth_detector;
+extern const struct detector outside_growth_detector;
 
 #endif

@@ -201,17 +201,16 @@ static int read_whole(struct heapprof *h, struct trend *t, struct goruntime *rt,
 	return -EAGAIN;
 }
 
-void trend_look(struct trend *t, struct goruntime *rt)
+void trend_look(struct trend *t, struct goruntime *rt, const struct gototals *totals)
 {
 	uint64_t begin = clock_mono_ns();
-	struct gototals now;
+	struct gototals now = *totals;
 	struct heapprof h = { 0 };
 	uint32_t published;
-	int next, err = goruntime_totals(rt, &now);
+	int next, err;
 
-	if (err || !now.has_gc) {
-		snprintf(t->why, sizeof(t->why), "%s",
-			 err ? "memory could not be read" : rt->why_off[FACT_GC]);
+	if (!now.has_gc) {
+		snprintf(t->why, sizeof(t->why), "%s", rt->why_off[FACT_GC]);
 		return;
 	}
 	t->last_gc_ns = now.last_gc_unix_ns;

@@ -70,6 +70,16 @@ struct trend_window {
 	int nrow; /* owned: those that grew at all; most bytes now first */
 };
 
+/* Memory that is not the Go runtime's, at each look: see outside.c.  Only their
+ * growth means something. */
+#define OUTSIDE_MAX_POINTS 64
+struct outside_window {
+	const char *why; /* static: why there is none; NULL */
+	int n;
+	double t_s[OUTSIDE_MAX_POINTS];                                 /* since the first */
+	float resident[OUTSIDE_MAX_POINTS], mapped[OUTSIDE_MAX_POINTS]; /* bytes */
+};
+
 struct gc_window {
 	bool known; /* memstats could be read */
 	uint64_t cycles_total, forced_total;
@@ -98,6 +108,7 @@ struct memory_window {
 	struct gc_window gc;
 	struct heap_window heap;
 	struct trend_window trend;
+	struct outside_window outside;
 };
 
 /* The frame that called the place; NULL where the stack does not say it. */

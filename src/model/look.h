@@ -14,6 +14,7 @@
 
 struct gostacks;
 struct gotypes;
+struct process;
 struct trace;
 struct trace_births;
 struct trace_opens;
@@ -28,6 +29,7 @@ struct look_rates {
 
 struct look {
 	/* constant as long as the observer lives */
+	const struct process *proc;
 	struct goruntime *rt;
 	struct gotypes *types;   /* NULL: no subject that reads stacks is on */
 	const struct plan *plan; /* NULL: no probes planned */

@@ -50,6 +50,19 @@ struct probe_row {
 	char why[160]; /* why it is not armed */
 };
 
+/* The process as the machine sees it: bytes, at the window's end. */
+struct process_window {
+	bool known;
+	bool stopped;                               /* by a signal: nothing in it runs */
+	int threads, threads_at_start, threads_max; /* Go ends the program beyond */
+	int gomaxprocs;                             /* 0 not known */
+	double cpus;                                /* that it may use; 0 not known */
+	uint64_t rss_bytes, file_bytes, shared_bytes;
+	/* the runtime's share of it, and the rest */
+	bool split_known;
+	uint64_t heap_in_use_bytes, heap_idle_bytes, stacks_bytes, runtime_bytes, other_bytes;
+};
+
 #define WINDOW_MAX_STACK 32   /* frames that a row keeps of a stack */
 #define REPORT_MAX_ROWS  1000 /* of a table in a report; the rest is one row "other" */
 
@@ -69,6 +82,7 @@ struct window {
 	uint64_t started_real_ns;
 	uint64_t target_rss_bytes;
 	double target_cpu_cores; /* CPU time used per second in this window */
+	struct process_window process;
 
 	/* cost */
 	double cost_target_pct; /* of the target's own CPU time in this window; < 0: not known */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "goroutines/subject.h"
 #include "gort/goruntime.h"
+#include "observe/machine.h"
 #include "observe/parts.h"
 #include "observe/window.h"
 #include "plan/plan.h"
@@ -33,6 +34,7 @@ struct observer {
 	bool unread;                /* rnow could not be read, and is rbase */
 	uint64_t cpu_base, cpu_now; /* of the target, ns */
 	uint64_t self_base;         /* our own CPU time */
+	int threads_base;           /* of the target */
 };
 
 /* --- looks --------------------------------------------------------------------- */
@@ -161,6 +163,7 @@ static void begin_window(struct observer *o, bool follows)
 	o->rbase = o->rnow;
 	memset(&o->rnow, 0, sizeof(o->rnow));
 	o->cpu_base = o->cpu_now;
+	o->threads_base = machine_threads(&o->look);
 	o->self_base = clock_self_cpu_ns();
 	o->window_ns = clock_mono_ns();
 }
@@ -170,6 +173,7 @@ static void look_init(struct observer *o)
 	struct look *l = &o->look;
 
 	*l = o->cfg.look;
+	l->proc = o->cfg.proc;
 	l->losses = &o->losses;
 	l->walk = &o->walk;
 	l->base = &o->base;
@@ -376,6 +380,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	o->look.rates = rates(&o->rbase, &o->rnow);
 	fill_time(o, end_reason, w);
 	fill_target(o, w);
+	machine_fill(&o->look, o->threads_base, w);
 	fill_cost(o, w->window_s, w);
 	take_losses(o);
 	parts_fill(&o->parts, &o->look, w);

@@ -6,6 +6,7 @@
 #include "memory/tables.h"
 #include "net/tables.h"
 #include "report/report.h"
+#include "report/summary.h"
 #include "sql/tables.h"
 
 /* ---- the target and the cost ---- */
@@ -28,6 +29,48 @@ static const struct column target_column[] = {
 	      .flags = COLUMN_ABSENT_0),
 	REAL(S, target_cpu_cores, "cpu_cores", 0.001, "CPU time per second, in this window"),
 };
+
+static void state_value(const struct row *r, struct value *v)
+{
+	v->text = ((const struct process_window *)r->row)->stopped ? "stopped" : "running";
+}
+
+#undef S
+#define S     struct process_window
+#define SPLIT .known_at = OFFSET(S, split_known, bool)
+static const struct column process_column[] = {
+	INT(S, threads, "threads", "threads of the process"),
+	INT(S, threads_max, "threads_max", "Go ends the program when it needs more"),
+	INT(S, gomaxprocs, "gomaxprocs", "threads that run Go code at a time",
+	    .flags = COLUMN_ABSENT_0),
+	REAL(S, cpus, "cpus_allowed", 0.001,
+	     "CPUs that its cgroup's quota and its affinity allow it to use",
+	     .flags = COLUMN_POSITIVE),
+	GOT(COLUMN_TEXT, "state", state_value, "running, or stopped by a signal"),
+	BYTES(S, rss_bytes, "rss_bytes", "resident memory", .flags = COLUMN_ABSENT_0),
+	BYTES(S, heap_in_use_bytes, "heap_in_use_bytes", "of the Go heap, spans in use", SPLIT),
+	BYTES(S, heap_idle_bytes, "heap_idle_bytes",
+	      "of the Go heap, free and not given back to the system", SPLIT),
+	BYTES(S, stacks_bytes, "stacks_bytes", "stacks of the goroutines", SPLIT),
+	BYTES(S, runtime_bytes, "runtime_bytes", "the Go runtime's own tables", SPLIT),
+	BYTES(S, other_bytes, "other_bytes",
+	      "resident, and not the Go runtime's: the program's code and data, C, mappings",
+	      SPLIT),
+	BYTES(S, file_bytes, "file_bytes", "resident pages of mapped files", SPLIT),
+	BYTES(S, shared_bytes, "shared_bytes", "resident shared memory", SPLIT),
+};
+#undef SPLIT
+#undef S
+#define S struct window
+
+static const void *process_part(const struct window *w)
+{
+	return w->process.known ? &w->process : NULL;
+}
+
+static const struct table process =
+	TABLE("process", "The process as the machine sees it.", struct process_window,
+	      process_column, .part = process_part);
 
 static bool is_not_armed(const struct row *r)
 {
@@ -196,6 +239,7 @@ static const struct column report_column[] = {
 	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
 	COLUMN(COLUMN_OBJECT, "losses", offsetof(S, window), "what is missing", .sub = &losses,
 	       .flags = COLUMN_INSIDE),
+	SUBJECT("process", process, "threads, CPUs, memory by kind"),
 	SUBJECT("goroutines", goroutines_object, "goroutines"),
 	SUBJECT("alloc", alloc_object, "large allocations"),
 	SUBJECT("gc", gc_object, "the garbage collector"),
@@ -217,10 +261,20 @@ const struct table report_document =
 	TABLE("report", "One report: a window of observation of one process.", struct report,
 	      report_column);
 
+/* For people: what of it limits or endangers the program; nothing where nothing does. */
+static const struct table process_summary = {
+	.name = "process",
+	.label = "process",
+	.title = "Process",
+	.any = summary_process_any,
+	.sentence = summary_process,
+	.lines = 4,
+};
+
 const struct table *const report_parts[] = {
-	&leak_sites,  &goroutine_sites, &goroutine_groups, &heap_sites,
-	&alloc_sites, &gc_summary,      &net_phases,       &net_in_flight,
-	&net_clients, &net_unclosed,    &net_connections,  &net_servers,
-	&net_grpc,    &sql_pools,       &sql_holders,      &locks_rows,
+	&process_summary, &leak_sites,      &goroutine_sites, &goroutine_groups, &heap_sites,
+	&alloc_sites,     &gc_summary,      &net_phases,      &net_in_flight,    &net_clients,
+	&net_unclosed,    &net_connections, &net_servers,     &net_grpc,         &sql_pools,
+	&sql_holders,     &locks_rows,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

@@ -83,6 +83,50 @@ void summary_agent(const struct window *w, struct buf *out)
 	sentence_count(out, ", ", w->probe_hits, " hits");
 }
 
+#define MANY_THREADS_SHARE 10 /* one in so many of those it may have */
+
+static bool many_threads(const struct process_window *p)
+{
+	return p->threads >= p->threads_max / MANY_THREADS_SHARE;
+}
+
+/* More threads run Go code at a time than there are CPUs for. */
+static bool many_procs(const struct process_window *p)
+{
+	return p->cpus > 0 && p->gomaxprocs >= p->cpus + 1 && p->gomaxprocs >= 1.5 * p->cpus;
+}
+
+bool summary_process_any(const struct window *w)
+{
+	const struct process_window *p = &w->process;
+
+	return p->known && (p->stopped || many_threads(p) || many_procs(p));
+}
+
+void summary_process(const struct window *w, struct buf *out)
+{
+	const struct process_window *p = &w->process;
+	const char *and = "";
+
+	if (p->stopped) {
+		buf_puts(out, "stopped by a signal: nothing in it runs until SIGCONT");
+		and = "; ";
+	}
+	if (many_threads(p)) {
+		sentence_count(out, and, (uint64_t)p->threads, " threads of at most ");
+		sentence_count(out, "", (uint64_t)p->threads_max,
+			       ": Go ends the program when it needs more");
+		and = "; ";
+	}
+	if (many_procs(p))
+		buf_printf(out,
+			   "%sGOMAXPROCS is %d, and its cgroup or affinity allows %.3g CPU%s: what "
+			   "is beyond that is throttled; set it to %.0f (Go 1.25 and later do so "
+			   "themselves)",
+			   and, p->gomaxprocs, p->cpus, p->cpus == 1 ? "" : "s",
+			   p->cpus < 1 ? 1 : p->cpus);
+}
+
 static void add_coverage(const struct coverage *c, struct buf *out)
 {
 	buf_printf(out, " %s", exactness_word[c->state]);

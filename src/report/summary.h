@@ -21,4 +21,8 @@ void summary_losses(const struct window *w, struct buf *out);
 /* Every goroutine with its stack. */
 void summary_all(const struct window *w, int width, struct buf *out);
 
+/* What limits or endangers the process: threads, GOMAXPROCS, stopped; whether there is any. */
+bool summary_process_any(const struct window *w);
+void summary_process(const struct window *w, struct buf *out);
+
 #endif

@@ -603,6 +603,58 @@ static void memory_that_comes_and_goes(void **state)
 	tear_down(&f);
 }
 
+/* Ten looks: from MiB on, what is resident and what is mapped becomes so much more at each. */
+static const struct finding *growth_outside(struct fixture *f, double from, double resident,
+					    double mapped)
+{
+	struct outside_window *o = &f->r.window.memory->outside;
+
+	f->r.window.memory->trend.n = 0;
+	f->r.window.process = (struct process_window){ .known = true,
+						       .split_known = true,
+						       .rss_bytes = 200ull << 20,
+						       .other_bytes = 150ull << 20 };
+	o->n = 10;
+	for (int i = 0; i < o->n; i++) {
+		o->t_s[i] = i;
+		o->resident[i] = (float)((from + resident * i) * 1048576);
+		o->mapped[i] = (float)((500 + mapped * i) * 1048576);
+	}
+	findings_deinit(&f->r.findings);
+	f->r.findings = (struct findings){ 0 };
+	detect_all(&f->r.window, &f->r.findings);
+	return find(&f->r.findings, "memory-growth");
+}
+
+static void memory_outside_the_heap(void **state)
+{
+	const struct finding *got;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	got = growth_outside(&f, 100, 2, 2);
+	assert_non_null(got);
+	assert_string_equal(got->id, "memory-growth:not the Go heap");
+	assert_int_equal(got->severity, SEVERITY_MEDIUM);
+	assert_in_range(per_minute_mib(got), 119, 121);
+	assert_null(growth_outside(&f, 100, 0, 0));
+	assert_null(growth_outside(&f, 100, 0, 2));   /* mapped, not touched */
+	assert_null(growth_outside(&f, 100, 2, 0));   /* touched for the first time */
+	assert_null(growth_outside(&f, -400, 20, 0)); /* the Go heap's pages, likewise */
+	assert_null(growth_outside(&f, 100, 0.1, 0.1));
+	got = growth_outside(&f, 100, 20, 10); /* half of it is new */
+	assert_in_range(per_minute_mib(got), 590, 610);
+	/* what comes and goes */
+	growth_outside(&f, 100, 2, 2);
+	f.r.window.memory->outside.resident[5] += 40 << 20;
+	findings_deinit(&f.r.findings);
+	f.r.findings = (struct findings){ 0 };
+	detect_all(&f.r.window, &f.r.findings);
+	assert_null(find(&f.r.findings, "memory-growth"));
+	tear_down(&f);
+}
+
 static void cycles_are_deadlocks(void **state)
 {
 	const struct finding *got;
@@ -749,6 +801,7 @@ int main(void)
 		cmocka_unit_test(members_are_marked_as_leaked),
 		cmocka_unit_test(memory_that_grows),
 		cmocka_unit_test(memory_that_comes_and_goes),
+		cmocka_unit_test(memory_outside_the_heap),
 		cmocka_unit_test(cycles_are_deadlocks),
 		cmocka_unit_test(cycles_with_channels),
 		cmocka_unit_test(reports_compared),

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a process uses and may use: /proc/PID/status, and the limits of control groups. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "proc/process.h"
+#include "proc/usage.h"
+
+static void memory_by_kind(void **state)
+{
+	static const char status[] =
+		"Name:\tx\nState:\tT (stopped)\nVmRSS:\t   900 kB\n"
+		"RssAnon:\t   500 kB\nRssFile:\t   300 kB\nRssShmem:\t"
+		"100 kB\nVmData:\t  2000 kB\nVmSwap:\t    50 kB\nThreads:\t7\n";
+	struct usage u;
+
+	(void)state;
+	assert_int_equal(usage_parse(status, &u), 0);
+	assert_int_equal(u.state, 'T');
+	assert_int_equal(u.threads, 7);
+	assert_int_equal(u.rss, 900 << 10);
+	assert_int_equal(u.anon, 500 << 10);
+	assert_int_equal(u.file, 300 << 10);
+	assert_int_equal(u.shared, 100 << 10);
+	assert_int_equal(u.data, 2000 << 10);
+	assert_int_equal(u.swap, 50 << 10);
+	/* a kernel thread or a zombie has no memory, an old kernel no kinds */
+	assert_true(usage_parse("Name:\tx\nState:\tZ (zombie)\nThreads:\t1\n", &u) < 0);
+	assert_int_equal(u.threads, 1);
+	assert_true(usage_parse("", &u) < 0);
+}
+
+static void of_this_process(void **state)
+{
+	struct process p;
+	struct err err;
+	struct usage u;
+
+	(void)state;
+	assert_int_equal(process_init(&p, getpid(), &err), 0);
+	assert_int_equal(usage_read(&p, &u), 0);
+	assert_true(u.rss && u.anon && u.anon <= u.rss && u.data);
+	assert_int_equal(u.threads, 1);
+	assert_true(usage_cpus(&p) > 0);
+	process_deinit(&p);
+}
+
+static char root[64];
+
+static void put(const char *dir, const char *file, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	for (size_t i = 1; i <= strlen(dir); i++)
+		if (dir[i] == '/' || !dir[i]) {
+			snprintf(path, sizeof(path), "%s%.*s", root, (int)i, dir);
+			mkdir(path, 0700);
+		}
+	snprintf(path, sizeof(path), "%s%s/%s", root, dir, file);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void cpus_of_a_group(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(root, sizeof(root), "/tmp/gospect-cgroup-XXXXXX");
+	assert_non_null(mkdtemp(root));
+	put("/a", "cpu.max", "200000 100000\n");
+	put("/a/b", "cpu.max", "max 100000\n");
+	put("/free", "cpu.max", "max 100000\n");
+	put("/cpu,cpuacct/old", "cpu.cfs_quota_us", "150000\n");
+	put("/cpu,cpuacct/old", "cpu.cfs_period_us", "100000\n");
+	put("/cpu,cpuacct/any", "cpu.cfs_quota_us", "-1\n");
+	put("/cpu,cpuacct/any", "cpu.cfs_period_us", "100000\n");
+	assert_true(usage_cgroup_cpus(root, "0::/a\n") == 2);
+	assert_true(usage_cgroup_cpus(root, "0::/a/b\n") == 2); /* the level above counts */
+	assert_true(usage_cgroup_cpus(root, "0::/free\n") == 0);
+	assert_true(usage_cgroup_cpus(root, "0::/\n") == 0);
+	assert_true(usage_cgroup_cpus(root, "0::/../elsewhere\n") == 0);
+	assert_true(usage_cgroup_cpus(root, "5:memory:/old\n4:cpu,cpuacct:/old\n0::/\n") == 1.5);
+	assert_true(usage_cgroup_cpus(root, "4:cpuacct,cpu:/any\n") == 0);
+	assert_true(usage_cgroup_cpus(root, "4:cpuset:/old\n") == 0);
+	assert_true(usage_cgroup_cpus(root, "") == 0);
+	assert_true(usage_cgroup_cpus(root, "rubbish\n:::::\n") == 0);
+	snprintf(command, sizeof(command), "rm -r '%s'", root);
+	assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory_by_kind),
+		cmocka_unit_test(of_this_process),
+		cmocka_unit_test(cpus_of_a_group),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
