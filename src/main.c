@@ -66,5 +66,7 @@ int main(int argc, char **argv)
 		help_command(c, stdout);
 		return printed();
 	}
-	return c->run(&o);
+	status = c->run(&o);
+	msg_end();
+	return status;
 }

@@ -4,6 +4,8 @@
  * asked to stop or the process ends.
  */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -17,21 +19,50 @@
 #define DEFAULT_EVERY_NS (5 * NS_PER_S)
 #define SCREEN_EVERY_NS  NS_PER_S
 
+/* How long a reader that reads nothing holds up the end. */
+#define PATIENCE_NS (3 * NS_PER_S)
+
 struct attach {
 	const struct options *o;
 	struct watch w;
 	struct output out;
 	struct screen *screen;
 	uint64_t end_ns, report_ns, every_ns;
+	uint64_t skipped;     /* reports since the last that was written */
+	uint64_t all_skipped; /* … in all */
+	double stopped_s;     /* before this window */
+	bool cut;             /* what is written reaches nobody */
 	int status;
 };
 
 /* Closing the terminal is one way to end it, and no failure. */
 static void write_failed(struct attach *a, int err)
 {
+	a->cut = true;
 	a->w.end_reason = err == -EPIPE ? "output closed" : "cannot write the report";
 	if (err != -EPIPE || !a->out.is_terminal)
 		a->status = output_status(err);
+}
+
+static void skip(struct attach *a)
+{
+	a->skipped++;
+	a->all_skipped++;
+}
+
+static void write_report(struct attach *a, struct report *r)
+{
+	bool last = a->w.end_reason;
+	int err;
+
+	r->window.skipped_reports = a->skipped;
+	err = output_report(&a->out, r, last);
+	if (err == -EAGAIN)
+		skip(a);
+	else if (err)
+		write_failed(a, err);
+	else
+		a->skipped = 0;
 }
 
 /* Ends the window: judges it, shows it, begins the next. */
@@ -45,20 +76,22 @@ static void report(struct attach *a)
 		msg_error("cannot read process %ld: %s", a->o->pid, strerror(-err));
 		a->w.end_reason = "it can no longer be read";
 	}
+	if (a->w.end_reason)
+		watch_disarm(&a->w, &a->out);
 	if (err == -ENOMEM) {
 		report_deinit(&r);
 		a->status = EXIT_FAILED;
 		return;
 	}
+	r.window.stopped_s = a->stopped_s;
+	a->stopped_s = 0;
 	detect_all(&r.window, &r.findings);
 	if (a->screen && !a->w.end_reason) {
 		screen_draw(a->screen, &r);
 	} else {
 		screen_close(a->screen);
 		a->screen = NULL;
-		err = output_report(&a->out, &r);
-		if (err)
-			write_failed(a, err);
+		write_report(a, &r);
 	}
 	report_deinit(&r);
 }
@@ -77,6 +110,36 @@ static void on_key(struct attach *a)
 	}
 }
 
+/* What was written in the background is written, or cannot be. */
+static void on_written(struct attach *a)
+{
+	int err = output_result(&a->out);
+
+	if (err == -EAGAIN)
+		return;
+	if (err)
+		write_failed(a, err);
+	else if (a->screen)
+		screen_catch_up(a->screen);
+}
+
+/* Ctrl-Z: the window ends here, and another begins when it goes on. */
+static void on_stop(struct attach *a)
+{
+	uint64_t begin;
+
+	if (!a->screen)
+		report(a);
+	if (a->w.end_reason)
+		return;
+	screen_leave(a->screen);
+	begin = clock_mono_ns();
+	watch_stop(&a->w, a->screen);
+	a->stopped_s = (double)(clock_mono_ns() - begin) / 1e9;
+	a->report_ns = clock_mono_ns() + a->every_ns;
+	screen_return(a->screen);
+}
+
 static uint64_t due_ns(const struct attach *a)
 {
 	uint64_t due = a->report_ns, look = observer_look_ns(a->w.observer);
@@ -87,15 +150,34 @@ static uint64_t due_ns(const struct attach *a)
 
 static void step(struct attach *a, uint64_t now)
 {
-	if (now >= a->report_ns || (a->end_ns && now >= a->end_ns)) {
-		if (a->end_ns && now >= a->end_ns)
-			a->w.end_reason = "--for elapsed";
+	bool ends = a->end_ns && now >= a->end_ns;
+
+	if (ends)
+		a->w.end_reason = "--for elapsed";
+	if (now >= a->report_ns && !ends && !a->screen && !output_ready(&a->out))
+		skip(a); /* the window goes on: the next report has it all */
+	else if (now >= a->report_ns || ends)
 		report(a);
-		while (a->report_ns <= now)
-			a->report_ns += a->every_ns;
-	} else if (now >= observer_look_ns(a->w.observer)) {
+	else if (now >= observer_look_ns(a->w.observer))
 		observer_look(a->w.observer);
-	}
+	while (a->report_ns <= now)
+		a->report_ns += a->every_ns;
+}
+
+static void wait(struct attach *a)
+{
+	struct pollfd more[WATCH_MAX_MORE] = {
+		{ .fd = sink_event(a->out.sink), .events = POLLIN },
+		{ .fd = a->screen ? screen_fd(a->screen) : -1, .events = POLLIN },
+	};
+
+	watch_wait(&a->w, due_ns(a), more, WATCH_MAX_MORE);
+	if (more[0].revents)
+		on_written(a);
+	if (more[1].revents && a->screen)
+		on_key(a);
+	if (a->w.stop_asked && !a->w.end_reason)
+		on_stop(a);
 }
 
 static void loop(struct attach *a)
@@ -107,15 +189,16 @@ static void loop(struct attach *a)
 	if (a->screen)
 		report(a);
 	while (!a->w.end_reason) {
-		bool key = watch_wait(&a->w, due_ns(a), a->screen ? screen_fd(a->screen) : -1);
-
-		if (key && a->screen)
-			on_key(a);
+		wait(a);
 		if (!a->w.end_reason)
 			step(a, clock_mono_ns());
-		else
+		else if (!a->cut)
 			report(a);
 	}
+	if (a->all_skipped)
+		msg_note("%llu report%s skipped: nobody read the output",
+			 (unsigned long long)a->all_skipped,
+			 a->all_skipped == 1 ? " was" : "s were");
 }
 
 /* Also a short run gets looks enough to judge growth by. */
@@ -134,18 +217,23 @@ static int start(struct attach *a)
 
 int cmd_attach(const struct options *o)
 {
-	struct attach a = { .o = o, .w = { .o = o, .signal_fd = -1 } };
+	struct attach a = { .o = o, .w = WATCH_OF(o) };
 	struct err err = { 0 };
+	bool screen;
 
 	if (watch_prepare(&a.w, &a.out))
 		return EXIT_FAILED;
-	a.every_ns = o->every_ns                                     ? o->every_ns
-		     : a.out.is_terminal && o->format == FORMAT_TEXT ? SCREEN_EVERY_NS
-								     : DEFAULT_EVERY_NS;
+	a.out.patience.ns = PATIENCE_NS;
+	if (a.out.file)
+		a.out.file->stream = true;
+	screen = a.out.is_terminal && o->format == FORMAT_TEXT;
+	if (screen && watch_in_background())
+		raise(SIGTTOU); /* until it is in the foreground; nothing is armed yet */
+	a.every_ns = o->every_ns ? o->every_ns : screen ? SCREEN_EVERY_NS : DEFAULT_EVERY_NS;
 	a.status = start(&a);
 	if (a.status == EXIT_DONE) {
-		if (a.out.is_terminal && o->format == FORMAT_TEXT)
-			screen_open(&a.screen, &err); /* without one the reports scroll */
+		if (screen && !watch_in_background())
+			screen_open(&a.screen, &a.out, &err); /* without one the reports scroll */
 		loop(&a);
 	}
 	screen_close(a.screen);

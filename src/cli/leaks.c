@@ -110,13 +110,9 @@ static void summary(const struct leaks *s, size_t leaked, size_t by_design)
 /* Writes what is there, once it is `least` bytes. */
 static int flush(struct leaks *s, size_t least)
 {
-	int err;
-
 	if (s->out.buf.len < least && !s->out.buf.err)
 		return 0;
-	err = output_write(&s->out, &s->out.buf);
-	buf_reset(&s->out.buf);
-	return err;
+	return output_write(&s->out, &s->out.buf);
 }
 
 static int print(struct leaks *s)
@@ -198,7 +194,7 @@ static int run(struct leaks *s)
 
 int cmd_leaks(const struct options *o)
 {
-	struct leaks s = { .o = o, .w = { .o = o, .signal_fd = -1 } };
+	struct leaks s = { .o = o, .w = WATCH_OF(o) };
 	int status;
 
 	if (watch_prepare(&s.w, &s.out))

@@ -5,9 +5,63 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "cli/options.h"
+#include "cli/sink.h"
+
+#define PENDING_MAX (64u << 10)
+
+static struct {
+	struct sink *sink;  /* NULL: not begun, lines are written as they come */
+	struct buf pending; /* what has not been begun to be written */
+	struct patience patience;
+} messages;
+
+void msg_begin(void)
+{
+	messages.sink = sink_new(STDERR_FILENO);
+	buf_init(&messages.pending, PENDING_MAX);
+	messages.patience = (struct patience){ .ns = 100 * NS_PER_MS, .signal_fd = -1 };
+}
+
+/* Writes what is pending.  Who has found stderr stuck once does not wait for it again. */
+static void push(void)
+{
+	struct patience at_once = { .ns = 1, .signal_fd = -1 };
+	static bool stuck;
+
+	for (;;) {
+		stuck = sink_wait(messages.sink, stuck ? &at_once : &messages.patience) ==
+			-ETIMEDOUT;
+		if (stuck || !messages.pending.len)
+			return;
+		sink_begin(messages.sink, &messages.pending, NULL, NULL);
+	}
+}
+
+void msg_end(void)
+{
+	if (!messages.sink)
+		return;
+	push();
+	sink_free(messages.sink);
+	buf_deinit(&messages.pending);
+	messages.sink = NULL;
+}
+
+static void put_line(const char *line)
+{
+	if (!messages.sink) {
+		fprintf(stderr, "%s\n", line);
+		return;
+	}
+	buf_printf(&messages.pending, "%s\n", line);
+	messages.pending.err = 0; /* full: this one is lost */
+	push();
+}
 
 /* One line, one write: foreign names may hold anything, so control characters
  * do not reach the terminal. */
@@ -20,7 +74,7 @@ static void say(const char *prefix, const char *fmt, va_list ap)
 	for (int i = 0; line[i]; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
-	fprintf(stderr, "%s\n", line);
+	put_line(line);
 }
 
 void msg_error(const char *fmt, ...)

@@ -5,6 +5,11 @@
 
 struct err;
 
+/* From now on a stderr that takes nothing holds nobody up: what does not go out in
+ * a tenth of a second goes with the next message, or in msg_end(), or not at all. */
+void msg_begin(void);
+void msg_end(void);
+
 void msg_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void msg_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void msg_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -6,31 +6,51 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "cli/options.h"
+#include "cli/outfile.h"
+#include "cli/sink.h"
 #include "report/report.h"
 
 struct output {
-	int fd; /* owned when it is a file */
-	bool is_file;
+	int fd;
+	struct outfile *file; /* owned; NULL: standard output */
+	struct sink *sink;    /* owned */
 	bool is_terminal;
 	enum format format;
 	enum profile profile;
 	struct report_text_options text;
 	struct buf buf;
-	uint64_t written; /* reports */
+	struct patience patience; /* with the reader; for ever, unless it is set */
+	uint64_t written;         /* reports */
+	size_t size;              /* of the largest of them */
 };
 
 /* Opens what the options say, before anything is attached.  Says what fails; returns the exit status. */
 int output_open(struct output *out, const struct options *o);
 /*
  * Returns the exit status: that of the command so far, or EXIT_FAILED, with a
- * message, when the file cannot be closed (NFS and quotas report here what
- * could not be written).
+ * message, when the file cannot be kept (NFS and quotas report here what
+ * could not be written).  A file that is not kept is as it was before.
  */
 int output_close(struct output *out, int status);
-/* Renders and writes one report: 0 or -errno (-EPIPE: the reader or the terminal is gone). */
-int output_report(struct output *out, const struct report *r);
-/* Writes what is in buf. */
-int output_write(struct output *out, const struct buf *b);
+
+/*
+ * Reports are written while others things go on.  output_ready(): the one
+ * before has gone, and the reader will take another; else it is to be skipped.
+ */
+bool output_ready(struct output *out);
+/*
+ * Renders a report and begins to write it: 0, -errno, or -EAGAIN when the reader
+ * would not take it whole.  last: waits for the reader, as patience says, before and
+ * after; -ETIMEDOUT: it has not read.
+ */
+int output_report(struct output *out, const struct report *r, bool last);
+/* What became of it, when sink_event(out->sink) says so: 0, -errno (-EPIPE: the
+ * reader or the terminal is gone), or -EAGAIN: it is still under way. */
+int output_result(struct output *out);
+/* Writes what is in b, which is empty then, and waits for the reader. */
+int output_write(struct output *out, struct buf *b);
+/* The same, without waiting; only when the one before has gone. */
+void output_begin(struct output *out, struct buf *b);
 /* The exit status of a write; reports an error, but not -EPIPE. */
 int output_status(int err);
 /* For commands that print once: writes what is in out->buf, and closes. */

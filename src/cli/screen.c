@@ -6,22 +6,34 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "cli/output.h"
 #include "cli/screen_view.h"
 #include "base/text.h"
 
 #define ESCAPE_DELAY_MS 25 /* of a lone Esc; arrow keys begin with one */
+#define FRAME_MAX       (1u << 20)
+#define LEAVE_NS        (300 * NS_PER_MS) /* for the last bytes of a screen */
 
 struct screen {
 	SCREEN *term;
-	FILE *keys; /* stdin, or /dev/tty: then owned */
+	struct output *out; /* borrowed: the terminal */
+	FILE *memory;       /* what curses writes to */
+	struct buf frame;
+	bool behind; /* a frame is to be drawn when the output has gone */
+	FILE *keys;  /* stdin, or /dev/tty: then owned */
 	bool owns_keys;
-	bool utf8; /* the terminal's locale can show more than ASCII */
+	struct termios before; /* the modes of the terminal */
+	bool utf8;             /* the terminal's locale can show more than ASCII */
 	struct screen_state state;
 	struct screen_view view;
 	/* the report on the screen; arrays owned, strings borrowed */
@@ -56,28 +68,47 @@ static void init_colors(void)
 	init_pair(STYLE_NOTE, COLOR_CYAN, -1);
 }
 
-int screen_open(struct screen **out, struct err *err)
+/* Curses cannot: what it writes to is no terminal. */
+static void key_modes(struct screen *s)
 {
-	struct screen *s = calloc(1, sizeof(*s));
-	const char *type = getenv("TERM");
-	int r;
+	struct termios m = s->before;
 
-	*out = NULL;
-	if (!s)
-		return err_set(err, -ENOMEM, "no memory for the screen");
-	screen_view_init(&s->view);
-	setlocale(LC_CTYPE, "");
-	s->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-	r = open_keys(s, err);
-	if (r)
-		goto fail;
-	/* not initscr(), which ends the process when it fails */
-	s->term = newterm(NULL, stdout, s->keys);
-	if (!s->term) {
-		r = err_set(err, -EOPNOTSUPP, "unknown terminal type '%s'", type ? type : "");
-		goto fail;
+	m.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	m.c_iflag &= ~(tcflag_t)ICRNL;
+	m.c_oflag &= ~(tcflag_t)ONLCR;
+	m.c_cc[VMIN] = 1;
+	m.c_cc[VTIME] = 0;
+	tcsetattr(STDOUT_FILENO, TCSANOW, &m);
+}
+
+/* Takes what curses has written. */
+static void take_frame(struct screen *s)
+{
+	int fd = fileno(s->memory);
+	off_t size = lseek(fd, 0, SEEK_CUR);
+	char *p = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+	if (p != MAP_FAILED) {
+		buf_add(&s->frame, p, (size_t)size);
+		munmap(p, (size_t)size);
 	}
-	cbreak();
+	if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0))
+		s->frame.err = -errno;
+}
+
+/* newterm() writes to the descriptor of a stream. */
+static int open_memory(struct screen *s)
+{
+	int fd = memfd_create("screen", MFD_CLOEXEC);
+
+	s->memory = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (!s->memory && fd >= 0)
+		close(fd);
+	return s->memory ? 0 : -errno;
+}
+
+static void begin_curses(void)
+{
 	noecho();
 	nonl();
 	keypad(stdscr, TRUE);
@@ -85,6 +116,38 @@ int screen_open(struct screen **out, struct err *err)
 	set_escdelay(ESCAPE_DELAY_MS);
 	curs_set(0);
 	init_colors();
+}
+
+int screen_open(struct screen **out, struct output *to, struct err *err)
+{
+	struct screen *s = calloc(1, sizeof(*s));
+	const char *type = getenv("TERM");
+	struct sigaction stop;
+	int r;
+
+	*out = NULL;
+	if (!s)
+		return err_set(err, -ENOMEM, "no memory for the screen");
+	s->out = to;
+	screen_view_init(&s->view);
+	buf_init(&s->frame, FRAME_MAX);
+	setlocale(LC_CTYPE, "");
+	s->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	r = open_keys(s, err);
+	if (!r && (open_memory(s) || tcgetattr(STDOUT_FILENO, &s->before)))
+		r = err_set(err, -EOPNOTSUPP, "no memory for the screen");
+	if (r)
+		goto fail;
+	/* not initscr(), which ends the process when it fails */
+	sigaction(SIGTSTP, NULL, &stop);
+	s->term = newterm(NULL, s->memory, s->keys);
+	sigaction(SIGTSTP, &stop, NULL); /* curses would stop by itself */
+	if (!s->term) {
+		r = err_set(err, -EOPNOTSUPP, "unknown terminal type '%s'", type ? type : "");
+		goto fail;
+	}
+	key_modes(s);
+	begin_curses();
 	*out = s;
 	return 0;
 fail:
@@ -92,18 +155,44 @@ fail:
 	return r;
 }
 
+void screen_leave(struct screen *s)
+{
+	struct patience brief = { .ns = LEAVE_NS, .signal_fd = -1 };
+
+	if (!s || !s->term)
+		return;
+	tcsetattr(STDOUT_FILENO, TCSANOW, &s->before);
+	endwin();
+	take_frame(s);
+	if (sink_wait(s->out->sink, &brief) == -ETIMEDOUT)
+		return;
+	output_begin(s->out, &s->frame);
+	sink_wait(s->out->sink, &brief);
+}
+
+void screen_return(struct screen *s)
+{
+	if (!s)
+		return;
+	key_modes(s);
+	clearok(curscr, TRUE);
+	screen_redraw(s);
+}
+
 void screen_close(struct screen *s)
 {
 	if (!s)
 		return;
-	if (s->term) {
-		endwin();
+	screen_leave(s);
+	if (s->term)
 		delscreen(s->term);
-	}
+	if (s->memory)
+		fclose(s->memory);
 	if (s->owns_keys)
 		fclose(s->keys);
 	report_deinit(&s->report);
 	screen_view_deinit(&s->view);
+	buf_deinit(&s->frame);
 	free(s);
 }
 
@@ -178,6 +267,9 @@ void screen_redraw(struct screen *s)
 {
 	if (!s->has_report)
 		return;
+	s->behind = sink_busy(s->out->sink);
+	if (s->behind)
+		return;
 	follow_size();
 	screen_view_make(&s->view, &s->report, &s->state, COLS, LINES);
 	erase();
@@ -187,6 +279,14 @@ void screen_redraw(struct screen *s)
 		paint_line(s, keys ? LINES - 1 : i, &s->view.line[i]);
 	}
 	refresh();
+	take_frame(s);
+	output_begin(s->out, &s->frame);
+}
+
+void screen_catch_up(struct screen *s)
+{
+	if (s->behind)
+		screen_redraw(s);
 }
 
 void screen_draw(struct screen *s, struct report *r)

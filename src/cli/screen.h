@@ -3,6 +3,9 @@
  * The live screen of `attach` on a terminal (ncurses).  Shows the latest
  * report; sorts, scrolls and pauses by itself.  Does not own the loop: the
  * caller polls screen_fd() and calls screen_poll_key() when it is readable.
+ *
+ * Curses writes to memory, and the caller's output from there to the terminal:
+ * while that is stopped (Ctrl-S) no frame is drawn, and nobody waits.
  */
 #ifndef GOSPECT_CLI_SCREEN_H
 #define GOSPECT_CLI_SCREEN_H
@@ -11,6 +14,7 @@
 #include "report/report.h"
 
 struct screen;
+struct output;
 
 enum screen_action {
 	SCREEN_NONE,   /* nothing for the caller to do */
@@ -23,10 +27,13 @@ enum screen_action {
  * where stdin is no terminal.  -EOPNOTSUPP when there is none, or when it is of
  * a kind that curses does not know: the caller continues without a screen.
  */
-int screen_open(struct screen **out, struct err *err);
+int screen_open(struct screen **out, struct output *to, struct err *err);
 /* Gives the terminal back as it was.  NULL is fine.  Call it before anything
  * else is printed, also on the way out after an error or a signal. */
 void screen_close(struct screen *s);
+/* The same for a while, and back. NULL is fine. */
+void screen_leave(struct screen *s);
+void screen_return(struct screen *s);
 /* To poll for POLLIN. */
 int screen_fd(const struct screen *s);
 /*
@@ -37,6 +44,8 @@ int screen_fd(const struct screen *s);
 void screen_draw(struct screen *s, struct report *r);
 /* The kept report again, after a key or a resize. */
 void screen_redraw(struct screen *s);
+/* What could not be drawn because the terminal took nothing; the output has just gone. */
+void screen_catch_up(struct screen *s);
 /* Reads all keys that are there. */
 enum screen_action screen_poll_key(struct screen *s);
 

@@ -91,7 +91,7 @@ static void head(struct screen_view *v, const struct window *w, const struct scr
 	summary(v, "", summary_agent, w, STYLE_DIM, width);
 	if (w->memory_only)
 		sentence(v, "", w->memory_only, STYLE_WARN, width, 1);
-	if (w->lost_events || w->lost_map_full || w->lost_read_failures)
+	if (w->lost_events || w->lost_map_full || w->lost_read_failures || w->stopped_s > 0)
 		summary(v, "", summary_losses, w, STYLE_WARN, width);
 }
 

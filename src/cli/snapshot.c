@@ -85,10 +85,11 @@ static int report(struct snapshot *s)
 		report_deinit(&r);
 		return EXIT_FAILED;
 	}
+	watch_disarm(&s->w, &s->out);
 	if (s->o->format != FORMAT_PPROF)
 		judge_leaks(s, &r.window);
 	detect_all(&r.window, &r.findings);
-	err = output_report(&s->out, &r);
+	err = output_report(&s->out, &r, true);
 	if (err) {
 		if (err == -EOPNOTSUPP)
 			msg_error("no such profile: %s", r.window.memory->heap.why);
@@ -110,7 +111,11 @@ static void observe(struct snapshot *s)
 		if (now >= look)
 			observer_look(s->w.observer);
 		else
-			watch_wait(&s->w, look < end ? look : end, -1);
+			watch_wait(&s->w, look < end ? look : end, NULL, 0);
+		if (s->w.stop_asked) {
+			watch_stop(&s->w, false);
+			end = clock_mono_ns() + s->o->window_ns;
+		}
 	}
 }
 
@@ -139,7 +144,7 @@ static int take(struct snapshot *s)
 
 int cmd_snapshot(const struct options *o)
 {
-	struct snapshot s = { .o = o, .w = { .o = o, .signal_fd = -1 } };
+	struct snapshot s = { .o = o, .w = WATCH_OF(o) };
 	int status;
 
 	if (o->format == FORMAT_PPROF && !o->output && isatty(STDOUT_FILENO)) {

@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "cli/message.h"
 #include "cli/output.h"
 
 #define BUDGET_FLOOR_NS (2 * NS_PER_MS) /* per second: keeps idle programs exact */
 #define CHECK_NS        (250 * NS_PER_MS)
+#define STOPS_MAX       100 /* `bg` in vain */
 
 /* What memory says of the target's pace, before anything is armed. */
 struct pace {
@@ -163,6 +165,30 @@ static void make_salt(struct watch *w)
 		snprintf(w->redact_salt + 2 * i, 3, "%02x", raw[i]);
 }
 
+/* SIGINT and its like come through a descriptor, so that a report is never cut. */
+static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+/* And Ctrl-Z, so that no probe stays armed that nobody watches. */
+static const int stop_signals[] = { SIGTSTP };
+
+static sigset_t set_of(const int *signal, size_t n)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < n; i++)
+		sigaddset(&set, signal[i]);
+	return set;
+}
+
+static int catch (int *fd, const int *signal, size_t n)
+{
+	sigset_t set = set_of(signal, n);
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	*fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *fd < 0 ? -errno : 0;
+}
+
 int watch_start(struct watch *w, const struct watch_mode *mode)
 {
 	struct observer_config cfg = {
@@ -182,6 +208,11 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 
 	if (r)
 		return msg_fail(&err);
+	r = catch (&w->stop_fd, stop_signals, ARRAY_SIZE(stop_signals));
+	if (r) {
+		msg_error("cannot catch signals: %s", strerror(-r));
+		return EXIT_FAILED;
+	}
 	arm(w, mode->no_probes);
 	if (w->o->redact_hosts) {
 		make_salt(w);
@@ -198,29 +229,19 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	return EXIT_DONE;
 }
 
-/* SIGINT and its like come through a descriptor, so that a report is never cut. */
-static int catch_signals(struct watch *w)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	w->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return w->signal_fd < 0 ? -errno : 0;
-}
-
 int watch_prepare(struct watch *w, struct output *out)
 {
+	int err;
+
 	if (output_open(out, w->o))
 		return EXIT_FAILED;
-	if (catch_signals(w)) {
-		msg_error("cannot catch signals: %s", strerror(errno));
+	err = catch (&w->signal_fd, end_signals, ARRAY_SIZE(end_signals));
+	if (err) {
+		msg_error("cannot catch signals: %s", strerror(-err));
 		return output_close(out, EXIT_FAILED);
 	}
+	out->patience.signal_fd = w->signal_fd;
+	msg_begin();
 	return EXIT_DONE;
 }
 
@@ -230,6 +251,7 @@ static void on_signal(struct watch *w)
 
 	if (read(w->signal_fd, &si, sizeof(si)) != sizeof(si))
 		return;
+	w->signalled = true;
 	w->end_reason = si.ssi_signo == SIGINT ? "stopped by Ctrl-C" : "stopped by a signal";
 }
 
@@ -258,31 +280,94 @@ static int due_ms(uint64_t due, uint64_t now)
 	return due > CHECK_NS / NS_PER_MS ? (int)(CHECK_NS / NS_PER_MS) : (int)due;
 }
 
-bool watch_wait(struct watch *w, uint64_t due_ns, int fd)
+static void on_stop(struct watch *w)
 {
-	struct pollfd p[3] = {
+	struct signalfd_siginfo si;
+
+	w->stop_asked |= read(w->stop_fd, &si, sizeof(si)) == sizeof(si);
+}
+
+void watch_wait(struct watch *w, uint64_t due_ns, struct pollfd *more, int n)
+{
+	struct pollfd p[3 + WATCH_MAX_MORE] = {
 		{ .fd = w->signal_fd, .events = POLLIN },
 		{ .fd = w->s.proc.pidfd, .events = POLLIN },
-		{ .fd = fd, .events = POLLIN },
+		{ .fd = w->stop_fd, .events = POLLIN },
 	};
 	uint64_t now = clock_mono_ns(), cpu;
 
+	for (int i = 0; i < n; i++)
+		p[3 + i] = more[i];
 	if (w->trace && trace_next_ns(w->trace) < due_ns)
 		due_ns = trace_next_ns(w->trace);
-	if (poll(p, 3, due_ms(due_ns, now)) < 0 && errno != EINTR) {
+	if (poll(p, 3 + (nfds_t)n, due_ms(due_ns, now)) < 0 && errno != EINTR) {
 		msg_error("cannot poll the process: %s", strerror(errno));
 		w->end_reason = "the process cannot be polled";
-		return false;
+		return;
 	}
+	for (int i = 0; i < n; i++)
+		more[i].revents = p[3 + i].revents;
 	if (p[0].revents)
 		on_signal(w);
+	if (p[2].revents)
+		on_stop(w);
 	now = clock_mono_ns();
 	check_target(w, p[1].revents != 0, now);
 	if (!w->end_reason && w->trace && now >= trace_next_ns(w->trace) &&
 	    !process_cpu_ns(&w->s.proc, &cpu) &&
 	    trace_tick(w->trace, now, cpu, observer_created(w->observer)))
 		observer_lose_slice(w->observer);
-	return p[2].revents != 0;
+}
+
+void watch_disarm(struct watch *w, struct output *out)
+{
+	sigset_t stops = set_of(stop_signals, ARRAY_SIZE(stop_signals));
+
+	if (w->trace)
+		trace_disarm(w->trace);
+	if (w->stop_fd >= 0)
+		close(w->stop_fd);
+	w->stop_fd = -1;
+	sigprocmask(SIG_UNBLOCK, &stops, NULL); /* one that is pending stops us here */
+	out->patience.hurry += w->signalled;
+}
+
+bool watch_in_background(void)
+{
+	pid_t foreground = tcgetpgrp(STDOUT_FILENO);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
+/* As the signal would have: a process group without a shell is not stopped by it.
+ * On a terminal it goes on in the foreground alone (`bg` does not do). */
+static void stop(bool on_terminal)
+{
+	sigset_t stops = set_of(stop_signals, ARRAY_SIZE(stop_signals));
+
+	raise(SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, &stops, NULL);
+	for (int i = 0; on_terminal && watch_in_background() && i < STOPS_MAX; i++)
+		raise(SIGTTOU);
+	sigprocmask(SIG_BLOCK, &stops, NULL);
+}
+
+void watch_stop(struct watch *w, bool on_terminal)
+{
+	uint64_t cpu = 0;
+
+	w->stop_asked = false;
+	if (w->trace)
+		trace_disarm(w->trace);
+	stop(on_terminal);
+	check_target(w, true, clock_mono_ns());
+	if (w->end_reason)
+		return;
+	process_cpu_ns(&w->s.proc, &cpu);
+	if (w->trace && trace_rearm(w->trace, cpu, observer_created(w->observer)))
+		observer_lose_slice(w->observer);
+	if (observer_restart(w->observer))
+		w->end_reason = "it can no longer be read";
 }
 
 void watch_close(struct watch *w)
@@ -292,4 +377,6 @@ void watch_close(struct watch *w)
 	session_close(&w->s);
 	if (w->signal_fd >= 0)
 		close(w->signal_fd);
+	if (w->stop_fd >= 0)
+		close(w->stop_fd);
 }

@@ -15,6 +15,7 @@
 #include "trace/trace.h"
 
 struct output;
+struct pollfd;
 
 /* One Go process opened for reading: identity, executable, memory, runtime. */
 struct session {
@@ -39,6 +40,9 @@ struct watch {
 	char memory_only[320]; /* why there are no probes, "" when there are */
 	char redact_salt[64];  /* with --redact-hosts */
 	int signal_fd;
+	bool signalled; /* by one of those that end us */
+	int stop_fd;    /* SIGTSTP, from watch_start() to watch_disarm(); -1 */
+	bool stop_asked;
 	uint64_t check_ns;      /* when to ask again whether it is still the same */
 	bool target_gone;       /* it ended, or became another program */
 	const char *end_reason; /* why it is over, for people; NULL: it is not */
@@ -51,6 +55,12 @@ struct watch_mode {
 	uint64_t pace_ns;                /* the report interval */
 };
 
+#define WATCH_MAX_MORE 2 /* descriptors */
+#define WATCH_OF(o)                                      \
+	{                                                \
+		.o = (o), .signal_fd = -1, .stop_fd = -1 \
+	}
+
 /*
  * What comes before anything is attached: opens the output that the options
  * name and catches SIGINT and its like.  Says what fails; returns the exit
@@ -60,11 +70,22 @@ int watch_prepare(struct watch *w, struct output *out);
 /* Opens the process, arms, takes the baseline.  Says what fails; returns the exit status. */
 int watch_start(struct watch *w, const struct watch_mode *mode);
 /*
- * Waits for a signal, the process's end, or something on fd (-1: none), but no
- * longer than until due_ns, and then does what is due by itself (the
- * governor's steps).  Sets end_reason.  True when there is something on fd.
+ * Waits for a signal, the process's end, or something on the n descriptors of
+ * `more`, but no longer than until due_ns, and then does what is due by itself
+ * (the governor's steps).  Sets end_reason, stop_asked, and revents of `more`.
  */
-bool watch_wait(struct watch *w, uint64_t due_ns, int fd);
+void watch_wait(struct watch *w, uint64_t due_ns, struct pollfd *more, int n);
+/* Takes the probes away for good: before the last or only report is written, for
+ * its reader may never read it. */
+void watch_disarm(struct watch *w, struct output *out);
+/*
+ * Stops this process as was asked, with no probe armed, until it is continued
+ * (on_terminal: in the foreground).  The window that was under way is lost unless
+ * it was taken before; another one begins, unless end_reason is set.
+ */
+void watch_stop(struct watch *w, bool on_terminal);
+/* Whether the terminal on standard output is somebody else's now. */
+bool watch_in_background(void);
 void watch_close(struct watch *w);
 
 /*

@@ -173,7 +173,7 @@ static bool is_absent(const struct column *c, const struct value *v)
 	case COLUMN_MOST:
 		return v->integer < 0;
 	case COLUMN_REAL:
-		return c->flags & COLUMN_POSITIVE && v->real < 0;
+		return (absent_0 && !v->real) || (c->flags & COLUMN_POSITIVE && v->real < 0);
 	case COLUMN_FLAG:
 		return absent_0 && !v->flag;
 	case COLUMN_HOST:

@@ -103,6 +103,9 @@ struct window {
 
 	/* losses: what is missing from this report */
 	uint64_t lost_events, lost_map_full, lost_read_failures;
+	/* and from those before it: since the last that was written */
+	uint64_t skipped_reports; /* nobody read them; their time is in this one */
+	double stopped_s;         /* gospect itself was stopped, and saw nothing */
 
 	/* What each subject has to say: all owned, none NULL (observe/window.h). */
 	struct goroutines_window *goroutines;

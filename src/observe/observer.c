@@ -182,6 +182,19 @@ static void look_init(struct observer *o)
 	l->rnow = &o->rnow;
 }
 
+int observer_restart(struct observer *o)
+{
+	int err = read_all(o);
+
+	if (err)
+		return err;
+	/* A birth before the window belongs to no window: all that the walk has seen
+	 * must have been counted by now. */
+	parts_count(&o->parts, &o->look, NULL);
+	begin_window(o, false);
+	return 0;
+}
+
 int observer_new(struct observer **out, const struct observer_config *cfg, struct err *err)
 {
 	struct observer *o = calloc(1, sizeof(*o));
@@ -194,15 +207,11 @@ int observer_new(struct observer **out, const struct observer_config *cfg, struc
 	observer_set_pace(o, 5 * NS_PER_S);
 	r = parts_open(&o->parts, subjects, &o->look);
 	if (!r)
-		r = read_all(o);
+		r = observer_restart(o);
 	if (r) {
 		observer_free(o);
 		return err_set(err, r, "process %d ended before anything was seen", cfg->proc->pid);
 	}
-	/* A birth before the first window belongs to no window: all that the walk has
-	 * seen must have been counted by now. */
-	parts_count(&o->parts, &o->look, NULL);
-	begin_window(o, false);
 	o->begin_ns = o->window_ns;
 	*out = o;
 	return 0;

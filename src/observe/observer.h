@@ -42,6 +42,9 @@ void observer_set_pace(struct observer *o, uint64_t interval_ns);
  * frees the window's arrays with window_deinit(); strings live with o.
  */
 int observer_take(struct observer *o, struct window *w, const char *end_reason);
+/* Begins another window, without the one under way: nothing was looked at meanwhile.
+ * 0 or -errno. */
+int observer_restart(struct observer *o);
 /* Gives the list of goroutines back (144 MB for a million): call when no further
  * window is taken. */
 void observer_drop_walk(struct observer *o);

@@ -140,6 +140,12 @@ static const struct column losses_column[] = {
 	COUNT(S, lost_events, "events", "that the kernel could not deliver"),
 	COUNT(S, lost_map_full, "map_full", "dropped because a table was full"),
 	COUNT(S, lost_read_failures, "read_failures", "reads of the target's memory that failed"),
+	COUNT(S, skipped_reports, "reports",
+	      "skipped before this one because nobody read them; this window has their time",
+	      .flags = COLUMN_ABSENT_0),
+	REAL(S, stopped_s, "stopped_s", 0.001,
+	     "between the report before and this window, while gospect was stopped (Ctrl-Z)",
+	     .flags = COLUMN_ABSENT_0),
 };
 #undef S
 

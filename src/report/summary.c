@@ -189,6 +189,12 @@ void summary_losses(const struct window *w, struct buf *out)
 	}
 	if (*before != ',')
 		buf_puts(out, "nothing lost");
+	if (w->skipped_reports)
+		sentence_count(out, "; nobody read the output: this report is also that of ",
+			       w->skipped_reports, " before it");
+	if (w->stopped_s > 0)
+		sentence_seconds(out, "; gospect was stopped for ", w->stopped_s,
+				 " before it, of which nothing is known");
 }
 
 /* As the runtime's own dump (GOTRACEBACK, goroutine?debug=2), so that it reads alike. */

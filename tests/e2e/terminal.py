@@ -17,6 +17,11 @@ from harness import DEADLINE, wait_until
 
 # Says how the program ended, and keeps the terminal open until it is told.
 SHELL = 'trap : INT HUP TERM QUIT; "$@"; echo $? >&"$SAY"; while ! read -r x <&"$ASK"; do :; done'
+# The same with job control, for a program that is stopped twice and brought back by
+# go_on() (in a loop bash would leave it after the first time).
+BACK = 'read -r x <&"$ASK"; fg > /dev/null; s=$?; '
+JOBS = 'set -m; trap : INT HUP TERM QUIT; "$@"; ' + 2 * BACK + \
+       'echo $s >&"$SAY"; while ! read -r x <&"$ASK"; do :; done'
 END = "[end of output]"
 CONTROL = re.compile("\x1b\\[([?>]?)([0-9;]*)([@-~])|\x1b[()].|\x1b[^\\[()]|[\x00-\x1a\x1c-\x1f]|[^\x00-\x1f\x1b]+")
 
@@ -147,7 +152,7 @@ class Canvas:
 class Terminal:
     """A program that runs in the foreground of a terminal of its own."""
 
-    def __init__(self, argv, rows=30, columns=100, env=None):
+    def __init__(self, argv, rows=30, columns=100, env=None, shell=SHELL):
         self.master, self.slave = pty.openpty()
         self.canvas, self.all, self.lock = Canvas(rows, columns), "", threading.Lock()
         self.resize(rows, columns)
@@ -161,7 +166,7 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         self.shell = subprocess.Popen(
-            ["bash", "-c", SHELL, "bash", *map(str, argv)], stdin=self.slave, stdout=self.slave, stderr=self.slave,
+            ["bash", "-c", shell, "bash", *map(str, argv)], stdin=self.slave, stdout=self.slave, stderr=self.slave,
             pass_fds=(say_w, ask_r), preexec_fn=own_terminal,
             env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "SAY": str(say_w), "ASK": str(ask_r),
                  **(env or {})})
@@ -213,6 +218,9 @@ class Terminal:
         with open(f"/proc/{self.shell.pid}/task/{self.shell.pid}/children") as f:
             pids = f.read().split()
         return int(pids[0]) if pids else None
+
+    def go_on(self):
+        os.write(self.ask, b"\n")
 
     def status(self, timeout=DEADLINE):
         """How the program ended; what it printed is read by then."""

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A reader of the output that stalls holds nothing up: no probe stays armed for
+it, each command ends when it is told to, and what was written is whole.  And
+who is stopped (Ctrl-Z) has no probe armed meanwhile."""
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from harness import DEADLINE, GOSPECT, Work, coverage, need_root, report, site, text_differs, wait_until
+from terminal import JOBS, Terminal
+
+PROMPT_S = 4	# a second, on a machine that is busy
+
+
+def fill(fd):
+    """Until it takes no byte more; how many it took."""
+    flags, n = fcntl.fcntl(fd, fcntl.F_GETFL), 0
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+    try:
+        while True:
+            n += os.write(fd, b"x" * 4096)
+    except BlockingIOError:
+        pass
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+    return n
+
+
+def read(fd, n):
+    data = b""
+    while len(data) < n:
+        data += os.read(fd, n - len(data))
+    return data
+
+
+def drain(fd):
+    """All that is there, and what comes, up to the end."""
+    data = b""
+    while chunk := os.read(fd, 1 << 16):
+        data += chunk
+    return data
+
+
+class Pipe:
+    """An output that takes nothing: (read end, write end)."""
+
+    def __init__(self, kind):
+        if kind == "socket":
+            self.pair = socket.socketpair()
+            self.r, self.w = (s.fileno() for s in self.pair)
+        else:
+            self.r, self.w = os.pipe()
+        self.filled = fill(self.w)
+
+    def close_writer(self):
+        if hasattr(self, "pair"):
+            self.pair[1].close()
+        else:
+            os.close(self.w)
+
+    def close(self):
+        if hasattr(self, "pair"):
+            for s in self.pair:
+                s.close()
+        else:
+            os.close(self.r)
+
+
+def state(pid, key):
+    """Of /proc/PID/status, "" once it is gone."""
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return next((l.split(":")[1].strip() for l in f if l.startswith(key + ":")), "")
+    except FileNotFoundError:
+        return ""
+
+
+def catches_signals(pid):
+    return int(state(pid, "SigBlk") or "0", 16) >> signal.SIGTERM - 1 & 1
+
+
+def stopped(pid):
+    return state(pid, "State").startswith("T")
+
+
+def wakes(pid):
+    """How often it has waited for something."""
+    return int(state(pid, "voluntary_ctxt_switches") or 0)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        need_root()
+        self.target = self.program()
+        self.addCleanup(self.target.close)
+
+    def program(self):
+        return Work()
+
+    def start(self, *args, stdout=None, stderr=subprocess.PIPE, **kw):
+        p = subprocess.Popen([GOSPECT, *map(str, args)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                             text=True, **kw)
+        self.addCleanup(lambda: (p.poll() is None and p.kill(), p.communicate()))
+        return p
+
+    def armed(self):
+        return bool(text_differs(self.target.pid))
+
+    def ends(self, p, status, within=PROMPT_S):
+        begin = time.monotonic()
+        _, err = p.communicate(timeout=DEADLINE)
+        self.assertEqual(p.returncode, status, err)
+        self.assertLess(time.monotonic() - begin, within, err)
+        self.assertFalse(self.armed())
+        return err
+
+
+class Stalled(Case):
+    def pipe(self, kind="pipe"):
+        out = Pipe(kind)
+        self.addCleanup(out.close)
+        return out
+
+    def test_attach(self):
+        """Reports are skipped whole, and it ends by a signal and by --for."""
+        for kind in ("pipe", "socket"):
+            for how in (signal.SIGINT, signal.SIGTERM, None):
+                with self.subTest(kind=kind, how=how):
+                    out = self.pipe(kind)
+                    p = self.start("attach", self.target.pid, "--every", "200ms", "--format", "json",
+                                   *([] if how else ["--for", "1s"]), stdout=out.w)
+                    out.close_writer()
+                    wait_until(self.armed, "the probes")
+                    if how:
+                        begin = wakes(p.pid)
+                        wait_until(lambda: wakes(p.pid) > begin + 10, "some reports to be due")
+                        p.send_signal(how)
+                    err = self.ends(p, 1, PROMPT_S if how else PROMPT_S + 4)
+                    self.assertIn("nobody reads the output", err)
+                    self.assertRegex(err, r"[1-9][0-9]* reports? (was|were) skipped")
+                    self.assertEqual(len(drain(out.r)), out.filled)
+
+    def test_disarmed_before_the_last_report(self):
+        """Also where its reader is given time."""
+        out = self.pipe()
+        p = self.start("attach", self.target.pid, "--for", "300ms", "--format", "json", stdout=out.w)
+        out.close_writer()
+        wait_until(self.armed, "the probes")
+        wait_until(lambda: not self.armed(), "the probes to be gone")
+        self.assertIsNone(p.poll())
+        read(out.r, out.filled)
+        self.assertEqual(len(drain(out.r).splitlines()), 1)
+        self.ends(p, 0)
+
+    def test_reader_that_wakes_up(self):
+        """The next report has the time of those that were skipped, and says so."""
+        out = self.pipe()
+        p = self.start("attach", self.target.pid, "--every", "200ms", "--format", "json", stdout=out.w)
+        out.close_writer()
+        wait_until(self.armed, "the probes")
+        begin = wakes(p.pid)
+        wait_until(lambda: wakes(p.pid) > begin + 20, "some reports to be due")
+        read(out.r, out.filled)
+        first = b""
+        while not first.endswith(b"\n"):
+            first += os.read(out.r, 1)
+        p.send_signal(signal.SIGINT)
+        rs = [report(l) for l in (first + drain(out.r)).decode().splitlines()]
+        self.assertIn("skipped", self.ends(p, 0))
+        self.assertGreater(rs[0]["losses"]["reports"], 0)
+        self.assertGreaterEqual(rs[0]["window_s"], 0.2 * (rs[0]["losses"]["reports"] + 1))
+        self.assertFalse([r for r in rs[1:] if "reports" in r["losses"]])
+
+    def test_one_report(self):
+        """Nothing is armed while it waits for a reader, and a signal ends that."""
+        for args in (["--window", "300ms"], ["--window", "0", "--format", "json"]):
+            with self.subTest(args):
+                out = self.pipe()
+                p = self.start("snapshot", self.target.pid, *args, stdout=out.w)
+                out.close_writer()
+                if args[1] != "0":
+                    wait_until(self.armed, "the probes")
+                    wait_until(lambda: not self.armed(), "the probes to be gone")
+                wait_until(lambda: catches_signals(p.pid), "it to catch signals")
+                p.send_signal(signal.SIGTERM)
+                self.assertIn("nobody reads the output", self.ends(p, 1))
+                self.assertEqual(len(drain(out.r)), out.filled)
+
+    def test_list(self):
+        """Where nothing is armed a signal does what it does to everybody."""
+        out = self.pipe()
+        p = self.start("list", stdout=out.w)
+        out.close_writer()
+        wait_until(lambda: state(p.pid, "Threads") == "2", "it to write")
+        p.send_signal(signal.SIGTERM)
+        self.ends(p, -signal.SIGTERM)
+
+    def test_messages(self):
+        """Whoever reads the messages, and does not."""
+        err = self.pipe()
+        p = self.start("attach", self.target.pid, "--for", "500ms", "--format", "json", stdout=subprocess.PIPE,
+                       stderr=err.w)
+        err.close_writer()
+        out, _ = p.communicate(timeout=DEADLINE)
+        self.assertEqual(p.returncode, 0)
+        self.assertEqual(len(out.splitlines()), 1)
+        self.assertFalse(self.armed())
+
+    def test_fifo(self):
+        """-o into one whose reader stalls."""
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "fifo")
+            os.mkfifo(path)
+            r = os.open(path, os.O_RDWR)	# itself a reader: nobody waits for one
+            n = fill(r)
+            p = self.start("attach", self.target.pid, "--every", "200ms", "--format", "json", "-o", path)
+            wait_until(self.armed, "the probes")
+            p.send_signal(signal.SIGINT)
+            self.ends(p, 1)
+            self.assertEqual(len(read(r, n)), n)
+            os.close(r)
+
+
+class OnTerminal(Case):
+    def screen(self, *args, **kw):
+        t = Terminal([GOSPECT, "attach", self.target.pid, "--every", "150ms", *args], **kw)
+        self.addCleanup(t.__exit__)
+        wait_until(lambda: "q quit" in "".join(t.shown()), "the screen")
+        return t
+
+    def gone(self, t):
+        wait_until(lambda: not self.armed(), "the probes to be gone")
+        wait_until(lambda: t.pid() is None, "its end")
+
+    def test_stopped(self):
+        """Ctrl-S: the screen stands still, and nothing else does."""
+        for how in ("Ctrl-Q", signal.SIGTERM, None):
+            with self.subTest(how):
+                t = self.screen(*([] if how else ["--for", "2s"]))
+                t.key("\x13")
+                if how == "Ctrl-Q":
+                    begin = wakes(t.pid())
+                    wait_until(lambda: wakes(t.pid()) > begin + 20, "some frames to be due")
+                    t.key("\x11")
+                    t.frame()
+                    t.key("q")
+                    self.assertEqual(t.status(), 0)
+                    self.assertEqual(t.restored(), [])
+                    continue
+                if how:
+                    os.kill(t.pid(), how)
+                self.gone(t)
+                t.key("\x11")
+                self.assertEqual(t.status(), 1)
+
+    def test_suspended(self):
+        """Ctrl-Z: nothing is armed, the terminal is as before; `fg` goes on."""
+        t = self.screen(shell=JOBS)
+        pid = t.pid()
+        for _ in range(2):
+            wait_until(self.armed, "the probes")
+            t.key("\x1a")
+            wait_until(lambda: stopped(pid), "it to stop")
+            self.assertFalse(self.armed())
+            wait_until(lambda: not t.restored(), "the terminal as before")
+            t.go_on()
+            t.frame()
+        wait_until(self.armed, "the probes")
+        t.key("q")
+        self.assertEqual(t.status(), 0)
+        self.assertEqual(t.restored(), [])
+
+
+class Suspended(Case):
+    def test_attach(self):
+        """What happens while it is stopped is in no report, and is not counted as anything."""
+        p = self.start("attach", self.target.pid, "--every", "60s", "--format", "json", stdout=subprocess.PIPE,
+                       process_group=0)
+        wait_until(self.armed, "the probes")
+        self.target.do("births 10 named")
+        p.send_signal(signal.SIGTSTP)
+        wait_until(lambda: stopped(p.pid), "it to stop")
+        self.assertFalse(self.armed())
+        self.target.do("births 100 named")
+        p.send_signal(signal.SIGCONT)
+        wait_until(self.armed, "the probes")
+        begin = wakes(p.pid)
+        wait_until(lambda: wakes(p.pid) > begin + 5, "its next window")
+        truth = self.target.do("births 20 named")["sites"]["named"]
+        p.send_signal(signal.SIGINT)
+        rs = [report(l) for l in p.stdout.read().splitlines()]
+        self.ends(p, 0)
+        self.assertEqual([site(r, truth)["births"] for r in rs], [10, 20])
+        self.assertNotIn("stopped_s", rs[0]["losses"])
+        self.assertGreater(rs[1]["losses"]["stopped_s"], 0)
+        for r in rs:
+            self.assertEqual(coverage(r, "goroutines")["state"], "exact", coverage(r, "goroutines"))
+
+    def test_snapshot(self):
+        """Its window begins anew."""
+        p = self.start("snapshot", self.target.pid, "--window", "1s", "--format", "json", stdout=subprocess.PIPE,
+                       process_group=0)
+        wait_until(self.armed, "the probes")
+        p.send_signal(signal.SIGTSTP)
+        wait_until(lambda: stopped(p.pid), "it to stop")
+        self.assertFalse(self.armed())
+        self.target.do("births 100 named")
+        p.send_signal(signal.SIGCONT)
+        r = report(p.stdout.read())
+        self.ends(p, 0)
+        self.assertEqual(r["goroutines"]["births"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
