@@ -51,8 +51,11 @@ void gocycles_set(struct gocycles *c, const struct gototals *t, int64_t real_off
 {
 	uint32_t n = t->numgc < GO_CYCLES ? t->numgc : GO_CYCLES;
 
-	*c = (struct gocycles){ .asked = c->asked, .coroutines = c->coroutines };
-	for (uint32_t i = 0; i < n; i++) {
+	c->known = true;
+	c->ended = t->numgc;
+	c->n = 0;
+	c->last_ns = 0;
+	for (uint32_t i = 0; i < n && !c->coroutines; i++) {
 		uint32_t at = (t->numgc - n + i) % GO_CYCLES;
 
 		c->end_ns[i] = (int64_t)t->pause_end_unix_ns[at] - real_offset_ns;
@@ -61,8 +64,7 @@ void gocycles_set(struct gocycles *c, const struct gototals *t, int64_t real_off
 		if (i && c->end_ns[i] < c->end_ns[i - 1])
 			return;
 	}
-	c->n = (int)n;
-	c->cut = t->numgc > n;
+	c->n = c->coroutines ? 0 : (int)n;
 }
 
 void gocycles_read(struct goruntime *rt)
@@ -71,14 +73,14 @@ void gocycles_read(struct goruntime *rt)
 	struct goraw raw = { 0 };
 	struct gototals t = { 0 };
 
+	c->known = false;
 	c->n = 0;
 	if (!goruntime_has(rt, FACT_GC))
 		return;
 	if (!c->asked)
 		c->coroutines = has_coroutines(rt);
 	c->asked = true;
-	if (!c->coroutines && !goread_memstats(rt, &raw, &t) && raw.has_memstats &&
-	    raw.gc_ring_fits)
+	if (!goread_memstats(rt, &raw, &t) && raw.has_memstats && raw.gc_ring_fits)
 		gocycles_set(c, &t, real_offset());
 }
 
@@ -109,7 +111,7 @@ uint64_t gocycles_proven_ns(struct gocycles *c, int64_t since_ns)
 	at = first_since(c, since_ns);
 	if (at < c->n && c->end_ns[at] - c->pause_ns[at] - CLOCKS_NS <= since_ns)
 		met = at + 1; /* this is the one whose mark termination it is */
-	else if (!at && c->cut)
+	else if (!at && c->ended > GO_CYCLES)
 		met = 0; /* that one is no longer kept: so is, or this is, the one that met it */
 	c->last_ns = since_ns;
 	c->last_proven_ns = 0;

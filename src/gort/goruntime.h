@@ -76,6 +76,8 @@ struct gowalk {
 	uint64_t mono_ns;      /* our monotonic clock, at the middle of the reading */
 	uint64_t read_ns;      /* how long it took */
 	uint64_t failures;     /* g's that could not be read whole, or beyond the first 4 million */
+	bool has_cycles;
+	uint32_t cycles; /* collections that had ended before it */
 };
 
 struct gototals {

@@ -16,8 +16,9 @@
 #define GO_CYCLES 256
 struct gocycles {
 	int64_t end_ns[GO_CYCLES], pause_ns[GO_CYCLES];
-	int n;                   /* 0: not known */
-	bool cut;                /* there were more */
+	int n; /* of them; 0: nothing is proven by them */
+	bool known;
+	uint32_t ended;          /* since the start */
 	bool asked, coroutines;  /* whether the program has any */
 	int64_t last_ns;         /* what was asked for last, */
 	uint64_t last_proven_ns; /* and the answer */

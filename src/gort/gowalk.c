@@ -434,6 +434,8 @@ int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err)
 	w->n = 0;
 	w->user = w->system = w->failures = 0;
 	gocycles_read(rt);
+	w->has_cycles = rt->cache->cycles.known;
+	w->cycles = rt->cache->cycles.ended;
 	code = read_list(rt, w);
 	if (!code)
 		code = walk_all(rt, w);

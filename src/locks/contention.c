@@ -152,7 +152,7 @@ static void take_waiter(struct contention *c, const struct goroutine *g, const s
 	int at;
 
 	/* a stop that was seen at the look before, or one more to be read */
-	if (before && before->mark[0] && before->mark[1] == g->tracking_seq) {
+	if (before && before->mark[0] && before->mark[1] == goroutine_stop(g)) {
 		lock = before->mark[0];
 	} else if (c->looked_at < CONTENTION_MAX_WAITERS) {
 		c->looked_at++;
@@ -162,8 +162,7 @@ static void take_waiter(struct contention *c, const struct goroutine *g, const s
 	}
 	at = row_of(c, w, lock);
 	/* the same stop for the same lock */
-	since = since_parked(g, recall_keep(&c->waits, &c->new_waits, g->goid, lock,
-					    g->tracking_seq, c->now_ns));
+	since = since_parked(g, recall_keep_stop(&c->waits, &c->new_waits, g, lock, c->now_ns));
 	c->row[at].waiters++;
 	c->longest[at] = since_earlier(c->longest[at], since);
 }

@@ -40,6 +40,13 @@ struct since since_parked(const struct goroutine *g, uint64_t first_ns)
 	return (struct since){ ns, AGE_AT_LEAST };
 }
 
+uint64_t goroutine_stop(const struct goroutine *g)
+{
+	uint64_t what[] = { g->tracking_seq, g->sched_pc, g->sched_sp, g->waiting };
+
+	return hash_bytes(what, sizeof(what));
+}
+
 void recall_init(struct recall *r)
 {
 	memset(r, 0, sizeof(*r));
@@ -60,19 +67,36 @@ const struct recalled *recall_find(const struct recall *r, uint64_t key)
 	return at ? &r->fact[*at] : NULL;
 }
 
+static struct recalled keep(const struct recall *from, struct recall *to, uint64_t key,
+			    uint64_t mark0, uint64_t mark1, uint64_t now_ns)
+{
+	const struct recalled *k = recall_find(from, key);
+	struct recalled now = { .mark = { mark0, mark1 }, .first_ns = now_ns, .looks = 1 };
+
+	if (k && k->mark[0] == mark0 && k->mark[1] == mark1) {
+		now.first_ns = k->first_ns;
+		now.looks = k->looks + 1;
+	}
+	if (to->n < RECALL_MAX && !array_room(&to->fact, to->n, &to->cap, sizeof(*to->fact)) &&
+	    u64map_put(&to->at, key, to->n, NULL))
+		to->fact[to->n++] = now;
+	else
+		to->dropped++;
+	return now;
+}
+
 uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0,
 		     uint64_t mark1, uint64_t now_ns)
 {
-	const struct recalled *k = recall_find(from, key);
-	uint64_t first = k && k->mark[0] == mark0 && k->mark[1] == mark1 ? k->first_ns : now_ns;
+	return keep(from, to, key, mark0, mark1, now_ns).first_ns;
+}
 
-	if (to->n < RECALL_MAX && !array_room(&to->fact, to->n, &to->cap, sizeof(*to->fact)) &&
-	    u64map_put(&to->at, key, to->n, NULL))
-		to->fact[to->n++] =
-			(struct recalled){ .mark = { mark0, mark1 }, .first_ns = first };
-	else
-		to->dropped++;
-	return first;
+uint64_t recall_keep_stop(const struct recall *from, struct recall *to, const struct goroutine *g,
+			  uint64_t mark0, uint64_t now_ns)
+{
+	struct recalled k = keep(from, to, g->goid, mark0, goroutine_stop(g), now_ns);
+
+	return k.looks > 2 ? k.first_ns : now_ns;
 }
 
 void recall_swap(struct recall *old, struct recall *new)

@@ -22,9 +22,17 @@ void age_max(double *s, enum age_kind *kind, double other_s, enum age_kind other
 /* At first_ns it was as it is, or earlier, as a collection proves. */
 struct since since_parked(const struct goroutine *g, uint64_t first_ns);
 
+/*
+ * Tells one stop of a goroutine from its next: what differs between them, mostly.
+ * How often it has run is known by 8 bits, so that one of 256 that have run seems
+ * to stand where it was.
+ */
+uint64_t goroutine_stop(const struct goroutine *g);
+
 /* What one look leaves to the next, by key; mark: what must be the same. */
 struct recalled {
 	uint64_t mark[2], first_ns;
+	uint32_t looks; /* that had the same marks, this one included */
 };
 
 struct recall {
@@ -43,6 +51,10 @@ const struct recalled *recall_find(const struct recall *r, uint64_t key);
 /* Puts it into `to`; returns since when it is there with the same marks: as `from` has it, else now. */
 uint64_t recall_keep(const struct recall *from, struct recall *to, uint64_t key, uint64_t mark0,
 		     uint64_t mark1, uint64_t now_ns);
+/* Of a goroutine that waits (mark1 is its stop): what two looks have alike may be chance, of three
+ * it is not. */
+uint64_t recall_keep_stop(const struct recall *from, struct recall *to, const struct goroutine *g,
+			  uint64_t mark0, uint64_t now_ns);
 /* The look ends: `new` becomes `old`, and empty. */
 void recall_swap(struct recall *old, struct recall *new);
 

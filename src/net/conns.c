@@ -74,6 +74,9 @@ static void inherit_conn(struct netwatch *nw, struct net_conn *c)
 	c->host = p->host;
 	c->known = p->known;
 	c->seen = p->seen;
+	/* of a response that its readLoop waited for then, or is still at; else of one before */
+	if (!c->h2 && !(p->expects && !p->awaits_body) && p->stop != c->stop)
+		c->seen.request = 0;
 }
 
 /* A connection while it is read. */
@@ -249,7 +252,7 @@ void netconns_date(struct netwatch *nw)
 			continue;
 		c->awaits_ns = c->quiet_ns = l->now_ns;
 		/* a body that was collected has no channel to compare any more */
-		if (p && p->awaits_body && p->addr == c->addr &&
+		if (p && p->awaits_body && p->addr == c->addr && (c->h2 || p->stop == c->stop) &&
 		    (p->wait_chan == c->wait_chan || !p->wait_chan || !c->wait_chan)) {
 			c->awaits_ns = p->awaits_ns;
 			if (!c->reader && !memcmp(p->progress, c->progress, sizeof(c->progress)))

@@ -102,12 +102,18 @@ void fill_exactness(bool sampled, double rate, enum exactness *exactness, double
 	*row_rate = sampled ? rate : 1;
 }
 
-void fill_oldest(double age_s, enum age_kind age, double *oldest_s, enum age_kind *oldest_age)
+double fill_age(const struct fill *f, uint64_t start_ns, enum age_kind of, enum age_kind *kind)
 {
-	if (age_s < *oldest_s)
-		return;
-	*oldest_s = age_s;
-	*oldest_age = age;
+	return since_age_s((struct since){ start_ns, of }, f->nw->cur.now_ns, kind);
+}
+
+void fill_oldest(const struct fill *f, uint64_t start_ns, enum age_kind of, double *oldest_s,
+		 enum age_kind *oldest_age)
+{
+	enum age_kind kind;
+	double age_s = fill_age(f, start_ns, of, &kind);
+
+	age_max(oldest_s, oldest_age, age_s, kind);
 }
 
 int fill_add_times(struct times **to, const struct trace_hist *now, const struct trace_hist *base,

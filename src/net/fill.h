@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "model/age.h"
 #include "net/priv.h"
 #include "trace/trace.h"
 
@@ -54,12 +55,15 @@ struct fill {
 /* The number of a row's host, below nw->nhost. */
 uint32_t fill_host_number(const struct fill *f, const char *host);
 double fill_age_s(const struct fill *f, uint64_t start_ns);
+/* Likewise, and how it is known; a bound of nothing is AGE_UNKNOWN. */
+double fill_age(const struct fill *f, uint64_t start_ns, enum age_kind of, enum age_kind *kind);
 void fill_host(const struct fill *f, uint32_t host, char out[WINDOW_MAX_HOST + 1]);
 uint64_t fill_scaled(uint64_t n, bool sampled, double rate);
 
 void fill_exactness(bool sampled, double rate, enum exactness *exactness, double *row_rate);
 /* The oldest of several, whose ages come one after the other. */
-void fill_oldest(double age_s, enum age_kind age, double *oldest_s, enum age_kind *oldest_age);
+void fill_oldest(const struct fill *f, uint64_t start_ns, enum age_kind of, double *oldest_s,
+		 enum age_kind *oldest_age);
 
 /* A histogram that is added; *to is made when it has any.  0 or -ENOMEM. */
 int fill_add_times(struct times **to, const struct trace_hist *now, const struct trace_hist *base,
@@ -78,6 +82,7 @@ int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 bool fill_is_held(const struct fill *f, const struct net_conn *c);
 struct place fill_body_place(const struct fill *f, const struct net_conn *c);
 uint64_t fill_body_start(const struct net_conn *c);
+enum age_kind fill_body_age(const struct net_conn *c);
 
 /* One table each: 0 or -ENOMEM. */
 int fill_clients(struct fill *f);

@@ -31,6 +31,11 @@ uint64_t fill_body_start(const struct net_conn *c)
 	return c->seen.start_ns ? c->seen.start_ns : c->awaits_ns;
 }
 
+enum age_kind fill_body_age(const struct net_conn *c)
+{
+	return c->seen.start_ns && c->seen.age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST;
+}
+
 static int by_bodies(const void *a, const void *b)
 {
 	const struct net_body_row *x = a, *y = b;
@@ -88,8 +93,8 @@ static void count_body(const struct fill *f, const struct net_conn *c, struct ne
 {
 	r->count++;
 	r->count_before += c->awaits_ns <= f->nw->begin_ns;
-	fill_oldest(fill_age_s(f, c->awaits_ns), c->awaits_exact ? AGE_EXACT : AGE_AT_LEAST,
-		    &r->oldest_s, &r->age);
+	fill_oldest(f, c->awaits_ns, c->awaits_exact ? AGE_EXACT : AGE_AT_LEAST, &r->oldest_s,
+		    &r->age);
 }
 
 int fill_unclosed(struct fill *f)

@@ -40,9 +40,12 @@ static bool has_no_limit(const struct net_limits *l)
 	return l->timeout == KNOWN_NO && l->deadline == KNOWN_NO && l->cancel == KNOWN_NO;
 }
 
-static void count_inflight(struct net_client *c, const struct net_limits *limits, int phase,
-			   double took_s, enum age_kind age)
+static void count_inflight(const struct fill *f, struct net_client *c,
+			   const struct net_limits *limits, int phase, struct since since)
 {
+	enum age_kind age;
+	double took_s = fill_age(f, since.ns, since.kind, &age);
+
 	c->in_flight++;
 	if (c->in_flight == 1 || (took_s > 0 && took_s >= c->longest_in_flight_s)) {
 		c->longest_in_flight_s = took_s;
@@ -84,7 +87,7 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 		if (!c)
 			return -ENOMEM;
 		last = &r->place;
-		count_inflight(c, &r->limits, r->phase, fill_age_s(f, r->start_ns), r->age);
+		count_inflight(f, c, &r->limits, r->phase, (struct since){ r->start_ns, r->age });
 	}
 	for (size_t i = 0; i < l->nconn; i++) {
 		struct place place;
@@ -95,9 +98,9 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 		c = client_of(s, &place);
 		if (!c)
 			return -ENOMEM;
-		count_inflight(c, &no_limits_known, NET_BODY,
-			       fill_age_s(f, fill_body_start(&l->conn[i])),
-			       l->conn[i].seen.age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST);
+		count_inflight(f, c, &no_limits_known, NET_BODY,
+			       (struct since){ fill_body_start(&l->conn[i]),
+					       fill_body_age(&l->conn[i]) });
 	}
 	return 0;
 }

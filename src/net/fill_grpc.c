@@ -43,7 +43,7 @@ static int count_inflight(struct fill *f, struct rowset *s)
 		if (!r)
 			return -ENOMEM;
 		r->in_flight++;
-		fill_oldest(fill_age_s(f, c->start_ns), c->age, &r->longest_in_flight_s, &r->age);
+		fill_oldest(f, c->start_ns, c->age, &r->longest_in_flight_s, &r->age);
 	}
 	return 0;
 }

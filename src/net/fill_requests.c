@@ -25,8 +25,6 @@ static void put_inflight(const struct fill *f, const struct net_inflight *r,
 {
 	*out = (struct net_request){
 		.phase = r->phase,
-		.since_s = fill_age_s(f, r->start_ns),
-		.age = r->age,
 		.goroutine = r->goid,
 		.place = r->place,
 		.timeout = r->limits.timeout,
@@ -34,6 +32,7 @@ static void put_inflight(const struct fill *f, const struct net_inflight *r,
 		.cancel = r->limits.cancel,
 		.timeout_s = (double)r->limits.timeout_ns / 1e9,
 	};
+	out->since_s = fill_age(f, r->start_ns, r->age, &out->age);
 	fill_host(f, r->host, out->host);
 }
 
@@ -41,11 +40,10 @@ static void put_held(const struct fill *f, const struct net_conn *c, struct net_
 {
 	*out = (struct net_request){
 		.phase = NET_BODY,
-		.since_s = fill_age_s(f, fill_body_start(c)),
 		.goroutine = f->look->walk->g[c->holder - 1].goid,
-		.age = c->seen.age == AGE_EXACT ? AGE_EXACT : AGE_AT_LEAST,
 		.place = fill_body_place(f, c),
 	};
+	out->since_s = fill_age(f, fill_body_start(c), fill_body_age(c), &out->age);
 	fill_host(f, net_conn_host(c), out->host);
 }
 

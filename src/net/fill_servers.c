@@ -47,7 +47,7 @@ static void count_serving(const struct fill *f, struct net_server *r, const stru
 {
 	r->no_read_timeout = r->no_read_timeout || v->no_read_timeout;
 	r->in_flight++;
-	fill_oldest(fill_age_s(f, v->start_ns), v->age, &r->longest_in_flight_s, &r->age);
+	fill_oldest(f, v->start_ns, v->age, &r->longest_in_flight_s, &r->age);
 }
 
 /* The row of a server's handler, else that of the place that serves; NULL: neither is known,

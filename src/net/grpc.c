@@ -69,7 +69,7 @@ static void date(struct netwatch *nw, struct net_gcall *c)
 		c->age = AGE_EXACT;
 		if (!c->method[0] && open.text)
 			net_method_format(open.text, strlen(open.text), c->method);
-	} else if (before && before->stack == c->stack && !strcmp(before->method, c->method)) {
+	} else if (before && before->stop == c->stop && !strcmp(before->method, c->method)) {
 		c->start_ns = before->start_ns;
 	}
 }

@@ -65,6 +65,7 @@ static int take_inflight(struct netwatch *nw, const struct net_user *u, const st
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
 	struct net_inflight f = { .goid = g->goid,
 				  .g = g->addr,
+				  .stop = goroutine_stop(g),
 				  .walk = u->walk,
 				  .stack = u->cls,
 				  .phase = -1,
@@ -96,6 +97,7 @@ static int take_conn(struct netwatch *nw, const struct net_user *u, const struct
 		nw, conn, nw->max_conns,
 		(struct net_conn){ .goid = nw->look->walk->g[u->walk].goid,
 				   .addr = netusers_word(nw, u, h2 ? NETSLOT_STREAM : NETSLOT_LOOP),
+				   .stop = goroutine_stop(&nw->look->walk->g[u->walk]),
 				   .walk = u->walk,
 				   .stack = u->cls,
 				   .frame = h2 ? NET_NO_FRAME : u->frame,
@@ -133,8 +135,11 @@ static int take_gcall(struct netwatch *nw, const struct net_user *u)
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
 
 	return NET_ADD(nw, gcall, nw->max_inflight,
-		       (struct net_gcall){
-			       .goid = g->goid, .g = g->addr, .walk = u->walk, .stack = u->cls });
+		       (struct net_gcall){ .goid = g->goid,
+					   .g = g->addr,
+					   .stop = goroutine_stop(g),
+					   .walk = u->walk,
+					   .stack = u->cls });
 }
 
 /* What one goroutine is for. */
@@ -208,6 +213,10 @@ int netlook_take(struct netwatch *nw)
 	struct net_look t = nw->prev;
 	int err = netusers_classify(nw, nw->look->stacks);
 
+	nw->same_heap = nw->has_cycles && nw->look->walk->has_cycles &&
+			nw->cycles == nw->look->walk->cycles;
+	nw->has_cycles = nw->look->walk->has_cycles;
+	nw->cycles = nw->look->walk->cycles;
 	nw->prev = nw->cur;
 	nw->cur = t;
 	begin(&nw->cur, nw->look->now_ns);

@@ -45,6 +45,7 @@ struct net_inflight {
 	uint64_t goid, g;
 	uint64_t request; /* the user's *Request (or the body's): tells one request from the next */
 	uint64_t inner, client, transport, conn, treq;
+	uint64_t stop;  /* goroutine_stop() */
 	uint32_t walk;  /* index in the walk */
 	uint32_t stack; /* class */
 	uint32_t host;
@@ -71,6 +72,7 @@ struct net_conn {
 	uint64_t goid; /* of its readLoop: a connection has one for life */
 	uint64_t addr; /* *persistConn, or *clientStream */
 	uint64_t transport;
+	uint64_t stop; /* goroutine_stop() of its readLoop */
 	uint32_t walk, stack, host;
 	uint32_t frame; /* of its readLoop, in the look's users; NET_NO_FRAME */
 	bool h2, dead, known;
@@ -113,7 +115,7 @@ struct net_serving {
 };
 
 struct net_gcall {
-	uint64_t goid, g;
+	uint64_t goid, g, stop;
 	uint32_t walk, stack;
 	char method[NET_MAX_METHOD];
 	uint64_t start_ns;
@@ -224,6 +226,10 @@ struct netwatch {
 	uint64_t unread;              /* did not fit, or could not be read */
 	uint64_t no_room;             /* beyond what is kept, or no memory */
 	uint64_t moved;
+	/* No collection has ended since the look before: what was somewhere is there still. */
+	bool same_heap;
+	bool has_cycles;
+	uint32_t cycles;                /* of the latest look */
 	size_t max_inflight, max_conns; /* of one look */
 	/* where readLoop's frame keeps its bodyEOFSignal and Response, from its SP; -1 not seen yet */
 	int32_t body_slot, response_slot;

@@ -16,17 +16,32 @@
 #define MAX_HOST_READ 512
 #define MAX_HOST_LEN  (1u << 20) /* longer is no host but a wrong address */
 
+/*
+ * Whether it is the call that was seen at the look before.  The user may call with
+ * the same *Request again: each round trip has a transportRequest of its own, but
+ * the next may get the address of one that was collected.
+ */
+static bool is_same_call(const struct netwatch *nw, const struct net_inflight *f,
+			 const struct net_inflight *p)
+{
+	if (!p || p->request != f->request || !f->request || p->dead || !p->known)
+		return false;
+	if (f->treq && p->treq && f->treq != p->treq)
+		return false;
+	return p->stop == f->stop || (nw->same_heap && f->treq && p->treq);
+}
+
 /* What the look before knew of it.  False: it is new. */
 static bool inherit(struct netwatch *nw, struct net_inflight *f)
 {
 	const struct net_inflight *p = NET_FIND(&nw->prev, inflight, inflight_at, f->goid);
 
-	if (!p || p->request != f->request || !f->request || p->dead || !p->known)
+	if (!is_same_call(nw, f, p))
 		return false;
 	f->start_ns = p->start_ns;
 	f->age = p->age;
 	f->limits = p->limits;
-	if (p->inner != f->inner) /* a redirect: another host */
+	if (p->inner != f->inner)
 		return false;
 	f->host = p->host;
 	f->known = true;
@@ -38,8 +53,7 @@ static bool same_treq(struct netwatch *nw, struct net_inflight *f)
 {
 	const struct net_inflight *p = NET_FIND(&nw->prev, inflight, inflight_at, f->goid);
 
-	if (!p || p->treq != f->treq || p->request != f->request || !f->request || !p->known ||
-	    p->dead)
+	if (!is_same_call(nw, f, p) || p->treq != f->treq)
 		return false;
 	f->inner = p->inner;
 	return true;
@@ -287,7 +301,7 @@ static void date_reader(struct netwatch *nw, struct net_inflight *f)
 	f->age = AGE_AT_LEAST;
 	f->known = true;
 	/* the same, or it waited for this very response at the look before */
-	if (p && p->conn == f->conn &&
+	if (p && p->conn == f->conn && (nw->same_heap || p->stop == f->stop) &&
 	    (p->request == f->request || (c && c->seen.request && p->inner == c->seen.request))) {
 		f->start_ns = p->start_ns;
 		f->age = p->age;

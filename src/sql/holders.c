@@ -89,8 +89,7 @@ static void count_wait_place(struct pool *q, const struct place *at)
 static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 {
 	const struct goroutine *g = &p->look->walk->g[i];
-	struct since since = since_parked(g, sqlpools_keep(p, KNOWN_WAITS, g->goid, q->db.addr,
-							   g->tracking_seq));
+	struct since since = since_parked(g, sqlpools_keep_stop(p, KNOWN_WAITS, g, q->db.addr));
 	struct trace_open o;
 	struct place at;
 
@@ -110,8 +109,7 @@ static int add_dialer(struct sqlpools *p, struct pool *q, size_t i)
 	const struct goroutine *g = &p->look->walk->g[i];
 	struct holder k = { .what = SQL_CALL, .goid = g->goid };
 
-	k.since = since_parked(g,
-			       sqlpools_keep(p, KNOWN_DIALS, g->goid, q->db.addr, g->tracking_seq));
+	k.since = since_parked(g, sqlpools_keep_stop(p, KNOWN_DIALS, g, q->db.addr));
 	k.found = sqlroles_place(p, i, &k.place);
 	return k.found ? add_holder(p, q, &k) : 0;
 }
@@ -125,7 +123,7 @@ static int take_asker(struct sqlpools *p, size_t i)
 	uint64_t db;
 
 	/* a stop that was seen at the look before, or one more to be read */
-	if (before && before->mark[1] == g->tracking_seq) {
+	if (before && before->mark[1] == goroutine_stop(g)) {
 		db = before->mark[0];
 	} else {
 		if (p->waiters_read == MAX_WAITERS) {

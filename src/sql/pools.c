@@ -11,6 +11,12 @@ uint64_t sqlpools_keep(struct sqlpools *p, enum known_kind kind, uint64_t key, u
 	return recall_keep(&p->known[kind], &p->now[kind], key, mark0, mark1, p->look->now_ns);
 }
 
+uint64_t sqlpools_keep_stop(struct sqlpools *p, enum known_kind kind, const struct goroutine *g,
+			    uint64_t mark)
+{
+	return recall_keep_stop(&p->known[kind], &p->now[kind], g, mark, p->look->now_ns);
+}
+
 static void pool_deinit(struct pool *q)
 {
 	sqldb_deinit(&q->db);

@@ -96,6 +96,9 @@ struct sqlpools {
 /* Since when it is there with the same marks. */
 uint64_t sqlpools_keep(struct sqlpools *p, enum known_kind kind, uint64_t key, uint64_t mark0,
 		       uint64_t mark1);
+/* Since when it waits for the same. */
+uint64_t sqlpools_keep_stop(struct sqlpools *p, enum known_kind kind, const struct goroutine *g,
+			    uint64_t mark);
 struct pool *sqlpools_of(struct sqlpools *p, uint64_t db);
 
 /* roles.c */

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "gort/goruntime_priv.h"
+#include "model/age.h"
 
 #define BOOT_NS   (int64_t)(1000 * NS_PER_S) /* of the wall clock, at 0 of the monotonic one */
 #define PAUSE_NS  (int64_t)(100000)
@@ -91,6 +92,44 @@ static void a_clock_that_was_set_proves_nothing(void **state)
 	assert_int_equal(gocycles_proven_ns(&c, TSTART(10)), 0);
 }
 
+/* After coroutines nothing is: they go on without what clears it. */
+static void coroutines_prove_nothing(void **state)
+{
+	struct gototals t = { .numgc = 3, .pause_end_unix_ns = { 10, 20, 30 } };
+	struct gocycles c = { .coroutines = true };
+
+	(void)state;
+	gocycles_set(&c, &t, 0);
+	assert_true(c.known);
+	assert_int_equal(c.ended, 3);
+	assert_int_equal(gocycles_proven_ns(&c, 10), 0);
+}
+
+/* 1 of 256 goroutines that have run seems not to have: only what three looks have alike counts. */
+static void a_stop_is_seen_three_times(void **state)
+{
+	struct goroutine g = { .goid = 7, .tracking_seq = 3, .sched_sp = 0x1000 };
+	struct recall old, now;
+	uint64_t first[5];
+
+	(void)state;
+	recall_init(&old);
+	recall_init(&now);
+	for (uint64_t i = 0; i < 5; i++) {
+		if (i == 4)
+			g.tracking_seq++; /* it has run */
+		first[i] = recall_keep_stop(&old, &now, &g, 99, 100 + i);
+		recall_swap(&old, &now);
+	}
+	assert_int_equal(first[0], 100);
+	assert_int_equal(first[1], 101);
+	assert_int_equal(first[2], 100);
+	assert_int_equal(first[3], 100);
+	assert_int_equal(first[4], 104);
+	recall_deinit(&old);
+	recall_deinit(&now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +137,8 @@ int main(void)
 		cmocka_unit_test(the_last_one_proves_nothing),
 		cmocka_unit_test(of_300_the_last_256_are_kept),
 		cmocka_unit_test(a_clock_that_was_set_proves_nothing),
+		cmocka_unit_test(coroutines_prove_nothing),
+		cmocka_unit_test(a_stop_is_seen_three_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,9 +215,10 @@ func cmdReq(o options) (answer, error) {
 
 // What goes on without end.
 var traffic struct {
-	ended int32 // atomic
-	wg    sync.WaitGroup
-	loads []*load
+	ended   int32 // atomic
+	wg      sync.WaitGroup
+	loads   []*load
+	longest int64 // atomic: ns, of those that repeat
 }
 
 func cmdTraffic(o options) (answer, error) {
@@ -251,6 +252,41 @@ func cmdTraffic(o options) (answer, error) {
 	return answer{"host": l.host}, nil
 }
 
+func cmdRepeat(o options) (answer, error) {
+	o["limit"] = "none"
+	l, err := newLoad(o)
+	if err != nil {
+		return nil, err
+	}
+	l.watched = false
+	traffic.loads = append(traffic.loads, l)
+	atomic.StoreInt64(&traffic.longest, 0)
+	for i := o.number("n", 1); i > 0; i-- {
+		r, _, _, err := l.request(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		traffic.wg.Add(1)
+		go func() {
+			defer traffic.wg.Done()
+			for atomic.LoadInt32(&traffic.ended) == 0 {
+				begin := time.Now()
+				answer, err := callWithout(l.client, r)
+				if err == nil {
+					_, _ = io.Copy(io.Discard, answer.Body)
+					answer.Body.Close()
+				}
+				took := int64(time.Since(begin))
+				for was := atomic.LoadInt64(&traffic.longest); took > was &&
+					!atomic.CompareAndSwapInt64(&traffic.longest, was, took); {
+					was = atomic.LoadInt64(&traffic.longest)
+				}
+			}
+		}()
+	}
+	return answer{"host": l.host}, nil
+}
+
 func cmdStop(options) (answer, error) {
 	atomic.StoreInt32(&traffic.ended, 1)
 	traffic.wg.Wait()
@@ -259,7 +295,7 @@ func cmdStop(options) (answer, error) {
 		l.client.CloseIdleConnections()
 	}
 	traffic.loads = nil
-	return nil, nil
+	return answer{"longest_s": time.Duration(atomic.LoadInt64(&traffic.longest)).Seconds()}, nil
 }
 
 // refusedPort is a port that nobody listens at.

@@ -14,7 +14,8 @@
 //	                           n requests; all have ended
 //	traffic …                  the same without end (bursts=1: conc at once, and when all have
 //	                           ended again), until
-//	stop                       which waits for what is under way
+//	repeat n= ttfb=            n goroutines, each with one *Request that it sends again and again
+//	stop                       which waits for what is under way; how long the longest of those took
 //	hang n= phase= limit=      n requests that stay in that phase; with remote=1 and port= in
 //	                           the handler of another netload
 //	bodies n= how= via=        responses whose body is not closed (drop), closed late (late),
@@ -92,7 +93,7 @@ var commands map[string]func(options) (answer, error)
 
 func init() {
 	commands = map[string]func(options) (answer, error){
-		"set": cmdSet, "req": cmdReq, "traffic": cmdTraffic, "stop": cmdStop,
+		"set": cmdSet, "req": cmdReq, "traffic": cmdTraffic, "repeat": cmdRepeat, "stop": cmdStop,
 		"hang": cmdHang, "bodies": cmdBodies, "release": cmdRelease, "cancel": cmdCancel,
 		"dial": cmdDial, "churn": cmdChurn, "hosts": cmdHosts, "slowloris": cmdSlowloris,
 		"sql": cmdSQL, "convoy": cmdConvoy, "stopconvoy": cmdStopConvoy,
