@@ -326,9 +326,10 @@ int main(int argc, char **argv)
 	u64map_init(&file_page, MAX_PAGES);
 	code = session_open(&s, atoi(argv[1]), &err);
 	if (!code) {
-		code = freeze_init(&f);
+		freeze_init(&f);
+		code = freeze_open(&f);
 		if (!code)
-			code = freeze_begin(&f, s.proc.pid, UINT64_MAX);
+			code = freeze_begin(&f, s.proc.pid, UINT64_MAX, UINT64_MAX);
 		if (!code)
 			code = record(&s, argv[2], &err);
 		else

@@ -17,14 +17,18 @@ struct proof {
 	int signal_fd;
 };
 
-static void announce(void *arg, uint64_t expected_ns, bool uses_cgo)
+static void announce(void *arg, const struct prove_stop *stop)
 {
 	const struct proof *p = arg;
 	char text[HUMAN_MAX];
 
+	if (stop->in_vain_ns)
+		msg_note("copying took longer than announced: the process was let go after %s, and "
+			 "it is tried once more",
+			 human_seconds((double)stop->in_vain_ns / 1e9, text));
 	msg_note("process %ld will be stopped for about %s", p->pid,
-		 human_seconds((double)expected_ns / 1e9, text));
-	if (uses_cgo)
+		 human_seconds((double)stop->expected_ns / 1e9, text));
+	if (stop->uses_cgo && !stop->in_vain_ns)
 		msg_note("warning: it uses cgo: system calls made from C may return EINTR when "
 			 "they are interrupted");
 }

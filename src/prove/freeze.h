@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A process that stands still for a moment: every thread stopped by ptrace,
- * which the kernel ends by itself when gospect does.  Nothing is written to
+ * which the kernel ends by itself when the tracer ends.  Nothing is written to
  * the process.  Knows nothing of Go.
  *
- * The tracer is a thread of its own: when it ends, the kernel lets go whatever
- * it still holds, also a thread that did not stop in time.
+ * The tracer is a process of its own (hold.c), in a session of its own: whatever
+ * happens to this one, it lets go when it was told to, or when this one ends.
+ * Should it be stopped itself, a timer of the kernel kills it.
  */
 #ifndef GOSPECT_PROVE_FREEZE_H
 #define GOSPECT_PROVE_FREEZE_H
 
-#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#define FREEZE_MAX_THREADS 65536
 
 struct frozen_thread {
 	pid_t tid;
@@ -28,32 +28,43 @@ struct frozen_thread {
 };
 
 struct freeze {
-	pid_t pid;
 	struct frozen_thread *thread; /* owned */
-	size_t n, cap;
+	size_t n;
 	uint64_t *word; /* owned: registers, vector registers too */
-	size_t nword, word_cap;
-	uint64_t began_ns; /* when the first thread was interrupted */
-	uint64_t stop_ns;  /* set by freeze_end(): how long it stood still */
+	size_t nword;
+	uint64_t stop_ns; /* set by freeze_end(): how long it stood still */
 	char why[160];
-	/* of the tracing thread */
-	pthread_t tracer;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool running, ready, release;
-	int result;
-	uint64_t deadline_ns;
+	pid_t holder;
+	int sock; /* to it; -1: there is none */
+	bool holds;
+	/* of this thread, while it stands still */
+	bool urgent;
+	int policy;
+	struct sched_param priority;
+	sigset_t signals;
 };
 
+/* A zeroed one is of a process of which nothing is known: no holder, no thread. */
+void freeze_init(struct freeze *f);
 /*
- * freeze_begin() stops all threads, until none is new, and reads their registers.  -EBUSY:
- * another tracer has it; -EPERM; -ETIME: a thread did not stop by the deadline
- * (monotonic); -ESRCH, -ENOMEM.  After a failure nothing is stopped.
+ * Makes the holder, a copy of this process: call while this one is small.  The
+ * process that is to be frozen is not touched.
  */
-int freeze_init(struct freeze *f);
-int freeze_begin(struct freeze *f, pid_t pid, uint64_t deadline_ns);
-/* Resumes them; harmless when nothing is stopped. */
-void freeze_end(struct freeze *f);
+int freeze_open(struct freeze *f);
+static inline bool freeze_is_open(const struct freeze *f)
+{
+	return f->sock >= 0;
+}
+/*
+ * freeze_begin() stops all threads, until none is new, and reads their registers.
+ * At `until_ns` (monotonic; UINT64_MAX: never) the holder lets go by itself; when it
+ * has not been able to, the kernel ends it at kill_ns.  -EBUSY: another tracer has
+ * it; -EPERM; -ETIME: not all did stop in time; -ESRCH, -ENOMEM.  After a failure
+ * nothing is stopped.
+ */
+int freeze_begin(struct freeze *f, pid_t pid, uint64_t until_ns, uint64_t kill_ns);
+/* Resumes them.  0, or -ETIME: they have been running since some moment before. */
+int freeze_end(struct freeze *f);
 void freeze_deinit(struct freeze *f);
 
 #endif

@@ -33,18 +33,25 @@ struct prove_held {
 	uint64_t waiter, holder; /* goids */
 };
 
+/* The process is about to be stopped. */
+struct prove_stop {
+	uint64_t expected_ns;
+	/* The stop before took longer than announced and was ended in vain, after this; or 0. */
+	uint64_t in_vain_ns;
+	bool uses_cgo; /* a system call of C code may see EINTR */
+};
+
 struct prove_config {
 	struct goruntime *rt;          /* borrowed */
 	const struct process *proc;    /* borrowed; NULL: memory without a process */
-	bool prove;                    /* freeze for a copy, when candidates remain */
+	bool prove;                    /* freeze for a copy */
 	int passes;                    /* without prove: 6 */
 	uint64_t max_stop_ns;          /* an estimate above: not frozen, verdict PASSES */
 	const struct prove_held *held; /* borrowed; may be NULL */
 	size_t nheld;
 	uint64_t max_copy_bytes; /* cap of the mirror; beyond: OFF, said */
-	/* Called before freezing with the expected stop; NULL: silent.  uses_cgo:
-	 * a system call of C code may see EINTR. */
-	void (*announce)(void *arg, uint64_t expected_ns, bool uses_cgo);
+	/* Called before freezing; NULL: silent. */
+	void (*announce)(void *arg, const struct prove_stop *stop);
 	void *arg;
 	/* Asked between steps: true ends with -EINTR, the process runs on.  NULL: never. */
 	bool (*cancelled)(void *arg);
@@ -96,16 +103,16 @@ struct prove_result {
 	size_t nrunning;
 	int passes;
 	size_t candidates; /* blocked goroutines that were judged */
-	uint64_t stop_ns, expected_stop_ns, total_ns;
+	uint64_t stop_ns;  /* those in vain included */
+	uint64_t expected_stop_ns, total_ns;
 	uint64_t heap_bytes;    /* heap with pointers that was mirrored */
 	uint64_t unknown_bytes; /* could not be read: treated as reaching everything */
 	uint64_t losses;        /* structures that did not fit and were left out of the judgement */
 };
 
 /*
- * With prove: two looks at the running process come first; when neither finds a
- * suspicion nothing is stopped, and the verdict is PASSES with an empty list
- * and an empty why.  Without: at least `passes` looks, more (up to 24) when one
+ * With prove: one look at the running process tells how long it will be stopped;
+ * no stop takes longer than twice that.  Without: at least `passes` looks, more (up to 24) when one
  * takes back what the others said; result.passes has their number.  Either way
  * the process is looked at once more at the end, and what has moved since, or
  * is no longer in the queue it waited in, is taken back with all that it keeps.

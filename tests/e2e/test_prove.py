@@ -2,8 +2,10 @@
 """What goes wrong during a proof: gospect is interrupted or killed, the
 process ends, becomes another program, is stopped, or makes processes and
 threads all the time.  Whatever happens, nobody is left standing."""
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -143,6 +145,161 @@ class Proof(unittest.TestCase):
                 wait_until(lambda: p.ask("count")["children"] > before["children"], "another child")
                 wait_until(lambda: p.ask("count")["threads"] > before["threads"], "another thread")
             self.assertEqual(p.ask("count")["wrong"], 0)
+
+    def test_always_stops_once(self):
+        """Also where nothing is leaked: what is said of goroutines that run is exact then."""
+        with Program([binary(f"frail-{USUAL}-stripped"), "clean"]) as p:
+            r = gospect("leaks", p.pid, "--prove", "--max-stop", "5s")
+            self.assertEqual((r.returncode, lines_of(r.stdout)), (0, 0), r.stderr)
+            self.assertIn("the process was stopped for", r.stderr)
+
+
+def milliseconds(text):
+    """As human_seconds() prints them."""
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+@contextlib.contextmanager
+def freezer():
+    """Makes a cgroup that can be frozen: a function that freezes it, and one for a process to enter."""
+    for root, file, freeze, thaw in (("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
+                                     ("/sys/fs/cgroup", "cgroup.freeze", "1", "0"),
+                                     ("/sys/fs/cgroup/unified", "cgroup.freeze", "1", "0")):
+        group = f"{root}/gospect-test-{os.getpid()}"
+        try:
+            os.mkdir(group)
+        except OSError:
+            continue
+        if os.path.exists(f"{group}/{file}"):
+            break
+        os.rmdir(group)
+    else:
+        raise unittest.SkipTest("no cgroup here that can be frozen")
+
+    def write(file, text):
+        with open(f"{group}/{file}", "w") as f:
+            f.write(text)
+
+    try:
+        yield lambda on: write(file, freeze if on else thaw), lambda: write("cgroup.procs", "0")
+    finally:
+        write(file, thaw)
+        wait_until(lambda: not open(f"{group}/cgroup.procs").read(), "the group to be empty")
+        os.rmdir(group)
+
+
+@contextlib.contextmanager
+def spinning():
+    """Twice as many processes as there are CPUs want one each."""
+    spin = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2 * os.cpu_count())]
+    try:
+        yield
+    finally:
+        for p in spin:
+            p.kill()
+            p.wait()
+
+
+class HeldUp(unittest.TestCase):
+    """gospect cannot go on while the process stands still; the process does."""
+
+    @classmethod
+    def setUpClass(cls):
+        need_root()
+        cls.p = Frail()
+        cls.p.ask("hold")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.p.close()
+
+    def stands_still(self):
+        return status_of(self.p.pid, self.p.pid)["State"][0] == "t"
+
+    def frozen(self, stop, resume, **kw):
+        """A proof that is held up by stop(gospect, holder) while the process stands still."""
+        for _ in range(30):
+            g = subprocess.Popen([GOSPECT, "leaks", str(self.p.pid), "--prove", "--max-stop", "5s"], text=True,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 pipesize=1 << 20, **kw)	# what it prints fits: nobody reads it yet
+            self.addCleanup(g.kill)
+            while g.poll() is None:
+                fields = status_of(self.p.pid, self.p.pid)
+                if fields["State"][0] != "t":
+                    continue
+                with contextlib.suppress(ProcessLookupError):
+                    stop(g, int(fields["TracerPid"]))
+                    if self.stands_still():
+                        return g
+                resume(g)	# too late
+            g.communicate()
+        self.fail("the process was never seen to stand still")
+
+    def goes_on(self, stop, resume, still, **kw):
+        """It runs on within twice what was announced, while gospect does not."""
+        g = self.frozen(stop, resume, **kw)
+        began = time.monotonic()
+        wait_until(lambda: runs_on(self.p.pid), "the process to run on")
+        took = (time.monotonic() - began) * 1000
+        self.assertTrue(still(g), "gospect was not held up")
+        announced = milliseconds(re.search(r"for about (\S+)", g.stderr.readline()).group(1))
+        self.assertLess(took, 2 * announced + 500)	# what it takes to see it on a busy machine
+        resume(g)
+        self.ends(g)
+
+    def ends(self, g):
+        out, err = g.communicate(timeout=DEADLINE)
+        self.assertEqual((g.returncode, lines_of(out)), (0, 2000), err)
+        self.assertTrue(runs_on(self.p.pid))
+        return err
+
+    def is_stopped(self, pid):
+        return status_of(pid, pid)["State"][0] == "T"
+
+    def test_gospect_is_stopped(self):
+        self.goes_on(lambda g, _: g.send_signal(signal.SIGSTOP), lambda g: g.send_signal(signal.SIGCONT),
+                     lambda g: self.is_stopped(g.pid))
+
+    def test_who_holds_it_is_stopped(self):
+        def stop(g, holder):
+            self.assertNotEqual(holder, g.pid)
+            os.kill(holder, signal.SIGSTOP)
+
+        self.ends(self.frozen(stop, lambda g: None))
+
+    def test_terminal_stops_it(self):
+        g = self.frozen(lambda g, _: g.send_signal(signal.SIGTSTP), lambda g: g.send_signal(signal.SIGCONT),
+                        preexec_fn=os.setpgrp)
+        wait_until(lambda: self.is_stopped(g.pid), "gospect to stop")
+        self.assertTrue(runs_on(self.p.pid))
+        g.send_signal(signal.SIGCONT)
+        self.assertIn(": proven", self.ends(g))
+
+    def test_its_group_is_frozen(self):
+        with freezer() as (freeze, enter):
+            self.goes_on(lambda g, _: freeze(True), lambda g: freeze(False), lambda g: g.poll() is None,
+                         preexec_fn=enter)
+
+    def test_it_gets_little_cpu(self):
+        with spinning():
+            r = gospect("leaks", self.p.pid, "--prove", "--max-stop", "5s", preexec_fn=lambda: os.nice(3))
+        self.assertEqual((r.returncode, lines_of(r.stdout)), (0, 2000), r.stderr)
+        announced = [milliseconds(m) for m in re.findall(r"will be stopped for about (\S+)", r.stderr)]
+        stops = [milliseconds(m) for m in re.findall(r"let go after (\S+),", r.stderr)]
+        total = re.search(r"the process was stopped for (\S+)", r.stderr)
+        if total:
+            stops.append(milliseconds(total.group(1)) - sum(stops))
+        self.assertEqual(len(stops), len(announced), r.stderr)
+        for took, said in zip(stops, announced):
+            self.assertLess(took, 2 * said + 10, r.stderr)	# and what it takes to be given a CPU
+
+    def test_it_gets_no_cpu(self):
+        """Not even what it has taken care of: as when its group's time is used up."""
+        with spinning():
+            self.goes_on(lambda g, _: os.sched_setscheduler(g.pid, os.SCHED_IDLE, os.sched_param(0)),
+                         lambda g: os.sched_setscheduler(g.pid, os.SCHED_OTHER, os.sched_param(0)),
+                         lambda g: g.poll() is None)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// frail has 2,000 leaked goroutines, prints READY, and does what a process may
-// do while somebody freezes it.  It answers each line on its standard input
-// with one line of JSON:
+// frail has 2,000 leaked goroutines (with an argument: none), prints READY, and
+// does what a process may do while somebody freezes it.  It answers each line on
+// its standard input with one line of JSON:
 //
 //	fork    from now on starts children, and threads that end, as fast as it can
 //	count   how many of both there were, and what went wrong with them
+//	hold    from now on keeps 256 MiB of memory with pointers in it
 //	exec    becomes /bin/sleep (no answer)
 package main
 
@@ -21,7 +22,10 @@ import (
 	"time"
 )
 
-var children, threads, wrong int64
+var (
+	children, threads, wrong int64
+	held                     [][]*int64
+)
 
 func forget() { <-make(chan int) }
 
@@ -49,8 +53,19 @@ func startThreads() {
 	}
 }
 
+// Every page is there, so that it takes time to copy.
+func hold() {
+	for len(held) < 256 {
+		m := make([]*int64, 1<<17)
+		for i := 0; i < len(m); i += 512 {
+			m[i] = &wrong
+		}
+		held = append(held, m)
+	}
+}
+
 func main() {
-	for i := 0; i < 2000; i++ {
+	for i := 0; i < 2000 && len(os.Args) == 1; i++ {
 		go forget()
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -64,6 +79,8 @@ func main() {
 				go startChildren()
 				go startThreads()
 			}
+		case "hold":
+			hold()
 		case "exec":
 			syscall.Exec("/bin/sleep", []string{"sleep", "1000"}, nil)
 			atomic.AddInt64(&wrong, 1)
