@@ -115,8 +115,9 @@ int main(void)
 	       "- `age`: `exact`, or `at_least` where only a lower bound is known; the seconds "
 	       "beside it then hold the bound.\n"
 	       "- A place is `{\"function\": \"main.(*Server).notify\", \"file\": \"notify.go\", "
-	       "\"line\": 41}`; a `stack` is a\n  list of places, innermost first, inlined frames "
-	       "included.\n",
+	       "\"line\": 41}`, with\n  `in` where it stands in a library's function that it has "
+	       "called (`bytes.growSlice`); a `stack` is a list\n  of places, innermost first, "
+	       "inlined frames included.\n",
 	       REPORT_SCHEMA);
 	schema_tables(put_table, NULL);
 	return ferror(stdout) || fflush(stdout) ? 1 : 0;

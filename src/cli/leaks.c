@@ -39,7 +39,7 @@ static void text_line(const struct leaks_window *l, const struct leaked_goroutin
 		      struct buf *out)
 {
 	const struct leak_row *r = &l->row[g->row];
-	const struct place *at = stack_table_place(&l->stacks, g->stack, true);
+	const struct place *at = stack_table_at(&l->stacks, g->stack);
 	char age[HUMAN_MAX], place[WORDS_PLACE_MAX], reason[200];
 
 	human_seconds(g->age_s, age);
@@ -65,7 +65,7 @@ static void json_line(const struct leaks_window *l, const struct leaked_goroutin
 		      struct buf *out)
 {
 	const struct leak_row *r = &l->row[g->row];
-	const struct place *at = stack_table_place(&l->stacks, g->stack, true), *line[MAX_LINES];
+	const struct place *at = stack_table_at(&l->stacks, g->stack), *line[MAX_LINES];
 	int n = stack_lines(&l->stacks, g->stack, line, MAX_LINES);
 	json_t *o = json_object(), *stack = json_array();
 	char words[64];

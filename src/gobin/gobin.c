@@ -118,8 +118,10 @@ static int read_tables(struct gobin *gb, struct err *err)
 	if (ret)
 		return err_set(err, ret, "damaged module data in the executable");
 	gb->layout = layout_find(goarch_of(gb->image.machine), &gb->release, &gb->layout_is_newer);
+	frames_own(&gb->build, gb->own_module, sizeof(gb->own_module));
 	pclntab_set_release(gb->pcln, gb->release.minor,
-			    gb->layout ? gb->layout->func_id_wrapper : NO_FUNC_ID, gb->mod.gofunc);
+			    gb->layout ? gb->layout->func_id_wrapper : NO_FUNC_ID, gb->mod.gofunc,
+			    gb->own_module);
 	return 0;
 }
 
@@ -266,19 +268,28 @@ static bool is_go_machinery(const struct goframe *f)
 	return f->wrapper || !strncmp(f->function, "runtime.newproc", 15);
 }
 
-int gobin_go_place(struct gobin *gb, uint64_t gopc, struct goframe *out)
+int gobin_go_frames(struct gobin *gb, uint64_t gopc, struct goframe *out, int max)
 {
-	struct goframe frames[MAX_PLACE_FRAMES];
 	int i, n;
 
 	if (!gopc)
 		return -ENOENT;
-	n = pclntab_frames(gb->pcln, gopc, true, frames, MAX_PLACE_FRAMES);
+	n = pclntab_frames(gb->pcln, gopc, true, out, max);
+	for (i = 0; i < n - 1 && is_go_machinery(&out[i]); i++)
+		;
+	if (n > 0)
+		memmove(out, out + i, (size_t)(n - i) * sizeof(*out));
+	return n > 0 ? n - i : n;
+}
+
+int gobin_go_place(struct gobin *gb, uint64_t gopc, struct goframe *out)
+{
+	struct goframe frames[MAX_PLACE_FRAMES];
+	int n = gobin_go_frames(gb, gopc, frames, MAX_PLACE_FRAMES);
+
 	if (n < 0)
 		return n;
-	for (i = 0; i < n - 1 && is_go_machinery(&frames[i]); i++)
-		;
-	*out = frames[i];
+	*out = frames[0];
 	return 0;
 }
 
@@ -310,8 +321,9 @@ static int first_call(struct gobin *gb, const struct gofunc *f, struct gofunc *c
 /* Looks through compiler-made functions; f is the start function. */
 static const char *body_name(struct gobin *gb, struct gofunc f)
 {
-	struct goframe inlined;
+	struct goframe inlined, at[MAX_PLACE_FRAMES];
 	struct gofunc callee;
+	int n;
 
 	for (int i = 0; i < MAX_WRAPPERS && f.is_wrapper; i++) {
 		if (!pclntab_inlined_body(gb->pcln, f.entry, &inlined))
@@ -320,6 +332,9 @@ static const char *body_name(struct gobin *gb, struct gofunc f)
 			break;
 		f = callee;
 	}
+	if (strchr(f.name, '[') &&
+	    (n = pclntab_frames(gb->pcln, f.entry, false, at, MAX_PLACE_FRAMES)) > 0)
+		return at[n - 1].function;
 	return f.name;
 }
 
@@ -393,58 +408,4 @@ bool gobin_is_system_start(struct gobin *gb, uint64_t startpc)
 bool gobin_is_uncounted_start(struct gobin *gb, uint64_t startpc)
 {
 	return find_start(gb, startpc).uncounted;
-}
-
-static bool has_prefix(const char *s, const char *prefix)
-{
-	return !strncmp(s, prefix, strlen(prefix));
-}
-
-bool goframe_is_runtime(const struct goframe *f)
-{
-	/* runtime/internal became internal/runtime in 1.23; "type:" and "go:" are
-	 * the linker's, with dots ("type..eq") up to 1.19. */
-	static const char *const prefixes[] = {
-		"runtime.",
-		"runtime/internal/",
-		"internal/runtime/",
-		"internal/abi.",
-		"internal/bytealg.",
-		"internal/cpu.",
-		"internal/chacha8rand.",
-		"internal/goarch.",
-		"type:",
-		"type..",
-		"go:",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (has_prefix(f->function, prefixes[i]))
-			return true;
-	return false;
-}
-
-bool goframe_is_std(const struct goframe *f)
-{
-	static const char *const roots[] = {
-		"archive",  "bufio",    "bytes", "cmp",     "compress", "container", "context",
-		"crypto",   "database", "debug", "embed",   "encoding", "errors",    "expvar",
-		"flag",     "fmt",      "go",    "hash",    "html",     "image",     "index",
-		"internal", "io",       "iter",  "log",     "maps",     "math",      "mime",
-		"net",      "os",       "path",  "plugin",  "reflect",  "regexp",    "runtime",
-		"simd",     "slices",   "sort",  "strconv", "strings",  "structs",   "sync",
-		"syscall",  "testing",  "text",  "time",    "unicode",  "unique",    "unsafe",
-		"uuid",     "vendor",   "weak",
-	};
-	/* "net/http.(*Server).Serve", "fmt.Println", but "go.uber.org/zap.New" */
-	size_t i, path = strcspn(f->function, "([");
-	const char *slash = memchr(f->function, '/', path);
-	size_t len = slash ? (size_t)(slash - f->function) : strcspn(f->function, ".");
-
-	if (goframe_is_runtime(f))
-		return true;
-	for (i = 0; i < ARRAY_SIZE(roots); i++)
-		if (strlen(roots[i]) == len && !memcmp(f->function, roots[i], len))
-			return true;
-	return false;
 }

@@ -9,6 +9,7 @@
 #include "arch/decode.h"
 #include "base/err.h"
 #include "gobin/buildinfo.h"
+#include "gobin/frames.h"
 #include "gobin/image.h"
 #include "gobin/layout.h"
 #include "gobin/moduledata.h"
@@ -40,6 +41,7 @@ struct gobin {
 	struct image image;
 	const struct arch *arch; /* NULL: machine not supported by the decoder */
 	struct buildinfo build;
+	char own_module[256];      /* frames_own() */
 	struct go_release release; /* from build info, else dated by its functions */
 	bool release_is_dated;     /* no version in the file: judged by runtime functions */
 	struct pclntab *pcln;      /* owned */
@@ -81,6 +83,8 @@ void gobin_find_globals(struct gobin *gb);
  * (-ENOENT: gopc is 0 or in no function).
  */
 int gobin_go_place(struct gobin *gb, uint64_t gopc, struct goframe *out);
+/* The same with the functions that it is inlined into, at most max: how many, or negative. */
+int gobin_go_frames(struct gobin *gb, uint64_t gopc, struct goframe *out, int max);
 /* The function a goroutine runs: startpc, with …gowrapN and other compiler-made
  * wrappers looked through (what is inlined in them, else the first direct call
  * that is not the runtime's).  The name is owned by the pclntab; "?" when not
@@ -99,12 +103,4 @@ bool gobin_is_system_start(struct gobin *gb, uint64_t startpc);
  * yet.  As above, but the callback runners are system here too.
  */
 bool gobin_is_uncounted_start(struct gobin *gb, uint64_t startpc);
-/* Whether a frame belongs to the runtime's own machinery (runtime., runtime/internal,
- * internal/runtime, internal/abi …), to be skipped when looking for a user's place. */
-bool goframe_is_runtime(const struct goframe *f);
-/* Whether it is the standard library's (the runtime included): by the first
- * element of the import path, from the list of 1.18 to 1.27; not "main", and not
- * just any path without a dot, which many private modules have. */
-bool goframe_is_std(const struct goframe *f);
-
 #endif

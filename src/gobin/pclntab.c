@@ -133,6 +133,34 @@ int pcl_string(struct pclntab *p, const struct pcregion *r, uint32_t off, const 
 	return err;
 }
 
+/* runtime/symtab.go, funcNamePiecesForPrint() */
+int pcl_name(struct pclntab *p, uint32_t off, const char **out)
+{
+	uint64_t key = 2ull << 32 | off, *found;
+	const char *open, *close;
+	char *shown;
+	size_t head;
+	int err = pcl_string(p, &p->names, off, out);
+
+	if (err || !(open = strchr(*out, '[')) || !(close = strrchr(open, ']')))
+		return err;
+	found = u64map_find(&p->strings, key);
+	if (found) {
+		*out = (const char *)(uintptr_t)*found;
+		return 0;
+	}
+	head = (size_t)(open - *out);
+	shown = malloc(head + strlen(close) + 8);
+	if (!shown)
+		return -ENOMEM;
+	memcpy(shown, *out, head);
+	strcpy(shown + head, "[...");
+	strcat(shown + head, close);
+	err = intern(p, key, shown, strlen(shown), out);
+	free(shown);
+	return err;
+}
+
 static uint32_t entry_off(const struct pclntab *p, uint32_t i)
 {
 	return load_u32(p->ftab + (size_t)i * 8);
@@ -167,7 +195,7 @@ static int pcl_func(struct pclntab *p, uint32_t index, struct funcrec *f)
 	f->npcdata = cursor_u32(&c);
 	f->cu_off = cursor_u32(&c);
 	if (!p->old_func)
-		cursor_skip(&c, 4); /* startLine, since 1.20 */
+		f->start_line = (int32_t)cursor_u32(&c);
 	f->func_id = cursor_u8(&c);
 	f->flag = cursor_u8(&c);
 	cursor_skip(&c, 1);
@@ -465,8 +493,10 @@ int pclntab_open(struct pclntab **out, struct image *im, struct moduledata *md, 
 	return 0;
 }
 
-void pclntab_set_release(struct pclntab *p, int minor, uint8_t id_wrapper, uint64_t gofunc)
+void pclntab_set_release(struct pclntab *p, int minor, uint8_t id_wrapper, uint64_t gofunc,
+			 const char *own)
 {
+	p->own = own;
 	p->old_func = minor < 20;
 	p->id_wrapper = id_wrapper;
 	p->gofunc = gofunc;

@@ -29,8 +29,9 @@ struct pclntab;
  * the release and its moduledata's gofunc are known.
  */
 int pclntab_open(struct pclntab **out, struct image *im, struct moduledata *md, struct err *err);
-/* id_wrapper: the layout's func_id_wrapper. */
-void pclntab_set_release(struct pclntab *p, int minor, uint8_t id_wrapper, uint64_t gofunc);
+/* id_wrapper: the layout's func_id_wrapper; own: frames_own(), borrowed. */
+void pclntab_set_release(struct pclntab *p, int minor, uint8_t id_wrapper, uint64_t gofunc,
+			 const char *own);
 /* The releases (1.first to 1.last) that write such a table, by its magic. */
 void pclntab_release_range(const struct pclntab *p, int *first, int *last);
 void pclntab_free(struct pclntab *p);
@@ -46,13 +47,15 @@ struct gofunc {
 };
 
 struct goframe {
-	const char *function; /* "main.(*Server).notify" */
+	const char *function; /* "main.(*Server).notify"; type arguments as "[...]" */
 	const char *path;     /* as the compiler recorded it; "" when not known */
 	const char *file;     /* last element of path */
 	int line;             /* 0 when not known */
+	int start_line;       /* where the function begins; 0 up to 1.19 */
 	bool inlined;         /* inlined into the next frame of the list */
 	bool wrapper;         /* compiler-made */
 	uint8_t func_id;
+	uint8_t of;     /* enum frame_of */
 	uint64_t entry; /* of the physical function */
 };
 

@@ -17,7 +17,7 @@ struct funcrec {
 	uint32_t index;
 	uint64_t entry, end;
 	uint32_t name_off, pcsp, pcfile, pcln, npcdata, cu_off;
-	int32_t args;
+	int32_t args, start_line; /* since 1.20; 0 before */
 	uint8_t func_id, flag, nfuncdata;
 	uint64_t pcdata_pos; /* in the pclntable region: pcdata[], then funcdata[] */
 };
@@ -37,6 +37,7 @@ struct pclntab {
 	uint8_t min_lc;
 	bool old_func;      /* 1.18, 1.19: no startLine, 20-byte inline entries */
 	uint8_t id_wrapper; /* funcID of the release; 0 until it is known */
+	const char *own;    /* borrowed; NULL until it is known */
 	uint64_t gofunc;    /* base of funcdata offsets; 0 until it is known */
 	struct pcregion names, cutab, filetab, pctab, funcs;
 	uint32_t nfunc;
@@ -56,6 +57,8 @@ int pcl_read(struct pclntab *p, const struct pcregion *r, uint64_t pos, void *ds
 int pcl_find(struct pclntab *p, uint64_t pc, struct funcrec *f);
 /* The interned C string at an offset of a region: -EBADMSG, -ENOSPC, -ENOMEM. */
 int pcl_string(struct pclntab *p, const struct pcregion *r, uint32_t off, const char **out);
+/* A function's name as Go prints it: type arguments as "[...]". */
+int pcl_name(struct pclntab *p, uint32_t off, const char **out);
 /* File of the function's code at pc; "" when not known. */
 int pcl_file(struct pclntab *p, const struct funcrec *f, uint64_t pc, const char **out);
 void pcl_cache_init(struct pclntab *p);

@@ -361,7 +361,7 @@ static int add_cycle(void *arg, const struct cycle_step *step, size_t n)
 			.lock = step[i].want.object,
 			.wait = wait_of(w, step[i].want.kind),
 			.at = place_of_frame(&w->at),
-			.created = sites_of(f->s, g->gopc, g->startpc)->place,
+			.created = sites_of_g(f->s, g)->place,
 			.stuck = w->g < f->nstuck,
 		};
 		fill_wakeup(f, m, step[i].node, &step[(i + n - 1) % n].want);

@@ -138,7 +138,7 @@ static struct dump_group *group_of(struct making *m, const struct goroutine *g, 
 	p->stack = stack < GOSTACK_MAX ? stack : STACK_NONE;
 	p->unread = stack == GOSTACK_UNREAD;
 	p->labels = labels == GOLABELS_UNKNOWN ? DUMP_LABELS_UNKNOWN : labels;
-	p->created = sites_of(m->s, g->gopc, g->startpc)->place;
+	p->created = sites_of_g(m->s, g)->place;
 	return p;
 }
 
@@ -160,7 +160,7 @@ static void add_id(struct dump_group *p, uint64_t goid)
 
 static void add_to_group(struct making *m, struct dump_group *p, const struct goroutine *g)
 {
-	const struct place *created = &sites_of(m->s, g->gopc, g->startpc)->place;
+	const struct place *created = &sites_of_g(m->s, g)->place;
 	enum age_kind kind;
 	double age = sites_age_s(m->s, g, m->w->mono_ns, &kind);
 
@@ -221,7 +221,7 @@ static int list_all(struct making *m)
 
 		if (g->system || m->stack_of[i] == GOSTACK_ENDED)
 			continue;
-		t = sites_of(m->s, g->gopc, g->startpc);
+		t = sites_of_g(m->s, g);
 		out = &d->all[d->nall++];
 		out->goid = g->goid;
 		out->creator = g->parent_goid;
@@ -232,8 +232,7 @@ static int list_all(struct making *m)
 			m->labels_of[i] == GOLABELS_UNKNOWN ? DUMP_LABELS_UNKNOWN : m->labels_of[i];
 		out->stack = m->stack_of[i] < GOSTACK_MAX ? m->stack_of[i] : STACK_NONE;
 		out->created = t->place;
-		/* its own: one go statement may start several functions (go f(), f a variable) */
-		out->start = gobin_start_name(m->rt->gb, g->startpc - m->rt->bias);
+		out->start = site_start(m->s, t, g);
 		out->locked = g->lockedm != 0;
 	}
 	qsort(d->all, d->nall, sizeof(*d->all), by_goid);

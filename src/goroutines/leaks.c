@@ -57,6 +57,8 @@ static int read_stacks(struct leaks_window *l, struct sites *s, const struct pro
 		w.g[i] = r->v[i].g;
 	err = gostacks_init(&st);
 	if (!err)
+		err = sites_learn(s, &w);
+	if (!err)
 		err = gostacks_read(&st, s->rt, &w, stack_of);
 	stack_builder_init(&b, &l->stacks, s->rt);
 	for (size_t i = 0; !err && i < st.n; i++)
@@ -76,8 +78,8 @@ static int read_stacks(struct leaks_window *l, struct sites *s, const struct pro
 static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, size_t *cap,
 			       struct sites *s, const struct leaked *one, uint32_t stack)
 {
-	const struct site_track *t = sites_of(s, one->g.gopc, one->g.startpc);
-	const struct place *at = stack_table_place(&l->stacks, stack, true);
+	const struct site_track *t = sites_of_g(s, &one->g);
+	const struct place *at = stack_table_at(&l->stacks, stack);
 	struct {
 		uint64_t track, by_design;
 		struct place_key at;
@@ -99,8 +101,7 @@ static struct leak_row *row_of(struct leaks_window *l, struct bytesmap *rows, si
 				  .reason = key.reason,
 				  .by_design = one->by_design,
 				  .stack = stack,
-				  .start = gobin_start_name(s->rt->gb,
-							    one->g.startpc - s->rt->bias) };
+				  .start = site_start(s, t, &one->g) };
 	if (at)
 		row->at = *at;
 	return row;
@@ -119,6 +120,32 @@ static void add_leaked(struct leak_row *row, struct sites *s, const struct leake
 	age_max(&row->oldest_s, &row->age, out->age_s, out->age);
 	if (row->nid < DUMP_MAX_IDS)
 		row->id[row->nid++] = one->g.goid; /* they come by id */
+}
+
+/* "init", "init.0", "init.func1", "init.0.func1", "glob..func1" (up to 1.20) of a package. */
+static bool is_init(const char *function)
+{
+	const char *slash = strrchr(function, '/'), *dot = strchr(slash ? slash : function, '.');
+
+	return dot && ((!strncmp(dot, ".init", 5) && (!dot[5] || dot[5] == '.')) ||
+		       !strncmp(dot, ".glob.", 6));
+}
+
+/*
+ * A listener that a package began once, at the program's start, and never ends: the only
+ * goroutine of its go statement, of an init function or of another module.
+ */
+static bool is_listener(const struct leaks_window *l, const struct leak_row *row,
+			const struct goroutine *g)
+{
+	if (row->count != 1 || g->parent_goid > 1 || !row->place.function ||
+	    (strcmp(row->reason, "chan receive") != 0 && strcmp(row->reason, "select") != 0))
+		return false;
+	for (int i = 0; i < l->nrow; i++)
+		if (&l->row[i] != row && place_equal(&l->row[i].place, &row->place))
+			return false;
+	return row->place.of == FRAME_LIBRARY || row->place.of == FRAME_PLUMBING ||
+	       is_init(row->place.function);
 }
 
 static int by_row(const void *x, const void *y)
@@ -187,6 +214,9 @@ static int fill(struct leaks_window *l, struct sites *s, const struct prove_resu
 		add_leaked(row, s, &r->v[i], out, now_ns, begin_ns);
 	}
 	bytesmap_deinit(&rows);
+	for (size_t i = 0; i < l->ngoroutine; i++)
+		if (is_listener(l, &l->row[l->goroutine[i].row], &r->v[i].g))
+			l->row[l->goroutine[i].row].by_design = true;
 	return err ? err : sort_rows(l);
 }
 

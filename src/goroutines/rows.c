@@ -52,7 +52,7 @@ static int group_all(struct sites *s, const struct gowalk *walk, struct wait_gro
 
 		if (g->system)
 			continue;
-		wg = group_of(ws, (uint32_t)(sites_of(s, g->gopc, g->startpc) - s->track),
+		wg = group_of(ws, (uint32_t)(sites_of_g(s, g) - s->track),
 			      goroutine_state(s->rt, g));
 		if (!wg)
 			return -ENOMEM;
@@ -102,24 +102,11 @@ static int states_fill(const struct wait_groups *ws, struct goroutines_window *g
 	return 0;
 }
 
-/* Where it stands: the first frame that is neither the runtime's nor of the
- * standard library, else the first that is not the runtime's. */
-static int user_frame(const struct goframe *f, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (!goframe_is_runtime(&f[i]) && !goframe_is_std(&f[i]))
-			return i;
-	for (int i = 0; i < n; i++)
-		if (!goframe_is_runtime(&f[i]))
-			return i;
-	return -1;
-}
-
 /*
  * A select inside an HTTP round trip, a wait for a pooled connection: blocked on
  * a channel, but what it waits for is somebody else's answer.
  */
-static bool is_slow_call(const struct goframe *f, int user)
+static bool is_slow_call(const struct place *line, int user)
 {
 	static const char *const packages[] = {
 		"net.",          "net/",     "crypto/tls.",
@@ -128,7 +115,7 @@ static bool is_slow_call(const struct goframe *f, int user)
 
 	for (int i = 0; i < user; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(packages); k++)
-			if (!strncmp(f[i].function, packages[k], strlen(packages[k])))
+			if (!strncmp(line[i].function, packages[k], strlen(packages[k])))
 				return true;
 	return false;
 }
@@ -137,6 +124,7 @@ static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_r
 {
 	uint64_t pcs[WINDOW_MAX_STACK];
 	struct goframe f[WINDOW_MAX_STACK];
+	const struct place *line[WINDOW_MAX_STACK];
 	int npcs = goruntime_stack(s->rt, g, pcs, WINDOW_MAX_STACK), n;
 
 	row->user = -1;
@@ -145,11 +133,15 @@ static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_r
 	n = goruntime_frames(s->rt, pcs, npcs, f, WINDOW_MAX_STACK);
 	if (n <= 0)
 		return;
-	for (int i = 0; i < n; i++)
-		row->stack[i] = place_of_frame(&f[i]);
-	row->nstack = n;
-	row->user = user_frame(f, n);
-	if (row->klass == WAIT_BLOCKED && is_slow_call(f, row->user))
+	for (int i = 0; i < n; i++) {
+		if (f[i].wrapper)
+			continue;
+		row->stack[row->nstack] = place_of_frame(&f[i]);
+		line[row->nstack] = &row->stack[row->nstack];
+		row->nstack++;
+	}
+	row->user = place_pick(line, row->nstack);
+	if (row->klass == WAIT_BLOCKED && is_slow_call(row->stack, row->user))
 		row->klass = WAIT_IO;
 }
 
@@ -192,6 +184,7 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 	row->start = t->start;
 	row->live = t->live;
 	row->live_at_start = t->live_base;
+	births_known = births_known && t->of == SITES_OVERFLOW;
 	row->births_known = births_known;
 	row->stuck_window = t->stuck_window;
 	if (births_known)

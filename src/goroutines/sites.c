@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "base/vec.h"
+#include "goroutines/given.h"
+#include "gort/gostacks.h"
 #include "trace/trace.h"
+
+#define MAX_LEARNED (1u << 16) /* stacks read at a look, to see what goroutines were given */
 
 static struct site_track *track_new(struct sites *s)
 {
@@ -25,6 +29,7 @@ int sites_init(struct sites *s, struct goruntime *rt)
 	s->rt = rt;
 	bytesmap_init(&s->index, 4 * SITES_MAX);
 	bytesmap_init(&s->places, SITES_MAX);
+	u64map_init(&s->given, SEEN_MAX);
 	u64map_init(&s->seen_at, SEEN_MAX);
 	u64map_init(&s->reason_class, 256);
 	return track_new(s) ? 0 : -ENOMEM; /* SITES_OVERFLOW */
@@ -34,6 +39,7 @@ void sites_deinit(struct sites *s)
 {
 	bytesmap_deinit(&s->index);
 	bytesmap_deinit(&s->places);
+	u64map_deinit(&s->given);
 	u64map_deinit(&s->seen_at);
 	u64map_deinit(&s->reason_class);
 	free(s->track);
@@ -41,16 +47,18 @@ void sites_deinit(struct sites *s)
 	memset(s, 0, sizeof(*s));
 }
 
-/* The go statement's place.  The main goroutine is started by assembly, without
- * one (its gopc lies in a wrapper): it is at home where it begins. */
-static bool place_of_start(struct gobin *gb, uint64_t go_addr, uint64_t start_addr,
-			   struct goframe *f)
+/* The number of the track with this key, made where there is none. */
+static size_t track_with(struct sites *s, const void *key, size_t len, bool *made)
 {
-	struct gofunc fn;
+	uint64_t *at = bytesmap_put(&s->places, key, len, s->n, made);
 
-	if (!pclntab_find_pc(gb->pcln, start_addr, &fn) && !strcmp(fn.name, "runtime.main"))
-		return pclntab_frames(gb->pcln, start_addr, false, f, 1) > 0;
-	return !gobin_go_place(gb, go_addr, f);
+	if (!at)
+		return SITES_OVERFLOW;
+	if (*made && !track_new(s)) {
+		*made = false;
+		*at = SITES_OVERFLOW;
+	}
+	return *at;
 }
 
 /*
@@ -64,34 +72,46 @@ static size_t track_for(struct sites *s, uint64_t gopc, uint64_t startpc)
 		const char *function, *path;
 		uint64_t line, system, gopc, startpc;
 	} key = { 0 };
-	struct gobin *gb = s->rt->gb;
-	struct site_track *t;
-	struct goframe f;
-	bool placed = place_of_start(gb, gopc - s->rt->bias, startpc - s->rt->bias, &f), made;
-	uint64_t *at;
+	struct go_site site;
+	bool made;
+	size_t at;
 
+	go_site_of(s->rt, gopc, startpc, &site);
 	key.system = goruntime_is_system(s->rt, startpc);
-	if (placed) {
-		key.function = f.function;
-		key.path = f.path;
-		key.line = (uint64_t)f.line;
+	if (site.place.function) {
+		key.function = site.place.function;
+		key.path = site.place.path;
+		key.line = (uint64_t)site.place.line;
 	} else {
 		key.gopc = gopc;
 		key.startpc = startpc;
 	}
-	at = bytesmap_put(&s->places, &key, sizeof(key), s->n, &made);
-	if (!at)
-		return SITES_OVERFLOW;
-	if (!made)
-		return *at;
-	t = track_new(s);
-	if (!t)
-		return *at = SITES_OVERFLOW;
-	t->system = key.system;
-	t->start = gobin_start_name(gb, startpc - s->rt->bias);
-	if (placed)
-		t->place = place_of_frame(&f);
-	return *at;
+	at = track_with(s, &key, sizeof(key), &made);
+	if (made) {
+		s->track[at].system = key.system;
+		s->track[at].start = site.start;
+		s->track[at].place = site.place;
+		s->track[at].given = site.given;
+	}
+	return at;
+}
+
+/* The track of the functions given to the goroutines of another one. */
+static size_t track_of_given(struct sites *s, size_t of, const struct place *given)
+{
+	const struct {
+		uint64_t of, line;
+		const char *function, *path;
+	} key = { of, (uint64_t)given->line, given->function, given->path };
+	bool made;
+	size_t at = track_with(s, &key, sizeof(key), &made);
+
+	if (made) {
+		s->track[at].place = *given;
+		s->track[at].start = given->function;
+		s->track[at].of = (uint32_t)of;
+	}
+	return at;
 }
 
 struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc)
@@ -106,6 +126,83 @@ struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc)
 		return &s->track[at ? *at : track];
 	}
 	return &s->track[*at];
+}
+
+struct site_track *sites_of_g(struct sites *s, const struct goroutine *g)
+{
+	struct site_track *t = sites_of(s, g->gopc, g->startpc);
+	uint64_t *at = t->given ? u64map_find(&s->given, g->goid) : NULL;
+
+	return at ? &s->track[*at] : t;
+}
+
+const char *site_start(const struct sites *s, const struct site_track *t, const struct goroutine *g)
+{
+	return t->of ? t->start : gobin_start_name(s->rt->gb, g->startpc - s->rt->bias);
+}
+
+/* What is asked of one distinct stack: the same for all that have it. */
+static size_t track_of_stack(struct sites *s, const struct gostacks *st, uint32_t stack, size_t of)
+{
+	const struct gostack *k = &st->stack[stack];
+	struct go_site site = { .place = s->track[of].place, .start = s->track[of].start };
+	struct place given;
+
+	if (!k->whole || !given_place(s->rt, st->pc + k->first, (int)k->n, &site, &given))
+		return of;
+	return track_of_given(s, of, &given);
+}
+
+static int learn_from(struct sites *s, const struct gowalk *w, const struct gostacks *st,
+		      const uint32_t *stack_of)
+{
+	size_t *track = calloc(st->n + 1, sizeof(*track));
+
+	if (!track)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->n; i++) {
+		size_t of = (size_t)(sites_of(s, w->g[i].gopc, w->g[i].startpc) - s->track), *at;
+
+		if (stack_of[i] >= st->n || !s->track[of].given)
+			continue;
+		at = &track[stack_of[i]];
+		if (!*at)
+			*at = track_of_stack(s, st, stack_of[i], of);
+		if (*at != of && !u64map_put(&s->given, w->g[i].goid, *at, NULL))
+			break; /* full: the rest stays where it is */
+	}
+	free(track);
+	return 0;
+}
+
+int sites_learn(struct sites *s, const struct gowalk *w)
+{
+	struct gowalk of = { 0 };
+	struct gostacks st;
+	uint32_t *stack_of = NULL;
+	int err = gostacks_init(&st);
+
+	for (size_t i = 0; i < w->n && !err && of.n < MAX_LEARNED; i++) {
+		const struct goroutine *g = &w->g[i];
+
+		if (g->system || g->status == GO_RUNNING ||
+		    !sites_of(s, g->gopc, g->startpc)->given || u64map_find(&s->given, g->goid))
+			continue;
+		if (array_room(&of.g, of.n, &of.cap, sizeof(*of.g)))
+			err = -ENOMEM;
+		else
+			of.g[of.n++] = *g;
+	}
+	if (of.n && !err && !(stack_of = malloc(of.n * sizeof(*stack_of))))
+		err = -ENOMEM;
+	if (of.n && !err)
+		err = gostacks_read(&st, s->rt, &of, stack_of);
+	if (of.n && !err)
+		err = learn_from(s, &of, &st, stack_of);
+	free(stack_of);
+	gowalk_deinit(&of);
+	gostacks_deinit(&st);
+	return err == -ENOMEM ? err : 0;
 }
 
 static enum wait_class class_of_words(const char *words)
@@ -218,7 +315,7 @@ static void look_at(struct sites *s, const struct goroutine *g, const struct tra
 		    uint64_t now_ns, struct seen *out)
 {
 	const struct seen *p = seen_find(s, g->goid);
-	struct site_track *t = sites_of(s, g->gopc, g->startpc);
+	struct site_track *t = sites_of_g(s, g);
 	bool blocked = sites_wait_class(s, g) == WAIT_BLOCKED;
 	bool ran = p && p->seq != g->tracking_seq;
 
@@ -235,6 +332,8 @@ static void look_at(struct sites *s, const struct goroutine *g, const struct tra
 	out->stuck = p && blocked && !ran;
 	out->window_stuck = out->stuck && p->window_stuck;
 	t->live++;
+	if (t->of)
+		s->track[t->of].given_live++;
 	t->ran += ran;
 	t->stuck += out->stuck;
 	t->stuck_still += out->stuck && p->stuck;
@@ -247,20 +346,22 @@ static void look_at(struct sites *s, const struct goroutine *g, const struct tra
 /* A collection can only make a lower bound older, never an exact birth. */
 static void older_by_collection(struct sites *s, const struct goroutine *g)
 {
-	struct site_track *t = sites_of(s, g->gopc, g->startpc);
+	struct site_track *t = sites_of_g(s, g);
 
 	if (g->parked_ns && g->parked_ns < t->oldest.ns)
 		t->oldest = (struct since){ g->parked_ns, AGE_AT_LEAST };
 }
 
-static void look_reset(struct sites *s)
+static void look_reset(struct sites *s, size_t live)
 {
+	if (s->given.len > 2 * live + 4096) /* most of them have ended */
+		u64map_clear(&s->given);
 	for (size_t i = 0; i < s->n; i++) {
 		struct site_track *t = &s->track[i];
 
 		t->stuck_before = t->stuck;
 		t->births_looked = t->births;
-		t->live = t->stuck = t->stuck_still = t->ran = t->stuck_window = 0;
+		t->live = t->given_live = t->stuck = t->stuck_still = t->ran = t->stuck_window = 0;
 		t->oldest = (struct since){ 0 };
 	}
 }
@@ -301,7 +402,11 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 
 	if (!now)
 		return -ENOMEM;
-	look_reset(s);
+	look_reset(s, w->n);
+	if (sites_learn(s, w)) {
+		free(now);
+		return -ENOMEM;
+	}
 	for (size_t i = 0; i < w->n; i++)
 		if (!w->g[i].system)
 			look_at(s, &w->g[i], births, w->mono_ns, &now[n++]);
@@ -336,14 +441,15 @@ void sites_count(struct sites *s, const struct trace_reading *r)
  */
 void site_flow(const struct site_track *t, double scale, uint64_t *births, uint64_t *deaths)
 {
-	uint64_t grown = t->live > t->live_base ? t->live - t->live_base : 0;
+	uint64_t live = t->live + t->given_live, base = t->live_base + t->given_base;
+	uint64_t grown = live > base ? live - base : 0;
 
 	*births = 0;
 	if (t->births_looked > t->births_base)
 		*births = scale_count(t->births_looked - t->births_base, scale);
 	if (*births < grown)
 		*births = grown;
-	*deaths = *births + t->live_base - t->live;
+	*deaths = *births + base - live;
 }
 
 void sites_begin_window(struct sites *s, bool follows)
@@ -360,6 +466,7 @@ void sites_begin_window(struct sites *s, bool follows)
 			t->births_base = t->births;
 		}
 		t->live_base = t->live;
+		t->given_base = t->given_live;
 	}
 	for (size_t i = 0; i < s->nseen; i++)
 		s->seen[i].window_stuck = s->seen[i].blocked;

@@ -33,11 +33,15 @@ struct seen {
 	bool window_stuck; /* so since the window began */
 };
 
-/* A creation site: one go statement. */
+/* A creation site: one go statement; where that starts a function that it was given
+ * (goroutines/given.h) one for each, whose births nobody can count. */
 struct site_track {
 	struct place place;
 	const char *start;
 	bool system;
+	bool given;  /* goroutines whose function is known are at another track */
+	uint32_t of; /* such a track: the one of all of them; else SITES_OVERFLOW */
+	uint64_t given_live, given_base; /* live and live_base of those */
 	/* of the latest look */
 	uint64_t live, stuck, stuck_left, ran, stuck_window;
 	uint64_t stuck_before, stuck_still; /* of the look before; of them still stuck */
@@ -55,6 +59,7 @@ struct sites {
 	struct goruntime *rt;     /* borrowed */
 	struct bytesmap index;    /* gopc, startpc -> track */
 	struct bytesmap places;   /* place -> track */
+	struct u64map given;      /* goid -> track of the function that it was given */
 	struct site_track *track; /* owned */
 	size_t n, cap;
 	struct seen *seen;     /* owned: of the look before */
@@ -87,6 +92,14 @@ void site_flow(const struct site_track *t, double scale, uint64_t *births, uint6
  */
 void sites_begin_window(struct sites *s, bool follows);
 /* The track of a goroutine; never NULL (the overflow track when full). */
+struct site_track *sites_of_g(struct sites *s, const struct goroutine *g);
+/* Reads the stacks of those whose function is not known yet.  As gostacks_read(), but
+ * without stacks there is nothing to learn: 0. */
+int sites_learn(struct sites *s, const struct gowalk *w);
+/* The function that it runs: its own, one go statement may start several (go f(), f a variable). */
+const char *site_start(const struct sites *s, const struct site_track *t,
+		       const struct goroutine *g);
+/* And of a birth. */
 struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc);
 enum wait_class sites_wait_class(struct sites *s, const struct goroutine *g);
 /* Since when (our monotonic clock) it is known to live. */

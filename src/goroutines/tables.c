@@ -80,12 +80,7 @@ static const struct place *wait_place(const struct wait_row *wait)
 {
 	if (wait->user >= 0 && wait->user < wait->nstack)
 		return &wait->stack[wait->user];
-	/* all of the standard library: the first that is not its inside */
-	for (int i = 0; i < wait->nstack; i++)
-		if (wait->stack[i].function && strncmp(wait->stack[i].function, "runtime.", 8) &&
-		    strncmp(wait->stack[i].function, "internal/", 9))
-			return &wait->stack[i];
-	return &wait->stack[0];
+	return &wait->stack[0]; /* all of it the runtime's */
 }
 
 static void wait_place_cell(const struct row *r, struct buf *out)
@@ -328,7 +323,7 @@ static void stack_cell(const struct row *r, struct buf *out)
 {
 	const struct place *line[SCHEMA_MAX_FRAMES];
 	int n = stack_lines(dump_stacks(r->w), group_of(r)->stack, line, SCHEMA_MAX_FRAMES),
-	    from = stack_user_line(line, n);
+	    from = place_pick(line, n);
 
 	if (from < 0)
 		from = 0;

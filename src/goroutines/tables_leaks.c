@@ -93,7 +93,7 @@ static void running_lines(const struct window *w, struct buf *out)
 	const struct leaks_window *l = &w->goroutines->leaks;
 
 	for (size_t i = 0; i < l->nrunning && i < MAX_RUNNING; i++) {
-		const struct place *at = stack_table_place(&l->stacks, l->running[i].stack, true);
+		const struct place *at = stack_table_at(&l->stacks, l->running[i].stack);
 
 		if (!at)
 			continue;

@@ -23,8 +23,7 @@ struct wait_row {
 	uint64_t count;
 	struct place stack[WINDOW_MAX_STACK]; /* of one of them, innermost first */
 	int nstack;                           /* 0: not read (running) */
-	int user; /* index in stack of the first frame outside the runtime and
-				 * the standard library's sync/time/…: where it stands; -1 none */
+	int user; /* index in stack of where it stands, as place_pick(); -1 none */
 };
 
 /* One look at a site.  Looks are about a second apart (a fifth of the window at most). */

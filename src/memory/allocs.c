@@ -42,33 +42,48 @@ static struct alloc_base *base_of(struct allocs *a, const struct trace_alloc *ta
 	return &a->base[*at];
 }
 
-/* The row of the innermost frame outside the runtime; the stack from there on. */
-static struct alloc_row *row_of(struct allocs *a, const struct trace_alloc *ta,
-				struct memory_window *m, struct bytesmap *places)
+/* The frames that are shown: none of the runtime's on top, none that the compiler made. */
+static int shown_frames(struct allocs *a, const struct trace_alloc *ta, struct place *out)
 {
 	struct goframe f[WINDOW_MAX_STACK + 8];
-	int n = goruntime_frames(a->rt, ta->pcs, (int)ta->npcs, f, WINDOW_MAX_STACK + 8), top = 0;
-	struct place place = { 0 };
-	struct place_key key;
-	struct alloc_row *row;
-	uint64_t *at;
-	bool made;
+	int n = goruntime_frames(a->rt, ta->pcs, (int)ta->npcs, f, WINDOW_MAX_STACK + 8), top = 0,
+	    kept = 0;
 
 	while (top < n - 1 && goframe_is_runtime(&f[top]))
 		top++;
-	if (n > 0)
-		place = place_of_frame(&f[top]);
+	for (int i = top; i < n; i++)
+		if (!f[i].wrapper)
+			out[kept++] = place_of_frame(&f[i]);
+	return kept;
+}
+
+/* The row of the user's place; the stack from what it has called on. */
+static struct alloc_row *row_of(struct allocs *a, const struct trace_alloc *ta,
+				struct memory_window *m, struct bytesmap *places)
+{
+	struct place at[WINDOW_MAX_STACK + 8], place;
+	const struct place *line[WINDOW_MAX_STACK + 8];
+	int n = shown_frames(a, ta, at);
+	struct place_key key;
+	struct alloc_row *row;
+	uint64_t *k;
+	bool made;
+
+	for (int i = 0; i < n; i++)
+		line[i] = &at[i];
+	if (!place_of_lines(line, n, true, &place) && n)
+		place = at[0];
 	key = place_key(&place);
-	at = bytesmap_put(places, &key, sizeof(key), (uint64_t)m->nalloc, &made);
-	if (!at)
+	k = bytesmap_put(places, &key, sizeof(key), (uint64_t)m->nalloc, &made);
+	if (!k)
 		return NULL;
-	row = &m->alloc[*at];
+	row = &m->alloc[*k];
 	if (!made)
 		return row;
 	m->nalloc++;
 	row->place = place;
-	for (int i = top; i < n && row->nstack < WINDOW_MAX_STACK; i++)
-		row->stack[row->nstack++] = place_of_frame(&f[i]);
+	row->nstack = n < WINDOW_MAX_STACK ? n : WINDOW_MAX_STACK;
+	memcpy(row->stack, at, (size_t)row->nstack * sizeof(*at));
 	return row;
 }
 

@@ -156,18 +156,19 @@ static void add_sample(struct heap_row *row, const struct heap_sample *s, uint64
 /* The number of the row of a place, made when there is no such row; NULL: no memory. */
 static uint64_t *row_of(struct heap_window *w, struct bytesmap *places, uint32_t stack)
 {
-	const struct place *p = stack_table_place(&w->stacks, stack, false);
-	struct place none = { 0 };
+	const struct place *inside;
+	struct place p;
 	struct place_key key;
 	uint64_t *at;
 	bool made;
 
-	if (!p)
-		p = runtime_place(&w->stacks, stack);
-	key = place_key(p ? p : &none);
+	if (!stack_table_place(&w->stacks, stack, &p) &&
+	    (inside = runtime_place(&w->stacks, stack)))
+		p = *inside;
+	key = place_key(&p);
 	at = bytesmap_put(places, &key, sizeof(key), (uint64_t)w->nrow, &made);
 	if (at && made)
-		w->row[w->nrow++] = (struct heap_row){ .stack = stack, .place = p ? *p : none };
+		w->row[w->nrow++] = (struct heap_row){ .stack = stack, .place = p };
 	return at;
 }
 

@@ -39,8 +39,9 @@ static void caller_cell(const struct row *r, struct buf *out)
 
 #define S struct alloc_row
 static const struct column alloc_column[] = {
-	PLACE_FLAT(S, place, "innermost frame outside the runtime", SHOWN(1, "allocated at"),
-		   .min = 24, .flags = COLUMN_NAME_REST),
+	PLACE_FLAT(S, place,
+		   "the user's innermost; `in` is the library's function that it has called",
+		   SHOWN(1, "allocated at"), .min = 24, .flags = COLUMN_NAME_REST),
 	COUNT(S, count, "count", "objects", SHOWN(2, "count"), .flags = COLUMN_MARK),
 	BYTES(S, bytes, "bytes", "in all", SHOWN(3, "bytes"), .flags = COLUMN_MARK),
 	BYTES(S, max_bytes, "max_bytes", "the largest", SHOWN(5, "largest"),
@@ -279,8 +280,9 @@ static void grown_cell(const struct row *r, struct buf *out)
 #define S          struct heap_row
 static const struct column heap_column[] = {
 	PLACE_FLAT(S, place, "as `place`"),
-	PLACE(S, place, "place", "innermost frame outside the runtime", SHOWN(5, "allocated at"),
-	      .min = 24, .none = "?", .flags = COLUMN_NAME_REST, .id = 1),
+	PLACE(S, place, "place",
+	      "the user's innermost; `in` is the library's function that it has called",
+	      SHOWN(5, "allocated at"), .min = 24, .none = "?", .flags = COLUMN_NAME_REST, .id = 1),
 	BYTES(S, in_use_bytes, "in_use_bytes", "not freed yet", SHOWN(1, "in use"),
 	      .flags = COLUMN_MARK),
 	COUNT(S, in_use_count, "in_use_count", "objects not freed yet", SHOWN(2, "objects"),

@@ -10,7 +10,7 @@ const struct place *alloc_caller(const struct alloc_row *a)
 {
 	for (int i = 0; a->place.function && i + 1 < a->nstack; i++)
 		if (a->stack[i].function && !strcmp(a->stack[i].function, a->place.function))
-			return &a->stack[i + 1];
+			return stack_line_is_runtime(&a->stack[i + 1]) ? NULL : &a->stack[i + 1];
 	return NULL;
 }
 

@@ -8,7 +8,7 @@
 
 struct alloc_row {
 	bool other;
-	struct place place; /* innermost frame outside the runtime */
+	struct place place; /* the user's, with what it has called */
 	uint64_t count, bytes, max_bytes;
 	struct place stack[WINDOW_MAX_STACK]; /* the busiest stack there, innermost first */
 	int nstack;
@@ -17,7 +17,7 @@ struct alloc_row {
 /* Sampled allocation by place, from the runtime's own heap profile. */
 struct heap_row {
 	bool other;
-	struct place place; /* innermost frame outside the runtime */
+	struct place place; /* the user's, with what it has called */
 	uint64_t in_use_bytes, in_use_count, alloc_bytes, alloc_count;
 	int64_t grown_bytes; /* in use, in this window */
 	uint32_t stack;      /* the busiest there, in stacks */

@@ -9,38 +9,61 @@
 
 #define MAX_FRAMES 64 /* inlined at one pc that are looked at */
 
-/* Whether the user's place may be in this frame. */
-static bool is_users(const struct goframe *f)
+static void take(struct frame_pick *p, const struct place *line, int i)
 {
-	/* the HTTP/2 of net/http is a copy of it, and programs may use their own */
-	static const char h2[] = "golang.org/x/net/http2";
-	const char *vendored = strstr(f->function, "/vendor/");
-	const char *name = vendored ? vendored + 8 : f->function;
+	if (line->function)
+		frame_pick_add(p, line->of ? line->of : frame_of(line->function, line->path, NULL),
+			       i);
+}
 
-	if (f->wrapper || goframe_is_std(f))
-		return false;
-	return strncmp(name, h2, sizeof(h2) - 1) ||
-	       (name[sizeof(h2) - 1] != '.' && name[sizeof(h2) - 1] != '/');
+int place_pick(const struct place *const *line, int n)
+{
+	struct frame_pick p = { 0 };
+
+	for (int i = 0; i < n; i++)
+		take(&p, line[i], i);
+	return frame_pick_any(&p);
+}
+
+bool place_of_lines(const struct place *const *line, int n, bool std, struct place *out)
+{
+	struct frame_pick p = { 0 };
+	int at, inside;
+
+	for (int i = 0; i < n; i++)
+		take(&p, line[i], i);
+	at = std ? frame_pick_any(&p) : frame_pick_user(&p);
+	inside = frame_pick_inside(&p, at, std);
+	*out = at < 0 ? (struct place){ 0 } : *line[at];
+	if (inside >= 0)
+		out->in = line[inside]->function;
+	return at >= 0;
 }
 
 bool place_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc,
 		  struct place *out)
 {
 	bool injected = first_is_pc; /* looked up as it is, not at the call before */
+	struct place
+		first[FRAME_KINDS]; /* of each kind the innermost: all that the rule asks for */
+	const struct place *line[FRAME_KINDS];
+	bool seen[FRAME_KINDS] = { false };
+	int nline = 0;
 
-	*out = (struct place){ 0 };
-	for (int i = 0; i < npcs; i++) {
+	for (int i = 0; i < npcs && !seen[FRAME_OWN]; i++) {
 		struct goframe f[MAX_FRAMES];
 		int n = goruntime_frames_at(rt, pcs[i], &injected, f, MAX_FRAMES);
 
-		for (int k = 0; k < n; k++) {
-			if (!is_users(&f[k]))
+		for (int k = 0; k < n && !seen[FRAME_OWN]; k++) {
+			if (f[k].wrapper || seen[f[k].of])
 				continue;
-			*out = place_of_frame(&f[k]);
-			return true;
+			seen[f[k].of] = true;
+			first[nline] = place_of_frame(&f[k]);
+			line[nline] = &first[nline];
+			nline++;
 		}
 	}
-	return false;
+	return place_of_lines(line, nline, false, out);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -67,9 +90,11 @@ struct place_key place_key(const struct place *p)
 
 struct place place_of_frame(const struct goframe *f)
 {
-	return (struct place){
-		.function = f->function, .file = f->file, .path = f->path, .line = f->line
-	};
+	return (struct place){ .function = f->function,
+			       .file = f->file,
+			       .path = f->path,
+			       .line = f->line,
+			       .of = f->of };
 }
 
 /* "notify.go:41", "notify.go" or "". */
@@ -87,17 +112,6 @@ static void words_line(const struct place *p, char *out, size_t size)
 		snprintf(out, size, "%s", file);
 }
 
-char *words_place(const struct place *p, char *out, size_t size)
-{
-	char function[WORDS_FUNCTION_COLUMNS * 4 + 8], line[160];
-
-	words_fit(p->function ? p->function : "an unknown place", WORDS_FUNCTION_COLUMNS, function,
-		  sizeof(function));
-	words_line(p, line, sizeof(line));
-	snprintf(out, size, line[0] ? "%s (%s)" : "%s", function, line);
-	return out;
-}
-
 /* Behind the package's path, which ends before a receiver or type arguments. */
 static const char *without_path(const char *function)
 {
@@ -109,12 +123,29 @@ static const char *without_path(const char *function)
 	return name;
 }
 
+char *words_place(const struct place *p, char *out, size_t size)
+{
+	char function[WORDS_FUNCTION_COLUMNS * 4 + 8], line[160], in[120];
+
+	words_fit(p->function ? p->function : "an unknown place", WORDS_FUNCTION_COLUMNS, function,
+		  sizeof(function));
+	words_line(p, line, sizeof(line));
+	if (line[0] && p->in)
+		snprintf(out, size, "%s (%s, in %s)", function, line,
+			 words_fit(without_path(p->in), 28, in, sizeof(in)));
+	else
+		snprintf(out, size, line[0] ? "%s (%s)" : "%s", function, line);
+	return out;
+}
+
 char *words_place_short(const struct place *p, char *out, size_t size)
 {
-	char function[200], line[160];
+	char function[200], line[160], in[200];
 
 	words_fit(p->function ? without_path(p->function) : "?", 64, function, sizeof(function));
 	words_line(p, line, sizeof(line));
-	snprintf(out, size, line[0] ? "%s %s" : "%s", function, line);
+	snprintf(out, size, "%s%s%s%s%s",
+		 p->in ? words_fit(without_path(p->in), 40, in, sizeof(in)) : "",
+		 p->in ? " < " : "", function, line[0] ? " " : "", line);
 	return out;
 }

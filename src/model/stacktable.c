@@ -10,6 +10,7 @@
 
 #define MAX_LOCATIONS (1u << 22)
 #define MAX_INLINED   64
+#define MAX_LINES     512 /* of a stack, looked at for the user's */
 
 enum { KEY_PLAIN, KEY_INJECTED, KEY_LOGICAL, KEY_LAST };
 
@@ -115,49 +116,26 @@ int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bo
 	return 0;
 }
 
-static struct goframe frame_of(const struct place *p)
-{
-	return (struct goframe){ .function = p->function,
-				 .path = p->path ? p->path : "",
-				 .file = p->file };
-}
-
 bool stack_line_is_runtime(const struct place *line)
 {
-	struct goframe f = frame_of(line);
+	struct goframe f = { .function = line->function };
 
 	return line->function && goframe_is_runtime(&f);
 }
 
-static bool is_outside(const struct place *p, bool user)
+const struct place *stack_table_at(const struct stack_table *t, uint32_t stack)
 {
-	struct goframe f = frame_of(p);
+	const struct place *line[MAX_LINES];
+	int at = place_pick(line, stack_lines(t, stack, line, MAX_LINES));
 
-	return p->function && !goframe_is_runtime(&f) && !(user && goframe_is_std(&f));
+	return at < 0 ? NULL : line[at];
 }
 
-static const struct place *first_outside(const struct stack_table *t, const struct stack_entry *e,
-					 bool user)
+bool stack_table_place(const struct stack_table *t, uint32_t stack, struct place *out)
 {
-	for (uint32_t i = 0; i < e->n; i++) {
-		const struct stack_location *loc = &t->location[t->at[e->first + i]];
+	const struct place *line[MAX_LINES];
 
-		for (uint32_t k = 0; k < loc->n; k++)
-			if (is_outside(&t->line[loc->first + k], user))
-				return &t->line[loc->first + k];
-	}
-	return NULL;
-}
-
-const struct place *stack_table_place(const struct stack_table *t, uint32_t stack, bool user)
-{
-	const struct place *p = NULL;
-
-	if (stack >= t->nstack)
-		return NULL;
-	if (user)
-		p = first_outside(t, &t->stack[stack], true);
-	return p ? p : first_outside(t, &t->stack[stack], false);
+	return place_of_lines(line, stack_lines(t, stack, line, MAX_LINES), true, out);
 }
 
 int stack_lines(const struct stack_table *t, uint32_t stack, const struct place **out, int max)
@@ -175,13 +153,4 @@ int stack_lines(const struct stack_table *t, uint32_t stack, const struct place 
 			out[n++] = &t->line[loc->first + k];
 	}
 	return n;
-}
-
-int stack_user_line(const struct place *const *line, int n)
-{
-	for (int pass = 0; pass < 2; pass++)
-		for (int i = 0; i < n; i++)
-			if (is_outside(line[i], !pass))
-				return i;
-	return -1;
 }

@@ -52,15 +52,13 @@ void stack_builder_deinit(struct stack_builder *b);
 int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bool whole,
 		      bool logical);
 void stack_table_deinit(struct stack_table *t);
-/* The innermost function outside the runtime (and, with `user`, outside the
- * standard library, where there is one); NULL: no such function. */
-const struct place *stack_table_place(const struct stack_table *t, uint32_t stack, bool user);
+/* Where it stands in the user's code, as place_pick(); NULL: nowhere but in the runtime. */
+const struct place *stack_table_at(const struct stack_table *t, uint32_t stack);
+/* The same with the library's function beside it, as place_of_lines(); false: no such place. */
+bool stack_table_place(const struct stack_table *t, uint32_t stack, struct place *out);
 /* Lines of a stack, innermost first, inlined ones included; at most max.
  * Returns how many; 0 for STACK_NONE. */
 int stack_lines(const struct stack_table *t, uint32_t stack, const struct place **out, int max);
 /* A line of the runtime's own. */
 bool stack_line_is_runtime(const struct place *line);
-/* Where a goroutine stands in the user's code: index into such lines, or -1. */
-int stack_user_line(const struct place *const *line, int n);
-
 #endif

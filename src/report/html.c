@@ -285,7 +285,7 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 	for (size_t i = 0; i < d->ngroup && i < MAX_GROUPS; i++) {
 		const struct dump_group *g = &d->group[i];
 		int lines = stack_lines(&d->stacks, g->stack, line, SCHEMA_MAX_FRAMES),
-		    user = stack_user_line(line, lines);
+		    user = place_pick(line, lines);
 
 		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "",
 			   human_count(g->count, n));

@@ -129,6 +129,8 @@ static void put_place_members(struct writer *wr, const struct place *p)
 		put_key(wr, "line");
 		buf_printf(wr->out, "%d", p->line);
 	}
+	if (p->in)
+		put_text(wr, "in", p->in);
 }
 
 /* Behind the last member or element. */

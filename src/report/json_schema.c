@@ -156,6 +156,7 @@ static json_t *type_of(const struct column *c)
 static void put_place(json_t *properties)
 {
 	json_object_set_new(properties, "function", plain("string"));
+	json_object_set_new(properties, "in", plain("string"));
 	json_object_set_new(properties, "file", plain("string"));
 	json_object_set_new(properties, "line",
 			    json_pack("{s:s,s:i}", "type", "integer", "minimum", 1));

@@ -162,6 +162,21 @@ static void check_layout(struct gobin *gb)
 	assert_non_null(image_segment_at(&gb->image, gb->mod.gofunc));
 }
 
+/* Type arguments are "[...]", as Go prints them. */
+static void check_shown_name(const char *shown, const char *name)
+{
+	const char *open = strchr(name, '['), *close = strrchr(name, ']');
+	size_t head = open ? (size_t)(open - name) : 0;
+
+	if (!open || !close) {
+		assert_string_equal(shown, name);
+		return;
+	}
+	assert_memory_equal(shown, name, head);
+	assert_memory_equal(shown + head, "[...]", 5);
+	assert_string_equal(shown + head + 5, close + 1);
+}
+
 /* Every function of the program decodes, in order, with lines and frame sizes. */
 static void check_all_functions(struct gobin *gb)
 {
@@ -185,7 +200,7 @@ static void check_all_functions(struct gobin *gb)
 		for (uint64_t pc = f.entry; pc < f.end; pc += (uint64_t)step) {
 			k = pclntab_frames(gb->pcln, pc, false, frames, 64);
 			assert_in_range(k, 1, 64);
-			assert_string_equal(frames[k - 1].function, f.name);
+			check_shown_name(frames[k - 1].function, f.name);
 			assert_false(frames[k - 1].inlined);
 			inlined += k > 1;
 			with_line += frames[0].line > 0 && frames[0].file[0];
@@ -973,6 +988,104 @@ static void test_frame_classes(void **state)
 	}
 }
 
+static void test_whose_frame(void **state)
+{
+	static const char own[] = "github.com/a/b.go/v2";
+	static const struct {
+		const char *function, *path;
+		enum frame_of of;
+	} frames[] = {
+		{ "runtime.gopark", "", FRAME_RUNTIME },
+		{ "internal/poll.(*FD).Read", "", FRAME_INSIDE },
+		{ "sync.(*WaitGroup).Go.func1", "", FRAME_INSIDE },
+		{ "bytes.growSlice", "", FRAME_STD },
+		{ "golang.org/x/net/http2.(*Transport).RoundTrip", "", FRAME_STD },
+		{ "golang.org/x/net/http2x.F", "", FRAME_PLUMBING },
+		{ "vendor/golang.org/x/net/idna.f", "", FRAME_STD },
+		{ "golang.org/x/sync/errgroup.(*Group).Go", "", FRAME_PLUMBING },
+		{ "google.golang.org/grpc.newClientStream", "", FRAME_PLUMBING },
+		{ "github.com/a/b.go/v2.F", "x/f.go", FRAME_OWN },
+		{ "github.com/a/b.go/v2/c%2ed.F", "x/f.go", FRAME_OWN },
+		{ "github.com/a/b.go/v2/api.(*client).Get", "x/api.pb.go", FRAME_PLUMBING },
+		{ "github.com/a/b.go/v22.F", "x/f.go", FRAME_LIBRARY },
+		{ "github.com/a/b.go/v2/vendor/github.com/c/d.F", "", FRAME_LIBRARY },
+		{ "github.com/c/d.F", "", FRAME_LIBRARY },
+		{ "main.main", NULL, FRAME_OWN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(frames); i++)
+		if (frame_of(frames[i].function, frames[i].path, own) != frames[i].of)
+			fail_msg("%s: %d", frames[i].function,
+				 frame_of(frames[i].function, frames[i].path, own));
+	assert_int_equal(frame_of("gopkg.in/yaml%2ev3.F", "", "gopkg.in/yaml.v3"), FRAME_OWN);
+	assert_int_equal(frame_of("shop.F", "", NULL), FRAME_LIBRARY);
+}
+
+/* Stacks by a letter a frame, innermost first: r(untime), i(nside), s(td), p(lumbing),
+ * l(ibrary), o(wn).  The answer in the same letters, by index. */
+static void test_which_frame(void **state)
+{
+	static const struct {
+		const char *stack;
+		int user, any, inside, inside_std;
+	} t[] = {
+		{ "rrssoor", 4, 4, -1, 2 }, /* bytes.growSlice under main.load */
+		{ "rislsor", 5, 5, 3, 3 },  /* a library counts more than what it uses */
+		{ "rplpor", 4, 4, 1, 1 },   /* grpc, a client of it, its caller */
+		{ "rsplsr", 3, 3, 2, 2 },   /* nothing of its own */
+		{ "rspsr", 2, 2, -1, 1 },   /* but what passes calls on */
+		{ "rissr", -1, 3, -1, 2 },  /* the outermost of the standard library */
+		{ "riir", -1, 2, -1, -1 },  /* and of its inside */
+		{ "rrr", -1, -1, -1, -1 },  { "", -1, -1, -1, -1 },
+		{ "oslo", 0, 0, -1, -1 }, /* what it has called, not what called it */
+	};
+	static const char kinds[] = "?risplo";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		struct frame_pick p = { 0 };
+		int any;
+
+		for (int k = 0; t[i].stack[k]; k++)
+			frame_pick_add(&p, (enum frame_of)(strchr(kinds, t[i].stack[k]) - kinds),
+				       k);
+		any = frame_pick_any(&p);
+		if (frame_pick_user(&p) != t[i].user || any != t[i].any ||
+		    frame_pick_inside(&p, any, false) != t[i].inside ||
+		    frame_pick_inside(&p, any, true) != t[i].inside_std)
+			fail_msg("%s: %d %d %d %d", t[i].stack, frame_pick_user(&p), any,
+				 frame_pick_inside(&p, any, false),
+				 frame_pick_inside(&p, any, true));
+	}
+}
+
+static void test_own_module(void **state)
+{
+	static const struct {
+		struct buildinfo build;
+		const char *own;
+	} t[] = {
+		{ { .module = "example.org/shop", .main_path = "example.org/shop/cmd/x" },
+		  "example.org/shop" },
+		/* without modules, as distributions build */
+		{ { .main_path = "github.com/a/b/cmd/c" }, "github.com/a/b" },
+		{ { .main_path = "github.com/a/b" }, "github.com/a/b" },
+		{ { .main_path = "go.example.org/x/cmd/c" }, "go.example.org/x" },
+		{ { .main_path = "command-line-arguments" }, "" },
+		{ { .module = "log" }, "" },
+		{ { .module = "shop" }, "shop" },
+		{ { .main_path = "" }, "" },
+	};
+	char own[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+		frames_own(&t[i].build, own, sizeof(own));
+		assert_string_equal(own, t[i].own);
+	}
+}
+
 /* --- what is no Go program ------------------------------------------------ */
 
 static void expect_fd(int fd, int code, const char *words)
@@ -1416,6 +1529,9 @@ int main(void)
 		cmocka_unit_test(test_build_info_text),
 		cmocka_unit_test(test_release_names),
 		cmocka_unit_test(test_frame_classes),
+		cmocka_unit_test(test_whose_frame),
+		cmocka_unit_test(test_which_frame),
+		cmocka_unit_test(test_own_module),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_no_regular_file),
 		cmocka_unit_test(test_peek),

@@ -834,9 +834,9 @@ static void refuses_newer_ones_that_differ(void **state)
 	w.gb->mod.types += 64;
 	expect_off(&w, "type descriptors");
 	w.gb->mod = md;
-	pclntab_set_release(w.gb->pcln, w.gb->release.minor, l.func_id_wrapper, md.gofunc + 40);
+	pclntab_set_release(w.gb->pcln, w.gb->release.minor, l.func_id_wrapper, md.gofunc + 40, "");
 	expect_off(&w, "stack maps");
-	pclntab_set_release(w.gb->pcln, w.gb->release.minor, l.func_id_wrapper, md.gofunc);
+	pclntab_set_release(w.gb->pcln, w.gb->release.minor, l.func_id_wrapper, md.gofunc, "");
 	strcpy(w.rt.why_off[FACT_REASONS], "no words");
 	expect_off(&w, "no words");
 	w.rt.why_off[FACT_REASONS][0] = '\0';

@@ -1,0 +1,3 @@
+module gospect.test/places
+
+go 1.18
