@@ -26,6 +26,7 @@
 #include "base/human.h"
 #include "goroutines/growth.h"
 #include "base/text.h"
+#include "model/sentence.h"
 
 #define MIN_GROWN      10
 #define MIN_PER_MINUTE 60
@@ -151,8 +152,8 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 		      doing(wait, what, sizeof(what)), human_rate(g->per_minute, rate));
 	finding_count(f, "count", s->live);
 	finding_number(f, "per_minute", g->per_minute);
-	if (s->births_known && w->window_s > 0)
-		finding_number(f, "births_per_s", (double)s->births / w->window_s);
+	if (s->births_known && window_run_s(w) > 0)
+		finding_number(f, "births_per_s", window_per_s(w, s->births));
 	if (s->age != AGE_UNKNOWN)
 		finding_number(f, "oldest_s", s->oldest_s);
 	/* fewer threads: these calls are short, and the runtime has not made them */

@@ -343,8 +343,8 @@ static struct verdict verdict_on(const struct window *w, const struct leak_row *
 			v.grown += r->count - r->count_before;
 		age_max(&v.oldest_s, &v.age, r->oldest_s, r->age);
 	}
-	if (w->window_s > 0)
-		v.per_minute = (double)v.grown / w->window_s * 60;
+	if (window_run_s(w) > 0)
+		v.per_minute = (double)v.grown / window_run_s(w) * 60;
 	return v;
 }
 

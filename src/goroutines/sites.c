@@ -366,8 +366,8 @@ static void look_reset(struct sites *s, size_t live)
 	}
 }
 
-/* The look becomes the one the next is compared with. */
-static int remember(struct sites *s, struct seen *now, size_t n, uint64_t mono_ns)
+/* The look becomes the one the next is compared with.  run_ns: the time without pauses. */
+static int remember(struct sites *s, struct seen *now, size_t n, uint64_t run_ns)
 {
 	free(s->seen);
 	s->seen = now;
@@ -381,16 +381,16 @@ static int remember(struct sites *s, struct seen *now, size_t n, uint64_t mono_n
 
 		t->stuck_left = t->stuck_before - t->stuck_still;
 		/* A site that was not there before began at none. */
-		if (!t->npoint && s->look_ns && s->look_ns != mono_ns)
+		if (!t->npoint && s->look_ns && s->look_ns != run_ns)
 			t->point[t->npoint++] =
 				(struct site_point){ .t_s = (double)(s->look_ns - s->begin_ns) /
 							    1e9 };
 		if (!s->begin_ns)
-			s->begin_ns = mono_ns;
-		point_add(t, (double)(mono_ns - s->begin_ns) / 1e9);
+			s->begin_ns = run_ns;
+		point_add(t, (double)(run_ns - s->begin_ns) / 1e9);
 	}
-	s->begin_ns = s->begin_ns ? s->begin_ns : mono_ns;
-	s->look_ns = mono_ns;
+	s->begin_ns = s->begin_ns ? s->begin_ns : run_ns;
+	s->look_ns = run_ns;
 	return 0;
 }
 
@@ -414,7 +414,7 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 		if (!w->g[i].system)
 			older_by_collection(s, &w->g[i]);
 	if (record)
-		return remember(s, now, n, w->mono_ns);
+		return remember(s, now, n, w->mono_ns - s->paused_ns);
 	/* Not recorded: what was stuck at the look before stays so for the next. */
 	for (size_t i = 0; i < s->n; i++)
 		s->track[i].stuck = s->track[i].stuck_before;

@@ -66,7 +66,8 @@ struct sites {
 	struct u64map seen_at; /* goid -> index in seen */
 	size_t nseen;
 	struct u64map reason_class; /* cache: address of the words -> class + 1 */
-	uint64_t begin_ns, look_ns; /* first and latest recorded look */
+	uint64_t paused_ns;         /* for how long the process did not run, since the first look */
+	uint64_t begin_ns, look_ns; /* first and latest recorded look, pauses left out */
 	uint64_t dropped;           /* goroutines not remembered: table full */
 };
 

@@ -64,7 +64,11 @@ static int goroutines_look(void *self, struct look *l)
 {
 	struct goroutines *o = self;
 	uint64_t dropped = o->sites.dropped;
-	int err = sites_look(&o->sites, l->walk, l->births, l->record);
+	int err;
+
+	o->sites.paused_ns = l->paused_ns;
+	/* while it is kept from running nothing can be learned of who runs */
+	err = sites_look(&o->sites, l->walk, l->births, l->record && !l->pause);
 
 	o->live = l->walk->user;
 	lose(l->losses, LOSS_HISTORY, o->sites.dropped - dropped);

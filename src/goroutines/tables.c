@@ -45,7 +45,7 @@ static void rate_cell(const struct row *r, uint64_t n, struct buf *out)
 {
 	const struct site_row *s = r->row;
 
-	if (site_births_known(r) && r->w->window_s > 0)
+	if (site_births_known(r) && window_run_s(r->w) > 0)
 		sentence_rate(out, exactness_mark(s->exactness), window_per_s(r->w, n), "");
 	else
 		buf_puts(out, "-");
@@ -209,7 +209,7 @@ void goroutines_sentence(const struct window *w, struct buf *out)
 	} else {
 		buf_puts(out, "live not known");
 	}
-	if (g->births_known && w->window_s > 0) {
+	if (g->births_known && window_run_s(w) > 0) {
 		buf_printf(out, ", %s", m);
 		sentence_count(out, "", g->births, " born");
 		sentence_rate(out, " (", window_per_s(w, g->births), "/s)");

@@ -136,5 +136,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector lock_contention_detector = {
 	.name = "lock-contention",
 	.sensors = SENSOR_BIT(SENSOR_LOCKS),
+	.of_waits = true,
 	.judge = judge,
 };

@@ -26,6 +26,7 @@
 #include "base/human.h"
 #include "base/text.h"
 #include "memory/window.h"
+#include "model/sentence.h"
 
 #define OFTEN_PER_S      10
 #define OFTEN_CPU_PCT    8
@@ -79,15 +80,15 @@ static double pause_pct(const struct window *w)
 	const struct gc_window *g = &w->memory->gc;
 	uint64_t most = g->pause_max_ns < g->pause_total_ns ? g->pause_max_ns : g->pause_total_ns;
 
-	return g->pauses_known ? (double)(g->pause_total_ns - most) / 1e7 / w->window_s : -1;
+	return g->pauses_known ? (double)(g->pause_total_ns - most) / 1e7 / window_run_s(w) : -1;
 }
 
 static struct pressure measure(const struct window *w)
 {
 	const struct gc_window *g = &w->memory->gc;
 	struct pressure p = {
-		.cycles_per_s = (double)g->cycles / w->window_s,
-		.forced_per_s = (double)g->forced / w->window_s,
+		.cycles_per_s = window_per_s(w, g->cycles),
+		.forced_per_s = window_per_s(w, g->forced),
 		.pause_pct = pause_pct(w),
 		.limit_pct = limit_pct(g),
 	};
@@ -187,13 +188,12 @@ static void evidence(struct finding *f, const struct window *w, const struct pre
 	if (behind)
 		finding_evidence(f, "%s allocates %s/s of the %s/s in all",
 				 words_place(&behind->place, place, sizeof(place)),
-				 human_bytes((double)behind->bytes / w->window_s, b),
-				 human_bytes((double)w->memory->total_alloc_bytes / w->window_s,
-					     c));
+				 human_bytes(window_per_s(w, behind->bytes), b),
+				 human_bytes(window_per_s(w, w->memory->total_alloc_bytes), c));
 	else if (w->memory->total_alloc_bytes)
 		finding_evidence(
 			f, "the program allocates %s/s, no single large-object site stands out",
-			human_bytes((double)w->memory->total_alloc_bytes / w->window_s, b));
+			human_bytes(window_per_s(w, w->memory->total_alloc_bytes), b));
 	if (p->pause_pct >= 0 && g->pause_count)
 		finding_evidence(f, "%s pauses, the longest %s, %.1f%% of the time",
 				 human_count(g->pause_count, a),
@@ -228,7 +228,7 @@ static void judge(const struct window *w, struct findings *out)
 	struct pressure p;
 	struct finding *f;
 
-	if (!w->memory->gc.known || w->window_s < MIN_WINDOW_S)
+	if (!w->memory->gc.known || window_run_s(w) < MIN_WINDOW_S)
 		return;
 	p = measure(w);
 	if (p.reason == REASON_NONE)

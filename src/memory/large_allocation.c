@@ -25,6 +25,7 @@
 #include "base/human.h"
 #include "base/text.h"
 #include "memory/window.h"
+#include "model/sentence.h"
 
 #define MIN_COUNT        3
 #define MIN_SHARE        0.10
@@ -49,7 +50,7 @@ static void weigh(const struct window *w, struct cause *c)
 {
 	uint64_t whole = w->memory->total_alloc_bytes;
 
-	c->per_s = (double)c->bytes / w->window_s;
+	c->per_s = window_per_s(w, c->bytes);
 	/* sampled and exact numbers may contradict each other a little */
 	c->of_all = whole != 0;
 	if (!whole)
@@ -172,7 +173,7 @@ static void evidence_sites(struct finding *f, const struct window *w, const bool
 			continue;
 		if (shown++ < PLACES_SHOWN)
 			finding_evidence(f, "%s/s at %s",
-					 human_bytes((double)a->bytes / w->window_s, rate),
+					 human_bytes(window_per_s(w, a->bytes), rate),
 					 words_place(&a->place, place, sizeof(place)));
 		else
 			more++;
@@ -241,7 +242,7 @@ static void judge(const struct window *w, struct findings *out)
 	const struct memory_window *m = w->memory;
 	bool *done, *mine;
 
-	if (!m->alloc_known || w->window_s < MIN_WINDOW_S)
+	if (!m->alloc_known || window_run_s(w) < MIN_WINDOW_S)
 		return;
 	done = calloc((size_t)m->nalloc + 1, sizeof(*done));
 	mine = calloc((size_t)m->nalloc + 1, sizeof(*mine));

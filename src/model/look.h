@@ -51,7 +51,10 @@ struct look {
 	const struct trace_opens *opens;   /* NULL: no probes; of after the stacks */
 	uint64_t opens_ns; /* when they were read: memory that is read since may be younger */
 	bool record; /* becomes what the next look is compared with; else just now was another */
-	bool gone;   /* the process ended: memory can no longer be read; set by whoever finds out */
+	enum pause pause; /* whether the process is kept from running */
+	uint64_t paused_ns,
+		pause_seen_ns; /* for how long it was in all; when it was last: 0 never */
+	bool gone; /* the process ended: memory can no longer be read; set by whoever finds out */
 
 	/* the window: valid in fill and cover only */
 	uint64_t begin_ns, end_ns;                /* our monotonic clock */

@@ -70,5 +70,5 @@ const char *exactness_mark(enum exactness e)
 
 double window_per_s(const struct window *w, uint64_t n)
 {
-	return w->window_s > 0 ? (double)n / w->window_s : 0;
+	return window_run_s(w) > 0 ? (double)n / window_run_s(w) : 0;
 }

@@ -26,6 +26,7 @@ struct trace_reading;
 struct detector {
 	const char *name; /* the finding kind */
 	uint32_t sensors; /* mask of what it needs; skipped when none is covered */
+	bool of_waits;    /* how long things take: says nothing of a process that was stopped */
 	void (*judge)(const struct window *w, struct findings *out);
 };
 

@@ -18,6 +18,7 @@
 #include "model/place.h"
 #include "plan/phase.h"
 #include "plan/sensor.h"
+#include "proc/pause.h"
 
 /* What was counted in a share of the time, for the whole of it. */
 static inline uint64_t scale_count(uint64_t n, double scale)
@@ -53,7 +54,10 @@ struct probe_row {
 /* The process as the machine sees it: bytes, at the window's end. */
 struct process_window {
 	bool known;
-	bool stopped;                               /* by a signal: nothing in it runs */
+	enum pause pause;         /* whether it is kept from running */
+	double paused_s;          /* for how much of the window it was, as far as looks saw */
+	double paused_observed_s; /* since the observation began */
+	bool paused_lately;       /* so, or in the ten seconds before: waits say nothing */
 	int threads, threads_at_start, threads_max; /* Go ends the program beyond */
 	int gomaxprocs;                             /* 0 not known */
 	double cpus;                                /* that it may use; 0 not known */
@@ -114,6 +118,14 @@ struct window {
 	struct sql_window *sql;
 	struct locks_window *locks;
 };
+
+/* What rates are for: the window less what the process was kept from running. */
+static inline double window_run_s(const struct window *w)
+{
+	double s = w->window_s - w->process.paused_s;
+
+	return s > 0 ? s : 0;
+}
 
 /* "exact", "sampled", "estimated", "partial", "off". */
 extern const char *const exactness_word[OFF + 1];

@@ -105,8 +105,10 @@ static bool leaks_init(struct leaks *l, const struct window *w)
 
 static double per_minute(const struct window *w, const struct net_body_row *r)
 {
-	return r->count > r->count_before
-		       ? (double)(r->count - r->count_before) * 60 / w->observed_s
+	double run_s = w->observed_s - w->process.paused_observed_s;
+
+	return r->count > r->count_before && run_s > 0
+		       ? (double)(r->count - r->count_before) * 60 / run_s
 		       : 0;
 }
 
@@ -205,5 +207,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector connection_leak_detector = {
 	.name = "connection-leak",
 	.sensors = SENSOR_BIT(SENSOR_NET),
+	.of_waits = true,
 	.judge = judge,
 };

@@ -88,5 +88,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector failing_phase_detector = {
 	.name = "failing-phase",
 	.sensors = SENSOR_BIT(SENSOR_NET),
+	.of_waits = true,
 	.judge = judge,
 };

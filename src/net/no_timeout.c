@@ -131,5 +131,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector no_timeout_detector = {
 	.name = "no-timeout",
 	.sensors = SENSOR_BIT(SENSOR_NET),
+	.of_waits = true,
 	.judge = judge,
 };

@@ -65,5 +65,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector server_no_timeout_detector = {
 	.name = "server-no-timeout",
 	.sensors = SENSOR_BIT(SENSOR_NET),
+	.of_waits = true,
 	.judge = judge,
 };

@@ -304,5 +304,6 @@ bool slow_phase_found(const struct findings *fs, const char *host, enum net_phas
 const struct detector slow_phase_detector = {
 	.name = "slow-phase",
 	.sensors = SENSOR_BIT(SENSOR_NET),
+	.of_waits = true,
 	.judge = judge,
 };

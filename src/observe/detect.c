@@ -22,7 +22,8 @@ void detect_all(struct window *w, struct findings *out)
 		const struct detector *const *d = subjects[i]->detectors;
 
 		for (; d && *d; d++)
-			if ((*d)->sensors & covered)
+			if ((*d)->sensors & covered &&
+			    !((*d)->of_waits && w->process.paused_lately))
 				(*d)->judge(w, out);
 	}
 	findings_sort(out);

@@ -40,7 +40,6 @@ void machine_fill(const struct look *l, int threads_at_start, struct window *w)
 	if (!u.threads)
 		return;
 	p->known = true;
-	p->stopped = u.state == 'T';
 	p->threads = u.threads;
 	p->threads_at_start = threads_at_start;
 	p->threads_max = l->totals->max_threads ? (int)l->totals->max_threads : GO_MAX_THREADS;

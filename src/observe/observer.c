@@ -18,7 +18,8 @@
 #include "prove/prove.h"
 #include "trace/trace.h"
 
-#define MIN_PACE_NS (200 * NS_PER_MS)
+#define MIN_PACE_NS     (200 * NS_PER_MS)
+#define PAUSE_COUNTS_NS (10 * NS_PER_S) /* after a pause all has waited for long, for so long */
 
 struct observer {
 	struct observer_config cfg;
@@ -30,6 +31,7 @@ struct observer {
 	uint64_t look_took_ns;                          /* the latest one */
 	/* at the start of the window, and the latest */
 	struct gototals base, totals;
+	uint64_t pause_ns, paused_base; /* when asked last; of look.paused_ns */
 	struct trace_reading rbase, rnow;
 	bool unread;                /* rnow could not be read, and is rbase */
 	uint64_t cpu_base, cpu_now; /* of the target, ns */
@@ -44,6 +46,20 @@ static bool walks(const struct observer *o)
 	return o->parts.needs >= NEEDS_WALK;
 }
 
+/* Whether the process is kept from running, and for how long it has been. */
+static void note_pause(struct observer *o, uint64_t now_ns)
+{
+	struct look *l = &o->look;
+	uint64_t passed = o->pause_ns ? now_ns - o->pause_ns : 0;
+	enum pause was = l->pause;
+
+	l->pause = pause_of(o->cfg.proc);
+	l->paused_ns += was && l->pause ? passed : was || l->pause ? passed / 2 : 0;
+	if (l->pause)
+		l->pause_seen_ns = now_ns;
+	o->pause_ns = now_ns;
+}
+
 /* One walk; recorded in the history unless the one before was just now. */
 static int look(struct observer *o)
 {
@@ -51,6 +67,7 @@ static int look(struct observer *o)
 	uint64_t begin = clock_mono_ns();
 	int err;
 
+	note_pause(o, begin);
 	/* a single look has nothing to be compared with */
 	l->record = !l->once && (!o->look_ns || begin - o->look_ns >= o->pace_ns / 4);
 	if (!walks(o))
@@ -158,6 +175,7 @@ static void begin_window(struct observer *o, bool follows)
 	memset(&o->losses, 0, sizeof(o->losses));
 	parts_begin_window(&o->parts, &o->look, follows);
 	o->base = o->totals;
+	o->paused_base = o->look.paused_ns;
 	if (!o->unread)
 		trace_reading_deinit(&o->rbase);
 	o->rbase = o->rnow;
@@ -374,6 +392,11 @@ static void fill_time(const struct observer *o, const char *end_reason, struct w
 		w->window_s = (double)(o->look.end_ns - o->window_ns) / 1e9;
 		w->observed_s = (double)(o->look.end_ns - o->begin_ns) / 1e9;
 	}
+	w->process.pause = o->look.pause;
+	w->process.paused_s = (double)(o->look.paused_ns - o->paused_base) / 1e9;
+	w->process.paused_observed_s = (double)o->look.paused_ns / 1e9;
+	w->process.paused_lately =
+		o->look.pause_seen_ns && o->look.end_ns - o->look.pause_seen_ns < PAUSE_COUNTS_NS;
 	w->end_reason = end_reason;
 	w->last = end_reason != NULL;
 }

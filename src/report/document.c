@@ -32,7 +32,7 @@ static const struct column target_column[] = {
 
 static void state_value(const struct row *r, struct value *v)
 {
-	v->text = ((const struct process_window *)r->row)->stopped ? "stopped" : "running";
+	v->text = ((const struct process_window *)r->row)->pause ? "stopped" : "running";
 }
 
 #undef S
@@ -46,7 +46,11 @@ static const struct column process_column[] = {
 	REAL(S, cpus, "cpus_allowed", 0.001,
 	     "CPUs that its cgroup's quota and its affinity allow it to use",
 	     .flags = COLUMN_POSITIVE),
-	GOT(COLUMN_TEXT, "state", state_value, "running, or stopped by a signal"),
+	GOT(COLUMN_TEXT, "state", state_value,
+	    "running, or stopped: by a signal, or frozen with its cgroup"),
+	REAL(S, paused_s, "stopped_s", 0.001,
+	     "for how much of the window it was stopped, as far as looks saw",
+	     .flags = COLUMN_POSITIVE),
 	BYTES(S, rss_bytes, "rss_bytes", "resident memory", .flags = COLUMN_ABSENT_0),
 	BYTES(S, heap_in_use_bytes, "heap_in_use_bytes", "of the Go heap, spans in use", SPLIT),
 	BYTES(S, heap_idle_bytes, "heap_idle_bytes",

@@ -100,7 +100,7 @@ bool summary_process_any(const struct window *w)
 {
 	const struct process_window *p = &w->process;
 
-	return p->known && (p->stopped || many_threads(p) || many_procs(p));
+	return p->known && (p->pause || p->paused_lately || many_threads(p) || many_procs(p));
 }
 
 void summary_process(const struct window *w, struct buf *out)
@@ -108,8 +108,16 @@ void summary_process(const struct window *w, struct buf *out)
 	const struct process_window *p = &w->process;
 	const char *and = "";
 
-	if (p->stopped) {
+	if (p->pause == PAUSE_SIGNAL)
 		buf_puts(out, "stopped by a signal: nothing in it runs until SIGCONT");
+	else if (p->pause)
+		buf_puts(out, "frozen: nothing in it runs until its cgroup is thawed");
+	else if (p->paused_s > 0)
+		sentence_seconds(out, "it was stopped for ", p->paused_s, " of the window");
+	else if (p->paused_lately)
+		buf_puts(out, "it was stopped until a moment ago");
+	if (p->pause || p->paused_lately) {
+		buf_puts(out, "; how long things wait is not judged");
 		and = "; ";
 	}
 	if (many_threads(p)) {

@@ -121,5 +121,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector pool_exhausted_detector = {
 	.name = "pool-exhausted",
 	.sensors = SENSOR_BIT(SENSOR_SQL),
+	.of_waits = true,
 	.judge = judge,
 };

@@ -58,5 +58,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector rows_open_detector = {
 	.name = "rows-open",
 	.sensors = SENSOR_BIT(SENSOR_SQL),
+	.of_waits = true,
 	.judge = judge,
 };

@@ -103,5 +103,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector transaction_open_detector = {
 	.name = "transaction-open",
 	.sensors = SENSOR_BIT(SENSOR_SQL),
+	.of_waits = true,
 	.judge = judge,
 };

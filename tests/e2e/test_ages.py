@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """No age is above the truth, whatever the collections, and what is proven is said."""
 import os
+import signal
 import time
 import unittest
 
@@ -87,6 +88,24 @@ class Ages(unittest.TestCase):
         r = w.report
         self.assertEqual(len(r["net"]["in_flight"]), 10)
         self.assertEqual([], [f for f in r["net"]["in_flight"] if f.get("since_s", 0) > longest + 0.05])
+        self.assertFalse(kinds(r))
+
+    def test_stopped(self):
+        """Nothing goes on in a process that is stopped: it is said, and no call hangs for it."""
+        with Netload() as p:
+            p.do("repeat n=10 ttfb=300")
+            try:
+                with window(p.pid, "--only", "net") as w:
+                    begin = time.monotonic()
+                    os.kill(p.pid, signal.SIGSTOP)
+                    passes(begin, GAP_S)
+            finally:
+                os.kill(p.pid, signal.SIGCONT)
+            p.do("stop")
+        r = w.report
+        self.assertEqual(r["process"]["state"], "stopped")
+        self.assertGreater(r["process"]["stopped_s"], GAP_S / 2)
+        self.assertGreater(max(f["since_s"] for f in r["net"]["in_flight"]), GAP_S / 2)
         self.assertFalse(kinds(r))
 
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "gobin/gobin.h"
 #include "gort/goruntime.h"
 #include "proc/mem.h"
+#include "proc/pause.h"
 #include "proc/process.h"
 #include "proc/procfs.h"
 #include "releases.h"
@@ -1043,9 +1045,46 @@ static void test_stack_garbage(void **state)
 	world_free(&w);
 }
 
+/* A process whose cgroup is frozen, version 2 and 1. */
+static void frozen_cgroups(void **state)
+{
+	char root[] = "/tmp/gospect-frozen-XXXXXX", path[128];
+	static const struct {
+		const char *dir, *file, *says, *cgroup;
+		bool frozen;
+	} c[] = {
+		{ "unified", "cgroup.events", "populated 1\nfrozen 1\n", "1:cpu:/\n0::/unified\n",
+		  true },
+		{ "plain", "cgroup.events", "populated 1\nfrozen 0\n", "0::/plain\n", false },
+		{ "freezer", "freezer.state", "FROZEN\n", "6:freezer:/\n0::/\n", true },
+		{ "freezer", "freezer.state", "THAWED\n", "6:freezer:/\n0::/\n", false },
+		{ "freezer", "freezer.state", "FROZEN\n", "6:cpu:/\n", false },
+	};
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%s", root, c[i].dir);
+		assert_int_equal(mkdir(path, 0700), 0);
+		snprintf(path, sizeof(path), "%s/%s/%s", root, c[i].dir, c[i].file);
+		f = fopen(path, "w");
+		assert_non_null(f);
+		fputs(c[i].says, f);
+		fclose(f);
+		assert_int_equal(pause_is_frozen(root, c[i].cgroup), c[i].frozen);
+		unlink(path);
+		snprintf(path, sizeof(path), "%s/%s", root, c[i].dir);
+		rmdir(path);
+	}
+	rmdir(root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frozen_cgroups),
 		cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_stat_hostile_name),
 		cmocka_unit_test(test_maps),
