@@ -169,3 +169,44 @@ char *words_fit_end(const char *s, int columns, char *out, size_t size)
 {
 	return fit(s, columns, 0, out, size);
 }
+
+#define BETWEEN " < "
+
+/* Where the last frame before `to` is set apart; NULL: it is the only one. */
+static const char *last_between(const char *s, const char *to)
+{
+	const char *last = NULL;
+
+	for (const char *p = s; (p = strstr(p, BETWEEN)) && p < to; p++)
+		last = p;
+	return last;
+}
+
+static char *fit_first(const char *s, int columns, char *out, size_t size)
+{
+	char kept[2048];
+	const char *to = s + strlen(s), *cut;
+
+	while ((cut = last_between(s, to))) {
+		to = cut;
+		snprintf(kept, sizeof(kept), "%.*s" BETWEEN ELLIPSIS, (int)(to - s), s);
+		if (words_columns(kept) <= columns)
+			return words_fit(kept, columns, out, size);
+	}
+	snprintf(kept, sizeof(kept), "%.*s", (int)(to - s), s);
+	return words_fit(kept, columns, out, size);
+}
+
+char *words_fit_frames(const char *s, int columns, bool end, char *out, size_t size)
+{
+	const char *next;
+
+	if (words_columns(s) <= columns || !strstr(s, BETWEEN))
+		return end ? words_fit_end(s, columns, out, size)
+			   : words_fit(s, columns, out, size);
+	if (!end)
+		return fit_first(s, columns, out, size);
+	while (words_columns(s) > columns && (next = strstr(s, BETWEEN)))
+		s = next + strlen(BETWEEN);
+	return words_fit_end(s, columns, out, size);
+}

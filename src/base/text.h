@@ -19,7 +19,7 @@
 /* Longest function name in a sentence, in columns. */
 #define WORDS_FUNCTION_COLUMNS 56
 /* A buffer for one place in a sentence. */
-#define WORDS_PLACE_MAX 400
+#define WORDS_PLACE_MAX 560
 
 /*
  * The length in bytes (1 to 4) of the character at s (not at the end of the
@@ -42,5 +42,9 @@ char *words_fit(const char *s, int columns, char *out, size_t size);
 /* As words_fit(), but what is too long loses its beginning: for "function
  * file:line" and paths. */
 char *words_fit_end(const char *s, int columns, char *out, size_t size);
+
+/* Frames of a stack, "a < b < c": what is too long loses whole ones, the last or, with
+ * `end`, the first, as long as one is left; that one is cut as by the functions above. */
+char *words_fit_frames(const char *s, int columns, bool end, char *out, size_t size);
 
 #endif

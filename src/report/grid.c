@@ -29,7 +29,8 @@ void grid_cell(struct grid *t, const char *text)
 	char clean[CELL_COLUMNS * 4 + 1];
 	int *width = &t->width[t->ncell % t->ncolumn], columns;
 
-	words_fit(text, CELL_COLUMNS, clean, sizeof(clean));
+	words_fit_frames(text, CELL_COLUMNS, t->column[t->ncell % t->ncolumn].keep_end, clean,
+			 sizeof(clean));
 	buf_add(&t->cell, clean, strlen(clean) + 1);
 	if (t->cell.err)
 		return;
@@ -81,10 +82,7 @@ static void print_cell(const struct grid_column *c, const char *text, bool last,
 	char fitted[CELL_COLUMNS * 4 + 8];
 	int space;
 
-	if (c->keep_end)
-		words_fit_end(text, width, fitted, sizeof(fitted));
-	else
-		words_fit(text, width, fitted, sizeof(fitted));
+	words_fit_frames(text, width, c->keep_end, fitted, sizeof(fitted));
 	space = width - words_columns(fitted);
 	if (c->right)
 		pad(out, space);

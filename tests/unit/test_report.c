@@ -867,6 +867,34 @@ static void words_are_fitted(void **state)
 	assert_string_equal(words_fit("ab\xe4\xb8\xad", 6, out, 4), "ab");
 }
 
+/* A stack loses whole frames; the one that is left is cut like any name. */
+static void frames_fit(void **state)
+{
+	static const struct {
+		const char *in;
+		int columns;
+		const char *begin, *end;
+	} table[] = {
+		{ "aa.f x.go:1 < bb.g y.go:2", 25, "aa.f x.go:1 < bb.g y.go:2",
+		  "aa.f x.go:1 < bb.g y.go:2" },
+		{ "aa.f x.go:1 < bb.g y.go:2", 24, "aa.f x.go:1 < …", "bb.g y.go:2" },
+		{ "aa.f x.go:1 < bb.g y.go:2 < c.h", 28, "aa.f x.go:1 < …", "bb.g y.go:2 < c.h" },
+		{ "aa.f x.go:1 < bb.g y.go:2 < c.h", 29, "aa.f x.go:1 < bb.g y.go:2 < …",
+		  "bb.g y.go:2 < c.h" },
+		{ "aa.f x.go:1 < bb.g y.go:2", 9, "aa.….go:1", "…g y.go:2" },
+		{ "abcdef", 4, "a…ef", "…def" },
+	};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		words_fit_frames(table[i].in, table[i].columns, false, out, sizeof(out));
+		assert_string_equal(out, table[i].begin);
+		words_fit_frames(table[i].in, table[i].columns, true, out, sizeof(out));
+		assert_string_equal(out, table[i].end);
+	}
+}
+
 static void places_in_words(void **state)
 {
 	struct place p = { "example.com/a/b.(*T[example.com/x/y.Z]).M", "m.go", NULL, 7 };
@@ -877,6 +905,13 @@ static void places_in_words(void **state)
 			    "example.com/a/b.(*T[example.com/x/y.Z]).M (m.go:7)");
 	assert_string_equal(words_place_short(&p, out, sizeof(out)),
 			    "b.(*T[example.com/x/y.Z]).M m.go:7");
+	p.in = "google.golang.org/grpc.newClientStream";
+	assert_string_equal(words_place(&p, out, sizeof(out)),
+			    "example.com/a/b.(*T[example.com/x/y.Z]).M (m.go:7, in "
+			    "grpc.newClientStream)");
+	assert_string_equal(words_place_short(&p, out, sizeof(out)),
+			    "grpc.newClientStream < b.(*T[example.com/x/y.Z]).M m.go:7");
+	p.in = NULL;
 	p.line = 0;
 	assert_string_equal(words_place(&p, out, sizeof(out)),
 			    "example.com/a/b.(*T[example.com/x/y.Z]).M (m.go)");
@@ -1048,6 +1083,7 @@ int main(void)
 		cmocka_unit_test(tables_have_a_maximum_and_add_up),
 		cmocka_unit_test(text_sums_what_it_does_not_show),
 		cmocka_unit_test(words_are_fitted),
+		cmocka_unit_test(frames_fit),
 		cmocka_unit_test(places_in_words),
 		cmocka_unit_test(sentences_are_wrapped),
 		cmocka_unit_test(tables_drop_columns_that_do_not_fit),
