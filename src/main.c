@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "report/document.h"
 #include "report/report.h"
+#include "trace/keeper.h"
 #include "version.h"
 
 /* What was printed must have arrived: the file may be full. */
@@ -68,5 +69,6 @@ int main(int argc, char **argv)
 	}
 	status = c->run(&o);
 	msg_end();
+	keeper_stop();
 	return status;
 }

@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "cli/message.h"
 #include "cli/output.h"
+#include "trace/keeper.h"
 
 #define BUDGET_FLOOR_NS (2 * NS_PER_MS) /* per second: keeps idle programs exact */
 #define CHECK_NS        (250 * NS_PER_MS)
@@ -204,8 +205,11 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 		.exact_mode = w->o->exact,
 	};
 	struct err err = { 0 };
-	int r = session_open(&w->s, (pid_t)w->o->pid, &err);
+	int r;
 
+	if (!mode->no_probes)
+		keeper_start(); /* while there is little to copy; arming tells what fails */
+	r = session_open(&w->s, (pid_t)w->o->pid, &err);
 	if (r)
 		return msg_fail(&err);
 	r = catch (&w->stop_fd, stop_signals, ARRAY_SIZE(stop_signals));

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -12,36 +11,32 @@
 
 #include <bpf/bpf.h>
 
-void attachment_init(struct attachment *a)
-{
-	for (int i = 0; i < ATTACH_MAX_SITES; i++)
-		a->link_fd[i] = a->perf_fd[i] = -1;
-}
+#define PATH_BYTES 32
 
-bool attachment_is_on(const struct attachment *a)
+static uint64_t path_of(const struct attach_point *p, char path[PATH_BYTES])
 {
-	return a->link_fd[0] >= 0 || a->perf_fd[0] >= 0;
+	snprintf(path, PATH_BYTES, "/proc/self/fd/%d", p->exe_fd);
+	return (uint64_t)(uintptr_t)path;
 }
 
 int attach_multi(struct attachment *a, const struct attach_point *p)
 {
+	char path[PATH_BYTES];
 	struct uprobe_multi_attr attr = {
 		.prog_fd = (uint32_t)p->prog_fd,
 		.attach_type = ATTACH_UPROBE_MULTI,
-		.path = (uint64_t)(uintptr_t)p->path,
+		.path = path_of(p, path),
 		.offsets = (uint64_t)(uintptr_t)p->offsets,
 		.cookies = (uint64_t)(uintptr_t)p->cookies,
 		.cnt = p->n,
 		.pid = (uint32_t)p->pid,
 	};
-	long fd;
+	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 
-	if (!p->n || p->n > ATTACH_MAX_SITES)
-		return -E2BIG;
-	fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+	a->n = 0;
 	if (fd < 0)
 		return -errno;
-	a->link_fd[0] = (int)fd;
+	a->fd[a->n++] = (int)fd;
 	return 0;
 }
 
@@ -64,9 +59,10 @@ int attach_perf_type(void)
  * the current thread). */
 static int perf_open(const struct attach_point *p, uint64_t offset)
 {
+	char path[PATH_BYTES];
 	struct perf_event_attr attr = {
 		.size = sizeof(attr),
-		.uprobe_path = (uint64_t)(uintptr_t)p->path,
+		.uprobe_path = path_of(p, path),
 		.probe_offset = offset,
 	};
 	int type = attach_perf_type();
@@ -79,30 +75,34 @@ static int perf_open(const struct attach_point *p, uint64_t offset)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int perf_set_prog(struct attachment *a, uint32_t i, const struct attach_point *p,
+static int perf_set_prog(struct attachment *a, int event, const struct attach_point *p, uint32_t i,
 			 bool cookies)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = p->cookies[i]);
+	int link;
 
 	if (cookies) {
-		a->link_fd[i] = bpf_link_create(p->prog_fd, a->perf_fd[i], BPF_PERF_EVENT, &opts);
-		return a->link_fd[i] < 0 ? a->link_fd[i] : 0;
+		link = bpf_link_create(p->prog_fd, event, BPF_PERF_EVENT, &opts);
+		if (link >= 0)
+			a->fd[a->n++] = link;
+		return link < 0 ? link : 0;
 	}
-	if (ioctl(a->perf_fd[i], PERF_EVENT_IOC_SET_BPF, p->prog_fd) ||
-	    ioctl(a->perf_fd[i], PERF_EVENT_IOC_ENABLE, 0))
+	if (ioctl(event, PERF_EVENT_IOC_SET_BPF, p->prog_fd) ||
+	    ioctl(event, PERF_EVENT_IOC_ENABLE, 0))
 		return -errno;
 	return 0;
 }
 
 int attach_perf(struct attachment *a, const struct attach_point *p, bool cookies)
 {
-	int err = 0;
+	int err = 0, event;
 
-	if (!p->n || p->n > ATTACH_MAX_SITES)
-		return -E2BIG;
+	a->n = 0;
 	for (uint32_t i = 0; !err && i < p->n; i++) {
-		a->perf_fd[i] = perf_open(p, p->offsets[i]);
-		err = a->perf_fd[i] < 0 ? a->perf_fd[i] : perf_set_prog(a, i, p, cookies);
+		event = perf_open(p, p->offsets[i]);
+		if (event >= 0)
+			a->fd[a->n++] = event;
+		err = event < 0 ? event : perf_set_prog(a, event, p, i, cookies);
 	}
 	if (err)
 		attachment_close(a);
@@ -111,79 +111,6 @@ int attach_perf(struct attachment *a, const struct attach_point *p, bool cookies
 
 void attachment_close(struct attachment *a)
 {
-	for (int i = 0; i < ATTACH_MAX_SITES; i++) {
-		if (a->link_fd[i] >= 0)
-			close(a->link_fd[i]);
-		if (a->perf_fd[i] >= 0)
-			close(a->perf_fd[i]);
-	}
-	attachment_init(a);
-}
-
-/* A thread without signals: they belong to the caller's loop. */
-static int thread_start(pthread_t *t, void *(*fn)(void *), void *arg)
-{
-	sigset_t all, old;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(t, NULL, fn, arg);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
-}
-
-static void *job_run(void *arg)
-{
-	struct attach_job *j = arg;
-
-	j->result =
-		j->multi ? attach_multi(j->a, &j->point) : attach_perf(j->a, &j->point, j->cookies);
-	return NULL;
-}
-
-void attach_all(struct attach_job *jobs, int n)
-{
-	pthread_t thread[ATTACH_MAX_JOBS];
-	bool running[ATTACH_MAX_JOBS];
-
-	for (int i = 0; i < n; i++) {
-		running[i] =
-			i && i < ATTACH_MAX_JOBS && !thread_start(&thread[i], job_run, &jobs[i]);
-		if (!running[i] && i)
-			job_run(&jobs[i]);
-	}
-	if (n)
-		job_run(&jobs[0]);
-	for (int i = 0; i < n; i++)
-		if (running[i])
-			pthread_join(thread[i], NULL);
-}
-
-static void *close_run(void *arg)
-{
-	attachment_close(arg);
-	return NULL;
-}
-
-void detacher_start(struct detacher *d, struct attachment *const *a, int n)
-{
-	int i;
-
-	detacher_wait(d);
-	for (i = 0; i < n && i < ATTACH_MAX_JOBS; i++) {
-		d->a[i] = a[i];
-		d->running[i] = !thread_start(&d->thread[i], close_run, a[i]);
-		if (!d->running[i])
-			attachment_close(a[i]);
-	}
-	d->n = i;
-}
-
-void detacher_wait(struct detacher *d)
-{
-	for (int i = 0; i < d->n; i++)
-		if (d->running[i])
-			pthread_join(d->thread[i], NULL);
-	d->n = 0;
+	while (a->n)
+		close(a->fd[--a->n]);
 }

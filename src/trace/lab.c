@@ -19,7 +19,7 @@
 
 #include "base/clock.h"
 #include "base/vec.h"
-#include "trace/attach.h"
+#include "trace/keeper.h"
 
 /*
  * The functions.  Each does nothing; the probed instruction is at the label
@@ -92,7 +92,7 @@ struct lab {
 	pid_t child;           /* 0: none */
 	int go[2], done[2];    /* pipes: to the child, from it; -1 closed */
 	int map_fd, prog_fd;   /* counts hits */
-	struct attachment at;
+	int armed;             /* the keeper's number; -1 */
 	bool multi;
 };
 
@@ -313,11 +313,11 @@ static int search_offset(struct dl_phdr_info *info, size_t size, void *arg)
 static int attach_specimens(struct lab *l)
 {
 	uint64_t offsets[SPECIMENS], cookies[SPECIMENS] = { 0 };
-	struct attach_point p = { .prog_fd = l->prog_fd,
-				  .path = "/proc/self/exe",
-				  .pid = l->child,
-				  .offsets = offsets,
-				  .cookies = cookies };
+	struct keeper_job j = { .multi = l->multi,
+				.point = { .prog_fd = l->prog_fd,
+					   .pid = l->child,
+					   .offsets = offsets,
+					   .cookies = cookies } };
 
 	for (size_t i = 0; i < SPECIMENS; i++) {
 		const struct specimen *s = &specimens[i];
@@ -329,9 +329,15 @@ static int attach_specimens(struct lab *l)
 		dl_iterate_phdr(search_offset, &o);
 		if (!o.found)
 			return -ENOENT;
-		offsets[p.n++] = o.off;
+		offsets[j.point.n++] = o.off;
 	}
-	return l->multi ? attach_multi(&l->at, &p) : attach_perf(&l->at, &p, false);
+	j.point.exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (j.point.exe_fd < 0)
+		return -errno;
+	keeper_arm(&j, 1);
+	close(j.point.exe_fd);
+	l->armed = j.result;
+	return j.result < 0 ? j.result : 0;
 }
 
 static void price(const struct lab *l, struct cost_table *ct)
@@ -366,7 +372,7 @@ static int lab_init(struct lab *l, bool multi)
 	memset(l, 0, sizeof(*l));
 	l->multi = multi;
 	l->go[0] = l->go[1] = l->done[0] = l->done[1] = l->map_fd = l->prog_fd = -1;
-	attachment_init(&l->at);
+	l->armed = -1;
 	l->page = mmap(NULL, sizeof(*l->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		       -1, 0);
 	if (l->page == MAP_FAILED) {
@@ -383,7 +389,8 @@ static void lab_deinit(struct lab *l)
 	};
 
 	child_end(l); /* first: with its memory gone there is less to undo */
-	attachment_close(&l->at);
+	if (l->armed >= 0)
+		keeper_disarm(&l->armed, 1); /* in the background */
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (*fds[i] >= 0)
 			close(*fds[i]);

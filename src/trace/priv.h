@@ -4,8 +4,8 @@
 #define GOSPECT_TRACE_PRIV_H
 
 #include "gospect/abi.h"
-#include "trace/attach.h"
 #include "trace/governor.h"
+#include "trace/keeper.h"
 #include "trace/sizes.h"
 #include "trace/trace.h"
 
@@ -25,13 +25,13 @@ enum trace_prog {
 #include "gospect/probes.def"
 	PROG_COUNT
 };
-_Static_assert(PROG_COUNT <= ATTACH_MAX_JOBS, "all programs are attached at once");
+_Static_assert(PROG_COUNT <= KEEPER_MAX_JOBS, "all programs are armed at once");
 
 /* One program, its places in the target, and what it costs. */
 struct arm {
 	struct bpf_program *prog; /* of the skeleton */
 	int prog_fd;              /* borrowed from it; -1 not loaded */
-	struct attachment at;
+	int armed;                /* the keeper's number; -1 */
 	enum probe_group group;
 	/* while it is attached: */
 	uint64_t offset[ATTACH_MAX_SITES], cookie[ATTACH_MAX_SITES];
@@ -61,7 +61,6 @@ struct trace {
 	struct trace_features features;
 	struct gospect_bpf *skel; /* owned */
 	struct arm arm[PROG_COUNT];
-	char path[64];  /* of the executable, for the kernel */
 	int ncpu;       /* possible CPUs */
 	bool own_pidns; /* we live in a pid namespace of our own */
 	/* mapped from the BPF maps, owned */
@@ -80,7 +79,7 @@ struct trace {
 	struct governor gov;
 	unsigned int on;     /* groups attached and counting */
 	unsigned int parked; /* … before trace_disarm() */
-	struct detacher detacher;
+	unsigned int lapses; /* of the keeper, as far as they are dealt with */
 	uint64_t on_since_ns[GROUP_COUNT], on_ns[GROUP_COUNT];
 	bool was_off[GROUP_COUNT]; /* at or since the last reading */
 	/* A slice of the per-request probes is over, but they stay until what began

@@ -17,6 +17,9 @@
 /* Between two looks at the statistics. */
 #define STATS_TICK_NS  (60 * NS_PER_MS)
 #define FOLLOW_TICK_NS (20 * NS_PER_MS)
+/* To the end of a detach: with perf events it takes seconds, and nothing is counted
+ * any more. */
+#define DISARM_WAIT_MS 500
 /* After all was disarmed: the shortest slice. */
 #define REARMED_TICK_NS (200 * NS_PER_MS)
 
@@ -98,7 +101,7 @@ static int no_method(const struct trace *t, struct err *err)
 static void arm_init(struct trace *t)
 {
 	for (int i = 0; i < PROG_COUNT; i++) {
-		attachment_init(&t->arm[i].at);
+		t->arm[i].armed = -1;
 		t->arm[i].prog_fd = -1;
 		t->arm[i].prog_ns = -1;
 	}
@@ -145,7 +148,7 @@ int trace_prepare(struct trace **out, const struct trace_config *cfg, struct err
 	t->stats_rate = -1;
 	t->births_per_s = t->cpu_ns_per_s = -1;
 	arm_init(t);
-	snprintf(t->path, sizeof(t->path), "/proc/self/fd/%d", cfg->exe_fd);
+	t->lapses = keeper_lapses();
 	e = trace_features_probe(&t->features, err);
 	if (!e && t->features.method == TRACE_METHOD_NONE)
 		e = no_method(t, err);
@@ -225,7 +228,7 @@ static void refuse_program(struct trace *t, enum trace_prog prog, int err)
  * *first the first failure. */
 static int attach_groups(struct trace *t, unsigned int groups, int *first)
 {
-	struct attach_job jobs[PROG_COUNT];
+	struct keeper_job jobs[PROG_COUNT];
 	enum trace_prog prog[PROG_COUNT];
 	int n = 0, ok = 0, sites;
 
@@ -233,17 +236,16 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 	for (int i = 0; i < PROG_COUNT; i++) {
 		struct arm *a = &t->arm[i];
 
-		if (!(groups & GROUP_BIT(a->group)) || attachment_is_on(&a->at))
+		if (!(groups & GROUP_BIT(a->group)) || a->armed >= 0)
 			continue;
 		sites = collect_sites(t, (enum trace_prog)i);
 		if (!sites)
 			continue;
-		jobs[n] = (struct attach_job){
-			.a = &a->at,
+		jobs[n] = (struct keeper_job){
 			.multi = t->features.method == TRACE_METHOD_MULTI,
 			.cookies = t->features.cookies,
 			.point = { .prog_fd = a->prog_fd,
-				   .path = t->path,
+				   .exe_fd = t->cfg.exe_fd,
 				   .pid = t->cfg.pid,
 				   .offsets = a->offset,
 				   .cookies = a->cookie,
@@ -251,9 +253,10 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 		};
 		prog[n++] = (enum trace_prog)i;
 	}
-	attach_all(jobs, n);
+	keeper_arm(jobs, n);
 	for (int i = 0; i < n; i++) {
-		if (!jobs[i].result) {
+		if (jobs[i].result >= 0) {
+			t->arm[prog[i]].armed = jobs[i].result;
 			ok++;
 			continue;
 		}
@@ -266,15 +269,20 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 	return ok;
 }
 
+/* Goes on in the background: see keeper_wait(). */
 static void detach_groups(struct trace *t, unsigned int groups)
 {
-	struct attachment *off[PROG_COUNT];
-	int n = 0;
+	int off[PROG_COUNT], n = 0;
 
-	for (int i = 0; i < PROG_COUNT; i++)
-		if ((groups & GROUP_BIT(t->arm[i].group)) && attachment_is_on(&t->arm[i].at))
-			off[n++] = &t->arm[i].at;
-	detacher_start(&t->detacher, off, n);
+	for (int i = 0; i < PROG_COUNT; i++) {
+		struct arm *a = &t->arm[i];
+
+		if (!(groups & GROUP_BIT(a->group)) || a->armed < 0)
+			continue;
+		off[n++] = a->armed;
+		a->armed = -1;
+	}
+	keeper_disarm(off, n);
 }
 
 static uint32_t active_bits(unsigned int groups)
@@ -367,7 +375,7 @@ static int switch_groups(struct trace *t, unsigned int want)
 	if (on & GROUP_BIT(GROUP_REQUESTS) && t->follow_until_ns)
 		follow_end(t);
 	if (on) {
-		detacher_wait(&t->detacher);
+		keeper_wait(-1);
 		attach_groups(t, on, &first);
 		forget_begins(t, on);
 	}
@@ -492,14 +500,54 @@ int trace_attach(struct trace *t, struct err *err)
 	return 0;
 }
 
+void trace_disarm(struct trace *t)
+{
+	stats_off(t);
+	t->parked = t->on;
+	if (t->on)
+		switch_groups(t, 0);
+	if (t->follow_until_ns)
+		follow_end(t);
+	if (t->skel)
+		detach_groups(t, GROUP_ALL); /* also what an attach that failed has left */
+	keeper_wait(DISARM_WAIT_MS);
+}
+
+/* The time in between is nobody's: the governor goes on as if it had not been. */
+int trace_rearm(struct trace *t, uint64_t target_cpu_ns, uint64_t created_total)
+{
+	struct gs_counters c;
+	int e = switch_groups(t, t->parked);
+	uint64_t now = clock_mono_ns();
+
+	t->gov.next_ns = now + REARMED_TICK_NS;
+	if (!e)
+		e = drain_counters(t, &c);
+	if (!e)
+		governor_in(t, &c, now, target_cpu_ns, created_total, &t->gov.last);
+	return e;
+}
+
+/* The keeper let go of all, because this process stood still, or was killed. */
+static int after_lapse(struct trace *t, uint64_t target_cpu_ns, uint64_t created_total)
+{
+	t->lapses = keeper_lapses();
+	trace_disarm(t);
+	return trace_rearm(t, target_cpu_ns, created_total);
+}
+
 int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 	       uint64_t created_total)
 {
 	struct governor_input in;
 	struct gs_counters c;
 	unsigned int want;
-	int e = drain_counters(t, &c);
+	int e;
 
+	keeper_beat();
+	if (keeper_lapses() != t->lapses)
+		return after_lapse(t, target_cpu_ns, created_total);
+	e = drain_counters(t, &c);
 	if (e)
 		return e;
 	stats_step(t, &c, now_mono_ns);
@@ -522,34 +570,6 @@ uint64_t trace_next_ns(const struct trace *t)
 	if (t->stats_fd >= 0 && next > t->gov.last.now_ns + STATS_TICK_NS)
 		next = t->gov.last.now_ns + STATS_TICK_NS;
 	return next;
-}
-
-void trace_disarm(struct trace *t)
-{
-	stats_off(t);
-	t->parked = t->on;
-	if (t->on)
-		switch_groups(t, 0);
-	if (t->follow_until_ns)
-		follow_end(t);
-	if (t->skel)
-		detach_groups(t, GROUP_ALL); /* also what an attach that failed has left */
-	detacher_wait(&t->detacher);
-}
-
-/* The time in between is nobody's: the governor goes on as if it had not been. */
-int trace_rearm(struct trace *t, uint64_t target_cpu_ns, uint64_t created_total)
-{
-	struct gs_counters c;
-	int e = switch_groups(t, t->parked);
-	uint64_t now = clock_mono_ns();
-
-	t->gov.next_ns = now + REARMED_TICK_NS;
-	if (!e)
-		e = drain_counters(t, &c);
-	if (!e)
-		governor_in(t, &c, now, target_cpu_ns, created_total, &t->gov.last);
-	return e;
 }
 
 void trace_close(struct trace *t)

@@ -7,8 +7,8 @@
  * attached (sliced only above 2,000 hits/s).  Per-event ones (births; requests,
  * queries and lock waits) are governed: hits × measured cost is held within the
  * budget by attaching in slices of 200 ms or more.  Everything is a file
- * descriptor: it is gone when this process is gone.  Nothing is pinned, nothing
- * written to the target.
+ * descriptor of the keeper (trace/keeper.h), which goes when this process goes.
+ * Nothing is pinned, nothing written to the target.
  */
 #ifndef GOSPECT_TRACE_TRACE_H
 #define GOSPECT_TRACE_TRACE_H
@@ -117,7 +117,7 @@ uint64_t trace_next_ns(const struct trace *t);
  */
 void trace_disarm(struct trace *t);
 int trace_rearm(struct trace *t, uint64_t target_cpu_ns, uint64_t created_total);
-/* Disarms and frees; under 200 ms with uprobe_multi. NULL is fine. */
+/* Disarms and frees; under 200 ms with uprobe_multi, else in the background. NULL is fine. */
 void trace_close(struct trace *t);
 
 /* All counts are since trace_attach(); consumers subtract two readings. */

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What both ends of the keeper's socket agree on. */
+#ifndef GOSPECT_TRACE_KEEPER_PRIV_H
+#define GOSPECT_TRACE_KEEPER_PRIV_H
+
+#include "trace/keeper.h"
+
+#define KEEPER_SLOTS 64 /* programs armed together */
+
+/* In memory that both share. */
+struct keeper_shared {
+	uint64_t beat_ns;
+	uint32_t lapses;
+};
+
+enum keeper_op { KEEPER_ARM, KEEPER_DISARM };
+
+struct keeper_request {
+	enum keeper_op op;
+	uint64_t slots; /* DISARM: bits */
+	/* ARM, with two descriptors: the program, the executable */
+	int slot;
+	bool multi, cookies, last;
+	pid_t pid;
+	uint32_t n;
+	uint64_t offset[ATTACH_MAX_SITES], cookie[ATTACH_MAX_SITES];
+};
+
+/* ARM: an answer to the last of a series; DISARM: when it is done.  Between
+ * attacher and keeper: one for each job, with its descriptors. */
+struct keeper_answer {
+	enum keeper_op op;
+	int result[KEEPER_MAX_JOBS];
+};
+
+/* A message with descriptors.  Size or a negative errno; 0: the other end is closed. */
+int keeper_send(int sock, const void *msg, size_t size, const int *fds, int nfd);
+int keeper_receive(int sock, void *msg, size_t size, int *fds, int *nfd);
+
+/* The keeper's life; does not return. */
+_Noreturn void keeper_main(int sock, struct keeper_shared *shared, pid_t parent);
+
+#endif
