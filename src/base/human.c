@@ -2,6 +2,7 @@
 #include "base/human.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/vec.h"
 
@@ -17,6 +18,29 @@ char *human_count(uint64_t n, char *out)
 		*p++ = digits[i];
 	}
 	*p = '\0';
+	return out;
+}
+
+/* The ending of several: passes, bodies, days, processes, requests. */
+static const char *plural(const char *one, size_t *keep)
+{
+	size_t n = *keep;
+	char last = n ? one[n - 1] : 0, before = n > 1 ? one[n - 2] : 0;
+
+	if (last == 'y' && !strchr("aeiou", before)) {
+		*keep = n - 1;
+		return "ies";
+	}
+	return last == 's' || last == 'x' || (last == 'h' && strchr("cs", before)) ? "es" : "s";
+}
+
+char *human_counted(uint64_t n, const char *one, char *out)
+{
+	char count[HUMAN_MAX];
+	size_t keep = strlen(one);
+	const char *more = n == 1 ? "" : plural(one, &keep);
+
+	snprintf(out, COUNTED_MAX, "%s %.*s%s", human_count(n, count), (int)keep, one, more);
 	return out;
 }
 

@@ -7,7 +7,10 @@
 #include <stdint.h>
 
 #define HUMAN_MAX 32
-char *human_count(uint64_t n, char *out);   /* 1,204 */
+char *human_count(uint64_t n, char *out); /* 1,204 */
+/* "1 pass", "1,204 passes": a number and what is counted, into COUNTED_MAX bytes */
+#define COUNTED_MAX 96
+char *human_counted(uint64_t n, const char *one, char *out);
 char *human_bytes(double bytes, char *out); /* 10.0 MiB */
 char *human_seconds(double s, char *out);   /* 2h58m, 14.2s, 310µs */
 char *human_rate(double per_s, char *out);  /* 38.0, 1,204 */

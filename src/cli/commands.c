@@ -44,8 +44,8 @@ const struct command commands[] = {
 			 "over its memory agree; with --prove the process is frozen for some "
 			 "milliseconds while its memory is copied, and the verdict is certain. Go "
 			 "1.20 and newer.",
-		.options = OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_FORMAT) |
-			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
+		.options = OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_ALL) |
+			   OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "diff",

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gospect leaks: every goroutine that can never run again, one a line. */
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/human.h"
@@ -10,12 +9,12 @@
 #include "cli/output.h"
 #include "cli/message.h"
 #include "cli/watch.h"
-#include "base/text.h"
 #include "goroutines/fill.h"
-#include "model/stacktable.h"
+#include "goroutines/tables.h"
+#include "model/schema.h"
 #include "observe/window.h"
 
-#define MAX_LINES 512
+#define LISTED_MAX 10000 /* goroutines, without --all */
 /* bytes written at once: a million goroutines make more than should be held */
 #define AT_ONCE (1u << 20)
 
@@ -23,85 +22,53 @@ struct leaks {
 	const struct options *o;
 	struct watch w; /* for its session and signals */
 	struct output out;
-	struct leaks_window l;
+	struct window window; /* of which only the leaks are filled */
+	uint64_t *left;       /* goroutines that may still be listed, by row */
 };
 
-static const char *verdict_words(const struct leaks_window *l, char *out, size_t size)
+static struct leaks_window *found(struct leaks *s)
 {
-	if (l->verdict == LEAKS_VERDICT_PROVEN)
-		snprintf(out, size, "proven");
-	else
-		snprintf(out, size, "leaked in %d of %d passes", l->passes, l->passes);
-	return out;
+	return &s->window.goroutines->leaks;
 }
 
-static void text_line(const struct leaks_window *l, const struct leaked_goroutine *g,
-		      struct buf *out)
+/* How many of each row are listed: all of the small ones, the same of the others. */
+static int share(struct leaks *s)
 {
-	const struct leak_row *r = &l->row[g->row];
-	const struct place *at = stack_table_at(&l->stacks, g->stack);
-	char age[HUMAN_MAX], place[WORDS_PLACE_MAX], reason[200];
+	const struct leaks_window *l = found(s);
+	uint64_t room = s->o->all ? UINT64_MAX : LISTED_MAX, rows = 0;
 
-	human_seconds(g->age_s, age);
-	buf_printf(out, "LEAK %llu %s %s%s created by %s", (unsigned long long)g->goid,
-		   words_fit(r->reason, 48, reason, sizeof(reason)),
-		   g->age == AGE_AT_LEAST ? ">" : "", g->age == AGE_UNKNOWN ? "-" : age,
-		   words_place_short(&r->place, place, sizeof(place)));
-	buf_printf(out, " at %s\n", at ? words_place_short(at, place, sizeof(place)) : "?");
+	s->left = calloc((size_t)l->nrow + 1, sizeof(*s->left));
+	if (!s->left)
+		return -ENOMEM;
+	for (int i = 0; i < l->nrow; i++)
+		rows += !l->row[i].by_design;
+	for (int i = l->nrow - 1; i >= 0; i--) { /* most goroutines are first */
+		if (l->row[i].by_design)
+			continue;
+		s->left[i] = l->row[i].count < room / rows ? l->row[i].count : room / rows;
+		room -= s->left[i];
+		rows--;
+	}
+	return 0;
 }
 
-static json_t *place_json(const struct place *p)
+static void summary(struct leaks *s, uint64_t leaked, uint64_t listed, uint64_t by_design)
 {
-	json_t *o = json_object();
-
-	json_set_text(o, "function", p->function);
-	json_set_text(o, "file", p->file);
-	if (p->line > 0)
-		json_object_set_new(o, "line", json_integer(p->line));
-	return o;
-}
-
-static void json_line(const struct leaks_window *l, const struct leaked_goroutine *g,
-		      struct buf *out)
-{
-	const struct leak_row *r = &l->row[g->row];
-	const struct place *at = stack_table_at(&l->stacks, g->stack), *line[MAX_LINES];
-	int n = stack_lines(&l->stacks, g->stack, line, MAX_LINES);
-	json_t *o = json_object(), *stack = json_array();
-	char words[64];
-
-	json_object_set_new(o, "goid", json_integer((json_int_t)g->goid));
-	json_set_text(o, "reason", r->reason);
-	if (g->age != AGE_UNKNOWN)
-		json_object_set_new(o, "age_s", json_real(g->age_s));
-	if (g->age == AGE_AT_LEAST)
-		json_set_text(o, "age", "at_least");
-	json_object_set_new(o, "created", place_json(&r->place));
-	json_set_text(o, "start", r->start);
-	if (at)
-		json_object_set_new(o, "at", place_json(at));
-	json_set_text(o, "verdict", l->verdict == LEAKS_VERDICT_PROVEN ? "proven" : "passes");
-	json_object_set_new(o, "passes", json_integer(l->passes));
-	json_set_text(o, "says", verdict_words(l, words, sizeof(words)));
-	for (int i = 0; i < n; i++)
-		json_array_append_new(stack, place_json(line[i]));
-	json_object_set_new(o, "stack", stack);
-	json_print(o, out);
-}
-
-static void summary(const struct leaks *s, size_t leaked, size_t by_design)
-{
-	const struct leaks_window *l = &s->l;
-	char a[HUMAN_MAX], b[HUMAN_MAX], words[64];
+	const struct leaks_window *l = found(s);
+	char a[COUNTED_MAX], b[COUNTED_MAX];
 
 	if (leaked)
-		msg_note("%s goroutine%s can never run again: %s", human_count(leaked, a),
-			 leaked == 1 ? "" : "s", verdict_words(l, words, sizeof(words)));
+		msg_note("%s can never run again: %s", human_counted(leaked, "goroutine", a),
+			 leaks_says(l));
 	else
-		msg_note("no leaks: %s blocked goroutines checked in %d pass%s",
-			 human_count(l->candidates, a), l->passes, l->passes == 1 ? "" : "es");
+		msg_note("no leaks: %s checked in %s",
+			 human_counted(l->candidates, "blocked goroutine", a),
+			 human_counted((uint64_t)l->passes, "pass", b));
+	if (listed < leaked)
+		msg_note("%s of them are listed, some of each go statement; --all lists all",
+			 human_count(listed, a));
 	if (by_design)
-		msg_note("%s more block%s forever by design (such as main)",
+		msg_note("%s more block%s forever by design (such as select {})",
 			 human_count(by_design, b), by_design == 1 ? "s" : "");
 	if (l->stop_ms >= 0)
 		msg_note("the process was stopped for %s", human_seconds(l->stop_ms / 1e3, a));
@@ -110,36 +77,53 @@ static void summary(const struct leaks *s, size_t leaked, size_t by_design)
 /* Writes what is there, once it is `least` bytes. */
 static int flush(struct leaks *s, size_t least)
 {
+	int err;
+
 	if (s->out.buf.len < least && !s->out.buf.err)
 		return 0;
-	return output_write(&s->out, &s->out.buf);
+	err = output_write(&s->out, &s->out.buf);
+	return err || !s->out.patience.hurry ? err : -EINTR;
+}
+
+static int list(struct leaks *s, uint64_t *listed)
+{
+	const struct leaks_window *l = found(s);
+	struct row r = { .w = &s->window };
+	int err = 0;
+
+	for (size_t i = 0; i < l->ngoroutine && !err; i++) {
+		r.row = &l->goroutine[i];
+		if (!s->left[l->goroutine[i].row])
+			continue;
+		s->left[l->goroutine[i].row]--;
+		++*listed;
+		if (s->o->format == FORMAT_JSON)
+			report_json_row(&leaked_goroutines, &r, &s->out.buf);
+		else
+			report_text_row(&leaked_goroutines, &r, &s->out.buf);
+		err = flush(s, AT_ONCE);
+	}
+	return err ? err : flush(s, 0);
 }
 
 static int print(struct leaks *s)
 {
-	const struct leaks_window *l = &s->l;
-	size_t leaked = 0, by_design = 0;
-	int err = 0;
+	const struct leaks_window *l = found(s);
+	uint64_t n[2] = { 0, 0 }, listed = 0;
+	int err = share(s);
 
-	for (size_t i = 0; i < l->ngoroutine && !err; i++) {
-		const struct leaked_goroutine *g = &l->goroutine[i];
-
-		if (l->row[g->row].by_design) {
-			by_design++;
-			continue;
-		}
-		leaked++;
-		if (s->o->format == FORMAT_JSON)
-			json_line(l, g, &s->out.buf);
-		else
-			text_line(l, g, &s->out.buf);
-		err = flush(s, AT_ONCE);
-	}
 	if (!err)
-		err = flush(s, 0);
+		err = list(s, &listed);
+	free(s->left);
+	if (err == -EINTR) {
+		msg_error("interrupted: the list is not complete");
+		return EXIT_FAILED;
+	}
 	if (err)
 		return output_status(err);
-	summary(s, leaked, by_design);
+	for (int i = 0; i < l->nrow; i++)
+		n[l->row[i].by_design] += l->row[i].count;
+	summary(s, n[false], listed, n[true]);
 	return EXIT_DONE;
 }
 
@@ -147,16 +131,20 @@ static int print(struct leaks *s)
 static int judge(struct leaks *s, const struct prove_result *r)
 {
 	struct sites sites;
-	int err = sites_init(&sites, &s->w.s.rt);
+	int err = window_init(&s->window), status = EXIT_FAILED;
 
 	if (!err)
-		err = leaks_fill(&s->l, &sites, r, clock_mono_ns(), 0);
-	err = err ? err : print(s);
-	leaks_window_deinit(&s->l); /* strings are the executable's, not the sites' */
-	sites_deinit(&sites);
-	if (err < 0)
+		err = sites_init(&sites, &s->w.s.rt);
+	if (!err) {
+		err = leaks_fill(found(s), &sites, r, clock_mono_ns(), 0);
+		if (!err)
+			status = print(s);
+		sites_deinit(&sites); /* strings are the executable's, not the sites' */
+	}
+	if (err)
 		msg_error("out of memory");
-	return err < 0 ? EXIT_FAILED : err;
+	window_deinit(&s->window);
+	return status;
 }
 
 static int run(struct leaks *s)

@@ -37,6 +37,7 @@ struct options {
 	bool prove;
 	uint64_t max_stop_ns; /* --max-stop */
 	bool goroutines;      /* list each of them */
+	bool all;             /* also where a list would be cut */
 	enum profile profile;
 	bool has_only; /* sensors were named */
 	bool has_fail_on;
@@ -65,6 +66,7 @@ enum option_id {
 	OPT_PROVE,
 	OPT_MAX_STOP,
 	OPT_GOROUTINES,
+	OPT_ALL,
 	OPT_FORMAT,
 	OPT_FORMAT_SNAPSHOT,
 	OPT_PROFILE,

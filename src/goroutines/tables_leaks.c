@@ -2,6 +2,8 @@
 /* The verdict on leaks, described. */
 #include "goroutines/tables.h"
 
+#include <stdio.h>
+
 #include "goroutines/window.h"
 #include "model/sentence.h"
 
@@ -52,6 +54,16 @@ static uint64_t leaked(const struct leaks_window *l, bool by_design)
 	return n;
 }
 
+const char *leaks_says(const struct leaks_window *l)
+{
+	static char text[48];
+
+	snprintf(text, sizeof(text),
+		 l->verdict == LEAKS_VERDICT_PROVEN ? "proven" : "leaked in %d of %d passes",
+		 l->passes, l->passes);
+	return text;
+}
+
 static void leaks_sentence(const struct window *w, struct buf *out)
 {
 	const struct leaks_window *l = &w->goroutines->leaks;
@@ -68,10 +80,8 @@ static void leaks_sentence(const struct window *w, struct buf *out)
 	else
 		buf_puts(out, "none found");
 	sentence_count(out, " (of ", l->candidates, " blocked), ");
-	if (l->verdict == LEAKS_VERDICT_PROVEN)
-		buf_puts(out, "proven");
-	else if (bad)
-		buf_printf(out, "leaked in %d of %d passes", l->passes, l->passes);
+	if (l->verdict == LEAKS_VERDICT_PROVEN || bad)
+		buf_puts(out, leaks_says(l));
 	else
 		buf_printf(out, "%d pass%s over the running process", l->passes,
 			   l->passes == 1 ? "" : "es");
@@ -116,6 +126,88 @@ const struct table leak_sites = {
 	.below = running_lines,
 };
 
+/* ---- one by one ---- */
+
+static const struct leak_row *site_of(const struct row *r)
+{
+	const struct leaked_goroutine *g = r->row;
+
+	return &r->w->goroutines->leaks.row[g->row];
+}
+
+static void goid_cell(const struct row *r, struct buf *out)
+{
+	buf_printf(out, "%llu",
+		   (unsigned long long)((const struct leaked_goroutine *)r->row)->goid);
+}
+
+static void one_reason(const struct row *r, struct value *v)
+{
+	v->text = site_of(r)->reason;
+}
+
+static void one_created(const struct row *r, struct value *v)
+{
+	v->place = &site_of(r)->place;
+}
+
+static void one_start(const struct row *r, struct value *v)
+{
+	v->text = site_of(r)->start;
+}
+
+static void one_at(const struct row *r, struct value *v)
+{
+	const struct leaked_goroutine *g = r->row;
+
+	v->place = stack_table_at(leak_stacks(r->w), g->stack);
+	v->is = v->place ? VALUE_THERE : VALUE_ABSENT;
+}
+
+static const char *const verdict_word[] = { "off", "passes", "proven" };
+
+static void one_verdict(const struct row *r, struct value *v)
+{
+	v->text = verdict_word[r->w->goroutines->leaks.verdict];
+}
+
+static void one_passes(const struct row *r, struct value *v)
+{
+	v->integer = r->w->goroutines->leaks.passes;
+}
+
+static void one_says(const struct row *r, struct value *v)
+{
+	v->text = leaks_says(&r->w->goroutines->leaks);
+}
+
+#define S struct leaked_goroutine
+static const struct column leaked_column[] = {
+	COUNT(S, goid, "goid", "as the runtime numbers it", SHOWN(1, "LEAK"), .cell = goid_cell),
+	GOT(COLUMN_TEXT, "reason", one_reason, "wait reason", SHOWN(2, ""),
+	    .flags = COLUMN_SOMETIMES),
+	AGE(S, age_s, age, "age_s",
+	    "how long it has lived; `age` is at_least where only a lower bound is known",
+	    SHOWN(3, ""), .flags = COLUMN_BOUND),
+	GOT(COLUMN_PLACE, "created", one_created, "the go statement", SHOWN(4, "created by"),
+	    .none = "?"),
+	GOT(COLUMN_TEXT, "start", one_start, "the function that it names",
+	    .flags = COLUMN_SOMETIMES),
+	GOT(COLUMN_PLACE, "at", one_at, "where it waits, in the user's code", SHOWN(5, "at"),
+	    .none = "?"),
+	GOT(COLUMN_TEXT, "verdict", one_verdict, "proven, or passes: several agree"),
+	GOT(COLUMN_INT, "passes", one_passes, "over the running process"),
+	GOT(COLUMN_TEXT, "says", one_says, "the verdict in words"),
+	STACK(S, stack, leak_stacks, "innermost first"),
+};
+#undef S
+
+const struct table leaked_goroutines =
+	TABLE("leaked_goroutine",
+	      "A goroutine that can never run again: `gospect leaks --format json` prints one such "
+	      "object a line.",
+	      struct leaked_goroutine, leaked_column);
+
 /* ---- the object ---- */
 
 static const struct column running_column[] = {
@@ -126,8 +218,6 @@ static const struct column running_column[] = {
 static const struct table running =
 	TABLE("running", "On a CPU in the moment the process was frozen.", struct running_goroutine,
 	      running_column);
-
-static const char *const verdict_word[] = { "off", "passes", "proven" };
 
 static bool judged(const struct row *r)
 {

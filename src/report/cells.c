@@ -3,7 +3,9 @@
 
 #include <errno.h>
 
+#include "base/text.h"
 #include "model/sentence.h"
+#include "report/report.h"
 
 #define CELL_MAX 8192
 
@@ -174,4 +176,26 @@ int cells_of_window(struct cells *cells, const struct table *t, const struct win
 	cells_rows(cells, t, rows.row, rows.n);
 	rows_deinit(&rows);
 	return cells->grid.cell.err == -ENOMEM ? -ENOMEM : 0; /* full: a row less */
+}
+
+#define ROW_CELL_COLUMNS 160
+
+void report_text_row(const struct table *t, const struct row *r, struct buf *out)
+{
+	char clean[ROW_CELL_COLUMNS * 4 + 1];
+	struct cells cells;
+	struct buf cell;
+
+	cells_init(&cells, t, r->w);
+	buf_init(&cell, CELL_MAX);
+	for (int i = 0; i < cells.grid.ncolumn; i++) {
+		buf_reset(&cell);
+		cell_value(t, cells.from[i], r, &cell);
+		words_fit(cell.len ? cell.data : "", ROW_CELL_COLUMNS, clean, sizeof(clean));
+		buf_printf(out, "%s%s%s%s", i ? " " : "", cells.column[i].head,
+			   *cells.column[i].head ? " " : "", clean);
+	}
+	buf_puts(out, "\n");
+	buf_deinit(&cell);
+	cells_deinit(&cells);
 }

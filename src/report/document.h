@@ -14,7 +14,7 @@ extern const int report_nparts;
 /* Appends the JSON Schema (draft 2020-12) of the description; buf->err. */
 void report_json_schema(struct buf *out);
 
-/* Each table once, the report first: fn is called before it goes into its columns. */
+/* Each table once, the report first, what `gospect leaks` prints last: fn is called before it goes into its columns. */
 void schema_tables(void (*fn)(const struct table *t, bool has_rest, void *arg), void *arg);
 /* Whether the member is in every row; in the sum of the rest, too. */
 bool schema_always(const struct column *c);

@@ -371,13 +371,12 @@ static void put_object(struct writer *wr, const struct table *t, const struct ro
 	end(wr, "{", "}");
 }
 
-void report_json(const struct report *r, struct buf *out)
+void report_json_row(const struct table *t, const struct row *r, struct buf *out)
 {
-	const struct row row = { .w = &r->window, .row = r };
 	struct writer wr = { .out = out };
 	size_t before = out->len;
 
-	put_object(&wr, &report_document, &row);
+	put_object(&wr, t, r);
 	buf_puts(out, "\n");
 	if (wr.failed && !out->err)
 		out->err = -ENOMEM;
@@ -385,4 +384,9 @@ void report_json(const struct report *r, struct buf *out)
 		out->len = before;
 		out->data[before] = '\0';
 	}
+}
+
+void report_json(const struct report *r, struct buf *out)
+{
+	report_json_row(&report_document, &(struct row){ .w = &r->window, .row = r }, out);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "goroutines/tables.h"
 #include "report/document.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ void schema_tables(void (*fn)(const struct table *t, bool has_rest, void *arg), 
 	struct visit v = { .fn = fn, .arg = arg };
 
 	visit(&v, &report_document, false);
+	visit(&v, &leaked_goroutines, false);
 }
 
 bool schema_always(const struct column *c)

@@ -33,6 +33,12 @@ struct report_text_options {
 /* Appends; buf->err tells (it has a maximum). JSON is one object on one line, newline at the end. */
 void report_text(const struct report *r, const struct report_text_options *o, struct buf *out);
 void report_json(const struct report *r, struct buf *out);
+/* One row of a table by itself: as JSON, and as a line of text without a width, what
+ * people see of each column behind its heading. */
+struct table;
+struct row;
+void report_json_row(const struct table *t, const struct row *r, struct buf *out);
+void report_text_row(const struct table *t, const struct row *r, struct buf *out);
 
 /* One self-contained file, appended.  0, -ENOMEM, -ENOSPC. */
 int report_html(const struct report *r, struct buf *out);

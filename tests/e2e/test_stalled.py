@@ -3,7 +3,9 @@
 it, each command ends when it is told to, and what was written is whole.  And
 who is stopped (Ctrl-Z) has no probe armed meanwhile."""
 import fcntl
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +13,11 @@ import tempfile
 import time
 import unittest
 
-from harness import DEADLINE, GOSPECT, Work, coverage, need_root, report, site, text_differs, wait_until
+from jsonschema import Draft202012Validator
+
+from harness import DEADLINE, GOSPECT, USUAL, Program, Work, binary, coverage, gospect, need_root, report, site, \
+    text_differs, wait_until
+from schema import schema
 from terminal import JOBS, Terminal
 
 PROMPT_S = 4	# a second, on a machine that is busy
@@ -223,6 +229,40 @@ class Stalled(Case):
             self.ends(p, 1)
             self.assertEqual(len(read(r, n)), n)
             os.close(r)
+
+
+class Leaks(Case):
+    """A list that is long, and cut."""
+
+    def program(self):
+        return Program([binary(f"ghosts-{USUAL}-stripped"), "-n", "12000", "-leak"])
+
+    def test_list_is_cut(self):
+        """Some of each go statement are in it, and that it is cut is said."""
+        line = Draft202012Validator({**schema(), "$ref": "#/$defs/leaked_goroutine"})
+        sites = []
+        for args, n in (([], 10000), (["--all"], 12000)):
+            p = gospect("leaks", self.target.pid, "--format", "json", *args)
+            rows = [json.loads(l) for l in p.stdout.splitlines()]
+            self.assertEqual((p.returncode, len(rows)), (0, n), p.stderr)
+            self.assertEqual("10,000 of them are listed" in p.stderr, not args, p.stderr)
+            self.assertEqual([e.message for e in line.iter_errors(rows[0])], [])
+            self.assertEqual(len({r["goid"] for r in rows}), n)
+            sites.append({r["created"]["function"] for r in rows})
+        self.assertEqual(sites[0], sites[1])
+        p = gospect("leaks", self.target.pid)
+        self.assertEqual(len(re.findall(r"^LEAK \d+ chan receive \S+ created by main\.\w+ main\.go:\d+ "
+                                        r"at main\.wait main\.go:\d+$", p.stdout, re.M)), 10000)
+
+    def test_stalled(self):
+        """Interrupted in the middle of the list."""
+        r, w = os.pipe()
+        p = self.start("leaks", self.target.pid, stdout=w)
+        os.close(w)
+        read(r, 100)	# it is being written
+        p.send_signal(signal.SIGINT)
+        self.assertRegex(self.ends(p, 1), "not complete")
+        os.close(r)
 
 
 class OnTerminal(Case):

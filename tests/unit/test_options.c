@@ -311,12 +311,20 @@ static void exit_statuses(void **state)
 static void human_numbers(void **state)
 {
 	char b[HUMAN_MAX];
+	char c[COUNTED_MAX];
 
 	(void)state;
 	assert_string_equal(human_count(0, b), "0");
 	assert_string_equal(human_count(999, b), "999");
 	assert_string_equal(human_count(1204, b), "1,204");
 	assert_string_equal(human_count(UINT64_MAX, b), "18,446,744,073,709,551,615");
+	assert_string_equal(human_counted(1, "pass", c), "1 pass");
+	assert_string_equal(human_counted(0, "pass", c), "0 passes");
+	assert_string_equal(human_counted(1204, "GC cycle", c), "1,204 GC cycles");
+	assert_string_equal(human_counted(2, "response body", c), "2 response bodies");
+	assert_string_equal(human_counted(2, "key", c), "2 keys");
+	assert_string_equal(human_counted(2, "switch", c), "2 switches");
+	assert_string_equal(human_counted(2, "path", c), "2 paths");
 	assert_string_equal(human_bytes(10485760, b), "10.0 MiB");
 	assert_string_equal(human_bytes(512, b), "512 B");
 	assert_string_equal(human_seconds(10681.2, b), "2h58m");
