@@ -4,7 +4,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Full: counted in stacks_full; the allocation belongs to no stack. */
+/* Full: counted in stacks_full and allocs_other; the allocation belongs to no stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GS_MAX_STACKS);
@@ -94,10 +94,32 @@ static __always_inline struct gs_stack *add_stack(struct hit *h, struct gs_stack
 		if (i >= mine->npcs)
 			mine->pcs[i] = 0;
 	/* Another CPU may be faster: what counts is the look-up after it. */
-	bpf_map_update_elem(&stacks, hash, mine, BPF_NOEXIST);
+	if (!gs_no_new)
+		bpf_map_update_elem(&stacks, hash, mine, BPF_NOEXIST);
 	s = bpf_map_lookup_elem(&stacks, hash);
 	if (!s)
 		gs_add(&h->count->stacks_full, 1);
+	return s;
+}
+
+/* The row of the stack that the target has now; NULL: counted, and why. */
+static __always_inline struct gs_stack *stack_of(struct hit *h, go_regs *ctx)
+{
+	struct gs_stack *mine = scratch_of_thread(h), *s;
+	__u64 hash;
+
+	if (!mine || !take_stack(h, ctx, mine))
+		return NULL;
+	hash = hash_of(mine);
+	s = bpf_map_lookup_elem(&stacks, &hash);
+	if (!s)
+		s = add_stack(h, mine, &hash);
+	if (!s)
+		return NULL;
+	if (!same_stack(s, mine)) {
+		gs_add(&h->count->stack_collisions, 1);
+		return NULL;
+	}
 	return s;
 }
 
@@ -106,23 +128,16 @@ static __always_inline struct gs_stack *add_stack(struct hit *h, struct gs_stack
 SEC("uprobe")
 int alloc_large(go_regs *ctx)
 {
-	__u64 size = GO_ARG1(ctx), hash;
-	struct gs_stack *mine, *s;
+	__u64 size = GO_ARG1(ctx);
+	struct gs_stack *s;
 	struct hit h;
 
 	if (!hit_begin(&h, ctx, PROBE_ALLOC_LARGE, GROUP_RARE))
 		return 0;
-	mine = scratch_of_thread(&h);
-	if (!mine || !take_stack(&h, ctx, mine))
-		return 0;
-	hash = hash_of(mine);
-	s = bpf_map_lookup_elem(&stacks, &hash);
-	if (!s)
-		s = add_stack(&h, mine, &hash);
-	if (!s)
-		return 0;
-	if (!same_stack(s, mine)) {
-		gs_add(&h.count->stack_collisions, 1);
+	s = stack_of(&h, ctx);
+	if (!s) {
+		gs_add(&h.count->allocs_other, 1);
+		gs_add(&h.count->allocs_other_bytes, size);
 		return 0;
 	}
 	gs_add(&s->count, 1);

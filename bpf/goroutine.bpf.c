@@ -10,7 +10,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Full: the event is counted in sites_full and belongs to no site. */
+/* Full: the event is counted in sites_full, a birth also in births_other, and
+ * belongs to no site. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GS_MAX_SITES);
@@ -74,7 +75,8 @@ static __always_inline struct gs_site *site_of(struct hit *h, struct gs_site_key
 	if (s)
 		return s;
 	/* Another CPU may be faster: what counts is the look-up after it. */
-	bpf_map_update_elem(&sites, key, &no_site, BPF_NOEXIST);
+	if (!gs_no_new)
+		bpf_map_update_elem(&sites, key, &no_site, BPF_NOEXIST);
 	s = bpf_map_lookup_elem(&sites, key);
 	if (!s)
 		gs_add(&h->count->sites_full, 1);
@@ -89,6 +91,11 @@ static __always_inline bool site_key_of_g(struct hit *h, struct gs_site_key *key
 	}
 	key->target = h->target; /* g.ancestors lies between the two */
 	return true;
+}
+
+static __always_inline void count_birth(struct hit *h, struct gs_site *s)
+{
+	gs_add(s ? &s->births : &h->count->births_other, 1);
 }
 
 SUBPROG int note_birth(const volatile struct gs_spec *spec, struct gs_counters *count, __u32 target,
@@ -120,16 +127,15 @@ SEC("uprobe")
 int go_birth(go_regs *ctx)
 {
 	struct gs_site_key key;
-	struct gs_site *s;
 	struct hit h;
 
 	if (!hit_begin(&h, ctx, PROBE_GO_BIRTH, GROUP_BIRTHS))
 		return 0;
-	if (!site_key_of_g(&h, &key, GO_ARG1(ctx)))
+	if (!site_key_of_g(&h, &key, GO_ARG1(ctx))) {
+		count_birth(&h, NULL);
 		return 0;
-	s = site_of(&h, &key);
-	if (s)
-		gs_add(&s->births, 1);
+	}
+	count_birth(&h, site_of(&h, &key));
 	note_birth(h.spec, h.count, h.target, GO_ARG1(ctx));
 	return 0;
 }
@@ -140,20 +146,18 @@ SEC("uprobe")
 int coro_birth(go_regs *ctx)
 {
 	struct gs_site_key key = {};
-	struct gs_site *s;
 	struct hit h;
 
 	if (!hit_begin(&h, ctx, PROBE_CORO_BIRTH, GROUP_BIRTHS))
 		return 0;
 	if (bpf_probe_read_user(&key.startpc, sizeof(key.startpc), (void *)GO_ARG0(ctx))) {
 		gs_add(&h.count->read_failures, 1);
+		count_birth(&h, NULL);
 		return 0;
 	}
 	key.gopc = GO_ARG2(ctx);
 	key.target = h.target;
-	s = site_of(&h, &key);
-	if (s)
-		gs_add(&s->births, 1);
+	count_birth(&h, site_of(&h, &key));
 	return 0;
 }
 

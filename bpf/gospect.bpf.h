@@ -47,6 +47,8 @@ typedef struct pt_regs go_regs;
 extern const volatile bool gs_has_cookies; /* bpf_get_attach_cookie(), Linux 5.15 */
 /* The end of goroutines is probed: births are timed to the nanosecond; all of them. */
 extern const volatile bool gs_lifetimes, gs_every_birth;
+/* User space takes rows out of tables just now: none may be added (src/trace/evict.c). */
+extern volatile __u32 gs_no_new;
 /* Our pid namespace when it is not the machine's; 0: it is. */
 extern const volatile __u64 gs_pidns_dev;
 extern const volatile __u64 gs_pidns_ino;

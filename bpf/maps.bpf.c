@@ -14,5 +14,6 @@ struct gs_counters_map counters SEC(".maps");
 struct gs_sums_map sums SEC(".maps");
 struct gs_pages_map pages SEC(".maps");
 
+volatile __u32 gs_no_new = 0;
 volatile __u64 gs_last_page = 0;
 volatile __u32 gs_zero = 0;

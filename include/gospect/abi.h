@@ -145,8 +145,12 @@ struct gs_counters {
 	 * have an answer: the difference is what a slice that is over waits for. */
 	__u64 requests_begun;
 	__u64 requests_answered;
+	/* Counted without their site or stack, for whatever reason. */
+	__u64 births_other;
+	__u64 allocs_other;
+	__u64 allocs_other_bytes;
 };
-_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 72, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 96, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */

@@ -26,7 +26,7 @@ static int index_start(struct at_start *b, const struct trace_reading *r)
 	for (size_t i = 0; i < r->nsite; i++) {
 		const uint64_t key[] = { r->site[i].gopc, r->site[i].startpc };
 
-		if (!bytesmap_put(&b->at, key, sizeof(key), i, NULL))
+		if (!r->site[i].gone && !bytesmap_put(&b->at, key, sizeof(key), i, NULL))
 			return -ENOMEM;
 	}
 	return 0;

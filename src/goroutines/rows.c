@@ -212,6 +212,18 @@ static int first_groups(const struct sites *s, const struct wait_groups *ws, siz
 	return 0;
 }
 
+/* The row of the others: who is alive, and was born without a site, is at his own. */
+static void without_inferred(const struct sites *s, struct site_row *row)
+{
+	uint64_t n = sites_inferred(s);
+
+	row->other = true;
+	n = n < row->births ? n : row->births;
+	n = n < row->deaths ? n : row->deaths;
+	row->births -= n;
+	row->deaths -= n;
+}
+
 /* The rows, most live first, without what they wait for. */
 static int sites_fill(struct sites *s, const size_t *first, uint64_t now_ns, double births_scale,
 		      bool births_known, bool ended, struct goroutines_window *g)
@@ -225,6 +237,8 @@ static int sites_fill(struct sites *s, const size_t *first, uint64_t now_ns, dou
 		if (s->track[i].system)
 			continue;
 		row_fill(&s->track[i], now_ns, births_scale, births_known, ended, row);
+		if (i == SITES_OVERFLOW)
+			without_inferred(s, row);
 		row->wait_at = first[i];
 		row->track = (uint32_t)i;
 		if (row->live || row->live_at_start || row->births)

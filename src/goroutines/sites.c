@@ -425,12 +425,27 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 void sites_count(struct sites *s, const struct trace_reading *r)
 {
 	for (size_t i = 0; i < s->n; i++)
-		s->track[i].births = 0;
+		s->track[i].births = s->track[i].births_gone;
 	for (size_t i = 0; i < r->nsite; i++) {
 		struct site_track *t = sites_of(s, r->site[i].gopc, r->site[i].startpc);
 
 		t->births += r->site[i].births;
+		if (r->site[i].gone)
+			t->births_gone += r->site[i].births;
 	}
+	s->track[SITES_OVERFLOW].births += r->births_other;
+}
+
+uint64_t sites_inferred(const struct sites *s)
+{
+	uint64_t n = 0, births, deaths;
+
+	for (size_t i = 0; i < s->n; i++) {
+		site_flow(&s->track[i], 1, &births, &deaths);
+		if (i != SITES_OVERFLOW && !s->track[i].system && !s->track[i].births_looked)
+			n += births;
+	}
+	return n;
 }
 
 /*

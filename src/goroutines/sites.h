@@ -48,6 +48,7 @@ struct site_track {
 	struct since oldest;                /* ns 0: nobody lives */
 	/* since the probes were armed, and the same at the start of the window */
 	uint64_t births, births_base;
+	uint64_t births_gone;   /* of rows of the kernel's table that made room for others */
 	uint64_t births_looked; /* births as they were counted before the latest look */
 	uint64_t live_base;
 	uint64_t lived_ns; /* p50 of the first lifetimes; 0 none yet */
@@ -80,13 +81,18 @@ void sites_deinit(struct sites *s);
  */
 int sites_look(struct sites *s, const struct gowalk *w, const struct trace_births *births,
 	       bool record);
-/* The births counted so far. */
+/* The births counted so far; those without a site are of the overflow track. */
 void sites_count(struct sites *s, const struct trace_reading *r);
 /*
  * Births and ends of the window, as of the latest look; the births counted are
  * multiplied by scale (sampling).  live_base + births - deaths is live, always.
  */
 void site_flow(const struct site_track *t, double scale, uint64_t *births, uint64_t *deaths);
+/*
+ * Births that are taken for granted, for somebody new is alive, at sites that the
+ * probes counted none of: these were counted without their site.
+ */
+uint64_t sites_inferred(const struct sites *s);
 /*
  * The window begins: present numbers become its start.  follows: the one before
  * it saw every birth, and what it took for a birth is not counted again.

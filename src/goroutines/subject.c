@@ -77,7 +77,7 @@ static int goroutines_look(void *self, struct look *l)
 
 static uint64_t births_counted(const struct trace_reading *r)
 {
-	uint64_t n = 0;
+	uint64_t n = r->births_other + r->births_gone;
 
 	for (size_t i = 0; i < r->nsite; i++)
 		n += r->site[i].births;
@@ -192,6 +192,7 @@ static int fill_births(struct goroutines *o, struct look *l, struct window *w)
 	bool probed = look_armed(l, PROBE_GO_BIRTH), sliced = probed && l->rates.births_sliced;
 	bool by_totals = g->created_known && (!probed || sliced);
 	uint64_t seen = births_seen(&o->sites);
+	bool without_site = l->rnow->births_other != l->rbase->births_other;
 	enum exactness exactness;
 	double scale = 1;
 	int err;
@@ -207,7 +208,9 @@ static int fill_births(struct goroutines *o, struct look *l, struct window *w)
 		scale = (double)g->births / (double)seen;
 	err = rows_fill(&o->sites, l->walk, scale, probed && g->births_known, l->gone, w);
 	for (int i = 0; i < g->nsite; i++)
-		g->site[i].exactness = exactness;
+		g->site[i].exactness = exactness == EXACT && without_site && !g->site[i].other
+					       ? PARTIAL
+					       : exactness;
 	if (!probed || sliced) {
 		ends_from_totals(g);
 	} else {

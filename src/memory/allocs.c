@@ -8,45 +8,11 @@
 #include "base/vec.h"
 #include "trace/trace.h"
 
-#define ALLOC_STACKS_MAX 8192 /* the kernel's map holds fewer */
-
-struct alloc_base {
-	uint64_t count, bytes;
-};
-
-void allocs_init(struct allocs *a, struct goruntime *rt)
-{
-	memset(a, 0, sizeof(*a));
-	a->rt = rt;
-	bytesmap_init(&a->index, ALLOC_STACKS_MAX);
-}
-
-void allocs_deinit(struct allocs *a)
-{
-	bytesmap_deinit(&a->index);
-	free(a->base);
-	memset(a, 0, sizeof(*a));
-}
-
-static struct alloc_base *base_of(struct allocs *a, const struct trace_alloc *ta)
-{
-	uint64_t *at;
-
-	if (array_room(&a->base, a->n, &a->cap, sizeof(*a->base)))
-		return NULL;
-	at = bytesmap_put(&a->index, ta->pcs, ta->npcs * sizeof(*ta->pcs), a->n, NULL);
-	if (!at)
-		return NULL;
-	if (*at == a->n)
-		a->base[a->n++] = (struct alloc_base){ 0 };
-	return &a->base[*at];
-}
-
 /* The frames that are shown: none of the runtime's on top, none that the compiler made. */
-static int shown_frames(struct allocs *a, const struct trace_alloc *ta, struct place *out)
+static int shown_frames(struct goruntime *rt, const struct trace_alloc *ta, struct place *out)
 {
 	struct goframe f[WINDOW_MAX_STACK + 8];
-	int n = goruntime_frames(a->rt, ta->pcs, (int)ta->npcs, f, WINDOW_MAX_STACK + 8), top = 0,
+	int n = goruntime_frames(rt, ta->pcs, (int)ta->npcs, f, WINDOW_MAX_STACK + 8), top = 0,
 	    kept = 0;
 
 	while (top < n - 1 && goframe_is_runtime(&f[top]))
@@ -58,12 +24,12 @@ static int shown_frames(struct allocs *a, const struct trace_alloc *ta, struct p
 }
 
 /* The row of the user's place; the stack from what it has called on. */
-static struct alloc_row *row_of(struct allocs *a, const struct trace_alloc *ta,
+static struct alloc_row *row_of(struct goruntime *rt, const struct trace_alloc *ta,
 				struct memory_window *m, struct bytesmap *places)
 {
 	struct place at[WINDOW_MAX_STACK + 8], place;
 	const struct place *line[WINDOW_MAX_STACK + 8];
-	int n = shown_frames(a, ta, at);
+	int n = shown_frames(rt, ta, at);
 	struct place_key key;
 	struct alloc_row *row;
 	uint64_t *k;
@@ -94,24 +60,42 @@ static int by_bytes(const void *x, const void *y)
 	return a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
 }
 
+/* What is of one reading and the one before it. */
+struct both {
+	const struct trace_reading *base, *now;
+	struct bytesmap at; /* stack pcs -> index in base->alloc */
+	double scale;
+};
+
+static int index_base(struct both *b)
+{
+	bytesmap_init(&b->at, b->base->nalloc + 1);
+	for (size_t i = 0; i < b->base->nalloc; i++) {
+		const struct trace_alloc *a = &b->base->alloc[i];
+
+		/* a row that went begins anew */
+		if (!a->gone && !bytesmap_put(&b->at, a->pcs, a->npcs * sizeof(*a->pcs), i, NULL))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* What one stack allocated since the start of the window. */
-static bool take_one(struct allocs *a, const struct trace_alloc *ta, double scale,
+static bool take_one(const struct both *b, struct goruntime *rt, const struct trace_alloc *ta,
 		     struct memory_window *m, struct bytesmap *places)
 {
-	struct alloc_base *b = base_of(a, ta);
+	const uint64_t *at = bytesmap_find(&b->at, ta->pcs, ta->npcs * sizeof(*ta->pcs));
+	const struct trace_alloc *was =
+		at && b->base->alloc[*at].count <= ta->count ? &b->base->alloc[*at] : NULL;
+	uint64_t count = scale_count(ta->count - (was ? was->count : 0), b->scale);
+	uint64_t bytes = scale_count(ta->bytes - (was ? was->bytes : 0), b->scale);
 	struct alloc_row *row;
-	uint64_t count, bytes;
 
-	if (!b)
-		return false;
-	count = scale_count(ta->count - b->count, scale);
-	bytes = scale_count(ta->bytes - b->bytes, scale);
-	*b = (struct alloc_base){ ta->count, ta->bytes };
-	if (!m || !count)
+	if (!count)
 		return true;
 	m->large_count += count;
 	m->large_bytes += bytes;
-	row = row_of(a, ta, m, places);
+	row = row_of(rt, ta, m, places);
 	if (!row)
 		return false;
 	row->count += count;
@@ -121,23 +105,44 @@ static bool take_one(struct allocs *a, const struct trace_alloc *ta, double scal
 	return true;
 }
 
-int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, struct window *w,
+/* What was counted without its stack: a row of its own, and the others may lack some. */
+static void take_others(const struct both *b, struct memory_window *m)
+{
+	struct alloc_row *row = &m->alloc[m->nalloc];
+	uint64_t count = b->now->allocs_other - b->base->allocs_other;
+
+	if (!count)
+		return;
+	row->other = true;
+	row->count = scale_count(count, b->scale);
+	row->bytes =
+		scale_count(b->now->allocs_other_bytes - b->base->allocs_other_bytes, b->scale);
+	m->large_count += row->count;
+	m->large_bytes += row->bytes;
+	m->other_count += row->count;
+	m->nalloc++;
+}
+
+int allocs_fill(struct goruntime *rt, const struct trace_reading *base,
+		const struct trace_reading *now, double scale, struct memory_window *m,
 		struct losses *losses)
 {
-	struct memory_window *m = w ? w->memory : NULL;
+	struct both b = { .base = base, .now = now, .scale = scale };
 	struct bytesmap places;
+	int err = 0;
 
-	if (m) {
-		m->alloc = calloc(r->nalloc + 1, sizeof(*m->alloc));
-		if (!m->alloc)
-			return -ENOMEM;
-	}
-	bytesmap_init(&places, ALLOC_STACKS_MAX);
-	for (size_t i = 0; i < r->nalloc; i++)
-		if (!take_one(a, &r->alloc[i], scale, m, &places))
+	m->alloc = calloc(now->nalloc + 2, sizeof(*m->alloc));
+	if (!m->alloc || index_base(&b))
+		err = -ENOMEM;
+	bytesmap_init(&places, now->nalloc + 1);
+	for (size_t i = 0; !err && i < now->nalloc; i++)
+		if (!take_one(&b, rt, &now->alloc[i], m, &places))
 			lose(losses, LOSS_ALLOC_ROWS, 1);
 	bytesmap_deinit(&places);
-	if (m)
-		qsort(m->alloc, (size_t)m->nalloc, sizeof(*m->alloc), by_bytes);
+	bytesmap_deinit(&b.at);
+	if (err)
+		return err;
+	take_others(&b, m);
+	qsort(m->alloc, (size_t)m->nalloc, sizeof(*m->alloc), by_bytes);
 	return 0;
 }

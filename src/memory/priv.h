@@ -7,26 +7,16 @@
 #include "memory/window.h"
 #include "model/look.h"
 
-struct alloc_base;
 struct process;
 struct trace_reading;
 
-struct allocs {
-	struct goruntime *rt;    /* borrowed */
-	struct bytesmap index;   /* stack pcs -> base */
-	struct alloc_base *base; /* owned: counts at the start of the window */
-	size_t n, cap;
-};
-
-void allocs_init(struct allocs *a, struct goruntime *rt);
-void allocs_deinit(struct allocs *a);
 /*
- * Fills the window's table and sums from a reading (scaled by `scale`, 1 when
- * every event was seen) and makes it the start of the next window.
- * w may be NULL: only the latter.  A stack that finds no room is a loss.
+ * Fills the table and the sums of what was allocated between two readings (scaled by
+ * `scale`, 1 when every event was seen).  A stack that finds no room is a loss.
  * 0; -ENOMEM: there is no table.
  */
-int allocs_take(struct allocs *a, const struct trace_reading *r, double scale, struct window *w,
+int allocs_fill(struct goruntime *rt, const struct trace_reading *base,
+		const struct trace_reading *now, double scale, struct memory_window *m,
 		struct losses *losses);
 
 void gc_fill(const struct look *l, struct gc_window *g);

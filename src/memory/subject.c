@@ -10,7 +10,6 @@
 #define LARGE_THRESHOLD 32768 /* runtime: maxSmallSize */
 
 struct memory {
-	struct allocs allocs;
 	struct heap_base heap;
 	struct trend trend;
 	struct outside outside;
@@ -21,10 +20,10 @@ static int memory_open(void **out, const struct look *l, char *why)
 {
 	struct memory *m = calloc(1, sizeof(*m));
 
+	(void)l;
 	(void)why;
 	if (!m)
 		return -ENOMEM;
-	allocs_init(&m->allocs, l->rt);
 	heap_base_init(&m->heap);
 	trend_init(&m->trend);
 	*out = m;
@@ -35,7 +34,6 @@ static void memory_close(void *self)
 {
 	struct memory *m = self;
 
-	allocs_deinit(&m->allocs);
 	heap_base_deinit(&m->heap);
 	trend_deinit(&m->trend);
 	free(m);
@@ -66,13 +64,11 @@ static void memory_begin(void *self, const struct look *l, bool follows)
 
 	if (follows)
 		return;
-	if (l->trace)
-		allocs_take(&m->allocs, l->rnow, 1, NULL, l->losses);
 	if (reads_heap(l) && !l->once)
 		heap_base_take(&m->heap, l->rt);
 }
 
-static int fill_allocs(struct memory *m, const struct look *l, struct window *w)
+static int fill_allocs(const struct look *l, struct window *w)
 {
 	struct memory_window *mw = w->memory;
 	const struct gototals *b = l->base, *n = l->totals;
@@ -84,9 +80,14 @@ static int fill_allocs(struct memory *m, const struct look *l, struct window *w)
 		mw->total_alloc_bytes = n->total_alloc - b->total_alloc;
 	if (!look_armed(l, PROBE_ALLOC_LARGE))
 		return 0;
-	err = allocs_take(&m->allocs, l->rnow, rate > 0 ? 1 / rate : 1, w, l->losses);
+	err = allocs_fill(l->rt, l->rbase, l->rnow, rate > 0 ? 1 / rate : 1, mw, l->losses);
 	mw->alloc_known = !err;
 	mw->alloc_exactness = look_exactness(l, SENSOR_ALLOC, l->rates.rare_sliced);
+	for (int i = 0; i < mw->nalloc; i++)
+		mw->alloc[i].exactness =
+			mw->other_count && !mw->alloc[i].other && mw->alloc_exactness == EXACT
+				? PARTIAL
+				: mw->alloc_exactness;
 	return err;
 }
 
@@ -99,7 +100,7 @@ static void fill_heap(struct memory *m, const struct look *l, struct heap_window
 static int memory_fill(void *self, struct look *l, struct window *w)
 {
 	struct memory *m = self;
-	int err = look_wants(l, SENSOR_ALLOC) ? fill_allocs(m, l, w) : 0;
+	int err = look_wants(l, SENSOR_ALLOC) ? fill_allocs(l, w) : 0;
 
 	if (look_wants(l, SENSOR_GC))
 		gc_fill(l, &w->memory->gc);

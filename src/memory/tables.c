@@ -47,6 +47,7 @@ static const struct column alloc_column[] = {
 	BYTES(S, max_bytes, "max_bytes", "the largest", SHOWN(5, "largest"),
 	      .flags = COLUMN_MAX_REST),
 	STACK_INSIDE(S, stack, nstack, "the busiest stack there, innermost first"),
+	EXACTNESS(S, exactness),
 	CELL("bytes/s", 4, per_s_cell, .flags = COLUMN_RIGHT),
 	CELL("share", 6, share_cell, .flags = COLUMN_RIGHT),
 	CELL("called from", 7, caller_cell, .min = 18, .flags = COLUMN_NO_REST | COLUMN_END),
@@ -67,6 +68,16 @@ void alloc_sentence(const struct window *w, struct buf *out)
 	if (a->total_alloc_bytes && a->large_bytes <= a->total_alloc_bytes)
 		buf_printf(out, ", %.0f%% of all allocation",
 			   100.0 * (double)a->large_bytes / (double)a->total_alloc_bytes);
+	if (a->other_count)
+		sentence_count(out, "; ", a->other_count, " of them at places that found no room");
+}
+
+/* Some of a place's may be in the row of the others. */
+static enum exactness rows_exactness(const struct window *w)
+{
+	enum exactness e = w->memory->alloc_exactness;
+
+	return w->memory->other_count && e == EXACT ? PARTIAL : e;
 }
 
 const struct table alloc_sites = {
@@ -74,7 +85,7 @@ const struct table alloc_sites = {
 	.what = "Large allocations by place.",
 	TABLE_ROWS(struct alloc_row, alloc_column),
 	.other_at = OFFSET(struct alloc_row, other, bool),
-	.exactness = alloc_exactness,
+	.exactness = rows_exactness,
 	.of = &alloc_object,
 	.label = "large allocations",
 	.title = "Large allocations",

@@ -8,8 +8,9 @@
 
 struct alloc_row {
 	bool other;
-	struct place place; /* the user's, with what it has called */
-	uint64_t count, bytes, max_bytes;
+	struct place place;               /* the user's, with what it has called */
+	uint64_t count, bytes, max_bytes; /* largest 0: not known */
+	enum exactness exactness;
 	struct place stack[WINDOW_MAX_STACK]; /* the busiest stack there, innermost first */
 	int nstack;
 };
@@ -101,6 +102,7 @@ struct memory_window {
 	enum exactness alloc_exactness;
 	uint64_t large_threshold_bytes; /* 32768 */
 	uint64_t large_count, large_bytes;
+	uint64_t other_count; /* of them, at stacks that found no room: counted, without a place */
 	uint64_t total_alloc_bytes; /* all allocation of the window; 0 not known */
 	struct alloc_row *alloc;
 	int nalloc; /* owned, most bytes first */

@@ -22,9 +22,9 @@ static const struct {
 
 bool losses_of_counts(const struct losses *l, enum sensor s)
 {
-	static const enum loss counts[] = { LOSS_BIRTH_ROOM,  LOSS_ALLOC_ROOM,   LOSS_REQUEST_ROOM,
-					    LOSS_EVENT_READS, LOSS_ALLOC_STACKS, LOSS_READINGS,
-					    LOSS_SLICES,      LOSS_ALLOC_ROWS };
+	/* births and allocations without a place are counted all the same */
+	static const enum loss counts[] = { LOSS_REQUEST_ROOM, LOSS_EVENT_READS, LOSS_READINGS,
+					    LOSS_SLICES, LOSS_ALLOC_ROWS };
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
 		if (l->n[counts[i]] && losses[counts[i]].sensors & SENSOR_BIT(s))

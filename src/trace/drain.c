@@ -35,7 +35,7 @@ int drain_counters(struct trace *t, struct gs_counters *sum)
 
 /* The sites of a table, and those of their rows that hold anything. */
 static void take_sites(struct trace *t, struct trace_reading *r, const struct dump *d,
-		       uint32_t window)
+		       uint32_t window, const bool *gone)
 {
 	for (size_t i = 0; i < d->n; i++) {
 		struct trace_site *site = &r->site[r->nsite];
@@ -47,7 +47,8 @@ static void take_sites(struct trace *t, struct trace_reading *r, const struct du
 		memcpy(&v, d->values + i * sizeof(v), sizeof(v));
 		if (k.target != TARGET)
 			continue;
-		*site = (struct trace_site){ k.gopc, k.startpc, v.births, v.ends, NULL };
+		*site = (struct trace_site){ k.gopc, k.startpc, v.births,
+					     v.ends, NULL,      gone && gone[i] };
 		r->nsite++;
 		sum = r->lifetime ? drain_sum(t, v.row) : NULL;
 		if (!sum || !sum->count)
@@ -72,6 +73,58 @@ static size_t count_rows(const struct dump *d)
 	return n;
 }
 
+/* Those with a row of lifetimes stay: that one would have no owner. */
+static uint64_t site_count(const void *value)
+{
+	struct gs_site v;
+
+	memcpy(&v, value, sizeof(v));
+	return v.row ? EVICT_NEVER : v.births + v.ends;
+}
+
+static void site_late(struct trace *t, const void *was, const void *is)
+{
+	struct gs_site a, b;
+
+	memcpy(&a, was, sizeof(a));
+	memcpy(&b, is, sizeof(b));
+	t->births_late += b.births - a.births;
+}
+
+static uint64_t stack_count(const void *value)
+{
+	struct gs_stack s;
+
+	memcpy(&s, value, sizeof(s));
+	return s.count;
+}
+
+static void stack_late(struct trace *t, const void *was, const void *is)
+{
+	struct gs_stack a, b;
+
+	memcpy(&a, was, sizeof(a));
+	memcpy(&b, is, sizeof(b));
+	t->allocs_late += b.count - a.count;
+	t->allocs_late_bytes += b.bytes - a.bytes;
+}
+
+static void evict_sites(struct trace *t, const struct dump *d, bool *gone)
+{
+	const struct evict_table e = { trace_map_fd(t, TRACE_MAP_SITES), t->sizes.sites,
+				       &t->idle_sites, site_count, site_late };
+
+	evict_idle(t, &e, d, gone);
+}
+
+static void evict_stacks(struct trace *t, const struct dump *d, bool *gone)
+{
+	const struct evict_table e = { trace_map_fd(t, TRACE_MAP_STACKS), t->sizes.stacks,
+				       &t->idle_stacks, stack_count, stack_late };
+
+	evict_idle(t, &e, d, gone);
+}
+
 /* window: the one that ended; NULL: without lifetimes. */
 static int read_sites(struct trace *t, struct trace_reading *r, const uint32_t *window)
 {
@@ -79,6 +132,7 @@ static int read_sites(struct trace *t, struct trace_reading *r, const uint32_t *
 	int err = dump_map(&d, trace_map_fd(t, TRACE_MAP_SITES), sizeof(struct gs_site_key),
 			   sizeof(struct gs_site));
 	size_t rows = !err && window ? count_rows(&d) : 0;
+	bool *gone = !err && window ? calloc(d.n + 1, sizeof(*gone)) : NULL;
 
 	if (!err && d.n)
 		r->site = calloc(d.n, sizeof(*r->site));
@@ -86,9 +140,15 @@ static int read_sites(struct trace *t, struct trace_reading *r, const uint32_t *
 		r->lifetime = calloc(rows, sizeof(*r->lifetime));
 	if (!err && ((d.n && !r->site) || (rows && !r->lifetime)))
 		err = -ENOMEM;
+	r->births_gone = t->births_gone;
+	if (!err && gone)
+		evict_sites(t, &d, gone);
 	if (!err)
-		take_sites(t, r, &d, window ? *window : 0);
+		take_sites(t, r, &d, window ? *window : 0, gone);
+	for (size_t i = 0; !err && i < r->nsite; i++)
+		t->births_gone += r->site[i].gone ? r->site[i].births : 0;
 	dump_deinit(&d);
+	free(gone);
 	return err;
 }
 
@@ -103,6 +163,7 @@ static void alloc_from(struct trace_alloc *a, const struct gs_stack *s)
 
 static int read_allocs(struct trace *t, struct trace_reading *r)
 {
+	bool *gone;
 	struct dump d;
 	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_STACKS), sizeof(uint64_t),
 			 sizeof(struct gs_stack));
@@ -111,14 +172,20 @@ static int read_allocs(struct trace *t, struct trace_reading *r)
 		r->alloc = calloc(d.n, sizeof(*r->alloc));
 		e = r->alloc ? 0 : -ENOMEM;
 	}
+	gone = e ? NULL : calloc(d.n + 1, sizeof(*gone));
+	if (gone)
+		evict_stacks(t, &d, gone);
 	for (size_t i = 0; !e && i < d.n; i++) {
 		struct gs_stack s;
 
 		memcpy(&s, d.values + i * sizeof(s), sizeof(s));
-		if (s.target == TARGET && s.count)
-			alloc_from(&r->alloc[r->nalloc++], &s);
+		if (s.target != TARGET || !s.count)
+			continue;
+		r->alloc[r->nalloc].gone = gone && gone[i];
+		alloc_from(&r->alloc[r->nalloc++], &s);
 	}
 	dump_deinit(&d);
+	free(gone);
 	return e;
 }
 
@@ -247,6 +314,9 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	r->sites_full = c->sites_full + c->lives_full;
 	r->stacks_full = c->stacks_full + c->threads_full + c->stack_collisions;
 	r->requests_full = c->opens_full + c->pages_full + c->scratches_full;
+	r->births_other = c->births_other + t->births_late;
+	r->allocs_other = c->allocs_other + t->allocs_late;
+	r->allocs_other_bytes = c->allocs_other_bytes + t->allocs_late_bytes;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;
@@ -310,13 +380,17 @@ int trace_read(struct trace *t, struct trace_reading *r)
 
 int trace_read_births(struct trace *t, struct trace_reading *r)
 {
+	struct gs_counters c;
 	int e;
 
 	memset(r, 0, sizeof(*r));
 	if (!t->attached_ns)
 		return -EINVAL;
 	r->mono_ns = clock_mono_ns();
-	e = read_sites(t, r, NULL);
+	e = drain_counters(t, &c);
+	r->births_other = c.births_other + t->births_late;
+	if (!e)
+		e = read_sites(t, r, NULL);
 	if (e)
 		trace_reading_deinit(r);
 	return e;

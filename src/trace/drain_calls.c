@@ -279,4 +279,6 @@ void sweep_holds(struct trace *t, uint64_t full)
 void drain_calls_deinit(struct trace *t)
 {
 	free(t->hosts.name);
+	bytesmap_deinit(&t->idle_sites);
+	bytesmap_deinit(&t->idle_stacks);
 }

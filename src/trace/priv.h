@@ -3,6 +3,7 @@
 #ifndef GOSPECT_TRACE_PRIV_H
 #define GOSPECT_TRACE_PRIV_H
 
+#include "base/map.h"
 #include "gospect/abi.h"
 #include "trace/governor.h"
 #include "trace/keeper.h"
@@ -105,6 +106,10 @@ struct trace {
 	struct gs_counters *percpu; /* owned: ncpu of them */
 	uint64_t threads_removed;   /* from alloc_scratch */
 	struct host_table hosts;
+	/* rows that made room for others: see evict.c */
+	struct bytesmap idle_sites, idle_stacks;
+	uint64_t births_gone;
+	uint64_t births_late, allocs_late, allocs_late_bytes; /* that were added as they went */
 	uint64_t holds_full;               /* opens_full when `holds` was last swept */
 	uint64_t calls_begun, calls_ended; /* when their share was last looked at */
 	uint64_t window_taken[2];          /* what was read from gs_gc.stw_max_ns[] */
@@ -165,6 +170,21 @@ struct dump {
 };
 int dump_map(struct dump *d, int fd, uint32_t key_size, uint32_t value_size);
 void dump_deinit(struct dump *d);
+
+/*
+ * evict.c: once a table is nearly full, takes rows out that have had the same count
+ * in some readings.  gone: [d->n], false.
+ */
+#define EVICT_NEVER UINT64_MAX
+struct evict_table {
+	int fd;
+	uint32_t rows;
+	struct bytesmap *seen; /* what is remembered of the readings before */
+	uint64_t (*count)(const void *value);
+	/* What a row had when it was read, and when it went. */
+	void (*late)(struct trace *t, const void *was, const void *is);
+};
+void evict_idle(struct trace *t, const struct evict_table *e, const struct dump *d, bool *gone);
 
 /* A row of `sums`, or NULL; what it has, in a histogram that is all 0; its largest
  * since the reading before: in the slot that went out of use with that window. */

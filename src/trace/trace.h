@@ -126,6 +126,7 @@ struct trace_site {             /* goroutines by creation pc and start function 
 	uint64_t births, ends;  /* ends: 0 where they are not probed */
 	/* of those that ended and whose birth was seen, in the reading; NULL: none */
 	const struct trace_lifetime *lifetime;
+	bool gone; /* the row made room for others: in later readings it begins anew */
 };
 
 #define TRACE_MAX_FRAMES 24
@@ -134,6 +135,7 @@ struct trace_alloc { /* large allocations by stack */
 		pcs[TRACE_MAX_FRAMES]; /* run-time; pcs[0] the probed call, then return addresses */
 	uint32_t npcs;
 	uint64_t count, bytes, max_bytes;
+	bool gone; /* as of a site */
 };
 
 /* Durations in ns: bucket widths of 6.25 % at most; see hist_value(). */
@@ -180,6 +182,8 @@ struct trace_reading {
 	size_t nlifetime; /* owned by the reading */
 	struct trace_alloc *alloc;
 	size_t nalloc;
+	/* counted, but in none of these rows; births of rows that went before */
+	uint64_t births_other, births_gone, allocs_other, allocs_other_bytes;
 	uint64_t gc_starts, gc_ends; /* hits of gcStart (losers included), cycles ended */
 	struct trace_hist gc_cycle, stw;
 	uint64_t stw_max_ns_window; /* largest since the previous reading */
@@ -212,7 +216,7 @@ struct trace_reading {
 };
 
 int trace_read(struct trace *t, struct trace_reading *r);
-/* Only r->site (without lifetimes) and r->mono_ns; no new window begins. */
+/* Only r->site (without lifetimes), births_… and r->mono_ns; no new window begins. */
 int trace_read_births(struct trace *t, struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
 

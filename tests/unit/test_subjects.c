@@ -375,7 +375,9 @@ static void counts_with_a_loss_are_partial(void **state)
 	lose(&lost, LOSS_SQL_UNREAD, 1); /* of memory, and of another sensor */
 	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), EXACT);
 	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, true), SAMPLED);
-	lose(&lost, LOSS_ALLOC_ROOM, 1);
+	lose(&lost, LOSS_ALLOC_ROOM, 1); /* counted, without their place */
+	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), EXACT);
+	lose(&lost, LOSS_ALLOC_ROWS, 1);
 	assert_int_equal(look_exactness(&l, SENSOR_ALLOC, false), PARTIAL);
 	assert_int_equal(look_exactness(&l, SENSOR_NET, false), EXACT);
 	assert_string_equal(exactness_word[PARTIAL], "partial");

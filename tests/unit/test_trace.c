@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,7 +192,157 @@ static void full_map_is_counted(void **state)
 		sum += r.site[i].births;
 	assert_int_equal(sum, GS_MAX_SITES + 1);
 	assert_int_equal(r.sites_full, beyond);
+	assert_int_equal(r.births_other, beyond); /* counted, without their site */
 	assert_int_equal(r.hits[PROBE_GO_BIRTH], GS_MAX_SITES + beyond + 1);
+	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
+/* Which rows of a reading are new to the table, and what all of them and the others have. */
+static uint64_t all_births(const struct trace_reading *r)
+{
+	uint64_t sum = r->births_other + r->births_gone;
+
+	for (size_t i = 0; i < r->nsite; i++)
+		sum += r->site[i].births;
+	return sum;
+}
+
+/* Sites that have been idle for some readings make room, those that are busy stay, and
+ * no birth is lost. */
+static void idle_rows_make_room(void **state)
+{
+	const uint64_t busy = 100, old = 0x100000, new = 0x900000;
+	uint64_t births = 0, i, k, gone = 0, fresh = 0;
+	struct trace_reading r;
+	struct trace *t;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	for (i = 0; i < GS_MAX_SITES + 10; i++, births++)
+		birth_at(old + i * 16, i + 1);
+	for (k = 0; k < 8; k++) {
+		for (i = 0; i < busy; i++, births++)
+			birth_at(old + i * 16, i + 1);
+		assert_int_equal(trace_read(t, &r), 0);
+		assert_int_equal(all_births(&r), births);
+		for (i = 0; i < r.nsite; i++)
+			gone += r.site[i].gone;
+		trace_reading_deinit(&r);
+	}
+	assert_int_equal(gone, GS_MAX_SITES - busy);
+	for (i = 0; i < 3000; i++, births++)
+		birth_at(new + i * 16, i + 1);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(all_births(&r), births);
+	assert_int_equal(r.births_other, 10);
+	for (i = 0; i < r.nsite; i++)
+		fresh += r.site[i].gopc >= new;
+	assert_int_equal(fresh, 3000);
+	assert_int_equal(r.nsite, 3000 + busy);
+	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
+static volatile bool ends;
+static uint64_t born_there;
+
+/* Births at ever other sites, ten at each. */
+static void *births_of_a_thread(void *arg)
+{
+	while (!ends)
+		for (uint64_t i = 0; i < 10; i++)
+			birth_at(0x100000 + born_there++ / 10 % 1000000 * 16, 1 + i);
+	return arg;
+}
+
+static void rows_make_room_under_way(void **state)
+{
+	struct trace_reading r;
+	uint64_t before = 0, gone = 0;
+	pthread_t thread;
+	struct trace *t;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	ends = false;
+	born_there = 0;
+	assert_int_equal(pthread_create(&thread, NULL, births_of_a_thread, NULL), 0);
+	/* until the table has been filled three times over, by rows that went */
+	while (gone < 3ull * 10 * GS_MAX_SITES) {
+		assert_int_equal(trace_read(t, &r), 0);
+		assert_true(all_births(&r) >= before); /* they only grow */
+		before = all_births(&r);
+		gone = r.births_gone;
+		trace_reading_deinit(&r);
+	}
+	ends = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(all_births(&r), born_there);
+	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
+#define FRAMED \
+	__attribute__((noinline, optimize("no-omit-frame-pointer", "no-optimize-sibling-calls")))
+static void zero(unsigned int bits, int n);
+FRAMED static void one(unsigned int bits, int n)
+{
+	if (!n)
+		large(40000);
+	else if (bits & 1)
+		one(bits >> 1, n - 1);
+	else
+		zero(bits >> 1, n - 1);
+	__asm__ volatile("" ::: "memory");
+}
+FRAMED static void zero(unsigned int bits, int n)
+{
+	if (!n)
+		large(40000);
+	else if (bits & 1)
+		one(bits >> 1, n - 1);
+	else
+		zero(bits >> 1, n - 1);
+	__asm__ volatile("" ::: "memory");
+}
+
+/* More stacks than there is room for: the rest is counted without its stack, to the byte. */
+static void more_stacks_than_fit(void **state)
+{
+	const uint64_t n = 4096;
+	uint64_t count = 0, bytes = 0;
+	struct trace_reading r;
+	struct trace *t;
+
+	(void)state;
+	NEED_ROOT();
+	t = arm();
+	for (unsigned int i = 0; i < n; i++)
+		one(i, 12);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.nalloc, GS_MAX_STACKS);
+	for (size_t i = 0; i < r.nalloc; i++) {
+		count += r.alloc[i].count;
+		bytes += r.alloc[i].bytes;
+	}
+	assert_int_equal(count, GS_MAX_STACKS);
+	assert_int_equal(r.stacks_full, n - GS_MAX_STACKS);
+	assert_int_equal(count + r.allocs_other, n);
+	assert_int_equal(bytes + r.allocs_other_bytes, n * 40000);
+	trace_reading_deinit(&r);
+	/* and later ones find room */
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(trace_read(t, &r), 0);
+		trace_reading_deinit(&r);
+	}
+	one(4095, 12);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.nalloc, 1);
+	assert_int_equal(r.allocs_other, n - GS_MAX_STACKS);
 	trace_reading_deinit(&r);
 	trace_close(t);
 }
@@ -360,6 +511,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_hit_is_summed),
 		cmocka_unit_test(full_map_is_counted),
+		cmocka_unit_test(idle_rows_make_room),
+		cmocka_unit_test(rows_make_room_under_way),
+		cmocka_unit_test(more_stacks_than_fit),
 		cmocka_unit_test(what_is_open_is_read_in_one_go),
 		cmocka_unit_test(unreadable_memory_is_counted),
 		cmocka_unit_test(sliced_from_the_start),
