@@ -93,6 +93,8 @@ static enum effect_kind kind_of(const ZydisDecodedInstruction *in, struct effect
 		return EFFECT_ADD;
 	case ZYDIS_MNEMONIC_AND:
 		return EFFECT_AND;
+	case ZYDIS_MNEMONIC_OR:
+		return EFFECT_OR;
 	case ZYDIS_MNEMONIC_CMP:
 		return EFFECT_COMPARE;
 	case ZYDIS_MNEMONIC_TEST:

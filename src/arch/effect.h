@@ -39,6 +39,7 @@ enum effect_kind {
 	EFFECT_ADD,     /* dst += src */
 	EFFECT_SUB,
 	EFFECT_AND,
+	EFFECT_OR,
 	EFFECT_COMPARE, /* equality of dst and src */
 	EFFECT_TEST,    /* whether dst & src is zero */
 	EFFECT_PUSH,

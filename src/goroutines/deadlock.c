@@ -16,9 +16,9 @@
 #include "base/text.h"
 #include "goroutines/window.h"
 
-#define MAX_SHOWN 4 /* goroutines of the cycle in the evidence */
+#define MAX_SHOWN 6 /* goroutines of the cycle in the evidence, a line each */
 
-/* The place that stands for the cycle, whichever goroutine it is found from. */
+/* The place that stands for a cycle, whichever goroutine it is found from. */
 static const struct deadlock_member *first_of(const struct deadlock_member *m, uint32_t n)
 {
 	const struct deadlock_member *best = m;
@@ -33,50 +33,68 @@ static const struct deadlock_member *first_of(const struct deadlock_member *m, u
 	return best;
 }
 
-/* What goroutine m waits for, as the goroutine that would end it sees it. */
+/* " at main.go:7", of what the goroutine would do; a lock it just holds. */
+static const char *where(const struct deadlock_member *m, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (m->wakeup != DEADLOCK_UNLOCKS && m->wakeup_at.function)
+		snprintf(out, size, " at %.40s:%d", m->wakeup_at.file, m->wakeup_at.line);
+	return out;
+}
+
+/* A line: what goroutine m waits for, which the next one would do. */
 static void evidence_of(struct finding *f, const struct deadlock_member *m,
 			const struct deadlock_member *next)
 {
 	static const char *const waits[] = {
-		[DEADLOCK_LOCK] = "for the lock",
-		[DEADLOCK_READ_LOCK] = "to read under the lock",
-		[DEADLOCK_SEND] = "to send to the channel",
-		[DEADLOCK_RECEIVE] = "to receive from the channel",
-		[DEADLOCK_GROUP] = "for the wait group",
+		[DEADLOCK_LOCK] = "for a lock that",
+		[DEADLOCK_READ_LOCK] = "to read under a lock that",
+		[DEADLOCK_SEND] = "to send to a channel that",
+		[DEADLOCK_RECEIVE] = "to receive from a channel that",
+		[DEADLOCK_GROUP] = "for a wait group that",
 	};
 	static const char *const acts[] = {
-		[DEADLOCK_UNLOCKS] = "holds and would release",
-		[DEADLOCK_LOCKS_FIRST] = "waits to lock for writing, before all new readers,",
+		[DEADLOCK_UNLOCKS] = "holds",
+		[DEADLOCK_LOCKS_FIRST] = "waits to write under, before it",
 		[DEADLOCK_RECEIVES] = "would receive from",
 		[DEADLOCK_SENDS] = "would send to",
 		[DEADLOCK_CLOSES] = "would close",
 		[DEADLOCK_IS_DONE] = "would call Done on",
 	};
-	char at[WORDS_PLACE_MAX], there[WORDS_PLACE_MAX], who[48];
-	const struct place *p = next->held_at.function                 ? &next->held_at
-				: next->wakeup == DEADLOCK_LOCKS_FIRST ? &next->at
-								       : &next->wakeup_at;
+	char at[WORDS_PLACE_MAX], there[64], who[48];
 
 	if (next->goid == m->goid)
-		snprintf(who, sizeof(who), "itself");
+		snprintf(who, sizeof(who), "it");
 	else
 		snprintf(who, sizeof(who), "goroutine %llu", (unsigned long long)next->goid);
-	words_place_short(&m->at, at, sizeof(at));
-	words_place_short(p, there, sizeof(there));
-	if (next->held_at.function)
-		finding_evidence(f, "goroutine %llu waits at %s %s %s took at %s (inferred)",
-				 (unsigned long long)m->goid, at, waits[m->wait], who, there);
-	else
-		finding_evidence(f, "goroutine %llu waits at %s %s that %s %s%s%s",
-				 (unsigned long long)m->goid, at, waits[m->wait],
-				 next->goid == m->goid ? "it" : who, acts[next->wakeup],
-				 p->function ? " at " : "", p->function ? there : "");
+	finding_evidence(f, "goroutine %llu at %s waits %s %s %s%s", (unsigned long long)m->goid,
+			 words_place_short(&m->at, at, sizeof(at)), waits[m->wait], who,
+			 acts[next->wakeup], where(next, there, sizeof(there)));
 }
 
 static void evidence(struct finding *f, const struct deadlock_member *m, uint32_t n)
 {
-	for (uint32_t i = 0; i < n && i < MAX_SHOWN; i++)
+	/* the last of six gives way to the number of the others */
+	uint32_t shown = n > MAX_SHOWN ? MAX_SHOWN - 1 : n;
+
+	for (uint32_t i = 0; i < shown; i++)
 		evidence_of(f, &m[i], &m[(i + 1) % n]);
+	if (n > shown)
+		finding_evidence(f, "and %u more, the last of them for what goroutine %llu has",
+				 n - shown, (unsigned long long)m[0].goid);
+	f->lines = 2 * (int)shown + 6; /* none of it is cut */
+}
+
+/* A reader that reads again under its own read lock, with a writer in between; NULL. */
+static const struct deadlock_member *reads_again(const struct deadlock_member *m, uint32_t n)
+{
+	if (n != 2 || m[0].lock != m[1].lock)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++)
+		if (m[i].wait == DEADLOCK_READ_LOCK && m[1 - i].wakeup == DEADLOCK_LOCKS_FIRST &&
+		    m[i].wakeup == DEADLOCK_UNLOCKS)
+			return &m[i];
+	return NULL;
 }
 
 static bool only_locks(const struct deadlock_member *m, uint32_t n)
@@ -105,7 +123,12 @@ static void title(struct finding *f, const struct deadlock *d, const struct dead
 			 human_count(d->waiting - d->n, waiting), d->waiting - d->n == 1 ? "s" : "",
 			 d->n == 1 ? "it" : "them");
 	words_place(at, place, sizeof(place));
-	if (d->n == 1)
+	if (reads_again(m, d->n))
+		finding_title(f,
+			      "deadlock: a goroutine read-locks at %s what it has read-locked "
+			      "before, and a writer waits in between%s",
+			      place, more);
+	else if (d->n == 1)
 		finding_title(
 			f, "deadlock: a goroutine waits for a lock that it holds itself, at %s%s",
 			place, more);
@@ -118,6 +141,9 @@ static void title(struct finding *f, const struct deadlock *d, const struct dead
 
 static const char *advice(const struct deadlock_member *m, uint32_t n)
 {
+	if (reads_again(m, n))
+		return "do not take a read lock twice: once a writer waits, no reader gets in; "
+		       "split it into one function that locks and one that expects it locked";
 	if (n == 1)
 		return "call it without the lock held, or split it into one function that locks "
 		       "and one that expects the lock held; a read lock cannot be upgraded";
@@ -129,10 +155,17 @@ static const char *advice(const struct deadlock_member *m, uint32_t n)
 	return "do not wait for others while holding a lock that they need";
 }
 
+static const struct deadlock_member *stands_for(const struct deadlock_member *m, uint32_t n)
+{
+	const struct deadlock_member *again = reads_again(m, n);
+
+	return again ? again : first_of(m, n);
+}
+
 static void add_finding(const struct window *w, const struct deadlock *d, struct findings *out)
 {
 	const struct deadlock_member *m = &w->goroutines->deadlocks.member[d->first],
-				     *first = first_of(m, d->n);
+				     *first = stands_for(m, d->n);
 	struct finding *f =
 		findings_add(out, "deadlock", "deadlock", SEVERITY_CRITICAL, &first->at);
 	uint32_t leaked = 0, stuck = 0;
@@ -147,17 +180,11 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 	finding_count(f, "count", d->n);
 	finding_count(f, "waiting", d->waiting);
 	evidence(f, m, d->n);
-	if (leaked == d->n)
-		finding_evidence(f,
-				 "nothing that can still run reaches what they wait for; which "
-				 "goroutine would unblock which is inferred from stacks and code");
-	else if (stuck == d->n)
-		finding_evidence(
-			f, "which goroutine holds which lock is inferred from stacks and code; if "
-			   "that holds, nothing that can still run reaches what they wait for");
-	else
-		finding_evidence(
-			f, "which goroutine would unblock which is inferred from stacks and code");
+	finding_evidence(f,
+			 "inferred from stacks and code: who has which lock, and would do what%s",
+			 leaked == d->n  ? "; nobody else who can run reaches it"
+			 : stuck == d->n ? "; if so, nobody else who can run reaches it"
+					 : "");
 	finding_advice(f, "%s", advice(m, d->n));
 	f->exactness = ESTIMATED;
 	f->weight = (double)d->waiting;
@@ -167,7 +194,7 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 static bool is_known(const struct findings *out, const struct window *w, const struct deadlock *d)
 {
 	const struct deadlock_member *first =
-		first_of(&w->goroutines->deadlocks.member[d->first], d->n);
+		stands_for(&w->goroutines->deadlocks.member[d->first], d->n);
 
 	for (int i = 0; i < out->n; i++)
 		if (!strcmp(out->f[i].kind, "deadlock") &&

@@ -111,20 +111,22 @@ static int add_acts(struct finder *f, size_t node)
 }
 
 /* Of somebody else: who has a lock for certain, and waits for a channel, may be in a cycle. */
-static int add_other(void *arg, size_t g, const struct goahead_act *act, int n)
+static int add_other(void *arg, size_t number, const struct goroutine *g,
+		     const struct goahead_act *act, int n)
 {
 	struct finder *f = arg;
 	bool holds = false;
 	size_t node = f->l.n;
 	int err = 0;
 
+	(void)number;
 	f->all_doubted = f->all_doubted || n < 0;
 	for (int i = 0; i < n; i++)
 		holds = holds || act[i].sure;
 	if (holds) {
 		if (array_room(&f->walk.g, f->walk.n, &f->walk.cap, sizeof(*f->walk.g)))
 			return -ENOMEM;
-		f->walk.g[f->walk.n++] = f->all.g[g];
+		f->walk.g[f->walk.n++] = *g;
 		if (golocks_add(&f->l, f->s->rt, &f->walk, f->walk.n - 1))
 			return take_acts(f, node, act, n);
 	}

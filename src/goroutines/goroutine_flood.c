@@ -107,6 +107,7 @@ static void evidence(struct finding *f, const struct window *w, const struct sit
 		finding_evidence(f, "%s of %s are %s%s%s", human_count(wait->count, a),
 				 human_count(s->live, b), doing(wait, what, sizeof(what)),
 				 at ? " at " : "", at ? words_place(at, place, sizeof(place)) : "");
+	goroutine_evidence_lock(f, s);
 	finding_evidence(f, "grew from %s to %s in %s; %s%s", human_count((uint64_t)g->from, a),
 			 human_count((uint64_t)g->to, b), human_seconds(g->run_s, c),
 			 ran ? "times one of them was seen running: "

@@ -40,6 +40,7 @@
 #define LEFT_SHARE          4
 #define FALL_SHARE          4 /* the growth is that many times the deepest fall */
 #define LIVE_SHARE          3 /* live grows by at least 1/3 of what the stuck ones do */
+#define LOCK_LINES          8 /* who holds the lock is worth more than other findings' five */
 #define MIXED_MIN_POINTS    12
 #define MIXED_MIN_SURVIVORS 5
 #define QUARTERS            4
@@ -270,6 +271,37 @@ void goroutine_evidence_births(struct finding *f, const struct window *w, const 
 				 human_seconds(w->window_s, span));
 }
 
+void goroutine_evidence_lock(struct finding *f, const struct site_row *s)
+{
+	char place[WORDS_PLACE_MAX];
+	bool has_place = s->lock.at.function;
+
+	if (s->lock.known)
+		f->lines = LOCK_LINES;
+	if (s->lock.holder)
+		finding_evidence(f, "goroutine %llu holds the lock (inferred) and %s%s%s",
+				 (unsigned long long)s->lock.holder, s->lock.does,
+				 has_place ? ", at " : "",
+				 has_place ? words_place(&s->lock.at, place, sizeof(place)) : "");
+	else if (s->lock.known)
+		finding_evidence(f, "who holds the lock is not known");
+}
+
+/* What to do about a lock that somebody holds; NULL: look at the code that waits. */
+static const char *advice_on_lock(const struct site_lock *l)
+{
+	if (!l->known || (!l->holder && l->is_sought))
+		return NULL;
+	if (!l->holder)
+		return "look for a path without Unlock; 'gospect snapshot PID' looks for "
+		       "deadlocks";
+	if (!strstr(l->does, "lock"))
+		return "do not keep the lock during slow work: copy what is needed, unlock, then "
+		       "do it; or give that a deadline";
+	return l->is_sought ? "let go of one lock before the next is taken"
+			    : "perhaps a deadlock: 'gospect snapshot PID' looks for it";
+}
+
 static void add_finding(const struct window *w, const struct site_row *s,
 			const struct leak_signs *signs, struct findings *out)
 {
@@ -292,9 +324,12 @@ static void add_finding(const struct window *w, const struct site_row *s,
 		finding_number(f, "oldest_s", s->oldest_s);
 	if (wait)
 		evidence_where(f, wait->reason, goroutine_wait_place(wait), s->age, s->oldest_s);
+	goroutine_evidence_lock(f, s);
 	evidence_growth(f, signs);
 	goroutine_evidence_births(f, w, s);
-	finding_advice(f, "%s", advice_for(wait ? wait->reason : NULL));
+	finding_advice(f, "%s",
+		       advice_on_lock(&s->lock) ? advice_on_lock(&s->lock)
+						: advice_for(wait ? wait->reason : NULL));
 	f->since_s = signs->run_s;
 	f->weight = (double)signs->count + signs->per_minute;
 }

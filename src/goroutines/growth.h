@@ -72,6 +72,9 @@ uint64_t goroutine_leaked_at(const struct window *w, const struct place *p);
 /* How many started and ended at a site in the window, where that is known. */
 void goroutine_evidence_births(struct finding *f, const struct window *w, const struct site_row *s);
 
+/* Who holds the lock that they wait for, as far as it is known. */
+void goroutine_evidence_lock(struct finding *f, const struct site_row *s);
+
 /* Never judged: system goroutines, coroutines, the row of the rest, what another finding
  * explains. */
 bool goroutine_site_is_special(const struct site_row *s);

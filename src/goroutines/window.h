@@ -45,6 +45,16 @@ struct lifetime {
 	double rate;              /* SAMPLED: 0..1 */
 };
 
+/* Who holds the lock that goroutines wait for: observe/explain.c. */
+struct site_lock {
+	bool known;       /* they wait for a lock that others wait for, too */
+	bool rw;          /* an RWMutex */
+	uint64_t holder;  /* goid; 0 not known */
+	const char *does; /* "sleeps"; of another part of the window */
+	struct place at;  /* where it stands; may have no function */
+	bool is_sought;   /* deadlocks were looked for */
+};
+
 struct site_row {
 	bool other;                    /* the rest beyond 1,000 rows, summed */
 	struct place place;            /* of the go statement */
@@ -62,6 +72,7 @@ struct site_row {
 	int npoint;
 	uint64_t stuck_window; /* blocked, and not seen to run in the whole window */
 	bool explained;        /* another finding says why: see observe/explain.c */
+	struct site_lock lock;
 	struct lifetime lifetime;
 	uint64_t lived_before_ns; /* p50 in the first window that had enough; 0 not known */
 	uint32_t track;           /* the observer's own: which of struct sites */
@@ -207,7 +218,6 @@ struct deadlock_member {
 	enum deadlock_wait wait;
 	enum deadlock_wakeup wakeup;
 	struct place at;        /* where it waits */
-	struct place held_at;   /* where it took the lock that the one before waits for; inferred */
 	struct place wakeup_at; /* where it would do what the one before waits for; inferred */
 	struct place created;
 	bool leaked; /* so by the verdict on leaks */

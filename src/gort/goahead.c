@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/vec.h"
 #include "gort/gostack.h"
 
@@ -134,27 +135,58 @@ static bool is_users(const struct gofunc *fn)
 struct place_in {
 	uint64_t pc, sp;
 	bool users, waits, std; /* std: a package that waits for one of its own locks */
+	bool preempts; /* runtime.asyncPreempt: it has kept the registers of the next one */
 };
 
-static int unwind(struct goahead *a, uint64_t pc, uint64_t sp, struct place_in *f)
+/* *whole: down to the goroutine's beginning. */
+static int unwind(struct goahead *a, uint64_t pc, uint64_t sp, struct place_in *f, bool *whole)
 {
 	struct pclntab *pcln = a->rt->gb->pcln;
 	struct gofunc fn;
 	int32_t size;
 	int n = 0;
 
-	while (n < MAX_FRAMES && !pclntab_find_pc(pcln, pc - a->rt->bias, &fn) &&
-	       !gostack_is_goexit(a->rt, &fn)) {
+	*whole = false;
+	while (n < MAX_FRAMES && !pclntab_find_pc(pcln, pc - a->rt->bias, &fn)) {
 		bool waits = is_waiting_itself(fn.name);
 
-		f[n++] = (struct place_in){ pc, sp, is_users(&fn), waits,
-					    !waits && (a->all_std || in_package(a, fn.name)) };
+		*whole = gostack_is_goexit(a->rt, &fn);
+		if (*whole)
+			break;
+		f[n++] = (struct place_in){ pc,
+					    sp,
+					    is_users(&fn),
+					    waits,
+					    !waits && (a->all_std || in_package(a, fn.name)),
+					    !strcmp(fn.name, "runtime.asyncPreempt") };
 		if (pclntab_frame_size(pcln, pc - a->rt->bias, &size) || size < 0 ||
 		    !goahead_read_word(a, sp + (uint64_t)size, &pc))
 			break;
 		sp += (uint64_t)size + 8;
 	}
 	return n;
+}
+
+/* What the code that was interrupted had in its registers: asyncPreempt's own says where it keeps them. */
+static void take_registers(struct goahead *a, const struct place_in *f, struct path *p)
+{
+	struct gofunc fn;
+	uint64_t pc, value;
+
+	if (pclntab_find_pc(a->rt->gb->pcln, f->pc - a->rt->bias, &fn))
+		return;
+	for (pc = fn.entry + a->rt->bias; pc < f->pc;) {
+		const struct effect *e = goahead_op(a, pc);
+
+		if (!e || e->flow != FLOW_NEXT)
+			break;
+		if (e->kind == EFFECT_MOVE && e->src.kind == OPERAND_REG && e->src.size == 8 &&
+		    e->dst.kind == OPERAND_MEM && e->dst.reg == EFFECT_SP &&
+		    e->src.reg != EFFECT_FP &&
+		    goahead_read_word(a, f->sp + (uint64_t)e->dst.value, &value))
+			path_set(p, e->src.reg, true, true, value);
+		pc += e->len;
+	}
 }
 
 /*
@@ -167,8 +199,8 @@ static bool find_start(struct goahead *a, const struct goroutine *g, uint64_t pc
 		       struct path *p)
 {
 	struct place_in f[MAX_FRAMES];
-	int n = unwind(a, pc, sp, f), from = 0, to = n - 1;
-	bool std = false;
+	bool std = false, whole, interrupted = g->status == GO_RUNNABLE || g->status == GO_RUNNING;
+	int n = unwind(a, pc, sp, f, &whole), from = 0, to = n - 1;
 
 	for (int i = 0; i < n; i++)
 		std = std || f[i].std;
@@ -176,13 +208,15 @@ static bool find_start(struct goahead *a, const struct goroutine *g, uint64_t pc
 		from++;
 	while (to >= 0 && !(f[to].users || std))
 		to--;
-	if (from >= n || to < from ||
-	    (!from && g->status != GO_SYSCALL && g->status != GO_RUNNABLE))
-		return false; /* it was interrupted anywhere */
+	a->torn = g->status == GO_RUNNING && !whole;
+	if (a->torn || from >= n || to < from || (!from && g->status != GO_SYSCALL && !interrupted))
+		return false;
 	memset(p, 0, sizeof(*p));
 	p->pc = f[from].pc;
 	path_set(p, EFFECT_SP, true, true, f[from].sp);
 	p->soft_stack = from && !f[from - 1].waits;
+	if (from && f[from - 1].preempts)
+		take_registers(a, &f[from - 1], p);
 	a->user_top = to + 1 < n ? f[to + 1].sp : g->stack_hi;
 	return true;
 }
@@ -226,6 +260,58 @@ static bool read_stack(struct goahead *a, const struct goroutine *g, uint64_t sp
 	       now.tracking_seq == g->tracking_seq && now.status == g->status;
 }
 
+/* Behind asyncPreempt's call, where a goroutine stands whose CPU is taken away; 0: not known. */
+static uint64_t preempt_pc(struct goahead *a)
+{
+	struct gofunc fn;
+	uint64_t pc;
+
+	if (a->preempt_pc || pclntab_find_name(a->rt->gb->pcln, "runtime.asyncPreempt", &fn))
+		return a->preempt_pc;
+	for (pc = fn.entry + a->rt->bias; pc < fn.end + a->rt->bias;) {
+		const struct effect *e = goahead_op(a, pc);
+
+		if (!e)
+			break;
+		pc += e->len;
+		if (e->flow != FLOW_CALL)
+			continue;
+		a->preempt_pc = pc;
+		break;
+	}
+	return a->preempt_pc;
+}
+
+/*
+ * Of one that runs, where it stood when its CPU was last taken away, at most some
+ * 10 ms ago: the frame that was made then is still there, unless it has called
+ * something since.
+ */
+static bool last_start(struct goahead *a, const struct goroutine *g, uint64_t *pc, uint64_t *sp)
+{
+	uint64_t low =
+		g->stack_hi - g->stack_lo < STACK_BYTES ? g->stack_lo : g->stack_hi - STACK_BYTES;
+
+	*pc = preempt_pc(a);
+	if (g->status != GO_RUNNING || !*pc || low >= g->stack_hi ||
+	    mem_read(a->rt->mem, low, a->stack, g->stack_hi - low))
+		return gostack_start(g, pc, sp);
+	a->base = low;
+	a->len = g->stack_hi - low;
+	for (uint64_t at = (g->stack_hi & ~7ull) - 8; at >= low; at -= 8) {
+		struct place_in f[MAX_FRAMES];
+		bool whole;
+
+		if (load_u64(a->stack + (at - low)) != *pc)
+			continue;
+		*sp = at + 8;
+		unwind(a, *pc, *sp, f, &whole);
+		if (whole)
+			return true;
+	}
+	return false;
+}
+
 static int look(struct goahead *a, const struct goroutine *g, uint64_t lock)
 {
 	int32_t off = go_off(a->rt, LAYOUT_G_DEFER);
@@ -238,10 +324,10 @@ static int look(struct goahead *a, const struct goroutine *g, uint64_t lock)
 		a->left_out++;
 		return -ENOSPC;
 	}
-	if (!gostack_start(g, &pc, &sp) || !read_stack(a, g, sp))
+	if (!last_start(a, g, &pc, &sp) || !read_stack(a, g, sp))
 		return -EAGAIN;
 	if (!find_start(a, g, pc, sp, p))
-		return 0;
+		return a->torn ? -EAGAIN : 0;
 	if (!forget_received(a, g, p))
 		p->soft_stack = true;
 	if (off < 0 || mem_read_u64(a->rt->mem, g->addr + (uint64_t)off, &p->next_defer))

@@ -26,6 +26,7 @@ enum goact {
 struct goahead_act {
 	enum goact act;
 	bool sure;       /* UNLOCK: it does so on every path, so it holds the lock */
+	bool likely;     /* so, if no function that is not followed takes that lock and keeps it */
 	uint64_t object; /* run-time address */
 	uint64_t pc;     /* run-time address of the instruction that does it */
 };
@@ -48,9 +49,9 @@ void goahead_limit(struct goahead *a, long instructions);
 int goahead_add_lock(struct goahead *a, uint64_t lock, bool rw, const char *std);
 /*
  * Looks ahead of one goroutine.  lock: what it waits for, if that is a lock (it
- * would have it then), else 0.  *acts is valid until the next call.  Returns
- * their number; 0 also when there are none; -EAGAIN when nothing is known (it
- * runs, or has moved); -ENOSPC: nor will be, all instructions are used up.
+ * would have it then), else 0.  One that runs is looked at as it stood when its CPU
+ * was last taken away.  *acts is valid until the next call.  Returns
+ * their number; -EAGAIN when nothing is known (it has moved); -ENOSPC: nor will be, all instructions are used up.
  */
 int goahead_look(struct goahead *a, const struct goroutine *g, uint64_t lock,
 		 const struct goahead_act **acts);

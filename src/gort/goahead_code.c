@@ -84,6 +84,13 @@ static bool ends_it(const char *name)
 	return false;
 }
 
+/* A function within another one: what it defers. */
+static bool is_closure(const char *name)
+{
+	return strncmp(name, "runtime.", sizeof("runtime.") - 1) != 0 &&
+	       (strstr(name, ".deferwrap") || strstr(name, "dwrap") || strstr(name, ".func"));
+}
+
 static enum callee learn_callee(const struct gofunc *fn, uint64_t link)
 {
 	static const struct {
@@ -100,6 +107,7 @@ static enum callee learn_callee(const struct gofunc *fn, uint64_t link)
 		{ "runtime.deferreturn", CALL_DEFERRED },
 		{ "runtime.deferproc", CALL_DEFER },
 		{ "runtime.deferprocStack", CALL_DEFER_RECORD },
+		{ "runtime.newobject", CALL_NEW },
 		{ "runtime.deferprocat", CALL_UNKNOWN }, /* of a loop over a function */
 	};
 	struct goframe f = { .function = fn->name };
@@ -115,7 +123,7 @@ static enum callee learn_callee(const struct gofunc *fn, uint64_t link)
 		return c;
 	if (ends_it(fn->name))
 		return CALL_END;
-	return goframe_is_std(&f) ? CALL_SKIP : CALL_STEP;
+	return goframe_is_std(&f) && !is_closure(fn->name) ? CALL_SKIP : CALL_STEP;
 }
 
 enum callee goahead_callee(struct goahead *a, uint64_t pc)

@@ -26,7 +26,7 @@
 #define MAX_OPS     (1u << 17)  /* instructions remembered; beyond: forgotten and learned anew */
 #define MAX_NODES   4096        /* branches in different states, of one goroutine */
 #define MAX_EDGES   16384
-#define MAX_TAKEN   32
+#define MAX_RETAKEN 32
 #define MAX_STD     8
 
 /* amd64: arguments in rax, rbx, rcx, rdi, rsi (abi-internal.md); rdx: the closure */
@@ -49,7 +49,8 @@ enum callee {
 	CALL_DONE,
 	CALL_DEFER,
 	CALL_DEFER_RECORD,
-	CALL_DEFERRED
+	CALL_DEFERRED,
+	CALL_NEW
 };
 
 struct word {
@@ -81,10 +82,11 @@ struct path {
 	enum path_end end;
 	int depth; /* of calls followed */
 	uint64_t back[MAX_DEPTH];
-	uint64_t next_defer; /* record; 0: none */
-	uint64_t ndefer;     /* records made on this path */
-	uint64_t released;   /* for sure: bit per act */
-	int node;            /* where it was last */
+	uint64_t next_defer;   /* record; 0: none */
+	uint64_t ndefer, nnew; /* records and objects made on this path */
+	uint64_t released;     /* bit per act: for sure, */
+	uint64_t gone;         /* or if no function that is not followed has taken it before */
+	int node;              /* where it was last */
 	struct count count[MAX_COUNTS];
 	int ncount;
 	struct word word[MAX_WORDS];
@@ -93,7 +95,7 @@ struct path {
 
 /* A branch in a state, or an end. */
 struct node {
-	uint64_t released;
+	uint64_t released, gone;
 	enum path_end end;
 	int state; /* in state[]; of an end none */
 };
@@ -119,8 +121,10 @@ struct goahead {
 	uint64_t base, top; /* of stack[]; its highest address */
 	size_t len;
 	uint8_t stack[STACK_BYTES];
-	uint64_t user_top; /* above the outermost frame that is looked at */
-	bool soft;         /* a value that the instruction uses is not firm */
+	uint64_t preempt_pc; /* run-time; 0: not looked for yet */
+	bool torn;           /* its stack has no end */
+	uint64_t user_top;   /* above the outermost frame that is looked at */
+	bool soft;           /* a value that the instruction uses is not firm */
 	int steps, reads;
 	uint64_t left_out;
 	long steps_all, max_all;
@@ -133,7 +137,7 @@ struct goahead {
 	int nedge;
 	struct path *state; /* owned */
 	size_t nstate, state_cap;
-	uint64_t taken[MAX_TAKEN]; /* locks that a path takes that has not given them back */
+	uint64_t taken[MAX_RETAKEN]; /* locks that a path takes that has not given them back */
 	int ntaken;
 	bool full; /* no room for nodes, edges, locks taken: nothing is sure */
 	struct goahead_act act[GOAHEAD_MAX_ACTS];
@@ -163,7 +167,7 @@ bool path_value(struct goahead *a, struct path *p, const struct operand *o, uint
 bool path_assign(struct goahead *a, struct path *p, const struct operand *o, bool known,
 		 uint64_t v);
 /* A function that is not followed has been given an address in the stack, perhaps. */
-void path_soften(struct goahead *a, struct path *p);
+void path_soften(struct goahead *a, struct path *p, bool closure);
 
 /* ---- goahead_step.c ---- */
 

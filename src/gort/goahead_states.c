@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Branches and the states in which paths come to them.  A path that comes where
- * another one has been, with the same locks taken and given back, goes on with
- * what both know; when that is what the other one knew, it has joined it.  So
+ * another one has been, with the same locks taken and given back, and knows
+ * nothing else, has joined it.  When VARIANTS have been there and knew each
+ * something else, it goes on with what it and the last of them know both.  So
  * all paths are followed, loops included, in finite time.
  */
 #include "gort/goahead_priv.h"
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #include "base/vec.h"
+
+#define VARIANTS 4
 
 void goahead_clear(struct goahead *a)
 {
@@ -27,6 +30,7 @@ static uint64_t key_of(const struct path *p)
 
 	key = hash_u64(key) ^ p->next_defer;
 	key = hash_u64(key) ^ p->released;
+	key = hash_u64(key) ^ p->gone;
 	key = hash_u64(key) + (uint64_t)p->unknown * 2 + p->muddy;
 	for (int i = 0; i < p->depth; i++)
 		key = hash_u64(key) ^ p->back[i];
@@ -53,7 +57,7 @@ static struct node *add_node(struct goahead *a, const struct path *p, enum path_
 		a->full = true;
 		return NULL;
 	}
-	*n = (struct node){ p->released, end, -1 };
+	*n = (struct node){ p->released, p->gone, end, -1 };
 	if (a->nnode++)
 		add_edge(a, p, a->nnode - 1);
 	return n;
@@ -147,21 +151,37 @@ static bool arrive_first(struct goahead *a, struct path *p)
 	return true;
 }
 
-bool goahead_arrive(struct goahead *a, struct path *p)
+/* Whether what is known in state s is known on path p too: s has been followed for p. */
+static bool covers(const struct path *s, const struct path *p)
 {
-	bool made = false, changed;
-	uint64_t *at = u64map_put(&a->node_at, key_of(p), (uint64_t)a->nnode, &made);
-	struct path *s;
-
-	p->end = PATH_JOINS;
-	if (!at) {
-		a->full = true;
+	if ((s->known & p->known) != s->known || (s->firm & p->firm) != s->firm ||
+	    p->soft_stack > s->soft_stack)
 		return false;
+	if (s->flag_known &&
+	    (!p->flag_known || s->equal != p->equal || s->flag_firm > p->flag_firm))
+		return false;
+	for (uint8_t r = 0; r < EFFECT_REGS; r++)
+		if (s->known >> r & 1 && s->reg[r] != p->reg[r])
+			return false;
+	for (int i = 0; i < s->nword; i++) {
+		const struct word *w = &s->word[i], *o = w->known ? word_at(p, w->addr) : NULL;
+
+		if (w->known && (!o || !o->known || o->value != w->value || w->firm > o->firm))
+			return false;
 	}
-	if (made)
-		return arrive_first(a, p);
-	add_edge(a, p, (int)*at);
-	s = &a->state[a->node[*at].state];
+	for (int i = 0; i < p->nword; i++)
+		if (!word_at(s, p->word[i].addr))
+			return false;
+	return true;
+}
+
+/* Goes on with what the state of a node knows, too. */
+static bool goes_on(struct goahead *a, struct path *p, int node)
+{
+	struct path *s = &a->state[a->node[node].state];
+	bool changed;
+
+	add_edge(a, p, node);
 	if (!join(s, p, &changed)) {
 		p->end = PATH_ENDS;
 		return false;
@@ -169,8 +189,35 @@ bool goahead_arrive(struct goahead *a, struct path *p)
 	if (!changed)
 		return false;
 	*p = *s;
-	p->node = (int)*at;
+	p->node = node;
 	return true;
+}
+
+bool goahead_arrive(struct goahead *a, struct path *p)
+{
+	uint64_t key = key_of(p);
+	int last = -1;
+
+	p->end = PATH_JOINS;
+	for (uint64_t v = 0; v < VARIANTS; v++) {
+		bool made = false;
+		uint64_t *at =
+			u64map_put(&a->node_at, hash_u64(key + v), (uint64_t)a->nnode, &made);
+
+		if (at && made)
+			return arrive_first(a, p);
+		/* else there was no room for it */
+		if (!at || *at >= (uint64_t)a->nnode || a->node[*at].state < 0) {
+			a->full = true;
+			return false;
+		}
+		last = (int)*at;
+		if (covers(&a->state[a->node[last].state], p)) {
+			add_edge(a, p, last);
+			return false;
+		}
+	}
+	return goes_on(a, p, last);
 }
 
 void goahead_ends(struct goahead *a, const struct path *p)
@@ -196,20 +243,27 @@ static bool is_doomed(const struct goahead *a, const uint8_t *mark, int node)
 	return a->node[node].end != PATH_ENDS;
 }
 
-static void mark_reaching(const struct goahead *a, uint64_t bit, uint8_t *mark)
+static bool has(const struct node *n, uint64_t bit, bool likely)
+{
+	return (likely ? n->gone : n->released) & bit;
+}
+
+static void mark_reaching(const struct goahead *a, uint64_t bit, bool likely, uint8_t *mark)
 {
 	bool again = true;
 
 	for (int i = 0; i < a->nnode; i++)
-		mark[i] = a->node[i].released & bit       ? MARK_REACHES
+		mark[i] = has(&a->node[i], bit, likely)   ? MARK_REACHES
 			  : a->node[i].end == PATH_PANICS ? MARK_DOOMED
 							  : MARK_OPEN;
 	while (again) {
 		again = false;
 		for (int i = a->nedge - 1; i >= 0; i--)
 			if (mark[a->edge[i].to] == MARK_REACHES &&
-			    mark[a->edge[i].from] == MARK_OPEN)
-				mark[a->edge[i].from] = MARK_REACHES, again = true;
+			    mark[a->edge[i].from] == MARK_OPEN) {
+				mark[a->edge[i].from] = MARK_REACHES;
+				again = true;
+			}
 	}
 }
 
@@ -233,16 +287,16 @@ static bool only_panics(const struct goahead *a, uint8_t *mark)
 }
 
 /* On every path, sooner or later: no path ends without, or loops for ever. */
-static bool is_certain(const struct goahead *a, size_t act)
+static bool is_certain(const struct goahead *a, size_t act, bool likely)
 {
 	uint64_t bit = 1ull << act;
 	uint8_t mark[MAX_NODES];
 
-	mark_reaching(a, bit, mark);
+	mark_reaching(a, bit, likely, mark);
 	if (!a->nnode || mark[0] != MARK_REACHES)
 		return false;
 	for (int i = 0; i < a->nnode; i++)
-		if (a->node[i].end == PATH_ENDS && !(a->node[i].released & bit))
+		if (a->node[i].end == PATH_ENDS && !has(&a->node[i], bit, likely))
 			return false;
 	return only_panics(a, mark);
 }
@@ -250,10 +304,12 @@ static bool is_certain(const struct goahead *a, size_t act)
 void goahead_judge(struct goahead *a)
 {
 	for (size_t i = 0; i < a->nact && !a->full; i++) {
-		bool taken = false;
+		struct goahead_act *act = &a->act[i];
+		bool taken = act->act != GOACT_UNLOCK;
 
 		for (int k = 0; k < a->ntaken; k++)
-			taken = taken || a->taken[k] == a->act[i].object;
-		a->act[i].sure = a->act[i].act == GOACT_UNLOCK && !taken && is_certain(a, i);
+			taken = taken || a->taken[k] == act->object;
+		act->sure = !taken && is_certain(a, i, false);
+		act->likely = act->sure || (!taken && is_certain(a, i, true));
 	}
 }

@@ -4,10 +4,15 @@
 
 #include <string.h>
 
+#define MAX_UNKNOWN     4            /* locks taken that are not known and not given back */
+#define MAX_TAKEN       4            /* times that a lock is taken and not given back */
+#define MAX_MADE        24           /* objects, or records of deferred calls, on a path */
 #define MAX_CASES       64           /* of a select */
 #define MAX_DEFERS      64           /* of one frame that lead nowhere, in a row */
 #define NO_MEMORY       (1ull << 63) /* of the kernel: no process has anything there */
 #define DEFER_ROOM      256          /* bytes */
+#define NEW_MEMORY      (3ull << 62) /* the same, of what is made on a path */
+#define NEW_ROOM        65536
 #define RW_READER_COUNT 16 /* sync.RWMutex, 1.18 to 1.27: w, writerSem, readerSem, readerCount */
 #define CASE_BYTES      16 /* runtime.scase: c, elem (since 1.16) */
 #define LOCK_RW         2  /* in goahead.lock */
@@ -62,7 +67,7 @@ static void note_taken(struct goahead *a, uint64_t object)
 	for (int i = 0; i < a->ntaken; i++)
 		if (a->taken[i] == object)
 			return;
-	if (a->ntaken < MAX_TAKEN)
+	if (a->ntaken < MAX_RETAKEN)
 		a->taken[a->ntaken++] = object;
 	else
 		a->full = true;
@@ -79,25 +84,33 @@ static void add_count(struct goahead *a, struct path *p, uint64_t object, int n,
 	if (n > 0 && below == GOACT_UNLOCK && !c->released)
 		note_taken(a, object);
 	c->n += n;
+	if (c->n > MAX_TAKEN) { /* in a loop, or for reading: how often is not followed */
+		c->n = MAX_TAKEN;
+		p->muddy = true;
+	}
 	if (c->n >= 0)
 		return;
 	c->n = 0;
 	a->gives = a->gives || below == GOACT_UNLOCK;
 	at = note(a, below, object, p->pc);
-	if (at < 0 || p->muddy || p->unknown)
+	if (at < 0)
 		return;
 	c->released = true;
-	p->released |= 1ull << at;
+	p->gone |= 1ull << at;
+	if (!p->muddy && !p->unknown)
+		p->released |= 1ull << at;
 }
 
 /* A lock, not known which. */
 static void add_unknown(struct goahead *a, struct path *p, int n)
 {
 	p->unknown += n;
-	if (p->unknown >= 0)
-		return;
-	p->unknown = 0;
-	a->gives = true;
+	if (p->unknown < 0)
+		a->gives = true;
+	if (p->unknown > MAX_UNKNOWN) /* taken in a loop */
+		p->muddy = true;
+	if (p->muddy || p->unknown < 0)
+		p->unknown = 0;
 }
 
 static void do_select(struct goahead *a, struct path *p)
@@ -150,7 +163,7 @@ static void do_lock(struct goahead *a, struct path *p, const struct effect *e)
 
 static void skip_call(struct goahead *a, struct path *p, uint64_t next)
 {
-	path_soften(a, p);
+	path_soften(a, p, false);
 	p->known &= 1u << EFFECT_SP | 1u << EFFECT_FP;
 	p->firm &= p->known;
 	p->flag_known = false;
@@ -196,9 +209,9 @@ static bool do_defer(struct goahead *a, struct path *p, bool made, uint64_t next
 	uint64_t fn = 0, d = NO_MEMORY + DEFER_ROOM * p->ndefer;
 	bool known = path_get(a, p, ARG0, made ? &d : &fn);
 
-	if ((made && !known) || off_fn < 16 || off_link < 0)
+	if ((made && !known) || off_fn < 16 || off_link < 0 || p->ndefer == MAX_MADE)
 		return false;
-	p->ndefer += !made;
+	p->ndefer++;
 	if ((!made && !path_store_word(p, d + (uint64_t)off_fn, known, true, fn)) ||
 	    !path_store_word(p, d + (uint64_t)off_fn - 16, true, true, p->reg[EFFECT_SP]) ||
 	    !path_store_word(p, d + (uint64_t)off_link, true, true, p->next_defer))
@@ -289,6 +302,7 @@ static void do_unknown(struct goahead *a, struct path *p)
 	struct gofunc fn;
 	struct goframe f;
 
+	path_soften(a, p, true);
 	if (!pclntab_find_pc(a->rt->gb->pcln, p->pc - a->rt->bias, &fn)) {
 		f = (struct goframe){ .function = fn.name };
 		p->muddy = p->muddy || !goframe_is_std(&f);
@@ -342,6 +356,11 @@ static bool call(struct goahead *a, struct path *p, bool known, uint64_t to, uin
 	case CALL_DONE:
 		do_sync(a, p, c);
 		break;
+	case CALL_NEW:
+		skip_call(a, p, next);
+		if (p->nnew < MAX_MADE)
+			path_set(p, ARG0, true, true, NEW_MEMORY + NEW_ROOM * p->nnew++);
+		return true;
 	case CALL_SKIP:
 		break;
 	}
@@ -366,6 +385,7 @@ static bool compute(struct goahead *a, struct path *p, const struct effect *e)
 	known = known && src;
 	v = e->kind == EFFECT_ADD                             ? x + y
 	    : e->kind == EFFECT_AND || e->kind == EFFECT_TEST ? (x & y)
+	    : e->kind == EFFECT_OR                            ? (x | y)
 							      : x - y;
 	set_equal(a, p, known, v, e->dst.size);
 	if (e->kind == EFFECT_COMPARE || e->kind == EFFECT_TEST)
@@ -405,6 +425,7 @@ static bool apply(struct goahead *a, struct path *p, const struct effect *e)
 	case EFFECT_ADD:
 	case EFFECT_SUB:
 	case EFFECT_AND:
+	case EFFECT_OR:
 	case EFFECT_COMPARE:
 	case EFFECT_TEST:
 		return compute(a, p, e);

@@ -160,11 +160,13 @@ static void soften(struct goahead *a, struct path *p)
 			p->word[i].firm = false;
 }
 
-void path_soften(struct goahead *a, struct path *p)
+void path_soften(struct goahead *a, struct path *p, bool closure)
 {
+	/* rax, rbx, rcx, rdi, rsi, r8 to r11; rdx of a closure */
+	uint32_t given = p->known & (0xfcbu | (closure ? 1u << CLOSURE : 0));
+
 	for (uint8_t r = 0; r < EFFECT_REGS; r++)
-		if (r != EFFECT_SP && r != EFFECT_FP && p->known >> r & 1 &&
-		    in_stack(a, p->reg[r])) {
+		if (given >> r & 1 && in_stack(a, p->reg[r])) {
 			soften(a, p);
 			return;
 		}

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 
-#define TRY_NS (30 * NS_PER_MS) /* a CPU is taken away every 10 ms (sysmon, forcePreemptNS) */
+#define LATER_NS (25 * NS_PER_MS) /* a CPU is taken away every 10 ms (sysmon, forcePreemptNS) */
+#define TRIES    3
 
 enum shape { SHAPE_NEW, SHAPE_IDLE, SHAPE_BUSY };
 
@@ -44,7 +46,7 @@ static int look(struct pass *p, size_t i, const struct goroutine *g)
 		p->again[p->nagain++] = i;
 		return 0;
 	}
-	return p->fn(p->arg, i, act, n);
+	return p->fn(p->arg, i, g, act, n);
 }
 
 /* Once more; whoever has ended, or is another one, holds nothing. */
@@ -55,27 +57,24 @@ static int look_again(struct pass *p, size_t i)
 	if (goruntime_read_g(p->rt, p->w->g[i].addr, &now) || now.goid != p->w->g[i].goid ||
 	    now.status == GO_DEAD)
 		return 0;
-	if (now.status == GO_RUNNING) {
-		p->again[p->nagain++] = i;
-		return 0;
-	}
 	return look(p, i, &now);
 }
 
-static int try_running(struct pass *p)
+static int look_at_running(struct pass *p)
 {
-	uint64_t end = clock_mono_ns() + TRY_NS;
+	const struct timespec later = { .tv_nsec = LATER_NS };
 	int err = 0;
 
-	while (p->nagain && !err && clock_mono_ns() < end) {
+	for (int try = 0; try < TRIES && p->nagain && !err; try++) {
 		size_t n = p->nagain;
 
+		nanosleep(&later, NULL);
 		p->nagain = 0;
 		for (size_t k = 0; k < n && !err; k++)
 			err = look_again(p, p->again[k]);
 	}
 	for (size_t k = 0; k < p->nagain && !err; k++)
-		err = p->fn(p->arg, p->again[k], NULL, -EAGAIN);
+		err = p->fn(p->arg, p->again[k], &p->w->g[p->again[k]], NULL, -EAGAIN);
 	return err;
 }
 
@@ -99,7 +98,7 @@ int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk 
 			p.again[p.nagain++] = i;
 	}
 	if (!err)
-		err = try_running(&p);
+		err = look_at_running(&p);
 	free(p.shape);
 	free(p.again);
 	return err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who holds a lock: of all goroutines, wherever they stand, those that would give
- * it back if they went on (gort/goahead.h).  One that runs all the time is tried
- * for a while: now and then the scheduler takes it off its CPU, and it has a stack.
+ * it back if they went on (gort/goahead.h).  Those that run are looked at a little
+ * later, as they stood when the scheduler last took them off their CPU.
  */
 #ifndef GOSPECT_GORT_GOHOLDERS_H
 #define GOSPECT_GORT_GOHOLDERS_H
@@ -12,8 +12,9 @@
 
 #define GOHOLDERS_SKIP 1 /* in lock_of[]: not to be looked at */
 
-/* What goroutine g of the walk would do; n < 0: that is not known. */
-typedef int (*goholders_fn)(void *arg, size_t g, const struct goahead_act *act, int n);
+/* What goroutine g, number i of the walk, would do; n < 0: that is not known. */
+typedef int (*goholders_fn)(void *arg, size_t i, const struct goroutine *g,
+			    const struct goahead_act *act, int n);
 
 /*
  * Looks ahead of all of a walk but the runtime's own.  lock_of[w->n]: the lock

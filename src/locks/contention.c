@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "model/age.h"
 #include "model/place.h"
 #include "gort/goslots.h"
@@ -23,7 +24,9 @@
 struct wait_stack {
 	bool looked, waits;
 	bool rw;
-	uint32_t sema; /* offset of the semaphore in the lock */
+	const char *std; /* the standard library's function that locks */
+	int32_t slot;    /* of the semaphore, from SP; 0: not known yet */
+	uint32_t sema;   /* offset of the semaphore in the lock */
 	struct place place;
 };
 
@@ -46,6 +49,8 @@ struct contention {
 	const struct gowalk *walk;
 	const struct gostacks *gs;
 	struct wait_stack *stack; /* per distinct stack */
+	uint64_t *lock_of;        /* owned: of the walk's goroutines */
+	size_t lock_of_cap;
 	uint64_t now_ns;
 	int looked_at;
 };
@@ -70,6 +75,14 @@ static bool is_inside(const struct goframe *f)
 	       !strncmp(f->function, "internal/sync.", 14);
 }
 
+/* Of Lock: sync's own (a Once), or another package of the standard library. */
+static bool is_std_caller(const struct goframe *f)
+{
+	return goframe_is_std(f) && !goframe_is_runtime(f) && !f->wrapper &&
+	       strncmp(f->function, "sync.runtime_", 13) != 0 &&
+	       strncmp(f->function, "internal/sync.", 14) != 0 && !strstr(f->function, "Mutex).");
+}
+
 /*
  * Which of the lock's methods it is in, and who called it: the user, or, where
  * there is none on the stack, the caller.  RWMutex.Lock waits for its inner
@@ -88,6 +101,8 @@ static void look_at_stack(struct contention *c, const struct gostack *s, struct 
 
 		for (int k = 0; k < n && !caller.function; k++) {
 			take_frame(&f[k], &writer, &mutex, &reader);
+			if (!w->std && is_std_caller(&f[k]))
+				w->std = f[k].function;
 			if (!is_inside(&f[k]))
 				caller = place_of_frame(&f[k]);
 		}
@@ -99,8 +114,8 @@ static void look_at_stack(struct contention *c, const struct gostack *s, struct 
 		w->place = caller;
 }
 
-/* The semaphore's address: first argument of semacquire1. */
-static bool read_semaphore(struct contention *c, const struct goroutine *g, uint64_t *out)
+/* Where the semaphore's address is on such a stack, from SP: first argument of semacquire1; 0: not known. */
+static int32_t find_slot(struct contention *c, const struct goroutine *g)
 {
 	struct gostack_frame f[MAX_FRAMES];
 	int n = goruntime_stack_frames(c->rt, g, f, MAX_FRAMES);
@@ -111,11 +126,24 @@ static bool read_semaphore(struct contention *c, const struct goroutine *g, uint
 		if (pclntab_find_pc(c->rt->gb->pcln, f[i].pc - c->rt->bias, &fn) ||
 		    fn.entry != c->semacquire)
 			continue;
-		return f[i].argp && !goslot_arg(c->rt, f[i].pc, !i, 0, &slot) &&
-		       !mem_read_u64(c->rt->mem, f[i].argp + (uint64_t)slot, out) &&
-		       *out % 4 == 0 && *out > 4096;
+		if (!f[i].argp || goslot_arg(c->rt, f[i].pc, !i, 0, &slot))
+			return 0;
+		return (int32_t)(f[i].argp - g->sched_sp) + slot;
 	}
-	return false;
+	return 0;
+}
+
+static bool read_semaphore(struct contention *c, const struct goroutine *g, struct wait_stack *w,
+			   uint64_t *out)
+{
+	struct goroutine now;
+
+	if (!w->slot)
+		w->slot = find_slot(c, g);
+	return w->slot && !mem_read_u64(c->rt->mem, g->sched_sp + (uint64_t)w->slot, out) &&
+	       *out % 4 == 0 && *out > 4096 && !goruntime_read_g(c->rt, g->addr, &now) &&
+	       now.goid == g->goid && now.tracking_seq == g->tracking_seq &&
+	       now.sched_sp == g->sched_sp;
 }
 
 /* ---- rows ---- */
@@ -135,6 +163,8 @@ static int row_of(struct contention *c, const struct wait_stack *w, uint64_t loc
 		was = recall_find(&c->rows, before);
 		c->row[c->nrow] = (struct lock_wait_row){
 			.kind = w->rw ? "sync.RWMutex" : "sync.Mutex",
+			.rw = w->rw,
+			.std = w->std,
 			.lock = lock,
 			.place = w->place,
 			.waiters_before = was ? was->mark[0] : 0,
@@ -144,8 +174,9 @@ static int row_of(struct contention *c, const struct wait_stack *w, uint64_t loc
 	return (int)*at;
 }
 
-static void take_waiter(struct contention *c, const struct goroutine *g, const struct wait_stack *w)
+static void take_waiter(struct contention *c, size_t i, struct wait_stack *w)
 {
+	const struct goroutine *g = &c->walk->g[i];
 	const struct recalled *before = recall_find(&c->waits, g->goid);
 	uint64_t sema, lock = 0;
 	struct since since;
@@ -156,10 +187,11 @@ static void take_waiter(struct contention *c, const struct goroutine *g, const s
 		lock = before->mark[0];
 	} else if (c->looked_at < CONTENTION_MAX_WAITERS) {
 		c->looked_at++;
-		if (!read_semaphore(c, g, &sema))
+		if (!read_semaphore(c, g, w, &sema))
 			return; /* it has run meanwhile */
 		lock = sema - w->sema;
 	}
+	c->lock_of[i] = lock;
 	at = row_of(c, w, lock);
 	/* the same stop for the same lock */
 	since = since_parked(g, recall_keep_stop(&c->waits, &c->new_waits, g, lock, c->now_ns));
@@ -222,7 +254,7 @@ static void look(struct contention *c, const uint32_t *stack_of)
 		if (!w->looked)
 			look_at_stack(c, &c->gs->stack[stack_of[i]], w);
 		if (w->waits)
-			take_waiter(c, &c->walk->g[i], w);
+			take_waiter(c, i, w);
 	}
 }
 
@@ -235,6 +267,9 @@ int contention_look(struct contention *c, const struct look *l)
 	c->known = false;
 	memset(&c->row[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->row));
 	memset(&c->longest[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->longest));
+	if (array_grow(&c->lock_of, c->walk->n + 1, &c->lock_of_cap, sizeof(*c->lock_of)))
+		return -ENOMEM;
+	memset(c->lock_of, 0, c->walk->n * sizeof(*c->lock_of));
 	c->stack = calloc(c->gs->n + 1, sizeof(*c->stack));
 	if (!c->stack)
 		return -ENOMEM;
@@ -249,6 +284,11 @@ int contention_look(struct contention *c, const struct look *l)
 	c->stack = NULL;
 	c->known = true;
 	return 0;
+}
+
+const uint64_t *contention_locks(const struct contention *c)
+{
+	return c->lock_of;
 }
 
 int contention_fill(const struct contention *c, struct locks_window *out)
@@ -347,5 +387,6 @@ void contention_free(struct contention *c)
 	recall_deinit(&c->new_rows);
 	free(c->row);
 	free(c->longest);
+	free(c->lock_of);
 	free(c);
 }

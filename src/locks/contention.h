@@ -24,6 +24,8 @@ void contention_free(struct contention *c); /* NULL is fine */
 
 /* One look.  0, -ENOMEM. */
 int contention_look(struct contention *c, const struct look *l);
+/* Of the latest look: the lock that each goroutine of its walk waits for, 0 none. */
+const uint64_t *contention_locks(const struct contention *c);
 /* What the latest look saw: 0 or -ENOMEM. */
 int contention_fill(const struct contention *c, struct locks_window *out);
 /*

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lock contention: goroutines that wait long for a mutex, or always some of
- * them.  Of one lock there must be
+ * Lock contention: goroutines that wait long for a lock, or always some of
+ * them.  Of one lock, wherever they wait for it, there must be
  *
  * - MIN_LONG waiters, the longest for MIN_WAIT_S,
  * - or MIN_MANY waiters at this look and at the one before; where the slow
  *   path's probe says that waits are short, and none of these is seen to wait
  *   for LONG_S, that is only a busy lock.  (The probe's median is of all locks
  *   of the process: a busy one must not hide a slow one.)
+ * - or one, for MIN_WAIT_S, whose lock is held by one that waits for a lock itself.
  *
- * Goroutines that wait in a cycle (deadlock.c) or that can never run again
- * (goroutine_leak.c) are reported there.
+ * Goroutines that wait in a cycle (deadlock.c), that can never run again, or
+ * that pile up behind the lock (goroutine_leak.c) are reported there.
  */
 #include "locks/subject.h"
+
+#include <string.h>
 
 #include "base/human.h"
 #include "base/text.h"
@@ -25,78 +28,139 @@
 #define MIN_MANY   5
 #define SHORT_NS   1000000 /* median of all waits */
 #define LONG_S     0.1
+#define MAX_JUDGED 200 /* rows: those with most waiters */
 
-static bool is_contended(const struct window *w, const struct lock_wait_row *r)
-{
-	const struct locks_window *c = w->locks;
-	bool is_short = c->waits_known && c->waits && c->p50_ns < SHORT_NS;
-
-	if (r->other || r->explained)
-		return false;
-	if (r->age != AGE_UNKNOWN && r->longest_s > LONG_S)
-		is_short = false;
-	if (r->waiters >= MIN_LONG && r->age != AGE_UNKNOWN && r->longest_s > MIN_WAIT_S)
-		return true;
-	return r->waiters >= MIN_MANY && r->waiters_before >= MIN_MANY && !is_short;
-}
-
-/* What waits at one place, for whichever locks. */
+/* What waits for one lock, or, of several at the same place, for each of them. */
 struct waits {
-	const struct lock_wait_row *most; /* the row with most waiters */
+	const struct lock_wait_row *most; /* the row with most waiters, of the lock with most */
 	const struct lock_wait_row *longest;
-	uint64_t waiters, locks;
+	uint64_t waiters, before, locks;
+	uint64_t most_of_one; /* waiters of one lock */
 };
 
-/* False when an earlier row of that place was reported already. */
-static bool at_place(const struct window *w, int first, struct waits *out)
+static void add_row(struct waits *x, const struct lock_wait_row *r)
+{
+	x->waiters += r->waiters;
+	x->before += r->waiters_before;
+	if (r->waiters > x->most->waiters)
+		x->most = r;
+	if (r->age != AGE_UNKNOWN &&
+	    (x->longest->age == AGE_UNKNOWN || r->longest_s > x->longest->longest_s))
+		x->longest = r;
+}
+
+/* All that wait for the lock of a row; false when an earlier row is of the same lock. */
+static bool of_lock(const struct window *w, int first, struct waits *out)
 {
 	const struct lock_wait_row *row = w->locks->row;
 
-	*out = (struct waits){ .most = &row[first], .longest = &row[first] };
+	*out = (struct waits){ .most = &row[first], .longest = &row[first], .locks = 1 };
 	for (int i = 0; i < w->locks->nrow; i++) {
-		const struct lock_wait_row *r = &row[i];
-
-		if (i != first &&
-		    (!place_equal(&r->place, &row[first].place) || !is_contended(w, r)))
+		if (row[i].lock != row[first].lock)
 			continue;
 		if (i < first)
 			return false;
-		out->waiters += r->waiters;
+		add_row(out, &row[i]);
+	}
+	out->most_of_one = out->waiters;
+	return true;
+}
+
+static bool waits_for_waiter(const struct lock_wait_row *r)
+{
+	return r->holder && strstr(r->holder_does, "for a lock");
+}
+
+static bool is_contended(const struct window *w, const struct waits *x)
+{
+	const struct locks_window *c = w->locks;
+	bool is_short = c->waits_known && c->waits && c->p50_ns < SHORT_NS;
+	bool aged = x->longest->age != AGE_UNKNOWN;
+
+	if (x->most->other || x->most->explained)
+		return false;
+	if (aged && x->longest->longest_s > LONG_S)
+		is_short = false;
+	if (aged && x->longest->longest_s > MIN_WAIT_S &&
+	    (x->waiters >= MIN_LONG || (!c->is_sought && waits_for_waiter(x->most))))
+		return true;
+	return x->waiters >= MIN_MANY && x->before >= MIN_MANY && !is_short;
+}
+
+/* With other locks that goroutines wait for at the same place; false: an earlier one is there. */
+static bool at_place(const struct window *w, int first, struct waits *out)
+{
+	const struct place *place = &out->most->place;
+
+	for (int i = 0; i < w->locks->nrow && i < MAX_JUDGED; i++) {
+		struct waits other;
+
+		if (i == first || !of_lock(w, i, &other) ||
+		    !place_equal(&other.most->place, place) || !is_contended(w, &other))
+			continue;
+		if (i < first)
+			return false;
+		add_row(out, other.most);
+		out->waiters += other.waiters - other.most->waiters;
+		out->before += other.before - other.most->waiters_before;
 		out->locks++;
-		if (r->waiters > out->most->waiters)
-			out->most = r;
-		if (r->age != AGE_UNKNOWN &&
-		    (out->longest->age == AGE_UNKNOWN || r->longest_s > out->longest->longest_s))
-			out->longest = r;
+		if (other.most_of_one > out->most_of_one)
+			out->most_of_one = other.most_of_one;
 	}
 	return true;
+}
+
+/* Who holds the lock with most waiters. */
+static void evidence_holder(struct finding *f, const struct waits *x)
+{
+	const struct lock_wait_row *r = x->most;
+	const char *of = x->locks > 1 ? "the lock of most of them" : "it";
+	bool has_place = r->holder_at.function;
+	char place[WORDS_PLACE_MAX], n[HUMAN_MAX];
+
+	if (!r->holder)
+		finding_evidence(f, "who holds it is not known");
+	else if (r->holders > 1)
+		finding_evidence(f, "%s hold it for reading (inferred); goroutine %llu %s%s%s",
+				 human_count(r->holders, n), (unsigned long long)r->holder,
+				 r->holder_does, has_place ? ", at " : "",
+				 has_place ? words_place(&r->holder_at, place, sizeof(place)) : "");
+	else
+		finding_evidence(f, "goroutine %llu holds %s (inferred) and %s%s%s",
+				 (unsigned long long)r->holder, of, r->holder_does,
+				 has_place ? ", at " : "",
+				 has_place ? words_place(&r->holder_at, place, sizeof(place)) : "");
 }
 
 static void evidence(struct finding *f, const struct window *w, const struct waits *x)
 {
 	const struct locks_window *c = w->locks;
-	char n[HUMAN_MAX], a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
+	char n[HUMAN_MAX], a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE];
 
 	if (x->longest->age != AGE_UNKNOWN)
 		finding_evidence(f, "the longest waits for %s",
 				 net_words_age(x->longest->age, x->longest->longest_s, age));
-	if (x->most->waiters_before)
-		finding_evidence(f, "%s waited for it at the look before",
-				 human_count(x->most->waiters_before, n));
-	if (x->most->holder && x->most->holder_at.function)
-		finding_evidence(
-			f,
-			"goroutine %llu seems to hold it (inferred from stacks), and is now at %s",
-			(unsigned long long)x->most->holder,
-			words_place(&x->most->holder_at, place, sizeof(place)));
-	else if (x->most->holder)
-		finding_evidence(f, "goroutine %llu seems to hold it (inferred from stacks)",
-				 (unsigned long long)x->most->holder);
+	evidence_holder(f, x);
+	if (x->locks > 1)
+		finding_evidence(f, "at most %s of them wait for the same one",
+				 human_count(x->most_of_one, n));
+	if (x->before)
+		finding_evidence(f, "%s waited for %s at the look before",
+				 human_count(x->before, n), x->locks > 1 ? "these" : "it");
 	if (c->waits_known && c->waits)
 		finding_evidence(f, "%s%s waits for locks ended in this window, p50 %s, p99 %s",
 				 c->exactness == EXACT ? "" : "about ", human_count(c->waits, n),
 				 human_seconds((double)c->p50_ns / 1e9, a),
 				 human_seconds((double)c->p99_ns / 1e9, b));
+}
+
+static const char *advice(const struct window *w, const struct lock_wait_row *r)
+{
+	if (!w->locks->is_sought && waits_for_waiter(r))
+		return "perhaps a deadlock: 'gospect snapshot PID' looks for it";
+	return r->rw ? "hold it for less (no I/O or sleep under it), or split it by key"
+		     : "hold it for less (no I/O or sleep under it), split it by key, or use an "
+		       "RWMutex";
 }
 
 static void add_finding(const struct window *w, const struct waits *x, struct findings *out)
@@ -108,7 +172,8 @@ static void add_finding(const struct window *w, const struct waits *x, struct fi
 	if (!f)
 		return;
 	finding_title(
-		f, "%s goroutines wait at %s for %s%s%s", human_count(x->waiters, n),
+		f, "%s goroutine%s at %s for %s%s%s", human_count(x->waiters, n),
+		x->waiters == 1 ? " waits" : "s wait",
 		words_place(&x->most->place, place, sizeof(place)),
 		x->locks > 1 ? human_count(x->locks, m) : "one",
 		x->locks > 1 ? " locks: " : " lock: ", x->most->kind ? x->most->kind : "a lock");
@@ -117,9 +182,7 @@ static void add_finding(const struct window *w, const struct waits *x, struct fi
 	if (x->longest->age != AGE_UNKNOWN)
 		finding_number(f, "longest_wait_s", x->longest->longest_s);
 	evidence(f, w, x);
-	finding_advice(
-		f,
-		"hold it for less (no I/O or sleep under it), split it by key, or use an RWMutex");
+	finding_advice(f, "%s", advice(w, x->most));
 	f->exactness = EXACT;
 	f->weight = (double)x->waiters;
 }
@@ -128,8 +191,8 @@ static void judge(const struct window *w, struct findings *out)
 {
 	struct waits x;
 
-	for (int i = 0; w->locks->known && i < w->locks->nrow; i++)
-		if (is_contended(w, &w->locks->row[i]) && at_place(w, i, &x))
+	for (int i = 0; w->locks->known && i < w->locks->nrow && i < MAX_JUDGED; i++)
+		if (of_lock(w, i, &x) && is_contended(w, &x) && at_place(w, i, &x))
 			add_finding(w, &x, out);
 }
 

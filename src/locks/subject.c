@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "locks/contention.h"
+#include "locks/holders.h"
 
 static int locks_open(void **out, const struct look *l, char *why)
 {
@@ -47,6 +48,8 @@ static int locks_fill(void *self, struct look *l, struct window *w)
 	int err = contention_fill(self, w->locks);
 
 	w->locks->known = !err;
+	if (!err && !l->gone)
+		err = holders_fill(w->locks, l, contention_locks(self), w->pid);
 	if (!err)
 		fill_waits(l, w->locks);
 	return err;

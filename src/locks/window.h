@@ -15,13 +15,18 @@ struct lock_wait_row {
 	uint64_t waiters_before; /* at the look before */
 	double longest_s;
 	enum age_kind age;
+	bool rw;
+	const char *std;        /* the function that locks it, where it is the standard library's */
 	uint64_t holder;        /* goid, inferred; 0 not known */
+	uint64_t holders;       /* of an RWMutex: so many hold it for reading, he is one of them */
 	struct place holder_at; /* where the holder stands now; may have no function */
+	char holder_does[40];   /* "sleeps", "writes to a pipe" */
 	bool explained;         /* a deadlock or leak says why: see observe/explain.c */
 };
 
 struct locks_window {
 	bool known;
+	bool is_sought; /* deadlocks were looked for: see observe/explain.c */
 	struct lock_wait_row *row;
 	int nrow; /* owned; most waiters first */
 	/* from the slow path's probe, under the budget */

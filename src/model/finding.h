@@ -8,7 +8,7 @@
 enum severity { SEVERITY_INFO, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH, SEVERITY_CRITICAL };
 
 #define FINDING_MAX_NUMBERS  8
-#define FINDING_MAX_EVIDENCE 6
+#define FINDING_MAX_EVIDENCE 8
 
 struct finding_number {
 	const char *name; /* "count", "per_minute"; static */
@@ -29,6 +29,7 @@ struct finding {
 	char evidence[FINDING_MAX_EVIDENCE][240];
 	int nevidence;
 	char advice[320];
+	int lines;     /* of a text that it may have; 0: as many as any */
 	double weight; /* order within a severity, larger first */
 };
 

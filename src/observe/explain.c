@@ -8,7 +8,11 @@
 
 #include <string.h>
 
+#include "goroutines/growth.h"
 #include "net/subject.h"
+
+#define LOCK_BYTES 24  /* a semaphore is that far into its lock at most: sync.RWMutex */
+#define MAX_ROWS   100 /* of locks, those with most waiters, that are compared with sites */
 
 static bool in_deadlock(const struct deadlocks_window *l, uint64_t lock)
 {
@@ -26,15 +30,74 @@ static bool leaked_at(const struct leaks_window *l, const struct place *p)
 	return false;
 }
 
-/* Who waits for a lock in a deadlock, or can never run again, is no contention. */
+static bool waits_at(const struct site_row *s, const struct place *p)
+{
+	for (int i = 0; i < s->nwait; i++) {
+		const struct wait_row *wait = &s->wait[i];
+
+		if (wait->klass == WAIT_BLOCKED && wait->user >= 0 && wait->user < wait->nstack &&
+		    place_equal(&wait->stack[wait->user], p))
+			return true;
+	}
+	return false;
+}
+
+/* What a site's goroutines wait for, where it is this lock; true: and they become more and more. */
+static bool site_waits(const struct window *w, struct site_row *s, const struct lock_wait_row *r)
+{
+	struct leak_signs signs;
+
+	if (!waits_at(s, &r->place))
+		return false;
+	if (!s->lock.known || !s->lock.holder)
+		s->lock = (struct site_lock){ .known = true,
+					      .rw = r->rw,
+					      .holder = r->holder,
+					      .does = r->holder_does,
+					      .at = r->holder_at,
+					      .is_sought = w->goroutines->deadlocks.known };
+	return goroutine_leak_suspected(w, s, &signs);
+}
+
+/* Who waits for a lock in a deadlock, can never run again, or piles up, is no contention. */
 static void explain_lock_waits(struct window *w)
 {
+	struct goroutines_window *g = w->goroutines;
+
+	w->locks->is_sought = g->deadlocks.known;
 	for (int i = 0; i < w->locks->nrow; i++) {
 		struct lock_wait_row *r = &w->locks->row[i];
+		bool dead = in_deadlock(&g->deadlocks, r->lock);
 
-		r->explained = in_deadlock(&w->goroutines->deadlocks, r->lock) ||
-			       leaked_at(&w->goroutines->leaks, &r->place);
+		r->explained = dead || leaked_at(&g->leaks, &r->place);
+		for (int k = 0; k < g->nsite && i < MAX_ROWS && !r->other; k++) {
+			r->explained |= site_waits(w, &g->site[k], r);
+			g->site[k].explained |= dead && waits_at(&g->site[k], &r->place);
+		}
 	}
+}
+
+/* It is in a deadlock, or waits for what somebody in it waits for. */
+static bool is_in(const struct deadlocks_window *d, const struct leaked_goroutine *g)
+{
+	for (size_t i = 0; i < d->nmember; i++)
+		if (d->member[i].goid == g->goid || (g->primitive >= d->member[i].lock &&
+						     g->primitive - d->member[i].lock < LOCK_BYTES))
+			return true;
+	return false;
+}
+
+/* Those in a deadlock, and behind it, are no leak besides. */
+static void explain_deadlocked(struct window *w)
+{
+	struct leaks_window *l = &w->goroutines->leaks;
+	const struct deadlocks_window *d = &w->goroutines->deadlocks;
+
+	for (int i = 0; d->nmember && i < l->nrow; i++)
+		l->row[i].explained = !l->row[i].by_design && !l->row[i].other;
+	for (size_t i = 0; d->nmember && i < l->ngoroutine; i++)
+		if (!is_in(d, &l->goroutine[i]))
+			l->row[l->goroutine[i].row].explained = false;
 }
 
 /* The goroutines of a connection wait until its response body is closed. */
@@ -49,13 +112,14 @@ static void explain_connections(struct window *w)
 	bool bodies = connection_leak_found(w);
 
 	for (int i = 0; i < g->leaks.nrow; i++)
-		g->leaks.row[i].explained = bodies && serves_connection(&g->leaks.row[i].place);
+		g->leaks.row[i].explained |= bodies && serves_connection(&g->leaks.row[i].place);
 	for (int i = 0; i < g->nsite; i++)
-		g->site[i].explained = bodies && serves_connection(&g->site[i].place);
+		g->site[i].explained |= bodies && serves_connection(&g->site[i].place);
 }
 
 void explain_rows(struct window *w)
 {
+	explain_deadlocked(w);
 	explain_lock_waits(w);
 	explain_connections(w);
 }

@@ -111,7 +111,8 @@ static void one_finding(struct text *t, const struct finding *f)
 	buf_printf(t->out, "%-*s", indent, word);
 	color(t, "0");
 	lines = wrap_text(t->out, f->title, indent, indent, t->width, 2);
-	left = FINDING_LINES - lines - (columns > t->width - indent ? 2 : 1);
+	left = (f->lines ? f->lines : FINDING_LINES) - lines -
+	       (columns > t->width - indent ? 2 : 1);
 	for (int i = 0; i < f->nevidence && left > 0; i++) {
 		buf_printf(t->out, "%*s- ", indent, "");
 		left -= wrap_text(t->out, f->evidence[i], indent + 2, indent + 2, t->width, left);

@@ -282,12 +282,8 @@ static void two_locks_in_a_cycle(void **state)
 	fill_leaks(&f, LEAKS_VERDICT_PASSES);
 	f.r.window.goroutines->leaks.row = &f.leak[1];
 	f.r.window.goroutines->leaks.nrow = 1;
-	f.member[0] = (struct deadlock_member){
-		.goid = 7, .lock = 0x10, .at = lines[2], .held_at = lines[5]
-	};
-	f.member[1] = (struct deadlock_member){
-		.goid = 9, .lock = 0x20, .at = lines[5], .held_at = lines[2]
-	};
+	f.member[0] = (struct deadlock_member){ .goid = 7, .lock = 0x10, .at = lines[2] };
+	f.member[1] = (struct deadlock_member){ .goid = 9, .lock = 0x20, .at = lines[5] };
 	f.r.window.goroutines->deadlocks = (struct deadlocks_window){ .known = true,
 								      .deadlock = { { 0, 2, 40 } },
 								      .ndeadlock = 1,
