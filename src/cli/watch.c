@@ -123,11 +123,18 @@ static int arm_plan(struct watch *w, struct err *err)
 static void arm(struct watch *w, const char *no_probes)
 {
 	struct err err = { 0 };
+	int taken;
 
 	if (!may_arm(w, no_probes))
 		return;
 	if (!arm_plan(w, &err)) {
 		w->plan = *trace_plan(w->trace); /* with what was refused meanwhile */
+		taken = trace_taken_away(w->trace);
+		if (taken)
+			msg_note("%d breakpoint%s that a tracer had left in process %ld %s taken "
+				 "away",
+				 taken, taken == 1 ? "" : "s", w->o->pid,
+				 taken == 1 ? "was" : "were");
 		return;
 	}
 	trace_close(w->trace);

@@ -73,6 +73,8 @@ struct trace {
 	struct map_sizes sizes;
 	uint64_t map_bytes;
 	uint64_t mapped_bytes; /* see trace_mapped_bytes() */
+	bool found_armed;      /* some places had a breakpoint before we came */
+	int taken_away;        /* … of them, that nobody else holds */
 	/* lifecycle */
 	uint64_t attached_ns;              /* 0: not attached */
 	double births_per_s, cpu_ns_per_s; /* trace_predict(); < 0 not known */
@@ -151,6 +153,8 @@ void load_close(struct trace *t);
 
 /* verify.c: takes probes out of the plan whose code in memory is not the file's. */
 void verify_text(struct trace *t);
+/* How many places have a breakpoint now. */
+int verify_breakpoints(const struct trace *t);
 
 /* spec.c: what the programs know of the target; takes out of the plan the
  * probes that need what is not known of it. */

@@ -19,7 +19,8 @@
 #define FOLLOW_TICK_NS (20 * NS_PER_MS)
 /* To the end of a detach: with perf events it takes seconds, and nothing is counted
  * any more. */
-#define DISARM_WAIT_MS 500
+#define DISARM_WAIT_MS      5000
+#define DISARM_WAIT_PERF_MS 500
 /* After all was disarmed: the shortest slice. */
 #define REARMED_TICK_NS (200 * NS_PER_MS)
 
@@ -481,13 +482,38 @@ static int attach_failed(struct trace *t, int first, struct err *err)
 		       first == -ESRCH ? "it ended" : t->plan.probe[0].why);
 }
 
+/*
+ * The kernel shares one breakpoint among all who probe a place, and takes it
+ * away with the last: what a tracer that was killed left there goes when a
+ * probe has come and gone.  Nothing is counted meanwhile.
+ */
+static void take_away_leftovers(struct trace *t)
+{
+	int before = verify_breakpoints(t), first, left;
+
+	attach_groups(t, GROUP_ALL, &first);
+	detach_groups(t, GROUP_ALL);
+	keeper_wait(-1);
+	left = verify_breakpoints(t);
+	t->taken_away = before > left ? before - left : 0;
+}
+
+int trace_taken_away(const struct trace *t)
+{
+	return t->taken_away;
+}
+
 int trace_attach(struct trace *t, struct err *err)
 {
 	struct gs_counters none = { 0 };
-	uint64_t now = clock_mono_ns();
+	uint64_t now;
+	unsigned int want;
 	int e, first;
-	unsigned int want = governor_begin(t, now);
 
+	if (t->found_armed)
+		take_away_leftovers(t);
+	now = clock_mono_ns();
+	want = governor_begin(t, now);
 	stats_step(t, &none, now);
 	first = switch_groups(t, want);
 	e = attach_failed(t, first, err);
@@ -510,7 +536,7 @@ void trace_disarm(struct trace *t)
 		follow_end(t);
 	if (t->skel)
 		detach_groups(t, GROUP_ALL); /* also what an attach that failed has left */
-	keeper_wait(DISARM_WAIT_MS);
+	keeper_wait(t->features.method == TRACE_METHOD_PERF ? DISARM_WAIT_PERF_MS : DISARM_WAIT_MS);
 }
 
 /* The time in between is nobody's: the governor goes on as if it had not been. */

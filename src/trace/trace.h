@@ -100,6 +100,9 @@ void trace_predict(struct trace *t, double births_per_s, double cpu_ns_per_s,
 		   uint64_t target_cpu_ns, uint64_t created_total);
 /* Arms; counting begins for all probes together (a switch in the BPF object). */
 int trace_attach(struct trace *t, struct err *err);
+/* How many breakpoints it found in the places of the plan that a tracer had left
+ * there, and took away first. */
+int trace_taken_away(const struct trace *t);
 /*
  * One step of the governor.  Call when trace_next_ns() has come, with the
  * target's CPU time so far and, from memory, the goroutines created so far

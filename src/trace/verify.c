@@ -27,18 +27,19 @@ static bool is_site(const struct trace *t, uint64_t addr)
  * The kernel shares one int3 among all uprobes of a place, so another
  * gospect's are no obstacle; a debugger's would be, but that needs ptrace.
  */
-static bool are_shared_uprobes(const struct trace *t, uint64_t entry, const uint8_t *file,
+static bool are_shared_uprobes(struct trace *t, uint64_t entry, const uint8_t *file,
 			       const uint8_t *mem, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (file[i] != mem[i] &&
 		    (t->cfg.ptracer || mem[i] != 0xcc || !is_site(t, entry + i)))
 			return false;
+	t->found_armed = true;
 	return true;
 }
 
 /* NULL, or why the function of this place must be left alone. */
-static const char *compare(const struct trace *t, const struct site *s, uint8_t *file, uint8_t *mem)
+static const char *compare(struct trace *t, const struct site *s, uint8_t *file, uint8_t *mem)
 {
 	uint64_t entry = s->addr - s->func_off;
 	size_t len = s->func_size;
@@ -55,6 +56,21 @@ static const char *compare(const struct trace *t, const struct site *s, uint8_t 
 		return "its code in the process differs from the file: another tracer or a "
 		       "debugger changed it";
 	return NULL;
+}
+
+int verify_breakpoints(const struct trace *t)
+{
+	uint8_t byte;
+	int n = 0;
+
+	for (int i = 0; t->cfg.mem && i < t->plan.n; i++) {
+		const struct probe *p = &t->plan.probe[i];
+
+		for (int k = 0; k < p->nsite; k++)
+			n += !mem_read(t->cfg.mem, p->site[k].addr + t->cfg.bias, &byte, 1) &&
+			     byte == 0xcc && p->site[k].bytes[0] != 0xcc;
+	}
+	return n;
 }
 
 void verify_text(struct trace *t)
