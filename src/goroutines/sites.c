@@ -403,6 +403,7 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 	if (!now)
 		return -ENOMEM;
 	look_reset(s, w->n);
+	s->system = w->system;
 	if (sites_learn(s, w)) {
 		free(now);
 		return -ENOMEM;
@@ -438,14 +439,16 @@ void sites_count(struct sites *s, const struct trace_reading *r)
 
 uint64_t sites_inferred(const struct sites *s)
 {
-	uint64_t n = 0, births, deaths;
+	uint64_t n = 0, system = s->system_base, births, deaths;
 
 	for (size_t i = 0; i < s->n; i++) {
 		site_flow(&s->track[i], 1, &births, &deaths);
-		if (i != SITES_OVERFLOW && !s->track[i].system && !s->track[i].births_looked)
+		if (s->track[i].system)
+			system += births;
+		else if (i != SITES_OVERFLOW && !s->track[i].births_looked)
 			n += births;
 	}
-	return n;
+	return n + (s->system > system ? s->system - system : 0);
 }
 
 /*
@@ -469,6 +472,7 @@ void site_flow(const struct site_track *t, double scale, uint64_t *births, uint6
 
 void sites_begin_window(struct sites *s, bool follows)
 {
+	s->system_base = s->system;
 	for (size_t i = 0; i < s->n; i++) {
 		struct site_track *t = &s->track[i];
 

@@ -69,7 +69,8 @@ struct sites {
 	struct u64map reason_class; /* cache: address of the words -> class + 1 */
 	uint64_t paused_ns;         /* for how long the process did not run, since the first look */
 	uint64_t begin_ns, look_ns; /* first and latest recorded look, pauses left out */
-	uint64_t dropped;           /* goroutines not remembered: table full */
+	uint64_t system, system_base; /* the runtime's own, at the latest look; at the start */
+	uint64_t dropped;             /* goroutines not remembered: table full */
 };
 
 int sites_init(struct sites *s, struct goruntime *rt);
@@ -90,7 +91,8 @@ void sites_count(struct sites *s, const struct trace_reading *r);
 void site_flow(const struct site_track *t, double scale, uint64_t *births, uint64_t *deaths);
 /*
  * Births that are taken for granted, for somebody new is alive, at sites that the
- * probes counted none of: these were counted without their site.
+ * probes counted none of: these were counted without their site.  The runtime's own
+ * are among them.
  */
 uint64_t sites_inferred(const struct sites *s);
 /*

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Memory that grows, by kind, with the rate that the program itself knows; and more places
+than there is room for: the totals are exact, and say what has no place."""
+import time
+import unittest
+
+from harness import USUAL, Attach, Program, binary, coverage, need_root, reports
+
+
+class Grow(Program):
+    """tests/progs/grow"""
+
+    def __init__(self, kind, *more, release=USUAL):
+        super().__init__([binary(f"grow-{release}-cgo"), kind, *more])
+
+    def ask(self, command):
+        self.p.stdin.write(command.encode() + b"\n")
+        self.p.stdin.flush()
+        return int(self.line(lambda l: True))
+
+
+class Growing(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_by_kind(self):
+        """All kinds at a time: what grows is found with its rate, what does not is not."""
+        kinds = {"malloc": None, "mmap": None, "heap": "main.keep", "free": False, "touch": False, "ballast": False,
+                 "file": False, "shared": False, "garbage": False, "stacks": False}
+        programs, watched, found = {}, {}, {}
+        try:
+            for kind in kinds:
+                programs[kind] = Grow(kind, "profile")
+            begin = time.monotonic()
+            taken = {kind: p.ask("bytes") for kind, p in programs.items()}
+            for kind, p in programs.items():
+                watched[kind] = Attach(p.pid, "--only", "alloc,goroutines,gc", every="1s", armed=False)
+            # the sick ones until each is reported, and no less than a few reports of the others
+            while set(found) != {k for k in kinds if kinds[k] is not False}:
+                self.assertLess(time.monotonic(), begin + 60, found.keys())
+                for kind, a in watched.items():
+                    r = a.next()
+                    mine = [f for f in r["findings"] if f["kind"] == "memory-growth"]
+                    if kinds[kind] is False:
+                        self.assertEqual(mine, [], kind)
+                    elif mine and mine[0]["since_s"] >= 3:
+                        found[kind] = mine
+            rate = {k: (p.ask("bytes") - taken[k]) / (time.monotonic() - begin) * 60 for k, p in programs.items()}
+        finally:
+            for a in watched.values():
+                a.__exit__(None, None, None)
+            for p in programs.values():
+                p.close()
+        for kind, (f,) in found.items():
+            with self.subTest(kind):
+                self.assertAlmostEqual(f["numbers"]["bytes_per_minute"] / rate[kind], 1, delta=0.2)
+                if kinds[kind]:
+                    self.assertEqual(f["place"]["function"], kinds[kind])
+                else:
+                    self.assertIn("not the Go heap", f["title"])
+                    self.assertNotIn("place", f)
+
+
+class Full(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_totals_are_exact(self):
+        with Grow("none") as p, Attach(p.pid, "--exact", "--only", "goroutines,alloc") as a:
+            self.assertEqual(p.ask("births 20000"), 20000)
+            size = p.ask("stacks 10000")
+            r = a.stop()[-1]
+            g, large = r["goroutines"], r["alloc"]
+            self.assertEqual(g["births"], 20000)
+            self.assertEqual(g["exactness"], "exact")
+            self.assertEqual(sum(s["births"] for s in g["by_site"]), 20000)
+            self.assertEqual(g["live_at_start"] + g["births"] - g["deaths"], g["live"])
+            self.assertEqual(large["large_count"], 10000)
+            self.assertEqual(large["large_bytes"], size)
+            self.assertEqual(sum(s["count"] for s in large["by_site"]), 10000)
+            for rows, count in ((g["by_site"], "births"), (large["by_site"], "count")):
+                other = [s for s in rows if s.get("other")]
+                self.assertEqual(len(other), 1)
+                self.assertGreater(other[0][count], 1000)
+                self.assertEqual({s["exactness"] for s in rows if not s.get("other")}, {"partial"})
+            for sensor in ("goroutines", "alloc"):
+                self.assertIn("places of", coverage(r, sensor)["why"])
+            self.assertGreater(r["losses"]["map_full"], 0)

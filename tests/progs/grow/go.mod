@@ -1,0 +1,3 @@
+module gospect.test/grow
+
+go 1.18
