@@ -136,27 +136,59 @@ static int add_other(void *arg, size_t number, const struct goroutine *g,
 	return err;
 }
 
+/* One that began to wait for a lock meanwhile; false: it does not wait for one. */
+static int add_late(struct finder *f, size_t i, const uint8_t kind[256], bool *waits)
+{
+	struct goroutine *g = &f->all.g[i];
+
+	*waits = !goruntime_read_g(f->s->rt, g->addr, g) &&
+		 golocks_reason_of(kind, g) == GOREASON_LOCK;
+	if (!*waits)
+		return 0;
+	if (array_room(&f->walk.g, f->walk.n, &f->walk.cap, sizeof(*f->walk.g)))
+		return -ENOMEM;
+	f->walk.g[f->walk.n++] = *g;
+	if (golocks_add(&f->l, f->s->rt, &f->walk, f->walk.n - 1))
+		return add_acts(f, f->l.n - 1);
+	f->all_doubted = true; /* it does not stand still */
+	return 0;
+}
+
+/* Who is not to be looked at among all: those who are known to wait. */
+static int choose_others(struct finder *f)
+{
+	struct u64map taken;
+	uint8_t kind[256];
+	int err = 0;
+
+	golocks_reasons(f->s->rt, kind);
+	u64map_init(&taken, f->walk.n + 1);
+	for (size_t i = 0; i < f->l.n && !err; i++)
+		if (!u64map_put(&taken, f->walk.g[f->l.waiter[i].g].goid, 1, NULL))
+			err = -ENOMEM;
+	for (size_t i = 0; i < f->all.n && !err; i++) {
+		bool waits = u64map_find(&taken, f->all.g[i].goid);
+
+		if (!waits && f->l.n < GOLOCKS_MAX_WAITERS &&
+		    golocks_reason_of(kind, &f->all.g[i]) == GOREASON_LOCK)
+			err = add_late(f, i, kind, &waits);
+		f->lock_of[i] = waits ? GOHOLDERS_SKIP : 0;
+	}
+	u64map_deinit(&taken);
+	return err;
+}
+
 /* All that are not among those who wait. */
 static int add_others(struct finder *f)
 {
 	struct goruntime *rt = f->s->rt;
-	struct u64map taken;
 	struct gostacks gs = { 0 };
 	uint32_t *stack_of;
-	int err = 0;
+	int err;
 
 	f->lock_of = calloc(f->all.n + 1, sizeof(*f->lock_of));
 	stack_of = calloc(f->all.n + 1, sizeof(*stack_of));
-	u64map_init(&taken, f->walk.n + 1);
-	if (!f->lock_of || !stack_of)
-		err = -ENOMEM;
-	for (size_t i = 0; i < f->l.n && !err; i++)
-		if (!u64map_put(&taken, f->walk.g[f->l.waiter[i].g].goid, 1, NULL))
-			err = -ENOMEM;
-	for (size_t i = 0; i < f->all.n && !err; i++)
-		if (u64map_find(&taken, f->all.g[i].goid))
-			f->lock_of[i] = GOHOLDERS_SKIP;
-	u64map_deinit(&taken);
+	err = f->lock_of && stack_of ? choose_others(f) : -ENOMEM;
 	if (!err)
 		err = gostacks_init(&gs);
 	if (!err)
@@ -410,7 +442,6 @@ static void take_waiting(struct finder *f, const struct u64map *taken)
 			continue;
 		if (!room) {
 			f->left_out++;
-			f->all_doubted = true;
 			continue;
 		}
 		room--;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "gort/golocks.h"
 
 #define LATER_NS (25 * NS_PER_MS) /* a CPU is taken away every 10 ms (sysmon, forcePreemptNS) */
 #define TRIES    3
@@ -21,27 +22,39 @@ struct pass {
 	const uint64_t *lock_of;
 	goholders_fn fn;
 	void *arg;
-	uint8_t *shape; /* owned: of each distinct stack */
-	size_t *again;  /* owned: those that run */
+	uint8_t kind[256]; /* of each wait reason */
+	uint8_t *shape;    /* owned: of each distinct stack */
+	size_t *again;     /* owned: those that run */
 	size_t nagain;
 };
+
+/* What it waits for, if that is a lock; false: not known. */
+static bool find_lock(struct pass *p, const struct goroutine *g, uint64_t *lock)
+{
+	return *lock || golocks_reason_of(p->kind, g) != GOREASON_LOCK ||
+	       golocks_waits_for(p->rt, g, lock);
+}
 
 /* Of goroutines that stand in the same place, which has no lock to give back, one is enough. */
 static bool is_idle(struct pass *p, size_t i)
 {
 	uint8_t *shape = p->stack_of[i] < p->gs->n ? &p->shape[p->stack_of[i]] : NULL;
+	uint64_t lock = p->lock_of[i];
 
-	if (shape && *shape == SHAPE_NEW)
-		*shape = goahead_gives_back(p->a, &p->w->g[i], p->lock_of[i]) ? SHAPE_BUSY
-									      : SHAPE_IDLE;
+	if (shape && *shape == SHAPE_NEW && find_lock(p, &p->w->g[i], &lock))
+		*shape = goahead_gives_back(p->a, &p->w->g[i], lock) ? SHAPE_BUSY : SHAPE_IDLE;
 	return shape && *shape == SHAPE_IDLE;
 }
 
-static int look(struct pass *p, size_t i, const struct goroutine *g)
+/* lock: what it waits for, 0: none, or not known yet. */
+static int look(struct pass *p, size_t i, const struct goroutine *g, uint64_t lock)
 {
 	const struct goahead_act *act = NULL;
-	int n = goahead_look(p->a, g, p->lock_of[i], &act);
+	int n = -EAGAIN;
 
+	/* one that does not have the lock it waits for would seem to give it back */
+	if (find_lock(p, g, &lock))
+		n = goahead_look(p->a, g, lock, &act);
 	if (n == -EAGAIN) {
 		p->again[p->nagain++] = i;
 		return 0;
@@ -57,7 +70,7 @@ static int look_again(struct pass *p, size_t i)
 	if (goruntime_read_g(p->rt, p->w->g[i].addr, &now) || now.goid != p->w->g[i].goid ||
 	    now.status == GO_DEAD)
 		return 0;
-	return look(p, i, &now);
+	return look(p, i, &now, 0);
 }
 
 static int look_at_running(struct pass *p)
@@ -82,9 +95,10 @@ int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk 
 		   const struct gostacks *gs, const uint32_t *stack_of, const uint64_t *lock_of,
 		   goholders_fn fn, void *arg)
 {
-	struct pass p = { a, rt, w, gs, stack_of, lock_of, fn, arg, NULL, NULL, 0 };
+	struct pass p = { a, rt, w, gs, stack_of, lock_of, fn, arg, { 0 }, NULL, NULL, 0 };
 	int err;
 
+	golocks_reasons(rt, p.kind);
 	p.shape = calloc(gs->n + 1, 1);
 	p.again = malloc((w->n + 1) * sizeof(*p.again));
 	err = p.shape && p.again ? 0 : -ENOMEM;
@@ -93,7 +107,7 @@ int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk 
 		    stack_of[i] == GOSTACK_ENDED || is_idle(&p, i))
 			continue;
 		if (stack_of[i] < GOSTACK_MAX)
-			err = look(&p, i, &w->g[i]);
+			err = look(&p, i, &w->g[i], lock_of[i]);
 		else
 			p.again[p.nagain++] = i;
 	}

@@ -18,7 +18,8 @@ typedef int (*goholders_fn)(void *arg, size_t i, const struct goroutine *g,
 
 /*
  * Looks ahead of all of a walk but the runtime's own.  lock_of[w->n]: the lock
- * that each waits for, 0 none.  gs, stack_of: as gostacks_read() said of the walk.
+ * that each waits for, 0: none, or
+ * to be found out.  gs, stack_of: as gostacks_read() said of the walk.
  * 0, -ENOMEM, or what fn returned.
  */
 int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk *w,

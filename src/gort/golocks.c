@@ -384,10 +384,25 @@ bool golocks_add(struct golocks *l, struct goruntime *rt, const struct gowalk *w
 	r->w = w;
 	r->l = l;
 	golocks_reasons(rt, r->kind);
-	if (golocks_reason_of(r->kind, &w->g[g]) == GOREASON_CHANNEL)
-		take_waiter(r, g, false);
+	if (golocks_reason_of(r->kind, &w->g[g]) != GOREASON_OTHER)
+		take_waiter(r, g, golocks_reason_of(r->kind, &w->g[g]) == GOREASON_LOCK);
 	free(r);
 	return l->n > before;
+}
+
+bool golocks_waits_for(struct goruntime *rt, const struct goroutine *g, uint64_t *lock)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+	struct golock_waiter w = { 0 };
+	bool known;
+
+	if (!r)
+		return false;
+	r->rt = rt;
+	known = !read_stack(r, g) && take_lock(r, g, &w);
+	free(r);
+	*lock = w.lock;
+	return known;
 }
 
 int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w, size_t channels)

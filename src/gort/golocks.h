@@ -61,11 +61,13 @@ static inline enum golock_reason golocks_reason_of(const uint8_t kind[256],
  * then there is nothing to free.
  */
 int golocks_read(struct golocks *l, struct goruntime *rt, const struct gowalk *w, size_t channels);
-/* And one goroutine more, when it waits for channels; false: it does not, or no room. */
+/* And one goroutine more, when it waits for channels, a lock or a group; false: it does not, or no room. */
 bool golocks_add(struct golocks *l, struct goruntime *rt, const struct gowalk *w, size_t g);
 void golocks_deinit(struct golocks *l);
 /* Whether somebody has the lock now; false also where it cannot be read. */
 bool golocks_is_taken(struct goruntime *rt, uint64_t lock, bool rw);
+/* What one that waits for a lock or wait group waits for: *lock, 0 for a group.  False: not known. */
+bool golocks_waits_for(struct goruntime *rt, const struct goroutine *g, uint64_t *lock);
 /* Whether the goroutine has not run since it was read. */
 bool golocks_stands_still(struct goruntime *rt, const struct goroutine *g);
 

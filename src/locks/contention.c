@@ -28,6 +28,10 @@ struct wait_stack {
 	int32_t slot;    /* of the semaphore, from SP; 0: not known yet */
 	uint32_t sema;   /* offset of the semaphore in the lock */
 	struct place place;
+	/* of this look: waiters, one of `each` looked at, so many were; the row of all of them */
+	uint64_t n, each, looked_at;
+	int row;
+	bool mixed; /* of several rows */
 };
 
 struct wait_key {
@@ -52,7 +56,6 @@ struct contention {
 	uint64_t *lock_of;        /* owned: of the walk's goroutines */
 	size_t lock_of_cap;
 	uint64_t now_ns;
-	int looked_at;
 };
 
 /* ---- stacks ---- */
@@ -167,6 +170,8 @@ static int row_of(struct contention *c, const struct wait_stack *w, uint64_t loc
 			.std = w->std,
 			.lock = lock,
 			.place = w->place,
+			.exactness = EXACT,
+			.rate = 1,
 			.waiters_before = was ? was->mark[0] : 0,
 		};
 		c->longest[c->nrow++] = (struct since){ 0 };
@@ -174,29 +179,64 @@ static int row_of(struct contention *c, const struct wait_stack *w, uint64_t loc
 	return (int)*at;
 }
 
-static void take_waiter(struct contention *c, size_t i, struct wait_stack *w)
+/* What it waits for; false: not known, it has run meanwhile. */
+static bool lock_of(struct contention *c, const struct goroutine *g, struct wait_stack *w,
+		    uint64_t *lock)
 {
-	const struct goroutine *g = &c->walk->g[i];
 	const struct recalled *before = recall_find(&c->waits, g->goid);
-	uint64_t sema, lock = 0;
-	struct since since;
-	int at;
+	uint64_t sema;
 
 	/* a stop that was seen at the look before, or one more to be read */
 	if (before && before->mark[0] && before->mark[1] == goroutine_stop(g)) {
-		lock = before->mark[0];
-	} else if (c->looked_at < CONTENTION_MAX_WAITERS) {
-		c->looked_at++;
-		if (!read_semaphore(c, g, w, &sema))
-			return; /* it has run meanwhile */
-		lock = sema - w->sema;
+		*lock = before->mark[0];
+		return true;
 	}
+	if (!read_semaphore(c, g, w, &sema))
+		return false;
+	*lock = sema - w->sema;
+	return true;
+}
+
+/* The same ones at each look, so that what is known of them serves the next. */
+static bool is_sampled(const struct goroutine *g, const struct wait_stack *w)
+{
+	return w->each == 1 || hash_u64(g->goid) % w->each == 0;
+}
+
+static void take_waiter(struct contention *c, size_t i, struct wait_stack *w)
+{
+	const struct goroutine *g = &c->walk->g[i];
+	struct since since;
+	uint64_t lock;
+	int at;
+
+	c->lock_of[i] = CONTENTION_UNKNOWN;
+	if (!is_sampled(g, w) || !lock_of(c, g, w, &lock))
+		return;
 	c->lock_of[i] = lock;
 	at = row_of(c, w, lock);
+	w->mixed = w->mixed || (w->looked_at && w->row != at);
+	w->row = at;
+	w->looked_at++;
 	/* the same stop for the same lock */
 	since = since_parked(g, recall_keep_stop(&c->waits, &c->new_waits, g, lock, c->now_ns));
-	c->row[at].waiters++;
+	c->row[at].waiters += w->each;
+	if (w->each > 1) {
+		c->row[at].exactness = SAMPLED;
+		c->row[at].rate = 1 / (double)w->each;
+	}
 	c->longest[at] = since_earlier(c->longest[at], since);
+}
+
+/* Where all of a sample wait for one lock, all do. */
+static void finish_samples(struct contention *c)
+{
+	for (size_t i = 0; i < c->gs->n; i++) {
+		const struct wait_stack *w = &c->stack[i];
+
+		if (w->looked_at && !w->mixed && w->each > 1)
+			c->row[w->row].waiters += w->n - w->each * w->looked_at;
+	}
 }
 
 static int by_waiters(const void *x, const void *y)
@@ -243,19 +283,35 @@ static bool may_wait_for_lock(const struct contention *c, const struct goroutine
 	       !strcmp(words, "semacquire");
 }
 
+static struct wait_stack *stack_at(struct contention *c, const uint32_t *stack_of, size_t i)
+{
+	struct wait_stack *w;
+
+	if (stack_of[i] >= c->gs->n || !may_wait_for_lock(c, &c->walk->g[i]))
+		return NULL;
+	w = &c->stack[stack_of[i]];
+	if (!w->looked)
+		look_at_stack(c, &c->gs->stack[stack_of[i]], w);
+	return w->waits ? w : NULL;
+}
+
 static void look(struct contention *c, const uint32_t *stack_of)
 {
 	for (size_t i = 0; i < c->walk->n; i++) {
-		struct wait_stack *w;
+		struct wait_stack *w = stack_at(c, stack_of, i);
 
-		if (stack_of[i] >= c->gs->n || !may_wait_for_lock(c, &c->walk->g[i]))
-			continue;
-		w = &c->stack[stack_of[i]];
-		if (!w->looked)
-			look_at_stack(c, &c->gs->stack[stack_of[i]], w);
-		if (w->waits)
+		if (w)
+			w->n++;
+	}
+	for (size_t i = 0; i < c->gs->n; i++)
+		c->stack[i].each = 1 + c->stack[i].n / CONTENTION_SAMPLE;
+	for (size_t i = 0; i < c->walk->n; i++) {
+		struct wait_stack *w = stack_at(c, stack_of, i);
+
+		if (w)
 			take_waiter(c, i, w);
 	}
+	finish_samples(c);
 }
 
 int contention_look(struct contention *c, const struct look *l)
@@ -263,7 +319,7 @@ int contention_look(struct contention *c, const struct look *l)
 	c->walk = l->walk;
 	c->gs = l->stacks;
 	c->now_ns = l->now_ns;
-	c->nrow = c->looked_at = 0;
+	c->nrow = 0;
 	c->known = false;
 	memset(&c->row[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->row));
 	memset(&c->longest[CONTENTION_MAX_ROWS - 1], 0, sizeof(*c->longest));

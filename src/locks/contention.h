@@ -15,8 +15,9 @@ struct contention;
 struct trace_reading;
 
 #define CONTENTION_MAX_ROWS 1000
-#define CONTENTION_MAX_WAITERS \
-	20000 /* whose lock is read at one look; beyond: in the row "other" */
+#define CONTENTION_SAMPLE \
+	1024 /* waiters with one stack of which all are looked at; of more, every n-th */
+#define CONTENTION_UNKNOWN 1 /* the lock of one that was not looked at, or has moved */
 
 /* rt is borrowed.  -EOPNOTSUPP: stacks cannot be read; -ENOMEM. */
 int contention_new(struct contention **out, struct goruntime *rt);
@@ -24,7 +25,8 @@ void contention_free(struct contention *c); /* NULL is fine */
 
 /* One look.  0, -ENOMEM. */
 int contention_look(struct contention *c, const struct look *l);
-/* Of the latest look: the lock that each goroutine of its walk waits for, 0 none. */
+/* Of the latest look: the lock that each goroutine of its walk waits for, 0 none,
+ * or CONTENTION_UNKNOWN. */
 const uint64_t *contention_locks(const struct contention *c);
 /* What the latest look saw: 0 or -ENOMEM. */
 int contention_fill(const struct contention *c, struct locks_window *out);

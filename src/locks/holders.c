@@ -218,18 +218,21 @@ static int add_locks(struct finder *f, struct goahead *a, struct locks_window *w
 	return err;
 }
 
-/* Of the waiters of each lock some; of the locks that are not asked for, all that wait. */
+/*
+ * Some of the waiters of each lock, and of the others some: they may hold one of
+ * these.  What each waits for now is read again.
+ */
 static uint64_t *choose(struct finder *f, const uint64_t *lock_of)
 {
 	size_t n = f->l->walk->n;
-	unsigned int seen[HOLDERS_MAX_LOCKS] = { 0 };
+	unsigned int seen[HOLDERS_MAX_LOCKS] = { 0 }, others = 0;
 	uint64_t *out = calloc(n + 1, sizeof(*out));
 
 	for (size_t i = 0; out && i < n; i++) {
 		const struct lock *k = lock_of[i] ? lock_at(f, lock_of[i]) : NULL;
 
-		out[i] = lock_of[i];
-		if (k && seen[k - f->lock]++ >= HOLDERS_MAX_WAITERS)
+		if (k ? seen[k - f->lock]++ >= HOLDERS_MAX_WAITERS
+		      : lock_of[i] && others++ >= HOLDERS_MAX_OTHERS)
 			out[i] = GOHOLDERS_SKIP;
 	}
 	return out;

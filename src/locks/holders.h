@@ -10,8 +10,9 @@
 #include "locks/window.h"
 #include "model/look.h"
 
-#define HOLDERS_MAX_LOCKS   64 /* those with most waiters */
-#define HOLDERS_MAX_WAITERS 32 /* of one lock that are looked at: they hold others, or this one */
+#define HOLDERS_MAX_LOCKS   64  /* those with most waiters */
+#define HOLDERS_MAX_WAITERS 8   /* of one lock that are looked at: they hold others, or this one */
+#define HOLDERS_MAX_OTHERS  256 /* that wait for locks besides */
 
 /* Fills holder… of the window's rows.  lock_of[l->walk->n]: what each waits for, 0 none.
  * pid: where its descriptors are.  0 or -ENOMEM. */

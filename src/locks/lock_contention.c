@@ -172,8 +172,8 @@ static void add_finding(const struct window *w, const struct waits *x, struct fi
 	if (!f)
 		return;
 	finding_title(
-		f, "%s goroutine%s at %s for %s%s%s", human_count(x->waiters, n),
-		x->waiters == 1 ? " waits" : "s wait",
+		f, "%s%s goroutine%s at %s for %s%s%s", x->most->exactness == EXACT ? "" : "about ",
+		human_count(x->waiters, n), x->waiters == 1 ? " waits" : "s wait",
 		words_place(&x->most->place, place, sizeof(place)),
 		x->locks > 1 ? human_count(x->locks, m) : "one",
 		x->locks > 1 ? " locks: " : " lock: ", x->most->kind ? x->most->kind : "a lock");
@@ -183,7 +183,7 @@ static void add_finding(const struct window *w, const struct waits *x, struct fi
 		finding_number(f, "longest_wait_s", x->longest->longest_s);
 	evidence(f, w, x);
 	finding_advice(f, "%s", advice(w, x->most));
-	f->exactness = EXACT;
+	f->exactness = x->most->exactness;
 	f->weight = (double)x->waiters;
 }
 

@@ -21,7 +21,7 @@ static const struct column wait_column[] = {
 	PLACE(S, place, "place", "where they wait", SHOWN(5, "at"), .min = 22, .none = "?",
 	      .flags = COLUMN_NAME_REST, .id = 1),
 	COUNT(S, waiters, "waiters", "goroutines that wait", SHOWN(1, "waiting"),
-	      .flags = COLUMN_DASH_0),
+	      .flags = COLUMN_DASH_0 | COLUMN_MARK),
 	COUNT(S, waiters_before, "waiters_before", "of them, at the look before",
 	      SHOWN(2, "before"), .flags = COLUMN_DASH_0),
 	AGE(S, longest_s, age, "longest_wait_s", "how long the first of them has waited",
@@ -34,7 +34,7 @@ static const struct column wait_column[] = {
 	      .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
 	PLACE(S, holder_at, "holder_at", "where the holder stands", .cell = holder_at,
 	      SHOWN(6, "holder is now at"), .min = 20),
-	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+	EXACTNESS(S, exactness, RATE(S, rate)),
 };
 #undef S
 
@@ -68,6 +68,7 @@ const struct table locks_rows = {
 	.what = "Goroutines that wait for one mutex or RWMutex at one place.",
 	TABLE_ROWS(struct lock_wait_row, wait_column),
 	.other_at = OFFSET(struct lock_wait_row, other, bool),
+	.exactness_at = OFFSET(struct lock_wait_row, exactness, enum exactness),
 	.of = &locks_object,
 	.label = "locks",
 	.title = "Waits for locks",

@@ -12,7 +12,9 @@ struct lock_wait_row {
 	uint64_t lock;      /* address */
 	struct place place; /* where they wait */
 	uint64_t waiters;
-	uint64_t waiters_before; /* at the look before */
+	uint64_t waiters_before;  /* at the look before */
+	enum exactness exactness; /* of waiters */
+	double rate;
 	double longest_s;
 	enum age_kind age;
 	bool rw;
