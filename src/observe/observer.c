@@ -19,6 +19,9 @@
 #include "trace/trace.h"
 
 #define MIN_PACE_NS     (200 * NS_PER_MS)
+#define LOOK_SHARE      200
+#define FIRST_SHARE     40
+#define FIRST_NS        (10 * NS_PER_S)
 #define PAUSE_COUNTS_NS (10 * NS_PER_S) /* after a pause all has waited for long, for so long */
 
 struct observer {
@@ -28,7 +31,8 @@ struct observer {
 	struct gowalk walk;                             /* the latest */
 	struct losses losses;                           /* of this window */
 	uint64_t begin_ns, window_ns, look_ns, pace_ns; /* our monotonic clock */
-	uint64_t look_took_ns;                          /* the latest one */
+	uint64_t walk_took_ns;          /* of the latest look: the walk and what needs no stacks; */
+	uint64_t full_ns, full_took_ns; /* the latest look with stacks */
 	/* at the start of the window, and the latest */
 	struct gototals base, totals;
 	uint64_t pause_ns, paused_base; /* when asked last; of look.paused_ns */
@@ -60,8 +64,12 @@ static void note_pause(struct observer *o, uint64_t now_ns)
 	o->pause_ns = now_ns;
 }
 
-/* One walk; recorded in the history unless the one before was just now. */
-static int look(struct observer *o)
+/*
+ * One walk; recorded in the history unless the one before was just now.  Stacks
+ * are read when asked for (whole), or when they have not been for long enough:
+ * growth is judged from walks, however long the rest takes.
+ */
+static int look(struct observer *o, bool whole)
 {
 	struct look *l = &o->look;
 	uint64_t begin = clock_mono_ns();
@@ -77,19 +85,25 @@ static int look(struct observer *o)
 		return err;
 	lose(&o->losses, LOSS_GOROUTINES, o->walk.failures);
 	l->now_ns = clock_mono_ns();
-	err = parts_look(&o->parts, l);
-	if (l->record) {
-		o->look_ns = begin;
-		o->look_took_ns = clock_mono_ns() - begin;
+	whole = whole || begin >= o->full_ns + o->full_took_ns * LOOK_SHARE;
+	err = parts_look(&o->parts, l, whole);
+	o->walk_took_ns = o->parts.walked_ns - begin;
+	if (whole) {
+		o->full_ns = begin;
+		o->full_took_ns = clock_mono_ns() - begin;
 	}
+	if (l->record)
+		o->look_ns = begin;
 	return err;
 }
 
-/* A look takes at most a thirtieth of the time between two: with a million
- * goroutines they are ten seconds apart. */
+/* Walks take at most 1/LOOK_SHARE of the time, and so do looks with stacks: one
+ * percent together, however many goroutines there are.  At first walks may take
+ * more, so that what grows is seen to grow. */
 uint64_t observer_look_ns(const struct observer *o)
 {
-	uint64_t least = o->look_took_ns * 30;
+	bool first = !o->begin_ns || o->look_ns < o->begin_ns + FIRST_NS;
+	uint64_t least = o->walk_took_ns * (first ? FIRST_SHARE : LOOK_SHARE);
 
 	if (!walks(o))
 		return UINT64_MAX;
@@ -118,7 +132,7 @@ static int looked(struct observer *o, int err)
 int observer_look(struct observer *o)
 {
 	parts_count(&o->parts, &o->look, NULL);
-	return looked(o, look(o));
+	return looked(o, look(o, false));
 }
 
 uint64_t observer_created(struct observer *o)
@@ -165,7 +179,7 @@ static int read_all(struct observer *o)
 	if (!err)
 		err = goruntime_totals(o->look.rt, &o->totals);
 	if (!err)
-		err = look(o);
+		err = look(o, true);
 	return looked(o, err);
 }
 

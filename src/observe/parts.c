@@ -169,23 +169,27 @@ static int part_look(struct part *part, struct look *l, int stacks_err)
 	return 0;
 }
 
-int parts_look(struct parts *p, struct look *l)
+int parts_look(struct parts *p, struct look *l, bool whole)
 {
 	bool read = false;
 	int stacks_err = 0, err = 0;
 
 	read_births(p, l);
+	p->walked_ns = 0;
 	for (int i = 0; i < p->n && !err; i++) {
 		struct part *part = &p->part[i];
 
-		if (!part->on)
+		if (!part->on || (part->subject->needs == NEEDS_STACKS && !whole))
 			continue;
 		if (part->subject->needs == NEEDS_STACKS && !read) {
+			p->walked_ns = clock_mono_ns();
 			stacks_err = read_stacks(p, l);
 			read = true;
 		}
 		err = part_look(part, l, stacks_err);
 	}
+	if (!p->walked_ns)
+		p->walked_ns = clock_mono_ns();
 	return err;
 }
 

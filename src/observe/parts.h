@@ -25,6 +25,7 @@ struct part {
 struct parts {
 	struct part part[PARTS_MAX];
 	int n;
+	uint64_t walked_ns;       /* of the latest look: when those that need no stacks were done */
 	enum subject_needs needs; /* the most that one of those on needs */
 	struct gotypes *types;    /* owned, as all below; NULL where nobody reads stacks */
 	struct gostacks stacks;
@@ -47,8 +48,8 @@ void *parts_self(const struct parts *p, const struct subject *s);
 
 /* As struct subject has them, for all that are on. */
 void parts_count(struct parts *p, struct look *l, const struct trace_reading *r);
-/* l->walk is new.  0, or -ESRCH, -ESTALE: the process is gone. */
-int parts_look(struct parts *p, struct look *l);
+/* l->walk is new.  whole: those that need stacks look too.  0, or -ESRCH, -ESTALE: the process is gone. */
+int parts_look(struct parts *p, struct look *l, bool whole);
 void parts_begin_window(struct parts *p, const struct look *l, bool follows);
 /* Fills and covers: afterwards the window has a row of coverage for each sensor, in their order. */
 void parts_fill(struct parts *p, struct look *l, struct window *w);

@@ -160,7 +160,7 @@ static void stage_end(struct stage *s)
 static void run(struct stage *s)
 {
 	assert_int_equal(parts_open(&s->parts, both, &s->look), 0);
-	assert_int_equal(parts_look(&s->parts, &s->look), 0);
+	assert_int_equal(parts_look(&s->parts, &s->look, true), 0);
 	assert_int_equal(window_init(&s->w), 0);
 	parts_fill(&s->parts, &s->look, &s->w);
 	losses_report(&s->losses, &s->w);
@@ -177,7 +177,7 @@ static void each_is_asked_in_order(void **state)
 	assert_ptr_equal(parts_self(&s.parts, &one), &first);
 	parts_count(&s.parts, &s.look, NULL);
 	parts_count(&s.parts, &s.look, (const struct trace_reading *)&s);
-	assert_int_equal(parts_look(&s.parts, &s.look), 0);
+	assert_int_equal(parts_look(&s.parts, &s.look, true), 0);
 	parts_begin_window(&s.parts, &s.look, false);
 	assert_int_equal(window_init(&s.w), 0);
 	parts_fill(&s.parts, &s.look, &s.w);
@@ -291,7 +291,7 @@ static void a_look_that_fails_concerns_one(void **state)
 
 	/* The next one comes to its end: the window has a hole still. */
 	first.look = 0;
-	assert_int_equal(parts_look(&s.parts, &s.look), 0);
+	assert_int_equal(parts_look(&s.parts, &s.look, true), 0);
 	assert_int_equal(window_init(&s.w), 0);
 	parts_fill(&s.parts, &s.look, &s.w);
 	assert_int_equal(covered(&s, SENSOR_GOROUTINES)->state, PARTIAL);
@@ -312,7 +312,7 @@ static void the_process_ends_in_a_look(void **state)
 	stage_begin(&s);
 	first.look = -ESRCH;
 	assert_int_equal(parts_open(&s.parts, both, &s.look), 0);
-	assert_int_equal(parts_look(&s.parts, &s.look), -ESRCH);
+	assert_int_equal(parts_look(&s.parts, &s.look, true), -ESRCH);
 	stage_end(&s);
 	assert_string_equal(second.log, "open close "); /* nobody else looks */
 }
