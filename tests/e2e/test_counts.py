@@ -156,8 +156,6 @@ class Counts(unittest.TestCase):
             self.check_sites(r, before, after, "parks")
             born = sum(t["births"] - before[k][n]["births"] for k in ("births", "parks", "inner", "other")
                        for n, t in after.get(k, {}).items())
-            if minor(release) >= 23:
-                born += 40
             self.assertEqual(g["births"], born)
             self.check_flow(r)
             self.assertEqual(g["live"], stat1["num_goroutine"])

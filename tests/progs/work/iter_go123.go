@@ -55,6 +55,9 @@ func cmdIter(args []string) (answer, error) {
 	if got != want {
 		return nil, wrongf("the coroutines came to %d instead of %d", got, want)
 	}
+	s := sites["parks"]["coroutine"]
+	s.Births += int64(n)
+	s.Deaths += int64(n)
 	return answer{"coroutines": n}, settle()
 }
 
