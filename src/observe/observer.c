@@ -358,6 +358,7 @@ static void take_losses(struct observer *o)
 	lose(&o->losses, LOSS_BIRTH_ROOM, r->sites_full - b->sites_full);
 	lose(&o->losses, LOSS_ALLOC_ROOM, r->stacks_full - b->stacks_full);
 	lose(&o->losses, LOSS_REQUEST_ROOM, r->requests_full - b->requests_full);
+	lose(&o->losses, LOSS_OTHERS, r->others_full - b->others_full);
 	lose(&o->losses, LOSS_EVENT_READS, r->read_failures - b->read_failures);
 	lose(&o->losses, LOSS_ALLOC_STACKS, r->stack_failures - b->stack_failures);
 }

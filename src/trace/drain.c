@@ -310,7 +310,8 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	for (int i = 0; i < GROUP_COUNT; i++)
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
-	/* What went to a row of the others (hosts, phases, calls) is not lost. */
+	/* What went to a row of the others (hosts, phases, calls) is not lost, but its name is. */
+	r->others_full = c->hosts_full + c->phases_full + c->calls_full;
 	r->sites_full = c->sites_full + c->lives_full;
 	r->stacks_full = c->stacks_full + c->threads_full + c->stack_collisions;
 	r->requests_full = c->opens_full + c->pages_full + c->scratches_full;

@@ -211,7 +211,8 @@ struct trace_reading {
 		ends_sliced; /* off at the previous reading, or since */
 	/* losses: events that are in no sum */
 	uint64_t sites_full, stacks_full, requests_full; /* births, allocations, all others */
-	uint64_t read_failures, stack_failures;          /* not of allocations; of allocations */
+	uint64_t others_full; /* hosts and places looked for that are in a row of the others */
+	uint64_t read_failures, stack_failures; /* not of allocations; of allocations */
 	uint64_t unpaired; /* GC cycles or pauses that began before we counted: not a loss */
 	/* arming */
 	int armed, emulated, stepped;

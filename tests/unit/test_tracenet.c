@@ -351,6 +351,30 @@ static void holders(struct live *p)
 	trace_opens_deinit(&opens);
 }
 
+/* More hosts than there is room for: the rest is summed as others, and nothing is lost. */
+static void many_hosts(struct live *p)
+{
+	uint64_t before = 0, count = 0, others = 0, rows = 0;
+
+	for (size_t i = 0; i < p->r.nphase; i++)
+		before += p->r.phase[i].phase == NET_CONNECT ? p->r.phase[i].hist.count : 0;
+	assert_int_equal(p->r.others_full, 0);
+	act(p, "hosts");
+	for (size_t i = 0; i < p->r.nphase; i++) {
+		const struct trace_phase *f = &p->r.phase[i];
+
+		if (f->phase != NET_CONNECT)
+			continue;
+		count += f->hist.count;
+		others += f->other ? f->hist.count : 0;
+		rows += !f->other;
+	}
+	assert_int_equal(count - before, 3000);
+	assert_in_range(rows, 500, 1024);
+	assert_in_range(others, 3000 - rows, 3000 - 500);
+	assert_true(p->r.others_full >= others);
+}
+
 static void counts(const char *release)
 {
 	struct live *p = malloc(sizeof(*p));
@@ -363,6 +387,7 @@ static void counts(const char *release)
 	failures(p);
 	waits(p);
 	holders(p);
+	many_hosts(p);
 	stop(p);
 	free(p);
 }

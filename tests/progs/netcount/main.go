@@ -202,6 +202,15 @@ func (o other) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 204, Body: http.NoBody, Request: r}, nil
 }
 
+// 3,000 dials, each of another host, where nobody listens.
+func hosts() {
+	for i := 0; i < 3000; i++ {
+		if c, err := net.Dial("tcp", fmt.Sprintf("127.77.%d.%d:1", i/250, i%250+1)); err == nil {
+			c.Close()
+		}
+	}
+}
+
 func main() {
 	sql.Register("none", drv{})
 	db, err := sql.Open("none", "")
@@ -232,6 +241,7 @@ func main() {
 		"begin":   func() { transaction(db) },
 		"commit":  func() { check(kept.Commit()) },
 		"locks":   locks,
+		"hosts":   hosts,
 	}
 	fmt.Println("plain", plain)
 	fmt.Println("secure", secure)
