@@ -97,8 +97,9 @@ static void row_fill(const struct look *l, struct site_track *t, const struct en
 	if (l->rates.ends_sliced) {
 		life->exactness = SAMPLED;
 		life->rate = l->rates.ends;
+		/* where many are born at a time not each birth is timed: their ends are counted */
 		if (life->rate > 0)
-			life->count = scale_count(life->count, 1 / life->rate);
+			life->count = scale_count(e->ends, 1 / life->rate);
 	}
 	if (!t->lived_ns && e->hist.count >= LEAST_FOR_P50)
 		t->lived_ns = life->p50_ns;
@@ -125,8 +126,20 @@ int lifetimes_fill(struct sites *s, const struct look *l, struct window *w)
 	return err;
 }
 
+/* Of how many sites some ended whose birth was not seen. */
+static int not_whole(const struct goroutines_window *g)
+{
+	int n = 0;
+
+	for (int i = 0; i < g->nsite; i++)
+		n += g->site[i].lifetime.count && g->site[i].lifetime.exactness == PARTIAL;
+	return n;
+}
+
 void lifetimes_cover(const struct look *l, struct window *w)
 {
+	int n = not_whole(w->goroutines);
+
 	if (!look_armed(l, PROBE_GO_END))
 		window_cover_add(w, SENSOR_LIFETIMES, OFF, "%s", look_why_not(l, PROBE_GO_END));
 	else if (l->rates.ends_sliced)
@@ -134,4 +147,8 @@ void lifetimes_cover(const struct look *l, struct window *w)
 			w, SENSOR_LIFETIMES, SAMPLED,
 			"budget: extrapolated from goroutines that ended in sampled slices")
 			->rate = l->rates.ends;
+	if (n)
+		window_cover_add(w, SENSOR_LIFETIMES, PARTIAL,
+				 "at %d site%s some ended whose birth was not seen, or not timed",
+				 n, n == 1 ? "" : "s");
 }
