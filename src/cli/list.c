@@ -30,7 +30,7 @@ static void print_text(const struct golist *l, struct buf *out)
 		{ "MODULE", false, 12 },
 	};
 	uint64_t now = clock_real_ns();
-	char cell[600];
+	char cell[1200];
 	struct grid t;
 
 	grid_init(&t, cols, ARRAY_SIZE(cols));
@@ -44,7 +44,8 @@ static void print_text(const struct golist *l, struct buf *out)
 		grid_cell(&t, e->go[0] ? e->go : "-");
 		snprintf(cell, sizeof(cell), "%.12s", e->container[0] ? e->container : "-");
 		grid_cell(&t, cell);
-		snprintf(cell, sizeof(cell), "%s%s", e->exe, e->exe_deleted ? " (deleted)" : "");
+		snprintf(cell, sizeof(cell), "%s%s%s%s", e->exe, e->exe_deleted ? " (deleted)" : "",
+			 e->library[0] ? ": " : "", e->library);
 		grid_cell(&t, cell);
 		grid_cell(&t, e->module[0] ? e->module : "-");
 	}
@@ -67,6 +68,8 @@ static void print_json(const struct golist *l, struct buf *out)
 
 		json_object_set_new(j, "pid", json_integer(e->pid));
 		json_set_text(j, "exe", e->exe);
+		if (e->library[0])
+			json_set_text(j, "library", e->library);
 		if (e->exe_deleted)
 			json_object_set_new(j, "exe_deleted", json_true());
 		if (e->go[0])

@@ -92,6 +92,10 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		   gb->build.release.minor ? gb->build.version : "Go (release not recorded)",
 		   gb->arch ? gb->arch->name : "?", gb->image.is_stripped ? ", stripped" : "",
 		   gb->image.is_pie ? ", PIE" : "");
+	if (gb->names_hidden)
+		buf_printf(
+			out,
+			"Obfuscated (as by garble): only the runtime's functions have names.\n\n");
 	if (gb->layout_is_newer)
 		buf_printf(out, "This release is newer than gospect: the layout of its runtime is "
 				"verified in the process.\n\n");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/message.h"
+#include "host/golib.h"
 
 /* What is said of a release that gospect was not made for. */
 static void note_newer(const struct session *s)
@@ -21,6 +22,21 @@ static void note_newer(const struct session *s)
 									      : FACT_GOROUTINES]);
 }
 
+/* Not the executable, but a library of it may be Go. */
+static void say_library(const struct process *p, struct err *err)
+{
+	struct buildinfo build;
+	char path[512];
+
+	if (golib_find(p->proc_fd, NULL, path, sizeof(path), &build))
+		return;
+	err_set(err, -ENOEXEC,
+		"process %d is not a Go program; Go is in its shared library '%.300s': not "
+		"supported yet",
+		(int)p->pid, path);
+	err_hint(err, "'gospect plan %.300s' shows what is in it", path);
+}
+
 int session_open(struct session *s, pid_t pid, struct err *err)
 {
 	int r;
@@ -31,6 +47,8 @@ int session_open(struct session *s, pid_t pid, struct err *err)
 		return r;
 	s->proc_open = true;
 	r = gobin_open_fd(&s->gb, s->proc.exe_fd, err);
+	if (r == -ENOEXEC)
+		say_library(&s->proc, err);
 	if (!r)
 		r = process_bias(&s->proc, &s->gb->image, &s->bias, err);
 	if (!r)

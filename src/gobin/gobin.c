@@ -58,6 +58,22 @@ static const struct {
 
 #define NDATED ARRAY_SIZE(dated)
 
+/* Hardly a program has none of these. */
+static bool hides_names(struct gobin *gb)
+{
+	static const char *const usual[] = { "errors.New",          "sync.(*Mutex).Unlock",
+					     "sync.(*Once).doSlow", "os.(*File).Close",
+					     "syscall.Close",       "internal/poll.(*FD).Close" };
+	struct gofunc f[ARRAY_SIZE(usual)];
+
+	if (pclntab_find_names(gb->pcln, usual, ARRAY_SIZE(usual), f))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+		if (f[i].entry)
+			return false;
+	return true;
+}
+
 static int date_release(struct gobin *gb, struct err *e)
 {
 	const char *names[NDATED + 1] = { "runtime.newproc" };
@@ -78,6 +94,7 @@ static int date_release(struct gobin *gb, struct err *e)
 		if (found[i].entry && dated[i].minor > first && dated[i].minor <= last)
 			first = dated[i].minor;
 	gb->release_is_dated = true;
+	gb->names_hidden = hides_names(gb);
 	gb->release = (struct go_release){ .minor = first, .patch = -1 };
 	return 0;
 }
@@ -141,6 +158,19 @@ static int open_image(struct gobin *gb, struct err *err)
 	return read_tables(gb, err);
 }
 
+/* UPX leaves its name behind the program headers, and at the end of the file. */
+static bool is_packed(struct image *im)
+{
+	static const char magic[] = "UPX!";
+	uint8_t head[1024], tail[64];
+	size_t n = im->file_size < sizeof(head) ? im->file_size : sizeof(head);
+
+	if (im->fd < 0 || n < sizeof(tail) || image_read(im, 0, head, n) ||
+	    image_read(im, im->file_size - sizeof(tail), tail, sizeof(tail)))
+		return false;
+	return memmem(head, n, magic, 4) || memmem(tail, sizeof(tail), magic, 4);
+}
+
 int gobin_open_fd(struct gobin **out, int fd, struct err *err)
 {
 	struct gobin *gb = calloc(1, sizeof(*gb));
@@ -159,6 +189,10 @@ int gobin_open_fd(struct gobin **out, int fd, struct err *err)
 		ret = err_set(err, -ENOEXEC, "not a regular file");
 	if (!ret)
 		ret = open_image(gb, err);
+	if (ret == -ENOEXEC && is_packed(&gb->image)) {
+		ret = err_set(err, ret, "packed with UPX: it holds no Go tables");
+		err_hint(err, "unpack it with 'upx -d', or run it as it was before it was packed");
+	}
 	if (ret) {
 		gobin_free(gb);
 		return ret;
@@ -258,6 +292,21 @@ int gobin_peek_fd(int fd, struct buildinfo *out, struct err *err)
 	ret = buildinfo_read(out, &im);
 	if (ret == -ENOENT || ret == -EBADMSG)
 		ret = has_go_marks(&im) ? 0 : err_set(err, -ENOEXEC, "not a Go program");
+	image_deinit(&im);
+	return ret;
+}
+
+int gobin_peek_library_fd(int fd, struct buildinfo *out)
+{
+	struct image im;
+	int ret = image_init_fd(&im, fd, NULL);
+
+	memset(out, 0, sizeof(*out));
+	if (ret)
+		return -ENOEXEC;
+	ret = has_go_marks(&im) ? 0 : -ENOEXEC;
+	if (!ret)
+		buildinfo_read(out, &im);
 	image_deinit(&im);
 	return ret;
 }

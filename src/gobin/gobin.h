@@ -37,6 +37,10 @@ enum goglobal {
 	GLOBAL_COUNT
 };
 
+/* What is said of names_hidden. */
+#define GOBIN_NAMES_HIDDEN \
+	"the program's names are obfuscated (as by garble): its functions cannot be recognised"
+
 struct gobin {
 	struct image image;
 	const struct arch *arch; /* NULL: machine not supported by the decoder */
@@ -44,6 +48,7 @@ struct gobin {
 	char own_module[256];      /* frames_own() */
 	struct go_release release; /* from build info, else dated by its functions */
 	bool release_is_dated;     /* no version in the file: judged by runtime functions */
+	bool names_hidden;         /* obfuscated, as by garble: but for the runtime's */
 	struct pclntab *pcln;      /* owned */
 	struct moduledata mod;
 	const struct layout *layout; /* NULL when the release is not known at all; borrowed */
@@ -67,6 +72,8 @@ void gobin_free(struct gobin *gb);
 
 /* Only the build info and whether it is Go at all, for lists: fast, no tables. 0, -ENOEXEC. */
 int gobin_peek_fd(int fd, struct buildinfo *out, struct err *err);
+/* The same of a shared library, of which most have no Go in them: by Go's sections alone. */
+int gobin_peek_library_fd(int fd, struct buildinfo *out);
 
 /* Replaces the layout's wait reasons by those of the process itself, copied: 0 or
  * -ENOMEM.  For a release newer than the table. */

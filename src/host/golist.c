@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "gobin/gobin.h"
 #include "gort/goruntime.h"
+#include "host/golib.h"
 #include "proc/process.h"
 
 #define MAX_FILES 65536 /* different executables remembered; more are looked at anew */
@@ -28,7 +29,8 @@ struct file {
 
 struct scan {
 	struct golist *list;
-	struct u64map seen; /* hash of dev and ino -> index in file + 1, 0: not Go */
+	struct u64map libraries; /* golib_find() */
+	struct u64map seen;      /* hash of dev and ino -> index in file + 1, 0: not Go */
 	struct file *file;
 	size_t nfile, file_cap, file_of_cap;
 	size_t *file_of; /* for each entry of the list */
@@ -60,7 +62,10 @@ static int open_exe(pid_t pid)
 	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
-/* The index of the Go executable a process runs, or -1: none, or gone. */
+#define NONE   -1 /* gone, or not to be read */
+#define NOT_GO -2
+
+/* The index of the Go executable a process runs, or one of the above. */
 static ssize_t find_file(struct scan *s, pid_t pid)
 {
 	char path[32];
@@ -76,22 +81,22 @@ static ssize_t find_file(struct scan *s, pid_t pid)
 			s->list->processes++;
 			s->list->unreadable++;
 		}
-		return -1; /* ENOENT: a kernel thread, or gone */
+		return NONE; /* ENOENT: a kernel thread, or gone */
 	}
 	s->list->processes++;
 	key = file_key(st.st_dev, st.st_ino);
 	known = u64map_find(&s->seen, key);
 	if (known)
-		return (ssize_t)*known - 1;
+		return *known ? (ssize_t)*known - 1 : NOT_GO;
 	fd = open_exe(pid);
 	if (fd < 0)
-		return -1;
+		return NONE;
 	err = gobin_peek_fd(fd, &build, NULL);
 	close(fd);
 	f = err ? NULL : new_file(s);
 	u64map_put(&s->seen, key, f ? s->nfile : 0, NULL);
 	if (!f)
-		return -1;
+		return NOT_GO;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->build = build;
@@ -129,13 +134,34 @@ static void fill_entry(struct golist_entry *e, const struct process *p, const st
 	snprintf(e->why, sizeof(e->why), "not counted: out of time");
 }
 
+/* Another program with Go in a library: listed, with the reason why it cannot be traced. */
+static void look_at_library(struct scan *s, const struct process *p)
+{
+	struct buildinfo build;
+	struct golist_entry *e;
+	char path[sizeof(e->library)];
+
+	if (golib_find(p->proc_fd, &s->libraries, path, sizeof(path), &build) ||
+	    !(e = new_entry(s)))
+		return;
+	fill_entry(e, p, &build);
+	snprintf(e->library, sizeof(e->library), "%s", path);
+	snprintf(e->why, sizeof(e->why), GOLIB_WHY);
+	s->file_of[e - s->list->e] = SIZE_MAX;
+}
+
 static void look_at(struct scan *s, pid_t pid)
 {
 	ssize_t file = find_file(s, pid);
 	struct process p;
 
-	if (file < 0 || process_init(&p, pid, NULL))
+	if (file == NONE || process_init(&p, pid, NULL))
 		return;
+	if (file == NOT_GO) {
+		look_at_library(s, &p);
+		process_deinit(&p);
+		return;
+	}
 	/* still the file that was looked at? */
 	if (p.exe_dev == s->file[file].dev && p.exe_ino == s->file[file].ino) {
 		struct golist_entry *e = new_entry(s);
@@ -258,12 +284,14 @@ int golist_scan(struct golist *l, uint64_t budget_ns, struct err *err)
 	int code;
 
 	memset(l, 0, sizeof(*l));
+	u64map_init(&s.libraries, GOLIB_MAX);
 	u64map_init(&s.seen, MAX_FILES);
 	code = scan_proc(&s, err);
 	for (size_t i = 0; !code && budget_ns && i < s.nfile; i++)
 		count_for_file(&s, i, until);
 	if (l->n)
 		qsort(l->e, l->n, sizeof(*l->e), by_pid);
+	u64map_deinit(&s.libraries);
 	u64map_deinit(&s.seen);
 	free(s.file);
 	free(s.file_of);

@@ -20,8 +20,9 @@ struct golist_entry {
 	pid_t pid;
 	char exe[512]; /* as /proc/PID/exe has it, in the target's own mount namespace */
 	bool exe_deleted;
-	char go[96];      /* "go1.26.8"; "" when the build info is missing or says unknown */
-	char module[256]; /* main module or package path; "" when not known */
+	char library[512]; /* not the executable is Go, but this library in it; "" */
+	char go[96];       /* "go1.26.8"; "" when the build info is missing or says unknown */
+	char module[256];  /* main module or package path; "" when not known */
 	char module_version[96];
 	char container[80];     /* container id, or "" */
 	uint64_t start_real_ns; /* CLOCK_REALTIME */

@@ -10,8 +10,13 @@
 static int locks_open(void **out, const struct look *l, char *why)
 {
 	struct contention *c;
-	int err = contention_new(&c, l->rt);
+	int err;
 
+	if (l->rt->gb->names_hidden) {
+		snprintf(why, WINDOW_MAX_WHY, "%s", GOBIN_NAMES_HIDDEN);
+		return -EOPNOTSUPP;
+	}
+	err = contention_new(&c, l->rt);
 	if (err == -EOPNOTSUPP)
 		snprintf(why, WINDOW_MAX_WHY, "the layout of locks is not known for this release");
 	if (!err)

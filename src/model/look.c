@@ -15,6 +15,11 @@ bool look_linked(const struct look *l, const char *const *names, size_t n)
 	return false;
 }
 
+const char *look_why_unlinked(const struct look *l, const char *unlinked)
+{
+	return l->rt->gb->names_hidden ? GOBIN_NAMES_HIDDEN : unlinked;
+}
+
 bool look_armed(const struct look *l, enum probe_id id)
 {
 	return l->trace && plan_has(l->plan, id);

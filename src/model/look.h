@@ -70,6 +70,8 @@ static inline bool look_wants(const struct look *l, enum sensor s)
 
 /* Whether the program has one of these functions (at most 8). */
 bool look_linked(const struct look *l, const char *const *names, size_t n);
+/* Why a package's functions are not there: `unlinked`, or, where no names are, that. */
+const char *look_why_unlinked(const struct look *l, const char *unlinked);
 /* Whether a probe is armed. */
 bool look_armed(const struct look *l, enum probe_id id);
 /* Why it is not: its own reason, or why there are no probes at all. */

@@ -15,8 +15,9 @@ static int net_open(void **out, const struct look *l, char *why)
 	int err;
 
 	if (!look_linked(l, names, 3)) {
-		snprintf(why, WINDOW_MAX_WHY,
-			 "no network client or HTTP server is linked into this program");
+		snprintf(why, WINDOW_MAX_WHY, "%s",
+			 look_why_unlinked(l, "no network client or HTTP server is linked into "
+					      "this program"));
 		return -EOPNOTSUPP;
 	}
 	err = netwatch_new(&nw, l->rt, l->types);

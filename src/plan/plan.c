@@ -350,6 +350,10 @@ static void explain_absence(struct search *s)
 	struct probe *p = s->p;
 	int minor = s->gb->release.minor;
 
+	if (s->gb->names_hidden && strncmp(r->place[0].functions[0], "runtime.", 8) != 0) {
+		snprintf(p->why, sizeof(p->why), "%s", GOBIN_NAMES_HIDDEN);
+		return;
+	}
 	p->absent = r->since || r->absent || r->package;
 	if (r->since && minor && minor < r->since)
 		snprintf(p->why, sizeof(p->why), "this Go release has no such function");

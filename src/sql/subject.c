@@ -13,7 +13,8 @@ static int sql_open(void **out, const struct look *l, char *why)
 	int err;
 
 	if (!look_linked(l, names, 1)) {
-		snprintf(why, WINDOW_MAX_WHY, "database/sql is not linked into this program");
+		snprintf(why, WINDOW_MAX_WHY, "%s",
+			 look_why_unlinked(l, "database/sql is not linked into this program"));
 		return -EOPNOTSUPP;
 	}
 	err = sqlpools_new(&p, l->rt, l->types);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Places that people can use: what a goroutine was given instead of who started it,
 the user's function instead of the library's, and a main that waits on purpose."""
+import json
 import os
+import sys
 import unittest
 
 from harness import NEWEST, OLDEST, USUAL, Program, binary, gospect, need_root
@@ -116,6 +118,24 @@ class MainWaits(unittest.TestCase):
         """A receiver that never comes, and a deadlock."""
         self.assertEqual(self.judged(NEWEST, "send")[0], [("goroutine-leak", "runtime.main")])
         self.assertIn("deadlock", [kind for kind, _ in self.judged(NEWEST, "cycle")[0]])
+
+
+class InALibrary(unittest.TestCase):
+    """Go inside of another program is said to be there, and where."""
+
+    def test_said(self):
+        need_root()
+        lib = os.path.realpath(binary(f"inlib-{USUAL}-cshared"))
+        code = f"import ctypes; ctypes.CDLL({lib!r}).Start(); print('READY', flush=True); input()"
+        with Program([sys.executable, "-c", code]) as p:
+            q = gospect("snapshot", p.pid)
+            self.assertEqual(q.returncode, 3)
+            self.assertIn(f"Go is in its shared library '{lib}'", q.stderr)
+            rows = [x for x in json.loads(gospect("list", "--format", "json").stdout)["processes"] if x["pid"] == p.pid]
+            self.assertEqual([(x["library"], x["go"]) for x in rows], [(lib, "go" + USUAL)])
+            self.assertNotIn("goroutines", rows[0])
+            self.assertIn("shared library", rows[0]["why"])
+        self.assertEqual(gospect("plan", lib).returncode, 0)
 
 
 if __name__ == "__main__":

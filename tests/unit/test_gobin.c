@@ -723,6 +723,20 @@ static void garble(uint8_t *p, struct gobin *gb)
 		memset(p + pcln + load_u32(p + pcln + 8 * i + 4), 0xa5, 4);
 }
 
+/* And the names of all packages but the runtime's. */
+static void hide_names(uint8_t *p, size_t size)
+{
+	static const char *const packages[] = { "errors.New", "sync.(*", "os.(*File)",
+						"syscall.Close", "internal/poll.(*FD)" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(packages); i++) {
+		uint8_t *at = p;
+
+		while ((at = memmem(at, size - (size_t)(at - p), packages[i], strlen(packages[i]))))
+			memset(at, 'x', strcspn((const char *)at, "."));
+	}
+}
+
 static void test_garbled_is_dated(void **state)
 {
 	char path[4096];
@@ -741,8 +755,13 @@ static void test_garbled_is_dated(void **state)
 		b = open_copy(p, size);
 		assert_true(b->release_is_dated);
 		assert_int_equal(b->release.patch, -1);
+		assert_false(a->names_hidden || b->names_hidden);
 		assert_same_facts(a, b);
 		gobin_free(a);
+		gobin_free(b);
+		hide_names(p, size);
+		b = open_copy(p, size);
+		assert_true(b->names_hidden);
 		gobin_free(b);
 		free(p);
 	}
@@ -1131,6 +1150,8 @@ static void test_refusals(void **state)
 	tiny_make(&t, 24, "go1.24.1", "");
 	memset(t.data + t.pclntab, 0, 8);
 	expect_bytes(t.data, t.size, -ENOEXEC, "not a Go program");
+	memcpy(t.data + t.size - 36, "UPX!", 4);
+	expect_bytes(t.data, t.size, -ENOEXEC, "packed with UPX");
 	tiny_make(&t, 24, "unknown", ""); /* no version, and nothing to date it by */
 	while ((name = memmem(t.data, t.size, "runtime.newproc", 15)))
 		memcpy(name + 8, "?\0?\0?\0?", 7);

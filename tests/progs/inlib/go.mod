@@ -1,0 +1,3 @@
+module gospect.test/inlib
+
+go 1.18
