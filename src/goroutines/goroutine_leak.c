@@ -184,6 +184,22 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 	return true;
 }
 
+/* Look-ups, connects and handshakes end by themselves: it is their host that is slow. */
+static bool is_dial(const struct wait_row *wait)
+{
+	static const char *const names[] = {
+		"net/http.(*Transport).dialConn",      "net.(*Resolver).lookupIPAddr",
+		"net.(*Dialer).DialContext",           "net/http.(*persistConn).addTLS",
+		"crypto/tls.(*Conn).handshakeContext",
+	};
+
+	for (int i = 0; wait && i < wait->nstack; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+			if (wait->stack[i].function && !strcmp(wait->stack[i].function, names[k]))
+				return true;
+	return false;
+}
+
 bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 			      struct leak_signs *signs)
 {
@@ -191,6 +207,8 @@ bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 	int first = growth_first(s);
 
 	if (!w->goroutines->known || goroutine_site_is_special(s) || s->npoint - first < 2)
+		return false;
+	if (is_dial(goroutine_site_wait(s, WAIT_BLOCKED)))
 		return false;
 	if (!cohort_grows(s, first, signs) && !survivors_grow(w, s, first, signs))
 		return false;

@@ -7,8 +7,15 @@
  * all on.  The others also "fail" when a caller gives a request up, as a proxy
  * does whose client went away: there it takes half of them.  A phase that is
  * slow as well is slow_phase.c's, which reports the errors too.
+ *
+ * With Go 1.23 and later a dial goes on when its caller has given up, and its
+ * error comes long after: a look-up, connect or handshake fails also where none
+ * has got through in the window, and MIN_ERRORS of those that go on have no
+ * caller any more.
  */
 #include "net/subject.h"
+
+#include <string.h>
 
 #include "base/human.h"
 #include "base/text.h"
@@ -26,6 +33,32 @@ static bool fails(const struct net_phase_row *p)
 	if (p->other || p->errors < MIN_ERRORS || p->phase == NET_POOL_WAIT)
 		return false;
 	return p->errors >= p->count / (rare ? RARE_SHARE : OTHER_SHARE);
+}
+
+static const struct net_phase_row *row_of(const struct net_window *n, const struct net_dial_row *d)
+{
+	for (int i = 0; i < n->nphase; i++)
+		if (n->phase[i].phase == d->phase && !strcmp(n->phase[i].host, d->host))
+			return &n->phase[i];
+	return NULL;
+}
+
+bool net_dials_fail(const struct net_window *n, const struct net_dial_row *d)
+{
+	const struct net_phase_row *p;
+
+	if (!n->phases_known || d->other || d->given_up < MIN_ERRORS || d->several < MIN_ERRORS)
+		return false;
+	p = row_of(n, d);
+	return !p || p->errors >= p->count;
+}
+
+static bool dials_fail(const struct net_window *n, const struct net_phase_row *p)
+{
+	for (int i = 0; i < n->ndial; i++)
+		if (n->dial[i].phase == p->phase && !strcmp(n->dial[i].host, p->host))
+			return net_dials_fail(n, &n->dial[i]);
+	return false;
 }
 
 static const char *advice_for(enum net_phase phase)
@@ -75,12 +108,60 @@ static void add_finding(const struct window *w, const struct net_phase_row *p, s
 	f->weight = (double)p->errors;
 }
 
+static const char *dial_advice_for(enum net_phase phase)
+{
+	switch (phase) {
+	case NET_DNS:
+		return "the resolver does not answer: check /etc/resolv.conf and the way to its "
+		       "nameserver";
+	case NET_CONNECT:
+		return "nobody answers at that address: check that the host is up, the firewalls "
+		       "in between and its backlog; bound it with net.Dialer.Timeout";
+	default:
+		return "the server does not answer the handshake: check that it speaks TLS on that "
+		       "port, and its load; bound it with Transport.TLSHandshakeTimeout";
+	}
+}
+
+static void add_dials(const struct window *w, const struct net_dial_row *d, struct findings *out)
+{
+	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], place[WORDS_PLACE_MAX],
+		a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE];
+	const struct net_phase_row *p = row_of(w->net, d);
+	struct finding *f;
+
+	net_words_subject(d->host, d->phase, subject, sizeof(subject));
+	f = findings_add_about(out, "failing-phase", subject, SEVERITY_MEDIUM, NULL);
+	if (!f)
+		return;
+	f->place = d->busiest;
+	finding_title(f, "requests to %s fail in %s: callers gave up on %s of %s connections",
+		      net_words_host(d->host, host), net_words_phase((int)d->phase),
+		      human_count(d->given_up, a), human_count(d->count, b));
+	finding_count(f, "errors", d->given_up + (p ? p->errors : 0));
+	finding_count(f, "count", d->count + (p ? p->count : 0));
+	finding_number(f, "longest_dial_s", d->oldest_s);
+	finding_evidence(f, "none got through it in %s; the oldest of them began %s ago",
+			 human_seconds(w->window_s, a), net_words_age(d->age, d->oldest_s, age));
+	if (p && p->errors)
+		finding_evidence(f, "%s more ended with an error", human_count(p->errors, a));
+	if (d->busiest.function)
+		finding_evidence(f, "most often called at %s",
+				 words_place(&d->busiest, place, sizeof(place)));
+	finding_advice(f, "%s", dial_advice_for(d->phase));
+	f->exactness = EXACT;
+	f->weight = (double)d->count;
+}
+
 static void judge(const struct window *w, struct findings *out)
 {
+	for (int i = 0; w->net->known && i < w->net->ndial; i++)
+		if (net_dials_fail(w->net, &w->net->dial[i]))
+			add_dials(w, &w->net->dial[i], out);
 	for (int i = 0; w->net->phases_known && i < w->net->nphase; i++) {
 		const struct net_phase_row *p = &w->net->phase[i];
 
-		if (fails(p) && !slow_phase_found(out, p->host, p->phase))
+		if (fails(p) && !dials_fail(w->net, p) && !slow_phase_found(out, p->host, p->phase))
 			add_finding(w, p, out);
 	}
 }

@@ -88,7 +88,11 @@ enum age_kind fill_body_age(const struct net_conn *c);
 int fill_clients(struct fill *f);
 int fill_in_flight(struct fill *f);
 int fill_unclosed(struct fill *f);
+int fill_dials(struct fill *f);
 int fill_connections(struct fill *f);
+/* The call with most requests to each host, by its number: index in nw->busy + 1; 0: none.  Owned
+ * by the caller; NULL: no memory. */
+uint32_t *fill_list_busiest(const struct netwatch *nw);
 int fill_servers(struct fill *f);
 int fill_grpc(struct fill *f);
 int fill_phases(struct fill *f);

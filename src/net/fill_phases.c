@@ -57,8 +57,7 @@ static int count_phases(struct fill *f, struct rowset *s)
 	return err;
 }
 
-/* The call with most requests to each host, by its number: index in nw->busy + 1; 0: none. */
-static uint32_t *list_busiest(const struct netwatch *nw)
+uint32_t *fill_list_busiest(const struct netwatch *nw)
 {
 	uint32_t *at = calloc(nw->nhost, sizeof(*at));
 
@@ -136,7 +135,7 @@ int fill_phases(struct fill *f)
 		return 0;
 	rowset_init(&s, sizeof(struct net_phase_row));
 	err = count_phases(f, &s);
-	busiest = list_busiest(f->nw);
+	busiest = fill_list_busiest(f->nw);
 	if (!busiest)
 		err = -ENOMEM;
 	for (size_t i = 0; i < s.n && !err; i++)

@@ -12,8 +12,9 @@
 
 void netlook_deinit(struct net_look *l)
 {
-	struct u64map *map[] = { &l->h2conn_at,  &l->inflight_at, &l->conn_at, &l->conn_by_addr,
-				 &l->serving_at, &l->gcall_at,    &l->writer,  &l->transport_at };
+	struct u64map *map[] = { &l->dial_at,  &l->h2conn_at,    &l->inflight_at,
+				 &l->conn_at,  &l->conn_by_addr, &l->serving_at,
+				 &l->gcall_at, &l->writer,       &l->transport_at };
 
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
 		u64map_deinit(map[i]);
@@ -32,6 +33,7 @@ static void begin(struct net_look *l, uint64_t now_ns)
 {
 	netlook_deinit(l);
 	u64map_init(&l->inflight_at, NET_MAX_INFLIGHT);
+	u64map_init(&l->dial_at, NET_MAX_INFLIGHT);
 	u64map_init(&l->conn_at, NET_MAX_CONNS);
 	u64map_init(&l->conn_by_addr, NET_MAX_CONNS);
 	u64map_init(&l->serving_at, NET_MAX_INFLIGHT);
@@ -153,8 +155,10 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 		err = take_inflight(nw, u, s);
 	if (!err && s->roles & NETROLE_DIAL)
 		err = NET_ADD(nw, dial, nw->max_inflight,
-			      (struct net_dial){ .want = netusers_word(nw, u, NETSLOT_WANT),
-						 .phase = s->dial_phase });
+			      (struct net_dial){ .goid = nw->look->walk->g[u->walk].goid,
+						 .want = netusers_word(nw, u, NETSLOT_WANT),
+						 .phase = s->dial_phase,
+						 .walk = u->walk });
 	if (!err && s->roles & NETROLE_READLOOP)
 		err = take_conn(nw, u, s, false);
 	if (s->roles & NETROLE_WRITELOOP)
@@ -183,6 +187,8 @@ static int take_users(struct netwatch *nw)
 		err = take_user(nw, &nw->users.v[i]);
 	for (size_t i = 0; i < l->ninflight; i++)
 		net_put(nw, &l->inflight_at, l->inflight[i].goid, i);
+	for (size_t i = 0; i < l->ndial; i++)
+		net_put(nw, &l->dial_at, l->dial[i].goid, i);
 	for (size_t i = 0; i < l->nserving; i++)
 		net_put(nw, &l->serving_at, l->serving[i].goid, i);
 	for (size_t i = 0; i < l->ngcall; i++)
@@ -193,8 +199,8 @@ static int take_users(struct netwatch *nw)
 static int read_structures(struct netwatch *nw)
 {
 	static int (*const read[])(struct netwatch *) = {
-		netconns_read,  netconns_add_transports, netbodies_find, neth2_read,
-		netphases_find, netservers_read,         netgrpc_read,
+		netconns_read,  netconns_add_transports, netbodies_find,  neth2_read,
+		netphases_find, netdials_read,           netservers_read, netgrpc_read,
 	};
 	int err = 0;
 

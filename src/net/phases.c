@@ -93,10 +93,12 @@ static void phase_of_wait(struct net_look *l, struct net_inflight *f, const stru
 	const struct net_transport *t = NET_FIND(l, transport, transport_at, f->transport);
 	const uint64_t *at = awaited(&f->wait, dials);
 
-	if (at)
+	if (at) {
 		f->phase = l->dial[*at].phase;
-	else if (f->wait.n && t && t->max_per_host > 0)
+		l->dial[*at].wanted = true;
+	} else if (f->wait.n && t && t->max_per_host > 0) {
 		f->phase = NET_POOL_WAIT; /* nobody dials for it: it is queued, if it can be */
+	}
 }
 
 static void phase_of_stream(struct net_look *l, struct net_inflight *f,

@@ -144,9 +144,15 @@ struct net_listener {
 	struct place place;
 };
 
+/* A connection of net/http that is being made; from 1.23 on also when nobody waits for it any more. */
 struct net_dial {
+	uint64_t goid;       /* of its goroutine, which makes one and ends */
 	uint64_t want, chan; /* wantConn, and the channel of its result */
-	int phase;
+	int phase;           /* -1: between two, or not known */
+	uint32_t walk, host;
+	uint64_t start_ns;
+	enum age_kind age;
+	bool wanted; /* by a request */
 };
 
 /* One look. */
@@ -168,6 +174,7 @@ struct net_look {
 	struct net_dial *dial;
 	size_t ndial, dial_cap;
 	struct u64map inflight_at; /* goid -> index */
+	struct u64map dial_at;     /* likewise */
 	struct u64map conn_at;     /* goid -> index */
 	struct u64map conn_by_addr;
 	struct u64map serving_at;
@@ -336,6 +343,8 @@ int netbodies_find(struct netwatch *nw);
 /* phases.c: the phase of each request, and the limits of transports. */
 int netphases_find(struct netwatch *nw);
 
+/* dials.c: the hosts of dials, and since when they go on. */
+int netdials_read(struct netwatch *nw);
 /* servers.c, grpc.c */
 int netservers_read(struct netwatch *nw);
 void netservers_date(struct netwatch *nw);

@@ -13,7 +13,9 @@
  * of it is known (a connect to a black hole): one for STUCK_S, or SEVERAL for
  * SEVERAL_S, and again more than half of the host's time.  Whether they have a
  * timeout does not matter.  A body is never stuck: that is a download, a
- * stream, or one nobody reads (connection_leak.c).
+ * stream, or one nobody reads (connection_leak.c).  Dials count in the same way,
+ * whoever waits for them: with Go 1.23 and later they outlive the request.  Where
+ * no dial gets through, it is a phase that fails (failing_phase.c).
  */
 #include "net/subject.h"
 
@@ -42,7 +44,8 @@ struct in_phase {
 	const struct net_phase_row *row; /* of those that ended it; NULL: none */
 	uint64_t stuck, several;         /* in flight there for STUCK_S, for SEVERAL_S */
 	const struct net_request *oldest;
-	double stuck_s; /* what all in flight spent: at least */
+	const struct net_dial_row *dials; /* that are in it; NULL: none */
+	double stuck_s;                   /* what all in flight spent: at least */
 };
 
 struct host {
@@ -102,9 +105,25 @@ static void add_request(struct hosts *hs, const struct net_request *r)
 	}
 }
 
+/* A request that waits for a dial is in the same phase: the more of the two count. */
+static void add_dials(struct hosts *hs, const struct net_dial_row *r)
+{
+	struct host *h = r->other ? NULL : host_of(hs, r->host);
+	struct in_phase *p;
+
+	if (!h)
+		return;
+	p = &h->phase[r->phase];
+	p->dials = r;
+	if (r->several && r->sum_s > p->stuck_s) {
+		h->total_s += r->sum_s - p->stuck_s;
+		p->stuck_s = r->sum_s;
+	}
+}
+
 static int hosts_fill(struct hosts *hs, const struct net_window *n)
 {
-	hs->max = (size_t)n->nphase + (size_t)n->nin_flight;
+	hs->max = (size_t)n->nphase + (size_t)n->nin_flight + (size_t)n->ndial;
 	if (hs->max > MAX_HOSTS)
 		hs->max = MAX_HOSTS;
 	bytesmap_init(&hs->index, hs->max);
@@ -115,6 +134,8 @@ static int hosts_fill(struct hosts *hs, const struct net_window *n)
 		add_row(hs, &n->phase[i]);
 	for (int i = 0; n->known && i < n->nin_flight; i++)
 		add_request(hs, &n->in_flight[i]);
+	for (int i = 0; n->known && i < n->ndial; i++)
+		add_dials(hs, &n->dial[i]);
 	return 0;
 }
 
@@ -145,9 +166,17 @@ static bool is_slow(const struct in_phase *p)
 	       (r->p50_ns > VERY_SLOW_NS && r->phase != NET_BODY);
 }
 
+/* More of them than of requests, which gave up. */
+static bool dials_are_stuck(const struct in_phase *p)
+{
+	const struct net_dial_row *d = p->dials;
+
+	return d && (d->stuck || d->several >= SEVERAL) && d->several > p->several;
+}
+
 static bool is_stuck(const struct in_phase *p)
 {
-	return p->stuck || p->several >= SEVERAL;
+	return p->stuck || p->several >= SEVERAL || dials_are_stuck(p);
 }
 
 /* ---- words ---- */
@@ -204,7 +233,10 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 				 human_count(p->row->count, n), human_count(p->row->errors, s));
 	else if (p->row && p->row->errors)
 		finding_evidence(f, "%s of them failed", human_count(p->row->errors, n));
-	if (is_stuck(p) && is_slow(p))
+	if (dials_are_stuck(p) && p->dials->given_up)
+		finding_evidence(f, "nobody waits for %s of these connections any more",
+				 human_count(p->dials->given_up, n));
+	if (is_stuck(p) && is_slow(p) && p->oldest)
 		finding_evidence(
 			f, "%s more in flight have been in it for long, the oldest began %s ago",
 			human_count(p->several, n),
@@ -226,13 +258,19 @@ static void numbers(struct finding *f, const struct in_phase *p)
 		finding_count(f, "in_flight", p->several);
 		finding_number(f, "longest_in_flight_s", p->oldest->since_s);
 	}
+	if (dials_are_stuck(p)) {
+		finding_count(f, "dials", p->dials->several);
+		finding_number(f, "longest_dial_s", p->dials->oldest_s);
+	}
 }
 
 static const struct place *place_of(const struct in_phase *p)
 {
 	if (p->row && p->row->busiest.function)
 		return &p->row->busiest;
-	return p->oldest && p->oldest->place.function ? &p->oldest->place : NULL;
+	if (p->oldest && p->oldest->place.function)
+		return &p->oldest->place;
+	return p->dials && p->dials->busiest.function ? &p->dials->busiest : NULL;
 }
 
 static void add_finding(const struct host *h, int phase, struct findings *out)
@@ -256,6 +294,11 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 		durations(p->row, text, sizeof(text));
 		finding_title(f, "requests to %s spend most of their time %s%s: %s", host, in,
 			      words, text);
+	} else if (dials_are_stuck(p)) {
+		finding_title(f, "%s connection%s to %s %s stuck %s%s, the oldest began %s ago",
+			      human_count(p->dials->several, n), net_words_s(p->dials->several),
+			      host, p->dials->several == 1 ? "is" : "are", in, words,
+			      net_words_age(p->dials->age, p->dials->oldest_s, age));
 	} else {
 		finding_title(f, "%s request%s to %s %s stuck %s%s, the oldest began %s ago",
 			      human_count(p->several, n), net_words_s(p->several), host,
@@ -269,11 +312,13 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 	f->weight = spent_s(p);
 }
 
-static void judge_host(const struct host *h, struct findings *out)
+static void judge_host(const struct net_window *n, const struct host *h, struct findings *out)
 {
 	for (int i = 0; i < NET_PHASES; i++) {
 		const struct in_phase *p = &h->phase[i];
 
+		if (p->dials && net_dials_fail(n, p->dials))
+			continue; /* failing_phase.c's */
 		if (spent_s(p) * 2 > h->total_s && (is_slow(p) || is_stuck(p)))
 			add_finding(h, i, out);
 	}
@@ -285,7 +330,7 @@ static void judge(const struct window *w, struct findings *out)
 
 	if (!hosts_fill(&hs, w->net))
 		for (size_t i = 0; i < hs.n; i++)
-			judge_host(&hs.h[i], out);
+			judge_host(w->net, &hs.h[i], out);
 	hosts_deinit(&hs);
 }
 

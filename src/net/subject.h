@@ -22,6 +22,8 @@ bool no_timeout_hangs(double age_s, uint64_t p99_ns);
 bool server_no_timeout_hangs(double age_s);
 /* Whether there will be a finding of connection-leak. */
 bool connection_leak_found(const struct window *w);
+/* Whether none of these dials gets through, and callers have given up: no phase that is slow. */
+bool net_dials_fail(const struct net_window *n, const struct net_dial_row *d);
 /* Whether there is a finding of that phase already. */
 bool slow_phase_found(const struct findings *fs, const char *host, enum net_phase phase);
 

@@ -429,6 +429,7 @@ static const struct column net_column[] = {
 	COUNT(S, in_flight_total, "in_flight_total", "all requests under way", .known = net_known),
 	ROWS(S, unclosed, nunclosed, "unclosed_bodies", &net_unclosed, "response bodies left open",
 	     .known = net_known),
+	ROWS(S, dial, ndial, "dials", &net_dials, "connections being made", .known = net_known),
 	ROWS(S, connection, nconnection, "connections", &net_connections, "connections by host",
 	     .known = net_known),
 	ROWS(S, server, nserver, "servers", &net_servers, "HTTP handlers"),

@@ -6,8 +6,8 @@
 #include "model/schema.h"
 
 extern const struct table net_object; /* struct net_window: member `net` */
-extern const struct table net_phases, net_in_flight, net_clients, net_unclosed, net_connections,
-	net_servers, net_grpc;
+extern const struct table net_phases, net_in_flight, net_clients, net_unclosed, net_dials,
+	net_connections, net_servers, net_grpc;
 
 /* One line for the live screen; "" when there is nothing. */
 void net_brief(const struct window *w, struct buf *out);

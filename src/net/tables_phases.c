@@ -129,6 +129,53 @@ const struct table net_phases = {
 	.diff_key = "p50_ns",
 };
 
+/* ---- dials ---- */
+
+static bool net_known(const struct row *r)
+{
+	return r->w->net->known;
+}
+
+#define S struct net_dial_row
+static const struct column dial_column[] = {
+	HOST(S, host, "who it is to, name:port", SHOWN(1, "host"), .min = 24, .none = "?",
+	     .flags = COLUMN_NAME_REST, .id = 1),
+	WORD(S, phase, "phase", net_phase_names, "dns, connect or tls", SHOWN(2, "phase"),
+	     .flags = COLUMN_NO_REST, .id = 2),
+	COUNT(S, count, "count", "connections that are being made at `time`", SHOWN(3, "now")),
+	COUNT(S, given_up, "given_up",
+	      "of them, no request waits for it any more (Go 1.23 and later go on)",
+	      SHOWN(4, "given up"), .flags = COLUMN_DASH_0),
+	AGE(S, oldest_s, age, "oldest_s", "age of the oldest, from the beginning of its dial",
+	    .known = net_known, .of_at = OFFSET(S, count, uint64_t), SHOWN(5, "oldest")),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+};
+#undef S
+
+static void dials_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < w->net->ndial; i++)
+		n += w->net->dial[i].count;
+	sentence_plural(out, "", n, "connection", "s");
+	buf_puts(out, " being made");
+}
+
+const struct table net_dials = {
+	.name = "dial",
+	.what = "Connections of net/http that are being made, whether a request waits for them or "
+		"not: one row per host and phase.",
+	TABLE_ROWS(struct net_dial_row, dial_column),
+	.other_at = OFFSET(struct net_dial_row, other, bool),
+	.exactness_at = OFFSET(struct net_dial_row, exactness, enum exactness),
+	.label = "dials",
+	.title = "Connections being made",
+	.sentence = dials_sentence,
+	.of = &net_object,
+	.max_rows = 6,
+};
+
 /* ---- for the live screen ---- */
 
 /* The row in which most time went. */

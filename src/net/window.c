@@ -10,6 +10,7 @@ void net_window_deinit(struct net_window *n)
 	free(n->phase);
 	free(n->in_flight);
 	free(n->unclosed);
+	free(n->dial);
 	free(n->connection);
 	free(n->server);
 	free(n->grpc);

@@ -80,6 +80,22 @@ static inline bool net_bodies_are_older(const struct net_body_row *r)
 	return r->count <= r->count_before;
 }
 
+/* Connections that are being made, by host and what they are at. */
+struct net_dial_row {
+	bool other;
+	char host[WINDOW_MAX_HOST + 1];
+	enum net_phase phase; /* NET_DNS, NET_CONNECT or NET_TLS */
+	uint64_t count;
+	uint64_t given_up;       /* of them, nobody waits for it any more */
+	uint64_t several, stuck; /* that go on for over a second, for over three */
+	double oldest_s, sum_s;  /* of all of them together: at least */
+	enum age_kind age;
+	struct place busiest; /* the call with most requests to that host; may have no function */
+	enum exactness exactness;
+};
+#define NET_DIAL_SEVERAL_S 1.0
+#define NET_DIAL_STUCK_S   3.0
+
 struct net_connections {
 	bool other;
 	char host[WINDOW_MAX_HOST + 1];
@@ -132,6 +148,8 @@ struct net_window {
 	uint64_t in_flight_total;
 	struct net_body_row *unclosed;
 	int nunclosed;
+	struct net_dial_row *dial;
+	int ndial; /* the oldest first */
 	struct net_connections *connection;
 	int nconnection;
 	struct net_server *server;

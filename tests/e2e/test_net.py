@@ -10,7 +10,8 @@ import threading
 import time
 import unittest
 
-from harness import GOSPECT, Attach, binary, coverage, gospect, need_root, releases, reports, window
+from harness import (GOSPECT, NEWEST, Attach, binary, coverage, gospect, need_root, releases, reports, wait_until,
+                     window)
 from netprogs import (RARE, SECRET, SENSORS, USUAL, Commands, Netload, at, each_variant, found, is_near,
                       is_near_histogram, kinds, place, rows_of, snapshot)
 
@@ -323,6 +324,39 @@ class Hanging(unittest.TestCase):
 
 
 each_variant(Hanging, "begun_before", Hanging.begun_before)
+
+
+class Dials(unittest.TestCase):
+    """From Go 1.23 on a dial goes on when its caller has given up: it counts, and is no leak."""
+
+    def given_up(self, phase):
+        with Netload(NEWEST) as p:
+            with window(p.pid, "--only", "net,goroutines") as w:
+                for _ in range(3):
+                    host = p.do(f"cancel n=2 phase={phase} keep=1")["host"]
+                begin = time.monotonic()
+                wait_until(lambda: time.monotonic() > begin + 1.5, "time to pass")
+            r = w.report
+            p.do("release")
+            after = snapshot(p.pid, "--window", 0)
+        dials = [d for d in rows_of(r, "net", "dials") if d["host"] == host and d["phase"] == phase]
+        self.assertEqual([(d["count"], d["given_up"], d["age"]) for d in dials], [(6, 6, "exact")])
+        self.assertGreater(dials[0]["oldest_s"], 1.5)
+        self.assertEqual([f["title"] for f in r["findings"] if f["kind"] != "failing-phase"], [])
+        self.assertEqual([f["title"][:f["title"].index(":", 30 + len(host))] for f in r["findings"]],
+                         [f"requests to {host} fail in the {self.WORDS[phase]}"])
+        self.assertEqual(found(after), set())
+
+    WORDS = {"dns": "DNS look-up", "connect": "TCP connect", "tls": "TLS handshake"}
+
+    def test_dns(self):
+        self.given_up("dns")
+
+    def test_connect(self):
+        self.given_up("connect")
+
+    def test_tls(self):
+        self.given_up("tls")
 
 
 class Faults(unittest.TestCase):

@@ -430,6 +430,65 @@ static void phases_that_fail(void **state)
 	tear_down(&x);
 }
 
+static struct net_dial_row *add_dials(struct fixture *x, uint64_t count, uint64_t given_up,
+				      double oldest_s)
+{
+	struct net_dial_row *d = MORE(x->w.net->dial, x->w.net->ndial);
+
+	*d = (struct net_dial_row){ .host = API,
+				    .phase = NET_TLS,
+				    .count = count,
+				    .given_up = given_up,
+				    .several = oldest_s > NET_DIAL_SEVERAL_S ? count : 0,
+				    .stuck = oldest_s > NET_DIAL_STUCK_S ? count : 0,
+				    .oldest_s = oldest_s,
+				    .sum_s = oldest_s * (double)count,
+				    .age = AGE_AT_LEAST };
+	return d;
+}
+
+static void dials_that_nobody_waits_for_fail(void **state)
+{
+	const struct finding *f;
+	struct net_phase_row *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_dials(&x, 16, 12, 4.2);
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	expect_says(f, "requests to api.example.com:443 fail in the TLS handshake");
+	expect_says(f, "callers gave up on 12 of 16 connections");
+	expect_says(f, "none got through it in 5.0s; the oldest of them began at least 4.2s ago");
+
+	/* others fail by themselves: still one finding */
+	p = add_phase(&x.w, API, NET_TLS, 5, 10000);
+	p->errors = 5;
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	expect_says(f, "5 more ended with an error");
+
+	/* others get through: some are stuck */
+	p->errors = 0;
+	p->p50_ns = p->p99_ns = p->total_ns = NS_MS;
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, "16 connections to api.example.com:443 are stuck in the TLS handshake");
+	expect_says(f, "nobody waits for 12 of these connections any more");
+	tear_down(&x);
+}
+
+static void dials_that_get_on_are_well(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x); /* an idle connection came first: their requests are served */
+	add_dials(&x, 16, 12, 0.4);
+	nothing(&x);
+	set_up(&x);
+	add_dials(&x, 2, 2, 2.5);
+	nothing(&x);
+}
+
 /* ---- connection-leak, connection-churn ---- */
 
 /* Each host has its own: those without a place go with the place of their host. */
@@ -872,6 +931,8 @@ int main(void)
 		cmocka_unit_test(stuck_requests_are_a_slow_phase),
 		cmocka_unit_test(requests_in_flight_are_not_stuck),
 		cmocka_unit_test(phases_that_fail),
+		cmocka_unit_test(dials_that_nobody_waits_for_fail),
+		cmocka_unit_test(dials_that_get_on_are_well),
 		cmocka_unit_test(unclosed_bodies_leak),
 		cmocka_unit_test(bodies_of_many_hosts),
 		cmocka_unit_test(bodies_that_go_away_do_not_leak),

@@ -143,6 +143,10 @@ func cmdCancel(o options) (answer, error) {
 	}
 	cancel()
 	wg.Wait()
+	if o.number("keep", 0) != 0 {
+		hanging.clients = append(hanging.clients, l.client)
+		return answer{"host": l.host}, nil
+	}
 	l.client.CloseIdleConnections()
 	stalled.release()
 	dns.release()

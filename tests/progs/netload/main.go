@@ -21,7 +21,8 @@
 //	bodies n= how= via=        responses whose body is not closed (drop), closed late (late),
 //	                           that come slowly (stream), or are read slowly (sip)
 //	release                    ends all that hangs or is held
-//	cancel n= phase=           n requests, cancelled when they are in that phase; all have ended
+//	cancel n= phase= keep=     n requests, cancelled when they are in that phase; all have ended;
+//	                           with keep=1 what they dialled goes on (Go 1.23) until the release
 //	dial n= rate= conc= host= tls= resolver=   dials outside net/http; all are closed
 //	churn n= how=              a transport per request, or more parallel requests than idle
 //	                           connections are kept for
