@@ -40,7 +40,7 @@ char *human_counted(uint64_t n, const char *one, char *out)
 	size_t keep = strlen(one);
 	const char *more = n == 1 ? "" : plural(one, &keep);
 
-	snprintf(out, COUNTED_MAX, "%s %.*s%s", human_count(n, count), (int)keep, one, more);
+	snprintf(out, HUMAN_MAX, "%s %.*s%s", human_count(n, count), (int)keep, one, more);
 	return out;
 }
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Numbers as people read them.  Each writes into the caller's buffer
- * (>= 32 bytes) and returns it. */
+ * (HUMAN_MAX bytes) and returns it. */
 #ifndef GOSPECT_BASE_HUMAN_H
 #define GOSPECT_BASE_HUMAN_H
 
 #include <stdint.h>
 
-#define HUMAN_MAX 32
+#define HUMAN_MAX 64
 char *human_count(uint64_t n, char *out); /* 1,204 */
-/* "1 pass", "1,204 passes": a number and what is counted, into COUNTED_MAX bytes */
-#define COUNTED_MAX 96
+/* "1 pass", "1,204 passes": a number and what is counted */
 char *human_counted(uint64_t n, const char *one, char *out);
 char *human_bytes(double bytes, char *out); /* 10.0 MiB */
 char *human_seconds(double s, char *out);   /* 2h58m, 14.2s, 310µs */

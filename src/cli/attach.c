@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/human.h"
 #include "cli/options.h"
 #include "cli/message.h"
 #include "cli/output.h"
@@ -183,6 +184,7 @@ static void wait(struct attach *a)
 static void loop(struct attach *a)
 {
 	uint64_t begin = clock_mono_ns();
+	char n[HUMAN_MAX];
 
 	a->report_ns = begin + a->every_ns;
 	a->end_ns = a->o->for_ns ? begin + a->o->for_ns : 0;
@@ -196,9 +198,8 @@ static void loop(struct attach *a)
 			report(a);
 	}
 	if (a->all_skipped)
-		msg_note("%llu report%s skipped: nobody read the output",
-			 (unsigned long long)a->all_skipped,
-			 a->all_skipped == 1 ? " was" : "s were");
+		msg_note("%s skipped: nobody read the output",
+			 human_counted(a->all_skipped, "report", n));
 }
 
 /* Also a short run gets looks enough to judge growth by. */

@@ -55,7 +55,7 @@ static int share(struct leaks *s)
 static void summary(struct leaks *s, uint64_t leaked, uint64_t listed, uint64_t by_design)
 {
 	const struct leaks_window *l = found(s);
-	char a[COUNTED_MAX], b[COUNTED_MAX];
+	char a[HUMAN_MAX], b[HUMAN_MAX];
 
 	if (leaked)
 		msg_note("%s can never run again: %s", human_counted(leaked, "goroutine", a),

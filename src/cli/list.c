@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gospect list: the Go processes of this machine. */
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ static double age_s(const struct golist_entry *e, uint64_t now)
 	return now > e->start_real_ns ? (double)(now - e->start_real_ns) / 1e9 : 0;
 }
 
-static void print_text(const struct golist *l, struct buf *out)
+static void print_text(const struct golist *l, int width, struct buf *out)
 {
 	static const struct grid_column cols[] = {
 		{ "PID", true, 0 },      { "AGE", true, 0 },        { "GOROUTINES", true, 0 },
@@ -42,7 +43,8 @@ static void print_text(const struct golist *l, struct buf *out)
 		grid_cell(&t, human_seconds(age_s(e, now), cell));
 		grid_cell(&t, e->has_goroutines ? human_count(e->goroutines, cell) : "-");
 		grid_cell(&t, e->go[0] ? e->go : "-");
-		snprintf(cell, sizeof(cell), "%.12s", e->container[0] ? e->container : "-");
+		snprintf(cell, sizeof(cell), "%.*s", width == INT_MAX ? INT_MAX : 12,
+			 e->container[0] ? e->container : "-");
 		grid_cell(&t, cell);
 		snprintf(cell, sizeof(cell), "%s%s%s%s", e->exe, e->exe_deleted ? " (deleted)" : "",
 			 e->library[0] ? ": " : "", e->library);
@@ -50,7 +52,7 @@ static void print_text(const struct golist *l, struct buf *out)
 		grid_cell(&t, e->module[0] ? e->module : "-");
 	}
 	if (l->n)
-		grid_print(&t, 0, 120, out);
+		grid_print(&t, 0, width, out);
 	else
 		buf_puts(out, "no Go processes found\n");
 	grid_deinit(&t);
@@ -101,6 +103,7 @@ int cmd_list(const struct options *o)
 	struct err err = { 0 };
 	struct output out;
 	struct golist l;
+	char n[HUMAN_MAX];
 	int status;
 
 	if (golist_scan(&l, LIST_BUDGET_NS, &err))
@@ -110,14 +113,14 @@ int cmd_list(const struct options *o)
 		if (o->format == FORMAT_JSON)
 			print_json(&l, &out.buf);
 		else
-			print_text(&l, &out.buf);
+			print_text(&l, output_columns(&out), &out.buf);
 		status = output_finish(&out);
 	}
 	if (l.unreadable && geteuid())
-		msg_note("%zu processes could not be looked at; root sees all of them",
-			 l.unreadable);
+		msg_note("%s could not be looked at; root sees all of them",
+			 human_counted(l.unreadable, "process", n));
 	if (l.beyond)
-		msg_note("%zu Go processes more are not listed", l.beyond);
+		msg_note("not listed: %s", human_counted(l.beyond, "more Go process", n));
 	golist_deinit(&l);
 	return status;
 }

@@ -7,12 +7,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "cli/message.h"
 
 #define REPORT_MAX_BYTES (256u << 20) /* a report larger than this is an error */
+#define COLUMNS_LEAST    80
 #define LIST_MAX_BYTES   (2ull << 30) /* with every goroutine in it */
 
 static int open_file(struct output *out, const char *path)
@@ -56,6 +58,16 @@ int output_open(struct output *out, const struct options *o)
 		.columns = 100,
 	};
 	return EXIT_DONE;
+}
+
+int output_columns(const struct output *out)
+{
+	struct winsize size;
+
+	if (!out->is_terminal)
+		return INT_MAX;
+	return !ioctl(out->fd, TIOCGWINSZ, &size) && size.ws_col >= COLUMNS_LEAST ? size.ws_col
+										  : COLUMNS_LEAST;
 }
 
 int output_status(int err)

@@ -47,6 +47,8 @@ int output_report(struct output *out, const struct report *r, bool last);
 /* What became of it, when sink_event(out->sink) says so: 0, -errno (-EPIPE: the
  * reader or the terminal is gone), or -EAGAIN: it is still under way. */
 int output_result(struct output *out);
+/* How wide a table by itself may be: where it does not go to a terminal nothing is cut. */
+int output_columns(const struct output *out);
 /* Writes what is in b, which is empty then, and waits for the reader. */
 int output_write(struct output *out, struct buf *b);
 /* The same, without waiting; only when the one before has gone. */

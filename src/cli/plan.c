@@ -79,7 +79,7 @@ static void print_missing(const struct plan *pl, int i, struct buf *out)
 }
 
 static void print_text(const struct gobin *gb, const char *subject, const struct plan *pl,
-		       const struct cost_table *ct, struct buf *out)
+		       const struct cost_table *ct, int width, struct buf *out)
 {
 	static const struct grid_column cols[] = {
 		{ "PROBE", false, 0 },        { "FUNCTION", false, 16 }, { "AT", true, 0 },
@@ -107,7 +107,7 @@ static void print_text(const struct gobin *gb, const char *subject, const struct
 		for (int k = 0; k < p->nsite; k++)
 			site_cells(&t, p, &p->site[k]);
 	}
-	grid_print(&t, 2, 100, out);
+	grid_print(&t, 2, width, out);
 	grid_deinit(&t);
 	for (int i = 0; none && i < pl->n; i++)
 		print_missing(pl, i, out);
@@ -248,7 +248,8 @@ int cmd_plan(const struct options *o)
 		if (o->format == FORMAT_JSON)
 			print_json(gb, o, &pl, &ct, &out.buf);
 		else
-			print_text(gb, o->file ? o->file : pid, &pl, &ct, &out.buf);
+			print_text(gb, o->file ? o->file : pid, &pl, &ct, output_columns(&out),
+				   &out.buf);
 		status = output_finish(&out);
 	}
 	gobin_free(gb);

@@ -85,7 +85,7 @@ static void head(struct screen_view *v, const struct window *w, const struct scr
 
 	buf_init(&b, SENTENCE_MAX);
 	buf_puts(&b, st->paused ? "PAUSED " : "");
-	summary_target(w, width - (int)b.len, &b);
+	summary_target(w, width - (int)b.len, 8, &b);
 	sentence(v, "", b.data, STYLE_TITLE, width, 1);
 	buf_deinit(&b);
 	summary(v, "", summary_agent, w, STYLE_DIM, width);

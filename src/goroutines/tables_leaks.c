@@ -73,18 +73,18 @@ static void leaks_sentence(const struct window *w, struct buf *out)
 		sentence_name(out, "not checked: ", l->why, 220);
 		return;
 	}
-	if (bad)
-		sentence_count(out, "", bad,
-			       bad == 1 ? " goroutine can never run again"
-					: " goroutines can never run again");
-	else
+	if (bad) {
+		sentence_counted(out, "", bad, "goroutine");
+		buf_puts(out, " can never run again");
+	} else
 		buf_puts(out, "none found");
 	sentence_count(out, " (of ", l->candidates, " blocked), ");
 	if (l->verdict == LEAKS_VERDICT_PROVEN || bad)
 		buf_puts(out, leaks_says(l));
-	else
-		buf_printf(out, "%d pass%s over the running process", l->passes,
-			   l->passes == 1 ? "" : "es");
+	else {
+		sentence_counted(out, "", (uint64_t)l->passes, "pass");
+		buf_puts(out, " over the running process");
+	}
 	if (l->stop_ms >= 0)
 		sentence_seconds(out, "; the process was stopped for ", l->stop_ms / 1e3, "");
 	if (design)

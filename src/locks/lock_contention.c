@@ -148,8 +148,9 @@ static void evidence(struct finding *f, const struct window *w, const struct wai
 		finding_evidence(f, "%s waited for %s at the look before",
 				 human_count(x->before, n), x->locks > 1 ? "these" : "it");
 	if (c->waits_known && c->waits)
-		finding_evidence(f, "%s%s waits for locks ended in this window, p50 %s, p99 %s",
-				 c->exactness == EXACT ? "" : "about ", human_count(c->waits, n),
+		finding_evidence(f, "%s%s for locks ended in this window, p50 %s, p99 %s",
+				 c->exactness == EXACT ? "" : "about ",
+				 human_counted(c->waits, "wait", n),
 				 human_seconds((double)c->p50_ns / 1e9, a),
 				 human_seconds((double)c->p99_ns / 1e9, b));
 }
@@ -172,8 +173,8 @@ static void add_finding(const struct window *w, const struct waits *x, struct fi
 	if (!f)
 		return;
 	finding_title(
-		f, "%s%s goroutine%s at %s for %s%s%s", x->most->exactness == EXACT ? "" : "about ",
-		human_count(x->waiters, n), x->waiters == 1 ? " waits" : "s wait",
+		f, "%s%s %s at %s for %s%s%s", x->most->exactness == EXACT ? "" : "about ",
+		human_counted(x->waiters, "goroutine", n), x->waiters == 1 ? "waits" : "wait",
 		words_place(&x->most->place, place, sizeof(place)),
 		x->locks > 1 ? human_count(x->locks, m) : "one",
 		x->locks > 1 ? " locks: " : " lock: ", x->most->kind ? x->most->kind : "a lock");

@@ -51,13 +51,13 @@ static void locks_sentence(const struct window *w, struct buf *out)
 	for (int i = 0; i < l->nrow; i++)
 		waiters += l->row[i].waiters;
 	if (l->known)
-		sentence_plural(out, "", waiters, "goroutine", "s");
+		sentence_counted(out, "", waiters, "goroutine");
 	if (l->known)
 		buf_puts(out, waiters == 1 ? " waits for a lock" : " wait for locks");
 	if (!l->waits_known || !l->waits)
 		return;
-	sentence_plural(out, l->known ? (l->exactness == EXACT ? "; " : "; ~") : "", l->waits,
-			"wait", "s");
+	sentence_counted(out, l->known ? (l->exactness == EXACT ? "; " : "; ~") : "", l->waits,
+			 "wait");
 	sentence_ns(out, " ended, p50 ", l->p50_ns);
 	sentence_ns(out, ", p99 ", l->p99_ns);
 	sentence_ns(out, ", max ", l->max_ns);

@@ -177,13 +177,13 @@ static void evidence(struct finding *f, const struct window *w, const struct pre
 	const struct gc_window *g = &w->memory->gc;
 	char a[HUMAN_MAX], b[HUMAN_MAX], c[HUMAN_MAX], place[WORDS_PLACE_MAX];
 
-	human_count(g->cycles, a);
+	human_counted(g->cycles, "collection", a);
 	human_seconds(w->window_s, b);
 	if (g->cpu_pct >= 0)
-		finding_evidence(f, "%s collections in %s; %.1f%% of the CPU since the start", a, b,
+		finding_evidence(f, "%s in %s; %.1f%% of the CPU since the start", a, b,
 				 g->cpu_pct);
 	else
-		finding_evidence(f, "%s collections in %s", a, b);
+		finding_evidence(f, "%s in %s", a, b);
 	evidence_heap(f, g);
 	if (behind)
 		finding_evidence(f, "%s allocates %s/s of the %s/s in all",

@@ -179,7 +179,7 @@ static void evidence_sites(struct finding *f, const struct window *w, const bool
 			more++;
 	}
 	if (more)
-		finding_evidence(f, "and at %d more place%s", more, more == 1 ? "" : "s");
+		finding_evidence(f, "and at %s", human_counted((uint64_t)more, "more place", rate));
 }
 
 static void evidence(struct finding *f, const struct window *w, const struct cause *c,
@@ -192,16 +192,16 @@ static void evidence(struct finding *f, const struct window *w, const struct cau
 
 	if (average > (double)c->max_bytes) /* count and bytes were scaled apart */
 		average = (double)c->max_bytes;
-	finding_evidence(f, "%s%s allocations of %s on average in %s, the largest %s", mark,
-			 human_count(c->count, count), human_bytes(average, mean),
+	finding_evidence(f, "%s%s of %s on average in %s, the largest %s", mark,
+			 human_counted(c->count, "allocation", count), human_bytes(average, mean),
 			 human_seconds(w->window_s, span), human_bytes((double)c->max_bytes, most));
 	if (from && from->function)
 		finding_evidence(f, "called from %s", words_place(from, place, sizeof(place)));
 	if (c->sites > 1)
 		evidence_sites(f, w, mine);
 	if (w->memory->gc.known && w->memory->gc.cycles)
-		finding_evidence(f, "the garbage collector ran %s times meanwhile",
-				 human_count(w->memory->gc.cycles, count));
+		finding_evidence(f, "the garbage collector ran %s meanwhile",
+				 human_counted(w->memory->gc.cycles, "time", count));
 }
 
 static void add_finding(const struct window *w, const struct cause *c, const bool *mine,

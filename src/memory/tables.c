@@ -60,7 +60,7 @@ void alloc_sentence(const struct window *w, struct buf *out)
 	const char *m = exactness_mark(a->alloc_exactness);
 
 	buf_puts(out, m);
-	sentence_count(out, "", a->large_count, " objects");
+	sentence_counted(out, "", a->large_count, "object");
 	sentence_bytes(out, " over ", (double)a->large_threshold_bytes, "");
 	buf_printf(out, ", %s", m);
 	sentence_bytes(out, "", (double)a->large_bytes, "");
@@ -193,13 +193,14 @@ static void cycles_words(const struct window *w, struct buf *out)
 	const struct gc_window *g = &w->memory->gc;
 
 	if (w->window_s > 0) {
-		sentence_count(out, "", g->cycles, " cycles");
+		sentence_counted(out, "", g->cycles, "cycle");
 		sentence_rate(out, " (", window_per_s(w, g->cycles), "/s)");
 		if (g->forced)
 			sentence_count(out, ", ", g->forced, " forced");
 		sentence_count(out, ", ", g->cycles_total, " in all");
 	} else {
-		sentence_count(out, "", g->cycles_total, " cycles in all");
+		sentence_counted(out, "", g->cycles_total, "cycle");
+		buf_puts(out, " in all");
 		if (g->forced_total)
 			sentence_count(out, ", ", g->forced_total, " forced");
 	}
@@ -311,7 +312,7 @@ static void heap_sentence(const struct window *w, struct buf *out)
 	const struct heap_window *h = &w->memory->heap;
 
 	sentence_bytes(out, h->rate > 1 ? "about " : "", (double)h->in_use_bytes, " in use");
-	sentence_count(out, " in ", h->in_use_count, " objects");
+	sentence_counted(out, " in ", h->in_use_count, "object");
 	if (h->grown_bytes && w->window_s > 0) {
 		buf_puts(out, " (");
 		grown_words(out, h->grown_bytes);

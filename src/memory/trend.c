@@ -304,7 +304,7 @@ int trend_fill(struct trend *t, struct trend_window *w)
 
 void trend_cover(const struct trend_window *t, struct window *w)
 {
-	char why[WINDOW_MAX_WHY], next[HUMAN_MAX];
+	char why[WINDOW_MAX_WHY], next[HUMAN_MAX], seen[HUMAN_MAX];
 
 	if (!t->known) {
 		window_cover_named(w, "growth", OFF, t->why);
@@ -321,8 +321,8 @@ void trend_cover(const struct trend_window *t, struct window *w)
 				      : "");
 		return;
 	}
-	snprintf(why, sizeof(why), "not judged yet: %d collection%s seen, %d are needed", t->n,
-		 t->n == 1 ? "" : "s", TREND_LEAST_POINTS);
+	snprintf(why, sizeof(why), "not judged yet: %s seen, %d are needed",
+		 human_counted((uint64_t)t->n, "collection", seen), TREND_LEAST_POINTS);
 	if (t->next_s < 0)
 		snprintf(why + strlen(why), sizeof(why) - strlen(why),
 			 ", and none is expected (GOGC=off)");

@@ -39,14 +39,43 @@ enum exactness look_exactness(const struct look *l, enum sensor s, bool sliced)
 	return sliced ? SAMPLED : losses_of_counts(l->losses, s) ? PARTIAL : EXACT;
 }
 
+/* What a probe of a sensor that has many is for, as people call it. */
+static const char *seen_by(enum probe_id id)
+{
+	static const struct {
+		enum probe_id last; /* of them, in the order of probes.def */
+		const char *what;
+	} seen[] = {
+		{ PROBE_DNS_END, "DNS look-ups" },
+		{ PROBE_CONNECT_END, "connects" },
+		{ PROBE_TLS_END, "TLS handshakes" },
+		{ PROBE_POOL_CANCEL, "waits for a connection of the pool" },
+		{ PROBE_CALL_FAILED, "calls of HTTP clients" },
+		{ PROBE_CONN_BODY_END, "phases of HTTP/1 requests" },
+		{ PROBE_STREAM_END, "phases of HTTP/2 requests" },
+		{ PROBE_HANDLER_END, "requests of HTTP servers" },
+		{ PROBE_GRPC_FAILED, "gRPC calls" },
+		{ PROBE_SQL_WAIT_END, "waits for a database connection" },
+		{ PROBE_SQL_BEGIN_TX, "transactions" },
+		{ PROBE_SQL_PUT, "queries, and who holds connections" },
+		{ PROBE_LOCK_END, "waits for locks" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(seen); i++)
+		if (id >= PROBE_DNS_BEGIN && id <= seen[i].last)
+			return seen[i].what;
+	return probe_name(id);
+}
+
 /* Probes of the sensor that should be there and are not. */
 static void cover_refused(const struct look *l, enum sensor s, struct window *w)
 {
 	for (int i = 0; l->plan && i < l->plan->n; i++) {
 		const struct probe *p = &l->plan->probe[i];
 
-		if (p->sensor == s && !p->absent && p->why[0])
-			window_cover_add(w, s, PARTIAL, "%s: %.150s", probe_name(p->id), p->why);
+		if (p->sensor == s && !p->absent && !p->useless && p->why[0])
+			window_cover_add(w, s, PARTIAL, "not all %s are seen: %s", seen_by(p->id),
+					 p->why);
 	}
 }
 
@@ -56,7 +85,7 @@ void look_cover_probes(const struct look *l, enum sensor s, const char *without,
 	struct coverage *c;
 
 	if (!l->trace) {
-		window_cover_add(w, s, PARTIAL, "from memory alone: %s (%.110s)", without,
+		window_cover_add(w, s, PARTIAL, "from memory alone: %s (%s)", without,
 				 l->memory_only);
 		return;
 	}

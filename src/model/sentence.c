@@ -11,12 +11,11 @@ void sentence_count(struct buf *out, const char *before, uint64_t n, const char 
 	buf_printf(out, "%s%s%s", before, human_count(n, text), after);
 }
 
-void sentence_plural(struct buf *out, const char *before, uint64_t n, const char *word,
-		     const char *more)
+void sentence_counted(struct buf *out, const char *before, uint64_t n, const char *one)
 {
 	char text[HUMAN_MAX];
 
-	buf_printf(out, "%s%s %s%s", before, human_count(n, text), word, n == 1 ? "" : more);
+	buf_printf(out, "%s%s", before, human_counted(n, one, text));
 }
 
 void sentence_bytes(struct buf *out, const char *before, double n, const char *after)

@@ -7,9 +7,8 @@
 #include "model/window.h"
 
 void sentence_count(struct buf *out, const char *before, uint64_t n, const char *after);
-/* "3 requests": `more` behind the word unless there is one. */
-void sentence_plural(struct buf *out, const char *before, uint64_t n, const char *word,
-		     const char *more);
+/* "3 requests", as human_counted() */
+void sentence_counted(struct buf *out, const char *before, uint64_t n, const char *one);
 void sentence_bytes(struct buf *out, const char *before, double n, const char *after);
 void sentence_seconds(struct buf *out, const char *before, double s, const char *after);
 void sentence_ns(struct buf *out, const char *before, uint64_t ns);

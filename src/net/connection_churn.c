@@ -59,14 +59,13 @@ static void evidence(struct finding *f, const struct net_connections *c)
 {
 	char a[HUMAN_MAX], b[HUMAN_MAX];
 
-	finding_evidence(f, "%s connection%s open now, %s idle", human_count(c->open, a),
-			 net_words_s(c->open), human_count(c->idle, b));
+	finding_evidence(f, "%s open now, %s idle", human_counted(c->open, "connection", a),
+			 human_count(c->idle, b));
 	if (c->max_idle_per_host > 0)
-		finding_evidence(f,
-				 "at most %s idle connection%s kept per host "
-				 "(Transport.MaxIdleConnsPerHost)",
-				 human_count((uint64_t)c->max_idle_per_host, a),
-				 c->max_idle_per_host == 1 ? " is" : "s are");
+		finding_evidence(f, "at most %s %s kept per host (Transport.MaxIdleConnsPerHost)",
+				 human_counted((uint64_t)c->max_idle_per_host, "idle connection",
+					       a),
+				 c->max_idle_per_host == 1 ? "is" : "are");
 	finding_evidence(f, "each dial costs a TCP connect, with TLS a handshake, and a port in "
 			    "TIME_WAIT for a minute");
 }
@@ -80,10 +79,10 @@ static void add_finding(const struct window *w, const struct net_connections *c,
 
 	if (!f)
 		return;
-	finding_title(f, "connections to %s are not reused: %s dials for %s%s requests in %s",
-		      net_words_host(c->host, host), human_count(dials, a),
-		      t->exactness == EXACT ? "" : "about ", human_count(t->requests, b),
-		      human_seconds(w->window_s, s));
+	finding_title(f, "connections to %s are not reused: %s for %s%s in %s",
+		      net_words_host(c->host, host), human_counted(dials, "dial", a),
+		      t->exactness == EXACT ? "" : "about ",
+		      human_counted(t->requests, "request", b), human_seconds(w->window_s, s));
 	finding_count(f, "dials", dials);
 	finding_count(f, "requests", t->requests);
 	finding_count(f, "open", c->open);

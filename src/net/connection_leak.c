@@ -147,8 +147,9 @@ static void evidence(struct finding *f, const struct leaks *l, const struct net_
 					 ? "opened before gospect attached"
 					 : "the calls that opened them were not seen");
 	if (c)
-		finding_evidence(f, "%s connections to this host are open, %s of them idle",
-				 human_count(c->open, a), human_count(c->idle, b));
+		finding_evidence(f, "%s to this host %s open, %s of them idle",
+				 human_counted(c->open, "connection", a),
+				 c->open == 1 ? "is" : "are", human_count(c->idle, b));
 }
 
 static void add_finding(const struct leaks *l, const struct net_body_row *r, struct findings *out)
@@ -160,8 +161,8 @@ static void add_finding(const struct leaks *l, const struct net_body_row *r, str
 
 	if (!f)
 		return;
-	finding_title(f, "%s response bod%s from %s %s never closed%s%s", human_count(r->count, n),
-		      r->count == 1 ? "y" : "ies", net_words_host(r->host, host),
+	finding_title(f, "%s from %s %s never closed%s%s",
+		      human_counted(r->count, "response body", n), net_words_host(r->host, host),
 		      r->count == 1 ? "was" : "were", r->place.function ? ", received at " : "",
 		      r->place.function ? words_place(&r->place, place, sizeof(place)) : "");
 	finding_count(f, "count", r->count);

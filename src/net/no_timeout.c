@@ -90,11 +90,10 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 	finding_evidence(f,
 			 "no http.Client.Timeout and no context deadline: nothing will end them");
 	if (c->in_flight > c->hanging)
-		finding_evidence(
-			f,
-			"%s requests from this call site are in flight, %s of them for over %.3gs",
-			human_count(c->in_flight, n), human_count(c->hanging, m),
-			hangs_after_s(c->p99_ns));
+		finding_evidence(f,
+				 "%s from this call site are in flight, %s of them for over %.3gs",
+				 human_counted(c->in_flight, "request", n),
+				 human_count(c->hanging, m), hangs_after_s(c->p99_ns));
 	if (c->p99_ns)
 		finding_evidence(f, "those that completed took up to %s (p99)",
 				 human_seconds((double)c->p99_ns / 1e9, n));
@@ -107,8 +106,8 @@ static void add_finding(const struct window *w, const struct net_client *c, stru
 
 	if (!f)
 		return;
-	finding_title(f, "%s request%s at %s hang%s without any timeout, the oldest for %s",
-		      human_count(c->hanging, n), net_words_s(c->hanging),
+	finding_title(f, "%s at %s hang%s without any timeout, the oldest for %s",
+		      human_counted(c->hanging, "request", n),
 		      words_place(&c->place, place, sizeof(place)), c->hanging == 1 ? "s" : "",
 		      net_words_age(c->hanging_age, c->longest_hanging_s, age));
 	finding_count(f, "in_flight", c->in_flight > c->hanging ? c->in_flight : c->hanging);

@@ -50,8 +50,10 @@ static void judge(const struct window *w, struct findings *out)
 	f->place = s->place;
 	finding_title(
 		f,
-		"%s connections hang on an HTTP server without a read timeout and send no request",
-		human_count(s->hanging, n));
+		s->hanging == 1
+			? "%s hangs on an HTTP server without a read timeout and sends no request"
+			: "%s hang on an HTTP server without a read timeout and send no request",
+		human_counted(s->hanging, "connection", n));
 	finding_count(f, "hanging", s->hanging);
 	finding_evidence(f, "each holds a goroutine and a file descriptor until the peer gives up");
 	if (s->place.function)

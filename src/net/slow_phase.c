@@ -300,8 +300,8 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 			      host, p->dials->several == 1 ? "is" : "are", in, words,
 			      net_words_age(p->dials->age, p->dials->oldest_s, age));
 	} else {
-		finding_title(f, "%s request%s to %s %s stuck %s%s, the oldest began %s ago",
-			      human_count(p->several, n), net_words_s(p->several), host,
+		finding_title(f, "%s to %s %s stuck %s%s, the oldest began %s ago",
+			      human_counted(p->several, "request", n), host,
 			      p->several == 1 ? "is" : "are", in, words,
 			      net_words_age(p->oldest->age, p->oldest->since_s, age));
 	}

@@ -72,7 +72,7 @@ static const struct column request_column[] = {
 
 static void in_flight_sentence(const struct window *w, struct buf *out)
 {
-	sentence_plural(out, "", w->net->in_flight_total, "request", "s");
+	sentence_counted(out, "", w->net->in_flight_total, "request");
 	if (w->net->nin_flight > 1)
 		buf_puts(out, ", the oldest first");
 }
@@ -151,7 +151,7 @@ static void clients_sentence(const struct window *w, struct buf *out)
 	}
 	buf_puts(out, "HTTP requests by call");
 	if (known) {
-		sentence_plural(out, e == EXACT ? ": " : ": ~", requests, "request", "s");
+		sentence_counted(out, e == EXACT ? ": " : ": ~", requests, "request");
 		buf_puts(out, " begun");
 	}
 	if (errors)
@@ -212,7 +212,7 @@ static void unclosed_sentence(const struct window *w, struct buf *out)
 
 	for (int i = 0; i < w->net->nunclosed; i++)
 		n += w->net->unclosed[i].count;
-	sentence_plural(out, "", n, "response", "s");
+	sentence_counted(out, "", n, "response");
 	buf_printf(out, " neither read to EOF nor closed, and nobody reads %s",
 		   n == 1 ? "it" : "them");
 }
@@ -337,7 +337,7 @@ static void servers_sentence(const struct window *w, struct buf *out)
 	}
 	buf_puts(out, "HTTP handlers");
 	if (known)
-		sentence_plural(out, e == EXACT ? ": " : ": ~", requests, "request", "s");
+		sentence_counted(out, e == EXACT ? ": " : ": ~", requests, "request");
 	if (w->net->known)
 		sentence_count(out, ", ", in_flight, " in flight");
 	if (hanging)

@@ -52,7 +52,7 @@ static void phases_sentence(const struct window *w, struct buf *out)
 {
 	buf_puts(out, "phases of requests and dials that ended in this window, by host");
 	if (phase_errors(w->net))
-		sentence_plural(out, "; ", phase_errors(w->net), "error", "s");
+		sentence_counted(out, "; ", phase_errors(w->net), "error");
 }
 
 struct phase_order {
@@ -214,7 +214,7 @@ void net_brief(const struct window *w, struct buf *out)
 	if (unclosed(n))
 		sentence_count(out, ", ", unclosed(n), " unclosed");
 	if (phase_errors(n))
-		sentence_plural(out, out->len ? ", " : "", phase_errors(n), "error", "s");
+		sentence_counted(out, out->len ? ", " : "", phase_errors(n), "error");
 	if (!p)
 		return;
 	buf_printf(out, "%s%s", out->len ? "; " : "", net_phase_name(p->phase));

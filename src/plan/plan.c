@@ -442,6 +442,7 @@ static void drop_halves(struct plan *pl)
 		p->kind = SITE_NONE;
 		p->nsite = 0;
 		p->absent = other->absent;
+		p->useless = true;
 		snprintf(p->why, sizeof(p->why), "useless without %s", recipes[id].name);
 	}
 }

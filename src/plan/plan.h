@@ -60,6 +60,7 @@ struct probe {
 	double cost_ns; /* per hit, measured; of the most expensive site; < 0: not measured */
 	char why[160];  /* why there is no site; "" when there is one */
 	bool absent;    /* the program has no such function: not a failure */
+	bool useless;   /* … or for want of another, which has the reason */
 };
 
 /* Link-time code ranges [lo, hi) of functions whose callers' hits mean something else. */

@@ -5,9 +5,9 @@
 
 #include "base/text.h"
 
-#define GAP            2   /* between columns */
-#define CELL_COLUMNS   160 /* no cell is ever wider */
-#define GRID_BYTES_MAX (4u << 20)
+#define GAP            2    /* between columns */
+#define CELL_COLUMNS   4096 /* no cell is ever wider, a path at the most */
+#define GRID_BYTES_MAX (32u << 20)
 
 void grid_init(struct grid *t, const struct grid_column *column, int ncolumn)
 {

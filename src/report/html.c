@@ -155,7 +155,7 @@ static void title(const struct window *w, struct buf *out)
 	struct buf line;
 
 	buf_init(&line, 4096);
-	summary_target(w, 200, &line);
+	summary_target(w, 200, 40, &line);
 	text(out, "<title>gospect: ", w->exe ? w->exe : "?", 80, "</title>\n");
 	buf_puts(out, style);
 	for (int i = 0; i < FLAME_MAX_REASONS; i++)

@@ -30,7 +30,7 @@ static void add_cost(const struct window *w, struct buf *out)
 			   w->budget_pct);
 }
 
-void summary_target(const struct window *w, int width, struct buf *out)
+void summary_target(const struct window *w, int width, int least, struct buf *out)
 {
 	char tail_text[512], pid[32], end[40], exe[1024];
 	struct buf tail;
@@ -57,7 +57,7 @@ void summary_target(const struct window *w, int width, struct buf *out)
 	snprintf(pid, sizeof(pid), "pid %d ", w->pid);
 	room = width - words_columns(pid) - words_columns(tail_text);
 	buf_puts(out, pid);
-	words_fit_end(w->exe ? w->exe : "?", room > 8 ? room : 8, exe, sizeof(exe));
+	words_fit_end(w->exe ? w->exe : "?", room > least ? room : least, exe, sizeof(exe));
 	buf_puts(out, exe);
 	buf_puts(out, tail_text);
 }
@@ -77,10 +77,10 @@ void summary_agent(const struct window *w, struct buf *out)
 	sentence_bytes(out, " ", (double)(w->agent_rss_bytes + w->agent_bpf_bytes), "");
 	if (w->memory_only)
 		return;
-	buf_printf(out, ", %d probe%s", w->probes_armed, w->probes_armed == 1 ? "" : "s");
+	sentence_counted(out, ", ", (uint64_t)w->probes_armed, "probe");
 	if (w->probes_stepped)
 		buf_printf(out, " (%d single-stepped)", w->probes_stepped);
-	sentence_count(out, ", ", w->probe_hits, " hits");
+	sentence_counted(out, ", ", w->probe_hits, "hit");
 }
 
 #define MANY_THREADS_SHARE 10 /* one in so many of those it may have */

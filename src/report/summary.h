@@ -12,8 +12,9 @@
 typedef void (*summary_fn)(const struct window *w, struct buf *out);
 
 /* Each appends one sentence without newline, not cut to any width. */
-/* The executable's path is fitted so that the sentence has `width` columns. */
-void summary_target(const struct window *w, int width, struct buf *out);
+/* The executable's path is fitted so that the sentence has `width` columns, but to no
+ * fewer than `least`. */
+void summary_target(const struct window *w, int width, int least, struct buf *out);
 void summary_agent(const struct window *w, struct buf *out);
 void summary_coverage(const struct window *w, struct buf *out);
 void summary_losses(const struct window *w, struct buf *out);

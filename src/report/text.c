@@ -20,7 +20,9 @@
 #define SENTENCE_MAX   8192 /* bytes of one part before it is wrapped */
 #define FINDING_INDENT 10
 #define FINDING_LINES  5
+#define TITLE_LINES    3 /* most have one or two */
 #define LABEL_COLUMNS  12
+#define EXE_LEAST      40 /* columns: a line more rather than a name that tells nothing */
 
 struct text {
 	const struct report *report;
@@ -67,10 +69,10 @@ static void head(struct text *t)
 	struct buf line;
 
 	buf_init(&line, SENTENCE_MAX);
-	summary_target(w, t->width, &line);
+	summary_target(w, t->width, EXE_LEAST, &line);
 	color(t, "1");
 	/* bold ends on the same line */
-	wrap_text(t->out, line.data, 0, 2, t->width, 1);
+	wrap_text(t->out, line.data, 0, 2, t->width, 0);
 	if (t->options->color && t->out->len && !t->out->err) {
 		t->out->len--;
 		buf_puts(t->out, "\x1b[0m\n");
@@ -78,17 +80,17 @@ static void head(struct text *t)
 	buf_reset(&line);
 	buf_puts(&line, "");
 	summary_agent(w, &line);
-	wrap_text(t->out, line.data, 0, 2, t->width, 2);
+	wrap_text(t->out, line.data, 0, 2, t->width, 0);
 	buf_deinit(&line);
 	if (w->memory_only) {
 		static const char label[] =
 			"no probes: "; /* most of the reasons begin with it, too */
 		bool twice = !strncmp(w->memory_only, label, sizeof(label) - 1);
 
-		labelled(t, "no probes", w->memory_only + (twice ? sizeof(label) - 1 : 0), 3);
+		labelled(t, "no probes", w->memory_only + (twice ? sizeof(label) - 1 : 0), 0);
 	}
 	if (w->last && w->end_reason)
-		labelled(t, "final report", w->end_reason, 2);
+		labelled(t, "final report", w->end_reason, 0);
 }
 
 static const char *severity_color(enum severity s)
@@ -110,7 +112,7 @@ static void one_finding(struct text *t, const struct finding *f)
 	color(t, severity_color(f->severity));
 	buf_printf(t->out, "%-*s", indent, word);
 	color(t, "0");
-	lines = wrap_text(t->out, f->title, indent, indent, t->width, 2);
+	lines = wrap_text(t->out, f->title, indent, indent, t->width, TITLE_LINES);
 	left = (f->lines ? f->lines : FINDING_LINES) - lines -
 	       (columns > t->width - indent ? 2 : 1);
 	for (int i = 0; i < f->nevidence && left > 0; i++) {
@@ -133,21 +135,21 @@ static void looked(struct buf *out, bool known, uint64_t n, const char *what, co
 	char text[HUMAN_MAX];
 
 	if (known)
-		buf_printf(out, "%s %s %s%s%s",
-			   strstr(out->data, " Looked at") ? "," : " Looked at",
-			   human_count(n, text), what, n == 1 ? "" : "s", more);
+		buf_printf(out, "%s %s%s", strstr(out->data, " Looked at") ? "," : " Looked at",
+			   human_counted(n, what, text), more);
 }
 
 static void looked_at(const struct window *w, struct buf *out)
 {
+	char sites[HUMAN_MAX];
 	uint64_t open = 0;
 
 	for (int i = 0; i < w->net->nconnection; i++)
 		open += w->net->connection[i].open;
 	looked(out, w->goroutines->known, w->goroutines->live, "goroutine", "");
 	if (w->goroutines->known && w->goroutines->nsite)
-		buf_printf(out, " of %d site%s", w->goroutines->nsite,
-			   w->goroutines->nsite == 1 ? "" : "s");
+		buf_printf(out, " of %s",
+			   human_counted((uint64_t)w->goroutines->nsite, "site", sites));
 	looked(out, w->memory->alloc_known, w->memory->large_count, "large allocation", "");
 	looked(out, w->memory->gc.known, w->memory->gc.cycles, "GC cycle", "");
 	looked(out, w->net->known && w->net->in_flight_total, w->net->in_flight_total, "request",
@@ -189,7 +191,7 @@ static void findings(struct text *t)
 		nothing_found(t);
 	}
 	if (fs->dropped)
-		buf_printf(t->out, "and %s more findings\n", human_count(fs->dropped, n));
+		buf_printf(t->out, "and %s\n", human_counted(fs->dropped, "more finding", n));
 }
 
 static int max_rows(const struct text *t, const struct table *table)
@@ -234,7 +236,7 @@ void report_text(const struct report *r, const struct report_text_options *o, st
 		part(&t, report_parts[i]);
 	buf_puts(out, "\n");
 	labelled_summary(&t, "coverage", summary_coverage, 0); /* a reason is never cut */
-	labelled_summary(&t, "losses", summary_losses, 2);
+	labelled_summary(&t, "losses", summary_losses, 0);
 	if (r->window.goroutines->dump)
 		summary_all(&r->window, t.width, out);
 }

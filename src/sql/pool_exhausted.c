@@ -94,13 +94,11 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 	if (!f)
 		return;
 	f->place = h ? h->place : p->waits_at;
-	finding_title(
-		f,
-		"database pool exhausted: all %s of %s in use, %s goroutine%s, the longest for %s",
-		human_count((uint64_t)p->max_open, n),
-		words_fit(p->driver, 40, driver, sizeof(driver)), human_count(p->waiters, m),
-		p->waiters == 1 ? " waits" : "s wait",
-		net_words_age(p->age, p->longest_wait_s, age));
+	finding_title(f, "database pool exhausted: all %s of %s in use, %s %s, the longest for %s",
+		      human_count((uint64_t)p->max_open, n),
+		      words_fit(p->driver, 40, driver, sizeof(driver)),
+		      human_counted(p->waiters, "goroutine", m), p->waiters == 1 ? "waits" : "wait",
+		      net_words_age(p->age, p->longest_wait_s, age));
 	finding_count(f, "max_open", (uint64_t)p->max_open);
 	finding_count(f, "in_use", p->in_use);
 	finding_count(f, "waiters", p->waiters);

@@ -23,17 +23,17 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 	if (!f)
 		return;
 	finding_title(f,
-		      "%s query results %s %s are not closed, the oldest for %s: each holds a "
+		      "%s %s %s not closed, the oldest for %s: each holds a "
 		      "database connection",
-		      human_count(held->count, n),
+		      human_counted(held->count, "query result", n),
 		      h->place_is_now ? "of goroutines now at" : "opened at",
 		      words_place(&h->place, place, sizeof(place)),
 		      net_words_age(h->age, h->held_s, age));
 	finding_count(f, "count", held->count);
 	finding_number(f, "oldest_s", h->held_s);
-	finding_evidence(f, "pool of %s: %s of %s connections in use",
+	finding_evidence(f, "pool of %s: %s of %s in use",
 			 words_fit(p->driver, 40, driver, sizeof(driver)),
-			 human_count(p->in_use, n), human_count(p->open, m));
+			 human_count(p->in_use, n), human_counted(p->open, "connection", m));
 	finding_advice(f, "defer rows.Close() right after Query, also where the loop may return "
 			  "early; check rows.Err()");
 	f->exactness = EXACT;

@@ -130,13 +130,13 @@ static void pools_sentence(const struct window *w, struct buf *out)
 		waiters += w->sql->pool[i].waiters;
 		transactions += w->sql->pool[i].transactions_open;
 	}
-	sentence_plural(out, "", (uint64_t)w->sql->npool, "database pool", "s");
-	sentence_plural(out, ": ", open, "connection", "s");
+	sentence_counted(out, "", (uint64_t)w->sql->npool, "database pool");
+	sentence_counted(out, ": ", open, "connection");
 	sentence_count(out, ", ", in_use, " in use");
 	if (waiters)
 		sentence_count(out, ", ", waiters, " waiting for one");
 	if (transactions)
-		sentence_plural(out, ", ", transactions, "open transaction", "s");
+		sentence_counted(out, ", ", transactions, "open transaction");
 }
 
 const struct table sql_pools = {
@@ -187,10 +187,10 @@ void sql_brief(const struct window *w, struct buf *out)
 		sentence_seconds(out, p->age == AGE_AT_LEAST ? " (>" : " (", p->longest_wait_s,
 				 ")");
 	if (p->transactions_open)
-		sentence_plural(out, ", ", p->transactions_open, "open transaction", "s");
+		sentence_counted(out, ", ", p->transactions_open, "open transaction");
 	if (p->transactions_open && p->transaction_age != AGE_UNKNOWN)
 		sentence_seconds(out, p->transaction_age == AGE_AT_LEAST ? " (>" : " (",
 				 p->oldest_transaction_s, ")");
 	if (w->sql->npool > 1)
-		sentence_plural(out, "; ", (uint64_t)w->sql->npool - 1, "more pool", "s");
+		sentence_counted(out, "; ", (uint64_t)w->sql->npool - 1, "more pool");
 }

@@ -32,8 +32,8 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 
 	if (!f)
 		return;
-	finding_title(f, "%s database transaction%s %s %s %s open, the oldest for %s",
-		      human_count(held->count, n), net_words_s(held->count),
+	finding_title(f, "%s %s %s %s open, the oldest for %s",
+		      human_counted(held->count, "database transaction", n),
 		      h->place_is_now ? "of goroutines now at" : "begun at",
 		      words_place(&h->place, place, sizeof(place)), held->count == 1 ? "is" : "are",
 		      net_words_age(h->age, h->held_s, age));
@@ -60,8 +60,8 @@ static void add_without_place(const struct sql_pool *p, struct findings *out)
 
 	if (!f)
 		return;
-	finding_title(f, "%s database transaction%s (%s) %s open, the oldest for %s",
-		      human_count(p->transactions_open, n), net_words_s(p->transactions_open),
+	finding_title(f, "%s (%s) %s open, the oldest for %s",
+		      human_counted(p->transactions_open, "database transaction", n),
 		      words_fit(p->driver, 40, driver, sizeof(driver)),
 		      p->transactions_open == 1 ? "is" : "are",
 		      net_words_age(p->transaction_age, p->oldest_transaction_s, age));

@@ -128,7 +128,7 @@ static void check_layout(struct trace *t)
 		else if (p->id == PROBE_GO_END && !t->features.cookies)
 			trace_refuse(p, "this kernel is too old for its sums (Linux 5.15)");
 		else if (p->id == PROBE_GO_END && !trace_probe(t, PROBE_GO_BIRTH))
-			trace_refuse(p, "useless without goroutine-birth");
+			trace_refuse(p, "births of goroutines are not seen");
 		else if (!t->features.cookies && trace_serves_several(trace_prog_of(p->id)))
 			trace_refuse(p, "this kernel has no attach cookies (Linux 5.15)");
 	}

@@ -2,6 +2,7 @@
 """What cannot be written is a failure: every command, to a full device, to a
 full disk, and to a pipe that nobody reads."""
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -70,6 +71,20 @@ class Full(unittest.TestCase):
                 self.fails([*args, "-o", os.path.join(self.dir.name, "report")], subprocess.DEVNULL,
                            "cannot write the output: No space left",
                            lambda argv: ["unshare", "--mount", "sh", "-c", script, "sh", self.dir.name, *argv])
+
+class Width(unittest.TestCase):
+    def test_nothing_is_cut_in_a_pipe(self):
+        """The path and the module of a process, whatever their length."""
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "a" * 100, "b" * 100, "program")
+            os.makedirs(os.path.dirname(path))
+            shutil.copy(binary(f"ghosts-{USUAL}-stripped"), path)
+            with Program([path, "-n", "1"]) as p:
+                line, = [l for l in gospect("list").stdout.splitlines() if l.split()[0] == str(p.pid)]
+                self.assertEqual(line.split()[-2:], [path, "gospect.test/ghosts"])
+        text = gospect("plan", binary(f"netload-{USUAL}-stripped")).stdout
+        self.assertIn("net/http.(*persistConn).readLoop.func4 ", text)
+        self.assertNotIn("…", text)
 
 
 if __name__ == "__main__":

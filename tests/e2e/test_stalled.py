@@ -147,7 +147,7 @@ class Stalled(Case):
                         p.send_signal(how)
                     err = self.ends(p, 1, PROMPT_S if how else PROMPT_S + 4)
                     self.assertIn("nobody reads the output", err)
-                    self.assertRegex(err, r"[1-9][0-9]* reports? (was|were) skipped")
+                    self.assertRegex(err, r"[1-9][0-9]* reports? skipped")
                     self.assertEqual(len(drain(out.r)), out.filled)
 
     def test_disarmed_before_the_last_report(self):

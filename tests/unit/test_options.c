@@ -311,7 +311,7 @@ static void exit_statuses(void **state)
 static void human_numbers(void **state)
 {
 	char b[HUMAN_MAX];
-	char c[COUNTED_MAX];
+	char c[HUMAN_MAX];
 
 	(void)state;
 	assert_string_equal(human_count(0, b), "0");

@@ -352,6 +352,49 @@ static void text_of_a_small_window(void **state)
 	teardown(&x);
 }
 
+/* One of something is one of it. */
+static void one_is_no_plural(void **state)
+{
+	struct fixture x;
+	struct window *w = &x.r.window;
+
+	(void)state;
+	setup_full(&x);
+	w->probes_armed = 1;
+	w->probe_hits = 1;
+	w->memory->large_count = 1;
+	w->memory->gc.cycles = 1;
+	text(&x, false, 100);
+	assert_non_null(strstr(x.out.data, " 1 probe,"));
+	assert_null(strstr(x.out.data, " 1 hits"));
+	assert_non_null(strstr(x.out.data, " 1 object over"));
+	assert_non_null(strstr(x.out.data, " 1 cycle ("));
+	teardown(&x);
+}
+
+/* A name that does not fit makes the first line two, and nothing is missing from them. */
+static void first_lines_are_whole(void **state)
+{
+	static const char exe[] =
+		"/srv/releases/2026-11-30/linux-amd64/bin/the-service-that-serves";
+	char why[300];
+	struct fixture x;
+
+	(void)state;
+	setup_full(&x);
+	memset(why, 'w', sizeof(why));
+	for (size_t i = 9; i < sizeof(why); i += 10)
+		why[i] = ' ';
+	snprintf(why + sizeof(why) - 8, 8, "the end");
+	x.r.window.exe = exe;
+	x.r.window.memory_only = why;
+	text(&x, false, 100);
+	assert_non_null(strstr(x.out.data, "the-service-that-serves (go1.26.8, up "));
+	assert_non_null(strstr(x.out.data, "10:00:05Z"));
+	assert_non_null(strstr(x.out.data, "the end"));
+	teardown(&x);
+}
+
 /* A reason may take all of its bytes: the text has it to the end. */
 static void reasons_of_coverage_are_whole(void **state)
 {
@@ -1065,6 +1108,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_of_a_small_window),
+		cmocka_unit_test(one_is_no_plural),
+		cmocka_unit_test(first_lines_are_whole),
 		cmocka_unit_test(reasons_of_coverage_are_whole),
 		cmocka_unit_test(text_of_nothing_says_so),
 		cmocka_unit_test(text_fits_any_width),

@@ -383,6 +383,33 @@ static void counts_with_a_loss_are_partial(void **state)
 	assert_string_equal(exactness_word[PARTIAL], "partial");
 }
 
+/* People know what is not seen, not the probes; the same is said once. */
+static void probes_that_are_missing(void **state)
+{
+	struct plan plan = { .n = 3 };
+	struct stage s;
+
+	(void)state;
+	stage_begin(&s);
+	plan.probe[0] = (struct probe){ .id = PROBE_TLS_BEGIN,
+					.sensor = SENSOR_NET,
+					.useless = true,
+					.why = "useless without tls-end" };
+	plan.probe[1] = (struct probe){ .id = PROBE_TLS_END,
+					.sensor = SENSOR_NET,
+					.why = "the kernel refused the probe" };
+	plan.probe[2] = (struct probe){ .id = PROBE_TLS_NAME,
+					.sensor = SENSOR_NET,
+					.why = "the kernel refused the probe" };
+	s.look.plan = &plan;
+	s.look.trace = (struct trace *)&s; /* not looked into */
+	window_cover(&s.w, SENSOR_NET, EXACT, "");
+	look_cover_probes(&s.look, SENSOR_NET, "", &s.w);
+	assert_int_equal(covered(&s, SENSOR_NET)->state, PARTIAL);
+	assert_string_equal(covered(&s, SENSOR_NET)->why,
+			    "not all TLS handshakes are seen: the kernel refused the probe");
+}
+
 /* Each line of the table reaches a member of the report, and a sensor or none. */
 static void every_loss_is_reported(void **state)
 {
@@ -499,6 +526,7 @@ int main(void)
 		cmocka_unit_test(the_process_ends_in_a_fill),
 		cmocka_unit_test(a_loss_is_never_exact),
 		cmocka_unit_test(counts_with_a_loss_are_partial),
+		cmocka_unit_test(probes_that_are_missing),
 		cmocka_unit_test(every_loss_is_reported),
 		cmocka_unit_test(the_worst_counts_and_each_reason_stays),
 		cmocka_unit_test(coverage_has_an_end),
