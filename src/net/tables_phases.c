@@ -158,7 +158,7 @@ static void dials_sentence(const struct window *w, struct buf *out)
 
 	for (int i = 0; i < w->net->ndial; i++)
 		n += w->net->dial[i].count;
-	sentence_plural(out, "", n, "connection", "s");
+	sentence_counted(out, "", n, "connection");
 	buf_puts(out, " being made");
 }
 
