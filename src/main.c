@@ -7,6 +7,7 @@
 #include "cli/message.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "host/privileges.h"
 #include "report/document.h"
 #include "report/report.h"
 #include "trace/keeper.h"
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int status;
 
+	privileges_begin();
 	if (argc < 2) {
 		help_all(stderr);
 		return EXIT_USAGE;

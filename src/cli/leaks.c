@@ -7,6 +7,7 @@
 #include "base/human.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "host/privileges.h"
 #include "cli/message.h"
 #include "cli/watch.h"
 #include "goroutines/fill.h"
@@ -151,8 +152,11 @@ static int run(struct leaks *s)
 {
 	struct prove_result r = { 0 };
 	struct err err = { 0 };
-	int code = session_open(&s->w.s, (pid_t)s->o->pid, &err), status;
+	int code, status;
 
+	privileges_drop(PRIVILEGE_READ | PRIVILEGE_STOP | (s->o->output ? PRIVILEGE_WRITE : 0),
+			s->o->prove);
+	code = session_open(&s->w.s, (pid_t)s->o->pid, &err);
 	if (code)
 		return msg_fail(&err);
 	code = proof_run(&s->w.s, s->o, s->o->prove, NULL, s->w.signal_fd, &r, &err);

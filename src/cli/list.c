@@ -13,6 +13,7 @@
 #include "base/vec.h"
 #include "cli/message.h"
 #include "host/golist.h"
+#include "host/privileges.h"
 #include "report/grid.h"
 
 #define LIST_SCHEMA    "gospect.list/1"
@@ -106,6 +107,7 @@ int cmd_list(const struct options *o)
 	char n[HUMAN_MAX];
 	int status;
 
+	privileges_drop(PRIVILEGE_READ, false);
 	if (golist_scan(&l, LIST_BUDGET_NS, &err))
 		return msg_fail(&err);
 	status = output_open(&out, o);

@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "cli/message.h"
 #include "cli/output.h"
+#include "host/privileges.h"
 #include "trace/keeper.h"
 
 #define BUDGET_FLOOR_NS (2 * NS_PER_MS) /* per second: keeps idle programs exact */
@@ -145,6 +146,19 @@ static void arm(struct watch *w, const char *no_probes)
 		msg_hint("%s", err.hint);
 }
 
+/* What comes now is done with as few privileges as it takes. */
+static void drop(struct watch *w)
+{
+	const struct options *o = w->o;
+	uint64_t keep = PRIVILEGE_READ | (o->output ? PRIVILEGE_WRITE : 0) |
+			(o->prove ? PRIVILEGE_STOP : 0);
+
+	privileges_lower(keep);
+	if (w->trace && !trace_is_readable(w->trace))
+		keep |= PRIVILEGE_BPF;
+	privileges_drop(keep, o->prove);
+}
+
 /* The first line of a file, of at least 32 characters. */
 static bool salt_from(struct watch *w, const char *path)
 {
@@ -225,6 +239,7 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 		return EXIT_FAILED;
 	}
 	arm(w, mode->no_probes);
+	drop(w);
 	if (w->o->redact_hosts) {
 		make_salt(w);
 		cfg.look.redact_salt = w->redact_salt;

@@ -144,11 +144,11 @@ static void keeper_lost(void)
 }
 
 /* The next answer, or a negative errno. */
-static int answer(struct keeper_answer *a, int timeout_ms)
+static int answer(struct keeper_answer *a, int *fd, int timeout_ms)
 {
 	struct pollfd p = { .fd = keeper.sock, .events = POLLIN };
 	uint64_t end = clock_mono_ns() + (uint64_t)timeout_ms * NS_PER_MS;
-	int none[ATTACH_MAX_FDS], nnone, n;
+	int fds[ATTACH_MAX_FDS], nfd, n;
 
 	for (;;) {
 		uint64_t now = clock_mono_ns();
@@ -162,17 +162,18 @@ static int answer(struct keeper_answer *a, int timeout_ms)
 		if (errno != EINTR)
 			return -errno;
 	}
-	n = keeper_receive(keeper.sock, a, sizeof(*a), none, &nnone);
+	n = keeper_receive(keeper.sock, a, sizeof(*a), fds, &nfd);
+	*fd = nfd ? fds[0] : -1;
 	return n == (int)sizeof(*a) ? 0 : -EPIPE;
 }
 
-/* The answer to KEEPER_ARM; those of KEEPER_DISARM may come before. */
-static int arm_answer(struct keeper_answer *a)
+/* The answer to another request; those of KEEPER_DISARM may come before. */
+static int next_answer(struct keeper_answer *a, int *fd)
 {
 	int e;
 
 	do {
-		e = answer(a, ANSWER_MS);
+		e = answer(a, fd, ANSWER_MS);
 		if (!e && a->op == KEEPER_DISARM)
 			keeper.closing--;
 	} while (!e && a->op == KEEPER_DISARM);
@@ -207,7 +208,7 @@ static int free_slot(void)
 static int arm_all(struct keeper_job *jobs, const int *sent, int n)
 {
 	struct keeper_answer a;
-	int e = n ? keeper_start() : 0;
+	int e = n ? keeper_start() : 0, none;
 
 	keeper_beat();
 	for (int i = 0; !e && i < n; i++) {
@@ -218,7 +219,7 @@ static int arm_all(struct keeper_job *jobs, const int *sent, int n)
 		e = send_job(&jobs[sent[i]], slot, i == n - 1);
 	}
 	if (!e && n)
-		e = arm_answer(&a);
+		e = next_answer(&a, &none);
 	for (int i = 0; !e && i < n; i++) {
 		struct keeper_job *j = &jobs[sent[i]];
 
@@ -268,9 +269,10 @@ void keeper_disarm(const int *numbers, int n)
 bool keeper_wait(int timeout_ms)
 {
 	struct keeper_answer a;
+	int none;
 
 	while (keeper.pid && keeper.closing) {
-		int e = answer(&a, timeout_ms);
+		int e = answer(&a, &none, timeout_ms);
 
 		if (e == -ETIMEDOUT)
 			return false;
@@ -280,6 +282,21 @@ bool keeper_wait(int timeout_ms)
 			keeper.closing--;
 	}
 	return true;
+}
+
+int keeper_stats(void)
+{
+	const struct keeper_request r = { .op = KEEPER_STATS };
+	struct keeper_answer a;
+	int e = keeper_start(), fd;
+
+	if (!e)
+		e = keeper_send(keeper.sock, &r, sizeof(r), NULL, 0);
+	if (e >= 0)
+		e = next_answer(&a, &fd);
+	if (e && keeper.pid)
+		keeper_lost();
+	return e ? e : a.result[0] ? a.result[0] : fd;
 }
 
 void keeper_beat(void)

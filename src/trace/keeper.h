@@ -44,6 +44,8 @@ void keeper_arm(struct keeper_job *jobs, int n);
 void keeper_disarm(const int *numbers, int n);
 /* Until all that was begun is done, at most so long (-1: for ever): whether it is. */
 bool keeper_wait(int timeout_ms);
+/* As bpf_enable_stats(BPF_STATS_RUN_TIME): this process has no longer what it takes. */
+int keeper_stats(void);
 /* Still alive: to be said at least every KEEPER_PATIENCE_NS. */
 #define KEEPER_PATIENCE_NS 10000000000ull
 void keeper_beat(void);

@@ -12,15 +12,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
 #include "base/clock.h"
 #include "base/vec.h"
+#include "host/privileges.h"
 
 #define LOOK_NS     NS_PER_S /* how often it asks whether gospect is alive and awake */
 #define STOPPED_N   2        /* so many looks in a row find it stopped: let go */
@@ -261,6 +263,16 @@ static _Noreturn void end(void)
 	die();
 }
 
+static void send_stats(void)
+{
+	int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	const struct keeper_answer a = { .op = KEEPER_STATS, .result = { fd < 0 ? fd : 0 } };
+
+	keeper_send(k.sock, &a, sizeof(a), &fd, fd >= 0);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void on_request(void)
 {
 	struct keeper_request *r = &k.job[k.njob];
@@ -272,6 +284,10 @@ static void on_request(void)
 	if (r->op == KEEPER_DISARM) {
 		k.owed++;
 		let_go(r->slots);
+		return;
+	}
+	if (r->op == KEEPER_STATS) {
+		send_stats();
 		return;
 	}
 	if (nfd != 2 || r->n > ATTACH_MAX_SITES || r->slot < 0 || r->slot >= KEEPER_SLOTS)
@@ -355,7 +371,6 @@ static void close_others(void)
 
 static void settle(void)
 {
-	const struct rlimit none = { 0, 0 };
 	char path[32];
 	sigset_t all;
 
@@ -364,7 +379,6 @@ static void settle(void)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "gospect-keeper");
 	prctl(PR_SET_PDEATHSIG, SIGCONT); /* it may have been stopped */
-	setrlimit(RLIMIT_CORE, &none);
 	close_others();
 	if (chdir("/"))
 		die();
@@ -373,6 +387,8 @@ static void settle(void)
 	k.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)k.parent);
 	k.stat_fd = open(path, O_RDONLY | O_CLOEXEC);
+	privileges_keep(PRIVILEGE_PROBE);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 void keeper_main(int sock, struct keeper_shared *shared, pid_t parent)

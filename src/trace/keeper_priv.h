@@ -13,7 +13,7 @@ struct keeper_shared {
 	uint32_t lapses;
 };
 
-enum keeper_op { KEEPER_ARM, KEEPER_DISARM };
+enum keeper_op { KEEPER_ARM, KEEPER_DISARM, KEEPER_STATS };
 
 struct keeper_request {
 	enum keeper_op op;
@@ -26,7 +26,8 @@ struct keeper_request {
 	uint64_t offset[ATTACH_MAX_SITES], cookie[ATTACH_MAX_SITES];
 };
 
-/* ARM: an answer to the last of a series; DISARM: when it is done.  Between
+/* ARM: an answer to the last of a series; DISARM: when it is done; STATS: with a
+ * descriptor, or an error in result[0].  Between
  * attacher and keeper: one for each job, with its descriptors. */
 struct keeper_answer {
 	enum keeper_op op;

@@ -43,7 +43,7 @@ static uint64_t all_hits(const struct gs_counters *c)
 
 static void stats_on(struct trace *t, const struct gs_counters *c, uint64_t now)
 {
-	t->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	t->stats_fd = keeper_stats();
 	t->stats_since_ns = t->stats_until_ns = now;
 	t->stats_hits = all_hits(c);
 	for (int i = 0; t->stats_fd >= 0 && i < PROG_COUNT; i++) {

@@ -598,6 +598,13 @@ uint64_t trace_next_ns(const struct trace *t)
 	return next;
 }
 
+bool trace_is_readable(struct trace *t)
+{
+	struct gs_counters c;
+
+	return !drain_counters(t, &c);
+}
+
 void trace_close(struct trace *t)
 {
 	if (!t)

@@ -85,6 +85,9 @@ int trace_load(struct trace *t, struct err *err);
 /* Our copy of the plan: a probe that was refused while preparing or attaching
  * has kind SITE_NONE and its reason in `why`.  Valid until trace_close(). */
 const struct plan *trace_plan(const struct trace *t);
+/* Whether what was counted can be read with the capabilities that are effective now
+ * (before Linux 5.19 that takes CAP_BPF where unprivileged BPF is disabled). */
+bool trace_is_readable(struct trace *t);
 /* Kernel memory of the tables, since trace_load(); 0: this kernel does not say. */
 uint64_t trace_map_bytes(const struct trace *t);
 /* Of these, the bytes that are mapped into this process: its resident set has them, too. */

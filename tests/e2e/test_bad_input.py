@@ -166,6 +166,28 @@ class Privileges(unittest.TestCase):
             self.assertEqual((p.returncode, p.stdout), (4, ""), p.stderr)
             self.assertIn("hint:", p.stderr)
 
+    def test_what_is_kept(self):
+        """While it watches: reading other processes, and no way to more."""
+        with Work() as w, Attach(w.pid) as a:
+            def status(pid):
+                with open(f"/proc/{pid}/status") as f:
+                    return dict(l.rstrip("\n").split(":\t", 1) for l in f if ":\t" in l)
+            with open(f"/proc/{a.p.pid}/task/{a.p.pid}/children") as f:
+                keeper = f.read().split()
+            own = status(a.p.pid)
+            if own["Seccomp"] == "0":
+                self.skipTest("built with a sanitizer")
+            read = 1 << 19 | 1 << 2	# CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH
+            old_bpf = 1 << 39 | 1 << 21	# before Linux 5.19
+            self.assertEqual(int(own["CapPrm"], 16) & ~old_bpf, read)
+            self.assertEqual(own["NoNewPrivs"], "1")
+            self.assertEqual(len(keeper), 1)
+            probe = read | old_bpf | 1 << 38
+            self.assertEqual(int(status(keeper[0])["CapPrm"], 16) & ~probe, 0)
+            w.do("births 7")
+            hits = [p["hits"] for p in a.stop()[-1]["cost"]["probes"]["list"] if p["armed"]]
+            self.assertGreaterEqual(sum(hits), 7)
+
     def test_as_nobody(self):
         with Work() as w, tempfile.TemporaryDirectory() as d:
             os.chmod(d, 0o755)

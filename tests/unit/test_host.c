@@ -5,6 +5,8 @@
  * depends on how fast it starts).
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +27,7 @@
 #include "base/clock.h"
 #include "host/features.h"
 #include "host/golist.h"
+#include "host/privileges.h"
 #include "releases.h"
 
 static void test_features(void **state)
@@ -182,6 +188,56 @@ static void test_list_not_started(void **state)
 	golist_deinit(&l);
 }
 
+/* 0, or the number of what was not as it should be. */
+static int given_up(void)
+{
+	char text[] = "/tmp/gospect-test-XXXXXX", *const none[] = { NULL };
+	char mem[32];
+	int fd = mkstemp(text), made;
+
+	snprintf(mem, sizeof(mem), "/proc/%d/mem", (int)getppid());
+	privileges_begin();
+	privileges_drop(PRIVILEGE_READ, false);
+	if (execve("/bin/true", none, none) != -1 || errno != EPERM)
+		return 1;
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != -1 || errno != EPERM)
+		return 2;
+	if (open(mem, O_RDWR) >= 0 || errno != EPERM)
+		return 3;
+	if (open(text, O_WRONLY) >= 0 || errno != EPERM)
+		return 4;
+	if (syscall(SYS_process_vm_writev, getppid(), NULL, 0, NULL, 0, 0) != -1 || errno != EPERM)
+		return 5;
+	if (syscall(SYS_bpf, BPF_PROG_LOAD, NULL, 0) != -1 || errno != EPERM)
+		return 6;
+	if (syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, NULL, 1u << 20) != -1 || errno == EPERM)
+		return 7;
+	if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+		return 8;
+	unlink(text);
+	made = open(text, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	unlink(text);
+	if (made < 0 || write(fd, "x", 1) != 1 || open("/proc/self/status", O_RDONLY) < 0)
+		return 9;
+	return prctl(PR_GET_DUMPABLE) || !prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) ? 10 : 0;
+}
+
+static void what_is_not_needed_is_refused(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
+	skip();
+#endif
+	child = fork();
+	if (!child)
+		_exit(given_up());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_state_names),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_list_not_started),
+		cmocka_unit_test(what_is_not_needed_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

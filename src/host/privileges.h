@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Giving up, for good, what is no longer needed: hostile files and memory are
+ * parsed from here on.
+ */
+#ifndef GOSPECT_HOST_PRIVILEGES_H
+#define GOSPECT_HOST_PRIVILEGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What stays of the capabilities, of those there are. */
+#define PRIVILEGE_READ  (1ull << 19 | 1ull << 2)            /* SYS_PTRACE, DAC_READ_SEARCH */
+#define PRIVILEGE_WRITE (1ull << 1 | 1ull << 0 | 1ull << 3) /* -o: DAC_OVERRIDE, CHOWN, FOWNER */
+#define PRIVILEGE_STOP  (1ull << 23)                        /* --prove: SYS_NICE */
+#define PRIVILEGE_PROBE (PRIVILEGE_READ | PRIVILEGE_BPF | 1ull << 38) /* … and PERFMON */
+#define PRIVILEGE_BPF   (1ull << 39 | 1ull << 21)                     /* BPF, or SYS_ADMIN */
+
+/* Nothing that is executed gains privileges, no core is written.  At the start. */
+void privileges_begin(void);
+/* Only these stay, for the calling thread and those it makes. */
+void privileges_keep(uint64_t keep);
+/*
+ * Only these are effective from now on; privileges_drop() makes it final, for
+ * the calling thread and those it makes.
+ */
+void privileges_lower(uint64_t keep);
+/*
+ * Also: others of the same user cannot read this process, and the kernel refuses
+ * (EPERM) what is never needed: exec, writing to other processes, ptrace but for
+ * `may_stop`, new BPF programs and probes, sockets, mounts, namespaces, modules,
+ * opening a file for writing that is not a new one.
+ */
+void privileges_drop(uint64_t keep, bool may_stop);
+
+#endif
