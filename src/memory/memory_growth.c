@@ -19,7 +19,7 @@
  * which is no sample.
  *
  * Medium when the growth fills the heap's present size again within SOON_S and has
- * been seen at SURE_RISES collections for SURE_S, else low: a warm-up looks the
+ * been seen at SURE_RISES collections for SURE_S, or for LONG_S, else low: a warm-up looks the
  * same, and only time tells.
  */
 #include "memory/subject.h"
@@ -39,6 +39,7 @@
 #define SOON_S         3600
 #define SURE_RISES     3
 #define SURE_S         3
+#define LONG_S         30
 #define KEPT_SHARE     0.5
 #define MIXED_RISES    4
 #define MIXED_FALL     4
@@ -128,7 +129,7 @@ static void add_finding(const struct window *w, const struct trend_row *row, con
 	const struct trend_window *t = &w->memory->trend;
 	const struct run *r = &g->run;
 	bool soon = g->per_s * SOON_S >= t->total[r->end];
-	bool sure = r->rises >= SURE_RISES && r->s >= SURE_S;
+	bool sure = (r->rises >= SURE_RISES && r->s >= SURE_S) || r->s >= LONG_S;
 	struct finding *f =
 		findings_add(out, "memory-growth", "memory",
 			     soon && sure ? SEVERITY_MEDIUM : SEVERITY_LOW, &row->place);

@@ -59,6 +59,7 @@ struct trend {
 	} marked[4];          /* of the latest cycles that looks met */
 	uint64_t read_ns, took_ns;
 	uint64_t last_gc_ns, interval_ns; /* real time; between the latest two */
+	bool none;                        /* there has been no collection at all */
 	bool never;                       /* collections do not come by themselves */
 	uint64_t dropped;                 /* buckets of places beyond those that are kept */
 };

@@ -215,6 +215,7 @@ void trend_look(struct trend *t, struct goruntime *rt, const struct gototals *to
 	}
 	t->last_gc_ns = now.last_gc_unix_ns;
 	t->interval_ns = end_of(&now, now.numgc) - end_of(&now, now.numgc - 1);
+	t->none = !now.numgc;
 	t->never = now.has_heap && now.gogc < 0 && now.memory_limit == INT64_MAX;
 	t->marked[now.numgc % ARRAY_SIZE(t->marked)].cycle = now.numgc;
 	t->marked[now.numgc % ARRAY_SIZE(t->marked)].bytes =
@@ -293,6 +294,7 @@ int trend_fill(struct trend *t, struct trend_window *w)
 	w->dropped = t->dropped != 0;
 	snprintf(w->why, sizeof(w->why), "%s", w->known ? "" : t->why);
 	w->next_s = next_s(t);
+	w->none = t->none;
 	w->n = t->npoint;
 	for (int i = 0; i < t->npoint; i++) {
 		w->t_s[i] = (double)(t->point[i].end_ns - t->point[0].end_ns) / 1e9;
@@ -323,7 +325,11 @@ void trend_cover(const struct trend_window *t, struct window *w)
 	}
 	snprintf(why, sizeof(why), "not judged yet: %s seen, %d are needed",
 		 human_counted((uint64_t)t->n, "collection", seen), TREND_LEAST_POINTS);
-	if (t->next_s < 0)
+	if (t->none && t->next_s >= 0) /* runtime: what has never run is not forced either */
+		snprintf(why + strlen(why), sizeof(why) - strlen(why),
+			 ", and the first comes when the heap has grown to its first goal (4 MiB "
+			 "with GOGC=100)");
+	else if (t->next_s < 0)
 		snprintf(why + strlen(why), sizeof(why) - strlen(why),
 			 ", and none is expected (GOGC=off)");
 	else if (t->next_s >= 1)

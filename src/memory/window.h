@@ -66,6 +66,7 @@ struct trend_window {
 	double live[TREND_MAX_POINTS];  /* what they marked, exact; < 0 not known */
 	double total[TREND_MAX_POINTS]; /* of the profile */
 	double next_s;                  /* until the next, at most; < 0: none is expected */
+	bool none;                      /* there has been no collection at all */
 	bool dropped;                   /* there are more places than are followed */
 	struct trend_row *row;
 	int nrow; /* owned: those that grew at all; most bytes now first */
