@@ -141,7 +141,7 @@ static void check_reader(struct netwatch *nw, struct net_conn *c, const uint8_t 
 
 	if (!b || load_u64(b + rd + 8) != c->addr) {
 		c->dead = true;
-		nw->unread++;
+		net_lose(nw, c->walk);
 		return;
 	}
 	c->progress[1] = load_u64(b + BUFIO_R);

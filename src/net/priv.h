@@ -269,6 +269,9 @@ static inline void *net_find(void *rows, size_t size, const struct u64map *at, u
 }
 #define NET_FIND(l, what, at, key) net_find((l)->what, sizeof(*(l)->what), &(l)->at, key)
 
+/* What was read for a goroutine of the walk does not fit: a loss, unless it has gone on since, and
+ * left what it was at. */
+void net_lose(struct netwatch *nw, uint32_t walk);
 /* What was lost since the last report; the look ends. */
 void netwatch_report_losses(struct netwatch *nw);
 

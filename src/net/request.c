@@ -143,7 +143,8 @@ static void take_url(void *owner, void *item, const uint8_t *const *bytes)
 	/* strings of a URL, or something else by now */
 	r->f->dead = !b || load_u64(r->text[0] + 8) > MAX_SCHEME ||
 		     load_u64(r->text[1] + 8) > MAX_HOST_LEN;
-	nw->unread += r->f->dead;
+	if (r->f->dead)
+		net_lose(nw, r->f->walk);
 }
 
 static uint32_t host_len(const struct net_reading *r)
@@ -182,7 +183,7 @@ static void take_host(void *owner, void *item, const uint8_t *const *bytes)
 
 	if (scheme && !is_printable(bytes[0], scheme_len)) {
 		r->f->dead = true;
-		nw->unread++;
+		net_lose(nw, r->f->walk);
 		return;
 	}
 	if (host)

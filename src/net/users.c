@@ -2,6 +2,8 @@
 /* Goroutines that use the network: the words on their stacks that lead to connections, requests and servers. */
 #include "net/priv.h"
 
+#include "model/age.h"
+
 #include "base/clock.h"
 
 #define G_HEAD_MAX 512
@@ -148,6 +150,18 @@ static void take_g(void *owner, void *item, const uint8_t *const *bytes)
 	struct net_user *u = item;
 
 	u->moved = !bytes[0] || !stands(nw, &nw->look->walk->g[u->walk], bytes[0]);
+}
+
+void net_lose(struct netwatch *nw, uint32_t walk)
+{
+	const struct goroutine *was = &nw->look->walk->g[walk];
+	struct goroutine now;
+
+	if (!goruntime_read_g(nw->rt, was->addr, &now) && now.goid == was->goid &&
+	    now.status == was->status && goroutine_stop(&now) == goroutine_stop(was))
+		nw->unread++;
+	else
+		nw->moved++;
 }
 
 /* Where there are so many goroutines that their stacks were read a while ago. */
