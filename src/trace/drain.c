@@ -314,7 +314,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	r->others_full = c->hosts_full + c->phases_full + c->calls_full;
 	r->sites_full = c->sites_full + c->lives_full;
 	r->stacks_full = c->stacks_full + c->threads_full + c->stack_collisions;
-	r->requests_full = c->opens_full + c->pages_full + c->scratches_full;
+	r->requests_full = c->opens_full + c->pages_full + c->scratches_full + t->pushed_out;
 	r->births_other = c->births_other + t->births_late;
 	r->allocs_other = c->allocs_other + t->allocs_late;
 	r->allocs_other_bytes = c->allocs_other_bytes + t->allocs_late_bytes;

@@ -279,6 +279,7 @@ void sweep_holds(struct trace *t, uint64_t full)
 void drain_calls_deinit(struct trace *t)
 {
 	free(t->hosts.name);
+	u64map_deinit(&t->calls_before);
 	bytesmap_deinit(&t->idle_sites);
 	bytesmap_deinit(&t->idle_stacks);
 }

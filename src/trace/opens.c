@@ -13,10 +13,14 @@
 
 _Static_assert(GS_CALL_FRAMES == TRACE_CALL_FRAMES, "places");
 
+#define NEARLY_FULL 0.5 /* of the table: what is there no more may have made room */
+
 /* What a pass over the tables has read. */
 struct pass {
 	struct trace *t;
 	struct trace_opens *o;
+	struct u64map there; /* calls, over or not: they leave the table only to make room */
+	size_t entries;
 	bool *same; /* second pass: which are what they were in the first */
 };
 
@@ -59,10 +63,37 @@ int trace_opens_add(struct trace_opens *o, const struct trace_open *open)
 	return 0;
 }
 
+static bool is_call(uint32_t kind)
+{
+	return kind == OPEN_REQUEST || kind == OPEN_HANDLER || kind == OPEN_GRPC;
+}
+
+/* Calls that were under way at the reading before, and whose entry is gone: how they
+ * end is in no sum. */
+static void count_pushed_out(struct pass *p)
+{
+	uint64_t key, *value;
+	size_t pos = 0;
+
+	if (p->entries >= NEARLY_FULL * p->t->sizes.opens)
+		while (u64map_next(&p->t->calls_before, &pos, &key, &value))
+			p->t->pushed_out += !u64map_find(&p->there, key);
+	u64map_clear(&p->t->calls_before);
+	for (size_t i = 0; i < p->o->n; i++)
+		if (is_call(p->o->open[i].kind))
+			u64map_put(&p->t->calls_before,
+				   number_of(p->o->open[i].kind, p->o->open[i].addr), 0, NULL);
+}
+
 static int first_time(void *ctx, const void *key, const void *value)
 {
+	const struct gs_open_key *k = key;
 	struct pass *p = ctx;
 	struct trace_open open = { 0 };
+
+	p->entries++;
+	if (is_call(k->kind))
+		u64map_put(&p->there, number_of((enum open_kind)k->kind, k->addr), 0, NULL);
 
 	if (!is_wanted(key, value))
 		return 0;
@@ -140,9 +171,15 @@ int trace_opens_read(struct trace *t, struct trace_opens *o)
 
 	*o = (struct trace_opens){ 0 };
 	u64map_init(&o->at, GS_MAX_OPENS + GS_MAX_HOLDS);
+	u64map_init(&p.there, GS_MAX_OPENS);
+	if (!t->calls_before.max)
+		u64map_init(&t->calls_before, GS_MAX_OPENS);
 	if (!t->attached_ns || !trace_uses(t, NET_SENSORS))
 		return 0;
 	err = each_open(t, first_time, &p);
+	if (!err)
+		count_pushed_out(&p);
+	u64map_deinit(&p.there);
 	if (!err)
 		err = check_whole(&p);
 	if (err)

@@ -112,6 +112,8 @@ struct trace {
 	struct bytesmap idle_sites, idle_stacks;
 	uint64_t births_gone;
 	uint64_t births_late, allocs_late, allocs_late_bytes; /* that were added as they went */
+	struct u64map calls_before;        /* under way at the latest reading of what is open */
+	uint64_t pushed_out;               /* of such, gone since without an end */
 	uint64_t holds_full;               /* opens_full when `holds` was last swept */
 	uint64_t calls_begun, calls_ended; /* when their share was last looked at */
 	uint64_t window_taken[2];          /* what was read from gs_gc.stw_max_ns[] */

@@ -394,6 +394,41 @@ static void what_is_open_is_read_in_one_go(void **state)
 	trace_close(t);
 }
 
+/* More calls under way than there is room for: those that made room are counted. */
+static void calls_that_made_room(void **state)
+{
+	struct trace_opens opens;
+	struct trace_reading r;
+	struct trace *t;
+
+	(void)state;
+	NEED_ROOT();
+	if (!lab_has_cookies())
+		skip();
+	wants_calls = true;
+	t = arm();
+	wants_calls = false;
+	begin_calls(t, 6000);
+	assert_int_equal(trace_opens_read(t, &opens), 0);
+	trace_opens_deinit(&opens);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_int_equal(r.requests_full, 0);
+	trace_reading_deinit(&r);
+	for (uint64_t i = 1; i <= 20000; i++) { /* that are over: nothing is missed of them */
+		struct gs_open_key k = { .addr = (100000 + i) << 12, .kind = OPEN_REQUEST };
+		struct gs_open o = { 0 };
+
+		assert_int_equal(bpf_map_update_elem(trace_map_fd(t, TRACE_MAP_OPENS), &k, &o, 0),
+				 0);
+	}
+	assert_int_equal(trace_opens_read(t, &opens), 0);
+	trace_opens_deinit(&opens);
+	assert_int_equal(trace_read(t, &r), 0);
+	assert_in_range(r.requests_full, 4000, 4500); /* three of four of 6,000 */
+	trace_reading_deinit(&r);
+	trace_close(t);
+}
+
 static void unreadable_memory_is_counted(void **state)
 {
 	struct trace_reading r;
@@ -515,6 +550,7 @@ int main(void)
 		cmocka_unit_test(rows_make_room_under_way),
 		cmocka_unit_test(more_stacks_than_fit),
 		cmocka_unit_test(what_is_open_is_read_in_one_go),
+		cmocka_unit_test(calls_that_made_room),
 		cmocka_unit_test(unreadable_memory_is_counted),
 		cmocka_unit_test(sliced_from_the_start),
 		cmocka_unit_test(the_most_stack_is_found),
