@@ -138,6 +138,14 @@ static bool is_odd(const struct counts *c)
 	       (c->allocs == 0) != (c->alloc_bytes == 0) || c->alloc_bytes > MOST_BYTES;
 }
 
+/* Of hostile counts and rates: what an int64_t holds. */
+static double bounded(double v)
+{
+	const double most = 4e18;
+
+	return v > most ? most : v < -most ? -most : v;
+}
+
 /* What a bucket has in memRecord.future. */
 static bool take_later(struct heapprof *h, const struct shape *s, const uint8_t *future,
 		       struct heap_bucket *b)
@@ -155,9 +163,9 @@ static bool take_later(struct heapprof *h, const struct shape *s, const uint8_t 
 		    c.free_bytes > MOST_BYTES)
 			continue;
 		any = h->later[i] = true;
-		b->later_alloc_bytes[i] = (uint64_t)(factor * (double)c.alloc_bytes);
+		b->later_alloc_bytes[i] = (uint64_t)bounded(factor * (double)c.alloc_bytes);
 		b->later_in_use_bytes[i] =
-			(int64_t)(factor * ((double)c.alloc_bytes - (double)c.free_bytes));
+			(int64_t)bounded(factor * ((double)c.alloc_bytes - (double)c.free_bytes));
 	}
 	return any;
 }
