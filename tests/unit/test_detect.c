@@ -699,6 +699,35 @@ static void a_flood_of_goroutines_that_live_longer_says_so(void **state)
 	sim_deinit(&m);
 }
 
+/* In the kernel each of them has a thread, of which there may be 10,000. */
+static void a_flood_in_the_kernel_takes_threads(void **state)
+{
+	struct findings fs = { 0 };
+	const struct finding *f;
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, 0.01, 10, 20, NEVER, NEVER, WAIT_NOT);
+	observe(&m, 10, 1, 5);
+	m.w.process =
+		(struct process_window){ .known = true, .threads = 205, .threads_max = 10000 };
+	m.wait[0].reason = "syscall";
+	detect_all(&m.w, &fs);
+	f = only_finding(&fs, "goroutine-flood");
+	assert_non_null(strstr(f->title, "in a system call"));
+	assert_non_null(strstr(f->evidence[0],
+			       "each holds a thread: 205 now; Go ends the program at "
+			       "10,000, at this rate in 8m"));
+	assert_true(number(f, "threads") == 205);
+	findings_deinit(&fs);
+	m.w.process.threads = 12; /* short calls */
+	detect_all(&m.w, &fs);
+	assert_null(strstr(only_finding(&fs, "goroutine-flood")->evidence[0], "thread"));
+	findings_deinit(&fs);
+	sim_deinit(&m);
+}
+
 static void few_connections_more_a_minute_are_no_flood(void **state)
 {
 	struct sim m;
@@ -1148,6 +1177,7 @@ int main(void)
 		cmocka_unit_test(growing_waits_are_a_flood),
 		cmocka_unit_test(a_queue_that_is_not_kept_up_with_is_a_flood),
 		cmocka_unit_test(a_flood_of_goroutines_that_live_longer_says_so),
+		cmocka_unit_test(a_flood_in_the_kernel_takes_threads),
 		cmocka_unit_test(few_connections_more_a_minute_are_no_flood),
 		cmocka_unit_test(leak_and_flood_of_one_site_are_one_finding),
 		cmocka_unit_test(large_allocation_thresholds),

@@ -490,6 +490,35 @@ static void text_says_losses_and_the_end(void **state)
 	teardown(&x);
 }
 
+static void text_says_what_limits_the_process(void **state)
+{
+	static const struct process_window fine = {
+		.known = true, .threads = 20, .threads_max = 10000, .gomaxprocs = 8, .cpus = 8
+	};
+	struct process_window *p;
+	struct fixture x;
+
+	(void)state;
+	setup_full(&x);
+	p = &x.r.window.process;
+	*p = fine;
+	text(&x, false, 200);
+	assert_null(strstr(x.out.data, "process:"));
+	teardown(&x);
+
+	setup_full(&x);
+	p = &x.r.window.process;
+	*p = fine;
+	p->threads = 1204;
+	p->gomaxprocs = 64;
+	p->cpus = 2;
+	text(&x, false, 200);
+	assert_non_null(strstr(x.out.data, "process:    1,204 threads of at most 10,000: Go ends"));
+	assert_non_null(strstr(x.out.data, "GOMAXPROCS is 64, and its cgroup or affinity allows 2 "
+					   "CPUs"));
+	teardown(&x);
+}
+
 static void text_marks_what_is_not_exact(void **state)
 {
 	struct fixture x;
@@ -1116,6 +1145,7 @@ int main(void)
 		cmocka_unit_test(text_has_colors_only_when_asked),
 		cmocka_unit_test(text_says_memory_only_in_the_first_line),
 		cmocka_unit_test(text_says_losses_and_the_end),
+		cmocka_unit_test(text_says_what_limits_the_process),
 		cmocka_unit_test(text_marks_what_is_not_exact),
 		cmocka_unit_test(json_has_the_keys_of_the_schema_in_order),
 		cmocka_unit_test(json_has_the_values),
