@@ -184,19 +184,34 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 	return true;
 }
 
-/* Look-ups, connects and handshakes end by themselves: it is their host that is slow. */
-static bool is_dial(const struct wait_row *wait)
+static bool is_one_of(const char *function, const char *const *names, size_t n)
 {
-	static const char *const names[] = {
+	for (size_t i = 0; function && i < n; i++)
+		if (!strcmp(function, names[i]))
+			return true;
+	return false;
+}
+
+bool goroutine_site_dials(const struct site_row *s)
+{
+	static const char *const creators[] = {
+		"net/http.(*Transport).startDialConnForLocked",
+		"net/http.(*Transport).queueForDial",
+		"net/http.(*persistConn).addTLS",
+		"crypto/tls.(*Conn).handshakeContext",
+	};
+	static const char *const frames[] = {
 		"net/http.(*Transport).dialConn",      "net.(*Resolver).lookupIPAddr",
 		"net.(*Dialer).DialContext",           "net/http.(*persistConn).addTLS",
 		"crypto/tls.(*Conn).handshakeContext",
 	};
+	const struct wait_row *wait = goroutine_site_wait(s, WAIT_ANY);
 
+	if (is_one_of(s->place.function, creators, ARRAY_SIZE(creators)))
+		return true;
 	for (int i = 0; wait && i < wait->nstack; i++)
-		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
-			if (wait->stack[i].function && !strcmp(wait->stack[i].function, names[k]))
-				return true;
+		if (is_one_of(wait->stack[i].function, frames, ARRAY_SIZE(frames)))
+			return true;
 	return false;
 }
 
@@ -208,7 +223,7 @@ bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 
 	if (!w->goroutines->known || goroutine_site_is_special(s) || s->npoint - first < 2)
 		return false;
-	if (is_dial(goroutine_site_wait(s, WAIT_BLOCKED)))
+	if (goroutine_site_dials(s))
 		return false;
 	if (!cohort_grows(s, first, signs) && !survivors_grow(w, s, first, signs))
 		return false;

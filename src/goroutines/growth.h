@@ -62,6 +62,9 @@ struct leak_signs {
 	double per_minute;
 };
 
+/* Whether its goroutines look up, connect or shake hands: these end by themselves, and it is their
+ * host that is slow. */
+bool goroutine_site_dials(const struct site_row *s);
 /* Whether the site is suspected; the rules are in goroutine_leak.c. */
 bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 			      struct leak_signs *signs);

@@ -117,9 +117,21 @@ static void explain_connections(struct window *w)
 		g->site[i].explained |= bodies && serves_connection(&g->site[i].place);
 }
 
+/* The dials under way are listed by host, and those that are stuck are found there. */
+static void explain_dials(struct window *w)
+{
+	bool stuck = false;
+
+	for (int i = 0; w->net->known && i < w->net->ndial; i++)
+		stuck |= w->net->dial[i].several > 0;
+	for (int i = 0; stuck && i < w->goroutines->nsite; i++)
+		w->goroutines->site[i].explained |= goroutine_site_dials(&w->goroutines->site[i]);
+}
+
 void explain_rows(struct window *w)
 {
 	explain_deadlocked(w);
 	explain_lock_waits(w);
 	explain_connections(w);
+	explain_dials(w);
 }
