@@ -763,6 +763,7 @@ static void contended_locks(void **state)
 	set_up(&x);
 	r = add_lock(&x.w, 30, 28, 4.2);
 	r->holder = 12;
+	strcpy(r->holder_does, "sleeps");
 	r->holder_at = PLACE("main.(*Cache).fill", "cache.go", 90);
 	f = only(&x, "lock-contention", SEVERITY_INFO);
 	assert_string_equal(
@@ -770,7 +771,7 @@ static void contended_locks(void **state)
 		"30 goroutines wait at main.(*Cache).Get (cache.go:71) for one lock: sync.Mutex");
 	assert_true(number(f, "waiters") == 30 && number(f, "longest_wait_s") == 4.2 &&
 		    number(f, "locks") == 1);
-	expect_says(f, "goroutine 12 seems to hold it (inferred from stacks), and is now at "
+	expect_says(f, "goroutine 12 holds it (inferred) and sleeps, at "
 		       "main.(*Cache).fill (cache.go:90)");
 	add_lock(&x.w, 2, 0, 9); /* another lock at the same place: one finding */
 	f = only(&x, "lock-contention", SEVERITY_INFO);
