@@ -15,7 +15,8 @@ const struct command commands[] = {
 			 "and prints a final, complete report.",
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
 			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_FORMAT) |
-			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_HELP),
+			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) |
+			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "snapshot",
@@ -31,7 +32,7 @@ const struct command commands[] = {
 			   OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_GOROUTINES) |
 			   OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_PROFILE) |
 			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_REDACT_HOSTS) |
-			   OPT_BIT(OPT_HELP),
+			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "leaks",

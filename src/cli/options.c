@@ -46,7 +46,12 @@ const struct option_def option_defs[OPT_COUNT] = {
 			  "exit with status 10 if a finding is that severe or worse: info, low, "
 			  "medium, high, critical" },
 	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL,
-			       "show the hosts of network requests and connections as hashes" },
+			       "show the hosts of network requests and connections as hashes, by a "
+			       "key "
+			       "that is random in each run" },
+	[OPT_REDACT_KEY] = { "--redact-key", "FILE",
+			     "--redact-hosts by the secret in FILE, 16 bytes or more: reports with "
+			     "the same key can be compared" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
 
@@ -233,6 +238,10 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		return 0;
 	case OPT_EXACT:
 		o->exact = true;
+		return 0;
+	case OPT_REDACT_KEY:
+		o->redact_key = arg;
+		o->redact_hosts = true;
 		return 0;
 	case OPT_REDACT_HOSTS:
 		o->redact_hosts = true;

@@ -33,7 +33,8 @@ struct options {
 	enum format format;
 	const char *output; /* -o, or NULL: standard output */
 	bool redact_hosts;
-	uint64_t window_ns; /* --window; 0: from memory, once */
+	const char *redact_key; /* file, or NULL: a random one */
+	uint64_t window_ns;     /* --window; 0: from memory, once */
 	bool prove;
 	uint64_t max_stop_ns; /* --max-stop */
 	bool goroutines;      /* list each of them */
@@ -73,6 +74,7 @@ enum option_id {
 	OPT_OUTPUT,
 	OPT_FAIL_ON,
 	OPT_REDACT_HOSTS,
+	OPT_REDACT_KEY,
 	OPT_HELP,
 	OPT_COUNT
 };

@@ -159,32 +159,34 @@ static void drop(struct watch *w)
 	privileges_drop(keep, o->prove);
 }
 
-/* The first line of a file, of at least 32 characters. */
-static bool salt_from(struct watch *w, const char *path)
-{
-	FILE *f = fopen(path, "re");
-
-	if (f && (!fgets(w->redact_salt, sizeof(w->redact_salt), f) || strlen(w->redact_salt) < 32))
-		w->redact_salt[0] = '\0';
-	if (f)
-		fclose(f);
-	return w->redact_salt[0];
-}
+#define KEY_LEAST 16
 
 /*
- * What hosts are hashed with: the machine's id, which no report shows, so that
- * two snapshots of one machine can be compared; where there is none (containers)
- * that of this boot; else something random.
+ * What hosts are hashed with: random, so that who has the report cannot try names
+ * out, and no two reports say that they speak of the same host; or that of a file,
+ * so that those with the same key can be compared.
  */
-static void make_salt(struct watch *w)
+static int make_salt(struct watch *w, struct err *err)
 {
-	unsigned char raw[16];
+	const char *path = w->o->redact_key;
+	unsigned char raw[(sizeof(w->redact_salt) - 1) / 2];
+	FILE *f = path ? fopen(path, "re") : NULL;
+	size_t n = f ? fread(raw, 1, sizeof(raw), f) : 0;
+	int e = path && !f ? -errno : 0;
 
-	if (salt_from(w, "/etc/machine-id") || salt_from(w, "/proc/sys/kernel/random/boot_id") ||
-	    getrandom(raw, sizeof(raw), 0) != sizeof(raw))
-		return;
-	for (size_t i = 0; i < sizeof(raw); i++)
+	if (f)
+		fclose(f);
+	if (e)
+		return err_set(err, e, "cannot read the key '%s': %s", path, strerror(-e));
+	if (path && n < KEY_LEAST) {
+		err_set(err, -EINVAL, "the key '%s' has less than %d bytes", path, KEY_LEAST);
+		return err_hint(err, "head -c 32 /dev/urandom > FILE makes one"), -EINVAL;
+	}
+	if (!path && getrandom(raw, n = sizeof(raw), 0) != sizeof(raw))
+		return err_set(err, -EIO, "cannot get random bytes: %s", strerror(errno));
+	for (size_t i = 0; i < n; i++)
 		snprintf(w->redact_salt + 2 * i, 3, "%02x", raw[i]);
+	return 0;
 }
 
 /* SIGINT and its like come through a descriptor, so that a report is never cut. */
@@ -228,6 +230,8 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	struct err err = { 0 };
 	int r;
 
+	if (w->o->redact_hosts && make_salt(w, &err))
+		return msg_fail(&err);
 	if (!mode->no_probes)
 		keeper_start(); /* while there is little to copy; arming tells what fails */
 	r = session_open(&w->s, (pid_t)w->o->pid, &err);
@@ -240,10 +244,7 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	}
 	arm(w, mode->no_probes);
 	drop(w);
-	if (w->o->redact_hosts) {
-		make_salt(w);
-		cfg.look.redact_salt = w->redact_salt;
-	}
+	cfg.look.redact_salt = w->o->redact_hosts ? w->redact_salt : NULL;
 	cfg.look.trace = w->trace;
 	cfg.look.memory_only = w->trace ? NULL : w->memory_only;
 	r = observer_new(&w->observer, &cfg, &err);

@@ -104,19 +104,50 @@ void net_host_of_url(const char *url, size_t n, char out[WINDOW_MAX_HOST + 1])
 	net_host_format(url, n, port, out);
 }
 
-/* FNV-1a, finished by a mix: the salt makes it of no use to others. */
+static uint64_t rotl(uint64_t x, int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static void sip_round(uint64_t v[4])
+{
+	v[0] += v[1], v[2] += v[3];
+	v[1] = rotl(v[1], 13) ^ v[0], v[3] = rotl(v[3], 16) ^ v[2];
+	v[0] = rotl(v[0], 32);
+	v[2] += v[1], v[0] += v[3];
+	v[1] = rotl(v[1], 17) ^ v[2], v[3] = rotl(v[3], 21) ^ v[0];
+	v[2] = rotl(v[2], 32);
+}
+
+/* SipHash-2-4: whoever knows some hosts and their hashes learns nothing of the others. */
+static uint64_t siphash(uint64_t k0, uint64_t k1, const char *s, size_t n)
+{
+	uint64_t v[4] = { k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull,
+			  k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull };
+	uint64_t m = 0;
+
+	for (size_t i = 0; i <= n; i++) {
+		m |= (uint64_t)(i < n ? (uint8_t)s[i] : 0) << 8 * (i % 8);
+		if (i == n)
+			m |= (uint64_t)n << 56;
+		if (i % 8 != 7 && i < n)
+			continue;
+		v[3] ^= m;
+		sip_round(v), sip_round(v);
+		v[0] ^= m;
+		m = 0;
+	}
+	v[2] ^= 0xff;
+	for (int i = 0; i < 4; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
 static uint64_t salted(const char *salt, const char *s, size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
+	size_t len = strlen(salt);
 
-	for (; *salt; salt++)
-		h = (h ^ (uint8_t)*salt) * 0x100000001b3ull;
-	h ^= h >> 29;
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (uint8_t)s[i]) * 0x100000001b3ull;
-	h ^= h >> 32;
-	h *= 0xd6e8feb86659fd93ull;
-	return h ^ h >> 32;
+	return siphash(siphash(0, 1, salt, len), siphash(0, 2, salt, len), s, n);
 }
 
 void net_redact_host(char host[WINDOW_MAX_HOST + 1], const char *salt)

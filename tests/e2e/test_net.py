@@ -5,7 +5,9 @@ fault is named, and nothing is when nothing is wrong."""
 import collections
 import concurrent.futures
 import json
+import os
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -495,10 +497,15 @@ class Privacy(unittest.TestCase):
                 with self.subTest(what):
                     for word in ("netload.test", "127.0.0.1", SECRET):
                         self.assertNotIn(word, text)
-            one, two = (snapshot(p.pid, "--window", "0", "--redact-hosts") for _ in range(2))
-        one, two = ({f["host"] for f in r["net"]["in_flight"]} for r in (one, two))
+            with tempfile.NamedTemporaryFile() as key:
+                key.write(os.urandom(32))
+                key.flush()
+                one, two = (snapshot(p.pid, "--window", "0", "--redact-key", key.name) for _ in range(2))
+            three = snapshot(p.pid, "--window", "0", "--redact-hosts")
+        one, two, three = ({f["host"] for f in r["net"]["in_flight"]} for r in (one, two, three))
+        self.assertFalse(one & three)	# another key
         self.assertTrue(one & two, (one, two))	# the same host has the same hash; other requests come and go
-        self.assertEqual([h for h in one | two if not h.startswith("host-")], [])
+        self.assertEqual([h for h in one | two | three if not h.startswith("host-")], [])
 
     def test_hostile_names(self):
         with Netload() as p:
