@@ -118,6 +118,8 @@ static enum callee learn_callee(const struct gofunc *fn, uint64_t link)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (!strcmp(fn->name, known[i].name))
 			return known[i].call;
+	if (!strncmp(fn->name, "runtime.malloc", sizeof("runtime.malloc") - 1))
+		return CALL_NEW; /* by size, since 1.27 */
 	c = sync_call(fn->name);
 	if (c)
 		return c;

@@ -24,6 +24,8 @@
 //	pool, semaphore, groupleak               leaks, but no circle
 //	spin                                     a leak, and a goroutine that runs all the time
 //
+// and those of kinds.go: `healthy`, `sick` and `holders` there.
+//
 // It prints `READY pid=N` when all of them wait, and ends when its standard
 // input does.
 package main
@@ -223,6 +225,11 @@ func main() {
 		"group": group, "groupglobal": groupGlobal, "mixed": mixed,
 		"relock": relock, "rewrite": rewrite, "sendslow": sendSlow, "lockchanslow": lockChanSlow,
 		"groupslow": groupSlow, "quiesce": quiesce, "spin": spin, "pool": pool, "semaphore": semaphore, "groupleak": groupLeak}
+	for _, more := range []map[string]func(){healthy, sick, holders} {
+		for name, f := range more {
+			modes[name] = f
+		}
+	}
 	if len(os.Args) != 2 || modes[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: locks MODE")
 		os.Exit(2)
