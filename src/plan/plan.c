@@ -355,10 +355,10 @@ static void explain_absence(struct search *s)
 		return;
 	}
 	p->absent = r->since || r->absent || r->package;
-	if (r->since && minor && minor < r->since)
-		snprintf(p->why, sizeof(p->why), "this Go release has no such function");
-	else if (r->package && !is_linked(s->l, r->package))
+	if (r->package && !is_linked(s->l, r->package))
 		snprintf(p->why, sizeof(p->why), "%s is not linked into this program", r->package);
+	else if (r->since && minor && minor < r->since)
+		snprintf(p->why, sizeof(p->why), "this Go release has no such function");
 	else if (r->package)
 		snprintf(p->why, sizeof(p->why),
 			 "this program has no use for it: the function is not linked");

@@ -75,7 +75,7 @@ class Pools(unittest.TestCase):
         for what, n in (("tx", 2), ("rows", 2), ("conn", 1), ("query", 1)):
             # up to 1.19 nothing of (*DB).Conn can be probed behind the call that takes it
             if what == "conn" and release.startswith(("1.18.", "1.19.")):
-                self.assertIn("sql-conn", coverage(r, "sql")["why"])
+                self.assertIn("who holds connections", coverage(r, "sql")["why"])
                 continue
             with self.subTest(what):
                 h = holders[at(where[what])]
