@@ -29,10 +29,10 @@ const struct command commands[] = {
 			 "lock waits. The process is not stopped (except by --prove) and nothing "
 			 "in it changes; with --window 0 no probes are armed.",
 		.options = OPT_BIT(OPT_WINDOW) | OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_PROVE) |
-			   OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_GOROUTINES) |
-			   OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_PROFILE) |
-			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_REDACT_HOSTS) |
-			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_HELP),
+			   OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_MAX_MEMORY) |
+			   OPT_BIT(OPT_GOROUTINES) | OPT_BIT(OPT_FORMAT_SNAPSHOT) |
+			   OPT_BIT(OPT_PROFILE) | OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) |
+			   OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "leaks",
@@ -45,8 +45,9 @@ const struct command commands[] = {
 			 "over its memory agree; with --prove the process is frozen for some "
 			 "milliseconds while its memory is copied, and the verdict is certain. Go "
 			 "1.20 and newer.",
-		.options = OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_ALL) |
-			   OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
+		.options = OPT_BIT(OPT_PROVE) | OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_MAX_MEMORY) |
+			   OPT_BIT(OPT_ALL) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) |
+			   OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "diff",

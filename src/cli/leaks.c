@@ -104,7 +104,10 @@ static int list(struct leaks *s, uint64_t *listed)
 			report_text_row(&leaked_goroutines, &r, &s->out.buf);
 		err = flush(s, AT_ONCE);
 	}
-	return err ? err : flush(s, 0);
+	if (err)
+		return err;
+	err = flush(s, 0);
+	return err == -EINTR ? 0 : err; /* all of it is there */
 }
 
 static int print(struct leaks *s)
@@ -159,7 +162,7 @@ static int run(struct leaks *s)
 	code = session_open(&s->w.s, (pid_t)s->o->pid, &err);
 	if (code)
 		return msg_fail(&err);
-	code = proof_run(&s->w.s, s->o, s->o->prove, NULL, s->w.signal_fd, &r, &err);
+	code = proof_run(&s->w, s->o->prove, NULL, &r, &err);
 	if (code == -EINTR) {
 		msg_note("interrupted before a verdict; the process keeps running");
 		return EXIT_DONE;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,12 +13,17 @@
 #include "cli/options.h"
 #include "cli/sink.h"
 
-#define PENDING_MAX (64u << 10)
+#define PENDING_MAX       (64u << 10)
+#define PROGRESS_MAX      80 /* a line of any terminal */
+#define PROGRESS_AFTER_NS (500 * NS_PER_MS)
+#define PROGRESS_EVERY_NS (200 * NS_PER_MS)
 
 static struct {
 	struct sink *sink;  /* NULL: not begun, lines are written as they come */
 	struct buf pending; /* what has not been begun to be written */
 	struct patience patience;
+	bool progress;   /* such a line is there */
+	uint64_t due_ns; /* the next one; 0: nothing is being done */
 } messages;
 
 void msg_begin(void)
@@ -52,15 +58,47 @@ void msg_end(void)
 	messages.sink = NULL;
 }
 
-static void put_line(const char *line)
+static void put(const char *text)
 {
 	if (!messages.sink) {
-		fprintf(stderr, "%s\n", line);
+		fputs(text, stderr);
 		return;
 	}
-	buf_printf(&messages.pending, "%s\n", line);
+	buf_puts(&messages.pending, text);
 	messages.pending.err = 0; /* full: this one is lost */
 	push();
+}
+
+void msg_progress(const char *fmt, ...)
+{
+	uint64_t now = clock_mono_ns();
+	char line[PROGRESS_MAX];
+	va_list ap;
+
+	if (!messages.due_ns)
+		messages.due_ns = now + PROGRESS_AFTER_NS;
+	if (now < messages.due_ns || !isatty(STDERR_FILENO))
+		return;
+	messages.due_ns = now + PROGRESS_EVERY_NS;
+	messages.progress = true;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	put("\r\033[K");
+	put(line);
+}
+
+static void clear_progress(void)
+{
+	if (messages.progress)
+		put("\r\033[K");
+	messages.progress = false;
+}
+
+void msg_progress_end(void)
+{
+	clear_progress();
+	messages.due_ns = 0;
 }
 
 /* One line, one write: foreign names may hold anything, so control characters
@@ -70,11 +108,14 @@ static void say(const char *prefix, const char *fmt, va_list ap)
 	char line[1024];
 	int n = snprintf(line, sizeof(line), "%s", prefix);
 
-	vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
-	for (int i = 0; line[i]; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
-	put_line(line);
+	vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
+	for (n = 0; line[n]; n++)
+		if ((unsigned char)line[n] < 0x20 || line[n] == 0x7f)
+			line[n] = '?';
+	line[n] = '\n';
+	line[n + 1] = '\0';
+	clear_progress();
+	put(line);
 }
 
 void msg_error(const char *fmt, ...)

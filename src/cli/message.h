@@ -13,6 +13,10 @@ void msg_end(void);
 void msg_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void msg_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void msg_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What is being done: one line on a terminal, which the next one and any message
+ * replace; nothing elsewhere.  At most a few times a second, the first after a while. */
+void msg_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void msg_progress_end(void);
 /* Says what is in e (and its hint), returns the exit status its code means. */
 int msg_fail(const struct err *e);
 /* The exit status that a negative errno means. */

@@ -33,6 +33,11 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_MAX_STOP] = { "--max-stop", "DUR",
 			   "do not freeze the process if the expected stop is longer (default "
 			   "200ms)" },
+	[OPT_MAX_MEMORY] = { "--max-memory", "SIZE",
+			     "what judging leaks may take of this machine's memory (800M, 2G; "
+			     "default: "
+			     "512M or a tenth of what is free, whichever is more, but not over "
+			     "half)" },
 	[OPT_GOROUTINES] = { "--goroutines", NULL, "list every goroutine, with its stack" },
 	[OPT_ALL] = { "--all", NULL, "list all of them, not 10,000 at most" },
 	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line (default text)" },
@@ -93,6 +98,26 @@ int duration_parse(const char *s, uint64_t *ns)
 			if (v > 3.2e17) /* ten years */
 				return -EINVAL;
 			*ns = (uint64_t)v;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int size_parse(const char *s, uint64_t *bytes)
+{
+	static const struct {
+		const char *unit;
+		int shift;
+	} units[] = { { "M", 20 }, { "MiB", 20 }, { "G", 30 }, { "GiB", 30 } };
+	size_t digits = strspn(s, "0123456789");
+	unsigned long long v;
+
+	if (!digits || digits > 6)
+		return -EINVAL;
+	v = strtoull(s, NULL, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(units) && v; i++)
+		if (!strcmp(s + digits, units[i].unit)) {
+			*bytes = (uint64_t)v << units[i].shift;
 			return 0;
 		}
 	return -EINVAL;
@@ -211,6 +236,10 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 	case OPT_MAX_STOP:
 		if (duration_parse(arg, &o->max_stop_ns))
 			return usage(c, "not a duration: '%s'", arg);
+		return 0;
+	case OPT_MAX_MEMORY:
+		if (size_parse(arg, &o->max_memory_bytes))
+			return usage(c, "not a size: '%s'", arg);
 		return 0;
 	case OPT_PROVE:
 		o->prove = true;

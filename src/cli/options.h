@@ -36,9 +36,10 @@ struct options {
 	const char *redact_key; /* file, or NULL: a random one */
 	uint64_t window_ns;     /* --window; 0: from memory, once */
 	bool prove;
-	uint64_t max_stop_ns; /* --max-stop */
-	bool goroutines;      /* list each of them */
-	bool all;             /* also where a list would be cut */
+	uint64_t max_stop_ns;      /* --max-stop */
+	uint64_t max_memory_bytes; /* --max-memory; 0: as proof.c has it */
+	bool goroutines;           /* list each of them */
+	bool all;                  /* also where a list would be cut */
 	enum profile profile;
 	bool has_only; /* sensors were named */
 	bool has_fail_on;
@@ -66,6 +67,7 @@ enum option_id {
 	OPT_EXACT,
 	OPT_PROVE,
 	OPT_MAX_STOP,
+	OPT_MAX_MEMORY,
 	OPT_GOROUTINES,
 	OPT_ALL,
 	OPT_FORMAT,
@@ -105,6 +107,8 @@ const struct command *command_find(const char *name);
 int options_parse(const struct command *c, int argc, char **argv, struct options *out);
 /* "500ms", "5s", "2m", "1h" (also "0"): 0 or -EINVAL. */
 int duration_parse(const char *s, uint64_t *ns);
+/* "800M", "2G" (powers of 1024; also "2GiB"): 0 or -EINVAL. */
+int size_parse(const char *s, uint64_t *bytes);
 /* "1%" or "1": 0 or -EINVAL. */
 int percent_parse(const char *s, double *pct);
 

@@ -2,19 +2,22 @@
 #include "cli/watch.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/human.h"
 #include "cli/message.h"
 
-#define PASSES   6 /* over a running process; report.md: under 2 s on a small heap */
-#define MAX_COPY (16ull << 30)
+#define PASSES          6 /* over a running process; report.md: under 2 s on a small heap */
+#define LIMIT_NS        (10 * NS_PER_S)   /* none is begun after */
+#define HURRY_NS        (200 * NS_PER_MS) /* the same when Ctrl-C has come already */
+#define USUAL_MAX_BYTES (512ull << 20)
 
 struct proof {
 	long pid;
-	int signal_fd;
+	struct watch *w;
 };
 
 static void announce(void *arg, const struct prove_stop *stop)
@@ -33,21 +36,57 @@ static void announce(void *arg, const struct prove_stop *stop)
 			 "they are interrupted");
 }
 
-static bool cancelled(void *arg)
+static bool go_on(void *arg, const struct prove_progress *doing)
 {
 	const struct proof *p = arg;
-	struct pollfd fd = { .fd = p->signal_fd, .events = POLLIN };
+	int percent = (int)(100 * doing->share);
 
-	return p->signal_fd >= 0 && poll(&fd, 1, 0) > 0;
+	if (watch_interrupted(p->w))
+		return false;
+	if (doing->doing && doing->of)
+		msg_progress("leaks: pass %d of %d, %s: %d%%", doing->pass, doing->of, doing->doing,
+			     percent);
+	else if (doing->doing)
+		msg_progress("proof of leaks: %s: %d%%", doing->doing, percent);
+	return true;
 }
 
-/* Half of the memory that is free: the copy must never be what brings a host down. */
-static uint64_t max_copy(void)
+static uint64_t free_bytes(void)
 {
-	long pages = sysconf(_SC_AVPHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-	uint64_t half = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 2 : MAX_COPY;
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	char line[128];
 
-	return half < MAX_COPY ? half : MAX_COPY;
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "MemAvailable: %llu", &kib) != 1)
+		;
+	if (f)
+		fclose(f);
+	return (uint64_t)kib << 10;
+}
+
+/* The copy must never be what brings a host down. */
+static uint64_t max_memory(const struct options *o)
+{
+	uint64_t available = free_bytes(), max = available / 10;
+
+	if (o->max_memory_bytes)
+		return o->max_memory_bytes;
+	if (max < USUAL_MAX_BYTES)
+		max = USUAL_MAX_BYTES;
+	return available && max > available / 2 ? available / 2 : max;
+}
+
+/* What several passes over the running process may take, when it is less than that. */
+static void limit_passes(const struct watch *w, struct prove_config *cfg)
+{
+	cfg->max_bytes = max_memory(w->o);
+	cfg->too_much = "--max-memory allows more";
+	cfg->limit_ns = w->signalled ? HURRY_NS : LIMIT_NS;
+	if (cfg->prove || !w->passes_max_bytes || w->passes_max_bytes >= cfg->max_bytes)
+		return;
+	cfg->max_bytes = w->passes_max_bytes;
+	cfg->too_much = "'gospect leaks PID' takes the time for several passes over more, --prove "
+			"needs only one";
 }
 
 /* What is inferred of locks, for the prover; to be freed.  NULL: no memory. */
@@ -62,20 +101,18 @@ static struct prove_held *held_of(const struct deadlocks_window *l, size_t *n)
 	return held;
 }
 
-int proof_run(struct session *s, const struct options *o, bool prove,
-	      const struct deadlocks_window *locks, int signal_fd, struct prove_result *out,
-	      struct err *err)
+int proof_run(struct watch *w, bool prove, const struct deadlocks_window *locks,
+	      struct prove_result *out, struct err *err)
 {
-	struct proof p = { .pid = o->pid, .signal_fd = signal_fd };
+	struct proof p = { .pid = w->o->pid, .w = w };
 	struct prove_config cfg = {
-		.rt = &s->rt,
-		.proc = &s->proc,
+		.rt = &w->s.rt,
+		.proc = &w->s.proc,
 		.prove = prove,
 		.passes = PASSES,
-		.max_stop_ns = o->max_stop_ns,
-		.max_copy_bytes = max_copy(),
+		.max_stop_ns = w->o->max_stop_ns,
 		.announce = announce,
-		.cancelled = cancelled,
+		.go_on = go_on,
 		.arg = &p,
 	};
 	struct prove_held *held = held_of(locks, &cfg.nheld);
@@ -84,7 +121,9 @@ int proof_run(struct session *s, const struct options *o, bool prove,
 	if (!held)
 		return err_set(err, -ENOMEM, "no memory for the locks that are held");
 	cfg.held = held;
+	limit_passes(w, &cfg);
 	code = prove_run(&cfg, out, err);
+	msg_progress_end();
 	free(held);
 
 	if (!code && prove && out->verdict == LEAKS_PASSES && out->why[0])

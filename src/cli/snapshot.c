@@ -14,7 +14,7 @@
 
 /* Passes over a running process are not worth it beyond. */
 #define PASSES_MAX_GOROUTINES 200000
-#define PASSES_MAX_HEAP       (1ull << 30)
+#define PASSES_MAX_BYTES      (1ull << 30) /* of what is copied */
 
 struct snapshot {
 	const struct options *o;
@@ -30,37 +30,31 @@ static bool found_enough(const struct options *o, const struct findings *found)
 	return false;
 }
 
-/* Whether the passes over a running process would take longer than anybody waits for. */
-static bool too_large(const struct window *w)
-{
-	return w->goroutines->live > PASSES_MAX_GOROUTINES ||
-	       w->memory->gc.heap_live_bytes > PASSES_MAX_HEAP;
-}
-
 /* The verdicts on leaks. */
 static void judge_leaks(struct snapshot *s, struct window *w)
 {
 	struct prove_result r = { .verdict = LEAKS_OFF };
 	struct err err = { 0 };
+	bool before = s->w.signalled;
 	int code = 0;
 
 	if (!(s->o->sensors & SENSOR_BIT(SENSOR_GOROUTINES)) || !w->goroutines->known ||
 	    s->w.target_gone)
 		return;
 	observer_drop_walk(s->w.observer);
-	if (too_large(w) && !s->o->prove)
-		snprintf(r.why, sizeof(r.why),
-			 "several passes over so many goroutines or so large a heap take long: "
-			 "'gospect leaks PID', or --prove");
+	s->w.passes_max_bytes = PASSES_MAX_BYTES;
+	if (w->goroutines->live > PASSES_MAX_GOROUTINES && !s->o->prove)
+		snprintf(
+			r.why, sizeof(r.why),
+			"several passes over so many goroutines take long: 'gospect leaks PID', or "
+			"--prove");
 	else
-		code = proof_run(&s->w.s, s->o, s->o->prove, &w->goroutines->deadlocks,
-				 s->w.signal_fd, &r, &err);
+		code = proof_run(&s->w, s->o->prove, &w->goroutines->deadlocks, &r, &err);
 	if (!code && r.tracer_busy) {
 		msg_note("another tracer is attached: the process cannot be frozen, so leaks are "
 			 "not proven");
 		prove_result_deinit(&r);
-		code = proof_run(&s->w.s, s->o, false, &w->goroutines->deadlocks, s->w.signal_fd,
-				 &r, &err);
+		code = proof_run(&s->w, false, &w->goroutines->deadlocks, &r, &err);
 	}
 	if (code) {
 		memset(&r, 0, sizeof(r));
@@ -69,6 +63,7 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 			 : err.what[0]  ? err.what
 					: strerror(-code));
 	}
+	s->out.patience.hurry += s->w.signalled && !before;
 	observer_add_leaks(s->w.observer, w, &r);
 	prove_result_deinit(&r);
 }

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/vec.h"
+#include "cli/interrupt.h"
 #include "cli/message.h"
 #include "cli/output.h"
 #include "host/privileges.h"
@@ -189,9 +190,7 @@ static int make_salt(struct watch *w, struct err *err)
 	return 0;
 }
 
-/* SIGINT and its like come through a descriptor, so that a report is never cut. */
-static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-/* And Ctrl-Z, so that no probe stays armed that nobody watches. */
+/* Ctrl-Z is seen, so that no probe stays armed that nobody watches. */
 static const int stop_signals[] = { SIGTSTP };
 
 static sigset_t set_of(const int *signal, size_t n)
@@ -262,7 +261,7 @@ int watch_prepare(struct watch *w, struct output *out)
 
 	if (output_open(out, w->o))
 		return EXIT_FAILED;
-	err = catch (&w->signal_fd, end_signals, ARRAY_SIZE(end_signals));
+	err = interrupt_begin(&w->signal_fd);
 	if (err) {
 		msg_error("cannot catch signals: %s", strerror(-err));
 		return output_close(out, EXIT_FAILED);
@@ -272,14 +271,15 @@ int watch_prepare(struct watch *w, struct output *out)
 	return EXIT_DONE;
 }
 
-static void on_signal(struct watch *w)
+bool watch_interrupted(struct watch *w)
 {
 	struct signalfd_siginfo si;
 
-	if (read(w->signal_fd, &si, sizeof(si)) != sizeof(si))
-		return;
+	if (w->signal_fd < 0 || read(w->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return false;
 	w->signalled = true;
 	w->end_reason = si.ssi_signo == SIGINT ? "stopped by Ctrl-C" : "stopped by a signal";
+	return true;
 }
 
 /* Whether the target is still what it was; tells why not.  That it ended wakes
@@ -335,7 +335,7 @@ void watch_wait(struct watch *w, uint64_t due_ns, struct pollfd *more, int n)
 	for (int i = 0; i < n; i++)
 		more[i].revents = p[3 + i].revents;
 	if (p[0].revents)
-		on_signal(w);
+		watch_interrupted(w);
 	if (p[2].revents)
 		on_stop(w);
 	now = clock_mono_ns();

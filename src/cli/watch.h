@@ -40,6 +40,8 @@ struct watch {
 	char memory_only[320]; /* why there are no probes, "" when there are */
 	char redact_salt[64];  /* with --redact-hosts */
 	int signal_fd;
+	uint64_t
+		passes_max_bytes; /* of memory, for passes over the running process; 0: no less than for a proof */
 	bool signalled; /* by one of those that end us */
 	int stop_fd;    /* SIGTSTP, from watch_start() to watch_disarm(); -1 */
 	bool stop_asked;
@@ -86,16 +88,17 @@ void watch_disarm(struct watch *w, struct output *out);
 void watch_stop(struct watch *w, bool on_terminal);
 /* Whether the terminal on standard output is somebody else's now. */
 bool watch_in_background(void);
+/* Whether a signal has come since this was asked last; it is over then. */
+bool watch_interrupted(struct watch *w);
 void watch_close(struct watch *w);
 
 /*
- * As prove_run(), with --prove and --max-stop as the options say.  Says on
- * stderr what is about to be done and what was not done.  signal_fd: -EINTR
- * when something is to be read there (it is not read).  locks: what is inferred
- * of who holds what, or NULL.
+ * As prove_run(), with --max-stop and --max-memory as the options say.  Says on
+ * stderr what is being done and what was not done.  A signal ends it: with what is
+ * known so far, or -EINTR.  locks: what is inferred of who
+ * holds what, or NULL.
  */
-int proof_run(struct session *s, const struct options *o, bool prove,
-	      const struct deadlocks_window *locks, int signal_fd, struct prove_result *out,
-	      struct err *err);
+int proof_run(struct watch *w, bool prove, const struct deadlocks_window *locks,
+	      struct prove_result *out, struct err *err);
 
 #endif

@@ -18,9 +18,10 @@
 #include "prove/heap_priv.h"
 
 #define HEAP_PIECE      (4u << 20)
-#define PIECES_AT_ONCE  128        /* half a GiB: one call takes less than 2 GiB */
+#define PIECES_AT_ONCE  32         /* 128 MiB: 30 ms or so */
 #define ROOM            (4u << 20) /* of the copy: for what is allocated from one reading to the next */
 #define TOUCH_TOGETHER  (64 << 20)
+#define TOUCH_AT_ONCE   (128u << 20)
 #define RETRY_BYTES     (64u << 10) /* a piece that failed is read again in such parts */
 #define NEW_SPAN_ROUNDS 2           /* of a process that runs: for what comes into use meanwhile */
 
@@ -102,11 +103,7 @@ static bool may_use_two_cpus(void)
 	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
 }
 
-/*
- * On a virtual machine a page that is used for the first time can cost more
- * than all the rest of a proof: seconds for a GiB.  Two CPUs share it.
- */
-void heap_touch(uint8_t *from, uint8_t *to)
+static void touch_part(uint8_t *from, uint8_t *to)
 {
 	struct range all = { from, to },
 		     upper = { from + (to - from) / 2 / OFF_PAGE * OFF_PAGE, to };
@@ -130,13 +127,31 @@ void heap_touch(uint8_t *from, uint8_t *to)
 }
 
 /*
+ * On a virtual machine a page that is used for the first time can cost more
+ * than all the rest of a proof: seconds for a GiB.  Two CPUs share it.
+ */
+int heap_touch(struct heap *h, uint8_t *from, uint8_t *to)
+{
+	uint64_t all = (uint64_t)(to - from);
+
+	for (uint64_t at = 0; at < all; at += TOUCH_AT_ONCE) {
+		if (!heap_go_on(h, "making room", at, all))
+			return -EINTR;
+		touch_part(from + at, all - at > TOUCH_AT_ONCE ? from + at + TOUCH_AT_ONCE : to);
+	}
+	return 0;
+}
+
+/*
  * Room for `want` bytes of contents, in memory that is there.  A frozen reading
  * that needs more than the ones before meets fresh pages for the difference only.
  */
 static int make_mem(struct heap *h, uint64_t want)
 {
 	uint64_t cap = (want + want / 64 + ROOM) & ~4095ull, began = clock_mono_ns();
+	uint8_t *from;
 	void *grown;
+	int err = 0;
 
 	if (want <= h->mem_cap)
 		return 0;
@@ -149,11 +164,12 @@ static int make_mem(struct heap *h, uint64_t want)
 		return -ENOMEM;
 	h->mem = grown;
 	madvise(h->mem, cap, MADV_HUGEPAGE);
-	if (!h->frozen)
-		heap_touch(h->mem + h->mem_cap, h->mem + cap);
+	from = h->mem + h->mem_cap;
 	h->mem_cap = cap;
+	if (!h->frozen)
+		err = heap_touch(h, from, h->mem + cap);
 	h->fresh_ns += clock_mono_ns() - began;
-	return 0;
+	return err;
 }
 
 static void lose_range(struct heap *h, uint64_t addr, uint64_t len)
@@ -193,8 +209,12 @@ static int read_pieces(struct heap *h, uint64_t at)
 	}
 	for (size_t i = 0; i < h->npiece && !err; i += PIECES_AT_ONCE) {
 		size_t n = h->npiece - i < PIECES_AT_ONCE ? h->npiece - i : PIECES_AT_ONCE;
-		int failed = late(h) ? -ETIME : mem_read_many(h->rt->mem, h->piece + i, n);
+		int failed = late(h) ? -ETIME : 0;
 
+		if (!failed && !heap_go_on(h, "copying memory with pointers", i, h->npiece))
+			failed = -EINTR;
+		if (!failed)
+			failed = mem_read_many(h->rt->mem, h->piece + i, n);
 		if (failed < 0)
 			err = failed;
 		for (size_t k = i; failed > 0 && k < i + n && !err; k++)
@@ -204,11 +224,17 @@ static int read_pieces(struct heap *h, uint64_t at)
 	return err;
 }
 
+uint64_t heap_bytes_needed(const struct heap *h)
+{
+	return h->mem_len + h->nbits / 64 * 8 * 2 + h->nspan * sizeof(*h->span) +
+	       h->nmspan * sizeof(*h->mspan) + h->nblock * HEAP_BLOCK_PAGES * sizeof(*h->pages);
+}
+
 static int read_contents(struct heap *h, uint64_t max_bytes)
 {
 	int err = plan_contents(h);
 
-	if (!err && h->mem_len > max_bytes)
+	if (!err && heap_bytes_needed(h) > max_bytes)
 		err = -ENOSPC;
 	if (!err)
 		err = make_mem(h, h->mem_len);
@@ -233,7 +259,7 @@ static int read_new_spans(struct heap *h, uint64_t max_bytes)
 		h->mem_len += size;
 		err = add_piece(h, s->start, size);
 	}
-	if (!err && h->mem_len > max_bytes)
+	if (!err && heap_bytes_needed(h) > max_bytes)
 		err = -ENOSPC;
 	if (!err)
 		err = make_mem(h, h->mem_len);

@@ -72,6 +72,12 @@ static bool is_same(const struct pgo *a, const struct pgo *b)
 
 /* ---- the list ---- */
 
+static int too_much(struct snap *s, size_t ng)
+{
+	s->wanted_bytes = snap_bytes(s, ng);
+	return -ENOSPC;
+}
+
 static int grow_list(struct snap *s, size_t want)
 {
 	int err = array_grow(&s->gaddr, want, &s->gaddr_cap, sizeof(*s->gaddr));
@@ -97,6 +103,8 @@ static int read_list(struct snap *s)
 	if (!len || len > MAX_GOROUTINES || len < s->list_seen || array % 8)
 		return snap_fail(s, -EBADMSG, "the list of goroutines has an impossible length");
 	n = (size_t)len - s->list_seen;
+	if (snap_bytes(s, (size_t)len) > s->max_bytes)
+		return too_much(s, (size_t)len);
 	err = grow_list(s, (size_t)len);
 	if (!err && n)
 		err = mem_read(s->rt->mem, array + 8 * s->list_seen, s->gaddr + s->list_seen,
@@ -211,7 +219,9 @@ static int fetch_all(struct snap *s, g_fn fn)
 	int err = 0;
 
 	for (size_t pos = 0; pos < s->ng && !err;)
-		err = fetch_batch(s, &pos, p, first, fn);
+		err = heap_go_on(&s->heap, "reading goroutines", pos, s->ng)
+			      ? fetch_batch(s, &pos, p, first, fn)
+			      : -EINTR;
 	return err;
 }
 
@@ -320,28 +330,32 @@ static int make_room(struct snap *s)
 {
 	uint64_t cap = s->stacks_len + s->stacks_len / 64 + ROOM, began = clock_mono_ns();
 	uint8_t *grown;
+	int err;
 
-	if (s->heap.mem_len + s->stacks_len > s->max_bytes)
-		return -ENOSPC;
+	if (snap_bytes(s, s->ng) > s->max_bytes)
+		return too_much(s, s->ng);
 	if (s->stacks_len <= s->stacks_cap)
 		return 0;
 	grown = realloc(s->stacks, cap);
 	if (!grown)
 		return -ENOMEM;
-	heap_touch(grown + s->stacks_cap, grown + cap); /* now, not in the next reading */
+	err = heap_touch(&s->heap, grown + s->stacks_cap,
+			 grown + cap); /* now, not in the next reading */
 	s->heap.fresh_ns += clock_mono_ns() - began;
 	s->stacks = grown;
 	s->stacks_cap = cap;
-	return 0;
+	return err;
 }
 
-/* Reads n pieces; a stack that a failed one is of counts as not read. */
-static int read_pieces(struct snap *s, size_t n)
+/* Reads n pieces, of stacks up to goroutine i; a stack that a failed one is of counts as not read. */
+static int read_pieces(struct snap *s, size_t n, size_t i)
 {
 	int failed;
 
 	if (s->heap.deadline_ns && clock_mono_ns() > s->heap.deadline_ns)
 		return -ETIME;
+	if (!heap_go_on(&s->heap, "copying stacks", i, s->ng))
+		return -EINTR;
 	failed = mem_read_many(s->rt->mem, s->stack_piece, n);
 	for (size_t p = 0; p < n && failed > 0; p++) {
 		if (!s->stack_piece[p].status)
@@ -383,12 +397,12 @@ static int read_planned(struct snap *s, uint64_t from)
 								   ? g->stack_len - at
 								   : STACK_PIECE };
 			if (n == PIECES_AT_ONCE) {
-				err = read_pieces(s, n);
+				err = read_pieces(s, n, i);
 				n = 0;
 			}
 		}
 	}
-	return err || !n ? err : read_pieces(s, n);
+	return err || !n ? err : read_pieces(s, n, s->ng);
 }
 
 int snap_copy_stack(struct snap *s, struct pgo *g)

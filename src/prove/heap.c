@@ -10,6 +10,8 @@
 #include "base/vec.h"
 #include "prove/heap_priv.h"
 
+#define SPANS_AT_ONCE 4096 /* marked without asking whether to go on */
+
 int heap_init(struct heap *h, struct goruntime *rt)
 {
 	memset(h, 0, sizeof(*h));
@@ -296,7 +298,9 @@ static void scan_span(struct heap *h, struct pspan *s)
 
 void heap_drain(struct heap *h)
 {
-	while (h->nqueue) {
+	for (size_t n = 1; h->nqueue; n++) {
+		if (n % SPANS_AT_ONCE == 0 && !heap_go_on(h, "marking", n, h->nspan))
+			return;
 		struct pspan *s = &h->span[h->queue[--h->nqueue]];
 
 		scan_span(h, s); /* what it marks in itself is done there */

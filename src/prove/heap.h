@@ -90,6 +90,10 @@ struct heap {
 	bool trust_alloc_bits; /* objects that are free keep nothing */
 	uint64_t unknown_bytes;
 	bool reached_unknown; /* an object whose contents could not be read is reachable */
+	/* Asked often, also with what is being done: false ends it with -EINTR.  May be NULL. */
+	bool (*go_on)(void *arg, const char *doing, double share);
+	void *go_on_arg;
+	bool ended; /* it said so: what was being marked is incomplete */
 	/* An object of a watched span was marked: maybe one that is watched. */
 	void (*on_watched)(void *arg, uint64_t bit);
 	void *arg;
@@ -102,15 +106,17 @@ void heap_deinit(struct heap *h);
 /*
  * Reads span table and contents anew; marks are cleared.  -EBADMSG: the
  * runtime's structures do not fit (h->why says which); -ENOSPC: more than
- * max_bytes; -ETIME, -EFAULT, -ESRCH, -ENOMEM.
+ * max_bytes is needed; -ETIME, -EFAULT, -ESRCH, -ENOMEM, -EINTR.
  */
 int heap_read(struct heap *h, uint64_t max_bytes);
+/* Of our own memory, for what was read and the bitmaps. */
+uint64_t heap_bytes_needed(const struct heap *h);
 /* The span table alone, without contents or bitmaps: enough for heap_object(). */
 int heap_read_spans(struct heap *h);
 /* Gives the memory of the contents back; nothing can be marked then. */
 void heap_drop_contents(struct heap *h);
-/* Memory that is there, not just promised: [from, to) of a private mapping. */
-void heap_touch(uint8_t *from, uint8_t *to);
+/* Memory that is there, not just promised: [from, to) of a private mapping.  0 or -EINTR. */
+int heap_touch(struct heap *h, uint8_t *from, uint8_t *to);
 /* Clears the bitmaps; objects that are free count as marked and done. */
 void heap_clear_marks(struct heap *h);
 
@@ -123,6 +129,14 @@ const uint8_t *heap_bytes(const struct heap *h, uint64_t addr, uint64_t len);
 /* The same of memory outside the heap, read when needed; NULL when not readable. */
 int heap_copy(struct heap *h, uint64_t addr, void *dst, size_t len);
 
+static inline bool heap_go_on(struct heap *h, const char *doing, uint64_t done, uint64_t of)
+{
+	if (!h->ended && h->go_on)
+		h->ended =
+			!h->go_on(h->go_on_arg, doing, done < of ? (double)done / (double)of : 1);
+	return !h->ended;
+}
+
 void heap_mark_word(struct heap *h, uint64_t word);
 void heap_mark_words(struct heap *h, const uint8_t *words, size_t bytes);
 /* Contents of the object at addr, as roots (the object itself is not marked). */
@@ -131,7 +145,7 @@ void heap_mark_contents(struct heap *h, uint64_t addr);
 void heap_set_opaque(struct heap *h, uint64_t addr);
 /* Asks for a call, once, when the object at addr is marked; it has to be one (heap_find()). */
 void heap_watch(struct heap *h, uint64_t addr);
-/* Marks everything that is reachable from what was marked. */
+/* Marks everything that is reachable from what was marked; less when it has to end. */
 void heap_drain(struct heap *h);
 
 static inline bool heap_is_marked(const struct heap *h, uint64_t bit)

@@ -33,6 +33,13 @@ struct prove_held {
 	uint64_t waiter, holder; /* goids */
 };
 
+/* What is being done, and how much of that has been. */
+struct prove_progress {
+	const char *doing; /* NULL: the process stands still, this is no time for words */
+	int pass, of;      /* of: 0 when it is for a proof */
+	double share;      /* 0 to 1 */
+};
+
 /* The process is about to be stopped. */
 struct prove_stop {
 	uint64_t expected_ns;
@@ -46,15 +53,17 @@ struct prove_config {
 	const struct process *proc;    /* borrowed; NULL: memory without a process */
 	bool prove;                    /* freeze for a copy */
 	int passes;                    /* without prove: 6 */
+	uint64_t limit_ns;             /* of the passes, see prove_run(); 0: none */
 	uint64_t max_stop_ns;          /* an estimate above: not frozen, verdict PASSES */
 	const struct prove_held *held; /* borrowed; may be NULL */
 	size_t nheld;
-	uint64_t max_copy_bytes; /* cap of the mirror; beyond: OFF, said */
+	uint64_t max_bytes;   /* of our own memory; beyond: OFF, said, with too_much behind it */
+	const char *too_much; /* what to do then; may be NULL */
 	/* Called before freezing; NULL: silent. */
 	void (*announce)(void *arg, const struct prove_stop *stop);
 	void *arg;
-	/* Asked between steps: true ends with -EINTR, the process runs on.  NULL: never. */
-	bool (*cancelled)(void *arg);
+	/* Called many times a second: false ends it, and the process runs on.  NULL: never. */
+	bool (*go_on)(void *arg, const struct prove_progress *p);
 };
 
 struct leaked {
@@ -112,13 +121,18 @@ struct prove_result {
 
 /*
  * With prove: one look at the running process tells how long it will be stopped;
- * no stop takes longer than twice that.  Without: at least `passes` looks, more (up to 24) when one
- * takes back what the others said; result.passes has their number.  Either way
- * the process is looked at once more at the end, and what has moved since, or
- * is no longer in the queue it waited in, is taken back with all that it keeps.
+ * no stop takes longer than twice that.  Without: at least `passes` looks, more
+ * (up to 24) when one takes back what the others said, but none is begun after
+ * limit_ns: then three are enough, if the last one took nothing back, and after
+ * three times that, or when it is told to end, two.  result.passes has their
+ * number.  Between them is a pause, unless nothing ran during the last one.
+ * Either way the process is looked at once more at the end, and what has moved
+ * since, or is no longer in the queue it waited in, is taken back with all that
+ * it keeps.
  *
  * 0 also when the verdict is OFF.  -ESRCH: the process ended; -ESTALE: it
- * became another program; -EINTR: cancelled; -ENOMEM.  The target runs on in every case.
+ * became another program; -EINTR: told to end before there was a verdict;
+ * -ENOMEM.  The target runs on in every case.
  */
 int prove_run(const struct prove_config *cfg, struct prove_result *out, struct err *err);
 void prove_result_deinit(struct prove_result *r);

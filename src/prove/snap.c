@@ -9,8 +9,10 @@
 
 #include "base/vec.h"
 
-#define G_BATCH     (1u << 20)
-#define MAX_WATCHED (1u << 26)
+#define G_BATCH       (1u << 20)
+#define MAX_WATCHED   (1u << 26)
+#define WATCHED_BYTES 48   /* of a map, where each waits for something else */
+#define G_AT_ONCE     4096 /* marked without asking whether to go on */
 
 int snap_fail(struct snap *s, int code, const char *fmt, ...)
 {
@@ -68,6 +70,14 @@ void snap_deinit(struct snap *s)
 	memset(s, 0, sizeof(*s));
 }
 
+uint64_t snap_bytes(const struct snap *s, size_t ng)
+{
+	uint64_t each = sizeof(*s->g) + sizeof(*s->gaddr) + sizeof(*s->waiter) +
+			sizeof(*s->live_queue) + WATCHED_BYTES;
+
+	return heap_bytes_needed(&s->heap) + s->stacks_len + ng * each;
+}
+
 void snap_drop_copies(struct snap *s)
 {
 	heap_drop_contents(&s->heap);
@@ -85,12 +95,16 @@ int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64
 	s->heap.frozen = s->frozen;
 	s->heap.deadline_ns = deadline_ns;
 	s->max_bytes = max_bytes;
+	s->heap.ended = false;
 	s->misread = false;
 	s->losses = 0;
 	s->why[0] = '\0';
+	s->stacks_len = 0;
 	err = snap_read_modules(s);
 	if (!err)
 		err = heap_read(&s->heap, max_bytes);
+	if (err == -ENOSPC)
+		s->wanted_bytes = snap_bytes(s, s->ng);
 	if (err == -EBADMSG && !s->why[0])
 		snap_fail(s, err, "%s", s->heap.why);
 	if (!err)
@@ -157,9 +171,14 @@ static void mark_goroutine(struct snap *s, size_t i)
 
 static void drain(struct snap *s)
 {
-	while (s->nlive || s->heap.nqueue) {
-		while (s->nlive)
+	size_t n = 0;
+
+	while ((s->nlive || s->heap.nqueue) && !s->heap.ended) {
+		for (; s->nlive && !s->heap.ended; n++) {
 			mark_goroutine(s, s->live_queue[--s->nlive]);
+			if (n % G_AT_ONCE == 0)
+				heap_go_on(&s->heap, "marking what goroutines keep", n, s->ng);
+		}
 		heap_drain(&s->heap);
 	}
 }
@@ -186,6 +205,8 @@ static int check_goroutines(struct snap *s)
 int snap_continue(struct snap *s)
 {
 	drain(s);
+	if (s->heap.ended)
+		return -EINTR;
 	return s->misread || s->heap.reached_unknown ? -EFAULT : 0;
 }
 

@@ -74,7 +74,8 @@ struct snap {
 	uint64_t stacks_len, stacks_cap;
 	struct mem_piece *stack_piece; /* one batch, and whose they are */
 	uint32_t *stack_owner;
-	uint64_t max_bytes; /* of heap and stacks together */
+	uint64_t max_bytes;    /* of our own memory */
+	uint64_t wanted_bytes; /* at least, when that was not enough */
 	/* stacks of the runtime itself, where threads of the frozen process are; addr 0 */
 	struct pgo *system;
 	size_t nsystem, system_cap;
@@ -120,7 +121,7 @@ void snap_deinit(struct snap *s);
 int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64_t deadline_ns);
 /*
  * Finds candidates and marks from the roots; the process is no longer read.
- * -EFAULT: something reachable could not be read, so that everything may be.
+ * -EFAULT: something reachable could not be read, so that everything may be; -EINTR.
  */
 int snap_judge(struct snap *s);
 /* Goroutine i turned out to be alive; what it keeps is marked by snap_continue(). */
@@ -128,6 +129,8 @@ void snap_revive(struct snap *s, size_t i);
 int snap_continue(struct snap *s);
 /* The same of one that is stuck; of the assumption nothing is left then. */
 void snap_take_back(struct snap *s, size_t i);
+/* Memory that is needed for ng goroutines, as far as the rest is known by now. */
+uint64_t snap_bytes(const struct snap *s, size_t ng);
 /* Gives the copies of heap and stacks back: no further judgement; snap_is_leaked() still works. */
 void snap_drop_copies(struct snap *s);
 static inline bool snap_is_leaked(const struct snap *s, size_t i)

@@ -321,7 +321,9 @@ int heap_take_spans(struct heap *h, bool only_new)
 	for (size_t i = 0; i < h->nmspan && !err; i += MSPAN_BATCH) {
 		size_t n = h->nmspan - i < MSPAN_BATCH ? h->nmspan - i : MSPAN_BATCH;
 
-		err = read_batch(h, (uint32_t)size, i, n);
+		err = heap_go_on(h, "reading the list of spans", i, h->nmspan) ? 0 : -EINTR;
+		if (!err)
+			err = read_batch(h, (uint32_t)size, i, n);
 		if (!err)
 			err = take_batch(h, (uint32_t)size, n, &o, only_new);
 	}

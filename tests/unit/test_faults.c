@@ -256,7 +256,7 @@ static int try_locks(struct sound *s)
 
 static int try_leaks(struct sound *s)
 {
-	struct prove_config cfg = { .rt = &s->r.rt, .passes = 1, .max_copy_bytes = MAX_COPY };
+	struct prove_config cfg = { .rt = &s->r.rt, .passes = 1, .max_bytes = MAX_COPY };
 	struct prove_result out;
 	int code = prove_run(&cfg, &out, NULL);
 
@@ -504,8 +504,8 @@ static void read_all(struct recorded *r, struct faulty *f)
 	}
 	heapprof_read(&heap, &rt, why, sizeof(why));
 	assert_true(heap.n <= HEAPPROF_MAX_BUCKETS);
-	prove_run(&(struct prove_config){ .rt = &rt, .passes = 1, .max_copy_bytes = MAX_COPY },
-		  &leaks, NULL);
+	prove_run(&(struct prove_config){ .rt = &rt, .passes = 1, .max_bytes = MAX_COPY }, &leaks,
+		  NULL);
 	assert_true(leaks.n <= leaks.candidates);
 	assert_true(f->pieces < 4 * MAX_PIECES);
 	prove_result_deinit(&leaks);

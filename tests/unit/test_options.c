@@ -128,6 +128,23 @@ static void attach_options(void **state)
 	assert_string_equal(o.file, "./12");
 }
 
+static void sizes(void **state)
+{
+	static const char *const bad[] = {
+		"", "0", "0M", "5", "M", "-1M", "1K", "1.5G", "9999999G"
+	};
+	uint64_t v;
+
+	(void)state;
+	assert_int_equal(size_parse("800M", &v), 0);
+	assert_int_equal(v, 800ull << 20);
+	assert_int_equal(size_parse("3GiB", &v), 0);
+	assert_int_equal(v, 3ull << 30);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (!size_parse(bad[i], &v))
+			fail_msg("'%s' is a size", bad[i]);
+}
+
 static void snapshot_options(void **state)
 {
 	struct options o;
@@ -136,6 +153,7 @@ static void snapshot_options(void **state)
 	assert_int_equal(parse("snapshot", "42", &o), 0);
 	assert_int_equal(o.window_ns, 5 * NS_PER_S);
 	assert_int_equal(o.max_stop_ns, 200 * NS_PER_MS);
+	assert_int_equal(o.max_memory_bytes, 0);
 	assert_false(o.prove || o.goroutines || o.has_fail_on);
 	assert_int_equal(parse("snapshot",
 			       "--window 0 --prove --max-stop 50ms --goroutines --format pprof "
@@ -149,7 +167,8 @@ static void snapshot_options(void **state)
 	assert_int_equal(o.format, FORMAT_PPROF);
 	assert_int_equal(o.profile, PROFILE_HEAP);
 	assert_int_equal(o.fail_on, SEVERITY_HIGH);
-	assert_int_equal(parse("leaks", "--prove --format json 42", &o), 0);
+	assert_int_equal(parse("leaks", "--prove --format json --max-memory 2G 42", &o), 0);
+	assert_int_equal(o.max_memory_bytes, 2ull << 30);
 	assert_int_equal(parse("diff", "a.json 42", &o), 0);
 	assert_string_equal(o.file, "a.json");
 	assert_string_equal(o.file2, "42");
@@ -339,6 +358,7 @@ int main(void)
 		cmocka_unit_test(durations),
 		cmocka_unit_test(percentages),
 		cmocka_unit_test(attach_options),
+		cmocka_unit_test(sizes),
 		cmocka_unit_test(snapshot_options),
 		cmocka_unit_test(wrong_usage),
 		cmocka_unit_test(help_is_complete),

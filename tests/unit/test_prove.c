@@ -871,11 +871,12 @@ static void cap_is_kept(void **state)
 	(void)state;
 	world_open(&w, "usual");
 	add_receiver(&w, new_chan(&w), 0);
-	w.cfg.max_copy_bytes = PAGE;
-	expect_off(&w, "may be copied");
-	w.cfg.max_copy_bytes = 4 * PAGE; /* all spans with pointers, and no byte of a stack */
-	expect_off(&w, "may be copied");
-	w.cfg.max_copy_bytes = 5 * PAGE;
+	w.cfg.too_much = "what to do";
+	w.cfg.max_bytes = PAGE;
+	expect_off(&w, "MiB: what to do");
+	w.cfg.max_bytes = 4 * PAGE + HEAP_BLOCK_PAGES * sizeof(uint32_t); /* the spans alone */
+	expect_off(&w, "MiB: what to do");
+	w.cfg.max_bytes = 8 * PAGE + HEAP_BLOCK_PAGES * sizeof(uint32_t);
 	EXPECT(&w, 2);
 	world_close(&w);
 }
@@ -1025,10 +1026,69 @@ static void copy_grows(void **state)
 	world_close(&w);
 }
 
-static bool yes(void *arg)
+static bool no(void *arg, const struct prove_progress *p)
 {
 	(void)arg;
-	return true;
+	(void)p;
+	return false;
+}
+
+struct passing {
+	int last; /* pass that is still let go on */
+};
+
+/* The pass that comes next is not gone on with. */
+static bool until(void *arg, const struct prove_progress *p)
+{
+	const struct passing *until = arg;
+
+	assert_true(p->share >= 0 && p->share <= 1);
+	return p->pass <= until->last;
+}
+
+/* What was found so far is the verdict, if two passes have found the same. */
+static void ends_with_what_is_known(void **state)
+{
+	struct passing p = { .last = 3 };
+	struct prove_result r;
+	struct world w;
+
+	(void)state;
+	world_open(&w, "usual");
+	add_receiver(&w, new_chan(&w), 0);
+	w.cfg.passes = 6;
+	w.cfg.go_on = until;
+	w.cfg.arg = &p;
+	judge(&w, &r);
+	assert_int_equal(r.verdict, LEAKS_PASSES);
+	assert_int_equal(r.passes, 3);
+	assert_int_equal(r.n, 1);
+	assert_int_equal(r.v[0].g.goid, 2);
+	prove_result_deinit(&r);
+	p.last = 1;
+	publish(&w);
+	assert_int_equal(prove_run(&w.cfg, &r, NULL), -EINTR);
+	world_close(&w);
+}
+
+/* No pass is begun after the limit, but for three; and two are little. */
+static void passes_take_no_longer(void **state)
+{
+	struct prove_result r;
+	struct world w;
+
+	(void)state;
+	world_open(&w, "usual");
+	add_receiver(&w, new_chan(&w), 0);
+	w.cfg.passes = 24;
+	w.cfg.limit_ns = 600 * 1000000; /* the pauses alone take 2.3 s */
+	judge(&w, &r);
+	assert_in_range(r.passes, 3, 23);
+	assert_int_equal(r.n, 1);
+	prove_result_deinit(&r);
+	w.cfg.limit_ns = 1;
+	expect_off(&w, "too few to be sure");
+	world_close(&w);
 }
 
 static void can_be_cancelled(void **state)
@@ -1038,7 +1098,7 @@ static void can_be_cancelled(void **state)
 
 	(void)state;
 	world_open(&w, "usual");
-	w.cfg.cancelled = yes;
+	w.cfg.go_on = no;
 	publish(&w);
 	assert_int_equal(prove_run(&w.cfg, &r, NULL), -EINTR);
 	assert_null(r.v);
@@ -1155,6 +1215,8 @@ int main(void)
 		cmocka_unit_test(unused_sudogs_of_the_scheduler),
 		cmocka_unit_test(copy_grows),
 		cmocka_unit_test(can_be_cancelled),
+		cmocka_unit_test(ends_with_what_is_known),
+		cmocka_unit_test(passes_take_no_longer),
 		cmocka_unit_test(random_damage),
 		cmocka_unit_test(maps_of_all_functions),
 	};

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Several passes over a running process, and what all agree on. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "proc/process.h"
+#include "prove/prove_priv.h"
+
+#define GAP_MS      100 /* between unfrozen passes */
+#define CALM_PASSES 8   /* without a suspicion taken back, after one was */
+#define MAX_PASSES  24  /* some five seconds, where it never gets calm */
+#define ENOUGH      3   /* where there is no time for more */
+#define LATEST      3   /* times the limit: also the pass under way ends */
+
+static int first_suspects(struct run *r)
+{
+	const struct snap *s = &r->snap;
+
+	r->nsuspect = 0;
+	r->suspect = malloc((prove_count_stuck(s) + 1) * sizeof(*r->suspect));
+	if (!r->suspect)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->ng; i++)
+		if (s->g[i].stuck)
+			r->suspect[r->nsuspect++] =
+				(struct suspect){ s->g[i].addr,        s->g[i].goid, s->g[i].sp,
+						  s->g[i].primitive,   s->g[i].seq,  s->g[i].kind,
+						  snap_is_leaked(s, i) };
+	return 0;
+}
+
+static void filter_suspects(struct run *r)
+{
+	const struct snap *s = &r->snap;
+	size_t n = 0;
+
+	for (size_t k = 0; k < r->nsuspect; k++) {
+		const struct suspect *a = &r->suspect[k];
+		const struct pgo *g;
+		size_t i;
+
+		if (!snap_find_g(s, a->addr, &i))
+			continue;
+		g = &s->g[i];
+		if (!g->stuck || g->goid != a->goid || g->sp != a->sp ||
+		    g->primitive != a->primitive || g->seq != a->seq)
+			continue;
+		r->suspect[n] = *a;
+		r->suspect[n++].leaked = a->leaked && snap_is_leaked(s, i);
+	}
+	r->nsuspect = n;
+}
+
+static int finish_passes(struct run *r)
+{
+	struct u64map only;
+	int code = 0;
+
+	u64map_init(&only, r->nsuspect + 1);
+	for (size_t k = 0; k < r->nsuspect && !code; k++)
+		if (!u64map_put(&only, r->suspect[k].addr, r->suspect[k].leaked ? 1 : 2, NULL))
+			code = -ENOMEM;
+	if (!code)
+		code = prove_finish(r, &only);
+	u64map_deinit(&only);
+	return code;
+}
+
+/*
+ * It had to end, within a pass or the last look: what is read of it is incomplete, so
+ * each that all passes agree on is looked at once more by itself.
+ */
+static int finish_early(struct run *r)
+{
+	struct prove_result *out = r->out;
+	int got = 0;
+
+	snap_drop_copies(&r->snap);
+	out->v = calloc(r->nsuspect + 1, sizeof(*out->v));
+	if (!out->v)
+		return -ENOMEM;
+	for (size_t k = 0; k < r->nsuspect && got >= 0; k++) {
+		const struct suspect *a = &r->suspect[k];
+		const struct pgo g = { .addr = a->addr,
+				       .goid = a->goid,
+				       .seq = a->seq,
+				       .kind = a->kind,
+				       .primitive = a->primitive };
+		struct leaked *l = &out->v[out->n];
+
+		if (!a->leaked)
+			continue;
+		got = prove_fill_one(r, &g, l);
+		out->n += got > 0 && (l->g.status == GO_WAITING || l->g.status == GO_LEAKED) &&
+			  l->g.sched_sp == a->sp;
+	}
+	prove_sort(out->v, out->n);
+	return got < 0 ? got : 0;
+}
+
+/* Whether the last pass was of memory that did not change: nothing is gained by a pause then. */
+static int watched_pass(struct run *r)
+{
+	const struct process *p = r->cfg->proc;
+	uint64_t before = 0, after = 0;
+	bool known = p && !process_cpu_ns(p, &before);
+	int code = prove_unfrozen_pass(r);
+
+	r->moved = !known || process_cpu_ns(p, &after) || before != after;
+	return code;
+}
+
+static int one_pass(struct run *r)
+{
+	int code = watched_pass(r);
+
+	if (code)
+		return code;
+	if (!r->out->passes++)
+		return first_suspects(r);
+	filter_suspects(r);
+	return 0;
+}
+
+static int too_slow(struct run *r)
+{
+	return prove_off(
+		r->out,
+		"%d pass%s over its memory fit into %.0f s, too few to be sure of: --prove "
+		"freezes it for a single one",
+		r->out->passes, r->out->passes == 1 ? "" : "es",
+		(double)(LATEST * r->cfg->limit_ns) / 1e9);
+}
+
+/*
+ * A pass misses what moves from where it has not read yet to where it has.
+ * When a later pass takes a suspicion back there is such movement: then it goes
+ * on until nothing has been taken back for some passes.
+ */
+int prove_passes(struct run *r)
+{
+	uint64_t limit = r->cfg->limit_ns, began = clock_mono_ns();
+	bool calm = false;
+	int code = 0;
+
+	r->want = r->cfg->passes > 0 ? r->cfg->passes : 6;
+	r->end_ns = limit ? began + LATEST * limit : 0;
+	r->out->verdict = LEAKS_PASSES;
+	r->out->passes = 0;
+	r->snap.heap.trust_alloc_bits = false;
+	while (!code && r->out->passes < r->want) {
+		size_t before = r->nsuspect;
+
+		if (r->out->passes && r->moved)
+			clock_nap_ms(GAP_MS);
+		code = one_pass(r);
+		if (code)
+			break;
+		if (!r->nsuspect)
+			return 0;
+		calm = r->out->passes > 1 && r->nsuspect == before;
+		if (r->out->passes > 1 && !calm && r->want < r->out->passes + CALM_PASSES)
+			r->want = r->out->passes + CALM_PASSES;
+		if (r->want > MAX_PASSES)
+			r->want = MAX_PASSES;
+		if (limit && clock_mono_ns() - began > limit && calm && r->out->passes >= ENOUGH)
+			break;
+	}
+	if (!code)
+		code = finish_passes(r);
+	if (code == -EINTR && calm)
+		code = finish_early(r);
+	else if (code == -EINTR && r->end_ns && clock_mono_ns() > r->end_ns)
+		code = too_slow(r);
+	r->end_ns = 0;
+	return code;
+}
