@@ -157,8 +157,7 @@ static int run(struct leaks *s)
 	struct err err = { 0 };
 	int code, status;
 
-	privileges_drop(PRIVILEGE_READ | PRIVILEGE_STOP | (s->o->output ? PRIVILEGE_WRITE : 0),
-			s->o->prove);
+	privileges_drop(PRIVILEGE_READ | PRIVILEGE_STOP | (s->o->output ? PRIVILEGE_WRITE : 0));
 	code = session_open(&s->w.s, (pid_t)s->o->pid, &err);
 	if (code)
 		return msg_fail(&err);

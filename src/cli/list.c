@@ -107,7 +107,7 @@ int cmd_list(const struct options *o)
 	char n[HUMAN_MAX];
 	int status;
 
-	privileges_drop(PRIVILEGE_READ, false);
+	privileges_drop(PRIVILEGE_READ);
 	if (golist_scan(&l, LIST_BUDGET_NS, &err))
 		return msg_fail(&err);
 	status = output_open(&out, o);

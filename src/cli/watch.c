@@ -157,7 +157,7 @@ static void drop(struct watch *w)
 	privileges_lower(keep);
 	if (w->trace && !trace_is_readable(w->trace))
 		keep |= PRIVILEGE_BPF;
-	privileges_drop(keep, o->prove);
+	privileges_drop(keep);
 }
 
 #define KEY_LEAST 16
@@ -261,6 +261,10 @@ int watch_prepare(struct watch *w, struct output *out)
 
 	if (output_open(out, w->o))
 		return EXIT_FAILED;
+	/* while this process is small, and may do what the other one has to */
+	freeze_init(&w->freeze);
+	if (w->o->prove && freeze_open(&w->freeze))
+		msg_note("no proof: no process can be made that holds the other one");
 	err = interrupt_begin(&w->signal_fd);
 	if (err) {
 		msg_error("cannot catch signals: %s", strerror(-err));
@@ -402,6 +406,7 @@ void watch_close(struct watch *w)
 	observer_free(w->observer);
 	trace_close(w->trace);
 	session_close(&w->s);
+	freeze_deinit(&w->freeze);
 	if (w->signal_fd >= 0)
 		close(w->signal_fd);
 	if (w->stop_fd >= 0)

@@ -11,6 +11,7 @@
 #include "plan/plan.h"
 #include "proc/mem.h"
 #include "proc/process.h"
+#include "prove/freeze.h"
 #include "prove/prove.h"
 #include "trace/trace.h"
 
@@ -40,6 +41,7 @@ struct watch {
 	char memory_only[320]; /* why there are no probes, "" when there are */
 	char redact_salt[64];  /* with --redact-hosts */
 	int signal_fd;
+	struct freeze freeze; /* opened with --prove */
 	uint64_t
 		passes_max_bytes; /* of memory, for passes over the running process; 0: no less than for a proof */
 	bool signalled; /* by one of those that end us */

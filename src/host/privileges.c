@@ -62,6 +62,7 @@ static const uint16_t refused[] = {
 	SYS_execve,
 	SYS_execveat,
 	SYS_process_vm_writev,
+	SYS_ptrace,
 	SYS_perf_event_open,
 	SYS_socket,
 	SYS_connect,
@@ -155,7 +156,7 @@ static void add_open(struct rules *r, uint32_t call, int arg)
 	    ALLOW, REFUSE);
 }
 
-static void filter(bool may_stop)
+static void filter(void)
 {
 	struct rules r = { .n = 0 };
 	struct sock_fprog p;
@@ -164,8 +165,6 @@ static void filter(bool may_stop)
 	    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1), REFUSE);
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
 		ADD(&r, IF_NOT(refused[i], 1), REFUSE);
-	if (!may_stop)
-		ADD(&r, IF_NOT(SYS_ptrace, 1), REFUSE);
 	add_open(&r, SYS_open, 1);
 	add_open(&r, SYS_openat, 2);
 	add_bpf(&r);
@@ -174,24 +173,23 @@ static void filter(bool may_stop)
 	syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p);
 }
 
-static void close_to_others(bool may_stop)
+static void close_to_others(void)
 {
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	filter(may_stop);
+	filter();
 }
 
 #else
 
 /* LeakSanitizer traces its own process. */
-static void close_to_others(bool may_stop)
+static void close_to_others(void)
 {
-	(void)may_stop;
 }
 
 #endif
 
-void privileges_drop(uint64_t keep, bool may_stop)
+void privileges_drop(uint64_t keep)
 {
 	privileges_keep(keep);
-	close_to_others(may_stop);
+	close_to_others();
 }

@@ -12,7 +12,7 @@
 /* What stays of the capabilities, of those there are. */
 #define PRIVILEGE_READ  (1ull << 19 | 1ull << 2)            /* SYS_PTRACE, DAC_READ_SEARCH */
 #define PRIVILEGE_WRITE (1ull << 1 | 1ull << 0 | 1ull << 3) /* -o: DAC_OVERRIDE, CHOWN, FOWNER */
-#define PRIVILEGE_STOP  (1ull << 23)                        /* --prove: SYS_NICE */
+#define PRIVILEGE_STOP  (1ull << 23) /* --prove: SYS_NICE, to hurry; another process stops */
 #define PRIVILEGE_PROBE (PRIVILEGE_READ | PRIVILEGE_BPF | 1ull << 38) /* … and PERFMON */
 #define PRIVILEGE_BPF   (1ull << 39 | 1ull << 21)                     /* BPF, or SYS_ADMIN */
 
@@ -27,10 +27,9 @@ void privileges_keep(uint64_t keep);
 void privileges_lower(uint64_t keep);
 /*
  * Also: others of the same user cannot read this process, and the kernel refuses
- * (EPERM) what is never needed: exec, writing to other processes, ptrace but for
- * `may_stop`, new BPF programs and probes, sockets, mounts, namespaces, modules,
+ * (EPERM) what is never needed: exec, writing to other processes, ptrace, new BPF programs and probes, sockets, mounts, namespaces, modules,
  * opening a file for writing that is not a new one.
  */
-void privileges_drop(uint64_t keep, bool may_stop);
+void privileges_drop(uint64_t keep);
 
 #endif

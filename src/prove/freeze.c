@@ -121,8 +121,10 @@ int freeze_begin(struct freeze *f, pid_t pid, uint64_t until_ns, uint64_t kill_n
 	f->stop_ns = 0;
 	f->why[0] = '\0';
 	f->holds = false;
-	if (f->sock < 0)
+	if (f->sock < 0) {
+		snprintf(f->why, sizeof(f->why), "there is no process to hold it");
 		return -ETIME;
+	}
 	hurry(f);
 	err = ask(f, &q);
 	if (err) {

@@ -35,7 +35,7 @@ static bool go_on(void *arg, const char *doing, double share)
 {
 	struct run *r = arg;
 	struct prove_progress p = {
-		.doing = r->freeze.holds ? NULL : doing,
+		.doing = r->freeze && r->freeze->holds ? NULL : doing,
 		.pass = r->out->passes + 1,
 		.of = r->want,
 		.share = share,
@@ -247,12 +247,12 @@ static int frozen_copy(struct run *r)
 {
 	uint64_t limit = longest_stop(r), began = clock_mono_ns();
 	uint64_t until = began + limit - limit / LETTING_GO;
-	int err = freeze_begin(&r->freeze, r->cfg->proc->pid, until, began + limit), early;
+	int err = freeze_begin(r->freeze, r->cfg->proc->pid, until, began + limit), early;
 
 	if (!err)
-		err = copy(r, &r->freeze, until);
-	early = freeze_end(&r->freeze);
-	r->stop_ns = r->freeze.stop_ns ? r->freeze.stop_ns : clock_mono_ns() - began;
+		err = copy(r, r->freeze, until);
+	early = freeze_end(r->freeze);
+	r->stop_ns = r->freeze->stop_ns ? r->freeze->stop_ns : clock_mono_ns() - began;
 	if (!err || err == -ETIME)
 		r->out->stop_ns += r->stop_ns;
 	return !err && early ? early : err;
@@ -269,7 +269,7 @@ static int frozen_copies(struct run *r)
 	int code = -ETIME;
 
 	for (int i = 0; i < MAX_STOPS && code == -ETIME; i++) {
-		if (i && (longest_stop(r) >= max || !freeze_is_open(&r->freeze)))
+		if (i && (longest_stop(r) >= max || !freeze_is_open(r->freeze)))
 			break;
 		stop.expected_ns = r->out->expected_stop_ns * (i ? MORE_TIME : 1);
 		if (stop.expected_ns > max)
@@ -302,7 +302,7 @@ static int prove_frozen(struct run *r)
 		snprintf(r->out->why, sizeof(r->out->why),
 			 "copying it took longer than announced, so it was let go before the "
 			 "end%s%s",
-			 r->freeze.why[0] ? ": " : "", r->freeze.why);
+			 r->freeze->why[0] ? ": " : "", r->freeze->why);
 		return 1;
 	case -EPERM:
 	case -EACCES:
@@ -366,7 +366,7 @@ static int replaced(const struct run *r, int code)
 int prove_run(const struct prove_config *cfg, struct prove_result *out, struct err *err)
 {
 	uint64_t began = clock_mono_ns();
-	struct run r = { .cfg = cfg, .out = out };
+	struct run r = { .cfg = cfg, .out = out, .freeze = cfg->freeze };
 	char text[120];
 	const char *why;
 	int code;
@@ -375,10 +375,7 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	why = prove_refusal(cfg->rt, text, sizeof(text));
 	if (why)
 		return prove_off(out, "%s", why);
-	freeze_init(&r.freeze);
 	code = snap_init(&r.snap, cfg->rt);
-	if (!code && cfg->prove)
-		code = freeze_open(&r.freeze);
 	r.snap.heap.go_on = go_on;
 	r.snap.heap.go_on_arg = &r;
 	r.snap.held = cfg->held;
@@ -388,7 +385,6 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	if (code == -EFAULT || code == -EBADMSG || !code)
 		code = replaced(&r, code);
 	code = give_up(&r, code);
-	freeze_deinit(&r.freeze);
 	snap_deinit(&r.snap);
 	free(r.suspect);
 	out->total_ns = clock_mono_ns() - began;

@@ -18,6 +18,7 @@
 #include "gort/goruntime.h"
 
 struct process;
+struct freeze;
 
 enum leak_verdict {
 	LEAKS_OFF,    /* refused or not possible: result.why says it */
@@ -52,6 +53,7 @@ struct prove_config {
 	struct goruntime *rt;          /* borrowed */
 	const struct process *proc;    /* borrowed; NULL: memory without a process */
 	bool prove;                    /* freeze for a copy */
+	struct freeze *freeze;         /* borrowed, opened; with prove only */
 	int passes;                    /* without prove: 6 */
 	uint64_t limit_ns;             /* of the passes, see prove_run(); 0: none */
 	uint64_t max_stop_ns;          /* an estimate above: not frozen, verdict PASSES */

@@ -18,7 +18,7 @@ struct run {
 	const struct prove_config *cfg;
 	struct prove_result *out;
 	struct snap snap;
-	struct freeze freeze;
+	struct freeze *freeze; /* with a proof */
 	struct suspect *suspect;
 	size_t nsuspect;
 	uint64_t copy_ns; /* of the last unfrozen pass: what a frozen one will take */

@@ -197,7 +197,7 @@ static int given_up(void)
 
 	snprintf(mem, sizeof(mem), "/proc/%d/mem", (int)getppid());
 	privileges_begin();
-	privileges_drop(PRIVILEGE_READ, false);
+	privileges_drop(PRIVILEGE_READ);
 	if (execve("/bin/true", none, none) != -1 || errno != EPERM)
 		return 1;
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != -1 || errno != EPERM)
