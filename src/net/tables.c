@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "net/tables.h"
 
+#include <math.h>
+
 #include "base/human.h"
 #include "model/sentence.h"
 #include "net/window.h"
@@ -134,26 +136,51 @@ static const struct column client_column[] = {
 };
 #undef S
 
+/* How many requests have begun, as far as rows say it. */
+struct requests {
+	uint64_t n;
+	bool known, missing; /* of some rows; of others it is not known */
+	enum exactness exactness;
+	double seen; /* SAMPLED: how many made the number */
+};
+
+static void requests_add(struct requests *r, bool known, uint64_t n, enum exactness e, double rate)
+{
+	r->known |= known;
+	r->missing |= !known;
+	r->n += n;
+	r->seen += e == SAMPLED ? (double)n * rate : (double)n;
+	r->exactness = e > r->exactness ? e : r->exactness;
+}
+
+/* Of what is sampled, with the range that it is in 19 times of 20. */
+static void requests_sentence(const struct requests *r, const char *begun, struct buf *out)
+{
+	double pct = r->seen > 0 ? 200 / sqrt(r->seen) : 100;
+
+	if (!r->known)
+		return;
+	buf_puts(out, r->missing ? ": at least " : ": ");
+	sentence_counted(out, r->exactness == EXACT ? "" : "~", r->n, "request");
+	buf_puts(out, begun);
+	if (r->exactness == SAMPLED)
+		buf_printf(out, " (±%.0f%%)", ceil(pct < 100 ? pct : 100));
+}
+
 static void clients_sentence(const struct window *w, struct buf *out)
 {
-	uint64_t requests = 0, errors = 0, hanging = 0;
-	enum exactness e = EXACT;
-	bool known = false;
+	uint64_t errors = 0, hanging = 0;
+	struct requests r = { 0 };
 
 	for (int i = 0; i < w->net->nclient; i++) {
 		const struct net_client *c = &w->net->client[i];
 
-		known |= c->requests_known;
-		requests += c->requests;
+		requests_add(&r, c->requests_known, c->requests, c->exactness, c->rate);
 		errors += c->errors;
 		hanging += c->hanging;
-		e = c->exactness > e ? c->exactness : e;
 	}
 	buf_puts(out, "HTTP requests by call");
-	if (known) {
-		sentence_counted(out, e == EXACT ? ": " : ": ~", requests, "request");
-		buf_puts(out, " begun");
-	}
+	requests_sentence(&r, " begun", out);
 	if (errors)
 		sentence_count(out, ", ", errors, " failed");
 	if (hanging)
@@ -321,23 +348,19 @@ static const struct column server_column[] = {
 
 static void servers_sentence(const struct window *w, struct buf *out)
 {
-	uint64_t requests = 0, in_flight = 0, hanging = 0;
-	enum exactness e = EXACT;
-	bool known = false;
+	uint64_t in_flight = 0, hanging = 0;
+	struct requests r = { 0 };
 
 	for (int i = 0; i < w->net->nserver; i++) {
 		const struct net_server *s = &w->net->server[i];
 
-		known |= s->requests_known;
-		requests += s->requests;
+		requests_add(&r, s->requests_known, s->requests, s->exactness, s->rate);
 		in_flight += s->in_flight;
 		if (s->no_read_timeout && s->hanging > hanging)
 			hanging = s->hanging;
-		e = s->exactness > e ? s->exactness : e;
 	}
 	buf_puts(out, "HTTP handlers");
-	if (known)
-		sentence_counted(out, e == EXACT ? ": " : ": ~", requests, "request");
+	requests_sentence(&r, "", out);
 	if (w->net->known)
 		sentence_count(out, ", ", in_flight, " in flight");
 	if (hanging)

@@ -250,11 +250,6 @@ static void read_gc(struct trace *t, struct trace_reading *r)
 	r->stw_max_ns_window = window_max(t);
 }
 
-static uint64_t on_time(const struct trace *t, enum probe_group g, uint64_t now)
-{
-	return t->on_ns[g] + (t->on & GROUP_BIT(g) ? now - t->on_since_ns[g] : 0);
-}
-
 static void read_arming(struct trace *t, struct trace_reading *r)
 {
 	for (int i = 0; i < PROBE_COUNT; i++) {
@@ -290,9 +285,9 @@ static void read_coverage(struct trace *t, struct trace_reading *r)
 	t->requests_read[1] = all > t->requests_read[1] ? all : t->requests_read[1];
 	r->requests_seen = (uint64_t)t->requests_read[0];
 	r->requests_all = (uint64_t)t->requests_read[1];
-	r->governed_on_ns = on_time(t, GROUP_BIRTHS, r->mono_ns);
-	r->ends_on_ns = on_time(t, GROUP_ENDS, r->mono_ns);
-	r->rare_on_ns = on_time(t, GROUP_RARE, r->mono_ns);
+	r->governed_on_ns = trace_on_ns(t, GROUP_BIRTHS, r->mono_ns);
+	r->ends_on_ns = trace_on_ns(t, GROUP_ENDS, r->mono_ns);
+	r->rare_on_ns = trace_on_ns(t, GROUP_RARE, r->mono_ns);
 	r->wall_ns = r->mono_ns - t->attached_ns;
 	r->governed_sliced = was_sliced(t, GROUP_BIRTHS);
 	r->ends_sliced = was_sliced(t, GROUP_ENDS);

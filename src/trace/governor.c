@@ -153,12 +153,13 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 		struct gov_bucket *b = &g->b[i];
 		double hits = diff(in->hits[i], g->last.hits[i]);
 		double spent = diff(in->cost_ns[i], g->last.cost_ns[i]);
+		double on_s = diff(in->on_ns[i], g->last.on_ns[i]) / SECOND;
 
 		cost += spent;
 		if (hits > 0)
 			b->cost_per_hit = smooth(b->cost_per_hit, spent / hits, dt, RATE_MEMORY_S);
 		if (b->on)
-			b->hits_per_s = smooth(b->hits_per_s, hits / dt, dt,
+			b->hits_per_s = smooth(b->hits_per_s, hits / (on_s > 1e-3 ? on_s : dt), dt,
 					       i == GROUP_RARE ? RARE_MEMORY_S : RATE_MEMORY_S);
 	}
 	/* The probes' own cost is part of the CPU time the kernel counts. */

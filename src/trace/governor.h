@@ -26,7 +26,7 @@
 #define GOV_SLICE_MIN_NS 50000000ull /* … and where that takes more than some seconds to save for */
 /* The same for requests, whose probes are many and expensive; longer where requests
  * take long, for those that a slice's end cuts off are not timed. */
-#define GOV_SLICE_REQUESTS_NS     50000000ull
+#define GOV_SLICE_REQUESTS_NS     100000000ull
 #define GOV_SLICE_REQUESTS_MAX_NS 800000000ull
 #define GOV_RARE_HITS_PER_S \
 	2500.0 /* below it rare probes are never sliced: 2,000, and room for bursts */
@@ -48,6 +48,7 @@ struct governor_input {
 	uint64_t cpu_ns; /* of the target */
 	uint64_t hits[GROUP_COUNT];
 	uint64_t cost_ns[GROUP_COUNT]; /* what these hits cost the target */
+	uint64_t on_ns[GROUP_COUNT];   /* how long each was on, arming excluded; 0: not known */
 	uint64_t created;              /* goroutines created; 0: not known */
 };
 

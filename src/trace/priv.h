@@ -93,6 +93,9 @@ struct trace {
 	uint64_t request_hits;              /* when the counters were last read */
 	uint64_t slice_hits;                /* … when the slice began */
 	uint64_t pause_since_ns;            /* 0: in a slice */
+	uint64_t rate_hits, rate_since_ns;  /* request_hits when, and until when, … */
+	double request_rate, rate_s;        /* … hits a second are known, from how many seconds */
+	double pause_s;                     /* the one before this slice, until its load is known */
 	double requests_seen, requests_all; /* up to the last switch */
 	double requests_read[2];            /* both, as the last reading had them */
 	/* what hits have cost so far, each at the price of its time */
@@ -208,6 +211,8 @@ void drain_calls_deinit(struct trace *t);
 /* drain.c */
 int drain_counters(struct trace *t, struct gs_counters *sum);
 /* Of slices and pauses so far, the running one included. */
+/* How long a group was on, up to now. */
+uint64_t trace_on_ns(const struct trace *t, enum probe_group g, uint64_t now);
 void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all);
 
 /* cost.c: adds what the hits since the last call cost the target; mean cost of a

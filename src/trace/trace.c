@@ -4,6 +4,7 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,9 @@
  * any more. */
 #define DISARM_WAIT_MS      5000
 #define DISARM_WAIT_PERF_MS 500
+/* Of the rate of requests' hits. */
+#define RATE_MEMORY_S 0.2
+#define RATE_LEAST_S  0.001
 /* After all was disarmed: the shortest slice. */
 #define REARMED_TICK_NS (200 * NS_PER_MS)
 
@@ -304,31 +308,82 @@ static void forget_begins(struct trace *t, unsigned int on)
 	t->gc->stw_begin_ns = 0;
 }
 
+uint64_t trace_on_ns(const struct trace *t, enum probe_group g, uint64_t now)
+{
+	return t->on_ns[g] +
+	       (t->on & GROUP_BIT(g) && now > t->on_since_ns[g] ? now - t->on_since_ns[g] : 0);
+}
+
+/* Whether there are twice as many hits as there would be at a rate, or half of them, and
+ * not by chance: a request has some eight. */
+static bool is_other_load(double hits, double expected)
+{
+	double most = fmax(hits, expected), least = fmin(hits, expected);
+
+	return most > 2 * least && most - least > 3 * sqrt(8 * most);
+}
+
+/*
+ * While their probes are on: how many hits a second they have, over the last RATE_MEMORY_S
+ * of slices, or since the load has changed.  Arming and detaching take longer than
+ * some slices: no part of it.  Of a pause that was between two loads each has half.
+ */
+static void learn_rate(struct trace *t)
+{
+	uint64_t now = clock_mono_ns();
+	double dt = (double)(now - t->rate_since_ns) / NS_PER_S;
+	double hits = (double)(t->request_hits - t->rate_hits);
+
+	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)) || dt < RATE_LEAST_S)
+		return;
+	if (is_other_load(hits, t->request_rate * dt)) {
+		t->requests_all += (hits / dt - t->request_rate) / 2 * t->pause_s;
+		t->rate_s = 0;
+	}
+	t->request_rate += (hits / dt - t->request_rate) * dt / (dt + t->rate_s);
+	t->rate_s = t->rate_s + dt < RATE_MEMORY_S ? t->rate_s + dt : RATE_MEMORY_S;
+	t->rate_hits = t->request_hits;
+	t->rate_since_ns = now;
+	t->pause_s = 0;
+}
+
+/* Hits up to now. */
+static void count_hits(struct trace *t)
+{
+	struct gs_counters c;
+
+	if (!drain_counters(t, &c))
+		trace_pay(t, &c);
+}
+
 /* A slice ends because there is much to do: a pause has as many hits a second
- * as the slice before it had at its end. */
+ * as the slices before it had at their ends. */
 void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all)
 {
 	double hits = (double)(t->request_hits - t->slice_hits);
-	double rate = t->gov.b[GROUP_REQUESTS].hits_per_s;
 
 	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)))
 		hits = 0;
 	*seen = t->requests_seen + hits;
 	*all = t->requests_all + hits;
-	if (t->pause_since_ns && now > t->pause_since_ns && rate > 0)
-		*all += (double)(now - t->pause_since_ns) / NS_PER_S * rate;
+	if (t->pause_since_ns && now > t->pause_since_ns)
+		*all += (double)(now - t->pause_since_ns) / NS_PER_S * t->request_rate;
 }
 
-/* Its hits begin with what the tick that decides on it has read. */
 static void slice_begins(struct trace *t, uint64_t now)
 {
 	trace_requests(t, now, &t->requests_seen, &t->requests_all);
-	t->slice_hits = t->request_hits;
+	count_hits(t);
+	t->slice_hits = t->rate_hits = t->request_hits;
+	t->rate_since_ns = now;
+	t->pause_s = t->pause_since_ns ? (double)(now - t->pause_since_ns) / NS_PER_S : 0;
 	t->pause_since_ns = 0;
 }
 
 static void slice_ends(struct trace *t, uint64_t now)
 {
+	count_hits(t);
+	learn_rate(t);
 	trace_requests(t, now, &t->requests_seen, &t->requests_all);
 	t->pause_since_ns = now;
 }
@@ -421,8 +476,10 @@ static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t n
 	for (int i = 0; i < PROG_COUNT; i++)
 		in->hits[t->arm[i].group] += trace_prog_hits(c, (enum trace_prog)i) /
 					     (i == PROG_NET_DIAL ? HITS_OF_A_DIAL : 1);
-	for (int i = 0; i < GROUP_COUNT; i++)
+	for (int i = 0; i < GROUP_COUNT; i++) {
 		in->cost_ns[i] = (uint64_t)t->cost_ns[i];
+		in->on_ns[i] = trace_on_ns(t, (enum probe_group)i, now);
+	}
 }
 
 static uint64_t detach_ns(const struct trace *t, enum probe_group g)
@@ -578,6 +635,7 @@ int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 		return e;
 	stats_step(t, &c, now_mono_ns);
 	trace_pay(t, &c);
+	learn_rate(t);
 	governor_in(t, &c, now_mono_ns, target_cpu_ns, created_total, &in);
 	want = governor_step(&t->gov, &in);
 	if (want != t->on)
