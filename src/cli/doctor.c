@@ -37,9 +37,7 @@ static int trace_rows(struct feature *f)
 			 "perf-event probes are used: each takes about 0.1 s to detach");
 	else if (tf.method == TRACE_METHOD_NONE)
 		snprintf(f[n].hint, sizeof(f[n].hint), "%.190s",
-			 err.hint[0] ? err.hint
-				     : "attach reports from memory alone: run as root, or with "
-				       "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+			 err.hint[0] ? err.hint : trace_features_hint(&tf));
 	n++;
 
 	f[n].name = "cost of a probe, measured";
@@ -52,7 +50,8 @@ static int trace_rows(struct feature *f)
 				 ", a single-stepped one %.0f ns", ct.ns[INSN_STEPPED]);
 	} else {
 		f[n].state = FEATURE_NONE;
-		snprintf(f[n].why, sizeof(f[n].why), "not measured: %.150s", err.what);
+		snprintf(f[n].why, sizeof(f[n].why), "not measured: %.150s",
+			 err.what[0] ? err.what : "no probe could be armed");
 	}
 	n++;
 

@@ -70,8 +70,8 @@ static int kernel_can(struct err *err)
 	if (!err->what[0])
 		err_set(err, -EOPNOTSUPP, "%s", tf.why);
 	if (!err->hint[0])
-		err_hint(err, "'gospect doctor' says what is missing; probes need root, or "
-			      "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+		err_hint(err, "%s ('gospect doctor' says what is missing)",
+			 trace_features_hint(&tf));
 	return -EOPNOTSUPP;
 }
 

@@ -130,6 +130,10 @@ static void not_allowed(const struct machine *m, struct feature *f, const char *
 		     m->seccomp ? ", or a seccomp filter hides it" : "");
 	else if (err != -EPERM && err != -EACCES)
 		f->hint[0] = '\0';
+	else if (!has_cap(m, CAP_SYS_ADMIN_BIT) && has_cap(m, CAP_PERFMON_BIT) &&
+		 !strcmp(what, "perf_event_open"))
+		hint(f, "this kernel wants CAP_SYS_ADMIN for it (since CVE-2025-38466, or "
+			"perf_event_paranoid above 2); uprobe_multi (6.10) does not need it");
 	else if (!has_cap(m, CAP_SYS_ADMIN_BIT) &&
 		 !(has_cap(m, CAP_BPF_BIT) && has_cap(m, CAP_PERFMON_BIT)))
 		hint(f, "run as root, or with CAP_BPF and CAP_PERFMON");

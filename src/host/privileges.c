@@ -29,6 +29,15 @@ void privileges_begin(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
+bool privileges_have(uint64_t caps)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2];
+
+	return !syscall(SYS_capget, &h, d) &&
+	       !(caps & ~(d[0].effective | (uint64_t)d[1].effective << 32));
+}
+
 /* final: what is not effective is not permitted any more. */
 static void set_caps(uint64_t keep, bool final)
 {

@@ -16,6 +16,11 @@
 #define PRIVILEGE_PROBE (PRIVILEGE_READ | PRIVILEGE_BPF | 1ull << 38) /* … and PERFMON */
 #define PRIVILEGE_BPF   (1ull << 39 | 1ull << 21)                     /* BPF, or SYS_ADMIN */
 
+#define PRIVILEGE_PERFMON (1ull << 38)
+#define PRIVILEGE_ADMIN   (1ull << 21)
+
+/* Whether all of them are effective. */
+bool privileges_have(uint64_t caps);
 /* Nothing that is executed gains privileges, no core is written.  At the start. */
 void privileges_begin(void);
 /* Only these stay, for the calling thread and those it makes. */

@@ -12,6 +12,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "host/privileges.h"
 #include "trace/attach.h"
 #include "trace/lab.h"
 
@@ -54,7 +55,12 @@ static int try_perf(struct trace_features *f, struct cost_table *ct, const struc
 		*ct = r.cost;
 	} else if (is_permission(r.attach_err) || is_permission(multi->attach_err)) {
 		f->denied = true;
-		snprintf(f->why, sizeof(f->why), "this process may not attach probes");
+		f->wants_admin = !is_permission(multi->attach_err) &&
+				 privileges_have(PRIVILEGE_PERFMON) &&
+				 !privileges_have(PRIVILEGE_ADMIN);
+		snprintf(f->why, sizeof(f->why), "this process may not attach probes%s",
+			 f->wants_admin ? " by perf events, and uprobe_multi does not work here"
+					: "");
 	} else {
 		explain(f, "perf-event uprobes", &r);
 	}
@@ -75,6 +81,8 @@ static int experiment(struct trace_features *f, struct cost_table *ct, struct er
 	int e;
 
 	memset(f, 0, sizeof(*f));
+	for (int i = 0; i < INSN_CLASS_COUNT; i++)
+		r.cost.ns[i] = -1;
 	e = multi_wanted() ? lab_run(&r, true, err) : 0;
 	if (e)
 		return e;
@@ -109,6 +117,14 @@ int trace_features_probe(struct trace_features *f, struct err *err)
 	else
 		*f = known.features;
 	return e;
+}
+
+const char *trace_features_hint(const struct trace_features *f)
+{
+	return f->wants_admin
+		       ? "run as root, or with CAP_SYS_ADMIN too, which this kernel wants for "
+			 "uprobes by perf events"
+		       : "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE";
 }
 
 int trace_measure_costs(struct cost_table *ct, struct err *err)

@@ -47,7 +47,7 @@ bool keeper_wait(int timeout_ms);
 /* As bpf_enable_stats(BPF_STATS_RUN_TIME): this process has no longer what it takes. */
 int keeper_stats(void);
 /* Still alive: to be said at least every KEEPER_PATIENCE_NS. */
-#define KEEPER_PATIENCE_NS 10000000000ull
+#define KEEPER_PATIENCE_NS 30000000000ull
 void keeper_beat(void);
 /* How often all was let go because gospect stood still, or the keeper was killed:
  * when it has changed, nothing that was armed before is. */

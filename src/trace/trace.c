@@ -95,7 +95,7 @@ static int no_method(const struct trace *t, struct err *err)
 {
 	if (t->features.denied) {
 		err_set(err, -EPERM, "%s", t->features.why);
-		err_hint(err, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+		err_hint(err, "%s", trace_features_hint(&t->features));
 		return -EPERM;
 	}
 	err_set(err, -EOPNOTSUPP, "no probes on this machine: %s", t->features.why);

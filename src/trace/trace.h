@@ -39,7 +39,8 @@ struct trace_features {
 	bool cookies;      /* bpf_get_attach_cookie (5.15) */
 	bool perf_uprobe;  /* perf_event uprobes: tried where MULTI fails, else only present */
 	bool denied;       /* method is NONE because privileges are missing */
-	char why[200];     /* why method is NONE, or why not MULTI */
+	bool wants_admin; /* … CAP_SYS_ADMIN: perf events want it where CVE-2025-38466 is mended */
+	char why[200];    /* why method is NONE, or why not MULTI */
 };
 
 /*
@@ -48,6 +49,8 @@ struct trace_features {
  * are no error: method is NONE and why says it.
  */
 int trace_features_probe(struct trace_features *f, struct err *err);
+/* What to do about it; static. */
+const char *trace_features_hint(const struct trace_features *f);
 /* Cost per hit of each class on this machine, from the same experiment.
  * Classes that could not be measured stay < 0. */
 int trace_measure_costs(struct cost_table *ct, struct err *err);
