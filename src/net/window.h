@@ -126,6 +126,7 @@ struct net_server {
 struct net_grpc {
 	bool other;
 	char method[NET_MAX_METHOD]; /* "/pkg.Service/Method" */
+	bool calls_known;
 	uint64_t calls, errors;
 	uint64_t p50_ns, p99_ns, max_ns;
 	uint64_t in_flight;

@@ -268,6 +268,7 @@ static inline void faulty_rest(struct window *w)
 	s->longest_in_flight_s = 14.1;
 	s->age = AGE_EXACT;
 	strcpy(g->method, "/shop.v1.Stock/Reserve");
+	g->calls_known = true;
 	g->calls = 300;
 	g->errors = 1;
 	g->p50_ns = 2 * NS_MS;

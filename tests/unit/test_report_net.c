@@ -636,7 +636,8 @@ static void fill_many(struct window *w, int n)
 		add_unclosed(w, host, 2, 1, i);
 		add_connections(w, host, 2, 1, 3);
 		add_server(w, 2, 0);
-		((struct net_grpc *)MORE(w->net->grpc, w->net->ngrpc))->calls = 2;
+		*(struct net_grpc *)MORE(w->net->grpc, w->net->ngrpc) =
+			(struct net_grpc){ .calls = 2, .calls_known = true };
 		add_lock(w, 2, 1, i);
 		add_holder(w->sql->npool ? w->sql->pool : add_pool(w, 0, 9, 0, 0), SQL_CALL, 2, i,
 			   AT_QUERY);

@@ -82,6 +82,33 @@ static void descriptions_are_sound(void **state)
 	}
 }
 
+/*
+ * What happened in a window is seen by a probe, or read from a table that may not be
+ * known: without it the number is absent.  Some tables have rows, or are there, only
+ * where it is known.
+ */
+static void zero_is_not_unknown(void **state)
+{
+	static const char *const there_if_known[] = { "phase", "lifetimes", "probes" };
+
+	(void)state;
+	for (int i = 0; i < nseen; i++) {
+		const struct table *t = seen[i];
+		bool known = t->part != NULL;
+
+		for (size_t k = 0; k < ARRAY_SIZE(there_if_known); k++)
+			known |= !strcmp(t->name, there_if_known[k]);
+		for (int k = 0; !known && k < t->ncolumn; k++) {
+			const struct column *c = &t->column[k];
+
+			if (c->type == COLUMN_COUNT && c->what &&
+			    strstr(c->what, "n this window") && !c->known && !c->known_at)
+				fail_msg("'%s' of '%s' is 0 where it is not known", c->key,
+					 t->name);
+		}
+	}
+}
+
 static const struct column *column_of(const struct table *t, const char *key)
 {
 	for (int i = 0; i < t->ncolumn; i++)
@@ -302,6 +329,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(descriptions_are_sound),
+		cmocka_unit_test(zero_is_not_unknown),
 		cmocka_unit_test(people_see_what_json_has),
 		cmocka_unit_test(every_host_is_redacted),
 		cmocka_unit_test(as_many_as_fit_have_no_sum),
