@@ -46,7 +46,10 @@ const struct option_def option_defs[OPT_COUNT] = {
 				  "graph; pprof: a profile for 'go tool pprof' (default text)" },
 	[OPT_PROFILE] = { "--profile", "goroutine|heap",
 			  "which profile --format pprof writes (default goroutine)" },
-	[OPT_OUTPUT] = { "-o", "FILE", "write the report to FILE instead of standard output" },
+	[OPT_OUTPUT] = { "-o", "FILE",
+			 "write the report to FILE instead of standard output; one that is there "
+			 "is "
+			 "replaced when there is something whole to replace it with" },
 	[OPT_FAIL_ON] = { "--fail-on", "SEVERITY",
 			  "exit with status 10 if a finding is that severe or worse: info, low, "
 			  "medium, high, critical" },

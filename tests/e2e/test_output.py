@@ -72,6 +72,21 @@ class Full(unittest.TestCase):
                            "cannot write the output: No space left",
                            lambda argv: ["unshare", "--mount", "sh", "-c", script, "sh", self.dir.name, *argv])
 
+class Kept(unittest.TestCase):
+    def test_mistyped_pid(self):
+        """What is in the file stays there, for each command that takes one."""
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "report")
+            with open(path, "w") as f:
+                f.write("yesterday's")
+            for args in (["attach", "4194999"], ["snapshot", "4194999"], ["leaks", "4194999"], ["diff", path, path]):
+                with self.subTest(args):
+                    self.assertIn(gospect(*args, "-o", path).returncode, (1, 3))
+                    with open(path) as f:
+                        self.assertEqual(f.read(), "yesterday's")
+            self.assertEqual(os.listdir(d), ["report"])
+
+
 class Width(unittest.TestCase):
     def test_nothing_is_cut_in_a_pipe(self):
         """The path and the module of a process, whatever their length."""

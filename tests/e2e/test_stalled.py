@@ -134,7 +134,7 @@ class Stalled(Case):
     def test_attach(self):
         """Reports are skipped whole, and it ends by a signal and by --for."""
         for kind in ("pipe", "socket"):
-            for how in (signal.SIGINT, signal.SIGTERM, None):
+            for how in (signal.SIGINT, signal.SIGTERM, *([None] if kind == "pipe" else [])):
                 with self.subTest(kind=kind, how=how):
                     out = self.pipe(kind)
                     p = self.start("attach", self.target.pid, "--every", "200ms", "--format", "json",
