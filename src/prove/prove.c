@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/vec.h"
 #include "prove/prove_priv.h"
 #include "prove/verify.h"
 #include "proc/process.h"
+#include "proc/procfs.h"
 
 #define MAX_RETRIES 4       /* of an unfrozen pass that contradicts itself */
 #define THREAD_NS   30000   /* to stop a thread and read its registers, measured 10 to 30 us */
 #define STOP_NS     1000000 /* to stop any */
 #define MAX_STOPS   3       /* that took longer than announced */
 #define MORE_TIME   4       /* announced for the next one */
-#define LETTING_GO  8       /* this part of the longest stop is for the end of it */
+#define LETTING_GO  4       /* this part of the longest stop is for the end of it */
+#define SLICE_NS    4000000 /* that a thread has to wait for each one before it on its CPU */
 
 int prove_off(struct prove_result *out, const char *fmt, ...)
 {
@@ -215,6 +219,20 @@ int prove_finish(struct run *r, const struct u64map *only)
 
 /* ---- with a proof ---- */
 
+/* A thread stops when it gets a CPU: how long that takes on a machine that is busy. */
+static uint64_t wait_for_cpu(void)
+{
+	char text[128];
+	unsigned long running = 0;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	/* "0.20 0.18 0.12 1/80 11206": this process is one of those that run */
+	if (procfs_read_short(AT_FDCWD, "/proc/loadavg", text, sizeof(text)) ||
+	    sscanf(text, "%*s %*s %*s %lu/", &running) != 1 || running < 2 || cpus < 1)
+		return 0;
+	return (running - 1) * SLICE_NS / (unsigned long)cpus;
+}
+
 static uint64_t expected_stop(const struct run *r)
 {
 	int threads = 1;
@@ -222,7 +240,7 @@ static uint64_t expected_stop(const struct run *r)
 
 	if (process_usage(r->cfg->proc, &rss, &threads))
 		threads = 1;
-	return STOP_NS + r->copy_ns + (uint64_t)threads * THREAD_NS;
+	return STOP_NS + r->copy_ns + (uint64_t)threads * THREAD_NS + wait_for_cpu();
 }
 
 /* A program that calls C: its system calls may see EINTR when it is interrupted. */

@@ -34,7 +34,8 @@ class Schema(unittest.TestCase):
                     yield from refs(v)
         all_refs = set(refs(s))
         self.assertGreater(len(all_refs), 20)
-        self.assertEqual(all_refs, {f"#/$defs/{name}" for name in s["$defs"]})
+        # what `gospect leaks` prints is an object of its own
+        self.assertEqual(all_refs | {"#/$defs/leaked_goroutine"}, {f"#/$defs/{name}" for name in s["$defs"]})
 
     def test_full_disk(self):
         with open("/dev/full", "w") as full:
