@@ -70,12 +70,31 @@ void snap_deinit(struct snap *s)
 	memset(s, 0, sizeof(*s));
 }
 
+/* Of what is kept of ng goroutines. */
+static uint64_t bytes_of(const struct snap *s, uint64_t ng)
+{
+	return ng * (sizeof(*s->g) + sizeof(*s->gaddr) + sizeof(*s->waiter) +
+		     sizeof(*s->live_queue) + WATCHED_BYTES);
+}
+
 uint64_t snap_bytes(const struct snap *s, size_t ng)
 {
-	uint64_t each = sizeof(*s->g) + sizeof(*s->gaddr) + sizeof(*s->waiter) +
-			sizeof(*s->live_queue) + WATCHED_BYTES;
+	return heap_bytes_needed(&s->heap) + s->stacks_len + bytes_of(s, ng);
+}
 
-	return heap_bytes_needed(&s->heap) + s->stacks_len + ng * each;
+/* The heap, if what is kept of all goroutines fits beside it: seen before it is copied. */
+static int read_heap(struct snap *s)
+{
+	uint64_t at = s->rt->gb->global[GLOBAL_ALLGLEN] + s->rt->bias, ng = 0, kept;
+	int err;
+
+	if (mem_read_u64(s->rt->mem, at, &ng) || ng > UINT32_MAX)
+		ng = 0; /* snap_read_goroutines() says it */
+	kept = bytes_of(s, ng);
+	err = heap_read(&s->heap, s->max_bytes > kept ? s->max_bytes - kept : 0);
+	if (err == -ENOSPC)
+		s->wanted_bytes = snap_bytes(s, (size_t)ng);
+	return err;
 }
 
 void snap_drop_copies(struct snap *s)
@@ -102,9 +121,7 @@ int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64
 	s->stacks_len = 0;
 	err = snap_read_modules(s);
 	if (!err)
-		err = heap_read(&s->heap, max_bytes);
-	if (err == -ENOSPC)
-		s->wanted_bytes = snap_bytes(s, s->ng);
+		err = read_heap(s);
 	if (err == -EBADMSG && !s->why[0])
 		snap_fail(s, err, "%s", s->heap.why);
 	if (!err)
