@@ -7,12 +7,17 @@
 
 #define MAX_FRAMES 256
 
-/* By their names: what starts a goroutine for others is called like that everywhere. */
+/* By their names: what starts a goroutine for others is mostly called like that. */
 static bool is_spawner(const char *function)
 {
 	static const char *const names[] = { "Go", "TryGo", "SafeGo", "GoSafe", "Spawn" };
+	static const char *const others[] = { "github.com/oklog/run.(*Group).Run",
+					      "k8s.io/apimachinery/pkg/util/wait.(*Group).Start" };
 	const char *dot = strrchr(function, '.');
 
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (strstr(function, others[i]))
+			return true; /* vendored, too */
 	for (size_t i = 0; dot && i < ARRAY_SIZE(names); i++)
 		if (!strcmp(dot + 1, names[i]))
 			return true;
