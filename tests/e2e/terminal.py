@@ -16,12 +16,12 @@ import threading
 from harness import DEADLINE, wait_until
 
 # Says how the program ended, and keeps the terminal open until it is told.
-SHELL = 'trap : INT HUP TERM QUIT; "$@"; echo $? >&"$SAY"; while ! read -r x <&"$ASK"; do :; done'
+SHELL = 'trap : INT HUP TERM QUIT; "$@"; echo $? >&"$SAY"; until read -r x <&"$ASK" || [ $? -le 128 ]; do :; done'
 # The same with job control, for a program that is stopped twice and brought back by
 # go_on() (in a loop bash would leave it after the first time).
 BACK = 'read -r x <&"$ASK"; fg > /dev/null; s=$?; '
 JOBS = 'set -m; trap : INT HUP TERM QUIT; "$@"; ' + 2 * BACK + \
-       'echo $s >&"$SAY"; while ! read -r x <&"$ASK"; do :; done'
+       'echo $s >&"$SAY"; until read -r x <&"$ASK" || [ $? -le 128 ]; do :; done'
 END = "[end of output]"
 CONTROL = re.compile("\x1b\\[([?>]?)([0-9;]*)([@-~])|\x1b[()].|\x1b[^\\[()]|[\x00-\x1a\x1c-\x1f]|[^\x00-\x1f\x1b]+")
 
