@@ -210,9 +210,14 @@ void drain_calls_deinit(struct trace *t);
 
 /* drain.c */
 int drain_counters(struct trace *t, struct gs_counters *sum);
-/* Of slices and pauses so far, the running one included. */
 /* How long a group was on, up to now. */
 uint64_t trace_on_ns(const struct trace *t, enum probe_group g, uint64_t now);
+
+/* slices.c: once armed; before they go; while they are on, now and then. */
+void slices_begin(struct trace *t, uint64_t now);
+void slices_end(struct trace *t, uint64_t now);
+void slices_learn(struct trace *t);
+/* Hits of slices so far, and of slices and pauses, the running one included. */
 void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all);
 
 /* cost.c: adds what the hits since the last call cost the target; mean cost of a

@@ -4,7 +4,6 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +21,6 @@
  * any more. */
 #define DISARM_WAIT_MS      5000
 #define DISARM_WAIT_PERF_MS 500
-/* Of the rate of requests' hits. */
-#define RATE_MEMORY_S 0.2
-#define RATE_LEAST_S  0.001
 /* After all was disarmed: the shortest slice. */
 #define REARMED_TICK_NS (200 * NS_PER_MS)
 
@@ -314,80 +310,6 @@ uint64_t trace_on_ns(const struct trace *t, enum probe_group g, uint64_t now)
 	       (t->on & GROUP_BIT(g) && now > t->on_since_ns[g] ? now - t->on_since_ns[g] : 0);
 }
 
-/* Whether there are twice as many hits as there would be at a rate, or half of them, and
- * not by chance: a request has some eight. */
-static bool is_other_load(double hits, double expected)
-{
-	double most = fmax(hits, expected), least = fmin(hits, expected);
-
-	return most > 2 * least && most - least > 3 * sqrt(8 * most);
-}
-
-/*
- * While their probes are on: how many hits a second they have, over the last RATE_MEMORY_S
- * of slices, or since the load has changed.  Arming and detaching take longer than
- * some slices: no part of it.  Of a pause that was between two loads each has half.
- */
-static void learn_rate(struct trace *t)
-{
-	uint64_t now = clock_mono_ns();
-	double dt = (double)(now - t->rate_since_ns) / NS_PER_S;
-	double hits = (double)(t->request_hits - t->rate_hits);
-
-	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)) || dt < RATE_LEAST_S)
-		return;
-	if (is_other_load(hits, t->request_rate * dt)) {
-		t->requests_all += (hits / dt - t->request_rate) / 2 * t->pause_s;
-		t->rate_s = 0;
-	}
-	t->request_rate += (hits / dt - t->request_rate) * dt / (dt + t->rate_s);
-	t->rate_s = t->rate_s + dt < RATE_MEMORY_S ? t->rate_s + dt : RATE_MEMORY_S;
-	t->rate_hits = t->request_hits;
-	t->rate_since_ns = now;
-	t->pause_s = 0;
-}
-
-/* Hits up to now. */
-static void count_hits(struct trace *t)
-{
-	struct gs_counters c;
-
-	if (!drain_counters(t, &c))
-		trace_pay(t, &c);
-}
-
-/* A slice ends because there is much to do: a pause has as many hits a second
- * as the slices before it had at their ends. */
-void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all)
-{
-	double hits = (double)(t->request_hits - t->slice_hits);
-
-	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)))
-		hits = 0;
-	*seen = t->requests_seen + hits;
-	*all = t->requests_all + hits;
-	if (t->pause_since_ns && now > t->pause_since_ns)
-		*all += (double)(now - t->pause_since_ns) / NS_PER_S * t->request_rate;
-}
-
-static void slice_begins(struct trace *t, uint64_t now)
-{
-	trace_requests(t, now, &t->requests_seen, &t->requests_all);
-	count_hits(t);
-	t->slice_hits = t->rate_hits = t->request_hits;
-	t->rate_since_ns = now;
-	t->pause_s = t->pause_since_ns ? (double)(now - t->pause_since_ns) / NS_PER_S : 0;
-	t->pause_since_ns = 0;
-}
-
-static void slice_ends(struct trace *t, uint64_t now)
-{
-	count_hits(t);
-	learn_rate(t);
-	trace_requests(t, now, &t->requests_seen, &t->requests_all);
-	t->pause_since_ns = now;
-}
-
 /* Follows no longer: what is still under way is cut off. */
 static void follow_end(struct trace *t)
 {
@@ -439,9 +361,9 @@ static int switch_groups(struct trace *t, unsigned int want)
 	__sync_synchronize();
 	now = clock_mono_ns();
 	if (off & GROUP_BIT(GROUP_REQUESTS))
-		slice_ends(t, now);
+		slices_end(t, now);
 	if (on & GROUP_BIT(GROUP_REQUESTS))
-		slice_begins(t, now);
+		slices_begin(t, now);
 	for (int i = 0; i < GROUP_COUNT; i++) {
 		if (on & GROUP_BIT(i))
 			t->on_since_ns[i] = now;
@@ -635,7 +557,7 @@ int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 		return e;
 	stats_step(t, &c, now_mono_ns);
 	trace_pay(t, &c);
-	learn_rate(t);
+	slices_learn(t);
 	governor_in(t, &c, now_mono_ns, target_cpu_ns, created_total, &in);
 	want = governor_step(&t->gov, &in);
 	if (want != t->on)
