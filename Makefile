@@ -53,7 +53,7 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
-	check-net check-kernels check-kills check-layers \
+	check-net check-real check-kernels check-kills check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
 all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -183,6 +183,10 @@ check-net: ## network and database/sql on every Go release and variant (minutes)
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_NET_ALL=1 tests/run --only test_net.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
+
+check-real: $(B)/gospect ## real programs, healthy and under load: nothing to report (root, fetches them, 30 min)
+	@tools/setup --tests
+	@tests/real/run
 
 check-kills: ## a thousand SIGKILLs while probes are armed and taken away (root, 30 min)
 	@tools/setup --tests
