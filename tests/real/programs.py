@@ -3,7 +3,7 @@
 of its own on ports of 127.0.0.1, and what keeps it busy by its own API.
 
 Debian's packages are unpacked, never installed.  They are of one Go release, so
-some come by Go's module proxy too, built by the release at hand."""
+some come by npm (older ones by older releases of Go) and by Go's module proxy, too."""
 import contextlib
 import glob
 import http.client
@@ -108,7 +108,7 @@ class Real:
         self.binary, self.folder = binary, folder
         self.calls, self.trouble = 0, []
         self.ending = threading.Event()
-        self.threads = []
+        self.threads, self.idle = [], []
         self.log = open(os.path.join(folder, "output"), "w")
         self.start()
         try:
@@ -153,6 +153,9 @@ class Real:
         return lambda: self.http(*next(turn), connection=c)
 
     def load(self):
+        """Ten connections that have sent nothing, and the clients."""
+        if self.port:
+            self.idle = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(10)]
         for client in self.clients():
             t = threading.Thread(target=self.again, args=(client,), daemon=True)
             t.start()
@@ -174,6 +177,8 @@ class Real:
         self.ending.set()
         for t in self.threads:
             t.join(30)
+        for s in self.idle:
+            s.close()
         self.p.kill()
         self.p.wait()
         self.p.stdin.close()
@@ -394,6 +399,10 @@ class EsbuildWatch(EsbuildServe):
     mode = ("--watch",)
     in_a_second = 5
 
+    def start(self):
+        super().start()
+        self.port = 0
+
     def ready(self):
         return os.path.exists(os.path.join(self.folder, "www", "out.js"))
 
@@ -412,10 +421,11 @@ ALL = [
     ("containerd, Debian", lambda: debian("containerd", "usr/bin/containerd"), Containerd),
     ("esbuild --serve, npm", lambda: npm("@esbuild/linux-x64", "bin/esbuild"), EsbuildServe),
     ("esbuild --watch, npm", lambda: npm("@esbuild/linux-x64", "bin/esbuild"), EsbuildWatch),
+    ("esbuild 0.19 --serve, npm", lambda: npm("@esbuild/linux-x64@0.19.12", "bin/esbuild"), EsbuildServe),	# Go 1.20
+    ("esbuild 0.25 --serve, npm", lambda: npm("@esbuild/linux-x64@0.25.0", "bin/esbuild"), EsbuildServe),	# Go 1.23
     ("esbuild --serve, Debian", lambda: debian("esbuild", "usr/bin/esbuild"), EsbuildServe),
     ("nats-server, module", lambda: module("github.com/nats-io/nats-server/v2", "v2.15.3"), Nats),
     ("etcd, module", lambda: module("go.etcd.io/etcd/server/v3", "v3.7.3"), Etcd),
     ("caddy, module", lambda: module("github.com/caddyserver/caddy/v2/cmd/caddy", "v2.11.9"), Caddy),
     ("containerd, module", lambda: module("github.com/containerd/containerd/cmd/containerd", "v1.7.35"), Containerd),
-    ("prometheus, module", lambda: module("github.com/prometheus/prometheus/cmd/prometheus", "v0.316.0"), Prometheus),
 ]
