@@ -34,6 +34,16 @@ struct goahead *goahead_new(struct goruntime *rt)
 	return a;
 }
 
+void goahead_restart(struct goahead *a)
+{
+	u64map_clear(&a->lock);
+	a->nstd = 0;
+	a->all_std = false;
+	a->steps_all = 0;
+	a->left_out = 0;
+	a->max_all = MAX_STEPS_ALL;
+}
+
 void goahead_free(struct goahead *a)
 {
 	if (!a)

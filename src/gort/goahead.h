@@ -38,6 +38,8 @@ struct goahead;
 /* NULL: no memory, or the code of this machine cannot be followed. */
 struct goahead *goahead_new(struct goruntime *rt);
 void goahead_free(struct goahead *a);
+/* Forgets all but what the code of the process is: as a new one, with no locks and no limit. */
+void goahead_restart(struct goahead *a);
 /* Instructions of all looks together; without: four million, half a second. */
 void goahead_limit(struct goahead *a, long instructions);
 /*

@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "gort/golocks.h"
 
-#define LATER_NS (25 * NS_PER_MS) /* a CPU is taken away every 10 ms (sysmon, forcePreemptNS) */
-#define TRIES    3
+#define TRIES 3 /* a CPU is taken away every 10 ms (sysmon, forcePreemptNS) */
 
 enum shape { SHAPE_NEW, SHAPE_IDLE, SHAPE_BUSY };
 
@@ -73,15 +71,16 @@ static int look_again(struct pass *p, size_t i)
 	return look(p, i, &now, 0);
 }
 
-static int look_at_running(struct pass *p)
+static int look_at_running(struct pass *p, bool waits)
 {
-	const struct timespec later = { .tv_nsec = LATER_NS };
+	const struct timespec later = { .tv_nsec = GOHOLDERS_WAIT_NS / TRIES };
 	int err = 0;
 
-	for (int try = 0; try < TRIES && p->nagain && !err; try++) {
+	for (int try = waits ? 0 : TRIES - 1; try < TRIES && p->nagain && !err; try++) {
 		size_t n = p->nagain;
 
-		nanosleep(&later, NULL);
+		if (waits)
+			nanosleep(&later, NULL);
 		p->nagain = 0;
 		for (size_t k = 0; k < n && !err; k++)
 			err = look_again(p, p->again[k]);
@@ -93,7 +92,7 @@ static int look_at_running(struct pass *p)
 
 int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk *w,
 		   const struct gostacks *gs, const uint32_t *stack_of, const uint64_t *lock_of,
-		   goholders_fn fn, void *arg)
+		   bool waits, goholders_fn fn, void *arg)
 {
 	struct pass p = { a, rt, w, gs, stack_of, lock_of, fn, arg, { 0 }, NULL, NULL, 0 };
 	int err;
@@ -112,7 +111,7 @@ int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk 
 			p.again[p.nagain++] = i;
 	}
 	if (!err)
-		err = look_at_running(&p);
+		err = look_at_running(&p, waits);
 	free(p.shape);
 	free(p.again);
 	return err;

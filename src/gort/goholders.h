@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who holds a lock: of all goroutines, wherever they stand, those that would give
- * it back if they went on (gort/goahead.h).  Those that run are looked at a little
- * later, as they stood when the scheduler last took them off their CPU.
+ * it back if they went on (gort/goahead.h).  Those that run are looked at as they
+ * stood when the scheduler last took them off their CPU: a little later, if there is
+ * time for that.
  */
 #ifndef GOSPECT_GORT_GOHOLDERS_H
 #define GOSPECT_GORT_GOHOLDERS_H
@@ -10,7 +11,8 @@
 #include "gort/goahead.h"
 #include "gort/gostacks.h"
 
-#define GOHOLDERS_SKIP 1 /* in lock_of[]: not to be looked at */
+#define GOHOLDERS_SKIP    1 /* in lock_of[]: not to be looked at */
+#define GOHOLDERS_WAIT_NS 75000000
 
 /* What goroutine g, number i of the walk, would do; n < 0: that is not known. */
 typedef int (*goholders_fn)(void *arg, size_t i, const struct goroutine *g,
@@ -19,11 +21,12 @@ typedef int (*goholders_fn)(void *arg, size_t i, const struct goroutine *g,
 /*
  * Looks ahead of all of a walk but the runtime's own.  lock_of[w->n]: the lock
  * that each waits for, 0: none, or
- * to be found out.  gs, stack_of: as gostacks_read() said of the walk.
+ * to be found out.  gs, stack_of: as gostacks_read() said of the walk.  waits: those that
+ * run are waited for, up to GOHOLDERS_WAIT_NS; else each is looked at once.
  * 0, -ENOMEM, or what fn returned.
  */
 int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk *w,
 		   const struct gostacks *gs, const uint32_t *stack_of, const uint64_t *lock_of,
-		   goholders_fn fn, void *arg);
+		   bool waits, goholders_fn fn, void *arg);
 
 #endif

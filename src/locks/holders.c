@@ -12,11 +12,12 @@
 #include "gort/golocks.h"
 #include "gort/goslots.h"
 
-#define MAX_STEPS  1000000 /* an eighth of a second */
-#define MAX_FRAMES 64
-#define MIN_WAIT   2 /* one waiter, and not for long: who holds it does not matter */
-#define MIN_WAIT_S 1
-#define FD_SYSFD   16 /* in internal/poll.FD, behind fdmu (1.18 to 1.27) */
+#define MAX_STEPS      1000000 /* an eighth of a second */
+#define MAX_FRAMES     64
+#define MIN_WAIT       2 /* one waiter, and not for long: who holds it does not matter */
+#define MIN_WAIT_S     1
+#define LONG_WINDOW_NS (20 * (uint64_t)GOHOLDERS_WAIT_NS)
+#define FD_SYSFD       16 /* in internal/poll.FD, behind fdmu (1.18 to 1.27) */
 
 /* What is known of one lock. */
 struct lock {
@@ -238,20 +239,29 @@ static uint64_t *choose(struct finder *f, const uint64_t *lock_of)
 	return out;
 }
 
-int holders_fill(struct locks_window *w, const struct look *l, const uint64_t *lock_of, long pid)
+/* Somebody may sit before a screen that is drawn once a second, and press keys. */
+static bool has_time(const struct look *l)
 {
-	struct goahead *a = goahead_new(l->rt);
-	struct finder f = { .l = l, .ahead = a };
-	uint64_t *chosen = NULL;
-	int err = a ? add_locks(&f, a, w) : 0;
+	return l->once || l->end_ns - l->begin_ns >= LONG_WINDOW_NS;
+}
 
-	if (!a || err || !f.nlock) {
-		goahead_free(a);
-		return err;
-	}
+int holders_fill(struct locks_window *w, struct goahead *a, const struct look *l,
+		 const uint64_t *lock_of, long pid)
+{
+	struct finder f = { .l = l, .ahead = a };
+	uint64_t *chosen;
+	int err;
+
+	if (!a)
+		return 0;
+	goahead_restart(a);
 	goahead_limit(a, MAX_STEPS);
+	err = add_locks(&f, a, w);
+	if (err || !f.nlock)
+		return err;
 	chosen = choose(&f, lock_of);
-	err = chosen ? goholders_each(a, l->rt, l->walk, l->stacks, l->stack_of, chosen, take, &f)
+	err = chosen ? goholders_each(a, l->rt, l->walk, l->stacks, l->stack_of, chosen,
+				      has_time(l), take, &f)
 		     : -ENOMEM;
 	for (int i = 0; i < w->nrow && !err; i++) {
 		const struct lock *k = lock_at(&f, w->row[i].lock);
@@ -260,6 +270,5 @@ int holders_fill(struct locks_window *w, const struct look *l, const uint64_t *l
 			fill(&f, k, pid, &w->row[i]);
 	}
 	free(chosen);
-	goahead_free(a);
 	return err;
 }

@@ -10,12 +10,16 @@
 #include "locks/window.h"
 #include "model/look.h"
 
+struct goahead;
+
 #define HOLDERS_MAX_LOCKS   64  /* those with most waiters */
 #define HOLDERS_MAX_WAITERS 8   /* of one lock that are looked at: they hold others, or this one */
 #define HOLDERS_MAX_OTHERS  256 /* that wait for locks besides */
 
-/* Fills holder… of the window's rows.  lock_of[l->walk->n]: what each waits for, 0 none.
- * pid: where its descriptors are.  0 or -ENOMEM. */
-int holders_fill(struct locks_window *w, const struct look *l, const uint64_t *lock_of, long pid);
+/* Fills holder… of the window's rows.  a: what was learned of the code before, NULL: it cannot
+ * be followed.  lock_of[l->walk->n]: what each waits for, 0 none.  pid: where its descriptors
+ * are.  Waits for those that run, but not in windows that are short.  0 or -ENOMEM. */
+int holders_fill(struct locks_window *w, struct goahead *a, const struct look *l,
+		 const uint64_t *lock_of, long pid);
 
 #endif

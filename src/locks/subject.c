@@ -3,35 +3,53 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "gort/goahead.h"
 #include "locks/contention.h"
 #include "locks/holders.h"
 
+struct locks {
+	struct contention *contention;
+	struct goahead *ahead; /* NULL: the code cannot be followed */
+};
+
+static void locks_close(void *self)
+{
+	struct locks *o = self;
+
+	contention_free(o->contention);
+	goahead_free(o->ahead);
+	free(o);
+}
+
 static int locks_open(void **out, const struct look *l, char *why)
 {
-	struct contention *c;
+	struct locks *o;
 	int err;
 
 	if (l->rt->gb->names_hidden) {
 		snprintf(why, WINDOW_MAX_WHY, "%s", GOBIN_NAMES_HIDDEN);
 		return -EOPNOTSUPP;
 	}
-	err = contention_new(&c, l->rt);
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	err = contention_new(&o->contention, l->rt);
 	if (err == -EOPNOTSUPP)
 		snprintf(why, WINDOW_MAX_WHY, "the layout of locks is not known for this release");
-	if (!err)
-		*out = c;
-	return err;
-}
-
-static void locks_close(void *self)
-{
-	contention_free(self);
+	if (err) {
+		locks_close(o);
+		return err;
+	}
+	o->ahead = goahead_new(l->rt);
+	*out = o;
+	return 0;
 }
 
 static int locks_look(void *self, struct look *l)
 {
-	return contention_look(self, l);
+	return contention_look(((struct locks *)self)->contention, l);
 }
 
 /* What the slow path's probe counted, scaled when it was armed in slices. */
@@ -50,11 +68,12 @@ static void fill_waits(const struct look *l, struct locks_window *c)
 
 static int locks_fill(void *self, struct look *l, struct window *w)
 {
-	int err = contention_fill(self, w->locks);
+	struct locks *o = self;
+	int err = contention_fill(o->contention, w->locks);
 
 	w->locks->known = !err;
 	if (!err && !l->gone)
-		err = holders_fill(w->locks, l, contention_locks(self), w->pid);
+		err = holders_fill(w->locks, o->ahead, l, contention_locks(o->contention), w->pid);
 	if (!err)
 		fill_waits(l, w->locks);
 	return err;
