@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "gort/gostacks.h"
+#include "gort/gostacks_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ struct pcinfo {
 
 struct stack_batch {
 	struct mem_piece stack_piece[BATCH], g_piece[BATCH];
-	size_t first[BATCH + 1]; /* g piece k holds g[first[k]] … of the batch */
+	size_t at[BATCH], n;     /* the goroutines, by their number in the walk */
+	size_t first[BATCH + 1]; /* g piece k holds at[first[k]] … */
 	int stack_of[BATCH];     /* goroutine -> its stack piece, or -1 */
 	uint8_t stack[BATCH * TOP_BYTES];
 	uint8_t more[MORE_BYTES];
@@ -61,7 +62,16 @@ void gostacks_deinit(struct gostacks *s)
 	free(s->info);
 	free(s->pc);
 	free(s->stack);
+	gostacks_kept_deinit(&s->kept);
 	memset(s, 0, sizeof(*s));
+}
+
+void gostacks_renew(struct gostacks *s)
+{
+	gostacks_kept_take(s);
+	memset(s->index, 0, s->index_cap * sizeof(*s->index));
+	s->unread = s->ended = s->running = s->again = s->known = 0;
+	s->listener = NULL;
 }
 
 /* ---- what is known of a pc ---- */
@@ -199,12 +209,10 @@ static int make_room(struct gostacks *s, size_t npc)
 	return s->n * 2 >= s->index_cap ? grow_index(s) : 0;
 }
 
-/* The number of the stack in batch->pcs; GOSTACK_UNREAD when there is no room. */
-static uint32_t number_of(struct gostacks *s, int n, bool whole)
+uint32_t gostacks_number(struct gostacks *s, const uint64_t *pcs, size_t n, bool whole)
 {
-	const uint64_t *pcs = s->batch->pcs;
-	size_t bytes = (size_t)n * sizeof(*pcs), at;
-	uint64_t hash = hash_pcs(pcs, (size_t)n);
+	size_t bytes = n * sizeof(*pcs), at;
+	uint64_t hash = hash_pcs(pcs, n);
 
 	for (at = hash & (s->index_cap - 1); s->index[at]; at = (at + 1) & (s->index_cap - 1)) {
 		const struct gostack *k = &s->stack[s->index[at] - 1];
@@ -213,18 +221,25 @@ static uint32_t number_of(struct gostacks *s, int n, bool whole)
 		    !memcmp(s->pc + k->first, pcs, bytes))
 			return s->index[at] - 1;
 	}
-	if (make_room(s, (size_t)n)) {
-		s->unread++;
+	if (make_room(s, n))
 		return GOSTACK_UNREAD;
-	}
 	memcpy(s->pc + s->npc, pcs, bytes);
 	s->stack[s->n] =
 		(struct gostack){ .first = (uint32_t)s->npc, .n = (uint32_t)n, .whole = whole };
-	s->npc += (size_t)n;
+	s->npc += n;
 	for (at = hash & (s->index_cap - 1); s->index[at]; at = (at + 1) & (s->index_cap - 1))
 		;
 	s->index[at] = (uint32_t)s->n + 1;
 	return (uint32_t)s->n++;
+}
+
+/* Of the stack in batch->pcs. */
+static uint32_t number_of(struct gostacks *s, int n, bool whole)
+{
+	uint32_t number = gostacks_number(s, s->batch->pcs, (size_t)n, whole);
+
+	s->unread += number == GOSTACK_UNREAD;
+	return number;
 }
 
 /* The stack in batch->pcs got a number.  0, 1 (the listener needs more of it), -errno. */
@@ -314,19 +329,20 @@ static int read_again(struct gostacks *s, struct goruntime *rt, struct goroutine
 
 /* ---- a batch ---- */
 
-static size_t gather_stacks(struct gostacks *s, const struct goroutine *g, size_t n)
+static size_t gather_stacks(struct gostacks *s)
 {
 	struct stack_batch *b = s->batch;
 	size_t used = 0, np = 0;
 	uint64_t pc, sp;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < b->n; i++) {
+		const struct goroutine *g = &b->walk[b->at[i]];
 		uint32_t len;
 
 		b->stack_of[i] = -1;
-		if (!gostack_start(&g[i], &pc, &sp))
+		if (!gostack_start(g, &pc, &sp))
 			continue;
-		len = g[i].stack_hi - sp < TOP_BYTES ? (uint32_t)(g[i].stack_hi - sp) : TOP_BYTES;
+		len = g->stack_hi - sp < TOP_BYTES ? (uint32_t)(g->stack_hi - sp) : TOP_BYTES;
 		b->stack_of[i] = (int)np;
 		b->stack_piece[np++] =
 			(struct mem_piece){ .addr = sp, .dst = b->stack + used, .len = len };
@@ -336,18 +352,17 @@ static size_t gather_stacks(struct gostacks *s, const struct goroutine *g, size_
 }
 
 /* The g's again; neighbours as one piece. */
-static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c, const struct goroutine *g,
-			size_t n)
+static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c)
 {
 	struct stack_batch *b = s->batch;
 	size_t np = 0, used = 0, i = 0;
 
-	while (i < n) {
-		uint64_t from = g[i].addr + c->g_from, to = from + c->g_len;
+	while (i < b->n) {
+		uint64_t from = b->walk[b->at[i]].addr + c->g_from, to = from + c->g_len;
 
 		b->first[np] = i;
-		for (i++; i < n; i++) {
-			uint64_t next = g[i].addr + c->g_from;
+		for (i++; i < b->n; i++) {
+			uint64_t next = b->walk[b->at[i]].addr + c->g_from;
 
 			if (next < to || next > to + BLOCK_GAP)
 				break;
@@ -358,7 +373,7 @@ static size_t gather_gs(struct gostacks *s, const struct gowalk_cache *c, const 
 						       .len = (uint32_t)(to - from) };
 		used += to - from;
 	}
-	b->first[np] = n;
+	b->first[np] = b->n;
 	return np;
 }
 
@@ -386,7 +401,7 @@ static int take_one(struct gostacks *s, struct goruntime *rt, struct goroutine *
 	return err > 0 ? read_again(s, rt, g, out) : err;
 }
 
-static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine *g, size_t ng,
+static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine *walk, size_t ng,
 		      uint32_t *out)
 {
 	const struct gowalk_cache *c = rt->cache;
@@ -397,36 +412,65 @@ static int take_batch(struct gostacks *s, struct goruntime *rt, struct goroutine
 		const struct mem_piece *p = &b->g_piece[k];
 
 		for (size_t i = b->first[k]; i < b->first[k + 1] && !err; i++) {
-			const uint8_t *now = (uint8_t *)p->dst + (g[i].addr + c->g_from - p->addr);
+			struct goroutine *g = &walk[b->at[i]];
+			const uint8_t *now = (uint8_t *)p->dst + (g->addr + c->g_from - p->addr);
 
 			if (p->status)
-				err = read_again(s, rt, &g[i], &out[i]);
+				err = read_again(s, rt, g, &out[b->at[i]]);
 			else
-				err = take_one(s, rt, &g[i], b->stack_of[i], now, &out[i]);
+				err = take_one(s, rt, g, b->stack_of[i], now, &out[b->at[i]]);
 		}
 	}
 	return err;
 }
 
+static int read_batch(struct gostacks *s, struct goruntime *rt, struct gowalk *w, uint32_t *stack)
+{
+	struct stack_batch *b = s->batch;
+	int err = mem_read_many(rt->mem, b->stack_piece, gather_stacks(s));
+	size_t ng;
+
+	if (err < 0)
+		return err;
+	ng = gather_gs(s, rt->cache);
+	err = mem_read_many(rt->mem, b->g_piece, ng);
+	if (err >= 0)
+		err = take_batch(s, rt, w->g, ng, stack);
+	b->n = 0;
+	return err;
+}
+
+/* 1: its stack is what it was; 0: it is to be read. */
+static int is_known(struct gostacks *s, const struct goroutine *g, uint32_t stack)
+{
+	int err = stack < GOSTACK_MAX ? deliver(s, g, stack, NULL, 0, false) : 1;
+
+	s->known += !err;
+	return err < 0 ? err : !err;
+}
+
 int gostacks_read(struct gostacks *s, struct goruntime *rt, struct gowalk *w, uint32_t *stack)
 {
 	struct stack_batch *b = s->batch;
+	size_t at = 0;
 	int err = 0;
 
 	if (!goruntime_has(rt, FACT_STACKS))
 		return -EOPNOTSUPP;
 	b->walk = w->g;
-	for (size_t at = 0; at < w->n && err >= 0; at += BATCH) {
-		size_t n = w->n - at < BATCH ? w->n - at : BATCH;
-		size_t np = gather_stacks(s, w->g + at, n), ng;
-
-		err = mem_read_many(rt->mem, b->stack_piece, np);
-		if (err < 0)
-			break;
-		ng = gather_gs(s, rt->cache, w->g + at, n);
-		err = mem_read_many(rt->mem, b->g_piece, ng);
-		if (err >= 0)
-			err = take_batch(s, rt, w->g + at, ng, stack + at);
+	b->n = 0;
+	gostacks_kept_begin(&s->kept);
+	for (size_t i = 0; i < w->n && err >= 0; i++) {
+		stack[i] = gostacks_kept_find(s, &w->g[i], &at);
+		err = is_known(s, &w->g[i], stack[i]);
+		if (!err)
+			b->at[b->n++] = i;
+		if (b->n == BATCH)
+			err = read_batch(s, rt, w, stack);
 	}
+	if (err >= 0 && b->n)
+		err = read_batch(s, rt, w, stack);
+	if (err >= 0 && s->kept.on)
+		gostacks_kept_end(&s->kept, w, stack);
 	return err < 0 ? err : 0;
 }

@@ -4,6 +4,13 @@
  * batches, each distinct stack kept once.  Each one is consistent in itself:
  * the g is read again behind its stack, and a goroutine that has moved
  * meanwhile is read again, or said not to have been read.
+ *
+ * Who asks again and again (gostacks_renew()) reads only those that have moved:
+ * a goroutine that waits, and was found to stand as it stood at two readings one
+ * after the other (its id, how often it has run, pc, SP, what it waits for and
+ * since when, the bounds of its stack), keeps the stack it had.  How often it has
+ * run is known by 8 bits: one that ran 256 times between each of three looks and
+ * stopped as deep in its stack seems not to have moved.  16 bytes a goroutine.
  */
 #ifndef GOSPECT_GORT_GOSTACKS_H
 #define GOSPECT_GORT_GOSTACKS_H
@@ -32,6 +39,17 @@ struct gostack_bytes {
 	bool all; /* as much as is ever read of one */
 };
 
+/* What one reading leaves to the next. */
+struct gostacks_kept {
+	struct kept *g; /* owned; by address */
+	size_t n;
+	uint64_t *pc; /* owned: the stacks, of the reading before */
+	struct gostack *stack;
+	size_t nstack;
+	uint32_t *number; /* owned: those they have now + 1; 0: none yet */
+	bool on;
+};
+
 struct gostacks {
 	uint64_t *pc; /* owned; run-time, innermost first, as goruntime_stack() */
 	size_t npc, pc_cap;
@@ -39,10 +57,12 @@ struct gostacks {
 	size_t n, cap;
 	uint64_t unread, ended, running;
 	uint64_t again; /* goroutines that had moved and were read again */
+	uint64_t known; /* that had not since the reading before, and were not read */
 	/*
-	 * NULL, or called for each stack whose goroutine had not moved meanwhile.
-	 * Returns 0, 1 to be called again with more of the stack (unless it is
-	 * all), or a negative errno that ends the reading.
+	 * NULL, or called for each stack whose goroutine had not moved meanwhile;
+	 * without bytes where it has not since the reading before.  Returns 0, 1 to
+	 * be called again with more of the stack (unless it is all), or a negative
+	 * errno that ends the reading.
 	 */
 	int (*listener)(void *listens, const struct gostacks *s, const struct gostack_bytes *b);
 	void *listens; /* borrowed */
@@ -52,10 +72,14 @@ struct gostacks {
 	struct pcinfo *info; /* what unwinding needs to know of a pc */
 	size_t info_cap, info_n;
 	struct stack_batch *batch;
+	struct gostacks_kept kept;
 };
 
 int gostacks_init(struct gostacks *s);
 void gostacks_deinit(struct gostacks *s);
+/* As new, but for what is known of goroutines that do not move: before each reading of
+ * all, in the order of a walk. */
+void gostacks_renew(struct gostacks *s);
 /*
  * Reads the stacks of a walk's goroutines into stack[w->n]: the number of a
  * stack, or one of the words above.  The g's that had moved are brought up to

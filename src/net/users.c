@@ -106,7 +106,7 @@ int netusers_observe(void *owner, const struct gostacks *gs, const struct gostac
 	s = &nw->stacks.stack[p.cls];
 	if (!s->roles)
 		return 0;
-	if (s->reach > b->len && !b->all)
+	if (!b->bytes || (s->reach > b->len && !b->all))
 		return 1;
 	err = keep_words(us, s, b);
 	if (!err && s->keeps_frame)

@@ -113,7 +113,7 @@ void parts_count(struct parts *p, struct look *l, const struct trace_reading *r)
 
 static int read_stacks(struct parts *p, struct look *l)
 {
-	int err;
+	int err = 0;
 
 	if (p->stack_cap < l->walk->n + 1) {
 		uint32_t *more = realloc(p->stack_of, (l->walk->n + 1) * sizeof(*more));
@@ -123,10 +123,7 @@ static int read_stacks(struct parts *p, struct look *l)
 		p->stack_of = more;
 		p->stack_cap = l->walk->n + 1;
 	}
-	/* Begun anew each time: what is kept of a stack has no end otherwise. */
-	gostacks_deinit(&p->stacks);
-	err = gostacks_init(&p->stacks);
-	p->stacks_made = !err;
+	gostacks_renew(&p->stacks);
 	for (int i = 0; i < p->n && !err; i++)
 		if (p->part[i].on && p->part[i].subject->observe_frames)
 			p->part[i].subject->observe_frames(p->part[i].self, &p->stacks);

@@ -137,6 +137,7 @@ struct heard {
 	uint32_t stack[2 * TRUTH_MAX];
 	int n[2 * TRUTH_MAX];
 	bool insists; /* on being told of each again */
+	size_t one;   /* that hear_one() wants to be told of */
 };
 
 static int hear(void *listens, const struct gostacks *s, const struct gostack_bytes *b)
@@ -182,6 +183,75 @@ static void stacks_are_told_of(void **state)
 			}
 			gostacks_deinit(&s);
 		}
+		gowalk_deinit(&w);
+	}
+}
+
+/* Insists on the bytes of one stack. */
+static int hear_one(void *listens, const struct gostacks *s, const struct gostack_bytes *b)
+{
+	struct heard *h = listens;
+
+	(void)s;
+	h->stack[b->walk] = b->stack;
+	h->n[b->walk] += b->bytes != NULL;
+	return b->walk == h->one && !b->bytes;
+}
+
+static void stacks_of_those_who_stand_still_are_kept(void **state)
+{
+	(void)state;
+	ON_EACH(r)
+	{
+		struct gowalk w = { 0 };
+		uint32_t of[2 * TRUTH_MAX], first[2 * TRUTH_MAX];
+		uint64_t *pc[2 * TRUTH_MAX];
+		struct gostacks s;
+		size_t waiting = 0, one = 0;
+
+		assert_int_equal(goruntime_walk(&r.rt, &w, NULL), 0);
+		assert_true(w.n > 2 && w.n < 2 * TRUTH_MAX);
+		for (size_t i = 0; i < w.n; i++) {
+			waiting += w.g[i].status == GO_WAITING;
+			one = w.g[i].status == GO_WAITING ? i : one;
+		}
+		assert_true(waiting > 2);
+		assert_int_equal(gostacks_init(&s), 0);
+		for (int look = 0; look < 6; look++) {
+			struct heard h = { .r = &r, .w = &w, .one = one };
+
+			gostacks_renew(&s);
+			if (look == 4) {
+				s.listener = hear_one;
+				s.listens = &h;
+			}
+			if (look == 5) /* it has run since */
+				w.g[one].tracking_seq++;
+			assert_int_equal(gostacks_read(&s, &r.rt, &w, of), 0);
+			assert_int_equal(s.unread + s.ended + s.running, 0);
+			/* from the third on: of two alike it may be chance */
+			assert_int_equal(s.known, look < 2 ? 0 : look < 4 ? waiting : waiting - 1);
+			for (size_t i = 0; i < w.n; i++) {
+				const struct gostack *k = &s.stack[of[i]];
+
+				assert_true(of[i] < s.n && k->whole);
+				if (!look) {
+					first[i] = k->n;
+					pc[i] = malloc(k->n * sizeof(*pc[i]));
+					memcpy(pc[i], s.pc + k->first, k->n * sizeof(*pc[i]));
+				}
+				assert_int_equal(k->n, first[i]);
+				assert_memory_equal(s.pc + k->first, pc[i], k->n * sizeof(*pc[i]));
+				if (look == 4) {
+					assert_int_equal(h.stack[i], of[i]);
+					assert_int_equal(h.n[i],
+							 i == one || w.g[i].status != GO_WAITING);
+				}
+			}
+		}
+		for (size_t i = 0; i < w.n; i++)
+			free(pc[i]);
+		gostacks_deinit(&s);
 		gowalk_deinit(&w);
 	}
 }
@@ -520,6 +590,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_off),
 		cmocka_unit_test(walk_is_the_programs_own_list),
 		cmocka_unit_test(totals_are_the_programs_own),
+		cmocka_unit_test(stacks_of_those_who_stand_still_are_kept),
 		cmocka_unit_test(stacks_are_the_programs_own),
 		cmocka_unit_test(stacks_are_told_of),
 		cmocka_unit_test(maps_fit_the_stacks),
