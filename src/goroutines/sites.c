@@ -10,6 +10,7 @@
 #include "gort/gostacks.h"
 #include "trace/trace.h"
 
+#define SEEN_AHEAD  4          /* of those that come next, before any is looked for */
 #define MAX_LEARNED (1u << 16) /* stacks read at a look, to see what goroutines were given */
 
 static struct site_track *track_new(struct sites *s)
@@ -254,6 +255,21 @@ static const struct seen *seen_find(const struct sites *s, uint64_t goid)
 	return at ? &s->seen[*at] : NULL;
 }
 
+/* The same for one after the other of a walk: mostly they come as they came before. */
+static const struct seen *seen_next(const struct sites *s, uint64_t goid, size_t *at)
+{
+	const struct seen *p = NULL;
+
+	for (size_t i = *at; i < s->nseen && i < *at + SEEN_AHEAD && !p; i++)
+		if (s->seen[i].goid == goid)
+			p = &s->seen[i];
+	if (!p)
+		p = seen_find(s, goid);
+	if (p)
+		*at = (size_t)(p - s->seen) + 1;
+	return p;
+}
+
 uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns)
 {
 	const struct seen *p = seen_find(s, g->goid);
@@ -312,9 +328,9 @@ static void point_add(struct site_track *t, double t_s)
 
 /* One goroutine of a walk: what it adds to its site, and how it is remembered. */
 static void look_at(struct sites *s, const struct goroutine *g, const struct trace_births *births,
-		    uint64_t now_ns, struct seen *out)
+		    uint64_t now_ns, size_t *at, struct seen *out)
 {
-	const struct seen *p = seen_find(s, g->goid);
+	const struct seen *p = seen_next(s, g->goid, at);
 	struct site_track *t = sites_of_g(s, g);
 	bool blocked = sites_wait_class(s, g) == WAIT_BLOCKED;
 	bool ran = p && p->seq != g->tracking_seq;
@@ -346,9 +362,9 @@ static void look_at(struct sites *s, const struct goroutine *g, const struct tra
 /* A collection can only make a lower bound older, never an exact birth. */
 static void older_by_collection(struct sites *s, const struct goroutine *g)
 {
-	struct site_track *t = sites_of_g(s, g);
+	struct site_track *t = g->parked_ns ? sites_of_g(s, g) : NULL;
 
-	if (g->parked_ns && g->parked_ns < t->oldest.ns)
+	if (t && g->parked_ns < t->oldest.ns)
 		t->oldest = (struct since){ g->parked_ns, AGE_AT_LEAST };
 }
 
@@ -366,14 +382,27 @@ static void look_reset(struct sites *s, size_t live)
 	}
 }
 
+/* Whether each stands where it stood before. */
+static bool is_index_right(const struct sites *s, const struct seen *now, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && n == s->nseen && now[i].goid == s->seen[i].goid)
+		i++;
+	return i == n && n == s->nseen && n == s->seen_at.len;
+}
+
 /* The look becomes the one the next is compared with.  run_ns: the time without pauses. */
 static int remember(struct sites *s, struct seen *now, size_t n, uint64_t run_ns)
 {
+	bool right = is_index_right(s, now, n);
+
 	free(s->seen);
 	s->seen = now;
 	s->nseen = n;
-	u64map_clear(&s->seen_at);
-	for (size_t i = 0; i < n; i++)
+	if (!right)
+		u64map_clear(&s->seen_at);
+	for (size_t i = 0; i < n && !right; i++)
 		if (!u64map_put(&s->seen_at, now[i].goid, i, NULL))
 			s->dropped++;
 	for (size_t i = 0; i < s->n; i++) {
@@ -398,7 +427,7 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 	       bool record)
 {
 	struct seen *now = malloc((w->n + 1) * sizeof(*now));
-	size_t n = 0;
+	size_t n = 0, at = 0;
 
 	if (!now)
 		return -ENOMEM;
@@ -410,7 +439,7 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 	}
 	for (size_t i = 0; i < w->n; i++)
 		if (!w->g[i].system)
-			look_at(s, &w->g[i], births, w->mono_ns, &now[n++]);
+			look_at(s, &w->g[i], births, w->mono_ns, &at, &now[n++]);
 	for (size_t i = 0; i < w->n; i++)
 		if (!w->g[i].system)
 			older_by_collection(s, &w->g[i]);
