@@ -39,8 +39,9 @@ struct observer {
 	struct trace_reading rbase, rnow;
 	bool unread;                /* rnow could not be read, and is rbase */
 	uint64_t cpu_base, cpu_now; /* of the target, ns */
-	uint64_t self_base;         /* our own CPU time */
-	int threads_base;           /* of the target */
+	uint64_t self_base,
+		self_now; /* our own CPU time: what a window's end takes is the next one's */
+	int threads_base; /* of the target */
 };
 
 /* --- looks --------------------------------------------------------------------- */
@@ -196,7 +197,7 @@ static void begin_window(struct observer *o, bool follows)
 	memset(&o->rnow, 0, sizeof(o->rnow));
 	o->cpu_base = o->cpu_now;
 	o->threads_base = machine_threads(&o->look);
-	o->self_base = clock_self_cpu_ns();
+	o->self_base = follows ? o->self_now : clock_self_cpu_ns();
 	o->window_ns = clock_mono_ns();
 }
 
@@ -338,8 +339,7 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 	if (w->cost_target_pct > 100)
 		w->cost_target_pct = 100;
 	w->agent_cpu_pct =
-		wall_s > 0 ? 100.0 * (double)(clock_self_cpu_ns() - o->self_base) / 1e9 / wall_s
-			   : 0;
+		wall_s > 0 ? 100.0 * (double)(o->self_now - o->self_base) / 1e9 / wall_s : 0;
 	w->agent_rss_bytes = self_rss();
 	if (o->look.trace) {
 		uint64_t mapped = trace_mapped_bytes(o->look.trace);
@@ -428,6 +428,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	fill_time(o, end_reason, w);
 	fill_target(o, w);
 	machine_fill(&o->look, o->threads_base, w);
+	o->self_now = clock_self_cpu_ns();
 	fill_cost(o, w->window_s, w);
 	take_losses(o);
 	parts_fill(&o->parts, &o->look, w);
