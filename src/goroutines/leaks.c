@@ -115,7 +115,7 @@ static void add_leaked(struct leak_row *row, struct sites *s, const struct leake
 	out->seen_passes = one->seen_passes;
 	out->age_s = sites_age_s(s, &one->g, now_ns, &out->age);
 	row->count++;
-	if (begin_ns && sites_born_ns(s, &one->g, now_ns) <= begin_ns)
+	if (begin_ns && sites_born_ns(s, &one->g, now_ns, &(size_t){ 0 }) <= begin_ns)
 		row->count_before++;
 	age_max(&row->oldest_s, &row->age, out->age_s, out->age);
 	if (row->nid < DUMP_MAX_IDS)

@@ -44,6 +44,8 @@ static struct wait_group *group_of(struct wait_groups *ws, uint32_t site, const 
 
 static int group_all(struct sites *s, const struct gowalk *walk, struct wait_groups *ws)
 {
+	size_t at = 0;
+
 	bytesmap_init(&ws->index, 1u << 20);
 	for (size_t i = 0; i < walk->n; i++) {
 		const struct goroutine *g = &walk->g[i];
@@ -58,7 +60,7 @@ static int group_all(struct sites *s, const struct gowalk *walk, struct wait_gro
 			return -ENOMEM;
 		wg->klass = sites_wait_class(s, g);
 		wg->count++;
-		born = sites_born_ns(s, g, walk->mono_ns);
+		born = sites_born_ns(s, g, walk->mono_ns, &at);
 		if (!wg->oldest || born < wg->oldest_ns) {
 			wg->oldest = g;
 			wg->oldest_ns = born;

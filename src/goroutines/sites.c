@@ -270,9 +270,10 @@ static const struct seen *seen_next(const struct sites *s, uint64_t goid, size_t
 	return p;
 }
 
-uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns)
+uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns,
+		       size_t *at)
 {
-	const struct seen *p = seen_find(s, g->goid);
+	const struct seen *p = seen_next(s, g->goid, at);
 
 	return p ? p->born_ns : now_ns;
 }

@@ -111,8 +111,10 @@ const char *site_start(const struct sites *s, const struct site_track *t,
 /* And of a birth. */
 struct site_track *sites_of(struct sites *s, uint64_t gopc, uint64_t startpc);
 enum wait_class sites_wait_class(struct sites *s, const struct goroutine *g);
-/* Since when (our monotonic clock) it is known to live. */
-uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns);
+/* Since when (our monotonic clock) it is known to live.  *at: 0 at first; quick for those of a
+ * walk, in its order. */
+uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns,
+		       size_t *at);
 /* How old it is: from its observed birth, else a lower bound from when it was
  * first seen, or, where a collection has set it, from when it blocked.  A bound
  * of nothing is AGE_UNKNOWN. */
