@@ -22,7 +22,9 @@
  *
  * Both: the site's live goroutines grow with the stuck ones (a pool that falls
  * idle gets stuck, but not larger), and at least as many as that are blocked
- * now.  Steady populations do not grow.
+ * now.  Steady populations do not grow.  Nor is it a leak where as many become
+ * more that wait for I/O, by the same go statement: those are connections, each
+ * with a reader and a writer.
  */
 #include "goroutines/subject.h"
 
@@ -44,6 +46,7 @@
 #define MIXED_MIN_POINTS    12
 #define MIXED_MIN_SURVIVORS 5
 #define QUARTERS            4
+#define PAIRED_SHARE        2 /* one of so many blocked ones, at least, has a reader */
 
 bool goroutine_site_is_special(const struct site_row *s)
 {
@@ -76,14 +79,30 @@ const struct place *goroutine_wait_place(const struct wait_row *wait)
 	return &wait->stack[wait->user];
 }
 
-static uint64_t blocked_now(const struct site_row *s)
+static uint64_t count_now(const struct site_row *s, enum wait_class klass)
 {
 	uint64_t n = 0;
 
 	for (int i = 0; i < s->nwait; i++)
-		if (s->wait[i].klass == WAIT_BLOCKED)
+		if (s->wait[i].klass == klass)
 			n += s->wait[i].count;
 	return n;
+}
+
+/*
+ * Two for each connection, one that reads it and one that waits for something to
+ * write, by one go statement (nats-server's startGoRoutine): connections become more.
+ */
+static bool grow_with_readers(const struct site_row *s, int first)
+{
+	/* a goroutine is stuck a look after its birth */
+	const struct site_point *a = &s->point[first], *born = first ? a - 1 : a;
+	const struct site_point *b = &s->point[s->npoint - 1];
+	double stuck = (double)b->stuck - (double)a->stuck;
+	double others = (double)b->live - (double)born->live - stuck;
+
+	return count_now(s, WAIT_IO) * PAIRED_SHARE >= count_now(s, WAIT_BLOCKED) &&
+	       others * PAIRED_SHARE >= stuck;
 }
 
 /* Rule A. */
@@ -218,7 +237,7 @@ bool goroutine_site_dials(const struct site_row *s)
 bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 			      struct leak_signs *signs)
 {
-	uint64_t blocked = blocked_now(s);
+	uint64_t blocked = count_now(s, WAIT_BLOCKED);
 	int first = growth_first(s);
 
 	if (!w->goroutines->known || goroutine_site_is_special(s) || s->npoint - first < 2)
@@ -227,7 +246,7 @@ bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 		return false;
 	if (!cohort_grows(s, first, signs) && !survivors_grow(w, s, first, signs))
 		return false;
-	if (blocked < signs->count - signs->from)
+	if (blocked < signs->count - signs->from || grow_with_readers(s, first))
 		return false;
 	/* All of them blocked, and none ended: the newest are of the same kind. */
 	if (!signs->left && blocked == s->live && s->births_known && !s->deaths)

@@ -279,7 +279,13 @@ class Nats(Real):
             if not self.calls % 100:
                 f.write(b"PING\r\n")
             return True
-        return [echo, self.ready]
+
+        def arrive():
+            """A few more clients every second, who stay and say nothing, at first."""
+            if len(self.idle) < 55 and self.calls % 20 == 0:
+                self.idle.append(socket.create_connection(("127.0.0.1", self.port)))
+            return True
+        return [echo, self.ready, arrive]
 
 
 class Syncthing(Real):

@@ -739,6 +739,47 @@ static void few_connections_more_a_minute_are_no_flood(void **state)
 	expect_nothing(&m);
 }
 
+/* A reader and a writer by one go statement: the writers of idle ones are no leak ... */
+static void writers_of_connections_are_no_leak(void **state)
+{
+	struct findings fs = { 0 };
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_IO);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_BLOCKED);
+	observe(&m, 10, 1, 5);
+	detect_all(&m.w, &fs);
+	assert_int_equal(count_kind(&fs, "goroutine-leak"), 0);
+	findings_deinit(&fs);
+	sim_deinit(&m);
+	sim_init(&m);
+	/* beside clients that come and go */
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_IO);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_BLOCKED);
+	flow(&m, -60, 10, 200, 0.01, NEVER, WAIT_IO);
+	observe(&m, 10, 1, 5);
+	expect_nothing(&m);
+}
+
+/* ... but what is left over by steady connections is. */
+static void leak_beside_steady_connections(void **state)
+{
+	struct findings fs = { 0 };
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, -60, -10, 20, NEVER, NEVER, WAIT_IO);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_BLOCKED);
+	observe(&m, 10, 1, 5);
+	detect_all(&m.w, &fs);
+	only_finding(&fs, "goroutine-leak");
+	findings_deinit(&fs);
+	sim_deinit(&m);
+}
+
 static void leak_and_flood_of_one_site_are_one_finding(void **state)
 {
 	struct findings fs;
@@ -1179,6 +1220,8 @@ int main(void)
 		cmocka_unit_test(a_flood_of_goroutines_that_live_longer_says_so),
 		cmocka_unit_test(a_flood_in_the_kernel_takes_threads),
 		cmocka_unit_test(few_connections_more_a_minute_are_no_flood),
+		cmocka_unit_test(writers_of_connections_are_no_leak),
+		cmocka_unit_test(leak_beside_steady_connections),
 		cmocka_unit_test(leak_and_flood_of_one_site_are_one_finding),
 		cmocka_unit_test(large_allocation_thresholds),
 		cmocka_unit_test(large_allocation_says_of_what_the_share_is),
