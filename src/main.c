@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Picks a command; nothing else. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/message.h"
 #include "cli/options.h"
@@ -12,6 +14,21 @@
 #include "report/report.h"
 #include "trace/keeper.h"
 #include "version.h"
+
+/*
+ * A standard stream that was closed (>&-) must not become another file of ours:
+ * what is opened read-only in its place refuses to be written to (EBADF).
+ */
+static void occupy_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
 
 /* What was printed must have arrived: the file may be full. */
 static int printed(void)
@@ -41,6 +58,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int status;
 
+	occupy_streams();
 	privileges_begin();
 	if (argc < 2) {
 		help_all(stderr);

@@ -66,8 +66,8 @@ static int add_words(struct snap *s, uint64_t addr, uint64_t len)
 
 struct special_shape {
 	int32_t size, next, offset, kind;
-	uint8_t finalizer; /* its kind */
-	bool narrow;       /* offset of 16 bits, up to 1.23 */
+	uint8_t finalizer, weak; /* their kinds; 0: there is none */
+	bool narrow;             /* offset of 16 bits, up to 1.23 */
 };
 
 /* mheap.go: a record for tiny blocks came before it in 1.25 */
@@ -76,12 +76,19 @@ static uint8_t finalizer_kind(int minor)
 	return minor >= 25 ? 2 : 1;
 }
 
+/* From 1.23 on, and first for what package unique keeps. */
+static uint8_t weak_kind(int minor)
+{
+	return minor >= 23 ? finalizer_kind(minor) + 1 : 0;
+}
+
 static int take_special(struct snap *s, const struct pspan *span, const struct special_shape *sh,
 			uint64_t at, uint64_t *next)
 {
 	uint8_t raw[SPECIAL_BYTES];
 	size_t len = sizeof(raw);
-	uint64_t off;
+	uint64_t off, object;
+	bool inside;
 	int err = 0;
 
 	if (heap_copy(&s->heap, at, raw, len)) { /* the last record before unmapped memory */
@@ -92,13 +99,16 @@ static int take_special(struct snap *s, const struct pspan *span, const struct s
 	}
 	*next = heap_word(raw + sh->next);
 	off = sh->narrow ? load_u16(raw + sh->offset) : heap_word(raw + sh->offset);
+	inside = off < (uint64_t)span->npages << HEAP_PAGE_SHIFT;
+	object = span->start + off / span->elem_size * span->elem_size;
 	for (size_t i = (size_t)sh->size; i + 8 <= len && !err; i += 8)
 		err = add_word(s, heap_word(raw + i));
 	/* what a finalizer gets is kept, the object itself is not */
-	if (!err && raw[sh->kind] == sh->finalizer &&
-	    off < (uint64_t)span->npages << HEAP_PAGE_SHIFT)
-		err = add_address(&s->object, &s->nobject, &s->object_cap,
-				  span->start + off / span->elem_size * span->elem_size);
+	if (!err && inside && raw[sh->kind] == sh->finalizer)
+		err = add_address(&s->object, &s->nobject, &s->object_cap, object);
+	/* whoever has a weak pointer may get the object from it, as long as it lives */
+	if (!err && inside && sh->weak && raw[sh->kind] == sh->weak)
+		err = add_word(s, object);
 	return err;
 }
 
@@ -126,6 +136,7 @@ static int read_specials(struct snap *s)
 		.offset = go_off(s->rt, LAYOUT_SPECIAL_OFFSET),
 		.kind = go_off(s->rt, LAYOUT_SPECIAL_KIND),
 		.finalizer = finalizer_kind(s->rt->gb->release.minor),
+		.weak = weak_kind(s->rt->gb->release.minor),
 	};
 	int err = 0;
 

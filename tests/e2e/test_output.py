@@ -50,6 +50,17 @@ class Full(unittest.TestCase):
             with self.subTest(args), open("/dev/full", "w") as full:
                 self.fails(args, full, "cannot write the output: No space left")
 
+    def test_closed(self):
+        """What gospect opens does not take the place of a stream that is closed."""
+        def closing(which):
+            return lambda argv: ["sh", "-c", f'exec "$@" {which}', "sh", *argv]
+
+        pid = str(self.target.pid)
+        for args in (*self.commands(), ["snapshot", pid, "--window", "200ms"]):
+            with self.subTest(args):
+                self.fails(args, subprocess.DEVNULL, "cannot write the output: Bad file", closing("<&- >&-"))
+                self.fails(args, subprocess.DEVNULL, "", closing("<&- >&- 2>&-"))
+
     def test_pipe_that_nobody_reads(self):
         for args in self.commands():
             if args in HELP:

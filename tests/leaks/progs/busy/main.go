@@ -2,7 +2,7 @@
 
 // A busy HTTP server with its own clients, and the usual company: a pool of
 // workers behind a condition, contexts with timeouts, tickers, readers and
-// writers of one lock, a pipeline.  Nothing in it leaks, but for the number of
+// writers of one lock, a pipeline, subscribers.  Nothing in it leaks, but for the number of
 // goroutines that is asked for.
 //
 //	busy LEAKS
@@ -19,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 )
 
 type queue struct {
@@ -131,6 +132,26 @@ func pipeline() {
 	}
 }
 
+// A subscriber that is known only by a weak pointer: who has that can wake it.
+type subscriber struct {
+	wake chan int
+	n    int
+}
+
+var subscribers []weak.Pointer[subscriber]
+
+func subscribe() {
+	s := &subscriber{wake: make(chan int)}
+	subscribers = append(subscribers, weak.Make(s))
+	go s.listen()
+}
+
+func (s *subscriber) listen() {
+	for range s.wake {
+		s.n++ // so the goroutine keeps s
+	}
+}
+
 func main() {
 	leaks := 0
 	if len(os.Args) > 1 {
@@ -147,6 +168,9 @@ func main() {
 	quit := make(chan struct{})
 	for i := 0; i < 500; i++ {
 		go func() { <-quit }()
+	}
+	for i := 0; i < 20; i++ {
+		subscribe()
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -165,4 +189,9 @@ func main() {
 	fmt.Println("READY", leaks, "leaked")
 	<-time.After(time.Hour)
 	close(quit)
+	for _, s := range subscribers {
+		if s := s.Value(); s != nil {
+			s.wake <- 1
+		}
+	}
 }
