@@ -7,18 +7,16 @@ const struct command commands[] = {
 		.operand = OPERAND_PID,
 		.run = cmd_attach,
 		.summary = "a live report of a running Go process",
-		.about =
-			"Attaches to a running Go process and reports what it is doing: "
-			"goroutines by creation site with their births and deaths, large "
-			"allocations, garbage collection, network time by host, requests in "
-			"flight, database pools, findings. On a terminal it redraws a screen; "
-			"into a pipe or file it prints one report per --every. Ctrl-C detaches "
-			"and prints a final, complete report; Ctrl-Z takes the probes away until "
-			"it "
-			"goes on. Reports that nobody reads (a pipe that is full) are skipped, and "
-			"the next one covers their time; a reader that takes nothing for 3 s at "
-			"the "
-			"end is given up, with status 1.",
+		.about = "Attaches to a running Go process and reports what it is doing: "
+			 "goroutines by creation site with their births and deaths, large "
+			 "allocations, garbage collection, network time by host, requests in "
+			 "flight, database pools, findings. On a terminal it redraws a screen; "
+			 "into a pipe or file it prints one report per --every. Ctrl-C detaches "
+			 "and prints a last report, of the time since the one before, with all "
+			 "tables; Ctrl-Z takes the probes away until it goes on. Reports that "
+			 "nobody reads (a pipe that is full) are skipped, and the next one covers "
+			 "their time; a reader that takes nothing for 3 s at the end is given up, "
+			 "with status 1.",
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
 			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_FORMAT) |
 			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) |

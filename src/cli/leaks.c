@@ -62,7 +62,8 @@ static void summary(struct leaks *s, uint64_t leaked, uint64_t listed, uint64_t 
 		msg_note("%s can never run again: %s", human_counted(leaked, "goroutine", a),
 			 leaks_says(l));
 	else
-		msg_note("no leaks: %s checked in %s",
+		msg_note("found no goroutine that can never run again: %s checked in %s; what "
+			 "piles up, and deadlocks: 'gospect snapshot'",
 			 human_counted(l->candidates, "blocked goroutine", a),
 			 human_counted((uint64_t)l->passes, "pass", b));
 	if (listed < leaked)

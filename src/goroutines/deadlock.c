@@ -55,7 +55,7 @@ static void evidence_of(struct finding *f, const struct deadlock_member *m,
 	};
 	static const char *const acts[] = {
 		[DEADLOCK_UNLOCKS] = "holds",
-		[DEADLOCK_LOCKS_FIRST] = "waits to write under, before it",
+		[DEADLOCK_LOCKS_FIRST] = "wants to write under and asked for first",
 		[DEADLOCK_RECEIVES] = "would receive from",
 		[DEADLOCK_SENDS] = "would send to",
 		[DEADLOCK_CLOSES] = "would close",
@@ -181,7 +181,8 @@ static void add_finding(const struct window *w, const struct deadlock *d, struct
 	finding_count(f, "waiting", d->waiting);
 	evidence(f, m, d->n);
 	finding_evidence(f,
-			 "inferred from stacks and code: who has which lock, and would do what%s",
+			 "inferred from stacks and code: who holds which lock, and would do what "
+			 "next%s",
 			 leaked == d->n  ? "; nobody else who can run reaches it"
 			 : stuck == d->n ? "; if so, nobody else who can run reaches it"
 					 : "");

@@ -347,6 +347,9 @@ static const char *advice_on_lock(const struct site_lock *l)
 	if (!l->holder)
 		return "look for a path without Unlock; 'gospect snapshot PID' looks for "
 		       "deadlocks";
+	if (!strcmp(l->does, "writes to a pipe"))
+		return "find out who should read that pipe and does not; do not write to it with "
+		       "the lock held, or give the write a deadline";
 	if (!strstr(l->does, "lock"))
 		return "do not keep the lock during slow work: copy what is needed, unlock, then "
 		       "do it; or give that a deadline";
@@ -478,11 +481,15 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 
 	if (!f)
 		return;
-	finding_title(f, "%s goroutine%s created at %s can never run again%s%s%s",
-		      human_count(v.count, count), v.count == 1 ? "" : "s",
-		      words_place(&row->place, place, sizeof(place)), v.grown ? ", and " : "",
-		      v.grown ? human_rate(v.per_minute, rate) : "",
-		      v.grown ? " more come every minute" : "");
+	if (v.count == 1 && row->place.function && !strcmp(row->place.function, "runtime.main"))
+		finding_title(f, "the main goroutine can never run again");
+	else
+		finding_title(f, "%s goroutine%s created at %s can never run again%s%s%s",
+			      human_count(v.count, count), v.count == 1 ? "" : "s",
+			      words_place(&row->place, place, sizeof(place)),
+			      v.grown ? ", and " : "",
+			      v.grown ? human_rate(v.per_minute, rate) : "",
+			      v.grown ? " more come every minute" : "");
 	finding_count(f, "count", v.count);
 	if (w->goroutines->leaks.before_known)
 		finding_number(f, "per_minute", v.per_minute);

@@ -357,7 +357,9 @@ static void look_at(struct sites *s, const struct goroutine *g, const struct tra
 	t->stuck_window += out->window_stuck;
 	if (!t->oldest.ns || out->born_ns < t->oldest.ns)
 		t->oldest =
-			(struct since){ out->born_ns, out->born_exact ? AGE_EXACT : AGE_AT_LEAST };
+			(struct since){ out->born_ns, t->oldest.ns ? t->oldest.kind : AGE_EXACT };
+	if (!out->born_exact) /* born before the first look: before any that was seen, too */
+		t->oldest.kind = AGE_AT_LEAST;
 }
 
 /* A collection can only make a lower bound older, never an exact birth. */

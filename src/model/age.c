@@ -27,10 +27,12 @@ double since_age_s(struct since s, uint64_t now_ns, enum age_kind *kind)
 
 void age_max(double *s, enum age_kind *kind, double other_s, enum age_kind other)
 {
-	if (other == AGE_UNKNOWN || (*kind != AGE_UNKNOWN && other_s <= *s))
+	if (other == AGE_UNKNOWN)
 		return;
-	*kind = other;
-	*s = other_s;
+	if (*kind == AGE_UNKNOWN || other_s > *s)
+		*s = other_s;
+	/* one that is at least 5.0 s old may be older than one that is 5.1 s old */
+	*kind = *kind == AGE_AT_LEAST ? AGE_AT_LEAST : other;
 }
 
 struct since since_parked(const struct goroutine *g, uint64_t first_ns)

@@ -266,9 +266,9 @@ static int straight_line(const struct code *c, const struct site_query *q, size_
 		if (out->flow != FLOW_NEXT)
 			return no_after(why, why_size, at, "no instruction can be emulated");
 		if (out->writes & keep)
-			return no_after(
-				why, why_size, at,
-				"its result is gone before an instruction that can be emulated");
+			return no_after(why, why_size, at,
+					"its result is overwritten before an instruction that can "
+					"be emulated");
 	}
 	return no_after(why, why_size, at, "the function ends");
 }

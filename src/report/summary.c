@@ -202,7 +202,7 @@ void summary_losses(const struct window *w, struct buf *out)
 			       w->skipped_reports, " before it");
 	if (w->stopped_s > 0)
 		sentence_seconds(out, "; gospect was stopped for ", w->stopped_s,
-				 " before it, of which nothing is known");
+				 " before this report: nothing is known of that time");
 }
 
 /* As the runtime's own dump (GOTRACEBACK, goroutine?debug=2), so that it reads alike. */

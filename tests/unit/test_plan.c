@@ -362,7 +362,7 @@ static void results_must_be_intact(void **state)
 	/* mov 0x20(%rsp),%rax: the first word is gone, the third is not */
 	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x44, 0x24, 0x20, 0x74, 0x00, 0xc3),
 			     ERR_WORD(0), false),
-		       -EOPNOTSUPP, "result is gone");
+		       -EOPNOTSUPP, "result is overwritten");
 	assert_int_equal(after(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x44, 0x24, 0x20, 0x74, 0x00, 0xc3),
 			       ERR_WORD(2), false)
 				 .n,
@@ -370,23 +370,23 @@ static void results_must_be_intact(void **state)
 	/* parts of a register: setne %al, xor %ecx,%ecx */
 	assert_refused(after(CODE(CALL(0, 0x200), 0x0f, 0x95, 0xc0, 0x74, 0x00, 0xc3), ERR_WORD(0),
 			     false),
-		       -EOPNOTSUPP, "result is gone");
+		       -EOPNOTSUPP, "result is overwritten");
 	assert_refused(after(CODE(CALL(0, 0x200), 0x31, 0xc9, 0x74, 0x00, 0xc3), ERR_WORD(2),
 			     false),
-		       -EOPNOTSUPP, "result is gone");
+		       -EOPNOTSUPP, "result is overwritten");
 	/* as hidden operands: mul %rbx, xchg %rax,%rbx, cqo is RDX only */
 	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0xf7, 0xe3, 0x74, 0x00, 0xc3), ERR_WORD(0),
 			     false),
-		       -EOPNOTSUPP, "result is gone");
+		       -EOPNOTSUPP, "result is overwritten");
 	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x93, 0x74, 0x00, 0xc3), ERR_WORD(1),
 			     false),
-		       -EOPNOTSUPP, "result is gone");
+		       -EOPNOTSUPP, "result is overwritten");
 	assert_int_equal(
 		after(CODE(CALL(0, 0x200), 0x48, 0x99, 0x74, 0x00, 0xc3), ERR_WORD(0), false).n, 1);
 	/* the frame: add $8,%rsp */
 	assert_refused(after(CODE(CALL(0, 0x200), 0x48, 0x83, 0xc4, 0x08, 0x74, 0x00, 0xc3), 0,
 			     false),
-		       -EOPNOTSUPP, "result is gone");
+		       -EOPNOTSUPP, "result is overwritten");
 }
 
 static void straight_lines_only(void **state)
@@ -449,7 +449,7 @@ static void into_what_is_called_next(void **state)
 			 1);
 	/* mov (%rdx),%rcx; call *%rcx: the error is gone */
 	assert_refused(find(CODE(CALL(0, 0x200), 0x48, 0x8b, 0x0a, 0xff, 0xd1, 0xc3), into),
-		       -EOPNOTSUPP, "gone");
+		       -EOPNOTSUPP, "overwritten");
 	/* another call in between */
 	assert_refused(find(CODE(CALL(0, 0x200), CALL(5, 0x100), 0x41, 0xff, 0xd4, 0xc3), into),
 		       -EOPNOTSUPP, "no");
