@@ -20,7 +20,7 @@
 #define MIN_SHARE 0.01
 #define FALLS     4
 #define SOON_S    3600
-#define SURE_S    3
+#define SURE_S    20 /* what C code loads when it begins to be used is in by then */
 #define YOUNG_S   10
 
 static bool grows(const struct window *w, struct run *r)

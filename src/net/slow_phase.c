@@ -42,7 +42,7 @@
 
 struct in_phase {
 	const struct net_phase_row *row; /* of those that ended it; NULL: none */
-	uint64_t stuck, several;         /* in flight there for STUCK_S, for SEVERAL_S */
+	uint64_t stuck, several;         /* in flight there for STUCK_S, for several_s() */
 	const struct net_request *oldest;
 	const struct net_dial_row *dials; /* that are in it; NULL: none */
 	double stuck_s;                   /* what all in flight spent: at least */
@@ -86,6 +86,12 @@ static void add_row(struct hosts *hs, const struct net_phase_row *r)
 	h->total_s += (double)r->total_ns / 1e9;
 }
 
+/* A server may well need a second for each answer, a dial does not. */
+static double several_s(int phase)
+{
+	return phase == NET_TTFB ? STUCK_S : SEVERAL_S;
+}
+
 static void add_request(struct hosts *hs, const struct net_request *r)
 {
 	bool counts = r->phase >= 0 && r->phase < NET_BODY && r->age != AGE_UNKNOWN;
@@ -96,10 +102,10 @@ static void add_request(struct hosts *hs, const struct net_request *r)
 		return;
 	p = &h->phase[r->phase];
 	p->stuck += r->since_s > STUCK_S;
-	p->several += r->since_s > SEVERAL_S;
+	p->several += r->since_s > several_s(r->phase);
 	if (!p->oldest || r->since_s > p->oldest->since_s)
 		p->oldest = r;
-	if (r->since_s > SEVERAL_S) {
+	if (r->since_s > several_s(r->phase)) {
 		p->stuck_s += r->since_s;
 		h->total_s += r->since_s;
 	}

@@ -149,6 +149,7 @@ static bool is_by_design(const struct run *r, const struct leaked *l)
 	case LEAK_CHAN_RECV:
 	case LEAK_SELECT:
 	case LEAK_WAITGROUP:
+	case LEAK_COND:
 		return true;
 	case LEAK_NIL_CHAN:
 		return !strncmp(goroutine_state(r->cfg->rt, &l->g), "chan receive", 12);

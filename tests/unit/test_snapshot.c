@@ -618,7 +618,7 @@ static const struct finding *growth_outside(struct fixture *f, double from, doub
 						       .other_bytes = 150ull << 20 };
 	o->n = 10;
 	for (int i = 0; i < o->n; i++) {
-		o->t_s[i] = i;
+		o->t_s[i] = 3 * i;
 		o->resident[i] = (float)((from + resident * i) * 1048576);
 		o->mapped[i] = (float)((500 + mapped * i) * 1048576);
 	}
@@ -635,7 +635,7 @@ static void memory_outside_the_heap(void **state)
 
 	(void)state;
 	set_up(&f);
-	got = growth_outside(&f, 100, 2, 2);
+	got = growth_outside(&f, 100, 6, 6);
 	assert_non_null(got);
 	assert_string_equal(got->id, "memory-growth:not the Go heap");
 	assert_int_equal(got->severity, SEVERITY_MEDIUM);
@@ -645,10 +645,10 @@ static void memory_outside_the_heap(void **state)
 	assert_null(growth_outside(&f, 100, 2, 0));   /* touched for the first time */
 	assert_null(growth_outside(&f, -400, 20, 0)); /* the Go heap's pages, likewise */
 	assert_null(growth_outside(&f, 100, 0.1, 0.1));
-	got = growth_outside(&f, 100, 20, 10); /* half of it is new */
+	got = growth_outside(&f, 100, 60, 30); /* half of it is new */
 	assert_in_range(per_minute_mib(got), 590, 610);
 	/* what comes and goes */
-	growth_outside(&f, 100, 2, 2);
+	growth_outside(&f, 100, 6, 6);
 	f.r.window.memory->outside.resident[5] += 40 << 20;
 	findings_deinit(&f.r.findings);
 	f.r.findings = (struct findings){ 0 };
