@@ -184,7 +184,7 @@ void summary_losses(const struct window *w, struct buf *out)
 		const char *what;
 	} lost[] = {
 		{ w->lost_events, " events" },
-		{ w->lost_map_full, " dropped because a table was full" },
+		{ w->lost_map_full, " left out because a table was full (coverage says what)" },
 		{ w->lost_read_failures, " failed memory reads" },
 	};
 	const char *before = "missing from this report: ";

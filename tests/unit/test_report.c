@@ -485,7 +485,8 @@ static void text_says_losses_and_the_end(void **state)
 	x.r.window.last = true;
 	x.r.window.end_reason = "the process ended";
 	text(&x, false, 100);
-	assert_non_null(strstr(x.out.data, "12,345 dropped because a table was full"));
+	assert_non_null(strstr(x.out.data,
+			       "12,345 left out because a table was full (coverage says what)"));
 	assert_non_null(strstr(x.out.data, "the process ended"));
 	teardown(&x);
 }
