@@ -104,7 +104,7 @@ class Caddy(unittest.TestCase):
         # quiet but for the goroutines of the last requests, which end while it is read
         self.assertLessEqual(abs(g["live_at_start"] + g["births"] - g["deaths"] - g["live"]), 6)
         self.assertEqual(sum(g["by_state"].values()), g["live"])
-        self.assertLessEqual(abs(g["live"] - goroutines), 6)	# the metrics request itself has some
+        self.assertLessEqual(abs(g["live"] - goroutines), 12)	# the metrics request itself has some, those of the load end
         self.assertTrue(gc1 <= r["gc"]["cycles_total"] <= gc2, (gc1, r["gc"], gc2))
         self.assertLessEqual(gc0, r["gc"]["cycles_total"] - r["gc"]["cycles"])
         self.assertLess(abs(r["gc"]["heap_live_bytes"] - heap) / heap, 0.5)
