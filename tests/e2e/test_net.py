@@ -261,8 +261,10 @@ class Hanging(unittest.TestCase):
                 p.do("req n=20 conc=2 ttfb=20")
             places = p.where()
             r = a.stop()[-1]
-        self.assertEqual([(b["host"], b["age"], place(b)) for b in rows_of(r, "net", "unclosed_bodies")],
-                         [(dropped["host"], "exact", at(places["drop"]))])
+        first, *others = [(b["host"], b["age"], place(b)) for b in rows_of(r, "net", "unclosed_bodies")]
+        self.assertEqual(first, (dropped["host"], "exact", at(places["drop"])))
+        # one whose call is no longer known has no place, rather than another's
+        self.assertLessEqual(set(others), {(dropped["host"], "at_least", None)})
         self.assertTrue(24 <= left_open(r, dropped["host"]) <= 30, left_open(r, dropped["host"]))
 
     def test_released(self):
