@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/human.h"
 #include "base/vec.h"
 #include "cli/interrupt.h"
 #include "cli/message.h"
@@ -125,6 +126,7 @@ static int arm_plan(struct watch *w, struct err *err)
 static void arm(struct watch *w, const char *no_probes)
 {
 	struct err err = { 0 };
+	char text[HUMAN_MAX];
 	int taken;
 
 	if (!may_arm(w, no_probes))
@@ -133,9 +135,8 @@ static void arm(struct watch *w, const char *no_probes)
 		w->plan = *trace_plan(w->trace); /* with what was refused meanwhile */
 		taken = trace_taken_away(w->trace);
 		if (taken)
-			msg_note("%d breakpoint%s that a tracer had left in process %ld %s taken "
-				 "away",
-				 taken, taken == 1 ? "" : "s", w->o->pid,
+			msg_note("%s that a tracer had left in process %ld %s taken away",
+				 human_counted((uint64_t)taken, "breakpoint", text), w->o->pid,
 				 taken == 1 ? "was" : "were");
 		return;
 	}

@@ -484,8 +484,8 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 	if (v.count == 1 && row->place.function && !strcmp(row->place.function, "runtime.main"))
 		finding_title(f, "the main goroutine can never run again");
 	else
-		finding_title(f, "%s goroutine%s created at %s can never run again%s%s%s",
-			      human_count(v.count, count), v.count == 1 ? "" : "s",
+		finding_title(f, "%s created at %s can never run again%s%s%s",
+			      human_counted(v.count, "goroutine", count),
 			      words_place(&row->place, place, sizeof(place)),
 			      v.grown ? ", and " : "",
 			      v.grown ? human_rate(v.per_minute, rate) : "",

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/human.h"
 #include "trace/trace.h"
 
 #define LEAST_FOR_P50 8 /* fewer say nothing of how long they usually live */
@@ -139,6 +140,7 @@ static int not_whole(const struct goroutines_window *g)
 void lifetimes_cover(const struct look *l, struct window *w)
 {
 	int n = not_whole(w->goroutines);
+	char sites[HUMAN_MAX];
 
 	if (!look_armed(l, PROBE_GO_END))
 		window_cover_add(w, SENSOR_LIFETIMES, OFF, "%s", look_why_not(l, PROBE_GO_END));
@@ -149,6 +151,6 @@ void lifetimes_cover(const struct look *l, struct window *w)
 			->rate = l->rates.ends;
 	if (n)
 		window_cover_add(w, SENSOR_LIFETIMES, PARTIAL,
-				 "at %d site%s some ended whose birth was not seen, or not timed",
-				 n, n == 1 ? "" : "s");
+				 "at %s some ended whose birth was not seen, or not timed",
+				 human_counted((uint64_t)n, "site", sites));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/vec.h"
 
 #define MAX_KEPT (1u << 20) /* goroutines, 16 MB; those beyond are read each time */
 #define KEY_BITS 39
@@ -24,7 +25,7 @@ static uint64_t key_of(const struct goroutine *g)
 			    g->wait_reason, g->tracking_seq };
 	uint64_t h = 0;
 
-	for (size_t i = 0; i < sizeof(what) / sizeof(*what); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(what); i++)
 		h = ((h << 5 | h >> 59) ^ what[i]) * 0x9e3779b97f4a7c15ull;
 	return hash_u64(h) >> (64 - KEY_BITS);
 }
