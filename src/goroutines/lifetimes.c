@@ -7,7 +7,7 @@
 #include "base/human.h"
 #include "trace/trace.h"
 
-#define LEAST_FOR_P50 8 /* fewer say nothing of how long they usually live */
+#define LEAST_TO_COMPARE 8 /* fewer say nothing of how long they usually live */
 
 /* What ended in the window at one track: several sites of the kernel's table. */
 struct ended {
@@ -90,6 +90,7 @@ static void row_fill(const struct look *l, struct site_track *t, const struct en
 		return;
 	*life = (struct lifetime){
 		.count = e->hist.count,
+		.timed = e->hist.count,
 		.p50_ns = trace_hist_percentile(&e->hist, NULL, 0.5),
 		.p99_ns = trace_hist_percentile(&e->hist, NULL, 0.99),
 		.max_ns = e->max_ns,
@@ -102,9 +103,9 @@ static void row_fill(const struct look *l, struct site_track *t, const struct en
 		if (life->rate > 0)
 			life->count = scale_count(e->ends, 1 / life->rate);
 	}
-	if (!t->lived_ns && e->hist.count >= LEAST_FOR_P50)
+	if (!t->lived_ns && e->hist.count >= LEAST_TO_COMPARE)
 		t->lived_ns = life->p50_ns;
-	row->lived_before_ns = e->hist.count >= LEAST_FOR_P50 ? t->lived_ns : 0;
+	row->lived_before_ns = e->hist.count >= LEAST_TO_COMPARE ? t->lived_ns : 0;
 }
 
 int lifetimes_fill(struct sites *s, const struct look *l, struct window *w)

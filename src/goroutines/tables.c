@@ -135,8 +135,8 @@ static void free_site(void *sum)
 #define S struct lifetime
 static const struct column lifetime_column[] = {
 	COUNT(S, count, "count", "that ended in this window and whose birth was seen"),
-	NS(S, p50_ns, "p50_ns", "half of them lived no longer"),
-	NS(S, p99_ns, "p99_ns", "99 of 100 lived no longer"),
+	P50_NS(S, p50_ns, timed, "p50_ns", "half of them lived no longer"),
+	P99_NS(S, p99_ns, timed, "p99_ns", "99 of 100 lived no longer"),
 	NS(S, max_ns, "max_ns", "the longest"),
 	EXACTNESS(S, exactness, RATE(S, rate)),
 };
@@ -163,7 +163,7 @@ static void lived_cell(const struct row *r, struct buf *out)
 {
 	const struct lifetime *life = &((const struct site_row *)r->row)->lifetime;
 
-	if (life->count)
+	if (life->timed >= LEAST_FOR_P50)
 		sentence_ns(out, life->exactness == SAMPLED ? "~" : "", life->p50_ns);
 	else
 		buf_puts(out, "-");

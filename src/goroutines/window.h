@@ -39,10 +39,10 @@ struct site_point {
 
 /* How long goroutines had lived that ended in the window and whose birth was seen. */
 struct lifetime {
-	uint64_t count; /* 0: none */
-	uint64_t p50_ns, p99_ns, max_ns;
-	enum exactness exactness; /* PARTIAL: others ended, too */
-	double rate;              /* SAMPLED: 0..1 */
+	uint64_t count;                         /* 0: none */
+	uint64_t timed, p50_ns, p99_ns, max_ns; /* of so many */
+	enum exactness exactness;               /* PARTIAL: others ended, too */
+	double rate;                            /* SAMPLED: 0..1 */
 };
 
 /* Who holds the lock that goroutines wait for: observe/explain.c. */

@@ -390,7 +390,7 @@ void contention_fill_waits(const struct trace_reading *base, const struct trace_
 	add_hists(base, &before, &max_ns);
 	add_hists(now, &after, &max_ns);
 	out->waits_known = rate > 0;
-	out->waits = after.count - before.count;
+	out->waits = out->timed = after.count - before.count;
 	out->exactness = rate < 1 ? SAMPLED : EXACT;
 	out->rate = rate;
 	if (!out->waits)

@@ -135,7 +135,7 @@ static void evidence_holder(struct finding *f, const struct waits *x)
 static void evidence(struct finding *f, const struct window *w, const struct waits *x)
 {
 	const struct locks_window *c = w->locks;
-	char n[HUMAN_MAX], a[HUMAN_MAX], b[HUMAN_MAX], age[NET_WORDS_AGE];
+	char n[HUMAN_MAX], age[NET_WORDS_AGE], took[WORDS_PERCENTILES_MAX];
 
 	if (x->longest->age != AGE_UNKNOWN)
 		finding_evidence(f, "the longest waits for %s",
@@ -148,11 +148,10 @@ static void evidence(struct finding *f, const struct window *w, const struct wai
 		finding_evidence(f, "%s waited for %s at the look before",
 				 human_count(x->before, n), x->locks > 1 ? "these" : "it");
 	if (c->waits_known && c->waits)
-		finding_evidence(f, "%s%s for locks ended in this window, p50 %s, p99 %s",
-				 c->exactness == EXACT ? "" : "about ",
-				 human_counted(c->waits, "wait", n),
-				 human_seconds((double)c->p50_ns / 1e9, a),
-				 human_seconds((double)c->p99_ns / 1e9, b));
+		finding_evidence(
+			f, "%s%s for locks ended in this window, %s",
+			c->exactness == EXACT ? "" : "about ", human_counted(c->waits, "wait", n),
+			words_percentiles(c->timed, c->p50_ns, c->p99_ns, c->max_ns, took));
 }
 
 static const char *advice(const struct window *w, const struct lock_wait_row *r)

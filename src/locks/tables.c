@@ -58,9 +58,8 @@ static void locks_sentence(const struct window *w, struct buf *out)
 		return;
 	sentence_counted(out, l->known ? (l->exactness == EXACT ? "; " : "; ~") : "", l->waits,
 			 "wait");
-	sentence_ns(out, " ended, p50 ", l->p50_ns);
-	sentence_ns(out, ", p99 ", l->p99_ns);
-	sentence_ns(out, ", max ", l->max_ns);
+	buf_puts(out, " ended");
+	sentence_percentiles(out, l->timed, l->p50_ns, l->p99_ns, l->max_ns);
 }
 
 const struct table locks_rows = {
@@ -98,8 +97,8 @@ const struct table locks_object = {
 #define S struct locks_window
 static const struct column waits_column[] = {
 	COUNT(S, waits, "count", "waits"),
-	NS(S, p50_ns, "p50_ns", "median", .flags = COLUMN_ABSENT_0),
-	NS(S, p99_ns, "p99_ns", "99th percentile", .flags = COLUMN_ABSENT_0),
+	P50_NS(S, p50_ns, timed, "p50_ns", "median"),
+	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile"),
 	NS(S, max_ns, "max_ns", "longest", .flags = COLUMN_ABSENT_0),
 	EXACTNESS(S, exactness, RATE(S, rate)),
 };

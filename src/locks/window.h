@@ -33,7 +33,7 @@ struct locks_window {
 	int nrow; /* owned; most waiters first */
 	/* from the slow path's probe, under the budget */
 	bool waits_known;
-	uint64_t waits, p50_ns, p99_ns, max_ns;
+	uint64_t waits, timed, p50_ns, p99_ns, max_ns; /* timed: seen, not scaled */
 	enum exactness exactness;
 	double rate;
 };

@@ -126,8 +126,8 @@ static void pauses_source(const struct row *r, struct value *v)
 #define S struct gc_window
 static const struct column pause_column[] = {
 	COUNT(S, pause_count, "count", "pauses"),
-	NS(S, pause_p50_ns, "p50_ns", "median"),
-	NS(S, pause_p99_ns, "p99_ns", "99th percentile"),
+	P50_NS(S, pause_p50_ns, pause_count, "p50_ns", "median"),
+	P99_NS(S, pause_p99_ns, pause_count, "p99_ns", "99th percentile"),
 	NS(S, pause_max_ns, "max_ns", "longest"),
 	NS(S, pause_total_ns, "total_ns", "in all"),
 	GOT(COLUMN_TEXT, "source", pauses_source,
@@ -238,9 +238,8 @@ void pauses_sentence(const struct window *w, struct buf *out)
 	buf_puts(out, g->pauses_from_memory ? " (one sum per cycle)" : "");
 	if (!g->pause_count)
 		return;
-	sentence_seconds(out, ", p50 ", (double)g->pause_p50_ns / 1e9, "");
-	sentence_seconds(out, ", p99 ", (double)g->pause_p99_ns / 1e9, "");
-	sentence_seconds(out, ", max ", (double)g->pause_max_ns / 1e9, "");
+	sentence_percentiles(out, g->pause_count, g->pause_p50_ns, g->pause_p99_ns,
+			     g->pause_max_ns);
 	sentence_seconds(out, ", ", (double)g->pause_total_ns / 1e9, " in all");
 }
 

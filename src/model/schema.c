@@ -197,6 +197,7 @@ static bool flag_at(const void *row, size_t at)
 static bool is_known(const struct column *c, const struct row *r)
 {
 	return (!c->known || c->known(r)) && (!c->known_at || flag_at(r->row, c->known_at - 1)) &&
+	       (!c->timed_at || count_at(r->row, c->timed_at - 1) >= c->least) &&
 	       !(r->nrest && c->flags & COLUMN_NO_REST);
 }
 

@@ -120,6 +120,8 @@ struct column {
 	uint16_t kind_at;  /* this and those below: offset + 1, or 0 where there is none */
 	uint16_t of_at;    /* of an age: its uint64_t count; 0 of them: an age of 0 */
 	uint16_t known_at; /* of a bool in the row that says whether it is known */
+	uint16_t timed_at; /* of a percentile: the uint64_t that says of how many it is */
+	uint16_t least;    /* … and how many it takes: fewer, and it is not known */
 	uint16_t nword;    /* of word[] */
 	int16_t pos;       /* for people: 1, 2, …; 0: not shown */
 	int16_t min;       /* may be shrunk to; 0: never shrunk */
@@ -224,7 +226,15 @@ void schema_hosts(const struct table *t, void *row, void (*fn)(char *host, const
 	COLUMN(COLUMN_COUNT, KEY, AT(S, M, uint64_t), WHAT, ##__VA_ARGS__)
 #define BYTES(S, M, KEY, WHAT, ...) \
 	COLUMN(COLUMN_BYTES, KEY, AT(S, M, uint64_t), WHAT, ##__VA_ARGS__)
-#define NS(S, M, KEY, WHAT, ...)   COLUMN(COLUMN_NS, KEY, AT(S, M, uint64_t), WHAT, ##__VA_ARGS__)
+#define NS(S, M, KEY, WHAT, ...) COLUMN(COLUMN_NS, KEY, AT(S, M, uint64_t), WHAT, ##__VA_ARGS__)
+/* Percentiles of TIMED durations. */
+#define P50_NS(S, M, TIMED, KEY, WHAT, ...)                                    \
+	NS(S, M, KEY, WHAT "; absent of fewer than 3", .least = LEAST_FOR_P50, \
+	   .timed_at = OFFSET(S, TIMED, uint64_t), .flags = COLUMN_NO_REST, ##__VA_ARGS__)
+#define P99_NS(S, M, TIMED, KEY, WHAT, ...)                                               \
+	NS(S, M, KEY, WHAT "; absent of fewer than 100: it would be the longest of them", \
+	   .least = LEAST_FOR_P99, .timed_at = OFFSET(S, TIMED, uint64_t),                \
+	   .flags = COLUMN_NO_REST, ##__VA_ARGS__)
 #define GOID(S, M, KEY, WHAT, ...) COLUMN(COLUMN_GOID, KEY, AT(S, M, uint64_t), WHAT, ##__VA_ARGS__)
 #define TIME(S, M, KEY, WHAT, ...) COLUMN(COLUMN_TIME, KEY, AT(S, M, uint64_t), WHAT, ##__VA_ARGS__)
 #define INTEGER(S, M, KEY, WHAT, ...) \

@@ -2,6 +2,7 @@
 #include "model/sentence.h"
 
 #include "base/human.h"
+#include "model/words.h"
 #include "base/text.h"
 
 void sentence_count(struct buf *out, const char *before, uint64_t n, const char *after)
@@ -37,6 +38,16 @@ void sentence_ns(struct buf *out, const char *before, uint64_t ns)
 	char text[HUMAN_MAX];
 
 	buf_printf(out, "%s%s", before, human_seconds((double)ns / 1e9, text));
+}
+
+void sentence_percentiles(struct buf *out, uint64_t n, uint64_t p50_ns, uint64_t p99_ns,
+			  uint64_t max_ns)
+{
+	char text[WORDS_PERCENTILES_MAX];
+
+	buf_printf(out, ", %s", words_percentiles(n, p50_ns, p99_ns, max_ns, text));
+	if (n >= LEAST_FOR_P99)
+		sentence_ns(out, ", max ", max_ns);
 }
 
 void sentence_rate(struct buf *out, const char *before, double per_s, const char *after)

@@ -145,4 +145,11 @@ struct coverage *window_coverage(struct window *w, enum sensor s);
 struct coverage *window_cover_add(struct window *w, enum sensor s, enum exactness st,
 				  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/*
+ * A percentile is one where something is on either side of it: of durations, at least
+ * so many.  The 99th of fewer than a hundred is the longest of them, and that has a name.
+ */
+#define LEAST_FOR_P50 3
+#define LEAST_FOR_P99 100
+
 #endif

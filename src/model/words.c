@@ -51,3 +51,16 @@ void net_words_subject(const char *host, enum net_phase phase, char *out, size_t
 {
 	snprintf(out, size, "%s:%s", host, net_phase_name(phase));
 }
+
+char *words_percentiles(uint64_t n, uint64_t p50_ns, uint64_t p99_ns, uint64_t max_ns, char *out)
+{
+	bool has_p99 = n >= LEAST_FOR_P99;
+	char a[HUMAN_MAX], b[HUMAN_MAX];
+
+	human_seconds((double)p50_ns / 1e9, a);
+	human_seconds((double)(has_p99 ? p99_ns : max_ns) / 1e9, b);
+	snprintf(out, WORDS_PERCENTILES_MAX, "%s%s%s%s %s", n >= LEAST_FOR_P50 ? "p50 " : "",
+		 n >= LEAST_FOR_P50 ? a : "", n >= LEAST_FOR_P50 ? ", " : "",
+		 has_p99 ? "p99" : "max", b);
+	return out;
+}

@@ -5,6 +5,11 @@
 
 #include "model/window.h"
 
+#define WORDS_PERCENTILES_MAX 256
+/* "p50 121ms, p99 140ms" of n durations; what so few do not have is left out, "max 140ms" is
+ * there for it.  Returns out (>= WORDS_PERCENTILES_MAX bytes). */
+char *words_percentiles(uint64_t n, uint64_t p50_ns, uint64_t p99_ns, uint64_t max_ns, char *out);
+
 #define NET_WORDS_HOST 240 /* bytes of a host in a sentence */
 #define NET_WORDS_AGE  48
 

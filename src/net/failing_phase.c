@@ -81,7 +81,7 @@ static const char *advice_for(enum net_phase phase)
 static void add_finding(const struct window *w, const struct net_phase_row *p, struct findings *out)
 {
 	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], place[WORDS_PLACE_MAX],
-		a[HUMAN_MAX], b[HUMAN_MAX];
+		a[HUMAN_MAX], b[HUMAN_MAX], took[WORDS_PERCENTILES_MAX];
 	const char *about = p->exactness == EXACT ? "" : "about ";
 	struct finding *f;
 
@@ -96,10 +96,10 @@ static void add_finding(const struct window *w, const struct net_phase_row *p, s
 		      human_seconds(w->window_s, place));
 	finding_count(f, "errors", p->errors);
 	finding_count(f, "count", p->count);
-	finding_number(f, "p50_ms", (double)p->p50_ns / 1e6);
-	finding_evidence(f, "they take %s (p50), up to %s",
-			 human_seconds((double)p->p50_ns / 1e9, a),
-			 human_seconds((double)p->max_ns / 1e9, b));
+	if (p->timed >= LEAST_FOR_P50)
+		finding_number(f, "p50_ms", (double)p->p50_ns / 1e6);
+	finding_evidence(f, "they take %s",
+			 words_percentiles(p->timed, p->p50_ns, p->p99_ns, p->max_ns, took));
 	if (p->busiest.function)
 		finding_evidence(f, "most often called at %s",
 				 words_place(&p->busiest, place, sizeof(place)));

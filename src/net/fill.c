@@ -36,13 +36,14 @@ struct row_times *rowset_times(const struct rowset *s, const void *row)
 	return &s->times[(size_t)((const uint8_t *)row - s->row) / s->size];
 }
 
-void rowset_percentiles(const struct rowset *s, const void *row, uint64_t *p50, uint64_t *p99,
-			uint64_t *max)
+void rowset_percentiles(const struct rowset *s, const void *row, uint64_t *timed, uint64_t *p50,
+			uint64_t *p99, uint64_t *max)
 {
 	const struct times *t = rowset_times(s, row)->now;
 
 	if (!t || !t->hist.count)
 		return;
+	*timed = t->hist.count;
 	*p50 = trace_hist_percentile(&t->hist, NULL, 0.5);
 	*p99 = trace_hist_percentile(&t->hist, NULL, 0.99);
 	*max = t->max_ns;

@@ -35,9 +35,9 @@ void rowset_init(struct rowset *s, size_t size);
  * the row of the rest.  NULL: no memory. */
 void *rowset_put(struct rowset *s, const void *key, size_t len, bool *made, bool *other);
 struct row_times *rowset_times(const struct rowset *s, const void *row);
-/* Median and the like of the row's times in the window, where there are any. */
-void rowset_percentiles(const struct rowset *s, const void *row, uint64_t *p50, uint64_t *p99,
-			uint64_t *max);
+/* Median and the like of the row's times in the window, where there are any; *timed: of how many. */
+void rowset_percentiles(const struct rowset *s, const void *row, uint64_t *timed, uint64_t *p50,
+			uint64_t *p99, uint64_t *max);
 /* Ends it: the window gets the rows (*rows is a pointer to them) in that order, NULL: as they
  * came; none where err is not 0.  Returns err. */
 int rowset_take(struct rowset *s, int err, void *rows, int *n,

@@ -126,7 +126,7 @@ int fill_clients(struct fill *f)
 	err = f->p->calls ? fill_calls(f, &s, CALL_HTTP, row_of_call) : 0;
 	for (size_t i = 0; i < s.n; i++) { /* first: what hangs is longer than what is usual */
 		c = (struct net_client *)s.row + i;
-		rowset_percentiles(&s, c, &c->p50_ns, &c->p99_ns, &c->max_ns);
+		rowset_percentiles(&s, c, &c->timed, &c->p50_ns, &c->p99_ns, &c->max_ns);
 	}
 	if (!err)
 		err = count_all_inflight(f, &s);

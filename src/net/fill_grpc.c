@@ -60,7 +60,7 @@ int fill_grpc(struct fill *f)
 	for (size_t i = 0; i < s.n; i++) {
 		struct net_grpc *r = (struct net_grpc *)s.row + i;
 
-		rowset_percentiles(&s, r, &r->p50_ns, &r->p99_ns, &r->max_ns);
+		rowset_percentiles(&s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
 		r->calls_known = f->now && f->p->grpc;
 		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &r->exactness, &r->rate);
 	}

@@ -94,7 +94,7 @@ static void finish_phase(const struct fill *f, const struct rowset *s, struct ne
 	}
 	if (t->before && t->now)
 		take_off(&t->now->hist, &t->before->hist);
-	rowset_percentiles(s, r, &r->p50_ns, &r->p99_ns, &r->max_ns);
+	rowset_percentiles(s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
 	r->count = t->now ? fill_scaled(t->now->hist.count, sliced, rate) : 0;
 	r->errors = fill_scaled(r->errors, sliced, rate);
 	r->total_ns = t->now ? fill_scaled(t->now->hist.sum_ns, sliced, rate) : 0;

@@ -159,7 +159,7 @@ int fill_servers(struct fill *f)
 	for (size_t i = 0; i < v.s.n; i++) {
 		struct net_server *r = row_at(&v, i);
 
-		rowset_percentiles(&v.s, r, &r->p50_ns, &r->p99_ns, &r->max_ns);
+		rowset_percentiles(&v.s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
 		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &r->exactness, &r->rate);
 	}
 	u64map_deinit(&v.of_server);

@@ -94,9 +94,12 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 				 "%s from this call site are in flight, %s of them for over %.3gs",
 				 human_counted(c->in_flight, "request", n),
 				 human_count(c->hanging, m), hangs_after_s(c->p99_ns));
-	if (c->p99_ns)
+	if (c->timed >= LEAST_FOR_P99)
 		finding_evidence(f, "those that completed took up to %s (p99)",
 				 human_seconds((double)c->p99_ns / 1e9, n));
+	else if (c->timed)
+		finding_evidence(f, "those that completed took up to %s",
+				 human_seconds((double)c->max_ns / 1e9, n));
 }
 
 static void add_finding(const struct window *w, const struct net_client *c, struct findings *out)

@@ -214,14 +214,14 @@ static const char *advice_for(int phase)
 	}
 }
 
-/* "p50 121ms, p99 140ms of 12" */
+/* "p50 121ms, p99 140ms of 120" */
 static void durations(const struct net_phase_row *r, char *out, size_t size)
 {
-	char p50[HUMAN_MAX], p99[HUMAN_MAX], n[HUMAN_MAX];
+	char took[WORDS_PERCENTILES_MAX], n[HUMAN_MAX];
 
-	snprintf(out, size, "p50 %s, p99 %s of %s%s", human_seconds((double)r->p50_ns / 1e9, p50),
-		 human_seconds((double)r->p99_ns / 1e9, p99), r->exactness == EXACT ? "" : "about ",
-		 human_count(r->count, n));
+	snprintf(out, size, "%s of %s%s",
+		 words_percentiles(r->timed, r->p50_ns, r->p99_ns, r->max_ns, took),
+		 r->exactness == EXACT ? "" : "about ", human_count(r->count, n));
 }
 
 static void evidence(struct finding *f, const struct host *h, int phase)
@@ -256,8 +256,11 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 static void numbers(struct finding *f, const struct in_phase *p)
 {
 	if (p->row && p->row->count) {
-		finding_number(f, "p50_ms", (double)p->row->p50_ns / 1e6);
-		finding_number(f, "p99_ms", (double)p->row->p99_ns / 1e6);
+		if (p->row->timed >= LEAST_FOR_P50)
+			finding_number(f, "p50_ms", (double)p->row->p50_ns / 1e6);
+		if (p->row->timed >= LEAST_FOR_P99)
+			finding_number(f, "p99_ms", (double)p->row->p99_ns / 1e6);
+		finding_number(f, "max_ms", (double)p->row->max_ns / 1e6);
 	}
 	finding_count(f, "count", p->row ? p->row->count : 0);
 	if (p->several) {

@@ -25,9 +25,9 @@ static const struct column phase_column[] = {
 	      SHOWN(3, "count"), .flags = COLUMN_MARK),
 	COUNT(S, errors, "errors", "of them, failed", SHOWN(4, "errors"),
 	      .flags = COLUMN_MARK | COLUMN_DASH_0),
-	NS(S, p50_ns, "p50_ns", "median; from a histogram whose buckets are at most 12.5 % wide",
-	   SHOWN(5, "p50"), .flags = COLUMN_NO_REST),
-	NS(S, p99_ns, "p99_ns", "99th percentile", SHOWN(6, "p99"), .flags = COLUMN_NO_REST),
+	P50_NS(S, p50_ns, timed, "p50_ns",
+	       "median; from a histogram whose buckets are at most 12.5 % wide", SHOWN(5, "p50")),
+	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile", SHOWN(6, "p99")),
 	NS(S, max_ns, "max_ns", "longest", SHOWN(7, "max"), .flags = COLUMN_MAX_REST),
 	NS(S, total_ns, "total_ns", "in all", SHOWN(8, "in all"), .flags = COLUMN_MARK),
 	NS(S, before_p50_ns, "before_p50_ns", "median of the observation before this window",
@@ -218,6 +218,9 @@ void net_brief(const struct window *w, struct buf *out)
 	if (!p)
 		return;
 	buf_printf(out, "%s%s", out->len ? "; " : "", net_phase_name(p->phase));
-	sentence_ns(out, " p50 ", p->p50_ns);
+	if (p->timed >= LEAST_FOR_P50)
+		sentence_ns(out, " p50 ", p->p50_ns);
+	else
+		sentence_ns(out, " max ", p->max_ns);
 	sentence_name(out, " at ", p->host, 40);
 }

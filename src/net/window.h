@@ -20,8 +20,9 @@ struct net_client {
 	enum known deadline; /* the request's own context has one */
 	enum known cancel;   /* its context can be cancelled otherwise */
 	bool requests_known; /* probes counted them */
-	uint64_t requests, errors;       /* begun, and failed, in the window */
-	uint64_t p50_ns, p99_ns, max_ns; /* call to the first byte of the response; 0 not known */
+	uint64_t requests, errors; /* begun, and failed, in the window */
+	uint64_t timed, p50_ns, p99_ns,
+		max_ns; /* of so many: call to the first byte of the response */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
@@ -43,7 +44,7 @@ struct net_phase_row {
 	char host[WINDOW_MAX_HOST + 1]; /* "name:port", lower case, foreign bytes made printable */
 	enum net_phase phase;
 	uint64_t count, errors;
-	uint64_t p50_ns, p99_ns, max_ns, total_ns;
+	uint64_t timed, p50_ns, p99_ns, max_ns, total_ns; /* timed: seen, not scaled */
 	uint64_t before_p50_ns, before_count; /* since the observation began, before this window */
 	struct place busiest; /* the call with most requests to that host; may have no function */
 	enum exactness exactness;
@@ -112,7 +113,7 @@ struct net_server {
 	char pattern[NET_MAX_PATTERN]; /* route pattern where the mux has it; "" */
 	bool requests_known;
 	uint64_t requests;
-	uint64_t p50_ns, p99_ns, max_ns; /* 0 not known */
+	uint64_t timed, p50_ns, p99_ns, max_ns; /* of so many; 0 not known */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
@@ -128,7 +129,7 @@ struct net_grpc {
 	char method[NET_MAX_METHOD]; /* "/pkg.Service/Method" */
 	bool calls_known;
 	uint64_t calls, errors;
-	uint64_t p50_ns, p99_ns, max_ns;
+	uint64_t timed, p50_ns, p99_ns, max_ns;
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;

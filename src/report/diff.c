@@ -299,11 +299,18 @@ static void cell_number(struct grid *t, enum column_type unit, double v, const c
 	grid_cell(t, cell);
 }
 
+/* Of so few durations there is no percentile to compare with. */
+static bool has_value(const struct part *p, const json_t *row)
+{
+	return !row || !p->value->timed_at || json_object_get(row, p->value->key);
+}
+
 static bool is_change(const struct part *p, const struct item *i)
 {
 	double by = fabs(i->after - i->before), most = fmax(i->after, i->before);
 
-	return change_of(i) != SAME && by > (p->value->type == COLUMN_NS ? NS_SHARE * most : 0);
+	return has_value(p, i->a) && has_value(p, i->b) && change_of(i) != SAME &&
+	       by > (p->value->type == COLUMN_NS ? NS_SHARE * most : 0);
 }
 
 /* A stack's place: its first frame outside the runtime. */

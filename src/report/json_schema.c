@@ -61,7 +61,7 @@ bool schema_always(const struct column *c)
 	case COLUMN_PLACE:
 		return false;
 	default:
-		return !c->known && !c->known_at &&
+		return !c->known && !c->known_at && !c->timed_at &&
 		       !(c->flags & (COLUMN_ABSENT_0 | COLUMN_SOMETIMES | COLUMN_POSITIVE));
 	}
 }

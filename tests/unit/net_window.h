@@ -65,6 +65,7 @@ static inline struct net_phase_row *add_phase(struct window *w, const char *host
 	snprintf(p->host, sizeof(p->host), "%s", host);
 	p->phase = phase;
 	p->count = count;
+	p->timed = 120;
 	p->p50_ns = p50_ms * NS_MS;
 	p->p99_ns = p->p50_ns * 3 / 2;
 	p->max_ns = p->p50_ns * 2;
@@ -198,6 +199,7 @@ static inline void faulty_clients(struct window *w)
 
 	c->requests = 12;
 	c->errors = 2;
+	c->timed = 120;
 	c->p50_ns = 40 * NS_MS;
 	c->p99_ns = 900 * NS_MS;
 	c->max_ns = 950 * NS_MS;
@@ -263,6 +265,7 @@ static inline void faulty_rest(struct window *w)
 
 	s->p50_ns = 4 * NS_MS;
 	s->p99_ns = 40 * NS_MS;
+	s->timed = 120;
 	s->max_ns = 14000 * NS_MS;
 	s->in_flight = 3;
 	s->longest_in_flight_s = 14.1;
@@ -273,6 +276,7 @@ static inline void faulty_rest(struct window *w)
 	g->errors = 1;
 	g->p50_ns = 2 * NS_MS;
 	g->p99_ns = 8 * NS_MS;
+	g->timed = 120;
 	g->max_ns = 9 * NS_MS;
 	g->place = AT_CHARGE;
 	l->holder = 12;
@@ -281,6 +285,7 @@ static inline void faulty_rest(struct window *w)
 	w->locks->waits = 40222;
 	w->locks->p50_ns = 51000;
 	w->locks->p99_ns = 4 * NS_MS;
+	w->locks->timed = 120;
 	w->locks->max_ns = 4200 * NS_MS;
 	w->locks->exactness = SAMPLED;
 	w->locks->rate = 0.5;

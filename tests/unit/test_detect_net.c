@@ -211,6 +211,7 @@ static void requests_that_come_back_do_not_hang(void **state)
 	nothing(&x);
 	set_up(&x);
 	c = add_client(&x.w, 3, 42.1);
+	c->timed = 120;
 	c->p99_ns = 4200 * NS_MS;
 	c->in_flight = 5;
 	expect_says(only(&x, "no-timeout", SEVERITY_HIGH), "3 of them for over 42s");

@@ -173,11 +173,11 @@ static const char text_golden[] =
 	"\n"
 	"clients:    HTTP requests by call: ~12,062 requests begun (±4%), 2 failed; 7 hang "
 	"without a timeout\n"
-	"  called at                               timeout  requests  errors   p50    p99  in "
+	"  called at                        timeout  requests  errors   p50    p99    max  in "
 	"flight  longest\n"
-	"  main.charge charge.go:52                none           12       2  40ms  900ms          "
+	"  main.charge charge.go:52         none           12       2  40ms  900ms  950ms          "
 	"7    14.2s\n"
-	"  …ntory.(*Client).Reserve client.go:118  30.0s     ~12,050       -     -      -          "
+	"  …*Client).Reserve client.go:118  30.0s     ~12,050       -     -      -      -          "
 	"3    >2.2s\n"
 	"\n"
 	"unclosed:   50 responses neither read to EOF nor closed, and nobody reads them\n"
@@ -461,6 +461,48 @@ static void nothing_there_is_an_empty_list(void **state)
 	tear_down(&x);
 }
 
+/* Of one duration there is no percentile, of some no 99th: nobody is told one. */
+static void few_have_no_percentiles(void **state)
+{
+	static const struct {
+		uint64_t timed;
+		bool p50, p99;
+	} of[] = { { 1, false, false },
+		   { 2, false, false },
+		   { 3, true, false },
+		   { 99, true, false },
+		   { 100, true, true } };
+	struct fixture x;
+
+	(void)state;
+	set_up(&x, net_window_faulty);
+	for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		struct net_window *n = x.r.window.net;
+		json_t *o;
+
+		n->phase[0].timed = n->client[0].timed = n->server[0].timed = of[i].timed;
+		n->grpc[0].timed = x.r.window.locks->timed = of[i].timed;
+		o = parsed(&x);
+		for (size_t k = 0; k < 4; k++) {
+			static const char *const row[] = { "net.phases.0", "net.clients.0",
+							   "net.servers.0", "net.grpc.0" };
+			char p50[64], p99[64], max[64];
+
+			snprintf(p50, sizeof(p50), "%s.p50_ns", row[k]);
+			snprintf(p99, sizeof(p99), "%s.p99_ns", row[k]);
+			snprintf(max, sizeof(max), "%s.max_ns", row[k]);
+			assert_int_equal(!!at(o, p50), of[i].p50);
+			assert_int_equal(!!at(o, p99), of[i].p99);
+			assert_true(at(o, max));
+		}
+		assert_int_equal(!!at(o, "lock_waits.p99_ns"), of[i].p99);
+		json_decref(o);
+		assert_int_equal(!strstr(text(&x, 100), "40ms  900ms"), !of[i].p99);
+		assert_int_equal(!strstr(text(&x, 100), "ended, p50 51µs"), !of[i].p50);
+	}
+	tear_down(&x);
+}
+
 static void what_is_off_is_absent(void **state)
 {
 	struct fixture x;
@@ -495,7 +537,7 @@ static void one_of_memory_and_probes(void **state)
 		    !at(o, "net.clients.0.errors") && !at(o, "net.servers.0.requests") &&
 		    !at(o, "net.connections.0.dials"));
 	json_decref(o);
-	has(text(&x, 100), "main.charge charge.go:52                   none            -");
+	has(text(&x, 100), "main.charge charge.go:52              none            -");
 	x.r.window.net->phases_known = true;
 	x.r.window.net->known = false;
 	o = parsed(&x);
@@ -900,6 +942,7 @@ int main(void)
 		cmocka_unit_test(one_of_memory_and_probes),
 		cmocka_unit_test(known_to_be_none_is_not_unknown),
 		cmocka_unit_test(hostile_hosts),
+		cmocka_unit_test(few_have_no_percentiles),
 		cmocka_unit_test(json_keeps_the_whole_host),
 		cmocka_unit_test(tables_are_cut_and_add_up),
 		cmocka_unit_test(as_many_as_fit_have_no_rest),
