@@ -171,6 +171,7 @@ static void add_finding(const struct window *w, const struct waits *x, struct fi
 
 	if (!f)
 		return;
+	f->about.row = x->most;
 	finding_title(
 		f, "%s%s %s at %s for %s%s%s", x->most->exactness == EXACT ? "" : "about ",
 		human_counted(x->waiters, "goroutine", n), x->waiters == 1 ? "waits" : "wait",

@@ -236,6 +236,7 @@ static void judge(const struct window *w, struct findings *out)
 	f = findings_add(out, "gc-pressure", "gc", SEVERITY_LOW, behind ? &behind->place : NULL);
 	if (!f)
 		return;
+	f->about.row = behind;
 	title(f, &w->memory->gc, &p);
 	numbers(f, &w->memory->gc, &p);
 	evidence(f, w, &p, behind);

@@ -73,6 +73,7 @@ struct finding *findings_add(struct findings *fs, const char *kind, const char *
 	f->kind = kind;
 	f->severity = s;
 	f->since_s = -1;
+	f->about.phase = -1;
 	if (p)
 		f->place = *p;
 	finding_set_id(f, id_prefix, p);
@@ -154,6 +155,18 @@ void finding_evidence(struct finding *f, const char *fmt, ...)
 	va_end(ap);
 }
 
+void finding_evidence_first(struct finding *f, const char *fmt, ...)
+{
+	int kept = f->nevidence < FINDING_MAX_EVIDENCE ? f->nevidence : FINDING_MAX_EVIDENCE - 1;
+	va_list ap;
+
+	memmove(f->evidence[1], f->evidence[0], (size_t)kept * sizeof(f->evidence[0]));
+	f->nevidence = kept + 1;
+	va_start(ap, fmt);
+	format_sentence(f->evidence[0], sizeof(f->evidence[0]), fmt, ap);
+	va_end(ap);
+}
+
 void finding_advice(struct finding *f, const char *fmt, ...)
 {
 	va_list ap;
@@ -174,8 +187,33 @@ static int finding_compare(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
+/* Where the cause of finding i stands behind it; 0: it does not. */
+static int cause_behind(const struct findings *fs, int i)
+{
+	for (int k = i + 1; fs->f[i].caused_by[0] && k < fs->n; k++)
+		if (!strcmp(fs->f[k].id, fs->f[i].caused_by))
+			return k;
+	return 0;
+}
+
+/* To there from behind it; the others move back. */
+static void move_forward(struct findings *fs, int from, int to)
+{
+	struct finding f = fs->f[from];
+
+	memmove(&fs->f[to + 1], &fs->f[to], (size_t)(from - to) * sizeof(f));
+	fs->f[to] = f;
+}
+
 void findings_sort(struct findings *fs)
 {
+	int moves = 0;
+
 	if (fs->n > 1)
 		qsort(fs->f, (size_t)fs->n, sizeof(*fs->f), finding_compare);
+	for (int i = 0; i < fs->n; i++)
+		for (int k = cause_behind(fs, i); k && moves < fs->n; k = cause_behind(fs, i)) {
+			move_forward(fs, k, i);
+			moves++;
+		}
 }

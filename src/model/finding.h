@@ -31,6 +31,13 @@ struct finding {
 	char advice[320];
 	int lines;     /* of a text that it may have; 0: as many as any */
 	double weight; /* order within a severity, larger first */
+	/* What it is about beside its place, for observe/explain.c; borrowed from the window. */
+	struct {
+		const char *host; /* NULL: none, or all */
+		int phase;        /* enum net_phase; -1: none */
+		const void *row;  /* a pool, a holder, a lock's waits, an allocation; NULL */
+	} about;
+	char caused_by[320]; /* id of the finding that explains it; "": none known */
 };
 
 /* At most this many; the least are dropped and counted. */
@@ -66,8 +73,11 @@ void finding_number(struct finding *f, const char *name, double v);
 void finding_count(struct finding *f, const char *name, uint64_t v);
 void finding_evidence(struct finding *f, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Before all other evidence; the last gives way where there is no more room. */
+void finding_evidence_first(struct finding *f, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 void finding_advice(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Worst first, then weight, then id. */
+/* Worst first, then weight, then id; a cause stands before what it causes. */
 void findings_sort(struct findings *fs);
 
 #endif

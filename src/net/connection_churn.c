@@ -79,6 +79,7 @@ static void add_finding(const struct window *w, const struct net_connections *c,
 
 	if (!f)
 		return;
+	f->about.host = c->host;
 	finding_title(f, "connections to %s are not reused: %s for %s%s in %s",
 		      net_words_host(c->host, host), human_counted(dials, "dial", a),
 		      t->exactness == EXACT ? "" : "about ",

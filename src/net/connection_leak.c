@@ -161,6 +161,8 @@ static void add_finding(const struct leaks *l, const struct net_body_row *r, str
 
 	if (!f)
 		return;
+	f->about.host = r->host;
+	f->about.row = r;
 	finding_title(f, "%s from %s %s never closed%s%s",
 		      human_counted(r->count, "response body", n), net_words_host(r->host, host),
 		      r->count == 1 ? "was" : "were", r->place.function ? ", received at " : "",

@@ -90,6 +90,8 @@ static void add_finding(const struct window *w, const struct net_phase_row *p, s
 	if (!f)
 		return;
 	f->place = p->busiest;
+	f->about.host = p->host;
+	f->about.phase = (int)p->phase;
 	finding_title(f, "requests to %s fail in %s: %s%s of %s in %s",
 		      net_words_host(p->host, host), net_words_phase((int)p->phase), about,
 		      human_count(p->errors, a), human_count(p->count, b),
@@ -135,6 +137,8 @@ static void add_dials(const struct window *w, const struct net_dial_row *d, stru
 	if (!f)
 		return;
 	f->place = d->busiest;
+	f->about.host = d->host;
+	f->about.phase = (int)d->phase;
 	finding_title(f, "requests to %s fail in %s: callers gave up on %s of %s connections",
 		      net_words_host(d->host, host), net_words_phase((int)d->phase),
 		      human_count(d->given_up, a), human_count(d->count, b));

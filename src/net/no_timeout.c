@@ -83,6 +83,10 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 	char n[HUMAN_MAX], m[HUMAN_MAX], host[NET_WORDS_HOST];
 	struct stuck at = mostly_at(w->net, c);
 
+	if (at.count * 2 > c->hanging) {
+		f->about.host = at.one->host;
+		f->about.phase = at.one->phase;
+	}
 	if (at.count)
 		finding_evidence(f, "%s of them: %s, %s", human_count(at.count, n),
 				 net_words_phase(at.one->phase),

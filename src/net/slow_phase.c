@@ -298,6 +298,8 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 		return;
 	if (place)
 		f->place = *place;
+	f->about.host = h->name;
+	f->about.phase = phase;
 	net_words_host(h->name, host);
 	if (is_slow(p)) {
 		durations(p->row, text, sizeof(text));

@@ -27,4 +27,5 @@ void detect_all(struct window *w, struct findings *out)
 				(*d)->judge(w, out);
 	}
 	findings_sort(out);
+	explain_findings(w, out);
 }

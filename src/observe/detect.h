@@ -12,4 +12,7 @@ void detect_all(struct window *w, struct findings *out);
 /* Before detectors judge; may be called again when rows were added (explain.c). */
 void explain_rows(struct window *w);
 
+/* Findings of which one is the cause: the other names it, or is left out for it; sorted again. */
+void explain_findings(const struct window *w, struct findings *fs);
+
 #endif

@@ -205,11 +205,15 @@ static const struct column finding_column[] = {
 	ROWS(S, evidence, nevidence, "evidence", &evidence, "what says so",
 	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
 	CHARS(S, advice, "advice", "what to do"),
+	CHARS(S, caused_by, "caused_by",
+	      "id of the finding that explains this one, which stands before it",
+	      .flags = COLUMN_ABSENT_0),
 };
 #undef S
 
 static const struct table findings =
-	TABLE("finding", "What is wrong, worst first.", struct finding, finding_column);
+	TABLE("finding", "What is wrong, worst first, and a cause before what it causes.",
+	      struct finding, finding_column);
 
 /* ---- the whole ---- */
 

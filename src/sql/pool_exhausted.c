@@ -94,6 +94,7 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 	if (!f)
 		return;
 	f->place = h ? h->place : p->waits_at;
+	f->about.row = p;
 	finding_title(f, "database pool exhausted: all %s of %s in use, %s %s, the longest for %s",
 		      human_count((uint64_t)p->max_open, n),
 		      words_fit(p->driver, 40, driver, sizeof(driver)),

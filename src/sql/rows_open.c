@@ -22,6 +22,7 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 
 	if (!f)
 		return;
+	f->about.row = h;
 	finding_title(f,
 		      "%s %s %s not closed, the oldest for %s: each holds a "
 		      "database connection",

@@ -37,6 +37,7 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 		      h->place_is_now ? "of goroutines now at" : "begun at",
 		      words_place(&h->place, place, sizeof(place)), held->count == 1 ? "is" : "are",
 		      net_words_age(h->age, h->held_s, age));
+	f->about.row = h;
 	if (h->goroutine)
 		finding_evidence(f, "the oldest belongs to goroutine %llu",
 				 (unsigned long long)h->goroutine);
