@@ -6,31 +6,7 @@
 #include "net/request.h"
 
 #define MAX_CHAIN   32 /* contexts, from the request's to the root */
-#define ITAB_INSIDE 1  /* of the cancelCtx that a timerCtx points to: not one of its own */
-
-static enum context_kind kind_of_name(const char *name)
-{
-	static const struct {
-		const char *name;
-		enum context_kind kind;
-	} known[] = {
-		{ "context.backgroundCtx", CONTEXT_ROOT },
-		{ "context.todoCtx", CONTEXT_ROOT },
-		{ "*context.emptyCtx", CONTEXT_ROOT }, /* up to 1.20 */
-		{ "*context.cancelCtx", CONTEXT_CANCEL },
-		{ "*context.timerCtx", CONTEXT_TIMER },
-		{ "*context.valueCtx", CONTEXT_VALUE },
-		{ "*context.afterFuncCtx", CONTEXT_AFTER },
-		{ "context.stopCtx", CONTEXT_STOP },
-		{ "context.withoutCancelCtx", CONTEXT_WITHOUT },
-		{ "*signal.signalCtx", CONTEXT_SIGNAL },
-	};
-
-	for (size_t i = 0; name && i < ARRAY_SIZE(known); i++)
-		if (!strcmp(name, known[i].name))
-			return known[i].kind;
-	return CONTEXT_UNKNOWN;
-}
+#define ITAB_INSIDE 1  /* of the cancelCtx that a timerCtx points to */
 
 enum context_kind netcontext_kind(struct netwatch *nw, uint64_t itab)
 {
@@ -41,40 +17,10 @@ enum context_kind netcontext_kind(struct netwatch *nw, uint64_t itab)
 		return CONTEXT_INSIDE;
 	at = u64map_put(&nw->context_kind, itab, 0, &made);
 	if (!at)
-		return kind_of_name(gotypes_of_itab(nw->types, itab));
+		return gocontext_kind(gotypes_of_itab(nw->types, itab));
 	if (made)
-		*at = kind_of_name(gotypes_of_itab(nw->types, itab));
+		*at = gocontext_kind(gotypes_of_itab(nw->types, itab));
 	return (enum context_kind) * at;
-}
-
-/* In 1.20 a timerCtx points to its cancelCtx, before and since it has it in itself. */
-static bool timer_points(const struct netwatch *nw)
-{
-	return net_off(nw, LAYOUT_CTX_TIMER_DEADLINE) < net_off(nw, LAYOUT_CTX_CANCEL_SIZE);
-}
-
-/* Where a context keeps its parent; -1: it has none. */
-static int32_t parent_of(const struct netwatch *nw, enum context_kind kind)
-{
-	switch (kind) {
-	case CONTEXT_CANCEL:
-	case CONTEXT_INSIDE:
-		return net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
-	case CONTEXT_TIMER:
-		if (timer_points(nw))
-			return net_off(nw, LAYOUT_CTX_TIMER_CANCELCTX);
-		return net_off(nw, LAYOUT_CTX_TIMER_CANCELCTX) +
-		       net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
-	case CONTEXT_VALUE:
-		return net_off(nw, LAYOUT_CTX_VALUE_CONTEXT);
-	case CONTEXT_AFTER: /* a cancelCtx is its first part (context.go) */
-		return net_off(nw, LAYOUT_CTX_CANCEL_CONTEXT);
-	case CONTEXT_STOP: /* so is the Context of these (context.go, os/signal/signal.go) */
-	case CONTEXT_SIGNAL:
-		return 0;
-	default:
-		return -1;
-	}
 }
 
 /* What one context adds to what is known of a request. */
@@ -102,7 +48,7 @@ static void ask_parent(void *owner, void *item, struct readpiece *piece)
 		return;
 	kind = netcontext_kind(nw, r->node[0]);
 	take_kind(r, kind);
-	off = parent_of(nw, kind);
+	off = gocontext_parent(nw->rt, kind);
 	r->chain_ends = r->chain_ends || off < 0;
 	if (!r->chain_ends)
 		*piece = (struct readpiece){ r->node[1] + (uint64_t)off, 16 };
@@ -116,7 +62,8 @@ static void take_parent(void *owner, void *item, const uint8_t *const *bytes)
 
 	if (!b) {
 		r->chain_ends = r->in_doubt = true;
-	} else if (timer_points(nw) && netcontext_kind(nw, r->node[0]) == CONTEXT_TIMER) {
+	} else if (gocontext_timer_points(nw->rt) &&
+		   netcontext_kind(nw, r->node[0]) == CONTEXT_TIMER) {
 		r->node[0] = ITAB_INSIDE;
 		r->node[1] = load_u64(b);
 	} else {

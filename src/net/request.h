@@ -3,20 +3,8 @@
 #ifndef GOSPECT_NET_REQUEST_H
 #define GOSPECT_NET_REQUEST_H
 
+#include "gort/gocontext.h"
 #include "net/priv.h"
-
-enum context_kind {
-	CONTEXT_UNKNOWN,
-	CONTEXT_ROOT,
-	CONTEXT_CANCEL,
-	CONTEXT_TIMER,
-	CONTEXT_VALUE,
-	CONTEXT_AFTER,
-	CONTEXT_STOP,
-	CONTEXT_WITHOUT,
-	CONTEXT_SIGNAL,
-	CONTEXT_INSIDE
-};
 
 struct net_reading {
 	struct readpiece next; /* first: net_ask_next() */

@@ -97,8 +97,10 @@ static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 	    (!o.goid || o.goid == g->goid))
 		since = (struct since){ o.start_ns, AGE_EXACT };
 	q->longest_wait = since_earlier(q->longest_wait, since);
-	if (sqlroles_place(p, i, &at))
-		count_wait_place(q, &at);
+	if (!sqlroles_place(p, i, &at))
+		return;
+	count_wait_place(q, &at);
+	sqlcalls_waits(p, &at);
 }
 
 static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k);
@@ -111,6 +113,7 @@ static int add_dialer(struct sqlpools *p, struct pool *q, size_t i)
 
 	k.since = since_parked(g, sqlpools_keep_stop(p, KNOWN_DIALS, g, q->db.addr));
 	k.found = sqlroles_place(p, i, &k.place);
+	sqlcalls_take(p, i);
 	return k.found ? add_holder(p, q, &k) : 0;
 }
 
@@ -205,6 +208,7 @@ static void take_call(struct sqlpools *p, size_t i, int role)
 	uint64_t conn;
 	bool waits;
 
+	sqlcalls_take(p, i);
 	if (!sqlroles_word(p, g, role, &conn, &waits) ||
 	    ((role == ROLE_STMT_EXEC || role == ROLE_STMT_QUERY) &&
 	     sqlread_stmt(p->rt, conn, &conn)))

@@ -28,7 +28,7 @@ static void forget_pools(struct sqlpools *p)
 {
 	for (int i = 0; i < p->npool; i++)
 		pool_deinit(&p->pool[i]);
-	p->npool = 0;
+	p->npool = p->nquery = 0;
 	u64map_clear(&p->pool_at);
 	u64map_clear(&p->conn_at);
 }
@@ -208,6 +208,13 @@ int sqlpools_look(struct sqlpools *p, const struct look *l)
 int sqlpools_fill(const struct sqlpools *p, struct sql_window *out)
 {
 	out->known = true;
+	if (p->nquery) {
+		out->query = malloc((size_t)p->nquery * sizeof(*out->query));
+		if (!out->query)
+			return -ENOMEM;
+		memcpy(out->query, p->query, (size_t)p->nquery * sizeof(*out->query));
+		out->nquery = p->nquery;
+	}
 	if (!p->npool)
 		return 0;
 	out->pool = calloc((size_t)p->npool, sizeof(*out->pool));
@@ -262,7 +269,8 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 	err = sqlroles_find(p);
 	if (!err && p->present) {
 		p->pool = calloc(SQLPOOLS_MAX, sizeof(*p->pool));
-		err = p->pool ? 0 : -ENOMEM;
+		p->query = calloc(SQLPOOLS_MAX_QUERIES, sizeof(*p->query));
+		err = p->pool && p->query ? 0 : -ENOMEM;
 	}
 	if (err) {
 		sqlpools_free(p);
@@ -286,5 +294,6 @@ void sqlpools_free(struct sqlpools *p)
 		recall_deinit(&p->now[i]);
 	}
 	free(p->pool);
+	free(p->query);
 	free(p);
 }

@@ -19,6 +19,7 @@ struct gotypes;
 struct sqlpools;
 
 #define SQLPOOLS_MAX         256  /* pools; beyond: counted as not read */
+#define SQLPOOLS_MAX_QUERIES 1000 /* places that call; beyond: counted as no room */
 #define SQLPOOLS_MAX_HOLDERS 1000 /* rows of one pool; beyond: left out, fewest connections first */
 
 /* Borrowed for the life of it.  -EOPNOTSUPP: database/sql of this release is not

@@ -59,7 +59,8 @@ struct pool {
 };
 
 /* What is remembered: connections by driverConn, waiters and dialers by goid, transactions by
- * goid of awaitDone, pools and connectionOpeners by goid of the latter. */
+ * goid of awaitDone, pools and connectionOpeners by goid of the latter; calls, and what their
+ * contexts have, by goid. */
 enum known_kind {
 	KNOWN_CONNS,
 	KNOWN_WAITS,
@@ -67,6 +68,8 @@ enum known_kind {
 	KNOWN_TXS,
 	KNOWN_POOLS,
 	KNOWN_OPENERS,
+	KNOWN_CALLS,
+	KNOWN_LIMITS,
 	KNOWN_COUNT
 };
 
@@ -80,6 +83,8 @@ struct sqlpools {
 	struct u64map role_of_pc; /* run-time pc -> role + 1; 0: none */
 	struct pool *pool;        /* owned, of the latest look */
 	int npool;
+	struct sql_query *query; /* owned, of the latest look */
+	int nquery;
 	struct u64map pool_at;            /* sql.DB -> number in pool */
 	struct u64map conn_at;            /* driverConn -> pool << 32 | number */
 	struct recall known[KNOWN_COUNT]; /* as of the latest look */
@@ -89,6 +94,7 @@ struct sqlpools {
 	int64_t real_offset_ns; /* CLOCK_REALTIME − our monotonic clock */
 	struct recall now[KNOWN_COUNT];
 	int waiters_read;
+	int asked;        /* contexts */
 	int unread;       /* pools */
 	uint64_t no_room; /* pools, connections or waiters beyond what is kept, or no memory */
 };
@@ -114,6 +120,10 @@ bool sqlroles_word(struct sqlpools *p, const struct goroutine *g, int role, uint
 		   bool *waits);
 /* Who called database/sql: the driver's own frames are further in. */
 bool sqlroles_place(struct sqlpools *p, size_t g, struct place *out);
+
+/* calls.c: a goroutine in a call, one that waits for a connection at a place */
+void sqlcalls_take(struct sqlpools *p, size_t i);
+void sqlcalls_waits(struct sqlpools *p, const struct place *at);
 
 /* holders.c */
 void sqlholders_begin(struct sqlpools *p);

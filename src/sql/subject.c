@@ -58,6 +58,7 @@ static void sql_cover(void *self, const struct look *l, struct window *w)
 
 static const struct detector *const detectors[] = {
 	&pool_exhausted_detector,
+	&sql_no_deadline_detector,
 	&transaction_open_detector,
 	&rows_open_detector,
 	NULL,

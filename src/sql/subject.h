@@ -9,6 +9,7 @@ extern const struct subject sql_subject;
 
 /* Its detectors, one file each. */
 extern const struct detector pool_exhausted_detector;
+extern const struct detector sql_no_deadline_detector;
 extern const struct detector rows_open_detector;
 extern const struct detector transaction_open_detector;
 

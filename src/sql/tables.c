@@ -152,10 +152,66 @@ const struct table sql_pools = {
 	.diff_key = "in_use",
 };
 
+/* ---- calls under way ---- */
+
+#define S struct sql_query
+static const struct column query_column[] = {
+	PLACE(S, place, "place", "the call", SHOWN(5, "at"), .min = 24, .flags = COLUMN_NO_REST,
+	      .id = 1),
+	COUNT(S, in_flight, "in_flight", "queries, Begins, Pings and Prepares that the driver has",
+	      SHOWN(1, "in flight"), .flags = COLUMN_DASH_0),
+	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
+	    .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(2, "longest"), .flags = COLUMN_NO_REST),
+	COUNT(S, waiting, "waiting", "goroutines that wait for a connection there",
+	      SHOWN(3, "waiting"), .flags = COLUMN_DASH_0),
+	COUNT(S, hanging, "hanging",
+	      "of those in flight: for over 3 s, with a context that has no deadline and cannot be "
+	      "cancelled",
+	      SHOWN(4, "hanging"), .flags = COLUMN_DASH_0),
+	AGE(S, longest_hanging_s, hanging_age, "longest_hanging_s", "age of the oldest of those",
+	    .age_key = "hanging_age", .of_at = OFFSET(S, hanging, uint64_t),
+	    .flags = COLUMN_NO_REST),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+};
+#undef S
+
+static bool any_queries(const struct window *w)
+{
+	return w->sql->known && w->sql->nquery;
+}
+
+static void queries_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t in_flight = 0, hanging = 0;
+
+	for (int i = 0; i < w->sql->nquery; i++) {
+		in_flight += w->sql->query[i].in_flight;
+		hanging += w->sql->query[i].hanging;
+	}
+	sentence_counted(out, "", in_flight, "database query");
+	buf_puts(out, " in flight");
+	if (hanging)
+		sentence_count(out, ", ", hanging, " hanging without a deadline");
+}
+
+const struct table sql_queries = {
+	.name = "query",
+	.what = "Queries by the place that calls, from memory: what is under way.",
+	TABLE_ROWS(struct sql_query, query_column),
+	.of = &sql_object,
+	.label = "queries",
+	.title = "Database queries by place",
+	.any = any_queries,
+	.sentence = queries_sentence,
+	.max_rows = 10,
+};
+
 /* ---- the object ---- */
 
 static const struct column sql_column[] = {
 	ROWS(struct sql_window, pool, npool, "pools", &sql_pools, "pools of connections"),
+	ROWS(struct sql_window, query, nquery, "queries", &sql_queries,
+	     "queries by the place that calls"),
 };
 
 static const void *sql_part(const struct window *w)

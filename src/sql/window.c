@@ -9,5 +9,6 @@ void sql_window_deinit(struct sql_window *s)
 	for (int i = 0; i < s->npool; i++)
 		free(s->pool[i].holder);
 	free(s->pool);
+	free(s->query);
 	memset(s, 0, sizeof(*s));
 }

@@ -33,10 +33,28 @@ struct sql_pool {
 	int nholder; /* owned; most connections first */
 };
 
+/* Queries, transactions that begin, pings and prepares, by the place that calls. */
+struct sql_query {
+	struct place place;
+	uint64_t in_flight; /* the driver has them, or opens a connection for them */
+	double longest_in_flight_s;
+	enum age_kind age;
+	uint64_t waiting; /* for a connection of the pool */
+	/* of those in flight: for over SQL_HANGS_S, and their context has no deadline and
+	 * cannot be cancelled */
+	uint64_t hanging;
+	double longest_hanging_s;
+	enum age_kind hanging_age;
+};
+
+#define SQL_HANGS_S 3.0
+
 struct sql_window {
 	bool known;
 	struct sql_pool *pool;
 	int npool; /* owned */
+	struct sql_query *query;
+	int nquery; /* owned */
 };
 
 /* Frees what it owns; it is then empty. */

@@ -360,7 +360,7 @@ static const char sql_golden[] =
 	"\"age\":\"exact\","
 	"\"wait_count_total\":0,\"wait_ns_total\":0,\"transactions_open\":0,\"oldest_transaction_"
 	"s\":0.0,"
-	"\"transaction_age\":\"exact\",\"holders\":[],\"exactness\":\"exact\"}]}";
+	"\"transaction_age\":\"exact\",\"holders\":[],\"exactness\":\"exact\"}],\"queries\":[]}";
 
 static const char locks_golden[] = "[{\"kind\":\"sync.Mutex\",\"lock\":\"0xc000123451\",\"place\":{"
 				   "\"function\":\"main.(*Cache).Get\","
