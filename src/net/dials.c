@@ -123,3 +123,59 @@ int netdials_read(struct netwatch *nw)
 	free(r);
 	return err;
 }
+
+/* ---- those that take long, over the looks of a window ---- */
+
+static struct net_jam *jam_of(struct netwatch *nw, const struct net_dial *d)
+{
+	uint64_t *at;
+	bool made;
+
+	if (array_room(&nw->jam, nw->njam, &nw->jam_cap, sizeof(*nw->jam)))
+		return NULL;
+	at = u64map_put(&nw->jam_at, net_dial_key(d->host, d->phase), nw->njam, &made);
+	if (at && made)
+		nw->jam[nw->njam++] = (struct net_jam){ .host = d->host, .phase = d->phase };
+	return at ? &nw->jam[*at] : NULL;
+}
+
+static void count_jam(struct net_jam *j, uint64_t look_ns, uint64_t age_ns)
+{
+	if (j->look_ns != look_ns)
+		j->now = j->now_sum_ns = 0;
+	j->look_ns = look_ns;
+	j->now++;
+	j->now_sum_ns += age_ns;
+	if (j->now > j->most)
+		j->most = j->now;
+	if (j->now_sum_ns > j->sum_ns)
+		j->sum_ns = j->now_sum_ns;
+	if (age_ns > j->oldest_ns)
+		j->oldest_ns = age_ns;
+}
+
+void netdials_tally(struct netwatch *nw)
+{
+	const struct net_look *l = &nw->cur;
+
+	for (size_t i = 0; i < l->ndial; i++) {
+		const struct net_dial *d = &l->dial[i];
+		uint64_t age_ns = l->now_ns > d->start_ns ? l->now_ns - d->start_ns : 0;
+		struct net_jam *j;
+
+		if (d->phase < 0 || (double)age_ns <= NET_DIAL_SEVERAL_S * 1e9)
+			continue;
+		j = jam_of(nw, d);
+		if (j)
+			count_jam(j, l->now_ns, age_ns);
+		else
+			nw->no_room++;
+	}
+}
+
+void netdials_begin_window(struct netwatch *nw)
+{
+	nw->njam = 0;
+	u64map_deinit(&nw->jam_at);
+	u64map_init(&nw->jam_at, (NET_MAX_HOSTS + 2) * NET_PHASES);
+}

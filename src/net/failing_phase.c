@@ -157,14 +157,22 @@ static void add_dials(const struct window *w, const struct net_dial_row *d, stru
 	f->weight = (double)d->count;
 }
 
+/* How long a look-up takes that was not answered, as against one whose name does not exist. */
+#define UNANSWERED_NS 100000000ull
+
 static void judge(const struct window *w, struct findings *out)
 {
+	bool resolver = net_resolver_is_slow(w->net);
+
 	for (int i = 0; w->net->known && i < w->net->ndial; i++)
-		if (net_dials_fail(w->net, &w->net->dial[i]))
+		if (net_dials_fail(w->net, &w->net->dial[i]) &&
+		    !(resolver && w->net->dial[i].phase == NET_DNS))
 			add_dials(w, &w->net->dial[i], out);
 	for (int i = 0; w->net->phases_known && i < w->net->nphase; i++) {
 		const struct net_phase_row *p = &w->net->phase[i];
 
+		if (resolver && p->phase == NET_DNS && p->p50_ns > UNANSWERED_NS)
+			continue;
 		if (fails(p) && !dials_fail(w->net, p) && !slow_phase_found(out, p->host, p->phase))
 			add_finding(w, p, out);
 	}

@@ -103,6 +103,33 @@ static void finish_phase(const struct fill *f, const struct rowset *s, struct ne
 		r->busiest = f->nw->busy[at - 1].place;
 }
 
+/* Of all hosts together, for who answers for all of them. */
+static int sum_lookups(const struct fill *f, const struct rowset *s, struct net_phase_row *out)
+{
+	struct times *t = NULL;
+	int err = 0;
+
+	for (size_t i = 0; i < s->n && !err; i++) {
+		const struct net_phase_row *r = (const struct net_phase_row *)s->row + i;
+		const struct times *now = rowset_times(s, r)->now;
+
+		if (r->phase != NET_DNS)
+			continue;
+		out->count += r->count;
+		out->errors += r->errors;
+		out->total_ns += r->total_ns;
+		err = now ? fill_add_times(&t, &now->hist, NULL, now->max_ns) : 0;
+	}
+	out->phase = NET_DNS;
+	out->timed = t ? t->hist.count : 0;
+	out->p50_ns = t ? trace_hist_percentile(&t->hist, NULL, 0.5) : 0;
+	out->p99_ns = t ? trace_hist_percentile(&t->hist, NULL, 0.99) : 0;
+	out->max_ns = t ? t->max_ns : 0;
+	fill_exactness(f->p->rare_sliced, f->p->rare_rate, &out->exactness, &out->rate);
+	free(t);
+	return err;
+}
+
 /* Phases that did not occur in the window. */
 static void drop_empty(struct net_window *w)
 {
@@ -141,6 +168,8 @@ int fill_phases(struct fill *f)
 	for (size_t i = 0; i < s.n && !err; i++)
 		finish_phase(f, &s, (struct net_phase_row *)s.row + i, busiest);
 	free(busiest);
+	if (!err)
+		err = sum_lookups(f, &s, &w->lookups);
 	err = rowset_take(&s, err, &w->phase, &w->nphase, by_total);
 	drop_empty(w);
 	return err;

@@ -155,6 +155,15 @@ struct net_dial {
 	bool wanted; /* by a request */
 };
 
+/* Dials of one host and phase that go on for over NET_DIAL_SEVERAL_S: the most at one look of the
+ * window. */
+struct net_jam {
+	uint32_t host;
+	int phase;
+	uint64_t most, sum_ns, oldest_ns;
+	uint64_t look_ns, now, now_sum_ns; /* at the look that began then */
+};
+
 /* One look. */
 struct net_look {
 	struct net_inflight *inflight;
@@ -226,6 +235,9 @@ struct netwatch {
 	struct net_busy *busy;
 	size_t nbusy, busy_cap;
 	struct bytesmap busy_at;
+	struct net_jam *jam; /* of the window */
+	size_t njam, jam_cap;
+	struct u64map jam_at;         /* net_dial_key() -> index */
 	struct u64map context_kind;   /* itab -> kind + 1 */
 	struct u64map unread_before;  /* host -> bodies out that nobody read, at the first look */
 	uint64_t begin_ns, window_ns; /* the first look, and the one the window began with */
@@ -348,6 +360,13 @@ int netphases_find(struct netwatch *nw);
 
 /* dials.c: the hosts of dials, and since when they go on. */
 int netdials_read(struct netwatch *nw);
+/* Those of the look that take long, into nw->jam. */
+void netdials_tally(struct netwatch *nw);
+void netdials_begin_window(struct netwatch *nw);
+static inline uint64_t net_dial_key(uint32_t host, int phase)
+{
+	return (uint64_t)host << 8 | (uint64_t)phase;
+}
 /* servers.c, grpc.c */
 int netservers_read(struct netwatch *nw);
 void netservers_date(struct netwatch *nw);

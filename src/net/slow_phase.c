@@ -14,8 +14,11 @@
  * SEVERAL_S, and again more than half of the host's time.  Whether they have a
  * timeout does not matter.  A body is never stuck: that is a download, a
  * stream, or one nobody reads (connection_leak.c).  Dials count in the same way,
- * whoever waits for them: with Go 1.23 and later they outlive the request.  Where
- * no dial gets through, it is a phase that fails (failing_phase.c).
+ * whoever waits for them: with Go 1.23 and later they outlive the request, and up
+ * to 1.22 they end with it, so that those count, too, that a look of the window has
+ * seen go on for SEVERAL_S: JAM of them at once.  Where no dial gets through, it is
+ * a phase that fails (failing_phase.c), and where the look-ups of many hosts are
+ * slow it is the resolver (resolver.c).
  */
 #include "net/subject.h"
 
@@ -38,6 +41,7 @@
 #define STUCK_S         3.0
 #define SEVERAL         5
 #define SEVERAL_S       1.0
+#define JAM             3 /* a dial of a second is slow, whatever it is to */
 #define MAX_HOSTS       4096
 
 struct in_phase {
@@ -125,6 +129,10 @@ static void add_dials(struct hosts *hs, const struct net_dial_row *r)
 		h->total_s += r->sum_s - p->stuck_s;
 		p->stuck_s = r->sum_s;
 	}
+	if (r->most_sum_s > p->stuck_s) {
+		h->total_s += r->most_sum_s - p->stuck_s;
+		p->stuck_s = r->most_sum_s;
+	}
 }
 
 static int hosts_fill(struct hosts *hs, const struct net_window *n)
@@ -180,9 +188,15 @@ static bool dials_are_stuck(const struct in_phase *p)
 	return d && (d->stuck || d->several >= SEVERAL) && d->several > p->several;
 }
 
+/* They were, at a look of the window. */
+static bool dials_were_stuck(const struct in_phase *p)
+{
+	return p->dials && p->dials->most >= JAM;
+}
+
 static bool is_stuck(const struct in_phase *p)
 {
-	return p->stuck || p->several >= SEVERAL || dials_are_stuck(p);
+	return p->stuck || p->several >= SEVERAL || dials_are_stuck(p) || dials_were_stuck(p);
 }
 
 /* ---- words ---- */
@@ -242,7 +256,7 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 	if (dials_are_stuck(p) && p->dials->given_up)
 		finding_evidence(f, "nobody waits for %s of these connections any more",
 				 human_count(p->dials->given_up, n));
-	if (is_stuck(p) && is_slow(p) && p->oldest)
+	if (is_stuck(p) && is_slow(p) && p->oldest && p->several)
 		finding_evidence(
 			f, "%s more in flight have been in it for long, the oldest began %s ago",
 			human_count(p->several, n),
@@ -270,6 +284,9 @@ static void numbers(struct finding *f, const struct in_phase *p)
 	if (dials_are_stuck(p)) {
 		finding_count(f, "dials", p->dials->several);
 		finding_number(f, "longest_dial_s", p->dials->oldest_s);
+	} else if (dials_were_stuck(p)) {
+		finding_count(f, "dials", p->dials->most);
+		finding_number(f, "longest_dial_s", p->dials->most_oldest_s);
 	}
 }
 
@@ -310,6 +327,10 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 			      human_count(p->dials->several, n), net_words_s(p->dials->several),
 			      host, p->dials->several == 1 ? "is" : "are", in, words,
 			      net_words_age(p->dials->age, p->dials->oldest_s, age));
+	} else if (!p->stuck && p->several < SEVERAL) {
+		finding_title(f, "%s connections to %s were stuck %s%s at once, the oldest for %s",
+			      human_count(p->dials->most, n), host, in, words,
+			      net_words_age(AGE_AT_LEAST, p->dials->most_oldest_s, age));
 	} else {
 		finding_title(f, "%s to %s %s stuck %s%s, the oldest began %s ago",
 			      human_counted(p->several, "request", n), host,
@@ -323,13 +344,16 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 	f->weight = spent_s(p);
 }
 
-static void judge_host(const struct net_window *n, const struct host *h, struct findings *out)
+static void judge_host(const struct net_window *n, const struct host *h, bool resolver,
+		       struct findings *out)
 {
 	for (int i = 0; i < NET_PHASES; i++) {
 		const struct in_phase *p = &h->phase[i];
 
 		if (p->dials && net_dials_fail(n, p->dials))
 			continue; /* failing_phase.c's */
+		if (i == NET_DNS && resolver)
+			continue; /* resolver.c's */
 		if (spent_s(p) * 2 > h->total_s && (is_slow(p) || is_stuck(p)))
 			add_finding(h, i, out);
 	}
@@ -337,11 +361,12 @@ static void judge_host(const struct net_window *n, const struct host *h, struct 
 
 static void judge(const struct window *w, struct findings *out)
 {
+	bool resolver = net_resolver_is_slow(w->net);
 	struct hosts hs = { 0 };
 
 	if (!hosts_fill(&hs, w->net))
 		for (size_t i = 0; i < hs.n; i++)
-			judge_host(w->net, &hs.h[i], out);
+			judge_host(w->net, &hs.h[i], resolver, out);
 	hosts_deinit(&hs);
 }
 

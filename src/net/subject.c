@@ -89,13 +89,12 @@ static void net_cover(void *self, const struct look *l, struct window *w)
 		window_cover_add(w, SENSOR_NET, PARTIAL, "%s", why);
 }
 
-static const struct detector
-	*const detectors[] = {
-		&no_timeout_detector,        &slow_phase_detector,
-		&failing_phase_detector, /* looks at those before it */
-		&connection_leak_detector,   &connection_churn_detector,
-		&server_no_timeout_detector, NULL,
-	};
+static const struct detector *const detectors[] = {
+	&no_timeout_detector,        &resolver_detector,
+	&slow_phase_detector,        &failing_phase_detector, /* looks at those before it */
+	&connection_leak_detector,   &connection_churn_detector,
+	&server_no_timeout_detector, NULL,
+};
 
 const struct subject net_subject = {
 	.name = "net",

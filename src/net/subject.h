@@ -9,6 +9,7 @@ extern const struct subject net_subject;
 
 /* Its detectors, one file each. */
 extern const struct detector no_timeout_detector;
+extern const struct detector resolver_detector;
 extern const struct detector slow_phase_detector;
 extern const struct detector failing_phase_detector;
 extern const struct detector connection_leak_detector;
@@ -24,6 +25,8 @@ bool server_no_timeout_hangs(double age_s);
 bool connection_leak_found(const struct window *w);
 /* Whether none of these dials gets through, and callers have given up: no phase that is slow. */
 bool net_dials_fail(const struct net_window *n, const struct net_dial_row *d);
+/* Whether there is a finding of the look-ups of many hosts: none of each of them besides. */
+bool net_resolver_is_slow(const struct net_window *n);
 /* Whether there is a finding of that phase already. */
 bool slow_phase_found(const struct findings *fs, const char *host, enum net_phase phase);
 

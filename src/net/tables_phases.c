@@ -148,6 +148,11 @@ static const struct column dial_column[] = {
 	      SHOWN(4, "given up"), .flags = COLUMN_DASH_0),
 	AGE(S, oldest_s, age, "oldest_s", "age of the oldest, from the beginning of its dial",
 	    .known = net_known, .of_at = OFFSET(S, count, uint64_t), SHOWN(5, "oldest")),
+	COUNT(S, most, "slow_most",
+	      "the most at one look of the window that had gone on for over a second",
+	      SHOWN(6, "over 1s"), .flags = COLUMN_ABSENT_0 | COLUMN_DASH_0),
+	REAL(S, most_oldest_s, "slow_oldest_s", 0.001, "the oldest of these, at least",
+	     .flags = COLUMN_ABSENT_0 | COLUMN_POSITIVE),
 	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
 };
 #undef S

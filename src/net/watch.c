@@ -111,6 +111,7 @@ int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *ty
 	bytesmap_init(&nw->busy_at, MAX_BUSY);
 	u64map_init(&nw->context_kind, 4096);
 	u64map_init(&nw->unread_before, NET_MAX_HOSTS + 2);
+	netdials_begin_window(nw);
 	net_host_number(nw, none);
 	net_host_number(nw, other);
 	return check_layout(nw); /* the caller asks why, then frees it */
@@ -130,6 +131,8 @@ void netwatch_free(struct netwatch *nw)
 	u64map_deinit(&nw->unread_before);
 	netusers_deinit(&nw->users);
 	free(nw->host);
+	u64map_deinit(&nw->jam_at);
+	free(nw->jam);
 	free(nw->busy);
 	free(nw);
 }
@@ -254,6 +257,8 @@ int netwatch_look(struct netwatch *nw, const struct look *look)
 		err = netrequests_read(nw);
 	if (!err)
 		count_busy(nw);
+	if (!err)
+		netdials_tally(nw);
 	if (!err && !nw->begin_ns) {
 		nw->begin_ns = look->now_ns;
 		count_before(nw);
@@ -265,6 +270,7 @@ int netwatch_look(struct netwatch *nw, const struct look *look)
 void netwatch_begin_window(struct netwatch *nw)
 {
 	nw->window_ns = nw->cur.now_ns;
+	netdials_begin_window(nw);
 }
 
 const char *netwatch_why(const struct netwatch *nw)

@@ -91,6 +91,10 @@ struct net_dial_row {
 	uint64_t several, stuck; /* that go on for over a second, for over three */
 	double oldest_s, sum_s;  /* of all of them together: at least */
 	enum age_kind age;
+	/* at one look of the window, that had gone on for over a second: the most, the oldest of
+	 * any look, and all of them together */
+	uint64_t most;
+	double most_oldest_s, most_sum_s;
 	struct place busiest; /* the call with most requests to that host; may have no function */
 	enum exactness exactness;
 };
@@ -145,13 +149,14 @@ struct net_window {
 	int nclient; /* all owned; busiest first */
 	struct net_phase_row *phase;
 	int nphase;
+	struct net_phase_row lookups; /* of all hosts; in no table */
 	struct net_request *in_flight;
 	int nin_flight; /* oldest first, at most 1,000 */
 	uint64_t in_flight_total;
 	struct net_body_row *unclosed;
 	int nunclosed;
 	struct net_dial_row *dial;
-	int ndial; /* the oldest first */
+	int ndial; /* the oldest first; also those of which the window has seen some go on long */
 	struct net_connections *connection;
 	int nconnection;
 	struct net_server *server;

@@ -495,6 +495,139 @@ static void dials_that_get_on_are_well(void **state)
 	nothing(&x);
 }
 
+/* ---- the resolver of many hosts ---- */
+
+static void a_look_up(struct fixture *x, int i, uint64_t count, uint64_t p50_ms, uint64_t other_ms)
+{
+	char host[40];
+
+	snprintf(host, sizeof(host), "h%d.example.com:80", i);
+	add_phase(&x->w, host, NET_DNS, count, p50_ms);
+	add_phase(&x->w, host, NET_TTFB, count, other_ms);
+	x->w.net->lookups.count += count;
+	x->w.net->lookups.timed += count;
+	x->w.net->lookups.p50_ns = p50_ms * NS_MS;
+	x->w.net->lookups.max_ns = 2 * p50_ms * NS_MS;
+}
+
+static struct net_dial_row *a_dial(struct fixture *x, int i, enum net_phase phase)
+{
+	struct net_dial_row *d = MORE(x->w.net->dial, x->w.net->ndial);
+
+	snprintf(d->host, sizeof(d->host), "h%d.example.com:80", i);
+	d->phase = phase;
+	d->count = d->several = d->most = 1;
+	d->oldest_s = d->sum_s = d->most_sum_s = d->most_oldest_s = 2.5;
+	d->age = AGE_AT_LEAST;
+	return d;
+}
+
+static void one_resolver_of_many_hosts_is_one_finding(void **state)
+{
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x); /* look-ups that ended */
+	for (int i = 0; i < 120; i++)
+		a_look_up(&x, i, 2, 2500, 3);
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	assert_string_equal(f->id, "slow-phase:resolver:dns");
+	expect_says(f, "the resolver is slow: look-ups of 120 hosts");
+	expect_says(f, "most of it for h");
+	assert_true(number(f, "hosts") == 120 && number(f, "count") == 240);
+	assert_true(number(f, "p50_ms") == 2500);
+	tear_down(&x);
+	set_up(&x); /* one for each host, and none has ended */
+	for (int i = 0; i < 120; i++)
+		a_dial(&x, i, NET_DNS);
+	x.w.net->dial[7].several = x.w.net->dial[7].most = 0; /* it has just begun */
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, "119 connections to 120 hosts hang in the DNS look-up, the oldest for at "
+		       "least 2.5s");
+	tear_down(&x);
+	set_up(&x); /* nobody waits for them any more */
+	for (int i = 0; i < 120; i++)
+		a_dial(&x, i, NET_DNS)->given_up = 1;
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	assert_string_equal(f->id, "failing-phase:resolver:dns");
+	expect_says(f, "the resolver does not answer: look-ups of 120 hosts");
+	tear_down(&x);
+	set_up(&x); /* they end with an error, after long */
+	for (int i = 0; i < 4; i++) {
+		a_look_up(&x, i, 3, 2000, 0);
+		x.w.net->phase[2 * i].errors = 3;
+		x.w.net->lookups.errors += 3;
+	}
+	assert_string_equal(only(&x, "failing-phase", SEVERITY_MEDIUM)->id,
+			    "failing-phase:resolver:dns");
+	tear_down(&x);
+}
+
+static void hosts_that_do_not_share_a_fault(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x); /* quick look-ups of many hosts */
+	for (int i = 0; i < 120; i++)
+		a_look_up(&x, i, 20, 4, 1);
+	nothing(&x);
+	set_up(&x); /* two of many are slow: by host */
+	for (int i = 0; i < 120; i++)
+		a_look_up(&x, i, 20, i < 2 ? 2500 : 4, 40);
+	detect(&x);
+	assert_int_equal(x.fs.n, 2);
+	for (int i = 0; i < 2; i++)
+		assert_non_null(strstr(x.fs.f[i].id, ".example.com:80:dns"));
+	tear_down(&x);
+	set_up(&x); /* a look-up takes its time, but the answers take more */
+	for (int i = 0; i < 8; i++)
+		a_look_up(&x, i, 20, 110, 400);
+	detect(&x);
+	assert_int_equal(x.fs.n, 8);
+	for (int i = 0; i < 8; i++)
+		assert_non_null(strstr(x.fs.f[i].id, ":ttfb"));
+	tear_down(&x);
+	set_up(&x); /* names that do not exist are answered quickly */
+	for (int i = 0; i < 8; i++) {
+		a_look_up(&x, i, 20, 4, 0);
+		x.w.net->phase[2 * i].errors = 20;
+	}
+	detect(&x);
+	assert_int_equal(x.fs.n, 8);
+	for (int i = 0; i < 8; i++)
+		assert_non_null(strstr(x.fs.f[i].id, "failing-phase:h"));
+	tear_down(&x);
+	set_up(&x); /* connects are no look-ups */
+	for (int i = 0; i < 8; i++)
+		a_dial(&x, i, NET_CONNECT);
+	nothing(&x);
+}
+
+/* Up to Go 1.22 a dial ends with its request: a look in the window has seen it. */
+static void dials_that_were_stuck(void **state)
+{
+	const struct finding *f;
+	struct fixture x;
+	struct net_dial_row *d;
+
+	(void)state;
+	set_up(&x);
+	d = a_dial(&x, 0, NET_DNS);
+	d->count = d->several = 0;
+	d->oldest_s = d->sum_s = 0;
+	d->most = 4;
+	d->most_sum_s = 7;
+	d->most_oldest_s = 1.9;
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	assert_string_equal(f->title, "4 connections to h0.example.com:80 were stuck in the DNS "
+				      "look-up at once, the oldest for at least 1.9s");
+	assert_true(number(f, "dials") == 4);
+	d->most = 2; /* one may be slow */
+	nothing(&x);
+}
+
 /* ---- connection-leak, connection-churn ---- */
 
 /* Each host has its own: those without a place go with the place of their host. */
@@ -883,9 +1016,9 @@ static void hostile_hosts_are_harmless(void **state)
 	memset(name, 'f', sizeof(name) - 1);
 	huge = PLACE(name, "f.go", 1);
 	set_up(&x);
-	add_phase(&x.w, a, NET_DNS, 50, 400);
-	add_phase(&x.w, b, NET_DNS, 50, 400);
-	add_phase(&x.w, odd, NET_DNS, 50, 400);
+	add_phase(&x.w, a, NET_TLS, 50, 400);
+	add_phase(&x.w, b, NET_TLS, 50, 400);
+	add_phase(&x.w, odd, NET_TLS, 50, 400);
 	add_unclosed(&x.w, a, 9, 0, 9)->place = huge;
 	add_unclosed(&x.w, b, 9, 0, 9)->place = huge;
 	add_unclosed(&x.w, odd, 9, 0, 9);
@@ -940,6 +1073,9 @@ int main(void)
 		cmocka_unit_test(phases_that_fail),
 		cmocka_unit_test(dials_that_nobody_waits_for_fail),
 		cmocka_unit_test(dials_that_get_on_are_well),
+		cmocka_unit_test(one_resolver_of_many_hosts_is_one_finding),
+		cmocka_unit_test(hosts_that_do_not_share_a_fault),
+		cmocka_unit_test(dials_that_were_stuck),
 		cmocka_unit_test(unclosed_bodies_leak),
 		cmocka_unit_test(bodies_of_many_hosts),
 		cmocka_unit_test(bodies_that_go_away_do_not_leak),
