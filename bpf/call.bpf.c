@@ -22,13 +22,28 @@ SUBPROG __u64 handler_entry(struct hit *h, __u64 itab, __u64 data)
 	return entry;
 }
 
-/* The request on this goroutine, o, is counted at a handler, with a route's pattern. */
+/* Of a request that counts, one more or one less in its row. */
+static __always_inline void handler_add(struct hit *h, struct gs_open *o, __u64 n)
+{
+	struct gs_sum *row = o->start_ns < h->spec->since_requests_ns ? NULL : sum_of(o->row);
+
+	if (row)
+		gs_add(&row->begun, n);
+}
+
+/* The request on this goroutine, o, is counted at a handler, s->open.ptr, with a route's
+ * pattern, and no longer where it was. */
 SUBPROG int handler_count(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
 {
 	__u64 entry = s->open.ptr, pattern = s->word[0];
-	struct gs_sum *row;
+	bool same = o->row && o->pcs[0] == entry && o->caller == pattern;
 
-	if (!o->row || o->pcs[0] != entry || o->caller != pattern) {
+	if (o->state == HANDLER_COUNTED) {
+		if (same)
+			return 0;
+		handler_add(h, o, -1ull);
+	}
+	if (!same) {
 		open_fresh(&s->open, HANDLER_COUNTED);
 		s->open.pcs[0] = entry;
 		s->open.host = host_of_string(h, s);
@@ -39,9 +54,7 @@ SUBPROG int handler_count(struct hit *h, struct gs_net_scratch *s, struct gs_ope
 		o->caller = pattern;
 	}
 	o->state = HANDLER_COUNTED;
-	row = o->start_ns < h->spec->since_requests_ns ? NULL : sum_of(o->row);
-	if (row)
-		gs_add(&row->begun, 1);
+	handler_add(h, o, 1);
 	return 0;
 }
 
@@ -57,12 +70,16 @@ SUBPROG int handler_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
 	open_fresh(&s->open, state);
 	take_goid(h, ctx, &s->open);
 	s->open.ptr = entry;
-	if (state == HANDLER_COUNTED) {
-		s->open.pcs[0] = entry;
+	/* as the last one did, it may come to a mux */
+	if (state == HANDLER_COUNTED &&
+	    !(last && last->ptr == s->open.ptr && last->flags & GS_OPEN_ROUTED)) {
+		s->open.pcs[0] = s->open.ptr;
 		s->open.npcs = 1;
 		call_begin(h, ctx, s, OPEN_HANDLER, CALL_HANDLER);
 		return 0;
 	}
+	if (state == HANDLER_COUNTED)
+		s->open.state = HANDLER_ROUTING;
 	if (last) {
 		s->open.row = last->row;
 		s->open.pcs[0] = last->pcs[0];
@@ -120,18 +137,37 @@ SUBPROG int stream_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 										 : HANDLER_COUNTED);
 }
 
-/* The request on this goroutine that is not counted yet; NULL. */
-static __always_inline struct gs_open *handler_routing(go_regs *ctx, struct gs_net_scratch *s)
+/* The request on this goroutine that no mux has given to a handler yet; NULL. */
+static __always_inline struct gs_open *handler_unrouted(go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o = open_find(s, OPEN_HANDLER, GO_G(ctx));
 
-	return o && o->start_ns && o->state != HANDLER_COUNTED ? o : NULL;
+	return o && o->start_ns && !(o->flags & GS_OPEN_ROUTED) ? o : NULL;
+}
+
+/* Whether a handler is one that no user wrote: a mux, or what net/http puts around another. */
+static __always_inline bool is_of_http(struct hit *h, __u64 entry)
+{
+	return is_within(entry, h->spec->mux_lo, h->spec->mux_hi) ||
+	       is_within(entry, h->spec->http_lo, h->spec->http_hi);
+}
+
+/* A mux gives request o to handler s->open.ptr, by the pattern in s->word: it is the route of
+ * the outermost handler that a user wrote. */
+SUBPROG int handler_chosen(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
+{
+	__u64 outer = o->state == HANDLER_COUNTED ? o->pcs[0] : o->ptr;
+
+	if (!is_of_http(h, outer))
+		s->open.ptr = outer;
+	o->flags |= GS_OPEN_ROUTED;
+	return handler_count(h, s, o);
 }
 
 /* net/http.(*ServeMux).ServeHTTP(mux, w, r) behind findHandler: (Handler, pattern, …). */
 SUBPROG int handler_route(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = handler_routing(ctx, s);
+	struct gs_open *o = handler_unrouted(ctx, s);
 	__u64 entry;
 
 	if (!o || !GO_ARG0(ctx))
@@ -145,23 +181,26 @@ SUBPROG int handler_route(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		s->word[0] = GO_ARG2(ctx);
 		s->word[1] = GO_ARG3(ctx);
 	}
-	return handler_count(h, s, o);
+	handler_chosen(h, s, o);
+	return 0;
 }
 
 /* net/http.HandlerFunc.ServeHTTP(f, w, r), body, when a mux calls it: f is a
  * pointer to the function. */
 SUBPROG int handler_func(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = handler_routing(ctx, s);
+	struct gs_open *o = handler_unrouted(ctx, s);
 	__u64 word;
 
-	if (!o || !read_word(h, &word, GO_SP(ctx)) ||
+	if (!o || (o->state == HANDLER_COUNTED && !is_of_http(h, o->pcs[0])) ||
+	    !read_word(h, &word, GO_SP(ctx)) ||
 	    !is_within(word, h->spec->mux_lo, h->spec->mux_hi) ||
 	    !read_word(h, &word, GO_ARG0(ctx)))
 		return 0;
 	s->open.ptr = word;
 	s->word[0] = s->word[1] = 0;
-	return handler_count(h, s, o);
+	handler_chosen(h, s, o);
+	return 0;
 }
 
 /* (*conn).serve behind `call serverHandler.ServeHTTP` and `call hijacked`, whose

@@ -326,12 +326,13 @@ struct gs_open {
 	__u64 host; /* number in `hosts` */
 	__u32 state;
 	__u16 npcs;
-	__u16 flags; /* GS_OPEN_OWN_HOST */
+	__u16 flags; /* GS_OPEN_… */
 	__u32 row;   /* of a call; the first of its host's for requests; 0: not looked up yet */
 	__u32 unused;
 	__u64 pcs[GS_CALL_FRAMES];
 };
 #define GS_OPEN_OWN_HOST 1u /* host is the connection's, whatever is asked of it */
+#define GS_OPEN_ROUTED   2u /* a mux has given the request to a handler */
 _Static_assert(sizeof(struct gs_open_key) == 16, "gs_open_key");
 _Static_assert(sizeof(struct gs_open) == 64 + 8 * GS_CALL_FRAMES, "gs_open");
 

@@ -64,7 +64,8 @@ enum open_kind {
 	OPEN_KINDS
 };
 
-/* A request is counted at the outermost handler that is not a mux. */
+/* A request is counted at the outermost handler that is not a mux, by the pattern of the first
+ * mux that it comes to. */
 enum handler_state {
 	HANDLER_COUNTED,
 	HANDLER_ROUTING, /* a mux has it; or, HTTP/2, what wraps serverHandler may */

@@ -90,7 +90,7 @@ static bool is_counted(const struct netwatch_probes *p, const struct netstack *k
 {
 	if (!p->handlers || !k->routed)
 		return p->handlers;
-	return p->routes ? pattern[0] : p->funcs && k->is_func;
+	return p->routes ? pattern[0] : k->is_around || (p->funcs && k->is_func);
 }
 
 static int count_servings(struct fill *f, struct servers *v)

@@ -128,6 +128,7 @@ static int take_serving(struct netwatch *nw, const struct net_user *u, const str
 					     .walk = u->walk,
 					     .stack = u->cls,
 					     .conn = netusers_word(nw, u, NETSLOT_SERVE),
+					     .routed = netusers_word(nw, u, NETSLOT_ROUTED),
 					     .reading_request =
 						     s->reading_request && !s->in_handler });
 }

@@ -53,7 +53,7 @@ static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 	s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
 		  was->reading_request == s->reading_request;
 	p->next = (struct readpiece){ 0 };
-	if (s->same)
+	if (s->same && was->pattern[0])
 		memcpy(s->pattern, was->pattern, sizeof(s->pattern));
 	else if (s->response)
 		p->next = net_part(nw, s->response, LAYOUT_HTTP_SRVRESPONSE_REQ, 8);
@@ -62,8 +62,8 @@ static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 /* response -> Request */
 static void take_request(void *owner, void *item, const uint8_t *const *bytes)
 {
-	uint64_t request = bytes[0] ? load_u64(bytes[0]) : 0;
 	struct serving_read *p = item;
+	uint64_t request = bytes[0] ? load_u64(bytes[0]) : 0;
 
 	p->next = request ? net_part(owner, request, LAYOUT_HTTP_REQUEST_PATTERN, 16)
 			  : (struct readpiece){ 0 };
@@ -133,6 +133,18 @@ static int read_limits(struct netwatch *nw)
 	return err;
 }
 
+static int read_patterns(struct netwatch *nw, struct serving_read *p, size_t n)
+{
+	int err = NET_STAGES(nw, p, n, { net_ask_next, take_request });
+
+	for (size_t i = 0; i < n; i++) /* what is around the mux may have made a copy */
+		if (p[i].s->routed && !p[i].s->pattern[0])
+			p[i].next = net_part(nw, p[i].s->routed, LAYOUT_HTTP_REQUEST_PATTERN, 16);
+	return err ? err
+		   : NET_STAGES(nw, p, n, { net_ask_next, take_pattern },
+				{ net_ask_next, take_text });
+}
+
 int netservers_read(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
@@ -146,8 +158,7 @@ int netservers_read(struct netwatch *nw)
 	if (!err)
 		err = NET_STAGES(nw, p, l->nserving, { net_ask_next, take_conn });
 	if (!err && net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN) >= 0) /* since 1.23 */
-		err = NET_STAGES(nw, p, l->nserving, { net_ask_next, take_request },
-				 { net_ask_next, take_pattern }, { net_ask_next, take_text });
+		err = read_patterns(nw, p, l->nserving);
 	if (!err)
 		err = read_limits(nw);
 	free(p);
@@ -167,7 +178,7 @@ static void date_serving(struct netwatch *nw, struct net_serving *s)
 	    trace_opens_find(nw->look->opens, OPEN_HANDLER, s->g, &open) && open.goid == s->goid) {
 		s->start_ns = open.start_ns;
 		s->age = AGE_EXACT;
-		if (!s->pattern[0] && open.text) /* up to 1.22 a request has none */
+		if (open.text) /* as it is counted; up to 1.22 a request has none */
 			net_pattern_format(open.text, strlen(open.text), s->pattern);
 		return;
 	}

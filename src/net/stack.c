@@ -468,26 +468,45 @@ static void find_loops(struct walk *w)
 
 /* ---- servers ---- */
 
+static bool is_of_http(const struct place *p)
+{
+	return !strncmp(p->function, "net/http.", 9);
+}
+
 /*
- * Who serves the request: what the server calls, or, where that is a mux, what
- * the mux calls.  As the probes count it (bpf/call.bpf.c).
+ * Who serves the request: what the server calls, or, where that is a mux or what
+ * net/http puts around another, what the mux calls.  Its route is what the first mux
+ * has chosen.  As the probes count it (bpf/call.bpf.c).
  */
 static void find_handler(struct walk *w, int i)
 {
 	struct netstack *o = w->out;
+	bool expected = true;
 
-	for (; i >= 0 && !o->in_handler; i--) {
+	for (; i >= 0; i--) {
 		switch (w->frame[i].fn) {
 		case FN_MUX:
+			if (!o->routed)
+				take_slot(w, i, NETSLOT_ROUTED, 3); /* mux, w (2), r */
 			o->routed = true;
+			o->is_around = o->in_handler && !is_of_http(&o->handler);
+			if (o->is_around)
+				return;
+			expected = true;
 			o->is_func = false;
 			break;
 		case FN_HANDLER_FUNC:
-			o->is_func = true;
+			o->is_func = expected || o->is_func;
 			break;
 		default:
-			o->in_handler = net_handler_place(
-				w->s->rt->gb, w->frame[i].pc - w->s->rt->bias, &o->handler);
+			if (expected &&
+			    net_handler_place(w->s->rt->gb, w->frame[i].pc - w->s->rt->bias,
+					      &o->handler)) {
+				o->in_handler = true;
+				expected = false;
+				if (o->routed)
+					return;
+			}
 		}
 	}
 }

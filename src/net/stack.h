@@ -50,6 +50,7 @@ enum net_slot {
 	NETSLOT_H2CONN,
 	NETSLOT_SERVE,  /* conn of a server */
 	NETSLOT_SERVER, /* Server that accepts */
+	NETSLOT_ROUTED, /* *Request that the first mux has got */
 	NETSLOT_METHOD,
 	NETSLOT_METHOD_LEN, /* gRPC */
 	NETSLOT_COUNT
@@ -70,7 +71,8 @@ struct netstack {
 	bool writing;     /* WRITELOOP: not waiting for work */
 	bool has_client;  /* REQUEST: through an http.Client */
 	bool in_handler, reading_request; /* SERVER */
-	bool routed, is_func; /* … a mux has chosen its handler, an http.HandlerFunc */
+	bool routed, is_func; /* … by way of a mux; its handler is an http.HandlerFunc */
+	bool is_around;       /* … the handler is around the mux */
 	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
 	struct place place;   /* of the client's call; may have no function */
 	struct place handler; /* SERVER: see net_handler_place() */

@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,6 +49,12 @@ func (a *app) method(w http.ResponseWriter, r *http.Request) { io.WriteString(w,
 type middleware struct{ next http.Handler }
 
 func (m middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.next.ServeHTTP(w, r) }
+
+type copies struct{ next http.Handler } // the request, as whatever adds to its context does
+
+func (c copies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), "key", 1)))
+}
 
 func hold(w http.ResponseWriter, r *http.Request) {
 	w.(http.Flusher).Flush()
@@ -128,12 +135,19 @@ func main() {
 		add(http.TimeoutHandler(h, time.Minute, ""), "net/http.(*timeoutHandler).ServeHTTP")
 		add(httputil.NewSingleHostReverseProxy(to), "net/http/httputil.(*ReverseProxy).ServeHTTP")
 	}
+	top(copies{mux}, "main.copies.ServeHTTP")
+	for _, t := range targets { // what is around a mux has its routes
+		if !t.UnderMux && (t.Handler == "main.middleware.ServeHTTP" || t.Handler == "main.copies.ServeHTTP") {
+			t.Pattern = "/"
+		}
+	}
 	mux.Handle("/", h) // what they come to
 	mux.Handle("/inner/", inner)
 	inner.Handle("/inner/plain", h)
 	below("/inner/plain", h, "main.plain", "/inner/plain")
 	route("/wrapped", wrap(plain), "main.wrap.func1") // two routes of one function
 	mux.Handle("/hold", wrap(hold))
+	aside := serve(copies{mux})
 	secure.EnableHTTP2 = true
 	secure.Config.Handler = &app{}
 	secure.StartTLS()
@@ -143,8 +157,10 @@ func main() {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		var n int
 		if in.Text() == "hold" {
-			if _, err := http.Get(base + "/hold"); err != nil {
-				panic(err)
+			for _, u := range []string{base, aside} {
+				if _, err := http.Get(u + "/hold"); err != nil {
+					panic(err)
+				}
 			}
 		}
 		fmt.Sscanf(in.Text(), "send %d", &n)
