@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "prove/hold.h"
 
 #define PRIORITY  1          /* of SCHED_FIFO; the holder has one more */
@@ -67,11 +68,17 @@ static void take_time(struct freeze *f)
 	pthread_sigmask(SIG_SETMASK, &f->signals, NULL);
 }
 
-/* The holder is gone, and whatever it held goes on. */
+/*
+ * The holder is gone, and whatever it held goes on, since the kernel's timer at
+ * the latest: this process may have been given no CPU for long since then.
+ */
 static int lost(struct freeze *f)
 {
+	uint64_t now = clock_mono_ns();
+
 	close(f->sock);
 	f->sock = -1;
+	f->stop_ns = (now < f->kill_ns ? now : f->kill_ns) - f->began_ns;
 	snprintf(f->why, sizeof(f->why), "the process that held it was ended");
 	return -ETIME;
 }
@@ -105,6 +112,7 @@ static int ask(struct freeze *f, const struct hold_request *q)
 	if (hold_send(f->sock, q, sizeof(*q)) || hold_receive(f->sock, &r, sizeof(r)))
 		return lost(f);
 	memcpy(f->why, r.why, sizeof(f->why));
+	f->stop_ns = r.stop_ns;
 	f->holds = !r.result;
 	err = r.result ? r.result : receive_threads(f, &r);
 	if (err && f->sock >= 0 && !r.result)
@@ -121,6 +129,8 @@ int freeze_begin(struct freeze *f, pid_t pid, uint64_t until_ns, uint64_t kill_n
 	f->stop_ns = 0;
 	f->why[0] = '\0';
 	f->holds = false;
+	f->began_ns = clock_mono_ns();
+	f->kill_ns = kill_ns;
 	if (f->sock < 0) {
 		snprintf(f->why, sizeof(f->why), "there is no process to hold it");
 		return -ETIME;
@@ -143,7 +153,8 @@ int freeze_end(struct freeze *f)
 	f->holds = false;
 	if (hold_send(f->sock, "", 1) || hold_receive(f->sock, &end, sizeof(end)))
 		lost(f);
-	f->stop_ns = end.stop_ns;
+	else
+		f->stop_ns = end.stop_ns;
 	take_time(f);
 	return end.early ? -ETIME : 0;
 }

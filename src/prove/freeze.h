@@ -32,11 +32,12 @@ struct freeze {
 	size_t n;
 	uint64_t *word; /* owned: registers, vector registers too */
 	size_t nword;
-	uint64_t stop_ns; /* set by freeze_end(): how long it stood still */
+	uint64_t stop_ns; /* how long it stood still, by whoever held it; set when that is over */
 	char why[160];
 	pid_t holder;
 	int sock; /* to it; -1: there is none */
 	bool holds;
+	uint64_t began_ns, kill_ns;
 	/* of this thread, while it stands still */
 	bool urgent;
 	int policy;

@@ -379,7 +379,9 @@ static int reply(const struct holder *h)
 	struct hold_reply r = { .result = h->result };
 
 	memcpy(r.why, h->why, sizeof(r.why));
-	if (!r.result) {
+	if (r.result) {
+		r.stop_ns = h->stop_ns;
+	} else {
 		r.n = h->n;
 		r.nword = h->nword;
 	}

@@ -16,6 +16,7 @@ struct hold_request {
 /* From it, followed by the threads and the words. */
 struct hold_reply {
 	int result;
+	uint64_t stop_ns; /* of a failure: until all went on */
 	size_t n, nword;
 	char why[160];
 };

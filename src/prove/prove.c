@@ -271,7 +271,7 @@ static int frozen_copy(struct run *r)
 	if (!err)
 		err = copy(r, r->freeze, until);
 	early = freeze_end(r->freeze);
-	r->stop_ns = r->freeze->stop_ns ? r->freeze->stop_ns : clock_mono_ns() - began;
+	r->stop_ns = r->freeze->stop_ns;
 	if (!err || err == -ETIME)
 		r->out->stop_ns += r->stop_ns;
 	return !err && early ? early : err;

@@ -18,8 +18,8 @@ FROZEN = 5	# and how often when it has just said that the process will stand sti
 
 
 class Frail(Program):
-    def __init__(self):
-        super().__init__([binary(f"frail-{USUAL}-stripped")])
+    def __init__(self, **kw):
+        super().__init__([binary(f"frail-{USUAL}-stripped")], **kw)
 
     def ask(self, word):
         self.p.stdin.write(word.encode() + b"\n")
@@ -189,6 +189,10 @@ def freezer():
         os.rmdir(group)
 
 
+def before_all_others():
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+
+
 @contextlib.contextmanager
 def spinning():
     """Twice as many processes as there are CPUs want one each."""
@@ -286,10 +290,7 @@ class HeldUp(unittest.TestCase):
             r = gospect("leaks", self.p.pid, "--prove", "--max-stop", "5s", preexec_fn=lambda: os.nice(3))
         self.assertEqual((r.returncode, lines_of(r.stdout)), (0, 2000), r.stderr)
         announced = [milliseconds(m) for m in re.findall(r"will be stopped for about (\S+)", r.stderr)]
-        stops = [milliseconds(m) for m in re.findall(r"let go after (\S+),", r.stderr)]
-        total = re.search(r"the process was stopped for (\S+)", r.stderr)
-        if total:
-            stops.append(milliseconds(total.group(1)) - sum(stops))
+        stops = self.stops(r.stderr)
         self.assertEqual(len(stops), len(announced), r.stderr)
         for took, said in zip(stops, announced):
             self.assertLess(took, 2 * said + 10, r.stderr)	# and what it takes to be given a CPU
@@ -300,6 +301,48 @@ class HeldUp(unittest.TestCase):
             self.goes_on(lambda g, _: os.sched_setscheduler(g.pid, os.SCHED_IDLE, os.sched_param(0)),
                          lambda g: os.sched_setscheduler(g.pid, os.SCHED_OTHER, os.sched_param(0)),
                          lambda g: g.poll() is None)
+
+    def stops(self, err):
+        """Of each proof's stops how long they are said to have taken, in ms."""
+        stops = [milliseconds(m) for m in re.findall(r"let go after (\S+),", err)]
+        total = re.search(r"the process was stopped for (\S+)", err)
+        return stops + ([milliseconds(total.group(1)) - sum(stops)] if total else [])
+
+    def as_said(self, p, err):
+        said, gap = max(self.stops(err)), p.ask("gap")["gap"] / 1000
+        self.assertAlmostEqual(said, gap, delta=20 + gap / 20, msg=err)	# two digits of seconds
+        return gap
+
+    def test_what_is_said_of_a_stop_is_true(self):
+        """By the process's own clock."""
+        with Frail(preexec_fn=before_all_others) as p, spinning():
+            p.ask("hold")
+            p.ask("watch")
+            for _ in range(3):
+                p.ask("gap")
+                self.as_said(p, proof(p.pid).communicate(timeout=DEADLINE)[1])
+
+    def test_gospect_hears_late_that_it_went_on(self):
+        """Whoever holds it is killed, and gospect gets no CPU to see it: that is no time of the process's."""
+        def stop(g, holder):
+            g.send_signal(signal.SIGSTOP)
+            os.kill(holder, signal.SIGSTOP)
+
+        with Frail(preexec_fn=before_all_others) as p:
+            p.ask("hold")
+            p.ask("watch")
+            p.ask("gap")
+            self.p, shared = p, self.p
+            self.addCleanup(setattr, self, "p", shared)
+            g = self.frozen(stop, lambda g: g.send_signal(signal.SIGCONT))
+            began = time.monotonic()
+            wait_until(lambda: runs_on(p.pid), "the process to run on")
+            late = 1 + 3 * (time.monotonic() - began)
+            wait_until(lambda: time.monotonic() > began + late, "gospect to be late")
+            g.send_signal(signal.SIGCONT)
+            err = self.ends(g)
+            self.assertIn("was ended", err)
+            self.assertLess(self.as_said(p, err), late * 1000 / 2)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@
 //	fork    from now on starts children, and threads that end, as fast as it can
 //	count   how many of both there were, and what went wrong with them
 //	hold    from now on keeps 256 MiB of memory with pointers in it
+//	watch   from now on sees for how long it stands still
+//	gap     the longest time, in us, that it did since it was last asked
 //	exec    becomes /bin/sleep (no answer)
 package main
 
@@ -24,6 +26,7 @@ import (
 
 var (
 	children, threads, wrong int64
+	gap                      int64
 	held                     [][]*int64
 )
 
@@ -64,6 +67,21 @@ func hold() {
 	}
 }
 
+// In a process of SCHED_FIFO nobody keeps it off the CPU but who stops it.
+func watch() {
+	runtime.LockOSThread()
+	nap := syscall.Timespec{Nsec: 200000}
+	for last := time.Now(); ; {
+		_ = syscall.Nanosleep(&nap, nil)
+		now := time.Now()
+		us := now.Sub(last).Microseconds()
+		for old := atomic.LoadInt64(&gap); us > old && !atomic.CompareAndSwapInt64(&gap, old, us); {
+			old = atomic.LoadInt64(&gap)
+		}
+		last = now
+	}
+}
+
 func main() {
 	for i := 0; i < 2000 && len(os.Args) == 1; i++ {
 		go forget()
@@ -73,6 +91,7 @@ func main() {
 	fmt.Printf("READY pid=%d\n", os.Getpid())
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
+		longest := int64(0)
 		switch in.Text() {
 		case "fork":
 			for i := 0; i < 2; i++ {
@@ -81,12 +100,16 @@ func main() {
 			}
 		case "hold":
 			hold()
+		case "watch":
+			go watch()
+		case "gap":
+			longest = atomic.SwapInt64(&gap, 0)
 		case "exec":
 			syscall.Exec("/bin/sleep", []string{"sleep", "1000"}, nil)
 			atomic.AddInt64(&wrong, 1)
 		}
 		json.NewEncoder(os.Stdout).Encode(map[string]int64{
 			"children": atomic.LoadInt64(&children), "threads": atomic.LoadInt64(&threads),
-			"wrong": atomic.LoadInt64(&wrong)})
+			"wrong": atomic.LoadInt64(&wrong), "gap": longest})
 	}
 }
