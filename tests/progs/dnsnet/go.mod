@@ -1,0 +1,3 @@
+module gospect.test/dnsnet
+
+go 1.18
