@@ -149,6 +149,40 @@ static __always_inline bool knows_host(const struct hit *h, const struct gs_open
 	       last->start_ns >= h->spec->since_requests_ns;
 }
 
+/*
+ * Who calls RoundTrip itself (httputil.ReverseProxy, an API's own transport) comes by no
+ * Client.do: then its call begins where it has its connection.  A redirect does.
+ */
+SUBPROG int direct_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *call = open_find(s, OPEN_REQUEST, GO_G(ctx));
+
+	if (call && call->start_ns >= h->spec->since_requests_ns && call->start_ns &&
+	    !(call->flags & GS_OPEN_DIRECT))
+		return 0;
+	open_fresh(&s->open, NET_NO_PHASE);
+	take_pcs(ctx, s, true, h->spec->http_lo, h->spec->http_hi);
+#pragma unroll
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
+		if (s->open.pcs[i] >= h->spec->do_lo && s->open.pcs[i] < h->spec->do_hi)
+			return 0;
+	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
+		return 0;
+	s->open.flags = GS_OPEN_DIRECT;
+	call_begin(h, ctx, s, OPEN_REQUEST, CALL_HTTP);
+	return 0;
+}
+
+/* The connection of such a call, o, is closed before its answer. */
+static __always_inline void direct_failed(struct hit *h, struct gs_net_scratch *s,
+					  struct gs_open *o)
+{
+	struct gs_open *call = open_find(s, OPEN_REQUEST, o->caller);
+
+	if (call && call->start_ns && call->flags & GS_OPEN_DIRECT && call->start_ns <= o->start_ns)
+		call_over(h, call, true, h->spec->since_requests_ns, bpf_ktime_get_ns());
+}
+
 /* net/http.(*persistConn).roundTrip(pc, req), body; req begins with the
  * *Request.  Through a proxy a plain request's connection names no host. */
 SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
@@ -161,6 +195,7 @@ SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		carry_forget(h, s, last);
 	if (!takes_new(h))
 		return 0;
+	direct_begin(h, ctx, s);
 	open_fresh(&s->open, NET_REQUEST_WRITE);
 	known = knows_host(h, last);
 	if (!(known && h->spec->flags & GS_SPEC_ALWAYS) &&
@@ -222,6 +257,9 @@ SUBPROG int conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	state = o->state;
 	if (state != NET_NO_PHASE)
 		state_to(h, s, o, state, NET_NO_PHASE | (state != NET_BODY ? STATE_FAILED : 0));
+	if (state < NET_BODY)
+		direct_failed(h, s, o);
+	key_of(s, &s->key, OPEN_CONN, GO_ARG0(ctx));
 	open_delete(s);
 	return 0;
 }

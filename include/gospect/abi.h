@@ -101,9 +101,10 @@ struct gs_spec {
 	__u64 method_lo, method_hi;     /* ServeHTTP of an http.Handler, as a func */
 	__u64 h2c_lo, h2c_hi;           /* x/net's h2c handler, which has the real one */
 	__u64 http_lo, http_hi;   /* net/http, and what of the standard library is beside it */
+	__u64 do_lo, do_hi;       /* net/http.(*Client).do */
 	__u64 eof_itab, eof_data; /* the value of io.EOF */
 };
-_Static_assert(sizeof(struct gs_spec) == 208, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 224, "gs_spec");
 _Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each probe");
 
 /* gs_spec.flags */
@@ -333,6 +334,7 @@ struct gs_open {
 };
 #define GS_OPEN_OWN_HOST 1u /* host is the connection's, whatever is asked of it */
 #define GS_OPEN_ROUTED   2u /* a mux has given the request to a handler */
+#define GS_OPEN_DIRECT   4u /* no http.Client makes the call */
 _Static_assert(sizeof(struct gs_open_key) == 16, "gs_open_key");
 _Static_assert(sizeof(struct gs_open) == 64 + 8 * GS_CALL_FRAMES, "gs_open");
 

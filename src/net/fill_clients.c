@@ -25,7 +25,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 	struct net_client *row;
 
 	if (!c->call->other)
-		place_of_pcs(f->nw->rt, c->call->pcs, (int)c->call->npcs, false, &place);
+		place = net_call_place(f->nw->rt, c->call->pcs, (int)c->call->npcs);
 	row = client_of(s, &place);
 	if (!row)
 		return NULL;
@@ -69,6 +69,14 @@ static void count_inflight(const struct fill *f, struct net_client *c,
 	}
 }
 
+/* Without an http.Client, by HTTP/2: its begin comes by no probe. */
+static bool is_direct_h2(const struct fill *f, const struct net_inflight *r)
+{
+	const struct netstack *k = &f->nw->stacks.stack[r->stack];
+
+	return k->roles & NETROLE_REQUEST && !k->has_client && k->stage == NETSTAGE_HTTP2;
+}
+
 static const struct net_limits no_limits_known = { UNKNOWN, UNKNOWN, UNKNOWN, 0 };
 
 static int count_all_inflight(struct fill *f, struct rowset *s)
@@ -88,6 +96,7 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 			return -ENOMEM;
 		last = &r->place;
 		count_inflight(f, c, &r->limits, r->phase, (struct since){ r->start_ns, r->age });
+		c->direct_h2 = c->direct_h2 || is_direct_h2(f, r);
 	}
 	for (size_t i = 0; i < l->nconn; i++) {
 		struct place place;
@@ -132,7 +141,7 @@ int fill_clients(struct fill *f)
 		err = count_all_inflight(f, &s);
 	for (size_t i = 0; i < s.n; i++) {
 		c = (struct net_client *)s.row + i;
-		c->requests_known = f->now && f->p->calls;
+		c->requests_known = f->now && f->p->calls && (c->requests || !c->direct_h2);
 		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &c->exactness, &c->rate);
 	}
 	return rowset_take(&s, err, &f->out->client, &f->out->nclient, by_client);

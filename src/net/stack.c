@@ -212,14 +212,12 @@ static void take_slot(struct walk *w, int i, enum net_slot slot, unsigned int wo
 }
 
 /* The first frame outside of net/http itself, of the standard library's others. */
-static void library_place(struct walk *w, int i, struct place *out)
+static void library_place(struct goruntime *rt, const uint64_t *pcs, int npcs, struct place *out)
 {
-	struct goruntime *rt = w->s->rt;
 	struct goframe f[MAX_INLINED];
 
-	for (i++; i < w->n; i++) {
-		int n = pclntab_frames(rt->gb->pcln, w->frame[i].pc - rt->bias, true, f,
-				       MAX_INLINED);
+	for (int i = 0; i < npcs; i++) {
+		int n = pclntab_frames(rt->gb->pcln, pcs[i] - rt->bias, true, f, MAX_INLINED);
 
 		for (int k = 0; k < n; k++)
 			if (!strncmp(f[k].function, "net/http/", 9) &&
@@ -230,20 +228,25 @@ static void library_place(struct walk *w, int i, struct place *out)
 	}
 }
 
+struct place net_call_place(struct goruntime *rt, const uint64_t *pcs, int n)
+{
+	struct place place = { 0 };
+
+	if (!place_of_pcs(rt, pcs, n, false, &place))
+		/* a server that is all of the standard library: httputil.ReverseProxy */
+		library_place(rt, pcs, n, &place);
+	return place;
+}
+
 /* The place of a call: from the frame outside of frame i on. */
 static struct place place_from(struct walk *w, int i)
 {
 	uint64_t pcs[MAX_DEPTH];
 	int n = 0;
 
-	struct place place;
-
 	for (int k = i + 1; k < w->n; k++)
 		pcs[n++] = w->frame[k].pc;
-	if (!place_of_pcs(w->s->rt, pcs, n, false, &place))
-		/* a server that is all of the standard library: httputil.ReverseProxy */
-		library_place(w, i, &place);
-	return place;
+	return net_call_place(w->s->rt, pcs, n);
 }
 
 /* Phase of a dial, by the frames inside of dialConn. */

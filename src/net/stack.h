@@ -95,6 +95,9 @@ struct netstacks {
  */
 bool net_handler_place(struct gobin *gb, uint64_t pc, struct place *out);
 
+/* Where a call is made whose return addresses these are, run-time; it may have no function. */
+struct place net_call_place(struct goruntime *rt, const uint64_t *pcs, int n);
+
 void netstacks_init(struct netstacks *s, struct goruntime *rt);
 void netstacks_deinit(struct netstacks *s);
 /* Another reading begins: when too much is remembered it is forgotten, and the numbers of the one before with it. */

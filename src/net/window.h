@@ -20,6 +20,7 @@ struct net_client {
 	enum known deadline; /* the request's own context has one */
 	enum known cancel;   /* its context can be cancelled otherwise */
 	bool requests_known; /* probes counted them */
+	bool direct_h2;      /* some by HTTP/2 without an http.Client, which no probe counts */
 	uint64_t requests, errors; /* begun, and failed, in the window */
 	uint64_t timed, p50_ns, p99_ns,
 		max_ns; /* of so many: call to the first byte of the response */

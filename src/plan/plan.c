@@ -76,6 +76,7 @@ const char *probe_name(enum probe_id id)
 static const char *const range_function[RANGE_COUNT] = {
 	[RANGE_RESOLVER_DIAL] = "net.(*Resolver).dial",
 	[RANGE_SERVE_MUX] = "net/http.(*ServeMux).ServeHTTP",
+	[RANGE_CLIENT_DO] = "net/http.(*Client).do",
 	[RANGE_HANDLER_FUNC] = "net/http.HandlerFunc.ServeHTTP",
 	[RANGE_HANDLER_METHOD] = "net/http.Handler.ServeHTTP-fm",
 	[RANGE_H2C] = "golang.org/x/net/http2/h2c.(*h2cHandler).ServeHTTP",

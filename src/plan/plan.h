@@ -67,6 +67,7 @@ struct probe {
 enum plan_range {
 	RANGE_RESOLVER_DIAL,  /* net.(*Resolver).dial */
 	RANGE_SERVE_MUX,      /* net/http.(*ServeMux).ServeHTTP */
+	RANGE_CLIENT_DO,      /* net/http.(*Client).do */
 	RANGE_HANDLER_FUNC,   /* net/http.HandlerFunc.ServeHTTP */
 	RANGE_HANDLER_METHOD, /* net/http.Handler.ServeHTTP as a func */
 	RANGE_H2C,            /* golang.org/x/net/http2/h2c.(*h2cHandler).ServeHTTP */

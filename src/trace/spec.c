@@ -151,6 +151,8 @@ static void write_ranges(struct trace *t, struct gs_spec *s)
 	s->method_hi = run_time(t, r[RANGE_HANDLER_METHOD].hi);
 	s->h2c_lo = run_time(t, r[RANGE_H2C].lo);
 	s->h2c_hi = run_time(t, r[RANGE_H2C].hi);
+	s->do_lo = run_time(t, r[RANGE_CLIENT_DO].lo);
+	s->do_hi = run_time(t, r[RANGE_CLIENT_DO].hi);
 	s->http_lo = run_time(t, r[RANGE_HTTP].lo);
 	s->http_hi = run_time(t, r[RANGE_HTTP].hi);
 }

@@ -1,0 +1,3 @@
+module gospect.test/proxies
+
+go 1.18

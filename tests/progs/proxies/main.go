@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// proxies makes calls by RoundTrip itself: httputil.ReverseProxy alone and below a user's
+// handler, and an http.Transport's.  It prints READY; a line on its standard input says what
+// to do ("send N", "fail N", "hold"), the answer how many requests the backend has had by whom.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+)
+
+var (
+	had     = map[string]int{}
+	lock    sync.Mutex
+	release = make(chan bool)
+)
+
+func serve(h http.Handler) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go http.Serve(l, h)
+	return "http://" + l.Addr().String()
+}
+
+func backend(w http.ResponseWriter, r *http.Request) {
+	lock.Lock()
+	had[r.URL.Query().Get("by")]++
+	lock.Unlock()
+	switch r.URL.Path {
+	case "/fail":
+		c, _, _ := w.(http.Hijacker).Hijack()
+		c.Close()
+	case "/hold":
+		<-release
+	}
+}
+
+//go:noinline
+func around(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r)
+		w.Header()
+	})
+}
+
+//go:noinline
+func direct(t *http.Transport, u string) error {
+	r, _ := http.NewRequest("GET", u, nil)
+	a, err := t.RoundTrip(r)
+	if err == nil {
+		io.Copy(io.Discard, a.Body)
+		a.Body.Close()
+	}
+	return err
+}
+
+// A goroutine that has made a call by an http.Client makes one without, and is redirected.
+func get(u string) {
+	if a, err := http.Get(u); err == nil {
+		io.Copy(io.Discard, a.Body)
+		a.Body.Close()
+	}
+}
+
+// ignores does not look at its context: it works on when its client has gone.
+//
+//go:noinline
+func ignores(w http.ResponseWriter, r *http.Request) { <-release }
+
+func main() {
+	to := serve(http.HandlerFunc(backend))
+	u, _ := url.Parse(to)
+	proxy := httputil.NewSingleHostReverseProxy(u)
+	alone, below := serve(proxy), serve(around(proxy))
+	redirects := serve(http.RedirectHandler(to+"/?by=redirect", 302))
+	stubborn := serve(http.HandlerFunc(ignores))
+	t := &http.Transport{}
+	fmt.Println("READY")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var n int
+		switch {
+		case in.Text() == "hold":
+			for _, b := range []string{alone + "/hold?by=alone", below + "/hold?by=below"} {
+				go get(b)
+			}
+		case in.Text() == "leave":
+			c := http.Client{Timeout: 200 * time.Millisecond}
+			c.Get(stubborn)
+		case in.Text() == "release":
+			close(release)
+		default:
+			if k, _ := fmt.Sscanf(in.Text(), "fail %d", &n); k == 1 {
+				for i := 0; i < n; i++ {
+					t.CloseIdleConnections() // on a connection that was used it would try again
+					direct(t, to+"/fail?by=direct")
+				}
+				break
+			}
+			fmt.Sscanf(in.Text(), "send %d", &n)
+			for i := 0; i < n; i++ {
+				get(alone + "/?by=alone")
+				get(below + "/?by=below")
+				get(redirects)
+				direct(t, to+"/?by=direct")
+			}
+		}
+		lock.Lock()
+		b, _ := json.Marshal(map[string]interface{}{"ok": true, "had": had})
+		lock.Unlock()
+		fmt.Println(string(b))
+	}
+}
