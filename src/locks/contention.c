@@ -2,6 +2,7 @@
 #include "locks/contention.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -381,6 +382,23 @@ static void add_hists(const struct trace_reading *r, struct trace_hist *sum,
 	}
 }
 
+/* Where they were counted in slices: how many there were. */
+static bool sample_waits(const struct trace_reading *r, struct locks_window *out)
+{
+	double total = 0, margin = 0;
+
+	if (!r->requests_sliced)
+		return false;
+	for (size_t i = 0; i < r->ncall; i++)
+		if (r->call[i].kind == CALL_LOCK) {
+			total += r->call[i].sample.total;
+			margin += r->call[i].sample.margin;
+		}
+	out->waits = (uint64_t)(total + 0.5);
+	out->margin = (uint64_t)ceil(margin);
+	return true;
+}
+
 void contention_fill_waits(const struct trace_reading *base, const struct trace_reading *now,
 			   double rate, struct locks_window *out)
 {
@@ -389,10 +407,11 @@ void contention_fill_waits(const struct trace_reading *base, const struct trace_
 
 	add_hists(base, &before, &max_ns);
 	add_hists(now, &after, &max_ns);
-	out->waits_known = rate > 0;
 	out->waits = out->timed = after.count - before.count;
-	out->exactness = rate < 1 ? SAMPLED : EXACT;
+	out->margin = 0;
+	out->exactness = sample_waits(now, out) ? SAMPLED : EXACT;
 	out->rate = rate;
+	out->waits_known = rate > 0 || out->margin;
 	if (!out->waits)
 		return;
 	out->p50_ns = trace_hist_percentile(&after, &before, 0.5);

@@ -55,15 +55,11 @@ static int locks_look(void *self, struct look *l)
 /* What the slow path's probe counted, scaled when it was armed in slices. */
 static void fill_waits(const struct look *l, struct locks_window *c)
 {
-	double rate = l->rates.requests;
-
 	if (!look_armed(l, PROBE_LOCK_BEGIN) || !look_armed(l, PROBE_LOCK_END))
 		return;
-	contention_fill_waits(l->rbase, l->rnow, rate, c);
+	contention_fill_waits(l->rbase, l->rnow, l->rates.requests, c);
 	if (c->exactness == EXACT)
 		c->exactness = look_exactness(l, SENSOR_LOCKS, false);
-	if (rate > 0)
-		c->waits = scale_count(c->waits, 1 / rate);
 }
 
 static int locks_fill(void *self, struct look *l, struct window *w)

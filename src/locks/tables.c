@@ -97,6 +97,7 @@ const struct table locks_object = {
 #define S struct locks_window
 static const struct column waits_column[] = {
 	COUNT(S, waits, "count", "waits"),
+	MARGIN(S, margin, "count"),
 	P50_NS(S, p50_ns, timed, "p50_ns", "median"),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile"),
 	NS(S, max_ns, "max_ns", "longest", .flags = COLUMN_ABSENT_0),

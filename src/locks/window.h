@@ -34,6 +34,7 @@ struct locks_window {
 	/* from the slow path's probe, under the budget */
 	bool waits_known;
 	uint64_t waits, timed, p50_ns, p99_ns, max_ns; /* timed: seen, not scaled */
+	uint64_t margin;                               /* of waits, SAMPLED */
 	enum exactness exactness;
 	double rate;
 };

@@ -266,6 +266,12 @@ void schema_hosts(const struct table *t, void *row, void (*fn)(char *host, const
 #define EXACTNESS(S, M, ...)                                            \
 	COLUMN(COLUMN_EXACTNESS, "exactness", AT(S, M, enum exactness), \
 	       "how exact the counts of this row are", ##__VA_ARGS__)
+/* beside a count that may be sampled */
+#define MARGIN(S, M, OF)                                                                       \
+	COUNT(S, M, "margin",                                                                  \
+	      "of `" OF "`, where it is sampled: in 19 of 20 windows the truth is no farther " \
+	      "from it; absent: it is exact",                                                  \
+	      .flags = COLUMN_ABSENT_0)
 #define RATE(S, M)                  .kind_at = OFFSET(S, M, double)
 #define PAIRS(KEY, PAIR, WHAT, ...) COLUMN(COLUMN_PAIRS, KEY, 0, WHAT, .pair = PAIR, ##__VA_ARGS__)
 #define STACK(S, M, STACKS, WHAT, ...) \

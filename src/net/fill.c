@@ -2,6 +2,8 @@
 /* The rows of a window: what the latest look saw, joined with what probes counted. */
 #include "net/fill.h"
 
+#include <math.h>
+
 void rowset_init(struct rowset *s, size_t size)
 {
 	memset(s, 0, sizeof(*s));
@@ -97,9 +99,15 @@ uint64_t fill_scaled(uint64_t n, bool sampled, double rate)
 	return sampled && rate > 0 ? (uint64_t)((double)n / rate + 0.5) : n;
 }
 
+uint64_t fill_sampled(uint64_t n, const struct trace_sample *s)
+{
+	return fill_scaled(n, s->sliced, s->share);
+}
+
 void fill_exactness(bool sampled, double rate, enum exactness *exactness, double *row_rate)
 {
-	*exactness = sampled ? SAMPLED : EXACT;
+	/* without a slice in the window: by those before it */
+	*exactness = !sampled ? EXACT : rate > 0 ? SAMPLED : ESTIMATED;
 	*row_rate = sampled ? rate : 1;
 }
 
@@ -181,8 +189,6 @@ static const struct trace_call *base_of(const struct fill *f, const struct trace
 int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 	       void *(*row)(struct fill *f, struct rowset *s, const struct fill_call *c))
 {
-	bool sliced = f->p->requests_sliced;
-	double rate = f->p->requests_rate;
 	int err = 0;
 
 	for (size_t i = 0; f->now && i < f->now->ncall && !err; i++) {
@@ -193,8 +199,12 @@ int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 		if (now->kind != kind)
 			continue;
 		base = base_of(f, now);
-		c.begun = fill_scaled(now->begun - base->begun, sliced, rate);
-		c.errors = fill_scaled(now->errors - base->errors, sliced, rate);
+		c.begun = now->begun - base->begun;
+		if (now->sample.sliced) {
+			c.begun = (uint64_t)(now->sample.total + 0.5);
+			c.margin = (uint64_t)ceil(now->sample.margin);
+		}
+		c.errors = fill_sampled(now->errors - base->errors, &now->sample);
 		if (!c.begun && !c.errors && now->hist.count == base->hist.count)
 			continue;
 		r = row(f, s, &c);

@@ -31,6 +31,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 		return NULL;
 	row->other = row->other || c->call->other;
 	row->requests += c->begun;
+	row->margin += c->margin;
 	row->errors += c->errors;
 	return row;
 }

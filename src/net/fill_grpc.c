@@ -28,6 +28,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 	if (!r)
 		return NULL;
 	r->calls += c->begun;
+	r->margin += c->margin;
 	r->errors += c->errors;
 	return r;
 }

@@ -2,6 +2,8 @@
 /* Phases of requests by host. */
 #include "net/fill.h"
 
+#include <math.h>
+
 static bool is_rare(enum net_phase p)
 {
 	return p == NET_POOL_WAIT || p == NET_DNS || p == NET_CONNECT || p == NET_TLS;
@@ -41,6 +43,11 @@ static int count_phase(struct fill *f, struct rowset *s, const struct trace_phas
 		r->errors -= t->errors < r->errors ? t->errors : r->errors;
 	else
 		r->errors += t->errors;
+	if (!before && t->sample.sliced) {
+		times->total += t->sample.total;
+		times->seen += t->sample.total * t->sample.share;
+		times->margin += t->sample.margin;
+	}
 	return fill_add_times(before ? &times->before : &times->now, &t->hist, NULL,
 			      t->max_ns_window);
 }
@@ -95,10 +102,16 @@ static void finish_phase(const struct fill *f, const struct rowset *s, struct ne
 	if (t->before && t->now)
 		take_off(&t->now->hist, &t->before->hist);
 	rowset_percentiles(s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
+	fill_exactness(sliced, rate, &r->exactness, &r->rate);
+	if (t->total > 0)
+		rate = t->seen / t->total;
 	r->count = t->now ? fill_scaled(t->now->hist.count, sliced, rate) : 0;
+	if (t->total > 0) {
+		r->count = (uint64_t)(t->total + 0.5);
+		r->margin = (uint64_t)ceil(t->margin);
+	}
 	r->errors = fill_scaled(r->errors, sliced, rate);
 	r->total_ns = t->now ? fill_scaled(t->now->hist.sum_ns, sliced, rate) : 0;
-	fill_exactness(sliced, rate, &r->exactness, &r->rate);
 	if (at)
 		r->busiest = f->nw->busy[at - 1].place;
 }

@@ -132,6 +132,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 	if (r) {
 		r->other = r->other || call->other;
 		r->requests += c->begun;
+		r->margin += c->margin;
 		r->requests_known = true;
 	}
 	return r;

@@ -117,6 +117,7 @@ static const struct column client_column[] = {
 	      .flags = COLUMN_MARK),
 	COUNT(S, errors, "errors", "of them, failed", .known_at = OFFSET(S, requests_known, bool),
 	      SHOWN(4, "errors"), .flags = COLUMN_DASH_0),
+	MARGIN(S, margin, "requests"),
 	P50_NS(S, p50_ns, timed, "p50_ns", "call to first byte of the response, median",
 	       .known_at = OFFSET(S, requests_known, bool), SHOWN(5, "p50")),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile",
@@ -140,29 +141,30 @@ struct requests {
 	uint64_t n;
 	bool known, missing; /* of some rows; of others it is not known */
 	enum exactness exactness;
-	double seen; /* SAMPLED: how many made the number */
+	uint64_t margin; /* SAMPLED */
 };
 
-static void requests_add(struct requests *r, bool known, uint64_t n, enum exactness e, double rate)
+static void requests_add(struct requests *r, bool known, uint64_t n, enum exactness e,
+			 uint64_t margin)
 {
 	r->known |= known;
 	r->missing |= !known;
 	r->n += n;
-	r->seen += e == SAMPLED ? (double)n * rate : (double)n;
+	r->margin += margin;
 	r->exactness = e > r->exactness ? e : r->exactness;
 }
 
 /* Of what is sampled, with the range that it is in 19 times of 20. */
 static void requests_sentence(const struct requests *r, const char *begun, struct buf *out)
 {
-	double pct = r->seen > 0 ? 200 / sqrt(r->seen) : 100;
+	double pct = r->n ? 100 * (double)r->margin / (double)r->n : 100;
 
 	if (!r->known)
 		return;
 	buf_puts(out, r->missing ? ": at least " : ": ");
 	sentence_counted(out, r->exactness == EXACT ? "" : "~", r->n, "request");
 	buf_puts(out, begun);
-	if (r->exactness == SAMPLED)
+	if (r->margin)
 		buf_printf(out, " (±%.0f%%)", ceil(pct < 100 ? pct : 100));
 }
 
@@ -174,7 +176,7 @@ static void clients_sentence(const struct window *w, struct buf *out)
 	for (int i = 0; i < w->net->nclient; i++) {
 		const struct net_client *c = &w->net->client[i];
 
-		requests_add(&r, c->requests_known, c->requests, c->exactness, c->rate);
+		requests_add(&r, c->requests_known, c->requests, c->exactness, c->margin);
 		errors += c->errors;
 		hanging += c->hanging;
 	}
@@ -324,6 +326,7 @@ static const struct column server_column[] = {
 	COUNT(S, requests, "requests", "requests begun in this window",
 	      .known_at = OFFSET(S, requests_known, bool), SHOWN(3, "requests"),
 	      .flags = COLUMN_MARK),
+	MARGIN(S, margin, "requests"),
 	P50_NS(S, p50_ns, timed, "p50_ns", "of the handler, median",
 	       .known_at = OFFSET(S, requests_known, bool), SHOWN(4, "p50")),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile",
@@ -352,7 +355,7 @@ static void servers_sentence(const struct window *w, struct buf *out)
 	for (int i = 0; i < w->net->nserver; i++) {
 		const struct net_server *s = &w->net->server[i];
 
-		requests_add(&r, s->requests_known, s->requests, s->exactness, s->rate);
+		requests_add(&r, s->requests_known, s->requests, s->exactness, s->margin);
 		in_flight += s->in_flight;
 		if (s->no_read_timeout && s->hanging > hanging)
 			hanging = s->hanging;
@@ -397,6 +400,7 @@ static const struct column grpc_column[] = {
 	      .known_at = OFFSET(S, calls_known, bool), SHOWN(2, "calls"), .flags = COLUMN_MARK),
 	COUNT(S, errors, "errors", "of them, failed", .known_at = OFFSET(S, calls_known, bool),
 	      SHOWN(3, "errors"), .flags = COLUMN_DASH_0),
+	MARGIN(S, margin, "calls"),
 	P50_NS(S, p50_ns, timed, "p50_ns", "of the call, median",
 	       .known_at = OFFSET(S, calls_known, bool), SHOWN(4, "p50")),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile",

@@ -23,7 +23,8 @@ struct net_client {
 	bool direct_h2;      /* some by HTTP/2 without an http.Client, which no probe counts */
 	uint64_t requests, errors; /* begun, and failed, in the window */
 	uint64_t timed, p50_ns, p99_ns,
-		max_ns; /* of so many: call to the first byte of the response */
+		max_ns;  /* of so many: call to the first byte of the response */
+	uint64_t margin; /* of requests, SAMPLED: see struct trace_sample */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
@@ -46,6 +47,7 @@ struct net_phase_row {
 	enum net_phase phase;
 	uint64_t count, errors;
 	uint64_t timed, p50_ns, p99_ns, max_ns, total_ns; /* timed: seen, not scaled */
+	uint64_t margin;                                  /* of count, SAMPLED */
 	uint64_t before_p50_ns, before_count; /* since the observation began, before this window */
 	struct place busiest; /* the call with most requests to that host; may have no function */
 	enum exactness exactness;
@@ -119,6 +121,7 @@ struct net_server {
 	bool requests_known;
 	uint64_t requests;
 	uint64_t timed, p50_ns, p99_ns, max_ns; /* of so many; 0 not known */
+	uint64_t margin;                        /* of requests, SAMPLED */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
@@ -135,6 +138,7 @@ struct net_grpc {
 	bool calls_known;
 	uint64_t calls, errors;
 	uint64_t timed, p50_ns, p99_ns, max_ns;
+	uint64_t margin; /* of calls, SAMPLED */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;

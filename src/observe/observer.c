@@ -198,7 +198,8 @@ static void begin_window(struct observer *o, bool follows)
 	o->cpu_base = o->cpu_now;
 	o->threads_base = machine_threads(&o->look);
 	o->self_base = follows ? o->self_now : clock_self_cpu_ns();
-	o->window_ns = clock_mono_ns();
+	/* windows follow each other without a gap, as what is counted in them does */
+	o->window_ns = follows ? o->look.end_ns : clock_mono_ns();
 }
 
 static void look_init(struct observer *o)
@@ -381,8 +382,7 @@ static struct look_rates rates(const struct trace_reading *b, const struct trace
 		r.births =
 			trace_share(n->governed_on_ns, b->governed_on_ns, n->wall_ns, b->wall_ns);
 	if (r.requests_sliced)
-		r.requests = trace_share(n->requests_seen, b->requests_seen, n->requests_all,
-					 b->requests_all);
+		r.requests = n->requests_share;
 	if (r.rare_sliced)
 		r.rare = trace_share(n->rare_on_ns, b->rare_on_ns, n->wall_ns, b->wall_ns);
 	if (r.ends_sliced)
@@ -402,7 +402,7 @@ static void cover_ended(struct window *w)
 
 static void fill_time(const struct observer *o, const char *end_reason, struct window *w)
 {
-	w->end_real_ns = clock_real_ns();
+	w->end_real_ns = clock_real_ns() - (clock_mono_ns() - o->look.end_ns);
 	if (!o->look.once) {
 		w->window_s = (double)(o->look.end_ns - o->window_ns) / 1e9;
 		w->observed_s = (double)(o->look.end_ns - o->begin_ns) / 1e9;

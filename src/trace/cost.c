@@ -40,10 +40,6 @@ void trace_pay(struct trace *t, const struct gs_counters *c)
 			(double)(c->hits[i] - t->paid_hits[i]) * cost_of_hit(t, (enum probe_id)i);
 		t->paid_hits[i] = c->hits[i];
 	}
-	t->request_hits = 0;
-	for (int i = 0; i < PROG_COUNT; i++)
-		if (t->arm[i].group == GROUP_REQUESTS)
-			t->request_hits += trace_prog_hits(c, (enum trace_prog)i);
 }
 
 /* Mean cost of a hit of a group before any was seen. */

@@ -277,21 +277,12 @@ static bool was_sliced(struct trace *t, enum probe_group g)
 
 static void read_coverage(struct trace *t, struct trace_reading *r)
 {
-	double seen, all;
-
-	trace_requests(t, r->mono_ns, &seen, &all);
-	/* Consumers subtract two readings: neither may ever be less than before. */
-	t->requests_read[0] = seen > t->requests_read[0] ? seen : t->requests_read[0];
-	t->requests_read[1] = all > t->requests_read[1] ? all : t->requests_read[1];
-	r->requests_seen = (uint64_t)t->requests_read[0];
-	r->requests_all = (uint64_t)t->requests_read[1];
 	r->governed_on_ns = trace_on_ns(t, GROUP_BIRTHS, r->mono_ns);
 	r->ends_on_ns = trace_on_ns(t, GROUP_ENDS, r->mono_ns);
 	r->rare_on_ns = trace_on_ns(t, GROUP_RARE, r->mono_ns);
 	r->wall_ns = r->mono_ns - t->attached_ns;
 	r->governed_sliced = was_sliced(t, GROUP_BIRTHS);
 	r->ends_sliced = was_sliced(t, GROUP_ENDS);
-	r->requests_sliced = was_sliced(t, GROUP_REQUESTS);
 	r->rare_sliced = was_sliced(t, GROUP_RARE);
 }
 
@@ -353,6 +344,9 @@ int trace_read(struct trace *t, struct trace_reading *r)
 		return -EINVAL;
 	r->mono_ns = clock_mono_ns();
 	e = drain_counters(t, &c);
+	slices_read(t);
+	r->requests_sliced = was_sliced(t, GROUP_REQUESTS);
+	r->requests_share = r->requests_sliced ? sample_share(&t->slices.w) : 1;
 	if (!e)
 		e = read_allocs(t, r);
 	window = t->spec->window;
@@ -361,6 +355,7 @@ int trace_read(struct trace *t, struct trace_reading *r)
 		e = read_sites(t, r, &window);
 	if (!e)
 		e = drain_calls(t, r, window);
+	slices_next_window(t);
 	if (e) {
 		trace_reading_deinit(r);
 		return e;

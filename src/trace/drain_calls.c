@@ -136,6 +136,18 @@ void drain_read_sum(const struct trace *t, struct trace_hist *h, const volatile 
 	}
 }
 
+/* What its count stands for. */
+static struct trace_sample sample_of(const struct trace *t, const struct trace_reading *r,
+				     const volatile struct gs_sum *s)
+{
+	struct trace_sample sample = { 0 };
+
+	if (r->requests_sliced)
+		sample = slices_of(t, (uint32_t)(s - t->sums));
+	sample.sliced = r->requests_sliced;
+	return sample;
+}
+
 static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k,
 		      uint32_t phase, const volatile struct gs_sum *s, uint32_t window)
 {
@@ -168,9 +180,12 @@ static void take_phases(const struct trace *t, struct trace_reading *r, const st
 		return;
 	for (uint32_t n = 0; n < GS_PHASES_ROWS(k.group); n++) {
 		s = sum_of(t, d, i, n);
-		if (s && !take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, s,
+		if (!s || take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, s,
 				     window))
-			r->nphase++;
+			continue;
+		if (k.group == GS_PHASES_REQUEST)
+			r->phase[r->nphase].sample = sample_of(t, r, s);
+		r->nphase++;
 	}
 }
 
@@ -232,8 +247,11 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 		struct gs_call_key k;
 
 		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
-		if (s && !take_call(t, &r->call[r->ncall], &k, s, window))
-			r->ncall++;
+		if (!s || take_call(t, &r->call[r->ncall], &k, s, window))
+			continue;
+		if (k.kind != CALL_SQL_WAIT)
+			r->call[r->ncall].sample = sample_of(t, r, s);
+		r->ncall++;
 	}
 	dump_deinit(&d);
 	return e;

@@ -19,6 +19,7 @@
 #define TICK_SHORT_NS 25000000ull /* in slices of less than two ticks */
 #define TICK_EXACT_NS 1000000000ull
 #define TICK_MIN_NS   10000000ull
+#define TICK_LEAST_NS 2000000ull /* to the end of a short slice */
 /* Share of the requests that a slice's end may cut off. */
 #define CUT_OFF_AIM 0.1
 /* Memory of the smoothed rates, seconds. */
@@ -26,8 +27,18 @@
 #define RATE_MEMORY_S   0.2
 #define FOLLOW_INCOME_S 4.0 /* what following may cost */
 #define RARE_MEMORY_S   1.0 /* a burst is no rate */
-/* A slice of births is saved for that long at most: else it gets shorter. */
-#define SAVE_S 5.0
+/* A slice is saved for that long at most: else it gets shorter. */
+#define SAVE_S          5.0
+#define SAVE_REQUESTS_S 1.5
+/* A pause is longer than it has to be by up to this share of what must be saved, and
+ * by up to so many of the shortest. */
+#define DELAY_PRICE 0.5
+#define DELAY_PAUSE 2.0
+/* Slices have one length until their mean cost, over some eight, is that much of the income. */
+#define SAMPLING_WEIGHT 0.125
+#define SAMPLING_ENDS   0.8
+/* So many hits are enough to count requests by. */
+#define ENOUGH_HITS 3000
 /* Of what a sharing group has, this is never taken for the rare one.  Births are
  * seen in short slices too; requests have to be followed. */
 #define BIRTHS_KEEP   0.25
@@ -90,7 +101,7 @@ static bool must_stop(const struct gov_bucket *b, double income, double lead_s, 
 	double debt = income * ((double)b->slice_ns / SECOND) + (double)2e6;
 
 	if (now - b->since_ns >= b->slice_ns)
-		return b->tokens < lead;
+		return b->tokens < lead || b->sampling;
 	return b->tokens < -debt; /* far more than was saved for */
 }
 
@@ -108,8 +119,8 @@ static void bucket_step(struct gov_bucket *b, const struct flow *f)
 
 	if (cap < f->floor * CAP_FLOOR_S)
 		cap = f->floor * CAP_FLOOR_S;
-	if (cap < price)
-		cap = price;
+	if (cap < price * (1 + DELAY_PRICE))
+		cap = price * (1 + DELAY_PRICE);
 	b->tokens += f->income * f->dt - f->spent;
 	if (b->tokens > cap)
 		b->tokens = cap;
@@ -123,7 +134,8 @@ static void bucket_step(struct gov_bucket *b, const struct flow *f)
 	} else if (b->on) {
 		if (must_stop(b, f->income, f->lead_s, f->now))
 			bucket_switch(b, false, f->now);
-	} else if (b->tokens >= price && f->now - b->since_ns >= PAUSE_NS) {
+	} else if (b->tokens >= price * (1 + DELAY_PRICE * b->delay) &&
+		   (double)(f->now - b->since_ns) >= PAUSE_NS * (1 + DELAY_PAUSE * b->delay)) {
 		bucket_switch(b, true, f->now);
 	}
 }
@@ -133,15 +145,23 @@ static double lead_s(const struct governor *g, enum probe_group group)
 	return (double)g->cfg.detach_ns[group] / SECOND;
 }
 
-/* How long slices of births are at present. */
-static void fit_slice(struct gov_bucket *b, double income, double lead_s)
+/* How long slices are at present: as long as `whole`, where that is not saved for too long. */
+static void fit_slice(struct gov_bucket *b, double income, double lead_s, double save_s,
+		      uint64_t least, uint64_t whole)
 {
-	double cost = expected_cost(b), slice_s = GOV_SLICE_NS / SECOND;
+	double cost = expected_cost(b), slice_s = (double)whole / SECOND;
 
 	if (cost > income)
-		slice_s = clamp((SAVE_S * income - cost * lead_s) / (cost - income),
-				GOV_SLICE_MIN_NS / SECOND, slice_s);
+		slice_s = clamp((save_s * income - cost * lead_s) / (cost - income),
+				(double)least / SECOND, slice_s);
 	b->slice_ns = (uint64_t)(slice_s * SECOND);
+}
+
+/* 0..1, as good as random. */
+static double throw_dice(struct governor *g)
+{
+	g->dice = g->dice * 1664525u + 1013904223u;
+	return (double)(g->dice >> 8) / (1u << 24);
 }
 
 /* Rates seen since the last step. */
@@ -158,6 +178,8 @@ static void learn(struct governor *g, const struct governor_input *in, double dt
 		cost += spent;
 		if (hits > 0)
 			b->cost_per_hit = smooth(b->cost_per_hit, spent / hits, dt, RATE_MEMORY_S);
+		b->slice_hits += hits;
+		b->slice_s += on_s;
 		if (b->on)
 			b->hits_per_s = smooth(b->hits_per_s, hits / (on_s > 1e-3 ? on_s : dt), dt,
 					       i == GROUP_RARE ? RARE_MEMORY_S : RATE_MEMORY_S);
@@ -236,11 +258,17 @@ static uint64_t next_look(const struct governor *g, enum probe_group group, uint
 
 	if (b->on && b->trial)
 		return now + TICK_TRIAL_NS;
-	if (b->on && expected_cost(b) > income && b->slice_ns < TICK_BUSY_NS * 2)
-		return now + TICK_SHORT_NS;
+	if (b->on && expected_cost(b) > income && b->slice_ns < TICK_BUSY_NS * 2) {
+		wait = (double)b->slice_ns - (double)(now - b->since_ns);
+		if (wait <= 0) /* it goes on with what is left */
+			wait = TICK_SHORT_NS;
+		return now + (uint64_t)clamp(wait, TICK_LEAST_NS, TICK_SHORT_NS);
+	}
 	if (b->on)
 		return now + (expected_cost(b) > income / 4 ? TICK_BUSY_NS : TICK_CALM_NS);
-	wait = (slice_price(b, income, lead_s(g, group)) - b->tokens) / income * SECOND;
+	wait = (slice_price(b, income, lead_s(g, group)) * (1 + DELAY_PRICE * b->delay) -
+		b->tokens) /
+	       income * SECOND;
 	return now + (uint64_t)clamp(wait, TICK_MIN_NS, TICK_CALM_NS);
 }
 
@@ -300,6 +328,8 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 									     : GOV_SLICE_NS,
 					     .since_ns = in->now_ns };
 	g->b[GROUP_REQUESTS].trial = true;
+	g->b[GROUP_REQUESTS].whole_ns = GOV_SLICE_REQUESTS_NS;
+	g->dice = (uint32_t)(in->now_ns >> 10);
 	g->b[GROUP_RARE].hits_per_s = 0; /* rare until seen otherwise */
 	if (cfg->births_per_s >= 0)
 		b->hits_per_s = g->b[GROUP_ENDS].hits_per_s = cfg->births_per_s;
@@ -315,9 +345,10 @@ void governor_cut_off(struct governor *g, double share)
 {
 	struct gov_bucket *b = &g->b[GROUP_REQUESTS];
 
-	b->slice_ns =
-		(uint64_t)clamp((double)b->slice_ns * share / CUT_OFF_AIM,
+	b->whole_ns =
+		(uint64_t)clamp((double)b->whole_ns * share / CUT_OFF_AIM,
 				(double)GOV_SLICE_REQUESTS_NS, (double)GOV_SLICE_REQUESTS_MAX_NS);
+	b->slice_ns = b->whole_ns;
 }
 
 uint64_t governor_follow_ns(const struct governor *g)
@@ -341,6 +372,39 @@ static double carried(enum probe_group group, double cost, double income)
 	return clamp(cost, 0, income * (1 - (group == GROUP_BIRTHS ? BIRTHS_KEEP : REQUESTS_KEEP)));
 }
 
+/* Those that take long need long slices. */
+static uint64_t least_of_requests(const struct gov_bucket *b)
+{
+	if (b->whole_ns > GOV_SLICE_REQUESTS_NS || b->hits_per_s <= 0)
+		return b->whole_ns;
+	return (uint64_t)clamp(ENOUGH_HITS / b->hits_per_s * SECOND, GOV_SLICE_REQUESTS_MIN_NS,
+			       GOV_SLICE_REQUESTS_NS);
+}
+
+/* How long its slices are, from what the rare one leaves of its income. */
+static void fit_sharing(struct governor *g, enum probe_group group, double share,
+			const struct flow *f)
+{
+	struct gov_bucket *b = &g->b[group];
+	double income =
+		f->income - carried(group, share * expected_cost(&g->b[GROUP_RARE]), f->income);
+
+	if (group == GROUP_BIRTHS)
+		fit_slice(b, income, f->lead_s, SAVE_S, GOV_SLICE_MIN_NS, GOV_SLICE_NS);
+	else
+		fit_slice(b, income, f->lead_s, SAVE_REQUESTS_S, least_of_requests(b), b->whole_ns);
+}
+
+/* A slice of requests is over. */
+static void learn_slice(struct gov_bucket *b, double income)
+{
+	double per_s = b->slice_s > 1e-3 ? b->slice_hits / b->slice_s : b->hits_per_s;
+
+	b->mean_per_s =
+		b->sampling ? b->mean_per_s + (per_s - b->mean_per_s) * SAMPLING_WEIGHT : per_s;
+	b->sampling = b->mean_per_s * b->cost_per_hit > SAMPLING_ENDS * income;
+}
+
 /*
  * The two that share: each lives on its share, and carries as much of the rare
  * one; but keeps a part of what it has, for rare probes are not sliced when
@@ -361,15 +425,21 @@ static void step_sharing(struct governor *g, const struct governor_input *in,
 		f[i].spent = spent_by(g, in, sharing[i]) +
 			     carried(sharing[i], share * spent_by(g, in, GROUP_RARE),
 				     f[i].income * all->dt);
-		if (sharing[i] == GROUP_BIRTHS)
-			fit_slice(&g->b[GROUP_BIRTHS],
-				  f[i].income - carried(GROUP_BIRTHS,
-							share * expected_cost(&g->b[GROUP_RARE]),
-							f[i].income),
-				  f[i].lead_s);
+		fit_sharing(g, sharing[i], share, &f[i]);
 	}
-	for (size_t i = 0; i < SHARING; i++)
-		bucket_step(&g->b[sharing[i]], &f[i]);
+	for (size_t i = 0; i < SHARING; i++) {
+		struct gov_bucket *b = &g->b[sharing[i]];
+		bool on = b->on;
+
+		bucket_step(b, &f[i]);
+		if (on == b->on)
+			continue;
+		if (on)
+			b->delay = throw_dice(g);
+		if (on && sharing[i] == GROUP_REQUESTS)
+			learn_slice(b, f[i].income);
+		b->slice_hits = b->slice_s = 0;
+	}
 }
 
 /* After births, which they are on with: an end says how long it took only where
@@ -384,7 +454,7 @@ static void step_ends(struct governor *g, const struct governor_input *in, const
 	f.lead_s = lead_s(g, GROUP_ENDS);
 	f.spent = spent_by(g, in, GROUP_ENDS);
 	f.held = !g->b[GROUP_BIRTHS].on;
-	fit_slice(e, f.income, f.lead_s);
+	fit_slice(e, f.income, f.lead_s, SAVE_S, GOV_SLICE_MIN_NS, GOV_SLICE_NS);
 	bucket_step(e, &f);
 }
 

@@ -28,6 +28,7 @@
  * take long, for those that a slice's end cuts off are not timed. */
 #define GOV_SLICE_REQUESTS_NS     100000000ull
 #define GOV_SLICE_REQUESTS_MAX_NS 800000000ull
+#define GOV_SLICE_REQUESTS_MIN_NS 10000000ull /* of so many that this is enough */
 #define GOV_RARE_HITS_PER_S \
 	2500.0 /* below it rare probes are never sliced: 2,000, and room for bursts */
 
@@ -59,6 +60,15 @@ struct gov_bucket {
 	bool on;
 	bool trial;        /* on without knowing what it costs */
 	uint64_t slice_ns; /* shortest slice */
+	uint64_t whole_ns; /* … of requests, where it can be saved for */
+	/*
+	 * Requests were too many for it, and slices have one length, whatever goes on in
+	 * them: one that lasts until there is much to do would end with many requests
+	 * half counted.  Until a slice's mean cost, over some of them, fits again.
+	 */
+	bool sampling;
+	double slice_hits, slice_s, mean_per_s;
+	double delay;      /* of the next slice, 0..1: so that it meets no wave in step */
 	uint64_t since_ns; /* of the last switch */
 };
 
@@ -69,6 +79,7 @@ struct governor {
 	double cpu_per_s;    /* target's own, smoothed; ns per s */
 	double births_per_s; /* from memory, smoothed; < 0 not known */
 	uint64_t next_ns;    /* when to step again */
+	uint32_t dice;
 };
 
 /* Returns the groups that should be on at once (GROUP_BIT()). */

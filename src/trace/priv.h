@@ -7,6 +7,7 @@
 #include "gospect/abi.h"
 #include "trace/governor.h"
 #include "trace/keeper.h"
+#include "trace/sample.h"
 #include "trace/sizes.h"
 #include "trace/trace.h"
 
@@ -56,6 +57,24 @@ struct host_table {
 	uint64_t seen; /* the last number given, when it was read */
 };
 
+/* A row of `sums`: what it had when it was last looked at; in slices of the window,
+ * and of before it. */
+struct slice_row {
+	uint64_t count;
+	struct sample_row now, before;
+};
+
+struct slices {
+	int io_fd;             /* /proc/PID/io; -1 */
+	struct slice_row *row; /* owned: t->sizes.sums of them, what is not used untouched */
+	struct sample_window w;
+	double begin[SAMPLE_BYS];  /* when the slice began, or was last cut */
+	double window[SAMPLE_BYS]; /* when the window began */
+	double ended[SAMPLE_BYS];  /* the slice that is over, whose requests are followed … */
+	bool has_ended;            /* … and are not counted yet */
+	bool cut;                  /* the running one, or that, began in another window */
+};
+
 struct trace {
 	struct trace_config cfg; /* plan, mem and exe_fd: borrowed */
 	struct plan plan;        /* our copy */
@@ -88,16 +107,8 @@ struct trace {
 	/* A slice of the per-request probes is over, but they stay until what began
 	 * in it has its answer, or until then; 0: not so. */
 	uint64_t follow_until_ns;
-	uint64_t begun_base; /* gs_counters.requests_begun − answered when it began */
-	/* slices of the per-request probes: see trace_reading.requests_all */
-	uint64_t request_hits;              /* when the counters were last read */
-	uint64_t slice_hits;                /* … when the slice began */
-	uint64_t pause_since_ns;            /* 0: in a slice */
-	uint64_t rate_hits, rate_since_ns;  /* request_hits when, and until when, … */
-	double request_rate, rate_s;        /* … hits a second are known, from how many seconds */
-	double pause_s;                     /* the one before this slice, until its load is known */
-	double requests_seen, requests_all; /* up to the last switch */
-	double requests_read[2];            /* both, as the last reading had them */
+	uint64_t begun_base;  /* gs_counters.requests_begun − answered when it began */
+	struct slices slices; /* of the per-request probes */
 	/* what hits have cost so far, each at the price of its time */
 	uint64_t paid_hits[PROBE_COUNT];
 	double cost_ns[GROUP_COUNT];
@@ -213,12 +224,16 @@ int drain_counters(struct trace *t, struct gs_counters *sum);
 /* How long a group was on, up to now. */
 uint64_t trace_on_ns(const struct trace *t, enum probe_group g, uint64_t now);
 
-/* slices.c: once armed; before they go; while they are on, now and then. */
-void slices_begin(struct trace *t, uint64_t now);
-void slices_end(struct trace *t, uint64_t now);
-void slices_learn(struct trace *t);
-/* Hits of slices so far, and of slices and pauses, the running one included. */
-void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all);
+/* slices.c: what was counted in slices of the per-request probes. */
+enum slices_turn { SLICES_STAY, SLICES_BEGIN, SLICES_END };
+/* Says what counts from now on; returns the time. */
+uint64_t slices_set_active(struct trace *t, uint32_t bits, enum slices_turn turn);
+/* A window is over; what a row's count stands for in it; the next one begins. */
+void slices_read(struct trace *t);
+struct trace_sample slices_of(const struct trace *t, uint32_t row);
+void slices_next_window(struct trace *t);
+int slices_init(struct trace *t);
+void slices_deinit(struct trace *t);
 
 /* cost.c: adds what the hits since the last call cost the target; mean cost of a
  * hit of a group before any was seen. */

@@ -1,84 +1,181 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests of the slices in which their probes were on, and of the pauses between them. */
+/*
+ * Slices in which the per-request probes were on: what was counted in them by row,
+ * and what is known of them and of the pauses (trace/sample.h).
+ *
+ * A phase that ends while its slice is followed is counted in that slice.  What
+ * comes after the window's end counts in the next one, as the end of one that
+ * began in the window before it did in this.
+ */
 #include "trace/priv.h"
 
-#include <math.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "gospect.skel.h"
 
-#define RATE_MEMORY_S 0.2
-#define RATE_LEAST_S  0.001
+#define IO_BYTES 512
 
-/* Whether there are twice as many hits as there would be at a rate, or half of them, and
- * not by chance: a request has some eight. */
-static bool is_other_load(double hits, double expected)
+static double field(const char *text, const char *name)
 {
-	double most = fmax(hits, expected), least = fmin(hits, expected);
+	const char *at = strstr(text, name);
 
-	return most > 2 * least && most - least > 3 * sqrt(8 * most);
+	return at ? strtod(at + strlen(name), NULL) : 0;
 }
 
-/*
- * While their probes are on: how many hits a second they have, over the last RATE_MEMORY_S
- * of slices, or since the load has changed.  Arming and detaching take longer than
- * some slices: no part of it.  Of a pause that was between two loads each has half.
- */
-void slices_learn(struct trace *t)
+/* What there is of everything up to now. */
+static void read_all(const struct slices *s, double c[SAMPLE_BYS])
 {
-	uint64_t now = clock_mono_ns();
-	double dt = (double)(now - t->rate_since_ns) / NS_PER_S;
-	double hits = (double)(t->request_hits - t->rate_hits);
+	char text[IO_BYTES];
+	ssize_t n = s->io_fd >= 0 ? pread(s->io_fd, text, sizeof(text) - 1, 0) : 0;
 
-	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)) || dt < RATE_LEAST_S)
-		return;
-	if (is_other_load(hits, t->request_rate * dt)) {
-		t->requests_all += (hits / dt - t->request_rate) / 2 * t->pause_s;
-		t->rate_s = 0;
+	text[n > 0 ? n : 0] = '\0';
+	c[SAMPLE_BY_WRITES] = field(text, "\nsyscw: ");
+	c[SAMPLE_BY_BYTES] = field(text, "\nwchar: ");
+	c[SAMPLE_BY_TIME] = (double)clock_mono_ns() / NS_PER_S;
+}
+
+static void since(double c[SAMPLE_BYS], const double now[SAMPLE_BYS], const double then[SAMPLE_BYS])
+{
+	for (int k = 0; k < SAMPLE_BYS; k++)
+		c[k] = now[k] > then[k] ? now[k] - then[k] : 0;
+}
+
+static bool is_call_row(uint32_t row)
+{
+	return row < GS_PHASE_ROWS;
+}
+
+static uint64_t count_of(const struct trace *t, uint32_t row)
+{
+	return is_call_row(row) ? t->sums[row].begun : t->sums[row].count;
+}
+
+/* The next row that may be in use: calls, then phases; 0: no more. */
+static uint32_t next_row(const struct trace *t, uint32_t row)
+{
+	uint64_t calls = t->skel->bss->gs_next_call_row, phases = t->skel->bss->gs_next_phase_row;
+
+	row = row ? row + 1 : GS_CALL_ROWS;
+	if (row >= calls && row < GS_PHASE_ROWS)
+		row = GS_PHASE_ROWS;
+	return row < t->sizes.sums && row < (is_call_row(row) ? calls : phases) ? row : 0;
+}
+
+/* A slice that is over: what was counted in it and, behind it, of it. */
+static void take_slice(struct trace *t, const double c[SAMPLE_BYS], bool whole)
+{
+	struct slices *s = &t->slices;
+
+	sample_add_slice(&s->w.now, c, whole);
+	for (uint32_t i = next_row(t, 0); s->row && i; i = next_row(t, i)) {
+		uint64_t count = count_of(t, i);
+
+		if (count > s->row[i].count)
+			sample_add_row(&s->row[i].now, (double)(count - s->row[i].count), c);
+		s->row[i].count = count;
 	}
-	t->request_rate += (hits / dt - t->request_rate) * dt / (dt + t->rate_s);
-	t->rate_s = t->rate_s + dt < RATE_MEMORY_S ? t->rate_s + dt : RATE_MEMORY_S;
-	t->rate_hits = t->request_hits;
-	t->rate_since_ns = now;
-	t->pause_s = 0;
 }
 
-/* Hits up to now. */
-static void count_hits(struct trace *t)
+static void take_ended(struct trace *t)
 {
-	struct gs_counters c;
+	struct slices *s = &t->slices;
 
-	if (!drain_counters(t, &c))
-		trace_pay(t, &c);
+	if (s->has_ended)
+		take_slice(t, s->ended, !s->cut);
+	s->has_ended = false;
 }
 
-/* A slice ends because there is much to do: a pause has as many hits a second
- * as the slices before it had at their ends. */
-void trace_requests(const struct trace *t, uint64_t now, double *seen, double *all)
+/* What is read before and after the switch: the moment is between the two. */
+uint64_t slices_set_active(struct trace *t, uint32_t bits, enum slices_turn turn)
 {
-	double hits = (double)(t->request_hits - t->slice_hits);
+	double before[SAMPLE_BYS], after[SAMPLE_BYS], at[SAMPLE_BYS];
+	struct slices *s = &t->slices;
 
+	if (turn == SLICES_BEGIN)
+		take_ended(t);
+	if (turn != SLICES_STAY)
+		read_all(s, before);
+	t->spec->active = bits;
+	__sync_synchronize();
+	if (turn != SLICES_STAY)
+		read_all(s, after);
+	for (int k = 0; turn != SLICES_STAY && k < SAMPLE_BYS; k++)
+		at[k] = (before[k] + after[k]) / 2;
+	if (turn == SLICES_BEGIN) {
+		memcpy(s->begin, at, sizeof(at));
+		s->cut = false;
+	} else if (turn == SLICES_END) {
+		since(s->ended, at, s->begin);
+		s->has_ended = true;
+	}
+	return clock_mono_ns();
+}
+
+void slices_read(struct trace *t)
+{
+	struct slices *s = &t->slices;
+	double now[SAMPLE_BYS], c[SAMPLE_BYS];
+
+	take_ended(t);
+	read_all(s, now);
+	since(s->w.all, now, s->window);
+	memcpy(s->window, now, sizeof(now));
 	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)))
-		hits = 0;
-	*seen = t->requests_seen + hits;
-	*all = t->requests_all + hits;
-	if (t->pause_since_ns && now > t->pause_since_ns)
-		*all += (double)(now - t->pause_since_ns) / NS_PER_S * t->request_rate;
+		return;
+	since(c, now, s->begin); /* cut here */
+	memcpy(s->begin, now, sizeof(now));
+	take_slice(t, c, false);
+	s->cut = true;
 }
 
-void slices_begin(struct trace *t, uint64_t now)
+struct trace_sample slices_of(const struct trace *t, uint32_t row)
 {
-	trace_requests(t, now, &t->requests_seen, &t->requests_all);
-	count_hits(t);
-	t->slice_hits = t->rate_hits = t->request_hits;
-	t->rate_since_ns = now;
-	t->pause_s = t->pause_since_ns ? (double)(now - t->pause_since_ns) / NS_PER_S : 0;
-	t->pause_since_ns = 0;
+	const struct slices *s = &t->slices;
+	struct sample_estimate e;
+
+	if (!s->row || !row || row >= t->sizes.sums)
+		return (struct trace_sample){ 0 };
+	e = sample_estimate(&s->w, &s->row[row].now, &s->row[row].before);
+	return (struct trace_sample){ .total = e.total, .margin = e.margin, .share = e.share };
 }
 
-void slices_end(struct trace *t, uint64_t now)
+/* The window begins with the reading that has just been made. */
+void slices_next_window(struct trace *t)
 {
-	count_hits(t);
-	slices_learn(t);
-	trace_requests(t, now, &t->requests_seen, &t->requests_all);
-	t->pause_since_ns = now;
+	struct slices *s = &t->slices;
+	double of_before, of_now;
+
+	sample_kept(&s->w, &of_before, &of_now);
+	for (uint32_t i = next_row(t, 0); s->row && i; i = next_row(t, i)) {
+		sample_keep_row(&s->row[i].before, &s->row[i].now, of_before, of_now);
+		s->row[i].now = (struct sample_row){ 0 };
+	}
+	sample_keep_slices(&s->w, of_before, of_now);
+}
+
+int slices_init(struct trace *t)
+{
+	struct slices *s = &t->slices;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/io", (int)t->cfg.pid);
+	s->io_fd = open(path, O_RDONLY | O_CLOEXEC); /* without: by the time */
+	s->row = calloc(t->sizes.sums, sizeof(*s->row));
+	if (!s->row)
+		return -ENOMEM;
+	read_all(s, s->window);
+	return 0;
+}
+
+void slices_deinit(struct trace *t)
+{
+	if (t->slices.io_fd >= 0)
+		close(t->slices.io_fd);
+	free(t->slices.row);
 }

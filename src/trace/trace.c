@@ -145,7 +145,7 @@ int trace_prepare(struct trace **out, const struct trace_config *cfg, struct err
 		return err_set(err, -ENOMEM, "no memory for the trace");
 	t->cfg = *cfg;
 	t->plan = *cfg->plan;
-	t->stats_fd = -1;
+	t->stats_fd = t->slices.io_fd = -1;
 	t->stats_rate = -1;
 	t->births_per_s = t->cpu_ns_per_s = -1;
 	arm_init(t);
@@ -177,6 +177,8 @@ int trace_load(struct trace *t, struct err *err)
 
 	if (!e)
 		spec_write(t);
+	if (!e && slices_init(t))
+		e = err_set(err, -ENOMEM, "no memory for what is counted in slices");
 	return e;
 }
 
@@ -357,13 +359,10 @@ static int switch_groups(struct trace *t, unsigned int want)
 		attach_groups(t, on, &first);
 		forget_begins(t, on);
 	}
-	t->spec->active = active_bits(want);
-	__sync_synchronize();
-	now = clock_mono_ns();
-	if (off & GROUP_BIT(GROUP_REQUESTS))
-		slices_end(t, now);
-	if (on & GROUP_BIT(GROUP_REQUESTS))
-		slices_begin(t, now);
+	now = slices_set_active(t, active_bits(want),
+				on & GROUP_BIT(GROUP_REQUESTS)    ? SLICES_BEGIN
+				: off & GROUP_BIT(GROUP_REQUESTS) ? SLICES_END
+								  : SLICES_STAY);
 	for (int i = 0; i < GROUP_COUNT; i++) {
 		if (on & GROUP_BIT(i))
 			t->on_since_ns[i] = now;
@@ -557,7 +556,6 @@ int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 		return e;
 	stats_step(t, &c, now_mono_ns);
 	trace_pay(t, &c);
-	slices_learn(t);
 	governor_in(t, &c, now_mono_ns, target_cpu_ns, created_total, &in);
 	want = governor_step(&t->gov, &in);
 	if (want != t->on)
@@ -592,6 +590,7 @@ void trace_close(struct trace *t)
 	trace_disarm(t);
 	load_close(t);
 	drain_calls_deinit(t);
+	slices_deinit(t);
 	free(t->percpu);
 	free(t);
 }

@@ -162,6 +162,14 @@ struct trace_lifetime {
 
 /* Network phases by host, and calls by place (sensors net and sql). */
 #define TRACE_MAX_HOST 263
+/* What slices say of the window since the reading before (src/trace/sample.h). */
+struct trace_sample {
+	bool sliced;   /* else the count itself is right, and there is nothing to say */
+	double total;  /* of calls that began, or phases that ended */
+	double margin; /* in 19 of 20 windows the truth is no farther from it */
+	double share;  /* of the total that was counted, 0..1; other counts are scaled by it */
+};
+
 struct trace_phase {
 	enum net_phase phase;
 	bool other;                    /* hosts beyond the kernel's table, together */
@@ -169,6 +177,7 @@ struct trace_phase {
 	uint64_t errors;
 	uint64_t max_ns_window; /* largest since the previous reading */
 	struct trace_hist hist;
+	struct trace_sample sample; /* not of the rare ones */
 };
 
 struct trace_call {
@@ -181,6 +190,7 @@ struct trace_call {
 	uint64_t begun, errors;
 	uint64_t max_ns_window;
 	struct trace_hist hist; /* of those that ended */
+	struct trace_sample sample;
 };
 
 struct trace_reading {
@@ -204,13 +214,7 @@ struct trace_reading {
 	size_t ncall;            /* owned by the reading */
 	uint64_t governed_on_ns; /* how long births were armed */
 	uint64_t ends_on_ns;
-	/*
-	 * Hits of the per-request probes, and how many there would have been had
-	 * they always been on: a pause is like the slice before it.  Their quotient
-	 * is the share of the requests that was seen; the share of the time
-	 * is another, for the probes are on whole while there is little to do.
-	 */
-	uint64_t requests_seen, requests_all;
+	double requests_share; /* of the window: what the slices were of it, 0..1 */
 	uint64_t rare_on_ns;
 	uint64_t wall_ns; /* since trace_attach() */
 	bool governed_sliced, rare_sliced, requests_sliced,

@@ -210,6 +210,7 @@ static inline void faulty_clients(struct window *w)
 	c->deadline = UNKNOWN;
 	c->cancel = UNKNOWN;
 	c->requests = 12050;
+	c->margin = 440;
 	c->in_flight = 3;
 	c->longest_in_flight_s = 2.2;
 	c->age = AGE_AT_LEAST;

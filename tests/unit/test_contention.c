@@ -120,7 +120,7 @@ static void test_counted_waits(void **state)
 {
 	static struct trace_call before[1], after[3];
 	struct trace_reading base = { .call = before, .ncall = 1 },
-			     now = { .call = after, .ncall = 3 };
+			     now = { .call = after, .ncall = 3, .requests_sliced = true };
 	struct locks_window w = { 0 };
 
 	(void)state;
@@ -133,12 +133,17 @@ static void test_counted_waits(void **state)
 	after[1].kind = CALL_HTTP;
 	after[1].hist.count = after[1].hist.bucket[10] = 1000;
 	after[1].max_ns_window = 1000;
+	after[0].sample = (struct trace_sample){ true, 6, 1.5, 0.5 };
+	after[1].sample = (struct trace_sample){ true, 600, 10, 0.5 };
+	after[2].sample = (struct trace_sample){ true, 2, 0.5, 0.5 };
 	contention_fill_waits(&base, &now, 0.5, &w);
 	assert_true(w.waits_known);
-	assert_int_equal(w.waits, 4);
+	assert_int_equal(w.waits, 8);
+	assert_int_equal(w.margin, 2);
 	assert_int_equal(w.exactness, SAMPLED);
 	assert_int_equal(w.max_ns, 77);
 	assert_true(w.p99_ns > w.p50_ns);
+	now.requests_sliced = false;
 	contention_fill_waits(NULL, &now, 1, &w);
 	assert_int_equal(w.waits, 9);
 	assert_int_equal(w.exactness, EXACT);

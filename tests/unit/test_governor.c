@@ -27,7 +27,7 @@ struct sim {
 	double counted; /* births while on */
 	uint64_t on_ns[GROUP_COUNT], ns;
 	uint64_t switches, shortest_slice_ns, slice_began_ns; /* of births */
-	uint64_t request_switches;
+	uint64_t request_switches, steps;
 	unsigned int on;
 	double hit_ns;   /* what a hit really costs */
 	bool blind;      /* memory tells nothing of births */
@@ -122,8 +122,10 @@ static void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 		if (s->coarse_cpu)
 			s->in.cpu_ns -= s->in.cpu_ns % (10 * MS);
 		s->in.created = s->blind ? 0 : (uint64_t)s->births;
-		if (s->in.now_ns >= s->g.next_ns)
+		if (s->in.now_ns >= s->g.next_ns) {
 			sim_switch(s, governor_step(&s->g, &s->in));
+			s->steps++;
+		}
 	}
 }
 
@@ -490,6 +492,32 @@ static void slices_are_as_long_as_requests_take(void **state)
 	assert_int_equal(s.g.b[GROUP_REQUESTS].slice_ns, GOV_SLICE_REQUESTS_NS);
 }
 
+/* In waves: within the budget, looked at not too often, and by more than the troughs. */
+static void waves_are_sampled(void **state)
+{
+	struct governor_config cfg = config(8000, 0.6);
+	struct load high = { .births_per_s = 24000, .cpu = 1.8, .request_hits_per_s = 312000 };
+	struct load low = { .births_per_s = 10, .cpu = 0.01, .request_hits_per_s = 0 };
+	struct sim s;
+	double most = 0;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	for (int i = 0; i < 100; i++) {
+		double cost = total_cost(&s);
+		uint64_t steps = s.steps;
+
+		sim_run(&s, &high, 667 * MS);
+		sim_run(&s, &low, 1333 * MS);
+		cost = total_cost(&s) - cost;
+		most = cost > most && i > 2 ? cost : most;
+		assert_true(s.steps - steps < 200);
+	}
+	assert_true(total_cost(&s) <= 0.011 * s.cpu);
+	assert_true(most < 0.1 * (double)S);
+	assert_true(s.request_switches > 40);
+}
+
 static void exact_counts_requests(void **state)
 {
 	struct governor_config cfg = config(100, 1);
@@ -574,6 +602,7 @@ int main(void)
 		cmocka_unit_test(rare_leaves_short_slices),
 		cmocka_unit_test(requests_come_back),
 		cmocka_unit_test(slices_are_as_long_as_requests_take),
+		cmocka_unit_test(waves_are_sampled),
 		cmocka_unit_test(exact_counts_requests),
 		cmocka_unit_test(ends_do_not_slice_births),
 		cmocka_unit_test(ends_of_many),

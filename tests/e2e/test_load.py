@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Counts that are sampled, beside the program's own over the same instants: steady
+loads, loads in waves, loops that have no time to lose."""
+import bisect
+import datetime
+import json
+import subprocess
+import unittest
+
+from harness import USUAL, Program, binary, need_root, reports
+from tree import GOSPECT
+
+WINDOWS, EVERY_S = 8, 3
+LOADS = {
+    "steady": ["-rate", "1500", "-takes", "10ms"],
+    "waves": ["-rate", "1000", "-period", "300ms"],
+    "long waves": ["-rate", "1500", "-period", "1700ms"],
+    "loop": ["-workers", "4"],
+}
+BEGUN, SERVED = 1, 2
+
+
+class Load(Program):
+    def __init__(self, args):
+        super().__init__([binary(f"loads-{USUAL}-stripped"), *args], {"GOMAXPROCS": "1"})
+        self.args = args
+
+    def samples(self):
+        self.p.stdin.write(b"since\n")
+        self.p.stdin.flush()
+        return json.loads(self.line(lambda l: l.startswith("[")))
+
+
+def count_at(samples, ms, which):
+    i = bisect.bisect([s[0] for s in samples], ms)
+    if not 0 < i < len(samples):
+        raise AssertionError("the program has no sample of that instant")
+    a, b = samples[i - 1], samples[i]
+    return a[which] + (b[which] - a[which]) * (ms - a[0]) / max(b[0] - a[0], 1e-3)
+
+
+def rows_of(report):
+    """The counts of a report: what it says, how far it may be off, and which is the truth."""
+    net = report["net"]
+    ttfb = [p for p in net.get("phases", []) if p["phase"] == "ttfb"]
+    for key, rows, which in (("requests", net.get("clients", []), BEGUN),
+                             ("requests", net.get("servers", []), SERVED),
+                             ("count", ttfb, SERVED)):
+        yield (sum(r.get(key, 0) for r in rows), sum(r.get("margin", 0) for r in rows), which,
+               any(r["exactness"] in ("sampled", "estimated") for r in rows))
+
+
+def measure():
+    """By load: the numbers of its windows as (said, margin, truth, sampled)."""
+    loads = {name: Load(args) for name, args in LOADS.items()}
+    seen = {}
+    try:
+        runs = {name: subprocess.Popen(
+            [GOSPECT, "attach", str(l.pid), "--for", f"{WINDOWS * EVERY_S}s", "--every",
+             f"{EVERY_S}s", "--format", "json", "--only", "net"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            for name, l in loads.items()}
+        for name, run in runs.items():
+            out, samples = reports(run.communicate(timeout=120)[0]), loads[name].samples()
+            seen[name] = []
+            for r in out:
+                end = datetime.datetime.fromisoformat(r["time"].replace("Z", "+00:00"))
+                end = end.timestamp() * 1000
+                begin = end - r["window_s"] * 1000
+                for said, margin, which, sampled in rows_of(r):
+                    truth = count_at(samples, end, which) - count_at(samples, begin, which)
+                    seen[name].append((said, margin, truth, sampled))
+    finally:
+        for l in loads.values():
+            l.close()
+    return seen
+
+
+def faults(seen):
+    wrong = []
+    for name, rows in seen.items():
+        for which in range(3):
+            said = sum(r[0] for r in rows[which::3])
+            truth = sum(r[2] for r in rows[which::3])
+            if abs(said / truth - 1) > 0.05:
+                wrong.append(f"{name}, number {which}: {said} of {truth:.0f}")
+    rows = [r for all_rows in seen.values() for r in all_rows]
+    # a request or two at the borders, and a millisecond of the clock
+    held = sum(abs(said - truth) <= margin + 2 + truth / 1000 for said, margin, truth, _ in rows)
+    if held < 0.9 * len(rows):
+        wrong.append(f"the intervals hold in {held} of {len(rows)}")
+    return wrong
+
+
+class SampledCounts(unittest.TestCase):
+    def test_loads(self):
+        need_root()
+        for _ in range(3):  # another measure: the machine may have stood still
+            seen = measure()
+            self.assertTrue(any(r[3] for r in seen["waves"]), "nothing was sampled")
+            self.assertTrue(any(r[3] for r in seen["loop"]), "nothing was sampled")
+            wrong = faults(seen)
+            if not wrong:
+                return
+        self.fail("; ".join(wrong))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,3 @@
+module gospect.test/loads
+
+go 1.18

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// loads asks its own HTTP server at a rate, in waves or as fast as it can, and
+// knows how many requests had begun at each instant: a line of "since" on
+// standard input is answered with the samples of a counter, [unix ms, begun,
+// served] each.
+//
+//	loads -rate 500                   steady, at random times
+//	loads -rate 4000 -period 300ms    as many in a third of each period, none in the rest
+//	loads -workers 8                  each asks again at once
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	rate    = flag.Float64("rate", 0, "requests a second, on average")
+	period  = flag.Duration("period", 0, "of the waves; 0: steady")
+	workers = flag.Int("workers", 0, "ask without a pause")
+	takes   = flag.Duration("takes", 0, "the handler's time, at most")
+	noise   = flag.Int("noise", 0, "lines a second to /dev/null, in bursts")
+)
+
+var begun, served int64
+
+func handle(w http.ResponseWriter, r *http.Request) {
+	atomic.AddInt64(&served, 1)
+	if *takes > 0 {
+		time.Sleep(time.Duration(rand.Int63n(int64(*takes))))
+	}
+	io.WriteString(w, "ok")
+}
+
+func get(c *http.Client, url string) {
+	atomic.AddInt64(&begun, 1)
+	r, err := c.Get(url)
+	if err != nil {
+		return
+	}
+	io.Copy(io.Discard, r.Body)
+	r.Body.Close()
+}
+
+// isHigh says whether a wave is at its height; its phase drifts.
+func isHigh(since time.Duration) bool {
+	return *period == 0 || since%*period < *period/3
+}
+
+func pace(c *http.Client, url string) {
+	ask := make(chan struct{}, 100000)
+	for i := 0; i < 64; i++ {
+		go func() {
+			for range ask {
+				get(c, url)
+			}
+		}()
+	}
+	high := *rate
+	if *period > 0 {
+		high *= 3
+	}
+	begin, last, due := time.Now(), time.Now(), 0.0
+	for {
+		time.Sleep(time.Duration(rand.Intn(2000)) * time.Microsecond)
+		now := time.Now()
+		if isHigh(now.Sub(begin)) {
+			due += high * now.Sub(last).Seconds()
+		}
+		last = now
+		for ; due >= 1; due-- {
+			ask <- struct{}{}
+		}
+	}
+}
+
+func makeNoise() {
+	f, err := os.OpenFile("/dev/null", os.O_WRONLY, 0)
+	for err == nil {
+		time.Sleep(time.Duration(rand.Intn(200)) * time.Millisecond)
+		for i := rand.Intn(*noise / 5); i > 0; i-- {
+			fmt.Fprintln(f, "a line")
+		}
+	}
+}
+
+type sample [3]float64
+
+func watch() func() []sample {
+	var mu sync.Mutex
+	var seen []sample
+	go func() {
+		for {
+			s := sample{float64(time.Now().UnixNano()) / 1e6, float64(atomic.LoadInt64(&begun)),
+				float64(atomic.LoadInt64(&served))}
+			mu.Lock()
+			seen = append(seen, s)
+			mu.Unlock()
+			time.Sleep(2 * time.Millisecond)
+		}
+	}()
+	return func() []sample {
+		mu.Lock()
+		defer mu.Unlock()
+		old := seen
+		seen = nil
+		return old
+	}
+}
+
+func main() {
+	flag.Parse()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go http.Serve(l, http.HandlerFunc(handle))
+	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 5 * time.Second}
+	url := "http://" + l.Addr().String() + "/"
+	for i := 0; i < *workers; i++ {
+		go func() {
+			for {
+				get(c, url)
+			}
+		}()
+	}
+	if *rate > 0 {
+		go pace(c, url)
+	}
+	if *noise > 0 {
+		go makeNoise()
+	}
+	since := watch()
+	for atomic.LoadInt64(&served) < 10 {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Printf("READY pid=%d addr=%s\n", os.Getpid(), l.Addr())
+	in := bufio.NewScanner(os.Stdin)
+	out := json.NewEncoder(os.Stdout)
+	for in.Scan() {
+		out.Encode(since())
+	}
+}
