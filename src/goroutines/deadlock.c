@@ -113,10 +113,30 @@ static bool any_channel(const struct deadlock_member *m, uint32_t n)
 	return false;
 }
 
+/* Whose read lock it is that it has: the function that gives it back, and where. */
+static const char *before(const struct deadlock_member *m, char *out, size_t size)
+{
+	char name[96], own[256];
+	char *deferred;
+
+	if (!m->wakeup_at.function)
+		return "before";
+	snprintf(own, sizeof(own), "%s", m->wakeup_at.function);
+	deferred = strstr(own, ".deferwrap"); /* the compiler's, around a deferred call */
+	if (!deferred)
+		deferred = strstr(own, "·dwrap·");
+	if (deferred)
+		*deferred = '\0';
+	snprintf(out, size, "before, in %s (%.40s:%d)", words_fit_end(own, 60, name, sizeof(name)),
+		 m->wakeup_at.file, m->wakeup_at.line);
+	return out;
+}
+
 static void title(struct finding *f, const struct deadlock *d, const struct deadlock_member *m,
 		  const struct place *at)
 {
-	char place[WORDS_PLACE_MAX], count[HUMAN_MAX], waiting[HUMAN_MAX], more[80] = "";
+	char place[WORDS_PLACE_MAX], count[HUMAN_MAX], waiting[HUMAN_MAX], more[80] = "",
+									   first[160];
 
 	if (d->waiting > d->n)
 		snprintf(more, sizeof(more), "; %s more wait%s behind %s",
@@ -126,8 +146,8 @@ static void title(struct finding *f, const struct deadlock *d, const struct dead
 	if (reads_again(m, d->n))
 		finding_title(f,
 			      "deadlock: a goroutine read-locks at %s what it has read-locked "
-			      "before, and a writer waits in between%s",
-			      place, more);
+			      "%s, and a writer waits in between%s",
+			      place, before(reads_again(m, d->n), first, sizeof(first)), more);
 	else if (d->n == 1)
 		finding_title(
 			f, "deadlock: a goroutine waits for a lock that it holds itself, at %s%s",

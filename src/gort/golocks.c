@@ -188,7 +188,8 @@ static enum call waiting_call(struct reading *r, struct golock_waiter *w)
 				continue;
 			if (!w->std && !f[k].wrapper && goframe_is_std(&f[k]))
 				w->std = f[k].function;
-			if (strncmp(f[k].function, "sync.", 5)) {
+			/* a wrapper: of an embedded lock's method */
+			if (!f[k].wrapper && strncmp(f[k].function, "sync.", 5)) {
 				w->at = f[k];
 				return found == CALL_UNLOCK ? CALL_NONE : found;
 			}

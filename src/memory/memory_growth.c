@@ -12,7 +12,10 @@
  *   goes, and is no growth,
  * - it grew by MIN_GROWN or more, and by more than the sample's noise (a single
  *   sample stands for `rate` bytes or an object: NOISE_SAMPLES of them),
- * - by MIN_SHARE of what it had before, and MIN_OF_HEAP of the whole heap.
+ * - by MIN_SHARE of what it had before, and MIN_OF_HEAP of the whole heap,
+ * - and, in a run shorter than ENOUGH_S, rose SHORT_RISES times and goes on as it
+ *   began: LATE_SHARE of it came in the run's second half.  Pools and caches that
+ *   fill after a start (buffers in a sync.Pool) come to rest.
  *
  * The rate is the slope of a line through the points of the run.  Where that place
  * makes most of the heap's growth it is corrected by what the collections marked,
@@ -43,6 +46,9 @@
 #define KEPT_SHARE     0.5
 #define MIXED_RISES    4
 #define MIXED_FALL     4
+#define ENOUGH_S       10
+#define SHORT_RISES    3
+#define LATE_SHARE     0.3
 #define MAX_CORRECTION 1.7
 #define MAX_FINDINGS   10
 
@@ -75,13 +81,34 @@ static double correction(const struct trend_window *t, const struct run *r)
 	return marked / sampled;
 }
 
+/* What was in use halfway through the run, between two points as if on a line. */
+static double halfway(const struct trend_window *t, const struct trend_row *row,
+		      const struct run *r)
+{
+	double half = (t->t_s[r->begin] + t->t_s[r->end]) / 2, part;
+	int i = r->begin;
+
+	while (i + 1 < r->end && t->t_s[i + 1] < half)
+		i++;
+	part = (half - t->t_s[i]) / (t->t_s[i + 1] - t->t_s[i]);
+	return row->in_use[i] + part * (row->in_use[i + 1] - row->in_use[i]);
+}
+
+/* Long enough, or as a leak grows that has just begun to be watched. */
+static bool lasts(const struct trend_window *t, const struct trend_row *row, const struct run *r)
+{
+	if (r->s >= ENOUGH_S)
+		return true;
+	return r->rises >= SHORT_RISES && r->to - halfway(t, row, r) >= LATE_SHARE * r->grown;
+}
+
 static bool grows(const struct window *w, const struct trend_row *row, struct growth *g)
 {
 	const struct trend_window *t = &w->memory->trend;
 	struct run *r = &g->run;
 	double allocated, factor;
 
-	if (!run_find(t->t_s, row->in_use, t->n, r))
+	if (!run_find(t->t_s, row->in_use, t->n, r) || !lasts(t, row, r))
 		return false;
 	allocated = row->allocated[r->end] - row->allocated[r->begin];
 	if (r->grown < KEPT_SHARE * allocated &&

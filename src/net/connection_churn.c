@@ -7,7 +7,9 @@
  *
  * Many dials alone are not reported (a program that starts, connections that are kept):
  * there must be MIN_DIALS that worked, KEPT_TIMES as many as connections are
- * open now, and one for every other request at least.
+ * open now, and one for every other request at least.  A connection whose request
+ * fails or is given up is closed for that, which is another finding's matter
+ * (failing_phase.c): so many dials do not count.
  */
 #include "net/subject.h"
 
@@ -21,7 +23,7 @@
 
 struct traffic {
 	uint64_t requests; /* to the host in the window; 0 not known */
-	uint64_t failed;   /* connects */
+	uint64_t failed;   /* connects, handshakes, and requests on a connection */
 	const struct place *busiest;
 	enum exactness exactness;
 };
@@ -40,8 +42,8 @@ static struct traffic traffic_of(const struct net_window *n, const char *host)
 			t.requests = p->count;
 			t.exactness = p->exactness;
 		}
-		if (p->phase == NET_CONNECT)
-			t.failed = p->errors;
+		if (p->phase >= NET_CONNECT) /* each in the phase it failed in */
+			t.failed += p->errors;
 		if (p->busiest.function)
 			t.busiest = &p->busiest;
 	}

@@ -158,6 +158,18 @@ static void looked_at(const struct window *w, struct buf *out)
 	looked(out, w->sql->known && w->sql->npool, (uint64_t)w->sql->npool, "database pool", "");
 }
 
+/* Whether it takes longer to say that nothing is kept: nothing found is no verdict on it. */
+static bool growth_is_open(const struct window *w)
+{
+	static const char yet[] = "not judged yet";
+
+	for (int i = 0; i < w->ncoverage; i++)
+		if (w->coverage[i].name && !strcmp(w->coverage[i].name, "growth") &&
+		    !strncmp(w->coverage[i].why, yet, sizeof(yet) - 1))
+			return true;
+	return false;
+}
+
 /* "nothing found", and what was looked at. */
 static void nothing_found(struct text *t)
 {
@@ -173,6 +185,8 @@ static void nothing_found(struct text *t)
 		buf_printf(&line, "for %s", human_seconds(w->observed_s, s));
 	else
 		buf_puts(&line, "once: growth takes a window of some seconds to see");
+	if (w->observed_s > 0 && growth_is_open(w))
+		buf_puts(&line, "; growth of the heap is not judged yet");
 	labelled(t, "findings", line.data, 3);
 	buf_deinit(&line);
 }

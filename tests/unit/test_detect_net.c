@@ -768,6 +768,14 @@ static void churn_is_dialling_for_each_request(void **state)
 	add_phase(&x.w, API, NET_TTFB, 1, 5);
 	only(&x, "failing-phase", SEVERITY_MEDIUM);
 	tear_down(&x);
+	set_up(&x); /* nor are those of requests that were given up: each closes its connection */
+	add_connections(&x.w, API, 0, 0, 50);
+	add_phase(&x.w, API, NET_CONNECT, 50, 1);
+	add_phase(&x.w, API, NET_TTFB, 50, 5)->errors = 45;
+	only(&x, "failing-phase", SEVERITY_MEDIUM);
+	x.w.net->phase[1].errors = 5; /* a few failed, the others were thrown away */
+	only(&x, "connection-churn", SEVERITY_LOW);
+	tear_down(&x);
 }
 
 /* ---- database/sql ---- */

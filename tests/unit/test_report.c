@@ -433,6 +433,10 @@ static void text_of_nothing_says_so(void **state)
 	assert_non_null(strstr(text(&x, false, 200),
 			       "nothing found. Looked at 1,396 goroutines of 2 sites, "
 			       "1,060 large allocations, 45 GC cycles"));
+	assert_null(strstr(x.out.data, "not judged yet"));
+	window_cover_named(&x.r.window, "growth", OFF,
+			   "not judged yet: 1 collection seen, 3 are needed");
+	assert_non_null(strstr(text(&x, false, 200), "; growth of the heap is not judged yet\n"));
 	teardown(&x);
 }
 

@@ -558,7 +558,8 @@ static double per_minute_mib(const struct finding *f)
 
 static void memory_that_grows(void **state)
 {
-	static const double in_use[] = { 20, 36, 52 }, two_minutes[] = { 0, 120, 240 };
+	static const double in_use[] = { 20, 36, 52, 68 }, two_minutes[] = { 0, 120, 240 },
+			    quick[] = { 0, 0.9, 1.8, 2.7 };
 	const struct finding *got;
 	struct fixture f;
 
@@ -574,7 +575,8 @@ static void memory_that_grows(void **state)
 	got = growth_of(&f, 3, in_use, NULL, two_minutes);
 	assert_in_range(per_minute_mib(got), 7, 9);
 	assert_int_equal(got->severity, SEVERITY_MEDIUM);
-	got = growth_of(&f, 3, in_use, NULL, NULL); /* three points in two seconds are not many */
+	assert_null(growth_of(&f, 3, in_use, NULL, NULL)); /* three in two seconds: a start */
+	got = growth_of(&f, 4, in_use, NULL, quick);       /* four are more, and still not many */
 	assert_int_equal(got->severity, SEVERITY_LOW);
 	/* the sample saw a fourth too much: the collections know what they marked */
 	for (int i = 0; i < 3; i++)
@@ -590,6 +592,7 @@ static void memory_that_comes_and_goes(void **state)
 			    /* a site that only makes garbage: what a collection met alive */
 		garbage[] = { 2, 2, 9, 2, 6, 12 }, made[] = { 100, 200, 300, 400, 500, 600 },
 			    rising[] = { 2, 6, 12 }, warm[] = { 5, 20, 40, 40, 40, 40, 40, 40 },
+			    pools[] = { 5, 25, 38, 42, 43 }, steady[] = { 5, 14, 24, 33, 43 },
 			    mixed[] = { 10, 15, 20, 25, 30, 35 };
 	struct fixture f;
 
@@ -599,8 +602,10 @@ static void memory_that_comes_and_goes(void **state)
 	assert_null(growth_of(&f, 2, two, NULL, NULL));
 	assert_null(growth_of(&f, 6, garbage, made, NULL));
 	assert_null(growth_of(&f, 3, rising, made, NULL));
-	assert_null(growth_of(&f, 8, warm, NULL, NULL)); /* it has ended */
-	assert_non_null(growth_of(&f, 3, warm, NULL, NULL));
+	assert_null(growth_of(&f, 8, warm, NULL, NULL));  /* it has ended */
+	assert_null(growth_of(&f, 3, warm, NULL, NULL));  /* it may end */
+	assert_null(growth_of(&f, 5, pools, NULL, NULL)); /* it comes to rest */
+	assert_non_null(growth_of(&f, 5, steady, NULL, NULL));
 	assert_non_null(growth_of(&f, 6, mixed, made, NULL)); /* much garbage, and a leak */
 	tear_down(&f);
 }
