@@ -284,6 +284,16 @@ static bool rows_hold_pool(const struct window *w, const struct finding *cause,
 	return hold_pool(cause, effect->about.row, SQL_ROWS);
 }
 
+/* What waits for the transaction's end, which does not come. */
+static bool awaits_transaction(const struct window *w, const struct finding *cause,
+			       const struct finding *effect)
+{
+	(void)w;
+	(void)cause;
+	return effect->place.function &&
+	       !strcmp(effect->place.function, "database/sql.(*DB).beginDC");
+}
+
 static bool is_member(const struct window *w, const struct finding *deadlock, uint64_t goid)
 {
 	const struct deadlocks_window *d = &w->goroutines->deadlocks;
@@ -450,6 +460,8 @@ static const struct link {
 	{ "failing-phase", "goroutine-leak", FOLD, sit_in_call },
 	{ "pool-exhausted", "goroutine-flood", FOLD, sit_in_pool },
 	{ "pool-exhausted", "goroutine-leak", FOLD, sit_in_pool },
+	{ "transaction-open", "goroutine-flood", SAME, awaits_transaction },
+	{ "transaction-open", "goroutine-leak", SAME, awaits_transaction },
 	{ "server-no-timeout", "goroutine-flood", FOLD, serve_who_sends_nothing },
 	{ "server-no-timeout", "goroutine-leak", FOLD, serve_who_sends_nothing },
 };

@@ -3,11 +3,13 @@
 #include "sql/priv.h"
 
 #include "base/clock.h"
+#include "base/vec.h"
 #include "gort/gotime.h"
 #include "trace/opens.h"
 
-#define MAX_WAITERS 20000 /* goroutines in (*DB).conn that are read at one look, of all pools */
-#define MAX_PARENTS 65536 /* goroutines whose place is asked for at once */
+#define LEAST_KEPT_S 1.0
+#define MAX_WAITERS  20000 /* goroutines in (*DB).conn that are read at one look, of all pools */
+#define MAX_PARENTS  65536 /* goroutines whose place is asked for at once */
 
 static struct holder *holder_of(struct sqlpools *p, uint64_t conn, struct pool **q)
 {
@@ -97,10 +99,14 @@ static void add_waiter(struct sqlpools *p, struct pool *q, size_t i)
 	    (!o.goid || o.goid == g->goid))
 		since = (struct since){ o.start_ns, AGE_EXACT };
 	q->longest_wait = since_earlier(q->longest_wait, since);
-	if (!sqlroles_place(p, i, &at))
+	if (sqlroles_place(p, i, &at)) {
+		count_wait_place(q, &at);
+		sqlcalls_waits(p, &at);
+	}
+	if (array_room(&p->waiter, p->nwaiter, &p->waiter_cap, sizeof(*p->waiter)))
 		return;
-	count_wait_place(q, &at);
-	sqlcalls_waits(p, &at);
+	p->waiter[p->nwaiter++] =
+		(struct waiter){ .g = i, .pool = (int)(q - p->pool), .since = since, .at = at };
 }
 
 static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k);
@@ -173,7 +179,8 @@ static void take_tx(struct sqlpools *p, size_t i)
 		else
 			k->since = since.kind == AGE_EXACT ? since : since_earlier(k->since, since);
 		k->what = SQL_TRANSACTION;
-		k->ask_parent = k->found ? 0 : g->parent_goid;
+		k->object = addr;
+		k->ask_parent = k->found ? k->goid : g->parent_goid;
 	}
 	q->row.transactions_open++;
 	q->oldest_tx = since_earlier(q->oldest_tx, since);
@@ -193,6 +200,7 @@ static void take_rows(struct sqlpools *p, size_t i)
 	if (!k || k->found || k->ask_parent) /* in a transaction: that one has it */
 		return;
 	k->what = SQL_ROWS;
+	k->object = rows;
 	k->ask_parent = g->parent_goid;
 	k->since = since_earlier(k->since, since_parked(g, p->look->now_ns));
 	born = trace_births_find(p->look->births, g->goid);
@@ -242,6 +250,21 @@ int sqlholders_take(struct sqlpools *p, const int8_t *role, bool calls)
 	return err;
 }
 
+/* The goroutine that began it, its number + 1 in the walk: where it is, if it still has it. */
+static void tell_parent(struct sqlpools *p, struct holder *who, uint64_t at)
+{
+	enum known has = p->look->walk->failures ? UNKNOWN : KNOWN_NO;
+
+	if (at)
+		has = sqlowners_has(p, &p->look->walk->g[at - 1], who->object);
+	who->out_of_sight = has == KNOWN_NO;
+	if (who->found || has != KNOWN_YES)
+		return;
+	who->found = sqlroles_place(p, (size_t)at - 1, &who->place);
+	who->is_now = true;
+	who->goid = who->ask_parent;
+}
+
 void sqlholders_ask_parents(struct sqlpools *p)
 {
 	struct u64map wanted; /* goid -> number in the walk + 1 */
@@ -264,16 +287,20 @@ void sqlholders_ask_parents(struct sqlpools *p)
 			uint64_t *at =
 				who->ask_parent ? u64map_find(&wanted, who->ask_parent) : NULL;
 
-			if (!at || !*at)
-				continue;
-			who->found = sqlroles_place(p, (size_t)*at - 1, &who->place);
-			who->is_now = true;
-			who->goid = who->ask_parent;
+			if (at)
+				tell_parent(p, who, *at);
 		}
 	u64map_deinit(&wanted);
 }
 
 /* ---- rows ---- */
+
+static bool is_alike(const struct sql_holder *h, const struct holder *k)
+{
+	return h->what == k->what && h->place_is_now == k->is_now && h->waits == k->waits &&
+	       h->out_of_sight == k->out_of_sight && place_equal(&h->place, &k->place) &&
+	       (!k->waits || place_equal(&h->waits_at, &k->waits_at));
+}
 
 static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k)
 {
@@ -283,9 +310,7 @@ static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k
 	double held;
 	int i = 0;
 
-	while (i < row->nholder &&
-	       (row->holder[i].what != k->what || row->holder[i].place_is_now != k->is_now ||
-		!place_equal(&row->holder[i].place, &k->place)))
+	while (i < row->nholder && !is_alike(&row->holder[i], k))
 		i++;
 	if (i == row->nholder) {
 		h = realloc(row->holder, (size_t)(i + 1) * sizeof(*h));
@@ -294,7 +319,10 @@ static int add_holder(struct sqlpools *p, struct pool *q, const struct holder *k
 		row->holder = h;
 		row->holder[row->nholder++] = (struct sql_holder){ .place = k->place,
 								   .place_is_now = k->is_now,
-								   .what = k->what };
+								   .what = k->what,
+								   .out_of_sight = k->out_of_sight,
+								   .waits = k->waits,
+								   .waits_at = k->waits_at };
 	}
 	h = &row->holder[i];
 	held = since_age_s(k->since, p->look->now_ns, &kind);
@@ -331,6 +359,23 @@ static void fit_holders(struct sql_pool *row)
 	row->nholder = n;
 }
 
+/* Nobody knows where it was taken. */
+static void count_without_holder(struct sqlpools *p, struct sql_pool *row, const struct holder *k,
+				 bool idle)
+{
+	enum age_kind kind;
+	double age = since_age_s(k->since, p->look->now_ns, &kind);
+
+	if (k->what == SQL_TRANSACTION && k->object) {
+		row->transactions_without_place++;
+		row->transactions_out_of_sight += k->out_of_sight;
+		age_max(&row->oldest_without_place_s, &row->without_place_age, age, kind);
+	} else if (idle && kind != AGE_UNKNOWN && age > LEAST_KEPT_S) {
+		row->kept++;
+		age_max(&row->longest_kept_s, &row->kept_age, age, kind);
+	}
+}
+
 int sqlholders_row(struct sqlpools *p, struct pool *q)
 {
 	struct sql_pool *row = &q->row;
@@ -353,9 +398,18 @@ int sqlholders_row(struct sqlpools *p, struct pool *q)
 			most = q->waits[i].n;
 			row->waits_at = q->waits[i].place;
 		}
-	for (size_t i = 0; i < q->db.nconn && !err; i++)
+	for (size_t i = 0; i < q->db.nconn && !err; i++) {
+		row->held_by_waiters += q->holder[i].waits;
 		if (q->holder[i].found)
 			err = add_holder(p, q, &q->holder[i]);
+		else if (q->db.conn[i].in_use)
+			count_without_holder(p, row, &q->holder[i], q->db.conn[i].idle);
+	}
+	if (!q->db.conns_known) { /* and so it is not known either which of them has which */
+		row->transactions_without_place = row->transactions_open;
+		row->oldest_without_place_s = row->oldest_transaction_s;
+		row->without_place_age = row->transaction_age;
+	}
 	if (row->nholder)
 		qsort(row->holder, (size_t)row->nholder, sizeof(*row->holder), by_count);
 	fit_holders(row);

@@ -23,17 +23,34 @@ static bool is_exhausted(const struct sql_pool *p)
 	       p->age != AGE_UNKNOWN && p->longest_wait_s > MIN_WAIT_S;
 }
 
+/* Whoever has all of its connections waits for one more of them: nobody gives one back. */
+static bool waits_for_itself(const struct sql_pool *p)
+{
+	return p->held_by_waiters && p->held_by_waiters >= p->in_use;
+}
+
 static const struct sql_holder *main_holder(const struct sql_pool *p)
 {
 	for (int i = 0; i < p->nholder; i++)
-		if (p->holder[i].place.function)
+		if (p->holder[i].place.function && (p->holder[i].waits || !p->held_by_waiters))
 			return &p->holder[i];
 	return NULL;
 }
 
 static const char *advice_for(const struct sql_holder *h)
 {
-	switch (h ? h->what : SQL_CALL) {
+	if (!h)
+		return "defer the Close of every Rows and DB.Conn and the Rollback of every Tx; "
+		       "attached before they are taken, gospect sees where";
+	if (h->waits && h->what == SQL_TRANSACTION)
+		return "inside a transaction ask the Tx (tx.Query, tx.Exec), not the DB: a larger "
+		       "pool "
+		       "only puts it off";
+	if (h->waits)
+		return "read the rows to their end and close them before the next query, or join "
+		       "the "
+		       "two: a larger pool only puts it off";
+	switch (h->what) {
 	case SQL_TRANSACTION:
 		return "defer tx.Rollback() right after Begin, and commit before anything slow";
 	case SQL_ROWS:
@@ -49,21 +66,35 @@ static const char *advice_for(const struct sql_holder *h)
 static void holder_evidence(struct finding *f, const struct sql_holder *h)
 {
 	static const char *const by[] = { "a transaction", "unclosed rows", "a DB.Conn", "a call" };
-	char n[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
+	char n[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX], waits[WORDS_PLACE_MAX];
 
 	finding_evidence(f, "%s held by %s for %s, %s %s", human_count(h->count, n), by[h->what],
 			 net_words_age(h->age, h->held_s, age),
 			 h->place_is_now ? "now at" : "taken at",
 			 words_place(&h->place, place, sizeof(place)));
+	if (h->waits)
+		finding_evidence(f, "the same %s for another connection at %s",
+				 h->count == 1 ? "goroutine waits" : "goroutines wait",
+				 words_place(&h->waits_at, waits, sizeof(waits)));
 }
 
 static void evidence(struct finding *f, const struct sql_pool *p)
 {
-	char place[WORDS_PLACE_MAX];
+	char place[WORDS_PLACE_MAX], n[HUMAN_MAX], age[NET_WORDS_AGE];
 
 	for (int i = 0; i < p->nholder && i < MAX_HOLDERS; i++)
 		holder_evidence(f, &p->holder[i]);
-	if (!p->nholder)
+	if (p->kept)
+		finding_evidence(f,
+				 "%s held for %s with no query running: by Rows, a Tx or a DB.Conn "
+				 "that is not closed, taken before gospect attached",
+				 human_count(p->kept, n),
+				 net_words_age(p->kept_age, p->longest_kept_s, age));
+	if (p->transactions_without_place)
+		finding_evidence(f,
+				 "%s held by transactions that were begun before gospect attached",
+				 human_count(p->transactions_without_place, n));
+	if (!p->kept && !p->transactions_without_place && !p->nholder)
 		finding_evidence(f, "unknown who holds the connections");
 	if (p->waits_at.function)
 		finding_evidence(f, "most wait at %s",
@@ -82,11 +113,32 @@ static void subject_of(const struct sql_window *s, int at, char *out, size_t siz
 		 nth);
 }
 
+static void title(struct finding *f, const struct sql_pool *p)
+{
+	char n[HUMAN_MAX], m[HUMAN_MAX], driver[200], age[NET_WORDS_AGE];
+
+	human_count((uint64_t)p->max_open, n);
+	words_fit(p->driver, 40, driver, sizeof(driver));
+	net_words_age(p->age, p->longest_wait_s, age);
+	if (waits_for_itself(p))
+		finding_title(
+			f,
+			"database pool deadlocks itself: who holds all %s of %s waits for one "
+			"more, the longest for %s",
+			n, driver, age);
+	else
+		finding_title(f,
+			      "database pool exhausted: all %s of %s in use, %s %s, the longest "
+			      "for %s",
+			      n, driver, human_counted(p->waiters, "goroutine", m),
+			      p->waiters == 1 ? "waits" : "wait", age);
+}
+
 static void add_finding(const struct sql_window *s, int at, struct findings *out)
 {
 	const struct sql_pool *p = &s->pool[at];
 	const struct sql_holder *h = main_holder(p);
-	char subject[160], n[HUMAN_MAX], m[HUMAN_MAX], driver[200], age[NET_WORDS_AGE];
+	char subject[160];
 	struct finding *f;
 
 	subject_of(s, at, subject, sizeof(subject));
@@ -95,14 +147,12 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 		return;
 	f->place = h ? h->place : p->waits_at;
 	f->about.row = p;
-	finding_title(f, "database pool exhausted: all %s of %s in use, %s %s, the longest for %s",
-		      human_count((uint64_t)p->max_open, n),
-		      words_fit(p->driver, 40, driver, sizeof(driver)),
-		      human_counted(p->waiters, "goroutine", m), p->waiters == 1 ? "waits" : "wait",
-		      net_words_age(p->age, p->longest_wait_s, age));
+	title(f, p);
 	finding_count(f, "max_open", (uint64_t)p->max_open);
 	finding_count(f, "in_use", p->in_use);
 	finding_count(f, "waiters", p->waiters);
+	if (p->held_by_waiters)
+		finding_count(f, "held_by_waiters", p->held_by_waiters);
 	finding_number(f, "longest_wait_s", p->longest_wait_s);
 	evidence(f, p);
 	finding_advice(f, "%s", advice_for(h));

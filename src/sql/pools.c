@@ -172,6 +172,7 @@ static int look(struct sqlpools *p, const int8_t *role)
 	if (err)
 		return err;
 	sqlholders_ask_parents(p);
+	err = sqlowners_waiters(p);
 	for (int i = 0; i < p->npool && !err; i++)
 		err = sqlholders_row(p, &p->pool[i]);
 	return err;
@@ -189,7 +190,8 @@ int sqlpools_look(struct sqlpools *p, const struct look *l)
 		return -ENOMEM;
 	p->look = l;
 	p->real_offset_ns = (int64_t)(clock_real_ns() - clock_mono_ns());
-	p->waiters_read = p->unread = 0;
+	p->waiters_read = p->unread = p->asked = p->has_asked = 0;
+	p->nwaiter = 0;
 	forget_pools(p);
 	for (size_t i = 0; i < l->stacks->n; i++)
 		role[i] = (int8_t)sqlroles_of_stack(p, &l->stacks->stack[i]);
@@ -258,6 +260,7 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 		return -ENOMEM;
 	p->rt = rt;
 	p->types = types;
+	stackmaps_init(&p->maps, rt->gb);
 	u64map_init(&p->role_of_pc, MAX_ROLE_PCS);
 	u64map_init(&p->driver_of, SQLPOOLS_MAX);
 	u64map_init(&p->pool_at, SQLPOOLS_MAX);
@@ -294,6 +297,8 @@ void sqlpools_free(struct sqlpools *p)
 		recall_deinit(&p->now[i]);
 	}
 	free(p->pool);
+	stackmaps_deinit(&p->maps);
 	free(p->query);
+	free(p->waiter);
 	free(p);
 }

@@ -12,6 +12,7 @@
 #include "model/age.h"
 #include "model/look.h"
 #include "model/place.h"
+#include "prove/stackmap.h"
 #include "sql/pools.h"
 #include "sql/read.h"
 
@@ -43,7 +44,19 @@ struct holder {
 	bool is_now;
 	uint64_t goid;
 	uint64_t ask_parent; /* goid whose place is wanted; 0: none */
+	uint64_t object;     /* the Tx or the Rows, where it is known */
+	bool out_of_sight;   /* its goroutine ended, or has the object no more */
+	bool waits;          /* its goroutine waits for another connection of the pool */
+	struct place waits_at;
 	struct since since;
+};
+
+/* Who waits for a connection. */
+struct waiter {
+	size_t g; /* in the walk */
+	int pool;
+	struct since since;
+	struct place at;
 };
 
 struct pool {
@@ -60,7 +73,7 @@ struct pool {
 
 /* What is remembered: connections by driverConn, waiters and dialers by goid, transactions by
  * goid of awaitDone, pools and connectionOpeners by goid of the latter; calls, and what their
- * contexts have, by goid. */
+ * contexts have, and waiters without a connection, by goid. */
 enum known_kind {
 	KNOWN_CONNS,
 	KNOWN_WAITS,
@@ -70,12 +83,14 @@ enum known_kind {
 	KNOWN_OPENERS,
 	KNOWN_CALLS,
 	KNOWN_LIMITS,
+	KNOWN_WITHOUT,
 	KNOWN_COUNT
 };
 
 struct sqlpools {
 	struct goruntime *rt;
 	struct gotypes *types;
+	struct stackmaps maps;
 	uint64_t entry[ROLE_COUNT]; /* link-time; 0 absent */
 	uint64_t selectgo;
 	bool present;             /* database/sql is linked */
@@ -94,7 +109,10 @@ struct sqlpools {
 	int64_t real_offset_ns; /* CLOCK_REALTIME − our monotonic clock */
 	struct recall now[KNOWN_COUNT];
 	int waiters_read;
-	int asked;        /* contexts */
+	int asked;             /* contexts */
+	int has_asked;         /* stacks for what they have */
+	struct waiter *waiter; /* owned */
+	size_t nwaiter, waiter_cap;
 	int unread;       /* pools */
 	uint64_t no_room; /* pools, connections or waiters beyond what is kept, or no memory */
 };
@@ -124,6 +142,11 @@ bool sqlroles_place(struct sqlpools *p, size_t g, struct place *out);
 /* calls.c: a goroutine in a call, one that waits for a connection at a place */
 void sqlcalls_take(struct sqlpools *p, size_t i);
 void sqlcalls_waits(struct sqlpools *p, const struct place *at);
+
+/* owners.c: those of the waiters who have a connection already */
+int sqlowners_waiters(struct sqlpools *p);
+/* Whether a goroutine's stack, or what it points to, points to an object. */
+enum known sqlowners_has(struct sqlpools *p, const struct goroutine *g, uint64_t object);
 
 /* holders.c */
 void sqlholders_begin(struct sqlpools *p);

@@ -262,6 +262,15 @@ const char *sqlread_registered(struct goruntime *rt, struct gotypes *types, uint
 /* ---- connections ---- */
 
 /* Fills conn[i] from the driverConns; those of another pool are no connections: -EBADMSG. */
+/* Its mutex, between createdAt, a time.Time, and ci, is held by whoever asks the driver. */
+static bool is_unlocked(const struct goruntime *rt, const uint8_t *dc)
+{
+	int32_t at = off(rt, LAYOUT_SQL_DRIVERCONN_CREATEDAT) + 24;
+
+	return off(rt, LAYOUT_SQL_DRIVERCONN_CREATEDAT) >= 0 &&
+	       at + 8 == off(rt, LAYOUT_SQL_DRIVERCONN_CI) && !load_u64(dc + at);
+}
+
 static int read_conns(struct goruntime *rt, uint64_t db, struct sqlconn *conn, size_t n)
 {
 	uint32_t size = (uint32_t)off(rt, LAYOUT_SQL_DRIVERCONN_SIZE);
@@ -281,6 +290,7 @@ static int read_conns(struct goruntime *rt, uint64_t db, struct sqlconn *conn, s
 		if (load_u64(dc + off(rt, LAYOUT_SQL_DRIVERCONN_DB)) != db)
 			err = -EBADMSG;
 		conn[i].in_use = dc[off(rt, LAYOUT_SQL_DRIVERCONN_INUSE)];
+		conn[i].idle = is_unlocked(rt, dc);
 		conn[i].wall = load_u64(dc + off(rt, LAYOUT_SQL_DRIVERCONN_RETURNEDAT));
 		conn[i].ext = load_u64(dc + off(rt, LAYOUT_SQL_DRIVERCONN_RETURNEDAT) + 8);
 	}

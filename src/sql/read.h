@@ -20,6 +20,7 @@ struct sqlconn {
 	uint64_t addr;      /* of the driverConn */
 	uint64_t wall, ext; /* returnedAt, a time.Time: when it was made or given back last */
 	bool in_use;
+	bool idle; /* nobody asks the driver on it just now */
 };
 
 struct sqldb {

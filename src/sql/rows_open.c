@@ -49,7 +49,7 @@ static void judge(const struct window *w, struct findings *out)
 		for (int k = 0; k < w->sql->pool[i].nholder; k++) {
 			const struct sql_holder *h = &w->sql->pool[i].holder[k];
 
-			if (h->what == SQL_ROWS && h->place.function &&
+			if (h->what == SQL_ROWS && h->place.function && !h->waits &&
 			    sql_holders_first(w->sql, i, k, &held) && held.count >= MIN_COUNT &&
 			    held.oldest->age != AGE_UNKNOWN && held.oldest->held_s > MIN_AGE_S)
 				add_finding(&w->sql->pool[i], &held, out);

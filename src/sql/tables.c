@@ -58,6 +58,13 @@ static const struct column holder_column[] = {
 	     SHOWN(3, "by"), .flags = COLUMN_NO_REST | COLUMN_NAME_REST),
 	GOID(S, goroutine, "goroutine", "that holds the oldest", SHOWN(4, "goroutine"),
 	     .flags = COLUMN_NO_REST),
+	FLAG(S, out_of_sight, "out_of_sight",
+	     "whoever began it has ended, or has it neither on the stack nor in what that points "
+	     "to",
+	     .flags = COLUMN_ABSENT_0 | COLUMN_NO_REST),
+	PLACE(S, waits_at, "waits_at",
+	      "where those who hold it wait for another connection of the same pool",
+	      .flags = COLUMN_NO_REST),
 	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
 	CELL("driver", 5, driver_cell, .min = 10, .flags = COLUMN_NO_REST),
 };
@@ -114,6 +121,8 @@ static const struct column pool_column[] = {
 	AGE(S, oldest_transaction_s, transaction_age, "oldest_transaction_s", "age of the oldest",
 	    .age_key = "transaction_age", .of_at = OFFSET(S, transactions_open, uint64_t),
 	    SHOWN(10, "oldest tx"), .flags = COLUMN_NO_REST),
+	COUNT(S, held_by_waiters, "held_by_waiters",
+	      "connections in use by who waits for another one of this pool"),
 	ROWS(S, holder, nholder, "holders", &sql_holders, "who holds connections",
 	     .flags = COLUMN_NO_REST),
 	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "the same numbers as DB.Stats()"),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Open transactions: begun more than 3 s ago, neither committed nor rolled
- * back.  One finding per place; a pool whose transactions are old but have no
- * place has one of its own.
+ * back.  One finding per place; those of a pool that have no place have one
+ * together.
  */
 #include "sql/subject.h"
 
@@ -41,6 +41,9 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 	if (h->goroutine)
 		finding_evidence(f, "the oldest belongs to goroutine %llu",
 				 (unsigned long long)h->goroutine);
+	if (h->out_of_sight)
+		finding_evidence(f, "whoever began it ended, or no longer has it at hand: a return "
+				    "without Commit or Rollback");
 	if (h->place_is_now)
 		finding_evidence(f,
 				 "begun before gospect attached: the place is where its goroutine "
@@ -62,32 +65,34 @@ static void add_without_place(const struct sql_pool *p, struct findings *out)
 	if (!f)
 		return;
 	finding_title(f, "%s (%s) %s open, the oldest for %s",
-		      human_counted(p->transactions_open, "database transaction", n),
+		      human_counted(p->transactions_without_place, "database transaction", n),
 		      words_fit(p->driver, 40, driver, sizeof(driver)),
-		      p->transactions_open == 1 ? "is" : "are",
-		      net_words_age(p->transaction_age, p->oldest_transaction_s, age));
-	finding_evidence(f, "begun before gospect attached, and none of their goroutines was "
-			    "found; call site unknown");
-	fill(f, p->transactions_open, p->oldest_transaction_s);
+		      p->transactions_without_place == 1 ? "is" : "are",
+		      net_words_age(p->without_place_age, p->oldest_without_place_s, age));
+	finding_evidence(f, "begun before gospect attached: where is not known");
+	if (p->transactions_out_of_sight)
+		finding_evidence(
+			f,
+			"%s of them: whoever began it ended, or no longer has it at hand: a "
+			"return without Commit or Rollback",
+			human_count(p->transactions_out_of_sight, n));
+	fill(f, p->transactions_without_place, p->oldest_without_place_s);
 }
 
-/* Returns whether a transaction of the pool has a place. */
-static bool judge_holders(const struct sql_window *s, int pool, struct findings *out)
+static void judge_holders(const struct sql_window *s, int pool, struct findings *out)
 {
 	struct sql_held held;
-	bool any = false;
 
 	for (int k = 0; k < s->pool[pool].nholder; k++) {
 		const struct sql_holder *h = &s->pool[pool].holder[k];
 
-		if (h->what != SQL_TRANSACTION || !h->place.function)
+		/* one that waits for another connection is no cause: that it waits is */
+		if (h->what != SQL_TRANSACTION || !h->place.function || h->waits)
 			continue;
-		any = true;
 		if (sql_holders_first(s, pool, k, &held) && held.oldest->age != AGE_UNKNOWN &&
 		    held.oldest->held_s > MIN_AGE_S)
 			add_finding(&s->pool[pool], &held, out);
 	}
-	return any;
 }
 
 static void judge(const struct window *w, struct findings *out)
@@ -95,8 +100,9 @@ static void judge(const struct window *w, struct findings *out)
 	for (int i = 0; w->sql->known && i < w->sql->npool; i++) {
 		const struct sql_pool *p = &w->sql->pool[i];
 
-		if (!judge_holders(w->sql, i, out) && p->transactions_open &&
-		    p->transaction_age != AGE_UNKNOWN && p->oldest_transaction_s > MIN_AGE_S)
+		judge_holders(w->sql, i, out);
+		if (p->transactions_without_place && p->without_place_age != AGE_UNKNOWN &&
+		    p->oldest_without_place_s > MIN_AGE_S)
 			add_without_place(p, out);
 	}
 }

@@ -15,6 +15,9 @@ struct sql_holder {
 	double held_s;
 	enum age_kind age;
 	uint64_t goroutine; /* of the oldest; 0 not known */
+	bool out_of_sight;  /* whoever began it ended, or has it no more */
+	bool waits;         /* and waits for another connection of the same pool: */
+	struct place waits_at;
 };
 
 struct sql_pool {
@@ -29,6 +32,15 @@ struct sql_pool {
 	uint64_t transactions_open;
 	double oldest_transaction_s;
 	enum age_kind transaction_age;
+	/* Of them, those that are in no holder; forgotten: nobody has them on his stack any more. */
+	uint64_t transactions_without_place, transactions_out_of_sight;
+	double oldest_without_place_s;
+	enum age_kind without_place_age;
+	/* In use for over a second, the driver not at it, and by whom is not known. */
+	uint64_t kept;
+	double longest_kept_s;
+	enum age_kind kept_age;
+	uint64_t held_by_waiters; /* connections in use by who waits for another one of the pool */
 	struct sql_holder *holder;
 	int nholder; /* owned; most connections first */
 };

@@ -856,15 +856,80 @@ static void open_transactions(void **state)
 	tear_down(&x);
 	set_up(&x); /* no place at all */
 	p = add_pool(&x.w, 10, 1, 0, 0);
-	p->transactions_open = 1;
-	p->oldest_transaction_s = 3.5;
-	p->transaction_age = AGE_AT_LEAST;
+	p->transactions_open = p->transactions_without_place = 1;
+	p->oldest_without_place_s = 3.5;
+	p->without_place_age = AGE_AT_LEAST;
 	f = only(&x, "transaction-open", SEVERITY_HIGH);
 	assert_string_equal(f->id, "transaction-open:*pq.Driver");
 	assert_string_equal(
 		f->title,
 		"1 database transaction (*pq.Driver) is open, the oldest for at least 3.5s");
+	p->transactions_out_of_sight = 1;
+	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "no longer has it at hand");
 	tear_down(&x);
+}
+
+/* Who waits for another connection of the pool that he has all of. */
+static void a_pool_that_deadlocks_itself(void **state)
+{
+	const struct finding *f;
+	struct sql_holder *h;
+	struct sql_pool *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_pool(&x.w, 4, 4, 20, 9.8);
+	h = add_holder(p, SQL_TRANSACTION, 4, 12, AT_TX);
+	h->waits = true;
+	h->waits_at = h->place;
+	h->waits_at.line = 99;
+	p->held_by_waiters = 4;
+	/* and the transactions that wait are no finding of their own */
+	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
+	assert_string_equal(f->title, "database pool deadlocks itself: who holds all 4 of "
+				      "*pq.Driver waits for one more, the longest for 9.8s");
+	expect_says(f, "tx.go:96");
+	expect_says(f, "the same goroutines wait for another connection at main.holdTx (tx.go:99)");
+	assert_non_null(strstr(f->advice, "tx.Query"));
+	/* not all of them: then somebody may still give one back */
+	p->held_by_waiters = h->count = 3;
+	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
+	assert_non_null(strstr(f->title, "pool exhausted"));
+	expect_says(f, "the same goroutines wait");
+	tear_down(&x);
+}
+
+static void hanging_queries(void **state)
+{
+	struct sql_query q = { .place = { .function = "main.report", .file = "r.go", .line = 7 },
+			       .in_flight = 5,
+			       .hanging = 2,
+			       .longest_hanging_s = 3.1,
+			       .hanging_age = AGE_AT_LEAST };
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	x.w.sql->query = malloc(sizeof(q));
+	assert_non_null(x.w.sql->query);
+	x.w.sql->nquery = 1;
+	x.w.sql->known = true;
+	*x.w.sql->query = q;
+	f = only(&x, "no-timeout", SEVERITY_HIGH);
+	assert_string_equal(f->title, "2 database queries at main.report (r.go:7) hang without a "
+				      "deadline, the oldest for at least 3.1s");
+	assert_true(number(f, "hanging") == 2 && number(f, "in_flight") == 5);
+	/* one alone may just take long */
+	x.w.sql->query->hanging = 1;
+	x.w.sql->query->longest_hanging_s = 29;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	x.w.sql->query->longest_hanging_s = 31;
+	only(&x, "no-timeout", SEVERITY_HIGH);
+	x.w.sql->query->hanging_age = AGE_UNKNOWN;
+	nothing(&x);
 }
 
 static void short_transactions_and_calls(void **state)
@@ -1091,6 +1156,8 @@ int main(void)
 		cmocka_unit_test(an_exhausted_pool),
 		cmocka_unit_test(a_full_pool_is_not_exhausted),
 		cmocka_unit_test(open_transactions),
+		cmocka_unit_test(a_pool_that_deadlocks_itself),
+		cmocka_unit_test(hanging_queries),
 		cmocka_unit_test(short_transactions_and_calls),
 		cmocka_unit_test(rows_never_closed),
 		cmocka_unit_test(contended_locks),

@@ -348,7 +348,8 @@ static const char sql_golden[] =
 	"load\",\"file\":\"store.go\","
 	"\"line\":33},\"wait_count_total\":20441,\"wait_ns_total\":88000000000,\"transactions_"
 	"open\":2,"
-	"\"oldest_transaction_s\":12.1,\"transaction_age\":\"exact\",\"holders\":[{\"place\":{"
+	"\"oldest_transaction_s\":12.1,\"transaction_age\":\"exact\",\"held_by_waiters\":0,"
+	"\"holders\":[{\"place\":{"
 	"\"function\":\"main.holdTx\","
 	"\"file\":\"tx.go\",\"line\":96},\"place_is\":\"call\",\"count\":2,\"held_s\":12.1,\"age\":"
 	"\"exact\","
@@ -361,7 +362,8 @@ static const char sql_golden[] =
 	"\"age\":\"exact\","
 	"\"wait_count_total\":0,\"wait_ns_total\":0,\"transactions_open\":0,\"oldest_transaction_"
 	"s\":0.0,"
-	"\"transaction_age\":\"exact\",\"holders\":[],\"exactness\":\"exact\"}],\"queries\":[]}";
+	"\"transaction_age\":\"exact\",\"held_by_waiters\":0,\"holders\":[],\"exactness\":"
+	"\"exact\"}],\"queries\":[]}";
 
 static const char locks_golden[] = "[{\"kind\":\"sync.Mutex\",\"lock\":\"0xc000123451\",\"place\":{"
 				   "\"function\":\"main.(*Cache).Get\","
