@@ -72,6 +72,7 @@ static int add_pool(struct sqlpools *p, uint64_t addr, uint64_t opener)
 		return 0;
 	}
 	memset(q, 0, sizeof(*q));
+	q->opener = opener;
 	err = sqlread_db(p->rt, p->types, addr, &q->db);
 	if (err == -ENOENT) /* closed */
 		return 0;
@@ -207,6 +208,34 @@ int sqlpools_look(struct sqlpools *p, const struct look *l)
 	return err;
 }
 
+void sqlpools_begin(struct sqlpools *p)
+{
+	p->nbase = 0;
+	for (int i = 0; i < p->npool; i++)
+		if (p->pool[i].db.closes_known) {
+			p->base[p->nbase].opener = p->pool[i].opener;
+			p->base[p->nbase++].closed = p->pool[i].db.closed;
+		}
+}
+
+/* What limits closed in the window; of a pool that is younger, all. */
+static void fill_closes(const struct sqlpools *p, const struct pool *q, struct sql_pool *to)
+{
+	struct sql_closes base = { 0 }, *c = &to->closed;
+
+	to->closes_known = q->db.closes_known;
+	to->closed_total = *c = q->db.closed;
+	to->max_idle = q->db.max_idle;
+	to->max_lifetime_s = (double)q->db.max_lifetime_ns / 1e9;
+	to->max_idle_time_s = (double)q->db.max_idle_time_ns / 1e9;
+	for (int i = 0; i < p->nbase; i++)
+		if (p->base[i].opener == q->opener)
+			base = p->base[i].closed;
+	c->lifetime -= base.lifetime < c->lifetime ? base.lifetime : c->lifetime;
+	c->idle -= base.idle < c->idle ? base.idle : c->idle;
+	c->idle_time -= base.idle_time < c->idle_time ? base.idle_time : c->idle_time;
+}
+
 int sqlpools_fill(const struct sqlpools *p, struct sql_window *out)
 {
 	out->known = true;
@@ -228,6 +257,7 @@ int sqlpools_fill(const struct sqlpools *p, struct sql_window *out)
 		size_t bytes = (size_t)from->nholder * sizeof(*from->holder);
 
 		*to = *from;
+		fill_closes(p, &p->pool[i], to);
 		to->holder = NULL;
 		to->nholder = 0;
 		if (!bytes)
@@ -273,7 +303,8 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 	if (!err && p->present) {
 		p->pool = calloc(SQLPOOLS_MAX, sizeof(*p->pool));
 		p->query = calloc(SQLPOOLS_MAX_QUERIES, sizeof(*p->query));
-		err = p->pool && p->query ? 0 : -ENOMEM;
+		p->base = calloc(SQLPOOLS_MAX, sizeof(*p->base));
+		err = p->pool && p->query && p->base ? 0 : -ENOMEM;
 	}
 	if (err) {
 		sqlpools_free(p);
@@ -299,6 +330,7 @@ void sqlpools_free(struct sqlpools *p)
 	free(p->pool);
 	stackmaps_deinit(&p->maps);
 	free(p->query);
+	free(p->base);
 	free(p->waiter);
 	free(p);
 }

@@ -32,6 +32,8 @@ void sqlpools_free(struct sqlpools *p); /* NULL is fine */
  * could not be read, or has no room, is a loss.  0, -ESRCH, -EPERM, -ENOMEM.
  */
 int sqlpools_look(struct sqlpools *p, const struct look *look);
+/* What the latest look saw is the start of a window. */
+void sqlpools_begin(struct sqlpools *p);
 /* What the latest look saw: 0 or -ENOMEM. */
 int sqlpools_fill(const struct sqlpools *p, struct sql_window *out);
 

@@ -61,6 +61,7 @@ struct waiter {
 
 struct pool {
 	struct sqldb db;
+	uint64_t opener;       /* goid: tells it from another pool at the same address */
 	struct holder *holder; /* owned; per connection */
 	struct sql_pool row;   /* its holders are owned */
 	struct since longest_wait, oldest_tx;
@@ -100,7 +101,12 @@ struct sqlpools {
 	int npool;
 	struct sql_query *query; /* owned, of the latest look */
 	int nquery;
-	struct u64map pool_at;            /* sql.DB -> number in pool */
+	struct u64map pool_at; /* sql.DB -> number in pool */
+	struct {
+		uint64_t opener;
+		struct sql_closes closed;
+	} * base; /* owned, [SQLPOOLS_MAX]: at the window's start */
+	int nbase;
 	struct u64map conn_at;            /* driverConn -> pool << 32 | number */
 	struct recall known[KNOWN_COUNT]; /* as of the latest look */
 	char why[200];

@@ -318,6 +318,38 @@ static int check_free(struct goruntime *rt, uint64_t db, uint64_t array, uint64_
 	return err;
 }
 
+/* A word of the sql.DB, by its field's name in the type that a driverConn points to. */
+static bool db_word(struct gotypes *types, uint64_t type, const uint8_t *raw, size_t size,
+		    const char *name, uint64_t *out)
+{
+	uint32_t at;
+
+	if (gotypes_field(types, type, name, &at, NULL) || at + 8 > size)
+		return false;
+	*out = load_u64(raw + at);
+	return true;
+}
+
+/* What limits closed, as DB.Stats() says it. */
+static void take_closes(struct goruntime *rt, struct gotypes *types, uint64_t conn_itab,
+			const uint8_t *raw, struct sqldb *db)
+{
+	size_t size = (size_t)off(rt, LAYOUT_SQL_DB_SIZE);
+	uint64_t conn = gotypes_itab_type(types, conn_itab), type, max_idle;
+	uint32_t at;
+
+	db->closes_known =
+		conn && !gotypes_field(types, conn, "db", &at, &type) &&
+		db_word(types, type, raw, size, "maxLifetimeClosed", &db->closed.lifetime) &&
+		db_word(types, type, raw, size, "maxIdleClosed", &db->closed.idle) &&
+		db_word(types, type, raw, size, "maxIdleTimeClosed", &db->closed.idle_time) &&
+		db_word(types, type, raw, size, "maxLifetime", &db->max_lifetime_ns) &&
+		db_word(types, type, raw, size, "maxIdleTime", &db->max_idle_time_ns) &&
+		db_word(types, type, raw, size, "maxIdleCount", &max_idle);
+	if (db->closes_known)
+		db->max_idle = (int64_t)max_idle;
+}
+
 /* db.dep: map[finalCloser]depSet, connections and statements. */
 static int read_deps(struct goruntime *rt, struct gotypes *types, uint64_t map, struct sqldb *out)
 {
@@ -336,6 +368,8 @@ static int read_deps(struct goruntime *rt, struct gotypes *types, uint64_t map, 
 			err = -EBADMSG;
 		else if (!strcmp(name, "*sql.driverConn"))
 			out->conn[out->nconn++].addr = load_u64(entry + 24 * i + 8);
+		if (name && out->nconn && !out->conn_itab)
+			out->conn_itab = load_u64(entry + 24 * i);
 	}
 	free(entry);
 	if (!err && out->nconn > SQLREAD_MAX_CONNS)
@@ -416,6 +450,8 @@ static int read_once(struct goruntime *rt, struct gotypes *types, struct sqldb *
 	if (!err)
 		out->conns_known =
 			read_deps(rt, types, load_u64(raw + off(rt, LAYOUT_SQL_DB_DEP)), out) >= 0;
+	if (!err && out->conn_itab)
+		take_closes(rt, types, out->conn_itab, raw, out);
 	if (err == -ESRCH || err == -EPERM || err == -ENOMEM ||
 	    mem_read(rt->mem, out->addr, again, size))
 		return err ? err : -EFAULT;

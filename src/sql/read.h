@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sql/window.h"
+
 struct goruntime;
 struct gotypes;
 
@@ -29,6 +31,13 @@ struct sqldb {
 	uint64_t connector; /* the connector's type, where it does not tell; else 0 */
 	int64_t max_open;   /* 0 unlimited */
 	uint64_t open, idle, waiters, wait_count, wait_ns;
+	/* Connections that limits closed since the program started, and these limits; not
+	 * known where the pool never had a connection that was seen. */
+	uint64_t conn_itab; /* of its connections; 0: it has none */
+	bool closes_known;
+	struct sql_closes closed;
+	int64_t max_idle;                           /* 0: the default, 2; less: none */
+	uint64_t max_lifetime_ns, max_idle_time_ns; /* 0 none */
 	struct sqlconn *conn; /* owned; NULL and not known when conns_known is false */
 	size_t nconn;
 	bool conns_known;

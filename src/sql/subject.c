@@ -36,6 +36,13 @@ static int sql_look(void *self, struct look *l)
 	return sqlpools_look(self, l);
 }
 
+static void sql_begin(void *self, const struct look *l, bool follows)
+{
+	(void)l;
+	(void)follows;
+	sqlpools_begin(self);
+}
+
 static int sql_fill(void *self, struct look *l, struct window *w)
 {
 	int err = sqlpools_fill(self, w->sql);
@@ -57,11 +64,8 @@ static void sql_cover(void *self, const struct look *l, struct window *w)
 }
 
 static const struct detector *const detectors[] = {
-	&pool_exhausted_detector,
-	&sql_no_deadline_detector,
-	&transaction_open_detector,
-	&rows_open_detector,
-	NULL,
+	&pool_exhausted_detector, &sql_no_deadline_detector, &transaction_open_detector,
+	&rows_open_detector,      &sql_churn_detector,       NULL,
 };
 
 const struct subject sql_subject = {
@@ -71,6 +75,7 @@ const struct subject sql_subject = {
 	.open = sql_open,
 	.close = sql_close,
 	.look = sql_look,
+	.begin_window = sql_begin,
 	.fill = sql_fill,
 	.cover = sql_cover,
 	.detectors = detectors,

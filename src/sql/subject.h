@@ -11,6 +11,7 @@ extern const struct subject sql_subject;
 extern const struct detector pool_exhausted_detector;
 extern const struct detector sql_no_deadline_detector;
 extern const struct detector rows_open_detector;
+extern const struct detector sql_churn_detector;
 extern const struct detector transaction_open_detector;
 
 /* What one place holds of all pools: for detectors that have a finding per place. */

@@ -99,6 +99,11 @@ const struct table sql_holders = {
 
 /* ---- pools ---- */
 
+static bool closes_known(const struct row *r)
+{
+	return ((const struct sql_pool *)r->row)->closes_known;
+}
+
 #define S struct sql_pool
 static const struct column pool_column[] = {
 	CHARS(S, driver, "driver", "the driver's dynamic type", SHOWN(1, "driver"), .min = 12,
@@ -121,6 +126,20 @@ static const struct column pool_column[] = {
 	AGE(S, oldest_transaction_s, transaction_age, "oldest_transaction_s", "age of the oldest",
 	    .age_key = "transaction_age", .of_at = OFFSET(S, transactions_open, uint64_t),
 	    SHOWN(10, "oldest tx"), .flags = COLUMN_NO_REST),
+	COUNT(S, closed.lifetime, "closed_max_lifetime",
+	      "connections closed in the window because of DB.SetConnMaxLifetime",
+	      .known = closes_known),
+	COUNT(S, closed.idle, "closed_max_idle", "because of DB.SetMaxIdleConns",
+	      .known = closes_known),
+	COUNT(S, closed.idle_time, "closed_max_idle_time", "because of DB.SetConnMaxIdleTime",
+	      .known = closes_known),
+	COUNT(S, closed_total.lifetime, "max_lifetime_closed_total",
+	      "since the program started, as DB.Stats() has it", .known = closes_known),
+	COUNT(S, closed_total.idle, "max_idle_closed_total", "likewise", .known = closes_known),
+	COUNT(S, closed_total.idle_time, "max_idle_time_closed_total", "likewise",
+	      .known = closes_known),
+	REAL(S, max_lifetime_s, "max_lifetime_s", 0.001, "DB.SetConnMaxLifetime; 0 is unlimited",
+	     .known = closes_known, .flags = COLUMN_NO_REST),
 	COUNT(S, held_by_waiters, "held_by_waiters",
 	      "connections in use by who waits for another one of this pool"),
 	ROWS(S, holder, nholder, "holders", &sql_holders, "who holds connections",

@@ -20,6 +20,11 @@ struct sql_holder {
 	struct place waits_at;
 };
 
+/* Connections closed because of SetConnMaxLifetime, SetMaxIdleConns, SetConnMaxIdleTime. */
+struct sql_closes {
+	uint64_t lifetime, idle, idle_time;
+};
+
 struct sql_pool {
 	char driver[96];  /* dynamic type: "*pq.Driver" */
 	int64_t max_open; /* 0 unlimited */
@@ -36,6 +41,10 @@ struct sql_pool {
 	uint64_t transactions_without_place, transactions_out_of_sight;
 	double oldest_without_place_s;
 	enum age_kind without_place_age;
+	bool closes_known;
+	struct sql_closes closed_total, closed; /* since the program started, in the window */
+	int64_t max_idle;
+	double max_lifetime_s, max_idle_time_s; /* 0 none */
 	/* In use for over a second, the driver not at it, and by whom is not known. */
 	uint64_t kept;
 	double longest_kept_s;

@@ -900,6 +900,42 @@ static void a_pool_that_deadlocks_itself(void **state)
 	tear_down(&x);
 }
 
+static void a_pool_that_keeps_no_connection(void **state)
+{
+	const struct finding *f;
+	struct sql_pool *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	x.w.window_s = 5;
+	p = add_pool(&x.w, 10, 4, 0, 0);
+	p->open = 8;
+	p->closes_known = true;
+	p->closed = (struct sql_closes){ .lifetime = 60, .idle = 5 };
+	p->max_lifetime_s = 0.1;
+	f = only(&x, "connection-churn", SEVERITY_LOW);
+	assert_string_equal(f->title, "database connections of *pq.Driver are not kept: 65 closed "
+				      "in 5.0s by the pool's limits, 8 open");
+	assert_string_equal(f->advice, "raise DB.SetConnMaxLifetime to minutes");
+	expect_says(f, "60 by DB.SetConnMaxLifetime(100ms)");
+	p->closed.idle = 200;
+	f = only(&x, "connection-churn", SEVERITY_LOW);
+	assert_non_null(strstr(f->advice, "SetMaxIdleConns"));
+	expect_says(f, "only 2 may be idle (DB.SetMaxIdleConns, the default)");
+	/* now and then, of many that are kept, or in a long window */
+	p->closed = (struct sql_closes){ .idle = 9 };
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->closed.idle = 65;
+	p->open = 22;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->open = 8;
+	x.w.window_s = 60;
+	nothing(&x);
+}
+
 static void hanging_queries(void **state)
 {
 	struct sql_query q = { .place = { .function = "main.report", .file = "r.go", .line = 7 },
@@ -1158,6 +1194,7 @@ int main(void)
 		cmocka_unit_test(open_transactions),
 		cmocka_unit_test(a_pool_that_deadlocks_itself),
 		cmocka_unit_test(hanging_queries),
+		cmocka_unit_test(a_pool_that_keeps_no_connection),
 		cmocka_unit_test(short_transactions_and_calls),
 		cmocka_unit_test(rows_never_closed),
 		cmocka_unit_test(contended_locks),
