@@ -62,7 +62,8 @@ static const char *advice_for(const struct sql_pool *p)
 	bool lifetime = p->closed.lifetime * SHARE >= closed(p);
 
 	if (p->closed.idle * SHARE >= closed(p))
-		return lifetime ? "raise DB.SetConnMaxLifetime to minutes, and DB.SetMaxIdleConns to "
+		return lifetime ? "raise DB.SetConnMaxLifetime to minutes, and DB.SetMaxIdleConns "
+				  "to "
 				  "what is in use at a time"
 				: "raise DB.SetMaxIdleConns to what is in use at a time, up to "
 				  "DB.SetMaxOpenConns";
