@@ -14,11 +14,13 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "cli/screen.h"
+#include "cli/slow.h"
 #include "cli/watch.h"
 #include "observe/detect.h"
 
 #define DEFAULT_EVERY_NS (5 * NS_PER_S)
 #define SCREEN_EVERY_NS  NS_PER_S
+#define LINES_MAX_BYTES  (4u << 20) /* of --slow that nobody reads; more are left out */
 
 /* How long a reader that reads nothing holds up the end. */
 #define PATIENCE_NS (3 * NS_PER_S)
@@ -31,6 +33,7 @@ struct attach {
 	uint64_t end_ns, report_ns, every_ns;
 	uint64_t skipped;     /* reports since the last that was written */
 	uint64_t all_skipped; /* … in all */
+	struct buf lines;     /* with --slow: what is not written yet */
 	double stopped_s;     /* before this window */
 	bool cut;             /* what is written reaches nobody */
 	int status;
@@ -66,6 +69,26 @@ static void write_report(struct attach *a, struct report *r)
 		a->skipped = 0;
 }
 
+/* Lines that are not taken now are kept, as far as there is room. */
+static void write_lines(struct attach *a, const struct window *w)
+{
+	bool last = a->w.end_reason;
+	int err = 0;
+
+	slow_lines(w, a->o->slow_ns, last, &a->lines);
+	if (a->lines.err)
+		skip(a);
+	if (a->lines.len && last)
+		err = output_write_last(&a->out, &a->lines);
+	else if (a->lines.len && output_ready(&a->out))
+		output_begin(&a->out, &a->lines);
+	else
+		return;
+	buf_reset(&a->lines);
+	if (err)
+		write_failed(a, err);
+}
+
 /* Ends the window: judges it, shows it, begins the next. */
 static void report(struct attach *a)
 {
@@ -87,7 +110,11 @@ static void report(struct attach *a)
 	r.window.stopped_s = a->stopped_s;
 	a->stopped_s = 0;
 	detect_all(&r.window, &r.findings);
-	if (a->screen && !a->w.end_reason) {
+	if (a->o->slow_ns)
+		write_lines(a, &r.window);
+	if (a->o->slow_ns && (!a->w.end_reason || a->cut)) {
+		/* the report comes at the end */
+	} else if (a->screen && !a->w.end_reason) {
 		screen_draw(a->screen, &r);
 	} else {
 		screen_close(a->screen);
@@ -155,7 +182,7 @@ static void step(struct attach *a, uint64_t now)
 
 	if (ends)
 		a->w.end_reason = "--for elapsed";
-	if (now >= a->report_ns && !ends && !a->screen && !output_ready(&a->out))
+	if (now >= a->report_ns && !ends && !a->screen && !a->o->slow_ns && !output_ready(&a->out))
 		skip(a); /* the window goes on: the next report has it all */
 	else if (now >= a->report_ns || ends)
 		report(a);
@@ -209,10 +236,16 @@ static int start(struct attach *a)
 		.pace_ns = a->o->for_ns && a->o->for_ns < a->every_ns ? a->o->for_ns : a->every_ns,
 	};
 	int status = watch_start(&a->w, &mode);
+	char least[HUMAN_MAX];
 
 	if (status == EXIT_DONE)
 		msg_note("watching process %ld: %s", a->o->pid,
 			 a->w.trace ? "probes armed, Ctrl-C stops" : "memory only, Ctrl-C stops");
+	if (status == EXIT_DONE && a->o->slow_ns)
+		msg_note("requests that take %s or longer, as looks (about one a second) and "
+			 "probes see "
+			 "them; what is over between two looks is not among them",
+			 human_seconds((double)a->o->slow_ns / 1e9, least));
 	return status;
 }
 
@@ -227,7 +260,8 @@ int cmd_attach(const struct options *o)
 	a.out.patience.ns = PATIENCE_NS;
 	if (a.out.file)
 		a.out.file->stream = true;
-	screen = a.out.is_terminal && o->format == FORMAT_TEXT;
+	screen = a.out.is_terminal && o->format == FORMAT_TEXT && !o->slow_ns;
+	buf_init(&a.lines, LINES_MAX_BYTES);
 	if (screen && watch_in_background())
 		raise(SIGTTOU); /* until it is in the foreground; nothing is armed yet */
 	a.every_ns = o->every_ns ? o->every_ns : screen ? SCREEN_EVERY_NS : DEFAULT_EVERY_NS;
@@ -239,5 +273,6 @@ int cmd_attach(const struct options *o)
 	}
 	screen_close(a.screen);
 	watch_close(&a.w);
+	buf_deinit(&a.lines);
 	return output_close(&a.out, a.status);
 }

@@ -18,8 +18,8 @@ const struct command commands[] = {
 			 "their time; a reader that takes nothing for 3 s at the end is given up, "
 			 "with status 1.",
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
-			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_FORMAT) |
-			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) |
+			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_SLOW) |
+			   OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) |
 			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_HELP),
 	},
 	{

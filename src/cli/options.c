@@ -27,6 +27,14 @@ const struct option_def option_defs[OPT_COUNT] = {
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
 			 "1%, at least 2 ms/s; 0: memory only, no probes)" },
 	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
+	[OPT_SLOW] = { "--slow", "DUR",
+		       "print a line for each HTTP request by a client that takes DUR (100ms or "
+		       "more) "
+		       "or longer, when it is over, with its time in each phase; a report only at "
+		       "the "
+		       "end. As seen by looks, about one a second, and by probes: those that are "
+		       "over "
+		       "between two looks are not among them" },
 	[OPT_PROVE] = { "--prove", NULL,
 			"prove leaks: the process is frozen for some milliseconds while its memory "
 			"is copied; the expected stop is printed first" },
@@ -244,6 +252,10 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		if (size_parse(arg, &o->max_memory_bytes))
 			return usage(c, "not a size: '%s'", arg);
 		return 0;
+	case OPT_SLOW:
+		if (duration_parse(arg, &o->slow_ns) || o->slow_ns < 100 * NS_PER_MS)
+			return usage(c, "not a duration of 100ms or more: '%s'", arg);
+		return 0;
 	case OPT_PROVE:
 		o->prove = true;
 		return 0;
@@ -368,6 +380,11 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 	/* Two hits a goroutine instead of one: not unless it is asked for. */
 	if (o->exact && !o->has_only)
 		o->sensors &= ~SENSOR_BIT(SENSOR_LIFETIMES);
+	if (o->slow_ns && o->format == FORMAT_JSON)
+		return usage(c, "--slow prints lines of text; %s",
+			     "in JSON each report has slow_requests");
+	if (o->slow_ns && !(o->sensors & SENSOR_BIT(SENSOR_NET)))
+		return usage(c, "--slow needs the sensor '%s'", "net");
 	if (c->operand == OPERAND_PID && !o->pid)
 		return usage(c, "'%s' needs a PID (try: gospect list)", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)

@@ -30,6 +30,7 @@ struct options {
 	uint32_t sensors;  /* --only */
 	double budget_pct; /* --budget */
 	bool exact;
+	uint64_t slow_ns; /* --slow; 0: not asked for */
 	enum format format;
 	const char *output; /* -o, or NULL: standard output */
 	bool redact_hosts;
@@ -65,6 +66,7 @@ enum option_id {
 	OPT_ONLY,
 	OPT_BUDGET,
 	OPT_EXACT,
+	OPT_SLOW,
 	OPT_PROVE,
 	OPT_MAX_STOP,
 	OPT_MAX_MEMORY,

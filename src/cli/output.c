@@ -147,6 +147,13 @@ int output_write(struct output *out, struct buf *b)
 	return finished(out);
 }
 
+int output_write_last(struct output *out, struct buf *b)
+{
+	int err = finished(out);
+
+	return err ? err : output_write(out, b);
+}
+
 static int render(struct output *out, const struct report *r)
 {
 	switch (out->format) {

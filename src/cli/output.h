@@ -51,6 +51,8 @@ int output_result(struct output *out);
 int output_columns(const struct output *out);
 /* Writes what is in b, which is empty then, and waits for the reader. */
 int output_write(struct output *out, struct buf *b);
+/* The same, behind what is under way, which is waited for too. */
+int output_write_last(struct output *out, struct buf *b);
 /* The same, without waiting; only when the one before has gone. */
 void output_begin(struct output *out, struct buf *b);
 /* The exit status of a write; reports an error, but not -EPIPE. */

@@ -40,6 +40,13 @@ struct net_wait {
 	int n;
 };
 
+/* What looks have seen of a request. */
+struct net_trail {
+	uint64_t in_phase_ns[NET_PHASES], unseen_ns;
+	uint64_t seen_ns; /* by the latest; our clock */
+	uint64_t looks;
+};
+
 /* A goroutine in a client's call, or reading a body. */
 struct net_inflight {
 	uint64_t goid, g;
@@ -57,6 +64,7 @@ struct net_inflight {
 	bool known; /* host and limits were read, now or at a look before */
 	bool dead;  /* does not fit: left out */
 	struct net_wait wait;
+	struct net_trail trail;
 };
 
 /* What is remembered of a request on its connection; zeroed: nothing. */
@@ -238,7 +246,11 @@ struct netwatch {
 	struct bytesmap busy_at;
 	struct net_jam *jam; /* of the window */
 	size_t njam, jam_cap;
-	struct u64map jam_at;         /* net_dial_key() -> index */
+	struct u64map jam_at;      /* net_dial_key() -> index */
+	struct net_inflight *gone; /* that the latest look has not seen any more */
+	size_t ngone, gone_cap;
+	struct net_inflight *ended; /* in this window, of those that looks have seen for long */
+	size_t nended, ended_cap;
 	struct u64map context_kind;   /* itab -> kind + 1 */
 	struct u64map unread_before;  /* host -> bodies out that nobody read, at the first look */
 	uint64_t begin_ns, window_ns; /* the first look, and the one the window began with */
@@ -378,6 +390,9 @@ void net_pattern_format(const char *text, size_t len, char out[NET_MAX_PATTERN])
 
 /* request.c: hosts, contexts, limits and starts of the requests in flight of nw->cur. */
 int netrequests_read(struct netwatch *nw);
+
+/* trails.c: what the looks so far have seen of each request. */
+int nettrails_follow(struct netwatch *nw);
 
 /* h2.c: the streams and connections of HTTP/2, and who the latter are to. */
 int neth2_read(struct netwatch *nw);

@@ -454,6 +454,8 @@ static const struct column net_column[] = {
 	ROWS(S, in_flight, nin_flight, "in_flight", &net_in_flight, "requests under way",
 	     .known = net_known),
 	COUNT(S, in_flight_total, "in_flight_total", "all requests under way", .known = net_known),
+	ROWS(S, slow, nslow, "slow_requests", &net_slow,
+	     "requests that looks have seen for long, with their phases", .known = net_known),
 	ROWS(S, unclosed, nunclosed, "unclosed_bodies", &net_unclosed, "response bodies left open",
 	     .known = net_known),
 	ROWS(S, dial, ndial, "dials", &net_dials, "connections being made", .known = net_known),

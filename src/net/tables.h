@@ -6,6 +6,7 @@
 #include "model/schema.h"
 
 extern const struct table net_object; /* struct net_window: member `net` */
+extern const struct table net_slow;   /* in no text: --slow and HTML show it */
 extern const struct table net_phases, net_in_flight, net_clients, net_unclosed, net_dials,
 	net_connections, net_servers, net_grpc;
 

@@ -132,6 +132,48 @@ const struct table net_phases = {
 	.diff_key = "p50_ns",
 };
 
+/* ---- requests that looks have followed ---- */
+
+static bool phase_pair(const struct row *r, size_t i, struct pair *out)
+{
+	const struct net_slow *q = r->row;
+	size_t k = 0;
+
+	for (; k < NET_PHASES; k++)
+		if (q->in_phase_s[k] > 0 && !i--)
+			break;
+	if (k == NET_PHASES)
+		return false;
+	out->key = net_phase_name((enum net_phase)k);
+	out->type = COLUMN_REAL;
+	out->real = q->in_phase_s[k];
+	return true;
+}
+
+#define S struct net_slow
+static const struct column slow_column[] = {
+	HOST(S, host, "what was asked for, name:port"),
+	AGE(S, took_s, age, "took_s", "its age when it was seen last"),
+	FLAG(S, ended, "ended", "it was not seen any more; how it ended is not known"),
+	PAIRS("phases_s", phase_pair, "seconds in each phase, as far as looks and probes saw it"),
+	REAL(S, unseen_s, "unseen_s", 0.001, "seconds in phases that nobody saw"),
+	COUNT(S, looks, "looks", "how many have seen it"),
+	GOID(S, goroutine, "goroutine", "the goroutine that called"),
+	PLACE(S, place, "place", "the call: the innermost frame outside the standard library"),
+};
+#undef S
+
+const struct table net_slow = {
+	.name = "slow",
+	.what = "Requests that looks (about one a second) have seen for over 0.1 s, under way or "
+		"ended "
+		"in this window, the longest first; at most 200. Requests between two looks are "
+		"not "
+		"among them.",
+	TABLE_ROWS(struct net_slow, slow_column),
+	.of = &net_object,
+};
+
 /* ---- dials ---- */
 
 static bool net_known(const struct row *r)

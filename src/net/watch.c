@@ -134,6 +134,8 @@ void netwatch_free(struct netwatch *nw)
 	u64map_deinit(&nw->jam_at);
 	free(nw->jam);
 	free(nw->busy);
+	free(nw->gone);
+	free(nw->ended);
 	free(nw);
 }
 
@@ -256,6 +258,8 @@ int netwatch_look(struct netwatch *nw, const struct look *look)
 	if (!err)
 		err = netrequests_read(nw);
 	if (!err)
+		err = nettrails_follow(nw);
+	if (!err)
 		count_busy(nw);
 	if (!err)
 		netdials_tally(nw);
@@ -270,6 +274,7 @@ int netwatch_look(struct netwatch *nw, const struct look *look)
 void netwatch_begin_window(struct netwatch *nw)
 {
 	nw->window_ns = nw->cur.now_ns;
+	nw->nended = 0;
 	netdials_begin_window(nw);
 }
 

@@ -66,6 +66,19 @@ struct net_request {
 	double timeout_s;
 };
 
+/* A request that looks have seen for over 0.1 s, and its time in each phase. */
+struct net_slow {
+	char host[WINDOW_MAX_HOST + 1]; /* "": not known */
+	struct place place;             /* may have no function */
+	uint64_t goroutine;
+	double took_s; /* until it was seen last */
+	enum age_kind age;
+	bool ended;
+	uint64_t looks;
+	double in_phase_s[NET_PHASES];
+	double unseen_s; /* in phases that nobody saw */
+};
+
 /* Responses neither read to the end nor closed, that nobody reads. */
 struct net_body_row {
 	bool other;
@@ -158,6 +171,8 @@ struct net_window {
 	struct net_request *in_flight;
 	int nin_flight; /* oldest first, at most 1,000 */
 	uint64_t in_flight_total;
+	struct net_slow *slow;
+	int nslow; /* the longest first, at most 200 */
 	struct net_body_row *unclosed;
 	int nunclosed;
 	struct net_dial_row *dial;

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who serves and who asks, against tests/progs/proxies: calls that no http.Client makes are counted,
 each once, at the line that a user wrote."""
+import re
+import subprocess
 import unittest
 
-from harness import binary, need_root, releases, wait_until, window
+from harness import DEADLINE, GOSPECT, USUAL, binary, need_root, releases, wait_until, window
 from netprogs import Commands, rows_of, snapshot
 
 PROXY = "net/http/httputil.(*ReverseProxy).ServeHTTP"
@@ -39,6 +41,47 @@ class RoundTrips(unittest.TestCase):
 
     def test_newest(self):
         self.counted(*releases("newest"))
+
+
+def seconds(text, what):
+    """"1.2s" or "802ms" behind a phase's name."""
+    m = re.search(what + r" ?([\d.]+)(m?)s", text)
+    return float(m[1]) / (1000 if m[2] else 1) if m else 0
+
+
+class Slow(unittest.TestCase):
+    """A request that takes 1.5 s to connect and 2 s to be answered has a line with what was seen of it."""
+    LINE = re.compile(r"^>[\d.]+s  \S+  main\.slow .*\(goroutine \d+\)$", re.M)
+
+    def setUp(self):
+        need_root()
+
+    def lines(self, least):
+        with Commands([binary(f"proxies-{USUAL}-stripped")]) as p:
+            a = subprocess.Popen([GOSPECT, "attach", str(p.pid), "--slow", least, "--every", "1s", "--only", "net"],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            try:
+                while "between two looks" not in a.stderr.readline():
+                    self.assertIsNone(a.poll())
+                for _ in range(2):
+                    p.do("slow")
+            finally:	# the process ends, and so does what watches it
+                p.p.kill()
+                out = a.communicate(timeout=DEADLINE)[0]
+        return self.LINE.findall(out)
+
+    def test_lines(self):
+        lines = self.lines("1s")
+        self.assertTrue(lines)	# the second may be under way for the last look
+        for line in lines:
+            took, connect, ttfb = seconds(line, "^>"), seconds(line, "connect"), seconds(line, "ttfb")
+            self.assertTrue(1 <= took, line)
+            self.assertTrue(connect and connect < 10 and ttfb < 10, line)
+            self.assertAlmostEqual(connect + ttfb + seconds(re.sub(r"([\d.]+m?s) not seen", r"unseen \1", line), "unseen"),
+                                   took, delta=0.11, msg=line)
+
+    def test_none(self):
+        self.assertEqual(self.lines("1m"), [])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,6 +43,8 @@ func backend(w http.ResponseWriter, r *http.Request) {
 	case "/fail":
 		c, _, _ := w.(http.Hijacker).Hijack()
 		c.Close()
+	case "/slow":
+		time.Sleep(2 * time.Second)
 	case "/hold":
 		<-release
 	}
@@ -74,6 +77,20 @@ func get(u string) {
 	}
 }
 
+// slow takes 1.5 s to connect and 2 s to be answered.
+//
+//go:noinline
+func slow(u string) {
+	d := func(ctx context.Context, network, address string) (net.Conn, error) {
+		time.Sleep(1500 * time.Millisecond)
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	c := http.Client{Transport: &http.Transport{DialContext: d}}
+	if a, err := c.Get(u); err == nil {
+		a.Body.Close()
+	}
+}
+
 // ignores does not look at its context: it works on when its client has gone.
 //
 //go:noinline
@@ -95,6 +112,8 @@ func main() {
 			for _, b := range []string{alone + "/hold?by=alone", below + "/hold?by=below"} {
 				go get(b)
 			}
+		case in.Text() == "slow":
+			slow(to + "/slow?by=slow")
 		case in.Text() == "leave":
 			c := http.Client{Timeout: 200 * time.Millisecond}
 			c.Get(stubborn)
