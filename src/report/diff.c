@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "model/place.h"
 #include "model/sentence.h"
 #include "report/document.h"
 #include "report/grid.h"
@@ -313,21 +314,22 @@ static bool is_change(const struct part *p, const struct item *i)
 	       by > (p->value->type == COLUMN_NS ? NS_SHARE * most : 0);
 }
 
-/* A stack's place: its first frame outside the runtime. */
+#define MAX_FRAMES 128 /* of a stack that are looked at */
+
+/* A stack's place: its first frame in the program's own code, as in the report. */
 static struct place stack_place(const json_t *stack)
 {
-	struct place p = { 0 };
-	const json_t *frame;
-	size_t i;
+	struct place frame[MAX_FRAMES];
+	const struct place *line[MAX_FRAMES];
+	int n = 0, at;
 
-	json_array_foreach(stack, i, frame)
-	{
-		p = place_json(frame);
-		if (p.function && strncmp(p.function, "runtime.", 8) &&
-		    strncmp(p.function, "internal/", 9))
-			break;
+	while (n < MAX_FRAMES && (size_t)n < json_array_size(stack)) {
+		frame[n] = place_json(json_array_get(stack, (size_t)n));
+		line[n] = &frame[n];
+		n++;
 	}
-	return p;
+	at = place_pick(line, n);
+	return at >= 0 ? frame[at] : n ? frame[0] : (struct place){ 0 };
 }
 
 static void add_name(struct buf *out, const char *name)

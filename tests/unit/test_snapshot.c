@@ -781,6 +781,25 @@ static void reports_compared(void **state)
 	tear_down(&f);
 }
 
+/* A stack is named by its first frame of the program's own, as in the report. */
+static void stacks_compared(void **state)
+{
+#define ONE(COUNT)                                                                            \
+	"{\"schema\":\"gospect.report/1\",\"goroutines\":{\"groups\":[{\"reason\":\"sleep\"," \
+	"\"count\":" COUNT ",\"stack\":[{\"function\":\"time.Sleep\",\"file\":\"time.go\","   \
+	"\"line\":363},{\"function\":\"main.reply\",\"file\":\"main.go\",\"line\":70}]}]}}"
+	static const char a[] = ONE("6"), b[] = ONE("60");
+	struct err err = { 0 };
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(report_diff(a, strlen(a), b, strlen(b), 100, &out, &err), 0);
+	has(&out, "grew       6     60  +54  sleep at main.reply main.go:70");
+	buf_deinit(&out);
+#undef ONE
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -804,6 +823,7 @@ int main(void)
 		cmocka_unit_test(cycles_are_deadlocks),
 		cmocka_unit_test(cycles_with_channels),
 		cmocka_unit_test(reports_compared),
+		cmocka_unit_test(stacks_compared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
