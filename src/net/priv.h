@@ -61,8 +61,10 @@ struct net_inflight {
 	enum age_kind age;
 	struct net_limits limits;
 	struct place place;
-	bool known; /* host and limits were read, now or at a look before */
-	bool dead;  /* does not fit: left out */
+	bool known;        /* host and limits were read, now or at a look before */
+	bool dead;         /* does not fit: left out */
+	bool seen_before;  /* the same call, at the look before */
+	bool socket_asked; /* its age, of its socket: sockets.c */
 	struct net_wait wait;
 	struct net_trail trail;
 };
@@ -230,6 +232,12 @@ struct net_busy {
 	uint64_t count;
 };
 
+/* Where a *net.TCPConn points to its *netFD, and that has the descriptor's number. */
+struct net_fd_way {
+	bool sought, known;
+	uint32_t netfd, sysfd;
+};
+
 struct netwatch {
 	struct goruntime *rt;
 	struct gotypes *types;
@@ -251,6 +259,7 @@ struct netwatch {
 	size_t ngone, gone_cap;
 	struct net_inflight *ended; /* in this window, of those that looks have seen for long */
 	size_t nended, ended_cap;
+	struct net_fd_way fd_way;
 	struct u64map context_kind;   /* itab -> kind + 1 */
 	struct u64map unread_before;  /* host -> bodies out that nobody read, at the first look */
 	uint64_t begin_ns, window_ns; /* the first look, and the one the window began with */
@@ -390,6 +399,8 @@ void net_pattern_format(const char *text, size_t len, char out[NET_MAX_PATTERN])
 
 /* request.c: hosts, contexts, limits and starts of the requests in flight of nw->cur. */
 int netrequests_read(struct netwatch *nw);
+/* sockets.c: the ages of those whose begin was not seen. */
+int netsockets_date(struct netwatch *nw);
 
 /* trails.c: what the looks so far have seen of each request. */
 int nettrails_follow(struct netwatch *nw);

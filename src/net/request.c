@@ -41,6 +41,8 @@ static bool inherit(struct netwatch *nw, struct net_inflight *f)
 	f->start_ns = p->start_ns;
 	f->age = p->age;
 	f->limits = p->limits;
+	f->seen_before = true;
+	f->socket_asked = p->socket_asked;
 	if (p->inner != f->inner)
 		return false;
 	f->host = p->host;
@@ -307,6 +309,8 @@ static void date_reader(struct netwatch *nw, struct net_inflight *f)
 		f->start_ns = p->start_ns;
 		f->age = p->age;
 		f->limits = p->limits;
+		f->seen_before = true;
+		f->socket_asked = p->socket_asked;
 	}
 	if (c) {
 		f->host = net_conn_host(c);
@@ -406,5 +410,5 @@ int netrequests_read(struct netwatch *nw)
 	for (size_t i = 0; i < l->ninflight; i++)
 		if (!is_request(nw, &l->inflight[i]))
 			date_reader(nw, &l->inflight[i]);
-	return 0;
+	return netsockets_date(nw);
 }

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Counts that are sampled, beside the program's own over the same instants: steady
-loads, loads in waves, loops that have no time to lose."""
+loads, loads in waves, loops that have no time to lose.  And the ages of requests that
+began before gospect."""
 import bisect
 import datetime
 import json
 import subprocess
+import time
 import unittest
 
-from harness import USUAL, Program, binary, need_root, reports
+from harness import USUAL, Program, binary, gospect, need_root, reports, wait_until
 from tree import GOSPECT
 
 WINDOWS, EVERY_S = 8, 3
@@ -90,6 +92,45 @@ def faults(seen):
     if held < 0.9 * len(rows):
         wrong.append(f"the intervals hold in {held} of {len(rows)}")
     return wrong
+
+
+class OlderRequests(unittest.TestCase):
+    """Begun before gospect, without a deadline: the socket knows since when."""
+
+    def setUp(self):
+        need_root()
+
+    @staticmethod
+    def look(pid):
+        out = gospect("snapshot", pid, "--window", "2s", "--format", "json")
+        r = reports(out.stdout)[0]
+        return r, [q["since_s"] for q in r["net"]["in_flight"]]
+
+    def test_hanging(self):
+        started = time.monotonic()
+        with Load(["-hang"]) as p:
+            ready = time.monotonic()
+            wait_until(lambda: time.monotonic() > ready + 3, "the request to be old")
+            before = time.monotonic()
+            r, ages = self.look(p.pid)
+            after = time.monotonic()
+            self.assertEqual(len(ages), 1)
+            self.assertGreater(ages[0], before - ready)
+            self.assertLess(ages[0], after - started)
+            self.assertEqual(r["net"]["in_flight"][0]["age"], "at_least")
+            self.assertEqual([f["kind"] for f in r["findings"] if f["severity"] == "high"],
+                             ["no-timeout"])
+
+    def test_idle_connection(self):
+        """Healthy: the connection is old, the request is not."""
+        seen = 0
+        with Load(["-idle", "3s"]) as p:
+            for _ in range(5):
+                r, ages = self.look(p.pid)
+                seen += len(ages)
+                self.assertTrue(all(a <= 1.6 for a in ages), ages)
+                self.assertNotIn("no-timeout", [f["kind"] for f in r["findings"]])
+        self.assertGreater(seen, 0)
 
 
 class SampledCounts(unittest.TestCase):

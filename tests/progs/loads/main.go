@@ -8,6 +8,8 @@
 //	loads -rate 500                   steady, at random times
 //	loads -rate 4000 -period 300ms    as many in a third of each period, none in the rest
 //	loads -workers 8                  each asks again at once
+//	loads -hang                       one request without an answer, and without a timeout
+//	loads -idle 4s                    a request of 1.5 s now and then, on one connection
 package main
 
 import (
@@ -30,12 +32,21 @@ var (
 	period  = flag.Duration("period", 0, "of the waves; 0: steady")
 	workers = flag.Int("workers", 0, "ask without a pause")
 	takes   = flag.Duration("takes", 0, "the handler's time, at most")
+	hang    = flag.Bool("hang", false, "a request that hangs")
+	idle    = flag.Duration("idle", 0, "between two requests of 1.5 s")
 	noise   = flag.Int("noise", 0, "lines a second to /dev/null, in bursts")
 )
 
 var begun, served int64
 
 func handle(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/hang" {
+		<-r.Context().Done()
+		return
+	}
+	if r.URL.Path == "/long" {
+		time.Sleep(1500 * time.Millisecond)
+	}
 	atomic.AddInt64(&served, 1)
 	if *takes > 0 {
 		time.Sleep(time.Duration(rand.Int63n(int64(*takes))))
@@ -95,6 +106,21 @@ func makeNoise() {
 	}
 }
 
+// Without a timeout.  The connection has carried a request before.
+func askHanging(url string) {
+	c := &http.Client{Transport: &http.Transport{}}
+	get(c, url)
+	get(c, url+"hang")
+}
+
+func askRarely(url string) {
+	c := &http.Client{Transport: &http.Transport{}}
+	for {
+		get(c, url+"long")
+		time.Sleep(*idle)
+	}
+}
+
 type sample [3]float64
 
 func watch() func() []sample {
@@ -138,12 +164,24 @@ func main() {
 	if *rate > 0 {
 		go pace(c, url)
 	}
+	if *hang {
+		go askHanging(url)
+	}
+	if *idle > 0 {
+		go askRarely(url)
+	}
 	if *noise > 0 {
 		go makeNoise()
 	}
 	since := watch()
-	for atomic.LoadInt64(&served) < 10 {
+	for *rate+float64(*workers) > 0 && atomic.LoadInt64(&served) < 10 {
 		time.Sleep(time.Millisecond)
+	}
+	if *hang {
+		for atomic.LoadInt64(&begun) < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	fmt.Printf("READY pid=%d addr=%s\n", os.Getpid(), l.Addr())
 	in := bufio.NewScanner(os.Stdin)
