@@ -28,6 +28,7 @@
  */
 #include "goroutines/subject.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/human.h"
@@ -46,6 +47,7 @@
 #define MIXED_MIN_POINTS    12
 #define MIXED_MIN_SURVIVORS 5
 #define QUARTERS            4
+#define SERVES              "net/http.serverHandler.ServeHTTP"
 #define PAIRED_SHARE        2 /* one of so many blocked ones, at least, has a reader */
 
 bool goroutine_site_is_special(const struct site_row *s)
@@ -203,6 +205,32 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 	return true;
 }
 
+/* The handler that a server's goroutine is in, which net/http has created; NULL: it is in none. */
+static const struct place *handler_in(const struct place *const *line, int n)
+{
+	int i = n;
+
+	while (--i >= 0)
+		if (line[i]->function && (!strcmp(line[i]->function, SERVES) ||
+					  strstr(line[i]->function, "serverConn).runHandler")))
+			break;
+	while (--i >= 0)
+		if (line[i]->function && strncmp(line[i]->function, "net/http.", 9))
+			return line[i];
+	return NULL;
+}
+
+const struct place *goroutine_site_handler(const struct site_row *s)
+{
+	const struct wait_row *wait = goroutine_site_wait(s, WAIT_BLOCKED);
+	const struct place *line[WINDOW_MAX_STACK];
+	int n = 0;
+
+	for (; wait && n < wait->nstack && n < WINDOW_MAX_STACK; n++)
+		line[n] = &wait->stack[n];
+	return handler_in(line, n);
+}
+
 static bool is_one_of(const char *function, const char *const *names, size_t n)
 {
 	for (size_t i = 0; function && i < n; i++)
@@ -357,21 +385,39 @@ static const char *advice_on_lock(const struct site_lock *l)
 			    : "perhaps a deadlock: 'gospect snapshot PID' looks for it";
 }
 
+/* "63 requests in handler main.wait (main.go:97)", "63 goroutines created at …" */
+static void who_leaks(const struct site_row *s, const struct wait_row *wait, uint64_t count,
+		      char *out, size_t size)
+{
+	const struct place *handler = goroutine_site_handler(s);
+	char n[HUMAN_MAX], most[HUMAN_MAX], place[WORDS_PLACE_MAX];
+
+	words_place(handler ? handler : &s->place, place, sizeof(place));
+	human_count(count, n);
+	if (!handler)
+		snprintf(out, size, "%s goroutines created at %s", n, place);
+	else if (wait->count >= count)
+		snprintf(out, size, "%s requests in handler %s", n, place);
+	else
+		snprintf(out, size, "%s requests, %s of them in handler %s,", n,
+			 human_count(wait->count, most), place);
+}
+
 static void add_finding(const struct window *w, const struct site_row *s,
 			const struct leak_signs *signs, struct findings *out)
 {
 	const struct wait_row *wait = goroutine_site_wait(s, WAIT_BLOCKED);
-	char count[HUMAN_MAX], place[WORDS_PLACE_MAX], rate[HUMAN_MAX], reason[200];
-	struct finding *f = findings_add(out, "goroutine-leak", "leak", SEVERITY_MEDIUM, &s->place);
+	const struct place *handler = goroutine_site_handler(s);
+	char who[WORDS_PLACE_MAX + 2 * HUMAN_MAX], rate[HUMAN_MAX], reason[200];
+	struct finding *f = findings_add(out, "goroutine-leak", "leak", SEVERITY_MEDIUM,
+					 handler ? handler : &s->place);
 
 	if (!f)
 		return;
 	words_fit(wait ? wait->reason : "a wait", 48, reason, sizeof(reason));
-	finding_title(
-		f,
-		"%s goroutines created at %s look leaked: stuck in %s, and growing by %s a minute",
-		human_count(signs->count, count), words_place(&s->place, place, sizeof(place)),
-		reason, human_rate(signs->per_minute, rate));
+	who_leaks(s, wait, signs->count, who, sizeof(who));
+	finding_title(f, "%s look leaked: stuck in %s, and growing by %s a minute", who, reason,
+		      human_rate(signs->per_minute, rate));
 	finding_count(f, "count", signs->count);
 	finding_number(f, "per_minute", signs->per_minute);
 	finding_count(f, "live", s->live);
@@ -476,7 +522,12 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 	struct verdict v = verdict_on(w, row);
 	bool proven = w->goroutines->leaks.verdict == LEAKS_VERDICT_PROVEN;
 	enum severity s = !proven ? SEVERITY_MEDIUM : v.grown ? SEVERITY_CRITICAL : SEVERITY_HIGH;
-	struct finding *f = findings_add(out, "goroutine-leak", "leak", s, &row->place);
+	const struct place *line[WINDOW_MAX_STACK],
+		*handler = handler_in(line, stack_lines(&w->goroutines->leaks.stacks, v.most->stack,
+							line, WINDOW_MAX_STACK));
+	bool one = v.most->count == v.count;
+	struct finding *f = findings_add(out, "goroutine-leak", "leak", s,
+					 handler && one ? handler : &row->place);
 	char count[HUMAN_MAX], place[WORDS_PLACE_MAX], rate[HUMAN_MAX];
 
 	if (!f)
@@ -484,9 +535,11 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 	if (v.count == 1 && row->place.function && !strcmp(row->place.function, "runtime.main"))
 		finding_title(f, "the main goroutine can never run again");
 	else
-		finding_title(f, "%s created at %s can never run again%s%s%s",
-			      human_counted(v.count, "goroutine", count),
-			      words_place(&row->place, place, sizeof(place)),
+		finding_title(f, "%s %s %s can never run again%s%s%s",
+			      human_counted(v.count, handler ? "request" : "goroutine", count),
+			      handler && one ? "in handler" : "created at",
+			      words_place(f->place.function ? &f->place : &row->place, place,
+					  sizeof(place)),
 			      v.grown ? ", and " : "",
 			      v.grown ? human_rate(v.per_minute, rate) : "",
 			      v.grown ? " more come every minute" : "");

@@ -86,6 +86,9 @@ bool goroutine_site_is_special(const struct site_row *s);
  * class): the row, or NULL; and its frame in the user's code, or NULL. */
 #define WAIT_ANY (WAIT_OTHER + 1)
 const struct wait_row *goroutine_site_wait(const struct site_row *s, int klass);
+/* The handler of a server that most of its blocked ones are in: findings name that, not the server
+ * which has started them; NULL: in none. */
+const struct place *goroutine_site_handler(const struct site_row *s);
 const struct place *goroutine_wait_place(const struct wait_row *wait);
 
 #endif

@@ -144,6 +144,17 @@ struct net_server {
 	double rate;
 };
 
+/* What a gRPC call waits for. */
+enum netgrpc_at {
+	NETGRPC_NOWHERE,
+	NETGRPC_RESOLVE,  /* the names of its target */
+	NETGRPC_CONNECT,  /* a connection that is ready */
+	NETGRPC_OPEN,     /* leave to open one more stream */
+	NETGRPC_SEND,     /* the server to take more */
+	NETGRPC_RESPONSE, /* its response */
+	NETGRPC_ATS
+};
+
 /* gRPC client calls by method. */
 struct net_grpc {
 	bool other;

@@ -355,11 +355,17 @@ static bool stands_at(const struct wait_row *wait, const struct place *p)
 	return false;
 }
 
+static bool is_about(const struct finding *f, const struct site_row *s)
+{
+	const struct place *handler = goroutine_site_handler(s);
+
+	return place_equal(&s->place, &f->place) || (handler && place_equal(handler, &f->place));
+}
+
 static const struct site_row *site_of(const struct window *w, const struct finding *f)
 {
 	for (int i = 0; i < w->goroutines->nsite; i++)
-		if (!w->goroutines->site[i].other &&
-		    place_equal(&w->goroutines->site[i].place, &f->place))
+		if (!w->goroutines->site[i].other && is_about(f, &w->goroutines->site[i]))
 			return &w->goroutines->site[i];
 	return NULL;
 }

@@ -3,6 +3,7 @@
 each once, at the line that a user wrote."""
 import re
 import subprocess
+import threading
 import unittest
 
 from harness import DEADLINE, GOSPECT, USUAL, binary, need_root, releases, wait_until, window
@@ -41,6 +42,37 @@ class RoundTrips(unittest.TestCase):
 
     def test_newest(self):
         self.counted(*releases("newest"))
+
+
+class Stubborn(unittest.TestCase):
+    """Requests whose clients have gone, in a handler that does not look at its context."""
+
+    def setUp(self):
+        need_root()
+
+    def leaks(self, command):
+        with Commands([binary(f"proxies-{USUAL}-stripped")]) as p:
+            over = threading.Event()
+
+            def send():
+                while not over.is_set():
+                    p.do(command)
+            t = threading.Thread(target=send)
+            t.start()
+            try:
+                r = snapshot(p.pid, "--window", "6s", "--only", "goroutines")
+            finally:
+                over.set()
+                t.join()
+        return [f for f in r["findings"] if f["kind"] == "goroutine-leak"]
+
+    def test_handler_is_named(self):
+        found, = self.leaks("leave")
+        self.assertEqual(found["place"]["function"], "main.ignores")
+        self.assertRegex(found["title"], r"\d+ requests in handler main\.ignores \(main\.go:\d+\) look leaked")
+
+    def test_none(self):
+        self.assertEqual(self.leaks("part"), [])
 
 
 def seconds(text, what):

@@ -96,13 +96,15 @@ func slow(u string) {
 //go:noinline
 func ignores(w http.ResponseWriter, r *http.Request) { <-release }
 
+func heeds(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
 func main() {
 	to := serve(http.HandlerFunc(backend))
 	u, _ := url.Parse(to)
 	proxy := httputil.NewSingleHostReverseProxy(u)
 	alone, below := serve(proxy), serve(around(proxy))
 	redirects := serve(http.RedirectHandler(to+"/?by=redirect", 302))
-	stubborn := serve(http.HandlerFunc(ignores))
+	stubborn, polite := serve(http.HandlerFunc(ignores)), serve(http.HandlerFunc(heeds))
 	t := &http.Transport{}
 	fmt.Println("READY")
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
@@ -114,9 +116,9 @@ func main() {
 			}
 		case in.Text() == "slow":
 			slow(to + "/slow?by=slow")
-		case in.Text() == "leave":
+		case in.Text() == "leave", in.Text() == "part":
 			c := http.Client{Timeout: 200 * time.Millisecond}
-			c.Get(stubborn)
+			c.Get(map[string]string{"leave": stubborn, "part": polite}[in.Text()])
 		case in.Text() == "release":
 			close(release)
 		default:
