@@ -21,6 +21,7 @@
 #define MAX_STACK     (32u << 10) /* bytes of one stack; what is further out is not seen */
 #define MAX_WORDS     1024        /* of it that may point to something */
 #define OBJECT_BYTES  192         /* of what they point to */
+#define SURE_BYTES    16          /* of them that are the object's own */
 #define MAX_SCANS     256         /* stacks at one look; the others' turn comes */
 #define LEAST_WAIT_S  0.5         /* a shorter wait is not looked into */
 #define LEAST_POINTER 65536
@@ -335,11 +336,12 @@ enum known sqlowners_has(struct sqlpools *p, const struct goroutine *g, uint64_t
 	for (size_t i = 0; has == KNOWN_NO && i < s->nword; i++) {
 		if (s->word[i] == object)
 			has = KNOWN_YES;
-		/* or in what something of the stack points to: a struct of the user's */
+		/* or in what something of the stack points to: a struct of the user's; further
+		 * on it may be another object's already */
 		for (size_t k = 0; !s->piece[i].status && k < OBJECT_BYTES && has != KNOWN_YES;
 		     k += 8)
 			if (load_u64(s->object[i] + k) == object)
-				has = KNOWN_YES;
+				has = k < SURE_BYTES ? KNOWN_YES : UNKNOWN;
 	}
 	free(s);
 	return has;

@@ -42,8 +42,9 @@ static void add_finding(const struct sql_pool *p, const struct sql_held *held, s
 		finding_evidence(f, "the oldest belongs to goroutine %llu",
 				 (unsigned long long)h->goroutine);
 	if (h->out_of_sight)
-		finding_evidence(f, "whoever began it ended, or no longer has it at hand: a return "
-				    "without Commit or Rollback");
+		finding_evidence(f,
+				 "whoever began it ended, or has it at hand no more: most likely "
+				 "returned without Commit or Rollback");
 	if (h->place_is_now)
 		finding_evidence(f,
 				 "begun before gospect attached: the place is where its goroutine "
@@ -73,8 +74,8 @@ static void add_without_place(const struct sql_pool *p, struct findings *out)
 	if (p->transactions_out_of_sight)
 		finding_evidence(
 			f,
-			"%s of them: whoever began it ended, or no longer has it at hand: a "
-			"return without Commit or Rollback",
+			"%s of them: whoever began it ended, or has it at hand no more: most "
+			"likely returned without Commit or Rollback",
 			human_count(p->transactions_out_of_sight, n));
 	fill(f, p->transactions_without_place, p->oldest_without_place_s);
 }

@@ -865,7 +865,7 @@ static void open_transactions(void **state)
 		f->title,
 		"1 database transaction (*pq.Driver) is open, the oldest for at least 3.5s");
 	p->transactions_out_of_sight = 1;
-	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "no longer has it at hand");
+	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "has it at hand no more");
 	tear_down(&x);
 }
 

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is wrong in how a program uses a pool of connections, each beside a twin
+that is right: tests/progs/dbcases, whose driver needs no server."""
+import subprocess
+import unittest
+
+from harness import GOSPECT, USUAL, binary, need_root, releases, wait_until
+from netprogs import Commands
+from schema import report
+
+SQL = ("--only", "sql", "--window", "5s")
+
+
+def function(p):
+    return p["function"] if p else None
+
+
+class Cases:
+    """Each case in a process of its own, all at once, and a snapshot of each."""
+
+    def __init__(self, names, release, variant):
+        path = binary(f"dbcases-{release}-{variant}")
+        self.programs = {}
+        try:
+            for n in names:
+                self.programs[n] = Commands([path, n])
+        except BaseException:
+            self.close()
+            raise
+
+    def look(self):
+        before = self.stats()
+        runs = {n: subprocess.Popen([GOSPECT, "snapshot", str(p.pid), "--format", "json", *SQL], stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                for n, p in self.programs.items()}
+        out = {}
+        for n, p in runs.items():
+            text, err = p.communicate(timeout=120)
+            if p.returncode:
+                raise AssertionError(f"{n}: gospect ended with {p.returncode}: {err}")
+            out[n] = report(text)
+        return before, out, self.stats()
+
+    def stats(self):
+        return {n: p.do("stats") for n, p in self.programs.items()}
+
+    def close(self):
+        for p in self.programs.values():
+            p.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *a):
+        self.close()
+
+
+NAMES = ("nested1", "nested", "nestedtx", "onebyone", "hung", "hungfull", "deadline", "cancel", "late", "lifetime", "idle",
+         "usual", "forget", "keep")
+TWINS = ("onebyone", "deadline", "cancel", "late", "usual")
+
+
+class Cause(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def the(self, r, kind):
+        f, = [f for f in r["findings"] if f["kind"] == kind]
+        return f
+
+    def deadlocks_itself(self, r, stats, n, what, holds, waits):
+        self.assertEqual([f["kind"] for f in r["findings"]], ["pool-exhausted"], (r["sql"], r["losses"], r["coverage"]))
+        f, = r["findings"]
+        self.assertEqual(f["severity"], "critical")
+        self.assertIn("deadlocks itself", f["title"])
+        self.assertNotIn("SetMaxOpenConns", f["advice"])
+        self.assertEqual(function(f["place"]), holds)
+        pool, = r["sql"]["pools"]
+        self.assertEqual((pool["in_use"], pool["held_by_waiters"], stats["in_use"]), (n, n, n))
+        h, = pool["holders"]
+        self.assertEqual((h["count"], h["what"], function(h["place"]), function(h["waits_at"])), (n, what, holds, waits))
+        self.assertIn(waits.split(".")[-1], " ".join(f["evidence"]))
+
+    def churns(self, before, r, after, key):
+        f, = r["findings"]
+        self.assertEqual((f["kind"], f["severity"]), ("connection-churn", "low"))
+        pool, = r["sql"]["pools"]
+        n = pool[f"closed_{key}"]
+        self.assertEqual(f["numbers"][f"closed_{key}"], n)
+        # the window is within what the program counted around it
+        self.assertTrue(10 <= n <= after[f"{key}_closed"] - before[f"{key}_closed"], (n, before, after))
+        self.assertTrue(before[f"{key}_closed"] <= pool[f"{key}_closed_total"] <= after[f"{key}_closed"], (pool, before, after))
+
+    def hangs(self, r, n, waiting):
+        fs = [f for f in r["findings"] if f["kind"] == "no-timeout"]
+        self.assertEqual({function(f["place"]) for f in fs} - {"main.report", "main.reportBackground"}, set())
+        self.assertEqual(sum(f["numbers"]["hanging"] for f in fs), n)
+        for f in fs:
+            self.assertIn("quer", f["title"])
+            self.assertEqual(f["severity"], "high")
+            self.assertGreater(f["numbers"]["longest_in_flight_s"], 3)
+        qs = r["sql"]["queries"]
+        self.assertEqual((sum(q["in_flight"] for q in qs), sum(q["waiting"] for q in qs)), (n, waiting))
+
+    def all_of(self, release, variant="stripped"):
+        with Cases(NAMES, release, variant) as c:
+            for n in ("nested", "nestedtx", "hung", "hungfull", "forget", "keep"):
+                most = {"nested": 10, "nestedtx": 4, "hung": 8, "hungfull": 5, "forget": 10, "keep": 3}[n]
+                wait_until(lambda: c.programs[n].do("stats")["in_use"] == most, f"{n} to have {most} connections")
+            before, r, after = c.look()
+        with self.subTest("nested1"):
+            self.deadlocks_itself(r["nested1"], after["nested1"], 1, "rows", "main.listOrders", "main.loadItems")
+        with self.subTest("nested"):
+            self.deadlocks_itself(r["nested"], after["nested"], 10, "rows", "main.listOrders", "main.loadItems")
+        with self.subTest("nestedtx"):
+            self.deadlocks_itself(r["nestedtx"], after["nestedtx"], 4, "transaction", "main.transfer", "main.audit")
+        with self.subTest("hung"):
+            self.hangs(r["hung"], 8, 0)
+            self.assertEqual({f["kind"] for f in r["hung"]["findings"]}, {"no-timeout"})
+        with self.subTest("hungfull"):
+            self.hangs(r["hungfull"], 5, 7)
+            self.assertEqual({f["kind"] for f in r["hungfull"]["findings"]}, {"no-timeout", "pool-exhausted"})
+        with self.subTest("lifetime"):
+            self.churns(before["lifetime"], r["lifetime"], after["lifetime"], "max_lifetime")
+        with self.subTest("idle"):
+            self.churns(before["idle"], r["idle"], after["idle"], "max_idle")
+        with self.subTest("forget"):
+            # nobody has them any more: not even who runs that line again
+            self.assertEqual(r["forget"]["sql"]["pools"][0]["holders"], [])
+            f = self.the(r["forget"], "transaction-open")
+            self.assertNotIn("place", f)
+            self.assertEqual(f["numbers"]["count"], 10)
+            self.assertEqual("at hand" in " ".join(f["evidence"]), not release.startswith("1.20."))
+            self.assertEqual(self.the(r["forget"], "pool-exhausted")["caused_by"], f["id"])
+        with self.subTest("keep"):
+            f, = r["keep"]["findings"]
+            self.assertEqual(f["kind"], "pool-exhausted")
+            self.assertIn("no query running", " ".join(f["evidence"]))
+            self.assertNotIn("faster", f["advice"])
+        for n in TWINS:
+            with self.subTest(n):
+                self.assertEqual([f["title"] for f in r[n]["findings"]], [])
+
+
+for _release in releases("1.20", "1.22", "1.24", "usual", "newest"):
+    def _test(self, release=_release):
+        self.all_of(release)
+    setattr(Cause, f"test_{_release.replace('.', '_')}", _test)
+setattr(Cause, "test_pie", lambda self: self.all_of(USUAL, "pie"))

@@ -1,0 +1,3 @@
+module gospect.test/dbcases
+
+go 1.18
