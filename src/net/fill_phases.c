@@ -103,6 +103,8 @@ static void finish_phase(const struct fill *f, const struct rowset *s, struct ne
 		take_off(&t->now->hist, &t->before->hist);
 	rowset_percentiles(s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
 	fill_exactness(sliced, rate, &r->exactness, &r->rate);
+	if (r->exactness == EXACT && netolder_ended(f->nw, fill_host_number(f, r->host), rare))
+		r->exactness = PARTIAL;
 	if (t->total > 0)
 		rate = t->seen / t->total;
 	r->count = t->now ? fill_scaled(t->now->hist.count, sliced, rate) : 0;

@@ -232,6 +232,13 @@ struct net_busy {
 	uint64_t count;
 };
 
+/* A request or a dial that was under way before the probes. */
+struct net_older {
+	uint64_t goid, call;
+	uint32_t host;
+	bool dial;
+};
+
 /* Where a *net.TCPConn points to its *netFD, and that has the descriptor's number. */
 struct net_fd_way {
 	bool sought, known;
@@ -260,6 +267,9 @@ struct netwatch {
 	struct net_inflight *ended; /* in this window, of those that looks have seen for long */
 	size_t nended, ended_cap;
 	struct net_fd_way fd_way;
+	struct net_older *older;
+	size_t nolder, older_cap;
+	struct u64map older_ended;    /* in this window: hosts, see older.c */
 	struct u64map context_kind;   /* itab -> kind + 1 */
 	struct u64map unread_before;  /* host -> bodies out that nobody read, at the first look */
 	uint64_t begin_ns, window_ns; /* the first look, and the one the window began with */
@@ -399,6 +409,10 @@ void net_pattern_format(const char *text, size_t len, char out[NET_MAX_PATTERN])
 
 /* request.c: hosts, contexts, limits and starts of the requests in flight of nw->cur. */
 int netrequests_read(struct netwatch *nw);
+/* older.c: at the first look; at each; whether some of a host ended in this window. */
+int netolder_begin(struct netwatch *nw);
+void netolder_follow(struct netwatch *nw);
+bool netolder_ended(const struct netwatch *nw, uint32_t host, bool dial);
 /* sockets.c: the ages of those whose begin was not seen. */
 int netsockets_date(struct netwatch *nw);
 

@@ -111,6 +111,7 @@ int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *ty
 	bytesmap_init(&nw->busy_at, MAX_BUSY);
 	u64map_init(&nw->context_kind, 4096);
 	u64map_init(&nw->unread_before, NET_MAX_HOSTS + 2);
+	u64map_init(&nw->older_ended, 2 * NET_MAX_HOSTS + 4);
 	netdials_begin_window(nw);
 	net_host_number(nw, none);
 	net_host_number(nw, other);
@@ -129,6 +130,8 @@ void netwatch_free(struct netwatch *nw)
 	bytesmap_deinit(&nw->busy_at);
 	u64map_deinit(&nw->context_kind);
 	u64map_deinit(&nw->unread_before);
+	u64map_deinit(&nw->older_ended);
+	free(nw->older);
 	netusers_deinit(&nw->users);
 	free(nw->host);
 	u64map_deinit(&nw->jam_at);
@@ -266,7 +269,10 @@ int netwatch_look(struct netwatch *nw, const struct look *look)
 	if (!err && !nw->begin_ns) {
 		nw->begin_ns = look->now_ns;
 		count_before(nw);
+		err = netolder_begin(nw);
 	}
+	if (!err)
+		netolder_follow(nw);
 	netwatch_report_losses(nw);
 	return err;
 }
@@ -275,6 +281,7 @@ void netwatch_begin_window(struct netwatch *nw)
 {
 	nw->window_ns = nw->cur.now_ns;
 	nw->nended = 0;
+	u64map_clear(&nw->older_ended);
 	netdials_begin_window(nw);
 }
 

@@ -133,6 +133,20 @@ class OlderRequests(unittest.TestCase):
         self.assertGreater(seen, 0)
 
 
+    def test_ends(self):
+        """What ends without its begin having been seen is in no count: not called exact."""
+        with Load(["-idle", "200ms"]) as p:
+            for _ in range(8):
+                out = gospect("attach", p.pid, "--for", "4s", "--every", "2s", "--format", "json")
+                said = [{h["exactness"] for h in r["net"]["phases"]}
+                        for r in reports(out.stdout) if r["net"]["phases"]]
+                self.assertLessEqual(set().union(*said[1:]), {"exact"})
+                if said[0] == {"partial"}:
+                    return
+                self.assertEqual(said[0], {"exact"})  # it was between two requests
+        self.fail("no request was under way at the start")
+
+
 class SampledCounts(unittest.TestCase):
     def test_loads(self):
         need_root()
