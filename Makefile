@@ -53,7 +53,7 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
-	check-net check-real check-kernels check-kills check-layers \
+	check-net check-real check-kernels check-kills check-soak check-deadlocks check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
 all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -192,6 +192,18 @@ check-kills: ## a thousand SIGKILLs while probes are armed and taken away (root,
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_KILLS=500 tests/run --only test_kills
+
+check-soak: ## ten thousand looks at healthy programs: nothing found, gospect itself flat (root, 1 h; GOSPECT_LOOKS)
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all
+	@tests/gobuild 'httpload-*' 'locks-*'
+	@tests/soak/run
+
+check-deadlocks: ## locks in all ways, hundreds of looks each: no false deadlock (root, hours; GOSPECT_LOOKS)
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all
+	@tests/gobuild 'locks-*'
+	@tests/soak/deadlocks
 
 check-kernels: ## the BPF programs on Debian's kernels 5.10 to sid, under QEMU (minutes)
 	@tools/setup --tests

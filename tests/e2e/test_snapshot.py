@@ -569,6 +569,19 @@ class Findings(unittest.TestCase):
                     self.assertEqual([f["numbers"]["count"] for f in found], [size])
                     self.assertEqual(len(found[0]["evidence"]), size + 1)	# a line an edge, and the caveat
 
+    def test_everyday_locks(self):
+        """As programs of every day have them (everyday.go), and each with a circle."""
+        for mode in ("errgroup", "broadcast", "tryrlock", "striped", "rescue", "mapped", "flight", "onces",
+                     "releaser", "chanlock", "generic"):
+            with self.subTest(mode=mode), Program([binary(f"locks-{USUAL}-stripped"), mode]) as p:
+                for _ in range(3):
+                    found = snapshot(p.pid, "--window", "0", "--only", "goroutines,locks")["findings"]
+                    self.assertEqual([f for f in found if f["severity"] != "info"], [])
+            with self.subTest(mode=mode + "-sick"):
+                found = self.deadlocks(USUAL, mode + "-sick")
+                # in a function that a panic has deferred: only two leaks
+                self.assertEqual([f["numbers"]["count"] for f in found], [] if mode == "rescue" else [2])
+
     def test_a_deadlock_amid_contention(self):
         """Somebody may be in doubt at one look: at one of several it is found."""
         with Program([binary(f"locks-{USUAL}-stripped"), "busycircle"]) as p:

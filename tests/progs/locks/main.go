@@ -25,6 +25,7 @@
 //	spin                                     a leak, and a goroutine that runs all the time
 //
 // and those of kinds.go: `healthy`, `sick` and `holders` there.
+// And those of everyday.go: `everyday` and `everydaySick`.
 //
 // It prints `READY pid=N` when all of them wait, and ends when its standard
 // input does.
@@ -225,7 +226,7 @@ func main() {
 		"group": group, "groupglobal": groupGlobal, "mixed": mixed,
 		"relock": relock, "rewrite": rewrite, "sendslow": sendSlow, "lockchanslow": lockChanSlow,
 		"groupslow": groupSlow, "quiesce": quiesce, "spin": spin, "pool": pool, "semaphore": semaphore, "groupleak": groupLeak}
-	for _, more := range []map[string]func(){healthy, sick, holders} {
+	for _, more := range []map[string]func(){healthy, sick, holders, everyday, everydaySick} {
 		for name, f := range more {
 			modes[name] = f
 		}
