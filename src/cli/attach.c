@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -38,6 +39,8 @@ struct attach {
 	bool cut;             /* what is written reaches nobody */
 	int status;
 };
+
+#define SHORT_SHARE 0.5 /* of a whole window: shorter ones say little */
 
 /* Closing the terminal is one way to end it, and no failure. */
 static void write_failed(struct attach *a, int err)
@@ -89,6 +92,27 @@ static void write_lines(struct attach *a, const struct window *w)
 		write_failed(a, err);
 }
 
+/* What the screen has shown last, where there was little time since. */
+static void write_last(struct attach *a, struct report *r)
+{
+	struct report shown = screen_take_report(a->screen);
+	struct window *w = &shown.window;
+	char why[160];
+
+	screen_close(a->screen);
+	a->screen = NULL;
+	if (w->window_s > 0 && r->window.window_s < SHORT_SHARE * w->window_s) {
+		snprintf(why, sizeof(why), "%s; of the last whole window", a->w.end_reason);
+		w->last = true;
+		w->end_reason = why;
+		w->stopped_s = r->window.stopped_s;
+		write_report(a, &shown);
+	} else {
+		write_report(a, r);
+	}
+	report_deinit(&shown);
+}
+
 /* Ends the window: judges it, shows it, begins the next. */
 static void report(struct attach *a)
 {
@@ -117,9 +141,7 @@ static void report(struct attach *a)
 	} else if (a->screen && !a->w.end_reason) {
 		screen_draw(a->screen, &r);
 	} else {
-		screen_close(a->screen);
-		a->screen = NULL;
-		write_report(a, &r);
+		write_last(a, &r);
 	}
 	report_deinit(&r);
 }

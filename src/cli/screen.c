@@ -300,6 +300,16 @@ void screen_draw(struct screen *s, struct report *r)
 	screen_redraw(s);
 }
 
+struct report screen_take_report(struct screen *s)
+{
+	struct report none = { 0 };
+
+	if (!s || !s->has_report || s->state.paused)
+		return none;
+	s->has_report = false;
+	return report_move(&s->report);
+}
+
 static enum screen_action on_letter(struct screen *s, int key)
 {
 	static const char sorts[] = "lbdan"; /* as enum screen_sort has them */

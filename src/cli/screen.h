@@ -28,6 +28,9 @@ enum screen_action {
  * a kind that curses does not know: the caller continues without a screen.
  */
 int screen_open(struct screen **out, struct output *to, struct err *err);
+/* Hands over what is shown, which no longer is; an empty one where there is none, or it stands still.
+ * NULL is fine. */
+struct report screen_take_report(struct screen *s);
 /* Gives the terminal back as it was.  NULL is fine.  Call it before anything
  * else is printed, also on the way out after an error or a signal. */
 void screen_close(struct screen *s);

@@ -15,13 +15,15 @@
 #include "proc/process.h"
 #include "proc/procfs.h"
 
-#define MAX_RETRIES 4       /* of an unfrozen pass that contradicts itself */
-#define THREAD_NS   30000   /* to stop a thread and read its registers, measured 10 to 30 us */
-#define STOP_NS     1000000 /* to stop any */
-#define MAX_STOPS   3       /* that took longer than announced */
-#define MORE_TIME   4       /* announced for the next one */
-#define LETTING_GO  4       /* this part of the longest stop is for the end of it */
-#define SLICE_NS    4000000 /* that a thread has to wait for each one before it on its CPU */
+#define MAX_RETRIES 4         /* of an unfrozen pass that contradicts itself */
+#define VANISHED_NS 300000000 /* likewise, of one that meets memory which is gone */
+#define VANISHED_MS 3         /* between these */
+#define THREAD_NS   30000     /* to stop a thread and read its registers, measured 10 to 30 us */
+#define STOP_NS     1000000   /* to stop any */
+#define MAX_STOPS   3         /* that took longer than announced */
+#define MORE_TIME   4         /* announced for the next one */
+#define LETTING_GO  4         /* this part of the longest stop is for the end of it */
+#define SLICE_NS    4000000   /* that a thread has to wait for each one before it on its CPU */
 
 int prove_off(struct prove_result *out, const char *fmt, ...)
 {
@@ -66,21 +68,33 @@ static int copy(struct run *r, const struct freeze *f, uint64_t deadline_ns)
 	return err;
 }
 
+/* Stacks of goroutines that end are given back while they are read: it is another moment's luck. */
+static bool may_retry(int err, int tries, uint64_t began)
+{
+	if (err != -EBADMSG && err != -EFAULT)
+		return false;
+	if (tries <= MAX_RETRIES)
+		return true;
+	if (err != -EFAULT || clock_mono_ns() - began > VANISHED_NS)
+		return false;
+	clock_nap_ms(VANISHED_MS);
+	return true;
+}
+
 /* A pass that contradicts itself is repeated: the process runs meanwhile. */
 int prove_unfrozen_pass(struct run *r)
 {
-	int err = 0;
+	uint64_t began = clock_mono_ns();
+	int err = 0, tries = 0;
 
-	for (int i = 0; i <= MAX_RETRIES; i++) {
+	do {
 		if (!go_on(r, "looking", 0))
 			return -EINTR;
 		err = copy(r, NULL, 0);
 		if (!err)
 			err = snap_judge(&r->snap);
 		r->out->losses = r->snap.losses;
-		if (err != -EBADMSG && err != -EFAULT)
-			break;
-	}
+	} while (may_retry(err, ++tries, began));
 	r->out->candidates = r->snap.candidates;
 	return err;
 }

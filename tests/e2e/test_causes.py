@@ -4,11 +4,13 @@ answer, on every release and by both of Go's resolvers, and findings of which
 one explains the other; each beside its healthy twin."""
 import concurrent.futures
 import os
+import re
 import tempfile
 import unittest
 
-from harness import USUAL, Program, binary, need_root, releases
+from harness import GOSPECT, USUAL, Program, binary, need_root, releases, wait_until
 from netprogs import Commands, Netload, snapshot
+from terminal import Terminal
 
 SOME = releases("1.20", "1.22", "1.23", "1.24", "1.25", "usual", "newest")
 TWO = releases("1.22", "usual")
@@ -144,6 +146,25 @@ class Deadlocks(unittest.TestCase):
                 title, _ = self.title(release, "reread")
                 self.assertRegex(title, r"read-locks at main\.readInner \(circles\.go:\d+\) what it has read-locked "
                                         r"before, in main\.reread\.func1 \(circles\.go:\d+\)")
+
+
+class LastReport(unittest.TestCase):
+    """On a terminal: not of the blink since the screen was drawn."""
+
+    def test_is_of_a_whole_window(self):
+        need_root()
+        with Dnsnet(USUAL, "ok", 1) as p, Terminal([GOSPECT, "attach", p.pid, "--every", "2s"]) as t:
+            wait_until(lambda: "q quit" in "".join(t.shown()), "the screen")
+            for _ in range(2):	# the first is of no time at all
+                before = t.frame()[0]
+                wait_until(lambda: t.frame()[0] != before, "the next report")
+            t.key("q")
+            self.assertEqual(t.status(), 0)
+            text = " ".join(t.after_screen().split())
+        seconds, = re.findall(r", (\d+\.\d)s to \d\d:", text)
+        self.assertGreaterEqual(float(seconds), 1.0, text[:300])
+        if "of the last whole window" in text:
+            self.assertAlmostEqual(float(seconds), 2, delta=0.6)
 
 
 if __name__ == "__main__":
