@@ -4,7 +4,8 @@
  *
  * Slow: of the time that requests to the host spent in all phases, those in
  * flight included, one phase has more than half, and its median is over
- * SLOW_NS, or TIMES its own earlier median.  MIN_COUNT requests must have
+ * SLOW_NS, or TIMES its own earlier median; a median of a few that a busy
+ * machine held up for a moment is compared with none.  MIN_COUNT requests must have
  * ended it (one slow request does not count), or fewer when the median is over
  * VERY_SLOW_NS; a body that takes long is often a stream, so that exception is
  * not for bodies.
@@ -36,7 +37,7 @@
 #define SLOW_NS         100000000ull
 #define VERY_SLOW_NS    1000000000ull
 #define TIMES           10
-#define BEFORE_COUNT    10         /* an earlier median of fewer says nothing */
+#define BEFORE_COUNT    10         /* a median of fewer is compared with none */
 #define BEFORE_LEAST_NS 5000000ull /* ten times a very short time is no problem */
 #define STUCK_S         3.0
 #define SEVERAL         5
@@ -166,7 +167,7 @@ static double spent_s(const struct in_phase *p)
 
 static bool became_slow(const struct net_phase_row *r)
 {
-	return r->before_count >= BEFORE_COUNT && r->before_p50_ns &&
+	return r->before_count >= BEFORE_COUNT && r->count >= BEFORE_COUNT && r->before_p50_ns &&
 	       r->p50_ns >= BEFORE_LEAST_NS && r->p50_ns / TIMES >= r->before_p50_ns;
 }
 
