@@ -147,6 +147,49 @@ static int by_served(const void *a, const void *b)
 	return x->in_flight < y->in_flight ? 1 : x->in_flight > y->in_flight ? -1 : 0;
 }
 
+static struct net_server *server_find(struct servers *v, const struct net_spend *p)
+{
+	for (size_t i = 0; i < v->s.n; i++)
+		if (!row_at(v, i)->other && place_equal(&row_at(v, i)->place, &p->handler) &&
+		    !strcmp(row_at(v, i)->pattern, p->pattern))
+			return row_at(v, i);
+	return NULL;
+}
+
+/* Those that are seen most often; host and phase in order of sightings. */
+static void put_spent(const struct fill *f, struct net_server *r, const struct net_spend *p)
+{
+	int i = r->nspent;
+
+	while (i > 0 && r->spent[i - 1].seen < p->seen)
+		i--;
+	if (i == NET_MAX_SPENDS)
+		return;
+	if (r->nspent < NET_MAX_SPENDS)
+		r->nspent++;
+	for (int k = r->nspent - 1; k > i; k--)
+		r->spent[k] = r->spent[k - 1];
+	r->spent[i] = (struct net_spent){ .phase = (enum net_phase)p->phase, .seen = p->seen };
+	fill_host(f, p->host, r->spent[i].host);
+}
+
+static void fill_spent(const struct fill *f, struct servers *v)
+{
+	for (size_t i = 0; i < f->nw->nspend; i++) {
+		const struct net_spend *p = &f->nw->spend[i];
+		struct net_server *r = server_find(v, p);
+
+		if (r && p->phase == NET_SPEND_ANY)
+			r->sightings = p->seen;
+		else if (r)
+			put_spent(f, r, p);
+	}
+	for (size_t i = 0; i < v->s.n; i++)
+		for (int k = 0; k < row_at(v, i)->nspent; k++)
+			row_at(v, i)->spent[k].share = (double)row_at(v, i)->spent[k].seen /
+						       (double)row_at(v, i)->sightings;
+}
+
 int fill_servers(struct fill *f)
 {
 	struct servers v;
@@ -163,6 +206,8 @@ int fill_servers(struct fill *f)
 		rowset_percentiles(&v.s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
 		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &r->exactness, &r->rate);
 	}
+	if (!err)
+		fill_spent(f, &v);
 	u64map_deinit(&v.of_server);
 	return rowset_take(&v.s, err, &f->out->server, &f->out->nserver, by_served);
 }

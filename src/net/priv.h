@@ -245,6 +245,16 @@ struct net_fd_way {
 	uint32_t netfd, sysfd;
 };
 
+/* Looks that have seen a handler's requests, in all or in a phase of a call to a host. */
+#define NET_SPEND_ANY (-1)
+struct net_spend {
+	struct place handler;
+	char pattern[NET_MAX_PATTERN];
+	uint32_t host;
+	int phase; /* NET_SPEND_ANY: in all */
+	uint64_t seen;
+};
+
 struct netwatch {
 	struct goruntime *rt;
 	struct gotypes *types;
@@ -261,7 +271,10 @@ struct netwatch {
 	struct bytesmap busy_at;
 	struct net_jam *jam; /* of the window */
 	size_t njam, jam_cap;
-	struct u64map jam_at;      /* net_dial_key() -> index */
+	struct u64map jam_at;    /* net_dial_key() -> index */
+	struct net_spend *spend; /* of this window */
+	size_t nspend, spend_cap;
+	struct bytesmap spend_at;
 	struct net_inflight *gone; /* that the latest look has not seen any more */
 	size_t ngone, gone_cap;
 	struct net_inflight *ended; /* in this window, of those that looks have seen for long */
@@ -415,6 +428,10 @@ void netolder_follow(struct netwatch *nw);
 bool netolder_ended(const struct netwatch *nw, uint32_t host, bool dial);
 /* sockets.c: the ages of those whose begin was not seen. */
 int netsockets_date(struct netwatch *nw);
+
+/* spends.c: what handlers' requests are at, at each look. */
+void netspends_count(struct netwatch *nw);
+void netspends_begin(struct netwatch *nw);
 
 /* trails.c: what the looks so far have seen of each request. */
 int nettrails_follow(struct netwatch *nw);

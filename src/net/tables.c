@@ -317,6 +317,26 @@ const struct table net_connections = {
 
 /* ---- handlers ---- */
 
+#define S struct net_spent
+static const struct column spent_column[] = {
+	HOST(S, host, "whom the call is to, name:port"),
+	WORD(S, phase, "phase", net_phase_names, "the phase of that call"),
+	REAL(S, share, "share", 0.001, "of the sightings of this handler's requests, 0 to 1"),
+	COUNT(S, seen, "sightings", "how many are that"),
+};
+#undef S
+
+static const struct table spent_rows =
+	TABLE("spent",
+	      "What a handler's requests were at, where the goroutine that serves makes the call "
+	      "itself. Sampled by looks, about one a second.",
+	      struct net_spent, spent_column);
+
+static bool any_spent(const struct row *r)
+{
+	return !r->nrest && ((const struct net_server *)r->row)->nspent;
+}
+
 #define S struct net_server
 static const struct column server_column[] = {
 	PLACE(S, place, "place", "the handler's declaration", SHOWN(1, "handler"), .min = 24,
@@ -343,9 +363,44 @@ static const struct column server_column[] = {
 	COUNT(S, hanging, "hanging",
 	      "connections of that server that have waited long for a request's bytes",
 	      .flags = COLUMN_ABSENT_0 | COLUMN_MAX_REST),
+	COUNT(S, sightings, "sightings",
+	      "requests that looks of the window (about one a second) have seen under way",
+	      .flags = COLUMN_ABSENT_0 | COLUMN_NO_REST),
+	ROWS(S, spent, nspent, "spends", &spent_rows, "what they were at: outgoing calls",
+	     .known = any_spent, .flags = COLUMN_INSIDE | COLUMN_NO_REST),
 	EXACTNESS(S, exactness, RATE(S, rate)),
 };
 #undef S
+
+#define SIGHTINGS_LEAST 5 /* of fewer no share is told to people */
+#define SHARE_LEAST     0.1
+#define MAX_SPENT_LINES 5
+
+/* "main.checkout: 82% of its time in bank.example.com:443 ttfb (sampled: 41 of 50 sightings)" */
+static void spent_lines(const struct window *w, struct buf *out)
+{
+	int lines = 0;
+
+	for (int i = 0; i < w->net->nserver; i++) {
+		const struct net_server *s = &w->net->server[i];
+
+		for (int k = 0; k < s->nspent && lines < MAX_SPENT_LINES; k++) {
+			const struct net_spent *p = &s->spent[k];
+
+			if (s->sightings < SIGHTINGS_LEAST || p->share < SHARE_LEAST)
+				continue;
+			buf_puts(out, "  ");
+			sentence_place(out, &s->place, "?");
+			sentence_name(out, s->pattern[0] ? " " : "", s->pattern, 40);
+			buf_printf(out, " spends %.0f%% in ", p->share * 100);
+			sentence_name(out, "", p->host[0] ? p->host : "an unknown host", 60);
+			buf_printf(out, " %s (sampled: %llu of %llu sightings)\n",
+				   net_phase_name(p->phase), (unsigned long long)p->seen,
+				   (unsigned long long)s->sightings);
+			lines++;
+		}
+	}
+}
 
 static void servers_sentence(const struct window *w, struct buf *out)
 {
@@ -379,6 +434,7 @@ const struct table net_servers = {
 	.label = "servers",
 	.title = "HTTP handlers",
 	.sentence = servers_sentence,
+	.below = spent_lines,
 	.of = &net_object,
 	.max_rows = 10,
 };

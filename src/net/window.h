@@ -127,6 +127,15 @@ struct net_connections {
 	uint64_t dials;            /* connects to it in the window; with idle limits: churn */
 };
 
+/* What a handler's requests were at when looks saw them. */
+#define NET_MAX_SPENDS 3
+struct net_spent {
+	char host[WINDOW_MAX_HOST + 1];
+	enum net_phase phase;
+	uint64_t seen;
+	double share; /* 0..1 of all sightings */
+};
+
 struct net_server {
 	bool other;
 	struct place place;            /* the handler's declaration */
@@ -140,6 +149,9 @@ struct net_server {
 	enum age_kind age;
 	bool no_read_timeout; /* its http.Server has neither ReadTimeout nor ReadHeaderTimeout */
 	uint64_t hanging; /* connections of that server that wait for a request's bytes for long */
+	uint64_t sightings; /* requests under way at looks of the window, one a look */
+	struct net_spent spent[NET_MAX_SPENDS];
+	int nspent; /* most first */
 	enum exactness exactness;
 	double rate;
 };

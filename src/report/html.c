@@ -334,6 +334,20 @@ static void table(const struct grid *t, struct buf *out)
 	buf_puts(out, "</table>\n");
 }
 
+static void lines_below(const struct window *w, const struct table *t, struct buf *out)
+{
+	struct buf lines;
+
+	buf_init(&lines, 65536);
+	t->below(w, &lines);
+	if (lines.len) {
+		buf_puts(out, "<pre>");
+		escaped(out, lines.data);
+		buf_puts(out, "</pre>\n");
+	}
+	buf_deinit(&lines);
+}
+
 /* A table and its sentences; goroutines by stack are a graph and a list. */
 static int part(const struct window *w, const struct table *t, struct buf *out)
 {
@@ -356,6 +370,8 @@ static int part(const struct window *w, const struct table *t, struct buf *out)
 	if (cells.grid.ncell)
 		table(&cells.grid, out);
 	cells_deinit(&cells);
+	if (t->below)
+		lines_below(w, t, out);
 	return err;
 }
 

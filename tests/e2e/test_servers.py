@@ -44,6 +44,24 @@ class RoundTrips(unittest.TestCase):
         self.counted(*releases("newest"))
 
 
+class Spends(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_share(self):
+        """400 of 500 ms in a call: of 140 sightings, a share within 0.15 (four times its deviation)."""
+        with Commands([binary(f"proxies-{USUAL}-stripped")]) as p:
+            p.do("shop")
+            r = snapshot(p.pid, "--window", "6s", "--only", "net")
+        rows = {s["place"]["function"]: s for s in rows_of(r, "net", "servers") if s.get("place")}
+        shop, backend = rows["main.checkout.ServeHTTP"], rows["main.backend"]
+        self.assertGreater(shop["sightings"], 60)
+        spent = {s["phase"]: s for s in shop["spends"]}
+        self.assertAlmostEqual(spent["ttfb"]["share"], 0.8, delta=0.15)
+        self.assertLessEqual(sum(s["sightings"] for s in shop["spends"]), shop["sightings"])
+        self.assertNotIn("spends", backend)	# it calls nobody
+
+
 class Stubborn(unittest.TestCase):
     """Requests whose clients have gone, in a handler that does not look at its context."""
 

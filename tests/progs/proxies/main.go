@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -43,6 +44,8 @@ func backend(w http.ResponseWriter, r *http.Request) {
 	case "/fail":
 		c, _, _ := w.(http.Hijacker).Hijack()
 		c.Close()
+	case "/wait":
+		time.Sleep(400 * time.Millisecond)
 	case "/slow":
 		time.Sleep(2 * time.Second)
 	case "/hold":
@@ -98,6 +101,14 @@ func ignores(w http.ResponseWriter, r *http.Request) { <-release }
 
 func heeds(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
+// checkout is for four fifths of its time in a call of its own.
+type checkout string
+
+func (c checkout) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	get(string(c) + "/wait?by=checkout")
+	time.Sleep(100 * time.Millisecond)
+}
+
 func main() {
 	to := serve(http.HandlerFunc(backend))
 	u, _ := url.Parse(to)
@@ -105,6 +116,7 @@ func main() {
 	alone, below := serve(proxy), serve(around(proxy))
 	redirects := serve(http.RedirectHandler(to+"/?by=redirect", 302))
 	stubborn, polite := serve(http.HandlerFunc(ignores)), serve(http.HandlerFunc(heeds))
+	shop := serve(checkout(to))
 	t := &http.Transport{}
 	fmt.Println("READY")
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
@@ -119,6 +131,16 @@ func main() {
 		case in.Text() == "leave", in.Text() == "part":
 			c := http.Client{Timeout: 200 * time.Millisecond}
 			c.Get(map[string]string{"leave": stubborn, "part": polite}[in.Text()])
+		case in.Text() == "shop":
+			http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 100
+			for i := 0; i < 30; i++ {
+				go func() {
+					for { // looks come at regular times: these must not
+						get(shop)
+						time.Sleep(time.Duration(rand.Intn(300)) * time.Millisecond)
+					}
+				}()
+			}
 		case in.Text() == "release":
 			close(release)
 		default:
