@@ -239,6 +239,32 @@ SUBPROG int grpc_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	return 0;
 }
 
+/* Whether an error is io.EOF: where its address is not known, because net/http's client is
+ * not linked, by what it points to, the string "EOF". */
+SUBPROG bool is_eof(struct hit *h, struct gs_net_scratch *s, __u64 itab, __u64 data)
+{
+	__u64 text = 0;
+
+	if (h->spec->eof_itab)
+		return itab == h->spec->eof_itab && data == h->spec->eof_data;
+	if (bpf_probe_read_user(s->word, sizeof(s->word), (void *)data) || s->word[1] != 3 ||
+	    bpf_probe_read_user(&text, 3, (void *)s->word[0]))
+		return false;
+	return text == ('E' | 'O' << 8 | 'F' << 16);
+}
+
+/* google.golang.org/grpc.(*clientStream).finish(cs, err), body: of a call on the
+ * goroutine that made it.  Where an interceptor repeats a call, the first time counts.
+ * A stream that has come to its end, io.EOF, went well: since grpc-go 1.84 so does every call. */
+SUBPROG int grpc_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 itab = GO_ARG1(ctx);
+	bool failed = itab && !is_eof(h, s, itab, GO_ARG2(ctx));
+
+	call_end(h, ctx, s, OPEN_GRPC, failed, h->spec->since_requests_ns);
+	return 0;
+}
+
 CALL_PROGRAM(net_call, GROUP_REQUESTS)
 {
 	switch (s->probe) {
@@ -263,10 +289,7 @@ CALL_PROGRAM(net_call, GROUP_REQUESTS)
 		grpc_begin(h, ctx, s);
 		break;
 	case PROBE_GRPC_END:
-		/* (*clientStream).finish(cs, err), body: of a call on the
-		 * goroutine that made it.  Where an interceptor repeats a call,
-		 * the first time counts. */
-		call_end(h, ctx, s, OPEN_GRPC, GO_ARG1(ctx), h->spec->since_requests_ns);
+		grpc_end(h, ctx, s);
 		break;
 	case PROBE_GRPC_FAILED:
 		/* invoke behind `call newClientStream`: (ClientStream, error);
