@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "cli/message.h"
 #include "cli/output.h"
+#include "host/privileges.h"
 
 #define MAX_FILE (1u << 30)
 
@@ -42,6 +43,7 @@ static int compare(const struct options *o, const struct buf *a, const struct bu
 
 	if (output_open(&out, o))
 		return EXIT_FAILED;
+	privileges_drop(o->output ? PRIVILEGE_WRITE : 0); /* now they are parsed */
 	code = report_diff(a->data ? a->data : "", a->len, b->data ? b->data : "", b->len,
 			   out.text.columns, &out.buf, &err);
 	if (!code)

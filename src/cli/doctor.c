@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/message.h"
 #include "host/features.h"
+#include "host/privileges.h"
 #include "trace/trace.h"
 
 #define DOCTOR_SCHEMA "gospect.doctor/1"
@@ -109,6 +110,7 @@ int cmd_doctor(const struct options *o)
 	n += trace_rows(f + n);
 	if (output_open(&out, o))
 		return EXIT_FAILED;
+	privileges_drop(0);
 	if (o->format == FORMAT_JSON)
 		print_json(f, n, &out.buf);
 	else

@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "cli/message.h"
 #include "gobin/gobin.h"
+#include "host/privileges.h"
 #include "report/grid.h"
 #include "proc/process.h"
 #include "trace/trace.h"
@@ -223,6 +224,18 @@ static void measure(struct cost_table *ct)
 		ct->ns[i] = -1;
 }
 
+static void print(const struct gobin *gb, const struct options *o, const struct plan *pl,
+		  const struct cost_table *ct, struct output *out)
+{
+	char pid[32];
+
+	snprintf(pid, sizeof(pid), "process %ld", o->pid);
+	if (o->format == FORMAT_JSON)
+		print_json(gb, o, pl, ct, &out->buf);
+	else
+		print_text(gb, o->file ? o->file : pid, pl, ct, output_columns(out), &out->buf);
+}
+
 int cmd_plan(const struct options *o)
 {
 	struct err err = { 0 };
@@ -232,24 +245,16 @@ int cmd_plan(const struct options *o)
 	struct plan pl;
 	int status;
 
-	if (open_target(o, &gb, &err))
-		return msg_fail(&err);
-	if (plan_make(&pl, gb, o->sensors, &err)) {
-		gobin_free(gb);
-		return msg_fail(&err);
-	}
-	measure(&ct);
-	plan_price(&pl, &ct);
 	status = output_open(&out, o);
-	if (status == EXIT_DONE) {
-		char pid[32];
-
-		snprintf(pid, sizeof(pid), "process %ld", o->pid);
-		if (o->format == FORMAT_JSON)
-			print_json(gb, o, &pl, &ct, &out.buf);
-		else
-			print_text(gb, o->file ? o->file : pid, &pl, &ct, output_columns(&out),
-				   &out.buf);
+	if (status != EXIT_DONE)
+		return status;
+	measure(&ct);
+	privileges_drop(PRIVILEGE_READ);
+	if (open_target(o, &gb, &err) || plan_make(&pl, gb, o->sensors, &err)) {
+		status = output_close(&out, msg_fail(&err));
+	} else {
+		plan_price(&pl, &ct);
+		print(gb, o, &pl, &ct, &out);
 		status = output_finish(&out);
 	}
 	gobin_free(gb);

@@ -47,19 +47,25 @@ static void predict(struct watch *w, const struct pace *before)
 		      (double)(now.cpu_ns - before->cpu_ns) / s, now.cpu_ns, now.created);
 }
 
-/* Whether probes are wanted and possible; else says why not. */
-static bool may_arm(struct watch *w, const char *no_probes)
+/* Whether probes are wanted; else says why not. */
+static bool wants_probes(struct watch *w, const char *no_probes)
 {
 	char *why = w->memory_only;
-	size_t size = sizeof(w->memory_only);
 
 	if (no_probes)
-		snprintf(why, size, "%s", no_probes);
+		snprintf(why, sizeof(w->memory_only), "%s", no_probes);
 	else if (w->o->budget_pct == 0 && !w->o->exact)
-		snprintf(why, size, "--budget 0: memory only");
-	else if (!w->s.gb->layout || !goruntime_has(&w->s.rt, FACT_GOROUTINES))
-		snprintf(why, size, "no probes: %s", w->s.rt.why_off[FACT_GOROUTINES]);
+		snprintf(why, sizeof(w->memory_only), "--budget 0: memory only");
 	return !why[0];
+}
+
+/* Whether they are possible. */
+static bool may_arm(struct watch *w)
+{
+	if (!w->s.gb->layout || !goruntime_has(&w->s.rt, FACT_GOROUTINES))
+		snprintf(w->memory_only, sizeof(w->memory_only), "no probes: %s",
+			 w->s.rt.why_off[FACT_GOROUTINES]);
+	return !w->memory_only[0];
 }
 
 static int kernel_can(struct err *err)
@@ -97,6 +103,13 @@ static struct trace_config config_of(const struct watch *w)
 	};
 }
 
+/* What it takes to the end. */
+static uint64_t kept(const struct watch *w)
+{
+	return PRIVILEGE_READ | (w->o->output ? PRIVILEGE_WRITE : 0) |
+	       (w->o->prove ? PRIVILEGE_STOP : 0);
+}
+
 static int arm_plan(struct watch *w, struct err *err)
 {
 	struct pace before = { 0 };
@@ -106,6 +119,7 @@ static int arm_plan(struct watch *w, struct err *err)
 
 	if (r)
 		return r;
+	privileges_lower(PRIVILEGE_LOAD | kept(w)); /* the file is parsed */
 	pace_read(w, &before);
 	r = kernel_can(err);
 	if (r)
@@ -123,13 +137,13 @@ static int arm_plan(struct watch *w, struct err *err)
 }
 
 /* Arms the probes.  What goes wrong here is no failure: memory still tells. */
-static void arm(struct watch *w, const char *no_probes)
+static void arm(struct watch *w)
 {
 	struct err err = { 0 };
 	char text[HUMAN_MAX];
 	int taken;
 
-	if (!may_arm(w, no_probes))
+	if (!may_arm(w))
 		return;
 	if (!arm_plan(w, &err)) {
 		w->plan = *trace_plan(w->trace); /* with what was refused meanwhile */
@@ -151,14 +165,26 @@ static void arm(struct watch *w, const char *no_probes)
 /* What comes now is done with as few privileges as it takes. */
 static void drop(struct watch *w)
 {
-	const struct options *o = w->o;
-	uint64_t keep = PRIVILEGE_READ | (o->output ? PRIVILEGE_WRITE : 0) |
-			(o->prove ? PRIVILEGE_STOP : 0);
+	uint64_t keep = kept(w);
 
 	privileges_lower(keep);
 	if (w->trace && !trace_is_readable(w->trace))
 		keep |= PRIVILEGE_BPF;
 	privileges_drop(keep);
+}
+
+/* The file and the memory of the process are hostile: all that is not needed for the
+ * probes goes before they are read, and what is needed is off meanwhile. */
+static void prepare(struct watch *w, const char *no_probes)
+{
+	if (!wants_probes(w, no_probes)) {
+		drop(w);
+		return;
+	}
+	keeper_start(); /* while there is little to copy; arming tells what fails */
+	privileges_prepare(kept(w));
+	trace_features_begin();
+	privileges_lower(kept(w));
 }
 
 #define KEY_LEAST 16
@@ -232,18 +258,22 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 
 	if (w->o->redact_hosts && make_salt(w, &err))
 		return msg_fail(&err);
-	if (!mode->no_probes)
-		keeper_start(); /* while there is little to copy; arming tells what fails */
+	prepare(w, mode->no_probes);
 	r = session_open(&w->s, (pid_t)w->o->pid, &err);
-	if (r)
+	if (r) {
+		trace_features_end();
 		return msg_fail(&err);
+	}
 	r = catch (&w->stop_fd, stop_signals, ARRAY_SIZE(stop_signals));
 	if (r) {
 		msg_error("cannot catch signals: %s", strerror(-r));
 		return EXIT_FAILED;
 	}
-	arm(w, mode->no_probes);
-	drop(w);
+	if (!w->memory_only[0]) {
+		arm(w);
+		trace_features_end();
+		drop(w);
+	}
 	cfg.look.redact_salt = w->o->redact_hosts ? w->redact_salt : NULL;
 	cfg.look.trace = w->trace;
 	cfg.look.memory_only = w->trace ? NULL : w->memory_only;

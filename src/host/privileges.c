@@ -21,21 +21,28 @@
 
 #include "base/vec.h"
 
-void privileges_begin(void)
-{
-	const struct rlimit none = { 0, 0 };
+static uint64_t first; /* what was effective at the start */
 
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	setrlimit(RLIMIT_CORE, &none);
-}
-
-bool privileges_have(uint64_t caps)
+static uint64_t effective(void)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct d[2];
 
-	return !syscall(SYS_capget, &h, d) &&
-	       !(caps & ~(d[0].effective | (uint64_t)d[1].effective << 32));
+	return syscall(SYS_capget, &h, d) ? 0 : d[0].effective | (uint64_t)d[1].effective << 32;
+}
+
+void privileges_begin(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	first = effective();
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	setrlimit(RLIMIT_CORE, &none);
+}
+
+bool privileges_had(uint64_t caps)
+{
+	return !(caps & ~(first | effective()));
 }
 
 /* final: what is not effective is not permitted any more. */
@@ -110,7 +117,7 @@ static const uint16_t refused[] = {
 	440 /* process_madvise */,
 };
 
-/* Of bpf(2) only what reads and writes maps that are there. */
+/* Of bpf(2) only what reads and writes maps that are there … */
 static const uint16_t map_commands[] = {
 	BPF_MAP_LOOKUP_ELEM,
 	BPF_MAP_UPDATE_ELEM,
@@ -122,6 +129,11 @@ static const uint16_t map_commands[] = {
 	BPF_MAP_UPDATE_BATCH,
 	BPF_MAP_DELETE_BATCH,
 	BPF_OBJ_GET_INFO_BY_FD,
+};
+
+/* … and what makes maps and programs, before they are; arming is the keeper's. */
+static const uint16_t load_commands[] = {
+	BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_BTF_LOAD, BPF_MAP_FREEZE, BPF_PROG_BIND_MAP,
 };
 
 #define LOAD(what)     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, what))
@@ -145,9 +157,14 @@ struct rules {
 			(r)->insn[(r)->n++] = more[k];                              \
 	} while (0)
 
-static void add_bpf(struct rules *r)
+static void add_bpf(struct rules *r, bool loads)
 {
-	ADD(r, IF_NOT(SYS_bpf, 2 * ARRAY_SIZE(map_commands) + 2), LOAD(args[0]));
+	size_t nload = loads ? ARRAY_SIZE(load_commands) : 0;
+
+	ADD(r, IF_NOT(SYS_bpf, (uint8_t)(2 * (ARRAY_SIZE(map_commands) + nload) + 2)),
+	    LOAD(args[0]));
+	for (size_t i = 0; i < nload; i++)
+		ADD(r, IF_NOT(load_commands[i], 1), ALLOW);
 	for (size_t i = 0; i < ARRAY_SIZE(map_commands); i++)
 		ADD(r, IF_NOT(map_commands[i], 1), ALLOW);
 	ADD(r, REFUSE);
@@ -165,7 +182,7 @@ static void add_open(struct rules *r, uint32_t call, int arg)
 	    ALLOW, REFUSE);
 }
 
-static void filter(void)
+static void filter(bool loads)
 {
 	struct rules r = { .n = 0 };
 	struct sock_fprog p;
@@ -176,7 +193,7 @@ static void filter(void)
 		ADD(&r, IF_NOT(refused[i], 1), REFUSE);
 	add_open(&r, SYS_open, 1);
 	add_open(&r, SYS_openat, 2);
-	add_bpf(&r);
+	add_bpf(&r, loads);
 	ADD(&r, ALLOW);
 	p = (struct sock_fprog){ .len = r.n, .filter = r.insn };
 	syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p);
@@ -185,10 +202,15 @@ static void filter(void)
 static void close_to_others(void)
 {
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	filter();
+	filter(false);
 }
 
 #else
+
+static void filter(bool loads)
+{
+	(void)loads;
+}
 
 /* LeakSanitizer traces its own process. */
 static void close_to_others(void)
@@ -201,4 +223,16 @@ void privileges_drop(uint64_t keep)
 {
 	privileges_keep(keep);
 	close_to_others();
+}
+
+/* Older kernels know CAP_SYS_ADMIN alone. */
+void privileges_prepare(uint64_t keep)
+{
+	const uint64_t bpf = PRIVILEGE_LOAD & ~PRIVILEGE_ADMIN & ~PRIVILEGE_MEMLOCK;
+
+	keep |= PRIVILEGE_LOAD;
+	if (!(bpf & ~effective()))
+		keep &= ~PRIVILEGE_ADMIN;
+	privileges_keep(keep);
+	filter(true);
 }

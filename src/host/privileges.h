@@ -18,13 +18,22 @@
 
 #define PRIVILEGE_PERFMON (1ull << 38)
 #define PRIVILEGE_ADMIN   (1ull << 21)
+#define PRIVILEGE_MEMLOCK (1ull << 24) /* SYS_RESOURCE, before Linux 5.11 */
+/* To make maps and load programs, without arming them. */
+#define PRIVILEGE_LOAD (PRIVILEGE_BPF | PRIVILEGE_PERFMON | PRIVILEGE_MEMLOCK)
 
-/* Whether all of them are effective. */
-bool privileges_have(uint64_t caps);
+/* Whether all of them are effective, or were at the start. */
+bool privileges_had(uint64_t caps);
 /* Nothing that is executed gains privileges, no core is written.  At the start. */
 void privileges_begin(void);
 /* Only these stay, for the calling thread and those it makes. */
 void privileges_keep(uint64_t keep);
+/*
+ * Before a foreign file is parsed by who has yet to load programs: these stay, and
+ * PRIVILEGE_LOAD; the kernel refuses what privileges_drop() has refused, but for
+ * loading.  privileges_lower() for the time of the parsing.
+ */
+void privileges_prepare(uint64_t keep);
 /*
  * Only these are effective from now on; privileges_drop() makes it final, for
  * the calling thread and those it makes.

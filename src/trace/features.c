@@ -6,6 +6,8 @@
 #include "trace/trace.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,8 @@
 
 /* One experiment answers both questions; the machine does not change. */
 static struct {
-	bool done;
+	bool done, running;
+	pthread_t thread;
 	struct trace_features features;
 	struct cost_table cost;
 } known;
@@ -56,8 +59,8 @@ static int try_perf(struct trace_features *f, struct cost_table *ct, const struc
 	} else if (is_permission(r.attach_err) || is_permission(multi->attach_err)) {
 		f->denied = true;
 		f->wants_admin = !is_permission(multi->attach_err) &&
-				 privileges_have(PRIVILEGE_PERFMON) &&
-				 !privileges_have(PRIVILEGE_ADMIN);
+				 privileges_had(PRIVILEGE_PERFMON) &&
+				 !privileges_had(PRIVILEGE_ADMIN);
 		snprintf(f->why, sizeof(f->why), "this process may not attach probes%s",
 			 f->wants_admin ? " by perf events, and uprobe_multi does not work here"
 					: "");
@@ -97,10 +100,40 @@ static int experiment(struct trace_features *f, struct cost_table *ct, struct er
 	return 0;
 }
 
+/* An error is found again, and said, by who asks. */
+static void *experiment_thread(void *arg)
+{
+	struct err err = { 0 };
+
+	(void)arg;
+	known.done = !experiment(&known.features, &known.cost, &err);
+	return NULL;
+}
+
+void trace_features_begin(void)
+{
+	sigset_t all, before;
+
+	if (known.done || known.running)
+		return;
+	sigfillset(&all); /* they are the other threads' */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	known.running = !pthread_create(&known.thread, NULL, experiment_thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void trace_features_end(void)
+{
+	if (known.running)
+		pthread_join(known.thread, NULL);
+	known.running = false;
+}
+
 static int known_once(struct err *err)
 {
 	int e;
 
+	trace_features_end();
 	if (known.done)
 		return 0;
 	e = experiment(&known.features, &known.cost, err);

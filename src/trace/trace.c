@@ -355,7 +355,8 @@ static int switch_groups(struct trace *t, unsigned int want)
 	if (on & GROUP_BIT(GROUP_REQUESTS) && t->follow_until_ns)
 		follow_end(t);
 	if (on) {
-		keeper_wait(-1);
+		if (t->attached_ns) /* else it is another process's: the calibration's */
+			keeper_wait(-1);
 		attach_groups(t, on, &first);
 		forget_begins(t, on);
 	}

@@ -49,6 +49,12 @@ struct trace_features {
  * are no error: method is NONE and why says it.
  */
 int trace_features_probe(struct trace_features *f, struct err *err);
+/*
+ * Begins it in a thread, which spends most of its time waiting for the kernel: nothing
+ * else may be asked of the keeper until the features are asked for, or _end() said.
+ */
+void trace_features_begin(void);
+void trace_features_end(void);
 /* What to do about it; static. */
 const char *trace_features_hint(const struct trace_features *f);
 /* Cost per hit of each class on this machine, from the same experiment.

@@ -2,6 +2,7 @@
 """Wrong usage, wrong processes, missing privileges, targets that go away: each
 with its exit status, one clear sentence on stderr, and nothing on stdout."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -187,6 +188,58 @@ class Privileges(unittest.TestCase):
             w.do("births 7")
             hits = [p["hits"] for p in a.stop()[-1]["cost"]["probes"]["list"] if p["armed"]]
             self.assertGreaterEqual(sum(hits), 7)
+
+    # What /proc/self/status said when the executable $TARGET was first read.
+    WITNESS = r"""
+    #define _GNU_SOURCE
+    #include <fcntl.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    ssize_t pread64(int fd, void *p, size_t n, off_t at) {
+        static int done;
+        char link[64], file[4096] = "", text[8192];
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        if (!done && readlink(link, file, sizeof(file) - 1) > 0 && !strcmp(file, getenv("TARGET"))) {
+            int in = open("/proc/thread-self/status", O_RDONLY), out;
+            done = 1;
+            out = open(getenv("WITNESS"), O_WRONLY | O_CREAT | O_EXCL, 0600);
+            n = write(out, text, read(in, text, sizeof(text))) > 0 ? n : 0;
+        }
+        return syscall(SYS_pread64, fd, p, n, at);
+    }
+    ssize_t pread(int fd, void *p, size_t n, off_t at) { return pread64(fd, p, n, at); }
+    """
+
+    def test_what_a_file_is_parsed_with(self):
+        """Nothing that a hostile one could use but for reading, in every command."""
+        read = 1 << 19 | 1 << 2
+        with Work() as w, tempfile.TemporaryDirectory() as d:
+            lib, target = os.path.join(d, "witness.so"), os.readlink(f"/proc/{w.pid}/exe")
+            subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", lib], input=self.WITNESS, text=True, check=True)
+            with open("/proc/self/status") as f:
+                mine = int(re.search(r"CapEff:\s*(\w+)", f.read())[1], 16)
+            for name, args in (("plan", [target]), ("plan", [str(w.pid)]), ("attach", [str(w.pid), "--for", "100ms"]),
+                               ("attach", [str(w.pid), "--for", "100ms", "--budget", "0"]),
+                               ("snapshot", [str(w.pid), "--window", "0"]), ("leaks", [str(w.pid)])):
+                with self.subTest(name, args=args):
+                    said = os.path.join(d, "said")
+                    env = dict(os.environ, LD_PRELOAD=lib, TARGET=target, WITNESS=said)
+                    p = subprocess.run([GOSPECT, name, *args], env=env, capture_output=True, text=True,
+                                       stdin=subprocess.DEVNULL)
+                    if "ASan runtime" in p.stderr:
+                        self.skipTest("built with a sanitizer")
+                    self.assertEqual(p.returncode, 0, p.stderr)
+                    with open(said) as f:
+                        status = dict(l.rstrip("\n").split(":\t", 1) for l in f if ":\t" in l)
+                    os.unlink(said)
+                    nice = 1 << 23 if name == "leaks" else 0
+                    self.assertEqual(int(status["CapEff"], 16) & ~nice, read & mine)
+                    self.assertEqual(status["Seccomp"], "2")
+                    self.assertEqual(status["NoNewPrivs"], "1")
+                    self.assertEqual(int(status["CapPrm"], 16) & 1 << 21, 0)	# CAP_SYS_ADMIN
 
     def test_as_nobody(self):
         with Work() as w, tempfile.TemporaryDirectory() as d:

@@ -188,6 +188,29 @@ static void test_list_not_started(void **state)
 	golist_deinit(&l);
 }
 
+/* As refused while a file is parsed, though programs are loaded afterwards. */
+static int given_up_before(void)
+{
+	char *const none[] = { NULL };
+	char mem[32];
+
+	snprintf(mem, sizeof(mem), "/proc/%d/mem", (int)getppid());
+	privileges_begin();
+	privileges_prepare(PRIVILEGE_READ);
+	if (execve("/bin/true", none, none) != -1 || errno != EPERM)
+		return 1;
+	if (open(mem, O_RDWR) >= 0 || errno != EPERM)
+		return 2;
+	if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+		return 3;
+	if (syscall(SYS_bpf, BPF_LINK_CREATE, NULL, 1u << 20) != -1 || errno != EPERM)
+		return 4;
+	if (syscall(SYS_bpf, BPF_PROG_LOAD, NULL, 1u << 20) != -1 || errno == EPERM)
+		return 5;
+	privileges_drop(PRIVILEGE_READ);
+	return syscall(SYS_bpf, BPF_PROG_LOAD, NULL, 1u << 20) != -1 || errno != EPERM ? 6 : 0;
+}
+
 /* 0, or the number of what was not as it should be. */
 static int given_up(void)
 {
@@ -222,20 +245,31 @@ static int given_up(void)
 	return prctl(PR_GET_DUMPABLE) || !prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) ? 10 : 0;
 }
 
-static void what_is_not_needed_is_refused(void **state)
+static void in_child(int (*f)(void))
 {
 	int status;
 	pid_t child;
 
-	(void)state;
 #if defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
 	skip();
 #endif
 	child = fork();
 	if (!child)
-		_exit(given_up());
+		_exit(f());
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
+}
+
+static void what_is_not_needed_is_refused(void **state)
+{
+	(void)state;
+	in_child(given_up);
+}
+
+static void what_parsing_does_not_need_is_refused(void **state)
+{
+	(void)state;
+	in_child(given_up_before);
 }
 
 int main(void)
@@ -248,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_list_not_started),
 		cmocka_unit_test(what_is_not_needed_is_refused),
+		cmocka_unit_test(what_parsing_does_not_need_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
