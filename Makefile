@@ -39,14 +39,14 @@ ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { retur
 	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
 LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
 
-MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks observe report cli
+MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu observe report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker needs definitions before uses
 BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
 BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
-SKEL := $(B)/gospect.skel.h
+SKEL := $(B)/gospect.skel.h $(B)/sample.skel.h
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
@@ -81,9 +81,22 @@ $(B)/gospect.bpf.o: $(BPF_OBJ)
 	$(call say,LINK)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(SKEL): $(B)/gospect.bpf.o
+$(B)/gospect.skel.h: $(B)/gospect.bpf.o
 	$(call say,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< name gospect_bpf > $@.tmp
+	@mv $@.tmp $@
+
+# CPU samples: an object of its own, loaded only where they are taken
+$(B)/bpf/sample.o: bpf/sample.c include/gospect/cpu.h Makefile | $(B)/.needs
+	@mkdir -p $(@D)
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+$(B)/sample.bpf.o: $(B)/bpf/sample.o
+	$(call say,LINK)
+	$(Q)$(BPFTOOL) gen object $@ $<
+$(B)/sample.skel.h: $(B)/sample.bpf.o
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name sample_bpf > $@.tmp
 	@mv $@.tmp $@
 
 $(filter $(B)/obj/trace/%,$(LIB_OBJ)): $(SKEL)

@@ -13,6 +13,8 @@
 #include "cli/message.h"
 #include "plan/sensor.h"
 
+#define MAX_RATE_HZ 999 /* more, and what is measured is the measuring */
+
 const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR] = { "--for", "DUR",
 		      "stop after DUR (500ms, 5s, 2m, 1h); default: at Ctrl-C or when the target "
@@ -21,7 +23,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_WINDOW] = { "--window", "DUR",
 			 "observe for DUR (default 5s; 0: read memory once, arm no probes)" },
 	[OPT_ONLY] = { "--only", "SENSOR,...",
-		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes "
+		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes, cpu "
 		       "(errors and crash are accepted but not implemented yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
@@ -52,8 +54,12 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof",
 				  "json: schema gospect.report/1; html: one file with a flame "
 				  "graph; pprof: a profile for 'go tool pprof' (default text)" },
-	[OPT_PROFILE] = { "--profile", "goroutine|heap",
-			  "which profile --format pprof writes (default goroutine)" },
+	[OPT_PROFILE] = { "--profile", "goroutine|heap|cpu",
+			  "which profile --format pprof writes (default goroutine); cpu: samples "
+			  "of "
+			  "the window, in every format" },
+	[OPT_RATE] = { "--rate", "HZ",
+		       "CPU samples per second of each CPU that the program runs on (default 97)" },
 	[OPT_OUTPUT] = { "-o", "FILE",
 			 "write the report to FILE instead of standard output; one that is there "
 			 "is "
@@ -183,6 +189,31 @@ static int usage_valid(const struct command *c, const char *what, const char *ba
 	return EXIT_USAGE;
 }
 
+static int set_profile(const struct command *c, const char *arg, struct options *o)
+{
+	static const char *const names[] = {
+		[PROFILE_GOROUTINE] = "goroutine", [PROFILE_HEAP] = "heap", [PROFILE_CPU] = "cpu"
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(arg, names[i])) {
+			o->profile = (enum profile)i;
+			return 0;
+		}
+	return usage_valid(c, "profile", arg, option_defs[OPT_PROFILE].arg);
+}
+
+static int set_rate(const struct command *c, const char *arg, struct options *o)
+{
+	char *end;
+	unsigned long hz = strtoul(arg, &end, 10);
+
+	if (arg[0] < '0' || arg[0] > '9' || *end || !hz || hz > MAX_RATE_HZ)
+		return usage_valid(c, "rate", arg, "1 to 999");
+	o->rate_hz = (unsigned int)hz;
+	return 0;
+}
+
 static int set_sensors(const struct command *c, const char *arg, struct options *o)
 {
 	char word[40], valid[160];
@@ -266,10 +297,9 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		o->all = true;
 		return 0;
 	case OPT_PROFILE:
-		if (strcmp(arg, "goroutine") && strcmp(arg, "heap"))
-			return usage_valid(c, "profile", arg, option_defs[id].arg);
-		o->profile = !strcmp(arg, "heap") ? PROFILE_HEAP : PROFILE_GOROUTINE;
-		return 0;
+		return set_profile(c, arg, o);
+	case OPT_RATE:
+		return set_rate(c, arg, o);
 	case OPT_FAIL_ON:
 		o->has_fail_on = true;
 		if (severity_parse(arg, &o->fail_on))
@@ -345,6 +375,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 
 	*o = (struct options){ .sensors = SENSOR_ALL,
 			       .budget_pct = 1.0,
+			       .rate_hz = 97,
 			       .window_ns = 5 * NS_PER_S,
 			       .max_stop_ns = 200 * NS_PER_MS };
 	for (int i = 0; i < argc; i++) {
@@ -377,6 +408,10 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		if (o->help)
 			return 0;
 	}
+	if (!o->has_only)
+		o->sensors &= ~SENSOR_BIT(SENSOR_CPU);
+	if (o->profile == PROFILE_CPU)
+		o->sensors |= SENSOR_BIT(SENSOR_CPU);
 	/* Two hits a goroutine instead of one: not unless it is asked for. */
 	if (o->exact && !o->has_only)
 		o->sensors &= ~SENSOR_BIT(SENSOR_LIFETIMES);

@@ -19,7 +19,7 @@ struct options;
  */
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_PPROF };
-enum profile { PROFILE_GOROUTINE, PROFILE_HEAP };
+enum profile { PROFILE_GOROUTINE, PROFILE_HEAP, PROFILE_CPU };
 
 struct options {
 	long pid;          /* operand PID, or 0 */
@@ -42,7 +42,8 @@ struct options {
 	bool goroutines;           /* list each of them */
 	bool all;                  /* also where a list would be cut */
 	enum profile profile;
-	bool has_only; /* sensors were named */
+	unsigned int rate_hz; /* of CPU samples */
+	bool has_only;        /* sensors were named */
 	bool has_fail_on;
 	enum severity fail_on;
 	bool help;
@@ -75,6 +76,7 @@ enum option_id {
 	OPT_FORMAT,
 	OPT_FORMAT_SNAPSHOT,
 	OPT_PROFILE,
+	OPT_RATE,
 	OPT_OUTPUT,
 	OPT_FAIL_ON,
 	OPT_REDACT_HOSTS,

@@ -87,7 +87,9 @@ static int report(struct snapshot *s)
 	err = output_report(&s->out, &r, true);
 	if (err) {
 		if (err == -EOPNOTSUPP)
-			msg_error("no such profile: %s", r.window.memory->heap.why);
+			msg_error("no such profile: %s", s->o->profile == PROFILE_CPU
+								 ? s->w.sampler_off
+								 : r.window.memory->heap.why);
 		status = err == -EOPNOTSUPP ? EXIT_FAILED : output_status(err);
 	} else if (found_enough(s->o, &r.findings)) {
 		status = EXIT_FOUND;

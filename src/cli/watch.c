@@ -18,8 +18,10 @@
 #include "cli/output.h"
 #include "host/privileges.h"
 #include "trace/keeper.h"
+#include "trace/sampler.h"
 
 #define BUDGET_FLOOR_NS (2 * NS_PER_MS) /* per second: keeps idle programs exact */
+#define SAMPLED_STACKS  8192            /* distinct ones, of a profile */
 #define CHECK_NS        (250 * NS_PER_MS)
 #define STOPS_MAX       100 /* `bg` in vain */
 
@@ -162,6 +164,34 @@ static void arm(struct watch *w)
 		msg_hint("%s", err.hint);
 }
 
+/* Begins to sample the CPU, where the timers are there for it. */
+static void sample(struct watch *w)
+{
+	const struct sampler_config cfg = {
+		.pid = w->s.proc.pid, .gb = w->s.gb, .bias = w->s.bias, .slots = SAMPLED_STACKS
+	};
+	struct err err = { 0 };
+
+	if (!w->sampler)
+		return;
+	privileges_lower(PRIVILEGE_LOAD | kept(w));
+	if (!sampler_begin(w->sampler, &cfg, &err))
+		return;
+	sampler_close(w->sampler);
+	w->sampler = NULL;
+	snprintf(w->sampler_off, sizeof(w->sampler_off), "%s", err.what);
+}
+
+/* Makes them, while that is allowed. */
+static void make_sampler(struct watch *w)
+{
+	struct err err = { 0 };
+
+	if (w->o->sensors & SENSOR_BIT(SENSOR_CPU) &&
+	    sampler_open(&w->sampler, w->o->rate_hz, &err))
+		snprintf(w->sampler_off, sizeof(w->sampler_off), "%s", err.what);
+}
+
 /* What comes now is done with as few privileges as it takes. */
 static void drop(struct watch *w)
 {
@@ -178,10 +208,12 @@ static void drop(struct watch *w)
 static void prepare(struct watch *w, const char *no_probes)
 {
 	if (!wants_probes(w, no_probes)) {
+		snprintf(w->sampler_off, sizeof(w->sampler_off), "%s", w->memory_only);
 		drop(w);
 		return;
 	}
 	keeper_start(); /* while there is little to copy; arming tells what fails */
+	make_sampler(w);
 	privileges_prepare(kept(w));
 	trace_features_begin();
 	privileges_lower(kept(w));
@@ -272,10 +304,13 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	if (!w->memory_only[0]) {
 		arm(w);
 		trace_features_end();
+		sample(w);
 		drop(w);
 	}
 	cfg.look.redact_salt = w->o->redact_hosts ? w->redact_salt : NULL;
 	cfg.look.trace = w->trace;
+	cfg.look.sampler = w->sampler;
+	cfg.look.sampler_off = w->sampler_off;
 	cfg.look.memory_only = w->trace ? NULL : w->memory_only;
 	r = observer_new(&w->observer, &cfg, &err);
 	if (r) {
@@ -387,6 +422,8 @@ void watch_disarm(struct watch *w, struct output *out)
 
 	if (w->trace)
 		trace_disarm(w->trace);
+	if (w->sampler)
+		sampler_pause(w->sampler, true);
 	if (w->stop_fd >= 0)
 		close(w->stop_fd);
 	w->stop_fd = -1;
@@ -421,11 +458,15 @@ void watch_stop(struct watch *w, bool on_terminal)
 	w->stop_asked = false;
 	if (w->trace)
 		trace_disarm(w->trace);
+	if (w->sampler)
+		sampler_pause(w->sampler, true);
 	stop(on_terminal);
 	check_target(w, true, clock_mono_ns());
 	if (w->end_reason)
 		return;
 	process_cpu_ns(&w->s.proc, &cpu);
+	if (w->sampler)
+		sampler_pause(w->sampler, false);
 	if (w->trace && trace_rearm(w->trace, cpu, observer_created(w->observer)))
 		observer_lose_slice(w->observer);
 	if (observer_restart(w->observer))
@@ -436,6 +477,7 @@ void watch_close(struct watch *w)
 {
 	observer_free(w->observer);
 	trace_close(w->trace);
+	sampler_close(w->sampler);
 	session_close(&w->s);
 	freeze_deinit(&w->freeze);
 	if (w->signal_fd >= 0)

@@ -38,8 +38,10 @@ struct watch {
 	struct plan plan;
 	struct trace *trace;
 	struct observer *observer;
-	char memory_only[320]; /* why there are no probes, "" when there are */
-	char redact_salt[64];  /* with --redact-hosts */
+	struct sampler *sampler; /* NULL: no CPU samples */
+	char sampler_off[320];   /* why, where they were asked for */
+	char memory_only[320];   /* why there are no probes, "" when there are */
+	char redact_salt[64];    /* with --redact-hosts */
 	int signal_fd;
 	struct freeze freeze; /* opened with --prove */
 	uint64_t

@@ -15,6 +15,7 @@
 struct gostacks;
 struct gotypes;
 struct process;
+struct sampler;
 struct trace;
 struct trace_births;
 struct trace_opens;
@@ -35,6 +36,8 @@ struct look {
 	const struct plan *plan; /* NULL: no probes planned */
 	struct trace *trace;     /* NULL: memory only */
 	const char *memory_only; /* why trace is NULL; NULL when it is not */
+	struct sampler *sampler; /* NULL: no CPU samples */
+	const char *sampler_off; /* why; NULL: they are not asked for */
 	const char *redact_salt; /* hosts are shown as hashes with it; NULL: as they are */
 	uint32_t sensors;        /* asked for: SENSOR_BIT()s */
 	bool dump, dump_all;     /* snapshots: all goroutines by stack; and one by one */

@@ -65,6 +65,21 @@ static int add_location(struct stack_builder *b, uint64_t pc, const struct gofra
 
 #define NOT_SHOWN INT64_MAX /* a location of wrappers only */
 
+#define NAMED (1ull << 61) /* pcs from here on are names; two bits are left for the key */
+
+uint64_t stack_builder_name(struct stack_builder *b, const char *name)
+{
+	int i = 0;
+
+	while (i < b->nname && b->name[i] != name)
+		i++;
+	if (i == STACK_MAX_NAMES)
+		i--; /* more than there are */
+	else if (i == b->nname)
+		b->name[b->nname++] = name;
+	return NAMED + (uint64_t)i;
+}
+
 /* The location's number, or negative.  *injected as goruntime_frames_at() has it. */
 static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool *injected)
 {
@@ -76,7 +91,13 @@ static int64_t location_of(struct stack_builder *b, uint64_t pc, int kind, bool 
 		*injected = *at & 1;
 		return *at >> 1 == NOT_SHOWN ? NOT_SHOWN : (int64_t)(*at >> 1);
 	}
-	n = goruntime_frames_at(b->rt, pc, injected, f, MAX_INLINED);
+	if (pc >= NAMED) {
+		memset(f, 0, sizeof(*f));
+		f->function = b->name[pc - NAMED];
+		n = 1;
+	} else {
+		n = goruntime_frames_at(b->rt, pc, injected, f, MAX_INLINED);
+	}
 	if (n < 0)
 		n = 0;
 	if (kind == KEY_LOGICAL && n > 1)

@@ -34,10 +34,14 @@ struct stack_table {
 	size_t nstack;
 };
 
+#define STACK_MAX_NAMES 512
+
 struct stack_builder {
 	struct stack_table *t; /* borrowed: filled */
 	struct goruntime *rt;
 	struct u64map location_at;
+	const char *name[STACK_MAX_NAMES]; /* of frames that are no function of Go's */
+	int nname;
 	size_t location_cap, line_cap, at_cap, stack_cap;
 };
 
@@ -51,6 +55,8 @@ void stack_builder_deinit(struct stack_builder *b);
  */
 int stack_builder_add(struct stack_builder *b, const uint64_t *pcs, size_t n, bool whole,
 		      bool logical);
+/* A pc, of no code, that stands for a frame of that name (static) in stack_builder_add(). */
+uint64_t stack_builder_name(struct stack_builder *b, const char *name);
 void stack_table_deinit(struct stack_table *t);
 /* Where it stands in the user's code, as place_pick(); NULL: nowhere but in the runtime. */
 const struct place *stack_table_at(const struct stack_table *t, uint32_t stack);

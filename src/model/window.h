@@ -117,6 +117,7 @@ struct window {
 	struct net_window *net;
 	struct sql_window *sql;
 	struct locks_window *locks;
+	struct cpu_window *cpu;
 };
 
 /* What rates are for: the window less what the process was kept from running. */

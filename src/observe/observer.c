@@ -16,6 +16,7 @@
 #include "plan/plan.h"
 #include "proc/process.h"
 #include "prove/prove.h"
+#include "trace/sampler.h"
 #include "trace/trace.h"
 
 #define MIN_PACE_NS     (200 * NS_PER_MS)
@@ -347,6 +348,12 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 
 		w->agent_bpf_bytes = trace_map_bytes(o->look.trace);
 		w->agent_rss_bytes -= w->agent_rss_bytes > mapped ? mapped : 0;
+	}
+	if (o->look.sampler) {
+		uint64_t bytes = sampler_bytes(o->look.sampler);
+
+		w->agent_bpf_bytes += bytes;
+		w->agent_rss_bytes -= w->agent_rss_bytes > bytes ? bytes : 0;
 	}
 	fill_probes(o, w);
 }

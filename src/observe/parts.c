@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cpu/subject.h"
 #include "goroutines/subject.h"
 #include "gort/gotypes.h"
 #include "locks/subject.h"
@@ -15,7 +16,8 @@
 #include "sql/subject.h"
 
 const struct subject *const subjects[] = {
-	&goroutines_subject, &memory_subject, &net_subject, &sql_subject, &locks_subject, NULL,
+	&goroutines_subject, &memory_subject, &net_subject, &sql_subject,
+	&locks_subject,      &cpu_subject,    NULL,
 };
 
 static bool is_gone(int err)

@@ -12,6 +12,7 @@ struct parts {
 	struct net_window net;
 	struct sql_window sql;
 	struct locks_window locks;
+	struct cpu_window cpu;
 };
 
 int window_init(struct window *w)
@@ -26,6 +27,7 @@ int window_init(struct window *w)
 	w->net = &p->net;
 	w->sql = &p->sql;
 	w->locks = &p->locks;
+	w->cpu = &p->cpu;
 	return 0;
 }
 
@@ -38,6 +40,7 @@ void window_deinit(struct window *w)
 	net_window_deinit(w->net);
 	sql_window_deinit(w->sql);
 	locks_window_deinit(w->locks);
+	cpu_window_deinit(w->cpu);
 	free(w->goroutines); /* the first of the parts: all of them */
 	memset(w, 0, sizeof(*w));
 }

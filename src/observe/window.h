@@ -3,6 +3,7 @@
 #ifndef GOSPECT_OBSERVE_WINDOW_H
 #define GOSPECT_OBSERVE_WINDOW_H
 
+#include "cpu/window.h"
 #include "goroutines/window.h"
 #include "locks/window.h"
 #include "memory/window.h"

@@ -12,6 +12,7 @@ static const char *const names[SENSOR_COUNT] = {
 	[SENSOR_SQL] = "sql",
 	[SENSOR_LOCKS] = "locks",
 	[SENSOR_LIFETIMES] = "lifetimes",
+	[SENSOR_CPU] = "cpu",
 	[SENSOR_ERRORS] = "errors",
 	[SENSOR_CRASH] = "crash",
 };

@@ -13,6 +13,7 @@ enum sensor {
 	SENSOR_SQL,
 	SENSOR_LOCKS,
 	SENSOR_LIFETIMES, /* of goroutines; nothing without GOROUTINES */
+	SENSOR_CPU,       /* samples; only when asked for */
 	/* accepted, not implemented yet: coverage "off" */
 	SENSOR_ERRORS,
 	SENSOR_CRASH,

@@ -23,16 +23,17 @@ static int find_reason(const struct flame *f, const char *words)
 }
 
 /* The reasons, most goroutines first; those beyond the table are summed in its last place. */
-static void rank_reasons(struct flame *f, const struct goroutine_dump *d)
+static void rank_reasons(struct flame *f, const struct flame_source *from)
 {
-	for (size_t i = 0; i < d->ngroup; i++) {
-		int k = find_reason(f, d->group[i].reason);
+	for (size_t i = 0; i < from->n; i++) {
+		struct flame_item item = from->item(from, i);
+		int k = find_reason(f, item.reason);
 
 		if (k < 0) {
 			k = f->nreason++;
-			f->reason[k] = d->group[i].reason;
+			f->reason[k] = item.reason;
 		}
-		f->reason_count[k] += d->group[i].count;
+		f->reason_count[k] += item.count;
 	}
 	for (int i = 1; i < f->nreason; i++)
 		for (int k = i; k > 0 && f->reason_count[k] > f->reason_count[k - 1]; k--) {
@@ -73,21 +74,22 @@ static int child_of(struct flame *f, struct bytesmap *at, int parent, const stru
 	return f->n++;
 }
 
-static void add_group(struct flame *f, struct bytesmap *at, const struct goroutine_dump *d,
-		      const struct dump_group *g)
+static void add_item(struct flame *f, struct bytesmap *at, const struct flame_source *from,
+		     const struct flame_item *g)
 {
 	const struct place *line[MAX_LINES];
-	int n = stack_lines(&d->stacks, g->stack, line, MAX_LINES), top = 0, node = 0, reason;
+	int n = stack_lines(from->stacks, g->stack, line, MAX_LINES), top = 0, node = 0;
+	int reason = find_reason(f, g->reason), last;
 
-	reason = find_reason(f, g->reason);
 	/* how the runtime parks is the same everywhere */
-	while (top < n - 1 && stack_line_is_runtime(line[top]))
+	while (from->waits && top < n - 1 && stack_line_is_runtime(line[top]))
 		top++;
+	last = from->waits || !n ? top - 1 : top;
 	f->node[0].count += g->count;
 	f->node[0].by_reason[reason] += g->count;
-	for (int i = n - 1, depth = 0; i >= top - 1; i--, depth++) {
-		bool last = i == top - 1 || !n || depth == FLAME_MAX_DEPTH;
-		int child = child_of(f, at, node, last ? NULL : line[i], g->reason);
+	for (int i = n - 1, depth = 0; i >= last; i--, depth++) {
+		bool is_reason = i == top - 1 || !n || depth == FLAME_MAX_DEPTH;
+		int child = child_of(f, at, node, is_reason ? NULL : line[i], g->reason);
 
 		if (child < 0) {
 			f->cut = true;
@@ -96,7 +98,7 @@ static void add_group(struct flame *f, struct bytesmap *at, const struct gorouti
 		f->node[child].count += g->count;
 		f->node[child].by_reason[reason] += g->count;
 		node = child;
-		if (last)
+		if (is_reason)
 			break;
 	}
 }
@@ -127,7 +129,7 @@ static void sort_children(struct flame *f, int parent, struct ranked *list)
 		f->node[list[i].node].next = i + 1 < n ? list[i + 1].node : -1;
 }
 
-int flame_make(struct flame *f, const struct goroutine_dump *d)
+int flame_make(struct flame *f, const struct flame_source *from)
 {
 	struct bytesmap at;
 	struct ranked *list = malloc(FLAME_MAX_NODES * sizeof(*list));
@@ -141,10 +143,13 @@ int flame_make(struct flame *f, const struct goroutine_dump *d)
 	memset(&f->node[0], 0, sizeof(f->node[0]));
 	f->node[0].child = f->node[0].next = -1;
 	f->n = 1;
-	rank_reasons(f, d);
+	rank_reasons(f, from);
 	bytesmap_init(&at, FLAME_MAX_NODES);
-	for (size_t i = 0; i < d->ngroup; i++)
-		add_group(f, &at, d, &d->group[i]);
+	for (size_t i = 0; i < from->n; i++) {
+		struct flame_item item = from->item(from, i);
+
+		add_item(f, &at, from, &item);
+	}
 	bytesmap_deinit(&at);
 	for (int i = 0; i < f->n; i++)
 		sort_children(f, i, list);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The goroutines of a dump as a tree of functions, outermost first. */
+/* Stacks, of goroutines or of CPU samples, as a tree of functions, outermost first. */
 #ifndef GOSPECT_REPORT_FLAME_H
 #define GOSPECT_REPORT_FLAME_H
 
@@ -26,8 +26,21 @@ struct flame {
 	bool cut; /* not all nodes are there */
 };
 
+/* So many of one stack, for one reason. */
+struct flame_item {
+	uint32_t stack;
+	uint64_t count;
+	const char *reason;
+};
+struct flame_source {
+	const struct stack_table *stacks;
+	size_t n;
+	struct flame_item (*item)(const struct flame_source *from, size_t i);
+	const void *of;
+	bool waits; /* how the runtime parks is left out, and the reason is a box of its own */
+};
 /* 0, -ENOMEM. */
-int flame_make(struct flame *f, const struct goroutine_dump *d);
+int flame_make(struct flame *f, const struct flame_source *from);
 void flame_deinit(struct flame *f);
 /* Index of the reason that most goroutines of the node have. */
 int flame_reason(const struct flame *f, const struct flame_node *n);

@@ -13,6 +13,7 @@
 
 #include "base/human.h"
 #include "base/text.h"
+#include "cpu/tables.h"
 #include "goroutines/tables.h"
 #include "model/sentence.h"
 #include "report/flame.h"
@@ -54,17 +55,18 @@ static const char style[] =
 	"#cf222e;outline-offset:-2px}\n"
 	".key{display:inline-block;padding:0 .5em;margin:0 .5em .3em 0;border-radius:2px}\n"
 	"details ol,details p{margin:.3em 0 .4em 1.2em}\n"
-	"#find{width:22em;padding:.2em .4em;margin-right:.6em}.js{display:none}\n";
+	".find{width:22em;padding:.2em .4em;margin-right:.6em}.js{display:none}\n";
 
 /* Zoom: what is not on the way to the box clicked is hidden.  Search: by the box's text. */
 static const char script[] =
 	"<script>\n"
 	"(function(){'use strict';\n"
 	"var "
-	"g=document.getElementById('graph'),q=document.getElementById('find'),r=document."
-	"getElementById('hits');\n"
-	"if(!g)return;\n"
+	"all=document.querySelectorAll('.graph');\n"
+	"if(!all.length)return;\n"
 	"document.querySelectorAll('.js').forEach(function(e){e.style.display='inline'});\n"
+	"all.forEach(function(g){\n"
+	"var c=g.previousElementSibling,q=c.querySelector('.find'),r=c.querySelector('.hits');\n"
 	"function zoom(box){\n"
 	" g.querySelectorAll('.gone').forEach(function(e){e.classList.remove('gone')});\n"
 	" for(var e=box;e&&e!==g;e=e.parentElement){\n"
@@ -77,7 +79,7 @@ static const char script[] =
 	"g.addEventListener('click',function(ev){\n"
 	" var s=ev.target.closest('.box > span');if(s)zoom(s.parentElement);\n"
 	"});\n"
-	"document.getElementById('all').addEventListener('click',function(){zoom(null)});\n"
+	"c.querySelector('.all').addEventListener('click',function(){zoom(null)});\n"
 	"q.addEventListener('input',function(){\n"
 	" var t=q.value.toLowerCase(),n=0,sum=0;\n"
 	" g.querySelectorAll('.found').forEach(function(e){e.classList.remove('found')});\n"
@@ -86,7 +88,8 @@ static const char script[] =
 	"  e.classList.add('found');n++;\n"
 	"  if(!e.parentElement.closest('.found'))sum+=+e.dataset.n;\n"
 	" });\n"
-	" r.textContent=t?n+' boxes, '+sum+' goroutines':'';\n"
+	" r.textContent=t?n+' boxes, '+sum+' '+g.dataset.what:'';\n"
+	"});\n"
 	"});\n"
 	"})();\n"
 	"</script>\n";
@@ -198,9 +201,9 @@ static void legend(const struct flame *f, struct buf *out)
 		text(out, "", f->reason[i], 48, " ");
 		buf_printf(out, "%s</span>", human_count(f->reason_count[i], n));
 	}
-	buf_puts(out, "</p>\n<p><span class=\"js\"><input id=\"find\" placeholder=\"find a "
-		      "function, file or reason\"><button id=\"all\">whole graph</button> <span "
-		      "id=\"hits\"></span></span></p>\n");
+	buf_puts(out, "</p>\n<p><span class=\"js\"><input class=\"find\" placeholder=\"find a "
+		      "function, file or reason\"><button class=\"all\">whole graph</button> <span "
+		      "class=\"hits\"></span></span></p>\n");
 }
 
 static void box_name(const struct flame_node *n, struct buf *out)
@@ -208,7 +211,7 @@ static void box_name(const struct flame_node *n, struct buf *out)
 	if (n->place)
 		place(out, "", n->place, "");
 	else
-		text(out, "", n->reason ? n->reason : "all goroutines", 48, "");
+		text(out, "", n->reason ? n->reason : "all", 48, "");
 }
 
 /* A box and the boxes under it; the width is the browser's to work out, by flex. */
@@ -243,18 +246,17 @@ static void box(const struct flame *f, int i, int depth, struct buf *out)
 	buf_puts(out, "</div>");
 }
 
-static int graph(const struct goroutine_dump *d, struct buf *out)
+static int graph(const struct flame_source *from, const char *title, const char *what,
+		 struct buf *out)
 {
 	struct flame f;
-	int err = flame_make(&f, d);
+	int err = flame_make(&f, from);
 
 	if (err)
 		return err;
-	buf_puts(out,
-		 "<h2>Goroutines by stack</h2>\n<p class=\"dim\">Width: how many. The outermost "
-		 "function is on top; the lowest box is what they wait for. Click to zoom.</p>\n");
+	buf_puts(out, title);
 	legend(&f, out);
-	buf_puts(out, "<div id=\"graph\"><div class=\"row\">");
+	buf_printf(out, "<div class=\"graph\" data-what=\"%s\"><div class=\"row\">", what);
 	if (f.node[0].count)
 		box(&f, 0, 0, out);
 	buf_puts(out, "</div></div>\n");
@@ -262,6 +264,46 @@ static int graph(const struct goroutine_dump *d, struct buf *out)
 		buf_puts(out, "<p class=\"dim\">Rare stacks are cut off.</p>\n");
 	flame_deinit(&f);
 	return 0;
+}
+
+static struct flame_item group_item(const struct flame_source *from, size_t i)
+{
+	const struct dump_group *g = &((const struct goroutine_dump *)from->of)->group[i];
+
+	return (struct flame_item){ g->stack, g->count, g->reason };
+}
+
+static int goroutines_graph(const struct goroutine_dump *d, struct buf *out)
+{
+	struct flame_source from = {
+		.stacks = &d->stacks, .n = d->ngroup, .item = group_item, .of = d, .waits = true
+	};
+
+	return graph(
+		&from,
+		"<h2>Goroutines by stack</h2>\n<p class=\"dim\">Width: how many. The outermost "
+		"function is on top; the lowest box is what they wait for. Click to "
+		"zoom.</p>\n",
+		"goroutines", out);
+}
+
+static struct flame_item cpu_item(const struct flame_source *from, size_t i)
+{
+	const struct cpu_sample *s = &((const struct cpu_window *)from->of)->sample[i];
+
+	return (struct flame_item){ s->stack, s->count, cpu_kind_word[s->kind] };
+}
+
+static int cpu_graph(const struct cpu_window *c, struct buf *out)
+{
+	struct flame_source from = {
+		.stacks = &c->stacks, .n = c->nsample, .item = cpu_item, .of = c
+	};
+
+	return graph(&from,
+		     "<h2>CPU time by stack</h2>\n<p class=\"dim\">Width: how many samples. The "
+		     "outermost function is on top. Click to zoom.</p>\n",
+		     "samples", out);
 }
 
 static void group_labels(const struct goroutine_dump *d, const struct dump_group *g,
@@ -357,13 +399,18 @@ static int part(const struct window *w, const struct table *t, struct buf *out)
 	if (!table_any(t, w))
 		return 0;
 	if (t == &goroutine_groups) {
-		err = graph(w->goroutines->dump, out);
+		err = goroutines_graph(w->goroutines->dump, out);
 		if (!err)
 			stacks(w->goroutines->dump, out);
 		return err;
 	}
+	if (t == &cpu_functions)
+		err = cpu_graph(w->cpu, out);
+	if (err)
+		return err;
 	buf_printf(out, "<h2>%s</h2>\n", t->title);
-	sentence(out, w, "", t->sentence);
+	if (t->sentence)
+		sentence(out, w, "", t->sentence);
 	if (t->sentence2)
 		sentence(out, w, t->label2 + strspn(t->label2, " "), t->sentence2);
 	err = cells_of_window(&cells, t, w, MAX_ROWS);

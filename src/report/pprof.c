@@ -8,6 +8,8 @@
 
 #include "base/map.h"
 #include "base/vec.h"
+#include "model/place.h"
+#include "base/text.h"
 
 #define MAX_BYTES   (1u << 30) /* of the profile before it is compressed */
 #define MAX_STRINGS (1u << 22)
@@ -362,5 +364,38 @@ int report_pprof_heap(const struct report *r, struct buf *out)
 	field(&p.body, PROFILE_PERIOD, h->rate);
 	field(&p.body, PROFILE_DEFAULT_SAMPLE_TYPE, string_of(&p, "inuse_space"));
 	heap_samples(&p, h);
+	return end(&p, out);
+}
+
+static void cpu_samples(struct profile *p, const struct cpu_window *c)
+{
+	for (size_t i = 0; i < c->nsample; i++) {
+		const struct cpu_sample *s = &c->sample[i];
+		uint64_t v[] = { s->count, s->count * c->period_ns };
+		char place[WORDS_PLACE_MAX];
+
+		put_stack(p, s->stack);
+		put_values(p, v, 2);
+		put_label(p, "kind", cpu_kind_word[s->kind]);
+		if (s->created.function)
+			put_label(p, "created", words_place(&s->created, place, sizeof(place)));
+		close_message(&p->body, PROFILE_SAMPLE, &p->part);
+	}
+}
+
+int report_pprof_cpu(const struct report *r, struct buf *out)
+{
+	const struct cpu_window *c = r->window.cpu;
+	struct profile p;
+
+	if (!c->known)
+		return -EOPNOTSUPP;
+	begin(&p, &r->window, &c->stacks);
+	value_type(&p, PROFILE_SAMPLE_TYPE, "samples", "count");
+	value_type(&p, PROFILE_SAMPLE_TYPE, "cpu", "nanoseconds");
+	value_type(&p, PROFILE_PERIOD_TYPE, "cpu", "nanoseconds");
+	field(&p.body, PROFILE_PERIOD, c->period_ns);
+	field(&p.body, PROFILE_DURATION_NANOS, (uint64_t)(r->window.window_s * 1e9));
+	cpu_samples(&p, c);
 	return end(&p, out);
 }

@@ -52,6 +52,9 @@ int report_pprof_goroutines(const struct report *r, struct buf *out);
 /* The heap profile with runtime/pprof's four sample types.  As above. */
 int report_pprof_heap(const struct report *r, struct buf *out);
 
+/* CPU samples, in samples and in nanoseconds, with labels `created` and `kind`.  As above. */
+int report_pprof_cpu(const struct report *r, struct buf *out);
+
 /*
  * Two reports of one program compared: what appeared, grew, shrank, went away.
  * The last report in the text of each file (one object a line), compared, as

@@ -5,7 +5,6 @@ file in a browser; findings that only a snapshot has; diff; exit status."""
 import base64
 import contextlib
 import glob
-import gzip
 import html
 import json
 import os
@@ -22,6 +21,7 @@ from datetime import datetime
 
 from harness import (DEADLINE, RELEASES, USUAL, Program, Work, binary, coverage, gospect, listening_port,
                      need_root, releases, wait_until)
+from profiles import read_profile
 from schema import report
 
 PARKED = {"chanreceive": 7, "chansend": 11, "select": 13, "mutex": 17, "rwmutex": 19, "waitgroup": 23,
@@ -59,70 +59,6 @@ def place(o):
 
 
 # --- an independent reader of profile.proto ---------------------------------------
-
-def varint(b, i):
-    v = shift = 0
-    while True:
-        v |= (b[i] & 0x7f) << shift
-        shift += 7
-        i += 1
-        if not b[i - 1] & 0x80:
-            return v, i
-
-
-def message(b):
-    """Field number -> list of values: ints, or bytes."""
-    out, i = {}, 0
-    while i < len(b):
-        key, i = varint(b, i)
-        if key & 7 == 0:
-            v, i = varint(b, i)
-        elif key & 7 == 2:
-            n, i = varint(b, i)
-            v, i = b[i:i + n], i + n
-            assert len(v) == n
-        else:
-            raise AssertionError(f"wire type {key & 7}")
-        out.setdefault(key >> 3, []).append(v)
-    return out
-
-
-def packed(values):
-    out = []
-    for v in values:
-        if isinstance(v, int):
-            out.append(v)
-            continue
-        i = 0
-        while i < len(v):
-            x, i = varint(v, i)
-            out.append(x)
-    return out
-
-
-def read_profile(path):
-    """Sample types, and samples: stack of (function, line) innermost first, values, labels."""
-    with gzip.open(path) as f:
-        p = message(f.read())
-    strings = [s.decode() for s in p[6]]
-    assert strings[0] == ""
-    functions = {}
-    for f in map(message, p.get(5, [])):
-        functions[f[1][0]] = strings[f[2][0]]
-    locations = {}
-    for loc in map(message, p.get(4, [])):
-        lines = [message(l) for l in loc.get(4, [])]
-        locations[loc[1][0]] = [(functions[l[1][0]], l.get(2, [0])[0]) for l in lines]
-    types = [strings[message(t)[1][0]] for t in p[1]]
-    samples = []
-    for s in map(message, p.get(2, [])):
-        stack = [line for loc in packed(s.get(1, [])) for line in locations[loc]]
-        labels = {}
-        for l in map(message, s.get(3, [])):
-            labels[strings[l[1][0]]] = strings[l[2][0]] if 2 in l else l.get(3, [0])[0]
-        samples.append((stack, packed(s[2]), labels))
-    return types, samples
-
 
 @contextlib.contextmanager
 def pprof_server(path):

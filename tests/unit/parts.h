@@ -13,6 +13,7 @@ struct parts_by_hand {
 	struct net_window net;
 	struct sql_window sql;
 	struct locks_window locks;
+	struct cpu_window cpu;
 };
 
 /* Empties both; w is not for window_deinit(). */
@@ -25,6 +26,7 @@ static inline void parts_use(struct parts_by_hand *p, struct window *w)
 		.net = &p->net,
 		.sql = &p->sql,
 		.locks = &p->locks,
+		.cpu = &p->cpu,
 	};
 }
 

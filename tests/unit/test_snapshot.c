@@ -357,14 +357,25 @@ static void html_names_places(void **state)
 	tear_down(&f);
 }
 
+static struct flame_item item_of_group(const struct flame_source *from, size_t i)
+{
+	const struct dump_group *g = &((const struct goroutine_dump *)from->of)->group[i];
+
+	return (struct flame_item){ g->stack, g->count, g->reason };
+}
+
 static void flame_adds_up(void **state)
 {
+	struct flame_source from = { .item = item_of_group, .waits = true };
 	struct flame t;
 	struct fixture f;
 
 	(void)state;
 	set_up(&f);
-	assert_int_equal(flame_make(&t, &f.d), 0);
+	from.stacks = &f.d.stacks;
+	from.n = f.d.ngroup;
+	from.of = &f.d;
+	assert_int_equal(flame_make(&t, &from), 0);
 	assert_int_equal(t.node[0].count, 1236);
 	assert_string_equal(t.reason[0], "chan receive");
 	for (int i = 0; i < t.n; i++) {

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * CPU samples: a timer on each CPU finds the target running, or does nothing.
+ * The stack is walked by frame pointers, from the system stack on to that of its
+ * goroutine, and counted; no record is sent.  It runs in an interrupt, one at a
+ * time on a CPU.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+#include <linux/ptrace.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#include "gospect/cpu.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile struct gs_cpu_target target = {};
+const volatile __u64 pidns_dev = 0, pidns_ino = 0;
+const volatile __u32 slots = GS_CPU_SLOTS;
+const volatile bool has_task_regs = true;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GS_CPU_SLOTS);
+	__type(key, __u32);
+	__type(value, struct gs_cpu_stack);
+} cpu_stacks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct gs_cpu_counts);
+} cpu_counts SEC(".maps");
+
+/* A stack in the making. */
+struct sample {
+	struct gs_cpu_stack s;
+	__u64 word[GS_CPU_WORDS];
+	__u64 pc, sp, bp, r14;
+	/* the goroutine's, where the system stack is in use */
+	__u64 cross_pc, cross_bp, cross_lo;
+	__u64 lo, hi; /* of the stack that sp is on */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sample);
+} cpu_scratch SEC(".maps");
+
+/* The kernel's own, by name (BTF). */
+struct pt_regs___kernel {
+	unsigned long r14, bp, ip, sp, orig_ax;
+} __attribute__((preserve_access_index));
+
+#define add(p, n) ((void)__sync_fetch_and_add((p), (n)))
+
+static __always_inline bool read(void *to, __u32 n, __u64 from)
+{
+	return !bpf_probe_read_user(to, n, (void *)from);
+}
+
+static __always_inline __u64 read_word(__u64 from)
+{
+	__u64 v = 0;
+
+	return read(&v, sizeof(v), from) ? v : 0;
+}
+
+static __always_inline bool in_text(__u64 pc)
+{
+	return pc >= target.text_lo && pc < target.text_hi;
+}
+
+static __always_inline __u32 current_tgid(void)
+{
+	struct bpf_pidns_info ns = {};
+
+	if (!pidns_ino)
+		return bpf_get_current_pid_tgid() >> 32;
+	bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns));
+	return ns.tgid;
+}
+
+/* The registers of the program; false: not to be had. */
+static __always_inline bool take_registers(struct bpf_perf_event_data *ctx, struct sample *s)
+{
+	s->s.system_call = -1;
+	if (ctx->regs.cs & 3) {
+		s->pc = ctx->regs.rip;
+		s->sp = ctx->regs.rsp;
+		s->bp = ctx->regs.rbp;
+		s->r14 = ctx->regs.r14;
+		return true;
+	}
+	s->s.flags |= GS_CPU_KERNEL;
+	if (has_task_regs) {
+		struct pt_regs___kernel *r = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+		long nr = BPF_CORE_READ(r, orig_ax);
+
+		s->pc = BPF_CORE_READ(r, ip);
+		s->sp = BPF_CORE_READ(r, sp);
+		s->bp = BPF_CORE_READ(r, bp);
+		s->r14 = BPF_CORE_READ(r, r14);
+		s->s.system_call = nr >= 0 && nr < 1024 ? (__s32)nr : -1;
+		return true;
+	}
+	return false;
+}
+
+/* Where the goroutine goes on when the system stack ends. */
+static __always_inline void take_crossing(struct sample *s, __u64 g)
+{
+	__u64 pc = read_word(g + target.g_sched_pc), sp = read_word(g + target.g_sched_sp);
+
+	if (pc == target.system_switch)
+		s->cross_pc = read_word(sp); /* systemstack and its like have no frame */
+	else if (in_text(pc))
+		s->cross_pc = pc; /* morestack */
+	s->cross_bp = read_word(g + target.g_sched_bp);
+	s->cross_lo = sp;
+}
+
+/* The goroutine: R14 in Go's code has it, where the stack is its own or its M's. */
+static __always_inline void take_goroutine(struct sample *s)
+{
+	__u64 g = s->r14, m, g0, lohi[2], curg;
+
+	s->s.flags |= GS_CPU_NO_G;
+	if (!read(lohi, sizeof(lohi), g))
+		return;
+	s->lo = lohi[0];
+	s->hi = lohi[1];
+	m = read_word(g + target.g_m);
+	if (!m)
+		return;
+	g0 = read_word(m + target.m_g0);
+	curg = read_word(m + target.m_curg);
+	if (g != g0 && (s->sp < s->lo || s->sp > s->hi)) {
+		/* the vDSO's functions are called on the system stack */
+		if (!g0 || !read(lohi, sizeof(lohi), g0) || s->sp < lohi[0] || s->sp > lohi[1])
+			return;
+	} else if (g == g0) {
+		if (s->sp < s->lo || s->sp > s->hi)
+			return;
+		if (!curg) {
+			s->s.flags &= ~GS_CPU_NO_G;
+			s->s.flags |= GS_CPU_SCHED;
+			return;
+		}
+		take_crossing(s, curg);
+		g = curg;
+	}
+	s->s.goid = read_word(g + target.g_goid);
+	s->s.gopc = read_word(g + target.g_gopc);
+	s->s.flags &= ~GS_CPU_NO_G;
+}
+
+/* The caller that frame pointers lose: see struct gs_cpu_stack. */
+static __always_inline void take_top(struct sample *s)
+{
+	s->s.ret = s->s.saved_ret = 0;
+	s->s.saved_at = 0;
+	if (!in_text(s->pc) || !read(s->word, sizeof(s->word), s->sp))
+		return;
+	if (in_text(s->word[0]))
+		s->s.ret = s->word[0];
+#pragma unroll
+	for (int i = GS_CPU_WORDS - 2; i >= 0; i--)
+		if (s->word[i] == s->bp && in_text(s->word[i + 1])) {
+			s->s.saved_at = i;
+			s->s.saved_ret = s->word[i + 1];
+		}
+}
+
+static __always_inline void push(struct sample *s, __u64 pc)
+{
+	__u32 n = s->s.npcs;
+
+	if (n < GS_CPU_FRAMES) {
+		s->s.pcs[n] = pc;
+		s->s.npcs = n + 1;
+	} else {
+		s->s.flags |= GS_CPU_CUT;
+	}
+}
+
+/* One frame on; false: the stack ends. */
+static __always_inline bool step(struct sample *s)
+{
+	__u64 frame[2];
+
+	/* from the system stack to the goroutine's */
+	if (s->cross_pc && (s->bp < s->lo || s->bp >= s->hi)) {
+		push(s, s->cross_pc);
+		s->bp = s->cross_bp;
+		s->lo = s->cross_lo;
+		s->hi = ~0ull;
+		s->cross_pc = 0;
+	}
+	if (!s->bp || s->bp & 7 || !read(frame, sizeof(frame), s->bp) || !in_text(frame[1]))
+		return false;
+	push(s, frame[1]);
+	if (s->cross_pc && frame[1] >= target.morestack_lo && frame[1] < target.morestack_hi) {
+		s->bp = 0; /* the goroutine's is in its g */
+		return true;
+	}
+	if (frame[0] <= s->bp && !s->cross_pc) {
+		s->bp = 0;
+		return false;
+	}
+	s->bp = frame[0];
+	return true;
+}
+
+static __always_inline void walk(struct sample *s)
+{
+	s->s.npcs = 0;
+	push(s, s->pc);
+	for (int i = 0; i < GS_CPU_FRAMES; i++)
+		if (!step(s))
+			return;
+	if (s->bp)
+		s->s.flags |= GS_CPU_CUT;
+}
+
+static __always_inline __u64 mix(__u64 h, __u64 v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 29;
+}
+
+static __always_inline __u64 hash_of(const struct sample *s)
+{
+	__u64 h = mix(s->s.goid, s->s.ret);
+
+	h = mix(h, s->s.saved_ret);
+	h = mix(h, (__u64)s->s.flags << 32 | (__u32)s->s.system_call);
+	for (__u32 i = 0; i < GS_CPU_FRAMES; i++) {
+		if (i >= s->s.npcs)
+			break;
+		h = mix(h, s->s.pcs[i]);
+	}
+	return h ? h : 1;
+}
+
+static __always_inline void fill(struct gs_cpu_stack *to, const struct sample *s)
+{
+	to->gopc = s->s.gopc;
+	to->goid = s->s.goid;
+	to->ret = s->s.ret;
+	to->saved_ret = s->s.saved_ret;
+	to->saved_at = s->s.saved_at;
+	to->flags = s->s.flags;
+	to->system_call = s->s.system_call;
+	to->npcs = s->s.npcs;
+	for (__u32 i = 0; i < GS_CPU_FRAMES; i++) {
+		if (i >= s->s.npcs)
+			break;
+		to->pcs[i] = s->s.pcs[i];
+	}
+	__sync_fetch_and_add(&to->ready, 1);
+}
+
+static __always_inline bool count(struct sample *s, __u64 hash)
+{
+	for (__u32 i = 0; i < GS_CPU_PROBES; i++) {
+		__u32 slot = (__u32)(hash + i) & (slots - 1);
+		struct gs_cpu_stack *at = bpf_map_lookup_elem(&cpu_stacks, &slot);
+		__u64 was;
+
+		if (!at)
+			return false;
+		was = __sync_val_compare_and_swap(&at->hash, 0, hash);
+		if (!was)
+			fill(at, s);
+		if (!was || was == hash) {
+			add(&at->count, 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+SEC("perf_event")
+int cpu_sample(struct bpf_perf_event_data *ctx)
+{
+	__u32 zero = 0;
+	struct gs_cpu_counts *c = bpf_map_lookup_elem(&cpu_counts, &zero);
+	struct sample *s = bpf_map_lookup_elem(&cpu_scratch, &zero);
+
+	if (!c || !s)
+		return 0;
+	if (current_tgid() != target.tgid) {
+		add(&c->foreign, 1);
+		return 0;
+	}
+	add(&c->samples, 1);
+	s->s.flags = 0;
+	s->s.goid = s->s.gopc = s->s.ret = s->s.saved_ret = 0;
+	s->cross_pc = s->lo = s->hi = 0;
+	if (!take_registers(ctx, s)) {
+		add(&c->no_user, 1);
+		return 0;
+	}
+	if (!in_text(s->pc))
+		s->s.flags |= GS_CPU_FOREIGN;
+	take_goroutine(s);
+	take_top(s);
+	walk(s);
+	if (!count(s, hash_of(s)))
+		add(&c->no_room, 1);
+	return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * CPU samples: what the program that the timer runs and user space agree on.
+ * Fixed-width members only, as in abi.h.
+ */
+#ifndef GOSPECT_CPU_H
+#define GOSPECT_CPU_H
+
+#include <linux/types.h>
+
+#define GS_CPU_FRAMES 96  /* innermost ones; deeper stacks are cut */
+#define GS_CPU_PROBES 8   /* slots that are tried for a stack */
+#define GS_CPU_WORDS  16  /* of the stack's top that are looked at */
+#define GS_CPU_SLOTS  512 /* least; a power of two */
+
+/* gs_cpu_stack.flags */
+#define GS_CPU_KERNEL  1u  /* it was in the kernel */
+#define GS_CPU_CUT     2u  /* there are frames beyond the table */
+#define GS_CPU_NO_G    4u  /* which goroutine it was is not known */
+#define GS_CPU_SCHED   8u  /* on the system stack, for no goroutine */
+#define GS_CPU_FOREIGN 16u /* outside of Go's code: C, vDSO */
+
+/*
+ * A stack and how often it was met: open addressing by hash, slots are never
+ * given back while samples are taken.
+ *
+ * Frame pointers lose the caller of a function that has no frame (yet, or any
+ * more).  Who knows the frame's size at pcs[0] finds it in `ret` (size 0), or,
+ * where the saved frame pointer of word saved_at is what the register still (or
+ * again) has, in `saved_ret` (size 8 * (saved_at + 1)).
+ */
+struct gs_cpu_stack {
+	__u64 hash;  /* 0: free */
+	__u64 count; /* samples */
+	__u64 ready; /* the rest is written */
+	__u64 gopc;  /* where the goroutine was created, run-time; 0 not known */
+	__u64 goid;
+	__u64 ret, saved_ret; /* 0: no address in Go's code */
+	__u32 saved_at;
+	__u32 flags;       /* GS_CPU_… */
+	__s32 system_call; /* with GS_CPU_KERNEL; < 0: none (a fault, an interrupt) */
+	__u32 npcs;
+	__u64 pcs[GS_CPU_FRAMES]; /* run-time: where it stood, then return addresses */
+};
+_Static_assert(sizeof(struct gs_cpu_stack) == 72 + 8 * GS_CPU_FRAMES, "gs_cpu_stack");
+
+/* Counts since the programs were loaded. */
+struct gs_cpu_counts {
+	__u64 samples; /* of the target, all of them */
+	__u64 no_room; /* of them, in no stack: the table was full */
+	__u64 no_user; /* of them, in the kernel without the registers of the program */
+	__u64 foreign; /* of other processes */
+};
+_Static_assert(sizeof(struct gs_cpu_counts) == 32, "gs_cpu_counts");
+
+/* What the program knows of the target: set before loading. */
+struct gs_cpu_target {
+	__u64 text_lo, text_hi; /* Go's code, run-time */
+	__u64 morestack_lo, morestack_hi;
+	__u64 system_switch; /* pc of systemstack_switch, run-time */
+	__u32 tgid;
+	__u32 g_m, g_goid, g_gopc, g_sched_sp, g_sched_pc, g_sched_bp;
+	__u32 m_g0, m_curg;
+	__u32 unused;
+};
+_Static_assert(sizeof(struct gs_cpu_target) == 80, "gs_cpu_target");
+
+#endif

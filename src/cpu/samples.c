@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stacks of samples: what the kernel side walked by frame pointers, with the
+ * caller that these lose (by the frame's size at the pc), cut where a stack
+ * ends, and named where it is not Go's.
+ */
+#include "cpu/fill.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vec.h"
+#include "gobin/gobin.h"
+
+#define MAX_PCS (GS_CPU_FRAMES + 4)
+
+static const char foreign[] = "[C]", vdso[] = "[vdso]";
+
+/* A stack while it is put together. */
+struct making {
+	struct cpu_window *c;
+	struct goruntime *rt;
+	struct stack_builder builder;
+	uint64_t vdso_lo, vdso_hi;
+	uint64_t pc[MAX_PCS];
+	size_t n;
+	bool whole, gc;
+};
+
+/* Functions below which there is nothing of a stack. */
+static bool is_root(const char *name)
+{
+	static const char *const roots[] = { "runtime.mcall",   "runtime.mstart",
+					     "runtime.rt0_go",  "runtime.sigtramp",
+					     "runtime.goexit",  "runtime.cgocallback",
+					     "runtime.mstart1", "runtime.sigreturn__sigaction",
+					     "runtime.clone" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(roots); i++)
+		if (!strcmp(name, roots[i]))
+			return true;
+	return false;
+}
+
+static bool is_gc(const char *name)
+{
+	static const char *const gc[] = { "runtime.gcBgMarkWorker", "runtime.gcAssistAlloc",
+					  "runtime.bgsweep",        "runtime.bgscavenge",
+					  "runtime.gcStart",        "runtime.gcMarkTermination",
+					  "runtime.gcMarkDone",     "runtime.gcDrain",
+					  "runtime.gcDrainN",       "runtime.deductSweepCredit" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(gc); i++)
+		if (!strcmp(name, gc[i]))
+			return true;
+	return false;
+}
+
+static void push(struct making *m, uint64_t pc)
+{
+	if (m->n < MAX_PCS)
+		m->pc[m->n++] = pc;
+}
+
+/* One of Go's; false: the stack ends there. */
+static bool push_go(struct making *m, uint64_t pc, bool is_return)
+{
+	struct gofunc f;
+
+	if (pclntab_find_pc(m->rt->gb->pcln, pc - m->rt->bias - is_return, &f))
+		return false;
+	m->gc = m->gc || is_gc(f.name);
+	if (!strcmp(f.name, "runtime.goexit")) {
+		m->whole = true;
+		return false;
+	}
+	push(m, pc);
+	m->whole = is_root(f.name) || !strcmp(f.name, "runtime.main");
+	return !is_root(f.name);
+}
+
+/* The caller that frame pointers have lost; 0: none. */
+static uint64_t lost_caller(const struct making *m, const volatile struct gs_cpu_stack *s)
+{
+	int32_t size;
+
+	if (pclntab_frame_size(m->rt->gb->pcln, s->pcs[0] - m->rt->bias, &size))
+		return 0;
+	if (!size)
+		return s->ret;
+	return s->saved_ret && size == 8 * (int32_t)(s->saved_at + 1) ? s->saved_ret : 0;
+}
+
+static uint64_t named(struct making *m, const char *name)
+{
+	return stack_builder_name(&m->builder, name);
+}
+
+/* The physical frames of a sample into pc[]. */
+static void put_together(struct making *m, const volatile struct gs_cpu_stack *s)
+{
+	uint32_t n = s->npcs < GS_CPU_FRAMES ? s->npcs : GS_CPU_FRAMES;
+	bool goes_on = n;
+
+	m->n = 0;
+	m->whole = m->gc = false;
+	if (s->flags & GS_CPU_KERNEL)
+		push(m, named(m, cpu_kernel_name(s->system_call)));
+	if (goes_on && s->flags & GS_CPU_FOREIGN) {
+		push(m,
+		     named(m, s->pcs[0] >= m->vdso_lo && s->pcs[0] < m->vdso_hi ? vdso : foreign));
+	} else if (goes_on) {
+		uint64_t lost = lost_caller(m, s);
+
+		goes_on = push_go(m, s->pcs[0], false);
+		if (goes_on && lost)
+			goes_on = push_go(m, lost, true);
+	}
+	for (uint32_t i = 1; i < n && goes_on; i++)
+		goes_on = push_go(m, s->pcs[i], true);
+}
+
+static enum cpu_kind kind_of(const struct making *m, const volatile struct gs_cpu_stack *s)
+{
+	if (m->gc)
+		return CPU_GC;
+	if (s->flags & GS_CPU_KERNEL)
+		return CPU_KERNEL;
+	if (s->flags & GS_CPU_SCHED)
+		return CPU_SCHEDULER;
+	return s->flags & GS_CPU_FOREIGN && m->n < 2 ? CPU_FOREIGN : CPU_GO;
+}
+
+static int add(struct making *m, const struct cpu_met *met)
+{
+	struct cpu_window *c = m->c;
+	struct cpu_sample *out = &c->sample[c->nsample];
+	uint64_t gopc = met->at->gopc;
+	int err;
+
+	put_together(m, met->at);
+	err = stack_builder_add(&m->builder, m->pc, m->n, m->whole, false);
+	if (err)
+		return err;
+	*out = (struct cpu_sample){ .stack = (uint32_t)c->stacks.nstack - 1,
+				    .count = met->count,
+				    .kind = kind_of(m, met->at) };
+	if (gopc)
+		place_of_pcs(m->rt, &gopc, 1, false, &out->created);
+	c->nsample++;
+	c->placed += met->count;
+	c->kind[out->kind] += met->count;
+	if (m->whole)
+		c->whole += met->count;
+	return 0;
+}
+
+static int by_count(const void *x, const void *y)
+{
+	const struct cpu_sample *a = x, *b = y;
+
+	return a->count != b->count ? (a->count < b->count ? 1 : -1)
+				    : (a->stack > b->stack) - (a->stack < b->stack);
+}
+
+int cpu_samples_fill(struct cpu_window *c, const struct look *l, const struct cpu_met *met,
+		     size_t n)
+{
+	struct making m = { .c = c, .rt = l->rt };
+	int err = 0;
+
+	c->sample = calloc(n + 1, sizeof(*c->sample));
+	if (!c->sample)
+		return -ENOMEM;
+	stack_builder_init(&m.builder, &c->stacks, l->rt);
+	for (size_t i = 0; i < n && !err; i++)
+		err = add(&m, &met[i]);
+	stack_builder_deinit(&m.builder);
+	if (!err && c->nsample)
+		qsort(c->sample, c->nsample, sizeof(*c->sample), by_count);
+	return err;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "trace/sampler.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/vec.h"
+#include "gobin/gobin.h"
+#include "gobin/pclntab.h"
+#include "sample.skel.h"
+
+#define MAX_CPUS 4096
+
+struct sampler {
+	struct sample_bpf *skel;
+	int *event; /* of each CPU; -1: it is offline */
+	int ncpu;
+	unsigned int hz;
+	uint32_t slots;
+	struct gs_cpu_stack *stacks;
+	struct gs_cpu_counts *counts;
+};
+
+static int no_words(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	(void)level, (void)fmt, (void)ap;
+	return 0;
+}
+
+static uint32_t off_of(const struct layout *l, enum layout_field f, bool *all)
+{
+	int32_t off = layout_off(l, f);
+
+	*all = *all && off >= 0;
+	return off >= 0 ? (uint32_t)off : 0;
+}
+
+/* Go's code, and the functions that the program has to know. */
+static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, struct err *err)
+{
+	static const char *const names[] = { "runtime.morestack", "runtime.systemstack_switch" };
+	const struct layout *l = cfg->gb->layout;
+	struct gofunc f[ARRAY_SIZE(names)], last;
+	struct pclntab *p = cfg->gb->pcln;
+	bool all = l != NULL;
+
+	if (!l)
+		return err_set(err, -EOPNOTSUPP, "the layout of the runtime is not known");
+	t->g_m = off_of(l, LAYOUT_G_M, &all);
+	t->g_goid = off_of(l, LAYOUT_G_GOID, &all);
+	t->g_gopc = off_of(l, LAYOUT_G_GOPC, &all);
+	t->g_sched_sp = off_of(l, LAYOUT_G_SCHED_SP, &all);
+	t->g_sched_pc = off_of(l, LAYOUT_G_SCHED_PC, &all);
+	t->g_sched_bp = off_of(l, LAYOUT_G_SCHED_BP, &all);
+	t->m_g0 = off_of(l, LAYOUT_M_G0, &all);
+	t->m_curg = off_of(l, LAYOUT_M_CURG, &all);
+	if (!all || pclntab_find_names(p, names, ARRAY_SIZE(names), f) || !f[1].entry ||
+	    pclntab_func_at(p, 0, &last))
+		return err_set(err, -EOPNOTSUPP, "the layout of the runtime is not known");
+	t->text_lo = last.entry + cfg->bias;
+	if (pclntab_func_at(p, (uint32_t)pclntab_nfunc(p) - 1, &last))
+		return err_set(err, -EBADMSG, "the function table is damaged");
+	t->text_hi = last.end + cfg->bias;
+	t->morestack_lo = f[0].entry + cfg->bias;
+	t->morestack_hi = f[0].end + cfg->bias;
+	/* what gosave_systemstack_switch stores: the function, behind its prologue */
+	t->system_switch = f[1].entry + cfg->bias;
+	t->tgid = (uint32_t)cfg->pid;
+	return 0;
+}
+
+static void set_pid_namespace(struct sample_bpf *skel)
+{
+	enum { FIRST_PID_NS = 0xEFFFFFFC }; /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) || st.st_ino == (ino_t)FIRST_PID_NS)
+		return;
+	skel->rodata->pidns_dev = st.st_dev;
+	skel->rodata->pidns_ino = st.st_ino;
+}
+
+static int load(struct sampler *s, const struct sampler_config *cfg, struct err *err)
+{
+	struct gs_cpu_target t = { 0 };
+	int e = describe(&t, cfg, err);
+
+	if (e)
+		return e;
+	libbpf_set_print(no_words);
+	s->skel = sample_bpf__open();
+	if (!s->skel)
+		return err_set(err, -ENOMEM, "cannot open the BPF object of samples");
+	memcpy((void *)(uintptr_t)&s->skel->rodata->target, &t, sizeof(t));
+	s->skel->rodata->slots = cfg->slots;
+	set_pid_namespace(s->skel);
+	bpf_map__set_max_entries(s->skel->maps.cpu_stacks, cfg->slots);
+	e = sample_bpf__load(s->skel);
+	if (e == -EPERM)
+		return err_set(err, e, "CPU samples are not permitted");
+	if (e)
+		return err_set(err, -EOPNOTSUPP,
+			       "this kernel does not load the BPF program of samples (%s)",
+			       strerror(-e));
+	return 0;
+}
+
+static void *map_table(const struct bpf_map *map)
+{
+	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void unmap_table(const struct bpf_map *map, void *p)
+{
+	if (p)
+		munmap(p, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
+}
+
+static int open_event(int cpu, unsigned int hz)
+{
+	struct perf_event_attr a = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(a),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_freq = hz,
+		.freq = 1,
+		.disabled = 1,
+	};
+	long fd = syscall(SYS_perf_event_open, &a, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int open_events(struct sampler *s, struct err *err)
+{
+	int made = 0;
+
+	for (int i = 0; i < s->ncpu; i++) {
+		int fd = open_event(i, s->hz);
+
+		if (fd == -ENODEV || fd == -EINVAL || fd == -ENXIO)
+			continue; /* offline */
+		if (fd == -EPERM || fd == -EACCES)
+			return err_set(err, -EPERM,
+				       "CPU samples are not permitted: they take CAP_PERFMON and "
+				       "CAP_BPF");
+		if (fd < 0)
+			return err_set(err, -EOPNOTSUPP, "this kernel has no timer for samples: %s",
+				       strerror(-fd));
+		s->event[i] = fd;
+		made++;
+	}
+	return made ? 0 : err_set(err, -EOPNOTSUPP, "no CPU has a timer for samples");
+}
+
+int sampler_open(struct sampler **out, unsigned int hz, struct err *err)
+{
+	struct sampler *s = calloc(1, sizeof(*s));
+	int e;
+
+	if (!s)
+		return err_set(err, -ENOMEM, "no memory for samples");
+	s->hz = hz;
+	s->ncpu = libbpf_num_possible_cpus();
+	s->ncpu = s->ncpu < 0 ? 0 : s->ncpu > MAX_CPUS ? MAX_CPUS : s->ncpu;
+	s->event = malloc(((size_t)s->ncpu + 1) * sizeof(*s->event));
+	for (int i = 0; s->event && i < s->ncpu; i++)
+		s->event[i] = -1;
+	e = s->event ? open_events(s, err) : err_set(err, -ENOMEM, "no memory for samples");
+	if (e)
+		sampler_close(s);
+	else
+		*out = s;
+	return e;
+}
+
+static int attach(struct sampler *s, struct err *err)
+{
+	int prog = bpf_program__fd(s->skel->progs.cpu_sample);
+
+	for (int i = 0; i < s->ncpu; i++)
+		if (s->event[i] >= 0 && ioctl(s->event[i], PERF_EVENT_IOC_SET_BPF, prog)) {
+			int e = -errno;
+
+			return err_set(err, e, "cannot attach to the timer of samples: %s",
+				       strerror(-e));
+		}
+	sampler_pause(s, false);
+	return 0;
+}
+
+int sampler_begin(struct sampler *s, const struct sampler_config *cfg, struct err *err)
+{
+	int e;
+
+	s->slots = cfg->slots;
+	e = load(s, cfg, err);
+	if (e)
+		return e;
+	s->stacks = map_table(s->skel->maps.cpu_stacks);
+	s->counts = map_table(s->skel->maps.cpu_counts);
+	if (!s->stacks || !s->counts)
+		return err_set(err, -ENOMEM, "cannot map the table of samples");
+	return attach(s, err);
+}
+
+void sampler_close(struct sampler *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; s->event && i < s->ncpu; i++)
+		if (s->event[i] >= 0)
+			close(s->event[i]);
+	if (s->skel) {
+		unmap_table(s->skel->maps.cpu_stacks, s->stacks);
+		unmap_table(s->skel->maps.cpu_counts, s->counts);
+	}
+	sample_bpf__destroy(s->skel);
+	free(s->event);
+	free(s);
+}
+
+void sampler_pause(struct sampler *s, bool on)
+{
+	for (int i = 0; i < s->ncpu; i++)
+		if (s->event[i] >= 0)
+			ioctl(s->event[i], on ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0);
+}
+
+unsigned int sampler_hz(const struct sampler *s)
+{
+	return s->hz;
+}
+
+const volatile struct gs_cpu_stack *sampler_stacks(const struct sampler *s, uint32_t *slots)
+{
+	*slots = s->slots;
+	return s->stacks;
+}
+
+struct gs_cpu_counts sampler_counts(const struct sampler *s)
+{
+	const volatile struct gs_cpu_counts *c = s->counts;
+
+	return (struct gs_cpu_counts){ c->samples, c->no_room, c->no_user, c->foreign };
+}
+
+void sampler_clear(struct sampler *s)
+{
+	sampler_pause(s, true);
+	memset(s->stacks, 0, s->slots * sizeof(*s->stacks));
+	sampler_pause(s, false);
+}
+
+uint64_t sampler_bytes(const struct sampler *s)
+{
+	return s->slots * sizeof(struct gs_cpu_stack) + sizeof(struct gs_cpu_counts);
+}

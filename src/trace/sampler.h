@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Samples of what a process does with its CPU time: on each CPU a timer of the
+ * kernel's (a perf software event: no hardware counter, nothing in the process)
+ * whose BPF program counts stacks.  An idle process costs nothing.
+ */
+#ifndef GOSPECT_TRACE_SAMPLER_H
+#define GOSPECT_TRACE_SAMPLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "gospect/cpu.h"
+
+struct gobin;
+struct sampler;
+
+struct sampler_config {
+	pid_t pid;
+	const struct gobin *gb; /* borrowed while it begins: its layout has to be known */
+	uint64_t bias;          /* run-time pc - link-time address */
+	uint32_t slots;         /* distinct stacks that are kept: a power of two, 840 bytes each */
+};
+
+/*
+ * Makes the timers, which do not run yet: hz times a second on each CPU.  Before
+ * privileges are given up: it takes CAP_PERFMON.  -EPERM, -EOPNOTSUPP, -ENOMEM with err.
+ */
+int sampler_open(struct sampler **out, unsigned int hz, struct err *err);
+/* Loads the program for a process (CAP_BPF and CAP_PERFMON) and lets the timers run.
+ * -EOPNOTSUPP, -EPERM, -ENOMEM with err. */
+int sampler_begin(struct sampler *s, const struct sampler_config *cfg, struct err *err);
+/* Takes the timers away and frees.  NULL is fine. */
+void sampler_close(struct sampler *s);
+/* Stops, or starts again: what was counted stays. */
+void sampler_pause(struct sampler *s, bool on);
+unsigned int sampler_hz(const struct sampler *s);
+/* Slots, `slots` of them, that the kernel writes to: those with `ready` set can be read; their
+ * counts only grow.  Valid until sampler_close(), or sampler_clear(). */
+const volatile struct gs_cpu_stack *sampler_stacks(const struct sampler *s, uint32_t *slots);
+struct gs_cpu_counts sampler_counts(const struct sampler *s);
+/* Forgets all stacks; counts stay.  Samples of this moment are lost. */
+void sampler_clear(struct sampler *s);
+/* Kernel memory of the tables. */
+uint64_t sampler_bytes(const struct sampler *s);
+
+#endif

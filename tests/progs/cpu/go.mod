@@ -1,0 +1,3 @@
+module gospect.test/cpu
+
+go 1.18

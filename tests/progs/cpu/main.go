@@ -1,0 +1,129 @@
+// Uses CPU in known functions: loops of known length, inlined and not, leaves without a frame, on
+// goroutines of several go statements, with labels; garbage; system calls.  With an argument it
+// writes its own profile (runtime/pprof) of -seconds to that file while it goes on.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"syscall"
+	"time"
+)
+
+var sink uint64
+
+//go:noinline
+func leaf(n int) (x uint64) { // no frame
+	for i := 0; i < n; i++ {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	return x
+}
+
+//go:noinline
+func small(x uint64) uint64 { return x*31 + 7 } // a leaf that is called all the time
+
+//go:noinline
+func caller(n int) (x uint64) { // has a frame: it calls
+	for i := 0; i < n; i++ {
+		x = small(x)
+	}
+	return x
+}
+
+func inlined(x uint64) uint64 { return x ^ x>>7 ^ x<<9 }
+
+//go:noinline
+func inlines(n int) (x uint64) {
+	x = 88172645463325252
+	for i := 0; i < n; i++ {
+		x = inlined(x)
+	}
+	return x
+}
+
+//go:noinline
+func burnLeaf() { sink += leaf(3_000_000) }
+
+//go:noinline
+func burnCaller() { sink += caller(1_000_000) }
+
+//go:noinline
+func burnInlines() { sink += inlines(1_500_000) }
+
+var live [][]byte
+
+//go:noinline
+func garbage() {
+	for i := 0; i < 2000; i++ {
+		live = append(live, make([]byte, 512))
+	}
+	if len(live) > 200_000 {
+		live = nil
+	}
+}
+
+//go:noinline
+func calls(fd int) {
+	var b [1]byte
+	for i := 0; i < 2000; i++ {
+		syscall.Pread(fd, b[:], 0)
+	}
+}
+
+func one() {
+	for {
+		burnLeaf()
+		burnCaller()
+	}
+}
+
+func two() {
+	for {
+		burnInlines()
+	}
+}
+
+func main() {
+	out := flag.String("profile", "", "where to write its own profile")
+	seconds := flag.Float64("seconds", 10, "how long that is")
+	gc := flag.Bool("garbage", false, "make garbage as well")
+	sys := flag.Bool("syscalls", false, "call the kernel as well")
+	flag.Parse()
+	go pprof.Do(context.Background(), pprof.Labels("job", "one"), func(context.Context) { one() })
+	go two()
+	if *gc {
+		go func() {
+			for {
+				garbage()
+			}
+		}()
+	}
+	if *sys {
+		f, err := os.Open("/proc/self/exe")
+		if err != nil {
+			panic(err)
+		}
+		go func() {
+			for {
+				calls(int(f.Fd()))
+			}
+		}()
+	}
+	fmt.Println("READY")
+	if *out != "" {
+		f, err := os.Create(*out)
+		if err != nil {
+			panic(err)
+		}
+		pprof.StartCPUProfile(f)
+		time.Sleep(time.Duration(*seconds * float64(time.Second)))
+		pprof.StopCPUProfile()
+		f.Close()
+		fmt.Println("DONE")
+	}
+	select {}
+}
