@@ -409,3 +409,47 @@ int gotypes_field(struct gotypes *t, uint64_t type, const char *name, uint32_t *
 	}
 	return -ENOENT;
 }
+
+/* ---- by name ---- */
+
+#define MAX_DESCRIPTORS (256u << 20) /* bytes; of a larger program none are looked for */
+
+/* Where one of that name may be: its str leads to "*name", with the star left out. */
+static uint64_t with_name(struct gotypes *t, const uint8_t *raw, size_t size, uint32_t str,
+			  const char *path_name)
+{
+	for (size_t i = 0; i + TYPE_BYTES <= size; i += 8) {
+		const char *path;
+
+		if (load_u32(raw + i + TYPE_STR) != str ||
+		    !(raw[i + TYPE_TFLAG] & TFLAG_EXTRA_STAR) ||
+		    !(raw[i + TYPE_TFLAG] & TFLAG_NAMED))
+			continue;
+		path = gotypes_path_name(t, t->types + i);
+		if (path && !strcmp(path, path_name))
+			return t->types + i;
+	}
+	return 0;
+}
+
+uint64_t gotypes_find(struct gotypes *t, const char *name, const char *path_name)
+{
+	size_t size = t->etypes - t->types, n = strlen(name);
+	uint8_t *raw = size && size <= MAX_DESCRIPTORS ? malloc(size) : NULL, *at = raw;
+	uint64_t found = 0;
+
+	if (!raw || n > 127 || mem_read(t->rt->mem, t->types, raw, size)) {
+		free(raw);
+		return 0;
+	}
+	/* abi.Name: flags, length, bytes */
+	while (!found && (at = memmem(at, size - (size_t)(at - raw), name, n))) {
+		size_t pos = (size_t)(at - raw);
+
+		if (pos >= 3 && at[-1] == '*' && at[-2] == n + 1)
+			found = with_name(t, raw, size, (uint32_t)(pos - 3), path_name);
+		at++;
+	}
+	free(raw);
+	return found;
+}

@@ -30,6 +30,13 @@ uint64_t gotypes_itab_type(struct gotypes *t, uint64_t itab);
 /* With the import path of the package: "github.com/jackc/pgx/v5/stdlib.Driver"; NULL. */
 const char *gotypes_path_name(struct gotypes *t, uint64_t type);
 
+/*
+ * A named type by what reflect calls it and its package's path, as
+ * gotypes_path_name() has them ("pgxpool.Pool", "github.com/jackc/pgx/v5/pgxpool.Pool"):
+ * the descriptor, or 0.  Reads all descriptors once: some ms; not remembered.
+ */
+uint64_t gotypes_find(struct gotypes *t, const char *name, const char *path_name);
+
 struct gotype_field {
 	const char *name;
 	uint64_t type;   /* descriptor */

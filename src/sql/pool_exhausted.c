@@ -155,7 +155,11 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 		finding_count(f, "held_by_waiters", p->held_by_waiters);
 	finding_number(f, "longest_wait_s", p->longest_wait_s);
 	evidence(f, p);
-	finding_advice(f, "%s", advice_for(h));
+	finding_advice(f, "%s",
+		       p->library == SQL_PGX
+			       ? "defer conn.Release() right after Acquire, close Rows "
+				 "and end transactions, or raise pool_max_conns"
+			       : advice_for(h));
 	f->exactness = EXACT;
 	f->weight = (double)p->waiters;
 }

@@ -7,6 +7,13 @@
 
 extern const struct subject sql_subject;
 
+/* Its state. */
+struct sql_state {
+	struct sqlpools *std; /* NULL: database/sql is not linked, or not known */
+	struct pgxpools *pgx; /* NULL: pgxpool is not linked */
+	bool unlinked;        /* database/sql is not */
+};
+
 /* Its detectors, one file each. */
 extern const struct detector pool_exhausted_detector;
 extern const struct detector sql_no_deadline_detector;

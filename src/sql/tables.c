@@ -99,15 +99,23 @@ const struct table sql_holders = {
 
 /* ---- pools ---- */
 
+static bool is_std(const struct row *r)
+{
+	return ((const struct sql_pool *)r->row)->library == SQL_STD;
+}
+
 static bool closes_known(const struct row *r)
 {
 	return ((const struct sql_pool *)r->row)->closes_known;
 }
 
+static const char *const library_word[] = { "database/sql", "pgxpool" };
+
 #define S struct sql_pool
 static const struct column pool_column[] = {
 	CHARS(S, driver, "driver", "the driver's dynamic type", SHOWN(1, "driver"), .min = 12,
 	      .none = "?", .flags = COLUMN_NO_REST | COLUMN_NAME_REST | COLUMN_ABSENT_0, .id = 1),
+	WORD(S, library, "library", library_word, "whose pool it is"),
 	MOST(S, max_open, "max_open", "DB.SetMaxOpenConns; 0 is unlimited", SHOWN(4, "max"),
 	     .none = "?", .flags = COLUMN_NO_REST),
 	COUNT(S, open, "open", "connections"),
@@ -119,13 +127,14 @@ static const struct column pool_column[] = {
 	    .of_at = OFFSET(S, waiters, uint64_t), SHOWN(6, "longest"), .flags = COLUMN_NO_REST),
 	PLACE(S, waits_at, "waits_at", "where most of them stand"),
 	COUNT(S, wait_count_total, "wait_count_total", "waits since the program started",
-	      SHOWN(7, "waits total"), .flags = COLUMN_DASH_0),
-	NS(S, wait_ns_total, "wait_ns_total", "how long they took in all", SHOWN(8, "waited")),
+	      SHOWN(7, "waits total"), .flags = COLUMN_DASH_0, .known = is_std),
+	NS(S, wait_ns_total, "wait_ns_total", "how long they took in all", SHOWN(8, "waited"),
+	   .known = is_std),
 	COUNT(S, transactions_open, "transactions_open", "transactions under way", SHOWN(9, "tx"),
-	      .flags = COLUMN_DASH_0),
+	      .flags = COLUMN_DASH_0, .known = is_std),
 	AGE(S, oldest_transaction_s, transaction_age, "oldest_transaction_s", "age of the oldest",
 	    .age_key = "transaction_age", .of_at = OFFSET(S, transactions_open, uint64_t),
-	    SHOWN(10, "oldest tx"), .flags = COLUMN_NO_REST),
+	    SHOWN(10, "oldest tx"), .flags = COLUMN_NO_REST, .known = is_std),
 	COUNT(S, closed.lifetime, "closed_max_lifetime",
 	      "connections closed in the window because of DB.SetConnMaxLifetime",
 	      .known = closes_known),
@@ -141,7 +150,7 @@ static const struct column pool_column[] = {
 	REAL(S, max_lifetime_s, "max_lifetime_s", 0.001, "DB.SetConnMaxLifetime; 0 is unlimited",
 	     .known = closes_known, .flags = COLUMN_NO_REST),
 	COUNT(S, held_by_waiters, "held_by_waiters",
-	      "connections in use by who waits for another one of this pool"),
+	      "connections in use by who waits for another one of this pool", .known = is_std),
 	ROWS(S, holder, nholder, "holders", &sql_holders, "who holds connections",
 	     .flags = COLUMN_NO_REST),
 	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "the same numbers as DB.Stats()"),
@@ -169,7 +178,7 @@ static void pools_sentence(const struct window *w, struct buf *out)
 
 const struct table sql_pools = {
 	.name = "pool",
-	.what = "One row per sql.DB, from its memory.",
+	.what = "One row per sql.DB, and per pool of pgxpool, from its memory.",
 	TABLE_ROWS(struct sql_pool, pool_column),
 	.of = &sql_object,
 	.label = "sql",

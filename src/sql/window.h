@@ -25,7 +25,10 @@ struct sql_closes {
 	uint64_t lifetime, idle, idle_time;
 };
 
+enum sql_library { SQL_STD, SQL_PGX };
+
 struct sql_pool {
+	enum sql_library library;
 	char driver[96];  /* dynamic type: "*pq.Driver" */
 	int64_t max_open; /* 0 unlimited */
 	uint64_t open, in_use, idle;

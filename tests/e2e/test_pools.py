@@ -4,8 +4,8 @@ that is right: tests/progs/dbcases, whose driver needs no server."""
 import subprocess
 import unittest
 
-from harness import GOSPECT, USUAL, binary, need_root, releases, wait_until
-from netprogs import Commands
+from harness import GOSPECT, NEWEST, USUAL, binary, need_root, releases, wait_until
+from netprogs import Commands, snapshot
 from schema import report
 
 SQL = ("--only", "sql", "--window", "5s")
@@ -140,6 +140,50 @@ class Cause(unittest.TestCase):
         for n in TWINS:
             with self.subTest(n):
                 self.assertEqual([f["title"] for f in r[n]["findings"]], [])
+
+
+class Pgx(unittest.TestCase):
+    """Pools of pgxpool in a program without database/sql: the numbers of their Stat()."""
+
+    def setUp(self):
+        need_root()
+
+    def equal(self, r, stats):
+        pools = {str(p["max_open"]): p for p in r["sql"]["pools"]}
+        self.assertEqual(set(pools), set(stats["pools"]))
+        for most, p in pools.items():
+            self.assertEqual({k: p[k] for k in stats["pools"][most]}, stats["pools"][most])
+            self.assertEqual(p["library"], "pgxpool")
+            self.assertNotIn("wait_count_total", p) # not known is not none
+        return pools
+
+    def pools(self, release, variant):
+        with Commands([binary(f"pgxcases-{release}-{variant}")]) as p:
+            stats = p.do("work")
+            r = snapshot(p.pid, "--window", "0", "--only", "sql")
+            self.equal(r, stats)
+            self.assertEqual(r["findings"], [])
+            sql, = [c for c in r["coverage"] if c["sensor"] == "sql"]
+            self.assertIn("database/sql is not linked; the pools of pgx are seen", sql["why"])
+            p.do("hold 3")
+            stats = p.do("wait 5")
+            r = snapshot(p.pid, *SQL)
+            pool = self.equal(r, stats)["3"]
+            self.assertEqual(pool["waiters"], 5)
+            self.assertEqual(function(pool["waits_at"]), "main.acquire")
+            self.assertTrue(3 < pool["longest_wait_s"] < 60, pool)
+            f, = r["findings"]
+            self.assertEqual((f["kind"], f["severity"], f["numbers"]["waiters"]), ("pool-exhausted", "critical", 5))
+            self.assertIn("Release", f["advice"])
+            stats = p.do("release")
+            r = snapshot(p.pid, "--window", "0", "--only", "sql")
+            self.assertEqual((self.equal(r, stats)["3"]["waiters"], r["findings"]), (0, []))
+
+    def test_usual(self):
+        self.pools(USUAL, "stripped")
+
+    def test_newest_pie(self):
+        self.pools(NEWEST, "pie")
 
 
 for _release in releases("1.20", "1.22", "1.24", "usual", "newest"):

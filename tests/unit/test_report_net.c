@@ -343,7 +343,8 @@ static const char net_golden[] =
 	"\"longest_in_flight_s\":0.0,\"age\":\"exact\",\"exactness\":\"exact\"}]}";
 
 static const char sql_golden[] =
-	"{\"pools\":[{\"driver\":\"*pq.Driver\",\"max_open\":4,\"open\":4,\"in_use\":4,\"idle\":0,"
+	"{\"pools\":[{\"driver\":\"*pq.Driver\",\"library\":\"database/"
+	"sql\",\"max_open\":4,\"open\":4,\"in_use\":4,\"idle\":0,"
 	"\"waiters\":20,"
 	"\"longest_wait_s\":9.8,\"age\":\"exact\",\"waits_at\":{\"function\":\"main.(*Store)."
 	"load\",\"file\":\"store.go\","
@@ -359,7 +360,9 @@ static const char sql_golden[] =
 	"\"place_is\":\"now\",\"count\":2,"
 	"\"held_s\":3.1,\"age\":\"exact\",\"what\":\"rows\",\"goroutine\":31,\"exactness\":"
 	"\"exact\"}],\"exactness\":\"exact\"},"
-	"{\"max_open\":0,\"open\":0,\"in_use\":0,\"idle\":0,\"waiters\":0,\"longest_wait_s\":0.0,"
+	"{\"library\":\"database/"
+	"sql\",\"max_open\":0,\"open\":0,\"in_use\":0,\"idle\":0,\"waiters\":0,\"longest_wait_s\":"
+	"0.0,"
 	"\"age\":\"exact\","
 	"\"wait_count_total\":0,\"wait_ns_total\":0,\"transactions_open\":0,\"oldest_transaction_"
 	"s\":0.0,"

@@ -307,7 +307,8 @@ static void test_unread_pools_are_reported(void **state)
 	l.p.rt.mem = f.inner;
 	assert_true(w->sql->npool < 4);
 	assert_int_equal(l.losses.n[LOSS_SQL_UNREAD], 4 - w->sql->npool);
-	sql_subject.cover(l.pools, &(struct look){ .memory_only = "no probes" }, w);
+	sql_subject.cover(&(struct sql_state){ .std = l.pools },
+			  &(struct look){ .memory_only = "no probes" }, w);
 	losses_report(&l.losses, w);
 	assert_int_equal(w->lost_read_failures, l.losses.n[LOSS_SQL_UNREAD]);
 	assert_int_equal(window_coverage(w, SENSOR_SQL)->state, PARTIAL);
