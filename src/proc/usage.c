@@ -48,6 +48,7 @@ int usage_read(const struct process *p, struct usage *out)
 	char text[8192];
 	int err = procfs_read_short(p->proc_fd, "status", text, sizeof(text));
 
+	*out = (struct usage){ .state = '?' };
 	if (err)
 		return err == -ENOENT ? -ESRCH : err;
 	return usage_parse(text, out);

@@ -198,7 +198,7 @@ static void sweep_threads(struct trace *t, uint64_t made)
 	bool more;
 
 	/* In another pid namespace the ids mean nothing here. */
-	if (t->own_pidns || made - t->threads_removed < t->sizes.alloc_scratch / 2)
+	if (t->pidns.own || made - t->threads_removed < t->sizes.alloc_scratch / 2)
 		return;
 	more = !bpf_map_get_next_key(fd, NULL, &next);
 	while (more) {

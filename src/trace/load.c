@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "gobin/gobin.h"
 #include "gospect.skel.h"
@@ -56,17 +55,12 @@ static void collect_programs(struct trace *t)
 	}
 }
 
-/* Programs see pids of the machine's first pid namespace, unless asked for ours. */
+/* Programs see pids of the machine's first pid namespace, unless asked for another. */
 static void set_pid_namespace(struct trace *t)
 {
-	enum { FIRST_PID_NS = 0xEFFFFFFC }; /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == (ino_t)FIRST_PID_NS)
-		return;
-	t->own_pidns = true;
-	t->skel->rodata->gs_pidns_dev = st.st_dev;
-	t->skel->rodata->gs_pidns_ino = st.st_ino;
+	pidns_of(t->cfg.pid, &t->pidns);
+	t->skel->rodata->gs_pidns_dev = t->pidns.dev;
+	t->skel->rodata->gs_pidns_ino = t->pidns.ino;
 }
 
 static uint32_t used_sensors(struct trace *t)

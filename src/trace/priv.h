@@ -7,6 +7,7 @@
 #include "gospect/abi.h"
 #include "trace/governor.h"
 #include "trace/keeper.h"
+#include "trace/pidns.h"
 #include "trace/sample.h"
 #include "trace/sizes.h"
 #include "trace/trace.h"
@@ -81,8 +82,8 @@ struct trace {
 	struct trace_features features;
 	struct gospect_bpf *skel; /* owned */
 	struct arm arm[PROG_COUNT];
-	int ncpu;       /* possible CPUs */
-	bool own_pidns; /* we live in a pid namespace of our own */
+	int ncpu;           /* possible CPUs */
+	struct pidns pidns; /* of the target */
 	/* mapped from the BPF maps, owned */
 	volatile struct gs_spec *spec;
 	volatile struct gs_birth *births;

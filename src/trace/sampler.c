@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "gobin/gobin.h"
 #include "gobin/pclntab.h"
 #include "sample.skel.h"
+#include "trace/pidns.h"
 
 #define MAX_CPUS 4096
 
@@ -75,24 +75,13 @@ static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, s
 	t->morestack_hi = f[0].end + cfg->bias;
 	/* what gosave_systemstack_switch stores: the function, behind its prologue */
 	t->system_switch = f[1].entry + cfg->bias;
-	t->tgid = (uint32_t)cfg->pid;
 	return 0;
-}
-
-static void set_pid_namespace(struct sample_bpf *skel)
-{
-	enum { FIRST_PID_NS = 0xEFFFFFFC }; /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == (ino_t)FIRST_PID_NS)
-		return;
-	skel->rodata->pidns_dev = st.st_dev;
-	skel->rodata->pidns_ino = st.st_ino;
 }
 
 static int load(struct sampler *s, const struct sampler_config *cfg, struct err *err)
 {
 	struct gs_cpu_target t = { 0 };
+	struct pidns ns;
 	int e = describe(&t, cfg, err);
 
 	if (e)
@@ -101,9 +90,12 @@ static int load(struct sampler *s, const struct sampler_config *cfg, struct err 
 	s->skel = sample_bpf__open();
 	if (!s->skel)
 		return err_set(err, -ENOMEM, "cannot open the BPF object of samples");
+	pidns_of(cfg->pid, &ns);
+	t.tgid = ns.tgid;
+	s->skel->rodata->pidns_dev = ns.dev;
+	s->skel->rodata->pidns_ino = ns.ino;
 	memcpy((void *)(uintptr_t)&s->skel->rodata->target, &t, sizeof(t));
 	s->skel->rodata->slots = cfg->slots;
-	set_pid_namespace(s->skel);
 	bpf_map__set_max_entries(s->skel->maps.cpu_stacks, cfg->slots);
 	e = sample_bpf__load(s->skel);
 	if (e == -EPERM)

@@ -160,7 +160,7 @@ static void write_ranges(struct trace *t, struct gs_spec *s)
 void spec_write(struct trace *t)
 {
 	struct gs_spec s = {
-		.tgid = (uint32_t)t->cfg.pid,
+		.tgid = t->pidns.tgid,
 		.g_goid = (uint32_t)t->cfg.g_goid,
 		.g_gopc = (uint32_t)t->cfg.g_gopc,
 	};

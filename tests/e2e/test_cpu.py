@@ -104,6 +104,17 @@ class Shares(unittest.TestCase):
             self.assertIn("samples at 97 Hz", t.stdout)
             self.assertIn("main.main main.go", t.stdout)
 
+    def test_a_namespace_below(self):
+        """gospect in a pid namespace, the program in one below it."""
+        script = (f"unshare --pid --fork --kill-child {binary(CPUS[3])} >$O & u=$!; "
+                  "until grep -q READY $O; do sleep 0.05; done; read p </proc/$u/task/$u/children; "
+                  f"{GOSPECT} snapshot $p --only cpu --window 2s --format json; s=$?; kill -9 $p; exit $s")
+        with tempfile.NamedTemporaryFile() as out:
+            r = subprocess.run(["unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
+                                script], capture_output=True, text=True, env={**os.environ, "O": out.name}, timeout=60)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertGreater(report(r.stdout)["cpu"]["samples"], 10)
+
     def test_idle_and_refusals(self):
         with Work() as p:
             r = gospect("snapshot", p.pid, "--only", "cpu", "--window", "1s", "--format", "json")

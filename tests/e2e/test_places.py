@@ -44,9 +44,15 @@ class Namespaces(unittest.TestCase):
 
     def test_gospect_in_a_pid_namespace(self):
         """gospect itself inside: pids are those that it sees."""
-        src = binary(f"work-{USUAL}-stripped")
-        script = (f"exec 3<>$F; until_has() {{ until grep -q $1 $2; do sleep 0.05; done; }}; "
-                  f"{src} <&3 >$O & p=$!; until_has READY $O; "
+        self.inside(f"{binary(f'work-{USUAL}-stripped')} <&3 >$O & p=$!; until_has READY $O; ")
+
+    def test_a_namespace_below(self):
+        """And the program in one below it, as a container's in a container's."""
+        self.inside(f"unshare --pid --fork --kill-child {binary(f'work-{USUAL}-stripped')} <&3 >$O & u=$!; "
+                    "until_has READY $O; read p </proc/$u/task/$u/children; ")
+
+    def inside(self, start):
+        script = (f"exec 3<>$F; until_has() {{ until grep -q $1 $2; do sleep 0.05; done; }}; {start}"
                   f"{GOSPECT} attach $p --format json --exact 2>$E & g=$!; until_has watching $E; "
                   f"echo births 10 named >&3; until_has ok $O; kill -TERM $g; wait $g; s=$?; kill $p; exit $s")
         with tempfile.TemporaryDirectory() as d:

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "proc/process.h"
 #include "proc/usage.h"
+#include "trace/pidns.h"
 
 static void memory_by_kind(void **state)
 {
@@ -52,6 +53,24 @@ static void of_this_process(void **state)
 	assert_int_equal(u.threads, 1);
 	assert_true(usage_cpus(&p) > 0);
 	process_deinit(&p);
+	/* one that has gone has no numbers, not those that lay there */
+	memset(&u, 0x55, sizeof(u));
+	p.proc_fd = -1;
+	assert_true(usage_read(&p, &u) < 0);
+	assert_int_equal(u.threads, 0);
+}
+
+static void pid_where_it_is(void **state)
+{
+	struct pidns ns;
+
+	(void)state;
+	assert_int_equal(pidns_innermost("Name:\tx\nNSpid:\t4711\t12\t3\nNSpgid:\t4711\t9\n"), 3);
+	assert_int_equal(pidns_innermost("Name:\tx\nNSpid:\t4711\n"), 4711);
+	assert_int_equal(pidns_innermost("Name:\tx\nNSpid:"), 0);
+	assert_int_equal(pidns_innermost("Name:\tx\n"), 0);
+	pidns_of(getpid(), &ns);
+	assert_true(ns.tgid && ns.own == (ns.ino != 0));
 }
 
 static char root[64];
@@ -106,6 +125,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_by_kind),
 		cmocka_unit_test(of_this_process),
+		cmocka_unit_test(pid_where_it_is),
 		cmocka_unit_test(cpus_of_a_group),
 	};
 
