@@ -132,11 +132,24 @@ static enum cpu_kind kind_of(const struct making *m, const volatile struct gs_cp
 	return s->flags & GS_CPU_FOREIGN && m->n < 2 ? CPU_FOREIGN : CPU_GO;
 }
 
+/* The go statement; the main goroutine has none, and is at home where it begins. */
+static void created_at(const struct making *m, const volatile struct gs_cpu_stack *s,
+		       struct place *out)
+{
+	enum { MAIN = 1 }; /* the id that the runtime's first goroutine has */
+	uint64_t gopc = s->gopc;
+	struct gofunc fn;
+
+	if (s->goid == MAIN && !pclntab_find_name(m->rt->gb->pcln, "runtime.main", &fn))
+		place_of_entry(m->rt->gb, fn.entry, out);
+	else if (gopc)
+		place_of_pcs(m->rt, &gopc, 1, false, out);
+}
+
 static int add(struct making *m, const struct cpu_met *met)
 {
 	struct cpu_window *c = m->c;
 	struct cpu_sample *out = &c->sample[c->nsample];
-	uint64_t gopc = met->at->gopc;
 	int err;
 
 	put_together(m, met->at);
@@ -146,8 +159,7 @@ static int add(struct making *m, const struct cpu_met *met)
 	*out = (struct cpu_sample){ .stack = (uint32_t)c->stacks.nstack - 1,
 				    .count = met->count,
 				    .kind = kind_of(m, met->at) };
-	if (gopc)
-		place_of_pcs(m->rt, &gopc, 1, false, &out->created);
+	created_at(m, met->at, &out->created);
 	c->nsample++;
 	c->placed += met->count;
 	c->kind[out->kind] += met->count;

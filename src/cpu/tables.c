@@ -48,13 +48,16 @@ static uint64_t percent(uint64_t n, uint64_t of)
 static void cpu_sentence(const struct window *w, struct buf *out)
 {
 	const struct cpu_window *c = w->cpu;
+	const char *before = ":";
 
 	sentence_counted(out, "", c->samples, "sample");
 	buf_printf(out, " at %u Hz", c->hz);
 	for (int i = 0; i < CPU_KINDS && c->placed; i++)
-		if (c->kind[i])
-			buf_printf(out, "%s %s %llu%%", i ? "," : ":", cpu_kind_word[i],
+		if (c->kind[i]) {
+			buf_printf(out, "%s %s %llu%%", before, cpu_kind_word[i],
 				   (unsigned long long)percent(c->kind[i], c->placed));
+			before = ",";
+		}
 	if (c->placed && c->whole < c->placed)
 		buf_printf(out, "; %llu%% of the stacks are whole",
 			   (unsigned long long)(100 * c->whole / c->placed));

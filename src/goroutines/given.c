@@ -32,18 +32,6 @@ static bool is_nested(const char *name, const char *function)
 	return !strncmp(name, function, n) && name[n] == '.';
 }
 
-/* Where a function begins. */
-static bool place_of_entry(struct gobin *gb, uint64_t entry, struct place *out)
-{
-	struct goframe f[MAX_FRAMES];
-	int n = pclntab_frames(gb->pcln, entry, false, f, MAX_FRAMES);
-
-	if (n <= 0)
-		return false;
-	*out = place_of_frame(&f[n - 1]);
-	return true;
-}
-
 /* The start function is what was given: behind a wrapper (a method as a value) by its name. */
 static bool start_place(struct gobin *gb, uint64_t start, const char *name, struct place *out)
 {

@@ -66,6 +66,17 @@ bool place_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool firs
 	return place_of_lines(line, nline, false, out);
 }
 
+bool place_of_entry(struct gobin *gb, uint64_t entry, struct place *out)
+{
+	struct goframe f[MAX_FRAMES];
+	int n = pclntab_frames(gb->pcln, entry, false, f, MAX_FRAMES);
+
+	if (n <= 0)
+		return false;
+	*out = place_of_frame(&f[n - 1]);
+	return true;
+}
+
 static bool same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && !strcmp(a, b));

@@ -57,5 +57,7 @@ int place_pick(const struct place *const *line, int n);
  */
 bool place_of_pcs(struct goruntime *rt, const uint64_t *pcs, int npcs, bool first_is_pc,
 		  struct place *out);
+/* Where the function at a link-time address begins; false: there is none. */
+bool place_of_entry(struct gobin *gb, uint64_t entry, struct place *out);
 
 #endif

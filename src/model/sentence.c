@@ -45,6 +45,8 @@ void sentence_percentiles(struct buf *out, uint64_t n, uint64_t p50_ns, uint64_t
 {
 	char text[WORDS_PERCENTILES_MAX];
 
+	if (!max_ns)
+		return; /* counted, and none of them timed */
 	buf_printf(out, ", %s", words_percentiles(n, p50_ns, p99_ns, max_ns, text));
 	if (n >= LEAST_FOR_P99)
 		sentence_ns(out, ", max ", max_ns);

@@ -524,6 +524,41 @@ static void text_says_what_limits_the_process(void **state)
 	teardown(&x);
 }
 
+/* Counted by scaling, and none of them timed: there is no duration, not one of 0. */
+static void text_of_waits_that_were_not_timed(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	setup_full(&x);
+	*x.r.window.locks = (struct locks_window){ .known = true,
+						   .waits_known = true,
+						   .waits = 7344,
+						   .margin = 900,
+						   .exactness = SAMPLED };
+	text(&x, false, 200);
+	assert_non_null(strstr(x.out.data, "~7,344 waits ended"));
+	assert_null(strstr(x.out.data, "waits ended, max"));
+	teardown(&x);
+}
+
+static void text_of_samples_without_go_code(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	setup_full(&x);
+	*x.r.window.cpu = (struct cpu_window){ .known = true,
+					       .hz = 97,
+					       .samples = 40,
+					       .placed = 40,
+					       .whole = 40,
+					       .kind = { [CPU_GC] = 10, [CPU_KERNEL] = 30 } };
+	text(&x, false, 200);
+	assert_non_null(strstr(x.out.data, "40 samples at 97 Hz: gc 25%, kernel 75%"));
+	teardown(&x);
+}
+
 static void text_marks_what_is_not_exact(void **state)
 {
 	struct fixture x;
@@ -1151,6 +1186,8 @@ int main(void)
 		cmocka_unit_test(text_says_memory_only_in_the_first_line),
 		cmocka_unit_test(text_says_losses_and_the_end),
 		cmocka_unit_test(text_says_what_limits_the_process),
+		cmocka_unit_test(text_of_waits_that_were_not_timed),
+		cmocka_unit_test(text_of_samples_without_go_code),
 		cmocka_unit_test(text_marks_what_is_not_exact),
 		cmocka_unit_test(json_has_the_keys_of_the_schema_in_order),
 		cmocka_unit_test(json_has_the_values),
