@@ -132,17 +132,33 @@ static void items_deinit(struct items *s)
 
 /* ---- findings ---- */
 
-/* The number that tells how bad it is. */
-static double weight_of(const json_t *finding)
+/* The member that tells how bad it is; bytes stand in the title, where it has them. */
+static const char *weight_name(const json_t *finding)
 {
-	static const char *const names[] = { "count",   "in_use_bytes", "bytes_per_s", "in_flight",
-					     "waiters", "hanging",      "dials",       "in_use" };
+	static const char *const names[] = { "in_use_bytes", "bytes_per_s", "count", "in_flight",
+					     "waiters",      "hanging",     "dials", "in_use" };
 	const json_t *numbers = json_object_get(finding, "numbers");
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (json_object_get(numbers, names[i]))
-			return number_of(numbers, names[i]);
-	return 0;
+			return names[i];
+	return "";
+}
+
+static double weight_of(const json_t *finding)
+{
+	return number_of(json_object_get(finding, "numbers"), weight_name(finding));
+}
+
+/* In the unit that the member has. */
+static void put_weight(struct buf *out, const char *name, double v)
+{
+	char n[HUMAN_MAX];
+
+	if (!strstr(name, "bytes"))
+		buf_puts(out, human_count((uint64_t)v, n));
+	else
+		buf_printf(out, "%s%s", human_bytes(v, n), strstr(name, "_per_s") ? "/s" : "");
 }
 
 static int add_findings(struct items *s, const json_t *report, bool second)
@@ -165,7 +181,7 @@ static void print_finding(const struct item *i, int columns, struct buf *out)
 {
 	const json_t *f = i->b ? i->b : i->a;
 	enum change c = change_of(i);
-	char head[32], n[HUMAN_MAX];
+	char head[32];
 	struct buf line;
 
 	buf_init(&line, 4096);
@@ -173,8 +189,11 @@ static void print_finding(const struct item *i, int columns, struct buf *out)
 	buf_printf(out, "%-*s", INDENT, head);
 	buf_printf(&line, "%s %s: %s", text_of(f, "severity"), text_of(f, "kind"),
 		   text_of(f, "title"));
-	if (c == GREW || c == SHRANK)
-		buf_printf(&line, " (was %s)", human_count((uint64_t)i->before, n));
+	if (c == GREW || c == SHRANK) {
+		buf_puts(&line, " (was ");
+		put_weight(&line, weight_name(f), i->before);
+		buf_puts(&line, ")");
+	}
 	wrap_text(out, line.data ? line.data : "", INDENT, INDENT, columns, 3);
 	buf_deinit(&line);
 }

@@ -811,6 +811,25 @@ static void stacks_compared(void **state)
 #undef ONE
 }
 
+/* The number from before is in the unit of the title, and not of how long each was watched. */
+static void findings_compared(void **state)
+{
+#define ONE(COUNT, PER_S)                                                                    \
+	"{\"schema\":\"gospect.report/1\",\"findings\":[{\"id\":\"alloc:x\",\"kind\":"       \
+	"\"large-allocation\",\"severity\":\"low\",\"title\":\"it allocates\",\"numbers\":{" \
+	"\"count\":" COUNT ",\"bytes_per_s\":" PER_S "}}]}"
+	static const char a[] = ONE("1000", "104857600"), b[] = ONE("200", "209715200");
+	struct err err = { 0 };
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 20);
+	assert_int_equal(report_diff(a, strlen(a), b, strlen(b), 100, &out, &err), 0);
+	has(&out, "grew        low large-allocation: it allocates (was 100.0 MiB/s)");
+	buf_deinit(&out);
+#undef ONE
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -835,6 +854,7 @@ int main(void)
 		cmocka_unit_test(cycles_with_channels),
 		cmocka_unit_test(reports_compared),
 		cmocka_unit_test(stacks_compared),
+		cmocka_unit_test(findings_compared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
