@@ -138,7 +138,7 @@ void summary_process(const struct window *w, struct buf *out)
 static void add_coverage(const struct coverage *c, struct buf *out)
 {
 	buf_printf(out, " %s", exactness_word[c->state]);
-	if (c->state == SAMPLED)
+	if (c->state == SAMPLED && c->rate < 1) /* of CPU samples the reason says how many */
 		buf_printf(out, " at %.3g%%", c->rate * 100);
 	if (c->why[0]) {
 		sentence_name(out, " (", c->why, WINDOW_MAX_WHY);
