@@ -59,6 +59,20 @@ struct gs_calls_map {
 	__type(key, struct gs_call_key);
 	__type(value, __u32);
 };
+/* How to read errors; written once, by user space. */
+struct gs_errtypes_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GS_MAX_ERRTYPES);
+	__type(key, struct gs_errtype_key);
+	__type(value, struct gs_errtype);
+};
+/* Full: counted in fails_full. */
+struct gs_fails_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GS_MAX_FAILS);
+	__type(key, struct gs_fail_key);
+	__type(value, __u64);
+};
 /* A program can be preempted, and another run on its CPU: each takes one that is
  * free.  All taken: counted in scratches_full, and the hit in no sum. */
 struct gs_net_scratch_map {
@@ -73,6 +87,8 @@ extern struct gs_conn_hosts_map conn_hosts SEC(".maps");
 extern struct gs_hosts_map hosts SEC(".maps");
 extern struct gs_phases_map phases SEC(".maps");
 extern struct gs_calls_map calls SEC(".maps");
+extern struct gs_errtypes_map errtypes SEC(".maps");
+extern struct gs_fails_map fails SEC(".maps");
 extern struct gs_net_scratch_map net_scratch SEC(".maps");
 
 /* The last number given to a host, and the next ones for a row (user space takes the first). */
@@ -250,6 +266,23 @@ static __always_inline __u64 host_number(struct hit *h, struct gs_host *key)
 	return 0;
 }
 
+/* Whether the name of n bytes in s->host ends with a port. */
+static __always_inline bool has_port(struct gs_net_scratch *s, __u32 n)
+{
+	bool port = false;
+
+#pragma unroll
+	for (__u32 i = 1; i <= 6; i++) {
+		__u32 at = n - i;
+
+		barrier_var(at);
+		if (at >= GS_HOST_BYTES || (i == 1 && s->host.name[at] == ']'))
+			break;
+		port |= s->host.name[at] == ':';
+	}
+	return port;
+}
+
 /* The number of the Go string whose header is in s->word; 0 when it is empty. */
 SUBPROG __u64 host_of_string(struct hit *h, struct gs_net_scratch *s)
 {
@@ -269,7 +302,9 @@ SUBPROG __u64 host_of_string(struct hit *h, struct gs_net_scratch *s)
 	if (!read_user(h, s->host.name, n, s->word[0]))
 		return 0;
 	s->host.target = s->target;
-	s->host.len = len > 0xffffffff ? 0xffffffff : len;
+	s->host.len = len > GS_HOST_LEN ? GS_HOST_LEN : len;
+	if (s->host_flags && !has_port(s, n))
+		s->host.len |= s->host_flags;
 	return host_number(h, &s->host);
 }
 

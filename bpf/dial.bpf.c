@@ -4,7 +4,7 @@
  * MaxConnsPerHost is reached.  All rare: a connection that is used again hits
  * none of them.
  */
-#include "calls.bpf.h"
+#include "errors.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -16,7 +16,25 @@ SUBPROG int dial_begin(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u3
 	return 0;
 }
 
-/* Ends what began in that phase; its host, or 0. */
+/* A dial to a host has failed with the error in s->word. */
+SUBPROG int dial_fails(struct hit *h, struct gs_net_scratch *s, __u32 phase, __u64 host)
+{
+	struct gs_fail_key *k = &s->fail;
+
+	error_read(h, s);
+	k->target = s->target;
+	k->phase = phase;
+	k->host = host;
+	k->of = GS_FAIL_DIAL;
+#pragma unroll
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
+		k->pcs[i] = 0;
+	fail_count(h, s);
+	return 0;
+}
+
+/* Ends what began in that phase; its host, or 0.  failed: with the error in s->word, where
+ * there is one: not in the pool. */
 SUBPROG __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u32 phase,
 		       bool failed)
 {
@@ -28,10 +46,22 @@ SUBPROG __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u3
 		return 0;
 	}
 	host = o->host;
-	if (!is_stale(h, o->start_ns, h->spec->since_rare_ns))
+	if (!is_stale(h, o->start_ns, h->spec->since_rare_ns)) {
 		phase_end(h, s, phase, host, bpf_ktime_get_ns() - o->start_ns, failed);
+		if (failed && phase != NET_POOL_WAIT)
+			dial_fails(h, s, phase, host);
+	}
 	open_delete(s);
 	return host;
+}
+
+/* The same, with an error, which may be nil. */
+static __always_inline __u64 dial_end_with(struct hit *h, struct gs_net_scratch *s, __u64 addr,
+					   __u32 phase, __u64 itab, __u64 data)
+{
+	s->word[0] = itab;
+	s->word[1] = data;
+	return dial_end(h, s, addr, phase, itab);
 }
 
 /* net.(*Resolver).internetAddrList(r, ctx, net, addr), body. */
@@ -84,7 +114,7 @@ static __always_inline void name_conn(struct gs_net_scratch *s, __u64 conn, __u6
 SUBPROG int connect_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	bool failed = GO_ARG2(ctx);
-	__u64 host = dial_end(h, s, GO_G(ctx), NET_CONNECT, failed);
+	__u64 host = dial_end_with(h, s, GO_G(ctx), NET_CONNECT, GO_ARG2(ctx), GO_ARG3(ctx));
 
 	if (!failed)
 		name_conn(s, GO_ARG1(ctx), host);
@@ -152,7 +182,7 @@ CALL_PROGRAM(net_dial, GROUP_RARE)
 		break;
 	case PROBE_DNS_END:
 		/* behind `call lookupIPAddr`: ([]IPAddr, error) */
-		dial_end(h, s, GO_G(ctx), NET_DNS, GO_ARG3(ctx));
+		dial_end_with(h, s, GO_G(ctx), NET_DNS, GO_ARG3(ctx), GO_ARG4(ctx));
 		break;
 	case PROBE_CONNECT_BEGIN:
 		connect_begin(h, ctx, s);
@@ -169,7 +199,7 @@ CALL_PROGRAM(net_dial, GROUP_RARE)
 	case PROBE_TLS_END:
 		/* crypto/tls.(*Conn).handshakeContext behind an indirect call; the
 		 * first one after the begin is that of the handshake: error */
-		dial_end(h, s, GO_G(ctx), NET_TLS, GO_ARG0(ctx));
+		dial_end_with(h, s, GO_G(ctx), NET_TLS, GO_ARG0(ctx), GO_ARG1(ctx));
 		break;
 	case PROBE_POOL_BEGIN:
 		pool_begin(h, ctx, s);

@@ -6,7 +6,7 @@
  * A connection of HTTP/1, and a stream of HTTP/2, goes through the states
  * REQUEST_WRITE, TTFB, BODY, NONE; each hit ends one and begins the next.
  */
-#include "calls.bpf.h"
+#include "errors.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -66,16 +66,93 @@ static __always_inline void call_answered(struct hit *h, struct gs_net_scratch *
 		call_over(h, call, false, h->spec->since_requests_ns, now_ns);
 }
 
-/* net/http.urlErrorOp, body: the call on this goroutine fails. */
+/* The host of a request's URL, which may leave the port to its scheme. */
+SUBPROG __u64 host_of_url(struct hit *h, struct gs_net_scratch *s, __u64 url_at)
+{
+	__u64 url, scheme = 0;
+
+	if (!read_word(h, &url, url_at) || !url)
+		return 0;
+	if (!read_word(h, &scheme, url + h->spec->url_scheme + 8) ||
+	    !read_user(h, s->word, sizeof(s->word), url + h->spec->url_host))
+		return 0;
+	s->host_flags = scheme == GS_HTTPS_LEN || scheme == GS_WSS_LEN ? GS_HOST_TLS : 0;
+	url = host_of_string(h, s);
+	s->host_flags = 0;
+	return url;
+}
+
+/* Whether a connection has carried requests before. */
+static __always_inline bool is_reused(struct hit *h, __u64 conn)
+{
+	__u8 reused = 0;
+
+	if (h->spec->pconn_reused)
+		read_user(h, &reused, sizeof(reused), conn + h->spec->pconn_reused);
+	return reused & 1;
+}
+
+/* A connection, o, fails in a phase: its call may be about to say so. */
+SUBPROG int conn_fails(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, struct gs_open *o)
+{
+	__u64 conn = GO_ARG0(ctx);
+	struct gs_open *call;
+
+	call = bpf_map_lookup_elem(&opens, key_of(s, &s->other_key, OPEN_REQUEST, o->caller));
+	if (!call || call->caller != conn)
+		return 0;
+	call->goid = o->host;
+	call->state = o->state;
+	if (is_reused(h, conn))
+		call->flags |= GS_OPEN_REUSED;
+	return 0;
+}
+
+/* Why the call on this goroutine fails, and in which phase: its connection may be over already. */
+SUBPROG int call_fails(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, struct gs_open *call)
+{
+	__u64 conn = call->caller, host = call->goid;
+	struct gs_fail_key *k = &s->fail;
+	struct gs_open *o;
+
+	s->word[0] = GO_ARG0(ctx);
+	s->word[1] = GO_ARG1(ctx);
+	error_read(h, s);
+	k->target = s->target;
+	k->phase = call->state;
+	k->of = call->flags & GS_OPEN_REUSED ? GS_FAIL_REUSED : GS_FAIL_CALL;
+#pragma unroll
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
+		k->pcs[i] = call->pcs[i];
+	o = conn ? open_find(s, OPEN_CONN, conn) : NULL;
+	if (o && o->caller == GO_G(ctx) && o->state < NET_NO_PHASE) {
+		k->phase = o->state;
+		k->of = is_reused(h, conn) ? GS_FAIL_REUSED : GS_FAIL_CALL;
+		host = o->host;
+	}
+	k->host = host ? host : host_of_url(h, s, call->ptr + h->spec->request_url);
+	fail_count(h, s);
+	return 0;
+}
+
+/* (*Client).do's closure that makes its errors, body: the call on this goroutine fails.  Then
+ * urlErrorOp, body, where do itself may come from as well. */
 SUBPROG int call_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *call = open_find(s, OPEN_REQUEST, GO_G(ctx));
 	struct gs_sum *row;
 
 	if (!call || !call->state_ns) {
-		gs_add(&h->count->unpaired, 1);
+		if (s->argument)
+			gs_add(&h->count->unpaired, 1);
 		return 0;
 	}
+	/* of the same calls as their errors: see is_stale() */
+	if (s->argument && call->state_ns >= h->spec->since_requests_ns)
+		call_fails(h, ctx, s, call);
+	call = open_find(s, OPEN_REQUEST, GO_G(ctx)); /* for the verifier */
+	if (!call)
+		return 0;
 	if (call->start_ns) {
 		call_over(h, call, true, h->spec->since_requests_ns, bpf_ktime_get_ns());
 	} else if (!is_stale(h, call->state_ns, h->spec->since_requests_ns)) {
@@ -108,6 +185,10 @@ static __always_inline void carry_begin(struct hit *h, go_regs *ctx, struct gs_n
 		o->row = last->row;
 	o->caller = GO_G(ctx);
 	if (call && call->start_ns) {
+		call->caller = GO_ARG0(ctx);
+		call->state = NET_NO_PHASE;
+		call->flags &= ~GS_OPEN_REUSED;
+		call->goid = 0;
 		o->npcs = call->npcs;
 #pragma unroll
 		for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
@@ -126,16 +207,6 @@ static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s
 		answered(h, last->start_ns);
 	if (!takes_new(h))
 		open_delete(s);
-}
-
-/* The host of a request's URL. */
-static __always_inline __u64 host_of_url(struct hit *h, struct gs_net_scratch *s, __u64 url_at)
-{
-	__u64 url;
-
-	if (!read_word(h, &url, url_at) || !url)
-		return 0;
-	return host_at(h, s, url + h->spec->url_host);
 }
 
 /*
@@ -255,6 +326,8 @@ SUBPROG int conn_closed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (!o)
 		return 0;
 	state = o->state;
+	if (state < NET_BODY)
+		conn_fails(h, ctx, s, o);
 	if (state != NET_NO_PHASE)
 		state_to(h, s, o, state, NET_NO_PHASE | (state != NET_BODY ? STATE_FAILED : 0));
 	if (state < NET_BODY)

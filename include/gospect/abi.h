@@ -36,7 +36,9 @@
 #define GS_MAX_PHASES       1024 /* hosts, twice: see GS_PHASES_… */
 #define GS_MAX_CALLS        1024
 #define GS_MAX_HOSTS        (GS_MAX_PHASES + GS_MAX_CALLS) /* each has one name at most */
-#define GS_MAX_LIVES        1024                           /* sites whose goroutines are timed */
+#define GS_MAX_FAILS        512  /* kinds of failure, by host, phase and place */
+#define GS_MAX_ERRTYPES     128  /* itabs, and texts, that tell what an error is */
+#define GS_MAX_LIVES        1024 /* sites whose goroutines are timed */
 /* Rows of `sums`: of lifetimes from 1, of calls and of phases behind them. */
 #define GS_CALL_ROWS   GS_MAX_LIVES
 #define GS_PHASE_ROWS  (GS_CALL_ROWS + GS_MAX_CALLS)
@@ -90,6 +92,8 @@ struct gs_spec {
 	__u32 url_host;        /* net/url.URL.Host */
 	__u32 server_handler;  /* net/http.Server.Handler: interface */
 	__u32 flags;           /* GS_SPEC_… */
+	__u32 pconn_reused;    /* net/http.persistConn.reused; 0: not known */
+	__u32 url_scheme;      /* net/url.URL.Scheme */
 	__u32 unused;
 	/* When the rare and the per-request probes were last switched on: what
 	 * began before may have ended unseen, and is in no sum. */
@@ -104,7 +108,7 @@ struct gs_spec {
 	__u64 do_lo, do_hi;       /* net/http.(*Client).do */
 	__u64 eof_itab, eof_data; /* the value of io.EOF */
 };
-_Static_assert(sizeof(struct gs_spec) == 224, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 232, "gs_spec");
 _Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each probe");
 
 /* gs_spec.flags */
@@ -138,6 +142,7 @@ struct gs_counters {
 	__u64 hosts_full;     /* events that went to the row of the other hosts */
 	__u64 calls_full;     /* look-ups that ended at the row of the other places */
 	__u64 phases_full;    /* … at the rows of the other hosts */
+	__u64 fails_full;     /* failed calls of a kind that has no row */
 	__u64 opens_full;     /* a begin that could not be remembered */
 	__u64 pages_full;     /* an end that has no page of `pages` */
 	__u64 lives_full;     /* the end of a goroutine whose site has no row of `sums` */
@@ -151,7 +156,7 @@ struct gs_counters {
 	__u64 allocs_other;
 	__u64 allocs_other_bytes;
 };
-_Static_assert(sizeof(struct gs_counters) == 88 + 8 * PROBE_COUNT + 96, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 96 + 8 * PROBE_COUNT + 96, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
@@ -254,9 +259,13 @@ _Static_assert(sizeof(struct gs_gc) == 56 + 2 * sizeof(struct gs_hist), "gs_gc")
  */
 struct gs_host {
 	__u32 target;
-	__u32 len;                /* of the whole name, which may be longer */
+	__u32 len;                /* of the whole name, which may be longer; GS_HOST_TLS */
 	char name[GS_HOST_BYTES]; /* 0 beyond it */
 };
+#define GS_HOST_LEN  0x7fffffffu
+#define GS_HOST_TLS  0x80000000u /* of a URL of TLS: without a port it means 443 */
+#define GS_HTTPS_LEN 5           /* the schemes that do */
+#define GS_WSS_LEN   3
 _Static_assert(sizeof(struct gs_host) == 8 + GS_HOST_BYTES, "gs_host");
 
 /*
@@ -310,6 +319,58 @@ struct gs_call_key {
 };
 _Static_assert(sizeof(struct gs_call_key) == 16 + 8 * GS_CALL_FRAMES, "gs_call_key");
 
+/*
+ * How to read an error: map `errtypes`, by the itab of an interface value, or by
+ * gs_text_hash() of its text.
+ */
+struct gs_errtype_key {
+	__u64 itab;
+	__u32 target;
+	__u32 unused;
+};
+enum { GS_ERR_LEAF, GS_ERR_INNER, GS_ERR_WORD, GS_ERR_TEXT };
+struct gs_errtype {
+	__u32 id;    /* enum errtype */
+	__u32 how;   /* GS_ERR_… */
+	__u32 off;   /* of what is read next, in what the interface points to */
+	__u16 bytes; /* GS_ERR_WORD: 1 to 8 … */
+	__u16 text;  /* … and where its string is, + 1; 0: nowhere */
+};
+_Static_assert(sizeof(struct gs_errtype_key) == 16, "gs_errtype_key");
+_Static_assert(sizeof(struct gs_errtype) == 16, "gs_errtype");
+_Static_assert(ERRTYPE_COUNT <= 256, "gs_fail_key.types has a byte for each");
+#define GS_ERR_LEVELS 7 /* that are unwrapped */
+
+/* An error's text, by its first bytes (0 beyond its end) and its length: no itab's address. */
+#define GS_TEXT_WORDS 8
+static inline __attribute__((always_inline)) __u64 gs_text_hash(const __u64 *text, __u64 len)
+{
+	__u64 h = len;
+	int i;
+
+	for (i = 0; i < GS_TEXT_WORDS; i++)
+		h = (h ^ text[i]) * 0x9e3779b97f4a7c15ull;
+	return h | 1;
+}
+
+/* Failed calls of http.Client, and dials: key of map `fails`; the value is their number. */
+enum {
+	GS_FAIL_CALL,
+	GS_FAIL_REUSED, /* a call on a connection that had carried requests before */
+	GS_FAIL_DIAL /* no call: a look-up, connect or handshake, whoever wants it; without pcs */
+};
+struct gs_fail_key {
+	__u32 target;
+	__u32 phase;  /* enum net_phase; NET_NO_PHASE: not known, it has no connection */
+	__u64 host;   /* number; 0: not known */
+	__u64 types;  /* enum errtype, a byte each: of the error, and of what it wraps; the last one
+			* is the innermost */
+	__u64 detail; /* of a GS_ERR_WORD */
+	__u64 of;     /* GS_FAIL_… */
+	__u64 pcs[GS_CALL_FRAMES];
+};
+_Static_assert(sizeof(struct gs_fail_key) == 40 + 8 * GS_CALL_FRAMES, "gs_fail_key");
+
 /* What has begun: maps `opens` (the least recently used entry makes room) and
  * `holds` (OPEN_SQL_GRAB; full: counted in opens_full). */
 struct gs_open_key {
@@ -335,6 +396,7 @@ struct gs_open {
 #define GS_OPEN_OWN_HOST 1u /* host is the connection's, whatever is asked of it */
 #define GS_OPEN_ROUTED   2u /* a mux has given the request to a handler */
 #define GS_OPEN_DIRECT   4u /* no http.Client makes the call */
+#define GS_OPEN_REUSED   8u /* a call whose connection has failed: that had carried others */
 _Static_assert(sizeof(struct gs_open_key) == 16, "gs_open_key");
 _Static_assert(sizeof(struct gs_open) == 64 + 8 * GS_CALL_FRAMES, "gs_open");
 
@@ -343,15 +405,17 @@ struct gs_net_scratch {
 	__u32 taken;
 	__u32 target; /* of the hit … */
 	__u32 probe;
-	__u32 unused;
-	__s64 argument; /* … and its site: see GS_COOKIE */
-	__u64 stack_at; /* where stack[] was read; 0: nowhere */
-	__u64 word[2];  /* a string, an interface, a frame */
+	__u32 host_flags; /* GS_HOST_TLS, of the name that is looked up; else 0 */
+	__s64 argument;   /* … and its site: see GS_COOKIE */
+	__u64 stack_at;   /* where stack[] was read; 0: nowhere */
+	__u64 word[2];    /* a string, an interface, a frame */
 	struct gs_open_key key;
 	struct gs_open_key other_key;
 	struct gs_phase_key phase;
 	struct gs_open open;
 	struct gs_call_key call;
+	struct gs_errtype_key errtype;
+	struct gs_fail_key fail;
 	__u64 stack[GS_STACK_WORDS];
 	struct gs_host host;
 };

@@ -37,6 +37,16 @@ enum net_phase {
 	NET_NO_PHASE = NET_PHASES /* nothing under way */
 };
 
+/* The types of a failed call's error, and of what it wraps. */
+enum errtype {
+	ERRTYPE_NONE,
+#define ERRTYPE(id, ...) ERRTYPE_##id,
+#define ERRTEXT(id, ...) ERRTYPE_##id,
+#include "gospect/errtypes.def"
+	ERRTYPE_OTHER, /* none of these */
+	ERRTYPE_COUNT
+};
+
 /* What is summed by place. */
 enum call_kind {
 	CALL_HTTP,     /* http.Client.do: call to the first byte of its first response (HTTP/2: its
@@ -50,7 +60,9 @@ enum call_kind {
 
 /* What has begun and, as far as probes saw, not ended: by an address. */
 enum open_kind {
-	OPEN_REQUEST,  /* by g: in http.Client.do; ptr: the *Request (to recognise a stale entry) */
+	OPEN_REQUEST,  /* by g: in http.Client.do; ptr: the *Request (to recognise a stale entry);
+			* caller: its connection of HTTP/1; where that has failed: state: enum
+			* net_phase, goid: number of its host */
 	OPEN_CONN,     /* by *persistConn: the request it has; ptr: the *Request, 0 where every
 			* request is seen, nothing to tell apart; state: enum net_phase */
 	OPEN_STREAM,   /* by HTTP/2 *clientStream; likewise */

@@ -16,6 +16,9 @@
 #include "cli/interrupt.h"
 #include "cli/message.h"
 #include "cli/output.h"
+#include "gort/goerrors.h"
+#include "gort/gotypes.h"
+#include "gospect/abi.h"
 #include "host/privileges.h"
 #include "trace/keeper.h"
 #include "trace/sampler.h"
@@ -112,10 +115,23 @@ static uint64_t kept(const struct watch *w)
 	       (w->o->prove ? PRIVILEGE_STOP : 0);
 }
 
+/* How the errors of its calls are told apart: without it, of what kind they are is not known. */
+static size_t find_errors(struct watch *w, struct goerror error[GS_MAX_ERRTYPES])
+{
+	struct gotypes *types = NULL;
+	size_t n = 0;
+
+	if (w->o->sensors & SENSOR_BIT(SENSOR_NET) && !gotypes_new(&types, &w->s.rt))
+		n = goerrors_find(&w->s.rt, types, error, GS_MAX_ERRTYPES);
+	gotypes_free(types);
+	return n;
+}
+
 static int arm_plan(struct watch *w, struct err *err)
 {
 	struct pace before = { 0 };
 	struct cost_table costs;
+	struct goerror error[GS_MAX_ERRTYPES];
 	struct trace_config cfg;
 	int r = plan_make(&w->plan, w->s.gb, w->o->sensors, err);
 
@@ -129,6 +145,8 @@ static int arm_plan(struct watch *w, struct err *err)
 	if (!trace_measure_costs(&costs, err))
 		plan_price(&w->plan, &costs);
 	cfg = config_of(w);
+	cfg.error = error;
+	cfg.nerror = find_errors(w, error);
 	r = trace_prepare(&w->trace, &cfg, err);
 	if (!r)
 		r = trace_load(w->trace, err);

@@ -35,7 +35,8 @@ enum {
 	MD_NOPTRBSS = 240,
 	MD_ENOPTRBSS = 248,
 	MD_FIXED_SIZE = 256,
-	MD_MAX_SIZE = 1024, /* sizeof has been 552 to 592 */
+	MD_ITABLINKS_AFTER_GOFUNC = 8 + 24 + 24, /* textsectmap, typelinks; until 1.26 */
+	MD_MAX_SIZE = 1024,                      /* sizeof has been 552 to 592 */
 };
 
 /* Where the words after noptrbss are, by the release that moved them; newest first. */
@@ -349,6 +350,13 @@ int moduledata_finish(struct moduledata *md, struct image *im, int minor)
 	md->rodata = load_u64(raw + s->rodata);
 	md->gofunc = load_u64(raw + s->gofunc);
 	md->next = load_u64(raw + s->next);
+	if (minor < 27) /* 1.26 has epclntab before them */
+		md->itablinks =
+			md->addr + s->gofunc + MD_ITABLINKS_AFTER_GOFUNC + (minor == 26 ? 8 : 0);
+	if (minor >= 27) {
+		md->itabs = md->types + load_u64(raw + s->etypes + 8);
+		md->itabs_end = md->itabs + load_u64(raw + s->etypes + 16);
+	}
 	if (md->types > md->etypes || !image_segment_at(im, md->gofunc))
 		return -EBADMSG;
 	return 0;

@@ -22,6 +22,9 @@ struct moduledata {
 	 * in bytes before (a slip of the linker); ftab's in entries. */
 	uint64_t nfuncname, ncutab, nfiletab, npctab, npclntable, nftab;
 	uint64_t minpc, maxpc;
+	/* Itabs that the linker has made: up to 1.26 where the slice of pointers to them is, in
+	 * the moduledata; since 1.27 they are in one piece. */
+	uint64_t itablinks, itabs, itabs_end;
 };
 
 /* What a pclntab header says of itself; link-time addresses. */

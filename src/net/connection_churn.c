@@ -3,7 +3,8 @@
  * Connection churn: a host is dialled again for most of its requests, because
  * connections are closed instead of kept.  The usual reason is
  * Transport.MaxIdleConnsPerHost, two where it is not set: of the connections
- * that more requests at a time need, all but two are thrown away each time.
+ * that more requests at a time need, all but two are thrown away each time.  Where there
+ * is room for more, another reason is named.
  *
  * Many dials alone are not reported (a program that starts, connections that are kept):
  * there must be MIN_DIALS that worked, KEPT_TIMES as many as connections are
@@ -72,6 +73,23 @@ static void evidence(struct finding *f, const struct net_connections *c)
 			    "TIME_WAIT for a minute");
 }
 
+/* More may be kept than there are: it is not the limit that closes them. */
+static bool has_room(const struct net_connections *c)
+{
+	return c->max_idle_per_host > 0 && c->idle < (uint64_t)c->max_idle_per_host &&
+	       c->open <= (uint64_t)c->max_idle_per_host;
+}
+
+static const char *advice_for(const struct net_connections *c)
+{
+	if (c->keeps_none)
+		return "keep-alives are off: drop Transport.DisableKeepAlives, share one Transport";
+	if (has_room(c))
+		return "more may be kept, so something closes them: a server whose idle timeout is "
+		       "short (IdleConnTimeout), bodies not read to EOF, a Transport per request";
+	return "raise Transport.MaxIdleConnsPerHost, share one Transport, read bodies to EOF";
+}
+
 static void add_finding(const struct window *w, const struct net_connections *c,
 			const struct traffic *t, uint64_t dials, struct findings *out)
 {
@@ -90,9 +108,7 @@ static void add_finding(const struct window *w, const struct net_connections *c,
 	finding_count(f, "requests", t->requests);
 	finding_count(f, "open", c->open);
 	evidence(f, c);
-	finding_advice(f,
-		       "raise Transport.MaxIdleConnsPerHost, share one Transport, read bodies to "
-		       "EOF");
+	finding_advice(f, "%s", advice_for(c));
 	f->exactness = t->exactness;
 	f->weight = (double)dials;
 }

@@ -25,6 +25,7 @@ static void take_limits(const struct fill *f, struct net_connections *r, uint64_
 
 	if (!t || !t->known)
 		return;
+	r->keeps_none |= t->keeps_none;
 	if (r->max_per_host <= 0 || (t->max_per_host > 0 && t->max_per_host < r->max_per_host))
 		r->max_per_host = t->max_per_host;
 	if (r->max_idle_per_host < 0 || t->max_idle_per_host < r->max_idle_per_host)

@@ -4,35 +4,54 @@
 
 /* ---- transports, dials ---- */
 
+#define NEIGHBOURS 64 /* bytes */
+
 static int32_t least(int32_t a, int32_t b)
 {
 	return a < b ? a : b;
 }
 
-/* Both limits of a Transport, which are next to each other. */
+/* What of a Transport is read: its limits, which are next to each other. */
+struct limits {
+	int32_t first, bytes, idle, most, off; /* off: DisableKeepAlives; -1 */
+};
+
+static struct limits limits_of(const struct netwatch *nw)
+{
+	struct limits l = { .idle = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST),
+			    .most = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST),
+			    .off = net_off(nw, LAYOUT_HTTP_TRANSPORT_DISABLEKEEPALIVES) };
+
+	l.first = least(l.idle, l.most);
+	l.bytes = l.idle + l.most - 2 * l.first + 8;
+	if (l.off >= 0 && l.off < l.first && l.first - l.off < NEIGHBOURS) {
+		l.bytes += l.first - l.off;
+		l.first = l.off;
+	} else {
+		l.off = -1;
+	}
+	return l;
+}
+
 static void ask_limits(void *owner, void *item, struct readpiece *piece)
 {
-	const struct netwatch *nw = owner;
 	const struct net_transport *t = item;
-	int32_t idle = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST);
-	int32_t most = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST);
+	struct limits l = limits_of(owner);
 
-	*piece = (struct readpiece){ t->addr + (uint64_t)least(idle, most),
-				     (uint32_t)(idle + most - 2 * least(idle, most)) + 8 };
+	*piece = (struct readpiece){ t->addr + (uint64_t)l.first, (uint32_t)l.bytes };
 }
 
 static void take_limits(void *owner, void *item, const uint8_t *const *bytes)
 {
-	const struct netwatch *nw = owner;
-	int32_t idle = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXIDLECONNSPERHOST);
-	int32_t most = net_off(nw, LAYOUT_HTTP_TRANSPORT_MAXCONNSPERHOST);
+	struct limits l = limits_of(owner);
 	struct net_transport *t = item;
 
 	if (!bytes[0])
 		return;
 	t->known = true;
-	t->max_idle_per_host = (int64_t)load_u64(bytes[0] + idle - least(idle, most));
-	t->max_per_host = (int64_t)load_u64(bytes[0] + most - least(idle, most));
+	t->max_idle_per_host = (int64_t)load_u64(bytes[0] + l.idle - l.first);
+	t->max_per_host = (int64_t)load_u64(bytes[0] + l.most - l.first);
+	t->keeps_none = l.off >= 0 && bytes[0][l.off - l.first] == 1;
 	if (t->max_idle_per_host == 0)
 		t->max_idle_per_host = 2; /* http.DefaultMaxIdleConnsPerHost */
 }

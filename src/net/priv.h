@@ -147,6 +147,7 @@ struct net_transport {
 	uint64_t addr;
 	int64_t max_per_host, max_idle_per_host;
 	bool known;
+	bool keeps_none; /* DisableKeepAlives */
 };
 
 /* A *Server and where it serves from. */

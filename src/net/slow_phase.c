@@ -17,8 +17,8 @@
  * stream, or one nobody reads (connection_leak.c).  Dials count in the same way,
  * whoever waits for them: with Go 1.23 and later they outlive the request, and up
  * to 1.22 they end with it, so that those count, too, that a look of the window has
- * seen go on for SEVERAL_S: JAM of them at once.  Where no dial gets through, it is
- * a phase that fails (failing_phase.c), and where the look-ups of many hosts are
+ * seen go on for SEVERAL_S: JAM of them at once.  Where no dial gets through, or calls
+ * fail, it is a phase that fails (failing_phase.c), and where the look-ups of many hosts are
  * slow it is the resolver (resolver.c).
  */
 #include "net/subject.h"
@@ -351,7 +351,7 @@ static void judge_host(const struct net_window *n, const struct host *h, bool re
 	for (int i = 0; i < NET_PHASES; i++) {
 		const struct in_phase *p = &h->phase[i];
 
-		if (p->dials && net_dials_fail(n, p->dials))
+		if ((p->dials && net_dials_fail(n, p->dials)) || net_calls_fail(n, h->name, i))
 			continue; /* failing_phase.c's */
 		if (i == NET_DNS && resolver)
 			continue; /* resolver.c's */

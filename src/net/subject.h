@@ -27,6 +27,8 @@ bool connection_leak_found(const struct window *w);
 bool net_dials_fail(const struct net_window *n, const struct net_dial_row *d);
 /* Whether there is a finding of the look-ups of many hosts: none of each of them besides. */
 bool net_resolver_is_slow(const struct net_window *n);
+/* Whether calls to a host fail there: no phase that is slow either. */
+bool net_calls_fail(const struct net_window *n, const char *host, int phase);
 /* Whether there is a finding of that phase already. */
 bool slow_phase_found(const struct findings *fs, const char *host, enum net_phase phase);
 

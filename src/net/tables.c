@@ -14,6 +14,11 @@ static bool net_known(const struct row *r)
 	return r->w->net->known;
 }
 
+static bool failures_known(const struct row *r)
+{
+	return r->w->net->failures_known;
+}
+
 static bool phases_known(const struct row *r)
 {
 	return r->w->net->phases_known;
@@ -507,6 +512,8 @@ static const struct column net_column[] = {
 	ROWS(S, client, nclient, "clients", &net_clients, "HTTP calls by calling place"),
 	ROWS(S, phase, nphase, "phases", &net_phases, "phases of requests and dials",
 	     .known = phases_known),
+	ROWS(S, failure, nfailure, "failures", &net_failures, "calls that failed, by kind of error",
+	     .known = failures_known),
 	ROWS(S, in_flight, nin_flight, "in_flight", &net_in_flight, "requests under way",
 	     .known = net_known),
 	COUNT(S, in_flight_total, "in_flight_total", "all requests under way", .known = net_known),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/sentence.h"
+#include "net/failures.h"
 #include "net/window.h"
 
 /* ---- phases ---- */
@@ -224,6 +225,50 @@ const struct table net_dials = {
 	.sentence = dials_sentence,
 	.of = &net_object,
 	.max_rows = 6,
+};
+
+/* ---- failures ---- */
+
+#define S struct net_failure_row
+static const struct column failure_column[] = {
+	HOST(S, host, "what was asked for, name:port", SHOWN(1, "host"), .min = 20, .none = "?",
+	     .flags = COLUMN_NAME_REST, .id = 2),
+	WORD(S, phase, "phase", net_phase_names, "the phase it failed in; absent: not known",
+	     SHOWN(2, "phase"), .flags = COLUMN_NO_REST | COLUMN_SOMETIMES, .id = 3),
+	WORD(S, kind, "kind", net_failure_names, "with what, by the types of the error",
+	     SHOWN(3, "failed with"), .flags = COLUMN_NO_REST, .id = 4),
+	COUNT(S, count, "count", "calls that failed so in this window", SHOWN(4, "count"),
+	      .flags = COLUMN_MARK),
+	COUNT(S, reused, "reused", "of them, on a connection that had carried requests before",
+	      SHOWN(5, "reused"), .flags = COLUMN_DASH_0),
+	PLACE(S, place, "place", "the call", SHOWN(6, "called at"), .min = 20, .none = "?",
+	      .id = 1),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static void failures_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < w->net->nfailure; i++)
+		n += w->net->failure[i].count;
+	buf_puts(out, "calls of HTTP clients that failed, by kind of error; ");
+	sentence_count(out, "", n, " in all");
+}
+
+const struct table net_failures = {
+	.name = "failure",
+	.what = "Calls of HTTP clients that failed in this window: one row per host, phase, kind "
+		"of error and calling place.",
+	TABLE_ROWS(struct net_failure_row, failure_column),
+	.other_at = OFFSET(struct net_failure_row, other, bool),
+	.exactness_at = OFFSET(struct net_failure_row, exactness, enum exactness),
+	.label = "failures",
+	.title = "Failed calls",
+	.sentence = failures_sentence,
+	.of = &net_object,
+	.max_rows = 8,
 };
 
 /* ---- for the live screen ---- */

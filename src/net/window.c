@@ -9,6 +9,7 @@ void net_window_deinit(struct net_window *n)
 	free(n->client);
 	free(n->phase);
 	free(n->slow);
+	free(n->failure);
 	free(n->in_flight);
 	free(n->unclosed);
 	free(n->dial);

@@ -41,15 +41,49 @@ struct net_client {
 #define NET_MAX_PATTERN 128
 #define WINDOW_MAX_HOST 263 /* 255 of a name, colon, 5 digits, brackets */
 
+/* With what a call of an HTTP client has failed, by the types of its error. */
+enum net_failure {
+	NET_FAILURE_OTHER, /* of no type that is known */
+	NET_FAILURE_TIMEOUT,
+	NET_FAILURE_CANCELLED, /* by the caller: no failure of the host */
+	NET_FAILURE_REFUSED,
+	NET_FAILURE_UNREACHABLE,
+	NET_FAILURE_RESOURCES, /* ports, file descriptors */
+	NET_FAILURE_RESET,
+	NET_FAILURE_EOF,
+	NET_FAILURE_NOT_FOUND, /* name */
+	NET_FAILURE_DNS,
+	NET_FAILURE_CERTIFICATE,
+	NET_FAILURE_TLS,
+	NET_FAILURE_HTTP2,
+	NET_FAILURE_LOST, /* HTTP/2 connection that answers no pings */
+	NET_FAILURE_PROTOCOL,
+	NET_FAILURES
+};
+
 struct net_phase_row {
 	bool other;                     /* hosts beyond the table, summed */
 	char host[WINDOW_MAX_HOST + 1]; /* "name:port", lower case, foreign bytes made printable */
 	enum net_phase phase;
 	uint64_t count, errors;
+	uint64_t failed[NET_FAILURES]; /* of the errors, by kind; of dials only */
 	uint64_t timed, p50_ns, p99_ns, max_ns, total_ns; /* timed: seen, not scaled */
 	uint64_t margin;                                  /* of count, SAMPLED */
 	uint64_t before_p50_ns, before_count; /* since the observation began, before this window */
 	struct place busiest; /* the call with most requests to that host; may have no function */
+	enum exactness exactness;
+	double rate;
+};
+
+struct net_failure_row {
+	bool other;
+	char host[WINDOW_MAX_HOST + 1];
+	int phase; /* enum net_phase; -1: not known */
+	enum net_failure kind;
+	uint64_t count;
+	uint64_t reused; /* of them, on a connection that had carried requests before */
+	uint64_t seen;   /* what makes the count; SAMPLED: less */
+	struct place place;
 	enum exactness exactness;
 	double rate;
 };
@@ -125,6 +159,7 @@ struct net_connections {
 	int64_t max_per_host;      /* Transport.MaxConnsPerHost; 0 unlimited; -1 not known */
 	int64_t max_idle_per_host; /* what applies: the default is 2; -1 not known */
 	uint64_t dials;            /* connects to it in the window; with idle limits: churn */
+	bool keeps_none;           /* a transport that has them says DisableKeepAlives */
 };
 
 /* What a handler's requests were at when looks saw them. */
@@ -191,6 +226,9 @@ struct net_window {
 	struct net_phase_row *phase;
 	int nphase;
 	struct net_phase_row lookups; /* of all hosts; in no table */
+	bool failures_known;
+	struct net_failure_row *failure;
+	int nfailure; /* most often first */
 	struct net_request *in_flight;
 	int nin_flight; /* oldest first, at most 1,000 */
 	uint64_t in_flight_total;

@@ -24,6 +24,8 @@ struct place {
 	const char *functions[PLACE_MAX_FUNCTIONS];
 	enum site_how how;
 	const char *callees[PLACE_MAX_CALLEES]; /* the first that the program has */
+	const char *
+		calls; /* the function is the one meant when it calls this one; NULL: by its name */
 	const char *behind;
 	const char *into; /* HOW_AFTER_CALLS: else the first instruction of this one, which an
 				 * indirect call behind the call calls */
@@ -97,7 +99,7 @@ static const struct {
 
 /* All names of all recipes, looked up in one pass over the function table. */
 #define LOOKUP_MAX \
-	(PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 2) + RANGE_COUNT + PACKAGES)
+	(PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 3) + RANGE_COUNT + PACKAGES)
 
 struct lookup {
 	const char *name[LOOKUP_MAX];
@@ -124,6 +126,7 @@ static void lookup_add_place(struct lookup *l, const struct place *pl)
 	for (int i = 0; i < PLACE_MAX_CALLEES; i++)
 		lookup_add(l, pl->callees[i]);
 	lookup_add(l, pl->behind);
+	lookup_add(l, pl->calls);
 	lookup_add(l, pl->into);
 }
 
@@ -311,6 +314,18 @@ static int query_of(struct search *s, const struct place *pl, struct site_query 
 	return -ENOENT;
 }
 
+/* Closures have numbers for names: whether this is the one that is meant. */
+static bool is_meant(struct search *s, const struct place *pl, const struct gofunc *fn)
+{
+	const struct gofunc *called = pl->calls ? lookup_find(s->l, pl->calls) : NULL;
+	struct site_query q = { .how = HOW_CALL, .callee = called ? called->entry : 0 };
+	int before = s->p->nsite;
+	bool found = called && !place_in(s, fn, "", NULL, &q);
+
+	s->p->nsite = before;
+	return found || !pl->calls;
+}
+
 /* 0; -ENOENT: no such function or call; else why the probe is refused. */
 static int take_place(struct search *s, const struct place *pl, bool *found)
 {
@@ -321,7 +336,7 @@ static int take_place(struct search *s, const struct place *pl, bool *found)
 	for (int k = 0; k < PLACE_MAX_FUNCTIONS && pl->functions[k]; k++) {
 		const struct gofunc *fn = lookup_find(s->l, pl->functions[k]);
 
-		if (!fn)
+		if (!fn || !is_meant(s, pl, fn))
 			continue;
 		if (!*found)
 			snprintf(s->p->function, sizeof(s->p->function), "%s", pl->functions[k]);

@@ -297,7 +297,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost, but its name is. */
-	r->others_full = c->hosts_full + c->phases_full + c->calls_full;
+	r->others_full = c->hosts_full + c->phases_full + c->calls_full + c->fails_full;
 	r->sites_full = c->sites_full + c->lives_full;
 	r->stacks_full = c->stacks_full + c->threads_full + c->stack_collisions;
 	r->requests_full = c->opens_full + c->pages_full + c->scratches_full + t->pushed_out;
@@ -394,5 +394,6 @@ void trace_reading_deinit(struct trace_reading *r)
 	free(r->alloc);
 	free(r->phase);
 	free(r->call);
+	free(r->failure);
 	memset(r, 0, sizeof(*r));
 }

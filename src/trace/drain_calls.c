@@ -21,10 +21,19 @@ static int by_number(const void *a, const void *b)
 	return (x->number > y->number) - (x->number < y->number);
 }
 
+/* Of a URL's host: an IPv6 address is in brackets there. */
+static bool has_port(const char *name, size_t n)
+{
+	const char *colon = memrchr(name, ':', n), *bracket = memrchr(name, ']', n);
+
+	return colon && (!bracket || colon > bracket);
+}
+
 /* A string ends at the first NUL, a name from the target may hold some. */
 static void host_from(struct host_name *to, const struct gs_host *h, uint64_t number)
 {
-	size_t n = h->len < TRACE_MAX_HOST ? h->len : TRACE_MAX_HOST;
+	uint32_t len = h->len & GS_HOST_LEN;
+	size_t n = len < TRACE_MAX_HOST ? len : TRACE_MAX_HOST;
 
 	to->number = number;
 	memcpy(to->name, h->name, n);
@@ -32,6 +41,8 @@ static void host_from(struct host_name *to, const struct gs_host *h, uint64_t nu
 	for (size_t i = 0; i < n; i++)
 		if (!to->name[i])
 			to->name[i] = '?';
+	if (h->len & GS_HOST_TLS && n + 4 <= TRACE_MAX_HOST && !has_port(to->name, n))
+		memcpy(to->name + n, ":443", 5);
 }
 
 /* Nothing leaves that table: it is read again only when it has grown. */
@@ -257,12 +268,57 @@ static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 	return e;
 }
 
+static int take_failure(const struct trace *t, struct trace_failure *f, const struct gs_fail_key *k)
+{
+	const char *host = k->host ? drain_host(t, k->host) : "";
+
+	if (k->target != TARGET || !f->count || !host)
+		return -ENOENT;
+	f->phase = k->phase < NET_PHASES ? (int)k->phase : -1;
+	f->types = k->types;
+	f->detail = k->detail;
+	f->reused = k->of == GS_FAIL_REUSED;
+	f->dial = k->of == GS_FAIL_DIAL;
+	memcpy(f->host, host, strlen(host) + 1);
+	memcpy(f->pcs, k->pcs, sizeof(f->pcs));
+	while (f->npcs < TRACE_CALL_FRAMES && f->pcs[f->npcs])
+		f->npcs++;
+	return 0;
+}
+
+static int read_failures(struct trace *t, struct trace_reading *r)
+{
+	struct dump d;
+	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_FAILS), sizeof(struct gs_fail_key),
+			 sizeof(uint64_t));
+
+	if (!e)
+		e = read_hosts(t);
+	if (!e && d.n) {
+		r->failure = calloc(d.n, sizeof(*r->failure));
+		e = r->failure ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; !e && i < d.n; i++) {
+		struct trace_failure f = { 0 };
+		struct gs_fail_key k;
+
+		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
+		memcpy(&f.count, d.values + i * sizeof(f.count), sizeof(f.count));
+		if (!take_failure(t, &f, &k))
+			r->failure[r->nfailure++] = f;
+	}
+	dump_deinit(&d);
+	return e;
+}
+
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 {
 	int e = 0;
 
 	if (trace_uses(t, SENSOR_BIT(SENSOR_NET)))
 		e = read_phases(t, r, window);
+	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
+		e = read_failures(t, r);
 	if (!e && trace_uses(t, NET_SENSORS))
 		e = read_calls(t, r, window);
 	return e;

@@ -100,6 +100,7 @@ static void size_maps(struct trace *t)
 	SIZE(specs), SIZE(counters), SIZE(gc), SIZE(sites), SIZE(births), SIZE(stacks);
 	SIZE(alloc_scratch), SIZE(opens), SIZE(holds), SIZE(conn_hosts), SIZE(hosts);
 	SIZE(phases), SIZE(calls), SIZE(sums), SIZE(pages), SIZE(net_scratch);
+	SIZE(errtypes), SIZE(fails);
 #undef SIZE
 }
 
@@ -175,6 +176,24 @@ static int make_rows_of_others(struct trace *t)
 		e = bpf_map__update_elem(t->skel->maps.calls, &call, sizeof(call), &row,
 					 sizeof(row), 0);
 	t->skel->bss->gs_next_call_row = row;
+	return e;
+}
+
+/* How the programs read errors.  What has no room is of no kind that is known. */
+static int write_errtypes(struct trace *t)
+{
+	int e = 0;
+
+	for (size_t i = 0; !e && trace_uses(t, SENSOR_BIT(SENSOR_NET)) && i < t->cfg.nerror; i++) {
+		const struct goerror *g = &t->cfg.error[i];
+		struct gs_errtype_key key = { .itab = g->key, .target = TARGET };
+		struct gs_errtype value = { g->id, g->how, g->off, g->bytes, g->text };
+
+		e = bpf_map__update_elem(t->skel->maps.errtypes, &key, sizeof(key), &value,
+					 sizeof(value), 0);
+		if (e == -E2BIG)
+			return 0;
+	}
 	return e;
 }
 
@@ -323,6 +342,8 @@ int load_object(struct trace *t, struct err *err)
 		if (bpf_program__autoload(t->arm[i].prog))
 			t->arm[i].prog_fd = bpf_program__fd(t->arm[i].prog);
 	e = make_rows_of_others(t);
+	if (!e)
+		e = write_errtypes(t);
 	if (e)
 		return err_set(err, e, "cannot fill the BPF maps: %s", strerror(-e));
 	t->mapped_bytes = 0;
@@ -358,6 +379,7 @@ int trace_map_fd(const struct trace *t, enum trace_map m)
 		[TRACE_MAP_HOSTS] = t->skel->maps.hosts,
 		[TRACE_MAP_PHASES] = t->skel->maps.phases,
 		[TRACE_MAP_CALLS] = t->skel->maps.calls,
+		[TRACE_MAP_FAILS] = t->skel->maps.fails,
 	};
 
 	return bpf_map__fd(maps[m]);

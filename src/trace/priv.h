@@ -155,7 +155,8 @@ enum trace_map {
 	TRACE_MAP_HOLDS,
 	TRACE_MAP_HOSTS,
 	TRACE_MAP_PHASES,
-	TRACE_MAP_CALLS
+	TRACE_MAP_CALLS,
+	TRACE_MAP_FAILS
 };
 int trace_map_fd(const struct trace *t, enum trace_map m);
 

@@ -59,6 +59,8 @@ void map_sizes(const struct map_needs *n, struct map_sizes *s)
 			: lifetimes ? GS_MAX_LIVES
 				    : 1,
 		.pages = calls || lifetimes ? GS_MAX_PAGES : 1,
+		.errtypes = net ? GS_MAX_ERRTYPES : 1,
+		.fails = net ? GS_MAX_FAILS : 1,
 		.net_scratch = calls ? GS_SCRATCHES : 1,
 	};
 }

@@ -25,6 +25,7 @@ struct map_sizes {
 	uint32_t sites, births;
 	uint32_t stacks, alloc_scratch;
 	uint32_t opens, holds, conn_hosts, hosts, phases, calls, sums, pages, net_scratch;
+	uint32_t errtypes, fails;
 };
 
 #define NET_SENSORS (SENSOR_BIT(SENSOR_NET) | SENSOR_BIT(SENSOR_SQL) | SENSOR_BIT(SENSOR_LOCKS))

@@ -20,12 +20,19 @@ struct spec_field {
 /* clang-format on */
 
 static const struct spec_field spec_fields[] = {
-	AT(dialer_network, NET_SYSDIALER_NETWORK), AT(dialer_address, NET_SYSDIALER_ADDRESS),
-	AT(pconn_addr, HTTP_PERSISTCONN_KEY_ADDR), AT(pconn_conn, HTTP_PERSISTCONN_CONN),
-	AT(want_addr, HTTP_WANTCONN_KEY_ADDR),     AT(tls_conn, TLS_CONN_CONN),
-	AT(tls_config, TLS_CONN_CONFIG),           AT(tls_server_name, TLS_CONFIG_SERVERNAME),
-	AT(request_url, HTTP_REQUEST_URL),         AT(url_host, URL_HOST),
+	AT(dialer_network, NET_SYSDIALER_NETWORK),
+	AT(dialer_address, NET_SYSDIALER_ADDRESS),
+	AT(pconn_addr, HTTP_PERSISTCONN_KEY_ADDR),
+	AT(pconn_conn, HTTP_PERSISTCONN_CONN),
+	AT(want_addr, HTTP_WANTCONN_KEY_ADDR),
+	AT(tls_conn, TLS_CONN_CONN),
+	AT(tls_config, TLS_CONN_CONFIG),
+	AT(tls_server_name, TLS_CONFIG_SERVERNAME),
+	AT(request_url, HTTP_REQUEST_URL),
+	AT(url_host, URL_HOST),
 	AT(server_handler, HTTP_SERVER_HANDLER),
+	AT(pconn_reused, HTTP_PERSISTCONN_REUSED),
+	AT(url_scheme, URL_SCHEME),
 };
 #define SPEC_FIELDS ARRAY_SIZE(spec_fields)
 
@@ -73,6 +80,8 @@ int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site
 	if (id == PROBE_HANDLER_BEGIN || id == PROBE_HANDLER_END)
 		return !strncmp(s->function, "net/http.(*conn)", 16) ||
 		       !strncmp(s->function, "net/http.serverHandler", 22);
+	if (id == PROBE_CALL_FAILED) /* which has the error */
+		return strcmp(s->function, "net/http.urlErrorOp") != 0;
 	return s->slot == PROBE_NO_SLOT ? 0 : s->slot;
 }
 

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "gort/goerrors.h"
 #include "plan/plan.h"
 #include "trace/opens.h"
 
@@ -81,6 +82,9 @@ struct trace_config {
 	/* Layouts of the standard library's types (borrowed while preparing and
 	 * loading); NULL: not known, and probes that need them are refused. */
 	const struct gobin *gb;
+	/* How the target's errors are read (borrowed until it is loaded). */
+	const struct goerror *error;
+	size_t nerror;
 };
 
 /*
@@ -199,6 +203,18 @@ struct trace_call {
 	struct trace_sample sample;
 };
 
+/* Calls of http.Client, and dials, that have failed: with what, and where. */
+struct trace_failure {
+	uint64_t count;
+	char host[TRACE_MAX_HOST + 1]; /* as the program wrote it; foreign bytes; "" not known */
+	int phase;                     /* enum net_phase; -1: it had no connection */
+	uint64_t types, detail;        /* enum errtype: see struct gs_fail_key */
+	bool reused;                   /* its connection had carried requests before */
+	bool dial;                     /* no call, but a dial's phase: without pcs */
+	uint64_t pcs[TRACE_CALL_FRAMES];
+	uint32_t npcs;
+};
+
 struct trace_reading {
 	uint64_t mono_ns;
 	struct trace_site *site;
@@ -217,7 +233,9 @@ struct trace_reading {
 	struct trace_phase *phase;
 	size_t nphase; /* owned by the reading */
 	struct trace_call *call;
-	size_t ncall;            /* owned by the reading */
+	size_t ncall; /* owned by the reading */
+	struct trace_failure *failure;
+	size_t nfailure;         /* owned by the reading */
 	uint64_t governed_on_ns; /* how long births were armed */
 	uint64_t ends_on_ns;
 	double requests_share; /* of the window: what the slices were of it, 0..1 */

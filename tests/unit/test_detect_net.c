@@ -440,6 +440,77 @@ static void phases_that_fail(void **state)
 	tear_down(&x);
 }
 
+static struct net_failure_row *add_failure(struct window *w, const char *host, int phase,
+					   enum net_failure kind, uint64_t count)
+{
+	struct net_failure_row *r = MORE(w->net->failure, w->net->nfailure);
+
+	w->net->failures_known = true;
+	snprintf(r->host, sizeof(r->host), "%s", host);
+	r->phase = phase;
+	r->kind = kind;
+	r->count = r->seen = count;
+	r->place = AT_CHARGE;
+	r->rate = 1;
+	return r;
+}
+
+static void calls_that_fail(void **state)
+{
+	const struct finding *f;
+	struct net_failure_row *r;
+	struct net_phase_row *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_phase(&x.w, API, NET_TTFB, 100, 1);
+	r = add_failure(&x.w, API, NET_TTFB, NET_FAILURE_EOF, 8);
+	p->errors = 8;
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	expect_says(f, "8 of 100 in 5.0s, connection closed (EOF)");
+	expect_says(f, "main.charge");
+	assert_null(strstr(f->advice, "IdleConnTimeout"));
+	r->reused = 8; /* the server closes first */
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	expect_says(f, "EOF) on reused connections");
+	assert_non_null(strstr(f->advice, "IdleConnTimeout"));
+	p->count = 161; /* fewer than one in twenty */
+	nothing(&x);
+	set_up(&x);
+	p = add_phase(&x.w, API, NET_TTFB, 50, 1);
+	r = add_failure(&x.w, API, NET_TTFB, NET_FAILURE_TIMEOUT, 4);
+	p->errors = 4; /* one in twelve, but they may be chance */
+	nothing(&x);
+	set_up(&x);
+	p = add_phase(&x.w, API, NET_TTFB, 100, 1);
+	p->errors = 90; /* the callers' own doing */
+	r = add_failure(&x.w, API, NET_TTFB, NET_FAILURE_CANCELLED, 90);
+	nothing(&x);
+}
+
+/* Without a connection it is no request on one: all of the host's calls have failed. */
+static void calls_that_get_no_connection(void **state)
+{
+	const struct finding *f;
+	struct net_phase_row *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_failure(&x.w, API, NET_CONNECT, NET_FAILURE_REFUSED, 3);
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	expect_says(f, "fail in the TCP connect: 3 of 3 in 5.0s, connection refused");
+	p = add_phase(&x.w, API, NET_REQUEST_WRITE, 57, 0.1); /* three of sixty */
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	p->phase = NET_DNS; /* dials whose caller was served before they were done */
+	p->count = 57;
+	x.w.net->nfailure = 0;
+	p->errors = p->failed[NET_FAILURE_CANCELLED] = 57;
+	nothing(&x);
+}
+
 static struct net_dial_row *add_dials(struct fixture *x, uint64_t count, uint64_t given_up,
 				      double oldest_s)
 {
@@ -1184,6 +1255,8 @@ int main(void)
 		cmocka_unit_test(stuck_requests_are_a_slow_phase),
 		cmocka_unit_test(requests_in_flight_are_not_stuck),
 		cmocka_unit_test(phases_that_fail),
+		cmocka_unit_test(calls_that_fail),
+		cmocka_unit_test(calls_that_get_no_connection),
 		cmocka_unit_test(dials_that_nobody_waits_for_fail),
 		cmocka_unit_test(dials_that_get_on_are_well),
 		cmocka_unit_test(one_resolver_of_many_hosts_is_one_finding),

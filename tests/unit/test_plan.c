@@ -676,7 +676,7 @@ static const struct net_expected net_expected[] = {
 	{ PROBE_POOL_DIAL, HTTP "(*Transport).dialConnFor", NULL, 0, SITE_BODY, 1, true, false },
 	{ PROBE_POOL_CANCEL, HTTP "(*wantConn).cancel", NULL, 0, SITE_BODY, 1, true, false },
 	{ PROBE_CALL_BEGIN, HTTP "(*Client).do", NULL, 0, SITE_BODY, 1, false, false },
-	{ PROBE_CALL_FAILED, HTTP "urlErrorOp", NULL, 0, SITE_BODY, 1, false, false },
+	{ PROBE_CALL_FAILED, HTTP "(*Client).do.func2", NULL, 0, SITE_BODY, 2, false, false },
 	{ PROBE_CONN_BEGIN, HTTP "(*persistConn).roundTrip", NULL, 0, SITE_BODY, 1, false, false },
 	{ PROBE_CONN_WRITTEN, HTTP "(*persistConn).writeLoop", NULL, 0, SITE_AFTER_CALL, 1, false,
 	  true },

@@ -89,7 +89,7 @@ static void descriptions_are_sound(void **state)
  */
 static void zero_is_not_unknown(void **state)
 {
-	static const char *const there_if_known[] = { "phase", "lifetime", "probes" };
+	static const char *const there_if_known[] = { "phase", "failure", "lifetime", "probes" };
 
 	(void)state;
 	for (int i = 0; i < nseen; i++) {

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Calls of HTTP clients that fail (tests/progs/netfail): with what, in which phase, how
+often; each beside the same with few failures, or with calls that their callers cancel."""
+import subprocess
+import unittest
+
+from harness import DEADLINE, GOSPECT, binary, need_root, releases
+from netprogs import Commands, NET_KINDS, rows_of
+from schema import report
+
+HOST = "api.example.com"
+VARIANTS = [(r, "stripped") for r in releases("1.20", "newest")]
+EXACT = ("--only", "net", "--exact", "--for", "2s", "--every", "2s", "--format", "json")
+TRIES = 4	# of a measure: a busy machine may leave a window without enough calls
+
+# way: (percent, phases it may end in, kind, what the advice says)
+FAULTS = {
+    "refused": (100, {"connect"}, "refused", "nobody does"),
+    "notfound": (30, {"dns"}, "not_found", "getent"),
+    "eof": (8, {"ttfb"}, "eof", "check its log"),
+    "reset": (20, {"ttfb", "request_write"}, "reset", "check its log"),
+    "timeout": (30, {"ttfb"}, "timeout", "too late"),
+    "deadline": (30, {"ttfb"}, "timeout", "too late"),
+    "certificate": (100, {"tls"}, "certificate", "openssl"),
+    "nottls": (20, {"tls"}, "tls", "speaks TLS"),
+    "reused": (30, {"ttfb", "request_write"}, "eof", "IdleConnTimeout"),
+    "h2cut": (20, {"ttfb"}, "http2", "check the server's log"),
+}
+TWINS = {"eof": 1, "reset": 1, "timeout": 1, "cancel": 60, "h2cut": 1}
+
+
+class Netfail(Commands):
+    def __init__(self, release, variant, *args):
+        super().__init__([binary(f"netfail-{release}-{variant}"), *map(str, args)])
+
+    def truth(self):
+        return self.do("truth")
+
+
+def attach(pid):
+    """The one report of a run in which every call is seen."""
+    p = subprocess.run([GOSPECT, "attach", str(pid), *EXACT], stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True, timeout=DEADLINE)
+    if p.returncode:
+        raise AssertionError(f"gospect ended with {p.returncode}: {p.stderr}")
+    return report(p.stdout.splitlines()[0])
+
+
+def all_failed(report, kind=None):
+    return sum(r["count"] for r in rows_of(report, "net", "failures") if kind in (None, r["kind"]))
+
+
+def found(report):
+    return [f for f in report["findings"] if f["kind"] in NET_KINDS]
+
+
+class Failures(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def measure(self, p):
+        """A report whose window has enough calls, what failed at least meanwhile, and at most."""
+        for _ in range(TRIES):
+            before = p.truth()
+            r = attach(p.pid)
+            after = p.truth()
+            if sum(c.get("requests", 0) for c in rows_of(r, "net", "clients")) >= 100:
+                break
+        return r, after["failed"] - before["failed"], after["calls"] - before["calls"]
+
+    def is_named(self, release, variant, way):
+        percent, phases, kind, advice = FAULTS[way]
+        with Netfail(release, variant, way, percent) as p:
+            r, failed, calls = self.measure(p)
+        rows = rows_of(r, "net", "failures")
+        n, errors = all_failed(r), sum(c["errors"] for c in rows_of(r, "net", "clients"))
+        self.assertEqual(n, errors, rows)	# every call that failed has a kind, and counts once
+        self.assertLessEqual(n, failed)
+        share = n / sum(c["requests"] for c in rows_of(r, "net", "clients"))
+        self.assertAlmostEqual(share, failed / calls, delta=0.05, msg=str(rows))
+        self.assertGreaterEqual(all_failed(r, kind), 0.8 * n, rows)
+        self.assertLessEqual({x.get("phase") for x in rows if x["kind"] == kind}, phases, rows)
+        f = found(r)
+        self.assertEqual([x["kind"] for x in f], ["failing-phase"], [x["title"] for x in f])
+        self.assertIn(advice, f[0]["advice"])
+        self.assertIn(f[0]["id"].split(":")[3], phases)	# kind:host:port:phase
+        self.assertIn("example.com:", f[0]["title"])
+        self.assertEqual(f[0]["place"]["function"], "main.call")
+
+    def is_silent(self, release, variant, way):
+        with Netfail(release, variant, way, TWINS[way]) as p:
+            r, failed, _ = self.measure(p)
+        self.assertEqual([x["title"] for x in found(r)], [])
+        self.assertLessEqual(all_failed(r), failed)
+
+    def test_retried_on_a_new_connection(self):
+        """Requests that net/http repeats by itself have not failed."""
+        with Netfail(releases("newest")[0], "stripped", "retried") as p:
+            r, failed, calls = self.measure(p)
+        self.assertEqual(failed, 0)
+        self.assertEqual(all_failed(r), 0)
+        self.assertNotIn("failing-phase", [x["kind"] for x in found(r)])
+
+
+def add(name, method, release, variant, way):
+    def test(self):
+        getattr(self, method)(release, variant, way)
+    setattr(Failures, f"test_{name}_{way}_{release.replace('.', '_')}", test)
+
+
+OLDER = ("refused", "notfound", "eof", "timeout", "certificate", "reused")
+for release, variant in VARIANTS:
+    for way in FAULTS if release == VARIANTS[-1][0] else OLDER:
+        add("fault", "is_named", release, variant, way)
+for way in TWINS:
+    add("twin", "is_silent", *VARIANTS[-1], way)

@@ -1,0 +1,3 @@
+module example.com/netfail
+
+go 1.18
