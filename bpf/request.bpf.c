@@ -220,6 +220,18 @@ static __always_inline bool knows_host(const struct hit *h, const struct gs_open
 	       last->start_ns >= h->spec->since_requests_ns;
 }
 
+/* Where a request was made; 0: by Client.do.  (By itself for the sake of the stack.) */
+SUBPROG int direct_place(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	open_fresh(&s->open, NET_NO_PHASE);
+	take_pcs(ctx, s, true, h->spec->http_lo, h->spec->http_hi);
+#pragma unroll
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
+		if (s->open.pcs[i] >= h->spec->do_lo && s->open.pcs[i] < h->spec->do_hi)
+			return 0;
+	return 1;
+}
+
 /*
  * Who calls RoundTrip itself (httputil.ReverseProxy, an API's own transport) comes by no
  * Client.do: then its call begins where it has its connection.  A redirect does.
@@ -231,13 +243,8 @@ SUBPROG int direct_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (call && call->start_ns >= h->spec->since_requests_ns && call->start_ns &&
 	    !(call->flags & GS_OPEN_DIRECT))
 		return 0;
-	open_fresh(&s->open, NET_NO_PHASE);
-	take_pcs(ctx, s, true, h->spec->http_lo, h->spec->http_hi);
-#pragma unroll
-	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
-		if (s->open.pcs[i] >= h->spec->do_lo && s->open.pcs[i] < h->spec->do_hi)
-			return 0;
-	if (!read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
+	if (!direct_place(h, ctx, s) ||
+	    !read_user(h, &s->open.ptr, sizeof(s->open.ptr), GO_ARG1(ctx)))
 		return 0;
 	s->open.flags = GS_OPEN_DIRECT;
 	call_begin(h, ctx, s, OPEN_REQUEST, CALL_HTTP);

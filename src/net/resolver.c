@@ -283,7 +283,7 @@ static void judge(const struct window *w, struct findings *out)
 }
 
 const struct detector resolver_detector = {
-	.name = "slow-resolver",
+	.name = "slow-phase",
 	.sensors = SENSOR_BIT(SENSOR_NET),
 	.of_waits = true,
 	.judge = judge,

@@ -607,7 +607,11 @@ static void probes_are_joined(void **state)
 	add_phase(&now, "old.example:443", NET_TLS, 1000000, 3, 0);
 	calls_before[0] = (struct trace_call){ .kind = CALL_HTTP, .begun = 5, .errors = 1 };
 	calls[0] = (struct trace_call){
-		.kind = CALL_HTTP, .begun = 8, .errors = 2, .max_ns_window = 20000000
+		.kind = CALL_HTTP,
+		.begun = 8,
+		.errors = 2,
+		.max_ns_window = 20000000,
+		.sample = { .sliced = true, .total = 12, .margin = 3, .share = 0.25 },
 	};
 	calls[1] = (struct trace_call){ .kind = CALL_SQL_WAIT, .begun = 100 };
 	add_times(&calls[0].hist, 20000000, 3);
