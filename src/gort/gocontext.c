@@ -89,8 +89,9 @@ struct gocontext_limits gocontext_limits(struct goruntime *rt, struct gotypes *t
 		enum context_kind kind = gocontext_kind(gotypes_of_itab(types, itab));
 
 		l.deadline |= kind == CONTEXT_TIMER;
-		l.cancel |=
+		l.cancels +=
 			kind == CONTEXT_CANCEL || kind == CONTEXT_AFTER || kind == CONTEXT_SIGNAL;
+		l.cancel = l.cancels;
 		if (kind == CONTEXT_ROOT || kind == CONTEXT_WITHOUT) {
 			l.whole = true;
 			break;

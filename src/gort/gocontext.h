@@ -32,6 +32,7 @@ int32_t gocontext_parent(const struct goruntime *rt, enum context_kind kind);
 struct gocontext_limits {
 	bool whole;            /* to the root: what is not here is not there */
 	bool deadline, cancel; /* seen */
+	int cancels;           /* so many that can be cancelled, timers apart */
 };
 /* The chain that begins with this interface's value; all unseen where it cannot be read. */
 struct gocontext_limits gocontext_limits(struct goruntime *rt, struct gotypes *types, uint64_t itab,

@@ -2,6 +2,8 @@
 /* gRPC calls by method. */
 #include "net/fill.h"
 
+#include "net/subject.h"
+
 static struct net_grpc *grpc_of(struct rowset *s, const char *method, const struct place *place)
 {
 	bool made, other;
@@ -33,18 +35,42 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 	return r;
 }
 
+static bool has_no_limit(const struct net_limits *l)
+{
+	return l->deadline == KNOWN_NO && l->cancel == KNOWN_NO;
+}
+
+static void count_hanging(const struct fill *f, struct net_grpc *r, const struct net_gcall *c)
+{
+	const struct netstack *s = &f->nw->stacks.stack[c->stack];
+	enum age_kind age;
+	double took_s = fill_age(f, c->start_ns, c->age, &age);
+
+	if (!has_no_limit(&c->limits) || !no_timeout_hangs(took_s, r->p99_ns))
+		return;
+	r->hanging++;
+	r->hanging_at[s->grpc_at]++;
+	if (took_s <= r->longest_hanging_s)
+		return;
+	r->longest_hanging_s = took_s;
+	r->hanging_age = age;
+	r->hanging_place = s->grpc_place;
+}
+
 static int count_inflight(struct fill *f, struct rowset *s)
 {
 	const struct net_look *l = &f->nw->cur;
 
 	for (size_t i = 0; i < l->ngcall; i++) {
 		const struct net_gcall *c = &l->gcall[i];
-		struct net_grpc *r = grpc_of(s, c->method, &f->nw->stacks.stack[c->stack].place);
+		struct net_grpc *r =
+			grpc_of(s, c->method, &f->nw->stacks.stack[c->stack].grpc_place);
 
 		if (!r)
 			return -ENOMEM;
 		r->in_flight++;
 		fill_oldest(f, c->start_ns, c->age, &r->longest_in_flight_s, &r->age);
+		count_hanging(f, r, c);
 	}
 	return 0;
 }
@@ -56,12 +82,16 @@ int fill_grpc(struct fill *f)
 
 	rowset_init(&s, sizeof(struct net_grpc));
 	err = f->p->grpc ? fill_calls(f, &s, CALL_GRPC, row_of_call) : 0;
+	for (size_t i = 0; i < s.n; i++) { /* first: what hangs is longer than what is usual */
+		struct net_grpc *r = (struct net_grpc *)s.row + i;
+
+		rowset_percentiles(&s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
+	}
 	if (!err)
 		err = count_inflight(f, &s);
 	for (size_t i = 0; i < s.n; i++) {
 		struct net_grpc *r = (struct net_grpc *)s.row + i;
 
-		rowset_percentiles(&s, r, &r->timed, &r->p50_ns, &r->p99_ns, &r->max_ns);
 		r->calls_known = f->now && f->p->grpc;
 		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &r->exactness, &r->rate);
 	}

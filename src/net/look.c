@@ -137,12 +137,19 @@ static int take_gcall(struct netwatch *nw, const struct net_user *u)
 {
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
 
-	return NET_ADD(nw, gcall, nw->max_inflight,
-		       (struct net_gcall){ .goid = g->goid,
-					   .g = g->addr,
-					   .stop = goroutine_stop(g),
-					   .walk = u->walk,
-					   .stack = u->cls });
+	return NET_ADD(
+		nw, gcall, nw->max_inflight,
+		(struct net_gcall){ .goid = g->goid,
+				    .g = g->addr,
+				    .stop = goroutine_stop(g),
+				    .walk = u->walk,
+				    .stack = u->cls,
+				    .user_ctx = { netusers_word(nw, u, NETSLOT_USER_CTX),
+						  netusers_word(nw, u, NETSLOT_USER_CTX_DATA) },
+				    .ctx = { netusers_word(nw, u, NETSLOT_CTX),
+					     netusers_word(nw, u, NETSLOT_CTX_DATA) },
+				    .stream = netusers_word(nw, u, NETSLOT_GRPC_STREAM),
+				    .attempt = netusers_word(nw, u, NETSLOT_GRPC_ATTEMPT) });
 }
 
 /* What one goroutine is for. */

@@ -131,6 +131,10 @@ struct net_gcall {
 	char method[NET_MAX_METHOD];
 	uint64_t start_ns;
 	enum age_kind age;
+	uint64_t user_ctx[2], ctx[2]; /* interfaces; 0: not known */
+	uint64_t stream, attempt;     /* which one tells a call from the next */
+	bool asked;                   /* its limits are known, or cannot be read */
+	struct net_limits limits;
 };
 
 struct net_h2conn {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "net/stack.h"
+#include "net/stack_walk.h"
 #include "base/vec.h"
 
 #include <errno.h>
@@ -11,7 +11,6 @@
 #include "net/window.h"
 
 #define MAX_KNOWN   65536
-#define MAX_DEPTH   192 /* physical frames looked at */
 #define MAX_INLINED 32
 #define MAX_CODE    (128u << 10)
 
@@ -35,7 +34,6 @@ enum fn {
 	FN_HANDLER_FUNC,
 	FN_H2_CONN, /* serves a connection, not a request */
 	FN_ACCEPT,
-	FN_GRPC_INVOKE,
 	FN_IS_DNS,
 	FN_IS_CONNECT,
 	FN_IS_TLS,
@@ -69,7 +67,6 @@ static const struct {
 	{ "net/http.(*ServeMux).ServeHTTP", FN_MUX },
 	{ "net/http.HandlerFunc.ServeHTTP", FN_HANDLER_FUNC },
 	{ "net/http.(*Server).Serve", FN_ACCEPT },
-	{ "google.golang.org/grpc.(*ClientConn).Invoke", FN_GRPC_INVOKE },
 	{ "net.(*Resolver).lookupIPAddr", FN_IS_DNS },
 	{ "net.(*Resolver).LookupIPAddr", FN_IS_DNS },
 	{ "net.(*Resolver).internetAddrList", FN_IS_DNS },
@@ -149,20 +146,6 @@ static enum fn fn_of(const char *name, bool *plain)
 
 /* ---- one stack ---- */
 
-struct frame {
-	enum fn fn;
-	bool plain;
-	uint64_t pc;      /* run-time */
-	int32_t sp, size; /* from where SP stands */
-};
-
-struct walk {
-	struct netstacks *s;
-	struct netstack *out;
-	struct frame frame[MAX_DEPTH];
-	int n;
-};
-
 void netstacks_init(struct netstacks *s, struct goruntime *rt)
 {
 	memset(s, 0, sizeof(*s));
@@ -177,20 +160,21 @@ void netstacks_deinit(struct netstacks *s)
 	memset(s, 0, sizeof(*s));
 }
 
-static void unwind(struct walk *w, const uint64_t *pcs, uint32_t n)
+static void unwind(struct netwalk *w, const uint64_t *pcs, uint32_t n)
 {
 	struct goruntime *rt = w->s->rt;
 	int32_t sp = 0, size;
 	struct gofunc fn;
 
 	w->n = 0;
-	for (uint32_t i = 0; i < n && w->n < MAX_DEPTH; i++) {
-		struct frame *f = &w->frame[w->n];
+	for (uint32_t i = 0; i < n && w->n < NETWALK_MAX_DEPTH; i++) {
+		struct netframe *f = &w->frame[w->n];
 
 		if (pclntab_find_pc(rt->gb->pcln, pcs[i] - rt->bias, &fn))
 			break;
-		*f = (struct frame){ .pc = pcs[i], .sp = sp, .size = -1 };
+		*f = (struct netframe){ .pc = pcs[i], .sp = sp, .size = -1 };
 		f->fn = fn_of(fn.name, &f->plain);
+		f->grpc = netgrpc_function(fn.name);
 		w->n++;
 		if (pclntab_frame_size(rt->gb->pcln, pcs[i] - rt->bias, &size) || size < 0 ||
 		    size > (1 << 24) || sp > (1 << 26))
@@ -200,9 +184,9 @@ static void unwind(struct walk *w, const uint64_t *pcs, uint32_t n)
 	}
 }
 
-static void take_slot(struct walk *w, int i, enum net_slot slot, unsigned int word)
+void netwalk_take_slot(struct netwalk *w, int i, enum net_slot slot, unsigned int word)
 {
-	const struct frame *f = &w->frame[i];
+	const struct netframe *f = &w->frame[i];
 	int32_t off;
 
 	if (w->out->slot[slot] != NETSLOT_NONE || f->size < 0 ||
@@ -238,10 +222,9 @@ struct place net_call_place(struct goruntime *rt, const uint64_t *pcs, int n)
 	return place;
 }
 
-/* The place of a call: from the frame outside of frame i on. */
-static struct place place_from(struct walk *w, int i)
+struct place netwalk_place_from(struct netwalk *w, int i)
 {
-	uint64_t pcs[MAX_DEPTH];
+	uint64_t pcs[NETWALK_MAX_DEPTH];
 	int n = 0;
 
 	for (int k = i + 1; k < w->n; k++)
@@ -250,7 +233,7 @@ static struct place place_from(struct walk *w, int i)
 }
 
 /* Phase of a dial, by the frames inside of dialConn. */
-static int dial_phase(const struct walk *w, int end)
+static int dial_phase(const struct netwalk *w, int end)
 {
 	int phase = -1;
 
@@ -297,7 +280,7 @@ static const struct rule {
 		    .ntakes = 2 },
 };
 
-static void apply_rule(struct walk *w, int i, const struct rule *r)
+static void apply_rule(struct netwalk *w, int i, const struct rule *r)
 {
 	struct netstack *o = w->out;
 
@@ -307,11 +290,11 @@ static void apply_rule(struct walk *w, int i, const struct rule *r)
 	if (r->h2)
 		o->plain_h2 = w->frame[i].plain;
 	for (int k = 0; k < r->ntakes; k++)
-		take_slot(w, i, r->takes[k].slot, r->takes[k].word);
+		netwalk_take_slot(w, i, r->takes[k].slot, r->takes[k].word);
 }
 
 /* A body that is read; of HTTP/2 perhaps known by its pipe alone. */
-static void find_body_read(struct walk *w, int i, int pipe)
+static void find_body_read(struct netwalk *w, int i, int pipe)
 {
 	struct netstack *o = w->out;
 	bool h2 = w->frame[i].fn == FN_H2_BODY_READ;
@@ -320,34 +303,24 @@ static void find_body_read(struct walk *w, int i, int pipe)
 		return;
 	o->roles |= h2 ? NETROLE_STREAM_BODY : NETROLE_BODY;
 	o->plain_h2 = w->frame[i].plain;
-	take_slot(w, i, NETSLOT_BODY, 0);
+	netwalk_take_slot(w, i, NETSLOT_BODY, 0);
 	if (pipe >= 0 && h2)
-		take_slot(w, pipe, NETSLOT_PIPE, 0);
-	o->place = place_from(w, i);
-}
-
-static void find_grpc(struct walk *w, int i)
-{
-	w->out->roles |= NETROLE_GRPC;
-	take_slot(w, i, NETSLOT_METHOD, 3); /* cc, ctx (2), method */
-	take_slot(w, i, NETSLOT_METHOD_LEN, 4);
-	w->out->place = place_from(w, i);
+		netwalk_take_slot(w, pipe, NETSLOT_PIPE, 0);
+	o->place = netwalk_place_from(w, i);
 }
 
 /* The innermost request on the stack, with what is known of it there. */
-static void find_request(struct walk *w)
+static void find_request(struct netwalk *w)
 {
 	int call = -1, pipe = -1;
 
 	for (int i = 0; i < w->n && (call < 0 || w->frame[call].fn != FN_DO); i++) {
-		enum fn fn = w->frame[i].fn;
+		enum fn fn = (enum fn)w->frame[i].fn;
 
 		if (fn == FN_H2_PIPE_READ)
 			pipe = i;
 		else if (call < 0 && (fn == FN_BODY_READ || fn == FN_H2_BODY_READ))
 			find_body_read(w, i, pipe);
-		else if (call < 0 && fn == FN_GRPC_INVOKE)
-			find_grpc(w, i);
 		else if (fn < ARRAY_SIZE(rules))
 			apply_rule(w, i, &rules[fn]);
 		if (fn < ARRAY_SIZE(rules) && rules[fn].calls)
@@ -356,10 +329,10 @@ static void find_request(struct walk *w)
 	if (call < 0)
 		return;
 	w->out->roles |= NETROLE_REQUEST;
-	w->out->place = place_from(w, call);
+	w->out->place = netwalk_place_from(w, call);
 }
 
-static void find_dial(struct walk *w)
+static void find_dial(struct netwalk *w)
 {
 	for (int i = 0; i < w->n; i++) {
 		if (w->frame[i].fn == FN_DIALCONN)
@@ -367,7 +340,7 @@ static void find_dial(struct walk *w)
 		if (w->frame[i].fn != FN_DIAL_FOR)
 			continue;
 		w->out->roles |= NETROLE_DIAL;
-		take_slot(w, i, NETSLOT_WANT, 1);
+		netwalk_take_slot(w, i, NETSLOT_WANT, 1);
 	}
 }
 
@@ -433,27 +406,27 @@ static const struct part {
 	{ FN_ACCEPT, NETROLE_LISTEN, NETSLOT_SERVER },
 };
 
-static void find_part(struct walk *w, int i)
+static void find_part(struct netwalk *w, int i)
 {
-	const struct frame *f = &w->frame[i];
+	const struct netframe *f = &w->frame[i];
 
 	for (size_t k = 0; k < ARRAY_SIZE(parts); k++) {
-		if (parts[k].fn != f->fn)
+		if ((int)parts[k].fn != f->fn)
 			continue;
 		w->out->roles |= parts[k].role;
-		take_slot(w, i, parts[k].slot, 0);
+		netwalk_take_slot(w, i, parts[k].slot, 0);
 		if (parts[k].role & (NETROLE_STREAM | NETROLE_H2CONN))
 			w->out->plain_h2 = f->plain;
 	}
 }
 
-static void find_loops(struct walk *w)
+static void find_loops(struct netwalk *w)
 {
 	struct netstack *o = w->out;
 
 	for (int i = 0; i < w->n; i++) {
-		const struct frame *f = &w->frame[i];
-		enum fn inner = i ? f[-1].fn : FN_NONE;
+		const struct netframe *f = &w->frame[i];
+		int inner = i ? f[-1].fn : FN_NONE;
 
 		find_part(w, i);
 		if (f->fn == FN_READLOOP) {
@@ -481,7 +454,7 @@ static bool is_of_http(const struct place *p)
  * net/http puts around another, what the mux calls.  Its route is what the first mux
  * has chosen.  As the probes count it (bpf/call.bpf.c).
  */
-static void find_handler(struct walk *w, int i)
+static void find_handler(struct netwalk *w, int i)
 {
 	struct netstack *o = w->out;
 	bool expected = true;
@@ -490,7 +463,7 @@ static void find_handler(struct walk *w, int i)
 		switch (w->frame[i].fn) {
 		case FN_MUX:
 			if (!o->routed)
-				take_slot(w, i, NETSLOT_ROUTED, 3); /* mux, w (2), r */
+				netwalk_take_slot(w, i, NETSLOT_ROUTED, 3); /* mux, w (2), r */
 			o->routed = true;
 			o->is_around = o->in_handler && !is_of_http(&o->handler);
 			if (o->is_around)
@@ -514,7 +487,7 @@ static void find_handler(struct walk *w, int i)
 	}
 }
 
-static void find_server(struct walk *w)
+static void find_server(struct netwalk *w)
 {
 	struct netstack *o = w->out;
 	int caller = -1;
@@ -535,7 +508,7 @@ static void find_server(struct walk *w)
 			o->roles &= ~(uint32_t)NETROLE_SERVER;
 			return;
 		case FN_ACCEPT:
-			o->serves = place_from(w, i);
+			o->serves = netwalk_place_from(w, i);
 			break;
 		default:
 			break;
@@ -567,7 +540,7 @@ static void reach_slots(struct netstack *o)
 static void classify(struct netstacks *s, const struct gostacks *gs, const struct gostack *k,
 		     struct netstack *out)
 {
-	struct walk w = { .s = s, .out = out };
+	struct netwalk w = { .s = s, .out = out };
 
 	*out = (struct netstack){ .dial_phase = -1 };
 	for (int i = 0; i < NETSLOT_COUNT; i++)
@@ -577,6 +550,7 @@ static void classify(struct netstacks *s, const struct gostacks *gs, const struc
 	find_dial(&w);
 	find_loops(&w);
 	find_server(&w);
+	netgrpc_classify(&w);
 	reach_slots(out);
 }
 

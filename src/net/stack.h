@@ -51,8 +51,14 @@ enum net_slot {
 	NETSLOT_SERVE,  /* conn of a server */
 	NETSLOT_SERVER, /* Server that accepts */
 	NETSLOT_ROUTED, /* *Request that the first mux has got */
-	NETSLOT_METHOD,
-	NETSLOT_METHOD_LEN, /* gRPC */
+	NETSLOT_METHOD, /* gRPC, as the rest */
+	NETSLOT_METHOD_LEN,
+	NETSLOT_USER_CTX, /* the context that the call was given */
+	NETSLOT_USER_CTX_DATA,
+	NETSLOT_CTX, /* the one it waits on */
+	NETSLOT_CTX_DATA,
+	NETSLOT_GRPC_STREAM,
+	NETSLOT_GRPC_ATTEMPT,
 	NETSLOT_COUNT
 };
 #define NETSLOT_NONE       INT32_MIN
@@ -74,9 +80,11 @@ struct netstack {
 	bool routed, is_func; /* … by way of a mux; its handler is an http.HandlerFunc */
 	bool is_around;       /* … the handler is around the mux */
 	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
-	struct place place;   /* of the client's call; may have no function */
-	struct place handler; /* SERVER: see net_handler_place() */
-	struct place serves;  /* LISTEN, SERVER: the user's frame further out */
+	enum netgrpc_at grpc_at;
+	struct place place;      /* of the client's call; may have no function */
+	struct place grpc_place; /* GRPC: likewise */
+	struct place handler;    /* SERVER: see net_handler_place() */
+	struct place serves;     /* LISTEN, SERVER: the user's frame further out */
 };
 
 struct netstacks {

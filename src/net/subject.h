@@ -8,7 +8,7 @@
 extern const struct subject net_subject;
 
 /* Its detectors, one file each. */
-extern const struct detector no_timeout_detector;
+extern const struct detector grpc_no_timeout_detector, no_timeout_detector;
 extern const struct detector resolver_detector;
 extern const struct detector slow_phase_detector;
 extern const struct detector failing_phase_detector;

@@ -214,6 +214,11 @@ struct net_grpc {
 	double longest_in_flight_s;
 	enum age_kind age;
 	struct place place;
+	/* in flight for over 3 s (or ten times p99_ns) with no limit at all, by what they wait for */
+	uint64_t hanging, hanging_at[NETGRPC_ATS];
+	double longest_hanging_s;
+	enum age_kind hanging_age;
+	struct place hanging_place; /* of the oldest */
 	enum exactness exactness;
 	double rate;
 };

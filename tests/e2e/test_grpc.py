@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""gRPC calls: how they end."""
+"""gRPC calls: how they end, and those that do not."""
 import unittest
 
 from harness import USUAL, binary, need_root, window
-from netprogs import Commands, rows_of
+from netprogs import Commands, rows_of, snapshot
+
+
+def of_kind(report, kind):
+    return [f for f in report["findings"] if f["kind"] == kind]
 
 
 class Calls(unittest.TestCase):
@@ -18,3 +22,23 @@ class Calls(unittest.TestCase):
                 p.do("fail Put 5")
         g = {r["method"].rsplit("/")[-1]: (r["calls"], r["errors"]) for r in rows_of(a.report, "net", "grpc")}
         self.assertEqual(g, {"Get": (20, 0), "Put": (5, 5)})
+
+    def test_hang(self):
+        """No deadline, no cancellation; those that have one, and an idle subscription, are none."""
+        with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
+            held = p.do("hang Get 3")
+            p.do("bound Put 2")
+            p.do("timed Move 2")
+            p.do("watch Watch 2")
+            for _ in range(3):  # seen for over 3 s, on a busy machine too
+                report = snapshot(p.pid, "--window", "5s", "--only", "net")
+                if of_kind(report, "no-timeout"):
+                    break
+            p.do("release")
+        found = of_kind(report, "no-timeout")
+        self.assertEqual(len(found), 1, found)
+        self.assertEqual(found[0]["numbers"]["hanging"], 3, found)
+        self.assertGreater(found[0]["numbers"]["longest_in_flight_s"], 3)
+        at = found[0]["place"]
+        self.assertEqual((at["function"], at["line"]), (held["place"]["function"], held["place"]["line"]))
+        self.assertIn("/gospect.test.Stock/Get", found[0]["title"])

@@ -195,6 +195,66 @@ static void hanging_requests_without_a_timeout(void **state)
 	tear_down(&x);
 }
 
+static struct net_grpc *add_hanging_grpc(struct fixture *x)
+{
+	struct net_grpc *g;
+
+	set_up(x);
+	g = MORE(x->w.net->grpc, x->w.net->ngrpc);
+	strcpy(g->method, "/shop.v1.Stock/Reserve");
+	g->place = AT_CHARGE;
+	g->in_flight = 5;
+	g->hanging = g->hanging_at[NETGRPC_RESPONSE] = 3;
+	g->longest_hanging_s = 14.2;
+	g->hanging_age = AGE_EXACT;
+	g->hanging_place = g->place;
+	return g;
+}
+
+static void grpc_calls_that_hang(void **state)
+{
+	const struct finding *f;
+	struct net_grpc *g;
+	struct fixture x;
+
+	(void)state;
+	g = add_hanging_grpc(&x);
+	f = only(&x, "no-timeout", SEVERITY_HIGH);
+	assert_non_null(strstr(f->title, "3 gRPC calls of "));
+	assert_non_null(strstr(f->title, " hang without a deadline, the oldest for 14.2s"));
+	assert_true(number(f, "in_flight") == 5 && number(f, "hanging") == 3);
+	expect_says(f, "3 of them: wait for the server's response");
+	expect_says(f, "5 calls of this method are in flight");
+	g->hanging = g->hanging_at[NETGRPC_CONNECT] = 1;
+	g->hanging_at[NETGRPC_RESPONSE] = 0;
+	f = only(&x, "no-timeout", SEVERITY_HIGH);
+	assert_non_null(strstr(f->title, " hangs without a deadline"));
+	expect_says(f, "a connection that is ready");
+	expect_says(f, "WaitForReady");
+	tear_down(&x);
+}
+
+/* Each is the call above but for one thing. */
+static void grpc_calls_that_do_not_hang(void **state)
+{
+	struct net_grpc *g;
+	struct fixture x;
+
+	(void)state;
+	add_hanging_grpc(&x)->hanging = 0; /* something ends them */
+	nothing(&x);
+	add_hanging_grpc(&x)->longest_hanging_s = 3.0;
+	nothing(&x);
+	add_hanging_grpc(&x)->hanging_age = AGE_UNKNOWN;
+	nothing(&x);
+	add_hanging_grpc(&x)->other = true;
+	nothing(&x);
+	g = add_hanging_grpc(&x); /* no longer than is usual */
+	g->timed = 1000;
+	g->p99_ns = 2000 * NS_MS;
+	nothing(&x);
+}
+
 static void requests_that_come_back_do_not_hang(void **state)
 {
 	struct net_client *c;
@@ -1247,6 +1307,8 @@ int main(void)
 		cmocka_unit_test(a_busy_program_is_well),
 		cmocka_unit_test(what_is_off_is_not_judged),
 		cmocka_unit_test(hanging_requests_without_a_timeout),
+		cmocka_unit_test(grpc_calls_that_hang),
+		cmocka_unit_test(grpc_calls_that_do_not_hang),
 		cmocka_unit_test(requests_that_come_back_do_not_hang),
 		cmocka_unit_test(what_hangs_is_decided_in_one_place),
 		cmocka_unit_test(each_slow_phase_is_named),

@@ -10,6 +10,9 @@
 //	call METHOD N MS     N calls, one after the other; the server takes MS milliseconds
 //	fail METHOD N        N calls that the server refuses
 //	hang METHOD N        N calls that the server does not answer until
+//	bound METHOD N       the same, by a context that can be cancelled
+//	timed METHOD N       the same, by a context with a deadline
+//	watch METHOD N       N streams that receive, and get nothing
 //	release              which ends them
 //	get N MS             N requests by golang.org/x/net/http2
 //	quit                 end
@@ -126,6 +129,40 @@ func nextLineIsCall() {
 	})
 }
 
+// What waits as well, and is no call that hangs.
+var twins = map[string]func(*grpc.ClientConn, string){"bound": bound, "timed": timed, "watch": watch}
+
+func bound(conn *grpc.ClientConn, method string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var in, out emptypb.Empty
+	_ = conn.Invoke(ctx, service+method, &in, &out)
+}
+
+func timed(conn *grpc.ClientConn, method string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	var in, out emptypb.Empty
+	_ = conn.Invoke(ctx, service+method, &in, &out)
+}
+
+func watch(conn *grpc.ClientConn, method string) {
+	var m emptypb.Empty
+	s, err := conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true}, service+method)
+	if err == nil && s.SendMsg(&m) == nil && s.CloseSend() == nil {
+		_ = s.RecvMsg(&m)
+	}
+}
+
+func waitEntered(want int64) error {
+	for end := time.Now().Add(30 * time.Second); entered.Load() < want; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("waited 30 s for the calls")
+		}
+	}
+	return nil
+}
+
 func reply(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) {
 	a, err := run(conn, other, wg, append(words, "", "", ""))
 	if a == nil {
@@ -157,6 +194,13 @@ func run(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) 
 		refuse.Store(false)
 		delay.Store(0)
 		return answer{"failed": failed, "method": service + method, "place": callAt}, nil
+	case "bound", "timed", "watch":
+		hanging.Store(true)
+		want := entered.Load() + int64(n)
+		for i := 0; i < n; i++ {
+			wg.Go(func() { twins[words[0]](conn, method) })
+		}
+		return nil, waitEntered(want)
 	case "get":
 		n, _ = strconv.Atoi(words[1])
 		ms, _ = strconv.Atoi(words[2])
@@ -167,10 +211,8 @@ func run(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) 
 		for i := 0; i < n; i++ {
 			wg.Go(func() { _ = call(conn, method) })
 		}
-		for end := time.Now().Add(30 * time.Second); entered.Load() < want; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				return nil, fmt.Errorf("waited 30 s for the calls")
-			}
+		if err := waitEntered(want); err != nil {
+			return nil, err
 		}
 		return answer{"method": service + method, "place": callAt}, nil
 	case "release":
