@@ -287,26 +287,15 @@ static __always_inline bool count(struct sample *s, __u64 hash)
 	return false;
 }
 
-SEC("perf_event")
-int cpu_sample(struct bpf_perf_event_data *ctx)
+static __always_inline void take(struct bpf_perf_event_data *ctx, struct sample *s,
+				 struct gs_cpu_counts *c)
 {
-	__u32 zero = 0;
-	struct gs_cpu_counts *c = bpf_map_lookup_elem(&cpu_counts, &zero);
-	struct sample *s = bpf_map_lookup_elem(&cpu_scratch, &zero);
-
-	if (!c || !s)
-		return 0;
-	if (current_tgid() != target.tgid) {
-		add(&c->foreign, 1);
-		return 0;
-	}
-	add(&c->samples, 1);
 	s->s.flags = 0;
 	s->s.goid = s->s.gopc = s->s.ret = s->s.saved_ret = 0;
 	s->cross_pc = s->lo = s->hi = 0;
 	if (!take_registers(ctx, s)) {
 		add(&c->no_user, 1);
-		return 0;
+		return;
 	}
 	if (!in_text(s->pc))
 		s->s.flags |= GS_CPU_FOREIGN;
@@ -315,5 +304,25 @@ int cpu_sample(struct bpf_perf_event_data *ctx)
 	walk(s);
 	if (!count(s, hash_of(s)))
 		add(&c->no_room, 1);
+}
+
+SEC("perf_event")
+int cpu_sample(struct bpf_perf_event_data *ctx)
+{
+	__u32 zero = 0;
+	struct gs_cpu_counts *c = bpf_map_lookup_elem(&cpu_counts, &zero);
+	struct sample *s = bpf_map_lookup_elem(&cpu_scratch, &zero);
+	__u64 begin;
+
+	if (!c || !s)
+		return 0;
+	if (current_tgid() != target.tgid) {
+		add(&c->foreign, 1);
+		return 0;
+	}
+	begin = bpf_ktime_get_ns();
+	add(&c->samples, 1);
+	take(ctx, s, c);
+	add(&c->run_ns, bpf_ktime_get_ns() - begin);
 	return 0;
 }

@@ -50,8 +50,9 @@ struct gs_cpu_counts {
 	__u64 no_room; /* of them, in no stack: the table was full */
 	__u64 no_user; /* of them, in the kernel without the registers of the program */
 	__u64 foreign; /* of other processes */
+	__u64 run_ns;  /* what the samples of the target took, the interrupts apart */
 };
-_Static_assert(sizeof(struct gs_cpu_counts) == 32, "gs_cpu_counts");
+_Static_assert(sizeof(struct gs_cpu_counts) == 40, "gs_cpu_counts");
 
 /* What the program knows of the target: set before loading. */
 struct gs_cpu_target {

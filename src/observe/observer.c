@@ -43,6 +43,8 @@ struct observer {
 	uint64_t self_base,
 		self_now; /* our own CPU time: what a window's end takes is the next one's */
 	int threads_base; /* of the target */
+	uint64_t samples_ns,
+		samples_base_ns; /* cost of CPU samples so far, and at the start of the window */
 };
 
 /* --- looks --------------------------------------------------------------------- */
@@ -185,6 +187,12 @@ static int read_all(struct observer *o)
 	return looked(o, err);
 }
 
+/* What CPU samples have cost the process. */
+static uint64_t samples_ns(const struct observer *o)
+{
+	return o->look.sampler ? sampler_counts(o->look.sampler).run_ns : 0;
+}
+
 /* What was read becomes the start of the next window.  follows: on another one. */
 static void begin_window(struct observer *o, bool follows)
 {
@@ -198,6 +206,7 @@ static void begin_window(struct observer *o, bool follows)
 	memset(&o->rnow, 0, sizeof(o->rnow));
 	o->cpu_base = o->cpu_now;
 	o->threads_base = machine_threads(&o->look);
+	o->samples_base_ns = o->samples_ns;
 	o->self_base = follows ? o->self_now : clock_self_cpu_ns();
 	/* windows follow each other without a gap, as what is counted in them does */
 	o->window_ns = follows ? o->look.end_ns : clock_mono_ns();
@@ -330,7 +339,7 @@ static void fill_probes(const struct observer *o, struct window *w)
 static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 {
 	uint64_t cpu = o->cpu_now > o->cpu_base ? o->cpu_now - o->cpu_base : 0;
-	uint64_t cost = o->rnow.cost_ns - o->rbase.cost_ns;
+	uint64_t cost = o->rnow.cost_ns - o->rbase.cost_ns + o->samples_ns - o->samples_base_ns;
 
 	w->budget_pct = o->cfg.budget_pct;
 	w->exact_mode = o->cfg.exact_mode;
@@ -436,6 +445,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	fill_target(o, w);
 	machine_fill(&o->look, o->threads_base, w);
 	o->self_now = clock_self_cpu_ns();
+	o->samples_ns = samples_ns(o);
 	fill_cost(o, w->window_s, w);
 	take_losses(o);
 	parts_fill(&o->parts, &o->look, w);

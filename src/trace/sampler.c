@@ -247,7 +247,7 @@ struct gs_cpu_counts sampler_counts(const struct sampler *s)
 {
 	const volatile struct gs_cpu_counts *c = s->counts;
 
-	return (struct gs_cpu_counts){ c->samples, c->no_room, c->no_user, c->foreign };
+	return (struct gs_cpu_counts){ c->samples, c->no_room, c->no_user, c->foreign, c->run_ns };
 }
 
 void sampler_clear(struct sampler *s)
