@@ -640,7 +640,7 @@ class Findings(unittest.TestCase):
         with Program([binary(f"locks-{USUAL}-stripped"), "slow"]) as p:
             r = gospect("snapshot", p.pid, "--window", "0", "--fail-on", "critical")
             self.assertEqual(r.returncode, 0, r.stdout)
-        for args in (["--fail-on", "awful"], ["--window", "5"], ["--profile", "cpu"], ["--format", "xml"],
+        for args in (["--fail-on", "awful"], ["--window", "5"], ["--profile", "mutex"], ["--format", "xml"],
                      ["--max-stop", "x"]):
             self.assertEqual(gospect("snapshot", 1, *args).returncode, 2, args)
         self.assertEqual(gospect("snapshot", 2 ** 30).returncode, 3)
