@@ -582,7 +582,9 @@ class Findings(unittest.TestCase):
             with self.subTest(release=release), Program([binary(f"locks-{release}-stripped"), "spin"]) as p:
                 def burning():
                     r = snapshot(p.pid, "--window", "0", "--prove", "--goroutines")
-                    self.assertEqual(r["leaks"]["verdict"], "proven")
+                    if r["leaks"]["verdict"] != "proven":	# given up: it may, on a busy machine, and says so
+                        self.assertIn("let go before the end", coverage(r, "leaks")["why"])
+                        return None
                     names = [[f["function"] for f in g["stack"]] for g in r["leaks"].get("running", [])]
                     return r if ["main.burn", "main.burner"] in [n[-2:] for n in names] else None
 
