@@ -121,7 +121,8 @@ class Phases(unittest.TestCase):
     def test_slow_among_fast(self):
         """What is sampled is not only what is short: a slow host beside a fast one, over the budget."""
         # two or three slices of 0.1 s in six seconds may all fall between its waves, but not every time
-        slow = self.slow_among_fast() or self.slow_among_fast() or self.slow_among_fast()
+        # (gospect under sanitizers has fewer still)
+        slow = next(filter(None, (self.slow_among_fast() for _ in range(6))), None)
         self.assertIsNotNone(slow)
         self.assertTrue(is_near_histogram(slow["p50_ns"], 300e6), slow)
         self.assertTrue(60 <= slow["count"] <= 3840, slow)	# of 480, from a few slices
