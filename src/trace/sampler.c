@@ -73,7 +73,7 @@ static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, s
 	t->text_hi = last.end + cfg->bias;
 	t->morestack_lo = f[0].entry + cfg->bias;
 	t->morestack_hi = f[0].end + cfg->bias;
-	/* what gosave_systemstack_switch stores: the function, behind its prologue */
+	/* what gosave_systemstack_switch stores as the pc (asm_amd64.s) */
 	t->system_switch = f[1].entry + cfg->bias;
 	return 0;
 }
