@@ -164,6 +164,7 @@ func start(db *sql.DB, name string) {
 		loop(4, func() { transfer(db, 4) })
 	case "onebyone":
 		db.SetMaxOpenConns(4)
+		db.SetMaxIdleConns(4) // with the default of 2, a busy machine closes some a second
 		loop(8, func() { oneByOne(db) })
 	case "hung", "hungfull":
 		if name == "hungfull" {
