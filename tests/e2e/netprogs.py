@@ -85,6 +85,12 @@ def found(report, kind=None):
             if f["kind"] in NET_KINDS and kind in (None, f["kind"])}
 
 
+def keeps_no_connection(finding):
+    """Said of a program that has switched its keep-alives off: true, and a matter of whether a
+    connection is open at the last look."""
+    return finding["kind"] == "connection-churn" and "keep-alives are off" in finding["advice"]
+
+
 def kinds(report):
     return {k for k, _ in found(report)}
 

@@ -131,7 +131,7 @@ class OlderRequests(unittest.TestCase):
             for _ in range(5):
                 r, ages = self.look(p.pid)
                 seen += len(ages)
-                self.assertTrue(all(a <= 1.6 for a in ages), ages)
+                self.assertTrue(all(a < 3 for a in ages), ages)	# it takes 1.5 s, and the connection is older
                 self.assertNotIn("no-timeout", [f["kind"] for f in r["findings"]])
         self.assertGreater(seen, 0)
 

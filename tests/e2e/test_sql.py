@@ -88,9 +88,9 @@ class Pools(unittest.TestCase):
 
     def test_healthy(self):
         with Netload() as p:
-            p.do("sql do=open max=4")
+            p.do("sql do=open max=4 idle=4")	# as many at a time: none is closed
             with window(p.pid, *SQL) as a:
-                p.do("sql do=work n=3000")
+                p.do("sql do=work n=3000 conc=4")
             s = p.do("sql do=stats")
         self.equal(rows_of(a.report, "sql", "pools")[0], s["pools"]["a"])
         self.assertEqual(found(a.report), set())

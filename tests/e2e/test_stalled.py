@@ -123,7 +123,7 @@ class Case(unittest.TestCase):
         hard = p.returncode == -signal.SIGTERM and "ended before it was done" in err
         self.assertTrue(hard or p.returncode == status, (p.returncode, err))
         self.assertLess(time.monotonic() - begin, within, err)
-        wait_until(lambda: not self.armed(), "the probes to be gone", 1)
+        wait_until(lambda: not self.armed(), "the probes to be gone", PROMPT_S)
         return "" if hard else err
 
 

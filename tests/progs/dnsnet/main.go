@@ -99,9 +99,17 @@ func nameserver(at, mode string) string {
 	return pc.LocalAddr().String()
 }
 
-func byHTTP(d *net.Dialer, port string) func(string) error {
+// patience is what a call may take; the healthy ones always come back in time.
+func patience(mode string) time.Duration {
+	if mode == "ok" {
+		return time.Minute
+	}
+	return 2 * time.Second
+}
+
+func byHTTP(d *net.Dialer, port string, limit time.Duration) func(string) error {
 	tr := &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}
-	c := &http.Client{Transport: tr, Timeout: 2 * time.Second}
+	c := &http.Client{Transport: tr, Timeout: limit}
 	return func(host string) error {
 		resp, err := c.Get("http://" + host + ":" + port + "/")
 		if err != nil {
@@ -112,9 +120,9 @@ func byHTTP(d *net.Dialer, port string) func(string) error {
 	}
 }
 
-func byDial(d *net.Dialer, port string) func(string) error {
+func byDial(d *net.Dialer, port string, limit time.Duration) func(string) error {
 	return func(host string) error {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		c, err := d.DialContext(ctx, "tcp", host+":"+port)
 		if err != nil {
@@ -124,9 +132,9 @@ func byDial(d *net.Dialer, port string) func(string) error {
 	}
 }
 
-func byLookup(r *net.Resolver) func(string) error {
+func byLookup(r *net.Resolver, limit time.Duration) func(string) error {
 	return func(host string) error {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		_, err := r.LookupHost(ctx, host)
 		return err
@@ -168,8 +176,9 @@ func main() {
 		}}
 	}
 	d := &net.Dialer{Timeout: 30 * time.Second, Resolver: resolver}
+	limit := patience(mode)
 	call := map[string]func(string) error{
-		"http": byHTTP(d, port), "dial": byDial(d, port), "lookup": byLookup(resolver),
+		"http": byHTTP(d, port, limit), "dial": byDial(d, port, limit), "lookup": byLookup(resolver, limit),
 	}[how]
 	for i := 0; i < hosts; i++ {
 		for k := 0; k < 4/hosts+1; k++ {

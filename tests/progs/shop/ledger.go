@@ -30,6 +30,7 @@ func newLedger() *ledger {
 		panic(err)
 	}
 	db.SetMaxOpenConns(ledgerPool)
+	db.SetMaxIdleConns(ledgerPool) // with the default of 2, clerks who come at once have some closed
 	return &ledger{db: db}
 }
 
