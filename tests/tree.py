@@ -15,10 +15,10 @@ def tool(name, *args):
 def releases(*names):
     """The Go releases, or those of that name: oldest, usual, newest, 1.24.
 
-    Where $GOSPECT_TEST_RELEASE names one, it stands for all of them.
+    Where $GOSPECT_TEST_RELEASE names one, it stands for all of them, once.
     """
     one = os.environ.get("GOSPECT_TEST_RELEASE")
-    return tool("releases", one) * max(1, len(names)) if one else tool("releases", *names)
+    return tool("releases", one) if one else tool("releases", *names)
 
 
 # What is built or fetched once, shared by all checkouts.

@@ -20,7 +20,7 @@ from tree import BIN_DIR, CACHE, GOSPECT, TOP, releases
 
 DEADLINE = 60
 RELEASES = releases()
-OLDEST, USUAL, NEWEST = releases("oldest", "usual", "newest")
+(OLDEST,), (USUAL,), (NEWEST,) = releases("oldest"), releases("usual"), releases("newest")
 NEWER = f"1.{int(NEWEST.split('.')[1]) + 1}.".ljust(len(NEWEST), "0")
 VARIANTS = [(r, "stripped") for r in RELEASES] + \
            [(r, v) for r in releases("1.20", "1.24", "newest") for v in ("pie", "cgo", "race")]

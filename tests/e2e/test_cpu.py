@@ -11,6 +11,7 @@ from harness import (GOSPECT, OLDEST, USUAL, Program, Work, binary, bpf_objects,
 from profiles import read_profile
 from schema import report
 
+CPU = f"cpu-{USUAL}-stripped"
 CPUS = [f"cpu-{r}-stripped" for r in releases("oldest", "1.20", "1.24", "usual", "newest")] + [f"cpu-{USUAL}-pie"]
 # Who calls whom, as the source says: the innermost function's caller is the one that frame pointers lose.
 CALLERS = {"main.leaf": {"main.burnLeaf"}, "main.small": {"main.caller"}, "main.inlined": {"main.inlines"},
@@ -86,7 +87,7 @@ class Shares(unittest.TestCase):
 
     def test_the_report(self):
         """JSON and text have the same, the CPU time fits what the kernel accounts, and nothing stays."""
-        with Program(argv=[binary(CPUS[3])]) as p:
+        with Program(argv=[binary(CPU)]) as p:
             r = gospect("snapshot", p.pid, "--only", "cpu", "--window", "3s", "--format", "json")
             self.assertEqual(r.returncode, 0, r.stderr)
             j = report(r.stdout)
@@ -106,7 +107,7 @@ class Shares(unittest.TestCase):
 
     def test_a_namespace_below(self):
         """gospect in a pid namespace, the program in one below it."""
-        script = (f"unshare --pid --fork --kill-child {binary(CPUS[3])} >$O & u=$!; "
+        script = (f"unshare --pid --fork --kill-child {binary(CPU)} >$O & u=$!; "
                   "until grep -q READY $O; do sleep 0.05; done; read p </proc/$u/task/$u/children; "
                   f"{GOSPECT} snapshot $p --only cpu --window 2s --format json; s=$?; kill -9 $p; exit $s")
         with tempfile.NamedTemporaryFile() as out:
@@ -126,7 +127,7 @@ class Shares(unittest.TestCase):
                 self.assertEqual(gospect("snapshot", p.pid, "--rate", bad).returncode, 2, bad)
 
     def test_nothing_stays(self):
-        with Program(argv=[binary(CPUS[3])]) as p:
+        with Program(argv=[binary(CPU)]) as p:
             g = subprocess.Popen([GOSPECT, "snapshot", str(p.pid), "--profile", "cpu", "--window", "60s"],
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
