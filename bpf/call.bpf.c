@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Calls on one goroutine: HTTP handlers, gRPC client calls, waits for a lock. */
 #include "calls.bpf.h"
+#include "errors.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -253,15 +254,49 @@ SUBPROG bool is_eof(struct hit *h, struct gs_net_scratch *s, __u64 itab, __u64 d
 	return text == ('E' | 'O' << 8 | 'F' << 16);
 }
 
+#define GRPC_LEVELS 2 /* gRPC wraps no status; an interceptor may */
+
+/* The code of the error in s->word, with which the call on this goroutine fails. */
+SUBPROG int grpc_fails(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *call = open_find(s, OPEN_GRPC, GO_G(ctx));
+	struct gs_fail_key *k = &s->fail;
+
+	/* of the same calls as their errors: see is_stale() */
+	if (!call || !call->start_ns || call->start_ns < h->spec->since_requests_ns)
+		return 0;
+	k->host = call->host;
+	error_read(h, s, GRPC_LEVELS);
+	k->target = s->target;
+	k->phase = NET_NO_PHASE;
+	k->of = GS_FAIL_GRPC;
+#pragma unroll
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
+		k->pcs[i] = 0;
+	fail_count(h, s);
+	return 0;
+}
+
+static __always_inline void grpc_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
+					__u64 itab, __u64 data)
+{
+	s->word[0] = itab;
+	s->word[1] = data;
+	grpc_fails(h, ctx, s);
+	call_end(h, ctx, s, OPEN_GRPC, true, h->spec->since_requests_ns);
+}
+
 /* google.golang.org/grpc.(*clientStream).finish(cs, err), body: of a call on the
  * goroutine that made it.  Where an interceptor repeats a call, the first time counts.
  * A stream that has come to its end, io.EOF, went well: since grpc-go 1.84 so does every call. */
 SUBPROG int grpc_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	__u64 itab = GO_ARG1(ctx);
-	bool failed = itab && !is_eof(h, s, itab, GO_ARG2(ctx));
 
-	call_end(h, ctx, s, OPEN_GRPC, failed, h->spec->since_requests_ns);
+	if (itab && !is_eof(h, s, itab, GO_ARG2(ctx)))
+		grpc_failed(h, ctx, s, itab, GO_ARG2(ctx));
+	else
+		call_end(h, ctx, s, OPEN_GRPC, false, h->spec->since_requests_ns);
 	return 0;
 }
 
@@ -295,7 +330,7 @@ CALL_PROGRAM(net_call, GROUP_REQUESTS)
 		/* invoke behind `call newClientStream`: (ClientStream, error);
 		 * without a stream nothing is finished */
 		if (GO_ARG2(ctx))
-			call_end(h, ctx, s, OPEN_GRPC, true, h->spec->since_requests_ns);
+			grpc_failed(h, ctx, s, GO_ARG2(ctx), GO_ARG3(ctx));
 		break;
 	}
 }

@@ -21,7 +21,7 @@ SUBPROG int dial_fails(struct hit *h, struct gs_net_scratch *s, __u32 phase, __u
 {
 	struct gs_fail_key *k = &s->fail;
 
-	error_read(h, s);
+	error_read(h, s, GS_ERR_LEVELS);
 	k->target = s->target;
 	k->phase = phase;
 	k->host = host;

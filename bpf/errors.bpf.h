@@ -53,6 +53,10 @@ static __always_inline __u32 error_number(struct hit *h, struct gs_net_scratch *
 {
 	__u32 id = t->id, more;
 
+#pragma unroll
+	for (__u32 i = 0; i < GS_ERR_FAR; i++)
+		if (i < t->far && !read_word(h, &data, data))
+			return id;
 	error_word(h, s, data + t->off, t->bytes);
 	more = t->text ? error_text(h, s, data + t->text - 1) : ERRTYPE_OTHER;
 	if (more == ERRTYPE_OTHER)
@@ -79,12 +83,12 @@ SUBPROG int error_level(struct hit *h, struct gs_net_scratch *s)
 	return more;
 }
 
-/* The interface value in s->word. */
-static __always_inline void error_read(struct hit *h, struct gs_net_scratch *s)
+/* The interface value in s->word, and levels - 1 of those that it wraps. */
+static __always_inline void error_read(struct hit *h, struct gs_net_scratch *s, __u32 levels)
 {
 	s->fail.types = s->fail.detail = 0;
 #pragma unroll
-	for (__u32 i = 0; i < GS_ERR_LEVELS; i++)
+	for (__u32 i = 0; i < levels; i++)
 		if (!error_level(h, s))
 			break;
 }

@@ -117,7 +117,7 @@ SUBPROG int call_fails(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, st
 
 	s->word[0] = GO_ARG0(ctx);
 	s->word[1] = GO_ARG1(ctx);
-	error_read(h, s);
+	error_read(h, s, GS_ERR_LEVELS);
 	k->target = s->target;
 	k->phase = call->state;
 	k->of = call->flags & GS_OPEN_REUSED ? GS_FAIL_REUSED : GS_FAIL_CALL;

@@ -331,8 +331,9 @@ struct gs_errtype_key {
 enum { GS_ERR_LEAF, GS_ERR_INNER, GS_ERR_WORD, GS_ERR_TEXT };
 struct gs_errtype {
 	__u32 id;    /* enum errtype */
-	__u32 how;   /* GS_ERR_… */
-	__u32 off;   /* of what is read next, in what the interface points to */
+	__u16 how;   /* GS_ERR_… */
+	__u16 far;   /* GS_ERR_WORD: so many pointers lead to it, each the first member */
+	__u32 off;   /* of what is read next, in what the interface (or they) points to */
 	__u16 bytes; /* GS_ERR_WORD: 1 to 8 … */
 	__u16 text;  /* … and where its string is, + 1; 0: nowhere */
 };
@@ -353,11 +354,14 @@ static inline __attribute__((always_inline)) __u64 gs_text_hash(const __u64 *tex
 	return h | 1;
 }
 
-/* Failed calls of http.Client, and dials: key of map `fails`; the value is their number. */
+#define GS_ERR_FAR 2 /* pointers that are followed */
+
+/* Failed calls of http.Client and gRPC, and dials: key of map `fails`; the value is their number. */
 enum {
 	GS_FAIL_CALL,
 	GS_FAIL_REUSED, /* a call on a connection that had carried requests before */
-	GS_FAIL_DIAL /* no call: a look-up, connect or handshake, whoever wants it; without pcs */
+	GS_FAIL_DIAL, /* no call: a look-up, connect or handshake, whoever wants it; without pcs */
+	GS_FAIL_GRPC  /* a unary call of gRPC; host is its method; without phase and pcs */
 };
 struct gs_fail_key {
 	__u32 target;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "gort/goerrors.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cursor.h"
@@ -14,10 +16,12 @@
 #define IFACE_NMETHS 64 /* abi.InterfaceType: Type (48), PkgPath (8), Methods: a slice */
 #define MAX_ITABS    (1u << 20)
 #define MAX_METHODS  4096
+#define MAX_FIELD    64
 
 static const struct known {
 	const char *type;
-	uint32_t id, how;
+	uint32_t id;
+	uint16_t how;
 	const char *field;
 	uint16_t bytes;
 	const char *text;
@@ -38,7 +42,8 @@ static const struct {
 struct search {
 	struct goruntime *rt;
 	struct gotypes *types;
-	uint64_t inter; /* descriptor of the interface `error` */
+	uint64_t inter; /* descriptor of the interface `error`; 0: not known yet */
+	uint64_t other; /* of one that is not it */
 	struct goerror *out;
 	size_t n, max;
 };
@@ -59,23 +64,57 @@ static const struct known *known_type(struct search *s, uint64_t type)
 	return NULL;
 }
 
+/* Offset of a field, and how many pointers lead to its struct: "a>b>field".  0 or -ENOENT. */
+static int find_field(struct search *s, uint64_t type, const char *path, struct goerror *out)
+{
+	char name[MAX_FIELD];
+	size_t n;
+
+	for (; (n = strcspn(path, ">")) < sizeof(name) && path[n]; path += n + 1) {
+		snprintf(name, sizeof(name), "%.*s", (int)n, path);
+		if (gotypes_field(s->types, type, name, &out->off, &type) || out->off ||
+		    ++out->far > GS_ERR_FAR)
+			return -ENOENT;
+	}
+	return gotypes_field(s->types, type, path, &out->off, NULL);
+}
+
+/* Whether an itab's interface is `error`: known of io.EOF's, else by its name. */
+static bool is_error(struct search *s, uint64_t inter)
+{
+	const char *name;
+
+	if (s->inter || inter == s->other)
+		return inter == s->inter;
+	name = gotypes_name(s->types, inter);
+	if (name && !strcmp(name, "error"))
+		s->inter = inter;
+	else
+		s->other = inter;
+	return inter == s->inter;
+}
+
 /* An itab; of another interface than `error` it is of no interest. */
 static void take_itab(struct search *s, uint64_t itab)
 {
 	uint64_t inter, type;
 	const struct known *k;
-	uint32_t off = 0, text = 0;
+	struct goerror e = { .key = itab };
+	uint32_t text = 0;
 
-	if (mem_read_u64(s->rt->mem, itab, &inter) || inter != s->inter ||
+	if (mem_read_u64(s->rt->mem, itab, &inter) || !is_error(s, inter) ||
 	    mem_read_u64(s->rt->mem, itab + ITAB_TYPE, &type))
 		return;
 	k = known_type(s, type);
-	if (!k || (k->field[0] && gotypes_field(s->types, type, k->field, &off, NULL)))
+	if (!k || (k->field[0] && find_field(s, type, k->field, &e)))
 		return;
 	if (k->text[0] && gotypes_field(s->types, type, k->text, &text, NULL))
 		return;
-	add(s, (struct goerror){ itab, k->id, k->how, off, k->bytes,
-				 k->text[0] ? (uint16_t)(text + 1) : 0 });
+	e.id = k->id;
+	e.how = k->how;
+	e.bytes = k->bytes;
+	e.text = k->text[0] ? (uint16_t)(text + 1) : 0;
+	add(s, e);
 }
 
 /* Up to 1.26: a slice of pointers. */
@@ -120,8 +159,9 @@ static void add_texts(struct search *s)
 		size_t len = strlen(texts[i].text);
 
 		memcpy(words, texts[i].text, len < sizeof(words) ? len : sizeof(words));
-		add(s, (struct goerror){ gs_text_hash(words, len), texts[i].id, GS_ERR_LEAF, 0, 0,
-					 0 });
+		add(s, (struct goerror){ .key = gs_text_hash(words, len),
+					 .id = texts[i].id,
+					 .how = GS_ERR_LEAF });
 	}
 }
 
@@ -131,9 +171,9 @@ size_t goerrors_find(struct goruntime *rt, struct gotypes *types, struct goerror
 	const struct moduledata *md = &rt->gb->mod;
 	uint64_t eof = rt->gb->global[GLOBAL_IO_EOF], itab;
 
-	/* the interface is that of an error which is known */
-	if (!eof || mem_read_u64(rt->mem, eof + rt->bias, &itab) || !itab ||
-	    mem_read_u64(rt->mem, itab, &s.inter))
+	/* the interface is that of an error which is known, where net/http is linked */
+	if (eof && (mem_read_u64(rt->mem, eof + rt->bias, &itab) || !itab ||
+		    mem_read_u64(rt->mem, itab, &s.inter)))
 		return 0;
 	if (md->itablinks)
 		each_link(&s, md->itablinks + rt->bias);

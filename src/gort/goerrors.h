@@ -17,12 +17,13 @@ struct gotypes;
 struct goerror {
 	uint64_t key; /* of map `errtypes`: an itab, or the hash of a text */
 	uint32_t id;  /* enum errtype */
-	uint32_t how; /* GS_ERR_… */
+	uint16_t how; /* GS_ERR_… */
+	uint16_t far;
 	uint32_t off;
 	uint16_t bytes, text;
 };
 
-/* At most max of them: how many.  0 also where io.EOF or the itabs are not found: then nothing
+/* At most max of them: how many.  0 also where no error or no itab is found: then nothing
  * is known of errors. */
 size_t goerrors_find(struct goruntime *rt, struct gotypes *types, struct goerror *out, size_t max);
 

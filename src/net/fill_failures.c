@@ -90,6 +90,8 @@ static int count(struct fill *f, struct rowset *s, const struct trace_reading *f
 		uint64_t n = before ? -t->count : t->count;
 		struct net_failure_row *r;
 
+		if (t->grpc)
+			continue; /* fill_grpc.c */
 		if (t->dial) {
 			count_dial(f, t, n);
 			continue;

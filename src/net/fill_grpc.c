@@ -35,6 +35,72 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 	return r;
 }
 
+static int code_of(uint64_t types, uint64_t detail)
+{
+	switch (types & 0xff) {
+	case ERRTYPE_GRPC:
+		return detail < NET_CODE_OTHER ? (int)detail : NET_CODE_OTHER;
+	case ERRTYPE_DEADLINE:
+		return NET_CODE_DEADLINE;
+	case ERRTYPE_CANCELED:
+		return NET_CODE_CANCELED;
+	default:
+		return NET_CODE_OTHER;
+	}
+}
+
+static int count_codes(struct rowset *s, const struct trace_reading *from, bool before)
+{
+	static const struct place nowhere = { 0 };
+
+	for (size_t i = 0; from && i < from->nfailure; i++) {
+		const struct trace_failure *t = &from->failure[i];
+		char method[NET_MAX_METHOD];
+		struct net_grpc *r;
+
+		if (!t->grpc)
+			continue;
+		net_method_format(t->host, strnlen(t->host, sizeof(t->host)), method);
+		r = grpc_of(s, method, &nowhere);
+		if (!r)
+			return -ENOMEM;
+		r->code[code_of(t->types, t->detail)] += before ? -t->count : t->count;
+	}
+	return 0;
+}
+
+/* They are counted beside the errors, and stand for as many as these do. */
+static void scale_codes(const struct fill *f, struct net_grpc *r)
+{
+	for (int i = 0; i < NET_CODES; i++) {
+		r->seen += r->code[i];
+		r->code[i] = fill_scaled(r->code[i], f->p->requests_sliced, f->p->requests_rate);
+	}
+}
+
+static bool is_empty(const struct net_grpc *r)
+{
+	return !r->calls && !r->errors && !r->timed && !r->in_flight && !r->seen;
+}
+
+/* Rows of before the window have nothing in it. */
+static void leave_out_empty(struct rowset *s)
+{
+	struct net_grpc *row = (struct net_grpc *)s->row;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (is_empty(&row[i])) {
+			free(s->times[i].now);
+			free(s->times[i].before);
+			continue;
+		}
+		row[n] = row[i];
+		s->times[n++] = s->times[i];
+	}
+	s->n = n;
+}
+
 static bool has_no_limit(const struct net_limits *l)
 {
 	return l->deadline == KNOWN_NO && l->cancel == KNOWN_NO;
@@ -82,6 +148,10 @@ int fill_grpc(struct fill *f)
 
 	rowset_init(&s, sizeof(struct net_grpc));
 	err = f->p->grpc ? fill_calls(f, &s, CALL_GRPC, row_of_call) : 0;
+	if (!err && f->p->grpc)
+		err = count_codes(&s, f->now, false);
+	if (!err && f->p->grpc)
+		err = count_codes(&s, f->base, true);
 	for (size_t i = 0; i < s.n; i++) { /* first: what hangs is longer than what is usual */
 		struct net_grpc *r = (struct net_grpc *)s.row + i;
 
@@ -89,6 +159,9 @@ int fill_grpc(struct fill *f)
 	}
 	if (!err)
 		err = count_inflight(f, &s);
+	for (size_t i = 0; i < s.n; i++)
+		scale_codes(f, (struct net_grpc *)s.row + i);
+	leave_out_empty(&s);
 	for (size_t i = 0; i < s.n; i++) {
 		struct net_grpc *r = (struct net_grpc *)s.row + i;
 

@@ -11,7 +11,7 @@ extern const struct subject net_subject;
 extern const struct detector grpc_no_timeout_detector, no_timeout_detector;
 extern const struct detector resolver_detector;
 extern const struct detector slow_phase_detector;
-extern const struct detector failing_phase_detector;
+extern const struct detector failing_phase_detector, grpc_failing_detector;
 extern const struct detector connection_leak_detector;
 extern const struct detector connection_churn_detector;
 extern const struct detector server_no_timeout_detector;

@@ -46,7 +46,6 @@ static void limit_cell(enum known timeout, double timeout_s, enum known deadline
 #define WHAT_DEADLINE "whether the request's own context has a deadline"
 #define WHAT_CANCEL   "whether the request's context can be cancelled otherwise"
 #define WHAT_P50      "median; from a histogram whose buckets are at most 12.5 % wide"
-#define WHAT_CALLED   "the call: the innermost frame outside the standard library"
 
 /* ---- requests in flight ---- */
 
@@ -440,62 +439,6 @@ const struct table net_servers = {
 	.title = "HTTP handlers",
 	.sentence = servers_sentence,
 	.below = spent_lines,
-	.of = &net_object,
-	.max_rows = 10,
-};
-
-/* ---- gRPC ---- */
-
-static void grpc_place(const struct row *r, struct buf *out)
-{
-	sentence_place(out, &((const struct net_grpc *)r->row)->place, "");
-}
-
-#define S struct net_grpc
-static const struct column grpc_column[] = {
-	CHARS(S, method, "method", "/package.Service/Method", SHOWN(1, "method"), .min = 24,
-	      .none = "?",
-	      .flags = COLUMN_NO_REST | COLUMN_NAME_REST | COLUMN_ABSENT_0 | COLUMN_END, .id = 1),
-	PLACE(S, place, "place", WHAT_CALLED, SHOWN(8, "called at"), .min = 14, .cell = grpc_place),
-	COUNT(S, calls, "calls", "calls begun in this window",
-	      .known_at = OFFSET(S, calls_known, bool), SHOWN(2, "calls"), .flags = COLUMN_MARK),
-	COUNT(S, errors, "errors", "of them, failed", .known_at = OFFSET(S, calls_known, bool),
-	      SHOWN(3, "errors"), .flags = COLUMN_DASH_0),
-	MARGIN(S, margin, "calls"),
-	P50_NS(S, p50_ns, timed, "p50_ns", "of the call, median",
-	       .known_at = OFFSET(S, calls_known, bool), SHOWN(4, "p50")),
-	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile",
-	       .known_at = OFFSET(S, calls_known, bool), SHOWN(5, "p99")),
-	NS(S, max_ns, "max_ns", "longest", .known_at = OFFSET(S, calls_known, bool),
-	   .flags = COLUMN_MAX_REST | COLUMN_ABSENT_0),
-	COUNT(S, in_flight, "in_flight", "calls under way at `time`", .known = net_known,
-	      SHOWN(6, "in flight"), .flags = COLUMN_DASH_0),
-	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
-	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(7, "longest")),
-	EXACTNESS(S, exactness, RATE(S, rate)),
-};
-#undef S
-
-static void grpc_sentence(const struct window *w, struct buf *out)
-{
-	uint64_t in_flight = 0;
-
-	for (int i = 0; i < w->net->ngrpc; i++)
-		in_flight += w->net->grpc[i].in_flight;
-	buf_puts(out, "client calls by method");
-	if (w->net->known)
-		sentence_count(out, ", ", in_flight, " in flight");
-}
-
-const struct table net_grpc = {
-	.name = "grpc",
-	.what = "gRPC client calls by method.",
-	TABLE_ROWS(struct net_grpc, grpc_column),
-	.other_at = OFFSET(struct net_grpc, other, bool),
-	.exactness_at = OFFSET(struct net_grpc, exactness, enum exactness),
-	.label = "grpc",
-	.title = "gRPC clients",
-	.sentence = grpc_sentence,
 	.of = &net_object,
 	.max_rows = 10,
 };

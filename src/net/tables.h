@@ -5,6 +5,8 @@
 
 #include "model/schema.h"
 
+#define WHAT_CALLED "the call: the innermost frame outside the standard library"
+
 extern const struct table net_object; /* struct net_window: member `net` */
 extern const struct table net_slow;   /* in no text: --slow and HTML show it */
 extern const struct table net_phases, net_in_flight, net_clients, net_unclosed, net_dials,

@@ -202,12 +202,28 @@ enum netgrpc_at {
 	NETGRPC_ATS
 };
 
+/* gRPC's own numbers of codes (google.golang.org/grpc/codes), and one for all others. */
+enum {
+	NET_CODE_CANCELED = 1,
+	NET_CODE_UNKNOWN = 2,
+	NET_CODE_DEADLINE = 4,
+	NET_CODE_EXHAUSTED = 8,
+	NET_CODE_UNIMPLEMENTED = 12,
+	NET_CODE_INTERNAL = 13,
+	NET_CODE_UNAVAILABLE = 14,
+	NET_CODE_DATA_LOSS = 15,
+	NET_CODE_OTHER = 17, /* none of gRPC's, or an error that is no status */
+	NET_CODES
+};
+
 /* gRPC client calls by method. */
 struct net_grpc {
 	bool other;
 	char method[NET_MAX_METHOD]; /* "/pkg.Service/Method" */
 	bool calls_known;
 	uint64_t calls, errors;
+	uint64_t code[NET_CODES]; /* of the errors */
+	uint64_t seen;            /* errors that make these; SAMPLED: fewer */
 	uint64_t timed, p50_ns, p99_ns, max_ns;
 	uint64_t margin; /* of calls, SAMPLED */
 	uint64_t in_flight;

@@ -279,6 +279,7 @@ static int take_failure(const struct trace *t, struct trace_failure *f, const st
 	f->detail = k->detail;
 	f->reused = k->of == GS_FAIL_REUSED;
 	f->dial = k->of == GS_FAIL_DIAL;
+	f->grpc = k->of == GS_FAIL_GRPC;
 	memcpy(f->host, host, strlen(host) + 1);
 	memcpy(f->pcs, k->pcs, sizeof(f->pcs));
 	while (f->npcs < TRACE_CALL_FRAMES && f->pcs[f->npcs])

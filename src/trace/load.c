@@ -187,7 +187,7 @@ static int write_errtypes(struct trace *t)
 	for (size_t i = 0; !e && trace_uses(t, SENSOR_BIT(SENSOR_NET)) && i < t->cfg.nerror; i++) {
 		const struct goerror *g = &t->cfg.error[i];
 		struct gs_errtype_key key = { .itab = g->key, .target = TARGET };
-		struct gs_errtype value = { g->id, g->how, g->off, g->bytes, g->text };
+		struct gs_errtype value = { g->id, g->how, g->far, g->off, g->bytes, g->text };
 
 		e = bpf_map__update_elem(t->skel->maps.errtypes, &key, sizeof(key), &value,
 					 sizeof(value), 0);

@@ -203,7 +203,7 @@ struct trace_call {
 	struct trace_sample sample;
 };
 
-/* Calls of http.Client, and dials, that have failed: with what, and where. */
+/* Calls of http.Client and gRPC, and dials, that have failed: with what, and where. */
 struct trace_failure {
 	uint64_t count;
 	char host[TRACE_MAX_HOST + 1]; /* as the program wrote it; foreign bytes; "" not known */
@@ -211,6 +211,7 @@ struct trace_failure {
 	uint64_t types, detail;        /* enum errtype: see struct gs_fail_key */
 	bool reused;                   /* its connection had carried requests before */
 	bool dial;                     /* no call, but a dial's phase: without pcs */
+	bool grpc;                     /* a call of gRPC: host is its method; without pcs */
 	uint64_t pcs[TRACE_CALL_FRAMES];
 	uint32_t npcs;
 };

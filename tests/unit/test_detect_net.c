@@ -255,6 +255,67 @@ static void grpc_calls_that_do_not_hang(void **state)
 	nothing(&x);
 }
 
+/* So many calls of a method, of which that many end with a code. */
+static struct net_grpc *add_failing_grpc(struct fixture *x, uint64_t calls, int code, uint64_t n)
+{
+	struct net_grpc *g = add_hanging_grpc(x);
+
+	g->hanging = 0;
+	g->calls_known = true;
+	g->calls = calls;
+	g->errors = g->code[code] = g->seen = n;
+	return g;
+}
+
+static void grpc_calls_that_fail(void **state)
+{
+	const struct finding *f;
+	struct net_grpc *g;
+	struct fixture x;
+
+	(void)state;
+	g = add_failing_grpc(&x, 100, NET_CODE_UNAVAILABLE, 5);
+	g->code[5] = 40; /* NotFound: listed beside it */
+	g->errors += 40;
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	assert_non_null(
+		strstr(f->title, "gRPC calls of /shop.v1.Stock/Reserve fail: 5 of 100 in "));
+	assert_non_null(strstr(f->title, ", Unavailable"));
+	assert_true(number(f, "errors") == 5 && number(f, "count") == 100);
+	expect_says(f, "40 more: NotFound");
+	expect_says(f, "no connection to the server");
+	add_failing_grpc(&x, 3, NET_CODE_INTERNAL, 3);
+	only(&x, "failing-phase", SEVERITY_MEDIUM);
+	g = add_failing_grpc(&x, 400, NET_CODE_DEADLINE, 80);
+	g->exactness = SAMPLED;
+	g->seen = 20;
+	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
+	assert_non_null(strstr(f->title, "about 80 of 400"));
+}
+
+static void grpc_answers_are_no_failures(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	add_failing_grpc(&x, 9, NET_CODE_CANCELED, 9);
+	nothing(&x);
+	add_failing_grpc(&x, 9, 5, 9); /* NotFound */
+	nothing(&x);
+	add_failing_grpc(&x, 9, NET_CODE_OTHER, 9); /* not known what it says */
+	nothing(&x);
+	add_failing_grpc(&x, 101, NET_CODE_UNAVAILABLE, 5);
+	nothing(&x);
+	add_failing_grpc(&x, 80, NET_CODE_UNAVAILABLE, 4);
+	nothing(&x);
+	add_failing_grpc(&x, 2, NET_CODE_UNAVAILABLE, 2);
+	nothing(&x);
+	add_failing_grpc(&x, 9, NET_CODE_UNAVAILABLE, 9)->calls_known = false;
+	nothing(&x);
+	add_failing_grpc(&x, 9, NET_CODE_UNAVAILABLE, 9)->seen = 2; /* two, scaled */
+	nothing(&x);
+}
+
 static void requests_that_come_back_do_not_hang(void **state)
 {
 	struct net_client *c;
@@ -1309,6 +1370,8 @@ int main(void)
 		cmocka_unit_test(hanging_requests_without_a_timeout),
 		cmocka_unit_test(grpc_calls_that_hang),
 		cmocka_unit_test(grpc_calls_that_do_not_hang),
+		cmocka_unit_test(grpc_calls_that_fail),
+		cmocka_unit_test(grpc_answers_are_no_failures),
 		cmocka_unit_test(requests_that_come_back_do_not_hang),
 		cmocka_unit_test(what_hangs_is_decided_in_one_place),
 		cmocka_unit_test(each_slow_phase_is_named),

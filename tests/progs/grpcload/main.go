@@ -9,6 +9,7 @@
 //
 //	call METHOD N MS     N calls, one after the other; the server takes MS milliseconds
 //	fail METHOD N        N calls that the server refuses
+//	code METHOD N CODE   N calls that the server answers with that code
 //	hang METHOD N        N calls that the server does not answer until
 //	bound METHOD N       the same, by a context that can be cancelled
 //	timed METHOD N       the same, by a context with a deadline
@@ -52,6 +53,7 @@ type place struct {
 var (
 	delay    atomic.Int64 // ns
 	refuse   atomic.Bool
+	answers  atomic.Uint32 // code; 0: well
 	hanging  atomic.Bool
 	entered  atomic.Int64
 	gate     = make(chan struct{})
@@ -110,7 +112,21 @@ func serve(_ any, s grpc.ServerStream) error {
 	if refuse.Load() {
 		return status.Error(codes.PermissionDenied, "not you")
 	}
+	if c := codes.Code(answers.Load()); c != codes.OK {
+		return status.Error(c, "so it was asked")
+	}
 	return s.SendMsg(&m)
+}
+
+// coded counts what n calls say they ended with.
+func coded(conn *grpc.ClientConn, method string, n int, code codes.Code) map[string]int {
+	answers.Store(uint32(code))
+	defer answers.Store(0)
+	got := map[string]int{}
+	for i := 0; i < n; i++ {
+		got[status.Code(call(conn, method)).String()]++
+	}
+	return got
 }
 
 func call(conn *grpc.ClientConn, method string) error {
@@ -194,6 +210,8 @@ func run(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) 
 		refuse.Store(false)
 		delay.Store(0)
 		return answer{"failed": failed, "method": service + method, "place": callAt}, nil
+	case "code":
+		return answer{"codes": coded(conn, method, n, codes.Code(ms)), "place": callAt}, nil
 	case "bound", "timed", "watch":
 		hanging.Store(true)
 		want := entered.Load() + int64(n)

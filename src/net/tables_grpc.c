@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of gRPC's client calls. */
+#include "net/tables.h"
+
+#include "model/sentence.h"
+#include "net/grpc_codes.h"
+#include "net/window.h"
+
+static bool net_known(const struct row *r)
+{
+	return r->w->net->known;
+}
+
+static void grpc_place(const struct row *r, struct buf *out)
+{
+	sentence_place(out, &((const struct net_grpc *)r->row)->place, "");
+}
+
+static bool has_codes(const struct row *r)
+{
+	const struct net_grpc *g = r->row;
+
+	return g->calls_known && g->seen && !r->nrest;
+}
+
+static bool code_pair(const struct row *r, size_t i, struct pair *out)
+{
+	const struct net_grpc *g = r->row;
+	int k = 0;
+
+	for (; k < NET_CODES; k++)
+		if (g->code[k] && !i--)
+			break;
+	if (k == NET_CODES)
+		return false;
+	out->key = net_grpc_code_name(k);
+	out->type = COLUMN_COUNT;
+	out->count = g->code[k];
+	return true;
+}
+
+#define S struct net_grpc
+static const struct column grpc_column[] = {
+	CHARS(S, method, "method", "/package.Service/Method", SHOWN(1, "method"), .min = 24,
+	      .none = "?",
+	      .flags = COLUMN_NO_REST | COLUMN_NAME_REST | COLUMN_ABSENT_0 | COLUMN_END, .id = 1),
+	PLACE(S, place, "place", WHAT_CALLED, SHOWN(8, "called at"), .min = 14, .cell = grpc_place),
+	COUNT(S, calls, "calls", "calls begun in this window",
+	      .known_at = OFFSET(S, calls_known, bool), SHOWN(2, "calls"), .flags = COLUMN_MARK),
+	COUNT(S, errors, "errors", "of them, failed", .known_at = OFFSET(S, calls_known, bool),
+	      SHOWN(3, "errors"), .flags = COLUMN_DASH_0),
+	PAIRS("codes", code_pair,
+	      "of the errors, by gRPC code (`other`: an error that is no status)",
+	      .known = has_codes, .flags = COLUMN_SOMETIMES),
+	MARGIN(S, margin, "calls"),
+	P50_NS(S, p50_ns, timed, "p50_ns", "of the call, median",
+	       .known_at = OFFSET(S, calls_known, bool), SHOWN(4, "p50")),
+	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile",
+	       .known_at = OFFSET(S, calls_known, bool), SHOWN(5, "p99")),
+	NS(S, max_ns, "max_ns", "longest", .known_at = OFFSET(S, calls_known, bool),
+	   .flags = COLUMN_MAX_REST | COLUMN_ABSENT_0),
+	COUNT(S, in_flight, "in_flight", "calls under way at `time`", .known = net_known,
+	      SHOWN(6, "in flight"), .flags = COLUMN_DASH_0),
+	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
+	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(7, "longest")),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static void grpc_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t in_flight = 0;
+
+	for (int i = 0; i < w->net->ngrpc; i++)
+		in_flight += w->net->grpc[i].in_flight;
+	buf_puts(out, "client calls by method");
+	if (w->net->known)
+		sentence_count(out, ", ", in_flight, " in flight");
+}
+
+#define MAX_CODE_LINES 5
+
+/* "/pkg.Stock/Get failed with: Unavailable 12, Internal 1" */
+static void code_lines(const struct window *w, struct buf *out)
+{
+	int lines = 0;
+
+	for (int i = 0; i < w->net->ngrpc && lines < MAX_CODE_LINES; i++) {
+		const struct row r = { .w = w, .row = &w->net->grpc[i] };
+		struct pair p;
+
+		if (!has_codes(&r))
+			continue;
+		sentence_name(out, "  ", w->net->grpc[i].method, 60);
+		buf_puts(out, " failed with");
+		for (size_t k = 0; code_pair(&r, k, &p); k++)
+			buf_printf(out, "%s %s %llu", k ? "," : ":", p.key,
+				   (unsigned long long)p.count);
+		buf_puts(out, "\n");
+		lines++;
+	}
+}
+
+const struct table net_grpc = {
+	.name = "grpc",
+	.what = "gRPC client calls by method.",
+	TABLE_ROWS(struct net_grpc, grpc_column),
+	.other_at = OFFSET(struct net_grpc, other, bool),
+	.exactness_at = OFFSET(struct net_grpc, exactness, enum exactness),
+	.label = "grpc",
+	.title = "gRPC clients",
+	.sentence = grpc_sentence,
+	.below = code_lines,
+	.of = &net_object,
+	.max_rows = 10,
+};

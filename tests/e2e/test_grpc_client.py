@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""gRPC clients: with which codes their calls end."""
+import unittest
+
+from harness import USUAL, binary, need_root, window
+from netprogs import Commands, rows_of
+
+UNAVAILABLE, NOT_FOUND, INTERNAL = 14, 5, 13
+
+
+def grpc_findings(report):
+    return [f for f in report["findings"] if f["kind"] == "failing-phase" and f["title"].startswith("gRPC calls of ")]
+
+
+class Codes(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_codes(self):
+        """As the program itself counts them, in two windows; what is an answer is no finding."""
+        truth = []
+        with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
+            for n in (1, 2):  # the second window counts only its own
+                with window(p.pid, "--exact", "--only", "net") as a:
+                    t = {"Get": p.do(f"code Get {3 * n} {UNAVAILABLE}"), "Put": p.do(f"code Put {4 * n} {INTERNAL}"),
+                         "Find": p.do(f"code Find {7 * n} {NOT_FOUND}")}
+                    p.do("call Well 9 1")
+                truth.append((t, a.report))
+        for t, report in truth:
+            rows = {r["method"].rsplit("/")[-1]: r for r in rows_of(report, "net", "grpc")}
+            self.assertEqual({m: rows[m].get("codes") for m in t}, {m: a["codes"] for m, a in t.items()})
+            self.assertEqual((rows["Well"]["calls"], rows["Well"]["errors"]), (9, 0))
+            self.assertNotIn("codes", rows["Well"])
+            self.assertEqual({f["title"].split()[3].rsplit("/")[-1] for f in grpc_findings(report)}, {"Get", "Put"})
+            self.assertTrue(all("Unavailable" in f["title"] for f in grpc_findings(report) if "/Get" in f["title"]))
+
+    def test_no_more_hits(self):
+        """A call pays for three hits, its code read or not."""
+        with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
+            with window(p.pid, "--exact", "--only", "net") as a:
+                p.do("call Get 200 0")
+                p.do(f"code Put 50 {UNAVAILABLE}")
+        hits = {r["name"]: r["hits"] for r in a.report["cost"]["probes"]["list"] if r["name"].startswith("grpc-")}
+        self.assertEqual(sum(hits.values()), 3 * 250, hits)
