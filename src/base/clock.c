@@ -39,6 +39,11 @@ uint64_t clock_self_cpu_ns(void)
 	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+uint64_t clock_thread_cpu_ns(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void clock_format_utc(uint64_t real_ns, int with_ms, char *out, size_t size)
 {
 	time_t s = (time_t)(real_ns / NS_PER_S);

@@ -14,6 +14,7 @@ uint64_t clock_boot_ns(void);       /* CLOCK_BOOTTIME, as /proc/PID/stat's start
 uint64_t clock_real_ns(void);       /* CLOCK_REALTIME, since 1970 */
 void clock_nap_ms(unsigned int ms); /* sleeps; a signal ends it */
 uint64_t clock_self_cpu_ns(void);   /* CPU time of this process */
+uint64_t clock_thread_cpu_ns(void); /* and of this thread of it */
 /* "2026-11-22T10:00:05Z": RFC 3339, UTC, whole seconds; ms when with_ms. out >= 32 bytes. */
 void clock_format_utc(uint64_t real_ns, int with_ms, char *out, size_t size);
 

@@ -32,8 +32,9 @@ struct observer {
 	struct gowalk walk;                             /* the latest */
 	struct losses losses;                           /* of this window */
 	uint64_t begin_ns, window_ns, look_ns, pace_ns; /* our monotonic clock */
+	/* CPU time, which is what a look costs: on a busy machine one may be long on its way */
 	uint64_t walk_took_ns;          /* of the latest look: the walk and what needs no stacks; */
-	uint64_t full_ns, full_took_ns; /* the latest look with stacks */
+	uint64_t full_ns, full_took_ns; /* the latest look with stacks: its begin, its CPU time */
 	/* at the start of the window, and the latest */
 	struct gototals base, totals;
 	uint64_t pause_ns, paused_base; /* when asked last; of look.paused_ns */
@@ -76,7 +77,7 @@ static void note_pause(struct observer *o, uint64_t now_ns)
 static int look(struct observer *o, bool whole)
 {
 	struct look *l = &o->look;
-	uint64_t begin = clock_mono_ns();
+	uint64_t begin = clock_mono_ns(), cpu = clock_thread_cpu_ns();
 	int err;
 
 	note_pause(o, begin);
@@ -91,17 +92,17 @@ static int look(struct observer *o, bool whole)
 	l->now_ns = clock_mono_ns();
 	whole = whole || begin >= o->full_ns + o->full_took_ns * LOOK_SHARE;
 	err = parts_look(&o->parts, l, whole);
-	o->walk_took_ns = o->parts.walked_ns - begin;
+	o->walk_took_ns = o->parts.walked_cpu_ns - cpu;
 	if (whole) {
 		o->full_ns = begin;
-		o->full_took_ns = clock_mono_ns() - begin;
+		o->full_took_ns = clock_thread_cpu_ns() - cpu;
 	}
 	if (l->record)
 		o->look_ns = begin;
 	return err;
 }
 
-/* Walks take at most 1/LOOK_SHARE of the time, and so do looks with stacks: one
+/* Walks take at most 1/LOOK_SHARE of a CPU, and so do looks with stacks: one
  * percent together, however many goroutines there are.  At first walks may take
  * more, so that what grows is seen to grow. */
 uint64_t observer_look_ns(const struct observer *o)

@@ -174,21 +174,21 @@ int parts_look(struct parts *p, struct look *l, bool whole)
 	int stacks_err = 0, err = 0;
 
 	read_births(p, l);
-	p->walked_ns = 0;
+	p->walked_cpu_ns = 0;
 	for (int i = 0; i < p->n && !err; i++) {
 		struct part *part = &p->part[i];
 
 		if (!part->on || (part->subject->needs == NEEDS_STACKS && !whole))
 			continue;
 		if (part->subject->needs == NEEDS_STACKS && !read) {
-			p->walked_ns = clock_mono_ns();
+			p->walked_cpu_ns = clock_thread_cpu_ns();
 			stacks_err = read_stacks(p, l);
 			read = true;
 		}
 		err = part_look(part, l, stacks_err);
 	}
-	if (!p->walked_ns)
-		p->walked_ns = clock_mono_ns();
+	if (!p->walked_cpu_ns)
+		p->walked_cpu_ns = clock_thread_cpu_ns();
 	return err;
 }
 

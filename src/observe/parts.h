@@ -25,7 +25,8 @@ struct part {
 struct parts {
 	struct part part[PARTS_MAX];
 	int n;
-	uint64_t walked_ns;       /* of the latest look: when those that need no stacks were done */
+	/* of the latest look: this thread's CPU time when those that need no stacks were done */
+	uint64_t walked_cpu_ns;
 	enum subject_needs needs; /* the most that one of those on needs */
 	struct gotypes *types;    /* owned, as all below; NULL where nobody reads stacks */
 	struct gostacks stacks;
