@@ -51,16 +51,19 @@ func answerWeb(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *web) get(n, ms int) (answer, error) {
+	var took []time.Duration
 	for i := 0; i < n; i++ {
+		begin := time.Now()
 		r, err := b.client.Get(b.url + "?ms=" + strconv.Itoa(ms))
 		if err != nil {
 			return nil, err
 		}
+		took = append(took, time.Since(begin)) // to the header
 		_, err = io.Copy(io.Discard, r.Body)
 		r.Body.Close()
 		if err != nil {
 			return nil, err
 		}
 	}
-	return answer{"host": b.host}, nil
+	return answer{"host": b.host, "p50_ns": median(took)}, nil
 }

@@ -17,6 +17,8 @@
 //	release              which ends them
 //	get N MS             N requests by golang.org/x/net/http2
 //	quit                 end
+//
+// "call" and "get" say how long their median took.
 package main
 
 import (
@@ -28,6 +30,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -170,6 +173,14 @@ func watch(conn *grpc.ClientConn, method string) {
 	}
 }
 
+func median(d []time.Duration) int64 {
+	slices.Sort(d)
+	if len(d) == 0 {
+		return 0
+	}
+	return int64(d[len(d)/2])
+}
+
 func waitEntered(want int64) error {
 	for end := time.Now().Add(30 * time.Second); entered.Load() < want; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -201,15 +212,17 @@ func run(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) 
 	case "call", "fail":
 		delay.Store(int64(ms) * int64(time.Millisecond))
 		refuse.Store(words[0] == "fail")
-		failed := 0
+		failed, took := 0, []time.Duration{}
 		for i := 0; i < n; i++ {
+			begin := time.Now()
 			if call(conn, method) != nil {
 				failed++
 			}
+			took = append(took, time.Since(begin))
 		}
 		refuse.Store(false)
 		delay.Store(0)
-		return answer{"failed": failed, "method": service + method, "place": callAt}, nil
+		return answer{"failed": failed, "method": service + method, "place": callAt, "p50_ns": median(took)}, nil
 	case "code":
 		return answer{"codes": coded(conn, method, n, codes.Code(ms)), "place": callAt}, nil
 	case "bound", "timed", "watch":
