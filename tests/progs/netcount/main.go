@@ -26,7 +26,9 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 var kept *sql.Tx
@@ -159,10 +161,14 @@ func transaction(db *sql.DB) {
 	fmt.Printf("%#x\n", reflect.ValueOf(tx).Elem().FieldByName("dc").Pointer())
 }
 
+// locks holds a lock for 50 ms once all four wait for it.
 func locks() {
 	var mu sync.Mutex
 	mu.Lock()
 	go func() {
+		for atomic.LoadInt32((*int32)(unsafe.Pointer(&mu)))>>3 < 4 { // sync.mutexWaiterShift
+			time.Sleep(time.Millisecond)
+		}
 		time.Sleep(50 * time.Millisecond)
 		mu.Unlock()
 	}()
