@@ -196,6 +196,7 @@ check-net: ## network and database/sql on every Go release and variant (minutes)
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_NET_ALL=1 tests/run --only test_net.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
+	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_redis.
 
 check-real: $(B)/gospect ## real programs, healthy and under load: nothing to report (root, fetches them, 30 min)
 	@tools/setup --tests

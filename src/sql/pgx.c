@@ -1,124 +1,124 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "sql/pgx.h"
+/*
+ * Pools of pgxpool (github.com/jackc/pgx/v5 and v4): each is found by its health check's
+ * goroutine.  v5 keeps its connections in puddle v2, whose semaphore counts what is in use and
+ * who waits; v4 in puddle v1, where the lists say the first and the stacks the second.
+ */
+#include "sql/libpools.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/cursor.h"
-#include "base/vec.h"
-#include "gort/goslots.h"
-#include "gort/gostacks.h"
 #include "gort/gotypes.h"
-#include "model/age.h"
 
-#define MAX_FRAMES 64
-#define MAX_OPEN   (1u << 20) /* connections that anybody has */
-#define MAX_TRIES  4
-#define MAX_ASKED  2000 /* waiters whose pool is read at one look */
+#define MAX_OPEN  (1u << 20) /* connections that anybody has */
+#define MAX_TRIES 4
 
-#define PGX "github.com/jackc/pgx/v5/pgxpool."
+#define PGX5 "github.com/jackc/pgx/v5/pgxpool."
+#define PGX4 "github.com/jackc/pgx/v4/pgxpool."
 
-enum { FN_HEALTH, FN_ACQUIRE, FN_SEMAPHORE, FN_COUNT };
+enum { FN_HEALTH, FN_ACQUIRE, FN_INNER };
+enum { POOL, RESOURCES, CLOSED, MAX, /* v5: */ SEMAPHORE, CUR, WAITERS, /* v4: */ IDLE, STATUS };
 
-static const char *const functions[FN_COUNT] = {
-	PGX "(*Pool).backgroundHealthCheck",
-	PGX "(*Pool).Acquire",
-	"golang.org/x/sync/semaphore.(*Weighted).Acquire",
+struct numbers {
+	uint64_t open, max, in_use, waiters, unfinished;
+	bool closed;
 };
 
-struct pgx_pool {
-	uint64_t addr;
-	struct sql_pool row;
-	struct since longest;
-};
-
-struct pgxpools {
-	struct goruntime *rt;
-	struct gotypes *types;
-	uint64_t entry[FN_COUNT];
-	/* offsets: of pgxpool.Pool, puddle's Pool, its semaphore */
-	uint32_t pool, resources, semaphore, closed, cur, size, nwaiters;
-	bool known;
-	struct pgx_pool at[PGXPOOLS_MAX];
-	int n, unread, asked;
-	struct recall waits, now;
-	char why[160];
-};
-
-bool pgxpools_linked(const struct look *l)
+static bool find(struct libpools *p, uint64_t type, const char *name, int field, uint64_t *of)
 {
-	return look_linked(l, functions, 1);
+	return !gotypes_field(p->types, type, name, &p->field[field], of);
 }
 
-/* Where the fields are, by their names. */
-static bool find_fields(struct pgxpools *p)
+static bool open_v5(struct libpools *p)
 {
-	uint64_t pool = gotypes_find(p->types, "pgxpool.Pool", PGX "Pool"), puddle, weighted, list;
-	uint32_t waiters, len;
+	uint64_t pool = gotypes_find(p->types, "pgxpool.Pool", PGX5 "Pool"), puddle, weighted, list;
+	uint32_t len;
 
-	if (!pool || gotypes_field(p->types, pool, "p", &p->pool, &puddle) ||
-	    gotypes_field(p->types, puddle, "allResources", &p->resources, NULL) ||
-	    gotypes_field(p->types, puddle, "closed", &p->closed, NULL) ||
-	    gotypes_field(p->types, puddle, "acquireSem", &p->semaphore, &weighted) ||
-	    gotypes_field(p->types, weighted, "size", &p->size, NULL) ||
-	    gotypes_field(p->types, weighted, "cur", &p->cur, NULL) ||
-	    gotypes_field(p->types, weighted, "waiters", &waiters, &list) ||
+	if (!pool || !find(p, pool, "p", POOL, &puddle) ||
+	    !find(p, puddle, "allResources", RESOURCES, NULL) ||
+	    !find(p, puddle, "closed", CLOSED, NULL) ||
+	    !find(p, puddle, "acquireSem", SEMAPHORE, &weighted) ||
+	    !find(p, weighted, "size", MAX, NULL) || !find(p, weighted, "cur", CUR, NULL) ||
+	    !find(p, weighted, "waiters", WAITERS, &list) ||
 	    gotypes_field(p->types, list, "len", &len, NULL))
 		return false;
-	p->nwaiters = waiters + len;
+	p->field[WAITERS] += len;
 	return true;
 }
 
-int pgxpools_new(struct pgxpools **out, const struct look *l)
+static bool open_v4(struct libpools *p)
 {
-	struct pgxpools *p = calloc(1, sizeof(*p));
-	struct gofunc fn[FN_COUNT];
+	uint64_t pool = gotypes_find(p->types, "pgxpool.Pool", PGX4 "Pool"), puddle,
+		 resource = gotypes_find(p->types, "puddle.Resource",
+					 "github.com/jackc/puddle.Resource");
 
-	*out = p;
-	if (!p)
-		return -ENOMEM;
-	p->rt = l->rt;
-	p->types = l->types;
-	recall_init(&p->waits);
-	recall_init(&p->now);
-	if (!pclntab_find_names(l->rt->gb->pcln, functions, FN_COUNT, fn))
-		for (int i = 0; i < FN_COUNT; i++)
-			p->entry[i] = fn[i].entry;
-	p->known = p->entry[FN_HEALTH] && p->types && find_fields(p);
-	return 0;
-}
-
-void pgxpools_free(struct pgxpools *p)
-{
-	if (!p)
-		return;
-	recall_deinit(&p->waits);
-	recall_deinit(&p->now);
-	free(p);
+	return pool && resource && find(p, pool, "p", POOL, &puddle) &&
+	       find(p, puddle, "allResources", RESOURCES, NULL) &&
+	       find(p, puddle, "idleResources", IDLE, NULL) &&
+	       find(p, puddle, "maxSize", MAX, NULL) && find(p, puddle, "closed", CLOSED, NULL) &&
+	       find(p, resource, "status", STATUS, NULL);
 }
 
 /* ---- one pool ---- */
 
-struct numbers {
-	uint64_t open, max, in_use, waiters;
-	bool closed;
-};
-
-static int read_numbers(struct pgxpools *p, uint64_t addr, struct numbers *out)
+static int read_v5(struct libpools *p, uint64_t puddle, struct numbers *out)
 {
 	struct memreader *m = p->rt->mem;
-	uint64_t puddle, sem;
-	uint8_t closed;
-	int err = mem_read_u64(m, addr + p->pool, &puddle);
+	uint64_t sem;
+	int err = mem_read_u64(m, puddle + p->field[SEMAPHORE], &sem);
 
-	err = err ? err : mem_read_u64(m, puddle + p->semaphore, &sem);
-	err = err ? err : mem_read_u64(m, puddle + p->resources + 8, &out->open);
-	err = err ? err : mem_read(m, puddle + p->closed, &closed, 1);
-	err = err ? err : mem_read_u64(m, sem + p->size, &out->max);
-	err = err ? err : mem_read_u64(m, sem + p->cur, &out->in_use);
-	err = err ? err : mem_read_u64(m, sem + p->nwaiters, &out->waiters);
+	err = err ? err : mem_read_u64(m, puddle + p->field[RESOURCES] + 8, &out->open);
+	err = err ? err : mem_read_u64(m, sem + p->field[MAX], &out->max);
+	err = err ? err : mem_read_u64(m, sem + p->field[CUR], &out->in_use);
+	return err ? err : mem_read_u64(m, sem + p->field[WAITERS], &out->waiters);
+}
+
+/* Connections being made: whoever makes one stands in Acquire as those who wait do. */
+static int count_unfinished(struct libpools *p, uint64_t list, uint64_t n, uint64_t *out)
+{
+	*out = 0;
+	for (uint64_t i = 0; i < n && i < LIBPOOLS_MAX_UNFINISHED; i++) {
+		uint64_t resource;
+		uint8_t status;
+		int err = mem_read_u64(p->rt->mem, list + 8 * i, &resource);
+
+		err = err ? err : mem_read(p->rt->mem, resource + p->field[STATUS], &status, 1);
+		if (err)
+			return err;
+		*out += !status; /* resourceStatusConstructing */
+	}
+	return 0;
+}
+
+static int read_v4(struct libpools *p, uint64_t puddle, struct numbers *out)
+{
+	struct memreader *m = p->rt->mem;
+	uint64_t idle, list;
+	uint32_t max;
+	int err = mem_read_u64(m, puddle + p->field[RESOURCES] + 8, &out->open);
+
+	err = err ? err : mem_read_u64(m, puddle + p->field[RESOURCES], &list);
+	err = err ? err : mem_read_u64(m, puddle + p->field[IDLE] + 8, &idle);
+	err = err ? err : mem_read(m, puddle + p->field[MAX], &max, 4);
+	if (err)
+		return err;
+	if (idle > out->open || out->open > MAX_OPEN)
+		return -EBADMSG;
+	out->in_use = out->open - idle;
+	out->max = max;
+	return count_unfinished(p, list, out->open, &out->unfinished);
+}
+
+static int read_numbers(struct libpools *p, uint64_t addr, struct numbers *out)
+{
+	uint64_t puddle;
+	uint8_t closed;
+	int err = mem_read_u64(p->rt->mem, addr + p->field[POOL], &puddle);
+
+	err = err ? err : mem_read(p->rt->mem, puddle + p->field[CLOSED], &closed, 1);
+	if (err)
+		return err;
+	err = p->lib == &pgx5_library ? read_v5(p, puddle, out) : read_v4(p, puddle, out);
 	if (!err && (closed > 1 || !out->max || out->max > MAX_OPEN || out->open > out->max ||
 		     out->in_use > out->max || out->waiters > MAX_OPEN * 16ull))
 		return -EBADMSG;
@@ -127,7 +127,7 @@ static int read_numbers(struct pgxpools *p, uint64_t addr, struct numbers *out)
 }
 
 /* Believed when it is the same twice, or fits at the last try. */
-static int read_pool(struct pgxpools *p, uint64_t addr, struct numbers *out)
+static int read_pool(struct libpools *p, uint64_t addr, struct numbers *out)
 {
 	int err = -EAGAIN;
 
@@ -147,171 +147,97 @@ static int read_pool(struct pgxpools *p, uint64_t addr, struct numbers *out)
 	return err;
 }
 
-static int add_pool(struct pgxpools *p, uint64_t addr)
+static int add_pool(struct libpools *p, uint64_t addr)
 {
-	struct pgx_pool *q = &p->at[p->n];
+	struct libpool *q;
 	struct numbers n = { 0 };
-	int err;
+	int err = read_pool(p, addr, &n);
 
-	if (p->n == PGXPOOLS_MAX) {
-		p->unread++;
-		return 0;
-	}
-	err = read_pool(p, addr, &n);
 	if (err) {
 		p->unread++;
 		return err == -ESRCH ? err : 0;
 	}
-	if (n.closed)
+	q = n.closed ? NULL : libpools_add(p, addr);
+	if (!q)
 		return 0;
-	*q = (struct pgx_pool){ .addr = addr };
-	q->row.library = SQL_PGX;
-	snprintf(q->row.driver, sizeof(q->row.driver), "pgxpool");
 	q->row.max_open = (int64_t)n.max;
 	q->row.open = n.open > n.in_use ? n.open : n.in_use;
 	q->row.in_use = n.in_use;
 	q->row.idle = q->row.open - n.in_use;
 	q->row.waiters = n.waiters;
-	p->n++;
+	q->unfinished = n.unfinished;
 	return 0;
 }
 
 /* ---- the goroutines ---- */
 
-/* Which of the functions are in a stack: bits. */
-static unsigned functions_in(struct pgxpools *p, const struct look *l, uint32_t stack)
-{
-	const struct gostack *s;
-	unsigned in = 0;
-
-	if (stack >= l->stacks->n)
-		return 0;
-	s = &l->stacks->stack[stack];
-	for (uint32_t i = 0; i < s->n; i++) {
-		struct gofunc fn;
-
-		if (pclntab_find_pc(p->rt->gb->pcln, l->stacks->pc[s->first + i] - p->rt->bias,
-				    &fn))
-			continue;
-		for (int k = 0; k < FN_COUNT; k++)
-			if (p->entry[k] && p->entry[k] == fn.entry)
-				in |= 1u << k;
-	}
-	return in;
-}
-
-/* The receiver of a function on a goroutine's stack. */
-static bool receiver(struct pgxpools *p, const struct goroutine *g, int which, uint64_t *out)
-{
-	struct gostack_frame f[MAX_FRAMES];
-	int n = goruntime_stack_frames(p->rt, g, f, MAX_FRAMES);
-	struct gofunc fn;
-	int32_t slot;
-
-	for (int i = 0; i < n; i++)
-		if (!pclntab_find_pc(p->rt->gb->pcln, f[i].pc - p->rt->bias, &fn) &&
-		    fn.entry == p->entry[which])
-			return f[i].argp && !goslot_arg(p->rt, f[i].pc, !i, 0, &slot) &&
-			       !mem_read_u64(p->rt->mem, f[i].argp + (uint64_t)slot, out);
-	return false;
-}
-
-static struct pgx_pool *pool_of(struct pgxpools *p, const struct goroutine *g)
+static struct libpool *pool_of(struct libpools *p, const struct goroutine *g)
 {
 	uint64_t addr;
 
 	if (p->n == 1 && !p->unread)
 		return &p->at[0];
-	if (p->asked++ >= MAX_ASKED || !receiver(p, g, FN_ACQUIRE, &addr))
-		return NULL;
-	for (int i = 0; i < p->n; i++)
-		if (p->at[i].addr == addr)
-			return &p->at[i];
-	return NULL;
+	return libpools_receiver(p, g, FN_ACQUIRE, &addr) ? libpools_at(p, addr) : NULL;
 }
 
-/* Who called the pool: what that calls is further in. */
-static void place_of(struct pgxpools *p, const struct look *l, uint32_t stack, struct place *out)
+/* v4: who stands in Acquire waits, but for those who make a connection; which of them do is
+ * not told apart, and so is not since when. */
+static void count_v4(struct libpool *q)
 {
-	const struct gostack *s = &l->stacks->stack[stack];
-	const uint64_t *pc = l->stacks->pc + s->first;
-	uint32_t from = 0;
-	struct gofunc fn;
-
-	for (uint32_t i = 0; i < s->n; i++)
-		if (!pclntab_find_pc(p->rt->gb->pcln, pc[i] - p->rt->bias, &fn) &&
-		    fn.entry == p->entry[FN_ACQUIRE])
-			from = i;
-	place_of_pcs(p->rt, pc + from, (int)(s->n - from), false, out);
+	q->row.waiters = q->row.waiters > q->unfinished ? q->row.waiters - q->unfinished : 0;
+	if (q->unfinished || !q->row.waiters)
+		q->longest = (struct since){ 0, AGE_UNKNOWN };
+	if (!q->row.waiters)
+		q->row.waits_at = (struct place){ 0 };
 }
 
-static void add_waiter(struct pgxpools *p, const struct look *l, size_t i)
+static int look(struct libpools *p, const struct look *l)
 {
-	const struct goroutine *g = &l->walk->g[i];
-	struct pgx_pool *q = pool_of(p, g);
-	struct since since;
-
-	if (!q)
-		return;
-	since = since_parked(g, recall_keep_stop(&p->waits, &p->now, g, q->addr, l->now_ns));
-	q->longest = since_earlier(q->longest, since);
-	if (!q->row.waits_at.function)
-		place_of(p, l, l->stack_of[i], &q->row.waits_at);
-}
-
-int pgxpools_look(struct pgxpools *p, const struct look *l)
-{
-	const unsigned waiting = 1u << FN_ACQUIRE | 1u << FN_SEMAPHORE;
-	unsigned char *in = p->known ? malloc(l->stacks->n + 1) : NULL;
+	const unsigned int waiting = 1u << FN_ACQUIRE | 1u << FN_INNER;
 	int err = 0;
 
-	p->n = p->unread = p->asked = 0;
-	if (!p->known)
-		return 0;
-	if (!in)
-		return -ENOMEM;
-	for (size_t i = 0; i < l->stacks->n; i++)
-		in[i] = (unsigned char)functions_in(p, l, (uint32_t)i);
 	for (size_t i = 0; i < l->walk->n && !err; i++) {
-		uint32_t s = l->stack_of[i];
 		uint64_t addr;
 
-		if (s >= l->stacks->n || !(in[s] & 1u << FN_HEALTH))
+		if (!(libpools_in(p, l, i) & 1u << FN_HEALTH))
 			continue;
-		if (receiver(p, &l->walk->g[i], FN_HEALTH, &addr))
+		if (libpools_receiver(p, &l->walk->g[i], FN_HEALTH, &addr))
 			err = add_pool(p, addr);
 		else
 			p->unread++;
 	}
-	for (size_t i = 0; i < l->walk->n && !err; i++)
-		if (l->stack_of[i] < l->stacks->n && (in[l->stack_of[i]] & waiting) == waiting)
-			add_waiter(p, l, i);
-	free(in);
-	recall_swap(&p->waits, &p->now);
-	for (int i = 0; i < p->n; i++)
-		p->at[i].row.longest_wait_s =
-			since_age_s(p->at[i].longest, l->now_ns, &p->at[i].row.age);
+	for (size_t i = 0; i < l->walk->n && !err; i++) {
+		struct libpool *q;
+
+		if ((libpools_in(p, l, i) & waiting) != waiting ||
+		    l->walk->g[i].status != GO_WAITING || !(q = pool_of(p, &l->walk->g[i])))
+			continue;
+		libpools_waits(p, l, i, q);
+		q->row.waiters += p->lib == &pgx4_library;
+	}
+	for (int i = 0; p->lib == &pgx4_library && i < p->n; i++)
+		count_v4(&p->at[i]);
 	return err;
 }
 
-int pgxpools_fill(const struct pgxpools *p, struct sql_window *out)
-{
-	struct sql_pool *pool;
+const struct pool_library pgx5_library = {
+	.library = SQL_PGX,
+	.of = "pgx",
+	.name = "pgxpool",
+	.module = "github.com/jackc/pgx/v5",
+	.functions = { PGX5 "(*Pool).backgroundHealthCheck", PGX5 "(*Pool).Acquire",
+		       "golang.org/x/sync/semaphore.(*Weighted).Acquire" },
+	.open = open_v5,
+	.look = look,
+};
 
-	if (!p->n)
-		return 0;
-	pool = realloc(out->pool, (size_t)(out->npool + p->n) * sizeof(*pool));
-	if (!pool)
-		return -ENOMEM;
-	out->pool = pool;
-	for (int i = 0; i < p->n; i++)
-		pool[out->npool++] = p->at[i].row;
-	return 0;
-}
-
-const char *pgxpools_why(const struct pgxpools *p)
-{
-	if (!p->known)
-		return "the pools of pgxpool are not as known: they are not read";
-	return p->unread ? "not all pools of pgxpool could be read" : "";
-}
+const struct pool_library pgx4_library = {
+	.library = SQL_PGX,
+	.of = "pgx",
+	.name = "pgxpool",
+	.module = "github.com/jackc/pgx/v4",
+	.functions = { PGX4 "(*Pool).backgroundHealthCheck", PGX4 "(*Pool).Acquire",
+		       "github.com/jackc/puddle.(*Pool).Acquire" },
+	.open = open_v4,
+	.look = look,
+};

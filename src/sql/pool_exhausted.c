@@ -37,8 +37,18 @@ static const struct sql_holder *main_holder(const struct sql_pool *p)
 	return NULL;
 }
 
-static const char *advice_for(const struct sql_holder *h)
+static const char *advice_for(const struct sql_pool *p, const struct sql_holder *h)
 {
+	if (p->library == SQL_PGX)
+		return "defer conn.Release() right after Acquire, close Rows and end transactions, "
+		       "or raise pool_max_conns";
+	if (p->library == SQL_REDIS && p->kept * 2 > p->in_use)
+		return "close every Conn (client.Conn()), and do nothing slow within Watch: "
+		       "each keeps its connection; PoolTimeout ends the wait, and what waited "
+		       "fails";
+	if (p->library == SQL_REDIS)
+		return "raise PoolSize, or give commands that block (BLPOP, XREAD) and slow ones a "
+		       "client of their own; PoolTimeout ends the wait, and what waited fails";
 	if (!h)
 		return "defer the Close of every Rows and DB.Conn and the Rollback of every Tx; "
 		       "attached before they are taken, gospect sees where";
@@ -84,7 +94,12 @@ static void evidence(struct finding *f, const struct sql_pool *p)
 
 	for (int i = 0; i < p->nholder && i < MAX_HOLDERS; i++)
 		holder_evidence(f, &p->holder[i]);
-	if (p->kept)
+	if (p->kept && p->library == SQL_REDIS)
+		finding_evidence(f,
+				 "%s held with no command seen under way: by a Conn that is "
+				 "not closed, or a connection that is being made",
+				 human_count(p->kept, n));
+	else if (p->kept)
 		finding_evidence(f,
 				 "%s held for %s with no query running: by Rows, a Tx or a DB.Conn "
 				 "that is not closed, taken before gospect attached",
@@ -128,9 +143,10 @@ static void title(struct finding *f, const struct sql_pool *p)
 			n, driver, age);
 	else
 		finding_title(f,
-			      "database pool exhausted: all %s of %s in use, %s %s, the longest "
+			      "%s pool exhausted: all %s of %s in use, %s %s, the longest "
 			      "for %s",
-			      n, driver, human_counted(p->waiters, "goroutine", m),
+			      p->library == SQL_REDIS ? "connection" : "database", n, driver,
+			      human_counted(p->waiters, "goroutine", m),
 			      p->waiters == 1 ? "waits" : "wait", age);
 }
 
@@ -155,11 +171,7 @@ static void add_finding(const struct sql_window *s, int at, struct findings *out
 		finding_count(f, "held_by_waiters", p->held_by_waiters);
 	finding_number(f, "longest_wait_s", p->longest_wait_s);
 	evidence(f, p);
-	finding_advice(f, "%s",
-		       p->library == SQL_PGX
-			       ? "defer conn.Release() right after Acquire, close Rows "
-				 "and end transactions, or raise pool_max_conns"
-			       : advice_for(h));
+	finding_advice(f, "%s", advice_for(p, h));
 	f->exactness = EXACT;
 	f->weight = (double)p->waiters;
 }

@@ -7,11 +7,13 @@
 
 extern const struct subject sql_subject;
 
+#define SQL_LIBRARIES 4
+
 /* Its state. */
 struct sql_state {
-	struct sqlpools *std; /* NULL: database/sql is not linked, or not known */
-	struct pgxpools *pgx; /* NULL: pgxpool is not linked */
-	bool unlinked;        /* database/sql is not */
+	struct sqlpools *std;                /* NULL: database/sql is not linked, or not known */
+	struct libpools *lib[SQL_LIBRARIES]; /* of other libraries; NULL: not linked */
+	bool unlinked;                       /* database/sql is not */
 };
 
 /* Its detectors, one file each. */

@@ -109,14 +109,15 @@ static bool closes_known(const struct row *r)
 	return ((const struct sql_pool *)r->row)->closes_known;
 }
 
-static const char *const library_word[] = { "database/sql", "pgxpool" };
+static const char *const library_word[] = { "database/sql", "pgxpool", "go-redis" };
 
 #define S struct sql_pool
 static const struct column pool_column[] = {
 	CHARS(S, driver, "driver", "the driver's dynamic type", SHOWN(1, "driver"), .min = 12,
 	      .none = "?", .flags = COLUMN_NO_REST | COLUMN_NAME_REST | COLUMN_ABSENT_0, .id = 1),
 	WORD(S, library, "library", library_word, "whose pool it is"),
-	MOST(S, max_open, "max_open", "DB.SetMaxOpenConns; 0 is unlimited", SHOWN(4, "max"),
+	MOST(S, max_open, "max_open",
+	     "DB.SetMaxOpenConns (0 is unlimited), pool_max_conns, PoolSize", SHOWN(4, "max"),
 	     .none = "?", .flags = COLUMN_NO_REST),
 	COUNT(S, open, "open", "connections"),
 	COUNT(S, in_use, "in_use", "of them, in use", SHOWN(2, "in use")),
@@ -178,7 +179,7 @@ static void pools_sentence(const struct window *w, struct buf *out)
 
 const struct table sql_pools = {
 	.name = "pool",
-	.what = "One row per sql.DB, and per pool of pgxpool, from its memory.",
+	.what = "One row per sql.DB, and per pool of pgxpool and go-redis, from its memory.",
 	TABLE_ROWS(struct sql_pool, pool_column),
 	.of = &sql_object,
 	.label = "sql",

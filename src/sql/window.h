@@ -25,7 +25,7 @@ struct sql_closes {
 	uint64_t lifetime, idle, idle_time;
 };
 
-enum sql_library { SQL_STD, SQL_PGX };
+enum sql_library { SQL_STD, SQL_PGX, SQL_REDIS };
 
 struct sql_pool {
 	enum sql_library library;
@@ -48,7 +48,8 @@ struct sql_pool {
 	struct sql_closes closed_total, closed; /* since the program started, in the window */
 	int64_t max_idle;
 	double max_lifetime_s, max_idle_time_s; /* 0 none */
-	/* In use for over a second, the driver not at it, and by whom is not known. */
+	/* In use for over a second, the driver not at it, and by whom is not known; of go-redis:
+	 * in use, and in no holder, where all holders are known. */
 	uint64_t kept;
 	double longest_kept_s;
 	enum age_kind kept_age;

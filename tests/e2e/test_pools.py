@@ -167,7 +167,7 @@ class Pgx(unittest.TestCase):
             self.equal(r, stats)
             self.assertEqual(r["findings"], [])
             sql, = [c for c in r["coverage"] if c["sensor"] == "sql"]
-            self.assertIn("database/sql is not linked; the pools of pgx are seen", sql["why"])
+            self.assertIn("database/sql is not linked; pools of pgx are seen", sql["why"])
             p.do("hold 3")
             stats = p.do("wait 5")
             r = snapshot(p.pid, *SQL)

@@ -1012,6 +1012,35 @@ static void an_exhausted_pool(void **state)
 	tear_down(&x);
 }
 
+/* Advice is of the library's, and of what holds the connections. */
+static void an_exhausted_pool_of_redis(void **state)
+{
+	const struct finding *f;
+	struct sql_pool *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_pool(&x.w, 10, 10, 5, 3.5);
+	p->library = SQL_REDIS;
+	strcpy(p->driver, "go-redis");
+	expect_says(only(&x, "pool-exhausted", SEVERITY_CRITICAL), "unknown who holds");
+	add_holder(p, SQL_CALL, 8, 40, AT_QUERY);
+	p->kept = 2;
+	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
+	assert_string_equal(f->title, "connection pool exhausted: all 10 of go-redis in use, 5 "
+				      "goroutines wait, the longest for 3.5s");
+	expect_says(f, "8 held by a call for 40.0s");
+	expect_says(f, "2 held with no command seen under way: by a Conn");
+	assert_non_null(strstr(f->advice, "raise PoolSize"));
+	p->holder[0].count = 3;
+	p->kept = 7;
+	f = only(&x, "pool-exhausted", SEVERITY_CRITICAL);
+	assert_non_null(strstr(f->advice, "close every Conn"));
+	p->longest_wait_s = 0.4; /* busy */
+	nothing(&x);
+}
+
 static void a_full_pool_is_not_exhausted(void **state)
 {
 	struct fixture x;
@@ -1392,6 +1421,7 @@ int main(void)
 		cmocka_unit_test(bodies_that_go_away_do_not_leak),
 		cmocka_unit_test(churn_is_dialling_for_each_request),
 		cmocka_unit_test(an_exhausted_pool),
+		cmocka_unit_test(an_exhausted_pool_of_redis),
 		cmocka_unit_test(a_full_pool_is_not_exhausted),
 		cmocka_unit_test(open_transactions),
 		cmocka_unit_test(a_pool_that_deadlocks_itself),

@@ -1,0 +1,1 @@
+../rediscases/main.go
