@@ -99,6 +99,10 @@ class Program:
             if cond(l):
                 return l
 
+    def tell(self, line):
+        self.p.stdin.write(line.encode() + b"\n")
+        self.p.stdin.flush()
+
     def close(self):
         if self.p.poll() is None:
             self.p.kill()

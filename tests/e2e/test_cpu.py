@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import (GOSPECT, OLDEST, USUAL, Program, Work, binary, bpf_objects, coverage, gospect, need_root,
+from harness import (DEADLINE, GOSPECT, OLDEST, USUAL, Program, Work, binary, bpf_objects, coverage, gospect, need_root,
                      releases, still_loaded, wait_until)
 from profiles import read_profile
 from schema import report
@@ -69,13 +69,27 @@ class Shares(unittest.TestCase):
     def compare(self, name):
         with tempfile.TemporaryDirectory() as tmp:
             own = os.path.join(tmp, "own")
-            with Program(argv=[binary(name), "-profile", own, "-seconds", "8"]) as p:
-                _, ours = profile(p, "7s", "--rate", "199")
+            ours = os.path.join(tmp, "ours")
+            with Program(argv=[binary(name), "-profile", own]) as p:
+                g = subprocess.Popen([GOSPECT, "snapshot", str(p.pid), "--profile", "cpu", "--window", "7s", "--format",
+                                      "pprof", "--rate", "199", "-o", ours], stdin=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE, text=True)
+                try:	# both begin and end together: on a busy machine who gets the CPUs changes all the time
+                    self.assertIn("watching process", g.stderr.readline())
+                    p.tell("begin")
+                    p.line(lambda l: l == "BEGUN")
+                    err = g.stderr.read()
+                    p.tell("end")
+                    self.assertEqual(g.wait(DEADLINE), 0, err)
+                finally:
+                    g.kill()
+                    g.wait()
+                    g.stderr.close()
                 p.line(lambda l: l == "DONE")
-            _, theirs = read_profile(own)
+            (_, theirs), (_, ours) = read_profile(own), read_profile(ours)
         mine, n = shares(ours, WORK)
         its, m = shares(theirs, WORK)
-        # four standard deviations of both samples, and a point for the second that is not common
+        # four standard deviations of both samples, and a point for what is not common
         return {w: (abs(mine[w] - its[w]), 4 * (its[w] * (1 - its[w]) * (1 / n + 1 / m)) ** 0.5 + 0.01, mine, its)
                 for w in WORK}
 

@@ -1,16 +1,16 @@
 // Uses CPU in known functions: loops of known length, inlined and not, leaves without a frame, on
-// goroutines of several go statements, with labels; garbage; system calls.  With an argument it
-// writes its own profile (runtime/pprof) of -seconds to that file while it goes on.
+// goroutines of several go statements, with labels; garbage; system calls.  With -profile it writes
+// its own profile (runtime/pprof) to that file, from one line on its standard input to the next.
 package main
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"os"
 	"runtime/pprof"
 	"syscall"
-	"time"
 )
 
 var sink uint64
@@ -89,7 +89,6 @@ func two() {
 
 func main() {
 	out := flag.String("profile", "", "where to write its own profile")
-	seconds := flag.Float64("seconds", 10, "how long that is")
 	gc := flag.Bool("garbage", false, "make garbage as well")
 	sys := flag.Bool("syscalls", false, "call the kernel as well")
 	flag.Parse()
@@ -119,8 +118,11 @@ func main() {
 		if err != nil {
 			panic(err)
 		}
+		in := bufio.NewScanner(os.Stdin)
+		in.Scan()
 		pprof.StartCPUProfile(f)
-		time.Sleep(time.Duration(*seconds * float64(time.Second)))
+		fmt.Println("BEGUN")
+		in.Scan()
 		pprof.StopCPUProfile()
 		f.Close()
 		fmt.Println("DONE")
