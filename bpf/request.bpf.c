@@ -290,11 +290,10 @@ SUBPROG int conn_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 
 /* The connection or stream whose address is in a slot of this frame. */
 static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx,
-						    struct gs_net_scratch *s, __u32 kind)
+						    struct gs_net_scratch *s, __u32 kind,
+						    __u64 slot, __u64 *addr)
 {
-	__u64 addr;
-
-	return read_word(h, &addr, GO_SP(ctx) + s->argument) ? open_find(s, kind, addr) : NULL;
+	return read_word(h, addr, GO_SP(ctx) + slot) ? open_find(s, kind, *addr) : NULL;
 }
 
 /* (*persistConn).writeLoop behind Flush, at `if err != nil`.  A request that
@@ -302,10 +301,11 @@ static __always_inline struct gs_open *open_in_slot(struct hit *h, go_regs *ctx,
 SUBPROG int conn_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *o;
+	__u64 conn;
 
 	if (GO_ARG0(ctx) || !GO_EQUAL(ctx))
 		return 0;
-	o = open_in_slot(h, ctx, s, OPEN_CONN);
+	o = open_in_slot(h, ctx, s, OPEN_CONN, s->argument, &conn);
 	if (o)
 		state_to(h, s, o, NET_REQUEST_WRITE, NET_TTFB);
 	return 0;
@@ -404,7 +404,7 @@ CALL_PROGRAM(net_request, GROUP_REQUESTS)
 
 /* --- HTTP/2 ------------------------------------------------------------------ */
 
-/* (*clientStream).doRequest(cs, req, …), body: on a goroutine of its own. */
+/* (*clientStream).encodeAndWriteHeaders(cs, req), body: on a goroutine of its own. */
 SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	struct gs_open *last = open_find(s, OPEN_STREAM, GO_ARG0(ctx));
@@ -419,12 +419,20 @@ SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	return 0;
 }
 
-/* (*clientStream).writeRequest where it waits for the end of the stream; it comes back there. */
+/* (*clientStream).writeRequest where it waits for the end of the stream; it comes back there, and
+ * comes there, too, when the request is given up before all of its body is sent. */
 SUBPROG int stream_written(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
-	struct gs_open *o = open_in_slot(h, ctx, s, OPEN_STREAM);
+	__u64 stream, field = GS_SENT_FIELD(s->argument);
+	struct gs_open *o =
+		open_in_slot(h, ctx, s, OPEN_STREAM, GS_SENT_SLOT(s->argument), &stream);
+	__u8 sent = 1;
 
-	if (o)
+	if (!o)
+		return 0;
+	if (field && o->state == NET_REQUEST_WRITE)
+		read_user(h, &sent, sizeof(sent), stream + field);
+	if (sent)
 		state_to(h, s, o, NET_REQUEST_WRITE, NET_TTFB);
 	return 0;
 }

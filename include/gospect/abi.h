@@ -116,6 +116,14 @@ _Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each prob
 #define GS_SPEC_ALWAYS \
 	2u /* every request is seen: what a connection has is what began on it last */
 
+/* The argument of PROBE_STREAM_WRITTEN: the slot of the clientStream, in words, and where that has
+ * sentEndStream; 0: not known. */
+#define GS_SENT_SLOT(argument)        (((argument)&0xfff) << 3)
+#define GS_SENT_FIELD(argument)       ((argument) >> 12 & 0x7ff)
+#define GS_SENT_ARGUMENT(slot, field) ((slot) >> 3 | (field) << 12)
+#define GS_SENT_MAX_SLOT              (0xfff << 3)
+#define GS_SENT_MAX_FIELD             0x7ff
+
 /* Where an itab has its first method (internal/abi.ITab.Fun; before, runtime.itab.fun). */
 #define GS_ITAB_FUN 24
 /* A route's pattern that is longer is none: its length was no longer in its register. */

@@ -115,16 +115,42 @@ static uint64_t kept(const struct watch *w)
 	       (w->o->prove ? PRIVILEGE_STOP : 0);
 }
 
-/* How the errors of its calls are told apart: without it, of what kind they are is not known. */
-static size_t find_errors(struct watch *w, struct goerror error[GS_MAX_ERRTYPES])
+static bool probes_http2_of_x(const struct plan *p)
+{
+	for (int i = 0; i < p->n; i++)
+		for (int k = 0; k < p->probe[i].nsite; k++)
+			if (p->probe[i].id == PROBE_STREAM_WRITTEN &&
+			    !strncmp(p->probe[i].site[k].function, HTTP2_OF_X,
+				     sizeof(HTTP2_OF_X) - 1))
+				return true;
+	return false;
+}
+
+/* golang.org/x/net comes in many versions: by the program's own description. */
+static int32_t find_x_sent_end(const struct watch *w, struct gotypes *types)
+{
+	uint64_t stream = probes_http2_of_x(&w->plan) ? gotypes_find(types, "http2.clientStream",
+								     HTTP2_OF_X "clientStream")
+						      : 0;
+	uint32_t off;
+
+	return stream && !gotypes_field(types, stream, "sentEndStream", &off, NULL) ? (int32_t)off
+										    : 0;
+}
+
+/* What the programs have to know of the target's types: without it, of what kind its calls' errors
+ * are is not known. */
+static void find_types(struct watch *w, struct goerror error[GS_MAX_ERRTYPES],
+		       struct trace_config *cfg)
 {
 	struct gotypes *types = NULL;
-	size_t n = 0;
 
-	if (w->o->sensors & SENSOR_BIT(SENSOR_NET) && !gotypes_new(&types, &w->s.rt))
-		n = goerrors_find(&w->s.rt, types, error, GS_MAX_ERRTYPES);
+	cfg->error = error;
+	if (w->o->sensors & SENSOR_BIT(SENSOR_NET) && !gotypes_new(&types, &w->s.rt)) {
+		cfg->nerror = goerrors_find(&w->s.rt, types, error, GS_MAX_ERRTYPES);
+		cfg->x_sent_end = find_x_sent_end(w, types);
+	}
 	gotypes_free(types);
-	return n;
 }
 
 static int arm_plan(struct watch *w, struct err *err)
@@ -145,8 +171,7 @@ static int arm_plan(struct watch *w, struct err *err)
 	if (!trace_measure_costs(&costs, err))
 		plan_price(&w->plan, &costs);
 	cfg = config_of(w);
-	cfg.error = error;
-	cfg.nerror = find_errors(w, error);
+	find_types(w, error, &cfg);
 	r = trace_prepare(&w->trace, &cfg, err);
 	if (!r)
 		r = trace_load(w->trace, err);

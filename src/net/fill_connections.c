@@ -13,7 +13,7 @@ static struct net_connections *connections_of(struct fill *f, struct rowset *s, 
 		r->other = other;
 		fill_host(f, other ? NET_OTHER_HOST : host, r->host);
 		r->protocol = h2 ? "h2" : "http/1.1";
-		r->max_per_host = r->max_idle_per_host = -1;
+		r->max_per_host = r->max_idle_per_host = r->max_streams = -1;
 	}
 	return r;
 }
@@ -41,13 +41,13 @@ static int by_open(const void *a, const void *b)
 	return strcmp(x->host, y->host);
 }
 
-static int count_conns(struct fill *f, struct rowset *s)
+static int count_http1(struct fill *f, struct rowset *s)
 {
 	const struct net_look *l = &f->nw->cur;
-	struct net_connections *r;
 
 	for (size_t i = 0; i < l->nconn; i++) {
 		const struct net_conn *c = &l->conn[i];
+		struct net_connections *r;
 
 		if (c->dead || c->h2 || (c->closed && !c->awaits_body))
 			continue;
@@ -58,25 +58,132 @@ static int count_conns(struct fill *f, struct rowset *s)
 		r->idle += !c->expects && !c->awaits_body && !c->writing;
 		take_limits(f, r, c->transport);
 	}
+	return 0;
+}
+
+static int count_http2(struct fill *f, struct rowset *s, bool *has_h2)
+{
+	const struct net_look *l = &f->nw->cur;
+
 	for (size_t i = 0; i < l->nh2conn; i++) {
-		if (l->h2conn[i].dead || l->h2conn[i].closed)
+		const struct net_h2conn *c = &l->h2conn[i];
+		struct net_connections *r;
+
+		if (c->dead || c->closed)
 			continue;
-		r = connections_of(f, s, l->h2conn[i].host, true);
+		r = connections_of(f, s, c->host, true);
 		if (!r)
 			return -ENOMEM;
+		has_h2[c->host] = true;
 		r->open++;
-		r->idle += !l->h2conn[i].streams;
+		r->idle += !c->streams;
+		r->streams += c->streams;
+		if (c->max_streams >= 0 && (r->max_streams < 0 || c->max_streams < r->max_streams))
+			r->max_streams = c->max_streams;
 	}
+	return 0;
+}
+
+/* Who waits for a connection, or for one more stream on the one there is. */
+static int count_waiting(struct fill *f, struct rowset *s, const bool *has_h2)
+{
+	const struct net_look *l = &f->nw->cur;
+
 	for (size_t i = 0; i < l->ninflight; i++) {
-		if (l->inflight[i].dead || l->inflight[i].phase != NET_POOL_WAIT)
+		const struct net_inflight *q = &l->inflight[i];
+		struct net_connections *r;
+
+		if (q->dead || q->phase != NET_POOL_WAIT)
 			continue;
-		r = connections_of(f, s, l->inflight[i].host, false);
+		r = connections_of(f, s, q->host, has_h2[q->host]);
 		if (!r)
 			return -ENOMEM;
 		r->waiting++;
-		take_limits(f, r, l->inflight[i].transport);
+		take_limits(f, r, q->transport);
 	}
 	return 0;
+}
+
+static int count_conns(struct fill *f, struct rowset *s)
+{
+	bool *has_h2 = calloc(f->nw->nhost, sizeof(*has_h2)); /* by number of the host */
+	int err = has_h2 ? count_http1(f, s) : -ENOMEM;
+
+	if (!err)
+		err = count_http2(f, s, has_h2);
+	if (!err)
+		err = count_waiting(f, s, has_h2);
+	free(has_h2);
+	return err;
+}
+
+/* ---- whose streams they are ---- */
+
+/* One place's streams to a host. */
+struct held {
+	uint32_t host;
+	struct net_holder h;
+};
+
+static int by_host(const void *a, const void *b)
+{
+	const struct held *x = a, *y = b;
+
+	if (x->host != y->host)
+		return x->host < y->host ? -1 : 1;
+	return x->h.count < y->h.count ? 1 : x->h.count > y->h.count ? -1 : 0;
+}
+
+static int count_holders(struct fill *f, struct rowset *s)
+{
+	const struct net_look *l = &f->nw->cur;
+
+	for (size_t i = 0; i < l->nconn; i++) {
+		const struct net_conn *c = &l->conn[i];
+		struct place place = c->reader ? l->inflight[c->reader - 1].place : c->seen.place;
+		struct {
+			struct place_key place;
+			uint64_t host;
+		} key = { place_key(&place), net_conn_host(c) };
+		bool made, other;
+		struct held *h;
+
+		if (c->dead || !c->h2 || c->unborn)
+			continue;
+		h = rowset_put(s, &key, sizeof(key), &made, &other);
+		if (!h)
+			return -ENOMEM;
+		if (other)
+			continue;
+		h->host = (uint32_t)key.host;
+		h->h.place = place;
+		h->h.count++;
+		h->h.bodies += c->awaits_body;
+	}
+	return 0;
+}
+
+static int fill_holders(struct fill *f)
+{
+	struct net_window *w = f->out;
+	struct held *held;
+	struct rowset s;
+	int n, err;
+
+	rowset_init(&s, sizeof(*held));
+	err = count_holders(f, &s);
+	err = rowset_take(&s, err, &held, &n, by_host);
+	for (int i = 0; i < w->nconnection && !err; i++) {
+		struct net_connections *r = &w->connection[i];
+		uint32_t host = fill_host_number(f, r->host);
+
+		for (int k = 0; k < n && r->streams && !r->other; k++)
+			if (held[k].host == host && r->nholder < NET_MAX_HOLDERS)
+				r->holder[r->nholder++] = held[k].h;
+	}
+	if (!err)
+		free(held);
+	return err;
 }
 
 /* Connects that ended in the window, from the phases, which are filled before. */
@@ -104,5 +211,7 @@ int fill_connections(struct fill *f)
 	rowset_init(&s, sizeof(struct net_connections));
 	err = count_conns(f, &s);
 	err = rowset_take(&s, err, &f->out->connection, &f->out->nconnection, by_open);
+	if (!err)
+		err = fill_holders(f);
 	return err ? err : count_dials(f);
 }

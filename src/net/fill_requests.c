@@ -25,6 +25,7 @@ static void put_inflight(const struct fill *f, const struct net_inflight *r,
 {
 	*out = (struct net_request){
 		.phase = r->phase,
+		.waits = r->waits,
 		.goroutine = r->goid,
 		.place = r->place,
 		.timeout = r->limits.timeout,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who an HTTP/2 connection is to.  It does not say so itself: the requests on
- * it do; else the name that TLS has asked for and the port of the socket.
+ * HTTP/2's streams and connections, and who the latter are to.  A connection does
+ * not say so itself: the requests on it do; else the name that TLS has asked for
+ * and the port of the socket.
  */
 #include "net/priv.h"
 
@@ -15,50 +16,54 @@
 
 static void ask_stream(void *owner, void *item, struct readpiece *piece)
 {
-	const struct netwatch *nw = owner;
 	const struct net_conn *c = item;
 
 	if (c->h2)
-		*piece = net_whole(nw, c->addr, LAYOUT_H2_CLIENTSTREAM_SIZE);
+		*piece = (struct readpiece){ c->addr, neth2_layout(owner, c->x)->stream_bytes };
 }
 
 static void take_stream(void *owner, void *item, const uint8_t *const *bytes)
 {
-	const struct netwatch *nw = owner;
-	const uint8_t *b = bytes[0];
 	struct net_conn *c = item;
+	const struct net_h2_layout *l = neth2_layout(owner, c->x);
+	const uint8_t *b = bytes[0];
 
 	c->dead = !b;
 	if (!b)
 		return;
-	c->header_chan = net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_RESPHEADERRECV);
-	c->writing = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM)] != 1;
-	c->transport = net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_CC); /* its connection */
-	c->awaits_body = b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_PASTHEADERS)] == 1 &&
-			 net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_RES) &&
-			 b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_READCLOSED)] != 1 &&
-			 b[net_off(nw, LAYOUT_H2_CLIENTSTREAM_READABORTED)] != 1 &&
-			 !net_u64(nw, b, LAYOUT_H2_CLIENTSTREAM_ABORTERR);
+	c->header_chan = load_u64(b + l->off[NET_H2_HEADER_RECV]);
+	c->writing = b[l->off[NET_H2_SENT_END]] != 1;
+	c->transport = load_u64(b + l->off[NET_H2_CC]); /* its connection */
+	c->unborn = !load_u32(b + l->off[NET_H2_ID]);
+	c->awaits_body = b[l->off[NET_H2_PAST_HEADERS]] == 1 && load_u64(b + l->off[NET_H2_RES]) &&
+			 b[l->off[NET_H2_READ_CLOSED]] != 1 &&
+			 b[l->off[NET_H2_READ_ABORTED]] != 1 &&
+			 !load_u64(b + l->off[NET_H2_ABORT_ERR]);
 	c->expects = !c->awaits_body;
 	c->body = c->addr;
-	c->progress[0] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) + 8);
+	c->progress[0] = load_u64(b + l->off[NET_H2_PIPE] + NET_H2_PIPE_B + 8);
 }
 
 static void take_h2conn(void *owner, void *item, const uint8_t *const *bytes)
 {
 	struct netwatch *nw = owner;
-	const uint8_t *b = bytes[0];
 	struct net_h2conn *c = item;
+	const struct net_h2_layout *l = neth2_layout(nw, c->x);
+	const uint8_t *b = bytes[0];
 	uint64_t streams;
 
 	c->dead = !b;
 	c->next = (struct readpiece){ 0 };
 	if (!b)
 		return;
-	c->closed = b[net_off(nw, LAYOUT_H2_CLIENTCONN_CLOSED)] == 1;
-	c->tconn[0] = net_u64(nw, b, LAYOUT_H2_CLIENTCONN_TCONN);
-	c->tconn[1] = load_u64(b + net_off(nw, LAYOUT_H2_CLIENTCONN_TCONN) + 8);
-	streams = net_u64(nw, b, LAYOUT_H2_CLIENTCONN_STREAMS);
+	c->closed = b[l->off[NET_H2_CLOSED]] == 1;
+	c->tconn[0] = load_u64(b + l->off[NET_H2_TCONN]);
+	c->tconn[1] = load_u64(b + l->off[NET_H2_TCONN] + 8);
+	c->pending = load_u64(b + l->off[NET_H2_PENDING]);
+	/* before the server's first SETTINGS it is what the client assumes */
+	if (l->off[NET_H2_SEEN_SETTINGS] < 0 || b[l->off[NET_H2_SEEN_SETTINGS]] == 1)
+		c->max_streams = load_u32(b + l->off[NET_H2_MAX_STREAMS]);
+	streams = load_u64(b + l->off[NET_H2_STREAMS]);
 	if (streams)
 		c->next = (struct readpiece){ streams, 8 };
 	net_put(nw, &nw->cur.h2conn_at, c->addr, (uint64_t)(c - nw->cur.h2conn));

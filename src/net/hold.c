@@ -84,7 +84,6 @@ static int list_targets(struct search *s)
 	struct net_look *l = &s->nw->cur;
 	uint64_t body = (uint64_t)net_off(s->nw, LAYOUT_HTTP_BODYEOFSIGNAL_SIZE);
 	uint64_t response = (uint64_t)net_off(s->nw, LAYOUT_HTTP_RESPONSE_SIZE);
-	uint64_t stream = (uint64_t)net_off(s->nw, LAYOUT_H2_CLIENTSTREAM_SIZE);
 
 	s->target = calloc(2 * l->nconn + 1, sizeof(*s->target));
 	if (!s->target)
@@ -94,10 +93,12 @@ static int list_targets(struct search *s)
 
 		if (!nethold_is_candidate(l, c))
 			continue;
-		if (c->body)
+		if (c->body) {
+			uint64_t size = c->h2 ? neth2_layout(s->nw, c->x)->stream_bytes : body;
+
 			s->target[s->ntarget++] =
-				(struct target){ c->body, c->body + (c->h2 ? stream : body),
-						 (uint32_t)i };
+				(struct target){ c->body, c->body + size, (uint32_t)i };
+		}
 		if (c->response)
 			s->target[s->ntarget++] =
 				(struct target){ c->response, c->response + response, (uint32_t)i };

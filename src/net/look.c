@@ -8,8 +8,6 @@
 
 #include "model/age.h"
 
-#define PIPE_B 64 /* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
-
 void netlook_deinit(struct net_look *l)
 {
 	struct u64map *map[] = { &l->dial_at,  &l->h2conn_at,    &l->inflight_at,
@@ -52,14 +50,13 @@ uint64_t net_parked_ns(const struct netwatch *nw, uint32_t walk)
 }
 
 /* The bodyEOFSignal or clientStream that is read; of a stream the pipe leads to it. */
-static uint64_t body_read(const struct netwatch *nw, const struct net_user *p)
+static uint64_t body_read(struct netwatch *nw, const struct net_user *p, bool x)
 {
 	uint64_t body = netusers_word(nw, p, NETSLOT_BODY),
 		 pipe = netusers_word(nw, p, NETSLOT_PIPE);
+	const struct net_h2_layout *l = body || !pipe ? NULL : neth2_layout(nw, x);
 
-	if (body || !pipe)
-		return body;
-	return pipe - (uint64_t)(net_off(nw, LAYOUT_H2_CLIENTSTREAM_BUFPIPE_B) - PIPE_B);
+	return l ? pipe - (uint64_t)l->off[NET_H2_PIPE] : body;
 }
 
 static int take_inflight(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
@@ -75,7 +72,7 @@ static int take_inflight(struct netwatch *nw, const struct net_user *u, const st
 
 	if (!(s->roles & NETROLE_REQUEST)) {
 		f.phase = NET_BODY;
-		f.request = body_read(nw, u);
+		f.request = body_read(nw, u, !s->plain_h2);
 	} else {
 		f.client = netusers_word(nw, u, NETSLOT_CLIENT);
 		f.request = netusers_word(nw, u, NETSLOT_REQUEST);
@@ -104,17 +101,20 @@ static int take_conn(struct netwatch *nw, const struct net_user *u, const struct
 				   .stack = u->cls,
 				   .frame = h2 ? NET_NO_FRAME : u->frame,
 				   .h2 = h2,
+				   .x = h2 && !s->plain_h2,
 				   .awaits_body = !h2 && s->awaits_body,
 				   .parked_ns = net_parked_ns(nw, u->walk) });
 }
 
-static int take_h2conn(struct netwatch *nw, const struct net_user *u)
+static int take_h2conn(struct netwatch *nw, const struct net_user *u, bool x)
 {
 	uint64_t addr = netusers_word(nw, u, NETSLOT_H2CONN);
 
 	return NET_ADD(nw, h2conn, nw->max_conns,
-		       (struct net_h2conn){ .next = net_whole(nw, addr, LAYOUT_H2_CLIENTCONN_SIZE),
+		       (struct net_h2conn){ .next = { addr, neth2_layout(nw, x)->conn_bytes },
 					    .addr = addr,
+					    .x = x,
+					    .max_streams = -1,
 					    .goid = nw->look->walk->g[u->walk].goid });
 }
 
@@ -171,10 +171,10 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 		err = take_conn(nw, u, s, false);
 	if (s->roles & NETROLE_WRITELOOP)
 		net_put(nw, &l->writer, netusers_word(nw, u, NETSLOT_LOOP), s->writing);
-	if (!err && s->roles & NETROLE_STREAM && s->plain_h2)
+	if (!err && s->roles & NETROLE_STREAM && neth2_layout(nw, !s->plain_h2))
 		err = take_conn(nw, u, s, true);
-	if (!err && s->roles & NETROLE_H2CONN && s->plain_h2)
-		err = take_h2conn(nw, u);
+	if (!err && s->roles & NETROLE_H2CONN && neth2_layout(nw, !s->plain_h2))
+		err = take_h2conn(nw, u, !s->plain_h2);
 	if (!err && s->roles & NETROLE_SERVER)
 		err = take_serving(nw, u, s);
 	if (!err && s->roles & NETROLE_LISTEN)

@@ -78,10 +78,12 @@ static struct stuck mostly_at(const struct net_window *n, const struct net_clien
 	return *best;
 }
 
-static void evidence(struct finding *f, const struct window *w, const struct net_client *c)
+static enum net_waits evidence(struct finding *f, const struct window *w,
+			       const struct net_client *c)
 {
 	char n[HUMAN_MAX], m[HUMAN_MAX], host[NET_WORDS_HOST];
 	struct stuck at = mostly_at(w->net, c);
+	enum net_waits waits = NET_WAITS_NOTHING;
 
 	if (at.count * 2 > c->hanging) {
 		f->about.host = at.one->host;
@@ -91,6 +93,8 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 		finding_evidence(f, "%s of them: %s, %s", human_count(at.count, n),
 				 net_words_phase(at.one->phase),
 				 net_words_host(at.one->host, host));
+	if (at.count)
+		waits = net_say_waits(f, w->net, at.one->host, at.one->phase, &c->place);
 	finding_evidence(f,
 			 "no http.Client.Timeout and no context deadline: nothing will end them");
 	if (c->in_flight > c->hanging)
@@ -104,12 +108,14 @@ static void evidence(struct finding *f, const struct window *w, const struct net
 	else if (c->timed)
 		finding_evidence(f, "those that completed took up to %s",
 				 human_seconds((double)c->max_ns / 1e9, n));
+	return waits;
 }
 
 static void add_finding(const struct window *w, const struct net_client *c, struct findings *out)
 {
 	struct finding *f = findings_add(out, "no-timeout", "no-timeout", SEVERITY_HIGH, &c->place);
 	char n[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
+	const char *more;
 
 	if (!f)
 		return;
@@ -120,9 +126,11 @@ static void add_finding(const struct window *w, const struct net_client *c, stru
 	finding_count(f, "in_flight", c->in_flight > c->hanging ? c->in_flight : c->hanging);
 	finding_number(f, "longest_in_flight_s", c->longest_hanging_s);
 	finding_count(f, "hanging", c->hanging);
-	evidence(f, w, c);
+	more = net_advice_for(evidence(f, w, c));
 	finding_advice(
-		f, "set http.Client.Timeout, or a context with a deadline (NewRequestWithContext)");
+		f,
+		"set http.Client.Timeout, or a context with a deadline (NewRequestWithContext)%s%s",
+		more ? "; " : "", more ? more : "");
 	f->exactness = EXACT; /* what is in flight is read from memory */
 	f->weight = (double)c->hanging;
 }

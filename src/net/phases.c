@@ -120,14 +120,33 @@ static void phase_of_wait(struct net_look *l, struct net_inflight *f, const stru
 	}
 }
 
-static void phase_of_stream(struct net_look *l, struct net_inflight *f,
+/*
+ * A stream that has no number yet is queued behind one that waits for the server's leave
+ * to open it, or behind one whose header is being written.
+ */
+static void phase_of_stream(struct netwatch *nw, struct net_inflight *f,
 			    const struct u64map *streams)
 {
+	struct net_look *l = &nw->cur;
 	const uint64_t *at = awaited(&f->wait, streams);
+	const struct net_conn *c = at ? &l->conn[*at] : NULL;
+	const struct net_h2conn *h = c ? NET_FIND(l, h2conn, h2conn_at, c->transport) : NULL;
 
-	f->phase = at && l->conn[*at].writing ? NET_REQUEST_WRITE : NET_TTFB;
-	if (at)
-		f->conn = l->conn[*at].addr;
+	f->phase = NET_TTFB;
+	if (!c)
+		return;
+	f->conn = c->addr;
+	f->waits = nw->stacks.stack[c->stack].waits;
+	if (c->unborn && ((h && h->pending) || f->waits == NET_WAITS_STREAM)) {
+		f->phase = NET_POOL_WAIT;
+		f->waits = NET_WAITS_STREAM;
+	} else if (c->writing) {
+		f->phase = NET_REQUEST_WRITE;
+		if (c->unborn)
+			f->waits = NET_WAITS_SOCKET;
+	} else {
+		f->waits = NET_WAITS_NOTHING;
+	}
 }
 
 static void find_phase(struct netwatch *nw, struct net_inflight *f, const struct u64map *dials,
@@ -141,7 +160,7 @@ static void find_phase(struct netwatch *nw, struct net_inflight *f, const struct
 		phase_of_wait(l, f, dials);
 		break;
 	case NETSTAGE_HTTP2:
-		phase_of_stream(l, f, streams);
+		phase_of_stream(nw, f, streams);
 		break;
 	case NETSTAGE_HTTP1:
 		/* a writer that was not seen at rest runs: it writes */

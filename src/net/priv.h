@@ -27,6 +27,42 @@
 	1024 /* goroutines, connections, requests: what is read of them stays in the cache */
 #define NET_MAX_CHAN 6 /* channels of one select */
 
+/* ---- HTTP/2's streams and connections ---- */
+
+#define NET_H2_MAX_BYTES 8192
+#define NET_H2_PIPE_B    64 /* http2pipe: mu, c, b, the same in 1.18 to 1.27 */
+
+enum net_h2_field {
+	NET_H2_CC, /* of a stream */
+	NET_H2_ID, /* 0: it has none yet */
+	NET_H2_PIPE,
+	NET_H2_ABORT_ERR,
+	NET_H2_HEADER_RECV,
+	NET_H2_RES,
+	NET_H2_SENT_END,
+	NET_H2_PAST_HEADERS,
+	NET_H2_READ_CLOSED,
+	NET_H2_READ_ABORTED,
+	NET_H2_T, /* of a connection, as the rest */
+	NET_H2_TCONN,
+	NET_H2_CLOSED,
+	NET_H2_STREAMS,
+	NET_H2_PENDING,
+	NET_H2_MAX_STREAMS,
+	NET_H2_SEEN_SETTINGS,
+	NET_H2_PINGS,
+	NET_H2_READ_IDLE,
+	NET_H2_FIELDS
+};
+
+/* Of one package: net/http's own, golang.org/x/net. */
+struct net_h2_layout {
+	bool sought, known;
+	uint32_t stream_bytes, conn_bytes; /* a stream; what is read of a connection */
+	int32_t off[NET_H2_FIELDS];        /* -1: there is no such field */
+	int32_t transport_idle;            /* Transport.ReadIdleTimeout; -1 */
+};
+
 struct net_limits {
 	enum known timeout, deadline, cancel;
 	int64_t timeout_ns;
@@ -56,7 +92,8 @@ struct net_inflight {
 	uint32_t walk;  /* index in the walk */
 	uint32_t stack; /* class */
 	uint32_t host;
-	int phase;         /* enum net_phase or -1 */
+	int phase; /* enum net_phase or -1 */
+	enum net_waits waits;
 	uint64_t start_ns; /* our monotonic clock */
 	enum age_kind age;
 	struct net_limits limits;
@@ -86,6 +123,8 @@ struct net_conn {
 	uint32_t walk, stack, host;
 	uint32_t frame; /* of its readLoop, in the look's users; NET_NO_FRAME */
 	bool h2, dead, known;
+	bool x;       /* of golang.org/x/net/http2 */
+	bool unborn;  /* a stream that has no number yet */
 	bool expects; /* a response */
 	bool closed;
 	bool awaits_body;
@@ -142,8 +181,11 @@ struct net_h2conn {
 	uint64_t addr, goid;
 	uint64_t tconn[2]; /* its net.Conn */
 	uint32_t host;
-	uint64_t streams; /* how many */
+	uint64_t streams;    /* how many */
+	int64_t max_streams; /* that the server allows; -1 not known, or not yet */
+	uint64_t pending;    /* requests that wait for one */
 	bool closed, dead;
+	bool x;     /* of golang.org/x/net/http2 */
 	bool named; /* host is set */
 };
 
@@ -285,6 +327,7 @@ struct netwatch {
 	struct net_inflight *ended; /* in this window, of those that looks have seen for long */
 	size_t nended, ended_cap;
 	struct net_fd_way fd_way;
+	struct net_h2_layout h2[2]; /* neth2_layout() */
 	struct net_older *older;
 	size_t nolder, older_cap;
 	struct u64map older_ended;    /* in this window: hosts, see older.c */
@@ -443,6 +486,8 @@ int nettrails_follow(struct netwatch *nw);
 
 /* h2.c: the streams and connections of HTTP/2, and who the latter are to. */
 int neth2_read(struct netwatch *nw);
+/* h2_layout.c: sought when it is asked for first, some ms; NULL: not known. */
+const struct net_h2_layout *neth2_layout(struct netwatch *nw, bool x);
 /* By the requests on them. */
 void neth2_join(struct netwatch *nw);
 

@@ -239,7 +239,8 @@ static void durations(const struct net_phase_row *r, char *out, size_t size)
 		 r->exactness == EXACT ? "" : "about ", human_count(r->count, n));
 }
 
-static void evidence(struct finding *f, const struct host *h, int phase)
+static enum net_waits evidence(struct finding *f, const struct net_window *net,
+			       const struct host *h, int phase)
 {
 	const struct in_phase *p = &h->phase[phase];
 	char n[HUMAN_MAX], s[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
@@ -266,6 +267,7 @@ static void evidence(struct finding *f, const struct host *h, int phase)
 		finding_evidence(f, "%s at %s",
 				 is_slow(p) ? "most often called" : "the oldest was called",
 				 words_place(&f->place, place, sizeof(place)));
+	return net_say_waits(f, net, h->name, phase, NULL);
 }
 
 static void numbers(struct finding *f, const struct in_phase *p)
@@ -300,7 +302,8 @@ static const struct place *place_of(const struct in_phase *p)
 	return p->dials && p->dials->busiest.function ? &p->dials->busiest : NULL;
 }
 
-static void add_finding(const struct host *h, int phase, struct findings *out)
+static void add_finding(const struct net_window *net, const struct host *h, int phase,
+			struct findings *out)
 {
 	const struct in_phase *p = &h->phase[phase];
 	char subject[WINDOW_MAX_HOST + 32], host[NET_WORDS_HOST], text[160], n[HUMAN_MAX],
@@ -309,6 +312,7 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 	const char *words = net_words_phase(phase);
 	const char *in = strncmp(words, "the ", 4) ? "" : "in "; /* "stuck reading the body" */
 	struct finding *f;
+	enum net_waits waits;
 
 	net_words_subject(h->name, (enum net_phase)phase, subject, sizeof(subject));
 	f = findings_add_about(out, "slow-phase", subject, SEVERITY_MEDIUM, NULL);
@@ -339,8 +343,8 @@ static void add_finding(const struct host *h, int phase, struct findings *out)
 			      net_words_age(p->oldest->age, p->oldest->since_s, age));
 	}
 	numbers(f, p);
-	evidence(f, h, phase);
-	finding_advice(f, "%s", advice_for(phase));
+	waits = evidence(f, net, h, phase);
+	finding_advice(f, "%s", net_advice_for(waits) ? net_advice_for(waits) : advice_for(phase));
 	f->exactness = p->row ? p->row->exactness : EXACT;
 	f->weight = spent_s(p);
 }
@@ -356,7 +360,7 @@ static void judge_host(const struct net_window *n, const struct host *h, bool re
 		if (i == NET_DNS && resolver)
 			continue; /* resolver.c's */
 		if (spent_s(p) * 2 > h->total_s && (is_slow(p) || is_stuck(p)))
-			add_finding(h, i, out);
+			add_finding(n, h, i, out);
 	}
 }
 

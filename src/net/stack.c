@@ -14,136 +14,6 @@
 #define MAX_INLINED 32
 #define MAX_CODE    (128u << 10)
 
-/* The functions that matter.  Those of HTTP/2 are in three packages: h2_rest(). */
-enum fn {
-	FN_NONE,
-	FN_DO,
-	FN_TRANSPORT,
-	FN_ROUNDTRIP,
-	FN_GETCONN,
-	FN_PC_ROUNDTRIP,
-	FN_READLOOP,
-	FN_WRITELOOP,
-	FN_DIAL_FOR,
-	FN_DIALCONN,
-	FN_BODY_READ,
-	FN_SERVE,
-	FN_READ_REQUEST,
-	FN_SERVER_HANDLER,
-	FN_MUX,
-	FN_HANDLER_FUNC,
-	FN_H2_CONN, /* serves a connection, not a request */
-	FN_ACCEPT,
-	FN_IS_DNS,
-	FN_IS_CONNECT,
-	FN_IS_TLS,
-	FN_SELECT,
-	FN_RUNTIME,
-	FN_H2_ROUNDTRIP,
-	FN_H2_STREAM,
-	FN_H2_BODY_READ,
-	FN_H2_PIPE_READ,
-	FN_H2_READLOOP,
-	FN_H2_HANDLER
-};
-
-static const struct {
-	const char *name;
-	enum fn fn;
-} known_fn[] = {
-	{ "net/http.(*Client).do", FN_DO },
-	{ "net/http.(*Transport).RoundTrip", FN_TRANSPORT },
-	{ "net/http.(*Transport).roundTrip", FN_ROUNDTRIP },
-	{ "net/http.(*Transport).getConn", FN_GETCONN },
-	{ "net/http.(*persistConn).roundTrip", FN_PC_ROUNDTRIP },
-	{ "net/http.(*persistConn).readLoop", FN_READLOOP },
-	{ "net/http.(*persistConn).writeLoop", FN_WRITELOOP },
-	{ "net/http.(*Transport).dialConnFor", FN_DIAL_FOR },
-	{ "net/http.(*Transport).dialConn", FN_DIALCONN },
-	{ "net/http.(*bodyEOFSignal).Read", FN_BODY_READ },
-	{ "net/http.(*conn).serve", FN_SERVE },
-	{ "net/http.(*conn).readRequest", FN_READ_REQUEST },
-	{ "net/http.serverHandler.ServeHTTP", FN_SERVER_HANDLER },
-	{ "net/http.(*ServeMux).ServeHTTP", FN_MUX },
-	{ "net/http.HandlerFunc.ServeHTTP", FN_HANDLER_FUNC },
-	{ "net/http.(*Server).Serve", FN_ACCEPT },
-	{ "net.(*Resolver).lookupIPAddr", FN_IS_DNS },
-	{ "net.(*Resolver).LookupIPAddr", FN_IS_DNS },
-	{ "net.(*Resolver).internetAddrList", FN_IS_DNS },
-	{ "net.(*Resolver).resolveAddrList", FN_IS_DNS },
-	{ "net.(*Resolver).LookupHost", FN_IS_DNS },
-	{ "net.(*Dialer).DialContext", FN_IS_CONNECT },
-	{ "net.(*Dialer).Dial", FN_IS_CONNECT },
-	{ "net/http.(*Transport).dial", FN_IS_CONNECT },
-	{ "net/http.(*Transport).customDialTLS", FN_IS_CONNECT },
-	{ "net/http.(*persistConn).addTLS", FN_IS_TLS },
-	{ "crypto/tls.(*Conn).handshakeContext", FN_IS_TLS },
-	{ "crypto/tls.(*Conn).clientHandshake", FN_IS_TLS },
-	{ "runtime.selectgo", FN_SELECT },
-};
-
-/* What is behind an HTTP/2 package's name: "ClientConn).roundTrip"; NULL. */
-static const char *h2_rest(const char *name, bool *plain)
-{
-	static const struct {
-		const char *prefix;
-		bool plain;
-	} package[] = {
-		{ "net/http.http2", true },
-		{ "net/http.(*http2", true },
-		{ "net/http/internal/http2.", true },
-		{ "golang.org/x/net/http2.", false },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(package); i++) {
-		size_t n = strlen(package[i].prefix);
-
-		if (strncmp(name, package[i].prefix, n))
-			continue;
-		*plain = package[i].plain;
-		name += n;
-		return strncmp(name, "(*", 2) ? name : name + 2;
-	}
-	return NULL;
-}
-
-static enum fn h2_fn(const char *rest)
-{
-	static const struct {
-		const char *rest;
-		enum fn fn;
-	} known[] = {
-		{ "ClientConn).roundTrip", FN_H2_ROUNDTRIP }, /* since 1.23 */
-		{ "ClientConn).RoundTrip", FN_H2_ROUNDTRIP },
-		{ "clientStream).doRequest", FN_H2_STREAM },
-		{ "clientStream).writeRequest", FN_H2_STREAM }, /* whichever has it in a slot */
-		{ "transportResponseBody.Read", FN_H2_BODY_READ },
-		{ "transportResponseBody).Read", FN_H2_BODY_READ },
-		{ "pipe).Read", FN_H2_PIPE_READ },
-		{ "ClientConn).readLoop", FN_H2_READLOOP },
-		{ "serverConn).runHandler", FN_H2_HANDLER },
-		{ "Server).serveConn", FN_H2_CONN },
-		{ "Server).ServeConn", FN_H2_CONN },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (!strcmp(rest, known[i].rest))
-			return known[i].fn;
-	return FN_NONE;
-}
-
-static enum fn fn_of(const char *name, bool *plain)
-{
-	const char *rest = h2_rest(name, plain);
-
-	if (rest && h2_fn(rest) != FN_NONE)
-		return h2_fn(rest);
-	for (size_t i = 0; i < ARRAY_SIZE(known_fn); i++)
-		if (!strcmp(name, known_fn[i].name))
-			return known_fn[i].fn;
-	return strncmp(name, "runtime.", 8) ? FN_NONE : FN_RUNTIME;
-}
-
 /* ---- one stack ---- */
 
 void netstacks_init(struct netstacks *s, struct goruntime *rt)
@@ -173,7 +43,7 @@ static void unwind(struct netwalk *w, const uint64_t *pcs, uint32_t n)
 		if (pclntab_find_pc(rt->gb->pcln, pcs[i] - rt->bias, &fn))
 			break;
 		*f = (struct netframe){ .pc = pcs[i], .sp = sp, .size = -1 };
-		f->fn = fn_of(fn.name, &f->plain);
+		f->fn = netstack_function(fn.name, &f->plain);
 		f->grpc = netgrpc_function(fn.name);
 		w->n++;
 		if (pclntab_frame_size(rt->gb->pcln, pcs[i] - rt->bias, &size) || size < 0 ||
@@ -315,7 +185,7 @@ static void find_request(struct netwalk *w)
 	int call = -1, pipe = -1;
 
 	for (int i = 0; i < w->n && (call < 0 || w->frame[call].fn != FN_DO); i++) {
-		enum fn fn = (enum fn)w->frame[i].fn;
+		enum netfn fn = (enum netfn)w->frame[i].fn;
 
 		if (fn == FN_H2_PIPE_READ)
 			pipe = i;
@@ -394,7 +264,7 @@ out:
 
 /* Functions whose goroutine has a part of its own, with what their first argument leads to. */
 static const struct part {
-	enum fn fn;
+	enum netfn fn;
 	enum net_role role;
 	enum net_slot slot;
 } parts[] = {
@@ -418,6 +288,33 @@ static void find_part(struct netwalk *w, int i)
 		if (parts[k].role & (NETROLE_STREAM | NETROLE_H2CONN))
 			w->out->plain_h2 = f->plain;
 	}
+}
+
+/* What the goroutine of a stream waits for while it sends the request, from the inside out. */
+static enum net_waits waits_of(const struct netwalk *w)
+{
+	bool connection = false;
+
+	for (int i = 0; i < w->n; i++) {
+		switch (w->frame[i].fn) {
+		case FN_H2_AWAIT_STREAM:
+			return NET_WAITS_STREAM;
+		case FN_H2_AWAIT_FLOW:
+			return NET_WAITS_FLOW;
+		case FN_LOCK: /* somebody else writes */
+		case FN_FLUSH:
+		case FN_H2_FRAMER:
+			connection = true;
+			break;
+		case FN_H2_WRITE_HEADER:
+			return connection ? NET_WAITS_SOCKET : NET_WAITS_NOTHING;
+		case FN_H2_WRITE_BODY:
+			return connection ? NET_WAITS_SOCKET : NET_WAITS_BODY;
+		default:
+			break;
+		}
+	}
+	return NET_WAITS_NOTHING;
 }
 
 static void find_loops(struct netwalk *w)
@@ -549,6 +446,8 @@ static void classify(struct netstacks *s, const struct gostacks *gs, const struc
 	find_request(&w);
 	find_dial(&w);
 	find_loops(&w);
+	if (out->roles & NETROLE_STREAM)
+		out->waits = waits_of(&w);
 	find_server(&w);
 	netgrpc_classify(&w);
 	reach_slots(out);

@@ -80,6 +80,7 @@ struct netstack {
 	bool routed, is_func; /* … by way of a mux; its handler is an http.HandlerFunc */
 	bool is_around;       /* … the handler is around the mux */
 	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
+	enum net_waits waits; /* STREAM */
 	enum netgrpc_at grpc_at;
 	struct place place;      /* of the client's call; may have no function */
 	struct place grpc_place; /* GRPC: likewise */

@@ -29,6 +29,14 @@ bool net_dials_fail(const struct net_window *n, const struct net_dial_row *d);
 bool net_resolver_is_slow(const struct net_window *n);
 /* Whether calls to a host fail there: no phase that is slow either. */
 bool net_calls_fail(const struct net_window *n, const char *host, int phase);
+/* What those in flight to a host, of one place or (NULL) of all, wait for in that phase, as evidence:
+ * most of them. */
+enum net_waits net_say_waits(struct finding *f, const struct net_window *n, const char *host,
+			     int phase, const struct place *at);
+/* NULL: nothing particular. */
+const char *net_advice_for(enum net_waits w);
+/* The connections of HTTP/2 to a host; NULL: none. */
+const struct net_connections *net_http2_of(const struct net_window *n, const char *host);
 /* Whether there is a finding of that phase already. */
 bool slow_phase_found(const struct findings *fs, const char *host, enum net_phase phase);
 

@@ -56,12 +56,24 @@ static void request_limit(const struct row *r, struct buf *out)
 	limit_cell(q->timeout, q->timeout_s, q->deadline, q->cancel, out);
 }
 
+static const char *const net_waits_names[NET_WAITS] = {
+	[NET_WAITS_STREAM] = "stream",
+	[NET_WAITS_FLOW] = "flow_control",
+	[NET_WAITS_BODY] = "body",
+	[NET_WAITS_SOCKET] = "connection",
+};
+
 #define S struct net_request
 static const struct column request_column[] = {
 	HOST(S, host, "what was asked for, name:port", SHOWN(3, "host"), .min = 16, .none = "?",
 	     .flags = COLUMN_NAME_REST),
 	WORD(S, phase, "phase", net_phase_names, "the phase it is in; absent between phases",
 	     SHOWN(2, "phase"), .flags = COLUMN_NO_REST | COLUMN_SOMETIMES),
+	WORD(S, waits, "waits_for", net_waits_names,
+	     "of HTTP/2, what holds it up there: the server's leave to open a stream (pool_wait), "
+	     "the server to read what it was sent (flow control), its own Body, the connection to "
+	     "take more; absent: none of these",
+	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES),
 	AGE(S, since_s, age, "since_s", "age of the request, not of the phase", SHOWN(1, "since"),
 	    .flags = COLUMN_NO_REST),
 	GOID(S, goroutine, "goroutine", "the goroutine that called", SHOWN(5, "goroutine"),
@@ -264,59 +276,6 @@ const struct table net_unclosed = {
 	.max_rows = 10,
 	.diff_title = "unclosed response bodies",
 	.diff_key = "count",
-};
-
-/* ---- connections ---- */
-
-#define S struct net_connections
-static const struct column connection_column[] = {
-	HOST(S, host, "the host, name:port", SHOWN(1, "host"), .min = 24, .none = "?",
-	     .flags = COLUMN_NAME_REST, .id = 1),
-	TEXT(S, protocol, "protocol", "http/1.1 or h2", SHOWN(2, "protocol"), .none = "",
-	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES, .id = 2),
-	COUNT(S, open, "open", "connections open at `time`", SHOWN(3, "open")),
-	COUNT(S, idle, "idle", "of them, not in use", SHOWN(4, "idle"), .flags = COLUMN_DASH_0),
-	MOST(S, max_per_host, "max_per_host", "Transport.MaxConnsPerHost; 0 is unlimited",
-	     SHOWN(6, "max"), .none = "?", .flags = COLUMN_NO_REST),
-	MOST(S, max_idle_per_host, "max_idle_per_host",
-	     "idle connections that are kept; 2 unless the transport says otherwise",
-	     SHOWN(7, "max idle"), .none = "?", .flags = COLUMN_NO_REST),
-	COUNT(S, waiting, "waiting", "requests that wait for a connection", SHOWN(5, "waiting"),
-	      .flags = COLUMN_DASH_0),
-	COUNT(S, dials, "dials", "connects to it in this window", .known = phases_known,
-	      SHOWN(8, "dialled"), .flags = COLUMN_DASH_0),
-	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from the transports' own pools"),
-};
-#undef S
-
-static void connections_sentence(const struct window *w, struct buf *out)
-{
-	uint64_t open = 0, idle = 0, waiting = 0;
-
-	for (int i = 0; i < w->net->nconnection; i++) {
-		open += w->net->connection[i].open;
-		idle += w->net->connection[i].idle;
-		waiting += w->net->connection[i].waiting;
-	}
-	sentence_count(out, "", open, " open");
-	sentence_count(out, ", ", idle, " of them idle");
-	if (waiting)
-		sentence_count(out, "; ", waiting,
-			       waiting == 1 ? " request waits for one" : " requests wait for one");
-}
-
-const struct table net_connections = {
-	.name = "connections",
-	.what = "Per host and protocol, from the transports' own pools.",
-	TABLE_ROWS(struct net_connections, connection_column),
-	.other_at = OFFSET(struct net_connections, other, bool),
-	.label = "connections",
-	.title = "HTTP connections",
-	.sentence = connections_sentence,
-	.of = &net_object,
-	.max_rows = 10,
-	.diff_title = "connections",
-	.diff_key = "open",
 };
 
 /* ---- handlers ---- */

@@ -88,11 +88,22 @@ struct net_failure_row {
 	double rate;
 };
 
+/* What a request of HTTP/2 waits for in its phase. */
+enum net_waits {
+	NET_WAITS_NOTHING, /* nothing of these */
+	NET_WAITS_STREAM,  /* pool_wait: the server's leave to open one more stream */
+	NET_WAITS_FLOW,    /* request_write: the server to read what it was sent (flow control) */
+	NET_WAITS_BODY,    /* request_write: the request's own Body */
+	NET_WAITS_SOCKET,  /* request_write: the connection, which takes no more */
+	NET_WAITS
+};
+
 /* One request under way. */
 struct net_request {
 	char host[WINDOW_MAX_HOST + 1]; /* "": not known */
 	int phase;                      /* enum net_phase; -1: between phases or not known */
-	double since_s;                 /* of the request */
+	enum net_waits waits;
+	double since_s; /* of the request */
 	enum age_kind age;
 	uint64_t goroutine;
 	struct place place; /* may have no function */
@@ -151,6 +162,14 @@ struct net_dial_row {
 #define NET_DIAL_SEVERAL_S 1.0
 #define NET_DIAL_STUCK_S   3.0
 
+/* Whose streams a connection of HTTP/2 has. */
+#define NET_MAX_HOLDERS 5
+struct net_holder {
+	struct place place; /* may have no function */
+	uint64_t count;
+	uint64_t bodies; /* of them, the response is there, and its body goes on */
+};
+
 struct net_connections {
 	bool other;
 	char host[WINDOW_MAX_HOST + 1];
@@ -160,6 +179,11 @@ struct net_connections {
 	int64_t max_idle_per_host; /* what applies: the default is 2; -1 not known */
 	uint64_t dials;            /* connects to it in the window; with idle limits: churn */
 	bool keeps_none;           /* a transport that has them says DisableKeepAlives */
+	/* HTTP/2: in use on all of them, and what the server allows on one; -1 not known */
+	uint64_t streams;
+	int64_t max_streams;
+	struct net_holder holder[NET_MAX_HOLDERS];
+	int nholder; /* most first */
 };
 
 /* What a handler's requests were at when looks saw them. */

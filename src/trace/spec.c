@@ -57,7 +57,7 @@ static int32_t offset_of(const struct trace *t, enum layout_field f)
 }
 
 /*
- * HTTP/2's doRequest takes the *http.Request itself up to Go 1.26 and in
+ * HTTP/2's encodeAndWriteHeaders takes the *http.Request itself up to Go 1.26 and in
  * golang.org/x/net, a type of its own in net/http/internal/http2.
  */
 static bool has_own_request(const struct site *s)
@@ -73,10 +73,20 @@ static int32_t stream_request(const struct trace *t, const struct site *s)
 					       : LAYOUT_HTTP_REQUEST_URL);
 }
 
+static int32_t stream_written(const struct trace *t, const struct site *s)
+{
+	bool x = !strncmp(s->function, HTTP2_OF_X, sizeof(HTTP2_OF_X) - 1);
+	int32_t field = x ? t->cfg.x_sent_end : offset_of(t, LAYOUT_H2_CLIENTSTREAM_SENTENDSTREAM);
+
+	return GS_SENT_ARGUMENT(s->slot, field > 0 && field <= GS_SENT_MAX_FIELD ? field : 0);
+}
+
 int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s)
 {
 	if (id == PROBE_STREAM_BEGIN)
 		return stream_request(t, s);
+	if (id == PROBE_STREAM_WRITTEN)
+		return stream_written(t, s);
 	if (id == PROBE_HANDLER_BEGIN || id == PROBE_HANDLER_END)
 		return !strncmp(s->function, "net/http.(*conn)", 16) ||
 		       !strncmp(s->function, "net/http.serverHandler", 22);
@@ -132,6 +142,7 @@ static void check_fields(struct trace *t, enum probe_id id)
 void spec_check(struct trace *t)
 {
 	const struct probe *begin = trace_probe(t, PROBE_STREAM_BEGIN);
+	const struct probe *written = trace_probe(t, PROBE_STREAM_WRITTEN);
 	int k;
 
 	if (trace_probe(t, PROBE_CONN_BODY_END) && !read_eof(t, &(uint64_t){ 0 }, &(uint64_t){ 0 }))
@@ -142,6 +153,11 @@ void spec_check(struct trace *t)
 			break;
 	if (begin && k < begin->nsite)
 		refuse_streams(t, "the layout of an HTTP/2 request is not known");
+	for (k = 0; written && k < written->nsite; k++)
+		if (written->site[k].slot > GS_SENT_MAX_SLOT)
+			break;
+	if (written && k < written->nsite)
+		refuse_streams(t, "the frame of writeRequest is larger than can be said");
 	for (int i = 0; i < PROBE_COUNT; i++)
 		check_fields(t, (enum probe_id)i);
 }

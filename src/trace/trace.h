@@ -23,6 +23,8 @@
 #include "plan/plan.h"
 #include "trace/opens.h"
 
+#define HTTP2_OF_X "golang.org/x/net/http2." /* what its functions begin with */
+
 struct trace;
 struct gobin;
 struct memreader;
@@ -85,6 +87,9 @@ struct trace_config {
 	/* How the target's errors are read (borrowed until it is loaded). */
 	const struct goerror *error;
 	size_t nerror;
+	/* Where golang.org/x/net/http2.clientStream has sentEndStream, where that is linked;
+	 * 0: not known. */
+	int32_t x_sent_end;
 };
 
 /*

@@ -126,6 +126,7 @@ static inline struct net_connections *add_connections(struct window *w, const ch
 	c->idle = idle;
 	c->dials = dials;
 	c->max_idle_per_host = 2;
+	c->max_streams = -1;
 	return c;
 }
 
@@ -308,6 +309,9 @@ static inline void net_window_faulty(struct window *w)
 	c = add_connections(w, INVENTORY, 1, 0, 0);
 	c->protocol = "h2";
 	c->max_per_host = c->max_idle_per_host = -1;
+	c->streams = 1;
+	c->max_streams = 250;
+	c->holder[c->nholder++] = (struct net_holder){ AT_CHARGE, 1, 0 };
 	p = add_pool(w, 4, 4, 20, 9.8);
 	p->wait_count_total = 20441;
 	p->wait_ns_total = 88000 * NS_MS;
