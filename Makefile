@@ -39,7 +39,7 @@ ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { retur
 	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
 LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
 
-MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu observe report cli
+MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu lint observe report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker needs definitions before uses
@@ -53,7 +53,7 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
-	check-net check-real check-kernels check-kills check-soak check-deadlocks check-layers \
+	check-net check-lint check-real check-kernels check-kills check-soak check-deadlocks check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
 all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -197,6 +197,12 @@ check-net: ## network and database/sql on every Go release and variant (minutes)
 	@GOSPECT_NET_ALL=1 tests/run --only test_net.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_redis.
+
+check-lint: ## typed nils on every Go release, plain, PIE and without optimization (20 min to build them)
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all
+	@GOSPECT_LINT_ALL=1 tests/gobuild 'typednil-*'
+	@GOSPECT_LINT_ALL=1 tests/run --no-build --only test_lint.
 
 check-real: $(B)/gospect ## real programs, healthy and under load: nothing to report (root, fetches them, 30 min)
 	@tools/setup --tests

@@ -6,6 +6,8 @@
 
 #include <Zydis/Zydis.h>
 
+#include "base/vec.h"
+
 static uint8_t register_number(ZydisRegister r)
 {
 	ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, r);
@@ -68,6 +70,46 @@ static bool is_same_register(const struct effect *e)
 	       e->dst.reg == e->src.reg && e->dst.reg < EFFECT_REGS && e->dst.size >= 4;
 }
 
+/* The condition codes (Intel SDM, vol. 1, appendix B), as far as Go code has them. */
+static const struct condition {
+	ZydisMnemonic jump, set, move;
+	uint8_t when;
+	bool by_sign;
+} conditions[] = {
+	{ ZYDIS_MNEMONIC_JZ, ZYDIS_MNEMONIC_SETZ, ZYDIS_MNEMONIC_CMOVZ, WHEN_EQUAL, false },
+	{ ZYDIS_MNEMONIC_JNZ, ZYDIS_MNEMONIC_SETNZ, ZYDIS_MNEMONIC_CMOVNZ, WHEN_ALL & ~WHEN_EQUAL,
+	  false },
+	{ ZYDIS_MNEMONIC_JL, ZYDIS_MNEMONIC_SETL, ZYDIS_MNEMONIC_CMOVL, WHEN_LESS, false },
+	{ ZYDIS_MNEMONIC_JNL, ZYDIS_MNEMONIC_SETNL, ZYDIS_MNEMONIC_CMOVNL, WHEN_ALL & ~WHEN_LESS,
+	  false },
+	{ ZYDIS_MNEMONIC_JLE, ZYDIS_MNEMONIC_SETLE, ZYDIS_MNEMONIC_CMOVLE, WHEN_LESS | WHEN_EQUAL,
+	  false },
+	{ ZYDIS_MNEMONIC_JNLE, ZYDIS_MNEMONIC_SETNLE, ZYDIS_MNEMONIC_CMOVNLE,
+	  WHEN_ALL & ~(WHEN_LESS | WHEN_EQUAL), false },
+	{ ZYDIS_MNEMONIC_JB, ZYDIS_MNEMONIC_SETB, ZYDIS_MNEMONIC_CMOVB, WHEN_BELOW, false },
+	{ ZYDIS_MNEMONIC_JNB, ZYDIS_MNEMONIC_SETNB, ZYDIS_MNEMONIC_CMOVNB, WHEN_ALL & ~WHEN_BELOW,
+	  false },
+	{ ZYDIS_MNEMONIC_JBE, ZYDIS_MNEMONIC_SETBE, ZYDIS_MNEMONIC_CMOVBE, WHEN_BELOW | WHEN_EQUAL,
+	  false },
+	{ ZYDIS_MNEMONIC_JNBE, ZYDIS_MNEMONIC_SETNBE, ZYDIS_MNEMONIC_CMOVNBE, WHEN_ABOVE, false },
+	{ ZYDIS_MNEMONIC_JS, ZYDIS_MNEMONIC_SETS, ZYDIS_MNEMONIC_CMOVS, WHEN_LESS, true },
+	{ ZYDIS_MNEMONIC_JNS, ZYDIS_MNEMONIC_SETNS, ZYDIS_MNEMONIC_CMOVNS, WHEN_ALL & ~WHEN_LESS,
+	  true },
+};
+
+static const struct condition *condition_of(ZydisMnemonic m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(conditions); i++)
+		if (m == conditions[i].jump || m == conditions[i].set || m == conditions[i].move)
+			return &conditions[i];
+	return NULL;
+}
+
+static enum effect_kind conditional(const ZydisDecodedInstruction *in)
+{
+	return condition_of(in->mnemonic)->set == in->mnemonic ? EFFECT_SET : EFFECT_MOVE_IF;
+}
+
 static enum effect_kind kind_of(const ZydisDecodedInstruction *in, struct effect *e)
 {
 	switch (in->mnemonic) {
@@ -91,6 +133,14 @@ static enum effect_kind kind_of(const ZydisDecodedInstruction *in, struct effect
 		return EFFECT_ADDRESS;
 	case ZYDIS_MNEMONIC_ADD:
 		return EFFECT_ADD;
+	case ZYDIS_MNEMONIC_INC:
+	case ZYDIS_MNEMONIC_DEC:
+		e->src = (struct operand){ .kind = OPERAND_IMM,
+					   .value = 1,
+					   .size = e->dst.size,
+					   .reg = EFFECT_NO_REG,
+					   .index = EFFECT_NO_REG };
+		return in->mnemonic == ZYDIS_MNEMONIC_INC ? EFFECT_ADD : EFFECT_SUB;
 	case ZYDIS_MNEMONIC_AND:
 		return EFFECT_AND;
 	case ZYDIS_MNEMONIC_OR:
@@ -108,7 +158,7 @@ static enum effect_kind kind_of(const ZydisDecodedInstruction *in, struct effect
 	case ZYDIS_MNEMONIC_CMPXCHG:
 		return EFFECT_COMPARE_EXCHANGE;
 	default:
-		return EFFECT_OTHER;
+		return e->when && e->flow == FLOW_NEXT ? conditional(in) : EFFECT_OTHER;
 	}
 }
 
@@ -129,6 +179,27 @@ static uint16_t written_registers(const ZydisDecodedInstruction *in, const Zydis
 	return mask;
 }
 
+static uint16_t bit_of(ZydisRegister r)
+{
+	uint8_t number = r == ZYDIS_REGISTER_NONE ? EFFECT_NO_REG : register_number(r);
+
+	return number < EFFECT_REGS ? (uint16_t)(1u << number) : 0;
+}
+
+static uint16_t read_registers(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *op)
+{
+	uint16_t mask = 0;
+
+	for (unsigned int i = 0; i < in->operand_count; i++) {
+		if (op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			mask |= bit_of(op[i].mem.base) | bit_of(op[i].mem.index);
+		else if (op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+			 op[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ)
+			mask |= bit_of(op[i].reg.value);
+	}
+	return mask;
+}
+
 static bool changes_zero_flag(const ZydisDecodedInstruction *in)
 {
 	const ZydisAccessedFlags *f = in->cpu_flags;
@@ -139,6 +210,7 @@ static bool changes_zero_flag(const ZydisDecodedInstruction *in)
 int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *out)
 {
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	const struct condition *when;
 	ZydisDecodedInstruction in;
 	struct insn plain;
 	ZydisDecoder d;
@@ -154,6 +226,9 @@ int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *
 	out->len = plain.len;
 	out->flow = plain.flow;
 	out->target = plain.target;
+	when = condition_of(in.mnemonic);
+	out->when = when ? when->when : 0;
+	out->by_sign = when && when->by_sign;
 	n = in.operand_count_visible;
 	if (n > 0)
 		out->dst = operand(&op[0], addr + plain.len);
@@ -166,6 +241,9 @@ int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *
 	if (out->kind == EFFECT_OTHER && !(op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
 		out->dst.kind = OPERAND_ABSENT;
 	out->written = written_registers(&in, op);
+	out->read = read_registers(&in, op);
+	if (is_same_register(out) && out->kind == EFFECT_MOVE)
+		out->read = 0;
 	out->flags = changes_zero_flag(&in);
 	out->if_equal = in.mnemonic == ZYDIS_MNEMONIC_JZ;
 	out->if_unequal = in.mnemonic == ZYDIS_MNEMONIC_JNZ;

@@ -45,7 +45,22 @@ enum effect_kind {
 	EFFECT_PUSH,
 	EFFECT_POP,          /* src; dst */
 	EFFECT_EXCHANGE_ADD, /* dst += src, src = dst before; OTHER, where that does not matter */
-	EFFECT_COMPARE_EXCHANGE /* dst may become src; the same */
+	EFFECT_COMPARE_EXCHANGE, /* dst may become src; the same */
+	EFFECT_SET,              /* dst = 1 byte: whether `when` holds; the same */
+	EFFECT_MOVE_IF           /* dst = src where `when` holds; the same */
+};
+
+/* How two numbers compare: exactly one of these holds. */
+enum {
+	WHEN_EQUAL = 1 << 0,
+	WHEN_LESS_BELOW = 1 << 1, /* signed, and unsigned */
+	WHEN_LESS_ABOVE = 1 << 2,
+	WHEN_GREATER_BELOW = 1 << 3,
+	WHEN_GREATER_ABOVE = 1 << 4,
+	WHEN_LESS = WHEN_LESS_BELOW | WHEN_LESS_ABOVE,
+	WHEN_BELOW = WHEN_LESS_BELOW | WHEN_GREATER_BELOW,
+	WHEN_ABOVE = WHEN_LESS_ABOVE | WHEN_GREATER_ABOVE,
+	WHEN_ALL = 31
 };
 
 struct effect {
@@ -55,8 +70,11 @@ struct effect {
 	enum effect_kind kind;
 	struct operand dst, src;
 	uint16_t written; /* registers that OTHER and what is like it change, one bit each */
+	uint16_t read;    /* registers that it takes something from, those of addresses included */
 	bool flags;       /* it changes what says "equal" */
 	bool if_equal, if_unequal; /* a jump on just that */
+	uint8_t when; /* of a jump, SET, MOVE_IF: mask of WHEN_…; 0: something else */
+	bool by_sign; /* … it looks at the sign alone: true of a comparison with 0 */
 };
 
 #endif

@@ -55,6 +55,20 @@ const struct command commands[] = {
 			   OPT_BIT(OPT_HELP),
 	},
 	{
+		.name = "lint",
+		.operand = OPERAND_PID_OR_FILE,
+		.run = cmd_lint,
+		.summary = "mistakes that the machine code of an executable shows",
+		.about = "Follows every path through the machine code of an executable and lists "
+			 "the lines that return a typed nil: an error that is not nil though the "
+			 "pointer in it is, so that 'if err != nil' is taken though nothing went "
+			 "wrong. Only what is certain is reported; how many functions were too "
+			 "complex is said. Nothing is run, nothing is attached, and for a FILE no "
+			 "privileges are needed.",
+		.options = OPT_BIT(OPT_STD) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_FAIL_ON) |
+			   OPT_BIT(OPT_HELP),
+	},
+	{
 		.name = "diff",
 		.operand = OPERAND_TWO_FILES,
 		.run = cmd_diff,

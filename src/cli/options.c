@@ -50,6 +50,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 			     "half)" },
 	[OPT_GOROUTINES] = { "--goroutines", NULL, "list every goroutine, with its stack" },
 	[OPT_ALL] = { "--all", NULL, "list all of them, not 10,000 at most" },
+	[OPT_STD] = { "--std", NULL, "judge the functions of Go's standard library, too" },
 	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line (default text)" },
 	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof",
 				  "json: schema gospect.report/1; html: one file with a flame "
@@ -295,6 +296,9 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		return 0;
 	case OPT_ALL:
 		o->all = true;
+		return 0;
+	case OPT_STD:
+		o->std = true;
 		return 0;
 	case OPT_PROFILE:
 		return set_profile(c, arg, o);

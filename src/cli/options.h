@@ -23,7 +23,7 @@ enum profile { PROFILE_GOROUTINE, PROFILE_HEAP, PROFILE_CPU };
 
 struct options {
 	long pid;          /* operand PID, or 0 */
-	const char *file;  /* operand FILE of `plan`, first one of `diff`, or NULL */
+	const char *file;  /* operand FILE of `plan` and `lint`, first one of `diff`, or NULL */
 	const char *file2; /* second operand of `diff`, or NULL */
 	uint64_t for_ns;   /* --for; 0: until stopped */
 	uint64_t every_ns; /* --every */
@@ -40,6 +40,7 @@ struct options {
 	uint64_t max_stop_ns;      /* --max-stop */
 	uint64_t max_memory_bytes; /* --max-memory; 0: as proof.c has it */
 	bool goroutines;           /* list each of them */
+	bool std;                  /* the standard library, too */
 	bool all;                  /* also where a list would be cut */
 	enum profile profile;
 	unsigned int rate_hz; /* of CPU samples */
@@ -73,6 +74,7 @@ enum option_id {
 	OPT_MAX_MEMORY,
 	OPT_GOROUTINES,
 	OPT_ALL,
+	OPT_STD,
 	OPT_FORMAT,
 	OPT_FORMAT_SNAPSHOT,
 	OPT_PROFILE,
@@ -126,6 +128,7 @@ int cmd_attach(const struct options *o);
 int cmd_snapshot(const struct options *o);
 int cmd_leaks(const struct options *o);
 int cmd_diff(const struct options *o);
+int cmd_lint(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_list(const struct options *o);
 int cmd_doctor(const struct options *o);

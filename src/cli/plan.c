@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "cli/executable.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "base/vec.h"
@@ -12,7 +13,6 @@
 #include "gobin/gobin.h"
 #include "host/privileges.h"
 #include "report/grid.h"
-#include "proc/process.h"
 #include "trace/trace.h"
 
 #define PLAN_SCHEMA "gospect.plan/1"
@@ -198,21 +198,6 @@ static void print_json(const struct gobin *gb, const struct options *o, const st
 	json_print(root, out);
 }
 
-static int open_target(const struct options *o, struct gobin **gb, struct err *err)
-{
-	struct process proc;
-	int r;
-
-	if (o->file)
-		return gobin_open(gb, o->file, err);
-	r = process_init(&proc, (pid_t)o->pid, err);
-	if (r)
-		return r;
-	r = gobin_open_fd(gb, proc.exe_fd, err);
-	process_deinit(&proc);
-	return r;
-}
-
 /* The cost as of now; without the privileges it is "not measured", which is no error. */
 static void measure(struct cost_table *ct)
 {
@@ -250,7 +235,7 @@ int cmd_plan(const struct options *o)
 		return status;
 	measure(&ct);
 	privileges_drop(PRIVILEGE_READ);
-	if (open_target(o, &gb, &err) || plan_make(&pl, gb, o->sensors, &err)) {
+	if (executable_open(o, &gb, &err) || plan_make(&pl, gb, o->sensors, &err)) {
 		status = output_close(&out, msg_fail(&err));
 	} else {
 		plan_price(&pl, &ct);

@@ -22,14 +22,6 @@ struct snapshot {
 	struct output out;
 };
 
-static bool found_enough(const struct options *o, const struct findings *found)
-{
-	for (int i = 0; o->has_fail_on && i < found->n; i++)
-		if (found->f[i].severity >= o->fail_on)
-			return true;
-	return false;
-}
-
 /* The verdicts on leaks. */
 static void judge_leaks(struct snapshot *s, struct window *w)
 {
@@ -91,7 +83,7 @@ static int report(struct snapshot *s)
 								 ? s->w.sampler_off
 								 : r.window.memory->heap.why);
 		status = err == -EOPNOTSUPP ? EXIT_FAILED : output_status(err);
-	} else if (found_enough(s->o, &r.findings)) {
+	} else if (s->o->has_fail_on && findings_reach(&r.findings, s->o->fail_on)) {
 		status = EXIT_FOUND;
 	}
 	report_deinit(&r);

@@ -433,6 +433,8 @@ static bool apply(struct goahead *a, struct path *p, const struct effect *e)
 	case EFFECT_COMPARE_EXCHANGE:
 		do_lock(a, p, e);
 		break;
+	case EFFECT_SET:
+	case EFFECT_MOVE_IF:
 	case EFFECT_OTHER:
 		break;
 	}

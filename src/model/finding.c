@@ -205,6 +205,14 @@ static void move_forward(struct findings *fs, int from, int to)
 	fs->f[to] = f;
 }
 
+bool findings_reach(const struct findings *fs, enum severity s)
+{
+	for (int i = 0; i < fs->n; i++)
+		if (fs->f[i].severity >= s)
+			return true;
+	return false;
+}
+
 void findings_sort(struct findings *fs)
 {
 	int moves = 0;

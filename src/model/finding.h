@@ -77,6 +77,8 @@ void finding_evidence(struct finding *f, const char *fmt, ...)
 void finding_evidence_first(struct finding *f, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void finding_advice(struct finding *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether one is that severe, or worse. */
+bool findings_reach(const struct findings *fs, enum severity s);
 /* Worst first, then weight, then id; a cause stands before what it causes. */
 void findings_sort(struct findings *fs);
 

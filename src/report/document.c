@@ -212,7 +212,7 @@ static const struct column finding_column[] = {
 };
 #undef S
 
-static const struct table findings =
+const struct table report_findings =
 	TABLE("finding", "What is wrong, worst first, and a cause before what it causes.",
 	      struct finding, finding_column);
 
@@ -266,7 +266,7 @@ static const struct column report_column[] = {
 	SUBJECT("cpu", cpu_object, "CPU time by function; with --profile cpu"),
 	SUBJECT("heap", heap_profile, "the heap profile; snapshots only"),
 	SUBJECT("leaks", leaks_object, "leaked goroutines; snapshots only"),
-	ROWS(S, findings.f, findings.n, "findings", &findings, "what is wrong, worst first",
+	ROWS(S, findings.f, findings.n, "findings", &report_findings, "what is wrong, worst first",
 	     .flags = COLUMN_STREAM),
 	COUNT(S, findings.dropped, "findings_dropped", "findings beyond the most that are kept",
 	      .flags = COLUMN_ABSENT_0),

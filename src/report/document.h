@@ -7,6 +7,8 @@
 
 extern const struct table report_document; /* struct report is its row */
 
+extern const struct table report_findings; /* struct finding is its row */
+
 /* What people see, in order: where one looks first comes first. */
 extern const struct table *const report_parts[];
 extern const int report_nparts;
@@ -14,7 +16,7 @@ extern const int report_nparts;
 /* Appends the JSON Schema (draft 2020-12) of the description; buf->err. */
 void report_json_schema(struct buf *out);
 
-/* Each table once, the report first, what `gospect leaks` prints last: fn is called before it goes into its columns. */
+/* Each table once, the report first, what `gospect leaks` and `lint` print last: fn is called before it goes into its columns. */
 void schema_tables(void (*fn)(const struct table *t, bool has_rest, void *arg), void *arg);
 /* Whether the member is in every row; in the sum of the rest, too. */
 bool schema_always(const struct column *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "goroutines/tables.h"
 #include "report/document.h"
+#include "report/lint.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -46,6 +47,7 @@ void schema_tables(void (*fn)(const struct table *t, bool has_rest, void *arg), 
 
 	visit(&v, &report_document, false);
 	visit(&v, &leaked_goroutines, false);
+	visit(&v, &lint_document, false);
 }
 
 bool schema_always(const struct column *c)

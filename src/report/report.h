@@ -40,6 +40,10 @@ struct row;
 void report_json_row(const struct table *t, const struct row *r, struct buf *out);
 void report_text_row(const struct table *t, const struct row *r, struct buf *out);
 
+/* What was found, by itself. */
+void report_text_findings(const struct findings *fs, const struct report_text_options *o,
+			  struct buf *out);
+
 /* One self-contained file, appended.  0, -ENOMEM, -ENOSPC. */
 int report_html(const struct report *r, struct buf *out);
 

@@ -191,21 +191,33 @@ static void nothing_found(struct text *t)
 	buf_deinit(&line);
 }
 
-static void findings(struct text *t)
+static void listed(struct text *t, const struct findings *fs)
 {
-	const struct findings *fs = &t->report->findings;
 	char n[HUMAN_MAX];
 
 	for (int i = 0; i < fs->n; i++) {
 		buf_puts(t->out, i ? "" : "\n");
 		one_finding(t, &fs->f[i]);
 	}
-	if (!fs->n) {
+	if (fs->dropped)
+		buf_printf(t->out, "and %s\n", human_counted(fs->dropped, "more finding", n));
+}
+
+static void findings(struct text *t)
+{
+	listed(t, &t->report->findings);
+	if (!t->report->findings.n) {
 		buf_puts(t->out, "\n");
 		nothing_found(t);
 	}
-	if (fs->dropped)
-		buf_printf(t->out, "and %s\n", human_counted(fs->dropped, "more finding", n));
+}
+
+void report_text_findings(const struct findings *fs, const struct report_text_options *o,
+			  struct buf *out)
+{
+	struct text t = { .options = o, .out = out, .width = o->columns };
+
+	listed(&t, fs);
 }
 
 static int max_rows(const struct text *t, const struct table *table)

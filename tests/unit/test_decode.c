@@ -294,8 +294,19 @@ static void test_effects(void **state)
 	assert_true(e.if_equal && !e.if_unequal && e.target == ADDR + 7);
 	e = E("\x7c\xe0"); /* jl: on more than that */
 	assert_true(!e.if_equal && !e.if_unequal && e.flow == FLOW_JCC);
+	assert_true(e.when == WHEN_LESS && !e.by_sign);
+	e = E("\x78\xe0"); /* js */
+	assert_true(e.when == WHEN_LESS && e.by_sign);
 	e = E("\x0f\x94\xc3"); /* sete %bl */
-	assert_true(e.kind == EFFECT_OTHER && e.written == 1u << RBX && !e.flags);
+	assert_true(e.kind == EFFECT_SET && e.written == 1u << RBX && !e.flags);
+	assert_true(e.when == WHEN_EQUAL && e.dst.reg == RBX && e.dst.size == 1);
+	e = E("\x48\x0f\x47\xd9"); /* cmova %rcx, %rbx */
+	assert_true(e.kind == EFFECT_MOVE_IF && e.when == WHEN_ABOVE && e.read >> RCX & 1);
+	assert_true(e.dst.reg == RBX && e.src.reg == RCX);
+	e = E("\x48\xff\xc3"); /* inc %rbx */
+	assert_true(e.kind == EFFECT_ADD && e.src.kind == OPERAND_IMM && e.src.value == 1);
+	e = E("\x48\xff\x4c\x24\x08"); /* decq 8(%rsp) */
+	assert_true(e.kind == EFFECT_SUB && e.dst.kind == OPERAND_MEM && e.src.value == 1);
 	e = E("\x64\x48\x8b\x0c\x25\xf8\xff\xff\xff"); /* mov %fs:-8, %rcx: no address that can be known */
 	assert_true(e.kind == EFFECT_MOVE && e.src.kind == OPERAND_MEM &&
 		    e.src.reg == EFFECT_NO_REG);

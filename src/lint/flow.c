@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Conditions, calls and jumps: where a path goes on, and with what. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cursor.h"
+#include "gobin/gobin.h"
+#include "lint/callees.h"
+#include "lint/step.h"
+
+enum {
+	REG_R11 = 11,
+	REG_G = 14,      /* the goroutine (abi-internal.md) */
+	MAX_ARGS = 4096, /* bytes */
+	MAX_CASES = 1024 /* of a switch */
+};
+
+/* How the flags' operands may compare so that the condition holds, and so that it does not. */
+struct outlook {
+	uint8_t yes, no;
+	bool known; /* which of WHEN_… it is about is known: yes and no can be assumed */
+};
+
+static struct outlook look_ahead(struct step *t)
+{
+	const struct state *s = t->s;
+	struct outlook o = { WHEN_ALL, WHEN_ALL, false };
+	uint8_t when = t->e->when, may;
+
+	if (!when || !s->flags.size ||
+	    (s->flags.rough && when != WHEN_EQUAL && when != not_equal && !t->e->by_sign) ||
+	    (t->e->by_sign && (s->flags.b.kind != VALUE_NUMBER || s->flags.b.n)))
+		return o;
+	if (s->flags.size == 8 && s->flags.b.kind == VALUE_NUMBER && !s->flags.b.n)
+		may = walk_compare_zero(t->w, t->s, s->flags.a);
+	else
+		may = state_compare(s, s->flags.a, s->flags.b, s->flags.size);
+	o.yes = may & when;
+	o.no = may & (uint8_t)~when & WHEN_ALL;
+	o.known = true;
+	return o;
+}
+
+static void assume(struct state *s, const struct outlook *o, uint8_t when)
+{
+	if (o->known)
+		state_assume(s, s->flags.a, s->flags.b, s->flags.size, when);
+}
+
+long step_conditional_value(struct step *t)
+{
+	struct outlook o = look_ahead(t);
+	bool is_set = t->e->kind == EFFECT_SET;
+	struct value yes = is_set ? step_number(t, 1) : step_value_of(t, &t->e->src);
+
+	if (is_set && !o.known) {
+		step_assign(t, &t->e->dst, step_thing(t, WORD_OTHER));
+		return (long)t->at + 1;
+	}
+	if (o.yes && o.no) {
+		struct value before = is_set ? step_number(t, 0) : step_value_of(t, &t->e->dst);
+		struct state *other = malloc(sizeof(*other));
+		struct step not = { t->w, other, t->at, t->e };
+
+		if (!other) {
+			t->w->err = -ENOMEM;
+			return -1;
+		}
+		state_copy(other, t->s);
+		assume(other, &o, o.no);
+		step_assign(&not, &t->e->dst, before);
+		walk_fork(t->w, other, t->at + 1);
+		free(other);
+		assume(t->s, &o, o.yes);
+	}
+	if (o.yes)
+		step_assign(t, &t->e->dst, yes);
+	else
+		step_assign(t, &t->e->dst,
+			    is_set ? step_number(t, 0) : step_value_of(t, &t->e->dst));
+	return (long)t->at + 1;
+}
+
+long step_branch(struct step *t)
+{
+	struct outlook o = look_ahead(t);
+	const struct line *l = &t->w->code->line[t->at];
+
+	if (o.yes && o.no) {
+		/* the check of the stack is no condition of the program's */
+		if (t->s->flags.a.kind != VALUE_FRAME && t->s->flags.b.kind != VALUE_FRAME)
+			t->s->branch = (int32_t)t->at;
+		if (l->to >= 0) {
+			struct state *other = malloc(sizeof(*other));
+
+			if (!other) {
+				t->w->err = -ENOMEM;
+				return -1;
+			}
+			state_copy(other, t->s);
+			assume(other, &o, o.yes);
+			walk_fork(t->w, other, (size_t)l->to);
+			free(other);
+		}
+		assume(t->s, &o, o.no);
+	} else if (o.yes) {
+		return l->to;
+	}
+	return o.no ? (long)t->at + 1 : -1;
+}
+
+/* ---- calls and jumps ---- */
+
+static void note_arguments(struct step *t)
+{
+	const struct arch *arch = t->w->gb->arch;
+	struct call_args *a = t->w->args[t->at];
+	bool first = !a;
+
+	if (first) {
+		a = calloc(1, sizeof(*a));
+		t->w->args[t->at] = a;
+	}
+	if (!a) {
+		t->w->err = -ENOMEM;
+		return;
+	}
+	for (int i = 0; i < ARCH_ABI_WORDS; i++) {
+		struct value v = t->s->reg[arch->abi[i]];
+
+		a->to_zero[i] |= state_compare(t->s, v, value_number(0), 8);
+		if (first)
+			a->v[i] = v;
+		else if (!value_same(&a->v[i], &v))
+			a->v[i] = any;
+	}
+}
+
+static void after_call(struct step *t, const struct callee *callee)
+{
+	const struct arch *arch = t->w->gb->arch;
+	struct state *s = t->s;
+
+	if (callee && callee->args_size > 0 && callee->args_size < MAX_ARGS &&
+	    s->reg[EFFECT_SP].kind == VALUE_FRAME)
+		step_shake(s, s->reg[EFFECT_SP].n, callee->args_size);
+	step_shake_taken(t);
+	state_forget_heap(s);
+	for (uint8_t r = 0; r < EFFECT_REGS; r++)
+		if (r != EFFECT_SP && r != EFFECT_FP && r != REG_G)
+			step_set_reg(t, r, any);
+	for (int i = 0; i < ARCH_ABI_WORDS; i++)
+		step_set_reg(t, arch->abi[i], step_thing(t, WORD_CALL + i));
+	if (callee && callee->kind == CALLEE_ALLOCATES)
+		state_assume(s, s->reg[arch->abi[0]], value_number(0), 8, not_equal);
+	s->flags.size = 0;
+}
+
+long step_call(struct step *t)
+{
+	const struct callee *callee =
+		t->e->flow == FLOW_CALL ? callees_get(t->w->callees, t->e->target) : NULL;
+
+	if (callee && callee->kind == CALLEE_NEVER_RETURNS)
+		return -1;
+	if (callee && callee->kind == CALLEE_BARRIER) {
+		step_set_reg(t, REG_R11, (struct value){ VALUE_SET, false, 0, 0 });
+		t->s->flags.size = 0;
+		return (long)t->at + 1;
+	}
+	if (callee && callee->kind == CALLEE_FILLS) {
+		step_fill(t);
+		return (long)t->at + 1;
+	}
+	for (int i = 0; i < ARCH_ABI_WORDS; i++)
+		step_use(t, t->w->gb->arch->abi[i]);
+	note_arguments(t);
+	after_call(t, callee);
+	return (long)t->at + 1;
+}
+
+/* A switch: a table of addresses in this function. */
+long step_jump_by_table(struct step *t)
+{
+	const struct operand *o = &t->e->src;
+	const struct code *c = t->w->code;
+	uint64_t table;
+	int n = 0;
+
+	if (o->kind != OPERAND_MEM || o->reg >= EFFECT_REGS || o->index >= EFFECT_REGS ||
+	    o->scale != 8 || t->s->reg[o->reg].kind != VALUE_NUMBER) {
+		t->w->blind = true;
+		return -1;
+	}
+	table = (uint64_t)(t->s->reg[o->reg].n + o->value);
+	t->s->branch = (int32_t)t->at;
+	for (; n < MAX_CASES; n++) {
+		uint8_t raw[8];
+		long to;
+
+		if (image_read_addr(&t->w->gb->image, table + 8 * (uint64_t)n, raw, sizeof(raw)))
+			break;
+		to = code_index(c, load_u64(raw));
+		if (to < 0)
+			break;
+		walk_fork(t->w, t->s, (size_t)to);
+	}
+	t->w->blind |= !n;
+	return -1;
+}

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`gospect lint`: the lines of tests/progs/typednil that end in "typed nil", and nothing else.
+
+By three releases; with GOSPECT_LINT_ALL by all, stripped or not, PIE, without optimization."""
+import json
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+from harness import GOSPECT, NEWEST, OLDEST, RELEASES, USUAL, Work, binary, need_root
+from schema import validator
+from tree import TOP
+
+ALL = os.environ.get("GOSPECT_LINT_ALL")
+BUILDS = [(r, v) for r in RELEASES for v in ("plain", "pie", "noopt")] if ALL else \
+         [(OLDEST, "stripped"), (USUAL, "stripped"), (NEWEST, "stripped"), (USUAL, "pie"), (USUAL, "noopt")]
+
+
+def wanted():
+    """{line: function} of what the source says."""
+    lines, function = {}, None
+    with open(os.path.join(TOP, "tests", "progs", "typednil", "main.go")) as f:
+        for n, line in enumerate(f, 1):
+            if m := re.match(r"func (\w+)", line):
+                function = "main." + m.group(1)
+            if line.rstrip().endswith("// typed nil"):
+                lines[n] = function
+    return lines
+
+
+def lint(*args, status=0, **kw):
+    p = subprocess.run([GOSPECT, "lint", *args], capture_output=True, text=True, timeout=120, **kw)
+    if p.returncode != status:
+        raise AssertionError(f"status {p.returncode}: {p.stderr}{p.stdout}")
+    return p
+
+
+def report(*args, **kw):
+    r = json.loads(lint("--format", "json", *args, **kw).stdout)
+    for e in validator().evolve(schema={**validator().schema, "$ref": "#/$defs/lint"}).iter_errors(r):
+        raise AssertionError(f"not as the schema says: {list(e.absolute_path)}: {e.message[:500]}")
+    return r
+
+
+class Lint(unittest.TestCase):
+    def test_typed_nils(self):
+        want = wanted()
+        self.assertEqual(len(want), 4)
+        for release, variant in BUILDS:
+            with self.subTest(release=release, variant=variant):
+                r = report(binary(f"typednil-{release}-{variant}"))
+                self.assertEqual({n["place"]["line"]: n["place"]["function"] for n in r["typed_nil"]}, want)
+                self.assertEqual({n["place"]["file"] for n in r["typed_nil"]}, {"main.go"})
+                self.assertEqual({n["type"] for n in r["typed_nil"]}, {"*main.myError"})
+                how = {n["place"]["function"]: n["certainty"] for n in r["typed_nil"]}
+                self.assertEqual(how["main.badCallee"], "callee")
+                self.assertEqual(how["main.badPath"], "path")
+                called = [n["callee"]["function"] for n in r["typed_nil"] if "callee" in n]
+                self.assertEqual(called, ["main.notInlined"])
+                self.assertEqual((r["state"], r["too_complex"], r["not_reached"]), ("exact", 0, 0))
+                self.assertEqual(sorted(f["place"]["line"] for f in r["findings"]), sorted(want))
+                self.assertEqual({(f["kind"], f["severity"]) for f in r["findings"]}, {("typed-nil", "medium")})
+
+    def test_text_and_status(self):
+        path = binary(f"typednil-{USUAL}-stripped")
+        text = lint(path).stdout
+        for line, function in wanted().items():
+            self.assertIn(f"{function} (main.go:{line}) returns a nil *main.myError as an error", text)
+        self.assertIn("every path through them was followed", text.replace("\n            ", " "))
+        lint("--fail-on", "medium", path, status=10)
+        lint("--fail-on", "high", path)
+        lint(status=2)
+        lint("--fail-on", "awful", path, status=2)
+        lint(os.devnull, status=3)
+        lint("/bin/true", status=3)
+
+    def test_healthy_program(self):
+        """Of this one all is healthy, and something was looked at."""
+        r = report(binary(f"httpload-{USUAL}-stripped"))
+        self.assertEqual((r["typed_nil"], r["findings"]), ([], []))
+        std = report("--std", binary(f"httpload-{USUAL}-stripped"))
+        self.assertGreater(std["with_errors"], r["with_errors"])
+        self.assertEqual(std["findings"], [])
+
+    def test_process(self):
+        need_root()
+        with Work() as w:
+            r = report(str(w.pid))
+            self.assertEqual(r["pid"], w.pid)
+            self.assertNotIn("file", r)
+            self.assertEqual(r["findings"], [])
+
+    def test_damaged(self):
+        """Bytes that are changed in the code (which comes first), and files that are cut off: a status, no crash."""
+        with open(binary(f"typednil-{USUAL}-stripped"), "rb") as f:
+            whole = f.read()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "damaged")
+            statuses = []
+            for seed in range(12):
+                bad = bytearray(whole)
+                for at in range(0x1000 + seed * 37, len(bad) // 4, 211 + seed * 101):
+                    bad[at] ^= 1 + (at * 7 + seed) % 255
+                with open(path, "wb") as f:
+                    f.write(bad[:len(bad) - seed * len(bad) // 16] if seed % 3 == 0 else bad)
+                p = subprocess.run([GOSPECT, "lint", path], capture_output=True, text=True, timeout=120)
+                statuses.append(p.returncode)
+                with self.subTest(seed=seed):
+                    self.assertIn(p.returncode, (0, 3), p.stderr)
+            self.assertEqual(set(statuses), {0, 3})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,3 @@
+module gospect.test/typednil
+
+go 1.18
