@@ -37,7 +37,7 @@ static __always_inline void handler_add(struct hit *h, struct gs_open *o, __u64 
 SUBPROG int handler_count(struct hit *h, struct gs_net_scratch *s, struct gs_open *o)
 {
 	__u64 entry = s->open.ptr, pattern = s->word[0];
-	bool same = o->row && o->pcs[0] == entry && o->caller == pattern;
+	bool same = o->pcs[0] == entry && o->caller == pattern && keeps_row(o);
 
 	if (o->state == HANDLER_COUNTED) {
 		if (same)
@@ -221,7 +221,7 @@ SUBPROG int handler_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		s->word[0] = s->word[1] = 0;
 		handler_count(h, s, o);
 	}
-	call_over(h, o, false, h->spec->since_requests_ns, bpf_ktime_get_ns());
+	call_over(h, s, o, CALL_HANDLER, false, h->spec->since_requests_ns, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -283,7 +283,7 @@ static __always_inline void grpc_failed(struct hit *h, go_regs *ctx, struct gs_n
 	s->word[0] = itab;
 	s->word[1] = data;
 	grpc_fails(h, ctx, s);
-	call_end(h, ctx, s, OPEN_GRPC, true, h->spec->since_requests_ns);
+	call_end(h, ctx, s, OPEN_GRPC, CALL_GRPC, true, h->spec->since_requests_ns);
 }
 
 /* google.golang.org/grpc.(*clientStream).finish(cs, err), body: of a call on the
@@ -296,7 +296,7 @@ SUBPROG int grpc_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (itab && !is_eof(h, s, itab, GO_ARG2(ctx)))
 		grpc_failed(h, ctx, s, itab, GO_ARG2(ctx));
 	else
-		call_end(h, ctx, s, OPEN_GRPC, false, h->spec->since_requests_ns);
+		call_end(h, ctx, s, OPEN_GRPC, CALL_GRPC, false, h->spec->since_requests_ns);
 	return 0;
 }
 
@@ -349,7 +349,7 @@ CALL_PROGRAM(lock_wait, GROUP_REQUESTS)
 		call_begin(h, ctx, s, OPEN_LOCK, CALL_LOCK);
 		break;
 	case PROBE_LOCK_END:
-		call_end(h, ctx, s, OPEN_LOCK, false, h->spec->since_requests_ns);
+		call_end(h, ctx, s, OPEN_LOCK, CALL_LOCK, false, h->spec->since_requests_ns);
 		break;
 	}
 }

@@ -15,4 +15,3 @@ struct gs_fails_map fails SEC(".maps");
 struct gs_net_scratch_map net_scratch SEC(".maps");
 
 volatile __u64 gs_last_host = 0;
-volatile __u64 gs_next_call_row = 0, gs_next_phase_row = 0;

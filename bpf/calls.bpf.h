@@ -91,8 +91,8 @@ extern struct gs_errtypes_map errtypes SEC(".maps");
 extern struct gs_fails_map fails SEC(".maps");
 extern struct gs_net_scratch_map net_scratch SEC(".maps");
 
-/* The last number given to a host, and the next ones for a row (user space takes the first). */
-extern volatile __u64 gs_last_host, gs_next_call_row, gs_next_phase_row;
+/* The last number given to a host: none is given twice. */
+extern volatile __u64 gs_last_host;
 
 static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 {
@@ -411,7 +411,7 @@ static __always_inline void answered(struct hit *h, __u64 start_ns)
 		gs_add(&h->count->requests_answered, 1);
 }
 
-/* The number of a key's first row; 0: it has none. */
+/* A key's first row; 0: it has none. */
 static __always_inline __u32 known_rows(void *map, const void *key)
 {
 	__u32 *row = bpf_map_lookup_elem(map, key);
@@ -419,23 +419,26 @@ static __always_inline __u32 known_rows(void *map, const void *key)
 	return row ? *row : 0;
 }
 
-/* The same; n new ones from *next on, below end, when it has none. */
-SUBPROG __u32 rows_of(void *map, const void *key, __u32 n, volatile __u64 *next, __u64 end)
+/* The same; n new ones when it has none. */
+SUBPROG __u32 rows_of(void *map, const void *key, __u32 n, volatile struct gs_pool *pool)
 {
-	__u32 row = known_rows(map, key);
-	__u64 first;
+	__u32 row = known_rows(map, key), first;
 
 	if (row)
 		return row;
-	if (*next + n > end)
-		return 0;
-	first = __sync_fetch_and_add(next, n);
-	if (first + n > end)
-		return 0;
-	row = (__u32)first;
+	first = row_take(pool, n);
+	row = row_ref(first);
 	/* Another CPU may be faster: what counts is the look-up after it. */
-	bpf_map_update_elem(map, key, &row, BPF_NOEXIST);
+	if (row && bpf_map_update_elem(map, key, &row, BPF_NOEXIST))
+		row_give(pool, first);
 	return known_rows(map, key);
+}
+
+/* A row of the others: who is summed there is to have one of its own once there is room. */
+static __always_inline bool is_of_others(__u32 row)
+{
+	row = GS_ROW_NUMBER(row);
+	return row - GS_CALL_ROWS < CALL_KINDS || row - GS_PHASE_ROWS < 2 * GS_PHASE_BLOCK;
 }
 
 /* The first row of a host's dials or requests. */
@@ -447,7 +450,7 @@ SUBPROG __u32 phase_rows(struct hit *h, struct gs_net_scratch *s, __u32 group, _
 	key->target = s->target;
 	key->group = group;
 	key->host = host;
-	row = rows_of(&phases, key, GS_PHASES_ROWS(group), &gs_next_phase_row, GS_MAX_SUMS);
+	row = rows_of(&phases, key, GS_PHASE_BLOCK, &gs_pools[GS_POOL_PHASES]);
 	if (row)
 		return row;
 	gs_add(&h->count->phases_full, 1);
@@ -455,30 +458,39 @@ SUBPROG __u32 phase_rows(struct hit *h, struct gs_net_scratch *s, __u32 group, _
 	return known_rows(&phases, key);
 }
 
-/* What is summed in the row that many behind the first one ends. */
-static __always_inline void row_end(struct hit *h, __u32 first, __u32 plus, __u64 ns, bool failed)
+/* The row that many behind the first one. */
+static __always_inline struct gs_sum *sum_behind(__u32 first, __u32 plus)
 {
-	struct gs_sum *row = sum_of(first ? first + plus : 0);
-
-	if (row)
-		sum_end(h, row, ns, failed);
+	return sum_of(first ? first + plus : 0);
 }
 
 /* A phase of a dial ends. */
 static __always_inline void phase_end(struct hit *h, struct gs_net_scratch *s, __u32 phase,
 				      __u64 host, __u64 ns, bool failed)
 {
-	row_end(h, phase_rows(h, s, GS_PHASES_DIAL, host), phase - GS_PHASES_FIRST(GS_PHASES_DIAL),
-		ns, failed);
+	struct gs_sum *row = sum_behind(phase_rows(h, s, GS_PHASES_DIAL, host),
+					phase - GS_PHASES_FIRST(GS_PHASES_DIAL));
+
+	if (row)
+		sum_end(h, row, ns, failed);
 }
 
+#define END_FAILED 0x100u /* in `how`, beside a phase or a kind of call */
 /* A phase of a request, on connection or stream o, ends. */
-static __always_inline void request_phase_end(struct hit *h, struct gs_net_scratch *s,
-					      struct gs_open *o, __u32 phase, __u64 ns, bool failed)
+SUBPROG int request_phase_end(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 how,
+			      __u64 ns)
 {
-	if (!o->row)
-		o->row = phase_rows(h, s, GS_PHASES_REQUEST, o->host);
-	row_end(h, o->row, phase - GS_PHASES_FIRST(GS_PHASES_REQUEST), ns, failed);
+	__u32 plus = (how & ~END_FAILED) - GS_PHASES_FIRST(GS_PHASES_REQUEST), first = o->row;
+	struct gs_sum *row = sum_behind(first, plus);
+
+	if (!row) {
+		first = phase_rows(h, s, GS_PHASES_REQUEST, o->host);
+		o->row = is_of_others(first) ? 0 : first;
+		row = sum_behind(first, plus);
+	}
+	if (row)
+		sum_end(h, row, ns, how & END_FAILED);
+	return 0;
 }
 
 /* The row of the calls that begin where s->open did. */
@@ -493,7 +505,7 @@ SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
 #pragma unroll
 	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		key->pcs[i] = s->open.pcs[i];
-	row = rows_of(&calls, key, 1, &gs_next_call_row, GS_PHASE_ROWS);
+	row = rows_of(&calls, key, 1, &gs_pools[GS_POOL_CALLS]);
 	if (row)
 		return row;
 	gs_add(&h->count->calls_full, 1);
@@ -515,6 +527,12 @@ static __always_inline bool same_place(const struct gs_open *last, const struct 
 	return !diff;
 }
 
+/* Whether the row of the last one is its place's still. */
+static __always_inline bool keeps_row(const struct gs_open *last)
+{
+	return last->row && !is_of_others(last->row) && sum_of(last->row);
+}
+
 /* A call, s->open, begins: remembered by its g, and counted at its place. */
 static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
 				       __u32 open, __u32 call)
@@ -522,35 +540,62 @@ static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	struct gs_open *last = open_find(s, open, GO_G(ctx));
 	struct gs_sum *row;
 
-	s->open.row =
-		last && last->row && same_place(last, &s->open) ? last->row : call_row(h, s, call);
+	s->open.row = last && same_place(last, &s->open) && keeps_row(last) ? last->row
+									    : call_row(h, s, call);
 	row = sum_of(s->open.row);
 	if (row)
 		gs_add(&row->begun, 1);
 	open_renew(h, s, last, open, GO_G(ctx));
 }
 
-/* It, o, ends, at now_ns: nothing when its begin was not seen; since_ns: see is_stale(). */
-static __always_inline void call_over(struct hit *h, struct gs_open *o, bool failed, __u64 since_ns,
-				      __u64 now_ns)
+/* The row that a call has got in the place of one that was taken from it: of the same place. */
+SUBPROG int call_row_again(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 call)
 {
-	struct gs_sum *row;
+	s->open.host = o->host;
+#pragma unroll
+	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
+		s->open.pcs[i] = o->pcs[i];
+	o->row = call_row(h, s, call);
+	return 0;
+}
 
+/* The row of a call that is under way, o. */
+static __always_inline struct gs_sum *call_sum(struct hit *h, struct gs_net_scratch *s,
+					       struct gs_open *o, __u32 call)
+{
+	if (o->row && !sum_of(o->row))
+		call_row_again(h, s, o, call);
+	return sum_of(o->row);
+}
+
+SUBPROG int call_sum_end(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 how,
+			 __u64 ns)
+{
+	struct gs_sum *row = call_sum(h, s, o, how & ~END_FAILED);
+
+	if (row)
+		sum_end(h, row, ns, how & END_FAILED);
+	return 0;
+}
+
+/* It, o, ends, at now_ns: nothing when its begin was not seen; since_ns: see is_stale(). */
+static __always_inline void call_over(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
+				      __u32 call, bool failed, __u64 since_ns, __u64 now_ns)
+{
 	if (!o || !o->start_ns) {
 		gs_add(&h->count->unpaired, 1);
 		return;
 	}
-	row = is_stale(h, o->start_ns, since_ns) ? NULL : sum_of(o->row);
-	if (row)
-		sum_end(h, row, now_ns - o->start_ns, failed);
+	if (!is_stale(h, o->start_ns, since_ns))
+		call_sum_end(h, s, o, call | (failed ? END_FAILED : 0), now_ns - o->start_ns);
 	*(volatile __u64 *)&o->start_ns = 0;
 }
 
 /* The one of this goroutine ends. */
 static __always_inline void call_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
-				     __u32 open, bool failed, __u64 since_ns)
+				     __u32 open, __u32 call, bool failed, __u64 since_ns)
 {
-	call_over(h, open_find(s, open, GO_G(ctx)), failed, since_ns, bpf_ktime_get_ns());
+	call_over(h, s, open_find(s, open, GO_G(ctx)), call, failed, since_ns, bpf_ktime_get_ns());
 }
 
 #endif

@@ -98,7 +98,7 @@ static __always_inline void fail_count(struct hit *h, struct gs_net_scratch *s)
 {
 	__u64 *n = bpf_map_lookup_elem(&fails, &s->fail), zero = 0;
 
-	if (!n) {
+	if (!n && !gs_no_new) {
 		/* Another CPU may be faster: what counts is the look-up after it. */
 		bpf_map_update_elem(&fails, &s->fail, &zero, BPF_NOEXIST);
 		n = bpf_map_lookup_elem(&fails, &s->fail);

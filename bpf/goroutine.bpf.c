@@ -180,23 +180,24 @@ static __always_inline __u64 born_at(struct hit *h, __u64 g)
 	return *(volatile __u64 *)&b->owner == GS_BIRTH_OWNER(h->target, goid) ? ns : 0;
 }
 
-static volatile __u64 last_life_row;
-
 /* The site's row of lifetimes, a new one when it has none. */
 static __always_inline struct gs_sum *life_row(struct hit *h, struct gs_site *s)
 {
-	__u32 row = s->row, other;
+	volatile struct gs_pool *pool = &gs_pools[GS_POOL_LIVES];
+	__u32 row = s->row, n, other;
 
-	if (!row && last_life_row < GS_MAX_LIVES - 1) {
-		row = (__u32)__sync_fetch_and_add(&last_life_row, 1) + 1;
-		/* Another CPU may be faster: then this row stays unused. */
-		other = __sync_val_compare_and_swap(&s->row, 0, row);
-		row = other ? other : row;
+	if (!row) {
+		n = row_take(pool, 1);
+		row = row_ref(n);
+		other = row ? __sync_val_compare_and_swap(&s->row, 0, row) : 0;
+		if (other) { /* another CPU was faster */
+			row_give(pool, n);
+			row = other;
+		}
 	}
-	if (row && row < GS_MAX_LIVES)
-		return sum_of(row);
-	gs_add(&h->count->lives_full, 1);
-	return NULL;
+	if (!row)
+		gs_add(&h->count->lives_full, 1);
+	return sum_of(row);
 }
 
 SUBPROG int note_end(struct hit *h, struct gs_site *s, __u64 g)

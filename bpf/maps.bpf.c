@@ -15,5 +15,5 @@ struct gs_sums_map sums SEC(".maps");
 struct gs_pages_map pages SEC(".maps");
 
 volatile __u32 gs_no_new = 0;
-volatile __u64 gs_last_page = 0;
+volatile struct gs_pool gs_pools[GS_POOLS] = {};
 volatile __u32 gs_zero = 0;

@@ -38,7 +38,7 @@ SUBPROG int http_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
  * answer to a request may arrive while its writer is about to say that it is
  * written.
  */
-#define STATE_FAILED 0x100u /* in `to`: what ends has failed */
+#define STATE_FAILED END_FAILED /* in `to`: what ends has failed */
 SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 from,
 		     __u32 to)
 {
@@ -50,7 +50,7 @@ SUBPROG int state_to(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
 	now = bpf_ktime_get_ns();
 	o->state_ns = now;
 	if (from < NET_PHASES && !is_stale(h, since, h->spec->since_requests_ns))
-		request_phase_end(h, s, o, from, now - since, to & STATE_FAILED);
+		request_phase_end(h, s, o, from | (to & STATE_FAILED), now - since);
 	if (from < NET_BODY && next >= NET_BODY)
 		answered(h, o->start_ns);
 	return 0;
@@ -63,7 +63,7 @@ static __always_inline void call_answered(struct hit *h, struct gs_net_scratch *
 	struct gs_open *call = open_find(s, OPEN_REQUEST, g);
 
 	if (call && call->start_ns && call->start_ns <= before_ns)
-		call_over(h, call, false, h->spec->since_requests_ns, now_ns);
+		call_over(h, s, call, CALL_HTTP, false, h->spec->since_requests_ns, now_ns);
 }
 
 /* The host of a request's URL, which may leave the port to its scheme. */
@@ -154,10 +154,11 @@ SUBPROG int call_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (!call)
 		return 0;
 	if (call->start_ns) {
-		call_over(h, call, true, h->spec->since_requests_ns, bpf_ktime_get_ns());
+		call_over(h, s, call, CALL_HTTP, true, h->spec->since_requests_ns,
+			  bpf_ktime_get_ns());
 	} else if (!is_stale(h, call->state_ns, h->spec->since_requests_ns)) {
 		/* it was answered, but not with a response: a bad header, a redirect to nowhere */
-		row = sum_of(call->row);
+		row = call_sum(h, s, call, CALL_HTTP);
 		if (row)
 			gs_add(&row->errors, 1);
 	}
@@ -212,12 +213,12 @@ static __always_inline void carry_forget(struct hit *h, struct gs_net_scratch *s
 /*
  * A connection has one host as long as it lives, and while its probe is on no
  * connection ends unseen: the number of its own host is still right, if it is
- * of since then.
+ * of since then and has its row: without, its name may have made room too.
  */
 static __always_inline bool knows_host(const struct hit *h, const struct gs_open *last)
 {
 	return last && last->flags & GS_OPEN_OWN_HOST && h->spec->flags & GS_SPEC_CLOSES &&
-	       last->start_ns >= h->spec->since_requests_ns;
+	       last->start_ns >= h->spec->since_requests_ns && keeps_row(last);
 }
 
 /* Where a request was made; 0: by Client.do.  (By itself for the sake of the stack.) */
@@ -258,7 +259,8 @@ static __always_inline void direct_failed(struct hit *h, struct gs_net_scratch *
 	struct gs_open *call = open_find(s, OPEN_REQUEST, o->caller);
 
 	if (call && call->start_ns && call->flags & GS_OPEN_DIRECT && call->start_ns <= o->start_ns)
-		call_over(h, call, true, h->spec->since_requests_ns, bpf_ktime_get_ns());
+		call_over(h, s, call, CALL_HTTP, true, h->spec->since_requests_ns,
+			  bpf_ktime_get_ns());
 }
 
 /* net/http.(*persistConn).roundTrip(pc, req), body; req begins with the

@@ -41,7 +41,7 @@ CALL_PROGRAM(sql_rare, GROUP_RARE)
 		wait_begin(h, ctx, s);
 		break;
 	case PROBE_SQL_WAIT_END:
-		call_end(h, ctx, s, OPEN_SQL_WAIT, false, h->spec->since_rare_ns);
+		call_end(h, ctx, s, OPEN_SQL_WAIT, CALL_SQL_WAIT, false, h->spec->since_rare_ns);
 		break;
 	case PROBE_SQL_BEGIN_TX:
 		/* (*DB).beginDC(db, ctx, dc, …), body */

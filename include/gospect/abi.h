@@ -39,11 +39,12 @@
 #define GS_MAX_FAILS        512  /* kinds of failure, by host, phase and place */
 #define GS_MAX_ERRTYPES     128  /* itabs, and texts, that tell what an error is */
 #define GS_MAX_LIVES        1024 /* sites whose goroutines are timed */
+#define GS_PHASE_BLOCK      4    /* rows of an entry of `phases` */
 /* Rows of `sums`: of lifetimes from 1, of calls and of phases behind them. */
 #define GS_CALL_ROWS   GS_MAX_LIVES
 #define GS_PHASE_ROWS  (GS_CALL_ROWS + GS_MAX_CALLS)
-#define GS_MAX_SUMS    (GS_PHASE_ROWS + 3072)
-#define GS_MAX_PAGES   12288
+#define GS_MAX_SUMS    (GS_PHASE_ROWS + GS_PHASE_BLOCK * GS_MAX_PHASES)
+#define GS_MAX_PAGES   10240
 #define GS_CALL_FRAMES 8
 #define GS_STACK_WORDS 32 /* of the goroutine's stack that are read in one piece */
 #define GS_SCRATCHES   8
@@ -176,7 +177,7 @@ struct gs_site_key {
 struct gs_site {
 	__u64 births;
 	__u64 ends;
-	__u32 row; /* in `sums`: lifetimes of those whose birth was seen; 0: none yet */
+	__u32 row; /* reference into `sums`: lifetimes of those whose birth was seen; 0: none yet */
 	__u32 unused;
 };
 _Static_assert(sizeof(struct gs_site_key) == 24, "gs_site_key");
@@ -277,7 +278,7 @@ struct gs_host {
 _Static_assert(sizeof(struct gs_host) == 8 + GS_HOST_BYTES, "gs_host");
 
 /*
- * Sums by host and phase: key of map `phases`; the value is the number of its
+ * Sums by host and phase: key of map `phases`; the value is a reference to its
  * first row in `sums`.  A host has rows for its dials, for its requests, or for both.
  */
 enum {
@@ -311,13 +312,36 @@ struct gs_sum {
 	__u64 sum_ns;
 	__u64 longest_ns;
 	__u32 page[GS_SUM_PAGES];
-	__u32 unused;
+	__u32 generation; /* of who has it: see GS_ROW_REF */
 };
 _Static_assert(sizeof(struct gs_phase_key) == 16, "gs_phase_key");
 _Static_assert(sizeof(struct gs_page) == 64, "gs_page");
 _Static_assert(sizeof(struct gs_sum) == 68 + 4 * GS_SUM_PAGES, "gs_sum");
 
-/* Sums by place: key of map `calls`; the value is the number of its row in
+/*
+ * How a row is known to those who remember it: its number, and its generation then.
+ * Once a row has been given to another, what is remembered of it leads nowhere.
+ */
+#define GS_ROW_BITS                 13
+#define GS_ROW_NUMBER(ref)          ((ref) & ((1u << GS_ROW_BITS) - 1))
+#define GS_ROW_GENERATION(ref)      ((ref) >> GS_ROW_BITS)
+#define GS_ROW_REF(row, generation) ((row) | (generation) << GS_ROW_BITS)
+_Static_assert(GS_MAX_SUMS <= 1 << GS_ROW_BITS, "rows have numbers of so many bits");
+
+/*
+ * What rows and pages are taken from: those never used yet, then a list of those
+ * that were given back.  `free` has the first of it in the low half (0: none) and in
+ * the high half the number of changes, so that one who was slow takes nothing twice;
+ * the next one is in page[0] of a row, in bucket[0] of a page.
+ */
+enum { GS_POOL_LIVES, GS_POOL_CALLS, GS_POOL_PHASES, GS_POOL_PAGES, GS_POOLS };
+struct gs_pool {
+	__u64 next, end; /* not used yet: [next, end) */
+	__u64 free;
+};
+_Static_assert(sizeof(struct gs_pool) == 24, "gs_pool");
+
+/* Sums by place: key of map `calls`; the value is a reference to its row in
  * `sums`.  All zero behind kind: the other places. */
 struct gs_call_key {
 	__u32 target;
@@ -401,7 +425,7 @@ struct gs_open {
 	__u32 state;
 	__u16 npcs;
 	__u16 flags; /* GS_OPEN_… */
-	__u32 row;   /* of a call; the first of its host's for requests; 0: not looked up yet */
+	__u32 row; /* reference: of a call; the first of its host's for requests; 0: not looked up */
 	__u32 unused;
 	__u64 pcs[GS_CALL_FRAMES];
 };

@@ -204,6 +204,7 @@ static void begin_window(struct observer *o, bool follows)
 	if (!o->unread)
 		trace_reading_deinit(&o->rbase);
 	o->rbase = o->rnow;
+	trace_reading_begin(&o->rbase);
 	memset(&o->rnow, 0, sizeof(o->rnow));
 	o->cpu_base = o->cpu_now;
 	o->threads_base = machine_threads(&o->look);

@@ -73,22 +73,12 @@ static size_t count_rows(const struct dump *d)
 	return n;
 }
 
-/* Those with a row of lifetimes stay: that one would have no owner. */
 static uint64_t site_count(const void *value)
 {
 	struct gs_site v;
 
 	memcpy(&v, value, sizeof(v));
-	return v.row ? EVICT_NEVER : v.births + v.ends;
-}
-
-static void site_late(struct trace *t, const void *was, const void *is)
-{
-	struct gs_site a, b;
-
-	memcpy(&a, was, sizeof(a));
-	memcpy(&b, is, sizeof(b));
-	t->births_late += b.births - a.births;
+	return v.births + v.ends;
 }
 
 static uint64_t stack_count(const void *value)
@@ -99,30 +89,32 @@ static uint64_t stack_count(const void *value)
 	return s.count;
 }
 
-static void stack_late(struct trace *t, const void *was, const void *is)
-{
-	struct gs_stack a, b;
-
-	memcpy(&a, was, sizeof(a));
-	memcpy(&b, is, sizeof(b));
-	t->allocs_late += b.count - a.count;
-	t->allocs_late_bytes += b.bytes - a.bytes;
-}
-
-static void evict_sites(struct trace *t, const struct dump *d, bool *gone)
+static void evict_sites(struct trace *t, struct dump *d, bool *gone)
 {
 	const struct evict_table e = { trace_map_fd(t, TRACE_MAP_SITES), t->sizes.sites,
-				       &t->idle_sites, site_count, site_late };
+				       &t->idle_sites, site_count };
 
 	evict_idle(t, &e, d, gone);
 }
 
-static void evict_stacks(struct trace *t, const struct dump *d, bool *gone)
+static void evict_stacks(struct trace *t, struct dump *d, bool *gone)
 {
 	const struct evict_table e = { trace_map_fd(t, TRACE_MAP_STACKS), t->sizes.stacks,
-				       &t->idle_stacks, stack_count, stack_late };
+				       &t->idle_stacks, stack_count };
 
 	evict_idle(t, &e, d, gone);
+}
+
+/* Their rows of lifetimes, once they are read. */
+static void give_back_lives(struct trace *t, const struct dump *d, const bool *gone)
+{
+	for (size_t i = 0; gone && i < d->n; i++) {
+		struct gs_site v;
+
+		memcpy(&v, d->values + i * sizeof(v), sizeof(v));
+		if (gone[i])
+			rows_give_back(t, GS_POOL_LIVES, v.row, 1);
+	}
 }
 
 /* window: the one that ended; NULL: without lifetimes. */
@@ -145,6 +137,8 @@ static int read_sites(struct trace *t, struct trace_reading *r, const uint32_t *
 		evict_sites(t, &d, gone);
 	if (!err)
 		take_sites(t, r, &d, window ? *window : 0, gone);
+	if (!err)
+		give_back_lives(t, &d, gone);
 	for (size_t i = 0; !err && i < r->nsite; i++)
 		t->births_gone += r->site[i].gone ? r->site[i].births : 0;
 	dump_deinit(&d);
@@ -297,13 +291,14 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 		cost += t->cost_ns[i];
 	r->cost_ns = (uint64_t)cost;
 	/* What went to a row of the others (hosts, phases, calls) is not lost, but its name is. */
-	r->others_full = c->hosts_full + c->phases_full + c->calls_full + c->fails_full;
+	r->others_full =
+		c->hosts_full + c->phases_full + c->calls_full + c->fails_full + t->nameless;
 	r->sites_full = c->sites_full + c->lives_full;
 	r->stacks_full = c->stacks_full + c->threads_full + c->stack_collisions;
 	r->requests_full = c->opens_full + c->pages_full + c->scratches_full + t->pushed_out;
-	r->births_other = c->births_other + t->births_late;
-	r->allocs_other = c->allocs_other + t->allocs_late;
-	r->allocs_other_bytes = c->allocs_other_bytes + t->allocs_late_bytes;
+	r->births_other = c->births_other;
+	r->allocs_other = c->allocs_other;
+	r->allocs_other_bytes = c->allocs_other_bytes;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;
@@ -313,7 +308,8 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 static void learn_cut_off(struct trace *t, const struct trace_reading *r,
 			  const struct gs_counters *c)
 {
-	uint64_t begun = c->requests_begun, ended = c->requests_answered, b, e;
+	uint64_t begun = c->requests_begun + t->calls_gone_begun,
+		 ended = c->requests_answered + t->calls_gone_ended, b, e;
 
 	for (size_t i = 0; i < r->ncall; i++) {
 		/* of the rare group, or among those requests */
@@ -322,6 +318,10 @@ static void learn_cut_off(struct trace *t, const struct trace_reading *r,
 			continue;
 		begun += r->call[i].begun;
 		ended += r->call[i].hist.count;
+		if (r->call[i].gone) {
+			t->calls_gone_begun += r->call[i].begun;
+			t->calls_gone_ended += r->call[i].hist.count;
+		}
 	}
 	b = begun - t->calls_begun;
 	e = ended - t->calls_ended;
@@ -379,12 +379,29 @@ int trace_read_births(struct trace *t, struct trace_reading *r)
 		return -EINVAL;
 	r->mono_ns = clock_mono_ns();
 	e = drain_counters(t, &c);
-	r->births_other = c.births_other + t->births_late;
+	r->births_other = c.births_other;
 	if (!e)
 		e = read_sites(t, r, NULL);
 	if (e)
 		trace_reading_deinit(r);
 	return e;
+}
+
+#define LEAVE_OUT_GONE(row, n)                            \
+	do {                                              \
+		size_t left = 0;                          \
+                                                          \
+		for (size_t i = 0; i < (n); i++)          \
+			if (!(row)[i].gone)               \
+				(row)[left++] = (row)[i]; \
+		(n) = left;                               \
+	} while (0)
+
+void trace_reading_begin(struct trace_reading *r)
+{
+	LEAVE_OUT_GONE(r->phase, r->nphase);
+	LEAVE_OUT_GONE(r->call, r->ncall);
+	LEAVE_OUT_GONE(r->failure, r->nfailure);
 }
 
 void trace_reading_deinit(struct trace_reading *r)

@@ -10,85 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "gospect.skel.h"
-
 #define HOLD_MAX_NS (60 * NS_PER_S) /* kept when `holds` is full */
-
-static int by_number(const void *a, const void *b)
-{
-	const struct host_name *x = a, *y = b;
-
-	return (x->number > y->number) - (x->number < y->number);
-}
-
-/* Of a URL's host: an IPv6 address is in brackets there. */
-static bool has_port(const char *name, size_t n)
-{
-	const char *colon = memrchr(name, ':', n), *bracket = memrchr(name, ']', n);
-
-	return colon && (!bracket || colon > bracket);
-}
-
-/* A string ends at the first NUL, a name from the target may hold some. */
-static void host_from(struct host_name *to, const struct gs_host *h, uint64_t number)
-{
-	uint32_t len = h->len & GS_HOST_LEN;
-	size_t n = len < TRACE_MAX_HOST ? len : TRACE_MAX_HOST;
-
-	to->number = number;
-	memcpy(to->name, h->name, n);
-	to->name[n] = '\0';
-	for (size_t i = 0; i < n; i++)
-		if (!to->name[i])
-			to->name[i] = '?';
-	if (h->len & GS_HOST_TLS && n + 4 <= TRACE_MAX_HOST && !has_port(to->name, n))
-		memcpy(to->name + n, ":443", 5);
-}
-
-/* Nothing leaves that table: it is read again only when it has grown. */
-static int read_hosts(struct trace *t)
-{
-	struct host_table *ht = &t->hosts;
-	uint64_t last = t->skel->bss->gs_last_host;
-	struct host_name *names;
-	struct dump d;
-	int e;
-
-	if (last == ht->seen || ht->n == GS_MAX_HOSTS)
-		return 0;
-	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_HOSTS), sizeof(struct gs_host),
-		     sizeof(uint64_t));
-	names = e || !d.n ? NULL : calloc(d.n, sizeof(*names));
-	if (!e && d.n && !names)
-		e = -ENOMEM;
-	for (size_t i = 0; !e && i < d.n; i++) {
-		struct gs_host h;
-		uint64_t number;
-
-		memcpy(&h, d.keys + i * sizeof(h), sizeof(h));
-		memcpy(&number, d.values + i * sizeof(number), sizeof(number));
-		host_from(&names[i], &h, number);
-	}
-	if (!e) {
-		if (names)
-			qsort(names, d.n, sizeof(*names), by_number);
-		free(ht->name);
-		*ht = (struct host_table){ .name = names, .n = d.n, .seen = last };
-	}
-	dump_deinit(&d);
-	return e;
-}
-
-/* NULL: a name that came after the table was read; the next reading has it. */
-const char *drain_host(const struct trace *t, uint64_t number)
-{
-	const struct host_name key = { .number = number };
-	const struct host_name *found = NULL;
-
-	if (t->hosts.n)
-		found = bsearch(&key, t->hosts.name, t->hosts.n, sizeof(key), by_number);
-	return found ? found->name : NULL;
-}
 
 /*
  * Whether a "host:port" names an address or nothing at all.  The resolver is
@@ -119,8 +41,10 @@ uint64_t drain_max(const volatile struct gs_sum *s, uint32_t window)
 	return s->max_window[window & 1] == window ? s->max_ns[window & 1] : 0;
 }
 
-const volatile struct gs_sum *drain_sum(const struct trace *t, uint32_t row)
+const volatile struct gs_sum *drain_sum(const struct trace *t, uint32_t ref)
 {
+	uint32_t row = GS_ROW_NUMBER(ref);
+
 	return t->sums && row && row < t->sizes.sums ? &t->sums[row] : NULL;
 }
 
@@ -128,10 +52,9 @@ const volatile struct gs_sum *drain_sum(const struct trace *t, uint32_t row)
 static const volatile struct gs_sum *sum_of(const struct trace *t, const struct dump *d, size_t i,
 					    uint32_t plus)
 {
-	uint32_t row;
+	uint32_t ref = rows_ref(d, i);
 
-	memcpy(&row, d->values + i * sizeof(row), sizeof(row));
-	return drain_sum(t, row ? row + plus : 0);
+	return drain_sum(t, ref ? ref + plus : 0);
 }
 
 void drain_read_sum(const struct trace *t, struct trace_hist *h, const volatile struct gs_sum *s)
@@ -159,18 +82,27 @@ static struct trace_sample sample_of(const struct trace *t, const struct trace_r
 	return sample;
 }
 
+/* Something was counted in a row whose host has lost its name: it is not said of which. */
+static void note_nameless(struct trace *t, uint32_t ref)
+{
+	uint32_t row = GS_ROW_NUMBER(ref);
+
+	t->nameless += row < t->sizes.sums && !t->age[row].still;
+}
+
 static int take_phase(const struct trace *t, struct trace_phase *p, const struct gs_phase_key *k,
 		      uint32_t phase, const volatile struct gs_sum *s, uint32_t window)
 {
-	const char *host = k->host ? drain_host(t, k->host) : "";
+	bool other = !k->host || hosts_is_nameless(t, k->host);
+	const char *host = other ? "" : hosts_name(t, k->host);
 
 	if (!s->count || !host)
 		return -ENOENT;
-	if (phase == NET_DNS && k->host && is_literal(host))
+	if (phase == NET_DNS && !other && is_literal(host))
 		return -ENOENT;
 	*p = (struct trace_phase){
 		.phase = (enum net_phase)phase,
-		.other = !k->host,
+		.other = other,
 		.errors = s->errors,
 		.max_ns_window = drain_max(s, window),
 	};
@@ -180,15 +112,18 @@ static int take_phase(const struct trace *t, struct trace_phase *p, const struct
 }
 
 /* The phases of one entry: as many as it has rows, at most. */
-static void take_phases(const struct trace *t, struct trace_reading *r, const struct dump *d,
+static void take_phases(struct trace *t, struct trace_reading *r, const struct row_table *table,
 			size_t i, uint32_t window)
 {
+	const struct dump *d = table->d;
 	const volatile struct gs_sum *s;
 	struct gs_phase_key k;
 
 	memcpy(&k, d->keys + i * sizeof(k), sizeof(k));
 	if (k.target != TARGET || k.group > GS_PHASES_REQUEST)
 		return;
+	if (hosts_is_nameless(t, k.host))
+		note_nameless(t, rows_ref(d, i));
 	for (uint32_t n = 0; n < GS_PHASES_ROWS(k.group); n++) {
 		s = sum_of(t, d, i, n);
 		if (!s || take_phase(t, &r->phase[r->nphase], &k, GS_PHASES_FIRST(k.group) + n, s,
@@ -196,33 +131,28 @@ static void take_phases(const struct trace *t, struct trace_reading *r, const st
 			continue;
 		if (k.group == GS_PHASES_REQUEST)
 			r->phase[r->nphase].sample = sample_of(t, r, s);
-		r->nphase++;
+		r->phase[r->nphase++].gone = table->gone[i];
 	}
 }
 
-static int read_phases(struct trace *t, struct trace_reading *r, uint32_t window)
+static int read_phases(struct trace *t, struct trace_reading *r, const struct row_table *table,
+		       uint32_t window)
 {
-	struct dump d;
-	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PHASES), sizeof(struct gs_phase_key),
-			 sizeof(uint32_t));
-
-	if (!e)
-		e = read_hosts(t); /* after the rows: it has their names */
-	if (!e && d.n) {
-		r->phase = calloc(d.n * GS_PHASES_ROWS(GS_PHASES_DIAL), sizeof(*r->phase));
-		e = r->phase ? 0 : -ENOMEM;
+	if (table->d->n) {
+		r->phase = calloc(table->d->n * GS_PHASE_BLOCK, sizeof(*r->phase));
+		if (!r->phase)
+			return -ENOMEM;
 	}
-	for (size_t i = 0; !e && i < d.n; i++)
-		take_phases(t, r, &d, i, window);
-	dump_deinit(&d);
-	return e;
+	for (size_t i = 0; i < table->d->n; i++)
+		take_phases(t, r, table, i, window);
+	return 0;
 }
 
 static int take_call(const struct trace *t, struct trace_call *c, const struct gs_call_key *k,
 		     const volatile struct gs_sum *s, uint32_t window)
 {
 	bool named = k->text && (k->kind == CALL_GRPC || k->kind == CALL_HANDLER);
-	const char *text = named ? drain_host(t, k->text) : "";
+	const char *text = named ? hosts_name(t, k->text) : "";
 
 	if (k->target != TARGET || k->kind >= CALL_KINDS || !(s->begun || s->count) || !text)
 		return -ENOENT;
@@ -241,36 +171,35 @@ static int take_call(const struct trace *t, struct trace_call *c, const struct g
 	return 0;
 }
 
-static int read_calls(struct trace *t, struct trace_reading *r, uint32_t window)
+static int read_calls(struct trace *t, struct trace_reading *r, const struct row_table *table,
+		      uint32_t window)
 {
-	struct dump d;
-	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_CALLS), sizeof(struct gs_call_key),
-			 sizeof(uint32_t));
+	const struct dump *d = table->d;
 
-	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
-		e = read_hosts(t);
-	if (!e && d.n) {
-		r->call = calloc(d.n, sizeof(*r->call));
-		e = r->call ? 0 : -ENOMEM;
+	if (d->n) {
+		r->call = calloc(d->n, sizeof(*r->call));
+		if (!r->call)
+			return -ENOMEM;
 	}
-	for (size_t i = 0; !e && i < d.n; i++) {
-		const volatile struct gs_sum *s = sum_of(t, &d, i, 0);
+	for (size_t i = 0; i < d->n; i++) {
+		const volatile struct gs_sum *s = sum_of(t, d, i, 0);
 		struct gs_call_key k;
 
-		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
+		memcpy(&k, d->keys + i * sizeof(k), sizeof(k));
+		if (hosts_is_nameless(t, k.text))
+			note_nameless(t, rows_ref(d, i));
 		if (!s || take_call(t, &r->call[r->ncall], &k, s, window))
 			continue;
 		if (k.kind != CALL_SQL_WAIT)
 			r->call[r->ncall].sample = sample_of(t, r, s);
-		r->ncall++;
+		r->call[r->ncall++].gone = table->gone[i];
 	}
-	dump_deinit(&d);
-	return e;
+	return 0;
 }
 
 static int take_failure(const struct trace *t, struct trace_failure *f, const struct gs_fail_key *k)
 {
-	const char *host = k->host ? drain_host(t, k->host) : "";
+	const char *host = !k->host || hosts_is_nameless(t, k->host) ? "" : hosts_name(t, k->host);
 
 	if (k->target != TARGET || !f->count || !host)
 		return -ENOENT;
@@ -287,41 +216,122 @@ static int take_failure(const struct trace *t, struct trace_failure *f, const st
 	return 0;
 }
 
-static int read_failures(struct trace *t, struct trace_reading *r)
+static int read_failures(struct trace *t, struct trace_reading *r, const struct dump *d,
+			 const bool *gone)
 {
-	struct dump d;
-	int e = dump_map(&d, trace_map_fd(t, TRACE_MAP_FAILS), sizeof(struct gs_fail_key),
-			 sizeof(uint64_t));
-
-	if (!e)
-		e = read_hosts(t);
-	if (!e && d.n) {
-		r->failure = calloc(d.n, sizeof(*r->failure));
-		e = r->failure ? 0 : -ENOMEM;
+	if (d->n) {
+		r->failure = calloc(d->n, sizeof(*r->failure));
+		if (!r->failure)
+			return -ENOMEM;
 	}
-	for (size_t i = 0; !e && i < d.n; i++) {
-		struct trace_failure f = { 0 };
+	for (size_t i = 0; i < d->n; i++) {
+		struct trace_failure f = { .gone = gone[i] };
 		struct gs_fail_key k;
 
-		memcpy(&k, d.keys + i * sizeof(k), sizeof(k));
-		memcpy(&f.count, d.values + i * sizeof(f.count), sizeof(f.count));
+		memcpy(&k, d->keys + i * sizeof(k), sizeof(k));
+		memcpy(&f.count, d->values + i * sizeof(f.count), sizeof(f.count));
 		if (!take_failure(t, &f, &k))
 			r->failure[r->nfailure++] = f;
 	}
-	dump_deinit(&d);
+	return 0;
+}
+
+/* Copies of the tables, and which of their entries make room. */
+enum { PHASES, CALLS, FAILS, TABLES };
+struct copies {
+	struct dump of[TABLES];
+	bool *gone[TABLES]; /* owned; NULL: not read, nobody uses it */
+	struct row_table rows[TABLES];
+};
+
+static uint64_t fail_count(const void *value)
+{
+	uint64_t n;
+
+	memcpy(&n, value, sizeof(n));
+	return n;
+}
+
+static int copy_table(struct trace *t, struct copies *c, int table)
+{
+	static const struct {
+		enum trace_map map;
+		uint32_t key, value, nrow;
+	} kind[TABLES] = {
+		[PHASES] = { TRACE_MAP_PHASES, sizeof(struct gs_phase_key), sizeof(uint32_t),
+			     GS_PHASE_BLOCK },
+		[CALLS] = { TRACE_MAP_CALLS, sizeof(struct gs_call_key), sizeof(uint32_t), 1 },
+		[FAILS] = { TRACE_MAP_FAILS, sizeof(struct gs_fail_key), sizeof(uint64_t), 0 },
+	};
+	const uint32_t room[TABLES] = { t->sizes.phases, t->sizes.calls, t->sizes.fails };
+	int fd = trace_map_fd(t, kind[table].map);
+	int e = dump_map(&c->of[table], fd, kind[table].key, kind[table].value);
+
+	c->gone[table] = e ? NULL : calloc(c->of[table].n + 1, sizeof(bool));
+	c->rows[table] = (struct row_table){ &c->of[table], fd, room[table], kind[table].nrow,
+					     c->gone[table] };
+	return e ? e : c->gone[table] ? 0 : -ENOMEM;
+}
+
+/* Those that are idle make room; then nothing is added to them any more. */
+static void make_room(struct trace *t, struct copies *c, bool net)
+{
+	const struct evict_table fails = { c->rows[FAILS].fd, t->sizes.fails, &t->idle_fails,
+					   fail_count };
+
+	for (int i = net ? PHASES : CALLS; i <= CALLS; i++)
+		rows_pick(t, &c->rows[i]);
+	rows_take_out(t, &c->rows[net ? PHASES : CALLS], net ? 2 : 1);
+	if (net)
+		evict_idle(t, &fails, &c->of[FAILS], c->gone[FAILS]);
+}
+
+static void give_back(struct trace *t, const struct copies *c)
+{
+	static const int pool[] = { [PHASES] = GS_POOL_PHASES, [CALLS] = GS_POOL_CALLS };
+
+	for (int i = PHASES; i <= CALLS; i++)
+		for (size_t k = 0; k < c->of[i].n; k++)
+			if (c->gone[i][k])
+				rows_give_back(t, pool[i], rows_ref(&c->of[i], k), c->rows[i].nrow);
+}
+
+/* After the rows were taken out: names that only they had make room as well. */
+static int read_copies(struct trace *t, struct trace_reading *r, struct copies *c, bool net,
+		       uint32_t window)
+{
+	int e = net ? hosts_read(t) : 0;
+
+	if (!e && net)
+		e = read_phases(t, r, &c->rows[PHASES], window);
+	if (!e && net)
+		e = read_failures(t, r, &c->of[FAILS], c->gone[FAILS]);
+	if (!e)
+		e = read_calls(t, r, &c->rows[CALLS], window);
+	give_back(t, c);
+	if (!e && net)
+		hosts_evict(t);
 	return e;
 }
 
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window)
 {
+	bool net = trace_uses(t, SENSOR_BIT(SENSOR_NET));
+	struct copies c = { 0 };
 	int e = 0;
 
-	if (trace_uses(t, SENSOR_BIT(SENSOR_NET)))
-		e = read_phases(t, r, window);
-	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_NET)))
-		e = read_failures(t, r);
-	if (!e && trace_uses(t, NET_SENSORS))
-		e = read_calls(t, r, window);
+	if (!trace_uses(t, NET_SENSORS))
+		return 0;
+	for (int i = net ? PHASES : CALLS; !e && i <= (net ? FAILS : CALLS); i++)
+		e = copy_table(t, &c, i);
+	if (!e) {
+		make_room(t, &c, net);
+		e = read_copies(t, r, &c, net, window);
+	}
+	for (int i = 0; i < TABLES; i++) {
+		dump_deinit(&c.of[i]);
+		free(c.gone[i]);
+	}
 	return e;
 }
 
@@ -354,7 +364,9 @@ void sweep_holds(struct trace *t, uint64_t full)
 void drain_calls_deinit(struct trace *t)
 {
 	free(t->hosts.name);
+	free(t->age);
 	u64map_deinit(&t->calls_before);
 	bytesmap_deinit(&t->idle_sites);
 	bytesmap_deinit(&t->idle_stacks);
+	bytesmap_deinit(&t->idle_fails);
 }

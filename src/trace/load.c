@@ -155,27 +155,31 @@ static int map_tables(struct trace *t)
 	return e;
 }
 
-/* The rows of the others, where what has no row of its own is summed: made
- * before a table can be full. */
+/* What rows are taken from, and the rows of the others, where what has no row of its
+ * own is summed: made before a table can be full. */
 static int make_rows_of_others(struct trace *t)
 {
 	struct gs_phase_key phase = { 0 };
 	struct gs_call_key call = { 0 };
+	volatile struct gs_pool *pool = t->skel->bss->gs_pools;
 	uint32_t row = GS_PHASE_ROWS;
 	int e = 0;
+
+	pool[GS_POOL_LIVES] = (struct gs_pool){ .next = 1, .end = GS_CALL_ROWS };
+	pool[GS_POOL_PAGES] = (struct gs_pool){ .next = 1, .end = GS_MAX_PAGES };
 
 	for (; !e && trace_uses(t, SENSOR_BIT(SENSOR_NET)) && phase.group <= GS_PHASES_REQUEST;
 	     phase.group++) {
 		e = bpf_map__update_elem(t->skel->maps.phases, &phase, sizeof(phase), &row,
 					 sizeof(row), 0);
-		row += GS_PHASES_ROWS(phase.group);
+		row += GS_PHASE_BLOCK;
 	}
-	t->skel->bss->gs_next_phase_row = row;
+	pool[GS_POOL_PHASES] = (struct gs_pool){ .next = row, .end = GS_MAX_SUMS };
 	row = GS_CALL_ROWS;
 	for (; !e && trace_uses(t, NET_SENSORS) && call.kind < CALL_KINDS; call.kind++, row++)
 		e = bpf_map__update_elem(t->skel->maps.calls, &call, sizeof(call), &row,
 					 sizeof(row), 0);
-	t->skel->bss->gs_next_call_row = row;
+	pool[GS_POOL_CALLS] = (struct gs_pool){ .next = row, .end = GS_PHASE_ROWS };
 	return e;
 }
 
@@ -351,6 +355,9 @@ int load_object(struct trace *t, struct err *err)
 	if (e)
 		return err_set(err, e, "cannot mmap the BPF maps: %s", strerror(-e));
 	t->map_bytes = all_map_bytes(t);
+	t->age = calloc(t->sizes.sums, sizeof(*t->age));
+	if (!t->age)
+		return err_set(err, -ENOMEM, "no memory for the ages of rows");
 	return 0;
 }
 

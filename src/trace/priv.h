@@ -46,6 +46,13 @@ struct arm {
 	uint64_t tried_hits; /* hits when a round was last begun for it */
 };
 
+/* A row of `sums` at the latest reading: what was counted there, and for how many
+ * readings it has been the same. */
+struct row_age {
+	uint64_t count;
+	uint8_t still;
+};
+
 /* Names by number, as far as they were read. */
 struct host_name {
 	uint64_t number;
@@ -55,7 +62,9 @@ struct host_name {
 struct host_table {
 	struct host_name *name; /* owned; by number */
 	size_t n;
-	uint64_t seen; /* the last number given, when it was read */
+	uint64_t seen;    /* the last number given, when it was read */
+	bool stale;       /* names have left the table since */
+	uint64_t settled; /* … at the reading before: a number up to there has its name, or none */
 };
 
 /* A row of `sums`: what it had when it was last looked at; in slices of the window,
@@ -124,9 +133,11 @@ struct trace {
 	uint64_t threads_removed;   /* from alloc_scratch */
 	struct host_table hosts;
 	/* rows that made room for others: see evict.c */
-	struct bytesmap idle_sites, idle_stacks;
+	struct bytesmap idle_sites, idle_stacks, idle_fails;
+	struct row_age *age; /* owned: t->sizes.sums of them */
 	uint64_t births_gone;
-	uint64_t births_late, allocs_late, allocs_late_bytes; /* that were added as they went */
+	uint64_t calls_gone_begun, calls_gone_ended;
+	uint64_t nameless;                 /* hosts whose name made room as they came back */
 	struct u64map calls_before;        /* under way at the latest reading of what is open */
 	uint64_t pushed_out;               /* of such, gone since without an end */
 	uint64_t holds_full;               /* opens_full when `holds` was last swept */
@@ -195,30 +206,65 @@ void dump_deinit(struct dump *d);
 
 /*
  * evict.c: once a table is nearly full, takes rows out that have had the same count
- * in some readings.  gone: [d->n], false.
+ * in some readings; what they had in the end is in *d.  gone: [d->n], false.
  */
-#define EVICT_NEVER UINT64_MAX
+#define EVICT_NEARLY_FULL 0.75 /* of the table's rows are in use */
+#define EVICT_STILL       3    /* readings without an addition, mostly */
 struct evict_table {
 	int fd;
 	uint32_t rows;
 	struct bytesmap *seen; /* what is remembered of the readings before */
 	uint64_t (*count)(const void *value);
-	/* What a row had when it was read, and when it went. */
-	void (*late)(struct trace *t, const void *was, const void *is);
 };
-void evict_idle(struct trace *t, const struct evict_table *e, const struct dump *d, bool *gone);
+void evict_idle(struct trace *t, const struct evict_table *e, struct dump *d, bool *gone);
+struct evict_need {
+	const uint8_t *still;  /* of n rows: for how many readings, up to EVICT_STILL */
+	size_t n, used, fresh; /* fresh: that were not there at the reading before */
+	uint32_t room;
+};
+/* For how many readings a row is still, at least, that makes room; 0: none does.  Where many
+ * rows are fresh, it is fewer. */
+uint8_t evict_least(const struct evict_need *e);
+/* Until no program is under way that was when this was called; whether the kernel can. */
+void evict_wait(void);
+bool evict_can_wait(void);
 
-/* A row of `sums`, or NULL; what it has, in a histogram that is all 0; its largest
+/* rows.c: the same of tables whose values are references to rows of `sums`. */
+struct row_table {
+	const struct dump *d;
+	int fd;
+	uint32_t room, nrow; /* entries, and the rows that each has */
+	bool *gone;          /* [d->n] */
+};
+/* Says in gone[] which are to go; once a reading. */
+void rows_pick(struct trace *t, const struct row_table *r);
+/* Takes them out of n tables: afterwards nothing is added to their rows. */
+void rows_take_out(struct trace *t, const struct row_table *r, size_t n);
+/* What was read may be used by others: nrow rows from that one on. */
+void rows_give_back(struct trace *t, int pool, uint32_t ref, uint32_t nrow);
+uint32_t rows_ref(const struct dump *d, size_t i);
+/* Behind the last row, or page, that was ever taken from a pool. */
+uint32_t rows_end(const struct trace *t, int pool);
+
+/* A row of `sums` by a reference, or NULL; what it has, in a histogram that is all 0; its largest
  * since the reading before: in the slot that went out of use with that window. */
-const volatile struct gs_sum *drain_sum(const struct trace *t, uint32_t row);
+const volatile struct gs_sum *drain_sum(const struct trace *t, uint32_t ref);
 void drain_read_sum(const struct trace *t, struct trace_hist *h, const volatile struct gs_sum *s);
 uint64_t drain_max(const volatile struct gs_sum *s, uint32_t window);
 
 /* drain_calls.c: phases, calls and what has begun; window: the one that ended. */
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window);
 void sweep_holds(struct trace *t, uint64_t full);
-/* The name with this number; NULL: not read yet.  Valid until hosts are read again. */
-const char *drain_host(const struct trace *t, uint64_t number);
+
+/* hosts.c: the names of hosts, methods and routes. */
+int hosts_read(struct trace *t);
+/* The name with this number; NULL: not read yet, or it has made room.  Valid until hosts
+ * are read again. */
+const char *hosts_name(const struct trace *t, uint64_t number);
+/* Whether that is because it has made room. */
+bool hosts_is_nameless(const struct trace *t, uint64_t number);
+/* Once their table is nearly full, names that nothing has make room. */
+void hosts_evict(struct trace *t);
 void drain_calls_deinit(struct trace *t);
 
 /* drain.c */
@@ -234,6 +280,8 @@ uint64_t slices_set_active(struct trace *t, uint32_t bits, enum slices_turn turn
 void slices_read(struct trace *t);
 struct trace_sample slices_of(const struct trace *t, uint32_t row);
 void slices_next_window(struct trace *t);
+/* A row is another's from now on. */
+void slices_forget(struct trace *t, uint32_t row);
 int slices_init(struct trace *t);
 void slices_deinit(struct trace *t);
 

@@ -17,8 +17,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "gospect.skel.h"
-
 #define IO_BYTES 512
 
 static double field(const char *text, const char *name)
@@ -59,7 +57,7 @@ static uint64_t count_of(const struct trace *t, uint32_t row)
 /* The next row that may be in use: calls, then phases; 0: no more. */
 static uint32_t next_row(const struct trace *t, uint32_t row)
 {
-	uint64_t calls = t->skel->bss->gs_next_call_row, phases = t->skel->bss->gs_next_phase_row;
+	uint64_t calls = rows_end(t, GS_POOL_CALLS), phases = rows_end(t, GS_POOL_PHASES);
 
 	row = row ? row + 1 : GS_CALL_ROWS;
 	if (row >= calls && row < GS_PHASE_ROWS)
@@ -157,6 +155,12 @@ void slices_next_window(struct trace *t)
 		s->row[i].now = (struct sample_row){ 0 };
 	}
 	sample_keep_slices(&s->w, of_before, of_now);
+}
+
+void slices_forget(struct trace *t, uint32_t row)
+{
+	if (t->slices.row)
+		t->slices.row[row] = (struct slice_row){ 0 };
 }
 
 int slices_init(struct trace *t)

@@ -188,6 +188,7 @@ struct trace_sample {
 struct trace_phase {
 	enum net_phase phase;
 	bool other;                    /* hosts beyond the kernel's table, together */
+	bool gone;                     /* as of a site */
 	char host[TRACE_MAX_HOST + 1]; /* as the program wrote it, NUL-terminated; foreign bytes */
 	uint64_t errors;
 	uint64_t max_ns_window; /* largest since the previous reading */
@@ -198,6 +199,7 @@ struct trace_phase {
 struct trace_call {
 	enum call_kind kind;
 	bool other; /* places beyond the kernel's table, together */
+	bool gone;  /* as of a site */
 	uint64_t pcs
 		[TRACE_CALL_FRAMES]; /* run-time return addresses, innermost first; 0 beyond npcs */
 	uint32_t npcs;
@@ -217,6 +219,7 @@ struct trace_failure {
 	bool reused;                   /* its connection had carried requests before */
 	bool dial;                     /* no call, but a dial's phase: without pcs */
 	bool grpc;                     /* a call of gRPC: host is its method; without pcs */
+	bool gone;                     /* as of a site */
 	uint64_t pcs[TRACE_CALL_FRAMES];
 	uint32_t npcs;
 };
@@ -262,6 +265,9 @@ struct trace_reading {
 int trace_read(struct trace *t, struct trace_reading *r);
 /* Only r->site (without lifetimes), births_… and r->mono_ns; no new window begins. */
 int trace_read_births(struct trace *t, struct trace_reading *r);
+/* Before it is what later ones are compared with: leaves phases, calls and failures out
+ * whose rows have made room, for they begin anew. */
+void trace_reading_begin(struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
 
 /* What one counter gained of what another gained, 0..1: both only grow. */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gospect/abi.h"
 #include "gospect.skel.h"
 
 #define MAX_PROGRAMS 64

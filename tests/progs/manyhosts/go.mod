@@ -1,0 +1,3 @@
+module gospect.test/manyhosts
+
+go 1.18
