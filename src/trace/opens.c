@@ -15,13 +15,12 @@ _Static_assert(GS_CALL_FRAMES == TRACE_CALL_FRAMES, "places");
 
 #define NEARLY_FULL 0.5 /* of the table: what is there no more may have made room */
 
-/* What a pass over the tables has read. */
+/* What the pass over the tables has read. */
 struct pass {
 	struct trace *t;
 	struct trace_opens *o;
 	struct u64map there; /* calls, over or not: they leave the table only to make room */
 	size_t entries;
-	bool *same; /* second pass: which are what they were in the first */
 };
 
 /* An address of the target has 47 bits. */
@@ -51,7 +50,7 @@ static void open_from(const struct trace *t, struct trace_open *o, const struct 
 	memcpy(o->pcs, v->pcs, sizeof(o->pcs));
 	if (v->host &&
 	    (o->kind == OPEN_GRPC || (o->kind == OPEN_HANDLER && o->state == HANDLER_COUNTED)))
-		o->text = drain_host(t, v->host);
+		o->text = hosts_name(t, v->host);
 }
 
 int trace_opens_add(struct trace_opens *o, const struct trace_open *open)
@@ -85,7 +84,7 @@ static void count_pushed_out(struct pass *p)
 				   number_of(p->o->open[i].kind, p->o->open[i].addr), 0, NULL);
 }
 
-static int first_time(void *ctx, const void *key, const void *value)
+static int take_open(void *ctx, const void *key, const void *value)
 {
 	const struct gs_open_key *k = key;
 	struct pass *p = ctx;
@@ -94,74 +93,44 @@ static int first_time(void *ctx, const void *key, const void *value)
 	p->entries++;
 	if (is_call(k->kind))
 		u64map_put(&p->there, number_of((enum open_kind)k->kind, k->addr), 0, NULL);
-
 	if (!is_wanted(key, value))
 		return 0;
 	open_from(p->t, &open, key, value);
 	return trace_opens_add(p->o, &open);
 }
 
-static int second_time(void *ctx, const void *key, const void *value)
-{
-	const struct gs_open_key *k = key;
-	struct pass *p = ctx;
-	const uint64_t *at = u64map_find(&p->o->at, number_of((enum open_kind)k->kind, k->addr));
-	struct trace_open again;
-
-	if (!at || k->target != TARGET)
-		return 0;
-	open_from(p->t, &again, key, value);
-	p->same[*at] = !memcmp(&again, &p->o->open[*at], sizeof(again));
-	return 0;
-}
-
-static int each_open(struct trace *t, dump_fn fn, struct pass *p)
+static int each_open(struct trace *t, struct pass *p)
 {
 	int err = dump_each(trace_map_fd(t, TRACE_MAP_OPENS), sizeof(struct gs_open_key),
-			    sizeof(struct gs_open), fn, p);
+			    sizeof(struct gs_open), take_open, p);
 
 	if (!err && trace_uses(t, SENSOR_BIT(SENSOR_SQL)))
 		err = dump_each(trace_map_fd(t, TRACE_MAP_HOLDS), sizeof(struct gs_open_key),
-				sizeof(struct gs_open), fn, p);
+				sizeof(struct gs_open), take_open, p);
 	return err;
 }
 
-/* One entry, until it is read twice alike; false: it has ended, or is never still. */
-static bool read_again(const struct trace *t, struct trace_open *o)
+/*
+ * Programs write over an entry while it is copied: what is read twice alike is whole.
+ * False: it has ended, or is never still.  By itself it is read again: most entries of
+ * the table are over, and asked no more.
+ */
+static bool is_whole(const struct trace *t, struct trace_open *o)
 {
 	struct gs_open_key k = { .addr = o->addr, .target = TARGET, .kind = o->kind };
 	int fd = trace_map_fd(t, o->kind == OPEN_SQL_GRAB ? TRACE_MAP_HOLDS : TRACE_MAP_OPENS);
-	struct gs_open v, again;
+	struct trace_open was;
+	struct gs_open v;
 
-	if (bpf_map_lookup_elem(fd, &k, &v))
-		return false;
 	for (int i = 0; i < OPEN_TRIES; i++) {
-		if (bpf_map_lookup_elem(fd, &k, &again))
+		was = *o;
+		if (bpf_map_lookup_elem(fd, &k, &v))
 			return false;
-		if (!memcmp(&again, &v, sizeof(again))) {
-			open_from(t, o, &k, &v);
+		open_from(t, o, &k, &v);
+		if (!memcmp(o, &was, sizeof(was)))
 			return o->start_ns;
-		}
-		v = again;
 	}
 	return false;
-}
-
-/* Programs write over an entry while it is copied: what was read twice alike is
- * whole; the few that were not are read once more by themselves. */
-static int check_whole(struct pass *p)
-{
-	int err;
-
-	p->same = calloc(p->o->n + 1, sizeof(*p->same));
-	if (!p->same)
-		return -ENOMEM;
-	err = each_open(p->t, second_time, p);
-	for (size_t i = 0; !err && i < p->o->n; i++)
-		if (!p->same[i] && !read_again(p->t, &p->o->open[i]))
-			p->o->open[i].start_ns = 0;
-	free(p->same);
-	return err;
 }
 
 int trace_opens_read(struct trace *t, struct trace_opens *o)
@@ -176,12 +145,13 @@ int trace_opens_read(struct trace *t, struct trace_opens *o)
 		u64map_init(&t->calls_before, GS_MAX_OPENS);
 	if (!t->attached_ns || !trace_uses(t, NET_SENSORS))
 		return 0;
-	err = each_open(t, first_time, &p);
+	err = each_open(t, &p);
 	if (!err)
 		count_pushed_out(&p);
 	u64map_deinit(&p.there);
-	if (!err)
-		err = check_whole(&p);
+	for (size_t i = 0; !err && i < o->n; i++)
+		if (!is_whole(t, &o->open[i]))
+			o->open[i].start_ns = 0;
 	if (err)
 		trace_opens_deinit(o);
 	return err;

@@ -40,7 +40,7 @@ struct trace_opens {
 
 /*
  * All that is open: 0, -ENOMEM, or an errno of the kernel's; then it is empty.
- * Some 7 ms of a CPU for 10,000.  Of an entry that is written meanwhile either the old
+ * One pass over the tables, and a system call for each that is open.  Of an entry that is written meanwhile either the old
  * or the new content is read, never a mixture.
  */
 int trace_opens_read(struct trace *t, struct trace_opens *o);
