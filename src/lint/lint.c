@@ -23,10 +23,24 @@ struct scan {
 
 /* ---- one function ---- */
 
-/* The user's function at a line: the innermost, as it was written. */
+/* The function at a line: the innermost, as it was written. */
 static bool frame_at(struct scan *s, const struct code *c, uint32_t line, struct goframe *out)
 {
 	return pclntab_frames(s->gb->pcln, c->f.entry + c->line[line].at, false, out, 1) > 0;
+}
+
+/*
+ * Where the address of the itab is taken.  The compiler may have put that among instructions
+ * of a function of the standard library that is inlined: then where the user's returns.
+ */
+static bool place_at(struct scan *s, const struct code *c, const struct nil_return *k,
+		     struct goframe *out)
+{
+	if (!frame_at(s, c, k->origin, out))
+		return false;
+	if (s->o->std || !goframe_is_std(out))
+		return true;
+	return frame_at(s, c, k->at, out) && !goframe_is_std(out);
 }
 
 static int add_row(struct scan *s, const struct code *c, const struct nil_return *k)
@@ -39,8 +53,7 @@ static int add_row(struct scan *s, const struct code *c, const struct nil_return
 	struct goframe f;
 	int err;
 
-	if (!itab || !frame_at(s, c, k->origin, &f) || (!s->o->std && goframe_is_std(&f)) ||
-	    f.wrapper)
+	if (!itab || !place_at(s, c, k, &f) || f.wrapper)
 		return 0;
 	row.place = place_of_frame(&f);
 	row.type = itab->type;

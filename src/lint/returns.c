@@ -33,7 +33,6 @@ static void on_return(struct walk *w, struct state *st, size_t at)
 {
 	struct returns *r = w->arg;
 
-	(void)at;
 	for (int i = 0; i + 1 < ARCH_ABI_WORDS; i++) {
 		uint8_t reg = w->gb->arch->abi[i];
 		struct value type = st->reg[reg], data = st->reg[w->gb->arch->abi[i + 1]];
@@ -43,6 +42,7 @@ static void on_return(struct walk *w, struct state *st, size_t at)
 			continue;
 		c.from = st->from[reg] - 1;
 		c.origin = type.origin - 1;
+		c.at = (uint32_t)at;
 		if (data.kind == VALUE_NUMBER && !data.n && !data.shaky) {
 			if (st->lost)
 				r->complex = true;
@@ -53,7 +53,7 @@ static void on_return(struct walk *w, struct state *st, size_t at)
 		note_healthy(r, c.origin);
 		if (data.kind != VALUE_THING || data.shaky || THING_AT(data.n) >= w->code->n ||
 		    THING_W(data.n) >= WORD_LOAD ||
-		    state_compare(st, data, value_number(0), 8) != (WHEN_EQUAL | WHEN_ABOVE) ||
+		    !(state_compare(st, data, value_number(0), 8) & WHEN_EQUAL) ||
 		    !callees_can_be_nil(w, st, THING_AT(data.n), THING_W(data.n)))
 			continue;
 		c.call = (int32_t)THING_AT(data.n);

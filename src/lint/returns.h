@@ -19,6 +19,7 @@ enum { MAX_RETURNS = 256 }; /* that differ, in one function */
 struct nil_return {
 	uint32_t from;   /* line that set the itab's register */
 	uint32_t origin; /* line that took its address */
+	uint32_t at;     /* the return */
 	int32_t branch;  /* line of the last condition on the path; -1: none */
 	int32_t call;    /* line of the call that brought the pointer; -1: it is constant */
 	int64_t itab;

@@ -9,7 +9,7 @@ static const struct column typed_nil_column[] = {
 	TEXT(S, type, "type", "its type"),
 	WORD(S, certainty, "certainty", certainty_word,
 	     "constant: it is nil whenever the line is reached; path: on a path to it; callee: a "
-	     "called function can return nil, and nobody looks at it"),
+	     "called function can return nil there"),
 	PLACE(S, condition, "condition", "the last condition on the path"),
 	PLACE(S, callee, "callee", "the called function"),
 };

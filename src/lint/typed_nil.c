@@ -24,7 +24,7 @@ static void say_why(struct finding *f, const struct typed_nil *n)
 		break;
 	case CERTAIN_CALLEE:
 		if (n->callee.function)
-			finding_evidence(f, "%s can return nil, and nobody looks at it",
+			finding_evidence(f, "%s can return nil here, and that is returned",
 					 words_place(&n->callee, place, sizeof(place)));
 		break;
 	}
