@@ -22,6 +22,12 @@
 #define MIN_DIALS  10
 #define KEPT_TIMES 3
 
+/*
+ * A Transport for each request keeps its connections, open and idle: many dials all the same,
+ * from MIN_TRANSPORTS on that have two connections each at most on average.
+ */
+#define MIN_TRANSPORTS 10
+
 struct traffic {
 	uint64_t requests; /* to the host in the window; 0 not known */
 	uint64_t failed;   /* connects, handshakes, and requests on a connection */
@@ -51,9 +57,15 @@ static struct traffic traffic_of(const struct net_window *n, const char *host)
 	return t;
 }
 
+static bool has_many_transports(const struct net_connections *c)
+{
+	return c->transports >= MIN_TRANSPORTS && c->transports * 2 >= c->open;
+}
+
 static bool churns(const struct net_connections *c, const struct traffic *t, uint64_t dials)
 {
-	if (c->other || !t->requests || dials < MIN_DIALS || dials < KEPT_TIMES * c->open)
+	if (c->other || !t->requests || dials < MIN_DIALS ||
+	    (dials < KEPT_TIMES * c->open && !has_many_transports(c)))
 		return false;
 	return dials * 2 >= t->requests;
 }
@@ -64,6 +76,9 @@ static void evidence(struct finding *f, const struct net_connections *c)
 
 	finding_evidence(f, "%s open now, %s idle", human_counted(c->open, "connection", a),
 			 human_count(c->idle, b));
+	if (c->transports > 1)
+		finding_evidence(f, "they are of %s http.Transports, which share nothing",
+				 human_count(c->transports, a));
 	if (c->max_idle_per_host > 0)
 		finding_evidence(f, "at most %s %s kept per host (Transport.MaxIdleConnsPerHost)",
 				 human_counted((uint64_t)c->max_idle_per_host, "idle connection",
@@ -82,6 +97,9 @@ static bool has_room(const struct net_connections *c)
 
 static const char *advice_for(const struct net_connections *c)
 {
+	if (has_many_transports(c))
+		return "make one http.Client or Transport and share it: each of these keeps its "
+		       "own idle connections, and goroutines with them";
 	if (c->keeps_none)
 		return "keep-alives are off: drop Transport.DisableKeepAlives, share one Transport";
 	if (has_room(c))

@@ -165,20 +165,29 @@ static void call_evidence(struct finding *f, const struct net_window *n, const s
 			finding_evidence(f, "%s being made now, the oldest for %s",
 					 human_counted(n->dial[i].count, "connection", a),
 					 net_words_age(n->dial[i].age, n->dial[i].oldest_s, age));
+	if (r->phase == NET_REQUEST_WRITE)
+		net_upload_evidence(f, n, r->host);
 	if (s->place)
 		finding_evidence(f, "most often called at %s",
 				 words_place(s->place, place, sizeof(place)));
 }
 
-static const char *call_advice(const struct failed *s, int phase)
+static const char *call_advice(const struct net_window *n, const struct failed *s,
+			       const struct net_failure_row *r)
 {
 	enum net_failure kind = main_kind(s);
+	const char *upload = kind == NET_FAILURE_TIMEOUT && r->phase == NET_REQUEST_WRITE
+				     ? net_upload_advice(n, r->host)
+				     : NULL;
+
+	if (upload)
+		return upload;
 
 	if (is_idle_race(s, kind))
 		return "the server closes idle connections first: set Transport.IdleConnTimeout "
 		       "below its idle timeout, and let requests be retried (idempotent, with a "
 		       "GetBody)";
-	return net_failure_advice(kind, phase);
+	return net_failure_advice(kind, r->phase);
 }
 
 static void add_calls(const struct window *w, const struct net_failure_row *r, struct findings *out)
@@ -210,7 +219,7 @@ static void add_calls(const struct window *w, const struct net_failure_row *r, s
 	finding_count(f, "errors", s.n);
 	finding_count(f, "count", calls);
 	call_evidence(f, w->net, &s, r);
-	finding_advice(f, "%s", call_advice(&s, r->phase));
+	finding_advice(f, "%s", call_advice(w->net, &s, r));
 	f->exactness = s.exactness;
 	f->weight = (double)s.n;
 }

@@ -92,6 +92,7 @@ enum age_kind fill_body_age(const struct net_conn *c);
 int fill_clients(struct fill *f);
 int fill_in_flight(struct fill *f);
 int fill_slow(struct fill *f);
+int fill_uploads(struct fill *f);
 int fill_unclosed(struct fill *f);
 int fill_dials(struct fill *f);
 int fill_connections(struct fill *f);

@@ -48,6 +48,8 @@ static void count_inflight(const struct fill *f, struct net_client *c,
 	double took_s = fill_age(f, since.ns, since.kind, &age);
 
 	c->in_flight++;
+	c->limited += limits->timeout == KNOWN_YES || limits->deadline == KNOWN_YES ||
+		      limits->cancel == KNOWN_YES;
 	if (c->in_flight == 1 || (took_s > 0 && took_s >= c->longest_in_flight_s)) {
 		c->longest_in_flight_s = took_s;
 		c->age = age;

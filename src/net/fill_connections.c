@@ -32,6 +32,20 @@ static void take_limits(const struct fill *f, struct net_connections *r, uint64_
 		r->max_idle_per_host = t->max_idle_per_host;
 }
 
+/* One more transport of a row, unless it was counted already. */
+static void count_transport(struct fill *f, struct bytesmap *seen, struct net_connections *r,
+			    uint32_t host, uint64_t transport)
+{
+	uint64_t key[2] = { host, transport };
+	bool made = false;
+
+	if (!transport || r->other)
+		return;
+	if (!bytesmap_put(seen, key, sizeof(key), 0, &made))
+		f->nw->no_room++;
+	r->transports += made;
+}
+
 static int by_open(const void *a, const void *b)
 {
 	const struct net_connections *x = a, *y = b;
@@ -41,7 +55,7 @@ static int by_open(const void *a, const void *b)
 	return strcmp(x->host, y->host);
 }
 
-static int count_http1(struct fill *f, struct rowset *s)
+static int count_http1(struct fill *f, struct rowset *s, struct bytesmap *seen)
 {
 	const struct net_look *l = &f->nw->cur;
 
@@ -57,6 +71,7 @@ static int count_http1(struct fill *f, struct rowset *s)
 		r->open++;
 		r->idle += !c->expects && !c->awaits_body && !c->writing;
 		take_limits(f, r, c->transport);
+		count_transport(f, seen, r, c->host, c->transport);
 	}
 	return 0;
 }
@@ -85,7 +100,8 @@ static int count_http2(struct fill *f, struct rowset *s, bool *has_h2)
 }
 
 /* Who waits for a connection, or for one more stream on the one there is. */
-static int count_waiting(struct fill *f, struct rowset *s, const bool *has_h2)
+static int count_waiting(struct fill *f, struct rowset *s, const bool *has_h2,
+			 struct bytesmap *seen)
 {
 	const struct net_look *l = &f->nw->cur;
 
@@ -100,21 +116,40 @@ static int count_waiting(struct fill *f, struct rowset *s, const bool *has_h2)
 			return -ENOMEM;
 		r->waiting++;
 		take_limits(f, r, q->transport);
+		if (!has_h2[q->host])
+			count_transport(f, seen, r, q->host, q->transport);
 	}
 	return 0;
 }
 
-static int count_conns(struct fill *f, struct rowset *s)
+static int count_conns(struct fill *f, struct rowset *s, struct bytesmap *seen)
 {
 	bool *has_h2 = calloc(f->nw->nhost, sizeof(*has_h2)); /* by number of the host */
-	int err = has_h2 ? count_http1(f, s) : -ENOMEM;
+	int err = has_h2 ? count_http1(f, s, seen) : -ENOMEM;
 
 	if (!err)
 		err = count_http2(f, s, has_h2);
 	if (!err)
-		err = count_waiting(f, s, has_h2);
+		err = count_waiting(f, s, has_h2, seen);
 	free(has_h2);
 	return err;
+}
+
+static int count_lost(struct fill *f, struct rowset *s)
+{
+	const struct netwatch *nw = f->nw;
+
+	for (size_t i = 0; i < nw->nslot; i++) {
+		struct net_connections *r;
+
+		if (nw->cur.now_ns - nw->slot[i].since_ns < NET_LOST_NS)
+			continue;
+		r = connections_of(f, s, nw->slot[i].host, false);
+		if (!r)
+			return -ENOMEM;
+		r->lost_slots += nw->slot[i].lost;
+	}
+	return 0;
 }
 
 /* ---- whose streams they are ---- */
@@ -205,11 +240,16 @@ static int count_dials(struct fill *f)
 
 int fill_connections(struct fill *f)
 {
+	struct bytesmap seen;
 	struct rowset s;
 	int err;
 
 	rowset_init(&s, sizeof(struct net_connections));
-	err = count_conns(f, &s);
+	bytesmap_init(&seen, NET_MAX_CONNS);
+	err = count_conns(f, &s, &seen);
+	bytesmap_deinit(&seen);
+	if (!err)
+		err = count_lost(f, &s);
 	err = rowset_take(&s, err, &f->out->connection, &f->out->nconnection, by_open);
 	if (!err)
 		err = fill_holders(f);

@@ -10,9 +10,9 @@
 
 void netlook_deinit(struct net_look *l)
 {
-	struct u64map *map[] = { &l->dial_at,  &l->h2conn_at,    &l->inflight_at,
-				 &l->conn_at,  &l->conn_by_addr, &l->serving_at,
-				 &l->gcall_at, &l->writer,       &l->transport_at };
+	struct u64map *map[] = { &l->dial_at,      &l->h2conn_at,   &l->inflight_at, &l->conn_at,
+				 &l->conn_by_addr, &l->serving_at,  &l->gcall_at,    &l->writer,
+				 &l->writer_stack, &l->transport_at };
 
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
 		u64map_deinit(map[i]);
@@ -38,6 +38,7 @@ static void begin(struct net_look *l, uint64_t now_ns)
 	u64map_init(&l->gcall_at, NET_MAX_INFLIGHT);
 	u64map_init(&l->h2conn_at, NET_MAX_CONNS);
 	u64map_init(&l->writer, NET_MAX_CONNS);
+	u64map_init(&l->writer_stack, NET_MAX_CONNS);
 	u64map_init(&l->transport_at, NET_MAX_HOSTS);
 	l->now_ns = now_ns;
 }
@@ -152,11 +153,19 @@ static int take_gcall(struct netwatch *nw, const struct net_user *u)
 				    .attempt = netusers_word(nw, u, NETSLOT_GRPC_ATTEMPT) });
 }
 
+static void take_writer(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
+{
+	uint64_t conn = netusers_word(nw, u, NETSLOT_LOOP);
+
+	net_put(nw, &nw->cur.writer, conn, s->writing);
+	if (s->writing)
+		net_put(nw, &nw->cur.writer_stack, conn, u->cls);
+}
+
 /* What one goroutine is for. */
 static int take_user(struct netwatch *nw, const struct net_user *u)
 {
 	const struct netstack *s = &nw->stacks.stack[u->cls];
-	struct net_look *l = &nw->cur;
 	int err = 0;
 
 	if (s->roles & (NETROLE_REQUEST | NETROLE_BODY | NETROLE_STREAM_BODY))
@@ -170,7 +179,7 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 	if (!err && s->roles & NETROLE_READLOOP)
 		err = take_conn(nw, u, s, false);
 	if (s->roles & NETROLE_WRITELOOP)
-		net_put(nw, &l->writer, netusers_word(nw, u, NETSLOT_LOOP), s->writing);
+		take_writer(nw, u, s);
 	if (!err && s->roles & NETROLE_STREAM && neth2_layout(nw, !s->plain_h2))
 		err = take_conn(nw, u, s, true);
 	if (!err && s->roles & NETROLE_H2CONN && neth2_layout(nw, !s->plain_h2))

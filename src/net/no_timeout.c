@@ -78,16 +78,19 @@ static struct stuck mostly_at(const struct net_window *n, const struct net_clien
 	return *best;
 }
 
-static enum net_waits evidence(struct finding *f, const struct window *w,
-			       const struct net_client *c)
+/* And what more to advise; NULL: nothing. */
+static const char *evidence(struct finding *f, const struct window *w, const struct net_client *c)
 {
 	char n[HUMAN_MAX], m[HUMAN_MAX], host[NET_WORDS_HOST];
+	const char *advice = NULL;
 	struct stuck at = mostly_at(w->net, c);
 	enum net_waits waits = NET_WAITS_NOTHING;
 
 	if (at.count * 2 > c->hanging) {
 		f->about.host = at.one->host;
 		f->about.phase = at.one->phase;
+		if (at.one->phase == NET_REQUEST_WRITE)
+			advice = net_upload_advice(w->net, at.one->host);
 	}
 	if (at.count)
 		finding_evidence(f, "%s of them: %s, %s", human_count(at.count, n),
@@ -95,6 +98,8 @@ static enum net_waits evidence(struct finding *f, const struct window *w,
 				 net_words_host(at.one->host, host));
 	if (at.count)
 		waits = net_say_waits(f, w->net, at.one->host, at.one->phase, &c->place);
+	if (advice)
+		net_upload_evidence(f, w->net, at.one->host);
 	finding_evidence(f,
 			 "no http.Client.Timeout and no context deadline: nothing will end them");
 	if (c->in_flight > c->hanging)
@@ -102,13 +107,18 @@ static enum net_waits evidence(struct finding *f, const struct window *w,
 				 "%s from this call site are in flight, %s of them for over %.3gs",
 				 human_counted(c->in_flight, "request", n),
 				 human_count(c->hanging, m), hangs_after_s(c->p99_ns));
+	if (c->limited)
+		finding_evidence(f,
+				 "%s more from this call site end by themselves: they have another "
+				 "http.Client, or context",
+				 human_count(c->limited, n));
 	if (c->timed >= LEAST_FOR_P99)
 		finding_evidence(f, "those that completed took up to %s (p99)",
 				 human_seconds((double)c->p99_ns / 1e9, n));
 	else if (c->timed)
 		finding_evidence(f, "those that completed took up to %s",
 				 human_seconds((double)c->max_ns / 1e9, n));
-	return waits;
+	return waits ? net_advice_for(waits) : advice;
 }
 
 static void add_finding(const struct window *w, const struct net_client *c, struct findings *out)
@@ -126,7 +136,7 @@ static void add_finding(const struct window *w, const struct net_client *c, stru
 	finding_count(f, "in_flight", c->in_flight > c->hanging ? c->in_flight : c->hanging);
 	finding_number(f, "longest_in_flight_s", c->longest_hanging_s);
 	finding_count(f, "hanging", c->hanging);
-	more = net_advice_for(evidence(f, w, c));
+	more = evidence(f, w, c);
 	finding_advice(
 		f,
 		"set http.Client.Timeout, or a context with a deadline (NewRequestWithContext)%s%s",

@@ -246,8 +246,9 @@ struct net_look {
 	struct u64map conn_by_addr;
 	struct u64map serving_at;
 	struct u64map gcall_at;
-	struct u64map h2conn_at; /* by address */
-	struct u64map writer;    /* persistConn -> 1 writes, 0 does not */
+	struct u64map h2conn_at;    /* by address */
+	struct u64map writer;       /* persistConn -> 1 writes, 0 does not */
+	struct u64map writer_stack; /* persistConn -> class of its writeLoop that writes */
 	struct u64map transport_at;
 	uint64_t now_ns;
 };
@@ -302,6 +303,24 @@ struct net_spend {
 	uint64_t seen;
 };
 
+/* Sightings of a window: what requests of a host that are being written wait for. */
+struct net_uploads {
+	uint32_t host;
+	enum net_uploading what;
+	struct place reader;
+	uint64_t seen;
+};
+
+/* Slots of a transport that are lost, by the looks since then: slots.c. */
+struct net_slots {
+	uint64_t transport;
+	uint32_t host;
+	uint64_t lost; /* the fewest of those looks */
+	uint64_t since_ns;
+};
+#define NET_MAX_SLOTS 64 /* transports and hosts; of more nothing is said */
+#define NET_LOST_NS   3000000000ull
+
 struct netwatch {
 	struct goruntime *rt;
 	struct gotypes *types;
@@ -322,6 +341,11 @@ struct netwatch {
 	struct net_spend *spend; /* of this window */
 	size_t nspend, spend_cap;
 	struct bytesmap spend_at;
+	struct net_uploads *upload; /* of this window */
+	size_t nupload, upload_cap;
+	struct bytesmap upload_at;
+	struct net_slots slot[NET_MAX_SLOTS]; /* as of the latest look */
+	size_t nslot;
 	struct net_inflight *gone; /* that the latest look has not seen any more */
 	size_t ngone, gone_cap;
 	struct net_inflight *ended; /* in this window, of those that looks have seen for long */
@@ -480,6 +504,13 @@ int netsockets_date(struct netwatch *nw);
 /* spends.c: what handlers' requests are at, at each look. */
 void netspends_count(struct netwatch *nw);
 void netspends_begin(struct netwatch *nw);
+
+/* uploads.c: what requests that are being written wait for, at each look.  0 or -ENOMEM. */
+int netuploads_count(struct netwatch *nw);
+void netuploads_begin(struct netwatch *nw);
+
+/* slots.c: lost slots of MaxConnsPerHost, at each look. */
+void netslots_follow(struct netwatch *nw);
 
 /* trails.c: what the looks so far have seen of each request. */
 int nettrails_follow(struct netwatch *nw);

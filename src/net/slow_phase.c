@@ -239,6 +239,20 @@ static void durations(const struct net_phase_row *r, char *out, size_t size)
 		 r->exactness == EXACT ? "" : "about ", human_count(r->count, n));
 }
 
+/* Several are one row: one may be full while the other is idle. */
+static void evidence_of_transports(struct finding *f, const struct net_window *net,
+				   const char *host)
+{
+	char n[HUMAN_MAX];
+
+	for (int i = 0; i < net->nconnection; i++)
+		if (net->connection[i].transports > 1 && !strcmp(net->connection[i].host, host))
+			finding_evidence(f,
+					 "connections to it are of %s http.Transports, each with "
+					 "a limit of its own",
+					 human_count(net->connection[i].transports, n));
+}
+
 static enum net_waits evidence(struct finding *f, const struct net_window *net,
 			       const struct host *h, int phase)
 {
@@ -247,6 +261,8 @@ static enum net_waits evidence(struct finding *f, const struct net_window *net,
 
 	finding_evidence(f, "%.0f%% of the time that requests to this host spent in all phases",
 			 h->total_s > 0 ? 100 * spent_s(p) / h->total_s : 0);
+	if (phase == NET_REQUEST_WRITE)
+		net_upload_evidence(f, net, h->name);
 	if (p->row && became_slow(p->row))
 		finding_evidence(f, "its p50 was %s before this window",
 				 human_seconds((double)p->row->before_p50_ns / 1e9, s));
@@ -263,6 +279,8 @@ static enum net_waits evidence(struct finding *f, const struct net_window *net,
 			f, "%s more in flight have been in it for long, the oldest began %s ago",
 			human_count(p->several, n),
 			net_words_age(p->oldest->age, p->oldest->since_s, age));
+	if (phase == NET_POOL_WAIT)
+		evidence_of_transports(f, net, h->name);
 	if (f->place.function)
 		finding_evidence(f, "%s at %s",
 				 is_slow(p) ? "most often called" : "the oldest was called",
@@ -300,6 +318,16 @@ static const struct place *place_of(const struct in_phase *p)
 	if (p->oldest && p->oldest->place.function)
 		return &p->oldest->place;
 	return p->dials && p->dials->busiest.function ? &p->dials->busiest : NULL;
+}
+
+static const char *advice_of(const struct net_window *net, const struct host *h, int phase,
+			     enum net_waits waits)
+{
+	const char *more = net_advice_for(waits);
+
+	if (!more && phase == NET_REQUEST_WRITE)
+		more = net_upload_advice(net, h->name);
+	return more ? more : advice_for(phase);
 }
 
 static void add_finding(const struct net_window *net, const struct host *h, int phase,
@@ -344,7 +372,7 @@ static void add_finding(const struct net_window *net, const struct host *h, int 
 	}
 	numbers(f, p);
 	waits = evidence(f, net, h, phase);
-	finding_advice(f, "%s", net_advice_for(waits) ? net_advice_for(waits) : advice_for(phase));
+	finding_advice(f, "%s", advice_of(net, h, phase, waits));
 	f->exactness = p->row ? p->row->exactness : EXACT;
 	f->weight = spent_s(p);
 }

@@ -45,6 +45,7 @@ static void unwind(struct netwalk *w, const uint64_t *pcs, uint32_t n)
 		*f = (struct netframe){ .pc = pcs[i], .sp = sp, .size = -1 };
 		f->fn = netstack_function(fn.name, &f->plain);
 		f->grpc = netgrpc_function(fn.name);
+		f->upload = netupload_function(fn.name);
 		w->n++;
 		if (pclntab_frame_size(rt->gb->pcln, pcs[i] - rt->bias, &size) || size < 0 ||
 		    size > (1 << 24) || sp > (1 << 26))
@@ -335,6 +336,7 @@ static void find_loops(struct netwalk *w)
 		} else if (f->fn == FN_WRITELOOP) {
 			/* it selects, or tells the others that it has written */
 			o->writing = i > 0 && inner != FN_SELECT && inner != FN_RUNTIME;
+			netupload_classify(w, i);
 		}
 	}
 }

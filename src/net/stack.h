@@ -82,10 +82,12 @@ struct netstack {
 	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
 	enum net_waits waits; /* STREAM */
 	enum netgrpc_at grpc_at;
-	struct place place;      /* of the client's call; may have no function */
-	struct place grpc_place; /* GRPC: likewise */
-	struct place handler;    /* SERVER: see net_handler_place() */
-	struct place serves;     /* LISTEN, SERVER: the user's frame further out */
+	struct place place;           /* of the client's call; may have no function */
+	struct place grpc_place;      /* GRPC: likewise */
+	enum net_uploading uploading; /* WRITELOOP that is writing: at what */
+	struct place body_reader;     /* … READS: the user's frame there; may have no function */
+	struct place handler;         /* SERVER: see net_handler_place() */
+	struct place serves;          /* LISTEN, SERVER: the user's frame further out */
 };
 
 struct netstacks {

@@ -48,8 +48,9 @@ enum netfn {
 };
 
 struct netframe {
-	int fn;       /* enum netfn */
-	uint8_t grpc; /* a function of stack_grpc.c, counted from 1 */
+	int fn;         /* enum netfn */
+	uint8_t grpc;   /* a function of stack_grpc.c, counted from 1 */
+	uint8_t upload; /* one of stack_upload.c; 0: none */
 	bool plain;
 	uint64_t pc;      /* run-time */
 	int32_t sp, size; /* from where SP stands */
@@ -74,5 +75,10 @@ enum netfn netstack_function(const char *name, bool *plain);
 uint8_t netgrpc_function(const char *name);
 /* The gRPC call on the stack, where there is one. */
 void netgrpc_classify(struct netwalk *w);
+
+/* Likewise: netframe.upload. */
+uint8_t netupload_function(const char *name);
+/* What a writeLoop waits for, whose frame is i. */
+void netupload_classify(struct netwalk *w, int i);
 
 #endif

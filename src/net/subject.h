@@ -12,7 +12,7 @@ extern const struct detector grpc_no_timeout_detector, no_timeout_detector;
 extern const struct detector resolver_detector;
 extern const struct detector slow_phase_detector;
 extern const struct detector failing_phase_detector, grpc_failing_detector;
-extern const struct detector connection_leak_detector;
+extern const struct detector connection_leak_detector, lost_slot_detector;
 extern const struct detector connection_churn_detector;
 extern const struct detector server_no_timeout_detector;
 
@@ -37,6 +37,10 @@ enum net_waits net_say_waits(struct finding *f, const struct net_window *n, cons
 const char *net_advice_for(enum net_waits w);
 /* The connections of HTTP/2 to a host; NULL: none. */
 const struct net_connections *net_http2_of(const struct net_window *n, const char *host);
+/* What requests to that host that are being written wait for, where looks have seen it: advice
+ * (static; NULL: not known), and a line of evidence. */
+const char *net_upload_advice(const struct net_window *n, const char *host);
+void net_upload_evidence(struct finding *f, const struct net_window *n, const char *host);
 /* Whether there is a finding of that phase already. */
 bool slow_phase_found(const struct findings *fs, const char *host, enum net_phase phase);
 

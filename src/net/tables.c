@@ -144,6 +144,10 @@ static const struct column client_column[] = {
 	      SHOWN(8, "in flight"), .flags = COLUMN_DASH_0),
 	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
 	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(9, "longest")),
+	COUNT(S, limited, "limited",
+	      "of them, with a timeout, deadline or cancellation: where these are fewer, several "
+	      "clients or contexts are one row",
+	      .known = net_known, .flags = COLUMN_ABSENT_0),
 	COUNT(S, hanging, "hanging",
 	      "of them, without any limit for longer than 3 s or ten times p99",
 	      .known = net_known),

@@ -75,6 +75,13 @@ static const struct column connection_column[] = {
 	     SHOWN(7, "max idle"), .none = "?", .flags = COLUMN_NO_REST),
 	COUNT(S, waiting, "waiting", "requests that wait for a connection", SHOWN(5, "waiting"),
 	      .flags = COLUMN_DASH_0),
+	COUNT(S, transports, "transports",
+	      "how many http.Transports these are of, each with limits of its own (the least are "
+	      "shown); absent: not known",
+	      .flags = COLUMN_ABSENT_0 | COLUMN_NO_REST),
+	COUNT(S, lost_slots, "lost_slots",
+	      "counted against max_per_host, and no connection has them: a bug of go1.22.0",
+	      .flags = COLUMN_ABSENT_0),
 	COUNT(S, dials, "dials", "connects to it in this window", .known = phases_known,
 	      SHOWN(8, "dialled"), .flags = COLUMN_DASH_0),
 	COUNT(S, streams, "streams", "HTTP/2: streams in use on all of them", .known = is_http2,

@@ -110,6 +110,7 @@ int netwatch_new(struct netwatch **out, struct goruntime *rt, struct gotypes *ty
 	bytesmap_init(&nw->host_at, NET_MAX_HOSTS + 2);
 	bytesmap_init(&nw->busy_at, MAX_BUSY);
 	netspends_begin(nw);
+	netuploads_begin(nw);
 	u64map_init(&nw->context_kind, 4096);
 	u64map_init(&nw->unread_before, NET_MAX_HOSTS + 2);
 	u64map_init(&nw->older_ended, 2 * NET_MAX_HOSTS + 4);
@@ -139,6 +140,8 @@ void netwatch_free(struct netwatch *nw)
 	free(nw->jam);
 	free(nw->busy);
 	free(nw->gone);
+	free(nw->upload);
+	bytesmap_deinit(&nw->upload_at);
 	free(nw->spend);
 	bytesmap_deinit(&nw->spend_at);
 	free(nw->ended);
@@ -268,6 +271,10 @@ int netwatch_look(struct netwatch *nw, const struct look *look)
 	if (!err)
 		netspends_count(nw);
 	if (!err)
+		err = netuploads_count(nw);
+	if (!err)
+		netslots_follow(nw);
+	if (!err)
 		count_busy(nw);
 	if (!err)
 		netdials_tally(nw);
@@ -288,6 +295,7 @@ void netwatch_begin_window(struct netwatch *nw)
 	nw->nended = 0;
 	u64map_clear(&nw->older_ended);
 	netspends_begin(nw);
+	netuploads_begin(nw);
 	netdials_begin_window(nw);
 }
 

@@ -11,6 +11,7 @@ void net_window_deinit(struct net_window *n)
 	free(n->slow);
 	free(n->failure);
 	free(n->in_flight);
+	free(n->upload);
 	free(n->unclosed);
 	free(n->dial);
 	free(n->connection);

@@ -28,6 +28,7 @@ struct net_client {
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
+	uint64_t limited; /* in flight, with a timeout, deadline or cancellation */
 	/* in flight for over 3 s (or ten times p99_ns) with no limit at all, and no
 	 * body being read: what no-timeout is about */
 	uint64_t hanging;
@@ -124,6 +125,22 @@ struct net_slow {
 	double unseen_s; /* in phases that nobody saw */
 };
 
+/* What a request of HTTP/1 that is being written waits for. */
+enum net_uploading {
+	NETUPLOAD_OTHER,
+	NETUPLOAD_100,   /* the server's 100 Continue */
+	NETUPLOAD_READS, /* its own Body */
+	NETUPLOAD_WRITES /* the server to read */
+};
+
+/* How often looks of the window have seen requests of a host at it; in no table. */
+struct net_upload {
+	char host[WINDOW_MAX_HOST + 1];
+	enum net_uploading what;
+	struct place reader; /* READS: of the Body, the user's; may have no function */
+	uint64_t seen;
+};
+
 /* Responses neither read to the end nor closed, that nobody reads. */
 struct net_body_row {
 	bool other;
@@ -184,6 +201,10 @@ struct net_connections {
 	int64_t max_streams;
 	struct net_holder holder[NET_MAX_HOLDERS];
 	int nholder; /* most first */
+	uint64_t transports;       /* http.Transports that these are of; 0: not known (HTTP/2) */
+	/* that a Transport of go1.22.0 counts against MaxConnsPerHost, and that no connection has,
+	 * at every look for over 3 s: golang.org/issue/65705; at least */
+	uint64_t lost_slots;
 };
 
 /* What a handler's requests were at when looks saw them. */
@@ -279,6 +300,8 @@ struct net_window {
 	uint64_t in_flight_total;
 	struct net_slow *slow;
 	int nslow; /* the longest first, at most 200 */
+	struct net_upload *upload;
+	int nupload;
 	struct net_body_row *unclosed;
 	int nunclosed;
 	struct net_dial_row *dial;

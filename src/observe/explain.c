@@ -440,6 +440,7 @@ static const struct link {
 } links[] = {
 	{ "connection-leak", "slow-phase", LINK, bodies_hold_slots },
 	{ "failing-phase", "slow-phase", LINK, dials_hold_slots },
+	{ "lost-slot", "no-timeout", LINK, hang_there },
 	{ "slow-phase", "no-timeout", LINK, hang_there },
 	{ "failing-phase", "no-timeout", LINK, hang_there },
 	{ "deadlock", "pool-exhausted", LINK, pool_is_deadlocked },
@@ -457,6 +458,8 @@ static const struct link {
 	{ "large-allocation", "gc-pressure", LINK, drives_gc },
 	{ "goroutine-leak", "memory-growth", LINK, memory_is_theirs },
 	{ "goroutine-flood", "memory-growth", LINK, memory_is_theirs },
+	{ "lost-slot", "slow-phase", SAME, hang_there },
+	{ "lost-slot", "failing-phase", SAME, hang_there },
 	{ "no-timeout", "slow-phase", SAME, are_those_that_hang },
 	{ "no-timeout", "goroutine-flood", FOLD, sit_in_call },
 	{ "no-timeout", "goroutine-leak", FOLD, sit_in_call },

@@ -180,6 +180,35 @@ static void a_failing_host_makes_calls_hang(void **state)
 	}
 }
 
+static void lost_slots_keep_requests_waiting(void **state)
+{
+	static const char *const left_out[] = { "slow-phase", "failing-phase" };
+	struct fixture x;
+
+	(void)state;
+	pair(&x, "no-timeout", "lost-slot");
+	about(x.effect, API, NET_POOL_WAIT);
+	about(x.cause, API, NET_POOL_WAIT);
+	linked(&x, "lost-slot", "no-timeout");
+	for (int i = 0; i < 2; i++) {
+		pair(&x, left_out[i], "lost-slot");
+		about(x.effect, API, NET_POOL_WAIT);
+		about(x.cause, API, NET_POOL_WAIT);
+		explain(&x);
+		assert_int_equal(x.fs.n, 1);
+		assert_string_equal(x.fs.f[0].kind, "lost-slot");
+		end(&x);
+		pair(&x, left_out[i], "lost-slot");
+		about(x.effect, API, NET_TTFB);
+		about(x.cause, API, NET_POOL_WAIT);
+		apart(&x);
+		pair(&x, left_out[i], "lost-slot");
+		about(x.effect, "other:80", NET_POOL_WAIT);
+		about(x.cause, API, NET_POOL_WAIT);
+		apart(&x);
+	}
+}
+
 static void stuck_and_hanging(struct fixture *x, uint64_t stuck, uint64_t ended)
 {
 	pair(x, "no-timeout", "slow-phase");
@@ -526,6 +555,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unclosed_bodies_make_others_wait),
 		cmocka_unit_test(dials_hold_slots),
+		cmocka_unit_test(lost_slots_keep_requests_waiting),
 		cmocka_unit_test(a_failing_host_makes_calls_hang),
 		cmocka_unit_test(requests_that_hang_are_told_of_once),
 		cmocka_unit_test(who_holds_the_pool_exhausts_it),

@@ -824,6 +824,68 @@ static void dials_that_were_stuck(void **state)
 	nothing(&x);
 }
 
+/* ---- what requests that are being written wait for, lost slots ---- */
+
+static struct net_upload *add_upload(struct window *w, const char *host, enum net_uploading what,
+				     uint64_t seen)
+{
+	struct net_upload *u = MORE(w->net->upload, w->net->nupload);
+
+	strcpy(u->host, host);
+	u->what = what;
+	u->seen = seen;
+	return u;
+}
+
+static void who_keeps_a_request_from_being_written(void **state)
+{
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_phase(&x.w, API, NET_REQUEST_WRITE, 40, 1000)->busiest = AT_CHARGE;
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, "the server reads slowly, or the request's Body is produced slowly");
+	add_upload(&x.w, API, NETUPLOAD_100, 9);
+	add_upload(&x.w, API, NETUPLOAD_WRITES, 8);
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, "they wait for the server's 100 Continue (sampled: 9 of 17 sightings)");
+	expect_says(f, "ExpectContinueTimeout");
+	x.w.net->upload[1].seen = 9; /* nobody has most */
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, "the server reads slowly, or the request's Body is produced slowly");
+	x.w.net->upload[1].what = NETUPLOAD_READS;
+	x.w.net->upload[1].seen = 30;
+	x.w.net->upload[1].reader = PLACE("main.(*feed).Read", "feed.go", 9);
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f,
+		    "they wait for their own Body: its Read is at main.(*feed).Read (feed.go:9)");
+	strcpy(x.w.net->upload[1].host, "other:80");
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, "ExpectContinueTimeout");
+	tear_down(&x);
+}
+
+static void lost_slots_need_another_go(void **state)
+{
+	struct net_connections *c;
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	c = add_connections(&x.w, API, 1, 0, 0);
+	c->max_per_host = 8;
+	c->waiting = 40;
+	c->lost_slots = 7;
+	f = only(&x, "lost-slot", SEVERITY_HIGH);
+	assert_non_null(strstr(f->title, "7 slots of MaxConnsPerHost 8 to "));
+	expect_says(f, "go1.22.1 or newer");
+	c->lost_slots = 0;
+	nothing(&x);
+}
+
 /* ---- connection-leak, connection-churn ---- */
 
 /* Each host has its own: those without a place go with the place of their host. */
@@ -954,6 +1016,15 @@ static void churn_is_dialling_for_each_request(void **state)
 	c->open = 990; /* a start, a leak: they are kept */
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
+	c->open = 500; /* a Transport for each request keeps them, too */
+	c->transports = 250;
+	f = only(&x, "connection-churn", SEVERITY_LOW);
+	expect_says(f, "they are of 250 http.Transports");
+	expect_says(f, "make one http.Client or Transport and share it");
+	c->transports = 249; /* three connections each */
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	c->transports = 1;
 	c->open = 1;
 	c->dials = 9;
 	nothing(&x);
@@ -1420,6 +1491,8 @@ int main(void)
 		cmocka_unit_test(bodies_of_many_hosts),
 		cmocka_unit_test(bodies_that_go_away_do_not_leak),
 		cmocka_unit_test(churn_is_dialling_for_each_request),
+		cmocka_unit_test(who_keeps_a_request_from_being_written),
+		cmocka_unit_test(lost_slots_need_another_go),
 		cmocka_unit_test(an_exhausted_pool),
 		cmocka_unit_test(an_exhausted_pool_of_redis),
 		cmocka_unit_test(a_full_pool_is_not_exhausted),

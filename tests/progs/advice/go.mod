@@ -1,0 +1,3 @@
+module gospect.test/advice
+
+go 1.18
