@@ -70,6 +70,9 @@ static const char *advice_for(enum netgrpc_at at)
 		return "give the call a context with a deadline; find who holds the streams of "
 		       "that "
 		       "connection, or raise grpc.MaxConcurrentStreams of the server";
+	case NETGRPC_SEND:
+		return "see why the server does not read that stream (a handler that is stuck, or "
+		       "has gone on without it); give the stream a context that ends";
 	default:
 		return "give the call a context with a deadline (context.WithTimeout), and see why "
 		       "the server does not answer";

@@ -24,6 +24,7 @@ void netlook_deinit(struct net_look *l)
 	free(l->transport);
 	free(l->listener);
 	free(l->dial);
+	free(l->peer);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -190,6 +191,10 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 		err = NET_ADD(nw, listener, nw->max_inflight,
 			      (struct net_listener){ netusers_word(nw, u, NETSLOT_SERVER),
 						     s->serves });
+	if (!err && s->roles & NETROLE_GRPC_CONN)
+		err = NET_ADD(nw, peer, nw->max_conns,
+			      (struct net_peer){ .addr = netusers_word(nw, u, NETSLOT_GRPC_CONN),
+						 .host = NET_NO_HOST });
 	if (!err && s->roles & NETROLE_GRPC)
 		err = take_gcall(nw, u);
 	return err;
@@ -218,6 +223,7 @@ static int read_structures(struct netwatch *nw)
 	static int (*const read[])(struct netwatch *) = {
 		netconns_read,  netconns_add_transports, netbodies_find,  neth2_read,
 		netphases_find, netdials_read,           netservers_read, netgrpc_read,
+		netpeers_read,
 	};
 	int err = 0;
 

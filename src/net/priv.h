@@ -189,6 +189,20 @@ struct net_h2conn {
 	bool named; /* host is set */
 };
 
+/* A connection of HTTP/2 or gRPC, and who is at its other end: peers.c. */
+struct net_peer {
+	uint64_t addr;    /* *http2ClientConn, or gRPC's *http2Client */
+	uint64_t conn[2]; /* h2: its net.Conn */
+	bool h2;
+	uint32_t host;
+	uint64_t streams;
+	enum known pings; /* keepalive is set */
+	bool dead;
+	uint64_t silent_ns; /* nothing was acknowledged for so long, at least */
+	uint32_t resent;
+};
+#define NET_DEAD_NS 3000000000ull
+
 struct net_transport {
 	uint64_t addr;
 	int64_t max_per_host, max_idle_per_host;
@@ -240,6 +254,8 @@ struct net_look {
 	size_t nlistener, listener_cap;
 	struct net_dial *dial;
 	size_t ndial, dial_cap;
+	struct net_peer *peer;
+	size_t npeer, peer_cap;
 	struct u64map inflight_at; /* goid -> index */
 	struct u64map dial_at;     /* likewise */
 	struct u64map conn_at;     /* goid -> index */
@@ -291,6 +307,12 @@ struct net_older {
 struct net_fd_way {
 	bool sought, known;
 	uint32_t netfd, sysfd;
+};
+
+/* Where gRPC's http2Client has its members. */
+struct net_grpc_way {
+	bool sought, known;
+	uint32_t conn, addr, streams, keepalive;
 };
 
 /* Looks that have seen a handler's requests, in all or in a phase of a call to a host. */
@@ -352,6 +374,7 @@ struct netwatch {
 	size_t nended, ended_cap;
 	struct net_fd_way fd_way;
 	struct net_h2_layout h2[2]; /* neth2_layout() */
+	struct net_grpc_way grpc_way;
 	struct net_older *older;
 	size_t nolder, older_cap;
 	struct u64map older_ended;    /* in this window: hosts, see older.c */
@@ -500,6 +523,18 @@ void netolder_follow(struct netwatch *nw);
 bool netolder_ended(const struct netwatch *nw, uint32_t host, bool dial);
 /* sockets.c: the ages of those whose begin was not seen. */
 int netsockets_date(struct netwatch *nw);
+/* The way from a net.Conn to its descriptor. */
+struct net_socket {
+	uint64_t conn[2]; /* the interface; what is inside of TLS, afterwards */
+	uint64_t fd_addr; /* where the descriptor's number is; 0: not known */
+	int64_t fd;       /* -1: not known */
+};
+/* Of n items that begin with one, whose conn is set and fd -1.  0 or -ENOMEM and the like. */
+int netsockets_find(struct netwatch *nw, void *item, size_t n, size_t size);
+/* Whether it is still that: a connection that is closed has none, and the number is another's. */
+bool netsockets_is_open(struct netwatch *nw, const struct net_socket *s);
+/* peers.c: the connections whose other end is gone. */
+int netpeers_read(struct netwatch *nw);
 
 /* spends.c: what handlers' requests are at, at each look. */
 void netspends_count(struct netwatch *nw);

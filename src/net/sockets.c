@@ -22,11 +22,8 @@
 
 /* A request, and the way from its connection to the descriptor. */
 struct socket_of {
-	struct readpiece next; /* first: net_ask_next() */
+	struct net_socket s; /* first: netsockets_find() */
 	struct net_inflight *f;
-	uint64_t conn[2]; /* its net.Conn */
-	uint64_t fd_addr; /* where the descriptor's number is */
-	int64_t fd;       /* -1: not known */
 };
 
 /* Where a *net.TCPConn has its *netFD, and that the number; false: not known. */
@@ -48,7 +45,7 @@ static bool find_way(struct netwatch *nw, uint64_t itab)
 	return w->known;
 }
 
-static bool is_named(struct netwatch *nw, const struct socket_of *s, const char *type)
+static bool is_named(struct netwatch *nw, const struct net_socket *s, const char *type)
 {
 	const char *name = s->conn[0] ? gotypes_of_itab(nw->types, s->conn[0]) : NULL;
 
@@ -65,50 +62,60 @@ static void ask_conn(void *owner, void *item, struct readpiece *piece)
 
 static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 {
-	struct netwatch *nw = owner;
-	struct socket_of *s = item;
+	struct net_socket *s = item;
 
-	s->next = (struct readpiece){ 0 };
+	(void)owner;
 	if (!bytes[0])
 		return;
 	s->conn[0] = load_u64(bytes[0]);
 	s->conn[1] = load_u64(bytes[0] + 8);
-	/* what is inside, or itself once more */
-	if (is_named(nw, s, "*tls.Conn") && net_off(nw, LAYOUT_TLS_CONN_CONN) >= 0)
-		s->next = net_part(nw, s->conn[1], LAYOUT_TLS_CONN_CONN, 16);
-	else
-		s->next = net_part(nw, s->f->conn, LAYOUT_HTTP_PERSISTCONN_CONN, 16);
 }
 
-static void take_inner_conn(void *owner, void *item, const uint8_t *const *bytes)
+/* What is inside of TLS; of gRPC's, the connection itself beside it. */
+static void ask_inner(void *owner, void *item, struct readpiece *piece)
 {
 	struct netwatch *nw = owner;
-	struct socket_of *s = item;
+	const struct net_socket *s = item;
+	uint32_t off;
 
-	s->next = (struct readpiece){ 0 };
-	if (bytes[0]) {
-		s->conn[0] = load_u64(bytes[0]);
-		s->conn[1] = load_u64(bytes[0] + 8);
-	}
+	if (is_named(nw, s, "*tls.Conn") && net_off(nw, LAYOUT_TLS_CONN_CONN) >= 0)
+		*piece = net_part(nw, s->conn[1], LAYOUT_TLS_CONN_CONN, 16);
+	else if (is_named(nw, s, "*credentials.syscallConn") &&
+		 !gotypes_field(nw->types, gotypes_itab_type(nw->types, s->conn[0]), "sysConn",
+				&off, NULL))
+		*piece = (struct readpiece){ s->conn[1] + off, 16 };
+}
+
+static void ask_netfd(void *owner, void *item, struct readpiece *piece)
+{
+	struct netwatch *nw = owner;
+	const struct net_socket *s = item;
+
 	if (is_named(nw, s, "*net.TCPConn") && find_way(nw, s->conn[0]))
-		s->next = (struct readpiece){ s->conn[1] + nw->fd_way.netfd, 8 };
+		*piece = (struct readpiece){ s->conn[1] + nw->fd_way.netfd, 8 };
 }
 
 static void take_netfd(void *owner, void *item, const uint8_t *const *bytes)
 {
 	struct netwatch *nw = owner;
-	struct socket_of *s = item;
+	struct net_socket *s = item;
 
-	s->next = (struct readpiece){ 0 };
-	if (!bytes[0] || !load_u64(bytes[0]))
-		return;
-	s->fd_addr = load_u64(bytes[0]) + nw->fd_way.sysfd;
-	s->next = (struct readpiece){ s->fd_addr, 8 };
+	if (bytes[0] && load_u64(bytes[0]))
+		s->fd_addr = load_u64(bytes[0]) + nw->fd_way.sysfd;
+}
+
+static void ask_fd(void *owner, void *item, struct readpiece *piece)
+{
+	const struct net_socket *s = item;
+
+	(void)owner;
+	if (s->fd_addr)
+		*piece = (struct readpiece){ s->fd_addr, 8 };
 }
 
 static void take_fd(void *owner, void *item, const uint8_t *const *bytes)
 {
-	struct socket_of *s = item;
+	struct net_socket *s = item;
 
 	(void)owner;
 	s->fd = bytes[0] ? (int64_t)load_u64(bytes[0]) : -1;
@@ -116,8 +123,17 @@ static void take_fd(void *owner, void *item, const uint8_t *const *bytes)
 		s->fd = -1;
 }
 
-/* Whether it is still that: a connection that is closed has none, and the number is another's. */
-static bool has_fd_still(struct netwatch *nw, const struct socket_of *s)
+int netsockets_find(struct netwatch *nw, void *item, size_t n, size_t size)
+{
+	static const struct net_step steps[] = { { ask_inner, take_conn },
+						 { ask_netfd, take_netfd },
+						 { ask_fd, take_fd },
+						 { NULL, NULL } };
+
+	return net_stages(nw, item, n, size, steps);
+}
+
+bool netsockets_is_open(struct netwatch *nw, const struct net_socket *s)
 {
 	uint64_t fd;
 
@@ -132,8 +148,8 @@ static void date(struct netwatch *nw, struct socket_of *s)
 	struct socket_idle idle;
 	bool is_written;
 
-	if (s->fd < 0 || process_socket_idle(nw->look->proc, (int)s->fd, &idle) ||
-	    !has_fd_still(nw, s))
+	if (s->s.fd < 0 || process_socket_idle(nw->look->proc, (int)s->s.fd, &idle) ||
+	    !netsockets_is_open(nw, &s->s))
 		return;
 	/* of the same call: that was seen, or it would not be here */
 	is_written = f->phase == NET_BODY || (f->seen_before && p && p->phase == NET_TTFB) ||
@@ -168,10 +184,11 @@ int netsockets_date(struct netwatch *nw)
 		if (!is_candidate(nw, &l->inflight[i]))
 			continue;
 		l->inflight[i].socket_asked = true;
-		s[n++] = (struct socket_of){ .f = &l->inflight[i], .fd = -1 };
+		s[n++] = (struct socket_of){ .s.fd = -1, .f = &l->inflight[i] };
 	}
-	err = NET_STAGES(nw, s, n, { ask_conn, take_conn }, { net_ask_next, take_inner_conn },
-			 { net_ask_next, take_netfd }, { net_ask_next, take_fd });
+	err = NET_STAGES(nw, s, n, { ask_conn, take_conn });
+	if (!err)
+		err = netsockets_find(nw, s, n, sizeof(*s));
 	for (size_t i = 0; !err && i < n; i++)
 		date(nw, &s[i]);
 	free(s);

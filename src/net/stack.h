@@ -20,11 +20,12 @@ enum net_role {
 	NETROLE_DIAL = 8,        /* dials for a client */
 	NETROLE_READLOOP = 16,   /* of a client's HTTP/1 connection */
 	NETROLE_WRITELOOP = 32,
-	NETROLE_STREAM = 64,  /* writes an HTTP/2 request and waits for the end of its stream */
-	NETROLE_H2CONN = 128, /* reads a client's HTTP/2 connection */
-	NETROLE_SERVER = 256, /* serves a connection */
-	NETROLE_LISTEN = 512, /* accepts for a server */
-	NETROLE_GRPC = 1024   /* in a gRPC call */
+	NETROLE_STREAM = 64,     /* writes an HTTP/2 request and waits for the end of its stream */
+	NETROLE_H2CONN = 128,    /* reads a client's HTTP/2 connection */
+	NETROLE_SERVER = 256,    /* serves a connection */
+	NETROLE_LISTEN = 512,    /* accepts for a server */
+	NETROLE_GRPC = 1024,     /* in a gRPC call */
+	NETROLE_GRPC_CONN = 2048 /* reads a gRPC client's connection */
 };
 
 enum net_stage {
@@ -59,6 +60,7 @@ enum net_slot {
 	NETSLOT_CTX_DATA,
 	NETSLOT_GRPC_STREAM,
 	NETSLOT_GRPC_ATTEMPT,
+	NETSLOT_GRPC_CONN,
 	NETSLOT_COUNT
 };
 #define NETSLOT_NONE       INT32_MIN

@@ -43,6 +43,9 @@ static const struct grpc_function {
 	  NO_WORD, NETGRPC_OPEN },
 };
 
+/* The goroutine of a connection. */
+#define READER (ARRAY_SIZE(functions) + 1)
+
 uint8_t netgrpc_function(const char *name)
 {
 	static const char package[] = "google.golang.org/grpc";
@@ -53,7 +56,7 @@ uint8_t netgrpc_function(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
 		if (!strcmp(name + n, functions[i].name))
 			return (uint8_t)(i + 1);
-	return 0;
+	return strcmp(name + n, "/internal/transport.(*http2Client).reader") ? 0 : READER;
 }
 
 static void take_words(struct netwalk *w, int i, enum net_slot slot, uint8_t word)
@@ -80,6 +83,11 @@ void netgrpc_classify(struct netwalk *w)
 
 		if (!w->frame[i].grpc)
 			continue;
+		if (w->frame[i].grpc == READER) {
+			o->roles |= NETROLE_GRPC_CONN;
+			netwalk_take_slot(w, i, NETSLOT_GRPC_CONN, 0);
+			return;
+		}
 		f = &functions[w->frame[i].grpc - 1];
 		if (o->grpc_at == NETGRPC_NOWHERE)
 			o->grpc_at = f->at;

@@ -413,6 +413,11 @@ static bool any_method(const struct row *r)
 	return ((const struct net_window *)r->row)->ngrpc;
 }
 
+static bool any_dead(const struct row *r)
+{
+	return ((const struct net_window *)r->row)->ndead;
+}
+
 #define S struct net_window
 static const struct column net_column[] = {
 	ROWS(S, client, nclient, "clients", &net_clients, "HTTP calls by calling place"),
@@ -432,6 +437,8 @@ static const struct column net_column[] = {
 	     .known = net_known),
 	ROWS(S, server, nserver, "servers", &net_servers, "HTTP handlers"),
 	ROWS(S, grpc, ngrpc, "grpc", &net_grpc, "gRPC calls by method", .known = any_method),
+	ROWS(S, dead, ndead, "dead_connections", &net_dead,
+	     "connections with nobody at the other end", .known = any_dead),
 };
 #undef S
 

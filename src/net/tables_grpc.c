@@ -114,3 +114,46 @@ const struct table net_grpc = {
 	.of = &net_object,
 	.max_rows = 10,
 };
+
+/* ---- connections with nobody at the other end ---- */
+
+#define S struct net_dead
+static const struct column dead_column[] = {
+	HOST(S, host, "who it is to, name:port", SHOWN(1, "host"), .min = 24, .none = "?",
+	     .flags = COLUMN_NAME_REST, .id = 1),
+	TEXT(S, protocol, "protocol", "h2 or grpc", SHOWN(2, "protocol"), .none = "",
+	     .flags = COLUMN_NO_REST | COLUMN_SOMETIMES, .id = 2),
+	COUNT(S, count, "count", "connections at `time`", SHOWN(3, "dead")),
+	COUNT(S, streams, "streams", "calls and streams on them", SHOWN(4, "streams")),
+	REAL(S, silent_s, "silent_s", 0.001,
+	     "for how long nothing was acknowledged, at least; the longest",
+	     .flags = COLUMN_POSITIVE | COLUMN_MAX_REST),
+	COUNT(S, resent, "resent", "how often that one has sent the same again",
+	      SHOWN(5, "sent again"), .flags = COLUMN_MAX_REST),
+	KNOWN(S, pings, "pings", "of gRPC: whether keepalive is set", .flags = COLUMN_NO_REST),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "the kernel says it (tcp_info)"),
+};
+#undef S
+
+static void dead_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < w->net->ndead; i++)
+		n += w->net->dead[i].count;
+	sentence_counted(out, "", n, "connection");
+	buf_puts(out, " with nobody at the other end");
+}
+
+const struct table net_dead = {
+	.name = "dead",
+	.what = "Connections of HTTP/2 and gRPC that send the same again and again and hear "
+		"nothing for over 3 s, by host.",
+	TABLE_ROWS(struct net_dead, dead_column),
+	.other_at = OFFSET(struct net_dead, other, bool),
+	.label = "dead",
+	.title = "Dead connections",
+	.sentence = dead_sentence,
+	.of = &net_object,
+	.max_rows = 6,
+};

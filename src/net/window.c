@@ -17,5 +17,6 @@ void net_window_deinit(struct net_window *n)
 	free(n->connection);
 	free(n->server);
 	free(n->grpc);
+	free(n->dead);
 	memset(n, 0, sizeof(*n));
 }

@@ -200,8 +200,8 @@ struct net_connections {
 	uint64_t streams;
 	int64_t max_streams;
 	struct net_holder holder[NET_MAX_HOLDERS];
-	int nholder; /* most first */
-	uint64_t transports;       /* http.Transports that these are of; 0: not known (HTTP/2) */
+	int nholder;         /* most first */
+	uint64_t transports; /* http.Transports that these are of; 0: not known (HTTP/2) */
 	/* that a Transport of go1.22.0 counts against MaxConnsPerHost, and that no connection has,
 	 * at every look for over 3 s: golang.org/issue/65705; at least */
 	uint64_t lost_slots;
@@ -245,6 +245,17 @@ enum netgrpc_at {
 	NETGRPC_SEND,     /* the server to take more */
 	NETGRPC_RESPONSE, /* its response */
 	NETGRPC_ATS
+};
+
+/* Connections of HTTP/2 and gRPC with nobody at the other end any more. */
+struct net_dead {
+	bool other;
+	char host[WINDOW_MAX_HOST + 1];
+	const char *protocol; /* "h2", "grpc"; static */
+	uint64_t count, streams;
+	double silent_s;  /* of that which is so for longest: at least */
+	uint64_t resent;  /* how often it has sent the same again */
+	enum known pings; /* gRPC: keepalive is set */
 };
 
 /* gRPC's own numbers of codes (google.golang.org/grpc/codes), and one for all others. */
@@ -312,6 +323,8 @@ struct net_window {
 	int nserver;
 	struct net_grpc *grpc;
 	int ngrpc;
+	struct net_dead *dead;
+	int ndead;
 };
 
 /* Frees what it owns; it is then empty. */

@@ -216,6 +216,17 @@ static bool are_those_that_hang(const struct window *w, const struct finding *ca
 	       number_of(effect, "in_flight") <= number_of(cause, "hanging");
 }
 
+/* As many calls are on dead connections to that host. */
+static bool are_on_dead(const struct window *w, const struct finding *cause,
+			const struct finding *effect)
+{
+	double n = number_of(effect, "hanging");
+
+	(void)w;
+	return same_host(cause, effect) && effect->about.phase >= NET_REQUEST_WRITE &&
+	       number_of(cause, "streams") >= (n > 0 ? n : number_of(effect, "in_flight"));
+}
+
 /* Whether the goroutine is in the call that a finding is about. */
 static bool is_in_call(const struct window *w, const struct finding *f, uint64_t goid)
 {
@@ -441,6 +452,8 @@ static const struct link {
 	{ "connection-leak", "slow-phase", LINK, bodies_hold_slots },
 	{ "failing-phase", "slow-phase", LINK, dials_hold_slots },
 	{ "lost-slot", "no-timeout", LINK, hang_there },
+	{ "dead-connection", "no-timeout", LINK, are_on_dead },
+	{ "dead-connection", "slow-phase", LINK, are_on_dead },
 	{ "slow-phase", "no-timeout", LINK, hang_there },
 	{ "failing-phase", "no-timeout", LINK, hang_there },
 	{ "deadlock", "pool-exhausted", LINK, pool_is_deadlocked },

@@ -31,9 +31,11 @@ int process_socket_idle(const struct process *p, int fd, struct socket_idle *out
 		return p->pidfd < 0 ? -ENOSYS : -errno;
 	err = getsockopt(copy, IPPROTO_TCP, TCP_INFO, &info, &len) ? -errno : 0;
 	close(copy);
-	if (!err && len < offsetof(struct tcp_info, tcpi_last_ack_recv))
+	if (!err && len < offsetof(struct tcp_info, tcpi_pmtu))
 		err = -EBADMSG;
 	*out = (struct socket_idle){ at_least_ns(info.tcpi_last_data_sent),
-				     at_least_ns(info.tcpi_last_data_recv) };
+				     at_least_ns(info.tcpi_last_data_recv),
+				     at_least_ns(info.tcpi_last_ack_recv), info.tcpi_unacked,
+				     info.tcpi_retransmits };
 	return err;
 }

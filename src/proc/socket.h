@@ -18,6 +18,9 @@ struct socket_idle {
 	/* at least so long since data was last sent, sent again included, and received; the
 	 * start of the connection where there was none */
 	uint64_t sent_ns, received_ns;
+	uint64_t acked_ns; /* since anything was acknowledged */
+	uint32_t unacked;  /* segments that are not yet */
+	uint32_t resent;   /* how often the first of them was sent again */
 };
 
 /* 0; -ENOTSOCK and the like: no TCP socket; -ENOSYS; what the kernel says. */

@@ -291,7 +291,7 @@ const struct table *const report_parts[] = {
 	&process_summary,  &cpu_functions, &cpu_sites,   &leak_sites,   &goroutine_sites,
 	&goroutine_groups, &heap_sites,    &alloc_sites, &gc_summary,   &net_phases,
 	&net_failures,     &net_in_flight, &net_clients, &net_unclosed, &net_dials,
-	&net_connections,  &net_servers,   &net_grpc,    &sql_pools,    &sql_holders,
-	&sql_queries,      &locks_rows,
+	&net_connections,  &net_servers,   &net_grpc,    &net_dead,     &sql_pools,
+	&sql_holders,      &sql_queries,   &locks_rows,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

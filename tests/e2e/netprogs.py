@@ -18,7 +18,7 @@ SENSORS = ("--only", "net,sql,locks")
 
 RARE = ("pool_wait", "dns", "connect", "tls")
 NET_KINDS = {"slow-phase", "failing-phase", "no-timeout", "connection-leak", "connection-churn", "server-no-timeout",
-             "pool-exhausted", "transaction-open", "rows-open", "lock-contention"}
+             "pool-exhausted", "dead-connection", "lost-slot", "transaction-open", "rows-open", "lock-contention"}
 
 
 class Commands(Program):

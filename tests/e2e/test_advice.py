@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Advice that fits, by tests/progs/advice: who keeps a request from being written, many Transports,
-two clients in one row.  All kinds run in one program, each with a host and a place of its own."""
+two clients in one row, a dead connection.  All kinds run in one program, each with a host and a place of its own."""
 import os
 import unittest
 
@@ -9,7 +9,7 @@ from netprogs import found, snapshot
 from tree import TOP
 
 SOME = releases("1.20", "newest")
-KINDS = "continue,pipe,producer,unread,transports,limits"
+KINDS = "continue,pipe,producer,unread,transports,limits,dead"
 SOURCE = os.path.join(TOP, "tests", "progs", "advice", "main.go")
 
 # kind of the finding, what one of its lines says, what its advice says
@@ -20,6 +20,7 @@ RIGHT = {
                  "see who produces it"),
     "unread": ("no-timeout", "wait for the server to read what is sent", "does not read"),
     "transports": ("connection-churn", "http.Transports, which share nothing", "make one http.Client"),
+    "dead": ("no-timeout", "because of the dead-connection above", "http.Client.Timeout"),
     "limits": ("no-timeout", "5 more from this call site end by themselves", "http.Client.Timeout"),
 }
 

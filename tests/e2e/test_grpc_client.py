@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""gRPC clients: with which codes their calls end."""
+"""gRPC clients: with which codes their calls end, and streams and connections that are stuck."""
 import unittest
 
-from harness import USUAL, binary, need_root, window
-from netprogs import Commands, rows_of
+from harness import USUAL, binary, need_root, wait_until, window
+from netprogs import Commands, kinds, rows_of, snapshot
 
 UNAVAILABLE, NOT_FOUND, INTERNAL = 14, 5, 13
 
@@ -42,3 +42,29 @@ class Codes(unittest.TestCase):
                 p.do(f"code Put 50 {UNAVAILABLE}")
         hits = {r["name"]: r["hits"] for r in a.report["cost"]["probes"]["list"] if r["name"].startswith("grpc-")}
         self.assertEqual(sum(hits.values()), 3 * 250, hits)
+
+
+class Streams(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_stuck(self):
+        """A subscription is quiet; a stream that nobody reads is stuck; an end that is gone is proven."""
+        with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
+            p.do("call Get 3 1")
+            p.do("watch Watch 2")
+            self.assertEqual(kinds(snapshot(p.pid, "--window", "2s", "--only", "net")), set())
+            p.do("send Feed 2")
+            p.do("deafen")
+            p.p.stdin.write(b"call Get 1 1\n")  # which is the first that is not acknowledged
+            p.p.stdin.flush()
+
+            def both():  # over 3 s each
+                report = snapshot(p.pid, "--window", "4s", "--only", "net")
+                return report if {"no-timeout", "dead-connection"} <= kinds(report) else None
+            report = wait_until(both, "the connection is dead")
+        one, = [f for f in report["findings"] if f["kind"] == "no-timeout" and "/Feed" in f["title"]]
+        self.assertIn("2 gRPC calls of /gospect.test.Stock/Feed", one["title"])
+        self.assertIn("does not read", "".join(one["evidence"]))
+        dead, = rows_of(report, "net", "dead_connections")
+        self.assertEqual((dead["protocol"], dead["count"], dead["streams"], dead["pings"]), ("grpc", 1, 5, False))

@@ -209,6 +209,28 @@ static void lost_slots_keep_requests_waiting(void **state)
 	}
 }
 
+static void calls_hang_on_dead_connections(void **state)
+{
+	static const char *const effects[] = { "no-timeout", "slow-phase" }, *const numbers[] = {
+		"hanging", "in_flight"
+	};
+	struct fixture x;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		for (int k = 0; k < 4; k++) {
+			pair(&x, effects[i], "dead-connection");
+			about(x.cause, k == 1 ? "other:80" : API, -1);
+			about(x.effect, API, k == 2 ? NET_CONNECT : NET_TTFB);
+			finding_count(x.cause, "streams", 3);
+			finding_count(x.effect, numbers[i], k == 3 ? 4 : 3);
+			if (k)
+				apart(&x); /* another host, no connection yet, others hang too */
+			else
+				linked(&x, "dead-connection", effects[i]);
+		}
+}
+
 static void stuck_and_hanging(struct fixture *x, uint64_t stuck, uint64_t ended)
 {
 	pair(x, "no-timeout", "slow-phase");
@@ -556,6 +578,7 @@ int main(void)
 		cmocka_unit_test(unclosed_bodies_make_others_wait),
 		cmocka_unit_test(dials_hold_slots),
 		cmocka_unit_test(lost_slots_keep_requests_waiting),
+		cmocka_unit_test(calls_hang_on_dead_connections),
 		cmocka_unit_test(a_failing_host_makes_calls_hang),
 		cmocka_unit_test(requests_that_hang_are_told_of_once),
 		cmocka_unit_test(who_holds_the_pool_exhausts_it),

@@ -886,6 +886,39 @@ static void lost_slots_need_another_go(void **state)
 	nothing(&x);
 }
 
+static void dead_connections_are_found(void **state)
+{
+	const struct finding *f;
+	struct net_dead *d;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	d = MORE(x.w.net->dead, x.w.net->ndead);
+	*d = (struct net_dead){ .protocol = "h2",
+				.count = 2,
+				.streams = 9,
+				.silent_s = 6.1,
+				.resent = 4,
+				.pings = UNKNOWN };
+	strcpy(d->host, API);
+	f = only(&x, "dead-connection", SEVERITY_HIGH);
+	assert_non_null(strstr(f->title, "2 HTTP/2 connections to "));
+	expect_says(f, "sent the same 5 times");
+	expect_says(f, "9 calls on them");
+	expect_says(f, "ReadIdleTimeout");
+	d->protocol = "grpc";
+	d->pings = KNOWN_NO;
+	expect_says(only(&x, "dead-connection", SEVERITY_HIGH), "keepalive");
+	d->pings = KNOWN_YES; /* they are about to notice */
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	d->silent_s = 61;
+	only(&x, "dead-connection", SEVERITY_HIGH);
+	d->other = true;
+	nothing(&x);
+}
+
 /* ---- connection-leak, connection-churn ---- */
 
 /* Each host has its own: those without a place go with the place of their host. */
@@ -1493,6 +1526,7 @@ int main(void)
 		cmocka_unit_test(churn_is_dialling_for_each_request),
 		cmocka_unit_test(who_keeps_a_request_from_being_written),
 		cmocka_unit_test(lost_slots_need_another_go),
+		cmocka_unit_test(dead_connections_are_found),
 		cmocka_unit_test(an_exhausted_pool),
 		cmocka_unit_test(an_exhausted_pool_of_redis),
 		cmocka_unit_test(a_full_pool_is_not_exhausted),

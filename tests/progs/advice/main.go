@@ -11,6 +11,7 @@
 //	unread      the server does not read what is sent
 //	slots       requests are cancelled before their dial begins, MaxConnsPerHost 2 (go1.22.0)
 //	transports  a Transport for each request
+//	dead        the other end of an HTTP/2 connection is gone
 //	limits      one place, two clients: one has a timeout
 //	lookup      look-ups of the program's own, of a resolver that does not answer
 package main
@@ -22,10 +23,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -35,7 +38,7 @@ var twin = len(os.Args) > 2 && os.Args[2] == "twin"
 
 var kinds = map[string]func(){
 	"continue": expect, "pipe": pipe, "producer": producer, "unread": unread, "slots": slots,
-	"transports": transports, "limits": limits, "lookup": lookup,
+	"transports": transports, "limits": limits, "dead": dead, "lookup": lookup,
 }
 
 func main() {
@@ -184,6 +187,9 @@ func unread() {
 	}
 	c := &http.Client{}
 	body := strings.Repeat("x", bodyBytes)
+	if twin {
+		body = "body" // as much takes long where much else is done
+	}
 	forEver(3, func() {
 		done(c.Do(post(url, strings.NewReader(body)))) // PLACE unread
 	})
@@ -276,5 +282,60 @@ func lookup() {
 	}
 	forEver(4, func() {
 		_, _ = r.LookupHost(context.Background(), name) // PLACE lookup
+	})
+}
+
+// deaf is a listener whose connections can be made to hear nothing any more.
+type deaf struct {
+	net.Listener
+	conns []net.Conn
+	sync.Mutex
+}
+
+func (d *deaf) Accept() (net.Conn, error) {
+	c, err := d.Listener.Accept()
+	if err == nil {
+		d.Lock()
+		d.conns = append(d.conns, c)
+		d.Unlock()
+	}
+	return c, err
+}
+
+// deafen lets the kernel drop what comes in before TCP sees it: as if the host was gone.
+func (d *deaf) deafen() {
+	d.Lock()
+	defer d.Unlock()
+	for _, c := range d.conns {
+		raw, err := c.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			panic(err)
+		}
+		drop := []syscall.SockFilter{{Code: syscall.BPF_RET | syscall.BPF_K}}
+		_ = raw.Control(func(fd uintptr) { err = syscall.AttachLsf(int(fd), drop) })
+		if err != nil {
+			panic(err)
+		}
+	}
+}
+
+func dead() {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok") }))
+	l := &deaf{Listener: s.Listener}
+	s.Listener = l
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	c := s.Client()
+	resp, err := c.Get(s.URL)
+	if err != nil || resp.ProtoMajor != 2 {
+		panic(err)
+	}
+	done(resp, err)
+	if !twin {
+		l.deafen()
+	}
+	forEver(3, func() {
+		req, _ := http.NewRequest("GET", s.URL, nil)
+		done(c.Do(req)) // PLACE dead
 	})
 }

@@ -14,7 +14,9 @@
 //	bound METHOD N       the same, by a context that can be cancelled
 //	timed METHOD N       the same, by a context with a deadline
 //	watch METHOD N       N streams that receive, and get nothing
+//	send METHOD N        N streams that send, and the server does not read
 //	release              which ends them
+//	deafen               from now on the server's connections hear nothing
 //	get N MS             N requests by golang.org/x/net/http2
 //	quit                 end
 //
@@ -43,6 +45,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 type answer map[string]any
@@ -97,8 +100,9 @@ func start() (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	heard.Listener = l
 	server := grpc.NewServer(grpc.UnknownServiceHandler(serve))
-	go server.Serve(l)
+	go server.Serve(&heard)
 	return grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
@@ -149,7 +153,15 @@ func nextLineIsCall() {
 }
 
 // What waits as well, and is no call that hangs.
-var twins = map[string]func(*grpc.ClientConn, string){"bound": bound, "timed": timed, "watch": watch}
+var twins = map[string]func(*grpc.ClientConn, string){"bound": bound, "timed": timed, "watch": watch, "send": send}
+
+// send fills what the stream and its connection have room for.
+func send(conn *grpc.ClientConn, method string) {
+	s, err := conn.NewStream(context.Background(), &grpc.StreamDesc{ClientStreams: true}, service+method)
+	for m := wrapperspb.Bytes(make([]byte, 64<<10)); err == nil; {
+		err = s.SendMsg(m)
+	}
+}
 
 func bound(conn *grpc.ClientConn, method string) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -225,7 +237,9 @@ func run(conn *grpc.ClientConn, other *web, wg *sync.WaitGroup, words []string) 
 		return answer{"failed": failed, "method": service + method, "place": callAt, "p50_ns": median(took)}, nil
 	case "code":
 		return answer{"codes": coded(conn, method, n, codes.Code(ms)), "place": callAt}, nil
-	case "bound", "timed", "watch":
+	case "deafen":
+		return nil, heard.deafen()
+	case "bound", "timed", "watch", "send":
 		hanging.Store(true)
 		want := entered.Load() + int64(n)
 		for i := 0; i < n; i++ {
