@@ -14,6 +14,7 @@
 #include "cli/sink.h"
 
 #define PENDING_MAX       (64u << 10)
+#define LATE_TIMES        30
 #define PROGRESS_MAX      80 /* a line of any terminal */
 #define PROGRESS_AFTER_NS (500 * NS_PER_MS)
 #define PROGRESS_EVERY_NS (200 * NS_PER_MS)
@@ -33,19 +34,27 @@ void msg_begin(void)
 	messages.patience = (struct patience){ .ns = 100 * NS_PER_MS, .signal_fd = -1 };
 }
 
-/* Writes what is pending.  Who has found stderr stuck once does not wait for it again. */
-static void push(void)
+/* Waits until nothing is being written; false: stderr is stuck.  Who has found that once does
+ * not wait for it again.  While there is room it is not stuck: on a busy machine the thread
+ * that writes has had no CPU yet. */
+static bool idle(void)
 {
 	struct patience at_once = { .ns = 1, .signal_fd = -1 };
 	static bool stuck;
+	int err = sink_wait(messages.sink, stuck ? &at_once : &messages.patience);
 
-	for (;;) {
-		stuck = sink_wait(messages.sink, stuck ? &at_once : &messages.patience) ==
-			-ETIMEDOUT;
-		if (stuck || !messages.pending.len)
-			return;
+	for (int i = 0;
+	     !stuck && err == -ETIMEDOUT && i < LATE_TIMES && sink_has_room(messages.sink, 1); i++)
+		err = sink_wait(messages.sink, &messages.patience);
+	stuck = err == -ETIMEDOUT;
+	return !stuck;
+}
+
+/* Writes what is pending. */
+static void push(void)
+{
+	while (idle() && messages.pending.len)
 		sink_begin(messages.sink, &messages.pending, NULL, NULL);
-	}
 }
 
 void msg_end(void)
