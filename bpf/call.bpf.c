@@ -2,6 +2,7 @@
 /* Calls on one goroutine: HTTP handlers, gRPC client calls, waits for a lock. */
 #include "calls.bpf.h"
 #include "errors.bpf.h"
+#include "routers.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -21,15 +22,6 @@ SUBPROG __u64 handler_entry(struct hit *h, __u64 itab, __u64 data)
 	if (is_within(entry, h->spec->func_lo, h->spec->func_hi) && !read_word(h, &entry, data))
 		return 0;
 	return entry;
-}
-
-/* Of a request that counts, one more or one less in its row. */
-static __always_inline void handler_add(struct hit *h, struct gs_open *o, __u64 n)
-{
-	struct gs_sum *row = o->start_ns < h->spec->since_requests_ns ? NULL : sum_of(o->row);
-
-	if (row)
-		gs_add(&row->begun, n);
 }
 
 /* The request on this goroutine, o, is counted at a handler, s->open.ptr, with a route's
@@ -113,6 +105,12 @@ SUBPROG int handler_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (!entry)
 		return 0;
 	s->open.ptr = entry;
+	if (state == HANDLER_COUNTED) {
+		__u32 router = router_of(h, entry);
+
+		if (router < GS_ROUTERS)
+			return router_serve(h, ctx, s, router);
+	}
 	return handler_serve(h, ctx, s, state);
 }
 
@@ -212,6 +210,8 @@ SUBPROG int handler_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 
 	if (o)
 		answered(h, o->start_ns);
+	if (o && o->start_ns && o->pcs[ROUTER_IS])
+		router_routed(h, ctx, s, o);
 	if (o && o->start_ns && o->state == HANDLER_H2C && s->argument && GO_ARG0(ctx) & 0xff) {
 		o->start_ns = 0; /* its connection goes on as HTTP/2's */
 		return 0;
@@ -222,6 +222,48 @@ SUBPROG int handler_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		handler_count(h, s, o);
 	}
 	call_over(h, s, o, CALL_HANDLER, false, h->spec->since_requests_ns, bpf_ktime_get_ns());
+	return 0;
+}
+
+/*
+ * google.golang.org/grpc.(*Server).handleStream(s, t, stream) at `call strings.LastIndex`:
+ * the method without its slash.  net/http's servers have counted theirs.
+ */
+SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 word;
+
+	if (!takes_new(h) || !read_word(h, &word, GO_SP(ctx) + s->argument) ||
+	    !read_word(h, &word, word + GS_ITAB_FUN) ||
+	    !is_within(word, h->spec->close_lo, h->spec->close_hi))
+		return 0;
+	gs_add(&h->count->requests_begun, 1);
+	open_fresh(&s->open, HANDLER_COUNTED);
+	take_goid(h, ctx, &s->open);
+	s->open.ptr = s->open.pcs[0] = h->spec->stream_entry;
+	s->open.npcs = 1;
+	s->open.flags = GS_OPEN_ROUTED;
+	s->word[0] = GO_ARG0(ctx);
+	s->word[1] = GO_ARG1(ctx);
+	s->open.host = host_of_string(h, s);
+	call_begin(h, ctx, s, OPEN_HANDLER, CALL_HANDLER);
+	return 0;
+}
+
+/* (*http2Server).writeStatus(t, stream, status), body: status.Status is a message, which has
+ * the code. */
+SUBPROG int stream_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	struct gs_open *o = open_find(s, OPEN_HANDLER, GO_G(ctx));
+	__u64 message = 0;
+	__u32 code = 0;
+
+	if (!o || o->pcs[0] != h->spec->stream_entry)
+		return 0;
+	answered(h, o->start_ns);
+	if (h->spec->status_code && GO_ARG2(ctx) && read_word(h, &message, GO_ARG2(ctx)) && message)
+		read_user(h, &code, sizeof(code), message + h->spec->status_code);
+	call_over(h, s, o, CALL_HANDLER, code != 0, h->spec->since_requests_ns, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -319,6 +361,12 @@ CALL_PROGRAM(net_call, GROUP_REQUESTS)
 		break;
 	case PROBE_HANDLER_END:
 		handler_end(h, ctx, s);
+		break;
+	case PROBE_STREAM_SERVE:
+		stream_begin(h, ctx, s);
+		break;
+	case PROBE_STREAM_SERVED:
+		stream_end(h, ctx, s);
 		break;
 	case PROBE_GRPC_BEGIN:
 		grpc_begin(h, ctx, s);

@@ -217,6 +217,7 @@ static __always_inline void open_renew(struct hit *h, struct gs_net_scratch *s, 
 	o->npcs = n->npcs;
 	o->flags = n->flags;
 	o->row = n->row;
+	o->router_row = n->router_row;
 #pragma unroll
 	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		o->pcs[i] = n->pcs[i];
@@ -241,7 +242,7 @@ static __always_inline void open_fresh(struct gs_open *o, __u32 state)
 	o->state = state;
 	o->npcs = 0;
 	o->flags = 0;
-	o->row = o->unused = 0;
+	o->row = o->router_row = 0;
 #pragma unroll
 	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		o->pcs[i] = 0;
@@ -527,10 +528,16 @@ static __always_inline bool same_place(const struct gs_open *last, const struct 
 	return !diff;
 }
 
-/* Whether the row of the last one is its place's still. */
+/* Whether a row that was remembered is its place's still. */
+static __always_inline bool is_kept(__u32 row)
+{
+	return row && !is_of_others(row) && sum_of(row);
+}
+
+/* The same of the row of the last one. */
 static __always_inline bool keeps_row(const struct gs_open *last)
 {
-	return last->row && !is_of_others(last->row) && sum_of(last->row);
+	return is_kept(last->row);
 }
 
 /* A call, s->open, begins: remembered by its g, and counted at its place. */

@@ -66,6 +66,25 @@
 #define GS_COOKIE_ARGUMENT(cookie) ((__s64)(cookie) >> 40)
 
 /*
+ * A router that is one http.Handler and keeps a context for each request in a sync.Pool:
+ * where that is, and what of it tells the request and the route.  Offsets.
+ */
+struct gs_router {
+	__u64 entry;    /* its ServeHTTP, run-time; 0: there is none */
+	__u32 pool;     /* in the router … */
+	__u32 request;  /* … in the context: the *Request, or the data word of its Context */
+	__u32 pattern;  /* a string, or a slice of them, one a router */
+	__u32 handlers; /* a slice of functions, the last one the user's; 0: there is none */
+	__u32 flags;    /* GS_ROUTER_… */
+	__u32 unused;
+};
+#define GS_ROUTERS         3
+#define GS_ROUTER_POINTS   1u /* the pool is somewhere else, and the router points to it */
+#define GS_ROUTER_CONTEXT  2u /* request is the context of the request */
+#define GS_ROUTER_PATTERNS 4u /* pattern is a slice */
+_Static_assert(sizeof(struct gs_router) == 32, "gs_router");
+
+/*
  * What the programs know of one target: the value of map `specs`, found by
  * the cookie's low 32 bits (0 where the kernel has no cookies).  User space
  * writes it before attaching; `active` and `window` change while attached.
@@ -108,8 +127,15 @@ struct gs_spec {
 	__u64 http_lo, http_hi;   /* net/http, and what of the standard library is beside it */
 	__u64 do_lo, do_hi;       /* net/http.(*Client).do */
 	__u64 eof_itab, eof_data; /* the value of io.EOF */
+	__u64 stream_entry;       /* google.golang.org/grpc.(*Server).handleStream */
+	__u64 close_lo, close_hi; /* (*http2Server).Close: the first method of its transport */
+	/* Offsets: those of the runtime's, of net/http.Request.ctx, and of a gRPC status's code
+	 * in its message (0: not known). */
+	__u32 g_m, m_p, p_id, request_ctx, status_code;
+	__u32 unused2;
+	struct gs_router router[GS_ROUTERS];
 };
-_Static_assert(sizeof(struct gs_spec) == 232, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 280 + 32 * GS_ROUTERS, "gs_spec");
 _Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each probe");
 
 /* gs_spec.flags */
@@ -426,7 +452,7 @@ struct gs_open {
 	__u16 npcs;
 	__u16 flags; /* GS_OPEN_… */
 	__u32 row; /* reference: of a call; the first of its host's for requests; 0: not looked up */
-	__u32 unused;
+	__u32 router_row; /* likewise, of a request that a router has: that of the router */
 	__u64 pcs[GS_CALL_FRAMES];
 };
 #define GS_OPEN_OWN_HOST 1u /* host is the connection's, whatever is asked of it */

@@ -17,6 +17,7 @@
 #include "cli/message.h"
 #include "cli/output.h"
 #include "gort/goerrors.h"
+#include "gort/goservers.h"
 #include "gort/gotypes.h"
 #include "gospect/abi.h"
 #include "host/privileges.h"
@@ -139,17 +140,23 @@ static int32_t find_x_sent_end(const struct watch *w, struct gotypes *types)
 }
 
 /* What the programs have to know of the target's types: without it, of what kind its calls' errors
- * are is not known. */
+ * are, and of which route its servers' requests, is not known. */
 static void find_types(struct watch *w, struct goerror error[GS_MAX_ERRTYPES],
-		       struct trace_config *cfg)
+		       struct goservers *servers, struct trace_config *cfg)
 {
+	const struct code_range *r = w->plan.range;
+	const bool linked[GOROUTER_KINDS] = { [GOROUTER_GIN] = r[RANGE_GIN].lo != 0,
+					      [GOROUTER_ECHO] = r[RANGE_ECHO].lo != 0,
+					      [GOROUTER_CHI] = r[RANGE_CHI].lo != 0 };
 	struct gotypes *types = NULL;
 
+	if (!(w->o->sensors & SENSOR_BIT(SENSOR_NET)) || gotypes_new(&types, &w->s.rt))
+		return;
 	cfg->error = error;
-	if (w->o->sensors & SENSOR_BIT(SENSOR_NET) && !gotypes_new(&types, &w->s.rt)) {
-		cfg->nerror = goerrors_find(&w->s.rt, types, error, GS_MAX_ERRTYPES);
-		cfg->x_sent_end = find_x_sent_end(w, types);
-	}
+	cfg->nerror = goerrors_find(&w->s.rt, types, error, GS_MAX_ERRTYPES);
+	cfg->x_sent_end = find_x_sent_end(w, types);
+	goservers_find(types, linked, r[RANGE_GRPC_STREAM].lo != 0, servers);
+	cfg->servers = servers;
 	gotypes_free(types);
 }
 
@@ -158,6 +165,7 @@ static int arm_plan(struct watch *w, struct err *err)
 	struct pace before = { 0 };
 	struct cost_table costs;
 	struct goerror error[GS_MAX_ERRTYPES];
+	struct goservers servers;
 	struct trace_config cfg;
 	int r = plan_make(&w->plan, w->s.gb, w->o->sensors, err);
 
@@ -171,7 +179,7 @@ static int arm_plan(struct watch *w, struct err *err)
 	if (!trace_measure_costs(&costs, err))
 		plan_price(&w->plan, &costs);
 	cfg = config_of(w);
-	find_types(w, error, &cfg);
+	find_types(w, error, &servers, &cfg);
 	r = trace_prepare(&w->trace, &cfg, err);
 	if (!r)
 		r = trace_load(w->trace, err);

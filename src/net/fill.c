@@ -199,7 +199,8 @@ int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 		if (now->kind != kind)
 			continue;
 		base = base_of(f, now);
-		c.begun = now->begun - base->begun;
+		/* a request may be given to another row just when they are read */
+		c.begun = now->begun > base->begun ? now->begun - base->begun : 0;
 		if (now->sample.sliced) {
 			c.begun = (uint64_t)(now->sample.total + 0.5);
 			c.margin = (uint64_t)ceil(now->sample.margin);

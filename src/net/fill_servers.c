@@ -4,6 +4,9 @@
 
 #include "net/subject.h"
 
+#define STREAM_HANDLER "google.golang.org/grpc.(*Server).handleStream"
+#define CHI            "github.com/go-chi/chi/"
+
 /* The rows, and how else they are found. */
 struct servers {
 	struct rowset s;         /* first: fill_calls() has it */
@@ -88,6 +91,8 @@ static int count_hanging(struct fill *f, struct servers *v, const struct net_ser
 static bool is_counted(const struct netwatch_probes *p, const struct netstack *k,
 		       const char *pattern)
 {
+	if (k->is_stream)
+		return p->streams;
 	if (!p->handlers || !k->routed)
 		return p->handlers;
 	return p->routes ? pattern[0] : k->is_around || (p->funcs && k->is_func);
@@ -105,12 +110,13 @@ static int count_servings(struct fill *f, struct servers *v)
 
 		if (!k->in_handler)
 			continue;
-		r = server_of(v, &k->handler, k->routed ? c->pattern : "");
+		r = server_of(v, &k->handler, k->routed || k->is_stream ? c->pattern : "");
 		if (!r)
 			return -ENOMEM;
 		count_serving(f, r, c);
 		r->requests_known = is_counted(f->p, k, c->pattern);
-		index_server(f, v, c->server, r);
+		if (c->server)
+			index_server(f, v, c->server, r);
 	}
 	for (size_t i = 0; i < l->nserving && !err; i++)
 		if (l->serving[i].reading_request &&
@@ -119,17 +125,39 @@ static int count_servings(struct fill *f, struct servers *v)
 	return err;
 }
 
+/* The patterns of routers below each other, as chi's RoutePattern() has them. */
+static void join_chi(char *pattern)
+{
+	size_t n;
+	char *at;
+
+	while ((at = strstr(pattern, "/*/")))
+		memmove(at, at + 2, strlen(at + 2) + 1);
+	n = strlen(pattern);
+	if (n > 1 && pattern[n - 1] == '/')
+		pattern[n - 1] = '\0';
+}
+
 static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_call *c)
 {
 	const struct trace_call *call = c->call;
 	char pattern[NET_MAX_PATTERN];
 	struct place place = { 0 };
 	struct net_server *r;
+	bool is_stream;
 
-	net_pattern_format(call->text, strlen(call->text), pattern);
 	net_handler_place(f->nw->rt->gb, call->pcs[0] - f->nw->rt->bias, &place);
+	is_stream = place.function && !strcmp(place.function, STREAM_HANDLER);
+	if (is_stream)
+		net_method_pattern(call->text, pattern);
+	else
+		net_pattern_format(call->text, strlen(call->text), pattern);
+	if (place.function && !strncmp(place.function, CHI, strlen(CHI)))
+		join_chi(pattern);
 	r = server_of((struct servers *)s, &place, pattern);
 	if (r) {
+		r->errors_known = is_stream && c->call->pcs[0];
+		r->errors += c->errors;
 		r->other = r->other || call->other;
 		r->requests += c->begun;
 		r->margin += c->margin;
@@ -198,7 +226,7 @@ int fill_servers(struct fill *f)
 	rowset_init(&v.s, sizeof(struct net_server));
 	u64map_init(&v.of_server, FILL_MAX_ROWS);
 	err = count_servings(f, &v);
-	if (!err && f->p->handlers)
+	if (!err && (f->p->handlers || f->p->streams))
 		err = fill_calls(f, &v.s, CALL_HANDLER, row_of_call);
 	for (size_t i = 0; i < v.s.n; i++) {
 		struct net_server *r = row_at(&v, i);

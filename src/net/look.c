@@ -120,10 +120,20 @@ static int take_h2conn(struct netwatch *nw, const struct net_user *u, bool x)
 					    .goid = nw->look->walk->g[u->walk].goid });
 }
 
+/* A gRPC stream that a handler of net/http has: it is that handler's request. */
+static bool is_of_http(struct netwatch *nw, uint64_t transport)
+{
+	const char *name = transport ? gotypes_of_itab(nw->types, transport) : NULL;
+
+	return name && !strcmp(name, "*transport.serverHandlerTransport");
+}
+
 static int take_serving(struct netwatch *nw, const struct net_user *u, const struct netstack *s)
 {
 	const struct goroutine *g = &nw->look->walk->g[u->walk];
 
+	if (s->is_stream && is_of_http(nw, netusers_word(nw, u, NETSLOT_STREAM_BY)))
+		return 0;
 	return NET_ADD(nw, serving, nw->max_inflight,
 		       (struct net_serving){ .goid = g->goid,
 					     .g = g->addr,

@@ -514,6 +514,8 @@ int netgrpc_read(struct netwatch *nw);
 /* A method of n foreign bytes, made printable. */
 void net_method_format(const char *text, size_t n, char out[NET_MAX_METHOD]);
 void net_pattern_format(const char *text, size_t len, char out[NET_MAX_PATTERN]);
+/* A gRPC method, as it is counted: without its first slash. */
+void net_method_pattern(const char *text, char out[NET_MAX_PATTERN]);
 
 /* request.c: hosts, contexts, limits and starts of the requests in flight of nw->cur. */
 int netrequests_read(struct netwatch *nw);

@@ -2,6 +2,8 @@
 /* Servers: who they serve, with which limits, and since when. */
 #include "net/priv.h"
 
+#include <stdio.h>
+
 #include "trace/opens.h"
 
 #define MAX_PATTERN 4096 /* longer is none */
@@ -14,6 +16,14 @@ void net_pattern_format(const char *text, size_t len, char out[NET_MAX_PATTERN])
 	for (; n < len && n < NET_MAX_PATTERN - 1; n++)
 		out[n] = text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?';
 	out[n] = '\0';
+}
+
+void net_method_pattern(const char *text, char out[NET_MAX_PATTERN])
+{
+	char name[NET_MAX_PATTERN];
+
+	net_pattern_format(text, strlen(text), name);
+	snprintf(out, NET_MAX_PATTERN, "/%.*s", NET_MAX_PATTERN - 2, name);
 }
 
 /* One connection of a server while its request's pattern is read. */
@@ -151,10 +161,13 @@ int netservers_read(struct netwatch *nw)
 	struct serving_read *p = calloc(l->nserving + 1, sizeof(*p));
 	int err = p ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !err && i < l->nserving; i++)
-		p[i] = (struct serving_read){
-			net_whole(nw, l->serving[i].conn, LAYOUT_HTTP_CONN_SIZE), &l->serving[i]
-		};
+	for (size_t i = 0; !err && i < l->nserving; i++) {
+		uint64_t conn = l->serving[i].conn; /* a gRPC stream has none */
+
+		p[i].s = &l->serving[i];
+		if (conn)
+			p[i].next = net_whole(nw, conn, LAYOUT_HTTP_CONN_SIZE);
+	}
 	if (!err)
 		err = NET_STAGES(nw, p, l->nserving, { net_ask_next, take_conn });
 	if (!err && net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN) >= 0) /* since 1.23 */
@@ -178,7 +191,9 @@ static void date_serving(struct netwatch *nw, struct net_serving *s)
 	    trace_opens_find(nw->look->opens, OPEN_HANDLER, s->g, &open) && open.goid == s->goid) {
 		s->start_ns = open.start_ns;
 		s->age = AGE_EXACT;
-		if (open.text) /* as it is counted; up to 1.22 a request has none */
+		if (open.text && nw->stacks.stack[s->stack].is_stream)
+			net_method_pattern(open.text, s->pattern);
+		else if (open.text) /* as it is counted; up to 1.22 a request has none */
 			net_pattern_format(open.text, strlen(open.text), s->pattern);
 		return;
 	}

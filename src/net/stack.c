@@ -403,6 +403,13 @@ static void find_server(struct netwalk *w)
 		case FN_SERVER_HANDLER:
 			caller = i;
 			break;
+		case FN_GRPC_STREAM:
+			o->roles |= NETROLE_SERVER;
+			o->is_stream = true;
+			o->in_handler = net_handler_place(
+				w->s->rt->gb, w->frame[i].pc - w->s->rt->bias, &o->handler);
+			netwalk_take_slot(w, i, NETSLOT_STREAM_BY, 1); /* server, transport (2) */
+			return;
 		case FN_H2_CONN:
 			o->roles &= ~(uint32_t)NETROLE_SERVER;
 			return;

@@ -49,10 +49,11 @@ enum net_slot {
 	NETSLOT_PIPE,   /* of such a stream: its bufPipe */
 	NETSLOT_STREAM, /* clientStream of its own goroutine */
 	NETSLOT_H2CONN,
-	NETSLOT_SERVE,  /* conn of a server */
-	NETSLOT_SERVER, /* Server that accepts */
-	NETSLOT_ROUTED, /* *Request that the first mux has got */
-	NETSLOT_METHOD, /* gRPC, as the rest */
+	NETSLOT_SERVE,     /* conn of a server */
+	NETSLOT_SERVER,    /* Server that accepts */
+	NETSLOT_STREAM_BY, /* itab of the transport that a gRPC server has a stream of */
+	NETSLOT_ROUTED,    /* *Request that the first mux has got */
+	NETSLOT_METHOD,    /* gRPC, as the rest */
 	NETSLOT_METHOD_LEN,
 	NETSLOT_USER_CTX, /* the context that the call was given */
 	NETSLOT_USER_CTX_DATA,
@@ -80,6 +81,7 @@ struct netstack {
 	bool has_client;  /* REQUEST: through an http.Client */
 	bool in_handler, reading_request; /* SERVER */
 	bool routed, is_func; /* … by way of a mux; its handler is an http.HandlerFunc */
+	bool is_stream;       /* … it is a gRPC server's stream */
 	bool is_around;       /* … the handler is around the mux */
 	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
 	enum net_waits waits; /* STREAM */

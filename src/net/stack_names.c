@@ -39,6 +39,7 @@ static const struct {
 	{ "crypto/tls.(*Conn).handshakeContext", FN_IS_TLS },
 	{ "crypto/tls.(*Conn).clientHandshake", FN_IS_TLS },
 	{ "runtime.selectgo", FN_SELECT },
+	{ "google.golang.org/grpc.(*Server).handleStream", FN_GRPC_STREAM },
 	{ "sync.(*Mutex).lockSlow", FN_LOCK },
 	{ "internal/sync.(*Mutex).lockSlow", FN_LOCK }, /* since 1.24 */
 	{ "bufio.(*Writer).Flush", FN_FLUSH },

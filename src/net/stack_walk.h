@@ -44,7 +44,8 @@ enum netfn {
 	FN_H2_WRITE_HEADER,
 	FN_H2_WRITE_BODY,
 	FN_H2_FRAMER,
-	FN_H2_HANDLER
+	FN_H2_HANDLER,
+	FN_GRPC_STREAM
 };
 
 struct netframe {

@@ -61,6 +61,7 @@ static struct netwatch_probes probes_of(const struct look *l)
 		.routes = look_armed(l, PROBE_HANDLER_ROUTE),
 		.funcs = look_armed(l, PROBE_HANDLER_FUNC),
 		.grpc = look_armed(l, PROBE_GRPC_BEGIN),
+		.streams = look_armed(l, PROBE_STREAM_SERVE),
 		.phases = look_armed(l, PROBE_DNS_BEGIN) || look_armed(l, PROBE_CONNECT_BEGIN) ||
 			  look_armed(l, PROBE_CONN_BEGIN),
 		.requests_sliced = l->rates.requests_sliced,

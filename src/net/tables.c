@@ -314,6 +314,8 @@ static const struct column server_column[] = {
 	      .known_at = OFFSET(S, requests_known, bool), SHOWN(3, "requests"),
 	      .flags = COLUMN_MARK),
 	MARGIN(S, margin, "requests"),
+	COUNT(S, errors, "errors", "of gRPC, those answered with another code than OK",
+	      .known_at = OFFSET(S, errors_known, bool)),
 	P50_NS(S, p50_ns, timed, "p50_ns", "of the handler, median",
 	       .known_at = OFFSET(S, requests_known, bool), SHOWN(4, "p50")),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile",

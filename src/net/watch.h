@@ -42,8 +42,8 @@ struct netwatch_probes {
 	bool calls;         /* calls of http.Client are counted */
 	bool handlers;      /* so are handlers of servers … */
 	bool routes, funcs; /* … those a mux has chosen; of these only http.HandlerFuncs */
-	bool grpc;
-	bool phases;                       /* phases are counted at all */
+	bool grpc, streams; /* gRPC clients' calls; its servers' streams */
+	bool phases;        /* phases are counted at all */
 	bool requests_sliced, rare_sliced; /* in this window */
 	double requests_rate, rare_rate;   /* shares of the window, 0..1 */
 };

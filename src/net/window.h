@@ -221,7 +221,8 @@ struct net_server {
 	struct place place;            /* the handler's declaration */
 	char pattern[NET_MAX_PATTERN]; /* route pattern where the mux has it; "" */
 	bool requests_known;
-	uint64_t requests;
+	bool errors_known; /* gRPC alone */
+	uint64_t requests, errors;
 	uint64_t timed, p50_ns, p99_ns, max_ns; /* of so many; 0 not known */
 	uint64_t margin;                        /* of requests, SAMPLED */
 	uint64_t in_flight;

@@ -83,6 +83,11 @@ static const char *const range_function[RANGE_COUNT] = {
 	[RANGE_HANDLER_METHOD] = "net/http.Handler.ServeHTTP-fm",
 	[RANGE_H2C] = "golang.org/x/net/http2/h2c.(*h2cHandler).ServeHTTP",
 	[RANGE_HTTP] = "net/http.(*Client).do",
+	[RANGE_GIN] = "github.com/gin-gonic/gin.(*Engine).ServeHTTP",
+	[RANGE_ECHO] = "github.com/labstack/echo/v4.(*Echo).ServeHTTP",
+	[RANGE_CHI] = "github.com/go-chi/chi/v5.(*Mux).ServeHTTP",
+	[RANGE_GRPC_STREAM] = "google.golang.org/grpc.(*Server).handleStream",
+	[RANGE_GRPC_CLOSE] = "google.golang.org/grpc/internal/transport.(*http2Server).Close",
 };
 
 /* Whether a package is linked shows by its initialisation. */

@@ -72,6 +72,11 @@ enum plan_range {
 	RANGE_HANDLER_METHOD, /* net/http.Handler.ServeHTTP as a func */
 	RANGE_H2C,            /* golang.org/x/net/http2/h2c.(*h2cHandler).ServeHTTP */
 	RANGE_HTTP, /* around net/http.(*Client).do: all of the standard library, net/http at least */
+	RANGE_GIN, /* ServeHTTP of routers … */
+	RANGE_ECHO,
+	RANGE_CHI,
+	RANGE_GRPC_STREAM, /* google.golang.org/grpc.(*Server).handleStream */
+	RANGE_GRPC_CLOSE,  /* Close of its own HTTP/2 transport */
 	RANGE_COUNT
 };
 

@@ -33,6 +33,10 @@ static const struct spec_field spec_fields[] = {
 	AT(server_handler, HTTP_SERVER_HANDLER),
 	AT(pconn_reused, HTTP_PERSISTCONN_REUSED),
 	AT(url_scheme, URL_SCHEME),
+	AT(g_m, G_M),
+	AT(m_p, M_P),
+	AT(p_id, P_ID),
+	AT(request_ctx, HTTP_REQUEST_CTX),
 };
 #define SPEC_FIELDS ARRAY_SIZE(spec_fields)
 
@@ -180,6 +184,43 @@ static void write_ranges(struct trace *t, struct gs_spec *s)
 	s->do_hi = run_time(t, r[RANGE_CLIENT_DO].hi);
 	s->http_lo = run_time(t, r[RANGE_HTTP].lo);
 	s->http_hi = run_time(t, r[RANGE_HTTP].hi);
+	s->stream_entry = run_time(t, r[RANGE_GRPC_STREAM].lo);
+	s->close_lo = run_time(t, r[RANGE_GRPC_CLOSE].lo);
+	s->close_hi = run_time(t, r[RANGE_GRPC_CLOSE].hi);
+}
+
+/* Routers whose requests are given to their routes, and how. */
+static void write_routers(const struct trace *t, struct gs_spec *s)
+{
+	static const struct {
+		enum plan_range range;
+		uint32_t flags;
+	} kinds[GS_ROUTERS] = {
+		[GOROUTER_GIN] = { RANGE_GIN, 0 },
+		[GOROUTER_ECHO] = { RANGE_ECHO, 0 },
+		[GOROUTER_CHI] = { RANGE_CHI,
+				   GS_ROUTER_POINTS | GS_ROUTER_CONTEXT | GS_ROUTER_PATTERNS },
+	};
+	const struct goservers *servers = t->cfg.servers;
+
+	_Static_assert(GS_ROUTERS == GOROUTER_KINDS, "a row of the spec for each kind of router");
+	if (!servers)
+		return;
+	s->status_code = servers->status_code;
+	for (int i = 0; i < GS_ROUTERS; i++) {
+		const struct gorouter *r = &servers->router[i];
+
+		/* all but p.id, the runtime's first field, are behind another */
+		if (r->known && s->g_m && s->m_p && s->request_ctx && s->request_url)
+			s->router[i] = (struct gs_router){
+				.entry = run_time(t, t->plan.range[kinds[i].range].lo),
+				.pool = r->pool,
+				.request = r->request,
+				.pattern = r->pattern,
+				.handlers = r->handlers,
+				.flags = kinds[i].flags,
+			};
+	}
 }
 
 void spec_write(struct trace *t)
@@ -201,6 +242,7 @@ void spec_write(struct trace *t)
 		if (t->plan.probe[k].kind == SITE_BRANCH)
 			s.branch_probes |= 1ull << t->plan.probe[k].id;
 	write_ranges(t, &s);
+	write_routers(t, &s);
 	if (plan_has(&t->plan, PROBE_CONN_CLOSED))
 		s.flags |= GS_SPEC_CLOSES;
 	if (t->cfg.exact)

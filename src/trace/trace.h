@@ -20,6 +20,7 @@
 
 #include "base/err.h"
 #include "gort/goerrors.h"
+#include "gort/goservers.h"
 #include "plan/plan.h"
 #include "trace/opens.h"
 
@@ -90,6 +91,8 @@ struct trace_config {
 	/* Where golang.org/x/net/http2.clientStream has sentEndStream, where that is linked;
 	 * 0: not known. */
 	int32_t x_sent_end;
+	/* What the libraries of its servers keep (likewise); NULL: nothing is known of it. */
+	const struct goservers *servers;
 };
 
 /*
