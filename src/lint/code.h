@@ -52,7 +52,7 @@ struct code {
 	struct stack_object *taken; /* owned: those whose address the code does take */
 	size_t ntaken, taken_cap;
 	struct frame_words *live; /* owned; by line */
-	int16_t *word;            /* owned; by (-offset - 8) / 8: its bit + 1, 0: none */
+	int16_t *word;            /* owned; by (-offset - 1) / 8: its bit + 1; 0: none; -1: taken */
 };
 
 /*
@@ -73,6 +73,8 @@ long code_index(const struct code *c, uint64_t addr);
 struct stack_object code_object(const struct code *c, int64_t off);
 /* Whether what is at an offset of the frame may be read from this line on before it is set. */
 bool code_is_live(const struct code *c, size_t line, int64_t off);
+/* Whether it is a variable whose address is taken. */
+bool code_is_taken(const struct code *c, int64_t off);
 /* Whether the next line may be next. */
 bool code_goes_on(const struct line *l);
 /* For code_read(): the frame. 0, -E2BIG or -ENOMEM. */

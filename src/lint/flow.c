@@ -149,8 +149,9 @@ static void after_call(struct step *t, const struct callee *callee)
 	for (uint8_t r = 0; r < EFFECT_REGS; r++)
 		if (r != EFFECT_SP && r != EFFECT_FP && r != REG_G)
 			step_set_reg(t, r, any);
+	state_renew_call(s, t->at);
 	for (int i = 0; i < ARCH_ABI_WORDS; i++)
-		step_set_reg(t, arch->abi[i], step_thing(t, WORD_CALL + i));
+		step_set_reg(t, arch->abi[i], value_thing(t->at, WORD_CALL + i));
 	if (callee && callee->kind == CALLEE_ALLOCATES)
 		state_assume(s, s->reg[arch->abi[0]], value_number(0), 8, not_equal);
 	s->flags.size = 0;

@@ -145,12 +145,28 @@ static int find_taken(struct code *c)
 	return err;
 }
 
-static bool is_taken(const struct code *c, int64_t off)
+bool code_is_taken(const struct code *c, int64_t off)
 {
+	int w = word_at(off);
+
+	if (w >= 0)
+		return c->word[w] < 0;
 	for (size_t i = 0; i < c->ntaken; i++)
 		if (off + 8 > c->taken[i].off && off < c->taken[i].off + c->taken[i].size)
 			return true;
 	return false;
+}
+
+static void mark_taken(struct code *c)
+{
+	for (size_t i = 0; i < c->ntaken; i++)
+		for (int64_t off = c->taken[i].off; off < c->taken[i].off + c->taken[i].size;
+		     off += 8 - (off & 7)) {
+			int w = word_at(off);
+
+			if (w >= 0)
+				c->word[w] = -1;
+		}
 }
 
 static void note_access(struct code *c, struct access *a, int *nbit, const struct line *l,
@@ -163,7 +179,7 @@ static void note_access(struct code *c, struct access *a, int *nbit, const struc
 	for (int64_t at = off; at < off + (o->size ? o->size : 8); at += 8 - (at & 7)) {
 		int w = word_at(at);
 
-		if (w < 0 || is_taken(c, -8 * (int64_t)(w + 1)))
+		if (w < 0 || c->word[w] < 0)
 			continue;
 		if (!c->word[w]) {
 			if (*nbit == CODE_WORDS)
@@ -276,6 +292,8 @@ int code_find_frame(struct code *c)
 	c->live = calloc(c->n, sizeof(*c->live));
 	if (!a || !c->word || !c->live)
 		err = -ENOMEM;
+	if (!err)
+		mark_taken(c);
 	for (size_t i = 0; i < c->n && !err; i++) {
 		note_access(c, a, &nbit, &c->line[i], &c->line[i].e.dst);
 		note_access(c, a, &nbit, &c->line[i], &c->line[i].e.src);

@@ -22,38 +22,43 @@ void state_copy(struct state *to, const struct state *from)
 	memcpy(to, from, offsetof(struct state, slot) + from->nslot * sizeof(from->slot[0]));
 }
 
-static uint64_t mix(uint64_t h, const struct value *v)
+static inline uint64_t mix(uint64_t h, uint64_t x)
 {
-	return hash_u64(h ^ (uint64_t)v->n * 0x9e3779b97f4a7c15u ^ (uint64_t)v->kind << 3 ^
-			(uint64_t)v->shaky << 2);
+	h = (h ^ x) * 0x9e3779b97f4a7c15u;
+	return h ^ h >> 29;
+}
+
+static inline uint64_t mix_value(uint64_t h, const struct value *v)
+{
+	return mix(h, (uint64_t)v->n << 4 ^ (uint64_t)v->n >> 60 ^ (uint64_t)v->kind << 1 ^
+			      (uint64_t)v->shaky);
 }
 
 /* The order of slots and facts is no part of it. */
 uint64_t state_hash(const struct state *s, uint16_t live, size_t at)
 {
-	uint64_t h = hash_u64(at + 1), sum = 0;
+	uint64_t h = mix(at + 1, s->lost), sum = 0;
 
 	for (int r = 0; r < EFFECT_REGS; r++)
-		if (live >> r & 1) {
-			h = mix(h + (uint64_t)r, &s->reg[r]);
-			h = hash_u64(h ^ s->from[r]);
-		}
+		if (live >> r & 1)
+			h = mix(mix_value(h + (uint64_t)r, &s->reg[r]), s->from[r]);
 	for (int i = 0; i < s->nslot; i++) {
 		const struct slot *l = &s->slot[i];
 
-		sum += mix(mix((uint64_t)l->off << 8 | l->size, &l->base), &l->v);
+		sum += mix_value(mix_value(mix(7, (uint64_t)l->off << 8 | l->size), &l->base),
+				 &l->v);
 	}
 	for (int i = 0; i < s->nfact; i++) {
 		const struct fact *f = &s->fact[i];
 
-		sum += mix(hash_u64((uint64_t)f->thing) ^ ((uint64_t)f->size << 8 | f->when),
-			   &f->with);
+		sum += mix_value(mix(mix(11, (uint64_t)f->thing), (uint64_t)f->size << 8 | f->when),
+				 &f->with);
 	}
 	if (s->flags.size) {
-		h = mix(h, &s->flags.a);
-		h = mix(h + s->flags.size, &s->flags.b);
+		h = mix_value(h + s->flags.size, &s->flags.a);
+		h = mix_value(h + s->flags.rough, &s->flags.b);
 	}
-	return hash_u64(h ^ sum) ^ s->lost;
+	return hash_u64(h ^ sum);
 }
 
 /* ---- comparisons ---- */
@@ -300,31 +305,87 @@ void state_renew(struct state *s, int64_t thing)
 	renew_value(&s->flags.b, thing, is_set);
 }
 
+static bool is_of_call(const struct value *v, size_t at)
+{
+	return v->kind == VALUE_THING && THING_AT(v->n) == at && THING_W(v->n) < WORD_LOAD;
+}
+
+void state_renew_call(struct state *s, size_t at)
+{
+	uint32_t words = 0; /* that are somewhere */
+
+	for (int i = 0; i < s->nslot; i++) {
+		if (is_of_call(&s->slot[i].v, at))
+			words |= 1u << THING_W(s->slot[i].v.n);
+		if (is_of_call(&s->slot[i].base, at))
+			words |= 1u << THING_W(s->slot[i].base.n);
+	}
+	for (int r = 0; r < EFFECT_REGS; r++)
+		if (is_of_call(&s->reg[r], at))
+			words |= 1u << THING_W(s->reg[r].n);
+	for (int i = 0; i < s->nfact; i++) {
+		const struct fact *f = &s->fact[i];
+		struct value v = { VALUE_THING, false, 0, f->thing };
+
+		if (is_of_call(&v, at))
+			words |= 1u << THING_W(f->thing);
+		if (is_of_call(&f->with, at))
+			words |= 1u << THING_W(f->with.n);
+	}
+	for (int w = 0; words >> w; w++)
+		if (words >> w & 1)
+			state_renew(s, THING(at, w));
+}
+
 /* ---- what is nowhere any more ---- */
 
 /* Words of one call belong together: what is known of one says something of the others. */
-static bool is_of(const struct value *v, int64_t thing)
+static int64_t kin(int64_t thing)
 {
-	return v->kind == VALUE_THING &&
-	       (v->n == thing ||
-		(THING_AT(v->n) == THING_AT(thing) && THING_AT(thing) != THING_GIVEN &&
-		 THING_W(v->n) < WORD_LOAD && THING_W(thing) < WORD_LOAD));
+	return THING_AT(thing) != THING_GIVEN && THING_W(thing) < WORD_LOAD
+		       ? THING(THING_AT(thing), 0)
+		       : thing;
 }
 
-static bool is_somewhere(const struct state *s, int64_t thing)
+/* The things that are somewhere, as a filter of 256 bits: what it lacks is nowhere. */
+struct filter {
+	uint64_t bit[4];
+};
+
+static void add_to(struct filter *f, const struct value *v)
 {
+	uint64_t h = mix(0, (uint64_t)kin(v->n));
+
+	if (v->kind == VALUE_THING)
+		f->bit[h >> 62] |= 1ull << (h >> 56 & 63);
+}
+
+static bool is_in(const struct filter *f, int64_t thing)
+{
+	uint64_t h = mix(0, (uint64_t)kin(thing));
+
+	return f->bit[h >> 62] >> (h >> 56 & 63) & 1;
+}
+
+static struct filter things_of(const struct state *s)
+{
+	struct filter f = { { 0 } };
+
 	for (int r = 0; r < EFFECT_REGS; r++)
-		if (is_of(&s->reg[r], thing))
-			return true;
+		add_to(&f, &s->reg[r]);
 	for (int i = 0; i < s->nslot; i++)
-		if (is_of(&s->slot[i].v, thing))
-			return true;
-	return s->flags.size && (is_of(&s->flags.a, thing) || is_of(&s->flags.b, thing));
+		add_to(&f, &s->slot[i].v);
+	if (s->flags.size) {
+		add_to(&f, &s->flags.a);
+		add_to(&f, &s->flags.b);
+	}
+	return f;
 }
 
 void state_trim(struct state *s, const struct code *c, size_t at, bool keep_given)
 {
 	const struct line *l = &c->line[at];
+	struct filter there;
 
 	if (!l->flags)
 		s->flags.size = 0;
@@ -333,20 +394,21 @@ void state_trim(struct state *s, const struct code *c, size_t at, bool keep_give
 			s->reg[r] = (struct value){ VALUE_ANY, false, 0, 0 };
 			s->from[r] = 0;
 		}
-	for (int i = 0; i < s->nslot; i++) {
-		const struct value *base = &s->slot[i].base;
-
-		if ((base->kind == VALUE_FRAME && !code_is_live(c, at, s->slot[i].off)) ||
-		    (base->kind == VALUE_THING && !is_somewhere(s, base->n)))
+	for (int i = 0; i < s->nslot; i++)
+		if (s->slot[i].base.kind == VALUE_FRAME && !code_is_live(c, at, s->slot[i].off))
 			drop_slot(s, i--);
-	}
+	there = things_of(s);
+	for (int i = 0; i < s->nslot; i++)
+		if (s->slot[i].base.kind == VALUE_THING && !is_in(&there, s->slot[i].base.n))
+			drop_slot(s, i--);
+	there = things_of(s);
 	for (int i = 0; i < s->nfact; i++) {
 		const struct fact *f = &s->fact[i];
 
 		if (keep_given && THING_AT(f->thing) == THING_GIVEN)
 			continue;
-		if (!is_somewhere(s, f->thing) ||
-		    (f->with.kind == VALUE_THING && !is_somewhere(s, f->with.n)))
+		if (!is_in(&there, f->thing) ||
+		    (f->with.kind == VALUE_THING && !is_in(&there, f->with.n)))
 			s->fact[i--] = s->fact[--s->nfact];
 	}
 }

@@ -110,6 +110,8 @@ void state_clobber(struct state *s, struct value base, int64_t off, int64_t size
 void state_forget_heap(struct state *s);
 /* Something that has no identity any more, because the instruction brings another. */
 void state_renew(struct state *s, int64_t thing);
+/* The same of all words that a call brings. */
+void state_renew_call(struct state *s, size_t at);
 /* Forgets what is not live at a line, and what is known of things that are nowhere any more;
  * keep_given: but not of what the function was given. */
 struct code;

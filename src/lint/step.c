@@ -54,11 +54,12 @@ void step_shake(struct state *s, int64_t off, int64_t size)
 /* Somebody else may have written them. */
 void step_shake_taken(struct step *t)
 {
-	const struct code *c = t->w->code;
+	struct state *s = t->s;
 
-	t->w->steps += c->ntaken / 8; /* it takes so long */
-	for (size_t i = 0; i < c->ntaken; i++)
-		step_shake(t->s, c->taken[i].off, c->taken[i].size);
+	for (int i = 0; i < s->nslot && t->w->code->ntaken; i++)
+		if (s->slot[i].base.kind == VALUE_FRAME &&
+		    code_is_taken(t->w->code, s->slot[i].off))
+			s->slot[i].v.shaky = true;
 }
 
 /* ---- operands ---- */
