@@ -163,7 +163,8 @@ $(B)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay_main.c $(B)/libgospect.a
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< tests/fuzz/replay_main.c $(B)/libgospect.a $(LIBS)
 replay: $(addprefix $(B)/replay/,$(FUZZ))
-PARSERS := $(foreach m,base arch gobin,$(wildcard src/$(m)/*.c))
+PARSERS := $(foreach m,base arch gobin,$(wildcard src/$(m)/*.c)) \
+	$(filter-out %/lint.c %/tables.c %/typed_nil.c,$(wildcard src/lint/*.c))
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PARSERS)
 	@mkdir -p $(@D)
 	$(call say,CC)

@@ -98,7 +98,7 @@ static struct callee *get(struct callees *c, uint64_t addr)
 
 	if (i)
 		return c->callee[*i];
-	if (pclntab_find_pc(c->gb->pcln, addr, &f) ||
+	if (!c->gb->pcln || pclntab_find_pc(c->gb->pcln, addr, &f) ||
 	    array_room(&c->callee, c->n, &c->cap, sizeof(*c->callee)))
 		return NULL;
 	callee = calloc(1, sizeof(*callee));

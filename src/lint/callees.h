@@ -56,7 +56,7 @@ struct callees {
 
 void callees_init(struct callees *c, struct gobin *gb, uint64_t end_ns);
 void callees_deinit(struct callees *c);
-/* The function that is called there; NULL: not known. */
+/* The function that is called there; NULL: not known, as all are of code without a table. */
 const struct callee *callees_get(struct callees *c, uint64_t addr);
 bool callees_never_nil(struct callees *c, uint64_t addr, int word);
 /*

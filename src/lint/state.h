@@ -90,8 +90,8 @@ static inline bool value_same(const struct value *a, const struct value *b)
 	return a->kind == b->kind && a->n == b->n;
 }
 
-/* Which of WHEN_… may hold between a and b, as far as the state knows; 0 is never returned
- * for what the function can compare. */
+/* Which of WHEN_… may hold between a and b, as far as the state knows; 0: it contradicts
+ * itself, and the path cannot be taken. */
 uint8_t state_compare(const struct state *s, struct value a, struct value b, uint8_t size);
 /* From now on only these of them. */
 void state_assume(struct state *s, struct value a, struct value b, uint8_t size, uint8_t when);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes the seeds of the fuzz targets: `make_seeds FOLDER`, which has the
- * folders image, pclntab, buildinfo and decode.  Run by hand when a format
+ * folders image, pclntab, buildinfo, decode and lint.  Run by hand when a format
  * gets a new shape; the results are in corpus/.
  */
 #include <stdio.h>
@@ -53,6 +53,12 @@ int main(int argc, char **argv)
 		"\x00"
 		"\xe8\x05\x00\x00\x00\x48\x85\xc0\x75\x02\x5d\xc3\x62\xf1\xfe\x48\x6f\x06"
 		"\xc5\xfe\x6f\x06\xf0\x0f\xb1\x0a\x0f\x1f\x44\x00\x00\xcc";
+	/* a flag in memory: "a flag in memory says whether" in tests/unit/test_lint.c */
+	static const char paths[] =
+		"\x55\x48\x83\xec\x10\x48\x85\xc0\x0f\x95\xc2\x88\x54\x24\x07\x75\x04\x31\xdb\xeb"
+		"\x07\x48\x8d\x1d\xe4\xf0\x0f\x00\x48\x89\x5c\x24\x08\x80\x7c\x24\x07\x00\x74\x12"
+		"\x48\x8b\x5c\x24\x08\x48\x8d\x05\xcc\xef\x0f\x00\x48\x83\xc4\x10\x5d\xc3\x31\xc0"
+		"\x31\xdb\x48\x83\xc4\x10\x5d\xc3";
 	static const char pointers[] = "\x08\x00\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 	if (argc != 2) {
@@ -63,6 +69,7 @@ int main(int argc, char **argv)
 	write_release(argv[1], 24);
 	write_release(argv[1], 27);
 	write_seed(argv[1], "decode", "function", code, sizeof(code) - 1);
+	write_seed(argv[1], "lint", "flag", paths, sizeof(paths) - 1);
 	write_seed(argv[1], "buildinfo", "pointers", pointers, sizeof(pointers) - 1);
 	write_seed(argv[1], "image", "empty", "", 0);
 	return 0;
