@@ -198,6 +198,7 @@ check-net: ## network and database/sql on every Go release and variant (minutes)
 	@GOSPECT_NET_ALL=1 tests/run --only test_net.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_redis.
+	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_statements.
 
 check-lint: ## typed nils on every Go release, plain, PIE and without optimization (20 min to build them)
 	@tools/setup --tests

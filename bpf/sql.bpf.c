@@ -68,3 +68,74 @@ CALL_PROGRAM(sql_request, GROUP_REQUESTS)
 		break;
 	}
 }
+
+/*
+ * A statement has its connection, and the driver is to run it.  Drivers that have no fast path
+ * for it prepare it and run the Stmt: that is within the statement that has begun already, which
+ * is known by its goroutine (one that a panic has left open is taken for that, once).
+ */
+SUBPROG int statement_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, bool prepared)
+{
+	struct gs_open *last;
+
+	if (!takes_new(h))
+		return 0;
+	open_fresh(&s->open, NET_NO_PHASE);
+	take_goid(h, ctx, &s->open);
+	if (prepared) {
+		last = open_find(s, OPEN_STATEMENT, GO_G(ctx));
+		if (last && last->goid == s->open.goid && last->start_ns &&
+		    last->start_ns >= h->spec->since_requests_ns)
+			return 0;
+	}
+	take_pcs(ctx, s, true, 0, 0);
+	call_begin(h, ctx, s, OPEN_STATEMENT, CALL_STATEMENT);
+	return 0;
+}
+
+/* A connection is given back, to whomever: the end of a statement that had no other. */
+SUBPROG int statement_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, bool failed)
+{
+	struct gs_open *o = open_find(s, OPEN_STATEMENT, GO_G(ctx));
+
+	if (o && o->start_ns)
+		call_over(h, s, o, CALL_STATEMENT, failed, h->spec->since_requests_ns,
+			  bpf_ktime_get_ns());
+	return 0;
+}
+
+/* *err of execDC, whose address its deferred function has behind `release`. */
+SUBPROG bool exec_failed(struct hit *h, go_regs *ctx)
+{
+	__u64 at = 0, itab = 0;
+
+	return read_word(h, &at, GO_CLOSURE(ctx) + 16) && read_word(h, &itab, at) && itab;
+}
+
+CALL_PROGRAM(sql_statement, GROUP_REQUESTS)
+{
+	switch (s->probe) {
+	case PROBE_STMT_QUERY:
+	case PROBE_STMT_EXEC:
+		statement_begin(h, ctx, s, false);
+		break;
+	case PROBE_STMT_PREPARED_QUERY:
+	case PROBE_STMT_PREPARED_EXEC:
+		statement_begin(h, ctx, s, true);
+		break;
+	case PROBE_STMT_ROWS:
+		statement_end(h, ctx, s, false);
+		break;
+	case PROBE_STMT_EXEC_END:
+		statement_end(h, ctx, s, exec_failed(h, ctx));
+		break;
+	case PROBE_STMT_PUT:
+		/* (*DB).putConn(db, dc, err, …), body */
+		statement_end(h, ctx, s, GO_ARG2(ctx));
+		break;
+	case PROBE_STMT_TX:
+	case PROBE_STMT_CONN:
+		statement_end(h, ctx, s, GO_ARG0(ctx));
+		break;
+	}
+}

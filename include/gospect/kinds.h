@@ -49,30 +49,32 @@ enum errtype {
 
 /* What is summed by place. */
 enum call_kind {
-	CALL_HTTP,     /* http.Client.do: call to the first byte of its first response (HTTP/2: its
+	CALL_HTTP,      /* http.Client.do: call to the first byte of its first response (HTTP/2: its
 			* header); by another transport than net/http's it ends only when it fails */
-	CALL_HANDLER,  /* a server's handler; pcs[0] is the handler's entry */
-	CALL_GRPC,     /* grpc.(*ClientConn).Invoke */
-	CALL_SQL_WAIT, /* waits for a pooled connection in (*DB).conn */
-	CALL_LOCK,     /* slow path of a mutex */
+	CALL_HANDLER,   /* a server's handler; pcs[0] is the handler's entry */
+	CALL_GRPC,      /* grpc.(*ClientConn).Invoke */
+	CALL_SQL_WAIT,  /* waits for a pooled connection in (*DB).conn */
+	CALL_LOCK,      /* slow path of a mutex */
+	CALL_STATEMENT, /* a statement, from when it has a connection to its rows or result */
 	CALL_KINDS
 };
 
 /* What has begun and, as far as probes saw, not ended: by an address. */
 enum open_kind {
-	OPEN_REQUEST,  /* by g: in http.Client.do; ptr: the *Request (to recognise a stale entry);
+	OPEN_REQUEST,   /* by g: in http.Client.do; ptr: the *Request (to recognise a stale entry);
 			* caller: its connection of HTTP/1; where that has failed: state: enum
 			* net_phase, goid: number of its host */
-	OPEN_CONN,     /* by *persistConn: the request it has; ptr: the *Request, 0 where every
+	OPEN_CONN,      /* by *persistConn: the request it has; ptr: the *Request, 0 where every
 			* request is seen, nothing to tell apart; state: enum net_phase */
-	OPEN_STREAM,   /* by HTTP/2 *clientStream; likewise */
-	OPEN_HANDLER,  /* by g: a server's handler; state: enum handler_state */
-	OPEN_SQL_GRAB, /* by *driverConn: taken from the pool; state: enum sql_holding */
-	OPEN_SQL_WAIT, /* by g: waits in (*DB).conn */
-	OPEN_DIAL,     /* by g: dns, connect or tls under way; state: enum net_phase */
-	OPEN_GRPC,     /* by g */
-	OPEN_POOL,     /* by *wantConn: queued; the programs' own */
-	OPEN_LOCK,     /* by g: waits for a mutex; the programs' own */
+	OPEN_STREAM,    /* by HTTP/2 *clientStream; likewise */
+	OPEN_HANDLER,   /* by g: a server's handler; state: enum handler_state */
+	OPEN_SQL_GRAB,  /* by *driverConn: taken from the pool; state: enum sql_holding */
+	OPEN_SQL_WAIT,  /* by g: waits in (*DB).conn */
+	OPEN_DIAL,      /* by g: dns, connect or tls under way; state: enum net_phase */
+	OPEN_GRPC,      /* by g */
+	OPEN_POOL,      /* by *wantConn: queued; the programs' own */
+	OPEN_LOCK,      /* by g: waits for a mutex; the programs' own */
+	OPEN_STATEMENT, /* by g: the driver has a statement; the programs' own */
 	OPEN_KINDS
 };
 

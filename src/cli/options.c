@@ -23,7 +23,9 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_WINDOW] = { "--window", "DUR",
 			 "observe for DUR (default 5s; 0: read memory once, arm no probes)" },
 	[OPT_ONLY] = { "--only", "SENSOR,...",
-		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes, cpu "
+		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes, "
+		       "cpu, "
+		       "statements "
 		       "(errors and crash are accepted but not implemented yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
@@ -413,7 +415,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 			return 0;
 	}
 	if (!o->has_only)
-		o->sensors &= ~SENSOR_BIT(SENSOR_CPU);
+		o->sensors &= ~(SENSOR_BIT(SENSOR_CPU) | SENSOR_BIT(SENSOR_STATEMENTS));
 	if (o->profile == PROFILE_CPU)
 		o->sensors |= SENSOR_BIT(SENSOR_CPU);
 	/* Two hits a goroutine instead of one: not unless it is asked for. */

@@ -58,6 +58,7 @@ static const char *seen_by(enum probe_id id)
 		{ PROBE_SQL_WAIT_END, "waits for a database connection" },
 		{ PROBE_SQL_BEGIN_TX, "transactions" },
 		{ PROBE_SQL_PUT, "queries, and who holds connections" },
+		{ PROBE_STMT_CONN, "statements" },
 		{ PROBE_LOCK_END, "waits for locks" },
 	};
 

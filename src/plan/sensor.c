@@ -13,6 +13,7 @@ static const char *const names[SENSOR_COUNT] = {
 	[SENSOR_LOCKS] = "locks",
 	[SENSOR_LIFETIMES] = "lifetimes",
 	[SENSOR_CPU] = "cpu",
+	[SENSOR_STATEMENTS] = "statements",
 	[SENSOR_ERRORS] = "errors",
 	[SENSOR_CRASH] = "crash",
 };
@@ -51,6 +52,9 @@ int sensor_parse(const char *list, uint32_t *mask, const char **bad)
 	/* An end says how long only where the birth was seen. */
 	if (m & SENSOR_BIT(SENSOR_LIFETIMES))
 		m |= SENSOR_BIT(SENSOR_GOROUTINES);
+	/* Their table is of the same object. */
+	if (m & SENSOR_BIT(SENSOR_STATEMENTS))
+		m |= SENSOR_BIT(SENSOR_SQL);
 	*mask = m;
 	return 0;
 }

@@ -12,8 +12,9 @@ enum sensor {
 	SENSOR_NET,
 	SENSOR_SQL,
 	SENSOR_LOCKS,
-	SENSOR_LIFETIMES, /* of goroutines; nothing without GOROUTINES */
-	SENSOR_CPU,       /* samples; only when asked for */
+	SENSOR_LIFETIMES,  /* of goroutines; nothing without GOROUTINES */
+	SENSOR_CPU,        /* samples; only when asked for */
+	SENSOR_STATEMENTS, /* of database/sql, timed; only when asked for, and with SQL */
 	/* accepted, not implemented yet: coverage "off" */
 	SENSOR_ERRORS,
 	SENSOR_CRASH,

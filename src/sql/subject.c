@@ -8,6 +8,7 @@
 
 #include "sql/libpools.h"
 #include "sql/pools.h"
+#include "sql/statements.h"
 
 static const struct pool_library *const library[SQL_LIBRARIES] = {
 	&pgx5_library,
@@ -98,10 +99,11 @@ static int sql_fill(void *self, struct look *l, struct window *w)
 	struct sql_state *s = self;
 	int err = s->std ? sqlpools_fill(s->std, w->sql) : 0;
 
-	(void)l;
 	for (int i = 0; i < SQL_LIBRARIES && !err; i++)
 		if (s->lib[i])
 			err = libpools_fill(s->lib[i], w->sql);
+	if (!err && s->std)
+		err = statements_fill(l, w->sql);
 	w->sql->known = !err;
 	return err;
 }
@@ -141,6 +143,7 @@ static void sql_cover(void *self, const struct look *l, struct window *w)
 				 library_names(s, names, sizeof(names)));
 	if (why[0])
 		window_cover_add(w, SENSOR_SQL, PARTIAL, "%s", why);
+	statements_cover(l, w);
 	for (int i = 0; i < SQL_LIBRARIES; i++)
 		if (s->lib[i] && libpools_why(s->lib[i])[0])
 			window_cover_add(w, SENSOR_SQL, PARTIAL, "%s", libpools_why(s->lib[i]));
@@ -156,7 +159,7 @@ static const struct detector *const detectors[] = {
 
 const struct subject sql_subject = {
 	.name = "sql",
-	.sensors = SENSOR_BIT(SENSOR_SQL),
+	.sensors = SENSOR_BIT(SENSOR_SQL) | SENSOR_BIT(SENSOR_STATEMENTS),
 	.needs = NEEDS_STACKS,
 	.open = sql_open,
 	.close = sql_close,

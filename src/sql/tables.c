@@ -244,12 +244,75 @@ const struct table sql_queries = {
 	.max_rows = 10,
 };
 
+/* ---- statements, as probes saw them ---- */
+
+static bool statements_known(const struct row *r)
+{
+	return ((const struct sql_window *)r->row)->statements_known;
+}
+
+#define S struct sql_statement
+static const struct column statement_column[] = {
+	PLACE(S, place, "place", "the call", SHOWN(1, "called at"), .min = 24, .none = "?",
+	      .flags = COLUMN_NAME_REST, .id = 1),
+	COUNT(S, count, "count",
+	      "statements begun in this window: queries, Execs, also of a Stmt, "
+	      "a Tx or a Conn; each try of one that database/sql repeats",
+	      SHOWN(2, "statements"), .flags = COLUMN_MARK),
+	COUNT(S, errors, "errors", "of them, failed", SHOWN(3, "errors"), .flags = COLUMN_DASH_0),
+	MARGIN(S, margin, "count"),
+	P50_NS(S, p50_ns, timed, "p50_ns",
+	       "from when it has a connection to its rows or result, median", SHOWN(4, "p50")),
+	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile", SHOWN(5, "p99")),
+	NS(S, max_ns, "max_ns", "longest", SHOWN(6, "max"),
+	   .flags = COLUMN_MAX_REST | COLUMN_ABSENT_0),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static bool any_statements(const struct window *w)
+{
+	return w->sql->known && w->sql->nstatement;
+}
+
+static void statements_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t n = 0, errors = 0;
+
+	for (int i = 0; i < w->sql->nstatement; i++) {
+		n += w->sql->statement[i].count;
+		errors += w->sql->statement[i].errors;
+	}
+	sentence_counted(out, "", n, "database statement");
+	if (errors)
+		sentence_count(out, ", ", errors, " failed");
+}
+
+const struct table sql_statements = {
+	.name = "statement",
+	.what = "Statements of database/sql by the place that calls, as probes saw them; sensor "
+		"`statements`.",
+	TABLE_ROWS(struct sql_statement, statement_column),
+	.other_at = OFFSET(struct sql_statement, other, bool),
+	.exactness_at = OFFSET(struct sql_statement, exactness, enum exactness),
+	.of = &sql_object,
+	.label = "statements",
+	.title = "Database statements by place",
+	.any = any_statements,
+	.sentence = statements_sentence,
+	.max_rows = 10,
+	.diff_title = "database statements",
+	.diff_key = "count",
+};
+
 /* ---- the object ---- */
 
 static const struct column sql_column[] = {
 	ROWS(struct sql_window, pool, npool, "pools", &sql_pools, "pools of connections"),
 	ROWS(struct sql_window, query, nquery, "queries", &sql_queries,
 	     "queries by the place that calls"),
+	ROWS(struct sql_window, statement, nstatement, "statements", &sql_statements,
+	     "statements of the window by the place that calls", .known = statements_known),
 };
 
 static const void *sql_part(const struct window *w)

@@ -10,5 +10,6 @@ void sql_window_deinit(struct sql_window *s)
 		free(s->pool[i].holder);
 	free(s->pool);
 	free(s->query);
+	free(s->statement);
 	memset(s, 0, sizeof(*s));
 }

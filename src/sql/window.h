@@ -74,12 +74,26 @@ struct sql_query {
 
 #define SQL_HANGS_S 3.0
 
+/* Statements of the window by the place that calls, as probes saw them. */
+struct sql_statement {
+	bool other;
+	struct place place;
+	uint64_t count, errors; /* begun, and failed: each try of one that database/sql repeats */
+	uint64_t margin;        /* of count, SAMPLED: see struct trace_sample */
+	uint64_t timed, p50_ns, p99_ns, max_ns; /* of so many: connection had, to rows or result */
+	enum exactness exactness;
+	double rate; /* SAMPLED: 0..1 */
+};
+
 struct sql_window {
 	bool known;
 	struct sql_pool *pool;
 	int npool; /* owned */
 	struct sql_query *query;
 	int nquery; /* owned */
+	bool statements_known;
+	struct sql_statement *statement;
+	int nstatement; /* owned; most first */
 };
 
 /* Frees what it owns; it is then empty. */

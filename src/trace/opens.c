@@ -32,7 +32,8 @@ static uint64_t number_of(enum open_kind kind, uint64_t addr)
 /* Not ended, and of interest to others than the programs. */
 static bool is_wanted(const struct gs_open_key *k, const struct gs_open *v)
 {
-	return v->start_ns && k->target == TARGET && k->kind != OPEN_POOL && k->kind != OPEN_LOCK;
+	return v->start_ns && k->target == TARGET && k->kind != OPEN_POOL && k->kind != OPEN_LOCK &&
+	       k->kind != OPEN_STATEMENT;
 }
 
 static void open_from(const struct trace *t, struct trace_open *o, const struct gs_open_key *k,

@@ -28,7 +28,9 @@ struct map_sizes {
 	uint32_t errtypes, fails;
 };
 
-#define NET_SENSORS (SENSOR_BIT(SENSOR_NET) | SENSOR_BIT(SENSOR_SQL) | SENSOR_BIT(SENSOR_LOCKS))
+#define NET_SENSORS                                                                        \
+	(SENSOR_BIT(SENSOR_NET) | SENSOR_BIT(SENSOR_SQL) | SENSOR_BIT(SENSOR_STATEMENTS) | \
+	 SENSOR_BIT(SENSOR_LOCKS))
 
 void map_sizes(const struct map_needs *n, struct map_sizes *s);
 

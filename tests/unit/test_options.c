@@ -99,7 +99,8 @@ static void attach_options(void **state)
 	(void)state;
 	assert_int_equal(parse("attach", "42", &o), 0);
 	assert_int_equal(o.pid, 42);
-	assert_int_equal(o.sensors, SENSOR_ALL & ~SENSOR_BIT(SENSOR_CPU));
+	assert_int_equal(o.sensors,
+			 SENSOR_ALL & ~SENSOR_BIT(SENSOR_CPU) & ~SENSOR_BIT(SENSOR_STATEMENTS));
 	assert_true(o.budget_pct == 1.0);
 	assert_false(o.exact);
 	assert_int_equal(o.for_ns, 0);

@@ -785,6 +785,53 @@ static void network_in_every_release(void **state)
 		skip();
 }
 
+/* Of a program that runs all kinds of statements. */
+static const struct net_expected statement_expected[] = {
+	{ PROBE_STMT_QUERY, "database/sql.(*DB).queryDC", NULL, 0, SITE_BODY, 1, false, false },
+	{ PROBE_STMT_EXEC, "database/sql.(*DB).execDC", NULL, 0, SITE_BODY, 1, false, false },
+	{ PROBE_STMT_PREPARED_QUERY, "database/sql.rowsiFromStatement", NULL, 0, SITE_BODY, 1,
+	  false, false },
+	{ PROBE_STMT_PREPARED_EXEC, "database/sql.resultFromStatement", NULL, 0, SITE_BODY, 1,
+	  false, false },
+	{ PROBE_STMT_ROWS, "database/sql.(*Rows).initContextClose", NULL, 0, SITE_BODY, 1, false,
+	  false },
+	{ PROBE_STMT_EXEC_END, "database/sql.(*DB).execDC.func1", NULL, 0, SITE_BODY, 1, false,
+	  false },
+	{ PROBE_STMT_PUT, "database/sql.(*DB).putConn", NULL, 0, SITE_BODY, 1, false, false },
+	{ PROBE_STMT_TX, "database/sql.(*Tx).closemuRUnlockRelease-fm", NULL, 0, SITE_BODY, 1,
+	  false, false },
+	{ PROBE_STMT_CONN, "database/sql.(*Conn).closemuRUnlockCondReleaseConn-fm", NULL, 0,
+	  SITE_BODY, 1, false, false },
+};
+
+static void statements_in_every_release(void **state)
+{
+	size_t missing = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(releases); i++) {
+		struct plan pl;
+		char what[64];
+		struct gobin *gb;
+
+		snprintf(what, sizeof(what), "%s-stripped", releases[i]);
+		gb = open_named("statements", what);
+		if (!gb) {
+			missing++;
+			continue;
+		}
+		assert_int_equal(plan_make(&pl, gb, SENSOR_BIT(SENSOR_STATEMENTS), NULL), 0);
+		assert_int_equal(pl.n, ARRAY_SIZE(statement_expected));
+		for (size_t k = 0; k < ARRAY_SIZE(statement_expected); k++)
+			check_net_probe(gb, &statement_expected[k],
+					plan_find(&pl, statement_expected[k].id),
+					atoi(releases[i] + 2));
+		gobin_free(gb);
+	}
+	if (missing)
+		skip();
+}
+
 static void sensors_choose_probes(void **state)
 {
 	struct gobin *gb = open_program("usual-stripped");
@@ -878,6 +925,7 @@ int main(void)
 		cmocka_unit_test(every_release),
 		cmocka_unit_test(every_variant),
 		cmocka_unit_test(network_in_every_release),
+		cmocka_unit_test(statements_in_every_release),
 		cmocka_unit_test(sensors_choose_probes),
 		cmocka_unit_test(prices),
 		cmocka_unit_test(sensor_lists),

@@ -58,7 +58,7 @@ static void leave_out_those_with_cookies(struct gospect_bpf *skel)
 	struct bpf_program *const those[] = {
 		skel->progs.net_dial,  skel->progs.net_request, skel->progs.net_stream,
 		skel->progs.net_call,  skel->progs.sql_rare,    skel->progs.sql_request,
-		skel->progs.lock_wait, skel->progs.go_end,
+		skel->progs.lock_wait, skel->progs.go_end,      skel->progs.sql_statement,
 	};
 	size_t i;
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Statements of database/sql by the place that calls, beside what a program with a
+driver of its own has counted: tests/progs/statements."""
+import os
+import unittest
+
+from harness import USUAL, Attach, binary, need_root, releases, window
+from netprogs import Commands
+
+ONLY = ("--only", "statements")
+
+
+def rows(r):
+    return {s["place"]["function"]: s for s in r["sql"]["statements"]}
+
+
+def gained(before, after):
+    return {k: [b - a for a, b in zip(before["counts"][k], after["counts"][k])] for k in after["counts"]}
+
+
+class Statements(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def exact(self, release, variant="stripped"):
+        with Commands([binary(f"statements-{release}-{variant}")]) as p:
+            before = p.do("run 40")
+            with window(p.pid, "--exact", *ONLY) as a:
+                after = p.do("run 400")
+            r = a.report
+            truth = gained(before, after)
+            self.assertEqual({k: [s["count"], s["errors"]] for k, s in rows(r).items()}, truth)
+            self.assertEqual(sum(e for _, e in truth.values()), 6 * 200)
+            for s in rows(r).values():
+                self.assertEqual(s["exactness"], "exact")
+                self.assertNotIn("margin", s)
+            # those that sleep for 3 ms, each; and no text of any
+            slow = rows(r)["main.(*database).queryDB3"]
+            self.assertTrue(3e6 <= slow["p50_ns"] <= slow["p99_ns"] <= slow["max_ns"] * 1.07, slow)
+            self.assertEqual({c["sensor"]: c["state"] for c in r["coverage"]}["statements"], "exact")
+
+    def test_sampled(self):
+        """Of so many that only slices are counted: near the truth, by what it says itself."""
+        k = "main.(*database).queryDB"
+        seen = []
+        with Commands([binary(f"statements-{USUAL}-stripped")]) as p:
+            p.do("loop 8")
+            with Attach(p.pid, *ONLY, every="3s") as a:
+                a.next()  # the governor has found its pace
+                # the program's own are read some time after each report
+                for _ in range(5):
+                    before = p.do("counts")
+                    s = rows(a.next()).get(k, {"count": 0})
+                    seen.append((s, gained(before, p.do("counts"))[k][0]))
+                    n = seen[-1][1]
+                    if abs(s["count"] - n) <= s.get("margin", 0) + n / 10:
+                        break
+                else:
+                    self.fail(seen)
+                a.stop()
+            p.do("stop")
+
+    def test_only_when_named(self):
+        """Not one hit more a statement for who does not ask for it."""
+        with Commands([binary(f"statements-{USUAL}-stripped")]) as p:
+            with window(p.pid, "--only", "sql", "--exact") as a:
+                p.do("run 400")
+            r = a.report
+            self.assertNotIn("statements", r["sql"])
+            self.assertEqual({c["sensor"]: c["state"] for c in r["coverage"]}["statements"], "off")
+
+
+ALL = os.environ.get("GOSPECT_NET_ALL")
+for _release in releases() if ALL else releases("1.20", "newest"):
+    def _test(self, release=_release):
+        self.exact(release)
+    setattr(Statements, f"test_exact_{_release.replace('.', '_')}", _test)
+setattr(Statements, "test_exact_pie", lambda self: self.exact(USUAL, "pie"))

@@ -1,0 +1,3 @@
+module gospect.test/statements
+
+go 1.18
