@@ -5,6 +5,7 @@
  */
 #include "sql/priv.h"
 
+#include "base/clock.h"
 #include "base/vec.h"
 #include "gort/gocontext.h"
 #include "gort/goslots.h"
@@ -167,18 +168,48 @@ void sqlcalls_waits(struct sqlpools *p, const struct place *at)
 		q->waiting++;
 }
 
+static uint64_t hash_of(const struct place *at)
+{
+	return hash_bytes(at->function, strlen(at->function)) ^ hash_u64(at->line);
+}
+
+/* A goroutine that has moved on has had its answer, or what may be a part of it. */
+void sqlcalls_ended(struct sqlpools *p)
+{
+	const struct recall *was = &p->known[KNOWN_CALLS], *is = &p->now[KNOWN_CALLS];
+	uint64_t goid, *number;
+	size_t pos = 0;
+
+	while (u64map_next(&was->at, &pos, &goid, &number)) {
+		const struct recalled *f = &was->fact[*number], *now = recall_find(is, goid);
+		uint64_t took = p->looked_ns - f->first_ns, *at;
+
+		if (now && now->mark[0] == f->mark[0] && now->mark[1] == f->mark[1])
+			continue;
+		at = u64map_put(&p->came_back, f->mark[0], 0, NULL);
+		if (at && took > *at)
+			*at = took;
+	}
+	for (int i = 0; i < p->nquery; i++) {
+		const uint64_t *took = u64map_find(&p->came_back, hash_of(&p->query[i].place));
+
+		p->query[i].came_back_s = took ? (double)*took / NS_PER_S : 0;
+	}
+}
+
 /* The database has it, or is to give a connection for it. */
 void sqlcalls_take(struct sqlpools *p, size_t i)
 {
 	const struct goroutine *g = &p->look->walk->g[i];
-	struct since since = since_parked(g, sqlpools_keep_stop(p, KNOWN_CALLS, g, 0));
 	struct sql_query *q;
+	struct since since;
 	enum age_kind kind;
 	struct place at;
 	double age;
 
 	if (!sqlroles_place(p, i, &at) || !(q = row_at(p, &at)))
 		return;
+	since = since_parked(g, sqlpools_keep_stop(p, KNOWN_CALLS, g, hash_of(&at)));
 	q->in_flight++;
 	age = since_age_s(since, p->look->now_ns, &kind);
 	age_max(&q->longest_in_flight_s, &q->age, age, kind);

@@ -198,6 +198,9 @@ int sqlpools_look(struct sqlpools *p, const struct look *l)
 		role[i] = (int8_t)sqlroles_of_stack(p, &l->stacks->stack[i]);
 	err = look(p, role);
 	free(role);
+	if (!err)
+		sqlcalls_ended(p);
+	p->looked_ns = l->now_ns;
 	for (int i = 0; i < KNOWN_COUNT; i++)
 		recall_swap(&p->known[i], &p->now[i]);
 	say_what_is_missing(p);
@@ -294,6 +297,7 @@ int sqlpools_new(struct sqlpools **out, struct goruntime *rt, struct gotypes *ty
 	u64map_init(&p->role_of_pc, MAX_ROLE_PCS);
 	u64map_init(&p->driver_of, SQLPOOLS_MAX);
 	u64map_init(&p->pool_at, SQLPOOLS_MAX);
+	u64map_init(&p->came_back, SQLPOOLS_MAX_QUERIES);
 	u64map_init(&p->conn_at, SQLPOOLS_MAX * SQLREAD_MAX_CONNS);
 	for (int i = 0; i < KNOWN_COUNT; i++) {
 		recall_init(&p->known[i]);
@@ -322,6 +326,7 @@ void sqlpools_free(struct sqlpools *p)
 	u64map_deinit(&p->role_of_pc);
 	u64map_deinit(&p->driver_of);
 	u64map_deinit(&p->pool_at);
+	u64map_deinit(&p->came_back);
 	u64map_deinit(&p->conn_at);
 	for (int i = 0; i < KNOWN_COUNT; i++) {
 		recall_deinit(&p->known[i]);

@@ -107,7 +107,9 @@ struct sqlpools {
 		struct sql_closes closed;
 	} * base; /* owned, [SQLPOOLS_MAX]: at the window's start */
 	int nbase;
-	struct u64map conn_at;            /* driverConn -> pool << 32 | number */
+	struct u64map came_back; /* a place's hash -> ns that one of its calls took, at least */
+	uint64_t looked_ns;      /* the look before */
+	struct u64map conn_at;   /* driverConn -> pool << 32 | number */
 	struct recall known[KNOWN_COUNT]; /* as of the latest look */
 	char why[200];
 	/* of the look under way */
@@ -147,6 +149,8 @@ bool sqlroles_place(struct sqlpools *p, size_t g, struct place *out);
 
 /* calls.c: a goroutine in a call, one that waits for a connection at a place */
 void sqlcalls_take(struct sqlpools *p, size_t i);
+/* Before what is known becomes what was: those that the look before saw, and that are over. */
+void sqlcalls_ended(struct sqlpools *p);
 void sqlcalls_waits(struct sqlpools *p, const struct place *at);
 
 /* owners.c: those of the waiters who have a connection already */

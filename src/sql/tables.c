@@ -209,6 +209,9 @@ static const struct column query_column[] = {
 	AGE(S, longest_hanging_s, hanging_age, "longest_hanging_s", "age of the oldest of those",
 	    .age_key = "hanging_age", .of_at = OFFSET(S, hanging, uint64_t),
 	    .flags = COLUMN_NO_REST),
+	REAL(S, came_back_s, "came_back_s", 0.001,
+	     "what a call of this place took, at least, that looks saw come back; absent: none",
+	     .flags = COLUMN_NO_REST | COLUMN_ABSENT_0),
 	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
 };
 #undef S

@@ -70,6 +70,7 @@ struct sql_query {
 	uint64_t hanging;
 	double longest_hanging_s;
 	enum age_kind hanging_age;
+	double came_back_s; /* what one of this place took at least that came back; 0: none seen */
 };
 
 #define SQL_HANGS_S 3.0

@@ -1282,9 +1282,9 @@ static void hanging_queries(void **state)
 	x.w.sql->nquery = 1;
 	x.w.sql->known = true;
 	*x.w.sql->query = q;
-	f = only(&x, "no-timeout", SEVERITY_HIGH);
-	assert_string_equal(f->title, "2 database queries at main.report (r.go:7) hang without a "
-				      "deadline, the oldest for at least 3.1s");
+	f = only(&x, "no-timeout", SEVERITY_MEDIUM);
+	assert_string_equal(f->title, "2 database queries at main.report (r.go:7) have no answer "
+				      "yet, without a deadline, the oldest for at least 3.1s");
 	assert_true(number(f, "hanging") == 2 && number(f, "in_flight") == 5);
 	/* one alone may just take long */
 	x.w.sql->query->hanging = 1;
@@ -1292,6 +1292,16 @@ static void hanging_queries(void **state)
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
 	x.w.sql->query->longest_hanging_s = 31;
+	only(&x, "no-timeout", SEVERITY_HIGH);
+	x.w.sql->query->hanging = 2;
+	f = only(&x, "no-timeout", SEVERITY_HIGH);
+	assert_string_equal(f->title, "2 database queries at main.report (r.go:7) hang without a "
+				      "deadline, the oldest for at least 31.0s");
+	/* such a one has come back: they are slow */
+	x.w.sql->query->came_back_s = 12;
+	detect(&x);
+	assert_int_equal(x.fs.n, 0);
+	x.w.sql->query->longest_hanging_s = 37;
 	only(&x, "no-timeout", SEVERITY_HIGH);
 	x.w.sql->query->hanging_age = AGE_UNKNOWN;
 	nothing(&x);

@@ -36,6 +36,8 @@ func ask(q string) {
 		time.Sleep(20 * time.Millisecond)
 	case "late": // and comes back: no query hangs
 		time.Sleep(1200 * time.Millisecond)
+	case "batch": // likewise, each of them after 4 s
+		time.Sleep(4 * time.Second)
 	case "hung":
 		<-make(chan int)
 	}
@@ -138,6 +140,7 @@ func report(db *sql.DB)                          { db.Exec("hung") }
 func reportBackground(db *sql.DB)                { db.ExecContext(context.Background(), "hung") }
 func reportWith(ctx context.Context, db *sql.DB) { db.ExecContext(ctx, "hung") }
 func reportLate(db *sql.DB)                      { db.Exec("late") }
+func reportBatch(db *sql.DB)                     { db.Exec("batch") }
 func slow(db *sql.DB)                            { db.Exec("slow") }
 
 func loop(n int, f func()) {
@@ -187,6 +190,8 @@ func start(db *sql.DB, name string) {
 	case "late":
 		db.SetMaxIdleConns(5)
 		loop(5, func() { reportLate(db) })
+	case "batch":
+		loop(2, func() { reportBatch(db) })
 	case "lifetime":
 		db.SetMaxIdleConns(10)
 		db.SetConnMaxLifetime(50 * time.Millisecond)
