@@ -16,7 +16,10 @@
 #include "cpu/tables.h"
 #include "goroutines/tables.h"
 #include "model/sentence.h"
+#include "net/tables.h"
+#include "net/window.h"
 #include "report/flame.h"
+#include "report/html.h"
 #include "report/summary.h"
 #include "report/cells.h"
 #include "report/document.h"
@@ -103,7 +106,7 @@ static const char *const colors[FLAME_MAX_REASONS] = {
 
 /* ---- text ---- */
 
-static void escaped(struct buf *out, const char *s)
+void html_escaped(struct buf *out, const char *s)
 {
 	static const char special[] = "&<>\"'";
 	static const char *const entity[] = { "&amp;", "&lt;", "&gt;", "&quot;", "&#39;" };
@@ -119,12 +122,12 @@ static void escaped(struct buf *out, const char *s)
 }
 
 /* Foreign text, without control and format characters, and escaped; between tags. */
-static void text(struct buf *out, const char *before, const char *s, int columns, const char *after)
+void html_text(struct buf *out, const char *before, const char *s, int columns, const char *after)
 {
 	char clean[NAME_COLUMNS * 8];
 
 	buf_puts(out, before);
-	escaped(out, words_fit(s, columns, clean, sizeof(clean)));
+	html_escaped(out, words_fit(s, columns, clean, sizeof(clean)));
 	buf_puts(out, after);
 }
 
@@ -133,7 +136,7 @@ static void place(struct buf *out, const char *before, const struct place *p, co
 	char words[WORDS_PLACE_MAX];
 
 	buf_puts(out, before);
-	escaped(out, words_place_short(p, words, sizeof(words)));
+	html_escaped(out, words_place_short(p, words, sizeof(words)));
 	buf_puts(out, after);
 }
 
@@ -145,7 +148,7 @@ static void sentence(struct buf *out, const struct window *w, const char *label,
 	fn(w, &line);
 	if (line.len) {
 		buf_printf(out, "<p>%s%s", label, *label ? ": " : "");
-		escaped(out, line.data);
+		html_escaped(out, line.data);
 		buf_puts(out, "</p>\n");
 	}
 	buf_deinit(&line);
@@ -159,12 +162,14 @@ static void title(const struct window *w, struct buf *out)
 
 	buf_init(&line, 4096);
 	summary_target(w, 200, 40, &line);
-	text(out, "<title>gospect: ", w->exe ? w->exe : "?", 80, "</title>\n");
+	html_text(out, "<title>gospect: ", w->exe ? w->exe : "?", 80, "</title>\n");
 	buf_puts(out, style);
 	for (int i = 0; i < FLAME_MAX_REASONS; i++)
 		buf_printf(out, ".r%d{background:%s}", i, colors[i]);
-	buf_puts(out, "\n</style></head><body>\n<h1>");
-	escaped(out, line.data ? line.data : "");
+	buf_puts(out, "\n");
+	buf_puts(out, waterfall_style);
+	buf_puts(out, "</style></head><body>\n<h1>");
+	html_escaped(out, line.data ? line.data : "");
 	buf_puts(out, "</h1>\n<div class=\"dim\">");
 	sentence(out, w, "", summary_agent);
 	buf_puts(out, "</div>\n");
@@ -181,12 +186,12 @@ static void findings(const struct findings *fs, struct buf *out)
 
 		buf_printf(out, "<div class=\"finding %s\"><p><span class=\"sev\">%s</span>",
 			   severity_word[f->severity], severity_word[f->severity]);
-		text(out, "", f->title, NAME_COLUMNS * 2, "</p>\n<ul>");
+		html_text(out, "", f->title, NAME_COLUMNS * 2, "</p>\n<ul>");
 		for (int k = 0; k < f->nevidence; k++)
-			text(out, "<li>", f->evidence[k], NAME_COLUMNS * 2, "</li>");
+			html_text(out, "<li>", f->evidence[k], NAME_COLUMNS * 2, "</li>");
 		buf_puts(out, "</ul>\n");
 		if (f->advice[0])
-			text(out, "<p><b>do:</b> ", f->advice, NAME_COLUMNS * 2, "</p>");
+			html_text(out, "<p><b>do:</b> ", f->advice, NAME_COLUMNS * 2, "</p>");
 		buf_puts(out, "</div>\n");
 	}
 }
@@ -198,7 +203,7 @@ static void legend(const struct flame *f, struct buf *out)
 	buf_puts(out, "<p>");
 	for (int i = 0; i < f->nreason; i++) {
 		buf_printf(out, "<span class=\"key r%d\">", i);
-		text(out, "", f->reason[i], 48, " ");
+		html_text(out, "", f->reason[i], 48, " ");
 		buf_printf(out, "%s</span>", human_count(f->reason_count[i], n));
 	}
 	buf_puts(out, "</p>\n<p><span class=\"js\"><input class=\"find\" placeholder=\"find a "
@@ -211,7 +216,7 @@ static void box_name(const struct flame_node *n, struct buf *out)
 	if (n->place)
 		place(out, "", n->place, "");
 	else
-		text(out, "", n->reason ? n->reason : "all", 48, "");
+		html_text(out, "", n->reason ? n->reason : "all", 48, "");
 }
 
 /* A box and the boxes under it; the width is the browser's to work out, by flex. */
@@ -312,8 +317,8 @@ static void group_labels(const struct goroutine_dump *d, const struct dump_group
 	for (uint32_t k = 0; g->labels < d->nlabel_set && k < d->label_set[g->labels].n; k++) {
 		const struct dump_label *l = &d->label[d->label_set[g->labels].first + k];
 
-		text(out, " <code>", l->key, 40, "=");
-		text(out, "", l->value, 40, "</code>");
+		html_text(out, " <code>", l->key, 40, "=");
+		html_text(out, "", l->value, 40, "</code>");
 	}
 }
 
@@ -331,7 +336,7 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 
 		buf_printf(out, "<details%s><summary><b>%s</b> ", i < 3 ? " open" : "",
 			   human_count(g->count, n));
-		text(out, "", g->reason, 48, "");
+		html_text(out, "", g->reason, 48, "");
 		if (user >= 0 && line[user]->function)
 			place(out, " at <code>", line[user], "</code>");
 		if (g->age != AGE_UNKNOWN)
@@ -367,7 +372,7 @@ static void table(const struct grid *t, struct buf *out)
 		buf_puts(out, "<tr>");
 		for (int i = 0; i < t->ncolumn; i++) {
 			buf_puts(out, t->column[i].right ? "<td class=\"n\">" : "<td>");
-			escaped(out, cell);
+			html_escaped(out, cell);
 			buf_puts(out, "</td>");
 			cell += strlen(cell) + 1;
 		}
@@ -384,7 +389,7 @@ static void lines_below(const struct window *w, const struct table *t, struct bu
 	t->below(w, &lines);
 	if (lines.len) {
 		buf_puts(out, "<pre>");
-		escaped(out, lines.data);
+		html_escaped(out, lines.data);
 		buf_puts(out, "</pre>\n");
 	}
 	buf_deinit(&lines);
@@ -396,6 +401,8 @@ static int part(const struct window *w, const struct table *t, struct buf *out)
 	struct cells cells;
 	int err = 0;
 
+	if (t == &net_phases && w->net)
+		html_waterfall(out, w->net);
 	if (!table_any(t, w))
 		return 0;
 	if (t == &goroutine_groups) {

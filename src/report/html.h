@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files that write the HTML report share. */
+#ifndef GOSPECT_REPORT_HTML_H
+#define GOSPECT_REPORT_HTML_H
+
+#include "base/buf.h"
+
+struct net_window;
+
+/* Text between tags, or in an attribute. */
+void html_escaped(struct buf *out, const char *s);
+/* Foreign text, without control and format characters, and escaped, at most columns wide. */
+void html_text(struct buf *out, const char *before, const char *s, int columns, const char *after);
+
+/* waterfall.c: for each host the phases of its slowest request, the medians, and what failed. */
+extern const char waterfall_style[];
+void html_waterfall(struct buf *out, const struct net_window *n);
+
+#endif
