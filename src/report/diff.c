@@ -20,6 +20,8 @@
 #define MAX_ITEMS 65536
 #define MAX_ROWS  40 /* of each part */
 #define INDENT    12
+/* Rates that differ by less than this share of the larger are the same. */
+#define RATE_SHARE 0.2
 
 /* Something that both reports may have. */
 struct item {
@@ -132,6 +134,26 @@ static void items_deinit(struct items *s)
 
 /* ---- findings ---- */
 
+/* What counts in the window, however long that was: by the second it is compared. */
+static const struct {
+	const char *kind, *name;
+} of_window[] = {
+	{ "failing-phase", "errors" },    { "slow-phase", "count" },
+	{ "gc-pressure", "count" },       { "connection-churn", "dials" },
+	{ "connection-churn", "closed" },
+};
+
+static const char *window_name(const json_t *finding)
+{
+	const json_t *numbers = json_object_get(finding, "numbers");
+
+	for (size_t i = 0; i < ARRAY_SIZE(of_window); i++)
+		if (!strcmp(text_of(finding, "kind"), of_window[i].kind) &&
+		    json_object_get(numbers, of_window[i].name))
+			return of_window[i].name;
+	return NULL;
+}
+
 /* The member that tells how bad it is; bytes stand in the title, where it has them. */
 static const char *weight_name(const json_t *finding)
 {
@@ -145,17 +167,26 @@ static const char *weight_name(const json_t *finding)
 	return "";
 }
 
-static double weight_of(const json_t *finding)
+/* 0: of a window without a length nothing is known by the second. */
+static double weight_of(const json_t *report, const json_t *finding)
 {
-	return number_of(json_object_get(finding, "numbers"), weight_name(finding));
+	const json_t *numbers = json_object_get(finding, "numbers");
+	double s = number_of(report, "window_s");
+
+	if (!window_name(finding))
+		return number_of(numbers, weight_name(finding));
+	return s > 0 ? number_of(numbers, window_name(finding)) / s : 0;
 }
 
-/* In the unit that the member has. */
-static void put_weight(struct buf *out, const char *name, double v)
+/* In the unit that it has. */
+static void put_weight(struct buf *out, const json_t *finding, double v)
 {
+	const char *name = weight_name(finding);
 	char n[HUMAN_MAX];
 
-	if (!strstr(name, "bytes"))
+	if (window_name(finding))
+		buf_printf(out, v < 10 ? "%.2g/s" : "%.0f/s", v);
+	else if (!strstr(name, "bytes"))
 		buf_puts(out, human_count((uint64_t)v, n));
 	else
 		buf_printf(out, "%s%s", human_bytes(v, n), strstr(name, "_per_s") ? "/s" : "");
@@ -172,15 +203,26 @@ static int add_findings(struct items *s, const json_t *report, bool second)
 		const char *id = text_of(f, "id");
 
 		if (!err && *id)
-			err = add(s, id, strlen(id), f, weight_of(f), second);
+			err = add(s, id, strlen(id), f, weight_of(report, f), second);
 	}
 	return err;
+}
+
+/* What is counted by the second is never twice the same. */
+static enum change finding_change(const struct item *i)
+{
+	double by = fabs(i->after - i->before), most = fmax(i->after, i->before);
+
+	if (i->a && i->b && window_name(i->b) &&
+	    (!i->before || !i->after || by <= RATE_SHARE * most))
+		return SAME;
+	return change_of(i);
 }
 
 static void print_finding(const struct item *i, int columns, struct buf *out)
 {
 	const json_t *f = i->b ? i->b : i->a;
-	enum change c = change_of(i);
+	enum change c = finding_change(i);
 	char head[32];
 	struct buf line;
 
@@ -191,7 +233,7 @@ static void print_finding(const struct item *i, int columns, struct buf *out)
 		   text_of(f, "title"));
 	if (c == GREW || c == SHRANK) {
 		buf_puts(&line, " (was ");
-		put_weight(&line, weight_name(f), i->before);
+		put_weight(&line, f, i->before);
 		buf_puts(&line, ")");
 	}
 	wrap_text(out, line.data ? line.data : "", INDENT, INDENT, columns, 3);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/vec.h"
 #include "base/cursor.h"
 #include "goroutines/fill.h"
 #include "observe/detect.h"
@@ -830,9 +831,49 @@ static void findings_compared(void **state)
 #undef ONE
 }
 
+/* As many in ten times the time are a tenth. */
+static void counts_of_windows_are_compared_by_rate(void **state)
+{
+#define ONE(KIND, SECONDS, NAME, N)                                                              \
+	"{\"schema\":\"gospect.report/1\",\"window_s\":" SECONDS ",\"findings\":[{\"id\":\"x\"," \
+	"\"kind\":\"" KIND "\",\"severity\":\"low\",\"title\":\"it is so\",\"numbers\":{\"" NAME \
+	"\":" N "}}]}"
+	static const struct {
+		const char *a, *b, *says;
+	} of[] = {
+		{ ONE("slow-phase", "5", "count", "100"), ONE("slow-phase", "50", "count", "1010"),
+		  "still there low slow-phase: it is so" },
+		{ ONE("slow-phase", "5", "count", "100"), ONE("slow-phase", "50", "count", "100"),
+		  "shrank      low slow-phase: it is so (was 20/s)" },
+		{ ONE("failing-phase", "10", "errors", "3"),
+		  ONE("failing-phase", "5", "errors", "3"),
+		  "grew        low failing-phase: it is so (was 0.3/s)" },
+		{ ONE("gc-pressure", "0", "count", "3"), ONE("gc-pressure", "5", "count", "9"),
+		  "still there low gc-pressure: it is so" },
+		/* a state, and no count of the window */
+		{ ONE("goroutine-leak", "5", "count", "100"),
+		  ONE("goroutine-leak", "50", "count", "110"),
+		  "grew        low goroutine-leak: it is so (was 100)" },
+	};
+	struct err err = { 0 };
+	struct buf out;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(of); i++) {
+		buf_init(&out, 1 << 20);
+		assert_int_equal(report_diff(of[i].a, strlen(of[i].a), of[i].b, strlen(of[i].b),
+					     100, &out, &err),
+				 0);
+		has(&out, of[i].says);
+		buf_deinit(&out);
+	}
+#undef ONE
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counts_of_windows_are_compared_by_rate),
 		cmocka_unit_test(text_is_as_users_see_it),
 		cmocka_unit_test(goroutines_one_by_one),
 		cmocka_unit_test(json_has_it_all),
