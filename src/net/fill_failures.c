@@ -83,12 +83,39 @@ static void count_dial(struct fill *f, const struct trace_failure *t, uint64_t n
 	}
 }
 
-static int count(struct fill *f, struct rowset *s, const struct trace_reading *from, bool before)
+/* Calls of HTTP clients by their place: as many of those that failed were seen as of all. */
+static int index_calls(const struct fill *f, struct bytesmap *at)
+{
+	bytesmap_init(at, FILL_MAX_ROWS);
+	for (size_t i = 0; i < f->now->ncall; i++) {
+		const struct trace_call *c = &f->now->call[i];
+
+		if (c->kind == CALL_HTTP && !bytesmap_put(at, c->pcs, sizeof(c->pcs), i, NULL))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Of the failed calls of a place: how many of them were counted, 0..1. */
+static double share_of(const struct fill *f, const struct bytesmap *calls,
+		       const struct trace_failure *t)
+{
+	uint64_t *at = bytesmap_find(calls, t->pcs, sizeof(t->pcs));
+	double share = at ? f->now->call[*at].sample.share : 0;
+
+	if (!f->p->requests_sliced)
+		return 1;
+	return share > 0 ? share : f->p->requests_rate > 0 ? f->p->requests_rate : 1;
+}
+
+static int count(struct fill *f, struct rowset *s, const struct bytesmap *calls,
+		 const struct trace_reading *from, bool before)
 {
 	for (size_t i = 0; from && i < from->nfailure; i++) {
 		const struct trace_failure *t = &from->failure[i];
 		uint64_t n = before ? -t->count : t->count;
 		struct net_failure_row *r;
+		double all;
 
 		if (t->grpc)
 			continue; /* fill_grpc.c */
@@ -101,8 +128,10 @@ static int count(struct fill *f, struct rowset *s, const struct trace_reading *f
 			continue;
 		if (!r)
 			return -ENOMEM;
-		r->count += n;
-		r->reused += t->reused ? n : 0;
+		r->seen += n;
+		all = (before ? -(double)t->count : (double)t->count) / share_of(f, calls, t);
+		rowset_times(s, r)->total += all;
+		rowset_times(s, r)->seen += t->reused ? all : 0;
 	}
 	return 0;
 }
@@ -119,21 +148,25 @@ static int by_count(const void *a, const void *b)
 int fill_failures(struct fill *f)
 {
 	struct net_window *w = f->out;
+	struct bytesmap calls;
 	struct rowset s;
 	int n = 0, err;
 
 	if (!f->now)
 		return 0;
 	rowset_init(&s, sizeof(struct net_failure_row));
-	err = count(f, &s, f->now, false);
+	err = index_calls(f, &calls);
 	if (!err)
-		err = count(f, &s, f->base, true);
+		err = count(f, &s, &calls, f->now, false);
+	if (!err)
+		err = count(f, &s, &calls, f->base, true);
+	bytesmap_deinit(&calls);
 	for (size_t i = 0; i < s.n; i++) {
 		struct net_failure_row *r = (struct net_failure_row *)s.row + i;
+		const struct row_times *t = rowset_times(&s, r);
 
-		r->seen = r->count;
-		r->count = fill_scaled(r->count, f->p->requests_sliced, f->p->requests_rate);
-		r->reused = fill_scaled(r->reused, f->p->requests_sliced, f->p->requests_rate);
+		r->count = r->seen ? (uint64_t)(t->total + 0.5) : 0;
+		r->reused = r->seen && t->seen > 0 ? (uint64_t)(t->seen + 0.5) : 0;
 		fill_exactness(f->p->requests_sliced, f->p->requests_rate, &r->exactness, &r->rate);
 	}
 	err = rowset_take(&s, err, &w->failure, &w->nfailure, by_count);

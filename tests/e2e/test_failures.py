@@ -37,9 +37,9 @@ class Netfail(Commands):
         return self.do("truth")
 
 
-def attach(pid):
-    """The one report of a run in which every call is seen."""
-    p = subprocess.run([GOSPECT, "attach", str(pid), *EXACT], stdin=subprocess.DEVNULL, capture_output=True,
+def attach(pid, *args):
+    """The one report of a run in which every call is seen, or of another one."""
+    p = subprocess.run([GOSPECT, "attach", str(pid), *(args or EXACT)], stdin=subprocess.DEVNULL, capture_output=True,
                        text=True, timeout=DEADLINE)
     if p.returncode:
         raise AssertionError(f"gospect ended with {p.returncode}: {p.stderr}")
@@ -92,6 +92,15 @@ class Failures(unittest.TestCase):
             r, failed, _ = self.measure(p)
         self.assertEqual([x["title"] for x in found(r)], [])
         self.assertLessEqual(all_failed(r), failed)
+
+    def test_sampled(self):
+        """Failures stand for as many as the errors of their calls do."""
+        with Netfail(releases("newest")[0], "stripped", "reused", 30) as p:
+            r = attach(p.pid, "--only", "net", "--budget", "0.05", "--for", "3s", "--every", "3s", "--format", "json")
+        rows = rows_of(r, "net", "failures")
+        errors = sum(c["errors"] for c in rows_of(r, "net", "clients"))
+        self.assertGreater(errors, 0)
+        self.assertLessEqual(abs(all_failed(r) - errors), len(rows), rows)	# each is rounded
 
     def test_retried_on_a_new_connection(self):
         """Requests that net/http repeats by itself have not failed."""
