@@ -39,21 +39,21 @@ ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { retur
 	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
 LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
 
-MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu lint observe report cli
+MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu crash lint observe report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker needs definitions before uses
 BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
 BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
-SKEL := $(B)/gospect.skel.h $(B)/sample.skel.h
+SKEL := $(B)/gospect.skel.h $(B)/sample.skel.h $(B)/death.skel.h
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
-	check-net check-lint check-real check-kernels check-kills check-soak check-deadlocks check-layers \
+	check-net check-lint check-real check-kernels check-kills check-crash check-soak check-deadlocks check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
 all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -86,17 +86,19 @@ $(B)/gospect.skel.h: $(B)/gospect.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name gospect_bpf > $@.tmp
 	@mv $@.tmp $@
 
-# CPU samples: an object of its own, loaded only where they are taken
-$(B)/bpf/sample.o: bpf/sample.c include/gospect/cpu.h Makefile | $(B)/.needs
+# CPU samples; the end of a process: objects of their own, loaded only where they are wanted
+$(B)/bpf/sample.o: include/gospect/cpu.h
+$(B)/bpf/death.o: include/gospect/crash.h
+$(B)/bpf/sample.o $(B)/bpf/death.o: $(B)/bpf/%.o: bpf/%.c Makefile | $(B)/.needs
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
-$(B)/sample.bpf.o: $(B)/bpf/sample.o
+$(B)/sample.bpf.o $(B)/death.bpf.o: $(B)/%.bpf.o: $(B)/bpf/%.o
 	$(call say,LINK)
 	$(Q)$(BPFTOOL) gen object $@ $<
-$(B)/sample.skel.h: $(B)/sample.bpf.o
+$(B)/sample.skel.h $(B)/death.skel.h: $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL)
-	$(Q)$(BPFTOOL) gen skeleton $< name sample_bpf > $@.tmp
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	@mv $@.tmp $@
 
 $(filter $(B)/obj/trace/%,$(LIB_OBJ)): $(SKEL)
@@ -214,6 +216,11 @@ check-kills: ## a thousand SIGKILLs while probes are armed and taken away (root,
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_KILLS=500 tests/run --only test_kills
+
+check-crash: ## every kind of death on every Go release (root, 10 min)
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all
+	@GOSPECT_CRASH_ALL=1 tests/run --only test_crash.
 
 check-soak: ## ten thousand looks at healthy programs: nothing found, gospect itself flat (root, 1 h; GOSPECT_LOOKS)
 	@tools/setup --tests

@@ -19,6 +19,7 @@ enum probe_group {
 	GROUP_BIRTHS,   /* per goroutine */
 	GROUP_REQUESTS, /* per request, query or lock wait */
 	GROUP_ENDS,     /* per goroutine, only while births are on */
+	GROUP_DEATHS,   /* once in the life of a process, just before its end: always on */
 	GROUP_COUNT
 };
 #define GROUP_BIT(g) (1u << (g))

@@ -20,7 +20,8 @@ const struct command commands[] = {
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
 			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_SLOW) |
 			   OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) |
-			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_HELP),
+			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_REDACT_MESSAGES) |
+			   OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "snapshot",
@@ -32,12 +33,12 @@ const struct command commands[] = {
 			 "allocations, garbage collection, network requests, database pools and "
 			 "lock waits. The process is not stopped (except by --prove) and nothing "
 			 "in it changes; with --window 0 no probes are armed.",
-		.options = OPT_BIT(OPT_WINDOW) | OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_PROVE) |
-			   OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_MAX_MEMORY) |
-			   OPT_BIT(OPT_GOROUTINES) | OPT_BIT(OPT_FORMAT_SNAPSHOT) |
-			   OPT_BIT(OPT_PROFILE) | OPT_BIT(OPT_RATE) | OPT_BIT(OPT_OUTPUT) |
-			   OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_REDACT_HOSTS) |
-			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_HELP),
+		.options =
+			OPT_BIT(OPT_WINDOW) | OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_PROVE) |
+			OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_MAX_MEMORY) | OPT_BIT(OPT_GOROUTINES) |
+			OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_PROFILE) | OPT_BIT(OPT_RATE) |
+			OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_REDACT_HOSTS) |
+			OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_REDACT_MESSAGES) | OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "leaks",

@@ -25,8 +25,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_ONLY] = { "--only", "SENSOR,...",
 		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes, "
 		       "cpu, "
-		       "statements "
-		       "(errors and crash are accepted but not implemented yet)" },
+		       "statements, crash (errors is accepted but not implemented yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
 			 "1%, at least 2 ms/s; 0: memory only, no probes)" },
@@ -77,6 +76,9 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_REDACT_KEY] = { "--redact-key", "FILE",
 			     "--redact-hosts by the secret in FILE, 16 bytes or more: reports with "
 			     "the same key can be compared" },
+	[OPT_REDACT_MESSAGES] = { "--redact-messages", NULL,
+				  "of panics show the type of the value only: a message may hold "
+				  "secrets" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
 
@@ -323,6 +325,9 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		o->redact_key = arg;
 		o->redact_hosts = true;
 		return 0;
+	case OPT_REDACT_MESSAGES:
+		o->redact_messages = true;
+		return 0;
 	case OPT_REDACT_HOSTS:
 		o->redact_hosts = true;
 		return 0;
@@ -416,6 +421,9 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 	}
 	if (!o->has_only)
 		o->sensors &= ~(SENSOR_BIT(SENSOR_CPU) | SENSOR_BIT(SENSOR_STATEMENTS));
+	/* Who looks for some seconds does not wait for the end. */
+	if (!o->has_only && !strcmp(c->name, "snapshot"))
+		o->sensors &= ~SENSOR_BIT(SENSOR_CRASH);
 	if (o->profile == PROFILE_CPU)
 		o->sensors |= SENSOR_BIT(SENSOR_CPU);
 	/* Two hits a goroutine instead of one: not unless it is asked for. */

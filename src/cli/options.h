@@ -33,7 +33,7 @@ struct options {
 	uint64_t slow_ns; /* --slow; 0: not asked for */
 	enum format format;
 	const char *output; /* -o, or NULL: standard output */
-	bool redact_hosts;
+	bool redact_hosts, redact_messages;
 	const char *redact_key; /* file, or NULL: a random one */
 	uint64_t window_ns;     /* --window; 0: from memory, once */
 	bool prove;
@@ -83,6 +83,7 @@ enum option_id {
 	OPT_FAIL_ON,
 	OPT_REDACT_HOSTS,
 	OPT_REDACT_KEY,
+	OPT_REDACT_MESSAGES,
 	OPT_HELP,
 	OPT_COUNT
 };

@@ -21,6 +21,7 @@
 #include "gort/gotypes.h"
 #include "gospect/abi.h"
 #include "host/privileges.h"
+#include "trace/death.h"
 #include "trace/keeper.h"
 #include "trace/sampler.h"
 
@@ -243,6 +244,18 @@ static void make_sampler(struct watch *w)
 		snprintf(w->sampler_off, sizeof(w->sampler_off), "%s", err.what);
 }
 
+/* Exits and signals, by tracepoints: they are not in the process. */
+static void watch_death(struct watch *w)
+{
+	struct err err = { 0 };
+
+	if (!(w->o->sensors & SENSOR_BIT(SENSOR_CRASH)))
+		return;
+	privileges_lower(PRIVILEGE_LOAD | kept(w));
+	if (death_open(&w->death, w->s.proc.pid, &err))
+		snprintf(w->death_off, sizeof(w->death_off), "%s", err.what);
+}
+
 /* What comes now is done with as few privileges as it takes. */
 static void drop(struct watch *w)
 {
@@ -356,12 +369,16 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 		arm(w);
 		trace_features_end();
 		sample(w);
+		watch_death(w);
 		drop(w);
 	}
 	cfg.look.redact_salt = w->o->redact_hosts ? w->redact_salt : NULL;
 	cfg.look.trace = w->trace;
 	cfg.look.sampler = w->sampler;
 	cfg.look.sampler_off = w->sampler_off;
+	cfg.look.death = w->death;
+	cfg.look.death_off = w->death_off[0] ? w->death_off : NULL;
+	cfg.look.redact_messages = w->o->redact_messages;
 	cfg.look.memory_only = w->trace ? NULL : w->memory_only;
 	r = observer_new(&w->observer, &cfg, &err);
 	if (r) {
@@ -529,6 +546,7 @@ void watch_close(struct watch *w)
 	observer_free(w->observer);
 	trace_close(w->trace);
 	sampler_close(w->sampler);
+	death_close(w->death);
 	session_close(&w->s);
 	freeze_deinit(&w->freeze);
 	if (w->signal_fd >= 0)

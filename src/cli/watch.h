@@ -40,6 +40,8 @@ struct watch {
 	struct observer *observer;
 	struct sampler *sampler; /* NULL: no CPU samples */
 	char sampler_off[320];   /* why, where they were asked for */
+	struct death *death;     /* NULL: exits and signals are not seen */
+	char death_off[320];     /* why, where they were asked for */
 	char memory_only[320];   /* why there are no probes, "" when there are */
 	char redact_salt[64];    /* with --redact-hosts */
 	int signal_fd;

@@ -133,7 +133,8 @@ static const uint16_t map_commands[] = {
 
 /* … and what makes maps and programs, before they are; arming is the keeper's. */
 static const uint16_t load_commands[] = {
-	BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_BTF_LOAD, BPF_MAP_FREEZE, BPF_PROG_BIND_MAP,
+	BPF_MAP_CREATE,    BPF_PROG_LOAD,           BPF_BTF_LOAD, BPF_MAP_FREEZE,
+	BPF_PROG_BIND_MAP, BPF_RAW_TRACEPOINT_OPEN, /* of exits and signals: nothing is written for it anywhere */
 };
 
 #define LOAD(what)     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, what))

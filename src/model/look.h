@@ -15,6 +15,7 @@
 struct gostacks;
 struct gotypes;
 struct process;
+struct death;
 struct sampler;
 struct trace;
 struct trace_births;
@@ -38,6 +39,9 @@ struct look {
 	const char *memory_only; /* why trace is NULL; NULL when it is not */
 	struct sampler *sampler; /* NULL: no CPU samples */
 	const char *sampler_off; /* why; NULL: they are not asked for */
+	struct death *death;     /* NULL: exits and signals are not seen */
+	const char *death_off;   /* why; NULL: they are not asked for */
+	bool redact_messages;    /* of panics types are shown only */
 	const char *redact_salt; /* hosts are shown as hashes with it; NULL: as they are */
 	uint32_t sensors;        /* asked for: SENSOR_BIT()s */
 	bool dump, dump_all;     /* snapshots: all goroutines by stack; and one by one */

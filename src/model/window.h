@@ -118,6 +118,7 @@ struct window {
 	struct sql_window *sql;
 	struct locks_window *locks;
 	struct cpu_window *cpu;
+	struct crash_window *crash;
 };
 
 /* What rates are for: the window less what the process was kept from running. */

@@ -412,7 +412,8 @@ static struct look_rates rates(const struct trace_reading *b, const struct trace
 static void cover_ended(struct window *w)
 {
 	for (int i = 0; i < w->ncoverage; i++)
-		if (w->coverage[i].state == EXACT && !w->coverage[i].name)
+		if (w->coverage[i].state == EXACT && !w->coverage[i].name &&
+		    w->coverage[i].sensor != SENSOR_CRASH)
 			window_cover_add(
 				w, w->coverage[i].sensor, PARTIAL,
 				"the process ended: what memory says is as of the last look");

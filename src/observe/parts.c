@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cpu/subject.h"
+#include "crash/subject.h"
 #include "goroutines/subject.h"
 #include "gort/gotypes.h"
 #include "locks/subject.h"
@@ -16,8 +17,8 @@
 #include "sql/subject.h"
 
 const struct subject *const subjects[] = {
-	&goroutines_subject, &memory_subject, &net_subject, &sql_subject,
-	&locks_subject,      &cpu_subject,    NULL,
+	&goroutines_subject, &memory_subject, &net_subject,   &sql_subject,
+	&locks_subject,      &cpu_subject,    &crash_subject, NULL,
 };
 
 static bool is_gone(int err)

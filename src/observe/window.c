@@ -13,6 +13,7 @@ struct parts {
 	struct sql_window sql;
 	struct locks_window locks;
 	struct cpu_window cpu;
+	struct crash_window crash;
 };
 
 int window_init(struct window *w)
@@ -28,6 +29,7 @@ int window_init(struct window *w)
 	w->sql = &p->sql;
 	w->locks = &p->locks;
 	w->cpu = &p->cpu;
+	w->crash = &p->crash;
 	return 0;
 }
 
@@ -41,6 +43,7 @@ void window_deinit(struct window *w)
 	sql_window_deinit(w->sql);
 	locks_window_deinit(w->locks);
 	cpu_window_deinit(w->cpu);
+	crash_window_deinit(w->crash);
 	free(w->goroutines); /* the first of the parts: all of them */
 	memset(w, 0, sizeof(*w));
 }

@@ -4,6 +4,7 @@
 #define GOSPECT_OBSERVE_WINDOW_H
 
 #include "cpu/window.h"
+#include "crash/window.h"
 #include "goroutines/window.h"
 #include "locks/window.h"
 #include "memory/window.h"

@@ -94,6 +94,7 @@ static const char *const range_function[RANGE_COUNT] = {
 static const struct {
 	const char *package, *function;
 } packages[] = {
+	{ "os", "os.init" },
 	{ "net", "net.init" },
 	{ "net/http", "net/http.init" },
 	{ "crypto/tls", "crypto/tls.init" },

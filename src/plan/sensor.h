@@ -15,9 +15,9 @@ enum sensor {
 	SENSOR_LIFETIMES,  /* of goroutines; nothing without GOROUTINES */
 	SENSOR_CPU,        /* samples; only when asked for */
 	SENSOR_STATEMENTS, /* of database/sql, timed; only when asked for, and with SQL */
+	SENSOR_CRASH,      /* the end of the process; attach only, unless asked for */
 	/* accepted, not implemented yet: coverage "off" */
 	SENSOR_ERRORS,
-	SENSOR_CRASH,
 	SENSOR_COUNT
 };
 

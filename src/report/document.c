@@ -3,6 +3,7 @@
 
 #include "goroutines/tables.h"
 #include "cpu/tables.h"
+#include "crash/tables.h"
 #include "locks/tables.h"
 #include "memory/tables.h"
 #include "net/tables.h"
@@ -264,6 +265,7 @@ static const struct column report_column[] = {
 	    .flags = COLUMN_SOMETIMES),
 	SUBJECT("lock_waits", lock_waits_object, "waits for locks that ended"),
 	SUBJECT("cpu", cpu_object, "CPU time by function; with --profile cpu"),
+	SUBJECT("crash", crash_object, "how the process ended; last report of `attach` only"),
 	SUBJECT("heap", heap_profile, "the heap profile; snapshots only"),
 	SUBJECT("leaks", leaks_object, "leaked goroutines; snapshots only"),
 	ROWS(S, findings.f, findings.n, "findings", &report_findings, "what is wrong, worst first",
@@ -288,10 +290,10 @@ static const struct table process_summary = {
 };
 
 const struct table *const report_parts[] = {
-	&process_summary,  &cpu_functions, &cpu_sites,   &leak_sites,   &goroutine_sites,
-	&goroutine_groups, &heap_sites,    &alloc_sites, &gc_summary,   &net_phases,
-	&net_failures,     &net_in_flight, &net_clients, &net_unclosed, &net_dials,
-	&net_connections,  &net_servers,   &net_grpc,    &net_dead,     &sql_pools,
-	&sql_holders,      &sql_queries,   &locks_rows,
+	&crash_summary,   &process_summary,  &cpu_functions, &cpu_sites,   &leak_sites,
+	&goroutine_sites, &goroutine_groups, &heap_sites,    &alloc_sites, &gc_summary,
+	&net_phases,      &net_failures,     &net_in_flight, &net_clients, &net_unclosed,
+	&net_dials,       &net_connections,  &net_servers,   &net_grpc,    &net_dead,
+	&sql_pools,       &sql_holders,      &sql_queries,   &locks_rows,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

@@ -13,6 +13,7 @@
 
 #include "base/human.h"
 #include "base/text.h"
+#include "crash/window.h"
 #include "report/cells.h"
 #include "report/document.h"
 #include "report/summary.h"
@@ -69,6 +70,8 @@ static void head(struct text *t)
 	struct buf line;
 
 	buf_init(&line, SENTENCE_MAX);
+	if (w->crash->known) /* what everybody wants to know first */
+		wrap_text(t->out, w->crash->ended, 0, 2, t->width, 0);
 	summary_target(w, t->width, EXE_LEAST, &line);
 	color(t, "1");
 	/* bold ends on the same line */
@@ -89,7 +92,7 @@ static void head(struct text *t)
 
 		labelled(t, "no probes", w->memory_only + (twice ? sizeof(label) - 1 : 0), 0);
 	}
-	if (w->last && w->end_reason)
+	if (w->last && w->end_reason && !w->crash->known)
 		labelled(t, "final report", w->end_reason, 0);
 }
 

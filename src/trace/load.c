@@ -100,7 +100,7 @@ static void size_maps(struct trace *t)
 	SIZE(specs), SIZE(counters), SIZE(gc), SIZE(sites), SIZE(births), SIZE(stacks);
 	SIZE(alloc_scratch), SIZE(opens), SIZE(holds), SIZE(conn_hosts), SIZE(hosts);
 	SIZE(phases), SIZE(calls), SIZE(sums), SIZE(pages), SIZE(net_scratch);
-	SIZE(errtypes), SIZE(fails);
+	SIZE(errtypes), SIZE(fails), SIZE(crashes);
 #undef SIZE
 }
 
@@ -152,6 +152,8 @@ static int map_tables(struct trace *t)
 		e = map_table(t, t->skel->maps.sums, &t->sums);
 	if (!e && trace_uses(t, NET_SENSORS | SENSOR_BIT(SENSOR_LIFETIMES)))
 		e = map_table(t, t->skel->maps.pages, &t->pages);
+	if (!e && trace_uses(t, SENSOR_BIT(SENSOR_CRASH)))
+		e = map_table(t, t->skel->maps.crashes, &t->crashes);
 	return e;
 }
 
@@ -348,6 +350,8 @@ int load_object(struct trace *t, struct err *err)
 	e = make_rows_of_others(t);
 	if (!e)
 		e = write_errtypes(t);
+	if (!e)
+		e = crash_write_spec(t);
 	if (e)
 		return err_set(err, e, "cannot fill the BPF maps: %s", strerror(-e));
 	t->mapped_bytes = 0;
@@ -370,6 +374,7 @@ void load_close(struct trace *t)
 	unmap_table(t->skel->maps.gc, t->gc);
 	unmap_table(t->skel->maps.sums, t->sums);
 	unmap_table(t->skel->maps.pages, t->pages);
+	unmap_table(t->skel->maps.crashes, t->crashes);
 	gospect_bpf__destroy(t->skel);
 	t->skel = NULL;
 }
@@ -387,6 +392,7 @@ int trace_map_fd(const struct trace *t, enum trace_map m)
 		[TRACE_MAP_PHASES] = t->skel->maps.phases,
 		[TRACE_MAP_CALLS] = t->skel->maps.calls,
 		[TRACE_MAP_FAILS] = t->skel->maps.fails,
+		[TRACE_MAP_CRASH_SPEC] = t->skel->maps.crash_spec,
 	};
 
 	return bpf_map__fd(maps[m]);

@@ -99,6 +99,7 @@ struct trace {
 	volatile struct gs_gc *gc;
 	volatile struct gs_sum *sums;
 	volatile struct gs_page *pages;
+	volatile struct gs_crash *crashes; /* NULL: no such probe */
 	struct map_sizes sizes;
 	uint64_t map_bytes;
 	uint64_t mapped_bytes; /* see trace_mapped_bytes() */
@@ -167,7 +168,8 @@ enum trace_map {
 	TRACE_MAP_HOSTS,
 	TRACE_MAP_PHASES,
 	TRACE_MAP_CALLS,
-	TRACE_MAP_FAILS
+	TRACE_MAP_FAILS,
+	TRACE_MAP_CRASH_SPEC
 };
 int trace_map_fd(const struct trace *t, enum trace_map m);
 
@@ -191,6 +193,9 @@ void spec_check(struct trace *t);
 /* Cookie layout of a probe site: an offset from SP, or in a structure. */
 int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s);
 void spec_write(struct trace *t);
+
+/* crash.c: what the programs that see its end know of the target. */
+int crash_write_spec(struct trace *t);
 
 /* dump.c: fn is called with each entry of a hash map; what it returns but 0 ends it. */
 typedef int (*dump_fn)(void *ctx, const void *key, const void *value);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "gospect/abi.h"
+#include "gospect/crash.h"
 
 /* Most functions start no goroutine: seen are one `go` statement in 20 to 100. */
 #define FUNCTIONS_A_SITE 4
@@ -62,5 +63,6 @@ void map_sizes(const struct map_needs *n, struct map_sizes *s)
 		.errtypes = net ? GS_MAX_ERRTYPES : 1,
 		.fails = net ? GS_MAX_FAILS : 1,
 		.net_scratch = calls ? GS_SCRATCHES : 1,
+		.crashes = n->sensors & SENSOR_BIT(SENSOR_CRASH) ? GS_CRASH_RECORDS : 1,
 	};
 }

@@ -28,6 +28,7 @@
 
 struct trace;
 struct gobin;
+struct gs_crash;
 struct memreader;
 
 /* "libbpf v1.1": the library that is used; static. */
@@ -272,6 +273,13 @@ int trace_read_births(struct trace *t, struct trace_reading *r);
  * whose rows have made room, for they begin anew. */
 void trace_reading_begin(struct trace_reading *r);
 void trace_reading_deinit(struct trace_reading *r);
+
+/*
+ * What the probes kept of the process's end (gospect/crash.h): records, *n of them, that
+ * the kernel writes to; those with `ready` set can be read, also when the process is gone.
+ * NULL: no such probe.  Valid until trace_close().
+ */
+const volatile struct gs_crash *trace_crashes(const struct trace *t, uint32_t *n);
 
 /* What one counter gained of what another gained, 0..1: both only grow. */
 double trace_share(uint64_t part, uint64_t part0, uint64_t whole, uint64_t whole0);

@@ -14,6 +14,7 @@ struct parts_by_hand {
 	struct sql_window sql;
 	struct locks_window locks;
 	struct cpu_window cpu;
+	struct crash_window crash;
 };
 
 /* Empties both; w is not for window_deinit(). */
@@ -27,6 +28,7 @@ static inline void parts_use(struct parts_by_hand *p, struct window *w)
 		.sql = &p->sql,
 		.locks = &p->locks,
 		.cpu = &p->cpu,
+		.crash = &p->crash,
 	};
 }
 

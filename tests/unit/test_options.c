@@ -101,6 +101,9 @@ static void attach_options(void **state)
 	assert_int_equal(o.pid, 42);
 	assert_int_equal(o.sensors,
 			 SENSOR_ALL & ~SENSOR_BIT(SENSOR_CPU) & ~SENSOR_BIT(SENSOR_STATEMENTS));
+	assert_int_equal(parse("snapshot", "42", &o), 0);
+	assert_false(o.sensors & SENSOR_BIT(SENSOR_CRASH));
+	assert_int_equal(parse("attach", "42", &o), 0);
 	assert_true(o.budget_pct == 1.0);
 	assert_false(o.exact);
 	assert_int_equal(o.for_ns, 0);

@@ -59,6 +59,7 @@ static void leave_out_those_with_cookies(struct gospect_bpf *skel)
 		skel->progs.net_dial,  skel->progs.net_request, skel->progs.net_stream,
 		skel->progs.net_call,  skel->progs.sql_rare,    skel->progs.sql_request,
 		skel->progs.lock_wait, skel->progs.go_end,      skel->progs.sql_statement,
+		skel->progs.crash_hit,
 	};
 	size_t i;
 

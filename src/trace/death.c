@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "trace/death.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "death.skel.h"
+#include "trace/pidns.h"
+
+struct death {
+	struct death_bpf *skel;
+	struct bpf_link *link[3];
+	const volatile struct gs_death *row; /* mapped */
+};
+
+static int no_words(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	(void)level, (void)fmt, (void)ap;
+	return 0;
+}
+
+static int load(struct death *d, pid_t pid, struct err *err)
+{
+	struct pidns ns;
+	void *p;
+	int e;
+
+	libbpf_set_print(no_words);
+	d->skel = death_bpf__open();
+	if (!d->skel)
+		return err_set(err, -ENOMEM, "cannot open the BPF object of exits");
+	pidns_of(pid, &ns);
+	d->skel->rodata->target_tgid = ns.tgid;
+	d->skel->rodata->pidns_dev = ns.dev;
+	d->skel->rodata->pidns_ino = ns.ino;
+	e = death_bpf__load(d->skel);
+	if (e == -EPERM)
+		return err_set(err, e, "tracepoints are not permitted");
+	if (e)
+		return err_set(err, -EOPNOTSUPP,
+			       "this kernel does not load the BPF programs of "
+			       "exits and signals (%s)",
+			       strerror(-e));
+	p = mmap(NULL, sizeof(struct gs_death), PROT_READ, MAP_SHARED,
+		 bpf_map__fd(d->skel->maps.death), 0);
+	if (p == MAP_FAILED)
+		return err_set(err, -ENOMEM, "cannot map the table of exits");
+	d->row = p;
+	return 0;
+}
+
+/* Exits and signals must be seen; without mark_victim the OOM killer is a SIGKILL. */
+static int attach(struct death *d, struct err *err)
+{
+	d->link[0] = bpf_program__attach(d->skel->progs.thread_ends);
+	d->link[1] = d->link[0] ? bpf_program__attach(d->skel->progs.signal_sent) : NULL;
+	if (!d->link[1])
+		return err_set(err, errno == EPERM ? -EPERM : -EOPNOTSUPP,
+			       "the tracepoints of exits and signals cannot be used: %s",
+			       strerror(errno));
+	d->link[2] = bpf_program__attach(d->skel->progs.oom_kills);
+	return 0;
+}
+
+int death_open(struct death **out, pid_t pid, struct err *err)
+{
+	struct death *d = calloc(1, sizeof(*d));
+	int e;
+
+	*out = NULL;
+	if (!d)
+		return err_set(err, -ENOMEM, "no memory for exits");
+	e = load(d, pid, err);
+	if (!e)
+		e = attach(d, err);
+	if (e)
+		death_close(d);
+	else
+		*out = d;
+	return e;
+}
+
+void death_close(struct death *d)
+{
+	if (!d)
+		return;
+	for (int i = 0; i < 3; i++)
+		bpf_link__destroy(d->link[i]);
+	if (d->row)
+		munmap((void *)(uintptr_t)d->row, sizeof(struct gs_death));
+	death_bpf__destroy(d->skel);
+	free(d);
+}
+
+void death_read(const struct death *d, struct gs_death *out)
+{
+	const volatile uint64_t *from = (const volatile uint64_t *)d->row;
+	uint64_t *to = (uint64_t *)out;
+
+	for (size_t i = 0; i < sizeof(*out) / sizeof(*to); i++)
+		to[i] = from[i];
+}
+
+bool death_sees_oom(const struct death *d)
+{
+	return d->link[2] != NULL;
+}

@@ -1,0 +1,3 @@
+module gospect.test/deaths
+
+go 1.18
