@@ -12,7 +12,8 @@ enum {
 	MAX_CALLEES = 1 << 19,
 	MAX_REMEMBERED = 100000, /* outcomes of all: some 40 MB */
 	MAX_DEPTH = 4,           /* of callees in callees */
-	MAX_STEPS = 10000,       /* in one */
+	MAX_STEPS = 20000,       /* in one */
+	MAX_STATES = 24,         /* in one, where paths meet */
 	MAX_BYTES = 16 << 10,    /* of one */
 	FLAG_ASSEMBLY = 4
 };
@@ -176,7 +177,11 @@ static void add_outcome(struct walk *w, struct state *s, size_t at)
 
 static void summarize(struct callees *c, struct callee *callee, uint64_t addr)
 {
-	struct walk w = { .gb = c->gb, .callees = c, .max_steps = MAX_STEPS, .end_ns = c->end_ns };
+	struct walk w = { .gb = c->gb,
+			  .callees = c,
+			  .max_steps = MAX_STEPS,
+			  .max_states = MAX_STATES,
+			  .end_ns = c->end_ns };
 	struct gofunc f;
 	struct code code;
 
@@ -221,16 +226,28 @@ static const struct callee *known(struct callees *c, uint64_t addr)
 	return callee->summary == SUMMARY_KNOWN ? callee : NULL;
 }
 
+static bool never_nil(const struct callee *callee, int word)
+{
+	for (int i = 0; i < callee->noutcome; i++)
+		if (callee->outcome[i].to_zero[word] & WHEN_EQUAL)
+			return false;
+	return callee->noutcome > 0;
+}
+
+/* Whether nothing had to be forgotten to say that it may be nil. */
+static bool is_known_nil(const struct callee *callee, int word)
+{
+	for (int i = 0; i < callee->noutcome; i++)
+		if (!callee->outcome[i].vague && callee->outcome[i].to_zero[word] & WHEN_EQUAL)
+			return true;
+	return false;
+}
+
 bool callees_never_nil(struct callees *c, uint64_t addr, int word)
 {
 	const struct callee *callee = known(c, addr);
 
-	if (!callee || !callee->noutcome)
-		return false;
-	for (int i = 0; i < callee->noutcome; i++)
-		if (callee->outcome[i].to_zero[word] & WHEN_EQUAL)
-			return false;
-	return true;
+	return callee && never_nil(callee, word);
 }
 
 /* Whether the state at the return has nothing against it. */
@@ -253,14 +270,19 @@ static bool agrees(const struct state *s, size_t call, int word, const struct ou
 	return true;
 }
 
+/* How an argument may compare with 0.  What a called function returns that is not known to
+ * return nil is taken for something. */
 static uint8_t argument_to_zero(struct walk *w, const struct call_args *a, int word)
 {
 	const struct value *v = &a->v[word];
 	uint8_t when = a->to_zero[word];
+	const struct callee *callee;
 
-	if (v->kind == VALUE_THING && THING_AT(v->n) < w->code->n && THING_W(v->n) < WORD_LOAD &&
-	    w->code->line[THING_AT(v->n)].e.flow == FLOW_CALL &&
-	    callees_never_nil(w->callees, w->code->line[THING_AT(v->n)].e.target, THING_W(v->n)))
+	if (v->kind != VALUE_THING || THING_AT(v->n) >= w->code->n || THING_W(v->n) >= WORD_LOAD ||
+	    w->code->line[THING_AT(v->n)].e.flow != FLOW_CALL)
+		return when;
+	callee = known(w->callees, w->code->line[THING_AT(v->n)].e.target);
+	if (!callee || !is_known_nil(callee, THING_W(v->n)))
 		when &= WHEN_ALL & ~WHEN_EQUAL;
 	return when;
 }

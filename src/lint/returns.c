@@ -6,7 +6,7 @@
 #include "gobin/gobin.h"
 #include "lint/walk.h"
 
-enum { MAX_STEPS = 200000 }; /* in one function */
+enum { MAX_STEPS = 200000, MAX_STATES = 40 }; /* in one function; where paths meet */
 
 static void note_healthy(struct returns *r, uint32_t origin)
 {
@@ -87,6 +87,7 @@ int returns_find(struct returns *r, struct gobin *gb, const struct code *c, cons
 			  .itabs = t,
 			  .callees = callees,
 			  .max_steps = MAX_STEPS,
+			  .max_states = MAX_STATES,
 			  .end_ns = callees->end_ns,
 			  .on_return = on_return,
 			  .arg = r };

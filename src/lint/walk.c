@@ -12,8 +12,7 @@
 enum {
 	MAX_PENDING = 2048,
 	MAX_SEEN = 1 << 17,
-	CLOCK_STEPS = 1024, /* between two looks at the clock */
-	MANY_STATES = 40    /* where paths meet: from then on less is remembered */
+	CLOCK_STEPS = 1024 /* between two looks at the clock */
 };
 
 struct pending {
@@ -69,8 +68,8 @@ static bool meets(struct walk *w, struct state *s, size_t at)
 	state_trim(s, w->code, at, !w->itabs);
 	if (!is_hopeful(w, s, at))
 		return false;
-	if (w->met[at] >= MANY_STATES)
-		state_widen(s, w->met[at] >= 2 * MANY_STATES);
+	if (w->met[at] >= w->max_states)
+		state_widen(s, w->met[at] >= 2 * w->max_states);
 	if (!u64map_put(&w->seen, state_hash(s, w->code->line[at].live, at), 1, &is_new)) {
 		w->complex = true;
 		return false;

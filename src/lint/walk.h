@@ -31,7 +31,8 @@ struct walk {
 	const struct itabs *itabs; /* NULL: every return is of interest, not only theirs */
 	struct callees *callees;
 	size_t max_steps;
-	uint64_t end_ns; /* of the monotonic clock: what is not done by then is too complex */
+	uint16_t max_states; /* where paths meet: from then on less is remembered */
+	uint64_t end_ns;     /* of the monotonic clock: what is not done by then is too complex */
 	/* At each return: the path may come back here with other states. */
 	void (*on_return)(struct walk *w, struct state *s, size_t at);
 	void *arg;

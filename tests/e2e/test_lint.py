@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`gospect lint`: the lines of tests/progs/typednil that end in "typed nil", and nothing else.
 
-By three releases; with GOSPECT_LINT_ALL by all, stripped or not, PIE, without optimization."""
+By four releases; with GOSPECT_LINT_ALL by all, stripped or not, PIE, without optimization."""
 import json
 import os
 import re
@@ -9,13 +9,13 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import GOSPECT, NEWEST, OLDEST, RELEASES, USUAL, Work, binary, need_root
+from harness import GOSPECT, RELEASES, USUAL, Work, binary, need_root
 from schema import validator
-from tree import TOP
+from tree import TOP, releases
 
 ALL = os.environ.get("GOSPECT_LINT_ALL")
 BUILDS = [(r, v) for r in RELEASES for v in ("plain", "pie", "noopt")] if ALL else \
-         [(OLDEST, "stripped"), (USUAL, "stripped"), (NEWEST, "stripped"), (USUAL, "pie"), (USUAL, "noopt")]
+         [(r, "stripped") for r in releases("oldest", "1.25", "usual", "newest")] + [(USUAL, "pie"), (USUAL, "noopt")]
 
 
 def wanted():
