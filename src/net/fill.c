@@ -233,9 +233,9 @@ static void forget_candidates(struct net_look *l)
 static int fill_tables(struct fill *f)
 {
 	static int (*const fill[])(struct fill *) = {
-		fill_phases,      fill_clients,  fill_in_flight, fill_slow,
-		fill_uploads,     fill_unclosed, fill_dials,     fill_failures,
-		fill_connections, fill_servers,  fill_grpc,      fill_dead,
+		fill_phases,   fill_clients, fill_in_flight, fill_slow,        fill_uploads,
+		fill_unclosed, fill_dials,   fill_failures,  fill_connections, fill_servers,
+		fill_grpc,     fill_dead,    fill_lookups,
 	};
 	int err = 0;
 

@@ -102,6 +102,7 @@ uint32_t *fill_list_busiest(const struct netwatch *nw);
 int fill_servers(struct fill *f);
 int fill_grpc(struct fill *f);
 int fill_dead(struct fill *f);
+int fill_lookups(struct fill *f);
 int fill_phases(struct fill *f);
 /* After phases and dials. */
 int fill_failures(struct fill *f);

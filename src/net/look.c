@@ -10,9 +10,9 @@
 
 void netlook_deinit(struct net_look *l)
 {
-	struct u64map *map[] = { &l->dial_at,      &l->h2conn_at,   &l->inflight_at, &l->conn_at,
-				 &l->conn_by_addr, &l->serving_at,  &l->gcall_at,    &l->writer,
-				 &l->writer_stack, &l->transport_at };
+	struct u64map *map[] = { &l->dial_at,      &l->h2conn_at,    &l->inflight_at, &l->conn_at,
+				 &l->conn_by_addr, &l->serving_at,   &l->gcall_at,    &l->writer,
+				 &l->writer_stack, &l->transport_at, &l->lookup_at };
 
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
 		u64map_deinit(map[i]);
@@ -25,6 +25,7 @@ void netlook_deinit(struct net_look *l)
 	free(l->listener);
 	free(l->dial);
 	free(l->peer);
+	free(l->lookup);
 	memset(l, 0, sizeof(*l));
 }
 
@@ -40,6 +41,7 @@ static void begin(struct net_look *l, uint64_t now_ns)
 	u64map_init(&l->h2conn_at, NET_MAX_CONNS);
 	u64map_init(&l->writer, NET_MAX_CONNS);
 	u64map_init(&l->writer_stack, NET_MAX_CONNS);
+	u64map_init(&l->lookup_at, NET_MAX_INFLIGHT);
 	u64map_init(&l->transport_at, NET_MAX_HOSTS);
 	l->now_ns = now_ns;
 }
@@ -201,6 +203,13 @@ static int take_user(struct netwatch *nw, const struct net_user *u)
 		err = NET_ADD(nw, listener, nw->max_inflight,
 			      (struct net_listener){ netusers_word(nw, u, NETSLOT_SERVER),
 						     s->serves });
+	if (!err && s->roles & NETROLE_LOOKUP)
+		err = NET_ADD(
+			nw, lookup, nw->max_inflight,
+			(struct net_lookup){ .goid = nw->look->walk->g[u->walk].goid,
+					     .stop = goroutine_stop(&nw->look->walk->g[u->walk]),
+					     .walk = u->walk,
+					     .stack = u->cls });
 	if (!err && s->roles & NETROLE_GRPC_CONN)
 		err = NET_ADD(nw, peer, nw->max_conns,
 			      (struct net_peer){ .addr = netusers_word(nw, u, NETSLOT_GRPC_CONN),
@@ -244,6 +253,7 @@ static int read_structures(struct netwatch *nw)
 	netconns_join(nw);
 	netconns_date(nw);
 	netservers_date(nw);
+	netlookups_date(nw);
 	return 0;
 }
 

@@ -189,6 +189,13 @@ struct net_h2conn {
 	bool named; /* host is set */
 };
 
+/* A goroutine that looks a name up, and not to dial. */
+struct net_lookup {
+	uint64_t goid, stop;
+	uint32_t walk, stack;
+	uint64_t start_ns; /* at least */
+};
+
 /* A connection of HTTP/2 or gRPC, and who is at its other end: peers.c. */
 struct net_peer {
 	uint64_t addr;    /* *http2ClientConn, or gRPC's *http2Client */
@@ -254,6 +261,9 @@ struct net_look {
 	size_t nlistener, listener_cap;
 	struct net_dial *dial;
 	size_t ndial, dial_cap;
+	struct net_lookup *lookup;
+	size_t nlookup, lookup_cap;
+	struct u64map lookup_at; /* goid -> index */
 	struct net_peer *peer;
 	size_t npeer, peer_cap;
 	struct u64map inflight_at; /* goid -> index */
@@ -535,6 +545,8 @@ struct net_socket {
 int netsockets_find(struct netwatch *nw, void *item, size_t n, size_t size);
 /* Whether it is still that: a connection that is closed has none, and the number is another's. */
 bool netsockets_is_open(struct netwatch *nw, const struct net_socket *s);
+/* lookups.c: since when they are under way. */
+void netlookups_date(struct netwatch *nw);
 /* peers.c: the connections whose other end is gone. */
 int netpeers_read(struct netwatch *nw);
 

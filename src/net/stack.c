@@ -46,6 +46,7 @@ static void unwind(struct netwalk *w, const uint64_t *pcs, uint32_t n)
 		f->fn = netstack_function(fn.name, &f->plain);
 		f->grpc = netgrpc_function(fn.name);
 		f->upload = netupload_function(fn.name);
+		f->lookup = netlookup_function(fn.name);
 		w->n++;
 		if (pclntab_frame_size(rt->gb->pcln, pcs[i] - rt->bias, &size) || size < 0 ||
 		    size > (1 << 24) || sp > (1 << 26))
@@ -459,6 +460,7 @@ static void classify(struct netstacks *s, const struct gostacks *gs, const struc
 		out->waits = waits_of(&w);
 	find_server(&w);
 	netgrpc_classify(&w);
+	netlookup_classify(&w);
 	reach_slots(out);
 }
 

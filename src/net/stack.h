@@ -20,12 +20,13 @@ enum net_role {
 	NETROLE_DIAL = 8,        /* dials for a client */
 	NETROLE_READLOOP = 16,   /* of a client's HTTP/1 connection */
 	NETROLE_WRITELOOP = 32,
-	NETROLE_STREAM = 64,     /* writes an HTTP/2 request and waits for the end of its stream */
-	NETROLE_H2CONN = 128,    /* reads a client's HTTP/2 connection */
-	NETROLE_SERVER = 256,    /* serves a connection */
-	NETROLE_LISTEN = 512,    /* accepts for a server */
-	NETROLE_GRPC = 1024,     /* in a gRPC call */
-	NETROLE_GRPC_CONN = 2048 /* reads a gRPC client's connection */
+	NETROLE_STREAM = 64,      /* writes an HTTP/2 request and waits for the end of its stream */
+	NETROLE_H2CONN = 128,     /* reads a client's HTTP/2 connection */
+	NETROLE_SERVER = 256,     /* serves a connection */
+	NETROLE_LISTEN = 512,     /* accepts for a server */
+	NETROLE_GRPC = 1024,      /* in a gRPC call */
+	NETROLE_GRPC_CONN = 2048, /* reads a gRPC client's connection */
+	NETROLE_LOOKUP = 4096     /* looks a name up, and not to dial */
 };
 
 enum net_stage {
@@ -88,6 +89,7 @@ struct netstack {
 	enum netgrpc_at grpc_at;
 	struct place place;           /* of the client's call; may have no function */
 	struct place grpc_place;      /* GRPC: likewise */
+	struct place lookup_place;    /* LOOKUP: likewise */
 	enum net_uploading uploading; /* WRITELOOP that is writing: at what */
 	struct place body_reader;     /* … READS: the user's frame there; may have no function */
 	struct place handler;         /* SERVER: see net_handler_place() */

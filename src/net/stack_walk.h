@@ -52,6 +52,7 @@ struct netframe {
 	int fn;         /* enum netfn */
 	uint8_t grpc;   /* a function of stack_grpc.c, counted from 1 */
 	uint8_t upload; /* one of stack_upload.c; 0: none */
+	bool lookup;    /* asks a net.Resolver */
 	bool plain;
 	uint64_t pc;      /* run-time */
 	int32_t sp, size; /* from where SP stands */
@@ -81,5 +82,10 @@ void netgrpc_classify(struct netwalk *w);
 uint8_t netupload_function(const char *name);
 /* What a writeLoop waits for, whose frame is i. */
 void netupload_classify(struct netwalk *w, int i);
+
+/* Likewise: netframe.lookup. */
+bool netlookup_function(const char *name);
+/* A look-up of the program's own on the stack, where there is one: no dial's. */
+void netlookup_classify(struct netwalk *w);
 
 #endif

@@ -91,12 +91,19 @@ static void net_cover(void *self, const struct look *l, struct window *w)
 }
 
 static const struct detector *const detectors[] = {
-	&dead_connection_detector,   &grpc_no_timeout_detector,
-	&no_timeout_detector,        &resolver_detector,
-	&slow_phase_detector,        &failing_phase_detector, /* looks at those before it */
-	&grpc_failing_detector,      &lost_slot_detector,
-	&connection_leak_detector,   &connection_churn_detector,
-	&server_no_timeout_detector, NULL,
+	&dead_connection_detector,
+	&grpc_no_timeout_detector,
+	&no_timeout_detector,
+	&resolver_detector,
+	&slow_phase_detector,
+	&failing_phase_detector, /* looks at those before it */
+	&grpc_failing_detector,
+	&lookup_hangs_detector,
+	&lost_slot_detector,
+	&connection_leak_detector,
+	&connection_churn_detector,
+	&server_no_timeout_detector,
+	NULL,
 };
 
 const struct subject net_subject = {

@@ -13,7 +13,7 @@ extern const struct detector resolver_detector;
 extern const struct detector slow_phase_detector;
 extern const struct detector failing_phase_detector, grpc_failing_detector;
 extern const struct detector connection_leak_detector, lost_slot_detector;
-extern const struct detector dead_connection_detector;
+extern const struct detector dead_connection_detector, lookup_hangs_detector;
 extern const struct detector connection_churn_detector;
 extern const struct detector server_no_timeout_detector;
 

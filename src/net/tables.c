@@ -415,6 +415,11 @@ static bool any_method(const struct row *r)
 	return ((const struct net_window *)r->row)->ngrpc;
 }
 
+static bool any_lookup(const struct row *r)
+{
+	return ((const struct net_window *)r->row)->nown_lookup;
+}
+
 static bool any_dead(const struct row *r)
 {
 	return ((const struct net_window *)r->row)->ndead;
@@ -439,6 +444,8 @@ static const struct column net_column[] = {
 	     .known = net_known),
 	ROWS(S, server, nserver, "servers", &net_servers, "HTTP handlers"),
 	ROWS(S, grpc, ngrpc, "grpc", &net_grpc, "gRPC calls by method", .known = any_method),
+	ROWS(S, own_lookup, nown_lookup, "lookups", &net_own_lookups,
+	     "look-ups of the program's own under way", .known = any_lookup),
 	ROWS(S, dead, ndead, "dead_connections", &net_dead,
 	     "connections with nobody at the other end", .known = any_dead),
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table of gRPC's client calls. */
+/* The tables of gRPC's client calls, of dead connections and of look-ups. */
 #include "net/tables.h"
 
 #include "model/sentence.h"
@@ -154,6 +154,49 @@ const struct table net_dead = {
 	.label = "dead",
 	.title = "Dead connections",
 	.sentence = dead_sentence,
+	.of = &net_object,
+	.max_rows = 6,
+};
+
+/* ---- look-ups ---- */
+
+static void lookup_place(const struct row *r, struct buf *out)
+{
+	sentence_place(out, &((const struct net_own_lookup *)r->row)->place, "?");
+}
+
+#define S struct net_own_lookup
+static const struct column lookup_column[] = {
+	PLACE(S, place, "place", WHAT_CALLED, SHOWN(1, "called at"), .min = 24, .none = "?",
+	      .cell = lookup_place, .id = 1),
+	COUNT(S, count, "count", "under way at `time`", SHOWN(2, "look-ups")),
+	COUNT(S, hanging, "hanging", "of them, one question has been open for over 3 s",
+	      SHOWN(3, "over 3s"), .flags = COLUMN_DASH_0),
+	AGE(S, oldest_s, age, "oldest_s", "the question that has been open for longest",
+	    .of_at = OFFSET(S, count, uint64_t), SHOWN(4, "oldest")),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+};
+#undef S
+
+static void lookups_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < w->net->nown_lookup; i++)
+		n += w->net->own_lookup[i].count;
+	sentence_counted(out, "", n, "look-up");
+	buf_puts(out, " of the program's own under way");
+}
+
+const struct table net_own_lookups = {
+	.name = "lookup",
+	.what = "Look-ups that the program makes itself (net.Resolver), not to dial, and that are "
+		"under way; those that came back are not counted.",
+	TABLE_ROWS(struct net_own_lookup, lookup_column),
+	.other_at = OFFSET(struct net_own_lookup, other, bool),
+	.label = "lookups",
+	.title = "Look-ups under way",
+	.sentence = lookups_sentence,
 	.of = &net_object,
 	.max_rows = 6,
 };

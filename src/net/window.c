@@ -18,5 +18,6 @@ void net_window_deinit(struct net_window *n)
 	free(n->server);
 	free(n->grpc);
 	free(n->dead);
+	free(n->own_lookup);
 	memset(n, 0, sizeof(*n));
 }

@@ -248,6 +248,16 @@ enum netgrpc_at {
 	NETGRPC_ATS
 };
 
+/* Look-ups of the program's own by place, as the latest look saw them. */
+struct net_own_lookup {
+	bool other;
+	struct place place;
+	uint64_t count, hanging; /* under way; for over NET_LOOKUP_S */
+	double oldest_s;
+	enum age_kind age;
+};
+#define NET_LOOKUP_S 3.0
+
 /* Connections of HTTP/2 and gRPC with nobody at the other end any more. */
 struct net_dead {
 	bool other;
@@ -326,6 +336,8 @@ struct net_window {
 	int ngrpc;
 	struct net_dead *dead;
 	int ndead;
+	struct net_own_lookup *own_lookup;
+	int nown_lookup; /* most first */
 };
 
 /* Frees what it owns; it is then empty. */

@@ -294,6 +294,6 @@ const struct table *const report_parts[] = {
 	&goroutine_sites, &goroutine_groups, &heap_sites,    &alloc_sites, &gc_summary,
 	&net_phases,      &net_failures,     &net_in_flight, &net_clients, &net_unclosed,
 	&net_dials,       &net_connections,  &net_servers,   &net_grpc,    &net_dead,
-	&sql_pools,       &sql_holders,      &sql_queries,   &locks_rows,
+	&net_own_lookups, &sql_pools,        &sql_holders,   &sql_queries, &locks_rows,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

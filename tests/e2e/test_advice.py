@@ -9,7 +9,7 @@ from netprogs import found, snapshot
 from tree import TOP
 
 SOME = releases("1.20", "newest")
-KINDS = "continue,pipe,producer,unread,transports,limits,dead"
+KINDS = "continue,pipe,producer,unread,transports,limits,dead,lookup"
 SOURCE = os.path.join(TOP, "tests", "progs", "advice", "main.go")
 
 # kind of the finding, what one of its lines says, what its advice says
@@ -21,6 +21,7 @@ RIGHT = {
     "unread": ("no-timeout", "wait for the server to read what is sent", "does not read"),
     "transports": ("connection-churn", "http.Transports, which share nothing", "make one http.Client"),
     "dead": ("no-timeout", "because of the dead-connection above", "http.Client.Timeout"),
+    "lookup": ("slow-phase", "asks for names itself", "/etc/resolv.conf"),
     "limits": ("no-timeout", "5 more from this call site end by themselves", "http.Client.Timeout"),
 }
 

@@ -886,6 +886,26 @@ static void lost_slots_need_another_go(void **state)
 	nothing(&x);
 }
 
+static void look_ups_that_hang(void **state)
+{
+	const struct finding *f;
+	struct net_own_lookup *r;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	r = MORE(x.w.net->own_lookup, x.w.net->nown_lookup);
+	*r = (struct net_own_lookup){
+		.place = AT_CHARGE, .count = 9, .hanging = 4, .oldest_s = 4.2, .age = AGE_AT_LEAST
+	};
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	assert_string_equal(f->title, "4 look-ups at main.charge (charge.go:52) wait for the "
+				      "resolver, the oldest for at least 4.2s");
+	expect_says(f, "/etc/resolv.conf");
+	r->hanging = 0;
+	nothing(&x);
+}
+
 static void dead_connections_are_found(void **state)
 {
 	const struct finding *f;
@@ -1537,6 +1557,7 @@ int main(void)
 		cmocka_unit_test(who_keeps_a_request_from_being_written),
 		cmocka_unit_test(lost_slots_need_another_go),
 		cmocka_unit_test(dead_connections_are_found),
+		cmocka_unit_test(look_ups_that_hang),
 		cmocka_unit_test(an_exhausted_pool),
 		cmocka_unit_test(an_exhausted_pool_of_redis),
 		cmocka_unit_test(a_full_pool_is_not_exhausted),
