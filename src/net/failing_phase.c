@@ -199,6 +199,7 @@ static void add_calls(const struct window *w, const struct net_failure_row *r, s
 	uint64_t calls = calls_of(w->net, r->host);
 	enum net_failure kind = main_kind(&s);
 	struct finding *f;
+	const char *silent;
 
 	if (r->phase >= 0)
 		net_words_subject(r->host, (enum net_phase)r->phase, subject, sizeof(subject));
@@ -219,7 +220,9 @@ static void add_calls(const struct window *w, const struct net_failure_row *r, s
 	finding_count(f, "errors", s.n);
 	finding_count(f, "count", calls);
 	call_evidence(f, w->net, &s, r);
-	finding_advice(f, "%s", call_advice(w->net, &s, r));
+	silent = net_say_silent(f, w->net, r->host, r->phase, 0);
+	finding_advice(f, "%s%s%s", call_advice(w->net, &s, r), silent ? "; " : "",
+		       silent ? silent : "");
 	f->exactness = s.exactness;
 	f->weight = (double)s.n;
 }

@@ -235,7 +235,7 @@ static int fill_tables(struct fill *f)
 	static int (*const fill[])(struct fill *) = {
 		fill_phases,   fill_clients, fill_in_flight, fill_slow,        fill_uploads,
 		fill_unclosed, fill_dials,   fill_failures,  fill_connections, fill_servers,
-		fill_grpc,     fill_dead,    fill_lookups,
+		fill_grpc,     fill_dead,    fill_lookups,   fill_silent,
 	};
 	int err = 0;
 

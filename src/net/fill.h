@@ -96,6 +96,7 @@ int fill_uploads(struct fill *f);
 int fill_unclosed(struct fill *f);
 int fill_dials(struct fill *f);
 int fill_connections(struct fill *f);
+int fill_silent(struct fill *f);
 /* The call with most requests to each host, by its number: index in nw->busy + 1; 0: none.  Owned
  * by the caller; NULL: no memory. */
 uint32_t *fill_list_busiest(const struct netwatch *nw);

@@ -50,10 +50,8 @@ static void take_h2conn(void *owner, void *item, const uint8_t *const *bytes)
 	struct net_h2conn *c = item;
 	const struct net_h2_layout *l = neth2_layout(nw, c->x);
 	const uint8_t *b = bytes[0];
-	uint64_t streams;
 
 	c->dead = !b;
-	c->next = (struct readpiece){ 0 };
 	if (!b)
 		return;
 	c->closed = b[l->off[NET_H2_CLOSED]] == 1;
@@ -63,19 +61,46 @@ static void take_h2conn(void *owner, void *item, const uint8_t *const *bytes)
 	/* before the server's first SETTINGS it is what the client assumes */
 	if (l->off[NET_H2_SEEN_SETTINGS] < 0 || b[l->off[NET_H2_SEEN_SETTINGS]] == 1)
 		c->max_streams = load_u32(b + l->off[NET_H2_MAX_STREAMS]);
-	streams = load_u64(b + l->off[NET_H2_STREAMS]);
-	if (streams)
-		c->next = (struct readpiece){ streams, 8 };
+	c->streams_at = load_u64(b + l->off[NET_H2_STREAMS]);
+	if (l->off[NET_H2_PINGS] >= 0)
+		c->pings_at = load_u64(b + l->off[NET_H2_PINGS]);
+	/* RST_STREAMs, with the first of which a PING is sent */
+	if (l->off[NET_H2_PENDING_RESETS] >= 0)
+		c->pings = load_u64(b + l->off[NET_H2_PENDING_RESETS]);
+	if (l->off[NET_H2_READ_IDLE] >= 0)
+		c->read_idle_ns = (int64_t)load_u64(b + l->off[NET_H2_READ_IDLE]);
+	else
+		c->t = load_u64(b + l->off[NET_H2_T]);
 	net_put(nw, &nw->cur.h2conn_at, c->addr, (uint64_t)(c - nw->cur.h2conn));
 }
 
-/* How many streams a connection has: the first word of a map is its size. */
-static void take_streams(void *owner, void *item, const uint8_t *const *bytes)
+/* The first word of a map is its size. */
+static void ask_more(void *owner, void *item, struct readpiece *piece)
+{
+	const struct net_h2conn *c = item;
+	const struct net_h2_layout *l = neth2_layout(owner, c->x);
+
+	if (c->dead)
+		return;
+	if (c->streams_at)
+		piece[0] = (struct readpiece){ c->streams_at, 8 };
+	if (c->pings_at)
+		piece[1] = (struct readpiece){ c->pings_at, 8 };
+	if (c->t && l->transport_idle >= 0)
+		piece[2] = (struct readpiece){ c->t + (uint64_t)l->transport_idle, 8 };
+}
+
+static void take_more(void *owner, void *item, const uint8_t *const *bytes)
 {
 	struct net_h2conn *c = item;
 
 	(void)owner;
+	if (c->dead)
+		return;
 	c->streams = bytes[0] ? load_u64(bytes[0]) : 0;
+	c->pings += bytes[1] ? load_u64(bytes[1]) : 0;
+	if (bytes[2])
+		c->read_idle_ns = (int64_t)load_u64(bytes[2]);
 }
 
 /* ---- names ---- */
@@ -268,7 +293,7 @@ int neth2_read(struct netwatch *nw)
 
 	if (!err)
 		err = NET_STAGES(nw, l->h2conn, l->nh2conn, { net_ask_next, take_h2conn },
-				 { net_ask_next, take_streams });
+				 { ask_more, take_more });
 	return err ? err : name_conns(nw);
 }
 

@@ -47,7 +47,8 @@ static const struct field {
 				 4, false },
 	[NET_H2_SEEN_SETTINGS] = { "seenSettings", NO_FIELD, 1, true },
 	[NET_H2_PINGS] = { "pings", NO_FIELD, 8, true },
-	[NET_H2_READ_IDLE] = { "readIdleTimeout", NO_FIELD, 8, true }, /* of x/net since 0.28 */
+	[NET_H2_PENDING_RESETS] = { "pendingResets", NO_FIELD, 8, true }, /* since 1.23 */
+	[NET_H2_READ_IDLE] = { "readIdleTimeout", NO_FIELD, 8, true },    /* of x/net since 0.28 */
 };
 
 static uint32_t reach(const struct net_h2_layout *l, int first, int end)

@@ -119,6 +119,7 @@ static int take_h2conn(struct netwatch *nw, const struct net_user *u, bool x)
 					    .addr = addr,
 					    .x = x,
 					    .max_streams = -1,
+					    .read_idle_ns = -1,
 					    .goid = nw->look->walk->g[u->walk].goid });
 }
 

@@ -85,6 +85,7 @@ static const char *evidence(struct finding *f, const struct window *w, const str
 	const char *advice = NULL;
 	struct stuck at = mostly_at(w->net, c);
 	enum net_waits waits = NET_WAITS_NOTHING;
+	const char *silent = NULL;
 
 	if (at.count * 2 > c->hanging) {
 		f->about.host = at.one->host;
@@ -98,6 +99,8 @@ static const char *evidence(struct finding *f, const struct window *w, const str
 				 net_words_host(at.one->host, host));
 	if (at.count)
 		waits = net_say_waits(f, w->net, at.one->host, at.one->phase, &c->place);
+	if (at.count)
+		silent = net_say_silent(f, w->net, at.one->host, at.one->phase, c->hanging);
 	if (advice)
 		net_upload_evidence(f, w->net, at.one->host);
 	finding_evidence(f,
@@ -118,7 +121,7 @@ static const char *evidence(struct finding *f, const struct window *w, const str
 	else if (c->timed)
 		finding_evidence(f, "those that completed took up to %s",
 				 human_seconds((double)c->max_ns / 1e9, n));
-	return waits ? net_advice_for(waits) : advice;
+	return silent ? silent : waits ? net_advice_for(waits) : advice;
 }
 
 static void add_finding(const struct window *w, const struct net_client *c, struct findings *out)

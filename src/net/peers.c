@@ -131,7 +131,9 @@ static int list_h2(struct netwatch *nw)
 							 .conn = { c->tconn[0], c->tconn[1] },
 							 .host = c->host,
 							 .streams = c->streams,
-							 .pings = UNKNOWN });
+							 .pings = c->read_idle_ns < 0 ? UNKNOWN
+								  : c->read_idle_ns   ? KNOWN_YES
+										      : KNOWN_NO });
 	}
 	return err;
 }

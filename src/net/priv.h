@@ -51,6 +51,7 @@ enum net_h2_field {
 	NET_H2_MAX_STREAMS,
 	NET_H2_SEEN_SETTINGS,
 	NET_H2_PINGS,
+	NET_H2_PENDING_RESETS,
 	NET_H2_READ_IDLE,
 	NET_H2_FIELDS
 };
@@ -187,6 +188,14 @@ struct net_h2conn {
 	bool closed, dead;
 	bool x;     /* of golang.org/x/net/http2 */
 	bool named; /* host is set */
+	uint64_t streams_at, pings_at, t;
+	uint64_t pings;       /* sent and not answered */
+	uint64_t pinged_ns;   /* the first look of those that have seen some, one after the other */
+	int64_t read_idle_ns; /* ReadIdleTimeout; 0: none; -1 not known */
+	uint64_t waits_ns;    /* the first look of those in a row that saw requests wait on it */
+	uint32_t waiting;     /* for its peer to say something, now */
+	uint32_t oldest;      /* of them: index of the request + 1 */
+	uint64_t heard_ns;    /* our clock: data came last, at the latest; 0 not known */
 };
 
 /* A goroutine that looks a name up, and not to dial. */
@@ -547,6 +556,8 @@ int netsockets_find(struct netwatch *nw, void *item, size_t n, size_t size);
 bool netsockets_is_open(struct netwatch *nw, const struct net_socket *s);
 /* lookups.c: since when they are under way. */
 void netlookups_date(struct netwatch *nw);
+/* silent.c: since when nothing has come on the HTTP/2 connections that requests wait on. */
+int netsilent_ask(struct netwatch *nw);
 /* peers.c: the connections whose other end is gone. */
 int netpeers_read(struct netwatch *nw);
 

@@ -410,5 +410,6 @@ int netrequests_read(struct netwatch *nw)
 	for (size_t i = 0; i < l->ninflight; i++)
 		if (!is_request(nw, &l->inflight[i]))
 			date_reader(nw, &l->inflight[i]);
-	return netsockets_date(nw);
+	err = netsockets_date(nw);
+	return err ? err : netsilent_ask(nw);
 }

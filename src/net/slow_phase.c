@@ -341,6 +341,7 @@ static void add_finding(const struct net_window *net, const struct host *h, int 
 	const char *in = strncmp(words, "the ", 4) ? "" : "in "; /* "stuck reading the body" */
 	struct finding *f;
 	enum net_waits waits;
+	const char *silent;
 
 	net_words_subject(h->name, (enum net_phase)phase, subject, sizeof(subject));
 	f = findings_add_about(out, "slow-phase", subject, SEVERITY_MEDIUM, NULL);
@@ -372,7 +373,9 @@ static void add_finding(const struct net_window *net, const struct host *h, int 
 	}
 	numbers(f, p);
 	waits = evidence(f, net, h, phase);
-	finding_advice(f, "%s", advice_of(net, h, phase, waits));
+	silent = is_stuck(p) ? net_say_silent(f, net, h->name, phase, p->several) : NULL;
+	finding_advice(f, "%s%s%s", advice_of(net, h, phase, waits), silent ? "; " : "",
+		       silent ? silent : "");
 	f->exactness = p->row ? p->row->exactness : EXACT;
 	f->weight = spent_s(p);
 }

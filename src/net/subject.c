@@ -91,6 +91,7 @@ static void net_cover(void *self, const struct look *l, struct window *w)
 }
 
 static const struct detector *const detectors[] = {
+	&silent_connection_detector,
 	&dead_connection_detector,
 	&grpc_no_timeout_detector,
 	&no_timeout_detector,

@@ -9,6 +9,7 @@ extern const struct subject net_subject;
 
 /* Its detectors, one file each. */
 extern const struct detector grpc_no_timeout_detector, no_timeout_detector;
+extern const struct detector silent_connection_detector;
 extern const struct detector resolver_detector;
 extern const struct detector slow_phase_detector;
 extern const struct detector failing_phase_detector, grpc_failing_detector;
@@ -34,6 +35,10 @@ bool net_calls_fail(const struct net_window *n, const char *host, int phase);
  * most of them. */
 enum net_waits net_say_waits(struct finding *f, const struct net_window *n, const char *host,
 			     int phase, const struct place *at);
+/* Likewise, where most of so many that are stuck in that phase are on one HTTP/2 connection on which
+ * nothing has come for long, and that nobody checks: what helps; NULL: it is not so. */
+const char *net_say_silent(struct finding *f, const struct net_window *n, const char *host,
+			   int phase, uint64_t stuck);
 /* NULL: nothing particular. */
 const char *net_advice_for(enum net_waits w);
 /* The connections of HTTP/2 to a host; NULL: none. */

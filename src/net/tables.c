@@ -442,6 +442,8 @@ static const struct column net_column[] = {
 	ROWS(S, dial, ndial, "dials", &net_dials, "connections being made", .known = net_known),
 	ROWS(S, connection, nconnection, "connections", &net_connections, "connections by host",
 	     .known = net_known),
+	ROWS(S, silent, nsilent, "silent_connections", &net_silent,
+	     "HTTP/2 connections that requests wait on, and nothing comes", .known = net_known),
 	ROWS(S, server, nserver, "servers", &net_servers, "HTTP handlers"),
 	ROWS(S, grpc, ngrpc, "grpc", &net_grpc, "gRPC calls by method", .known = any_method),
 	ROWS(S, own_lookup, nown_lookup, "lookups", &net_own_lookups,

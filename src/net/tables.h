@@ -10,7 +10,7 @@
 extern const struct table net_object; /* struct net_window: member `net` */
 extern const struct table net_slow;   /* in no text: --slow and HTML show it */
 extern const struct table net_phases, net_in_flight, net_clients, net_unclosed, net_dials,
-	net_connections, net_servers, net_grpc, net_dead, net_own_lookups, net_failures;
+	net_connections, net_silent, net_servers, net_grpc, net_dead, net_own_lookups, net_failures;
 
 /* One line for the live screen; "" when there is nothing. */
 void net_brief(const struct window *w, struct buf *out);

@@ -128,3 +128,47 @@ const struct table net_connections = {
 	.diff_title = "connections",
 	.diff_key = "open",
 };
+
+/* ---- silent ones ---- */
+
+static bool is_pinged(const struct row *r)
+{
+	return ((const struct net_silent *)r->row)->ping_s > 0;
+}
+
+#define S struct net_silent
+static const struct column silent_column[] = {
+	HOST(S, host, "whom it is to, name:port", SHOWN(1, "host"), .min = 20, .none = "?",
+	     .flags = COLUMN_NAME_REST),
+	COUNT(S, waiting, "waiting", "requests that wait on it", SHOWN(2, "waiting")),
+	AGE(S, heard_s, age, "silent_s", "since data last came (tcp_info)", SHOWN(3, "silent"),
+	    .flags = COLUMN_NO_REST),
+	REAL(S, ping_s, "ping_s", 0.001,
+	     "a PING of HTTP/2 is unanswered for at least so long; absent where none is known",
+	     .known = is_pinged, .flags = COLUMN_NO_REST),
+	LIMIT(S, read_idle_s, read_idle, "read_idle_timeout_s",
+	      "ReadIdleTimeout (HTTP2Config.SendPingTimeout); null: known to have none"),
+	PLACE(S, place, "place", "the call of the oldest that waits", SHOWN(4, "called at"),
+	      .min = 20, .none = "?", .flags = COLUMN_NO_REST),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory, and from the kernel"),
+};
+#undef S
+
+static void silent_sentence(const struct window *w, struct buf *out)
+{
+	sentence_counted(out, "", (uint64_t)w->net->nsilent, "HTTP/2 connection");
+	buf_puts(out, w->net->nsilent == 1 ? " that requests wait on is silent"
+					   : " that requests wait on are silent");
+}
+
+const struct table net_silent = {
+	.name = "silent",
+	.what = "HTTP/2 connections on which requests wait for the peer, and no data has come for "
+		"over 3 s: the server is slow, or gone.",
+	TABLE_ROWS(struct net_silent, silent_column),
+	.label = "silent",
+	.title = "Silent HTTP/2 connections",
+	.sentence = silent_sentence,
+	.of = &net_object,
+	.max_rows = 10,
+};

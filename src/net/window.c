@@ -15,6 +15,7 @@ void net_window_deinit(struct net_window *n)
 	free(n->unclosed);
 	free(n->dial);
 	free(n->connection);
+	free(n->silent);
 	free(n->server);
 	free(n->grpc);
 	free(n->dead);

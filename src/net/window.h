@@ -207,6 +207,19 @@ struct net_connections {
 	uint64_t lost_slots;
 };
 
+/* A connection of HTTP/2 on which requests wait for the peer, that has been silent for long. */
+#define NET_SILENT_S 3.0
+struct net_silent {
+	char host[WINDOW_MAX_HOST + 1];
+	uint64_t waiting; /* requests */
+	double heard_s;   /* since data last came */
+	enum age_kind age;
+	double ping_s;        /* a PING of HTTP/2 is unanswered for at least; 0: none is known */
+	enum known read_idle; /* whether ReadIdleTimeout is set */
+	double read_idle_s;
+	struct place place; /* of the oldest that waits; may have no function */
+};
+
 /* What a handler's requests were at when looks saw them. */
 #define NET_MAX_SPENDS 3
 struct net_spent {
@@ -330,6 +343,8 @@ struct net_window {
 	int ndial; /* the oldest first; also those of which the window has seen some go on long */
 	struct net_connections *connection;
 	int nconnection;
+	struct net_silent *silent;
+	int nsilent; /* the longest silent first, at most 100 */
 	struct net_server *server;
 	int nserver;
 	struct net_grpc *grpc;

@@ -454,6 +454,7 @@ static const struct link {
 	{ "lost-slot", "no-timeout", LINK, hang_there },
 	{ "dead-connection", "no-timeout", LINK, are_on_dead },
 	{ "dead-connection", "slow-phase", LINK, are_on_dead },
+	{ "dead-connection", "failing-phase", LINK, are_on_dead },
 	{ "slow-phase", "no-timeout", LINK, hang_there },
 	{ "failing-phase", "no-timeout", LINK, hang_there },
 	{ "deadlock", "pool-exhausted", LINK, pool_is_deadlocked },

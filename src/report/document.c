@@ -293,7 +293,8 @@ const struct table *const report_parts[] = {
 	&crash_summary,   &process_summary,  &cpu_functions, &cpu_sites,   &leak_sites,
 	&goroutine_sites, &goroutine_groups, &heap_sites,    &alloc_sites, &gc_summary,
 	&net_phases,      &net_failures,     &net_in_flight, &net_clients, &net_unclosed,
-	&net_dials,       &net_connections,  &net_servers,   &net_grpc,    &net_dead,
-	&net_own_lookups, &sql_pools,        &sql_holders,   &sql_queries, &locks_rows,
+	&net_dials,       &net_connections,  &net_silent,    &net_servers, &net_grpc,
+	&net_dead,        &net_own_lookups,  &sql_pools,     &sql_holders, &sql_queries,
+	&locks_rows,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

@@ -17,8 +17,9 @@ WINDOW = "4s"	# requests in flight for over 3 s are found
 class Case(Program):
     """One case, in its state; its report as soon as that is asked for."""
 
-    def __init__(self, release, *args):
+    def __init__(self, test, release, *args):
         super().__init__([binary(f"h2cases-{release}-stripped"), *args])
+        test.addCleanup(self.close)
         self.truth = json.loads(self.ready.split(" ", 1)[1])
         self.report = None
 
@@ -49,13 +50,11 @@ class HTTP2(unittest.TestCase):
 
     def cases(self, release, *args):
         """Programs in those cases, by both packages, each with its report."""
-        all_cases = []
-        for a in args:
-            for package in ((), ("x",)):
-                c = Case(release, *a.split(), *package)
-                self.addCleanup(c.close)
-                all_cases.append(c)
-        with ThreadPoolExecutor(len(all_cases)) as pool:
+        wanted = [(*a.split(), *package) for a in args for package in ((), ("x",))
+                  # net/http has no such setting before 1.24
+                  if package or "idle=" not in a or int(release.split(".")[1]) >= 24]
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            all_cases = list(pool.map(lambda a: Case(self, release, *a), wanted))
             for c, r in zip(all_cases, pool.map(lambda c: snapshot(c.pid, "--only", "net", "--window", WINDOW),
                                                 all_cases)):
                 c.report = r
@@ -105,6 +104,30 @@ class HTTP2(unittest.TestCase):
             self.assertEqual(c.connections()["streams"], c.truth["count"])
             c.finding("connection-leak")
 
+    def check_dead(self, proof, *both):
+        """Proven: by what, since when; and it is the cause of what its requests do."""
+        for c in both:
+            f = c.finding("dead-connection")
+            self.assertIn(c.truth["host"], f["title"])
+            self.assertIn(proof, said(f))
+            self.assertIn("ReadIdleTimeout", f["advice"])
+            self.assertGreaterEqual(f["numbers"]["silent_s"], 3)
+            for other in c.report["findings"]:
+                if other is not f:
+                    self.assertEqual(other.get("caused_by"), f["id"], other["title"])
+
+    def check_silent(self, *both):
+        """Nothing comes, but everything is acknowledged: that may be a slow server."""
+        for c in both:
+            f = c.finding("no-timeout", "hang")
+            self.assertIn("the server is slow, or the connection is dead", said(f))
+            self.assertIn("set http2.Transport.ReadIdleTimeout", f["advice"])
+            self.assertNotIn("dead-connection", {k for k, _ in found(c.report)})
+
+    def check_not_dead(self, *cases):
+        for c in cases:
+            self.assertNotIn("dead-connection", {k for k, _ in found(c.report)}, c.truth)
+
     def check_healthy(self, *cases):
         for c in cases:
             self.assertEqual(found(c.report), set(), c.truth)
@@ -122,7 +145,16 @@ def each_release(r):
         self.check_writes(*c[10:12])
         self.check_unclosed(*c[12:14])
         self.check_healthy(*c[14:18])
+
+    def dead(self):
+        c = self.cases(r, "gone", "silent", "silent timeout=700", "slow", "slow timeout=700", "gone idle=60000")
+        self.check_dead("nothing sent was acknowledged for over", *c[0:2])
+        self.check_silent(*c[2:4])
+        # who gives up sends a PING, by net/http from 1.24 on
+        self.check_dead("a PING is unanswered for", *c[4 if int(r.split(".")[1]) >= 24 else 5:6])
+        self.check_not_dead(*c[6:])
     setattr(HTTP2, f"test_waits_{r.replace('.', '_')}", test)
+    setattr(HTTP2, f"test_dead_{r.replace('.', '_')}", dead)
 
 
 for release in RELEASES:

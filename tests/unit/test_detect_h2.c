@@ -157,12 +157,143 @@ static void who_holds_the_streams_is_said(void **state)
 	tear_down(&x);
 }
 
+/* ---- connections whose peer has gone ---- */
+
+/* A silent connection to the API, on which three requests wait. */
+static struct net_silent *add_silent(struct fixture *x, double silent_s)
+{
+	struct net_silent *s = MORE(x->w.net->silent, x->w.net->nsilent);
+
+	snprintf(s->host, sizeof(s->host), "%s", API);
+	s->waiting = 3;
+	s->heard_s = silent_s;
+	s->age = AGE_AT_LEAST;
+	s->read_idle = KNOWN_NO;
+	s->place = AT_CHARGE;
+	return s;
+}
+
+static void a_peer_that_answers_no_ping_is_dead(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_silent(&x, 8)->ping_s = 3.5;
+	expect_says(only(&x, "dead-connection", SEVERITY_HIGH),
+		    "a PING is unanswered for at least 3.5s");
+	tear_down(&x);
+}
+
+static void nothing(struct fixture *x)
+{
+	findings_deinit(&x->fs);
+	x->fs = (struct findings){ 0 };
+	detect_all(&x->w, &x->fs);
+	if (x->fs.n)
+		fail_msg("found '%s'", x->fs.f[0].title);
+	tear_down(x);
+}
+
+static void a_silent_peer_need_not_be_dead(void **state)
+{
+	struct net_silent *s;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_silent(&x, 60); /* slow */
+	nothing(&x);
+	set_up(&x);
+	add_silent(&x, 60)->ping_s = 2.9;
+	nothing(&x);
+	set_up(&x);
+	s = add_silent(&x, 60); /* the transport finds out by itself */
+	s->ping_s = 10;
+	s->read_idle = KNOWN_YES;
+	nothing(&x);
+	set_up(&x);
+	s = add_silent(&x, 60);
+	s->ping_s = 10;
+	s->waiting = 0;
+	nothing(&x);
+}
+
+static void what_would_tell_slow_from_dead_is_said(void **state)
+{
+	static const char line[] =
+		"3 in flight on one HTTP/2 connection, on which "
+		"nothing has come for 4.5s: the server is slow, or the connection "
+		"is dead";
+	const struct finding *f;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	add_silent(&x, 4.5);
+	add_waiting(&x, NET_TTFB, NET_WAITS_NOTHING, KNOWN_YES);
+	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	expect_says(f, line);
+	expect_says(f, "check that server");
+	expect_says(f, "ReadIdleTimeout and PingTimeout");
+	x.w.net->silent[0].read_idle = KNOWN_YES;
+	assert_false(has_line(only(&x, "slow-phase", SEVERITY_MEDIUM), "ReadIdleTimeout"));
+	x.w.net->silent[0].read_idle = KNOWN_NO;
+	x.w.net->silent[0].waiting = 1; /* most are on others */
+	assert_false(has_line(only(&x, "slow-phase", SEVERITY_MEDIUM), "ReadIdleTimeout"));
+	tear_down(&x);
+	set_up(&x);
+	add_silent(&x, 4.5);
+	add_waiting(&x, NET_TTFB, NET_WAITS_NOTHING, KNOWN_NO);
+	add_client(&x.w, 4, 7);
+	f = only(&x, "no-timeout", SEVERITY_HIGH);
+	expect_says(f, line);
+	expect_says(f, "set http.Client.Timeout");
+	expect_says(f, "ReadIdleTimeout and PingTimeout");
+	tear_down(&x);
+}
+
+/* Those that wait on it, and those that hang, name it. */
+static void the_dead_connection_is_the_cause(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	for (int hang = 0; hang < 2; hang++) {
+		set_up(&x);
+		add_silent(&x, 8)->ping_s = 3.5;
+		x.w.net->silent[0].waiting = 4;
+		add_waiting(&x, NET_TTFB, NET_WAITS_NOTHING, hang ? KNOWN_NO : KNOWN_YES);
+		if (hang)
+			add_client(&x.w, 4, 7);
+		detect_all(&x.w, &x.fs);
+		assert_int_equal(x.fs.n, 2);
+		assert_string_equal(x.fs.f[0].kind, "dead-connection");
+		assert_string_equal(x.fs.f[1].kind, hang ? "no-timeout" : "slow-phase");
+		assert_string_equal(x.fs.f[1].caused_by, x.fs.f[0].id);
+		tear_down(&x);
+	}
+	set_up(&x); /* of another host: apart */
+	add_silent(&x, 8)->ping_s = 3.5;
+	for (int i = 0; i < 3; i++)
+		add_request(&x.w, "other:443", NET_TTFB, 5)->timeout = KNOWN_YES;
+	detect_all(&x.w, &x.fs);
+	assert_int_equal(x.fs.n, 2);
+	assert_string_equal(x.fs.f[1].kind, "slow-phase");
+	assert_string_equal(x.fs.f[1].caused_by, "");
+	tear_down(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_they_wait_for_is_said),
 		cmocka_unit_test(of_the_place_that_hangs_alone),
 		cmocka_unit_test(who_holds_the_streams_is_said),
+		cmocka_unit_test(a_peer_that_answers_no_ping_is_dead),
+		cmocka_unit_test(a_silent_peer_need_not_be_dead),
+		cmocka_unit_test(what_would_tell_slow_from_dead_is_said),
+		cmocka_unit_test(the_dead_connection_is_the_cause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,9 +4,13 @@ package main
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/net/http2"
@@ -19,6 +23,34 @@ func ignore(c *net.TCPConn) {
 	must(raw.Control(func(fd uintptr) {
 		must(syscall.AttachLsf(int(fd), []syscall.SockFilter{{Code: syscall.BPF_RET | syscall.BPF_K}}))
 	}))
+}
+
+// socket is the line of the kernel's table for a connection, as one of its ends sees it.
+func socket(local, remote net.Addr) []string {
+	text, err := os.ReadFile("/proc/net/tcp")
+	must(err)
+	port := func(a net.Addr) string { return fmt.Sprintf(":%04X", a.(*net.TCPAddr).Port) }
+	for _, line := range strings.Split(string(text), "\n") {
+		f := strings.Fields(line)
+		if len(f) > 6 && strings.HasSuffix(f[1], port(local)) && strings.HasSuffix(f[2], port(remote)) {
+			return f
+		}
+	}
+	panic("the connection is gone")
+}
+
+// queued is how many bytes this end has sent that are not acknowledged.
+func queued(c net.Conn) int64 {
+	n, err := strconv.ParseInt(strings.Split(socket(c.LocalAddr(), c.RemoteAddr())[4], ":")[0], 16, 64)
+	must(err)
+	return n
+}
+
+// resent is how often in a row the other end has sent the same again.
+func resent(c net.Conn) int64 {
+	n, err := strconv.ParseInt(socket(c.RemoteAddr(), c.LocalAddr())[6], 16, 64)
+	must(err)
+	return n
 }
 
 // serveDeaf gives leave to send without end, and reads nothing.

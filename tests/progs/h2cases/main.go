@@ -136,8 +136,7 @@ type relay struct {
 	l     net.Listener
 	to    string
 	mute  int32
-	conns []*net.TCPConn
-	mu    sync.Mutex
+	conns []*net.TCPConn // with the client; complete once it has answered
 }
 
 func newRelay(to string) *relay {
@@ -152,9 +151,7 @@ func newRelay(to string) *relay {
 			}
 			b, err := net.Dial("tcp", to)
 			must(err)
-			r.mu.Lock()
-			r.conns = append(r.conns, a.(*net.TCPConn), b.(*net.TCPConn))
-			r.mu.Unlock()
+			r.conns = append(r.conns, a.(*net.TCPConn))
 			go r.pass(a, b)
 			go r.pass(b, a)
 		}
@@ -180,25 +177,35 @@ func (r *relay) pass(from, to net.Conn) {
 
 // dead sends three requests, some time apart, on a connection whose peer has gone:
 // silently, so that nothing is acknowledged ("gone"), or it takes everything and says
-// nothing ("silent").
+// nothing ("silent"); again and again, where the client has a timeout.
 func dead(how string) {
 	r := newRelay(serve(0))
 	c := client(1)
 	url := "https://" + r.l.Addr().String()
 	get(c, url+"/")
 	atomic.StoreInt32(&r.mute, 1)
+	near := r.conns[0]
 	if how == "gone" {
-		r.mu.Lock()
-		for _, k := range r.conns {
-			ignore(k)
+		// What it has sent is acknowledged: it would send it again.
+		for queued(near) > 0 {
+			time.Sleep(10 * time.Millisecond)
 		}
-		r.mu.Unlock()
+		ignore(near)
 	}
 	wrote := make(chan bool, 3)
 	for i := 0; i < 3; i++ {
-		go hang(c, sent(request("GET", url+"/hold", nil), wrote))
+		first := sent(request("GET", url+"/hold", nil), wrote)
+		go func() {
+			hang(c, first)
+			for {
+				hang(c, request("GET", url+"/hold", nil))
+			}
+		}()
 		<-wrote
 		time.Sleep(50 * time.Millisecond)
+	}
+	for how == "gone" && resent(near) < 3 {
+		time.Sleep(100 * time.Millisecond)
 	}
 	truth["host"] = r.l.Addr().String()
 	truth["requests"] = 3
@@ -220,7 +227,7 @@ func slow() {
 	for i := 0; i < 3; i++ {
 		go func() {
 			for {
-				get(c, "https://"+addr+"/slow")
+				hang(c, request("GET", "https://"+addr+"/slow", nil))
 			}
 		}()
 	}
