@@ -421,17 +421,17 @@ static __always_inline __u32 known_rows(void *map, const void *key)
 }
 
 /* The same; n new ones when it has none. */
-SUBPROG __u32 rows_of(void *map, const void *key, __u32 n, volatile struct gs_pool *pool)
+SUBPROG __u32 rows_of(void *map, const void *key, __u32 n, __u32 pool)
 {
 	__u32 row = known_rows(map, key), first;
 
 	if (row)
 		return row;
-	first = row_take(pool, n);
+	first = pool_take(pool, n);
 	row = row_ref(first);
 	/* Another CPU may be faster: what counts is the look-up after it. */
 	if (row && bpf_map_update_elem(map, key, &row, BPF_NOEXIST))
-		row_give(pool, first);
+		pool_give(pool, first);
 	return known_rows(map, key);
 }
 
@@ -451,7 +451,7 @@ SUBPROG __u32 phase_rows(struct hit *h, struct gs_net_scratch *s, __u32 group, _
 	key->target = s->target;
 	key->group = group;
 	key->host = host;
-	row = rows_of(&phases, key, GS_PHASE_BLOCK, &gs_pools[GS_POOL_PHASES]);
+	row = rows_of(&phases, key, GS_PHASE_BLOCK, GS_POOL_PHASES);
 	if (row)
 		return row;
 	gs_add(&h->count->phases_full, 1);
@@ -506,7 +506,7 @@ SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
 #pragma unroll
 	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		key->pcs[i] = s->open.pcs[i];
-	row = rows_of(&calls, key, 1, &gs_pools[GS_POOL_CALLS]);
+	row = rows_of(&calls, key, 1, GS_POOL_CALLS);
 	if (row)
 		return row;
 	gs_add(&h->count->calls_full, 1);

@@ -183,15 +183,14 @@ static __always_inline __u64 born_at(struct hit *h, __u64 g)
 /* The site's row of lifetimes, a new one when it has none. */
 static __always_inline struct gs_sum *life_row(struct hit *h, struct gs_site *s)
 {
-	volatile struct gs_pool *pool = &gs_pools[GS_POOL_LIVES];
 	__u32 row = s->row, n, other;
 
 	if (!row) {
-		n = row_take(pool, 1);
+		n = pool_take(GS_POOL_LIVES, 1);
 		row = row_ref(n);
 		other = row ? __sync_val_compare_and_swap(&s->row, 0, row) : 0;
 		if (other) { /* another CPU was faster */
-			row_give(pool, n);
+			pool_give(GS_POOL_LIVES, n);
 			row = other;
 		}
 	}

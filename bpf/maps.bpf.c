@@ -17,3 +17,77 @@ struct gs_pages_map pages SEC(".maps");
 volatile __u32 gs_no_new = 0;
 volatile struct gs_pool gs_pools[GS_POOLS] = {};
 volatile __u32 gs_zero = 0;
+
+/* Other CPUs may change the list at the same time: so often it is tried. */
+#define POOL_TRIES        8
+#define POOL_HEAD(was, n) (((was) >> 32) + 1) << 32 | (n)
+
+/* Where one that is in a list has the next one; NULL: it has no such number.  (The compiler
+ * must not add to the pointer before it is checked.) */
+static __always_inline __u32 *pool_link(__u32 pool, __u32 n)
+{
+	struct gs_page *p;
+	struct gs_sum *s;
+
+	if (pool == GS_POOL_PAGES) {
+		p = bpf_map_lookup_elem(&pages, &n);
+		if (!p)
+			return NULL;
+		barrier_var(p);
+		return &p->bucket[0];
+	}
+	s = bpf_map_lookup_elem(&sums, &n);
+	if (!s)
+		return NULL;
+	barrier_var(s);
+	return &s->page[0];
+}
+
+__noinline __u32 pool_take(__u32 pool, __u32 rows)
+{
+	volatile struct gs_pool *p;
+	__u64 was;
+	__u32 *link;
+
+	if (pool >= GS_POOLS)
+		return 0;
+	p = &gs_pools[pool];
+	if (p->next + rows <= p->end) {
+		was = __sync_fetch_and_add(&p->next, rows);
+		if (was + rows <= p->end)
+			return (__u32)was;
+	}
+#pragma unroll
+	for (int i = 0; i < POOL_TRIES; i++) {
+		was = p->free;
+		link = (__u32)was ? pool_link(pool, (__u32)was) : NULL;
+		if (!link)
+			return 0;
+		if (__sync_val_compare_and_swap(&p->free, was,
+						POOL_HEAD(was, *(volatile __u32 *)link)) == was) {
+			*link = 0;
+			return (__u32)was;
+		}
+	}
+	return 0;
+}
+
+__noinline int pool_give(__u32 pool, __u32 n)
+{
+	volatile struct gs_pool *p;
+	__u32 *link;
+	__u64 was;
+
+	if (pool >= GS_POOLS)
+		return 0;
+	p = &gs_pools[pool];
+	link = pool_link(pool, n);
+#pragma unroll
+	for (int i = 0; link && i < POOL_TRIES; i++) {
+		was = p->free;
+		*(volatile __u32 *)link = (__u32)was;
+		if (__sync_val_compare_and_swap(&p->free, was, POOL_HEAD(was, n)) == was)
+			break;
+	}
+	return 0;
+}

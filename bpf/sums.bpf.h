@@ -31,75 +31,23 @@ extern volatile struct gs_pool gs_pools[GS_POOLS];
 /* 0, which the verifier does not know: see sum_end(). */
 extern volatile __u32 gs_zero;
 
-/* Other CPUs may change the list at the same time: so often it is tried. */
-#define POOL_TRIES        8
-#define POOL_HEAD(was, n) (((was) >> 32) + 1) << 32 | (n)
+/*
+ * Functions of their own for the verifier, too (maps.bpf.c): it follows them once, and not
+ * at each call on each way.  pool_take: the number of a page, or of the first of so many
+ * rows; 0: there are no more.  pool_give: it is not needed, another CPU was faster.
+ */
+__u32 pool_take(__u32 pool, __u32 rows);
+int pool_give(__u32 pool, __u32 n);
 
-/* Where one that is in a list has the next one; NULL: it has no such number. */
-static __always_inline __u32 *pool_link(bool page, __u32 n)
+static __always_inline __u32 page_take(__u32 *place)
 {
-	struct gs_page *p;
-	struct gs_sum *s;
-
-	if (page) {
-		p = bpf_map_lookup_elem(&pages, &n);
-		return p ? &p->bucket[0] : NULL;
-	}
-	s = bpf_map_lookup_elem(&sums, &n);
-	return s ? &s->page[0] : NULL;
-}
-
-/* The number of a page, or of the first of `rows` rows; 0: there are no more. */
-static __always_inline __u32 pool_take(volatile struct gs_pool *p, bool page, __u32 rows)
-{
-	__u64 was;
-	__u32 *link;
-
-	if (p->next + rows <= p->end) {
-		was = __sync_fetch_and_add(&p->next, rows);
-		if (was + rows <= p->end)
-			return (__u32)was;
-	}
-#pragma unroll
-	for (int i = 0; i < POOL_TRIES; i++) {
-		was = p->free;
-		link = (__u32)was ? pool_link(page, (__u32)was) : NULL;
-		if (!link)
-			return 0;
-		if (__sync_val_compare_and_swap(&p->free, was,
-						POOL_HEAD(was, *(volatile __u32 *)link)) == was) {
-			*link = 0;
-			return (__u32)was;
-		}
-	}
-	return 0;
-}
-
-/* It is not needed: another CPU was faster. */
-static __always_inline void pool_give(volatile struct gs_pool *p, bool page, __u32 n)
-{
-	__u32 *link = pool_link(page, n);
-	__u64 was;
-
-#pragma unroll
-	for (int i = 0; link && i < POOL_TRIES; i++) {
-		was = p->free;
-		*(volatile __u32 *)link = (__u32)was;
-		if (__sync_val_compare_and_swap(&p->free, was, POOL_HEAD(was, n)) == was)
-			return;
-	}
-}
-
-SUBPROG __u32 page_take(__u32 *place)
-{
-	volatile struct gs_pool *p = &gs_pools[GS_POOL_PAGES];
-	__u32 n = pool_take(p, true, 1), other;
+	__u32 n = pool_take(GS_POOL_PAGES, 1), other;
 
 	if (!n)
 		return 0;
 	other = __sync_val_compare_and_swap(place, 0, n);
 	if (other)
-		pool_give(p, true, n);
+		pool_give(GS_POOL_PAGES, n);
 	return other ? other : n;
 }
 
@@ -112,17 +60,6 @@ static __always_inline struct gs_page *page_of(__u32 *place)
 	if (!n)
 		n = page_take(place);
 	return n ? bpf_map_lookup_elem(&pages, &n) : NULL;
-}
-
-SUBPROG __u32 row_take(volatile struct gs_pool *p, __u32 rows)
-{
-	return pool_take(p, false, rows);
-}
-
-SUBPROG int row_give(volatile struct gs_pool *p, __u32 n)
-{
-	pool_give(p, false, n);
-	return 0;
 }
 
 /* How a row that was just taken is known; 0: there is none. */

@@ -151,6 +151,7 @@ class Attach:
                                    *map(str, args)], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
         self.stderr = ""
+        self.output, self.came = b"", []	# what was read; whole lines of it
         if armed:
             self.wait_armed()
 
@@ -166,10 +167,32 @@ class Attach:
                 raise AssertionError(f"gospect ended: {self.p.wait()}: {self.stderr}")
             self.stderr += chunk
 
-    def next(self, timeout=DEADLINE):
+    def read(self, timeout):
+        """Of its output what is there; False: nothing in time.  communicate() knows no buffer of a file's."""
         if not select.select([self.p.stdout], [], [], timeout)[0]:
-            raise AssertionError("no report in time")
-        return report(self.p.stdout.readline())
+            return False
+        chunk = os.read(self.p.stdout.fileno(), 1 << 16)
+        self.output += chunk
+        return bool(chunk)
+
+    def lines(self):
+        *whole, self.output = self.output.split(b"\n")
+        return [l.decode() for l in whole]
+
+    def next(self, timeout=DEADLINE):
+        end = time.monotonic() + timeout
+        while not self.came:
+            if not self.read(max(0, end - time.monotonic())):
+                raise AssertionError("no report in time")
+            self.came += self.lines()
+        return report(self.came.pop(0))
+
+    def there(self):
+        """The reports that need not be waited for."""
+        while self.read(0):
+            pass
+        found, self.came = [report(l) for l in self.came + self.lines()], []
+        return found
 
     def stop(self, sig=signal.SIGINT):
         """The reports that were still to come."""
@@ -178,7 +201,8 @@ class Attach:
         self.stderr += err
         if self.p.returncode:
             raise AssertionError(f"gospect ended with {self.p.returncode}: {self.stderr}")
-        return reports(out)
+        came, self.came = self.came, []
+        return reports("\n".join(came + [(self.output + out.encode()).decode()]))
 
     def __enter__(self):
         return self

@@ -60,12 +60,14 @@ class Counts(unittest.TestCase):
         to have ended, and the windows together are the truth."""
         with Work() as w, Attach(w.pid, "--exact", every="200ms") as a:
             w.do("loop 10000")
+            rs = []
             for _ in range(60):
                 w.do("park 10 chanreceive")
                 w.do("spin 30")
+                rs += a.there()	# a pipe that is full would have the next reports skipped
             done = w.do("stoploop")
             where = w.do("where")
-            rs = a.stop()
+            rs += a.stop()
         self.assertGreater(len(rs), 5)
         sums = {"loop": [0, 0], "park": [0, 0]}
         for r in rs:

@@ -284,13 +284,16 @@ static void grpc_calls_that_fail(void **state)
 	assert_true(number(f, "errors") == 5 && number(f, "count") == 100);
 	expect_says(f, "40 more: NotFound");
 	expect_says(f, "no connection to the server");
+	tear_down(&x);
 	add_failing_grpc(&x, 3, NET_CODE_INTERNAL, 3);
 	only(&x, "failing-phase", SEVERITY_MEDIUM);
+	tear_down(&x);
 	g = add_failing_grpc(&x, 400, NET_CODE_DEADLINE, 80);
 	g->exactness = SAMPLED;
 	g->seen = 20;
 	f = only(&x, "failing-phase", SEVERITY_MEDIUM);
 	assert_non_null(strstr(f->title, "about 80 of 400"));
+	tear_down(&x);
 }
 
 static void grpc_answers_are_no_failures(void **state)
