@@ -6,7 +6,8 @@
  * - what is resident (or swapped) of its own, less what the runtime has from the
  *   system; a heap that is only now touched for the first time looks like growth,
  * - its private writable mappings, less those of the runtime: pages that are
- *   touched for the first time add nothing to them.
+ *   touched for the first time add nothing to them.  Nor do the stacks of threads
+ *   that are started, of which little is ever touched.
  *
  * Mapped files are the machine's page cache, and shared memory may be another's:
  * neither is counted.
@@ -19,7 +20,8 @@
 #include "base/clock.h"
 #include "proc/usage.h"
 
-#define LEAST_NS (150 * NS_PER_MS) /* between two points */
+#define LEAST_NS     (150 * NS_PER_MS)   /* between two points */
+#define THREAD_STACK (8.0 * 1024 * 1024) /* the C library maps for a thread, by ulimit -s */
 
 static void thin(struct outside *o)
 {
@@ -49,10 +51,13 @@ void outside_look(struct outside *o, const struct process *p, const struct gotot
 	}
 	if (o->n == OUTSIDE_MAX_POINTS)
 		thin(o);
+	if (u.threads > o->most_threads)
+		o->most_threads = u.threads;
 	o->point[o->n++] = (struct outside_point){
 		.ns = clock_mono_ns(),
 		.resident = (float)((double)u.anon + (double)u.swap - ready),
-		.mapped = (float)((double)u.data - ready - (double)now->heap_released),
+		.mapped = (float)((double)u.data - ready - (double)now->heap_released -
+				  o->most_threads * THREAD_STACK),
 	};
 }
 

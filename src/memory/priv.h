@@ -81,7 +81,7 @@ struct outside_point {
 
 struct outside {
 	const char *why; /* static: why there is no point */
-	int n;
+	int n, most_threads;
 	struct outside_point point[OUTSIDE_MAX_POINTS];
 };
 
