@@ -465,18 +465,8 @@ static __always_inline struct gs_sum *sum_behind(__u32 first, __u32 plus)
 	return sum_of(first ? first + plus : 0);
 }
 
-/* A phase of a dial ends. */
-static __always_inline void phase_end(struct hit *h, struct gs_net_scratch *s, __u32 phase,
-				      __u64 host, __u64 ns, bool failed)
-{
-	struct gs_sum *row = sum_behind(phase_rows(h, s, GS_PHASES_DIAL, host),
-					phase - GS_PHASES_FIRST(GS_PHASES_DIAL));
-
-	if (row)
-		sum_end(h, row, ns, failed);
-}
-
 #define END_FAILED 0x100u /* in `how`, beside a phase or a kind of call */
+
 /* A phase of a request, on connection or stream o, ends. */
 SUBPROG int request_phase_end(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 how,
 			      __u64 ns)

@@ -33,6 +33,17 @@ SUBPROG int dial_fails(struct hit *h, struct gs_net_scratch *s, __u32 phase, __u
 	return 0;
 }
 
+/* A phase of a dial ends. */
+static __always_inline void phase_end(struct hit *h, struct gs_net_scratch *s, __u32 phase,
+				      __u64 host, __u64 ns, bool failed)
+{
+	struct gs_sum *row = sum_behind(phase_rows(h, s, GS_PHASES_DIAL, host),
+					phase - GS_PHASES_FIRST(GS_PHASES_DIAL));
+
+	if (row)
+		sum_end(h, row, ns, failed);
+}
+
 /* Ends what began in that phase; its host, or 0.  failed: with the error in s->word, where
  * there is one: not in the pool. */
 SUBPROG __u64 dial_end(struct hit *h, struct gs_net_scratch *s, __u64 addr, __u32 phase,
