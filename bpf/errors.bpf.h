@@ -41,8 +41,10 @@ static __always_inline void error_word(struct hit *h, struct gs_net_scratch *s, 
 				       __u32 bytes)
 {
 	s->word[0] = 0;
-	barrier_var(bytes);
-	if (bytes && bytes <= 8)
+	if (bytes > sizeof(s->word[0]))
+		bytes = 0;
+	barrier_var(bytes); /* the bound is this variable's, for older verifiers */
+	if (bytes)
 		read_user(h, s->word, bytes, addr);
 	s->fail.detail = s->word[0];
 }

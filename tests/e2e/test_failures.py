@@ -78,7 +78,11 @@ class Failures(unittest.TestCase):
         self.assertLessEqual(n, failed)
         share = n / sum(c["requests"] for c in rows_of(r, "net", "clients"))
         self.assertAlmostEqual(share, failed / calls, delta=0.05, msg=str(rows))
-        self.assertGreaterEqual(all_failed(r, kind), 0.8 * n, rows)
+        if way == "reused":	# who writes just as the server closes may see its reset, or that the connection broke
+            self.assertGreaterEqual(all_failed(r, kind) + all_failed(r, "reset"), 2 / 3 * n, rows)
+            self.assertGreater(all_failed(r, kind), all_failed(r, "reset"), rows)
+        else:
+            self.assertGreaterEqual(all_failed(r, kind), 0.8 * n, rows)
         self.assertLessEqual({x.get("phase") for x in rows if x["kind"] == kind}, phases, rows)
         f = found(r)
         self.assertEqual([x["kind"] for x in f], ["failing-phase"], [x["title"] for x in f])
