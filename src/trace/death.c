@@ -9,6 +9,7 @@
 
 #include "death.skel.h"
 #include "trace/pidns.h"
+#include "trace/quiet.h"
 
 struct death {
 	struct death_bpf *skel;
@@ -16,19 +17,12 @@ struct death {
 	const volatile struct gs_death *row; /* mapped */
 };
 
-static int no_words(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level, (void)fmt, (void)ap;
-	return 0;
-}
-
 static int load(struct death *d, pid_t pid, struct err *err)
 {
 	struct pidns ns;
 	void *p;
 	int e;
 
-	libbpf_set_print(no_words);
 	d->skel = death_bpf__open();
 	if (!d->skel)
 		return err_set(err, -ENOMEM, "cannot open the BPF object of exits");
@@ -68,14 +62,17 @@ static int attach(struct death *d, struct err *err)
 int death_open(struct death **out, pid_t pid, struct err *err)
 {
 	struct death *d = calloc(1, sizeof(*d));
+	libbpf_print_fn_t before;
 	int e;
 
 	*out = NULL;
 	if (!d)
 		return err_set(err, -ENOMEM, "no memory for exits");
+	before = libbpf_set_print(quiet_print); /* the trace's own, which goes on arming */
 	e = load(d, pid, err);
 	if (!e)
 		e = attach(d, err);
+	libbpf_set_print(before);
 	if (e)
 		death_close(d);
 	else

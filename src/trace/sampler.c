@@ -18,6 +18,7 @@
 #include "gobin/pclntab.h"
 #include "sample.skel.h"
 #include "trace/pidns.h"
+#include "trace/quiet.h"
 
 #define MAX_CPUS 4096
 
@@ -30,12 +31,6 @@ struct sampler {
 	struct gs_cpu_stack *stacks;
 	struct gs_cpu_counts *counts;
 };
-
-static int no_words(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level, (void)fmt, (void)ap;
-	return 0;
-}
 
 static uint32_t off_of(const struct layout *l, enum layout_field f, bool *all)
 {
@@ -86,7 +81,7 @@ static int load(struct sampler *s, const struct sampler_config *cfg, struct err 
 
 	if (e)
 		return e;
-	libbpf_set_print(no_words);
+	libbpf_set_print(quiet_print);
 	s->skel = sample_bpf__open();
 	if (!s->skel)
 		return err_set(err, -ENOMEM, "cannot open the BPF object of samples");

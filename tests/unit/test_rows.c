@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "go_arm.h"
 #include "go_child.h"
 
 #include "gobin/gobin.h"
@@ -57,29 +58,6 @@ static void expect_line(struct live *p, const char *want)
 	assert_string_equal(line, want);
 }
 
-static void arm(struct live *p)
-{
-	struct trace_config cfg = {
-		.pid = p->pid,
-		.exe_fd = p->proc.exe_fd,
-		.plan = &p->plan,
-		.mem = p->mem,
-		.gb = p->gb,
-		.budget_pct = 1,
-		.budget_floor_ns = 2000000,
-		.exact = true,
-	};
-	struct err err = { 0 };
-
-	cfg.g_goid = layout_off(p->gb->layout, LAYOUT_G_GOID);
-	cfg.g_gopc = layout_off(p->gb->layout, LAYOUT_G_GOPC);
-	cfg.g_startpc = layout_off(p->gb->layout, LAYOUT_G_STARTPC);
-	assert_int_equal(process_bias(&p->proc, &p->gb->image, &cfg.bias, NULL), 0);
-	assert_int_equal(plan_make(&p->plan, p->gb, SENSOR_ALL, NULL), 0);
-	if (trace_prepare(&p->t, &cfg, &err) || trace_load(p->t, &err) || trace_attach(p->t, &err))
-		fail_msg("%s", err.what);
-}
-
 static void start(struct live *p, const char *release)
 {
 	char path[512], line[256], *argv[] = { path, NULL };
@@ -97,7 +75,7 @@ static void start(struct live *p, const char *release)
 	assert_int_equal(process_init(&p->proc, p->pid, NULL), 0);
 	assert_int_equal(gobin_open_fd(&p->gb, p->proc.exe_fd, NULL), 0);
 	assert_int_equal(mem_open_pid(&p->mem, p->pid, NULL), 0);
-	arm(p);
+	p->t = go_arm(&p->proc, p->gb, p->mem, &p->plan);
 }
 
 static void stop(struct live *p)

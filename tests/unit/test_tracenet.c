@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "go_arm.h"
 #include "go_child.h"
 
 #include "base/clock.h"
@@ -78,25 +79,7 @@ static void read_ports(struct live *p)
 
 static void arm(struct live *p)
 {
-	struct trace_config cfg = {
-		.pid = p->pid,
-		.exe_fd = p->proc.exe_fd,
-		.plan = &p->plan,
-		.mem = p->mem,
-		.gb = p->gb,
-		.budget_pct = 1,
-		.budget_floor_ns = 2000000,
-		.exact = true,
-	};
-	struct err err = { 0 };
-
-	cfg.g_goid = layout_off(p->gb->layout, LAYOUT_G_GOID);
-	cfg.g_gopc = layout_off(p->gb->layout, LAYOUT_G_GOPC);
-	cfg.g_startpc = layout_off(p->gb->layout, LAYOUT_G_STARTPC);
-	assert_int_equal(process_bias(&p->proc, &p->gb->image, &cfg.bias, NULL), 0);
-	assert_int_equal(plan_make(&p->plan, p->gb, SENSOR_ALL, NULL), 0);
-	if (trace_prepare(&p->t, &cfg, &err) || trace_load(p->t, &err) || trace_attach(p->t, &err))
-		fail_msg("%s", err.what);
+	p->t = go_arm(&p->proc, p->gb, p->mem, &p->plan);
 	print_message("BPF tables: %.2f MiB\n", (double)trace_map_bytes(p->t) / (1 << 20));
 	assert_in_range(trace_map_bytes(p->t), 1, SIZES_MAX_BYTES);
 	for (int i = 0; i < trace_plan(p->t)->n; i++) {
