@@ -93,7 +93,7 @@ static void crash_cover(void *self, const struct look *l, struct window *w)
 		window_cover_add(w, SENSOR_CRASH, PARTIAL,
 				 "panics and fatal errors are not seen: %s", l->memory_only);
 	else
-		look_cover_probes(l, SENSOR_CRASH, "panics and fatal errors are not seen", w);
+		look_cover_refused(l, SENSOR_CRASH, w); /* never sliced (GROUP_DEATHS) */
 }
 
 static const struct detector *const detectors[] = { &crash_detector, NULL };

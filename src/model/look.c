@@ -68,8 +68,7 @@ static const char *seen_by(enum probe_id id)
 	return probe_name(id);
 }
 
-/* Probes of the sensor that should be there and are not. */
-static void cover_refused(const struct look *l, enum sensor s, struct window *w)
+void look_cover_refused(const struct look *l, enum sensor s, struct window *w)
 {
 	for (int i = 0; l->plan && i < l->plan->n; i++) {
 		const struct probe *p = &l->plan->probe[i];
@@ -90,7 +89,7 @@ void look_cover_probes(const struct look *l, enum sensor s, const char *without,
 				 l->memory_only);
 		return;
 	}
-	cover_refused(l, s, w);
+	look_cover_refused(l, s, w);
 	if (!r->requests_sliced && !r->rare_sliced)
 		return;
 	c = window_cover_add(w, s, SAMPLED,

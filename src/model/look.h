@@ -85,6 +85,8 @@ bool look_armed(const struct look *l, enum probe_id id);
 const char *look_why_not(const struct look *l, enum probe_id id);
 /* Of a number that probes counted in this window, or in slices of it. */
 enum exactness look_exactness(const struct look *l, enum sensor s, bool sliced);
+/* Probes of the sensor that should be there and are not: added to its coverage. */
+void look_cover_refused(const struct look *l, enum sensor s, struct window *w);
 /*
  * What probes missed of a sensor that reads memory and counts by probes: none
  * at all (`without` says what that means for a reader), one of them refused,

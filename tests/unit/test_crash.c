@@ -118,6 +118,23 @@ static void foreign_bytes_are_cleaned(void **state)
 	findings_deinit(&f.found);
 }
 
+/* Its probes stay when the budget takes others away. */
+static void slices_are_of_others(void **state)
+{
+	struct plan plan = { 0 };
+	struct look l = { .trace = (struct trace *)&plan, .plan = &plan };
+	struct fixture f;
+
+	(void)state;
+	begin(&f, CRASH_BY_PANIC);
+	l.rates.requests_sliced = l.rates.rare_sliced = true;
+	crash_subject.cover(NULL, &l, &f.w);
+	assert_int_equal(f.w.ncoverage, 1);
+	assert_int_equal(f.w.coverage[0].sensor, SENSOR_CRASH);
+	assert_int_equal(f.w.coverage[0].state, PARTIAL); /* it has no tracepoints here */
+	assert_null(strstr(f.w.coverage[0].why, "budget"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +142,7 @@ int main(void)
 		cmocka_unit_test(status_0_is_no_finding),
 		cmocka_unit_test(who_is_asked_to_end_does_not_crash),
 		cmocka_unit_test(foreign_bytes_are_cleaned),
+		cmocka_unit_test(slices_are_of_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
