@@ -39,9 +39,18 @@ ELF := $(shell t=$$(mktemp) && echo 'int elf_end(void *); int main(void) { retur
 	$(CC) -x c - -o $$t -l:libelf.a -l:libz.a $(ZSTD) 2>/dev/null && echo -l:libelf.a || echo -lelf; rm -f $$t)
 LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call lib,$(l))) $(ZSTD) -pthread -lm
 
+# `gospect host` is a program of its own, gospect-host, so that gospect itself does not need these
+# libraries; HOST=0 leaves it out, and so does a machine without them.
+HOST ?= $(shell printf '\043include <%s>\n' microhttpd.h curl/curl.h yaml.h | $(CC) -E -x c - >/dev/null 2>&1 && echo 1)
+HOST_ON := $(filter-out 0,$(HOST))
+HOST_PROGRAM := $(if $(HOST_ON),$(patsubst src/host_main.c,$(B)/gospect-host,$(wildcard src/host_main.c)))
+HOST_LIBS := -lmicrohttpd -lcurl $(call lib,yaml)
+
 MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu crash lint observe report cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
+EXPORT_SRC := $(wildcard src/export/*.c)
+EXPORT_OBJ := $(EXPORT_SRC:src/%.c=$(B)/obj/%.o)
 # maps first: the linker needs definitions before uses
 BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
 BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
@@ -55,7 +64,7 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
 	check-net check-lint check-real check-kernels check-kills check-crash check-soak check-deadlocks check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
-all: $(B)/gospect $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
+all: $(B)/gospect $(HOST_PROGRAM) $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,8 +126,18 @@ $(B)/gospect: $(B)/obj/main.o $(B)/libgospect.a | $(B)/.layers
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(B)/obj/main.o $(B)/libgospect.a $(LIBS)
 
+# What sends out what the agent saw.
+$(B)/libexport.a: $(EXPORT_OBJ)
+	@rm -f $@
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
+
+$(B)/gospect-host: $(B)/obj/host_main.o $(B)/libexport.a $(B)/libgospect.a | $(B)/.layers
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(HOST_LIBS) $(LIBS)
+
 # The folders may include only what is to their left (tools/check-layers).
-$(B)/.layers: $(LIB_SRC) $(wildcard src/*/*.h) src/main.c tools/check-layers | $(B)
+$(B)/.layers: $(LIB_SRC) $(EXPORT_SRC) $(wildcard src/*/*.h) src/main.c tools/check-layers | $(B)
 	@tools/check-layers && touch $@
 check-layers: ## check that each folder includes only what it may
 	@tools/check-layers
@@ -152,7 +171,13 @@ $(COMPLETIONS): $(B)/gen-completion
 	$(Q)$(B)/gen-completion $(@F) > $@
 
 # --- tests -------------------------------------------------------------------
-UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT_C := $(wildcard tests/unit/test_*.c)
+EXPORT_UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_export*.c))
+UNIT := $(filter-out $(if $(HOST_ON),,$(EXPORT_UNIT)),$(UNIT_C:tests/unit/%.c=$(B)/unit/%))
+$(EXPORT_UNIT): $(B)/unit/%: tests/unit/%.c $(B)/libexport.a $(B)/libgospect.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libexport.a $(B)/libgospect.a $(HOST_LIBS) $(LIBS) -lcmocka
 $(B)/unit/%: tests/unit/%.c $(B)/libgospect.a
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -289,9 +314,10 @@ PREFIX ?= /usr/local
 BASH := share/bash-completion/completions/gospect
 ZSH := share/zsh/site-functions/_gospect
 FISH := share/fish/vendor_completions.d/gospect.fish
-INSTALLED := bin/gospect share/man/man1/gospect.1 $(BASH) $(ZSH) $(FISH)
+INSTALLED := bin/gospect bin/gospect-host share/man/man1/gospect.1 $(BASH) $(ZSH) $(FISH)
 install: all ## install to PREFIX (/usr/local), under DESTDIR
 	install -D -m 755 $(B)/gospect $(DESTDIR)$(PREFIX)/bin/gospect
+	$(if $(HOST_PROGRAM),install -D -m 755 $(B)/gospect-host $(DESTDIR)$(PREFIX)/bin/gospect-host)
 	install -D -m 644 $(B)/gospect.1 $(DESTDIR)$(PREFIX)/share/man/man1/gospect.1
 	install -D -m 644 $(B)/completions/bash $(DESTDIR)$(PREFIX)/$(BASH)
 	install -D -m 644 $(B)/completions/zsh $(DESTDIR)$(PREFIX)/$(ZSH)

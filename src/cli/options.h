@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#include "base/units.h"
 #include "model/finding.h"
 
 struct options;
@@ -112,12 +114,6 @@ extern const struct option_def option_defs[OPT_COUNT];
 const struct command *command_find(const char *name);
 /* argv without program and command.  0, or EXIT_USAGE after saying what is wrong on stderr. */
 int options_parse(const struct command *c, int argc, char **argv, struct options *out);
-/* "500ms", "5s", "2m", "1h" (also "0"): 0 or -EINVAL. */
-int duration_parse(const char *s, uint64_t *ns);
-/* "800M", "2G" (powers of 1024; also "2GiB"): 0 or -EINVAL. */
-int size_parse(const char *s, uint64_t *bytes);
-/* "1%" or "1": 0 or -EINVAL. */
-int percent_parse(const char *s, double *pct);
 
 void help_all(FILE *f);
 void help_command(const struct command *c, FILE *f);
