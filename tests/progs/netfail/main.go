@@ -2,7 +2,8 @@
 
 // Netfail is a program whose HTTP calls fail, in one way: netfail KIND [PERCENT].
 // It calls until it is told to stop, and says what it has seen itself: "truth" on
-// standard input is answered by a line of JSON.  Without a KIND, with "list", it
+// standard input is answered by a line of JSON.  "halt" is answered once no call is
+// under way any more, and none begins until "go".  Without a KIND, with "list", it
 // names the kinds.
 package main
 
@@ -27,6 +28,9 @@ const (
 )
 
 var calls, failed int64
+
+// Held by each call, and by "halt".
+var gate sync.RWMutex
 
 var errorsSeen = struct {
 	sync.Mutex
@@ -67,7 +71,9 @@ func call(w *way, bad bool) {
 func caller(w *way, percent, first int) {
 	for i := first; ; i++ {
 		// evenly: of each hundred so many
+		gate.RLock()
 		call(w, (i*percent)%100 < percent)
+		gate.RUnlock()
 		time.Sleep(pause)
 	}
 }
@@ -111,8 +117,21 @@ func main() {
 	}
 	fmt.Println("READY", os.Getpid())
 	in := bufio.NewScanner(os.Stdin)
+	halted := false
 	for in.Scan() {
 		switch in.Text() {
+		case "halt":
+			if !halted {
+				gate.Lock()
+			}
+			halted = true
+			answer(true, nil)
+		case "go":
+			if halted {
+				gate.Unlock()
+			}
+			halted = false
+			answer(true, nil)
 		case "truth":
 			truth()
 		case "quit":
