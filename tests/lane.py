@@ -9,6 +9,7 @@ standard output was at the start; what tests print goes to standard error.
 """
 import json
 import os
+import re
 import sys
 import time
 import unittest
@@ -17,7 +18,7 @@ from tree import TOP
 
 
 def all_tests():
-    """The tests of tests/e2e, as a flat list."""
+    """The tests of tests/e2e, or of the folder $GOSPECT_TESTS, as a flat list."""
     def walk(s):
         for t in s:
             if isinstance(t, unittest.TestSuite):
@@ -25,7 +26,7 @@ def all_tests():
             else:
                 yield t
 
-    folder = os.path.join(TOP, "tests", "e2e")
+    folder = os.environ.get("GOSPECT_TESTS") or os.path.join(TOP, "tests", "e2e")
     if folder not in sys.path:
         sys.path.insert(0, folder)
     return list(walk(unittest.TestLoader().discover(folder, pattern="test_*.py")))
@@ -52,6 +53,10 @@ def sanitizer_reports():
     return text
 
 
+# A crash of gospect, or of the program that it has looked at, by what harness.py says of it.
+CRASH = re.compile(r"ended: status 2\b|(?:ended with|ended:|status|AssertionError:) -(?:4|5|6|7|8|11)\b")
+
+
 class Result(unittest.TestResult):
     def __init__(self, out):
         super().__init__()
@@ -66,16 +71,19 @@ class Result(unittest.TestResult):
         super().startTest(test)
         self.t = time.monotonic()
 
-    def line(self, word, test, detail="", text=""):
+    def line(self, word, test, detail="", text="", proven=False):
+        """proven: of a failure that needs no second look."""
         name = str(getattr(test, "id", lambda: test)())
-        self.tell({"word": word, "name": name, "seconds": time.monotonic() - self.t, "detail": detail, "text": text})
+        self.tell({"word": word, "name": name, "seconds": time.monotonic() - self.t, "detail": detail, "text": text,
+                   "proven": proven})
 
     def addSuccess(self, test):
         text = sanitizer_reports()
-        self.line("FAIL" if text else "ok", test, text=text)
+        self.line("FAIL" if text else "ok", test, text=text, proven=bool(text))
 
     def failure(self, test, err):
-        self.line("FAIL", test, text=self._exc_info_to_string(err, test) + sanitizer_reports())
+        text, found = self._exc_info_to_string(err, test), sanitizer_reports()
+        self.line("FAIL", test, text=text + found, proven=bool(found or CRASH.search(text)))
 
     def addFailure(self, test, err):
         self.failure(test, err)
