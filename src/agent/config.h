@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What may be configured of the agent: which processes, how often, how deep.
+ * Knows nothing of files or of who shows what it finds.
+ */
+#ifndef GOSPECT_AGENT_CONFIG_H
+#define GOSPECT_AGENT_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/view.h"
+
+#define AGENT_RULES_MAX 64
+
+/* The first rule that fits says how deep a process is watched.  Patterns are fnmatch(3)'s
+ * without flags; NULL: any. */
+struct agent_rule {
+	const char *exe, *service, *container, *k8s_namespace, *unit;
+	enum depth depth; /* DEPTH_NONE, DEPTH_TOTALS or DEPTH_WALK, at most */
+};
+
+struct agent_config {
+	uint64_t tick_ns;              /* between readings of totals; 15 s */
+	uint64_t walk_ns;              /* a process is walked at least so often; 1 min */
+	uint64_t scan_ns;              /* a pass over /proc though starts are told; 1 min */
+	uint64_t young_ns;             /* a process is not walked so long after its start; 1 s */
+	bool prove;                    /* leaks are looked for where a site grows */
+	size_t max_processes;          /* Go processes watched; 4,096 */
+	const struct agent_rule *rule; /* borrowed as long as the agent has the configuration */
+	int nrule;
+};
+
+#define AGENT_TICK_NS  (15ull * 1000000000)
+#define AGENT_WALK_NS  (60ull * 1000000000)
+#define AGENT_SCAN_NS  (60ull * 1000000000)
+#define AGENT_YOUNG_NS (1ull * 1000000000)
+#define AGENT_MAX      4096
+
+/* As it is where nothing is configured. */
+struct agent_config agent_config_default(void);
+
+#endif

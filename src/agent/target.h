@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One Go process under observation: its memory read at the depth asked for.
+ * Nothing is written to it, no probe armed, it is never stopped.
+ *
+ * Counted: what a look has given may be had longer than the process lives.
+ */
+#ifndef GOSPECT_AGENT_TARGET_H
+#define GOSPECT_AGENT_TARGET_H
+
+#include "agent/view.h"
+#include "gobin/gobin.h"
+#include "gort/goruntime.h"
+#include "observe/observer.h"
+#include "proc/process.h"
+
+/* An executable, analysed once for all who run it.  Counted. */
+struct executable {
+	unsigned int refs;
+	struct gobin *gb; /* owned */
+	pid_t from;       /* the process through which the file is open; 0: none any more */
+};
+
+/* Analyses the file; -ENOEXEC, -EBADMSG, … */
+int executable_new(struct executable **out, const struct process *p, struct err *err);
+struct executable *executable_get(struct executable *x);
+void executable_put(struct executable *x); /* NULL is fine */
+
+/* The last walk, whole.  Counted; keeps its target. */
+struct walk {
+	unsigned int refs;
+	struct report report;
+	uint64_t real_ns;
+	struct target *target;
+};
+
+struct target {
+	unsigned int refs;
+	struct process proc; /* closed when it has ended */
+	struct executable *exe;
+	struct memreader *mem;
+	struct goruntime rt;
+	bool rt_open;
+	struct observer_config cfg;
+	struct observer *observer; /* NULL: not walked yet */
+	struct identity identity;
+	bool has_totals;
+	struct view_totals totals;
+	struct walk *walk; /* NULL: none yet; counted */
+};
+
+/*
+ * Opens the process for reading, with an analysed executable or (NULL) its own.  *p is the
+ * target's from now on when it returns 0.  -EAGAIN: its runtime is not up yet;
+ * -EPERM; -ENOEXEC: the layout does not fit; -ESRCH, -ESTALE.
+ */
+int target_open(struct target **out, struct process *p, struct executable *x, struct err *err);
+struct target *target_get(struct target *t);
+void target_put(struct target *t); /* NULL is fine */
+/* Who opened it has done with it, or it has ended: gives back all descriptors and that
+ * reference.  What was taken of it stays.  NULL is fine. */
+void target_close(struct target *t);
+
+/* A few words: 0; -ESRCH; -EFAULT. */
+int target_totals(struct target *t);
+/* All goroutines and what else can be seen without probes, judged.  Becomes t->walk. */
+int target_walk(struct target *t, struct err *err);
+
+struct walk *walk_get(struct walk *w);
+void walk_put(struct walk *w); /* NULL is fine */
+
+#endif
