@@ -29,12 +29,12 @@
 #define MAX_ROWS     200  /* of a table */
 #define NARROW       2000 /* a box that is less than 1/NARROW of the whole is not drawn */
 
-static const char head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-			   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
-			   "'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-			   "<meta name=\"viewport\" content=\"width=device-width\">\n";
+const char html_head[] = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+			 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
+			 "'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
+			 "<meta name=\"viewport\" content=\"width=device-width\">\n";
 
-static const char style[] =
+const char html_style[] =
 	"<style>\n"
 	"body{font:14px/1.45 system-ui,sans-serif;margin:1.2em;color:#1b1f24;background:#fff}\n"
 	"h1{font-size:1.25em;margin:0}h2{font-size:1.05em;margin:1.4em 0 .4em}p{margin:.2em 0}\n"
@@ -163,7 +163,7 @@ static void title(const struct window *w, struct buf *out)
 	buf_init(&line, 4096);
 	summary_target(w, 200, 40, &line);
 	html_text(out, "<title>gospect: ", w->exe ? w->exe : "?", 80, "</title>\n");
-	buf_puts(out, style);
+	buf_puts(out, html_style);
 	for (int i = 0; i < FLAME_MAX_REASONS; i++)
 		buf_printf(out, ".r%d{background:%s}", i, colors[i]);
 	buf_puts(out, "\n");
@@ -434,7 +434,7 @@ int report_html(const struct report *r, struct buf *out)
 	const struct window *w = &r->window;
 	int err = 0;
 
-	buf_puts(out, head);
+	buf_puts(out, html_head);
 	title(w, out);
 	findings(&r->findings, out);
 	for (int i = 0; i < report_nparts && !err; i++)

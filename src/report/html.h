@@ -7,6 +7,10 @@
 
 struct net_window;
 
+/* Doctype to the policy that nothing is loaded from anywhere; then, after a title, the style,
+ * which is left open ("</style></head><body>" ends it). */
+extern const char html_head[], html_style[];
+
 /* Text between tags, or in an attribute. */
 void html_escaped(struct buf *out, const char *s);
 /* Foreign text, without control and format characters, and escaped, at most columns wide. */

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <zlib.h>
 
+#include "base/gzip.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "model/place.h"
@@ -13,7 +13,6 @@
 
 #define MAX_BYTES   (1u << 30) /* of the profile before it is compressed */
 #define MAX_STRINGS (1u << 22)
-#define CHUNK       65536
 
 /* Field numbers of profile.proto. */
 enum {
@@ -281,36 +280,6 @@ static void begin(struct profile *p, const struct window *w, const struct stack_
 	bytes(&p->string_list, PROFILE_STRING, "", 0);
 }
 
-static int deflate_all(z_stream *z, struct buf *out)
-{
-	uint8_t chunk[CHUNK];
-	int got;
-
-	do {
-		z->next_out = chunk;
-		z->avail_out = sizeof(chunk);
-		got = deflate(z, Z_FINISH);
-		if (got != Z_OK && got != Z_STREAM_END && got != Z_BUF_ERROR)
-			return -EIO;
-		buf_add(out, chunk, sizeof(chunk) - z->avail_out);
-	} while (got != Z_STREAM_END && !out->err);
-	return out->err;
-}
-
-static int gzip(struct buf *in, struct buf *out)
-{
-	z_stream z = { .next_in = (uint8_t *)in->data, .avail_in = (uInt)in->len };
-	int err;
-
-	/* 15 bits of window, +16: a gzip header */
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) !=
-	    Z_OK)
-		return -ENOMEM;
-	err = deflate_all(&z, out);
-	deflateEnd(&z);
-	return err;
-}
-
 static int end(struct profile *p, struct buf *out)
 {
 	struct buf *bufs[] = { &p->body, &p->part, &p->sub, &p->function_list, &p->string_list };
@@ -325,7 +294,7 @@ static int end(struct profile *p, struct buf *out)
 	for (size_t i = 0; i < ARRAY_SIZE(bufs) && !err; i++)
 		err = bufs[i]->err;
 	if (!err)
-		err = gzip(&p->body, out);
+		err = gzip_add(&p->body, out);
 	for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
 		buf_deinit(bufs[i]);
 	bytesmap_deinit(&p->strings);

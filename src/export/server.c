@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "export/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define MAX_CONNECTIONS 64
+#define SILENCE_S       5
+#define REQUEST_NS      (30 * NS_PER_S) /* also who keeps sending a byte now and then */
+#define MEMORY_BYTES    (16u << 10)     /* of a connection: a longer request is refused */
+
+struct connection {
+	int fd; /* -1: free */
+	uint64_t since_ns;
+};
+
+struct server {
+	struct MHD_Daemon *daemon;
+	struct pages *pages;
+	int port;
+	pthread_mutex_t lock;
+	struct connection connection[MAX_CONNECTIONS];
+};
+
+/* ---- connections ---- */
+
+static void cut_off(struct server *s)
+{
+	uint64_t now = clock_mono_ns();
+
+	for (int i = 0; i < MAX_CONNECTIONS; i++)
+		if (s->connection[i].fd >= 0 && now - s->connection[i].since_ns > REQUEST_NS)
+			shutdown(s->connection[i].fd, SHUT_RDWR);
+}
+
+void server_tick(struct server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	cut_off(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int socket_of(struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info ? info->connect_fd : -1;
+}
+
+static struct connection *find(struct server *s, int fd)
+{
+	for (int i = 0; i < MAX_CONNECTIONS; i++)
+		if (s->connection[i].fd == fd)
+			return &s->connection[i];
+	return NULL;
+}
+
+/* Told before the socket is closed: its number is no other's while it is in the table. */
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
+	struct server *s = arg;
+	struct connection *at;
+	int fd = socket_of(c);
+
+	(void)context;
+	pthread_mutex_lock(&s->lock);
+	at = find(s, begins ? -1 : fd);
+	if (at)
+		*at = (struct connection){ begins ? fd : -1, clock_mono_ns() };
+	cut_off(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **context,
+			 enum MHD_RequestTerminationCode how)
+{
+	struct server *s = arg;
+	struct connection *at;
+
+	(void)context;
+	(void)how;
+	pthread_mutex_lock(&s->lock);
+	at = find(s, socket_of(c));
+	if (at)
+		at->since_ns = clock_mono_ns();
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- requests ---- */
+
+static void free_body(void *body)
+{
+	body_put(body);
+}
+
+static enum MHD_Result answer(struct MHD_Connection *c, struct page page)
+{
+	struct MHD_Response *r;
+	enum MHD_Result ret;
+
+	if (!page.body)
+		return MHD_NO;
+	r = MHD_create_response_from_buffer_with_free_callback_cls(page.body->len, page.body->data,
+								   free_body, page.body);
+	if (!r) {
+		body_put(page.body);
+		return MHD_NO;
+	}
+	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, page.type);
+	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (page.status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	ret = MHD_queue_response(c, (unsigned int)page.status, r);
+	MHD_destroy_response(r);
+	return ret;
+}
+
+static struct page not_allowed(void)
+{
+	struct page page = { .status = MHD_HTTP_METHOD_NOT_ALLOWED, .type = "text/plain" };
+	struct buf b;
+
+	buf_init(&b, 64);
+	buf_puts(&b, "only GET and HEAD\n");
+	page.body = body_of(&b);
+	return page;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **context)
+{
+	static int begun;
+	struct server *s = arg;
+	bool reads = !strcmp(method, "GET") || !strcmp(method, "HEAD");
+
+	(void)version;
+	(void)data;
+	if (!*context) { /* the headers are there, a body may follow */
+		*context = &begun;
+		return reads ? MHD_YES : answer(c, not_allowed());
+	}
+	if (*size) { /* nobody wants it */
+		*size = 0;
+		return MHD_YES;
+	}
+	return answer(c, pages_get(s->pages, url,
+				   MHD_lookup_connection_value(c, MHD_HEADER_KIND,
+							       MHD_HTTP_HEADER_ACCEPT)));
+}
+
+static void silent(void *arg, const char *format, va_list values)
+{
+	(void)arg;
+	(void)format;
+	(void)values;
+}
+
+/* ---- listening ---- */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+static int address_of(const char *listen, union address *a)
+{
+	const char *colon = strrchr(listen, ':');
+	char host[64];
+	size_t n = colon ? (size_t)(colon - listen) : 0;
+	in_port_t port;
+
+	if (!n || n >= sizeof(host))
+		return -EINVAL;
+	port = htons((uint16_t)atoi(colon + 1));
+	memset(a, 0, sizeof(*a));
+	if (listen[0] == '[') {
+		snprintf(host, sizeof(host), "%.*s", (int)n - 2, listen + 1);
+		a->v6.sin6_family = AF_INET6;
+		a->v6.sin6_port = port;
+		return inet_pton(AF_INET6, host, &a->v6.sin6_addr) == 1 ? 0 : -EINVAL;
+	}
+	snprintf(host, sizeof(host), "%.*s", (int)n, listen);
+	a->v4.sin_family = AF_INET;
+	a->v4.sin_port = port;
+	return inet_pton(AF_INET, host, &a->v4.sin_addr) == 1 ? 0 : -EINVAL;
+}
+
+static int listening(const char *listen_on, int *out, int *port)
+{
+	union address a;
+	socklen_t size = sizeof(a);
+	int err = address_of(listen_on, &a), on = 1, fd;
+
+	if (err)
+		return err;
+	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, &a.any, a.any.sa_family == AF_INET ? sizeof(a.v4) : sizeof(a.v6)) ||
+	    listen(fd, MAX_CONNECTIONS) || getsockname(fd, &a.any, &size)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*port = ntohs(a.any.sa_family == AF_INET ? a.v4.sin_port : a.v6.sin6_port);
+	*out = fd;
+	return 0;
+}
+
+static struct MHD_Daemon *start(struct server *s, int fd)
+{
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+				on_request, s, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL,
+				MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+				(unsigned int)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+				(unsigned int)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				(size_t)MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+				MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+				MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+}
+
+int server_open(struct server **out, const char *listen, struct pages *pages, struct err *err)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int fd = -1, ret;
+
+	if (!s)
+		return err_set(err, -ENOMEM, "no memory for the server");
+	s->pages = pages;
+	pthread_mutex_init(&s->lock, NULL);
+	for (int i = 0; i < MAX_CONNECTIONS; i++)
+		s->connection[i].fd = -1;
+	ret = listening(listen, &fd, &s->port);
+	if (ret) {
+		err_set(err, ret, "cannot listen on '%s': %s", listen, strerror(-ret));
+		if (ret == -EADDRINUSE)
+			err_hint(err, "another gospect host may run; --listen ADDRESS:PORT");
+	} else {
+		s->daemon = start(s, fd);
+		if (!s->daemon)
+			ret = err_set(err, -ENOMEM, "cannot start the server on '%s'", listen);
+	}
+	if (ret) {
+		if (fd >= 0)
+			close(fd);
+		pthread_mutex_destroy(&s->lock);
+		free(s);
+		return ret;
+	}
+	*out = s;
+	return 0;
+}
+
+int server_port(const struct server *s)
+{
+	return s->port;
+}
+
+void server_close(struct server *s)
+{
+	if (!s)
+		return;
+	MHD_stop_daemon(s->daemon);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}

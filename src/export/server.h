@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pages over HTTP, by libmicrohttpd in one thread of its own.  Who asks and does not
+ * read, or does not finish asking, is cut off: five seconds of silence, half a minute
+ * in all; at most 64 connections.
+ */
+#ifndef GOSPECT_EXPORT_SERVER_H
+#define GOSPECT_EXPORT_SERVER_H
+
+#include "base/err.h"
+#include "export/pages.h"
+
+struct server;
+
+/* Listens on "127.0.0.1:9464" or "[::1]:9464": 0, or negative with err. */
+int server_open(struct server **out, const char *listen, struct pages *pages, struct err *err);
+/* The port it listens on. */
+int server_port(const struct server *s);
+/* Now and then: cuts off connections that have been at one request for half a minute. */
+void server_tick(struct server *s);
+void server_close(struct server *s); /* NULL is fine */
+
+#endif
