@@ -142,7 +142,7 @@ $(B)/.layers: $(LIB_SRC) $(EXPORT_SRC) $(wildcard src/*/*.h) src/main.c tools/ch
 check-layers: ## check that each folder includes only what it may
 	@tools/check-layers
 
-$(B)/obj/main.o $(B)/obj/export/metric_self.o $(B)/gen-man: $(B)/version.h
+$(B)/obj/main.o $(addprefix $(B)/obj/export/,metric_self.o otlp.o push.o) $(B)/gen-man: $(B)/version.h
 $(B)/gen-man: tools/gen-man.c $(B)/libgospect.a
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-man.c $(B)/libgospect.a $(LIBS)

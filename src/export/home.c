@@ -158,13 +158,40 @@ static char *value_words(enum history_line line, double v, char *out)
 	return human_count((uint64_t)v, out);
 }
 
-/* The last hour, from its least to its most; a gap where it is not known. */
+/* How far back: all that there is, at most an hour. */
+static uint64_t span_ns(const struct view *v, const struct history_of *h)
+{
+	uint64_t span = v->mono_ns - history_time(h, 0);
+
+	return span > HOUR_NS ? HOUR_NS : span;
+}
+
+/* From the least to the most; a gap where it is not known. */
+static void spark_path(const struct view *v, const struct history_of *h, enum history_line line,
+		       float least, float most, struct buf *out)
+{
+	double span = (double)span_ns(v, h), range = (double)(most - least);
+	bool drawing = false;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		double age = (double)(v->mono_ns - history_time(h, i)) / span;
+		float p = history_point(h, line, i);
+
+		if (isnan(p) || age > 1) {
+			drawing = false;
+			continue;
+		}
+		buf_printf(out, "%s%.1f %.1f", drawing ? "L" : "M", (1 - age) * SPARK_WIDTH,
+			   2 + (range > 0 ? (double)(most - p) / range : 0.5) * (SPARK_HEIGHT - 4));
+		drawing = true;
+	}
+}
+
 static void spark(const struct view *v, const struct history_of *h, enum history_line line,
 		  struct buf *out)
 {
 	float least = INFINITY, most = -INFINITY;
-	char a[HUMAN_MAX], b[HUMAN_MAX];
-	bool drawing = false;
+	char a[HUMAN_MAX], b[HUMAN_MAX], ago[HUMAN_MAX];
 	uint32_t known = 0;
 
 	for (uint32_t i = 0; h && i < h->n; i++) {
@@ -176,24 +203,13 @@ static void spark(const struct view *v, const struct history_of *h, enum history
 		least = fminf(least, p);
 		most = fmaxf(most, p);
 	}
-	if (known < 2)
+	if (known < 2 || !span_ns(v, h))
 		return;
-	buf_puts(out, "<svg viewBox=\"0 0 120 26\"><title>");
-	buf_printf(out, "%s to %s in the last hour</title><path d=\"", value_words(line, least, a),
-		   value_words(line, most, b));
-	for (uint32_t i = 0; i < h->n; i++) {
-		double age = (double)(v->mono_ns - history_time(h, i)) / (double)HOUR_NS;
-		float p = history_point(h, line, i), range = most - least;
-		double y = range > 0 ? (double)((most - p) / range) : 0.5;
-
-		if (isnan(p) || age > 1) {
-			drawing = false;
-			continue;
-		}
-		buf_printf(out, "%s%.1f %.1f", drawing ? "L" : "M", (1 - age) * SPARK_WIDTH,
-			   2 + y * (SPARK_HEIGHT - 4));
-		drawing = true;
-	}
+	buf_printf(out,
+		   "<svg viewBox=\"0 0 120 26\"><title>%s to %s in the last %s</title><path d=\"",
+		   value_words(line, least, a), value_words(line, most, b),
+		   human_seconds((double)span_ns(v, h) / 1e9, ago));
+	spark_path(v, h, line, least, most, out);
 	buf_puts(out, "\"/></svg>");
 }
 

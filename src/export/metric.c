@@ -90,3 +90,21 @@ int metric_identity(const struct metric_target *t, const struct host_config *c,
 		out[n++] = (struct metric_label){ c->labels.pair[k].name, c->labels.pair[k].value };
 	return n;
 }
+
+int metric_description(const struct view_process *p, struct metric_label *out)
+{
+	const struct identity *i = p->identity;
+	const struct metric_label all[METRIC_MAX_DESCRIPTION] = {
+		{ "process.executable.path", p->exe },
+		{ "process.executable.build_id.go", p->go_build_id },
+		{ "process.runtime.version", p->go },
+		{ "service.version", *i->service_version ? i->service_version : p->module_version },
+		{ "container.id", i->container_id },
+		{ "k8s.pod.uid", i->pod_uid },
+		{ "host.name", i->host_name },
+		{ "systemd.unit", i->unit },
+	};
+
+	memcpy(out, all, sizeof(all));
+	return METRIC_MAX_DESCRIPTION;
+}

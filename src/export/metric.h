@@ -53,7 +53,7 @@ struct metric_from {
 };
 
 struct metric {
-	const char *name; /* of Prometheus, without "_total" */
+	const char *name; /* of Prometheus, without "_total"; NULL: it is only pushed */
 	const char *otlp; /* NULL: it is not pushed */
 	enum metric_type type;
 	const char *unit; /* of OTLP, UCUM */
@@ -62,7 +62,7 @@ struct metric {
 };
 
 /* In the order of the page: what matters most first, should there be too many series.
- * Each ends with name NULL. */
+ * Each ends with get NULL. */
 extern const struct metric metrics_self[];    /* of gospect and the machine: no process */
 extern const struct metric metrics_process[]; /* of a process, a few words */
 extern const struct metric metrics_walk[];    /* of a process, its goroutines and so on */
@@ -98,5 +98,8 @@ struct metric_target *metric_targets(const struct view *v, size_t *n);
 #define METRIC_MAX_IDENTITY (6 + CONFIG_MAX_PAIRS)
 int metric_identity(const struct metric_target *t, const struct host_config *c,
 		    struct metric_label *out);
+/* What else is known of it: of no series, but in gospect_target_info and in OTLP's resource. */
+#define METRIC_MAX_DESCRIPTION 8
+int metric_description(const struct view_process *p, struct metric_label *out);
 
 #endif

@@ -56,20 +56,9 @@ static void walked(const struct metric_from *from, struct metric_sink *to)
 
 static void info(const struct metric_from *from, struct metric_sink *to)
 {
-	const struct view_process *p = from->process;
-	const struct identity *i = p->identity;
-	const struct metric_label label[] = {
-		{ "process.executable.path", p->exe },
-		{ "process.executable.build_id.go", p->go_build_id },
-		{ "process.runtime.version", p->go },
-		{ "service.version", *i->service_version ? i->service_version : p->module_version },
-		{ "container.id", i->container_id },
-		{ "k8s.pod.uid", i->pod_uid },
-		{ "host.name", i->host_name },
-		{ "systemd.unit", i->unit },
-	};
+	struct metric_label label[METRIC_MAX_DESCRIPTION];
 
-	to->put(to, 1, label, (int)(sizeof(label) / sizeof(label[0])));
+	to->put(to, 1, label, metric_description(from->process, label));
 }
 
 static void finding(const struct metric_from *from, struct metric_sink *to)

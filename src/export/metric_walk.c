@@ -209,6 +209,14 @@ static void connections(const struct metric_from *from, struct metric_sink *to)
 	}
 }
 
+/* Hosts with connections have zero of what there may be. */
+static void of_connections(struct by_host *b, const struct net_window *n)
+{
+	for (int i = 0; n && i < n->nconnection && b->n < MAX_HOSTS; i++)
+		if (!n->connection[i].other)
+			of_host(b, n->connection[i].host);
+}
+
 static bool any(const struct net_request *r)
 {
 	(void)r;
@@ -226,6 +234,7 @@ static void requests(const struct metric_from *from, struct metric_sink *to,
 	const struct net_window *n = net(from);
 	struct by_host b = { 0 };
 
+	of_connections(&b, n);
 	for (int i = 0; n && i < n->nin_flight; i++)
 		of_host(&b, n->in_flight[i].host)->value[0] += counts(&n->in_flight[i]);
 	if (all && n && n->in_flight_total > (uint64_t)n->nin_flight)
@@ -266,6 +275,7 @@ static void unclosed_bodies(const struct metric_from *from, struct metric_sink *
 	const struct net_window *n = net(from);
 	struct by_host b = { 0 };
 
+	of_connections(&b, n);
 	for (int i = 0; n && i < n->nunclosed; i++)
 		of_host(&b, n->unclosed[i].other ? "" : n->unclosed[i].host)->value[0] +=
 			(double)n->unclosed[i].count;
@@ -307,19 +317,52 @@ static void handlers(const struct metric_from *from, struct metric_sink *to)
 
 /* ---- pools ---- */
 
+#define POOL_NAME_SIZE 128
+/* The driver, and which of the pools it is. */
+static char *pool_name(const struct sql_pool *p, int i, char *out)
+{
+	snprintf(out, POOL_NAME_SIZE, "%s/%d", p->driver, i + 1);
+	return out;
+}
+
+static int npools(const struct window *w)
+{
+	int n = w && w->sql->known ? w->sql->npool : 0;
+
+	return n < MAX_POOLS ? n : MAX_POOLS;
+}
+
 static void pools(const struct metric_from *from, struct metric_sink *to,
 		  double (*value)(const struct sql_pool *p))
 {
 	const struct window *w = window(from);
+	char name[POOL_NAME_SIZE];
 
-	for (int i = 0; w && w->sql->known && i < w->sql->npool && i < MAX_POOLS; i++) {
-		const struct sql_pool *p = &w->sql->pool[i];
-		double v = value(p);
-		char name[128];
+	for (int i = 0; i < npools(w); i++) {
+		double v = value(&w->sql->pool[i]);
 
-		snprintf(name, sizeof(name), "%s/%d", p->driver, i + 1);
 		if (v >= 0) /* less: not known */
-			metric_put1(to, v, "db.client.connection.pool.name", name);
+			metric_put1(to, v, "db.client.connection.pool.name",
+				    pool_name(&w->sql->pool[i], i, name));
+	}
+}
+
+/* As the semantic conventions have it. */
+static void sql_connections(const struct metric_from *from, struct metric_sink *to)
+{
+	const struct window *w = window(from);
+	char name[POOL_NAME_SIZE];
+
+	for (int i = 0; i < npools(w); i++) {
+		const struct sql_pool *p = &w->sql->pool[i];
+		struct metric_label label[] = {
+			{ "db.client.connection.pool.name", pool_name(p, i, name) },
+			{ "db.client.connection.state", "used" },
+		};
+
+		to->put(to, (double)p->in_use, label, 2);
+		label[1].value = "idle";
+		to->put(to, (double)p->idle, label, 2);
 	}
 }
 
@@ -363,12 +406,14 @@ const struct metric metrics_walk[] = {
 	  "{connection}", "Connections of HTTP clients, from their own pools.", connections },
 	{ "gospect_http_server_active_requests", "gospect.http.server.active_requests",
 	  METRIC_AMOUNT, "{request}", "HTTP handlers running now.", handlers },
-	{ "go_sql_open_connections", "db.client.connection.open", METRIC_AMOUNT, "{connection}",
+	{ NULL, "db.client.connection.count", METRIC_AMOUNT, "{connection}",
+	  "Connections of a database pool, used and idle.", sql_connections },
+	{ "go_sql_open_connections", NULL, METRIC_AMOUNT, "{connection}",
 	  "Connections of a database pool.", sql_open },
-	{ "go_sql_in_use_connections", "db.client.connection.in_use", METRIC_AMOUNT, "{connection}",
-	  "Of them, in use.", sql_in_use },
-	{ "go_sql_idle_connections", "db.client.connection.idle", METRIC_AMOUNT, "{connection}",
-	  "Of them, idle.", sql_idle },
+	{ "go_sql_in_use_connections", NULL, METRIC_AMOUNT, "{connection}", "Of them, in use.",
+	  sql_in_use },
+	{ "go_sql_idle_connections", NULL, METRIC_AMOUNT, "{connection}", "Of them, idle.",
+	  sql_idle },
 	{ "go_sql_max_open_connections", "db.client.connection.max", METRIC_AMOUNT, "{connection}",
 	  "Most connections that the pool may open; 0: no limit.", sql_max_open },
 	{ "gospect_sql_waiters", "db.client.connection.pending_requests", METRIC_AMOUNT,

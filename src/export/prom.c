@@ -138,7 +138,9 @@ static void processes(struct writer *w, const struct metric *metrics, const stru
 		      const struct metric_target *t, size_t n, const struct buf *text,
 		      const size_t *at, struct buf *out)
 {
-	for (const struct metric *m = metrics; m->name; m++) {
+	for (const struct metric *m = metrics; m->get; m++) {
+		if (!m->name)
+			continue;
 		family_begin(w, m);
 		for (size_t i = 0; i < n; i++) {
 			struct metric_from from = *all;
@@ -158,7 +160,7 @@ static void write_page(struct writer *w, const struct metric_from *from, struct 
 	size_t *at = calloc(n + 1, sizeof(*at));
 
 	buf_init(&text, IDENTITY_MAX_BYTES + n * 4096);
-	for (const struct metric *m = metrics_self; m->name; m++) {
+	for (const struct metric *m = metrics_self; m->get; m++) {
 		w->identity = "";
 		family_begin(w, m);
 		m->get(from, &w->sink);

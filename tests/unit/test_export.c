@@ -364,7 +364,7 @@ static void page_for_people(void **state)
 	home_page(&hand.view, &h, &out);
 	assert_int_equal(out.err, 0);
 	assert_non_null(strstr(out.data, "node&lt;1&gt;"));
-	assert_non_null(strstr(out.data, "<title>17 to 31 in the last hour</title>"));
+	assert_non_null(strstr(out.data, "<title>17 to 31 in the last 30.0s</title>"));
 	assert_null(strstr(out.data, "<script"));
 	assert_null(strstr(out.data, "src="));
 	assert_non_null(strstr(out.data, "default-src 'none'"));
