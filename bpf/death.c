@@ -146,13 +146,15 @@ SEC("raw_tp/signal_generate")
 int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 {
 	enum { SIGURG_NUMBER = 23 }; /* Go's preemption: often, and never fatal */
+	enum { RESULT_IGNORED = 1 }; /* TRACE_SIGNAL_IGNORED */
 	__u64 sig = ctx->args[0];
 	struct task_struct *to = (void *)ctx->args[2];
 	struct task_struct *from = (void *)bpf_get_current_task();
 	struct gs_signal *s;
 	struct gs_death *d;
 
-	if (sig == SIGURG_NUMBER || sig >= GS_SIGNALS || !is_target(to))
+	if (sig == SIGURG_NUMBER || sig >= GS_SIGNALS || ctx->args[4] == RESULT_IGNORED ||
+	    !is_target(to))
 		return 0;
 	d = row();
 	if (!d)
@@ -163,6 +165,9 @@ int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 	s->code = code_of(ctx->args[1]);
 	bpf_get_current_comm(s->comm, sizeof(s->comm));
 	s->ns = bpf_ktime_get_ns();
+	__sync_fetch_and_add(&s->count, 1);
+	if (!s->first_ns)
+		s->first_ns = s->ns;
 	return 0;
 }
 

@@ -8,13 +8,19 @@
 #include "cli/options.h"
 #include "plan/sensor.h"
 
+/* One that may be left out is not asked for. */
+static bool has_value(const struct option_def *d)
+{
+	return d->arg && d->arg[0] != '[';
+}
+
 /* The values that an option can have, or that are files, pids or free text. */
 static const char *values_of(const struct option_def *d, char *out, size_t size)
 {
 	size_t len = 0;
 
 	out[0] = 0;
-	if (!d->arg)
+	if (!has_value(d))
 		return out;
 	if (strchr(d->arg, '|')) {
 		snprintf(out, size, "%s", d->arg);
@@ -85,7 +91,7 @@ static void bash_command(const struct command *c)
 		const struct option_def *d = &option_defs[i];
 		char values[200];
 
-		if (!d->arg)
+		if (!has_value(d))
 			continue;
 		printf("\t\t%s) %s='%s' ;;\n", d->flag,
 		       is_list(d)   ? "list"
@@ -153,14 +159,14 @@ static void zsh_command(const struct command *c)
 		char values[200];
 
 		values_of(d, values, sizeof(values));
-		printf("\t\t\t'%s%s[", d->flag, d->arg && d->flag[1] == '-' ? "=" : "");
+		printf("\t\t\t'%s%s[", d->flag, has_value(d) && d->flag[1] == '-' ? "=" : "");
 		brief(d->help, "[]:");
 		printf("]");
 		if (is_file(d))
 			printf(":file:_files");
 		else if (is_list(d))
 			printf(":list:_sequence compadd - %s", values);
-		else if (d->arg)
+		else if (has_value(d))
 			printf(*values ? ":value:(%s)" : ":value:%s", values);
 		printf("' \\\n");
 	}
@@ -204,7 +210,7 @@ static void fish_option(const struct command *c, const struct option_def *d)
 		printf(" -rF");
 	else if (*values)
 		printf(" -xa '%s'", values);
-	else if (d->arg)
+	else if (has_value(d))
 		printf(" -x");
 	printf(" -d '");
 	brief(d->help, "");

@@ -78,11 +78,14 @@ _Static_assert(sizeof(struct gs_crash_spec) == 56, "gs_crash_spec");
 
 #define GS_SIGNALS 65 /* 1 to 64 */
 
-/* The latest signal of a number. */
+/* The latest signal of a number that was not ignored. */
 struct gs_signal {
-	__u64 ns;     /* 0: none came */
+	__u64 ns;       /* 0: none came */
+	__u64 first_ns; /* when the first one came */
 	__u32 sender; /* process, in gospect's pid namespace if that is not the first; 0 not known */
 	__s32 code;   /* si_code: SI_USER 0, SI_TKILL -6, SI_KERNEL 0x80, > 0 a fault */
+	__u32 count;  /* that came */
+	__u32 unused;
 	char comm[16]; /* of the sending thread */
 };
 
@@ -97,7 +100,7 @@ struct gs_death {
 	struct gs_signal from_others[GS_SIGNALS];
 	struct gs_signal from_itself[GS_SIGNALS];
 };
-_Static_assert(sizeof(struct gs_signal) == 32, "gs_signal");
+_Static_assert(sizeof(struct gs_signal) == 48, "gs_signal");
 _Static_assert(sizeof(struct gs_death) == 56 + 2 * GS_SIGNALS * sizeof(struct gs_signal),
 	       "gs_death");
 

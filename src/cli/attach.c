@@ -31,11 +31,12 @@ struct attach {
 	struct watch w;
 	struct output out;
 	struct screen *screen;
-	uint64_t end_ns, report_ns, every_ns;
+	uint64_t end_ns, report_ns, every_ns, shutdown_ns;
 	uint64_t skipped;     /* reports since the last that was written */
 	uint64_t all_skipped; /* … in all */
 	struct buf lines;     /* with --slow: what is not written yet */
 	double stopped_s;     /* before this window */
+	bool waits;           /* with --until-exit: it was not asked to end yet */
 	bool cut;             /* what is written reaches nobody */
 	int status;
 };
@@ -178,7 +179,7 @@ static void on_stop(struct attach *a)
 {
 	uint64_t begin;
 
-	if (!a->screen)
+	if (!a->screen && !a->waits)
 		report(a);
 	if (a->w.end_reason)
 		return;
@@ -186,13 +187,34 @@ static void on_stop(struct attach *a)
 	begin = clock_mono_ns();
 	watch_stop(&a->w, a->screen);
 	a->stopped_s = (double)(clock_mono_ns() - begin) / 1e9;
-	a->report_ns = clock_mono_ns() + a->every_ns;
+	a->report_ns = a->waits ? UINT64_MAX : clock_mono_ns() + a->every_ns;
 	screen_return(a->screen);
+}
+
+#define SHUTDOWN_LOOK_NS (250 * NS_PER_MS)
+
+/* While it ends also where nobody else looks: the subject itself keeps within its share. */
+static uint64_t look_ns(const struct attach *a)
+{
+	uint64_t due = observer_look_ns(a->w.observer);
+
+	return due == UINT64_MAX && a->o->until_exit && !a->waits ? a->shutdown_ns : due;
+}
+
+/* It was asked to end: a window begins. */
+static void begin_end(struct attach *a)
+{
+	a->waits = false;
+	msg_note("process %ld was asked to end", a->o->pid);
+	if (observer_restart(a->w.observer))
+		return; /* it was quick: the report of its end follows */
+	observer_set_pace(a->w.observer, NS_PER_S);
+	a->report_ns = clock_mono_ns() + a->every_ns;
 }
 
 static uint64_t due_ns(const struct attach *a)
 {
-	uint64_t due = a->report_ns, look = observer_look_ns(a->w.observer);
+	uint64_t due = a->report_ns, look = look_ns(a);
 
 	due = look < due ? look : due;
 	return a->end_ns && a->end_ns < due ? a->end_ns : due;
@@ -204,12 +226,16 @@ static void step(struct attach *a, uint64_t now)
 
 	if (ends)
 		a->w.end_reason = "--for elapsed";
+	if (a->waits && watch_asked_to_end_ns(&a->w))
+		begin_end(a);
 	if (now >= a->report_ns && !ends && !a->screen && !a->o->slow_ns && !output_ready(&a->out))
 		skip(a); /* the window goes on: the next report has it all */
 	else if (now >= a->report_ns || ends)
 		report(a);
-	else if (now >= observer_look_ns(a->w.observer))
+	else if (now >= look_ns(a)) {
 		observer_look(a->w.observer);
+		a->shutdown_ns = now + SHUTDOWN_LOOK_NS;
+	}
 	while (a->report_ns <= now)
 		a->report_ns += a->every_ns;
 }
@@ -235,7 +261,8 @@ static void loop(struct attach *a)
 	uint64_t begin = clock_mono_ns();
 	char n[HUMAN_MAX];
 
-	a->report_ns = begin + a->every_ns;
+	a->waits = a->o->until_exit != 0;
+	a->report_ns = a->waits ? UINT64_MAX : begin + a->every_ns;
 	a->end_ns = a->o->for_ns ? begin + a->o->for_ns : 0;
 	if (a->screen)
 		report(a);
@@ -261,8 +288,15 @@ static int start(struct attach *a)
 	char least[HUMAN_MAX];
 
 	if (status == EXIT_DONE)
-		msg_note("watching process %ld: %s", a->o->pid,
-			 a->w.trace ? "probes armed, Ctrl-C stops" : "memory only, Ctrl-C stops");
+		msg_note("watching process %ld: %s, Ctrl-C stops%s", a->o->pid,
+			 a->w.trace ? "probes armed" : "memory only",
+			 a->o->until_exit ? "; reports begin when it is asked to end" : "");
+	if (status == EXIT_DONE && a->o->until_exit && !a->w.death) {
+		msg_error("--until-exit: signals are not seen: %s",
+			  a->w.death_off[0] ? a->w.death_off : a->w.memory_only);
+		msg_hint("'gospect doctor' says what is missing");
+		return a->w.death_off[0] ? EXIT_NOT_PERMITTED : EXIT_FAILED;
+	}
 	if (status == EXIT_DONE && a->o->slow_ns)
 		msg_note("requests that take %s or longer, as looks (about one a second) and "
 			 "probes see "
@@ -282,7 +316,7 @@ int cmd_attach(const struct options *o)
 	a.out.patience.ns = PATIENCE_NS;
 	if (a.out.file)
 		a.out.file->stream = true;
-	screen = a.out.is_terminal && o->format == FORMAT_TEXT && !o->slow_ns;
+	screen = a.out.is_terminal && o->format == FORMAT_TEXT && !o->slow_ns && !o->until_exit;
 	buf_init(&a.lines, LINES_MAX_BYTES);
 	if (screen && watch_in_background())
 		raise(SIGTTOU); /* until it is in the foreground; nothing is armed yet */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,10 @@ const struct option_def option_defs[OPT_COUNT] = {
 		       "end. As seen by looks, about one a second, and by probes: those that are "
 		       "over "
 		       "between two looks are not among them" },
+	[OPT_UNTIL_EXIT] = { "--until-exit", "[SIGNAL]",
+			     "report nothing before the process is asked to end (by TERM, or by "
+			     "SIGNAL: TERM, INT, HUP, QUIT, USR1, USR2); then what keeps it alive, "
+			     "every --every until it has ended. No signal is sent" },
 	[OPT_PROVE] = { "--prove", NULL,
 			"prove leaks: the process is frozen for some milliseconds while its memory "
 			"is copied; the expected stop is printed first" },
@@ -182,6 +187,31 @@ static int set_format(const struct command *c, enum option_id id, const char *ar
 	return usage_valid(c, "format", arg, option_defs[id].arg);
 }
 
+/* A signal that asks a process to end, with or without "SIG"; 0: none is called so. */
+static int end_signal(const char *name)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} signals[] = {
+		{ "TERM", SIGTERM }, { "INT", SIGINT },   { "HUP", SIGHUP },
+		{ "QUIT", SIGQUIT }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 },
+	};
+
+	name += strncmp(name, "SIG", 3) ? 0 : 3;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (!strcmp(name, signals[i].name))
+			return signals[i].number;
+	return 0;
+}
+
+static int set_until_exit(const struct command *c, const char *arg, struct options *o)
+{
+	o->until_exit = arg ? end_signal(arg) : SIGTERM;
+	return o->until_exit ? 0
+			     : usage_valid(c, "signal", arg, "TERM, INT, HUP, QUIT, USR1, USR2");
+}
+
 static int set_option(const struct command *c, enum option_id id, const char *arg,
 		      struct options *o)
 {
@@ -221,6 +251,8 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		if (duration_parse(arg, &o->slow_ns) || o->slow_ns < 100 * NS_PER_MS)
 			return usage(c, "not a duration of 100ms or more: '%s'", arg);
 		return 0;
+	case OPT_UNTIL_EXIT:
+		return set_until_exit(c, arg, o);
 	case OPT_PROVE:
 		o->prove = true;
 		return 0;
@@ -335,7 +367,11 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		id = find_option(c, arg, &value);
 		if (id == OPT_COUNT)
 			return usage(c, "unknown option '%s'", arg);
-		if (option_defs[id].arg && !value) {
+		if (id == OPT_UNTIL_EXIT && !value) {
+			/* what names no signal is the next operand */
+			if (i + 1 < argc && end_signal(argv[i + 1]))
+				value = argv[++i];
+		} else if (option_defs[id].arg && !value) {
 			if (++i == argc)
 				return usage(c, "option '%s' needs a value", arg);
 			value = argv[i];
@@ -363,6 +399,10 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 			     "in JSON each report has slow_requests");
 	if (o->slow_ns && !(o->sensors & SENSOR_BIT(SENSOR_NET)))
 		return usage(c, "--slow needs the sensor '%s'", "net");
+	if (o->until_exit && o->slow_ns)
+		return usage(c, "--until-exit and %s exclude each other", "--slow");
+	if (o->until_exit && !(o->sensors & SENSOR_BIT(SENSOR_CRASH)))
+		return usage(c, "--until-exit needs the sensor '%s'", "crash");
 	if (c->operand == OPERAND_PID && !o->pid)
 		return usage(c, "'%s' needs a PID (try: gospect list)", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)

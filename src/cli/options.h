@@ -33,6 +33,7 @@ struct options {
 	double budget_pct; /* --budget */
 	bool exact;
 	uint64_t slow_ns; /* --slow; 0: not asked for */
+	int until_exit;   /* --until-exit: the signal that begins the end; 0: not asked for */
 	enum format format;
 	const char *output; /* -o, or NULL: standard output */
 	bool redact_hosts, redact_messages;
@@ -71,6 +72,7 @@ enum option_id {
 	OPT_BUDGET,
 	OPT_EXACT,
 	OPT_SLOW,
+	OPT_UNTIL_EXIT,
 	OPT_PROVE,
 	OPT_MAX_STOP,
 	OPT_MAX_MEMORY,
@@ -93,7 +95,7 @@ enum option_id {
 
 struct option_def {
 	const char *flag; /* "--for" */
-	const char *arg;  /* "DUR", NULL: none */
+	const char *arg;  /* "DUR"; "[SIGNAL]": may be left out; NULL: none */
 	const char *help;
 };
 

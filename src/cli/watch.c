@@ -378,6 +378,7 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 	cfg.look.sampler_off = w->sampler_off;
 	cfg.look.death = w->death;
 	cfg.look.death_off = w->death_off[0] ? w->death_off : NULL;
+	cfg.look.end_signal = w->o->until_exit;
 	cfg.look.redact_messages = w->o->redact_messages;
 	cfg.look.memory_only = w->trace ? NULL : w->memory_only;
 	r = observer_new(&w->observer, &cfg, &err);
@@ -497,6 +498,12 @@ void watch_disarm(struct watch *w, struct output *out)
 	w->stop_fd = -1;
 	sigprocmask(SIG_UNBLOCK, &stops, NULL); /* one that is pending stops us here */
 	out->patience.hurry += w->signalled;
+}
+
+uint64_t watch_asked_to_end_ns(const struct watch *w)
+{
+	return w->death ? death_asked_ns(w->death, w->o->until_exit ? w->o->until_exit : SIGTERM)
+			: 0;
 }
 
 bool watch_in_background(void)

@@ -92,6 +92,9 @@ void watch_disarm(struct watch *w, struct output *out);
  * it was taken before; another one begins, unless end_reason is set.
  */
 void watch_stop(struct watch *w, bool on_terminal);
+/* When the process was asked to end, by the signal that --until-exit names or by SIGTERM (our
+ * monotonic clock); 0: it was not, or signals are not seen. */
+uint64_t watch_asked_to_end_ns(const struct watch *w);
 /* Whether the terminal on standard output is somebody else's now. */
 bool watch_in_background(void);
 /* Whether a signal has come since this was asked last; it is over then. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crash/fill.h"
+#include "crash/shutdown.h"
 #include "proc/process.h"
 #include "trace/death.h"
 #include "trace/trace.h"
@@ -19,13 +20,20 @@ static int crash_open(void **out, const struct look *l, char *why)
 			 l->memory_only ? l->memory_only : "nothing sees it end");
 		return -EOPNOTSUPP;
 	}
-	*out = malloc(1); /* it has no state */
+	*out = shutdown_new();
 	return *out ? 0 : -ENOMEM;
 }
 
 static void crash_close(void *self)
 {
-	free(self);
+	shutdown_free(self);
+}
+
+/* Whether or not goroutines are walked: it reads them itself, when it has to. */
+static void crash_count(void *self, struct look *l, const struct trace_reading *r)
+{
+	(void)r;
+	shutdown_look(self, l);
 }
 
 static int by_time(const void *x, const void *y)
@@ -62,11 +70,11 @@ static int crash_fill_window(void *self, struct look *l, struct window *w)
 	struct gs_crash *at[GS_CRASH_RECORDS];
 	struct gs_death d;
 	struct gs_crash *copy;
-	int n, err;
+	bool gone = process_check(l->proc) == -ESRCH;
+	int n, err = shutdown_fill(self, l, gone, &w->crash->shutdown);
 
-	(void)self;
-	if (process_check(l->proc) != -ESRCH)
-		return 0;
+	if (err || !gone)
+		return err;
 	n = take_records(l, &copy, at);
 	if (n < 0)
 		return n;
@@ -96,7 +104,8 @@ static void crash_cover(void *self, const struct look *l, struct window *w)
 		look_cover_refused(l, SENSOR_CRASH, w); /* never sliced (GROUP_DEATHS) */
 }
 
-static const struct detector *const detectors[] = { &crash_detector, NULL };
+static const struct detector *const detectors[] = { &crash_detector, &slow_shutdown_detector,
+						    NULL };
 
 const struct subject crash_subject = {
 	.name = "crash",
@@ -104,6 +113,7 @@ const struct subject crash_subject = {
 	.needs = NEEDS_TOTALS,
 	.open = crash_open,
 	.close = crash_close,
+	.count = crash_count,
 	.fill = crash_fill_window,
 	.cover = crash_cover,
 	.detectors = detectors,

@@ -6,6 +6,6 @@
 #include "model/subject.h"
 
 extern const struct subject crash_subject;
-extern const struct detector crash_detector;
+extern const struct detector crash_detector, slow_shutdown_detector;
 
 #endif

@@ -40,6 +40,85 @@ static const struct column sender_column[] = {
 static const struct table sender =
 	TABLE("sender", "Who sent the signal.", struct crash_sender, sender_column);
 
+#define S struct shutdown_row
+static bool is_dated(const struct row *r)
+{
+	return ((const S *)r->row)->what <= SHUTDOWN_STOPS;
+}
+
+static const struct column shutdown_row_column[] = {
+	WORD(S, what, "what", shutdown_what_word,
+	     "main: the first goroutine, with which the process ends; stops_server: in a server's "
+	     "Shutdown or GracefulStop; handles_request; connection: of a server, without a "
+	     "function of the program's; other"),
+	FLAG(S, stops, "stops_server", "it is in Shutdown or GracefulStop",
+	     .flags = COLUMN_ABSENT_0),
+	PLACE(S, at, "place",
+	      "where it stands in the program's code; where none of it is: in the standard "
+	      "library"),
+	PLACE(S, of, "handler", "of a request: the program's outermost function"),
+	PLACE(S, created, "created", "its go statement"),
+	TEXT(S, reason, "reason", "what it waits for, as the runtime has it"),
+	COUNT(S, count, "count", "goroutines"),
+	GOID(S, goroutine, "goroutine", "the lowest id of them"),
+	REAL(S, since_s, "at_least_s", 0.001, "looks have seen it there for so long",
+	     .known = is_dated),
+};
+#undef S
+
+static const struct table shutdown_rows =
+	TABLE("shutdown_wait", "Goroutines that are there while a process ends.",
+	      struct shutdown_row, shutdown_row_column);
+
+#define S struct shutdown_window
+static bool has_asker(const struct row *r)
+{
+	return ((const S *)r->row)->sender.known;
+}
+
+static bool was_looked_at(const struct row *r)
+{
+	return ((const S *)r->row)->seen;
+}
+
+static bool knows_calls(const struct row *r)
+{
+	return ((const S *)r->row)->calls_known;
+}
+
+static bool knows_transactions(const struct row *r)
+{
+	return ((const S *)r->row)->transactions_known;
+}
+
+static const struct column shutdown_column[] = {
+	TEXT(S, signal_name, "signal", "that asked it to end"),
+	COUNT(S, times, "times", "that it came"),
+	COLUMN(COLUMN_OBJECT, "sender", offsetof(S, sender), "another process that sent it",
+	       .sub = &sender, .flags = COLUMN_INSIDE | COLUMN_SOMETIMES, .known = has_asker),
+	TIME(S, real_ns, "time", "when it came first"),
+	REAL(S, lasted_s, "lasted_s", 0.001, "until now, or until the process had ended"),
+	FLAG(S, ended, "ended", "the process has"),
+	REAL(S, seen_s, "seen_s", 0.001, "the goroutines below are of so long after the signal",
+	     .known = was_looked_at),
+	COUNT(S, goroutines, "goroutines", "of the program's own", .known = was_looked_at),
+	COUNT(S, left_out, "left_out", "in no row: there are too many", .flags = COLUMN_ABSENT_0),
+	ROWS(S, row, nrow, "waits", &shutdown_rows,
+	     "goroutines by what they do and where they stand, the main one first"),
+	COUNT(S, calls, "calls", "to others under way (HTTP, gRPC)", .known = knows_calls),
+	COUNT(S, transactions, "transactions", "of databases open", .known = knows_transactions),
+};
+#undef S
+
+static const void *shutdown_part(const struct window *w)
+{
+	return w->crash->shutdown.known ? &w->crash->shutdown : NULL;
+}
+
+const struct table shutdown_object =
+	TABLE("shutdown", "A process that has been asked to end.", struct shutdown_window,
+	      shutdown_column, .part = shutdown_part);
+
 #define S struct crash_oom
 static const struct column oom_column[] = {
 	BYTES(S, anon_bytes, "anon_bytes", "the process's own memory, roughly"),
@@ -144,4 +223,75 @@ const struct table crash_summary = {
 	.any = any_stack,
 	.sentence = crash_sentence,
 	.below = stack_lines_of,
+};
+
+/* ---- the shutdown ---- */
+
+#define MAX_WAITS     10
+#define PLACE_COLUMNS 48
+
+static bool any_shutdown(const struct window *w)
+{
+	return w->crash->shutdown.known;
+}
+
+static void shutdown_sentence(const struct window *w, struct buf *out)
+{
+	const struct shutdown_window *s = &w->crash->shutdown;
+
+	buf_printf(out, "%s came ", s->signal_name);
+	if (s->ended)
+		sentence_seconds(out, "and the process ended ", s->lasted_s, " later");
+	else
+		sentence_seconds(out, "", s->lasted_s, " ago");
+	if (!s->seen) {
+		buf_puts(out, "; its goroutines were not looked at meanwhile");
+		return;
+	}
+	sentence_seconds(out, "; what was there ", s->seen_s, " after it:");
+	sentence_counted(out, " ", s->goroutines, "goroutine");
+	if (s->calls_known)
+		sentence_counted(out, ", ", s->calls, "call");
+	if (s->transactions_known)
+		sentence_counted(out, ", ", s->transactions, "transaction");
+}
+
+static const char *people_call(const struct shutdown_row *r)
+{
+	static const char *const word[SHUTDOWN_WHATS] = {
+		[SHUTDOWN_MAIN] = "main goroutine",   [SHUTDOWN_STOPS] = "stops a server",
+		[SHUTDOWN_HANDLES] = "has a request", [SHUTDOWN_CONNECTION] = "connection",
+		[SHUTDOWN_OTHER] = "other",
+	};
+
+	return word[r->what];
+}
+
+static void shutdown_lines(const struct window *w, struct buf *out)
+{
+	const struct shutdown_window *s = &w->crash->shutdown;
+	char text[WORDS_PLACE_MAX], fit[PLACE_COLUMNS * 4 + 8];
+
+	for (int i = 0; i < s->nrow && i < MAX_WAITS; i++) {
+		const struct shutdown_row *r = &s->row[i];
+		struct place at = r->at.function ? r->at : r->created;
+
+		at.in = r->own ? at.in : NULL; /* it is all the library's */
+		buf_printf(out, "  %6llu  %-15s %s: %s\n", (unsigned long long)r->count,
+			   people_call(r),
+			   words_fit(words_place_short(&at, text, sizeof(text)), PLACE_COLUMNS, fit,
+				     sizeof(fit)),
+			   r->reason);
+	}
+	if (s->nrow > MAX_WAITS)
+		buf_printf(out, "  and goroutines of %d places more\n", s->nrow - MAX_WAITS);
+}
+
+const struct table shutdown_summary = {
+	.name = "shutdown",
+	.label = "shutdown",
+	.title = "Shutdown",
+	.any = any_shutdown,
+	.sentence = shutdown_sentence,
+	.below = shutdown_lines,
 };

@@ -5,6 +5,6 @@
 
 #include "model/schema.h"
 
-extern const struct table crash_object, crash_summary;
+extern const struct table crash_object, crash_summary, shutdown_object, shutdown_summary;
 
 #endif

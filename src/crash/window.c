@@ -9,9 +9,18 @@ const char *const crash_cause_word[CRASH_CAUSES] = {
 	[CRASH_BY_OOM] = "oom",     [CRASH_BY_EXIT] = "exit",   [CRASH_BY_UNKNOWN] = "unknown",
 };
 
+const char *const shutdown_what_word[SHUTDOWN_WHATS] = {
+	[SHUTDOWN_MAIN] = "main",
+	[SHUTDOWN_STOPS] = "stops_server",
+	[SHUTDOWN_HANDLES] = "handles_request",
+	[SHUTDOWN_CONNECTION] = "connection",
+	[SHUTDOWN_OTHER] = "other",
+};
+
 void crash_window_deinit(struct crash_window *c)
 {
 	stack_table_deinit(&c->stacks);
 	free(c->panic);
+	free(c->shutdown.row);
 	memset(c, 0, sizeof(*c));
 }

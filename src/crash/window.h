@@ -43,7 +43,57 @@ struct crash_oom {
 	uint64_t anon_bytes, file_bytes, shared_bytes;
 };
 
+/* What a goroutine is that is there when the process has been asked to end. */
+enum shutdown_what {
+	SHUTDOWN_MAIN,       /* the first one: the process ends when it returns */
+	SHUTDOWN_STOPS,      /* in a server's Shutdown or GracefulStop */
+	SHUTDOWN_HANDLES,    /* serves a request */
+	SHUTDOWN_CONNECTION, /* of a server: reads a request, or the library serves it */
+	SHUTDOWN_OTHER,
+	SHUTDOWN_WHATS
+};
+extern const char *const shutdown_what_word[SHUTDOWN_WHATS];
+
+#define SHUTDOWN_MAX_ROWS 100
+
+/* Goroutines of one kind, created and waiting at the same places for the same. */
+struct shutdown_row {
+	enum shutdown_what what;
+	bool stops;           /* in Shutdown or GracefulStop: MAIN may be, too */
+	bool own;             /* at is in the user's code; else in the standard library */
+	struct place at;      /* where it stands; may have no function */
+	struct place of;      /* HANDLES: the user's outermost function of the request */
+	struct place created; /* its go statement; may have no function */
+	const char *reason;   /* static */
+	uint64_t count;
+	uint64_t goroutine; /* the lowest id */
+	double since_s;     /* MAIN and STOPS: seen there at each look for so long; 0: only now */
+};
+
+/* From the signal that asks the process to end, until it does. */
+struct shutdown_window {
+	bool known; /* it has come */
+	const char *signal_name;
+	uint64_t times; /* that it came */
+	struct crash_sender sender;
+	uint64_t real_ns; /* when it came */
+	double lasted_s;  /* until now, or: */
+	bool ended;       /* until the process did */
+	bool seen;        /* what is below */
+	double seen_s;    /* so long after the signal */
+	struct shutdown_row *row;
+	int nrow; /* owned; in the order of `what`, own first, then most first */
+	uint64_t goroutines, left_out; /* of the program's own; in no row, or not to be read */
+	/* of other subjects: observe/shutdown.c */
+	bool calls_known, transactions_known;
+	uint64_t calls, transactions;   /* under way */
+	struct place call, transaction; /* of the oldest; may have no function */
+	double call_s, transaction_s;   /* of those: at least */
+};
+
 struct crash_window {
+	struct shutdown_window shutdown; /* not only of the last window */
+	/* all else is */
 	bool known; /* it has ended, and something is known of how */
 	enum crash_cause cause;
 	char message[CRASH_MAX_MESSAGE + 1]; /* "": there is none */

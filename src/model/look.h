@@ -41,6 +41,7 @@ struct look {
 	const char *sampler_off; /* why; NULL: they are not asked for */
 	struct death *death;     /* NULL: exits and signals are not seen */
 	const char *death_off;   /* why; NULL: they are not asked for */
+	int end_signal;          /* that asks the process to end; 0: SIGTERM */
 	bool redact_messages;    /* of panics types are shown only */
 	const char *redact_salt; /* hosts are shown as hashes with it; NULL: as they are */
 	uint32_t sensors;        /* asked for: SENSOR_BIT()s */

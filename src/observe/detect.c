@@ -18,6 +18,7 @@ void detect_all(struct window *w, struct findings *out)
 	uint32_t covered = covered_sensors(w);
 
 	explain_rows(w);
+	join_shutdown(w);
 	for (int i = 0; subjects[i]; i++) {
 		const struct detector *const *d = subjects[i]->detectors;
 

@@ -9,6 +9,9 @@
 /* Marks what another finding explains, runs all of them and sorts. */
 void detect_all(struct window *w, struct findings *out);
 
+/* What is under way when the process has been asked to end, of all subjects (shutdown.c). */
+void join_shutdown(struct window *w);
+
 /* Before detectors judge; may be called again when rows were added (explain.c). */
 void explain_rows(struct window *w);
 

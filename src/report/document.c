@@ -259,6 +259,8 @@ static const struct column report_column[] = {
 	SUBJECT("lock_waits", lock_waits_object, "waits for locks that ended"),
 	SUBJECT("cpu", cpu_object, "CPU time by function; with --profile cpu"),
 	SUBJECT("crash", crash_object, "how the process ended; last report of `attach` only"),
+	SUBJECT("shutdown", shutdown_object,
+		"from the signal that asks the process to end; `attach` only"),
 	SUBJECT("heap", heap_profile, "the heap profile; snapshots only"),
 	SUBJECT("leaks", leaks_object, "leaked goroutines; snapshots only"),
 	ROWS(S, findings.f, findings.n, "findings", &report_findings, "what is wrong, worst first",
@@ -283,11 +285,11 @@ static const struct table process_summary = {
 };
 
 const struct table *const report_parts[] = {
-	&crash_summary,   &process_summary,  &cpu_functions, &cpu_sites,   &leak_sites,
-	&goroutine_sites, &goroutine_groups, &heap_sites,    &alloc_sites, &gc_summary,
-	&net_phases,      &net_failures,     &net_in_flight, &net_clients, &net_unclosed,
-	&net_dials,       &net_connections,  &net_silent,    &net_servers, &net_grpc,
-	&net_dead,        &net_own_lookups,  &sql_pools,     &sql_holders, &sql_queries,
-	&locks_rows,
+	&crash_summary, &shutdown_summary, &process_summary,  &cpu_functions, &cpu_sites,
+	&leak_sites,    &goroutine_sites,  &goroutine_groups, &heap_sites,    &alloc_sites,
+	&gc_summary,    &net_phases,       &net_failures,     &net_in_flight, &net_clients,
+	&net_unclosed,  &net_dials,        &net_connections,  &net_silent,    &net_servers,
+	&net_grpc,      &net_dead,         &net_own_lookups,  &sql_pools,     &sql_holders,
+	&sql_queries,   &locks_rows,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

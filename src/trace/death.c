@@ -101,6 +101,13 @@ void death_read(const struct death *d, struct gs_death *out)
 		to[i] = from[i];
 }
 
+uint64_t death_asked_ns(const struct death *d, int sig)
+{
+	uint64_t ns = d->row->from_others[sig].first_ns, own = d->row->from_itself[sig].first_ns;
+
+	return !ns || (own && own < ns) ? own : ns;
+}
+
 bool death_sees_oom(const struct death *d)
 {
 	return d->link[2] != NULL;

@@ -7,6 +7,7 @@
 #define GOSPECT_TRACE_DEATH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -23,6 +24,8 @@ int death_open(struct death **out, pid_t pid, struct err *err);
 void death_close(struct death *d);
 /* As it is now. */
 void death_read(const struct death *d, struct gs_death *out);
+/* When a signal (1 to 64) came first (our monotonic clock); 0: it has not, or was ignored. */
+uint64_t death_asked_ns(const struct death *d, int sig);
 /* Whether the OOM killer would be seen. */
 bool death_sees_oom(const struct death *d);
 

@@ -197,6 +197,10 @@ class Attach:
     def stop(self, sig=signal.SIGINT):
         """The reports that were still to come."""
         self.p.send_signal(sig)
+        return self.ended()
+
+    def ended(self):
+        """The same, when it ends by itself."""
         out, err = self.p.communicate(timeout=DEADLINE)
         self.stderr += err
         if self.p.returncode:

@@ -135,6 +135,88 @@ static void slices_are_of_others(void **state)
 	assert_null(strstr(f.w.coverage[0].why, "budget"));
 }
 
+/* ---- the end that takes long ---- */
+
+static const struct finding *judged_end(struct fixture *f, double lasted_s, bool ended)
+{
+	f->c->shutdown.known = true;
+	f->c->shutdown.signal_name = "SIGTERM";
+	f->c->shutdown.lasted_s = lasted_s;
+	f->c->shutdown.ended = ended;
+	slow_shutdown_detector.judge(&f->w, &f->found);
+	return f->found.n ? &f->found.f[0] : NULL;
+}
+
+static bool says(const struct finding *found, const char *words)
+{
+	for (int i = 0; i < found->nevidence; i++)
+		if (strstr(found->evidence[i], words))
+			return true;
+	return false;
+}
+
+static void an_end_may_take_five_seconds(void **state)
+{
+	struct fixture f;
+	const struct finding *found;
+
+	(void)state;
+	begin(&f, CRASH_BY_UNKNOWN);
+	assert_null(judged_end(&f, 0.1, true));
+	assert_null(judged_end(&f, 2, true));
+	assert_null(judged_end(&f, 5, false));
+	found = judged_end(&f, 5.1, false);
+	assert_int_equal(found->severity, SEVERITY_MEDIUM);
+	assert_string_equal(found->title, "the process was asked to end 5.1s ago and has not");
+	assert_null(found->place.function); /* nothing is known of what it waits for */
+	findings_deinit(&f.found);
+	begin(&f, CRASH_BY_UNKNOWN);
+	found = judged_end(&f, 90, true);
+	assert_string_equal(found->title, "the process took 1m30s to end after SIGTERM");
+	findings_deinit(&f.found);
+	begin(&f, CRASH_BY_UNKNOWN); /* nobody has asked */
+	slow_shutdown_detector.judge(&f.w, &f.found);
+	assert_int_equal(f.found.n, 0);
+}
+
+static void what_it_waits_for_is_said(void **state)
+{
+	struct shutdown_row row[] = {
+		{ .what = SHUTDOWN_MAIN,
+		  .stops = true,
+		  .own = true,
+		  .at = { .function = "main.main",
+			  .file = "main.go",
+			  .line = 7,
+			  .in = "net/http.(*Server).Shutdown" },
+		  .reason = "select",
+		  .count = 1,
+		  .since_s = 6 },
+		{ .what = SHUTDOWN_HANDLES,
+		  .own = true,
+		  .at = { .function = "main.slow", .file = "main.go", .line = 9 },
+		  .of = { .function = "main.slow", .file = "main.go", .line = 9 },
+		  .reason = "sleep",
+		  .count = 2 },
+		{ .what = SHUTDOWN_OTHER, .reason = "IO wait", .count = 4 },
+	};
+	struct fixture f;
+	const struct finding *found;
+
+	(void)state;
+	begin(&f, CRASH_BY_UNKNOWN);
+	f.c->shutdown.seen = true;
+	f.c->shutdown.row = row;
+	f.c->shutdown.nrow = 3;
+	found = judged_end(&f, 6.5, false);
+	assert_string_equal(found->place.function, "main.main");
+	assert_true(says(found, "waits for 2 requests under way"));
+	assert_true(says(found, "2 requests: sleep at main.slow (main.go:9)"));
+	assert_true(says(found, "4 other goroutines"));
+	assert_non_null(strstr(found->advice, "Shutdown"));
+	findings_deinit(&f.found);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +225,8 @@ int main(void)
 		cmocka_unit_test(who_is_asked_to_end_does_not_crash),
 		cmocka_unit_test(foreign_bytes_are_cleaned),
 		cmocka_unit_test(slices_are_of_others),
+		cmocka_unit_test(an_end_may_take_five_seconds),
+		cmocka_unit_test(what_it_waits_for_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,17 @@ static void attach_options(void **state)
 	assert_int_equal(o.format, FORMAT_JSON);
 	assert_string_equal(o.output, "x");
 
+	assert_int_equal(parse("attach", "--until-exit 42", &o), 0);
+	assert_int_equal(o.until_exit, SIGTERM);
+	assert_int_equal(o.pid, 42);
+	assert_int_equal(parse("attach", "42 --until-exit", &o), 0);
+	assert_int_equal(o.until_exit, SIGTERM);
+	assert_int_equal(parse("attach", "--until-exit INT 42", &o), 0);
+	assert_int_equal(o.until_exit, SIGINT);
+	assert_int_equal(o.pid, 42);
+	assert_int_equal(parse("attach", "42 --until-exit=SIGHUP", &o), 0);
+	assert_int_equal(o.until_exit, SIGHUP);
+
 	assert_int_equal(parse("attach", "--help", &o), 0);
 	assert_true(o.help);
 	assert_int_equal(parse("plan", "-- --odd", &o), 0);
@@ -205,6 +217,11 @@ static void wrong_usage(void **state)
 		"1 --format",
 		"1 --format html",
 		"1 -x",
+		"1 --until-exit=KILL",
+		"1 --until-exit=",
+		"1 --until-exit KILL",
+		"1 --until-exit --only net",
+		"1 --until-exit --slow 1s",
 		"1 --fo 5s",
 	};
 	struct options o;

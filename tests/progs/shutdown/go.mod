@@ -1,0 +1,3 @@
+module gospect.test/shutdown
+
+go 1.18
