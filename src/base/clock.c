@@ -27,6 +27,36 @@ uint64_t clock_real_ns(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+#define OFFSET_TRIES 5
+
+static int64_t offset_of(clockid_t id)
+{
+	int64_t most = INT64_MIN;
+
+	for (int i = 0; i < OFFSET_TRIES; i++) {
+		int64_t real = (int64_t)clock_real_ns();
+		int64_t offset = real - (int64_t)read_clock(id);
+
+		most = offset > most ? offset : most;
+	}
+	return most;
+}
+
+int64_t clock_real_offset_ns(void)
+{
+	return offset_of(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_mono_to_real_ns(uint64_t mono_ns)
+{
+	return (uint64_t)((int64_t)mono_ns + offset_of(CLOCK_MONOTONIC));
+}
+
+uint64_t clock_boot_to_real_ns(uint64_t boot_ns)
+{
+	return (uint64_t)((int64_t)boot_ns + offset_of(CLOCK_BOOTTIME));
+}
+
 void clock_nap_ms(unsigned int ms)
 {
 	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000 * NS_PER_MS) };

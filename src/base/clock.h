@@ -9,9 +9,16 @@
 #define NS_PER_S  1000000000ull
 #define NS_PER_MS 1000000ull
 
-uint64_t clock_mono_ns(void);       /* CLOCK_MONOTONIC, as Go's nanotime */
-uint64_t clock_boot_ns(void);       /* CLOCK_BOOTTIME, as /proc/PID/stat's start time */
-uint64_t clock_real_ns(void);       /* CLOCK_REALTIME, since 1970 */
+uint64_t clock_mono_ns(void); /* CLOCK_MONOTONIC, as Go's nanotime */
+uint64_t clock_boot_ns(void); /* CLOCK_BOOTTIME, as /proc/PID/stat's start time */
+uint64_t clock_real_ns(void); /* CLOCK_REALTIME, since 1970 */
+/*
+ * CLOCK_REALTIME less CLOCK_MONOTONIC.  Who is preempted between the two gets less: the
+ * most of some tries is taken, which is never too much.
+ */
+int64_t clock_real_offset_ns(void);
+uint64_t clock_mono_to_real_ns(uint64_t mono_ns);
+uint64_t clock_boot_to_real_ns(uint64_t boot_ns);
 void clock_nap_ms(unsigned int ms); /* sleeps; a signal ends it */
 uint64_t clock_self_cpu_ns(void);   /* CPU time of this process */
 uint64_t clock_thread_cpu_ns(void); /* and of this thread of it */

@@ -47,11 +47,6 @@ static struct gs_crash *first_record(const struct making *m)
 	return NULL;
 }
 
-static uint64_t real_ns_of(uint64_t mono_ns)
-{
-	return clock_real_ns() - (clock_mono_ns() - mono_ns);
-}
-
 /* ---- the goroutine ---- */
 
 /* A go statement; the main goroutine has none, and begins at runtime.main. */
@@ -203,7 +198,7 @@ static void take_status(struct making *m)
 	code = d->group_code ? d->group_code : d->leader_code;
 	out->status_known = d->group_code || d->leader_ended;
 	out->exit_code = code & 0x7f ? -1 : (int)(code >> 8 & 0xff);
-	out->real_ns = real_ns_of(d->exit_ns);
+	out->real_ns = clock_mono_to_real_ns(d->exit_ns);
 	if (!(code & 0x7f))
 		return;
 	out->signal = (int)(code & 0x7f);
@@ -221,7 +216,7 @@ static int take_record(struct making *m, struct gs_crash *c)
 	struct crash_window *out = m->out;
 	int err = take_stack(m, c);
 
-	out->real_ns = real_ns_of(c->ns);
+	out->real_ns = clock_mono_to_real_ns(c->ns);
 	switch (c->kind) {
 	case GS_CRASH_PANIC:
 		out->cause = CRASH_BY_PANIC;

@@ -404,7 +404,7 @@ int shutdown_fill(const struct shutdown *s, const struct look *l, bool gone,
 	out->ended = gone;
 	end = gone && d.exit_ns > begin ? d.exit_ns : now;
 	out->lasted_s = end > begin ? (double)(end - begin) / 1e9 : 0;
-	out->real_ns = clock_real_ns() - (now - begin);
+	out->real_ns = clock_mono_to_real_ns(begin);
 	k = kept_at(s, gone ? end - BEFORE_NS : end);
 	if (!k || !k->nrow)
 		return 0;

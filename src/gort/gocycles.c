@@ -23,7 +23,6 @@
 #define RUNS_ON_NS (20 * NS_PER_MS)
 #define CLOCKS_NS \
 	(int64_t)(10 * NS_PER_MS) /* between the two clocks that the runtime reads of one end */
-#define MAX_TRIES 5
 
 static bool has_coroutines(const struct goruntime *rt)
 {
@@ -31,20 +30,6 @@ static bool has_coroutines(const struct goruntime *rt)
 	struct gofunc fn[1];
 
 	return pclntab_find_names(rt->gb->pcln, name, 1, fn) || fn[0].entry;
-}
-
-/* Wall clock less our monotonic one: never too large, so that no end is early. */
-static int64_t real_offset(void)
-{
-	int64_t most = INT64_MIN;
-
-	for (int i = 0; i < MAX_TRIES; i++) {
-		int64_t real = (int64_t)clock_real_ns();
-		int64_t offset = real - (int64_t)clock_mono_ns();
-
-		most = offset > most ? offset : most;
-	}
-	return most;
 }
 
 void gocycles_set(struct gocycles *c, const struct gototals *t, int64_t real_offset_ns)
@@ -81,7 +66,7 @@ void gocycles_read(struct goruntime *rt)
 		c->coroutines = has_coroutines(rt);
 	c->asked = true;
 	if (!goread_memstats(rt, &raw, &t) && raw.has_memstats && raw.gc_ring_fits)
-		gocycles_set(c, &t, real_offset());
+		gocycles_set(c, &t, clock_real_offset_ns());
 }
 
 /* The number of the first cycle that ended at or after that time; n: none. */

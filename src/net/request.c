@@ -392,7 +392,7 @@ int netrequests_read(struct netwatch *nw)
 {
 	struct net_look *l = &nw->cur;
 	int64_t *deadline = calloc(l->ninflight + 1, sizeof(*deadline));
-	int64_t real_ns = (int64_t)clock_real_ns() - (int64_t)(clock_mono_ns() - l->now_ns);
+	int64_t real_ns = (int64_t)clock_mono_to_real_ns(l->now_ns);
 	int err = deadline ? read_inner(nw) : -ENOMEM;
 
 	if (!err)

@@ -421,7 +421,7 @@ static void cover_ended(struct window *w)
 
 static void fill_time(const struct observer *o, const char *end_reason, struct window *w)
 {
-	w->end_real_ns = clock_real_ns() - (clock_mono_ns() - o->look.end_ns);
+	w->end_real_ns = clock_mono_to_real_ns(o->look.end_ns);
 	if (!o->look.once) {
 		w->window_s = (double)(o->look.end_ns - o->window_ns) / 1e9;
 		w->observed_s = (double)(o->look.end_ns - o->begin_ns) / 1e9;

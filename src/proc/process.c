@@ -136,7 +136,7 @@ static int identify(struct process *p, struct err *err)
 		return err_set(err, -ESRCH, "process '%d' (%s) is a zombie", p->pid, p->comm);
 	p->start_ticks = st.start_ticks;
 	p->start_stack = st.start_stack > 1 ? st.start_stack : 0;
-	p->start_real_ns = clock_real_ns() - (clock_boot_ns() - ticks_to_ns(st.start_ticks));
+	p->start_real_ns = clock_boot_to_real_ns(ticks_to_ns(st.start_ticks));
 	return 0;
 }
 

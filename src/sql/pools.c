@@ -190,7 +190,7 @@ int sqlpools_look(struct sqlpools *p, const struct look *l)
 	if (!role)
 		return -ENOMEM;
 	p->look = l;
-	p->real_offset_ns = (int64_t)(clock_real_ns() - clock_mono_ns());
+	p->real_offset_ns = clock_real_offset_ns();
 	p->waiters_read = p->unread = p->asked = p->has_asked = 0;
 	p->nwaiter = 0;
 	forget_pools(p);

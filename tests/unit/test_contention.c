@@ -12,7 +12,7 @@
 #include "trace/trace.h"
 #include "observe/window.h"
 
-#define PATIENCE_NS 10000000000ull
+#define PATIENCE_NS 60000000000ull
 
 struct contended {
 	struct go_live p;

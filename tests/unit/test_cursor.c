@@ -279,6 +279,21 @@ static void test_err(void **state)
 	err_hint(NULL, "nor here");
 }
 
+/* However long it takes between the clocks: an instant is what both of them say. */
+static void test_clocks(void **state)
+{
+	const uint64_t slack = NS_PER_MS; /* clocks are trimmed meanwhile */
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		uint64_t before = clock_real_ns(), mono = clock_mono_ns(), boot = clock_boot_ns();
+		uint64_t after = clock_real_ns();
+
+		assert_in_range(clock_mono_to_real_ns(mono), before - slack, after + slack);
+		assert_in_range(clock_boot_to_real_ns(boot), before - slack, after + slack);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_buf_limit),    cmocka_unit_test(test_buf_grows),
 		cmocka_unit_test(test_u64map),       cmocka_unit_test(test_chosen_keys),
 		cmocka_unit_test(test_bytesmap),     cmocka_unit_test(test_err),
+		cmocka_unit_test(test_clocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

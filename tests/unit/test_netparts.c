@@ -17,7 +17,7 @@
 #include "gort/gotypes.h"
 
 #define MAX_FRAMES  64
-#define PATIENCE_NS 10000000000ull
+#define PATIENCE_NS 60000000000ull
 
 struct found {
 	struct goroutine g;

@@ -21,7 +21,7 @@
 #include "gort/gotypes.h"
 #include "observe/window.h"
 
-#define PATIENCE_NS 10000000000ull
+#define PATIENCE_NS 60000000000ull
 
 struct watched {
 	struct go_live p;
@@ -224,8 +224,7 @@ static void test_probes_are_of_this_hold(void **state)
 	h = hidden_holder(&l, &conn);
 	assert_non_null(h);
 	assert_int_equal(h->since.kind, AGE_AT_LEAST);
-	back = (uint64_t)gotime_unix_ns(conn->wall, conn->ext) -
-	       (clock_real_ns() - clock_mono_ns());
+	back = (uint64_t)(gotime_unix_ns(conn->wall, conn->ext) - clock_real_offset_ns());
 	addr = conn->addr;
 	u64map_init(&l.opens.at, 16);
 	assert_int_equal(trace_opens_add(&l.opens, &(struct trace_open){ .kind = OPEN_SQL_GRAB,
