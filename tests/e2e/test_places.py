@@ -134,12 +134,14 @@ class Commands(unittest.TestCase):
         need_root()
         with Work() as w:
             began = time.monotonic()
-            p = gospect("attach", w.pid, "--for", "1200ms", "--every", "500ms", "--format", "json")
+            p = gospect("attach", w.pid, "--for", "2500ms", "--every", "1s", "--format", "json")
             took = time.monotonic() - began
             rs = reports(p.stdout)
-            self.assertEqual(len(rs), 3)
-            self.assertTrue(1.19 <= sum(r["window_s"] for r in rs) <= took, (rs, took))
-            self.assertLess(rs[2]["window_s"], rs[0]["window_s"])
+            self.assertIn(len(rs), (2, 3))	# one that is late by a second has the time of the next
+            windows = [r["window_s"] for r in rs]
+            self.assertTrue(2.49 <= sum(windows) <= took, (windows, took))
+            for i in range(len(rs) - 1):	# none comes before it is due
+                self.assertGreaterEqual(sum(windows[:i + 1]), i + 0.99, windows)
             for a, b in zip(rs, rs[1:]):
                 self.assertEqual(a["goroutines"]["live"], b["goroutines"]["live_at_start"])
 
