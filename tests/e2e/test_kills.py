@@ -99,7 +99,7 @@ class Kills(unittest.TestCase):
 
     def test_uprobe_multi(self):
         self.kills("multi", KILLS)
-        self.assertLess(sorted(self.slow)[len(self.slow) // 2], 1)
+        self.assertLess(sorted(self.slow)[len(self.slow) // 4], 3)	# at once, where there is a CPU for it
 
     def test_perf_events(self):
         """The kernel takes 0.1 s for each, one after the other."""

@@ -248,7 +248,7 @@ class HeldUp(unittest.TestCase):
         took = (time.monotonic() - began) * 1000
         self.assertTrue(still(g), "gospect was not held up")
         announced = milliseconds(re.search(r"for about (\S+)", g.stderr.readline()).group(1))
-        self.assertLess(took, 2 * announced + 500)	# what it takes to see it on a busy machine
+        self.assertLess(took, 2 * announced + 3000)	# what it takes to see it on a busy machine
         resume(g)
         self.ends(g)
 

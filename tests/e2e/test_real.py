@@ -107,20 +107,23 @@ class Caddy(unittest.TestCase):
         self.assertLessEqual(abs(g["live"] - goroutines), 12)	# the metrics request itself has some, those of the load end
         self.assertTrue(gc1 <= r["gc"]["cycles_total"] <= gc2, (gc1, r["gc"], gc2))
         self.assertLessEqual(gc0, r["gc"]["cycles_total"] - r["gc"]["cycles"])
-        self.assertLess(abs(r["gc"]["heap_live_bytes"] - heap) / heap, 0.5)
+        if r["gc"]["cycles_total"] == gc1:	# none since: it is the same heap
+            self.assertLess(abs(r["gc"]["heap_live_bytes"] - heap) / heap, 0.5)
         self.assertEqual(text_differs(self.p.pid), [])
 
     def test_default_settings(self):
         """Nothing to report of the goroutines, and of the same load no more is
         probed than with --exact.  (What that costs is measured by make bench.)"""
-        hits = {}
+        hits = []
         for args in (("--exact",), ()):
             with Attach(self.p.pid, *args) as a:
                 self.load()
                 r = a.stop()[0]
-            hits[args] = r["cost"]["probes"]["hits"]
-        self.assertGreater(hits["--exact",], REQUESTS)
-        self.assertLessEqual(hits[()], hits["--exact",] * 1.1)
+            hits.append({p["name"]: p["hits"] for p in r["cost"]["probes"]["list"] if p["armed"]})
+        exact, usual = hits
+        self.assertGreater(sum(exact.values()), REQUESTS)
+        # ends of goroutines are probed by default only, where the machine is slow enough for all of them
+        self.assertLessEqual(sum(n for name, n in usual.items() if name in exact), sum(exact.values()) * 1.1)
         self.assertEqual([f for f in r["findings"] if f["kind"].startswith("goroutine")], [])
 
     def test_list_names_it(self):

@@ -52,9 +52,12 @@ class Spends(unittest.TestCase):
         """400 of 500 ms in a call, more or less on a busy machine, by some 140 sightings that come 20 at a time."""
         with Commands([binary(f"proxies-{USUAL}-stripped")]) as p:
             p.do("shop")
-            r = snapshot(p.pid, "--window", "6s", "--only", "net")
-        rows = {s["place"]["function"]: s for s in rows_of(r, "net", "servers") if s.get("place")}
-        shop, backend = rows["main.checkout.ServeHTTP"], rows["main.backend"]
+            for _ in range(4):	# a busy machine may leave a window few looks
+                r = snapshot(p.pid, "--window", "6s", "--only", "net")
+                rows = {s["place"]["function"]: s for s in rows_of(r, "net", "servers") if s.get("place")}
+                shop, backend = rows["main.checkout.ServeHTTP"], rows["main.backend"]
+                if shop["sightings"] > 60:
+                    break
         self.assertGreater(shop["sightings"], 60)
         spent = {s["phase"]: s for s in shop["spends"]}
         self.assertAlmostEqual(spent["ttfb"]["share"], 0.8, delta=0.25)
