@@ -131,13 +131,14 @@ class Phases(unittest.TestCase):
         """Counted where it ends, with its whole length, when it was seen to begin."""
         with Netload() as p, Attach(p.pid, "--exact", "--only", "net", every="1s") as a:
             p.do("traffic ttfb=1500")
-            rows = [r for _ in range(4) for r in rows_of(a.next(), "net", "phases") if r["phase"] == "ttfb"]
+            rows = [(r, report["window_s"]) for report in [a.next() for _ in range(4)]
+                    for r in rows_of(report, "net", "phases") if r["phase"] == "ttfb"]
             a.stop()
             longest = max(r["max_ns"] for r in p.truth()["phases"] if r["phase"] == "ttfb")
         self.assertTrue(rows)
-        for r in rows:
-            self.assertEqual(r["count"], 1)
-            self.assertTrue(1.49 * NS < r["max_ns"] < 1.05 * longest, (r, longest))
+        for r, window_s in rows:	# a second long, more on a busy machine
+            self.assertLessEqual(r["count"], 1 + window_s / 1.5)
+            self.assertTrue(1.49 * NS < r["max_ns"] < longest + 0.5 * NS, (r, longest))
 
 
 each_variant(Phases, "every_phase", Phases.every_phase)
@@ -549,7 +550,15 @@ class Grpc(unittest.TestCase):
     def setUp(self):
         need_root()
 
-    def test_by_method(self):
+    def near(self, watched):
+        """Times in up to three processes, as in Phases.compare()."""
+        for _ in range(3):
+            row, done = watched()
+            if is_near_histogram(row["p50_ns"], done["p50_ns"]):
+                return
+        self.fail((row, done))
+
+    def by_method(self):
         with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
             with window(p.pid, "--exact", "--only", "net") as a:
                 done = p.do("call Get 20 30")
@@ -559,17 +568,23 @@ class Grpc(unittest.TestCase):
         g = {r["method"]: r for r in rows_of(a.report, "net", "grpc")}
         get = g["/gospect.test.Stock/Get"]
         self.assertEqual((get["calls"], get["errors"], get["in_flight"]), (20, 0, 0))
-        self.assertTrue(is_near_histogram(get["p50_ns"], done["p50_ns"]), (get, done))
         self.assertEqual((g[bad["method"]]["calls"], g[bad["method"]]["errors"]), (5, 5))
         self.assertEqual(g[held["method"]]["in_flight"], 3)
         self.assertNotIn(SECRET, json.dumps(a.report))
+        return get, done
 
-    def test_http2_as_a_module(self):
-        """golang.org/x/net/http2: its types are the same as in net/http."""
+    def test_by_method(self):
+        self.near(self.by_method)
+
+    def of_a_module(self):
         with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
             with window(p.pid, "--exact", "--only", "net") as a:
                 done = p.do("get 30 20")
         rows = {r["phase"]: r for r in rows_of(a.report, "net", "phases") if r["host"] == done["host"]}
         self.assertEqual(rows["connect"]["count"], 1)
         self.assertEqual(rows["ttfb"]["count"], 30)
-        self.assertTrue(is_near_histogram(rows["ttfb"]["p50_ns"], done["p50_ns"]), (rows["ttfb"], done))
+        return rows["ttfb"], done
+
+    def test_http2_as_a_module(self):
+        """golang.org/x/net/http2: its types are the same as in net/http."""
+        self.near(self.of_a_module)

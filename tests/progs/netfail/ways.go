@@ -98,7 +98,7 @@ func wait(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // The good calls and the bad ones of a server.
 func both(bad http.HandlerFunc) *way {
 	url := serve(bad)
-	return &way{&http.Client{Transport: transport()}, get(url), get(url + "bad")}
+	return &way{client: &http.Client{Transport: transport()}, good: get(url), bad: get(url + "bad")}
 }
 
 // A port on which nobody listens.
@@ -112,7 +112,7 @@ func free() int {
 func init() {
 	ways["refused"] = func() *way {
 		url := fmt.Sprintf("http://%s:%d/", host, free())
-		return &way{&http.Client{Transport: transport()}, get(url), get(url)}
+		return &way{client: &http.Client{Transport: transport()}, good: get(url), bad: get(url)}
 	}
 	ways["notfound"] = func() *way {
 		w := both(wait)
@@ -133,7 +133,7 @@ func init() {
 	}
 	ways["timeout"] = func() *way {
 		w := both(wait)
-		w.client.Timeout = 100 * time.Millisecond
+		w.hasty = &http.Client{Transport: w.client.Transport, Timeout: 100 * time.Millisecond}
 		return w
 	}
 	ways["deadline"] = func() *way {
@@ -177,13 +177,13 @@ func init() {
 		s := &http.Server{IdleTimeout: pause, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok") })}
 		go s.Serve(l)
 		url := fmt.Sprintf("http://%s:%d/", host, l.Addr().(*net.TCPAddr).Port)
-		return &way{&http.Client{Transport: transport()}, get(url), get(url)}
+		return &way{client: &http.Client{Transport: transport()}, good: get(url), bad: get(url)}
 	}
 	ways["certificate"] = func() *way {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok") }))
 		s.StartTLS()
 		url := fmt.Sprintf("https://%s:%d/", host, s.Listener.Addr().(*net.TCPAddr).Port)
-		return &way{&http.Client{Transport: transport()}, get(url), get(url)}
+		return &way{client: &http.Client{Transport: transport()}, good: get(url), bad: get(url)}
 	}
 	ways["nottls"] = func() *way {
 		w := both(wait)
@@ -203,7 +203,7 @@ func init() {
 		tr.ForceAttemptHTTP2 = true
 		tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 		url := fmt.Sprintf("https://%s:%d/", host, s.Listener.Addr().(*net.TCPAddr).Port)
-		return &way{&http.Client{Transport: tr}, get(url), get(url + "bad")}
+		return &way{client: &http.Client{Transport: tr}, good: get(url), bad: get(url + "bad")}
 	}
 }
 
