@@ -9,6 +9,7 @@ from netprogs import Commands, NET_KINDS, keeps_no_connection, rows_of
 HOST = "api.example.com"
 VARIANTS = [(r, "stripped") for r in releases("1.20", "newest")]
 ENOUGH = 200	# calls in a window
+WARM = 40	# calls before: what is kept open is there
 
 # way: (percent, phases it may end in, kind, what the advice says)
 FAULTS = {
@@ -58,7 +59,7 @@ class Failures(unittest.TestCase):
 
     def measure(self, p):
         """A report of a window in which every call is seen whole; what was called, and failed."""
-        p.do("halt")
+        p.calls(WARM)
         with window(p.pid, "--only", "net", "--exact") as w:
             calls, failed = p.calls(ENOUGH)
         return w.report, calls, failed

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"net"
@@ -141,10 +142,25 @@ func (s *dnsServer) release() {
 }
 
 // resolver asks the server, with Go's own resolver.
+// patient waits for an answer to silent… for as long as it takes, not for the ten
+// seconds of /etc/resolv.conf, which a busy machine needs for other things.
+type patient struct{ *net.UDPConn }
+
+func (c patient) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("\x06silent")) {
+		c.SetDeadline(time.Time{})
+	}
+	return c.UDPConn.Write(b)
+}
+
 func (s *dnsServer) resolver() *net.Resolver {
 	to := s.conn.LocalAddr().String()
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "udp", to)
+		c, err := d.DialContext(ctx, "udp", to)
+		if err != nil {
+			return nil, err
+		}
+		return patient{c.(*net.UDPConn)}, nil
 	}}
 }

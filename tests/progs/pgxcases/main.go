@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
 // pgxcases has two pools of pgxpool, of 3 and of 9 connections, and no
-// database/sql.  The server is in the program: it takes every login and answers
-// no query.
+// database/sql.  The server is in the program: it takes every login and has nothing to
+// say to a query, which is asked of connections that were idle for a second.
 //
 // It prints `READY pid=N` and answers every line on its standard input with one
 // line of JSON, the pools' own Stat(): "hold N" acquires N connections of the
@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ func serve(c net.Conn) {
 	for {
 		if _, err := c.Read(b); err != nil {
 			return
+		}
+		if b[0] == 'Q' { // EmptyQueryResponse, ReadyForQuery
+			c.Write([]byte{'I', 0, 0, 0, 4, 'Z', 0, 0, 0, 5, 'I'})
 		}
 	}
 }
@@ -65,11 +69,26 @@ func acquire(p *pgxpool.Pool) *pgxpool.Conn {
 
 func waitFor(p *pgxpool.Pool) { acquire(p).Release() }
 
+// waiting counts who waits for a connection of any pool.
+func waiting() int {
+	b := make([]byte, 1<<20)
+	return strings.Count(string(b[:runtime.Stack(b, true)]), "main.waitFor(")
+}
+
+func wait(what string, done func() bool) {
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			panic("waited a minute for " + what)
+		}
+	}
+}
+
 func do(p *pgxpool.Pool, words []string) {
 	n := 0
 	if len(words) > 1 {
 		n, _ = strconv.Atoi(words[1])
 	}
+	want := n
 	switch words[0] {
 	case "hold":
 		for ; n > 0; n-- {
@@ -79,7 +98,7 @@ func do(p *pgxpool.Pool, words []string) {
 		for ; n > 0; n-- {
 			go waitFor(p)
 		}
-		time.Sleep(50 * time.Millisecond)
+		wait("waiters", func() bool { return waiting() == want })
 	case "work":
 		for i := 0; i < 1000; i++ {
 			waitFor(p)
@@ -89,7 +108,7 @@ func do(p *pgxpool.Pool, words []string) {
 			c.Release()
 		}
 		held = nil
-		time.Sleep(50 * time.Millisecond)
+		wait("all to be given back", func() bool { return waiting() == 0 && p.Stat().AcquiredConns() == 0 })
 	}
 }
 
