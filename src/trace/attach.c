@@ -75,8 +75,8 @@ static int perf_open(const struct attach_point *p, uint64_t offset)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int perf_set_prog(struct attachment *a, int event, const struct attach_point *p, uint32_t i,
-			 bool cookies)
+int attach_program(struct attachment *a, int event, const struct attach_point *p, uint32_t i,
+		   bool cookies)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = p->cookies[i]);
 	int link;
@@ -102,7 +102,7 @@ int attach_perf(struct attachment *a, const struct attach_point *p, bool cookies
 		event = perf_open(p, p->offsets[i]);
 		if (event >= 0)
 			a->fd[a->n++] = event;
-		err = event < 0 ? event : perf_set_prog(a, event, p, i, cookies);
+		err = event < 0 ? event : attach_program(a, event, p, i, cookies);
 	}
 	if (err)
 		attachment_close(a);

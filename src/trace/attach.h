@@ -36,6 +36,10 @@ struct attachment {
 int attach_multi(struct attachment *a, const struct attach_point *p);
 /* One perf event per site. The program was loaded without an attach type. */
 int attach_perf(struct attachment *a, const struct attach_point *p, bool cookies);
+/* Gives a perf event the program, with the cookie of place i: a link is added to *a where there
+ * are cookies. */
+int attach_program(struct attachment *a, int event, const struct attach_point *p, uint32_t i,
+		   bool cookies);
 /* Blocks for a grace period of the kernel: 25 to 150 ms for each link and event. */
 void attachment_close(struct attachment *a);
 

@@ -16,6 +16,7 @@
 
 #include "host/privileges.h"
 #include "trace/attach.h"
+#include "trace/keeper.h"
 #include "trace/lab.h"
 
 /* One experiment answers both questions; the machine does not change. */
@@ -43,15 +44,23 @@ static void explain(struct trace_features *f, const char *what, const struct lab
 			 (unsigned long long)r->hits, (unsigned long long)r->calls);
 }
 
+static bool works(const struct lab_result *r)
+{
+	return !r->attach_err && r->hits >= r->calls;
+}
+
 static int try_perf(struct trace_features *f, struct cost_table *ct, const struct lab_result *multi,
 		    struct err *err)
 {
 	struct lab_result r;
-	int e = lab_run(&r, false, err);
+	int e = lab_run(&r, LAB_EVENTS, err);
 
+	f->events = !e && keeper_uses_events() && works(&r);
+	if (!e && keeper_uses_events() && !f->events)
+		e = lab_run(&r, LAB_PERF, err);
 	if (e)
 		return e;
-	f->perf_uprobe = !r.attach_err && r.hits >= r.calls;
+	f->perf_uprobe = works(&r);
 	if (f->perf_uprobe) {
 		explain(f, "uprobe_multi", multi);
 		f->method = TRACE_METHOD_PERF;
@@ -86,13 +95,13 @@ static int experiment(struct trace_features *f, struct cost_table *ct, struct er
 	memset(f, 0, sizeof(*f));
 	for (int i = 0; i < INSN_CLASS_COUNT; i++)
 		r.cost.ns[i] = -1;
-	e = multi_wanted() ? lab_run(&r, true, err) : 0;
+	e = multi_wanted() ? lab_run(&r, LAB_MULTI, err) : 0;
 	if (e)
 		return e;
 	*ct = r.cost;
 	f->cookies = lab_has_cookies();
 	f->multi_links = !r.attach_err;
-	f->multi_pid_ok = f->multi_links && r.hits >= r.calls;
+	f->multi_pid_ok = works(&r);
 	if (!f->multi_pid_ok)
 		return try_perf(f, ct, &r, err);
 	f->method = TRACE_METHOD_MULTI;

@@ -187,6 +187,7 @@ static int send_job(const struct keeper_job *j, int slot, bool last)
 		.op = KEEPER_ARM,
 		.slot = slot,
 		.multi = j->multi,
+		.events = j->events,
 		.cookies = j->cookies,
 		.last = last,
 		.pid = p->pid,
@@ -297,6 +298,11 @@ int keeper_stats(void)
 	if (e && keeper.pid)
 		keeper_lost();
 	return e ? e : a.result[0] ? a.result[0] : fd;
+}
+
+bool keeper_uses_events(void)
+{
+	return keeper.shared && __atomic_load_n(&keeper.shared->events, __ATOMIC_RELAXED);
 }
 
 void keeper_beat(void)

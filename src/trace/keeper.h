@@ -13,6 +13,10 @@
  *   gospect ──socket──> keeper ──fork──> attacher: arms, hands the descriptors over, dies
  *                              └─fork──> closer:   is left alone with them, dies
  *
+ * Perf events of a place take 0.1 s each to go; where tracefs can be had, only one of two
+ * goes with the closer, at once, and the definition of the place is the keeper's, to its end
+ * (trace/events.h).
+ *
  * The keeper has a session of its own, all signals blocked and no open file
  * but these.  It ends with gospect, however that ended; when gospect stands
  * still (SIGSTOP, a debugger, a hanging disk) it lets go of the probes.
@@ -30,7 +34,8 @@
 struct keeper_job {
 	struct attach_point point;
 	bool multi, cookies;
-	int result; /* number of what is armed, >= 0; or a negative errno */
+	bool events; /* else: by events of tracefs, where they can be had (trace/events.h) */
+	int result;  /* number of what is armed, >= 0; or a negative errno */
 };
 
 /*
@@ -52,6 +57,8 @@ void keeper_beat(void);
 /* How often all was let go because gospect stood still, or the keeper was killed:
  * when it has changed, nothing that was armed before is. */
 unsigned int keeper_lapses(void);
+/* Whether what was armed last by perf events is of tracefs: it is gone at once. */
+bool keeper_uses_events(void);
 /* Ends it: all is let go of.  Also done by exiting, but who waits for its end then? */
 void keeper_stop(void);
 

@@ -3,7 +3,7 @@
  * The keeper itself.  It must never close a descriptor of a probe that nobody
  * else has: see keeper.h.  It allocates nothing, and does nothing for long.
  */
-#include "trace/keeper_priv.h"
+#include "trace/defined.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,18 +40,15 @@ static struct {
 	struct slot slot[KEEPER_SLOTS];
 	struct keeper_request job[KEEPER_MAX_JOBS]; /* of the series that is being sent */
 	int prog_fd[KEEPER_MAX_JOBS], exe_fd[KEEPER_MAX_JOBS], njob;
-	pid_t closer[MAX_CLOSERS]; /* children that are closing */
+	int defined[KEEPER_MAX_JOBS]; /* numbers; -1: without */
+	pid_t closer[MAX_CLOSERS];    /* children that are closing */
 	int closers;
 	int owed;    /* answers when they are done */
 	int stopped; /* looks in a row */
 	uint64_t look_ns;
 } k;
 
-/*
- * By SIGKILL, not _exit(): one that arrives just as exit_group() begins would
- * stay pending through all of the exit.
- */
-static _Noreturn void die(void)
+_Noreturn void keeper_die(void)
 {
 	kill(getpid(), SIGKILL);
 	for (;;)
@@ -88,7 +85,7 @@ static _Noreturn void closer(uint64_t slots, int ready, int gate)
 		while (read(gate, &byte, 1) < 0 && errno == EINTR)
 			;
 	}
-	die();
+	keeper_die();
 }
 
 /* Links close side by side; events one after the other, whoever closes them
@@ -115,9 +112,9 @@ static void let_go(uint64_t slots)
 	if (!left)
 		return;
 	if (pipe2(ready, O_CLOEXEC))
-		die();
+		keeper_die();
 	if (pipe2(gate, O_CLOEXEC))
-		die();
+		keeper_die();
 	while (left) {
 		uint64_t share = next_share(&left);
 		pid_t pid = fork();
@@ -128,7 +125,7 @@ static void let_go(uint64_t slots)
 			closer(share, ready[1], gate[0]);
 		}
 		if (pid < 0 || k.closers == MAX_CLOSERS)
-			die(); /* which lets go of all, one after the other */
+			keeper_die(); /* which lets go of all, one after the other */
 		k.closer[k.closers++] = pid;
 		n++;
 	}
@@ -167,7 +164,31 @@ static void guard(void)
 	attach_multi(&at, &p); /* without it, where the kernel refuses one of the places */
 }
 
-static int attach_job(struct attachment *at, int i)
+/* The second result of KEEPER_ARM: whether it is of tracefs. */
+static int send_attached(int sock, enum keeper_op op, int result, bool events,
+			 const struct attachment *at)
+{
+	const struct keeper_answer a = { .op = op, .result = { result, events } };
+
+	return keeper_send(sock, &a, sizeof(a), at->fd, at->n);
+}
+
+/* By events of tracefs, as far as that goes.  What is handed over is no longer in *at. */
+static int attach_defined(int number, const struct attach_point *p, bool cookies, int sock,
+			  struct attachment *at)
+{
+	int e = 0;
+
+	if (!defined_is_made(number)) {
+		e = defined_make(number, p, cookies, at);
+		if (send_attached(sock, KEEPER_DEFINE, e, true, at) < 0)
+			keeper_die();
+		at->n = 0;
+	}
+	return e ? e : defined_attach(number, p, at);
+}
+
+static int attach_job(int i, int sock)
 {
 	const struct keeper_request *r = &k.job[i];
 	const struct attach_point p = { .prog_fd = k.prog_fd[i],
@@ -176,8 +197,15 @@ static int attach_job(struct attachment *at, int i)
 					.offsets = r->offset,
 					.cookies = r->cookie,
 					.n = r->n };
+	struct attachment at = { .n = 0 };
+	int e = -ENOENT;
 
-	return r->multi ? attach_multi(at, &p) : attach_perf(at, &p, r->cookies);
+	if (k.defined[i] >= 0)
+		e = attach_defined(k.defined[i], &p, r->cookies, sock, &at);
+	if (!e || at.n)
+		return send_attached(sock, KEEPER_ARM, e, true, &at);
+	e = r->multi ? attach_multi(&at, &p) : attach_perf(&at, &p, r->cookies);
+	return send_attached(sock, KEEPER_ARM, e, false, &at);
 }
 
 static _Noreturn void attacher(int first, int sock)
@@ -185,15 +213,25 @@ static _Noreturn void attacher(int first, int sock)
 	close(k.sock);
 	close_slots(armed_slots());
 	guard();
-	for (int i = first; i < k.njob; i++) {
-		struct keeper_answer a = { .op = KEEPER_ARM };
-		struct attachment at = { .n = 0 };
-
-		a.result[0] = attach_job(&at, i);
-		if (keeper_send(sock, &a, sizeof(a), at.fd, at.n) < 0)
+	for (int i = first; i < k.njob; i++)
+		if (attach_job(i, sock) < 0)
 			break;
-	}
-	die();
+	keeper_die();
+}
+
+/* The next answer of an attacher about a job: its size.  -EMFILE: without its descriptors. */
+static int next_of(int sock, int i, struct keeper_answer *a)
+{
+	struct slot *s = &k.slot[k.job[i].slot];
+	int n;
+
+	do {
+		a->op = KEEPER_ARM;
+		n = keeper_receive(sock, a, sizeof(*a), s->at.fd, &s->at.n);
+		if (a->op == KEEPER_DEFINE)
+			defined_take(k.defined[i], &s->at, n < 0 ? n : a->result[0]);
+	} while (a->op == KEEPER_DEFINE);
+	return n;
 }
 
 /* Takes over what an attacher arms: how many jobs are done. */
@@ -204,16 +242,29 @@ static int take_over(int sock, int first, struct keeper_answer *out)
 
 	for (i = first; i < k.njob; i++) {
 		struct slot *s = &k.slot[k.job[i].slot];
-		int n = keeper_receive(sock, &a, sizeof(a), s->at.fd, &s->at.n);
+		int n = next_of(sock, i, &a);
 
 		s->multi = k.job[i].multi;
 		if (!n || n == -ECONNRESET)
 			break;
 		out->result[i] = n < 0 ? n : a.result[0];
+		__atomic_store_n(&k.shared->events, n > 0 && a.result[1], __ATOMIC_RELAXED);
 		if (out->result[i])
 			let_go(1ull << k.job[i].slot);
 	}
 	return i;
+}
+
+/* What the next attacher finds defined, or is to define. */
+static void find_defined(int first)
+{
+	for (int i = first; i < k.njob; i++) {
+		k.defined[i] = k.job[i].events && !k.job[i].multi
+				       ? defined_for(&k.job[i], k.prog_fd[i], k.exe_fd[i])
+				       : -1;
+		if (k.defined[i] >= 0)
+			defined_renew(k.defined[i]);
+	}
 }
 
 /* One that is killed is followed by another, which takes what it left half done. */
@@ -231,6 +282,7 @@ static void arm(void)
 		e = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) ? -errno : 0;
 		if (e)
 			break;
+		find_defined(done);
 		pid = fork();
 		if (!pid) {
 			close(pair[0]);
@@ -260,7 +312,8 @@ static _Noreturn void end(void)
 	let_go(armed_slots());
 	while (waitpid(-1, NULL, 0) > 0)
 		;
-	die();
+	defined_end();
+	keeper_die();
 }
 
 static void send_stats(void)
@@ -381,7 +434,7 @@ static void settle(void)
 	prctl(PR_SET_PDEATHSIG, SIGCONT); /* it may have been stopped */
 	close_others();
 	if (chdir("/"))
-		die();
+		keeper_die();
 	sigemptyset(&all);
 	sigaddset(&all, SIGCHLD);
 	k.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -93,7 +93,7 @@ struct lab {
 	int go[2], done[2];    /* pipes: to the child, from it; -1 closed */
 	int map_fd, prog_fd;   /* counts hits */
 	int armed;             /* the keeper's number; -1 */
-	bool multi;
+	bool multi, events;
 };
 
 /*
@@ -314,6 +314,7 @@ static int attach_specimens(struct lab *l)
 {
 	uint64_t offsets[SPECIMENS], cookies[SPECIMENS] = { 0 };
 	struct keeper_job j = { .multi = l->multi,
+				.events = l->events,
 				.point = { .prog_fd = l->prog_fd,
 					   .pid = l->child,
 					   .offsets = offsets,
@@ -367,10 +368,11 @@ static int read_result(struct lab *l, struct lab_result *r)
 	return 0;
 }
 
-static int lab_init(struct lab *l, bool multi)
+static int lab_init(struct lab *l, enum lab_how how)
 {
 	memset(l, 0, sizeof(*l));
-	l->multi = multi;
+	l->multi = how == LAB_MULTI;
+	l->events = how == LAB_EVENTS;
 	l->go[0] = l->go[1] = l->done[0] = l->done[1] = l->map_fd = l->prog_fd = -1;
 	l->armed = -1;
 	l->page = mmap(NULL, sizeof(*l->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
@@ -398,7 +400,7 @@ static void lab_deinit(struct lab *l)
 		munmap(l->page, sizeof(*l->page));
 }
 
-int lab_run(struct lab_result *r, bool multi, struct err *err)
+int lab_run(struct lab_result *r, enum lab_how how, struct err *err)
 {
 	struct lab l;
 	int e;
@@ -406,7 +408,7 @@ int lab_run(struct lab_result *r, bool multi, struct err *err)
 	memset(r, 0, sizeof(*r));
 	for (int i = 0; i < INSN_CLASS_COUNT; i++)
 		r->cost.ns[i] = -1;
-	e = lab_init(&l, multi);
+	e = lab_init(&l, how);
 	if (!e)
 		e = child_start(&l);
 	if (!e)

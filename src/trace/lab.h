@@ -19,12 +19,15 @@ struct lab_result {
 	struct cost_table cost; /* ns per hit; < 0 not measured */
 };
 
+/* LAB_EVENTS: perf events of tracefs, where there is one; else LAB_PERF. */
+enum lab_how { LAB_MULTI, LAB_EVENTS, LAB_PERF };
+
 /*
- * One run with uprobe_multi or with perf events.  0, or a negative errno when
+ * One run.  0, or a negative errno when
  * the experiment itself failed (err says why); what the kernel refused is in
  * the result.  The child is gone when it returns, also when this process dies.
  */
-int lab_run(struct lab_result *r, bool multi, struct err *err);
+int lab_run(struct lab_result *r, enum lab_how how, struct err *err);
 /* Whether the kernel lets a program ask for its cookie. */
 bool lab_has_cookies(void);
 

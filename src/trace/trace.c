@@ -247,6 +247,7 @@ static int attach_groups(struct trace *t, unsigned int groups, int *first)
 		jobs[n] = (struct keeper_job){
 			.multi = t->features.method == TRACE_METHOD_MULTI,
 			.cookies = t->features.cookies,
+			.events = t->features.events,
 			.point = { .prog_fd = a->prog_fd,
 				   .exe_fd = t->cfg.exe_fd,
 				   .pid = t->cfg.pid,
@@ -408,7 +409,7 @@ static uint64_t detach_ns(const struct trace *t, enum probe_group g)
 {
 	uint64_t n = 0;
 
-	if (t->features.method == TRACE_METHOD_MULTI)
+	if (t->features.method == TRACE_METHOD_MULTI || keeper_uses_events())
 		return DETACH_MULTI_NS;
 	for (int i = 0; i < t->plan.n; i++)
 		if (group_of[t->plan.probe[i].id] == g)

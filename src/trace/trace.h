@@ -43,6 +43,7 @@ struct trace_features {
 	bool multi_pid_ok; /* its pid filter sees all threads of a process (right since 6.10) */
 	bool cookies;      /* bpf_get_attach_cookie (5.15) */
 	bool perf_uprobe;  /* perf_event uprobes: tried where MULTI fails, else only present */
+	bool events;       /* … and are of tracefs (trace/events.h) */
 	bool denied;       /* method is NONE because privileges are missing */
 	bool wants_admin; /* … CAP_SYS_ADMIN: perf events want it where CVE-2025-38466 is mended */
 	char why[200];    /* why method is NONE, or why not MULTI */
