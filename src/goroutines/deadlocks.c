@@ -194,8 +194,8 @@ static int add_others(struct finder *f)
 	if (!err)
 		err = gostacks_read(&gs, rt, &f->all, stack_of);
 	if (!err)
-		err = goholders_each(f->ahead, rt, &f->all, &gs, stack_of, f->lock_of, true,
-				     add_other, f);
+		err = goholders_each(f->ahead, rt, &f->all, &gs, stack_of, f->lock_of,
+				     GOHOLDERS_LONG_NS, add_other, f);
 	gostacks_deinit(&gs);
 	free(stack_of);
 	return err;

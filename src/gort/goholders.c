@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "gort/golocks.h"
 
-#define TRIES 3 /* a CPU is taken away every 10 ms (sysmon, forcePreemptNS) */
+#define MOST_MS 200
+#define TRIES   3 /* a CPU is taken away every 10 ms (sysmon, forcePreemptNS) */
 
 enum shape { SHAPE_NEW, SHAPE_IDLE, SHAPE_BUSY };
 
@@ -71,16 +72,21 @@ static int look_again(struct pass *p, size_t i)
 	return look(p, i, &now, 0);
 }
 
-static int look_at_running(struct pass *p, bool waits)
+static int look_at_running(struct pass *p, uint64_t wait_ns)
 {
-	const struct timespec later = { .tv_nsec = GOHOLDERS_WAIT_NS / TRIES };
+	uint64_t end = clock_mono_ns() + wait_ns;
+	unsigned int step_ms = GOHOLDERS_WAIT_NS / TRIES / NS_PER_MS;
 	int err = 0;
 
-	for (int try = waits ? 0 : TRIES - 1; try < TRIES && p->nagain && !err; try++) {
+	for (int try = 0; p->nagain && !err; try++) {
 		size_t n = p->nagain;
 
-		if (waits)
-			nanosleep(&later, NULL);
+		if (try && try >= (wait_ns ? TRIES : 1) && clock_mono_ns() >= end)
+			break;
+		if (wait_ns)
+			clock_nap_ms(step_ms);
+		if (try >= TRIES && step_ms < MOST_MS)
+			step_ms *= 2;
 		p->nagain = 0;
 		for (size_t k = 0; k < n && !err; k++)
 			err = look_again(p, p->again[k]);
@@ -92,7 +98,7 @@ static int look_at_running(struct pass *p, bool waits)
 
 int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk *w,
 		   const struct gostacks *gs, const uint32_t *stack_of, const uint64_t *lock_of,
-		   bool waits, goholders_fn fn, void *arg)
+		   uint64_t wait_ns, goholders_fn fn, void *arg)
 {
 	struct pass p = { a, rt, w, gs, stack_of, lock_of, fn, arg, { 0 }, NULL, NULL, 0 };
 	int err;
@@ -111,7 +117,7 @@ int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk 
 			p.again[p.nagain++] = i;
 	}
 	if (!err)
-		err = look_at_running(&p, waits);
+		err = look_at_running(&p, wait_ns);
 	free(p.shape);
 	free(p.again);
 	return err;

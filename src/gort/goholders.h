@@ -11,8 +11,11 @@
 #include "gort/goahead.h"
 #include "gort/gostacks.h"
 
-#define GOHOLDERS_SKIP    1 /* in lock_of[]: not to be looked at */
+#define GOHOLDERS_SKIP 1 /* in lock_of[]: not to be looked at */
+/* How long those that run are waited for: until sysmon takes a CPU away, and, by who has time,
+ * on a machine that is so busy that sysmon comes late itself. */
 #define GOHOLDERS_WAIT_NS 75000000
+#define GOHOLDERS_LONG_NS 1000000000
 
 /* What goroutine g, number i of the walk, would do; n < 0: that is not known. */
 typedef int (*goholders_fn)(void *arg, size_t i, const struct goroutine *g,
@@ -21,12 +24,12 @@ typedef int (*goholders_fn)(void *arg, size_t i, const struct goroutine *g,
 /*
  * Looks ahead of all of a walk but the runtime's own.  lock_of[w->n]: the lock
  * that each waits for, 0: none, or
- * to be found out.  gs, stack_of: as gostacks_read() said of the walk.  waits: those that
- * run are waited for, up to GOHOLDERS_WAIT_NS; else each is looked at once.
+ * to be found out.  gs, stack_of: as gostacks_read() said of the walk.  wait_ns: those
+ * that run are waited for, as long as there are some; 0: each is looked at once.
  * 0, -ENOMEM, or what fn returned.
  */
 int goholders_each(struct goahead *a, struct goruntime *rt, const struct gowalk *w,
 		   const struct gostacks *gs, const uint32_t *stack_of, const uint64_t *lock_of,
-		   bool waits, goholders_fn fn, void *arg);
+		   uint64_t wait_ns, goholders_fn fn, void *arg);
 
 #endif

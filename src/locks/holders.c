@@ -240,9 +240,11 @@ static uint64_t *choose(struct finder *f, const uint64_t *lock_of)
 }
 
 /* Somebody may sit before a screen that is drawn once a second, and press keys. */
-static bool has_time(const struct look *l)
+static uint64_t wait_of(const struct look *l)
 {
-	return l->once || l->end_ns - l->begin_ns >= LONG_WINDOW_NS;
+	uint64_t long_ns = LONG_WINDOW_NS;
+
+	return l->once || l->end_ns - l->begin_ns >= long_ns ? GOHOLDERS_WAIT_NS : 0;
 }
 
 int holders_fill(struct locks_window *w, struct goahead *a, const struct look *l,
@@ -260,8 +262,8 @@ int holders_fill(struct locks_window *w, struct goahead *a, const struct look *l
 	if (err || !f.nlock)
 		return err;
 	chosen = choose(&f, lock_of);
-	err = chosen ? goholders_each(a, l->rt, l->walk, l->stacks, l->stack_of, chosen,
-				      has_time(l), take, &f)
+	err = chosen ? goholders_each(a, l->rt, l->walk, l->stacks, l->stack_of, chosen, wait_of(l),
+				      take, &f)
 		     : -ENOMEM;
 	for (int i = 0; i < w->nrow && !err; i++) {
 		const struct lock *k = lock_at(&f, w->row[i].lock);
