@@ -39,8 +39,8 @@ SUBPROG int handler_count(struct hit *h, struct gs_net_scratch *s, struct gs_ope
 	if (!same) {
 		open_fresh(&s->open, HANDLER_COUNTED);
 		s->open.pcs[0] = entry;
-		s->open.host = host_of_string(h, s);
-		o->row = call_row(h, s, CALL_HANDLER);
+		s->open.host = host_of_string(s->number);
+		o->row = call_row(s->number, CALL_HANDLER);
 		o->host = s->open.host;
 		o->pcs[0] = entry;
 		o->npcs = 1;
@@ -245,7 +245,7 @@ SUBPROG int stream_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	s->open.flags = GS_OPEN_ROUTED;
 	s->word[0] = GO_ARG0(ctx);
 	s->word[1] = GO_ARG1(ctx);
-	s->open.host = host_of_string(h, s);
+	s->open.host = host_of_string(s->number);
 	call_begin(h, ctx, s, OPEN_HANDLER, CALL_HANDLER);
 	return 0;
 }
@@ -277,7 +277,7 @@ SUBPROG int grpc_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	take_pcs(ctx, s, true, 0, 0);
 	s->word[0] = GO_ARG3(ctx);
 	s->word[1] = GO_ARG4(ctx);
-	s->open.host = host_of_string(h, s);
+	s->open.host = host_of_string(s->number);
 	call_begin(h, ctx, s, OPEN_GRPC, CALL_GRPC);
 	return 0;
 }
@@ -308,7 +308,7 @@ SUBPROG int grpc_fails(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 	if (!call || !call->start_ns || call->start_ns < h->spec->since_requests_ns)
 		return 0;
 	k->host = call->host;
-	error_read(h, s, GRPC_LEVELS);
+	error_read(s, GRPC_LEVELS);
 	k->target = s->target;
 	k->phase = NET_NO_PHASE;
 	k->of = GS_FAIL_GRPC;

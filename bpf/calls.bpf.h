@@ -104,7 +104,7 @@ static __always_inline struct gs_net_scratch *scratch_take(struct hit *h)
 		if (!s)
 			return NULL; /* for the verifier */
 		if (!__sync_val_compare_and_swap(&s->taken, 0, 1)) {
-			s->stack_at = 0;
+			s->number = i;
 			return s;
 		}
 	}
@@ -248,96 +248,42 @@ static __always_inline void open_fresh(struct gs_open *o, __u32 state)
 		o->pcs[i] = 0;
 }
 
-/* --- names ------------------------------------------------------------------ */
+/*
+ * Functions of their own for the verifier, too (calls.bpf.c; sums.bpf.h says why).  They take
+ * nothing but numbers, and find a scratch by its own, k: a run stays on its CPU.
+ *
+ * host_number: of the name in its `host`; 0: the table is full (counted).
+ * host_of_string: of the Go string whose header is in its `word`; 0 when it is empty.
+ * pcs_take: see take_pcs().
+ * phase_rows: the first row of a host's dials or requests.
+ * call_row: the row of the calls that begin where its `open` did.
+ */
+__u64 host_number(__u32 k);
+__u64 host_of_string(__u32 k);
+int pcs_take(__u32 k, __u64 sp, __u64 fp, __u64 lo, __u64 hi);
+__u32 phase_rows(__u32 k, __u32 group, __u64 host);
+__u32 call_row(__u32 k, __u32 kind);
 
-/* The number of the name in s->host. */
-static __always_inline __u64 host_number(struct hit *h, struct gs_host *key)
+/* In those: the run's counters; it has no need of the spec. */
+static __always_inline struct gs_net_scratch *scratch_again(struct hit *h, __u32 k)
 {
-	__u64 *known = bpf_map_lookup_elem(&hosts, key), number;
+	struct gs_net_scratch *s = bpf_map_lookup_elem(&net_scratch, &k);
 
-	if (known)
-		return *known;
-	number = __sync_fetch_and_add(&gs_last_host, 1) + 1;
-	/* Another CPU may be faster: what counts is the look-up after it. */
-	bpf_map_update_elem(&hosts, key, &number, BPF_NOEXIST);
-	known = bpf_map_lookup_elem(&hosts, key);
-	if (known)
-		return *known;
-	gs_add(&h->count->hosts_full, 1);
-	return 0;
+	if (!s)
+		return NULL;
+	h->spec = NULL;
+	h->target = s->target;
+	h->count = bpf_map_lookup_elem(&counters, &h->target);
+	return h->count ? s : NULL;
 }
 
-/* Whether the name of n bytes in s->host ends with a port. */
-static __always_inline bool has_port(struct gs_net_scratch *s, __u32 n)
-{
-	bool port = false;
-
-#pragma unroll
-	for (__u32 i = 1; i <= 6; i++) {
-		__u32 at = n - i;
-
-		barrier_var(at);
-		if (at >= GS_HOST_BYTES || (i == 1 && s->host.name[at] == ']'))
-			break;
-		port |= s->host.name[at] == ':';
-	}
-	return port;
-}
-
-/* The number of the Go string whose header is in s->word; 0 when it is empty. */
-SUBPROG __u64 host_of_string(struct hit *h, struct gs_net_scratch *s)
-{
-	__u64 *to = (__u64 *)s->host.name, len = s->word[1];
-	__u32 n = len;
-
-	if (!len || !s->word[0])
-		return 0;
-#pragma unroll
-	for (__u32 i = 0; i < GS_HOST_BYTES / 8; i++)
-		to[i] = 0;
-	if (len >= GS_HOST_BYTES)
-		n = GS_HOST_BYTES;
-	barrier_var(n);
-	if (n > GS_HOST_BYTES) /* for the verifier */
-		return 0;
-	if (!read_user(h, s->host.name, n, s->word[0]))
-		return 0;
-	s->host.target = s->target;
-	s->host.len = len > GS_HOST_LEN ? GS_HOST_LEN : len;
-	if (s->host_flags && !has_port(s, n))
-		s->host.len |= s->host_flags;
-	return host_number(h, &s->host);
-}
-
-/* The same of a string header at an address. */
+/* The number of the Go string whose header is at an address. */
 static __always_inline __u64 host_at(struct hit *h, struct gs_net_scratch *s, __u64 addr)
 {
-	return read_user(h, s->word, sizeof(s->word), addr) ? host_of_string(h, s) : 0;
+	return read_user(h, s->word, sizeof(s->word), addr) ? host_of_string(s->number) : 0;
 }
 
-/* --- places ----------------------------------------------------------------- */
-
-/* The stack from an address on, in one piece: most of what reading costs is the call. */
-static __always_inline void stack_read(struct gs_net_scratch *s, __u64 from)
-{
-	s->stack_at = bpf_probe_read_user(s->stack, sizeof(s->stack), (void *)from) ? 0 : from;
-}
-
-/* The two words at an address of the stack, into s->word. */
-static __always_inline bool stack_words(struct gs_net_scratch *s, __u64 addr)
-{
-	__u64 i = addr - s->stack_at;
-
-	if (!s->stack_at || i & 7 || i >= (GS_STACK_WORDS - 1) * 8)
-		return !bpf_probe_read_user(s->word, sizeof(s->word), (void *)addr);
-	i >>= 3;
-	barrier_var(i);
-	if (i >= GS_STACK_WORDS - 1) /* for the verifier */
-		return false;
-	s->word[0] = s->stack[i];
-	s->word[1] = s->stack[i + 1];
-	return true;
-}
+#define PCS_BODY 0x100u /* beside the scratch's number */
 
 /*
  * Return addresses by the frame pointers, which Go keeps in every function
@@ -349,31 +295,7 @@ static __always_inline bool stack_words(struct gs_net_scratch *s, __u64 addr)
 static __always_inline void take_pcs(go_regs *ctx, struct gs_net_scratch *s, bool body, __u64 lo,
 				     __u64 hi)
 {
-	__u64 fp = GO_FP(ctx), *pcs = s->open.pcs;
-	bool left = false;
-
-	stack_read(s, GO_SP(ctx));
-	if (body) {
-		if (!stack_words(s, GO_SP(ctx)))
-			return;
-		pcs[0] = s->word[0];
-		s->open.npcs = 1;
-	}
-#pragma unroll
-	for (__u32 i = 0; i < GS_CALL_FRAMES; i++) {
-		if (i) {
-			if (left)
-				break;
-			left = hi && (pcs[i - 1] < lo || pcs[i - 1] >= hi);
-		}
-		if (body && !i)
-			continue;
-		if (!fp || !stack_words(s, fp))
-			break;
-		fp = s->word[0];
-		pcs[i] = s->word[1];
-		s->open.npcs = i + 1;
-	}
+	pcs_take(s->number | (body ? PCS_BODY : 0), GO_SP(ctx), GO_FP(ctx), lo, hi);
 }
 
 static __always_inline void take_goid(struct hit *h, go_regs *ctx, struct gs_open *o)
@@ -412,29 +334,6 @@ static __always_inline void answered(struct hit *h, __u64 start_ns)
 		gs_add(&h->count->requests_answered, 1);
 }
 
-/* A key's first row; 0: it has none. */
-static __always_inline __u32 known_rows(void *map, const void *key)
-{
-	__u32 *row = bpf_map_lookup_elem(map, key);
-
-	return row ? *row : 0;
-}
-
-/* The same; n new ones when it has none. */
-SUBPROG __u32 rows_of(void *map, const void *key, __u32 n, __u32 pool)
-{
-	__u32 row = known_rows(map, key), first;
-
-	if (row)
-		return row;
-	first = pool_take(pool, n);
-	row = row_ref(first);
-	/* Another CPU may be faster: what counts is the look-up after it. */
-	if (row && bpf_map_update_elem(map, key, &row, BPF_NOEXIST))
-		pool_give(pool, first);
-	return known_rows(map, key);
-}
-
 /* A row of the others: who is summed there is to have one of its own once there is room. */
 static __always_inline bool is_of_others(__u32 row)
 {
@@ -442,27 +341,10 @@ static __always_inline bool is_of_others(__u32 row)
 	return row - GS_CALL_ROWS < CALL_KINDS || row - GS_PHASE_ROWS < 2 * GS_PHASE_BLOCK;
 }
 
-/* The first row of a host's dials or requests. */
-SUBPROG __u32 phase_rows(struct hit *h, struct gs_net_scratch *s, __u32 group, __u64 host)
-{
-	struct gs_phase_key *key = &s->phase;
-	__u32 row;
-
-	key->target = s->target;
-	key->group = group;
-	key->host = host;
-	row = rows_of(&phases, key, GS_PHASE_BLOCK, GS_POOL_PHASES);
-	if (row)
-		return row;
-	gs_add(&h->count->phases_full, 1);
-	key->host = 0;
-	return known_rows(&phases, key);
-}
-
 /* The row that many behind the first one. */
-static __always_inline struct gs_sum *sum_behind(__u32 first, __u32 plus)
+static __always_inline __u32 row_behind(__u32 first, __u32 plus)
 {
-	return sum_of(first ? first + plus : 0);
+	return first ? first + plus : 0;
 }
 
 #define END_FAILED 0x100u /* in `how`, beside a phase or a kind of call */
@@ -471,40 +353,14 @@ static __always_inline struct gs_sum *sum_behind(__u32 first, __u32 plus)
 SUBPROG int request_phase_end(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 how,
 			      __u64 ns)
 {
-	__u32 plus = (how & ~END_FAILED) - GS_PHASES_FIRST(GS_PHASES_REQUEST), first = o->row;
-	struct gs_sum *row = sum_behind(first, plus);
+	__u32 plus = (how & ~END_FAILED) - GS_PHASES_FIRST(GS_PHASES_REQUEST), first;
 
-	if (!row) {
-		first = phase_rows(h, s, GS_PHASES_REQUEST, o->host);
-		o->row = is_of_others(first) ? 0 : first;
-		row = sum_behind(first, plus);
-	}
-	if (row)
-		sum_end(h, row, ns, how & END_FAILED);
+	if (sum_end(h, row_behind(o->row, plus), ns, how & END_FAILED))
+		return 0;
+	first = phase_rows(s->number, GS_PHASES_REQUEST, o->host);
+	o->row = is_of_others(first) ? 0 : first;
+	sum_end(h, row_behind(first, plus), ns, how & END_FAILED);
 	return 0;
-}
-
-/* The row of the calls that begin where s->open did. */
-SUBPROG __u32 call_row(struct hit *h, struct gs_net_scratch *s, __u32 kind)
-{
-	struct gs_call_key *key = &s->call;
-	__u32 row;
-
-	key->target = s->target;
-	key->kind = kind;
-	key->text = s->open.host;
-#pragma unroll
-	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
-		key->pcs[i] = s->open.pcs[i];
-	row = rows_of(&calls, key, 1, GS_POOL_CALLS);
-	if (row)
-		return row;
-	gs_add(&h->count->calls_full, 1);
-	key->text = 0;
-#pragma unroll
-	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
-		key->pcs[i] = 0;
-	return known_rows(&calls, key);
 }
 
 /* Whether what begins now began at the place of the last one of this kind on this goroutine. */
@@ -537,8 +393,9 @@ static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_ne
 	struct gs_open *last = open_find(s, open, GO_G(ctx));
 	struct gs_sum *row;
 
-	s->open.row = last && same_place(last, &s->open) && keeps_row(last) ? last->row
-									    : call_row(h, s, call);
+	s->open.row = last && same_place(last, &s->open) && keeps_row(last)
+			      ? last->row
+			      : call_row(s->number, call);
 	row = sum_of(s->open.row);
 	if (row)
 		gs_add(&row->begun, 1);
@@ -546,32 +403,32 @@ static __always_inline void call_begin(struct hit *h, go_regs *ctx, struct gs_ne
 }
 
 /* The row that a call has got in the place of one that was taken from it: of the same place. */
-SUBPROG int call_row_again(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 call)
+SUBPROG int call_row_again(struct gs_net_scratch *s, struct gs_open *o, __u32 call)
 {
 	s->open.host = o->host;
 #pragma unroll
 	for (__u32 i = 0; i < GS_CALL_FRAMES; i++)
 		s->open.pcs[i] = o->pcs[i];
-	o->row = call_row(h, s, call);
+	o->row = call_row(s->number, call);
 	return 0;
 }
 
 /* The row of a call that is under way, o. */
-static __always_inline struct gs_sum *call_sum(struct hit *h, struct gs_net_scratch *s,
-					       struct gs_open *o, __u32 call)
+static __always_inline struct gs_sum *call_sum(struct gs_net_scratch *s, struct gs_open *o,
+					       __u32 call)
 {
 	if (o->row && !sum_of(o->row))
-		call_row_again(h, s, o, call);
+		call_row_again(s, o, call);
 	return sum_of(o->row);
 }
 
 SUBPROG int call_sum_end(struct hit *h, struct gs_net_scratch *s, struct gs_open *o, __u32 how,
 			 __u64 ns)
 {
-	struct gs_sum *row = call_sum(h, s, o, how & ~END_FAILED);
-
-	if (row)
-		sum_end(h, row, ns, how & END_FAILED);
+	if (!o->row || sum_end(h, o->row, ns, how & END_FAILED))
+		return 0;
+	call_row_again(s, o, how & ~END_FAILED);
+	sum_end(h, o->row, ns, how & END_FAILED);
 	return 0;
 }
 

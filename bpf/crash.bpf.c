@@ -181,7 +181,8 @@ static __always_inline struct gs_crash *take_record(__u32 kind)
 	return c;
 }
 
-static __always_inline __u32 kind_of(__u32 probe)
+/* By itself for the verifier: else it follows each kind from here on. */
+__noinline __u32 crash_kind_of(__u32 probe)
 {
 	switch (probe) {
 	case PROBE_CRASH_TYPES:
@@ -252,7 +253,7 @@ int crash_hit(go_regs *ctx)
 	barrier_var(probe);
 	if (probe >= PROBE_COUNT || !hit_of(&h, ctx, (__u32)cookie, probe, GROUP_DEATHS))
 		return 0;
-	c = take_record(kind_of(probe));
+	c = take_record(crash_kind_of(probe));
 	if (!c)
 		return 0;
 	fill(ctx, c, probe);

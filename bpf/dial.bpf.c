@@ -21,7 +21,7 @@ SUBPROG int dial_fails(struct hit *h, struct gs_net_scratch *s, __u32 phase, __u
 {
 	struct gs_fail_key *k = &s->fail;
 
-	error_read(h, s, GS_ERR_LEVELS);
+	error_read(s, GS_ERR_LEVELS);
 	k->target = s->target;
 	k->phase = phase;
 	k->host = host;
@@ -37,11 +37,9 @@ SUBPROG int dial_fails(struct hit *h, struct gs_net_scratch *s, __u32 phase, __u
 static __always_inline void phase_end(struct hit *h, struct gs_net_scratch *s, __u32 phase,
 				      __u64 host, __u64 ns, bool failed)
 {
-	struct gs_sum *row = sum_behind(phase_rows(h, s, GS_PHASES_DIAL, host),
-					phase - GS_PHASES_FIRST(GS_PHASES_DIAL));
+	__u32 first = phase_rows(s->number, GS_PHASES_DIAL, host);
 
-	if (row)
-		sum_end(h, row, ns, failed);
+	sum_end(h, row_behind(first, phase - GS_PHASES_FIRST(GS_PHASES_DIAL)), ns, failed);
 }
 
 /* Ends what began in that phase; its host, or 0.  failed: with the error in s->word, where
@@ -80,7 +78,7 @@ SUBPROG int dns_begin(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 {
 	s->word[0] = GO_ARG5(ctx);
 	s->word[1] = GO_ARG6(ctx);
-	dial_begin(h, s, GO_G(ctx), NET_DNS, host_of_string(h, s));
+	dial_begin(h, s, GO_G(ctx), NET_DNS, host_of_string(s->number));
 	return 0;
 }
 

@@ -20,7 +20,7 @@ struct {
 
 static __always_inline void hist_add(struct gs_hist *hist, __u64 ns)
 {
-	__u32 b = gs_hist_bucket(ns);
+	__u32 b = hist_bucket(ns);
 
 	gs_add(&hist->count, 1);
 	gs_add(&hist->sum_ns, ns);

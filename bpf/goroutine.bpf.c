@@ -181,7 +181,7 @@ static __always_inline __u64 born_at(struct hit *h, __u64 g)
 }
 
 /* The site's row of lifetimes, a new one when it has none. */
-static __always_inline struct gs_sum *life_row(struct hit *h, struct gs_site *s)
+static __always_inline __u32 life_row(struct hit *h, struct gs_site *s)
 {
 	__u32 row = s->row, n, other;
 
@@ -196,20 +196,19 @@ static __always_inline struct gs_sum *life_row(struct hit *h, struct gs_site *s)
 	}
 	if (!row)
 		gs_add(&h->count->lives_full, 1);
-	return sum_of(row);
+	return row;
 }
 
 SUBPROG int note_end(struct hit *h, struct gs_site *s, __u64 g)
 {
 	__u64 born = born_at(h, g), now;
-	struct gs_sum *row;
+	__u32 row;
 
 	if (!born)
 		return 0;
 	row = life_row(h, s);
 	now = bpf_ktime_get_ns();
-	if (row)
-		sum_end(h, row, now > born ? now - born : 0, false);
+	sum_end(h, row, now > born ? now - born : 0, false);
 	return 0;
 }
 

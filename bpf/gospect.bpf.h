@@ -74,6 +74,10 @@ extern struct gs_counters_map counters SEC(".maps");
 
 #define gs_add(p, n) ((void)__sync_fetch_and_add((p), (n)))
 
+/* The bucket of a duration.  A function of its own for the verifier, too (maps.bpf.c): it follows
+ * the 64 ways through it once, and not each of them from each caller on to the program's end. */
+__u32 hist_bucket(__u64 ns);
+
 /* One run of a program. */
 struct hit {
 	const volatile struct gs_spec *spec;

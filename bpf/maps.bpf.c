@@ -16,7 +16,11 @@ struct gs_pages_map pages SEC(".maps");
 
 volatile __u32 gs_no_new = 0;
 volatile struct gs_pool gs_pools[GS_POOLS] = {};
-volatile __u32 gs_zero = 0;
+
+__noinline __u32 hist_bucket(__u64 ns)
+{
+	return gs_hist_bucket(ns);
+}
 
 /* Other CPUs may change the list at the same time: so often it is tried. */
 #define POOL_TRIES        8
@@ -90,4 +94,57 @@ __noinline int pool_give(__u32 pool, __u32 n)
 			break;
 	}
 	return 0;
+}
+
+static __always_inline __u32 page_take(__u32 *place)
+{
+	__u32 n = pool_take(GS_POOL_PAGES, 1), other;
+
+	if (!n)
+		return 0;
+	other = __sync_val_compare_and_swap(place, 0, n);
+	if (other)
+		pool_give(GS_POOL_PAGES, n);
+	return other ? other : n;
+}
+
+/* The page with this number's place in a row, a new one when it has none; NULL:
+ * there are no more. */
+static __always_inline struct gs_page *page_of(__u32 *place)
+{
+	__u32 n = *place;
+
+	if (!n)
+		n = page_take(place);
+	return n ? bpf_map_lookup_elem(&pages, &n) : NULL;
+}
+
+__noinline int sum_add(__u32 ref, __u64 ns, __u32 window, __u32 failed)
+{
+	struct gs_sum *s = sum_of(ref);
+	__u32 w = window & 1, bucket = hist_bucket(ns);
+	struct gs_page *page;
+
+	if (!s)
+		return SUM_NO_ROW;
+	if (bucket >= GS_HIST_BUCKETS) /* for the verifier */
+		bucket = GS_HIST_BUCKETS - 1;
+	page = page_of(&s->page[bucket / GS_PAGE_BUCKETS]);
+	if (!page)
+		return SUM_NO_PAGE;
+	gs_add(&page->bucket[bucket % GS_PAGE_BUCKETS], 1);
+	gs_add(&s->count, 1);
+	gs_add(&s->sum_ns, ns);
+	if (failed)
+		gs_add(&s->errors, 1);
+	/* Of two new maxima at the same instant the smaller may stay. */
+	if (ns > s->longest_ns)
+		s->longest_ns = ns;
+	if (s->max_window[w] != window) {
+		s->max_window[w] = window;
+		s->max_ns[w] = 0;
+	}
+	if (ns > s->max_ns[w])
+		s->max_ns[w] = ns;
+	return SUM_DONE;
 }

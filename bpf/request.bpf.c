@@ -77,7 +77,7 @@ SUBPROG __u64 host_of_url(struct hit *h, struct gs_net_scratch *s, __u64 url_at)
 	    !read_user(h, s->word, sizeof(s->word), url + h->spec->url_host))
 		return 0;
 	s->host_flags = scheme == GS_HTTPS_LEN || scheme == GS_WSS_LEN ? GS_HOST_TLS : 0;
-	url = host_of_string(h, s);
+	url = host_of_string(s->number);
 	s->host_flags = 0;
 	return url;
 }
@@ -117,7 +117,7 @@ SUBPROG int call_fails(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, st
 
 	s->word[0] = GO_ARG0(ctx);
 	s->word[1] = GO_ARG1(ctx);
-	error_read(h, s, GS_ERR_LEVELS);
+	error_read(s, GS_ERR_LEVELS);
 	k->target = s->target;
 	k->phase = call->state;
 	k->of = call->flags & GS_OPEN_REUSED ? GS_FAIL_REUSED : GS_FAIL_CALL;
@@ -158,7 +158,7 @@ SUBPROG int call_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 			  bpf_ktime_get_ns());
 	} else if (!is_stale(h, call->state_ns, h->spec->since_requests_ns)) {
 		/* it was answered, but not with a response: a bad header, a redirect to nowhere */
-		row = call_sum(h, s, call, CALL_HTTP);
+		row = call_sum(s, call, CALL_HTTP);
 		if (row)
 			gs_add(&row->errors, 1);
 	}

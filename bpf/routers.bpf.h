@@ -76,14 +76,14 @@ SUBPROG int router_note(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, _
 }
 
 /* The row of the router that s->open is for. */
-SUBPROG int router_own_row(struct hit *h, struct gs_net_scratch *s, const struct gs_open *last)
+SUBPROG int router_own_row(struct gs_net_scratch *s, const struct gs_open *last)
 {
 	if (last && last->ptr == s->open.pcs[0] && is_kept(last->router_row)) {
 		s->open.row = last->router_row;
 		s->open.pcs[ROUTER_ROUTE] = last->pcs[ROUTER_ROUTE];
 		s->open.pcs[ROUTER_ROUTE_ROW] = last->pcs[ROUTER_ROUTE_ROW];
 	} else {
-		s->open.row = call_row(h, s, CALL_HANDLER);
+		s->open.row = call_row(s->number, CALL_HANDLER);
 	}
 	s->open.router_row = s->open.row;
 	return 0;
@@ -98,7 +98,7 @@ SUBPROG int router_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, 
 	gs_add(&h->count->requests_begun, 1);
 	open_fresh(&s->open, HANDLER_COUNTED);
 	s->open.pcs[0] = entry;
-	router_own_row(h, s, last);
+	router_own_row(s, last);
 	router_note(h, ctx, s, i);
 	handler_add(h, &s->open, 1);
 	open_renew(h, s, last, OPEN_HANDLER, GO_G(ctx));
@@ -208,7 +208,7 @@ SUBPROG __u64 router_function(struct gs_net_scratch *s, const volatile struct gs
 }
 
 /* The number of the pattern of n parts in s->stack; 0: it cannot be read, or is too long. */
-SUBPROG __u64 router_name(struct hit *h, struct gs_net_scratch *s, __u32 n)
+SUBPROG __u64 router_name(struct gs_net_scratch *s, __u32 n)
 {
 	__u64 *to = (__u64 *)s->host.name;
 	__u32 at = 0;
@@ -235,11 +235,11 @@ SUBPROG __u64 router_name(struct hit *h, struct gs_net_scratch *s, __u32 n)
 	}
 	s->host.target = s->target;
 	s->host.len = at;
-	return host_number(h, &s->host);
+	return host_number(s->number);
 }
 
 /* The row of the route that the context has; 0: there is none. */
-SUBPROG __u32 router_row(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
+SUBPROG __u32 router_row(struct gs_net_scratch *s, struct gs_open *o,
 			 const volatile struct gs_router *r, __u64 context)
 {
 	__u32 n = router_pattern(s, r, context);
@@ -250,11 +250,11 @@ SUBPROG __u32 router_row(struct hit *h, struct gs_net_scratch *s, struct gs_open
 	if (route == o->pcs[ROUTER_ROUTE] && is_kept((__u32)o->pcs[ROUTER_ROUTE_ROW]))
 		return (__u32)o->pcs[ROUTER_ROUTE_ROW];
 	open_fresh(&s->open, HANDLER_COUNTED);
-	s->open.host = router_name(h, s, n);
+	s->open.host = router_name(s, n);
 	if (!s->open.host)
 		return 0;
 	s->open.pcs[0] = router_function(s, r, context, o->pcs[0]);
-	n = call_row(h, s, CALL_HANDLER);
+	n = call_row(s->number, CALL_HANDLER);
 	o->pcs[ROUTER_ROUTE] = route;
 	o->pcs[ROUTER_ROUTE_ROW] = n;
 	return n;
@@ -277,11 +277,11 @@ SUBPROG int router_routed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
 	if (!sum_of(o->row)) { /* it has been idle for long: another has its row */
 		open_fresh(&s->open, HANDLER_COUNTED);
 		s->open.pcs[0] = o->pcs[0];
-		o->row = call_row(h, s, CALL_HANDLER);
+		o->row = call_row(s->number, CALL_HANDLER);
 	}
 	r = &h->spec->router[i];
 	context = router_context(h, ctx, s, o, r);
-	row = context ? router_row(h, s, o, r, context) : 0;
+	row = context ? router_row(s, o, r, context) : 0;
 	if (!row || row == o->row)
 		return 0;
 	if (moves)

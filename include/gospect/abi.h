@@ -469,6 +469,7 @@ struct gs_net_scratch {
 	__u32 probe;
 	__u32 host_flags; /* GS_HOST_TLS, of the name that is looked up; else 0 */
 	__s64 argument;   /* … and its site: see GS_COOKIE */
+	__u64 number;     /* its own: where a function of its own finds it */
 	__u64 stack_at;   /* where stack[] was read; 0: nowhere */
 	__u64 word[2];    /* a string, an interface, a frame */
 	struct gs_open_key key;
