@@ -8,7 +8,6 @@
 #include <linux/bpf.h>
 #include <stdbool.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
 
 #include "gospect/crash.h"
 
@@ -25,69 +24,44 @@ struct {
 	__type(value, struct gs_death);
 } death SEC(".maps");
 
-/* The kernel's own, by name (BTF). */
-struct ns_common {
-	unsigned int inum;
-} __attribute__((preserve_access_index));
-struct pid_namespace {
-	struct ns_common ns;
-} __attribute__((preserve_access_index));
-struct upid {
-	int nr;
-	struct pid_namespace *ns;
-} __attribute__((preserve_access_index));
-struct pid {
-	unsigned int level;
-	struct upid numbers[1];
-} __attribute__((preserve_access_index));
-struct signal_struct {
-	int group_exit_code;
-	struct pid *pids[4]; /* by enum pid_type */
-} __attribute__((preserve_access_index));
-struct percpu_counter {
-	__s64 count;
-} __attribute__((preserve_access_index));
-struct mm_struct {
-	struct percpu_counter rss_stat[4]; /* since Linux 6.2 */
-} __attribute__((preserve_access_index));
-struct mm_rss_stat___old {
-	long count[4];
-} __attribute__((preserve_access_index));
-struct mm_struct___old {
-	struct mm_rss_stat___old rss_stat;
-} __attribute__((preserve_access_index));
-struct task_struct {
-	int exit_code, pid, tgid;
-	struct signal_struct *signal;
-	struct mm_struct *mm;
-} __attribute__((preserve_access_index));
-struct kernel_siginfo {
-	int si_code;
-} __attribute__((preserve_access_index));
+const volatile struct gs_kernel kernel = {};
+
+/* A member of a kernel's struct. */
+#define READ(type, from, off)                                                         \
+	({                                                                            \
+		type value = 0;                                                       \
+		bpf_probe_read_kernel(&value, sizeof(value), (void *)(from) + (off)); \
+		value;                                                                \
+	})
 
 #define PIDTYPE_TGID 1
 #define MAX_LEVELS   8 /* of pid namespaces within each other; the kernel allows 32 */
 
 /* Whether a task has that pid in the namespace that we know the target by. */
-static __noinline bool has_pid_there(struct task_struct *t)
+static __noinline bool has_pid_there(void *task)
 {
-	struct pid *p = BPF_CORE_READ(t, signal, pids[PIDTYPE_TGID]);
-	__u32 level = BPF_CORE_READ(p, level);
-	/* where the kernel's compiler has put them */
-	__u32 step = bpf_core_type_size(struct upid);
+	void *signal = READ(void *, task, kernel.task_signal);
+	void *p = READ(void *, signal, kernel.signal_pids + PIDTYPE_TGID * sizeof(void *));
+	__u32 level = READ(__u32, p, kernel.pid_level);
 
 	for (__u32 i = 0; i < MAX_LEVELS && i <= level; i++) {
-		struct upid *u = (void *)p + bpf_core_field_offset(struct pid, numbers) + i * step;
+		void *u = p + kernel.pid_numbers + i * kernel.upid_bytes;
+		void *ns = READ(void *, u, kernel.upid_ns);
 
-		if (BPF_CORE_READ(u, ns, ns.inum) == (__u32)pidns_ino)
-			return (__u32)BPF_CORE_READ(u, nr) == target_tgid;
+		if (READ(__u32, ns, kernel.pidns_inum) == (__u32)pidns_ino)
+			return READ(__u32, u, kernel.upid_nr) == target_tgid;
 	}
 	return false;
 }
 
-static __always_inline bool is_target(struct task_struct *t)
+static __always_inline __u32 tgid_of(void *task)
 {
-	return pidns_ino ? has_pid_there(t) : (__u32)BPF_CORE_READ(t, tgid) == target_tgid;
+	return READ(__u32, task, kernel.task_tgid);
+}
+
+static __always_inline bool is_target(void *task)
+{
+	return pidns_ino ? has_pid_there(task) : tgid_of(task) == target_tgid;
 }
 
 static __always_inline struct gs_death *row(void)
@@ -101,7 +75,7 @@ static __always_inline struct gs_death *row(void)
 SEC("raw_tp/sched_process_exit")
 int thread_ends(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *t = (void *)ctx->args[0];
+	void *t = (void *)ctx->args[0];
 	struct gs_death *d;
 
 	if (!is_target(t))
@@ -109,9 +83,10 @@ int thread_ends(struct bpf_raw_tracepoint_args *ctx)
 	d = row();
 	if (!d)
 		return 0;
-	d->group_code = BPF_CORE_READ(t, signal, group_exit_code);
-	if (BPF_CORE_READ(t, pid) == BPF_CORE_READ(t, tgid)) {
-		d->leader_code = BPF_CORE_READ(t, exit_code);
+	d->group_code =
+		READ(__u32, READ(void *, t, kernel.task_signal), kernel.signal_group_exit_code);
+	if (READ(__u32, t, kernel.task_pid) == tgid_of(t)) {
+		d->leader_code = READ(__u32, t, kernel.task_exit_code);
 		d->leader_ended = 1;
 	}
 	__sync_fetch_and_add(&d->threads, 1);
@@ -133,11 +108,12 @@ static __noinline __u32 sender_pid(void)
 
 #define SEND_SIG_PRIV  1 /* from the kernel; 0: from a user, without more */
 #define SI_KERNEL_CODE 0x80
+#define SI_CODE        8 /* in siginfo_t, which the kernel's own begins as */
 
 static __always_inline int code_of(__u64 info)
 {
 	if (info > SEND_SIG_PRIV)
-		return BPF_CORE_READ((struct kernel_siginfo *)info, si_code);
+		return READ(int, info, SI_CODE);
 	return info == SEND_SIG_PRIV ? SI_KERNEL_CODE : 0;
 }
 
@@ -148,8 +124,7 @@ int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 	enum { SIGURG_NUMBER = 23 }; /* Go's preemption: often, and never fatal */
 	enum { RESULT_IGNORED = 1 }; /* TRACE_SIGNAL_IGNORED */
 	__u64 sig = ctx->args[0];
-	struct task_struct *to = (void *)ctx->args[2];
-	struct task_struct *from = (void *)bpf_get_current_task();
+	void *to = (void *)ctx->args[2], *from = (void *)bpf_get_current_task();
 	struct gs_signal *s;
 	struct gs_death *d;
 
@@ -159,8 +134,7 @@ int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 	d = row();
 	if (!d)
 		return 0;
-	s = BPF_CORE_READ(from, tgid) == BPF_CORE_READ(to, tgid) ? &d->from_itself[sig]
-								 : &d->from_others[sig];
+	s = tgid_of(from) == tgid_of(to) ? &d->from_itself[sig] : &d->from_others[sig];
 	s->sender = sender_pid();
 	s->code = code_of(ctx->args[1]);
 	bpf_get_current_comm(s->comm, sizeof(s->comm));
@@ -171,15 +145,9 @@ int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-static __always_inline __u64 pages_of(struct mm_struct *mm, int which)
+static __always_inline __u64 pages_of(void *mm, int which)
 {
-	struct mm_struct___old *old = (void *)mm;
-
-	if (bpf_core_field_exists(mm->rss_stat[0].count))
-		return BPF_CORE_READ(mm, rss_stat[which].count);
-	if (bpf_core_field_exists(old->rss_stat.count))
-		return BPF_CORE_READ(old, rss_stat.count[which]);
-	return 0;
+	return kernel.rss_bytes ? READ(__u64, mm, kernel.rss + which * kernel.rss_bytes) : 0;
 }
 
 /* mark_victim(task, uid) since Linux 6.9; before: (pid). */
@@ -188,9 +156,8 @@ int oom_kills(struct bpf_raw_tracepoint_args *ctx)
 {
 	enum { FILEPAGES, ANONPAGES, SWAPENTS, SHMEMPAGES, MOST_PIDS = 1 << 22 };
 	__u64 arg = ctx->args[0];
-	struct task_struct *t = (void *)arg;
+	void *t = (void *)arg, *mm;
 	struct gs_death *d = row();
-	struct mm_struct *mm;
 
 	if (!d)
 		return 0;
@@ -201,7 +168,7 @@ int oom_kills(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (!is_target(t))
 		return 0;
-	mm = BPF_CORE_READ(t, mm);
+	mm = READ(void *, t, kernel.task_mm);
 	d->oom_anon_pages = pages_of(mm, ANONPAGES);
 	d->oom_file_pages = pages_of(mm, FILEPAGES);
 	d->oom_shmem_pages = pages_of(mm, SHMEMPAGES);

@@ -78,6 +78,14 @@ _Static_assert(sizeof(struct gs_crash_spec) == 56, "gs_crash_spec");
 
 #define GS_SIGNALS 65 /* 1 to 64 */
 
+/* Where members are in the kernel's structs, and two sizes: as its BTF says.  All are there. */
+struct gs_kernel {
+	__u32 task_exit_code, task_pid, task_tgid, task_signal, task_mm;
+	__u32 signal_group_exit_code, signal_pids;
+	__u32 pid_level, pid_numbers, upid_nr, upid_ns, upid_bytes, pidns_inum;
+	__u32 rss, rss_bytes; /* of the first count in mm_struct, and to the next one; 0: none */
+};
+
 /* The latest signal of a number that was not ignored. */
 struct gs_signal {
 	__u64 ns;       /* 0: none came */

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/vec.h"
 #include "death.skel.h"
+#include "trace/kernel_types.h"
 #include "trace/pidns.h"
 #include "trace/quiet.h"
 
@@ -17,12 +19,57 @@ struct death {
 	const volatile struct gs_death *row; /* mapped */
 };
 
+/* Where the kernel has what the programs read: -EOPNOTSUPP where it does not say. */
+static int find_members(struct gs_kernel *k)
+{
+	enum { NEEDED = 14 };
+	uint32_t inum, rss, count, count_bytes, old_count;
+	const struct kernel_member m[] = {
+		{ "task_struct", "exit_code", &k->task_exit_code },
+		{ "task_struct", "pid", &k->task_pid },
+		{ "task_struct", "tgid", &k->task_tgid },
+		{ "task_struct", "signal", &k->task_signal },
+		{ "task_struct", "mm", &k->task_mm },
+		{ "signal_struct", "group_exit_code", &k->signal_group_exit_code },
+		{ "signal_struct", "pids", &k->signal_pids },
+		{ "pid", "level", &k->pid_level },
+		{ "pid", "numbers", &k->pid_numbers },
+		{ "upid", "nr", &k->upid_nr },
+		{ "upid", "ns", &k->upid_ns },
+		{ "upid", NULL, &k->upid_bytes },
+		{ "pid_namespace", "ns", &k->pidns_inum },
+		{ "ns_common", "inum", &inum },
+		{ "mm_struct", "rss_stat", &rss },
+		{ "percpu_counter", "count", &count },
+		{ "percpu_counter", NULL, &count_bytes },
+		{ "mm_rss_stat", "count", &old_count }, /* before Linux 6.2 */
+	};
+
+	if (kernel_members_find(m, ARRAY_SIZE(m)))
+		return -EOPNOTSUPP;
+	for (int i = 0; i < NEEDED; i++)
+		if (*m[i].off == KERNEL_ABSENT)
+			return -EOPNOTSUPP;
+	k->pidns_inum += inum;
+	k->rss = k->rss_bytes = 0;
+	if (old_count != KERNEL_ABSENT)
+		count = old_count, count_bytes = sizeof(uint64_t);
+	if (rss != KERNEL_ABSENT && count != KERNEL_ABSENT && count_bytes != KERNEL_ABSENT) {
+		k->rss = rss + count;
+		k->rss_bytes = count_bytes;
+	}
+	return 0;
+}
+
 static int load(struct death *d, pid_t pid, struct err *err)
 {
+	struct gs_kernel kernel;
 	struct pidns ns;
 	void *p;
-	int e;
+	int e = find_members(&kernel);
 
+	if (e)
+		return err_set(err, e, "this kernel does not describe its structs (BTF)");
 	d->skel = death_bpf__open();
 	if (!d->skel)
 		return err_set(err, -ENOMEM, "cannot open the BPF object of exits");
@@ -30,6 +77,7 @@ static int load(struct death *d, pid_t pid, struct err *err)
 	d->skel->rodata->target_tgid = ns.tgid;
 	d->skel->rodata->pidns_dev = ns.dev;
 	d->skel->rodata->pidns_ino = ns.ino;
+	memcpy((void *)(uintptr_t)&d->skel->rodata->kernel, &kernel, sizeof(kernel));
 	e = death_bpf__load(d->skel);
 	if (e == -EPERM)
 		return err_set(err, e, "tracepoints are not permitted");
