@@ -27,6 +27,7 @@ func boxes() []*box { return []*box{{id: 1}, {id: 2}, {id: 3}} }
 var (
 	pipeR, pipeW *os.File
 	conn         net.Conn
+	peer         net.Conn // its other end, which is closed when it is collected
 	spun         int64
 )
 
@@ -35,7 +36,7 @@ func open() {
 	if err != nil {
 		panic(err)
 	}
-	go l.Accept()
+	go func() { peer, _ = l.Accept() }()
 	if conn, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		panic(err)
 	}
