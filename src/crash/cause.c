@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,6 +117,35 @@ static int take_panics(struct making *m, struct gs_crash *c)
 	return 0;
 }
 
+/*
+ * A nil that is an error and is not nil: a nil dereference whose first frame of the program's
+ * is the Error of a pointer type.
+ */
+static void take_typed_nil(struct making *m, const struct gs_crash *c)
+{
+	static const char deref[] = "nil pointer dereference", method[] = ").Error", open[] = ".(*";
+	const struct gs_crash_panic *p = &c->panic[0];
+	uint32_t n = p->text_bytes < GS_CRASH_TEXT ? p->text_bytes : GS_CRASH_TEXT;
+	const struct place *line[16];
+	int lines = stack_lines(&m->out->stacks, m->out->stack, line, ARRAY_SIZE(line)), i = 0;
+	const char *name, *at;
+	size_t len;
+
+	while (i < lines && (!line[i]->function || stack_line_is_runtime(line[i])))
+		i++;
+	if (i == lines || !memmem(p->text, n, deref, sizeof(deref) - 1))
+		return;
+	name = line[i]->function;
+	at = strstr(name, open);
+	len = strlen(name);
+	if (!at || len < sizeof(method) || strcmp(name + len - (sizeof(method) - 1), method) != 0)
+		return;
+	/* "path.(*T).Error" is of *path.T */
+	snprintf(m->out->typed_nil, sizeof(m->out->typed_nil), "*%.*s.%.*s", (int)(at - name), name,
+		 (int)(name + len - (sizeof(method) - 1) - (at + sizeof(open) - 1)),
+		 at + sizeof(open) - 1);
+}
+
 static void take_message(struct making *m, struct gs_crash_panic *p)
 {
 	uint32_t n;
@@ -187,6 +217,12 @@ static int signal_of(const struct gs_crash *c, const struct gs_death *d)
 
 /* ---- the status ---- */
 
+/* A counter of the kernel's may be below 0: what each CPU has of it is not added yet. */
+static uint64_t bytes_of(uint64_t pages)
+{
+	return (int64_t)pages > 0 ? pages * PAGE : 0;
+}
+
 static void take_status(struct making *m)
 {
 	const struct gs_death *d = m->d;
@@ -206,9 +242,9 @@ static void take_status(struct making *m)
 	if (!d->oom_ns || out->signal != SIGKILL)
 		return;
 	out->cause = CRASH_BY_OOM;
-	out->oom.anon_bytes = d->oom_anon_pages * PAGE;
-	out->oom.file_bytes = d->oom_file_pages * PAGE;
-	out->oom.shared_bytes = d->oom_shmem_pages * PAGE;
+	out->oom.anon_bytes = bytes_of(d->oom_anon_pages);
+	out->oom.file_bytes = bytes_of(d->oom_file_pages);
+	out->oom.shared_bytes = bytes_of(d->oom_shmem_pages);
 }
 
 static int take_record(struct making *m, struct gs_crash *c)
@@ -221,7 +257,11 @@ static int take_record(struct making *m, struct gs_crash *c)
 	case GS_CRASH_PANIC:
 		out->cause = CRASH_BY_PANIC;
 		out->redacted = m->l->redact_messages;
-		return err ? err : take_panics(m, c);
+		if (!err)
+			err = take_panics(m, c);
+		if (!err)
+			take_typed_nil(m, c);
+		return err;
 	case GS_CRASH_FATAL:
 		out->cause = CRASH_BY_FATAL;
 		take_message(m, &c->panic[0]);

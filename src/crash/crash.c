@@ -82,9 +82,26 @@ static void add_chain(struct finding *f, const struct crash_window *c)
 					   MESSAGE_COLUMNS / 2, text, sizeof(text)));
 }
 
+/* How the nil came to be called is not in the stack; an interface is the usual way. */
+static void add_typed_nil(struct finding *f, const struct crash_window *c)
+{
+	char type[MESSAGE_COLUMNS * 4 + 1];
+
+	if (c->typed_nil[0])
+		finding_evidence(f,
+				 "Error was called on a nil %s: an error that holds one is not nil",
+				 words_fit(c->typed_nil, MESSAGE_COLUMNS / 3, type, sizeof(type)));
+}
+
 static void advise(struct finding *f, const struct crash_window *c)
 {
 	char text[MESSAGE_COLUMNS];
+
+	if (c->typed_nil[0]) {
+		finding_advice(f, "return nil, and not a nil pointer, as the error: gospect lint "
+				  "finds lines that do");
+		return;
+	}
 
 	switch (c->cause) {
 	case CRASH_BY_PANIC:
@@ -129,6 +146,7 @@ static void judge(const struct window *w, struct findings *out)
 	if (c->status_known && c->exit_code >= 0)
 		finding_count(f, "exit_status", (uint64_t)c->exit_code);
 	add_chain(f, c);
+	add_typed_nil(f, c);
 	add_goroutine(f, c);
 	add_stack(f, c);
 	advise(f, c);

@@ -98,13 +98,14 @@ struct crash_window {
 	enum crash_cause cause;
 	char message[CRASH_MAX_MESSAGE + 1]; /* "": there is none */
 	bool message_cut;
-	char type[CRASH_MAX_TYPE + 1]; /* of the panic's value; "" none */
-	bool redacted;                 /* messages are left out */
-	uint64_t goroutine;            /* 0: not known */
-	bool of_first;                 /* no goroutine did it: this is the first one (a deadlock) */
-	struct place created;          /* its go statement; the main goroutine has none */
-	struct stack_table stacks;     /* owned */
-	uint32_t stack;                /* in it; STACK_NONE */
+	char type[CRASH_MAX_TYPE + 1];      /* of the panic's value; "" none */
+	char typed_nil[CRASH_MAX_TYPE + 1]; /* "*main.T": its Error read a nil receiver; "" */
+	bool redacted;                      /* messages are left out */
+	uint64_t goroutine;                 /* 0: not known */
+	bool of_first;             /* no goroutine did it: this is the first one (a deadlock) */
+	struct place created;      /* its go statement; the main goroutine has none */
+	struct stack_table stacks; /* owned */
+	uint32_t stack;            /* in it; STACK_NONE */
 	bool stack_whole;
 	struct crash_panic *panic; /* owned */
 	int npanic;

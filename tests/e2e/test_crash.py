@@ -4,6 +4,7 @@ lines, status; and those that end in good order, of which nothing is to be found
 
 GOSPECT_CRASH_ALL=1: every kind on every release (make check-crash)."""
 import concurrent.futures
+import contextlib
 import os
 import re
 import signal
@@ -15,7 +16,8 @@ from schema import report
 
 ALL = os.environ.get("GOSPECT_CRASH_ALL")
 PANICS = ("string", "error", "custom", "int", "float", "bool", "named", "namedtext", "struct", "nil", "lines", "long",
-          "deref", "index", "nilmap", "closed", "assertion", "divide", "again", "nested", "inlined", "deep")
+          "deref", "typednil", "index",
+          "nilmap", "closed", "assertion", "divide", "again", "nested", "inlined", "deep")
 FATAL = ("overflow", "unlock", "maps", "deadlock", "goexit", "memory")
 FEW = ("error", "deref", "nested", "unlock", "deadlock")
 ENDS = {"return": 0, "exit0": 0, "exit": 3, "fatal": 1}
@@ -57,6 +59,35 @@ def users(stack):
 
 def frames(stack):
     return [(f["function"], f["file"], f["line"]) for f in stack]
+
+
+@contextlib.contextmanager
+def memory_cgroup(most):
+    """A cgroup with so many bytes and no swap, removed afterwards; what is yielded puts a process in."""
+    old, new = "/sys/fs/cgroup/memory", "/sys/fs/cgroup"
+    v1 = os.path.exists(f"{old}/memory.limit_in_bytes")
+    path = f"{old if v1 else new}/gospect-test-{os.getpid()}"
+    limit, swap = ("limit_in_bytes", "memsw.limit_in_bytes") if v1 else ("max", "swap.max")
+    try:
+        os.mkdir(path)
+    except OSError as e:
+        raise unittest.SkipTest(f"no cgroup can be made: {e}")
+
+    def write(name, value):
+        with open(f"{path}/{name}", "w") as f:
+            f.write(str(value))
+
+    try:
+        try:
+            write(f"memory.{limit}", most)
+        except OSError as e:
+            raise unittest.SkipTest(f"no limit of memory can be set: {e}")
+        if os.path.exists(f"{path}/memory.{swap}"):
+            write(f"memory.{swap}", most if v1 else 0)
+        yield lambda pid: write("cgroup.procs", pid)
+    finally:
+        wait_until(lambda: not open(f"{path}/cgroup.procs").read(), "the cgroup to be empty")
+        os.rmdir(path)
 
 
 class Death:
@@ -180,6 +211,13 @@ class Crash(unittest.TestCase):
             with self.subTest(d.name):
                 self.assertEqual(d.crash["type"], want[d.name.split()[1]])
 
+    def test_typed_nil(self):
+        """Named where Error was called on one; another nil dereference is just that."""
+        typed, other = at_once([(USUAL, "typednil", True), (USUAL, "deref", True)])
+        self.assertEqual(typed.crash["typed_nil"], "*main.failure")
+        self.assertIn("nil *main.failure", " ".join(typed.findings[0]["evidence"]))
+        self.assertNotIn("typed_nil", other.crash)
+
     def test_exits(self):
         """With a status: said; with none: nothing is found."""
         for d in at_once([(r, k, False) for r in (RELEASES if ALL else (USUAL,)) for k in ENDS]):
@@ -208,6 +246,19 @@ class Crash(unittest.TestCase):
                     self.assertEqual(c.get("exit_code"), status if status >= 0 else None)
                     self.assertEqual([f["severity"] for f in d.findings],
                                      ["info" if sig == signal.SIGTERM else "critical"])
+
+    def test_out_of_memory(self):
+        """The kernel's OOM killer, in a cgroup of the program's own."""
+        with memory_cgroup(64 << 20) as enter, Death(USUAL, "fill") as d:
+            enter(d.pid)
+            d.go()
+            self.assertEqual(d.died().status, -signal.SIGKILL)
+            c = d.report().crash
+            self.assertEqual((c["cause"], c["signal"]), ("oom", "SIGKILL"))
+            self.assertGreater(c["oom"]["anon_bytes"], 16 << 20)	# most of its limit, as the kernel counts
+            self.assertLess(c["oom"]["anon_bytes"], 128 << 20)
+            self.assertEqual([f["severity"] for f in d.findings], ["critical"])
+            self.assertIn("OOM killer", d.r["end_reason"])
 
     def test_late(self):
         """gospect itself is stopped while the process dies."""

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "gospect/abi.h"
+#include "gospect/crash.h"
+#include "death.skel.h"
 #include "gospect.skel.h"
 
 #define MAX_PROGRAMS 64
@@ -114,9 +116,28 @@ static void stacks_are_small(void **state)
 	load(false, false);
 }
 
+/* The tracepoints of exits and signals. */
+static void exits_and_signals_load(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	libbpf_set_print(quiet);
+	for (int namespaced = 0; namespaced <= 1; namespaced++) {
+		struct death_bpf *skel = death_bpf__open();
+
+		assert_non_null(skel);
+		skel->rodata->target_tgid = 1;
+		skel->rodata->pidns_ino = (uint64_t)namespaced;
+		assert_int_equal(death_bpf__load(skel), 0);
+		death_bpf__destroy(skel);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exits_and_signals_load),
 		cmocka_unit_test(stacks_are_small),
 	};
 

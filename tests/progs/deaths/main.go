@@ -21,6 +21,17 @@ type failure struct{ where string }
 
 func (f *failure) Error() string { return "failed at " + f.where }
 
+// Never nil, though its pointer may be.
+//
+//go:noinline
+func find(n int) error {
+	var f *failure
+	if n > 0 {
+		f = &failure{"found"}
+	}
+	return f
+}
+
 type shape interface{ area() int }
 
 var (
@@ -122,6 +133,7 @@ var kinds = map[string]func(){
 	"lines":     func() { panic("one\ntwo\x1b[31mred") },
 	"long":      func() { panic(fmt.Sprintf("%05000d", 7)) },
 	"deref":     func() { sink = leaf(nobody) },
+	"typednil":  func() { fmt.Fprintln(os.Stdout, find(0).Error()) },
 	"index":     func() { sink = numbers[len(numbers)+6+zero] },
 	"nilmap":    func() { table["x"] = 1 },
 	"closed":    func() { c := make(chan int); close(c); close(c) },
