@@ -31,7 +31,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),$(SANITIZE),-Wl$(comma)--gc-sect
 
 # Linked statically where there is an archive, so that the one file runs where these
 # libraries are not installed; glibc stays dynamic.
-archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
+archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a 2>/dev/null))
 lib = $(if $(call archive,$(1)),-l:lib$(1).a,-l$(1))
 ZSTD := $(if $(call archive,zstd),-l:libzstd.a)
 # Debian 13's libelf.a is incomplete: tested, not assumed.
