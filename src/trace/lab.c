@@ -61,7 +61,8 @@ void lab_call(void *guard);
 void lab_nop(void *guard);
 void lab_stepped(void *guard);
 
-#define REPEATS 15
+#define REPEATS         15
+#define REPEATS_WITHOUT 5 /* without probes: some ns, of a microsecond with one */
 
 struct specimen {
 	enum insn_class klass;
@@ -136,13 +137,13 @@ static void work(void)
 
 /* Work with the call in between against work alone, in turn: the machine's mood
  * changes within milliseconds, and hits both. */
-static double measure(const struct specimen *s)
+static double measure(const struct specimen *s, int repeats)
 {
 	void (*volatile run)(void *) = s->run;
 	static char guard[64];
 	double t[REPEATS];
 
-	for (int i = 0; i < REPEATS; i++) {
+	for (int i = 0; i < repeats; i++) {
 		uint64_t begin = clock_mono_ns(), middle;
 
 		for (int k = 0; k < s->calls; k++)
@@ -154,8 +155,8 @@ static double measure(const struct specimen *s)
 		}
 		t[i] = ((double)(clock_mono_ns() - middle) - (double)(middle - begin)) / s->calls;
 	}
-	qsort(t, REPEATS, sizeof(t[0]), by_value);
-	return t[REPEATS / 2];
+	qsort(t, (size_t)repeats, sizeof(t[0]), by_value);
+	return t[repeats / 2];
 }
 
 /* The child's second thread: a round without probes, a round with them. */
@@ -168,7 +169,8 @@ static void *child_thread(void *arg)
 		for (size_t i = 0; i < SPECIMENS; i++) {
 			if (!is_measured(l, i))
 				continue;
-			l->page->ns[round][i] = measure(&specimens[i]);
+			l->page->ns[round][i] =
+				measure(&specimens[i], round ? REPEATS : REPEATS_WITHOUT);
 			if (round)
 				l->page->calls += (uint64_t)REPEATS * (uint64_t)specimens[i].calls;
 		}
