@@ -55,7 +55,7 @@ EXPORT_OBJ := $(EXPORT_SRC:src/%.c=$(B)/obj/%.o)
 BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
 BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
-SKEL := $(B)/gospect.skel.h $(B)/sample.skel.h $(B)/death.skel.h
+SKEL := $(B)/gospect.skel.h $(B)/sample.skel.h $(B)/death.skel.h $(B)/execs.skel.h
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
@@ -95,17 +95,17 @@ $(B)/gospect.skel.h: $(B)/gospect.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name gospect_bpf > $@.tmp
 	@mv $@.tmp $@
 
-# CPU samples; the end of a process: objects of their own, loaded only where they are wanted
+# CPU samples; the end of a process; starts: objects of their own, loaded only where they are wanted
 $(B)/bpf/sample.o: include/gospect/cpu.h
 $(B)/bpf/death.o: include/gospect/crash.h
-$(B)/bpf/sample.o $(B)/bpf/death.o: $(B)/bpf/%.o: bpf/%.c Makefile | $(B)/.needs
+$(B)/bpf/sample.o $(B)/bpf/death.o $(B)/bpf/execs.o: $(B)/bpf/%.o: bpf/%.c Makefile | $(B)/.needs
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
-$(B)/sample.bpf.o $(B)/death.bpf.o: $(B)/%.bpf.o: $(B)/bpf/%.o
+$(B)/sample.bpf.o $(B)/death.bpf.o $(B)/execs.bpf.o: $(B)/%.bpf.o: $(B)/bpf/%.o
 	$(call say,LINK)
 	$(Q)$(BPFTOOL) gen object $@ $<
-$(B)/sample.skel.h $(B)/death.skel.h: $(B)/%.skel.h: $(B)/%.bpf.o
+$(B)/sample.skel.h $(B)/death.skel.h $(B)/execs.skel.h: $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	@mv $@.tmp $@
