@@ -8,6 +8,7 @@ struct agent_config agent_config_default(void)
 		.walk_ns = AGENT_WALK_NS,
 		.scan_ns = AGENT_SCAN_NS,
 		.young_ns = AGENT_YOUNG_NS,
+		.walks_pct = 2,
 		.prove = true,
 		.max_processes = AGENT_MAX,
 	};

@@ -22,10 +22,15 @@ struct agent_rule {
 };
 
 struct agent_config {
-	uint64_t tick_ns;              /* between readings of totals; 15 s */
-	uint64_t walk_ns;              /* a process is walked at least so often; 1 min */
-	uint64_t scan_ns;              /* a pass over /proc though starts are told; 1 min */
-	uint64_t young_ns;             /* a process is not walked so long after its start; 1 s */
+	uint64_t tick_ns;       /* between readings of totals; 15 s */
+	uint64_t walk_ns;       /* a process is walked at least so often; 1 min */
+	uint64_t scan_ns;       /* a pass over /proc though starts are told; 1 min */
+	uint64_t young_ns;      /* a process is not walked so long after its start; 1 s */
+	unsigned int walks_pct; /* of a CPU, that all walks together may take; 2 */
+	/* Asked many times a second while something long is done: false ends it.  NULL: never. */
+	bool (*go_on)(void *arg);
+	void *go_on_arg;
+	bool once;                     /* it ends soon: nobody has to tell of starts */
 	bool prove;                    /* leaks are looked for where a site grows */
 	size_t max_processes;          /* Go processes watched; 4,096 */
 	const struct agent_rule *rule; /* borrowed as long as the agent has the configuration */

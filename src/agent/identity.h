@@ -10,6 +10,7 @@
 #define GOSPECT_AGENT_IDENTITY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define IDENTITY_MAX_ATTRIBUTES 16
 
@@ -35,7 +36,29 @@ struct identity {
 	char attribute_text[2048]; /* what they point into */
 };
 
-/* Of a process of which only its executable is known; fills all of it. */
-void identity_of_exe(struct identity *id, const char *exe);
+struct memreader;
+struct process;
+
+#define IDENTITY_LOG_DIR "/var/log" /* of a kubelet */
+
+/* A copy that stands by itself. */
+void identity_copy(const struct identity *from, struct identity *to);
+/* Of a process: all that can be found out now.  m: NULL where its memory may not be read. */
+void identity_of(struct identity *id, const struct process *p, struct memreader *m,
+		 const char *log_dir, const char *module_version);
+
+/* Its parts, in the order in which they are asked; each adds to *id, zeroed at first. */
+
+/* The text of /proc/PID/cgroup: container, pod, unit, machine. */
+void identity_cgroup(struct identity *id, const char *text);
+/* What the links in log_dir/containers and log_dir/pods are called: pod, namespace, container. */
+void identity_names(struct identity *id, const char *log_dir);
+/* The bytes of an environment: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are kept. */
+void identity_environ(struct identity *id, const char *bytes, size_t n);
+/* The value of OTEL_RESOURCE_ATTRIBUTES.  -EBADMSG, and nothing is taken, where a part of it
+ * does not parse (as its specification says). */
+int identity_attributes(struct identity *id, const char *value);
+/* What nobody said, by the conventions' order; host_name is set, exe a path. */
+void identity_settle(struct identity *id, const char *exe, const char *module_version);
 
 #endif

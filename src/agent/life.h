@@ -1,11 +1,62 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The life of findings: opened, worsened, closed. */
+/*
+ * The life of findings: opened, worsened, closed.
+ *
+ * A finding opens when it was judged so in two walks in a row, at once when it is
+ * severe (high or worse); it closes when it was not in three walks in a row, or when its
+ * process has ended.  Each time it comes back after it was closed it takes twice as many
+ * walks to close.  Those of severity info are in the walk, and no more.  A leak that several passes over memory agreed on closes only when a
+ * later verdict does not have it.
+ *
+ * Knows nothing of processes but their key.  One thread.
+ */
 #ifndef GOSPECT_AGENT_LIFE_H
 #define GOSPECT_AGENT_LIFE_H
 
 #include "agent/view.h"
 
-#define LIFE_ID_SIZE 17
+#define LIFE_ID_SIZE     17
+#define LIFE_MAX         8192 /* findings at a time, of all processes; more are dropped and counted */
+#define LIFE_MAX_EVENTS  4096 /* that nobody has taken yet; the oldest are dropped, and counted */
+#define LIFE_OPENS       2
+#define LIFE_CLOSES      3
+#define LIFE_CLOSES_MOST 24
+
+struct life;
+
+/* What was judged of one walk. */
+struct life_walk {
+	uint64_t key; /* of the process */
+	pid_t pid;
+	const struct identity *who; /* borrowed */
+	const struct findings *findings;
+	uint64_t real_ns;
+	bool verdict; /* leaks were looked for: their absence means something */
+	bool paused;  /* the process was kept from running: absence means nothing */
+};
+
+/* NULL: no memory. */
+struct life *life_new(void);
+void life_free(struct life *l); /* NULL is fine */
+void life_judge(struct life *l, const struct life_walk *w);
+/* The process is gone; why: "ended" or "exec", static. */
+void life_end(struct life *l, uint64_t key, uint64_t real_ns, const char *why);
+
+/* Whether findings of that process may open or close at the next walk: it should be soon. */
+bool life_is_undecided(const struct life *l, uint64_t key);
+/* Whether a leak with a verdict was not seen at the last walk: another verdict is wanted. */
+bool life_wants_verdict(const struct life *l, uint64_t key);
+
+/* Open findings: of one process; of all. */
+size_t life_open(const struct life *l, uint64_t key);
+size_t life_open_all(const struct life *l);
+size_t life_events(const struct life *l);       /* that were not taken yet */
+uint64_t life_events_all(const struct life *l); /* since the start */
+uint64_t life_dropped(const struct life *l); /* findings and events for which there was no room */
+/* Adds the open ones of a process to the one that was added last, worst first. */
+void life_fill(struct life *l, uint64_t key, struct view *v);
+/* Adds the events, which are taken then. */
+void life_take_events(struct life *l, struct view *v);
 
 /* What a finding is called over restarts, of gospect and of the process: by service, kind and
  * place.  16 hex digits; returns out. */

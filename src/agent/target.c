@@ -8,11 +8,17 @@
 #include "base/clock.h"
 #include "observe/detect.h"
 #include "proc/mem.h"
+#include "prove/prove.h"
 
 /* What memory alone tells. */
 #define SENSORS                                                                           \
 	(SENSOR_BIT(SENSOR_GOROUTINES) | SENSOR_BIT(SENSOR_GC) | SENSOR_BIT(SENSOR_NET) | \
 	 SENSOR_BIT(SENSOR_SQL) | SENSOR_BIT(SENSOR_LOCKS))
+
+#define GROWS        3                 /* walks in a row */
+#define PASSES       6                 /* over the memory of a process */
+#define PASSES_NS    (500 * NS_PER_MS) /* none is begun after */
+#define PASSES_BYTES (256ull << 20)    /* of our own memory, while it lasts */
 
 /* --- executables ----------------------------------------------------------------- */
 
@@ -119,7 +125,8 @@ int target_open(struct target **out, struct process *p, struct executable *x, st
 	if (!r)
 		r = bind(t, err);
 	if (!r)
-		identity_of_exe(&t->identity, t->proc.exe);
+		identity_of(&t->identity, &t->proc, t->mem, IDENTITY_LOG_DIR,
+			    t->exe->gb->build.module_version);
 	if (r) { /* the process stays the caller's */
 		t->proc.pidfd = t->proc.proc_fd = t->proc.exe_fd = -1;
 		target_put(t);
@@ -204,24 +211,84 @@ static int observe(struct target *t, struct err *err)
 	return observer_new(&t->observer, &t->cfg, err);
 }
 
-int target_walk(struct target *t, struct err *err)
-{
-	struct walk *w;
-	int r = t->observer ? 0 : observe(t, err);
+/* --- leaks ------------------------------------------------------------------------ */
 
-	if (r)
+/* A creation site with more and more that are stuck, at three walks in a row. */
+static bool site_grows(const struct site_row *s)
+{
+	const struct site_point *p = s->point + s->npoint;
+
+	return s->npoint > GROWS && !s->other && p[-1].stuck > p[-2].stuck &&
+	       p[-2].stuck > p[-3].stuck && p[-3].stuck > p[-4].stuck;
+}
+
+static bool grows(const struct goroutines_window *g)
+{
+	for (int i = 0; g->known && i < g->nsite; i++)
+		if (site_grows(&g->site[i]))
+			return true;
+	return false;
+}
+
+static bool go_on(void *arg, const struct prove_progress *p)
+{
+	const struct target_look *look = arg;
+
+	(void)p;
+	return !look->go_on || look->go_on(look->arg);
+}
+
+/* Several passes over the running process; without a verdict its reason is in the window. */
+static void look_for_leaks(struct target *t, struct target_look *look, struct window *w)
+{
+	const struct prove_config cfg = {
+		.rt = &t->rt,
+		.proc = &t->proc,
+		.passes = PASSES,
+		.limit_ns = PASSES_NS,
+		.max_bytes = PASSES_BYTES,
+		.too_much = "'gospect leaks PID' takes more",
+		.go_on = go_on,
+		.arg = look,
+	};
+	struct prove_result r = { .verdict = LEAKS_OFF };
+	uint64_t cpu = clock_thread_cpu_ns();
+	struct err err = { 0 };
+
+	if (!prove_run(&cfg, &r, &err))
+		observer_add_leaks(t->observer, w, &r);
+	prove_result_deinit(&r);
+	look->judged_ns = clock_thread_cpu_ns() - cpu + 1;
+}
+
+int target_walk(struct target *t, struct target_look *look, struct err *err)
+{
+	struct window *win;
+	struct walk *w;
+	bool first = !t->observer;
+	int r = first ? observe(t, err) : 0;
+
+	look->judged_ns = 0;
+	if (r || (first && !look->at_once))
 		return r;
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = observer_take(t->observer, &w->report.window, NULL);
+	win = &w->report.window;
+	r = observer_take(t->observer, win, NULL);
+	if (!r)
+		r = process_check(&t->proc);
 	if (r) {
+		report_deinit(&w->report);
 		free(w);
 		return err_set(err, r, "process %d cannot be read", (int)t->proc.pid);
 	}
-	detect_all(&w->report.window, &w->report.findings);
+	if (look->verdict == VERDICT_YES ||
+	    (look->verdict == VERDICT_IF_GROWING && grows(win->goroutines)))
+		look_for_leaks(t, look, win);
+	detect_all(win, &w->report.findings);
 	w->refs = 1;
-	w->real_ns = w->report.window.end_real_ns;
+	w->real_ns = win->end_real_ns;
 	w->target = target_get(t);
 	walk_put(t->walk);
 	t->walk = w;

@@ -63,8 +63,21 @@ void target_close(struct target *t);
 
 /* A few words: 0; -ESRCH; -EFAULT. */
 int target_totals(struct target *t);
-/* All goroutines and what else can be seen without probes, judged.  Becomes t->walk. */
-int target_walk(struct target *t, struct err *err);
+/* Whether leaks are looked for, by several passes over its memory. */
+enum verdict { VERDICT_NO, VERDICT_IF_GROWING, VERDICT_YES };
+
+struct target_look {
+	enum verdict verdict;
+	bool at_once; /* also the first time a window, of no length */
+	/* Asked many times a second meanwhile: false ends it.  NULL: never. */
+	bool (*go_on)(void *arg);
+	void *arg;
+	uint64_t judged_ns; /* out: CPU time that took; 0: it was not done */
+};
+
+/* All goroutines and what else can be seen without probes, judged.  Becomes t->walk; the first
+ * time it may be only the beginning of a window, and then there is none yet. */
+int target_walk(struct target *t, struct target_look *look, struct err *err);
 
 struct walk *walk_get(struct walk *w);
 void walk_put(struct walk *w); /* NULL is fine */

@@ -15,10 +15,8 @@ const char *const shallow_word[SHALLOWS] = {
 	[SHALLOW_YOUNG] = "young",
 	[SHALLOW_NOT_STARTED] = "not-started",
 	[SHALLOW_NOT_PERMITTED] = "not-permitted",
-	[SHALLOW_LIBRARY] = "library",
 	[SHALLOW_EXECUTABLE] = "executable",
 	[SHALLOW_LAYOUT] = "layout",
-	[SHALLOW_ROOM] = "room",
 	[SHALLOW_CONFIGURED] = "configured",
 	[SHALLOW_FAILED] = "failed",
 };
@@ -77,7 +75,10 @@ struct view *view_new(size_t processes, size_t findings, size_t events)
 	s->totals = calloc(processes + 1, sizeof(*s->totals));
 	s->finding = calloc(findings + 1, sizeof(*s->finding));
 	s->event = calloc(events + 1, sizeof(*s->event));
-	if (!s->process || !s->totals || !s->finding || !s->event) {
+	/* so that holding what it was made for cannot fail */
+	if (!s->process || !s->totals || !s->finding || !s->event ||
+	    array_grow(&s->hold, 2 * processes + findings + events + 1, &s->hold_cap,
+		       sizeof(*s->hold))) {
 		view_free(v);
 		return NULL;
 	}

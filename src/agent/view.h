@@ -41,10 +41,8 @@ enum shallow {
 	SHALLOW_YOUNG,         /* for a second after its start */
 	SHALLOW_NOT_STARTED,   /* its runtime is not up */
 	SHALLOW_NOT_PERMITTED, /* its memory may not be read */
-	SHALLOW_LIBRARY,       /* Go is in a shared library of it */
 	SHALLOW_EXECUTABLE,    /* it cannot be analysed: too old, packed, damaged */
 	SHALLOW_LAYOUT,        /* its runtime is not as expected */
-	SHALLOW_ROOM,          /* there are too many processes */
 	SHALLOW_CONFIGURED,    /* the configuration says so */
 	SHALLOW_FAILED,        /* reading failed for another reason */
 	SHALLOWS

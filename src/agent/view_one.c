@@ -44,6 +44,7 @@ static int make(const struct view **out, struct target *t)
 
 int view_of_process(const struct view **out, pid_t pid, struct err *err)
 {
+	struct target_look look = { .verdict = VERDICT_NO, .at_once = true };
 	struct target *t = NULL;
 	struct process p;
 	int r = process_init(&p, pid, err);
@@ -59,7 +60,7 @@ int view_of_process(const struct view **out, pid_t pid, struct err *err)
 	if (r)
 		err_set(err, r, "process %d cannot be read: %s", (int)pid, strerror(-r));
 	else
-		r = target_walk(t, err);
+		r = target_walk(t, &look, err);
 	if (!r && make(out, t))
 		r = err_set(err, -ENOMEM, "out of memory");
 	target_close(t);

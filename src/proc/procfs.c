@@ -91,7 +91,9 @@ enum {
 	STAT_STIME = 15,
 	STAT_THREADS = 20,
 	STAT_START = 22,
-	STAT_STACK = 28
+	STAT_STACK = 28,
+	STAT_ENV_START = 50,
+	STAT_ENV_END = 51
 };
 
 static bool stat_field(struct procfs_stat *out, int field, const char *word)
@@ -123,6 +125,12 @@ static bool stat_field(struct procfs_stat *out, int field, const char *word)
 	case STAT_STACK:
 		out->start_stack = v;
 		break;
+	case STAT_ENV_START:
+		out->env_start = v;
+		break;
+	case STAT_ENV_END:
+		out->env_end = v;
+		break;
 	}
 	return true;
 }
@@ -143,7 +151,7 @@ int procfs_parse_stat(const char *text, struct procfs_stat *out)
 		n = sizeof(out->comm) - 1;
 	memcpy(out->comm, open + 1, n);
 
-	for (const char *p = close + 1; *p && field <= STAT_STACK; field++) {
+	for (const char *p = close + 1; *p && field <= STAT_ENV_END; field++) {
 		while (*p == ' ')
 			p++;
 		if (!*p || *p == '\n' || !stat_field(out, field, p))

@@ -25,6 +25,7 @@ struct procfs_stat {
 	int threads;
 	uint64_t start_ticks; /* since boot */
 	uint64_t start_stack; /* 0 or 1 when it may not be seen */
+	uint64_t env_start, env_end; /* run-time addresses of the environment; likewise */
 };
 
 /* One line of maps. */
