@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Picks a command; nothing else. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/streams.h"
 #include "cli/message.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -14,21 +13,6 @@
 #include "report/report.h"
 #include "trace/keeper.h"
 #include "version.h"
-
-/*
- * A standard stream that was closed (>&-) must not become another file of ours:
- * what is opened read-only in its place refuses to be written to (EBADF).
- */
-static void occupy_streams(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDONLY);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
 
 /* What was printed must have arrived: the file may be full. */
 static int printed(void)
@@ -58,8 +42,10 @@ int main(int argc, char **argv)
 	struct options o;
 	int status;
 
-	occupy_streams();
-	privileges_begin();
+	streams_occupy();
+	/* another program may have what its file gives it */
+	if (argc < 2 || strcmp(argv[1], "host"))
+		privileges_begin();
 	if (argc < 2) {
 		help_all(stderr);
 		return EXIT_USAGE;
@@ -87,6 +73,7 @@ int main(int argc, char **argv)
 		help_command(c, stdout);
 		return printed();
 	}
+	o.argv = argv;
 	status = c->run(&o);
 	msg_end();
 	keeper_stop();

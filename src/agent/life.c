@@ -275,7 +275,8 @@ void life_judge(struct life *l, const struct life_walk *w)
 		if (l->kept[i].key == w->key)
 			l->kept[i].there = false;
 	for (int i = 0; i < w->findings->n; i++)
-		if (w->findings->f[i].severity > SEVERITY_INFO) /* a remark is nothing to call for */
+		if (w->findings->f[i].severity >
+		    SEVERITY_INFO) /* a remark is nothing to call for */
 			see(l, w, &w->findings->f[i]);
 	for (size_t i = l->n; !w->paused && i > 0; i--) {
 		struct kept *k = &l->kept[i - 1];

@@ -101,6 +101,25 @@ const struct command commands[] = {
 		.options = OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
 	},
 	{
+		.name = "host",
+		.operand = OPERAND_NONE,
+		.run = cmd_host,
+		.summary = "all Go processes of this machine, watched all the time",
+		.about = "Finds every Go process as it starts, reads its memory now and then, and "
+			 "tells what it sees: metrics for Prometheus and a page for people on "
+			 "127.0.0.1:9464, metrics and findings by OTLP where that is configured, "
+			 "and "
+			 "on standard output a line for each finding that opens, gets worse or "
+			 "closes. No probe is armed, no process is stopped. SIGHUP reads the "
+			 "configuration again; SIGTERM ends it. With --once it looks for some "
+			 "seconds, prints a table and ends. It is a program of its own, "
+			 "gospect-host, "
+			 "which is looked for beside gospect.",
+		.options = OPT_BIT(OPT_CONFIG) | OPT_BIT(OPT_SET) | OPT_BIT(OPT_CHECK) |
+			   OPT_BIT(OPT_ONCE) | OPT_BIT(OPT_FOR) | OPT_BIT(OPT_FORMAT) |
+			   OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_HELP),
+	},
+	{
 		.name = "doctor",
 		.operand = OPERAND_NONE,
 		.run = cmd_doctor,

@@ -84,6 +84,15 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_REDACT_MESSAGES] = { "--redact-messages", NULL,
 				  "of panics show the type of the value only: a message may hold "
 				  "secrets" },
+	[OPT_ONCE] = { "--once", NULL,
+		       "look for --for (default 5s), print a table of all Go processes and what "
+		       "was "
+		       "found, and end" },
+	[OPT_CONFIG] = { "--config", "FILE", "the configuration, in YAML" },
+	[OPT_CHECK] = { "--check", "FILE",
+			"say whether FILE is a configuration that can be used, and end" },
+	[OPT_SET] = { "--set", "KEY=VALUE",
+		      "one key of the configuration; may be given more than once" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
 
@@ -292,6 +301,20 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 	case OPT_REDACT_HOSTS:
 		o->redact_hosts = true;
 		return 0;
+	case OPT_ONCE:
+		o->once = true;
+		return 0;
+	case OPT_CONFIG:
+		o->config = arg;
+		return 0;
+	case OPT_CHECK:
+		o->check = arg;
+		return 0;
+	case OPT_SET:
+		if (!strchr(arg, '=') || o->nset == OPTIONS_SETS)
+			return usage(c, "not KEY=VALUE, or too many: '%s'", arg);
+		o->set[o->nset++] = arg;
+		return 0;
 	case OPT_HELP:
 		o->help = true;
 		return 0;
@@ -403,6 +426,8 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		return usage(c, "--until-exit and %s exclude each other", "--slow");
 	if (o->until_exit && !(o->sensors & SENSOR_BIT(SENSOR_CRASH)))
 		return usage(c, "--until-exit needs the sensor '%s'", "crash");
+	if (c->options & OPT_BIT(OPT_ONCE) && o->for_ns && !o->once)
+		return usage(c, "'%s' is for --once", "--for");
 	if (c->operand == OPERAND_PID && !o->pid)
 		return usage(c, "'%s' needs a PID (try: gospect list)", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)

@@ -23,6 +23,8 @@ struct options;
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_PPROF };
 enum profile { PROFILE_GOROUTINE, PROFILE_HEAP, PROFILE_CPU };
 
+#define OPTIONS_SETS 32
+
 struct options {
 	long pid;          /* operand PID, or 0 */
 	const char *file;  /* operand FILE of `plan` and `lint`, first one of `diff`, or NULL */
@@ -50,7 +52,13 @@ struct options {
 	bool has_only;        /* sensors were named */
 	bool has_fail_on;
 	enum severity fail_on;
+	bool once;                     /* --once */
+	const char *config;            /* --config; NULL: none */
+	const char *check;             /* --check; NULL: not asked for */
+	const char *set[OPTIONS_SETS]; /* --set, in their order */
+	int nset;
 	bool help;
+	char **argv; /* of the program, for who hands it on */
 };
 
 enum operand { OPERAND_NONE, OPERAND_PID, OPERAND_PID_OR_FILE, OPERAND_TWO_FILES };
@@ -88,6 +96,10 @@ enum option_id {
 	OPT_REDACT_HOSTS,
 	OPT_REDACT_KEY,
 	OPT_REDACT_MESSAGES,
+	OPT_ONCE,
+	OPT_CONFIG,
+	OPT_CHECK,
+	OPT_SET,
 	OPT_HELP,
 	OPT_COUNT
 };
@@ -130,6 +142,7 @@ int cmd_diff(const struct options *o);
 int cmd_lint(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_list(const struct options *o);
+int cmd_host(const struct options *o);
 int cmd_doctor(const struct options *o);
 
 #endif

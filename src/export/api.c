@@ -116,30 +116,42 @@ static void put(json_t *o, struct buf *out)
 	json_decref(o);
 }
 
-void api_processes(const struct view *v, struct buf *out)
+static void begin(const struct view *v, struct buf *out)
 {
 	char time[40];
 
 	clock_format_utc(v->real_ns, 1, time, sizeof(time));
-	buf_printf(out, "{\"time\":\"%s\",\"processes\":[", time);
+	buf_printf(out, "{\"time\":\"%s\"", time);
+}
+
+static void processes(const struct view *v, struct buf *out)
+{
+	buf_puts(out, ",\"processes\":[");
 	for (size_t i = 0; i < v->nprocess; i++) {
 		buf_puts(out, i ? ",\n" : "\n");
 		put(process(&v->process[i]), out);
 	}
-	buf_puts(out, "]}\n");
+	buf_puts(out, "]");
+}
+
+void api_processes(const struct view *v, struct buf *out)
+{
+	begin(v, out);
+	processes(v, out);
+	buf_puts(out, "}\n");
 }
 
 /* ---- findings ---- */
 
-/* One finding with whose it is; reason and closed: of one that is over. */
-static void finding(const struct view_finding *f, const struct identity *who, pid_t pid,
-		    uint64_t key, const char *reason, uint64_t closed_ns, struct buf *out)
+/* One finding with whose it is, into the members that o has; reason and closed: of one that is
+ * over. */
+static void finding_in(json_t *o, const struct view_finding *f, const struct identity *who,
+		       pid_t pid, uint64_t key, const char *reason, uint64_t closed_ns,
+		       struct buf *out)
 {
-	json_t *o = json_object();
 	size_t at = out->len;
 
 	text(o, "id", f->id);
-	text(o, "state", closed_ns ? "closed" : "open");
 	moment(o, "opened", f->opened_real_ns);
 	moment(o, "seen", f->seen_real_ns);
 	moment(o, "closed", closed_ns);
@@ -157,6 +169,26 @@ static void finding(const struct view_finding *f, const struct identity *who, pi
 	if (out->len && out->data[out->len - 1] == '\n')
 		out->len--;
 	buf_puts(out, "}");
+}
+
+static void finding(const struct view_finding *f, const struct identity *who, pid_t pid,
+		    uint64_t key, const char *reason, uint64_t closed_ns, struct buf *out)
+{
+	json_t *o = json_object();
+
+	text(o, "state", closed_ns ? "closed" : "open");
+	finding_in(o, f, who, pid, key, reason, closed_ns, out);
+}
+
+void api_event(const struct view_event *e, struct buf *out)
+{
+	json_t *o = json_object();
+
+	text(o, "event", view_event_word[e->kind]);
+	moment(o, "time", e->real_ns);
+	finding_in(o, &e->finding, e->identity, e->pid, e->process_key, e->reason,
+		   e->kind == VIEW_CLOSED ? e->real_ns : 0, out);
+	buf_puts(out, "\n");
 }
 
 void closed_deinit(struct closed_findings *c)
@@ -203,13 +235,11 @@ void closed_add(struct closed_findings *c, const struct view *v)
 		drop_first(c, old);
 }
 
-void api_findings(const struct view *v, const struct closed_findings *closed, struct buf *out)
+static void findings(const struct view *v, const struct closed_findings *closed, struct buf *out)
 {
 	const char *before = "\n";
-	char time[40];
 
-	clock_format_utc(v->real_ns, 1, time, sizeof(time));
-	buf_printf(out, "{\"time\":\"%s\",\"findings\":[", time);
+	buf_puts(out, ",\"findings\":[");
 	for (size_t i = 0; i < v->nprocess; i++) {
 		const struct view_process *p = &v->process[i];
 
@@ -219,12 +249,27 @@ void api_findings(const struct view *v, const struct closed_findings *closed, st
 			before = ",\n";
 		}
 	}
-	for (size_t i = closed->n; i; i--) {
+	for (size_t i = closed ? closed->n : 0; i; i--) {
 		buf_puts(out, before);
 		buf_puts(out, closed->row[i - 1].json);
 		before = ",\n";
 	}
-	buf_puts(out, "]}\n");
+	buf_puts(out, "]");
+}
+
+void api_findings(const struct view *v, const struct closed_findings *closed, struct buf *out)
+{
+	begin(v, out);
+	findings(v, closed, out);
+	buf_puts(out, "}\n");
+}
+
+void api_all(const struct view *v, struct buf *out)
+{
+	begin(v, out);
+	processes(v, out);
+	findings(v, NULL, out);
+	buf_puts(out, "}\n");
 }
 
 int api_process(const struct view *v, uint64_t key, struct buf *out)

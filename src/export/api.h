@@ -25,6 +25,10 @@ void closed_add(struct closed_findings *c, const struct view *v);
 /* Each appends one document; out->err tells. */
 void api_processes(const struct view *v, struct buf *out);
 void api_findings(const struct view *v, const struct closed_findings *closed, struct buf *out);
+/* Both, without those that were closed. */
+void api_all(const struct view *v, struct buf *out);
+/* What happened to a finding, on a line. */
+void api_event(const struct view_event *e, struct buf *out);
 /* The last walk of a process, as gospect.report/1: 0, -ENOENT: no such process, -ENODATA:
  * it was not walked yet. */
 int api_process(const struct view *v, uint64_t key, struct buf *out);

@@ -80,9 +80,6 @@ static const uint16_t refused[] = {
 	SYS_process_vm_writev,
 	SYS_ptrace,
 	SYS_perf_event_open,
-	SYS_socket,
-	SYS_connect,
-	SYS_bind,
 	SYS_mount,
 	SYS_umount2,
 	SYS_pivot_root,
@@ -116,6 +113,8 @@ static const uint16_t refused[] = {
 	437 /* openat2 */,
 	440 /* process_madvise */,
 };
+
+static const uint16_t sockets[] = { SYS_socket, SYS_connect, SYS_bind };
 
 /* Of bpf(2) only what reads and writes maps that are there … */
 static const uint16_t map_commands[] = {
@@ -183,7 +182,7 @@ static void add_open(struct rules *r, uint32_t call, int arg)
 	    ALLOW, REFUSE);
 }
 
-static void filter(bool loads)
+static void filter(bool loads, bool serves)
 {
 	struct rules r = { .n = 0 };
 	struct sock_fprog p;
@@ -192,6 +191,8 @@ static void filter(bool loads)
 	    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1), REFUSE);
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
 		ADD(&r, IF_NOT(refused[i], 1), REFUSE);
+	for (size_t i = 0; i < ARRAY_SIZE(sockets) && !serves; i++)
+		ADD(&r, IF_NOT(sockets[i], 1), REFUSE);
 	add_open(&r, SYS_open, 1);
 	add_open(&r, SYS_openat, 2);
 	add_bpf(&r, loads);
@@ -200,22 +201,23 @@ static void filter(bool loads)
 	syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p);
 }
 
-static void close_to_others(void)
+static void close_to_others(bool serves)
 {
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	filter(false);
+	filter(false, serves);
 }
 
 #else
 
-static void filter(bool loads)
+static void filter(bool loads, bool serves)
 {
-	(void)loads;
+	(void)loads, (void)serves;
 }
 
 /* LeakSanitizer traces its own process. */
-static void close_to_others(void)
+static void close_to_others(bool serves)
 {
+	(void)serves;
 }
 
 #endif
@@ -223,7 +225,13 @@ static void close_to_others(void)
 void privileges_drop(uint64_t keep)
 {
 	privileges_keep(keep);
-	close_to_others();
+	close_to_others(false);
+}
+
+void privileges_serve(uint64_t keep)
+{
+	privileges_keep(keep);
+	close_to_others(true);
 }
 
 /* Older kernels know CAP_SYS_ADMIN alone. */
@@ -235,5 +243,5 @@ void privileges_prepare(uint64_t keep)
 	if (!(bpf & ~effective()))
 		keep &= ~PRIVILEGE_ADMIN;
 	privileges_keep(keep);
-	filter(true);
+	filter(true, false);
 }

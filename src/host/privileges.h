@@ -45,5 +45,7 @@ void privileges_lower(uint64_t keep);
  * opening a file for writing that is not a new one.
  */
 void privileges_drop(uint64_t keep);
+/* The same of who serves and pushes: sockets are allowed. */
+void privileges_serve(uint64_t keep);
 
 #endif

@@ -23,8 +23,8 @@ struct procfs_stat {
 	uint32_t flags; /* PF_… */
 	uint64_t user_ticks, system_ticks;
 	int threads;
-	uint64_t start_ticks; /* since boot */
-	uint64_t start_stack; /* 0 or 1 when it may not be seen */
+	uint64_t start_ticks;        /* since boot */
+	uint64_t start_stack;        /* 0 or 1 when it may not be seen */
 	uint64_t env_start, env_end; /* run-time addresses of the environment; likewise */
 };
 
