@@ -183,7 +183,7 @@ static bool may_try_again(CURLcode code, long status)
 {
 	if (code)
 		return code != CURLE_WRITE_ERROR && code != CURLE_URL_MALFORMAT &&
-		       code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_PEER_FAILED_VERIFICATION;
+		       code != CURLE_PEER_FAILED_VERIFICATION;
 	return status == 429 || status == 502 || status == 503 || status == 504;
 }
 

@@ -162,6 +162,14 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 							       MHD_HTTP_HEADER_ACCEPT)));
 }
 
+/* Paths of ours need no escapes: with one, it is another path. */
+static size_t as_it_is(void *arg, struct MHD_Connection *c, char *s)
+{
+	(void)arg;
+	(void)c;
+	return strlen(s);
+}
+
 static void silent(void *arg, const char *format, va_list values)
 {
 	(void)arg;
@@ -232,7 +240,8 @@ static struct MHD_Daemon *start(struct server *s, int fd)
 				(unsigned int)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 				(size_t)MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 				MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-				MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+				MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+				MHD_OPTION_UNESCAPE_CALLBACK, as_it_is, NULL, MHD_OPTION_END);
 }
 
 int server_open(struct server **out, const char *listen, struct pages *pages, struct err *err)
