@@ -12,7 +12,7 @@
 #include "export/push.h"
 #include "export/server.h"
 
-#define LAST_MS 2000 /* for what waits when all ends */
+#define LAST_MS 1500 /* for what waits when all ends */
 
 struct export
 {
@@ -23,6 +23,20 @@ struct export
 	uint64_t push_ns;      /* when metrics were pushed last */
 	char *listens;         /* on what; owned */
 };
+
+/* On another address of the same port, the one before is in the way. */
+static int open_instead(struct export *e, const char *listen, struct server **out, struct err *err)
+{
+	struct err ignored;
+	int ret;
+
+	server_close(e->server);
+	e->server = NULL;
+	ret = server_open(out, listen, e->pages, err);
+	if (ret) /* it was there a moment ago */
+		server_open(&e->server, e->listens, e->pages, &ignored);
+	return ret;
+}
 
 /* Another address: the new server first, so that what fails changes nothing. */
 static int listen_on(struct export *e, const struct host_config *c, struct err *err)
@@ -37,6 +51,8 @@ static int listen_on(struct export *e, const struct host_config *c, struct err *
 	if (!listens)
 		return err_set(err, -ENOMEM, "no memory for the server");
 	ret = *c->listen ? server_open(&s, c->listen, e->pages, err) : 0;
+	if (ret == -EADDRINUSE && e->server)
+		ret = open_instead(e, c->listen, &s, err);
 	if (ret) {
 		free(listens);
 		return ret;

@@ -24,7 +24,7 @@ int export_configure(struct export *e, const struct host_config *c, struct err *
 void export_publish(struct export *e, const struct view *v);
 /* The port that pages are served on; 0: none. */
 int export_port(const struct export *e);
-/* Pushes what waits, for at most two seconds, and closes all. NULL is fine. */
+/* Pushes what waits, for a second or two at most, and closes all.  NULL is fine. */
 void export_close(struct export *e);
 
 #endif

@@ -329,6 +329,9 @@ static int set_up(struct push *p, const struct host_config *c)
 	if (!p->multi || !p->easy || set_headers(p, c) || set_urls(p, c->otlp.endpoint))
 		return -ENOMEM;
 	curl_easy_setopt(p->easy, CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	curl_easy_setopt(p->easy, CURLOPT_QUICK_EXIT, 1L); /* no end waits for a name server */
+#endif
 	curl_easy_setopt(p->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(p->easy, CURLOPT_HTTPHEADER, p->headers);
 	curl_easy_setopt(p->easy, CURLOPT_USERAGENT, "gospect/" GOSPECT_VERSION);

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -381,6 +382,41 @@ static void page_for_people(void **state)
 	buf_deinit(&out);
 }
 
+/* ---- all together ---- */
+
+static void another_address(void **state)
+{
+	struct host_config *one, *other;
+	struct export *e;
+	struct err err;
+	char listen[40];
+	int port;
+
+	(void)state;
+	assert_int_equal(config_load(&one, NULL, &err), 0);
+	assert_int_equal(config_load(&other, NULL, &err), 0);
+	assert_int_equal(config_set(one, "listen", "127.0.0.1:0", &err), 0);
+	assert_int_equal(export_open(&e, one, &err), 0);
+	port = export_port(e);
+	assert_true(port > 0);
+	/* the same port of all addresses: the one before gives way */
+	snprintf(listen, sizeof(listen), "0.0.0.0:%d", port);
+	assert_int_equal(config_set(other, "listen", listen, &err), 0);
+	assert_int_equal(export_configure(e, other, &err), 0);
+	assert_int_equal(export_port(e), port);
+	/* one that cannot be had changes nothing */
+	assert_int_equal(config_set(one, "listen", "192.0.2.1:1", &err), 0);
+	assert_int_equal(export_configure(e, one, &err), -EADDRNOTAVAIL);
+	assert_int_equal(export_port(e), port);
+	/* none at all */
+	assert_int_equal(config_set(one, "listen", "", &err), 0);
+	assert_int_equal(export_configure(e, one, &err), 0);
+	assert_int_equal(export_port(e), 0);
+	export_close(e);
+	config_free(one);
+	config_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +432,7 @@ int main(void)
 		cmocka_unit_test(closed_findings),
 		cmocka_unit_test(history),
 		cmocka_unit_test(page_for_people),
+		cmocka_unit_test(another_address),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
