@@ -222,11 +222,12 @@ static void tell_manager(const struct view *v, bool first)
 static void say_ready(const struct host *h, const struct view *v)
 {
 	char n[HUMAN_MAX];
+	const char *listen = h->config->listen, *colon = strrchr(listen, ':');
 
 	human_counted(v->nprocess, "Go process", n);
-	if (export_port(h->export))
-		msg_note("watching %s%s; pages on http://%s/", n, v->nprocess == 1 ? "" : "",
-			 h->config->listen);
+	if (export_port(h->export)) /* the port that it has got, where any would do */
+		msg_note("watching %s; pages on http://%.*s:%d/", n, (int)(colon - listen), listen,
+			 export_port(h->export));
 	else
 		msg_note("watching %s", n);
 	if (!v->self.by_events)

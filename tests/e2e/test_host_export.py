@@ -18,7 +18,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from harness import CACHE, DEADLINE, GOSPECT, TOP, USUAL, Program, binary, gospect, need_root, wait_until
+from harness import CACHE, DEADLINE, GOSPECT, TOP, USUAL, Program, Work, binary, gospect, need_root, wait_until
 from schema import report
 
 HOST = os.path.join(os.path.dirname(GOSPECT), "gospect-host")
@@ -371,6 +371,48 @@ class Push(Base):
         wait_until(lambda: h.value("gospect_export_requests_total", outcome="failed") == 1, "its being counted")
         self.assertEqual(h.value("gospect_export_requests_total", outcome="retried"), 0)
 
+    def test_finding(self):
+        """One that opens and closes, with its line: in metrics, JSON, the page, and pushed."""
+        w = self.stack.enter_context(Work(env={"OTEL_SERVICE_NAME": "ghosts"}))
+        truth = w.do("where")["parks"]["chanreceive"]
+        c = self.collector(200)
+        h = self.pushing(c)
+
+        def leaks():
+            w.do("park 3 chanreceive")
+            return h.value("gospect_finding", kind="goroutine-leak")
+
+        wait_until(leaks, "the leak", timeout=2 * DEADLINE)
+        self.assertEqual(h.value("gospect_finding", kind="goroutine-leak", code_function_name=truth["function"],
+                                 code_file_path=truth["file"], code_line_number=str(truth["line"])), 1)
+        self.assertEqual(sum(v for (n, ls), v in h.metrics().items()
+                             if n == "gospect_findings" and dict(ls)["kind"] == "goroutine-leak"), 1)
+
+        def listed(state):
+            return [f for f in json.loads(h.get("/api/v1/findings")[2])["findings"]
+                    if f["state"] == state and f["finding"]["kind"] == "goroutine-leak"]
+
+        f, = listed("open")
+        self.assertEqual((f["pid"], f["finding"]["place"]["line"]), (w.pid, truth["line"]))
+        self.assertIn(f"{truth['file']}:{truth['line']}", h.get("/")[2])
+
+        def pushed(state):
+            for r in c.resources("/v1/logs", "resourceLogs").get("ghosts", []):
+                for l in r["scopeLogs"][0]["logRecords"]:
+                    a = attributes(l)
+                    if (a["gospect.finding.state"], a["gospect.finding.id"]) == (state, f["id"]):
+                        return l
+
+        l = wait_until(lambda: pushed("opened"), "its record")
+        self.assertEqual((l["eventName"], attributes(l)["code.line.number"]), ("gospect.finding", str(truth["line"])))
+        self.assertIn(l["severityNumber"], (13, 17, 21))
+        w.close()
+        wait_until(lambda: pushed("closed"), "the record of its end")
+        closed, = [o for o in listed("closed") if o["id"] == f["id"]]
+        self.assertEqual(closed["reason"], "ended")
+        self.assertEqual(listed("open"), [])
+        self.assertIsNone(h.value("gospect_finding", kind="goroutine-leak"))
+
     def test_ends_though_nobody_answers(self):
         self.ghosts()
         with socket.create_server(("127.0.0.1", 0)) as s:	# takes connections, and is silent
@@ -390,7 +432,7 @@ class Configured(Base):
 
     def test_check(self):
         p = self.check("interval: 5s\notlp:\n  endpoint: http://collector:4318\n")
-        self.assertEqual((p.returncode, p.stderr), (0, ""))
+        self.assertEqual((p.returncode, p.stderr), (0, ""), p.stderr)
         p = self.check("interval: 5s\nintervals: 5s\n")
         self.assertEqual(p.returncode, 1)
         self.assertIn("line 2: unknown key 'intervals'", p.stderr)
