@@ -162,11 +162,11 @@ void export_publish(struct export *e, const struct view *v)
 {
 	struct export_stats stats = { 0 };
 
-	if (e->push) {
+	if (e->push)
 		push_stats(e->push, &stats);
+	pages_publish(e->pages, v, &stats); /* what is pushed can be seen there */
+	if (e->push)
 		push(e, v, &stats);
-	}
-	pages_publish(e->pages, v, &stats);
 	if (e->server)
 		server_tick(e->server);
 }

@@ -408,8 +408,8 @@ class Push(Base):
         self.assertIn(l["severityNumber"], (13, 17, 21))
         w.close()
         wait_until(lambda: pushed("closed"), "the record of its end")
-        closed, = [o for o in listed("closed") if o["id"] == f["id"]]
-        self.assertEqual(closed["reason"], "ended")
+        closed = wait_until(lambda: [o for o in listed("closed") if o["id"] == f["id"]], "its end in the list")
+        self.assertEqual([o["reason"] for o in closed], ["ended"])
         self.assertEqual(listed("open"), [])
         self.assertIsNone(h.value("gospect_finding", kind="goroutine-leak"))
 
