@@ -227,7 +227,7 @@ static void nobody_there(void **state)
 	assert_int_equal(config_set(config, "otlp.queue", "1M", &err), 0);
 	assert_int_equal(push_open(&p, config, &err), 0);
 	buf_init(&body, 1u << 20);
-	for (int i = 0; i < 100000; i++) /* so that it does not get small */
+	for (int i = 0; i < 20000; i++) /* so that it does not get small */
 		buf_printf(&body, "%d", rand_r(&random));
 	for (int i = 0; i < 20; i++)
 		push_add(p, OTLP_METRICS, &body);
