@@ -71,10 +71,34 @@ long code_index(const struct code *c, uint64_t addr);
 /* The variable at an offset of the frame; of one that the compiler does not list, because no
  * pointers are in it, a little. */
 struct stack_object code_object(const struct code *c, int64_t off);
+/* The word of the frame that an offset is in; -1: none of those that are followed. */
+static inline int code_word(int64_t off)
+{
+	return off < 0 && off >= -CODE_FRAME ? (int)((-off - 1) / 8) : -1;
+}
+/* Its bit; less than 0: it has none. */
+static inline int code_bit(const struct code *c, int64_t off)
+{
+	int w = code_word(off);
+
+	return w >= 0 && c->word ? c->word[w] - 1 : -1;
+}
 /* Whether what is at an offset of the frame may be read from this line on before it is set. */
-bool code_is_live(const struct code *c, size_t line, int64_t off);
+static inline bool code_is_live(const struct code *c, size_t line, int64_t off)
+{
+	int bit = code_bit(c, off);
+
+	return bit < 0 || !c->live || c->live[line].bit[bit / 64] >> bit % 64 & 1;
+}
+/* Whether a variable outside of these words is one whose address is taken. */
+bool code_is_taken_far(const struct code *c, int64_t off);
 /* Whether it is a variable whose address is taken. */
-bool code_is_taken(const struct code *c, int64_t off);
+static inline bool code_is_taken(const struct code *c, int64_t off)
+{
+	int w = code_word(off);
+
+	return w >= 0 ? c->word[w] < 0 : code_is_taken_far(c, off);
+}
 /* Whether the next line may be next. */
 bool code_goes_on(const struct line *l);
 /* For code_read(): the frame. 0, -E2BIG or -ENOMEM. */

@@ -59,18 +59,13 @@ long step_conditional_value(struct step *t)
 	}
 	if (o.yes && o.no) {
 		struct value before = is_set ? step_number(t, 0) : step_value_of(t, &t->e->dst);
-		struct state *other = malloc(sizeof(*other));
+		struct state *other = walk_fork(t->w, t->s, t->at + 1);
 		struct step not = { t->w, other, t->at, t->e };
 
-		if (!other) {
-			t->w->err = -ENOMEM;
-			return -1;
+		if (other) {
+			assume(other, &o, o.no);
+			step_assign(&not, &t->e->dst, before);
 		}
-		state_copy(other, t->s);
-		assume(other, &o, o.no);
-		step_assign(&not, &t->e->dst, before);
-		walk_fork(t->w, other, t->at + 1);
-		free(other);
 		assume(t->s, &o, o.yes);
 	}
 	if (o.yes)
@@ -91,16 +86,10 @@ long step_branch(struct step *t)
 		if (t->s->flags.a.kind != VALUE_FRAME && t->s->flags.b.kind != VALUE_FRAME)
 			t->s->branch = (int32_t)t->at;
 		if (l->to >= 0) {
-			struct state *other = malloc(sizeof(*other));
+			struct state *other = walk_fork(t->w, t->s, (size_t)l->to);
 
-			if (!other) {
-				t->w->err = -ENOMEM;
-				return -1;
-			}
-			state_copy(other, t->s);
-			assume(other, &o, o.yes);
-			walk_fork(t->w, other, (size_t)l->to);
-			free(other);
+			if (other)
+				assume(other, &o, o.yes);
 		}
 		assume(t->s, &o, o.no);
 	} else if (o.yes) {
@@ -149,7 +138,8 @@ static void after_call(struct step *t, const struct callee *callee)
 	for (uint8_t r = 0; r < EFFECT_REGS; r++)
 		if (r != EFFECT_SP && r != EFFECT_FP && r != REG_G)
 			step_set_reg(t, r, any);
-	state_renew_call(s, t->at);
+	if (s->again)
+		state_renew_call(s, t->at);
 	for (int i = 0; i < ARCH_ABI_WORDS; i++)
 		step_set_reg(t, arch->abi[i], value_thing(t->at, WORD_CALL + i));
 	if (callee && callee->kind == CALLEE_ALLOCATES)

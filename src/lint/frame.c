@@ -21,25 +21,6 @@ struct access {
 	bool mixed;
 };
 
-static int word_at(int64_t off)
-{
-	return off < 0 && off >= -CODE_FRAME ? (int)((-off - 1) / 8) : -1;
-}
-
-static int bit_at(const struct code *c, int64_t off)
-{
-	int w = word_at(off);
-
-	return w >= 0 && c->word ? c->word[w] - 1 : -1;
-}
-
-bool code_is_live(const struct code *c, size_t line, int64_t off)
-{
-	int bit = bit_at(c, off);
-
-	return bit < 0 || !c->live || c->live[line].bit[bit / 64] >> bit % 64 & 1;
-}
-
 struct stack_object code_object(const struct code *c, int64_t off)
 {
 	for (size_t i = 0; i < c->nobject; i++)
@@ -145,12 +126,8 @@ static int find_taken(struct code *c)
 	return err;
 }
 
-bool code_is_taken(const struct code *c, int64_t off)
+bool code_is_taken_far(const struct code *c, int64_t off)
 {
-	int w = word_at(off);
-
-	if (w >= 0)
-		return c->word[w] < 0;
 	for (size_t i = 0; i < c->ntaken; i++)
 		if (off + 8 > c->taken[i].off && off < c->taken[i].off + c->taken[i].size)
 			return true;
@@ -162,7 +139,7 @@ static void mark_taken(struct code *c)
 	for (size_t i = 0; i < c->ntaken; i++)
 		for (int64_t off = c->taken[i].off; off < c->taken[i].off + c->taken[i].size;
 		     off += 8 - (off & 7)) {
-			int w = word_at(off);
+			int w = code_word(off);
 
 			if (w >= 0)
 				c->word[w] = -1;
@@ -177,7 +154,7 @@ static void note_access(struct code *c, struct access *a, int *nbit, const struc
 	if (!frame_operand(l, o, &off))
 		return;
 	for (int64_t at = off; at < off + (o->size ? o->size : 8); at += 8 - (at & 7)) {
-		int w = word_at(at);
+		int w = code_word(at);
 
 		if (w < 0 || c->word[w] < 0)
 			continue;
@@ -202,7 +179,7 @@ static void mark(const struct code *c, struct frame_words *live, const struct li
 	if (!frame_operand(l, o, &off))
 		return;
 	for (int64_t at = off; at < off + (o->size ? o->size : 8); at += 8 - (at & 7)) {
-		int bit = bit_at(c, at);
+		int bit = code_bit(c, at);
 
 		if (bit >= 0)
 			live->bit[bit / 64] |= 1ull << bit % 64;
@@ -218,7 +195,7 @@ static void unmark(const struct code *c, const struct access *a, struct frame_wo
 	if (!frame_operand(l, o, &off) || o->index != EFFECT_NO_REG)
 		return;
 	for (int64_t at = off; at < off + o->size; at += 8 - (at & 7)) {
-		int bit = bit_at(c, at);
+		int bit = code_bit(c, at);
 
 		if (bit >= 0 && (!a[bit].mixed || (!(at & 7) && at + 8 <= off + o->size)))
 			live->bit[bit / 64] &= ~(1ull << bit % 64);

@@ -19,7 +19,8 @@ void state_begin(struct state *s)
 
 void state_copy(struct state *to, const struct state *from)
 {
-	memcpy(to, from, offsetof(struct state, slot) + from->nslot * sizeof(from->slot[0]));
+	memcpy(to, from, offsetof(struct state, fact) + from->nfact * sizeof(from->fact[0]));
+	memcpy(to->slot, from->slot, from->nslot * sizeof(from->slot[0]));
 }
 
 static inline uint64_t mix(uint64_t h, uint64_t x)
@@ -354,10 +355,12 @@ struct filter {
 
 static void add_to(struct filter *f, const struct value *v)
 {
-	uint64_t h = mix(0, (uint64_t)kin(v->n));
+	uint64_t h;
 
-	if (v->kind == VALUE_THING)
-		f->bit[h >> 62] |= 1ull << (h >> 56 & 63);
+	if (v->kind != VALUE_THING)
+		return;
+	h = mix(0, (uint64_t)kin(v->n));
+	f->bit[h >> 62] |= 1ull << (h >> 56 & 63);
 }
 
 static bool is_in(const struct filter *f, int64_t thing)
@@ -386,6 +389,7 @@ void state_trim(struct state *s, const struct code *c, size_t at, bool keep_give
 {
 	const struct line *l = &c->line[at];
 	struct filter there;
+	int nslot;
 
 	if (!l->flags)
 		s->flags.size = 0;
@@ -398,10 +402,12 @@ void state_trim(struct state *s, const struct code *c, size_t at, bool keep_give
 		if (s->slot[i].base.kind == VALUE_FRAME && !code_is_live(c, at, s->slot[i].off))
 			drop_slot(s, i--);
 	there = things_of(s);
+	nslot = s->nslot;
 	for (int i = 0; i < s->nslot; i++)
 		if (s->slot[i].base.kind == VALUE_THING && !is_in(&there, s->slot[i].base.n))
 			drop_slot(s, i--);
-	there = things_of(s);
+	if (s->nslot < nslot)
+		there = things_of(s);
 	for (int i = 0; i < s->nfact; i++) {
 		const struct fact *f = &s->fact[i];
 

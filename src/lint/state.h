@@ -69,8 +69,12 @@ struct state {
 	} flags;
 	int32_t branch; /* the last one that could have gone another way; -1: none */
 	bool lost;      /* something had to be forgotten: the path may be impossible */
-	struct fact fact[STATE_FACTS];
-	struct slot slot[STATE_SLOTS]; /* last: only those that are there are copied */
+	/* The instruction under way may have been on this path before: what it brought then may be
+	 * somewhere.  far: no instruction from this one on has been; no part of what is known. */
+	bool again;
+	uint32_t far;
+	struct fact fact[STATE_FACTS]; /* of these two only those that are there are copied */
+	struct slot slot[STATE_SLOTS]; /* last: of what waits the rest has no room */
 };
 
 void state_begin(struct state *s);

@@ -24,7 +24,8 @@ struct value step_thing(struct step *t, int w)
 {
 	struct value v = value_thing(t->at, w);
 
-	state_renew(t->s, v.n);
+	if (t->s->again)
+		state_renew(t->s, v.n);
 	return v;
 }
 

@@ -17,32 +17,36 @@ enum {
 
 struct pending {
 	size_t at;
-	struct state *s; /* owned */
+	struct state *s; /* owned; used again for the next that waits at this place */
 };
 
-void walk_fork(struct walk *w, const struct state *s, size_t at)
+struct state *walk_fork(struct walk *w, const struct state *s, size_t at)
 {
 	struct pending *p;
 
 	if (at >= w->code->n)
-		return;
+		return NULL;
 	if (w->npending == MAX_PENDING) {
 		w->complex = true;
-		return;
+		return NULL;
 	}
 	w->err =
 		w->err ? w->err : array_room(&w->pending, w->npending, &w->pending_cap, sizeof(*p));
 	if (w->err)
-		return;
+		return NULL;
 	p = &w->pending[w->npending];
-	p->at = at;
-	p->s = malloc(offsetof(struct state, slot) + (s->nslot + 1u) * sizeof(s->slot[0]));
-	if (!p->s) {
-		w->err = -ENOMEM;
-		return;
+	if (w->npending == w->nmade) {
+		p->s = malloc(sizeof(*p->s));
+		if (!p->s) {
+			w->err = -ENOMEM;
+			return NULL;
+		}
+		w->nmade++;
 	}
+	p->at = at;
 	state_copy(p->s, s);
 	w->npending++;
+	return p->s;
 }
 
 /* Whether an itab may still be returned on this path. */
@@ -90,6 +94,9 @@ static void follow(struct walk *w, struct state *s, size_t first)
 			w->complex = true;
 			return;
 		}
+		s->again = (size_t)at < s->far;
+		if (!s->again)
+			s->far = (uint32_t)at + 1;
 		at = walk_step(w, s, (size_t)at);
 	}
 }
@@ -115,8 +122,10 @@ int walk_run(struct walk *w)
 			state_copy(s, p.s);
 			follow(w, s, p.at);
 		}
-		free(p.s);
 	}
+	for (size_t i = 0; i < w->nmade; i++)
+		free(w->pending[i].s);
+	w->nmade = 0;
 	free(s);
 	free(w->pending);
 	free(w->met);

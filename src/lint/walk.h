@@ -46,7 +46,7 @@ struct walk {
 
 	/* under way */
 	struct pending *pending;
-	size_t npending, pending_cap;
+	size_t npending, pending_cap, nmade; /* nmade: that have a state */
 	struct u64map seen;
 	uint16_t *met; /* by line: states that came there */
 	int err;
@@ -59,8 +59,9 @@ void walk_deinit(struct walk *w);
 /* As state_compare() with 0, and with what callees never return. */
 uint8_t walk_compare_zero(struct walk *w, struct state *s, struct value v);
 
-/* For lint/flow.c: another path, from `at` on. */
-void walk_fork(struct walk *w, const struct state *s, size_t at);
+/* For lint/flow.c: another path, from `at` on.  Its state is the walk's, and good
+ * until the next; NULL: it is not followed. */
+struct state *walk_fork(struct walk *w, const struct state *s, size_t at);
 /* One instruction; the next one's index, or -1: the path ends. */
 long walk_step(struct walk *w, struct state *s, size_t at);
 
