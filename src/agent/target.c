@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "observe/detect.h"
@@ -132,6 +133,8 @@ int target_open(struct target **out, struct process *p, struct executable *x, st
 		target_put(t);
 		return r;
 	}
+	close(t->proc.exe_fd); /* the executable's own is kept */
+	t->proc.exe_fd = -1;
 	*out = t;
 	return 0;
 }
