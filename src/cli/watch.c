@@ -99,6 +99,7 @@ static struct trace_config config_of(const struct watch *w)
 		.plan = &w->plan,
 		.mem = w->s.mem,
 		.bias = w->s.bias,
+		.allocated_at = goruntime_total_alloc_at(&w->s.rt),
 		.ptracer = process_tracer(&w->s.proc),
 		.gb = w->s.gb,
 		.g_goid = layout_off(l, LAYOUT_G_GOID),

@@ -121,6 +121,10 @@ static inline bool goruntime_has(const struct goruntime *rt, enum gofact f)
 	return rt->why_off[f][0] == '\0';
 }
 
+/* Run-time address of the word that counts the bytes allocated since the start (a span's when
+ * it is full); 0: not known. */
+uint64_t goruntime_total_alloc_at(const struct goruntime *rt);
+
 /* The list of goroutines.  -EFAULT when the list itself cannot be read, -ESRCH. */
 int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err);
 void gowalk_deinit(struct gowalk *w);

@@ -450,6 +450,13 @@ static void take_mapped(const struct goruntime *rt, const uint8_t *raw, struct g
 			t->mapped_ready <= ADDR_END_MOST && t->heap_released <= ADDR_END_MOST;
 }
 
+uint64_t goruntime_total_alloc_at(const struct goruntime *rt)
+{
+	return goruntime_has(rt, FACT_HEAP)
+		       ? go_global(rt, GLOBAL_GCCONTROLLER, LAYOUT_GCCONTROLLER_TOTALALLOC)
+		       : 0;
+}
+
 static int read_controller(struct goruntime *rt, struct goraw *raw, struct gototals *t)
 {
 	uint64_t base = rt->gb->global[GLOBAL_GCCONTROLLER];

@@ -272,6 +272,11 @@ void schema_hosts(const struct table *t, void *row, void (*fn)(char *host, const
 	      "of `" OF "`, where it is sampled: in 19 of 20 windows the truth is no farther " \
 	      "from it; absent: it is exact",                                                  \
 	      .flags = COLUMN_ABSENT_0)
+/* the same beside errors, which may come in bursts */
+#define ERRORS_MARGIN(S, M)                                                               \
+	COUNT(S, M, "errors_margin",                                                      \
+	      "of `errors`, where they are sampled, as `margin` is; absent: it is exact", \
+	      .flags = COLUMN_ABSENT_0)
 #define RATE(S, M)                  .kind_at = OFFSET(S, M, double)
 #define PAIRS(KEY, PAIR, WHAT, ...) COLUMN(COLUMN_PAIRS, KEY, 0, WHAT, .pair = PAIR, ##__VA_ARGS__)
 #define STACK(S, M, STACKS, WHAT, ...) \

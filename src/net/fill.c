@@ -99,11 +99,6 @@ uint64_t fill_scaled(uint64_t n, bool sampled, double rate)
 	return sampled && rate > 0 ? (uint64_t)((double)n / rate + 0.5) : n;
 }
 
-uint64_t fill_sampled(uint64_t n, const struct trace_sample *s)
-{
-	return fill_scaled(n, s->sliced, s->share);
-}
-
 void fill_exactness(bool sampled, double rate, enum exactness *exactness, double *row_rate)
 {
 	/* without a slice in the window: by those before it */
@@ -201,11 +196,13 @@ int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 		base = base_of(f, now);
 		/* a request may be given to another row just when they are read */
 		c.begun = now->begun > base->begun ? now->begun - base->begun : 0;
+		c.errors = fill_scaled(now->errors - base->errors, now->sample.sliced,
+				       now->sample.share);
+		c.errors_margin = (uint64_t)ceil(trace_errors_margin(&now->sample, c.errors));
 		if (now->sample.sliced) {
 			c.begun = (uint64_t)(now->sample.total + 0.5);
 			c.margin = (uint64_t)ceil(now->sample.margin);
 		}
-		c.errors = fill_sampled(now->errors - base->errors, &now->sample);
 		if (!c.begun && !c.errors && now->hist.count == base->hist.count)
 			continue;
 		r = row(f, s, &c);

@@ -60,8 +60,6 @@ double fill_age_s(const struct fill *f, uint64_t start_ns);
 double fill_age(const struct fill *f, uint64_t start_ns, enum age_kind of, enum age_kind *kind);
 void fill_host(const struct fill *f, uint32_t host, char out[WINDOW_MAX_HOST + 1]);
 uint64_t fill_scaled(uint64_t n, bool sampled, double rate);
-/* The same of n that were counted besides what the sample is of. */
-uint64_t fill_sampled(uint64_t n, const struct trace_sample *s);
 
 void fill_exactness(bool sampled, double rate, enum exactness *exactness, double *row_rate);
 /* The oldest of several, whose ages come one after the other. */
@@ -77,6 +75,7 @@ struct fill_call {
 	const struct trace_call *call;
 	uint64_t begun, errors; /* in the window, scaled */
 	uint64_t margin;        /* of begun */
+	uint64_t errors_margin; /* of errors */
 };
 /* Counts all of a kind; row() has the row of one, NULL: no memory.  0 or -ENOMEM. */
 int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,

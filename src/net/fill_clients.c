@@ -32,6 +32,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 	row->other = row->other || c->call->other;
 	row->requests += c->begun;
 	row->margin += c->margin;
+	row->errors_margin += c->errors_margin;
 	row->errors += c->errors;
 	return row;
 }

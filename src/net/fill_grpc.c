@@ -31,6 +31,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 		return NULL;
 	r->calls += c->begun;
 	r->margin += c->margin;
+	r->errors_margin += c->errors_margin;
 	r->errors += c->errors;
 	return r;
 }
@@ -69,13 +70,16 @@ static int count_codes(struct rowset *s, const struct trace_reading *from, bool 
 	return 0;
 }
 
-/* They are counted beside the errors, and stand for as many as these do. */
+/* They are counted beside the errors of their method, and stand for as many as these do. */
 static void scale_codes(const struct fill *f, struct net_grpc *r)
 {
-	for (int i = 0; i < NET_CODES; i++) {
+	double share;
+
+	for (int i = 0; i < NET_CODES; i++)
 		r->seen += r->code[i];
-		r->code[i] = fill_scaled(r->code[i], f->p->requests_sliced, f->p->requests_rate);
-	}
+	share = r->errors > r->seen ? (double)r->seen / (double)r->errors : 1;
+	for (int i = 0; i < NET_CODES; i++)
+		r->code[i] = fill_scaled(r->code[i], f->p->requests_sliced, share);
 }
 
 static bool is_empty(const struct net_grpc *r)

@@ -161,6 +161,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 		r->other = r->other || call->other;
 		r->requests += c->begun;
 		r->margin += c->margin;
+		r->errors_margin += c->errors_margin;
 		r->requests_known = true;
 	}
 	return r;

@@ -53,6 +53,7 @@ static const struct column grpc_column[] = {
 	      "of the errors, by gRPC code (`other`: an error that is no status)",
 	      .known = has_codes, .flags = COLUMN_SOMETIMES),
 	MARGIN(S, margin, "calls"),
+	ERRORS_MARGIN(S, errors_margin),
 	P50_NS(S, p50_ns, timed, "p50_ns", "of the call, median",
 	       .known_at = OFFSET(S, calls_known, bool), SHOWN(4, "p50")),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile",

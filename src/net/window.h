@@ -25,6 +25,7 @@ struct net_client {
 	uint64_t timed, p50_ns, p99_ns,
 		max_ns;  /* of so many: call to the first byte of the response */
 	uint64_t margin; /* of requests, SAMPLED: see struct trace_sample */
+	uint64_t errors_margin;
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
@@ -237,7 +238,7 @@ struct net_server {
 	bool errors_known; /* gRPC alone */
 	uint64_t requests, errors;
 	uint64_t timed, p50_ns, p99_ns, max_ns; /* of so many; 0 not known */
-	uint64_t margin;                        /* of requests, SAMPLED */
+	uint64_t margin, errors_margin;         /* of requests and errors, SAMPLED */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;
@@ -302,10 +303,10 @@ struct net_grpc {
 	char method[NET_MAX_METHOD]; /* "/pkg.Service/Method" */
 	bool calls_known;
 	uint64_t calls, errors;
-	uint64_t code[NET_CODES]; /* of the errors */
+	uint64_t code[NET_CODES]; /* of the errors; SAMPLED: as many of each as of those seen */
 	uint64_t seen;            /* errors that make these; SAMPLED: fewer */
 	uint64_t timed, p50_ns, p99_ns, max_ns;
-	uint64_t margin; /* of calls, SAMPLED */
+	uint64_t margin, errors_margin; /* of calls and errors, SAMPLED */
 	uint64_t in_flight;
 	double longest_in_flight_s;
 	enum age_kind age;

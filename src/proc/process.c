@@ -287,18 +287,25 @@ int process_check(const struct process *p)
 	return 0;
 }
 
-int process_cpu_ns(const struct process *p, uint64_t *out)
+int process_clock_ns(pid_t pid, uint64_t *out)
 {
 	/* posix-timers_types.h: ~pid << 3 | CPUCLOCK_SCHED, any process may be asked. */
-	clockid_t id = (clockid_t)((~(unsigned int)p->pid << 3) | 2u);
-	struct procfs_stat st;
+	clockid_t id = (clockid_t)((~(unsigned int)pid << 3) | 2u);
 	struct timespec ts;
+
+	if (clock_gettime(id, &ts))
+		return -errno;
+	*out = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+	return 0;
+}
+
+int process_cpu_ns(const struct process *p, uint64_t *out)
+{
+	struct procfs_stat st;
 	int err;
 
-	if (!clock_gettime(id, &ts) && !ended(p)) {
-		*out = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+	if (!process_clock_ns(p->pid, out) && !ended(p))
 		return 0;
-	}
 	err = read_stat(p, &st);
 	if (err)
 		return err == -ENOENT ? -ESRCH : err;

@@ -47,6 +47,8 @@ int process_check(const struct process *p);
  * to be had: utime+stime of stat, in clock ticks of 10 ms.
  */
 int process_cpu_ns(const struct process *p, uint64_t *out);
+/* The same clock, of whoever has that pid; 0 or -errno. */
+int process_clock_ns(pid_t pid, uint64_t *out);
 /* Resident bytes, threads. */
 int process_usage(const struct process *p, uint64_t *rss_bytes, int *threads);
 /*

@@ -15,7 +15,7 @@
 struct timed_row {
 	struct sql_statement s;
 	struct trace_hist hist;
-	double total, margin;
+	double total, margin, errors_margin;
 };
 
 struct rows {
@@ -88,9 +88,9 @@ static void add_times(struct trace_hist *sum, const struct trace_hist *now,
 }
 
 /* What was counted besides what the sample is of, as often as that. */
-static double scaled(uint64_t n, const struct trace_sample *s)
+static uint64_t scaled(uint64_t n, const struct trace_sample *s)
 {
-	return s->sliced && s->share > 0 ? (double)n / s->share : (double)n;
+	return s->sliced && s->share > 0 ? (uint64_t)((double)n / s->share + 0.5) : n;
 }
 
 static int add_call(struct rows *r, const struct trace_call *now)
@@ -106,7 +106,9 @@ static int add_call(struct rows *r, const struct trace_call *now)
 		return -ENOMEM;
 	row->total += now->sample.sliced ? now->sample.total : (double)begun;
 	row->margin += now->sample.sliced ? now->sample.margin : 0;
-	row->s.errors += (uint64_t)(scaled(errors, &now->sample) + 0.5);
+	errors = scaled(errors, &now->sample);
+	row->s.errors += errors;
+	row->errors_margin += trace_errors_margin(&now->sample, errors);
 	add_times(&row->hist, &now->hist, &base->hist);
 	if (now->max_ns_window > row->s.max_ns)
 		row->s.max_ns = now->max_ns_window;
@@ -119,6 +121,7 @@ static void finish(struct timed_row *row, const struct look *l)
 
 	s->count = (uint64_t)(row->total + 0.5);
 	s->margin = (uint64_t)ceil(row->margin);
+	s->errors_margin = (uint64_t)ceil(row->errors_margin);
 	s->timed = row->hist.count;
 	/* the histogram knows no maximum of the window alone */
 	row->hist.max_ns = s->max_ns;

@@ -264,6 +264,7 @@ static const struct column statement_column[] = {
 	      SHOWN(2, "statements"), .flags = COLUMN_MARK),
 	COUNT(S, errors, "errors", "of them, failed", SHOWN(3, "errors"), .flags = COLUMN_DASH_0),
 	MARGIN(S, margin, "count"),
+	ERRORS_MARGIN(S, errors_margin),
 	P50_NS(S, p50_ns, timed, "p50_ns",
 	       "from when it has a connection to its rows or result, median", SHOWN(4, "p50")),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile", SHOWN(5, "p99")),

@@ -81,6 +81,7 @@ struct sql_statement {
 	struct place place;
 	uint64_t count, errors; /* begun, and failed: each try of one that database/sql repeats */
 	uint64_t margin;        /* of count, SAMPLED: see struct trace_sample */
+	uint64_t errors_margin; /* of errors */
 	uint64_t timed, p50_ns, p99_ns, max_ns; /* of so many: connection had, to rows or result */
 	enum exactness exactness;
 	double rate; /* SAMPLED: 0..1 */

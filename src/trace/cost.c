@@ -36,6 +36,8 @@ static double cost_of_hit(const struct trace *t, enum probe_id id)
 void trace_pay(struct trace *t, const struct gs_counters *c)
 {
 	for (int i = 0; i < PROBE_COUNT; i++) {
+		if (c->hits[i] <= t->paid_hits[i])
+			continue; /* none, or read before those that are paid */
 		t->cost_ns[group_of(t, (enum probe_id)i)] +=
 			(double)(c->hits[i] - t->paid_hits[i]) * cost_of_hit(t, (enum probe_id)i);
 		t->paid_hits[i] = c->hits[i];

@@ -67,11 +67,12 @@ struct host_table {
 	uint64_t settled; /* … at the reading before: a number up to there has its name, or none */
 };
 
-/* A row of `sums`: what it had when it was last looked at; in slices of the window,
- * and of before it. */
+/* A row of `sums`: what it had when it was last looked at, of what is counted and of
+ * errors; in slices of the window, and of before it. */
+enum slice_count { SLICE_BEGUN, SLICE_ERRORS, SLICE_COUNTS };
 struct slice_row {
-	uint64_t count;
-	struct sample_row now, before;
+	uint64_t count[SLICE_COUNTS];
+	struct sample_row now[SLICE_COUNTS], before[SLICE_COUNTS];
 };
 
 struct slices {

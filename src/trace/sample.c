@@ -8,6 +8,14 @@
 /* Time has to fit so much better: in a loop that the probes slow down all slices are
  * alike, and it fits as well as it is wrong. */
 #define CLEARLY 0.25
+/* With more calls than that to a write call it is no write that makes a call. */
+#define MANY_CALLS 4.0
+/* Of the CPU time in slices, where the probes take more: they go by the time no more. */
+#define MUCH_COST 0.1
+/* So many bytes of the heap are enough to count by: they come by spans of 8 KiB. */
+#define HEAP_ENOUGH 32768.0
+/* Of what the probes cost, this is not known. */
+#define COST_ERROR 0.15
 /* What is not known is taken to be so large, of the total. */
 #define UNKNOWN_SD 0.2
 /* A request may be counted in a slice, and its write before or behind it. */
@@ -65,21 +73,50 @@ static bool is_known(const struct sample_window *w, const struct sample_slices *
 	return s->c[k] > 0 && w->all[k] > 0;
 }
 
+static bool costs_much(const struct sample_slices *s)
+{
+	return s->c[SAMPLE_COST] > MUCH_COST * (s->c[SAMPLE_COST] + s->c[SAMPLE_BY_CPU]);
+}
+
+/*
+ * What a row grows with that makes no write calls.  Where the probes take much of
+ * the slices all of these are alike, and the time fits as well as it is wrong; so
+ * does the CPU time, of which little is left.
+ */
+static int base_without_writes(const struct sample_window *w, const struct sample_slices *s,
+			       const struct sample_row *r)
+{
+	int best = SAMPLE_BY_TIME;
+
+	if (is_known(w, s, SAMPLE_BY_HEAP) && s->c[SAMPLE_BY_HEAP] > HEAP_ENOUGH)
+		best = SAMPLE_BY_HEAP;
+	else if (is_known(w, s, SAMPLE_BY_CPU))
+		best = SAMPLE_BY_CPU;
+	if (s->n < ENOUGH || costs_much(s))
+		return best;
+	for (int k = SAMPLE_BY_CPU; k <= SAMPLE_BY_TIME; k++)
+		if (is_known(w, s, k) && residual(s, r, k) < CLEARLY * residual(s, r, best))
+			best = k;
+	return best;
+}
+
 /* What the row grows with. */
 static int base_of(const struct sample_window *w, const struct sample_slices *s,
 		   const struct sample_row *r)
 {
-	int best = SAMPLE_BY_WRITES;
+	int best = SAMPLE_BY_WRITES, other = base_without_writes(w, s, r);
+	bool many = r->h > MANY_CALLS * s->c[SAMPLE_BY_WRITES];
 
 	if (!is_known(w, s, SAMPLE_BY_WRITES) || !is_known(w, s, SAMPLE_BY_BYTES))
-		return SAMPLE_BY_TIME;
+		return other;
 	if (s->n < ENOUGH)
-		return best;
+		return many ? other : best;
 	if (residual(s, r, SAMPLE_BY_BYTES) < residual(s, r, best))
 		best = SAMPLE_BY_BYTES;
-	if (residual(s, r, SAMPLE_BY_TIME) < CLEARLY * residual(s, r, best))
-		best = SAMPLE_BY_TIME;
-	return best;
+	if (residual(s, r, other) < (many ? 1 : CLEARLY) * residual(s, r, best))
+		return other;
+	return residual(s, r, SAMPLE_BY_TIME) < CLEARLY * residual(s, r, best) ? SAMPLE_BY_TIME
+									       : best;
 }
 
 /* 97.5 % of Student's t: of so many degrees of freedom. */
@@ -98,61 +135,102 @@ static bool is_alike(const struct sample_window *w, const struct sample_row *now
 
 	if (w->before.c[k] <= 0)
 		return false;
+	if (k == SAMPLE_BY_CPU && costs_much(&w->before))
+		return true; /* little is left of it, and who knows how much */
 	expected = before->h / w->before.c[k] * w->now.c[k];
 	most = fmax(expected, now->h);
 	return fabs(now->h - expected) <= 4 * sqrt(most) + 0.2 * most;
 }
 
-struct sample_estimate sample_estimate(const struct sample_window *w, const struct sample_row *now,
-				       const struct sample_row *before)
+/* How far off it may be beyond what the slices show, of the whole window, by what it grew with. */
+static double not_shown(const struct sample_window *w, const struct sample_slices *s,
+			const struct sample_row *r, int k, double total)
+{
+	double by_time = r->h / s->c[SAMPLE_BY_TIME] * w->all[SAMPLE_BY_TIME];
+
+	if (k == SAMPLE_BY_CPU) /* between the two, where something else takes the CPU */
+		return total * COST_ERROR * s->c[SAMPLE_COST] / s->c[k] + fabs(total - by_time) / 2;
+	if (k == SAMPLE_BY_TIME)
+		return total * fmin(1, s->c[SAMPLE_COST] / s->c[k]);
+	return 0;
+}
+
+static struct sample_estimate estimate_by(const struct sample_window *w, int k,
+					  const struct sample_row *now,
+					  const struct sample_row *before, double weight)
 {
 	struct sample_slices s = w->now, full = w->now;
 	struct sample_row r = *now, of_full = *now;
 	struct sample_estimate e = { 0 };
-	double seen, sd, weight = 0;
-	int k;
+	double seen, sd;
 
-	slices_plus(&full, &w->before, 1);
-	row_plus(&of_full, before, 1);
-	if (full.n <= 0)
-		return e;
-	if (full.c[SAMPLE_BY_WRITES] <= 0 && w->all[SAMPLE_BY_WRITES] > 0) {
-		/* all slices were in troughs: as many as there are writes, at most */
-		e.total = now->h;
-		e.margin = w->all[SAMPLE_BY_WRITES];
-		e.share = now->h > 0 ? 1 : 0;
-		return e;
+	if (weight >= 0) {
+		slices_plus(&full, &w->before, 1);
+		row_plus(&of_full, before, 1);
+		slices_plus(&s, &w->before, weight);
+		row_plus(&r, before, weight);
 	}
-	k = base_of(w, &full, &of_full);
-	if (w->now.n > 0 && !is_alike(w, now, before, k)) {
-		full = w->now;
-		of_full = *now;
-		if (!is_known(w, &full, k))
-			k = SAMPLE_BY_TIME;
-	} else if (w->before.n > 0 && full.c[k] > 0) {
-		/* those in troughs say little */
-		double n = fmin(w->now.n, w->now.c[k] / full.c[k] * full.n);
-
-		weight = fmin(1, fmax(0, ENOUGH - n) / w->before.n);
-	}
-	slices_plus(&s, &w->before, weight);
-	row_plus(&r, before, weight);
 	if (s.c[k] <= 0)
 		return e;
 	seen = w->all[k] > 0 ? fmin(1, w->now.c[k] / w->all[k]) : 1;
-	e.total = r.h / s.c[k] * w->all[k];
-	if (now->h > e.total)
-		e.total = now->h;
+	e.total = fmax(now->h, r.h / s.c[k] * w->all[k]);
 	if (full.n >= 2)
 		sd = sqrt(residual(&full, &of_full, k) * full.n / (full.n - 1) * s.c[k] /
 			  full.c[k]) *
 		     w->all[k] / s.c[k] * quantile(full.n - 1) / 2;
 	else
 		sd = UNKNOWN_SD * e.total;
-	e.margin = 2 * sd * sqrt(1 - seen) + SYSTEMATIC * e.total * (1 - seen);
+	e.margin = 2 * sd * sqrt(1 - seen) +
+		   (SYSTEMATIC * e.total + not_shown(w, &s, &r, k, e.total)) * (1 - seen);
 	if (weight > 0)
 		e.margin += DRIFT * e.total * weight * w->before.c[k] / s.c[k];
 	e.share = e.total > 0 ? fmin(1, now->h / e.total) : seen;
+	return e;
+}
+
+/* How much those of before the window count, 0..1; -1: they are others than those of now. */
+static double weight_of_before(const struct sample_window *w, const struct sample_slices *full,
+			       const struct sample_row *now, const struct sample_row *before, int k)
+{
+	double n;
+
+	if (w->now.n > 0 && !is_alike(w, now, before, k))
+		return -1;
+	if (w->before.n <= 0 || full->c[k] <= 0)
+		return 0;
+	/* those in troughs say little */
+	n = fmin(w->now.n, w->now.c[k] / full->c[k] * full->n);
+	return fmin(1, fmax(0, ENOUGH - n) / w->before.n);
+}
+
+struct sample_estimate sample_estimate(const struct sample_window *w, const struct sample_row *now,
+				       const struct sample_row *before)
+{
+	struct sample_slices full = w->now;
+	struct sample_row of_full = *now;
+	struct sample_estimate e = { 0 };
+	double weight;
+	bool troughs;
+	int k;
+
+	slices_plus(&full, &w->before, 1);
+	row_plus(&of_full, before, 1);
+	if (full.n <= 0)
+		return e;
+	/* all slices were between what writes, or what is counted does not write */
+	troughs = full.c[SAMPLE_BY_WRITES] <= 0 && w->all[SAMPLE_BY_WRITES] > 0 &&
+		  of_full.h <= 2 * full.n;
+	if (troughs && of_full.h <= 0) {
+		e.margin = w->all[SAMPLE_BY_WRITES];
+		return e;
+	}
+	k = base_of(w, &full, &of_full);
+	weight = weight_of_before(w, &full, now, before, k);
+	if (weight < 0 && !is_known(w, &w->now, k))
+		k = base_without_writes(w, &w->now, now);
+	e = estimate_by(w, k, now, before, weight);
+	if (troughs)
+		e.margin += w->all[SAMPLE_BY_WRITES];
 	return e;
 }
 
@@ -185,7 +263,7 @@ void sample_keep_row(struct sample_row *before, const struct sample_row *now, do
 
 double sample_share(const struct sample_window *w)
 {
-	int k = w->all[SAMPLE_BY_WRITES] > 0 ? SAMPLE_BY_WRITES : SAMPLE_BY_TIME;
+	int k = is_known(w, &w->now, SAMPLE_BY_WRITES) ? SAMPLE_BY_WRITES : SAMPLE_BY_TIME;
 
 	return w->all[k] > 0 ? fmin(1, w->now.c[k] / w->all[k]) : 1;
 }

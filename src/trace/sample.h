@@ -4,16 +4,26 @@
  *
  * A count of slices is taken to grow with something that is known all the time
  * and costs the target nothing: the write calls of the process (a request, a
- * response, a query is one), the bytes it wrote, or, where neither fits, the
- * time.  The ratio is estimated from the slices, and how far they lie from it
- * says how good that is.  Pure arithmetic: no clock, no process.
+ * response, a query is one), the bytes it wrote, or, where neither fits (a
+ * database in memory, a lock), what it allocates, its CPU time or the time.  The ratio is estimated
+ * from the slices, and how far they lie from it says how good that is.  Pure
+ * arithmetic: no clock, no process.
  */
 #ifndef GOSPECT_TRACE_SAMPLE_H
 #define GOSPECT_TRACE_SAMPLE_H
 
 #include <stdbool.h>
 
-enum sample_by { SAMPLE_BY_WRITES, SAMPLE_BY_BYTES, SAMPLE_BY_TIME, SAMPLE_BYS };
+/* What is known all the time; times in seconds. */
+enum sample_by {
+	SAMPLE_BY_WRITES,
+	SAMPLE_BY_BYTES,
+	SAMPLE_BY_HEAP, /* bytes that are allocated, rounded up to spans */
+	SAMPLE_BY_CPU,  /* of the process, without what its probes cost */
+	SAMPLE_BY_TIME,
+	SAMPLE_COST, /* of the probes: nothing grows with it */
+	SAMPLE_BYS
+};
 
 /* Slices: how many, what is known of them, and its squares. */
 struct sample_slices {

@@ -11,13 +11,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "proc/mem.h"
+#include "proc/process.h"
 #define IO_BYTES 512
+/* The program has that much of its CPU time at least, whatever its probes cost. */
+#define OWN_LEAST 0.05
 
 static double field(const char *text, const char *name)
 {
@@ -26,22 +31,47 @@ static double field(const char *text, const char *name)
 	return at ? strtod(at + strlen(name), NULL) : 0;
 }
 
-/* What there is of everything up to now. */
-static void read_all(const struct slices *s, double c[SAMPLE_BYS])
+/* What the probes of all groups have cost up to now, seconds. */
+static double cost_s(struct trace *t)
 {
+	struct gs_counters c;
+	double ns = 0;
+
+	if (t->skel && !drain_counters(t, &c))
+		trace_pay(t, &c);
+	for (int i = 0; i < GROUP_COUNT; i++)
+		ns += t->cost_ns[i];
+	return ns / NS_PER_S;
+}
+
+/* What there is of everything up to now. */
+static void read_all(struct trace *t, double c[SAMPLE_BYS])
+{
+	const struct slices *s = &t->slices;
 	char text[IO_BYTES];
 	ssize_t n = s->io_fd >= 0 ? pread(s->io_fd, text, sizeof(text) - 1, 0) : 0;
+	uint64_t cpu_ns = 0, heap = 0;
 
 	text[n > 0 ? n : 0] = '\0';
 	c[SAMPLE_BY_WRITES] = field(text, "\nsyscw: ");
 	c[SAMPLE_BY_BYTES] = field(text, "\nwchar: ");
+	if (t->cfg.mem && t->cfg.allocated_at)
+		mem_read_u64(t->cfg.mem, t->cfg.allocated_at, &heap);
+	c[SAMPLE_BY_HEAP] = (double)heap;
+	c[SAMPLE_COST] = cost_s(t);
+	c[SAMPLE_BY_CPU] = process_clock_ns(t->cfg.pid, &cpu_ns) ? 0 : (double)cpu_ns / NS_PER_S;
 	c[SAMPLE_BY_TIME] = (double)clock_mono_ns() / NS_PER_S;
 }
 
 static void since(double c[SAMPLE_BYS], const double now[SAMPLE_BYS], const double then[SAMPLE_BYS])
 {
+	double cpu;
+
 	for (int k = 0; k < SAMPLE_BYS; k++)
 		c[k] = now[k] > then[k] ? now[k] - then[k] : 0;
+	/* costs are estimates */
+	cpu = c[SAMPLE_BY_CPU];
+	c[SAMPLE_BY_CPU] = fmax(cpu - c[SAMPLE_COST], OWN_LEAST * cpu);
 }
 
 static bool is_call_row(uint32_t row)
@@ -49,8 +79,10 @@ static bool is_call_row(uint32_t row)
 	return row < GS_PHASE_ROWS;
 }
 
-static uint64_t count_of(const struct trace *t, uint32_t row)
+static uint64_t count_of(const struct trace *t, uint32_t row, int which)
 {
+	if (which == SLICE_ERRORS)
+		return t->sums[row].errors;
 	return is_call_row(row) ? t->sums[row].begun : t->sums[row].count;
 }
 
@@ -65,19 +97,27 @@ static uint32_t next_row(const struct trace *t, uint32_t row)
 	return row < t->sizes.sums && row < (is_call_row(row) ? calls : phases) ? row : 0;
 }
 
+static void take_row(struct trace *t, uint32_t row, const double c[SAMPLE_BYS])
+{
+	struct slice_row *r = &t->slices.row[row];
+
+	for (int k = 0; k < SLICE_COUNTS; k++) {
+		uint64_t count = count_of(t, row, k);
+
+		if (count > r->count[k])
+			sample_add_row(&r->now[k], (double)(count - r->count[k]), c);
+		r->count[k] = count;
+	}
+}
+
 /* A slice that is over: what was counted in it and, behind it, of it. */
 static void take_slice(struct trace *t, const double c[SAMPLE_BYS], bool whole)
 {
 	struct slices *s = &t->slices;
 
 	sample_add_slice(&s->w.now, c, whole);
-	for (uint32_t i = next_row(t, 0); s->row && i; i = next_row(t, i)) {
-		uint64_t count = count_of(t, i);
-
-		if (count > s->row[i].count)
-			sample_add_row(&s->row[i].now, (double)(count - s->row[i].count), c);
-		s->row[i].count = count;
-	}
+	for (uint32_t i = next_row(t, 0); s->row && i; i = next_row(t, i))
+		take_row(t, i, c);
 }
 
 static void take_ended(struct trace *t)
@@ -98,11 +138,11 @@ uint64_t slices_set_active(struct trace *t, uint32_t bits, enum slices_turn turn
 	if (turn == SLICES_BEGIN)
 		take_ended(t);
 	if (turn != SLICES_STAY)
-		read_all(s, before);
+		read_all(t, before);
 	t->spec->active = bits;
 	__sync_synchronize();
 	if (turn != SLICES_STAY)
-		read_all(s, after);
+		read_all(t, after);
 	for (int k = 0; turn != SLICES_STAY && k < SAMPLE_BYS; k++)
 		at[k] = (before[k] + after[k]) / 2;
 	if (turn == SLICES_BEGIN) {
@@ -121,7 +161,7 @@ void slices_read(struct trace *t)
 	double now[SAMPLE_BYS], c[SAMPLE_BYS];
 
 	take_ended(t);
-	read_all(s, now);
+	read_all(t, now);
 	since(s->w.all, now, s->window);
 	memcpy(s->window, now, sizeof(now));
 	if (!(t->on & GROUP_BIT(GROUP_REQUESTS)))
@@ -135,12 +175,26 @@ void slices_read(struct trace *t)
 struct trace_sample slices_of(const struct trace *t, uint32_t row)
 {
 	const struct slices *s = &t->slices;
-	struct sample_estimate e;
+	struct sample_estimate e[SLICE_COUNTS];
 
 	if (!s->row || !row || row >= t->sizes.sums)
 		return (struct trace_sample){ 0 };
-	e = sample_estimate(&s->w, &s->row[row].now, &s->row[row].before);
-	return (struct trace_sample){ .total = e.total, .margin = e.margin, .share = e.share };
+	for (int k = 0; k < SLICE_COUNTS; k++)
+		e[k] = sample_estimate(&s->w, &s->row[row].now[k], &s->row[row].before[k]);
+	return (struct trace_sample){
+		.total = e[SLICE_BEGUN].total,
+		.margin = e[SLICE_BEGUN].margin,
+		.share = e[SLICE_BEGUN].share,
+		.errors = e[SLICE_ERRORS].total,
+		.errors_margin = e[SLICE_ERRORS].margin,
+	};
+}
+
+double trace_errors_margin(const struct trace_sample *s, uint64_t errors)
+{
+	if (!s->sliced || (!errors && s->errors < 0.5))
+		return 0;
+	return s->errors_margin + fabs(s->errors - (double)errors);
 }
 
 /* The window begins with the reading that has just been made. */
@@ -151,8 +205,12 @@ void slices_next_window(struct trace *t)
 
 	sample_kept(&s->w, &of_before, &of_now);
 	for (uint32_t i = next_row(t, 0); s->row && i; i = next_row(t, i)) {
-		sample_keep_row(&s->row[i].before, &s->row[i].now, of_before, of_now);
-		s->row[i].now = (struct sample_row){ 0 };
+		struct slice_row *r = &s->row[i];
+
+		for (int k = 0; k < SLICE_COUNTS; k++) {
+			sample_keep_row(&r->before[k], &r->now[k], of_before, of_now);
+			r->now[k] = (struct sample_row){ 0 };
+		}
 	}
 	sample_keep_slices(&s->w, of_before, of_now);
 }
@@ -173,7 +231,7 @@ int slices_init(struct trace *t)
 	s->row = calloc(t->sizes.sums, sizeof(*s->row));
 	if (!s->row)
 		return -ENOMEM;
-	read_all(s, s->window);
+	read_all(t, s->window);
 	return 0;
 }
 

@@ -83,6 +83,8 @@ struct trace_config {
 	 */
 	struct memreader *mem;
 	uint64_t bias;
+	/* Run-time address of a word that counts the bytes that it allocates; 0: not known. */
+	uint64_t allocated_at;
 	pid_t ptracer;
 	/* Layouts of the standard library's types (borrowed while preparing and
 	 * loading); NULL: not known, and probes that need them are refused. */
@@ -188,7 +190,12 @@ struct trace_sample {
 	double total;  /* of calls that began, or phases that ended */
 	double margin; /* in 19 of 20 windows the truth is no farther from it */
 	double share;  /* of the total that was counted, 0..1; other counts are scaled by it */
+	/* the same of those that failed: what their slices say, which may be bursts */
+	double errors, errors_margin;
 };
+
+/* How far the truth may be from so many that failed, where they are scaled by the share. */
+double trace_errors_margin(const struct trace_sample *s, uint64_t errors);
 
 struct trace_phase {
 	enum net_phase phase;

@@ -20,9 +20,10 @@ static double dice(void)
 }
 
 /* A load: requests a second at a time; how much slower it is in slices; write calls of
- * a request, and of others a second. */
+ * a request, and of others a second; what it allocates for one; CPU time of one, and how
+ * far off the cost of probes is known. */
 struct load {
-	double rate, wave_s, slower, writes, other_writes;
+	double rate, wave_s, slower, writes, other_writes, heap, cpu_s, cost_off;
 };
 
 static double rate_at(const struct load *l, double s)
@@ -59,8 +60,12 @@ static void go_on(struct run *r, const struct load *l, int ms, bool slice)
 	}
 	c[SAMPLE_BY_BYTES] = c[SAMPLE_BY_WRITES] * 100;
 	c[SAMPLE_BY_TIME] = ms / 1e3;
-	if (!l->writes)
-		c[SAMPLE_BY_WRITES] = c[SAMPLE_BY_BYTES] = 0;
+	c[SAMPLE_BY_HEAP] = h * l->heap;
+	c[SAMPLE_BY_CPU] = h * l->cpu_s;
+	if (slice && l->slower < 1) {
+		c[SAMPLE_COST] = h * l->cpu_s * (1 / l->slower - 1);
+		c[SAMPLE_BY_CPU] -= c[SAMPLE_COST] * l->cost_off;
+	}
 	r->truth += h;
 	for (int k = 0; k < SAMPLE_BYS; k++)
 		r->w.all[k] += c[k];
@@ -176,6 +181,41 @@ static void no_writes(void **state)
 	check(&l, 300, 0.1);
 }
 
+/* A database in memory, and a line of log now and then: not by its writes. */
+static void few_writes(void **state)
+{
+	(void)state;
+	for (double other = 0.1; other < 30; other *= 3) {
+		struct load l = { .rate = 200000, .slower = 1, .heap = 250, .cpu_s = 1e-6 };
+
+		l.other_writes = other;
+		check(&l, 300, 0.1);
+		check(&l, 1500, 0.3);
+		l.slower = 0.2; /* and it has no time to lose */
+		check(&l, 300, 0.1);
+		check(&l, 1500, 0.3);
+		l.heap = 0; /* nothing is allocated for it */
+		check(&l, 300, 2.2);
+		l.cost_off = 0.1;
+		assert_true(run(&l, 300).covered >= 0.9);
+		assert_true(run(&l, 1500).covered >= 0.9);
+	}
+}
+
+/* In waves, too, of which the slices see little. */
+static void few_writes_in_waves(void **state)
+{
+	struct load l = { .rate = 20000, .slower = 1, .other_writes = 0.5, .cpu_s = 1e-5 };
+
+	(void)state;
+	for (l.wave_s = 0.1; l.wave_s < 2.1; l.wave_s += 0.19) {
+		l.heap = 250;
+		check(&l, 700, 0.2);
+		l.heap = 0;
+		check(&l, 700, 1);
+	}
+}
+
 /* What has stopped is not carried on by the slices before. */
 static void stopped_load(void **state)
 {
@@ -223,6 +263,8 @@ int main(void)
 		cmocka_unit_test(loops_that_probes_slow_down),
 		cmocka_unit_test(other_writes),
 		cmocka_unit_test(no_writes),
+		cmocka_unit_test(few_writes),
+		cmocka_unit_test(few_writes_in_waves),
 		cmocka_unit_test(stopped_load),
 		cmocka_unit_test(whole_window),
 	};
