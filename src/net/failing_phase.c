@@ -136,7 +136,10 @@ static enum net_failure main_kind(const struct failed *s)
 /* The server closes connections that are idle before the client does. */
 static bool is_idle_race(const struct failed *s, enum net_failure kind)
 {
-	return (kind == NET_FAILURE_EOF || kind == NET_FAILURE_RESET) && s->reused * 2 >= s->n;
+	/* net/http reads its EOF, and closes it under a request that is just being written */
+	return (kind == NET_FAILURE_EOF || kind == NET_FAILURE_RESET ||
+		kind == NET_FAILURE_CLOSED) &&
+	       s->reused * 2 >= s->n;
 }
 
 static void call_evidence(struct finding *f, const struct net_window *n, const struct failed *s,

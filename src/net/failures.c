@@ -21,6 +21,7 @@ const char *const net_failure_names[NET_FAILURES] = {
 	[NET_FAILURE_HTTP2] = "http2",
 	[NET_FAILURE_LOST] = "connection_lost",
 	[NET_FAILURE_PROTOCOL] = "protocol",
+	[NET_FAILURE_CLOSED] = "closed",
 };
 
 static enum net_failure of_errno(uint64_t number)
@@ -103,6 +104,9 @@ static enum net_failure of_type(enum errtype type, uint64_t detail)
 	case ERRTYPE_H2_GOAWAY_X:
 	case ERRTYPE_H2_PREFACE:
 		return NET_FAILURE_HTTP2;
+	case ERRTYPE_POLL_CLOSED:
+	case ERRTYPE_NET_CLOSED:
+		return NET_FAILURE_CLOSED;
 	case ERRTYPE_H2_LOST:
 		return NET_FAILURE_LOST;
 	case ERRTYPE_HTTP_PROTOCOL:
@@ -167,6 +171,7 @@ const char *net_failure_words(enum net_failure kind)
 		[NET_FAILURE_HTTP2] = "ended by the server (RST_STREAM, GOAWAY)",
 		[NET_FAILURE_LOST] = "HTTP/2 connection lost",
 		[NET_FAILURE_PROTOCOL] = "malformed response",
+		[NET_FAILURE_CLOSED] = "connection closed here while in use",
 	};
 
 	return words[kind];
@@ -230,6 +235,9 @@ const char *net_failure_advice(enum net_failure kind, int phase)
 	case NET_FAILURE_LOST:
 		return "the peer stopped answering pings: check the way to it, and NAT or load "
 		       "balancer timeouts";
+	case NET_FAILURE_CLOSED:
+		return "the connection was closed on this side as it was used: net/http does so "
+		       "when the server has closed it (check its log), else see who calls Close";
 	case NET_FAILURE_PROTOCOL:
 		return "check what answers on that port: it does not speak HTTP as expected";
 	default:

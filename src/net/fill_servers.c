@@ -4,8 +4,7 @@
 
 #include "net/subject.h"
 
-#define STREAM_HANDLER "google.golang.org/grpc.(*Server).handleStream"
-#define CHI            "github.com/go-chi/chi/"
+#define CHI "github.com/go-chi/chi/"
 
 /* The rows, and how else they are found. */
 struct servers {
@@ -147,7 +146,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 	bool is_stream;
 
 	net_handler_place(f->nw->rt->gb, call->pcs[0] - f->nw->rt->bias, &place);
-	is_stream = place.function && !strcmp(place.function, STREAM_HANDLER);
+	is_stream = place.function && !strcmp(place.function, NET_GRPC_HANDLER);
 	if (is_stream)
 		net_method_pattern(call->text, pattern);
 	else

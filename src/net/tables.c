@@ -2,6 +2,7 @@
 #include "net/tables.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/human.h"
 #include "model/sentence.h"
@@ -373,6 +374,21 @@ static void spent_lines(const struct window *w, struct buf *out)
 	}
 }
 
+/* What the rows are of. */
+static const char *handlers_words(const struct net_window *n)
+{
+	int grpc = 0;
+
+	for (int i = 0; i < n->nserver; i++) {
+		const char *name = n->server[i].place.function;
+
+		grpc += name && !strcmp(name, NET_GRPC_HANDLER);
+	}
+	return !grpc               ? "HTTP handlers"
+	       : grpc < n->nserver ? "HTTP and gRPC handlers"
+				   : "gRPC methods";
+}
+
 static void servers_sentence(const struct window *w, struct buf *out)
 {
 	uint64_t in_flight = 0, hanging = 0;
@@ -386,7 +402,7 @@ static void servers_sentence(const struct window *w, struct buf *out)
 		if (s->no_read_timeout && s->hanging > hanging)
 			hanging = s->hanging;
 	}
-	buf_puts(out, "HTTP handlers");
+	buf_puts(out, handlers_words(w->net));
 	requests_sentence(&r, "", out);
 	if (w->net->known)
 		sentence_count(out, ", ", in_flight, " in flight");
@@ -398,12 +414,12 @@ static void servers_sentence(const struct window *w, struct buf *out)
 
 const struct table net_servers = {
 	.name = "server",
-	.what = "One row per HTTP handler.",
+	.what = "One row per HTTP handler or route, and per method of gRPC servers.",
 	TABLE_ROWS(struct net_server, server_column),
 	.other_at = OFFSET(struct net_server, other, bool),
 	.exactness_at = OFFSET(struct net_server, exactness, enum exactness),
 	.label = "servers",
-	.title = "HTTP handlers",
+	.title = "Handlers of HTTP and gRPC servers",
 	.sentence = servers_sentence,
 	.below = spent_lines,
 	.of = &net_object,
@@ -446,7 +462,7 @@ static const struct column net_column[] = {
 	     .known = net_known),
 	ROWS(S, silent, nsilent, "silent_connections", &net_silent,
 	     "HTTP/2 connections that requests wait on, and nothing comes", .known = net_known),
-	ROWS(S, server, nserver, "servers", &net_servers, "HTTP handlers"),
+	ROWS(S, server, nserver, "servers", &net_servers, "handlers of HTTP and gRPC servers"),
 	ROWS(S, grpc, ngrpc, "grpc", &net_grpc, "gRPC calls by method", .known = any_method),
 	ROWS(S, own_lookup, nown_lookup, "lookups", &net_own_lookups,
 	     "look-ups of the program's own under way", .known = any_lookup),

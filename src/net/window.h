@@ -60,6 +60,7 @@ enum net_failure {
 	NET_FAILURE_HTTP2,
 	NET_FAILURE_LOST, /* HTTP/2 connection that answers no pings */
 	NET_FAILURE_PROTOCOL,
+	NET_FAILURE_CLOSED, /* on this side, while it was in use */
 	NET_FAILURES
 };
 
@@ -222,6 +223,9 @@ struct net_silent {
 };
 
 /* What a handler's requests were at when looks saw them. */
+/* The handler of a gRPC server's rows, one a method. */
+#define NET_GRPC_HANDLER "google.golang.org/grpc.(*Server).handleStream"
+
 #define NET_MAX_SPENDS 3
 struct net_spent {
 	char host[WINDOW_MAX_HOST + 1];

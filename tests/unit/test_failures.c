@@ -21,6 +21,7 @@ static void the_innermost_says_it(void **state)
 	assert_int_equal(net_failure_of(TYPES(NET_OP, SYSCALL, ERRNO), ECONNRESET),
 			 NET_FAILURE_RESET);
 	assert_int_equal(net_failure_of(TYPES(NONE, FROM_SERVER, EOF), 0), NET_FAILURE_EOF);
+	assert_int_equal(net_failure_of(TYPES(NONE, NET_OP, POLL_CLOSED), 0), NET_FAILURE_CLOSED);
 	assert_int_equal(net_failure_of(TYPES(NONE, NET_OP, OTHER), 0), NET_FAILURE_OTHER);
 	assert_int_equal(net_failure_of(0, 0), NET_FAILURE_OTHER);
 	assert_int_equal(net_failure_of(TYPES(NONE, CERT_VERIFICATION, OTHER), 0),

@@ -426,6 +426,23 @@ static void one_response_is_it(void **state)
 	tear_down(&x);
 }
 
+static void handlers_are_of_what_they_are(void **state)
+{
+	struct net_window *n;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x, net_window_faulty);
+	n = x.r.window.net;
+	assert_int_equal(n->nserver, 1);
+	n->server[0].place.function = NET_GRPC_HANDLER;
+	assert_non_null(strstr(text(&x, 100), "servers:    gRPC methods: 900 requests"));
+	*(struct net_server *)MORE(n->server, n->nserver) =
+		(struct net_server){ .place.function = "main.hello" };
+	assert_non_null(strstr(text(&x, 100), "servers:    HTTP and gRPC handlers: "));
+	tear_down(&x);
+}
+
 static void json_of_every_fault(void **state)
 {
 	struct fixture x;
@@ -946,6 +963,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_of_every_fault),
 		cmocka_unit_test(one_response_is_it),
+		cmocka_unit_test(handlers_are_of_what_they_are),
 		cmocka_unit_test(json_of_every_fault),
 		cmocka_unit_test(nothing_there_is_an_empty_list),
 		cmocka_unit_test(what_is_off_is_absent),
