@@ -8,6 +8,7 @@
 #include "prove/prove_priv.h"
 
 #define GAP_MS      100 /* between unfrozen passes */
+#define STARVED_MS  10  /* between two looks whether a thread has had a CPU */
 #define CALM_PASSES 8   /* without a suspicion taken back, after one was */
 #define MAX_PASSES  24  /* some five seconds, where it never gets calm */
 #define ENOUGH      3   /* where there is no time for more */
@@ -111,10 +112,31 @@ static int watched_pass(struct run *r)
 	return code;
 }
 
+/*
+ * What a thread has in its registers is not seen, and as long as it gets no CPU that is the
+ * same: a further pass would miss what this one did.
+ */
+static int let_all_run(struct run *r)
+{
+	const struct process *p = r->cfg->proc;
+
+	while (p && !waiting_all_ran(&r->waiting, p->pid)) {
+		if (!r->snap.heap.go_on(r->snap.heap.go_on_arg, "waiting for its threads to run",
+					0))
+			return -EINTR;
+		clock_nap_ms(STARVED_MS);
+	}
+	return 0;
+}
+
 static int one_pass(struct run *r)
 {
-	int code = watched_pass(r);
+	int code = let_all_run(r);
 
+	if (!code)
+		code = watched_pass(r);
+	if (!code && r->cfg->proc)
+		code = waiting_read(&r->waiting, r->cfg->proc->pid);
 	if (code)
 		return code;
 	if (!r->out->passes++)

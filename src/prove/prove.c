@@ -420,6 +420,7 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	code = give_up(&r, code);
 	snap_deinit(&r.snap);
 	free(r.suspect);
+	waiting_deinit(&r.waiting);
 	out->total_ns = clock_mono_ns() - began;
 	if (code) {
 		prove_result_deinit(out);

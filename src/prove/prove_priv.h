@@ -3,6 +3,7 @@
 #ifndef GOSPECT_PROVE_PROVE_PRIV_H
 #define GOSPECT_PROVE_PROVE_PRIV_H
 
+#include "proc/waiting.h"
 #include "prove/freeze.h"
 #include "prove/prove.h"
 #include "prove/snap.h"
@@ -21,11 +22,12 @@ struct run {
 	struct freeze *freeze; /* with a proof */
 	struct suspect *suspect;
 	size_t nsuspect;
-	uint64_t copy_ns; /* of the last unfrozen pass: what a frozen one will take */
-	uint64_t stop_ns; /* of the last one */
-	uint64_t end_ns;  /* no pass goes on after; 0: none is running */
-	int want;         /* passes */
-	bool moved;       /* the process ran during the last pass */
+	uint64_t copy_ns;       /* of the last unfrozen pass: what a frozen one will take */
+	uint64_t stop_ns;       /* of the last one */
+	uint64_t end_ns;        /* no pass goes on after; 0: none is running */
+	int want;               /* passes */
+	struct waiting waiting; /* who wanted a CPU at the end of the last pass */
+	bool moved;             /* the process ran during the last pass */
 };
 
 /* refusal.c: NULL when this program can be judged, else why not. */

@@ -5,15 +5,21 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "proc/process.h"
 #include "proc/usage.h"
+#include "proc/waiting.h"
 #include "trace/pidns.h"
 
 static void memory_by_kind(void **state)
@@ -120,13 +126,62 @@ static void cpus_of_a_group(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+static void to_one_cpu(void)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+/* A child that always wants the CPU that its parent is on, and has, as long as it does not sleep. */
+static void threads_without_a_cpu(void **state)
+{
+	const struct sched_param first = { .sched_priority = 1 }, usual = { 0 };
+	struct waiting w = { 0 };
+	bool starved = false;
+	cpu_set_t before;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	to_one_cpu();
+	child = fork();
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			__asm__ volatile("");
+	}
+	usleep(1000);
+	if (sched_setscheduler(0, SCHED_FIFO, &first)) {
+		kill(child, SIGKILL);
+		skip();
+	}
+	for (int i = 0; i < 100 && !starved; i++) { /* the kernel gives it some all the same */
+		assert_int_equal(waiting_read(&w, child), 0);
+		starved = w.n == 1 && !waiting_all_ran(&w, child);
+	}
+	assert_true(starved);
+	while (!waiting_all_ran(&w, child))
+		usleep(1000);
+	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &usual), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	assert_int_equal(waiting_read(&w, child), 0);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	assert_true(waiting_all_ran(&w, child)); /* it has ended */
+	assert_int_equal(waiting_read(&w, child), -ESRCH);
+	waiting_deinit(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(memory_by_kind),
-		cmocka_unit_test(of_this_process),
-		cmocka_unit_test(pid_where_it_is),
-		cmocka_unit_test(cpus_of_a_group),
+		cmocka_unit_test(memory_by_kind),        cmocka_unit_test(of_this_process),
+		cmocka_unit_test(pid_where_it_is),       cmocka_unit_test(cpus_of_a_group),
+		cmocka_unit_test(threads_without_a_cpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
