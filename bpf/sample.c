@@ -16,8 +16,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile struct gs_cpu_target target = {};
-const volatile __u64 pidns_dev = 0, pidns_ino = 0;
+/* Written once it is known, behind the verifier's time. */
+struct gs_cpu_target target = {};
 const volatile __u32 slots = GS_CPU_SLOTS;
 const volatile bool has_task_regs = true;
 
@@ -45,6 +45,7 @@ struct sample {
 	/* the goroutine's, where the system stack is in use */
 	__u64 cross_pc, cross_bp, cross_lo;
 	__u64 lo, hi; /* of the stack that sp is on */
+	__u32 stop;   /* enum gs_cpu_stop */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -81,9 +82,9 @@ static __always_inline __u32 current_tgid(void)
 {
 	struct bpf_pidns_info ns = {};
 
-	if (!pidns_ino)
+	if (!target.pidns_ino)
 		return bpf_get_current_pid_tgid() >> 32;
-	bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns));
+	bpf_get_ns_current_pid_tgid(target.pidns_dev, target.pidns_ino, &ns, sizeof(ns));
 	return ns.tgid;
 }
 
@@ -126,6 +127,19 @@ static __always_inline void take_crossing(struct sample *s, __u64 g)
 	s->cross_lo = sp;
 }
 
+/* How it had stopped before: gogo() leaves the pc in the g; systemstack() writes over it. */
+static __always_inline __u32 last_stop(struct sample *s, __u64 g)
+{
+	__u64 pc = read_word(g + target.g_sched_pc);
+
+	s->s.left_pc = pc;
+	if (pc >= target.preempt_lo && pc < target.preempt_hi)
+		return GS_CPU_FORCED;
+	if (pc >= target.park_lo && pc < target.park_hi)
+		return GS_CPU_PARKED;
+	return !pc || pc == target.system_switch ? GS_CPU_UNTOLD : GS_CPU_LEFT;
+}
+
 /* The goroutine: R14 in Go's code has it, where the stack is its own or its M's. */
 static __always_inline void take_goroutine(struct sample *s)
 {
@@ -159,6 +173,7 @@ static __always_inline void take_goroutine(struct sample *s)
 	s->s.goid = read_word(g + target.g_goid);
 	s->s.gopc = read_word(g + target.g_gopc);
 	s->s.flags &= ~GS_CPU_NO_G;
+	s->stop = last_stop(s, g);
 }
 
 /* The caller that frame pointers lose: see struct gs_cpu_stack. */
@@ -280,6 +295,10 @@ static __always_inline bool count(struct sample *s, __u64 hash)
 		if (!was)
 			fill(at, s);
 		if (!was || was == hash) {
+			if (s->stop < GS_CPU_STOPS)
+				add(&at->stop[s->stop], 1);
+			if (s->stop == GS_CPU_LEFT)
+				at->left_pc = s->s.left_pc;
 			add(&at->count, 1);
 			return true;
 		}
@@ -291,6 +310,7 @@ static __always_inline void take(struct bpf_perf_event_data *ctx, struct sample 
 				 struct gs_cpu_counts *c)
 {
 	s->s.flags = 0;
+	s->stop = GS_CPU_UNTOLD;
 	s->s.goid = s->s.gopc = s->s.ret = s->s.saved_ret = 0;
 	s->cross_pc = s->lo = s->hi = 0;
 	if (!take_registers(ctx, s)) {

@@ -20,6 +20,15 @@
 #define GS_CPU_SCHED   8u  /* on the system stack, for no goroutine */
 #define GS_CPU_FOREIGN 16u /* outside of Go's code: C, vDSO */
 
+/* How a goroutine that runs had stopped the time before: what its g kept of it. */
+enum gs_cpu_stop {
+	GS_CPU_UNTOLD, /* written over meanwhile, or there is no goroutine */
+	GS_CPU_FORCED, /* it was preempted, by a signal */
+	GS_CPU_PARKED, /* it waited */
+	GS_CPU_LEFT,   /* anything else, by left_pc: at a function's entry, in a system call */
+	GS_CPU_STOPS
+};
+
 /*
  * A stack and how often it was met: open addressing by hash, slots are never
  * given back while samples are taken.
@@ -40,9 +49,11 @@ struct gs_cpu_stack {
 	__u32 flags;       /* GS_CPU_… */
 	__s32 system_call; /* with GS_CPU_KERNEL; < 0: none (a fault, an interrupt) */
 	__u32 npcs;
+	__u32 stop[GS_CPU_STOPS]; /* how the goroutine had last stopped running: samples of each */
+	__u64 left_pc;            /* of the latest GS_CPU_LEFT: where, run-time */
 	__u64 pcs[GS_CPU_FRAMES]; /* run-time: where it stood, then return addresses */
 };
-_Static_assert(sizeof(struct gs_cpu_stack) == 72 + 8 * GS_CPU_FRAMES, "gs_cpu_stack");
+_Static_assert(sizeof(struct gs_cpu_stack) == 96 + 8 * GS_CPU_FRAMES, "gs_cpu_stack");
 
 /* Counts since the programs were loaded. */
 struct gs_cpu_counts {
@@ -54,16 +65,19 @@ struct gs_cpu_counts {
 };
 _Static_assert(sizeof(struct gs_cpu_counts) == 40, "gs_cpu_counts");
 
-/* What the program knows of the target: set before loading. */
+/* What the program knows of the target: set before the timers run. */
 struct gs_cpu_target {
 	__u64 text_lo, text_hi; /* Go's code, run-time */
 	__u64 morestack_lo, morestack_hi;
-	__u64 system_switch; /* pc of systemstack_switch, run-time */
+	__u64 preempt_lo, preempt_hi; /* asyncPreempt2 */
+	__u64 park_lo, park_hi;       /* gopark */
+	__u64 system_switch;          /* pc of systemstack_switch, run-time */
+	__u64 pidns_dev, pidns_ino;   /* tgid is of that namespace; 0: of the first */
 	__u32 tgid;
 	__u32 g_m, g_goid, g_gopc, g_sched_sp, g_sched_pc, g_sched_bp;
 	__u32 m_g0, m_curg;
 	__u32 unused;
 };
-_Static_assert(sizeof(struct gs_cpu_target) == 80, "gs_cpu_target");
+_Static_assert(sizeof(struct gs_cpu_target) == 128, "gs_cpu_target");
 
 #endif

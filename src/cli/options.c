@@ -14,7 +14,9 @@
 #include "cli/message.h"
 #include "plan/sensor.h"
 
-#define MAX_RATE_HZ 999 /* more, and what is measured is the measuring */
+#define RATE_HZ         19 /* of a report's tables: primes, in step with nothing */
+#define RATE_PROFILE_HZ 97
+#define MAX_RATE_HZ     999 /* more, and what is measured is the measuring */
 
 const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR] = { "--for", "DUR",
@@ -66,7 +68,9 @@ const struct option_def option_defs[OPT_COUNT] = {
 			  "of "
 			  "the window, in every format" },
 	[OPT_RATE] = { "--rate", "HZ",
-		       "CPU samples per second of each CPU that the program runs on (default 97)" },
+		       "CPU samples per second of each CPU that the program runs on (default 19; "
+		       "with "
+		       "--profile cpu 97)" },
 	[OPT_OUTPUT] = { "-o", "FILE",
 			 "write the report to FILE instead of standard output; one that is there "
 			 "is "
@@ -370,7 +374,6 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 
 	*o = (struct options){ .sensors = SENSOR_ALL,
 			       .budget_pct = 1.0,
-			       .rate_hz = 97,
 			       .window_ns = 5 * NS_PER_S,
 			       .max_stop_ns = 200 * NS_PER_MS };
 	for (int i = 0; i < argc; i++) {
@@ -414,6 +417,8 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		o->sensors &= ~SENSOR_BIT(SENSOR_CRASH);
 	if (o->profile == PROFILE_CPU)
 		o->sensors |= SENSOR_BIT(SENSOR_CPU);
+	if (!o->rate_hz)
+		o->rate_hz = o->profile == PROFILE_CPU ? RATE_PROFILE_HZ : RATE_HZ;
 	/* Two hits a goroutine instead of one: not unless it is asked for. */
 	if (o->exact && !o->has_only)
 		o->sensors &= ~SENSOR_BIT(SENSOR_LIFETIMES);

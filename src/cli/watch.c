@@ -26,7 +26,8 @@
 #include "trace/sampler.h"
 
 #define BUDGET_FLOOR_NS (2 * NS_PER_MS) /* per second: keeps idle programs exact */
-#define SAMPLED_STACKS  8192            /* distinct ones, of a profile */
+#define PROFILE_STACKS  8192            /* distinct ones that are kept of samples */
+#define USUAL_S         5               /* of a window */
 #define CHECK_NS        (250 * NS_PER_MS)
 #define STOPS_MAX       100 /* `bg` in vain */
 
@@ -220,9 +221,9 @@ static void arm(struct watch *w)
 /* Begins to sample the CPU, where the timers are there for it. */
 static void sample(struct watch *w)
 {
-	const struct sampler_config cfg = {
-		.pid = w->s.proc.pid, .gb = w->s.gb, .bias = w->s.bias, .slots = SAMPLED_STACKS
-	};
+	const struct sampler_config cfg = { .pid = w->s.proc.pid,
+					    .gb = w->s.gb,
+					    .bias = w->s.bias };
 	struct err err = { 0 };
 
 	if (!w->sampler)
@@ -235,13 +236,26 @@ static void sample(struct watch *w)
 	snprintf(w->sampler_off, sizeof(w->sampler_off), "%s", err.what);
 }
 
-/* Makes them, while that is allowed. */
+/* For twice the samples of a usual window: a table that is half full is begun anew. */
+static uint32_t stacks_wanted(const struct options *o)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t slots = GS_CPU_SLOTS;
+
+	if (o->profile == PROFILE_CPU)
+		return PROFILE_STACKS;
+	while (slots < PROFILE_STACKS && slots < 2 * USUAL_S * o->rate_hz * (unsigned long)cpus)
+		slots *= 2;
+	return slots;
+}
+
+/* Makes them, while that is allowed; beside the rest, the program is loaded. */
 static void make_sampler(struct watch *w)
 {
 	struct err err = { 0 };
 
 	if (w->o->sensors & SENSOR_BIT(SENSOR_CPU) &&
-	    sampler_open(&w->sampler, w->o->rate_hz, &err))
+	    sampler_open(&w->sampler, w->o->rate_hz, stacks_wanted(w->o), &err))
 		snprintf(w->sampler_off, sizeof(w->sampler_off), "%s", err.what);
 }
 
@@ -345,6 +359,7 @@ int watch_start(struct watch *w, const struct watch_mode *mode)
 			  .dump = mode->dump,
 			  .dump_all = mode->dump_all,
 			  .heap = mode->heap,
+			  .cpu_whole = w->o->profile == PROFILE_CPU,
 			  .once = mode->once },
 		.proc = &w->s.proc,
 		.budget_pct = w->o->budget_pct,

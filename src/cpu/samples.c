@@ -146,6 +146,33 @@ static void created_at(const struct making *m, const volatile struct gs_cpu_stac
 		place_of_pcs(m->rt, &gopc, 1, false, out);
 }
 
+/*
+ * What a goroutine was stopped by that stood there.  A function's entry, where the stack is
+ * checked, is where the scheduler stops one that calls functions; a new one stands at its own.
+ */
+static void count_left(const struct making *m, const struct cpu_met *met, struct cpu_sample *out)
+{
+	static const char *const leaves[] = { "syscall.", "internal/runtime/syscall.",
+					      "internal/syscall/", "golang.org/x/sys/" };
+	static const char *const yields[] = { "runtime.Gosched", "runtime.goyield",
+					      "runtime.cgocall", "runtime.notetsleepg",
+					      "runtime.coroswitch_m" };
+	uint64_t n = met->stop[GS_CPU_LEFT], pc = met->at->left_pc - m->rt->bias;
+	bool left = false;
+	struct gofunc f;
+
+	if (!n || pclntab_find_pc(m->rt->gb->pcln, pc, &f) || pc == f.entry)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++)
+		left |= !strncmp(f.name, leaves[i], strlen(leaves[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(yields); i++)
+		left |= !strcmp(f.name, yields[i]);
+	if (left)
+		out->left += n;
+	else if (strncmp(f.name, "runtime.", 8) != 0)
+		out->forced += n;
+}
+
 static int add(struct making *m, const struct cpu_met *met)
 {
 	struct cpu_window *c = m->c;
@@ -158,7 +185,12 @@ static int add(struct making *m, const struct cpu_met *met)
 		return err;
 	*out = (struct cpu_sample){ .stack = (uint32_t)c->stacks.nstack - 1,
 				    .count = met->count,
-				    .kind = kind_of(m, met->at) };
+				    .kind = kind_of(m, met->at),
+				    .goid = met->at->goid,
+				    .gopc = met->at->gopc,
+				    .forced = met->stop[GS_CPU_FORCED],
+				    .parked = met->stop[GS_CPU_PARKED] };
+	count_left(m, met, out);
 	created_at(m, met->at, &out->created);
 	c->nsample++;
 	c->placed += met->count;

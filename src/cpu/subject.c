@@ -13,16 +13,26 @@
 #include "cpu/window.h"
 #include "trace/sampler.h"
 
+/* Counts of a slot at the window's start. */
+struct before {
+	uint64_t count;
+	uint32_t stop[GS_CPU_STOPS];
+};
+
 struct cpu {
-	uint64_t *before; /* owned: counts of the slots at the window's start */
+	struct before *before; /* owned */
 	uint32_t slots;
 	struct gs_cpu_counts start, end;
+	struct cpu_waited base, now;
+	struct cpu_queue queue;
+	struct cpu_running running;
 };
 
 static void cpu_close(void *self)
 {
 	struct cpu *c = self;
 
+	cpu_queue_deinit(&c->queue);
 	free(c->before);
 	free(c);
 }
@@ -62,16 +72,41 @@ static void make_room(struct cpu *c, const volatile struct gs_cpu_stack *s, stru
 	memset(c->before, 0, c->slots * sizeof(*c->before));
 }
 
+static int cpu_look(void *self, struct look *l)
+{
+	struct cpu *c = self;
+
+	return l->record ? cpu_queue_look(&c->queue, l->walk) : 0;
+}
+
 static void cpu_begin_window(void *self, const struct look *l, bool follows)
 {
 	struct cpu *c = self;
 	const volatile struct gs_cpu_stack *s = sampler_stacks(l->sampler, &c->slots);
 
-	(void)follows;
-	for (uint32_t i = 0; i < c->slots; i++)
-		c->before[i] = s[i].count;
+	if (follows)
+		c->base = c->now;
+	else
+		cpu_waited_read(l, &c->base);
+	if (!follows)
+		c->running.n = 0; /* nobody has looked meanwhile */
+	cpu_queue_clear(&c->queue);
+	for (uint32_t i = 0; i < c->slots; i++) {
+		c->before[i].count = s[i].count;
+		for (int k = 0; k < GS_CPU_STOPS; k++)
+			c->before[i].stop[k] = s[i].stop[k];
+	}
 	c->start = sampler_counts(l->sampler);
 	make_room(c, s, l->sampler);
+}
+
+static struct cpu_met met_since(const volatile struct gs_cpu_stack *s, const struct before *b)
+{
+	struct cpu_met m = { .at = s, .count = s->count - b->count };
+
+	for (int k = 0; k < GS_CPU_STOPS; k++)
+		m.stop[k] = s->stop[k] - b->stop[k];
+	return m;
 }
 
 static int cpu_fill(void *self, struct look *l, struct window *w)
@@ -85,8 +120,9 @@ static int cpu_fill(void *self, struct look *l, struct window *w)
 
 	c->end = sampler_counts(l->sampler);
 	for (uint32_t i = 0; !err && i < c->slots; i++)
-		if (s[i].ready && s[i].count > c->before[i])
-			met[n++] = (struct cpu_met){ &s[i], s[i].count - c->before[i] };
+		if (s[i].ready && s[i].count > c->before[i].count)
+			met[n++] = met_since(&s[i], &c->before[i]);
+	out->profile = l->cpu_whole;
 	out->hz = sampler_hz(l->sampler);
 	out->period_ns = NS_PER_S / out->hz;
 	if (!err)
@@ -94,6 +130,11 @@ static int cpu_fill(void *self, struct look *l, struct window *w)
 	free(met);
 	if (!err)
 		err = cpu_rows_fill(out);
+	if (!err)
+		err = cpu_goroutines_fill(out, &c->queue, &c->running);
+	if (!l->gone)
+		cpu_waited_read(l, &c->now);
+	cpu_waits_fill(&c->base, &c->now, out);
 	out->samples = c->end.samples - c->start.samples;
 	if (out->samples < out->placed)
 		out->samples = out->placed;
@@ -118,14 +159,16 @@ static void cpu_cover(void *self, const struct look *l, struct window *w)
 				 (unsigned long long)blind);
 }
 
-static const struct detector *const detectors[] = { NULL };
+static const struct detector *const detectors[] = { &endless_loop_detector, &cpu_hot_detector,
+						    &cpu_starved_detector, NULL };
 
 const struct subject cpu_subject = {
 	.name = "cpu",
 	.sensors = SENSOR_BIT(SENSOR_CPU),
-	.needs = NEEDS_TOTALS,
+	.needs = NEEDS_WALK,
 	.open = cpu_open,
 	.close = cpu_close,
+	.look = cpu_look,
 	.begin_window = cpu_begin_window,
 	.fill = cpu_fill,
 	.cover = cpu_cover,

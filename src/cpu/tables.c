@@ -4,6 +4,8 @@
 #include "cpu/window.h"
 #include "model/sentence.h"
 
+#define MOST_ROWS 10 /* of functions and of places, where all are not asked for */
+
 static void percent_cell(struct buf *out, double pct)
 {
 	buf_printf(out, "%.1f", pct);
@@ -68,6 +70,23 @@ static bool any_cpu(const struct window *w)
 	return w->cpu->known;
 }
 
+/* The rows of a report that is no profile. */
+static size_t most_rows(const struct window *w)
+{
+	return w->cpu->profile ? REPORT_MAX_ROWS : MOST_ROWS + 1;
+}
+
+static int add_function(void *sum, const void *row, bool first)
+{
+	const struct cpu_function *f = row;
+	struct cpu_function *to = sum;
+
+	(void)first;
+	to->flat_pct += f->flat_pct;
+	to->cum_pct = f->cum_pct > to->cum_pct ? f->cum_pct : to->cum_pct;
+	return 0;
+}
+
 const struct table cpu_functions = {
 	.name = "cpu_function",
 	.what = "CPU time by function, from samples.",
@@ -78,6 +97,8 @@ const struct table cpu_functions = {
 	.title = "CPU time by function",
 	.any = any_cpu,
 	.sentence = cpu_sentence,
+	.most = most_rows,
+	.add = add_function,
 	.max_rows = 15,
 };
 
@@ -120,6 +141,13 @@ static void sites_sentence(const struct window *w, struct buf *out)
 		       " samples");
 }
 
+static int add_to_site(void *sum, const void *row, bool first)
+{
+	(void)first;
+	((struct cpu_site *)sum)->pct += ((const struct cpu_site *)row)->pct;
+	return 0;
+}
+
 const struct table cpu_sites = {
 	.name = "cpu_site",
 	.what = "CPU time by where goroutines were created, from samples.",
@@ -130,8 +158,69 @@ const struct table cpu_sites = {
 	.title = "CPU time by creation site",
 	.any = any_cpu,
 	.sentence = sites_sentence,
+	.most = most_rows,
+	.add = add_to_site,
 	.max_rows = 10,
 };
+
+/* ---- by goroutine ---- */
+
+#define S struct cpu_goroutine
+static bool place_is_known(const struct row *r)
+{
+	return ((const S *)r->row)->at.function;
+}
+
+static const struct column goroutine_column[] = {
+	GOID(S, goid, "goroutine", "its id"),
+	COUNT(S, samples, "samples", "samples of it"),
+	REAL(S, pct, "pct", 0.01, "share of all samples"),
+	PLACE(S, created, "created", "where it was created"),
+	PLACE(S, at, "at", "the innermost function that is in all of its stacks"),
+	COUNT(S, last_line, "last_line", "where it stood there: from the line of `at` to this one",
+	      .known = place_is_known),
+	COUNT(S, forced, "preempted", "of the samples: it had been preempted before it ran on"),
+	COUNT(S, parked, "waited", "of the samples: it had waited before it ran on"),
+	COUNT(S, ran, "ran", "samples since it was seen to wait last, also of windows before"),
+	FLAG(S, never_waits, "never_waits",
+	     "these are a second of CPU time and more, and it is the scheduler that stops it"),
+	EXACTNESS(S, exactness),
+};
+#undef S
+
+static const struct table cpu_goroutines =
+	TABLE("cpu_goroutine", "A goroutine that used much of the CPU, from samples.",
+	      struct cpu_goroutine, goroutine_column);
+
+/* ---- waiting to run ---- */
+
+#define S struct cpu_waits
+static const struct column waits_column[] = {
+	COUNT(S, timed, "timed", "waits that the runtime timed: one in eight"),
+	P50_NS(S, p50_ns, timed, "p50_ns", "of these"),
+	P99_NS(S, p99_ns, timed, "p99_ns", "of these"),
+	COUNT(S, slow, "slow", "of these, of 8.4 ms and more"),
+};
+#undef S
+
+static const struct table cpu_waits =
+	TABLE("cpu_run_wait",
+	      "How long goroutines that were ready waited to run (Go 1.20 and newer).",
+	      struct cpu_waits, waits_column);
+
+#define S struct cpu_throttle
+static const struct column throttle_column[] = {
+	COUNT(S, periods, "periods", "periods of the quota in this window",
+	      .known_at = OFFSET(S, known, bool)),
+	COUNT(S, throttled, "throttled", "of these, in which it was used up"),
+	NS(S, ns, "throttled_ns",
+	   "for which threads of the control group were kept from running, summed"),
+};
+#undef S
+
+static const struct table cpu_throttle =
+	TABLE("cpu_throttle", "What the quota of the control group did.", struct cpu_throttle,
+	      throttle_column);
 
 /* ---- the object ---- */
 
@@ -153,9 +242,20 @@ static const struct column cpu_column[] = {
 	COUNT(S, kind[CPU_SCHEDULER], "scheduler", "samples of a thread without a goroutine"),
 	COUNT(S, kind[CPU_KERNEL], "kernel", "samples in the kernel, for the program"),
 	COUNT(S, kind[CPU_FOREIGN], "c", "samples in C, of no goroutine that is known"),
+	INT(S, looks, "looks", "looks at all goroutines in this window"),
+	INT(S, queued_looks, "queued_looks",
+	    "of these, looks at which goroutines were ready to run and none of the CPUs took them"),
+	COUNT(S, queued, "queued", "such goroutines, summed over the looks"),
+	COLUMN(COLUMN_OBJECT, "run_wait", offsetof(S, waits), "waiting to run", .sub = &cpu_waits,
+	       .flags = COLUMN_INSIDE | COLUMN_SOMETIMES, .known_at = OFFSET(S, waits.known, bool)),
+	COLUMN(COLUMN_OBJECT, "throttle", offsetof(S, throttle), "the quota", .sub = &cpu_throttle,
+	       .flags = COLUMN_INSIDE | COLUMN_SOMETIMES,
+	       .known_at = OFFSET(S, throttle.known, bool)),
 	ROWS(S, function, nfunction, "functions", &cpu_functions,
 	     "by function, most in itself first"),
 	ROWS(S, site, nsite, "by_site", &cpu_sites, "by where the goroutine was created"),
+	ROWS(S, goroutine, ngoroutine, "by_goroutine", &cpu_goroutines,
+	     "those that used most, at most ten", .flags = COLUMN_INSIDE),
 };
 #undef S
 

@@ -16,7 +16,50 @@ struct cpu_sample {
 	uint64_t count;
 	enum cpu_kind kind;
 	struct place created; /* of its goroutine; may have no function */
+	uint64_t goid, gopc;  /* 0 not known */
+	/* how the goroutine had stopped the time before, as far as that is known */
+	uint64_t forced, parked, left; /* it was preempted; it waited; anything else */
 };
+
+/* A goroutine that used much of the CPU. */
+struct cpu_goroutine {
+	uint64_t goid, gopc;
+	struct place created; /* may have no function */
+	uint64_t samples;
+	double pct;                    /* of all samples */
+	uint64_t forced, parked, left; /* as of a sample */
+	/* the innermost function that is in all of its stacks, and the lines where it stood
+	 * there: at.line to last_line; may have no function */
+	struct place at;
+	uint64_t last_line;
+	/* samples since it was seen to wait last, of windows before this one, too; of these, how
+	 * it had stopped the time before */
+	uint64_t ran, ran_forced, ran_left;
+	bool never_waits; /* see cpu_goroutines_fill() */
+	/* of goroutines of other places than those that never wait: how many waited to run, on
+	 * average where any did, and at how many looks any did */
+	uint64_t behind;
+	int behind_looks;
+	uint64_t lock_waiters; /* for a lock that it holds; set in observe/explain_rows.c */
+	enum exactness exactness;
+};
+
+/* How long goroutines waited to run; the runtime times one stop in eight. */
+struct cpu_waits {
+	bool known;
+	uint64_t timed, p50_ns, p99_ns;
+	uint64_t slow; /* of them, of CPU_SLOW_NS and more */
+};
+#define CPU_SLOW_NS (1ull << 23) /* 8.4 ms: where a bucket of the runtime's begins */
+
+/* What the control group's quota did. */
+struct cpu_throttle {
+	bool known;                  /* there is a quota */
+	uint64_t periods, throttled; /* of the quota; in which it was used up */
+	uint64_t ns;                 /* for which threads were kept from running, summed */
+};
+
+#define CPU_MAX_GOROUTINES 10
 
 /* Samples by function. */
 struct cpu_function {
@@ -38,6 +81,7 @@ struct cpu_site {
 
 struct cpu_window {
 	bool known;
+	bool profile; /* every function and place, not those with most samples */
 	unsigned int hz;
 	uint64_t period_ns; /* of CPU time that a sample stands for */
 	uint64_t samples;   /* all of the process */
@@ -51,6 +95,13 @@ struct cpu_window {
 	int nfunction;
 	struct cpu_site *site; /* owned; by samples */
 	int nsite;
+	struct cpu_goroutine goroutine[CPU_MAX_GOROUTINES]; /* by samples */
+	int ngoroutine;
+	/* goroutines that waited to run at looks: at how many looks any did, their sum */
+	int looks, queued_looks;
+	uint64_t queued;
+	struct cpu_waits waits;
+	struct cpu_throttle throttle;
 };
 
 /* Frees what it owns; it is then empty. */

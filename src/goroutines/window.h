@@ -45,7 +45,7 @@ struct lifetime {
 	double rate;                            /* SAMPLED: 0..1 */
 };
 
-/* Who holds the lock that goroutines wait for: observe/explain.c. */
+/* Who holds the lock that goroutines wait for: observe/explain_rows.c. */
 struct site_lock {
 	bool known;       /* they wait for a lock that others wait for, too */
 	bool rw;          /* an RWMutex */
@@ -71,7 +71,7 @@ struct site_row {
 	struct site_point point[WINDOW_MAX_POINTS]; /* since the observation began, oldest first */
 	int npoint;
 	uint64_t stuck_window; /* blocked, and not seen to run in the whole window */
-	bool explained;        /* another finding says why: see observe/explain.c */
+	bool explained;        /* another finding says why: see observe/explain_rows.c */
 	struct site_lock lock;
 	struct lifetime lifetime;
 	uint64_t lived_before_ns; /* p50 in the first window that had enough; 0 not known */
@@ -148,7 +148,7 @@ struct leak_row {
 	const char *start;
 	const char *reason; /* wait reason */
 	bool by_design;     /* waits for ever on purpose: main in select {} */
-	bool explained;     /* another finding says why: see observe/explain.c */
+	bool explained;     /* another finding says why: see observe/explain_rows.c */
 	uint64_t count;
 	uint64_t count_before; /* of them, there at the start of the window (before_known) */
 	double oldest_s;

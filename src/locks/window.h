@@ -23,12 +23,12 @@ struct lock_wait_row {
 	uint64_t holders;       /* of an RWMutex: so many hold it for reading, he is one of them */
 	struct place holder_at; /* where the holder stands now; may have no function */
 	char holder_does[40];   /* "sleeps", "writes to a pipe" */
-	bool explained;         /* a deadlock or leak says why: see observe/explain.c */
+	bool explained;         /* a deadlock or leak says why: see observe/explain_rows.c */
 };
 
 struct locks_window {
 	bool known;
-	bool is_sought; /* deadlocks were looked for: see observe/explain.c */
+	bool is_sought; /* deadlocks were looked for: see observe/explain_rows.c */
 	struct lock_wait_row *row;
 	int nrow; /* owned; most waiters first */
 	/* from the slow path's probe, under the budget */

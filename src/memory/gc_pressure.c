@@ -3,18 +3,21 @@
  * GC pressure: the collector costs the program more than it should.  Any of
  *
  * - collections follow each other: OFTEN_PER_S and more while they take
- *   OFTEN_CPU_PCT of the CPU, or VERY_OFTEN_PER_S whatever that is (the
- *   runtime's figure is a mean since the start and hides what began lately).
+ *   OFTEN_CPU_PCT of the CPU, or VERY_OFTEN_PER_S whatever that is.
  *   A busy service with the least heap (4 MiB) collects 10 to 30 times a second
  *   at 2 to 4 % of its CPU: that is not reported,
  * - the program forces them: FORCED_PER_S, FORCED_MIN in the window, and half
  *   of all,
- * - it takes CPU_PCT of the CPU since the start and still collects every second,
+ * - it takes CPU_PCT of the CPU and collects every second,
  * - the world is stopped for PAUSE_PCT of the time, without the longest pause
  *   (a single one of 100 ms is the machine's, not the collector's),
  * - what a collection leaves alive is LIMIT_PCT of the memory limit or more:
  *   it has to collect again and again and cannot win.  (The heap just before a
  *   collection is always near the limit with GOGC=off, so that says nothing.)
+ *
+ * Its share of the CPU is this window's, where samples are enough for one: at least
+ * (two standard deviations off) what is asked for.  Else it is the runtime's figure,
+ * a mean since the start that hides what began lately.
  *
  * The place is the large-allocation site behind it, when one has PLACE_SHARE
  * of all allocation; else no finding.
@@ -56,6 +59,11 @@ static double limit_pct(const struct gc_window *g)
 	return 100.0 * (double)g->heap_marked_bytes / (double)g->memory_limit_bytes;
 }
 
+static bool takes(const struct gc_window *g, double pct)
+{
+	return (g->window_cpu_known ? g->window_cpu_least_pct : g->cpu_pct) >= pct;
+}
+
 static enum reason reason_of(const struct gc_window *g, const struct pressure *p)
 {
 	if (p->limit_pct >= LIMIT_PCT)
@@ -65,10 +73,10 @@ static enum reason reason_of(const struct gc_window *g, const struct pressure *p
 	if (p->forced_per_s >= FORCED_PER_S && g->forced >= FORCED_MIN &&
 	    g->forced * 2 >= g->cycles)
 		return REASON_FORCED;
-	if (g->cpu_pct >= CPU_PCT && p->cycles_per_s >= 1)
+	if (takes(g, CPU_PCT) && p->cycles_per_s >= 1)
 		return REASON_CPU;
 	if (p->cycles_per_s >= VERY_OFTEN_PER_S ||
-	    (p->cycles_per_s >= OFTEN_PER_S && g->cpu_pct >= OFTEN_CPU_PCT))
+	    (p->cycles_per_s >= OFTEN_PER_S && takes(g, OFTEN_CPU_PCT)))
 		return REASON_OFTEN;
 	if (p->pause_pct >= PAUSE_PCT)
 		return REASON_PAUSES;
@@ -122,10 +130,16 @@ static void title(struct finding *f, const struct gc_window *g, const struct pre
 			      human_bytes((double)g->memory_limit_bytes, b));
 		break;
 	case REASON_CPU:
-		finding_title(f,
-			      "the garbage collector has taken %.0f%% of the CPU since the start, "
-			      "and runs %s times a second",
-			      g->cpu_pct, a);
+		if (g->window_cpu_known)
+			finding_title(f,
+				      "the garbage collector takes %.0f%% of the CPU, and runs %s "
+				      "times a second",
+				      g->window_cpu_pct, a);
+		else
+			finding_title(f,
+				      "the garbage collector has taken %.0f%% of the CPU since the "
+				      "start, and runs %s times a second",
+				      g->cpu_pct, a);
 		break;
 	case REASON_PAUSES:
 		finding_title(f, "the garbage collector stops the program for %.1f%% of the time",
@@ -148,6 +162,8 @@ static void numbers(struct finding *f, const struct gc_window *g, const struct p
 		finding_count(f, "forced", g->forced);
 	if (g->cpu_pct >= 0)
 		finding_number(f, "cpu_pct", g->cpu_pct);
+	if (g->window_cpu_known)
+		finding_number(f, "window_cpu_pct", g->window_cpu_pct);
 	if (p->pause_pct >= 0)
 		finding_number(f, "pause_pct", p->pause_pct);
 	if (g->heap_known)
@@ -179,7 +195,13 @@ static void evidence(struct finding *f, const struct window *w, const struct pre
 
 	human_counted(g->cycles, "collection", a);
 	human_seconds(w->window_s, b);
-	if (g->cpu_pct >= 0)
+	if (g->cpu_pct >= 0 && g->window_cpu_known)
+		finding_evidence(f,
+				 "%s in %s, %.0f%% of the CPU time (19 in 20 such samples: %.0f to "
+				 "%.0f%%); %.1f%% since the start",
+				 a, b, g->window_cpu_pct, g->window_cpu_least_pct,
+				 g->window_cpu_most_pct, g->cpu_pct);
+	else if (g->cpu_pct >= 0)
 		finding_evidence(f, "%s in %s; %.1f%% of the CPU since the start", a, b,
 				 g->cpu_pct);
 	else

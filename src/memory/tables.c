@@ -170,6 +170,9 @@ static const struct column gc_column[] = {
 	COUNT(S, forced, "forced", "by runtime.GC(), in this window", CYCLES),
 	REAL(S, cpu_pct, "cpu_pct", 0.001, "share of the CPU since the process started", CYCLES,
 	     .flags = COLUMN_POSITIVE),
+	REAL(S, window_cpu_pct, "window_cpu_pct", 0.1,
+	     "share of the CPU time of this window, from samples; absent: they are too few",
+	     .known_at = OFFSET(S, window_cpu_known, bool)),
 };
 #undef S
 

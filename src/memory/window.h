@@ -91,6 +91,9 @@ struct gc_window {
 	int gogc;                   /* percent, -1 off */
 	int64_t memory_limit_bytes; /* -1 not known, INT64_MAX none */
 	double cpu_pct; /* GC's share of the CPU since the start, percent; < 0 not known */
+	/* … of this window: between these two; set in observe/explain_rows.c, from samples */
+	bool window_cpu_known;
+	double window_cpu_pct, window_cpu_least_pct, window_cpu_most_pct;
 	bool pauses_known;
 	bool pauses_from_memory; /* one sum per cycle, not each stop-the-world */
 	bool pauses_partial;     /* from memory, and the ring of 256 was overrun */

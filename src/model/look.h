@@ -47,6 +47,7 @@ struct look {
 	uint32_t sensors;        /* asked for: SENSOR_BIT()s */
 	bool dump, dump_all;     /* snapshots: all goroutines by stack; and one by one */
 	bool heap;               /* snapshots: the sampled heap profile */
+	bool cpu_whole;          /* a CPU profile: every function, not those that use most */
 	bool once;               /* a window of no length: the baseline is reported */
 	struct losses *losses;   /* of the window: for lose() */
 

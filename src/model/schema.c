@@ -390,6 +390,8 @@ int rows_init(struct rows *rows, const struct table *t, const struct window *w, 
 	if (err)
 		return err;
 	take(rows, w, owner, v);
+	if (t->most && t->most(w) < max)
+		max = t->most(w);
 	if (t->total && rows->n > max)
 		rows->n = max; /* the total says how many there are */
 	return cut_or_none(rows, max, 0);

@@ -154,6 +154,8 @@ struct table {
 	bool bare;       /* a row is the value of its first column */
 	/* Of an object that is a part of the window: it, or NULL where nothing is known. */
 	const void *(*part)(const struct window *w);
+	/* At most so many rows in this window's report, beside REPORT_MAX_ROWS; NULL: no matter. */
+	size_t (*most)(const struct window *w);
 	/* What a sum needs beside its columns; 0 or -ENOMEM. */
 	int (*add)(void *sum, const void *row, bool first);
 	void (*free_sum)(void *sum);

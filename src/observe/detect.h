@@ -12,7 +12,7 @@ void detect_all(struct window *w, struct findings *out);
 /* What is under way when the process has been asked to end, of all subjects (shutdown.c). */
 void join_shutdown(struct window *w);
 
-/* Before detectors judge; may be called again when rows were added (explain.c). */
+/* Before detectors judge; may be called again when rows were added (explain_rows.c). */
 void explain_rows(struct window *w);
 
 /* Findings of which one is the cause: the other names it, or is left out for it; sorted again. */

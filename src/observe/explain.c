@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which finding explains which: the one place that knows several subjects.
- * Rows that a worse finding accounts for are marked, so that their own
- * detectors leave them out.  Of two findings one may be the cause of the other
- * (the table at the end): that one names it then, or is left out for it.
+ * Which finding explains which: with explain_rows.c the one place that knows
+ * several subjects.  Of two findings one may be the cause of the other (the table
+ * at the end): that one names it then, or is left out for it.
  */
 #include "observe/detect.h"
 
@@ -17,131 +16,6 @@
 #include "model/place.h"
 #include "model/words.h"
 #include "net/subject.h"
-
-#define LOCK_BYTES 24  /* a semaphore is that far into its lock at most: sync.RWMutex */
-#define MAX_ROWS   100 /* of locks, those with most waiters, that are compared with sites */
-
-static bool in_deadlock(const struct deadlocks_window *l, uint64_t lock)
-{
-	for (size_t i = 0; i < l->nmember; i++)
-		if (l->member[i].lock == lock)
-			return true;
-	return false;
-}
-
-static bool leaked_at(const struct leaks_window *l, const struct place *p)
-{
-	for (int i = 0; l->verdict != LEAKS_VERDICT_OFF && i < l->nrow; i++)
-		if (place_equal(&l->row[i].at, p))
-			return true;
-	return false;
-}
-
-static bool waits_at(const struct site_row *s, const struct place *p)
-{
-	for (int i = 0; i < s->nwait; i++) {
-		const struct wait_row *wait = &s->wait[i];
-
-		if (wait->klass == WAIT_BLOCKED && wait->user >= 0 && wait->user < wait->nstack &&
-		    place_equal(&wait->stack[wait->user], p))
-			return true;
-	}
-	return false;
-}
-
-/* What a site's goroutines wait for, where it is this lock; true: and they become more and more. */
-static bool site_waits(const struct window *w, struct site_row *s, const struct lock_wait_row *r)
-{
-	struct leak_signs signs;
-
-	if (!waits_at(s, &r->place))
-		return false;
-	if (!s->lock.known || !s->lock.holder)
-		s->lock = (struct site_lock){ .known = true,
-					      .rw = r->rw,
-					      .holder = r->holder,
-					      .does = r->holder_does,
-					      .at = r->holder_at,
-					      .is_sought = w->goroutines->deadlocks.known };
-	return goroutine_leak_suspected(w, s, &signs);
-}
-
-/* Who waits for a lock in a deadlock, can never run again, or piles up, is no contention. */
-static void explain_lock_waits(struct window *w)
-{
-	struct goroutines_window *g = w->goroutines;
-
-	w->locks->is_sought = g->deadlocks.known;
-	for (int i = 0; i < w->locks->nrow; i++) {
-		struct lock_wait_row *r = &w->locks->row[i];
-		bool dead = in_deadlock(&g->deadlocks, r->lock);
-
-		r->explained = dead || leaked_at(&g->leaks, &r->place);
-		for (int k = 0; k < g->nsite && i < MAX_ROWS && !r->other; k++) {
-			r->explained |= site_waits(w, &g->site[k], r);
-			g->site[k].explained |= dead && waits_at(&g->site[k], &r->place);
-		}
-	}
-}
-
-/* It is in a deadlock, or waits for what somebody in it waits for. */
-static bool is_in(const struct deadlocks_window *d, const struct leaked_goroutine *g)
-{
-	for (size_t i = 0; i < d->nmember; i++)
-		if (d->member[i].goid == g->goid || (g->primitive >= d->member[i].lock &&
-						     g->primitive - d->member[i].lock < LOCK_BYTES))
-			return true;
-	return false;
-}
-
-/* Those in a deadlock, and behind it, are no leak besides. */
-static void explain_deadlocked(struct window *w)
-{
-	struct leaks_window *l = &w->goroutines->leaks;
-	const struct deadlocks_window *d = &w->goroutines->deadlocks;
-
-	for (int i = 0; d->nmember && i < l->nrow; i++)
-		l->row[i].explained = !l->row[i].by_design && !l->row[i].other;
-	for (size_t i = 0; d->nmember && i < l->ngoroutine; i++)
-		if (!is_in(d, &l->goroutine[i]))
-			l->row[l->goroutine[i].row].explained = false;
-}
-
-/* The goroutines of a connection wait until its response body is closed. */
-static bool serves_connection(const struct place *created)
-{
-	return created->function && !strcmp(created->function, "net/http.(*Transport).dialConn");
-}
-
-static void explain_connections(struct window *w)
-{
-	struct goroutines_window *g = w->goroutines;
-	bool bodies = connection_leak_found(w);
-
-	for (int i = 0; i < g->leaks.nrow; i++)
-		g->leaks.row[i].explained |= bodies && serves_connection(&g->leaks.row[i].place);
-	for (int i = 0; i < g->nsite; i++)
-		g->site[i].explained |= bodies && serves_connection(&g->site[i].place);
-}
-
-/* The dials under way are listed by host, and those that are stuck are found there. */
-static void explain_dials(struct window *w)
-{
-	bool stuck = false;
-
-	for (int i = 0; w->net->known && i < w->net->ndial; i++)
-		stuck |= w->net->dial[i].several > 0;
-	for (int i = 0; stuck && i < w->goroutines->nsite; i++)
-		w->goroutines->site[i].explained |= goroutine_site_dials(&w->goroutines->site[i]);
-}
-
-void explain_rows(struct window *w)
-{
-	explain_deadlocked(w);
-	explain_lock_waits(w);
-	explain_connections(w);
-	explain_dials(w);
-}
 
 /* ---- of two findings, which is the cause ---- */
 
@@ -343,6 +217,28 @@ static bool pool_is_deadlocked(const struct window *w, const struct finding *cau
 	return held && held * 2 >= p->in_use;
 }
 
+/* It is the loop that keeps the lock. */
+static bool locker_loops(const struct window *w, const struct finding *cause,
+			 const struct finding *effect)
+{
+	const struct lock_wait_row *r = effect->about.row;
+	const struct cpu_goroutine *g = cause->about.row;
+
+	(void)w;
+	return r && g && g->lock_waiters && r->holder == g->goid;
+}
+
+/* The same goroutine's, or where it loops. */
+static bool is_that_loop(const struct window *w, const struct finding *cause,
+			 const struct finding *effect)
+{
+	const struct cpu_goroutine *g = cause->about.row;
+
+	(void)w;
+	return g && (effect->about.row == g || (effect->place.function && g->at.function &&
+						!strcmp(effect->place.function, g->at.function)));
+}
+
 /* Its bytes are what the collector runs for. */
 static bool drives_gc(const struct window *w, const struct finding *cause,
 		      const struct finding *effect)
@@ -469,12 +365,14 @@ static const struct link {
 	{ "slow-phase", "lock-contention", LINK, locker_is_in_call },
 	{ "failing-phase", "lock-contention", LINK, locker_is_in_call },
 	{ "pool-exhausted", "lock-contention", LINK, locker_waits_for_pool },
+	{ "endless-loop", "lock-contention", LINK, locker_loops },
 	{ "large-allocation", "gc-pressure", LINK, drives_gc },
 	{ "goroutine-leak", "memory-growth", LINK, memory_is_theirs },
 	{ "goroutine-flood", "memory-growth", LINK, memory_is_theirs },
 	{ "lost-slot", "slow-phase", SAME, hang_there },
 	{ "lost-slot", "failing-phase", SAME, hang_there },
 	{ "no-timeout", "slow-phase", SAME, are_those_that_hang },
+	{ "endless-loop", "cpu-hot", SAME, is_that_loop },
 	{ "no-timeout", "goroutine-flood", FOLD, sit_in_call },
 	{ "no-timeout", "goroutine-leak", FOLD, sit_in_call },
 	{ "slow-phase", "goroutine-flood", FOLD, sit_in_call },

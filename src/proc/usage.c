@@ -82,18 +82,61 @@ static double quota_of(const char *dir)
 	return quota > 0 && period > 0 ? (double)quota / (double)period : 0;
 }
 
-/* The least of a directory and those above it, down to `stop` bytes of the path. */
-static double least_quota(char *dir, size_t stop)
-{
-	double least = 0;
+/* A directory with a quota, with what was found in the others so far. */
+typedef void (*quota_fn)(const char *dir, double quota, void *found);
 
+static void least_quota(const char *dir, double quota, void *found)
+{
+	double *least = found;
+
+	(void)dir;
+	if (!*least || quota < *least)
+		*least = quota;
+}
+
+/* A line "nr_periods 17" of cpu.stat. */
+static bool stat_line(const char *text, const char *name, uint64_t *out)
+{
+	size_t n = strlen(name);
+
+	for (const char *l = text; l && *l; l = strchr(l, '\n'), l += l != NULL)
+		if (!strncmp(l, name, n) && l[n] == ' ') {
+			*out = strtoull(l + n + 1, NULL, 10);
+			return true;
+		}
+	return false;
+}
+
+static void take_throttling(const char *dir, double quota, void *found)
+{
+	struct throttling *t = found;
+	char path[PATH_MAX_BYTES + 32], text[4096];
+	uint64_t periods, throttled, us;
+
+	if (t->known && quota >= t->quota)
+		return;
+	snprintf(path, sizeof(path), "%s/cpu.stat", dir);
+	if (!read_file(path, text, sizeof(text)) || !stat_line(text, "nr_periods", &periods) ||
+	    !stat_line(text, "nr_throttled", &throttled))
+		return;
+	*t = (struct throttling){ true, quota, periods, throttled, 0 };
+	if (stat_line(text, "throttled_usec", &us))
+		t->ns = us * 1000;
+	else if (stat_line(text, "throttled_time", &us)) /* version 1 */
+		t->ns = us;
+}
+
+/* A directory and those above it, down to `stop` bytes of the path. */
+static void each_level(char *dir, size_t stop, quota_fn fn, void *found)
+{
 	for (;;) {
 		double q = quota_of(dir);
 		char *slash = strrchr(dir, '/');
 
-		least = q > 0 && (!least || q < least) ? q : least;
+		if (q > 0)
+			fn(dir, q, found);
 		if (!slash || (size_t)(slash - dir) < stop)
-			return least;
+			return;
 		*slash = '\0';
 	}
 }
@@ -107,10 +150,9 @@ static bool has_cpu(const char *list, size_t n)
 	return false;
 }
 
-double usage_cgroup_cpus(const char *root, const char *text)
+static void each_quota(const char *root, const char *text, quota_fn fn, void *found)
 {
 	static const char *const mounts[] = { "", "/cpu,cpuacct", "/cpu", "/unified" };
-	double least = 0;
 
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		const char *list = strchr(line, ':'), *path;
@@ -122,7 +164,6 @@ double usage_cgroup_cpus(const char *root, const char *text)
 		for (size_t i = 0; i < ARRAY_SIZE(mounts); i++) {
 			char dir[PATH_MAX_BYTES];
 			size_t n = strcspn(path + 1, "\n"), stop = strlen(root) + strlen(mounts[i]);
-			double q;
 
 			if (n == 1)
 				n = 0;
@@ -130,11 +171,32 @@ double usage_cgroup_cpus(const char *root, const char *text)
 					     path + 1) >= sizeof(dir) ||
 			    strstr(dir, "/.."))
 				continue;
-			q = least_quota(dir, stop);
-			least = q > 0 && (!least || q < least) ? q : least;
+			each_level(dir, stop, fn, found);
 		}
 	}
+}
+
+double usage_cgroup_cpus(const char *root, const char *text)
+{
+	double least = 0;
+
+	each_quota(root, text, least_quota, &least);
 	return least;
+}
+
+void usage_cgroup_throttling(const char *root, const char *text, struct throttling *out)
+{
+	*out = (struct throttling){ 0 };
+	each_quota(root, text, take_throttling, out);
+}
+
+void usage_throttling(const struct process *p, struct throttling *out)
+{
+	char text[4096];
+
+	*out = (struct throttling){ 0 };
+	if (!procfs_read_short(p->proc_fd, "cgroup", text, sizeof(text)))
+		usage_cgroup_throttling(ROOT, text, out);
 }
 
 double usage_cpus(const struct process *p)

@@ -30,4 +30,15 @@ double usage_cpus(const struct process *p);
  */
 double usage_cgroup_cpus(const char *root, const char *text);
 
+/* What the least quota of its cgroups has done since that was made. */
+struct throttling {
+	bool known;                  /* there is a quota */
+	double quota;                /* CPUs */
+	uint64_t periods, throttled; /* of a quota; in which it was used up */
+	uint64_t ns;                 /* that threads were kept from running, of all of the group */
+};
+void usage_throttling(const struct process *p, struct throttling *out);
+/* The same from the text of /proc/PID/cgroup. */
+void usage_cgroup_throttling(const char *root, const char *text, struct throttling *out);
+
 #endif

@@ -257,7 +257,7 @@ static const struct column report_column[] = {
 	GOT(COLUMN_ROWS, "locks", locks_value, "waits for locks under way", .sub = &locks_rows,
 	    .flags = COLUMN_SOMETIMES),
 	SUBJECT("lock_waits", lock_waits_object, "waits for locks that ended"),
-	SUBJECT("cpu", cpu_object, "CPU time by function; with --profile cpu"),
+	SUBJECT("cpu", cpu_object, "CPU time, from samples; only where the sensor is asked for"),
 	SUBJECT("crash", crash_object, "how the process ended; last report of `attach` only"),
 	SUBJECT("shutdown", shutdown_object,
 		"from the signal that asks the process to end; `attach` only"),
@@ -285,11 +285,11 @@ static const struct table process_summary = {
 };
 
 const struct table *const report_parts[] = {
-	&crash_summary, &shutdown_summary, &process_summary,  &cpu_functions, &cpu_sites,
-	&leak_sites,    &goroutine_sites,  &goroutine_groups, &heap_sites,    &alloc_sites,
-	&gc_summary,    &net_phases,       &net_failures,     &net_in_flight, &net_clients,
-	&net_unclosed,  &net_dials,        &net_connections,  &net_silent,    &net_servers,
-	&net_grpc,      &net_dead,         &net_own_lookups,  &sql_pools,     &sql_holders,
-	&sql_queries,   &locks_rows,
+	&crash_summary,    &shutdown_summary, &process_summary, &leak_sites,    &goroutine_sites,
+	&goroutine_groups, &cpu_functions,    &cpu_sites,       &heap_sites,    &alloc_sites,
+	&gc_summary,       &net_phases,       &net_failures,    &net_in_flight, &net_clients,
+	&net_unclosed,     &net_dials,        &net_connections, &net_silent,    &net_servers,
+	&net_grpc,         &net_dead,         &net_own_lookups, &sql_pools,     &sql_holders,
+	&sql_queries,      &locks_rows,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

@@ -411,7 +411,7 @@ static int part(const struct window *w, const struct table *t, struct buf *out)
 			stacks(w->goroutines->dump, out);
 		return err;
 	}
-	if (t == &cpu_functions)
+	if (t == &cpu_functions && w->cpu->profile)
 		err = cpu_graph(w->cpu, out);
 	if (err)
 		return err;

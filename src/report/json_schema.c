@@ -11,7 +11,7 @@
 #include "model/finding.h"
 #include "report/report.h"
 
-#define MAX_TABLES 64
+#define MAX_TABLES 96
 
 /* ---- every table ---- */
 

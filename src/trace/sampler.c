@@ -5,6 +5,8 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include "base/vec.h"
 #include "gobin/gobin.h"
 #include "gobin/pclntab.h"
+#include "host/privileges.h"
 #include "sample.skel.h"
 #include "trace/pidns.h"
 #include "trace/quiet.h"
@@ -28,6 +31,10 @@ struct sampler {
 	int ncpu;
 	unsigned int hz;
 	uint32_t slots;
+	pthread_t loader;
+	bool loading; /* the thread is there */
+	int loaded;   /* 0, or what failed: */
+	struct err err;
 	struct gs_cpu_stack *stacks;
 	struct gs_cpu_counts *counts;
 };
@@ -43,7 +50,8 @@ static uint32_t off_of(const struct layout *l, enum layout_field f, bool *all)
 /* Go's code, and the functions that the program has to know. */
 static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, struct err *err)
 {
-	static const char *const names[] = { "runtime.morestack", "runtime.systemstack_switch" };
+	static const char *const names[] = { "runtime.morestack", "runtime.systemstack_switch",
+					     "runtime.asyncPreempt2", "runtime.gopark" };
 	const struct layout *l = cfg->gb->layout;
 	struct gofunc f[ARRAY_SIZE(names)], last;
 	struct pclntab *p = cfg->gb->pcln;
@@ -70,28 +78,22 @@ static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, s
 	t->morestack_hi = f[0].end + cfg->bias;
 	/* what gosave_systemstack_switch stores as the pc (asm_amd64.s) */
 	t->system_switch = f[1].entry + cfg->bias;
+	t->preempt_lo = f[2].entry ? f[2].entry + cfg->bias : 0;
+	t->preempt_hi = f[2].entry ? f[2].end + cfg->bias : 0;
+	t->park_lo = f[3].entry ? f[3].entry + cfg->bias : 0;
+	t->park_hi = f[3].entry ? f[3].end + cfg->bias : 0;
 	return 0;
 }
 
-static int load(struct sampler *s, const struct sampler_config *cfg, struct err *err)
+static int load(struct sampler *s, struct err *err)
 {
-	struct gs_cpu_target t = { 0 };
-	struct pidns ns;
-	int e = describe(&t, cfg, err);
+	int e;
 
-	if (e)
-		return e;
-	libbpf_set_print(quiet_print);
 	s->skel = sample_bpf__open();
 	if (!s->skel)
 		return err_set(err, -ENOMEM, "cannot open the BPF object of samples");
-	pidns_of(cfg->pid, &ns);
-	t.tgid = ns.tgid;
-	s->skel->rodata->pidns_dev = ns.dev;
-	s->skel->rodata->pidns_ino = ns.ino;
-	memcpy((void *)(uintptr_t)&s->skel->rodata->target, &t, sizeof(t));
-	s->skel->rodata->slots = cfg->slots;
-	bpf_map__set_max_entries(s->skel->maps.cpu_stacks, cfg->slots);
+	s->skel->rodata->slots = s->slots;
+	bpf_map__set_max_entries(s->skel->maps.cpu_stacks, s->slots);
 	e = sample_bpf__load(s->skel);
 	if (e == -EPERM)
 		return err_set(err, e, "CPU samples are not permitted");
@@ -100,6 +102,36 @@ static int load(struct sampler *s, const struct sampler_config *cfg, struct err 
 			       "this kernel does not load the BPF program of samples (%s)",
 			       strerror(-e));
 	return 0;
+}
+
+/* With no more privileges than that takes, whatever the others give up meanwhile. */
+static void *load_thread(void *arg)
+{
+	struct sampler *s = arg;
+
+	privileges_lower(PRIVILEGE_LOAD);
+	s->loaded = load(s, &s->err);
+	return NULL;
+}
+
+static void load_begin(struct sampler *s)
+{
+	sigset_t all, before;
+
+	libbpf_set_print(quiet_print);
+	sigfillset(&all); /* they are the other threads' */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	s->loading = !pthread_create(&s->loader, NULL, load_thread, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!s->loading)
+		s->loaded = load(s, &s->err);
+}
+
+static void load_end(struct sampler *s)
+{
+	if (s->loading)
+		pthread_join(s->loader, NULL);
+	s->loading = false;
 }
 
 static void *map_table(const struct bpf_map *map)
@@ -153,7 +185,7 @@ static int open_events(struct sampler *s, struct err *err)
 	return made ? 0 : err_set(err, -EOPNOTSUPP, "no CPU has a timer for samples");
 }
 
-int sampler_open(struct sampler **out, unsigned int hz, struct err *err)
+int sampler_open(struct sampler **out, unsigned int hz, uint32_t slots, struct err *err)
 {
 	struct sampler *s = calloc(1, sizeof(*s));
 	int e;
@@ -161,17 +193,20 @@ int sampler_open(struct sampler **out, unsigned int hz, struct err *err)
 	if (!s)
 		return err_set(err, -ENOMEM, "no memory for samples");
 	s->hz = hz;
+	s->slots = slots;
 	s->ncpu = libbpf_num_possible_cpus();
 	s->ncpu = s->ncpu < 0 ? 0 : s->ncpu > MAX_CPUS ? MAX_CPUS : s->ncpu;
 	s->event = malloc(((size_t)s->ncpu + 1) * sizeof(*s->event));
 	for (int i = 0; s->event && i < s->ncpu; i++)
 		s->event[i] = -1;
 	e = s->event ? open_events(s, err) : err_set(err, -ENOMEM, "no memory for samples");
-	if (e)
+	if (e) {
 		sampler_close(s);
-	else
-		*out = s;
-	return e;
+		return e;
+	}
+	load_begin(s);
+	*out = s;
+	return 0;
 }
 
 static int attach(struct sampler *s, struct err *err)
@@ -191,12 +226,23 @@ static int attach(struct sampler *s, struct err *err)
 
 int sampler_begin(struct sampler *s, const struct sampler_config *cfg, struct err *err)
 {
+	struct gs_cpu_target t = { 0 };
+	struct pidns ns;
 	int e;
 
-	s->slots = cfg->slots;
-	e = load(s, cfg, err);
+	load_end(s);
+	if (s->loaded) {
+		*err = s->err;
+		return s->loaded;
+	}
+	e = describe(&t, cfg, err);
 	if (e)
 		return e;
+	pidns_of(cfg->pid, &ns);
+	t.tgid = ns.tgid;
+	t.pidns_dev = ns.dev;
+	t.pidns_ino = ns.ino;
+	s->skel->bss->target = t;
 	s->stacks = map_table(s->skel->maps.cpu_stacks);
 	s->counts = map_table(s->skel->maps.cpu_counts);
 	if (!s->stacks || !s->counts)
@@ -208,6 +254,7 @@ void sampler_close(struct sampler *s)
 {
 	if (!s)
 		return;
+	load_end(s);
 	for (int i = 0; s->event && i < s->ncpu; i++)
 		if (s->event[i] >= 0)
 			close(s->event[i]);

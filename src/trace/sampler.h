@@ -21,16 +21,17 @@ struct sampler_config {
 	pid_t pid;
 	const struct gobin *gb; /* borrowed while it begins: its layout has to be known */
 	uint64_t bias;          /* run-time pc - link-time address */
-	uint32_t slots;         /* distinct stacks that are kept: a power of two, 840 bytes each */
 };
 
 /*
- * Makes the timers, which do not run yet: hz times a second on each CPU.  Before
- * privileges are given up: it takes CAP_PERFMON.  -EPERM, -EOPNOTSUPP, -ENOMEM with err.
+ * Makes the timers, which do not run yet: hz times a second on each CPU.  slots: how many
+ * distinct stacks are kept, a power of two, 864 bytes each.  A thread begins to load
+ * the program, which takes some 20 ms.  Before privileges are given up: it takes CAP_PERFMON
+ * and CAP_BPF.  -EPERM, -EOPNOTSUPP, -ENOMEM with err.
  */
-int sampler_open(struct sampler **out, unsigned int hz, struct err *err);
-/* Loads the program for a process (CAP_BPF and CAP_PERFMON) and lets the timers run.
- * -EOPNOTSUPP, -EPERM, -ENOMEM with err. */
+int sampler_open(struct sampler **out, unsigned int hz, uint32_t slots, struct err *err);
+/* Waits for the program, tells it the process, and lets the timers run.  -EOPNOTSUPP, -EPERM,
+ * -ENOMEM with err, also of the loading. */
 int sampler_begin(struct sampler *s, const struct sampler_config *cfg, struct err *err);
 /* Takes the timers away and frees.  NULL is fine. */
 void sampler_close(struct sampler *s);

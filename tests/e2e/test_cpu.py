@@ -102,7 +102,7 @@ class Shares(unittest.TestCase):
     def test_the_report(self):
         """JSON and text have the same, the CPU time fits what the kernel accounts, and nothing stays."""
         with Program(argv=[binary(CPU)]) as p:
-            r = gospect("snapshot", p.pid, "--only", "cpu", "--window", "3s", "--format", "json")
+            r = gospect("snapshot", p.pid, "--only", "cpu", "--profile", "cpu", "--window", "3s", "--format", "json")
             self.assertEqual(r.returncode, 0, r.stderr)
             j = report(r.stdout)
             c = j["cpu"]
@@ -119,11 +119,36 @@ class Shares(unittest.TestCase):
             self.assertIn("samples at 97 Hz", t.stdout)
             self.assertIn("main.main main.go", t.stdout)
 
+    def test_tables(self):
+        """At 19 Hz, the functions with most samples and one row for the others; its cost is counted."""
+        with Program(argv=[binary(CPU), "-garbage", "-syscalls"]) as p:
+            r = gospect("snapshot", p.pid, "--only", "cpu,gc", "--window", "5s", "--format", "json")
+            self.assertEqual(r.returncode, 0, r.stderr)
+            j = report(r.stdout)
+            c = j["cpu"]
+            self.assertEqual(c["hz"], 19)
+            self.assertEqual(coverage(j, "cpu")["state"], "sampled")
+            self.assertGreater(c["with_stack"], 0)
+            self.assertEqual(sum(f["flat"] for f in c["functions"]), c["with_stack"])
+            self.assertAlmostEqual(sum(f["flat_pct"] for f in c["functions"]), 100, delta=0.5)
+            self.assertEqual(sum(s["samples"] for s in c["by_site"]), c["with_stack"])
+            self.assertEqual([f.get("other", False) for f in c["functions"]], [False] * 10 + [True])
+            text = gospect("attach", p.pid, "--only", "cpu", "--for", "2s").stdout
+            self.assertIn("samples at 19 Hz", text)
+            j = report(gospect("snapshot", p.pid, "--only", "gc", "--window", "1s", "--format", "json").stdout)
+            self.assertNotIn("cpu", j)
+            self.assertEqual(coverage(j, "cpu")["state"], "off")
+            # no probe of this sensor: what it costs the program is the samples
+            j = report(gospect("snapshot", p.pid, "--only", "cpu", "--rate", "499", "--window", "2s", "--format",
+                               "json").stdout)
+            self.assertEqual(j["cost"]["probes"]["armed"], 0)
+            self.assertGreater(j["cost"]["target_cpu_pct"], 0)
+
     def test_a_namespace_below(self):
         """gospect in a pid namespace, the program in one below it."""
         script = (f"unshare --pid --fork --kill-child {binary(CPU)} >$O & u=$!; "
                   "until grep -q READY $O; do sleep 0.05; done; read p </proc/$u/task/$u/children; "
-                  f"{GOSPECT} snapshot $p --only cpu --window 2s --format json; s=$?; kill -9 $p; exit $s")
+                  f"{GOSPECT} snapshot $p --only cpu --rate 97 --window 2s --format json; s=$?; kill -9 $p; exit $s")
         with tempfile.NamedTemporaryFile() as out:
             r = subprocess.run(["unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
                                 script], capture_output=True, text=True, env={**os.environ, "O": out.name}, timeout=60)

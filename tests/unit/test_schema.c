@@ -21,14 +21,14 @@
 
 /* ---- the report's ---- */
 
-static const struct table *seen[64];
+static const struct table *seen[96];
 static int nseen;
 
 static void names_once(const struct table *t, bool has_rest, void *arg)
 {
 	(void)has_rest;
 	(void)arg;
-	assert_true(nseen < 60); /* json_schema.c has room for 64 */
+	assert_true(nseen < 92); /* json_schema.c has room for 96 */
 	for (int i = 0; i < nseen; i++)
 		if (!strcmp(seen[i]->name, t->name))
 			fail_msg("two tables are called '%s'", t->name);

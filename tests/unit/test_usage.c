@@ -98,6 +98,30 @@ static void put(const char *dir, const char *file, const char *text)
 	fclose(f);
 }
 
+/* Of the least quota; what has none says nothing. */
+static void throttling_of_a_group(void)
+{
+	struct throttling t;
+
+	put("/a", "cpu.stat", "usage_usec 9\nnr_periods 100\nnr_throttled 30\nthrottled_usec 5\n");
+	put("/a/b", "cpu.stat", "nr_periods 7\nnr_throttled 7\nthrottled_usec 7\n");
+	put("/a/c", "cpu.max", "50000 100000\n");
+	put("/a/c", "cpu.stat", "nr_periods 40\nnr_throttled 20\nthrottled_usec 9\n");
+	put("/cpu,cpuacct/old", "cpu.stat", "nr_periods 4\nnr_throttled 2\nthrottled_time 11\n");
+	usage_cgroup_throttling(root, "0::/a/b\n", &t);
+	assert_true(t.known && t.quota == 2 && t.periods == 100 && t.throttled == 30);
+	assert_int_equal(t.ns, 5000);
+	usage_cgroup_throttling(root, "0::/a/c\n", &t);
+	assert_true(t.known && t.quota == 0.5 && t.periods == 40 && t.ns == 9000);
+	usage_cgroup_throttling(root, "4:cpu,cpuacct:/old\n", &t);
+	assert_true(t.known && t.periods == 4 && t.throttled == 2 && t.ns == 11);
+	usage_cgroup_throttling(root, "0::/free\n", &t);
+	assert_false(t.known);
+	put("/a/c", "cpu.stat", "rubbish\n");
+	usage_cgroup_throttling(root, "0::/a/c\n", &t);
+	assert_true(t.known && t.quota == 2); /* the level above */
+}
+
 static void cpus_of_a_group(void **state)
 {
 	char command[128];
@@ -122,6 +146,7 @@ static void cpus_of_a_group(void **state)
 	assert_true(usage_cgroup_cpus(root, "4:cpuset:/old\n") == 0);
 	assert_true(usage_cgroup_cpus(root, "") == 0);
 	assert_true(usage_cgroup_cpus(root, "rubbish\n:::::\n") == 0);
+	throttling_of_a_group();
 	snprintf(command, sizeof(command), "rm -r '%s'", root);
 	assert_int_equal(system(command), 0);
 }

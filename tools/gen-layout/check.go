@@ -69,6 +69,7 @@ var mayResize = map[string]bool{
 	"MSPAN_NELEMS":    true,
 	"P_WBBUF":         true, // arrays that grew
 	"P_GCW":           true,
+	"SCHED_TIMETORUN": true, // fewer buckets since 1.20
 	"SPECIAL_OFFSET":  true, // 64 bits since 1.24
 
 	"H2_CLIENTCONN_IDLETIMER": true, // an interface in 1.23 to 1.25

@@ -1,0 +1,3 @@
+module gospect.test/spin
+
+go 1.18
