@@ -4,6 +4,7 @@
  * waits for anybody.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@
 #define ONCE_LOOKS  5
 #define ONCE_NS     (5 * NS_PER_S)
 #define FILES_LIMIT 65536
+#define MAPPED_FROM 32768             /* bytes */
 #define LAST_NS     (500 * NS_PER_MS) /* for the last lines, when it ends */
 
 struct host {
@@ -433,12 +435,23 @@ static int once(const struct options *o)
 	return r;
 }
 
+/*
+ * The buffers for one process are far larger than what most processes need of them.  In
+ * mappings of their own they take the pages that were touched; where something else was
+ * before, calloc() would touch them all.
+ */
+static void spare_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c = command_find("host");
 	struct options o;
 	int status;
 
+	spare_memory();
 	streams_occupy();
 	privileges_begin();
 	if (argc > 1 && !strcmp(argv[1], "--version")) {

@@ -135,6 +135,7 @@ int target_open(struct target **out, struct process *p, struct executable *x, st
 	}
 	close(t->proc.exe_fd); /* the executable's own is kept */
 	t->proc.exe_fd = -1;
+	image_forget(&t->exe->gb->image);
 	*out = t;
 	return 0;
 }
@@ -290,6 +291,7 @@ int target_walk(struct target *t, struct target_look *look, struct err *err)
 	    (look->verdict == VERDICT_IF_GROWING && grows(win->goroutines)))
 		look_for_leaks(t, look, win);
 	detect_all(win, &w->report.findings);
+	image_forget(&t->exe->gb->image);
 	w->refs = 1;
 	w->real_ns = win->end_real_ns;
 	w->target = target_get(t);

@@ -520,13 +520,20 @@ int image_init_fd(struct image *im, int fd, struct err *err)
 	return ret;
 }
 
+void image_forget(struct image *im)
+{
+	for (int i = 0; im->cache && i < BLOCK_COUNT; i++)
+		free(im->cache->block[i].data);
+	if (im->cache)
+		memset(im->cache, 0, sizeof(*im->cache));
+}
+
 void image_deinit(struct image *im)
 {
 	if (im->fd >= 0)
 		close(im->fd);
 	im->fd = -1;
-	for (int i = 0; im->cache && i < BLOCK_COUNT; i++)
-		free(im->cache->block[i].data);
+	image_forget(im);
 	free(im->cache);
 	im->cache = NULL;
 }

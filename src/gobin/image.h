@@ -60,6 +60,8 @@ struct image {
  */
 int image_init_fd(struct image *im, int fd, struct err *err);
 void image_deinit(struct image *im);
+/* Gives back what was read, up to 4 MiB; what is wanted again is read again. */
+void image_forget(struct image *im);
 
 /* pread() until len bytes or the end of the file: bytes read, or negative errno. */
 ssize_t image_pread(int fd, void *dst, size_t len, uint64_t off);
