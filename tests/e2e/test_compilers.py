@@ -11,6 +11,7 @@ import unittest
 from harness import TOP, need_root
 
 CLANG = os.environ.get("CLANG", "clang")
+OBJECTS = ("gospect", "death", "sample", "execs")
 
 
 def release(clang):
@@ -30,7 +31,7 @@ class Compilers(unittest.TestCase):
         for clang in others():
             with self.subTest(os.path.basename(clang)), tempfile.TemporaryDirectory() as tmp:
                 run = lambda *argv: subprocess.run(argv, cwd=TOP, capture_output=True, text=True)
-                p = run("make", f"CLANG={clang}", f"B={tmp}", f"{tmp}/gospect.skel.h")
+                p = run("make", f"CLANG={clang}", f"B={tmp}", *(f"{tmp}/{o}.skel.h" for o in OBJECTS))
                 self.assertEqual(p.returncode, 0, p.stderr)
                 p = run("cc", "-D_GNU_SOURCE", "-Iinclude", f"-I{tmp}", "tests/unit/test_programs.c",
                         "-o", f"{tmp}/test_programs", "-lcmocka", "-lbpf")
