@@ -228,6 +228,12 @@ static void judge_open(struct life *l, struct kept *k, uint64_t real_ns)
 		happen(l, VIEW_WORSENED, k, real_ns, "");
 }
 
+/* Found by several passes over memory alone: what only they find only they can miss. */
+static bool is_verdict(const struct life_walk *w, const struct finding *f)
+{
+	return w->verdict && (!strcmp(f->kind, "goroutine-leak") || !strcmp(f->kind, "deadlock"));
+}
+
 static void see(struct life *l, const struct life_walk *w, const struct finding *f)
 {
 	char id[LIFE_ID_SIZE];
@@ -248,7 +254,7 @@ static void see(struct life *l, const struct life_walk *w, const struct finding 
 	k->hits++;
 	k->misses = 0;
 	k->seen_ns = w->real_ns;
-	k->verdict = w->verdict && !strcmp(f->kind, "goroutine-leak") ? true : k->verdict;
+	k->verdict = k->verdict || is_verdict(w, f);
 	if (k->open)
 		judge_open(l, k, w->real_ns);
 	else if (k->hits >= LIFE_OPENS || f->severity >= SEVERITY_HIGH)

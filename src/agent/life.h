@@ -5,8 +5,9 @@
  * A finding opens when it was judged so in two walks in a row, at once when it is
  * severe (high or worse); it closes when it was not in three walks in a row, or when its
  * process has ended.  Each time it comes back after it was closed it takes twice as many
- * walks to close.  Those of severity info are in the walk, and no more.  A leak that several passes over memory agreed on closes only when a
- * later verdict does not have it.
+ * walks to close.  Those of severity info are in the walk, and no more.  A leak or a
+ * deadlock that several passes over memory agreed on closes only when a later verdict does
+ * not have it.
  *
  * Knows nothing of processes but their key.  One thread.
  */

@@ -18,6 +18,7 @@ struct story {
 	struct life *l;
 	struct identity who;
 	uint64_t now_ns;
+	const char *kind;
 	bool verdict, paused;
 };
 
@@ -25,7 +26,7 @@ static const struct place place = { .function = "main.work", .file = "main.go", 
 
 static struct story begin(void)
 {
-	struct story s = { .l = life_new(), .now_ns = 1 };
+	struct story s = { .l = life_new(), .now_ns = 1, .kind = "goroutine-leak" };
 
 	assert_non_null(s.l);
 	strcpy(s.who.service_name, "shop");
@@ -46,7 +47,7 @@ static void walk(struct story *s, enum severity severity, uint64_t count)
 	struct finding *f;
 
 	if (count) {
-		f = findings_add(&fs, "goroutine-leak", "leak", severity, &place);
+		f = findings_add(&fs, s->kind, "leak", severity, &place);
 		finding_title(f, "%d of them", (int)count);
 		finding_count(f, "count", count);
 	}
@@ -129,12 +130,12 @@ static void test_worsens(void **state)
 	life_free(s.l);
 }
 
-/* Absence says nothing of a process that stood still, or of a leak that nobody looked for. */
-static void test_absence(void **state)
+/* Absence says nothing of a process that stood still, or of what nobody looked for. */
+static void absence(const char *kind, bool by_verdict)
 {
 	struct story s = begin();
 
-	(void)state;
+	s.kind = kind;
 	walk(&s, SEVERITY_HIGH, 5);
 	happened(&s, "o");
 	s.paused = true;
@@ -148,12 +149,20 @@ static void test_absence(void **state)
 	s.verdict = false;
 	for (int i = 0; i < 10; i++)
 		walk(&s, SEVERITY_HIGH, 0);
-	happened(&s, "");
-	assert_true(life_wants_verdict(s.l, KEY));
+	happened(&s, by_verdict ? "" : "c");
+	assert_int_equal(life_wants_verdict(s.l, KEY), by_verdict);
 	s.verdict = true;
 	walk(&s, SEVERITY_HIGH, 0);
-	happened(&s, "c");
+	happened(&s, by_verdict ? "c" : "");
 	life_free(s.l);
+}
+
+static void test_absence(void **state)
+{
+	(void)state;
+	absence("goroutine-leak", true);
+	absence("deadlock", true);
+	absence("transaction-open", false);
 }
 
 /* What a view has of a finding lives as long as the view. */
