@@ -24,6 +24,7 @@ from schema import report
 HOST = os.path.join(os.path.dirname(GOSPECT), "gospect-host")
 LISTENS = re.compile(r"http://(127\.0\.0\.1):(\d+)/")
 GHOSTS = 50
+SERVICE = f"ghosts-{os.getpid()}"	# another lane has its own
 
 
 def of_prometheus(name):
@@ -117,7 +118,7 @@ class Base(unittest.TestCase):
 
     def ghosts(self, **env):
         return self.stack.enter_context(
-            Program([binary(f"ghosts-{USUAL}-stripped"), "-n", str(GHOSTS)], env={"OTEL_SERVICE_NAME": "ghosts", **env}))
+            Program([binary(f"ghosts-{USUAL}-stripped"), "-n", str(GHOSTS)], env={"OTEL_SERVICE_NAME": SERVICE, **env}))
 
     def host(self, text="", **kw):
         h = Host(self.dir, text, **kw)
@@ -126,7 +127,7 @@ class Base(unittest.TestCase):
 
 
 # Only our own program: whatever else runs on the machine is left alone.
-ONLY = "processes:\n  - {service: ghosts}\n  - {depth: none}\n"
+ONLY = f"processes:\n  - {{service: {SERVICE}}}\n  - {{depth: none}}\n"
 
 
 class Pages(Base):
@@ -136,11 +137,11 @@ class Pages(Base):
         # they are made at several places, in all so many
         wait_until(lambda: sum(v for (n, ls), v in h.metrics().items() if n == "gospect_goroutine_site_live"
                                and dict(ls)["code_function_name"].startswith("main.")) == GHOSTS, "a walk")
-        self.assertGreaterEqual(h.value("go_goroutines", service_name="ghosts"), GHOSTS)
-        self.assertGreaterEqual(h.value("gospect_goroutines_created_total", service_name="ghosts"), GHOSTS)
-        self.assertEqual(h.value("go_gc_gogc_percent", service_name="ghosts"), 100)
-        self.assertIsNone(h.value("go_gc_gomemlimit_bytes", service_name="ghosts"))
-        self.assertEqual(h.value("gospect_target_info", service_name="ghosts"), 1)
+        self.assertGreaterEqual(h.value("go_goroutines", service_name=SERVICE), GHOSTS)
+        self.assertGreaterEqual(h.value("gospect_goroutines_created_total", service_name=SERVICE), GHOSTS)
+        self.assertEqual(h.value("go_gc_gogc_percent", service_name=SERVICE), 100)
+        self.assertIsNone(h.value("go_gc_gomemlimit_bytes", service_name=SERVICE))
+        self.assertEqual(h.value("gospect_target_info", service_name=SERVICE), 1)
         self.assertGreaterEqual(h.value("gospect_targets", depth="walk"), 1)
         self.assertGreater(h.value("process_resident_memory_bytes"), 0)
         # no series has a pid
@@ -149,12 +150,12 @@ class Pages(Base):
             self.assertNotIn(str(p.pid), [v for _, v in labels], name)
         # once it has ended, so have its series
         p.close()
-        wait_until(lambda: h.value("go_goroutines", service_name="ghosts") is None, "the end of its series")
+        wait_until(lambda: h.value("go_goroutines", service_name=SERVICE) is None, "the end of its series")
 
     def test_formats(self):
         self.ghosts()
         h = self.host(ONLY)
-        wait_until(lambda: h.value("go_goroutines", service_name="ghosts"), "its goroutines")
+        wait_until(lambda: h.value("go_goroutines", service_name=SERVICE), "its goroutines")
         status, kind, text = h.get("/metrics", Accept="text/plain")
         self.assertEqual((status, kind), (200, "text/plain; version=0.0.4; charset=utf-8"))
         self.assertNotIn("# EOF", text)
@@ -170,7 +171,7 @@ class Pages(Base):
         prometheus = of_prometheus("prometheus")
         self.ghosts()
         h = self.host(ONLY)
-        wait_until(lambda: h.value("go_goroutines", service_name="ghosts"), "its goroutines")
+        wait_until(lambda: h.value("go_goroutines", service_name=SERVICE), "its goroutines")
         with open(os.path.join(self.dir, "prometheus.yml"), "w") as f:
             f.write("scrape_configs:\n  - job_name: gospect\n    scrape_interval: 1s\n    static_configs:\n"
                     "      - targets: ['%s:%s']\n" % h.address)
@@ -191,12 +192,12 @@ class Pages(Base):
             r = ask(query)
             return float(r[0]["value"][1]) if r else None
 
-        wait_until(lambda: value("go_goroutines%7Bservice_name=%22ghosts%22%7D"), "a scrape")
+        wait_until(lambda: value(f"go_goroutines%7Bservice_name=%22{SERVICE}%22%7D"), "a scrape")
         self.assertEqual(value("up"), 1)
         # of as many series as the page has; it adds some of its own
-        self.assertGreaterEqual(value("count(%7Bjob=%22gospect%22,service_name=%22ghosts%22%7D)"),
-                                len([n for n, ls in h.metrics() if dict(ls).get("service_name") == "ghosts"]))
-        self.assertGreaterEqual(value("go_goroutines%7Bservice_name=%22ghosts%22%7D"), GHOSTS)
+        self.assertGreaterEqual(value(f"count(%7Bjob=%22gospect%22,service_name=%22{SERVICE}%22%7D)"),
+                                len([n for n, ls in h.metrics() if dict(ls).get("service_name") == SERVICE]))
+        self.assertGreaterEqual(value(f"go_goroutines%7Bservice_name=%22{SERVICE}%22%7D"), GHOSTS)
 
     def test_json_and_page(self):
         p = self.ghosts()
@@ -207,7 +208,7 @@ class Pages(Base):
             return found and found[0].get("walked") and found[0]
 
         o = wait_until(process, "a walk")
-        self.assertEqual((o["service"]["name"], o["depth"]), ("ghosts", "walk"))
+        self.assertEqual((o["service"]["name"], o["depth"]), (SERVICE, "walk"))
         self.assertGreaterEqual(o["totals"]["goroutines"], GHOSTS)
         status, kind, text = h.get(f"/api/v1/processes/{o['id']}")
         self.assertEqual((status, kind), (200, "application/json"))
@@ -227,7 +228,7 @@ class Hostile(Base):
         """Who asks wrongly is refused, who stalls is cut off, and nobody else notices."""
         self.ghosts()
         h = self.host(ONLY)
-        wait_until(lambda: h.value("go_goroutines", service_name="ghosts"), "its goroutines")
+        wait_until(lambda: h.value("go_goroutines", service_name=SERVICE), "its goroutines")
         address = (h.address[0], int(h.address[1]))
 
         def answer(request):
@@ -242,7 +243,7 @@ class Hostile(Base):
             for i, s in enumerate(stalled):
                 # half a request; nothing at all; a whole one whose answer is never read
                 s.sendall((b"GET /metrics HTTP/1.1\r\nHost:", b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 50)[i % 3])
-            self.assertGreaterEqual(h.value("go_goroutines", service_name="ghosts"), GHOSTS)
+            self.assertGreaterEqual(h.value("go_goroutines", service_name=SERVICE), GHOSTS)
             self.assertRegex(answer(b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n") or b"", rb"^(HTTP/1.1 4\d\d.*)?$")
             self.assertRegex(answer(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"), rb" 405 ")
             self.assertRegex(answer(b"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n") or b" 400 ", rb" 4\d\d ")
@@ -260,7 +261,7 @@ class Hostile(Base):
                 with contextlib.suppress(ConnectionResetError):
                     while s.recv(1 << 20):
                         pass
-        self.assertGreaterEqual(h.value("go_goroutines", service_name="ghosts"), GHOSTS)
+        self.assertGreaterEqual(h.value("go_goroutines", service_name=SERVICE), GHOSTS)
         wait_until(lambda: len(os.listdir(f"/proc/{h.p.pid}/fd")) <= fds + 2, "their descriptors to be closed")
 
 
@@ -338,7 +339,7 @@ class Push(Base):
         self.ghosts()
         c = self.collector(200)
         h = self.pushing(c)
-        found = wait_until(lambda: c.resources("/v1/metrics", "resourceMetrics").get("ghosts"), "metrics")
+        found = wait_until(lambda: c.resources("/v1/metrics", "resourceMetrics").get(SERVICE), "metrics")
         self.assertEqual(attributes(found[-1]["resource"])["env"], "test")
         metrics = {m["name"]: m for m in found[-1]["scopeMetrics"][0]["metrics"]}
         self.assertGreaterEqual(int(metrics["go.goroutine.count"]["sum"]["dataPoints"][0]["asInt"]), GHOSTS)
@@ -354,7 +355,7 @@ class Push(Base):
         self.ghosts()
         c = self.collector(503, None, b"\x00\x01garbage\r\n\r\n", (429, "1"), 200)
         h = self.pushing(c)
-        wait_until(lambda: c.resources("/v1/metrics", "resourceMetrics").get("ghosts"), "metrics")
+        wait_until(lambda: c.resources("/v1/metrics", "resourceMetrics").get(SERVICE), "metrics")
         self.assertGreaterEqual(c.tries, 5)
         wait_until(lambda: h.value("gospect_export_requests_total", outcome="accepted"), "its being counted")
         # of these, libcurl tries itself where a connection that was kept is closed
@@ -373,7 +374,7 @@ class Push(Base):
 
     def test_finding(self):
         """One that opens and closes, with its line: in metrics, JSON, the page, and pushed."""
-        w = self.stack.enter_context(Work(env={"OTEL_SERVICE_NAME": "ghosts"}))
+        w = self.stack.enter_context(Work(env={"OTEL_SERVICE_NAME": SERVICE}))
         truth = w.do("where")["parks"]["chanreceive"]
         c = self.collector(200)
         h = self.pushing(c)
@@ -397,7 +398,7 @@ class Push(Base):
         self.assertIn(f"{truth['file']}:{truth['line']}", h.get("/")[2])
 
         def pushed(state):
-            for r in c.resources("/v1/logs", "resourceLogs").get("ghosts", []):
+            for r in c.resources("/v1/logs", "resourceLogs").get(SERVICE, []):
                 for l in r["scopeLogs"][0]["logRecords"]:
                     a = attributes(l)
                     if (a["gospect.finding.state"], a["gospect.finding.id"]) == (state, f["id"]):
@@ -443,16 +444,16 @@ class Configured(Base):
         """SIGHUP: a good configuration is taken, with a bad one all stays as it was."""
         self.ghosts()
         h = self.host(ONLY, env={"GOSPECT_HOST_MAX_SITES": "3"})
-        wait_until(lambda: h.value("go_goroutines", service_name="ghosts"), "its goroutines")
+        wait_until(lambda: h.value("go_goroutines", service_name=SERVICE), "its goroutines")
         self.assertEqual(h.value("gospect_config_last_reload_successful"), 1)
         h.write(ONLY + "nonsense: 1\n")
         h.p.send_signal(signal.SIGHUP)
         wait_until(lambda: h.value("gospect_config_last_reload_successful") == 0, "its being refused")
         self.assertIn("unknown key 'nonsense'", h.said())
-        self.assertGreaterEqual(h.value("go_goroutines", service_name="ghosts"), GHOSTS)
+        self.assertGreaterEqual(h.value("go_goroutines", service_name=SERVICE), GHOSTS)
         h.write(ONLY + "labels: {env: prod}\n")
         h.p.send_signal(signal.SIGHUP)
-        wait_until(lambda: h.value("go_goroutines", service_name="ghosts", env="prod"), "the label")
+        wait_until(lambda: h.value("go_goroutines", service_name=SERVICE, env="prod"), "the label")
         self.assertEqual(h.value("gospect_config_last_reload_successful"), 1)
 
 
