@@ -133,7 +133,7 @@ class Kills(unittest.TestCase):
             a.stop()
             self.whole(w.pid, "ended")
         wait_until(lambda: not ours(self.mark), "gospect's processes to end")
-        self.assertEqual(definitions(), [])
+        wait_until(lambda: not definitions(), "its definitions to be gone")
 
     def test_stopped(self):
         """A gospect that stands still holds no probes; when it goes on, it has them again."""
