@@ -204,7 +204,7 @@ san: ## build gospect and the unit tests under AddressSanitizer and UBSan (build
 
 check: ## run the tests (root)
 	@tools/setup --tests
-	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all unit san docs-check
+	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all unit san docs-check $(BENCH) $(B)/record
 	@tests/run --again
 
 check-terminal: $(B)/gospect ## attach on a terminal, 60 s of keys per program (15 min)

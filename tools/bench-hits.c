@@ -145,10 +145,12 @@ static int attach_empty(struct attachment *at)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = ATTACH_UPROBE_MULTI);
-	uint64_t offs[PROBES];
-	struct attach_point where = {
-		.path = "/proc/self/exe", .pid = getpid(), .offsets = offs, .n = PROBES
-	};
+	uint64_t offs[PROBES], none[PROBES] = { 0 };
+	struct attach_point where = { .exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC),
+				      .pid = getpid(),
+				      .offsets = offs,
+				      .cookies = none,
+				      .n = PROBES };
 	int i;
 
 	for (i = 0; i < PROBES; i++)
@@ -156,7 +158,7 @@ static int attach_empty(struct attachment *at)
 	where.prog_fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "empty", "GPL", empty, 2, &opts);
 	if (where.prog_fd < 0)
 		return where.prog_fd;
-	attachment_init(at);
+	*at = (struct attachment){ 0 };
 	return attach_multi(at, &where);
 }
 
