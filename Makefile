@@ -43,7 +43,7 @@ LIBS := $(call lib,bpf) $(ELF) $(foreach l,Zydis jansson ncursesw tinfo z,$(call
 # libraries; HOST=0 leaves it out, and so does a machine without them.
 HOST ?= $(shell printf '\043include <%s>\n' microhttpd.h curl/curl.h yaml.h | $(CC) -E -x c - >/dev/null 2>&1 && echo 1)
 HOST_ON := $(filter-out 0,$(HOST))
-HOST_PROGRAM := $(if $(HOST_ON),$(patsubst src/host_main.c,$(B)/gospect-host,$(wildcard src/host_main.c)))
+HOST_PROGRAM := $(if $(HOST_ON),$(B)/gospect-host)
 HOST_LIBS := -lmicrohttpd -lcurl $(call lib,yaml)
 
 MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu crash lint observe report agent cli
