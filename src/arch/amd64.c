@@ -307,6 +307,7 @@ const struct arch arch_amd64 = {
 	.sp = 4,
 	.decode = amd64_decode,
 	.effect = amd64_effect,
+	.access = amd64_access,
 };
 
 const char *arch_library(void)

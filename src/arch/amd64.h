@@ -8,5 +8,6 @@
 extern const struct arch arch_amd64;
 
 int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *out);
+int amd64_access(const uint8_t *code, size_t len, uint64_t addr, struct insn_access *out);
 
 #endif

@@ -249,3 +249,53 @@ int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *
 	out->if_unequal = in.mnemonic == ZYDIS_MNEMONIC_JNZ;
 	return 0;
 }
+
+static bool is_vector_of_addresses(const ZydisDecodedOperand *o)
+{
+	return o->mem.type == ZYDIS_MEMOP_TYPE_VSIB;
+}
+
+/* What it does to the operand; 0 where it is not always done, as of CMPXCHG without LOCK. */
+static uint8_t does_to(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *o)
+{
+	const ZydisOperandActions maybe =
+		ZYDIS_OPERAND_ACTION_CONDREAD | ZYDIS_OPERAND_ACTION_CONDWRITE;
+
+	if (in->attributes & ZYDIS_ATTRIB_HAS_LOCK || in->mnemonic == ZYDIS_MNEMONIC_XCHG)
+		return ACCESS_READ | ACCESS_WRITE | ACCESS_ATOMIC;
+	if (o->actions & maybe || is_vector_of_addresses(o))
+		return 0;
+	return (o->actions & ZYDIS_OPERAND_ACTION_READ ? ACCESS_READ : 0) |
+	       (o->actions & ZYDIS_OPERAND_ACTION_WRITE ? ACCESS_WRITE : 0);
+}
+
+/* Of what moves strings nothing is said: it has two addresses. */
+int amd64_access(const uint8_t *code, size_t len, uint64_t addr, struct insn_access *out)
+{
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction in;
+	ZydisDecoder d;
+
+	memset(out, 0, sizeof(*out));
+	ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, code, len, &in, op)))
+		return -EBADMSG;
+	out->len = in.length;
+	out->written = written_registers(&in, op);
+	out->repeats = in.attributes &
+		       (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
+	if (in.meta.category == ZYDIS_CATEGORY_STRINGOP || in.mnemonic == ZYDIS_MNEMONIC_NOP)
+		return 0;
+	for (unsigned int i = 0; i < in.operand_count_visible; i++) {
+		if (op[i].type != ZYDIS_OPERAND_TYPE_MEMORY ||
+		    op[i].mem.type == ZYDIS_MEMOP_TYPE_AGEN)
+			continue;
+		out->does = does_to(&in, &op[i]);
+		out->at = operand(&op[i], addr + in.length);
+		if (op[i].mem.segment == ZYDIS_REGISTER_FS ||
+		    op[i].mem.segment == ZYDIS_REGISTER_GS)
+			out->at.kind = OPERAND_ABSENT;
+		break;
+	}
+	return 0;
+}

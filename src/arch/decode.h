@@ -58,6 +58,7 @@ struct insn {
 
 #define ARCH_ABI_WORDS 9
 
+struct insn_access;
 struct effect;
 
 struct arch {
@@ -76,6 +77,8 @@ struct arch {
 		      struct insn *out);
 	/* The same, and what it does (arch/effect.h). */
 	int (*effect)(const uint8_t *code, size_t len, uint64_t addr, struct effect *out);
+	/* The same, and what it does to memory. */
+	int (*access)(const uint8_t *code, size_t len, uint64_t addr, struct insn_access *out);
 };
 
 /* By ELF machine; NULL when not supported (arm64: parsing of files works, decoding is to come). */

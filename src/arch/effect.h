@@ -50,6 +50,18 @@ enum effect_kind {
 	EFFECT_MOVE_IF           /* dst = src where `when` holds; the same */
 };
 
+/* What an instruction does to memory that its operands name; not to the stack, as push and call do. */
+enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_ATOMIC = 4 /* LOCK, or XCHG */ };
+
+struct insn_access {
+	uint8_t len;
+	uint8_t does;      /* mask of ACCESS_…; 0: to none, or it depends */
+	bool repeats;      /* REP: it can be interrupted half done */
+	struct operand at; /* kind is not MEM: its address cannot be told; base and index are
+			    * EFFECT_NO_REG where there is none */
+	uint16_t written;  /* general registers that it changes, one bit each */
+};
+
 /* How two numbers compare: exactly one of these holds. */
 enum {
 	WHEN_EQUAL = 1 << 0,

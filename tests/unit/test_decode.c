@@ -327,6 +327,46 @@ static void test_names(void **state)
 	assert_string_equal(insn_class_run(INSN_REFUSED), "refused");
 }
 
+static struct insn_access access_of(const char *bytes, size_t len)
+{
+	struct insn_access a;
+
+	assert_int_equal(amd64()->access((const uint8_t *)bytes, len, ADDR, &a), 0);
+	assert_int_equal(a.len, len);
+	return a;
+}
+
+#define A(bytes) access_of(bytes, sizeof(bytes) - 1)
+
+static void test_accesses(void **state)
+{
+	struct insn_access a = A("\x48\x8b\x48\x18"); /* mov 0x18(%rax), %rcx */
+
+	(void)state;
+	assert_int_equal(a.does, ACCESS_READ);
+	assert_true(a.at.kind == OPERAND_MEM && a.at.reg == 0 && a.at.value == 0x18);
+	assert_int_equal(a.at.size, 8);
+	assert_int_equal(a.written, 1 << 1);
+	a = A("\x48\x89\x05\x10\x00\x00\x00"); /* mov %rax, 0x10(%rip) */
+	assert_int_equal(a.does, ACCESS_WRITE);
+	assert_true(a.at.reg == EFFECT_PC && a.at.value == ADDR + 7 + 0x10);
+	assert_int_equal(A("\x48\xff\x00").does, ACCESS_READ | ACCESS_WRITE); /* inc (%rax) */
+	assert_int_equal(A("\x80\x38\x00").does, ACCESS_READ);                /* cmpb $0, (%rax) */
+	assert_int_equal(A("\x0f\x11\x00").does, ACCESS_WRITE); /* movups %xmm0, (%rax) */
+	/* lock xadd %rcx, (%rax); xchg %rcx, (%rax); lock cmpxchg %rcx, (%rax) */
+	assert_int_equal(A("\xf0\x48\x0f\xc1\x08").does, 7);
+	assert_int_equal(A("\x48\x87\x08").does, 7);
+	assert_int_equal(A("\xf0\x48\x0f\xb1\x08").does, 7);
+	/* cmpxchg %rcx, (%rax); lea (%rax), %rcx; push %rax; nop 0(%rax) */
+	assert_int_equal(A("\x48\x0f\xb1\x08").does, 0);
+	assert_int_equal(A("\x48\x8d\x08").does, 0);
+	assert_int_equal(A("\x50").does, 0);
+	assert_int_equal(A("\x0f\x1f\x00").does, 0);
+	a = A("\xf3\x48\xa5"); /* rep movsq */
+	assert_true(a.repeats && !a.does);
+	assert_int_equal(A("\x64\x48\x8b\x08").at.kind, OPERAND_ABSENT); /* mov %fs:(%rax), %rcx */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,7 +374,7 @@ int main(void)
 		cmocka_unit_test(test_data),      cmocka_unit_test(test_prologues),
 		cmocka_unit_test(test_writes),    cmocka_unit_test(test_text),
 		cmocka_unit_test(test_bad_bytes), cmocka_unit_test(test_effects),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_accesses),  cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
