@@ -139,8 +139,9 @@ $(B)/gospect-host: $(B)/obj/host_main.o $(B)/libexport.a $(B)/libgospect.a | $(B
 # The folders may include only what is to their left (tools/check-layers).
 $(B)/.layers: $(LIB_SRC) $(EXPORT_SRC) $(wildcard src/*/*.h) src/main.c tools/check-layers | $(B)
 	@tools/check-layers && touch $@
-check-layers: ## check that each folder includes only what it may
+check-layers: ## check that each folder includes only what it may, and that no file is over 600 lines
 	@tools/check-layers
+	@tools/check-sizes
 
 $(B)/obj/main.o $(addprefix $(B)/obj/export/,metric_self.o otlp.o push.o) $(B)/gen-man: $(B)/version.h
 $(B)/gen-man: tools/gen-man.c $(B)/libgospect.a
@@ -204,7 +205,7 @@ san: ## build gospect and the unit tests under AddressSanitizer and UBSan (build
 
 check: ## run the tests (root)
 	@tools/setup --tests
-	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all unit san docs-check $(BENCH) $(B)/record
+	@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) all unit san docs-check check-layers $(BENCH) $(B)/record
 	@tests/run --again
 
 check-terminal: $(B)/gospect ## attach on a terminal, 60 s of keys per program (15 min)

@@ -37,7 +37,7 @@ class Shop(unittest.TestCase):
         for bug, t in where.items():
             with self.subTest(bug):
                 if t["kind"] == "deadlock":
-                    continue  # a snapshot's: test_snapshot.py
+                    continue  # a snapshot's: test_snapshot_findings.py
                 if t["kind"] in ("gc-pressure", "connection-leak"):
                     # of four calls under the budget perhaps none was seen, and then no place is known
                     self.assertIn(t["kind"], {f["kind"] for f in r["findings"]})

@@ -6,7 +6,7 @@ import unittest
 
 import test_counts
 import test_net
-import test_snapshot
+import test_snapshot_findings
 import test_sql
 from harness import NEWER, Program, Work, binary, gospect, need_root
 from netprogs import Netload
@@ -45,14 +45,14 @@ class Newer(unittest.TestCase):
             self.assertEqual([r["goroutines"] for r in rows if r["pid"] == w.pid], [10])
 
     def test_leaks(self):
-        """Judged as in test_snapshot, with a proof and without."""
+        """Judged as in test_snapshot_findings, with a proof and without."""
         for args in ((), ("--prove",)):
             with self.subTest(args), Program([binary(f"locks-{NEWER}-stripped"), "groupleak"]) as p:
                 r = gospect("leaks", p.pid, "--format", "json", *args)
                 self.assertEqual(r.returncode, 0, r.stderr)
                 self.assertIn(VERIFIED, r.stderr)
                 self.assertTrue(r.stdout.splitlines(), r.stderr)
-        findings = test_snapshot.Findings("setUp")
+        findings = test_snapshot_findings.Findings("setUp")
         for mode, size in (("sendlocked", 2), ("group", 2), ("groupglobal", 0), ("pool", 0)):
             with self.subTest(mode):
                 found = findings.deadlocks(NEWER, mode, "--prove")

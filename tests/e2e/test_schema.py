@@ -54,7 +54,8 @@ class Schema(unittest.TestCase):
 
     def test_windows_of_the_unit_tests(self):
         """Everything that can be wrong, every member, sums of the rest, hostile names."""
-        lines = [l for name in ("test_report", "test_report_net", "test_snapshot") for l in self.unit_reports(name)]
+        lines = [l for name in ("test_report_json", "test_report_bounds", "test_report_net", "test_report_net_bounds",
+                                "test_report_net_views", "test_snapshot", "test_diff") for l in self.unit_reports(name)]
         rs = [report(l) for l in lines]
         self.assertGreater(len(rs), 40)
 

@@ -211,7 +211,7 @@ static const char *truth_start(const struct truth_goroutine *g)
 }
 
 /* Whether the program says that it can never run again. */
-static bool truth_is_leaked(const struct truth_goroutine *g)
+static inline bool truth_is_leaked(const struct truth_goroutine *g)
 {
 	return !strncmp(truth_start(g), "main.leak", 9);
 }
@@ -257,5 +257,11 @@ static void recorded_close(struct recorded *r)
 	free(r->exe);
 	free(r->memory);
 }
+
+/* Each test on each recording. */
+#define ON_EACH(r)                                                                               \
+	struct recorded r;                                                                       \
+	for (size_t each = 0; each < NRECORDINGS && (recorded_open(&r, recordings[each]), true); \
+	     recorded_close(&r), each++)
 
 #endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Goroutine floods in the simulation, and which finding explains which. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "observe/detect.h"
+#include "simulation.h"
+#include "parts.h"
+
+/* ---- floods ---- */
+
+static void growing_ticker_loops_are_a_flood(void **state)
+{
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, 0.01, 10, 20, NEVER, 1.3, WAIT_BLOCKED);
+	observe(&m, 10, 1, 5);
+	expect_kind(&m, "goroutine-flood", 199, 200, 1200);
+}
+
+static void growing_waits_are_a_flood(void **state)
+{
+	static const enum wait_class klass[] = { WAIT_IO, WAIT_SLEEP, WAIT_NOT };
+
+	(void)state;
+	for (int k = 0; k < 3; k++) {
+		struct sim m;
+
+		sim_init(&m);
+		flow(&m, 0.01, 10, 20, NEVER, NEVER, klass[k]);
+		observe(&m, 10, 1, 5);
+		expect_kind(&m, "goroutine-flood", 199, 200, 1200);
+		sim_init(&m);
+		flow(&m, 0.001, 2, 100, NEVER, NEVER, klass[k]);
+		observe(&m, 2, 0.4, 2);
+		expect_kind(&m, "goroutine-flood", 199, 200, 6000);
+	}
+}
+
+static void a_queue_that_is_not_kept_up_with_is_a_flood(void **state)
+{
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	/* 100/s come; who comes at t stays for 0.5 s + 0.9 t */
+	for (double t = 0; t < 30; t += 0.01)
+		add(&m, (struct g){ t, t + 0.5 + 0.9 * t, NEVER, 0, WAIT_IO });
+	observe(&m, 30, 1, 5);
+	expect_kind(&m, "goroutine-flood", 1200, 1700, 3000);
+}
+
+static bool says_they_live_longer(struct sim *m)
+{
+	const struct finding *f;
+	struct findings fs;
+	bool says = false;
+
+	fs = (struct findings){ 0 };
+	detect_all(&m->w, &fs);
+	f = only_finding(&fs, "goroutine-flood");
+	for (int i = 0; i < f->nevidence; i++)
+		says |= !strcmp(f->evidence[i],
+				"those that end live longer and longer: half of them "
+				"for 2.5s or more, 500ms when first measured");
+	findings_deinit(&fs);
+	return says;
+}
+
+static void a_flood_of_goroutines_that_live_longer_says_so(void **state)
+{
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	for (double t = 0; t < 30; t += 0.01)
+		add(&m, (struct g){ t, t + 0.5 + 0.9 * t, NEVER, 0, WAIT_IO });
+	observe(&m, 30, 1, 5);
+	assert_false(says_they_live_longer(&m));
+	m.site.lifetime.count = 300;
+	m.site.lifetime.p50_ns = 2500000000;
+	m.site.lived_before_ns = 500000000;
+	assert_true(says_they_live_longer(&m));
+	m.site.lifetime.p50_ns = 999000000; /* not twice as long */
+	assert_false(says_they_live_longer(&m));
+	sim_deinit(&m);
+}
+
+/* In the kernel each of them has a thread, of which there may be 10,000. */
+static void a_flood_in_the_kernel_takes_threads(void **state)
+{
+	struct findings fs = { 0 };
+	const struct finding *f;
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, 0.01, 10, 20, NEVER, NEVER, WAIT_NOT);
+	observe(&m, 10, 1, 5);
+	m.w.process =
+		(struct process_window){ .known = true, .threads = 205, .threads_max = 10000 };
+	m.wait[0].reason = "syscall";
+	detect_all(&m.w, &fs);
+	f = only_finding(&fs, "goroutine-flood");
+	assert_non_null(strstr(f->title, "in a system call"));
+	assert_non_null(strstr(f->evidence[0],
+			       "each holds a thread: 205 now; Go ends the program at "
+			       "10,000, at this rate in 8m"));
+	assert_true(number(f, "threads") == 205);
+	findings_deinit(&fs);
+	m.w.process.threads = 12; /* short calls */
+	detect_all(&m.w, &fs);
+	assert_null(strstr(only_finding(&fs, "goroutine-flood")->evidence[0], "thread"));
+	findings_deinit(&fs);
+	sim_deinit(&m);
+}
+
+static void few_connections_more_a_minute_are_no_flood(void **state)
+{
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, -200, 60, 0.4, NEVER, NEVER, WAIT_IO);
+	observe(&m, 60, 1, 5);
+	expect_nothing(&m);
+}
+
+/* A reader and a writer by one go statement: the writers of idle ones are no leak ... */
+static void writers_of_connections_are_no_leak(void **state)
+{
+	struct findings fs = { 0 };
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_IO);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_BLOCKED);
+	observe(&m, 10, 1, 5);
+	detect_all(&m.w, &fs);
+	assert_int_equal(count_kind(&fs, "goroutine-leak"), 0);
+	findings_deinit(&fs);
+	sim_deinit(&m);
+	sim_init(&m);
+	/* beside clients that come and go */
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_IO);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_BLOCKED);
+	flow(&m, -60, 10, 200, 0.01, NEVER, WAIT_IO);
+	observe(&m, 10, 1, 5);
+	expect_nothing(&m);
+}
+
+/* ... but what is left over by steady connections is. */
+static void leak_beside_steady_connections(void **state)
+{
+	struct findings fs = { 0 };
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, -60, -10, 20, NEVER, NEVER, WAIT_IO);
+	flow(&m, -60, 10, 4, NEVER, NEVER, WAIT_BLOCKED);
+	observe(&m, 10, 1, 5);
+	detect_all(&m.w, &fs);
+	only_finding(&fs, "goroutine-leak");
+	findings_deinit(&fs);
+	sim_deinit(&m);
+}
+
+static void leak_and_flood_of_one_site_are_one_finding(void **state)
+{
+	struct findings fs;
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, 0.01, 10, 200, NEVER, NEVER, WAIT_BLOCKED);
+	observe(&m, 10, 1, 5);
+	fs = (struct findings){ 0 };
+	detect_all(&m.w, &fs);
+	assert_int_equal(count_kind(&fs, "goroutine-leak"), 1);
+	assert_int_equal(count_kind(&fs, "goroutine-flood"), 0);
+	findings_deinit(&fs);
+	sim_deinit(&m);
+}
+
+/* ---- which finding explains which ---- */
+
+/* The goroutines of connections whose bodies nobody closes grow, and are no second finding. */
+static void connections_of_unclosed_bodies_are_one_finding(void **state)
+{
+	struct net_body_row body = { .host = "api.example.com:443", .count = 12 };
+
+	(void)state;
+	for (int closed = 0; closed < 2; closed++) {
+		struct findings fs;
+		struct sim m;
+
+		sim_init(&m);
+		flow(&m, 0.01, 10, 20, NEVER, NEVER, WAIT_BLOCKED);
+		observe(&m, 10, 1, 5);
+		m.site.place = (struct place){ "net/http.(*Transport).dialConn", "transport.go",
+					       NULL, 1995 };
+		m.parts.net = (struct net_window){ .known = true,
+						   .unclosed = &body,
+						   .nunclosed = !closed };
+		m.w.coverage[m.w.ncoverage++] = (struct coverage){ .sensor = SENSOR_NET };
+		fs = (struct findings){ 0 };
+		detect_all(&m.w, &fs);
+		only_finding(&fs, closed ? "goroutine-leak" : "connection-leak");
+		findings_deinit(&fs);
+		sim_deinit(&m);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(growing_ticker_loops_are_a_flood),
+		cmocka_unit_test(growing_waits_are_a_flood),
+		cmocka_unit_test(a_queue_that_is_not_kept_up_with_is_a_flood),
+		cmocka_unit_test(a_flood_of_goroutines_that_live_longer_says_so),
+		cmocka_unit_test(a_flood_in_the_kernel_takes_threads),
+		cmocka_unit_test(few_connections_more_a_minute_are_no_flood),
+		cmocka_unit_test(writers_of_connections_are_no_leak),
+		cmocka_unit_test(leak_beside_steady_connections),
+		cmocka_unit_test(leak_and_flood_of_one_site_are_one_finding),
+		cmocka_unit_test(connections_of_unclosed_bodies_are_one_finding),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
