@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <Zydis/Zydis.h>
-
-/* One decoded instruction as Zydis has it, with the bytes it came from. */
-struct amd64 {
-	ZydisDecodedInstruction insn;
-	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
-};
-
 static bool has_prefix(const ZydisDecodedInstruction *in, uint8_t byte)
 {
 	for (unsigned int i = 0; i < in->raw.prefix_count; i++)
@@ -269,34 +261,41 @@ static void format_text(const struct amd64 *a, struct insn *out)
 		snprintf(out->text, sizeof(out->text), "?");
 }
 
-static int amd64_decode(const uint8_t *code, size_t len, uint64_t addr, bool with_text,
-			struct insn *out)
+int amd64_insn(const uint8_t *code, size_t len, uint64_t addr, struct amd64 *a, struct insn *out)
 {
 	ZydisDecoder d;
-	struct amd64 a;
 	ZyanStatus st;
 
 	memset(out, 0, sizeof(*out));
 	if (!len)
 		return -ENODATA;
 	ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	st = ZydisDecoderDecodeFull(&d, code, len, &a.insn, a.op);
+	st = ZydisDecoderDecodeFull(&d, code, len, &a->insn, a->op);
 	if (!ZYAN_SUCCESS(st))
 		return st == ZYDIS_STATUS_NO_MORE_DATA ? -ENODATA : -EBADMSG;
 	out->addr = addr;
-	out->len = a.insn.length;
-	out->klass = class_of(&a.insn, code);
-	out->flow = flow_of(&a);
+	out->len = a->insn.length;
+	out->klass = class_of(&a->insn, code);
+	out->flow = flow_of(a);
 	if (out->flow == FLOW_JCC || out->flow == FLOW_JMP || out->flow == FLOW_CALL)
-		out->target = addr + out->len + (uint64_t)a.op[0].imm.value.s;
-	find_data(&a, out);
-	out->is_stack_check = is_stack_check(&a);
+		out->target = addr + out->len + (uint64_t)a->op[0].imm.value.s;
+	find_data(a, out);
+	out->is_stack_check = is_stack_check(a);
 	out->is_frame_push = code[0] == 0x55;
-	out->is_jbe = a.insn.mnemonic == ZYDIS_MNEMONIC_JBE;
-	out->writes = find_writes(&a);
-	if (with_text)
-		format_text(&a, out);
+	out->is_jbe = a->insn.mnemonic == ZYDIS_MNEMONIC_JBE;
+	out->writes = find_writes(a);
 	return 0;
+}
+
+static int amd64_decode(const uint8_t *code, size_t len, uint64_t addr, bool with_text,
+			struct insn *out)
+{
+	struct amd64 a;
+	int err = amd64_insn(code, len, addr, &a, out);
+
+	if (!err && with_text)
+		format_text(&a, out);
+	return err;
 }
 
 const struct arch arch_amd64 = {

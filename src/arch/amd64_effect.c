@@ -207,49 +207,6 @@ static bool changes_zero_flag(const ZydisDecodedInstruction *in)
 	return f && (f->modified | f->set_0 | f->set_1 | f->undefined) & ZYDIS_CPUFLAG_ZF;
 }
 
-int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *out)
-{
-	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
-	const struct condition *when;
-	ZydisDecodedInstruction in;
-	struct insn plain;
-	ZydisDecoder d;
-	int err = arch_amd64.decode(code, len, addr, false, &plain);
-	unsigned int n;
-
-	if (err)
-		return err;
-	memset(out, 0, sizeof(*out));
-	ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, code, len, &in, op)))
-		return -EBADMSG;
-	out->len = plain.len;
-	out->flow = plain.flow;
-	out->target = plain.target;
-	when = condition_of(in.mnemonic);
-	out->when = when ? when->when : 0;
-	out->by_sign = when && when->by_sign;
-	n = in.operand_count_visible;
-	if (n > 0)
-		out->dst = operand(&op[0], addr + plain.len);
-	if (n > 1)
-		out->src = operand(&op[1], addr + plain.len);
-	out->kind = n > 2 ? EFFECT_OTHER : kind_of(&in, out); /* imul r, m, i; vectors */
-	if (out->kind == EFFECT_PUSH || out->flow == FLOW_CALL_INDIRECT ||
-	    out->flow == FLOW_JMP_INDIRECT)
-		out->src = out->dst;
-	if (out->kind == EFFECT_OTHER && !(op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-		out->dst.kind = OPERAND_ABSENT;
-	out->written = written_registers(&in, op);
-	out->read = read_registers(&in, op);
-	if (is_same_register(out) && out->kind == EFFECT_MOVE)
-		out->read = 0;
-	out->flags = changes_zero_flag(&in);
-	out->if_equal = in.mnemonic == ZYDIS_MNEMONIC_JZ;
-	out->if_unequal = in.mnemonic == ZYDIS_MNEMONIC_JNZ;
-	return 0;
-}
-
 static bool is_vector_of_addresses(const ZydisDecodedOperand *o)
 {
 	return o->mem.type == ZYDIS_MEMOP_TYPE_VSIB;
@@ -270,32 +227,76 @@ static uint8_t does_to(const ZydisDecodedInstruction *in, const ZydisDecodedOper
 }
 
 /* Of what moves strings nothing is said: it has two addresses. */
-int amd64_access(const uint8_t *code, size_t len, uint64_t addr, struct insn_access *out)
+static void find_access(const struct amd64 *a, uint64_t addr, struct insn_access *out)
 {
-	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
-	ZydisDecodedInstruction in;
-	ZydisDecoder d;
+	const ZydisDecodedInstruction *in = &a->insn;
 
-	memset(out, 0, sizeof(*out));
-	ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d, code, len, &in, op)))
-		return -EBADMSG;
-	out->len = in.length;
-	out->written = written_registers(&in, op);
-	out->repeats = in.attributes &
+	out->len = in->length;
+	out->written = written_registers(in, a->op);
+	out->repeats = in->attributes &
 		       (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
-	if (in.meta.category == ZYDIS_CATEGORY_STRINGOP || in.mnemonic == ZYDIS_MNEMONIC_NOP)
-		return 0;
-	for (unsigned int i = 0; i < in.operand_count_visible; i++) {
-		if (op[i].type != ZYDIS_OPERAND_TYPE_MEMORY ||
-		    op[i].mem.type == ZYDIS_MEMOP_TYPE_AGEN)
+	if (in->meta.category == ZYDIS_CATEGORY_STRINGOP || in->mnemonic == ZYDIS_MNEMONIC_NOP)
+		return;
+	for (unsigned int i = 0; i < in->operand_count_visible; i++) {
+		const ZydisDecodedOperand *o = &a->op[i];
+
+		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY || o->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
 			continue;
-		out->does = does_to(&in, &op[i]);
-		out->at = operand(&op[i], addr + in.length);
-		if (op[i].mem.segment == ZYDIS_REGISTER_FS ||
-		    op[i].mem.segment == ZYDIS_REGISTER_GS)
+		out->does = does_to(in, o);
+		out->at = operand(o, addr + in->length);
+		if (o->mem.segment == ZYDIS_REGISTER_FS || o->mem.segment == ZYDIS_REGISTER_GS)
 			out->at.kind = OPERAND_ABSENT;
 		break;
 	}
+}
+
+int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *out)
+{
+	const struct condition *when;
+	struct insn plain;
+	struct amd64 a;
+	int err = amd64_insn(code, len, addr, &a, &plain);
+	unsigned int n;
+
+	if (err)
+		return err;
+	memset(out, 0, sizeof(*out));
+	out->len = plain.len;
+	out->flow = plain.flow;
+	out->target = plain.target;
+	when = condition_of(a.insn.mnemonic);
+	out->when = when ? when->when : 0;
+	out->by_sign = when && when->by_sign;
+	n = a.insn.operand_count_visible;
+	if (n > 0)
+		out->dst = operand(&a.op[0], addr + plain.len);
+	if (n > 1)
+		out->src = operand(&a.op[1], addr + plain.len);
+	out->kind = n > 2 ? EFFECT_OTHER : kind_of(&a.insn, out); /* imul r, m, i; vectors */
+	if (out->kind == EFFECT_PUSH || out->flow == FLOW_CALL_INDIRECT ||
+	    out->flow == FLOW_JMP_INDIRECT)
+		out->src = out->dst;
+	if (out->kind == EFFECT_OTHER && !(a.op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+		out->dst.kind = OPERAND_ABSENT;
+	find_access(&a, addr, &out->access);
+	out->written = out->access.written;
+	out->read = read_registers(&a.insn, a.op);
+	if (is_same_register(out) && out->kind == EFFECT_MOVE)
+		out->read = 0;
+	out->flags = changes_zero_flag(&a.insn);
+	out->if_equal = a.insn.mnemonic == ZYDIS_MNEMONIC_JZ;
+	out->if_unequal = a.insn.mnemonic == ZYDIS_MNEMONIC_JNZ;
 	return 0;
+}
+
+int amd64_access(const uint8_t *code, size_t len, uint64_t addr, struct insn_access *out)
+{
+	struct insn plain;
+	struct amd64 a;
+	int err = amd64_insn(code, len, addr, &a, &plain);
+
+	memset(out, 0, sizeof(*out));
+	if (!err)
+		find_access(&a, addr, out);
+	return err;
 }

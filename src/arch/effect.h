@@ -85,6 +85,7 @@ struct effect {
 	uint16_t read;    /* registers that it takes something from, those of addresses included */
 	bool flags;       /* it changes what says "equal" */
 	bool if_equal, if_unequal; /* a jump on just that */
+	struct insn_access access;
 	uint8_t when; /* of a jump, SET, MOVE_IF: mask of WHEN_…; 0: something else */
 	bool by_sign; /* … it looks at the sign alone: true of a comparison with 0 */
 };

@@ -94,15 +94,9 @@ static bool holds(const struct recipe *r, int minor)
 	return minor >= r->first && (!r->last || minor <= r->last);
 }
 
-/*
- * By moduledata, not by segment: in a PIE the type descriptors are in a
- * writable segment too, and would be counted.
- */
 static bool is_variable(const struct moduledata *md, uint64_t addr)
 {
-	return (addr >= md->noptrdata && addr < md->enoptrdata) ||
-	       (addr >= md->data && addr < md->edata) || (addr >= md->bss && addr < md->ebss) ||
-	       (addr >= md->noptrbss && addr < md->enoptrbss) ||
+	return moduledata_has_variable(md, addr) ||
 	       addr == md->addr; /* since 1.26 in a section of its own */
 }
 

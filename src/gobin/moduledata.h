@@ -7,6 +7,7 @@
 #ifndef GOSPECT_GOBIN_MODULEDATA_H
 #define GOSPECT_GOBIN_MODULEDATA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,15 @@ struct moduledata {
 	 * the moduledata; since 1.27 they are in one piece. */
 	uint64_t itablinks, itabs, itabs_end;
 };
+
+/* Whether an address is of the program's variables: by module data, not by segment, for in a PIE
+ * the type descriptors are in a writable segment too. */
+static inline bool moduledata_has_variable(const struct moduledata *md, uint64_t addr)
+{
+	return (addr >= md->noptrdata && addr < md->enoptrdata) ||
+	       (addr >= md->data && addr < md->edata) || (addr >= md->bss && addr < md->ebss) ||
+	       (addr >= md->noptrbss && addr < md->enoptrbss);
+}
 
 /* What a pclntab header says of itself; link-time addresses. */
 struct pclntab_claim {

@@ -327,11 +327,15 @@ static void test_names(void **state)
 	assert_string_equal(insn_class_run(INSN_REFUSED), "refused");
 }
 
+/* By itself, and as a part of the effect. */
 static struct insn_access access_of(const char *bytes, size_t len)
 {
 	struct insn_access a;
+	struct effect e;
 
 	assert_int_equal(amd64()->access((const uint8_t *)bytes, len, ADDR, &a), 0);
+	assert_int_equal(amd64()->effect((const uint8_t *)bytes, len, ADDR, &e), 0);
+	assert_memory_equal(&e.access, &a, sizeof(a));
 	assert_int_equal(a.len, len);
 	return a;
 }
