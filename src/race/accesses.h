@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where the code of an executable touches its variables, and what the pointers in them lead
+ * to: one pass over the functions, following addresses through registers as far as jumps
+ * forward.  Knows the file alone; private to src/race.
+ *
+ * All addresses are link-time.
+ */
+#ifndef GOSPECT_RACE_ACCESSES_H
+#define GOSPECT_RACE_ACCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gobin;
+
+/* One instruction on at most 8 bytes, all in one aligned word. */
+struct access {
+	uint64_t addr; /* of the variable that is touched, or, with via, that holds the pointer */
+	uint64_t text_addr; /* of the instruction */
+	uint32_t off;       /* behind the pointer, with via */
+	uint32_t func;      /* index in the function table */
+	uint8_t size;       /* bytes */
+	uint8_t does;       /* mask of ACCESS_… */
+	bool via;
+	bool init;    /* the function runs before main.main, once */
+	bool barrier; /* not the program's: the old value is read for the collector */
+};
+
+#define ACCESSES_MAX (1u << 20) /* more are counted as dropped */
+
+struct accesses {
+	struct access *a; /* owned */
+	size_t n, cap;
+	uint64_t *owned; /* owned: variables that point to a map or a channel, in order */
+	size_t nowned, owned_cap;
+	uint64_t functions, instructions; /* decoded */
+	uint64_t dropped;                 /* accesses, and functions that do not decode */
+};
+
+/* 0, -EOPNOTSUPP: not an architecture that is decoded; -ENOMEM.  Deinit in any case. */
+int accesses_find(struct accesses *l, struct gobin *gb);
+void accesses_deinit(struct accesses *l);
+/* Whether what the variable at addr points to is the runtime's. */
+bool accesses_is_owned(const struct accesses *l, uint64_t addr);
+
+#endif

@@ -1,0 +1,3 @@
+module gospect.test/words
+
+go 1.18

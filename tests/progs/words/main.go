@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+// Variables that goroutines share, rightly and wrongly, with their addresses: "name 0xADDR", or,
+// of a field behind a pointer, "name 0xVARIABLE 0xFIELD".  It ends with its standard input.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+type config struct {
+	Name    string
+	Limit   int
+	Enabled bool
+	Strict  bool
+}
+
+type stats struct {
+	lock sync.Mutex
+	seen int64
+	last string
+}
+
+var (
+	cfg       = &config{Name: "first"} // a field behind it is stored plainly
+	current   = &config{Name: "first"} // the pointer is replaced
+	counter   int64                    // counter++ in one function
+	recent    []int                    // grown by one function
+	names     = map[string]int{}       // the variable is replaced, and the map is written
+	all       stats                    // a struct, its fields under its lock
+	title     = "none"
+	ratio     float32
+	flag      uint32 // by sync/atomic alone
+	safe      atomic.Value
+	once      sync.Once
+	made      *config // by once
+	setAtInit int
+	private   int     // only one function stores there, and none reads it
+	kept      *config // the same: only the collector is told of its old value
+	queue     = make(chan int, 4)
+)
+
+func init() {
+	setAtInit = len(os.Args)
+	made = nil
+}
+
+//go:noinline
+func reload(on bool) {
+	cfg.Enabled = on // LINE field
+}
+
+//go:noinline
+func replace(n int) {
+	current = &config{Limit: n} // LINE pointer
+}
+
+//go:noinline
+func count() {
+	counter++ // LINE counter
+}
+
+//go:noinline
+func remember(n int) {
+	recent = append(recent[:len(recent)%8], n)
+}
+
+//go:noinline
+func rename(n int) {
+	m := map[string]int{"n": n}
+	m["more"] = n
+	names = m
+}
+
+//go:noinline
+func forget(n int) {
+	names["last"] = n
+}
+
+//go:noinline
+func record(n int64, what string) {
+	all.lock.Lock()
+	all.seen = n
+	all.last = what
+	all.lock.Unlock()
+	title = what
+	ratio = float32(n) / 2
+}
+
+//go:noinline
+func atomics(n uint32) {
+	atomic.StoreUint32(&flag, n)
+	safe.Store(int64(n))
+	once.Do(func() { made = &config{} })
+}
+
+//go:noinline
+func hide(n int) {
+	private = n
+	kept = &config{Limit: n}
+}
+
+//go:noinline
+func send(n int) {
+	select {
+	case queue <- n:
+	default:
+		<-queue
+	}
+}
+
+//go:noinline
+func read() int {
+	n := current.Limit + int(counter) + len(names) + names["n"] + setAtInit + len(title) + int(ratio) + len(queue)
+	if cfg.Enabled && atomic.LoadUint32(&flag) > 1 && safe.Load() != nil {
+		n++
+	}
+	all.lock.Lock()
+	defer all.lock.Unlock()
+	if made != nil {
+		n++
+	}
+	return n + int(all.seen) + len(all.last) + len(recent)
+}
+
+func say(name string, p ...unsafe.Pointer) {
+	fmt.Print(name)
+	for _, at := range p {
+		fmt.Printf(" %#x", uintptr(at))
+	}
+	fmt.Println()
+}
+
+func work() {
+	for n := 0; ; n++ {
+		reload(n%2 == 0)
+		replace(n)
+		count()
+		remember(n)
+		rename(n)
+		forget(n)
+		record(int64(n), "some")
+		atomics(uint32(n))
+		hide(n)
+		send(n)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func main() {
+	say("field", unsafe.Pointer(&cfg), unsafe.Pointer(&cfg.Enabled))
+	say("strict", unsafe.Pointer(&cfg), unsafe.Pointer(&cfg.Strict))
+	say("pointer", unsafe.Pointer(&current))
+	say("counter", unsafe.Pointer(&counter))
+	say("recent", unsafe.Pointer(&recent))
+	say("names", unsafe.Pointer(&names))
+	say("seen", unsafe.Pointer(&all.seen))
+	say("lock", unsafe.Pointer(&all.lock))
+	say("title", unsafe.Pointer(&title))
+	say("ratio", unsafe.Pointer(&ratio))
+	say("flag", unsafe.Pointer(&flag))
+	say("safe", unsafe.Pointer(&safe))
+	say("once", unsafe.Pointer(&once))
+	say("set-at-init", unsafe.Pointer(&setAtInit))
+	say("private", unsafe.Pointer(&private))
+	say("kept", unsafe.Pointer(&kept))
+	say("queue", unsafe.Pointer(&queue))
+	go work()
+	go func() {
+		for sum := 0; ; sum += read() {
+			time.Sleep(time.Millisecond)
+			if sum < 0 {
+				fmt.Println(sum)
+			}
+		}
+	}()
+	fmt.Println("READY")
+	io.Copy(io.Discard, os.Stdin)
+}
