@@ -10,7 +10,6 @@
 #include <linux/ptrace.h>
 #include <stdbool.h>
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
 
 #include "gospect/cpu.h"
 
@@ -19,7 +18,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Written once it is known, behind the verifier's time. */
 struct gs_cpu_target target = {};
 const volatile __u32 slots = GS_CPU_SLOTS;
-const volatile bool has_task_regs = true;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -45,7 +43,9 @@ struct sample {
 	/* the goroutine's, where the system stack is in use */
 	__u64 cross_pc, cross_bp, cross_lo;
 	__u64 lo, hi; /* of the stack that sp is on */
-	__u32 stop;   /* enum gs_cpu_stop */
+	__u64 hash;
+	__u32 stop;          /* enum gs_cpu_stop */
+	struct pt_regs regs; /* of the program, where the kernel was interrupted */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -53,11 +53,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sample);
 } cpu_scratch SEC(".maps");
-
-/* The kernel's own, by name (BTF). */
-struct pt_regs___kernel {
-	unsigned long r14, bp, ip, sp, orig_ax;
-} __attribute__((preserve_access_index));
 
 #define add(p, n) ((void)__sync_fetch_and_add((p), (n)))
 
@@ -100,18 +95,16 @@ static __always_inline bool take_registers(struct bpf_perf_event_data *ctx, stru
 		return true;
 	}
 	s->s.flags |= GS_CPU_KERNEL;
-	if (has_task_regs) {
-		struct pt_regs___kernel *r = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-		long nr = BPF_CORE_READ(r, orig_ax);
-
-		s->pc = BPF_CORE_READ(r, ip);
-		s->sp = BPF_CORE_READ(r, sp);
-		s->bp = BPF_CORE_READ(r, bp);
-		s->r14 = BPF_CORE_READ(r, r14);
-		s->s.system_call = nr >= 0 && nr < 1024 ? (__s32)nr : -1;
-		return true;
-	}
-	return false;
+	if (bpf_probe_read_kernel(&s->regs, sizeof(s->regs),
+				  (void *)bpf_task_pt_regs(bpf_get_current_task_btf())))
+		return false;
+	s->pc = s->regs.rip;
+	s->sp = s->regs.rsp;
+	s->bp = s->regs.rbp;
+	s->r14 = s->regs.r14;
+	if (s->regs.orig_rax < 1024)
+		s->s.system_call = (__s32)s->regs.orig_rax;
+	return true;
 }
 
 /* Where the goroutine goes on when the system stack ends. */
@@ -193,6 +186,12 @@ static __always_inline void take_top(struct sample *s)
 		}
 }
 
+static __always_inline __u64 mix(__u64 h, __u64 v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 29;
+}
+
 static __always_inline void push(struct sample *s, __u64 pc)
 {
 	__u32 n = s->s.npcs;
@@ -200,16 +199,20 @@ static __always_inline void push(struct sample *s, __u64 pc)
 	if (n < GS_CPU_FRAMES) {
 		s->s.pcs[n] = pc;
 		s->s.npcs = n + 1;
+		s->hash = mix(s->hash, pc);
 	} else {
 		s->s.flags |= GS_CPU_CUT;
 	}
 }
 
-/* One frame on; false: the stack ends. */
-static __always_inline bool step(struct sample *s)
+/* One frame on; 0: the stack ends.  Global, as are those below: verified once, not for each
+ * way that leads to it. */
+int cpu_step(struct sample *s)
 {
 	__u64 frame[2];
 
+	if (!s)
+		return 0;
 	/* from the system stack to the goroutine's */
 	if (s->cross_pc && (s->bp < s->lo || s->bp >= s->hi)) {
 		push(s, s->cross_pc);
@@ -219,18 +222,18 @@ static __always_inline bool step(struct sample *s)
 		s->cross_pc = 0;
 	}
 	if (!s->bp || s->bp & 7 || !read(frame, sizeof(frame), s->bp) || !in_text(frame[1]))
-		return false;
+		return 0;
 	push(s, frame[1]);
 	if (s->cross_pc && frame[1] >= target.morestack_lo && frame[1] < target.morestack_hi) {
 		s->bp = 0; /* the goroutine's is in its g */
-		return true;
+		return 1;
 	}
 	if (frame[0] <= s->bp && !s->cross_pc) {
 		s->bp = 0;
-		return false;
+		return 0;
 	}
 	s->bp = frame[0];
-	return true;
+	return 1;
 }
 
 static __always_inline void walk(struct sample *s)
@@ -238,34 +241,25 @@ static __always_inline void walk(struct sample *s)
 	s->s.npcs = 0;
 	push(s, s->pc);
 	for (int i = 0; i < GS_CPU_FRAMES; i++)
-		if (!step(s))
+		if (!cpu_step(s))
 			return;
 	if (s->bp)
 		s->s.flags |= GS_CPU_CUT;
 }
 
-static __always_inline __u64 mix(__u64 h, __u64 v)
+static __always_inline void hash_rest(struct sample *s)
 {
-	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
-	return h ^ h >> 29;
-}
-
-static __always_inline __u64 hash_of(const struct sample *s)
-{
-	__u64 h = mix(s->s.goid, s->s.ret);
-
-	h = mix(h, s->s.saved_ret);
-	h = mix(h, (__u64)s->s.flags << 32 | (__u32)s->s.system_call);
-	for (__u32 i = 0; i < GS_CPU_FRAMES; i++) {
-		if (i >= s->s.npcs)
-			break;
-		h = mix(h, s->s.pcs[i]);
-	}
-	return h ? h : 1;
+	s->hash = mix(mix(s->hash, s->s.goid), s->s.ret);
+	s->hash = mix(s->hash, s->s.saved_ret);
+	s->hash = mix(s->hash, (__u64)s->s.flags << 32 | (__u32)s->s.system_call);
+	if (!s->hash)
+		s->hash = 1;
 }
 
 static __always_inline void fill(struct gs_cpu_stack *to, const struct sample *s)
 {
+	__u32 n = s->s.npcs;
+
 	to->gopc = s->s.gopc;
 	to->goid = s->s.goid;
 	to->ret = s->s.ret;
@@ -273,37 +267,47 @@ static __always_inline void fill(struct gs_cpu_stack *to, const struct sample *s
 	to->saved_at = s->s.saved_at;
 	to->flags = s->s.flags;
 	to->system_call = s->s.system_call;
-	to->npcs = s->s.npcs;
-	for (__u32 i = 0; i < GS_CPU_FRAMES; i++) {
-		if (i >= s->s.npcs)
-			break;
-		to->pcs[i] = s->s.pcs[i];
-	}
+	to->npcs = n;
+	if (n <= GS_CPU_FRAMES)
+		bpf_probe_read_kernel(to->pcs, n * sizeof(to->pcs[0]), s->s.pcs);
 	__sync_fetch_and_add(&to->ready, 1);
 }
 
-static __always_inline bool count(struct sample *s, __u64 hash)
+/* Whether it has a slot. */
+int cpu_count(struct sample *s)
 {
-	for (__u32 i = 0; i < GS_CPU_PROBES; i++) {
-		__u32 slot = (__u32)(hash + i) & (slots - 1);
+	for (__u32 i = 0; s && i < GS_CPU_PROBES; i++) {
+		__u32 slot = (__u32)(s->hash + i) & (slots - 1);
 		struct gs_cpu_stack *at = bpf_map_lookup_elem(&cpu_stacks, &slot);
 		__u64 was;
 
 		if (!at)
-			return false;
-		was = __sync_val_compare_and_swap(&at->hash, 0, hash);
+			return 0;
+		was = __sync_val_compare_and_swap(&at->hash, 0, s->hash);
 		if (!was)
 			fill(at, s);
-		if (!was || was == hash) {
+		if (!was || was == s->hash) {
 			if (s->stop < GS_CPU_STOPS)
 				add(&at->stop[s->stop], 1);
 			if (s->stop == GS_CPU_LEFT)
 				at->left_pc = s->s.left_pc;
 			add(&at->count, 1);
-			return true;
+			return 1;
 		}
 	}
-	return false;
+	return 0;
+}
+
+/* What it is of: its goroutine, and the top of the stack. */
+int cpu_take(struct sample *s)
+{
+	if (!s)
+		return 0;
+	if (!in_text(s->pc))
+		s->s.flags |= GS_CPU_FOREIGN;
+	take_goroutine(s);
+	take_top(s);
+	return 0;
 }
 
 static __always_inline void take(struct bpf_perf_event_data *ctx, struct sample *s,
@@ -312,17 +316,15 @@ static __always_inline void take(struct bpf_perf_event_data *ctx, struct sample 
 	s->s.flags = 0;
 	s->stop = GS_CPU_UNTOLD;
 	s->s.goid = s->s.gopc = s->s.ret = s->s.saved_ret = 0;
-	s->cross_pc = s->lo = s->hi = 0;
+	s->cross_pc = s->lo = s->hi = s->hash = 0;
 	if (!take_registers(ctx, s)) {
 		add(&c->no_user, 1);
 		return;
 	}
-	if (!in_text(s->pc))
-		s->s.flags |= GS_CPU_FOREIGN;
-	take_goroutine(s);
-	take_top(s);
+	cpu_take(s);
 	walk(s);
-	if (!count(s, hash_of(s)))
+	hash_rest(s);
+	if (!cpu_count(s))
 		add(&c->no_room, 1);
 }
 

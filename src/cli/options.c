@@ -411,7 +411,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 			return 0;
 	}
 	if (!o->has_only)
-		o->sensors &= ~(SENSOR_BIT(SENSOR_CPU) | SENSOR_BIT(SENSOR_STATEMENTS));
+		o->sensors &= ~SENSOR_BIT(SENSOR_STATEMENTS);
 	/* Who looks for some seconds does not wait for the end. */
 	if (!o->has_only && !strcmp(c->name, "snapshot"))
 		o->sensors &= ~SENSOR_BIT(SENSOR_CRASH);

@@ -495,6 +495,8 @@ void watch_wait(struct watch *w, uint64_t due_ns, struct pollfd *more, int n)
 		on_stop(w);
 	now = clock_mono_ns();
 	check_target(w, p[1].revents != 0, now);
+	if (w->trace && w->sampler)
+		trace_samples_cost(w->trace, sampler_cost_ns(w->sampler));
 	if (!w->end_reason && w->trace && now >= trace_next_ns(w->trace) &&
 	    !process_cpu_ns(&w->s.proc, &cpu) &&
 	    trace_tick(w->trace, now, cpu, observer_created(w->observer)))

@@ -191,7 +191,7 @@ static int read_all(struct observer *o)
 /* What CPU samples have cost the process. */
 static uint64_t samples_ns(const struct observer *o)
 {
-	return o->look.sampler ? sampler_counts(o->look.sampler).run_ns : 0;
+	return o->look.sampler ? sampler_cost_ns(o->look.sampler) : 0;
 }
 
 /* What was read becomes the start of the next window.  follows: on another one. */

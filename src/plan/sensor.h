@@ -13,7 +13,7 @@ enum sensor {
 	SENSOR_SQL,
 	SENSOR_LOCKS,
 	SENSOR_LIFETIMES,  /* of goroutines; nothing without GOROUTINES */
-	SENSOR_CPU,        /* samples; only when asked for */
+	SENSOR_CPU,        /* samples */
 	SENSOR_STATEMENTS, /* of database/sql, timed; only when asked for, and with SQL */
 	SENSOR_CRASH,      /* the end of the process; attach only, unless asked for */
 	/* accepted, not implemented yet: coverage "off" */

@@ -257,7 +257,7 @@ static const struct column report_column[] = {
 	GOT(COLUMN_ROWS, "locks", locks_value, "waits for locks under way", .sub = &locks_rows,
 	    .flags = COLUMN_SOMETIMES),
 	SUBJECT("lock_waits", lock_waits_object, "waits for locks that ended"),
-	SUBJECT("cpu", cpu_object, "CPU time, from samples; only where the sensor is asked for"),
+	SUBJECT("cpu", cpu_object, "CPU time, from samples"),
 	SUBJECT("crash", crash_object, "how the process ended; last report of `attach` only"),
 	SUBJECT("shutdown", shutdown_object,
 		"from the signal that asks the process to end; `attach` only"),

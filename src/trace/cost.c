@@ -33,6 +33,11 @@ static double cost_of_hit(const struct trace *t, enum probe_id id)
 	return cost + run;
 }
 
+void trace_samples_cost(struct trace *t, uint64_t total_ns)
+{
+	t->samples_ns = total_ns;
+}
+
 void trace_pay(struct trace *t, const struct gs_counters *c)
 {
 	for (int i = 0; i < PROBE_COUNT; i++) {

@@ -48,6 +48,8 @@
  * births that fit stay exact.  The least is for the rare case that nobody has to give. */
 #define ENDS_KEEP  0.25
 #define ENDS_LEAST 0.05
+/* CPU samples are never switched off, and leave so much of the budget to probes. */
+#define PROBES_KEEP 0.1
 
 static double smooth(double old, double now, double dt, double memory)
 {
@@ -68,8 +70,9 @@ static double diff(uint64_t now, uint64_t before)
 static double governor_income(const struct governor *g)
 {
 	double share = AIM * g->cfg.budget_pct / 100 * g->cpu_per_s;
+	double all = share > g->cfg.floor_ns ? share : (double)g->cfg.floor_ns;
 
-	return share > g->cfg.floor_ns ? share : (double)g->cfg.floor_ns;
+	return clamp(all - g->samples_per_s, PROBES_KEEP * all, all);
 }
 
 /* What the group would cost per second if it were on, ns. */
@@ -167,8 +170,9 @@ static double throw_dice(struct governor *g)
 /* Rates seen since the last step. */
 static void learn(struct governor *g, const struct governor_input *in, double dt)
 {
-	double cost = 0;
+	double cost = diff(in->samples_ns, g->last.samples_ns);
 
+	g->samples_per_s = smooth(g->samples_per_s, cost / dt, dt, CPU_MEMORY_S);
 	for (int i = 0; i < GROUP_COUNT; i++) {
 		struct gov_bucket *b = &g->b[i];
 		double hits = diff(in->hits[i], g->last.hits[i]);

@@ -51,6 +51,7 @@ struct governor_input {
 	uint64_t cost_ns[GROUP_COUNT]; /* what these hits cost the target */
 	uint64_t on_ns[GROUP_COUNT];   /* how long each was on, arming excluded; 0: not known */
 	uint64_t created;              /* goroutines created; 0: not known */
+	uint64_t samples_ns;           /* what CPU samples cost the target: of the same budget */
 };
 
 struct gov_bucket {
@@ -76,9 +77,10 @@ struct governor {
 	struct governor_config cfg;
 	struct governor_input last;
 	struct gov_bucket b[GROUP_COUNT];
-	double cpu_per_s;    /* target's own, smoothed; ns per s */
-	double births_per_s; /* from memory, smoothed; < 0 not known */
-	uint64_t next_ns;    /* when to step again */
+	double cpu_per_s;     /* target's own, smoothed; ns per s */
+	double samples_per_s; /* what CPU samples cost, smoothed; ns per s */
+	double births_per_s;  /* from memory, smoothed; < 0 not known */
+	uint64_t next_ns;     /* when to step again */
 	uint32_t dice;
 };
 

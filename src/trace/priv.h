@@ -124,6 +124,7 @@ struct trace {
 	/* what hits have cost so far, each at the price of its time */
 	uint64_t paid_hits[PROBE_COUNT];
 	double cost_ns[GROUP_COUNT];
+	uint64_t samples_ns; /* trace_samples_cost() */
 	/* bpf statistics */
 	int stats_fd;                            /* -1: off */
 	uint64_t stats_since_ns, stats_until_ns; /* the running or the last round */

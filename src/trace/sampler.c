@@ -23,7 +23,8 @@
 #include "trace/pidns.h"
 #include "trace/quiet.h"
 
-#define MAX_CPUS 4096
+#define MAX_CPUS     4096
+#define INTERRUPT_NS 2000 /* of the timer, in a VM */
 
 struct sampler {
 	struct sample_bpf *skel;
@@ -290,6 +291,11 @@ struct gs_cpu_counts sampler_counts(const struct sampler *s)
 	const volatile struct gs_cpu_counts *c = s->counts;
 
 	return (struct gs_cpu_counts){ c->samples, c->no_room, c->no_user, c->foreign, c->run_ns };
+}
+
+uint64_t sampler_cost_ns(const struct sampler *s)
+{
+	return s->counts->run_ns + s->counts->samples * INTERRUPT_NS;
 }
 
 void sampler_clear(struct sampler *s)

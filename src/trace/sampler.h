@@ -42,6 +42,8 @@ unsigned int sampler_hz(const struct sampler *s);
  * counts only grow.  Valid until sampler_close(), or sampler_clear(). */
 const volatile struct gs_cpu_stack *sampler_stacks(const struct sampler *s, uint32_t *slots);
 struct gs_cpu_counts sampler_counts(const struct sampler *s);
+/* What they have cost the target so far, ns: what they took, and what the interrupts take. */
+uint64_t sampler_cost_ns(const struct sampler *s);
 /* Forgets all stacks; counts stay.  Samples of this moment are lost. */
 void sampler_clear(struct sampler *s);
 /* Kernel memory of the tables. */

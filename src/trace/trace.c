@@ -395,7 +395,7 @@ static int switch_groups(struct trace *t, unsigned int want)
 static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t now, uint64_t cpu,
 			uint64_t created, struct governor_input *in)
 {
-	*in = (struct governor_input){ .now_ns = now, .cpu_ns = cpu, .created = created };
+	*in = (struct governor_input){ now, cpu, .created = created, .samples_ns = t->samples_ns };
 	for (int i = 0; i < PROG_COUNT; i++)
 		in->hits[t->arm[i].group] += trace_prog_hits(c, (enum trace_prog)i) /
 					     (i == PROG_NET_DIAL ? HITS_OF_A_DIAL : 1);

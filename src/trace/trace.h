@@ -141,6 +141,8 @@ int trace_taken_away(const struct trace *t);
 int trace_tick(struct trace *t, uint64_t now_mono_ns, uint64_t target_cpu_ns,
 	       uint64_t created_total);
 uint64_t trace_next_ns(const struct trace *t);
+/* What CPU samples have cost the target so far, for the next trace_tick(): the budget is theirs, too. */
+void trace_samples_cost(struct trace *t, uint64_t total_ns);
 /*
  * Takes all probes away until trace_rearm(), which returns 0 or what kept some
  * from coming back, and is told what trace_tick() is.  In between all can be

@@ -153,6 +153,10 @@ class Privileges(unittest.TestCase):
                 self.assertNotEqual(coverage(r, "goroutines")["state"], "exact")
                 self.assertGreaterEqual(r["goroutines"]["live"], 1)
                 self.assertIn("hint:", p.stderr)
+                self.assertNotIn("cpu", r)
+                off = coverage(r, "cpu")
+                self.assertEqual(off["state"], "off")
+                self.assertIn("CPU samples are not permitted", off["why"])
 
     def test_without_ptrace(self):
         """Somebody else's process, and no way to read it: 4, with a hint."""

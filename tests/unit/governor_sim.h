@@ -21,7 +21,8 @@ struct sim {
 	struct governor g;
 	struct governor_input in; /* totals */
 	double births, cpu, cost[GROUP_COUNT], hits[GROUP_COUNT];
-	double counted; /* births while on */
+	double samples, samples_per_s; /* ns that CPU samples cost */
+	double counted;                /* births while on */
 	uint64_t on_ns[GROUP_COUNT], ns;
 	uint64_t switches, shortest_slice_ns, slice_began_ns; /* of births */
 	uint64_t request_switches, steps;
@@ -115,7 +116,9 @@ static inline void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 			if (s->on & GROUP_BIT(i))
 				s->on_ns[i] += MS;
 		s->cpu += l->cpu * dt * (double)S;
-		s->in.cpu_ns = (uint64_t)(s->cpu + total_cost(s));
+		s->samples += s->samples_per_s * dt;
+		s->in.samples_ns = (uint64_t)s->samples;
+		s->in.cpu_ns = (uint64_t)(s->cpu + s->samples + total_cost(s));
 		if (s->coarse_cpu)
 			s->in.cpu_ns -= s->in.cpu_ns % (10 * MS);
 		s->in.created = s->blind ? 0 : (uint64_t)s->births;

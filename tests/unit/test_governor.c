@@ -65,6 +65,27 @@ static void busy_stays_within_budget(void **state)
 	}
 }
 
+/* What CPU samples cost is of the same budget; they leave a part of it, however much they take. */
+static void samples_are_of_the_budget(void **state)
+{
+	struct governor_config cfg = config(40000, 1);
+	struct load l = { .births_per_s = 40000, .cpu = 1 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	s.samples_per_s = 5 * MS;
+	sim_run(&s, &l, 30 * S);
+	assert_true(total_cost(&s) + s.samples <= 0.0101 * s.cpu);
+	assert_true(total_cost(&s) + s.samples >= 0.006 * s.cpu);
+
+	sim_init(&s, &cfg);
+	s.samples_per_s = 20 * MS; /* twice the budget */
+	sim_run(&s, &l, 60 * S);
+	assert_true(s.counted > 0);
+	assert_true(total_cost(&s) <= 0.0011 * s.cpu);
+}
+
 /* Without knowing memory's counts the first slice is on trust, the rest learned. */
 static void busy_and_blind(void **state)
 {
@@ -222,6 +243,7 @@ int main(void)
 		cmocka_unit_test(idle_stays_exact),
 		cmocka_unit_test(floor_keeps_small_programs_exact),
 		cmocka_unit_test(busy_stays_within_budget),
+		cmocka_unit_test(samples_are_of_the_budget),
 		cmocka_unit_test(busy_and_blind),
 		cmocka_unit_test(known_busy_does_not_begin_in_debt),
 		cmocka_unit_test(tenfold_rise),
