@@ -98,7 +98,7 @@ $(B)/gospect.skel.h: $(B)/gospect.bpf.o
 # CPU samples; the end of a process; starts: objects of their own, loaded only where they are wanted
 $(B)/bpf/sample.o: include/gospect/cpu.h
 $(B)/bpf/death.o: include/gospect/crash.h
-$(B)/bpf/sample.o $(B)/bpf/death.o $(B)/bpf/execs.o: $(B)/bpf/%.o: bpf/%.c Makefile | $(B)/.needs
+$(B)/bpf/sample.o $(B)/bpf/death.o $(B)/bpf/execs.o: $(B)/bpf/%.o: bpf/%.c bpf/pidns.h Makefile | $(B)/.needs
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@

@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "gospect/crash.h"
+#include "pidns.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -94,18 +95,6 @@ int thread_ends(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* The sender, in gospect's own namespace. */
-static __noinline __u32 sender_pid(void)
-{
-	struct bpf_pidns_info ns = {};
-
-	if (!pidns_ino)
-		return bpf_get_current_pid_tgid() >> 32;
-	if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns)))
-		return 0;
-	return ns.tgid;
-}
-
 #define SEND_SIG_PRIV  1 /* from the kernel; 0: from a user, without more */
 #define SI_KERNEL_CODE 0x80
 #define SI_CODE        8 /* in siginfo_t, which the kernel's own begins as */
@@ -135,7 +124,7 @@ int signal_sent(struct bpf_raw_tracepoint_args *ctx)
 	if (!d)
 		return 0;
 	s = tgid_of(from) == tgid_of(to) ? &d->from_itself[sig] : &d->from_others[sig];
-	s->sender = sender_pid();
+	s->sender = pid_in_namespace(pidns_dev, pidns_ino);
 	s->code = code_of(ctx->args[1]);
 	bpf_get_current_comm(s->comm, sizeof(s->comm));
 	s->ns = bpf_ktime_get_ns();

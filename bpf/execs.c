@@ -7,6 +7,8 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "pidns.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u64 pidns_dev = 0, pidns_ino = 0; /* 0: the machine's first namespace */
@@ -25,23 +27,11 @@ struct {
 	__type(value, __u64);
 } lost SEC(".maps");
 
-/* In gospect's own pid namespace; 0: not known there, a process of a namespace below. */
-static __always_inline __u64 own_pid(void)
-{
-	struct bpf_pidns_info ns = {};
-
-	if (!pidns_ino)
-		return bpf_get_current_pid_tgid() >> 32;
-	if (bpf_get_ns_current_pid_tgid(pidns_dev, pidns_ino, &ns, sizeof(ns)))
-		return 0;
-	return ns.tgid;
-}
-
 /* sched_process_exec(task, old_pid, bprm): the program is the new one already. */
 SEC("raw_tp/sched_process_exec")
 int exec_seen(void *ctx)
 {
-	__u64 pid = own_pid(), *n;
+	__u64 pid = pid_in_namespace(pidns_dev, pidns_ino), *n;
 	__u32 zero = 0;
 
 	(void)ctx;

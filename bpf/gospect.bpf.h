@@ -20,6 +20,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "gospect/abi.h"
+#include "pidns.h"
 
 /* Go's register ABI (internal/abi): integer argument n. */
 #if defined(__TARGET_ARCH_x86)
@@ -87,10 +88,7 @@ struct hit {
 
 SUBPROG __u32 namespace_tgid(void)
 {
-	struct bpf_pidns_info ns = {};
-
-	bpf_get_ns_current_pid_tgid(gs_pidns_dev, gs_pidns_ino, &ns, sizeof(ns));
-	return ns.tgid;
+	return pid_in_namespace(gs_pidns_dev, gs_pidns_ino);
 }
 
 static __always_inline __u32 current_tgid(void)

@@ -12,6 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "gospect/cpu.h"
+#include "pidns.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -71,16 +72,6 @@ static __always_inline __u64 read_word(__u64 from)
 static __always_inline bool in_text(__u64 pc)
 {
 	return pc >= target.text_lo && pc < target.text_hi;
-}
-
-static __always_inline __u32 current_tgid(void)
-{
-	struct bpf_pidns_info ns = {};
-
-	if (!target.pidns_ino)
-		return bpf_get_current_pid_tgid() >> 32;
-	bpf_get_ns_current_pid_tgid(target.pidns_dev, target.pidns_ino, &ns, sizeof(ns));
-	return ns.tgid;
 }
 
 /* The registers of the program; false: not to be had. */
@@ -338,7 +329,7 @@ int cpu_sample(struct bpf_perf_event_data *ctx)
 
 	if (!c || !s)
 		return 0;
-	if (current_tgid() != target.tgid) {
+	if (pid_in_namespace(target.pidns_dev, target.pidns_ino) != target.tgid) {
 		add(&c->foreign, 1);
 		return 0;
 	}
