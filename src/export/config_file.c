@@ -116,33 +116,21 @@ static int each(const struct reading *r, const yaml_node_t *map, const char *sec
 	return ret;
 }
 
-static int take_pair(const struct reading *r, const char *section, const char *key,
-		     const yaml_node_t *key_node, int value, void *to)
+static const char of_a_rule[] = "processes";
+
+/* Of a rule, or of a key that has pairs: `to` is that. */
+static int take_setting(const struct reading *r, const char *section, const char *key,
+			const yaml_node_t *key_node, int value, void *to)
 {
 	const yaml_node_t *n;
 	struct err why = { 0 };
 	const char *s;
 	int ret = scalar(r, value, &s, &n);
 
-	(void)section;
 	if (ret)
 		return ret;
-	ret = config_pair_add(r->c, to, key, s, &why);
-	return ret ? at_line(r, key_node->start_mark.line, ret, why.what, why.hint) : 0;
-}
-
-static int take_rule(const struct reading *r, const char *section, const char *key,
-		     const yaml_node_t *key_node, int value, void *to)
-{
-	const yaml_node_t *n;
-	struct err why = { 0 };
-	const char *s;
-	int ret = scalar(r, value, &s, &n);
-
-	(void)section;
-	if (ret)
-		return ret;
-	ret = config_rule_set(r->c, to, key, s, &why);
+	ret = section == of_a_rule ? config_rule_set(r->c, to, key, s, &why)
+				   : config_pair_add(r->c, to, key, s, &why);
 	return ret ? at_line(r, key_node->start_mark.line, ret, why.what, why.hint) : 0;
 }
 
@@ -159,7 +147,7 @@ static int take_rules(const struct reading *r, const yaml_node_t *list)
 		struct err why = { 0 };
 		struct agent_rule *rule = config_rule_add(r->c, &why);
 
-		ret = rule ? each(r, n, "", take_rule, rule)
+		ret = rule ? each(r, n, of_a_rule, take_setting, rule)
 			   : at_line(r, n->start_mark.line, -EINVAL, why.what, "");
 	}
 	return ret;
@@ -197,7 +185,7 @@ static int take_key(const struct reading *r, const char *section, const char *ke
 	if (k->kind == KEY_RULES || k->kind == KEY_PAIRS) {
 		config_list_begin(r->c, k);
 		return k->kind == KEY_RULES ? take_rules(r, n)
-					    : each(r, n, "", take_pair, (void *)k);
+					    : each(r, n, "", take_setting, (void *)k);
 	}
 	ret = scalar(r, value, &s, &n);
 	if (ret)

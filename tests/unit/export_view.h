@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/view.h"
+#include "export/export.h"
 #include "parts.h"
 
 #define VIEW_PROCESSES 300
@@ -127,6 +128,25 @@ static void hand_view(struct by_hand *h, size_t n)
 		hand_walk(h);
 		hand_findings(h);
 	}
+}
+
+static struct by_hand hand;
+static struct host_config *config;
+static const struct export_stats no_stats;
+
+static int setup(void **state)
+{
+	struct err err;
+
+	(void)state;
+	return config_load(&config, NULL, &err);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	config_free(config);
+	return 0;
 }
 
 #endif

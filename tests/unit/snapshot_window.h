@@ -3,10 +3,10 @@
 #ifndef GOSPECT_TESTS_SNAPSHOT_WINDOW_H
 #define GOSPECT_TESTS_SNAPSHOT_WINDOW_H
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "has.h"
 #include "observe/detect.h"
 #include "observe/window.h"
 #include "parts.h"
@@ -214,14 +214,6 @@ static void tear_down(struct fixture *f)
 {
 	findings_deinit(&f->r.findings);
 	buf_deinit(&f->out);
-}
-
-static inline void has(const struct buf *out, const char *text)
-{
-	if (!strstr(out->data, text)) {
-		printf("%s\n", out->data); /* fail_msg() cuts */
-		fail_msg("'%s' is not in it", text);
-	}
 }
 
 #endif

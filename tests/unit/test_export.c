@@ -17,25 +17,6 @@
 #include "export/pages.h"
 #include "export/prom.h"
 
-static struct by_hand hand;
-static struct host_config *config;
-static const struct export_stats no_stats;
-
-static int setup(void **state)
-{
-	struct err err;
-
-	(void)state;
-	return config_load(&config, NULL, &err);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	config_free(config);
-	return 0;
-}
-
 static char *metrics(enum prom_format format, uint64_t *dropped)
 {
 	struct buf out;

@@ -13,25 +13,6 @@
 #include "export/otlp.h"
 #include "export/push.h"
 
-static struct by_hand hand;
-static struct host_config *config;
-static const struct export_stats no_stats;
-
-static int setup(void **state)
-{
-	struct err err;
-
-	(void)state;
-	return config_load(&config, NULL, &err);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	config_free(config);
-	return 0;
-}
-
 struct taken {
 	json_t *piece[64];
 	enum otlp_signal signal[64];

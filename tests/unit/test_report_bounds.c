@@ -46,7 +46,7 @@ static void hostile_names_do_no_harm(void **state)
 		/* pure ASCII: a terminal that shows it sees no control character */
 		for (size_t k = 0; k + 1 < x.out.len; k++)
 			assert_true(x.out.data[k] >= 0x20 && x.out.data[k] < 0x7f);
-		teardown(&x);
+		tear_down(&x);
 	}
 }
 
@@ -62,7 +62,7 @@ static void broken_bytes_become_replacement_characters(void **state)
 			    "a\xef\xbf\xbd\x1b");
 	json_decref(o);
 	assert_non_null(strstr(text(&x, false, 100), "a\xef\xbf\xbd\\x1b"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void very_long_names(void **state)
@@ -82,7 +82,7 @@ static void very_long_names(void **state)
 		setup_hostile(&x, name[i]);
 		expect_tidy(text(&x, false, 100), 100);
 		json_decref(parsed(&x));
-		teardown(&x);
+		tear_down(&x);
 	}
 }
 
@@ -130,7 +130,7 @@ static void tables_have_a_maximum_and_add_up(void **state)
 		assert_int_equal(total, json_integer_value(json_object_get(last, "live")));
 		json_decref(o);
 		expect_tidy(text(&x, false, 100), 100);
-		teardown(&x);
+		tear_down(&x);
 	}
 }
 
@@ -142,7 +142,7 @@ static void text_sums_what_it_does_not_show(void **state)
 	setup_many(&x, 100, false);
 	text(&x, false, 100);
 	assert_non_null(strstr(x.out.data, "\n  81 more "));
-	teardown(&x);
+	tear_down(&x);
 }
 
 int main(void)

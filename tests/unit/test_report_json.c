@@ -57,7 +57,7 @@ static void json_has_the_keys_of_the_schema_in_order(void **state)
 	expect_keys(at(o, "findings.0"),
 		    "id kind severity title place numbers exactness since_s evidence advice ");
 	json_decref(o);
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void json_has_the_values(void **state)
@@ -87,7 +87,7 @@ static void json_has_the_values(void **state)
 	assert_string_equal(json_string_value(at(o, "findings.0.severity")), "medium");
 	assert_non_null(strstr(x.out.data, "\"oldest_s\":10681.2,"));
 	json_decref(o);
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void json_leaves_out_what_is_not_known(void **state)
@@ -103,7 +103,7 @@ static void json_leaves_out_what_is_not_known(void **state)
 	assert_null(at(o, "cost.target_cpu_pct"));
 	assert_int_equal(json_array_size(at(o, "findings")), 0);
 	json_decref(o);
-	teardown(&x);
+	tear_down(&x);
 
 	/* The total is from memory, which has none by site. */
 	setup_full(&x);
@@ -116,7 +116,7 @@ static void json_leaves_out_what_is_not_known(void **state)
 	assert_null(at(o, "goroutines.by_site.0.deaths"));
 	assert_null(at(o, "goroutines.by_site.0.exactness"));
 	json_decref(o);
-	teardown(&x);
+	tear_down(&x);
 
 	setup_full(&x);
 	x.r.window.goroutines->births_known = false;
@@ -135,7 +135,7 @@ static void json_leaves_out_what_is_not_known(void **state)
 	assert_null(at(o, "gc.cpu_pct"));
 	assert_null(at(o, "findings.0.place"));
 	json_decref(o);
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void json_zero_is_not_absent(void **state)
@@ -159,7 +159,7 @@ static void json_zero_is_not_absent(void **state)
 	assert_true(json_is_real(at(o, "cost.target_cpu_pct")));
 	assert_true(json_is_integer(at(o, "losses.events")));
 	json_decref(o);
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void json_says_where_pauses_come_from(void **state)
@@ -173,7 +173,7 @@ static void json_says_where_pauses_come_from(void **state)
 	o = parsed(&x);
 	assert_string_equal(json_string_value(at(o, "gc.pauses.source")), "memory");
 	json_decref(o);
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void json_is_never_half_an_object(void **state)
@@ -190,7 +190,7 @@ static void json_is_never_half_an_object(void **state)
 		if (x.out.err && max >= 7)
 			assert_string_equal(x.out.data, "before\n");
 	}
-	teardown(&x);
+	tear_down(&x);
 }
 
 int main(void)

@@ -181,13 +181,13 @@ static void screen_fits_any_terminal(void **state)
 			screen_view_init(&v);
 			expect_view(&v, &x, &st, size[i][0], size[i][1]);
 			screen_view_deinit(&v);
-			teardown(&x);
+			tear_down(&x);
 			setup_many(&x, 2000, true);
 			screen_view_init(&v);
 			st.scroll = flags * 1000;
 			expect_view(&v, &x, &st, size[i][0], size[i][1]);
 			screen_view_deinit(&v);
-			teardown(&x);
+			tear_down(&x);
 		}
 	}
 }
@@ -228,7 +228,7 @@ static void screen_sorts_and_scrolls(void **state)
 	st.scroll = 1000;
 	expect_view(&v, &x, &st, 100, 30);
 	assert_int_equal(st.scroll, 0); /* all rows fit */
-	teardown(&x);
+	tear_down(&x);
 
 	setup_many(&x, 500, false);
 	st = (struct screen_state){ .scroll = 1000 };
@@ -239,7 +239,7 @@ static void screen_sorts_and_scrolls(void **state)
 	expect_view(&v, &x, &st, 100, 24);
 	assert_true(shows(&v, "PAUSED"));
 	screen_view_deinit(&v);
-	teardown(&x);
+	tear_down(&x);
 }
 
 int main(void)

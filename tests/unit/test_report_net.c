@@ -277,11 +277,11 @@ static void text_of_every_fault(void **state)
 
 	(void)state;
 	set_up(&x, net_window_faulty);
-	s = strstr(text(&x, 100), "network:");
+	s = strstr(text(&x, false, 100), "network:");
 	assert_non_null(s);
 	same(s, text_golden);
 	for (int columns = 40; columns <= 200; columns++)
-		expect_tidy(text(&x, columns), columns);
+		expect_tidy(text(&x, false, columns), columns);
 	tear_down(&x);
 }
 
@@ -306,7 +306,7 @@ static void one_response_is_it(void **state)
 	set_up(&x, net_window_faulty);
 	x.r.window.net->nunclosed = 1;
 	x.r.window.net->unclosed[0].count = 1;
-	assert_non_null(strstr(text(&x, 100),
+	assert_non_null(strstr(text(&x, false, 100),
 			       "unclosed:   1 response neither read to EOF nor closed, and "
 			       "nobody reads it\n"));
 	tear_down(&x);
@@ -322,10 +322,10 @@ static void handlers_are_of_what_they_are(void **state)
 	n = x.r.window.net;
 	assert_int_equal(n->nserver, 1);
 	n->server[0].place.function = NET_GRPC_HANDLER;
-	assert_non_null(strstr(text(&x, 100), "servers:    gRPC methods: 900 requests"));
+	assert_non_null(strstr(text(&x, false, 100), "servers:    gRPC methods: 900 requests"));
 	*(struct net_server *)MORE(n->server, n->nserver) =
 		(struct net_server){ .place.function = "main.hello" };
-	assert_non_null(strstr(text(&x, 100), "servers:    HTTP and gRPC handlers: "));
+	assert_non_null(strstr(text(&x, false, 100), "servers:    HTTP and gRPC handlers: "));
 	tear_down(&x);
 }
 
@@ -367,7 +367,7 @@ static void nothing_there_is_an_empty_list(void **state)
 	assert_true(json_is_integer(at(o, "net.in_flight_total")));
 	assert_null(at(o, "lock_waits"));
 	json_decref(o);
-	text(&x, 100);
+	text(&x, false, 100);
 	has(x.out.data, "nothing found");
 	has_not(x.out.data, "network:");
 	has_not(x.out.data, "sql:");
@@ -410,8 +410,8 @@ static void few_have_no_percentiles(void **state)
 		}
 		assert_int_equal(!!at(o, "lock_waits.p99_ns"), of[i].p99);
 		json_decref(o);
-		assert_int_equal(!strstr(text(&x, 100), "40ms  900ms"), !of[i].p99);
-		assert_int_equal(!strstr(text(&x, 100), "ended, p50 51µs"), !of[i].p50);
+		assert_int_equal(!strstr(text(&x, false, 100), "40ms  900ms"), !of[i].p99);
+		assert_int_equal(!strstr(text(&x, false, 100), "ended, p50 51µs"), !of[i].p50);
 	}
 	tear_down(&x);
 }
@@ -450,7 +450,7 @@ static void one_of_memory_and_probes(void **state)
 		    !at(o, "net.clients.0.errors") && !at(o, "net.servers.0.requests") &&
 		    !at(o, "net.connections.0.dials"));
 	json_decref(o);
-	has(text(&x, 100), "main.charge charge.go:52              none            -");
+	has(text(&x, false, 100), "main.charge charge.go:52              none            -");
 	x.r.window.net->phases_known = true;
 	x.r.window.net->known = false;
 	o = parsed(&x);
@@ -461,7 +461,7 @@ static void one_of_memory_and_probes(void **state)
 		    !at(o, "net.clients.0.in_flight") && !at(o, "net.servers.0.in_flight") &&
 		    !at(o, "net.clients.0.longest_in_flight_s"));
 	json_decref(o);
-	text(&x, 100);
+	text(&x, false, 100);
 	has_not(x.out.data, "in flight:");
 	tear_down(&x);
 }

@@ -41,7 +41,7 @@ static void one_hostile_host(const char *host)
 	detect_all(&x.r.window, &x.r.findings);
 	assert_true(x.r.findings.n > 0);
 	for (int columns = 40; columns <= 120; columns += 20)
-		expect_tidy(text(&x, columns), columns);
+		expect_tidy(text(&x, false, columns), columns);
 	o = parsed(&x);
 	for (const char *p = x.out.data; *p; p++) /* one line of ASCII */
 		assert_true((*p >= 0x20 && *p < 0x7f) || (*p == '\n' && !p[1]));
@@ -176,7 +176,7 @@ static void tables_are_cut_and_add_up(void **state)
 	assert_true(!at(o, "net.phases.999.p50_ns") && at(o, "net.phases.999.total_ns"));
 	assert_null(at(o, "net.connections.999.max_per_host"));
 	json_decref(o);
-	expect_tidy(text(&x, 100), 100);
+	expect_tidy(text(&x, false, 100), 100);
 	has(x.out.data, "1,184 more"); /* 20 rows of phases */
 	tear_down(&x);
 }
@@ -227,7 +227,7 @@ static void many_requests_and_pools(void **state)
 	assert_true(json_is_true(at(o, "sql.pools.999.other")));
 	assert_int_equal(sum(at(o, "sql.pools"), "in_use"), 1100);
 	json_decref(o);
-	text(&x, 100);
+	text(&x, false, 100);
 	has(x.out.data, "in flight:  10,000 requests, the oldest first\n");
 	has(x.out.data, "9,992 more");
 	has(x.out.data, "1,091 more");

@@ -28,7 +28,7 @@ static void hosts_stand_together_busiest_first(void **state)
 	add_phase(&x.r.window, "y:1", NET_TTFB, 10, 40);
 	add_phase(&x.r.window, "y:1", NET_DNS, 10, 20);
 	add_phase(&x.r.window, "", NET_DNS, 1000, 20)->other = true;
-	text(&x, 100);
+	text(&x, false, 100);
 	a = strstr(x.out.data, "  y:1     dns");
 	b = strstr(x.out.data, "  y:1     ttfb");
 	c = strstr(x.out.data, "  z:1     ttfb");
@@ -46,7 +46,7 @@ static void nothing_found_says_what_was_looked_at(void **state)
 	add_request(&x.r.window, API, NET_TTFB, 0.1);
 	add_connections(&x.r.window, API, 3, 2, 0);
 	add_pool(&x.r.window, 4, 1, 0, 0);
-	text(&x, 100);
+	text(&x, false, 100);
 	has(x.out.data, "nothing found. Looked at 1 request in flight, 3 connections, 1 database "
 			"pool, for 20.0s");
 	tear_down(&x);

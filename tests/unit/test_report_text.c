@@ -59,7 +59,7 @@ static void text_of_a_small_window(void **state)
 	(void)state;
 	setup_full(&x);
 	assert_string_equal(text(&x, false, 100), golden);
-	teardown(&x);
+	tear_down(&x);
 }
 
 /* One of something is one of it. */
@@ -79,7 +79,7 @@ static void one_is_no_plural(void **state)
 	assert_null(strstr(x.out.data, " 1 hits"));
 	assert_non_null(strstr(x.out.data, " 1 object over"));
 	assert_non_null(strstr(x.out.data, " 1 cycle ("));
-	teardown(&x);
+	tear_down(&x);
 }
 
 /* A name that does not fit makes the first line two, and nothing is missing from them. */
@@ -102,7 +102,7 @@ static void first_lines_are_whole(void **state)
 	assert_non_null(strstr(x.out.data, "the-service-that-serves (go1.26.8, up "));
 	assert_non_null(strstr(x.out.data, "10:00:05Z"));
 	assert_non_null(strstr(x.out.data, "the end"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 /* A reason may take all of its bytes: the text has it to the end. */
@@ -126,7 +126,7 @@ static void reasons_of_coverage_are_whole(void **state)
 	text(&x, false, 100);
 	assert_non_null(strstr(x.out.data, "end1"));
 	assert_non_null(strstr(x.out.data, "end4"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_of_nothing_says_so(void **state)
@@ -137,7 +137,7 @@ static void text_of_nothing_says_so(void **state)
 	setup_empty(&x);
 	assert_non_null(strstr(text(&x, false, 100), "nothing found"));
 	expect_tidy(x.out.data, 100);
-	teardown(&x);
+	tear_down(&x);
 	setup_full(&x);
 	x.r.findings.n = 0;
 	assert_non_null(strstr(text(&x, false, 200),
@@ -147,7 +147,7 @@ static void text_of_nothing_says_so(void **state)
 	window_cover_named(&x.r.window, "growth", OFF,
 			   "not judged yet: 1 collection seen, 3 are needed");
 	assert_non_null(strstr(text(&x, false, 200), "; growth of the heap is not judged yet\n"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_fits_any_width(void **state)
@@ -158,7 +158,7 @@ static void text_fits_any_width(void **state)
 	setup_full(&x);
 	for (int columns = 40; columns <= 200; columns++)
 		expect_tidy(text(&x, false, columns), columns);
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_has_colors_only_when_asked(void **state)
@@ -169,7 +169,7 @@ static void text_has_colors_only_when_asked(void **state)
 	setup_full(&x);
 	assert_null(strchr(text(&x, false, 100), '\x1b'));
 	assert_non_null(strstr(text(&x, true, 100), "\x1b[1;33mMEDIUM"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_says_memory_only_in_the_first_line(void **state)
@@ -186,7 +186,7 @@ static void text_says_memory_only_in_the_first_line(void **state)
 	assert_true(memory && end && memory < end);
 	assert_non_null(strstr(x.out.data, "this needs CAP_BPF"));
 	assert_null(strstr(x.out.data, "no probes: this needs CAP_BPF")); /* the label says it */
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_says_losses_and_the_end(void **state)
@@ -202,7 +202,7 @@ static void text_says_losses_and_the_end(void **state)
 	assert_non_null(strstr(x.out.data,
 			       "12,345 left out because a table was full (coverage says what)"));
 	assert_non_null(strstr(x.out.data, "the process ended"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_says_what_limits_the_process(void **state)
@@ -219,7 +219,7 @@ static void text_says_what_limits_the_process(void **state)
 	*p = fine;
 	text(&x, false, 200);
 	assert_null(strstr(x.out.data, "process:"));
-	teardown(&x);
+	tear_down(&x);
 
 	setup_full(&x);
 	p = &x.r.window.process;
@@ -231,7 +231,7 @@ static void text_says_what_limits_the_process(void **state)
 	assert_non_null(strstr(x.out.data, "process:    1,204 threads of at most 10,000: Go ends"));
 	assert_non_null(strstr(x.out.data, "GOMAXPROCS is 64, and its cgroup or affinity allows 2 "
 					   "CPUs"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 /* Counted by scaling, and none of them timed: there is no duration, not one of 0. */
@@ -249,7 +249,7 @@ static void text_of_waits_that_were_not_timed(void **state)
 	text(&x, false, 200);
 	assert_non_null(strstr(x.out.data, "~7,344 waits ended"));
 	assert_null(strstr(x.out.data, "waits ended, max"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_of_samples_without_go_code(void **state)
@@ -266,7 +266,7 @@ static void text_of_samples_without_go_code(void **state)
 					       .kind = { [CPU_GC] = 10, [CPU_KERNEL] = 30 } };
 	text(&x, false, 200);
 	assert_non_null(strstr(x.out.data, "40 samples at 97 Hz: gc 25%, kernel 75%"));
-	teardown(&x);
+	tear_down(&x);
 }
 
 static void text_marks_what_is_not_exact(void **state)
@@ -279,7 +279,7 @@ static void text_marks_what_is_not_exact(void **state)
 	x.r.window.goroutines->births_exactness = x.r.window.goroutines->site[0].exactness =
 		x.r.window.goroutines->site[1].exactness = EXACT;
 	assert_null(strchr(text(&x, false, 100), '~'));
-	teardown(&x);
+	tear_down(&x);
 }
 
 int main(void)
