@@ -9,6 +9,7 @@ import subprocess
 import time
 import unittest
 
+from cgroups import control_group
 from harness import GOSPECT, OLDEST, USUAL, Program, binary, need_root
 from schema import report
 
@@ -84,40 +85,10 @@ class Loops(unittest.TestCase):
                     self.assertEqual(never, mode == "alone", r["cpu"]["by_goroutine"])
 
 
-class Quota:
-    """A control group with a fifth of a CPU; of either version."""
-
-    def __enter__(self):
-        for base, limits in (("/sys/fs/cgroup/cpu", (("cpu.cfs_period_us", "50000"), ("cpu.cfs_quota_us", "10000"))),
-                             ("/sys/fs/cgroup/cpu,cpuacct", (("cpu.cfs_period_us", "50000"), ("cpu.cfs_quota_us", "10000"))),
-                             ("/sys/fs/cgroup", (("cpu.max", "10000 50000"),))):
-            self.dir = os.path.join(base, f"gospect-test-{os.getpid()}")
-            try:
-                os.mkdir(self.dir)
-            except OSError:
-                continue
-            try:
-                for name, value in limits:
-                    with open(os.path.join(self.dir, name), "w") as f:
-                        f.write(value)
-                return self
-            except OSError:
-                os.rmdir(self.dir)
-        raise unittest.SkipTest("no control group with a CPU quota can be made here")
-
-    def take(self, pid):
-        with open(os.path.join(self.dir, "cgroup.procs"), "w") as f:
-            f.write(str(pid))
-
-    def __exit__(self, *a):
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                return os.rmdir(self.dir)
-            except OSError:	# what was in it is on its way out
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
+def quota():
+    """A control group with a fifth of a CPU."""
+    old = {"cpu.cfs_period_us": 50000, "cpu.cfs_quota_us": 10000}
+    return control_group(("cpu", old), ("cpu,cpuacct", old), ("", {"cpu.max": "10000 50000"}))
 
 
 class Starved(unittest.TestCase):
@@ -126,7 +97,7 @@ class Starved(unittest.TestCase):
 
     def test_quota(self):
         """Threads of a program that has work for many CPUs, and a quota of a fifth of one."""
-        with Quota() as q, Program([binary(NAME.format(USUAL)), "starve"]) as p:
+        with quota() as q, Program([binary(NAME.format(USUAL)), "starve"]) as p:
             q.take(p.pid)
             with reports(p, "--only", "cpu") as each:
                 for r in each:

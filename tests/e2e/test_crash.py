@@ -11,6 +11,7 @@ import signal
 import subprocess
 import unittest
 
+from cgroups import control_group
 from harness import GOSPECT, DEADLINE, OLDEST, RELEASES, USUAL, binary, need_root, wait_until
 from schema import report
 
@@ -62,32 +63,13 @@ def frames(stack):
 
 
 @contextlib.contextmanager
-def memory_cgroup(most):
-    """A cgroup with so many bytes and no swap, removed afterwards; what is yielded puts a process in."""
-    old, new = "/sys/fs/cgroup/memory", "/sys/fs/cgroup"
-    v1 = os.path.exists(f"{old}/memory.limit_in_bytes")
-    path = f"{old if v1 else new}/gospect-test-{os.getpid()}"
-    limit, swap = ("limit_in_bytes", "memsw.limit_in_bytes") if v1 else ("max", "swap.max")
-    try:
-        os.mkdir(path)
-    except OSError as e:
-        raise unittest.SkipTest(f"no cgroup can be made: {e}")
-
-    def write(name, value):
-        with open(f"{path}/{name}", "w") as f:
-            f.write(str(value))
-
-    try:
-        try:
-            write(f"memory.{limit}", most)
-        except OSError as e:
-            raise unittest.SkipTest(f"no limit of memory can be set: {e}")
-        if os.path.exists(f"{path}/memory.{swap}"):
-            write(f"memory.{swap}", most if v1 else 0)
-        yield lambda pid: write("cgroup.procs", pid)
-    finally:
-        wait_until(lambda: not open(f"{path}/cgroup.procs").read(), "the cgroup to be empty")
-        os.rmdir(path)
+def memory_group(most):
+    """A control group with so many bytes and no swap."""
+    with control_group(("memory", {"memory.limit_in_bytes": most}), ("", {"memory.max": most})) as g:
+        for name, value in (("memory.memsw.limit_in_bytes", most), ("memory.swap.max", 0)):
+            if g.has(name):
+                g.write(name, value)
+        yield g
 
 
 class Death:
@@ -248,9 +230,9 @@ class Crash(unittest.TestCase):
                                      ["info" if sig == signal.SIGTERM else "critical"])
 
     def test_out_of_memory(self):
-        """The kernel's OOM killer, in a cgroup of the program's own."""
-        with memory_cgroup(64 << 20) as enter, Death(USUAL, "fill") as d:
-            enter(d.pid)
+        """The kernel's OOM killer, in a control group of the program's own."""
+        with memory_group(64 << 20) as group, Death(USUAL, "fill") as d:
+            group.take(d.pid)
             d.go()
             self.assertEqual(d.died().status, -signal.SIGKILL)
             c = d.report().crash

@@ -11,6 +11,7 @@ import subprocess
 import time
 import unittest
 
+from cgroups import control_group
 from harness import DEADLINE, GOSPECT, USUAL, Program, binary, gospect, need_root, wait_until
 
 STEPS = 10	# moments of a proof, from its begin to its end
@@ -169,31 +170,14 @@ def milliseconds(text):
 
 @contextlib.contextmanager
 def freezer():
-    """Makes a cgroup that can be frozen: a function that freezes it, and one for a process to enter."""
-    for root, file, freeze, thaw in (("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"),
-                                     ("/sys/fs/cgroup", "cgroup.freeze", "1", "0"),
-                                     ("/sys/fs/cgroup/unified", "cgroup.freeze", "1", "0")):
-        group = f"{root}/gospect-test-{os.getpid()}"
+    """A control group that can be frozen: a function that freezes it, and one for a process to enter."""
+    with control_group(("freezer", {"freezer.state": "THAWED"}), ("", {"cgroup.freeze": 0}),
+                       ("unified", {"cgroup.freeze": 0})) as g:
+        file, freeze, thaw = ("cgroup.freeze", 1, 0) if g.has("cgroup.freeze") else ("freezer.state", "FROZEN", "THAWED")
         try:
-            os.mkdir(group)
-        except OSError:
-            continue
-        if os.path.exists(f"{group}/{file}"):
-            break
-        os.rmdir(group)
-    else:
-        raise unittest.SkipTest("no cgroup here that can be frozen")
-
-    def write(file, text):
-        with open(f"{group}/{file}", "w") as f:
-            f.write(text)
-
-    try:
-        yield lambda on: write(file, freeze if on else thaw), lambda: write("cgroup.procs", "0")
-    finally:
-        write(file, thaw)
-        wait_until(lambda: not open(f"{group}/cgroup.procs").read(), "the group to be empty")
-        os.rmdir(group)
+            yield lambda on: g.write(file, freeze if on else thaw), lambda: g.take(0)
+        finally:
+            g.write(file, thaw)
 
 
 def before_all_others():
