@@ -11,9 +11,9 @@
 #include "base/vec.h"
 #include "gort/goruntime.h"
 #include "race/accesses.h"
-#include "race/words.h"
+#include "race/named.h"
 
-enum { WORD = 8 };
+enum { WORD = 8, MAX_FRAMES = 32 };
 
 /* ---- what is touched together ---- */
 
@@ -96,6 +96,8 @@ struct pick {
 	struct race_words *l;
 	struct goruntime *rt;
 	const struct accesses *all;
+	const char *path; /* only what this line stores to; NULL: candidates */
+	int line;
 	struct ranked {
 		struct race_word w;
 		int of; /* enum frame_of */
@@ -203,6 +205,47 @@ static int take(struct pick *p, const struct part *part, const struct shared *s)
 	return 0;
 }
 
+/* Whether one of the functions that an instruction is inlined from is at the line. */
+static bool is_at_line(struct pick *p, const struct access *a)
+{
+	struct goframe f[MAX_FRAMES];
+	int n = pclntab_frames(p->rt->gb->pcln, a->text_addr, false, f, MAX_FRAMES);
+	size_t want = strlen(p->path);
+
+	for (int i = 0; i < n; i++) {
+		size_t len = strlen(f[i].path);
+
+		if (f[i].line == p->line && len >= want &&
+		    !strcmp(f[i].path + len - want, p->path) &&
+		    (len == want || f[i].path[len - want - 1] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* As look(), of the line alone. */
+static const struct access *look_for_line(struct pick *p, const struct part *part)
+{
+	for (size_t i = 0; i < part->n; i++)
+		if (touches(&part->a[i], part) && part->a[i].does & ACCESS_WRITE &&
+		    is_at_line(p, &part->a[i]))
+			return &part->a[i];
+	return NULL;
+}
+
+static int pick_line(struct pick *p, const struct access *a, size_t n)
+{
+	int err = 0;
+
+	for (struct part part = { .a = a, .n = n }; next_part(&part, part.to) && !err;) {
+		struct shared s = { .writer = look_for_line(p, &part) };
+
+		if (s.writer)
+			err = take(p, &part, &s);
+	}
+	return err;
+}
+
 static int pick_word(struct pick *p, const struct access *a, size_t n)
 {
 	struct part part[WORD];
@@ -211,6 +254,8 @@ static int pick_word(struct pick *p, const struct access *a, size_t n)
 
 	if (a->via && accesses_is_owned(p->all, a->addr))
 		return 0;
+	if (p->path)
+		return pick_line(p, a, n);
 	for (struct part next = { .a = a, .n = n }; nparts < WORD && next_part(&next, next.to);
 	     nparts++) {
 		part[nparts] = next;
@@ -267,6 +312,28 @@ static int pick_all(struct pick *p, struct accesses *all)
 	if (!err)
 		err = hand_over(p);
 	free(p->found);
+	return err;
+}
+
+int race_words_of_line(struct race_words *l, struct goruntime *rt, const char *path, int line)
+{
+	struct accesses all;
+	struct pick p = { .l = l, .rt = rt, .all = &all, .path = path, .line = line };
+	int err = accesses_find(&all, rt->gb);
+
+	if (!err)
+		err = pick_all(&p, &all);
+	accesses_deinit(&all);
+	return err;
+}
+
+int race_words_owned(struct goruntime *rt, uint64_t variable, bool *owned)
+{
+	struct accesses all;
+	int err = accesses_find(&all, rt->gb);
+
+	*owned = !err && accesses_is_owned(&all, variable - rt->bias);
+	accesses_deinit(&all);
 	return err;
 }
 

@@ -38,6 +38,8 @@ var (
 	ratio     float32
 	flag      uint32 // by sync/atomic alone
 	safe      atomic.Value
+	inlined   int
+	wide      [6]int
 	once      sync.Once
 	made      *config // by once
 	setAtInit int
@@ -52,18 +54,13 @@ func init() {
 }
 
 //go:noinline
-func reload(on bool) {
-	cfg.Enabled = on // LINE field
-}
-
-//go:noinline
 func replace(n int) {
-	current = &config{Limit: n} // LINE pointer
+	current = &config{Limit: n}
 }
 
 //go:noinline
 func count() {
-	counter++ // LINE counter
+	counter++
 }
 
 //go:noinline
@@ -149,6 +146,9 @@ func work() {
 		atomics(uint32(n))
 		hide(n)
 		send(n)
+		bump()
+		behind(&config{}, n)
+		spread(n)
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -162,6 +162,7 @@ func main() {
 	say("names", unsafe.Pointer(&names))
 	say("seen", unsafe.Pointer(&all.seen))
 	say("lock", unsafe.Pointer(&all.lock))
+	say("inlined", unsafe.Pointer(&inlined))
 	say("title", unsafe.Pointer(&title))
 	say("ratio", unsafe.Pointer(&ratio))
 	say("flag", unsafe.Pointer(&flag))
