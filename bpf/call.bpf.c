@@ -40,7 +40,7 @@ SUBPROG int handler_count(struct hit *h, struct gs_net_scratch *s, struct gs_ope
 		open_fresh(&s->open, HANDLER_COUNTED);
 		s->open.pcs[0] = entry;
 		s->open.host = host_of_string(s->number);
-		o->row = call_row(s->number, CALL_HANDLER);
+		o->row = o->router_row = call_row(s->number, CALL_HANDLER);
 		o->host = s->open.host;
 		o->pcs[0] = entry;
 		o->npcs = 1;
@@ -51,9 +51,28 @@ SUBPROG int handler_count(struct hit *h, struct gs_net_scratch *s, struct gs_ope
 	return 0;
 }
 
+/* What is known of the last request on this goroutine, for s->open. */
+SUBPROG int handler_again(struct gs_net_scratch *s, const struct gs_open *last)
+{
+	s->open.row = s->open.router_row = last->router_row ? last->router_row : last->row;
+	s->open.pcs[0] = last->pcs[0];
+	s->open.pcs[ROUTER_ROUTE] = last->pcs[ROUTER_ROUTE];
+	s->open.pcs[ROUTER_ROUTE_ROW] = last->pcs[ROUTER_ROUTE_ROW];
+	s->open.npcs = last->npcs;
+	s->open.caller = last->caller;
+	s->open.host = last->host;
+	return 0;
+}
+
+/* Whether the request, as the last one did, may come to a mux. */
+static __always_inline bool may_be_routed(const struct gs_open *last, __u64 entry)
+{
+	return last && last->ptr == entry && last->flags & GS_OPEN_ROUTED;
+}
+
 /* A request has come for s->open.ptr.  What another serves in its place is not
  * counted yet, and what is known of the last request on this goroutine stays. */
-SUBPROG int handler_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 state)
+SUBPROG int handler_first(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 state)
 {
 	struct gs_open *last = open_find(s, OPEN_HANDLER, GO_G(ctx));
 	__u64 entry = s->open.ptr;
@@ -63,25 +82,29 @@ SUBPROG int handler_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
 	open_fresh(&s->open, state);
 	take_goid(h, ctx, &s->open);
 	s->open.ptr = entry;
-	/* as the last one did, it may come to a mux */
-	if (state == HANDLER_COUNTED &&
-	    !(last && last->ptr == s->open.ptr && last->flags & GS_OPEN_ROUTED)) {
-		s->open.pcs[0] = s->open.ptr;
+	if (state == HANDLER_COUNTED && !may_be_routed(last, entry)) {
+		s->open.pcs[0] = entry;
 		s->open.npcs = 1;
 		call_begin(h, ctx, s, OPEN_HANDLER, CALL_HANDLER);
 		return 0;
 	}
 	if (state == HANDLER_COUNTED)
 		s->open.state = HANDLER_ROUTING;
-	if (last) {
-		s->open.row = last->row;
-		s->open.pcs[0] = last->pcs[0];
-		s->open.npcs = last->npcs;
-		s->open.caller = last->caller;
-		s->open.host = last->host;
-	}
+	if (h->spec->router_pool[0])
+		router_asks(h, ctx, s);
+	if (last)
+		handler_again(s, last);
 	open_renew(h, s, last, OPEN_HANDLER, GO_G(ctx));
 	return 0;
+}
+
+/* The same, where a router may be below it. */
+SUBPROG int handler_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 state)
+{
+	if (state == HANDLER_COUNTED && h->spec->router_pool[0] &&
+	    !may_be_routed(open_find(s, OPEN_HANDLER, GO_G(ctx)), s->open.ptr))
+		return router_serve(h, ctx, s, GS_ROUTERS);
+	return handler_first(h, ctx, s, state);
 }
 
 /* net/http.serverHandler.ServeHTTP(sh, rw, req), body: sh is the *Server. */
@@ -221,6 +244,8 @@ SUBPROG int handler_end(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
 		s->word[0] = s->word[1] = 0;
 		handler_count(h, s, o);
 	}
+	if (o && o->start_ns && o->pcs[ROUTER_REQUEST] && !o->pcs[ROUTER_IS])
+		router_within(h, ctx, s, o);
 	call_over(h, s, o, CALL_HANDLER, false, h->spec->since_requests_ns, bpf_ktime_get_ns());
 	return 0;
 }

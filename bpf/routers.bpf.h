@@ -6,6 +6,9 @@
  * when it is that of this request: another goroutine may have taken it since; then the request
  * stays where it was, with the router.
  *
+ * Where something of the user's is around the router, or a mux has given it the request, its
+ * pool is looked into all the same, where it is known (gs_spec.router_pool).
+ *
  * While one is under way its open has, behind pcs[0]:
  */
 #ifndef GOSPECT_ROUTERS_BPF_H
@@ -62,23 +65,39 @@ static __always_inline __u32 router_of(struct hit *h, __u64 entry)
 	return found;
 }
 
-/* What is remembered of a request of router number i, whose data word is in s->word[1]. */
+/* What a request that may be a router's is known by. */
+SUBPROG int router_asks(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	/* of serverHandler.ServeHTTP, and of x/net's runHandler */
+	__u64 of_http = GO_ARG3(ctx), of_x = GO_ARG2(ctx);
+
+	barrier_var(of_http); /* read both: no address is chosen within ctx */
+	barrier_var(of_x);
+	s->open.pcs[ROUTER_REQUEST] = s->argument ? of_http : of_x;
+	s->open.pcs[ROUTER_WINDOW] = h->spec->window;
+	return 0;
+}
+
+/* What is remembered of a request of router number i, whose data word is in s->word[1];
+ * GS_ROUTERS: of what may be around one. */
 SUBPROG int router_note(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, __u32 i)
 {
 	take_goid(h, ctx, &s->open);
 	s->open.ptr = s->open.pcs[0];
 	s->open.npcs = 1;
+	router_asks(h, ctx, s);
+	if (i == GS_ROUTERS)
+		return 0;
 	s->open.flags = GS_OPEN_ROUTED; /* what is below it is its own */
-	s->open.pcs[ROUTER_REQUEST] = GO_ARG3(ctx);
 	s->open.pcs[ROUTER_IS] = s->word[1];
-	s->open.pcs[ROUTER_WINDOW] = (__u64)i << 32 | h->spec->window;
+	s->open.pcs[ROUTER_WINDOW] |= (__u64)i << 32;
 	return 0;
 }
 
-/* The row of the router that s->open is for. */
+/* The row of the handler that s->open is for. */
 SUBPROG int router_own_row(struct gs_net_scratch *s, const struct gs_open *last)
 {
-	if (last && last->ptr == s->open.pcs[0] && is_kept(last->router_row)) {
+	if (last && last->pcs[0] == s->open.pcs[0] && !last->caller && is_kept(last->router_row)) {
 		s->open.row = last->router_row;
 		s->open.pcs[ROUTER_ROUTE] = last->pcs[ROUTER_ROUTE];
 		s->open.pcs[ROUTER_ROUTE_ROW] = last->pcs[ROUTER_ROUTE_ROW];
@@ -105,6 +124,16 @@ SUBPROG int router_serve(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, 
 	return 0;
 }
 
+#define ROUTER_MAX_CONTEXTS 4 /* that handlers around a router have made, one of the other */
+
+/* Whether a context is that one, or made of it: each kind begins with its parent. */
+SUBPROG bool router_descends(struct gs_net_scratch *s, __u64 context, __u64 of)
+{
+	for (__u32 i = 0; i < ROUTER_MAX_CONTEXTS && context && context != of; i++)
+		context = peek_word(s, context + 8);
+	return of && context == of;
+}
+
 /* Whether a context is that of request o. */
 SUBPROG bool router_has(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
 			const volatile struct gs_router *r, __u64 context)
@@ -115,7 +144,7 @@ SUBPROG bool router_has(struct hit *h, struct gs_net_scratch *s, struct gs_open 
 		return false;
 	word = peek_word(s, context + r->request);
 	if (r->flags & GS_ROUTER_CONTEXT)
-		return word && word == peek_word(s, request + h->spec->request_ctx + 8);
+		return router_descends(s, word, peek_word(s, request + h->spec->request_ctx + 8));
 	if (word == request)
 		return true;
 	/* what is around the handler may have made a copy, for a context of its own: its URL is the same */
@@ -138,15 +167,10 @@ SUBPROG __u64 pool_local(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, 
 	return s->word[0] + (__u64)id * POOL_LOCAL_BYTES;
 }
 
-/* The context of request o, in the pool where it was put last; 0. */
-SUBPROG __u64 router_context(struct hit *h, go_regs *ctx, struct gs_net_scratch *s,
-			     struct gs_open *o, const volatile struct gs_router *r)
+/* The context of request o, in the part of a pool where it was put last; 0. */
+SUBPROG __u64 router_context(struct hit *h, struct gs_net_scratch *s, struct gs_open *o,
+			     const volatile struct gs_router *r, __u64 at)
 {
-	__u64 pool = o->pcs[ROUTER_IS] + r->pool, at;
-
-	if (r->flags & GS_ROUTER_POINTS)
-		pool = peek_word(s, pool);
-	at = pool ? pool_local(h, ctx, s, pool) : 0;
 	if (!at || !peek(s->stack, 24, at)) /* private: an interface; shared.head */
 		return 0;
 	at = s->stack[1];
@@ -200,7 +224,8 @@ SUBPROG __u64 router_function(struct gs_net_scratch *s, const volatile struct gs
 {
 	__u64 word;
 
-	if (!r->handlers || !peek(s->word, sizeof(s->word), context + r->handlers) || !s->word[1])
+	if (!r->handlers || entry != r->entry ||
+	    !peek(s->word, sizeof(s->word), context + r->handlers) || !s->word[1])
 		return entry;
 	word = peek_word(s, s->word[0] + 8 * (s->word[1] - 1));
 	word = word ? peek_word(s, word) : 0;
@@ -247,6 +272,7 @@ SUBPROG __u32 router_row(struct gs_net_scratch *s, struct gs_open *o,
 
 	if (!route)
 		return 0;
+	route += o->pcs[0]; /* what is around it may differ */
 	if (route == o->pcs[ROUTER_ROUTE] && is_kept((__u32)o->pcs[ROUTER_ROUTE_ROW]))
 		return (__u32)o->pcs[ROUTER_ROUTE_ROW];
 	open_fresh(&s->open, HANDLER_COUNTED);
@@ -260,35 +286,87 @@ SUBPROG __u32 router_row(struct gs_net_scratch *s, struct gs_open *o,
 	return n;
 }
 
+/* A request of one that has been idle for long: another may have its row. */
+SUBPROG int router_row_again(struct gs_net_scratch *s, struct gs_open *o)
+{
+	if (sum_of(o->row))
+		return 0;
+	open_fresh(&s->open, HANDLER_COUNTED);
+	s->open.pcs[0] = o->pcs[0];
+	s->open.host = o->host;
+	o->row = call_row(s->number, CALL_HANDLER);
+	return 0;
+}
+
+/* Request o is of that row, and no longer of its handler's; 0: it stays. */
+static __always_inline void router_moves(struct hit *h, struct gs_open *o, __u32 row)
+{
+	bool moves = (__u32)o->pcs[ROUTER_WINDOW] == h->spec->window;
+
+	if (!row || row == o->row)
+		return;
+	if (moves)
+		handler_add(h, o, -1ull);
+	o->row = row;
+	if (moves)
+		handler_add(h, o, 1);
+}
+
 /*
  * Request o of a router is over: it is of its route.  One that began in a window before was
  * counted there, with its router, and stays so; its duration is its route's.
  */
 SUBPROG int router_routed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, struct gs_open *o)
 {
-	__u32 i = o->pcs[ROUTER_WINDOW] >> 32, row;
-	bool moves = (__u32)o->pcs[ROUTER_WINDOW] == h->spec->window;
+	__u32 i = o->pcs[ROUTER_WINDOW] >> 32;
 	const volatile struct gs_router *r;
 	__u64 context;
 
 	barrier_var(i);
 	if (i >= GS_ROUTERS)
 		return 0;
-	if (!sum_of(o->row)) { /* it has been idle for long: another has its row */
-		open_fresh(&s->open, HANDLER_COUNTED);
-		s->open.pcs[0] = o->pcs[0];
-		o->row = call_row(s->number, CALL_HANDLER);
-	}
+	router_row_again(s, o);
 	r = &h->spec->router[i];
-	context = router_context(h, ctx, s, o, r);
-	row = context ? router_row(s, o, r, context) : 0;
-	if (!row || row == o->row)
-		return 0;
-	if (moves)
-		handler_add(h, o, -1ull);
-	o->row = row;
-	if (moves)
-		handler_add(h, o, 1);
+	context = o->pcs[ROUTER_IS] + r->pool;
+	if (r->flags & GS_ROUTER_POINTS)
+		context = peek_word(s, context);
+	context = context ? pool_local(h, ctx, s, context) : 0;
+	context = router_context(h, s, o, r, context);
+	router_moves(h, o, context ? router_row(s, o, r, context) : 0);
+	return 0;
+}
+
+/* The same of one that a handler around a router has, or a mux that leads to it: whether that
+ * pool has its context. */
+SUBPROG bool router_pooled(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, struct gs_open *o,
+			   __u64 pool)
+{
+	__u32 i = pool & GS_POOL_KIND;
+	const volatile struct gs_router *r;
+	__u64 context;
+
+	barrier_var(i);
+	if (i >= GS_ROUTERS)
+		return false;
+	r = &h->spec->router[i];
+	context = pool_local(h, ctx, s, pool & ~(__u64)GS_POOL_KIND);
+	context = router_context(h, s, o, r, context);
+	if (!context)
+		return false;
+	o->router_row = o->row;
+	router_moves(h, o, router_row(s, o, r, context));
+	return true;
+}
+
+SUBPROG int router_within(struct hit *h, go_regs *ctx, struct gs_net_scratch *s, struct gs_open *o)
+{
+	router_row_again(s, o);
+	for (__u32 k = 0; k < GS_ROUTER_POOLS; k++) {
+		__u64 pool = h->spec->router_pool[k];
+
+		if (!pool || router_pooled(h, ctx, s, o, pool))
+			break;
+	}
 	return 0;
 }
 

@@ -79,6 +79,8 @@ struct gs_router {
 	__u32 unused;
 };
 #define GS_ROUTERS         3
+#define GS_ROUTER_POOLS    4  /* pools of routers that something else is around */
+#define GS_POOL_KIND       7u /* of such a word: which of the routers; the rest is its address */
 #define GS_ROUTER_POINTS   1u /* the pool is somewhere else, and the router points to it */
 #define GS_ROUTER_CONTEXT  2u /* request is the context of the request */
 #define GS_ROUTER_PATTERNS 4u /* pattern is a slice */
@@ -134,8 +136,10 @@ struct gs_spec {
 	__u32 g_m, m_p, p_id, request_ctx, status_code;
 	__u32 unused2;
 	struct gs_router router[GS_ROUTERS];
+	/* The sync.Pools that they have, as far as they are known, and GS_POOL_KIND; 0: none. */
+	__u64 router_pool[GS_ROUTER_POOLS];
 };
-_Static_assert(sizeof(struct gs_spec) == 280 + 32 * GS_ROUTERS, "gs_spec");
+_Static_assert(sizeof(struct gs_spec) == 280 + 32 * GS_ROUTERS + 8 * GS_ROUTER_POOLS, "gs_spec");
 _Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each probe");
 
 /* gs_spec.flags */

@@ -60,6 +60,11 @@ static const struct recipe recipes[] = {
 	{ GLOBAL_MEMPROFILERATE, "runtime.profilealloc", DATA_LOAD, 1, 0, 0, 0 },
 	/* the end of a response's body: compared with the error it came with */
 	{ GLOBAL_IO_EOF, "net/http.(*persistConn).readLoop.func4", DATA_LOAD, 0, 8, 0, 0 },
+	/* the old ones, then all: data and length of each */
+	{ GLOBAL_ALLPOOLS, "sync.poolCleanup", DATA_LOAD, 2, 0, 0, 0 },
+	{ GLOBAL_ALLPOOLS, "sync.poolCleanup", DATA_LOAD, 3, 8, 0, 0 },
+	{ GLOBAL_OLDPOOLS, "sync.poolCleanup", DATA_LOAD, 0, 0, 0, 0 },
+	{ GLOBAL_OLDPOOLS, "sync.poolCleanup", DATA_LOAD, 1, 8, 0, 0 }, /* its length */
 };
 
 #define NRECIPES ARRAY_SIZE(recipes)
@@ -84,6 +89,8 @@ const char *goglobal_name(enum goglobal g)
 		[GLOBAL_GCCLEANUPS] = "gcCleanups",
 		[GLOBAL_MEMPROFILERATE] = "MemProfileRate",
 		[GLOBAL_IO_EOF] = "io.EOF",
+		[GLOBAL_ALLPOOLS] = "sync.allPools",
+		[GLOBAL_OLDPOOLS] = "sync.oldPools",
 	};
 
 	return (unsigned int)g < GLOBAL_COUNT ? names[g] : "?";

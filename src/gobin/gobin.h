@@ -33,7 +33,9 @@ enum goglobal {
 	GLOBAL_ALLFIN,     /* blocks of queued finalizers */
 	GLOBAL_GCCLEANUPS, /* queue of cleanups, since 1.25 */
 	GLOBAL_MEMPROFILERATE,
-	GLOBAL_IO_EOF, /* io.EOF; only where net/http is linked */
+	GLOBAL_IO_EOF,   /* io.EOF; only where net/http is linked */
+	GLOBAL_ALLPOOLS, /* sync.allPools, slice header */
+	GLOBAL_OLDPOOLS,
 	GLOBAL_COUNT
 };
 

@@ -8,8 +8,10 @@
 #define GOSPECT_GORT_GOSERVERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+struct goruntime;
 struct gotypes;
 
 enum gorouter_kind { GOROUTER_GIN, GOROUTER_ECHO, GOROUTER_CHI, GOROUTER_KINDS };
@@ -29,5 +31,14 @@ struct goservers {
 /* linked: which are in the program, by kind; what is not found there is not known. */
 void goservers_find(struct gotypes *types, const bool linked[GOROUTER_KINDS], bool grpc,
 		    struct goservers *out);
+
+/* A sync.Pool in which a router of that kind keeps its contexts. */
+struct gorouter_pool {
+	uint64_t addr;
+	enum gorouter_kind kind;
+};
+/* Those that have been used since the collection before the last: how many, at most max. */
+size_t goservers_pools(struct goruntime *rt, const bool linked[GOROUTER_KINDS],
+		       struct gorouter_pool *out, size_t max);
 
 #endif

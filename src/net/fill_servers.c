@@ -124,12 +124,16 @@ static int count_servings(struct fill *f, struct servers *v)
 	return err;
 }
 
-/* The patterns of routers below each other, as chi's RoutePattern() has them. */
-static void join_chi(char *pattern)
+/* Patterns of chi's routers below each other, as its RoutePattern() has them; which has none of
+ * another's between slashes. */
+static void join_chi(char *pattern, const struct place *place)
 {
 	size_t n;
 	char *at;
 
+	if (!strstr(pattern, "/*/") &&
+	    !(place->function && !strncmp(place->function, CHI, strlen(CHI))))
+		return;
 	while ((at = strstr(pattern, "/*/")))
 		memmove(at, at + 2, strlen(at + 2) + 1);
 	n = strlen(pattern);
@@ -151,8 +155,7 @@ static void *row_of_call(struct fill *f, struct rowset *s, const struct fill_cal
 		net_method_pattern(call->text, pattern);
 	else
 		net_pattern_format(call->text, strlen(call->text), pattern);
-	if (place.function && !strncmp(place.function, CHI, strlen(CHI)))
-		join_chi(pattern);
+	join_chi(pattern, &place);
 	r = server_of((struct servers *)s, &place, pattern);
 	if (r) {
 		r->errors_known = is_stream && c->call->pcs[0];

@@ -374,6 +374,8 @@ static void find_handler(struct netwalk *w, int i)
 		case FN_HANDLER_FUNC:
 			o->is_func = expected || o->is_func;
 			break;
+		case FN_H2C:
+			break;
 		default:
 			if (expected &&
 			    net_handler_place(w->s->rt->gb, w->frame[i].pc - w->s->rt->bias,

@@ -25,6 +25,8 @@ static const struct {
 	{ "net/http.serverHandler.ServeHTTP", FN_SERVER_HANDLER },
 	{ "net/http.(*ServeMux).ServeHTTP", FN_MUX },
 	{ "net/http.HandlerFunc.ServeHTTP", FN_HANDLER_FUNC },
+	{ "golang.org/x/net/http2/h2c.h2cHandler.ServeHTTP", FN_H2C },
+	{ "golang.org/x/net/http2/h2c.(*h2cHandler).ServeHTTP", FN_H2C },
 	{ "net/http.(*Server).Serve", FN_ACCEPT },
 	{ "net.(*Resolver).lookupIPAddr", FN_IS_DNS },
 	{ "net.(*Resolver).LookupIPAddr", FN_IS_DNS },

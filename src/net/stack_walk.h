@@ -25,6 +25,7 @@ enum netfn {
 	FN_SERVER_HANDLER,
 	FN_MUX,
 	FN_HANDLER_FUNC,
+	FN_H2C,     /* has the handler proper */
 	FN_H2_CONN, /* serves a connection, not a request */
 	FN_ACCEPT,
 	FN_IS_DNS,

@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "gospect/abi.h"
+#include "gort/goservers.h"
 #include "net/host.h"
 #include "net/watch.h"
+#include "trace/trace.h"
 
 static int net_open(void **out, const struct look *l, char *why)
 {
@@ -41,8 +44,24 @@ static void net_observe_frames(void *self, struct gostacks *gs)
 	netwatch_observe_frames(self, gs);
 }
 
+/* Where routers keep the routes of requests that come to them by other handlers. */
+static void find_pools(const struct look *l)
+{
+	const struct code_range *r = l->plan->range;
+	const bool linked[GOROUTER_KINDS] = { [GOROUTER_GIN] = r[RANGE_GIN].lo != 0,
+					      [GOROUTER_ECHO] = r[RANGE_ECHO].lo != 0,
+					      [GOROUTER_CHI] = r[RANGE_CHI].lo != 0 };
+	struct gorouter_pool pool[GS_ROUTER_POOLS];
+
+	if (linked[GOROUTER_GIN] || linked[GOROUTER_ECHO] || linked[GOROUTER_CHI])
+		trace_know_pools(l->trace, pool,
+				 goservers_pools(l->rt, linked, pool, GS_ROUTER_POOLS));
+}
+
 static int net_look(void *self, struct look *l)
 {
+	if (look_armed(l, PROBE_HANDLER_END))
+		find_pools(l);
 	return netwatch_look(self, l);
 }
 

@@ -223,6 +223,20 @@ static void write_routers(const struct trace *t, struct gs_spec *s)
 	}
 }
 
+void trace_know_pools(struct trace *t, const struct gorouter_pool *pool, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t word = pool[i].addr | (uint64_t)pool[i].kind;
+		int k = 0;
+
+		while (k < GS_ROUTER_POOLS && t->spec->router_pool[k] &&
+		       t->spec->router_pool[k] != word)
+			k++;
+		if (k < GS_ROUTER_POOLS && t->spec->router[pool[i].kind].entry)
+			t->spec->router_pool[k] = word;
+	}
+}
+
 void spec_write(struct trace *t)
 {
 	struct gs_spec s = {

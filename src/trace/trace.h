@@ -113,6 +113,9 @@ const struct plan *trace_plan(const struct trace *t);
 /* Whether what was counted can be read with the capabilities that are effective now
  * (before Linux 5.19 that takes CAP_BPF where unprivileged BPF is disabled). */
 bool trace_is_readable(struct trace *t);
+/* Pools of routers that something else may be around, since trace_attach(): those that are known
+ * already stay; of more than GS_ROUTER_POOLS the first are. */
+void trace_know_pools(struct trace *t, const struct gorouter_pool *pool, size_t n);
 /* Kernel memory of the tables, since trace_load(); 0: this kernel does not say. */
 uint64_t trace_map_bytes(const struct trace *t);
 /* Of these, the bytes that are mapped into this process: its resident set has them, too. */

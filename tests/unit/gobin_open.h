@@ -71,11 +71,13 @@ static inline uint8_t *load_file(const char *path, size_t *size)
 /* --- whole programs ------------------------------------------------------- */
 
 /* The queues are looked for where the prover wants them: allfin from 1.20 on,
- * gcCleanups where the release has it; io.EOF where there is an HTTP client. */
+ * gcCleanups where the release has it; io.EOF where there is an HTTP client; pools. */
 static inline bool is_looked_for(const struct gobin *gb, int g)
 {
 	struct gofunc fn;
 
+	if (g == GLOBAL_ALLPOOLS || g == GLOBAL_OLDPOOLS)
+		return !pclntab_find_name(gb->pcln, "sync.poolCleanup", &fn);
 	if (g == GLOBAL_IO_EOF)
 		return !pclntab_find_name(gb->pcln, "net/http.(*persistConn).readLoop.func4", &fn);
 	return (g != GLOBAL_ALLFIN || gb->release.minor >= 20) &&

@@ -87,7 +87,8 @@ static void check_symbols(const char *path)
 		struct gofunc f;
 
 		if (type == STT_OBJECT &&
-		    (!strncmp(name, "runtime.", 8) || !strcmp(name, "io.EOF"))) {
+		    (!strncmp(name, "runtime.", 8) || !strcmp(name, "io.EOF") ||
+		     !strncmp(name, "sync.", 5))) {
 			const char *word = name[0] == 'r' ? name + 8 : name;
 
 			for (int g = 0; g < GLOBAL_COUNT; g++) {

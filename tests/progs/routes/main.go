@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// routes serves by gin, echo, chi and gorilla/mux, each a server of its own.  It
+// routes serves by gin, echo, chi and gorilla/mux, each a server of its own, and some
+// more with something else around them.  It
 // prints READY; a line on its standard input says what to do, and is answered with
 // what each route has had, by what it has counted itself:
 //
@@ -11,6 +12,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,6 +25,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/gorilla/mux"
 	"github.com/labstack/echo/v4"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
 )
 
 type route struct {
@@ -71,6 +75,23 @@ func withContext(c *gin.Context) { c.Request = c.Request.WithContext(c.Request.C
 //go:noinline
 func ginWrap(f func()) gin.HandlerFunc { return func(c *gin.Context) { f() } }
 
+// around a router, as what logs: the outermost handler
+type aroundGin struct{ next http.Handler }
+type aroundEcho struct{ next http.Handler }
+type aroundH2c struct{ next http.Handler }
+
+func (a aroundGin) ServeHTTP(w http.ResponseWriter, r *http.Request)  { a.next.ServeHTTP(w, r) }
+func (a aroundH2c) ServeHTTP(w http.ResponseWriter, r *http.Request)  { a.next.ServeHTTP(w, r) }
+func (a aroundEcho) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.next.ServeHTTP(w, r) }
+
+//go:noinline
+func aroundChi(next http.Handler) http.Handler { // each adds to the context
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(context.WithValue(r.Context(), "user", 1))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), "trace", 2)))
+	})
+}
+
 func startGin() {
 	const engine = "github.com/gin-gonic/gin.(*Engine).ServeHTTP"
 	gin.SetMode(gin.ReleaseMode)
@@ -90,6 +111,17 @@ func startGin() {
 	add("gin", "/in/:a/x/:b", "main.ginNested", "GET", u+"/in/1/x/2")
 	add("gin", "/slow", "main.ginSlow", "", u+"/slow")
 	add("gin", "", engine, "GET", u+"/no/such")
+	u = serve(aroundGin{g})
+	add("around gin", "/item/:id", "main.aroundGin.ServeHTTP", "GET", u+"/item/7")
+	add("around gin", "/in/:a/x/:b", "main.aroundGin.ServeHTTP", "GET", u+"/in/1/x/2")
+	add("around gin", "", "main.aroundGin.ServeHTTP", "GET", u+"/no/such")
+	m := http.NewServeMux() // which has other routes, too
+	m.HandleFunc("/plain", plain)
+	m.Handle("/", g)
+	u = serve(m)
+	add("mux", "/plain", "main.plain", "GET", u+"/plain")
+	add("gin", "/item/:id", "main.api.item", "GET", u+"/item/7")
+	add("gin", "/", engine, "GET", u+"/no/such")
 }
 
 // --- echo
@@ -115,6 +147,10 @@ func startEcho() {
 	add("echo", "/group/fails/*", engine, "GET", u+"/group/fails/x")
 	add("echo", "/slow", engine, "", u+"/slow")
 	add("echo", "", engine, "GET", u+"/no/such")
+	u = serve(aroundEcho{e})
+	add("around echo", "/item/:id", "main.aroundEcho.ServeHTTP", "GET", u+"/item/7")
+	add("around echo", "/group/fails/*", "main.aroundEcho.ServeHTTP", "GET", u+"/group/fails/x")
+	add("around echo", "", "main.aroundEcho.ServeHTTP", "GET", u+"/no/such")
 }
 
 // --- chi
@@ -146,6 +182,13 @@ func startChi() {
 	add("chi", "/a/sub/{y}", engine, "GET", u+"/a/sub/2")
 	add("chi", "/slow", engine, "", u+"/slow")
 	add("chi", "", engine, "GET", u+"/no/such")
+	u = serve(aroundChi(c))
+	add("around chi", "/item/{id}", "main.aroundChi.func1", "GET", u+"/item/7")
+	add("around chi", "/a/sub/{y}", "main.aroundChi.func1", "GET", u+"/a/sub/2")
+	add("around chi", "", "main.aroundChi.func1", "GET", u+"/no/such")
+	u = serve(h2c.NewHandler(aroundH2c{c}, &http2.Server{}))
+	add("around h2c", "/item/{id}", "main.aroundH2c.ServeHTTP", "GET", u+"/item/7")
+	add("around h2c", "/slow", "main.aroundH2c.ServeHTTP", "", u+"/slow")
 }
 
 // --- gorilla
