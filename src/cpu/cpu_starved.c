@@ -123,5 +123,6 @@ const struct detector cpu_starved_detector = {
 	.name = "cpu-starved",
 	.sensors = SENSOR_BIT(SENSOR_CPU),
 	.of_waits = true,
+	.of_rates = true,
 	.judge = judge,
 };

@@ -4,10 +4,10 @@
  * them.  Of one lock, wherever they wait for it, there must be
  *
  * - MIN_LONG waiters, the longest for MIN_WAIT_S,
- * - or MIN_MANY waiters at this look and at the one before; where the slow
- *   path's probe says that waits are short, and none of these is seen to wait
- *   for LONG_S, that is only a busy lock.  (The probe's median is of all locks
- *   of the process: a busy one must not hide a slow one.)
+ * - or MIN_MANY waiters at this look and at the one before, in no short window;
+ *   where the slow path's probe says that waits are short, and none of these is
+ *   seen to wait for LONG_S, that is only a busy lock.  (The probe's median is of
+ *   all locks of the process: a busy one must not hide a slow one.)
  * - or one, for MIN_WAIT_S, whose lock is held by one that waits for a lock itself.
  *
  * Goroutines that wait in a cycle (deadlock.c), that can never run again, or
@@ -84,7 +84,7 @@ static bool is_contended(const struct window *w, const struct waits *x)
 	if (aged && x->longest->longest_s > MIN_WAIT_S &&
 	    (x->waiters >= MIN_LONG || (!c->is_sought && waits_for_waiter(x->most))))
 		return true;
-	return x->waiters >= MIN_MANY && x->before >= MIN_MANY && !is_short;
+	return !window_is_short(w) && x->waiters >= MIN_MANY && x->before >= MIN_MANY && !is_short;
 }
 
 /* With other locks that goroutines wait for at the same place; false: an earlier one is there. */

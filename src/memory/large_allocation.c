@@ -31,7 +31,6 @@
 #define MIN_SHARE        0.10
 #define MIN_BYTES_PER_S  (4.0 * 1024 * 1024)
 #define HIGH_BYTES_PER_S (64.0 * 1024 * 1024)
-#define MIN_WINDOW_S     0.5 /* shorter ones say nothing about a rate */
 #define MOST             0.8 /* of a cause: the finding is about that site alone */
 #define PLACES_SHOWN     3
 
@@ -242,7 +241,7 @@ static void judge(const struct window *w, struct findings *out)
 	const struct memory_window *m = w->memory;
 	bool *done, *mine;
 
-	if (!m->alloc_known || window_run_s(w) < MIN_WINDOW_S)
+	if (!m->alloc_known)
 		return;
 	done = calloc((size_t)m->nalloc + 1, sizeof(*done));
 	mine = calloc((size_t)m->nalloc + 1, sizeof(*mine));
@@ -265,5 +264,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector large_allocation_detector = {
 	.name = "large-allocation",
 	.sensors = SENSOR_BIT(SENSOR_ALLOC),
+	.of_rates = true,
 	.judge = judge,
 };

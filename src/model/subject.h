@@ -27,6 +27,7 @@ struct detector {
 	const char *name; /* the finding kind */
 	uint32_t sensors; /* mask of what it needs; skipped when none is covered */
 	bool of_waits;    /* how long things take: says nothing of a process that was stopped */
+	bool of_rates;    /* what happened in the window: skipped when that is short */
 	void (*judge)(const struct window *w, struct findings *out);
 };
 

@@ -129,6 +129,14 @@ static inline double window_run_s(const struct window *w)
 	return s > 0 ? s : 0;
 }
 
+/* In less a rate is a burst's and a median a moment's: no finding rests on them. */
+#define WINDOW_LEAST_S 0.5
+
+static inline bool window_is_short(const struct window *w)
+{
+	return window_run_s(w) < WINDOW_LEAST_S;
+}
+
 /* "exact", "sampled", "estimated", "partial", "off". */
 extern const char *const exactness_word[OFF + 1];
 

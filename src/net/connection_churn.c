@@ -150,5 +150,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector connection_churn_detector = {
 	.name = "connection-churn",
 	.sensors = SENSOR_BIT(SENSOR_NET),
+	.of_rates = true,
 	.judge = judge,
 };

@@ -438,15 +438,16 @@ static void add_dials(const struct window *w, const struct net_dial_row *d, stru
 
 static void judge(const struct window *w, struct findings *out)
 {
-	bool resolver = net_resolver_is_slow(w->net);
+	bool resolver = net_resolver_is_slow(w), judged = !window_is_short(w);
 
-	judge_calls(w, resolver, out);
+	if (judged)
+		judge_calls(w, resolver, out);
 	for (int i = 0; w->net->known && i < w->net->ndial; i++)
 		if (net_dials_fail(w->net, &w->net->dial[i]) &&
-		    !calls_fail_at(w->net, w->net->dial[i].host) &&
+		    !(judged && calls_fail_at(w->net, w->net->dial[i].host)) &&
 		    !(resolver && w->net->dial[i].phase == NET_DNS))
 			add_dials(w, &w->net->dial[i], out);
-	for (int i = 0; w->net->phases_known && i < w->net->nphase; i++) {
+	for (int i = 0; judged && w->net->phases_known && i < w->net->nphase; i++) {
 		const struct net_phase_row *p = &w->net->phase[i];
 
 		if (resolver && p->phase == NET_DNS && p->p50_ns > UNANSWERED_NS)

@@ -135,5 +135,6 @@ const struct detector grpc_failing_detector = {
 	.name = "failing-phase",
 	.sensors = SENSOR_BIT(SENSOR_NET),
 	.of_waits = true,
+	.of_rates = true,
 	.judge = judge,
 };

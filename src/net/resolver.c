@@ -52,7 +52,7 @@ static struct host *host_of(struct tally *t, const char *name)
 	return &t->h[*at];
 }
 
-static void add_phase(struct tally *t, const struct net_phase_row *r)
+static void add_phase(struct tally *t, const struct net_phase_row *r, bool judged)
 {
 	struct host *h = r->other ? NULL : host_of(t, r->host);
 
@@ -64,7 +64,7 @@ static void add_phase(struct tally *t, const struct net_phase_row *r)
 	if (r->phase != NET_DNS)
 		return;
 	h->looked_up = true;
-	h->slow |= r->count && r->p50_ns > SLOW_NS;
+	h->slow |= judged && r->count && r->p50_ns > SLOW_NS;
 	h->dns_s += (double)r->total_ns / 1e9;
 }
 
@@ -96,14 +96,16 @@ static void add_request(struct tally *t, const struct net_request *r)
 		h->all_s += r->since_s;
 }
 
-static bool tally_fill(struct tally *t, const struct net_window *n)
+static bool tally_fill(struct tally *t, const struct window *w)
 {
+	const struct net_window *n = w->net;
+
 	t->max = (size_t)n->nphase + (size_t)n->nin_flight + (size_t)n->ndial;
 	t->max = t->max < MAX_HOSTS ? t->max : MAX_HOSTS;
 	bytesmap_init(&t->index, t->max);
 	t->h = t->max ? calloc(t->max, sizeof(*t->h)) : NULL;
 	for (int i = 0; t->h && n->phases_known && i < n->nphase; i++)
-		add_phase(t, &n->phase[i]);
+		add_phase(t, &n->phase[i], !window_is_short(w));
 	for (int i = 0; t->h && n->known && i < n->ndial; i++)
 		add_dial(t, &n->dial[i]);
 	for (int i = 0; t->h && n->known && i < n->nin_flight; i++)
@@ -169,11 +171,11 @@ static const struct net_phase_row *all_ended(const struct net_window *n)
 	return n->phases_known && n->lookups.count ? &n->lookups : NULL;
 }
 
-bool net_resolver_is_slow(const struct net_window *n)
+bool net_resolver_is_slow(const struct window *w)
 {
 	struct tally t = { 0 };
 	struct sum s;
-	bool is = tally_fill(&t, n) && is_common(&t, &s);
+	bool is = tally_fill(&t, w) && is_common(&t, &s);
 
 	tally_deinit(&t);
 	return is;
@@ -277,7 +279,7 @@ static void judge(const struct window *w, struct findings *out)
 	struct tally t = { 0 };
 	struct sum s;
 
-	if (tally_fill(&t, w->net) && is_common(&t, &s))
+	if (tally_fill(&t, w) && is_common(&t, &s))
 		add_finding(w->net, &s, out);
 	tally_deinit(&t);
 }

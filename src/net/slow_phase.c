@@ -47,6 +47,7 @@
 
 struct in_phase {
 	const struct net_phase_row *row; /* of those that ended it; NULL: none */
+	bool judged;                     /* the window is long enough for its median */
 	uint64_t stuck, several;         /* in flight there for STUCK_S, for several_s() */
 	const struct net_request *oldest;
 	const struct net_dial_row *dials; /* that are in it; NULL: none */
@@ -80,7 +81,7 @@ static struct host *host_of(struct hosts *hs, const char *name)
 	return &hs->h[*at];
 }
 
-static void add_row(struct hosts *hs, const struct net_phase_row *r)
+static void add_row(struct hosts *hs, const struct net_phase_row *r, bool judged)
 {
 	struct host *h =
 		r->other || (unsigned int)r->phase >= NET_PHASES ? NULL : host_of(hs, r->host);
@@ -88,6 +89,7 @@ static void add_row(struct hosts *hs, const struct net_phase_row *r)
 	if (!h)
 		return;
 	h->phase[r->phase].row = r;
+	h->phase[r->phase].judged = judged;
 	h->total_s += (double)r->total_ns / 1e9;
 }
 
@@ -136,8 +138,10 @@ static void add_dials(struct hosts *hs, const struct net_dial_row *r)
 	}
 }
 
-static int hosts_fill(struct hosts *hs, const struct net_window *n)
+static int hosts_fill(struct hosts *hs, const struct window *w)
 {
+	const struct net_window *n = w->net;
+
 	hs->max = (size_t)n->nphase + (size_t)n->nin_flight + (size_t)n->ndial;
 	if (hs->max > MAX_HOSTS)
 		hs->max = MAX_HOSTS;
@@ -146,7 +150,7 @@ static int hosts_fill(struct hosts *hs, const struct net_window *n)
 	if (!hs->h)
 		return -1;
 	for (int i = 0; n->phases_known && i < n->nphase; i++)
-		add_row(hs, &n->phase[i]);
+		add_row(hs, &n->phase[i], !window_is_short(w));
 	for (int i = 0; n->known && i < n->nin_flight; i++)
 		add_request(hs, &n->in_flight[i]);
 	for (int i = 0; n->known && i < n->ndial; i++)
@@ -175,7 +179,7 @@ static bool is_slow(const struct in_phase *p)
 {
 	const struct net_phase_row *r = p->row;
 
-	if (!r || !r->count || (r->p50_ns <= SLOW_NS && !became_slow(r)))
+	if (!r || !p->judged || !r->count || (r->p50_ns <= SLOW_NS && !became_slow(r)))
 		return false;
 	return r->count + p->several >= MIN_COUNT ||
 	       (r->p50_ns > VERY_SLOW_NS && r->phase != NET_BODY);
@@ -397,10 +401,10 @@ static void judge_host(const struct net_window *n, const struct host *h, bool re
 
 static void judge(const struct window *w, struct findings *out)
 {
-	bool resolver = net_resolver_is_slow(w->net);
+	bool resolver = net_resolver_is_slow(w);
 	struct hosts hs = { 0 };
 
-	if (!hosts_fill(&hs, w->net))
+	if (!hosts_fill(&hs, w))
 		for (size_t i = 0; i < hs.n; i++)
 			judge_host(w->net, &hs.h[i], resolver, out);
 	hosts_deinit(&hs);

@@ -28,7 +28,7 @@ bool connection_leak_found(const struct window *w);
 /* Whether none of these dials gets through, and callers have given up: no phase that is slow. */
 bool net_dials_fail(const struct net_window *n, const struct net_dial_row *d);
 /* Whether there is a finding of the look-ups of many hosts: none of each of them besides. */
-bool net_resolver_is_slow(const struct net_window *n);
+bool net_resolver_is_slow(const struct window *w);
 /* Whether calls to a host fail there: no phase that is slow either. */
 bool net_calls_fail(const struct net_window *n, const char *host, int phase);
 /* What those in flight to a host, of one place or (NULL) of all, wait for in that phase, as evidence:

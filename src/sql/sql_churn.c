@@ -106,5 +106,6 @@ static void judge(const struct window *w, struct findings *out)
 const struct detector sql_churn_detector = {
 	.name = "connection-churn",
 	.sensors = SENSOR_BIT(SENSOR_SQL),
+	.of_rates = true,
 	.judge = judge,
 };
