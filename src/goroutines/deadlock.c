@@ -117,16 +117,16 @@ static bool any_channel(const struct deadlock_member *m, uint32_t n)
 static const char *before(const struct deadlock_member *m, char *out, size_t size)
 {
 	char name[96], own[256];
-	char *deferred;
+	char *wrapper;
 
 	if (!m->wakeup_at.function)
 		return "before";
 	snprintf(own, sizeof(own), "%s", m->wakeup_at.function);
-	deferred = strstr(own, ".deferwrap"); /* the compiler's, around a deferred call */
-	if (!deferred)
-		deferred = strstr(own, "·dwrap·");
-	if (deferred)
-		*deferred = '\0';
+	wrapper = strstr(own, "·dwrap·"); /* 1.18; ".func1" up to 1.20, ".deferwrap1" */
+	if (!wrapper)
+		wrapper = strrchr(own, '.');
+	if (wrapper && m->wakeup_deferred)
+		*wrapper = '\0';
 	snprintf(out, size, "before, in %s (%.40s:%d)", words_fit_end(own, 60, name, sizeof(name)),
 		 m->wakeup_at.file, m->wakeup_at.line);
 	return out;

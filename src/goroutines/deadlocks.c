@@ -360,8 +360,10 @@ static void fill_wakeup(struct finder *f, struct deadlock_member *m, uint32_t no
 		if (f->wakes[k].node == node && f->wakes[k].key.object == want->object &&
 		    f->wakes[k].key.kind == want->kind) {
 			m->wakeup = f->act[k].what;
-			if (f->act[k].pc && !goahead_place(f->ahead, f->act[k].pc, &at))
+			if (f->act[k].pc && !goahead_place(f->ahead, f->act[k].pc, &at)) {
 				m->wakeup_at = place_of_frame(&at);
+				m->wakeup_deferred = at.wrapper;
+			}
 			break;
 		}
 }

@@ -184,6 +184,7 @@ struct leaks_window {
 	uint64_t candidates; /* blocked goroutines that were judged */
 	uint64_t heap_bytes; /* mirrored */
 	bool before_known;   /* count_before means something */
+	double late_s;       /* the verdicts are of so long after the window's end */
 	struct leak_row *row;
 	int nrow; /* all owned; most goroutines first, by design last */
 	struct leaked_goroutine *goroutine;
@@ -219,6 +220,7 @@ struct deadlock_member {
 	enum deadlock_wakeup wakeup;
 	struct place at;        /* where it waits */
 	struct place wakeup_at; /* where it would do what the one before waits for; inferred */
+	bool wakeup_deferred;   /* that is the compiler's wrapper of a deferred call */
 	struct place created;
 	bool leaked; /* so by the verdict on leaks */
 	bool stuck;  /* so, or it would be if the locks are held as inferred */
