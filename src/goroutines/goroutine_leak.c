@@ -480,7 +480,7 @@ static struct verdict verdict_on(const struct window *w, const struct leak_row *
 		age_max(&v.oldest_s, &v.age, r->oldest_s, r->age);
 	}
 	if (window_run_s(w) > 0)
-		v.per_minute = (double)v.grown / window_run_s(w) * 60;
+		v.per_minute = (double)v.grown / (window_run_s(w) + l->late_s) * 60;
 	return v;
 }
 

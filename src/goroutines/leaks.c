@@ -237,6 +237,8 @@ int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_resul
 	l->candidates = r->candidates;
 	l->heap_bytes = r->heap_bytes;
 	l->before_known = begin_ns != 0;
+	if (r->as_of_ns > now_ns)
+		l->late_s = (double)(r->as_of_ns - now_ns) / 1e9;
 	if (!stack_of)
 		return -ENOMEM;
 	err = l->verdict == LEAKS_VERDICT_OFF ? 0 : read_stacks(l, s, r, stack_of);

@@ -133,6 +133,8 @@ static int one_pass(struct run *r)
 {
 	int code = let_all_run(r);
 
+	if (!r->out->passes)
+		r->out->as_of_ns = clock_mono_ns();
 	if (!code)
 		code = watched_pass(r);
 	if (!code && r->cfg->proc)

@@ -282,6 +282,7 @@ static int frozen_copy(struct run *r)
 	uint64_t until = began + limit - limit / LETTING_GO;
 	int err = freeze_begin(r->freeze, r->cfg->proc->pid, until, began + limit), early;
 
+	r->out->as_of_ns = clock_mono_ns();
 	if (!err)
 		err = copy(r, r->freeze, until);
 	early = freeze_end(r->freeze);

@@ -116,6 +116,7 @@ struct prove_result {
 	size_t candidates; /* blocked goroutines that were judged */
 	uint64_t stop_ns;  /* those in vain included */
 	uint64_t expected_stop_ns, total_ns;
+	uint64_t as_of_ns;      /* our monotonic clock: who began later is in no verdict */
 	uint64_t heap_bytes;    /* heap with pointers that was mirrored */
 	uint64_t unknown_bytes; /* could not be read: treated as reaching everything */
 	uint64_t losses;        /* structures that did not fit and were left out of the judgement */

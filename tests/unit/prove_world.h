@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "gobin/gobin.h"
 #include "gort/goruntime_priv.h"
@@ -326,9 +327,11 @@ static inline void judge(struct world *w, struct prove_result *r)
 static inline void expect_leaked(struct world *w, const uint64_t *ids)
 {
 	struct prove_result r;
+	uint64_t began = clock_mono_ns();
 	size_t n = 0;
 
 	judge(w, &r);
+	assert_in_range(r.as_of_ns, began, clock_mono_ns());
 	assert_string_equal(r.why, "");
 	assert_int_equal(r.verdict, LEAKS_PASSES);
 	for (; ids[n]; n++) {

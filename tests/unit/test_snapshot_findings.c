@@ -56,6 +56,24 @@ static void verdicts_are_findings(void **state)
 	}
 }
 
+/* Between the window's end and the moment that the verdicts are of, more have come, too. */
+static void the_rate_is_of_the_time_it_took(void **state)
+{
+	const struct finding *got;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	fill_leaks(&f, LEAKS_VERDICT_PROVEN);
+	f.leak[0].count_before = f.leak[0].count - 12;
+	f.r.window.window_s = 1;
+	f.r.window.goroutines->leaks.late_s = 2;
+	detect_all(&f.r.window, &f.r.findings);
+	got = find(&f.r.findings, "goroutine-leak");
+	assert_non_null(strstr(got->title, "and 240.0 more come every minute"));
+	tear_down(&f);
+}
+
 /* Foreign code, or a site beyond those that are told apart: no function, in no row. */
 static void leaks_without_a_place(void **state)
 {
@@ -390,6 +408,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts_are_findings),
 		cmocka_unit_test(no_leak_no_finding),
+		cmocka_unit_test(the_rate_is_of_the_time_it_took),
 		cmocka_unit_test(leaks_without_a_place),
 		cmocka_unit_test(no_leaked_goroutines),
 		cmocka_unit_test(proof_losses_are_of_the_leaks),
