@@ -13,9 +13,9 @@
  * - it grew by MIN_GROWN or more, and by more than the sample's noise (a single
  *   sample stands for `rate` bytes or an object: NOISE_SAMPLES of them),
  * - by MIN_SHARE of what it had before, and MIN_OF_HEAP of the whole heap,
- * - and, in a run shorter than ENOUGH_S, rose SHORT_RISES times and goes on as it
- *   began: LATE_SHARE of it came in the run's second half.  Pools and caches that
- *   fill after a start (buffers in a sync.Pool) come to rest.
+ * - and goes on as it began: LONG_SHARE of it came in the run's second half; in one
+ *   shorter than ENOUGH_S LATE_SHARE, and it rose SHORT_RISES times.  Pools and caches
+ *   that fill after a start (buffers in a sync.Pool) come to rest.
  *
  * The rate is the slope of a line through the points of the run.  Where that place
  * makes most of the heap's growth it is corrected by what the collections marked,
@@ -46,9 +46,10 @@
 #define KEPT_SHARE     0.5
 #define MIXED_RISES    4
 #define MIXED_FALL     4
-#define ENOUGH_S       10
-#define SHORT_RISES    3
+#define ENOUGH_S       TREND_SHORT_S
+#define SHORT_RISES    (TREND_SHORT_POINTS - 1)
 #define LATE_SHARE     0.3
+#define LONG_SHARE     0.1 /* … of a longer run */
 #define MAX_CORRECTION 1.7
 #define MAX_FINDINGS   10
 
@@ -94,12 +95,13 @@ static double halfway(const struct trend_window *t, const struct trend_row *row,
 	return row->in_use[i] + part * (row->in_use[i + 1] - row->in_use[i]);
 }
 
-/* Long enough, or as a leak grows that has just begun to be watched. */
+/* It goes on as it began; in a short run that takes more to see. */
 static bool lasts(const struct trend_window *t, const struct trend_row *row, const struct run *r)
 {
-	if (r->s >= ENOUGH_S)
-		return true;
-	return r->rises >= SHORT_RISES && r->to - halfway(t, row, r) >= LATE_SHARE * r->grown;
+	bool is_long = r->s >= ENOUGH_S;
+
+	return (is_long || r->rises >= SHORT_RISES) &&
+	       r->to - halfway(t, row, r) >= (is_long ? LONG_SHARE : LATE_SHARE) * r->grown;
 }
 
 static bool grows(const struct window *w, const struct trend_row *row, struct growth *g)

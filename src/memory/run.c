@@ -8,6 +8,7 @@
 #define MIN_RUN_S    0.9
 #define PAUSE_POINTS 3.2 /* between two rises, in mean distances of points */
 #define PAUSE_FACTOR 1.6 /* … or as many of the second longest pause seen */
+#define BUNCHED      10  /* of a mean distance: closer points are one moment */
 
 static int compare_down(const void *a, const void *b)
 {
@@ -42,6 +43,16 @@ static double allowed_pause(const double *t_s, int n, const int *rise, int nrise
 	return PAUSE_FACTOR * gap[1] > pause ? PAUSE_FACTOR * gap[1] : pause;
 }
 
+/* At a program's start collections follow each other, later they may be minutes apart: how much
+ * came between those at the start is no part of what comes in a minute. */
+static int behind_bunch(const double *t_s, int begin, int end)
+{
+	while (begin < end &&
+	       (t_s[begin + 1] - t_s[begin]) * BUNCHED * (end - begin) < t_s[end] - t_s[begin])
+		begin++;
+	return begin;
+}
+
 /* Of the least squares' line. */
 static double slope(const double *t_s, const float *v, const struct run *r)
 {
@@ -72,9 +83,11 @@ bool run_find(const double *t_s, const float *v, int n, struct run *r)
 		return false;
 	while (k + 1 < nrise && t_s[rise[k]] - t_s[rise[k + 1]] <= pause)
 		k++;
-	r->rises = k + 1;
-	r->begin = rise[k] - 1;
 	r->end = n - 1;
+	r->begin = behind_bunch(t_s, rise[k] - 1, r->end);
+	while (k >= 0 && rise[k] <= r->begin)
+		k--;
+	r->rises = k + 1;
 	r->from = v[r->begin];
 	r->to = v[r->end];
 	r->grown = r->to - r->from;
@@ -83,6 +96,11 @@ bool run_find(const double *t_s, const float *v, int n, struct run *r)
 		return false;
 	r->per_s = slope(t_s, v, r);
 	return true;
+}
+
+int run_moments(const double *t_s, int n)
+{
+	return n > 1 ? n - behind_bunch(t_s, 0, n - 1) : n;
 }
 
 double run_deepest_fall(const float *v, int n)

@@ -21,6 +21,8 @@ struct run {
 
 /* t_s: when; v: bytes; n points, oldest first.  False: it does not grow now. */
 bool run_find(const double *t_s, const float *v, int n, struct run *r);
+/* How many moments those points are: at the start some may be close together. */
+int run_moments(const double *t_s, int n);
 /* From an earlier peak, of all points. */
 double run_deepest_fall(const float *v, int n);
 

@@ -15,6 +15,7 @@
 #include "base/human.h"
 #include "base/vec.h"
 #include "gort/heapprof.h"
+#include "memory/run.h"
 
 #define SITES_MAX  16384 /* a row has 400 bytes */
 #define ROWS_MAX   1000
@@ -307,12 +308,16 @@ int trend_fill(struct trend *t, struct trend_window *w)
 void trend_cover(const struct trend_window *t, struct window *w)
 {
 	char why[WINDOW_MAX_WHY], next[HUMAN_MAX], seen[HUMAN_MAX];
+	int moments = run_moments(t->t_s, t->n),
+	    needed = t->n >= TREND_LEAST_POINTS && t->t_s[t->n - 1] < TREND_SHORT_S
+			     ? TREND_SHORT_POINTS
+			     : TREND_LEAST_POINTS;
 
 	if (!t->known) {
 		window_cover_named(w, "growth", OFF, t->why);
 		return;
 	}
-	if (t->n >= TREND_LEAST_POINTS) {
+	if (moments >= needed) {
 		window_cover_named(
 			w, "growth",
 			t->dropped    ? PARTIAL
@@ -323,8 +328,9 @@ void trend_cover(const struct trend_window *t, struct window *w)
 				      : "");
 		return;
 	}
-	snprintf(why, sizeof(why), "not judged yet: %s seen, %d are needed",
-		 human_counted((uint64_t)t->n, "collection", seen), TREND_LEAST_POINTS);
+	snprintf(why, sizeof(why), "not judged yet: %s seen%s, %d are needed",
+		 human_counted((uint64_t)t->n, "collection", seen),
+		 moments < t->n ? " (some at the same moment)" : "", needed);
 	if (t->none && t->next_s >= 0) /* runtime: what has never run is not forced either */
 		snprintf(why + strlen(why), sizeof(why) - strlen(why),
 			 ", and the first comes when the heap has grown to its first goal (4 MiB "

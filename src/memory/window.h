@@ -50,6 +50,8 @@ struct heap_window {
  */
 #define TREND_MAX_POINTS   48
 #define TREND_LEAST_POINTS 3
+#define TREND_SHORT_POINTS 4 /* where they are of less than TREND_SHORT_S */
+#define TREND_SHORT_S      10
 
 struct trend_row {
 	struct place place; /* innermost frame that is the program's own */

@@ -77,6 +77,32 @@ class Growing(unittest.TestCase):
                     self.assertNotIn("place", f)
 
 
+class Rare(unittest.TestCase):
+    def setUp(self):
+        need_root()
+
+    def test_rate(self):
+        """Collections come in a bunch at the start, and then seldom: what filled up at the start is no growth, and what
+        grows has its rate; until then it is said that nothing is judged, and why."""
+        with Grow("rare", "profile") as p:
+            taken = [(time.time(), p.ask("bytes"))]
+            with Attach(p.pid, "--only", "alloc,gc", every="1s", armed=False) as a:
+                for _ in range(60):
+                    r = a.next()
+                    taken.append((time.time(), p.ask("bytes")))
+                    found = [f for f in r["findings"] if f["kind"] == "memory-growth"]
+                    self.assertEqual([f["place"]["function"] for f in found], ["main.keep"] * len(found))
+                    if found:
+                        break
+                    if coverage(r, "growth")["state"] == "off":
+                        self.assertRegex(coverage(r, "growth")["why"], "not judged yet: .* needed")
+            f, = found
+            (begin, a), (end, b) = taken[0], taken[-1]
+            rate = (b - a) / (end - begin) * 60
+            self.assertAlmostEqual(f["numbers"]["bytes_per_minute"] / rate, 1, delta=0.2, msg=f)
+            self.assertGreaterEqual(f["since_s"], 10)
+
+
 class Full(unittest.TestCase):
     def setUp(self):
         need_root()

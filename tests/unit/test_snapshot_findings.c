@@ -261,6 +261,26 @@ static void memory_that_comes_and_goes(void **state)
 	tear_down(&f);
 }
 
+/* Two collections at the start, when a cache was being filled; the others come by the runtime's
+ * clock, two minutes apart. */
+static void memory_of_rare_collections(void **state)
+{
+	static const double t_s[] = { 0, 0.02, 120, 240, 360, 480 },
+			    cache[] = { 31, 60, 81, 81, 81, 81.1 }, leak[] = { 0, 0, 16, 32, 48 };
+	const struct finding *got;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f);
+	for (int n = 2; n <= 6; n++)
+		assert_null(growth_of(&f, n, cache, NULL, t_s));
+	assert_null(growth_of(&f, 3, leak, NULL, t_s));
+	got = growth_of(&f, 4, leak, NULL, t_s);
+	assert_int_equal(got->severity, SEVERITY_MEDIUM);
+	assert_true(per_minute_mib(got) > 7.9 && per_minute_mib(got) < 8.1);
+	tear_down(&f);
+}
+
 /* Ten looks: from MiB on, what is resident and what is mapped becomes so much more at each. */
 static const struct finding *growth_outside(struct fixture *f, double from, double resident,
 					    double mapped)
@@ -414,6 +434,7 @@ int main(void)
 		cmocka_unit_test(proof_losses_are_of_the_leaks),
 		cmocka_unit_test(members_are_marked_as_leaked),
 		cmocka_unit_test(memory_that_grows),
+		cmocka_unit_test(memory_of_rare_collections),
 		cmocka_unit_test(memory_that_comes_and_goes),
 		cmocka_unit_test(memory_outside_the_heap),
 		cmocka_unit_test(cycles_are_deadlocks),

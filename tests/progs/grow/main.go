@@ -15,7 +15,8 @@
 // Kinds: none; malloc and mmap keep what they take; free gives it back; touch,
 // ballast, file and shared touch for the first time what is there already: C's,
 // Go's, a file's and shared memory; heap keeps it in the Go heap; garbage does not;
-// stacks is goroutines with large stacks.
+// stacks is goroutines with large stacks; rare keeps it in the Go heap, a tenth as
+// much, behind a cache that is filled at the start, and collects every 6 s only.
 package main
 
 /*
@@ -32,6 +33,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -96,6 +98,22 @@ func keep() {
 	kept = append(kept, make([]byte, step))
 }
 
+// Some collections at once, and none by itself from then on.
+//
+//go:noinline
+func fill() {
+	for i := 0; i < 80; i++ {
+		kept = append(kept, make([]byte, step))
+	}
+	debug.SetGCPercent(-1)
+}
+
+func collectRarely() {
+	for range time.Tick(6 * time.Second) {
+		runtime.GC()
+	}
+}
+
 //go:noinline
 func deep(n int) {
 	var frame [1 << 10]byte
@@ -132,6 +150,16 @@ func taker(kind string) func(i int) {
 		return func(i int) { touch(b[i*step:][:step]) }
 	case "heap":
 		return func(int) { keep() }
+	case "rare":
+		fill()
+		go collectRarely()
+		return func(i int) {
+			if i%10 == 0 {
+				keep()
+			} else {
+				atomic.AddInt64(&taken, -step)
+			}
+		}
 	case "garbage":
 		return func(int) { garbage = make([]byte, 4*step) }
 	case "stacks":
@@ -217,6 +245,9 @@ func stacks(n int) int64 {
 
 func main() {
 	kind := os.Args[1]
+	if kind == "rare" {
+		runtime.MemProfileRate = 64 << 10 // all of its objects
+	}
 	if len(os.Args) > 2 {
 		pprof.Lookup("heap").WriteTo(os.Stderr, 0) // links the heap profile
 	}
