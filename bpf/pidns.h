@@ -7,15 +7,24 @@
 #include <bpf/bpf_helpers.h>
 
 /* ino 0: the machine's first namespace.  0: not known there, a process of a namespace below. */
-static __always_inline __u32 pid_in_namespace(__u64 dev, __u64 ino)
+static __always_inline struct bpf_pidns_info ids_in_namespace(__u64 dev, __u64 ino)
 {
 	struct bpf_pidns_info ns = {};
 
-	if (!ino)
-		return bpf_get_current_pid_tgid() >> 32;
-	if (bpf_get_ns_current_pid_tgid(dev, ino, &ns, sizeof(ns)))
-		return 0;
-	return ns.tgid;
+	if (!ino) {
+		__u64 id = bpf_get_current_pid_tgid();
+
+		ns.pid = (__u32)id;
+		ns.tgid = id >> 32;
+	} else if (bpf_get_ns_current_pid_tgid(dev, ino, &ns, sizeof(ns))) {
+		ns.pid = ns.tgid = 0;
+	}
+	return ns;
+}
+
+static __always_inline __u32 pid_in_namespace(__u64 dev, __u64 ino)
+{
+	return ids_in_namespace(dev, ino).tgid;
 }
 
 #endif

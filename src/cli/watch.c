@@ -223,7 +223,9 @@ static void sample(struct watch *w)
 {
 	const struct sampler_config cfg = { .pid = w->s.proc.pid,
 					    .gb = w->s.gb,
-					    .bias = w->s.bias };
+					    .bias = w->s.bias,
+					    .proc_fd = w->s.proc.proc_fd,
+					    .by_thread = w->o->profile == PROFILE_CPU };
 	struct err err = { 0 };
 
 	if (!w->sampler)

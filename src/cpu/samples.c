@@ -12,6 +12,7 @@
 
 #include "base/vec.h"
 #include "gobin/gobin.h"
+#include "trace/sampler.h"
 
 #define MAX_PCS (GS_CPU_FRAMES + 4)
 
@@ -22,7 +23,6 @@ struct making {
 	struct cpu_window *c;
 	struct goruntime *rt;
 	struct stack_builder builder;
-	uint64_t vdso_lo, vdso_hi;
 	uint64_t pc[MAX_PCS];
 	size_t n;
 	bool whole, gc;
@@ -108,8 +108,7 @@ static void put_together(struct making *m, const volatile struct gs_cpu_stack *s
 	if (s->flags & GS_CPU_KERNEL)
 		push(m, named(m, cpu_kernel_name(s->system_call)));
 	if (goes_on && s->flags & GS_CPU_FOREIGN) {
-		push(m,
-		     named(m, s->pcs[0] >= m->vdso_lo && s->pcs[0] < m->vdso_hi ? vdso : foreign));
+		push(m, named(m, s->flags & GS_CPU_VDSO ? vdso : foreign));
 	} else if (goes_on) {
 		uint64_t lost = lost_caller(m, s);
 
@@ -129,7 +128,7 @@ static enum cpu_kind kind_of(const struct making *m, const volatile struct gs_cp
 		return CPU_KERNEL;
 	if (s->flags & GS_CPU_SCHED)
 		return CPU_SCHEDULER;
-	return s->flags & GS_CPU_FOREIGN && m->n < 2 ? CPU_FOREIGN : CPU_GO;
+	return (s->flags & (GS_CPU_FOREIGN | GS_CPU_VDSO)) == GS_CPU_FOREIGN ? CPU_FOREIGN : CPU_GO;
 }
 
 /* The go statement; the main goroutine has none, and is at home where it begins. */
@@ -173,6 +172,19 @@ static void count_left(const struct making *m, const struct cpu_met *met, struct
 		out->forced += n;
 }
 
+/* Those of a slot that was written meanwhile, and is of this window, are there. */
+static uint32_t labels_of(struct cpu_window *c, const struct cpu_met *met)
+{
+	uint32_t at = met->at->labels;
+
+	if (!at)
+		return 0;
+	if (at <= GS_CPU_LABEL_SLOTS && c->labels && c->labels[at - 1].ready)
+		return at;
+	c->labels_unknown += met->count;
+	return 0;
+}
+
 static int add(struct making *m, const struct cpu_met *met)
 {
 	struct cpu_window *c = m->c;
@@ -187,6 +199,8 @@ static int add(struct making *m, const struct cpu_met *met)
 				    .count = met->count,
 				    .kind = kind_of(m, met->at),
 				    .goid = met->at->goid,
+				    .thread = met->at->thread,
+				    .labels = labels_of(c, met),
 				    .gopc = met->at->gopc,
 				    .forced = met->stop[GS_CPU_FORCED],
 				    .parked = met->stop[GS_CPU_PARKED] };
@@ -197,6 +211,47 @@ static int add(struct making *m, const struct cpu_met *met)
 	c->kind[out->kind] += met->count;
 	if (m->whole)
 		c->whole += met->count;
+	return 0;
+}
+
+/* What the target wrote; where it is cut, the last character may be. */
+static void end_text(char *s, size_t size)
+{
+	size_t n = strnlen(s, size - 1);
+
+	bool cut = n == size - 1;
+
+	while (cut && n && (s[n - 1] & 0xc0) == 0x80)
+		n--;
+	if (cut && n && s[n - 1] & 0x80)
+		n--;
+	s[n] = '\0';
+}
+
+/* A copy of them, for the window. */
+static int take_labels(struct cpu_window *c, const struct look *l, const struct cpu_met *met,
+		       size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n && !any; i++)
+		any = met[i].at->labels;
+	if (!any)
+		return 0;
+	c->labels = malloc(GS_CPU_LABEL_SLOTS * sizeof(*c->labels));
+	if (!c->labels)
+		return -ENOMEM;
+	memcpy(c->labels, (const void *)sampler_labels(l->sampler),
+	       GS_CPU_LABEL_SLOTS * sizeof(*c->labels));
+	for (int i = 0; i < GS_CPU_LABEL_SLOTS * GS_CPU_LABELS; i++) {
+		struct gs_cpu_labels *set = &c->labels[i / GS_CPU_LABELS];
+		struct gs_cpu_label *label = &set->label[i % GS_CPU_LABELS];
+
+		end_text(label->key, sizeof(label->key));
+		end_text(label->value, sizeof(label->value));
+		if (set->n > GS_CPU_LABELS)
+			set->n = GS_CPU_LABELS;
+	}
 	return 0;
 }
 
@@ -215,7 +270,7 @@ int cpu_samples_fill(struct cpu_window *c, const struct look *l, const struct cp
 	int err = 0;
 
 	c->sample = calloc(n + 1, sizeof(*c->sample));
-	if (!c->sample)
+	if (!c->sample || take_labels(c, l, met, n))
 		return -ENOMEM;
 	stack_builder_init(&m.builder, &c->stacks, l->rt);
 	for (size_t i = 0; i < n && !err; i++)

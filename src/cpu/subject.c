@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "cpu/fill.h"
 #include "cpu/window.h"
+#include "gobin/gobin.h"
 #include "trace/sampler.h"
 
 /* Counts of a slot at the window's start. */
@@ -26,6 +27,7 @@ struct cpu {
 	struct cpu_waited base, now;
 	struct cpu_queue queue;
 	struct cpu_running running;
+	bool cgo; /* it may be in C */
 };
 
 static void cpu_close(void *self)
@@ -39,6 +41,7 @@ static void cpu_close(void *self)
 
 static int cpu_open(void **out, const struct look *l, char *why)
 {
+	static const char *const cgo[] = { "runtime.cgocall" };
 	struct cpu *c;
 
 	if (!l->sampler) {
@@ -50,6 +53,7 @@ static int cpu_open(void **out, const struct look *l, char *why)
 	if (!c)
 		return -ENOMEM;
 	sampler_stacks(l->sampler, &c->slots);
+	c->cgo = look_linked(l, cgo, ARRAY_SIZE(cgo));
 	c->before = calloc(c->slots, sizeof(*c->before));
 	if (!c->before) {
 		free(c);
@@ -72,10 +76,27 @@ static void make_room(struct cpu *c, const volatile struct gs_cpu_stack *s, stru
 	memset(c->before, 0, c->slots * sizeof(*c->before));
 }
 
+/* Those that run, or are in a system call or in C: what is in C is known by its thread alone. */
+static void know_threads(const struct look *l)
+{
+	int32_t procid = layout_off(l->rt->gb->layout, LAYOUT_M_PROCID);
+
+	for (size_t i = 0; i < l->walk->n; i++) {
+		const struct goroutine *g = &l->walk->g[i];
+		uint64_t thread;
+
+		if ((g->status == GO_RUNNING || g->status == GO_SYSCALL) && g->m &&
+		    !mem_read_u64(l->rt->mem, g->m + (uint64_t)procid, &thread))
+			sampler_know_thread(l->sampler, (uint32_t)thread, g->m);
+	}
+}
+
 static int cpu_look(void *self, struct look *l)
 {
 	struct cpu *c = self;
 
+	if (c->cgo)
+		know_threads(l);
 	return l->record ? cpu_queue_look(&c->queue, l->walk) : 0;
 }
 
@@ -153,6 +174,9 @@ static void cpu_cover(void *self, const struct look *l, struct window *w)
 	if (full)
 		window_cover_add(w, SENSOR_CPU, PARTIAL, "%llu samples had no room in the table",
 				 (unsigned long long)full);
+	if (w->cpu->labels_unknown)
+		window_cover_add(w, SENSOR_CPU, PARTIAL, "the labels of %llu samples are not known",
+				 (unsigned long long)w->cpu->labels_unknown);
 	if (blind)
 		window_cover_add(w, SENSOR_CPU, PARTIAL,
 				 "%llu samples were in the kernel, which does not say for whom",

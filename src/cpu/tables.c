@@ -241,7 +241,7 @@ static const struct column cpu_column[] = {
 	COUNT(S, kind[CPU_GC], "gc", "samples of the garbage collector"),
 	COUNT(S, kind[CPU_SCHEDULER], "scheduler", "samples of a thread without a goroutine"),
 	COUNT(S, kind[CPU_KERNEL], "kernel", "samples in the kernel, for the program"),
-	COUNT(S, kind[CPU_FOREIGN], "c", "samples in C, of no goroutine that is known"),
+	COUNT(S, kind[CPU_FOREIGN], "c", "samples in C"),
 	INT(S, looks, "looks", "looks at all goroutines in this window"),
 	INT(S, queued_looks, "queued_looks",
 	    "of these, looks at which goroutines were ready to run and none of the CPUs took them"),

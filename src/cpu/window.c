@@ -14,6 +14,7 @@ void cpu_window_deinit(struct cpu_window *c)
 	free(c->sample);
 	free(c->function);
 	free(c->site);
+	free(c->labels);
 	stack_table_deinit(&c->stacks);
 	memset(c, 0, sizeof(*c));
 }

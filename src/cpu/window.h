@@ -3,6 +3,7 @@
 #ifndef GOSPECT_CPU_WINDOW_H
 #define GOSPECT_CPU_WINDOW_H
 
+#include "gospect/cpu.h"
 #include "model/stacktable.h"
 #include "model/window.h"
 
@@ -17,6 +18,8 @@ struct cpu_sample {
 	enum cpu_kind kind;
 	struct place created; /* of its goroutine; may have no function */
 	uint64_t goid, gopc;  /* 0 not known */
+	uint32_t thread;      /* 0: not told apart */
+	uint32_t labels;      /* in labels, + 1; 0: none, or not known */
 	/* how the goroutine had stopped the time before, as far as that is known */
 	uint64_t forced, parked, left; /* it was preempted; it waited; anything else */
 };
@@ -91,6 +94,8 @@ struct cpu_window {
 	struct cpu_sample *sample; /* owned; most samples first */
 	size_t nsample;
 	struct stack_table stacks;     /* owned */
+	struct gs_cpu_labels *labels;  /* owned; pprof labels; NULL: no sample has any */
+	uint64_t labels_unknown;       /* samples whose labels could not be kept */
 	struct cpu_function *function; /* owned; by flat */
 	int nfunction;
 	struct cpu_site *site; /* owned; by samples */

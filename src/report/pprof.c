@@ -220,6 +220,13 @@ static void put_label(struct profile *p, const char *key, const char *value)
 	close_message(&p->part, SAMPLE_LABEL, &p->sub);
 }
 
+static void put_number(struct profile *p, const char *key, uint64_t n)
+{
+	field(&p->sub, LABEL_KEY, string_of(p, key));
+	field(&p->sub, LABEL_NUM, n);
+	close_message(&p->part, SAMPLE_LABEL, &p->sub);
+}
+
 static void put_own_labels(struct profile *p, const struct goroutine_dump *d, uint32_t set)
 {
 	if (set == DUMP_LABELS_UNKNOWN || set >= d->nlabel_set)
@@ -254,11 +261,8 @@ static void heap_samples(struct profile *p, const struct heap_window *h)
 
 		put_stack(p, s->stack);
 		put_values(p, v, 4);
-		if (s->object_bytes) {
-			field(&p->sub, LABEL_KEY, string_of(p, "bytes"));
-			field(&p->sub, LABEL_NUM, s->object_bytes);
-			close_message(&p->part, SAMPLE_LABEL, &p->sub);
-		}
+		if (s->object_bytes)
+			put_number(p, "bytes", s->object_bytes);
 		close_message(&p->body, PROFILE_SAMPLE, &p->part);
 	}
 }
@@ -348,6 +352,11 @@ static void cpu_samples(struct profile *p, const struct cpu_window *c)
 		put_label(p, "kind", cpu_kind_word[s->kind]);
 		if (s->created.function)
 			put_label(p, "created", words_place(&s->created, place, sizeof(place)));
+		if (s->thread)
+			put_number(p, "thread", s->thread);
+		for (uint32_t k = 0; s->labels && k < c->labels[s->labels - 1].n; k++)
+			put_label(p, c->labels[s->labels - 1].label[k].key,
+				  c->labels[s->labels - 1].label[k].value);
 		close_message(&p->body, PROFILE_SAMPLE, &p->part);
 	}
 }

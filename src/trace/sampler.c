@@ -19,6 +19,7 @@
 #include "gobin/gobin.h"
 #include "gobin/pclntab.h"
 #include "host/privileges.h"
+#include "proc/procfs.h"
 #include "sample.skel.h"
 #include "trace/pidns.h"
 #include "trace/quiet.h"
@@ -38,6 +39,8 @@ struct sampler {
 	struct err err;
 	struct gs_cpu_stack *stacks;
 	struct gs_cpu_counts *counts;
+	struct gs_cpu_labels *labels;
+	struct gs_cpu_thread *threads;
 };
 
 static uint32_t off_of(const struct layout *l, enum layout_field f, bool *all)
@@ -46,6 +49,34 @@ static uint32_t off_of(const struct layout *l, enum layout_field f, bool *all)
 
 	*all = *all && off >= 0;
 	return off >= 0 ? (uint32_t)off : 0;
+}
+
+/* Where the vDSO is: its functions run on the system stack, and are no C of the program's. */
+static void find_vdso(struct gs_cpu_target *t, int proc_fd)
+{
+	static const char name[] = "[vdso]";
+	struct procfs_mapping m;
+	const char *pos;
+	char *maps;
+
+	if (procfs_read(proc_fd, "maps", &maps, NULL))
+		return;
+	for (pos = maps; procfs_next_mapping(&pos, &m);)
+		if (m.path_len == sizeof(name) - 1 && !memcmp(m.path, name, m.path_len)) {
+			t->vdso_lo = m.start;
+			t->vdso_hi = m.end;
+		}
+	free(maps);
+}
+
+/* runtime/pprof/label.go: labelMap became a list in 1.24. */
+static uint32_t labels_kind(const struct gobin *gb)
+{
+	enum { FIRST_LIST_MINOR = 24 };
+
+	if (layout_off(gb->layout, LAYOUT_G_LABELS) < 0 || !gb->build.release.minor)
+		return GS_CPU_LABELS_NONE;
+	return gb->build.release.minor >= FIRST_LIST_MINOR ? GS_CPU_LABELS_LIST : GS_CPU_LABELS_MAP;
 }
 
 /* Go's code, and the functions that the program has to know. */
@@ -66,8 +97,13 @@ static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, s
 	t->g_sched_sp = off_of(l, LAYOUT_G_SCHED_SP, &all);
 	t->g_sched_pc = off_of(l, LAYOUT_G_SCHED_PC, &all);
 	t->g_sched_bp = off_of(l, LAYOUT_G_SCHED_BP, &all);
+	t->g_status = off_of(l, LAYOUT_G_ATOMICSTATUS, &all);
 	t->m_g0 = off_of(l, LAYOUT_M_G0, &all);
 	t->m_curg = off_of(l, LAYOUT_M_CURG, &all);
+	t->m_procid = off_of(l, LAYOUT_M_PROCID, &all);
+	t->labels_kind = labels_kind(cfg->gb);
+	t->g_labels = t->labels_kind ? off_of(l, LAYOUT_G_LABELS, &all) : 0;
+	t->by_thread = cfg->by_thread;
 	if (!all || pclntab_find_names(p, names, ARRAY_SIZE(names), f) || !f[1].entry ||
 	    pclntab_func_at(p, 0, &last))
 		return err_set(err, -EOPNOTSUPP, "the layout of the runtime is not known");
@@ -77,8 +113,10 @@ static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, s
 	t->text_hi = last.end + cfg->bias;
 	t->morestack_lo = f[0].entry + cfg->bias;
 	t->morestack_hi = f[0].end + cfg->bias;
-	/* what gosave_systemstack_switch stores as the pc (asm_amd64.s) */
-	t->system_switch = f[1].entry + cfg->bias;
+	/* what gosave_systemstack_switch stores as the pc: its entry, or behind its first
+	 * instructions */
+	t->switch_lo = f[1].entry + cfg->bias;
+	t->switch_hi = f[1].end + cfg->bias;
 	t->preempt_lo = f[2].entry ? f[2].entry + cfg->bias : 0;
 	t->preempt_hi = f[2].entry ? f[2].end + cfg->bias : 0;
 	t->park_lo = f[3].entry ? f[3].entry + cfg->bias : 0;
@@ -243,10 +281,13 @@ int sampler_begin(struct sampler *s, const struct sampler_config *cfg, struct er
 	t.tgid = ns.tgid;
 	t.pidns_dev = ns.dev;
 	t.pidns_ino = ns.ino;
+	find_vdso(&t, cfg->proc_fd);
 	s->skel->bss->target = t;
 	s->stacks = map_table(s->skel->maps.cpu_stacks);
 	s->counts = map_table(s->skel->maps.cpu_counts);
-	if (!s->stacks || !s->counts)
+	s->labels = map_table(s->skel->maps.cpu_labels);
+	s->threads = map_table(s->skel->maps.cpu_threads);
+	if (!s->stacks || !s->counts || !s->labels || !s->threads)
 		return err_set(err, -ENOMEM, "cannot map the table of samples");
 	return attach(s, err);
 }
@@ -262,6 +303,8 @@ void sampler_close(struct sampler *s)
 	if (s->skel) {
 		unmap_table(s->skel->maps.cpu_stacks, s->stacks);
 		unmap_table(s->skel->maps.cpu_counts, s->counts);
+		unmap_table(s->skel->maps.cpu_labels, s->labels);
+		unmap_table(s->skel->maps.cpu_threads, s->threads);
 	}
 	sample_bpf__destroy(s->skel);
 	free(s->event);
@@ -286,6 +329,24 @@ const volatile struct gs_cpu_stack *sampler_stacks(const struct sampler *s, uint
 	return s->stacks;
 }
 
+const volatile struct gs_cpu_labels *sampler_labels(const struct sampler *s)
+{
+	return s->labels;
+}
+
+void sampler_know_thread(struct sampler *s, uint32_t thread, uint64_t m)
+{
+	for (uint32_t i = 0; thread && i < GS_CPU_PROBES; i++) {
+		struct gs_cpu_thread *at = &s->threads[(thread + i) % GS_CPU_THREADS];
+
+		if (at->thread && at->thread != thread)
+			continue;
+		at->m = m;
+		at->thread = thread;
+		return;
+	}
+}
+
 struct gs_cpu_counts sampler_counts(const struct sampler *s)
 {
 	const volatile struct gs_cpu_counts *c = s->counts;
@@ -302,10 +363,12 @@ void sampler_clear(struct sampler *s)
 {
 	sampler_pause(s, true);
 	memset(s->stacks, 0, s->slots * sizeof(*s->stacks));
+	memset(s->labels, 0, GS_CPU_LABEL_SLOTS * sizeof(*s->labels));
 	sampler_pause(s, false);
 }
 
 uint64_t sampler_bytes(const struct sampler *s)
 {
-	return s->slots * sizeof(struct gs_cpu_stack) + sizeof(struct gs_cpu_counts);
+	return s->slots * sizeof(*s->stacks) + sizeof(*s->counts) +
+	       GS_CPU_LABEL_SLOTS * sizeof(*s->labels) + GS_CPU_THREADS * sizeof(*s->threads);
 }

@@ -21,11 +21,13 @@ struct sampler_config {
 	pid_t pid;
 	const struct gobin *gb; /* borrowed while it begins: its layout has to be known */
 	uint64_t bias;          /* run-time pc - link-time address */
+	int proc_fd;            /* of /proc/PID */
+	bool by_thread;         /* stacks of each thread apart */
 };
 
 /*
  * Makes the timers, which do not run yet: hz times a second on each CPU.  slots: how many
- * distinct stacks are kept, a power of two, 864 bytes each.  A thread begins to load
+ * distinct stacks are kept, a power of two, 872 bytes each.  A thread begins to load
  * the program, which takes some 20 ms.  Before privileges are given up: it takes CAP_PERFMON
  * and CAP_BPF.  -EPERM, -EOPNOTSUPP, -ENOMEM with err.
  */
@@ -41,10 +43,14 @@ unsigned int sampler_hz(const struct sampler *s);
 /* Slots, `slots` of them, that the kernel writes to: those with `ready` set can be read; their
  * counts only grow.  Valid until sampler_close(), or sampler_clear(). */
 const volatile struct gs_cpu_stack *sampler_stacks(const struct sampler *s, uint32_t *slots);
+/* The labels' table, GS_CPU_LABEL_SLOTS of them; likewise. */
+const volatile struct gs_cpu_labels *sampler_labels(const struct sampler *s);
+/* That this thread (as the process itself counts) is that M's; in vain where others have its place. */
+void sampler_know_thread(struct sampler *s, uint32_t thread, uint64_t m);
 struct gs_cpu_counts sampler_counts(const struct sampler *s);
 /* What they have cost the target so far, ns: what they took, and what the interrupts take. */
 uint64_t sampler_cost_ns(const struct sampler *s);
-/* Forgets all stacks; counts stay.  Samples of this moment are lost. */
+/* Forgets all stacks and labels; counts stay.  Samples of this moment are lost. */
 void sampler_clear(struct sampler *s);
 /* Kernel memory of the tables. */
 uint64_t sampler_bytes(const struct sampler *s);

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"strings"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -46,13 +48,13 @@ func inlines(n int) (x uint64) {
 }
 
 //go:noinline
-func burnLeaf() { sink += leaf(3_000_000) }
+func burnLeaf() { atomic.AddUint64(&sink, leaf(3_000_000)) }
 
 //go:noinline
-func burnCaller() { sink += caller(1_000_000) }
+func burnCaller() { atomic.AddUint64(&sink, caller(1_000_000)) }
 
 //go:noinline
-func burnInlines() { sink += inlines(1_500_000) }
+func burnInlines() { atomic.AddUint64(&sink, inlines(1_500_000)) }
 
 var live [][]byte
 
@@ -91,9 +93,22 @@ func main() {
 	out := flag.String("profile", "", "where to write its own profile")
 	gc := flag.Bool("garbage", false, "make garbage as well")
 	sys := flag.Bool("syscalls", false, "call the kernel as well")
+	c := flag.Bool("c", false, "run C as well")
+	many := flag.Bool("labels", false, "a goroutine with many labels as well")
 	flag.Parse()
 	go pprof.Do(context.Background(), pprof.Labels("job", "one"), func(context.Context) { one() })
 	go two()
+	if *c {
+		go pprof.Do(context.Background(), pprof.Labels("job", "three", "empty", ""), func(context.Context) { three() })
+	}
+	if *many {
+		l := pprof.Labels("a", strings.Repeat("é", 40), "b", "2", "c", "3", "d", "4", "e", "5", "f", "6", "g", "7")
+		go pprof.Do(context.Background(), l, func(context.Context) {
+			for {
+				burnInlines()
+			}
+		})
+	}
 	if *gc {
 		go func() {
 			for {

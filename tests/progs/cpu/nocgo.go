@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package main
+
+func three() { panic("built without cgo") }
