@@ -5,6 +5,7 @@
  * at the end): that one names it then, or is left out for it.
  */
 #include "observe/detect.h"
+#include "sql/subject.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -148,7 +149,7 @@ static bool hold_pool(const struct finding *cause, const struct sql_pool *p, enu
 	uint64_t held = 0;
 
 	for (int i = 0; i < p->nholder; i++)
-		if (p->holder[i].what == what && place_equal(&p->holder[i].place, &cause->place))
+		if (p->holder[i].what == what && sql_holder_is_of(&p->holder[i], &cause->place))
 			held += p->holder[i].count;
 	if (what == SQL_TRANSACTION && !cause->place.function)
 		held = p->transactions_open;

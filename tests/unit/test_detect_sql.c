@@ -113,6 +113,8 @@ static void open_transactions(void **state)
 	assert_true(number(f, "count") == 3 && number(f, "oldest_s") == 30);
 	/* older than gospect */
 	x.w.sql->pool[1].holder[0].place_is_now = true;
+	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "1 of them began before gospect");
+	x.w.sql->pool[0].holder[0].place_is_now = true;
 	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "not the Begin");
 	tear_down(&x);
 	set_up(&x); /* no place at all */
@@ -127,6 +129,47 @@ static void open_transactions(void **state)
 		"1 database transaction (*pq.Driver) is open, the oldest for at least 3.5s");
 	p->transactions_out_of_sight = 1;
 	expect_says(only(&x, "transaction-open", SEVERITY_HIGH), "has it at hand no more");
+	tear_down(&x);
+}
+
+/* One cause, one finding: gospect saw one of them begin, and another is older than it. */
+static void transactions_older_than_gospect(void **state)
+{
+	const struct place now = { "main.holdTx", "tx.go", NULL, 99 };
+	const struct finding *f;
+	struct sql_pool *p;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	p = add_pool(&x.w, 10, 3, 0, 0);
+	add_holder(p, SQL_TRANSACTION, 2, 40, now)->place_is_now = true;
+	add_holder(p, SQL_TRANSACTION, 1, 2, AT_TX);
+	f = only(&x, "transaction-open", SEVERITY_HIGH);
+	assert_string_equal(f->id, "transaction-open:main.holdTx:tx.go:96");
+	assert_true(number(f, "count") == 3 && number(f, "oldest_s") == 40);
+	expect_says(f, "2 of them began before gospect attached: in main.holdTx now");
+	assert_false(says(f, "not the Begin"));
+	/* and one more of which nothing is known */
+	p->transactions_open++;
+	p->transactions_without_place = 1;
+	p->oldest_without_place_s = 50;
+	p->without_place_age = AGE_AT_LEAST;
+	f = only(&x, "transaction-open", SEVERITY_HIGH);
+	assert_true(number(f, "count") == 3);
+	expect_says(f, "1 more of the pool began before gospect attached, the oldest open for at "
+		       "least 50.0s: where is not known");
+	/* another function's is another cause */
+	p->holder[0].place.function = "main.report";
+	p->holder[1].held_s = 4;
+	detect(&x);
+	assert_int_equal(x.fs.n, 2);
+	/* of two calls in the function it is counted with the first, once */
+	p->holder[0].place.function = "main.holdTx";
+	add_holder(p, SQL_TRANSACTION, 1, 5, (struct place){ "main.holdTx", "tx.go", NULL, 120 });
+	detect(&x);
+	assert_int_equal(x.fs.n, 2);
+	assert_true(number(&x.fs.f[0], "count") + number(&x.fs.f[1], "count") == 4);
 	tear_down(&x);
 }
 
@@ -277,6 +320,7 @@ int main(void)
 		cmocka_unit_test(an_exhausted_pool_of_redis),
 		cmocka_unit_test(a_full_pool_is_not_exhausted),
 		cmocka_unit_test(open_transactions),
+		cmocka_unit_test(transactions_older_than_gospect),
 		cmocka_unit_test(a_pool_that_deadlocks_itself),
 		cmocka_unit_test(hanging_queries),
 		cmocka_unit_test(a_pool_that_keeps_no_connection),
