@@ -85,3 +85,18 @@ char *human_rate(double per_s, char *out)
 	snprintf(out, HUMAN_MAX, "%.1f", per_s);
 	return out;
 }
+
+char *human_percent(double pct, int decimals, char *out)
+{
+	double least = 1;
+
+	for (int i = 0; i < decimals; i++)
+		least /= 10;
+	if (pct > 0 && pct < least / 2)
+		snprintf(out, HUMAN_MAX, "<%.*f%%", decimals, least);
+	else if (!decimals && pct >= 99.5 && pct < 100 - 1e-9)
+		snprintf(out, HUMAN_MAX, ">99%%");
+	else
+		snprintf(out, HUMAN_MAX, "%.*f%%", decimals, pct);
+	return out;
+}

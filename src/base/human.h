@@ -13,5 +13,8 @@ char *human_counted(uint64_t n, const char *one, char *out);
 char *human_bytes(double bytes, char *out); /* 10.0 MiB */
 char *human_seconds(double s, char *out);   /* 2h58m, 14.2s, 310µs */
 char *human_rate(double per_s, char *out);  /* 38.0, 1,204 */
+/* A share with so many decimals: "38%", "0.41%".  What rounds to none or to all and is
+ * neither says so: "<1%", "<0.01%"; without decimals ">99%". */
+char *human_percent(double pct, int decimals, char *out);
 
 #endif

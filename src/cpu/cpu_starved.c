@@ -49,20 +49,22 @@ static void title(struct finding *f, const struct window *w, bool throttled)
 {
 	const struct cpu_waits *waits = &w->cpu->waits;
 	double pct = 100 * (double)waits->slow / (double)waits->timed;
+	char slow[HUMAN_MAX], periods[HUMAN_MAX];
 
 	if (throttled)
-		finding_title(
-			f,
-			"goroutines wait to run: the quota of %.3g CPUs was used up in %.0f%% "
-			"of its periods, and %.0f%% of the waits took 8 ms and more",
-			w->process.cpus,
-			100 * (double)w->cpu->throttle.throttled / (double)w->cpu->throttle.periods,
-			pct);
+		finding_title(f,
+			      "goroutines wait to run: the quota of %.3g CPUs was used up in %s "
+			      "of its periods, and %s of the waits took 8 ms and more",
+			      w->process.cpus,
+			      human_percent(100 * (double)w->cpu->throttle.throttled /
+						    (double)w->cpu->throttle.periods,
+					    0, periods),
+			      human_percent(pct, 0, slow));
 	else
 		finding_title(f,
 			      "goroutines wait to run: GOMAXPROCS is %d where there are %.3g CPUs, "
-			      "and %.0f%% of the waits took 8 ms and more",
-			      w->process.gomaxprocs, w->process.cpus, pct);
+			      "and %s of the waits took 8 ms and more",
+			      w->process.gomaxprocs, w->process.cpus, human_percent(pct, 0, slow));
 }
 
 static void evidence(struct finding *f, const struct window *w)

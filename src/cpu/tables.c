@@ -8,7 +8,7 @@
 
 static void percent_cell(struct buf *out, double pct)
 {
-	buf_printf(out, "%.1f", pct);
+	buf_printf(out, pct > 0 && pct < 0.05 ? "<0.1" : "%.1f", pct);
 }
 
 /* ---- by function ---- */
@@ -42,9 +42,9 @@ static const struct column function_column[] = {
 };
 #undef S
 
-static uint64_t percent(uint64_t n, uint64_t of)
+static double percent(uint64_t n, uint64_t of)
 {
-	return of ? (100 * n + of / 2) / of : 0;
+	return 100 * (double)n / (double)of;
 }
 
 static void cpu_sentence(const struct window *w, struct buf *out)
@@ -56,13 +56,13 @@ static void cpu_sentence(const struct window *w, struct buf *out)
 	buf_printf(out, " at %u Hz", c->hz);
 	for (int i = 0; i < CPU_KINDS && c->placed; i++)
 		if (c->kind[i]) {
-			buf_printf(out, "%s %s %llu%%", before, cpu_kind_word[i],
-				   (unsigned long long)percent(c->kind[i], c->placed));
+			buf_printf(out, "%s %s", before, cpu_kind_word[i]);
+			sentence_percent(out, " ", percent(c->kind[i], c->placed), 0, "");
 			before = ",";
 		}
 	if (c->placed && c->whole < c->placed)
-		buf_printf(out, "; %llu%% of the stacks are whole",
-			   (unsigned long long)(100 * c->whole / c->placed));
+		sentence_percent(out, "; ", percent(c->whole, c->placed), 0,
+				 " of the stacks are whole");
 }
 
 static bool any_cpu(const struct window *w)

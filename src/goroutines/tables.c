@@ -72,8 +72,9 @@ static void wait_cell(const struct row *r, struct buf *out)
 	}
 	sentence_name(out, "", s->wait[0].reason, 48);
 	if (s->nwait > 1)
-		buf_printf(out, " %.0f%%",
-			   s->live ? 100.0 * (double)s->wait[0].count / (double)s->live : 0);
+		sentence_percent(out, " ",
+				 s->live ? 100.0 * (double)s->wait[0].count / (double)s->live : 0,
+				 0, "");
 }
 
 static const struct place *wait_place(const struct wait_row *wait)

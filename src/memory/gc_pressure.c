@@ -198,12 +198,12 @@ static void evidence(struct finding *f, const struct window *w, const struct pre
 	if (g->cpu_pct >= 0 && g->window_cpu_known)
 		finding_evidence(f,
 				 "%s in %s, %.0f%% of the CPU time (19 in 20 such samples: %.0f to "
-				 "%.0f%%); %.1f%% since the start",
+				 "%.0f%%); %s since the start",
 				 a, b, g->window_cpu_pct, g->window_cpu_least_pct,
-				 g->window_cpu_most_pct, g->cpu_pct);
+				 g->window_cpu_most_pct, human_percent(g->cpu_pct, 1, c));
 	else if (g->cpu_pct >= 0)
-		finding_evidence(f, "%s in %s; %.1f%% of the CPU since the start", a, b,
-				 g->cpu_pct);
+		finding_evidence(f, "%s in %s; %s of the CPU since the start", a, b,
+				 human_percent(g->cpu_pct, 1, c));
 	else
 		finding_evidence(f, "%s in %s", a, b);
 	evidence_heap(f, g);
@@ -217,9 +217,10 @@ static void evidence(struct finding *f, const struct window *w, const struct pre
 			f, "the program allocates %s/s, no single large-object site stands out",
 			human_bytes(window_per_s(w, w->memory->total_alloc_bytes), b));
 	if (p->pause_pct >= 0 && g->pause_count)
-		finding_evidence(f, "%s pauses, the longest %s, %.1f%% of the time",
+		finding_evidence(f, "%s pauses, the longest %s, %s of the time",
 				 human_count(g->pause_count, a),
-				 human_seconds((double)g->pause_max_ns / 1e9, b), p->pause_pct);
+				 human_seconds((double)g->pause_max_ns / 1e9, b),
+				 human_percent(p->pause_pct, 1, c));
 }
 
 static void advise(struct finding *f, const struct gc_window *g, const struct pressure *p,

@@ -23,10 +23,12 @@ static void share_cell(const struct row *r, struct buf *out)
 {
 	const struct memory_window *m = r->w->memory;
 
-	buf_printf(out, "%.0f%%",
-		   m->large_bytes ? 100.0 * (double)((const struct alloc_row *)r->row)->bytes /
-					    (double)m->large_bytes
-				  : 0);
+	sentence_percent(out, "",
+			 m->large_bytes
+				 ? 100.0 * (double)((const struct alloc_row *)r->row)->bytes /
+					   (double)m->large_bytes
+				 : 0,
+			 0, "");
 }
 
 static void caller_cell(const struct row *r, struct buf *out)
@@ -66,8 +68,9 @@ void alloc_sentence(const struct window *w, struct buf *out)
 	sentence_bytes(out, "", (double)a->large_bytes, "");
 	sentence_bytes(out, ", ", window_per_s(w, a->large_bytes), "/s");
 	if (a->total_alloc_bytes && a->large_bytes <= a->total_alloc_bytes)
-		buf_printf(out, ", %.0f%% of all allocation",
-			   100.0 * (double)a->large_bytes / (double)a->total_alloc_bytes);
+		sentence_percent(out, ", ",
+				 100.0 * (double)a->large_bytes / (double)a->total_alloc_bytes, 0,
+				 " of all allocation");
 	if (a->other_count)
 		sentence_count(out, "; ", a->other_count, " of them at places that found no room");
 }
@@ -208,7 +211,7 @@ static void cycles_words(const struct window *w, struct buf *out)
 			sentence_count(out, ", ", g->forced_total, " forced");
 	}
 	if (g->cpu_pct >= 0)
-		buf_printf(out, ", %.1f%% of the CPU since the start", g->cpu_pct);
+		sentence_percent(out, ", ", g->cpu_pct, 1, " of the CPU since the start");
 }
 
 void gc_sentence(const struct window *w, struct buf *out)

@@ -52,6 +52,14 @@ void sentence_percentiles(struct buf *out, uint64_t n, uint64_t p50_ns, uint64_t
 		sentence_ns(out, ", max ", max_ns);
 }
 
+void sentence_percent(struct buf *out, const char *before, double pct, int decimals,
+		      const char *after)
+{
+	char text[HUMAN_MAX];
+
+	buf_printf(out, "%s%s%s", before, human_percent(pct, decimals, text), after);
+}
+
 void sentence_rate(struct buf *out, const char *before, double per_s, const char *after)
 {
 	char text[HUMAN_MAX];

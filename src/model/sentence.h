@@ -15,6 +15,8 @@ void sentence_ns(struct buf *out, const char *before, uint64_t ns);
 /* ", p50 1ms, p99 2ms, max 3ms" of so many durations; what so few do not have is left out. */
 void sentence_percentiles(struct buf *out, uint64_t n, uint64_t p50_ns, uint64_t p99_ns,
 			  uint64_t max_ns);
+void sentence_percent(struct buf *out, const char *before, double pct, int decimals,
+		      const char *after);
 /* A rate that is not zero is never "0.0". */
 void sentence_rate(struct buf *out, const char *before, double per_s, const char *after);
 /* Foreign text, at most so many columns. */

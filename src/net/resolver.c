@@ -228,8 +228,8 @@ static void evidence(struct finding *f, const struct sum *s, const struct net_ph
 {
 	char a[HUMAN_MAX], b[HUMAN_MAX], host[NET_WORDS_HOST], place[WORDS_PLACE_MAX];
 
-	finding_evidence(f, "%.0f%% of the time of requests to these hosts; most of it for %s",
-			 s->all_s > 0 ? 100 * s->dns_s / s->all_s : 0,
+	finding_evidence(f, "%s of the time of requests to these hosts; most of it for %s",
+			 human_percent(s->all_s > 0 ? 100 * s->dns_s / s->all_s : 0, 0, a),
 			 net_words_host(s->most->name, host));
 	if (ended)
 		finding_evidence(f, "%s ended in this window, %s of them with an error",

@@ -263,8 +263,8 @@ static enum net_waits evidence(struct finding *f, const struct net_window *net,
 	const struct in_phase *p = &h->phase[phase];
 	char n[HUMAN_MAX], s[HUMAN_MAX], age[NET_WORDS_AGE], place[WORDS_PLACE_MAX];
 
-	finding_evidence(f, "%.0f%% of the time that requests to this host spent in all phases",
-			 h->total_s > 0 ? 100 * spent_s(p) / h->total_s : 0);
+	finding_evidence(f, "%s of the time that requests to this host spent in all phases",
+			 human_percent(h->total_s > 0 ? 100 * spent_s(p) / h->total_s : 0, 0, n));
 	if (phase == NET_REQUEST_WRITE)
 		net_upload_evidence(f, net, h->name);
 	if (p->row && became_slow(p->row))

@@ -18,7 +18,7 @@ static void add_cost(const struct window *w, struct buf *out)
 	else if (w->cost_target_pct < 0)
 		buf_puts(out, "cost not known");
 	else
-		buf_printf(out, "cost %.2f%% of its CPU", w->cost_target_pct);
+		sentence_percent(out, "cost ", w->cost_target_pct, 2, " of its CPU");
 	if (w->memory_only)
 		return;
 	if (w->exact_mode)
@@ -73,7 +73,7 @@ void summary_agent(const struct window *w, struct buf *out)
 		sentence_bytes(out, ", ", (double)w->target_rss_bytes, " resident");
 	buf_puts(out, "; gospect:");
 	if (w->window_s > 0)
-		buf_printf(out, " %.2f%% of a CPU,", w->agent_cpu_pct);
+		sentence_percent(out, " ", w->agent_cpu_pct, 2, " of a CPU,");
 	sentence_bytes(out, " ", (double)(w->agent_rss_bytes + w->agent_bpf_bytes), "");
 	if (w->memory_only)
 		return;
@@ -139,7 +139,8 @@ static void add_coverage(const struct coverage *c, struct buf *out)
 {
 	buf_printf(out, " %s", exactness_word[c->state]);
 	if (c->state == SAMPLED && c->rate < 1) /* of CPU samples the reason says how many */
-		buf_printf(out, " at %.3g%%", c->rate * 100);
+		sentence_percent(out, " at ", c->rate > 0 ? c->rate * 100 : 1e-9,
+				 c->rate >= 0.005 && c->rate < 0.1, "");
 	if (c->why[0]) {
 		sentence_name(out, " (", c->why, WINDOW_MAX_WHY);
 		buf_puts(out, ")");

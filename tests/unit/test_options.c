@@ -359,6 +359,15 @@ static void human_numbers(void **state)
 	char c[HUMAN_MAX];
 
 	(void)state;
+	assert_string_equal(human_percent(0, 0, b), "0%");
+	assert_string_equal(human_percent(0.02, 0, b), "<1%");
+	assert_string_equal(human_percent(0.5, 2, b), "0.50%");
+	assert_string_equal(human_percent(0.004, 2, b), "<0.01%");
+	assert_string_equal(human_percent(0.04, 1, b), "<0.1%");
+	assert_string_equal(human_percent(99.4, 0, b), "99%");
+	assert_string_equal(human_percent(99.6, 0, b), ">99%");
+	assert_string_equal(human_percent(100, 0, b), "100%");
+	assert_string_equal(human_percent(250, 0, b), "250%");
 	assert_string_equal(human_count(0, b), "0");
 	assert_string_equal(human_count(999, b), "999");
 	assert_string_equal(human_count(1204, b), "1,204");

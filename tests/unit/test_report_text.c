@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/vec.h"
 #include "report_view.h"
 
 static void text_of_a_small_window(void **state)
@@ -161,6 +162,30 @@ static void text_fits_any_width(void **state)
 	tear_down(&x);
 }
 
+/* Sampled now and then, or not in this window: that is not "0%", and a cost is not none. */
+static void text_of_small_shares(void **state)
+{
+	const struct {
+		double rate;
+		const char *words;
+	} at[] = {
+		{ 0, " at <1%" }, { 0.002, " at <1%" }, { 0.0235, " at 2.4%" }, { 0.25, " at 25%" }
+	};
+	struct fixture x;
+
+	(void)state;
+	setup_full(&x);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		window_cover_add(&x.r.window, SENSOR_NET, SAMPLED, "budget")->rate = at[i].rate;
+		x.r.window.coverage[0] = x.r.window.coverage[x.r.window.ncoverage - 1];
+		x.r.window.ncoverage = 1;
+		x.r.window.cost_target_pct = 0.003;
+		assert_non_null(strstr(text(&x, false, 200), at[i].words));
+		assert_non_null(strstr(x.out.data, "cost <0.01% of its CPU"));
+	}
+	tear_down(&x);
+}
+
 static void text_has_colors_only_when_asked(void **state)
 {
 	struct fixture x;
@@ -291,6 +316,7 @@ int main(void)
 		cmocka_unit_test(reasons_of_coverage_are_whole),
 		cmocka_unit_test(text_of_nothing_says_so),
 		cmocka_unit_test(text_fits_any_width),
+		cmocka_unit_test(text_of_small_shares),
 		cmocka_unit_test(text_has_colors_only_when_asked),
 		cmocka_unit_test(text_says_memory_only_in_the_first_line),
 		cmocka_unit_test(text_says_losses_and_the_end),
