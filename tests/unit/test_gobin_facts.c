@@ -86,9 +86,8 @@ static void check_symbols(const char *path)
 		const char *name = sym_at(&s, i, &value, &type);
 		struct gofunc f;
 
-		if (type == STT_OBJECT &&
-		    (!strncmp(name, "runtime.", 8) || !strcmp(name, "io.EOF") ||
-		     !strncmp(name, "sync.", 5))) {
+		if (type == STT_OBJECT && (!strncmp(name, "runtime.", 8) ||
+					   !strcmp(name, "io.EOF") || !strncmp(name, "sync.", 5))) {
 			const char *word = name[0] == 'r' ? name + 8 : name;
 
 			for (int g = 0; g < GLOBAL_COUNT; g++) {
