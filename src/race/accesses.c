@@ -379,8 +379,7 @@ static bool begins_with_any(const char *s, const char *const *prefix, size_t n)
 	return false;
 }
 
-/* The runtime, what is used to order accesses, and what compilers and linkers make. */
-static bool is_left_out(const char *name)
+bool accesses_leave_out(const char *name)
 {
 	static const char *const out[] = { "sync.",
 					   "sync/",
@@ -432,7 +431,7 @@ static int look_into(struct scan *s)
 	size_t len = s->f.end > s->f.entry ? s->f.end - s->f.entry : 0;
 	int err;
 
-	if (!len || s->f.flag & FLAG_ASSEMBLY || is_left_out(s->f.name))
+	if (!len || s->f.flag & FLAG_ASSEMBLY || accesses_leave_out(s->f.name))
 		return 0;
 	if (len > MAX_CODE || image_read_addr(&s->gb->image, s->f.entry, s->code, len)) {
 		s->l->dropped++;

@@ -42,6 +42,9 @@ struct accesses {
 /* 0, -EOPNOTSUPP: not an architecture that is decoded; -ENOMEM.  Deinit in any case. */
 int accesses_find(struct accesses *l, struct gobin *gb);
 void accesses_deinit(struct accesses *l);
+/* Whether a function is not looked into: the runtime's, what orders accesses (sync), reflect, and
+ * what compilers and linkers make. */
+bool accesses_leave_out(const char *function);
 /* Whether what the variable at addr points to is the runtime's. */
 bool accesses_is_owned(const struct accesses *l, uint64_t addr);
 

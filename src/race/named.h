@@ -23,6 +23,10 @@ struct symbol {
  */
 int symbol_find(struct image *im, const char *what, struct symbol *out);
 
+/* Names words that have no name by the symbol they lie in, "main.all+8", where there is a table:
+ * 0, -ENOMEM, or a failure to read. */
+int symbols_name(struct image *im, uint64_t bias, struct race_words *l);
+
 /*
  * Adds the words that instructions of a line store to: path is the end of a source file's
  * ("main.go", "shop/main.go").  0, or what accesses_find() said; none found: nothing is added.

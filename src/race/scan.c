@@ -105,15 +105,13 @@ struct pick {
 	size_t n, cap;
 };
 
-/* Code of sync, inlined into the user's: it knows what it does. */
+/* Code of sync or reflect, inlined into the user's: it knows what it does. */
 static bool is_sync(struct pick *p, uint64_t text_addr)
 {
 	struct goframe f;
 
-	if (pclntab_frames(p->rt->gb->pcln, text_addr, false, &f, 1) < 1)
-		return false;
-	return goframe_is_runtime(&f) || !strncmp(f.function, "sync.", 5) ||
-	       !strncmp(f.function, "sync/", 5) || !strncmp(f.function, "internal/sync.", 14);
+	return pclntab_frames(p->rt->gb->pcln, text_addr, false, &f, 1) > 0 &&
+	       accesses_leave_out(f.function);
 }
 
 static bool stores_plainly(const struct access *a)
@@ -346,6 +344,8 @@ int race_words_scan(struct race_words *l, struct goruntime *rt, struct err *err)
 	if (!ret)
 		ret = pick_all(&p, &all);
 	accesses_deinit(&all);
+	if (!ret && symbols_name(&rt->gb->image, rt->bias, l) == -ENOMEM)
+		ret = -ENOMEM;
 	if (ret == -EOPNOTSUPP)
 		return err_set(err, ret, "the code of this architecture is not understood");
 	return ret ? err_set(err, ret, "no memory") : 0;

@@ -158,6 +158,24 @@ static void test_order(void **state)
 
 /* ---- names ---- */
 
+static void test_names_of_candidates(void **state)
+{
+	static const char *const expected[][2] = { { "field", "main.cfg->+24" },
+						   { "counter", "main.counter" },
+						   { "seen", "main.all+8" } };
+	struct race_words l = { 0 };
+	struct go_live p;
+
+	(void)state;
+	go_live_start(&p, "words-usual-plain");
+	assert_int_equal(race_words_scan(&l, &p.rt, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+		assert_string_equal(word_at(&l, &p, fact(&p, expected[i][0]).at)->name,
+				    expected[i][1]);
+	race_words_deinit(&l);
+	go_live_stop(&p);
+}
+
 static int named(struct go_live *p, const char *what, struct race_words *l, struct err *e)
 {
 	memset(l, 0, sizeof(*l));
@@ -365,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_scan_pie),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_names_of_candidates),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_names_without_debug_information),
 		cmocka_unit_test(test_addresses_and_lines),
