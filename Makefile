@@ -55,14 +55,15 @@ EXPORT_OBJ := $(EXPORT_SRC:src/%.c=$(B)/obj/%.o)
 BPF_MAPS := bpf/maps.bpf.c bpf/calls.bpf.c
 BPF_SRC := $(BPF_MAPS) $(filter-out $(BPF_MAPS),$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
-SKEL := $(B)/gospect.skel.h $(B)/sample.skel.h $(B)/death.skel.h $(B)/execs.skel.h
+ALONE := sample death execs watchpoints
+SKEL := $(B)/gospect.skel.h $(ALONE:%=$(B)/%.skel.h)
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) \
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
-	check-net check-lint check-real check-kernels check-kills check-crash check-soak check-deadlocks check-layers \
+	check-net check-lint check-watch check-real check-kernels check-kills check-crash check-soak check-deadlocks check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
 all: $(B)/gospect $(HOST_PROGRAM) $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -95,17 +96,18 @@ $(B)/gospect.skel.h: $(B)/gospect.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name gospect_bpf > $@.tmp
 	@mv $@.tmp $@
 
-# CPU samples; the end of a process; starts: objects of their own, loaded only where they are wanted
+# CPU samples; the end of a process; starts; watchpoints: objects of their own, loaded only where they are wanted
 $(B)/bpf/sample.o: include/gospect/cpu.h
 $(B)/bpf/death.o: include/gospect/crash.h
-$(B)/bpf/sample.o $(B)/bpf/death.o $(B)/bpf/execs.o: $(B)/bpf/%.o: bpf/%.c bpf/pidns.h Makefile | $(B)/.needs
+$(B)/bpf/watchpoints.o: include/gospect/watchpoints.h
+$(ALONE:%=$(B)/bpf/%.o): $(B)/bpf/%.o: bpf/%.c bpf/pidns.h Makefile | $(B)/.needs
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
-$(B)/sample.bpf.o $(B)/death.bpf.o $(B)/execs.bpf.o: $(B)/%.bpf.o: $(B)/bpf/%.o
+$(ALONE:%=$(B)/%.bpf.o): $(B)/%.bpf.o: $(B)/bpf/%.o
 	$(call say,LINK)
 	$(Q)$(BPFTOOL) gen object $@ $<
-$(B)/sample.skel.h $(B)/death.skel.h $(B)/execs.skel.h: $(B)/%.skel.h: $(B)/%.bpf.o
+$(ALONE:%=$(B)/%.skel.h): $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	@mv $@.tmp $@
@@ -233,6 +235,12 @@ check-lint: ## typed nils on every Go release, plain, PIE and without optimizati
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_LINT_ALL=1 tests/gobuild 'typednil-*'
 	@GOSPECT_LINT_ALL=1 tests/run --no-build --only test_lint.
+
+check-watch: ## data races of every kind and their healthy twins, every Go release since 1.22 (root, 30 min)
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all
+	@GOSPECT_WATCH_ALL=1 tests/gobuild 'races-*'
+	@GOSPECT_WATCH_ALL=1 tests/run --no-build --only test_watch.
 
 check-real: $(B)/gospect ## real programs, healthy and under load: nothing to report (root, fetches them, 30 min)
 	@tools/setup --tests

@@ -72,6 +72,9 @@ void privileges_keep(uint64_t keep)
 	set_caps(keep, true);
 }
 
+/* What else the kernel does not refuse. */
+enum { MAY_LOAD = 1, MAY_SERVE = 2, MAY_WATCH = 4 };
+
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 
 static const uint16_t refused[] = {
@@ -182,7 +185,7 @@ static void add_open(struct rules *r, uint32_t call, int arg)
 	    ALLOW, REFUSE);
 }
 
-static void filter(bool loads, bool serves)
+static void filter(unsigned allowed)
 {
 	struct rules r = { .n = 0 };
 	struct sock_fprog p;
@@ -190,34 +193,35 @@ static void filter(bool loads, bool serves)
 	ADD(&r, LOAD(arch), IF_IS(AUDIT_ARCH_X86_64, 1), REFUSE, LOAD(nr),
 	    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1), REFUSE);
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-		ADD(&r, IF_NOT(refused[i], 1), REFUSE);
-	for (size_t i = 0; i < ARRAY_SIZE(sockets) && !serves; i++)
+		if (refused[i] != SYS_perf_event_open || !(allowed & MAY_WATCH))
+			ADD(&r, IF_NOT(refused[i], 1), REFUSE);
+	for (size_t i = 0; i < ARRAY_SIZE(sockets) && !(allowed & MAY_SERVE); i++)
 		ADD(&r, IF_NOT(sockets[i], 1), REFUSE);
 	add_open(&r, SYS_open, 1);
 	add_open(&r, SYS_openat, 2);
-	add_bpf(&r, loads);
+	add_bpf(&r, allowed & MAY_LOAD);
 	ADD(&r, ALLOW);
 	p = (struct sock_fprog){ .len = r.n, .filter = r.insn };
 	syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &p);
 }
 
-static void close_to_others(bool serves)
+static void close_to_others(unsigned allowed)
 {
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	filter(false, serves);
+	filter(allowed);
 }
 
 #else
 
-static void filter(bool loads, bool serves)
+static void filter(unsigned allowed)
 {
-	(void)loads, (void)serves;
+	(void)allowed;
 }
 
 /* LeakSanitizer traces its own process. */
-static void close_to_others(bool serves)
+static void close_to_others(unsigned allowed)
 {
-	(void)serves;
+	(void)allowed;
 }
 
 #endif
@@ -225,13 +229,19 @@ static void close_to_others(bool serves)
 void privileges_drop(uint64_t keep)
 {
 	privileges_keep(keep);
-	close_to_others(false);
+	close_to_others(0);
 }
 
 void privileges_serve(uint64_t keep)
 {
 	privileges_keep(keep);
-	close_to_others(true);
+	close_to_others(MAY_SERVE);
+}
+
+void privileges_watch(uint64_t keep)
+{
+	privileges_keep(keep);
+	close_to_others(MAY_WATCH);
 }
 
 /* Older kernels know CAP_SYS_ADMIN alone. */
@@ -243,5 +253,5 @@ void privileges_prepare(uint64_t keep)
 	if (!(bpf & ~effective()))
 		keep &= ~PRIVILEGE_ADMIN;
 	privileges_keep(keep);
-	filter(true, false);
+	filter(MAY_LOAD);
 }

@@ -47,5 +47,7 @@ void privileges_lower(uint64_t keep);
 void privileges_drop(uint64_t keep);
 /* The same of who serves and pushes: sockets are allowed. */
 void privileges_serve(uint64_t keep);
+/* The same of who sets watchpoints: events of perf may be made. */
+void privileges_watch(uint64_t keep);
 
 #endif

@@ -11,7 +11,7 @@ import unittest
 from harness import TOP, need_root
 
 CLANG = os.environ.get("CLANG", "clang")
-OBJECTS = ("gospect", "death", "sample", "execs")
+OBJECTS = ("gospect", "death", "sample", "execs", "watchpoints")
 
 
 def release(clang):

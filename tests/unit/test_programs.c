@@ -16,8 +16,10 @@
 
 #include "gospect/abi.h"
 #include "gospect/crash.h"
+#include "gospect/watchpoints.h"
 #include "death.skel.h"
 #include "gospect.skel.h"
+#include "watchpoints.skel.h"
 
 #define MAX_PROGRAMS 64
 #define LOG_BYTES    65536
@@ -134,10 +136,31 @@ static void exits_and_signals_load(void **state)
 	}
 }
 
+/* The program that a trap runs: on the stack of the interrupt. */
+static void watchpoints_load(void **state)
+{
+	static char log[LOG_BYTES];
+	struct watchpoints_bpf *skel;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	libbpf_set_print(quiet);
+	skel = watchpoints_bpf__open();
+	assert_non_null(skel);
+	bpf_program__set_log_buf(skel->progs.word_touched, log, sizeof(log));
+	bpf_program__set_log_level(skel->progs.word_touched, LOG_STATISTICS);
+	if (watchpoints_bpf__load(skel))
+		fail_msg("%s", log);
+	check_stacks("word_touched", log);
+	watchpoints_bpf__destroy(skel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exits_and_signals_load),
+		cmocka_unit_test(watchpoints_load),
 		cmocka_unit_test(stacks_are_small),
 	};
 
