@@ -70,6 +70,26 @@ const struct command commands[] = {
 			   OPT_BIT(OPT_HELP),
 	},
 	{
+		.name = "watch",
+		.operand = OPERAND_PID_AND_WORDS,
+		.run = cmd_watch,
+		.summary = "data races on words of memory, by hardware watchpoints",
+		.about =
+			"Watches up to four words of a running process in slices, and tells which "
+			"lines of which goroutines read and write them. Two threads that touch a "
+			"word at the same time, one of them with a plain store, are a data race: "
+			"that is a proof, whatever locks there are. WORD is main.cfg, "
+			"main.cfg->Enabled, main.cfg->+24:1, 0xADDR, 0xADDR:LEN or file.go:31 (the "
+			"variables that this line stores to). Without one, it looks for candidates "
+			"in the program's code "
+			"and sweeps over all of them. That nothing is found proves nothing: "
+			"what was watched, and for how long, is said. An access that is seen "
+			"takes some 10 µs, within --budget.",
+		.options = OPT_BIT(OPT_FOR_WATCH) | OPT_BIT(OPT_BUDGET_WATCH) |
+			   OPT_BIT(OPT_FORMAT_WATCH) | OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) |
+			   OPT_BIT(OPT_HELP),
+	},
+	{
 		.name = "diff",
 		.operand = OPERAND_TWO_FILES,
 		.run = cmd_diff,

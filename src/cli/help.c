@@ -21,10 +21,11 @@ static const struct {
 
 static const char *operand_word(const struct command *c)
 {
-	return c->operand == OPERAND_PID           ? " PID"
-	       : c->operand == OPERAND_PID_OR_FILE ? " PID|FILE"
-	       : c->operand == OPERAND_TWO_FILES   ? " A.json B.json"
-						   : "";
+	return c->operand == OPERAND_PID             ? " PID"
+	       : c->operand == OPERAND_PID_OR_FILE   ? " PID|FILE"
+	       : c->operand == OPERAND_PID_AND_WORDS ? " PID [WORD]..."
+	       : c->operand == OPERAND_TWO_FILES     ? " A.json B.json"
+						     : "";
 }
 
 static void flag_with_arg(const struct option_def *d, char *out, size_t size)

@@ -22,6 +22,10 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR] = { "--for", "DUR",
 		      "stop after DUR (500ms, 5s, 2m, 1h); default: at Ctrl-C or when the target "
 		      "exits" },
+	[OPT_FOR_WATCH] = { "--for", "DUR",
+			    "watch for DUR; default: until each word is proven, or a sweep is "
+			    "through, "
+			    "at most 60s" },
 	[OPT_EVERY] = { "--every", "DUR", "report every DUR (default 5s; on a screen 1s)" },
 	[OPT_WINDOW] = { "--window", "DUR",
 			 "observe for DUR (default 5s; 0: read memory once, arm no probes)" },
@@ -32,6 +36,9 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_BUDGET] = { "--budget", "PCT",
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
 			 "1%, at least 2 ms/s; 0: memory only, no probes)" },
+	[OPT_BUDGET_WATCH] = { "--budget", "PCT",
+			       "what watching may cost the target, in percent of the CPU it uses "
+			       "(default 1%, at least 10 ms/s)" },
 	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
 	[OPT_SLOW] = { "--slow", "DUR",
 		       "print a line for each HTTP request by a client that takes DUR (100ms or "
@@ -63,6 +70,8 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof",
 				  "json: schema gospect.report/1; html: one file with a flame "
 				  "graph; pprof: a profile for 'go tool pprof' (default text)" },
+	[OPT_FORMAT_WATCH] = { "--format", "text|json|html",
+			       "json: schema gospect.watch/1; html: one file (default text)" },
 	[OPT_PROFILE] = { "--profile", "goroutine|heap|cpu",
 			  "which profile --format pprof writes (default goroutine); cpu: samples "
 			  "of "
@@ -190,7 +199,9 @@ static int set_format(const struct command *c, enum option_id id, const char *ar
 		[FORMAT_HTML] = "html",
 		[FORMAT_PPROF] = "pprof",
 	};
-	int last = id == OPT_FORMAT ? FORMAT_JSON : FORMAT_PPROF;
+	int last = id == OPT_FORMAT         ? FORMAT_JSON
+		   : id == OPT_FORMAT_WATCH ? FORMAT_HTML
+					    : FORMAT_PPROF;
 
 	for (int i = 0; i <= last; i++)
 		if (!strcmp(arg, names[i])) {
@@ -230,6 +241,7 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 {
 	switch (id) {
 	case OPT_FOR:
+	case OPT_FOR_WATCH:
 		if (duration_parse(arg, &o->for_ns) || !o->for_ns)
 			return usage(c, "not a duration: '%s'", arg);
 		return 0;
@@ -241,11 +253,13 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		o->has_only = true;
 		return set_sensors(c, arg, o);
 	case OPT_BUDGET:
+	case OPT_BUDGET_WATCH:
 		if (percent_parse(arg, &o->budget_pct))
 			return usage(c, "not a percentage between 0 and 100: '%s'", arg);
 		return 0;
 	case OPT_FORMAT:
 	case OPT_FORMAT_SNAPSHOT:
+	case OPT_FORMAT_WATCH:
 		return set_format(c, id, arg, o);
 	case OPT_WINDOW:
 		if (duration_parse(arg, &o->window_ns) ||
@@ -355,11 +369,17 @@ static int set_operand(const struct command *c, const char *arg, struct options 
 		*(o->file ? &o->file2 : &o->file) = arg;
 		return 0;
 	}
+	if (c->operand == OPERAND_PID_AND_WORDS && o->pid) {
+		if (o->nword == OPTIONS_WORDS)
+			return usage(c, "more than four words at a time: '%s'", arg);
+		o->word[o->nword++] = arg;
+		return 0;
+	}
 	if (c->operand == OPERAND_NONE || o->pid || o->file)
 		return usage(c, "unexpected operand '%s'", arg);
 	if (!pid_parse(arg, &o->pid))
 		return 0;
-	if (c->operand == OPERAND_PID)
+	if (c->operand == OPERAND_PID || c->operand == OPERAND_PID_AND_WORDS)
 		return usage(c, "not a process id: '%s'", arg);
 	if (!*arg)
 		return usage(c, "empty file name%s", "");
@@ -433,7 +453,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		return usage(c, "--until-exit needs the sensor '%s'", "crash");
 	if (c->options & OPT_BIT(OPT_ONCE) && o->for_ns && !o->once)
 		return usage(c, "'%s' is for --once", "--for");
-	if (c->operand == OPERAND_PID && !o->pid)
+	if ((c->operand == OPERAND_PID || c->operand == OPERAND_PID_AND_WORDS) && !o->pid)
 		return usage(c, "'%s' needs a PID (try: gospect list)", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)
 		return usage(c, "'%s' needs a PID or a FILE", c->name);

@@ -23,7 +23,8 @@ struct options;
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_PPROF };
 enum profile { PROFILE_GOROUTINE, PROFILE_HEAP, PROFILE_CPU };
 
-#define OPTIONS_SETS 32
+#define OPTIONS_SETS  32
+#define OPTIONS_WORDS 4 /* debug registers */
 
 struct options {
 	long pid;          /* operand PID, or 0 */
@@ -57,11 +58,19 @@ struct options {
 	const char *check;             /* --check; NULL: not asked for */
 	const char *set[OPTIONS_SETS]; /* --set, in their order */
 	int nset;
+	const char *word[OPTIONS_WORDS]; /* operands of `watch` */
+	int nword;
 	bool help;
 	char **argv; /* of the program, for who hands it on */
 };
 
-enum operand { OPERAND_NONE, OPERAND_PID, OPERAND_PID_OR_FILE, OPERAND_TWO_FILES };
+enum operand {
+	OPERAND_NONE,
+	OPERAND_PID,
+	OPERAND_PID_OR_FILE,
+	OPERAND_PID_AND_WORDS,
+	OPERAND_TWO_FILES
+};
 
 struct command {
 	const char *name;
@@ -74,10 +83,12 @@ struct command {
 
 enum option_id {
 	OPT_FOR,
+	OPT_FOR_WATCH,
 	OPT_EVERY,
 	OPT_WINDOW,
 	OPT_ONLY,
 	OPT_BUDGET,
+	OPT_BUDGET_WATCH,
 	OPT_EXACT,
 	OPT_SLOW,
 	OPT_UNTIL_EXIT,
@@ -89,6 +100,7 @@ enum option_id {
 	OPT_STD,
 	OPT_FORMAT,
 	OPT_FORMAT_SNAPSHOT,
+	OPT_FORMAT_WATCH,
 	OPT_PROFILE,
 	OPT_RATE,
 	OPT_OUTPUT,
@@ -140,6 +152,7 @@ int cmd_snapshot(const struct options *o);
 int cmd_leaks(const struct options *o);
 int cmd_diff(const struct options *o);
 int cmd_lint(const struct options *o);
+int cmd_watch(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_list(const struct options *o);
 int cmd_host(const struct options *o);

@@ -176,7 +176,7 @@ static void title(const struct window *w, struct buf *out)
 	buf_deinit(&line);
 }
 
-static void findings(const struct findings *fs, struct buf *out)
+void html_findings(const struct findings *fs, struct buf *out)
 {
 	buf_puts(out, "<h2>Findings</h2>\n");
 	if (!fs->n)
@@ -357,8 +357,7 @@ static void stacks(const struct goroutine_dump *d, struct buf *out)
 		buf_printf(out, "<p>and %s more</p>\n", human_count(d->ngroup - MAX_GROUPS, n));
 }
 
-/* A table as it is printed in text, cell by cell: its cells are clean already. */
-static void table(const struct grid *t, struct buf *out)
+void html_table(const struct grid *t, struct buf *out)
 {
 	const char *cell = t->cell.data;
 	int rows = t->ncell / t->ncolumn;
@@ -422,7 +421,7 @@ static int part(const struct window *w, const struct table *t, struct buf *out)
 		sentence(out, w, t->label2 + strspn(t->label2, " "), t->sentence2);
 	err = cells_of_window(&cells, t, w, MAX_ROWS);
 	if (cells.grid.ncell)
-		table(&cells.grid, out);
+		html_table(&cells.grid, out);
 	cells_deinit(&cells);
 	if (t->below)
 		lines_below(w, t, out);
@@ -436,7 +435,7 @@ int report_html(const struct report *r, struct buf *out)
 
 	buf_puts(out, html_head);
 	title(w, out);
-	findings(&r->findings, out);
+	html_findings(&r->findings, out);
 	for (int i = 0; i < report_nparts && !err; i++)
 		err = part(w, report_parts[i], out);
 	buf_puts(out, "<h2>Coverage</h2>\n");

@@ -16,6 +16,13 @@ void html_escaped(struct buf *out, const char *s);
 /* Foreign text, without control and format characters, and escaped, at most columns wide. */
 void html_text(struct buf *out, const char *before, const char *s, int columns, const char *after);
 
+struct findings;
+struct grid;
+
+void html_findings(const struct findings *fs, struct buf *out);
+/* A table as it is printed in text: its cells are clean already. */
+void html_table(const struct grid *t, struct buf *out);
+
 /* waterfall.c: for each host the phases of its slowest request, the medians, and what failed. */
 extern const char waterfall_style[];
 void html_waterfall(struct buf *out, const struct net_window *n);

@@ -2,6 +2,7 @@
 #include "goroutines/tables.h"
 #include "report/document.h"
 #include "report/lint.h"
+#include "report/race.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -48,6 +49,7 @@ void schema_tables(void (*fn)(const struct table *t, bool has_rest, void *arg), 
 	visit(&v, &report_document, false);
 	visit(&v, &leaked_goroutines, false);
 	visit(&v, &lint_document, false);
+	visit(&v, &race_document, false);
 }
 
 bool schema_always(const struct column *c)

@@ -35,7 +35,7 @@ class Schema(unittest.TestCase):
         all_refs = set(refs(s))
         self.assertGreater(len(all_refs), 20)
         # what `gospect leaks` prints is an object of its own
-        self.assertEqual(all_refs | {"#/$defs/leaked_goroutine", "#/$defs/lint"}, {f"#/$defs/{name}" for name in s["$defs"]})
+        self.assertEqual(all_refs | {"#/$defs/leaked_goroutine", "#/$defs/lint", "#/$defs/watch"}, {f"#/$defs/{name}" for name in s["$defs"]})
 
     def test_full_disk(self):
         with open("/dev/full", "w") as full:

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gospect watch: who touches words of a process's memory, and whether at the same time. */
+#include <errno.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/interrupt.h"
+#include "cli/message.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/watch.h"
+#include "host/privileges.h"
+#include "report/race.h"
+
+struct race_run {
+	const struct options *o;
+	struct session s;
+	struct watchpoints *wp;
+	struct race_report report;
+	struct output out;
+	int signal_fd;
+};
+
+static const char *or_null(const char *s)
+{
+	return s[0] ? s : NULL;
+}
+
+static void describe(struct race_report *r, const struct gobin *gb)
+{
+	r->go = gb->build.release.minor ? or_null(gb->build.version) : NULL;
+	r->arch = gb->arch ? gb->arch->name : NULL;
+	r->stripped = gb->image.is_stripped;
+	r->pie = gb->image.is_pie;
+	r->build_id = or_null(gb->image.go_build_id);
+	r->module = or_null(gb->build.module);
+	r->module_version = or_null(gb->build.module_version);
+}
+
+static const char *interrupted(const struct race_run *run)
+{
+	struct signalfd_siginfo si;
+
+	if (read(run->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return NULL;
+	return si.ssi_signo == SIGINT ? "stopped by Ctrl-C" : "stopped by a signal";
+}
+
+/* Until it is done, or ended by a signal or by the process's end.  The exit status. */
+static int watch(struct race_run *run)
+{
+	struct race_report *r = &run->report;
+	struct err err = { 0 };
+	int e = 0;
+
+	while (!e && !(r->end_reason = interrupted(run))) {
+		msg_progress("watching: %llu slices, %llu accesses",
+			     (unsigned long long)r->race.slices, (unsigned long long)r->race.hits);
+		e = race_step(&r->race, &err);
+	}
+	msg_progress_end();
+	if (e == -ESRCH && r->race.slices) {
+		r->end_reason = "the process has ended";
+		return EXIT_DONE;
+	}
+	return e == -ESRCH ? EXIT_TARGET_ENDED : e < 0 ? msg_fail(&err) : EXIT_DONE;
+}
+
+static int print(struct race_run *run)
+{
+	struct race_report *r = &run->report;
+	struct buf *out = &run->out.buf;
+
+	race_sum(&r->race);
+	race_find(&r->race, &r->findings);
+	if (run->o->format == FORMAT_JSON)
+		report_race_json(r, out);
+	else if (run->o->format == FORMAT_HTML)
+		report_race_html(r, out);
+	else
+		report_race_text(r, &run->out.text, out);
+	return output_status(output_write(&run->out, out));
+}
+
+static int name_words(struct race_run *run, struct err *err)
+{
+	int e = 0;
+
+	for (int i = 0; i < run->o->nword && !e; i++)
+		e = race_words_named(&run->report.race.words, &run->s.rt, &run->s.proc,
+				     run->o->word[i], err);
+	return e;
+}
+
+static int run_watch(struct race_run *run)
+{
+	const struct options *o = run->o;
+	struct race_options how = { .budget_pct = o->budget_pct,
+				    .wake_fd = run->signal_fd,
+				    .for_ns = o->for_ns };
+	struct err err = { 0 };
+	int status;
+
+	if (session_open(&run->s, (pid_t)o->pid, &err) || name_words(run, &err) ||
+	    race_begin(&run->report.race, run->wp, &run->s.rt, &run->s.proc, &how, &err))
+		return msg_fail(&err);
+	run->report.pid = (int)o->pid;
+	describe(&run->report, run->s.gb);
+	msg_note("watching %zu %s of process %ld with hardware watchpoints: each access that is "
+		 "seen takes about %.0f µs, within %.3g %% of its CPU time",
+		 run->report.race.words.n, o->nword ? "words" : "candidates", o->pid,
+		 (double)watchpoints_costs(run->wp)->hit_ns / 1e3, o->budget_pct);
+	status = watch(run);
+	if (status == EXIT_DONE)
+		status = print(run);
+	if (status == EXIT_DONE && o->has_fail_on &&
+	    findings_reach(&run->report.findings, o->fail_on))
+		status = EXIT_FOUND;
+	return status;
+}
+
+/* The program is loaded and a trap measured before anything of the process is read. */
+static int prepare(struct race_run *run)
+{
+	struct err err = { 0 };
+	int e = interrupt_begin(&run->signal_fd);
+
+	if (e) {
+		msg_error("cannot catch signals: %s", strerror(-e));
+		return EXIT_FAILED;
+	}
+	msg_begin();
+	if (watchpoints_open(&run->wp, &err))
+		return msg_fail(&err);
+	privileges_watch(PRIVILEGE_READ | (run->o->output ? PRIVILEGE_WRITE : 0) |
+			 (privileges_had(PRIVILEGE_PERFMON) ? PRIVILEGE_PERFMON : PRIVILEGE_ADMIN));
+	return EXIT_DONE;
+}
+
+int cmd_watch(const struct options *o)
+{
+	struct race_run run = { .o = o, .signal_fd = -1 };
+	int status;
+
+	if (o->budget_pct <= 0) {
+		msg_error("watching costs the process something: --budget must be more than 0");
+		return EXIT_USAGE;
+	}
+	status = output_open(&run.out, o);
+	if (status != EXIT_DONE)
+		return status;
+	status = prepare(&run);
+	if (status == EXIT_DONE)
+		status = run_watch(&run);
+	findings_deinit(&run.report.findings);
+	race_deinit(&run.report.race);
+	watchpoints_close(run.wp);
+	session_close(&run.s);
+	return output_close(&run.out, status);
+}

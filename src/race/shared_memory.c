@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Finding shared-memory: a word that goroutines touch without order.
+ *
+ * High where it is proven (race/proof.h): two accesses at the same time, one of them a plain
+ * store.  Of that no lock's name and no number of accesses is needed, so there are no
+ * thresholds.  Where the clocks of the CPUs cannot be compared the same is a suspicion: info.
+ * Nothing is said of words whose accesses did not overlap, however they look.
+ */
+#include "base/text.h"
+#include "race/race.h"
+
+static void say_access(struct finding *f, const char *which, const struct shared_access *a)
+{
+	char place[WORDS_PLACE_MAX], created[WORDS_PLACE_MAX];
+
+	if (a->created.function)
+		finding_evidence(f, "%s%s%s at %.110s by goroutine %llu, created at %.80s", which,
+				 a->atomic ? "atomic " : "", a->kind,
+				 words_place(&a->place, place, sizeof(place)),
+				 (unsigned long long)a->goid,
+				 words_place(&a->created, created, sizeof(created)));
+	else
+		finding_evidence(f, "%s%s%s at %.150s by goroutine %llu", which,
+				 a->atomic ? "atomic " : "", a->kind,
+				 words_place(&a->place, place, sizeof(place)),
+				 (unsigned long long)a->goid);
+}
+
+static void say_how(struct finding *f, const struct word_watch *w, bool proven)
+{
+	unsigned long long n = (unsigned long long)w->overlaps;
+
+	if (proven)
+		finding_evidence(f,
+				 "%llu time%s both threads stood behind their access at the same "
+				 "time: nothing can have ordered them",
+				 n, n == 1 ? "" : "s");
+	else
+		finding_evidence(f,
+				 "%llu time%s by clocks that this kernel does not keep equal: "
+				 "not proven",
+				 n, n == 1 ? "" : "s");
+}
+
+static void find(const struct word_watch *w, struct findings *found)
+{
+	const struct shared_access *a = &w->access[w->pair[0]], *b = &w->access[w->pair[1]];
+	bool proven = w->verdict == RACE_PROVEN;
+	struct finding *f = findings_add_about(found, "shared-memory", w->word->name ? w->name : "",
+					       proven ? SEVERITY_HIGH : SEVERITY_INFO, &a->place);
+
+	if (!f)
+		return;
+	finding_title(f, "%s%.200s: goroutines %s",
+		      proven ? "data race on " : "perhaps a data race on ", w->name,
+		      a->is_map ? "use the map in it at the same time, and one writes it"
+				: "touch it at the same time, and one stores to it");
+	say_access(f, "", a);
+	if (a != b)
+		say_access(f, "", b);
+	say_how(f, w, proven);
+	finding_count(f, "overlaps", w->overlaps);
+	finding_count(f, "count", w->hits);
+	f->exactness = PARTIAL;
+	f->weight = (double)w->overlaps;
+	finding_advice(f, "guard both with one mutex, or make both atomic (sync/atomic): also the "
+			  "reads");
+}
+
+void race_find(const struct race *r, struct findings *found)
+{
+	for (int i = 0; i < r->nrow; i++)
+		if (r->row[i].verdict != RACE_UNPROVEN)
+			find(&r->row[i], found);
+	findings_sort(found);
+}
