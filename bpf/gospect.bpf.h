@@ -114,7 +114,8 @@ static __always_inline bool hit_of(struct hit *h, go_regs *ctx, __u32 target, __
 		gs_add(&h->count->foreign, 1);
 		return false;
 	}
-	if ((h->spec->branch_probes & (1ull << probe)) && GO_STACK_CHECK_FAILS(ctx)) {
+	if ((h->spec->branch_probes[GS_PROBE_WORD(probe) % GS_PROBE_WORDS] & GS_PROBE_BIT(probe)) &&
+	    GO_STACK_CHECK_FAILS(ctx)) {
 		gs_add(&h->count->retried, 1);
 		return false;
 	}

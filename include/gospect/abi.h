@@ -86,17 +86,24 @@ struct gs_router {
 #define GS_ROUTER_PATTERNS 4u /* pattern is a slice */
 _Static_assert(sizeof(struct gs_router) == 32, "gs_router");
 
+#define GS_PROBE_WORDS    2 /* of a mask with a bit for each probe */
+#define GS_PROBE_WORD(id) ((id) / 64)
+#define GS_PROBE_BIT(id)  (1ull << (id) % 64)
+_Static_assert(PROBE_COUNT <= 64 * GS_PROBE_WORDS, "masks of probes");
+_Static_assert(PROBE_COUNT <= 256, "GS_COOKIE has a byte for it");
+
 /*
  * What the programs know of one target: the value of map `specs`, found by
  * the cookie's low 32 bits (0 where the kernel has no cookies).  User space
  * writes it before attaching; `active` and `window` change while attached.
  */
 struct gs_spec {
-	__u32 tgid;          /* as the programs see it: see gs_pidns_ino */
-	__u32 active;        /* GROUP_BIT(), GS_ACTIVE_NEW */
-	__u64 branch_probes; /* bit per probe: the site is the stack check's jbe,
-				 * and a hit that takes it (CF or ZF) does not count */
-	__u32 window;        /* number of the reading to come; its lowest bit says which
+	__u32 tgid;   /* as the programs see it: see gs_pidns_ino */
+	__u32 active; /* GROUP_BIT(), GS_ACTIVE_NEW */
+	/* Bit per probe: the site is the stack check's jbe, and a hit that takes it (CF or ZF)
+	 * does not count. */
+	__u64 branch_probes[GS_PROBE_WORDS];
+	__u32 window; /* number of the reading to come; its lowest bit says which
 				 * stw_max_ns[] and max_ns[] grow */
 	/* offsets in the runtime's g; startpc is at gopc + 16 in every release */
 	__u32 g_goid;
@@ -139,8 +146,9 @@ struct gs_spec {
 	/* The sync.Pools that they have, as far as they are known, and GS_POOL_KIND; 0: none. */
 	__u64 router_pool[GS_ROUTER_POOLS];
 };
-_Static_assert(sizeof(struct gs_spec) == 280 + 32 * GS_ROUTERS + 8 * GS_ROUTER_POOLS, "gs_spec");
-_Static_assert(PROBE_COUNT <= 64, "gs_spec.branch_probes has a bit for each probe");
+_Static_assert(sizeof(struct gs_spec) ==
+		       272 + 8 * GS_PROBE_WORDS + 32 * GS_ROUTERS + 8 * GS_ROUTER_POOLS,
+	       "gs_spec");
 
 /* gs_spec.flags */
 #define GS_SPEC_CLOSES 1u /* the end of every HTTP/1 connection is seen while requests are */

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gospect/kinds.h"
 #include "model/place.h"
 #include "plan/phase.h"
 #include "plan/sensor.h"
@@ -97,7 +98,7 @@ struct window {
 	uint64_t agent_bpf_bytes; /* kernel memory of our tables */
 	int probes_armed, probes_emulated, probes_stepped;
 	uint64_t probe_hits;
-	struct probe_row probe[64]; /* one per probe of the plan */
+	struct probe_row probe[PROBE_COUNT]; /* one per probe of the plan */
 	int nprobe;
 	const char *memory_only; /* why no probes at all, one sentence; NULL when armed */
 

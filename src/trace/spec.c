@@ -252,9 +252,12 @@ void spec_write(struct trace *t)
 
 		memcpy((uint8_t *)&s + spec_fields[i].member, &value, sizeof(value));
 	}
-	for (int k = 0; k < t->plan.n; k++)
+	for (int k = 0; k < t->plan.n; k++) {
+		enum probe_id id = t->plan.probe[k].id;
+
 		if (t->plan.probe[k].kind == SITE_BRANCH)
-			s.branch_probes |= 1ull << t->plan.probe[k].id;
+			s.branch_probes[GS_PROBE_WORD(id)] |= GS_PROBE_BIT(id);
+	}
 	write_ranges(t, &s);
 	write_routers(t, &s);
 	if (plan_has(&t->plan, PROBE_CONN_CLOSED))
