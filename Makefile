@@ -46,7 +46,7 @@ HOST_ON := $(filter-out 0,$(HOST))
 HOST_PROGRAM := $(if $(HOST_ON),$(B)/gospect-host)
 HOST_LIBS := -lmicrohttpd -lcurl $(call lib,yaml)
 
-MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu crash race lint observe report agent cli
+MODULES := base arch gobin proc gort host prove plan trace model goroutines memory net sql locks cpu crash slices race lint observe report agent cli
 LIB_SRC := $(foreach m,$(MODULES),$(wildcard src/$(m)/*.c))
 LIB_OBJ := $(LIB_SRC:src/%.c=$(B)/obj/%.o)
 EXPORT_SRC := $(wildcard src/export/*.c)

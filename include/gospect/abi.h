@@ -39,6 +39,7 @@
 #define GS_MAX_FAILS        512  /* kinds of failure, by host, phase and place */
 #define GS_MAX_ERRTYPES     128  /* itabs, and texts, that tell what an error is */
 #define GS_MAX_LIVES        1024 /* sites whose goroutines are timed */
+#define GS_MAX_GROWTHS      1024 /* places that append, by type */
 #define GS_PHASE_BLOCK      4    /* rows of an entry of `phases` */
 /* Rows of `sums`: of lifetimes from 1, of calls and of phases behind them. */
 #define GS_CALL_ROWS   GS_MAX_LIVES
@@ -133,11 +134,12 @@ struct gs_spec {
 	__u64 func_lo, func_hi;         /* net/http.HandlerFunc.ServeHTTP */
 	__u64 method_lo, method_hi;     /* ServeHTTP of an http.Handler, as a func */
 	__u64 h2c_lo, h2c_hi;           /* x/net's h2c handler, which has the real one */
-	__u64 http_lo, http_hi;   /* net/http, and what of the standard library is beside it */
-	__u64 do_lo, do_hi;       /* net/http.(*Client).do */
-	__u64 eof_itab, eof_data; /* the value of io.EOF */
-	__u64 stream_entry;       /* google.golang.org/grpc.(*Server).handleStream */
-	__u64 close_lo, close_hi; /* (*http2Server).Close: the first method of its transport */
+	__u64 http_lo, http_hi;       /* net/http, and what of the standard library is beside it */
+	__u64 do_lo, do_hi;           /* net/http.(*Client).do */
+	__u64 runtime_lo, runtime_hi; /* package runtime, as far as it is in one piece */
+	__u64 eof_itab, eof_data;     /* the value of io.EOF */
+	__u64 stream_entry;           /* google.golang.org/grpc.(*Server).handleStream */
+	__u64 close_lo, close_hi;     /* (*http2Server).Close: the first method of its transport */
 	/* Offsets: those of the runtime's, of net/http.Request.ctx, and of a gRPC status's code
 	 * in its message (0: not known). */
 	__u32 g_m, m_p, p_id, request_ctx, status_code;
@@ -147,7 +149,7 @@ struct gs_spec {
 	__u64 router_pool[GS_ROUTER_POOLS];
 };
 _Static_assert(sizeof(struct gs_spec) ==
-		       272 + 8 * GS_PROBE_WORDS + 32 * GS_ROUTERS + 8 * GS_ROUTER_POOLS,
+		       288 + 8 * GS_PROBE_WORDS + 32 * GS_ROUTERS + 8 * GS_ROUTER_POOLS,
 	       "gs_spec");
 
 /* gs_spec.flags */
@@ -202,8 +204,9 @@ struct gs_counters {
 	__u64 births_other;
 	__u64 allocs_other;
 	__u64 allocs_other_bytes;
+	__u64 growths_other;
 };
-_Static_assert(sizeof(struct gs_counters) == 96 + 8 * PROBE_COUNT + 96, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 96 + 8 * PROBE_COUNT + 104, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */
@@ -247,6 +250,25 @@ struct gs_stack {
 	__u64 pcs[GS_MAX_FRAMES]; /* 0 beyond npcs */
 };
 _Static_assert(sizeof(struct gs_stack) == 32 + 8 * GS_MAX_FRAMES, "gs_stack");
+
+/*
+ * Slices that append moved to a larger array, by where it is and what they are of: key and
+ * value of map `growths`.  Bytes are elements by the size that the type says.
+ */
+struct gs_growth_key {
+	__u64 pc; /* return address of the first call that is not the runtime's own */
+	__u64 type;
+	__u32 target, unused;
+};
+struct gs_growth {
+	__u64 count;
+	__u64 begun;    /* of them, that had no array on the heap yet: a slice begins */
+	__u64 elements; /* that were copied */
+	/* largest, since it is probed */
+	__u64 max_length, max_capacity; /* needed; outgrown */
+};
+_Static_assert(sizeof(struct gs_growth_key) == 24, "gs_growth_key");
+_Static_assert(sizeof(struct gs_growth) == 40, "gs_growth");
 
 /* A histogram of durations: sixteen buckets an octave (a percentile is at most
  * 3 % off), exact below 16 ns; the last bucket takes all from 2^42 ns (73 minutes). */

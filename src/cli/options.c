@@ -32,7 +32,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_ONLY] = { "--only", "SENSOR,...",
 		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes, "
 		       "cpu, "
-		       "statements, crash (errors is accepted but not implemented yet)" },
+		       "statements, crash, slices (errors is accepted but not implemented yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
 			 "what tracing may cost the target, in percent of the CPU it uses (default "
 			 "1%, at least 2 ms/s; 0: memory only, no probes)" },
@@ -431,7 +431,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 			return 0;
 	}
 	if (!o->has_only)
-		o->sensors &= ~SENSOR_BIT(SENSOR_STATEMENTS);
+		o->sensors &= ~SENSORS_NAMED;
 	/* Who looks for some seconds does not wait for the end. */
 	if (!o->has_only && !strcmp(c->name, "snapshot"))
 		o->sensors &= ~SENSOR_BIT(SENSOR_CRASH);

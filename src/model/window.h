@@ -120,6 +120,7 @@ struct window {
 	struct locks_window *locks;
 	struct cpu_window *cpu;
 	struct crash_window *crash;
+	struct slices_window *slices;
 };
 
 /* What rates are for: the window less what the process was kept from running. */

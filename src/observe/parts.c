@@ -14,11 +14,12 @@
 #include "locks/subject.h"
 #include "memory/subject.h"
 #include "net/subject.h"
+#include "slices/subject.h"
 #include "sql/subject.h"
 
 const struct subject *const subjects[] = {
-	&goroutines_subject, &memory_subject, &net_subject,   &sql_subject,
-	&locks_subject,      &cpu_subject,    &crash_subject, NULL,
+	&goroutines_subject, &memory_subject, &net_subject,    &sql_subject, &locks_subject,
+	&cpu_subject,        &crash_subject,  &slices_subject, NULL,
 };
 
 static bool is_gone(int err)

@@ -14,6 +14,7 @@ struct parts {
 	struct locks_window locks;
 	struct cpu_window cpu;
 	struct crash_window crash;
+	struct slices_window slices;
 };
 
 int window_init(struct window *w)
@@ -30,6 +31,7 @@ int window_init(struct window *w)
 	w->locks = &p->locks;
 	w->cpu = &p->cpu;
 	w->crash = &p->crash;
+	w->slices = &p->slices;
 	return 0;
 }
 
@@ -44,6 +46,7 @@ void window_deinit(struct window *w)
 	locks_window_deinit(w->locks);
 	cpu_window_deinit(w->cpu);
 	crash_window_deinit(w->crash);
+	slices_window_deinit(w->slices);
 	free(w->goroutines); /* the first of the parts: all of them */
 	memset(w, 0, sizeof(*w));
 }

@@ -10,6 +10,7 @@
 #include "memory/window.h"
 #include "model/window.h"
 #include "net/window.h"
+#include "slices/window.h"
 #include "sql/window.h"
 
 /* Empty, with a part for each subject: 0, or -ENOMEM and then it has none. */

@@ -88,6 +88,7 @@ static const char *const range_function[RANGE_COUNT] = {
 	[RANGE_CHI] = "github.com/go-chi/chi/v5.(*Mux).ServeHTTP",
 	[RANGE_GRPC_STREAM] = "google.golang.org/grpc.(*Server).handleStream",
 	[RANGE_GRPC_CLOSE] = "google.golang.org/grpc/internal/transport.(*http2Server).Close",
+	[RANGE_RUNTIME] = "runtime.growslice",
 };
 
 /* Whether a package is linked shows by its initialisation. */
@@ -484,25 +485,27 @@ static void drop_replaced(struct plan *pl)
 	}
 }
 
-static bool std_at(struct gobin *gb, uint64_t pc, struct gofunc *fn)
+typedef bool (*frame_test)(const struct goframe *f);
+
+static bool is_at(struct gobin *gb, uint64_t pc, struct gofunc *fn, frame_test is)
 {
 	struct goframe f = { 0 };
 
 	if (pclntab_find_pc(gb->pcln, pc, fn) || fn->end <= fn->entry)
 		return false;
 	f.function = fn->name;
-	return goframe_is_std(&f);
+	return is(&f);
 }
 
 /* Packages lie one behind the other: the functions around these that are of
- * the standard library too. */
-static void widen_to_std(struct gobin *gb, struct code_range *r)
+ * the standard library, or of the runtime, too. */
+static void widen(struct gobin *gb, struct code_range *r, frame_test is)
 {
 	struct gofunc fn;
 
-	for (int i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->lo - 1, &fn); i++)
+	for (int i = 0; r->hi && i < RANGE_MAX_FUNCTIONS && is_at(gb, r->lo - 1, &fn, is); i++)
 		r->lo = fn.entry;
-	for (int i = 0; i < RANGE_MAX_FUNCTIONS && std_at(gb, r->hi, &fn); i++)
+	for (int i = 0; r->hi && i < RANGE_MAX_FUNCTIONS && is_at(gb, r->hi, &fn, is); i++)
 		r->hi = fn.end;
 }
 
@@ -514,8 +517,8 @@ static void find_ranges(struct plan *pl, struct gobin *gb, const struct lookup *
 		if (fn)
 			pl->range[i] = (struct code_range){ fn->entry, fn->end };
 	}
-	if (pl->range[RANGE_HTTP].hi)
-		widen_to_std(gb, &pl->range[RANGE_HTTP]);
+	widen(gb, &pl->range[RANGE_HTTP], goframe_is_std);
+	widen(gb, &pl->range[RANGE_RUNTIME], goframe_is_runtime);
 }
 
 static void place_all(struct plan *pl, struct search *s, uint32_t sensors)

@@ -77,6 +77,7 @@ enum plan_range {
 	RANGE_CHI,
 	RANGE_GRPC_STREAM, /* google.golang.org/grpc.(*Server).handleStream */
 	RANGE_GRPC_CLOSE,  /* Close of its own HTTP/2 transport */
+	RANGE_RUNTIME,     /* around runtime.growslice: the package, as far as it is in one piece */
 	RANGE_COUNT
 };
 

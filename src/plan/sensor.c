@@ -16,6 +16,7 @@ static const char *const names[SENSOR_COUNT] = {
 	[SENSOR_STATEMENTS] = "statements",
 	[SENSOR_ERRORS] = "errors",
 	[SENSOR_CRASH] = "crash",
+	[SENSOR_SLICES] = "slices",
 };
 
 const char *sensor_name(enum sensor s)

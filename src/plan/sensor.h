@@ -16,6 +16,7 @@ enum sensor {
 	SENSOR_CPU,        /* samples */
 	SENSOR_STATEMENTS, /* of database/sql, timed; only when asked for, and with SQL */
 	SENSOR_CRASH,      /* the end of the process; attach only, unless asked for */
+	SENSOR_SLICES,     /* that grow; only when asked for */
 	/* accepted, not implemented yet: coverage "off" */
 	SENSOR_ERRORS,
 	SENSOR_COUNT
@@ -23,6 +24,8 @@ enum sensor {
 
 #define SENSOR_BIT(s) (1u << (s))
 #define SENSOR_ALL    ((1u << SENSOR_COUNT) - 1)
+/* Only when they are named. */
+#define SENSORS_NAMED (SENSOR_BIT(SENSOR_STATEMENTS) | SENSOR_BIT(SENSOR_SLICES))
 
 /* "goroutines", …; static. */
 const char *sensor_name(enum sensor s);

@@ -9,6 +9,7 @@
 #include "net/tables.h"
 #include "report/report.h"
 #include "report/summary.h"
+#include "slices/tables.h"
 #include "sql/tables.h"
 
 /* ---- the target and the cost ---- */
@@ -258,6 +259,7 @@ static const struct column report_column[] = {
 	    .flags = COLUMN_SOMETIMES),
 	SUBJECT("lock_waits", lock_waits_object, "waits for locks that ended"),
 	SUBJECT("cpu", cpu_object, "CPU time, from samples"),
+	SUBJECT("slices", slices_object, "slices that grow; only where the sensor is asked for"),
 	SUBJECT("crash", crash_object, "how the process ended; last report of `attach` only"),
 	SUBJECT("shutdown", shutdown_object,
 		"from the signal that asks the process to end; `attach` only"),
@@ -290,6 +292,6 @@ const struct table *const report_parts[] = {
 	&gc_summary,       &net_phases,       &net_failures,    &net_in_flight, &net_clients,
 	&net_unclosed,     &net_dials,        &net_connections, &net_silent,    &net_servers,
 	&net_grpc,         &net_dead,         &net_own_lookups, &sql_pools,     &sql_holders,
-	&sql_queries,      &locks_rows,
+	&sql_queries,      &locks_rows,       &slice_sites,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

@@ -299,6 +299,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	r->births_other = c->births_other;
 	r->allocs_other = c->allocs_other;
 	r->allocs_other_bytes = c->allocs_other_bytes;
+	r->growths_other = c->growths_other;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;
@@ -346,7 +347,8 @@ int trace_read(struct trace *t, struct trace_reading *r)
 	e = drain_counters(t, &c);
 	slices_read(t);
 	r->requests_sliced = was_sliced(t, GROUP_REQUESTS);
-	r->requests_share = r->requests_sliced ? sample_share(&t->slices.w) : 1;
+	r->requests_share = r->requests_sliced ? sample_share(&t->slices.w, SAMPLE_BY_WRITES) : 1;
+	r->growths_share = r->requests_sliced ? sample_share(&t->slices.w, SAMPLE_BY_HEAP) : 1;
 	if (!e)
 		e = read_allocs(t, r);
 	window = t->spec->window;
@@ -355,6 +357,8 @@ int trace_read(struct trace *t, struct trace_reading *r)
 		e = read_sites(t, r, &window);
 	if (!e)
 		e = drain_calls(t, r, window);
+	if (!e)
+		e = drain_growths(t, r);
 	slices_next_window(t);
 	if (e) {
 		trace_reading_deinit(r);
@@ -412,5 +416,6 @@ void trace_reading_deinit(struct trace_reading *r)
 	free(r->phase);
 	free(r->call);
 	free(r->failure);
+	free(r->growth);
 	memset(r, 0, sizeof(*r));
 }

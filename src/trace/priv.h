@@ -171,6 +171,7 @@ enum trace_map {
 	TRACE_MAP_PHASES,
 	TRACE_MAP_CALLS,
 	TRACE_MAP_FAILS,
+	TRACE_MAP_GROWTHS,
 	TRACE_MAP_CRASH_SPEC
 };
 int trace_map_fd(const struct trace *t, enum trace_map m);
@@ -262,6 +263,9 @@ uint64_t drain_max(const volatile struct gs_sum *s, uint32_t window);
 /* drain_calls.c: phases, calls and what has begun; window: the one that ended. */
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window);
 void sweep_holds(struct trace *t, uint64_t full);
+
+/* drain_growths.c */
+int drain_growths(struct trace *t, struct trace_reading *r);
 
 /* hosts.c: the names of hosts, methods and routes. */
 int hosts_read(struct trace *t);

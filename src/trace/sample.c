@@ -261,9 +261,9 @@ void sample_keep_row(struct sample_row *before, const struct sample_row *now, do
 	*before = kept;
 }
 
-double sample_share(const struct sample_window *w)
+double sample_share(const struct sample_window *w, enum sample_by by)
 {
-	int k = is_known(w, &w->now, SAMPLE_BY_WRITES) ? SAMPLE_BY_WRITES : SAMPLE_BY_TIME;
+	int k = is_known(w, &w->now, by) ? by : SAMPLE_BY_TIME;
 
 	return w->all[k] > 0 ? fmin(1, w->now.c[k] / w->all[k]) : 1;
 }

@@ -61,7 +61,7 @@ void sample_keep_slices(struct sample_window *w, double of_before, double of_now
 void sample_keep_row(struct sample_row *before, const struct sample_row *now, double of_before,
 		     double of_now);
 
-/* The share of a window that its slices were. */
-double sample_share(const struct sample_window *w);
+/* The share of a window that its slices were, by what is known; if it is not, by time. */
+double sample_share(const struct sample_window *w, enum sample_by by);
 
 #endif

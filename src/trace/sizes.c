@@ -63,6 +63,7 @@ void map_sizes(const struct map_needs *n, struct map_sizes *s)
 		.errtypes = net ? GS_MAX_ERRTYPES : 1,
 		.fails = net ? GS_MAX_FAILS : 1,
 		.net_scratch = calls ? GS_SCRATCHES : 1,
+		.growths = n->sensors & SENSOR_BIT(SENSOR_SLICES) ? GS_MAX_GROWTHS : 1,
 		.crashes = n->sensors & SENSOR_BIT(SENSOR_CRASH) ? GS_CRASH_RECORDS : 1,
 	};
 }

@@ -184,6 +184,8 @@ static void write_ranges(struct trace *t, struct gs_spec *s)
 	s->do_hi = run_time(t, r[RANGE_CLIENT_DO].hi);
 	s->http_lo = run_time(t, r[RANGE_HTTP].lo);
 	s->http_hi = run_time(t, r[RANGE_HTTP].hi);
+	s->runtime_lo = run_time(t, r[RANGE_RUNTIME].lo);
+	s->runtime_hi = run_time(t, r[RANGE_RUNTIME].hi);
 	s->stream_entry = run_time(t, r[RANGE_GRPC_STREAM].lo);
 	s->close_lo = run_time(t, r[RANGE_GRPC_CLOSE].lo);
 	s->close_hi = run_time(t, r[RANGE_GRPC_CLOSE].hi);

@@ -241,6 +241,12 @@ struct trace_failure {
 	uint32_t npcs;
 };
 
+/* Slices that append moved, by return address and type (run-time): see struct gs_growth. */
+struct trace_growth {
+	uint64_t pc, type;
+	uint64_t count, begun, elements, max_length, max_capacity;
+};
+
 struct trace_reading {
 	uint64_t mono_ns;
 	struct trace_site *site;
@@ -261,10 +267,14 @@ struct trace_reading {
 	struct trace_call *call;
 	size_t ncall; /* owned by the reading */
 	struct trace_failure *failure;
-	size_t nfailure;         /* owned by the reading */
+	size_t nfailure; /* owned by the reading */
+	struct trace_growth *growth;
+	size_t ngrowth;          /* owned by the reading */
+	uint64_t growths_other;  /* in none of these rows */
 	uint64_t governed_on_ns; /* how long births were armed */
 	uint64_t ends_on_ns;
 	double requests_share; /* of the window: what the slices were of it, 0..1 */
+	double growths_share;  /* the same by what was allocated */
 	uint64_t rare_on_ns;
 	uint64_t wall_ns; /* since trace_attach() */
 	bool governed_sliced, rare_sliced, requests_sliced,

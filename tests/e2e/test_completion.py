@@ -67,7 +67,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.bash("gospect", "attach", "--pro"), [])
         self.assertEqual(self.bash("gospect", "snapshot", "--format", "=", "h"), ["html"])
         self.assertEqual(self.bash("gospect", "snapshot", "--format", "="), ["text", "json", "html", "pprof"])
-        self.assertEqual(self.bash("gospect", "attach", "--only", "net,s"), ["net,sql", "net,statements"])
+        self.assertEqual(self.bash("gospect", "attach", "--only", "net,s"), ["net,sql", "net,statements", "net,slices"])
         self.assertEqual(self.bash("gospect", "snapshot", "--fail-on", "c"), ["critical"])
         self.assertEqual(self.bash("gospect", "attach", "--for", ""), [])
 

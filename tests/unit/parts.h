@@ -15,6 +15,7 @@ struct parts_by_hand {
 	struct locks_window locks;
 	struct cpu_window cpu;
 	struct crash_window crash;
+	struct slices_window slices;
 };
 
 /* Empties both; w is not for window_deinit(). */
@@ -29,6 +30,7 @@ static inline void parts_use(struct parts_by_hand *p, struct window *w)
 		.locks = &p->locks,
 		.cpu = &p->cpu,
 		.crash = &p->crash,
+		.slices = &p->slices,
 	};
 }
 

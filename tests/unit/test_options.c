@@ -100,7 +100,8 @@ static void attach_options(void **state)
 	(void)state;
 	assert_int_equal(parse("attach", "42", &o), 0);
 	assert_int_equal(o.pid, 42);
-	assert_int_equal(o.sensors, SENSOR_ALL & ~SENSOR_BIT(SENSOR_STATEMENTS));
+	assert_int_equal(o.sensors, SENSOR_ALL & ~SENSORS_NAMED);
+	assert_true(SENSORS_NAMED & SENSOR_BIT(SENSOR_SLICES));
 	assert_int_equal(o.rate_hz, 19);
 	assert_int_equal(parse("snapshot", "42 --profile cpu --only gc", &o), 0);
 	assert_int_equal(o.sensors, SENSOR_BIT(SENSOR_CPU) | SENSOR_BIT(SENSOR_GC));

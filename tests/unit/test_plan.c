@@ -367,6 +367,37 @@ static void statements_in_every_release(void **state)
 		skip();
 }
 
+/* One of the two, by how the release calls it. */
+static void slices_in_every_release(void **state)
+{
+	size_t missing = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(releases); i++) {
+		bool old = atoi(releases[i] + 2) < 20;
+		struct plan pl;
+		char what[64];
+		struct gobin *gb;
+
+		snprintf(what, sizeof(what), "%s-stripped", releases[i]);
+		gb = open_named("appends", what);
+		if (!gb) {
+			missing++;
+			continue;
+		}
+		assert_int_equal(plan_make(&pl, gb, SENSOR_BIT(SENSOR_SLICES), NULL), 0);
+		assert_int_equal(pl.n, 2);
+		assert_int_equal(plan_has(&pl, PROBE_SLICE_GROW), !old);
+		assert_int_equal(plan_has(&pl, PROBE_SLICE_GROW_OLD), old);
+		assert_true(plan_find(&pl, old ? PROBE_SLICE_GROW : PROBE_SLICE_GROW_OLD)->absent);
+		/* the packages around it are no part of the runtime */
+		assert_true(pl.range[RANGE_RUNTIME].hi - pl.range[RANGE_RUNTIME].lo > 100000);
+		gobin_free(gb);
+	}
+	if (missing)
+		skip();
+}
+
 static void sensors_choose_probes(void **state)
 {
 	struct gobin *gb = open_program("usual-stripped");
@@ -435,6 +466,7 @@ int main(void)
 		cmocka_unit_test(every_variant),
 		cmocka_unit_test(network_in_every_release),
 		cmocka_unit_test(statements_in_every_release),
+		cmocka_unit_test(slices_in_every_release),
 		cmocka_unit_test(sensors_choose_probes),
 		cmocka_unit_test(prices),
 		cmocka_unit_test(sensor_lists),

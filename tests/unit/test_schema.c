@@ -89,8 +89,8 @@ static void descriptions_are_sound(void **state)
  */
 static void zero_is_not_unknown(void **state)
 {
-	static const char *const there_if_known[] = { "phase", "failure", "lifetime", "probes",
-						      "statement" };
+	static const char *const there_if_known[] = { "phase",  "failure",   "lifetime",
+						      "probes", "statement", "slice_site" };
 
 	(void)state;
 	for (int i = 0; i < nseen; i++) {

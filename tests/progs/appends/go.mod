@@ -1,0 +1,3 @@
+module gospect.test/appends
+
+go 1.18
