@@ -17,8 +17,8 @@
 #define SWEEP_NS    (150 * NS_PER_MS) /* of a slice that only looks for stores */
 #define FLOOR_NS    (10 * NS_PER_MS)  /* per second: what the budget is at least */
 #define MOST_LEAST  4                 /* hits of a thread on a word in a slice */
-#define MOST_PER_MS 2
-#define ENOUGH_NS   (2 * NS_PER_S) /* of a word that a sweep found to be written */
+#define MOST_PER_MS 4
+#define ENOUGH_NS   (5 * NS_PER_S) /* of a word that a sweep found to be written */
 #define PAUSE_NS    (2 * NS_PER_S) /* at most, between two slices */
 
 const char *const race_verdict_word[RACE_PROVEN + 1] = {

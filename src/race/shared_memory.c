@@ -10,6 +10,8 @@
 #include "base/text.h"
 #include "race/race.h"
 
+#define FINDING_LINES 12 /* both accesses are to be seen whole */
+
 static void say_access(struct finding *f, const char *which, const struct shared_access *a)
 {
 	char place[WORDS_PLACE_MAX], created[WORDS_PLACE_MAX];
@@ -63,6 +65,7 @@ static void find(const struct word_watch *w, struct findings *found)
 	finding_count(f, "overlaps", w->overlaps);
 	finding_count(f, "count", w->hits);
 	f->exactness = PARTIAL;
+	f->lines = FINDING_LINES;
 	f->weight = (double)w->overlaps;
 	finding_advice(f, "guard both with one mutex, or make both atomic (sync/atomic): also the "
 			  "reads");

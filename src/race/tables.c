@@ -11,7 +11,12 @@ static void variable_cell(const struct row *r, struct buf *out)
 {
 	const struct word_watch *w = ((const S *)r->row)->word;
 
-	buf_puts(out, &w->access[0] == r->row ? w->name : "");
+	if (&w->access[0] != r->row)
+		return;
+	if (w->word->name)
+		buf_puts(out, w->name);
+	else
+		buf_printf(out, "%#llx", (unsigned long long)w->address);
 }
 
 static void kind_cell(const struct row *r, struct buf *out)
@@ -79,8 +84,8 @@ static const struct column word_column[] = {
 		"than 0 where one began within the other",
 		.known = has_overlaps),
 	REAL(S, expected, "expected_overlaps", 0.01,
-	     "pairs that would have overlapped if nothing ordered the accesses and all threads ran "
-	     "at the same time"),
+	     "pairs that would have overlapped had the accesses been at random times, and all "
+	     "threads running"),
 	COUNT(S, hits, "hits", "accesses of the program's that were seen"),
 	COUNT(S, others, "others",
 	      "accesses by the runtime and by package sync, which do not count"),
@@ -118,8 +123,8 @@ static const struct column watched_column[] = {
 	COUNT(S, slices, "slices", "times at which up to 4 words were watched"),
 	COUNT(S, hits, "hits", "accesses that trapped"),
 	REAL(S, expected, "expected_overlaps", 0.01,
-	     "pairs that would have overlapped if nothing ordered the accesses and all threads ran "
-	     "at the same time"),
+	     "pairs that would have overlapped had the accesses been at random times, and all "
+	     "threads running"),
 	REAL(S, for_s, "for_s", 0.001, "how long it took"),
 	COUNT(S, watched_ns, "watched_ns", "of that, slices"),
 	COUNT(S, cost_ns, "cost_ns", "what it took of the process's time, estimated"),

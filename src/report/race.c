@@ -64,11 +64,12 @@ static void fill_cells(struct cells *cells, const struct race *r)
 static void say_watched(const struct race *r, struct buf *out)
 {
 	char n[HUMAN_MAX];
-	uint64_t maps = 0, gone = 0;
+	uint64_t maps = 0, gone = 0, overlaps = 0;
 
 	for (size_t i = 0; i < r->words.n; i++) {
 		maps += r->watch[i].is_map;
 		gone += r->watch[i].is_gone;
+		overlaps += r->watch[i].overlaps;
 	}
 	if (r->sweeps)
 		buf_printf(out, "%s of ", human_count(r->swept, n));
@@ -77,9 +78,8 @@ static void say_watched(const struct race *r, struct buf *out)
 	sentence_seconds(out, " of ", (double)r->watched_ns / (double)NS_PER_S, " in all");
 	sentence_seconds(out, " within ", r->for_s, "");
 	sentence_counted(out, "; ", r->hits, "access");
-	buf_printf(out,
-		   " seen. Had nothing ordered them, about %s overlaps would have been seen "
-		   "with all threads running",
+	sentence_counted(out, " seen, ", overlaps, "overlap");
+	buf_printf(out, ", %s to be expected had they been at random times",
 		   human_rate(r->expected, n));
 	if (maps)
 		sentence_counted(out, "; not watched any more, being a map's own memory: ", maps,

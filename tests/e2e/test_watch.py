@@ -4,8 +4,10 @@
 By two releases; with GOSPECT_WATCH_ALL by all since 1.22, and every kind."""
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import unittest
 
 from harness import GOSPECT, NEWEST, OLDEST, RELEASES, USUAL, Program, binary, gospect, need_root, wait_until
@@ -76,6 +78,15 @@ class Watch(unittest.TestCase):
             self.assertFalse(a["atomic"])
             self.assertGreater(a["goroutine"], 0)
 
+    def until_it_lives(self, kind, release, variant):
+        """A race on a map ends the program, sooner or later, whoever watches it."""
+        for _ in range(10):
+            with Races(kind, 2000, 50 if kind == "map" else 200, release, variant) as p:
+                r = watch(p.pid, p.word, "--for", "100s")
+            if kind != "map" or r.get("end_reason") != "the process has ended":
+                return r
+        return r
+
     def check_silent(self, r, hits):
         word, = r["shared_memory"]
         self.assertEqual((word["verdict"], word["overlaps"], r["findings"]), ("unproven", 0, []))
@@ -95,9 +106,8 @@ class Watch(unittest.TestCase):
     def test_matrix(self):
         for release, variant in BUILDS:
             for kind in RACY:
-                with self.subTest(release=release, kind=kind), \
-                        Races(kind, 2000, 50 if kind == "map" else 200, release, variant) as p:
-                    self.check_proven(kind, watch(p.pid, p.word, "--for", "100s"))
+                with self.subTest(release=release, kind=kind):
+                    self.check_proven(kind, self.until_it_lives(kind, release, variant))
             for kind in HEALTHY:
                 with self.subTest(release=release, kind=kind), Races(kind, 2000, 500, release, variant) as p:
                     r = watch(p.pid, p.word, "--for", "10s")
@@ -113,6 +123,43 @@ class Watch(unittest.TestCase):
             self.assertEqual(r["findings"], [])
             reads, writes = p.did()
             self.assertGreater(min(reads, writes), 0)
+
+    def test_sweep(self):
+        """Without a word: of a stripped program, by what its code shares; and of a healthy one."""
+        with Races("seed", 2000, 200, NEWEST, "stripped") as p:
+            r = watch(p.pid, "--budget", "20", "--for", "60s")
+            self.assertEqual(r["watched"]["swept"], r["watched"]["words"])
+            proven = [w for w in r["shared_memory"] if w["verdict"] == "proven"]
+            self.assertEqual([(w["variable"]["how"], w["variable"]["address"]) for w in proven],
+                             [("code", p.word.split(":")[0])])
+            self.assertEqual({a["place"]["function"] for a in proven[0]["accesses"]}, {"main.setSeed", "main.getSeed"})
+            self.assertEqual([f["kind"] for f in r["findings"]], ["shared-memory"])
+        with Races("mutex", 2000, 200, NEWEST, "stripped") as p:
+            r = watch(p.pid, "--budget", "20", "--for", "1s")
+            self.assertEqual(r["watched"]["swept"], r["watched"]["words"])
+            self.assertTrue(any(w["hits"] for w in r["shared_memory"]), r["shared_memory"])
+            self.assertEqual(r["findings"], [])
+
+    def test_privileges(self):
+        """Three capabilities are enough, and each is needed."""
+        if not shutil.which("setpriv"):
+            self.skipTest("no setpriv")
+        every = ("bpf", "perfmon", "sys_ptrace")
+        with Races("locked") as p, tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            program = shutil.copy(GOSPECT, folder)
+            for caps in [every] + [every[:i] + every[i + 1:] for i in range(3)]:
+                these = ",".join(["-all"] + ["+" + c for c in caps])
+                q = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                                    f"--bounding-set={these}", f"--inh-caps={these}",
+                                    "--ambient-caps=" + ",".join("+" + c for c in caps),
+                                    program, "watch", str(p.pid), p.word, "--for", "200ms"],
+                                   stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+                with self.subTest(caps=caps):
+                    if "nrecognized option" in q.stderr:
+                        self.skipTest("setpriv knows no ambient capabilities")
+                    self.assertEqual(q.returncode, 0 if caps == every else 4, q.stderr)
+                    self.assertEqual("hint:" in q.stderr, caps != every)
 
     def test_cost(self):
         """A word touched as often as a CPU can: what is taken is bounded, by the program's own count."""
