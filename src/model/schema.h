@@ -76,6 +76,8 @@ enum column_flag {
 	COLUMN_SOMETIMES = 1 << 11, /* absent for a reason that no other flag says */
 	COLUMN_STREAM = 1 << 12,    /* rows without a maximum, and without a sum */
 	COLUMN_NULL = 1 << 13,      /* null where it is known that there is none */
+	COLUMN_FUNCTION =
+		1 << 14, /* of a place: rows of two reports are the same by its function */
 };
 
 /* What a getter says. */
@@ -183,6 +185,7 @@ struct table {
 	/* for a comparison of reports */
 	const char *diff_title; /* NULL: not compared */
 	const char *diff_key;   /* the number that is compared */
+	const char *diff_of; /* it is a share, in percent: of so many, in the object; else NULL */
 };
 
 /* The lines of a stack in a row, innermost first, at most max: how many. */

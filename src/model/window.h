@@ -82,6 +82,7 @@ struct window {
 	/* target */
 	int pid;
 	const char *exe, *go, *arch, *build_id, *module, *module_version, *container;
+	uint64_t code_start, code_end, code_off; /* its code as mapped: run-time, and in the file */
 	/* go, module, … NULL when not known */
 	bool stripped, pie;
 	uint64_t started_real_ns;

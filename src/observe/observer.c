@@ -282,6 +282,23 @@ static const char *or_null(const char *s)
 	return s && s[0] ? s : NULL;
 }
 
+/* Whole pages, as the kernel maps them. */
+static void fill_code(const struct observer *o, struct window *w)
+{
+	const struct image *im = &o->look.rt->gb->image;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	for (int i = im->nseg; i--;)
+		if (im->seg[i].exec) {
+			uint64_t in_page = im->seg[i].addr % page;
+
+			w->code_start = im->seg[i].addr - in_page + o->look.rt->bias;
+			w->code_end = w->code_start +
+				      (in_page + im->seg[i].file_size + page - 1) / page * page;
+			w->code_off = im->seg[i].off - im->seg[i].off % page;
+		}
+}
+
 static void fill_target(const struct observer *o, struct window *w)
 {
 	const struct gobin *gb = o->look.rt->gb;
@@ -297,6 +314,7 @@ static void fill_target(const struct observer *o, struct window *w)
 	w->build_id = or_null(gb->image.build_id[0] ? gb->image.build_id : gb->image.go_build_id);
 	w->container = or_null(p->container);
 	w->stripped = gb->image.is_stripped;
+	fill_code(o, w);
 	w->pie = gb->image.is_pie;
 	w->started_real_ns = p->start_real_ns;
 	process_usage(p, &w->target_rss_bytes, &(int){ 0 });

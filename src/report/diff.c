@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "model/place.h"
 #include "model/sentence.h"
+#include "report/diff.h"
 #include "report/document.h"
 #include "report/grid.h"
 
@@ -23,33 +24,11 @@
 /* Rates that differ by less than this share of the larger are the same. */
 #define RATE_SHARE 0.2
 
-/* Something that both reports may have. */
-struct item {
-	const json_t *a, *b; /* borrowed from the reports */
-	double before, after;
-};
-
 struct items {
-	struct item *v; /* owned */
+	struct diff_item *v; /* owned */
 	size_t n, cap;
 	struct bytesmap index;
 };
-
-enum change { APPEARED, GREW, SHRANK, WENT, SAME };
-
-static const char *const change_word[] = { "appeared", "grew", "shrank", "went away", "" };
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static double number_of(const json_t *o, const char *key)
-{
-	return json_number_value(json_object_get(o, key));
-}
 
 /* ---- reading ---- */
 
@@ -66,7 +45,7 @@ static json_t *load_last(const char *which, const char *text, size_t len, struct
 	o = json_loadb(text + begin, len - begin, JSON_DISABLE_EOF_CHECK, &why);
 	if (!o && begin) /* one object over many lines: somebody made it readable */
 		o = json_loadb(text, len, 0, &why);
-	if (o && !strcmp(text_of(o, "schema"), REPORT_SCHEMA))
+	if (o && !strcmp(diff_text(o, "schema"), REPORT_SCHEMA))
 		return o;
 	if (o)
 		err_set(err, -EBADMSG, "not a report of schema '%s'", REPORT_SCHEMA);
@@ -89,7 +68,7 @@ static int add(struct items *s, const char *key, size_t len, const json_t *o, do
 	if (made && array_room(&s->v, s->n, &s->cap, sizeof(*s->v)))
 		return -ENOMEM;
 	if (made)
-		s->v[s->n++] = (struct item){ 0 };
+		s->v[s->n++] = (struct diff_item){ 0 };
 	if (second) {
 		s->v[*at].b = o;
 		s->v[*at].after += value;
@@ -100,19 +79,10 @@ static int add(struct items *s, const char *key, size_t len, const json_t *o, do
 	return 0;
 }
 
-static enum change change_of(const struct item *i)
-{
-	if (!i->a)
-		return APPEARED;
-	if (!i->b)
-		return WENT;
-	return i->after > i->before ? GREW : i->after < i->before ? SHRANK : SAME;
-}
-
 static int by_change(const void *x, const void *y)
 {
-	const struct item *a = x, *b = y;
-	enum change p = change_of(a), q = change_of(b);
+	const struct diff_item *a = x, *b = y;
+	enum diff_change p = diff_change_of(a), q = diff_change_of(b);
 	double da = fabs(a->after - a->before), db = fabs(b->after - b->before);
 
 	if (p != q)
@@ -148,7 +118,7 @@ static const char *window_name(const json_t *finding)
 	const json_t *numbers = json_object_get(finding, "numbers");
 
 	for (size_t i = 0; i < ARRAY_SIZE(of_window); i++)
-		if (!strcmp(text_of(finding, "kind"), of_window[i].kind) &&
+		if (!strcmp(diff_text(finding, "kind"), of_window[i].kind) &&
 		    json_object_get(numbers, of_window[i].name))
 			return of_window[i].name;
 	return NULL;
@@ -171,11 +141,11 @@ static const char *weight_name(const json_t *finding)
 static double weight_of(const json_t *report, const json_t *finding)
 {
 	const json_t *numbers = json_object_get(finding, "numbers");
-	double s = number_of(report, "window_s");
+	double s = diff_number(report, "window_s");
 
 	if (!window_name(finding))
-		return number_of(numbers, weight_name(finding));
-	return s > 0 ? number_of(numbers, window_name(finding)) / s : 0;
+		return diff_number(numbers, weight_name(finding));
+	return s > 0 ? diff_number(numbers, window_name(finding)) / s : 0;
 }
 
 /* In the unit that it has. */
@@ -200,7 +170,7 @@ static int add_findings(struct items *s, const json_t *report, bool second)
 
 	json_array_foreach(json_object_get(report, "findings"), i, f)
 	{
-		const char *id = text_of(f, "id");
+		const char *id = diff_text(f, "id");
 
 		if (!err && *id)
 			err = add(s, id, strlen(id), f, weight_of(report, f), second);
@@ -209,28 +179,28 @@ static int add_findings(struct items *s, const json_t *report, bool second)
 }
 
 /* What is counted by the second is never twice the same. */
-static enum change finding_change(const struct item *i)
+static enum diff_change finding_change(const struct diff_item *i)
 {
 	double by = fabs(i->after - i->before), most = fmax(i->after, i->before);
 
 	if (i->a && i->b && window_name(i->b) &&
 	    (!i->before || !i->after || by <= RATE_SHARE * most))
 		return SAME;
-	return change_of(i);
+	return diff_change_of(i);
 }
 
-static void print_finding(const struct item *i, int columns, struct buf *out)
+static void print_finding(const struct diff_item *i, int columns, struct buf *out)
 {
 	const json_t *f = i->b ? i->b : i->a;
-	enum change c = finding_change(i);
+	enum diff_change c = finding_change(i);
 	char head[32];
 	struct buf line;
 
 	buf_init(&line, 4096);
-	snprintf(head, sizeof(head), "%s", c == SAME ? "still there" : change_word[c]);
+	snprintf(head, sizeof(head), "%s", c == SAME ? "still there" : diff_change_word[c]);
 	buf_printf(out, "%-*s", INDENT, head);
-	buf_printf(&line, "%s %s: %s", text_of(f, "severity"), text_of(f, "kind"),
-		   text_of(f, "title"));
+	buf_printf(&line, "%s %s: %s", diff_text(f, "severity"), diff_text(f, "kind"),
+		   diff_text(f, "title"));
 	if (c == GREW || c == SHRANK) {
 		buf_puts(&line, " (was ");
 		put_weight(&line, f, i->before);
@@ -261,13 +231,6 @@ static int findings(const json_t *a, const json_t *b, int columns, struct buf *o
 
 /* ---- tables ---- */
 
-/* A described table, and where a report has it. */
-struct part {
-	const struct table *table;
-	const char *object, *list;
-	const struct column *value; /* the number that is compared */
-};
-
 /* Durations that differ by less than this share of the longer are the same. */
 #define NS_SHARE 0.2
 
@@ -279,11 +242,11 @@ static const char *member_of(const struct table *object, const struct table *mem
 	return "";
 }
 
-static struct part part_of(const struct table *t)
+static struct diff_part part_of(const struct table *t)
 {
-	struct part p = { .table = t,
-			  .object = member_of(&report_document, t->of),
-			  .list = member_of(t->of, t) };
+	struct diff_part p = { .table = t,
+			       .object = member_of(&report_document, t->of),
+			       .list = member_of(t->of, t) };
 
 	for (int i = 0; i < t->ncolumn; i++)
 		if (t->column[i].key && !strcmp(t->column[i].key, t->diff_key))
@@ -305,18 +268,20 @@ static void add_key(const struct column *c, const json_t *row, struct buf *key)
 	const json_t *frame, *o = c->flat ? row : json_object_get(row, c->key);
 	size_t i;
 
-	if (c->type == COLUMN_PLACE)
-		buf_printf(key, "%s|%s|%lld|", text_of(o, "function"), text_of(o, "file"),
+	if (c->flags & COLUMN_FUNCTION)
+		buf_printf(key, "%s|", diff_text(o, "function"));
+	else if (c->type == COLUMN_PLACE)
+		buf_printf(key, "%s|%s|%lld|", diff_text(o, "function"), diff_text(o, "file"),
 			   (long long)json_integer_value(json_object_get(o, "line")));
 	else if (c->type != COLUMN_STACK)
-		buf_printf(key, "%s|", text_of(row, c->key));
+		buf_printf(key, "%s|", diff_text(row, c->key));
 	else
 		json_array_foreach(o, i, frame)
-			buf_printf(key, "%s:%lld|", text_of(frame, "function"),
+			buf_printf(key, "%s:%lld|", diff_text(frame, "function"),
 				   (long long)json_integer_value(json_object_get(frame, "line")));
 }
 
-static int add_row(struct items *s, const json_t *row, const struct part *p, bool second)
+static int add_row(struct items *s, const json_t *row, const struct diff_part *p, bool second)
 {
 	const struct column *c;
 	struct buf key;
@@ -326,12 +291,12 @@ static int add_row(struct items *s, const json_t *row, const struct part *p, boo
 	for (int id = 1; (c = name_column(p->table, id)); id++)
 		add_key(c, row, &key);
 	err = key.err ? key.err
-		      : add(s, key.data, key.len, row, number_of(row, p->value->key), second);
+		      : add(s, key.data, key.len, row, diff_number(row, p->value->key), second);
 	buf_deinit(&key);
 	return err;
 }
 
-static int add_rows(struct items *s, const json_t *report, const struct part *p, bool second)
+static int add_rows(struct items *s, const json_t *report, const struct diff_part *p, bool second)
 {
 	const json_t *row;
 	size_t i;
@@ -345,8 +310,9 @@ static int add_rows(struct items *s, const json_t *report, const struct part *p,
 
 static struct place place_json(const json_t *o)
 {
-	return (struct place){ .function = *text_of(o, "function") ? text_of(o, "function") : NULL,
-			       .file = text_of(o, "file"),
+	return (struct place){ .function =
+				       *diff_text(o, "function") ? diff_text(o, "function") : NULL,
+			       .file = diff_text(o, "file"),
 			       .line = (int)json_integer_value(json_object_get(o, "line")) };
 }
 
@@ -362,16 +328,18 @@ static void cell_number(struct grid *t, enum column_type unit, double v, const c
 }
 
 /* Of so few durations there is no percentile to compare with. */
-static bool has_value(const struct part *p, const json_t *row)
+static bool has_value(const struct diff_part *p, const json_t *row)
 {
 	return !row || !p->value->timed_at || json_object_get(row, p->value->key);
 }
 
-static bool is_change(const struct part *p, const struct item *i)
+static bool is_change(const struct diff_part *p, const struct diff_item *i)
 {
 	double by = fabs(i->after - i->before), most = fmax(i->after, i->before);
 
-	return has_value(p, i->a) && has_value(p, i->b) && change_of(i) != SAME &&
+	if (p->table->diff_of)
+		return diff_is_share_change(p, i);
+	return has_value(p, i->a) && has_value(p, i->b) && diff_change_of(i) != SAME &&
 	       by > (p->value->type == COLUMN_NS ? NS_SHARE * most : 0);
 }
 
@@ -414,7 +382,7 @@ static void name_row(const struct table *t, const json_t *row, struct buf *out)
 		else if (c->type == COLUMN_STACK)
 			place = stack_place(json_object_get(row, c->key));
 		else
-			add_name(out, text_of(row, c->key));
+			add_name(out, diff_text(row, c->key));
 	}
 	if (place.function || !out->len) {
 		buf_puts(out, out->len ? " at " : "");
@@ -422,22 +390,36 @@ static void name_row(const struct table *t, const json_t *row, struct buf *out)
 	}
 }
 
-static void print_row(struct grid *t, const struct part *p, const struct item *i)
+static void print_numbers(struct grid *t, const struct diff_part *p, const struct diff_item *i)
 {
 	double by = i->after - i->before;
-	struct buf at;
 
-	grid_cell(t, change_word[change_of(i)]);
+	grid_cell(t, diff_change_word[diff_change_of(i)]);
 	cell_number(t, p->value->type, i->before, "");
 	cell_number(t, p->value->type, i->after, "");
 	cell_number(t, p->value->type, fabs(by), by < 0 ? "-" : "+");
+}
+
+static void print_row(struct grid *t, const struct diff_part *p, const struct diff_item *i)
+{
+	struct buf at;
+
+	(p->table->diff_of ? diff_print_shares : print_numbers)(t, p, i);
 	buf_init(&at, 4096);
 	name_row(p->table, i->b ? i->b : i->a, &at);
 	grid_cell(t, at.data ? at.data : "");
 	buf_deinit(&at);
 }
 
-static int table(const json_t *a, const json_t *b, const struct part *p, int columns,
+static void print_head(const struct diff_part *p, size_t changed, size_t n, struct buf *out)
+{
+	buf_printf(out, "\n%s", p->table->diff_title);
+	if (p->table->diff_of)
+		buf_printf(out, " (shares of %.0f and %.0f samples)", p->of[0], p->of[1]);
+	buf_printf(out, ": %zu of %zu changed\n", changed, n);
+}
+
+static int table(const json_t *a, const json_t *b, struct diff_part *p, int columns,
 		 struct buf *out)
 {
 	static const struct grid_column column[] = {
@@ -453,6 +435,10 @@ static int table(const json_t *a, const json_t *b, const struct part *p, int col
 	int err;
 
 	items_init(&s);
+	if (p->table->diff_of) {
+		diff_read_shares(p, a, 0);
+		diff_read_shares(p, b, 1);
+	}
 	err = add_rows(&s, a, p, false);
 	if (!err)
 		err = add_rows(&s, b, p, true);
@@ -461,7 +447,7 @@ static int table(const json_t *a, const json_t *b, const struct part *p, int col
 	for (size_t i = 0; i < s.n; i++)
 		changed += is_change(p, &s.v[i]);
 	if (s.n)
-		buf_printf(out, "\n%s: %zu of %zu changed\n", p->table->diff_title, changed, s.n);
+		print_head(p, changed, s.n, out);
 	grid_init(&t, column, ARRAY_SIZE(column));
 	for (size_t i = 0; i < s.n && shown < MAX_ROWS; i++)
 		if (is_change(p, &s.v[i])) {
@@ -485,15 +471,15 @@ static void title(const json_t *a, const json_t *b, int columns, struct buf *out
 	struct buf line;
 
 	buf_init(&line, 4096);
-	buf_printf(&line, "%s pid %lld at %s, and pid %lld at %s", text_of(tb, "exe"),
-		   (long long)json_integer_value(json_object_get(ta, "pid")), text_of(a, "time"),
-		   (long long)json_integer_value(json_object_get(tb, "pid")), text_of(b, "time"));
+	buf_printf(&line, "%s pid %lld at %s, and pid %lld at %s", diff_text(tb, "exe"),
+		   (long long)json_integer_value(json_object_get(ta, "pid")), diff_text(a, "time"),
+		   (long long)json_integer_value(json_object_get(tb, "pid")), diff_text(b, "time"));
 	wrap_text(out, line.data ? line.data : "", 0, 2, columns, 2);
 	buf_reset(&line);
-	if (strcmp(text_of(ta, "module"), text_of(tb, "module")))
-		buf_printf(&line, "different programs: '%s' and '%s'", text_of(ta, "module"),
-			   text_of(tb, "module"));
-	else if (strcmp(text_of(ta, "build_id"), text_of(tb, "build_id")))
+	if (strcmp(diff_text(ta, "module"), diff_text(tb, "module")))
+		buf_printf(&line, "different programs: '%s' and '%s'", diff_text(ta, "module"),
+			   diff_text(tb, "module"));
+	else if (strcmp(diff_text(ta, "build_id"), diff_text(tb, "build_id")))
 		buf_puts(&line, "different builds of the program: lines may have moved, and what "
 				"moved is shown as gone and new");
 	if (line.len)
@@ -509,7 +495,7 @@ static int compare(const json_t *a, const json_t *b, int columns, struct buf *ou
 	title(a, b, columns, out);
 	err = findings(a, b, columns, out);
 	for (int i = 0; !err && i < report_nparts; i++) {
-		struct part p;
+		struct diff_part p;
 
 		if (!report_parts[i]->diff_title)
 			continue;

@@ -143,6 +143,12 @@ static uint64_t function_of(struct profile *p, const struct place *at)
 	return *id;
 }
 
+/* Of frames that are no code of the executable (the kernel, C) there is no mapping. */
+static bool is_mapped(const struct profile *p, uint64_t pc)
+{
+	return !p->w->code_end || (pc >= p->w->code_start && pc < p->w->code_end);
+}
+
 static void add_locations(struct profile *p)
 {
 	const struct stack_table *t = p->t;
@@ -151,8 +157,10 @@ static void add_locations(struct profile *p)
 		const struct stack_location *loc = &t->location[i];
 
 		field(&p->part, LOCATION_ID, i + 1);
-		field(&p->part, LOCATION_MAPPING, 1);
-		field(&p->part, LOCATION_ADDRESS, loc->pc);
+		if (is_mapped(p, loc->pc)) {
+			field(&p->part, LOCATION_MAPPING, 1);
+			field(&p->part, LOCATION_ADDRESS, loc->pc);
+		}
 		for (uint32_t k = 0; k < loc->n; k++) {
 			const struct place *line = &t->line[loc->first + k];
 			uint64_t fn = function_of(p, line);
@@ -165,18 +173,13 @@ static void add_locations(struct profile *p)
 	}
 }
 
+/* As it is mapped, whatever was met of it: profiles of a build can be merged by addresses. */
 static void add_mapping(struct profile *p)
 {
-	const struct stack_table *t = p->t;
-	uint64_t low = UINT64_MAX, high = 0;
-
-	for (size_t i = 0; i < t->nlocation; i++) {
-		low = t->location[i].pc < low ? t->location[i].pc : low;
-		high = t->location[i].pc > high ? t->location[i].pc : high;
-	}
 	field(&p->part, MAPPING_ID, 1);
-	field(&p->part, MAPPING_START, t->nlocation ? low & ~4095ull : 0);
-	field(&p->part, MAPPING_LIMIT, (high | 4095) + 1);
+	field(&p->part, MAPPING_START, p->w->code_start);
+	field(&p->part, MAPPING_LIMIT, p->w->code_end);
+	field(&p->part, MAPPING_OFFSET, p->w->code_off);
 	field(&p->part, MAPPING_FILENAME, string_of(p, p->w->exe));
 	field(&p->part, MAPPING_BUILD_ID, string_of(p, p->w->build_id));
 	field(&p->part, MAPPING_HAS_FUNCTIONS, 1);

@@ -43,6 +43,15 @@ def packed(values):
     return out
 
 
+def read_mapping(path):
+    """Start, limit, offset, file and build id of the only one."""
+    with gzip.open(path) as f:
+        p = message(f.read())
+    strings = [s.decode() for s in p[6]]
+    m, = map(message, p[3])
+    return m[2][0], m[3][0], m.get(4, [0])[0], strings[m[5][0]], strings[m[6][0]]
+
+
 def read_profile(path):
     """Sample types, and samples: stack of (function, line) innermost first, values, labels."""
     with gzip.open(path) as f:

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from harness import NEWEST, OLDEST, USUAL, Program, binary, gospect, need_root, releases
-from profiles import read_profile
+from profiles import read_mapping, read_profile
 
 MAPS = [f"cpu-{r}-stripped" for r in releases("oldest", "1.20", "1.22")]	# up to 1.23
 LISTS = [f"cpu-{r}-stripped" for r in releases("1.24", "usual", "newest")] + \
@@ -25,6 +25,14 @@ def profile(p, path, *args):
     types, samples = read_profile(path)
     assert types == ["samples", "cpu"]
     return [([f for f, _ in stack], values[0], labels) for stack, values, labels in samples]
+
+
+def code_of(pid):
+    """Start, end and offset of the executable's code, as the kernel has mapped it."""
+    exe = os.readlink(f"/proc/{pid}/exe")
+    with open(f"/proc/{pid}/maps") as f:
+        span, _, offset, *_ = next(l for l in f if " r-xp " in l and exe in l).split()
+    return *(int(x, 16) for x in span.split("-")), int(offset, 16)
 
 
 class Labels(unittest.TestCase):
@@ -78,14 +86,39 @@ class Labels(unittest.TestCase):
                 self.assertGreaterEqual(whole, 0.95 * c)	# the rest: between a call and what the runtime keeps of it
                 self.assertIn(CALLS_IN_C, calls)
 
-    def test_pprof_shows_them(self):
+    def test_pprof_shows_and_merges_them(self):
         if not shutil.which("go"):
             self.skipTest("no go command")
-        with Program(argv=[binary(LISTS[1])]) as p:
-            profile(p, self.path)
+        other, merged = (os.path.join(self.tmp.name, n) for n in ("other", "merged"))
+        name = binary(f"cpu-{USUAL}-pie")	# at another address each time
+        with Program(argv=[name]) as p, Program(argv=[name]) as q:
+            for pid, path in ((p, self.path), (q, other)):
+                profile(pid, path)
+                self.assertEqual(read_mapping(path)[:3], code_of(pid.pid))
+        self.assertEqual(read_mapping(self.path)[2:], read_mapping(other)[2:])
+        self.assertTrue(read_mapping(other)[4])
+        env = {**os.environ, "PPROF_TMPDIR": self.tmp.name}
+        r = subprocess.run(["go", "tool", "pprof", "-proto", "-output", merged, self.path, other], capture_output=True,
+                           text=True, stdin=subprocess.DEVNULL, env=env)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        read_mapping(merged)	# one, of both
         r = subprocess.run(["go", "tool", "pprof", "-tags", self.path], capture_output=True, text=True,
-                           stdin=subprocess.DEVNULL, env={**os.environ, "PPROF_TMPDIR": self.tmp.name})
+                           stdin=subprocess.DEVNULL, env=env)
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertRegex(r.stdout, r"(?s) job: .*\): one\n")
         self.assertRegex(r.stdout, r" created: ")
         self.assertTrue(re.search(r"thread: Total.*\n.*: \d+\n", r.stdout), r.stdout)
+
+    def test_diff(self):
+        """Of two profiles by function: what one has more of, in shares."""
+        paths = [os.path.join(self.tmp.name, n) for n in ("a", "b")]
+        for path, more in zip(paths, ([], ["-syscalls"])):
+            with Program(argv=[binary(LISTS[1]), *more]) as p:
+                r = gospect("snapshot", p.pid, "--profile", "cpu", "--window", "3s", "--rate", "199", "--format", "json", "-o",
+                            path)
+                self.assertEqual(r.returncode, 0, r.stderr)
+        r = gospect("diff", *paths)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        cpu = r.stdout[r.stdout.index("CPU time by function, in itself (shares of"):]
+        self.assertRegex(cpu, r"(appeared|grew) .*%  \+[1-9].*%  \[kernel\] pread64")
+        self.assertRegex(cpu, r"shrank .*%  -[1-9].*% ")

@@ -120,6 +120,48 @@ static void counts_of_windows_are_compared_by_rate(void **state)
 #undef ONE
 }
 
+#define CPU_REPORT(SAMPLES, FUNCTIONS)                                                      \
+	"{\"schema\":\"gospect.report/1\",\"findings\":[],\"cpu\":{\"with_stack\":" SAMPLES \
+	",\"functions\":[" FUNCTIONS "]}}\n"
+#define FN(NAME, LINE, PCT) \
+	"{\"function\":\"" NAME "\",\"file\":\"a.go\",\"line\":" LINE ",\"flat_pct\":" PCT "},"
+#define REST(PCT) "{\"other\":true,\"flat_pct\":" PCT "}"
+
+/* By function, whatever the line; not what so few samples cannot say; and who is not among those
+ * listed has less than these, which is not none. */
+static void shares_are_compared(void **state)
+{
+	static const char a[] =
+		CPU_REPORT("1000",
+			   FN("main.hot", "3", "40") FN("main.same", "9", "20")
+				   FN("main.gone", "5", "30") FN("main.last", "6", "8") REST("2"));
+	static const char b[] =
+		CPU_REPORT("2000",
+			   FN("main.hot", "4", "60") FN("main.same", "8", "22")
+				   FN("main.came", "7", "14") FN("main.few", "7", "3") REST("1"));
+	static const char few[] =
+		CPU_REPORT("10", FN("main.hot", "4", "60") FN("main.same", "8", "40") "{}");
+	struct err err = { 0 };
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1u << 20);
+	assert_int_equal(report_diff(a, strlen(a), b, strlen(b), 100, &out, &err), 0);
+	assert_non_null(
+		strstr(out.data, "in itself (shares of 1000 and 2000 samples): 4 of 6 changed"));
+	has(out.data, "grew     40.0%   60.0%  +20.0%  main.hot a.go:4");
+	has(out.data, "grew    < 2.0%   14.0%  +12.0%  main.came");
+	has(out.data, "shrank   30.0%  < 1.0%  -29.0%  main.gone");
+	has(out.data, "main.last");
+	assert_null(strstr(out.data, "main.same"));
+	assert_null(strstr(out.data, "main.few"));
+	buf_reset(&out);
+	assert_int_equal(report_diff(a, strlen(a), few, strlen(few), 100, &out, &err), 0);
+	has(out.data, "1000 and 10 samples");
+	assert_null(strstr(out.data, "main.hot"));
+	buf_deinit(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +169,7 @@ int main(void)
 		cmocka_unit_test(reports_compared),
 		cmocka_unit_test(stacks_compared),
 		cmocka_unit_test(findings_compared),
+		cmocka_unit_test(shares_are_compared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
