@@ -84,7 +84,7 @@ static void scale_codes(const struct fill *f, struct net_grpc *r)
 
 static bool is_empty(const struct net_grpc *r)
 {
-	return !r->calls && !r->errors && !r->timed && !r->in_flight && !r->seen;
+	return !r->calls && !r->errors && !r->timed && !r->in_flight && !r->seen && !r->receiving;
 }
 
 /* Rows of before the window have nothing in it. */
@@ -110,14 +110,30 @@ static bool has_no_limit(const struct net_limits *l)
 	return l->deadline == KNOWN_NO && l->cancel == KNOWN_NO;
 }
 
+/* The dead connection that it is on; NULL: none. */
+static const struct net_peer *dead_of(const struct net_look *l, const struct net_gcall *c)
+{
+	for (size_t i = 0; c->conn && i < l->npeer; i++)
+		if (!l->peer[i].h2 && l->peer[i].addr == c->conn)
+			return l->peer[i].dead ? &l->peer[i] : NULL;
+	return NULL;
+}
+
+/* What hangs; of those that receive only where nothing can come. */
 static void count_hanging(const struct fill *f, struct net_grpc *r, const struct net_gcall *c)
 {
+	const struct net_peer *dead;
 	const struct netstack *s = &f->nw->stacks.stack[c->stack];
 	enum age_kind age;
 	double took_s = fill_age(f, c->start_ns, c->age, &age);
 
 	if (!has_no_limit(&c->limits) || !no_timeout_hangs(took_s, r->p99_ns))
 		return;
+	dead = dead_of(&f->nw->cur, c);
+	if (s->receives && !dead)
+		return;
+	if (dead && !r->on_dead++)
+		fill_host(f, dead->host, r->host);
 	r->hanging++;
 	r->hanging_at[s->grpc_at]++;
 	if (took_s <= r->longest_hanging_s)
@@ -138,8 +154,12 @@ static int count_inflight(struct fill *f, struct rowset *s)
 
 		if (!r)
 			return -ENOMEM;
-		r->in_flight++;
-		fill_oldest(f, c->start_ns, c->age, &r->longest_in_flight_s, &r->age);
+		if (f->nw->stacks.stack[c->stack].receives) {
+			r->receiving++;
+		} else {
+			r->in_flight++;
+			fill_oldest(f, c->start_ns, c->age, &r->longest_in_flight_s, &r->age);
+		}
 		count_hanging(f, r, c);
 	}
 	return 0;

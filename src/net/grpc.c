@@ -116,6 +116,7 @@ static void read_limits(struct netwatch *nw, struct net_gcall *c)
 	struct gocontext_limits in, user;
 
 	c->asked = true;
+	c->conn = netpeers_of_stream(nw, c->stream);
 	c->limits = (struct net_limits){ KNOWN_NO, UNKNOWN, UNKNOWN, 0 };
 	if (!inner[0] && (!c->stream || !stream_context(nw, c->stream, inner)))
 		return;
@@ -135,6 +136,8 @@ static bool is_same(const struct netwatch *nw, const struct net_gcall *c, const 
 		return false;
 	if (p->stop == c->stop)
 		return true;
+	if (nw->stacks.stack[c->stack].receives) /* the next message of the same stream */
+		return false;
 	return nw->same_heap && p->stream == c->stream && p->attempt == c->attempt &&
 	       (c->stream || c->attempt);
 }
@@ -152,9 +155,11 @@ static void date(struct netwatch *nw, struct net_gcall *c, size_t *asked)
 		c->start_ns = before->start_ns;
 		c->age = before->age;
 		c->limits = before->limits;
+		c->conn = before->conn;
 		c->asked = before->asked;
 	}
-	if (trace_opens_find(nw->look->opens, OPEN_GRPC, c->g, &open) && open.goid == c->goid) {
+	if (!nw->stacks.stack[c->stack].receives &&
+	    trace_opens_find(nw->look->opens, OPEN_GRPC, c->g, &open) && open.goid == c->goid) {
 		c->start_ns = open.start_ns;
 		c->age = AGE_EXACT;
 		if (!c->method[0] && open.text)

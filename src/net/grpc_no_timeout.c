@@ -4,7 +4,7 @@
  * 3 s, and for over ten times what 99 of 100 calls of the method take.
  *
  * A unary call, one that opens a stream, and one that sends on it.  Who receives from a stream may
- * wait for a reason: that is no finding.
+ * wait for a reason: that is a finding where its connection is dead, and nothing can come.
  */
 #include "net/subject.h"
 
@@ -96,6 +96,10 @@ static void add_finding(const struct net_grpc *r, struct findings *out)
 	finding_count(f, "in_flight", r->in_flight);
 	finding_number(f, "longest_in_flight_s", r->longest_hanging_s);
 	finding_count(f, "hanging", r->hanging);
+	if (r->on_dead * 2 > r->hanging) {
+		f->about.host = r->host;
+		f->about.phase = NET_TTFB;
+	}
 	evidence(f, r);
 	finding_advice(f, "%s", advice_for(mostly_at(r)));
 	f->exactness = EXACT; /* what is in flight is read from memory */

@@ -44,7 +44,25 @@ static bool find_grpc(struct netwatch *nw)
 		   !gotypes_field(nw->types, type, "keepaliveEnabled", &w->keepalive, NULL);
 	if (w->known)
 		w->addr += in;
+	type = gotypes_find(nw->types, "grpc.clientStream", "google.golang.org/grpc.clientStream");
+	w->has_calls = w->known && type &&
+		       !gotypes_field(nw->types, type, "attempt", &w->attempt, &addr) &&
+		       /* of its own name since grpc-go 1.69 */
+		       (!gotypes_field(nw->types, addr, "transport", &w->transport, NULL) ||
+			!gotypes_field(nw->types, addr, "t", &w->transport, NULL));
 	return w->known;
+}
+
+uint64_t netpeers_of_stream(struct netwatch *nw, uint64_t stream)
+{
+	const struct net_grpc_way *w = &nw->grpc_way;
+	uint64_t attempt, conn;
+
+	if (!stream || !find_grpc(nw) || !w->has_calls ||
+	    mem_read_u64(nw->rt->mem, stream + w->attempt, &attempt) || !attempt ||
+	    mem_read_u64(nw->rt->mem, attempt + w->transport + 8, &conn)) /* an interface */
+		return 0;
+	return conn;
 }
 
 static void ask_grpc(void *owner, void *item, struct readpiece *piece)

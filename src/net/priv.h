@@ -173,7 +173,8 @@ struct net_gcall {
 	enum age_kind age;
 	uint64_t user_ctx[2], ctx[2]; /* interfaces; 0: not known */
 	uint64_t stream, attempt;     /* which one tells a call from the next */
-	bool asked;                   /* its limits are known, or cannot be read */
+	uint64_t conn;                /* the net_peer that it is on; 0: not known */
+	bool asked;                   /* its limits are known, or cannot be read; conn, too */
 	struct net_limits limits;
 };
 
@@ -328,10 +329,12 @@ struct net_fd_way {
 	uint32_t netfd, sysfd;
 };
 
-/* Where gRPC's http2Client has its members. */
+/* Where gRPC's http2Client has its members, and the way to it from a clientStream. */
 struct net_grpc_way {
 	bool sought, known;
 	uint32_t conn, addr, streams, keepalive;
+	bool has_calls;
+	uint32_t attempt, transport;
 };
 
 /* Looks that have seen a handler's requests, in all or in a phase of a call to a host. */
@@ -560,6 +563,8 @@ void netlookups_date(struct netwatch *nw);
 int netsilent_ask(struct netwatch *nw);
 /* peers.c: the connections whose other end is gone. */
 int netpeers_read(struct netwatch *nw);
+/* The address of the http2Client that a gRPC clientStream is on; 0: not known. */
+uint64_t netpeers_of_stream(struct netwatch *nw, uint64_t stream);
 
 /* spends.c: what handlers' requests are at, at each look. */
 void netspends_count(struct netwatch *nw);

@@ -83,6 +83,7 @@ struct netstack {
 	bool in_handler, reading_request; /* SERVER */
 	bool routed, is_func; /* … by way of a mux; its handler is an http.HandlerFunc */
 	bool is_stream;       /* … it is a gRPC server's stream */
+	bool receives;        /* GRPC: from a stream that is open, no call */
 	bool is_around;       /* … the handler is around the mux */
 	bool plain_h2;        /* HTTP/2 of net/http itself: its layout is known */
 	enum net_waits waits; /* STREAM */

@@ -5,7 +5,7 @@
  * the same in grpc-go 1.59 to 1.85.
  *
  * Who receives from a stream is no call that is under way: a subscription is quiet as long as
- * nothing happens.
+ * nothing happens.  It hangs where its connection is dead.
  */
 #include "net/stack_walk.h"
 
@@ -76,7 +76,7 @@ static void take_one(struct netwalk *w, int i, enum net_slot slot, uint8_t word)
 void netgrpc_classify(struct netwalk *w)
 {
 	struct netstack *o = w->out;
-	int call = -1;
+	int call = -1, received = -1;
 
 	for (int i = 0; i < w->n; i++) {
 		const struct grpc_function *f;
@@ -98,9 +98,14 @@ void netgrpc_classify(struct netwalk *w)
 		take_one(w, i, NETSLOT_GRPC_ATTEMPT, f->attempt);
 		if (f->call)
 			call = i;
+		else if (f->at == NETGRPC_RESPONSE)
+			received = i;
 		if (f->user_ctx != NO_WORD)
 			break; /* further out is another call */
 	}
+	o->receives = call < 0 && received >= 0;
+	if (o->receives)
+		call = received;
 	if (call < 0)
 		return;
 	o->roles |= NETROLE_GRPC;

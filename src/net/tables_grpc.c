@@ -64,6 +64,13 @@ static const struct column grpc_column[] = {
 	      SHOWN(6, "in flight"), .flags = COLUMN_DASH_0),
 	AGE(S, longest_in_flight_s, age, "longest_in_flight_s", "age of the oldest of them",
 	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(7, "longest")),
+	COUNT(S, receiving, "receiving",
+	      "goroutines that receive from streams of this method at `time`: no calls in flight",
+	      .known = net_known, SHOWN(9, "receive"), .flags = COLUMN_DASH_0),
+	COUNT(S, on_dead, "on_dead",
+	      "calls and receivers that hang on a connection whose other end is gone",
+	      .flags = COLUMN_ABSENT_0),
+	HOST(S, host, "whom that connection is to, name:port", .flags = COLUMN_ABSENT_0),
 	EXACTNESS(S, exactness, RATE(S, rate)),
 };
 #undef S

@@ -319,7 +319,10 @@ struct net_grpc {
 	uint64_t hanging, hanging_at[NETGRPC_ATS];
 	double longest_hanging_s;
 	enum age_kind hanging_age;
-	struct place hanging_place; /* of the oldest */
+	struct place hanging_place;     /* of the oldest */
+	uint64_t receiving;             /* from streams that are open: no calls, and no fault */
+	uint64_t on_dead;               /* of those that hang, on a connection that is dead … */
+	char host[WINDOW_MAX_HOST + 1]; /* … to that host; "": none is */
 	enum exactness exactness;
 	double rate;
 };

@@ -54,7 +54,10 @@ class Streams(unittest.TestCase):
         with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
             p.do("call Get 3 1")
             p.do("watch Watch 2")
-            self.assertEqual(kinds(snapshot(p.pid, "--window", "2s", "--only", "net")), set())
+            quiet = snapshot(p.pid, "--window", "4s", "--only", "net")
+            self.assertEqual(kinds(quiet), set())
+            row, = [r for r in rows_of(quiet, "net", "grpc") if r["method"].endswith("/Watch")]
+            self.assertEqual((row["receiving"], row["in_flight"], row["place"]["function"]), (2, 0, "main.watch"))
             p.do("send Feed 2")
             p.do("deafen")
             p.p.stdin.write(b"call Get 1 1\n")  # which is the first that is not acknowledged
@@ -67,5 +70,12 @@ class Streams(unittest.TestCase):
         one, = [f for f in report["findings"] if f["kind"] == "no-timeout" and "/Feed" in f["title"]]
         self.assertIn("2 gRPC calls of /gospect.test.Stock/Feed", one["title"])
         self.assertIn("does not read", "".join(one["evidence"]))
+        watch, = [f for f in report["findings"] if f["kind"] == "no-timeout" and "/Watch" in f["title"]]
+        self.assertIn("2 gRPC calls of /gospect.test.Stock/Watch", watch["title"])
+        self.assertEqual(watch["place"]["function"], "main.watch")	# not gRPC, which waits
+        gone, = [f for f in report["findings"] if f["kind"] == "dead-connection"]
+        self.assertEqual((one["caused_by"], watch["caused_by"]), (gone["id"], gone["id"]))
+        self.assertEqual({r["method"].rsplit("/")[-1]: r["on_dead"] for r in rows_of(report, "net", "grpc")
+                          if "on_dead" in r and not r["method"].endswith("/Get")}, {"Watch": 2, "Feed": 2})
         dead, = rows_of(report, "net", "dead_connections")
         self.assertEqual((dead["protocol"], dead["count"], dead["streams"], dead["pings"]), ("grpc", 1, 5, False))
