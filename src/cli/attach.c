@@ -20,7 +20,7 @@
 #include "observe/detect.h"
 
 #define DEFAULT_EVERY_NS (5 * NS_PER_S)
-#define SCREEN_EVERY_NS  NS_PER_S
+#define SOON_NS          NS_PER_S   /* the screen, and lines of --slow */
 #define LINES_MAX_BYTES  (4u << 20) /* of --slow that nobody reads; more are left out */
 
 /* How long a reader that reads nothing holds up the end. */
@@ -298,7 +298,7 @@ static int start(struct attach *a)
 		return a->w.death_off[0] ? EXIT_NOT_PERMITTED : EXIT_FAILED;
 	}
 	if (status == EXIT_DONE && a->o->slow_ns)
-		msg_note("requests that take %s or longer, as looks (about one a second) and "
+		msg_note("requests that take %s or longer, as looks (some a second) and "
 			 "probes see "
 			 "them; what is over between two looks is not among them",
 			 human_seconds((double)a->o->slow_ns / 1e9, least));
@@ -320,7 +320,7 @@ int cmd_attach(const struct options *o)
 	buf_init(&a.lines, LINES_MAX_BYTES);
 	if (screen && watch_in_background())
 		raise(SIGTTOU); /* until it is in the foreground; nothing is armed yet */
-	a.every_ns = o->every_ns ? o->every_ns : screen ? SCREEN_EVERY_NS : DEFAULT_EVERY_NS;
+	a.every_ns = o->every_ns ? o->every_ns : screen || o->slow_ns ? SOON_NS : DEFAULT_EVERY_NS;
 	a.status = start(&a);
 	if (a.status == EXIT_DONE) {
 		if (screen && !watch_in_background())

@@ -45,7 +45,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 		       "more) "
 		       "or longer, when it is over, with its time in each phase; a report only at "
 		       "the "
-		       "end. As seen by looks, about one a second, and by probes: those that are "
+		       "end. As seen by looks, some a second, and by probes: those that are "
 		       "over "
 		       "between two looks are not among them" },
 	[OPT_UNTIL_EXIT] = { "--until-exit", "[SIGNAL]",

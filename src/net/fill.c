@@ -196,8 +196,7 @@ int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 		base = base_of(f, now);
 		/* a request may be given to another row just when they are read */
 		c.begun = now->begun > base->begun ? now->begun - base->begun : 0;
-		c.errors = fill_scaled(now->errors - base->errors, now->sample.sliced,
-				       now->sample.share);
+		c.errors = trace_errors(&now->sample, now->errors - base->errors);
 		c.errors_margin = (uint64_t)ceil(trace_errors_margin(&now->sample, c.errors));
 		if (now->sample.sliced) {
 			c.begun = (uint64_t)(now->sample.total + 0.5);

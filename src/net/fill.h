@@ -20,6 +20,7 @@ struct times {
 struct row_times {
 	struct times *now, *before; /* owned; of the window, and before it; NULL: none */
 	double total, seen, margin; /* what samples add up to */
+	struct trace_sample failed; /* … of those that failed; no share */
 };
 
 /* Rows by key, each with its times. */

@@ -47,6 +47,9 @@ static int count_phase(struct fill *f, struct rowset *s, const struct trace_phas
 		times->total += t->sample.total;
 		times->seen += t->sample.total * t->sample.share;
 		times->margin += t->sample.margin;
+		times->failed.sliced = true;
+		times->failed.errors += t->sample.errors;
+		times->failed.errors_margin += t->sample.errors_margin;
 	}
 	return fill_add_times(before ? &times->before : &times->now, &t->hist, NULL,
 			      t->max_ns_window);
@@ -94,6 +97,7 @@ static void finish_phase(const struct fill *f, const struct rowset *s, struct ne
 	bool sliced = rare ? f->p->rare_sliced : f->p->requests_sliced;
 	double rate = rare ? f->p->rare_rate : f->p->requests_rate;
 	uint32_t at = r->other ? 0 : busiest[fill_host_number(f, r->host)];
+	struct trace_sample failed = t->failed; /* as a call's: by what of this row was seen */
 
 	if (t->before) {
 		r->before_count = t->before->hist.count;
@@ -112,7 +116,10 @@ static void finish_phase(const struct fill *f, const struct rowset *s, struct ne
 		r->count = (uint64_t)(t->total + 0.5);
 		r->margin = (uint64_t)ceil(t->margin);
 	}
-	r->errors = fill_scaled(r->errors, sliced, rate);
+	failed.share = t->total > 0 ? t->seen / t->total : 0;
+	r->errors = failed.sliced ? trace_errors(&failed, r->errors)
+				  : fill_scaled(r->errors, sliced, rate);
+	r->errors_margin = (uint64_t)ceil(trace_errors_margin(&failed, r->errors));
 	r->total_ns = t->now ? fill_scaled(t->now->hist.sum_ns, sliced, rate) : 0;
 	if (at)
 		r->busiest = f->nw->busy[at - 1].place;

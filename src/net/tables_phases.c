@@ -27,6 +27,7 @@ static const struct column phase_column[] = {
 	COUNT(S, errors, "errors", "of them, failed", SHOWN(4, "errors"),
 	      .flags = COLUMN_MARK | COLUMN_DASH_0),
 	MARGIN(S, margin, "count"),
+	ERRORS_MARGIN(S, errors_margin),
 	P50_NS(S, p50_ns, timed, "p50_ns",
 	       "median; from a histogram whose buckets are at most 12.5 % wide", SHOWN(5, "p50")),
 	P99_NS(S, p99_ns, timed, "p99_ns", "99th percentile", SHOWN(6, "p99")),

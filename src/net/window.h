@@ -71,7 +71,7 @@ struct net_phase_row {
 	uint64_t count, errors;
 	uint64_t failed[NET_FAILURES]; /* of the errors, by kind; of dials only */
 	uint64_t timed, p50_ns, p99_ns, max_ns, total_ns; /* timed: seen, not scaled */
-	uint64_t margin;                                  /* of count, SAMPLED */
+	uint64_t margin, errors_margin;                   /* of count and errors, SAMPLED */
 	uint64_t before_p50_ns, before_count; /* since the observation began, before this window */
 	struct place busiest; /* the call with most requests to that host; may have no function */
 	enum exactness exactness;

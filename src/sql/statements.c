@@ -87,12 +87,6 @@ static void add_times(struct trace_hist *sum, const struct trace_hist *now,
 		sum->bucket[i] += now->bucket[i] - base->bucket[i];
 }
 
-/* What was counted besides what the sample is of, as often as that. */
-static uint64_t scaled(uint64_t n, const struct trace_sample *s)
-{
-	return s->sliced && s->share > 0 ? (uint64_t)((double)n / s->share + 0.5) : n;
-}
-
 static int add_call(struct rows *r, const struct trace_call *now)
 {
 	const struct trace_call *base = base_of(r, now);
@@ -106,7 +100,7 @@ static int add_call(struct rows *r, const struct trace_call *now)
 		return -ENOMEM;
 	row->total += now->sample.sliced ? now->sample.total : (double)begun;
 	row->margin += now->sample.sliced ? now->sample.margin : 0;
-	errors = scaled(errors, &now->sample);
+	errors = trace_errors(&now->sample, errors);
 	row->s.errors += errors;
 	row->errors_margin += trace_errors_margin(&now->sample, errors);
 	add_times(&row->hist, &now->hist, &base->hist);

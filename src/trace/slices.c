@@ -190,6 +190,13 @@ struct trace_sample slices_of(const struct trace *t, uint32_t row)
 	};
 }
 
+uint64_t trace_errors(const struct trace_sample *s, uint64_t counted)
+{
+	if (!s->sliced)
+		return counted;
+	return (uint64_t)((s->share > 0 ? (double)counted / s->share : s->errors) + 0.5);
+}
+
 double trace_errors_margin(const struct trace_sample *s, uint64_t errors)
 {
 	if (!s->sliced || (!errors && s->errors < 0.5))

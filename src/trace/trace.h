@@ -199,7 +199,10 @@ struct trace_sample {
 	double errors, errors_margin;
 };
 
-/* How far the truth may be from so many that failed, where they are scaled by the share. */
+/* How many failed, of whom so many were counted: by the share of all, or, where nothing was
+ * counted in the window, by what was before it. */
+uint64_t trace_errors(const struct trace_sample *s, uint64_t counted);
+/* How far the truth may be from so many. */
 double trace_errors_margin(const struct trace_sample *s, uint64_t errors);
 
 struct trace_phase {

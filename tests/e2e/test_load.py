@@ -20,7 +20,7 @@ LOADS = {
     "long waves": ["-rate", "1500", "-period", "1700ms"],
     "loop": ["-workers", "4"],
 }
-BEGUN, SERVED = 1, 2
+BEGUN, SERVED, FAILED = 1, 2, 3
 
 
 class Load(Program):
@@ -53,13 +53,20 @@ def rows_of(report):
                any(r["exactness"] in ("sampled", "estimated") for r in rows))
 
 
-def measure():
+def errors_of(report):
+    """Likewise of answers that were cut off."""
+    body = [p for p in report["net"].get("phases", []) if p["phase"] == "body"]
+    yield (sum(r["errors"] for r in body), sum(r.get("errors_margin", 0) for r in body), FAILED,
+           any(r["exactness"] in ("sampled", "estimated") for r in body))
+
+
+def measure(wanted=LOADS, numbers=rows_of, windows=WINDOWS):
     """By load: the numbers of its windows as (said, margin, truth, sampled)."""
-    loads = {name: Load(args) for name, args in LOADS.items()}
+    loads = {name: Load(args) for name, args in wanted.items()}
     seen = {}
     try:
         runs = {name: subprocess.Popen(
-            [GOSPECT, "attach", str(l.pid), "--for", f"{WINDOWS * EVERY_S}s", "--every",
+            [GOSPECT, "attach", str(l.pid), "--for", f"{windows * EVERY_S}s", "--every",
              f"{EVERY_S}s", "--format", "json", "--only", "net"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             for name, l in loads.items()}
@@ -70,7 +77,7 @@ def measure():
                 end = datetime.datetime.fromisoformat(r["time"].replace("Z", "+00:00"))
                 end = end.timestamp() * 1000
                 begin = end - r["window_s"] * 1000
-                for said, margin, which, sampled in rows_of(r):
+                for said, margin, which, sampled in numbers(r):
                     truth = count_at(samples, end, which) - count_at(samples, begin, which)
                     seen[name].append((said, margin, truth, sampled))
     finally:
@@ -79,20 +86,20 @@ def measure():
     return seen
 
 
-def faults(seen):
+def faults(seen, kinds=3, least=0.9):
     wrong = []
     for name, rows in seen.items():
-        for which in range(3):
-            said = sum(r[0] for r in rows[which::3])
-            truth = sum(r[2] for r in rows[which::3])
+        for which in range(kinds):
+            said = sum(r[0] for r in rows[which::kinds])
+            truth = sum(r[2] for r in rows[which::kinds])
             # a machine that is busy leaves few slices, and the first windows wide intervals
-            margin = math.hypot(*(r[1] for r in rows[which::3]))
+            margin = math.hypot(*(r[1] for r in rows[which::kinds]))
             if abs(said - truth) > max(0.05 * truth, margin):
                 wrong.append(f"{name}, number {which}: {said} of {truth:.0f}")
     rows = [r for all_rows in seen.values() for r in all_rows]
     # a request or two at the borders, and a millisecond of the clock
     held = sum(abs(said - truth) <= margin + 2 + truth / 1000 for said, margin, truth, _ in rows)
-    if held < 0.9 * len(rows):
+    if held < least * len(rows):
         wrong.append(f"the intervals hold in {held} of {len(rows)}")
     return wrong
 
@@ -153,6 +160,17 @@ class OlderRequests(unittest.TestCase):
 
 
 class SampledCounts(unittest.TestCase):
+    def test_errors(self):
+        """Errors of a phase are scaled as its count is, and say how far they may be off."""
+        need_root()
+        for _ in range(3):  # as below
+            seen = measure({"cut off": ["-rate", "2500", "-fails", "10"]}, errors_of, 4)
+            self.assertTrue(any(r[3] for r in seen["cut off"]), "nothing was sampled")
+            wrong = faults(seen, 1, 0.5)	# of four windows
+            if not wrong:
+                return
+        self.fail("; ".join(wrong))
+
     def test_loads(self):
         need_root()
         for _ in range(3):  # another measure: the machine may have stood still

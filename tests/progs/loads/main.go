@@ -2,12 +2,13 @@
 
 // loads asks its own HTTP server at a rate, in waves or as fast as it can, and
 // knows how many requests had begun at each instant: a line of "since" on
-// standard input is answered with the samples of a counter, [unix ms, begun,
-// served] each.
+// standard input is answered with the samples of its counters, [unix ms, begun,
+// served, failed] each.
 //
 //	loads -rate 500                   steady, at random times
 //	loads -rate 4000 -period 300ms    as many in a third of each period, none in the rest
 //	loads -workers 8                  each asks again at once
+//	loads -rate 500 -fails 10         of a hundred answers so many are cut off
 //	loads -hang                       one request without an answer, and without a timeout
 //	loads -idle 4s                    a request of 1.5 s now and then, on one connection
 package main
@@ -34,10 +35,11 @@ var (
 	takes   = flag.Duration("takes", 0, "the handler's time, at most")
 	hang    = flag.Bool("hang", false, "a request that hangs")
 	idle    = flag.Duration("idle", 0, "between two requests of 1.5 s")
+	fails   = flag.Int("fails", 0, "in a hundred answers are cut off")
 	noise   = flag.Int("noise", 0, "lines a second to /dev/null, in bursts")
 )
 
-var begun, served int64
+var begun, served, failed int64
 
 func handle(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/hang" {
@@ -51,6 +53,9 @@ func handle(w http.ResponseWriter, r *http.Request) {
 	if *takes > 0 {
 		time.Sleep(time.Duration(rand.Int63n(int64(*takes))))
 	}
+	if *fails > 0 && rand.Intn(100) < *fails {
+		w.Header().Set("Content-Length", "3")
+	}
 	io.WriteString(w, "ok")
 }
 
@@ -60,7 +65,9 @@ func get(c *http.Client, url string) {
 	if err != nil {
 		return
 	}
-	io.Copy(io.Discard, r.Body)
+	if _, err = io.Copy(io.Discard, r.Body); err != nil {
+		atomic.AddInt64(&failed, 1)
+	}
 	r.Body.Close()
 }
 
@@ -121,7 +128,7 @@ func askRarely(url string) {
 	}
 }
 
-type sample [3]float64
+type sample [4]float64
 
 func watch() func() []sample {
 	var mu sync.Mutex
@@ -129,7 +136,7 @@ func watch() func() []sample {
 	go func() {
 		for {
 			s := sample{float64(time.Now().UnixNano()) / 1e6, float64(atomic.LoadInt64(&begun)),
-				float64(atomic.LoadInt64(&served))}
+				float64(atomic.LoadInt64(&served)), float64(atomic.LoadInt64(&failed))}
 			mu.Lock()
 			seen = append(seen, s)
 			mu.Unlock()
