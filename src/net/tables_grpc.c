@@ -66,7 +66,7 @@ static const struct column grpc_column[] = {
 	    .known = net_known, .of_at = OFFSET(S, in_flight, uint64_t), SHOWN(7, "longest")),
 	COUNT(S, receiving, "receiving",
 	      "goroutines that receive from streams of this method at `time`: no calls in flight",
-	      .known = net_known, SHOWN(9, "receive"), .flags = COLUMN_DASH_0),
+	      .flags = COLUMN_ABSENT_0),
 	COUNT(S, on_dead, "on_dead",
 	      "calls and receivers that hang on a connection whose other end is gone",
 	      .flags = COLUMN_ABSENT_0),
@@ -77,13 +77,17 @@ static const struct column grpc_column[] = {
 
 static void grpc_sentence(const struct window *w, struct buf *out)
 {
-	uint64_t in_flight = 0;
+	uint64_t in_flight = 0, receiving = 0;
 
-	for (int i = 0; i < w->net->ngrpc; i++)
+	for (int i = 0; i < w->net->ngrpc; i++) {
 		in_flight += w->net->grpc[i].in_flight;
+		receiving += w->net->grpc[i].receiving;
+	}
 	buf_puts(out, "client calls by method");
 	if (w->net->known)
 		sentence_count(out, ", ", in_flight, " in flight");
+	if (receiving)
+		sentence_count(out, ", ", receiving, " receive from streams");
 }
 
 #define MAX_CODE_LINES 5
