@@ -334,7 +334,7 @@ install: all ## install to PREFIX (/usr/local), under DESTDIR
 uninstall: ## remove what install installed
 	rm -f $(INSTALLED:%=$(DESTDIR)$(PREFIX)/%)
 
-release: ## source tarball, stripped binary and checksums in build/release
+release: ## source tarball, stripped binaries and checksums in build/release
 	@tools/release $(VERSION)
 
 clean: ## remove build/
