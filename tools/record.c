@@ -3,7 +3,7 @@
  * record PID PREFIX: records a Go process for the unit tests, which then need
  * neither the process nor its executable.
  *
- *	PREFIX.mem.gz	its memory (proc/mem.h, "gspmem1"): the pages that the
+ *	PREFIX.mem.gz	its memory (tests/unit/recording.h, "gspmem1"): the pages that the
  *			readers read, while it was stopped
  *	PREFIX.exe.gz	its executable, zero where nothing was read
  *

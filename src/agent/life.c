@@ -317,15 +317,6 @@ bool life_wants_verdict(const struct life *l, uint64_t key)
 	return false;
 }
 
-size_t life_open(const struct life *l, uint64_t key)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < l->n; i++)
-		n += l->kept[i].key == key && l->kept[i].open;
-	return n;
-}
-
 size_t life_open_all(const struct life *l)
 {
 	size_t n = 0;

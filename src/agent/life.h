@@ -48,9 +48,7 @@ bool life_is_undecided(const struct life *l, uint64_t key);
 /* Whether a leak with a verdict was not seen at the last walk: another verdict is wanted. */
 bool life_wants_verdict(const struct life *l, uint64_t key);
 
-/* Open findings: of one process; of all. */
-size_t life_open(const struct life *l, uint64_t key);
-size_t life_open_all(const struct life *l);
+size_t life_open_all(const struct life *l);     /* findings, of all processes */
 size_t life_events(const struct life *l);       /* that were not taken yet */
 uint64_t life_events_all(const struct life *l); /* since the start */
 uint64_t life_dropped(const struct life *l); /* findings and events for which there was no room */

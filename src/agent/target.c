@@ -41,7 +41,7 @@ int executable_new(struct executable **out, const struct process *p, struct err 
 	return 0;
 }
 
-struct executable *executable_get(struct executable *x)
+static struct executable *get_executable(struct executable *x)
 {
 	x->refs++;
 	return x;
@@ -120,7 +120,7 @@ int target_open(struct target **out, struct process *p, struct executable *x, st
 	t->refs = 1;
 	t->proc = *p;
 	if (x)
-		t->exe = executable_get(x);
+		t->exe = get_executable(x);
 	else
 		r = executable_new(&t->exe, p, err);
 	if (!r)

@@ -23,7 +23,6 @@ struct executable {
 
 /* Analyses the file; -ENOEXEC, -EBADMSG, … */
 int executable_new(struct executable **out, const struct process *p, struct err *err);
-struct executable *executable_get(struct executable *x);
 void executable_put(struct executable *x); /* NULL is fine */
 
 /* The last walk, whole.  Counted; keeps its target. */

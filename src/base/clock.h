@@ -10,7 +10,6 @@
 #define NS_PER_MS 1000000ull
 
 uint64_t clock_mono_ns(void); /* CLOCK_MONOTONIC, as Go's nanotime */
-uint64_t clock_boot_ns(void); /* CLOCK_BOOTTIME, as /proc/PID/stat's start time */
 uint64_t clock_real_ns(void); /* CLOCK_REALTIME, since 1970 */
 /*
  * CLOCK_REALTIME less CLOCK_MONOTONIC.  Who is preempted between the two gets less: the

@@ -20,7 +20,6 @@ extern const char *const crash_cause_word[CRASH_CAUSES];
 
 #define CRASH_MAX_MESSAGE 1024 /* bytes; longer ones are cut */
 #define CRASH_MAX_TYPE    256
-#define CRASH_MAX_CHAIN   8
 
 /* One panic of a chain, the first one first. */
 struct crash_panic {

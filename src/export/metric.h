@@ -22,7 +22,6 @@ enum metric_type {
 	METRIC_AMOUNT /* a gauge whose sum makes sense: an UpDownCounter by OpenTelemetry's word */
 };
 
-#define METRIC_MAX_LABELS  8
 #define METRIC_MAX_COLUMNS 200 /* of a label's value: what is longer loses its middle */
 
 /* By OpenTelemetry's spelling; '.' becomes '_' for Prometheus.  The value is foreign text;

@@ -20,7 +20,7 @@
 
 struct start {
 	const char *name; /* of the pclntab */
-	bool system, uncounted;
+	bool uncounted;
 };
 
 /* A layout of the table with other wait reasons. */
@@ -395,19 +395,11 @@ static void classify(struct start *s, const char *name)
 		"runtime.handleAsyncEvent",
 		"runtime.corostart",
 	};
-	static const char *const callbacks[] = {
-		"runtime.runfinq",
-		"runtime.runFinalizers",
-		"runtime.runCleanups",
-	};
 
-	s->system = s->uncounted = !strncmp(name, "runtime.", 8);
+	s->uncounted = !strncmp(name, "runtime.", 8);
 	for (size_t i = 0; i < ARRAY_SIZE(user); i++)
 		if (!strcmp(name, user[i]))
-			s->system = s->uncounted = false;
-	for (size_t i = 0; i < ARRAY_SIZE(callbacks); i++)
-		if (!strcmp(name, callbacks[i]))
-			s->system = false;
+			s->uncounted = false;
 }
 
 static void judge_start(struct gobin *gb, uint64_t startpc, struct start *s)
@@ -447,11 +439,6 @@ static struct start find_start(struct gobin *gb, uint64_t startpc)
 const char *gobin_start_name(struct gobin *gb, uint64_t startpc)
 {
 	return find_start(gb, startpc).name;
-}
-
-bool gobin_is_system_start(struct gobin *gb, uint64_t startpc)
-{
-	return find_start(gb, startpc).system;
 }
 
 bool gobin_is_uncounted_start(struct gobin *gb, uint64_t startpc)

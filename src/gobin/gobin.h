@@ -100,16 +100,11 @@ int gobin_go_frames(struct gobin *gb, uint64_t gopc, struct goframe *out, int ma
  * known.  Remembered: cheap to ask for every goroutine. */
 const char *gobin_start_name(struct gobin *gb, uint64_t startpc);
 /*
- * runtime.isSystemGoroutine(gp, fixed=true) by start function (traceback.go):
- * "runtime." except main, handleAsyncEvent, corostart (since 1.22) and the
- * goroutines that run user callbacks: runfinq (to 1.24), runFinalizers and
- * runCleanups (since 1.25).  Remembered.
- */
-bool gobin_is_system_start(struct gobin *gb, uint64_t startpc);
-/*
- * Whether sched.ngsys counts it, so that NumGoroutine leaves it out: newproc1
- * asks isSystemGoroutine(newg, fixed=false) at birth, when no callback runs
- * yet.  As above, but the callback runners are system here too.
+ * Whether sched.ngsys counts what starts there, so that NumGoroutine leaves it out:
+ * newproc1 asks runtime.isSystemGoroutine(newg, fixed=false) (traceback.go) at birth,
+ * when no callback runs yet: "runtime." except main, handleAsyncEvent and corostart
+ * (since 1.22); those that run user callbacks, runfinq (to 1.24), runFinalizers and
+ * runCleanups (since 1.25), are system here.  Remembered.
  */
 bool gobin_is_uncounted_start(struct gobin *gb, uint64_t startpc);
 #endif

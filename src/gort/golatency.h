@@ -6,8 +6,6 @@
 #include "gort/goruntime.h"
 
 #define GOLATENCY_BUCKETS 160
-/* Of so many stops to run one is timed (runtime: gTrackingPeriod). */
-#define GOLATENCY_PERIOD 8
 
 struct golatency {
 	uint64_t bucket[GOLATENCY_BUCKETS]; /* since the start; they only grow */

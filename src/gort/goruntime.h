@@ -132,8 +132,8 @@ void gowalk_deinit(struct gowalk *w);
 int goruntime_read_g(struct goruntime *rt, uint64_t addr, struct goroutine *out);
 /*
  * Whether the runtime counts a goroutine started there (run-time pc) as its
- * own: not in NumGoroutine.  As gobin_is_system_start(), and the goroutines of
- * finalizers and cleanups, which NumGoroutine never counts (sched.ngsys).
+ * own: not in NumGoroutine.  The goroutines of finalizers and cleanups too:
+ * NumGoroutine never counts them (sched.ngsys).
  */
 bool goruntime_is_system(struct goruntime *rt, uint64_t startpc);
 /* Counters; what the process does not have verified is left out (has_… false). */

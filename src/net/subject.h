@@ -41,8 +41,6 @@ const char *net_say_silent(struct finding *f, const struct net_window *n, const 
 			   int phase, uint64_t stuck);
 /* NULL: nothing particular. */
 const char *net_advice_for(enum net_waits w);
-/* The connections of HTTP/2 to a host; NULL: none. */
-const struct net_connections *net_http2_of(const struct net_window *n, const char *host);
 /* What requests to that host that are being written wait for, where looks have seen it: advice
  * (static; NULL: not known), and a line of evidence. */
 const char *net_upload_advice(const struct net_window *n, const char *host);

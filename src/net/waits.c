@@ -22,7 +22,8 @@ static const char *const words[NET_WAITS] = {
 		"read it",
 };
 
-const struct net_connections *net_http2_of(const struct net_window *n, const char *host)
+/* The connections of HTTP/2 to a host; NULL: none. */
+static const struct net_connections *http2_of(const struct net_window *n, const char *host)
 {
 	for (int i = 0; i < n->nconnection; i++) {
 		const struct net_connections *c = &n->connection[i];
@@ -36,7 +37,7 @@ const struct net_connections *net_http2_of(const struct net_window *n, const cha
 /* All streams that the connections to a host may have are in use, and somebody waits. */
 static const struct net_connections *full(const struct net_window *n, const char *host)
 {
-	const struct net_connections *c = net_http2_of(n, host);
+	const struct net_connections *c = http2_of(n, host);
 
 	return c && c->waiting && c->open && c->max_streams > 0 &&
 			       c->streams >= c->open * (uint64_t)c->max_streams

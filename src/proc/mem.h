@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory behind one reader: a live process (process_vm_readv), or a recorded
- * file for tests.  Nothing is ever written.  A short read is an error with
- * its place, never zeros.
+ * Memory behind one reader: a live process (process_vm_readv); in tests what they
+ * make of it.  Nothing is ever written.  A short read is an error with its place,
+ * never zeros.
  */
 #ifndef GOSPECT_PROC_MEM_H
 #define GOSPECT_PROC_MEM_H
@@ -32,11 +32,6 @@ struct memreader {
 
 /* One reader of a live process.  -EPERM with a hint when not permitted. */
 int mem_open_pid(struct memreader **out, pid_t pid, struct err *err);
-/* A reader of a recording made by mem_open_recorder(): see mem.c for the format. */
-int mem_open_file(struct memreader **out, const char *path, struct err *err);
-/* Wraps a reader and appends everything read through it to a file (for tests). */
-int mem_open_recorder(struct memreader **out, struct memreader *inner, const char *path,
-		      struct err *err);
 void mem_free(struct memreader *m);
 
 /* Exactly len bytes: 0, -EFAULT (not mapped, short), -ESRCH (gone), -EPERM. */

@@ -106,7 +106,8 @@ static const char *const colors[FLAME_MAX_REASONS] = {
 
 /* ---- text ---- */
 
-void html_escaped(struct buf *out, const char *s)
+/* Text between tags, or in an attribute. */
+static void escaped(struct buf *out, const char *s)
 {
 	static const char special[] = "&<>\"'";
 	static const char *const entity[] = { "&amp;", "&lt;", "&gt;", "&quot;", "&#39;" };
@@ -127,7 +128,7 @@ void html_text(struct buf *out, const char *before, const char *s, int columns, 
 	char clean[NAME_COLUMNS * 8];
 
 	buf_puts(out, before);
-	html_escaped(out, words_fit(s, columns, clean, sizeof(clean)));
+	escaped(out, words_fit(s, columns, clean, sizeof(clean)));
 	buf_puts(out, after);
 }
 
@@ -136,7 +137,7 @@ static void place(struct buf *out, const char *before, const struct place *p, co
 	char words[WORDS_PLACE_MAX];
 
 	buf_puts(out, before);
-	html_escaped(out, words_place_short(p, words, sizeof(words)));
+	escaped(out, words_place_short(p, words, sizeof(words)));
 	buf_puts(out, after);
 }
 
@@ -148,7 +149,7 @@ static void sentence(struct buf *out, const struct window *w, const char *label,
 	fn(w, &line);
 	if (line.len) {
 		buf_printf(out, "<p>%s%s", label, *label ? ": " : "");
-		html_escaped(out, line.data);
+		escaped(out, line.data);
 		buf_puts(out, "</p>\n");
 	}
 	buf_deinit(&line);
@@ -169,7 +170,7 @@ static void title(const struct window *w, struct buf *out)
 	buf_puts(out, "\n");
 	buf_puts(out, waterfall_style);
 	buf_puts(out, "</style></head><body>\n<h1>");
-	html_escaped(out, line.data ? line.data : "");
+	escaped(out, line.data ? line.data : "");
 	buf_puts(out, "</h1>\n<div class=\"dim\">");
 	sentence(out, w, "", summary_agent);
 	buf_puts(out, "</div>\n");
@@ -371,7 +372,7 @@ void html_table(const struct grid *t, struct buf *out)
 		buf_puts(out, "<tr>");
 		for (int i = 0; i < t->ncolumn; i++) {
 			buf_puts(out, t->column[i].right ? "<td class=\"n\">" : "<td>");
-			html_escaped(out, cell);
+			escaped(out, cell);
 			buf_puts(out, "</td>");
 			cell += strlen(cell) + 1;
 		}
@@ -388,7 +389,7 @@ static void lines_below(const struct window *w, const struct table *t, struct bu
 	t->below(w, &lines);
 	if (lines.len) {
 		buf_puts(out, "<pre>");
-		html_escaped(out, lines.data);
+		escaped(out, lines.data);
 		buf_puts(out, "</pre>\n");
 	}
 	buf_deinit(&lines);

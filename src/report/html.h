@@ -11,8 +11,6 @@ struct net_window;
  * which is left open ("</style></head><body>" ends it). */
 extern const char html_head[], html_style[];
 
-/* Text between tags, or in an attribute. */
-void html_escaped(struct buf *out, const char *s);
 /* Foreign text, without control and format characters, and escaped, at most columns wide. */
 void html_text(struct buf *out, const char *before, const char *s, int columns, const char *after);
 

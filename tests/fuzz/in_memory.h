@@ -47,7 +47,7 @@ static inline void ask_function(struct gobin *gb, const struct gofunc *f)
 	}
 	if (!gobin_start_name(gb, f->entry))
 		abort();
-	gobin_is_system_start(gb, f->entry);
+	gobin_is_uncounted_start(gb, f->entry);
 	gobin_go_place(gb, f->end, &fr[0]);
 }
 

@@ -19,6 +19,7 @@
 
 #include "gobin/gobin.h"
 #include "gort/goruntime.h"
+#include "recording.h"
 
 #define TRUTH_MAX   64  /* goroutines */
 #define TRUTH_DEPTH 112 /* frames of the program's own; the runtime shows 100 */

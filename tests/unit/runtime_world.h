@@ -16,6 +16,7 @@
 #include "gort/goruntime.h"
 #include "proc/mem.h"
 #include "releases.h"
+#include "recording.h"
 
 /* ---- memory ---- */
 

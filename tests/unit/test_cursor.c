@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -279,6 +280,14 @@ static void test_err(void **state)
 	err_hint(NULL, "nor here");
 }
 
+static uint64_t boot_ns(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &t), 0);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 /* However long it takes between the clocks: an instant is what both of them say. */
 static void test_clocks(void **state)
 {
@@ -286,7 +295,7 @@ static void test_clocks(void **state)
 
 	(void)state;
 	for (int i = 0; i < 1000; i++) {
-		uint64_t before = clock_real_ns(), mono = clock_mono_ns(), boot = clock_boot_ns();
+		uint64_t before = clock_real_ns(), mono = clock_mono_ns(), boot = boot_ns();
 		uint64_t after = clock_real_ns();
 
 		assert_in_range(clock_mono_to_real_ns(mono), before - slack, after + slack);

@@ -71,7 +71,7 @@ static void check_tiny(int minor)
 	assert_int_equal(f.entry, TINY_TEXT + 0xa0);
 	assert_string_equal(gobin_start_name(gb, TINY_TEXT + 0x40), "main.body");
 	assert_string_equal(gobin_start_name(gb, TINY_TEXT + 0x100), "main.target");
-	assert_true(gobin_is_system_start(gb, TINY_TEXT + 0x60));
+	assert_true(gobin_is_uncounted_start(gb, TINY_TEXT + 0x60));
 	assert_int_equal(gobin_go_place(gb, TINY_TEXT + 0x20, &fr[0]), 0);
 	assert_frame(&fr[0], "main.helper", "main.go", 51, true);
 	gobin_free(gb);
