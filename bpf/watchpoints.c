@@ -17,6 +17,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+const volatile __u64 hold_ns = 0; /* 0: nobody is held */
+
 struct gs_watch_target target = {};
 struct gs_watch_counts counts = {};
 struct gs_watch_hit hits[GS_WATCH_HITS] = {};
@@ -100,6 +102,29 @@ static __noinline int take_frames(struct gs_watch_hit *h)
 	return 0;
 }
 
+static __always_inline bool is_to_be_held(__u64 pc)
+{
+	for (int i = 0; i < GS_WATCH_HOLDS; i++)
+		if (target.hold[i] == pc)
+			return __sync_fetch_and_add(&counts.held, 1) < target.most_held;
+	return false;
+}
+
+static long is_over(__u32 i, __u64 *until)
+{
+	(void)i;
+	return bpf_ktime_get_ns() >= *until;
+}
+
+/* Stays in the trap, so that others come meanwhile. */
+static __noinline int hold(__u64 until)
+{
+	enum { READS_OF_THE_CLOCK = 1 << 15 };
+
+	bpf_loop(READS_OF_THE_CLOCK, is_over, &until, 0);
+	return 0;
+}
+
 SEC("perf_event")
 int word_touched(struct bpf_perf_event_data *ctx)
 {
@@ -127,6 +152,8 @@ int word_touched(struct bpf_perf_event_data *ctx)
 	n = __sync_fetch_and_add(&by_thread[(tid & (GS_WATCH_THREADS - 1)) * GS_WATCH_WORDS + word],
 				 1) +
 	    1;
+	if (hold_ns && is_to_be_held(h->pc))
+		hold(now + hold_ns);
 	h->end_ns = bpf_ktime_get_ns();
 	return n >= target.most || counts.stopped >> word & 1;
 }

@@ -14,6 +14,7 @@
 #define GS_WATCH_FRAMES  6
 #define GS_WATCH_REGS    16
 #define GS_WATCH_RANGES  32
+#define GS_WATCH_HOLDS   8 /* places behind a store where a thread may be held */
 
 /* gs_watch_hit.flags */
 #define GS_WATCH_NO_G 1u /* not on a goroutine's own stack: g0, signals, C */
@@ -42,6 +43,9 @@ struct gs_watch_target {
 	struct gs_watch_range
 		stop[GS_WATCH_RANGES];     /* code that must not be held up: size 0 at the end */
 	__u32 g_m, g_goid, g_gopc, m_curg; /* offsets */
+	__u64 hold[GS_WATCH_HOLDS];        /* pcs; 0 at the end */
+	__u32 most_held;                   /* times in all */
+	__u32 unused;
 	__u32 most;     /* hits of one thread on one word; then it is disarmed there */
 	__u32 most_all; /* hits in all, <= GS_WATCH_HITS */
 };
@@ -50,6 +54,7 @@ struct gs_watch_target {
 struct gs_watch_counts {
 	__u32 hits;    /* those beyond most_all included, one of each thread and word */
 	__u32 stopped; /* mask of words that code of `stop` touched */
+	__u32 held;    /* times that a thread was, or would have been */
 };
 
 #endif

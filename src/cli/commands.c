@@ -86,8 +86,8 @@ const struct command commands[] = {
 			"what was watched, and for how long, is said. An access that is seen "
 			"takes some 10 µs, within --budget.",
 		.options = OPT_BIT(OPT_FOR_WATCH) | OPT_BIT(OPT_BUDGET_WATCH) |
-			   OPT_BIT(OPT_FORMAT_WATCH) | OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) |
-			   OPT_BIT(OPT_HELP),
+			   OPT_BIT(OPT_PROVE_WATCH) | OPT_BIT(OPT_FORMAT_WATCH) |
+			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "diff",

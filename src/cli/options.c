@@ -55,6 +55,9 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_PROVE] = { "--prove", NULL,
 			"prove leaks: the process is frozen for some milliseconds while its memory "
 			"is copied; the expected stop is printed first" },
+	[OPT_PROVE_WATCH] = { "--prove", NULL,
+			      "find races sooner: a thread is held for up to 200 µs behind a plain "
+			      "store, so that others come meanwhile; within --budget" },
 	[OPT_MAX_STOP] = { "--max-stop", "DUR",
 			   "do not freeze the process if the expected stop is longer (default "
 			   "200ms)" },
@@ -281,6 +284,7 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 	case OPT_UNTIL_EXIT:
 		return set_until_exit(c, arg, o);
 	case OPT_PROVE:
+	case OPT_PROVE_WATCH:
 		o->prove = true;
 		return 0;
 	case OPT_GOROUTINES:

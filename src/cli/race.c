@@ -99,7 +99,8 @@ static int run_watch(struct race_run *run)
 	const struct options *o = run->o;
 	struct race_options how = { .budget_pct = o->budget_pct,
 				    .wake_fd = run->signal_fd,
-				    .for_ns = o->for_ns };
+				    .for_ns = o->for_ns,
+				    .hold_ns = o->prove ? WATCH_HOLD_MOST : 0 };
 	struct err err = { 0 };
 	int status;
 
@@ -112,6 +113,11 @@ static int run_watch(struct race_run *run)
 		 "seen takes about %.0f µs, within %.3g %% of its CPU time",
 		 run->report.race.words.n, o->nword ? "words" : "candidates", o->pid,
 		 (double)watchpoints_costs(run->wp)->hit_ns / 1e3, o->budget_pct);
+	if (o->prove)
+		msg_note("--prove: behind a plain store to them a thread is held for %d µs, within "
+			 "the "
+			 "same budget",
+			 WATCH_HOLD_MOST / 1000);
 	status = watch(run);
 	if (status == EXIT_DONE)
 		status = print(run);
@@ -132,7 +138,7 @@ static int prepare(struct race_run *run)
 		return EXIT_FAILED;
 	}
 	msg_begin();
-	if (watchpoints_open(&run->wp, &err))
+	if (watchpoints_open(&run->wp, run->o->prove ? WATCH_HOLD_MOST : 0, &err))
 		return msg_fail(&err);
 	privileges_watch(PRIVILEGE_READ | (run->o->output ? PRIVILEGE_WRITE : 0) |
 			 (privileges_had(PRIVILEGE_PERFMON) ? PRIVILEGE_PERFMON : PRIVILEGE_ADMIN));

@@ -11,6 +11,7 @@
 #define FUNCTION_MAX (1u << 20) /* bytes that are decoded to find an instruction */
 #define FRAMES_MAX   16
 #define INSN_MAX     15
+#define FUNC_ASM     4 /* abi.FuncFlagAsm */
 
 struct hit_sites *hit_sites_new(struct goruntime *rt)
 {
@@ -249,6 +250,10 @@ static void look(struct hit_sites *a, const struct gs_watch_hit *h, struct hit_s
 		return;
 	handed = is_mover(f.name) || is_atomic(f.name);
 	s->of = handed ? HIT_UNKNOWN : of_name(f.name);
+	if (f.flag & FUNC_ASM && !handed && s->of == HIT_OF_PROGRAM)
+		s->of = HIT_UNKNOWN; /* of what is written in assembly a plain store may release a lock */
+	if (s->of == HIT_UNKNOWN && !handed)
+		return;
 	if (s->of == HIT_OF_MAP || s->of == HIT_OF_RUNTIME)
 		return;
 	if (find_instruction(gb, &f, h->pc - a->rt->bias, &in) || !in.does) {

@@ -200,6 +200,24 @@ static void limit(const struct race *r, struct watch_slice *s, int threads)
 	s->most = (uint32_t)(each < MOST_LEAST ? MOST_LEAST : each);
 }
 
+/* Behind the plain stores that are known: as often as a second allows. */
+static void hold(const struct race *r, struct turn *t)
+{
+	struct watch_slice *s = &t->slice;
+	int n = 0;
+
+	if (!r->o.hold_ns)
+		return;
+	for (int i = 0; i < s->nword; i++)
+		for (int k = 0; k < t->word[i]->naccess && n < GS_WATCH_HOLDS; k++) {
+			const struct shared_access *a = &t->word[i]->access[k];
+
+			if (a->stores && !a->atomic)
+				s->hold[n++] = r->sites->site[a->site].pc;
+		}
+	s->most_held = (uint32_t)(allowed_ns(r) / (double)r->o.hold_ns);
+}
+
 /* Until what was taken is within what is allowed. */
 static uint64_t pause_ns(const struct race *r)
 {
@@ -257,6 +275,7 @@ static int watch_turn(struct race *r, struct turn *t, struct err *err)
 	r->missed = seen.missed;
 	r->slices++;
 	r->hits += seen.n;
+	r->held += seen.held;
 	r->cost_ns += seen.cost_ns;
 	r->watched_ns += seen.end_ns - seen.begin_ns;
 	return race_seen(r, t->word, &t->slice, &seen, moved(r, t));
@@ -288,6 +307,7 @@ int race_step(struct race *r, struct err *err)
 	}
 	process_usage(r->proc, &(uint64_t){ 0 }, &threads);
 	limit(r, &t.slice, threads);
+	hold(r, &t);
 	e = watch_turn(r, &t, err);
 	if (!t.slice.writes)
 		adapt(r, r->cut);

@@ -72,8 +72,9 @@ struct word_watch {
 
 struct race_options {
 	double budget_pct;
-	int wake_fd;     /* ends a slice; -1: none */
-	uint64_t for_ns; /* 0: as long as it takes, at most RACE_FOR_NS */
+	uint64_t hold_ns; /* after a plain store a thread is held for so long; 0: never */
+	int wake_fd;      /* ends a slice; -1: none */
+	uint64_t for_ns;  /* 0: as long as it takes, at most RACE_FOR_NS */
 };
 #define RACE_FOR_NS (60 * NS_PER_S)
 
@@ -91,7 +92,7 @@ struct race {
 
 	/* of all slices */
 	uint64_t begin_ns, cpu_ns; /* when it began; CPU time of the process then */
-	uint64_t slices, hits, cost_ns, watched_ns;
+	uint64_t slices, hits, held, cost_ns, watched_ns;
 	double expected;
 	uint64_t turns;
 	uint64_t slice_ns;      /* of the next one */

@@ -122,6 +122,8 @@ static const struct column watched_column[] = {
 	COUNT(S, swept, "swept", "candidates that were watched for stores"),
 	COUNT(S, slices, "slices", "times at which up to 4 words were watched"),
 	COUNT(S, hits, "hits", "accesses that trapped"),
+	COUNT(S, held, "held", "times that a thread was held behind a store, with --prove",
+	      .flags = COLUMN_ABSENT_0),
 	REAL(S, expected, "expected_overlaps", 0.01,
 	     "pairs that would have overlapped had the accesses been at random times, and all "
 	     "threads running"),

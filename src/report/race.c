@@ -81,6 +81,8 @@ static void say_watched(const struct race *r, struct buf *out)
 	sentence_counted(out, " seen, ", overlaps, "overlap");
 	buf_printf(out, ", %s to be expected had they been at random times",
 		   human_rate(r->expected, n));
+	if (r->held)
+		sentence_counted(out, "; held behind a store: ", r->held, "time");
 	if (maps)
 		sentence_counted(out, "; not watched any more, being a map's own memory: ", maps,
 				 "word");

@@ -36,6 +36,7 @@ struct thread {
 struct watchpoints {
 	struct watchpoints_bpf *skel;
 	struct watch_costs costs;
+	uint64_t hold_ns;
 	bool counts_all;       /* every hit counts as an overflow (before Linux 6.10) */
 	int task_fd;           /* /proc/PID/task */
 	struct thread *thread; /* owned; in the order they were found */
@@ -91,6 +92,8 @@ static void begin_slice(struct watchpoints *w, const struct watch_slice *s)
 
 	for (int i = 0; i < GS_WATCH_WORDS; i++)
 		t->addr[i] = i < s->nword ? s->word[i].addr : 0;
+	memcpy(t->hold, s->hold, sizeof(t->hold));
+	t->most_held = s->most_held;
 	t->most = s->most;
 	t->most_all = s->most_all < GS_WATCH_HITS ? s->most_all : GS_WATCH_HITS;
 	memset(&w->skel->bss->counts, 0, sizeof(w->skel->bss->counts));
@@ -343,6 +346,7 @@ int watchpoints_slice(struct watchpoints *w, const struct watch_slice *s, struct
 	out->full = c->hits > w->skel->bss->target.most_all;
 	out->n = out->full ? w->skel->bss->target.most_all : c->hits;
 	out->stopped = c->stopped;
+	out->held = c->held < s->most_held ? c->held : s->most_held;
 	out->switches = switches_since(w);
 	out->cost_ns =
 		c->hits * w->costs.hit_ns + out->switches * SWITCH_NS * (1 + (uint64_t)out->nword);
@@ -362,12 +366,15 @@ static void allow_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static int load(struct watchpoints *w, struct err *err)
+static int load(struct watchpoints *w, uint64_t hold_ns, struct err *err)
 {
 	libbpf_print_fn_t before = libbpf_set_print(quiet_print);
 	int e;
 
+	w->hold_ns = hold_ns < WATCH_HOLD_MOST ? hold_ns : WATCH_HOLD_MOST;
 	w->skel = watchpoints_bpf__open();
+	if (w->skel)
+		w->skel->rodata->hold_ns = w->hold_ns;
 	e = w->skel ? watchpoints_bpf__load(w->skel) : -ENOMEM;
 	libbpf_set_print(before);
 	if (e == -EPERM || e == -EACCES) {
@@ -381,7 +388,7 @@ static int load(struct watchpoints *w, struct err *err)
 		 : 0;
 }
 
-int watchpoints_open(struct watchpoints **out, struct err *err)
+int watchpoints_open(struct watchpoints **out, uint64_t hold_ns, struct err *err)
 {
 	struct watchpoints *w = calloc(1, sizeof(*w));
 	int e;
@@ -391,7 +398,7 @@ int watchpoints_open(struct watchpoints **out, struct err *err)
 		return err_set(err, -ENOMEM, "no memory for watchpoints");
 	w->task_fd = -1;
 	allow_descriptors();
-	e = load(w, err);
+	e = load(w, hold_ns, err);
 	if (!e)
 		e = measure(w, err);
 	if (e)

@@ -37,11 +37,13 @@ struct watch_word {
 struct watch_slice {
 	struct watch_word word[GS_WATCH_WORDS];
 	int nword;
-	bool writes;       /* only these; reads cost nothing then */
-	uint32_t most;     /* hits of a thread on a word, at most */
-	uint32_t most_all; /* in all; at most GS_WATCH_HITS */
-	uint64_t ns;       /* how long */
-	int wake_fd;       /* a slice ends when something is to be read there; -1: nothing is */
+	bool writes;                   /* only these; reads cost nothing then */
+	uint32_t most;                 /* hits of a thread on a word, at most */
+	uint32_t most_all;             /* in all; at most GS_WATCH_HITS */
+	uint64_t ns;                   /* how long */
+	uint64_t hold[GS_WATCH_HOLDS]; /* pcs behind stores where a thread is held; 0 at the end */
+	uint32_t most_held;            /* times that one is, at most */
+	int wake_fd; /* a slice ends when something is to be read there; -1: nothing is */
 };
 
 struct watch_seen {
@@ -50,6 +52,7 @@ struct watch_seen {
 	uint32_t
 		stopped; /* mask of words that code of the ranges touched: they must not be watched */
 	bool full;       /* there were more than most_all hits */
+	uint32_t held;   /* times that a thread was held */
 	int nword;   /* words watched: the first ones; fewer where somebody else has registers */
 	int threads; /* watched; 0: the process has ended */
 	int missed;  /* threads that could not be watched: no descriptors */
@@ -60,10 +63,12 @@ struct watch_seen {
 };
 
 /*
+ * hold_ns: for how long a thread may be held, at most WATCH_HOLD_MOST; 0: nobody ever is.
  * Loads the program and measures a trap, some 10 ms.  -EPERM; -EOPNOTSUPP: no watchpoints on this
  * machine; -ENOSPC: all are in use; err has a sentence and a hint.
  */
-int watchpoints_open(struct watchpoints **out, struct err *err);
+#define WATCH_HOLD_MOST 200000 /* ns: interrupts are off meanwhile */
+int watchpoints_open(struct watchpoints **out, uint64_t hold_ns, struct err *err);
 /* NULL is fine. */
 void watchpoints_close(struct watchpoints *w);
 const struct watch_costs *watchpoints_costs(const struct watchpoints *w);

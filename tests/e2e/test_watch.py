@@ -140,6 +140,19 @@ class Watch(unittest.TestCase):
             self.assertTrue(any(w["hits"] for w in r["shared_memory"]), r["shared_memory"])
             self.assertEqual(r["findings"], [])
 
+    def test_prove(self):
+        """Threads are held behind stores, within the budget, and nobody else's: the verdicts are the same."""
+        with Races("seed", 2000, 50) as p:
+            r = watch(p.pid, p.word, "--budget", "20", "--prove")
+            self.check_proven("seed", r)
+        with Races("mutex", 2000, 200) as p:
+            r = watch(p.pid, p.word, "--budget", "5", "--prove", "--for", "2s")
+            self.check_silent(r, 10)
+            self.assertGreater(r["watched"]["held"], 0)
+            self.assertLessEqual(r["watched"]["cost_ns"], 0.1 * r["watched"]["for_s"] * 1e9 + 10e6 + 50e6)
+        with Races("mutex", 2000, 200) as p:
+            self.assertNotIn("held", watch(p.pid, p.word, "--for", "200ms")["watched"])
+
     def test_privileges(self):
         """Three capabilities are enough, and each is needed."""
         if not shutil.which("setpriv"):

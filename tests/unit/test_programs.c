@@ -140,20 +140,23 @@ static void exits_and_signals_load(void **state)
 static void watchpoints_load(void **state)
 {
 	static char log[LOG_BYTES];
-	struct watchpoints_bpf *skel;
 
 	(void)state;
 	if (geteuid())
 		skip();
 	libbpf_set_print(quiet);
-	skel = watchpoints_bpf__open();
-	assert_non_null(skel);
-	bpf_program__set_log_buf(skel->progs.word_touched, log, sizeof(log));
-	bpf_program__set_log_level(skel->progs.word_touched, LOG_STATISTICS);
-	if (watchpoints_bpf__load(skel))
-		fail_msg("%s", log);
-	check_stacks("word_touched", log);
-	watchpoints_bpf__destroy(skel);
+	for (uint64_t hold_ns = 0; hold_ns <= 1; hold_ns++) {
+		struct watchpoints_bpf *skel = watchpoints_bpf__open();
+
+		assert_non_null(skel);
+		skel->rodata->hold_ns = hold_ns;
+		bpf_program__set_log_buf(skel->progs.word_touched, log, sizeof(log));
+		bpf_program__set_log_level(skel->progs.word_touched, LOG_STATISTICS);
+		if (watchpoints_bpf__load(skel))
+			fail_msg("%s", log);
+		check_stacks("word_touched", log);
+		watchpoints_bpf__destroy(skel);
+	}
 }
 
 int main(void)

@@ -243,6 +243,16 @@ static struct tally tally_of(struct go_live *p, const char *function, uint64_t w
 	return t;
 }
 
+/* All of it is known to the program in the kernel. */
+static void check_map_code(struct go_live *p)
+{
+	struct gs_watch_range few[GS_WATCH_RANGES], all[1024];
+	size_t n = hit_sites_map_code(&p->rt, few, GS_WATCH_RANGES);
+
+	assert_true(n > 0 && n == hit_sites_map_code(&p->rt, all, 1024));
+	assert_memory_equal(few, all, n * sizeof(*few));
+}
+
 static void check_program(const char *release, const char *variant)
 {
 	const char *args[] = { "counter", "100", "100", NULL };
@@ -253,6 +263,7 @@ static void check_program(const char *release, const char *variant)
 
 	snprintf(name, sizeof(name), "races-%s-%s", release, variant);
 	go_live_start_args(&p, name, args);
+	check_map_code(&p);
 	word = go_live_u64(&p, "word");
 	t = tally_of(&p, "main.count", word, 0);
 	assert_true(t.updates == 1 && t.reads == 0 && t.writes == 0 && t.atomics == 0);
