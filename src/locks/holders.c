@@ -25,11 +25,13 @@ struct lock {
 	bool rw;
 	unsigned int sure, likely, other; /* goroutines that hold it, or may */
 	struct goroutine g;               /* one of the sure, else of the likely, as looked at */
+	uint64_t wants;                   /* the lock that it waits for, 0 none */
 	struct place at;                  /* of one that runs */
 };
 
 struct finder {
 	const struct look *l;
+	const uint64_t *lock_of;
 	struct goahead *ahead;
 	struct lock lock[HOLDERS_MAX_LOCKS];
 	int nlock;
@@ -45,11 +47,13 @@ static struct lock *lock_at(struct finder *f, uint64_t addr)
 }
 
 /* A running one has no place of its own: where it would give the lock back says as much. */
-static void take_holder(struct finder *f, struct lock *k, const struct goroutine *g, uint64_t pc)
+static void take_holder(struct finder *f, struct lock *k, size_t number, const struct goroutine *g,
+			uint64_t pc)
 {
 	struct goframe at;
 
 	k->g = *g;
+	k->wants = f->lock_of[number];
 	if (g->status == GO_RUNNING && !goahead_place(f->ahead, pc, &at))
 		k->at = place_of_frame(&at);
 }
@@ -59,7 +63,6 @@ static int take(void *arg, size_t number, const struct goroutine *g, const struc
 {
 	struct finder *f = arg;
 
-	(void)number;
 	f->unknown = f->unknown || n < 0;
 	for (int i = 0; i < n; i++) {
 		struct lock *k = act[i].act == GOACT_UNLOCK ? lock_at(f, act[i].object) : NULL;
@@ -67,7 +70,7 @@ static int take(void *arg, size_t number, const struct goroutine *g, const struc
 		if (!k)
 			continue;
 		if (act[i].sure || (act[i].likely && !k->sure))
-			take_holder(f, k, g, act[i].pc);
+			take_holder(f, k, number, g, act[i].pc);
 		k->sure += act[i].sure;
 		k->likely += act[i].likely;
 		k->other += !act[i].likely;
@@ -185,6 +188,7 @@ static void fill(const struct finder *f, const struct lock *k, long pid, struct 
 		describe(rt, &g, pid, row->holder_does, sizeof(row->holder_does));
 	row->holder = g.goid;
 	row->holders = k->sure ? k->sure : k->likely;
+	row->holder_wants = k->wants;
 	if (g.status == GO_RUNNING)
 		row->holder_at = k->at;
 	else
@@ -250,7 +254,7 @@ static uint64_t wait_of(const struct look *l)
 int holders_fill(struct locks_window *w, struct goahead *a, const struct look *l,
 		 const uint64_t *lock_of, long pid)
 {
-	struct finder f = { .l = l, .ahead = a };
+	struct finder f = { .l = l, .lock_of = lock_of, .ahead = a };
 	uint64_t *chosen;
 	int err;
 

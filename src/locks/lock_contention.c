@@ -66,9 +66,30 @@ static bool of_lock(const struct window *w, int first, struct waits *out)
 	return true;
 }
 
-static bool waits_for_waiter(const struct lock_wait_row *r)
+/* Whose lock the holder waits for, and so on: the last of them, who waits for none; NULL: it is not
+ * known, or they go round. */
+static const struct lock_wait_row *last_holder(const struct window *w,
+					       const struct lock_wait_row *first)
 {
-	return r->holder && strstr(r->holder_does, "for a lock");
+	const struct lock_wait_row *r = first;
+
+	for (int step = 0; r->holder_wants; step++) {
+		int i = 0;
+
+		while (i < w->locks->nrow &&
+		       (w->locks->row[i].other || w->locks->row[i].lock != r->holder_wants))
+			i++;
+		if (i == w->locks->nrow || step > w->locks->nrow)
+			return NULL;
+		r = &w->locks->row[i];
+	}
+	return r->holder && r->holders <= 1 ? r : NULL;
+}
+
+static bool waits_for_waiter(const struct window *w, const struct lock_wait_row *r)
+{
+	return r->holder && strstr(r->holder_does, "for a lock") &&
+	       (!r->holder_wants || !last_holder(w, r));
 }
 
 static bool is_contended(const struct window *w, const struct waits *x)
@@ -82,7 +103,7 @@ static bool is_contended(const struct window *w, const struct waits *x)
 	if (aged && x->longest->longest_s > LONG_S)
 		is_short = false;
 	if (aged && x->longest->longest_s > MIN_WAIT_S &&
-	    (x->waiters >= MIN_LONG || (!c->is_sought && waits_for_waiter(x->most))))
+	    (x->waiters >= MIN_LONG || (!c->is_sought && waits_for_waiter(w, x->most))))
 		return true;
 	return !window_is_short(w) && x->waiters >= MIN_MANY && x->before >= MIN_MANY && !is_short;
 }
@@ -111,25 +132,33 @@ static bool at_place(const struct window *w, int first, struct waits *out)
 }
 
 /* Who holds the lock with most waiters. */
-static void evidence_holder(struct finding *f, const struct waits *x)
+static void evidence_holder(struct finding *f, const struct window *w, const struct waits *x)
 {
-	const struct lock_wait_row *r = x->most;
-	const char *of = x->locks > 1 ? "the lock of most of them" : "it";
-	bool has_place = r->holder_at.function;
-	char place[WORDS_PLACE_MAX], n[HUMAN_MAX];
+	const struct lock_wait_row *r = x->most, *last = last_holder(w, r);
+	const char *of = x->locks > 1 ? "the lock of most of them" : "it", *at;
+	char words[WORDS_PLACE_MAX], n[HUMAN_MAX];
+	const struct place *place;
 
+	if (!last)
+		last = r;
+	place = &last->holder_at;
+	at = place->function ? words_place(place, words, sizeof(words))
+			     : "a place that is not known";
 	if (!r->holder)
 		finding_evidence(f, "who holds it is not known");
+	else if (last != r)
+		finding_evidence(
+			f,
+			"goroutine %llu holds %s (inferred) and waits behind %llu, which %s, at %s",
+			(unsigned long long)r->holder, of, (unsigned long long)last->holder,
+			last->holder_does, at);
 	else if (r->holders > 1)
-		finding_evidence(f, "%s hold it for reading (inferred); goroutine %llu %s%s%s",
+		finding_evidence(f, "%s hold it for reading (inferred); goroutine %llu %s, at %s",
 				 human_count(r->holders, n), (unsigned long long)r->holder,
-				 r->holder_does, has_place ? ", at " : "",
-				 has_place ? words_place(&r->holder_at, place, sizeof(place)) : "");
+				 r->holder_does, at);
 	else
-		finding_evidence(f, "goroutine %llu holds %s (inferred) and %s%s%s",
-				 (unsigned long long)r->holder, of, r->holder_does,
-				 has_place ? ", at " : "",
-				 has_place ? words_place(&r->holder_at, place, sizeof(place)) : "");
+		finding_evidence(f, "goroutine %llu holds %s (inferred) and %s, at %s",
+				 (unsigned long long)r->holder, of, r->holder_does, at);
 }
 
 static void evidence(struct finding *f, const struct window *w, const struct waits *x)
@@ -140,7 +169,7 @@ static void evidence(struct finding *f, const struct window *w, const struct wai
 	if (x->longest->age != AGE_UNKNOWN)
 		finding_evidence(f, "the longest waits for %s",
 				 net_words_age(x->longest->age, x->longest->longest_s, age));
-	evidence_holder(f, x);
+	evidence_holder(f, w, x);
 	if (x->locks > 1)
 		finding_evidence(f, "at most %s of them wait for the same one",
 				 human_count(x->most_of_one, n));
@@ -156,7 +185,7 @@ static void evidence(struct finding *f, const struct window *w, const struct wai
 
 static const char *advice(const struct window *w, const struct lock_wait_row *r)
 {
-	if (!w->locks->is_sought && waits_for_waiter(r))
+	if (!w->locks->is_sought && waits_for_waiter(w, r))
 		return "perhaps a deadlock: 'gospect snapshot PID' looks for it";
 	return r->rw ? "hold it for less (no I/O or sleep under it), or split it by key"
 		     : "hold it for less (no I/O or sleep under it), split it by key, or use an "

@@ -21,6 +21,7 @@ struct lock_wait_row {
 	const char *std;        /* the function that locks it, where it is the standard library's */
 	uint64_t holder;        /* goid, inferred; 0 not known */
 	uint64_t holders;       /* of an RWMutex: so many hold it for reading, he is one of them */
+	uint64_t holder_wants;  /* the lock that he waits for himself; 0: none, or not known */
 	struct place holder_at; /* where the holder stands now; may have no function */
 	char holder_does[40];   /* "sleeps", "writes to a pipe" */
 	bool explained;         /* a deadlock or leak says why: see observe/explain_rows.c */

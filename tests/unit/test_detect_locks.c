@@ -51,6 +51,38 @@ static void contended_locks(void **state)
 	tear_down(&x);
 }
 
+/* Who has the lock waits for another one, and so on: it is the last of them that matters. */
+static void a_chain_of_holders(void **state)
+{
+	const struct finding *f;
+	struct lock_wait_row *r;
+	struct fixture x;
+
+	(void)state;
+	set_up(&x);
+	for (uint64_t i = 0; i < 3; i++) {
+		r = add_lock(&x.w, i ? 1 : 2, 1, 9);
+		r->holder = 10 + i;
+		r->holders = 1;
+		strcpy(r->holder_does, i < 2 ? "waits for a lock itself" : "sleeps");
+		r->holder_wants = i < 2 ? r->lock + 1 : 0;
+		r->holder_at = PLACE("main.(*Cache).fill", "cache.go", 90 + (int)i);
+	}
+	f = only(&x, "lock-contention", SEVERITY_INFO); /* one waiter behind it is no other one */
+	expect_says(f, "goroutine 10 holds it (inferred) and waits behind 12, which sleeps, at "
+		       "main.(*Cache).fill (cache.go:92)");
+	assert_null(strstr(f->advice, "deadlock"));
+	r->holder_wants = r->lock - 2; /* they go round */
+	detect(&x);
+	assert_int_equal(x.fs.n, 1); /* all wait at one place */
+	expect_says(&x.fs.f[0], "and waits for a lock itself, at main.(*Cache).fill (cache.go:90)");
+	assert_non_null(strstr(x.fs.f[0].advice, "perhaps a deadlock"));
+	r->holder_wants = 0x1234; /* of that lock nothing is known */
+	detect(&x);
+	assert_non_null(strstr(x.fs.f[0].advice, "perhaps a deadlock"));
+	tear_down(&x);
+}
+
 static void locks_that_are_reported_elsewhere_or_are_well(void **state)
 {
 	struct deadlock_member m[2] = { 0 };
@@ -85,6 +117,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(contended_locks),
+		cmocka_unit_test(a_chain_of_holders),
 		cmocka_unit_test(locks_that_are_reported_elsewhere_or_are_well),
 	};
 
