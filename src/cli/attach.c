@@ -236,7 +236,7 @@ static void step(struct attach *a, uint64_t now)
 		observer_look(a->w.observer);
 		a->shutdown_ns = now + SHUTDOWN_LOOK_NS;
 	}
-	while (a->report_ns <= now)
+	while (a->report_ns <= now || a->report_ns < observer_end_ns(a->w.observer))
 		a->report_ns += a->every_ns;
 }
 

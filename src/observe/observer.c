@@ -21,6 +21,7 @@
 
 #define MIN_PACE_NS     (200 * NS_PER_MS)
 #define LOOK_SHARE      200
+#define END_SHARE       66
 #define FIRST_SHARE     40
 #define FIRST_NS        (10 * NS_PER_S)
 #define PAUSE_COUNTS_NS (10 * NS_PER_S) /* after a pause all has waited for long, for so long */
@@ -35,6 +36,7 @@ struct observer {
 	/* CPU time, which is what a look costs: on a busy machine one may be long on its way */
 	uint64_t walk_took_ns;          /* of the latest look: the walk and what needs no stacks; */
 	uint64_t full_ns, full_took_ns; /* the latest look with stacks: its begin, its CPU time */
+	uint64_t end_took_ns;           /* of the latest window's end, with its look */
 	/* at the start of the window, and the latest */
 	struct gototals base, totals;
 	uint64_t pause_ns, paused_base; /* when asked last; of look.paused_ns */
@@ -113,6 +115,11 @@ uint64_t observer_look_ns(const struct observer *o)
 	if (!walks(o))
 		return UINT64_MAX;
 	return o->look_ns + (least > o->pace_ns ? least : o->pace_ns);
+}
+
+uint64_t observer_end_ns(const struct observer *o)
+{
+	return o->window_ns + o->end_took_ns * END_SHARE;
 }
 
 void observer_set_pace(struct observer *o, uint64_t interval_ns)
@@ -455,6 +462,7 @@ static void fill_time(const struct observer *o, const char *end_reason, struct w
 
 int observer_take(struct observer *o, struct window *w, const char *end_reason)
 {
+	uint64_t cpu = clock_thread_cpu_ns();
 	int err = o->look.once ? process_check(o->cfg.proc) : read_all(o);
 
 	if (window_init(w))
@@ -474,6 +482,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	if (err)
 		cover_ended(w);
 	begin_window(o, true);
+	o->end_took_ns = clock_thread_cpu_ns() - cpu;
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
 }
 

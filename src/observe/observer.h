@@ -36,6 +36,9 @@ uint64_t observer_look_ns(const struct observer *o);
 /* How far apart looks should be at least; a fifth of the report interval. */
 void observer_set_pace(struct observer *o, uint64_t interval_ns);
 
+/* When the window may end at the earliest (our monotonic clock), so that the ends of windows take
+ * a percent and a half of a CPU at most, however many goroutines there are. */
+uint64_t observer_end_ns(const struct observer *o);
 /*
  * Ends the window and begins the next.  When the process is gone it is made of
  * what was seen last (end_reason says so, coverage is partial).  The caller
