@@ -68,9 +68,28 @@ class Loops(unittest.TestCase):
                 self.assertGreaterEqual(f["numbers"]["cpu_s"], 1)
                 self.assertIn("others waited for a CPU", f["title"])
 
+    def test_under_a_lock(self):
+        """It runs with a mutex: the loop's lines, how many wait for it, and that the lock's finding has it for its cause."""
+        first, last = lines_of("search")
+        for release in (USUAL, OLDEST):
+            with self.subTest(release), Program([binary(NAME.format(release)), "locked"]) as p, reports(p) as each:
+                r, f = next((r, f) for r in each for f in findings(r, "endless-loop") if "lock_waiters" in f["numbers"])
+                self.assertEqual(f["numbers"]["lock_waiters"], 5)
+                self.assertEqual(f["place"]["function"], "main.search")
+                self.assertTrue(first <= f["place"]["line"] <= f["numbers"]["last_line"] < last, f)
+                self.assertIn("5 goroutines wait for a lock that it appears to hold", f["title"])
+                lock, = findings(r, "lock-contention")
+                self.assertEqual(lock["caused_by"], f["id"])
+
+    def test_healthy_under_a_lock(self):
+        self.look_at_healthy("lockpause")
+
     def test_healthy(self):
+        self.look_at_healthy("pause", "alone", "pool")
+
+    def look_at_healthy(self, *modes):
         """It waits now and then; nobody waits behind it; only its own kind does: no finding."""
-        for mode in ("pause", "alone", "pool"):
+        for mode in modes:
             with self.subTest(mode), Program([binary(NAME.format(USUAL)), mode]) as p, \
                     reports(p, "--only", "cpu,locks") as each:
                 used = 0

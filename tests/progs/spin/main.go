@@ -5,6 +5,7 @@
 //	alone   it runs on, and nobody else wants to run
 //	pool    goroutines of one go statement run on, more than there are Ps
 //	locked  it runs on with a mutex, which others wait for
+//	lockpause  the same, but it waits for a ticker
 //	calls   as loop, by a function that calls others, in a loop of several lines
 //	starve  many short pieces of work, on as many Ps as GOMAXPROCS says
 package main
@@ -68,9 +69,27 @@ func pauses() {
 	}
 }
 
+//go:noinline
+func search() {
+	for sink != 1 { // which takes years
+		sink = sink*6364136223846793005 + 1442695040888963407
+	}
+}
+
 func holds() {
 	mu.Lock()
-	spin()
+	search()
+	mu.Unlock()
+}
+
+// Holds it as long, but waits meanwhile.
+func holdsAndWaits() {
+	mu.Lock()
+	for tick := time.NewTicker(5 * time.Millisecond); sink != 1; {
+		sink = piece(1_000_000)
+		<-tick.C
+	}
+	mu.Unlock()
 }
 
 // Ready nearly all of the time, and takes little of the CPU.
@@ -106,8 +125,8 @@ func main() {
 		for i := 0; i < 3; i++ {
 			go spin()
 		}
-	case "locked":
-		go holds()
+	case "locked", "lockpause":
+		go map[string]func(){"locked": holds, "lockpause": holdsAndWaits}[os.Args[1]]()
 		for mu.TryLock() {
 			mu.Unlock()
 			time.Sleep(time.Millisecond)

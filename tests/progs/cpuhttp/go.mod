@@ -1,0 +1,3 @@
+module gospect.test/cpuhttp
+
+go 1.19
