@@ -205,8 +205,9 @@ struct gs_counters {
 	__u64 allocs_other;
 	__u64 allocs_other_bytes;
 	__u64 growths_other;
+	__u64 panics_other;
 };
-_Static_assert(sizeof(struct gs_counters) == 96 + 8 * PROBE_COUNT + 104, "gs_counters");
+_Static_assert(sizeof(struct gs_counters) == 96 + 8 * PROBE_COUNT + 112, "gs_counters");
 
 /* Goroutines: key and value of map `sites`.  The key's shape lets the program
  * read g.gopc … g.startpc right into it. */

@@ -25,12 +25,40 @@ struct gs_crash_panic {
 	__u32 flags;      /* GS_PANIC_… */
 	__u32 len;        /* of the string at data, or of the message; may be more than is here */
 	__u32 text_bytes; /* that are in text; less: constants whose page was not in memory */
-	__u32 unused;
-	__u64 text_at; /* run-time address */
+	__u32 more;       /* the four bytes behind word; only of GS_PANIC_MORE */
+	__u64 text_at;    /* run-time address */
 	char text[GS_CRASH_TEXT];
 };
 #define GS_PANIC_RECOVERED 1u
 #define GS_PANIC_GOEXIT    2u /* runtime.Goexit under way: no panic */
+#define GS_PANIC_MORE      4u
+
+/*
+ * Panics that are recovered, by the stack that panicked: value of map `panics`, by a hash of
+ * pcs.  The value is that of the first one.
+ */
+#define GS_MAX_PANICS   128
+#define GS_PANIC_FRAMES 8
+struct gs_panics {
+	__u64 recovered;
+	__u64 ns;                   /* of the first, CLOCK_MONOTONIC; 0: it is being written */
+	__u64 pcs[GS_PANIC_FRAMES]; /* return addresses, innermost first; 0 beyond */
+	struct gs_crash_panic first;
+};
+/*
+ * Panics under way: value of map `panicking`, by the g.  One that is as near to the stack's
+ * base as a new one, or nearer, is over without having been recovered itself.
+ */
+#define GS_MAX_PANICKING 512
+#define GS_PANIC_LEVELS  4 /* of one goroutine; the deepest makes room: counted in panics_other */
+struct gs_panicking {
+	__u32 n, unused;
+	struct {
+		__u64 depth; /* bytes below the stack's base */
+		__u64 hash;
+	} level[GS_PANIC_LEVELS];
+};
+_Static_assert(sizeof(struct gs_panicking) == 8 + 16 * GS_PANIC_LEVELS, "gs_panicking");
 
 enum {
 	GS_CRASH_TYPES = 1, /* a panic that nobody recovers, its value as it was given */
@@ -69,6 +97,8 @@ struct gs_crash_spec {
 };
 
 _Static_assert(sizeof(struct gs_crash_panic) == 56 + GS_CRASH_TEXT, "gs_crash_panic");
+_Static_assert(sizeof(struct gs_panics) == 16 + 8 * GS_PANIC_FRAMES + sizeof(struct gs_crash_panic),
+	       "gs_panics");
 _Static_assert(sizeof(struct gs_crash) ==
 		       96 + GS_CRASH_PANICS * sizeof(struct gs_crash_panic) + GS_CRASH_STACK,
 	       "gs_crash");

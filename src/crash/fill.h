@@ -30,6 +30,14 @@ const char *crash_type_name(struct crash_types *t, uint64_t type);
 void crash_value(struct crash_types *t, const struct gs_crash_panic *p, char *out, bool *cut);
 
 /*
+ * The same of a value as it was given: what errors of errors.New, fmt.Errorf and the runtime
+ * print.  Those of other types have no message: theirs is made by code of the program.
+ */
+void crash_given(struct crash_types *t, const struct gs_crash_panic *p, char *out);
+/* Panics that were recovered in the window: 0, -ENOMEM. */
+int panics_fill(const struct look *l, struct crash_window *out);
+
+/*
  * The pcs of a record's stack, innermost first, by the frame sizes of the function table,
  * beginning with the first frame that is not of the way to the end (throw, fatalpanic, …):
  * how many.  *whole: to where the goroutine began.

@@ -73,6 +73,9 @@ static int crash_fill_window(void *self, struct look *l, struct window *w)
 	bool gone = process_check(l->proc) == -ESRCH;
 	int n, err = shutdown_fill(self, l, gone, &w->crash->shutdown);
 
+	/* no slice of the budget's in this window: nothing is known of them */
+	if (!err && look_armed(l, PROBE_PANIC_RECOVERED) && l->rates.rare > 0)
+		err = panics_fill(l, w->crash);
 	if (err || !gone)
 		return err;
 	n = take_records(l, &copy, at);
@@ -101,7 +104,12 @@ static void crash_cover(void *self, const struct look *l, struct window *w)
 		window_cover_add(w, SENSOR_CRASH, PARTIAL,
 				 "panics and fatal errors are not seen: %s", l->memory_only);
 	else
-		look_cover_refused(l, SENSOR_CRASH, w); /* never sliced (GROUP_DEATHS) */
+		look_cover_refused(l, SENSOR_CRASH,
+				   w); /* of its end, never sliced (GROUP_DEATHS) */
+	if (look_armed(l, PROBE_PANIC_RECOVERED) && l->rates.rare_sliced)
+		window_cover_add(w, SENSOR_CRASH, SAMPLED,
+				 "budget: panics that are recovered are counted in slices")
+			->rate = l->rates.rare;
 }
 
 static const struct detector *const detectors[] = { &crash_detector, &slow_shutdown_detector,

@@ -298,3 +298,87 @@ const struct table shutdown_summary = {
 	.sentence = shutdown_sentence,
 	.below = shutdown_lines,
 };
+
+/* ---- panics that are recovered ---- */
+
+static void type_cell(const struct row *r, struct buf *out)
+{
+	const struct panic_row *p = r->row;
+
+	sentence_name(out, "", p->type[0] ? p->type : "-", 30);
+}
+
+static void message_cell(const struct row *r, struct buf *out)
+{
+	const struct panic_row *p = r->row;
+
+	sentence_name(out, "", p->message[0] ? p->message : "-", 60);
+}
+
+#define S struct panic_row
+static const struct column recovered_column[] = {
+	PLACE(S, place, "place", "the line that panicked, or that called what did",
+	      SHOWN(1, "panicked at"), .min = 24, .none = "?", .flags = COLUMN_NAME_REST, .id = 1),
+	COUNT(S, recovered, "recovered", "panics of this window that a recover() ended",
+	      SHOWN(2, "recovered"), .flags = COLUMN_MARK),
+	CHARS(S, type, "type", "of the value of the first one", .cell = type_cell, SHOWN(3, "type"),
+	      .min = 10, .flags = COLUMN_ABSENT_0 | COLUMN_NO_REST),
+	CHARS(S, message, "message",
+	      "of the first one, at most 1,024 bytes: of strings, numbers, and errors of "
+	      "errors.New, fmt.Errorf and the runtime; absent with --redact-messages",
+	      .cell = message_cell, SHOWN(4, "message of the first"), .min = 16,
+	      .flags = COLUMN_ABSENT_0 | COLUMN_NO_REST),
+	EXACTNESS(S, exactness, RATE(S, rate)),
+};
+#undef S
+
+static bool any_recovered(const struct window *w)
+{
+	return w->crash->nrecovered;
+}
+
+static void recovered_sentence(const struct window *w, struct buf *out)
+{
+	const struct crash_window *c = w->crash;
+	uint64_t n = 0;
+
+	for (int i = 0; i < c->nrecovered; i++)
+		n += c->recovered[i].recovered;
+	buf_puts(out, exactness_mark(c->nrecovered ? c->recovered[0].exactness : EXACT));
+	sentence_counted(out, "", n, "panic");
+	buf_puts(out, n == 1 ? " was recovered" : " were recovered");
+}
+
+static const struct column recovered_list[] = {
+	ROWS(struct crash_window, recovered, nrecovered, "panics", &panic_sites,
+	     "panics that were recovered, by place",
+	     .known_at = OFFSET(struct crash_window, recovered_known, bool)),
+};
+
+static const void *recovered_part(const struct window *w)
+{
+	return w->crash;
+}
+
+static const struct table recovered_object = {
+	.name = "panics",
+	TABLE_ROWS(struct crash_window, recovered_list),
+	.part = recovered_part,
+};
+
+const struct table panic_sites = {
+	.name = "recovered",
+	.what = "Panics that were recovered, by the place that panicked.",
+	TABLE_ROWS(struct panic_row, recovered_column),
+	.other_at = OFFSET(struct panic_row, other, bool),
+	.exactness_at = OFFSET(struct panic_row, exactness, enum exactness),
+	.of = &recovered_object,
+	.label = "panics",
+	.title = "Panics that were recovered",
+	.any = any_recovered,
+	.sentence = recovered_sentence,
+	.max_rows = 10,
+	.diff_title = "recovered panics per second by place",
+	.diff_key = "recovered",
+	.diff_per_s = true,
+};

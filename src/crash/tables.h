@@ -5,6 +5,7 @@
 
 #include "model/schema.h"
 
-extern const struct table crash_object, crash_summary, shutdown_object, shutdown_summary;
+extern const struct table crash_object, crash_summary, shutdown_object, shutdown_summary,
+	panic_sites;
 
 #endif

@@ -191,6 +191,76 @@ static void put_text(const struct gs_crash_panic *p, const char *before, const c
 	memcpy(out + n, behind, strlen(behind) + 1);
 }
 
+/* runtime.boundsError: x, y, whether x is signed, and what was tried: its number (1.18 to 1.27). */
+static bool print_bounds(const struct gs_crash_panic *p, char *out)
+{
+	static const struct {
+		const char *range, *behind; /* of y, where it is not in the range */
+		const char *negative;
+	} of[] = {
+		{ "index out of range [%lld]", " with length %llu", "index out of range [%lld]" },
+		{ "slice bounds out of range [:%lld]", " with length %llu",
+		  "slice bounds out of range [:%lld]" },
+		{ "slice bounds out of range [:%lld]", " with capacity %llu",
+		  "slice bounds out of range [:%lld]" },
+		{ "slice bounds out of range [%lld:", "%llu]",
+		  "slice bounds out of range [%lld:]" },
+		{ "slice bounds out of range [::%lld]", " with length %llu",
+		  "slice bounds out of range [::%lld]" },
+		{ "slice bounds out of range [::%lld]", " with capacity %llu",
+		  "slice bounds out of range [::%lld]" },
+		{ "slice bounds out of range [:%lld:", "%llu]",
+		  "slice bounds out of range [:%lld:]" },
+		{ "slice bounds out of range [%lld:", "%llu:]",
+		  "slice bounds out of range [%lld::]" },
+	};
+	uint32_t is_signed = p->more & 0xff, code = p->more >> 8 & 0xff;
+	long long x = (long long)p->word[0];
+	char range[80], behind[80];
+
+	if (!(p->flags & GS_PANIC_MORE) || code >= ARRAY_SIZE(of))
+		return false;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(range, sizeof(range), is_signed && x < 0 ? of[code].negative : of[code].range, x);
+	snprintf(behind, sizeof(behind), of[code].behind, (unsigned long long)p->word[1]);
+#pragma GCC diagnostic pop
+	snprintf(out, CRASH_MAX_MESSAGE + 1, "runtime error: %s%s", range,
+		 is_signed && x < 0 ? "" : behind);
+	return true;
+}
+
+void crash_given(struct crash_types *t, const struct gs_crash_panic *p, char *out)
+{
+	/* what begins with the text that its Error returns, and what that writes before it */
+	static const struct {
+		const char *type, *before;
+	} texts[] = {
+		{ "*errors.errorString", "" },
+		{ "*fmt.wrapError", "" },
+		{ "*fmt.wrapErrors", "" },
+		{ "*errors.fundamental", "" }, /* github.com/pkg/errors */
+		{ "runtime.plainError", "" },
+		{ "runtime.errorString", "runtime error: " },
+		{ "runtime.errorAddressString", "runtime error: " },
+	};
+	const char *name = crash_type_name(t, p->type);
+	int kind = kind_of(t, p->type);
+	char basic[64];
+	bool cut;
+
+	out[0] = '\0';
+	for (size_t i = 0; name && i < ARRAY_SIZE(texts); i++)
+		if (!strcmp(name, texts[i].type)) {
+			put_text(p, texts[i].before, "", out, &cut);
+			return;
+		}
+	if (name && !strcmp(name, "runtime.boundsError"))
+		print_bounds(p, out);
+	else if (!p->type || kind == KIND_STRING || print_basic(t, kind, 0, basic, sizeof(basic)))
+		crash_value(t, p, out, &cut);
+}
+
 void crash_value(struct crash_types *t, const struct gs_crash_panic *p, char *out, bool *cut)
 {
 	const char *name = crash_type_name(t, p->type);

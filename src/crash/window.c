@@ -22,5 +22,6 @@ void crash_window_deinit(struct crash_window *c)
 	stack_table_deinit(&c->stacks);
 	free(c->panic);
 	free(c->shutdown.row);
+	free(c->recovered);
 	memset(c, 0, sizeof(*c));
 }

@@ -90,8 +90,24 @@ struct shutdown_window {
 	double call_s, transaction_s;   /* of those: at least */
 };
 
+/* Panics that were recovered, by the place that panicked; type and message of the first. */
+struct panic_row {
+	bool other; /* of places that found no room, or that begun before they were watched */
+	struct place place;
+	uint64_t recovered;
+	char type[CRASH_MAX_TYPE + 1];
+	char message[CRASH_MAX_MESSAGE + 1]; /* "": not known, or redacted; foreign bytes */
+	uint64_t first_ns;                   /* our monotonic clock */
+	enum exactness exactness;
+	double rate;
+};
+
 struct crash_window {
 	struct shutdown_window shutdown; /* not only of the last window */
+	/* likewise */
+	bool recovered_known;
+	struct panic_row *recovered; /* owned; most first */
+	int nrecovered;
 	/* all else is */
 	bool known; /* it has ended, and something is known of how */
 	enum crash_cause cause;

@@ -186,6 +186,7 @@ struct table {
 	const char *diff_title; /* NULL: not compared */
 	const char *diff_key;   /* the number that is compared */
 	const char *diff_of; /* it is a share, in percent: of so many, in the object; else NULL */
+	bool diff_per_s;     /* per second of the window */
 };
 
 /* The lines of a stack in a row, innermost first, at most max: how many. */

@@ -281,8 +281,11 @@ static void add_key(const struct column *c, const json_t *row, struct buf *key)
 				   (long long)json_integer_value(json_object_get(frame, "line")));
 }
 
-static int add_row(struct items *s, const json_t *row, const struct diff_part *p, bool second)
+/* span_s: what the number is of, where it is compared per second. */
+static int add_row(struct items *s, const json_t *row, const struct diff_part *p, double span_s,
+		   bool second)
 {
+	double value = diff_number(row, p->value->key) / (p->table->diff_per_s ? span_s : 1);
 	const struct column *c;
 	struct buf key;
 	int err;
@@ -290,21 +293,28 @@ static int add_row(struct items *s, const json_t *row, const struct diff_part *p
 	buf_init(&key, 1u << 20);
 	for (int id = 1; (c = name_column(p->table, id)); id++)
 		add_key(c, row, &key);
-	err = key.err ? key.err
-		      : add(s, key.data, key.len, row, diff_number(row, p->value->key), second);
+	err = key.err ? key.err : add(s, key.data, key.len, row, value, second);
 	buf_deinit(&key);
 	return err;
 }
 
+/* A list of the report's own, or of an object of it. */
+static const json_t *list_of(const json_t *report, const struct diff_part *p)
+{
+	return json_object_get(*p->object ? json_object_get(report, p->object) : report, p->list);
+}
+
 static int add_rows(struct items *s, const json_t *report, const struct diff_part *p, bool second)
 {
+	double span_s = diff_number(report, "window_s");
 	const json_t *row;
 	size_t i;
 	int err = 0;
 
-	json_array_foreach(json_object_get(json_object_get(report, p->object), p->list), i,
-			   row) if (!err && !json_is_true(json_object_get(row, "other"))) err =
-		add_row(s, row, p, second);
+	json_array_foreach(list_of(report, p), i,
+			   row) if (!err && (span_s > 0 || !p->table->diff_per_s) &&
+				    !json_is_true(json_object_get(row, "other"))) err =
+		add_row(s, row, p, span_s, second);
 	return err;
 }
 
@@ -323,7 +333,7 @@ static void cell_number(struct grid *t, enum column_type unit, double v, const c
 	snprintf(cell, sizeof(cell), "%s%s", sign,
 		 unit == COLUMN_BYTES ? human_bytes(v, text)
 		 : unit == COLUMN_NS  ? human_seconds(v / 1e9, text)
-				      : human_count((uint64_t)v, text));
+				      : human_count((uint64_t)ceil(v), text));
 	grid_cell(t, cell);
 }
 
@@ -340,7 +350,10 @@ static bool is_change(const struct diff_part *p, const struct diff_item *i)
 	if (p->table->diff_of)
 		return diff_is_share_change(p, i);
 	return has_value(p, i->a) && has_value(p, i->b) && diff_change_of(i) != SAME &&
-	       by > (p->value->type == COLUMN_NS ? NS_SHARE * most : 0);
+	       by > (p->value->type == COLUMN_NS ? NS_SHARE
+		     : p->table->diff_per_s      ? RATE_SHARE
+						 : 0) *
+			       most;
 }
 
 #define MAX_FRAMES 128 /* of a stack that are looked at */
@@ -500,8 +513,7 @@ static int compare(const json_t *a, const json_t *b, int columns, struct buf *ou
 		if (!report_parts[i]->diff_title)
 			continue;
 		p = part_of(report_parts[i]);
-		if (json_object_get(json_object_get(a, p.object), p.list) &&
-		    json_object_get(json_object_get(b, p.object), p.list))
+		if (list_of(a, &p) && list_of(b, &p))
 			err = table(a, b, &p, columns, out);
 	}
 	return err ? err : out->err;

@@ -228,6 +228,15 @@ static void locks_value(const struct row *r, struct value *v)
 	v->rows.n = (size_t)l->nrow;
 }
 
+static void panics_value(const struct row *r, struct value *v)
+{
+	const struct crash_window *c = r->w->crash;
+
+	v->is = c->recovered_known ? VALUE_THERE : VALUE_ABSENT;
+	v->rows.first = c->recovered;
+	v->rows.n = (size_t)c->nrecovered;
+}
+
 #define SUBJECT(NAME, TABLE, WHAT) \
 	COLUMN(COLUMN_OBJECT, NAME, 0, WHAT, .sub = &(TABLE), .flags = COLUMN_SOMETIMES)
 #define S    struct report
@@ -261,6 +270,8 @@ static const struct column report_column[] = {
 	SUBJECT("cpu", cpu_object, "CPU time, from samples"),
 	SUBJECT("slices", slices_object, "slices that grow; only where the sensor is asked for"),
 	SUBJECT("crash", crash_object, "how the process ended; last report of `attach` only"),
+	GOT(COLUMN_ROWS, "panics", panics_value, "panics that were recovered; `attach` only",
+	    .sub = &panic_sites, .flags = COLUMN_SOMETIMES),
 	SUBJECT("shutdown", shutdown_object,
 		"from the signal that asks the process to end; `attach` only"),
 	SUBJECT("heap", heap_profile, "the heap profile; snapshots only"),
@@ -292,6 +303,6 @@ const struct table *const report_parts[] = {
 	&gc_summary,       &net_phases,       &net_failures,    &net_in_flight, &net_clients,
 	&net_unclosed,     &net_dials,        &net_connections, &net_silent,    &net_servers,
 	&net_grpc,         &net_dead,         &net_own_lookups, &sql_pools,     &sql_holders,
-	&sql_queries,      &locks_rows,       &slice_sites,
+	&sql_queries,      &locks_rows,       &slice_sites,     &panic_sites,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);

@@ -69,8 +69,9 @@ const struct table slice_sites = {
 	.title = "Slices that grow",
 	.with_part = true,
 	.sentence = slices_sentence,
-	.diff_title = "bytes copied by append",
+	.diff_title = "bytes copied per second by append",
 	.diff_key = "bytes_copied",
+	.diff_per_s = true,
 };
 
 #define S struct slices_window

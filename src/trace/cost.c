@@ -65,3 +65,18 @@ double trace_first_cost(const struct trace *t, enum probe_group g)
 	}
 	return n ? sum / n : 0;
 }
+
+/*
+ * What is rare is a new connection; its look-up, connect, handshake and wait
+ * for the pool make ten hits with TLS, six without.  Counts of up to 2,000 new
+ * connections a second are to be exact.
+ */
+#define HITS_OF_A_DIAL  10
+#define HITS_OF_A_PANIC 2
+
+uint64_t trace_event_hits(enum trace_prog p)
+{
+	return p == PROG_NET_DIAL                                   ? HITS_OF_A_DIAL
+	       : p == PROG_PANIC_BEGIN || p == PROG_PANIC_RECOVERED ? HITS_OF_A_PANIC
+								    : 1;
+}

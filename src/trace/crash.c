@@ -4,6 +4,8 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "gobin/gobin.h"
 #include "gospect/crash.h"
@@ -49,6 +51,37 @@ int crash_write_spec(struct trace *t)
 	};
 	return bpf_map_update_elem(trace_map_fd(t, TRACE_MAP_CRASH_SPEC), &zero, &s, 0) ? -errno
 											: 0;
+}
+
+int drain_panics(struct trace *t, struct trace_reading *r)
+{
+	struct gs_panics *row = NULL;
+	struct dump d;
+	int e;
+
+	if (!trace_probe(t, PROBE_PANIC_RECOVERED))
+		return 0;
+	e = dump_map(&d, trace_map_fd(t, TRACE_MAP_PANICS), sizeof(uint64_t), sizeof(*row));
+	if (!e && d.n) {
+		r->panic = calloc(d.n, sizeof(*r->panic));
+		row = calloc(d.n, sizeof(*row));
+		e = r->panic && row ? 0 : -ENOMEM;
+	}
+	if (r->panic)
+		r->panic->row = row;
+	else
+		free(row);
+	for (size_t i = 0; !e && i < d.n; i++) {
+		memcpy(&row[r->npanic], d.values + i * sizeof(*row), sizeof(*row));
+		if (!row[r->npanic].recovered || !row[r->npanic].ns)
+			continue;
+		r->panic[r->npanic].row = &row[r->npanic];
+		r->panic[r->npanic].recovered = row[r->npanic].recovered;
+		memcpy(&r->panic[r->npanic++].hash, d.keys + i * sizeof(uint64_t),
+		       sizeof(uint64_t));
+	}
+	dump_deinit(&d);
+	return e;
 }
 
 const volatile struct gs_crash *trace_crashes(const struct trace *t, uint32_t *n)

@@ -300,6 +300,7 @@ static void read_counters(struct trace *t, struct trace_reading *r, const struct
 	r->allocs_other = c->allocs_other;
 	r->allocs_other_bytes = c->allocs_other_bytes;
 	r->growths_other = c->growths_other;
+	r->panics_other = c->panics_other;
 	r->read_failures = c->read_failures;
 	r->stack_failures = c->stack_failures;
 	r->unpaired = c->unpaired;
@@ -359,6 +360,8 @@ int trace_read(struct trace *t, struct trace_reading *r)
 		e = drain_calls(t, r, window);
 	if (!e)
 		e = drain_growths(t, r);
+	if (!e)
+		e = drain_panics(t, r);
 	slices_next_window(t);
 	if (e) {
 		trace_reading_deinit(r);
@@ -417,5 +420,8 @@ void trace_reading_deinit(struct trace_reading *r)
 	free(r->call);
 	free(r->failure);
 	free(r->growth);
+	if (r->panic)
+		free(r->panic->row); /* the first of all of them */
+	free(r->panic);
 	memset(r, 0, sizeof(*r));
 }

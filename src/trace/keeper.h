@@ -29,7 +29,7 @@
 
 #include "trace/attach.h"
 
-#define KEEPER_MAX_JOBS 20 /* armed at once */
+#define KEEPER_MAX_JOBS 32 /* armed at once */
 
 struct keeper_job {
 	struct attach_point point;

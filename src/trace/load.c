@@ -101,6 +101,7 @@ static void size_maps(struct trace *t)
 	SIZE(alloc_scratch), SIZE(opens), SIZE(holds), SIZE(conn_hosts), SIZE(hosts);
 	SIZE(phases), SIZE(calls), SIZE(sums), SIZE(pages), SIZE(net_scratch);
 	SIZE(errtypes), SIZE(fails), SIZE(growths), SIZE(crashes);
+	SIZE(panics), SIZE(panicking);
 #undef SIZE
 }
 
@@ -393,6 +394,7 @@ int trace_map_fd(const struct trace *t, enum trace_map m)
 		[TRACE_MAP_CALLS] = t->skel->maps.calls,
 		[TRACE_MAP_FAILS] = t->skel->maps.fails,
 		[TRACE_MAP_GROWTHS] = t->skel->maps.growths,
+		[TRACE_MAP_PANICS] = t->skel->maps.panics,
 		[TRACE_MAP_CRASH_SPEC] = t->skel->maps.crash_spec,
 	};
 

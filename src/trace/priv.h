@@ -172,6 +172,7 @@ enum trace_map {
 	TRACE_MAP_CALLS,
 	TRACE_MAP_FAILS,
 	TRACE_MAP_GROWTHS,
+	TRACE_MAP_PANICS,
 	TRACE_MAP_CRASH_SPEC
 };
 int trace_map_fd(const struct trace *t, enum trace_map m);
@@ -264,8 +265,9 @@ uint64_t drain_max(const volatile struct gs_sum *s, uint32_t window);
 int drain_calls(struct trace *t, struct trace_reading *r, uint32_t window);
 void sweep_holds(struct trace *t, uint64_t full);
 
-/* drain_growths.c */
+/* drain_growths.c, crash.c */
 int drain_growths(struct trace *t, struct trace_reading *r);
+int drain_panics(struct trace *t, struct trace_reading *r);
 
 /* hosts.c: the names of hosts, methods and routes. */
 int hosts_read(struct trace *t);
@@ -300,6 +302,8 @@ void slices_deinit(struct trace *t);
  * hit of a group before any was seen. */
 void trace_pay(struct trace *t, const struct gs_counters *c);
 double trace_first_cost(const struct trace *t, enum probe_group g);
+/* How many hits of a program one of its events makes, for the limit of what is rare. */
+uint64_t trace_event_hits(enum trace_prog p);
 
 /* stats.c: measures the programs' run time, for a second at a time. */
 void stats_step(struct trace *t, const struct gs_counters *c, uint64_t now);

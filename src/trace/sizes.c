@@ -37,6 +37,7 @@ void map_sizes(const struct map_needs *n, struct map_sizes *s)
 	bool alloc = n->sensors & SENSOR_BIT(SENSOR_ALLOC);
 	bool net = n->sensors & SENSOR_BIT(SENSOR_NET);
 	bool calls = n->sensors & NET_SENSORS;
+	bool crash = n->sensors & SENSOR_BIT(SENSOR_CRASH);
 	bool lifetimes = n->sensors & SENSOR_BIT(SENSOR_LIFETIMES);
 
 	*s = (struct map_sizes){
@@ -64,6 +65,8 @@ void map_sizes(const struct map_needs *n, struct map_sizes *s)
 		.fails = net ? GS_MAX_FAILS : 1,
 		.net_scratch = calls ? GS_SCRATCHES : 1,
 		.growths = n->sensors & SENSOR_BIT(SENSOR_SLICES) ? GS_MAX_GROWTHS : 1,
-		.crashes = n->sensors & SENSOR_BIT(SENSOR_CRASH) ? GS_CRASH_RECORDS : 1,
+		.crashes = crash ? GS_CRASH_RECORDS : 1,
+		.panics = crash ? GS_MAX_PANICS : 1,
+		.panicking = crash ? GS_MAX_PANICKING : 1,
 	};
 }

@@ -26,7 +26,7 @@ struct map_sizes {
 	uint32_t stacks, alloc_scratch;
 	uint32_t opens, holds, conn_hosts, hosts, phases, calls, sums, pages, net_scratch;
 	uint32_t errtypes, fails;
-	uint32_t growths, crashes;
+	uint32_t growths, crashes, panics, panicking;
 };
 
 #define NET_SENSORS                                                                        \

@@ -385,20 +385,13 @@ static int switch_groups(struct trace *t, unsigned int want)
 	return first;
 }
 
-/*
- * What is rare is a new connection; its look-up, connect, handshake and wait
- * for the pool make ten hits with TLS, six without.  Counts of up to 2,000 new
- * connections a second are to be exact.
- */
-#define HITS_OF_A_DIAL 10
-
 static void governor_in(struct trace *t, const struct gs_counters *c, uint64_t now, uint64_t cpu,
 			uint64_t created, struct governor_input *in)
 {
 	*in = (struct governor_input){ now, cpu, .created = created, .samples_ns = t->samples_ns };
 	for (int i = 0; i < PROG_COUNT; i++)
 		in->hits[t->arm[i].group] += trace_prog_hits(c, (enum trace_prog)i) /
-					     (i == PROG_NET_DIAL ? HITS_OF_A_DIAL : 1);
+					     trace_event_hits((enum trace_prog)i);
 	for (int i = 0; i < GROUP_COUNT; i++) {
 		in->cost_ns[i] = (uint64_t)t->cost_ns[i];
 		in->on_ns[i] = trace_on_ns(t, (enum probe_group)i, now);

@@ -29,6 +29,7 @@
 struct trace;
 struct gobin;
 struct gs_crash;
+struct gs_panics;
 struct memreader;
 
 /* "libbpf v1.1": the library that is used; static. */
@@ -250,6 +251,12 @@ struct trace_growth {
 	uint64_t count, begun, elements, max_length, max_capacity;
 };
 
+/* Panics that were recovered, by stack: a copy of a row of the kernel's. */
+struct trace_panic {
+	uint64_t hash, recovered;
+	struct gs_panics *row; /* owned by the reading */
+};
+
 struct trace_reading {
 	uint64_t mono_ns;
 	struct trace_site *site;
@@ -271,6 +278,9 @@ struct trace_reading {
 	size_t ncall; /* owned by the reading */
 	struct trace_failure *failure;
 	size_t nfailure; /* owned by the reading */
+	struct trace_panic *panic;
+	size_t npanic;         /* owned by the reading */
+	uint64_t panics_other; /* recovered, in none of these rows */
 	struct trace_growth *growth;
 	size_t ngrowth;          /* owned by the reading */
 	uint64_t growths_other;  /* in none of these rows */

@@ -1,0 +1,3 @@
+module gospect.test/recovers
+
+go 1.18
