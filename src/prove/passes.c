@@ -114,13 +114,15 @@ static int watched_pass(struct run *r)
 
 /*
  * What a thread has in its registers is not seen, and as long as it gets no CPU that is the
- * same: a further pass would miss what this one did.
+ * same: a further pass would miss what this one did.  -ETIME: one got none for too long.
  */
-static int let_all_run(struct run *r)
+static int let_all_run(struct run *r, uint64_t until_ns)
 {
 	const struct process *p = r->cfg->proc;
 
 	while (p && !waiting_all_ran(&r->waiting, p->pid)) {
+		if (until_ns && clock_mono_ns() > until_ns)
+			return -ETIME;
 		if (!r->snap.heap.go_on(r->snap.heap.go_on_arg, "waiting for its threads to run",
 					0))
 			return -EINTR;
@@ -129,9 +131,9 @@ static int let_all_run(struct run *r)
 	return 0;
 }
 
-static int one_pass(struct run *r)
+static int one_pass(struct run *r, uint64_t until_ns)
 {
-	int code = let_all_run(r);
+	int code = let_all_run(r, until_ns);
 
 	if (!r->out->passes)
 		r->out->as_of_ns = clock_mono_ns();
@@ -157,6 +159,15 @@ static int too_slow(struct run *r)
 		(double)(LATEST * r->cfg->limit_ns) / 1e9);
 }
 
+/* By a quota of its control group, or on a machine that is busy. */
+static int starved(struct run *r)
+{
+	return prove_off(r->out,
+			 "not judged yet: not all of its threads that are ready got a CPU within "
+			 "%.0f s, and what they hold is not seen (%d of %d passes)",
+			 (double)r->cfg->limit_ns / 1e9, r->out->passes, r->want);
+}
+
 /*
  * A pass misses what moves from where it has not read yet to where it has.
  * When a later pass takes a suspicion back there is such movement: then it goes
@@ -178,7 +189,7 @@ int prove_passes(struct run *r)
 
 		if (r->out->passes && r->moved)
 			clock_nap_ms(GAP_MS);
-		code = one_pass(r);
+		code = one_pass(r, limit ? began + limit : 0);
 		if (code)
 			break;
 		if (!r->nsuspect)
@@ -191,7 +202,9 @@ int prove_passes(struct run *r)
 		if (limit && clock_mono_ns() - began > limit && calm && r->out->passes >= ENOUGH)
 			break;
 	}
-	if (!code)
+	if (code == -ETIME)
+		code = calm && r->out->passes >= ENOUGH ? finish_passes(r) : starved(r);
+	else if (!code)
 		code = finish_passes(r);
 	if (code == -EINTR && calm)
 		code = finish_early(r);
