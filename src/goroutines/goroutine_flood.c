@@ -141,8 +141,8 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 {
 	const struct wait_row *wait = goroutine_site_wait(s, WAIT_ANY);
 	char count[HUMAN_MAX], rate[HUMAN_MAX], place[WORDS_PLACE_MAX], what[240];
-	struct finding *f =
-		findings_add(out, "goroutine-flood", "flood", SEVERITY_MEDIUM, &s->place);
+	struct finding *f = findings_add(out, "goroutine-flood", "flood",
+					 growth_severity(w, g->run_s), &s->place);
 
 	if (!f)
 		return;

@@ -409,8 +409,9 @@ static void add_finding(const struct window *w, const struct site_row *s,
 	const struct wait_row *wait = goroutine_site_wait(s, WAIT_BLOCKED);
 	const struct place *handler = goroutine_site_handler(s);
 	char who[WORDS_PLACE_MAX + 2 * HUMAN_MAX], rate[HUMAN_MAX], reason[200];
-	struct finding *f = findings_add(out, "goroutine-leak", "leak", SEVERITY_MEDIUM,
-					 handler ? handler : &s->place);
+	struct finding *f =
+		findings_add(out, "goroutine-leak", "leak", growth_severity(w, signs->run_s),
+			     handler ? handler : &s->place);
 
 	if (!f)
 		return;

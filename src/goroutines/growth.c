@@ -8,6 +8,7 @@
 #define MIN_RUN_S    0.95 /* nothing is judged from less than a second */
 #define ENOUGH_RUN_S 10   /* a run that long is enough however long we watch */
 #define RUN_SHARE    3    /* else it has to be a third of what was watched */
+#define START_RUN_S  2.5  /* seen for less, in a program that has just begun, it may be its start */
 #define PAUSE_FACTOR 1.6  /* a pause may be that much longer than those before */
 #define PAUSE_LOOKS  2.2  /* within a run, that many looks are no pause in any case */
 
@@ -148,4 +149,9 @@ uint64_t growth_left(const struct site_row *s, int begin)
 	for (int i = begin + 1; i < s->npoint; i++)
 		left += s->point[i].stuck_left;
 	return left;
+}
+
+enum severity growth_severity(const struct window *w, double run_s)
+{
+	return run_s < START_RUN_S && window_is_of_start(w) ? SEVERITY_LOW : SEVERITY_MEDIUM;
 }

@@ -62,6 +62,9 @@ struct leak_signs {
 	double per_minute;
 };
 
+/* How bad a growth is that goes on for run_s: low where it may be a start, as of pools that fill. */
+enum severity growth_severity(const struct window *w, double run_s);
+
 /* Whether its goroutines look up, connect or shake hands: these end by themselves, and it is their
  * host that is slow. */
 bool goroutine_site_dials(const struct site_row *s);

@@ -6,7 +6,7 @@
  * is resident, and by FALLS times as much as it ever fell.
  *
  * Medium when it fills the resident size again within SOON_S and has been seen
- * for SURE_S in a process that is YOUNG_S old; else low: programs get what they
+ * for SURE_S in a process that is not WINDOW_YOUNG_S young; else low: programs get what they
  * need when they start.
  */
 #include "memory/subject.h"
@@ -21,7 +21,6 @@
 #define FALLS     4
 #define SOON_S    3600
 #define SURE_S    20 /* what C code loads when it begins to be used is in by then */
-#define YOUNG_S   10
 
 static bool grows(const struct window *w, struct run *r)
 {
@@ -59,9 +58,6 @@ static void evidence(struct finding *f, const struct window *w, const struct run
 
 static void judge(const struct window *w, struct findings *out)
 {
-	double up_s = w->started_real_ns && w->end_real_ns > w->started_real_ns
-			      ? (double)(w->end_real_ns - w->started_real_ns) / 1e9
-			      : YOUNG_S;
 	char rate[HUMAN_MAX], rest[HUMAN_MAX], all[HUMAN_MAX];
 	struct finding *f;
 	struct run r;
@@ -69,7 +65,7 @@ static void judge(const struct window *w, struct findings *out)
 	if (!w->process.split_known || !grows(w, &r))
 		return;
 	f = findings_add_about(out, "memory-growth", "not the Go heap",
-			       r.s >= SURE_S && up_s >= YOUNG_S &&
+			       r.s >= SURE_S && !window_is_of_start(w) &&
 					       r.per_s * SOON_S >= (double)w->process.rss_bytes
 				       ? SEVERITY_MEDIUM
 				       : SEVERITY_LOW,

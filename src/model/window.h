@@ -132,6 +132,15 @@ static inline double window_run_s(const struct window *w)
 	return s > 0 ? s : 0;
 }
 
+/* Whether it had been started lately by the window's end: programs get what they need then. */
+#define WINDOW_YOUNG_S 10
+
+static inline bool window_is_of_start(const struct window *w)
+{
+	return w->started_real_ns && w->end_real_ns > w->started_real_ns &&
+	       (double)(w->end_real_ns - w->started_real_ns) < WINDOW_YOUNG_S * 1e9;
+}
+
 /* In less a rate is a burst's and a median a moment's: no finding rests on them. */
 #define WINDOW_LEAST_S 0.5
 

@@ -44,6 +44,42 @@ static void growing_waits_are_a_flood(void **state)
 	}
 }
 
+/* A program that has just begun gets its workers and subscribers: two seconds of that are low. */
+static void what_grows_at_a_start_is_low(void **state)
+{
+	static const struct {
+		double up_s, run_s;
+		enum severity s;
+	} cases[] = { { 3, 2, SEVERITY_LOW },
+		      { 11, 2, SEVERITY_MEDIUM },
+		      { 5, 4, SEVERITY_MEDIUM },
+		      { 0, 2, SEVERITY_MEDIUM } };
+
+	(void)state;
+	for (int leak = 0; leak < 2; leak++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+			struct findings fs = { 0 };
+			struct sim m;
+
+			sim_init(&m);
+			flow(&m, 0.001, cases[i].run_s, 100, NEVER, NEVER,
+			     leak ? WAIT_BLOCKED : WAIT_IO);
+			observe(&m, cases[i].run_s, 0.4, cases[i].run_s);
+			m.w.end_real_ns = 1000000000000;
+			m.w.started_real_ns =
+				cases[i].up_s > 0
+					? m.w.end_real_ns - (uint64_t)(cases[i].up_s * 1e9)
+					: 0; /* not known */
+			detect_all(&m.w, &fs);
+			assert_true(fs.n >= 1);
+			assert_string_equal(fs.f[0].kind,
+					    leak ? "goroutine-leak" : "goroutine-flood");
+			assert_int_equal(fs.f[0].severity, cases[i].s);
+			findings_deinit(&fs);
+			sim_deinit(&m);
+		}
+}
+
 static void a_queue_that_is_not_kept_up_with_is_a_flood(void **state)
 {
 	struct sim m;
@@ -225,6 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(growing_ticker_loops_are_a_flood),
 		cmocka_unit_test(growing_waits_are_a_flood),
+		cmocka_unit_test(what_grows_at_a_start_is_low),
 		cmocka_unit_test(a_queue_that_is_not_kept_up_with_is_a_flood),
 		cmocka_unit_test(a_flood_of_goroutines_that_live_longer_says_so),
 		cmocka_unit_test(a_flood_in_the_kernel_takes_threads),
