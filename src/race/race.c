@@ -2,6 +2,7 @@
 #include "race/race.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,9 @@
 #include "race/seen.h"
 
 #define SLICE_NS    (50 * NS_PER_MS)
-#define SHORT_NS    (8 * NS_PER_MS) /* of one that looks at words which are touched all the time */
-#define SWEEP_NS    (150 * NS_PER_MS) /* of a slice that only looks for stores */
-#define FLOOR_NS    (10 * NS_PER_MS)  /* per second: what the budget is at least */
-#define MOST_LEAST  4                 /* hits of a thread on a word in a slice */
+#define SHORT_NS    (8 * NS_PER_MS)  /* of one that looks at words which are touched all the time */
+#define FLOOR_NS    (10 * NS_PER_MS) /* per second: what the budget is at least */
+#define MOST_LEAST  4                /* hits of a thread on a word in a slice */
 #define MOST_PER_MS 4
 #define ENOUGH_NS   (5 * NS_PER_S) /* of a word that a sweep found to be written */
 #define PAUSE_NS    (2 * NS_PER_S) /* at most, between two slices */
@@ -93,6 +93,8 @@ int race_begin(struct race *r, struct watchpoints *wp, struct goruntime *rt,
 		e = find_candidates(r, err);
 	if (!e)
 		e = make_watches(r, err);
+	if (!e && r->sweeps && sweep_init(&r->sweep, &r->words))
+		e = err_set(err, -ENOMEM, "no memory for so many words");
 	r->begin_ns = clock_mono_ns();
 	process_cpu_ns(proc, &r->cpu_ns);
 	return e;
@@ -105,6 +107,7 @@ void race_deinit(struct race *r)
 	free(r->watch);
 	free(r->row);
 	hit_sites_free(r->sites);
+	sweep_deinit(&r->sweep);
 	race_words_deinit(&r->words);
 }
 
@@ -113,6 +116,7 @@ void race_deinit(struct race *r)
 struct turn {
 	struct word_watch *word[GS_WATCH_WORDS];
 	struct watch_slice slice;
+	struct sweep_slice planned; /* of a sweep */
 };
 
 /* False: it is not there, or another word of the turn is the same. */
@@ -133,45 +137,67 @@ static bool add_word(struct race *r, struct turn *t, struct word_watch *w)
 	return true;
 }
 
-/* The next candidates, for stores alone. */
+/* Whether reads of it are to be watched. */
+static bool is_worth(const struct race *r, size_t i)
+{
+	const struct word_watch *w = &r->watch[i];
+
+	return r->sweeps ? sweep_is_live(&r->sweep, i) : !w->is_map && w->verdict != RACE_PROVEN;
+}
+
+/* Words that were named: those that were watched least come first. */
+static void next_of_named(struct race *r, struct turn *t)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (size_t i = 0; i < r->words.n; i++)
+		if (is_worth(r, i) && r->watch[i].slices < least)
+			least = r->watch[i].slices;
+	for (int more = 0; more < 2; more++)
+		for (size_t i = 0; i < r->words.n && t->slice.nword < r->registers; i++)
+			if (is_worth(r, i) && (r->watch[i].slices > least) == more)
+				add_word(r, t, &r->watch[i]);
+}
+
+/* As src/race/sweep.h has it; what is not there is gone. */
 static void next_of_sweep(struct race *r, struct turn *t)
 {
-	for (; r->next < r->words.n && t->slice.nword < r->registers; r->next++) {
-		add_word(r, t, &r->watch[r->next]);
-		r->swept++;
-	}
-	t->slice.writes = true;
-	t->slice.ns = SWEEP_NS;
+	r->sweep.slots = (size_t)r->registers;
+	if (!sweep_next(&r->sweep, &t->planned))
+		return;
+	for (size_t i = 0; i < t->planned.n; i++)
+		add_word(r, t, &r->watch[t->planned.word[i]]);
+	t->slice.writes = !t->planned.reads;
+	if (t->planned.reads)
+		t->planned.ms = (uint32_t)(t->slice.ns / NS_PER_MS);
+	else
+		t->slice.ns = t->planned.ms * NS_PER_MS;
 }
 
-static bool is_worth(const struct race *r, const struct word_watch *w)
+static bool was_watched(const struct turn *t, const struct word_watch *w)
 {
-	return !w->is_map && w->verdict != RACE_PROVEN && (!r->sweeps || w->written);
+	for (int i = 0; i < t->slice.nword; i++)
+		if (t->word[i] == w)
+			return true;
+	return false;
 }
 
-/* The one that was watched least, of those that were not tried in this turn. */
-static struct word_watch *least_watched(struct race *r)
+/* hits: of each word before. */
+static void tell_sweep(struct race *r, const struct turn *t, const uint64_t *hits)
 {
-	struct word_watch *least = NULL;
+	struct sweep_seen seen[SWEEP_SLOTS];
 
-	for (size_t i = 0; i < r->words.n; i++) {
-		struct word_watch *w = &r->watch[i];
+	for (size_t i = 0; i < t->planned.n; i++) {
+		const struct word_watch *w = &r->watch[t->planned.word[i]];
 
-		if (is_worth(r, w) && w->tried != r->turns && (!least || w->slices < least->slices))
-			least = w;
+		seen[i] = (struct sweep_seen){ .hits = (uint32_t)(w->hits - hits[i]),
+					       .stored = w->written && w->hits != hits[i],
+					       .proven = w->verdict == RACE_PROVEN,
+					       .owned = w->is_map,
+					       .gone = !was_watched(t, w) };
 	}
-	return least;
-}
-
-static void next_of_worth(struct race *r, struct turn *t)
-{
-	struct word_watch *w;
-
-	r->turns++;
-	while (t->slice.nword < r->registers && (w = least_watched(r))) {
-		w->tried = r->turns;
-		add_word(r, t, w);
-	}
+	sweep_saw(&r->sweep, &t->planned, seen);
+	r->swept = r->sweep.swept;
 }
 
 /* ---- the budget ---- */
@@ -231,19 +257,20 @@ static uint64_t pause_ns(const struct race *r)
 
 /* ---- slices ---- */
 
+/* Each word is proven; of a sweep, all were watched, and those that are stored to long enough. */
 static bool all_done(const struct race *r)
 {
-	bool enough = r->sweeps && !r->o.for_ns;
+	bool proven = !r->words.n;
 
-	if (r->sweeps && r->next < r->words.n)
+	if (r->words.n && r->sweeps && !r->sweep.rounds)
 		return false;
 	for (size_t i = 0; i < r->words.n; i++) {
-		const struct word_watch *w = &r->watch[i];
-
-		if (is_worth(r, w) && (!enough || w->watched_ns < ENOUGH_NS))
+		proven |= r->watch[i].verdict == RACE_PROVEN;
+		if (is_worth(r, i) &&
+		    (!r->sweeps || r->o.for_ns || r->watch[i].watched_ns < ENOUGH_NS))
 			return false;
 	}
-	return true;
+	return !r->sweeps || !r->o.for_ns || proven;
 }
 
 /* Mask of the words whose pointer leads elsewhere now. */
@@ -289,31 +316,53 @@ static void adapt(struct race *r, bool cut)
 		r->slice_ns = cut ? SHORT_NS : SLICE_NS;
 }
 
+/* A signal ends it. */
+static void rest(const struct race *r, uint64_t ns)
+{
+	struct pollfd p = { .fd = r->o.wake_fd, .events = POLLIN };
+
+	if (ns)
+		poll(&p, 1, (int)(ns / NS_PER_MS));
+}
+
+static int take_turn(struct race *r, struct turn *t, struct err *err)
+{
+	uint64_t hits[SWEEP_SLOTS] = { 0 };
+	int threads = 0, e;
+
+	for (size_t i = 0; i < t->planned.n; i++)
+		hits[i] = r->watch[t->planned.word[i]].hits;
+	if (t->slice.nword) {
+		process_usage(r->proc, &(uint64_t){ 0 }, &threads);
+		limit(r, &t->slice, threads);
+		hold(r, t);
+		e = watch_turn(r, t, err);
+	} else { /* nil pointers: they may be set yet */
+		rest(r, 20 * NS_PER_MS);
+		e = process_check(r->proc) ? err_set(err, -ESRCH, "the process has ended") : 0;
+	}
+	if (!e && r->sweeps)
+		tell_sweep(r, t, hits);
+	if (t->slice.nword && !t->slice.writes)
+		adapt(r, r->cut);
+	return e;
+}
+
 int race_step(struct race *r, struct err *err)
 {
-	uint64_t for_ns = r->o.for_ns ? r->o.for_ns : RACE_FOR_NS, pause;
+	uint64_t for_ns = r->o.for_ns ? r->o.for_ns : RACE_FOR_NS;
 	struct turn t = { .slice = { .ns = r->slice_ns, .wake_fd = r->o.wake_fd } };
-	int threads = 0, e;
+	int e;
 
 	if (clock_mono_ns() - r->begin_ns >= for_ns || all_done(r))
 		return 1;
-	if (r->sweeps && r->next < r->words.n)
+	if (r->sweeps)
 		next_of_sweep(r, &t);
 	else
-		next_of_worth(r, &t);
-	if (!t.slice.nword) { /* nil pointers: they may be set yet */
-		clock_nap_ms(20);
-		return process_check(r->proc) ? err_set(err, -ESRCH, "the process has ended") : 0;
-	}
-	process_usage(r->proc, &(uint64_t){ 0 }, &threads);
-	limit(r, &t.slice, threads);
-	hold(r, &t);
-	e = watch_turn(r, &t, err);
-	if (!t.slice.writes)
-		adapt(r, r->cut);
-	pause = e ? 0 : pause_ns(r);
-	if (pause)
-		clock_nap_ms((unsigned int)(pause / NS_PER_MS));
+		next_of_named(r, &t);
+	e = take_turn(r, &t, err);
+	if (!e)
+		rest(r, pause_ns(r));
 	return e;
 }
 

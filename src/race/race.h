@@ -9,6 +9,7 @@
 
 #include "model/finding.h"
 #include "race/proof.h"
+#include "race/sweep.h"
 #include "race/words.h"
 #include "trace/watchpoints.h"
 
@@ -59,7 +60,6 @@ struct word_watch {
 	uint64_t unclear; /* left out: which instruction it was, or whose, cannot be told */
 	uint64_t watched_ns;
 	uint32_t slices;
-	uint64_t tried;               /* the turn in which it was last */
 	bool written;                 /* plainly, since it is watched */
 	bool is_map;                  /* the runtime's map code touched it: not watched any more */
 	bool is_gone;                 /* it could not be read */
@@ -94,11 +94,10 @@ struct race {
 	uint64_t begin_ns, cpu_ns; /* when it began; CPU time of the process then */
 	uint64_t slices, hits, held, cost_ns, watched_ns;
 	double expected;
-	uint64_t turns;
 	uint64_t slice_ns;      /* of the next one */
 	bool cut;               /* in the last one threads were disarmed */
-	size_t next;            /* word of the sweep that is next */
-	uint64_t swept;         /* words that were watched for stores, or more */
+	struct sweep sweep;     /* where nobody named a word */
+	uint64_t swept;         /* words that were watched */
 	int registers;          /* words at a time: fewer than 4 where somebody else has them */
 	int missed;             /* threads */
 	struct word_watch *row; /* copies of those with something to say, worst first */

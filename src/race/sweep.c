@@ -24,7 +24,7 @@ struct sweep_word {
 
 int sweep_init(struct sweep *s, const struct race_words *l)
 {
-	*s = (struct sweep){ .l = l, .w = calloc(l->n + 1, sizeof(*s->w)) };
+	*s = (struct sweep){ .l = l, .w = calloc(l->n + 1, sizeof(*s->w)), .slots = SWEEP_SLOTS };
 	return s->w ? 0 : -ENOMEM;
 }
 
@@ -53,6 +53,11 @@ static void take_changes(struct sweep *s)
 
 /* ---- reads ---- */
 
+bool sweep_is_live(const struct sweep *s, size_t i)
+{
+	return s->w[i].live && !s->w[i].ended;
+}
+
 static bool is_before(const struct sweep *s, size_t a, size_t b)
 {
 	return s->w[a].reads_ms < s->w[b].reads_ms;
@@ -65,13 +70,13 @@ static bool next_reads(struct sweep *s, struct sweep_slice *out)
 	for (size_t i = 0; i < s->l->n; i++) {
 		size_t at = out->n;
 
-		if (!s->w[i].live || s->w[i].ended)
+		if (!sweep_is_live(s, i))
 			continue;
 		while (at && is_before(s, i, out->word[at - 1]))
 			at--;
-		if (at == SWEEP_SLOTS)
+		if (at == s->slots)
 			continue;
-		out->n += out->n < SWEEP_SLOTS;
+		out->n += out->n < s->slots;
 		memmove(&out->word[at + 1], &out->word[at],
 			(out->n - at - 1) * sizeof(out->word[0]));
 		out->word[at] = i;
@@ -93,7 +98,7 @@ static uint32_t stores_ms(const struct sweep *s)
 static bool next_stores(struct sweep *s, struct sweep_slice *out)
 {
 	*out = (struct sweep_slice){ .ms = stores_ms(s) };
-	for (size_t tried = 0; tried < s->l->n && out->n < SWEEP_SLOTS; tried++) {
+	for (size_t tried = 0; tried < s->l->n && out->n < s->slots; tried++) {
 		size_t i = s->next++;
 
 		if (!s->w[i].live && !s->w[i].ended)

@@ -35,8 +35,9 @@ struct sweep_seen {
 struct sweep {
 	const struct race_words *l; /* borrowed; neither sorted nor grown meanwhile */
 	struct sweep_word *w;       /* owned */
-	size_t next;                /* of the round */
-	bool begun;                 /* the round: some of its words were watched */
+	size_t slots; /* words of a slice: SWEEP_SLOTS, or as few as there is room for */
+	size_t next;  /* of the round */
+	bool begun;   /* the round: some of its words were watched */
 	uint64_t stores_ms, reads_ms;
 	/* For the report. */
 	uint64_t rounds, slices; /* rounds that are complete */
@@ -49,6 +50,8 @@ int sweep_init(struct sweep *s, const struct race_words *l);
 void sweep_deinit(struct sweep *s);
 /* The next slice: false when there is nothing to watch (any more). */
 bool sweep_next(struct sweep *s, struct sweep_slice *out);
+/* Whether a word is being stored to, as far as is known, and not done with. */
+bool sweep_is_live(const struct sweep *s, size_t i);
 /* What came of it: seen[i] is of word[i]. */
 void sweep_saw(struct sweep *s, const struct sweep_slice *slice, const struct sweep_seen *seen);
 
