@@ -75,7 +75,8 @@ static bool push_go(struct making *m, uint64_t pc, bool is_return)
 		m->whole = true;
 		return false;
 	}
-	push(m, pc);
+	/* stacks are of return addresses: where it stood is one behind itself, as in Go's profiles */
+	push(m, pc + !is_return);
 	m->whole = is_root(f.name) || !strcmp(f.name, "runtime.main");
 	return !is_root(f.name);
 }
