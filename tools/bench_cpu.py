@@ -35,12 +35,12 @@ def until(t, word):
 def cumulative(path):
     """Function -> its share of the samples, callees included; the runtime's and the kernel's stand-ins left out.
 
-    On a busy machine many of the program's own samples are where a preemption's signal has just put it: both
-    signals come when it gets a CPU again.  No time is spent there, and they are left out, too."""
-    samples = [s for s in read_profile(path)[1] if s[0][:1] and s[0][0][0] != "runtime.asyncPreempt"]
+    On a busy machine many of the program's own samples are in asyncPreempt, where a preemption's signal has just
+    put it: both signals come when it gets a CPU again.  That frame is left out; what was inlined below it is lost."""
+    _, samples = read_profile(path)
     total, of = sum(v[0] for _, v, _ in samples), {}
     for stack, values, _ in samples:
-        for f in {f for f, _ in stack if not f.startswith(("[", "runtime._"))}:
+        for f in {f for f, _ in stack if not f.startswith(("[", "runtime._", "runtime.asyncPreempt"))}:
             of[f] = of.get(f, 0) + values[0] / total
     return of, total
 
