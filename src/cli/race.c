@@ -5,7 +5,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/human.h"
 #include "cli/interrupt.h"
 #include "cli/message.h"
 #include "cli/options.h"
@@ -102,6 +102,7 @@ static int run_watch(struct race_run *run)
 				    .for_ns = o->for_ns,
 				    .hold_ns = o->prove ? WATCH_HOLD_MOST : 0 };
 	struct err err = { 0 };
+	char n[HUMAN_MAX];
 	int status;
 
 	if (session_open(&run->s, (pid_t)o->pid, &err) || name_words(run, &err) ||
@@ -109,10 +110,11 @@ static int run_watch(struct race_run *run)
 		return msg_fail(&err);
 	run->report.pid = (int)o->pid;
 	describe(&run->report, run->s.gb);
-	msg_note("watching %zu %s of process %ld with hardware watchpoints: each access that is "
-		 "seen takes about %.0f µs, within %.3g %% of its CPU time",
-		 run->report.race.words.n, o->nword ? "words" : "candidates", o->pid,
-		 (double)watchpoints_costs(run->wp)->hit_ns / 1e3, o->budget_pct);
+	msg_note("watching %s of process %ld with hardware watchpoints: each access that is seen "
+		 "takes "
+		 "about %.0f µs, within %.3g %% of its CPU time",
+		 human_counted(run->report.race.words.n, o->nword ? "word" : "candidate", n),
+		 o->pid, (double)watchpoints_costs(run->wp)->hit_ns / 1e3, o->budget_pct);
 	if (o->prove)
 		msg_note("--prove: behind a plain store to them a thread is held for %d µs, within "
 			 "the "
