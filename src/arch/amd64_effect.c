@@ -226,6 +226,15 @@ static uint8_t does_to(const ZydisDecodedInstruction *in, const ZydisDecodedOper
 	       (o->actions & ZYDIS_OPERAND_ACTION_WRITE ? ACCESS_WRITE : 0);
 }
 
+/* TEST %al, (reg): Go's check for nil, and by it alone. What is there it does not ask. */
+static bool is_nil_check(const struct amd64 *a)
+{
+	return a->insn.mnemonic == ZYDIS_MNEMONIC_TEST &&
+	       a->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+	       a->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	       a->op[1].reg.value == ZYDIS_REGISTER_AL;
+}
+
 /* Of what moves strings nothing is said: it has two addresses. */
 static void find_access(const struct amd64 *a, uint64_t addr, struct insn_access *out)
 {
@@ -235,7 +244,8 @@ static void find_access(const struct amd64 *a, uint64_t addr, struct insn_access
 	out->written = written_registers(in, a->op);
 	out->repeats = in->attributes &
 		       (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
-	if (in->meta.category == ZYDIS_CATEGORY_STRINGOP || in->mnemonic == ZYDIS_MNEMONIC_NOP)
+	if (in->meta.category == ZYDIS_CATEGORY_STRINGOP || in->mnemonic == ZYDIS_MNEMONIC_NOP ||
+	    is_nil_check(a))
 		return;
 	for (unsigned int i = 0; i < in->operand_count_visible; i++) {
 		const ZydisDecodedOperand *o = &a->op[i];

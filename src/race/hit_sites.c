@@ -62,6 +62,14 @@ static bool is_mover(const char *name)
 	return begins_with_any(name, movers, ARRAY_SIZE(movers));
 }
 
+/* Loads whole words of what is compared or searched: bytes beyond it, too, that others may write. */
+static bool reads_beyond(const char *name)
+{
+	static const char *const names[] = { "internal/bytealg.", "runtime.memequal", "memeqbody" };
+
+	return begins_with_any(name, names, ARRAY_SIZE(names));
+}
+
 static bool is_atomic(const char *name)
 {
 	static const char *const packages[] = { "sync/atomic.", "internal/runtime/atomic.",
@@ -247,6 +255,8 @@ static void look(struct hit_sites *a, const struct gs_watch_hit *h, struct hit_s
 
 	s->of = HIT_UNKNOWN;
 	if (!gb->arch || pclntab_find_pc(gb->pcln, h->pc - a->rt->bias - 1, &f))
+		return;
+	if (f.flag & FUNC_ASM && reads_beyond(f.name))
 		return;
 	handed = is_mover(f.name) || is_atomic(f.name);
 	s->of = handed ? HIT_UNKNOWN : of_name(f.name);

@@ -20,7 +20,8 @@ BUILDS = [(r, "stripped") for r in RELEASES if int(r.split(".")[1]) >= 22] if AL
 RACY = {"seed": {"write", "read"}, "pointer": {"write", "read"}, "forgot": {"write", "read"},
         "counter": {"update"}, "map": {"map write", "map read"}}
 HEALTHY = ["mutex", "global-mutex", "rwmutex", "locked", "map-mutex", "atomic-value", "atomic-ptr", "atomic",
-           "atomic-add", "once", "channel"]
+           "atomic-add", "once", "channel",
+           "nil-check", "neighbour"]
 
 
 class Races(Program):
@@ -101,6 +102,16 @@ class Watch(unittest.TestCase):
                 for twin in ("locked", "atomic-add"):
                     with Races(twin, release=release, variant=variant) as p:
                         self.check_silent(watch(p.pid, p.word, "--for", "1s"), 100)
+
+    def test_bytes_nobody_asks_for(self):
+        """A check for nil reads the first byte; a comparison, what is behind: these are no accesses of the program."""
+        for release, variant in BUILDS:
+            for kind in ("nil-check", "neighbour"):
+                with self.subTest(release=release, kind=kind), Races(kind, 20000, 20000, release, variant) as p:
+                    r = watch(p.pid, p.word, "--budget", "20", "--prove", "--for", "1s")
+                    self.check_silent(r, 20)
+                    self.assertGreater(r["shared_memory"][0]["unclear"], 20)
+                    self.assertEqual({a["kind"] for a in r["shared_memory"][0]["accesses"]}, {"write"})
 
     @unittest.skipUnless(ALL, "the whole matrix: make check-watch")
     def test_matrix(self):

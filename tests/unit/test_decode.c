@@ -366,6 +366,10 @@ static void test_accesses(void **state)
 	assert_int_equal(A("\x48\x8d\x08").does, 0);
 	assert_int_equal(A("\x50").does, 0);
 	assert_int_equal(A("\x0f\x1f\x00").does, 0);
+	/* test %al, (%rax), a check for nil; test %cl, (%rax); testb $1, (%rax) */
+	assert_int_equal(A("\x84\x00").does, 0);
+	assert_int_equal(A("\x84\x08").does, ACCESS_READ);
+	assert_int_equal(A("\xf6\x00\x01").does, ACCESS_READ);
 	a = A("\xf3\x48\xa5"); /* rep movsq */
 	assert_true(a.repeats && !a.does);
 	assert_int_equal(A("\x64\x48\x8b\x08").at.kind, OPERAND_ABSENT); /* mov %fs:(%rax), %rcx */
