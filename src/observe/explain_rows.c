@@ -64,6 +64,7 @@ static bool site_waits(const struct window *w, struct site_row *s, const struct 
 static void explain_lock_waits(struct window *w)
 {
 	struct goroutines_window *g = w->goroutines;
+	bool pile_up[MAX_ROWS] = { false };
 
 	w->locks->is_sought = g->deadlocks.known;
 	for (int i = 0; i < w->locks->nrow; i++) {
@@ -72,9 +73,13 @@ static void explain_lock_waits(struct window *w)
 
 		r->explained = dead || leaked_at(&g->leaks, &r->place);
 		for (int k = 0; k < g->nsite && i < MAX_ROWS && !r->other; k++) {
-			r->explained |= site_waits(w, &g->site[k], r);
+			pile_up[i] |= site_waits(w, &g->site[k], r);
 			g->site[k].explained |= dead && waits_at(&g->site[k], &r->place);
 		}
+		/* many locks, one place */
+		for (int k = 0; k < MAX_ROWS && k <= i; k++)
+			r->explained |= pile_up[k] &&
+					(k == i || place_equal(&w->locks->row[k].place, &r->place));
 	}
 }
 

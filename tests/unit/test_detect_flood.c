@@ -80,6 +80,39 @@ static void what_grows_at_a_start_is_low(void **state)
 		}
 }
 
+/* Each waits for a lock of its own, at one place: all of these rows are the pile-up's. */
+static void what_piles_up_is_no_contention(void **state)
+{
+	static struct place at = { .function = "main.(*conn).Stop", .file = "main.go", .line = 22 };
+	static struct lock_wait_row row[160];
+	struct findings fs = { 0 };
+	struct sim m;
+
+	(void)state;
+	sim_init(&m);
+	flow(&m, 0.01, 10, 20, NEVER, NEVER, WAIT_BLOCKED);
+	observe(&m, 10, 1, 5);
+	for (int i = 0; i < m.site.nwait; i++) {
+		m.wait[i].user = 0;
+		m.wait[i].nstack = 1;
+		m.wait[i].stack[0] = at;
+	}
+	for (uint64_t i = 0; i < 160; i++)
+		row[i] = (struct lock_wait_row){ .kind = "sync.Mutex",
+						 .lock = 0x1000 + i * 24,
+						 .place = at,
+						 .waiters = 2,
+						 .longest_s = 5,
+						 .age = AGE_AT_LEAST };
+	m.parts.locks = (struct locks_window){ .known = true, .row = row, .nrow = 160 };
+	m.w.coverage[m.w.ncoverage++] = (struct coverage){ .sensor = SENSOR_LOCKS, .state = EXACT };
+	detect_all(&m.w, &fs);
+	assert_int_equal(fs.n, 1);
+	assert_string_equal(fs.f[0].kind, "goroutine-leak");
+	findings_deinit(&fs);
+	sim_deinit(&m);
+}
+
 static void a_queue_that_is_not_kept_up_with_is_a_flood(void **state)
 {
 	struct sim m;
@@ -262,6 +295,7 @@ int main(void)
 		cmocka_unit_test(growing_ticker_loops_are_a_flood),
 		cmocka_unit_test(growing_waits_are_a_flood),
 		cmocka_unit_test(what_grows_at_a_start_is_low),
+		cmocka_unit_test(what_piles_up_is_no_contention),
 		cmocka_unit_test(a_queue_that_is_not_kept_up_with_is_a_flood),
 		cmocka_unit_test(a_flood_of_goroutines_that_live_longer_says_so),
 		cmocka_unit_test(a_flood_in_the_kernel_takes_threads),
