@@ -8,9 +8,11 @@
 #include "gort/goahead.h"
 #include "locks/contention.h"
 #include "locks/holders.h"
+#include "locks/pool_waits.h"
 
 struct locks {
 	struct contention *contention;
+	struct pool_waits *pools;
 	struct goahead *ahead; /* NULL: the code cannot be followed */
 };
 
@@ -19,6 +21,7 @@ static void locks_close(void *self)
 	struct locks *o = self;
 
 	contention_free(o->contention);
+	pool_waits_free(o->pools);
 	goahead_free(o->ahead);
 	free(o);
 }
@@ -38,6 +41,8 @@ static int locks_open(void **out, const struct look *l, char *why)
 	err = contention_new(&o->contention, l->rt);
 	if (err == -EOPNOTSUPP)
 		snprintf(why, WINDOW_MAX_WHY, "the layout of locks is not known for this release");
+	if (!err)
+		err = pool_waits_new(&o->pools, l->rt);
 	if (err) {
 		locks_close(o);
 		return err;
@@ -49,7 +54,10 @@ static int locks_open(void **out, const struct look *l, char *why)
 
 static int locks_look(void *self, struct look *l)
 {
-	return contention_look(((struct locks *)self)->contention, l);
+	struct locks *o = self;
+	int err = contention_look(o->contention, l);
+
+	return err ? err : pool_waits_look(o->pools, l);
 }
 
 /* What the slow path's probe counted, scaled when it was armed in slices. */
@@ -67,6 +75,8 @@ static int locks_fill(void *self, struct look *l, struct window *w)
 	struct locks *o = self;
 	int err = contention_fill(o->contention, w->locks);
 
+	if (!err)
+		err = pool_waits_fill(o->pools, w->locks);
 	w->locks->known = !err;
 	if (!err && !l->gone)
 		err = holders_fill(w->locks, o->ahead, l, contention_locks(o->contention), w->pid);
@@ -81,7 +91,8 @@ static void locks_cover(void *self, const struct look *l, struct window *w)
 	look_cover_probes(l, SENSOR_LOCKS, "waits that are over are not counted", w);
 }
 
-static const struct detector *const detectors[] = { &lock_contention_detector, NULL };
+static const struct detector *const detectors[] = { &lock_contention_detector,
+						    &pool_suspected_detector, NULL };
 
 const struct subject locks_subject = {
 	.name = "locks",

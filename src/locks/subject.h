@@ -7,6 +7,6 @@
 extern const struct subject locks_subject;
 
 /* Its detectors, one file each. */
-extern const struct detector lock_contention_detector;
+extern const struct detector lock_contention_detector, pool_suspected_detector;
 
 #endif

@@ -76,6 +76,59 @@ const struct table locks_rows = {
 	.max_rows = 10,
 };
 
+/* ---- waits in what looks like a pool ---- */
+
+static void pool_place(const struct row *r, struct buf *out)
+{
+	sentence_place(out, &((const struct pool_wait_row *)r->row)->place, "?");
+}
+
+#define S struct pool_wait_row
+static const struct column pool_wait_column[] = {
+	PLACE(S, place, "place", "the call: the innermost frame outside of libraries and the pool",
+	      SHOWN(4, "called at"), .min = 22, .none = "?", .cell = pool_place, .id = 1),
+	TEXT(S, function, "function", "the pool's function that they are in", SHOWN(5, "in"),
+	     .min = 22, .none = "?", .flags = COLUMN_NO_REST | COLUMN_SOMETIMES, .id = 2),
+	COUNT(S, waiting, "waiting", "goroutines that wait there", SHOWN(1, "waiting")),
+	AGE(S, longest_s, age, "longest_wait_s", "how long the first of them has waited",
+	    .of_at = OFFSET(S, waiting, uint64_t), SHOWN(2, "longest")),
+	REAL(S, quiet_s, "quiet_s", 0.001,
+	     "for how long none of them has come through, as looks saw it, at least",
+	     .flags = COLUMN_MAX_REST),
+	GOT(COLUMN_EXACTNESS, "exactness", schema_exact, "read from memory"),
+};
+#undef S
+
+static bool any_pool_waits(const struct window *w)
+{
+	return w->locks->known && w->locks->npool_wait;
+}
+
+static void pool_waits_sentence(const struct window *w, struct buf *out)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < w->locks->npool_wait; i++)
+		n += w->locks->pool_wait[i].waiting;
+	sentence_counted(out, "", n, "goroutine");
+	buf_puts(out,
+		 n == 1 ? " waits in what looks like a pool" : " wait in what looks like a pool");
+}
+
+const struct table locks_pool_waits = {
+	.name = "pool_wait",
+	.what = "Goroutines that wait in what looks like a pool by its name (Acquire, Get, Borrow "
+		"… "
+		"of a pool or semaphore), other than those of `sql.pools`.",
+	TABLE_ROWS(struct pool_wait_row, pool_wait_column),
+	.label = "pool waits",
+	.title = "Waits in other pools",
+	.any = any_pool_waits,
+	.sentence = pool_waits_sentence,
+	.of = &locks_object,
+	.max_rows = 6,
+};
+
 static const struct column locks_column[] = {
 	ROWS(struct locks_window, row, nrow, "locks", &locks_rows, "waits for locks, by place",
 	     .known_at = OFFSET(struct locks_window, known, bool)),

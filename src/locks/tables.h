@@ -6,6 +6,6 @@
 #include "model/schema.h"
 
 /* struct locks_window: its rows are the member `locks`, its sums `lock_waits` */
-extern const struct table locks_object, locks_rows, lock_waits_object;
+extern const struct table locks_object, locks_rows, locks_pool_waits, lock_waits_object;
 
 #endif

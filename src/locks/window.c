@@ -7,5 +7,6 @@
 void locks_window_deinit(struct locks_window *l)
 {
 	free(l->row);
+	free(l->pool_wait);
 	memset(l, 0, sizeof(*l));
 }

@@ -27,11 +27,23 @@ struct lock_wait_row {
 	bool explained;         /* a deadlock or leak says why: see observe/explain_rows.c */
 };
 
+/* Goroutines that wait in what looks like a pool by its name: pool_waits.h. */
+struct pool_wait_row {
+	struct place place;   /* the user's call */
+	const char *function; /* of the pool, in which they are parked */
+	uint64_t waiting;
+	double longest_s;
+	enum age_kind age;
+	double quiet_s; /* since one of them has come through, or is known to wait: at least */
+};
+
 struct locks_window {
 	bool known;
 	bool is_sought; /* deadlocks were looked for: see observe/explain_rows.c */
 	struct lock_wait_row *row;
 	int nrow; /* owned; most waiters first */
+	struct pool_wait_row *pool_wait;
+	int npool_wait; /* owned */
 	/* from the slow path's probe, under the budget */
 	bool waits_known;
 	uint64_t waits, timed, p50_ns, p99_ns, max_ns; /* timed: seen, not scaled */

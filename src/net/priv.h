@@ -156,6 +156,7 @@ static inline uint32_t net_conn_host(const struct net_conn *c)
 struct net_serving {
 	uint64_t goid, g, conn, server;
 	uint64_t response; /* the *response of the request it is at */
+	uint64_t state;    /* of conn: what it is in, and since which second */
 	uint64_t routed;   /* the *Request that a mux has got; 0: not known */
 	uint32_t walk, stack;
 	uint64_t start_ns;

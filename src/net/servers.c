@@ -50,7 +50,8 @@ static const struct net_serving *before(const struct netwatch *nw, const struct 
 static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 {
 	const struct netwatch *nw = owner;
-	int32_t cur = net_off(nw, LAYOUT_HTTP_CONN_CURREQ);
+	int32_t cur = net_off(nw, LAYOUT_HTTP_CONN_CURREQ),
+		state = net_off(nw, LAYOUT_HTTP_CONN_CURSTATE);
 	struct serving_read *p = item;
 	struct net_serving *s = p->s;
 	const struct net_serving *was = before(nw, s);
@@ -60,6 +61,7 @@ static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 	s->response = b && cur >= 0 ? load_u64(b + cur) : 0;
 	if (b && is_idle(nw, b))
 		s->reading_request = false;
+	s->state = b && state >= 0 ? load_u64(b + state) : 0;
 	s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
 		  was->reading_request == s->reading_request;
 	p->next = (struct readpiece){ 0 };
@@ -197,8 +199,10 @@ static void date_serving(struct netwatch *nw, struct net_serving *s)
 			net_pattern_format(open.text, strlen(open.text), s->pattern);
 		return;
 	}
-	/* one goroutine takes one request after the other: the same is the one of the same response */
-	if (p && (s->same || (s->reading_request && p->reading_request && p->conn == s->conn)))
+	/* one goroutine takes one request after the other: the same is the one of the same response,
+	 * or, while it is read, one before which none has ended since */
+	if (p && (s->same || (s->reading_request && p->reading_request && p->conn == s->conn &&
+			      p->state == s->state)))
 		s->start_ns = p->start_ns;
 	since = net_parked_ns(nw, s->walk);
 	if (since && since < s->start_ns)

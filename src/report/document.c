@@ -237,6 +237,15 @@ static void panics_value(const struct row *r, struct value *v)
 	v->rows.n = (size_t)c->nrecovered;
 }
 
+static void pool_waits_value(const struct row *r, struct value *v)
+{
+	const struct locks_window *l = r->w->locks;
+
+	v->is = l->known ? VALUE_THERE : VALUE_ABSENT;
+	v->rows.first = l->pool_wait;
+	v->rows.n = (size_t)l->npool_wait;
+}
+
 #define SUBJECT(NAME, TABLE, WHAT) \
 	COLUMN(COLUMN_OBJECT, NAME, 0, WHAT, .sub = &(TABLE), .flags = COLUMN_SOMETIMES)
 #define S    struct report
@@ -266,6 +275,8 @@ static const struct column report_column[] = {
 	SUBJECT("sql", sql_object, "database/sql"),
 	GOT(COLUMN_ROWS, "locks", locks_value, "waits for locks under way", .sub = &locks_rows,
 	    .flags = COLUMN_SOMETIMES),
+	GOT(COLUMN_ROWS, "pool_waits", pool_waits_value, "waits in what looks like a pool",
+	    .sub = &locks_pool_waits, .flags = COLUMN_SOMETIMES),
 	SUBJECT("lock_waits", lock_waits_object, "waits for locks that ended"),
 	SUBJECT("cpu", cpu_object, "CPU time, from samples"),
 	SUBJECT("slices", slices_object, "slices that grow; only where the sensor is asked for"),
@@ -298,11 +309,11 @@ static const struct table process_summary = {
 };
 
 const struct table *const report_parts[] = {
-	&crash_summary,    &shutdown_summary, &process_summary, &leak_sites,    &goroutine_sites,
-	&goroutine_groups, &cpu_functions,    &cpu_sites,       &heap_sites,    &alloc_sites,
-	&gc_summary,       &net_phases,       &net_failures,    &net_in_flight, &net_clients,
-	&net_unclosed,     &net_dials,        &net_connections, &net_silent,    &net_servers,
-	&net_grpc,         &net_dead,         &net_own_lookups, &sql_pools,     &sql_holders,
-	&sql_queries,      &locks_rows,       &slice_sites,     &panic_sites,
+	&crash_summary,    &shutdown_summary, &process_summary,  &leak_sites,    &goroutine_sites,
+	&goroutine_groups, &cpu_functions,    &cpu_sites,        &heap_sites,    &alloc_sites,
+	&gc_summary,       &net_phases,       &net_failures,     &net_in_flight, &net_clients,
+	&net_unclosed,     &net_dials,        &net_connections,  &net_silent,    &net_servers,
+	&net_grpc,         &net_dead,         &net_own_lookups,  &sql_pools,     &sql_holders,
+	&sql_queries,      &locks_rows,       &locks_pool_waits, &slice_sites,   &panic_sites,
 };
 const int report_nparts = ARRAY_SIZE(report_parts);
