@@ -86,8 +86,8 @@ static void pool_place(const struct row *r, struct buf *out)
 #define S struct pool_wait_row
 static const struct column pool_wait_column[] = {
 	PLACE(S, place, "place", "the call: the innermost frame outside of libraries and the pool",
-	      SHOWN(4, "called at"), .min = 22, .none = "?", .cell = pool_place, .id = 1),
-	TEXT(S, function, "function", "the pool's function that they are in", SHOWN(5, "in"),
+	      SHOWN(3, "called at"), .min = 22, .none = "?", .cell = pool_place, .id = 1),
+	TEXT(S, function, "function", "the pool's function that they are in", SHOWN(4, "in"),
 	     .min = 22, .none = "?", .flags = COLUMN_NO_REST | COLUMN_SOMETIMES, .id = 2),
 	COUNT(S, waiting, "waiting", "goroutines that wait there", SHOWN(1, "waiting")),
 	AGE(S, longest_s, age, "longest_wait_s", "how long the first of them has waited",
@@ -131,6 +131,9 @@ const struct table locks_pool_waits = {
 
 static const struct column locks_column[] = {
 	ROWS(struct locks_window, row, nrow, "locks", &locks_rows, "waits for locks, by place",
+	     .known_at = OFFSET(struct locks_window, known, bool)),
+	ROWS(struct locks_window, pool_wait, npool_wait, "pool_waits", &locks_pool_waits,
+	     "waits in what looks like a pool, by place",
 	     .known_at = OFFSET(struct locks_window, known, bool)),
 };
 
