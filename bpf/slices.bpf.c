@@ -53,7 +53,7 @@ SUBPROG struct gs_growth *row_of(__u64 pc, __u64 type, __u32 target)
 	return bpf_map_lookup_elem(&growths, &key);
 }
 
-/* Since 1.26 a slice may begin in a buffer on the stack, of at most 32 bytes. */
+/* Since 1.25 a slice may begin in a buffer on the stack, of at most 32 bytes. */
 #define BUFFER_ELEMENTS 32
 
 SUBPROG bool begins(go_regs *ctx, __u64 array, __u64 capacity)

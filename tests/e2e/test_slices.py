@@ -31,7 +31,7 @@ class Slices(unittest.TestCase):
                 after = p.do("run 400")
             r, truth = a.report, gained(before, after)
             seen = rows(r)
-            buffers = int(release.split(".")[1]) >= 26
+            buffers = int(release.split(".")[1]) >= 25
             self.assertNotIn("main.hinted", seen)
             self.assertEqual(truth["main.hinted"], {"First": 0, "Later": 0, "Bytes": 0})
             for name in ("main.nohint", "main.chunks", "main.onward", "main.deep"):

@@ -2,7 +2,7 @@
 
 // appends lets slices grow, one function each, and counts by itself how often and how many bytes
 // are copied: whenever the capacity has changed.  `first` is a growth from no array at all,
-// which since Go 1.26 need not come by the runtime.
+// which since Go 1.25 need not come by the runtime.
 //
 // It prints `READY pid=N` and answers every line on its standard input with one line of JSON,
 // the counts since the start: "run N" runs each function N times, on four goroutines; "loop
@@ -105,7 +105,7 @@ func onward() {
 	keep(list)
 }
 
-// What does not leave the function may begin in a buffer on the stack, since Go 1.26.
+// What does not leave the function may begin in a buffer on the stack, since Go 1.25.
 func deep() {
 	var at []int
 	for i := 0; i < 300; i++ {
