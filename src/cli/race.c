@@ -94,6 +94,12 @@ static int name_words(struct race_run *run, struct err *err)
 	return e;
 }
 
+/* Or the process could not be read. */
+static bool is_wrong_word(int code)
+{
+	return code == -EINVAL || code == -ENOENT || code == -EOPNOTSUPP || code == -E2BIG;
+}
+
 static int run_watch(struct race_run *run)
 {
 	const struct options *o = run->o;
@@ -105,8 +111,13 @@ static int run_watch(struct race_run *run)
 	char n[HUMAN_MAX];
 	int status;
 
-	if (session_open(&run->s, (pid_t)o->pid, &err) || name_words(run, &err) ||
-	    race_begin(&run->report.race, run->wp, &run->s.rt, &run->s.proc, &how, &err))
+	if (session_open(&run->s, (pid_t)o->pid, &err))
+		return msg_fail(&err);
+	if (name_words(run, &err)) {
+		status = msg_fail(&err);
+		return is_wrong_word(err.code) ? EXIT_USAGE : status;
+	}
+	if (race_begin(&run->report.race, run->wp, &run->s.rt, &run->s.proc, &how, &err))
 		return msg_fail(&err);
 	run->report.pid = (int)o->pid;
 	describe(&run->report, run->s.gb);

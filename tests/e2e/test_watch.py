@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import GOSPECT, NEWEST, OLDEST, RELEASES, USUAL, Program, binary, gospect, need_root, wait_until
+from harness import GOSPECT, NEWEST, OLDEST, RELEASES, TOP, USUAL, Program, binary, gospect, need_root, wait_until
 from schema import validator
 
 ALL = os.environ.get("GOSPECT_WATCH_ALL")
@@ -237,6 +237,13 @@ class Watch(unittest.TestCase):
             self.assertIn("main.count main.go:", page)
             self.assertTrue(page.startswith("<!DOCTYPE html>") and page.endswith("</html>\n"))
             watch(p.pid, p.word, "--fail-on", "high", "--budget", "20", status=10)
+            with open(os.path.join(TOP, "tests/progs/races/main.go")) as f:
+                line = next(n for n, l in enumerate(f, 1) if "counter++ }" in l)
+            r = watch(p.pid, f"main.go:{line}", "--budget", "20")
+            self.check_proven("counter", r)
+            self.assertEqual(r["shared_memory"][0]["variable"]["address"], p.word.split(":")[0])
+            for wrong in ("main.nope", "main.go:999999", "0x10", "0xg", ""):
+                self.assertEqual(gospect("watch", p.pid, wrong).returncode, 2, wrong)
             self.assertEqual(gospect("watch", p.pid, p.word, "--budget", "0").returncode, 2)
             self.assertEqual(gospect("watch", p.pid, *[p.word] * 5).returncode, 2)
             self.assertEqual(gospect("watch").returncode, 2)
