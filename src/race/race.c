@@ -19,6 +19,7 @@
 #define MOST_LEAST  4                /* hits of a thread on a word in a slice */
 #define MOST_PER_MS 4
 #define ENOUGH_NS   (5 * NS_PER_S) /* of a word that a sweep found to be written */
+#define LOOK_NS     NS_PER_S       /* between looks at the values of candidates */
 #define PAUSE_NS    (2 * NS_PER_S) /* at most, between two slices */
 
 const char *const race_verdict_word[RACE_PROVEN + 1] = {
@@ -50,7 +51,7 @@ static int make_watches(struct race *r, struct err *err)
 		const struct race_word *w = &r->words.w[i];
 
 		r->watch[i] = (struct word_watch){ .word = w,
-						   .how = w->name ? "named" : "code",
+						   .how = r->sweeps ? "code" : "named",
 						   .via = w->via,
 						   .offset = w->off,
 						   .size = w->size };
@@ -162,6 +163,10 @@ static void next_of_named(struct race *r, struct turn *t)
 /* As src/race/sweep.h has it; what is not there is gone. */
 static void next_of_sweep(struct race *r, struct turn *t)
 {
+	if (clock_mono_ns() - r->looked_ns > LOOK_NS) {
+		race_words_look(&r->words, r->rt->mem);
+		r->looked_ns = clock_mono_ns();
+	}
 	r->sweep.slots = (size_t)r->registers;
 	if (!sweep_next(&r->sweep, &t->planned))
 		return;
@@ -352,6 +357,7 @@ int race_step(struct race *r, struct err *err)
 {
 	uint64_t for_ns = r->o.for_ns ? r->o.for_ns : RACE_FOR_NS;
 	struct turn t = { .slice = { .ns = r->slice_ns, .wake_fd = r->o.wake_fd } };
+	uint64_t pause;
 	int e;
 
 	if (clock_mono_ns() - r->begin_ns >= for_ns || all_done(r))
@@ -361,9 +367,13 @@ int race_step(struct race *r, struct err *err)
 	else
 		next_of_named(r, &t);
 	e = take_turn(r, &t, err);
-	if (!e)
-		rest(r, pause_ns(r));
-	return e;
+	if (e)
+		return e;
+	pause = pause_ns(r);
+	rest(r, pause);
+	if (r->sweeps)
+		sweep_paused(&r->sweep, &t.planned, pause / NS_PER_MS);
+	return 0;
 }
 
 /* ---- the end ---- */

@@ -97,6 +97,7 @@ struct race {
 	uint64_t slice_ns;      /* of the next one */
 	bool cut;               /* in the last one threads were disarmed */
 	struct sweep sweep;     /* where nobody named a word */
+	uint64_t looked_ns;     /* when its words were read last, for those that change */
 	uint64_t swept;         /* words that were watched */
 	int registers;          /* words at a time: fewer than 4 where somebody else has them */
 	int missed;             /* threads */

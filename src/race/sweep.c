@@ -6,9 +6,7 @@
 #include <string.h>
 
 enum {
-	ROUND_MS = 20000, /* of stores alone, over all words */
-	MIN_MS = 150,     /* of one slice of it */
-	MAX_MS = 300,
+	STORES_MS = 150,
 	READS_MS = 100,
 	LATER = 3, /* after the first round, reads get so many times the time of stores */
 	QUIET = 10 /* slices without a hit, after which a word is as if never stored to */
@@ -86,18 +84,10 @@ static bool next_reads(struct sweep *s, struct sweep_slice *out)
 
 /* ---- stores ---- */
 
-static uint32_t stores_ms(const struct sweep *s)
-{
-	size_t slices = (s->l->n + SWEEP_SLOTS - 1) / SWEEP_SLOTS;
-	size_t ms = slices ? ROUND_MS / slices : MAX_MS;
-
-	return (uint32_t)(ms < MIN_MS ? MIN_MS : ms > MAX_MS ? MAX_MS : ms);
-}
-
 /* The next ones that are not known to be stored to; at the end of a round from the beginning. */
 static bool next_stores(struct sweep *s, struct sweep_slice *out)
 {
-	*out = (struct sweep_slice){ .ms = stores_ms(s) };
+	*out = (struct sweep_slice){ .ms = STORES_MS };
 	for (size_t tried = 0; tried < s->l->n && out->n < s->slots; tried++) {
 		size_t i = s->next++;
 
@@ -149,4 +139,9 @@ void sweep_saw(struct sweep *s, const struct sweep_slice *slice, const struct sw
 		else if (slice->reads && ++w->quiet == QUIET)
 			w->live = false;
 	}
+}
+
+void sweep_paused(struct sweep *s, const struct sweep_slice *slice, uint64_t ms)
+{
+	*(slice->reads ? &s->reads_ms : &s->stores_ms) += ms;
 }

@@ -38,7 +38,7 @@ struct sweep {
 	size_t slots; /* words of a slice: SWEEP_SLOTS, or as few as there is room for */
 	size_t next;  /* of the round */
 	bool begun;   /* the round: some of its words were watched */
-	uint64_t stores_ms, reads_ms;
+	uint64_t stores_ms, reads_ms; /* with the pauses behind them */
 	/* For the report. */
 	uint64_t rounds, slices; /* rounds that are complete */
 	size_t swept;            /* words that were watched at least once */
@@ -54,5 +54,7 @@ bool sweep_next(struct sweep *s, struct sweep_slice *out);
 bool sweep_is_live(const struct sweep *s, size_t i);
 /* What came of it: seen[i] is of word[i]. */
 void sweep_saw(struct sweep *s, const struct sweep_slice *slice, const struct sweep_seen *seen);
+/* The pause behind it: of the time that both have, it is the slice's. */
+void sweep_paused(struct sweep *s, const struct sweep_slice *slice, uint64_t ms);
 
 #endif
