@@ -75,7 +75,7 @@ const char *probe_name(enum probe_id id)
 	return (unsigned int)id < PROBE_COUNT ? recipes[id].name : "?";
 }
 
-static const char *const range_function[RANGE_COUNT] = {
+static const char *const range_function[] = {
 	[RANGE_RESOLVER_DIAL] = "net.(*Resolver).dial",
 	[RANGE_SERVE_MUX] = "net/http.(*ServeMux).ServeHTTP",
 	[RANGE_CLIENT_DO] = "net/http.(*Client).do",
@@ -89,6 +89,10 @@ static const char *const range_function[RANGE_COUNT] = {
 	[RANGE_GRPC_STREAM] = "google.golang.org/grpc.(*Server).handleStream",
 	[RANGE_GRPC_CLOSE] = "google.golang.org/grpc/internal/transport.(*http2Server).Close",
 	[RANGE_RUNTIME] = "runtime.growslice",
+	/* to what append calls: what the runtime has under other names lies in between */
+	[RANGE_COUNT] = "runtime.growsliceBuf",
+	"runtime.growsliceNoAlias",
+	"runtime.growsliceBufNoAlias",
 };
 
 /* Whether a package is linked shows by its initialisation. */
@@ -106,7 +110,7 @@ static const struct {
 
 /* All names of all recipes, looked up in one pass over the function table. */
 #define LOOKUP_MAX \
-	(PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 3) + RANGE_COUNT + PACKAGES)
+	(PROBE_COUNT * (PLACE_MAX_FUNCTIONS + PLACE_MAX_CALLEES + 3) + RANGE_COUNT + 3 + PACKAGES)
 
 struct lookup {
 	const char *name[LOOKUP_MAX];
@@ -144,7 +148,7 @@ static int lookup_all(struct lookup *l, struct gobin *gb, struct err *err)
 	for (int i = 0; i < PROBE_COUNT; i++)
 		for (size_t k = 0; k < RECIPE_MAX_PLACES; k++)
 			lookup_add_place(l, &recipes[i].place[k]);
-	for (size_t k = 0; k < RANGE_COUNT; k++)
+	for (size_t k = 0; k < ARRAY_SIZE(range_function); k++)
 		lookup_add(l, range_function[k]);
 	for (size_t k = 0; k < PACKAGES; k++)
 		lookup_add(l, packages[k].function);
@@ -509,14 +513,18 @@ static void widen(struct gobin *gb, struct code_range *r, frame_test is)
 		r->hi = fn.end;
 }
 
+static void reach(struct code_range *r, const struct gofunc *fn)
+{
+	if (fn)
+		*r = (struct code_range){ r->hi && r->lo < fn->entry ? r->lo : fn->entry,
+					  r->hi > fn->end ? r->hi : fn->end };
+}
+
 static void find_ranges(struct plan *pl, struct gobin *gb, const struct lookup *l)
 {
-	for (int i = 0; i < RANGE_COUNT; i++) {
-		const struct gofunc *fn = lookup_find(l, range_function[i]);
-
-		if (fn)
-			pl->range[i] = (struct code_range){ fn->entry, fn->end };
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(range_function); i++)
+		reach(&pl->range[i < RANGE_COUNT ? i : RANGE_RUNTIME],
+		      lookup_find(l, range_function[i]));
 	widen(gb, &pl->range[RANGE_HTTP], goframe_is_std);
 	widen(gb, &pl->range[RANGE_RUNTIME], goframe_is_runtime);
 }
