@@ -150,7 +150,7 @@ static void stack_fill(struct sites *s, const struct goroutine *g, struct wait_r
 static int waits_fill(struct sites *s, const struct wait_group *g, size_t n, bool read_stacks,
 		      struct site_row *row)
 {
-	row->wait = calloc(n + 1, sizeof(*row->wait));
+	row->wait = calloc(n ? n : 1, sizeof(*row->wait));
 	if (!row->wait)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
@@ -177,8 +177,8 @@ static int by_live(const void *x, const void *y)
 	return 0;
 }
 
-static void row_fill(const struct site_track *t, uint64_t now_ns, double births_scale,
-		     bool births_known, bool ended, struct site_row *row)
+static int row_fill(const struct site_track *t, uint64_t now_ns, double births_scale,
+		    bool births_known, bool ended, struct site_row *row)
 {
 	uint64_t looked = t->births_looked > t->births_base ? t->births_looked : t->births_base;
 
@@ -195,8 +195,14 @@ static void row_fill(const struct site_track *t, uint64_t now_ns, double births_
 	if (births_known && ended && t->births > looked)
 		row->births += scale_count(t->births - looked, births_scale);
 	row->oldest_s = since_age_s(t->oldest, now_ns, &row->age);
-	memcpy(row->point, t->point, sizeof(row->point));
+	if (!t->npoint)
+		return 0;
+	row->point = malloc((size_t)t->npoint * sizeof(*row->point));
+	if (!row->point)
+		return -ENOMEM;
+	memcpy(row->point, t->point, (size_t)t->npoint * sizeof(*row->point));
 	row->npoint = t->npoint;
+	return 0;
 }
 
 /* Of each site the number of its first group: they are sorted by site. */
@@ -238,15 +244,18 @@ static int sites_fill(struct sites *s, const size_t *first, uint64_t now_ns, dou
 
 		if (s->track[i].system)
 			continue;
-		row_fill(&s->track[i], now_ns, births_scale, births_known, ended, row);
+		if (row_fill(&s->track[i], now_ns, births_scale, births_known, ended, row))
+			return -ENOMEM;
 		if (i == SITES_OVERFLOW)
 			without_inferred(s, row);
 		row->wait_at = first[i];
 		row->track = (uint32_t)i;
-		if (row->live || row->live_at_start || row->births)
+		if (row->live || row->live_at_start || row->births) {
 			g->nsite++;
-		else
-			memset(row, 0, sizeof(*row));
+			continue;
+		}
+		free(row->point);
+		memset(row, 0, sizeof(*row));
 	}
 	qsort(g->site, (size_t)g->nsite, sizeof(*g->site), by_live);
 	return 0;

@@ -10,8 +10,9 @@
 #include "gort/gostacks.h"
 #include "trace/trace.h"
 
-#define SEEN_AHEAD  4          /* of those that come next, before any is looked for */
-#define MAX_LEARNED (1u << 16) /* stacks read at a look, to see what goroutines were given */
+#define SEEN_AHEAD   4          /* of those that come next, before any is looked for */
+#define FIRST_POINTS 4          /* doubled as long as there are more */
+#define MAX_LEARNED  (1u << 16) /* stacks read at a look, to see what goroutines were given */
 
 static struct site_track *track_new(struct sites *s)
 {
@@ -43,6 +44,8 @@ void sites_deinit(struct sites *s)
 	u64map_deinit(&s->given);
 	u64map_deinit(&s->seen_at);
 	u64map_deinit(&s->reason_class);
+	for (size_t i = 0; i < s->n; i++)
+		free(s->track[i].point);
 	free(s->track);
 	free(s->seen);
 	memset(s, 0, sizeof(*s));
@@ -289,42 +292,69 @@ double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t no
 	return since_age_s(parked.ns < born.ns ? parked : born, now_ns, kind);
 }
 
+static uint32_t capped(uint64_t n)
+{
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 /* When a history is full every second point in its middle goes; what flowed
  * through a dropped point is added to the next one kept. */
 static void points_thin(struct site_track *t)
 {
-	struct site_point kept[WINDOW_MAX_POINTS];
-	uint64_t left = 0, ran = 0;
+	uint32_t left = 0, ran = 0;
 	int n = 0;
 
 	for (int i = 0; i < t->npoint; i++) {
 		struct site_point p = t->point[i];
 
-		p.stuck_left += left;
-		p.ran += ran;
+		p.stuck_left = capped((uint64_t)p.stuck_left + left);
+		p.ran = capped((uint64_t)p.ran + ran);
 		if (i % 2 && i != t->npoint - 1) {
 			left = p.stuck_left;
 			ran = p.ran;
 			continue;
 		}
 		left = ran = 0;
-		kept[n++] = p;
+		t->point[n++] = p;
 	}
-	memcpy(t->point, kept, (size_t)n * sizeof(*kept));
 	t->npoint = n;
 }
 
-static void point_add(struct site_track *t, double t_s)
+/* Room for one more: most sites of most processes are looked at a few times. */
+static bool point_room(struct site_track *t)
+{
+	int cap = t->point_cap ? 2 * t->point_cap : FIRST_POINTS;
+	struct site_point *p;
+
+	if (t->npoint < t->point_cap)
+		return true;
+	p = realloc(t->point, (size_t)cap * sizeof(*p));
+	if (!p)
+		return false;
+	t->point = p;
+	t->point_cap = cap;
+	return true;
+}
+
+static int point_add(struct site_track *t, struct site_point p)
 {
 	if (t->npoint == WINDOW_MAX_POINTS)
 		points_thin(t);
-	t->point[t->npoint++] = (struct site_point){
-		.t_s = t_s,
-		.live = t->live,
-		.stuck = t->stuck,
-		.stuck_left = t->stuck_left,
-		.ran = t->ran,
-	};
+	if (!point_room(t))
+		return -ENOMEM;
+	t->point[t->npoint++] = p;
+	return 0;
+}
+
+static int point_of_look(struct site_track *t, double t_s)
+{
+	return point_add(t, (struct site_point){
+				    .t_s = t_s,
+				    .live = capped(t->live),
+				    .stuck = capped(t->stuck),
+				    .stuck_left = capped(t->stuck_left),
+				    .ran = capped(t->ran),
+			    });
 }
 
 /* One goroutine of a walk: what it adds to its site, and how it is remembered. */
@@ -414,12 +444,12 @@ static int remember(struct sites *s, struct seen *now, size_t n, uint64_t run_ns
 		t->stuck_left = t->stuck_before - t->stuck_still;
 		/* A site that was not there before began at none. */
 		if (!t->npoint && s->look_ns && s->look_ns != run_ns)
-			t->point[t->npoint++] =
-				(struct site_point){ .t_s = (double)(s->look_ns - s->begin_ns) /
-							    1e9 };
+			point_add(t, (struct site_point){
+					     .t_s = (double)(s->look_ns - s->begin_ns) / 1e9 });
 		if (!s->begin_ns)
 			s->begin_ns = run_ns;
-		point_add(t, (double)(run_ns - s->begin_ns) / 1e9);
+		if (point_of_look(t, (double)(run_ns - s->begin_ns) / 1e9))
+			s->dropped++;
 	}
 	s->begin_ns = s->begin_ns ? s->begin_ns : run_ns;
 	s->look_ns = run_ns;

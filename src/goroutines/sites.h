@@ -51,9 +51,9 @@ struct site_track {
 	uint64_t births_gone;   /* of rows of the kernel's table that made room for others */
 	uint64_t births_looked; /* births as they were counted before the latest look */
 	uint64_t live_base;
-	uint64_t lived_ns; /* p50 of the first lifetimes; 0 none yet */
-	struct site_point point[WINDOW_MAX_POINTS];
-	int npoint;
+	uint64_t lived_ns;        /* p50 of the first lifetimes; 0 none yet */
+	struct site_point *point; /* owned */
+	int npoint, point_cap;
 };
 
 struct sites {
@@ -70,7 +70,7 @@ struct sites {
 	uint64_t paused_ns;         /* for how long the process did not run, since the first look */
 	uint64_t begin_ns, look_ns; /* first and latest recorded look, pauses left out */
 	uint64_t system, system_base; /* the runtime's own, at the latest look; at the start */
-	uint64_t dropped;             /* goroutines not remembered: table full */
+	uint64_t dropped; /* goroutines and points not remembered: table full, no memory */
 };
 
 int sites_init(struct sites *s, struct goruntime *rt);

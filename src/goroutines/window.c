@@ -9,7 +9,7 @@
 void goroutines_window_deinit(struct goroutines_window *g)
 {
 	for (int i = 0; i < g->nsite; i++)
-		free(g->site[i].wait);
+		free(g->site[i].wait), free(g->site[i].point);
 	free(g->site);
 	free(g->state);
 	dump_free(g->dump);

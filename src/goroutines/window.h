@@ -28,11 +28,11 @@ struct wait_row {
 
 /* One look at a site.  Looks are about a second apart (a fifth of the window at most). */
 struct site_point {
-	double t_s; /* since the observation began */
-	uint64_t live;
-	uint64_t stuck;      /* blocked, there at the look before, and not run since */
-	uint64_t stuck_left; /* stuck at the look before, now gone or moved */
-	uint64_t ran;        /* there at the look before and run since */
+	double t_s;          /* since the observation began */
+	uint32_t live;       /* these four: UINT32_MAX is so many, or more */
+	uint32_t stuck;      /* blocked, there at the look before, and not run since */
+	uint32_t stuck_left; /* stuck at the look before, now gone or moved */
+	uint32_t ran;        /* there at the look before and run since */
 };
 
 #define WINDOW_MAX_POINTS 64 /* older ones are thinned out: first and last are kept */
@@ -67,9 +67,10 @@ struct site_row {
 	enum age_kind age;
 	struct wait_row *wait; /* owned by the window; most frequent first */
 	int nwait;
-	size_t wait_at;                             /* the observer's own, while it fills the row */
-	struct site_point point[WINDOW_MAX_POINTS]; /* since the observation began, oldest first */
-	int npoint;
+	size_t wait_at; /* the observer's own, while it fills the row */
+	struct site_point
+		*point;        /* owned by the window: since the observation began, oldest first */
+	int npoint;            /* at most WINDOW_MAX_POINTS */
 	uint64_t stuck_window; /* blocked, and not seen to run in the whole window */
 	bool explained;        /* another finding says why: see observe/explain_rows.c */
 	struct site_lock lock;

@@ -31,6 +31,7 @@ struct sim {
 	struct window w;
 	struct parts_by_hand parts;
 	struct site_row site;
+	struct site_point point[WINDOW_MAX_POINTS];
 	struct wait_row wait[4];
 };
 
@@ -169,6 +170,7 @@ static inline void observe(struct sim *m, double end, double step, double window
 
 	s->place = (struct place){ "main.(*Shop).notify", "notify.go", NULL, 41 };
 	s->start = "main.(*Shop).notify.func1";
+	s->point = m->point;
 	for (double t = 0; t < end + step / 2; t += step) {
 		if (s->npoint == WINDOW_MAX_POINTS)
 			thin(s);
