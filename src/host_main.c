@@ -49,6 +49,7 @@ struct host {
 	uint64_t lines_lost;
 	uint64_t seq; /* of the view that was told last */
 	uint64_t watchdog_ns, alive_ns;
+	bool keeps_not; /* the last snapshot could not be kept, which was said */
 };
 
 /* --- configuration ------------------------------------------------------------------- */
@@ -124,6 +125,28 @@ static bool go_on(void *arg)
 	return poll(&p, 1, 0) <= 0;
 }
 
+static int keep(void *arg, const struct spool_what *what, char id[SPOOL_ID_SIZE])
+{
+	struct host *h = arg;
+	const struct host_config *c = h->config;
+	struct err err = { 0 };
+	int r = spool_keep(c->spool.dir, c->spool.max_bytes, what, id, &err);
+
+	if (r && !h->keeps_not)
+		msg_note("%s", err.what);
+	h->keeps_not = r != 0;
+	return r;
+}
+
+/* What the agent asks us for. */
+static void serve_agent(struct host *h, struct host_config *c)
+{
+	c->agent.go_on = go_on;
+	c->agent.go_on_arg = h;
+	c->agent.keep = *c->spool.dir ? keep : NULL;
+	c->agent.keep_arg = h;
+}
+
 static void reload(struct host *h)
 {
 	struct host_config *c;
@@ -143,8 +166,7 @@ static void reload(struct host *h)
 		if (err.hint[0])
 			msg_hint("%s", err.hint);
 	} else {
-		c->agent.go_on = go_on;
-		c->agent.go_on_arg = h;
+		serve_agent(h, c);
 		agent_configure(h->agent, &c->agent);
 		config_free(h->config);
 		h->config = c;
@@ -320,8 +342,7 @@ static int start(struct host *h, struct err *err)
 {
 	int r;
 
-	h->config->agent.go_on = go_on;
-	h->config->agent.go_on_arg = h;
+	serve_agent(h, h->config);
 	r = agent_new(&h->agent, &h->config->agent, err);
 	if (r)
 		return r;

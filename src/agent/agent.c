@@ -312,6 +312,18 @@ static void judge(struct agent *a, struct entry *e)
 	life_judge(a->life, &lw);
 }
 
+/* What is to be seen later of a severe finding. */
+static void keep(struct agent *a, struct entry *e)
+{
+	char id[SPOOL_ID_SIZE];
+	int r = life_wants_snapshot(a->life, e->key) ? entry_keep(e, &a->cfg, id) : 0;
+
+	a->self.snapshots += r > 0;
+	a->self.snapshots_failed += r < 0;
+	if (r > 0)
+		life_keep(a->life, e->key, id);
+}
+
 /* True: the entry is gone. */
 static bool walk(struct agent *a, struct entry *e)
 {
@@ -342,8 +354,10 @@ static bool walk(struct agent *a, struct entry *e)
 	e->at_walk = e->target->totals;
 	if (r)
 		return failed(a, e, r);
-	if (e->target->walk)
-		judge(a, e);
+	if (!e->target->walk)
+		return false;
+	judge(a, e);
+	keep(a, e);
 	return false;
 }
 

@@ -9,6 +9,7 @@ struct agent_config agent_config_default(void)
 		.scan_ns = AGENT_SCAN_NS,
 		.young_ns = AGENT_YOUNG_NS,
 		.walks_pct = 2,
+		.keep_ns = AGENT_KEEP_NS,
 		.prove = true,
 		.max_processes = AGENT_MAX,
 	};

@@ -30,6 +30,11 @@ struct agent_config {
 	/* Asked many times a second while something long is done: false ends it.  NULL: never. */
 	bool (*go_on)(void *arg);
 	void *go_on_arg;
+	/* Keeps a report of a process with a severe finding and says under which id: 0 or
+	 * negative.  NULL: nobody does.  At most one of a process in keep_ns. */
+	int (*keep)(void *arg, const struct spool_what *what, char id[SPOOL_ID_SIZE]);
+	void *keep_arg;
+	uint64_t keep_ns;
 	bool once;                     /* it ends soon: nobody has to tell of starts */
 	bool prove;                    /* leaks are looked for where a site grows */
 	size_t max_processes;          /* Go processes watched; 4,096 */
@@ -41,6 +46,7 @@ struct agent_config {
 #define AGENT_WALK_NS  (60ull * 1000000000)
 #define AGENT_SCAN_NS  (60ull * 1000000000)
 #define AGENT_YOUNG_NS (1ull * 1000000000)
+#define AGENT_KEEP_NS  (600ull * 1000000000)
 #define AGENT_MAX      4096
 
 /* As it is where nothing is configured. */

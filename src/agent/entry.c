@@ -267,6 +267,25 @@ enum open_result entry_open(struct entry *e, struct entries *all, struct files *
 	return bind(e, &p, all, cfg);
 }
 
+int entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_ID_SIZE])
+{
+	const struct walk *w = e->target->walk;
+	const struct spool_what what = {
+		.report = &w->report,
+		.real_ns = w->real_ns,
+		.service = e->target->identity.service_name,
+		.pid = e->pid,
+	};
+	int r;
+
+	if (!cfg->keep || clock_mono_ns() < e->keep_ns)
+		return 0;
+	target_dump(e->target);
+	e->keep_ns = clock_mono_ns() + cfg->keep_ns;
+	r = cfg->keep(cfg->keep_arg, &what, id);
+	return r ? r : 1;
+}
+
 /* --- views ------------------------------------------------------------------------- */
 
 static bool is_young(const struct entry *e, const struct agent_config *cfg)

@@ -30,6 +30,7 @@ struct entry {
 	/* walks; our monotonic clock */
 	uint64_t walked_ns, not_before_ns;
 	uint64_t verdict_ns; /* no verdict on leaks before */
+	uint64_t keep_ns;    /* no snapshot is kept before */
 	struct view_totals at_walk;
 };
 
@@ -61,6 +62,9 @@ enum open_result entry_open(struct entry *e, struct entries *all, struct files *
 enum depth entry_depth(const struct agent_config *cfg, const struct identity *who, const char *exe);
 /* Not watched as configured: what it has is given back, but for who it is. */
 void entry_let_go(struct entry *e);
+/* Keeps its last walk, with all goroutines by stack, if that is wanted and it is time: 1 with
+ * the snapshot's id, 0: not now, negative: it cannot be kept. */
+int entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_ID_SIZE]);
 /* As the view's process that was added last. */
 int entry_fill(const struct entry *e, const struct agent_config *cfg, struct view *v);
 

@@ -32,6 +32,7 @@ struct kept {
 	bool there;             /* in the latest walk */
 	int hits, misses, need; /* walks in a row with it, and without; so many close it */
 	double said;            /* its first number, when it was told last */
+	char snapshot[SPOOL_ID_SIZE];
 };
 
 struct closed {
@@ -317,6 +318,39 @@ bool life_wants_verdict(const struct life *l, uint64_t key)
 	return false;
 }
 
+/* Open, severe, and without one. */
+static bool lacks_snapshot(const struct kept *k, uint64_t key)
+{
+	return k->key == key && k->open && k->worst >= SEVERITY_HIGH && !*k->snapshot;
+}
+
+bool life_wants_snapshot(const struct life *l, uint64_t key)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (lacks_snapshot(&l->kept[i], key) && l->kept[i].there)
+			return true;
+	return false;
+}
+
+static void keep_for_events(struct life *l, const struct kept *k)
+{
+	for (size_t i = 0; i < l->nevent; i++)
+		if (l->event[i].at.key == k->key && !strcmp(l->event[i].at.id, k->id))
+			memcpy(l->event[i].at.snapshot, k->snapshot, SPOOL_ID_SIZE);
+}
+
+void life_keep(struct life *l, uint64_t key, const char *snapshot)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct kept *k = &l->kept[i];
+
+		if (!lacks_snapshot(k, key) || !k->there)
+			continue;
+		snprintf(k->snapshot, SPOOL_ID_SIZE, "%s", snapshot);
+		keep_for_events(l, k);
+	}
+}
+
 size_t life_open_all(const struct life *l)
 {
 	size_t n = 0;
@@ -360,6 +394,7 @@ static void fill(const struct kept *k, struct view *v, struct view_finding *f)
 	f->worst = k->worst;
 	f->opened_real_ns = k->opened_ns;
 	f->seen_real_ns = k->seen_ns;
+	memcpy(f->snapshot, k->snapshot, SPOOL_ID_SIZE);
 	k->record->refs++;
 	view_hold(v, k->record, record_put);
 }

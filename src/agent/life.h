@@ -48,6 +48,11 @@ bool life_is_undecided(const struct life *l, uint64_t key);
 /* Whether a leak with a verdict was not seen at the last walk: another verdict is wanted. */
 bool life_wants_verdict(const struct life *l, uint64_t key);
 
+/* Whether a severe finding of that process has no snapshot. */
+bool life_wants_snapshot(const struct life *l, uint64_t key);
+/* Those have this one now. */
+void life_keep(struct life *l, uint64_t key, const char *snapshot);
+
 size_t life_open_all(const struct life *l);     /* findings, of all processes */
 size_t life_events(const struct life *l);       /* that were not taken yet */
 uint64_t life_events_all(const struct life *l); /* since the start */

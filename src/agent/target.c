@@ -299,3 +299,9 @@ int target_walk(struct target *t, struct target_look *look, struct err *err)
 	t->walk = w;
 	return 0;
 }
+
+void target_dump(struct target *t)
+{
+	observer_add_dump(t->observer, &t->walk->report.window);
+	image_forget(&t->exe->gb->image);
+}

@@ -78,6 +78,9 @@ struct target_look {
  * time it may be only the beginning of a window, and then there is none yet. */
 int target_walk(struct target *t, struct target_look *look, struct err *err);
 
+/* Adds all goroutines by stack to the walk just made, which nobody else has yet. */
+void target_dump(struct target *t);
+
 struct walk *walk_get(struct walk *w);
 void walk_put(struct walk *w); /* NULL is fine */
 

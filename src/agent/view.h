@@ -24,6 +24,7 @@
 #include "model/finding.h"
 #include "observe/window.h"
 #include "report/report.h"
+#include "report/spool.h"
 
 /* How deep a process is watched. */
 enum depth {
@@ -73,6 +74,7 @@ struct view_finding {
 	const struct finding *finding;         /* as judged last */
 	enum severity worst;                   /* since it was opened */
 	uint64_t opened_real_ns, seen_real_ns; /* first and last judged so */
+	char snapshot[SPOOL_ID_SIZE];          /* kept when it opened; "": none */
 };
 
 struct view_process {
@@ -125,6 +127,7 @@ struct view_self {
 	uint64_t looks[DEPTHS], look_ns[DEPTHS]; /* readings by depth, and their CPU time */
 	uint64_t proofs, proof_ns;               /* leak passes */
 	uint64_t events;                         /* of findings */
+	uint64_t snapshots, snapshots_failed;    /* kept; that could not be */
 	uint64_t findings_dropped;               /* no room for them */
 	/* now */
 	uint64_t processes; /* all of the machine, as of the last pass */

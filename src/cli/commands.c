@@ -140,6 +140,18 @@ const struct command commands[] = {
 			   OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_HELP),
 	},
 	{
+		.name = "spool",
+		.operand = OPERAND_WORDS,
+		.run = cmd_spool,
+		.summary = "the snapshots that gospect host has kept",
+		.about = "'gospect host' keeps a snapshot when a finding of severity high or worse "
+			 "opens: the report with every goroutine by stack. 'ls' lists them, the "
+			 "latest first; 'show ID' prints one as text, JSON or HTML (--format); "
+			 "'diff ID ID' compares two of one program.",
+		.options = OPT_BIT(OPT_DIR) | OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_OUTPUT) |
+			   OPT_BIT(OPT_HELP),
+	},
+	{
 		.name = "doctor",
 		.operand = OPERAND_NONE,
 		.run = cmd_doctor,

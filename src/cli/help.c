@@ -25,6 +25,7 @@ static const char *operand_word(const struct command *c)
 	       : c->operand == OPERAND_PID_OR_FILE   ? " PID|FILE"
 	       : c->operand == OPERAND_PID_AND_WORDS ? " PID [WORD]..."
 	       : c->operand == OPERAND_TWO_FILES     ? " A.json B.json"
+	       : c->operand == OPERAND_WORDS         ? " ls|show|diff"
 						     : "";
 }
 

@@ -13,6 +13,7 @@
 #include "base/vec.h"
 #include "cli/message.h"
 #include "plan/sensor.h"
+#include "report/spool.h"
 
 #define RATE_HZ         19 /* of a report's tables: primes, in step with nothing */
 #define RATE_PROFILE_HZ 97
@@ -112,6 +113,9 @@ const struct option_def option_defs[OPT_COUNT] = {
 			"say whether FILE is a configuration that can be used, and end" },
 	[OPT_SET] = { "--set", "KEY=VALUE",
 		      "one key of the configuration; may be given more than once" },
+	[OPT_DIR] = { "--dir", "DIR",
+		      "where the snapshots are (default: GOSPECT_HOST_SPOOL_DIR, else " SPOOL_DIR
+		      ")" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
 
@@ -340,6 +344,9 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 			return usage(c, "not KEY=VALUE, or too many: '%s'", arg);
 		o->set[o->nset++] = arg;
 		return 0;
+	case OPT_DIR:
+		o->dir = arg;
+		return 0;
 	case OPT_HELP:
 		o->help = true;
 		return 0;
@@ -376,7 +383,7 @@ static int set_operand(const struct command *c, const char *arg, struct options 
 		*(o->file ? &o->file2 : &o->file) = arg;
 		return 0;
 	}
-	if (c->operand == OPERAND_PID_AND_WORDS && o->pid) {
+	if ((c->operand == OPERAND_PID_AND_WORDS && o->pid) || c->operand == OPERAND_WORDS) {
 		if (o->nword == OPTIONS_WORDS)
 			return usage(c, "more than four words at a time: '%s'", arg);
 		o->word[o->nword++] = arg;

@@ -30,6 +30,7 @@ struct options {
 	long pid;          /* operand PID, or 0 */
 	const char *file;  /* operand FILE of `plan` and `lint`, first one of `diff`, or NULL */
 	const char *file2; /* second operand of `diff`, or NULL */
+	const char *dir;   /* --dir; NULL: the usual one */
 	uint64_t for_ns;   /* --for; 0: until stopped */
 	uint64_t every_ns; /* --every */
 	uint32_t sensors;  /* --only */
@@ -58,7 +59,7 @@ struct options {
 	const char *check;             /* --check; NULL: not asked for */
 	const char *set[OPTIONS_SETS]; /* --set, in their order */
 	int nset;
-	const char *word[OPTIONS_WORDS]; /* operands of `watch` */
+	const char *word[OPTIONS_WORDS]; /* operands of `watch` and `spool` */
 	int nword;
 	bool help;
 	char **argv; /* of the program, for who hands it on */
@@ -69,7 +70,8 @@ enum operand {
 	OPERAND_PID,
 	OPERAND_PID_OR_FILE,
 	OPERAND_PID_AND_WORDS,
-	OPERAND_TWO_FILES
+	OPERAND_TWO_FILES,
+	OPERAND_WORDS
 };
 
 struct command {
@@ -77,7 +79,7 @@ struct command {
 	const char *summary; /* one line */
 	const char *about;   /* a paragraph for --help and the man page */
 	enum operand operand;
-	uint32_t options;                    /* mask of OPT_BIT(enum option_id) */
+	uint64_t options;                    /* mask of OPT_BIT(enum option_id) */
 	int (*run)(const struct options *o); /* returns the exit status */
 };
 
@@ -113,10 +115,11 @@ enum option_id {
 	OPT_CONFIG,
 	OPT_CHECK,
 	OPT_SET,
+	OPT_DIR,
 	OPT_HELP,
 	OPT_COUNT
 };
-#define OPT_BIT(o) (1u << (o))
+#define OPT_BIT(o) (1ull << (o))
 
 struct option_def {
 	const char *flag; /* "--for" */
@@ -157,6 +160,7 @@ int cmd_watch(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_list(const struct options *o);
 int cmd_host(const struct options *o);
+int cmd_spool(const struct options *o);
 int cmd_doctor(const struct options *o);
 
 #endif

@@ -157,6 +157,7 @@ static void finding_in(json_t *o, const struct view_finding *f, const struct ide
 	moment(o, "closed", closed_ns);
 	text(o, "reason", reason);
 	text(o, "worst", severity_word[f->worst]);
+	text(o, "snapshot", f->snapshot);
 	number(o, "process", true, key);
 	number(o, "pid", true, (uint64_t)pid);
 	json_object_set_new(o, "service", service(who));

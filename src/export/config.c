@@ -48,6 +48,12 @@ const struct config_key config_keys[] = {
 	  "of one request" },
 	{ "otlp.queue", KEY_BYTES, AT(otlp.queue_bytes), 1u << 20, 1u << 30, "8M",
 	  "what waits for it at most; the oldest gives way" },
+	{ "spool.dir", KEY_FOLDER, AT(spool.dir), 0, 0, SPOOL_DIR,
+	  "snapshots of what has a finding of severity high or worse; empty: none are kept" },
+	{ "spool.size", KEY_BYTES, AT(spool.max_bytes), 1u << 20, 1u << 30, "256M",
+	  "all of them at most; the oldest give way" },
+	{ "spool.interval", KEY_DURATION, AT(agent.keep_ns), NS_PER_S, 24 * 3600 * NS_PER_S, "10m",
+	  "between two snapshots of one process" },
 	{ NULL, KEY_BOOL, 0, 0, 0, NULL, NULL },
 };
 
@@ -191,6 +197,10 @@ int config_scalar(struct host_config *c, const struct config_key *k, const char 
 		if (*value && !is_url(value))
 			return bad(err, k->name, value,
 				   "a URL is wanted: http://HOST:4318, https://HOST");
+		break;
+	case KEY_FOLDER:
+		if (*value && *value != '/')
+			return bad(err, k->name, value, "an absolute path is wanted");
 		break;
 	case KEY_PAIRS:
 	case KEY_RULES:

@@ -41,6 +41,10 @@ struct host_config {
 		uint64_t every_ns, timeout_ns;
 		uint64_t queue_bytes;
 	} otlp;
+	struct {
+		const char *dir; /* of snapshots, absolute; "": none are kept */
+		uint64_t max_bytes;
+	} spool;
 	/* private */
 	struct agent_rule rule[AGENT_RULES_MAX];
 	char **text; /* owned, each of them */

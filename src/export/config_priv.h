@@ -13,6 +13,7 @@ enum key_kind {
 	KEY_U32,     /* a count */
 	KEY_ADDRESS, /* const char * */
 	KEY_URL,     /* const char * */
+	KEY_FOLDER,  /* const char * */
 	KEY_PAIRS,   /* struct config_pairs */
 	KEY_RULES    /* struct agent_rule[] */
 };

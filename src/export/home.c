@@ -111,6 +111,8 @@ static void one_finding(const struct view *v, const struct found *at, struct buf
 	buf_printf(out, "<p class=\"dim sub\">pid %d", (int)at->process->pid);
 	ago(out, ", open for ", v->real_ns, at->finding->opened_real_ns, "");
 	ago(out, ", seen ", v->real_ns, at->finding->seen_real_ns, " ago");
+	if (*at->finding->snapshot) /* an id: nothing in it has to be escaped */
+		buf_printf(out, ", <a href=\"/snapshots/%s\">snapshot</a>", at->finding->snapshot);
 	buf_puts(out, "</p><ul>");
 	for (int k = 0; k < f->nevidence; k++)
 		html_text(out, "<li>", f->evidence[k], 300, "</li>");

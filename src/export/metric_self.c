@@ -96,6 +96,12 @@ static void series_dropped(const struct metric_from *from, struct metric_sink *t
 	metric_put(to, (double)from->stats->series_dropped);
 }
 
+static void snapshots(const struct metric_from *from, struct metric_sink *to)
+{
+	metric_put1(to, (double)from->view->self.snapshots, "outcome", "kept");
+	metric_put1(to, (double)from->view->self.snapshots_failed, "outcome", "failed");
+}
+
 static void queue(const struct metric_from *from, struct metric_sink *to)
 {
 	if (from->stats->pushing)
@@ -150,6 +156,8 @@ const struct metric metrics_self[] = {
 	  "Findings for which there was no room.", findings_dropped },
 	{ "gospect_series_dropped", NULL, METRIC_GAUGE, "{series}",
 	  "Series left out of the page before this one (max_series).", series_dropped },
+	{ "gospect_snapshots", "gospect.snapshots", METRIC_COUNTER, "{snapshot}",
+	  "Snapshots of severe findings: kept; failed, as with a full disk.", snapshots },
 	{ "gospect_export_queue_bytes", "gospect.export.queue.size", METRIC_AMOUNT, "By",
 	  "Data that waits to be pushed.", queue },
 	{ "gospect_export_requests", "gospect.export.requests", METRIC_COUNTER, "{request}",

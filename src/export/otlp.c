@@ -280,6 +280,7 @@ static void put_record(struct writer *w, const struct view *v, const struct view
 		{ "gospect.finding.severity", severity_word[f->severity] },
 		{ "gospect.finding.state", view_event_word[e->kind] },
 		{ "gospect.finding.reason", e->reason },
+		{ "gospect.finding.snapshot", e->finding.snapshot },
 		{ "code.function.name", f->place.function ? f->place.function : "" },
 		{ "code.file.path", f->place.file ? f->place.file : "" },
 		{ "code.line.number", line },

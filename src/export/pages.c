@@ -2,7 +2,9 @@
 #include "export/pages.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,9 +197,52 @@ static struct page get(struct pages *p, const char *path, const char *accept)
 	return message(404, "no such page\n");
 }
 
+/* The folder is the configuration's, which may be another one soon: a copy. */
+static bool folder_of(struct pages *p, char *out, size_t size)
+{
+	pthread_mutex_lock(&p->lock);
+	snprintf(out, size, "%s", p->config->spool.dir);
+	pthread_mutex_unlock(&p->lock);
+	return *out;
+}
+
+/* "ID", "ID.json", "ID.txt"; read without the lock. */
+static struct page snapshot(struct pages *p, const char *name)
+{
+	static const char *const type[SPOOL_FORMS] = { JSON, "text/html; charset=utf-8", PLAIN };
+	char dir[PATH_MAX], id[SPOOL_ID_SIZE + 8];
+	enum spool_form form = SPOOL_HTML;
+	struct buf b;
+	int ret;
+
+	snprintf(id, sizeof(id), "%s", name);
+	for (int i = 0; i < SPOOL_FORMS; i++) {
+		char *dot = strrchr(id, '.');
+
+		if (dot && !strcmp(dot + 1, spool_ending[i])) {
+			form = (enum spool_form)i;
+			*dot = '\0';
+			break;
+		}
+	}
+	if (!spool_is_id(id) || !folder_of(p, dir, sizeof(dir)))
+		return message(404, "no such snapshot\n");
+	buf_init(&b, SPOOL_MAX_SNAPSHOT);
+	ret = spool_read(dir, id, form, &b);
+	if (!ret)
+		return (struct page){ 200, type[form], body_of(&b) };
+	buf_deinit(&b);
+	return ret == -ENOENT ? message(404, "no such snapshot: others needed its room\n")
+			      : message(503, "the snapshot cannot be read\n");
+}
+
 struct page pages_get(struct pages *p, const char *path, const char *accept)
 {
+	static const char snapshots[] = "/snapshots/";
 	struct page page;
+
+	if (!strncmp(path, snapshots, sizeof(snapshots) - 1))
+		return snapshot(p, path + sizeof(snapshots) - 1);
 
 	pthread_mutex_lock(&p->lock);
 	page = get(p, path, accept);

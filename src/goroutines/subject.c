@@ -98,13 +98,9 @@ static void goroutines_begin(void *self, const struct look *l, bool follows)
 
 /* --- a window's end ------------------------------------------------------------ */
 
-static void take_dump(struct goroutines *o, struct look *l, struct window *w)
+static void take_stacks(struct goroutines *o, struct look *l, struct window *w)
 {
-	int err;
-
-	if (!l->dump || l->gone)
-		return;
-	err = dump_take(&w->goroutines->dump, &o->sites, l->walk, l->dump_all);
+	int err = dump_take(&w->goroutines->dump, &o->sites, l->walk, l->dump_all);
 	if (err == -EOPNOTSUPP) {
 		window_cover_named(w, "stacks", OFF, l->rt->why_off[FACT_STACKS]);
 	} else if (err) {
@@ -119,6 +115,13 @@ static void take_dump(struct goroutines *o, struct look *l, struct window *w)
 		lose(l->losses, LOSS_LABELS, w->goroutines->dump->labels_unknown);
 		lose(l->losses, LOSS_GROUPS, w->goroutines->dump->left_out);
 	}
+}
+
+static void take_dump(struct goroutines *o, struct look *l, struct window *w)
+{
+	if (!l->dump || l->gone)
+		return;
+	take_stacks(o, l, w);
 	if (deadlocks_find(w, &o->sites, NULL, l->losses) == -ESRCH)
 		l->gone = true;
 }
@@ -257,6 +260,12 @@ static void goroutines_cover(void *self, const struct look *l, struct window *w)
 				 "slices; totals are exact")
 			->rate = l->rates.births;
 	}
+}
+
+void goroutines_add_dump(void *self, struct look *l, struct window *w)
+{
+	if (!w->goroutines->dump && !l->gone)
+		take_stacks(self, l, w);
 }
 
 void goroutines_add_leaks(void *self, struct look *l, struct window *w,

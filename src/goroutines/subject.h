@@ -18,4 +18,7 @@ extern const struct detector goroutine_leak_detector;
 void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 			  const struct prove_result *r);
 
+/* Adds all goroutines by stack to such a window, as they are now. */
+void goroutines_add_dump(void *self, struct look *l, struct window *w);
+
 #endif

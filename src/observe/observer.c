@@ -491,7 +491,8 @@ void observer_drop_walk(struct observer *o)
 	gowalk_deinit(&o->walk);
 }
 
-void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r)
+/* r NULL: the dump. */
+static void add_late(struct observer *o, struct window *w, const struct prove_result *r)
 {
 	void *goroutines = parts_self(&o->parts, &goroutines_subject);
 	struct losses lost = o->losses;
@@ -499,7 +500,20 @@ void observer_add_leaks(struct observer *o, struct window *w, const struct prove
 	if (!goroutines)
 		return;
 	memset(&o->losses, 0, sizeof(o->losses));
-	goroutines_add_leaks(goroutines, &o->look, w, r);
+	if (r)
+		goroutines_add_leaks(goroutines, &o->look, w, r);
+	else
+		goroutines_add_dump(goroutines, &o->look, w);
 	losses_report(&o->losses, w); /* of the window just taken, not of the next */
 	o->losses = lost;
+}
+
+void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r)
+{
+	add_late(o, w, r);
+}
+
+void observer_add_dump(struct observer *o, struct window *w)
+{
+	add_late(o, w, NULL);
 }

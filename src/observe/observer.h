@@ -54,6 +54,8 @@ void observer_drop_walk(struct observer *o);
 /* Adds the verdicts on leaks to a window just taken, and what they cover. */
 struct prove_result;
 void observer_add_leaks(struct observer *o, struct window *w, const struct prove_result *r);
+/* Adds all goroutines by stack to it, as they are now. */
+void observer_add_dump(struct observer *o, struct window *w);
 /* What the governor wants to know: goroutines created so far, 0 when not known. */
 uint64_t observer_created(struct observer *o);
 /* The governor could not switch probes: what they should have seen is missing. */

@@ -39,7 +39,8 @@ class Host:
             ["--set", "interval=1s", "--set", "walk_interval=1s", "--set", "listen="]
         self.p = subprocess.Popen([*prefix, GOSPECT, "host", "--format", "json", *more, *args],
                                   stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
-                                  env={**os.environ, "NOTIFY_SOCKET": path, "WATCHDOG_USEC": "4000000"})
+                                  env={**os.environ, "GOSPECT_HOST_SPOOL_DIR": "", "NOTIFY_SOCKET": path,
+                                       "WATCHDOG_USEC": "4000000"})
         self.buffer, self.events = b"", []
         self.told("READY=1")
 

@@ -43,7 +43,8 @@ class Host:
         self.write(text)
         self.log = open(os.path.join(folder, "log"), "w+")
         self.p = subprocess.Popen([GOSPECT, "host", "--config", self.config], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=self.log, env={**os.environ, **(env or {})})
+                                  stdout=subprocess.DEVNULL, stderr=self.log,
+                                  env={**os.environ, "GOSPECT_HOST_SPOOL_DIR": "", **(env or {})})
         self.address = wait_until(lambda: LISTENS.search(self.said()) or self.ended(), "its address").groups()
         self.url = "http://%s:%s" % self.address
         wait_until(lambda: self.get("/-/ready")[0] == 200, "a first view")

@@ -64,10 +64,13 @@ static void defaults(void **state)
 	assert_int_equal(c->agent.young_ns, agent.young_ns);
 	assert_int_equal(c->agent.prove, agent.prove);
 	assert_int_equal(c->agent.max_processes, agent.max_processes);
+	assert_int_equal(c->agent.keep_ns, agent.keep_ns);
 	assert_int_equal(c->agent.nrule, 0);
 	assert_string_equal(c->listen, "127.0.0.1:9464");
 	assert_string_equal(c->otlp.endpoint, "");
 	assert_int_equal(c->otlp.queue_bytes, 8 << 20);
+	assert_string_equal(c->spool.dir, "/var/lib/gospect");
+	assert_int_equal(c->spool.max_bytes, 256 << 20);
 	config_free(c);
 	/* a file without a word changes nothing */
 	assert_int_equal(load(&c, "# nothing\n", &err), 0);
@@ -101,7 +104,8 @@ static void all_keys(void **state)
 				   "    Authorization: Bearer x=y\n"
 				   "  interval: 10s\n"
 				   "  timeout: 3s\n"
-				   "  queue: 2M\n";
+				   "  queue: 2M\n"
+				   "spool: {dir: /srv/spool, size: 64M, interval: 1m}\n";
 	struct host_config *c;
 	struct err err;
 
@@ -112,6 +116,9 @@ static void all_keys(void **state)
 	assert_int_equal(c->agent.young_ns, NS_PER_S / 2);
 	assert_false(c->agent.prove);
 	assert_int_equal(c->agent.max_processes, 100);
+	assert_string_equal(c->spool.dir, "/srv/spool");
+	assert_int_equal(c->spool.max_bytes, 64 << 20);
+	assert_int_equal(c->agent.keep_ns, 60 * NS_PER_S);
 	assert_int_equal(c->agent.nrule, 3);
 	assert_string_equal(c->agent.rule[0].exe, "/usr/sbin/*");
 	assert_int_equal(c->agent.rule[0].depth, DEPTH_NONE);

@@ -206,14 +206,50 @@ static void test_ids(void **state)
 	assert_string_not_equal(life_id(&who, &f, b), a);
 }
 
+/* The snapshot that the first event, and the finding itself, have. */
+static void has_snapshot(struct story *s, const char *of_event, const char *of_finding)
+{
+	struct view *v = view_new(1, 100, 100);
+
+	view_add(v);
+	life_fill(s->l, KEY, v);
+	life_take_events(s->l, v);
+	if (of_event)
+		assert_string_equal(v->event[0].finding.snapshot, of_event);
+	assert_string_equal(v->process[0].finding[0].snapshot, of_finding);
+	view_put(v);
+}
+
+static void test_snapshots(void **state)
+{
+	struct story s = begin();
+
+	(void)state;
+	walk(&s, SEVERITY_MEDIUM, 5);
+	walk(&s, SEVERITY_MEDIUM, 5);
+	assert_false(life_wants_snapshot(s.l, KEY)); /* open, but not severe */
+	has_snapshot(&s, "", "");
+	walk(&s, SEVERITY_HIGH, 5);
+	assert_true(life_wants_snapshot(s.l, KEY));
+	assert_false(life_wants_snapshot(s.l, KEY + 1));
+	life_keep(s.l, KEY + 1, "of another");
+	assert_true(life_wants_snapshot(s.l, KEY));
+	life_keep(s.l, KEY, "first");
+	assert_false(life_wants_snapshot(s.l, KEY));
+	has_snapshot(&s, "first", "first"); /* also what was told before it was kept */
+	life_keep(s.l, KEY, "second");
+	has_snapshot(&s, NULL, "first");
+	walk(&s, SEVERITY_HIGH, 0);
+	assert_false(life_wants_snapshot(s.l, KEY)); /* nothing to be seen now */
+	life_free(s.l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_opens_and_closes),
-		cmocka_unit_test(test_worsens),
-		cmocka_unit_test(test_absence),
-		cmocka_unit_test(test_views),
-		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_snapshots), cmocka_unit_test(test_opens_and_closes),
+		cmocka_unit_test(test_worsens),   cmocka_unit_test(test_absence),
+		cmocka_unit_test(test_views),     cmocka_unit_test(test_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
