@@ -145,7 +145,7 @@ check-layers: ## check that each folder includes only what it may, and that no f
 	@tools/check-layers
 	@tools/check-sizes
 
-$(B)/obj/main.o $(addprefix $(B)/obj/export/,metric_self.o otlp.o push.o) $(B)/gen-man: $(B)/version.h
+$(B)/obj/main.o $(B)/obj/host_main.o $(addprefix $(B)/obj/export/,metric_self.o otlp.o push.o) $(B)/gen-man: $(B)/version.h
 $(B)/gen-man: tools/gen-man.c $(B)/libgospect.a
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ tools/gen-man.c $(B)/libgospect.a $(LIBS)
@@ -203,7 +203,7 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(PARSERS)
 fuzz: $(addprefix $(B)/fuzz/fuzz_,$(FUZZ)) ## build the fuzz targets for libFuzzer
 unit: $(UNIT) ## build the unit tests (build/unit/test_*)
 san: ## build gospect and the unit tests under AddressSanitizer and UBSan (build/san)
-	@$(MAKE) --no-print-directory SAN=1 build/san/gospect unit replay
+	@$(MAKE) --no-print-directory SAN=1 build/san/gospect $(HOST_PROGRAM:build/%=build/san/%) unit replay
 
 check: ## run the tests (root)
 	@tools/setup --tests

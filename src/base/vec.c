@@ -6,21 +6,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define MOVES 64 /* a small array moves with each element: who kept a pointer into it is found */
+#else
+#define MOVES 0
+#endif
+
 /* Room at first: few of what is as large as a page. */
 static size_t first_room(size_t size)
 {
 	return size < 4096 ? 256 : 16;
 }
 
+static size_t room_for(size_t n, size_t cap, size_t size)
+{
+	size_t want = cap ? cap : first_room(size);
+
+	if (n <= MOVES)
+		return n;
+	while (want < n)
+		want *= 2;
+	return want;
+}
+
 int array_grow(void *array, size_t n, size_t *cap, size_t size)
 {
-	size_t want = *cap ? *cap : first_room(size);
+	size_t want = room_for(n, *cap, size);
 	void *old, *grown;
 
 	if (n <= *cap)
 		return 0;
-	while (want < n)
-		want *= 2;
 	memcpy(&old, array, sizeof(old));
 	grown = realloc(old, want * size);
 	if (!grown)

@@ -62,7 +62,7 @@ static int watch(struct race_run *run)
 	}
 	msg_progress_end();
 	if (e == -ESRCH && r->race.slices) {
-		r->end_reason = "the process has ended";
+		r->end_reason = session_gone(process_check(&run->s.proc));
 		return EXIT_DONE;
 	}
 	return e == -ESRCH ? EXIT_TARGET_ENDED : e < 0 ? msg_fail(&err) : EXIT_DONE;

@@ -78,3 +78,8 @@ void session_close(struct session *s)
 		process_deinit(&s->proc);
 	memset(s, 0, sizeof(*s));
 }
+
+const char *session_gone(int check)
+{
+	return check == -ESTALE ? "the process called exec" : "the process ended";
+}

@@ -450,10 +450,8 @@ static void check_target(struct watch *w, bool woken, uint64_t now)
 	w->check_ns = now + CHECK_NS;
 	r = process_check(&w->s.proc);
 	w->target_gone = r != 0;
-	if (r == -ESTALE)
-		w->end_reason = "the process called exec";
-	else if (r)
-		w->end_reason = "the process ended";
+	if (r)
+		w->end_reason = session_gone(r);
 }
 
 static int due_ms(uint64_t due, uint64_t now)

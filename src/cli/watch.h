@@ -31,6 +31,8 @@ struct session {
 /* Fills err with what to say; session_close() is right also after a failure. */
 int session_open(struct session *s, pid_t pid, struct err *err);
 void session_close(struct session *s);
+/* Why there is no more to be seen, of what process_check() returned. */
+const char *session_gone(int check);
 
 struct watch {
 	const struct options *o; /* borrowed */

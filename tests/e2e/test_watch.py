@@ -84,7 +84,7 @@ class Watch(unittest.TestCase):
         for _ in range(10):
             with Races(kind, 2000, 50 if kind == "map" else 200, release, variant) as p:
                 r = watch(p.pid, p.word, "--for", "100s")
-            if kind != "map" or r.get("end_reason") != "the process has ended":
+            if kind != "map" or r.get("end_reason") != "the process ended":
                 return r
         return r
 
@@ -150,6 +150,17 @@ class Watch(unittest.TestCase):
             self.assertGreaterEqual(r["watched"]["swept"], r["watched"]["words"] - 1)
             self.assertTrue(any(w["hits"] for w in r["shared_memory"]), r["shared_memory"])
             self.assertEqual(r["findings"], [])
+
+    def test_exec(self):
+        """What a process becomes is another program: nothing more is watched."""
+        with Program([binary(f"frail-{USUAL}-stripped"), "clean"]) as p:
+            w = subprocess.Popen([GOSPECT, "watch", str(p.pid), "--for", "100s", "--format", "json"],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            wait_until(lambda: events_of(w.pid), "watchpoints")
+            p.p.stdin.write(b"exec\n")
+            p.p.stdin.flush()
+            r = json.loads(w.communicate(timeout=60)[0])
+            self.assertEqual((w.returncode, r["end_reason"], r["findings"]), (0, "the process called exec", []))
 
     def test_prove(self):
         """Threads are held behind stores, within the budget, and nobody else's: the verdicts are the same."""
