@@ -61,11 +61,13 @@ static int watch(struct race_run *run)
 		e = race_step(&r->race, &err);
 	}
 	msg_progress_end();
-	if (e == -ESRCH && r->race.slices) {
-		r->end_reason = session_gone(process_check(&run->s.proc));
+	if (e != -ESRCH)
+		return e < 0 ? msg_fail(&err) : EXIT_DONE;
+	r->end_reason = session_gone(process_check(&run->s.proc));
+	if (r->race.slices)
 		return EXIT_DONE;
-	}
-	return e == -ESRCH ? EXIT_TARGET_ENDED : e < 0 ? msg_fail(&err) : EXIT_DONE;
+	msg_error("%s before anything was seen", r->end_reason);
+	return EXIT_TARGET_ENDED;
 }
 
 static int print(struct race_run *run)

@@ -157,10 +157,15 @@ static void assert_host(const struct live *p, int host, uint64_t n)
 {
 	const struct trace_phase *c = phase_of(p, NET_CONNECT, host),
 				 *f = phase_of(p, NET_TTFB, host);
+	struct sums s = sums(p);
 
 	if (!c || !f || c->hist.count != n || f->hist.count != n)
-		fail_msg("host %d: %d connects, %d answers, not %d", host,
-			 c ? (int)c->hist.count : -1, f ? (int)f->hist.count : -1, (int)n);
+		fail_msg(
+			"host %d: %d connects, %d answers, not %d; of all %d connects, %d answers, "
+			"%d of %d calls, %d of others; %d ends without a begin",
+			host, c ? (int)c->hist.count : -1, f ? (int)f->hist.count : -1, (int)n,
+			(int)s.connects, (int)s.answered, (int)s.answers, (int)s.calls,
+			(int)s.others, (int)p->r.unpaired);
 }
 
 /* Each window has rows for its hosts, and all of them together what was done. */
