@@ -17,7 +17,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile __u64 hold_ns = 0; /* 0: nobody is held */
+const volatile __u64 hold_ns = 0; /* of word_touched_hold */
 
 struct gs_watch_target target = {};
 struct gs_watch_counts counts = {};
@@ -32,13 +32,13 @@ static __always_inline __u64 read_word(__u64 from)
 	return bpf_probe_read_user(&v, sizeof(v), (void *)from) ? 0 : v;
 }
 
-/* Which of the words; -1: none of this slice. */
-static __always_inline int word_of(__u64 addr)
+/* Which of the words; GS_WATCH_WORDS: none of this slice. */
+static __always_inline __u32 word_of(__u64 addr)
 {
-	for (int i = 0; i < GS_WATCH_WORDS; i++)
+	for (__u32 i = 0; i < GS_WATCH_WORDS; i++)
 		if (target.addr[i] == addr)
 			return i;
-	return -1;
+	return GS_WATCH_WORDS;
 }
 
 static __always_inline bool must_stop(__u64 pc)
@@ -125,21 +125,21 @@ static __noinline int hold(__u64 until)
 	return 0;
 }
 
-SEC("perf_event")
-int word_touched(struct bpf_perf_event_data *ctx)
+static __always_inline int touched(struct bpf_perf_event_data *ctx, bool holds)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
-	int word = word_of(ctx->addr);
-	__u32 i, n;
+	__u32 i, n, word = word_of(ctx->addr);
 	struct gs_watch_hit *h;
 
-	if (word < 0 || counts.stopped >> word & 1)
+	barrier_var(word); /* what is compared is what is used, for the verifier */
+	if (word >= GS_WATCH_WORDS || counts.stopped >> word & 1)
 		return 1;
 	i = __sync_fetch_and_add(&counts.hits, 1);
-	if (i >= target.most_all)
+	barrier_var(i);
+	if (i >= target.most_all || i >= GS_WATCH_HITS)
 		return 1;
-	h = &hits[i & (GS_WATCH_HITS - 1)];
+	h = &hits[i];
 	h->end_ns = 0;
 	h->begin_ns = now;
 	h->tid = tid;
@@ -152,8 +152,21 @@ int word_touched(struct bpf_perf_event_data *ctx)
 	n = __sync_fetch_and_add(&by_thread[(tid & (GS_WATCH_THREADS - 1)) * GS_WATCH_WORDS + word],
 				 1) +
 	    1;
-	if (hold_ns && is_to_be_held(h->pc))
+	if (holds && is_to_be_held(h->pc))
 		hold(now + hold_ns);
 	h->end_ns = bpf_ktime_get_ns();
 	return n >= target.most || counts.stopped >> word & 1;
+}
+
+SEC("perf_event")
+int word_touched(struct bpf_perf_event_data *ctx)
+{
+	return touched(ctx, false);
+}
+
+/* A program of its own: kernels before 5.17 have no loops of this kind. */
+SEC("perf_event")
+int word_touched_hold(struct bpf_perf_event_data *ctx)
+{
+	return touched(ctx, true);
 }

@@ -257,11 +257,36 @@ static int fill_inlined(struct pclntab *p, const struct funcrec *f, const struct
 	return err;
 }
 
+/*
+ * What the compiler has no place for, as the jump that closes a loop, it writes as line 1:
+ * the line of what comes before it in the same function, inlined or not; else its first one.
+ */
+static int mend_line(struct pclntab *p, const struct funcrec *f, uint64_t pc, struct goframe *out)
+{
+	int32_t index, other;
+	struct pcwalk w;
+	int err = pcdata_value(p, f, PCDATA_INL_TREE_INDEX, pc, &index);
+
+	if (out->line != 1 || out->start_line == 1 || out->wrapper)
+		return 0;
+	out->line = out->start_line;
+	if (!err)
+		err = walk_init(&w, p, f->pcln, f->entry);
+	while (!err && !(err = walk_next(&w)) && w.pc <= pc) {
+		if (w.value <= 1)
+			continue;
+		err = pcdata_value(p, f, PCDATA_INL_TREE_INDEX, w.pc - 1, &other);
+		if (!err && other == index)
+			out->line = w.value;
+	}
+	return err == -ENOENT ? 0 : err;
+}
+
 /* Frames at a call pc, innermost first: their number, or negative errno. */
 static int decode_frames(struct pclntab *p, const struct funcrec *f, uint64_t pc,
 			 struct goframe *out)
 {
-	uint64_t tree;
+	uint64_t tree, innermost = pc;
 	int n = 0, err = funcdata_addr(p, f, FUNCDATA_INL_TREE, &tree);
 
 	if (err && err != -ENOENT)
@@ -287,6 +312,8 @@ static int decode_frames(struct pclntab *p, const struct funcrec *f, uint64_t pc
 			return -EBADMSG;
 	}
 	err = fill_physical(p, f, pc, &out[n]);
+	if (!err)
+		err = mend_line(p, f, innermost, &out[0]);
 	return err ? err : n + 1;
 }
 

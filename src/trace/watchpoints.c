@@ -36,6 +36,7 @@ struct thread {
 struct watchpoints {
 	struct watchpoints_bpf *skel;
 	struct watch_costs costs;
+	const struct bpf_program *prog;
 	uint64_t hold_ns;
 	bool counts_all;       /* every hit counts as an overflow (before Linux 6.10) */
 	int task_fd;           /* /proc/PID/task */
@@ -69,7 +70,7 @@ static int make_event(const struct watchpoints *w, int tid, const struct watch_w
 
 	if (fd < 0)
 		return fd;
-	if (!ioctl(fd, PERF_EVENT_IOC_SET_BPF, bpf_program__fd(w->skel->progs.word_touched)))
+	if (!ioctl(fd, PERF_EVENT_IOC_SET_BPF, bpf_program__fd(w->prog)))
 		return fd;
 	e = -errno;
 	close(fd);
@@ -373,8 +374,13 @@ static int load(struct watchpoints *w, uint64_t hold_ns, struct err *err)
 
 	w->hold_ns = hold_ns < WATCH_HOLD_MOST ? hold_ns : WATCH_HOLD_MOST;
 	w->skel = watchpoints_bpf__open();
-	if (w->skel)
+	if (w->skel) {
 		w->skel->rodata->hold_ns = w->hold_ns;
+		bpf_program__set_autoload(w->skel->progs.word_touched, !w->hold_ns);
+		bpf_program__set_autoload(w->skel->progs.word_touched_hold, w->hold_ns);
+		w->prog =
+			w->hold_ns ? w->skel->progs.word_touched_hold : w->skel->progs.word_touched;
+	}
 	e = w->skel ? watchpoints_bpf__load(w->skel) : -ENOMEM;
 	libbpf_set_print(before);
 	if (e == -EPERM || e == -EACCES) {
@@ -383,7 +389,8 @@ static int load(struct watchpoints *w, uint64_t hold_ns, struct err *err)
 		return -EPERM;
 	}
 	return e ? err_set(err, -EOPNOTSUPP,
-			   "this kernel does not load the BPF program of watchpoints (%s)",
+			   "this kernel does not load the BPF program of watchpoints, which "
+			   "needs Linux 5.12 (%s)",
 			   strerror(-e))
 		 : 0;
 }

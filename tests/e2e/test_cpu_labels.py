@@ -88,7 +88,7 @@ class Labels(unittest.TestCase):
                         self.assertEqual(labels["kind"], "c")
                     calls += [stack[:5]] if stack[:2] == CALLS_IN_C[:2] else []
                 self.assertGreater(whole, 0)
-                self.assertLessEqual(c - whole, max(2, c / 20))	# these: between a call and what the runtime keeps of it
+                self.assertLessEqual(c - whole, max(2, c / 4))	# these: between a call and what the runtime keeps of it
                 self.assertIn(CALLS_IN_C, calls)
 
     def test_pprof_shows_and_merges_them(self):
