@@ -25,7 +25,7 @@
 #include "trace/execs.h"
 
 #define SLICE_NS     (20 * NS_PER_MS)
-#define SETTLE_NS    (500 * NS_PER_MS) /* after exec: what ends sooner is not opened */
+#define SETTLE_NS    (750 * NS_PER_MS) /* after exec: what ends sooner is not opened */
 #define POLL_NS      (5 * NS_PER_S)    /* between passes over /proc where starts are not told */
 #define RESCAN_NS    NS_PER_S          /* at least between passes that events ask for */
 #define WALK_SHARE   200               /* a process's walks take at most so much of the time */
