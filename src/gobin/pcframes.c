@@ -265,11 +265,12 @@ static int mend_line(struct pclntab *p, const struct funcrec *f, uint64_t pc, st
 {
 	int32_t index, other;
 	struct pcwalk w;
-	int err = pcdata_value(p, f, PCDATA_INL_TREE_INDEX, pc, &index);
+	int err;
 
 	if (out->line != 1 || out->start_line == 1 || out->wrapper)
 		return 0;
 	out->line = out->start_line;
+	err = pcdata_value(p, f, PCDATA_INL_TREE_INDEX, pc, &index);
 	if (!err)
 		err = walk_init(&w, p, f->pcln, f->entry);
 	while (!err && !(err = walk_next(&w)) && w.pc <= pc) {

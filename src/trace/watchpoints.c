@@ -121,6 +121,13 @@ static int take_costs(struct watchpoints *w)
 	return 0;
 }
 
+static int not_permitted(struct err *err)
+{
+	err_set(err, -EPERM, "watchpoints are not permitted");
+	err_hint(err, "they take CAP_PERFMON and CAP_BPF: run as root");
+	return -EPERM;
+}
+
 /* On a word of our own, by this thread. */
 static int measure(struct watchpoints *w, struct err *err)
 {
@@ -133,11 +140,8 @@ static int measure(struct watchpoints *w, struct err *err)
 
 	if (fd == -ENOSPC)
 		return err_set(err, fd, "all hardware watchpoints of this machine are in use");
-	if (fd == -EPERM || fd == -EACCES) {
-		err_set(err, -EPERM, "watchpoints are not permitted");
-		err_hint(err, "they take CAP_PERFMON and CAP_BPF: run as root");
-		return -EPERM;
-	}
+	if (fd == -EPERM || fd == -EACCES)
+		return not_permitted(err);
 	for (int pass = 0; fd >= 0 && pass < 2; pass++) {
 		begin_slice(w, &s);
 		enable(w, fd, s.most);
@@ -383,11 +387,8 @@ static int load(struct watchpoints *w, uint64_t hold_ns, struct err *err)
 	}
 	e = w->skel ? watchpoints_bpf__load(w->skel) : -ENOMEM;
 	libbpf_set_print(before);
-	if (e == -EPERM || e == -EACCES) {
-		err_set(err, -EPERM, "watchpoints are not permitted");
-		err_hint(err, "they take CAP_PERFMON and CAP_BPF: run as root");
-		return -EPERM;
-	}
+	if (e == -EPERM || e == -EACCES)
+		return not_permitted(err);
 	return e ? err_set(err, -EOPNOTSUPP,
 			   "this kernel does not load the BPF program of watchpoints, which "
 			   "needs Linux 5.12 (%s)",
