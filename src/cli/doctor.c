@@ -10,10 +10,56 @@
 #include "cli/message.h"
 #include "host/features.h"
 #include "host/privileges.h"
+#include "race/race.h"
 #include "trace/trace.h"
+#include "trace/watchpoints.h"
 
 #define DOCTOR_SCHEMA "gospect.doctor/1"
-#define TRACE_ROWS    3
+#define TRACE_ROWS    4
+
+static void say_watch(struct feature *f, const struct watchpoints *wp, const struct err *err)
+{
+	int registers = watchpoints_registers();
+
+	f->state = FEATURE_NONE;
+	snprintf(f->why, sizeof(f->why), "%.190s", err->what);
+	snprintf(f->hint, sizeof(f->hint), "%.190s", err->hint);
+	if (!wp)
+		return;
+	f->state = FEATURE_FULL;
+	snprintf(f->why, sizeof(f->why), "%d at a time; an access that is seen takes %.1f µs",
+		 registers, (double)watchpoints_costs(wp)->hit_ns / 1e3);
+	if (registers < GS_WATCH_WORDS) {
+		f->state = FEATURE_LIMITED;
+		snprintf(f->hint, sizeof(f->hint),
+			 "a debugger or another tracer has the other registers: let it go first");
+	}
+	if (!race_clocks_comparable()) {
+		f->state = FEATURE_LIMITED;
+		snprintf(f->hint, sizeof(f->hint),
+			 "the kernel's clock is no TSC that is the same on all CPUs: races are "
+			 "suspected, and none is proven");
+	}
+}
+
+/* What `gospect watch` needs: that a trap comes, and its program runs. */
+static void watch_row(struct feature *f)
+{
+	struct watchpoints *wp;
+	struct err err = { 0 };
+
+	f->name = "hardware watchpoints";
+	watchpoints_open(&wp, 0, &err);
+	say_watch(f, wp, &err);
+	watchpoints_close(wp);
+	if (f->state != FEATURE_FULL || !watchpoints_open(&wp, WATCH_HOLD_MOST, &err)) {
+		if (f->state == FEATURE_FULL)
+			watchpoints_close(wp);
+		return;
+	}
+	f->state = FEATURE_LIMITED;
+	snprintf(f->hint, sizeof(f->hint), "'watch --prove' needs Linux 5.17");
+}
 
 /* What only src/trace can try: arming a probe and seeing its hits. */
 static int trace_rows(struct feature *f)
@@ -55,6 +101,8 @@ static int trace_rows(struct feature *f)
 			 err.what[0] ? err.what : "no probe could be armed");
 	}
 	n++;
+
+	watch_row(&f[n++]);
 
 	/* They are linked in or the program would not run: which ones, for reports of bugs. */
 	f[n].name = "libraries";

@@ -293,6 +293,14 @@ static uint32_t moved(const struct race *r, const struct turn *t)
 	return mask;
 }
 
+/* Who calls tells which of the two. */
+static int check_process(const struct race *r, struct err *err)
+{
+	return process_check(r->proc)
+		       ? err_set(err, -ESRCH, "the process has ended, or called exec")
+		       : 0;
+}
+
 static int watch_turn(struct race *r, struct turn *t, struct err *err)
 {
 	struct watch_seen seen;
@@ -300,8 +308,9 @@ static int watch_turn(struct race *r, struct turn *t, struct err *err)
 
 	if (e)
 		return e;
-	if (process_check(r->proc))
-		return err_set(err, -ESRCH, "the process has ended, or called exec");
+	e = check_process(r, err);
+	if (e)
+		return e;
 	if (seen.nword < t->slice.nword)
 		r->registers = seen.nword;
 	r->missed = seen.missed;
@@ -344,7 +353,7 @@ static int take_turn(struct race *r, struct turn *t, struct err *err)
 		e = watch_turn(r, t, err);
 	} else { /* nil pointers: they may be set yet */
 		rest(r, 20 * NS_PER_MS);
-		e = process_check(r->proc) ? err_set(err, -ESRCH, "the process has ended") : 0;
+		e = check_process(r, err);
 	}
 	if (!e && r->sweeps)
 		tell_sweep(r, t, hits);

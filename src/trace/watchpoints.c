@@ -62,6 +62,24 @@ static int open_event(int tid, const struct watch_word *word, bool writes)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+int watchpoints_registers(void)
+{
+	static uint64_t word[GS_WATCH_WORDS] __attribute__((aligned(8)));
+	int fd[GS_WATCH_WORDS], n = 0;
+
+	while (n < GS_WATCH_WORDS) {
+		struct watch_word w = { (uint64_t)(uintptr_t)&word[n], sizeof(word[n]) };
+
+		fd[n] = open_event(0, &w, true);
+		if (fd[n] < 0)
+			break;
+		n++;
+	}
+	for (int i = 0; i < n; i++)
+		close(fd[i]);
+	return n;
+}
+
 /* An event with the program, still off. */
 static int make_event(const struct watchpoints *w, int tid, const struct watch_word *word,
 		      bool writes)
@@ -138,8 +156,11 @@ static int measure(struct watchpoints *w, struct err *err)
 				 .most_all = MEASURED_HITS };
 	int fd = make_event(w, 0, &s.word[0], true), e = 0;
 
-	if (fd == -ENOSPC)
-		return err_set(err, fd, "all hardware watchpoints of this machine are in use");
+	if (fd == -ENOSPC) {
+		err_set(err, fd, "all hardware watchpoints of this machine are in use");
+		err_hint(err, "a debugger or another tracer has them: let it go first");
+		return fd;
+	}
 	if (fd == -EPERM || fd == -EACCES)
 		return not_permitted(err);
 	for (int pass = 0; fd >= 0 && pass < 2; pass++) {
@@ -157,7 +178,10 @@ static int measure(struct watchpoints *w, struct err *err)
 	if (fd < 0 || e) {
 		err_set(err, -EOPNOTSUPP, "this machine has no hardware watchpoints%s%s",
 			fd < 0 ? ": " : "", fd < 0 ? strerror(-fd) : "");
-		return err_hint(err, "some virtual machines have none"), -EOPNOTSUPP;
+		return err_hint(err,
+				"virtual machines without debug registers have none: watch where "
+				"the processor is a real one, or under another hypervisor"),
+		       -EOPNOTSUPP;
 	}
 	return 0;
 }
@@ -353,8 +377,8 @@ int watchpoints_slice(struct watchpoints *w, const struct watch_slice *s, struct
 	out->stopped = c->stopped;
 	out->held = c->held < s->most_held ? c->held : s->most_held;
 	out->switches = switches_since(w);
-	out->cost_ns =
-		c->hits * w->costs.hit_ns + out->switches * SWITCH_NS * (1 + (uint64_t)out->nword);
+	out->cost_ns = c->hits * w->costs.hit_ns + out->held * w->hold_ns +
+		       out->switches * SWITCH_NS * (1 + (uint64_t)out->nword);
 	return out->threads ? 0 : said(-ESRCH, err);
 }
 

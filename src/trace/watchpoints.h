@@ -71,6 +71,9 @@ struct watch_seen {
 int watchpoints_open(struct watchpoints **out, uint64_t hold_ns, struct err *err);
 /* NULL is fine. */
 void watchpoints_close(struct watchpoints *w);
+/* How many a thread of ours could have now: less than GS_WATCH_WORDS where somebody else has some
+ * of every thread's. */
+int watchpoints_registers(void);
 const struct watch_costs *watchpoints_costs(const struct watchpoints *w);
 /* The process, before its slices; `stop`: code that must not be held up in a trap, at most
  * GS_WATCH_RANGES.  -EOPNOTSUPP: the runtime's layout is not known. */

@@ -37,8 +37,8 @@ class Shop(unittest.TestCase):
         found = places(r["findings"])
         for bug, t in where.items():
             with self.subTest(bug):
-                if t["kind"] == "deadlock":
-                    continue  # a snapshot's: test_snapshot_findings.py
+                if t["kind"] in ("deadlock", "shared-memory"):
+                    continue  # a snapshot's, and watch's: test_snapshot_findings.py, test_watch_shop.py
                 if t["kind"] in ("gc-pressure", "connection-leak"):
                     # of four calls under the budget perhaps none was seen, and then no place is known
                     self.assertIn(t["kind"], {f["kind"] for f in r["findings"]})

@@ -181,6 +181,7 @@ class Watch(unittest.TestCase):
             r = watch(p.pid, p.word, "--budget", "5", "--prove", "--for", "2s")
             self.check_silent(r, 10)
             self.assertGreater(r["watched"]["held"], 0)
+            self.assertGreaterEqual(r["watched"]["cost_ns"], r["watched"]["held"] * 200e3)
             self.assertLessEqual(r["watched"]["cost_ns"], 0.1 * r["watched"]["for_s"] * 1e9 + 10e6 + 50e6)
         with Races("mutex", 2000, 200) as p:
             self.assertNotIn("held", watch(p.pid, p.word, "--for", "200ms")["watched"])

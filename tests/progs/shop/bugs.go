@@ -31,6 +31,7 @@ var bugKinds = map[string]string{
 	"openbody":   "connection-leak",
 	"opentx":     "transaction-open",
 	"convoy":     "lock-contention",
+	"config":     "shared-memory",
 }
 
 type bugSet map[string]bool
@@ -125,6 +126,7 @@ func learnPlaces() {
 	shop.isBankUp("")
 	shop.book(context.Background(), 0)
 	shop.changePrice()
+	shop.changeSettings()
 }
 
 func printPlaces(lines bool) {

@@ -22,6 +22,7 @@
 //	opentx      ledger.go: transactions that nobody ends, until the pool of
 //	            connections is empty and others wait
 //	convoy      prices.go: a lock that is held while a label is printed
+//	config      settings.go: a flag that is changed without a lock while others read it
 //
 // Without them it is a healthy shop: a steady pool of packers, keep-alive
 // connections, a bank that answers, transactions that end, housekeeping by the clock, contexts that somebody waits on.

@@ -60,6 +60,7 @@ func (s *Shop) pack(o order) {
 	for _, id := range o.items {
 		total += s.products[id].Price
 	}
+	s.reduced(o.items)
 	o.news <- "packed"
 	o.news <- "sent"
 	s.mu.Lock()

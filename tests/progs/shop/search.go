@@ -8,13 +8,16 @@ import "net/http"
 func (s *Shop) search(w http.ResponseWriter, r *http.Request) {
 	tag := r.FormValue("tag")
 	if s.bugs["gcpressure"] {
-		writeJSON(w, s.searchEverything(tag))
+		found := s.searchEverything(tag)
+		s.reduced(found)
+		writeJSON(w, found)
 		return
 	}
 	found := s.byTag[tag]
 	if len(found) > 10 {
 		found = found[:10]
 	}
+	s.reduced(found)
 	writeJSON(w, found)
 }
 

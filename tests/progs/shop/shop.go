@@ -91,6 +91,7 @@ func (s *Shop) open(ctx context.Context) {
 	s.openBank(ctx)
 	s.openLedger(ctx)
 	s.openPrices(ctx)
+	s.openSettings(ctx)
 	for _, name := range []string{"prices", "stock", "staff"} {
 		go s.watch(ctx, name)
 	}

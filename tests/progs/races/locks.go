@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-2-Clause
+
+package main
+
+import (
+	"sync"
+	"unsafe"
+)
+
+// Locks of every kind: in the object, embedded, behind a pointer, handed to who takes it, and
+// order without any: what is written before a go statement.
+
+type account struct {
+	sync.Mutex // embedded
+	sum        int64
+	rw         sync.RWMutex
+	rate       int64
+	shared     *sync.Mutex
+	owed       int64
+	given      int64
+}
+
+var (
+	acct   = &account{shared: new(sync.Mutex)}
+	tokens sync.Mutex
+	slots  [4]struct{ hits, misses int64 }
+)
+
+//go:noinline
+func (a *account) add(n int64) {
+	a.Lock()
+	a.sum += n
+	a.Unlock()
+}
+
+//go:noinline
+func (a *account) total() bool {
+	a.Lock()
+	defer a.Unlock()
+	return a.sum > 0
+}
+
+// Forgets the lock.
+//
+//go:noinline
+func (a *account) peek() bool { return a.sum > 0 }
+
+//go:noinline
+func (a *account) setRate(n int64) {
+	a.rw.Lock()
+	a.rate = n
+	a.rw.Unlock()
+}
+
+//go:noinline
+func (a *account) getRate() bool {
+	a.rw.RLock()
+	defer a.rw.RUnlock()
+	return a.rate > 0
+}
+
+//go:noinline
+func (a *account) peekRate() bool { return a.rate > 0 }
+
+//go:noinline
+func (a *account) owe(n int64) {
+	a.shared.Lock()
+	a.owed = n
+	a.shared.Unlock()
+}
+
+//go:noinline
+func (a *account) owes() bool {
+	a.shared.Lock()
+	defer a.shared.Unlock()
+	return a.owed > 0
+}
+
+//go:noinline
+func (a *account) peekOwed() bool { return a.owed > 0 }
+
+//go:noinline
+func give(a *account, lock *sync.Mutex, n int64) {
+	lock.Lock()
+	a.given = n
+	lock.Unlock()
+}
+
+//go:noinline
+func gave(a *account, lock *sync.Mutex) bool {
+	lock.Lock()
+	defer lock.Unlock()
+	return a.given > 0
+}
+
+// Takes the lock with a bit more around it: whoever calls peek now has the account's too.
+//
+//go:noinline
+func (a *account) peekTwice() bool {
+	a.Lock()
+	defer a.Unlock()
+	return a.peek()
+}
+
+//go:noinline
+func setBefore(n int64) {
+	done := make(chan bool)
+	mine.Limit = n
+	go func() { done <- getBefore() }()
+	<-done
+}
+
+//go:noinline
+func getBefore() bool { return mine.Limit > 0 }
+
+//go:noinline
+func hitSlot(n int64) { slots[n&1].hits++ }
+
+//go:noinline
+func getSlot() bool { return slots[reads&1].hits > 0 }
+
+func init() {
+	word := func(p *int64) func() unsafe.Pointer { return func() unsafe.Pointer { return unsafe.Pointer(p) } }
+	never := func() bool { return false }
+	kinds["embedded"] = kind{func(n int64) { acct.add(n) }, func() bool { return acct.total() }, word(&acct.sum), 8}
+	kinds["forgot-embedded"] = kind{func(n int64) { acct.add(n) }, func() bool { return acct.peek() }, word(&acct.sum), 8}
+	kinds["by-caller"] = kind{func(n int64) { acct.add(n) }, func() bool { return acct.peekTwice() }, word(&acct.sum), 8}
+	kinds["rwmutex-embedded"] = kind{func(n int64) { acct.setRate(n) }, func() bool { return acct.getRate() }, word(&acct.rate), 8}
+	kinds["forgot-rwmutex"] = kind{func(n int64) { acct.setRate(n) }, func() bool { return acct.peekRate() }, word(&acct.rate), 8}
+	kinds["pointer-lock"] = kind{func(n int64) { acct.owe(n) }, func() bool { return acct.owes() }, word(&acct.owed), 8}
+	kinds["forgot-pointer-lock"] = kind{func(n int64) { acct.owe(n) }, func() bool { return acct.peekOwed() }, word(&acct.owed), 8}
+	kinds["passed-lock"] = kind{func(n int64) { give(acct, &tokens, n) }, func() bool { return gave(acct, &tokens) }, word(&acct.given), 8}
+	kinds["before-go"] = kind{setBefore, never, func() unsafe.Pointer { return unsafe.Pointer(&mine.Limit) }, 8}
+	kinds["slots"] = kind{hitSlot, getSlot, word(&slots[0].hits), 8}
+}
