@@ -168,7 +168,7 @@ int panic_begin(go_regs *ctx)
 	struct hit h;
 	__u64 hash;
 
-	if (!hit_begin(&h, ctx, PROBE_PANIC_BEGIN, GROUP_RARE))
+	if (!hit_begin(&h, ctx, PROBE_PANIC_BEGIN, GROUP_PANICS))
 		return 0;
 	hash = stack_hash(ctx);
 	p = hash ? panicking_of(GO_G(ctx)) : NULL;
@@ -206,7 +206,7 @@ int panic_recovered(go_regs *ctx)
 	struct hit h;
 	__u64 hash;
 
-	if (!hit_begin(&h, ctx, PROBE_PANIC_RECOVERED, GROUP_RARE))
+	if (!hit_begin(&h, ctx, PROBE_PANIC_RECOVERED, GROUP_PANICS))
 		return 0;
 	hash = pop(GO_ARG0(ctx));
 	if (hash)

@@ -19,6 +19,7 @@ enum probe_group {
 	GROUP_BIRTHS,   /* per goroutine */
 	GROUP_REQUESTS, /* per request, query or lock wait */
 	GROUP_ENDS,     /* per goroutine, only while births are on */
+	GROUP_PANICS,   /* recovered ones: of the budget what the others leave */
 	GROUP_DEATHS,   /* once in the life of a process, just before its end: always on */
 	GROUP_COUNT
 };

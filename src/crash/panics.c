@@ -124,10 +124,10 @@ static void finish(struct counting *c, uint64_t others)
 	for (int i = 0; i < out->nrecovered; i++) {
 		struct panic_row *r = &out->recovered[i];
 
-		r->exactness = look_exactness(c->l, SENSOR_CRASH, c->l->rates.rare_sliced);
+		r->exactness = look_exactness(c->l, SENSOR_CRASH, c->l->rates.panics_sliced);
 		if (others && !r->other && r->exactness == EXACT)
 			r->exactness = PARTIAL;
-		r->rate = c->l->rates.rare;
+		r->rate = c->l->rates.panics;
 	}
 	if (out->nrecovered)
 		qsort(out->recovered, (size_t)out->nrecovered, sizeof(*out->recovered), by_count);
@@ -140,7 +140,7 @@ int panics_fill(const struct look *l, struct crash_window *out)
 	struct counting c = { .l = l, .out = out };
 	int err = 0;
 
-	c.scale = l->rates.rare_sliced && l->rates.rare > 0 ? 1 / l->rates.rare : 1;
+	c.scale = l->rates.panics_sliced && l->rates.panics > 0 ? 1 / l->rates.panics : 1;
 	out->recovered = calloc(n->npanic + 1, sizeof(*out->recovered));
 	if (!out->recovered)
 		return -ENOMEM;

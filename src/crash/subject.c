@@ -74,7 +74,7 @@ static int crash_fill_window(void *self, struct look *l, struct window *w)
 	int n, err = shutdown_fill(self, l, gone, &w->crash->shutdown);
 
 	/* no slice of the budget's in this window: nothing is known of them */
-	if (!err && look_armed(l, PROBE_PANIC_RECOVERED) && l->rates.rare > 0)
+	if (!err && look_armed(l, PROBE_PANIC_RECOVERED) && l->rates.panics > 0)
 		err = panics_fill(l, w->crash);
 	if (err || !gone)
 		return err;
@@ -106,10 +106,10 @@ static void crash_cover(void *self, const struct look *l, struct window *w)
 	else
 		look_cover_refused(l, SENSOR_CRASH,
 				   w); /* of its end, never sliced (GROUP_DEATHS) */
-	if (look_armed(l, PROBE_PANIC_RECOVERED) && l->rates.rare_sliced)
+	if (look_armed(l, PROBE_PANIC_RECOVERED) && l->rates.panics_sliced)
 		window_cover_add(w, SENSOR_CRASH, SAMPLED,
 				 "budget: panics that are recovered are counted in slices")
-			->rate = l->rates.rare;
+			->rate = l->rates.panics;
 }
 
 static const struct detector *const detectors[] = { &crash_detector, &slow_shutdown_detector,

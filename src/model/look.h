@@ -25,8 +25,8 @@ struct trace_reading;
 /* How much of the window the probes were armed. */
 struct look_rates {
 	/* at any time of the window */
-	bool births_sliced, requests_sliced, rare_sliced, ends_sliced;
-	double births, requests, rare, ends; /* shares, 0..1; 1 when not sliced */
+	bool births_sliced, requests_sliced, rare_sliced, ends_sliced, panics_sliced;
+	double births, requests, rare, ends, panics; /* shares, 0..1; 1 when not sliced */
 };
 
 struct look {

@@ -415,10 +415,12 @@ static struct look_rates rates(const struct trace_reading *b, const struct trace
 		.requests_sliced = n->requests_sliced,
 		.rare_sliced = n->rare_sliced,
 		.ends_sliced = n->ends_sliced,
+		.panics_sliced = n->panics_sliced,
 		.births = 1,
 		.requests = 1,
 		.rare = 1,
 		.ends = 1,
+		.panics = 1,
 	};
 
 	if (r.births_sliced)
@@ -428,6 +430,8 @@ static struct look_rates rates(const struct trace_reading *b, const struct trace
 		r.requests = n->requests_share;
 	if (r.rare_sliced)
 		r.rare = trace_share(n->rare_on_ns, b->rare_on_ns, n->wall_ns, b->wall_ns);
+	if (r.panics_sliced)
+		r.panics = trace_share(n->panics_on_ns, b->panics_on_ns, n->wall_ns, b->wall_ns);
 	if (r.ends_sliced)
 		r.ends = trace_share(n->ends_on_ns, b->ends_on_ns, n->wall_ns, b->wall_ns);
 	return r;

@@ -310,7 +310,8 @@ static int query_of(struct search *s, const struct place *pl, struct site_query 
 				  .keep = pl->keep,
 				  .joined_ok = pl->joined_ok,
 				  .some_ok = pl->some_ok,
-				  .branch = s->r->group != GROUP_RARE };
+				  .branch = s->r->group != GROUP_RARE &&
+					    s->r->group != GROUP_PANICS };
 	*callee = NULL;
 	if (!pl->callees[0])
 		return 0;

@@ -274,10 +274,12 @@ static void read_coverage(struct trace *t, struct trace_reading *r)
 	r->governed_on_ns = trace_on_ns(t, GROUP_BIRTHS, r->mono_ns);
 	r->ends_on_ns = trace_on_ns(t, GROUP_ENDS, r->mono_ns);
 	r->rare_on_ns = trace_on_ns(t, GROUP_RARE, r->mono_ns);
+	r->panics_on_ns = trace_on_ns(t, GROUP_PANICS, r->mono_ns);
 	r->wall_ns = r->mono_ns - t->attached_ns;
 	r->governed_sliced = was_sliced(t, GROUP_BIRTHS);
 	r->ends_sliced = was_sliced(t, GROUP_ENDS);
 	r->rare_sliced = was_sliced(t, GROUP_RARE);
+	r->panics_sliced = was_sliced(t, GROUP_PANICS);
 }
 
 static void read_counters(struct trace *t, struct trace_reading *r, const struct gs_counters *c)

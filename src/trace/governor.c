@@ -48,6 +48,8 @@
  * births that fit stay exact.  The least is for the rare case that nobody has to give. */
 #define ENDS_KEEP  0.25
 #define ENDS_LEAST 0.05
+/* The same of panics: this and that of ends are less than the aim leaves. */
+#define PANICS_LEAST 0.05
 /* CPU samples are never switched off, and leave so much of the budget to probes. */
 #define PROBES_KEEP 0.1
 
@@ -245,14 +247,36 @@ static double income_of_ends(const struct governor *g)
 	return unused > least ? unused : least;
 }
 
+static double income_of_sharing(const struct governor *g, enum probe_group group)
+{
+	double income = governor_income(g) * share_of(g, group);
+
+	return income - given_to_ends(g, group, income);
+}
+
+/* What a group takes of its income. */
+static double taken(const struct governor *g, enum probe_group group, double income)
+{
+	double cost = expected_cost(&g->b[group]);
+
+	return cost < income ? cost : income;
+}
+
+static double income_of_panics(const struct governor *g)
+{
+	double all = governor_income(g), left = all - expected_cost(&g->b[GROUP_RARE]);
+
+	for (size_t i = 0; i < SHARING; i++)
+		left -= taken(g, sharing[i], income_of_sharing(g, sharing[i]));
+	left -= taken(g, GROUP_ENDS, income_of_ends(g));
+	return left > PANICS_LEAST * all ? left : PANICS_LEAST * all;
+}
+
 static double income_of(const struct governor *g, enum probe_group group)
 {
-	double income = governor_income(g);
-
-	if (group == GROUP_ENDS)
-		return income_of_ends(g);
-	income *= share_of(g, group);
-	return income - given_to_ends(g, group, income);
+	return group == GROUP_ENDS     ? income_of_ends(g)
+	       : group == GROUP_PANICS ? income_of_panics(g)
+				       : income_of_sharing(g, group);
 }
 
 static uint64_t next_look(const struct governor *g, enum probe_group group, uint64_t now)
@@ -278,7 +302,8 @@ static uint64_t next_look(const struct governor *g, enum probe_group group, uint
 
 static void schedule(struct governor *g, uint64_t now)
 {
-	static const enum probe_group looked_at[] = { GROUP_BIRTHS, GROUP_REQUESTS, GROUP_ENDS };
+	static const enum probe_group looked_at[] = { GROUP_BIRTHS, GROUP_REQUESTS, GROUP_ENDS,
+						      GROUP_PANICS };
 
 	g->next_ns = now + TICK_EXACT_NS;
 	for (size_t i = 0; !g->cfg.exact && i < ARRAY_SIZE(looked_at); i++) {
@@ -334,7 +359,8 @@ unsigned int governor_init(struct governor *g, const struct governor_config *cfg
 	g->b[GROUP_REQUESTS].trial = true;
 	g->b[GROUP_REQUESTS].whole_ns = GOV_SLICE_REQUESTS_NS;
 	g->dice = (uint32_t)(in->now_ns >> 10);
-	g->b[GROUP_RARE].hits_per_s = 0; /* rare until seen otherwise */
+	/* rare until seen otherwise */
+	g->b[GROUP_RARE].hits_per_s = g->b[GROUP_PANICS].hits_per_s = 0;
 	if (cfg->births_per_s >= 0)
 		b->hits_per_s = g->b[GROUP_ENDS].hits_per_s = cfg->births_per_s;
 	/* A program known to be too busy begins with saving up, not with debt. */
@@ -462,6 +488,22 @@ static void step_ends(struct governor *g, const struct governor_input *in, const
 	bucket_step(e, &f);
 }
 
+static void step_panics(struct governor *g, const struct governor_input *in, const struct flow *all)
+{
+	struct gov_bucket *b = &g->b[GROUP_PANICS];
+	struct flow f = *all;
+	bool on = b->on;
+
+	f.income = income_of_panics(g);
+	f.floor *= f.income / all->income;
+	f.lead_s = lead_s(g, GROUP_PANICS);
+	f.spent = spent_by(g, in, GROUP_PANICS);
+	fit_slice(b, f.income, f.lead_s, SAVE_S, GOV_SLICE_MIN_NS, GOV_SLICE_NS);
+	bucket_step(b, &f);
+	if (on && !b->on)
+		b->delay = throw_dice(g);
+}
+
 /* Rare probes may take half of the budget before they are sliced. */
 static void step_rare(struct governor *g, const struct governor_input *in, const struct flow *all)
 {
@@ -493,6 +535,7 @@ unsigned int governor_step(struct governor *g, const struct governor_input *in)
 	if (!g->cfg.exact) {
 		step_sharing(g, in, &f);
 		step_ends(g, in, &f);
+		step_panics(g, in, &f);
 		step_rare(g, in, &f);
 	}
 	g->last = *in;

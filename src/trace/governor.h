@@ -12,7 +12,8 @@
  * The budget covers all groups together.  Rare probes come first.  What they
  * leave the other two share: half each, and what one does not use is the
  * other's; of its part births keep a quarter in any case, requests a half.
- * Ends of goroutines get what those leave, and are on only while births are.
+ * Ends of goroutines get what those leave, and are on only while births are; recovered
+ * panics what all leave: a storm of them takes nothing from anything else.
  */
 #ifndef GOSPECT_TRACE_GOVERNOR_H
 #define GOSPECT_TRACE_GOVERNOR_H

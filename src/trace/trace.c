@@ -419,17 +419,15 @@ static unsigned int governor_begin(struct trace *t, uint64_t now)
 		.exact = c->exact,
 		.births_per_s = t->births_per_s,
 		.cpu_ns_per_s = t->cpu_ns_per_s,
-		.detach_ns = { detach_ns(t, GROUP_RARE), detach_ns(t, GROUP_BIRTHS),
-			       detach_ns(t, GROUP_REQUESTS), detach_ns(t, GROUP_ENDS) },
-		.cost_per_hit_ns = { trace_first_cost(t, GROUP_RARE),
-				     trace_first_cost(t, GROUP_BIRTHS),
-				     trace_first_cost(t, GROUP_REQUESTS),
-				     trace_first_cost(t, GROUP_ENDS) },
 	};
 	struct governor_input in = { .now_ns = now,
 				     .cpu_ns = t->first_cpu_ns,
 				     .created = t->first_created };
 
+	for (int i = 0; i < GROUP_COUNT; i++) {
+		gc.detach_ns[i] = detach_ns(t, (enum probe_group)i);
+		gc.cost_per_hit_ns[i] = trace_first_cost(t, (enum probe_group)i);
+	}
 	return governor_init(&t->gov, &gc, &in);
 }
 

@@ -285,13 +285,13 @@ struct trace_reading {
 	size_t ngrowth;          /* owned by the reading */
 	uint64_t growths_other;  /* in none of these rows */
 	uint64_t governed_on_ns; /* how long births were armed */
-	uint64_t ends_on_ns;
+	uint64_t ends_on_ns, panics_on_ns;
 	double requests_share; /* of the window: what the slices were of it, 0..1 */
 	double growths_share;  /* the same by what was allocated */
 	uint64_t rare_on_ns;
 	uint64_t wall_ns; /* since trace_attach() */
-	bool governed_sliced, rare_sliced, requests_sliced,
-		ends_sliced; /* off at the previous reading, or since */
+	bool governed_sliced, rare_sliced, requests_sliced, ends_sliced,
+		panics_sliced; /* off at the previous reading, or since */
 	/* losses: events that are in no sum */
 	uint64_t sites_full, stacks_full, requests_full; /* births, allocations, all others */
 	uint64_t others_full; /* hosts and places looked for that are in a row of the others */

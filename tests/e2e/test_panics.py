@@ -75,6 +75,22 @@ class Panics(unittest.TestCase):
             self.assertEqual(seen(a.report), {"main.panicError": 50000})
             self.assertEqual(after["counts"]["main.panicError"], 50000)
 
+    def test_storm(self):
+        """Without --exact: near the truth, within the budget, and nothing else is counted in slices for it."""
+        with Commands([binary(f"recovers-{USUAL}-stripped")]) as p:
+            with window(p.pid) as a:
+                truth = p.do("storm 20000 100000")["counts"]["main.panicError"]
+        r = a.report
+        [row] = [x for x in r["panics"] if not x.get("other")]  # other: began before a slice
+        self.assertEqual((row["place"]["function"], row["exactness"]), ("main.panicError", "sampled"))
+        self.assertTrue(truth / 2 < row["recovered"] < 2 * truth, row)
+        said = {c["sensor"]: c["state"] for c in r["coverage"]}
+        self.assertEqual({s: said[s] for s in ("goroutines", "alloc", "gc", "net", "locks", "crash")},
+                         {"goroutines": "exact", "alloc": "exact", "gc": "exact", "net": "exact", "locks": "exact",
+                          "crash": "sampled"})
+        cost = sum(x.get("hits", 0) * x.get("cost_ns", 0) for x in r["cost"]["probes"]["list"]) / 1e9 / r["window_s"]
+        self.assertLess(cost, max(0.005, 0.02 * r["target"]["cpu_cores"]))
+
     def test_redacted(self):
         with Commands([binary(f"recovers-{USUAL}-stripped")]) as p:
             with window(p.pid, "--redact-messages", *ONLY) as a:

@@ -14,6 +14,7 @@
 struct load {
 	double births_per_s, cpu, rare_per_s;
 	double request_hits_per_s; /* of the probes on every request */
+	double panics_per_s;
 };
 
 /* What was simulated so far. */
@@ -37,8 +38,8 @@ static inline struct governor_config config(double births_per_s, double cpu)
 	return (struct governor_config){
 		.budget_pct = 1,
 		.floor_ns = 2 * MS,
-		.cost_per_hit_ns = { 1000, 900, 900 },
-		.detach_ns = { 50 * MS, 50 * MS, 50 * MS },
+		.cost_per_hit_ns = { 1000, 900, 900, [GROUP_PANICS] = 900 },
+		.detach_ns = { 50 * MS, 50 * MS, 50 * MS, [GROUP_PANICS] = 50 * MS },
 		.births_per_s = births_per_s,
 		.cpu_ns_per_s = cpu < 0 ? -1 : cpu * (double)S,
 	};
@@ -110,6 +111,8 @@ static inline void sim_run(struct sim *s, const struct load *l, uint64_t ns)
 		}
 		if (s->on & GROUP_BIT(GROUP_RARE))
 			sim_hits(s, GROUP_RARE, l->rare_per_s * dt);
+		if (s->on & GROUP_BIT(GROUP_PANICS))
+			sim_hits(s, GROUP_PANICS, l->panics_per_s * dt);
 		if (s->on & GROUP_BIT(GROUP_REQUESTS))
 			sim_hits(s, GROUP_REQUESTS, l->request_hits_per_s * dt);
 		for (i = 0; i < GROUP_COUNT; i++)

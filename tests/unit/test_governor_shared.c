@@ -121,6 +121,57 @@ static void rare_leaves_short_slices(void **state)
 	assert_true(s.shortest_slice_ns >= GOV_SLICE_MIN_NS && s.shortest_slice_ns < GOV_SLICE_NS);
 }
 
+/* A storm of panics: all else is counted as without it, and the sum is within the budget. */
+static void panics_take_nothing(void **state)
+{
+	struct governor_config cfg = config(40000, 1);
+	struct load l = {
+		.births_per_s = 40000, .cpu = 1, .rare_per_s = 1000, .request_hits_per_s = 20000
+	};
+	struct sim calm, storm;
+
+	(void)state;
+	cfg.cost_per_hit_ns[GROUP_ENDS] = 500;
+	cfg.detach_ns[GROUP_ENDS] = 50 * MS;
+	sim_init(&calm, &cfg);
+	sim_run(&calm, &l, 60 * S);
+	assert_int_equal(calm.on_ns[GROUP_PANICS], calm.ns);
+	sim_init(&storm, &cfg);
+	l.panics_per_s = 100000;
+	sim_run(&storm, &l, 60 * S);
+	assert_int_equal(storm.on_ns[GROUP_RARE], storm.ns);
+	assert_true(storm.cost[GROUP_BIRTHS] >= 0.95 * calm.cost[GROUP_BIRTHS]);
+	assert_true(storm.cost[GROUP_REQUESTS] >= 0.95 * calm.cost[GROUP_REQUESTS]);
+	assert_true(storm.cost[GROUP_ENDS] >= 0.9 * calm.cost[GROUP_ENDS]);
+	assert_true(storm.on_ns[GROUP_PANICS] > 0);
+	assert_true(total_cost(&storm) <= 0.0105 * storm.cpu);
+}
+
+/* What nobody else needs is theirs: few are all counted, of many in slices that use it up. */
+static void panics_have_what_is_left(void **state)
+{
+	struct governor_config cfg = config(0, 1);
+	struct load l = { .cpu = 1, .panics_per_s = 5000 };
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 20 * S);
+	assert_int_equal(s.on_ns[GROUP_PANICS], s.ns);
+
+	sim_init(&s, &cfg);
+	l.panics_per_s = 50000;
+	sim_run(&s, &l, 60 * S);
+	assert_true(s.on_ns[GROUP_PANICS] < s.ns);
+	assert_true(s.cost[GROUP_PANICS] >= 0.005 * s.cpu);
+	assert_true(total_cost(&s) <= 0.0105 * s.cpu);
+
+	cfg.exact = true;
+	sim_init(&s, &cfg);
+	sim_run(&s, &l, 20 * S);
+	assert_int_equal(s.on_ns[GROUP_PANICS], s.ns);
+}
+
 static void requests_come_back(void **state)
 {
 	struct governor_config cfg = config(10, 1);
@@ -264,6 +315,8 @@ int main(void)
 		cmocka_unit_test(the_small_one_stays_on),
 		cmocka_unit_test(rare_comes_first),
 		cmocka_unit_test(rare_leaves_short_slices),
+		cmocka_unit_test(panics_take_nothing),
+		cmocka_unit_test(panics_have_what_is_left),
 		cmocka_unit_test(requests_come_back),
 		cmocka_unit_test(slices_are_as_long_as_requests_take),
 		cmocka_unit_test(waves_are_sampled),

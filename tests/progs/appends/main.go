@@ -10,12 +10,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -198,21 +194,13 @@ func loop(f func(), often int) {
 func answer(words []string) error {
 	switch words[0] {
 	case "run":
-		n, err := strconv.Atoi(words[1])
-		if err != nil {
-			return err
-		}
-		runAll(n)
+		runAll(number(words, 1))
 	case "loop":
 		f := functions[words[1]]
 		if f == nil {
 			return fmt.Errorf("no function %s", words[1])
 		}
-		often, err := strconv.Atoi(words[2])
-		if err != nil {
-			return err
-		}
-		loop(f, often)
+		loop(f, number(words, 2))
 	case "stop":
 		close(stop)
 	case "counts":
@@ -223,21 +211,12 @@ func answer(words []string) error {
 }
 
 func main() {
-	out := json.NewEncoder(os.Stdout)
-	fmt.Printf("READY pid=%d\n", os.Getpid())
-	in := bufio.NewScanner(os.Stdin)
-	for in.Scan() {
-		err := answer(strings.Fields(in.Text()))
-		a := map[string]interface{}{"ok": err == nil}
-		if err != nil {
-			a["error"] = err.Error()
-		}
+	serve(answer, func() interface{} {
 		now := map[string]count{}
 		for name, c := range counts {
 			now[name] = count{First: atomic.LoadInt64(&c.First), Later: atomic.LoadInt64(&c.Later),
 				Bytes: atomic.LoadInt64(&c.Bytes)}
 		}
-		a["counts"] = now
-		out.Encode(a)
-	}
+		return now
+	})
 }

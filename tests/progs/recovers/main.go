@@ -6,24 +6,21 @@
 // It prints `READY pid=N` and answers every line on its standard input with one line of JSON,
 // the counts since the start: "run N" runs each of them N times, on four goroutines; "calm N"
 // calls functions as often that defer a recover() and do not panic; "burst N" panics N times as
-// fast as it can, on one goroutine; "http N" asks a server of its own so often for a page whose
+// fast as it can, on one goroutine; "storm RATE N" N times, so many a second; "http N" asks a server of its own so often for a page whose
 // handler panics; "counts" does nothing else.
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 type custom struct {
@@ -140,25 +137,30 @@ func ask(n int) {
 	}
 }
 
-func answer(words []string) error {
-	n := 0
-	if len(words) > 1 {
-		var err error
-		if n, err = strconv.Atoi(words[1]); err != nil {
-			return err
+func storm(perSecond, n int) {
+	begin := time.Now()
+	for i := 0; i < n; i++ {
+		if due := begin.Add(time.Duration(i) * time.Second / time.Duration(perSecond)); i%20 == 0 {
+			time.Sleep(time.Until(due))
 		}
+		try("main.panicError", panicError)
 	}
+}
+
+func answer(words []string) error {
 	switch words[0] {
 	case "run":
-		four(n, runAll)
+		four(number(words, 1), runAll)
 	case "calm":
-		four(n, calm)
+		four(number(words, 1), calm)
 	case "burst":
-		for i := 0; i < n; i++ {
+		for i := 0; i < number(words, 1); i++ {
 			try("main.panicError", panicError)
 		}
+	case "storm":
+		storm(number(words, 1), number(words, 2))
 	case "http":
-		ask(n)
+		ask(number(words, 1))
 	case "counts":
 	default:
 		return fmt.Errorf("unknown command %s", words[0])
@@ -171,20 +173,11 @@ func main() {
 		counts[name] = new(int64)
 	}
 	close(closed)
-	enc := json.NewEncoder(os.Stdout)
-	fmt.Printf("READY pid=%d\n", os.Getpid())
-	in := bufio.NewScanner(os.Stdin)
-	for in.Scan() {
-		err := answer(strings.Fields(in.Text()))
-		a := map[string]interface{}{"ok": err == nil}
-		if err != nil {
-			a["error"] = err.Error()
-		}
+	serve(answer, func() interface{} {
 		now := map[string]int64{}
 		for name, n := range counts {
 			now[name] = atomic.LoadInt64(n)
 		}
-		a["counts"] = now
-		enc.Encode(a)
-	}
+		return now
+	})
 }

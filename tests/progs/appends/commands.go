@@ -1,0 +1,1 @@
+../recovers/commands.go
