@@ -8,7 +8,11 @@
  * machine held up for a moment is compared with none.  MIN_COUNT requests must have
  * ended it (one slow request does not count), or fewer when the median is over
  * VERY_SLOW_NS; a body that takes long is often a stream, so that exception is
- * not for bodies.
+ * not for bodies.  What a phase takes that does the caller's work (the request
+ * written, the answer made, the body) is as much as the work needs: whether a
+ * second is too much nobody here can know, so this is a remark, unless it takes
+ * ten times as long as before, half of the requests fail, they are stuck in it, or it
+ * is so long that they would be (of bodies none is).
  *
  * Stuck: requests are in a phase that never ends for them, so that no duration
  * of it is known (a connect to a black hole): one for STUCK_S, or SEVERAL for
@@ -27,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/human.h"
 #include "base/text.h"
 #include "base/map.h"
@@ -243,6 +248,20 @@ static void durations(const struct net_phase_row *r, char *out, size_t size)
 		 r->exactness == EXACT ? "" : "about ", human_count(r->count, n));
 }
 
+/* All of a request but the way to a connection. */
+static bool is_work(int phase)
+{
+	return phase == NET_REQUEST_WRITE || phase == NET_TTFB || phase == NET_BODY;
+}
+
+static bool is_remark(const struct in_phase *p, int phase)
+{
+	const struct net_phase_row *r = p->row;
+
+	return is_work(phase) && !is_stuck(p) && !became_slow(r) && r->errors * 2 < r->count &&
+	       (phase == NET_BODY || (double)r->p50_ns / NS_PER_S <= STUCK_S);
+}
+
 /* Several are one row: one may be full while the other is idle. */
 static void evidence_of_transports(struct finding *f, const struct net_window *net,
 				   const char *host)
@@ -348,7 +367,8 @@ static void add_finding(const struct net_window *net, const struct host *h, int 
 	const char *silent;
 
 	net_words_subject(h->name, (enum net_phase)phase, subject, sizeof(subject));
-	f = findings_add_about(out, "slow-phase", subject, SEVERITY_MEDIUM, NULL);
+	f = findings_add_about(out, "slow-phase", subject,
+			       is_remark(p, phase) ? SEVERITY_INFO : SEVERITY_MEDIUM, NULL);
 	if (!f)
 		return;
 	if (place)

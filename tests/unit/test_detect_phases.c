@@ -32,7 +32,9 @@ static void each_slow_phase_is_named(void **state)
 			if (i != phase)
 				add_phase(&x.w, API, (enum net_phase)i, 12, 5);
 		add_phase(&x.w, API, (enum net_phase)phase, 12, 121)->busiest = AT_CHARGE;
-		f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+		/* what its work takes may be what it needs */
+		f = only(&x, "slow-phase",
+			 phase < NET_REQUEST_WRITE ? SEVERITY_MEDIUM : SEVERITY_INFO);
 		snprintf(id, sizeof(id), "slow-phase:" API ":%s",
 			 net_phase_name((enum net_phase)phase));
 		assert_string_equal(f->id, id);
@@ -99,6 +101,40 @@ static void ten_times_its_earlier_median_is_slow(void **state)
 	p->before_p50_ns = NS_MS / 20;
 	p->p50_ns = 2 * NS_MS; /* forty times as slow, and still fast */
 	nothing(&x);
+}
+
+static void work_that_takes_long_is_a_remark(void **state)
+{
+	static const enum net_phase work[] = { NET_REQUEST_WRITE, NET_TTFB, NET_BODY };
+	struct net_phase_row *p;
+	struct fixture x;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(work) / sizeof(*work); i++) {
+		set_up(&x);
+		p = add_phase(&x.w, API, work[i], 12,
+			      1200); /* each and every one, and all come back */
+		only(&x, "slow-phase", SEVERITY_INFO);
+		p->errors = 5;
+		only(&x, "slow-phase", SEVERITY_INFO);
+		p->errors = 6;
+		only(&x, "slow-phase", SEVERITY_MEDIUM);
+		p->errors = 0;
+		p->before_count = 12;
+		p->before_p50_ns = 121 * NS_MS;
+		only(&x, "slow-phase", SEVERITY_INFO);
+		p->before_p50_ns = 120 * NS_MS;
+		only(&x, "slow-phase", SEVERITY_MEDIUM);
+		p->before_count = 0;
+		p->p50_ns = 3001 * NS_MS;
+		only(&x, "slow-phase", work[i] == NET_BODY ? SEVERITY_INFO : SEVERITY_MEDIUM);
+		if (work[i] != NET_BODY) {
+			p->p50_ns = 1200 * NS_MS;
+			add_request(&x.w, API, work[i], 3.1);
+			only(&x, "slow-phase", SEVERITY_MEDIUM);
+		}
+		tear_down(&x);
+	}
 }
 
 static void stuck_requests_are_a_slow_phase(void **state)
@@ -286,6 +322,7 @@ int main(void)
 		cmocka_unit_test(each_slow_phase_is_named),
 		cmocka_unit_test(fast_or_shared_time_is_not_slow),
 		cmocka_unit_test(ten_times_its_earlier_median_is_slow),
+		cmocka_unit_test(work_that_takes_long_is_a_remark),
 		cmocka_unit_test(stuck_requests_are_a_slow_phase),
 		cmocka_unit_test(requests_in_flight_are_not_stuck),
 		cmocka_unit_test(phases_that_fail),
