@@ -10,7 +10,6 @@
 #include "gort/gostacks.h"
 #include "trace/trace.h"
 
-#define SEEN_AHEAD   4          /* of those that come next, before any is looked for */
 #define FIRST_POINTS 4          /* doubled as long as there are more */
 #define MAX_LEARNED  (1u << 16) /* stacks read at a look, to see what goroutines were given */
 
@@ -31,8 +30,7 @@ int sites_init(struct sites *s, struct goruntime *rt)
 	s->rt = rt;
 	bytesmap_init(&s->index, 4 * SITES_MAX);
 	bytesmap_init(&s->places, SITES_MAX);
-	u64map_init(&s->given, SEEN_MAX);
-	u64map_init(&s->seen_at, SEEN_MAX);
+	u64map_init(&s->given, GIVEN_MAX);
 	u64map_init(&s->reason_class, 256);
 	return track_new(s) ? 0 : -ENOMEM; /* SITES_OVERFLOW */
 }
@@ -42,12 +40,12 @@ void sites_deinit(struct sites *s)
 	bytesmap_deinit(&s->index);
 	bytesmap_deinit(&s->places);
 	u64map_deinit(&s->given);
-	u64map_deinit(&s->seen_at);
 	u64map_deinit(&s->reason_class);
 	for (size_t i = 0; i < s->n; i++)
 		free(s->track[i].point);
 	free(s->track);
 	free(s->seen);
+	free(s->now);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -251,32 +249,38 @@ enum wait_class sites_wait_class(struct sites *s, const struct goroutine *g)
 	return (enum wait_class) * c;
 }
 
-static const struct seen *seen_find(const struct sites *s, uint64_t goid)
+static int by_addr(const void *key, const void *member)
 {
-	uint64_t *at = u64map_find(&s->seen_at, goid);
+	const struct seen *p = member;
+	uint64_t addr = *(const uint64_t *)key;
 
-	return at ? &s->seen[*at] : NULL;
+	return addr < p->addr ? -1 : addr > p->addr;
 }
 
-/* The same for one after the other of a walk: mostly they come as they came before. */
-static const struct seen *seen_next(const struct sites *s, uint64_t goid, size_t *at)
+static const struct seen *seen_find(const struct sites *s, const struct goroutine *g)
 {
-	const struct seen *p = NULL;
+	const struct seen *p =
+		s->nseen ? bsearch(&g->addr, s->seen, s->nseen, sizeof(*s->seen), by_addr) : NULL;
 
-	for (size_t i = *at; i < s->nseen && i < *at + SEEN_AHEAD && !p; i++)
-		if (s->seen[i].goid == goid)
-			p = &s->seen[i];
-	if (!p)
-		p = seen_find(s, goid);
-	if (p)
-		*at = (size_t)(p - s->seen) + 1;
-	return p;
+	return p && p->goid == g->goid ? p : NULL;
+}
+
+/* The same for one after the other of a walk, which come by address. */
+static const struct seen *seen_next(const struct sites *s, const struct goroutine *g, size_t *at)
+{
+	if (*at && *at <= s->nseen && s->seen[*at - 1].addr >= g->addr)
+		return seen_find(s, g);
+	while (*at < s->nseen && s->seen[*at].addr < g->addr)
+		++*at;
+	if (*at < s->nseen && s->seen[*at].addr == g->addr)
+		return s->seen[(*at)++].goid == g->goid ? &s->seen[*at - 1] : NULL;
+	return NULL;
 }
 
 uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_t now_ns,
 		       size_t *at)
 {
-	const struct seen *p = seen_next(s, g->goid, at);
+	const struct seen *p = seen_next(s, g, at);
 
 	return p ? p->born_ns : now_ns;
 }
@@ -284,7 +288,7 @@ uint64_t sites_born_ns(const struct sites *s, const struct goroutine *g, uint64_
 double sites_age_s(const struct sites *s, const struct goroutine *g, uint64_t now_ns,
 		   enum age_kind *kind)
 {
-	const struct seen *p = seen_find(s, g->goid);
+	const struct seen *p = seen_find(s, g);
 	struct since born = { p ? p->born_ns : now_ns,
 			      p && p->born_exact ? AGE_EXACT : AGE_AT_LEAST };
 	struct since parked = since_parked(g, born.ns);
@@ -357,26 +361,50 @@ static int point_of_look(struct site_track *t, double t_s)
 			    });
 }
 
-/* One goroutine of a walk: what it adds to its site, and how it is remembered. */
-static void look_at(struct sites *s, const struct goroutine *g, const struct trace_births *births,
-		    uint64_t now_ns, size_t *at, struct seen *out)
+/* The track that it counts in.  Who was seen before has the go statement it had. */
+static struct site_track *track_at(struct sites *s, const struct goroutine *g, struct seen *out)
 {
-	const struct seen *p = seen_next(s, g->goid, at);
-	struct site_track *t = sites_of_g(s, g);
-	bool blocked = sites_wait_class(s, g) == WAIT_BLOCKED;
-	bool ran = p && p->seq != g->tracking_seq;
+	struct site_track *t = &s->track[out->track];
+	uint64_t *at = t->given ? u64map_find(&s->given, g->goid) : NULL;
 
-	*out = (struct seen){ .goid = g->goid, .seq = g->tracking_seq, .blocked = blocked };
+	if (t->given && !at && g->status != GO_RUNNING)
+		s->unlearned = true;
+	return at ? &s->track[*at] : t;
+}
+
+static void meet(struct sites *s, const struct goroutine *g, const struct seen *p,
+		 const struct trace_births *births, uint64_t now_ns, struct seen *out)
+{
+	uint64_t born = p ? 0 : trace_births_find(births, g->goid);
+
+	*out = (struct seen){ .addr = g->addr,
+			      .goid = g->goid,
+			      .seq = g->tracking_seq,
+			      .status = g->status,
+			      .reason = g->wait_reason };
 	if (p) {
 		out->born_ns = p->born_ns;
 		out->born_exact = p->born_exact;
+		out->track = p->track;
 	} else {
-		uint64_t born = trace_births_find(births, g->goid);
-
 		out->born_ns = born ? born : now_ns;
 		out->born_exact = born != 0;
+		out->track = (uint32_t)(sites_of(s, g->gopc, g->startpc) - s->track);
 	}
-	out->stuck = p && blocked && !ran;
+	if (p && p->status == g->status && p->reason == g->wait_reason)
+		out->blocked = p->blocked;
+	else
+		out->blocked = sites_wait_class(s, g) == WAIT_BLOCKED;
+}
+
+/* One goroutine of a walk: what it adds to its site, and how it is remembered. */
+static void look_at(struct sites *s, const struct goroutine *g, const struct seen *p,
+		    struct seen *out)
+{
+	struct site_track *t = track_at(s, g, out);
+	bool ran = p && p->seq != g->tracking_seq;
+
+	out->stuck = p && out->blocked && !ran;
 	out->window_stuck = out->stuck && p->window_stuck;
 	t->live++;
 	if (t->of)
@@ -390,54 +418,60 @@ static void look_at(struct sites *s, const struct goroutine *g, const struct tra
 			(struct since){ out->born_ns, t->oldest.ns ? t->oldest.kind : AGE_EXACT };
 	if (!out->born_exact) /* born before the first look: before any that was seen, too */
 		t->oldest.kind = AGE_AT_LEAST;
+	if (g->parked_ns && (!t->parked_ns || g->parked_ns < t->parked_ns))
+		t->parked_ns = g->parked_ns;
 }
 
-/* A collection can only make a lower bound older, never an exact birth. */
-static void older_by_collection(struct sites *s, const struct goroutine *g)
-{
-	struct site_track *t = g->parked_ns ? sites_of_g(s, g) : NULL;
-
-	if (t && g->parked_ns < t->oldest.ns)
-		t->oldest = (struct since){ g->parked_ns, AGE_AT_LEAST };
-}
-
-static void look_reset(struct sites *s, size_t live)
+static void look_begin(struct sites *s, size_t live)
 {
 	if (s->given.len > 2 * live + 4096) /* most of them have ended */
 		u64map_clear(&s->given);
 	for (size_t i = 0; i < s->n; i++) {
-		struct site_track *t = &s->track[i];
-
-		t->stuck_before = t->stuck;
-		t->births_looked = t->births;
-		t->live = t->given_live = t->stuck = t->stuck_still = t->ran = t->stuck_window = 0;
-		t->oldest = (struct since){ 0 };
+		s->track[i].stuck_before = s->track[i].stuck;
+		s->track[i].births_looked = s->track[i].births;
 	}
 }
 
-/* Whether each stands where it stood before. */
-static bool is_index_right(const struct sites *s, const struct seen *now, size_t n)
+/* Counts what a walk has by site, anew.  How many are to be remembered. */
+static size_t look_over(struct sites *s, const struct gowalk *w, const struct trace_births *births)
 {
-	size_t i = 0;
+	size_t n = 0, at = 0;
 
-	while (i < n && n == s->nseen && now[i].goid == s->seen[i].goid)
-		i++;
-	return i == n && n == s->nseen && n == s->seen_at.len;
+	s->unlearned = false;
+	for (size_t i = 0; i < s->n; i++) {
+		struct site_track *t = &s->track[i];
+
+		t->live = t->given_live = t->stuck = t->stuck_still = t->ran = t->stuck_window = 0;
+		t->oldest = (struct since){ 0 };
+		t->parked_ns = 0;
+	}
+	for (size_t i = 0; i < w->n; i++) {
+		const struct goroutine *g = &w->g[i];
+		const struct seen *p = g->system ? NULL : seen_next(s, g, &at);
+
+		if (g->system)
+			continue;
+		meet(s, g, p, births, w->mono_ns, &s->now[n]);
+		look_at(s, g, p, &s->now[n++]);
+	}
+	/* a collection can only make a lower bound older, never an exact birth */
+	for (size_t i = 0; i < s->n; i++)
+		if (s->track[i].parked_ns && s->track[i].parked_ns < s->track[i].oldest.ns)
+			s->track[i].oldest = (struct since){ s->track[i].parked_ns, AGE_AT_LEAST };
+	return n;
 }
 
 /* The look becomes the one the next is compared with.  run_ns: the time without pauses. */
-static int remember(struct sites *s, struct seen *now, size_t n, uint64_t run_ns)
+static int remember(struct sites *s, size_t n, uint64_t run_ns)
 {
-	bool right = is_index_right(s, now, n);
+	struct seen *before = s->seen;
+	size_t cap = s->seen_cap;
 
-	free(s->seen);
-	s->seen = now;
+	s->seen = s->now;
+	s->seen_cap = s->now_cap;
 	s->nseen = n;
-	if (!right)
-		u64map_clear(&s->seen_at);
-	for (size_t i = 0; i < n && !right; i++)
-		if (!u64map_put(&s->seen_at, now[i].goid, i, NULL))
-			s->dropped++;
+	s->now = before;
+	s->now_cap = cap;
 	for (size_t i = 0; i < s->n; i++) {
 		struct site_track *t = &s->track[i];
 
@@ -459,29 +493,23 @@ static int remember(struct sites *s, struct seen *now, size_t n, uint64_t run_ns
 int sites_look(struct sites *s, const struct gowalk *w, const struct trace_births *births,
 	       bool record)
 {
-	struct seen *now = malloc((w->n + 1) * sizeof(*now));
-	size_t n = 0, at = 0;
+	size_t n;
 
-	if (!now)
+	if (array_grow(&s->now, w->n + 1, &s->now_cap, sizeof(*s->now)))
 		return -ENOMEM;
-	look_reset(s, w->n);
+	look_begin(s, w->n);
 	s->system = w->system;
-	if (sites_learn(s, w)) {
-		free(now);
-		return -ENOMEM;
+	n = look_over(s, w, births);
+	if (s->unlearned) {
+		if (sites_learn(s, w))
+			return -ENOMEM;
+		n = look_over(s, w, births);
 	}
-	for (size_t i = 0; i < w->n; i++)
-		if (!w->g[i].system)
-			look_at(s, &w->g[i], births, w->mono_ns, &at, &now[n++]);
-	for (size_t i = 0; i < w->n; i++)
-		if (!w->g[i].system)
-			older_by_collection(s, &w->g[i]);
 	if (record)
-		return remember(s, now, n, w->mono_ns - s->paused_ns);
+		return remember(s, n, w->mono_ns - s->paused_ns);
 	/* Not recorded: what was stuck at the look before stays so for the next. */
 	for (size_t i = 0; i < s->n; i++)
 		s->track[i].stuck = s->track[i].stuck_before;
-	free(now);
 	return 0;
 }
 

@@ -20,13 +20,14 @@ struct trace_reading;
 
 #define SITES_MAX      16384      /* tracked sites; those beyond are one, of no place */
 #define SITES_OVERFLOW 0          /* that one's track */
-#define SEEN_MAX       (1u << 22) /* goroutines remembered from one look to the next */
+#define GIVEN_MAX      (1u << 22) /* goroutines whose function is remembered */
 
 /* A goroutine as remembered. */
 struct seen {
-	uint64_t goid;
+	uint64_t addr, goid;
 	uint64_t born_ns; /* our monotonic clock: birth, or a time it already lived */
-	uint8_t seq;
+	uint32_t track;   /* of its go statement */
+	uint8_t seq, status, reason;
 	bool born_exact;
 	bool blocked;      /* waiting on a channel, lock, … */
 	bool stuck;        /* so already at the look before, and not run since */
@@ -46,6 +47,7 @@ struct site_track {
 	uint64_t live, stuck, stuck_left, ran, stuck_window;
 	uint64_t stuck_before, stuck_still; /* of the look before; of them still stuck */
 	struct since oldest;                /* ns 0: nobody lives */
+	uint64_t parked_ns;                 /* the earliest that a collection proves; 0: none */
 	/* since the probes were armed, and the same at the start of the window */
 	uint64_t births, births_base;
 	uint64_t births_gone;   /* of rows of the kernel's table that made room for others */
@@ -63,9 +65,9 @@ struct sites {
 	struct u64map given;      /* goid -> track of the function that it was given */
 	struct site_track *track; /* owned */
 	size_t n, cap;
-	struct seen *seen;     /* owned: of the look before */
-	struct u64map seen_at; /* goid -> index in seen */
-	size_t nseen;
+	struct seen *seen, *now; /* owned: of the look before, by address; of the one under way */
+	size_t nseen, seen_cap, now_cap;
+	bool unlearned; /* the look under way met some whose function may yet be learned */
 	struct u64map reason_class; /* cache: address of the words -> class + 1 */
 	uint64_t paused_ns;         /* for how long the process did not run, since the first look */
 	uint64_t begin_ns, look_ns; /* first and latest recorded look, pauses left out */

@@ -63,6 +63,8 @@ struct goroutine {
 	uint64_t labels, waiting, lockedm;
 	uint64_t parked_ns;   /* our monotonic clock: blocked since then at least, as a collection
 			       * proves; 0: none does */
+	int64_t waitsince;    /* as the runtime has it: what parked_ns is from */
+	uint32_t moved;       /* the number of the walk that found it other than it was before */
 	uint8_t status;       /* enum gostatus */
 	uint8_t wait_reason;  /* index into layout's table, when GO_WAITING */
 	uint8_t tracking_seq; /* bumped by casgstatus each time it stops running (mod 256) */
@@ -72,10 +74,13 @@ struct goroutine {
 struct gowalk {
 	struct goroutine *g; /* owned; live ones (not idle, not dead), user and system */
 	size_t n, cap;
-	uint64_t user, system; /* of them */
-	uint64_t mono_ns;      /* our monotonic clock, at the middle of the reading */
-	uint64_t read_ns;      /* how long it took */
-	uint64_t failures;     /* g's that could not be read whole, or beyond the first 4 million */
+	uint32_t number, before; /* this one's, and that of the one before it; from 1 on */
+	size_t next, end;        /* of g, during a walk: those of the walk before still to come */
+	bool proves;             /* a collection has ended since */
+	uint64_t user, system;   /* of them */
+	uint64_t mono_ns;        /* our monotonic clock, at the middle of the reading */
+	uint64_t read_ns;        /* how long it took */
+	uint64_t failures; /* g's that could not be read whole, or beyond the first 4 million */
 	bool has_cycles;
 	uint32_t cycles; /* collections that had ended before it */
 };

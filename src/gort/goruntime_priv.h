@@ -27,6 +27,7 @@ struct gocycles {
 struct gowalk_cache {
 	/* what is read of each g: from, length */
 	uint32_t g_from, g_len;
+	uint32_t walks; /* so far */
 	/* allgs, which only ever grows: known entries, sorted by address */
 	uint64_t *addr;
 	size_t naddr, addr_cap;

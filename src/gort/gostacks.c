@@ -461,7 +461,7 @@ int gostacks_read(struct gostacks *s, struct goruntime *rt, struct gowalk *w, ui
 	b->n = 0;
 	gostacks_kept_begin(&s->kept);
 	for (size_t i = 0; i < w->n && err >= 0; i++) {
-		stack[i] = gostacks_kept_find(s, &w->g[i], &at);
+		stack[i] = gostacks_kept_find(s, w, &w->g[i], &at);
 		err = is_known(s, &w->g[i], stack[i]);
 		if (!err)
 			b->at[b->n++] = i;

@@ -6,10 +6,11 @@
  * meanwhile is read again, or said not to have been read.
  *
  * Who asks again and again (gostacks_renew()) reads only those that have moved:
- * a goroutine that waits, and was found to stand as it stood at two readings one
+ * a goroutine that waits, and was found to stand as it stood by three walks one
  * after the other (its id, how often it has run, pc, SP, what it waits for and
- * since when, the bounds of its stack), keeps the stack it had.  How often it has
- * run is known by 8 bits: one that ran 256 times between each of three looks and
+ * since when, the bounds of its stack: all that a walk reads of it), of which one
+ * was at most as late as its stack was read, keeps that stack.  How often it has
+ * run is known by 8 bits: one that ran 256 times between each of three walks and
  * stopped as deep in its stack seems not to have moved.  16 bytes a goroutine.
  */
 #ifndef GOSPECT_GORT_GOSTACKS_H
@@ -42,8 +43,9 @@ struct gostack_bytes {
 /* What one reading leaves to the next. */
 struct gostacks_kept {
 	struct kept *g; /* owned; by address */
-	size_t n;
-	uint64_t *pc; /* owned: the stacks, of the reading before */
+	size_t n, cap;
+	uint32_t walk; /* the number of that walk */
+	uint64_t *pc;  /* owned: the stacks, of the reading before */
 	struct gostack *stack;
 	size_t nstack;
 	uint32_t *number; /* owned: those they have now + 1; 0: none yet */

@@ -9,37 +9,32 @@
 #include "base/vec.h"
 
 #define MAX_KEPT (1u << 20) /* goroutines, 16 MB; those beyond are read each time */
-#define KEY_BITS 39
 
 struct kept {
-	uint64_t addr;           /* of the g */
-	uint64_t key : KEY_BITS; /* of all that says where it stands */
-	uint64_t twice : 1;      /* two readings found the same: of one it may be chance */
-	uint64_t stack : 24;
+	uint64_t addr; /* of the g */
+	uint32_t stack : 24;
+	uint32_t
+		twice : 1; /* two walks found it so before the stack was read: of one it may be chance */
 };
-
-static uint64_t key_of(const struct goroutine *g)
-{
-	uint64_t what[] = { g->goid,        g->sched_pc,    g->sched_sp,       g->stack_lo,
-			    g->stack_hi,    g->waiting,     g->parked_ns != 0, g->status,
-			    g->wait_reason, g->tracking_seq };
-	uint64_t h = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(what); i++)
-		h = ((h << 5 | h >> 59) ^ what[i]) * 0x9e3779b97f4a7c15ull;
-	return hash_u64(h) >> (64 - KEY_BITS);
-}
 
 static bool stands(const struct goroutine *g)
 {
 	return g->status == GO_WAITING || g->status == GO_LEAKED;
 }
 
-static const struct kept *find(const struct gostacks_kept *k, const struct goroutine *g, size_t *at)
+/* Whether it has not moved since its stack was read, and three walks found it so. */
+static bool has_stood(const struct gostacks_kept *k, const struct kept *was, const struct gowalk *w,
+		      const struct goroutine *g)
+{
+	return stands(g) && g->moved <= k->walk && (was->twice || w->before > k->walk);
+}
+
+static const struct kept *find(const struct gostacks_kept *k, const struct gowalk *w,
+			       const struct goroutine *g, size_t *at)
 {
 	while (*at < k->n && k->g[*at].addr < g->addr)
 		++*at;
-	return *at < k->n && k->g[*at].addr == g->addr && stands(g) && k->g[*at].key == key_of(g)
+	return *at < k->n && k->g[*at].addr == g->addr && has_stood(k, &k->g[*at], w, g)
 		       ? &k->g[*at]
 		       : NULL;
 }
@@ -84,14 +79,15 @@ void gostacks_kept_begin(struct gostacks_kept *k)
 		k->n = 0;
 }
 
-uint32_t gostacks_kept_find(struct gostacks *s, const struct goroutine *g, size_t *at)
+uint32_t gostacks_kept_find(struct gostacks *s, const struct gowalk *w, const struct goroutine *g,
+			    size_t *at)
 {
 	struct gostacks_kept *k = &s->kept;
-	const struct kept *was = find(k, g, at);
+	const struct kept *was = find(k, w, g, at);
 	const struct gostack *stack;
 	uint32_t number;
 
-	if (!was || !was->twice || was->stack >= k->nstack)
+	if (!was || was->stack >= k->nstack)
 		return GOSTACK_UNREAD;
 	if (k->number[was->stack])
 		return k->number[was->stack] - 1;
@@ -104,21 +100,19 @@ uint32_t gostacks_kept_find(struct gostacks *s, const struct goroutine *g, size_
 
 void gostacks_kept_end(struct gostacks_kept *k, const struct gowalk *w, const uint32_t *stack)
 {
-	size_t room = w->n < MAX_KEPT ? w->n : MAX_KEPT, n = 0, at = 0;
-	struct kept *now = malloc((room + 1) * sizeof(*now));
+	size_t room = w->n < MAX_KEPT ? w->n : MAX_KEPT, n = 0;
 
-	for (size_t i = 0; now && i < w->n && n < room; i++) {
+	if (array_grow(&k->g, room + 1, &k->cap, sizeof(*k->g)))
+		room = 0;
+	for (size_t i = 0; i < w->n && n < room; i++) {
 		const struct goroutine *g = &w->g[i];
 
-		if (!stands(g) || stack[i] >= GOSTACK_MAX)
-			continue;
-		now[n++] = (struct kept){ .addr = g->addr,
-					  .key = key_of(g),
-					  .twice = find(k, g, &at) != NULL,
-					  .stack = stack[i] };
+		if (stands(g) && stack[i] < GOSTACK_MAX)
+			k->g[n++] = (struct kept){ .addr = g->addr,
+						   .stack = stack[i],
+						   .twice = g->moved < w->number };
 	}
-	free(k->g);
-	k->g = now;
-	k->n = now ? n : 0;
+	k->n = n;
+	k->walk = w->number;
 	forget_stacks(k);
 }

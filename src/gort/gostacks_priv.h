@@ -15,7 +15,8 @@ void gostacks_kept_deinit(struct gostacks_kept *k);
 void gostacks_kept_begin(struct gostacks_kept *k);
 /* The stack of a goroutine that has not moved; GOSTACK_UNREAD: it is to be read.  *at: 0 at
  * first; they are asked for by address. */
-uint32_t gostacks_kept_find(struct gostacks *s, const struct goroutine *g, size_t *at);
+uint32_t gostacks_kept_find(struct gostacks *s, const struct gowalk *w, const struct goroutine *g,
+			    size_t *at);
 /* What is known after the reading, for the next. */
 void gostacks_kept_end(struct gostacks_kept *k, const struct gowalk *w, const uint32_t *stack);
 

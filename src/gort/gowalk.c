@@ -24,6 +24,7 @@
 #define MAX_GAP      512          /* between g's read as one block: never a whole page */
 #define BATCH_PIECES 512
 #define MAX_REPEATS  3          /* of a g seen half made */
+#define LEAST_GAP    1024       /* goroutines for which room is made at once */
 #define HUGE_BYTES   (2u << 20) /* of a page, on x86-64 */
 
 int goread_list(struct goruntime *rt, uint64_t *array, uint64_t *len)
@@ -57,25 +58,62 @@ int goread_list(struct goruntime *rt, uint64_t *array, uint64_t *len)
 	return 0;
 }
 
-static uint64_t g_u64(const struct goruntime *rt, const uint8_t *raw, enum layout_field f)
+static inline uint64_t g_u64(const struct goruntime *rt, const uint8_t *raw, enum layout_field f)
 {
 	int32_t off = go_off(rt, f);
 
 	return off < 0 ? 0 : load_u64(raw + off - rt->cache->g_from);
 }
 
-static uint8_t g_u8(const struct goruntime *rt, const uint8_t *raw, enum layout_field f)
+static inline uint8_t g_u8(const struct goruntime *rt, const uint8_t *raw, enum layout_field f)
 {
 	int32_t off = go_off(rt, f);
 
 	return off < 0 ? 0 : raw[off - rt->cache->g_from];
 }
 
-static uint8_t g_status(const struct goruntime *rt, const uint8_t *raw)
+static inline uint8_t g_status(const struct goruntime *rt, const uint8_t *raw)
 {
 	uint32_t status = (uint32_t)g_u64(rt, raw, LAYOUT_G_ATOMICSTATUS) & ~GO_STATUS_SCAN;
 
 	return status > UINT8_MAX ? UINT8_MAX : (uint8_t)status;
+}
+
+/* All that is read of a g: the name in struct goroutine, its field. */
+#define WORDS(X)                   \
+	X(goid, GOID)              \
+	X(sched_pc, SCHED_PC)      \
+	X(sched_sp, SCHED_SP)      \
+	X(sched_bp, SCHED_BP)      \
+	X(gopc, GOPC)              \
+	X(startpc, STARTPC)        \
+	X(parent_goid, PARENTGOID) \
+	X(syscall_pc, SYSCALLPC)   \
+	X(syscall_sp, SYSCALLSP)   \
+	X(stack_lo, STACK_LO)      \
+	X(stack_hi, STACK_HI)      \
+	X(m, M)                    \
+	X(labels, LABELS)          \
+	X(waiting, WAITING)        \
+	X(lockedm, LOCKEDM)        \
+	X(waitsince, WAITSINCE)
+#define BYTES(X)                   \
+	X(wait_reason, WAITREASON) \
+	X(tracking_seq, TRACKINGSEQ)
+
+/* Whether it is, in all that is read of it, what it was. */
+static inline bool is_same(const struct goruntime *rt, const uint8_t *raw,
+			   const struct goroutine *g)
+{
+	uint64_t other = g_status(rt, raw) ^ g->status;
+
+#define X(name, field) other |= g_u64(rt, raw, LAYOUT_G_##field) ^ (uint64_t)g->name;
+	WORDS(X)
+#undef X
+#define X(name, field) other |= (uint64_t)(g_u8(rt, raw, LAYOUT_G_##field) ^ g->name);
+	BYTES(X)
+#undef X
+	return !other;
 }
 
 bool goread_stands(const struct goruntime *rt, const uint8_t *raw, const struct goroutine *g)
@@ -89,39 +127,27 @@ bool goread_stands(const struct goruntime *rt, const uint8_t *raw, const struct 
 	       g_u64(rt, raw, LAYOUT_G_STACK_HI) == g->stack_hi;
 }
 
-static uint64_t proven_parked(struct goruntime *rt, const uint8_t *raw, const struct goroutine *g)
+static uint64_t proven_parked(struct goruntime *rt, const struct goroutine *g)
 {
-	int64_t since = (int64_t)g_u64(rt, raw, LAYOUT_G_WAITSINCE);
-
-	if (!since ||
+	if (!g->waitsince ||
 	    (g->status != GO_WAITING && g->status != GO_SYSCALL && g->status != GO_LEAKED))
 		return 0;
-	return gocycles_proven_ns(&rt->cache->cycles, since - rt->mono_offset_ns);
+	return gocycles_proven_ns(&rt->cache->cycles, g->waitsince - rt->mono_offset_ns);
 }
 
 void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, struct goroutine *g)
 {
 	memset(g, 0, sizeof(*g));
 	g->addr = addr;
+	g->moved = rt->cache->walks;
 	g->status = g_status(rt, raw);
-	g->goid = g_u64(rt, raw, LAYOUT_G_GOID);
-	g->parent_goid = g_u64(rt, raw, LAYOUT_G_PARENTGOID);
-	g->gopc = g_u64(rt, raw, LAYOUT_G_GOPC);
-	g->startpc = g_u64(rt, raw, LAYOUT_G_STARTPC);
-	g->sched_pc = g_u64(rt, raw, LAYOUT_G_SCHED_PC);
-	g->sched_sp = g_u64(rt, raw, LAYOUT_G_SCHED_SP);
-	g->sched_bp = g_u64(rt, raw, LAYOUT_G_SCHED_BP);
-	g->syscall_pc = g_u64(rt, raw, LAYOUT_G_SYSCALLPC);
-	g->syscall_sp = g_u64(rt, raw, LAYOUT_G_SYSCALLSP);
-	g->stack_lo = g_u64(rt, raw, LAYOUT_G_STACK_LO);
-	g->stack_hi = g_u64(rt, raw, LAYOUT_G_STACK_HI);
-	g->m = g_u64(rt, raw, LAYOUT_G_M);
-	g->labels = g_u64(rt, raw, LAYOUT_G_LABELS);
-	g->waiting = g_u64(rt, raw, LAYOUT_G_WAITING);
-	g->lockedm = g_u64(rt, raw, LAYOUT_G_LOCKEDM);
-	g->parked_ns = proven_parked(rt, raw, g);
-	g->wait_reason = g_u8(rt, raw, LAYOUT_G_WAITREASON);
-	g->tracking_seq = g_u8(rt, raw, LAYOUT_G_TRACKINGSEQ);
+#define X(name, field) g->name = (typeof(g->name))g_u64(rt, raw, LAYOUT_G_##field);
+	WORDS(X)
+#undef X
+#define X(name, field) g->name = g_u8(rt, raw, LAYOUT_G_##field);
+	BYTES(X)
+#undef X
+	g->parked_ns = proven_parked(rt, g);
 }
 
 bool gostatus_is_live(uint8_t status, bool *known)
@@ -286,11 +312,63 @@ static int make_room(struct gowalk *w, size_t cap)
 	return 0;
 }
 
+/* ---- those of the walk before, in place ---- */
+
+/* Room for one more in front of those that are still to come. */
+static int make_gap(struct gowalk *w)
+{
+	size_t left = w->end - w->next, gap = LEAST_GAP + left / 8;
+	int err = make_room(w, w->n + gap + left);
+
+	if (err)
+		return err;
+	memmove(&w->g[w->n + gap], &w->g[w->next], left * sizeof(*w->g));
+	w->next = w->n + gap;
+	w->end = w->next + left;
+	return 0;
+}
+
+/* What the walk before found at that address; NULL: nothing.  Asked for in order. */
+static struct goroutine *before(struct gowalk *w, uint64_t addr)
+{
+	while (w->next < w->end && w->g[w->next].addr < addr)
+		w->next++;
+	if (w->next < w->end)
+		return w->g[w->next].addr == addr ? &w->g[w->next++] : NULL;
+	w->next = w->end = w->cap;
+	return NULL;
+}
+
+static void count(struct gowalk *w, const struct goroutine *g)
+{
+	if (g->system)
+		w->system++;
+	else
+		w->user++;
+}
+
+/* It stands where it stood: nothing of it is written, but what collections that have ended since prove. */
+static void keep(struct goruntime *rt, struct gowalk *w, const struct goroutine *was)
+{
+	struct goroutine *g = &w->g[w->n++];
+
+	if (g != was)
+		*g = *was;
+	if (w->proves)
+		g->parked_ns = proven_parked(rt, g);
+	count(w, g);
+}
+
 static int add_goroutine(struct goruntime *rt, struct gowalk *w, uint64_t addr, const uint8_t *raw)
 {
+	const struct goroutine *was = before(w, addr);
 	struct goroutine g;
 	bool known, live;
 
+	if (was && is_same(rt, raw, was)) {
+		keep(rt, w, was);
+		return 0;
+	}
 	goread_decode(rt, addr, raw, &g);
 	live = gostatus_is_live(g.status, &known);
 	/* newproc1 makes it runnable before it has an id (<= 1.22): look again. */
@@ -305,17 +383,14 @@ static int add_goroutine(struct goruntime *rt, struct gowalk *w, uint64_t addr, 
 	}
 	if (!live)
 		return 0;
-	if (w->n == w->cap) {
-		int err = make_room(w, w->cap ? w->cap * 2 : 256);
+	if (w->n == w->next) {
+		int err = make_gap(w);
 
 		if (err)
 			return err;
 	}
 	g.system = goruntime_is_system(rt, g.startpc);
-	if (g.system)
-		w->system++;
-	else
-		w->user++;
+	count(w, &g);
 	w->g[w->n++] = g;
 	return 0;
 }
@@ -395,6 +470,10 @@ static int walk_all(struct goruntime *rt, struct gowalk *w)
 	int err = make_room(w, c->naddr);
 	size_t pos = 0;
 
+	w->next = 0;
+	w->end = w->n;
+	w->n = 0;
+
 	while (pos < c->naddr && !err) {
 		size_t n = gather_batch(c, &pos);
 
@@ -431,13 +510,18 @@ int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err)
 	uint64_t start = clock_mono_ns();
 	int code;
 
-	w->n = 0;
 	w->user = w->system = w->failures = 0;
+	w->before = w->number;
+	w->number = ++rt->cache->walks;
 	gocycles_read(rt);
+	w->proves =
+		w->has_cycles != rt->cache->cycles.known || w->cycles != rt->cache->cycles.ended;
 	w->has_cycles = rt->cache->cycles.known;
 	w->cycles = rt->cache->cycles.ended;
 	code = read_list(rt, w);
-	if (!code)
+	if (code)
+		w->n = 0;
+	else
 		code = walk_all(rt, w);
 	w->read_ns = clock_mono_ns() - start;
 	w->mono_ns = start + w->read_ns / 2;

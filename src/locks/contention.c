@@ -57,6 +57,8 @@ struct contention {
 	uint64_t *lock_of;        /* owned: of the walk's goroutines */
 	size_t lock_of_cap;
 	uint64_t now_ns;
+	const char *words; /* static, of a state; and whether a lock may be what it waits for */
+	bool of_lock;
 };
 
 /* ---- stacks ---- */
@@ -276,21 +278,27 @@ static void finish_rows(struct contention *c)
 /* ---- a look ---- */
 
 /* "semacquire" is all that releases up to 1.19 say of either. */
-static bool may_wait_for_lock(const struct contention *c, const struct goroutine *g)
+static bool may_wait_for_lock(struct contention *c, const struct goroutine *g)
 {
 	const char *words = g->status == GO_WAITING && !g->system ? goroutine_state(c->rt, g) : "";
 
-	return !strncmp(words, "sync.Mutex.Lock", 15) || !strncmp(words, "sync.RWMutex.", 13) ||
-	       !strcmp(words, "semacquire");
+	if (words == c->words) /* mostly as the one before */
+		return c->of_lock;
+	c->words = words;
+	c->of_lock = !strncmp(words, "sync.Mutex.Lock", 15) ||
+		     !strncmp(words, "sync.RWMutex.", 13) || !strcmp(words, "semacquire");
+	return c->of_lock;
 }
 
 static struct wait_stack *stack_at(struct contention *c, const uint32_t *stack_of, size_t i)
 {
 	struct wait_stack *w;
 
-	if (stack_of[i] >= c->gs->n || !may_wait_for_lock(c, &c->walk->g[i]))
+	if (stack_of[i] >= c->gs->n)
 		return NULL;
 	w = &c->stack[stack_of[i]];
+	if ((w->looked && !w->waits) || !may_wait_for_lock(c, &c->walk->g[i]))
+		return NULL;
 	if (!w->looked)
 		look_at_stack(c, &c->gs->stack[stack_of[i]], w);
 	return w->waits ? w : NULL;

@@ -19,11 +19,14 @@
 #include "trace/sampler.h"
 #include "trace/trace.h"
 
-#define MIN_PACE_NS     (200 * NS_PER_MS)
-#define LOOK_SHARE      200
-#define END_SHARE       66
-#define FIRST_SHARE     40
+#define MIN_PACE_NS (200 * NS_PER_MS)
+/* One of so many: what of a CPU walks may take, at first, and later; looks with stacks, and ends of
+ * windows.  Some 0.2 % are left for the rest, so that it is one percent together. */
+#define FIRST_SHARE     250
 #define FIRST_NS        (10 * NS_PER_S)
+#define LOOK_SHARE      500
+#define END_SHARE       250
+#define PLAIN_LOOKS     2
 #define PAUSE_COUNTS_NS (10 * NS_PER_S) /* after a pause all has waited for long, for so long */
 
 struct observer {
@@ -33,6 +36,7 @@ struct observer {
 	struct gowalk walk;                             /* the latest */
 	struct losses losses;                           /* of this window */
 	uint64_t begin_ns, window_ns, look_ns, pace_ns; /* our monotonic clock */
+	int looks;                                      /* so far; counted up to PLAIN_LOOKS */
 	/* CPU time, which is what a look costs: on a busy machine one may be long on its way */
 	uint64_t walk_took_ns;          /* of the latest look: the walk and what needs no stacks; */
 	uint64_t full_ns, full_took_ns; /* the latest look with stacks: its begin, its CPU time */
@@ -101,12 +105,14 @@ static int look(struct observer *o, bool whole)
 	}
 	if (l->record)
 		o->look_ns = begin;
+	o->looks += o->looks < PLAIN_LOOKS;
 	return err;
 }
 
-/* Walks take at most 1/LOOK_SHARE of a CPU, and so do looks with stacks: one
- * percent together, however many goroutines there are.  At first walks may take
- * more, so that what grows is seen to grow. */
+/* Looks take at most one percent of a CPU together, however many goroutines there are.  At first
+ * walks may take more of it, so that what grows is seen to grow.  The second look comes in any
+ * case: the first, which reads everything, says nothing of what one costs, and by a third it is
+ * known who has not moved. */
 uint64_t observer_look_ns(const struct observer *o)
 {
 	bool first = !o->begin_ns || o->look_ns < o->begin_ns + FIRST_NS;
@@ -114,6 +120,8 @@ uint64_t observer_look_ns(const struct observer *o)
 
 	if (!walks(o))
 		return UINT64_MAX;
+	if (o->looks < PLAIN_LOOKS)
+		least = 0;
 	return o->look_ns + (least > o->pace_ns ? least : o->pace_ns);
 }
 

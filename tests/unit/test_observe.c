@@ -96,7 +96,8 @@ static struct goroutine *add(struct made *m, uint64_t goid, uint64_t gopc, uint8
 {
 	struct goroutine *g = &m->g[m->w.n++];
 
-	*g = (struct goroutine){ .goid = goid,
+	*g = (struct goroutine){ .addr = 0x1000 * goid,
+				 .goid = goid,
 				 .gopc = gopc,
 				 .startpc = start_receive,
 				 .tracking_seq = seq,
