@@ -102,6 +102,24 @@ static __noinline int take_frames(struct gs_watch_hit *h)
 	return 0;
 }
 
+/* Which of the word's locks somebody holds: a Mutex's lowest bit says so, and of an RWMutex how
+ * many read, less a large number where one wants to write. */
+static __noinline int take_locks(struct gs_watch_hit *h)
+{
+	__u32 mine = target.lock_of[h->word & (GS_WATCH_WORDS - 1)];
+
+	for (int i = 0; i < GS_WATCH_LOCKS; i++) {
+		__u32 state = 0;
+
+		if (!(mine >> i & 1) ||
+		    bpf_probe_read_user(&state, sizeof(state), (void *)target.lock[i]))
+			continue;
+		if (target.lock_rw >> i & 1 ? state != 0 : state & 1)
+			h->flags |= 1u << (GS_WATCH_HELD + i);
+	}
+	return 0;
+}
+
 static __always_inline bool is_to_be_held(__u64 pc)
 {
 	for (int i = 0; i < GS_WATCH_HOLDS; i++)
@@ -146,6 +164,7 @@ static __always_inline int touched(struct bpf_perf_event_data *ctx, bool holds)
 	h->word = (__u16)word;
 	take_registers(h, ctx);
 	take_goroutine(h);
+	take_locks(h);
 	take_frames(h);
 	if (must_stop(h->pc))
 		__sync_fetch_and_or(&counts.stopped, 1u << word);

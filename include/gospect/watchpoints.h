@@ -14,6 +14,8 @@
 #define GS_WATCH_FRAMES  6
 #define GS_WATCH_REGS    16
 #define GS_WATCH_RANGES  32
+#define GS_WATCH_LOCKS   8 /* read at an access; bits GS_WATCH_HELD on of its flags */
+#define GS_WATCH_HELD    8
 #define GS_WATCH_HOLDS   8 /* places behind a store where a thread may be held */
 
 /* gs_watch_hit.flags */
@@ -44,8 +46,10 @@ struct gs_watch_target {
 		stop[GS_WATCH_RANGES];     /* code that must not be held up: size 0 at the end */
 	__u32 g_m, g_goid, g_gopc, m_curg; /* offsets */
 	__u64 hold[GS_WATCH_HOLDS];        /* pcs; 0 at the end */
+	__u64 lock[GS_WATCH_LOCKS];        /* a mutex's state, or how many read, of an RWMutex */
+	__u32 lock_of[GS_WATCH_WORDS];     /* mask of them */
+	__u32 lock_rw;                     /* mask */
 	__u32 most_held;                   /* times in all */
-	__u32 unused;
 	__u32 most;     /* hits of one thread on one word; then it is disarmed there */
 	__u32 most_all; /* hits in all, <= GS_WATCH_HITS */
 };

@@ -223,12 +223,17 @@ static bool has_no_frame(struct hit_sites *a, uint64_t pc)
 	return !pclntab_frame_size(a->rt->gb->pcln, pc - a->rt->bias - 1, &bytes) && !bytes;
 }
 
+int hit_sites_first_caller(struct hit_sites *a, const struct gs_watch_hit *h)
+{
+	return has_no_frame(a, h->pc) ? 0 : 1;
+}
+
 /* Whose access it is that a mover, or a function of package atomic, makes: that of the innermost
  * caller that is none. */
 static enum hit_of take_caller(struct hit_sites *a, const struct gs_watch_hit *h,
 			       struct hit_site *s)
 {
-	int i = has_no_frame(a, h->pc) ? 0 : 1;
+	int i = hit_sites_first_caller(a, h);
 
 	for (; i < GS_WATCH_FRAMES; i++) {
 		struct gofunc f;
@@ -316,19 +321,30 @@ static bool is_kept(const struct hit_site *s, uint8_t reg)
 	return reg < EFFECT_REGS && !(s->written >> reg & 1);
 }
 
+bool hit_site_address(const struct hit_site *s, const struct gs_watch_hit *h, uint64_t bias,
+		      uint64_t *out)
+{
+	const struct operand *o = &s->at;
+
+	if (o->kind != OPERAND_MEM || !o->size)
+		return false;
+	if ((o->reg < EFFECT_REGS && !is_kept(s, o->reg)) ||
+	    (o->index < EFFECT_REGS && !is_kept(s, o->index)))
+		return false;
+	*out = (uint64_t)o->value;
+	*out += o->reg == EFFECT_PC ? bias : o->reg < EFFECT_REGS ? h->reg[o->reg] : 0;
+	*out += o->index < EFFECT_REGS ? h->reg[o->index] * o->scale : 0;
+	return true;
+}
+
 int hit_site_bytes(const struct hit_site *s, const struct gs_watch_hit *h, uint64_t bias,
 		   uint64_t addr, uint32_t len, uint32_t *lo, uint32_t *hi)
 {
 	const struct operand *o = &s->at;
-	uint64_t at = (uint64_t)o->value;
+	uint64_t at;
 
-	if (o->kind != OPERAND_MEM || !o->size)
+	if (!hit_site_address(s, h, bias, &at))
 		return 0;
-	if ((o->reg < EFFECT_REGS && !is_kept(s, o->reg)) ||
-	    (o->index < EFFECT_REGS && !is_kept(s, o->index)))
-		return 0;
-	at += o->reg == EFFECT_PC ? bias : o->reg < EFFECT_REGS ? h->reg[o->reg] : 0;
-	at += o->index < EFFECT_REGS ? h->reg[o->index] * o->scale : 0;
 	if (at >= addr + len || at + o->size <= addr)
 		return -1;
 	*lo = at > addr ? (uint32_t)(at - addr) : 0;

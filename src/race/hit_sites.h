@@ -59,6 +59,11 @@ int hit_sites_find(struct hit_sites *a, const struct gs_watch_hit *h);
  */
 int hit_site_bytes(const struct hit_site *s, const struct gs_watch_hit *h, uint64_t bias,
 		   uint64_t addr, uint32_t len, uint32_t *lo, uint32_t *hi);
+/* The address that it touched: false where the registers do not say it any more. */
+bool hit_site_address(const struct hit_site *s, const struct gs_watch_hit *h, uint64_t bias,
+		      uint64_t *out);
+/* Index of the first of a hit's frames that is a return address. */
+int hit_sites_first_caller(struct hit_sites *a, const struct gs_watch_hit *h);
 /* The code of the runtime's maps, which must not be held up while a map is marked as written:
  * run-time ranges, at most max.  Returns the number. */
 size_t hit_sites_map_code(struct goruntime *rt, struct gs_watch_range *out, size_t max);

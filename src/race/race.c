@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "proc/process.h"
 #include "race/hit_sites.h"
+#include "race/locks.h"
 #include "race/seen.h"
 
 #define SLICE_NS    (50 * NS_PER_MS)
@@ -20,11 +21,13 @@
 #define MOST_PER_MS 4
 #define ENOUGH_NS   (5 * NS_PER_S) /* of a word that a sweep found to be written */
 #define LOOK_NS     NS_PER_S       /* between looks at the values of candidates */
+#define WAYS_MAX    16384
 #define PAUSE_NS    (2 * NS_PER_S) /* at most, between two slices */
 
 const char *const race_verdict_word[RACE_PROVEN + 1] = {
 	[RACE_UNPROVEN] = "unproven",
 	[RACE_SUSPECTED] = "suspected",
+	[RACE_NO_LOCK] = "no common lock seen",
 	[RACE_PROVEN] = "proven",
 };
 
@@ -88,6 +91,7 @@ int race_begin(struct race *r, struct watchpoints *wp, struct goruntime *rt,
 	r->clock = race_clock_of(watchpoints_costs(wp)->around_ns);
 	r->comparable = race_clocks_comparable();
 	r->sites = hit_sites_new(rt);
+	u64map_init(&r->ways, WAYS_MAX);
 	if (!e && !r->sites)
 		e = err_set(err, -ENOMEM, "no memory for accesses");
 	if (!e && !r->words.n)
@@ -108,6 +112,7 @@ void race_deinit(struct race *r)
 	free(r->watch);
 	free(r->row);
 	hit_sites_free(r->sites);
+	u64map_deinit(&r->ways);
 	sweep_deinit(&r->sweep);
 	race_words_deinit(&r->words);
 }
@@ -132,6 +137,8 @@ static bool add_word(struct race *r, struct turn *t, struct word_watch *w)
 	for (int i = 0; i < s->nword; i++)
 		if (s->word[i].addr == addr)
 			return false;
+	if (w->address != addr)
+		locks_forget(w);
 	w->address = addr;
 	t->word[s->nword] = w;
 	s->word[s->nword++] = (struct watch_word){ addr, w->word->size };
@@ -350,6 +357,8 @@ static int take_turn(struct race *r, struct turn *t, struct err *err)
 		process_usage(r->proc, &(uint64_t){ 0 }, &threads);
 		limit(r, &t->slice, threads);
 		hold(r, t);
+		for (int i = 0; i < t->slice.nword; i++)
+			locks_ask(t->word[i], i, &t->slice);
 		e = watch_turn(r, t, err);
 	} else { /* nil pointers: they may be set yet */
 		rest(r, 20 * NS_PER_MS);
@@ -398,6 +407,15 @@ static int by_verdict(const void *a, const void *b)
 	return (x->word > y->word) - (x->word < y->word);
 }
 
+/* An access at its word, and its locks; once both stay where they are. */
+static void point(struct word_watch *w, struct shared_access *a)
+{
+	a->word = w;
+	a->locks = a->lock;
+	for (int i = 0; i < w->nlock && a->lock[i].sampled; i++, a->nlock++)
+		a->lock[i].lock = &w->lock[i];
+}
+
 /* Of a sweep, those with something to say; what was named always. */
 void race_sum(struct race *r)
 {
@@ -414,5 +432,5 @@ void race_sum(struct race *r)
 	qsort(r->row, (size_t)r->nrow, sizeof(*r->row), by_verdict);
 	for (int i = 0; i < r->nrow; i++)
 		for (int k = 0; k < r->row[i].naccess; k++)
-			r->row[i].access[k].word = &r->row[i];
+			point(&r->row[i], &r->row[i].access[k]);
 }

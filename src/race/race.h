@@ -7,6 +7,7 @@
 #ifndef GOSPECT_RACE_RACE_H
 #define GOSPECT_RACE_RACE_H
 
+#include "base/map.h"
 #include "model/finding.h"
 #include "race/proof.h"
 #include "race/sweep.h"
@@ -18,9 +19,25 @@
 enum race_verdict {
 	RACE_UNPROVEN, /* nothing overlapped: no verdict at all */
 	RACE_SUSPECTED, /* accesses overlapped, but the clocks of this machine's CPUs cannot be compared */
+	RACE_NO_LOCK, /* … but a lock is held at every store, and not at an access by others */
 	RACE_PROVEN
 };
 extern const char *const race_verdict_word[RACE_PROVEN + 1];
+
+#define WORD_LOCKS 4 /* kept of a word */
+
+/* A lock that may guard a word. */
+struct word_lock {
+	uint64_t addr; /* of what says whether it is held */
+	bool rw;
+	struct place taken; /* one of the places where it is */
+};
+
+/* … and how often somebody held it at an access. */
+struct lock_seen {
+	const struct word_lock *lock;
+	uint64_t sampled, held;
+};
 
 /* By one instruction, in goroutines of one creation site. */
 struct shared_access {
@@ -35,8 +52,13 @@ struct shared_access {
 	uint64_t gopc;
 	uint64_t goid; /* of one of them: of an overlap, where there was one */
 	struct place created;
+	bool many;      /* by more than that one */
+	bool orders;    /* around it there is other means of order, or a lock that is not known */
 	uint64_t count; /* seen */
 	uint64_t overlaps;
+	struct lock_seen lock[WORD_LOCKS]; /* as those of the word */
+	struct lock_seen *locks;           /* the first of them, once they are all */
+	int nlock;
 };
 
 struct hit_sites;
@@ -67,7 +89,11 @@ struct word_watch {
 	int naccess;
 	size_t access_cap;
 	uint64_t dropped; /* accesses beyond WORD_ACCESSES sites */
-	int pair[2];      /* of the first overlap: index of its accesses; the store first */
+	int pair[2];      /* of the first overlap, or of the lock that is forgotten: index of the
+			   * accesses; the store first */
+	struct word_lock lock[WORD_LOCKS];
+	int nlock, forgot; /* the one that is */
+	bool more_locks;   /* there are more, or they cannot be read */
 };
 
 struct race_options {
@@ -86,6 +112,7 @@ struct race {
 	struct race_words words;
 	struct word_watch *watch; /* owned; one for each of the words */
 	struct hit_sites *sites;  /* owned */
+	struct u64map ways;       /* to accesses, that were looked at for locks */
 	struct race_clock clock;
 	bool comparable; /* clocks of CPUs */
 	bool sweeps;     /* nobody named a word */

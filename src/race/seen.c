@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "race/hit_sites.h"
+#include "race/locks.h"
 
 /* One word in one slice. */
 struct slice_of_word {
@@ -59,10 +60,21 @@ static int access_index(struct race *r, struct word_watch *w, uint32_t site,
 	return w->naccess++;
 }
 
+static void take_access(struct slice_of_word *s, struct shared_access *a,
+			const struct hit_site *site, const struct watch_slice *slice,
+			const struct gs_watch_hit *h)
+{
+	a->count++;
+	a->many |= a->goid != h->goid;
+	locks_take(a, slice, h);
+	locks_learn(s->r, s->w, a, site, h);
+}
+
 /* Whether the hit is an access of the program's, and which bytes it touched. */
 static bool take_hit(struct slice_of_word *s, const struct gs_watch_hit *h,
-		     const struct watch_word *at)
+		     const struct watch_slice *slice)
 {
+	const struct watch_word *at = &slice->word[h->word];
 	struct race_event *e = &s->event[s->n];
 	int index = h->end_ns ? hit_sites_find(s->r->sites, h) : -1, known, access;
 	const struct hit_site *site = index < 0 ? NULL : &s->r->sites->site[index];
@@ -82,7 +94,7 @@ static bool take_hit(struct slice_of_word *s, const struct gs_watch_hit *h,
 	s->w->dropped += access < 0;
 	if (access < 0)
 		return false;
-	s->w->access[access].count++;
+	take_access(s, &s->w->access[access], site, slice, h);
 	e->begin_ns = h->begin_ns;
 	e->end_ns = h->end_ns;
 	e->tid = h->tid;
@@ -141,7 +153,7 @@ static void take_word(struct slice_of_word *s, int word, const struct watch_slic
 
 	s->n = 0;
 	for (size_t i = 0; i < seen->n; i++)
-		if (seen->hit[i].word == word && take_hit(s, &seen->hit[i], &slice->word[word]))
+		if (seen->hit[i].word == word && take_hit(s, &seen->hit[i], slice))
 			s->n++;
 	s->w->hits += s->n;
 	s->w->slices++;
@@ -218,13 +230,16 @@ void word_watch_finish(struct word_watch *w)
 {
 	uint32_t site[2] = { 0 };
 	uint64_t gopc[2] = { 0 };
+	bool pair;
 
-	for (int k = 0; k < 2 && w->overlaps; k++) {
+	locks_judge(w);
+	pair = w->verdict != RACE_UNPROVEN;
+	for (int k = 0; k < 2 && pair; k++) {
 		site[k] = w->access[w->pair[k]].site;
 		gopc[k] = w->access[w->pair[k]].gopc;
 	}
 	qsort(w->access, (size_t)w->naccess, sizeof(*w->access), by_weight);
-	for (int k = 0; k < 2 && w->overlaps; k++)
+	for (int k = 0; k < 2 && pair; k++)
 		for (int i = 0; i < w->naccess; i++)
 			if (w->access[i].site == site[k] && w->access[i].gopc == gopc[k])
 				w->pair[k] = i;

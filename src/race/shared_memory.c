@@ -5,7 +5,8 @@
  * High where it is proven (race/proof.h): two accesses at the same time, one of them a plain
  * store.  Of that no lock's name and no number of accesses is needed, so there are no
  * thresholds.  Where the clocks of the CPUs cannot be compared the same is a suspicion: info.
- * Nothing is said of words whose accesses did not overlap, however they look.
+ * Of words whose accesses did not overlap one thing is said, as info: a lock was held at every
+ * store, and not at an access by another goroutine, with no other means of order around it.
  */
 #include "base/text.h"
 #include "race/race.h"
@@ -27,6 +28,34 @@ static void say_access(struct finding *f, const char *which, const struct shared
 				 a->atomic ? "atomic " : "", a->kind,
 				 words_place(&a->place, place, sizeof(place)),
 				 (unsigned long long)a->goid);
+}
+
+/* Info, and no more: what else may order the two is not known. */
+static void find_forgotten(const struct word_watch *w, struct findings *found)
+{
+	const struct shared_access *a = &w->access[w->pair[0]], *b = &w->access[w->pair[1]];
+	struct finding *f = findings_add_about(found, "shared-memory", w->word->name ? w->name : "",
+					       SEVERITY_INFO, &b->place);
+	const struct lock_seen *with = &a->lock[w->forgot], *without = &b->lock[w->forgot];
+	char place[WORDS_PLACE_MAX];
+
+	if (!f)
+		return;
+	finding_title(f, "no common lock seen on %.200s: held at each store, not at a %s", w->name,
+		      b->kind);
+	say_access(f, "", a);
+	say_access(f, "", b);
+	finding_evidence(f, "the lock taken at %.120s was held at %llu of %llu and at %llu of %llu",
+			 words_place(&w->lock[w->forgot].taken, place, sizeof(place)),
+			 (unsigned long long)with->held, (unsigned long long)with->sampled,
+			 (unsigned long long)without->held, (unsigned long long)without->sampled);
+	finding_evidence(f, "a suspicion: no two were seen at the same time, and what else may "
+			    "order them is not known");
+	finding_count(f, "count", w->hits);
+	f->exactness = PARTIAL;
+	f->lines = FINDING_LINES;
+	f->weight = (double)(without->sampled - without->held);
+	finding_advice(f, "take the lock there, too, unless something else keeps them apart");
 }
 
 static void say_how(struct finding *f, const struct word_watch *w, bool proven)
@@ -74,7 +103,9 @@ static void find(const struct word_watch *w, struct findings *found)
 void race_find(const struct race *r, struct findings *found)
 {
 	for (int i = 0; i < r->nrow; i++)
-		if (r->row[i].verdict != RACE_UNPROVEN)
+		if (r->row[i].verdict == RACE_NO_LOCK)
+			find_forgotten(&r->row[i], found);
+		else if (r->row[i].verdict != RACE_UNPROVEN)
 			find(&r->row[i], found);
 	findings_sort(found);
 }

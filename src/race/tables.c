@@ -4,6 +4,39 @@
 #include "model/sentence.h"
 #include "race/race.h"
 
+/* ---- locks ---- */
+
+#define S struct lock_seen
+static void lock_address(const struct row *r, struct value *v)
+{
+	v->count = ((const S *)r->row)->lock->addr;
+}
+
+static void lock_kind(const struct row *r, struct value *v)
+{
+	v->text = ((const S *)r->row)->lock->rw ? "rwmutex" : "mutex";
+}
+
+static void lock_taken(const struct row *r, struct value *v)
+{
+	v->place = &((const S *)r->row)->lock->taken;
+}
+
+static const struct column lock_column[] = {
+	GOT(COLUMN_ADDRESS, "address", lock_address,
+	    "of what says whether it is held: a mutex's state, an RWMutex's readerCount"),
+	GOT(COLUMN_TEXT, "kind", lock_kind, "mutex or rwmutex"),
+	GOT(COLUMN_PLACE, "taken", lock_taken, "one of the lines that take it"),
+	COUNT(S, held, "held",
+	      "accesses at which somebody held it, to read or to write, not only who touched the "
+	      "word"),
+	COUNT(S, sampled, "sampled", "accesses at which that was looked at"),
+};
+#undef S
+
+static const struct table lock_rows =
+	TABLE("lock_held", "A lock, and how often it was held.", struct lock_seen, lock_column);
+
 /* ---- accesses ---- */
 
 #define S struct shared_access
@@ -26,6 +59,17 @@ static void kind_cell(const struct row *r, struct buf *out)
 	buf_printf(out, "%s%s", a->atomic ? "atomic " : "", a->kind);
 }
 
+static void locks_cell(const struct row *r, struct buf *out)
+{
+	const S *a = r->row;
+
+	for (int i = 0; i < a->nlock; i++)
+		buf_printf(out, "%s%llu of %llu: %s:%d", i ? ", " : "",
+			   (unsigned long long)a->locks[i].held,
+			   (unsigned long long)a->locks[i].sampled, a->locks[i].lock->taken.file,
+			   a->locks[i].lock->taken.line);
+}
+
 static const struct column access_column[] = {
 	CELL("variable", 1, variable_cell, .min = 16),
 	PLACE(S, place, "place", "the line", SHOWN(4, "access"), .min = 20),
@@ -43,6 +87,10 @@ static const struct column access_column[] = {
 	      .min = 16),
 	COUNT(S, count, "count", "how often it was seen, in the slices", SHOWN(3, "seen")),
 	COUNT(S, overlaps, "overlaps", "overlaps that it was one of"),
+	ROWS(S, locks, nlock, "locks_held", &lock_rows,
+	     "locks that code around accesses to the word takes, and how often they were held",
+	     .flags = COLUMN_STREAM),
+	CELL("locks held", 7, locks_cell, .min = 12),
 };
 #undef S
 
@@ -76,7 +124,8 @@ static const struct column word_column[] = {
 	WORD(S, verdict, "verdict", race_verdict_word,
 	     "proven: two threads touched it at the same time, one of them storing plainly; "
 	     "suspected: the same, but the clocks of this machine's CPUs cannot be compared; "
-	     "unproven: neither, which says nothing"),
+	     "no common lock seen: a lock was held at every store, and not at an access by another "
+	     "goroutine; unproven: nothing of this, which says nothing"),
 	COUNT(S, overlaps, "overlaps", "pairs of accesses that were at the same time"),
 	INTEGER(S, closest_ns, "closest_ns",
 		"of these, from the end of one trap to the beginning of the other, at the least: "

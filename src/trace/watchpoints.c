@@ -105,10 +105,22 @@ static void enable(const struct watchpoints *w, int fd, uint32_t most)
 	ioctl(fd, PERF_EVENT_IOC_REFRESH, w->counts_all ? most : 1);
 }
 
+static void ask_locks(struct gs_watch_target *t, const struct watch_slice *s)
+{
+	memset(t->lock_of, 0, sizeof(t->lock_of));
+	t->lock_rw = 0;
+	for (int i = 0; i < s->nlock; i++) {
+		t->lock[i] = s->lock[i].addr;
+		t->lock_of[s->lock[i].word] |= 1u << i;
+		t->lock_rw |= (uint32_t)s->lock[i].rw << i;
+	}
+}
+
 static void begin_slice(struct watchpoints *w, const struct watch_slice *s)
 {
 	struct gs_watch_target *t = &w->skel->bss->target;
 
+	ask_locks(t, s);
 	for (int i = 0; i < GS_WATCH_WORDS; i++)
 		t->addr[i] = i < s->nword ? s->word[i].addr : 0;
 	memcpy(t->hold, s->hold, sizeof(t->hold));

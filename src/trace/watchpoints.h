@@ -34,9 +34,19 @@ struct watch_word {
 	uint32_t len;  /* 1, 2, 4 or 8 */
 };
 
+/* A lock that is read when the word is touched. */
+struct watch_lock {
+	uint64_t addr;
+	int word; /* of the slice */
+	int of;   /* the caller's number */
+	bool rw;
+};
+
 struct watch_slice {
 	struct watch_word word[GS_WATCH_WORDS];
 	int nword;
+	struct watch_lock lock[GS_WATCH_LOCKS];
+	int nlock;
 	bool writes;                   /* only these; reads cost nothing then */
 	uint32_t most;                 /* hits of a thread on a word, at most */
 	uint32_t most_all;             /* in all; at most GS_WATCH_HITS */

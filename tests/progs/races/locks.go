@@ -4,6 +4,7 @@ package main
 
 import (
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -102,6 +103,14 @@ func (a *account) peekTwice() bool {
 	return a.peek()
 }
 
+// One half of each 20 ms is the writer's, the other one the reader's: by nothing but the clock.
+func apart(half int64, do func()) {
+	for time.Now().UnixNano()/1e6%20/8 != half {
+		time.Sleep(time.Millisecond)
+	}
+	do()
+}
+
 //go:noinline
 func setBefore(n int64) {
 	done := make(chan bool)
@@ -131,5 +140,12 @@ func init() {
 	kinds["forgot-pointer-lock"] = kind{func(n int64) { acct.owe(n) }, func() bool { return acct.peekOwed() }, word(&acct.owed), 8}
 	kinds["passed-lock"] = kind{func(n int64) { give(acct, &tokens, n) }, func() bool { return gave(acct, &tokens) }, word(&acct.given), 8}
 	kinds["before-go"] = kind{setBefore, never, func() unsafe.Pointer { return unsafe.Pointer(&mine.Limit) }, 8}
+	for _, forgot := range []string{"forgot", "forgot-embedded", "forgot-rwmutex", "forgot-pointer-lock"} {
+		k := kinds[forgot]
+		kinds["apart-"+forgot] = kind{
+			func(n int64) { apart(0, func() { k.set(n) }) },
+			func() (yes bool) { apart(1, func() { yes = k.get() }); return },
+			k.word, k.size}
+	}
 	kinds["slots"] = kind{hitSlot, getSlot, word(&slots[0].hits), 8}
 }
