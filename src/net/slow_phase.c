@@ -12,7 +12,8 @@
  * written, the answer made, the body) is as much as the work needs: whether a
  * second is too much nobody here can know, so this is a remark, unless it takes
  * ten times as long as before, half of the requests fail, they are stuck in it, or it
- * is so long that they would be (of bodies none is).
+ * is so long that they would be (of bodies none is).  Ten times as long and still
+ * under SLOW_NS is a remark as well: a busy machine does that.
  *
  * Stuck: requests are in a phase that never ends for them, so that no duration
  * of it is known (a connect to a black hole): one for STUCK_S, or SEVERAL for
@@ -258,7 +259,11 @@ static bool is_remark(const struct in_phase *p, int phase)
 {
 	const struct net_phase_row *r = p->row;
 
-	return is_work(phase) && !is_stuck(p) && !became_slow(r) && r->errors * 2 < r->count &&
+	if (is_stuck(p) || r->errors * 2 >= r->count)
+		return false;
+	if (r->p50_ns <= SLOW_NS)
+		return true; /* that a machine that is busy does to all it runs */
+	return is_work(phase) && !became_slow(r) &&
 	       (phase == NET_BODY || (double)r->p50_ns / NS_PER_S <= STUCK_S);
 }
 

@@ -230,24 +230,24 @@ static void who_keeps_a_request_from_being_written(void **state)
 	(void)state;
 	set_up(&x);
 	add_phase(&x.w, API, NET_REQUEST_WRITE, 40, 1000)->busiest = AT_CHARGE;
-	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	f = only(&x, "slow-phase", SEVERITY_INFO);
 	expect_says(f, "the server reads slowly, or the request's Body is produced slowly");
 	add_upload(&x.w, API, NETUPLOAD_100, 9);
 	add_upload(&x.w, API, NETUPLOAD_WRITES, 8);
-	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	f = only(&x, "slow-phase", SEVERITY_INFO);
 	expect_says(f, "they wait for the server's 100 Continue (sampled: 9 of 17 sightings)");
 	expect_says(f, "ExpectContinueTimeout");
 	x.w.net->upload[1].seen = 9; /* nobody has most */
-	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	f = only(&x, "slow-phase", SEVERITY_INFO);
 	expect_says(f, "the server reads slowly, or the request's Body is produced slowly");
 	x.w.net->upload[1].what = NETUPLOAD_READS;
 	x.w.net->upload[1].seen = 30;
 	x.w.net->upload[1].reader = PLACE("main.(*feed).Read", "feed.go", 9);
-	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	f = only(&x, "slow-phase", SEVERITY_INFO);
 	expect_says(f,
 		    "they wait for their own Body: its Read is at main.(*feed).Read (feed.go:9)");
 	strcpy(x.w.net->upload[1].host, "other:80");
-	f = only(&x, "slow-phase", SEVERITY_MEDIUM);
+	f = only(&x, "slow-phase", SEVERITY_INFO);
 	expect_says(f, "ExpectContinueTimeout");
 	tear_down(&x);
 }

@@ -85,7 +85,11 @@ static void ten_times_its_earlier_median_is_slow(void **state)
 	p = add_phase(&x.w, API, NET_TTFB, 900, 40);
 	p->before_count = 3000;
 	p->before_p50_ns = 4 * NS_MS;
+	/* a busy machine does that to all it runs */
+	expect_says(only(&x, "slow-phase", SEVERITY_INFO), "its p50 was 4.0ms before");
+	p->p50_ns = 101 * NS_MS;
 	expect_says(only(&x, "slow-phase", SEVERITY_MEDIUM), "its p50 was 4.0ms before");
+	p->p50_ns = 40 * NS_MS;
 	p->before_p50_ns = 4 * NS_MS + 1;
 	detect(&x);
 	assert_int_equal(x.fs.n, 0);
