@@ -56,13 +56,14 @@ struct {
 struct sample {
 	struct gs_cpu_stack s;
 	__u64 word[GS_CPU_WORDS];
-	__u64 pc, sp, bp, r14;
+	__u64 pc, sp, bp, r12, r14;
 	/* the goroutine's, where the system stack is in use */
 	__u64 cross_pc, cross_bp, cross_lo;
 	__u64 lo, hi; /* of the stack that sp is on */
 	__u64 hash;
 	__u32 thread;
 	__u32 stop;          /* enum gs_cpu_stop */
+	__u32 down;          /* it may go on at a lower address, once: on another stack */
 	struct pt_regs regs; /* of the program, where the kernel was interrupted */
 	struct gs_cpu_labels labels;
 };
@@ -106,6 +107,7 @@ static __always_inline bool take_registers(struct bpf_perf_event_data *ctx, stru
 		s->pc = ctx->regs.rip;
 		s->sp = ctx->regs.rsp;
 		s->bp = ctx->regs.rbp;
+		s->r12 = ctx->regs.r12;
 		s->r14 = ctx->regs.r14;
 		return true;
 	}
@@ -116,6 +118,7 @@ static __always_inline bool take_registers(struct bpf_perf_event_data *ctx, stru
 	s->pc = s->regs.rip;
 	s->sp = s->regs.rsp;
 	s->bp = s->regs.rbp;
+	s->r12 = s->regs.r12;
 	s->r14 = s->regs.r14;
 	if (s->regs.orig_rax < 1024)
 		s->s.system_call = (__s32)s->regs.orig_rax;
@@ -145,6 +148,7 @@ static __always_inline void take_crossing(struct sample *s, __u64 g)
 	}
 	s->cross_bp = bp;
 	s->cross_lo = sp;
+	s->down = 1; /* copystack: what it copied points into the stack that was */
 }
 
 /* How it had stopped before: gogo() leaves the pc in the g; systemstack() writes over it. */
@@ -277,6 +281,18 @@ static __always_inline bool is_on(struct sample *s, __u64 g)
 	return true;
 }
 
+/* Of a thread that runs Go's code: it may be in C the next time. */
+static __always_inline void know_thread(__u32 thread, __u64 m)
+{
+	__u32 slot = thread & (GS_CPU_THREADS - 1);
+	struct gs_cpu_thread *at = bpf_map_lookup_elem(&cpu_threads, &slot);
+
+	if (!at || (at->thread && at->thread != thread))
+		return;
+	at->m = m;
+	at->thread = thread;
+}
+
 static __always_inline __u64 m_of_thread(__u32 thread)
 {
 	for (__u32 i = 0; i < GS_CPU_PROBES; i++) {
@@ -290,15 +306,49 @@ static __always_inline __u64 m_of_thread(__u32 thread)
 	return 0;
 }
 
+/* A word of the goroutine's stack: where it stood (its return address), or a frame pointer. */
+static __always_inline void take_saved(struct sample *s, const __u64 lohi[2], __u64 v)
+{
+	__u64 pc[2];
+
+	if (v < lohi[0] || v >= lohi[1] || v & 7 || !read(pc, sizeof(pc), v))
+		return;
+	if (in_text(pc[0])) {
+		s->cross_pc = pc[0];
+		s->cross_lo = v;
+	} else if (in_text(pc[1])) {
+		s->cross_bp = v;
+	}
+}
+
+/*
+ * What the race detector is called by (racecall in race_amd64.s): SP in R12, BP, for C to keep:
+ * in these registers, or where it saved them first, at the top of the system stack.
+ */
+static __always_inline void take_racecall(struct sample *s, __u64 g, __u64 g0)
+{
+	__u64 top = read_word(g0 + target.g_sched_sp) & ~15ull, lohi[2];
+
+	if (!read(lohi, sizeof(lohi), g))
+		return;
+	if (read(s->word, sizeof(s->word), top - sizeof(s->word)) &&
+	    in_text(s->word[GS_CPU_WORDS - 1]))
+		for (int i = 0; i < GS_CPU_WORDS - 1; i++)
+			take_saved(s, lohi, s->word[i]);
+	take_saved(s, lohi, s->bp);
+	take_saved(s, lohi, s->r12);
+}
+
 /*
  * In C: by the thread.  Its own stack goes on where it called, where that was by cgo: it is then
- * in a system call, as the runtime sees it.  What the race detector calls saves nothing.
+ * in a system call, as the runtime sees it.
  */
 static __always_inline __u64 goroutine_of_thread(struct sample *s)
 {
-	__u64 m = m_of_thread(s->thread), g;
+	__u64 m = m_of_thread(s->thread), g, g0;
 
-	if (!m || !is_on(s, read_word(m + target.m_g0)))
+	g0 = m ? read_word(m + target.m_g0) : 0;
+	if (!is_on(s, g0))
 		return 0;
 	g = read_word(m + target.m_curg);
 	if (!g)
@@ -306,9 +356,9 @@ static __always_inline __u64 goroutine_of_thread(struct sample *s)
 	if ((read_word(g + target.g_status) & 0xfff) == GS_GO_SYSCALL &&
 	    is_switched(read_word(g + target.g_sched_pc)))
 		take_crossing(s, g);
-	else if (s->r14 == g)
-		return g; /* as it called, and so may the frame pointer be */
-	s->bp = 0;
+	else
+		take_racecall(s, g, g0);
+	s->bp = s->cross_pc ? 0 : s->cross_bp;
 	return g;
 }
 
@@ -320,11 +370,14 @@ static __always_inline __u64 goroutine_of_register(struct sample *s)
 	if (!m)
 		return 0;
 	g0 = read_word(m + target.m_g0);
-	if (g != g0) /* the vDSO's functions are called on the system stack */
-		return is_on(s, g) || is_on(s, g0) ? g : 0;
-	if (!is_on(s, g))
-		return 0;
 	curg = read_word(m + target.m_curg);
+	if (g != g0 && g != curg)
+		return 0;
+	if (!is_on(s, g)) /* the vDSO's functions are called on the system stack, as C is */
+		return g != g0 && s->s.flags & GS_CPU_VDSO && is_on(s, g0) ? g : 0;
+	know_thread(s->thread, m);
+	if (g != g0)
+		return g;
 	if (curg)
 		take_crossing(s, curg);
 	else
@@ -335,8 +388,11 @@ static __always_inline __u64 goroutine_of_register(struct sample *s)
 static __always_inline void take_goroutine(struct sample *s)
 {
 	bool c = (s->s.flags & (GS_CPU_FOREIGN | GS_CPU_VDSO)) == GS_CPU_FOREIGN;
-	__u64 g = c ? goroutine_of_thread(s) : goroutine_of_register(s);
+	__u64 g = c ? 0 : goroutine_of_register(s);
 
+	if (!g && !(s->s.flags & (GS_CPU_VDSO | GS_CPU_SCHED)))
+		g = goroutine_of_thread(
+			s); /* some C is linked into Go's code: the race detector's */
 	if (!g) {
 		if (!(s->s.flags & GS_CPU_SCHED))
 			s->s.flags |= GS_CPU_NO_G;
@@ -401,10 +457,11 @@ int cpu_step(struct sample *s)
 		s->bp = 0; /* the goroutine's is in its g */
 		return 1;
 	}
-	if (frame[0] <= s->bp && !s->cross_pc) {
+	if (frame[0] <= s->bp && !s->cross_pc && !s->down) {
 		s->bp = 0;
 		return 0;
 	}
+	s->down = s->down && frame[0] > s->bp;
 	s->bp = frame[0];
 	return 1;
 }
@@ -483,6 +540,7 @@ int cpu_take(struct sample *s)
 		s->s.flags |= GS_CPU_FOREIGN;
 	if (s->pc >= target.vdso_lo && s->pc < target.vdso_hi)
 		s->s.flags |= GS_CPU_VDSO;
+	s->down = s->s.flags & GS_CPU_VDSO; /* it is called on the system stack, BP kept */
 	take_goroutine(s);
 	take_top(s);
 	return 0;
@@ -496,7 +554,7 @@ static __always_inline void take(struct bpf_perf_event_data *ctx, struct sample 
 	s->s.goid = s->s.gopc = s->s.ret = s->s.saved_ret = 0;
 	s->s.labels = 0;
 	s->s.thread = target.by_thread ? s->thread : 0;
-	s->cross_pc = s->lo = s->hi = s->hash = 0;
+	s->cross_pc = s->cross_bp = s->lo = s->hi = s->hash = 0;
 	if (!take_registers(ctx, s)) {
 		add(&c->no_user, 1);
 		return;

@@ -26,10 +26,12 @@ struct making {
 	uint64_t pc[MAX_PCS];
 	size_t n;
 	bool whole, gc;
+	bool in_c;  /* it stood in C */
+	bool sched; /* of no goroutine */
 };
 
 /* Functions below which there is nothing of a stack. */
-static bool is_root(const char *name)
+static bool is_root(const struct making *m, const char *name)
 {
 	static const char *const roots[] = { "runtime.mcall",   "runtime.mstart",
 					     "runtime.rt0_go",  "runtime.sigtramp",
@@ -40,7 +42,7 @@ static bool is_root(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(roots); i++)
 		if (!strcmp(name, roots[i]))
 			return true;
-	return false;
+	return m->sched && !strcmp(name, "runtime.morestack"); /* what it preempted has gone */
 }
 
 static bool is_gc(const char *name)
@@ -77,8 +79,8 @@ static bool push_go(struct making *m, uint64_t pc, bool is_return)
 	}
 	/* stacks are of return addresses: where it stood is one behind itself, as in Go's profiles */
 	push(m, pc + !is_return);
-	m->whole = is_root(f.name) || !strcmp(f.name, "runtime.main");
-	return !is_root(f.name);
+	m->whole = is_root(m, f.name) || !strcmp(f.name, "runtime.main");
+	return !is_root(m, f.name);
 }
 
 /* The caller that frame pointers have lost; 0: none. */
@@ -98,6 +100,17 @@ static uint64_t named(struct making *m, const char *name)
 	return stack_builder_name(&m->builder, name);
 }
 
+/* C is linked into Go's code where the race detector is: it has C++'s and the compiler's names. */
+static bool is_c(const struct making *m, const volatile struct gs_cpu_stack *s)
+{
+	struct gofunc f;
+
+	if (s->flags & GS_CPU_FOREIGN)
+		return !(s->flags & GS_CPU_VDSO);
+	return s->npcs && !pclntab_find_pc(m->rt->gb->pcln, s->pcs[0] - m->rt->bias, &f) &&
+	       (!strncmp(f.name, "_Z", 2) || !strncmp(f.name, "__", 2));
+}
+
 /* The physical frames of a sample into pc[]. */
 static void put_together(struct making *m, const volatile struct gs_cpu_stack *s)
 {
@@ -106,10 +119,12 @@ static void put_together(struct making *m, const volatile struct gs_cpu_stack *s
 
 	m->n = 0;
 	m->whole = m->gc = false;
+	m->in_c = is_c(m, s);
+	m->sched = s->flags & GS_CPU_SCHED;
 	if (s->flags & GS_CPU_KERNEL)
 		push(m, named(m, cpu_kernel_name(s->system_call)));
-	if (goes_on && s->flags & GS_CPU_FOREIGN) {
-		push(m, named(m, s->flags & GS_CPU_VDSO ? vdso : foreign));
+	if (goes_on && (m->in_c || s->flags & GS_CPU_VDSO)) {
+		push(m, named(m, m->in_c ? foreign : vdso));
 	} else if (goes_on) {
 		uint64_t lost = lost_caller(m, s);
 
@@ -129,7 +144,7 @@ static enum cpu_kind kind_of(const struct making *m, const volatile struct gs_cp
 		return CPU_KERNEL;
 	if (s->flags & GS_CPU_SCHED)
 		return CPU_SCHEDULER;
-	return (s->flags & (GS_CPU_FOREIGN | GS_CPU_VDSO)) == GS_CPU_FOREIGN ? CPU_FOREIGN : CPU_GO;
+	return m->in_c ? CPU_FOREIGN : CPU_GO;
 }
 
 /* The go statement; the main goroutine has none, and is at home where it begins. */

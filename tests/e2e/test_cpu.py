@@ -66,6 +66,37 @@ class Stacks(unittest.TestCase):
                 self.assertTrue(any(l["kind"] == "gc" for _, _, l in samples))
 
 
+    def test_whole(self):
+        """Down to where the goroutine began: stacks of system calls, of the vDSO, of stacks that grow, of C that is
+        linked into Go's code or is not (the race detector's, at the goroutine that called it), of cgo."""
+        for name, bound, *args in ((f"cpuhttp-{USUAL}-stripped", 0.99), (f"cpuhttp-{OLDEST}-stripped", 0.99),
+                                   (f"cpuhttp-{USUAL}-race", 0.97), (f"cpu-{USUAL}-race", 0.99, "-garbage"),
+                                   (f"cpu-{USUAL}-cgo", 0.99, "-c", "-garbage")):
+            with self.subTest(name), Program(argv=[binary(name), *args]) as p:
+                r = gospect("snapshot", p.pid, "--profile", "cpu", "--window", "2s", "--rate", "499", "--format", "json")
+                self.assertEqual(r.returncode, 0, r.stderr)
+                c = report(r.stdout)["cpu"]
+                self.assertGreater(c["with_stack"], 100)
+                self.assertGreaterEqual(c["whole_stacks"] + 2, bound * c["with_stack"])
+                if name.endswith("race"):
+                    self.assertGreater(c["c"], 0.02 * c["with_stack"])
+
+    def test_who_called_the_race_detector(self):
+        with Program(argv=[binary(f"cpu-{USUAL}-race"), "-garbage"]) as p:
+            _, samples = profile(p, "3s", "--rate", "499")
+        n = known = 0
+        for stack, values, labels in samples:
+            names = [f for f, _ in stack if not f.startswith("[kernel]")]
+            if not names or names[0] != "[C]" or "main.garbage" not in names[:8]:
+                continue
+            n += values[0]
+            known += values[0] if labels.get("created", "").startswith("main.main ") else 0
+            # racecall() is no frame: who called it comes next
+            self.assertRegex(names[1], r"^(main\.garbage|runtime\.(race|growslice|makeslice|mallocgc))", names)
+        self.assertGreater(n, 20)
+        self.assertGreaterEqual(known, 0.9 * n)
+
+
 class Shares(unittest.TestCase):
     def setUp(self):
         need_root()
