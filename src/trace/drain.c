@@ -269,6 +269,13 @@ static bool was_sliced(struct trace *t, enum probe_group g)
 	return sliced;
 }
 
+/* The keeper has let go of all, and no tick has noticed yet: this window has gaps. */
+static void note_lapses(struct trace *t)
+{
+	for (int i = 0; keeper_lapses() != t->lapses && i < GROUP_COUNT; i++)
+		t->was_off[i] = true;
+}
+
 static void read_coverage(struct trace *t, struct trace_reading *r)
 {
 	r->governed_on_ns = trace_on_ns(t, GROUP_BIRTHS, r->mono_ns);
@@ -349,6 +356,7 @@ int trace_read(struct trace *t, struct trace_reading *r)
 	r->mono_ns = clock_mono_ns();
 	e = drain_counters(t, &c);
 	slices_read(t);
+	note_lapses(t);
 	r->requests_sliced = was_sliced(t, GROUP_REQUESTS);
 	r->requests_share = r->requests_sliced ? sample_share(&t->slices.w, SAMPLE_BY_WRITES) : 1;
 	r->growths_share = r->requests_sliced ? sample_share(&t->slices.w, SAMPLE_BY_HEAP) : 1;

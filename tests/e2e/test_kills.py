@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from harness import GOSPECT, Attach, Work, need_root, text_differs, wait_until
+from harness import GOSPECT, Attach, Work, coverage, need_root, text_differs, wait_until
 
 KILLS = int(os.environ.get("GOSPECT_KILLS", "25"))
 KILLS_PERF = int(os.environ.get("GOSPECT_KILLS", "10"))
@@ -144,6 +144,23 @@ class Kills(unittest.TestCase):
             a.p.send_signal(signal.SIGCONT)
             wait_until(lambda: text_differs(w.pid), "the probes to come back")
             self.assertTrue(a.stop())
+            self.whole(w.pid, "ended")
+        wait_until(lambda: not ours(self.mark), "gospect's processes to end")
+
+    def test_what_nobody_counted_is_not_exact(self):
+        """The keeper is killed, and with it goes every probe: the window's counts have a gap, also where it ends before
+        gospect has looked."""
+        with Work() as w, Attach(w.pid, "--exact", env=self.env("multi")) as a:
+            keepers = [(pid, began(pid)) for pid, name in ours(self.mark) if name == "gospect-keeper"]
+            self.assertTrue(keepers)
+            a.p.send_signal(signal.SIGSTOP)	# it is to see its end first, when it goes on
+            for pid, _ in keepers:
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not any(began(pid) == start for pid, start in keepers), "the keeper to have ended")
+            w.do("large 100 65536")
+            a.p.send_signal(signal.SIGINT)
+            r = a.stop(signal.SIGCONT)[-1]
+            self.assertNotEqual(coverage(r, "alloc")["state"], "exact", r["coverage"])
             self.whole(w.pid, "ended")
         wait_until(lambda: not ours(self.mark), "gospect's processes to end")
 
