@@ -16,6 +16,7 @@ enum {
 	MAX_CODE = 256 << 10, /* bytes of a function; longer ones are not looked into */
 	MAX_OFFSET = 64 << 10,
 	MAX_OWNED = 1 << 16,
+	HANDED_MAX = 1 << 16,
 	REG_BARRIER = 11, /* where the write barrier puts what it is told (1.21 on) */
 	MODRM_PC = 0x05   /* mod 0, r/m 5: relative to the instruction pointer */
 };
@@ -175,9 +176,8 @@ static bool place_of(const struct scan *s, const struct regs *regs, const struct
 	       out->off < MAX_OFFSET;
 }
 
-static int add_one(struct scan *s, const struct access *a)
+int accesses_add(struct accesses *l, const struct access *a)
 {
-	struct accesses *l = s->l;
 	int err;
 
 	if (l->n == ACCESSES_MAX) {
@@ -212,7 +212,7 @@ static int add(struct scan *s, const struct line *line, const struct held *p)
 		a.addr = via ? p->addr : at;
 		a.off = via ? (uint32_t)at : 0;
 		a.size = (uint8_t)(next - at);
-		err = add_one(s, &a);
+		err = accesses_add(s->l, &a);
 	}
 	return err;
 }
@@ -241,23 +241,62 @@ static int look_at(struct scan *s, const struct regs *regs, const struct line *l
 
 /* ---- what registers hold afterwards ---- */
 
+int accesses_add_owned(struct accesses *l, uint64_t addr)
+{
+	int err = l->nowned == MAX_OWNED
+			  ? 0
+			  : array_room(&l->owned, l->nowned, &l->owned_cap, sizeof(*l->owned));
+
+	if (!err && l->nowned < MAX_OWNED)
+		l->owned[l->nowned++] = addr;
+	return err;
+}
+
+int accesses_add_handed(struct accesses *l, const struct handed *h)
+{
+	int err = l->nhanded == HANDED_MAX
+			  ? 0
+			  : array_room(&l->handed, l->nhanded, &l->handed_cap, sizeof(*l->handed));
+
+	if (l->nhanded == HANDED_MAX)
+		l->dropped++;
+	else if (!err)
+		l->handed[l->nhanded++] = *h;
+	return err;
+}
+
+/* What another function is given of the variables. */
+static int take_handed(struct scan *s, const struct regs *regs, uint64_t target)
+{
+	int err = 0;
+
+	for (int i = 0; i < ARCH_ABI_WORDS && !err; i++) {
+		const struct held *h = &regs->r[s->gb->arch->abi[i]];
+
+		if (h->holds != HOLDS_UNKNOWN)
+			err = accesses_add_handed(
+				s->l, &(struct handed){ .target = target,
+							.addr = h->addr,
+							.off = h->off,
+							.reg = s->gb->arch->abi[i],
+							.via = h->holds == HOLDS_POINTER,
+							.init = s->init });
+	}
+	return err;
+}
+
 /* A map or channel that is given to the runtime: which of the registers it is, is not asked. */
 static int take_owned(struct scan *s, const struct regs *regs)
 {
-	struct accesses *l = s->l;
+	int err = 0;
 
-	for (int i = 0; i < ARCH_ABI_WORDS; i++) {
+	for (int i = 0; i < ARCH_ABI_WORDS && !err; i++) {
 		const struct held *h = &regs->r[s->gb->arch->abi[i]];
-		int err;
 
-		if (h->holds != HOLDS_POINTER || h->off || l->nowned == MAX_OWNED)
-			continue;
-		err = array_room(&l->owned, l->nowned, &l->owned_cap, sizeof(*l->owned));
-		if (err)
-			return err;
-		l->owned[l->nowned++] = h->addr;
+		if (h->holds == HOLDS_POINTER && !h->off)
+			err = accesses_add_owned(s->l, h->addr);
 	}
-	return 0;
+	return err;
 }
 
 static int call(struct scan *s, struct regs *regs, const struct effect *e)
@@ -272,6 +311,8 @@ static int call(struct scan *s, struct regs *regs, const struct effect *e)
 	}
 	if (e->flow == FLOW_CALL && known && *known == CALLEE_OWNER)
 		err = take_owned(s, regs);
+	else if (e->flow == FLOW_CALL && !known)
+		err = take_handed(s, regs, e->target);
 	memset(regs, 0, sizeof(*regs));
 	return err;
 }
@@ -400,7 +441,7 @@ bool accesses_leave_out(const char *name)
 
 /* "main.init", "main.init.0", "main.map.init.0": not what they have as closures, which may run
  * at any time. */
-static bool is_init(const char *name)
+bool accesses_is_init(const char *name)
 {
 	const char *slash = strrchr(name, '/'), *dot = strchr(slash ? slash : name, '.');
 
@@ -440,7 +481,7 @@ static int look_into(struct scan *s)
 	if (!may_touch(s, len))
 		return 0;
 	s->l->functions++;
-	s->init = is_init(s->f.name);
+	s->init = accesses_is_init(s->f.name);
 	err = decode(s, len);
 	if (!err)
 		err = find_joins(s);
@@ -452,15 +493,20 @@ static int look_into(struct scan *s)
 	return 0;
 }
 
-/* Who takes a map or a channel, and who is told of pointers, by name. */
-static enum callee callee_of(const char *name)
+bool accesses_is_owner(const char *name)
 {
 	static const char *const owner[] = { "runtime.map", "runtime.chan", "runtime.closechan",
 					     "runtime.selectnb", "internal/runtime/maps." };
 
+	return begins_with_any(name, owner, ARRAY_SIZE(owner));
+}
+
+/* Who takes a map or a channel, and who is told of pointers, by name. */
+static enum callee callee_of(const char *name)
+{
 	if (!strncmp(name, "runtime.gcWriteBarrier", 22))
 		return CALLEE_BARRIER;
-	return begins_with_any(name, owner, ARRAY_SIZE(owner)) ? CALLEE_OWNER : CALLEE_OTHER;
+	return accesses_is_owner(name) ? CALLEE_OWNER : CALLEE_OTHER;
 }
 
 static int find_callees(struct scan *s)
@@ -496,6 +542,8 @@ int accesses_find(struct accesses *l, struct gobin *gb)
 	for (int i = 0; i < n && !err; i++)
 		if (!pclntab_func_at(gb->pcln, (uint32_t)i, &s->f))
 			err = look_into(s);
+	if (!err)
+		err = accesses_follow_handed(l, gb);
 	if (l->nowned)
 		qsort(l->owned, l->nowned, sizeof(*l->owned), by_u64);
 	u64map_deinit(&s->callees);
@@ -509,6 +557,7 @@ void accesses_deinit(struct accesses *l)
 {
 	free(l->a);
 	free(l->owned);
+	free(l->handed);
 	memset(l, 0, sizeof(*l));
 }
 

@@ -28,6 +28,17 @@ struct access {
 	bool barrier; /* not the program's: the old value is read for the collector */
 };
 
+/* A call that is given a variable's address, or a pointer out of one. */
+struct handed {
+	uint64_t target; /* the function */
+	uint64_t addr;   /* of the variable */
+	uint32_t off;    /* added to the pointer, with via; else 0 */
+	uint8_t reg;     /* in which it is given */
+	bool via;
+	bool init; /* by a function that runs before main.main */
+	uint8_t depth;
+};
+
 #define ACCESSES_MAX (1u << 20) /* more are counted as dropped */
 
 struct accesses {
@@ -35,10 +46,23 @@ struct accesses {
 	size_t n, cap;
 	uint64_t *owned; /* owned: variables that point to a map or a channel, in order */
 	size_t nowned, owned_cap;
+	struct handed *handed; /* owned */
+	size_t nhanded, handed_cap;
 	uint64_t functions, instructions; /* decoded */
 	uint64_t dropped;                 /* accesses, and functions that do not decode */
 };
 
+/* Adds to the accesses those of functions that variables are handed to, as receivers are.  0 or
+ * -ENOMEM. */
+int accesses_follow_handed(struct accesses *l, struct gobin *gb);
+/* Puts one more in; 0 or -ENOMEM.  Those beyond a maximum are counted as dropped. */
+int accesses_add(struct accesses *l, const struct access *a);
+int accesses_add_handed(struct accesses *l, const struct handed *h);
+int accesses_add_owned(struct accesses *l, uint64_t addr);
+/* Whether the runtime takes a map or a channel there. */
+bool accesses_is_owner(const char *function);
+/* "main.init", "main.init.0", "main.map.init.0". */
+bool accesses_is_init(const char *function);
 /* 0, -EOPNOTSUPP: not an architecture that is decoded; -ENOMEM.  Deinit in any case. */
 int accesses_find(struct accesses *l, struct gobin *gb);
 void accesses_deinit(struct accesses *l);

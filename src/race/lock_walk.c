@@ -38,6 +38,7 @@ struct join {
 struct walk {
 	struct lock_walk *out;
 	struct gobin *gb;
+	const struct walk_listener *listener; /* or NULL */
 	struct gofunc f;
 	struct known now;
 	struct join join[JOINS];
@@ -289,12 +290,22 @@ static void arrive(struct walk *s, uint64_t at, bool *reached)
 	*reached = true;
 }
 
-static void asked_for(struct walk *s, const struct effect *e)
+static void take_arguments(struct walk *s)
 {
-	if (e->flow == FLOW_NEXT)
-		s->out->at = address_of(s, &e->access.at);
 	for (int i = 0; i < ARCH_ABI_WORDS; i++)
 		s->out->arg[i] = s->now.r[s->gb->arch->abi[i]];
+}
+
+static void tell(struct walk *s, const struct effect *e, uint64_t at)
+{
+	struct named place = address_of(s, &e->access.at);
+
+	if (e->access.does && place.token)
+		s->listener->touched(s->listener->arg, at, &e->access, place);
+	if (e->flow != FLOW_CALL)
+		return;
+	take_arguments(s);
+	s->listener->called(s->listener->arg, e->target, s->out);
 }
 
 static int follow(struct walk *s, uint64_t text_end)
@@ -306,8 +317,12 @@ static int follow(struct walk *s, uint64_t text_end)
 		if (s->gb->arch->effect(s->code + (at - s->f.entry), s->f.end - at, at, &e))
 			return -EBADMSG;
 		arrive(s, at, &reached);
+		if (at + e.len == text_end && e.flow == FLOW_NEXT)
+			s->out->at = address_of(s, &e.access.at);
 		if (at + e.len == text_end)
-			asked_for(s, &e);
+			take_arguments(s);
+		if (s->listener)
+			tell(s, &e, at);
 		if (e.access.does & ACCESS_ATOMIC)
 			atomic(s, &e, at);
 		if (e.flow == FLOW_JCC || e.flow == FLOW_JMP)
@@ -335,7 +350,8 @@ static void drop_unsure(struct lock_walk *w)
 	w->nop = n;
 }
 
-int lock_walk(struct lock_walk *w, struct gobin *gb, uint64_t text_end)
+static int walk(struct lock_walk *w, struct gobin *gb, uint64_t within, uint64_t text_end,
+		const struct walk_listener *listener)
 {
 	struct walk *s;
 	size_t len;
@@ -343,12 +359,15 @@ int lock_walk(struct lock_walk *w, struct gobin *gb, uint64_t text_end)
 
 	memset(w, 0, sizeof(*w));
 	w->ntoken = 1;
-	s = calloc(1, sizeof(*s));
+	s = malloc(sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	memset(&s->now, 0, sizeof(s->now));
+	s->njoin = 0;
 	s->out = w;
 	s->gb = gb;
-	err = gb->arch ? pclntab_find_pc(gb->pcln, text_end - 1, &s->f) : -EOPNOTSUPP;
+	s->listener = listener;
+	err = gb->arch ? pclntab_find_pc(gb->pcln, within, &s->f) : -EOPNOTSUPP;
 	len = err ? 0 : (size_t)(s->f.end - s->f.entry);
 	if (!err)
 		err = len > MAX_CODE ? -E2BIG
@@ -360,4 +379,15 @@ int lock_walk(struct lock_walk *w, struct gobin *gb, uint64_t text_end)
 	drop_unsure(w);
 	free(s);
 	return err;
+}
+
+int lock_walk(struct lock_walk *w, struct gobin *gb, uint64_t text_end)
+{
+	return walk(w, gb, text_end - 1, text_end, NULL);
+}
+
+int lock_walk_all(struct lock_walk *w, struct gobin *gb, uint64_t entry,
+		  const struct walk_listener *listener)
+{
+	return walk(w, gb, entry, 0, listener);
 }

@@ -55,8 +55,21 @@ struct lock_walk {
 	struct named arg[ARCH_ABI_WORDS]; /* what a call that ends there is given */
 };
 
-/* The function at `entry`; text_end: behind the access, or behind the call, that is asked for.
+struct insn_access;
+
+/* Who wants to hear of all that the function touches through a pointer, and whom it calls. */
+struct walk_listener {
+	void (*touched)(void *arg, uint64_t text_addr, const struct insn_access *a,
+			struct named at);
+	void (*called)(void *arg, uint64_t target, const struct lock_walk *w); /* with w->arg */
+	void *arg;
+};
+
+/* The function around text_end: behind the access, or behind the call, that is asked for.
  * 0 or -errno: nothing of it is known. */
 int lock_walk(struct lock_walk *w, struct gobin *gb, uint64_t text_end);
+/* All of the function at a link-time address. */
+int lock_walk_all(struct lock_walk *w, struct gobin *gb, uint64_t entry,
+		  const struct walk_listener *listener);
 
 #endif

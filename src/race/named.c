@@ -134,6 +134,8 @@ static int name_line(struct request *r, const char *colon)
 	size_t before = r->l->n;
 	int err = path ? race_words_of_line(r->l, r->rt, path, atoi(colon + 1)) : -ENOMEM;
 
+	if (!err)
+		err = race_words_of_append(r->l, r->rt, path, atoi(colon + 1));
 	free(path);
 	if (err == -EOPNOTSUPP)
 		return err_set(r->err, err, "the code of this architecture is not understood");
@@ -141,8 +143,8 @@ static int name_line(struct request *r, const char *colon)
 		return err_set(r->err, err, "no memory");
 	if (r->l->n == before) {
 		err_set(r->err, -ENOENT,
-			"no instruction of '%s' stores to a variable of a package, or behind a "
-			"pointer in one",
+			"no instruction of '%s' stores to a variable of a package, behind a "
+			"pointer in one, or appends to one",
 			r->what);
 		err_hint(r->err, "%s", NAMES);
 		return -ENOENT;
@@ -155,7 +157,11 @@ static int name_line(struct request *r, const char *colon)
 		return -E2BIG;
 	}
 	for (size_t i = before; i < r->l->n; i++) {
-		r->l->w[i].name = strdup(r->what);
+		char name[512];
+
+		snprintf(name, sizeof(name), "%.480s%s", r->what,
+			 r->l->w[i].element ? ", what is appended" : "");
+		r->l->w[i].name = strdup(name);
 		if (!r->l->w[i].name)
 			return err_set(r->err, -ENOMEM, "no memory");
 	}

@@ -31,6 +31,10 @@ int symbols_name(struct image *im, uint64_t bias, struct race_words *l);
  * Adds the words that instructions of a line store to: path is the end of a source file's
  * ("main.go", "shop/main.go").  0, or what accesses_find() said; none found: nothing is added.
  */
+/* … and the elements that it appends to variables: behind their length. */
+int race_words_of_append(struct race_words *l, struct goruntime *rt, const char *path, int line);
+/* Whether one of the functions that an instruction is inlined from is at the line. */
+bool line_has(struct goruntime *rt, uint64_t text_addr, const char *path, int line);
 int race_words_of_line(struct race_words *l, struct goruntime *rt, const char *path, int line);
 /* Whether what a variable (run-time address) points to is a map or a channel, as the code
  * shows.  0, or what accesses_find() said. */

@@ -13,7 +13,7 @@
 #include "race/accesses.h"
 #include "race/named.h"
 
-enum { WORD = 8, MAX_FRAMES = 32 };
+enum { WORD = 8 };
 
 /* ---- what is touched together ---- */
 
@@ -203,30 +203,12 @@ static int take(struct pick *p, const struct part *part, const struct shared *s)
 	return 0;
 }
 
-/* Whether one of the functions that an instruction is inlined from is at the line. */
-static bool is_at_line(struct pick *p, const struct access *a)
-{
-	struct goframe f[MAX_FRAMES];
-	int n = pclntab_frames(p->rt->gb->pcln, a->text_addr, false, f, MAX_FRAMES);
-	size_t want = strlen(p->path);
-
-	for (int i = 0; i < n; i++) {
-		size_t len = strlen(f[i].path);
-
-		if (f[i].line == p->line && len >= want &&
-		    !strcmp(f[i].path + len - want, p->path) &&
-		    (len == want || f[i].path[len - want - 1] == '/'))
-			return true;
-	}
-	return false;
-}
-
 /* As look(), of the line alone. */
 static const struct access *look_for_line(struct pick *p, const struct part *part)
 {
 	for (size_t i = 0; i < part->n; i++)
 		if (touches(&part->a[i], part) && part->a[i].does & ACCESS_WRITE &&
-		    is_at_line(p, &part->a[i]))
+		    line_has(p->rt, part->a[i].text_addr, p->path, p->line))
 			return &part->a[i];
 	return NULL;
 }

@@ -58,6 +58,36 @@ static void find_forgotten(const struct word_watch *w, struct findings *found)
 	finding_advice(f, "take the lock there, too, unless something else keeps them apart");
 }
 
+/* Of an element behind a slice's length: who else stores there. */
+static void find_appended(const struct word_watch *w, struct findings *found)
+{
+	const struct shared_access *a = NULL, *b = NULL;
+	struct finding *f;
+
+	for (int i = 0; i < w->naccess && !b; i++) {
+		if (a && w->access[i].stores && w->access[i].site != a->site)
+			b = &w->access[i];
+		else if (!a && w->access[i].stores)
+			a = &w->access[i];
+	}
+	f = b ? findings_add_about(found, "shared-memory", w->name, SEVERITY_INFO, &a->place)
+	      : NULL;
+	if (!f)
+		return;
+	finding_title(f,
+		      "two lines append to one place of an array: what one stores, the other "
+		      "overwrites (%.150s)",
+		      w->word->name);
+	say_access(f, "", a);
+	say_access(f, "", b);
+	finding_evidence(f, "whether somebody still uses what was there is not known");
+	finding_count(f, "count", w->hits);
+	f->exactness = PARTIAL;
+	f->lines = FINDING_LINES;
+	finding_advice(f, "cut the capacity of what is handed out, s[:n:n], or copy it "
+			  "(slices.Clone)");
+}
+
 static void say_how(struct finding *f, const struct word_watch *w, bool proven)
 {
 	unsigned long long n = (unsigned long long)w->overlaps;
@@ -107,5 +137,7 @@ void race_find(const struct race *r, struct findings *found)
 			find_forgotten(&r->row[i], found);
 		else if (r->row[i].verdict != RACE_UNPROVEN)
 			find(&r->row[i], found);
+		else if (r->row[i].word->element)
+			find_appended(&r->row[i], found);
 	findings_sort(found);
 }

@@ -16,6 +16,21 @@ void race_words_deinit(struct race_words *l)
 	memset(l, 0, sizeof(*l));
 }
 
+/* The element behind the length, where the capacity has room for one. */
+static int behind_length(const struct race_word *w, struct memreader *mem, uint64_t *addr)
+{
+	uint64_t len, cap;
+	int err = mem_read_u64(mem, w->base + 8, &len);
+
+	if (!err)
+		err = mem_read_u64(mem, w->base + 16, &cap);
+	if (!err && (len >= cap || len > UINT32_MAX))
+		err = -ENOENT;
+	if (!err)
+		*addr += len * w->element;
+	return err;
+}
+
 int race_word_addr(const struct race_word *w, struct memreader *mem, uint64_t *addr)
 {
 	int err = 0;
@@ -28,6 +43,10 @@ int race_word_addr(const struct race_word *w, struct memreader *mem, uint64_t *a
 	if (!addr_is_plausible(*addr, 1))
 		return -ENOENT;
 	*addr += w->off;
+	if (w->element)
+		err = behind_length(w, mem, addr);
+	if (err)
+		return err;
 	return *addr % w->size ? -ENOENT : 0;
 }
 

@@ -37,6 +37,8 @@ struct race_word {
 	uint64_t base; /* the word itself, or, with via, the variable that points before it */
 	bool via;      /* it lies at *(uint64_t *)base + off: follow again for every slice */
 	uint32_t off;
+	uint32_t element; /* bytes of one, with via: the word is the first behind the length of
+			   * the slice at base; 0: no slice */
 	uint8_t size;
 	char *name; /* owned: "main.cfg->Enabled", "0xc000012340"; NULL when nobody names it */
 	struct race_site writer[RACE_SITES], reader[RACE_SITES]; /* of reader none stores */
@@ -69,7 +71,8 @@ int race_word_addr(const struct race_word *w, struct memreader *mem, uint64_t *a
  *   main.cfg, main.conf.Enabled, main.cfg->Enabled   by symbols and DWARF
  *   main.conf+24, main.cfg->+24:1                    by symbols alone
  *   0xADDR, 0xADDR:LEN                               LEN 1, 2, 4 or 8 (usual: 8), aligned, writable
- *   file.go:31                                       the globals that this line stores to
+ *   file.go:31                                       the globals that this line stores to, and
+ *                                                    what it appends to
  * 0; -EINVAL: nothing of the kind; -ENOENT: not in this program; -EOPNOTSUPP: the program has
  * not what it takes to know, or the runtime owns the place; -E2BIG; err has the sentence and
  * the hint.

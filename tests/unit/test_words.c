@@ -54,10 +54,11 @@ static const struct {
 	bool via;
 	const char *writer;
 } shared[] = {
-	{ "field", 1, true, "main.reload" },   { "pointer", 8, false, "main.replace" },
-	{ "counter", 8, false, "main.count" }, { "recent", 8, false, "main.remember" },
-	{ "names", 8, false, "main.rename" },  { "seen", 8, false, "main.record" },
-	{ "ratio", 4, false, "main.record" },
+	{ "field", 1, true, "main.reload" },        { "pointer", 8, false, "main.replace" },
+	{ "counter", 8, false, "main.count" },      { "recent", 8, false, "main.remember" },
+	{ "names", 8, false, "main.rename" },       { "seen", 8, false, "main.record" },
+	{ "ratio", 4, false, "main.record" },       { "hits", 8, true, "main.(*server).hit" },
+	{ "door", 8, false, "main.(*server).hit" },
 };
 
 static const char *const left_out[] = {

@@ -128,6 +128,30 @@ func hitSlot(n int64) { slots[n&1].hits++ }
 //go:noinline
 func getSlot() bool { return slots[reads&1].hits > 0 }
 
+// Two lines append to a slice that has room, and each believes the place to be its own.
+var base = make([]int64, 2, 8)
+
+var left, right []int64
+
+//go:noinline
+//line appends.go:100
+func appendLeft(n int64) { left = append(base, n) }
+
+//go:noinline
+//line appends.go:200
+func appendRight() bool { right = append(base, reads); return len(right) > 0 }
+
+// Nothing is behind the length of what is handed out: each has its own array.
+//
+//go:noinline
+//line appends.go:300
+func appendClipped(n int64) { left = append(base[:2:2], n) }
+
+//go:noinline
+//line appends.go:400
+func appendClippedToo() bool { right = append(base[:2:2], reads); return len(right) > 0 }
+
+//line locks.go:150
 func init() {
 	word := func(p *int64) func() unsafe.Pointer { return func() unsafe.Pointer { return unsafe.Pointer(p) } }
 	never := func() bool { return false }
@@ -147,5 +171,11 @@ func init() {
 			func() (yes bool) { apart(1, func() { yes = k.get() }); return },
 			k.word, k.size}
 	}
+	behind := func() unsafe.Pointer { return unsafe.Pointer(&base[:3][2]) }
+	kinds["apart-appends"] = kind{
+		func(n int64) { apart(0, func() { appendLeft(n) }) },
+		func() (yes bool) { apart(1, func() { yes = appendRight() }); return },
+		behind, 8}
+	kinds["appends-clipped"] = kind{appendClipped, appendClippedToo, behind, 8}
 	kinds["slots"] = kind{hitSlot, getSlot, word(&slots[0].hits), 8}
 }

@@ -27,7 +27,14 @@ type stats struct {
 	last string
 }
 
+type server struct {
+	lock sync.Mutex
+	hits int64
+}
+
 var (
+	srv       = &server{} // its fields are touched by methods alone
+	door      server
 	cfg       = &config{Name: "first"} // a field behind it is stored plainly
 	current   = &config{Name: "first"} // the pointer is replaced
 	counter   int64                    // counter++ in one function
@@ -51,6 +58,20 @@ var (
 func init() {
 	setAtInit = len(os.Args)
 	made = nil
+}
+
+//go:noinline
+func (s *server) hit(n int64) {
+	s.lock.Lock()
+	s.hits = n
+	s.lock.Unlock()
+}
+
+//go:noinline
+func (s *server) seen() int64 {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.hits
 }
 
 //go:noinline
@@ -123,7 +144,7 @@ func read() int {
 	if made != nil {
 		n++
 	}
-	return n + int(all.seen) + len(all.last) + len(recent)
+	return n + int(srv.seen()+door.seen()+all.seen) + len(all.last) + len(recent)
 }
 
 func say(name string, p ...unsafe.Pointer) {
@@ -146,6 +167,8 @@ func work() {
 		atomics(uint32(n))
 		hide(n)
 		send(n)
+		srv.hit(int64(n))
+		door.hit(int64(n))
 		bump()
 		behind(&config{}, n)
 		spread(n)
@@ -156,6 +179,8 @@ func work() {
 func main() {
 	say("field", unsafe.Pointer(&cfg), unsafe.Pointer(&cfg.Enabled))
 	say("strict", unsafe.Pointer(&cfg), unsafe.Pointer(&cfg.Strict))
+	say("hits", unsafe.Pointer(&srv), unsafe.Pointer(&srv.hits))
+	say("door", unsafe.Pointer(&door.hits))
 	say("pointer", unsafe.Pointer(&current))
 	say("counter", unsafe.Pointer(&counter))
 	say("recent", unsafe.Pointer(&recent))
