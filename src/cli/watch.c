@@ -79,9 +79,12 @@ static bool may_arm(struct watch *w)
 static int kernel_can(struct err *err)
 {
 	struct trace_features tf;
+	int e = trace_features_probe(&tf, err);
 
-	if (!trace_features_probe(&tf, err) && tf.method != TRACE_METHOD_NONE)
+	if (!e && tf.method != TRACE_METHOD_NONE)
 		return 0;
+	if (e == -ETIMEDOUT)
+		err_hint(err, "this machine is too busy for it just now: try again");
 	if (!err->what[0])
 		err_set(err, -EOPNOTSUPP, "%s", tf.why);
 	if (!err->hint[0])

@@ -42,6 +42,7 @@
 #define SHORT_RUN_S         2.5
 #define LEFT_SHARE          4
 #define FALL_SHARE          4 /* the growth is that many times the deepest fall */
+#define FEW_OF_MANY         20
 #define LIVE_SHARE          3 /* live grows by at least 1/3 of what the stuck ones do */
 #define LOCK_LINES          8 /* who holds the lock is worth more than other findings' five */
 #define MIXED_MIN_POINTS    12
@@ -518,16 +519,28 @@ static void evidence_verdict(struct finding *f, const struct window *w, const st
 				 w->goroutines->leaks.passes, w->goroutines->leaks.passes);
 }
 
+/* Passes over a busy machine may all miss a move: few of many that live are a suspicion. */
+static enum severity severity_of(const struct window *w, const struct verdict *v)
+{
+	uint64_t live = 0;
+
+	if (w->goroutines->leaks.verdict == LEAKS_VERDICT_PROVEN)
+		return v->grown ? SEVERITY_CRITICAL : SEVERITY_HIGH;
+	for (int i = 0; i < w->goroutines->nsite; i++)
+		if (place_equal(&w->goroutines->site[i].place, &v->most->place))
+			live = w->goroutines->site[i].live;
+	return !v->grown && live >= FEW_OF_MANY * v->count ? SEVERITY_LOW : SEVERITY_MEDIUM;
+}
+
 static void add_verdict(const struct window *w, const struct leak_row *row, struct findings *out)
 {
 	struct verdict v = verdict_on(w, row);
 	bool proven = w->goroutines->leaks.verdict == LEAKS_VERDICT_PROVEN;
-	enum severity s = !proven ? SEVERITY_MEDIUM : v.grown ? SEVERITY_CRITICAL : SEVERITY_HIGH;
 	const struct place *line[WINDOW_MAX_STACK],
 		*handler = handler_in(line, stack_lines(&w->goroutines->leaks.stacks, v.most->stack,
 							line, WINDOW_MAX_STACK));
 	bool one = v.most->count == v.count;
-	struct finding *f = findings_add(out, "goroutine-leak", "leak", s,
+	struct finding *f = findings_add(out, "goroutine-leak", "leak", severity_of(w, &v),
 					 handler && one ? handler : &row->place);
 	char count[HUMAN_MAX], place[WORDS_PLACE_MAX], rate[HUMAN_MAX];
 

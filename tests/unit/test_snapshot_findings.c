@@ -28,11 +28,15 @@ static void verdicts_are_findings(void **state)
 		enum leaks_verdict verdict;
 		uint64_t before;
 		enum severity s;
+		bool few; /* of many that live, by the same go statement */
 	} cases[] = {
-		{ LEAKS_VERDICT_PROVEN, 1204, SEVERITY_HIGH },
-		{ LEAKS_VERDICT_PROVEN, 1100, SEVERITY_CRITICAL },
-		{ LEAKS_VERDICT_PASSES, 1204, SEVERITY_MEDIUM },
-		{ LEAKS_VERDICT_PASSES, 1, SEVERITY_MEDIUM },
+		{ LEAKS_VERDICT_PROVEN, 1204, SEVERITY_HIGH, false },
+		{ LEAKS_VERDICT_PROVEN, 1204, SEVERITY_HIGH, true },
+		{ LEAKS_VERDICT_PROVEN, 1100, SEVERITY_CRITICAL, false },
+		{ LEAKS_VERDICT_PASSES, 1204, SEVERITY_MEDIUM, false },
+		{ LEAKS_VERDICT_PASSES, 1, SEVERITY_MEDIUM, false },
+		{ LEAKS_VERDICT_PASSES, 1, SEVERITY_MEDIUM, true },
+		{ LEAKS_VERDICT_PASSES, 1204, SEVERITY_LOW, true },
 	};
 
 	(void)state;
@@ -43,6 +47,8 @@ static void verdicts_are_findings(void **state)
 		set_up(&f);
 		fill_leaks(&f, cases[i].verdict);
 		f.leak[0].count_before = cases[i].before;
+		f.site[0].live = (cases[i].few ? 20 : 19) * f.leak[0].count;
+		f.site[0].place = f.leak[0].place;
 		detect_all(&f.r.window, &f.r.findings);
 		got = find(&f.r.findings, "goroutine-leak");
 		assert_non_null(got);
