@@ -15,11 +15,11 @@
 #include "base/cursor.h"
 
 /*
- * Block cache: 4 MiB in all.  Look-ups in a pclntab touch a handful of
+ * Block cache: 1.5 MiB in all.  Look-ups in a pclntab touch a handful of
  * neighbourhoods (ftab's _func, names, pc tables, files) over and over.
  */
-#define BLOCK_SIZE  65536u
-#define BLOCK_COUNT 64
+#define BLOCK_SIZE  16384u
+#define BLOCK_COUNT 96
 
 #define EHDR_SIZE 64 /* of ELF64 */
 #define PHDR_SIZE 56
