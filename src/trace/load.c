@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "gobin/gobin.h"
 #include "gospect.skel.h"
+#include "trace/maptable.h"
 
 /* libbpf's print callback has no context: the last complaint of this thread. */
 static __thread char last_words[256];
@@ -122,23 +122,15 @@ int load_open(struct trace *t, struct err *err)
 	return 0;
 }
 
-static int map_table(struct trace *t, struct bpf_map *map, void *out)
+static int map_table(struct trace *t, const struct bpf_map *map, void *out)
 {
-	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *p = maptable_open(map);
 
-	if (p == MAP_FAILED)
+	if (!p)
 		return -errno;
-	t->mapped_bytes += size;
+	t->mapped_bytes += maptable_size(map);
 	memcpy(out, &p, sizeof(p));
 	return 0;
-}
-
-static void unmap_table(struct bpf_map *map, volatile void *p)
-{
-	if (p)
-		munmap((void *)(uintptr_t)p,
-		       (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
 }
 
 static int map_tables(struct trace *t)
@@ -370,12 +362,12 @@ void load_close(struct trace *t)
 {
 	if (!t->skel)
 		return;
-	unmap_table(t->skel->maps.specs, t->spec);
-	unmap_table(t->skel->maps.births, t->births);
-	unmap_table(t->skel->maps.gc, t->gc);
-	unmap_table(t->skel->maps.sums, t->sums);
-	unmap_table(t->skel->maps.pages, t->pages);
-	unmap_table(t->skel->maps.crashes, t->crashes);
+	maptable_close(t->skel->maps.specs, t->spec);
+	maptable_close(t->skel->maps.births, t->births);
+	maptable_close(t->skel->maps.gc, t->gc);
+	maptable_close(t->skel->maps.sums, t->sums);
+	maptable_close(t->skel->maps.pages, t->pages);
+	maptable_close(t->skel->maps.crashes, t->crashes);
 	gospect_bpf__destroy(t->skel);
 	t->skel = NULL;
 }

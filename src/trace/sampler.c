@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "host/privileges.h"
 #include "proc/procfs.h"
 #include "sample.skel.h"
+#include "trace/maptable.h"
 #include "trace/pidns.h"
 #include "trace/quiet.h"
 
@@ -124,6 +124,12 @@ static int describe(struct gs_cpu_target *t, const struct sampler_config *cfg, s
 	return 0;
 }
 
+static int not_permitted(struct err *err)
+{
+	return err_set(err, -EPERM,
+		       "CPU samples are not permitted: they take CAP_PERFMON and CAP_BPF");
+}
+
 static int load(struct sampler *s, struct err *err)
 {
 	int e;
@@ -135,7 +141,7 @@ static int load(struct sampler *s, struct err *err)
 	bpf_map__set_max_entries(s->skel->maps.cpu_stacks, s->slots);
 	e = sample_bpf__load(s->skel);
 	if (e == -EPERM)
-		return err_set(err, e, "CPU samples are not permitted");
+		return not_permitted(err);
 	if (e)
 		return err_set(err, -EOPNOTSUPP,
 			       "this kernel does not load the BPF program of samples (%s)",
@@ -173,20 +179,6 @@ static void load_end(struct sampler *s)
 	s->loading = false;
 }
 
-static void *map_table(const struct bpf_map *map)
-{
-	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void unmap_table(const struct bpf_map *map, void *p)
-{
-	if (p)
-		munmap(p, (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map));
-}
-
 static int open_event(int cpu, unsigned int hz)
 {
 	struct perf_event_attr a = {
@@ -212,9 +204,7 @@ static int open_events(struct sampler *s, struct err *err)
 		if (fd == -ENODEV || fd == -EINVAL || fd == -ENXIO)
 			continue; /* offline */
 		if (fd == -EPERM || fd == -EACCES)
-			return err_set(err, -EPERM,
-				       "CPU samples are not permitted: they take CAP_PERFMON and "
-				       "CAP_BPF");
+			return not_permitted(err);
 		if (fd < 0)
 			return err_set(err, -EOPNOTSUPP, "this kernel has no timer for samples: %s",
 				       strerror(-fd));
@@ -283,10 +273,10 @@ int sampler_begin(struct sampler *s, const struct sampler_config *cfg, struct er
 	t.pidns_ino = ns.ino;
 	find_vdso(&t, cfg->proc_fd);
 	s->skel->bss->target = t;
-	s->stacks = map_table(s->skel->maps.cpu_stacks);
-	s->counts = map_table(s->skel->maps.cpu_counts);
-	s->labels = map_table(s->skel->maps.cpu_labels);
-	s->threads = map_table(s->skel->maps.cpu_threads);
+	s->stacks = maptable_open(s->skel->maps.cpu_stacks);
+	s->counts = maptable_open(s->skel->maps.cpu_counts);
+	s->labels = maptable_open(s->skel->maps.cpu_labels);
+	s->threads = maptable_open(s->skel->maps.cpu_threads);
 	if (!s->stacks || !s->counts || !s->labels || !s->threads)
 		return err_set(err, -ENOMEM, "cannot map the table of samples");
 	return attach(s, err);
@@ -301,10 +291,10 @@ void sampler_close(struct sampler *s)
 		if (s->event[i] >= 0)
 			close(s->event[i]);
 	if (s->skel) {
-		unmap_table(s->skel->maps.cpu_stacks, s->stacks);
-		unmap_table(s->skel->maps.cpu_counts, s->counts);
-		unmap_table(s->skel->maps.cpu_labels, s->labels);
-		unmap_table(s->skel->maps.cpu_threads, s->threads);
+		maptable_close(s->skel->maps.cpu_stacks, s->stacks);
+		maptable_close(s->skel->maps.cpu_counts, s->counts);
+		maptable_close(s->skel->maps.cpu_labels, s->labels);
+		maptable_close(s->skel->maps.cpu_threads, s->threads);
 	}
 	sample_bpf__destroy(s->skel);
 	free(s->event);
