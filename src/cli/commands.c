@@ -7,16 +7,16 @@ const struct command commands[] = {
 		.operand = OPERAND_PID,
 		.run = cmd_attach,
 		.summary = "a live report of a running Go process",
-		.about = "Attaches to a running Go process and reports what it is doing: "
-			 "goroutines by creation site with their births and deaths, large "
-			 "allocations, garbage collection, network time by host, requests in "
-			 "flight, database pools, findings. On a terminal it redraws a screen; "
-			 "into a pipe or file it prints one report per --every. Ctrl-C detaches "
-			 "and prints a last report, of the time since the one before, with all "
-			 "tables; Ctrl-Z takes the probes away until it goes on. Reports that "
-			 "nobody reads (a pipe that is full) are skipped, and the next one covers "
-			 "their time; a reader that takes nothing for 3 s at the end is given up, "
-			 "with status 1.",
+		.about =
+			"Attaches to a running Go process and reports what it is doing: goroutines "
+			"by creation site with their births and deaths, large allocations, garbage "
+			"collection, CPU time, network time by host, requests in flight, database "
+			"pools, findings. On a terminal it redraws a screen; into a pipe or file "
+			"it prints one report per --every. Ctrl-C detaches and prints a last "
+			"report, with all tables, of the time since the one before; Ctrl-Z removes "
+			"the probes until it is resumed. Reports that nobody reads (a full pipe) "
+			"are skipped, and the next one covers their time; at the end, a reader "
+			"that takes nothing for 3 s is given up on, with status 1.",
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
 			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_SLOW) |
 			   OPT_BIT(OPT_UNTIL_EXIT) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) |
@@ -30,9 +30,9 @@ const struct command commands[] = {
 		.summary = "one report of what is wrong and where, worst first",
 		.about = "Observes a running Go process for --window and prints one report: ranked "
 			 "findings, then every goroutine grouped by stack, the heap profile, "
-			 "allocations, garbage collection, network requests, database pools and "
-			 "lock waits. The process is not stopped (except by --prove) and nothing "
-			 "in it changes; with --window 0 no probes are armed.",
+			 "allocations, garbage collection, CPU time, network requests, database "
+			 "pools and lock waits. The process is not stopped (except by --prove) and "
+			 "nothing in it changes; with --window 0 no probes are armed.",
 		.options =
 			OPT_BIT(OPT_WINDOW) | OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_PROVE) |
 			OPT_BIT(OPT_MAX_STOP) | OPT_BIT(OPT_MAX_MEMORY) | OPT_BIT(OPT_GOROUTINES) |
@@ -45,7 +45,7 @@ const struct command commands[] = {
 		.operand = OPERAND_PID,
 		.run = cmd_leaks,
 		.summary = "every goroutine that can never run again",
-		.about = "Lists the goroutines that nothing can wake up any more, because nothing "
+		.about = "Lists the goroutines that nothing can wake any more, because nothing "
 			 "that can still run reaches what they wait for. Without --prove the "
 			 "process is not stopped, and a goroutine is listed when several passes "
 			 "over its memory agree; with --prove the process is frozen for some "
@@ -61,11 +61,11 @@ const struct command commands[] = {
 		.run = cmd_lint,
 		.summary = "mistakes that the machine code of an executable shows",
 		.about = "Follows every path through the machine code of an executable and lists "
-			 "the lines that return a typed nil: an error that is not nil though the "
-			 "pointer in it is, so that 'if err != nil' is taken though nothing went "
-			 "wrong. Only what is certain is reported; how many functions were too "
-			 "complex is said. Nothing is run, nothing is attached, and for a FILE no "
-			 "privileges are needed.",
+			 "the lines that return a typed nil: an error that is not nil although the "
+			 "pointer in it is, so that 'if err != nil' is taken although nothing went "
+			 "wrong. Only what is certain is reported; functions too complex to judge "
+			 "are counted. Nothing is run or attached to, and a FILE needs no "
+			 "privileges.",
 		.options = OPT_BIT(OPT_STD) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_FAIL_ON) |
 			   OPT_BIT(OPT_HELP),
 	},
@@ -96,7 +96,8 @@ const struct command commands[] = {
 		.summary = "two snapshots compared",
 		.about = "Compares two reports of one program, written by 'gospect snapshot PID "
 			 "--format json -o FILE': what appeared, grew, shrank or went away, by "
-			 "finding, creation site, stack, memory in use, host and database pool.",
+			 "finding, creation site, stack, function (CPU time), memory in use, host "
+			 "and database pool.",
 		.options = OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_HELP),
 	},
 	{
@@ -104,10 +105,10 @@ const struct command commands[] = {
 		.operand = OPERAND_PID_OR_FILE,
 		.run = cmd_plan,
 		.summary = "what would be probed, where and at what cost; attaches nothing",
-		.about = "Prints every function that would be probed, the instruction, its cost "
-			 "class and the cost of a hit as measured on this machine now, or why "
-			 "there is no site. For a FILE no privileges are needed; the cost may then "
-			 "be 'not measured'.",
+		.about = "Prints every function that would be probed, with the instruction, its "
+			 "cost class and the cost of a hit as measured on this machine now, or why "
+			 "it cannot be probed. A FILE needs no privileges; the cost may then be "
+			 "'not measured'.",
 		.options = OPT_BIT(OPT_ONLY) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_HELP),
 	},
 	{
@@ -126,14 +127,12 @@ const struct command commands[] = {
 		.run = cmd_host,
 		.summary = "all Go processes of this machine, watched all the time",
 		.about = "Finds every Go process as it starts, reads its memory now and then, and "
-			 "tells what it sees: metrics for Prometheus and a page for people on "
-			 "127.0.0.1:9464, metrics and findings by OTLP where that is configured, "
-			 "and "
-			 "on standard output a line for each finding that opens, gets worse or "
-			 "closes. No probe is armed, no process is stopped. SIGHUP reads the "
-			 "configuration again; SIGTERM ends it. With --once it looks for some "
-			 "seconds, prints a table and ends. It is a program of its own, "
-			 "gospect-host, "
+			 "reports what it sees: metrics for Prometheus and a page for people on "
+			 "127.0.0.1:9464, metrics and findings by OTLP where configured, and a "
+			 "line on standard output for each finding that opens, gets worse or "
+			 "closes. No probe is armed, no process is stopped. SIGHUP reloads the "
+			 "configuration; SIGTERM ends it. With --once it watches for some seconds, "
+			 "prints a table and exits. It is a program of its own, gospect-host, "
 			 "which is looked for beside gospect.",
 		.options = OPT_BIT(OPT_CONFIG) | OPT_BIT(OPT_SET) | OPT_BIT(OPT_CHECK) |
 			   OPT_BIT(OPT_ONCE) | OPT_BIT(OPT_FOR) | OPT_BIT(OPT_FORMAT) |

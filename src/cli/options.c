@@ -21,58 +21,53 @@
 
 const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR] = { "--for", "DUR",
-		      "stop after DUR (500ms, 5s, 2m, 1h); default: at Ctrl-C or when the target "
+		      "stop after DUR (500ms, 5s, 2m, 1h); default: at Ctrl-C, or when the target "
 		      "exits" },
 	[OPT_FOR_WATCH] = { "--for", "DUR",
-			    "watch for DUR; default: until each word is proven, or a sweep is "
-			    "through, "
-			    "at most 60s" },
+			    "watch for DUR; default: until every word has a proof or a sweep is "
+			    "complete, at most 60s" },
 	[OPT_EVERY] = { "--every", "DUR",
-			"report every DUR (default 5s; on a screen 1s); of very many goroutines so "
-			"seldom "
-			"that it takes 1.5 percent of a CPU at most" },
+			"report every DUR (default 5s; 1s on a screen); less often for a process "
+			"with very many goroutines, so that reports take at most 1.5% of a CPU" },
 	[OPT_WINDOW] = { "--window", "DUR",
 			 "observe for DUR (default 5s; 0: read memory once, arm no probes)" },
 	[OPT_ONLY] = { "--only", "SENSOR,...",
 		       "only these sensors: goroutines, alloc, gc, net, sql, locks, lifetimes, "
-		       "cpu, "
-		       "statements, crash, slices (errors is accepted but not implemented yet)" },
+		       "cpu, statements, crash, slices (errors is accepted but not implemented "
+		       "yet)" },
 	[OPT_BUDGET] = { "--budget", "PCT",
-			 "what tracing may cost the target, in percent of the CPU it uses (default "
-			 "1%, at least 2 ms/s; 0: memory only, no probes)" },
+			 "what tracing may cost the target, in percent of the CPU time it uses "
+			 "(default 1%, at least 2 ms/s; 0: read memory only, arm no probes)" },
 	[OPT_BUDGET_WATCH] = { "--budget", "PCT",
-			       "what watching may cost the target, in percent of the CPU it uses "
-			       "(default 1%, at least 10 ms/s)" },
-	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever it costs" },
+			       "what watching may cost the target, in percent of the CPU time it "
+			       "uses (default 1%, at least 10 ms/s)" },
+	[OPT_EXACT] = { "--exact", NULL, "count every event, whatever the cost" },
 	[OPT_SLOW] = { "--slow", "DUR",
-		       "print a line for each HTTP request by a client that takes DUR (100ms or "
-		       "more) "
-		       "or longer, when it is over, with its time in each phase; a report only at "
-		       "the "
-		       "end. As seen by looks, some a second, and by probes: those that are "
-		       "over "
-		       "between two looks are not among them" },
+		       "print a line for each HTTP client request that takes DUR (at least 100ms) "
+		       "or longer, once it is over, with the time spent in each phase; print the "
+		       "report only at the end. Requests are followed by reading memory a few "
+		       "times a second and by probes: one that ends between two readings can be "
+		       "missed" },
 	[OPT_UNTIL_EXIT] = { "--until-exit", "[SIGNAL]",
-			     "report nothing before the process is asked to end (by TERM, or by "
-			     "SIGNAL: TERM, INT, HUP, QUIT, USR1, USR2); then what keeps it alive, "
-			     "every --every until it has ended. No signal is sent" },
+			     "report nothing until the process is asked to exit (by TERM, or by "
+			     "SIGNAL: TERM, INT, HUP, QUIT, USR1, USR2); then report what keeps it "
+			     "alive, once per --every, until it is gone. gospect sends no signal" },
 	[OPT_PROVE] = { "--prove", NULL,
 			"prove leaks: the process is frozen for some milliseconds while its memory "
-			"is copied; the expected stop is printed first" },
+			"is copied; the expected pause is printed first" },
 	[OPT_PROVE_WATCH] = { "--prove", NULL,
-			      "find races sooner: a thread is held for up to 200 µs behind a plain "
-			      "store, so that others come meanwhile; within --budget" },
+			      "find races sooner: hold a thread for up to 200 µs after a plain "
+			      "store, so that others run into it; within --budget" },
 	[OPT_MAX_STOP] = { "--max-stop", "DUR",
-			   "do not freeze the process if the expected stop is longer (default "
+			   "do not freeze the process if the expected pause is longer (default "
 			   "200ms)" },
 	[OPT_MAX_MEMORY] = { "--max-memory", "SIZE",
-			     "what judging leaks may take of this machine's memory (800M, 2G; "
-			     "default: "
-			     "512M or a tenth of what is free, whichever is more, but not over "
-			     "half)" },
+			     "how much of this machine's memory judging leaks may use (800M, 2G; "
+			     "default: 512M or a tenth of what is free, whichever is more, but at "
+			     "most half of it)" },
 	[OPT_GOROUTINES] = { "--goroutines", NULL, "list every goroutine, with its stack" },
-	[OPT_ALL] = { "--all", NULL, "list all of them, not 10,000 at most" },
-	[OPT_STD] = { "--std", NULL, "judge the functions of Go's standard library, too" },
+	[OPT_ALL] = { "--all", NULL, "list all of them, not just the first 10,000" },
+	[OPT_STD] = { "--std", NULL, "judge the functions of Go's standard library too" },
 	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line (default text)" },
 	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof",
 				  "json: schema gospect.report/1; html: one file with a flame "
@@ -80,42 +75,35 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FORMAT_WATCH] = { "--format", "text|json|html",
 			       "json: schema gospect.watch/1; html: one file (default text)" },
 	[OPT_PROFILE] = { "--profile", "goroutine|heap|cpu",
-			  "which profile --format pprof writes (default goroutine); cpu: samples "
-			  "of "
-			  "the window, in every format" },
+			  "which profile --format pprof writes (default goroutine); with cpu, "
+			  "every format shows the CPU samples of the window" },
 	[OPT_RATE] = { "--rate", "HZ",
-		       "CPU samples per second of each CPU that the program runs on (default 19; "
-		       "with "
-		       "--profile cpu 97)" },
+		       "CPU samples per second on each CPU the program runs on (default 19; 97 "
+		       "with --profile cpu)" },
 	[OPT_OUTPUT] = { "-o", "FILE",
-			 "write the report to FILE instead of standard output; one that is there "
-			 "is "
-			 "replaced when there is something whole to replace it with" },
+			 "write the report to FILE instead of standard output; an existing file is "
+			 "replaced only once the new report is complete" },
 	[OPT_FAIL_ON] = { "--fail-on", "SEVERITY",
 			  "exit with status 10 if a finding is that severe or worse: info, low, "
 			  "medium, high, critical" },
 	[OPT_REDACT_HOSTS] = { "--redact-hosts", NULL,
-			       "show the hosts of network requests and connections as hashes, by a "
-			       "key "
-			       "that is random in each run" },
+			       "replace the hosts of network requests and connections by hashes, "
+			       "with a key that is random in each run" },
 	[OPT_REDACT_KEY] = { "--redact-key", "FILE",
-			     "--redact-hosts by the secret in FILE, 16 bytes or more: reports with "
-			     "the same key can be compared" },
+			     "--redact-hosts with the secret in FILE (16 bytes or more) as the "
+			     "key: reports with the same key can be compared" },
 	[OPT_REDACT_MESSAGES] = { "--redact-messages", NULL,
-				  "of panics show the type of the value only: a message may hold "
+				  "show only the type of a panic's value: its message may hold "
 				  "secrets" },
 	[OPT_ONCE] = { "--once", NULL,
-		       "look for --for (default 5s), print a table of all Go processes and what "
-		       "was "
-		       "found, and end" },
-	[OPT_CONFIG] = { "--config", "FILE", "the configuration, in YAML" },
-	[OPT_CHECK] = { "--check", "FILE",
-			"say whether FILE is a configuration that can be used, and end" },
-	[OPT_SET] = { "--set", "KEY=VALUE",
-		      "one key of the configuration; may be given more than once" },
+		       "watch for --for (default 5s), print a table of all Go processes and what "
+		       "was found, and exit" },
+	[OPT_CONFIG] = { "--config", "FILE", "read the configuration from FILE, in YAML" },
+	[OPT_CHECK] = { "--check", "FILE", "say whether FILE is a valid configuration, and exit" },
+	[OPT_SET] = { "--set", "KEY=VALUE", "set one key of the configuration; may be repeated" },
 	[OPT_DIR] = { "--dir", "DIR",
-		      "where the snapshots are (default: GOSPECT_HOST_SPOOL_DIR, else " SPOOL_DIR
-		      ")" },
+		      "where the snapshots are kept (default: $GOSPECT_HOST_SPOOL_DIR, "
+		      "else " SPOOL_DIR ")" },
 	[OPT_HELP] = { "--help", NULL, "this text" },
 };
 
