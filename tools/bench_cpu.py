@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The section `cpu` of tools/bench: what samples of the CPU are worth, and what they cost."""
+"""The section `cpu-shares` of tools/bench: what samples of the CPU are worth, and what gospect uses for them."""
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -11,14 +10,13 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "tests", "e2e"))
 from profiles import read_profile  # noqa: E402
 
-PROFILE_S = 15	# of a comparison, in slices
+PROFILE_S = 11	# of a comparison, in slices
 MUCH = 0.05	# a function has more than that: it is compared
 POINTS = 3
 
 
-def cpu(bench, a):
+def shares(bench, a):
     accuracy(bench, a)
-    throughput(bench, a)
     own(bench, a)
 
 
@@ -89,64 +87,6 @@ def accuracy(bench, a):
         print(f"      median {100 * statistics.median(o for o, _ in off):.1f}; two profiles of so many samples differ by up to "
               f"{2 * sd:.1f} for no reason (19 of 20)")
         bench.row("  stacks that are whole", f"{100 * whole:.1f} %", ">= 99 %", whole >= 0.99)
-
-
-def profiling(bench, *args):
-    """A snapshot that samples until it is told to end."""
-    def begin(pid):
-        g = subprocess.Popen([bench.GOSPECT, "snapshot", str(pid), "--only", "cpu", "--window", "1h", "--format", "json", *args],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                             preexec_fn=bench.pinned(bench.OUR_CPU))
-        if not any("watching process" in l for l in g.stderr):
-            raise SystemExit("bench: gospect did not begin")
-        return g
-
-    def end(g):
-        g.send_signal(signal.SIGINT)
-        out, _ = g.communicate()
-        r = json.loads(out)
-        end.cost.append(r["cost"].get("target_cpu_pct", 0))
-        return r["cost"]["agent_cpu_pct"] / 100
-    end.cost = []
-    return begin, end
-
-
-def throughput(bench, a):
-    print(f"\nThe same, traced / untraced: requests per CPU second, median of {a.pairs} pairs of {a.seconds} s")
-    twins = [bench.Program([os.path.join(bench.BIN_DIR, f"cpuhttp-{bench.RELEASE}-stripped"), "-procs", "1"], bench.TARGET_CPU)
-             for _ in range(2)]
-
-    def itself(pid):
-        t = next(t for t in twins if t.pid == pid)
-        say(t, "profile /dev/null")
-        until(t, "BEGUN")
-        return t
-
-    def itself_ends(t):
-        say(t, "end")
-        until(t, "DONE")
-        return 0
-
-    modes = [("nothing traced (noise)", (lambda pid: None, lambda h: 0), None),
-             ("19 Hz", profiling(bench, "--rate", "19"), 0.999), ("97 Hz", profiling(bench, "--rate", "97"), 0.99),
-             ("runtime/pprof, 100 Hz", (itself, itself_ends), None)]
-    result = {name: [] for name, _, _ in modes}
-    try:
-        for i in range(a.pairs):
-            for name, (begin, end), _ in modes:	# interleaved
-                result[name].append(bench.pair(twins, i % 2, a.seconds, begin, end)[0])
-    finally:
-        for t in twins:
-            t.close()
-    noise = result[modes[0][0]]
-    spread = (max(noise) - min(noise)) / 2
-    for name, (_, end), bound in modes:
-        v = result[name]
-        m = statistics.median(v)
-        # more exactly than nothing differs from nothing it cannot be told
-        bench.row(name, f"{m:.3f} ({min(v):.3f}..{max(v):.3f})", f">= {bound}" if bound else "", not bound or m >= bound - spread)
-        if getattr(end, "cost", None):
-            print(f"      the samples took {statistics.median(end.cost):.3f} % of the program's CPU time, by their own clock")
 
 
 def own(bench, a):

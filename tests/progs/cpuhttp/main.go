@@ -2,7 +2,8 @@
 
 // cpuhttp is an HTTP server on the loopback interface and its own clients at full speed, on -procs
 // Ps, that can profile itself: "profile FILE" on its standard input begins, "end" ends.  It prints
-// READY, then a line of JSON per second, as httpload does, and BEGUN and DONE for the profile.
+// READY, then a line of JSON per second, as httpload does (with -quiet at each "now" only), and BEGUN
+// and DONE for the profile.  With -loop it serves nothing: its requests are rounds of a loop.
 package main
 
 import (
@@ -23,6 +24,7 @@ import (
 )
 
 var answered int64
+var sink uint64
 
 func handle(w http.ResponseWriter, _ *http.Request) {
 	var b strings.Builder
@@ -45,37 +47,62 @@ func ask(url string) {
 	}
 }
 
+func loop() {
+	for x := uint64(1); ; {
+		for i := 0; i < 1000; i++ {
+			x = x*6364136223846793005 + 1442695040888963407
+		}
+		sink = x
+		atomic.AddInt64(&answered, 1)
+	}
+}
+
+var begin = time.Now()
+
 func report() {
-	out := json.NewEncoder(os.Stdout)
-	begin := time.Now()
-	for range time.Tick(time.Second) {
-		var u syscall.Rusage
-		syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-		out.Encode(map[string]interface{}{
-			"seconds":     time.Since(begin).Seconds(),
-			"requests":    atomic.LoadInt64(&answered),
-			"cpu_seconds": float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9,
-		})
+	var u syscall.Rusage
+	n := atomic.LoadInt64(&answered)
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	json.NewEncoder(os.Stdout).Encode(map[string]interface{}{
+		"seconds":     time.Since(begin).Seconds(),
+		"requests":    n,
+		"cpu_seconds": float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9,
+	})
+}
+
+func serve(conns int) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go (&http.Server{Handler: http.HandlerFunc(handle)}).Serve(listener)
+	for i := 0; i < conns; i++ {
+		go ask("http://" + listener.Addr().String() + "/")
 	}
 }
 
 func main() {
 	procs := flag.Int("procs", 0, "GOMAXPROCS; 0: as it is")
 	conns := flag.Int("conns", 8, "client connections")
+	loops := flag.Bool("loop", false, "a loop instead")
+	quiet := flag.Bool("quiet", false, "no line per second")
 	flag.Parse()
 	if *procs > 0 {
 		runtime.GOMAXPROCS(*procs)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	go (&http.Server{Handler: http.HandlerFunc(handle)}).Serve(listener)
-	for i := 0; i < *conns; i++ {
-		go ask("http://" + listener.Addr().String() + "/")
+	if *loops {
+		go loop()
+	} else {
+		serve(*conns)
 	}
 	fmt.Println("READY")
-	go report()
+	if !*quiet {
+		go func() {
+			for range time.Tick(time.Second) {
+				report()
+			}
+		}()
+	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		if path := strings.TrimPrefix(in.Text(), "profile "); path != in.Text() {
 			f, err := os.Create(path)
@@ -84,6 +111,8 @@ func main() {
 			}
 			pprof.StartCPUProfile(f)
 			fmt.Println("BEGUN")
+		} else if in.Text() == "now" {
+			report()
 		} else {
 			pprof.StopCPUProfile()
 			fmt.Println("DONE")
