@@ -21,8 +21,8 @@ class Shop(unittest.TestCase):
     def test_config(self):
         """By the line that stores, as `make demo` has it."""
         t = self.where()["config"]
-        with Program([binary(SHOP), "-bugs", "config"]) as p:
-            r = watch(p.pid, f"{t['file']}:{t['line']}", "--prove", "--budget", "10")
+        with Program([binary(SHOP), "-bugs", "config", "-rate", "800"]) as p:
+            r = watch(p.pid, f"{t['file']}:{t['line']}", "--prove", "--budget", "30")
             f, = r["findings"]
             self.assertEqual((f["kind"], f["severity"]), (t["kind"], "high"))
             self.assertEqual((f["place"]["function"], f["place"]["line"]), (t["function"], t["line"]))
