@@ -11,7 +11,8 @@
 #define STARVED_MS  10  /* between two looks whether a thread has had a CPU */
 #define CALM_PASSES 8   /* without a suspicion taken back, after one was */
 #define MAX_PASSES  24  /* some five seconds, where it never gets calm */
-#define ENOUGH      3   /* where there is no time for more */
+#define ENOUGH      3   /* where there is no time for more, */
+#define ENOUGH_CALM 4   /* and without a suspicion taken back, after one was */
 #define LATEST      3   /* times the limit: also the pass under way ends */
 
 static int first_suspects(struct run *r)
@@ -168,6 +169,23 @@ static int starved(struct run *r)
 			 (double)r->cfg->limit_ns / 1e9, r->out->passes, r->want);
 }
 
+/* What moves fools one pass after the other. */
+static int restless(struct run *r)
+{
+	return prove_off(r->out,
+			 "not judged: up to the last of %d passes over its memory suspicions were "
+			 "taken back: --prove freezes it for a single one",
+			 r->out->passes);
+}
+
+/* Whether the passes made will do where there is no time for more.  changed: the last that
+ * took a suspicion back; 1: none did. */
+static bool is_enough(const struct run *r, int changed)
+{
+	return r->out->passes >= ENOUGH &&
+	       (changed == 1 || r->out->passes >= changed + ENOUGH_CALM);
+}
+
 /*
  * A pass misses what moves from where it has not read yet to where it has.
  * When a later pass takes a suspicion back there is such movement: then it goes
@@ -176,8 +194,7 @@ static int starved(struct run *r)
 int prove_passes(struct run *r)
 {
 	uint64_t limit = r->cfg->limit_ns, began = clock_mono_ns();
-	bool calm = false;
-	int code = 0;
+	int code = 0, changed = 1;
 
 	r->want = r->cfg->passes > 0 ? r->cfg->passes : 6;
 	r->end_ns = limit ? began + LATEST * limit : 0;
@@ -194,19 +211,20 @@ int prove_passes(struct run *r)
 			break;
 		if (!r->nsuspect)
 			return 0;
-		calm = r->out->passes > 1 && r->nsuspect == before;
-		if (r->out->passes > 1 && !calm && r->want < r->out->passes + CALM_PASSES)
-			r->want = r->out->passes + CALM_PASSES;
+		if (r->out->passes > 1 && r->nsuspect != before)
+			changed = r->out->passes;
+		if (changed > 1 && r->want < changed + CALM_PASSES)
+			r->want = changed + CALM_PASSES;
 		if (r->want > MAX_PASSES)
 			r->want = MAX_PASSES;
-		if (limit && clock_mono_ns() - began > limit && calm && r->out->passes >= ENOUGH)
+		if (limit && clock_mono_ns() - began > limit && is_enough(r, changed))
 			break;
 	}
 	if (code == -ETIME)
-		code = calm && r->out->passes >= ENOUGH ? finish_passes(r) : starved(r);
+		code = is_enough(r, changed) ? finish_passes(r) : starved(r);
 	else if (!code)
-		code = finish_passes(r);
-	if (code == -EINTR && calm)
+		code = changed == 1 || is_enough(r, changed) ? finish_passes(r) : restless(r);
+	if (code == -EINTR && (is_enough(r, changed) || (changed == 1 && r->out->passes > 1)))
 		code = finish_early(r);
 	else if (code == -EINTR && r->end_ns && clock_mono_ns() > r->end_ns)
 		code = too_slow(r);
