@@ -165,7 +165,8 @@ long step_call(struct step *t)
 	}
 	for (int i = 0; i < ARCH_ABI_WORDS; i++)
 		step_use(t, t->w->gb->arch->abi[i]);
-	note_arguments(t);
+	if (!t->w->merged)
+		note_arguments(t);
 	after_call(t, callee);
 	return (long)t->at + 1;
 }

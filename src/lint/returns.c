@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "gobin/gobin.h"
-#include "lint/walk.h"
+#include "lint/merge.h"
 
 enum { MAX_STEPS = 200000, MAX_STATES = 40 }; /* in one function; where paths meet */
 
@@ -91,9 +91,13 @@ int returns_find(struct returns *r, struct gobin *gb, const struct code *c, cons
 			  .end_ns = callees->end_ns,
 			  .on_return = on_return,
 			  .arg = r };
+	bool may;
 	int err;
 
 	memset(r, 0, sizeof(*r));
+	err = merge_look(gb, c, t, callees, &may);
+	if (err || !may)
+		return err;
 	err = walk_run(&w);
 	r->complex |= w.complex;
 	r->blind = w.blind;

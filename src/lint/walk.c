@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "gobin/gobin.h"
 #include "lint/callees.h"
+#include "lint/merge.h"
 
 enum {
 	MAX_PENDING = 2048,
@@ -72,6 +73,8 @@ static bool meets(struct walk *w, struct state *s, size_t at)
 	state_trim(s, w->code, at, !w->itabs);
 	if (!is_hopeful(w, s, at))
 		return false;
+	if (w->merged)
+		return merge_meets(w, s, at);
 	if (w->met[at] >= w->max_states)
 		state_widen(s, w->met[at] >= 2 * w->max_states);
 	if (!u64map_put(&w->seen, state_hash(s, w->code->line[at].live, at), 1, &is_new)) {
@@ -86,7 +89,7 @@ static void follow(struct walk *w, struct state *s, size_t first)
 {
 	long at = (long)first;
 
-	while (at >= 0 && (size_t)at < w->code->n && !w->complex && !w->err) {
+	while (at >= 0 && (size_t)at < w->code->n && !w->complex && !w->mixed && !w->err) {
 		if (w->code->line[at].leads && !meets(w, s, (size_t)at))
 			return;
 		if (++w->steps > w->max_steps ||
@@ -94,7 +97,7 @@ static void follow(struct walk *w, struct state *s, size_t first)
 			w->complex = true;
 			return;
 		}
-		s->again = (size_t)at < s->far;
+		s->again = w->merged || (size_t)at < s->far;
 		if (!s->again)
 			s->far = (uint32_t)at + 1;
 		at = walk_step(w, s, (size_t)at);
@@ -118,7 +121,7 @@ int walk_run(struct walk *w)
 	while (w->npending) {
 		struct pending p = w->pending[--w->npending];
 
-		if (!w->err && !w->complex) {
+		if (!w->err && !w->complex && !w->mixed) {
 			state_copy(s, p.s);
 			follow(w, s, p.at);
 		}
@@ -150,8 +153,8 @@ uint8_t walk_compare_zero(struct walk *w, struct state *s, struct value v)
 {
 	uint8_t when = state_compare(s, v, value_number(0), 8);
 
-	if (v.kind != VALUE_THING || THING_AT(v.n) >= w->code->n || THING_W(v.n) >= WORD_LOAD ||
-	    !(when & WHEN_EQUAL) || when == WHEN_EQUAL)
+	if (w->merged || v.kind != VALUE_THING || THING_AT(v.n) >= w->code->n ||
+	    THING_W(v.n) >= WORD_LOAD || !(when & WHEN_EQUAL) || when == WHEN_EQUAL)
 		return when;
 	if (w->code->line[THING_AT(v.n)].e.flow == FLOW_CALL &&
 	    callees_never_nil(w->callees, w->code->line[THING_AT(v.n)].e.target, THING_W(v.n))) {

@@ -18,6 +18,7 @@
 #include "lint/state.h"
 
 struct callees;
+struct variant;
 
 /* What a call was given, on all paths that came to it. */
 struct call_args {
@@ -33,6 +34,8 @@ struct walk {
 	size_t max_steps;
 	uint16_t max_states; /* where paths meet: from then on less is remembered */
 	uint64_t end_ns;     /* of the monotonic clock: what is not done by then is too complex */
+	/* By line; not NULL: paths that meet become one (lint/merge.h), and calls are not looked into. */
+	struct variant **merged;
 	/* At each return: the path may come back here with other states. */
 	void (*on_return)(struct walk *w, struct state *s, size_t at);
 	void *arg;
@@ -40,6 +43,7 @@ struct walk {
 	/* found out */
 	size_t steps;
 	bool complex;            /* there were too many paths, or too much to remember */
+	bool mixed;              /* of merged: following paths one by one may tell more */
 	bool blind;              /* a jump leads nobody knows where */
 	bool *used;              /* by line: the itab that it set has another use than a return */
 	struct call_args **args; /* by line, of calls; owned */
