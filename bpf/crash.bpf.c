@@ -153,6 +153,46 @@ SUBPROG int take_goroutine(const struct gs_crash_spec *s, struct gs_crash *c, __
 	return 0;
 }
 
+/* Of the g in a place of the list.  Idle and dead ones have nothing to say (runtime2.go). */
+SUBPROG int take_other(const struct gs_crash_spec *s, struct gs_crash *c, __u64 place)
+{
+	enum { IDLE = 0, DEAD = 6, DEAD_EXTRA = 11, SCAN = 0x1000 };
+	__u64 g = word_at(c, place);
+	__u32 n = c->nother;
+	struct gs_crash_other *o;
+
+	barrier_var(n);
+	if (n >= GS_CRASH_OTHERS || !g || g == c->g)
+		return 0;
+	o = &c->other[n];
+	if (bpf_probe_read_user(&o->status, sizeof(o->status), (void *)(g + s->g_status)))
+		return 0;
+	o->status &= ~SCAN;
+	if (o->status == IDLE || o->status == DEAD || o->status == DEAD_EXTRA)
+		return 0;
+	bpf_probe_read_user(&o->goid, sizeof(o->goid), (void *)(g + s->g_goid));
+	bpf_probe_read_user(&o->gopc, sizeof(o->gopc), (void *)(g + s->g_gopc));
+	bpf_probe_read_user(&o->startpc, sizeof(o->startpc), (void *)(g + s->g_startpc));
+	bpf_probe_read_user(&o->reason, 1, (void *)(g + s->g_reason));
+	c->nother = n + 1;
+	return 0;
+}
+
+/* What the others wait for: read here, for there is no memory afterwards. */
+SUBPROG int take_others(const struct gs_crash_spec *s, struct gs_crash *c)
+{
+	__u64 list = s->allgs && s->allglen ? word_at(c, s->allgs) : 0;
+	__u32 len = list ? (__u32)word_at(c, s->allglen) : 0;
+
+	for (__u32 i = 0; i < GS_CRASH_OTHERS; i++) {
+		if (i >= len)
+			return 0;
+		take_other(s, c, list + 8 * (__u64)i);
+	}
+	c->unlooked = len - GS_CRASH_OTHERS;
+	return 0;
+}
+
 /* The registers when a signal came: of the sigctxt that the handler has. */
 SUBPROG int take_signal(struct gs_crash *c, __u64 sigctxt, __u64 gp)
 {
@@ -237,8 +277,10 @@ SUBPROG int fill(go_regs *ctx, struct gs_crash *c, __u32 probe)
 		c->code = (__s64)GO_ARG0(ctx);
 		break;
 	}
-	if (c->kind != GS_CRASH_TYPES)
+	if (c->kind != GS_CRASH_TYPES) {
 		take_stack(c);
+		take_others(s, c);
+	}
 	return 0;
 }
 

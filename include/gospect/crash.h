@@ -17,6 +17,7 @@
 #define GS_CRASH_TEXT    1024  /* bytes of a message; what is longer is cut */
 #define GS_CRASH_STACK   32768 /* bytes of the stack, from where it stands; what is deeper is cut */
 #define GS_CRASH_CHUNK   1024  /* read in one piece */
+#define GS_CRASH_OTHERS  512   /* other goroutines; beyond: only counted */
 
 /* A link of g._panic, the latest first; the message of a fatal error is in the first. */
 struct gs_crash_panic {
@@ -68,6 +69,12 @@ enum {
 	GS_CRASH_EXIT       /* os.Exit */
 };
 
+/* Another goroutine that lives, as it was then. */
+struct gs_crash_other {
+	__u64 goid, gopc, startpc;
+	__u32 status, reason; /* of the g */
+};
+
 struct gs_crash {
 	__u64 ns;    /* CLOCK_MONOTONIC */
 	__u32 ready; /* written last */
@@ -81,7 +88,10 @@ struct gs_crash {
 	__u64 pc, sp, stack_hi;
 	__u32 stack_bytes; /* that are in stack; 0: none */
 	__u32 npanic;
+	__u32 nother;   /* in other */
+	__u32 unlooked; /* places of the list of all goroutines that were not looked at */
 	struct gs_crash_panic panic[GS_CRASH_PANICS];
+	struct gs_crash_other other[GS_CRASH_OTHERS];
 	__u8 stack[GS_CRASH_STACK];
 };
 #define GS_CRASH_ON_G0  1u /* the thread was on its system stack */
@@ -93,16 +103,19 @@ struct gs_crash {
 struct gs_crash_spec {
 	__u32 g_m, g_goid, g_gopc, g_startpc, g_sched_pc, g_sched_sp, g_panic, m_curg;
 	__u32 panic_arg, panic_link, panic_recovered, panic_goexit;
-	__u64 allgs; /* run-time address of runtime.allgs or allgptr; 0 */
+	__u32 g_status, g_reason;
+	__u64 allgs;   /* run-time address of runtime.allgs or allgptr; 0 */
+	__u64 allglen; /* … and of how many there are; 0 */
 };
 
 _Static_assert(sizeof(struct gs_crash_panic) == 56 + GS_CRASH_TEXT, "gs_crash_panic");
 _Static_assert(sizeof(struct gs_panics) == 16 + 8 * GS_PANIC_FRAMES + sizeof(struct gs_crash_panic),
 	       "gs_panics");
-_Static_assert(sizeof(struct gs_crash) ==
-		       96 + GS_CRASH_PANICS * sizeof(struct gs_crash_panic) + GS_CRASH_STACK,
+_Static_assert(sizeof(struct gs_crash) == 104 + GS_CRASH_PANICS * sizeof(struct gs_crash_panic) +
+						  GS_CRASH_OTHERS * sizeof(struct gs_crash_other) +
+						  GS_CRASH_STACK,
 	       "gs_crash");
-_Static_assert(sizeof(struct gs_crash_spec) == 56, "gs_crash_spec");
+_Static_assert(sizeof(struct gs_crash_spec) == 72, "gs_crash_spec");
 
 /* ---- the kernel's tracepoints ---- */
 

@@ -252,6 +252,8 @@ static int take_record(struct making *m, struct gs_crash *c)
 	struct crash_window *out = m->out;
 	int err = take_stack(m, c);
 
+	if (!err)
+		err = crash_take_others(m->l, c, out);
 	out->real_ns = clock_mono_to_real_ns(c->ns);
 	switch (c->kind) {
 	case GS_CRASH_PANIC:

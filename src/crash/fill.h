@@ -45,6 +45,9 @@ int panics_fill(const struct look *l, struct crash_window *out);
 int crash_unwind(const struct goruntime *rt, const struct gs_crash *c, uint64_t *pcs, int max,
 		 bool *whole);
 
+/* What other goroutines waited for when the record was made: 0, -ENOMEM. */
+int crash_take_others(const struct look *l, const struct gs_crash *c, struct crash_window *out);
+
 /* All that is known of an end that has come, or nothing.  d: NULL where there are no
  * tracepoints.  records: n copies.  0, -ENOMEM. */
 int crash_fill(struct crash_window *out, const struct look *l, struct gs_crash *const *record,

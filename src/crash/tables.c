@@ -28,6 +28,19 @@ static const struct column panic_column[] = {
 static const struct table panics = TABLE("panic", "A panic of the chain, the first one first.",
 					 struct crash_panic, panic_column);
 
+#define S struct crash_other
+static const struct column other_column[] = {
+	TEXT(S, reason, "reason", "what it waits for, as the runtime has it"),
+	PLACE(S, created, "created", "its go statement"),
+	COUNT(S, count, "count", "goroutines"),
+	GOID(S, goroutine, "goroutine", "the lowest id of them"),
+};
+#undef S
+
+static const struct table others =
+	TABLE("other", "Other goroutines of the program's own when one died.", struct crash_other,
+	      other_column);
+
 #define S struct crash_sender
 static const struct column sender_column[] = {
 	INT(S, pid, "pid",
@@ -161,6 +174,11 @@ static const struct column crash_column[] = {
 	FLAG(S, stack_whole, "stack_whole", "the stack is there to where the goroutine began"),
 	ROWS(S, panic, npanic, "chain", &panics,
 	     "panics, the first one first, where one came while another was under way"),
+	ROWS(S, other, nother, "others", &others, "the other goroutines, by what they waited for"),
+	COUNT(S, others_read, "others_read", "of the others", .flags = COLUMN_ABSENT_0),
+	COUNT(S, others_total, "others_total",
+	      "of how many, at most: what was not read has the runtime's own and ended ones, too",
+	      .flags = COLUMN_ABSENT_0),
 	TEXT(S, signal_name, "signal", "that killed it, or that Go's handler ended it for",
 	     .flags = COLUMN_SOMETIMES),
 	COLUMN(COLUMN_OBJECT, "sender", offsetof(S, sender), "another process that sent it",
@@ -183,7 +201,8 @@ const struct table crash_object = TABLE("crash", "How the process ended: in the 
 
 /* ---- for people ---- */
 
-#define MAX_LINES 60 /* of the stack */
+#define MAX_LINES  60 /* of the stack */
+#define MAX_OTHERS 10
 
 static bool any_stack(const struct window *w)
 {
@@ -207,6 +226,26 @@ static void crash_sentence(const struct window *w, struct buf *out)
 		buf_puts(out, "; what is deeper was not kept");
 }
 
+static void other_lines(const struct crash_window *c, struct buf *out)
+{
+	char text[WORDS_PLACE_MAX];
+
+	if (!c->nother)
+		return;
+	buf_printf(out, "  others: %llu", (unsigned long long)c->others_read);
+	if (c->others_read < c->others_total)
+		buf_printf(out, " of at most %llu", (unsigned long long)c->others_total);
+	buf_puts(out, "\n");
+	for (int i = 0; i < c->nother && i < MAX_OTHERS; i++)
+		buf_printf(out, "  %6llu  %s%s%s\n", (unsigned long long)c->other[i].count,
+			   c->other[i].reason, c->other[i].created.function ? ", created at " : "",
+			   c->other[i].created.function
+				   ? words_place(&c->other[i].created, text, sizeof(text))
+				   : "");
+	if (c->nother > MAX_OTHERS)
+		buf_printf(out, "  and of %d kinds more\n", c->nother - MAX_OTHERS);
+}
+
 static void stack_lines_of(const struct window *w, struct buf *out)
 {
 	const struct place *line[SCHEMA_MAX_FRAMES];
@@ -217,6 +256,7 @@ static void stack_lines_of(const struct window *w, struct buf *out)
 		buf_printf(out, "  %s\n", words_place(line[i], text, sizeof(text)));
 	if (n > MAX_LINES)
 		buf_printf(out, "  and %d more\n", n - MAX_LINES);
+	other_lines(w->crash, out);
 }
 
 const struct table crash_summary = {

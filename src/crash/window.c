@@ -21,6 +21,7 @@ void crash_window_deinit(struct crash_window *c)
 {
 	stack_table_deinit(&c->stacks);
 	free(c->panic);
+	free(c->other);
 	free(c->shutdown.row);
 	free(c->recovered);
 	memset(c, 0, sizeof(*c));

@@ -29,6 +29,14 @@ struct crash_panic {
 	bool recovered; /* it was, and another panic came before that was over */
 };
 
+/* Other goroutines of the program's own at the death, created and waiting alike. */
+struct crash_other {
+	const char *reason;   /* static, or of the layout */
+	struct place created; /* its go statement; may have no function */
+	uint64_t count;
+	uint64_t goroutine; /* the lowest id */
+};
+
 /* Who sent a signal. */
 struct crash_sender {
 	bool known;    /* somebody else, or: */
@@ -124,6 +132,11 @@ struct crash_window {
 	bool stack_whole;
 	struct crash_panic *panic; /* owned */
 	int npanic;
+	struct crash_other *other; /* owned; most first */
+	int nother;
+	/* of the others: that were read, and of how many at most (the runtime's own, and places
+	 * of those that have ended, are among what was not read) */
+	uint64_t others_read, others_total;
 	/* signals */
 	int signal;              /* 0: none */
 	const char *signal_name; /* static */

@@ -26,6 +26,16 @@ static uint64_t all_gs(const struct trace *t)
 	return at ? at + t->cfg.bias : 0;
 }
 
+static uint64_t how_many_gs(const struct trace *t)
+{
+	const uint64_t *global = t->cfg.gb->global;
+	uint64_t at = global[GLOBAL_ALLGLEN] ? global[GLOBAL_ALLGLEN]
+		      : global[GLOBAL_ALLGS] ? global[GLOBAL_ALLGS] + 8
+					     : 0;
+
+	return at ? at + t->cfg.bias : 0;
+}
+
 int crash_write_spec(struct trace *t)
 {
 	const struct layout *l = t->cfg.gb ? t->cfg.gb->layout : NULL;
@@ -47,7 +57,10 @@ int crash_write_spec(struct trace *t)
 		.panic_link = off_of(l, LAYOUT_PANIC_LINK),
 		.panic_recovered = off_of(l, LAYOUT_PANIC_RECOVERED),
 		.panic_goexit = off_of(l, LAYOUT_PANIC_GOEXIT),
+		.g_status = off_of(l, LAYOUT_G_ATOMICSTATUS),
+		.g_reason = off_of(l, LAYOUT_G_WAITREASON),
 		.allgs = all_gs(t),
+		.allglen = how_many_gs(t),
 	};
 	return bpf_map_update_elem(trace_map_fd(t, TRACE_MAP_CRASH_SPEC), &zero, &s, 0) ? -errno
 											: 0;

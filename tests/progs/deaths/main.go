@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -106,6 +107,39 @@ func eatMemory() {
 	}
 }
 
+// Others that wait in several ways when it dies; as many again have ended.
+func others(times int) {
+	var held sync.Mutex
+	var all, ended sync.WaitGroup
+	held.Lock()
+	begin := func(f func()) {
+		all.Add(1)
+		go func() {
+			all.Done()
+			f()
+		}()
+	}
+	for i := 0; i < 3*times; i++ {
+		begin(func() { <-never })
+		begin(func() { held.Lock() })
+	}
+	begin(func() { time.Sleep(time.Hour) })
+	begin(func() { select {} })
+	for i := 0; i < 50; i++ {
+		ended.Add(1)
+		go ended.Done()
+	}
+	all.Wait()
+	ended.Wait()
+	for text := make([]byte, 1<<21); ; { // until all of them wait
+		now := string(text[:runtime.Stack(text, true)])
+		if strings.Count(now, "[running]")+strings.Count(now, "[runnable]") == 1 {
+			break
+		}
+	}
+	panic("with others")
+}
+
 // What fills a cgroup, slowly.
 func fill() {
 	var kept [][]byte
@@ -154,6 +188,8 @@ var kinds = map[string]func(){
 	"memory":    eatMemory,
 	"fill":      fill,
 	"return":    func() {},
+	"others":    func() { others(1) },
+	"thousand":  func() { others(200) },
 	"wait":      func() { time.Sleep(time.Hour) },
 }
 
