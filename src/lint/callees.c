@@ -270,19 +270,26 @@ static bool agrees(const struct state *s, size_t call, int word, const struct ou
 	return true;
 }
 
+bool callees_known_nil(struct walk *w, struct value v)
+{
+	const struct line *l;
+	const struct callee *callee;
+
+	if (v.kind != VALUE_THING || THING_AT(v.n) >= w->code->n || THING_W(v.n) >= WORD_LOAD)
+		return true;
+	l = &w->code->line[THING_AT(v.n)];
+	callee = l->e.flow == FLOW_CALL ? known(w->callees, l->e.target) : NULL;
+	return callee && is_known_nil(callee, THING_W(v.n));
+}
+
 /* How an argument may compare with 0.  What a called function returns that is not known to
  * return nil is taken for something. */
 static uint8_t argument_to_zero(struct walk *w, const struct call_args *a, int word)
 {
 	const struct value *v = &a->v[word];
 	uint8_t when = a->to_zero[word];
-	const struct callee *callee;
 
-	if (v->kind != VALUE_THING || THING_AT(v->n) >= w->code->n || THING_W(v->n) >= WORD_LOAD ||
-	    w->code->line[THING_AT(v->n)].e.flow != FLOW_CALL)
-		return when;
-	callee = known(w->callees, w->code->line[THING_AT(v->n)].e.target);
-	if (!callee || !is_known_nil(callee, THING_W(v->n)))
+	if (!callees_known_nil(w, *v))
 		when &= WHEN_ALL & ~WHEN_EQUAL;
 	return when;
 }

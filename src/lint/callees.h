@@ -58,6 +58,8 @@ void callees_init(struct callees *c, struct gobin *gb, uint64_t end_ns);
 void callees_deinit(struct callees *c);
 /* The function that is called there; NULL: not known, as all are of code without a table. */
 const struct callee *callees_get(struct callees *c, uint64_t addr);
+/* Whether a value is none of a call's, or of one that is known to return nil. */
+bool callees_known_nil(struct walk *w, struct value v);
 bool callees_never_nil(struct callees *c, uint64_t addr, int word);
 /*
  * Whether the call that word `word` of thing `call` came from can have returned nil there: with

@@ -12,6 +12,7 @@ enum {
 	REG_R11 = 11,
 	REG_G = 14,      /* the goroutine (abi-internal.md) */
 	MAX_ARGS = 4096, /* bytes */
+	ITAB_TYPE = 8,   /* in a runtime.itab: of the type */
 	MAX_CASES = 1024 /* of a switch */
 };
 
@@ -100,6 +101,36 @@ long step_branch(struct step *t)
 
 /* ---- calls and jumps ---- */
 
+/* The type of an interface, read from its itab to make it an `any`: never nil. */
+static bool is_type_of_itab(const struct step *t, const struct value *v)
+{
+	const struct code *c = t->w->code;
+	const struct operand *o;
+
+	if (v->kind != VALUE_THING || THING_AT(v->n) >= c->n || THING_W(v->n) != WORD_LOAD)
+		return false;
+	o = &c->line[THING_AT(v->n)].e.src;
+	return o->kind == OPERAND_MEM && o->value == ITAB_TYPE && o->index == EFFECT_NO_REG &&
+	       o->reg != EFFECT_SP;
+}
+
+/*
+ * How an argument may compare with 0 on this path.  That it is nil takes more than that nothing
+ * is against it: what was forgotten may be, and that a called function has returned nil is what
+ * a comparison assumes, which the compiler may have made.
+ */
+static uint8_t argument_may_be(struct step *t, struct value v)
+{
+	uint8_t when = state_compare(t->s, v, value_number(0), 8);
+
+	if (v.kind == VALUE_NUMBER)
+		return when;
+	if (t->s->lost || is_type_of_itab(t, &v) ||
+	    (when == WHEN_EQUAL && !callees_known_nil(t->w, v)))
+		when &= WHEN_ALL & ~WHEN_EQUAL;
+	return when;
+}
+
 static void note_arguments(struct step *t)
 {
 	const struct arch *arch = t->w->gb->arch;
@@ -117,7 +148,7 @@ static void note_arguments(struct step *t)
 	for (int i = 0; i < ARCH_ABI_WORDS; i++) {
 		struct value v = t->s->reg[arch->abi[i]];
 
-		a->to_zero[i] |= state_compare(t->s, v, value_number(0), 8);
+		a->to_zero[i] |= argument_may_be(t, v);
 		if (first)
 			a->v[i] = v;
 		else if (!value_same(&a->v[i], &v))

@@ -57,7 +57,10 @@ static void on_return(struct walk *w, struct state *st, size_t at)
 		    !callees_can_be_nil(w, st, THING_AT(data.n), THING_W(data.n)))
 			continue;
 		c.call = (int32_t)THING_AT(data.n);
-		note(r, &c);
+		if (st->lost) /* what would rule it out may be what was forgotten */
+			r->complex = true;
+		else
+			note(r, &c);
 	}
 }
 

@@ -165,6 +165,44 @@ func goodArgument(n int) error {
 	return wrap(fmt.Errorf("number %d", n))
 }
 
+// The same of any value, as packages that wrap errors have it: what is made an `any` is an error
+// that is not nil, which only the called function knows, or a test before.
+//
+//go:noinline
+func wrapAny(v interface{}) *myError {
+	if v == nil {
+		return nil
+	}
+	var err error
+	switch v := v.(type) {
+	case *myError:
+		return v
+	case error:
+		err = v
+	default:
+		err = fmt.Errorf("%v", v)
+	}
+	return &myError{len(err.Error())}
+}
+
+//go:noinline
+func goodMadeAny(n int) error {
+	return wrapAny(fmt.Errorf("number %d", n))
+}
+
+type loader interface{ load(n int) (string, error) }
+
+func (j *job) load(n int) (string, error) { return fmt.Sprint(n), goodConstant(n) }
+
+//go:noinline
+func goodTestedAny(l loader, n int) (string, error) {
+	text, err := l.load(n)
+	if err != nil {
+		return "", wrapAny(err)
+	}
+	return text, nil
+}
+
 //go:noinline
 func goodDeferred(n int) (err error) {
 	defer func() {
@@ -217,9 +255,12 @@ func good(n int) {
 	j.goodStored(n)
 	report(j.err)
 	report(goodArgument(n))
+	report(goodMadeAny(n))
+	_, err := goodTestedAny(j, n)
+	report(err)
 	report(goodDeferred(n))
 	report(goodPanics(n))
 	report(goodAlways(n))
-	_, err := goodSecond(n)
+	_, err = goodSecond(n)
 	report(err)
 }
