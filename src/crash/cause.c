@@ -50,6 +50,17 @@ static struct gs_crash *first_record(const struct making *m)
 
 /* ---- the goroutine ---- */
 
+/* The runtime's own goroutines die, too: of a bad pointer that the collector finds. */
+static void take_created(struct making *m, uint64_t gopc)
+{
+	bool injected = false;
+	struct goframe f;
+
+	if (!place_of_pcs(m->l->rt, &gopc, 1, false, &m->out->created) &&
+	    goruntime_frames_at(m->l->rt, gopc, &injected, &f, 1) > 0)
+		m->out->created = place_of_frame(&f);
+}
+
 /* A go statement; the main goroutine has none, and begins at runtime.main. */
 static int take_stack(struct making *m, const struct gs_crash *c)
 {
@@ -60,7 +71,7 @@ static int take_stack(struct making *m, const struct gs_crash *c)
 	m->out->goroutine = c->goid;
 	m->out->of_first = c->flags & GS_CRASH_NO_G;
 	if (c->goid != MAIN_GOID && gopc)
-		place_of_pcs(m->l->rt, &gopc, 1, false, &m->out->created);
+		take_created(m, gopc);
 	n = c->stack_bytes ? crash_unwind(m->l->rt, c, pcs, MAX_PCS, &m->out->stack_whole) : 0;
 	if (!n)
 		return 0;

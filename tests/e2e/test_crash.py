@@ -19,7 +19,7 @@ ALL = os.environ.get("GOSPECT_CRASH_ALL")
 PANICS = ("string", "error", "custom", "int", "float", "bool", "named", "namedtext", "struct", "nil", "lines", "long",
           "deref", "typednil", "index",
           "nilmap", "closed", "assertion", "divide", "again", "nested", "inlined", "deep")
-FATAL = ("overflow", "unlock", "maps", "deadlock", "goexit", "memory")
+FATAL = ("overflow", "unlock", "maps", "deadlock", "goexit", "memory", "pointer")
 FEW = ("error", "deref", "nested", "unlock", "deadlock")
 ENDS = {"return": 0, "exit0": 0, "exit": 3, "fatal": 1}
 # (the kind, on a goroutine of its own)

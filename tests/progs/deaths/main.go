@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 type code int
@@ -39,11 +40,12 @@ var (
 	sink    int
 	zero    int
 	nobody  *pair
-	numbers = []int{1, 2, 3}
+	numbers             = []int{1, 2, 3}
 	anybody interface{} = "text"
 	table   map[string]int
 	shared  = map[int]int{}
 	gate    sync.Mutex
+	bad     []*byte
 	never   = make(chan int)
 )
 
@@ -140,6 +142,21 @@ func others(times int) {
 	panic("with others")
 }
 
+// Pointers to memory that is free, which the collector finds.
+func badPointer() {
+	hidden := make([]uintptr, 100)
+	for i := range hidden {
+		hidden[i] = uintptr(unsafe.Pointer(&make([]byte, 256<<10)[0])) // large: on the heap
+	}
+	runtime.GC()
+	kept := make([]*byte, len(hidden))
+	for i, p := range hidden {
+		*(*uintptr)(unsafe.Pointer(&kept[i])) = p
+	}
+	bad = kept
+	runtime.GC()
+}
+
 // What fills a cgroup, slowly.
 func fill() {
 	var kept [][]byte
@@ -186,6 +203,7 @@ var kinds = map[string]func(){
 	"exit0":     func() { os.Exit(0) },
 	"fatal":     func() { log.Fatal("no use") },
 	"memory":    eatMemory,
+	"pointer":   badPointer,
 	"fill":      fill,
 	"return":    func() {},
 	"others":    func() { others(1) },
