@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/cursor.h"
+#include "base/parallel.h"
 #include "base/vec.h"
 
 #define MEM_IOVS             512  /* pieces a call; the kernel takes 1,024 (IOV_MAX) */
@@ -21,10 +22,9 @@ static bool sane(const struct mem_piece *p)
 	return p->addr >= 4096 && p->addr < ADDR_END_MOST && p->len <= ADDR_END_MOST - p->addr;
 }
 
-int mem_read_many(struct memreader *m, struct mem_piece *p, size_t n)
+/* The books of one read. */
+static int count(struct memreader *m, struct mem_piece *p, size_t n, int failed)
 {
-	int failed = m->ops->read_many(m, p, n);
-
 	if (failed < 0) {
 		for (size_t i = 0; i < n; i++)
 			p[i].status = failed;
@@ -36,6 +36,18 @@ int mem_read_many(struct memreader *m, struct mem_piece *p, size_t n)
 		if (!p[i].status)
 			m->bytes += p[i].len;
 	return failed;
+}
+
+int mem_read_many(struct memreader *m, struct mem_piece *p, size_t n)
+{
+	return count(m, p, n, m->ops->read_many(m, p, n));
+}
+
+int mem_read_many_by(struct memreader *m, struct mem_piece *p, size_t n, int threads)
+{
+	if (threads < 2 || n < 2 || !m->ops->read_many_by)
+		return mem_read_many(m, p, n);
+	return count(m, p, n, m->ops->read_many_by(m, p, n, threads));
 }
 
 int mem_read(struct memreader *m, uint64_t addr, void *dst, size_t len)
@@ -164,12 +176,61 @@ static int live_read_many(struct memreader *m, struct mem_piece *p, size_t n)
 	return failed > INT32_MAX ? INT32_MAX : (int)failed;
 }
 
+/* Pieces of one thread. */
+struct live_part {
+	struct mem_live own;
+	struct mem_piece *p;
+	size_t n;
+	int failed;
+};
+
+static void live_read_part(void *arg)
+{
+	struct live_part *part = arg;
+
+	part->failed = live_read_many(&part->own.base, part->p, part->n);
+}
+
+/* Neighbours stay together, and each thread has as many bytes. */
+static int live_read_many_by(struct memreader *m, struct mem_piece *p, size_t n, int threads)
+{
+	struct mem_live *l = (struct mem_live *)m;
+	struct live_part *part;
+	uint64_t all = 0, taken = 0;
+	size_t at = 0;
+	int failed = 0;
+
+	threads = threads > PARALLEL_MAX ? PARALLEL_MAX : threads;
+	part = calloc((size_t)threads, sizeof(*part));
+	if (!part)
+		return live_read_many(m, p, n);
+	for (size_t i = 0; i < n; i++)
+		all += p[i].len;
+	for (int t = 0; t < threads; t++) {
+		part[t].own.pid = l->pid;
+		part[t].p = p + at;
+		while (at < n &&
+		       (t == threads - 1 || taken < all * (unsigned)(t + 1) / (unsigned)threads))
+			taken += p[at++].len;
+		part[t].n = (size_t)(p + at - part[t].p);
+	}
+	parallel_run(live_read_part, part, sizeof(*part), threads);
+	for (int t = 0; t < threads; t++) {
+		l->base.calls += part[t].own.base.calls;
+		failed = failed < 0 || part[t].failed < 0
+				 ? (part[t].failed < failed ? part[t].failed : failed)
+				 : failed + part[t].failed;
+	}
+	free(part);
+	return failed;
+}
+
 static void live_free(struct memreader *m)
 {
 	free(m);
 }
 
-static const struct memreader_ops live_ops = { live_read_many, live_free };
+static const struct memreader_ops live_ops = { live_read_many, live_free, live_read_many_by };
 
 static int yama_scope(void)
 {

@@ -24,6 +24,8 @@ struct memreader;
 struct memreader_ops {
 	int (*read_many)(struct memreader *m, struct mem_piece *p, size_t n);
 	void (*free)(struct memreader *m);
+	/* by several threads; may be NULL */
+	int (*read_many_by)(struct memreader *m, struct mem_piece *p, size_t n, int threads);
 };
 struct memreader {
 	const struct memreader_ops *ops;
@@ -43,5 +45,7 @@ int mem_read_u32(struct memreader *m, uint64_t addr, uint32_t *out);
  * Returns the number not read, or -ESRCH/-EPERM when nothing can be read at all.
  */
 int mem_read_many(struct memreader *m, struct mem_piece *p, size_t n);
+/* The same by so many threads, for pieces of MiBs. */
+int mem_read_many_by(struct memreader *m, struct mem_piece *p, size_t n, int threads);
 
 #endif

@@ -6,19 +6,17 @@
 #include "prove/heap.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
+#include "base/parallel.h"
 #include "base/vec.h"
 #include "prove/heap_priv.h"
 
 #define HEAP_PIECE      (4u << 20)
-#define PIECES_AT_ONCE  32         /* 128 MiB: 30 ms or so */
+#define PIECES_AT_ONCE  32         /* 128 MiB: 30 ms or so, of one thread */
 #define ROOM            (4u << 20) /* of the copy: for what is allocated from one reading to the next */
 #define TOUCH_TOGETHER  (64 << 20)
 #define TOUCH_AT_ONCE   (128u << 20)
@@ -87,48 +85,29 @@ struct range {
 	uint8_t *from, *to;
 };
 
-static void *touch(void *arg)
+static void touch(void *arg)
 {
 	const struct range *r = arg;
 
 	for (uint8_t *p = r->from; p < r->to; p += OFF_PAGE)
 		*(volatile uint8_t *)p = 0;
-	return NULL;
 }
 
-static bool may_use_two_cpus(void)
+static void touch_part(const struct heap *h, uint8_t *from, uint8_t *to)
 {
-	cpu_set_t set;
+	struct range part[PARALLEL_MAX];
+	int n = to - from < TOUCH_TOGETHER || h->threads < 1 ? 1 : h->threads;
+	uint64_t each = (uint64_t)(to - from) / (uint64_t)n / OFF_PAGE * OFF_PAGE;
 
-	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1;
-}
-
-static void touch_part(uint8_t *from, uint8_t *to)
-{
-	struct range all = { from, to },
-		     upper = { from + (to - from) / 2 / OFF_PAGE * OFF_PAGE, to };
-	sigset_t none, before;
-	pthread_t other;
-	int err;
-
-	if (to - from < TOUCH_TOGETHER || !may_use_two_cpus()) {
-		touch(&all);
-		return;
-	}
-	sigfillset(&none); /* signals are for the other threads */
-	pthread_sigmask(SIG_SETMASK, &none, &before);
-	err = pthread_create(&other, NULL, touch, &upper);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!err)
-		all.to = upper.from;
-	touch(&all);
-	if (!err)
-		pthread_join(other, NULL);
+	for (int i = 0; i < n; i++)
+		part[i] = (struct range){ from + (uint64_t)i * each,
+					  i == n - 1 ? to : from + (uint64_t)(i + 1) * each };
+	parallel_run(touch, part, sizeof(part[0]), n);
 }
 
 /*
  * On a virtual machine a page that is used for the first time can cost more
- * than all the rest of a proof: seconds for a GiB.  Two CPUs share it.
+ * than all the rest of a proof: seconds for a GiB.  All CPUs share it.
  */
 int heap_touch(struct heap *h, uint8_t *from, uint8_t *to)
 {
@@ -137,7 +116,7 @@ int heap_touch(struct heap *h, uint8_t *from, uint8_t *to)
 	for (uint64_t at = 0; at < all; at += TOUCH_AT_ONCE) {
 		if (!heap_go_on(h, "making room", at, all))
 			return -EINTR;
-		touch_part(from + at, all - at > TOUCH_AT_ONCE ? from + at + TOUCH_AT_ONCE : to);
+		touch_part(h, from + at, all - at > TOUCH_AT_ONCE ? from + at + TOUCH_AT_ONCE : to);
 	}
 	return 0;
 }
@@ -214,7 +193,7 @@ static int read_pieces(struct heap *h, uint64_t at)
 		if (!failed && !heap_go_on(h, "copying memory with pointers", i, h->npiece))
 			failed = -EINTR;
 		if (!failed)
-			failed = mem_read_many(h->rt->mem, h->piece + i, n);
+			failed = mem_read_many_by(h->rt->mem, h->piece + i, n, h->threads);
 		if (failed < 0)
 			err = failed;
 		for (size_t k = i; failed > 0 && k < i + n && !err; k++)

@@ -59,6 +59,7 @@ static void decode(const struct snap *s, uint64_t addr, const uint8_t *raw, stru
 	g->hi = g_word(s, raw, LAYOUT_G_STACK_HI);
 	g->waiting = g_word(s, raw, LAYOUT_G_WAITING);
 	g->startpc = g_word(s, raw, LAYOUT_G_STARTPC);
+	g->wait_since = g_word(s, raw, LAYOUT_G_WAITSINCE);
 	g->reason = raw[go_off(s->rt, LAYOUT_G_WAITREASON)];
 	g->seq = raw[go_off(s->rt, LAYOUT_G_TRACKINGSEQ)];
 }
@@ -245,17 +246,34 @@ int snap_look_again(struct snap *s)
 
 /* ---- g's of a frozen one ---- */
 
+/* Where its stack was copied to before: there it is, or there is room for it. */
+static void keep_place(const struct snap *s, const struct pgo *before, struct pgo *now)
+{
+	now->kept = snap_keeps(s, before, now);
+	now->from = before->from;
+	now->stack_at = before->stack_at;
+	now->stack_len = before->stack_len;
+}
+
 static int take_copied(struct snap *s)
 {
-	for (size_t i = 0; i < s->ng; i++) {
+	int err = 0;
+
+	for (size_t i = 0; i < s->ng && !err; i++) {
 		const uint8_t *raw = heap_bytes(&s->heap, s->gaddr[i], s->g_size);
+		struct pgo now;
 
 		if (!raw)
 			return snap_fail(s, -EBADMSG,
 					 "a goroutine is not in an object of the heap");
-		decode(s, s->gaddr[i], raw, &s->g[i]);
+		decode(s, s->gaddr[i], raw, &now);
+		if (s->keeping && i < s->nkeep)
+			keep_place(s, &s->g[i], &now);
+		s->g[i] = now;
+		if (now.live)
+			err = snap_take_vector_registers(s, raw);
 	}
-	return 0;
+	return err ? err : snap_read_heads(s);
 }
 
 /* ---- stacks ---- */
@@ -307,9 +325,11 @@ static void choose_range(struct snap *s, struct pgo *g)
 		choose_running(s, g);
 }
 
-/* Where the stack of g goes: behind what is there. */
+/* Where the stack of g goes: to its place, or behind what is there. */
 static void plan_stack(struct snap *s, struct pgo *g)
 {
+	uint32_t room = g->stack_len;
+
 	g->stack_len = 0;
 	g->stack_unread = true;
 	if (!g->goid || g->lo >= g->hi || g->hi - g->lo > MAX_STACK || g->hi % 8 ||
@@ -320,10 +340,12 @@ static void plan_stack(struct snap *s, struct pgo *g)
 		return;
 	}
 	choose_range(s, g);
-	g->stack_at = s->stacks_len;
 	g->stack_len = (uint32_t)(g->hi - g->from);
-	s->stacks_len += g->stack_len;
 	g->stack_unread = false;
+	if (g->stack_len <= room)
+		return;
+	g->stack_at = s->stacks_len;
+	s->stacks_len += g->stack_len;
 }
 
 static int make_room(struct snap *s)
@@ -386,7 +408,7 @@ static int read_planned(struct snap *s, uint64_t from)
 	for (size_t i = 0; i < s->ng && !err; i++) {
 		const struct pgo *g = &s->g[i];
 
-		if (!g->live || g->stack_unread || g->stack_at < from)
+		if (!g->live || g->stack_unread || g->kept || g->stack_at < from)
 			continue;
 		for (uint32_t at = 0; at < g->stack_len && !err; at += STACK_PIECE) {
 			s->stack_owner[n] = (uint32_t)i;
@@ -420,9 +442,8 @@ static int read_stacks(struct snap *s, bool again)
 {
 	uint64_t from = again ? s->stacks_len : 0;
 
-	s->stacks_len = from;
 	for (size_t i = 0; i < s->ng; i++)
-		if (s->g[i].live && (!again || s->g[i].stack_unread))
+		if (s->g[i].live && !s->g[i].kept && (!again || s->g[i].stack_unread))
 			plan_stack(s, &s->g[i]);
 	return read_planned(s, from);
 }
@@ -436,9 +457,11 @@ static int read_running(struct snap *s)
 	/* a frozen reading takes g's from the heap */
 	s->heap.fresh_ns += clock_mono_ns() - began;
 
+	began = clock_mono_ns() - s->heap.fresh_ns;
 	if (!err)
 		err = read_stacks(s, false);
 	before = s->ng;
+	s->stacks_ns = clock_mono_ns() - s->heap.fresh_ns - began; /* without room for them */
 	began = clock_mono_ns();
 	if (!err)
 		err = read_list(s);

@@ -84,6 +84,7 @@ struct heap {
 	uint32_t *queue;
 	size_t nqueue, queue_cap;
 	uint64_t fresh_ns;     /* of the last reading: spent on memory of our own that was new */
+	int threads;           /* that copy; 0 is 1 */
 	uint64_t deadline_ns;  /* monotonic; heap_read() ends with -ETIME behind it; 0: none */
 	bool sealed;           /* the copy is complete: nothing more is read */
 	bool frozen;           /* the process stands still: what contradicts is an error */

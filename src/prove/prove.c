@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/parallel.h"
 #include "base/vec.h"
 #include "prove/prove_priv.h"
 #include "prove/verify.h"
@@ -234,18 +235,37 @@ int prove_finish(struct run *r, const struct u64map *only)
 
 /* ---- with a proof ---- */
 
-/* A thread stops when it gets a CPU: how long that takes on a machine that is busy. */
-static uint64_t wait_for_cpu(void)
+/* Threads of this machine that run or want to, besides this one. */
+static unsigned long others(void)
 {
 	char text[128];
 	unsigned long running = 0;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	/* "0.20 0.18 0.12 1/80 11206": this process is one of those that run */
 	if (procfs_read_short(AT_FDCWD, "/proc/loadavg", text, sizeof(text)) ||
-	    sscanf(text, "%*s %*s %*s %lu/", &running) != 1 || running < 2 || cpus < 1)
+	    sscanf(text, "%*s %*s %*s %lu/", &running) != 1 || !running)
 		return 0;
-	return (running - 1) * SLICE_NS / (unsigned long)cpus;
+	return running - 1;
+}
+
+/* A thread stops when it gets a CPU: how long that takes on a machine that is busy. */
+static uint64_t wait_for_cpu(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 1 ? 0 : others() * SLICE_NS / (unsigned long)cpus;
+}
+
+/*
+ * Threads that copy.  In the freeze the process needs no CPU, and as many copy before it, by
+ * which its length is told; else no more than there are CPUs that nobody uses.
+ */
+static int copying_threads(const struct prove_config *cfg)
+{
+	int cpus = parallel_cpus();
+	unsigned long busy = cfg->prove ? 0 : others();
+
+	return busy < (unsigned long)cpus ? cpus - (int)busy : 1;
 }
 
 static uint64_t expected_stop(const struct run *r)
@@ -319,12 +339,28 @@ static int frozen_copies(struct run *r)
 	return code;
 }
 
+/* Once more, with everything, when a stack was written to that was not copied again (keep.c). */
+static int frozen_judgement(struct run *r)
+{
+	int code = frozen_copies(r);
+
+	if (!code)
+		code = snap_judge(&r->snap);
+	if (code != -EAGAIN)
+		return code;
+	snap_keep_nothing(&r->snap);
+	r->copy_ns += r->kept_ns;
+	r->out->expected_stop_ns = expected_stop(r);
+	code = frozen_copies(r);
+	return code ? code : snap_judge(&r->snap);
+}
+
 /* 0: the proof is in the result; 1: it could not be had, why is said; negative errno. */
 static int prove_frozen(struct run *r)
 {
-	int code;
+	int code = frozen_judgement(r);
 
-	code = frozen_copies(r);
+	r->out->losses = r->snap.losses;
 	switch (code) {
 	case 0:
 		break;
@@ -346,13 +382,10 @@ static int prove_frozen(struct run *r)
 	default:
 		return code;
 	}
-	code = snap_judge(&r->snap);
-	r->out->losses = r->snap.losses;
 	r->out->candidates = r->snap.candidates;
 	r->out->passes = 1;
 	/* finish() gives the copies back */
-	if (!code)
-		code = snap_running(&r->snap, &r->out->running, &r->out->nrunning);
+	code = snap_running(&r->snap, &r->out->running, &r->out->nrunning);
 	if (!code)
 		code = prove_finish(r, NULL);
 	if (!code)
@@ -370,7 +403,12 @@ static int run_proof(struct run *r)
 	/* what changes too fast to be read while it runs is clear when it stands still */
 	if (code && code != -EFAULT && code != -EBADMSG)
 		return code;
+	if (!code)
+		code = snap_keep(&r->snap, &r->kept_ns);
+	if (code == -ENOMEM || code == -ESRCH || code == -EPERM)
+		return code;
 	r->out->passes = 1;
+	r->copy_ns -= r->kept_ns;
 	r->out->expected_stop_ns = expected_stop(r);
 	if (!r->cfg->max_stop_ns || r->out->expected_stop_ns <= r->cfg->max_stop_ns)
 		return prove_frozen(r);
@@ -412,6 +450,7 @@ int prove_run(const struct prove_config *cfg, struct prove_result *out, struct e
 	code = snap_init(&r.snap, cfg->rt);
 	r.snap.heap.go_on = go_on;
 	r.snap.heap.go_on_arg = &r;
+	r.snap.heap.threads = copying_threads(cfg);
 	r.snap.held = cfg->held;
 	r.snap.nheld = cfg->nheld;
 	if (!code)

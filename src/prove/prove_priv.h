@@ -22,6 +22,7 @@ struct run {
 	struct freeze *freeze; /* with a proof */
 	struct suspect *suspect;
 	size_t nsuspect;
+	uint64_t kept_ns;       /* that copying stacks again would take, keep.c */
 	uint64_t copy_ns;       /* of the last unfrozen pass: what a frozen one will take */
 	uint64_t stop_ns;       /* of the last one */
 	uint64_t end_ns;        /* no pass goes on after; 0: none is running */

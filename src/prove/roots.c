@@ -194,23 +194,29 @@ static int read_queues(struct snap *s)
 		LAYOUT_CLEANUPBLOCK_SIZE, LAYOUT_CLEANUPBLOCK_ALLLINK, "cleanups");
 }
 
-/* Since 1.26 a preempted goroutine's vector registers are outside its stack. */
-static int read_vector_registers(struct snap *s)
+int snap_take_vector_registers(struct snap *s, const uint8_t *raw)
 {
 	int32_t off = go_off(s->rt, LAYOUT_G_XREGS), size = go_off(s->rt, LAYOUT_XREGSTATE_SIZE);
+	uint64_t state = off < 0 || size <= 0 ? 0 : heap_word(raw + off);
+	int err = state && !(state % 8) ? add_words(s, state, (uint64_t)size) : 0;
+
+	if (err != -EFAULT)
+		return err;
+	s->misread = true;
+	return 0;
+}
+
+/* Of a frozen process they are taken when the goroutines are. */
+static int read_vector_registers(struct snap *s)
+{
 	int err = 0;
 
-	for (size_t i = 0; i < s->ng && off >= 0 && size > 0 && !err; i++) {
+	for (size_t i = 0; i < s->ng && !s->frozen && !err; i++) {
 		const uint8_t *raw =
 			s->g[i].live ? heap_bytes(&s->heap, s->gaddr[i], s->g_size) : NULL;
-		uint64_t state = raw ? heap_word(raw + off) : 0;
 
-		if (state && !(state % 8))
-			err = add_words(s, state, (uint64_t)size);
-		if (err == -EFAULT) {
-			s->misread = true;
-			err = 0;
-		}
+		if (raw)
+			err = snap_take_vector_registers(s, raw);
 	}
 	return err;
 }
@@ -445,7 +451,7 @@ int snap_read_roots(struct snap *s)
 	uint8_t head[16];
 	int err;
 
-	s->nword = s->nobject = s->nsystem = s->nsystem_g = 0;
+	s->nobject = s->nsystem = s->nsystem_g = 0;
 	if (s->rt->gb->global[GLOBAL_ALLP]) /* snap_mark_ps() needs it later */
 		heap_copy(&s->heap, global(s, GLOBAL_ALLP), head, sizeof(head));
 	err = read_specials(s);

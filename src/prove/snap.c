@@ -61,6 +61,8 @@ void snap_deinit(struct snap *s)
 	free(s->stacks);
 	free(s->stack_piece);
 	free(s->stack_owner);
+	free(s->channel);
+	readbatch_deinit(&s->heads);
 	free(s->word);
 	free(s->object);
 	free(s->waiter);
@@ -100,9 +102,10 @@ static int read_heap(struct snap *s)
 void snap_drop_copies(struct snap *s)
 {
 	heap_drop_contents(&s->heap);
+	snap_keep_nothing(s);
 	free(s->stacks);
 	s->stacks = NULL;
-	s->stacks_len = s->stacks_cap = 0;
+	s->stacks_cap = 0;
 }
 
 int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64_t deadline_ns)
@@ -118,7 +121,11 @@ int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64
 	s->misread = false;
 	s->losses = 0;
 	s->why[0] = '\0';
-	s->stacks_len = 0;
+	if (!s->frozen)
+		snap_keep_nothing(s);
+	if (!s->keeping)
+		s->stacks_len = 0;
+	s->nword = 0;
 	err = snap_read_modules(s);
 	if (!err)
 		err = read_heap(s);
@@ -249,6 +256,8 @@ int snap_judge(struct snap *s)
 		err = snap_take_held(s);
 	if (!err)
 		err = snap_find_candidates(s);
+	if (!err)
+		err = snap_check_kept(s);
 	if (err)
 		return err;
 	snap_mark_ps(s);

@@ -12,6 +12,7 @@
 #include "prove/heap.h"
 #include "prove/prove.h"
 #include "prove/stackmap.h"
+#include "proc/readbatch.h"
 #include "gort/goruntime.h"
 
 #define SNAP_MAX_MODULES 64
@@ -22,7 +23,7 @@ struct pgo {
 	uint64_t addr, goid;
 	uint64_t pc, sp; /* where it stands; of a system call, where it entered */
 	uint64_t lo, hi; /* stack */
-	uint64_t waiting, startpc;
+	uint64_t waiting, startpc, wait_since;
 	uint64_t from;      /* lowest address of its stack that was copied */
 	uint64_t stack_at;  /* of that in snap.stacks */
 	uint64_t primitive; /* first one */
@@ -35,6 +36,7 @@ struct pgo {
 	bool whole_stack; /* no telling where its frames are: every word counts */
 	bool inexact; /* stopped anywhere in its innermost function: every word of that frame counts */
 	bool stack_unread;
+	bool kept;   /* keep.c: its stack is the one that was copied before */
 	bool on_cpu; /* frozen: pc and sp are those of the thread that ran it */
 	bool candidate, reached;
 	bool held;  /* by who is named to hold what it waits for */
@@ -74,8 +76,15 @@ struct snap {
 	uint64_t stacks_len, stacks_cap;
 	struct mem_piece *stack_piece; /* one batch, and whose they are */
 	uint32_t *stack_owner;
-	uint64_t max_bytes;    /* of our own memory */
-	uint64_t wanted_bytes; /* at least, when that was not enough */
+	/* keep.c: of the first nkeep goroutines, stacks that are not copied again */
+	bool keeping;
+	size_t nkeep;
+	uint64_t stacks_ns; /* that copying all stacks took */
+	uint64_t *channel;  /* of receivers among them, by address */
+	size_t nchannel, channel_cap;
+	struct readbatch heads; /* of their queues, as they were in the freeze */
+	uint64_t max_bytes;     /* of our own memory */
+	uint64_t wanted_bytes;  /* at least, when that was not enough */
 	/* stacks of the runtime itself, where threads of the frozen process are; addr 0 */
 	struct pgo *system;
 	size_t nsystem, system_cap;
@@ -159,8 +168,20 @@ int snap_look_again(struct snap *s);
 int snap_copy_stack(struct snap *s, struct pgo *g);
 /* Whether a thread is in a system call that Go code made: its registers hold nothing. */
 bool snap_thread_rests(const struct snap *s, const struct frozen_thread *t);
+/*
+ * keep.c.  snap_keep(): after a judgement of the running process, for the freeze to come;
+ * *saved_ns is what that will spare.  A judgement of the frozen copy says -EAGAIN when a stack was
+ * written to all the same: then snap_keep_nothing(), and another freeze.
+ */
+int snap_keep(struct snap *s, uint64_t *saved_ns);
+void snap_keep_nothing(struct snap *s);
+bool snap_keeps(const struct snap *s, const struct pgo *before, const struct pgo *now);
+int snap_read_heads(struct snap *s);
+int snap_check_kept(const struct snap *s);
 /* roots.c: finalizers, cleanups, weak handles; registers and stacks of the system. */
 int snap_read_roots(struct snap *s);
+/* Since 1.26 a preempted goroutine's vector registers are outside its stack; raw: its g. */
+int snap_take_vector_registers(struct snap *s, const uint8_t *raw);
 /* P's, without what the collector keeps in them. */
 void snap_mark_ps(struct snap *s);
 /* waiters.c: which goroutines are candidates, and what they wait for. */
