@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "gobin/gobin.h"
 #include "proc/mem.h"
+#include "proc/readbatch.h"
 
 /* Facts that are verified, and can be off, one by one. */
 enum gofact {
@@ -135,6 +136,9 @@ int goruntime_walk(struct goruntime *rt, struct gowalk *w, struct err *err);
 void gowalk_deinit(struct gowalk *w);
 /* One g as it is now, in whatever status: 0, -EFAULT, -ESRCH. */
 int goruntime_read_g(struct goruntime *rt, uint64_t addr, struct goroutine *out);
+/* The same of n at once: read[i] says of which.  0, -ESRCH, -EPERM, -ENOMEM. */
+int goruntime_read_gs(struct goruntime *rt, struct readbatch *b, const uint64_t *addr, size_t n,
+		      struct goroutine *out, bool *read);
 /*
  * Whether the runtime counts a goroutine started there (run-time pc) as its
  * own: not in NumGoroutine.  The goroutines of finalizers and cleanups too:

@@ -210,6 +210,32 @@ int goruntime_read_g(struct goruntime *rt, uint64_t addr, struct goroutine *out)
 	return err;
 }
 
+int goruntime_read_gs(struct goruntime *rt, struct readbatch *b, const uint64_t *addr, size_t n,
+		      struct goroutine *out, bool *read)
+{
+	uint32_t first = 0;
+	int err;
+
+	readbatch_reset(b);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t piece =
+			readbatch_add(b, addr[i] + rt->cache->g_from, (uint32_t)rt->cache->g_len);
+
+		read[i] = piece != READBATCH_NONE;
+	}
+	err = readbatch_read(b, rt->mem);
+	for (size_t i = 0; i < n && !err; i++) {
+		const uint8_t *raw = read[i] ? readbatch_get(b, first++) : NULL;
+
+		read[i] = raw != NULL;
+		if (!raw)
+			continue;
+		goread_decode(rt, addr[i], raw, &out[i]);
+		out[i].system = goruntime_is_system(rt, out[i].startpc);
+	}
+	return err;
+}
+
 /* Sorts the tail in and drops what is there twice (a list that lies). */
 static int merge_tail(struct gowalk_cache *c, uint64_t *tail, size_t n)
 {

@@ -16,15 +16,17 @@
 #include "proc/process.h"
 #include "proc/procfs.h"
 
-#define MAX_RETRIES 4         /* of an unfrozen pass that contradicts itself */
-#define VANISHED_NS 300000000 /* likewise, of one that meets memory which is gone */
-#define VANISHED_MS 3         /* between these */
-#define THREAD_NS   30000     /* to stop a thread and read its registers, measured 10 to 30 us */
-#define STOP_NS     1000000   /* to stop any */
-#define MAX_STOPS   3         /* that took longer than announced */
-#define MORE_TIME   4         /* announced for the next one */
-#define LETTING_GO  4         /* this part of the longest stop is for the end of it */
-#define SLICE_NS    4000000   /* that a thread has to wait for each one before it on its CPU */
+#define MAX_RETRIES  4         /* of an unfrozen pass that contradicts itself */
+#define VANISHED_NS  300000000 /* likewise, of one that meets memory which is gone */
+#define VANISHED_MS  3         /* between these */
+#define THREAD_NS    30000     /* to stop a thread and read its registers, measured 10 to 30 us */
+#define STOP_NS      1000000   /* to stop any */
+#define FILL_AT_ONCE 4096
+#define MOST_THREADS 4       /* memory is not faster for more */
+#define MAX_STOPS    3       /* that took longer than announced */
+#define MORE_TIME    4       /* announced for the next one */
+#define LETTING_GO   4       /* this part of the longest stop is for the end of it */
+#define SLICE_NS     4000000 /* that a thread has to wait for each one before it on its CPU */
 
 int prove_off(struct prove_result *out, const char *fmt, ...)
 {
@@ -173,6 +175,18 @@ static bool is_by_design(const struct leaked *l)
 	}
 }
 
+/* What l->g was read from is still the goroutine g. */
+static int take_one(const struct run *r, const struct pgo *g, struct leaked *l)
+{
+	if (l->g.goid != g->goid || l->g.tracking_seq != g->seq)
+		return 0;
+	l->primitive = g->primitive;
+	l->kind = g->kind;
+	l->by_design = is_by_design(l);
+	l->seen_passes = (uint8_t)r->out->passes;
+	return 1;
+}
+
 int prove_fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
 {
 	int code = goruntime_read_g(r->cfg->rt, g->addr, &l->g);
@@ -183,42 +197,74 @@ int prove_fill_one(const struct run *r, const struct pgo *g, struct leaked *l)
 		r->out->losses += !gone;
 		return gone;
 	}
-	if (l->g.goid != g->goid || l->g.tracking_seq != g->seq)
-		return 0;
-	l->primitive = g->primitive;
-	l->kind = g->kind;
-	l->by_design = is_by_design(l);
-	l->seen_passes = (uint8_t)r->out->passes;
-	return 1;
+	return take_one(r, g, l);
+}
+
+/* Goroutines of the list, read together. */
+struct filling {
+	struct readbatch batch;
+	size_t n, index[FILL_AT_ONCE];
+	uint64_t addr[FILL_AT_ONCE];
+	bool leaked[FILL_AT_ONCE], read[FILL_AT_ONCE];
+	struct goroutine now[FILL_AT_ONCE];
+};
+
+static int fill_batch(struct run *r, struct filling *f)
+{
+	struct prove_result *out = r->out;
+	int got = goruntime_read_gs(r->cfg->rt, &f->batch, f->addr, f->n, f->now, f->read);
+
+	for (size_t i = 0; i < f->n && got >= 0; i++) {
+		const struct pgo *g = &r->snap.g[f->index[i]];
+		struct leaked *l = f->leaked[i] ? &out->v[out->n] : &out->stuck[out->nstuck];
+
+		l->g = f->now[i];
+		got = f->read[i] ? take_one(r, g, l) : prove_fill_one(r, g, l);
+		if (got > 0)
+			*(f->leaked[i] ? &out->n : &out->nstuck) += 1;
+	}
+	f->n = 0;
+	return got < 0 ? got : 0;
+}
+
+static int fill_all(struct run *r, const struct u64map *only, struct filling *f)
+{
+	const struct snap *s = &r->snap;
+	int err = 0;
+
+	for (size_t i = 0; i < s->ng && !err; i++) {
+		const struct pgo *g = &s->g[i];
+		const uint64_t *as = only && g->stuck ? u64map_find(only, g->addr) : NULL;
+
+		if (!g->stuck || (only && !as))
+			continue;
+		f->leaked[f->n] = snap_is_leaked(s, i) && (!as || *as == 1);
+		if (!f->leaked[f->n] && s->held_void)
+			continue;
+		f->index[f->n] = i;
+		f->addr[f->n++] = g->addr;
+		if (f->n == FILL_AT_ONCE)
+			err = fill_batch(r, f);
+	}
+	return err ? err : fill_batch(r, f);
 }
 
 /* only: of these (1: leaked; 2: at most stuck); NULL: of all. */
 static int fill(struct run *r, const struct u64map *only)
 {
 	struct prove_result *out = r->out;
-	const struct snap *s = &r->snap;
-	size_t stuck = prove_count_stuck(s);
+	size_t stuck = prove_count_stuck(&r->snap);
+	struct filling *f = calloc(1, sizeof(*f));
+	int err;
 
 	out->v = calloc(stuck + 1, sizeof(*out->v));
 	out->stuck = calloc(stuck + 1, sizeof(*out->stuck));
-	if (!out->v || !out->stuck)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->ng; i++) {
-		const struct pgo *g = &s->g[i];
-		const uint64_t *as = only && g->stuck ? u64map_find(only, g->addr) : NULL;
-		bool leaked;
-		int got;
-
-		if (!g->stuck || (only && !as))
-			continue;
-		leaked = snap_is_leaked(s, i) && (!as || *as == 1);
-		if (!leaked && s->held_void)
-			continue;
-		got = prove_fill_one(r, g, leaked ? &out->v[out->n] : &out->stuck[out->nstuck]);
-		if (got < 0)
-			return got;
-		*(leaked ? &out->n : &out->nstuck) += (size_t)got;
-	}
+	err = f && out->v && out->stuck ? fill_all(r, only, f) : -ENOMEM;
+	if (f)
+		readbatch_deinit(&f->batch);
+	free(f);
+	if (err)
+		return err;
 	prove_sort(out->v, out->n);
 	prove_sort(out->stuck, out->nstuck);
 	return 0;
@@ -257,15 +303,19 @@ static uint64_t wait_for_cpu(void)
 }
 
 /*
- * Threads that copy.  In the freeze the process needs no CPU, and as many copy before it, by
- * which its length is told; else no more than there are CPUs that nobody uses.
+ * Threads that copy: half of the CPUs, since they keep everything else off while the process
+ * stands still, but two; as many copy before it, by which its length is told.  Without a stop no
+ * more than there are CPUs that nobody uses.
  */
 static int copying_threads(const struct prove_config *cfg)
 {
-	int cpus = parallel_cpus();
+	int cpus = parallel_cpus(), most = cpus / 2 < MOST_THREADS ? cpus / 2 : MOST_THREADS;
 	unsigned long busy = cfg->prove ? 0 : others();
 
-	return busy < (unsigned long)cpus ? cpus - (int)busy : 1;
+	most = most < 2 && cpus > 1 ? 2 : most;
+	if (busy >= (unsigned long)cpus)
+		return 1;
+	return cpus - (int)busy < most ? cpus - (int)busy : most;
 }
 
 static uint64_t expected_stop(const struct run *r)

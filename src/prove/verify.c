@@ -8,13 +8,13 @@
 #include "prove/verify.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
+#include "proc/readbatch.h"
 #include "prove/prove.h"
 
-#define BATCH       4096
-#define MAX_SUDOG   256
-#define MAX_CHAN    128
+#define BATCH       65536
 #define MAX_LIST    (1u << 24) /* waiters of one condition */
 #define NOTIFY_HEAD 16         /* as in waiters.c */
 
@@ -22,8 +22,8 @@
 
 struct look {
 	uint32_t waiter;
+	bool fits;
 	uint64_t prev;
-	uint8_t sudog[MAX_SUDOG], chan[MAX_CHAN], prev_next[8];
 };
 
 static bool is_chan_kind(uint8_t kind)
@@ -32,83 +32,86 @@ static bool is_chan_kind(uint8_t kind)
 }
 
 /* What could not be read of it: no longer held to be leaked, and missing. */
-static bool unread(struct snap *s, int status)
+static bool unread(struct snap *s, bool failed)
 {
-	s->losses += status != 0;
-	return status != 0;
+	s->losses += failed;
+	return failed;
 }
 
-static bool fits_so_far(struct snap *s, struct look *l, const struct mem_piece *p)
+static void ask_sudog(void *owner, void *item, struct readpiece *piece)
 {
+	const struct snap *s = owner;
+	const struct look *l = item;
+
+	piece[0] = (struct readpiece){ s->waiter[l->waiter].sudog,
+				       (uint32_t)go_off(s->rt, LAYOUT_SUDOG_SIZE) };
+}
+
+static void take_sudog(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct snap *s = owner;
+	struct look *l = item;
 	const struct pwaiter *w = &s->waiter[l->waiter];
+	const uint8_t *raw = bytes[0];
 
-	if (unread(s, p[0].status) || unread(s, p[1].status) ||
-	    heap_word(l->sudog + go_off(s->rt, LAYOUT_SUDOG_G)) != s->g[w->g].addr ||
-	    heap_word(l->sudog + go_off(s->rt, LAYOUT_SUDOG_C)) != w->primitive)
-		return false;
-	l->prev = heap_word(l->sudog + go_off(s->rt, LAYOUT_SUDOG_PREV));
-	return l->prev ||
-	       heap_word(l->chan + go_off(s->rt, LAYOUT_HCHAN_RECVQ_FIRST)) == w->sudog ||
-	       heap_word(l->chan + go_off(s->rt, LAYOUT_HCHAN_SENDQ_FIRST)) == w->sudog;
+	l->fits = !unread(s, !raw) &&
+		  heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_G)) == s->g[w->g].addr &&
+		  heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_C)) == w->primitive;
+	if (l->fits)
+		l->prev = heap_word(raw + go_off(s->rt, LAYOUT_SUDOG_PREV));
+	else
+		snap_take_back(s, w->g);
 }
 
-static int check_batch(struct snap *s, struct look *look, size_t n)
+/* Who names it: the one before it in the queue, or its channel. */
+static void ask_queue(void *owner, void *item, struct readpiece *piece)
 {
-	struct mem_piece *p = malloc(2 * n * sizeof(*p));
-	size_t m = 0;
-	int failed;
+	const struct snap *s = owner;
+	const struct look *l = item;
+	uint64_t chan = s->waiter[l->waiter].primitive;
 
-	if (!p)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const struct pwaiter *w = &s->waiter[look[i].waiter];
+	if (!l->fits)
+		return;
+	if (l->prev) {
+		piece[0] = (struct readpiece){ l->prev + (uint64_t)go_off(s->rt, LAYOUT_SUDOG_NEXT),
+					       8 };
+		return;
+	}
+	piece[0] =
+		(struct readpiece){ chan + (uint64_t)go_off(s->rt, LAYOUT_HCHAN_RECVQ_FIRST), 8 };
+	piece[1] =
+		(struct readpiece){ chan + (uint64_t)go_off(s->rt, LAYOUT_HCHAN_SENDQ_FIRST), 8 };
+}
 
-		p[2 * i] = (struct mem_piece){ .addr = w->sudog,
-					       .dst = look[i].sudog,
-					       .len = (uint32_t)go_off(s->rt, LAYOUT_SUDOG_SIZE) };
-		p[2 * i + 1] =
-			(struct mem_piece){ .addr = w->primitive,
-					    .dst = look[i].chan,
-					    .len = (uint32_t)go_off(s->rt, LAYOUT_HCHAN_SIZE) };
-	}
-	failed = mem_read_many(s->rt->mem, p, 2 * n);
-	for (size_t i = 0; i < n && failed >= 0; i++) {
-		if (!fits_so_far(s, &look[i], &p[2 * i])) {
-			snap_take_back(s, s->waiter[look[i].waiter].g);
-			continue;
-		}
-		if (look[i].prev) {
-			look[m] = look[i];
-			m++;
-		}
-	}
-	for (size_t i = 0; i < m && failed >= 0; i++)
-		p[i] = (struct mem_piece){ .addr = look[i].prev +
-						   (uint64_t)go_off(s->rt, LAYOUT_SUDOG_NEXT),
-					   .dst = look[i].prev_next,
-					   .len = 8 };
-	if (failed >= 0)
-		failed = mem_read_many(s->rt->mem, p, m);
-	for (size_t i = 0; i < m && failed >= 0; i++)
-		if (unread(s, p[i].status) ||
-		    heap_word(look[i].prev_next) != s->waiter[look[i].waiter].sudog)
-			snap_take_back(s, s->waiter[look[i].waiter].g);
-	free(p);
-	return failed < 0 ? failed : 0;
+static void take_queue(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct snap *s = owner;
+	const struct look *l = item;
+	const struct pwaiter *w = &s->waiter[l->waiter];
+	bool failed = !bytes[0] || (!l->prev && !bytes[1]);
+
+	if (unread(s, failed) ||
+	    (heap_word(bytes[0]) != w->sudog && (l->prev || heap_word(bytes[1]) != w->sudog)))
+		snap_take_back(s, w->g);
+}
+
+/* Each sudog before what names it: that it is still the same wait is known by then. */
+static int check_batch(struct snap *s, struct readbatch *b, struct look *look, size_t n)
+{
+	struct readstage sudogs = { s, look, n, sizeof(*look), ask_sudog, take_sudog, false };
+	struct readstage queues = { s, look, n, sizeof(*look), ask_queue, take_queue, false };
+	int err = readbatch_stage(b, s->rt->mem, &sudogs);
+
+	return err ? err : readbatch_stage(b, s->rt->mem, &queues);
 }
 
 static int check_channels(struct snap *s)
 {
-	struct look *look;
+	struct look *look = malloc(BATCH * sizeof(*look));
+	struct readbatch b = { 0 };
 	size_t n = 0;
-	int err = 0;
+	int err = look ? 0 : -ENOMEM;
 
-	if (go_off(s->rt, LAYOUT_SUDOG_SIZE) > MAX_SUDOG ||
-	    go_off(s->rt, LAYOUT_HCHAN_SIZE) > MAX_CHAN)
-		return -EBADMSG;
-	look = malloc(BATCH * sizeof(*look));
-	if (!look)
-		return -ENOMEM;
 	for (uint32_t w = 0; w < s->nwaiter && !err; w++) {
 		size_t i = s->waiter[w].g;
 
@@ -116,12 +119,13 @@ static int check_channels(struct snap *s)
 			continue;
 		look[n++].waiter = w;
 		if (n == BATCH) {
-			err = check_batch(s, look, n);
+			err = check_batch(s, &b, look, n);
 			n = 0;
 		}
 	}
 	if (!err && n)
-		err = check_batch(s, look, n);
+		err = check_batch(s, &b, look, n);
+	readbatch_deinit(&b);
 	free(look);
 	return err;
 }
@@ -140,7 +144,7 @@ static int walk_list(struct snap *s, uint64_t addr, struct u64map *in)
 		err = mem_read_u64(s->rt->mem, at + (uint64_t)go_off(s->rt, LAYOUT_SUDOG_NEXT),
 				   &at);
 	}
-	unread(s, err);
+	unread(s, err != 0);
 	return err == -ESRCH ? err : 0;
 }
 
