@@ -29,9 +29,12 @@ static void announce(void *arg, const struct prove_stop *stop)
 		msg_note("copying took longer than announced: the process was let go after %s, and "
 			 "it is tried once more",
 			 human_seconds((double)stop->in_vain_ns / 1e9, text));
+	if (stop->again)
+		msg_note("a stack was being written to just then: it is tried once more, with all "
+			 "of them copied");
 	msg_note("process %ld will be stopped for about %s", p->pid,
 		 human_seconds((double)stop->expected_ns / 1e9, text));
-	if (stop->uses_cgo && !stop->in_vain_ns)
+	if (stop->uses_cgo && !stop->in_vain_ns && !stop->again)
 		msg_note("warning: it uses cgo: system calls made from C may return EINTR when "
 			 "they are interrupted");
 }

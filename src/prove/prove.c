@@ -366,9 +366,9 @@ static int frozen_copy(struct run *r)
  * A machine that is busy, or a gospect that was stopped, may need longer than
  * was announced: then the process runs on, and it is announced anew.
  */
-static int frozen_copies(struct run *r)
+static int frozen_copies(struct run *r, bool again)
 {
-	struct prove_stop stop = { .uses_cgo = uses_cgo(r->cfg->rt->gb) };
+	struct prove_stop stop = { .again = again, .uses_cgo = uses_cgo(r->cfg->rt->gb) };
 	uint64_t max = r->cfg->max_stop_ns ? r->cfg->max_stop_ns : UINT64_MAX;
 	int code = -ETIME;
 
@@ -385,6 +385,7 @@ static int frozen_copies(struct run *r)
 			return -EINTR;
 		code = frozen_copy(r);
 		stop.in_vain_ns = r->stop_ns;
+		stop.again = false;
 	}
 	return code;
 }
@@ -392,7 +393,7 @@ static int frozen_copies(struct run *r)
 /* Once more, with everything, when a stack was written to that was not copied again (keep.c). */
 static int frozen_judgement(struct run *r)
 {
-	int code = frozen_copies(r);
+	int code = frozen_copies(r, false);
 
 	if (!code)
 		code = snap_judge(&r->snap);
@@ -401,7 +402,7 @@ static int frozen_judgement(struct run *r)
 	snap_keep_nothing(&r->snap);
 	r->copy_ns += r->kept_ns;
 	r->out->expected_stop_ns = expected_stop(r);
-	code = frozen_copies(r);
+	code = frozen_copies(r, true);
 	return code ? code : snap_judge(&r->snap);
 }
 
