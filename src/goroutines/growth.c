@@ -11,6 +11,7 @@
 #define START_RUN_S  2.5  /* seen for less, in a program that has just begun, it may be its start */
 #define PAUSE_FACTOR 1.6  /* a pause may be that much longer than those before */
 #define PAUSE_LOOKS  2.2  /* within a run, that many looks are no pause in any case */
+#define LATE_LOOKS   3
 
 static double value(const struct site_point *p, enum growth_of what)
 {
@@ -61,6 +62,18 @@ static double allowed_pause(const struct site_point *p, int n, const int *rise, 
 	return PAUSE_FACTOR * (gap[1] > look ? gap[1] : look);
 }
 
+/* Of the last few between looks: the more goroutines, the longer they get, and a window's end is
+ * a look at any time. */
+static double longest_between_looks(const struct site_point *p, int n)
+{
+	double longest = 0;
+
+	for (int i = n - 1; i > 0 && i >= n - LATE_LOOKS; i--)
+		if (p[i].t_s - p[i - 1].t_s > longest)
+			longest = p[i].t_s - p[i - 1].t_s;
+	return longest;
+}
+
 static double deepest_fall(const struct site_point *p, int from, int n, enum growth_of what)
 {
 	double peak = 0, fall = 0;
@@ -98,7 +111,7 @@ void growth_measure(const struct site_row *s, int first, enum growth_of what, st
 	pause = allowed_pause(p, n, rise, nrise);
 	if (p[n - 1].t_s - p[rise[0]].t_s > pause)
 		return;
-	gap = PAUSE_LOOKS * (p[n - 1].t_s - p[n - 2].t_s);
+	gap = PAUSE_LOOKS * longest_between_looks(p, n);
 	gap = gap > pause ? gap : pause;
 	while (k + 1 < nrise && p[rise[k]].t_s - p[rise[k + 1]].t_s <= gap)
 		k++;
