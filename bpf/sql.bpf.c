@@ -112,6 +112,25 @@ SUBPROG bool exec_failed(struct hit *h, go_regs *ctx)
 	return read_word(h, &at, GO_CLOSURE(ctx) + 16) && read_word(h, &itab, at) && itab;
 }
 
+/* The error that pgx's ResultReader keeps: the site knows where. */
+SUBPROG bool reader_failed(struct hit *h, go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 itab = 0;
+
+	return read_word(h, &itab, GO_ARG0(ctx) + s->argument) && itab;
+}
+
+/* Exec's error is behind the tag: a string, or a slice (v4). */
+static __always_inline bool exec_tag_failed(go_regs *ctx, struct gs_net_scratch *s)
+{
+	__u64 v5 = GO_ARG2(ctx), v4 = GO_ARG3(ctx);
+
+	/* both are read: the verifier wants a register's place to be a constant */
+	barrier_var(v5);
+	barrier_var(v4);
+	return s->argument ? v4 : v5;
+}
+
 CALL_PROGRAM(sql_statement, GROUP_REQUESTS)
 {
 	switch (s->probe) {
@@ -121,6 +140,8 @@ CALL_PROGRAM(sql_statement, GROUP_REQUESTS)
 		break;
 	case PROBE_STMT_PREPARED_QUERY:
 	case PROBE_STMT_PREPARED_EXEC:
+	case PROBE_PGX_QUERY: /* which database/sql may have called */
+	case PROBE_PGX_EXEC:
 		statement_begin(h, ctx, s, true);
 		break;
 	case PROBE_STMT_ROWS:
@@ -136,6 +157,19 @@ CALL_PROGRAM(sql_statement, GROUP_REQUESTS)
 	case PROBE_STMT_TX:
 	case PROBE_STMT_CONN:
 		statement_end(h, ctx, s, GO_ARG0(ctx));
+		break;
+	case PROBE_PGX_ROWS:
+		statement_end(h, ctx, s, reader_failed(h, ctx, s));
+		break;
+	case PROBE_PGX_RESULT:
+		if (GO_ARG0(ctx) & 1)
+			statement_end(h, ctx, s, false);
+		break;
+	case PROBE_PGX_FAILED:
+		statement_end(h, ctx, s, true);
+		break;
+	case PROBE_PGX_EXEC_END:
+		statement_end(h, ctx, s, exec_tag_failed(ctx, s));
 		break;
 	}
 }

@@ -145,6 +145,20 @@ static int32_t find_x_sent_end(const struct watch *w, struct gotypes *types)
 										    : 0;
 }
 
+static void find_pgx_errors(const struct watch *w, struct gotypes *types, int32_t out[2])
+{
+	static const char *const reader[2] = { PGX_V5 "/pgconn.ResultReader",
+					       "github.com/jackc/pgconn.ResultReader" };
+	uint32_t off;
+
+	for (int i = 0; i < 2 && plan_has(&w->plan, PROBE_PGX_QUERY); i++) {
+		uint64_t type = gotypes_find(types, "pgconn.ResultReader", reader[i]);
+
+		if (type && !gotypes_field(types, type, "err", &off, NULL))
+			out[i] = (int32_t)off;
+	}
+}
+
 /* What the programs have to know of the target's types: without it, of what kind its calls' errors
  * are, and of which route its servers' requests, is not known. */
 static void find_types(struct watch *w, struct goerror error[GS_MAX_ERRTYPES],
@@ -156,8 +170,10 @@ static void find_types(struct watch *w, struct goerror error[GS_MAX_ERRTYPES],
 					      [GOROUTER_CHI] = r[RANGE_CHI].lo != 0 };
 	struct gotypes *types = NULL;
 
-	if (!(w->o->sensors & SENSOR_BIT(SENSOR_NET)) || gotypes_new(&types, &w->s.rt))
+	if (!(w->o->sensors & (SENSOR_BIT(SENSOR_NET) | SENSOR_BIT(SENSOR_STATEMENTS))) ||
+	    gotypes_new(&types, &w->s.rt))
 		return;
+	find_pgx_errors(w, types, cfg->pgx_error);
 	cfg->error = error;
 	cfg->nerror = goerrors_find(&w->s.rt, types, error, GS_MAX_ERRTYPES);
 	cfg->x_sent_end = find_x_sent_end(w, types);

@@ -17,7 +17,7 @@
  */
 #define PLACE_MAX_FUNCTIONS 4
 #define PLACE_MAX_CALLEES   2
-#define RECIPE_MAX_PLACES   3
+#define RECIPE_MAX_PLACES   4
 #define RANGE_MAX_FUNCTIONS 8192 /* a range is widened by, on either side */
 
 struct place {
@@ -50,9 +50,11 @@ struct recipe {
 
 /* HTTP/2: bundled into net/http up to 1.26, a package of its own since, and
  * x/net's where a program links it itself. */
-#define HTTP2_OLD "net/http.(*http2"
-#define HTTP2_NEW "net/http/internal/http2.(*"
-#define HTTP2_X   "golang.org/x/net/http2.(*"
+#define HTTP2_OLD   "net/http.(*http2"
+#define HTTP2_NEW   "net/http/internal/http2.(*"
+#define HTTP2_X     "golang.org/x/net/http2.(*"
+#define PGX_V5_CONN PGX_V5 "/pgconn.(*PgConn)."
+#define PGX_V4_CONN "github.com/jackc/pgconn.(*PgConn)."
 
 /* clang-format off */
 #define BODY_OF(...)  { { .functions = { __VA_ARGS__ }, .how = HOW_BODY } }

@@ -23,6 +23,10 @@
 
 struct gobin;
 
+/* What functions of pgx begin with. */
+#define PGX_V5 "github.com/jackc/pgx/v5"
+#define PGX_V4 "github.com/jackc/pgx/v4"
+
 enum site_kind {
 	SITE_NONE,      /* refused or absent: why says it */
 	SITE_BODY,      /* push %rbp after the stack check (or at +0 without one) */
@@ -46,7 +50,7 @@ struct site {
 	int32_t slot; /* from SP to the argument that a hit reads; PROBE_NO_SLOT: none */
 };
 
-#define PROBE_MAX_SITES 8 /* more in one program: the probe is refused */
+#define PROBE_MAX_SITES 24 /* more in one program: the probe is refused */
 #define PROBE_NO_SLOT   INT32_MIN
 
 struct probe {

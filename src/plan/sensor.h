@@ -14,7 +14,7 @@ enum sensor {
 	SENSOR_LOCKS,
 	SENSOR_LIFETIMES,  /* of goroutines; nothing without GOROUTINES */
 	SENSOR_CPU,        /* samples */
-	SENSOR_STATEMENTS, /* of database/sql, timed; only when asked for, and with SQL */
+	SENSOR_STATEMENTS, /* of database/sql and pgx, timed; only when asked for, and with SQL */
 	SENSOR_CRASH,      /* the end of the process; attach only, unless asked for */
 	SENSOR_SLICES,     /* that grow; only when asked for */
 	/* accepted, not implemented yet: coverage "off" */

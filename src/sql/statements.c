@@ -154,8 +154,10 @@ int statements_fill(const struct look *l, struct sql_window *out)
 	struct rows r = { .l = l };
 	int err = index_base(&r);
 
-	out->statements_known = look_wants(l, SENSOR_STATEMENTS) && l->trace &&
-				(look_armed(l, PROBE_STMT_QUERY) || look_armed(l, PROBE_STMT_EXEC));
+	out->statements_known =
+		look_wants(l, SENSOR_STATEMENTS) && l->trace &&
+		(look_armed(l, PROBE_STMT_QUERY) || look_armed(l, PROBE_STMT_EXEC) ||
+		 look_armed(l, PROBE_PGX_QUERY) || look_armed(l, PROBE_PGX_EXEC));
 	for (size_t i = 0; out->statements_known && i < l->rnow->ncall && !err; i++)
 		if (l->rnow->call[i].kind == CALL_STATEMENT)
 			err = add_call(&r, &l->rnow->call[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Statements of database/sql that probes saw in a window, by the place that calls: from when
- * one has its connection to its rows or result.  Without their text.
+ * Statements of database/sql and pgx that probes saw in a window, by the place that calls: from
+ * when one has its connection to its rows or result.  Without their text.
  */
 #ifndef GOSPECT_SQL_STATEMENTS_H
 #define GOSPECT_SQL_STATEMENTS_H

@@ -102,7 +102,7 @@ static int sql_fill(void *self, struct look *l, struct window *w)
 	for (int i = 0; i < SQL_LIBRARIES && !err; i++)
 		if (s->lib[i])
 			err = libpools_fill(s->lib[i], w->sql);
-	if (!err && s->std)
+	if (!err)
 		err = statements_fill(l, w->sql);
 	w->sql->known = !err;
 	return err;

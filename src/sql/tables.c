@@ -294,8 +294,8 @@ static void statements_sentence(const struct window *w, struct buf *out)
 
 const struct table sql_statements = {
 	.name = "statement",
-	.what = "Statements of database/sql by the place that calls, as probes saw them; sensor "
-		"`statements`.",
+	.what = "Statements of database/sql and pgx by the place that calls, as probes saw them; "
+		"sensor `statements`.",
 	TABLE_ROWS(struct sql_statement, statement_column),
 	.other_at = OFFSET(struct sql_statement, other, bool),
 	.exactness_at = OFFSET(struct sql_statement, exactness, enum exactness),

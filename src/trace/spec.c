@@ -85,6 +85,11 @@ static int32_t stream_written(const struct trace *t, const struct site *s)
 	return GS_SENT_ARGUMENT(s->slot, field > 0 && field <= GS_SENT_MAX_FIELD ? field : 0);
 }
 
+static int32_t pgx_error(const struct trace *t, const struct site *s)
+{
+	return t->cfg.pgx_error[!strncmp(s->function, PGX_V4, sizeof(PGX_V4) - 1)];
+}
+
 int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site *s)
 {
 	if (id == PROBE_STREAM_BEGIN)
@@ -96,6 +101,10 @@ int32_t spec_argument(const struct trace *t, enum probe_id id, const struct site
 		       !strncmp(s->function, "net/http.serverHandler", 22);
 	if (id == PROBE_CALL_FAILED) /* which has the error */
 		return strcmp(s->function, "net/http.urlErrorOp") != 0;
+	if (id == PROBE_PGX_EXEC_END) /* the error is one word further */
+		return !strncmp(s->function, PGX_V4, sizeof(PGX_V4) - 1);
+	if (id == PROBE_PGX_ROWS)
+		return pgx_error(t, s);
 	return s->slot == PROBE_NO_SLOT ? 0 : s->slot;
 }
 
@@ -147,6 +156,7 @@ void spec_check(struct trace *t)
 {
 	const struct probe *begin = trace_probe(t, PROBE_STREAM_BEGIN);
 	const struct probe *written = trace_probe(t, PROBE_STREAM_WRITTEN);
+	const struct probe *rows = trace_probe(t, PROBE_PGX_ROWS);
 	int k;
 
 	if (trace_probe(t, PROBE_CONN_BODY_END) && !read_eof(t, &(uint64_t){ 0 }, &(uint64_t){ 0 }))
@@ -162,6 +172,12 @@ void spec_check(struct trace *t)
 			break;
 	if (written && k < written->nsite)
 		refuse_streams(t, "the frame of writeRequest is larger than can be said");
+	for (k = 0; rows && k < rows->nsite; k++)
+		if (!pgx_error(t, &rows->site[k])) {
+			trace_refuse(trace_probe(t, PROBE_PGX_ROWS),
+				     "the layout of pgx's results is not known");
+			break;
+		}
 	for (int i = 0; i < PROBE_COUNT; i++)
 		check_fields(t, (enum probe_id)i);
 }

@@ -96,6 +96,8 @@ struct trace_config {
 	/* Where golang.org/x/net/http2.clientStream has sentEndStream, where that is linked;
 	 * 0: not known. */
 	int32_t x_sent_end;
+	/* Where the ResultReader of pgx v5 and of v4 has its error, likewise. */
+	int32_t pgx_error[2];
 	/* What the libraries of its servers keep (likewise); NULL: nothing is known of it. */
 	const struct goservers *servers;
 };

@@ -339,6 +339,42 @@ static const struct net_expected statement_expected[] = {
 	  SITE_BODY, 1, false, false },
 };
 
+/* Of one with v5 and v4 of pgx: how many sites. */
+static const struct {
+	enum probe_id id;
+	int nsite;
+} pgx_expected[] = {
+	{ PROBE_PGX_QUERY, 2 },  { PROBE_PGX_EXEC, 2 },    { PROBE_PGX_ROWS, 5 },
+	{ PROBE_PGX_RESULT, 2 }, { PROBE_PGX_FAILED, 15 }, { PROBE_PGX_EXEC_END, 2 },
+};
+
+static void statements_of_pgx(void **state)
+{
+	static const char *const of[] = { "1.23.12-stripped", "1.27.4-stripped" };
+	size_t missing = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(of); i++) {
+		struct gobin *gb = open_named("pgxstmts", of[i]);
+		struct plan pl;
+
+		if (!gb) {
+			missing++;
+			continue;
+		}
+		assert_int_equal(plan_make(&pl, gb, SENSOR_BIT(SENSOR_STATEMENTS), NULL), 0);
+		for (size_t k = 0; k < ARRAY_SIZE(pgx_expected); k++) {
+			const struct probe *p = plan_find(&pl, pgx_expected[k].id);
+
+			assert_int_equal(p->nsite, pgx_expected[k].nsite);
+			check_bytes(gb, p);
+		}
+		gobin_free(gb);
+	}
+	if (missing)
+		skip();
+}
+
 static void statements_in_every_release(void **state)
 {
 	size_t missing = 0;
@@ -356,7 +392,10 @@ static void statements_in_every_release(void **state)
 			continue;
 		}
 		assert_int_equal(plan_make(&pl, gb, SENSOR_BIT(SENSOR_STATEMENTS), NULL), 0);
-		assert_int_equal(pl.n, ARRAY_SIZE(statement_expected));
+		assert_int_equal(pl.n, ARRAY_SIZE(statement_expected) + ARRAY_SIZE(pgx_expected));
+		for (size_t k = 0; k < ARRAY_SIZE(pgx_expected); k++)
+			assert_string_equal(plan_find(&pl, pgx_expected[k].id)->why,
+					    "pgx is not linked into this program");
 		for (size_t k = 0; k < ARRAY_SIZE(statement_expected); k++)
 			check_net_probe(gb, &statement_expected[k],
 					plan_find(&pl, statement_expected[k].id),
@@ -485,6 +524,7 @@ int main(void)
 		cmocka_unit_test(every_release),
 		cmocka_unit_test(every_variant),
 		cmocka_unit_test(network_in_every_release),
+		cmocka_unit_test(statements_of_pgx),
 		cmocka_unit_test(statements_in_every_release),
 		cmocka_unit_test(slices_in_every_release),
 		cmocka_unit_test(sensors_choose_probes),
