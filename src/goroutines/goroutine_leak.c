@@ -247,6 +247,7 @@ bool goroutine_site_dials(const struct site_row *s)
 		"net/http.(*Transport).queueForDial",
 		"net/http.(*persistConn).addTLS",
 		"crypto/tls.(*Conn).handshakeContext",
+		"net.(*Resolver).lookupIPAddr",
 	};
 	static const char *const frames[] = {
 		"net/http.(*Transport).dialConn",      "net.(*Resolver).lookupIPAddr",
@@ -269,9 +270,8 @@ bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 	uint64_t blocked = count_now(s, WAIT_BLOCKED);
 	int first = growth_first(s);
 
-	if (!w->goroutines->known || goroutine_site_is_special(s) || s->npoint - first < 2)
-		return false;
-	if (goroutine_site_dials(s))
+	if (!w->goroutines->known || goroutine_site_is_special(s) || goroutine_site_dials(s) ||
+	    s->npoint - first < 2)
 		return false;
 	if (!cohort_grows(s, first, signs) && !survivors_grow(w, s, first, signs))
 		return false;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/vec.h"
 #include "observe/detect.h"
 #include "simulation.h"
 #include "parts.h"
@@ -339,6 +340,29 @@ static void coroutines_and_system_goroutines_never(void **state)
 	}
 }
 
+static void dials_that_nobody_waits_for_never(void **state)
+{
+	static const char *const creators[] = {
+		"net/http.(*Transport).startDialConnForLocked",
+		"net.(*Resolver).lookupIPAddr",
+	};
+
+	(void)state;
+	for (size_t i = 0; i <= ARRAY_SIZE(creators); i++) {
+		struct sim m;
+
+		sim_init(&m);
+		flow(&m, 0.25, 2, 2, NEVER, NEVER, WAIT_BLOCKED);
+		observe(&m, 2, 0.4, 2);
+		if (i == ARRAY_SIZE(creators)) {
+			expect_kind(&m, "goroutine-leak", 3, 4, 120);
+			break;
+		}
+		m.site.place.function = creators[i];
+		expect_nothing(&m);
+	}
+}
+
 static void the_row_of_the_rest_never(void **state)
 {
 	struct sim m;
@@ -389,6 +413,7 @@ int main(void)
 		cmocka_unit_test(a_goroutine_per_request),
 		cmocka_unit_test(one_look_only),
 		cmocka_unit_test(coroutines_and_system_goroutines_never),
+		cmocka_unit_test(dials_that_nobody_waits_for_never),
 		cmocka_unit_test(the_row_of_the_rest_never),
 		cmocka_unit_test(nothing_where_the_sensor_is_off),
 	};
