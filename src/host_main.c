@@ -22,6 +22,7 @@
 #include "cli/notify.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/profiler.h"
 #include "export/api.h"
 #include "export/export.h"
 #include "export/once.h"
@@ -41,6 +42,7 @@ struct host {
 	struct agent *agent;
 	struct export *export;
 	int signal_fd;
+	int profiler; /* whom profiles are asked of; -1: none are served */
 	bool over;
 	/* lines of findings */
 	struct sink *sink;
@@ -348,7 +350,7 @@ static int start(struct host *h, struct err *err)
 		return r;
 	/* threads that are made from here on have no more than this, either */
 	privileges_serve(PRIVILEGE_READ);
-	r = export_open(&h->export, h->config, err);
+	r = export_open(&h->export, h->config, h->profiler, err);
 	if (!r && !(h->sink = sink_new(STDOUT_FILENO)))
 		r = err_set(err, -ENOMEM, "out of memory, or of descriptors");
 	return r;
@@ -363,6 +365,8 @@ static int serve(const struct options *o)
 	if (r)
 		return say(&err);
 	raise_files();
+	/* while there is little to copy, and before privileges are given up */
+	h.profiler = h.config->pprof ? profiler_start() : -1;
 	notify_begin();
 	msg_begin();
 	buf_init(&h.lines, LINES_MAX);
@@ -377,6 +381,8 @@ static int serve(const struct options *o)
 		last_lines(&h);
 	}
 	export_close(h.export);
+	if (h.profiler >= 0)
+		close(h.profiler);
 	agent_free(h.agent);
 	sink_free(h.sink);
 	config_free(h.config);

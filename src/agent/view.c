@@ -142,6 +142,7 @@ int view_fill(struct view *v, struct target *t)
 
 	p->pid = t->proc.pid;
 	p->started_real_ns = t->proc.start_real_ns;
+	p->start_ticks = t->proc.start_ticks;
 	p->exe = t->proc.exe;
 	p->go = gb->build.release.minor ? gb->build.version : "";
 	p->module = gb->build.module[0] ? gb->build.module : gb->build.main_path;

@@ -82,6 +82,8 @@ struct view_process {
 	pid_t pid;
 	const struct identity *identity; /* who it is */
 	uint64_t started_real_ns;
+	uint64_t
+		start_ticks; /* the kernel's: with the pid, this process and no other; 0: not read */
 	const char *exe, *go, *module, *module_version, *build_id,
 		*go_build_id; /* build ids as in the file */
 	enum depth depth;

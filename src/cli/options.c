@@ -74,7 +74,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 				  "graph; pprof: a profile for 'go tool pprof' (default text)" },
 	[OPT_FORMAT_WATCH] = { "--format", "text|json|html",
 			       "json: schema gospect.watch/1; html: one file (default text)" },
-	[OPT_PROFILE] = { "--profile", "goroutine|heap|cpu",
+	[OPT_PROFILE] = { "--profile", "goroutine|heap|allocs|cpu",
 			  "which profile --format pprof writes (default goroutine); with cpu, "
 			  "every format shows the CPU samples of the window" },
 	[OPT_RATE] = { "--rate", "HZ",
@@ -151,7 +151,10 @@ static int usage_valid(const struct command *c, const char *what, const char *ba
 static int set_profile(const struct command *c, const char *arg, struct options *o)
 {
 	static const char *const names[] = {
-		[PROFILE_GOROUTINE] = "goroutine", [PROFILE_HEAP] = "heap", [PROFILE_CPU] = "cpu"
+		[PROFILE_GOROUTINE] = "goroutine",
+		[PROFILE_HEAP] = "heap",
+		[PROFILE_ALLOCS] = "allocs",
+		[PROFILE_CPU] = "cpu",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)

@@ -21,7 +21,7 @@ struct options;
  */
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_PPROF };
-enum profile { PROFILE_GOROUTINE, PROFILE_HEAP, PROFILE_CPU };
+enum profile { PROFILE_GOROUTINE, PROFILE_HEAP, PROFILE_ALLOCS, PROFILE_CPU };
 
 #define OPTIONS_SETS  32
 #define OPTIONS_WORDS 4 /* debug registers */

@@ -161,9 +161,10 @@ static int render(struct output *out, const struct report *r)
 		report_json(r, &out->buf);
 		return 0;
 	case FORMAT_PPROF:
-		return out->profile == PROFILE_HEAP  ? report_pprof_heap(r, &out->buf)
-		       : out->profile == PROFILE_CPU ? report_pprof_cpu(r, &out->buf)
-						     : report_pprof_goroutines(r, &out->buf);
+		return out->profile == PROFILE_GOROUTINE ? report_pprof_goroutines(r, &out->buf)
+		       : out->profile == PROFILE_CPU
+			       ? report_pprof_cpu(r, &out->buf)
+			       : report_pprof_heap(r, out->profile == PROFILE_ALLOCS, &out->buf);
 	case FORMAT_HTML:
 		return report_html(r, &out->buf);
 	case FORMAT_TEXT:

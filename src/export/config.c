@@ -34,6 +34,10 @@ const struct config_key config_keys[] = {
 	  "walk); the first that fits decides" },
 	{ "listen", KEY_ADDRESS, AT(listen), 0, 0, "127.0.0.1:9464",
 	  "where /metrics and the page for people are served; empty: nowhere" },
+	{ "pprof", KEY_BOOL, AT(pprof), 0, 1, "false",
+	  "serve profiles under /debug/pprof, taken when they are asked for" },
+	{ "pprof_token", KEY_TOKEN, AT(pprof_token), 0, 0, "",
+	  "who has this bearer token may ask for them from anywhere; empty: this machine alone" },
 	{ "max_series", KEY_U32, AT(max_series), 100, 1000000, "10000",
 	  "series of /metrics; more are left out and counted" },
 	{ "max_sites", KEY_U32, AT(max_sites), 1, 100, "10",
@@ -155,16 +159,20 @@ static bool is_address(const char *s)
 	return digits && !port[digits] && digits < 6 && atoi(port) <= 65535;
 }
 
+static bool is_printed(const char *s)
+{
+	while (isgraph((unsigned char)*s))
+		s++;
+	return !*s;
+}
+
 static bool is_url(const char *s)
 {
 	size_t scheme = !strncmp(s, "http://", 7) ? 7 : !strncmp(s, "https://", 8) ? 8 : 0;
 
 	if (!scheme || !s[scheme] || s[scheme] == '/')
 		return false;
-	for (; *s; s++)
-		if (!isgraph((unsigned char)*s))
-			return false;
-	return true;
+	return is_printed(s);
 }
 
 int config_scalar(struct host_config *c, const struct config_key *k, const char *value,
@@ -201,6 +209,10 @@ int config_scalar(struct host_config *c, const struct config_key *k, const char 
 	case KEY_FOLDER:
 		if (*value && *value != '/')
 			return bad(err, k->name, value, "an absolute path is wanted");
+		break;
+	case KEY_TOKEN:
+		if (!is_printed(value)) /* which is not said: it may be nearly the token */
+			return bad(err, k->name, "…", "letters, digits and signs are wanted");
 		break;
 	case KEY_PAIRS:
 	case KEY_RULES:

@@ -34,6 +34,8 @@ struct host_config {
 	const char *listen;         /* "127.0.0.1:9464", "[::1]:9464"; "": no server */
 	uint32_t max_series;        /* of the page of metrics */
 	uint32_t max_sites;         /* creation sites of a process; the rest is one row */
+	bool pprof;                 /* profiles are served */
+	const char *pprof_token;    /* who has it may be anywhere; "": this machine alone */
 	struct config_pairs labels; /* on all series and resources */
 	struct {
 		const char *endpoint; /* "http://collector:4318"; "": nothing is pushed */

@@ -14,6 +14,7 @@ enum key_kind {
 	KEY_ADDRESS, /* const char * */
 	KEY_URL,     /* const char * */
 	KEY_FOLDER,  /* const char * */
+	KEY_TOKEN,   /* const char * */
 	KEY_PAIRS,   /* struct config_pairs */
 	KEY_RULES    /* struct agent_rule[] */
 };

@@ -22,6 +22,7 @@ struct export
 	struct push *push;     /* NULL: not configured */
 	uint64_t push_ns;      /* when metrics were pushed last */
 	char *listens;         /* on what; owned */
+	int profiler;          /* borrowed; -1: none */
 };
 
 /* On another address of the same port, the one before is in the way. */
@@ -32,9 +33,9 @@ static int open_instead(struct export *e, const char *listen, struct server **ou
 
 	server_close(e->server);
 	e->server = NULL;
-	ret = server_open(out, listen, e->pages, err);
+	ret = server_open(out, listen, e->pages, e->profiler, err);
 	if (ret) /* it was there a moment ago */
-		server_open(&e->server, e->listens, e->pages, &ignored);
+		server_open(&e->server, e->listens, e->pages, e->profiler, &ignored);
 	return ret;
 }
 
@@ -50,7 +51,7 @@ static int listen_on(struct export *e, const struct host_config *c, struct err *
 	listens = strdup(c->listen);
 	if (!listens)
 		return err_set(err, -ENOMEM, "no memory for the server");
-	ret = *c->listen ? server_open(&s, c->listen, e->pages, err) : 0;
+	ret = *c->listen ? server_open(&s, c->listen, e->pages, e->profiler, err) : 0;
 	if (ret == -EADDRINUSE && e->server)
 		ret = open_instead(e, c->listen, &s, err);
 	if (ret) {
@@ -119,13 +120,14 @@ static int apply(struct export *e, const struct host_config *c, struct err *err)
 	return 0;
 }
 
-int export_open(struct export **out, const struct host_config *c, struct err *err)
+int export_open(struct export **out, const struct host_config *c, int profiler, struct err *err)
 {
 	struct export *e = calloc(1, sizeof(*e));
 	int ret;
 
 	if (!e)
 		return err_set(err, -ENOMEM, "no memory for the pages");
+	e->profiler = profiler;
 	e->pages = pages_new(c);
 	ret = e->pages ? apply(e, c, err) : err_set(err, -ENOMEM, "no memory for the pages");
 	if (ret) {

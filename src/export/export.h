@@ -15,8 +15,8 @@
 
 struct export;
 
-/* Listens and so on, as configured: 0, or negative with err. */
-int export_open(struct export **out, const struct host_config *c, struct err *err);
+/* Listens and so on, as configured; profiler: as server_open() has it.  0, or negative with err. */
+int export_open(struct export **out, const struct host_config *c, int profiler, struct err *err);
 /* Another configuration, from the next view on; what fails leaves all as it was.  The one
  * before may be freed afterwards. */
 int export_configure(struct export *e, const struct host_config *c, struct err *err);

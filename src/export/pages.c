@@ -236,6 +236,15 @@ static struct page snapshot(struct pages *p, const char *name)
 			      : message(503, "the snapshot cannot be read\n");
 }
 
+void pages_with(struct pages *p,
+		void (*use)(const struct host_config *c, const struct view *v, void *arg),
+		void *arg)
+{
+	pthread_mutex_lock(&p->lock);
+	use(p->config, p->view, arg);
+	pthread_mutex_unlock(&p->lock);
+}
+
 struct page pages_get(struct pages *p, const char *path, const char *accept)
 {
 	static const char snapshots[] = "/snapshots/";

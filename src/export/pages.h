@@ -32,5 +32,9 @@ void pages_publish(struct pages *p, const struct view *v, const struct export_st
 
 /* Any thread: what is at the path; accept: the header of that name, or NULL. */
 struct page pages_get(struct pages *p, const char *path, const char *accept);
+/* Any thread: calls use() with the configuration and the view (NULL: none yet), under the lock. */
+void pages_with(struct pages *p,
+		void (*use)(const struct host_config *c, const struct view *v, void *arg),
+		void *arg);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "export/profiles.h"
 
 #define MAX_CONNECTIONS 64
 #define SILENCE_S       5
@@ -19,8 +20,8 @@
 #define MEMORY_BYTES    (16u << 10)     /* of a connection: a longer request is refused */
 
 struct connection {
-	int fd; /* -1: free */
-	uint64_t since_ns;
+	int fd;            /* -1: free */
+	uint64_t until_ns; /* then it is cut off */
 };
 
 struct server {
@@ -29,6 +30,8 @@ struct server {
 	int port;
 	pthread_mutex_t lock;
 	struct connection connection[MAX_CONNECTIONS];
+	struct asker *asker;         /* of profiles; NULL: nobody takes them */
+	struct MHD_Connection *asks; /* who waits for one; of the daemon's thread alone */
 };
 
 /* ---- connections ---- */
@@ -38,7 +41,7 @@ static void cut_off(struct server *s)
 	uint64_t now = clock_mono_ns();
 
 	for (int i = 0; i < MAX_CONNECTIONS; i++)
-		if (s->connection[i].fd >= 0 && now - s->connection[i].since_ns > REQUEST_NS)
+		if (s->connection[i].fd >= 0 && now > s->connection[i].until_ns)
 			shutdown(s->connection[i].fd, SHUT_RDWR);
 }
 
@@ -78,8 +81,19 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
 	pthread_mutex_lock(&s->lock);
 	at = find(s, begins ? -1 : fd);
 	if (at)
-		*at = (struct connection){ begins ? fd : -1, clock_mono_ns() };
+		*at = (struct connection){ begins ? fd : -1, clock_mono_ns() + REQUEST_NS };
 	cut_off(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void allow(struct server *s, struct MHD_Connection *c, uint64_t until_ns)
+{
+	struct connection *at;
+
+	pthread_mutex_lock(&s->lock);
+	at = find(s, socket_of(c));
+	if (at)
+		at->until_ns = until_ns;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -87,15 +101,17 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context,
 			 enum MHD_RequestTerminationCode how)
 {
 	struct server *s = arg;
-	struct connection *at;
+	struct buf unread;
+	int status;
 
 	(void)context;
 	(void)how;
-	pthread_mutex_lock(&s->lock);
-	at = find(s, socket_of(c));
-	if (at)
-		at->since_ns = clock_mono_ns();
-	pthread_mutex_unlock(&s->lock);
+	if (s->asks == c) { /* nobody waits any more */
+		s->asks = NULL;
+		asker_take(s->asker, &unread, &status);
+		buf_deinit(&unread);
+	}
+	allow(s, c, clock_mono_ns() + REQUEST_NS);
 }
 
 /* ---- requests ---- */
@@ -121,6 +137,10 @@ static enum MHD_Result answer(struct MHD_Connection *c, struct page page)
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, page.type);
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (page.status == MHD_HTTP_UNAUTHORIZED)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+	if (page.status >= MHD_HTTP_BAD_REQUEST) /* so that 'go tool pprof' shows the words */
+		MHD_add_response_header(r, "X-Go-Pprof", "1");
 	if (page.status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
 	ret = MHD_queue_response(c, (unsigned int)page.status, r);
@@ -137,6 +157,105 @@ static struct page not_allowed(void)
 	buf_puts(&b, "only GET and HEAD\n");
 	page.body = body_of(&b);
 	return page;
+}
+
+/* ---- profiles ---- */
+
+static bool is_loopback(struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *a = info ? info->client_addr : NULL;
+	const struct sockaddr_in6 *v6 = (const void *)a;
+
+	if (a && a->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)(const void *)a)->sin_addr.s_addr) >>
+			       24 ==
+		       127;
+	return a && a->sa_family == AF_INET6 &&
+	       (IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+		(IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127));
+}
+
+static const char *header(struct MHD_Connection *c, const char *name)
+{
+	return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+static const char *argument(struct MHD_Connection *c, const char *name)
+{
+	return MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* In the asker's thread. */
+static void on_profile(void *arg)
+{
+	MHD_resume_connection(arg);
+}
+
+/* Asks for it, and leaves the connection aside until it is there. */
+static enum MHD_Result ask(struct server *s, struct MHD_Connection *c, const struct ask *q)
+{
+	int err = s->asker ? -EBUSY : -EOPNOTSUPP;
+
+	if (s->asker && !s->asks) {
+		MHD_suspend_connection(c);
+		s->asks = c;
+		allow(s, c, UINT64_MAX);
+		err = asker_begin(s->asker, q, socket_of(c), on_profile, c);
+		if (!err)
+			return MHD_YES;
+		s->asks = NULL;
+		allow(s, c, clock_mono_ns() + REQUEST_NS);
+		MHD_resume_connection(c);
+	}
+	return answer(c, profiles_refuse(err));
+}
+
+static enum MHD_Result on_profiles(struct server *s, struct MHD_Connection *c, const char *path)
+{
+	static const char bearer[] = "Bearer ";
+	const char *authorization = header(c, MHD_HTTP_HEADER_AUTHORIZATION);
+	char *password = NULL, *user = NULL;
+	struct profiles_query q = {
+		.path = path,
+		.service = argument(c, "service"),
+		.instance = argument(c, "instance"),
+		.pid = argument(c, "pid"),
+		.seconds = argument(c, "seconds"),
+		.debug = argument(c, "debug"),
+		.gc = argument(c, "gc"),
+		.host = header(c, MHD_HTTP_HEADER_HOST),
+		.loopback = is_loopback(c),
+	};
+	struct page page;
+	struct ask a;
+
+	if (authorization && !strncmp(authorization, bearer, sizeof(bearer) - 1))
+		q.token = authorization + sizeof(bearer) - 1;
+	else if (authorization && (user = MHD_basic_auth_get_username_password(c, &password)))
+		q.token = password;
+	page = profiles_check(s->pages, &q, &a);
+	MHD_free(user);
+	MHD_free(password);
+	return page.status ? answer(c, page) : ask(s, c, &a);
+}
+
+static enum MHD_Result give(struct server *s, struct MHD_Connection *c)
+{
+	struct buf b;
+	int status, failed = asker_take(s->asker, &b, &status);
+
+	s->asks = NULL;
+	allow(s, c, clock_mono_ns() + REQUEST_NS);
+	return answer(c, profiles_answer(failed, status, &b));
+}
+
+static bool is_profiles(const char *url)
+{
+	size_t n = strlen(PROFILES_PATH);
+
+	return !strncmp(url, PROFILES_PATH, n) && (!url[n] || url[n] == '/');
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
@@ -157,9 +276,11 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		*size = 0;
 		return MHD_YES;
 	}
-	return answer(c, pages_get(s->pages, url,
-				   MHD_lookup_connection_value(c, MHD_HEADER_KIND,
-							       MHD_HTTP_HEADER_ACCEPT)));
+	if (s->asks == c)
+		return give(s, c);
+	if (is_profiles(url))
+		return strcmp(method, "GET") ? answer(c, not_allowed()) : on_profiles(s, c, url);
+	return answer(c, pages_get(s->pages, url, header(c, MHD_HTTP_HEADER_ACCEPT)));
 }
 
 /* Paths of ours need no escapes: with one, it is another path. */
@@ -233,18 +354,19 @@ static int listening(const char *listen_on, int *out, int *port)
 
 static struct MHD_Daemon *start(struct server *s, int fd)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-				on_request, s, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL,
-				MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-				(unsigned int)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-				(unsigned int)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				(size_t)MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-				MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-				MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-				MHD_OPTION_UNESCAPE_CALLBACK, as_it_is, NULL, MHD_OPTION_END);
+	return MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0,
+		NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned int)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned int)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_BYTES,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_UNESCAPE_CALLBACK,
+		as_it_is, NULL, MHD_OPTION_END);
 }
 
-int server_open(struct server **out, const char *listen, struct pages *pages, struct err *err)
+int server_open(struct server **out, const char *listen, struct pages *pages, int profiler,
+		struct err *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	int fd = -1, ret;
@@ -252,6 +374,7 @@ int server_open(struct server **out, const char *listen, struct pages *pages, st
 	if (!s)
 		return err_set(err, -ENOMEM, "no memory for the server");
 	s->pages = pages;
+	s->asker = profiler >= 0 ? asker_new(profiler) : NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	for (int i = 0; i < MAX_CONNECTIONS; i++)
 		s->connection[i].fd = -1;
@@ -268,6 +391,7 @@ int server_open(struct server **out, const char *listen, struct pages *pages, st
 	if (ret) {
 		if (fd >= 0)
 			close(fd);
+		asker_free(s->asker);
 		pthread_mutex_destroy(&s->lock);
 		free(s);
 		return ret;
@@ -285,7 +409,10 @@ void server_close(struct server *s)
 {
 	if (!s)
 		return;
+	if (s->asker)
+		asker_stop(s->asker);
 	MHD_stop_daemon(s->daemon);
+	asker_free(s->asker);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

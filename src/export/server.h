@@ -12,8 +12,10 @@
 
 struct server;
 
-/* Listens on "127.0.0.1:9464" or "[::1]:9464": 0, or negative with err. */
-int server_open(struct server **out, const char *listen, struct pages *pages, struct err *err);
+/* Listens on "127.0.0.1:9464" or "[::1]:9464"; profiler: whom profiles are asked of, the caller's
+ * (export/ask.h), -1: nobody.  0, or negative with err. */
+int server_open(struct server **out, const char *listen, struct pages *pages, int profiler,
+		struct err *err);
 /* The port it listens on. */
 int server_port(const struct server *s);
 /* Now and then: cuts off connections that have been at one request for half a minute. */

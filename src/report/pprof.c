@@ -324,7 +324,7 @@ int report_pprof_goroutines(const struct report *r, struct buf *out)
 	return end(&p, out);
 }
 
-int report_pprof_heap(const struct report *r, struct buf *out)
+int report_pprof_heap(const struct report *r, bool allocs, struct buf *out)
 {
 	const struct heap_window *h = &r->window.memory->heap;
 	struct profile p;
@@ -338,7 +338,8 @@ int report_pprof_heap(const struct report *r, struct buf *out)
 	value_type(&p, PROFILE_SAMPLE_TYPE, "inuse_space", "bytes");
 	value_type(&p, PROFILE_PERIOD_TYPE, "space", "bytes");
 	field(&p.body, PROFILE_PERIOD, h->rate);
-	field(&p.body, PROFILE_DEFAULT_SAMPLE_TYPE, string_of(&p, "inuse_space"));
+	field(&p.body, PROFILE_DEFAULT_SAMPLE_TYPE,
+	      string_of(&p, allocs ? "alloc_space" : "inuse_space"));
 	heap_samples(&p, h);
 	return end(&p, out);
 }

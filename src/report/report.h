@@ -53,8 +53,9 @@ int report_html(const struct report *r, struct buf *out);
  * window has no dump; -ENOMEM, -ENOSPC.
  */
 int report_pprof_goroutines(const struct report *r, struct buf *out);
-/* The heap profile with runtime/pprof's four sample types.  As above. */
-int report_pprof_heap(const struct report *r, struct buf *out);
+/* The heap profile with runtime/pprof's four sample types; allocs: shown first is what was
+ * allocated since the start, not what is in use.  As above. */
+int report_pprof_heap(const struct report *r, bool allocs, struct buf *out);
 
 /* CPU samples, in samples and in nanoseconds, with labels `created` and `kind`.  As above. */
 int report_pprof_cpu(const struct report *r, struct buf *out);

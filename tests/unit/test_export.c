@@ -377,7 +377,7 @@ static void another_address(void **state)
 	assert_int_equal(config_load(&one, NULL, &err), 0);
 	assert_int_equal(config_load(&other, NULL, &err), 0);
 	assert_int_equal(config_set(one, "listen", "127.0.0.1:0", &err), 0);
-	assert_int_equal(export_open(&e, one, &err), 0);
+	assert_int_equal(export_open(&e, one, -1, &err), 0);
 	port = export_port(e);
 	assert_true(port > 0);
 	/* the same port of all addresses: the one before gives way */

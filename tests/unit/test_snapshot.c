@@ -281,7 +281,7 @@ static void profiles_decode(void **state)
 	     *w; w++)
 		assert_non_null(strstr(s.text, *w));
 	buf_reset(&f.out);
-	assert_int_equal(report_pprof_heap(&f.r, &f.out), 0);
+	assert_int_equal(report_pprof_heap(&f.r, false, &f.out), 0);
 	read_profile(&f.out, &s);
 	assert_int_equal(s.types, 4);
 	assert_int_equal(s.samples, 1);
@@ -289,7 +289,7 @@ static void profiles_decode(void **state)
 	assert_int_equal(s.values[3], 20 << 20);
 	f.r.window.memory->heap.known = false;
 	f.r.window.goroutines->dump = NULL;
-	assert_int_equal(report_pprof_heap(&f.r, &f.out), -EOPNOTSUPP);
+	assert_int_equal(report_pprof_heap(&f.r, false, &f.out), -EOPNOTSUPP);
 	assert_int_equal(report_pprof_goroutines(&f.r, &f.out), -EOPNOTSUPP);
 	tear_down(&f);
 }
