@@ -64,7 +64,7 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if
 
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
 	check-net check-lint check-watch check-real check-kernels check-kills check-crash check-soak check-deadlocks check-layers \
-	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall release clean FORCE
+	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall deb image release clean FORCE
 all: $(B)/gospect $(HOST_PROGRAM) $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
 help: ## list the targets
@@ -333,6 +333,11 @@ install: all ## install to PREFIX (/usr/local), under DESTDIR
 	install -D -m 644 $(B)/completions/fish $(DESTDIR)$(PREFIX)/$(FISH)
 uninstall: ## remove what install installed
 	rm -f $(INSTALLED:%=$(DESTDIR)$(PREFIX)/%)
+
+deb: all ## a package for this release of Debian, in build/deb
+	@tools/deb $(VERSION)
+image: all ## an OCI image of both programs, in build/image
+	@tools/image $(VERSION)
 
 release: ## source tarball, stripped binaries and checksums in build/release
 	@tools/release $(VERSION)

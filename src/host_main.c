@@ -27,6 +27,7 @@
 #include "export/export.h"
 #include "export/once.h"
 #include "host/privileges.h"
+#include "report/spooler.h"
 #include "version.h"
 
 #define LINES_MAX   (4u << 20) /* bytes that nobody has read yet */
@@ -34,6 +35,7 @@
 #define ONCE_NS     (5 * NS_PER_S)
 #define FILES_LIMIT 65536
 #define MAPPED_FROM 32768             /* bytes */
+#define KEEP_MS     200               /* a snapshot is waited for; a slow disk gets it done later */
 #define LAST_NS     (500 * NS_PER_MS) /* for the last lines, when it ends */
 
 struct host {
@@ -51,6 +53,7 @@ struct host {
 	uint64_t lines_lost;
 	uint64_t seq; /* of the view that was told last */
 	uint64_t watchdog_ns, alive_ns;
+	struct spooler *spooler;
 	bool keeps_not; /* the last snapshot could not be kept, which was said */
 };
 
@@ -127,17 +130,39 @@ static bool go_on(void *arg)
 	return poll(&p, 1, 0) <= 0;
 }
 
-static int keep(void *arg, const struct spool_what *what, char id[SPOOL_ID_SIZE])
+/* Once, until one can be kept again. */
+static int say_kept(struct host *h, const struct spooled *s)
+{
+	if (s->err.code && !h->keeps_not)
+		msg_note("%s", s->err.what);
+	h->keeps_not = s->err.code != 0;
+	return s->err.code;
+}
+
+static int keep(void *arg, uint64_t key, const struct spool_what *what, char id[SPOOL_ID_SIZE])
 {
 	struct host *h = arg;
 	const struct host_config *c = h->config;
-	struct err err = { 0 };
-	int r = spool_keep(c->spool.dir, c->spool.max_bytes, what, id, &err);
+	struct spooled s = { 0 };
+	int r = spooler_begin(h->spooler, c->spool.dir, c->spool.max_bytes, what, key);
 
-	if (r && !h->keeps_not)
-		msg_note("%s", err.what);
-	h->keeps_not = r != 0;
-	return r;
+	if (r == -EBUSY)
+		return r;
+	if (r)
+		err_set(&s.err, r, "a snapshot cannot be made: %s", strerror(-r));
+	else if (!spooler_take(h->spooler, KEEP_MS, &s))
+		return -EINPROGRESS;
+	snprintf(id, SPOOL_ID_SIZE, "%s", s.id);
+	return say_kept(h, &s);
+}
+
+/* One that took longer. */
+static void take_kept(struct host *h)
+{
+	struct spooled s;
+
+	if (spooler_take(h->spooler, 0, &s))
+		agent_kept(h->agent, s.key, s.id, say_kept(h, &s));
 }
 
 /* What the agent asks us for. */
@@ -305,6 +330,7 @@ static void loop(struct host *h)
 			{ .fd = h->signal_fd, .events = POLLIN },
 			{ .fd = agent_fd(h->agent), .events = POLLIN },
 			{ .fd = sink_event(h->sink), .events = POLLIN },
+			{ .fd = spooler_event(h->spooler), .events = POLLIN },
 		};
 
 		if (poll(p, ARRAY_SIZE(p), due_ms(h)) < 0 && errno != EINTR)
@@ -312,6 +338,7 @@ static void loop(struct host *h)
 		on_signal(h);
 		if (h->over)
 			break;
+		take_kept(h);
 		agent_step(h->agent);
 		publish(h);
 		write_lines(h);
@@ -344,6 +371,9 @@ static int start(struct host *h, struct err *err)
 {
 	int r;
 
+	h->spooler = spooler_new();
+	if (!h->spooler)
+		return err_set(err, -ENOMEM, "out of memory, or of descriptors");
 	serve_agent(h, h->config);
 	r = agent_new(&h->agent, &h->config->agent, err);
 	if (r)
@@ -385,6 +415,7 @@ static int serve(const struct options *o)
 		close(h.profiler);
 	agent_free(h.agent);
 	sink_free(h.sink);
+	spooler_free(h.spooler);
 	config_free(h.config);
 	return r;
 }

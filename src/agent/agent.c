@@ -295,6 +295,24 @@ static bool walk_is_due(const struct agent *a, const struct entry *e, uint64_t n
 	       life_is_undecided(a->life, e->key);
 }
 
+void agent_kept(struct agent *a, uint64_t key, const char *id, int err)
+{
+	a->self.snapshots += !err;
+	a->self.snapshots_failed += err != 0;
+	if (!err)
+		life_keep(a->life, key, id);
+}
+
+/* What is to be seen later of a severe finding. */
+static void keep(struct agent *a, struct entry *e)
+{
+	char id[SPOOL_ID_SIZE];
+	int err;
+
+	if (life_wants_snapshot(a->life, e->key) && entry_keep(e, &a->cfg, id, &err))
+		agent_kept(a, e->key, id, err);
+}
+
 static void judge(struct agent *a, struct entry *e)
 {
 	const struct walk *w = e->target->walk;
@@ -310,18 +328,7 @@ static void judge(struct agent *a, struct entry *e)
 	};
 
 	life_judge(a->life, &lw);
-}
-
-/* What is to be seen later of a severe finding. */
-static void keep(struct agent *a, struct entry *e)
-{
-	char id[SPOOL_ID_SIZE];
-	int r = life_wants_snapshot(a->life, e->key) ? entry_keep(e, &a->cfg, id) : 0;
-
-	a->self.snapshots += r > 0;
-	a->self.snapshots_failed += r < 0;
-	if (r > 0)
-		life_keep(a->life, e->key, id);
+	keep(a, e);
 }
 
 /* True: the entry is gone. */
@@ -354,10 +361,8 @@ static bool walk(struct agent *a, struct entry *e)
 	e->at_walk = e->target->totals;
 	if (r)
 		return failed(a, e, r);
-	if (!e->target->walk)
-		return false;
-	judge(a, e);
-	keep(a, e);
+	if (e->target->walk)
+		judge(a, e);
 	return false;
 }
 

@@ -22,6 +22,9 @@ void agent_configure(struct agent *a, const struct agent_config *cfg);
 /* The configuration was read again: for view.self.  ok: and taken. */
 void agent_reloaded(struct agent *a, bool ok);
 
+/* What became of a snapshot whose keeping was in progress; err: 0 or negative. */
+void agent_kept(struct agent *a, uint64_t key, const char *id, int err);
+
 /* Readable when something happened. */
 int agent_fd(const struct agent *a);
 /* When agent_step() is due though nothing happens: our monotonic clock; 0: at once. */

@@ -30,9 +30,10 @@ struct agent_config {
 	/* Asked many times a second while something long is done: false ends it.  NULL: never. */
 	bool (*go_on)(void *arg);
 	void *go_on_arg;
-	/* Keeps a report of a process with a severe finding and says under which id: 0 or
-	 * negative.  NULL: nobody does.  At most one of a process in keep_ns. */
-	int (*keep)(void *arg, const struct spool_what *what, char id[SPOOL_ID_SIZE]);
+	/* Keeps a report of the process of that key, which has a severe finding: 0 with its id;
+	 * -EINPROGRESS: agent_kept() will tell; -EBUSY: not now; else negative: it cannot be.
+	 * NULL: nobody does.  At most one of a process in keep_ns. */
+	int (*keep)(void *arg, uint64_t key, const struct spool_what *what, char id[SPOOL_ID_SIZE]);
 	void *keep_arg;
 	uint64_t keep_ns;
 	bool once;                     /* it ends soon: nobody has to tell of starts */

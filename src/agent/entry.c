@@ -12,7 +12,8 @@
 #include "base/clock.h"
 #include "base/vec.h"
 
-#define STARTS_NS (5 * NS_PER_S) /* a runtime that is not up after so long never will be */
+#define BUSY_NS   (10 * NS_PER_S) /* to the next try, where another snapshot is being written */
+#define STARTS_NS (5 * NS_PER_S)  /* a runtime that is not up after so long never will be */
 
 /* --- the table ------------------------------------------------------------------- */
 
@@ -267,7 +268,7 @@ enum open_result entry_open(struct entry *e, struct entries *all, struct files *
 	return bind(e, &p, all, cfg);
 }
 
-int entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_ID_SIZE])
+bool entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_ID_SIZE], int *err)
 {
 	const struct walk *w = e->target->walk;
 	const struct spool_what what = {
@@ -276,14 +277,16 @@ int entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_ID
 		.service = e->target->identity.service_name,
 		.pid = e->pid,
 	};
-	int r;
+	uint64_t wait_ns = cfg->keep_ns;
 
 	if (!cfg->keep || clock_mono_ns() < e->keep_ns)
-		return 0;
+		return false;
 	target_dump(e->target);
-	e->keep_ns = clock_mono_ns() + cfg->keep_ns;
-	r = cfg->keep(cfg->keep_arg, &what, id);
-	return r ? r : 1;
+	*err = cfg->keep(cfg->keep_arg, e->key, &what, id);
+	if (*err == -EBUSY && wait_ns > BUSY_NS)
+		wait_ns = BUSY_NS;
+	e->keep_ns = clock_mono_ns() + wait_ns;
+	return *err != -EBUSY && *err != -EINPROGRESS;
 }
 
 /* --- views ------------------------------------------------------------------------- */

@@ -280,25 +280,34 @@ static int write_snapshot(int dir, uint64_t max_bytes, const struct buf b[SPOOL_
 	return err;
 }
 
-int spool_keep(const char *dir, uint64_t max_bytes, const struct spool_what *what,
-	       char id[SPOOL_ID_SIZE], struct err *err)
+void spool_drop(struct spool_files *f)
 {
-	struct buf b[SPOOL_FORMS];
-	int fd, code;
+	for (int i = 0; i < SPOOL_FORMS; i++)
+		buf_deinit(&f->form[i]);
+}
+
+int spool_make(const struct spool_what *what, struct spool_files *out)
+{
+	int code;
 
 	for (int i = 0; i < SPOOL_FORMS; i++)
-		buf_init(&b[i], SPOOL_MAX_SNAPSHOT);
+		buf_init(&out->form[i], SPOOL_MAX_SNAPSHOT);
+	make_id(what, out->id);
+	code = render(what->report, out->form);
+	if (code)
+		spool_drop(out);
+	return code;
+}
+
+int spool_write(const char *dir, uint64_t max_bytes, const struct spool_files *f, struct err *err)
+{
+	int fd, code;
+
 	mkdir(dir, 0700); /* or it is there, or opening says why not */
 	fd = open_folder(dir);
-	code = fd < 0 ? fd : render(what->report, b);
-	if (!code) {
-		make_id(what, id);
-		code = write_snapshot(fd, max_bytes, b, id);
-	}
+	code = fd < 0 ? fd : write_snapshot(fd, max_bytes, f->form, f->id);
 	if (fd >= 0)
 		close(fd);
-	for (int i = 0; i < SPOOL_FORMS; i++)
-		buf_deinit(&b[i]);
 	if (code)
 		err_set(err, code, "a snapshot cannot be kept in '%s': %s", dir, strerror(-code));
 	return code;

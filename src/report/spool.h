@@ -41,12 +41,20 @@ struct spool_entry {
 
 /* Made of letters, digits, '.', '_' and '-', as all ids are: no path. */
 bool spool_is_id(const char *s);
+/* One in memory. */
+struct spool_files {
+	char id[SPOOL_ID_SIZE];
+	struct buf form[SPOOL_FORMS]; /* owned */
+};
+
+/* 0, or -EFBIG, -ENOMEM and nothing is there to be dropped. */
+int spool_make(const struct spool_what *what, struct spool_files *out);
+void spool_drop(struct spool_files *f);
 /*
- * Keeps a snapshot; the folder is made where only it is missing.  Afterwards all that are
- * there have max_bytes at most.  0 with its id, -ENOSPC, -EFBIG, -EACCES, … with err.
+ * Keeps it; the folder is made where only it is missing.  Afterwards all that are
+ * there have max_bytes at most.  0, -ENOSPC, -EFBIG, -EACCES, … with err.
  */
-int spool_keep(const char *dir, uint64_t max_bytes, const struct spool_what *what,
-	       char id[SPOOL_ID_SIZE], struct err *err);
+int spool_write(const char *dir, uint64_t max_bytes, const struct spool_files *f, struct err *err);
 /* One of its files, appended: 0, -ENOENT, -EACCES, -ENOSPC: larger than out may be, … */
 int spool_read(const char *dir, const char *id, enum spool_form form, struct buf *out);
 /* Whole ones, the oldest first; *out to be freed.  0 with *n, -ENOENT: no folder, … */

@@ -111,3 +111,36 @@ class Spool(Base):
         self.assertEqual(os.listdir(self.spool), [])
         self.assertEqual(h.said().count("No space left on device"), 1, h.said())
         self.assertEqual(h.get("/-/healthy")[0], 200)
+
+    def test_a_stalled_disk(self):
+        """A file system that takes nothing holds up neither looks nor pages; what waited is kept
+        when it goes on."""
+        image = os.path.join(self.dir, "image")
+        with open(image, "w") as f:
+            f.truncate(8 << 20)
+        os.mkdir(self.spool)
+        for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, self.spool]):
+            p = subprocess.run(command, capture_output=True, text=True)
+            if p.returncode:
+                self.skipTest(p.stderr)
+        self.stack.callback(subprocess.run, ["umount", self.spool], check=True)
+        freeze = lambda how: subprocess.run(["fsfreeze", how, self.spool], capture_output=True, text=True)
+        p = freeze("--freeze")
+        if p.returncode:
+            self.skipTest(p.stderr)
+        self.stack.callback(freeze, "--unfreeze")	# before it is unmounted; an error where it was done
+        sick = self.case("nested1")
+        h = self.watch()
+        self.stack.callback(freeze, "--unfreeze")	# before gospect host has to end
+        wait_until(lambda: self.found(h, sick.pid), "a severe finding")
+        seen = h.value("gospect_looks_total", depth="walk")
+        wait_until(lambda: h.value("gospect_looks_total", depth="walk") > seen + 5, "more walks")
+        self.assertEqual(h.get("/-/healthy")[0], 200)
+        f, = self.found(h, sick.pid)
+        self.assertNotIn("snapshot", f)
+        self.assertEqual(h.value("gospect_snapshots_total", outcome="kept"), 0)
+        self.assertEqual(h.value("gospect_snapshots_total", outcome="failed"), 0)
+        self.assertEqual(freeze("--unfreeze").returncode, 0)
+        id = wait_until(lambda: self.found(h, sick.pid)[0].get("snapshot"), "the snapshot")
+        self.assertEqual(h.get(f"/snapshots/{id}.json")[0], 200)
+        self.assertEqual(h.value("gospect_snapshots_total", outcome="kept"), 1)
