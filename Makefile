@@ -63,7 +63,7 @@ BPF_CFLAGS := -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 -O2 -g -Wall -Wextra $(if
 	-Iinclude -Ibpf $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 
 .PHONY: all help needs man docs docs-check completions unit san replay fuzz check check-terminal check-leaks check-busy \
-	check-net check-lint check-watch check-real check-kernels check-kills check-crash check-soak check-deadlocks check-layers \
+	check-net check-lint check-watch check-real check-kernels check-kills check-crash check-host check-soak check-deadlocks check-layers \
 	format format-check hdr-check size demo bench bench-all layout fixtures install uninstall deb image release clean FORCE
 all: $(B)/gospect $(HOST_PROGRAM) $(B)/gospect.1 completions ## build build/gospect, its manual page and completions
 
@@ -255,6 +255,12 @@ check-crash: ## every kind of death on every Go release (root, 10 min)
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all
 	@GOSPECT_CRASH_ALL=1 tests/run --only test_crash.
+
+check-host: ## gospect host under systemd, in an image, before alertmanager and a collector (root, 15 min)
+	@tools/setup --tests
+	@$(MAKE) --no-print-directory all
+	@tests/gobuild 'dbcases-*' 'httpload-*' 'ghosts-*' 'profile-*' 'cpu-*' 'work-*-stripped'
+	@GOSPECT_HOST_ALL=1 tests/run --no-build --only test_host_
 
 check-soak: ## ten thousand looks at healthy programs: nothing found, gospect itself flat (root, 1 h; GOSPECT_LOOKS)
 	@tools/setup --tests

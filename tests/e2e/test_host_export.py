@@ -24,6 +24,7 @@ from schema import report
 HOST = os.path.join(os.path.dirname(GOSPECT), "gospect-host")
 LISTENS = re.compile(r"http://(127\.0\.0\.1):(\d+)/")
 GHOSTS = 50
+QUICK = "interval: 1s\nwalk_interval: 1s\nyoung: 0\nlisten: 127.0.0.1:0\n"
 SERVICE = f"ghosts-{os.getpid()}"	# another lane has its own
 
 
@@ -38,8 +39,8 @@ def of_prometheus(name):
 class Host:
     """gospect host in the background, by a configuration of these lines."""
 
-    def __init__(self, folder, text="", env=None, **keys):
-        self.config = os.path.join(folder, "host.yaml")
+    def __init__(self, folder, text="", env=None, quick=QUICK):
+        self.config, self.quick = os.path.join(folder, "host.yaml"), quick
         self.write(text)
         self.log = open(os.path.join(folder, "log"), "w+")
         self.p = subprocess.Popen([GOSPECT, "host", "--config", self.config], stdin=subprocess.DEVNULL,
@@ -51,7 +52,7 @@ class Host:
 
     def write(self, text):
         with open(self.config, "w") as f:
-            f.write("interval: 1s\nwalk_interval: 1s\nyoung: 0\nlisten: 127.0.0.1:0\n" + text)
+            f.write(self.quick + text)
 
     def ended(self):
         if self.p.poll() is not None:
