@@ -26,6 +26,7 @@
 #include "export/api.h"
 #include "export/export.h"
 #include "export/once.h"
+#include "export/status.h"
 #include "host/privileges.h"
 #include "report/spooler.h"
 #include "version.h"
@@ -34,7 +35,8 @@
 #define ONCE_LOOKS  5
 #define ONCE_NS     (5 * NS_PER_S)
 #define FILES_LIMIT 65536
-#define MAPPED_FROM 32768             /* bytes */
+#define MAPPED_FROM 8192              /* bytes */
+#define TOP_PAD     4096              /* bytes */
 #define KEEP_MS     200               /* a snapshot is waited for; a slow disk gets it done later */
 #define LAST_NS     (500 * NS_PER_MS) /* for the last lines, when it ends */
 
@@ -104,6 +106,26 @@ static int check(const struct options *o)
 	config_free(c);
 	printf("%s: ok\n", o->check);
 	return fflush(stdout) ? output_status(-errno) : EXIT_DONE;
+}
+
+/* What the one that runs knows. */
+static int ask(const struct options *o)
+{
+	struct err err = { 0 };
+	struct host_config *c;
+	struct output out;
+	int status, r = load(&c, o, o->config, &err);
+
+	if (r)
+		return say(&err);
+	status = output_open(&out, o);
+	if (status == EXIT_DONE) {
+		r = status_print(c->listen, o->format == FORMAT_JSON, out.text.columns, &out.buf,
+				 &err);
+		status = r ? say(&err) : output_finish(&out);
+	}
+	config_free(c);
+	return status;
 }
 
 /* --- signals ----------------------------------------------------------------------------- */
@@ -501,6 +523,7 @@ static int once(const struct options *o)
 static void spare_memory(void)
 {
 	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+	mallopt(M_TOP_PAD, TOP_PAD); /* what fits into it would not be mapped */
 }
 
 int main(int argc, char **argv)
@@ -512,20 +535,20 @@ int main(int argc, char **argv)
 	spare_memory();
 	streams_occupy();
 	privileges_begin();
-	if (argc > 1 && !strcmp(argv[1], "--version")) {
-		printf("gospect-host %s\n", GOSPECT_VERSION);
-		return fflush(stdout) ? output_status(-errno) : EXIT_DONE;
-	}
 	status = options_parse(c, argc - 1, argv + 1, &o);
 	if (status)
 		return status;
+	if (o.version) {
+		printf("gospect-host %s\n", GOSPECT_VERSION);
+		return fflush(stdout) ? output_status(-errno) : EXIT_DONE;
+	}
 	if (o.help) {
 		help_command(c, stdout);
 		printf("\nkeys of the configuration, and their environment variables:\n");
 		config_help(stdout);
 		return fflush(stdout) ? output_status(-errno) : EXIT_DONE;
 	}
-	status = o.check ? check(&o) : o.once ? once(&o) : serve(&o);
+	status = o.check ? check(&o) : o.status ? ask(&o) : o.once ? once(&o) : serve(&o);
 	msg_end();
 	return status;
 }

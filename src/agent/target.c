@@ -173,6 +173,19 @@ static void take_totals(struct view_totals *out, const struct gototals *g)
 	};
 }
 
+static void take_latencies(struct target *t, const struct gototals *g)
+{
+	struct view_totals *to = &t->totals;
+	struct golatency l;
+
+	to->has_to_run = !golatency_read(&t->rt, &l);
+	if (to->has_to_run)
+		golatency_fold(&l, &to->to_run);
+	to->has_pauses = g->has_gc && !golatency_pauses(&t->rt, g->numgc, &l);
+	if (to->has_pauses)
+		golatency_fold(&l, &to->pauses);
+}
+
 int target_totals(struct target *t)
 {
 	struct gototals g;
@@ -183,6 +196,7 @@ int target_totals(struct target *t)
 	if (r)
 		return r;
 	take_totals(&t->totals, &g);
+	take_latencies(t, &g);
 	t->totals.has_cpu = !process_cpu_ns(&t->proc, &t->totals.cpu_ns) &&
 			    !process_usage(&t->proc, &t->totals.rss_bytes, &t->totals.threads);
 	t->has_totals = true;
@@ -273,8 +287,10 @@ int target_walk(struct target *t, struct target_look *look, struct err *err)
 	int r = first ? observe(t, err) : 0;
 
 	look->judged_ns = 0;
-	if (r || (first && !look->at_once))
+	if (r || (first && !look->at_once)) {
+		image_forget(&t->exe->gb->image);
 		return r;
+	}
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return err_set(err, -ENOMEM, "out of memory");

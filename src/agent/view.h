@@ -21,6 +21,7 @@
 
 #include "agent/identity.h"
 #include "base/err.h"
+#include "gort/golatency.h"
 #include "model/finding.h"
 #include "observe/window.h"
 #include "report/report.h"
@@ -66,6 +67,9 @@ struct view_totals {
 	int64_t memory_limit_bytes; /* INT64_MAX none, -1 not known */
 	uint64_t cpu_ns, rss_bytes; /* of the process, by the kernel */
 	int threads;
+	/* the runtime's own histograms, since the start */
+	bool has_to_run, has_pauses;
+	struct golatency_folded to_run, pauses;
 };
 
 /* A finding that is open, or was just closed. */

@@ -136,7 +136,8 @@ const struct command commands[] = {
 			 "which is looked for beside gospect.",
 		.options = OPT_BIT(OPT_CONFIG) | OPT_BIT(OPT_SET) | OPT_BIT(OPT_CHECK) |
 			   OPT_BIT(OPT_ONCE) | OPT_BIT(OPT_FOR) | OPT_BIT(OPT_FORMAT) |
-			   OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_HELP),
+			   OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_STATUS) | OPT_BIT(OPT_VERSION) |
+			   OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "spool",

@@ -101,6 +101,11 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_CONFIG] = { "--config", "FILE", "read the configuration from FILE, in YAML" },
 	[OPT_CHECK] = { "--check", "FILE", "say whether FILE is a valid configuration, and exit" },
 	[OPT_SET] = { "--set", "KEY=VALUE", "set one key of the configuration; may be repeated" },
+	[OPT_STATUS] = { "--status", NULL,
+			 "ask the running gospect host (where 'listen' of the configuration says) "
+			 "which Go processes it has found, how deep each is watched, and why no "
+			 "deeper" },
+	[OPT_VERSION] = { "--version", NULL, "print the version of gospect-host" },
 	[OPT_DIR] = { "--dir", "DIR",
 		      "where the snapshots are kept (default: $GOSPECT_HOST_SPOOL_DIR, "
 		      "else " SPOOL_DIR ")" },
@@ -323,6 +328,12 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 		return 0;
 	case OPT_ONCE:
 		o->once = true;
+		return 0;
+	case OPT_STATUS:
+		o->status = true;
+		return 0;
+	case OPT_VERSION:
+		o->version = true;
 		return 0;
 	case OPT_CONFIG:
 		o->config = arg;

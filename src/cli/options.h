@@ -55,6 +55,7 @@ struct options {
 	bool has_fail_on;
 	enum severity fail_on;
 	bool once;                     /* --once */
+	bool status, version;          /* --status, --version */
 	const char *config;            /* --config; NULL: none */
 	const char *check;             /* --check; NULL: not asked for */
 	const char *set[OPTIONS_SETS]; /* --set, in their order */
@@ -115,6 +116,8 @@ enum option_id {
 	OPT_CONFIG,
 	OPT_CHECK,
 	OPT_SET,
+	OPT_STATUS,
+	OPT_VERSION,
 	OPT_DIR,
 	OPT_HELP,
 	OPT_COUNT

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "model/schema.h"
 #include "report/document.h"
+#include "version.h"
 
 #define TEXT_COLUMNS 400
 
@@ -124,6 +125,24 @@ static void begin(const struct view *v, struct buf *out)
 	buf_printf(out, "{\"time\":\"%s\"", time);
 }
 
+/* How it watches, and what it could not look at. */
+static void self(const struct view *v, struct buf *out)
+{
+	const struct view_self *s = &v->self;
+	json_t *o = json_object();
+
+	text(o, "version", GOSPECT_VERSION);
+	text(o, "host", v->host_name);
+	moment(o, "started", s->started_real_ns);
+	text(o, "starts", s->by_events ? "told" : "polled");
+	text(o, "why_polling", s->why_polling);
+	number(o, "processes", true, s->processes);
+	number(o, "unreadable", true, s->unreadable);
+	number(o, "beyond", true, s->beyond);
+	buf_puts(out, ",\"gospect\":");
+	put(o, out);
+}
+
 static void processes(const struct view *v, struct buf *out)
 {
 	buf_puts(out, ",\"processes\":[");
@@ -137,6 +156,7 @@ static void processes(const struct view *v, struct buf *out)
 void api_processes(const struct view *v, struct buf *out)
 {
 	begin(v, out);
+	self(v, out);
 	processes(v, out);
 	buf_puts(out, "}\n");
 }

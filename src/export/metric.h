@@ -19,7 +19,8 @@
 enum metric_type {
 	METRIC_GAUGE,
 	METRIC_COUNTER, /* since the start of what it is about; "_total" is added to its name */
-	METRIC_AMOUNT /* a gauge whose sum makes sense: an UpDownCounter by OpenTelemetry's word */
+	METRIC_AMOUNT, /* a gauge whose sum makes sense: an UpDownCounter by OpenTelemetry's word */
+	METRIC_HISTOGRAM /* of seconds, since the start of what it is about */
 };
 
 #define METRIC_MAX_COLUMNS 200 /* of a label's value: what is longer loses its middle */
@@ -33,6 +34,7 @@ struct metric_label {
 /* Where values go. */
 struct metric_sink {
 	void (*put)(struct metric_sink *to, double value, const struct metric_label *label, int n);
+	void (*histogram)(struct metric_sink *to, const struct golatency_folded *h);
 };
 
 /* What went out, and what did not (push.h). */
@@ -65,6 +67,7 @@ struct metric {
 extern const struct metric metrics_self[];    /* of gospect and the machine: no process */
 extern const struct metric metrics_process[]; /* of a process, a few words */
 extern const struct metric metrics_walk[];    /* of a process, its goroutines and so on */
+extern const struct metric metrics_latency[]; /* of a process, its histograms */
 
 static inline void metric_put(struct metric_sink *to, double value)
 {

@@ -42,6 +42,16 @@ static void heap(const struct metric_from *from, struct metric_sink *to)
 	metric_put1(to, (double)t->heap_released_bytes, "state", "released");
 }
 
+#define HISTOGRAM(name)                                                                      \
+	static void name##_histogram(const struct metric_from *from, struct metric_sink *to) \
+	{                                                                                    \
+		if (from->process->totals && from->process->totals->has_##name)              \
+			to->histogram(to, &from->process->totals->name);                     \
+	}
+
+HISTOGRAM(to_run)
+HISTOGRAM(pauses)
+
 static void started(const struct metric_from *from, struct metric_sink *to)
 {
 	if (from->process->started_real_ns)
@@ -149,5 +159,18 @@ const struct metric metrics_process[] = {
 	{ "gospect_target_walk_timestamp_seconds", "gospect.target.walk_time", METRIC_GAUGE, "s",
 	  "When its goroutines were looked at last, since 1970: how old their series are.",
 	  walked },
+	{ NULL, NULL, METRIC_GAUGE, NULL, NULL, NULL },
+};
+
+/* Of many series each: the first to be left out. */
+const struct metric metrics_latency[] = {
+	{ "go_memory_gc_pause_duration_seconds", "go.memory.gc.pause.duration", METRIC_HISTOGRAM,
+	  "s", "Pauses by collections since it started, each by itself; the sum is a lower bound.",
+	  pauses_histogram },
+	{ "go_schedule_duration_seconds", "go.schedule.duration", METRIC_HISTOGRAM, "s",
+	  "How long goroutines waited to run since it started, of which the runtime measures one "
+	  "in "
+	  "eight; the sum is a lower bound.",
+	  to_run_histogram },
 	{ NULL, NULL, METRIC_GAUGE, NULL, NULL, NULL },
 };

@@ -143,6 +143,41 @@ static int resource_of(const struct metric_target *t, const struct host_config *
 
 /* ---- metrics ---- */
 
+/* What comes before the points of a metric: its description before the first one. */
+static void point_begin(struct writer *w)
+{
+	const struct metric *m = w->metric;
+	bool monotonic = m->type == METRIC_COUNTER;
+
+	if (w->points++) {
+		buf_puts(&w->out, ",");
+		return;
+	}
+	buf_puts(&w->out, "{\"name\":");
+	put_text(&w->out, m->otlp);
+	buf_printf(&w->out, ",\"unit\":\"%s\",\"description\":", m->unit);
+	put_text(&w->out, m->help);
+	if (m->type == METRIC_GAUGE)
+		buf_puts(&w->out, ",\"gauge\":{\"dataPoints\":[");
+	else if (m->type == METRIC_HISTOGRAM)
+		buf_printf(&w->out,
+			   ",\"histogram\":{\"aggregationTemporality\":%d,\"dataPoints\":[",
+			   CUMULATIVE);
+	else
+		buf_printf(&w->out,
+			   ",\"sum\":{\"aggregationTemporality\":%d,\"isMonotonic\":%s,"
+			   "\"dataPoints\":[",
+			   CUMULATIVE, monotonic ? "true" : "false");
+}
+
+/* Of what span of time a point is. */
+static void point_time(struct writer *w)
+{
+	if (w->metric->type != METRIC_GAUGE && w->start_ns)
+		buf_printf(&w->out, ",\"startTimeUnixNano\":\"%" PRIu64 "\"", w->start_ns);
+	buf_printf(&w->out, ",\"timeUnixNano\":\"%" PRIu64 "\"", w->time_ns);
+}
+
 static void put_point(struct metric_sink *to, double value, const struct metric_label *label, int n)
 {
 	struct writer *w = (struct writer *)to;
@@ -150,30 +185,33 @@ static void put_point(struct metric_sink *to, double value, const struct metric_
 
 	if (!isfinite(value))
 		return;
-	if (!w->points++) {
-		buf_puts(&w->out, "{\"name\":");
-		put_text(&w->out, m->otlp);
-		buf_printf(&w->out, ",\"unit\":\"%s\",\"description\":", m->unit);
-		put_text(&w->out, m->help);
-		if (m->type == METRIC_GAUGE)
-			buf_puts(&w->out, ",\"gauge\":{\"dataPoints\":[");
-		else
-			buf_printf(&w->out,
-				   ",\"sum\":{\"aggregationTemporality\":%d,\"isMonotonic\":%s,"
-				   "\"dataPoints\":[",
-				   CUMULATIVE, m->type == METRIC_COUNTER ? "true" : "false");
-	} else {
-		buf_puts(&w->out, ",");
-	}
+	point_begin(w);
 	buf_puts(&w->out, "{");
 	put_attributes(&w->out, label, n);
-	if (m->type != METRIC_GAUGE && w->start_ns)
-		buf_printf(&w->out, ",\"startTimeUnixNano\":\"%" PRIu64 "\"", w->start_ns);
-	buf_printf(&w->out, ",\"timeUnixNano\":\"%" PRIu64 "\"", w->time_ns);
+	point_time(w);
 	if (!strcmp(m->unit, "s")) /* the same kind in each push */
 		buf_printf(&w->out, ",\"asDouble\":%.12g}", value);
 	else
 		buf_printf(&w->out, ",\"asInt\":\"%.0f\"}", value);
+}
+
+static void put_histogram(struct metric_sink *to, const struct golatency_folded *h)
+{
+	struct writer *w = (struct writer *)to;
+	uint64_t n = 0;
+
+	point_begin(w);
+	buf_puts(&w->out, "{\"bucketCounts\":[");
+	for (int i = 0; i <= GOLATENCY_FOLDS; i++) {
+		n += h->count[i];
+		buf_printf(&w->out, "%s\"%" PRIu64 "\"", i ? "," : "", h->count[i]);
+	}
+	buf_puts(&w->out, "],\"explicitBounds\":[");
+	for (unsigned int i = 0; i < GOLATENCY_FOLDS; i++)
+		buf_printf(&w->out, "%s%.12g", i ? "," : "", (double)golatency_fold_ns(i) / 1e9);
+	buf_printf(&w->out, "],\"count\":\"%" PRIu64 "\",\"sum\":%.12g", n, h->least_s);
+	point_time(w);
+	buf_puts(&w->out, "}");
 }
 
 static void put_metrics(struct writer *w, const struct metric *metrics,
@@ -208,6 +246,7 @@ static void of_process(struct writer *w, struct metric_from *from, const struct 
 	w->start_ns = p->started_real_ns;
 	w->time_ns = p->totals ? p->totals->real_ns : from->view->real_ns;
 	put_metrics(w, metrics_process, from, &between);
+	put_metrics(w, metrics_latency, from, &between);
 	w->time_ns = p->walked_real_ns;
 	if (p->walk)
 		put_metrics(w, metrics_walk, from, &between);
@@ -244,9 +283,10 @@ int otlp_metrics(const struct host_config *c, const struct view *v,
 		 const struct export_stats *stats, otlp_take_fn take, void *arg)
 {
 	struct metric_from from = { .config = c, .view = v, .stats = stats };
-	struct writer w = {
-		.sink = { put_point }, .signal = OTLP_METRICS, .take = take, .arg = arg
-	};
+	struct writer w = { .sink = { put_point, put_histogram },
+			    .signal = OTLP_METRICS,
+			    .take = take,
+			    .arg = arg };
 	size_t n;
 	struct metric_target *t = metric_targets(v, &n);
 

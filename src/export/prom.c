@@ -2,7 +2,9 @@
 #include "export/prom.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +95,49 @@ static void put_row(struct metric_sink *to, double value, const struct metric_la
 	buf_puts(&w->rows, "\n");
 }
 
+static void put_bucket(struct writer *w, const char *le, uint64_t n)
+{
+	buf_printf(&w->rows, "%s_bucket{", w->metric->name);
+	buf_add(&w->rows, w->labels.len ? w->labels.data : "", w->labels.len);
+	buf_printf(&w->rows, "le=\"%s\"} %" PRIu64 "\n", le, n);
+}
+
+static void put_total(struct writer *w, const char *what, double value)
+{
+	buf_printf(&w->rows, "%s_%s", w->metric->name, what);
+	if (w->labels.len)
+		buf_printf(&w->rows, "{%.*s}", (int)w->labels.len - 1, w->labels.data);
+	buf_puts(&w->rows, " ");
+	put_value(&w->rows, value);
+	buf_puts(&w->rows, "\n");
+}
+
+/* All of its series, or none. */
+static void put_histogram(struct metric_sink *to, const struct golatency_folded *h)
+{
+	struct writer *w = (struct writer *)to;
+	const uint64_t series = GOLATENCY_FOLDS + 3;
+	uint64_t n = 0;
+	char le[32];
+
+	buf_reset(&w->labels);
+	buf_puts(&w->labels, w->identity);
+	if (w->labels.err || w->left < series) {
+		w->dropped += series;
+		return;
+	}
+	w->left -= series;
+	for (unsigned int i = 0; i < GOLATENCY_FOLDS; i++) {
+		n += h->count[i];
+		snprintf(le, sizeof(le), "%.12g", (double)golatency_fold_ns(i) / 1e9);
+		put_bucket(w, le, n);
+	}
+	n += h->count[GOLATENCY_FOLDS];
+	put_bucket(w, "+Inf", n);
+	put_total(w, "sum", h->least_s);
+	put_total(w, "count", (double)n);
+}
+
 static void family_begin(struct writer *w, const struct metric *m)
 {
 	w->metric = m;
@@ -113,7 +158,9 @@ static void family_end(struct writer *w, struct buf *out)
 	if (!w->rows.len)
 		return;
 	buf_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", m->name, total, m->help, m->name, total,
-		   m->type == METRIC_COUNTER ? "counter" : "gauge");
+		   m->type == METRIC_COUNTER     ? "counter"
+		   : m->type == METRIC_HISTOGRAM ? "histogram"
+						 : "gauge");
 	buf_add(out, w->rows.data, w->rows.len);
 }
 
@@ -171,6 +218,7 @@ static void write_page(struct writer *w, const struct metric_from *from, struct 
 	if (!out->err && n) {
 		processes(w, metrics_process, from, t, n, &text, at, out);
 		processes(w, metrics_walk, from, t, n, &text, at, out);
+		processes(w, metrics_latency, from, t, n, &text, at, out);
 	}
 	if (w->format == PROM_OPENMETRICS)
 		buf_puts(out, "# EOF\n");
@@ -182,7 +230,9 @@ void prom_page(enum prom_format format, const struct host_config *c, const struc
 	       const struct export_stats *stats, struct buf *out, uint64_t *dropped)
 {
 	struct metric_from from = { .config = c, .view = v, .stats = stats };
-	struct writer w = { .sink = { put_row }, .format = format, .left = c->max_series };
+	struct writer w = { .sink = { put_row, put_histogram },
+			    .format = format,
+			    .left = c->max_series };
 	size_t n;
 	struct metric_target *t = metric_targets(v, &n);
 

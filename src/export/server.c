@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,13 +299,7 @@ static void silent(void *arg, const char *format, va_list values)
 
 /* ---- listening ---- */
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-static int address_of(const char *listen, union address *a)
+int server_address(const char *listen, union server_address *a)
 {
 	const char *colon = strrchr(listen, ':');
 	char host[64];
@@ -331,9 +324,9 @@ static int address_of(const char *listen, union address *a)
 
 static int listening(const char *listen_on, int *out, int *port)
 {
-	union address a;
+	union server_address a;
 	socklen_t size = sizeof(a);
-	int err = address_of(listen_on, &a), on = 1, fd;
+	int err = server_address(listen_on, &a), on = 1, fd;
 
 	if (err)
 		return err;

@@ -7,10 +7,21 @@
 #ifndef GOSPECT_EXPORT_SERVER_H
 #define GOSPECT_EXPORT_SERVER_H
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "base/err.h"
 #include "export/pages.h"
 
 struct server;
+
+union server_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+/* Of what `listen` says: 0, -EINVAL. */
+int server_address(const char *listen, union server_address *a);
 
 /* Listens on "127.0.0.1:9464" or "[::1]:9464"; profiler: whom profiles are asked of, the caller's
  * (export/ask.h), -1: nobody.  0, or negative with err. */

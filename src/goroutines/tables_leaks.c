@@ -56,7 +56,7 @@ static uint64_t leaked(const struct leaks_window *l, bool by_design)
 
 const char *leaks_says(const struct leaks_window *l)
 {
-	static char text[48];
+	static _Thread_local char text[48]; /* pages are made while others are looked at */
 
 	snprintf(text, sizeof(text),
 		 l->verdict == LEAKS_VERDICT_PROVEN ? "proven" : "leaked in %d of %d passes",

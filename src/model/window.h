@@ -99,7 +99,7 @@ struct window {
 	uint64_t agent_bpf_bytes; /* kernel memory of our tables */
 	int probes_armed, probes_emulated, probes_stepped;
 	uint64_t probe_hits;
-	struct probe_row probe[PROBE_COUNT]; /* one per probe of the plan */
+	struct probe_row *probe; /* owned: one per probe of the plan */
 	int nprobe;
 	const char *memory_only; /* why no probes at all, one sentence; NULL when armed */
 

@@ -209,6 +209,15 @@ static uint64_t samples_ns(const struct observer *o)
 	return o->look.sampler ? sampler_cost_ns(o->look.sampler) : 0;
 }
 
+static void begin_readings(struct observer *o)
+{
+	if (!o->unread)
+		trace_reading_deinit(&o->rbase);
+	o->rbase = o->rnow;
+	trace_reading_begin(&o->rbase);
+	memset(&o->rnow, 0, sizeof(o->rnow));
+}
+
 /* What was read becomes the start of the next window.  follows: on another one. */
 static void begin_window(struct observer *o, bool follows)
 {
@@ -216,11 +225,8 @@ static void begin_window(struct observer *o, bool follows)
 	parts_begin_window(&o->parts, &o->look, follows);
 	o->base = o->totals;
 	o->paused_base = o->look.paused_ns;
-	if (!o->unread)
-		trace_reading_deinit(&o->rbase);
-	o->rbase = o->rnow;
-	trace_reading_begin(&o->rbase);
-	memset(&o->rnow, 0, sizeof(o->rnow));
+	if (o->look.trace) /* without one both stay empty, and their pages untouched */
+		begin_readings(o);
 	o->cpu_base = o->cpu_now;
 	o->threads_base = machine_threads(&o->look);
 	o->samples_base_ns = o->samples_ns;
@@ -352,7 +358,9 @@ static void fill_probes(const struct observer *o, struct window *w)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
 
-	for (int i = 0; o->look.plan && i < o->look.plan->n; i++) {
+	if (o->look.plan)
+		w->probe = calloc((size_t)o->look.plan->n + 1, sizeof(*w->probe));
+	for (int i = 0; w->probe && i < o->look.plan->n; i++) {
 		const struct probe *p = &o->look.plan->probe[i];
 		struct probe_row *row = &w->probe[w->nprobe++];
 

@@ -47,6 +47,7 @@ void window_deinit(struct window *w)
 	cpu_window_deinit(w->cpu);
 	crash_window_deinit(w->crash);
 	slices_window_deinit(w->slices);
+	free(w->probe);
 	free(w->goroutines); /* the first of the parts: all of them */
 	memset(w, 0, sizeof(*w));
 }

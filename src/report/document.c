@@ -95,8 +95,7 @@ static const struct column probes_column[] = {
 	INT(S, probes_emulated, "emulated", "of them, on an instruction that the kernel emulates"),
 	INT(S, probes_stepped, "stepped", "of them, on one that it steps over"),
 	COUNT(S, probe_hits, "hits", "of all probes in this window"),
-	ROWS(S, probe, nprobe, "list", &probe_list, "one by one",
-	     .flags = COLUMN_INSIDE | COLUMN_STREAM),
+	ROWS(S, probe, nprobe, "list", &probe_list, "one by one", .flags = COLUMN_STREAM),
 };
 
 static const struct table probes = TABLE("probes", "The probes in the target.", S, probes_column);

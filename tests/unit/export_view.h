@@ -120,6 +120,7 @@ static void hand_view(struct by_hand *h, size_t n)
 				 .real_ns = 1700000000ull * 1000000000,
 				 .interval_ns = 15ull * 1000000000,
 				 .host_name = "node<1>",
+				 .self.why_polling = "",
 				 .process = h->process,
 				 .nprocess = n };
 	for (size_t i = 0; i < n; i++)

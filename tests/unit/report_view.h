@@ -68,6 +68,7 @@ static inline void setup_target(struct window *w)
 	w->probes_armed = w->probes_emulated = 23;
 	w->probe_hits = 41230;
 	w->nprobe = 2;
+	w->probe = calloc(2, sizeof(*w->probe));
 	w->probe[0] = (struct probe_row){ .name = "goroutine-birth",
 					  .function = "runtime.newproc1",
 					  .hits = 41000,

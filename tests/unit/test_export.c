@@ -185,6 +185,54 @@ static void bounded(void **state)
 	config->max_series = 10000;
 }
 
+/* Each wait in the bucket that its length is in, and none twice. */
+static void folded(void **state)
+{
+	struct golatency_folded f;
+	struct golatency l;
+
+	(void)state;
+	for (unsigned int i = 0; i < GOLATENCY_BUCKETS; i++) {
+		unsigned int in = 0;
+
+		memset(&l, 0, sizeof(l));
+		l.bucket[i] = 3;
+		l.over = 1;
+		golatency_fold(&l, &f);
+		while (in < GOLATENCY_FOLDS && golatency_from_ns(i) >= golatency_fold_ns(in))
+			in++;
+		for (unsigned int k = 0; k <= GOLATENCY_FOLDS; k++)
+			assert_int_equal(f.count[k], (k == in ? 3 : 0) + (k == GOLATENCY_FOLDS));
+		/* the shortest that they can be */
+		assert_true(fabs(f.least_s * 1e9 - 3.0 * (double)golatency_from_ns(i) -
+				 (double)golatency_from_ns(GOLATENCY_BUCKETS)) < 1e4);
+	}
+}
+
+static void histograms(void **state)
+{
+	uint64_t dropped;
+	char *page;
+
+	(void)state;
+	hand_view(&hand, 2);
+	hand.totals[0].has_pauses = true;
+	hand.totals[0].pauses =
+		(struct golatency_folded){ .count = { 2, 1, [10] = 4 }, .least_s = 0.25 };
+	page = metrics(PROM_TEXT, &dropped);
+	assert_non_null(strstr(page, "# TYPE go_memory_gc_pause_duration_seconds histogram\n"));
+#define PAUSE "\ngo_memory_gc_pause_duration_seconds_"
+	assert_non_null(strstr(page, PAUSE "bucket" SHOP0 ",le=\"1.6384e-05\"} 2\n"));
+	assert_non_null(strstr(page, PAUSE "bucket" SHOP0 ",le=\"6.5536e-05\"} 3\n"));
+	assert_non_null(strstr(page, PAUSE "bucket" SHOP0 ",le=\"4.294967296\"} 3\n"));
+	assert_non_null(strstr(page, PAUSE "bucket" SHOP0 ",le=\"+Inf\"} 7\n"));
+	assert_non_null(strstr(page, PAUSE "sum" SHOP0 "} 0.25\n"));
+	assert_non_null(strstr(page, PAUSE "count" SHOP0 "} 7\n"));
+	assert_int_equal(count(page, PAUSE "count"), 1); /* the other's is not known */
+	assert_null(strstr(page, "go_schedule_duration_seconds"));
+	free(page);
+}
+
 static void configured_labels(void **state)
 {
 	struct err err;
@@ -408,6 +456,8 @@ int main(void)
 		cmocka_unit_test(same_identity),
 		cmocka_unit_test(no_series_twice),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(folded),
+		cmocka_unit_test(histograms),
 		cmocka_unit_test(configured_labels),
 		cmocka_unit_test(as_json),
 		cmocka_unit_test(closed_findings),

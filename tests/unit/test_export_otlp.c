@@ -92,6 +92,8 @@ static void metrics(void **state)
 	(void)state;
 	hand_view(&hand, 2);
 	hand.totals[1].has_live = false;
+	hand.totals[0].has_to_run = true;
+	hand.totals[0].to_run = (struct golatency_folded){ .count = { 2, [10] = 4 }, .least_s = 1 };
 	assert_int_equal(otlp_metrics(config, &hand.view, &no_stats, take, &t), 0);
 	assert_int_equal(t.n, 1);
 	assert_int_equal(t.signal[0], OTLP_METRICS);
@@ -108,6 +110,13 @@ static void metrics(void **state)
 	assert_string_equal(
 		json_string_value(json_object_get(point(m, "sum", 0), "startTimeUnixNano")),
 		"1690000000000000000");
+	m = metric(t.piece[0], 1, "go.schedule.duration");
+	r = point(m, "histogram", 0);
+	assert_string_equal(json_string_value(json_object_get(r, "count")), "6");
+	assert_int_equal(json_array_size(list(r, "bucketCounts")), 11);
+	assert_int_equal(json_array_size(list(r, "explicitBounds")), 10);
+	assert_string_equal(json_string_value(json_array_get(list(r, "bucketCounts"), 10)), "4");
+	assert_null(metric(t.piece[0], 1, "go.memory.gc.pause.duration"));
 	m = metric(t.piece[0], 1, "gospect.goroutine.site.live");
 	assert_int_equal(json_array_size(list(json_object_get(m, "sum"), "dataPoints")), 11);
 	assert_string_equal(attribute(point(m, "sum", 0), "code.line.number"), "10");
