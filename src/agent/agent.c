@@ -536,7 +536,7 @@ void agent_configure(struct agent *a, const struct agent_config *cfg)
 		e->most = entry_depth(cfg, &e->target->identity, e->target->proc.exe);
 		if (e->most == DEPTH_NONE) {
 			life_end(a->life, e->key, clock_real_ns(), "gone");
-			entry_let_go(e);
+			entry_let_go(e, &a->entries);
 		}
 	}
 }

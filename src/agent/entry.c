@@ -78,6 +78,16 @@ static void lend(const struct entries *t, const struct entry *gone)
 		}
 }
 
+/* Another program runs there, or it is not to be read: its analysis is for the others. */
+static void leave_analysis(const struct entries *t, struct entry *e)
+{
+	if (!e->analysis)
+		return;
+	lend(t, e);
+	files_leave(e->analysis);
+	e->analysis = NULL;
+}
+
 static void entry_free(struct entry *e)
 {
 	target_close(e->target);
@@ -90,10 +100,7 @@ void entries_remove(struct entries *t, struct entry *e)
 	size_t i = entries_from(t, e->pid);
 
 	memmove(&t->e[i], &t->e[i + 1], (--t->n - i) * sizeof(struct entry *));
-	if (e->analysis) {
-		lend(t, e);
-		files_leave(e->analysis);
-	}
+	leave_analysis(t, e);
 	entry_free(e);
 }
 
@@ -201,15 +208,16 @@ static enum open_result opened(struct entry *e, struct target *t, struct entries
 	e->most = entry_depth(cfg, &t->identity, t->proc.exe);
 	if (e->most != DEPTH_NONE)
 		return OPEN_DONE;
-	entry_let_go(e);
+	entry_let_go(e, all);
 	return OPEN_NO;
 }
 
-void entry_let_go(struct entry *e)
+void entry_let_go(struct entry *e, const struct entries *all)
 {
 	note_stranger(e, &e->target->proc, e->target, "left out by the configuration");
 	target_close(e->target);
 	e->target = NULL;
+	leave_analysis(all, e);
 	e->shallow = SHALLOW_CONFIGURED;
 	e->due_ns = UINT64_MAX;
 }

@@ -61,7 +61,7 @@ enum open_result entry_open(struct entry *e, struct entries *all, struct files *
 /* How deep a process is to be watched. */
 enum depth entry_depth(const struct agent_config *cfg, const struct identity *who, const char *exe);
 /* Not watched as configured: what it has is given back, but for who it is. */
-void entry_let_go(struct entry *e);
+void entry_let_go(struct entry *e, const struct entries *all);
 /* Keeps its last walk, with all goroutines by stack, if that is wanted and it is time.  True: so it
  * is, with the snapshot's id, or err tells that it cannot be; false: not now, or not yet. */
 bool entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_ID_SIZE], int *err);
