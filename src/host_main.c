@@ -22,6 +22,7 @@
 #include "cli/notify.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/overdue.h"
 #include "cli/profiler.h"
 #include "export/api.h"
 #include "export/export.h"
@@ -423,6 +424,7 @@ static int serve(const struct options *o)
 	msg_begin();
 	buf_init(&h.lines, LINES_MAX);
 	h.signal_fd = catch_signals();
+	overdue_begin(h.signal_fd);
 	h.watchdog_ns = notify_watchdog_ns();
 	r = start(&h, &err);
 	if (r) {

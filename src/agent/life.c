@@ -219,13 +219,13 @@ static struct kept *add(struct life *l, const char *id, const struct life_walk *
 }
 
 /* It is worse when it is more severe than it ever was, or twice of what was told. */
-static void judge_open(struct life *l, struct kept *k, uint64_t real_ns)
+static void judge_open(struct life *l, struct kept *k, bool more_severe, uint64_t real_ns)
 {
 	const struct finding *f = &k->record->f;
 	bool more = f->nnumber && f->number[0].is_integer && k->said > 0 &&
 		    first_number(f) >= 2 * k->said;
 
-	if (f->severity > k->worst || more)
+	if (more_severe || more)
 		happen(l, VIEW_WORSENED, k, real_ns, "");
 }
 
@@ -240,6 +240,7 @@ static void see(struct life *l, const struct life_walk *w, const struct finding 
 	char id[LIFE_ID_SIZE];
 	struct record *r = record_new(f, w->who);
 	struct kept *k;
+	bool more_severe;
 
 	life_id(w->who, f, id);
 	k = r ? find(l, w->key, id) : NULL;
@@ -256,12 +257,13 @@ static void see(struct life *l, const struct life_walk *w, const struct finding 
 	k->misses = 0;
 	k->seen_ns = w->real_ns;
 	k->verdict = k->verdict || is_verdict(w, f);
+	more_severe = f->severity > k->worst;
+	if (more_severe)
+		k->worst = f->severity;
 	if (k->open)
-		judge_open(l, k, w->real_ns);
+		judge_open(l, k, more_severe, w->real_ns);
 	else if (k->hits >= LIFE_OPENS || f->severity >= SEVERITY_HIGH)
 		open_it(l, k, w->real_ns);
-	if (f->severity > k->worst)
-		k->worst = f->severity;
 }
 
 /* It is not in this walk. */

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 #include "base/clock.h"
 #include "cli/interrupt.h"
 #include "cli/message.h"
+#include "cli/options.h"
+#include "cli/overdue.h"
 
 #define DEADLINE_S 60
 
@@ -191,11 +194,80 @@ static void progress_is_for_terminals(void **state)
 	close(pair[1]);
 }
 
+#define HEEDED 77
+
+/* A service: with a loop that reads what came, or that is in the middle of something long. */
+static pid_t serve(bool reads)
+{
+	struct signalfd_siginfo si;
+	sigset_t set;
+	int pair[2], fd;
+	char c;
+	pid_t pid;
+
+	assert_int_equal(pipe(pair), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid) {
+		close(pair[1]);
+		assert_int_equal(read(pair[0], &c, 1), 1);
+		close(pair[0]);
+		return pid;
+	}
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (overdue_begin(fd) || write(pair[1], "r", 1) != 1)
+		_exit(1);
+	alarm(DEADLINE_S);
+	while (!reads)
+		clock_nap_ms(500);
+	do {
+		clock_nap_ms(500); /* busy for less than is allowed */
+		if (read(fd, &si, sizeof(si)) != sizeof(si))
+			_exit(1);
+	} while (si.ssi_signo == SIGHUP);
+	_exit(HEEDED);
+}
+
+static int status_of(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void busy_service_ends(void **state)
+{
+	pid_t pid = serve(false);
+
+	(void)state;
+	kill(pid, SIGHUP); /* may wait for ever */
+	kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), EXIT_DONE);
+}
+
+static void service_that_heeds_ends_itself(void **state)
+{
+	pid_t pid = serve(true);
+
+	(void)state;
+	kill(pid, SIGHUP);
+	kill(pid, SIGTERM);
+	assert_int_equal(status_of(pid), HEEDED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(term_ends_what_does_not_look),
 		cmocka_unit_test(second_interrupt_ends_it),
+		cmocka_unit_test(busy_service_ends),
+		cmocka_unit_test(service_that_heeds_ends_itself),
 		cmocka_unit_test(progress_is_one_line),
 		cmocka_unit_test(progress_is_for_terminals),
 	};

@@ -62,8 +62,12 @@ static void happened(struct story *s, const char *want)
 	char got[32] = "";
 
 	life_take_events(s->l, v);
-	for (size_t i = 0; i < v->nevent && i < sizeof(got) - 1; i++)
+	for (size_t i = 0; i < v->nevent && i < sizeof(got) - 1; i++) {
+		const struct view_finding *f = &v->event[i].finding;
+
 		got[i] = view_event_word[v->event[i].kind][0];
+		assert_true(f->worst >= f->finding->severity); /* also of the one that is told */
+	}
 	assert_string_equal(got, want);
 	view_put(v);
 }
