@@ -442,9 +442,15 @@ static int read_stacks(struct snap *s, bool again)
 {
 	uint64_t from = again ? s->stacks_len : 0;
 
-	for (size_t i = 0; i < s->ng; i++)
-		if (s->g[i].live && !s->g[i].kept && (!again || s->g[i].stack_unread))
-			plan_stack(s, &s->g[i]);
+	for (size_t i = 0; i < s->ng; i++) {
+		struct pgo *g = &s->g[i];
+
+		if (!g->live || g->kept || (again && !g->stack_unread))
+			continue;
+		if (again) /* behind what was read, where it is looked for */
+			g->stack_len = 0;
+		plan_stack(s, g);
+	}
 	return read_planned(s, from);
 }
 

@@ -77,7 +77,8 @@ static int list_channels(struct snap *s)
 		    (!n || s->channel[n - 1] != s->waiter[w].primitive))
 			s->channel[n++] = s->waiter[w].primitive;
 	}
-	qsort(s->channel, n, sizeof(*s->channel), by_u64);
+	if (n)
+		qsort(s->channel, n, sizeof(*s->channel), by_u64);
 	s->nchannel = 0;
 	for (size_t i = 0; i < n; i++)
 		if (!s->nchannel || s->channel[s->nchannel - 1] != s->channel[i])

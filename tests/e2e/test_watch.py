@@ -2,6 +2,7 @@
 """`gospect watch`: races on tests/progs/races are proven, and their healthy twins give nothing.
 
 By two releases; with GOSPECT_WATCH_ALL by all since 1.22, and every kind."""
+import contextlib
 import json
 import os
 import shutil
@@ -58,7 +59,11 @@ def watch(*args, status=0):
 def events_of(pid):
     """Descriptors of watchpoints."""
     folder = f"/proc/{pid}/fd"
-    return sum("perf_event" in os.readlink(os.path.join(folder, f)) for f in os.listdir(folder))
+    n = 0
+    for f in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            n += "perf_event" in os.readlink(os.path.join(folder, f))
+    return n
 
 
 class Watch(unittest.TestCase):
