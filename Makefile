@@ -259,7 +259,7 @@ check-crash: ## every kind of death on every Go release (root, 10 min)
 check-host: ## gospect host under systemd, in an image, before alertmanager and a collector (root, 15 min)
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all
-	@tests/gobuild 'dbcases-*' 'httpload-*' 'ghosts-*' 'profile-*' 'cpu-*' 'work-*-stripped'
+	@tests/gobuild 'dbcases-*' 'handlers-*' 'httpload-*' 'ghosts-*' 'profile-*' 'cpu-*' 'work-*-stripped'
 	@GOSPECT_HOST_ALL=1 tests/run --no-build --only test_host_
 
 check-soak: ## ten thousand looks at healthy programs: nothing found, gospect itself flat (root, 1 h; GOSPECT_LOOKS)

@@ -19,10 +19,12 @@ PACKAGING = os.path.join(TOP, "packaging")
 class Dashboard(Base):
     def test_queries(self):
         """Each has data, where there is a program that has what it asks for."""
-        names = [SERVICE + "-sql", SERVICE + "-http"]
+        names = [SERVICE + "-sql", SERVICE + "-http", SERVICE + "-held"]
         sick = Commands([binary(f"dbcases-{USUAL}-stripped"), "nested1"], env={"OTEL_SERVICE_NAME": names[0]})
         self.stack.callback(sick.close)
         self.stack.enter_context(Program([binary(f"httpload-{USUAL}-stripped")], env={"OTEL_SERVICE_NAME": names[1]}))
+        held = self.stack.enter_context(Commands([binary(f"handlers-{USUAL}-pie")], env={"OTEL_SERVICE_NAME": names[2]}))
+        held.do("hold")  # a handler that runs whenever it is looked at
         h = self.host("processes:\n" + "".join(f"  - {{service: {n}}}\n" for n in names) + "  - {depth: none}\n")
         p = Prometheus(self.dir, of_prometheus("prometheus"), "%s:%s" % h.address)
         self.stack.callback(p.close)
