@@ -43,7 +43,9 @@ class Others(unittest.TestCase):
     def test_alone(self):
         """No others but the main goroutine."""
         d, _ = self.died(releases("usual")[0], "string")
-        self.assertEqual([(o["reason"], o["count"], o["goroutine"]) for o in d.crash["others"]], [("chan receive", 1, 1)])
+        self.assertEqual([(o["count"], o["goroutine"]) for o in d.crash["others"]], [(1, 1)])
+        # it may not have got there yet
+        self.assertIn(d.crash["others"][0]["reason"], ("chan receive", "runnable", "running"))
 
     def test_many(self):
         """More than are looked at: it says of how many."""

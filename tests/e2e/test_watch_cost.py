@@ -43,8 +43,9 @@ class Cost(unittest.TestCase):
         allowed = statistics.median(allowed)
         print(f"of {PAIRS} pairs {statistics.median(ratios):.4f} ({min(ratios):.3f} to {max(ratios):.3f}), "
               f"{1 - allowed:.4f} is allowed")
-        # of a few pairs on a busy machine the median is off by more than that hundredth
-        self.assertGreater(statistics.median(ratios), 1 - allowed - (0 if PAIRS > 3 else 0.1))
+        # two threads on one word do a quarter more or less from run to run, watched or not: what a few pairs can
+        # show is that the limit holds (each touch trapped would leave a tenth); GOSPECT_PAIRS=16 shows the hundredth
+        self.assertGreater(statistics.median(ratios), 1 - allowed - (0 if PAIRS > 3 else 0.4))
 
 
 if __name__ == "__main__":
