@@ -88,8 +88,8 @@ class Pools(unittest.TestCase):
             with self.subTest(what):
                 h = holders[at(where[what])]
                 self.assertEqual((h["count"], h["place_is"], h["age"]), (n, "call", "exact"))
-                # as of the last look, which comes before the report's end
-                self.assertTrue(asked - begun[what][1] - 0.01 < h["held_s"] < end - begun[what][0] + 0.01,
+                # as of the last look, which comes before the report's end, on a busy machine by a while
+                self.assertTrue(min(asked, end) - begun[what][1] - 0.1 < h["held_s"] < end - begun[what][0] + 0.01,
                                 (h, asked, end, begun))
                 self.assertEqual(h.get("transaction", False), what == "tx")
         self.assertIn(("transaction-open", at(where["tx"])), found(r))
