@@ -17,7 +17,7 @@
 #define GS_CRASH_TEXT    1024  /* bytes of a message; what is longer is cut */
 #define GS_CRASH_STACK   32768 /* bytes of the stack, from where it stands; what is deeper is cut */
 #define GS_CRASH_CHUNK   1024  /* read in one piece */
-#define GS_CRASH_OTHERS  160   /* other goroutines; beyond: only counted */
+#define GS_CRASH_OTHERS  96    /* other goroutines; beyond: only counted */
 
 /* A link of g._panic, the latest first; the message of a fatal error is in the first. */
 struct gs_crash_panic {

@@ -52,7 +52,7 @@ class Others(unittest.TestCase):
         d, _ = self.died(releases("usual")[0], "thousand")
         c = d.crash
         self.assertEqual(sum(o["count"] for o in c["others"]), c["others_read"])
-        self.assertTrue(130 < c["others_read"] <= 160, c["others_read"])
+        self.assertTrue(70 < c["others_read"] <= 96, c["others_read"])
         self.assertGreaterEqual(c["others_total"], 1001)
 
     def test_text(self):
