@@ -3,8 +3,9 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
+
+#include "base/thread.h"
 
 struct work {
 	void (*fn)(void *part);
@@ -32,15 +33,11 @@ static void *run(void *arg)
 void parallel_run(void (*fn)(void *part), void *parts, size_t size, int n)
 {
 	struct work work[PARALLEL_MAX];
-	sigset_t all, before;
 
-	sigfillset(&all); /* signals are for the other threads */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (int i = 1; i < n; i++) {
 		work[i] = (struct work){ .fn = fn, .part = (char *)parts + (size_t)i * size };
-		work[i].started = !pthread_create(&work[i].thread, NULL, run, &work[i]);
+		work[i].started = !thread_start(&work[i].thread, run, &work[i]);
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	fn(parts);
 	for (int i = 1; i < n; i++) {
 		if (work[i].started)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #define PATIENCE_NS (800 * NS_PER_MS)
 /* Two signals within are one: of the terminal, and of a sudo that passes it on. */
@@ -95,17 +96,12 @@ static void *watch(void *arg)
 
 static int start(struct guard *g)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	int err;
+	int err = thread_start(&thread, watch, g);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, watch, g);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!err)
 		pthread_detach(thread);
-	return -err;
+	return err;
 }
 
 int interrupt_begin(int *fd)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "cli/options.h"
 
 #define STEP_MS 100
@@ -34,15 +35,10 @@ static void *watch(void *arg)
 
 int overdue_begin(int signal_fd)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	int err;
+	int err = thread_start(&thread, watch, (void *)(intptr_t)signal_fd);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, watch, (void *)(intptr_t)signal_fd);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!err)
 		pthread_detach(thread);
-	return -err;
+	return err;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 #define AT_ONCE        16384             /* bytes: after each it is seen that the reader reads */
 #define HURRIED_NS     (400 * NS_PER_MS) /* cli/interrupt.c ends all after twice that */
@@ -129,19 +130,6 @@ bool sink_has_room(const struct sink *s, size_t bytes)
 	return pipe_has_room((size_t)size, (size_t)used, bytes);
 }
 
-/* Signals are the caller's. */
-static int thread_start(struct sink *s)
-{
-	sigset_t all, old;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&s->thread, NULL, run, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
-}
-
 void sink_begin(struct sink *s, struct buf *b, int (*then)(void *arg, int err), void *arg)
 {
 	struct buf written = s->buf;
@@ -153,7 +141,7 @@ void sink_begin(struct sink *s, struct buf *b, int (*then)(void *arg, int err), 
 	s->arg = arg;
 	s->done = 0;
 	s->busy = true;
-	s->running = !thread_start(s);
+	s->running = !thread_start(&s->thread, run, s);
 	if (!s->running) { /* no thread to be had: at least it is written */
 		run(s);
 		eventfd_read(s->event, &(eventfd_t){ 0 });

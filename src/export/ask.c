@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "base/vec.h"
 
 #define PROFILE_MAX (64u << 20) /* bytes */
@@ -194,7 +194,6 @@ static void forget_answers(struct asker *a)
 
 static int begin(struct asker *a, const struct ask *q)
 {
-	sigset_t all, before;
 	int out[2] = { -1, -1 }, err;
 
 	forget_answers(a);
@@ -209,10 +208,7 @@ static int begin(struct asker *a, const struct ask *q)
 		a->end_ns = clock_mono_ns() + (q->seconds + ASK_OTHERS_S) * NS_PER_S;
 		buf_init(&a->body, PROFILE_MAX);
 		buf_init(&a->said, WORDS_MAX);
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &before);
-		err = -pthread_create(&a->thread, NULL, run, a);
-		pthread_sigmask(SIG_SETMASK, &before, NULL);
+		err = thread_start(&a->thread, run, a);
 	}
 	if (err) {
 		close_one(&a->profile); /* who writes there ends */

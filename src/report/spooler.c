@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/spooler.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -57,7 +58,6 @@ static void *run(void *arg)
 int spooler_begin(struct spooler *s, const char *dir, uint64_t max_bytes,
 		  const struct spool_what *what, uint64_t key)
 {
-	sigset_t all, before;
 	int err;
 
 	if (s->busy)
@@ -69,10 +69,7 @@ int spooler_begin(struct spooler *s, const char *dir, uint64_t max_bytes,
 	s->result = (struct spooled){ .key = key };
 	snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	snprintf(s->result.id, sizeof(s->result.id), "%s", s->files.id);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = -pthread_create(&s->thread, NULL, run, s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = thread_start(&s->thread, run, s);
 	if (err)
 		spool_drop(&s->files);
 	s->busy = !err;

@@ -7,13 +7,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <bpf/libbpf.h>
 
+#include "base/thread.h"
 #include "host/privileges.h"
 #include "trace/attach.h"
 #include "trace/keeper.h"
@@ -121,14 +121,8 @@ static void *experiment_thread(void *arg)
 
 void trace_features_begin(void)
 {
-	sigset_t all, before;
-
-	if (known.done || known.running)
-		return;
-	sigfillset(&all); /* they are the other threads' */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	known.running = !pthread_create(&known.thread, NULL, experiment_thread, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!known.done && !known.running)
+		known.running = !thread_start(&known.thread, experiment_thread, NULL);
 }
 
 void trace_features_end(void)

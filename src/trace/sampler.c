@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "base/vec.h"
 #include "gobin/gobin.h"
 #include "gobin/pclntab.h"
@@ -161,13 +161,8 @@ static void *load_thread(void *arg)
 
 static void load_begin(struct sampler *s)
 {
-	sigset_t all, before;
-
 	libbpf_set_print(quiet_print);
-	sigfillset(&all); /* they are the other threads' */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	s->loading = !pthread_create(&s->loader, NULL, load_thread, s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	s->loading = !thread_start(&s->loader, load_thread, s);
 	if (!s->loading)
 		s->loaded = load(s, &s->err);
 }
