@@ -230,10 +230,10 @@ check-net: ## network and database/sql on every Go release and variant (minutes)
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_redis.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_statements.
 
-check-lint: ## typed nils on every Go release, plain, PIE and without optimization (20 min to build them)
+check-lint: ## typed nils and requests without a timeout on every Go release, plain, PIE and without optimization (20 min to build them)
 	@tools/setup --tests
 	@$(MAKE) --no-print-directory all
-	@GOSPECT_LINT_ALL=1 tests/gobuild 'typednil-*'
+	@GOSPECT_LINT_ALL=1 tests/gobuild 'typednil-*' 'noclient-*' 'ownclient-*'
 	@GOSPECT_LINT_ALL=1 tests/run --no-build --only test_lint.
 
 check-watch: ## data races of every kind and their healthy twins, every Go release since 1.22 (root, 30 min)

@@ -291,7 +291,8 @@ int amd64_effect(const uint8_t *code, size_t len, uint64_t addr, struct effect *
 	find_access(&a, addr, &out->access);
 	out->written = out->access.written;
 	out->read = read_registers(&a.insn, a.op);
-	if (is_same_register(out) && out->kind == EFFECT_MOVE)
+	if ((is_same_register(out) && out->kind == EFFECT_MOVE) ||
+	    a.insn.mnemonic == ZYDIS_MNEMONIC_NOP)
 		out->read = 0;
 	out->flags = changes_zero_flag(&a.insn);
 	out->if_equal = a.insn.mnemonic == ZYDIS_MNEMONIC_JZ;

@@ -43,7 +43,8 @@ static int judge(const struct options *o, struct gobin *gb, struct output *out)
 		status = msg_fail(&err);
 	} else {
 		lint_find(&r.lint, &r.findings);
-		r.partial = r.lint.too_complex || r.lint.partly || r.lint.not_reached;
+		r.partial = r.lint.too_complex || r.lint.partly || r.lint.not_reached ||
+			    r.lint.senders_unjudged;
 		if (o->format == FORMAT_JSON)
 			report_lint_json(&r, &out->buf);
 		else

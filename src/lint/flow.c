@@ -6,6 +6,7 @@
 #include "base/cursor.h"
 #include "gobin/gobin.h"
 #include "lint/callees.h"
+#include "lint/own.h"
 #include "lint/step.h"
 
 enum {
@@ -182,6 +183,7 @@ long step_call(struct step *t)
 {
 	const struct callee *callee =
 		t->e->flow == FLOW_CALL ? callees_get(t->w->callees, t->e->target) : NULL;
+	bool made = false;
 
 	if (callee && callee->kind == CALLEE_NEVER_RETURNS)
 		return -1;
@@ -191,6 +193,8 @@ long step_call(struct step *t)
 		return (long)t->at + 1;
 	}
 	if (callee && callee->kind == CALLEE_FILLS) {
+		if (t->w->own)
+			own_fill(t);
 		step_fill(t);
 		return (long)t->at + 1;
 	}
@@ -198,7 +202,13 @@ long step_call(struct step *t)
 		step_use(t, t->w->gb->arch->abi[i]);
 	if (!t->w->merged)
 		note_arguments(t);
+	if (t->w->own) {
+		own_call(t, callee);
+		made = own_made(t);
+	}
 	after_call(t, callee);
+	if (t->w->own)
+		own_called(t, made);
 	return (long)t->at + 1;
 }
 

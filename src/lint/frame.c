@@ -8,6 +8,7 @@
 #include "lint/code.h"
 
 enum {
+	REG_G = 14,  /* the goroutine (abi-internal.md) */
 	ROUNDS = 64, /* until nothing changes, or nothing is known */
 	MAX_TAKEN =
 		1024, /* variables whose address is taken: a function with more is too complex */
@@ -106,6 +107,16 @@ static int take(struct code *c, int64_t off)
 	return err;
 }
 
+/* The prologue of a large frame: a stack pointer, to be compared with the end of the stack. */
+static bool is_stack_check(const struct code *c, size_t i)
+{
+	const struct effect *e = &c->line[i].e, *next = i + 1 < c->n ? &c->line[i + 1].e : NULL;
+
+	return next && next->kind == EFFECT_COMPARE && next->dst.kind == OPERAND_REG &&
+	       next->dst.reg == e->dst.reg && next->src.kind == OPERAND_MEM &&
+	       next->src.reg == REG_G;
+}
+
 static int find_taken(struct code *c)
 {
 	int err = 0;
@@ -118,7 +129,7 @@ static int find_taken(struct code *c)
 		if (frame_operand(l, &e->src, &off) &&
 		    (e->src.index != EFFECT_NO_REG ||
 		     (e->kind == EFFECT_ADDRESS && e->dst.reg != EFFECT_SP &&
-		      e->dst.reg != EFFECT_FP)))
+		      e->dst.reg != EFFECT_FP && !is_stack_check(c, i))))
 			err = take(c, off);
 		if (!err && frame_operand(l, &e->dst, &off) && e->dst.index != EFFECT_NO_REG)
 			err = take(c, off);

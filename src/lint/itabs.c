@@ -43,25 +43,24 @@ static bool word(struct search *s, uint64_t addr, uint64_t *out)
 	return true;
 }
 
-/* The name of a type as reflect prints it, and its kind; false: it is none. */
-static bool read_type(struct search *s, uint64_t type, char *name, size_t size, int *kind)
+bool itabs_type(struct gobin *gb, uint64_t type, char *name, size_t size, int *kind)
 {
 	uint8_t raw[TYPE_BYTES], head[1 + 10];
 	size_t len = 0, at = 1;
 	uint64_t where;
 
-	if (image_read_addr(&s->gb->image, type, raw, sizeof(raw)))
+	if (image_read_addr(&gb->image, type, raw, sizeof(raw)))
 		return false;
 	*kind = raw[TYPE_KIND] & KIND_MASK;
-	where = s->gb->mod.types + load_u32(raw + TYPE_STR);
-	if (where >= s->gb->mod.etypes || image_read_addr(&s->gb->image, where, head, 4))
+	where = gb->mod.types + load_u32(raw + TYPE_STR);
+	if (where >= gb->mod.etypes || image_read_addr(&gb->image, where, head, 4))
 		return false;
 	for (int shift = 0; at < 4; shift += 7) { /* a varint, of three bytes at most */
 		len |= (size_t)(head[at] & 0x7f) << shift;
 		if (!(head[at++] & 0x80))
 			break;
 	}
-	if (!len || len >= size || image_read_addr(&s->gb->image, where + at, name, len))
+	if (!len || len >= size || image_read_addr(&gb->image, where + at, name, len))
 		return false;
 	name[len] = '\0';
 	if (raw[TYPE_TFLAG] & TFLAG_EXTRA_STAR)
@@ -78,7 +77,7 @@ static bool is_error(struct search *s, uint64_t inter)
 		return inter == s->error;
 	if (inter == s->other)
 		return false;
-	if (read_type(s, inter, name, sizeof(name), &kind) && kind == KIND_INTERFACE &&
+	if (itabs_type(s->gb, inter, name, sizeof(name), &kind) && kind == KIND_INTERFACE &&
 	    !strcmp(name, "error")) {
 		s->error = inter;
 		return true;
@@ -96,7 +95,7 @@ static int take(struct search *s, uint64_t addr)
 
 	t->all++;
 	if (!word(s, addr + ITAB_INTER, &inter) || !inter || !word(s, addr + ITAB_TYPE, &type) ||
-	    !is_error(s, inter) || !read_type(s, type, name, sizeof(name), &kind) ||
+	    !is_error(s, inter) || !itabs_type(s->gb, type, name, sizeof(name), &kind) ||
 	    kind != KIND_POINTER)
 		return 0;
 	err = array_room(&t->itab, t->n, &t->cap, sizeof(*t->itab));

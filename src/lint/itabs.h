@@ -31,6 +31,8 @@ struct itabs {
 /* 0 or -ENOMEM; what cannot be read is left out. */
 int itabs_find(struct itabs *t, struct gobin *gb);
 void itabs_deinit(struct itabs *t);
+/* The name of a type as reflect prints it, and its kind (internal/abi); false: it is none. */
+bool itabs_type(struct gobin *gb, uint64_t type, char *name, size_t size, int *kind);
 /* NULL: there is none at this address. */
 const struct itab *itabs_at(const struct itabs *t, uint64_t addr);
 

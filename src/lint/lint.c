@@ -9,6 +9,7 @@
 #include "base/vec.h"
 #include "gobin/gobin.h"
 #include "lint/callees.h"
+#include "lint/clients.h"
 #include "lint/returns.h"
 
 enum { MAX_ROWS = 1000, FLAG_ASSEMBLY = 4 };
@@ -151,6 +152,8 @@ int lint_run(struct lint *l, struct gobin *gb, const struct lint_options *o, str
 		if (!pclntab_func_at(gb->pcln, (uint32_t)i, &f))
 			code = look_into(&s, &f);
 	}
+	if (!code)
+		code = clients_find(l, gb, o, &s.callees);
 	l->steps += s.callees.steps;
 	callees_deinit(&s.callees);
 	if (l->nnil)
@@ -162,5 +165,6 @@ void lint_deinit(struct lint *l)
 {
 	itabs_deinit(&l->itabs);
 	free(l->nil);
+	free(l->client);
 	memset(l, 0, sizeof(*l));
 }

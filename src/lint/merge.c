@@ -7,6 +7,7 @@
 
 #include "gobin/gobin.h"
 #include "lint/callees.h"
+#include "lint/own.h"
 
 enum {
 	STEPS_PER_LINE = 32, /* more: the long way */
@@ -43,7 +44,7 @@ static bool set_value(struct value *to, struct value v)
 
 static bool is_itab(const struct walk *w, const struct value *v)
 {
-	return v->kind == VALUE_NUMBER && itabs_at(w->itabs, (uint64_t)v->n);
+	return w->itabs && v->kind == VALUE_NUMBER && itabs_at(w->itabs, (uint64_t)v->n);
 }
 
 static bool merge_regs(struct state *to, const struct state *s)
@@ -139,6 +140,7 @@ static bool merge(struct state *to, const struct state *s)
 	changed |= merge_slots(to, s);
 	changed |= merge_flags(to, s);
 	changed |= merge_facts(to, s);
+	changed |= own_merge(to, s);
 	return changed;
 }
 
@@ -176,6 +178,27 @@ static void on_return(struct walk *w, struct state *s, size_t at)
 			w->mixed |= !state_is_set(s, s->reg[w->gb->arch->abi[i + 1]]);
 }
 
+int merge_run(struct walk *w)
+{
+	size_t n = w->code->n;
+	int err;
+
+	w->max_steps = STEPS_PER_LINE * n;
+	w->merged = calloc(n, sizeof(struct variant *));
+	if (!w->merged)
+		return -ENOMEM;
+	err = walk_run(w);
+	walk_deinit(w);
+	for (size_t i = 0; i < n; i++)
+		for (struct variant *v = w->merged[i], *next; v; v = next) {
+			next = v->next;
+			free(v);
+		}
+	free(w->merged);
+	w->merged = NULL;
+	return err;
+}
+
 int merge_look(struct gobin *gb, const struct code *c, const struct itabs *t,
 	       struct callees *callees, bool *may)
 {
@@ -183,23 +206,11 @@ int merge_look(struct gobin *gb, const struct code *c, const struct itabs *t,
 			  .code = c,
 			  .itabs = t,
 			  .callees = callees,
-			  .max_steps = STEPS_PER_LINE * c->n,
 			  .end_ns = callees->end_ns,
 			  .on_return = on_return };
-	int err;
+	int err = merge_run(&w);
 
-	w.merged = calloc(c->n, sizeof(struct variant *));
-	if (!w.merged)
-		return -ENOMEM;
-	err = walk_run(&w);
 	*may = w.mixed || w.blind || w.complex;
 	callees->steps += w.steps;
-	walk_deinit(&w);
-	for (size_t i = 0; i < c->n; i++)
-		for (struct variant *v = w.merged[i], *next; v; v = next) {
-			next = v->next;
-			free(v);
-		}
-	free(w.merged);
 	return err;
 }

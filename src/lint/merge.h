@@ -13,6 +13,8 @@
  * leads nobody knows where.  0 or -ENOMEM. */
 int merge_look(struct gobin *gb, const struct code *c, const struct itabs *t,
 	       struct callees *callees, bool *may);
+/* Walks that way, and undoes it; max_steps is set here.  0 or -ENOMEM. */
+int merge_run(struct walk *w);
 /* For lint/walk.c: a path comes to where others do.  Whether it goes on. */
 bool merge_meets(struct walk *w, struct state *s, size_t at);
 

@@ -55,12 +55,19 @@ struct fact {
 	uint8_t when;      /* which of WHEN_… are possible */
 };
 
-enum { STATE_SLOTS = 160, STATE_FACTS = 64 };
+/* An object that only this function has (lint/own.h). */
+struct own {
+	int64_t thing;   /* its address */
+	uint64_t stored; /* one bit for each word: something that is not 0 may be there */
+};
+
+enum { STATE_SLOTS = 160, STATE_FACTS = 64, STATE_OWN = 8 };
 
 struct state {
 	struct value reg[EFFECT_REGS];
 	uint32_t from[EFFECT_REGS]; /* index + 1 of what set it, where it is an itab of interest */
-	uint16_t nslot, nfact;
+	uint16_t nslot, nfact, nown;
+	struct own own[STATE_OWN];
 	/* The last comparison: a with b; none: size 0. */
 	struct {
 		struct value a, b;

@@ -2,6 +2,8 @@
 /* What one instruction does to what is known. */
 #include "lint/step.h"
 
+#include "lint/own.h"
+
 enum {
 	COUNTED = 2,  /* numbers that loops count up to are followed up to here */
 	PAGE = 4096,  /* a nil pointer with such an offset faults */
@@ -384,6 +386,8 @@ long walk_step(struct walk *w, struct state *s, size_t at)
 		return step_jump_by_table(&t);
 	if (l->e.flow == FLOW_JCC)
 		return step_branch(&t);
+	if (w->own)
+		own_step(&t);
 	if (l->e.kind == EFFECT_SET || l->e.kind == EFFECT_MOVE_IF)
 		return step_conditional_value(&t);
 	if (!dereference(&t, &l->e.dst) || !dereference(&t, &l->e.src))

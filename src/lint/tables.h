@@ -5,6 +5,7 @@
 
 #include "model/schema.h"
 
-extern const struct table typed_nil_rows; /* struct typed_nil */
+extern const struct table no_timeout_rows; /* struct no_timeout */
+extern const struct table typed_nil_rows;  /* struct typed_nil */
 
 #endif

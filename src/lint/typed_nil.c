@@ -52,5 +52,6 @@ void lint_find(const struct lint *l, struct findings *found)
 			       "and the called function's result as error, not as %s",
 			       n->type);
 	}
+	lint_find_no_timeout(l, found);
 	findings_sort(found);
 }

@@ -18,6 +18,7 @@
 #include "lint/state.h"
 
 struct callees;
+struct own_rules;
 struct variant;
 
 /* What a call was given, on all paths that came to it. */
@@ -36,6 +37,8 @@ struct walk {
 	uint64_t end_ns;     /* of the monotonic clock: what is not done by then is too complex */
 	/* By line; not NULL: paths that meet become one (lint/merge.h), and calls are not looked into. */
 	struct variant **merged;
+	/* Objects that only this function has are followed (lint/own.h); NULL: they are not. */
+	const struct own_rules *own;
 	/* At each return: the path may come back here with other states. */
 	void (*on_return)(struct walk *w, struct state *s, size_t at);
 	void *arg;

@@ -34,6 +34,10 @@ static const struct column lint_column[] = {
 	COUNT(S, lint.not_reached, "not_reached", "functions for which there was no time"),
 	ROWS(S, lint.nil, lint.nnil, "typed_nil", &typed_nil_rows,
 	     "lines that return a nil pointer as an error", .flags = COLUMN_STREAM),
+	COUNT(S, lint.senders, "senders", "functions that send requests by an http.Client"),
+	COUNT(S, lint.senders_unjudged, "senders_unjudged", "of these, those that are not judged"),
+	ROWS(S, lint.client, lint.nclient, "no_timeout", &no_timeout_rows,
+	     "requests that nothing bounds", .flags = COLUMN_STREAM),
 	ROWS(S, findings.f, findings.n, "findings", &report_findings, "what is wrong, worst first",
 	     .flags = COLUMN_STREAM),
 	COUNT(S, findings.dropped, "findings_dropped", "findings beyond the most that are kept",
@@ -73,6 +77,12 @@ static void say_coverage(const struct lint *l, struct buf *out)
 		sentence_counted(out, "; there was no time for ", l->not_reached, "function");
 		buf_puts(out, " more");
 	}
+	if (l->senders) {
+		sentence_counted(out, "; ", l->senders, "function");
+		buf_printf(out, " %s HTTP requests", l->senders == 1 ? "sends" : "send");
+	}
+	if (l->senders_unjudged)
+		buf_printf(out, ", %s of them not judged", human_count(l->senders_unjudged, n));
 	if (!l->itabs.n)
 		buf_puts(out, "; the executable turns no pointer type into an error");
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`gospect lint`: the lines of tests/progs/typednil that end in "typed nil", and nothing else.
+"""`gospect lint`: the lines of tests/progs/typednil that end in "typed nil", those of tests/progs/noclient that send a
+request without a timeout, and nothing else.
 
 By four releases; with GOSPECT_LINT_ALL by all, stripped or not, PIE, without optimization."""
 import json
@@ -63,6 +64,39 @@ class Lint(unittest.TestCase):
                 self.assertEqual(sorted(f["place"]["line"] for f in r["findings"]), sorted(want))
                 self.assertEqual({(f["kind"], f["severity"]) for f in r["findings"]}, {("typed-nil", "medium")})
 
+    def test_requests(self):
+        """Eight that nothing bounds, beside twenty that something does or may."""
+        want = {}
+        with open(os.path.join(TOP, "tests", "progs", "noclient", "main.go")) as f:
+            for n, line in enumerate(f, 1):
+                if m := re.search(r"// (no timeout|the default client)$", line):
+                    want[n] = "own" if m.group(1) == "no timeout" else "default"
+        self.assertEqual(sorted(want.values()), ["default"] * 2 + ["own"] * 6)
+        for release, variant in BUILDS:
+            with self.subTest(release=release, variant=variant):
+                r = report(binary(f"noclient-{release}-{variant}"))
+                self.assertEqual({n["place"]["line"]: n["client"] for n in r["no_timeout"]}, want)
+                self.assertEqual({n["place"]["file"] for n in r["no_timeout"]}, {"main.go"})
+                self.assertEqual(len(r["no_timeout"]), len(want))
+                by = {n["place"]["function"]: n for n in r["no_timeout"]}
+                self.assertEqual({f: n["method"] for f, n in by.items()}, {
+                    "main.badGet": "Get", "main.badPointer": "Get", "main.badDo": "Do", "main.badBackground": "Do",
+                    "main.badPost": "Post", "main.badLoop": "Head", "main.badDefault": "Get", "main.badDefaultDo": "Do"})
+                self.assertEqual([f for f, n in by.items() if n.get("transport")], ["main.badPointer"])
+                self.assertNotIn("made", by["main.badDefault"])
+                self.assertEqual(by["main.badDo"]["made"]["line"], by["main.badDo"]["place"]["line"] - 6)
+                self.assertEqual(r["senders_unjudged"], 0)
+                self.assertGreater(r["senders"], 20)
+                self.assertEqual({(f["kind"], f["severity"]) for f in r["findings"]}, {("no-timeout", "info")})
+
+    def test_default_client_set_up(self):
+        """Where the program gives it a timeout, nothing is said of those who use it."""
+        for release in releases("oldest", "usual", "newest"):
+            with self.subTest(release=release):
+                r = report(binary(f"ownclient-{release}-stripped"))
+                self.assertEqual((r["no_timeout"], r["findings"]), ([], []))
+                self.assertEqual(r["senders"], 1)
+
     def test_text_and_status(self):
         path = binary(f"typednil-{USUAL}-stripped")
         text = lint(path).stdout
@@ -71,6 +105,11 @@ class Lint(unittest.TestCase):
         self.assertIn("every path through them was followed", text.replace("\n            ", " "))
         lint("--fail-on", "medium", path, status=10)
         lint("--fail-on", "high", path)
+        path = binary(f"noclient-{USUAL}-stripped")
+        lint("--fail-on", "info", path, status=10)
+        text = " ".join(lint("--fail-on", "low", path).stdout.split())
+        self.assertIn("main.badGet (main.go:19) sends a request by an http.Client without a timeout", text)
+        self.assertIn("main.badDefault (main.go:64) sends a request by http.DefaultClient, which has no timeout", text)
         lint(status=2)
         lint("--fail-on", "awful", path, status=2)
         lint(os.devnull, status=3)

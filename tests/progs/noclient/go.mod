@@ -1,0 +1,3 @@
+module gospect.test/noclient
+
+go 1.18

@@ -1,0 +1,3 @@
+module gospect.test/ownclient
+
+go 1.18
