@@ -30,8 +30,8 @@ static void announce(void *arg, const struct prove_stop *stop)
 			 "it is tried once more",
 			 human_seconds((double)stop->in_vain_ns / 1e9, text));
 	if (stop->again)
-		msg_note("a stack was being written to just then: it is tried once more, with all "
-			 "of them copied");
+		msg_note("a stack counts after all that was not copied: it is tried once more, "
+			 "with all of them copied");
 	msg_note("process %ld will be stopped for about %s", p->pid,
 		 human_seconds((double)stop->expected_ns / 1e9, text));
 	if (stop->uses_cgo && !stop->in_vain_ns && !stop->again)

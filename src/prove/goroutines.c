@@ -38,8 +38,7 @@ static bool is_live(uint8_t status)
 	return status != GO_IDLE && status != GO_DEAD && status != GO_DEADEXTRA;
 }
 
-/* Fills what comes from the g itself. */
-static void decode(const struct snap *s, uint64_t addr, const uint8_t *raw, struct pgo *g)
+void snap_decode_g(const struct snap *s, uint64_t addr, const uint8_t *raw, struct pgo *g)
 {
 	uint32_t status = (uint32_t)g_word(s, raw, LAYOUT_G_ATOMICSTATUS) & ~STATUS_SCAN;
 
@@ -64,7 +63,7 @@ static void decode(const struct snap *s, uint64_t addr, const uint8_t *raw, stru
 	g->seq = raw[go_off(s->rt, LAYOUT_G_TRACKINGSEQ)];
 }
 
-static bool is_same(const struct pgo *a, const struct pgo *b)
+bool snap_is_same(const struct pgo *a, const struct pgo *b)
 {
 	return a->goid == b->goid && a->status == b->status && a->seq == b->seq && a->sp == b->sp &&
 	       a->pc == b->pc && a->lo == b->lo && a->hi == b->hi && a->waiting == b->waiting &&
@@ -158,21 +157,21 @@ static void take_first(struct snap *s, size_t i, const uint8_t *raw)
 	const uint8_t *copied = heap_bytes(&s->heap, s->gaddr[i], s->g_size);
 	struct pgo earlier;
 
-	decode(s, s->gaddr[i], raw, &s->g[i]);
+	snap_decode_g(s, s->gaddr[i], raw, &s->g[i]);
 	if (!copied) {
 		s->g[i].whole_stack = true;
 		return;
 	}
-	decode(s, s->gaddr[i], copied, &earlier);
-	s->g[i].whole_stack = !is_same(&s->g[i], &earlier);
+	snap_decode_g(s, s->gaddr[i], copied, &earlier);
+	s->g[i].whole_stack = !snap_is_same(&s->g[i], &earlier);
 }
 
 static void take_second(struct snap *s, size_t i, const uint8_t *raw)
 {
 	struct pgo now;
 
-	decode(s, s->gaddr[i], raw, &now);
-	if (is_same(&now, &s->g[i]))
+	snap_decode_g(s, s->gaddr[i], raw, &now);
+	if (snap_is_same(&now, &s->g[i]))
 		return;
 	s->g[i] = now;
 	s->g[i].whole_stack = true;
@@ -232,10 +231,10 @@ static void take_third(struct snap *s, size_t i, const uint8_t *raw)
 
 	if (!s->g[i].stuck)
 		return;
-	decode(s, s->gaddr[i], raw, &now);
+	snap_decode_g(s, s->gaddr[i], raw, &now);
 	if (now.status == GO_LEAKED) /* the runtime's own profile has said so meanwhile */
 		now.status = s->g[i].status;
-	if (!is_same(&now, &s->g[i]))
+	if (!snap_is_same(&now, &s->g[i]))
 		snap_take_back(s, i);
 }
 
@@ -250,6 +249,7 @@ int snap_look_again(struct snap *s)
 static void keep_place(const struct snap *s, const struct pgo *before, struct pgo *now)
 {
 	now->kept = snap_keeps(s, before, now);
+	now->later = snap_stays_later(s, before, now);
 	now->from = before->from;
 	now->stack_at = before->stack_at;
 	now->stack_len = before->stack_len;
@@ -266,7 +266,7 @@ static int take_copied(struct snap *s)
 		if (!raw)
 			return snap_fail(s, -EBADMSG,
 					 "a goroutine is not in an object of the heap");
-		decode(s, s->gaddr[i], raw, &now);
+		snap_decode_g(s, s->gaddr[i], raw, &now);
 		if (s->keeping && i < s->nkeep)
 			keep_place(s, &s->g[i], &now);
 		s->g[i] = now;
@@ -397,6 +397,27 @@ static int make_pieces(struct snap *s)
 	return s->stack_piece && s->stack_owner ? 0 : -ENOMEM;
 }
 
+/* Those of goroutine i's stack; what there are is read when there is no room for more. */
+static int add_pieces(struct snap *s, size_t i, size_t *n)
+{
+	const struct pgo *g = &s->g[i];
+	int err = 0;
+
+	for (uint32_t at = 0; at < g->stack_len && !err; at += STACK_PIECE) {
+		s->stack_owner[*n] = (uint32_t)i;
+		s->stack_piece[(*n)++] = (struct mem_piece){ .addr = g->from + at,
+							     .dst = s->stacks + g->stack_at + at,
+							     .len = g->stack_len - at < STACK_PIECE
+									    ? g->stack_len - at
+									    : STACK_PIECE };
+		if (*n == PIECES_AT_ONCE) {
+			err = read_pieces(s, *n, i);
+			*n = 0;
+		}
+	}
+	return err;
+}
+
 /* The stacks that were planned at `from` and behind. */
 static int read_planned(struct snap *s, uint64_t from)
 {
@@ -408,23 +429,27 @@ static int read_planned(struct snap *s, uint64_t from)
 	for (size_t i = 0; i < s->ng && !err; i++) {
 		const struct pgo *g = &s->g[i];
 
-		if (!g->live || g->stack_unread || g->kept || g->stack_at < from)
-			continue;
-		for (uint32_t at = 0; at < g->stack_len && !err; at += STACK_PIECE) {
-			s->stack_owner[n] = (uint32_t)i;
-			s->stack_piece[n++] =
-				(struct mem_piece){ .addr = g->from + at,
-						    .dst = s->stacks + g->stack_at + at,
-						    .len = g->stack_len - at < STACK_PIECE
-								   ? g->stack_len - at
-								   : STACK_PIECE };
-			if (n == PIECES_AT_ONCE) {
-				err = read_pieces(s, n, i);
-				n = 0;
-			}
-		}
+		if (g->live && !g->stack_unread && !g->kept && !g->later && g->stack_at >= from)
+			err = add_pieces(s, i, &n);
 	}
 	return err || !n ? err : read_pieces(s, n, s->ng);
+}
+
+int snap_copy_stacks(struct snap *s, const uint32_t *index, size_t n)
+{
+	int err = make_pieces(s);
+	size_t np = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		s->g[index[k]].stack_len = 0;
+		plan_stack(s, &s->g[index[k]]);
+	}
+	if (!err)
+		err = make_room(s);
+	for (size_t k = 0; k < n && !err; k++)
+		if (!s->g[index[k]].stack_unread)
+			err = add_pieces(s, index[k], &np);
+	return err || !np ? err : read_pieces(s, np, s->ng);
 }
 
 int snap_copy_stack(struct snap *s, struct pgo *g)
@@ -445,7 +470,9 @@ static int read_stacks(struct snap *s, bool again)
 	for (size_t i = 0; i < s->ng; i++) {
 		struct pgo *g = &s->g[i];
 
-		if (!g->live || g->kept || (again && !g->stack_unread))
+		if (s->sparing && !s->frozen && !again)
+			g->later = snap_may_be_later(s, g);
+		if (!g->live || g->kept || g->later || (again && !g->stack_unread))
 			continue;
 		if (again) /* behind what was read, where it is looked for */
 			g->stack_len = 0;

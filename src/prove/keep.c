@@ -23,7 +23,9 @@
 #include "base/vec.h"
 #include "prove/snap.h"
 
-#define LAST_MINOR 27
+#define LAST_MINOR    27
+#define ENOUGH_STACKS 100 /* to tell from what one takes; */
+#define STACK_NS      500 /* else that */
 
 /* recvq and sendq: their first fields, next to one another. */
 static bool heads_of(const struct snap *s, uint32_t *from, uint32_t *len)
@@ -100,36 +102,55 @@ void snap_keep_nothing(struct snap *s)
 	s->keeping = false;
 	s->stacks_len = 0;
 	for (size_t i = 0; i < s->nkeep; i++)
-		s->g[i].kept = false;
+		s->g[i].kept = s->g[i].later = false;
 	s->nkeep = 0;
 }
 
-int snap_keep(struct snap *s, uint64_t *saved_ns)
+/*
+ * Stacks of `kept` bytes, and those of `later` goroutines, are not copied in the freeze.  Those
+ * that were copied after the rest were not part of that copy, and if they are not kept they will be.
+ */
+static void estimate(const struct snap *s, uint64_t kept, size_t later, size_t copied,
+		     uint64_t heads_ns, struct snap_kept *out)
+{
+	uint64_t all_ns = s->stacks_ns + s->later_ns;
+	uint64_t kept_ns =
+		s->stacks_len ? (uint64_t)((double)all_ns * (double)kept / (double)s->stacks_len)
+			      : 0;
+	uint64_t each_ns = copied >= ENOUGH_STACKS ? all_ns / copied : STACK_NS;
+
+	out->less_ns = (int64_t)kept_ns - (int64_t)s->later_ns - (int64_t)heads_ns;
+	out->rest_ns = kept_ns + later * each_ns;
+}
+
+int snap_keep(struct snap *s, struct snap_kept *kept)
 {
 	uint64_t bytes = 0, began;
+	size_t later = 0, copied = 0;
 	int err;
 
-	*saved_ns = 0;
+	memset(kept, 0, sizeof(*kept));
 	s->keeping =
 		s->rt->gb->release.minor <= LAST_MINOR && go_off(s->rt, LAYOUT_G_WAITSINCE) >= 0;
-	s->nkeep = s->keeping ? s->ng : 0;
+	s->nkeep = s->ng;
 	for (size_t i = 0; i < s->nkeep; i++) {
-		s->g[i].kept = may_keep(&s->g[i]);
-		bytes += s->g[i].kept ? s->g[i].stack_len : 0;
+		struct pgo *g = &s->g[i];
+
+		g->kept = s->keeping && may_keep(g);
+		bytes += g->kept ? g->stack_len : 0;
+		later += g->later;
+		copied += g->stack_len != 0;
 	}
 	err = s->keeping ? list_channels(s) : -EOPNOTSUPP;
 	began = clock_mono_ns();
 	if (!err) /* room for them is made now, and what it takes is known */
 		err = snap_read_heads(s);
-	if (err) {
+	if (err) { /* everything is copied */
+		kept->less_ns = -(int64_t)(s->later_ns + later * STACK_NS);
 		snap_keep_nothing(s);
 		return err == -EOPNOTSUPP ? 0 : err;
 	}
-	if (s->stacks_len)
-		*saved_ns =
-			(uint64_t)((double)s->stacks_ns * (double)bytes / (double)s->stacks_len);
-	began = clock_mono_ns() - began;
-	*saved_ns -= *saved_ns < began ? *saved_ns : began;
+	estimate(s, bytes, later, copied, clock_mono_ns() - began, kept);
 	return 0;
 }
 

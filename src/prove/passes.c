@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "proc/process.h"
 #include "prove/prove_priv.h"
+#include "prove/verify.h"
 
 #define GAP_MS      100 /* between unfrozen passes */
 #define STARVED_MS  10  /* between two looks whether a thread has had a CPU */
@@ -63,6 +64,8 @@ static int finish_passes(struct run *r)
 	for (size_t k = 0; k < r->nsuspect && !code; k++)
 		if (!u64map_put(&only, r->suspect[k].addr, r->suspect[k].leaked ? 1 : 2, NULL))
 			code = -ENOMEM;
+	if (!code)
+		code = verify_leaks(&r->snap);
 	if (!code)
 		code = prove_finish(r, &only);
 	u64map_deinit(&only);

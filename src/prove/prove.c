@@ -26,6 +26,7 @@
 #define MAX_STOPS    3       /* that took longer than announced */
 #define MORE_TIME    4       /* announced for the next one */
 #define LETTING_GO   4       /* this part of the longest stop is for the end of it */
+#define FEW_STACKS   16384   /* unreached ones are copied before the freeze: some 10 ms */
 #define SLICE_NS     4000000 /* that a thread has to wait for each one before it on its CPU */
 
 int prove_off(struct prove_result *out, const char *fmt, ...)
@@ -272,11 +273,9 @@ static int fill(struct run *r, const struct u64map *only)
 
 int prove_finish(struct run *r, const struct u64map *only)
 {
-	int code = verify_leaks(&r->snap);
-
 	r->out->losses = r->snap.losses;
 	snap_drop_copies(&r->snap);
-	return code ? code : fill(r, only);
+	return fill(r, only);
 }
 
 /* ---- with a proof ---- */
@@ -390,26 +389,38 @@ static int frozen_copies(struct run *r, bool again)
 	return code;
 }
 
-/* Once more, with everything, when a stack was written to that was not copied again (keep.c). */
-static int frozen_judgement(struct run *r)
+static int frozen_judgement(struct run *r, bool again)
 {
-	int code = frozen_copies(r, false);
+	int code = frozen_copies(r, again);
 
 	if (!code)
 		code = snap_judge(&r->snap);
+	/* of that moment, before the last look */
+	if (!code)
+		code = snap_running(&r->snap, &r->out->running, &r->out->nrunning);
+	return code ? code : verify_leaks(&r->snap);
+}
+
+/* Once more, with everything, when a stack was needed that had not been copied (keep.c, later.c). */
+static int frozen_judgements(struct run *r)
+{
+	int code = frozen_judgement(r, false);
+
 	if (code != -EAGAIN)
 		return code;
+	free(r->out->running);
+	r->out->running = NULL;
+	r->out->nrunning = 0;
 	snap_keep_nothing(&r->snap);
-	r->copy_ns += r->kept_ns;
+	r->copy_ns += r->rest_ns;
 	r->out->expected_stop_ns = expected_stop(r);
-	code = frozen_copies(r, true);
-	return code ? code : snap_judge(&r->snap);
+	return frozen_judgement(r, true);
 }
 
 /* 0: the proof is in the result; 1: it could not be had, why is said; negative errno. */
 static int prove_frozen(struct run *r)
 {
-	int code = frozen_judgement(r);
+	int code = frozen_judgements(r);
 
 	r->out->losses = r->snap.losses;
 	switch (code) {
@@ -435,10 +446,7 @@ static int prove_frozen(struct run *r)
 	}
 	r->out->candidates = r->snap.candidates;
 	r->out->passes = 1;
-	/* finish() gives the copies back */
-	code = snap_running(&r->snap, &r->out->running, &r->out->nrunning);
-	if (!code)
-		code = prove_finish(r, NULL);
+	code = prove_finish(r, NULL);
 	if (!code)
 		r->out->verdict = LEAKS_PROVEN;
 	return code;
@@ -446,20 +454,25 @@ static int prove_frozen(struct run *r)
 
 static int run_proof(struct run *r)
 {
+	struct snap_kept kept = { 0 };
 	int code;
 
 	/* how much there is, and room for it: none is made while it stands still */
-	r->snap.heap.trust_alloc_bits = true;
+	r->snap.heap.trust_alloc_bits = r->snap.sparing = true;
 	code = prove_unfrozen_pass(r);
+	if (!code)
+		code = snap_copy_few(&r->snap, FEW_STACKS);
+	r->snap.sparing = false;
 	/* what changes too fast to be read while it runs is clear when it stands still */
 	if (code && code != -EFAULT && code != -EBADMSG)
 		return code;
 	if (!code)
-		code = snap_keep(&r->snap, &r->kept_ns);
+		code = snap_keep(&r->snap, &kept);
 	if (code == -ENOMEM || code == -ESRCH || code == -EPERM)
 		return code;
 	r->out->passes = 1;
-	r->copy_ns -= r->kept_ns;
+	r->rest_ns = kept.rest_ns;
+	r->copy_ns = kept.less_ns < (int64_t)r->copy_ns ? r->copy_ns - (uint64_t)kept.less_ns : 0;
 	r->out->expected_stop_ns = expected_stop(r);
 	if (!r->cfg->max_stop_ns || r->out->expected_stop_ns <= r->cfg->max_stop_ns)
 		return prove_frozen(r);

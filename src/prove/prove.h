@@ -46,7 +46,7 @@ struct prove_stop {
 	uint64_t expected_ns;
 	/* The stop before took longer than announced and was ended in vain, after this; or 0. */
 	uint64_t in_vain_ns;
-	bool again;    /* a stack was being written to in the one before: all are copied now */
+	bool again;    /* a stack that was not copied in the one before counts: all are now */
 	bool uses_cgo; /* a system call of C code may see EINTR */
 };
 

@@ -22,7 +22,7 @@ struct run {
 	struct freeze *freeze; /* with a proof */
 	struct suspect *suspect;
 	size_t nsuspect;
-	uint64_t kept_ns;       /* that copying stacks again would take, keep.c */
+	uint64_t rest_ns;       /* that copying stacks would take which a freeze spares, keep.c */
 	uint64_t copy_ns;       /* of the last unfrozen pass: what a frozen one will take */
 	uint64_t stop_ns;       /* of the last one */
 	uint64_t end_ns;        /* no pass goes on after; 0: none is running */
@@ -40,7 +40,7 @@ int prove_passes(struct run *r);
 int prove_off(struct prove_result *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 size_t prove_count_stuck(const struct snap *s);
 int prove_unfrozen_pass(struct run *r);
-/* The last look, and the list.  only: of these (1: leaked; 2: at most stuck); NULL: of all. */
+/* After the last look: the list.  only: of these (1: leaked; 2: at most stuck); NULL: of all. */
 int prove_finish(struct run *r, const struct u64map *only);
 /* 1: it is one; 0: gone, or somebody else's meanwhile: it was none; -ESRCH, -ESTALE:
  * the process ended, and half a list is useless. */

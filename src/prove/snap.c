@@ -63,6 +63,8 @@ void snap_deinit(struct snap *s)
 	free(s->stack_owner);
 	free(s->channel);
 	readbatch_deinit(&s->heads);
+	free(s->reached);
+	readbatch_deinit(&s->reached_g);
 	free(s->word);
 	free(s->object);
 	free(s->waiter);
@@ -120,6 +122,7 @@ int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64
 	s->heap.ended = false;
 	s->misread = false;
 	s->losses = 0;
+	s->later_ns = 0;
 	s->why[0] = '\0';
 	if (!s->frozen)
 		snap_keep_nothing(s);
@@ -193,18 +196,23 @@ static void mark_goroutine(struct snap *s, size_t i)
 	snap_mark_stack(s, g);
 }
 
-static void drain(struct snap *s)
+static int drain(struct snap *s)
 {
 	size_t n = 0;
+	int err = 0;
 
 	while ((s->nlive || s->heap.nqueue) && !s->heap.ended) {
 		for (; s->nlive && !s->heap.ended; n++) {
+			err = snap_copy_reached(s);
+			if (err)
+				return err;
 			mark_goroutine(s, s->live_queue[--s->nlive]);
 			if (n % G_AT_ONCE == 0)
 				heap_go_on(&s->heap, "marking what goroutines keep", n, s->ng);
 		}
 		heap_drain(&s->heap);
 	}
+	return 0;
 }
 
 /* Every g is an object in use, of the size of a g: else the layout is another. */
@@ -228,7 +236,10 @@ static int check_goroutines(struct snap *s)
 
 int snap_continue(struct snap *s)
 {
-	drain(s);
+	int err = drain(s);
+
+	if (err)
+		return err;
 	if (s->heap.ended)
 		return -EINTR;
 	return s->misread || s->heap.reached_unknown ? -EFAULT : 0;

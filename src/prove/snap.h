@@ -37,6 +37,7 @@ struct pgo {
 	bool inexact; /* stopped anywhere in its innermost function: every word of that frame counts */
 	bool stack_unread;
 	bool kept;   /* keep.c: its stack is the one that was copied before */
+	bool later;  /* later.c: its stack is copied when it turns out to be reached */
 	bool on_cpu; /* frozen: pc and sp are those of the thread that ran it */
 	bool candidate, reached;
 	bool held;  /* by who is named to hold what it waits for */
@@ -79,12 +80,17 @@ struct snap {
 	/* keep.c: of the first nkeep goroutines, stacks that are not copied again */
 	bool keeping;
 	size_t nkeep;
-	uint64_t stacks_ns; /* that copying all stacks took */
+	uint64_t stacks_ns; /* that copying stacks took */
 	uint64_t *channel;  /* of receivers among them, by address */
 	size_t nchannel, channel_cap;
 	struct readbatch heads; /* of their queues, as they were in the freeze */
-	uint64_t max_bytes;     /* of our own memory */
-	uint64_t wanted_bytes;  /* at least, when that was not enough */
+	/* later.c */
+	bool sparing;      /* before a freeze */
+	uint64_t later_ns; /* that copying those took which were copied after all */
+	uint32_t *reached; /* one batch of them */
+	struct readbatch reached_g;
+	uint64_t max_bytes;    /* of our own memory */
+	uint64_t wanted_bytes; /* at least, when that was not enough */
 	/* stacks of the runtime itself, where threads of the frozen process are; addr 0 */
 	struct pgo *system;
 	size_t nsystem, system_cap;
@@ -129,8 +135,9 @@ void snap_deinit(struct snap *s);
  */
 int snap_copy(struct snap *s, const struct freeze *f, uint64_t max_bytes, uint64_t deadline_ns);
 /*
- * Finds candidates and marks from the roots; the process is no longer read.
- * -EFAULT: something reachable could not be read, so that everything may be; -EINTR.
+ * Finds candidates and marks from the roots; the process is no longer read, unless it is sparing.
+ * -EFAULT: something reachable could not be read, so that everything may be; -EAGAIN: frozen, and
+ * all stacks have to be copied; -EINTR, -ENOMEM.
  */
 int snap_judge(struct snap *s);
 /* Goroutine i turned out to be alive; what it keeps is marked by snap_continue(). */
@@ -166,18 +173,39 @@ bool snap_find_g(const struct snap *s, uint64_t addr, size_t *index);
 int snap_look_again(struct snap *s);
 /* Copies [g->from, g->hi) behind the stacks that are there. */
 int snap_copy_stack(struct snap *s, struct pgo *g);
+/* The same of n goroutines, from where each is to be searched; one that fails is stack_unread. */
+int snap_copy_stacks(struct snap *s, const uint32_t *index, size_t n);
+/* What comes from the g itself, out of its bytes; and whether a goroutine still stands as it did. */
+void snap_decode_g(const struct snap *s, uint64_t addr, const uint8_t *raw, struct pgo *g);
+bool snap_is_same(const struct pgo *a, const struct pgo *b);
 /* Whether a thread is in a system call that Go code made: its registers hold nothing. */
 bool snap_thread_rests(const struct snap *s, const struct frozen_thread *t);
 /*
- * keep.c.  snap_keep(): after a judgement of the running process, for the freeze to come;
- * *saved_ns is what that will spare.  A judgement of the frozen copy says -EAGAIN when a stack was
- * written to all the same: then snap_keep_nothing(), and another freeze.
+ * keep.c.  snap_keep(): after a judgement of the running process, for the freeze to come.  A
+ * judgement of the frozen copy says -EAGAIN when a stack was written to all the same: then
+ * snap_keep_nothing(), and another freeze.
  */
-int snap_keep(struct snap *s, uint64_t *saved_ns);
+struct snap_kept {
+	int64_t less_ns;  /* than the last copy the frozen one will take */
+	uint64_t rest_ns; /* and this much more where everything has to be copied */
+};
+int snap_keep(struct snap *s, struct snap_kept *kept);
 void snap_keep_nothing(struct snap *s);
 bool snap_keeps(const struct snap *s, const struct pgo *before, const struct pgo *now);
 int snap_read_heads(struct snap *s);
 int snap_check_kept(const struct snap *s);
+/*
+ * later.c.  Of a goroutine that is to be judged only who is reached has a stack that counts.
+ * Before a freeze (sparing) those stacks are copied while marking reaches them; in it, those of
+ * whom it did not reach are left out (snap_stays_later()).  A judgement of the frozen copy, and
+ * the last look, say -EAGAIN when one of these is needed after all: as above.
+ */
+bool snap_may_be_later(const struct snap *s, const struct pgo *g);
+bool snap_stays_later(const struct snap *s, const struct pgo *before, const struct pgo *now);
+/* Of those that are to be marked next, the stacks that are still to be copied. */
+int snap_copy_reached(struct snap *s);
+/* After that, those of whom it did not reach, if they are that many at most. */
+int snap_copy_few(struct snap *s, size_t most);
 /* roots.c: finalizers, cleanups, weak handles; registers and stacks of the system. */
 int snap_read_roots(struct snap *s);
 /* Since 1.26 a preempted goroutine's vector registers are outside its stack; raw: its g. */
