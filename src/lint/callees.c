@@ -62,6 +62,8 @@ static enum callee_kind kind_of(const char *name)
 		return CALLEE_NEVER_RETURNS;
 	if (begins(name, "gcWriteBarrier"))
 		return CALLEE_BARRIER;
+	if (!strcmp(name, "errors.As") || !strcmp(name, "golang.org/x/xerrors.As"))
+		return CALLEE_AS;
 	if (!begins(name, runtime))
 		return CALLEE_PLAIN;
 	name += sizeof(runtime) - 1;

@@ -17,6 +17,7 @@ enum callee_kind {
 	CALLEE_ALLOCATES,     /* its first word is never nil */
 	CALLEE_NEVER_RETURNS, /* panics, exits */
 	CALLEE_BARRIER,       /* of the collector: it keeps all registers but one */
+	CALLEE_AS,            /* errors.As: what its target points to is set, when it is true */
 	CALLEE_FILLS          /* duffzero, duffcopy: memory at RDI, other registers stay */
 };
 

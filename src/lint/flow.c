@@ -157,10 +157,27 @@ static void note_arguments(struct step *t)
 	}
 }
 
+/* errors.As(err, &v): the address of v is the second word of the second argument.  Whoever uses v
+ * where it was false has it as it was before, which nobody does. */
+static void set_target(struct step *t, struct value target)
+{
+	int64_t off = 0;
+
+	if (target.kind == VALUE_FRAME) {
+		off = target.n;
+		target.n = 0;
+	} else if (target.kind != VALUE_THING || THING_AT(target.n) == t->at) {
+		return;
+	}
+	target.shaky = false;
+	state_store(t->s, target, off, 8, (struct value){ VALUE_SET, false, 0, 0 });
+}
+
 static void after_call(struct step *t, const struct callee *callee)
 {
 	const struct arch *arch = t->w->gb->arch;
 	struct state *s = t->s;
+	struct value target = s->reg[arch->abi[3]];
 
 	if (callee && callee->args_size > 0 && callee->args_size < MAX_ARGS &&
 	    s->reg[EFFECT_SP].kind == VALUE_FRAME)
@@ -176,6 +193,8 @@ static void after_call(struct step *t, const struct callee *callee)
 		step_set_reg(t, arch->abi[i], value_thing(t->at, WORD_CALL + i));
 	if (callee && callee->kind == CALLEE_ALLOCATES)
 		state_assume(s, s->reg[arch->abi[0]], value_number(0), 8, not_equal);
+	if (callee && callee->kind == CALLEE_AS)
+		set_target(t, target);
 	s->flags.size = 0;
 }
 

@@ -10,7 +10,7 @@ enum {
 	REG_SI = 6,
 	REG_R11 = 11,        /* where the collector's barrier wants pointers written */
 	MAX_STACK_ARGS = 64, /* bytes, of a function that is not known */
-	BARRIER_LINES = 2    /* between the address that a barrier is given and its call */
+	BARRIER_LINES = 8    /* from the address that a barrier is given to its call */
 };
 
 const struct own *own_find(const struct state *s, struct value v)
@@ -109,21 +109,32 @@ static bool stays(const struct step *t)
 
 /* ---- addresses ---- */
 
-/* Up to 1.20: the address of a field goes to the collector's barrier, which stores there. */
+static bool sets(const struct effect *e, uint8_t r)
+{
+	return (e->dst.kind == OPERAND_REG && e->dst.reg == r) || e->written >> r & 1;
+}
+
+/* Up to 1.20: the address of a field goes to the collector's barrier, which stores there, and
+ * nowhere else. */
 static bool is_for_barrier(const struct step *t)
 {
 	const struct code *c = t->w->code;
+	uint8_t r = t->e->dst.reg;
 
-	if (t->e->dst.reg != REG_DI)
-		return false;
-	for (size_t i = t->at + 1; i < c->n && i <= t->at + 1 + BARRIER_LINES; i++) {
+	for (size_t i = t->at + 1; i < c->n && i <= t->at + BARRIER_LINES && r < EFFECT_REGS; i++) {
 		const struct effect *e = &c->line[i].e;
-		const struct callee *callee =
-			e->flow == FLOW_CALL ? callees_get(t->w->callees, e->target) : NULL;
+		const struct callee *callee;
 
-		if (callee)
-			return callee->kind == CALLEE_BARRIER;
-		if (e->flow != FLOW_NEXT || (e->written >> REG_DI & 1))
+		if (e->flow == FLOW_CALL) {
+			callee = callees_get(t->w->callees, e->target);
+			return callee && callee->kind == CALLEE_BARRIER && r == REG_DI;
+		}
+		if (e->flow != FLOW_NEXT)
+			break;
+		if (e->kind == EFFECT_MOVE && e->dst.kind == OPERAND_REG &&
+		    e->src.kind == OPERAND_REG && e->src.reg == r)
+			r = e->dst.reg;
+		else if (e->read >> r & 1 || sets(e, r))
 			break;
 	}
 	return false;

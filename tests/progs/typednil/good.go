@@ -238,7 +238,44 @@ func goodSecond(n int) (*myError, error) {
 	return &myError{n}, nil
 }
 
+// ---- errors.As has set it ----
+
+func orNil(e *myError) *myError {
+	if e == nil {
+		return nil
+	}
+	return &myError{e.code + 1}
+}
+
+//go:noinline
+func orNilCalled(e *myError) *myError {
+	if e == nil {
+		return nil
+	}
+	return &myError{e.code + 1}
+}
+
+//go:noinline
+func goodAs(err error) error {
+	var e *myError
+	if errors.As(err, &e) {
+		return orNil(e)
+	}
+	return err
+}
+
+//go:noinline
+func goodAsCalled(err error) error {
+	var e *myError
+	if ok := errors.As(err, &e); ok {
+		return orNilCalled(e)
+	}
+	return err
+}
+
 func good(n int) {
+	report(goodAs(fmt.Errorf("%w", always(n))))
+	report(goodAsCalled(fmt.Errorf("%w", always(n))))
 	names := []string{"good", "bad"}[:n%3]
 	report(goodConstant(n))
 	report(goodTested(n))
