@@ -225,7 +225,7 @@ static bool read_totals(struct agent *a, struct entry *e)
 
 	a->self.looks[DEPTH_TOTALS]++;
 	a->self.look_ns[DEPTH_TOTALS] += clock_thread_cpu_ns() - cpu;
-	return r && failed(a, e, r);
+	return r ? failed(a, e, r) : entry_rename(e, &a->entries, &a->cfg, a->life);
 }
 
 static void try_open(struct agent *a, struct entry *e)
@@ -320,7 +320,7 @@ static void judge(struct agent *a, struct entry *e)
 	const struct life_walk lw = {
 		.key = e->key,
 		.pid = e->pid,
-		.who = &e->target->identity,
+		.who = &e->target->who->id,
 		.findings = &w->report.findings,
 		.real_ns = w->real_ns,
 		.verdict = win->goroutines->leaks.verdict != LEAKS_VERDICT_OFF,
@@ -533,7 +533,7 @@ void agent_configure(struct agent *a, const struct agent_config *cfg)
 			e->due_ns = now; /* perhaps it is wanted now */
 		if (!e->target)
 			continue;
-		e->most = entry_depth(cfg, &e->target->identity, e->target->proc.exe);
+		e->most = entry_depth(cfg, &e->target->who->id, e->target->proc.exe);
 		if (e->most == DEPTH_NONE) {
 			life_end(a->life, e->key, clock_real_ns(), "gone");
 			entry_let_go(e, &a->entries);

@@ -11,9 +11,12 @@
 #include "agent/view_build.h"
 #include "base/clock.h"
 #include "base/vec.h"
+#include "proc/mem.h"
 
-#define BUSY_NS   (10 * NS_PER_S) /* to the next try, where another snapshot is being written */
-#define STARTS_NS (5 * NS_PER_S)  /* a runtime that is not up after so long never will be */
+#define BUSY_NS   (10 * NS_PER_S)  /* to the next try, where another snapshot is being written */
+#define STARTS_NS (5 * NS_PER_S)   /* a runtime that is not up after so long never will be */
+#define NAMED_NS  (600 * NS_PER_S) /* who has not said its name after so long never will */
+#define LEFT_OUT  "left out by the configuration"
 
 /* --- the table ------------------------------------------------------------------- */
 
@@ -59,8 +62,10 @@ static void stranger_put(void *p)
 {
 	struct stranger *s = p;
 
-	if (s && !--s->refs)
-		free(s);
+	if (!s || --s->refs)
+		return;
+	who_put(s->who);
+	free(s);
 }
 
 /* The file is open through it: another one has to do that now. */
@@ -139,7 +144,7 @@ enum depth entry_depth(const struct agent_config *cfg, const struct identity *wh
 /* --- opening --------------------------------------------------------------------- */
 
 /* What is known of one that is not read. */
-static void note_stranger(struct entry *e, const struct process *p, const struct target *t,
+static void note_stranger(struct entry *e, const struct process *p, struct who *who, const char *go,
 			  const char *why)
 {
 	struct stranger *s = calloc(1, sizeof(*s));
@@ -147,13 +152,9 @@ static void note_stranger(struct entry *e, const struct process *p, const struct
 	if (!s)
 		return;
 	s->refs = 1;
-	if (t)
-		identity_copy(&t->identity, &s->who);
-	else
-		identity_of(&s->who, p, NULL, IDENTITY_LOG_DIR, "");
+	s->who = who_get(who);
 	snprintf(s->exe, sizeof(s->exe), "%s", p->exe);
-	if (t)
-		snprintf(s->go, sizeof(s->go), "%s", t->exe->gb->build.version);
+	snprintf(s->go, sizeof(s->go), "%s", go);
 	snprintf(s->why, sizeof(s->why), "%s", why);
 	s->started_real_ns = p->start_real_ns;
 	stranger_put(e->stranger);
@@ -182,15 +183,16 @@ static enum open_result never(struct entry *e, enum shallow why)
 /* Two of one name at once are told apart. */
 static void tell_apart(struct entry *e, const struct entries *all)
 {
-	struct identity *id = &e->target->identity;
+	struct identity *id = &e->target->who->id;
 	size_t n = strlen(id->service_instance_id);
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct entry *o = all->e[i];
+		const struct identity *other = o->target ? &o->target->who->id : NULL;
 
-		if (o == e || !o->target ||
-		    strcmp(o->target->identity.service_instance_id, id->service_instance_id) ||
-		    strcmp(o->target->identity.service_name, id->service_name))
+		if (o == e || !other ||
+		    strcmp(other->service_instance_id, id->service_instance_id) ||
+		    strcmp(other->service_name, id->service_name))
 			continue;
 		snprintf(id->service_instance_id + n, sizeof(id->service_instance_id) - n, ".%d",
 			 (int)e->pid);
@@ -198,45 +200,69 @@ static void tell_apart(struct entry *e, const struct entries *all)
 	}
 }
 
-static enum open_result opened(struct entry *e, struct target *t, struct entries *all,
-			       const struct agent_config *cfg)
+static void opened(struct entry *e, struct target *t, const struct entries *all)
 {
 	e->target = t;
 	e->shallow = SHALLOW_NOT;
 	e->due_ns = UINT64_MAX;
 	tell_apart(e, all);
-	e->most = entry_depth(cfg, &t->identity, t->proc.exe);
-	if (e->most != DEPTH_NONE)
-		return OPEN_DONE;
-	entry_let_go(e, all);
-	return OPEN_NO;
 }
 
 void entry_let_go(struct entry *e, const struct entries *all)
 {
-	note_stranger(e, &e->target->proc, e->target, "left out by the configuration");
-	target_close(e->target);
+	struct target *t = e->target;
+
+	note_stranger(e, &t->proc, t->who, t->exe->gb->build.version, LEFT_OUT);
+	target_close(t);
 	e->target = NULL;
 	leave_analysis(all, e);
 	e->shallow = SHALLOW_CONFIGURED;
 	e->due_ns = UINT64_MAX;
 }
 
-static enum open_result bind(struct entry *e, struct process *p, struct entries *all,
-			     const struct agent_config *cfg)
+bool entry_rename(struct entry *e, const struct entries *all, const struct agent_config *cfg,
+		  struct life *life)
+{
+	struct target *t = e->target;
+	struct who *before = t->who, *now;
+
+	if (!target_is_renamed(t) || otelctx_read(&t->context, t->mem, NULL, NULL))
+		return false; /* who it was is better than a damaged word */
+	now = who_new();
+	if (!now)
+		return false;
+	identity_of(&now->id, &t->proc, t->mem, &t->context, IDENTITY_LOG_DIR);
+	identity_version(&now->id, t->exe->gb->build.module_version);
+	t->who = now;
+	tell_apart(e, all);
+	e->most = entry_depth(cfg, &now->id, t->proc.exe);
+	if (e->most == DEPTH_NONE || strcmp(before->id.service_name, now->id.service_name) ||
+	    strcmp(before->id.service_namespace, now->id.service_namespace))
+		life_end(life, e->key, clock_real_ns(), "gone"); /* they had the other's name */
+	who_put(before);
+	if (e->most == DEPTH_NONE)
+		entry_let_go(e, all);
+	return e->most == DEPTH_NONE;
+}
+
+static enum open_result bind(struct entry *e, struct process *p, struct who *who,
+			     const struct otelctx *context, const struct entries *all)
 {
 	bool young = clock_real_ns() < p->start_real_ns + STARTS_NS;
 	struct err err = { 0 };
 	struct target *t;
-	int r = target_open(&t, p, e->analysis->x, &err);
+	int r = target_open(&t, p, e->analysis->x, who, &err);
 
-	if (!r)
-		return opened(e, t, all, cfg);
+	if (!r) {
+		t->context = *context;
+		opened(e, t, all);
+		return OPEN_DONE;
+	}
 	if (r == -ESRCH || r == -ESTALE) {
 		process_deinit(p);
 		return OPEN_GONE;
 	}
-	note_stranger(e, p, NULL, err.what);
+	note_stranger(e, p, who, "", err.what);
 	process_deinit(p);
 	if (r == -EPERM || r == -EACCES)
 		return again(e, SHALLOW_NOT_PERMITTED);
@@ -245,9 +271,40 @@ static enum open_result bind(struct entry *e, struct process *p, struct entries 
 	return again(e, r == -ENOEXEC ? SHALLOW_LAYOUT : SHALLOW_FAILED);
 }
 
-static enum open_result not_analysed(struct entry *e, struct process *p)
+/* Whether it may still say another name, by which it is wanted. */
+static bool may_be_renamed(const struct process *p, const struct agent_config *cfg)
 {
-	note_stranger(e, p, NULL, e->analysis->why);
+	bool by_name = false;
+
+	for (int i = 0; i < cfg->nrule; i++)
+		by_name = by_name || cfg->rule[i].service;
+	return by_name && clock_real_ns() < p->start_real_ns + NAMED_NS;
+}
+
+static enum open_result open_as(struct entry *e, struct process *p, struct who *who,
+				const struct otelctx *context, struct entries *all,
+				struct files *files, const struct agent_config *cfg)
+{
+	/* it may run another program than at the last try */
+	if (e->analysis)
+		files_leave(e->analysis);
+	e->analysis = NULL;
+	e->most = entry_depth(cfg, &who->id, p->exe);
+	if (e->most == DEPTH_NONE) { /* which takes no analysis to know */
+		bool later = may_be_renamed(p, cfg);
+
+		note_stranger(e, p, who, "", LEFT_OUT);
+		process_deinit(p);
+		return later ? again(e, SHALLOW_CONFIGURED) : never(e, SHALLOW_CONFIGURED);
+	}
+	e->analysis = files_analyse(files, p);
+	if (!e->analysis) {
+		process_deinit(p);
+		return again(e, SHALLOW_FAILED);
+	}
+	if (e->analysis->x)
+		return bind(e, p, who, context, all);
+	note_stranger(e, p, who, "", e->analysis->why);
 	process_deinit(p);
 	return never(e, SHALLOW_EXECUTABLE);
 }
@@ -255,25 +312,30 @@ static enum open_result not_analysed(struct entry *e, struct process *p)
 enum open_result entry_open(struct entry *e, struct entries *all, struct files *files,
 			    const struct agent_config *cfg)
 {
+	struct otelctx context = { 0 };
+	struct memreader *m = NULL;
 	struct err err = { 0 };
+	enum open_result ret;
 	struct process p;
+	struct who *who;
 	int r = process_init(&p, e->pid, &err);
 
 	if (r == -EPERM || r == -EACCES)
 		return again(e, SHALLOW_NOT_PERMITTED);
 	if (r)
 		return OPEN_GONE;
-	/* it may run another program than at the last try */
-	if (e->analysis)
-		files_leave(e->analysis);
-	e->analysis = files_analyse(files, &p);
-	if (!e->analysis) {
+	who = who_new();
+	if (!who) {
 		process_deinit(&p);
 		return again(e, SHALLOW_FAILED);
 	}
-	if (!e->analysis->x)
-		return not_analysed(e, &p);
-	return bind(e, &p, all, cfg);
+	if (mem_open_pid(&m, e->pid, &err))
+		m = NULL; /* then less is known of it */
+	identity_of(&who->id, &p, m, &context, IDENTITY_LOG_DIR);
+	mem_free(m);
+	ret = open_as(e, &p, who, &context, all, files, cfg);
+	who_put(who);
+	return ret;
 }
 
 bool entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_ID_SIZE], int *err)
@@ -282,7 +344,7 @@ bool entry_keep(struct entry *e, const struct agent_config *cfg, char id[SPOOL_I
 	const struct spool_what what = {
 		.report = &w->report,
 		.real_ns = w->real_ns,
-		.service = e->target->identity.service_name,
+		.service = e->target->who->id.service_name,
 		.pid = e->pid,
 	};
 	uint64_t wait_ns = cfg->keep_ns;
@@ -320,7 +382,7 @@ int entry_fill(const struct entry *e, const struct agent_config *cfg, struct vie
 		return view_fill(v, e->target);
 	}
 	s->refs++;
-	p->identity = &s->who;
+	p->identity = &s->who->id;
 	p->exe = s->exe;
 	p->go = s->go;
 	p->why = s->why;

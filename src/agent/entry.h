@@ -5,13 +5,14 @@
 
 #include "agent/config.h"
 #include "agent/files.h"
+#include "agent/life.h"
 #include "agent/target.h"
 #include "agent/view.h"
 
 /* Who a process is that is not read.  Counted: views have it. */
 struct stranger {
 	unsigned int refs;
-	struct identity who;
+	struct who *who; /* counted */
 	char exe[512], go[96], why[200];
 	uint64_t started_real_ns;
 };
@@ -60,6 +61,9 @@ enum open_result entry_open(struct entry *e, struct entries *all, struct files *
 			    const struct agent_config *cfg);
 /* How deep a process is to be watched. */
 enum depth entry_depth(const struct agent_config *cfg, const struct identity *who, const char *exe);
+/* Looks whether its SDK has said since who it is.  True: as configured, it is let go for that. */
+bool entry_rename(struct entry *e, const struct entries *all, const struct agent_config *cfg,
+		  struct life *life);
 /* Not watched as configured: what it has is given back, but for who it is. */
 void entry_let_go(struct entry *e, const struct entries *all);
 /* Keeps its last walk, with all goroutines by stack, if that is wanted and it is time.  True: so it

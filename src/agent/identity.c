@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/otelctx.h"
 #include "base/vec.h"
 #include "proc/mem.h"
 #include "proc/process.h"
@@ -148,8 +149,9 @@ static char *place_of(struct identity *id, const char *key, size_t *size)
 	return NULL;
 }
 
-/* OTEL_SERVICE_NAME comes first, and what the machine says itself is not for a process to say. */
-static void keep(struct identity *id, const char *key, const char *value)
+/* What came first stays, and what the machine says itself is not for a process to say.  True: the
+ * text is needed. */
+static bool keep(struct identity *id, const char *key, const char *value)
 {
 	static const char *const ours[] = { "container.id", "k8s.pod.uid", "host.name",
 					    "process.pid" };
@@ -158,18 +160,44 @@ static void keep(struct identity *id, const char *key, const char *value)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		if (!strcmp(key, ours[i]))
-			return;
-	if (place && (place[0] || !value[0]))
-		return;
-	if (place)
+			return false;
+	if (place && !place[0])
 		take(place, size, value, strlen(value));
-	else if (id->nattribute < IDENTITY_MAX_ATTRIBUTES)
-		id->attribute[id->nattribute++] = (struct identity_attribute){ key, value };
+	for (int i = 0; i < id->nattribute; i++)
+		if (!strcmp(key, id->attribute[i].key))
+			return false;
+	if (place || id->nattribute == IDENTITY_MAX_ATTRIBUTES)
+		return false;
+	id->attribute[id->nattribute++] = (struct identity_attribute){ key, value };
+	return true;
+}
+
+static bool begins(const char *s, const char *with)
+{
+	return !strncmp(s, with, strlen(with));
+}
+
+/* Of the process, its machine and its SDK others know better; "unknown_service" is none. */
+void identity_published(void *arg, const char *key, const char *value)
+{
+	struct identity *id = arg;
+	char *text = id->attribute_text + id->attribute_used;
+	size_t k = strlen(key) + 1, n = k + strlen(value) + 1;
+
+	if (begins(key, "process.") || begins(key, "telemetry.") ||
+	    (!strcmp(key, "service.name") && begins(value, "unknown_service")) ||
+	    n > sizeof(id->attribute_text) - id->attribute_used)
+		return;
+	memcpy(text, key, k);
+	memcpy(text + k, value, n - k);
+	if (keep(id, text, text + k))
+		id->attribute_used += n;
 }
 
 int identity_attributes(struct identity *id, const char *value)
 {
-	char text[sizeof(id->attribute_text)];
+	const size_t room = sizeof(id->attribute_text) - id->attribute_used;
+	char text[sizeof(id->attribute_text)], *kept = id->attribute_text + id->attribute_used;
 	int key[64], val[64], n = 0;
 	size_t used = 0;
 
@@ -177,7 +205,7 @@ int identity_attributes(struct identity *id, const char *value)
 		const char *end = strchrnul(value, ',');
 		size_t len = (size_t)(end - value);
 
-		if (n == (int)ARRAY_SIZE(key) || used + len + 2 > sizeof(text))
+		if (n == (int)ARRAY_SIZE(key) || used + len + 2 > room)
 			return -EBADMSG;
 		if (strspn(value, " \t") < len) { /* an empty one is none */
 			int at = decode(value, len, text + used);
@@ -191,9 +219,10 @@ int identity_attributes(struct identity *id, const char *value)
 		}
 		value = *end ? end + 1 : end;
 	}
-	memcpy(id->attribute_text, text, used);
+	memcpy(kept, text, used);
+	id->attribute_used += used;
 	for (int i = 0; i < n; i++)
-		keep(id, id->attribute_text + key[i], id->attribute_text + val[i]);
+		keep(id, kept + key[i], kept + val[i]);
 	return 0;
 }
 
@@ -213,7 +242,7 @@ void identity_environ(struct identity *id, const char *bytes, size_t n)
 		size_t len = strnlen(bytes, n);
 		const char *v = value_of(bytes, len, "OTEL_SERVICE_NAME");
 
-		if (v)
+		if (v && !id->service_name[0])
 			take(id->service_name, sizeof(id->service_name), v,
 			     len - (size_t)(v - bytes));
 		v = value_of(bytes, len, "OTEL_RESOURCE_ATTRIBUTES");
@@ -336,13 +365,17 @@ static void settle_instance(struct identity *id)
 		 what);
 }
 
-void identity_settle(struct identity *id, const char *exe, const char *module_version)
+void identity_settle(struct identity *id, const char *exe)
 {
 	settle_name(id, exe);
 	if (!id->service_namespace[0])
 		take(id->service_namespace, sizeof(id->service_namespace), id->pod_namespace,
 		     strlen(id->pod_namespace));
 	settle_instance(id);
+}
+
+void identity_version(struct identity *id, const char *module_version)
+{
 	if (!id->service_version[0] && strcmp(module_version, "(devel)"))
 		take(id->service_version, sizeof(id->service_version), module_version,
 		     strlen(module_version));
@@ -360,8 +393,27 @@ void identity_copy(const struct identity *from, struct identity *to)
 	}
 }
 
+void identity_find(const struct process *p, struct memreader *m, struct otelctx *context)
+{
+	char *maps;
+
+	if (procfs_read(p->proc_fd, "maps", &maps, NULL))
+		return;
+	otelctx_find(context, m, maps);
+	free(maps);
+}
+
+static void read_published(struct identity *id, const struct process *p, struct memreader *m,
+			   struct otelctx *context)
+{
+	if (!context->addr)
+		identity_find(p, m, context);
+	if (context->addr)
+		otelctx_read(context, m, identity_published, id);
+}
+
 void identity_of(struct identity *id, const struct process *p, struct memreader *m,
-		 const char *log_dir, const char *module_version)
+		 struct otelctx *context, const char *log_dir)
 {
 	char *text;
 
@@ -373,7 +425,30 @@ void identity_of(struct identity *id, const struct process *p, struct memreader 
 		free(text);
 	}
 	identity_names(id, log_dir);
+	if (m && context)
+		read_published(id, p, m, context);
 	if (m)
 		read_environ(id, p, m);
-	identity_settle(id, p->exe, module_version);
+	identity_settle(id, p->exe);
+}
+
+struct who *who_new(void)
+{
+	struct who *w = calloc(1, sizeof(*w));
+
+	if (w)
+		w->refs = 1;
+	return w;
+}
+
+struct who *who_get(struct who *w)
+{
+	w->refs++;
+	return w;
+}
+
+void who_put(struct who *w)
+{
+	if (w && !--w->refs)
+		free(w);
 }

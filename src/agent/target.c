@@ -21,6 +21,10 @@
 #define PASSES_NS    (500 * NS_PER_MS) /* none is begun after */
 #define PASSES_BYTES (256ull << 20)    /* of our own memory, while it lasts */
 
+/* Between looks for the context that an SDK publishes. */
+#define SEEK_LEAST_NS NS_PER_S
+#define SEEK_MOST_NS  (600 * NS_PER_S)
+
 /* --- executables ----------------------------------------------------------------- */
 
 int executable_new(struct executable **out, const struct process *p, struct err *err)
@@ -70,6 +74,7 @@ static void target_free(struct target *t)
 		goruntime_deinit(&t->rt);
 	mem_free(t->mem);
 	executable_put(t->exe);
+	who_put(t->who);
 	process_deinit(&t->proc);
 	free(t);
 }
@@ -110,7 +115,21 @@ static int bind(struct target *t, struct err *err)
 	return r;
 }
 
-int target_open(struct target **out, struct process *p, struct executable *x, struct err *err)
+/* Who it is, where the caller does not know. */
+static int name(struct target *t, struct who *who)
+{
+	t->who = who ? who_get(who) : who_new();
+	if (!t->who)
+		return -ENOMEM;
+	if (!who)
+		identity_of(&t->who->id, &t->proc, t->mem, &t->context, IDENTITY_LOG_DIR);
+	identity_version(&t->who->id, t->exe->gb->build.module_version);
+	t->sought_ns = clock_mono_ns();
+	return 0;
+}
+
+int target_open(struct target **out, struct process *p, struct executable *x, struct who *who,
+		struct err *err)
 {
 	struct target *t = calloc(1, sizeof(*t));
 	int r = 0;
@@ -125,9 +144,8 @@ int target_open(struct target **out, struct process *p, struct executable *x, st
 		r = executable_new(&t->exe, p, err);
 	if (!r)
 		r = bind(t, err);
-	if (!r)
-		identity_of(&t->identity, &t->proc, t->mem, IDENTITY_LOG_DIR,
-			    t->exe->gb->build.module_version);
+	if (!r && name(t, who))
+		r = err_set(err, -ENOMEM, "out of memory");
 	if (r) { /* the process stays the caller's */
 		t->proc.pidfd = t->proc.proc_fd = t->proc.exe_fd = -1;
 		target_put(t);
@@ -138,6 +156,19 @@ int target_open(struct target **out, struct process *p, struct executable *x, st
 	image_forget(&t->exe->gb->image);
 	*out = t;
 	return 0;
+}
+
+bool target_is_renamed(struct target *t)
+{
+	uint64_t now = clock_mono_ns(), up = clock_real_ns() - t->proc.start_real_ns;
+	/* most publish as they start, or never */
+	uint64_t pause = up < SEEK_MOST_NS ? up / 2 : SEEK_MOST_NS;
+
+	if (!t->context.addr && now - t->sought_ns > pause + SEEK_LEAST_NS) {
+		t->sought_ns = now;
+		identity_find(&t->proc, t->mem, &t->context);
+	}
+	return otelctx_is_new(&t->context, t->mem);
 }
 
 /* --- looks ----------------------------------------------------------------------- */

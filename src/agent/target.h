@@ -8,6 +8,7 @@
 #ifndef GOSPECT_AGENT_TARGET_H
 #define GOSPECT_AGENT_TARGET_H
 
+#include "agent/otelctx.h"
 #include "agent/view.h"
 #include "gobin/gobin.h"
 #include "gort/goruntime.h"
@@ -42,23 +43,29 @@ struct target {
 	bool rt_open;
 	struct observer_config cfg;
 	struct observer *observer; /* NULL: not walked yet */
-	struct identity identity;
+	struct who *who;           /* counted */
+	struct otelctx context;    /* where its SDK says who it is */
+	uint64_t sought_ns;        /* when that was looked for last */
 	bool has_totals;
 	struct view_totals totals;
 	struct walk *walk; /* NULL: none yet; counted */
 };
 
 /*
- * Opens the process for reading, with an analysed executable or (NULL) its own.  *p is the
- * target's from now on when it returns 0.  -EAGAIN: its runtime is not up yet;
+ * Opens the process for reading, with an analysed executable or (NULL) its own, and who it is, of
+ * which it takes a reference, or (NULL) finds out.  *p is the target's from now on when it returns 0.  -EAGAIN: its runtime is not up yet;
  * -EPERM; -ENOEXEC: the layout does not fit; -ESRCH, -ESTALE.
  */
-int target_open(struct target **out, struct process *p, struct executable *x, struct err *err);
+int target_open(struct target **out, struct process *p, struct executable *x, struct who *who,
+		struct err *err);
 struct target *target_get(struct target *t);
 void target_put(struct target *t); /* NULL is fine */
 /* Who opened it has done with it, or it has ended: gives back all descriptors and that
  * reference.  What was taken of it stays.  NULL is fine. */
 void target_close(struct target *t);
+
+/* Whether its SDK has published another context than is known; now and then one is looked for. */
+bool target_is_renamed(struct target *t);
 
 /* A few words: 0; -ESRCH; -EFAULT. */
 int target_totals(struct target *t);

@@ -77,7 +77,7 @@ struct view *view_new(size_t processes, size_t findings, size_t events)
 	s->event = calloc(events + 1, sizeof(*s->event));
 	/* so that holding what it was made for cannot fail */
 	if (!s->process || !s->totals || !s->finding || !s->event ||
-	    array_grow(&s->hold, 2 * processes + findings + events + 1, &s->hold_cap,
+	    array_grow(&s->hold, 3 * processes + findings + events + 1, &s->hold_cap,
 		       sizeof(*s->hold))) {
 		view_free(v);
 		return NULL;
@@ -128,6 +128,11 @@ static void put_target(void *t)
 	target_put(t);
 }
 
+static void put_who(void *w)
+{
+	who_put(w);
+}
+
 static void put_walk(void *w)
 {
 	walk_put(w);
@@ -149,13 +154,13 @@ int view_fill(struct view *v, struct target *t)
 	p->module_version = gb->build.module_version;
 	p->build_id = gb->image.build_id;
 	p->go_build_id = gb->image.go_build_id;
-	p->identity = &t->identity;
+	p->identity = &t->who->id;
 	p->depth = t->walk ? DEPTH_WALK : t->has_totals ? DEPTH_TOTALS : DEPTH_WAITING;
 	if (t->has_totals) {
 		s->totals[v->nprocess - 1] = t->totals;
 		p->totals = &s->totals[v->nprocess - 1];
 	}
-	if (view_hold(v, target_get(t), put_target))
+	if (view_hold(v, target_get(t), put_target) || view_hold(v, who_get(t->who), put_who))
 		return -ENOMEM;
 	if (!t->walk)
 		return 0;

@@ -17,7 +17,7 @@ static int fill(struct view *v, struct target *t)
 	for (int i = 0; !r && i < fs->n; i++) {
 		struct view_finding *f = view_add_finding(v);
 
-		life_id(&t->identity, &fs->f[i], f->id);
+		life_id(&t->who->id, &fs->f[i], f->id);
 		f->finding = &fs->f[i];
 		f->worst = fs->f[i].severity;
 		f->opened_real_ns = f->seen_real_ns = t->walk->real_ns;
@@ -37,7 +37,7 @@ static int make(const struct view **out, struct target *t)
 	v->seq = 1;
 	v->mono_ns = clock_mono_ns();
 	v->real_ns = clock_real_ns();
-	v->host_name = t->identity.host_name;
+	v->host_name = t->who->id.host_name;
 	*out = v;
 	return 0;
 }
@@ -51,7 +51,7 @@ int view_of_process(const struct view **out, pid_t pid, struct err *err)
 
 	if (r)
 		return r;
-	r = target_open(&t, &p, NULL, err);
+	r = target_open(&t, &p, NULL, NULL, err);
 	if (r) {
 		process_deinit(&p);
 		return r;

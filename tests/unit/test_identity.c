@@ -197,7 +197,8 @@ static void test_environ(void **state)
 static void settles(struct identity id, const char *name, const char *instance, bool guessed)
 {
 	strcpy(id.host_name, "node1");
-	identity_settle(&id, "/srv/bin/shop", "v1.2.3");
+	identity_settle(&id, "/srv/bin/shop");
+	identity_version(&id, "v1.2.3");
 	assert_string_equal(id.service_name, name);
 	assert_string_equal(id.service_instance_id, instance);
 	assert_int_equal(id.service_guessed, guessed);

@@ -1,0 +1,3 @@
+module gospect.test/otelctx
+
+go 1.18
