@@ -206,34 +206,46 @@ static bool folder_of(struct pages *p, char *out, size_t size)
 	return *out;
 }
 
-/* "ID", "ID.json", "ID.txt"; read without the lock. */
-static struct page snapshot(struct pages *p, const char *name)
-{
-	static const char *const type[SPOOL_FORMS] = { JSON, "text/html; charset=utf-8", PLAIN };
-	char dir[PATH_MAX], id[SPOOL_ID_SIZE + 8];
-	enum spool_form form = SPOOL_HTML;
-	struct buf b;
-	int ret;
+static const char snapshots[] = "/snapshots/";
 
-	snprintf(id, sizeof(id), "%s", name);
+bool pages_is_snapshot(const char *path)
+{
+	return !strncmp(path, snapshots, sizeof(snapshots) - 1);
+}
+
+/* "ID", "ID.json", "ID.txt" */
+struct page pages_ask(struct pages *p, const char *path, struct snapshot_ask *out)
+{
+	out->form = SPOOL_HTML;
+	snprintf(out->id, sizeof(out->id), "%s", path + sizeof(snapshots) - 1);
 	for (int i = 0; i < SPOOL_FORMS; i++) {
-		char *dot = strrchr(id, '.');
+		char *dot = strrchr(out->id, '.');
 
 		if (dot && !strcmp(dot + 1, spool_ending[i])) {
-			form = (enum spool_form)i;
+			out->form = (enum spool_form)i;
 			*dot = '\0';
 			break;
 		}
 	}
-	if (!spool_is_id(id) || !folder_of(p, dir, sizeof(dir)))
+	if (!spool_is_id(out->id) || !folder_of(p, out->dir, sizeof(out->dir)))
 		return message(404, "no such snapshot\n");
-	buf_init(&b, SPOOL_MAX_SNAPSHOT);
-	ret = spool_read(dir, id, form, &b);
-	if (!ret)
-		return (struct page){ 200, type[form], body_of(&b) };
-	buf_deinit(&b);
-	return ret == -ENOENT ? message(404, "no such snapshot: others needed its room\n")
-			      : message(503, "the snapshot cannot be read\n");
+	return (struct page){ 0 };
+}
+
+struct page pages_snapshot(const struct snapshot_ask *ask, int result, struct buf *b)
+{
+	static const char *const type[SPOOL_FORMS] = { JSON, "text/html; charset=utf-8", PLAIN };
+
+	if (!result)
+		return (struct page){ 200, type[ask->form], body_of(b) };
+	buf_deinit(b);
+	return result == -ENOENT ? message(404, "no such snapshot: others needed its room\n")
+				 : message(503, "the snapshot cannot be read\n");
+}
+
+struct page pages_hang(void)
+{
+	return message(503, "the disk with the snapshots does not answer\n");
 }
 
 void pages_with(struct pages *p,
@@ -247,11 +259,7 @@ void pages_with(struct pages *p,
 
 struct page pages_get(struct pages *p, const char *path, const char *accept)
 {
-	static const char snapshots[] = "/snapshots/";
 	struct page page;
-
-	if (!strncmp(path, snapshots, sizeof(snapshots) - 1))
-		return snapshot(p, path + sizeof(snapshots) - 1);
 
 	pthread_mutex_lock(&p->lock);
 	page = get(p, path, accept);

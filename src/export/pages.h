@@ -9,10 +9,13 @@
 #ifndef GOSPECT_EXPORT_PAGES_H
 #define GOSPECT_EXPORT_PAGES_H
 
+#include <limits.h>
+
 #include "export/api.h"
 #include "export/body.h"
 #include "export/history.h"
 #include "export/metric.h"
+#include "report/spool.h"
 
 struct pages;
 
@@ -30,7 +33,21 @@ void pages_configure(struct pages *p, const struct host_config *c);
 /* The next view, of which a reference is taken, and the numbers of the push. */
 void pages_publish(struct pages *p, const struct view *v, const struct export_stats *stats);
 
-/* Any thread: what is at the path; accept: the header of that name, or NULL. */
+/* A snapshot that is to be read, which may take long: not here. */
+struct snapshot_ask {
+	char dir[PATH_MAX], id[SPOOL_ID_SIZE + 8];
+	enum spool_form form;
+};
+
+/* Any thread: whether the path is one of snapshots. */
+bool pages_is_snapshot(const char *path);
+/* Any thread: which one it is: status 0, or an answer. */
+struct page pages_ask(struct pages *p, const char *path, struct snapshot_ask *out);
+/* The answer, of what spool_read() returned; takes over the buffer. */
+struct page pages_snapshot(const struct snapshot_ask *ask, int result, struct buf *b);
+/* The answer where the disk gives none, or there is no room for another reader. */
+struct page pages_hang(void);
+/* Any thread: what is at any other path; accept: the header of that name, or NULL. */
 struct page pages_get(struct pages *p, const char *path, const char *accept);
 /* Any thread: calls use() with the configuration and the view (NULL: none yet), under the lock. */
 void pages_with(struct pages *p,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "export/fetch.h"
 #include "export/profiles.h"
 
 #define MAX_CONNECTIONS 64
@@ -29,6 +30,7 @@ struct server {
 	int port;
 	pthread_mutex_t lock;
 	struct connection connection[MAX_CONNECTIONS];
+	struct fetches *fetches;     /* of snapshots */
 	struct asker *asker;         /* of profiles; NULL: nobody takes them */
 	struct MHD_Connection *asks; /* who waits for one; of the daemon's thread alone */
 };
@@ -96,6 +98,9 @@ static void allow(struct server *s, struct MHD_Connection *c, uint64_t until_ns)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* What a request's context is: NULL, this, or the fetch that it waits for. */
+static char headers_there;
+
 static void on_completed(void *arg, struct MHD_Connection *c, void **context,
 			 enum MHD_RequestTerminationCode how)
 {
@@ -103,8 +108,10 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context,
 	struct buf unread;
 	int status;
 
-	(void)context;
 	(void)how;
+	if (*context && *context != &headers_there)
+		fetch_put(*context); /* nor for that */
+	*context = NULL;
 	if (s->asks == c) { /* nobody waits any more */
 		s->asks = NULL;
 		asker_take(s->asker, &unread, &status);
@@ -250,6 +257,41 @@ static enum MHD_Result give(struct server *s, struct MHD_Connection *c)
 	return answer(c, profiles_answer(failed, status, &b));
 }
 
+/* ---- snapshots ---- */
+
+/* In a thread of the fetch's. */
+static void on_fetched(void *arg)
+{
+	MHD_resume_connection(arg);
+}
+
+static enum MHD_Result fetch(struct server *s, struct MHD_Connection *c, const char *url,
+			     void **context)
+{
+	struct snapshot_ask q;
+	struct page page = pages_ask(s->pages, url, &q);
+	struct fetch *f;
+
+	if (page.status)
+		return answer(c, page);
+	MHD_suspend_connection(c);
+	f = fetch_begin(s->fetches, &q, on_fetched, c);
+	if (f) {
+		*context = f;
+		return MHD_YES;
+	}
+	MHD_resume_connection(c);
+	return answer(c, pages_hang());
+}
+
+static enum MHD_Result give_fetched(struct MHD_Connection *c, void **context)
+{
+	struct fetch *f = *context;
+
+	*context = &headers_there;
+	return answer(c, fetch_take(f));
+}
+
 static bool is_profiles(const char *url)
 {
 	size_t n = strlen(PROFILES_PATH);
@@ -261,14 +303,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 				  const char *method, const char *version, const char *data,
 				  size_t *size, void **context)
 {
-	static int begun;
 	struct server *s = arg;
 	bool reads = !strcmp(method, "GET") || !strcmp(method, "HEAD");
 
 	(void)version;
 	(void)data;
 	if (!*context) { /* the headers are there, a body may follow */
-		*context = &begun;
+		*context = &headers_there;
 		return reads ? MHD_YES : answer(c, not_allowed());
 	}
 	if (*size) { /* nobody wants it */
@@ -277,6 +318,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	}
 	if (s->asks == c)
 		return give(s, c);
+	if (*context != &headers_there)
+		return give_fetched(c, context);
+	if (pages_is_snapshot(url))
+		return fetch(s, c, url, context);
 	if (is_profiles(url))
 		return strcmp(method, "GET") ? answer(c, not_allowed()) : on_profiles(s, c, url);
 	return answer(c, pages_get(s->pages, url, header(c, MHD_HTTP_HEADER_ACCEPT)));
@@ -366,12 +411,13 @@ int server_open(struct server **out, const char *listen, struct pages *pages, in
 
 	if (!s)
 		return err_set(err, -ENOMEM, "no memory for the server");
+	s->fetches = fetches_new();
 	s->pages = pages;
 	s->asker = profiler >= 0 ? asker_new(profiler) : NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	for (int i = 0; i < MAX_CONNECTIONS; i++)
 		s->connection[i].fd = -1;
-	ret = listening(listen, &fd, &s->port);
+	ret = s->fetches ? listening(listen, &fd, &s->port) : -ENOMEM;
 	if (ret) {
 		err_set(err, ret, "cannot listen on '%s': %s", listen, strerror(-ret));
 		if (ret == -EADDRINUSE)
@@ -384,6 +430,7 @@ int server_open(struct server **out, const char *listen, struct pages *pages, in
 	if (ret) {
 		if (fd >= 0)
 			close(fd);
+		fetches_free(s->fetches);
 		asker_free(s->asker);
 		pthread_mutex_destroy(&s->lock);
 		free(s);
@@ -404,7 +451,9 @@ void server_close(struct server *s)
 		return;
 	if (s->asker)
 		asker_stop(s->asker);
+	fetches_stop(s->fetches);
 	MHD_stop_daemon(s->daemon);
+	fetches_free(s->fetches);
 	asker_free(s->asker);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
