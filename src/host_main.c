@@ -34,6 +34,7 @@
 
 #define LINES_MAX   (4u << 20) /* bytes that nobody has read yet */
 #define ONCE_LOOKS  5
+#define ONCE_LEAST  3 /* also where they take longer: two make a window */
 #define ONCE_NS     (5 * NS_PER_S)
 #define FILES_LIMIT 65536
 #define MAPPED_FROM 8192              /* bytes */
@@ -478,7 +479,7 @@ static void look(struct host *h, uint64_t end_ns)
 		};
 		const struct view *v = agent_view(h->agent);
 
-		if (v && v->mono_ns >= end_ns)
+		if (v && v->mono_ns >= end_ns && v->seq >= ONCE_LEAST)
 			break;
 		if (poll(p, ARRAY_SIZE(p), due_ms(h)) < 0 && errno != EINTR)
 			break;
