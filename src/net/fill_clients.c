@@ -43,7 +43,8 @@ static bool has_no_limit(const struct net_limits *l)
 }
 
 static void count_inflight(const struct fill *f, struct net_client *c,
-			   const struct net_limits *limits, int phase, struct since since)
+			   const struct net_limits *limits, int phase, struct since since,
+			   uint64_t moved_ns)
 {
 	enum age_kind age;
 	double took_s = fill_age(f, since.ns, since.kind, &age);
@@ -61,7 +62,8 @@ static void count_inflight(const struct fill *f, struct net_client *c,
 			c->cancel = limits->cancel;
 		}
 	}
-	if (phase == NET_BODY || !has_no_limit(limits) || !no_timeout_hangs(took_s, c->p99_ns))
+	if (phase == NET_BODY || !has_no_limit(limits) || !no_timeout_hangs(took_s, c->p99_ns) ||
+	    (moved_ns && !no_timeout_hangs(fill_age_s(f, moved_ns), c->p99_ns)))
 		return;
 	if (!c->hanging++) { /* of a place that calls in several ways, this one counts */
 		c->timeout = c->deadline = c->cancel = KNOWN_NO;
@@ -99,7 +101,8 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 		if (!c)
 			return -ENOMEM;
 		last = &r->place;
-		count_inflight(f, c, &r->limits, r->phase, (struct since){ r->start_ns, r->age });
+		count_inflight(f, c, &r->limits, r->phase, (struct since){ r->start_ns, r->age },
+			       r->moved_ns);
 		c->direct_h2 = c->direct_h2 || is_direct_h2(f, r);
 	}
 	for (size_t i = 0; i < l->nconn; i++) {
@@ -113,7 +116,8 @@ static int count_all_inflight(struct fill *f, struct rowset *s)
 			return -ENOMEM;
 		count_inflight(f, c, &no_limits_known, NET_BODY,
 			       (struct since){ fill_body_start(&l->conn[i]),
-					       fill_body_age(&l->conn[i]) });
+					       fill_body_age(&l->conn[i]) },
+			       0);
 	}
 	return 0;
 }

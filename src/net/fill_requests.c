@@ -34,6 +34,8 @@ static void put_inflight(const struct fill *f, const struct net_inflight *r,
 		.timeout_s = (double)r->limits.timeout_ns / 1e9,
 	};
 	out->since_s = fill_age(f, r->start_ns, r->age, &out->age);
+	if (r->moved_ns > r->start_ns)
+		out->moved_s = out->since_s - fill_age_s(f, r->moved_ns);
 	fill_host(f, r->host, out->host);
 }
 

@@ -86,6 +86,55 @@ static int count_hanging(struct fill *f, struct servers *v, const struct net_ser
 	return err;
 }
 
+static int *balance_of(struct fill *f, struct u64map *at, int *balance, size_t i)
+{
+	uint64_t *k = u64map_put(at, f->nw->cur.serving[i].server, i, NULL);
+
+	f->nw->no_room += !k;
+	return k ? &balance[*k] : NULL;
+}
+
+/* Of each server, by the index of its first connection: how many more there are on which nothing
+ * has ever come than others. */
+static void take_balance(struct fill *f, struct u64map *at, int *balance)
+{
+	const struct net_look *l = &f->nw->cur;
+
+	for (size_t i = 0; i < l->nserving; i++) {
+		int *b = l->serving[i].server ? balance_of(f, at, balance, i) : NULL;
+
+		if (b)
+			*b += l->serving[i].silent ? 1 : -1;
+	}
+}
+
+/*
+ * net/http's client dials for a request that gets another connection meanwhile, and keeps the
+ * new one: a few on which nothing has ever come are spare, unless they are most of a server's.
+ */
+static int count_all_hanging(struct fill *f, struct servers *v)
+{
+	const struct net_look *l = &f->nw->cur;
+	int *balance = calloc(l->nserving + 1, sizeof(*balance));
+	int err = balance ? 0 : -ENOMEM;
+	struct u64map at;
+
+	u64map_init(&at, FILL_MAX_ROWS);
+	if (!err)
+		take_balance(f, &at, balance);
+	for (size_t i = 0; i < l->nserving && !err; i++) {
+		const struct net_serving *c = &l->serving[i];
+		const uint64_t *k = u64map_find(&at, c->server);
+
+		if (c->reading_request && !(c->silent && k && balance[*k] <= 0) &&
+		    server_no_timeout_hangs(fill_age_s(f, c->start_ns)))
+			err = count_hanging(f, v, c);
+	}
+	u64map_deinit(&at);
+	free(balance);
+	return err;
+}
+
 /* Whether probes count the requests that are served so. */
 static bool is_counted(const struct netwatch_probes *p, const struct netstack *k,
 		       const char *pattern)
@@ -100,7 +149,6 @@ static bool is_counted(const struct netwatch_probes *p, const struct netstack *k
 static int count_servings(struct fill *f, struct servers *v)
 {
 	const struct net_look *l = &f->nw->cur;
-	int err = 0;
 
 	for (size_t i = 0; i < l->nserving; i++) {
 		const struct net_serving *c = &l->serving[i];
@@ -117,11 +165,7 @@ static int count_servings(struct fill *f, struct servers *v)
 		if (c->server)
 			index_server(f, v, c->server, r);
 	}
-	for (size_t i = 0; i < l->nserving && !err; i++)
-		if (l->serving[i].reading_request &&
-		    server_no_timeout_hangs(fill_age_s(f, l->serving[i].start_ns)))
-			err = count_hanging(f, v, &l->serving[i]);
-	return err;
+	return count_all_hanging(f, v);
 }
 
 /* Patterns of chi's routers below each other, as its RoutePattern() has them; which has none of

@@ -4,7 +4,8 @@
  *
  * They have neither a client timeout nor a deadline nor a cancellation, their
  * body is not being read, and they are in flight for over 3 s and for over ten
- * times what 99 of 100 calls of that place take when they come back.  The
+ * times what 99 of 100 calls of that place take when they come back; so long nothing
+ * was sent of one that is being written.  The
  * window counts those (net_client.hanging); what hangs is decided here.
  */
 #include "net/subject.h"
@@ -48,7 +49,7 @@ static bool is_found(const struct net_client *c)
 static bool is_hanging(const struct net_request *r, const struct net_client *c)
 {
 	return r->timeout != KNOWN_YES && r->deadline != KNOWN_YES && r->cancel != KNOWN_YES &&
-	       r->phase != NET_BODY && no_timeout_hangs(r->since_s, c->p99_ns) &&
+	       r->phase != NET_BODY && no_timeout_hangs(r->since_s - r->moved_s, c->p99_ns) &&
 	       place_equal(&r->place, &c->place);
 }
 

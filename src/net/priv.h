@@ -97,6 +97,7 @@ struct net_inflight {
 	enum net_waits waits;
 	uint64_t start_ns; /* our monotonic clock */
 	enum age_kind age;
+	uint64_t moved_ns; /* that is being written: when data was last sent; 0: not known */
 	struct net_limits limits;
 	struct place place;
 	bool known;        /* host and limits were read, now or at a look before */
@@ -158,11 +159,13 @@ struct net_serving {
 	uint64_t response; /* the *response of the request it is at */
 	uint64_t state;    /* of conn: what it is in, and since which second */
 	uint64_t routed;   /* the *Request that a mux has got; 0: not known */
+	uint64_t buffer;   /* the *bufio.Reader of conn */
 	uint32_t walk, stack;
 	uint64_t start_ns;
 	enum age_kind age;
 	bool same; /* as at the look before */
 	bool reading_request, no_read_timeout;
+	bool silent; /* reading_request, and nothing has ever come on it */
 	char pattern[NET_MAX_PATTERN];
 };
 

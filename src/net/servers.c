@@ -62,6 +62,7 @@ static void take_conn(void *owner, void *item, const uint8_t *const *bytes)
 	if (b && is_idle(nw, b))
 		s->reading_request = false;
 	s->state = b && state >= 0 ? load_u64(b + state) : 0;
+	s->buffer = b ? net_u64(nw, b, LAYOUT_HTTP_CONN_BUFR) : 0;
 	s->same = was && was->conn == s->conn && was->response == s->response && s->response &&
 		  was->reading_request == s->reading_request;
 	p->next = (struct readpiece){ 0 };
@@ -99,6 +100,24 @@ static void take_text(void *owner, void *item, const uint8_t *const *bytes)
 
 	(void)owner;
 	net_pattern_format((const char *)bytes[0], bytes[0] ? p->next.len : 0, p->s->pattern);
+}
+
+/* Before the first request of a connection its buffer is empty until something has come. */
+static void take_begun(void *owner, void *item, const uint8_t *const *bytes)
+{
+	struct serving_read *p = item;
+
+	(void)owner;
+	p->s->silent = bytes[0] && !load_u64(bytes[0]);
+}
+
+static int read_begun(struct netwatch *nw, struct serving_read *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i].next = p[i].s->reading_request && p[i].s->buffer
+				    ? net_part(nw, p[i].s->buffer, LAYOUT_BUFIO_READER_W, 8)
+				    : (struct readpiece){ 0 };
+	return NET_STAGES(nw, p, n, { net_ask_next, take_begun });
 }
 
 /* A Server's limits, which are read once. */
@@ -174,6 +193,8 @@ int netservers_read(struct netwatch *nw)
 		err = NET_STAGES(nw, p, l->nserving, { net_ask_next, take_conn });
 	if (!err && net_off(nw, LAYOUT_HTTP_REQUEST_PATTERN) >= 0) /* since 1.23 */
 		err = read_patterns(nw, p, l->nserving);
+	if (!err && net_off(nw, LAYOUT_HTTP_CONN_BUFR) >= 0)
+		err = read_begun(nw, p, l->nserving);
 	if (!err)
 		err = read_limits(nw);
 	free(p);

@@ -12,13 +12,15 @@
  * written, the answer made, the body) is as much as the work needs: whether a
  * second is too much nobody here can know, so this is a remark, unless it takes
  * ten times as long as before, half of the requests fail, they are stuck in it, or it
- * is so long that they would be (of bodies none is).  Ten times as long and still
+ * is so long that they would be (of bodies none is, of those written only those
+ * of which nothing is sent any more).  Ten times as long and still
  * under SLOW_NS is a remark as well: a busy machine does that.
  *
  * Stuck: requests are in a phase that never ends for them, so that no duration
  * of it is known (a connect to a black hole): one for STUCK_S, or SEVERAL for
  * SEVERAL_S, and again more than half of the host's time.  Whether they have a
- * timeout does not matter.  A body is never stuck: that is a download, a
+ * timeout does not matter.  One that is being written is stuck since data was last
+ * sent of it.  A body is never stuck: that is a download, a
  * stream, or one nobody reads (connection_leak.c).  Dials count in the same way,
  * whoever waits for them: with Go 1.23 and later they outlive the request, and up
  * to 1.22 they end with it, so that those count, too, that a look of the window has
@@ -99,6 +101,12 @@ static void add_row(struct hosts *hs, const struct net_phase_row *r, bool judged
 	h->total_s += (double)r->total_ns / 1e9;
 }
 
+/* How long it has not moved. */
+static double still_s(const struct net_request *r)
+{
+	return r->since_s - r->moved_s;
+}
+
 /* A server may well need a second for each answer, a dial does not. */
 static double several_s(int phase)
 {
@@ -114,11 +122,11 @@ static void add_request(struct hosts *hs, const struct net_request *r)
 	if (!h)
 		return;
 	p = &h->phase[r->phase];
-	p->stuck += r->since_s > STUCK_S;
-	p->several += r->since_s > several_s(r->phase);
-	if (!p->oldest || r->since_s > p->oldest->since_s)
+	p->stuck += still_s(r) > STUCK_S;
+	p->several += still_s(r) > several_s(r->phase);
+	if (!p->oldest || still_s(r) > still_s(p->oldest))
 		p->oldest = r;
-	if (r->since_s > several_s(r->phase)) {
+	if (still_s(r) > several_s(r->phase)) {
 		p->stuck_s += r->since_s;
 		h->total_s += r->since_s;
 	}
@@ -264,7 +272,7 @@ static bool is_remark(const struct in_phase *p, int phase)
 	if (r->p50_ns <= SLOW_NS)
 		return true; /* that a machine that is busy does to all it runs */
 	return is_work(phase) && !became_slow(r) &&
-	       (phase == NET_BODY || (double)r->p50_ns / NS_PER_S <= STUCK_S);
+	       (phase != NET_TTFB || (double)r->p50_ns / NS_PER_S <= STUCK_S);
 }
 
 /* Several are one row: one may be full while the other is idle. */

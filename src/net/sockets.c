@@ -8,6 +8,8 @@
  * connection that was idle for long before.  Only a request that waited at the look
  * before too, or on whose connection data was sent since some was received, is dated.
  *
+ * One that is being written for long may be large: when data was last sent tells whether it moves.
+ *
  * The way to the descriptor is by the program's own descriptions of its types.
  * Streams of HTTP/2 share a connection, and are left out.
  */
@@ -19,6 +21,7 @@
 
 #define MAX_ASKED 256 /* of a look; the others at the next one */
 #define MAX_FD    (1u << 30)
+#define LONG_NS   1000000000ull /* of one that is being written */
 
 /* A request, and the way from its connection to the descriptor. */
 struct socket_of {
@@ -151,6 +154,11 @@ static void date(struct netwatch *nw, struct socket_of *s)
 	if (s->s.fd < 0 || process_socket_idle(nw->look->proc, (int)s->s.fd, &idle) ||
 	    !netsockets_is_open(nw, &s->s))
 		return;
+	if (f->phase == NET_REQUEST_WRITE) {
+		/* what is sent again is no progress */
+		f->moved_ns = idle.resent || idle.sent_ns >= now ? 0 : now - idle.sent_ns;
+		return;
+	}
 	/* of the same call: that was seen, or it would not be here */
 	is_written = f->phase == NET_BODY || (f->seen_before && p && p->phase == NET_TTFB) ||
 		     idle.sent_ns < idle.received_ns;
@@ -163,9 +171,12 @@ static bool is_candidate(const struct netwatch *nw, const struct net_inflight *f
 {
 	const struct net_conn *c = NET_FIND(&nw->cur, conn, conn_by_addr, f->conn);
 
-	return !f->dead && c && !c->h2 && f->age == AGE_AT_LEAST &&
-	       (f->phase == NET_TTFB || f->phase == NET_BODY) && !f->socket_asked &&
-	       (f->seen_before || nw->look->once);
+	if (f->dead || !c || c->h2)
+		return false;
+	if (f->phase == NET_REQUEST_WRITE)
+		return f->age != AGE_UNKNOWN && f->start_ns + LONG_NS < nw->cur.now_ns;
+	return f->age == AGE_AT_LEAST && (f->phase == NET_TTFB || f->phase == NET_BODY) &&
+	       !f->socket_asked && (f->seen_before || nw->look->once);
 }
 
 int netsockets_date(struct netwatch *nw)
@@ -183,7 +194,7 @@ int netsockets_date(struct netwatch *nw)
 	for (size_t i = 0; i < l->ninflight && n < MAX_ASKED; i++) {
 		if (!is_candidate(nw, &l->inflight[i]))
 			continue;
-		l->inflight[i].socket_asked = true;
+		l->inflight[i].socket_asked = l->inflight[i].phase != NET_REQUEST_WRITE;
 		s[n++] = (struct socket_of){ .s.fd = -1, .f = &l->inflight[i] };
 	}
 	err = NET_STAGES(nw, s, n, { ask_conn, take_conn });

@@ -151,7 +151,8 @@ static const struct column client_column[] = {
 	      "clients or contexts are one row",
 	      .known = net_known, .flags = COLUMN_ABSENT_0),
 	COUNT(S, hanging, "hanging",
-	      "of them, without any limit for longer than 3 s or ten times p99",
+	      "of them, without any limit for longer than 3 s or ten times p99; of one that is "
+	      "being written, since data was last sent",
 	      .known = net_known),
 	EXACTNESS(S, exactness, RATE(S, rate)),
 	CELL("timeout", 2, client_limit, .flags = COLUMN_NO_REST),
@@ -333,7 +334,8 @@ static const struct column server_column[] = {
 	     "its http.Server has neither ReadTimeout nor ReadHeaderTimeout",
 	     .flags = COLUMN_ABSENT_0),
 	COUNT(S, hanging, "hanging",
-	      "connections of that server that have waited long for a request's bytes",
+	      "connections of that server that have waited long for a request's bytes; those on "
+	      "which nothing has ever come only where they are more than all others",
 	      .flags = COLUMN_ABSENT_0 | COLUMN_MAX_REST),
 	COUNT(S, sightings, "sightings",
 	      "requests that looks of the window (about one a second) have seen under way",

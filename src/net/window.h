@@ -107,6 +107,7 @@ struct net_request {
 	int phase;                      /* enum net_phase; -1: between phases or not known */
 	enum net_waits waits;
 	double since_s; /* of the request */
+	double moved_s; /* of it, until data was last sent while it is being written; 0: not known */
 	enum age_kind age;
 	uint64_t goroutine;
 	struct place place; /* may have no function */
@@ -247,7 +248,9 @@ struct net_server {
 	double longest_in_flight_s;
 	enum age_kind age;
 	bool no_read_timeout; /* its http.Server has neither ReadTimeout nor ReadHeaderTimeout */
-	uint64_t hanging; /* connections of that server that wait for a request's bytes for long */
+	uint64_t
+		hanging; /* connections of that server that wait for a request's bytes for long; those
+			   * on which nothing has ever come, where they are more than all others */
 	uint64_t sightings; /* requests under way at looks of the window, one a look */
 	struct net_spent spent[NET_MAX_SPENDS];
 	int nspent; /* most first */

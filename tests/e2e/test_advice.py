@@ -57,9 +57,12 @@ class Advice(unittest.TestCase):
             self.assertIn(advice, f[0]["advice"], name)
 
     def twin(self, release):
-        """What is answered is no finding; of `limits` the server does not answer here either."""
-        with Program([binary(f"advice-{release}-stripped"), KINDS, "twin"]) as p:
+        """What is answered is no finding; of `limits` the server does not answer here either.  An upload
+        that moves is none, however long it takes."""
+        with Program([binary(f"advice-{release}-stripped"), KINDS + ",upload", "twin"]) as p:
             report = snapshot(p.pid, "--window", "5s", "--only", "net")
+        uploads = [r for r in report["net"]["in_flight"] if r["place"]["line"] == lines()["upload"]]
+        self.assertEqual([r["phase"] for r in uploads if r["since_s"] > 3], ["request_write"] * 3)
         kinds = {(k, p[2] if p else None) for k, p in found(report)}
         self.assertEqual(kinds - {("slow-phase", lines()["limits"])}, set())
 

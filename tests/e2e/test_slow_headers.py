@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A server without read timeouts: clients that never end their request hang, those that take
-half a second for each, all the time, do not: a look nearly always finds them reading one."""
+"""A server without read timeouts: clients that never end their request hang, or never begin one
+where they are the most; those that take half a second for each, all the time, do not (a look nearly
+always finds them reading one), nor a few connections that a client has made to spare."""
 import contextlib
 import socket
 import threading
@@ -41,6 +42,21 @@ class SlowHeaders(unittest.TestCase):
         s.sendall(FIRST)
         over.wait()
 
+    def silent(self, s, over):
+        over.wait()
+
+    def spare(self, s, over):
+        """Every other one, as of net/http's client, whose request got another connection meanwhile."""
+        with self.turn:
+            self.asked += 1
+            asks = self.asked % 2
+        if asks:
+            s.sendall(FIRST + REST)
+            got = s.recv(4096)
+            with self.turn:
+                self.answered += bool(got)
+        over.wait()
+
     def slowly(self, s, over):
         while not over.is_set():
             s.sendall(FIRST)
@@ -48,8 +64,8 @@ class SlowHeaders(unittest.TestCase):
             s.sendall(REST)
             self.answered += bool(s.recv(4096))
 
-    def test_never(self):
-        with self.clients(self.never) as a:
+    def hang(self, each):
+        with self.clients(each) as a:
             for _ in range(3):
                 found = {f["kind"]: f for f in a.next()["findings"]}
                 if "server-no-timeout" in found:
@@ -57,12 +73,26 @@ class SlowHeaders(unittest.TestCase):
             f = found["server-no-timeout"]
             self.assertEqual((f["severity"], f["numbers"]["hanging"]), ("low", CLIENTS))
 
-    def test_slowly(self):
+    def test_never(self):
+        self.hang(self.never)
+
+    def test_silent(self):
+        self.hang(self.silent)
+
+    def healthy(self, each):
         """Twice as long as what hangs takes to be found."""
-        self.answered = 0
-        with self.clients(self.slowly) as a:
+        self.answered = self.asked = 0
+        self.turn = threading.Lock()
+        with self.clients(each) as a:
             for _ in range(2):
                 r = a.next()
                 self.assertEqual([f["title"] for f in r["findings"] if f["kind"] == "server-no-timeout"], [])
                 self.assertEqual(sum(s.get("hanging", 0) for s in r["net"]["servers"]), 0)
+
+    def test_slowly(self):
+        self.healthy(self.slowly)
         self.assertGreater(self.answered, 5 * CLIENTS)
+
+    def test_spare(self):
+        self.healthy(self.spare)
+        self.assertEqual(self.answered, CLIENTS / 2)

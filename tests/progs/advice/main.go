@@ -14,6 +14,7 @@
 //	dead        the other end of an HTTP/2 connection is gone
 //	limits      one place, two clients: one has a timeout
 //	lookup      look-ups of the program's own, of a resolver that does not answer
+//	upload      large Bodies that take half a minute and move all the time: no fault, twin or not
 package main
 
 import (
@@ -38,7 +39,7 @@ var twin = len(os.Args) > 2 && os.Args[2] == "twin"
 
 var kinds = map[string]func(){
 	"continue": expect, "pipe": pipe, "producer": producer, "unread": unread, "slots": slots,
-	"transports": transports, "limits": limits, "dead": dead, "lookup": lookup,
+	"transports": transports, "limits": limits, "dead": dead, "lookup": lookup, "upload": upload,
 }
 
 func main() {
@@ -194,6 +195,30 @@ func unread() {
 		done(c.Do(post(url, strings.NewReader(body)))) // PLACE unread
 	})
 }
+
+// upload: the server reads 256 KiB twenty times a second.
+func upload() {
+	l := listen()
+	go func() {
+		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			piece := make([]byte, 256<<10)
+			for {
+				if _, err := io.ReadFull(r.Body, piece); err != nil {
+					return
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		}))
+	}()
+	c := &http.Client{}
+	forEver(3, func() {
+		done(c.Do(post("http://"+l.Addr().String(), io.LimitReader(zeros{}, 150<<20)))) // PLACE upload
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 // slots: go1.22.0 loses those whose request has gone when their dial comes to its turn.
 func slots() {
