@@ -15,6 +15,9 @@
  * - or more are started than end, for SLOW_RUN_S or longer, and the number at
  *   least doubled and grew by SLOW_MIN_GROWN: a queue that is not kept up with.
  *
+ * What the standard library starts for a dial is none: it ends by itself, and it is the host or the
+ * resolver that is slow.
+ *
  * A high birth rate alone is no flood: a goroutine per request that ends with it
  * is how Go programs are written.
  */
@@ -140,16 +143,19 @@ static void add_finding(const struct window *w, const struct site_row *s, const 
 			struct findings *out)
 {
 	const struct wait_row *wait = goroutine_site_wait(s, WAIT_ANY);
+	const struct place *handler = goroutine_wait_handler(wait);
 	char count[HUMAN_MAX], rate[HUMAN_MAX], place[WORDS_PLACE_MAX], what[240];
-	struct finding *f = findings_add(out, "goroutine-flood", "flood",
-					 growth_severity(w, g->run_s), &s->place);
+	struct finding *f =
+		findings_add(out, "goroutine-flood", "flood", growth_severity(w, g->run_s),
+			     handler ? handler : &s->place);
 
 	if (!f)
 		return;
 	finding_title(f,
-		      "goroutines created at %s pile up: %s now, most of them %s, and growing by "
+		      "%s %s pile up: %s now, most of them %s, and growing by "
 		      "%s a minute",
-		      words_place(&s->place, place, sizeof(place)), human_count(s->live, count),
+		      handler ? "requests in handler" : "goroutines created at",
+		      words_place(&f->place, place, sizeof(place)), human_count(s->live, count),
 		      doing(wait, what, sizeof(what)), human_rate(g->per_minute, rate));
 	finding_count(f, "count", s->live);
 	finding_number(f, "per_minute", g->per_minute);
@@ -176,7 +182,8 @@ static void judge(const struct window *w, struct findings *out)
 	for (int i = 0; i < w->goroutines->nsite; i++) {
 		const struct site_row *s = &w->goroutines->site[i];
 
-		if (!goroutine_site_is_special(s) && !goroutine_leak_suspected(w, s, &signs) &&
+		if (!goroutine_site_is_special(s) && !goroutine_site_is_dial(s) &&
+		    !goroutine_leak_suspected(w, s, &signs) &&
 		    goroutine_leaked_at(w, &s->place) * 2 < s->live + 1 && floods(s, &g))
 			add_finding(w, s, &g, out);
 	}

@@ -48,7 +48,6 @@
 #define MIXED_MIN_POINTS    12
 #define MIXED_MIN_SURVIVORS 5
 #define QUARTERS            4
-#define SERVES              "net/http.serverHandler.ServeHTTP"
 #define PAIRED_SHARE        2 /* one of so many blocked ones, at least, has a reader */
 
 bool goroutine_site_is_special(const struct site_row *s)
@@ -206,32 +205,6 @@ static bool survivors_grow(const struct window *w, const struct site_row *s, int
 	return true;
 }
 
-/* The handler that a server's goroutine is in, which net/http has created; NULL: it is in none. */
-static const struct place *handler_in(const struct place *const *line, int n)
-{
-	int i = n;
-
-	while (--i >= 0)
-		if (line[i]->function && (!strcmp(line[i]->function, SERVES) ||
-					  strstr(line[i]->function, "serverConn).runHandler")))
-			break;
-	while (--i >= 0)
-		if (line[i]->function && strncmp(line[i]->function, "net/http.", 9))
-			return line[i];
-	return NULL;
-}
-
-const struct place *goroutine_site_handler(const struct site_row *s)
-{
-	const struct wait_row *wait = goroutine_site_wait(s, WAIT_BLOCKED);
-	const struct place *line[WINDOW_MAX_STACK];
-	int n = 0;
-
-	for (; wait && n < wait->nstack && n < WINDOW_MAX_STACK; n++)
-		line[n] = &wait->stack[n];
-	return handler_in(line, n);
-}
-
 static bool is_one_of(const char *function, const char *const *names, size_t n)
 {
 	for (size_t i = 0; function && i < n; i++)
@@ -240,7 +213,7 @@ static bool is_one_of(const char *function, const char *const *names, size_t n)
 	return false;
 }
 
-bool goroutine_site_dials(const struct site_row *s)
+bool goroutine_site_is_dial(const struct site_row *s)
 {
 	static const char *const creators[] = {
 		"net/http.(*Transport).startDialConnForLocked",
@@ -249,6 +222,12 @@ bool goroutine_site_dials(const struct site_row *s)
 		"crypto/tls.(*Conn).handshakeContext",
 		"net.(*Resolver).lookupIPAddr",
 	};
+
+	return is_one_of(s->place.function, creators, ARRAY_SIZE(creators));
+}
+
+bool goroutine_site_dials(const struct site_row *s)
+{
 	static const char *const frames[] = {
 		"net/http.(*Transport).dialConn",      "net.(*Resolver).lookupIPAddr",
 		"net.(*Dialer).DialContext",           "net/http.(*persistConn).addTLS",
@@ -256,7 +235,7 @@ bool goroutine_site_dials(const struct site_row *s)
 	};
 	const struct wait_row *wait = goroutine_site_wait(s, WAIT_ANY);
 
-	if (is_one_of(s->place.function, creators, ARRAY_SIZE(creators)))
+	if (goroutine_site_is_dial(s))
 		return true;
 	for (int i = 0; wait && i < wait->nstack; i++)
 		if (is_one_of(wait->stack[i].function, frames, ARRAY_SIZE(frames)))
@@ -537,8 +516,9 @@ static void add_verdict(const struct window *w, const struct leak_row *row, stru
 	struct verdict v = verdict_on(w, row);
 	bool proven = w->goroutines->leaks.verdict == LEAKS_VERDICT_PROVEN;
 	const struct place *line[WINDOW_MAX_STACK],
-		*handler = handler_in(line, stack_lines(&w->goroutines->leaks.stacks, v.most->stack,
-							line, WINDOW_MAX_STACK));
+		*handler = goroutine_handler_in(line,
+						stack_lines(&w->goroutines->leaks.stacks,
+							    v.most->stack, line, WINDOW_MAX_STACK));
 	bool one = v.most->count == v.count;
 	struct finding *f = findings_add(out, "goroutine-leak", "leak", severity_of(w, &v),
 					 handler && one ? handler : &row->place);

@@ -68,6 +68,8 @@ enum severity growth_severity(const struct window *w, double run_s);
 /* Whether its goroutines look up, connect or shake hands: these end by themselves, and it is their
  * host that is slow. */
 bool goroutine_site_dials(const struct site_row *s);
+/* … and the standard library has created them for that: up to 1.22 a look-up outlives its dial. */
+bool goroutine_site_is_dial(const struct site_row *s);
 /* Whether the site is suspected; the rules are in goroutine_leak.c. */
 bool goroutine_leak_suspected(const struct window *w, const struct site_row *s,
 			      struct leak_signs *signs);
@@ -89,8 +91,11 @@ bool goroutine_site_is_special(const struct site_row *s);
  * class): the row, or NULL; and its frame in the user's code, or NULL. */
 #define WAIT_ANY (WAIT_OTHER + 1)
 const struct wait_row *goroutine_site_wait(const struct site_row *s, int klass);
-/* The handler of a server that most of its blocked ones are in: findings name that, not the server
- * which has started them; NULL: in none. */
+/* The handler of a server (net/http, gRPC) that a stack is in, innermost frame first: findings name
+ * that, not the server which has started the goroutine; NULL: in none. */
+const struct place *goroutine_handler_in(const struct place *const *line, int n);
+const struct place *goroutine_wait_handler(const struct wait_row *wait);
+/* … that most of a site's blocked ones are in. */
 const struct place *goroutine_site_handler(const struct site_row *s);
 const struct place *goroutine_wait_place(const struct wait_row *wait);
 

@@ -102,6 +102,14 @@ static bool are_on_dead(const struct window *w, const struct finding *cause,
 	       number_of(cause, "streams") >= (n > 0 ? n : number_of(effect, "in_flight"));
 }
 
+/* A request that gave up during its dial is seen to end in no phase. */
+static bool gave_up_there(const struct window *w, const struct finding *cause,
+			  const struct finding *effect)
+{
+	(void)w;
+	return same_host(cause, effect) && is_dial(cause->about.phase) && effect->about.phase < 0;
+}
+
 /* Whether the goroutine is in the call that a finding is about. */
 static bool is_in_call(const struct window *w, const struct finding *f, uint64_t goid)
 {
@@ -265,9 +273,11 @@ static bool stands_at(const struct wait_row *wait, const struct place *p)
 
 static bool is_about(const struct finding *f, const struct site_row *s)
 {
-	const struct place *handler = goroutine_site_handler(s);
+	const struct place *stuck = goroutine_site_handler(s),
+			   *most = goroutine_wait_handler(goroutine_site_wait(s, WAIT_ANY));
 
-	return place_equal(&s->place, &f->place) || (handler && place_equal(handler, &f->place));
+	return place_equal(&s->place, &f->place) || (stuck && place_equal(stuck, &f->place)) ||
+	       (most && place_equal(most, &f->place));
 }
 
 static const struct site_row *site_of(const struct window *w, const struct finding *f)
@@ -303,6 +313,21 @@ static bool sit_in_pool(const struct window *w, const struct finding *cause,
 	const struct sql_pool *p = cause->about.row;
 
 	return sit_at(w, effect, &p->waits_at);
+}
+
+/* Client and server in one process: as many calls are served as streams are open that nobody ends. */
+static bool streams_hold_handlers(const struct window *w, const struct finding *cause,
+				  const struct finding *effect)
+{
+	static const char streams[] = "google.golang.org/grpc.newClientStream",
+			  server[] = "google.golang.org/grpc.(*Server).";
+	const struct site_row *s = site_of(w, effect);
+	double n = number_of(cause, "count");
+
+	return s && cause->place.function &&
+	       !strncmp(cause->place.function, streams, sizeof(streams) - 1) &&
+	       !strncmp(s->place.function, server, sizeof(server) - 1) &&
+	       n * 100 >= (double)s->live * MOST_PCT;
 }
 
 static bool serve_who_sends_nothing(const struct window *w, const struct finding *cause,
@@ -348,6 +373,8 @@ static const struct link {
 } links[] = {
 	{ "connection-leak", "slow-phase", LINK, bodies_hold_slots },
 	{ "failing-phase", "slow-phase", LINK, dials_hold_slots },
+	{ "slow-phase", "failing-phase", LINK, gave_up_there },
+	{ "goroutine-leak", "goroutine-flood", LINK, streams_hold_handlers },
 	{ "lost-slot", "no-timeout", LINK, hang_there },
 	{ "dead-connection", "no-timeout", LINK, are_on_dead },
 	{ "dead-connection", "slow-phase", LINK, are_on_dead },
@@ -436,6 +463,7 @@ static void take_in(struct finding *cause, const struct finding *effect)
 
 	if (effect->severity > cause->severity)
 		cause->severity = effect->severity;
+	cause->weight += effect->weight;
 	finding_evidence_first(cause,
 			       "goroutines pile up in it: %s created at %s, %s more a minute",
 			       human_count((uint64_t)number_of(effect, "count"), n),

@@ -3,105 +3,7 @@
  * Of two findings, which one is the cause: each pair of the table in
  * observe/explain.c, beside its twin, in which the two are independent.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/text.h"
-#include "net_window.h"
-#include "observe/detect.h"
-#include "observe/window.h"
-
-#define AT_GO   PLACE("main.(*Hub).start", "hub.go", 41)
-#define AT_KEEP PLACE("main.work", "work.go", 12)
-#define HOLDER  31
-
-struct fixture {
-	struct window w;
-	struct findings fs;
-	struct finding *cause, *effect;
-};
-
-static struct finding *add(struct fixture *x, const char *kind, enum severity s, struct place p)
-{
-	struct finding *f = findings_add(&x->fs, kind, kind, s, &p);
-
-	assert_non_null(f);
-	finding_title(f, "%s", kind);
-	return f;
-}
-
-/* The effect comes first, and is worse. */
-static void pair(struct fixture *x, const char *effect, const char *cause)
-{
-	net_window_init(&x->w);
-	x->fs = (struct findings){ 0 };
-	x->effect = add(x, effect, SEVERITY_HIGH, AT_GO);
-	x->cause = add(x, cause, SEVERITY_MEDIUM, AT_CHARGE);
-}
-
-static void about(struct finding *f, const char *host, int phase)
-{
-	f->about.host = host;
-	f->about.phase = phase;
-}
-
-static void explain(struct fixture *x)
-{
-	findings_sort(&x->fs);
-	explain_findings(&x->w, &x->fs);
-}
-
-static void end(struct fixture *x)
-{
-	findings_deinit(&x->fs);
-	window_deinit(&x->w);
-}
-
-/* The cause stands first, the effect names it. */
-static void linked(struct fixture *x, const char *cause, const char *effect)
-{
-	explain(x);
-	assert_int_equal(x->fs.n, 2);
-	assert_string_equal(x->fs.f[0].kind, cause);
-	assert_string_equal(x->fs.f[1].kind, effect);
-	assert_string_equal(x->fs.f[1].caused_by, x->fs.f[0].id);
-	assert_string_equal(x->fs.f[0].caused_by, "");
-	assert_non_null(strstr(x->fs.f[1].evidence[0], "because of the "));
-	assert_non_null(strstr(x->fs.f[1].evidence[0], cause));
-	assert_int_equal(x->fs.f[0].severity, SEVERITY_MEDIUM);
-	end(x);
-}
-
-/* Only the cause is left, as bad as both, and counts the goroutines. */
-static void folded(struct fixture *x, const char *cause)
-{
-	explain(x);
-	assert_int_equal(x->fs.n, 1);
-	assert_string_equal(x->fs.f[0].kind, cause);
-	assert_int_equal(x->fs.f[0].severity, SEVERITY_HIGH);
-	assert_non_null(strstr(x->fs.f[0].evidence[0], "goroutines pile up in it: 90 created at"));
-	end(x);
-}
-
-/* Two findings that have nothing to do with each other, the worst first. */
-static void apart(struct fixture *x)
-{
-	explain(x);
-	assert_int_equal(x->fs.n, 2);
-	assert_int_equal(x->fs.f[0].severity, SEVERITY_HIGH);
-	for (int i = 0; i < 2; i++) {
-		assert_string_equal(x->fs.f[i].caused_by, "");
-		assert_int_equal(x->fs.f[i].nevidence, 0);
-	}
-	end(x);
-}
+#include "causes.h"
 
 /* ---- network ---- */
 
@@ -177,6 +79,23 @@ static void a_failing_host_makes_calls_hang(void **state)
 		pair(&x, "no-timeout", causes[i]); /* where they hang is not known */
 		about(x.cause, API, NET_TTFB);
 		apart(&x);
+	}
+}
+
+/* No look saw in which phase they were when they gave up. */
+static void requests_give_up_in_their_dial(void **state)
+{
+	struct fixture x;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		pair(&x, "failing-phase", "slow-phase");
+		about(x.effect, i == 1 ? "other:80" : API, i == 2 ? NET_TTFB : -1);
+		about(x.cause, API, i == 3 ? NET_BODY : NET_DNS);
+		if (i)
+			apart(&x);
+		else
+			linked(&x, "slow-phase", "failing-phase");
 	}
 }
 
@@ -429,24 +348,6 @@ static void large_objects_drive_the_collector(void **state)
 
 /* ---- goroutines ---- */
 
-/* So many of 100 that were created at AT_GO stand at that place. */
-static struct site_row *standing(struct fixture *x, uint64_t there, struct place at)
-{
-	struct site_row *s = MORE(x->w.goroutines->site, x->w.goroutines->nsite);
-
-	s->place = AT_GO;
-	s->live = 100;
-	s->wait = calloc(2, sizeof(*s->wait));
-	assert_non_null(s->wait);
-	s->nwait = 2;
-	s->wait[0].count = there;
-	s->wait[0].stack[0] = PLACE("net/http.(*Client).do", "client.go", 1);
-	s->wait[0].stack[1] = at;
-	s->wait[0].nstack = 2;
-	s->wait[1].count = 100 - there;
-	return s;
-}
-
 static void memory_of_goroutines(void **state)
 {
 	static const char *const causes[] = { "goroutine-leak", "goroutine-flood" };
@@ -464,13 +365,6 @@ static void memory_of_goroutines(void **state)
 			else
 				linked(&x, causes[i], "memory-growth");
 		}
-}
-
-static void piled_up(struct fixture *x, const char *effect, const char *cause)
-{
-	pair(x, effect, cause);
-	finding_count(x->effect, "count", 90);
-	finding_number(x->effect, "per_minute", 600);
 }
 
 static void goroutines_sit_in_a_call(void **state)
@@ -546,6 +440,57 @@ static void a_proven_leak_is_not_left_out(void **state)
 	apart(&x);
 }
 
+/* They serve the calls of this process itself. */
+static void streams_that_nobody_ends(void **state)
+{
+	static const struct {
+		const char *client, *server;
+		uint64_t open;
+	} cases[] = {
+		{ "google.golang.org/grpc.newClientStreamWithParams",
+		  "google.golang.org/grpc.(*Server).serveStreams.func2", 99 },
+		{ "google.golang.org/grpc.newClientStreamWithParams", /* who calls is elsewhere */
+		  "google.golang.org/grpc.(*Server).serveStreams.func2", 9 },
+		{ "google.golang.org/grpc.newClientStreamWithParams", "main.serve", 99 },
+		{ "main.start", "google.golang.org/grpc.(*Server).serveStreams.func2", 99 },
+	};
+	struct fixture x;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct site_row *s;
+
+		pair(&x, "goroutine-flood", "goroutine-leak");
+		x.cause->place = PLACE(cases[i].client, "stream.go", 528);
+		finding_count(x.cause, "count", cases[i].open);
+		s = standing(&x, 90, AT_KEEP);
+		x.effect->place = s->place = PLACE(cases[i].server, "server.go", 1107);
+		if (i)
+			apart(&x);
+		else
+			linked(&x, "goroutine-leak", "goroutine-flood");
+	}
+}
+
+/* What a cause takes in makes it weigh more than what is beside it. */
+static void what_is_folded_counts(void **state)
+{
+	struct finding *beside;
+	struct fixture x;
+
+	(void)state;
+	piled_up(&x, "goroutine-flood", "no-timeout");
+	standing(&x, 90, AT_CHARGE);
+	x.effect->weight = 700;
+	x.cause->weight = 64;
+	beside = add(&x, "goroutine-leak", SEVERITY_HIGH, AT_KEEP);
+	beside->weight = 750;
+	explain(&x);
+	assert_int_equal(x.fs.n, 2);
+	assert_string_equal(x.fs.f[0].kind, "no-timeout");
+	end(&x);
+}
+
 /* ---- several ---- */
 
 /* A host that hangs, a transaction that waits for it, a pool that is empty for it. */
@@ -577,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(unclosed_bodies_make_others_wait),
 		cmocka_unit_test(dials_hold_slots),
+		cmocka_unit_test(requests_give_up_in_their_dial),
 		cmocka_unit_test(lost_slots_keep_requests_waiting),
 		cmocka_unit_test(calls_hang_on_dead_connections),
 		cmocka_unit_test(a_failing_host_makes_calls_hang),
@@ -592,6 +538,8 @@ int main(void)
 		cmocka_unit_test(goroutines_wait_for_the_pool),
 		cmocka_unit_test(goroutines_of_silent_clients),
 		cmocka_unit_test(a_proven_leak_is_not_left_out),
+		cmocka_unit_test(streams_that_nobody_ends),
+		cmocka_unit_test(what_is_folded_counts),
 		cmocka_unit_test(a_chain_stands_in_its_order),
 	};
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "goroutines/growth.h"
 #include "observe/detect.h"
 #include "simulation.h"
 #include "parts.h"
@@ -42,6 +43,70 @@ static void growing_waits_are_a_flood(void **state)
 		observe(&m, 2, 0.4, 2);
 		expect_kind(&m, "goroutine-flood", 199, 200, 6000);
 	}
+}
+
+/* Look-ups and handshakes end by themselves; it is the resolver or the host that is slow. */
+static void dials_are_no_flood(void **state)
+{
+	static const char *const creators[] = { "net.(*Resolver).lookupIPAddr",
+						"net/http.(*Transport).startDialConnForLocked",
+						"crypto/tls.(*Conn).handshakeContext" };
+	static const enum wait_class klass[] = { WAIT_IO, WAIT_BLOCKED };
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		struct sim m;
+
+		sim_init(&m);
+		flow(&m, 0.01, 10, 20, NEVER, 1.3, klass[i % 2]);
+		observe(&m, 10, 1, 5);
+		m.site.place.function = creators[i / 2];
+		expect_nothing(&m);
+	}
+}
+
+/* gRPC's server has started them: what stands there is the handler, innermost first. */
+static void handlers_are_named(void **state)
+{
+	static const char *const plain[] = { "time.Sleep", "main.(*srv).Watch",
+					     "example.org/pb._Health_Watch_Handler",
+					     "google.golang.org/grpc.(*Server).processStreamingRPC",
+					     "google.golang.org/grpc.(*Server).handleStream" };
+	static const char *const wrapped[] = { "main.(*srv).Check",
+					       "example.org/pb._Health_Check_Handler.func1",
+					       "main.logged",
+					       "example.org/pb._Health_Check_Handler",
+					       "google.golang.org/grpc.(*Server).processUnaryRPC",
+					       "google.golang.org/grpc.(*Server).handleStream" };
+	static const char *const generic[] = { "main.forward",
+					       "google.golang.org/grpc.(*Server).processUnaryRPC" };
+	static const char *const web[] = { "main.slow", "net/http.HandlerFunc.ServeHTTP",
+					   "net/http.serverHandler.ServeHTTP" };
+	static const char *const none[] = { "main.work", "main.main.func1" };
+	static const struct {
+		const char *const *frame;
+		int n;
+		const char *handler;
+	} cases[] = { { plain, 5, "main.(*srv).Watch" },
+		      { wrapped, 6, "main.(*srv).Check" },
+		      { generic, 2, "main.forward" },
+		      { web, 3, "main.slow" },
+		      { none, 2, NULL } };
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(*cases); c++) {
+		struct wait_row wait = { .nstack = cases[c].n };
+		const struct place *handler;
+
+		for (int i = 0; i < wait.nstack; i++)
+			wait.stack[i].function = cases[c].frame[i];
+		handler = goroutine_wait_handler(&wait);
+		if (cases[c].handler)
+			assert_string_equal(handler->function, cases[c].handler);
+		else
+			assert_null(handler);
+	}
+	assert_null(goroutine_wait_handler(NULL));
 }
 
 /* A program that has just begun gets its workers and subscribers: two seconds of that are low. */
@@ -294,6 +359,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(growing_ticker_loops_are_a_flood),
 		cmocka_unit_test(growing_waits_are_a_flood),
+		cmocka_unit_test(dials_are_no_flood),
+		cmocka_unit_test(handlers_are_named),
 		cmocka_unit_test(what_grows_at_a_start_is_low),
 		cmocka_unit_test(what_piles_up_is_no_contention),
 		cmocka_unit_test(a_queue_that_is_not_kept_up_with_is_a_flood),
