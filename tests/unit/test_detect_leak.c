@@ -345,6 +345,10 @@ static void dials_that_nobody_waits_for_never(void **state)
 	static const char *const creators[] = {
 		"net/http.(*Transport).startDialConnForLocked",
 		"net.(*Resolver).lookupIPAddr",
+		"net.(*Resolver).goLookupIPCNAMEOrder",
+		"net.(*netFD).connect",
+		"net.(*sysDialer).dialParallel",
+		"net.doBlockingWithCtx[...]",
 	};
 
 	(void)state;
