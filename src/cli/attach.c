@@ -114,6 +114,19 @@ static void write_last(struct attach *a, struct report *r)
 	report_deinit(&shown);
 }
 
+/* Nothing but the last report is written. */
+static bool at_end(const struct attach *a)
+{
+	return a->o->slow_ns || a->o->format == FORMAT_HTML;
+}
+
+/* When the window that begins now ends: of a page by --every alone. */
+static uint64_t next_report(const struct attach *a, uint64_t now)
+{
+	return a->waits || (a->o->format == FORMAT_HTML && !a->o->every_ns) ? UINT64_MAX
+									    : now + a->every_ns;
+}
+
 /* Ends the window: judges it, shows it, begins the next. */
 static void report(struct attach *a)
 {
@@ -137,7 +150,7 @@ static void report(struct attach *a)
 	detect_all(&r.window, &r.findings);
 	if (a->o->slow_ns)
 		write_lines(a, &r.window);
-	if (a->o->slow_ns && (!a->w.end_reason || a->cut)) {
+	if (at_end(a) && (!a->w.end_reason || a->cut)) {
 		/* the report comes at the end */
 	} else if (a->screen && !a->w.end_reason) {
 		screen_draw(a->screen, &r);
@@ -187,7 +200,7 @@ static void on_stop(struct attach *a)
 	begin = clock_mono_ns();
 	watch_stop(&a->w, a->screen);
 	a->stopped_s = (double)(clock_mono_ns() - begin) / 1e9;
-	a->report_ns = a->waits ? UINT64_MAX : clock_mono_ns() + a->every_ns;
+	a->report_ns = next_report(a, clock_mono_ns());
 	screen_return(a->screen);
 }
 
@@ -209,7 +222,7 @@ static void begin_end(struct attach *a)
 	if (observer_restart(a->w.observer))
 		return; /* it was quick: the report of its end follows */
 	observer_set_pace(a->w.observer, NS_PER_S);
-	a->report_ns = clock_mono_ns() + a->every_ns;
+	a->report_ns = next_report(a, clock_mono_ns());
 }
 
 static uint64_t due_ns(const struct attach *a)
@@ -228,7 +241,7 @@ static void step(struct attach *a, uint64_t now)
 		a->w.end_reason = "--for elapsed";
 	if (a->waits && watch_asked_to_end_ns(&a->w))
 		begin_end(a);
-	if (now >= a->report_ns && !ends && !a->screen && !a->o->slow_ns && !output_ready(&a->out))
+	if (now >= a->report_ns && !ends && !a->screen && !at_end(a) && !output_ready(&a->out))
 		skip(a); /* the window goes on: the next report has it all */
 	else if (now >= a->report_ns || ends)
 		report(a);
@@ -262,7 +275,7 @@ static void loop(struct attach *a)
 	char n[HUMAN_MAX];
 
 	a->waits = a->o->until_exit != 0;
-	a->report_ns = a->waits ? UINT64_MAX : begin + a->every_ns;
+	a->report_ns = next_report(a, begin);
 	a->end_ns = a->o->for_ns ? begin + a->o->for_ns : 0;
 	if (a->screen)
 		report(a);
@@ -315,7 +328,7 @@ int cmd_attach(const struct options *o)
 		return EXIT_FAILED;
 	a.out.patience.ns = PATIENCE_NS;
 	if (a.out.file)
-		a.out.file->stream = true;
+		a.out.file->stream = o->format != FORMAT_HTML;
 	screen = a.out.is_terminal && o->format == FORMAT_TEXT && !o->slow_ns && !o->until_exit;
 	buf_init(&a.lines, LINES_MAX_BYTES);
 	if (screen && watch_in_background())

@@ -19,9 +19,10 @@ const struct command commands[] = {
 			"that takes nothing for 3 s is given up on, with status 1.",
 		.options = OPT_BIT(OPT_FOR) | OPT_BIT(OPT_EVERY) | OPT_BIT(OPT_ONLY) |
 			   OPT_BIT(OPT_BUDGET) | OPT_BIT(OPT_EXACT) | OPT_BIT(OPT_SLOW) |
-			   OPT_BIT(OPT_UNTIL_EXIT) | OPT_BIT(OPT_FORMAT) | OPT_BIT(OPT_OUTPUT) |
-			   OPT_BIT(OPT_REDACT_HOSTS) | OPT_BIT(OPT_REDACT_KEY) |
-			   OPT_BIT(OPT_REDACT_MESSAGES) | OPT_BIT(OPT_HELP),
+			   OPT_BIT(OPT_UNTIL_EXIT) | OPT_BIT(OPT_FORMAT_ATTACH) |
+			   OPT_BIT(OPT_OUTPUT) | OPT_BIT(OPT_REDACT_HOSTS) |
+			   OPT_BIT(OPT_REDACT_KEY) | OPT_BIT(OPT_REDACT_MESSAGES) |
+			   OPT_BIT(OPT_HELP),
 	},
 	{
 		.name = "snapshot",

@@ -69,6 +69,9 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_ALL] = { "--all", NULL, "list all of them, not just the first 10,000" },
 	[OPT_STD] = { "--std", NULL, "judge the functions of Go's standard library too" },
 	[OPT_FORMAT] = { "--format", "text|json", "json: one object a line (default text)" },
+	[OPT_FORMAT_ATTACH] = { "--format", "text|json|html",
+				"json: one object a line; html: one file, written at the end, of "
+				"the whole time, or of the last --every (default text)" },
 	[OPT_FORMAT_SNAPSHOT] = { "--format", "text|json|html|pprof",
 				  "json: schema gospect.report/1; html: one file with a flame "
 				  "graph; pprof: a profile for 'go tool pprof' (default text)" },
@@ -205,9 +208,9 @@ static int set_format(const struct command *c, enum option_id id, const char *ar
 		[FORMAT_HTML] = "html",
 		[FORMAT_PPROF] = "pprof",
 	};
-	int last = id == OPT_FORMAT         ? FORMAT_JSON
-		   : id == OPT_FORMAT_WATCH ? FORMAT_HTML
-					    : FORMAT_PPROF;
+	int last = id == OPT_FORMAT                                    ? FORMAT_JSON
+		   : id == OPT_FORMAT_WATCH || id == OPT_FORMAT_ATTACH ? FORMAT_HTML
+								       : FORMAT_PPROF;
 
 	for (int i = 0; i <= last; i++)
 		if (!strcmp(arg, names[i])) {
@@ -264,6 +267,7 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 			return usage(c, "not a percentage between 0 and 100: '%s'", arg);
 		return 0;
 	case OPT_FORMAT:
+	case OPT_FORMAT_ATTACH:
 	case OPT_FORMAT_SNAPSHOT:
 	case OPT_FORMAT_WATCH:
 		return set_format(c, id, arg, o);
@@ -461,6 +465,8 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 	if (o->slow_ns && o->format == FORMAT_JSON)
 		return usage(c, "--slow prints lines of text; %s",
 			     "in JSON each report has slow_requests");
+	if (o->slow_ns && o->format == FORMAT_HTML)
+		return usage(c, "--slow prints lines of text; %s", "html is one file");
 	if (o->slow_ns && !(o->sensors & SENSOR_BIT(SENSOR_NET)))
 		return usage(c, "--slow needs the sensor '%s'", "net");
 	if (o->until_exit && o->slow_ns)

@@ -221,7 +221,7 @@ static void wrong_usage(void **state)
 		"1 --budget x",
 		"1 --exact=1",
 		"1 --format",
-		"1 --format html",
+		"1 --format html --slow 1s",
 		"1 -x",
 		"1 --until-exit=KILL",
 		"1 --until-exit=",
@@ -278,7 +278,8 @@ static void unknown_words_list_the_valid_ones(void **state)
 	assert_non_null(strstr(text, "unknown sensor 'alocs'"));
 	for (int i = 0; i < SENSOR_COUNT; i++)
 		assert_non_null(strstr(text, sensor_name((enum sensor)i)));
-	assert_non_null(strstr(complaint("attach", "1 --format html"), "(valid: text|json)"));
+	assert_non_null(strstr(complaint("attach", "1 --format pprof"), "(valid: text|json|html)"));
+	assert_non_null(strstr(complaint("lint", "f --format html"), "(valid: text|json)"));
 	assert_non_null(strstr(complaint("snapshot", "1 --format x"), "text|json|html|pprof"));
 	text = complaint("snapshot", "1 --fail-on bad");
 	for (int i = SEVERITY_INFO; i <= SEVERITY_CRITICAL; i++)

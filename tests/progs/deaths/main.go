@@ -182,6 +182,7 @@ var kinds = map[string]func(){
 	"struct":    func() { panic(pair{1, 2}) },
 	"nil":       func() { panic(nil) },
 	"lines":     func() { panic("one\ntwo\x1b[31mred") },
+	"markup":    func() { panic("<script>alert(1)</script> & \"quoted\"") },
 	"long":      func() { panic(fmt.Sprintf("%05000d", 7)) },
 	"deref":     func() { sink = leaf(nobody) },
 	"typednil":  func() { fmt.Fprintln(os.Stdout, find(0).Error()) },
