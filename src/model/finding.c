@@ -57,8 +57,8 @@ static void finding_set_id(struct finding *f, const char *prefix, const struct p
 		 p->function, (unsigned long long)hash, file, line);
 }
 
-struct finding *findings_add(struct findings *fs, const char *kind, const char *id_prefix,
-			     enum severity s, const struct place *p)
+static struct finding *add(struct findings *fs, const char *kind, const char *id_prefix,
+			   enum severity s, const struct place *p)
 {
 	struct finding *f;
 
@@ -80,6 +80,23 @@ struct finding *findings_add(struct findings *fs, const char *kind, const char *
 	return f;
 }
 
+/* The last, unless it is there already. */
+static struct finding *if_new(struct findings *fs, struct finding *f)
+{
+	for (int i = 0; f && fs->only_new && i < fs->n - 1; i++)
+		if (!strcmp(fs->f[i].id, f->id)) {
+			fs->n--;
+			return NULL;
+		}
+	return f;
+}
+
+struct finding *findings_add(struct findings *fs, const char *kind, const char *id_prefix,
+			     enum severity s, const struct place *p)
+{
+	return if_new(fs, add(fs, kind, id_prefix, s, p));
+}
+
 char *finding_prefix(const char *kind, const char *subject, char *out)
 {
 	char clean[ID_SUBJECT_MAX + 1];
@@ -98,11 +115,11 @@ struct finding *findings_add_about(struct findings *fs, const char *kind, const 
 				   enum severity s, const struct place *p)
 {
 	char prefix[FINDING_PREFIX_MAX];
-	struct finding *f = findings_add(fs, kind, finding_prefix(kind, subject, prefix), s, p);
+	struct finding *f = add(fs, kind, finding_prefix(kind, subject, prefix), s, p);
 
 	if (f && !f->place.function)
 		snprintf(f->id, sizeof(f->id), "%s", prefix);
-	return f;
+	return if_new(fs, f);
 }
 
 /* Formats; what does not fit ends in "…", never inside a character. */

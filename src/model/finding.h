@@ -48,6 +48,7 @@ struct findings {
 	struct finding *f; /* owned */
 	int n;
 	uint64_t dropped;
+	bool only_new; /* none is added whose id is there */
 };
 
 /* "info", …, "critical".  severity_parse: 0 or -EINVAL. */

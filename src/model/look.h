@@ -69,6 +69,10 @@ struct look {
 	uint64_t begin_ns, end_ns;                /* our monotonic clock */
 	const struct gototals *base, *totals;     /* at its start and its end */
 	const struct trace_reading *rbase, *rnow; /* likewise; zeroed when there are no probes */
+	/* of before its start, where the window may be too short for what is rare: phases, calls and
+	 * failures only; NULL: none */
+	const struct trace_reading *rrecent;
+	uint64_t recent_ns; /* when that was read */
 	struct look_rates rates;
 };
 

@@ -28,6 +28,8 @@ struct detector {
 	uint32_t sensors; /* mask of what it needs; skipped when none is covered */
 	bool of_waits;    /* how long things take: says nothing of a process that was stopped */
 	bool of_rates;    /* what happened in the window: skipped when that is short */
+	/* that something happened several times: judges window.net->recent as well */
+	bool of_few;
 	void (*judge)(const struct window *w, struct findings *out);
 };
 

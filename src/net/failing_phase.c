@@ -462,5 +462,6 @@ const struct detector failing_phase_detector = {
 	.name = "failing-phase",
 	.sensors = SENSOR_BIT(SENSOR_NET),
 	.of_waits = true,
+	.of_few = true,
 	.judge = judge,
 };

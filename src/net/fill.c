@@ -48,7 +48,7 @@ void rowset_percentiles(const struct rowset *s, const void *row, uint64_t *timed
 	*timed = t->hist.count;
 	*p50 = trace_hist_percentile(&t->hist, NULL, 0.5);
 	*p99 = trace_hist_percentile(&t->hist, NULL, 0.99);
-	*max = t->max_ns;
+	*max = t->max_ns ? t->max_ns : trace_hist_percentile(&t->hist, NULL, 1);
 	if (*p99 > *max && *max)
 		*p99 = *max;
 	if (*p50 > *max && *max)
@@ -206,7 +206,7 @@ int fill_calls(struct fill *f, struct rowset *s, enum call_kind kind,
 			continue;
 		r = row(f, s, &c);
 		err = r ? fill_add_times(&rowset_times(s, r)->now, &now->hist, &base->hist,
-					 now->max_ns_window)
+					 f->recent ? 0 : now->max_ns_window)
 			: -ENOMEM;
 	}
 	return err;
@@ -240,11 +240,47 @@ static int fill_tables(struct fill *f)
 	return err;
 }
 
+/* Lost without a word where there is no memory: the window itself stands. */
+static void fill_recent(const struct fill *of, const struct look *look)
+{
+	static int (*const fill[])(struct fill *) = { fill_phases, fill_clients, fill_failures,
+						      fill_grpc };
+	struct net_window *out = calloc(1, sizeof(*out));
+	struct fill f = *of;
+	int err = 0;
+
+	if (!out)
+		return;
+	f.base = look->rrecent;
+	f.out = out;
+	f.recent = true;
+	index_base(&f);
+	out->dial = of->out->dial; /* by which failures know their phase */
+	out->ndial = of->out->ndial;
+	for (size_t i = 0; i < ARRAY_SIZE(fill) && !err; i++)
+		err = fill[i](&f);
+	out->dial = NULL;
+	out->ndial = 0;
+	bytesmap_deinit(&f.base_call);
+	if (err) {
+		net_window_deinit(out);
+		free(out);
+		return;
+	}
+	of->out->recent = out;
+	of->out->recent_s = (double)(look->end_ns - look->recent_ns) / 1e9;
+}
+
 int netwatch_fill(struct netwatch *nw, const struct look *look,
 		  const struct netwatch_probes *probes, struct net_window *out)
 {
 	static const struct netwatch_probes none = { 0 };
-	struct fill f = { nw, look, look->rbase, look->rnow, probes ? probes : &none, out, { 0 } };
+	struct fill f = { .nw = nw,
+			  .look = look,
+			  .base = look->rbase,
+			  .now = look->rnow,
+			  .p = probes ? probes : &none,
+			  .out = out };
 	int err = 0;
 
 	nw->look = look;
@@ -260,6 +296,8 @@ int netwatch_fill(struct netwatch *nw, const struct look *look,
 		err = fill_tables(&f);
 	out->known = !err;
 	bytesmap_deinit(&f.base_call);
+	if (!err && look->rrecent)
+		fill_recent(&f, look);
 	netwatch_report_losses(nw);
 	return err;
 }

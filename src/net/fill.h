@@ -52,6 +52,7 @@ struct fill {
 	const struct netwatch_probes *p;
 	struct net_window *out;
 	struct bytesmap base_call; /* key of a call -> index in base */
+	bool recent; /* base is of before the window: the largest since is not known */
 };
 
 /* The number of a row's host, below nw->nhost. */

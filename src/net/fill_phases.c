@@ -52,7 +52,7 @@ static int count_phase(struct fill *f, struct rowset *s, const struct trace_phas
 		times->failed.errors_margin += t->sample.errors_margin;
 	}
 	return fill_add_times(before ? &times->before : &times->now, &t->hist, NULL,
-			      t->max_ns_window);
+			      f->recent ? 0 : t->max_ns_window);
 }
 
 /* By host and phase, not by the host as it was written: those of the base are taken off again. */

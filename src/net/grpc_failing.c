@@ -136,5 +136,6 @@ const struct detector grpc_failing_detector = {
 	.sensors = SENSOR_BIT(SENSOR_NET),
 	.of_waits = true,
 	.of_rates = true,
+	.of_few = true,
 	.judge = judge,
 };

@@ -288,5 +288,6 @@ const struct detector resolver_detector = {
 	.name = "slow-phase",
 	.sensors = SENSOR_BIT(SENSOR_NET),
 	.of_waits = true,
+	.of_few = true,
 	.judge = judge,
 };

@@ -459,5 +459,6 @@ const struct detector slow_phase_detector = {
 	.name = "slow-phase",
 	.sensors = SENSOR_BIT(SENSOR_NET),
 	.of_waits = true,
+	.of_few = true,
 	.judge = judge,
 };

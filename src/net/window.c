@@ -20,5 +20,8 @@ void net_window_deinit(struct net_window *n)
 	free(n->grpc);
 	free(n->dead);
 	free(n->own_lookup);
+	if (n->recent)
+		net_window_deinit(n->recent);
+	free(n->recent);
 	memset(n, 0, sizeof(*n));
 }

@@ -331,7 +331,11 @@ struct net_grpc {
 };
 
 struct net_window {
-	bool known;        /* memory could be read for it */
+	bool known; /* memory could be read for it */
+	/* The same of the last minute or less, for what is too rare for the window: phases, look-ups,
+	 * clients, failures and gRPC calls only.  Owned; NULL: the window is all there is. */
+	struct net_window *recent;
+	double recent_s;
 	bool phases_known; /* probes count phases */
 	struct net_client *client;
 	int nclient; /* all owned; busiest first */

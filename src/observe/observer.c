@@ -12,6 +12,7 @@
 #include "gort/goruntime.h"
 #include "observe/machine.h"
 #include "observe/parts.h"
+#include "observe/recent.h"
 #include "observe/window.h"
 #include "plan/plan.h"
 #include "proc/process.h"
@@ -46,6 +47,7 @@ struct observer {
 	uint64_t pause_ns, paused_base; /* when asked last; of look.paused_ns */
 	struct trace_reading rbase, rnow;
 	bool unread;                /* rnow could not be read, and is rbase */
+	struct recent recent;       /* starts of windows before */
 	uint64_t cpu_base, cpu_now; /* of the target, ns */
 	uint64_t self_base,
 		self_now; /* our own CPU time: what a window's end takes is the next one's */
@@ -209,8 +211,13 @@ static uint64_t samples_ns(const struct observer *o)
 	return o->look.sampler ? sampler_cost_ns(o->look.sampler) : 0;
 }
 
-static void begin_readings(struct observer *o)
+/* follows: what was counted before belongs to what is counted now. */
+static void begin_readings(struct observer *o, bool follows)
 {
+	if (!follows)
+		recent_clear(&o->recent);
+	else if (!o->unread)
+		recent_add(&o->recent, &o->rbase, o->window_ns, &o->rnow);
 	if (!o->unread)
 		trace_reading_deinit(&o->rbase);
 	o->rbase = o->rnow;
@@ -226,7 +233,7 @@ static void begin_window(struct observer *o, bool follows)
 	o->base = o->totals;
 	o->paused_base = o->look.paused_ns;
 	if (o->look.trace) /* without one both stay empty, and their pages untouched */
-		begin_readings(o);
+		begin_readings(o, follows);
 	o->cpu_base = o->cpu_now;
 	o->threads_base = machine_threads(&o->look);
 	o->samples_base_ns = o->samples_ns;
@@ -290,6 +297,7 @@ void observer_free(struct observer *o)
 		return;
 	parts_close(&o->parts);
 	gowalk_deinit(&o->walk);
+	recent_clear(&o->recent);
 	trace_reading_deinit(&o->rbase);
 	if (!o->unread)
 		trace_reading_deinit(&o->rnow);
@@ -490,6 +498,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	o->look.begin_ns = o->window_ns;
 	o->look.end_ns = clock_mono_ns();
 	o->look.rates = rates(&o->rbase, &o->rnow);
+	o->look.rrecent = recent_base(&o->recent, &o->rnow, o->look.end_ns, &o->look.recent_ns);
 	fill_time(o, end_reason, w);
 	fill_target(o, w);
 	machine_fill(&o->look, o->threads_base, w);

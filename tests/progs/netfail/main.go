@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 
-// Netfail is a program whose HTTP calls fail, in one way: netfail KIND [PERCENT].
+// Netfail is a program whose HTTP calls fail, in one way: netfail KIND [PERCENT [PAUSE]].
 // It calls until it is told to stop, and says what it has seen itself: "truth" on
 // standard input is answered by a line of JSON.  "halt" is answered once no call is
 // under way any more, and none begins until "go".  Without a KIND, with "list", it
-// names the kinds.
+// names the kinds.  With a PAUSE (1s) it calls once, and waits so long.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 )
 
 // How often, how fast, and how many at a time: small enough that each call is seen.
-const (
+var (
 	callers = 4
 	pause   = 20 * time.Millisecond
 )
@@ -109,11 +109,15 @@ func main() {
 			names = append(names, k)
 		}
 		sort.Strings(names)
-		fmt.Fprintln(os.Stderr, "usage: netfail KIND [PERCENT]; kinds:", names)
+		fmt.Fprintln(os.Stderr, "usage: netfail KIND [PERCENT [PAUSE]]; kinds:", names)
 		os.Exit(2)
 	}
 	if len(os.Args) > 2 {
 		percent, _ = strconv.Atoi(os.Args[2])
+	}
+	if len(os.Args) > 3 {
+		callers = 1
+		pause, _ = time.ParseDuration(os.Args[3])
 	}
 	w := ways[os.Args[1]]()
 	for i := 0; i < callers; i++ {
