@@ -7,12 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/vec.h"
 #include "gort/goholders.h"
 #include "gort/golocks.h"
 #include "gort/goslots.h"
 
-#define MAX_STEPS      1000000 /* an eighth of a second */
+/* Instructions that are followed: an eighth of a second, once; of windows after each other a fifth of
+ * a percent of a CPU, so that no report has to wait for it. */
+#define MAX_STEPS      1000000
+#define LEAST_STEPS    40000
+#define STEPS_PER_S    16000
 #define MAX_FRAMES     64
 #define MIN_WAIT       2 /* one waiter, and not for long: who holds it does not matter */
 #define MIN_WAIT_S     1
@@ -251,6 +256,15 @@ static uint64_t wait_of(const struct look *l)
 	return l->once || l->end_ns - l->begin_ns >= long_ns ? GOHOLDERS_WAIT_NS : 0;
 }
 
+static long steps_of(const struct look *l)
+{
+	uint64_t n = (l->end_ns - l->begin_ns) * STEPS_PER_S / NS_PER_S;
+
+	if (l->once || l->dump || n > MAX_STEPS)
+		return MAX_STEPS;
+	return n > LEAST_STEPS ? (long)n : LEAST_STEPS;
+}
+
 int holders_fill(struct locks_window *w, struct goahead *a, const struct look *l,
 		 const uint64_t *lock_of, long pid)
 {
@@ -261,7 +275,7 @@ int holders_fill(struct locks_window *w, struct goahead *a, const struct look *l
 	if (!a)
 		return 0;
 	goahead_restart(a);
-	goahead_limit(a, MAX_STEPS);
+	goahead_limit(a, steps_of(l));
 	err = add_locks(&f, a, w);
 	if (err || !f.nlock)
 		return err;

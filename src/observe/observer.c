@@ -11,6 +11,7 @@
 #include "goroutines/subject.h"
 #include "gort/goruntime.h"
 #include "observe/machine.h"
+#include "observe/pace.h"
 #include "observe/parts.h"
 #include "observe/recent.h"
 #include "observe/window.h"
@@ -20,28 +21,16 @@
 #include "trace/sampler.h"
 #include "trace/trace.h"
 
-#define MIN_PACE_NS (200 * NS_PER_MS)
-/* One of so many: what of a CPU walks may take, at first, and later; looks with stacks, and ends of
- * windows.  Some 0.2 % are left for the rest, so that it is one percent together. */
-#define FIRST_SHARE     250
-#define FIRST_NS        (10 * NS_PER_S)
-#define LOOK_SHARE      500
-#define END_SHARE       250
-#define PLAIN_LOOKS     2
 #define PAUSE_COUNTS_NS (10 * NS_PER_S) /* after a pause all has waited for long, for so long */
 
 struct observer {
 	struct observer_config cfg;
 	struct parts parts;
 	struct look look;
-	struct gowalk walk;                             /* the latest */
-	struct losses losses;                           /* of this window */
-	uint64_t begin_ns, window_ns, look_ns, pace_ns; /* our monotonic clock */
-	int looks;                                      /* so far; counted up to PLAIN_LOOKS */
-	/* CPU time, which is what a look costs: on a busy machine one may be long on its way */
-	uint64_t walk_took_ns;          /* of the latest look: the walk and what needs no stacks; */
-	uint64_t full_ns, full_took_ns; /* the latest look with stacks: its begin, its CPU time */
-	uint64_t end_took_ns;           /* of the latest window's end, with its look */
+	struct gowalk walk;           /* the latest */
+	struct losses losses;         /* of this window */
+	uint64_t begin_ns, window_ns; /* our monotonic clock */
+	struct pace pace;
 	/* at the start of the window, and the latest */
 	struct gototals base, totals;
 	uint64_t pause_ns, paused_base; /* when asked last; of look.paused_ns */
@@ -77,6 +66,15 @@ static void note_pause(struct observer *o, uint64_t now_ns)
 	o->pause_ns = now_ns;
 }
 
+static uint64_t moved(const struct gowalk *w)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < w->n; i++)
+		n += w->g[i].moved == w->number;
+	return n;
+}
+
 /*
  * One walk; recorded in the history unless the one before was just now.  Stacks
  * are read when asked for (whole), or when they have not been for long enough:
@@ -90,7 +88,8 @@ static int look(struct observer *o, bool whole)
 
 	note_pause(o, begin);
 	/* a single look has nothing to be compared with */
-	l->record = !l->once && (!o->look_ns || begin - o->look_ns >= o->pace_ns / 4);
+	l->record =
+		!l->once && (!o->pace.look_ns || begin - o->pace.look_ns >= o->pace.least_ns / 4);
 	if (!walks(o))
 		return 0;
 	err = goruntime_walk(o->look.rt, &o->walk, NULL);
@@ -98,47 +97,28 @@ static int look(struct observer *o, bool whole)
 		return err;
 	lose(&o->losses, LOSS_GOROUTINES, o->walk.failures);
 	l->now_ns = clock_mono_ns();
-	whole = whole || begin >= o->full_ns + o->full_took_ns * LOOK_SHARE;
+	whole = whole || pace_whole(&o->pace, begin);
 	err = parts_look(&o->parts, l, whole);
-	o->walk_took_ns = o->parts.walked_cpu_ns - cpu;
-	if (whole) {
-		o->full_ns = begin;
-		o->full_took_ns = clock_thread_cpu_ns() - cpu;
-	}
-	if (l->record)
-		o->look_ns = begin;
-	o->looks += o->looks < PLAIN_LOOKS;
+	pace_looked(&o->pace, begin, o->parts.walked_cpu_ns - cpu, clock_thread_cpu_ns() - cpu,
+		    whole, l->record);
+	if (!o->pace.end_ns)
+		pace_expect(&o->pace, moved(&o->walk), o->walk.n);
 	return err;
 }
 
-/* Looks take at most one percent of a CPU together, however many goroutines there are.  At first
- * walks may take more of it, so that what grows is seen to grow.  The second look comes in any
- * case: the first, which reads everything, says nothing of what one costs, and by a third it is
- * known who has not moved. */
 uint64_t observer_look_ns(const struct observer *o)
 {
-	bool first = !o->begin_ns || o->look_ns < o->begin_ns + FIRST_NS;
-	uint64_t least = o->walk_took_ns * (first ? FIRST_SHARE : LOOK_SHARE);
-
-	if (!walks(o))
-		return UINT64_MAX;
-	if (o->looks < PLAIN_LOOKS)
-		least = 0;
-	return o->look_ns + (least > o->pace_ns ? least : o->pace_ns);
+	return walks(o) ? pace_look_ns(&o->pace) : UINT64_MAX;
 }
 
 uint64_t observer_end_ns(const struct observer *o)
 {
-	return o->window_ns + o->end_took_ns * END_SHARE;
+	return pace_end_ns(&o->pace);
 }
 
 void observer_set_pace(struct observer *o, uint64_t interval_ns)
 {
-	o->pace_ns = interval_ns / 5;
-	if (o->pace_ns < MIN_PACE_NS)
-		o->pace_ns = MIN_PACE_NS;
-	if (o->pace_ns > NS_PER_S)
-		o->pace_ns = NS_PER_S;
+	pace_set(&o->pace, interval_ns);
 }
 
 /* What a look that failed means for the report. */
@@ -153,7 +133,10 @@ static int looked(struct observer *o, int err)
 
 int observer_look(struct observer *o)
 {
+	uint64_t cpu = clock_thread_cpu_ns();
+
 	parts_count(&o->parts, &o->look, NULL);
+	pace_spend(&o->pace, clock_thread_cpu_ns() - cpu);
 	return looked(o, look(o, false));
 }
 
@@ -266,6 +249,7 @@ int observer_restart(struct observer *o)
 	 * must have been counted by now. */
 	parts_count(&o->parts, &o->look, NULL);
 	begin_window(o, false);
+	pace_begin(&o->pace, o->window_ns);
 	return 0;
 }
 
@@ -491,8 +475,10 @@ static void fill_time(const struct observer *o, const char *end_reason, struct w
 int observer_take(struct observer *o, struct window *w, const char *end_reason)
 {
 	uint64_t cpu = clock_thread_cpu_ns();
-	int err = o->look.once ? process_check(o->cfg.proc) : read_all(o);
+	int err;
 
+	pace_end(&o->pace, clock_mono_ns());
+	err = o->look.once ? process_check(o->cfg.proc) : read_all(o);
 	if (window_init(w))
 		return -ENOMEM;
 	o->look.begin_ns = o->window_ns;
@@ -511,7 +497,7 @@ int observer_take(struct observer *o, struct window *w, const char *end_reason)
 	if (err)
 		cover_ended(w);
 	begin_window(o, true);
-	o->end_took_ns = clock_thread_cpu_ns() - cpu;
+	pace_ended(&o->pace, clock_thread_cpu_ns() - cpu, o->window_ns);
 	return err == -ESRCH || err == -ESTALE ? 0 : err;
 }
 

@@ -33,11 +33,10 @@ void observer_free(struct observer *o);
 /* A look between reports, for the history: call when observer_look_ns() has come. */
 int observer_look(struct observer *o);
 uint64_t observer_look_ns(const struct observer *o);
-/* How far apart looks should be at least; a fifth of the report interval. */
+/* interval_ns: between reports. */
 void observer_set_pace(struct observer *o, uint64_t interval_ns);
 
-/* When the window may end at the earliest (our monotonic clock), so that the ends of windows take
- * a percent and a half of a CPU at most, however many goroutines there are. */
+/* When the window may end at the earliest (our monotonic clock): observe/pace.h. */
 uint64_t observer_end_ns(const struct observer *o);
 /*
  * Ends the window and begins the next.  When the process is gone it is made of
