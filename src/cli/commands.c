@@ -136,7 +136,7 @@ const struct command commands[] = {
 			 "prints a table and exits. It is a program of its own, gospect-host, "
 			 "which is looked for beside gospect.",
 		.options = OPT_BIT(OPT_CONFIG) | OPT_BIT(OPT_SET) | OPT_BIT(OPT_CHECK) |
-			   OPT_BIT(OPT_ONCE) | OPT_BIT(OPT_FOR) | OPT_BIT(OPT_FORMAT) |
+			   OPT_BIT(OPT_ONCE) | OPT_BIT(OPT_FOR_HOST) | OPT_BIT(OPT_FORMAT) |
 			   OPT_BIT(OPT_FAIL_ON) | OPT_BIT(OPT_STATUS) | OPT_BIT(OPT_VERSION) |
 			   OPT_BIT(OPT_HELP),
 	},
@@ -149,7 +149,7 @@ const struct command commands[] = {
 			 "opens: the report with every goroutine by stack. 'ls' lists them, the "
 			 "latest first; 'show ID' prints one as text, JSON or HTML (--format); "
 			 "'diff ID ID' compares two of one program.",
-		.options = OPT_BIT(OPT_DIR) | OPT_BIT(OPT_FORMAT_SNAPSHOT) | OPT_BIT(OPT_OUTPUT) |
+		.options = OPT_BIT(OPT_DIR) | OPT_BIT(OPT_FORMAT_SPOOL) | OPT_BIT(OPT_OUTPUT) |
 			   OPT_BIT(OPT_HELP),
 	},
 	{

@@ -26,6 +26,7 @@ const struct option_def option_defs[OPT_COUNT] = {
 	[OPT_FOR_WATCH] = { "--for", "DUR",
 			    "watch for DUR; default: until every word has a proof or a sweep is "
 			    "complete, at most 60s" },
+	[OPT_FOR_HOST] = { "--for", "DUR", "with --once: watch for DUR (default 5s)" },
 	[OPT_EVERY] = { "--every", "DUR",
 			"report every DUR (default 5s; 1s on a screen); less often for a process "
 			"with very many goroutines, so that reports take at most 1.5% of a CPU" },
@@ -77,9 +78,11 @@ const struct option_def option_defs[OPT_COUNT] = {
 				  "graph; pprof: a profile for 'go tool pprof' (default text)" },
 	[OPT_FORMAT_WATCH] = { "--format", "text|json|html",
 			       "json: schema gospect.watch/1; html: one file (default text)" },
+	[OPT_FORMAT_SPOOL] = { "--format", "text|json|html", "what 'show' prints (default text)" },
 	[OPT_PROFILE] = { "--profile", "goroutine|heap|allocs|cpu",
-			  "which profile --format pprof writes (default goroutine); with cpu, "
-			  "every format shows the CPU samples of the window" },
+			  "which profile --format pprof writes (default goroutine), whatever "
+			  "--only "
+			  "has; with cpu, every format shows the CPU samples of the window" },
 	[OPT_RATE] = { "--rate", "HZ",
 		       "CPU samples per second on each CPU the program runs on (default 19; 97 "
 		       "with --profile cpu)" },
@@ -156,21 +159,45 @@ static int usage_valid(const struct command *c, const char *what, const char *ba
 	return EXIT_USAGE;
 }
 
+/* The number of a word among those that an option takes ("text|json"), -1: it is none of them.
+ * They are in the order of their enum. */
+static int word_number(enum option_id id, const char *word)
+{
+	const char *list = option_defs[id].arg;
+	size_t len = strlen(word);
+
+	for (int i = 0;; i++) {
+		size_t n = strcspn(list, "|");
+
+		if (n == len && !strncmp(list, word, n))
+			return i;
+		if (!list[n])
+			return -1;
+		list += n + 1;
+	}
+}
+
 static int set_profile(const struct command *c, const char *arg, struct options *o)
 {
-	static const char *const names[] = {
-		[PROFILE_GOROUTINE] = "goroutine",
-		[PROFILE_HEAP] = "heap",
-		[PROFILE_ALLOCS] = "allocs",
-		[PROFILE_CPU] = "cpu",
+	int n = word_number(OPT_PROFILE, arg);
+
+	if (n < 0)
+		return usage_valid(c, "profile", arg, option_defs[OPT_PROFILE].arg);
+	o->profile = (enum profile)n;
+	return 0;
+}
+
+/* What the profile that is asked for is made of. */
+static uint32_t profile_needs(const struct options *o)
+{
+	static const uint32_t needs[] = {
+		[PROFILE_GOROUTINE] = SENSOR_BIT(SENSOR_GOROUTINES),
+		[PROFILE_HEAP] = SENSOR_BIT(SENSOR_ALLOC),
+		[PROFILE_ALLOCS] = SENSOR_BIT(SENSOR_ALLOC),
+		[PROFILE_CPU] = SENSOR_BIT(SENSOR_CPU),
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (!strcmp(arg, names[i])) {
-			o->profile = (enum profile)i;
-			return 0;
-		}
-	return usage_valid(c, "profile", arg, option_defs[OPT_PROFILE].arg);
+	return o->format == FORMAT_PPROF || o->profile == PROFILE_CPU ? needs[o->profile] : 0;
 }
 
 static int set_rate(const struct command *c, const char *arg, struct options *o)
@@ -202,22 +229,12 @@ static int set_sensors(const struct command *c, const char *arg, struct options 
 static int set_format(const struct command *c, enum option_id id, const char *arg,
 		      struct options *o)
 {
-	static const char *const names[] = {
-		[FORMAT_TEXT] = "text",
-		[FORMAT_JSON] = "json",
-		[FORMAT_HTML] = "html",
-		[FORMAT_PPROF] = "pprof",
-	};
-	int last = id == OPT_FORMAT                                    ? FORMAT_JSON
-		   : id == OPT_FORMAT_WATCH || id == OPT_FORMAT_ATTACH ? FORMAT_HTML
-								       : FORMAT_PPROF;
+	int n = word_number(id, arg);
 
-	for (int i = 0; i <= last; i++)
-		if (!strcmp(arg, names[i])) {
-			o->format = (enum format)i;
-			return 0;
-		}
-	return usage_valid(c, "format", arg, option_defs[id].arg);
+	if (n < 0)
+		return usage_valid(c, "format", arg, option_defs[id].arg);
+	o->format = (enum format)n;
+	return 0;
 }
 
 /* A signal that asks a process to end, with or without "SIG"; 0: none is called so. */
@@ -251,6 +268,7 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 	switch (id) {
 	case OPT_FOR:
 	case OPT_FOR_WATCH:
+	case OPT_FOR_HOST:
 		if (duration_parse(arg, &o->for_ns) || !o->for_ns)
 			return usage(c, "not a duration: '%s'", arg);
 		return 0;
@@ -270,6 +288,7 @@ static int set_option(const struct command *c, enum option_id id, const char *ar
 	case OPT_FORMAT_ATTACH:
 	case OPT_FORMAT_SNAPSHOT:
 	case OPT_FORMAT_WATCH:
+	case OPT_FORMAT_SPOOL:
 		return set_format(c, id, arg, o);
 	case OPT_WINDOW:
 		if (duration_parse(arg, &o->window_ns) ||
@@ -455,8 +474,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 	/* Who looks for some seconds does not wait for the end. */
 	if (!o->has_only && !strcmp(c->name, "snapshot"))
 		o->sensors &= ~SENSOR_BIT(SENSOR_CRASH);
-	if (o->profile == PROFILE_CPU)
-		o->sensors |= SENSOR_BIT(SENSOR_CPU);
+	o->sensors |= profile_needs(o);
 	if (!o->rate_hz)
 		o->rate_hz = o->profile == PROFILE_CPU ? RATE_PROFILE_HZ : RATE_HZ;
 	/* Two hits a goroutine instead of one: not unless it is asked for. */
@@ -475,6 +493,8 @@ int options_parse(const struct command *c, int argc, char **argv, struct options
 		return usage(c, "--until-exit needs the sensor '%s'", "crash");
 	if (c->options & OPT_BIT(OPT_ONCE) && o->for_ns && !o->once)
 		return usage(c, "'%s' is for --once", "--for");
+	if (c->options & OPT_BIT(OPT_ONCE) && o->has_fail_on && !o->once)
+		return usage(c, "'%s' is for --once", "--fail-on");
 	if ((c->operand == OPERAND_PID || c->operand == OPERAND_PID_AND_WORDS) && !o->pid)
 		return usage(c, "'%s' needs a PID (try: gospect list)", c->name);
 	if (c->operand == OPERAND_PID_OR_FILE && !o->pid && !o->file)

@@ -60,6 +60,22 @@ static void judge_leaks(struct snapshot *s, struct window *w)
 	prove_result_deinit(&r);
 }
 
+/* Why there is none of what was asked for. */
+static const char *no_profile(const struct snapshot *s, struct window *w)
+{
+	const struct coverage *c =
+		window_coverage(w, s->o->profile == PROFILE_GOROUTINE ? SENSOR_GOROUTINES
+				   : s->o->profile == PROFILE_CPU     ? SENSOR_CPU
+								      : SENSOR_ALLOC);
+	const char *why = s->o->profile == PROFILE_CPU         ? s->w.sampler_off
+			  : s->o->profile == PROFILE_GOROUTINE ? s->w.s.rt.why_off[FACT_STACKS]
+							       : w->memory->heap.why;
+
+	if (!why[0] && c)
+		why = c->why;
+	return why[0] ? why : "the process ended, or its memory could not be read";
+}
+
 static int report(struct snapshot *s)
 {
 	struct report r = { 0 };
@@ -79,9 +95,7 @@ static int report(struct snapshot *s)
 	err = output_report(&s->out, &r, true);
 	if (err) {
 		if (err == -EOPNOTSUPP)
-			msg_error("no such profile: %s", s->o->profile == PROFILE_CPU
-								 ? s->w.sampler_off
-								 : r.window.memory->heap.why);
+			msg_error("no such profile: %s", no_profile(s, &r.window));
 		status = err == -EOPNOTSUPP ? EXIT_FAILED : output_status(err);
 	} else if (s->o->has_fail_on && findings_reach(&r.findings, s->o->fail_on)) {
 		status = EXIT_FOUND;

@@ -154,7 +154,7 @@ int cmd_spool(const struct options *o)
 	for (int i = 1; i < o->nword; i++)
 		if (!spool_is_id(o->word[i]))
 			return wrong("not the id of a snapshot: '%s'", o->word[i]);
-	if (o->format == FORMAT_PPROF)
-		return wrong("a snapshot has no '%s'", "pprof");
+	if (o->format != FORMAT_TEXT && verbs[v].run != show)
+		return wrong("'%s' prints text only: --format is for show", o->word[0]);
 	return verbs[v].run(o);
 }

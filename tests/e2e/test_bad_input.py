@@ -34,7 +34,9 @@ class Usage(unittest.TestCase):
                      ["attach", "1", "--every", "x"], ["attach", "1", "--only", "nosuch"],
                      ["attach", "1", "--only", ""], ["attach", "1", "--budget", "x"],
                      ["attach", "1", "--budget", "101%"], ["attach", "1", "--format", "xml"],
-                     ["attach", "1", "--exact=yes"], ["plan"], ["list", "1"], ["doctor", "x"]):
+                     ["attach", "1", "--exact=yes"], ["plan"], ["list", "1"], ["doctor", "x"],
+                     ["host", "--for", "5s"], ["host", "--fail-on", "high"], ["spool", "ls", "--format", "json"],
+                     ["spool", "show", "20200101T000000Z-old-1", "--format", "pprof"]):
             self.refused(2, *args)
 
     def test_help_and_version(self):
@@ -44,6 +46,16 @@ class Usage(unittest.TestCase):
             self.assertEqual((p.returncode, p.stderr), (0, ""), args)
             self.assertTrue(p.stdout.strip(), args)
         self.assertEqual(gospect().returncode, 2)
+
+    def test_profiles_that_are_not_to_be_had(self):
+        """Whatever else is asked for, why there is none is said."""
+        need_root()
+        with Work() as w:
+            for profile, args in (("heap", ["--only", "goroutines"]), ("allocs", ["--only", "gc"]),
+                                  ("cpu", ["--window", "0"])):
+                p = self.refused(1, "snapshot", w.pid, "--window", "200ms", "--format", "pprof", "--profile", profile,
+                                 *args)
+                self.assertRegex(p.stderr, r"no such profile: \w+ \w+")
 
     def test_output_that_cannot_be_opened(self):
         need_root()

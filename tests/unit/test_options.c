@@ -287,6 +287,88 @@ static void unknown_words_list_the_valid_ones(void **state)
 	assert_non_null(strstr(complaint("attach", ""), "'attach' needs a PID"));
 }
 
+/* Of the words that an option says it takes, each is taken; and its help speaks of no other. */
+static void words_of_options(void **state)
+{
+	const struct command *c;
+	int walked = 0;
+
+	(void)state;
+	for (c = commands; c->name; c++)
+		for (int i = 0; i < OPT_COUNT; i++) {
+			const struct option_def *d = &option_defs[i];
+			char args[128], list[64], *word;
+			struct options o;
+
+			if (!(c->options & OPT_BIT(i)) || !d->arg || !strchr(d->arg, '|'))
+				continue;
+			snprintf(list, sizeof(list), "%s|x", d->arg);
+			for (word = strtok(list, "|"); word; word = strtok(NULL, "|")) {
+				bool last = !strcmp(word, "x");
+				char *argv[] = { "1", args, "2" };
+
+				snprintf(args, sizeof(args), "%s=%s", d->flag, word);
+				if (last) {
+					int keep = dup(STDERR_FILENO);
+
+					assert_non_null(freopen("/dev/null", "w", stderr));
+					assert_int_equal(options_parse(c, 1, argv + 1, &o),
+							 EXIT_USAGE);
+					fflush(stderr);
+					dup2(keep, STDERR_FILENO);
+					close(keep);
+					continue;
+				}
+				if (options_parse(c, c->operand == OPERAND_NONE ? 1 : 2,
+						  c->operand == OPERAND_NONE ? argv + 1 : argv, &o))
+					fail_msg("%s does not take %s", c->name, args);
+				if (!strcmp(d->flag, "--format"))
+					assert_int_equal(o.format,
+							 !strcmp(word, "json")    ? FORMAT_JSON
+							 : !strcmp(word, "html")  ? FORMAT_HTML
+							 : !strcmp(word, "pprof") ? FORMAT_PPROF
+										  : FORMAT_TEXT);
+				else
+					assert_int_equal(o.profile,
+							 !strcmp(word, "heap")     ? PROFILE_HEAP
+							 : !strcmp(word, "allocs") ? PROFILE_ALLOCS
+							 : !strcmp(word, "cpu")
+								 ? PROFILE_CPU
+								 : PROFILE_GOROUTINE);
+				walked++;
+			}
+		}
+	assert_true(walked > 20);
+}
+
+/* What is about a target is not in the help of a command that has none. */
+static void help_speaks_of_the_command(void **state)
+{
+	(void)state;
+	for (const struct command *c = commands; c->name; c++)
+		for (int i = 0; i < OPT_COUNT; i++)
+			if (c->options & OPT_BIT(i) && c->operand == OPERAND_NONE &&
+			    strstr(option_defs[i].help, "target"))
+				fail_msg("%s %s: %s", c->name, option_defs[i].flag,
+					 option_defs[i].help);
+	assert_int_equal(strncmp(complaint("host", "--for 5s"), "gospect: ", 9), 0);
+	assert_non_null(strstr(complaint("host", "--fail-on high"), "'--fail-on' is for --once"));
+}
+
+/* A profile is made of what it needs, whatever else is asked for. */
+static void profiles_have_what_they_need(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse("snapshot", "42 --format pprof --profile heap --only gc", &o), 0);
+	assert_true(o.sensors & SENSOR_BIT(SENSOR_ALLOC));
+	assert_int_equal(parse("snapshot", "42 --format pprof --only gc", &o), 0);
+	assert_int_equal(o.sensors, SENSOR_BIT(SENSOR_GC) | SENSOR_BIT(SENSOR_GOROUTINES));
+	assert_int_equal(parse("snapshot", "42 --profile heap --only gc", &o), 0);
+	assert_int_equal(o.sensors, SENSOR_BIT(SENSOR_GC));
+}
+
 /* What a command does begins in one column, however long its operands are. */
 static void help_is_aligned(void **state)
 {
@@ -401,6 +483,9 @@ int main(void)
 		cmocka_unit_test(help_is_complete),
 		cmocka_unit_test(unknown_words_list_the_valid_ones),
 		cmocka_unit_test(help_is_aligned),
+		cmocka_unit_test(words_of_options),
+		cmocka_unit_test(help_speaks_of_the_command),
+		cmocka_unit_test(profiles_have_what_they_need),
 		cmocka_unit_test(exit_statuses),
 		cmocka_unit_test(human_numbers),
 	};
