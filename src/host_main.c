@@ -23,6 +23,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/overdue.h"
+#include "cli/prober.h"
 #include "cli/profiler.h"
 #include "export/api.h"
 #include "export/export.h"
@@ -49,6 +50,8 @@ struct host {
 	struct export *export;
 	int signal_fd;
 	int profiler; /* whom profiles are asked of; -1: none are served */
+	int prober;   /* whom windows with probes are asked of; -1: there are none */
+	const char *probe_off;
 	bool over;
 	/* lines of findings */
 	struct sink *sink;
@@ -189,9 +192,32 @@ static void take_kept(struct host *h)
 		agent_kept(h->agent, s.key, s.id, say_kept(h, &s));
 }
 
+static int probe(void *arg, const struct probe_ask *q)
+{
+	const struct host *h = arg;
+
+	return prober_begin(h->prober, q);
+}
+
+/* While privileges are there; a later configuration may want them. */
+static void start_prober(struct host *h)
+{
+	h->prober = -1;
+	if (!privileges_had(PRIVILEGE_PERFMON | 1ull << 39) && !privileges_had(PRIVILEGE_ADMIN))
+		h->probe_off = "CAP_BPF and CAP_PERFMON are missing";
+	else if ((h->prober = prober_start()) < 0)
+		h->probe_off = "no process can be made that probes";
+}
+
 /* What the agent asks us for. */
 static void serve_agent(struct host *h, struct host_config *c)
 {
+	c->agent.probe = h->prober >= 0 ? probe : NULL;
+	c->agent.probe_arg = h;
+	c->agent.probe_off = h->probe_off ? h->probe_off
+			     : c->agent.probes_at_once
+				     ? NULL
+				     : "off by the configuration (probes.at_once)";
 	c->agent.go_on = go_on;
 	c->agent.go_on_arg = h;
 	c->agent.keep = *c->spool.dir ? keep : NULL;
@@ -420,6 +446,7 @@ static int serve(const struct options *o)
 		return say(&err);
 	raise_files();
 	/* while there is little to copy, and before privileges are given up */
+	start_prober(&h);
 	h.profiler = h.config->pprof ? profiler_start() : -1;
 	notify_begin();
 	msg_begin();
@@ -439,6 +466,8 @@ static int serve(const struct options *o)
 	if (h.profiler >= 0)
 		close(h.profiler);
 	agent_free(h.agent);
+	if (h.prober >= 0)
+		close(h.prober);
 	sink_free(h.sink);
 	spooler_free(h.spooler);
 	config_free(h.config);

@@ -16,10 +16,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "agent/entry.h"
-#include "agent/life.h"
-#include "agent/self.h"
-#include "agent/view_build.h"
+#include "agent/agent_priv.h"
 #include "base/clock.h"
 #include "base/vec.h"
 #include "trace/execs.h"
@@ -31,31 +28,7 @@
 #define WALK_SHARE   200               /* a process's walks take at most so much of the time */
 #define VERDICT_REST 60                /* and verdicts on its leaks */
 #define EVENTS       64
-#define EXECS        UINT64_MAX /* data of the ring's descriptor; of others the pid */
-
-struct agent {
-	struct agent_config cfg;
-	int epoll_fd;
-	struct execs *execs; /* NULL: polling */
-	char why_polling[200];
-	struct files *files;
-	struct entries entries;
-	struct life *life;
-	struct view *view; /* the latest */
-	struct view_self self;
-	char host_name[256];
-	uint64_t next_key, next_view;
-	/* passes over /proc */
-	uint64_t scan_ns, scanned_ns, lost; /* when due; when last; events lost by then */
-	bool scan_asked;
-	/* the pass over the entries */
-	uint64_t tick_ns; /* when the next begins */
-	uint64_t pass;    /* its number */
-	bool passing, scanned;
-	pid_t at, walk_at;    /* it goes on there; walks begin there */
-	uint64_t walks_ns;    /* CPU time of this pass's */
-	bool walks_exhausted; /* the others' turn comes first in the next one */
-};
+#define EXECS        UINT64_MAX /* data of the ring's descriptor; of others PROBES_EVENT, the pid */
 
 /* --- coming and going --------------------------------------------------------------- */
 
@@ -69,6 +42,7 @@ static void watch_end(struct agent *a, const struct entry *e)
 
 static void forget(struct agent *a, struct entry *e, const char *why)
 {
+	probes_leave(a->probes, e->key);
 	life_end(a->life, e->key, clock_real_ns(), why);
 	a->self.ended++;
 	entries_remove(&a->entries, e);
@@ -138,13 +112,18 @@ static void take_events(struct agent *a)
 {
 	struct epoll_event ev[EVENTS];
 	int n = epoll_wait(a->epoll_fd, ev, EVENTS, 0);
+	bool over = false;
 
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u64 == EXECS)
 			execs_take(a->execs, on_exec, a);
+		else if (probes_is_event(ev[i].data.u64))
+			over |= probes_take(a->probes, ev[i].data.u64, &a->entries);
 		else
 			on_end(a, (pid_t)ev[i].data.u64);
 	}
+	if (over)
+		probes_turn(a->probes, &a->entries, &a->cfg);
 }
 
 static void scan(struct agent *a, uint64_t now)
@@ -410,60 +389,8 @@ static void read_one(struct agent *a, struct entry *e)
 	a->at = e->pid + 1;
 	if (!e->target)
 		check_stranger(a, e);
-	else if (!read_totals(a, e) && walk_is_due(a, e, clock_mono_ns()))
-		walk(a, e);
-}
-
-static int fill_view(struct agent *a, struct view *v)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < a->entries.n && !r; i++) {
-		const struct entry *e = a->entries.e[i];
-
-		if (!e->target && !e->stranger)
-			continue; /* nothing is known of it yet */
-		r = entry_fill(e, &a->cfg, v);
-		life_fill(a->life, e->key, v);
-	}
-	life_take_events(a->life, v);
-	return r;
-}
-
-static void fill_self(struct agent *a)
-{
-	struct view_self *s = &a->self;
-
-	self_read(s);
-	s->bpf_bytes = a->execs ? execs_bytes(a->execs) : 0;
-	s->lost = a->execs ? execs_lost(a->execs) : 0;
-	s->files = files_known(a->files);
-	s->files_not_go = files_not_go(a->files);
-	s->events = life_events_all(a->life);
-	s->findings_dropped = life_dropped(a->life);
-}
-
-static void make_view(struct agent *a)
-{
-	struct view *v = view_new(a->entries.n, life_open_all(a->life) + life_events(a->life),
-				  life_events(a->life));
-
-	if (!v)
-		return; /* the one before stays */
-	if (fill_view(a, v)) {
-		view_put(v);
-		return;
-	}
-	fill_self(a);
-	v->self = a->self;
-	v->self.why_polling = a->why_polling;
-	v->seq = ++a->next_view;
-	v->mono_ns = clock_mono_ns();
-	v->real_ns = clock_real_ns();
-	v->interval_ns = a->cfg.tick_ns;
-	v->host_name = a->host_name;
-	view_put(a->view);
-	a->view = v;
+	else if (!read_totals(a, e) && (!walk_is_due(a, e, clock_mono_ns()) || !walk(a, e)))
+		probes_note(e, a->life);
 }
 
 static void pass(struct agent *a, uint64_t until)
@@ -474,7 +401,8 @@ static void pass(struct agent *a, uint64_t until)
 		e = next_entry(a);
 		if (!e) {
 			a->passing = false;
-			make_view(a);
+			probes_turn(a->probes, &a->entries, &a->cfg);
+			agent_make_view(a);
 			return;
 		}
 		read_one(a, e);
@@ -501,6 +429,7 @@ uint64_t agent_due_ns(const struct agent *a)
 	uint64_t due = a->passing ? 0 : a->tick_ns, scan_due = next_scan(a);
 
 	due = scan_due < due ? scan_due : due;
+	due = probes_due_ns(a->probes) < due ? probes_due_ns(a->probes) : due;
 	for (size_t i = 0; i < a->entries.n; i++)
 		if (!a->entries.e[i]->target && a->entries.e[i]->due_ns < due)
 			due = a->entries.e[i]->due_ns;
@@ -534,6 +463,11 @@ void agent_configure(struct agent *a, const struct agent_config *cfg)
 		if (!e->target)
 			continue;
 		e->most = entry_depth(cfg, &e->target->who->id, e->target->proc.exe);
+		e->probing.when = entry_probes(cfg, &e->target->who->id, e->target->proc.exe);
+		if (!cfg->probe || !cfg->probes_at_once || e->probing.when == PROBE_NEVER) {
+			probes_leave(a->probes, e->key);
+			life_unprobed(a->life, e->key, clock_real_ns());
+		}
 		if (e->most == DEPTH_NONE) {
 			life_end(a->life, e->key, clock_real_ns(), "gone");
 			entry_let_go(e, &a->entries);
@@ -572,7 +506,8 @@ int agent_new(struct agent **out, const struct agent_config *cfg, struct err *er
 	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	a->files = files_new();
 	a->life = life_new();
-	if (a->epoll_fd < 0 || !a->files || !a->life) {
+	a->probes = probes_new(a->epoll_fd, a->life);
+	if (a->epoll_fd < 0 || !a->files || !a->life || !a->probes) {
 		agent_free(a);
 		return err_set(err, -ENOMEM, "out of memory, or of descriptors");
 	}
@@ -589,6 +524,7 @@ void agent_free(struct agent *a)
 {
 	if (!a)
 		return;
+	probes_free(a->probes);
 	view_put(a->view);
 	entries_deinit(&a->entries);
 	files_free(a->files);

@@ -10,6 +10,9 @@ struct agent_config agent_config_default(void)
 		.young_ns = AGENT_YOUNG_NS,
 		.walks_pct = 2,
 		.keep_ns = AGENT_KEEP_NS,
+		.probes_at_once = 1,
+		.probe_ns = PROBE_NS,
+		.probe_rest_ns = PROBE_REST_NS,
 		.prove = true,
 		.max_processes = AGENT_MAX,
 	};

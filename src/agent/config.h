@@ -10,15 +10,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/probed.h"
 #include "agent/view.h"
 
 #define AGENT_RULES_MAX 64
+
+enum probe_when { PROBE_NEVER, PROBE_IF_SUSPECT, PROBE_ALWAYS };
 
 /* The first rule that fits says how deep a process is watched.  Patterns are fnmatch(3)'s
  * without flags; NULL: any. */
 struct agent_rule {
 	const char *exe, *service, *container, *k8s_namespace, *unit;
-	enum depth depth; /* DEPTH_NONE, DEPTH_TOTALS or DEPTH_WALK, at most */
+	enum depth depth; /* DEPTH_NONE, DEPTH_TOTALS, DEPTH_WALK or DEPTH_PROBES, at most */
+	enum probe_when probes;
 };
 
 struct agent_config {
@@ -36,9 +40,17 @@ struct agent_config {
 	int (*keep)(void *arg, uint64_t key, const struct spool_what *what, char id[SPOOL_ID_SIZE]);
 	void *keep_arg;
 	uint64_t keep_ns;
-	bool once;                     /* it ends soon: nobody has to tell of starts */
-	bool prove;                    /* leaks are looked for where a site grows */
-	size_t max_processes;          /* Go processes watched; 4,096 */
+	/* Begins a window with probes: a descriptor (cli/prober.h), or a negative errno.  NULL: there
+	 * are none, probe_off (static) says why. */
+	int (*probe)(void *arg, const struct probe_ask *q);
+	void *probe_arg;
+	const char *probe_off;
+	uint32_t probes_at_once; /* processes; 0: none; PROBES_MOST */
+	uint64_t probe_ns;       /* a window; 1 min */
+	uint64_t probe_rest_ns;  /* a process that is suspect is probed again only after; 10 min */
+	bool once;               /* it ends soon: nobody has to tell of starts */
+	bool prove;              /* leaks are looked for where a site grows */
+	size_t max_processes;    /* Go processes watched; 4,096 */
 	const struct agent_rule *rule; /* borrowed as long as the agent has the configuration */
 	int nrule;
 };
@@ -49,6 +61,9 @@ struct agent_config {
 #define AGENT_YOUNG_NS (1ull * 1000000000)
 #define AGENT_KEEP_NS  (600ull * 1000000000)
 #define AGENT_MAX      4096
+#define PROBES_MOST    4
+#define PROBE_NS       (60ull * 1000000000)
+#define PROBE_REST_NS  (600ull * 1000000000)
 
 /* As it is where nothing is configured. */
 struct agent_config agent_config_default(void);

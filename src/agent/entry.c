@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/probes.h"
 #include "agent/view_build.h"
 #include "base/clock.h"
 #include "base/vec.h"
@@ -95,6 +96,7 @@ static void leave_analysis(const struct entries *t, struct entry *e)
 
 static void entry_free(struct entry *e)
 {
+	probing_deinit(&e->probing);
 	target_close(e->target);
 	stranger_put(e->stranger);
 	free(e);
@@ -127,7 +129,8 @@ static bool fits(const char *pattern, const char *text)
 	return !pattern || !fnmatch(pattern, text, 0);
 }
 
-enum depth entry_depth(const struct agent_config *cfg, const struct identity *who, const char *exe)
+static const struct agent_rule *rule_of(const struct agent_config *cfg, const struct identity *who,
+					const char *exe)
 {
 	for (int i = 0; i < cfg->nrule; i++) {
 		const struct agent_rule *r = &cfg->rule[i];
@@ -136,9 +139,24 @@ enum depth entry_depth(const struct agent_config *cfg, const struct identity *wh
 		    (fits(r->container, who->container_id) ||
 		     fits(r->container, who->container_name)) &&
 		    fits(r->k8s_namespace, who->pod_namespace) && fits(r->unit, who->unit))
-			return r->depth;
+			return r;
 	}
-	return DEPTH_WALK;
+	return NULL;
+}
+
+enum depth entry_depth(const struct agent_config *cfg, const struct identity *who, const char *exe)
+{
+	const struct agent_rule *r = rule_of(cfg, who, exe);
+
+	return r ? r->depth : DEPTH_WALK;
+}
+
+enum probe_when entry_probes(const struct agent_config *cfg, const struct identity *who,
+			     const char *exe)
+{
+	const struct agent_rule *r = rule_of(cfg, who, exe);
+
+	return r ? r->probes : PROBE_IF_SUSPECT;
 }
 
 /* --- opening --------------------------------------------------------------------- */
@@ -206,6 +224,7 @@ static void opened(struct entry *e, struct target *t, const struct entries *all)
 	e->shallow = SHALLOW_NOT;
 	e->due_ns = UINT64_MAX;
 	tell_apart(e, all);
+	e->probing.known_ns = clock_mono_ns();
 }
 
 void entry_let_go(struct entry *e, const struct entries *all)
@@ -236,6 +255,7 @@ bool entry_rename(struct entry *e, const struct entries *all, const struct agent
 	t->who = now;
 	tell_apart(e, all);
 	e->most = entry_depth(cfg, &now->id, t->proc.exe);
+	e->probing.when = entry_probes(cfg, &now->id, t->proc.exe);
 	if (e->most == DEPTH_NONE || strcmp(before->id.service_name, now->id.service_name) ||
 	    strcmp(before->id.service_namespace, now->id.service_namespace))
 		life_end(life, e->key, clock_real_ns(), "gone"); /* they had the other's name */
@@ -290,6 +310,7 @@ static enum open_result open_as(struct entry *e, struct process *p, struct who *
 		files_leave(e->analysis);
 	e->analysis = NULL;
 	e->most = entry_depth(cfg, &who->id, p->exe);
+	e->probing.when = entry_probes(cfg, &who->id, p->exe);
 	if (e->most == DEPTH_NONE) { /* which takes no analysis to know */
 		bool later = may_be_renamed(p, cfg);
 

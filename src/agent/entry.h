@@ -17,6 +17,30 @@ struct stranger {
 	uint64_t started_real_ns;
 };
 
+/* Why a process should be probed; the later the more. */
+enum suspicion {
+	SUSPECT_NOT,
+	SUSPECT_CPU,        /* it uses some */
+	SUSPECT_REQUESTS,   /* those in flight get more */
+	SUSPECT_GOROUTINES, /* they get more */
+	SUSPECT_FINDINGS,   /* some are open */
+	SUSPECT_CONFIGURED,
+	SUSPICIONS
+};
+
+/* A process and its probes: of probes.c. */
+struct probing {
+	enum probe_when when; /* as configured */
+	enum suspicion suspicion;
+	/* our monotonic clock: known since, probed last, not before */
+	uint64_t known_ns, ended_ns, not_before_ns;
+	unsigned int failures;    /* in a row */
+	char *why;                /* of the last one; owned; NULL */
+	struct probed_sums *sums; /* NULL: none yet */
+	/* what growth is measured from */
+	uint64_t base_ns, base_cpu_ns, base_live, base_requests;
+};
+
 struct entry {
 	pid_t pid;
 	uint64_t key;
@@ -33,6 +57,7 @@ struct entry {
 	uint64_t verdict_ns; /* no verdict on leaks before */
 	uint64_t keep_ns;    /* no snapshot is kept before */
 	struct view_totals at_walk;
+	struct probing probing;
 };
 
 /* By pid. */
@@ -61,6 +86,8 @@ enum open_result entry_open(struct entry *e, struct entries *all, struct files *
 			    const struct agent_config *cfg);
 /* How deep a process is to be watched. */
 enum depth entry_depth(const struct agent_config *cfg, const struct identity *who, const char *exe);
+enum probe_when entry_probes(const struct agent_config *cfg, const struct identity *who,
+			     const char *exe);
 /* Looks whether its SDK has said since who it is.  True: as configured, it is let go for that. */
 bool entry_rename(struct entry *e, const struct entries *all, const struct agent_config *cfg,
 		  struct life *life);

@@ -29,7 +29,8 @@ struct kept {
 	enum severity worst;
 	uint64_t opened_ns, seen_ns;
 	bool open, verdict;
-	bool there;             /* in the latest walk */
+	bool probed;            /* probes have seen it: only they can miss it */
+	bool there, in_probed;  /* in the latest walk; in the latest window with probes */
 	int hits, misses, need; /* walks in a row with it, and without; so many close it */
 	double said;            /* its first number, when it was told last */
 	char snapshot[SPOOL_ID_SIZE];
@@ -166,12 +167,12 @@ static void remember_closed(struct life *l, const struct kept *k)
 static void open_it(struct life *l, struct kept *k, uint64_t real_ns)
 {
 	const struct closed *c = find_closed(l, closed_hash(k));
+	int least = k->probed ? LIFE_CLOSES_PROBED : LIFE_CLOSES;
+	int most = k->probed ? LIFE_CLOSES_PROBED_MOST : LIFE_CLOSES_MOST;
 
 	k->open = true;
 	k->opened_ns = real_ns;
-	k->need = !c                               ? LIFE_CLOSES
-		  : 2 * c->need < LIFE_CLOSES_MOST ? 2 * c->need
-						   : LIFE_CLOSES_MOST;
+	k->need = !c ? least : 2 * c->need < most ? 2 * c->need : most;
 	happen(l, VIEW_OPENED, k, real_ns, "");
 }
 
@@ -235,6 +236,11 @@ static bool is_verdict(const struct life_walk *w, const struct finding *f)
 	return w->verdict && (!strcmp(f->kind, "goroutine-leak") || !strcmp(f->kind, "deadlock"));
 }
 
+static bool *seen_in(struct kept *k, const struct life_walk *w)
+{
+	return w->probed ? &k->in_probed : &k->there;
+}
+
 static void see(struct life *l, const struct life_walk *w, const struct finding *f)
 {
 	char id[LIFE_ID_SIZE];
@@ -246,13 +252,17 @@ static void see(struct life *l, const struct life_walk *w, const struct finding 
 	k = r ? find(l, w->key, id) : NULL;
 	if (r && !k)
 		k = add(l, id, w);
-	if (!k || k->there) { /* or a second one of that name */
+	if (!k || *seen_in(k, w)) { /* or a second one of that name */
 		record_put(r);
 		return;
 	}
 	record_put(k->record);
 	k->record = r;
-	k->there = true;
+	*seen_in(k, w) = true;
+	if (w->probed && !k->probed) {
+		k->probed = true;
+		k->need = LIFE_CLOSES_PROBED;
+	}
 	k->hits++;
 	k->misses = 0;
 	k->seen_ns = w->real_ns;
@@ -262,7 +272,7 @@ static void see(struct life *l, const struct life_walk *w, const struct finding 
 		k->worst = f->severity;
 	if (k->open)
 		judge_open(l, k, more_severe, w->real_ns);
-	else if (k->hits >= LIFE_OPENS || f->severity >= SEVERITY_HIGH)
+	else if (w->probed || k->hits >= LIFE_OPENS || f->severity >= SEVERITY_HIGH)
 		open_it(l, k, w->real_ns);
 }
 
@@ -282,7 +292,7 @@ void life_judge(struct life *l, const struct life_walk *w)
 {
 	for (size_t i = 0; i < l->n; i++)
 		if (l->kept[i].key == w->key)
-			l->kept[i].there = false;
+			*seen_in(&l->kept[i], w) = false;
 	for (int i = 0; i < w->findings->n; i++)
 		if (w->findings->f[i].severity >
 		    SEVERITY_INFO) /* a remark is nothing to call for */
@@ -290,7 +300,7 @@ void life_judge(struct life *l, const struct life_walk *w)
 	for (size_t i = l->n; !w->paused && i > 0; i--) {
 		struct kept *k = &l->kept[i - 1];
 
-		if (k->key == w->key && !k->there && is_over(k, w))
+		if (k->key == w->key && k->probed == w->probed && !*seen_in(k, w) && is_over(k, w))
 			close_it(l, i - 1, w->real_ns, "gone");
 	}
 }
@@ -302,12 +312,20 @@ void life_end(struct life *l, uint64_t key, uint64_t real_ns, const char *why)
 			close_it(l, i - 1, real_ns, why);
 }
 
+void life_unprobed(struct life *l, uint64_t key, uint64_t real_ns)
+{
+	for (size_t i = l->n; i > 0; i--)
+		if (l->kept[i - 1].key == key && l->kept[i - 1].probed)
+			close_it(l, i - 1, real_ns, "unprobed");
+}
+
 /* --- what is asked of it ----------------------------------------------------------- */
 
 bool life_is_undecided(const struct life *l, uint64_t key)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (l->kept[i].key == key && (!l->kept[i].open || l->kept[i].misses))
+		if (l->kept[i].key == key && !l->kept[i].probed &&
+		    (!l->kept[i].open || l->kept[i].misses))
 			return true;
 	return false;
 }
@@ -351,6 +369,20 @@ void life_keep(struct life *l, uint64_t key, const char *snapshot)
 		snprintf(k->snapshot, SPOOL_ID_SIZE, "%s", snapshot);
 		keep_for_events(l, k);
 	}
+}
+
+int life_open(const struct life *l, uint64_t key, int *probed)
+{
+	int n = 0;
+
+	*probed = 0;
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->kept[i].key != key || !l->kept[i].open)
+			continue;
+		n++;
+		*probed += l->kept[i].probed;
+	}
+	return n;
 }
 
 size_t life_open_all(const struct life *l)

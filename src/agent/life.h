@@ -9,6 +9,9 @@
  * deadlock that several passes over memory agreed on closes only when a later verdict does
  * not have it.
  *
+ * What probes have found opens at once, for a window of theirs is a minute.  It closes when a later
+ * window with probes does not have it: a walk cannot see it, and says nothing.
+ *
  * Knows nothing of processes but their key.  One thread.
  */
 #ifndef GOSPECT_AGENT_LIFE_H
@@ -16,12 +19,14 @@
 
 #include "agent/view.h"
 
-#define LIFE_ID_SIZE     17
-#define LIFE_MAX         8192 /* findings at a time, of all processes; more are dropped and counted */
-#define LIFE_MAX_EVENTS  4096 /* that nobody has taken yet; the oldest are dropped, and counted */
-#define LIFE_OPENS       2
-#define LIFE_CLOSES      3
-#define LIFE_CLOSES_MOST 24
+#define LIFE_ID_SIZE            17
+#define LIFE_MAX                8192 /* findings at a time, of all processes; more are dropped and counted */
+#define LIFE_MAX_EVENTS         4096 /* that nobody has taken yet; the oldest are dropped, and counted */
+#define LIFE_OPENS              2
+#define LIFE_CLOSES             3
+#define LIFE_CLOSES_MOST        24
+#define LIFE_CLOSES_PROBED      1 /* windows with probes, and at most … */
+#define LIFE_CLOSES_PROBED_MOST 4
 
 struct life;
 
@@ -34,6 +39,7 @@ struct life_walk {
 	uint64_t real_ns;
 	bool verdict; /* leaks were looked for: their absence means something */
 	bool paused;  /* the process was kept from running: absence means nothing */
+	bool probed;  /* no walk, but a window with probes: of what only they can see */
 };
 
 /* NULL: no memory. */
@@ -42,6 +48,11 @@ void life_free(struct life *l); /* NULL is fine */
 void life_judge(struct life *l, const struct life_walk *w);
 /* The process is gone; why: "ended" or "exec", static. */
 void life_end(struct life *l, uint64_t key, uint64_t real_ns, const char *why);
+
+/* That process is not probed any more: what only probes have seen is not known any more. */
+void life_unprobed(struct life *l, uint64_t key, uint64_t real_ns);
+/* How many findings of it are open; of them, that only probes can close. */
+int life_open(const struct life *l, uint64_t key, int *probed);
 
 /* Whether findings of that process may open or close at the next walk: it should be soon. */
 bool life_is_undecided(const struct life *l, uint64_t key);

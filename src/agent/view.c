@@ -9,7 +9,7 @@
 #include "agent/view_build.h"
 #include "base/vec.h"
 
-const char *const depth_word[DEPTHS] = { "none", "waiting", "totals", "walk" };
+const char *const depth_word[DEPTHS] = { "none", "waiting", "totals", "walk", "probes" };
 const char *const shallow_word[SHALLOWS] = {
 	[SHALLOW_NOT] = "",
 	[SHALLOW_YOUNG] = "young",
@@ -77,14 +77,14 @@ struct view *view_new(size_t processes, size_t findings, size_t events)
 	s->event = calloc(events + 1, sizeof(*s->event));
 	/* so that holding what it was made for cannot fail */
 	if (!s->process || !s->totals || !s->finding || !s->event ||
-	    array_grow(&s->hold, 3 * processes + findings + events + 1, &s->hold_cap,
+	    array_grow(&s->hold, 5 * processes + findings + events + 1, &s->hold_cap,
 		       sizeof(*s->hold))) {
 		view_free(v);
 		return NULL;
 	}
 	v->process = s->process;
 	v->event = s->event;
-	v->host_name = v->self.why_polling = "";
+	v->host_name = v->self.why_polling = v->self.probes_off = "";
 	return v;
 }
 
@@ -93,6 +93,7 @@ struct view_process *view_add(struct view *v)
 	struct view_process *p = &v->store->process[v->nprocess++];
 
 	p->exe = p->go = p->module = p->module_version = p->build_id = p->go_build_id = p->why = "";
+	p->probes_why = "";
 	p->finding = &v->store->finding[v->store->nfinding];
 	return p;
 }
@@ -121,6 +122,18 @@ int view_hold(struct view *v, void *object, void (*put)(void *object))
 	}
 	s->hold[s->nhold++] = (struct view_hold){ object, put };
 	return 0;
+}
+
+struct view_process *view_last(struct view *v)
+{
+	return &v->store->process[v->nprocess - 1];
+}
+
+const char *view_text(struct view *v, const char *s)
+{
+	char *copy = strdup(s);
+
+	return copy && !view_hold(v, copy, free) ? copy : "";
 }
 
 static void put_target(void *t)

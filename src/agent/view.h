@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "agent/identity.h"
+#include "agent/probed.h"
 #include "base/err.h"
 #include "gort/golatency.h"
 #include "model/finding.h"
@@ -33,9 +34,10 @@ enum depth {
 	DEPTH_WAITING, /* too young, or its runtime has not started yet */
 	DEPTH_TOTALS,  /* each tick a few words */
 	DEPTH_WALK,    /* and its goroutines, requests, pools, now and then */
+	DEPTH_PROBES,  /* and probes are armed in it just now */
 	DEPTHS
 };
-extern const char *const depth_word[DEPTHS]; /* "none", "waiting", "totals", "walk" */
+extern const char *const depth_word[DEPTHS]; /* "none", "waiting", "totals", "walk", "probes" */
 
 /* Why a process is not watched deeper; as a label, from a fixed list. */
 enum shallow {
@@ -100,6 +102,12 @@ struct view_process {
 	uint64_t walked_real_ns;            /* when; 0 none */
 	const struct view_finding *finding; /* open ones, worst first */
 	int nfinding;
+	/* Probes.  What windows with them have counted so far; NULL: there was none. */
+	const struct probed_sums *probed;
+	bool has_probes;               /* they may be armed in it, so that `probes` is known */
+	uint32_t probes;               /* armed now */
+	uint64_t probes_since_real_ns; /* armed since; 0: none are */
+	const char *probes_why; /* why: "findings", "configured", …; or why none are: a sentence */
 };
 
 enum view_event_kind { VIEW_OPENED, VIEW_WORSENED, VIEW_CLOSED };
@@ -132,15 +140,19 @@ struct view_self {
 	uint64_t failures[SHALLOWS];             /* processes that could not be read, by reason */
 	uint64_t looks[DEPTHS], look_ns[DEPTHS]; /* readings by depth, and their CPU time */
 	uint64_t proofs, proof_ns;               /* leak passes */
-	uint64_t events;                         /* of findings */
-	uint64_t snapshots, snapshots_failed;    /* kept; that could not be */
-	uint64_t findings_dropped;               /* no room for them */
+	uint64_t probe_failures
+		[PROBED_OUTCOMES]; /* windows with probes that could not be, by outcome */
+	uint64_t events;           /* of findings */
+	uint64_t snapshots, snapshots_failed; /* kept; that could not be */
+	uint64_t findings_dropped;            /* no room for them */
 	/* now */
 	uint64_t processes; /* all of the machine, as of the last pass */
 	uint64_t files,
-		files_not_go; /* executables: analysed ones that are kept; known not to be Go */
-	uint64_t beyond;      /* Go processes for which there is no room */
-	uint64_t unreadable;  /* processes whose executable may not be read */
+		files_not_go;   /* executables: analysed ones that are kept; known not to be Go */
+	uint64_t beyond;        /* Go processes for which there is no room */
+	uint64_t unreadable;    /* processes whose executable may not be read */
+	const char *probes_off; /* why no process is probed; "": they may be */
+	uint64_t probes_rss_bytes; /* of those who probe now */
 	/* configuration */
 	bool reload_ok;
 	uint64_t reloaded_real_ns; /* the last that was good: the start counts */

@@ -11,6 +11,10 @@ struct target;
 struct view *view_new(size_t processes, size_t findings, size_t events);
 /* The next one, zeroed but for its strings; there must be room. */
 struct view_process *view_add(struct view *v);
+/* The one that was added last. */
+struct view_process *view_last(struct view *v);
+/* A copy that the view keeps; "" where there is no memory. */
+const char *view_text(struct view *v, const char *s);
 /* A finding of the process that was added last, zeroed. */
 struct view_finding *view_add_finding(struct view *v);
 struct view_event *view_add_event(struct view *v);

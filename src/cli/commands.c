@@ -131,8 +131,10 @@ const struct command commands[] = {
 			 "reports what it sees: metrics for Prometheus and a page for people on "
 			 "127.0.0.1:9464, metrics and findings by OTLP where configured, and a "
 			 "line on standard output for each finding that opens, gets worse or "
-			 "closes. No probe is armed, no process is stopped. SIGHUP reloads the "
-			 "configuration; SIGTERM ends it. With --once it watches for some seconds, "
+			 "closes. A process that is suspicious has probes for a minute, one at a "
+			 "time (probes.at_once of the configuration; 0: none); no process is "
+			 "stopped. SIGHUP reloads the configuration; SIGTERM ends it. With --once "
+			 "it watches for some seconds, "
 			 "prints a table and exits. It is a program of its own, gospect-host, "
 			 "which is looked for beside gospect.",
 		.options = OPT_BIT(OPT_CONFIG) | OPT_BIT(OPT_SET) | OPT_BIT(OPT_CHECK) |

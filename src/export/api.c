@@ -81,6 +81,18 @@ static json_t *totals(const struct view_totals *t)
 	return o;
 }
 
+static json_t *probes(const struct view_process *p)
+{
+	json_t *o = json_object();
+
+	number(o, "armed", true, p->probes);
+	moment(o, "since", p->probes_since_real_ns);
+	text(o, "why", p->probes_why);
+	number(o, "windows", true, p->probed ? p->probed->windows : 0);
+	moment(o, "last", p->probed ? p->probed->last_real_ns : 0);
+	return o;
+}
+
 static json_t *process(const struct view_process *p)
 {
 	json_t *o = json_object();
@@ -100,6 +112,8 @@ static json_t *process(const struct view_process *p)
 	if (p->totals)
 		json_object_set_new(o, "totals", totals(p->totals));
 	moment(o, "walked", p->walked_real_ns);
+	if (p->has_probes)
+		json_object_set_new(o, "probes", probes(p));
 	number(o, "findings", true, (uint64_t)p->nfinding);
 	return o;
 }
@@ -136,6 +150,7 @@ static void self(const struct view *v, struct buf *out)
 	moment(o, "started", s->started_real_ns);
 	text(o, "starts", s->by_events ? "told" : "polled");
 	text(o, "why_polling", s->why_polling);
+	text(o, "probes_off", s->probes_off);
 	number(o, "processes", true, s->processes);
 	number(o, "unreadable", true, s->unreadable);
 	number(o, "beyond", true, s->beyond);

@@ -31,7 +31,13 @@ const struct config_key config_keys[] = {
 	  "Go processes watched at a time" },
 	{ "processes", KEY_RULES, 0, 0, 0, "",
 	  "rules of exe, service, container, namespace, unit (patterns) and depth (none, totals, "
-	  "walk); the first that fits decides" },
+	  "walk, probes); the first that fits decides" },
+	{ "probes.at_once", KEY_U32, AT(agent.probes_at_once), 0, PROBES_MOST, "1",
+	  "processes with probes at a time, in turn; 0: none, memory is read alone" },
+	{ "probes.time", KEY_DURATION, AT(agent.probe_ns), NS_PER_S, 600 * NS_PER_S, "1m",
+	  "how long probes stay in a process" },
+	{ "probes.rest", KEY_DURATION, AT(agent.probe_rest_ns), NS_PER_S, 24 * 3600 * NS_PER_S,
+	  "10m", "until a process that is suspicious again gets probes again" },
 	{ "listen", KEY_ADDRESS, AT(listen), 0, 0, "127.0.0.1:9464",
 	  "where /metrics and the page for people are served; empty: nowhere" },
 	{ "pprof", KEY_BOOL, AT(pprof), 0, 1, "false",
@@ -290,7 +296,7 @@ struct agent_rule *config_rule_add(struct host_config *c, struct err *err)
 		return NULL;
 	}
 	c->agent.nrule++;
-	*r = (struct agent_rule){ .depth = DEPTH_WALK };
+	*r = (struct agent_rule){ .depth = DEPTH_WALK, .probes = PROBE_IF_SUSPECT };
 	return r;
 }
 
@@ -323,9 +329,10 @@ int config_rule_set(struct host_config *c, struct agent_rule *r, const char *nam
 	for (int d = 0; d < DEPTHS; d++)
 		if (d != DEPTH_WAITING && !strcmp(value, depth_word[d])) {
 			r->depth = d;
+			r->probes = d == DEPTH_PROBES ? PROBE_ALWAYS : PROBE_NEVER;
 			return 0;
 		}
-	return bad(err, name, value, "none, totals or walk is wanted");
+	return bad(err, name, value, "none, totals, walk or probes is wanted");
 }
 
 void config_list_begin(struct host_config *c, const struct config_key *k)

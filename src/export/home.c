@@ -239,6 +239,20 @@ static void tags(const struct view_process *p, struct buf *out)
 	}
 }
 
+/* Armed just now, and since when; or not, and why. */
+static void probes(const struct view *v, const struct view_process *p, struct buf *out)
+{
+	if (!p->has_probes || p->shallow != SHALLOW_NOT)
+		return;
+	if (p->probes_since_real_ns) {
+		buf_printf(out, "<div class=\"sub\">%u probes", p->probes);
+		ago(out, " for ", v->real_ns, p->probes_since_real_ns, "");
+		html_text(out, " (", p->probes_why, 40, ")</div>");
+	} else if (*p->probes_why) {
+		html_text(out, "<div class=\"sub dim\">no probes: ", p->probes_why, 160, "</div>");
+	}
+}
+
 static void who(const struct view *v, const struct view_process *p, struct buf *out)
 {
 	const struct identity *i = p->identity;
@@ -261,6 +275,7 @@ static void who(const struct view *v, const struct view_process *p, struct buf *
 	if (p->shallow != SHALLOW_NOT)
 		html_text(out, "<div class=\"sub\">", *p->why ? p->why : shallow_word[p->shallow],
 			  160, "</div>");
+	probes(v, p, out);
 	tags(p, out);
 	if (p->walk)
 		buf_printf(out, " <a class=\"sub\" href=\"/api/v1/processes/%llu\">report</a>",

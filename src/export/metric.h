@@ -67,6 +67,7 @@ struct metric {
 extern const struct metric metrics_self[];    /* of gospect and the machine: no process */
 extern const struct metric metrics_process[]; /* of a process, a few words */
 extern const struct metric metrics_walk[];    /* of a process, its goroutines and so on */
+extern const struct metric metrics_probes[];  /* of a process, while probes were armed */
 extern const struct metric metrics_latency[]; /* of a process, its histograms */
 
 static inline void metric_put(struct metric_sink *to, double value)

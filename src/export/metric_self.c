@@ -26,6 +26,7 @@ SELF(processes, s->processes)
 SELF(files, s->files)
 SELF(beyond, s->beyond)
 SELF(unreadable, s->unreadable)
+SELF(probes_rss, s->probes_rss_bytes)
 SELF(reload_ok, s->reload_ok)
 SELF(reloaded, (double)s->reloaded_real_ns / 1e9)
 
@@ -67,6 +68,13 @@ static void failures(const struct metric_from *from, struct metric_sink *to)
 		if (i != SHALLOW_YOUNG && i != SHALLOW_NOT_STARTED && i != SHALLOW_CONFIGURED)
 			metric_put1(to, (double)from->view->self.failures[i], "reason",
 				    shallow_word[i]);
+}
+
+static void probe_failures(const struct metric_from *from, struct metric_sink *to)
+{
+	for (int i = PROBED_ARMED + 1; i < PROBED_OUTCOMES; i++)
+		metric_put1(to, (double)from->view->self.probe_failures[i], "reason",
+			    probed_outcome_word[i]);
 }
 
 static void events(const struct metric_from *from, struct metric_sink *to)
@@ -131,6 +139,8 @@ const struct metric metrics_self[] = {
 	  "Open findings of all processes.", open_findings },
 	{ "gospect_target_failures", "gospect.target.failures", METRIC_COUNTER, "{process}",
 	  "Processes that could not be watched, or not as deep, by reason.", failures },
+	{ "gospect_attach_failures", "gospect.attach.failures", METRIC_COUNTER, "{process}",
+	  "Windows with probes that could not begin, or did not end, by reason.", probe_failures },
 	{ "gospect_targets_beyond", "gospect.targets.beyond", METRIC_AMOUNT, "{process}",
 	  "Go processes for which there is no room (max_processes).", beyond },
 	{ "gospect_unreadable_processes", "gospect.unreadable_processes", METRIC_AMOUNT,
@@ -168,6 +178,9 @@ const struct metric metrics_self[] = {
 	  "When the configuration in use was read, since 1970.", reloaded },
 	{ "gospect_bpf_memory_bytes", "gospect.bpf.memory", METRIC_AMOUNT, "By",
 	  "Kernel memory of gospect's BPF tables.", bpf },
+	{ "gospect_probes_resident_memory_bytes", "gospect.probes.memory", METRIC_AMOUNT, "By",
+	  "Resident memory of the processes that hold probes now, beside gospect's own.",
+	  probes_rss },
 	{ "process_cpu_seconds", "process.cpu.time", METRIC_COUNTER, "s",
 	  "CPU time of gospect itself.", cpu },
 	{ "process_resident_memory_bytes", "process.memory.usage", METRIC_AMOUNT, "By",

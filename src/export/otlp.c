@@ -247,6 +247,10 @@ static void of_process(struct writer *w, struct metric_from *from, const struct 
 	w->time_ns = p->totals ? p->totals->real_ns : from->view->real_ns;
 	put_metrics(w, metrics_process, from, &between);
 	put_metrics(w, metrics_latency, from, &between);
+	if (from->view->self.started_real_ns > w->start_ns)
+		w->start_ns = from->view->self.started_real_ns; /* of what it counts itself */
+	put_metrics(w, metrics_probes, from, &between);
+	w->start_ns = p->started_real_ns;
 	w->time_ns = p->walked_real_ns;
 	if (p->walk)
 		put_metrics(w, metrics_walk, from, &between);

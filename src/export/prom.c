@@ -218,6 +218,7 @@ static void write_page(struct writer *w, const struct metric_from *from, struct 
 	if (!out->err && n) {
 		processes(w, metrics_process, from, t, n, &text, at, out);
 		processes(w, metrics_walk, from, t, n, &text, at, out);
+		processes(w, metrics_probes, from, t, n, &text, at, out);
 		processes(w, metrics_latency, from, t, n, &text, at, out);
 	}
 	if (w->format == PROM_OPENMETRICS)

@@ -103,6 +103,18 @@ static void count_cell(struct grid *t, const json_t *o, const char *key)
 			     : "-");
 }
 
+/* Of one that is watched as deep as memory goes. */
+static void probes_cell(const json_t *p, char *out, size_t size)
+{
+	const json_t *probes = json_object_get(p, "probes");
+	const char *since = word(probes, "since", NULL), *why = word(probes, "why", "");
+
+	if (since)
+		snprintf(out, size, "since %.40s: %.100s", since, why);
+	else if (*why)
+		snprintf(out, size, "no probes: %.400s", why);
+}
+
 static void process_row(struct grid *t, const json_t *p)
 {
 	const char *shallow = word(p, "shallow", NULL), *why = word(p, "why", "");
@@ -118,6 +130,8 @@ static void process_row(struct grid *t, const json_t *p)
 	grid_cell(t, word(p, "depth", "?"));
 	snprintf(cell, sizeof(cell), "%.100s%s%.400s", shallow ? shallow : "",
 		 shallow && *why ? ": " : "", why);
+	if (!shallow)
+		probes_cell(p, cell, sizeof(cell));
 	grid_cell(t, cell);
 }
 
@@ -135,6 +149,9 @@ static void head(const json_t *d, size_t n, struct buf *out)
 		buf_printf(out, ": %s",
 			   words_fit(word(self, "why_polling", ""), 200, text, sizeof(text)));
 	buf_puts(out, "\n");
+	if (*word(self, "probes_off", ""))
+		buf_printf(out, "no probes: %s\n",
+			   words_fit(word(self, "probes_off", ""), 200, text, sizeof(text)));
 	if (unreadable > 0)
 		buf_printf(out, "%lld processes whose executable may not be read\n",
 			   (long long)unreadable);

@@ -39,7 +39,7 @@ class Host:
             ["--set", "interval=1s", "--set", "walk_interval=1s", "--set", "listen="]
         self.p = subprocess.Popen([*prefix, GOSPECT, "host", "--format", "json", *more, *args],
                                   stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
-                                  env={**os.environ, "GOSPECT_HOST_SPOOL_DIR": "", "NOTIFY_SOCKET": path,
+                                  env={**os.environ, "GOSPECT_HOST_SPOOL_DIR": "", "GOSPECT_HOST_PROBES_AT_ONCE": "0", "NOTIFY_SOCKET": path,
                                        "WATCHDOG_USEC": "4000000"})
         self.buffer, self.events = b"", []
         self.told("READY=1")

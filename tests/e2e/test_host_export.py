@@ -39,13 +39,13 @@ def of_prometheus(name):
 class Host:
     """gospect host in the background, by a configuration of these lines."""
 
-    def __init__(self, folder, text="", env=None, quick=QUICK):
+    def __init__(self, folder, text="", env=None, quick=QUICK, prefix=()):
         self.config, self.quick = os.path.join(folder, "host.yaml"), quick
         self.write(text)
         self.log = open(os.path.join(folder, "log"), "w+")
-        self.p = subprocess.Popen([GOSPECT, "host", "--config", self.config], stdin=subprocess.DEVNULL,
+        self.p = subprocess.Popen([*prefix, GOSPECT, "host", "--config", self.config], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.DEVNULL, stderr=self.log,
-                                  env={**os.environ, "GOSPECT_HOST_SPOOL_DIR": "", **(env or {})})
+                                  env={**os.environ, "GOSPECT_HOST_SPOOL_DIR": "", "GOSPECT_HOST_PROBES_AT_ONCE": "0", **(env or {})})
         self.address = wait_until(lambda: LISTENS.search(self.said()) or self.ended(), "its address").groups()
         self.url = "http://%s:%s" % self.address
         wait_until(lambda: self.get("/-/ready")[0] == 200, "a first view")

@@ -71,7 +71,7 @@ class Systemd(Base):
             f.write(text)
 
     def configure(self, text):
-        self.write("/etc/gospect/host.yaml", "listen: 127.0.0.1:0\n" + text)
+        self.write("/etc/gospect/host.yaml", "listen: 127.0.0.1:0\nprobes: {at_once: 0}\n" + text)
 
     def show(self, name):
         return self.c.run("systemctl", "show", "-P", name, "gospect-host").strip()

@@ -63,6 +63,7 @@ static void hand_process(struct by_hand *h, size_t i)
 		.go_build_id = "",
 		.depth = DEPTH_TOTALS,
 		.why = "",
+		.probes_why = "",
 		.totals = t,
 	};
 }
@@ -121,6 +122,7 @@ static void hand_view(struct by_hand *h, size_t n)
 				 .interval_ns = 15ull * 1000000000,
 				 .host_name = "node<1>",
 				 .self.why_polling = "",
+				 .self.probes_off = "",
 				 .process = h->process,
 				 .nprocess = n };
 	for (size_t i = 0; i < n; i++)

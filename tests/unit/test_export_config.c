@@ -94,6 +94,8 @@ static void all_keys(void **state)
 				   "  - {service: 'shop*', namespace: prod, depth: totals}\n"
 				   "  - container: side*\n"
 				   "    unit: a.service\n"
+				   "  - {unit: b.service, depth: probes}\n"
+				   "probes: {at_once: 3, time: 30s, rest: 5m}\n"
 				   "listen: '[::1]:9999'\n"
 				   "max_series: 2000\n"
 				   "max_sites: 3\n"
@@ -119,7 +121,7 @@ static void all_keys(void **state)
 	assert_string_equal(c->spool.dir, "/srv/spool");
 	assert_int_equal(c->spool.max_bytes, 64 << 20);
 	assert_int_equal(c->agent.keep_ns, 60 * NS_PER_S);
-	assert_int_equal(c->agent.nrule, 3);
+	assert_int_equal(c->agent.nrule, 4);
 	assert_string_equal(c->agent.rule[0].exe, "/usr/sbin/*");
 	assert_int_equal(c->agent.rule[0].depth, DEPTH_NONE);
 	assert_null(c->agent.rule[0].service);
@@ -127,6 +129,12 @@ static void all_keys(void **state)
 	assert_int_equal(c->agent.rule[1].depth, DEPTH_TOTALS);
 	assert_string_equal(c->agent.rule[2].unit, "a.service");
 	assert_int_equal(c->agent.rule[2].depth, DEPTH_WALK);
+	assert_int_equal(c->agent.rule[1].probes, PROBE_NEVER);
+	assert_int_equal(c->agent.rule[2].probes, PROBE_IF_SUSPECT);
+	assert_int_equal(c->agent.rule[3].probes, PROBE_ALWAYS);
+	assert_int_equal(c->agent.probes_at_once, 3);
+	assert_int_equal(c->agent.probe_ns, 30 * NS_PER_S);
+	assert_int_equal(c->agent.probe_rest_ns, 300 * NS_PER_S);
 	assert_string_equal(c->listen, "[::1]:9999");
 	assert_int_equal(c->max_series, 2000);
 	assert_int_equal(c->max_sites, 3);
@@ -153,6 +161,9 @@ static void what_is_refused(void **state)
 		{ "interval: 5s\n\ninterval: 6s\n", 3, "'interval' is there twice" },
 		{ "interval: 5\n", 1, "'interval' is '5'" },
 		{ "\n\nwalk_interval: 1ms\n", 3, "'walk_interval' is '1ms'" },
+		{ "probes: {at_once: 5}\n", 1, "'probes.at_once' is '5'" },
+		{ "probes:\n  time: 1ms\n", 2, "'probes.time' is '1ms'" },
+		{ "probes:\n  at_once: 1\n  shops: x\n", 3, "unknown key 'probes.shops'" },
 		{ "prove: maybe\n", 1, "'prove' is 'maybe'" },
 		{ "max_series: 5\n", 1, "'max_series' is '5'" },
 		{ "max_series: -5\n", 1, "'max_series' is '-5'" },

@@ -19,7 +19,7 @@ struct story {
 	struct identity who;
 	uint64_t now_ns;
 	const char *kind;
-	bool verdict, paused;
+	bool verdict, paused, probed;
 };
 
 static const struct place place = { .function = "main.work", .file = "main.go", .line = 12 };
@@ -43,7 +43,8 @@ static void walk(struct story *s, enum severity severity, uint64_t count)
 			       .findings = &fs,
 			       .real_ns = s->now_ns++,
 			       .verdict = s->verdict,
-			       .paused = s->paused };
+			       .paused = s->paused,
+			       .probed = s->probed };
 	struct finding *f;
 
 	if (count) {
@@ -169,6 +170,82 @@ static void test_absence(void **state)
 	absence("transaction-open", false);
 }
 
+/* A window with probes, in which one is there or not. */
+static void window(struct story *s, enum severity severity, uint64_t count)
+{
+	s->probed = true;
+	walk(s, severity, count);
+	s->probed = false;
+}
+
+/* What only probes see only they can miss. */
+static void test_probed(void **state)
+{
+	struct story s = begin();
+	int probed;
+
+	(void)state;
+	s.kind = "large-allocation";
+	window(&s, SEVERITY_LOW, 5);
+	happened(&s, "o"); /* at once */
+	assert_int_equal(life_open(s.l, KEY, &probed), 1);
+	assert_int_equal(probed, 1);
+	for (int i = 0; i < 30; i++)
+		walk(&s, SEVERITY_LOW, 0);
+	happened(&s, "");
+	assert_false(life_is_undecided(s.l, KEY)); /* no walk decides it */
+	assert_false(life_wants_snapshot(s.l, KEY));
+	s.paused = true; /* or too short */
+	window(&s, SEVERITY_LOW, 0);
+	happened(&s, "");
+	s.paused = false;
+	window(&s, SEVERITY_LOW, 10);
+	happened(&s, "w");
+	window(&s, SEVERITY_LOW, 0);
+	happened(&s, "c");
+	assert_int_equal(life_open(s.l, KEY, &probed), 0);
+	assert_int_equal(probed, 0);
+	/* it came back: seen to be over twice */
+	window(&s, SEVERITY_LOW, 5);
+	window(&s, SEVERITY_LOW, 0);
+	happened(&s, "o");
+	window(&s, SEVERITY_LOW, 0);
+	happened(&s, "c");
+	life_free(s.l);
+}
+
+/* Walks and windows each have their own; what both have seen is the windows'. */
+static void test_both(void **state)
+{
+	struct story s = begin();
+
+	(void)state;
+	walk(&s, SEVERITY_HIGH, 5);
+	happened(&s, "o");
+	for (int i = 0; i < 10; i++)
+		window(&s, SEVERITY_HIGH, 0); /* not its business */
+	happened(&s, "");
+	assert_true(life_wants_snapshot(s.l, KEY));
+	window(&s, SEVERITY_HIGH, 5);
+	for (int i = 0; i < 10; i++)
+		walk(&s, SEVERITY_HIGH, 0);
+	happened(&s, "");
+	window(&s, SEVERITY_HIGH, 0);
+	happened(&s, "c");
+	/* one that is not probed any more: what walks see stays */
+	s.kind = "slow-phase";
+	window(&s, SEVERITY_LOW, 5);
+	s.kind = "deadlock";
+	walk(&s, SEVERITY_HIGH, 5);
+	happened(&s, "oo");
+	life_unprobed(s.l, KEY + 1, s.now_ns);
+	happened(&s, "");
+	life_unprobed(s.l, KEY, s.now_ns);
+	happened(&s, "c");
+	assert_int_equal(life_open_all(s.l), 1);
+	life_free(s.l);
+}
+
 /* What a view has of a finding lives as long as the view. */
 static void test_views(void **state)
 {
@@ -254,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_snapshots), cmocka_unit_test(test_opens_and_closes),
 		cmocka_unit_test(test_worsens),   cmocka_unit_test(test_absence),
 		cmocka_unit_test(test_views),     cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_probed),    cmocka_unit_test(test_both),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/prober.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/vec.h"
+#include "cli/interrupt.h"
+#include "cli/message.h"
+#include "cli/options.h"
+#include "cli/watch.h"
+#include "observe/detect.h"
+
+#define SENSORS      "goroutines,alloc,net" /* what walks cannot count */
+#define BUDGET       "1"                    /* percent of the process's own CPU time */
+#define PACE_NS      (5 * NS_PER_S)
+#define MEMORY_BYTES (512ull << 20) /* of its data, which the largest executables need */
+#define ANSWER_BYTES (1u << 20)
+#define ANSWER_S     5 /* for an answer that nobody reads */
+
+/* --- one window, in a process of its own ------------------------------------------------------ */
+
+struct prober {
+	const struct probe_ask *q;
+	struct options o;
+	struct watch w;
+	int out;
+};
+
+static void put(int fd, const void *bytes, size_t n)
+{
+	const char *at = bytes;
+
+	while (n) {
+		ssize_t sent = send(fd, at, n, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent <= 0)
+			return;
+		at += sent;
+		n -= (size_t)sent;
+	}
+}
+
+static enum probed_outcome outcome_of(int status)
+{
+	return status == EXIT_TARGET_ENDED    ? PROBED_ENDED
+	       : status == EXIT_NOT_PERMITTED ? PROBED_NOT_PERMITTED
+	       : status == EXIT_NOT_GO        ? PROBED_EXECUTABLE
+					      : PROBED_FAILED;
+}
+
+/* Memory could be read, but no probe be armed. */
+static enum probed_outcome why_not_armed(const struct watch *w)
+{
+	struct trace_features f;
+	struct err err = { 0 };
+
+	if (!w->s.gb->layout || !goruntime_has(&w->s.rt, FACT_GOROUTINES))
+		return PROBED_EXECUTABLE;
+	if (trace_features_probe(&f, &err) || f.method == TRACE_METHOD_NONE)
+		return f.denied ? PROBED_NOT_PERMITTED : PROBED_KERNEL;
+	return PROBED_FAILED;
+}
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long long size, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu %llu", &size, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* True: probes are armed. */
+static bool say_begin(struct prober *p, int status)
+{
+	struct probed_begin b = { .outcome = PROBED_ARMED };
+
+	if (status != EXIT_DONE) {
+		b.outcome = outcome_of(status);
+		snprintf(b.why, sizeof(b.why), "it cannot be opened");
+	} else if (!p->w.trace) {
+		b.outcome = why_not_armed(&p->w);
+		snprintf(b.why, sizeof(b.why), "%s", p->w.memory_only);
+	} else {
+		const struct plan *plan = trace_plan(p->w.trace);
+
+		for (int i = 0; i < plan->n; i++)
+			b.probes += plan->probe[i].nsite > 0;
+		b.bpf_bytes = trace_map_bytes(p->w.trace);
+		b.rss_bytes = resident_bytes();
+	}
+	put(p->out, &b, sizeof(b));
+	return b.outcome == PROBED_ARMED;
+}
+
+/* Until the time is over, who asked wants no more, or the process has ended. */
+static void look(struct prober *p)
+{
+	uint64_t end = clock_mono_ns() + p->q->time_ns;
+
+	while (!p->w.end_reason) {
+		struct pollfd asks = { .fd = p->out, .events = POLLIN };
+		uint64_t now, due = observer_look_ns(p->w.observer);
+
+		watch_wait(&p->w, due < end ? due : end, &asks, 1);
+		now = clock_mono_ns();
+		if (asks.revents || now >= end)
+			p->w.end_reason = "over";
+		else if (!p->w.end_reason && now >= observer_look_ns(p->w.observer))
+			observer_look(p->w.observer);
+	}
+}
+
+static void tell(struct prober *p)
+{
+	struct report r = { 0 };
+	struct buf b;
+
+	buf_init(&b, ANSWER_BYTES);
+	if (!observer_take(p->w.observer, &r.window, p->w.end_reason)) {
+		trace_disarm(p->w.trace); /* whoever reads it may take long */
+		detect_all(&r.window, &r.findings);
+		probed_write(&r, p->q, clock_self_cpu_ns(), &b);
+	}
+	if (!b.err)
+		put(p->out, b.data, b.len);
+	buf_deinit(&b);
+	report_deinit(&r);
+}
+
+/* Whether it is the process that was meant: a pid may be another's by now. */
+static int check(const struct probe_ask *q)
+{
+	struct err err = { 0 };
+	struct process p;
+	int r = process_init(&p, q->pid, &err);
+
+	if (r)
+		return r == -ESRCH ? EXIT_TARGET_ENDED : EXIT_NOT_PERMITTED;
+	r = p.start_ticks == q->start_ticks ? EXIT_DONE : EXIT_TARGET_ENDED;
+	process_deinit(&p);
+	return r;
+}
+
+static int prepare(struct prober *p)
+{
+	char pid[16];
+	char *argv[] = {
+		(char *)"--only", (char *)SENSORS, (char *)"--budget", (char *)BUDGET, pid, NULL
+	};
+	int r = check(p->q);
+
+	if (r != EXIT_DONE)
+		return r;
+	snprintf(pid, sizeof(pid), "%d", (int)p->q->pid);
+	r = options_parse(command_find("attach"), ARRAY_SIZE(argv) - 1, argv, &p->o);
+	if (r)
+		return r;
+	freeze_init(&p->w.freeze);
+	return interrupt_begin(&p->w.signal_fd) ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int observe(const struct probe_ask *q, int out)
+{
+	const struct watch_mode mode = { .pace_ns = PACE_NS };
+	struct prober p = { .q = q, .out = out, .w = { .signal_fd = -1, .stop_fd = -1 } };
+	int status;
+
+	p.w.o = &p.o;
+	status = prepare(&p);
+
+	if (status == EXIT_DONE)
+		status = watch_start(&p.w, &mode);
+	if (say_begin(&p, status)) {
+		look(&p);
+		tell(&p);
+	}
+	watch_close(&p.w);
+	return status;
+}
+
+static void bound_memory(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	const struct rlimit l = { MEMORY_BYTES, MEMORY_BYTES };
+
+	setrlimit(RLIMIT_DATA, &l);
+#endif
+}
+
+/* What it has to say is said to who asked. */
+static void run(const struct probe_ask *q, int out, const int own[2], const sigset_t *mask)
+{
+	const struct timeval wait = { .tv_sec = ANSWER_S };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (null < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
+		_exit(EXIT_FAILED);
+	close(null);
+	close(own[0]);
+	close(own[1]);
+	setsockopt(out, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	bound_memory();
+	_exit(observe(q, out));
+}
+
+/* --- requests ------------------------------------------------------------------------------ */
+
+union control {
+	struct cmsghdr header;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+/* False: the other end is closed.  *out -1: it came without its descriptor. */
+static bool receive(int fd, struct probe_ask *q, int *out)
+{
+	union control control = { 0 };
+	struct iovec iov = { .iov_base = q, .iov_len = sizeof(*q) };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	while ((n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	*out = -1;
+	if (n == sizeof(*q) && m.msg_controllen && control.header.cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(out, CMSG_DATA(&control.header), sizeof(int));
+	return n == sizeof(*q);
+}
+
+static bool serve_one(int fd, int signals, const sigset_t *mask)
+{
+	struct probe_ask q;
+	int out;
+	pid_t pid;
+
+	if (!receive(fd, &q, &out))
+		return false;
+	if (out < 0)
+		return true;
+	pid = fork();
+	if (!pid)
+		run(&q, out, (const int[]){ fd, signals }, mask);
+	close(out); /* without a process: its end says so */
+	return true;
+}
+
+static void reap(int signals)
+{
+	struct signalfd_siginfo si;
+
+	while (read(signals, &si, sizeof(si)) > 0)
+		;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static void serve(int fd)
+{
+	sigset_t set, mask;
+	int signals;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	prctl(PR_SET_NAME, "gospect-probes", 0, 0, 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGINT); /* it ends with the other one */
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, &mask);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0)
+		_exit(EXIT_FAILED);
+	for (;;) {
+		struct pollfd p[] = { { .fd = fd, .events = POLLIN },
+				      { .fd = signals, .events = POLLIN } };
+
+		poll(p, ARRAY_SIZE(p), -1);
+		if (p[1].revents)
+			reap(signals);
+		if (p[0].revents && !serve_one(fd, signals, &mask))
+			_exit(EXIT_DONE);
+	}
+}
+
+int prober_start(void)
+{
+	int fd[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
+		return -errno;
+	pid = fork();
+	if (!pid) {
+		close(fd[0]);
+		serve(fd[1]);
+	}
+	close(fd[1]);
+	if (pid < 0) {
+		int err = -errno;
+
+		close(fd[0]);
+		return err;
+	}
+	return fd[0];
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+static int ask(int prober, const struct probe_ask *q, int out)
+{
+	union control control = { 0 };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)q, .iov_len = sizeof(*q) };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &out, sizeof(int));
+	return sendmsg(prober, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int prober_begin(int prober, const struct probe_ask *q)
+{
+	int fd[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+		return -errno;
+	r = ask(prober, q, fd[1]);
+	close(fd[1]);
+	if (!r && fcntl(fd[0], F_SETFL, O_NONBLOCK))
+		r = -errno;
+	if (r)
+		close(fd[0]);
+	return r ? r : fd[0];
+}
