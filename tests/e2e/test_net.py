@@ -122,10 +122,15 @@ class Phases(unittest.TestCase):
         """What is sampled is not only what is short: a slow host beside a fast one, over the budget."""
         # two or three slices of 0.1 s in six seconds may all fall between its waves, but not every time
         # (gospect under sanitizers has fewer still)
-        slow = next(filter(None, (self.slow_among_fast() for _ in range(6))), None)
-        self.assertIsNotNone(slow)
+        seen = []
+        for _ in range(6):
+            slow = self.slow_among_fast()
+            seen.append(slow)
+            if slow and abs(slow["count"] - 480) <= slow["margin"]:	# as 19 of 20 are
+                break
+        else:
+            self.fail(seen)
         self.assertTrue(0.875 * 300e6 < slow["p50_ns"] < 1.125 * self.truth["slow", "ttfb"]["max_ns"], slow)
-        self.assertTrue(60 <= slow["count"] <= 3840, slow)	# of 480, from a few slices
 
     def test_begun_before_the_window(self):
         """Counted where it ends, with its whole length, when it was seen to begin."""
