@@ -4,11 +4,13 @@ the time for which it was; in turn, never more at a time than configured, never 
 however gospect host, or the program, ends: nothing is left."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 
-from harness import DEADLINE, GOSPECT, USUAL, Work, text_differs, wait_until
+from harness import CACHE, DEADLINE, GOSPECT, NEWEST, USUAL, Work, binary, text_differs, wait_until
+from netprogs import Commands
 from test_host_export import Base
 
 NAME = f"probed-{os.getpid()}"
@@ -31,9 +33,9 @@ class Watching(Base):
         return {r["pid"]: r for r in json.loads(h.get("/api/v1/processes")[2])["processes"]
                 if r["service"]["name"].startswith(NAME)}
 
-    def open(self, h, pid):
+    def open(self, h, pid, kind="large-allocation"):
         return [f for f in json.loads(h.get("/api/v1/findings")[2])["findings"]
-                if f["pid"] == pid and f["finding"]["kind"] == "large-allocation"]	# of garbage walks tell, too
+                if f["pid"] == pid and f["finding"]["kind"] == kind]	# of garbage walks tell, too
 
     def until(self, cond, what, *work):
         """While those who work do."""
@@ -42,6 +44,12 @@ class Watching(Base):
                 w.do(line)
             return cond()
         return wait_until(turn, what)
+
+    def lint(self, h):
+        promtool = shutil.which("promtool") or os.path.join(CACHE, "prometheus", "usr", "bin", "promtool")
+        if os.path.exists(promtool):
+            p = subprocess.run([promtool, "check", "metrics"], input=h.get("/metrics")[2], capture_output=True, text=True)
+            self.assertEqual((p.returncode, p.stdout), (0, ""), p.stderr)
 
     def armed(self, w):
         return wait_until(lambda: text_differs(w.pid), "probes")
@@ -81,6 +89,7 @@ class Probes(Watching):
         self.assertGreater(size / n, 900000)
         self.assertGreater(h.value("gospect_target_cost_cpu_seconds_total", **of), 0)
         self.assertEqual(h.value("gospect_findings", kind="large-allocation", **of), 1)
+        self.lint(h)
         # the twin was looked at by probes, too
         self.until(lambda: self.rows(h)[twin.pid]["probes"]["windows"], "a window of the twin", *load)
         births = [v for (name, ls), v in h.metrics().items() if name == "gospect_probed_goroutine_births_total"
@@ -146,6 +155,41 @@ class Probes(Watching):
         self.assertEqual(h.get("/-/healthy")[0], 200)
 
 
+class Failing(Watching):
+    def netfail(self, name, percent):
+        p = Commands([binary(f"netfail-{NEWEST}-stripped"), "reset", str(percent)],
+                     env={"OTEL_SERVICE_NAME": f"{NAME}-{name}"})
+        self.stack.callback(p.close)
+        return p
+
+    def sum(self, h, name, of):
+        """Without a series: None."""
+        found = [v for (n, ls), v in h.metrics().items() if n == f"gospect_probed_http_client_{name}_total"
+                 and dict(ls)["service_name"] == f"{NAME}-{of}"]
+        return sum(found) if found else None
+
+    def test_host_that_fails(self):
+        """Half of all calls fail: found by its host, counted as often as it was and no more, and over once a
+        window has none.  Its twin of the same executable, which calls a host that is well, has no finding."""
+        sick, well = self.netfail("sick", 50), self.netfail("well", 0)
+        h = self.watch()
+        self.assertIsNone(self.sum(h, "errors", "sick"))
+        f, = wait_until(lambda: self.open(h, sick.pid, "failing-phase"), "the finding")
+        self.assertEqual(f["state"], "open")
+        wait_until(lambda: self.rows(h)[well.pid]["probes"]["windows"], "a window of the other")
+        errors, requests, truth = self.sum(h, "errors", "sick"), self.sum(h, "requests", "sick"), sick.do("truth")
+        self.assertLessEqual(errors, truth["failed"])
+        self.assertLessEqual(requests, truth["calls"])
+        self.assertGreater(errors, 10)
+        self.assertAlmostEqual(errors / requests, 0.5, delta=0.1)
+        self.assertGreater(self.sum(h, "requests", "well"), 10)
+        self.assertEqual(self.sum(h, "errors", "well"), 0)
+        sick.do("halt")
+        f, = wait_until(lambda: [f for f in self.open(h, sick.pid, "failing-phase") if f["state"] == "closed"], "its end")
+        self.assertEqual(f["reason"], "gone")
+        self.assertEqual(self.open(h, well.pid, "failing-phase"), [])
+
+
 class Turns(Watching):
     at_once = 2
 
@@ -161,9 +205,9 @@ class Turns(Watching):
             now = {p for p, r in rows.items() if r["depth"] == "probes"}
             self.assertLessEqual(len(now), 2, rows)
             self.assertLess(len(now & {w.pid for w in twins}), 2, rows)
-            # and as the programs themselves have it
-            armed = {w.pid for w in twins if text_differs(w.pid)}
-            self.assertLess(len(armed), 2)
+            # and as the programs themselves have it: the first still has them when the second is seen to
+            a, b = (w.pid for w in twins)
+            self.assertFalse(text_differs(a) and text_differs(b) and text_differs(a))
             most.add(len(now))
             return len(rows) == 4 and all(r["probes"]["windows"] >= 2 for r in rows.values())
         wait_until(all_had_one, "two windows of each")

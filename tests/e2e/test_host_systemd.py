@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The unit under systemd, which is process 1 of a container: start, snapshots, reload, watchdog, stop.
 For `make check-host`: GOSPECT_HOST_ALL=1."""
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
 import unittest
+import urllib.request
 
 from harness import CACHE, DEADLINE, TOP, USUAL, binary, wait_until
 from runc import ALL_CAPS, CGROUPS, Container, tmpfs
@@ -71,7 +73,7 @@ class Systemd(Base):
             f.write(text)
 
     def configure(self, text):
-        self.write("/etc/gospect/host.yaml", "listen: 127.0.0.1:0\nprobes: {at_once: 0}\n" + text)
+        self.write("/etc/gospect/host.yaml", "listen: 127.0.0.1:0\n" + text)
 
     def show(self, name):
         return self.c.run("systemctl", "show", "-P", name, "gospect-host").strip()
@@ -91,6 +93,14 @@ class Systemd(Base):
         wait_until(lambda: re.search(r"[1-9]\d* high or critical", self.show("StatusText")), "a finding")
         wait_until(lambda: re.search(r"-dbcases-\d+\.json|-sick-\d+\.json",
                                      self.c.run("ls", "/var/lib/private/gospect", check=False)), "its snapshot")
+
+        # and it is probed for that, with no more than the unit's capabilities, under its filter
+        url = wait_until(lambda: re.search(r"http://127\.0\.0\.1:\d+/", self.log()), "its address")[0]
+
+        def armed():
+            with urllib.request.urlopen(url + "api/v1/processes", timeout=DEADLINE) as r:
+                return sum(p.get("probes", {}).get("armed", 0) for p in json.load(r)["processes"])
+        wait_until(armed, "probes")
 
         pid = self.show("MainPID")
         self.configure("interval: 2s\nwalk_interval: 2s\n")
