@@ -141,7 +141,7 @@ static int judge(struct leaks *s, const struct prove_result *r)
 	if (!err)
 		err = sites_init(&sites, &s->w.s.rt);
 	if (!err) {
-		err = leaks_fill(found(s), &sites, r, clock_mono_ns(), 0);
+		err = leaks_fill(found(s), &sites, r, NULL, clock_mono_ns(), 0);
 		if (!err)
 			status = print(s);
 		sites_deinit(&sites); /* strings are the executable's, not the sites' */

@@ -42,7 +42,8 @@ struct finder {
 	struct gowalk walk; /* of the goroutines examined */
 	size_t nstuck;      /* of the first of them nobody who can run reaches what they wait for */
 	struct golocks l;
-	struct gowalk all;   /* every goroutine, */
+	struct gowalk all;   /* every goroutine, once walked, */
+	bool walked;         /* where somebody waits for a lock: else nobody else counts */
 	uint64_t *lock_of;   /* and which of these are not to be looked at again */
 	struct u64map doubt; /* locks that somebody else may have */
 	bool all_doubted;    /* whoever runs may have any */
@@ -154,6 +155,14 @@ static int add_late(struct finder *f, size_t i, const uint8_t kind[256], bool *w
 	return 0;
 }
 
+static int walk_all(struct finder *f)
+{
+	if (f->walked)
+		return 0;
+	f->walked = true;
+	return goruntime_walk(f->s->rt, &f->all, NULL);
+}
+
 /* Who is not to be looked at among all: those who are known to wait. */
 static int choose_others(struct finder *f)
 {
@@ -184,8 +193,10 @@ static int add_others(struct finder *f)
 	struct goruntime *rt = f->s->rt;
 	struct gostacks gs = { 0 };
 	uint32_t *stack_of;
-	int err;
+	int err = walk_all(f);
 
+	if (err)
+		return err;
 	f->lock_of = calloc(f->all.n + 1, sizeof(*f->lock_of));
 	stack_of = calloc(f->all.n + 1, sizeof(*stack_of));
 	err = f->lock_of && stack_of ? choose_others(f) : -ENOMEM;
@@ -451,11 +462,29 @@ static void take_waiting(struct finder *f, const struct u64map *taken)
 	}
 }
 
+/* Whether somebody waits for a lock, as of the walk; of a verdict, as of the one before it. */
+static bool locks_are_waited_for(const struct finder *f, const struct gowalk *just,
+				 const struct prove_result *r)
+{
+	const struct deadlocks_window *l = &f->w->goroutines->deadlocks;
+	bool any = !just && (!l->known || !l->no_lock_waits);
+	uint8_t kind[256];
+
+	golocks_reasons(f->s->rt, kind);
+	for (size_t i = 0; just && i < just->n && !any; i++)
+		any = golocks_reason_of(kind, &just->g[i]) == GOREASON_LOCK;
+	for (size_t i = 0; r && i < r->n && !any; i++)
+		any = golocks_reason_of(kind, &r->v[i].g) == GOREASON_LOCK;
+	for (size_t i = 0; r && i < r->nstuck && !any; i++)
+		any = golocks_reason_of(kind, &r->stuck[i].g) == GOREASON_LOCK;
+	return any;
+}
+
 /* Those that are stuck come first. */
-static int take_all(struct finder *f, const struct prove_result *r)
+static int take_all(struct finder *f, const struct prove_result *r, bool locks)
 {
 	struct u64map taken;
-	int err = goruntime_walk(f->s->rt, &f->all, NULL);
+	int err = locks ? walk_all(f) : 0;
 
 	f->walk.cap = GOLOCKS_MAX_WAITERS + (r ? r->n + r->nstuck : 0) + 1;
 	f->walk.g = malloc(f->walk.cap * sizeof(*f->walk.g));
@@ -498,11 +527,12 @@ static void clear(struct deadlocks_window *l)
 	memset(l, 0, sizeof(*l));
 }
 
-int deadlocks_find(struct window *w, struct sites *s, const struct prove_result *r,
-		   struct losses *losses)
+int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *just,
+		   const struct prove_result *r, struct losses *losses)
 {
 	struct finder f = { .w = w, .s = s };
-	int err = take_all(&f, r);
+	bool locks = locks_are_waited_for(&f, just, r);
+	int err = take_all(&f, r, locks);
 
 	clear(&w->goroutines->deadlocks);
 	if (!err)
@@ -517,6 +547,7 @@ int deadlocks_find(struct window *w, struct sites *s, const struct prove_result 
 			err = cycles_find(&g, add_cycle, &f);
 	}
 	w->goroutines->deadlocks.known = !err;
+	w->goroutines->deadlocks.no_lock_waits = !locks;
 	lose(losses, LOSS_WAIT_GRAPH,
 	     f.left_out + f.l.left_out + (f.ahead ? goahead_left_out(f.ahead) : 0));
 	goahead_free(f.ahead);

@@ -19,9 +19,11 @@ struct making {
 	struct sites *s;
 	struct goruntime *rt;
 	struct gowalk *w;
-	struct gostacks stacks;
+	struct gostacks own;
+	const struct gostacks *stacks; /* own, or such as were there */
 	struct golabels *labels;
-	uint32_t *stack_of, *labels_of;
+	uint32_t *own_stack_of, *labels_of;
+	const uint32_t *stack_of;
 	struct stack_builder builder;
 	struct u64map group_at;
 	size_t group_cap;
@@ -46,7 +48,7 @@ void dump_free(struct goroutine_dump *d)
 
 static int fill_stacks(struct making *m)
 {
-	const struct gostacks *s = &m->stacks;
+	const struct gostacks *s = m->stacks;
 	int err = 0;
 
 	for (size_t i = 0; i < s->n && !err; i++) {
@@ -241,7 +243,7 @@ static int list_all(struct making *m)
 
 static int make(struct making *m, bool all)
 {
-	int err = gostacks_read(&m->stacks, m->rt, m->w, m->stack_of);
+	int err = m->stacks == &m->own ? gostacks_read(&m->own, m->rt, m->w, m->own_stack_of) : 0;
 
 	if (!err)
 		err = golabels_read(m->labels, m->rt, m->w, m->labels_of);
@@ -255,14 +257,27 @@ static int make(struct making *m, bool all)
 		err = list_all(m);
 	if (err)
 		return err;
-	m->d->unread = m->stacks.unread;
-	m->d->ended = m->stacks.ended;
+	m->d->unread = m->stacks->unread;
+	m->d->ended = m->stacks->ended;
 	if (m->d->ngroup)
 		qsort(m->d->group, m->d->ngroup, sizeof(*m->d->group), by_group_count);
 	return 0;
 }
 
-int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w, bool all)
+/* What is to be read, or has been. */
+static int open_stacks(struct making *m, const struct gostacks *stacks, const uint32_t *stack_of)
+{
+	m->stacks = stacks;
+	m->stack_of = stack_of;
+	if (stacks)
+		return 0;
+	m->stacks = &m->own;
+	m->stack_of = m->own_stack_of = malloc((m->w->n + 1) * sizeof(*m->own_stack_of));
+	return m->stack_of ? gostacks_init(&m->own) : -ENOMEM;
+}
+
+int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w,
+	      const struct gostacks *stacks, const uint32_t *stack_of, bool all)
 {
 	struct making m = { .s = s, .rt = s->rt, .w = w };
 	uint64_t begin = clock_mono_ns();
@@ -270,15 +285,14 @@ int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w, bo
 
 	m.d = calloc(1, sizeof(*m.d));
 	m.labels = calloc(1, sizeof(*m.labels));
-	m.stack_of = malloc((w->n + 1) * sizeof(*m.stack_of));
 	m.labels_of = malloc((w->n + 1) * sizeof(*m.labels_of));
 	if (m.d)
 		stack_builder_init(&m.builder, &m.d->stacks, s->rt);
 	u64map_init(&m.group_at, MAX_GROUPS);
-	err = gostacks_init(&m.stacks);
+	err = open_stacks(&m, stacks, stack_of);
 	if (!err && m.labels)
 		err = golabels_init(m.labels);
-	if (!m.d || !m.labels || !m.stack_of || !m.labels_of)
+	if (!m.d || !m.labels || !m.labels_of)
 		err = -ENOMEM;
 	if (!err)
 		err = make(&m, all);
@@ -290,8 +304,8 @@ int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w, bo
 		m.d->read_s = (double)(clock_mono_ns() - begin) / 1e9;
 		*out = m.d;
 	}
-	gostacks_deinit(&m.stacks);
-	free(m.stack_of);
+	gostacks_deinit(&m.own);
+	free(m.own_stack_of);
 	free(m.labels_of);
 	stack_builder_deinit(&m.builder);
 	u64map_deinit(&m.group_at);

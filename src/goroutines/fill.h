@@ -6,6 +6,7 @@
 #include "goroutines/sites.h"
 #include "model/look.h"
 
+struct gostacks;
 struct prove_result;
 
 #define ROWS_WITH_STACKS 1000 /* the busiest sites: reports show no more rows than that */
@@ -24,31 +25,34 @@ int lifetimes_fill(struct sites *s, const struct look *l, struct window *w);
 void lifetimes_cover(const struct look *l, struct window *w);
 
 /*
- * Reads the stacks and labels of a walk's goroutines (which it brings up to
- * date).  Ages are as the sites remember them.  all: fill all[] too.  *out to
- * be freed with dump_free().  -EOPNOTSUPP when stacks cannot be read, -ESRCH, -ENOMEM.
+ * Reads the labels of a walk's goroutines, and their stacks (where it brings them up to date) unless
+ * these have just been read: stacks, stack_of; NULL: not so.  Ages are as the sites remember them.
+ * all: fill all[] too.  *out to be freed with dump_free().  -EOPNOTSUPP when stacks cannot be read,
+ * -ESRCH, -ENOMEM.
  */
-int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w, bool all);
+int dump_take(struct goroutine_dump **out, struct sites *s, struct gowalk *w,
+	      const struct gostacks *stacks, const uint32_t *stack_of, bool all);
 void dump_free(struct goroutine_dump *d);
 
 /*
- * Fills the table of leaks from the prover's verdicts.  now_ns and begin_ns: our monotonic clock, now and the start
+ * Fills the table of leaks from the prover's verdicts.  before: stacks that were read before, or
+ * NULL.  now_ns and begin_ns: our monotonic clock, now and the start
  * of the window (0: there is no window, and nothing is known of growth).
  * 0, -ENOMEM; the process may be gone: then there are no stacks.
  */
 int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_result *r,
-	       uint64_t now_ns, uint64_t begin_ns);
+	       const struct gostacks *before, uint64_t now_ns, uint64_t begin_ns);
 void leaks_window_deinit(struct leaks_window *l);
 /* How sure the verdicts are, and what they miss: the row "leaks". */
 void leaks_cover(const struct prove_result *r, struct window *w);
 
 /*
- * Fills w->goroutines->deadlocks anew.  leaked: the verdict that w->goroutines->leaks is of, for
+ * Fills w->goroutines->deadlocks anew.  just: a walk that has just been made, or NULL.  leaked: the verdict that w->goroutines->leaks is of, for
  * cycles with channels in them, or NULL.  Who is left out is a loss.  0, or why nothing is known:
  * -EOPNOTSUPP, -ESRCH, -ENOMEM.
  */
-int deadlocks_find(struct window *w, struct sites *s, const struct prove_result *leaked,
-		   struct losses *losses);
+int deadlocks_find(struct window *w, struct sites *s, const struct gowalk *just,
+		   const struct prove_result *leaked, struct losses *losses);
 /* Marks the members that the verdict on leaks names. */
 void deadlocks_mark_leaked(struct window *w);
 

@@ -40,26 +40,50 @@ static int add_running(struct leaks_window *l, struct stack_builder *b,
 	return err;
 }
 
-static int read_stacks(struct leaks_window *l, struct sites *s, const struct prove_result *r,
-		       uint32_t *stack_of)
+/* Those whose stack is not known from before are read, into w; of[] has whose they are. */
+static int read_rest(struct sites *s, const struct prove_result *r, const struct gostacks *before,
+		     struct gostacks *st, uint32_t *stack_of)
 {
-	struct gowalk w = { .n = r->n, .cap = r->n };
+	struct gowalk w = { 0 };
+	uint32_t *of = malloc((r->n + 1) * sizeof(*of)), *read = NULL;
+	int err = of ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < r->n && !err; i++) {
+		if (before)
+			stack_of[i] = gostacks_take_stood(st, before, s->rt, &r->v[i].g);
+		if (stack_of[i] < GOSTACK_MAX)
+			continue;
+		err = array_room(&w.g, w.n, &w.cap, sizeof(*w.g));
+		if (err)
+			break;
+		of[w.n] = (uint32_t)i;
+		w.g[w.n++] = r->v[i].g;
+	}
+	if (!err && w.n && !(read = malloc(w.n * sizeof(*read))))
+		err = -ENOMEM;
+	if (!err && w.n)
+		err = sites_learn(s, &w);
+	if (!err && w.n)
+		err = gostacks_read(st, s->rt, &w, read);
+	for (size_t k = 0; k < w.n && !err; k++)
+		stack_of[of[k]] = read[k];
+	gowalk_deinit(&w);
+	free(of);
+	free(read);
+	return err;
+}
+
+static int read_stacks(struct leaks_window *l, struct sites *s, const struct prove_result *r,
+		       const struct gostacks *before, uint32_t *stack_of)
+{
 	struct stack_builder b;
 	struct gostacks st;
-	int err;
+	int err = gostacks_init(&st);
 
 	for (size_t i = 0; i < r->n; i++)
 		stack_of[i] = STACK_NONE;
-	w.g = malloc((r->n + 1) * sizeof(*w.g));
-	if (!w.g)
-		return -ENOMEM;
-	for (size_t i = 0; i < r->n; i++)
-		w.g[i] = r->v[i].g;
-	err = gostacks_init(&st);
 	if (!err)
-		err = sites_learn(s, &w);
-	if (!err)
-		err = gostacks_read(&st, s->rt, &w, stack_of);
+		err = read_rest(s, r, before, &st, stack_of);
 	stack_builder_init(&b, &l->stacks, s->rt);
 	for (size_t i = 0; !err && i < st.n; i++)
 		err = stack_builder_add(&b, st.pc + st.stack[i].first, st.stack[i].n,
@@ -71,7 +95,6 @@ static int read_stacks(struct leaks_window *l, struct sites *s, const struct pro
 		if (err || stack_of[i] >= st.n)
 			stack_of[i] = STACK_NONE;
 	gostacks_deinit(&st);
-	gowalk_deinit(&w);
 	return err == -ENOMEM ? err : 0; /* without stacks when the process is gone */
 }
 
@@ -221,7 +244,7 @@ static int fill(struct leaks_window *l, struct sites *s, const struct prove_resu
 }
 
 int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_result *r,
-	       uint64_t now_ns, uint64_t begin_ns)
+	       const struct gostacks *before, uint64_t now_ns, uint64_t begin_ns)
 {
 	uint32_t *stack_of = malloc((r->n + 1) * sizeof(*stack_of));
 	int err;
@@ -241,7 +264,7 @@ int leaks_fill(struct leaks_window *l, struct sites *s, const struct prove_resul
 		l->late_s = (double)(r->as_of_ns - now_ns) / 1e9;
 	if (!stack_of)
 		return -ENOMEM;
-	err = l->verdict == LEAKS_VERDICT_OFF ? 0 : read_stacks(l, s, r, stack_of);
+	err = l->verdict == LEAKS_VERDICT_OFF ? 0 : read_stacks(l, s, r, before, stack_of);
 	if (!err && l->verdict != LEAKS_VERDICT_OFF)
 		err = fill(l, s, r, stack_of, now_ns, begin_ns);
 	free(stack_of);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "goroutines/fill.h"
+#include "gort/gostacks.h"
 #include "prove/prove.h"
 #include "trace/trace.h"
 
@@ -98,9 +99,18 @@ static void goroutines_begin(void *self, const struct look *l, bool follows)
 
 /* --- a window's end ------------------------------------------------------------ */
 
-static void take_stacks(struct goroutines *o, struct look *l, struct window *w)
+/* Those of the latest look, if it has read them all. */
+static const struct gostacks *just_read(const struct look *l)
 {
-	int err = dump_take(&w->goroutines->dump, &o->sites, l->walk, l->dump_all);
+	return l->stacks && !l->stacks->known ? l->stacks : NULL;
+}
+
+static void take_stacks(struct goroutines *o, struct look *l, const struct gostacks *read,
+			struct window *w)
+{
+	int err =
+		dump_take(&w->goroutines->dump, &o->sites, l->walk, read, l->stack_of, l->dump_all);
+
 	if (err == -EOPNOTSUPP) {
 		window_cover_named(w, "stacks", OFF, l->rt->why_off[FACT_STACKS]);
 	} else if (err) {
@@ -121,8 +131,8 @@ static void take_dump(struct goroutines *o, struct look *l, struct window *w)
 {
 	if (!l->dump || l->gone)
 		return;
-	take_stacks(o, l, w);
-	if (deadlocks_find(w, &o->sites, NULL, l->losses) == -ESRCH)
+	take_stacks(o, l, just_read(l), w);
+	if (deadlocks_find(w, &o->sites, l->walk, NULL, l->losses) == -ESRCH)
 		l->gone = true;
 }
 
@@ -265,7 +275,7 @@ static void goroutines_cover(void *self, const struct look *l, struct window *w)
 void goroutines_add_dump(void *self, struct look *l, struct window *w)
 {
 	if (!w->goroutines->dump && !l->gone)
-		take_stacks(self, l, w);
+		take_stacks(self, l, NULL, w);
 }
 
 void goroutines_add_leaks(void *self, struct look *l, struct window *w,
@@ -274,14 +284,16 @@ void goroutines_add_leaks(void *self, struct look *l, struct window *w,
 	struct goroutines *o = self;
 
 	/* ages as of the report's time, which was before the passes */
-	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, l->end_ns, l->once ? 0 : l->begin_ns)) {
+	if (leaks_fill(&w->goroutines->leaks, &o->sites, r, just_read(l), l->end_ns,
+		       l->once ? 0 : l->begin_ns)) {
 		leaks_window_deinit(&w->goroutines->leaks);
 		window_cover_named(w, "leaks", OFF, "no memory for the verdicts");
 		lose(l->losses, LOSS_PROOF, 1);
 		return;
 	}
 	lose(l->losses, LOSS_PROOF, r->losses);
-	if (r->n + r->nstuck && !l->gone && deadlocks_find(w, &o->sites, r, l->losses) == -ESRCH)
+	if (r->n + r->nstuck && !l->gone &&
+	    deadlocks_find(w, &o->sites, NULL, r, l->losses) == -ESRCH)
 		l->gone = true;
 	deadlocks_mark_leaked(w);
 	leaks_cover(r, w);

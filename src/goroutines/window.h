@@ -241,6 +241,7 @@ struct held_pair {
 
 struct deadlocks_window {
 	bool known;
+	bool no_lock_waits; /* nobody waited for a lock */
 	struct held_pair *held;
 	size_t nheld; /* owned */
 	struct deadlock deadlock[WINDOW_MAX_DEADLOCKS];

@@ -39,6 +39,14 @@ struct goruntime {
 	struct gowalk_cache *cache; /* owned: buffers kept between walks */
 };
 
+/*
+ * Whether g.waitsince tells that a goroutine has not run: execute() (runtime/proc.go) sets it to 0,
+ * and only a collection sets it again, to the time at which it began itself (mgcmark.go, markroot).
+ * So one that waits with the same word, not 0, has not run in between.  (Not so of coroutines:
+ * coroswitch() starts them by itself.)  True of Go 1.20 to 1.27, read in their sources.
+ */
+bool goruntime_waitsince_tells(const struct goruntime *rt);
+
 /* Go's g status values (runtime2.go), Gscan masked off. */
 enum gostatus {
 	GO_IDLE,

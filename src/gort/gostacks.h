@@ -11,7 +11,7 @@
  * since when, the bounds of its stack: all that a walk reads of it), of which one
  * was at most as late as its stack was read, keeps that stack.  How often it has
  * run is known by 8 bits: one that ran 256 times between each of three walks and
- * stopped as deep in its stack seems not to have moved.  16 bytes a goroutine.
+ * stopped as deep in its stack seems not to have moved.  24 bytes a goroutine.
  */
 #ifndef GOSPECT_GORT_GOSTACKS_H
 #define GOSPECT_GORT_GOSTACKS_H
@@ -90,5 +90,12 @@ void gostacks_renew(struct gostacks *s);
  * (rt->why_off[FACT_STACKS]).
  */
 int gostacks_read(struct gostacks *s, struct goruntime *rt, struct gowalk *w, uint32_t *stack);
+/*
+ * The stack of g as the last reading of `from` found it, if g has waited in the same wait ever
+ * since, as what the last collection wrote to it tells for certain: its number among those of `to`.
+ * Else GOSTACK_UNREAD.
+ */
+uint32_t gostacks_take_stood(struct gostacks *to, const struct gostacks *from,
+			     const struct goruntime *rt, const struct goroutine *g);
 
 #endif

@@ -12,9 +12,11 @@
 
 struct kept {
 	uint64_t addr; /* of the g */
+	int64_t waitsince;
 	uint32_t stack : 24;
 	uint32_t
 		twice : 1; /* two walks found it so before the stack was read: of one it may be chance */
+	uint8_t reason;
 };
 
 static bool stands(const struct goroutine *g)
@@ -109,10 +111,36 @@ void gostacks_kept_end(struct gostacks_kept *k, const struct gowalk *w, const ui
 
 		if (stands(g) && stack[i] < GOSTACK_MAX)
 			k->g[n++] = (struct kept){ .addr = g->addr,
+						   .waitsince = g->waitsince,
+						   .reason = g->wait_reason,
 						   .stack = stack[i],
 						   .twice = g->moved < w->number };
 	}
 	k->n = n;
 	k->walk = w->number;
 	forget_stacks(k);
+}
+
+static int by_addr(const void *key, const void *element)
+{
+	const uint64_t *addr = key;
+	const struct kept *k = element;
+
+	return (*addr > k->addr) - (*addr < k->addr);
+}
+
+uint32_t gostacks_take_stood(struct gostacks *to, const struct gostacks *from,
+			     const struct goruntime *rt, const struct goroutine *g)
+{
+	const struct kept *k = NULL;
+	const struct gostack *stack;
+
+	/* the word of a coroutine says nothing: it waits for another reason */
+	if (from->kept.n && stands(g) && g->waitsince && goruntime_waitsince_tells(rt))
+		k = bsearch(&g->addr, from->kept.g, from->kept.n, sizeof(*k), by_addr);
+	if (!k || k->waitsince != g->waitsince || k->reason != g->wait_reason ||
+	    k->stack >= from->n)
+		return GOSTACK_UNREAD;
+	stack = &from->stack[k->stack];
+	return gostacks_number(to, from->pc + stack->first, stack->n, stack->whole);
 }

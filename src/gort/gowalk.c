@@ -26,6 +26,8 @@
 #define MAX_REPEATS  3          /* of a g seen half made */
 #define LEAST_GAP    1024       /* goroutines for which room is made at once */
 #define HUGE_BYTES   (2u << 20) /* of a page, on x86-64 */
+#define TELLS_FIRST  20         /* minor releases, goruntime_waitsince_tells() */
+#define TELLS_LAST   27
 
 int goread_list(struct goruntime *rt, uint64_t *array, uint64_t *len)
 {
@@ -148,6 +150,13 @@ void goread_decode(struct goruntime *rt, uint64_t addr, const uint8_t *raw, stru
 	BYTES(X)
 #undef X
 	g->parked_ns = proven_parked(rt, g);
+}
+
+bool goruntime_waitsince_tells(const struct goruntime *rt)
+{
+	int minor = rt->gb->release.minor;
+
+	return minor >= TELLS_FIRST && minor <= TELLS_LAST && go_off(rt, LAYOUT_G_WAITSINCE) >= 0;
 }
 
 bool gostatus_is_live(uint8_t status, bool *known)

@@ -2,11 +2,9 @@
 /*
  * Stacks that were copied before the freeze and need not be copied in it.
  *
- * A goroutine that is to run passes through execute() (runtime/proc.go), which sets g.waitsince
- * to 0; only a collection sets it again, to the time at which it began itself (mgcmark.go,
- * markroot).  So one that waits with the same waitsince, not 0, has not run in between.  (Not so
- * of coroutines: coroswitch() starts them by itself.  They are not kept.)  A stack that moves
- * while its goroutine waits is half as large then (shrinkstack): its bounds differ.
+ * One that waits with the same waitsince, not 0, has not run in between
+ * (goruntime_waitsince_tells()).  Coroutines are not kept.  A stack that moves while its goroutine
+ * waits is half as large then (shrinkstack): its bounds differ.
  *
  * Only send() (chan.go) writes to the stack of another goroutine: the value into that of a
  * receiver which it has taken out of the channel's queue before.  So whoever is still in the
@@ -23,7 +21,6 @@
 #include "base/vec.h"
 #include "prove/snap.h"
 
-#define LAST_MINOR    27
 #define ENOUGH_STACKS 100 /* to tell from what one takes; */
 #define STACK_NS      500 /* else that */
 
@@ -130,8 +127,7 @@ int snap_keep(struct snap *s, struct snap_kept *kept)
 	int err;
 
 	memset(kept, 0, sizeof(*kept));
-	s->keeping =
-		s->rt->gb->release.minor <= LAST_MINOR && go_off(s->rt, LAYOUT_G_WAITSINCE) >= 0;
+	s->keeping = goruntime_waitsince_tells(s->rt);
 	s->nkeep = s->ng;
 	for (size_t i = 0; i < s->nkeep; i++) {
 		struct pgo *g = &s->g[i];

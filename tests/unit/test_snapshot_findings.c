@@ -114,7 +114,7 @@ static void no_leaked_goroutines(void **state)
 
 	(void)state;
 	assert_int_equal(sites_init(&s, &rt), 0);
-	assert_int_equal(leaks_fill(&l, &s, &none, 1, 0), 0);
+	assert_int_equal(leaks_fill(&l, &s, &none, NULL, 1, 0), 0);
 	assert_int_equal(l.verdict, LEAKS_VERDICT_PASSES);
 	assert_int_equal(l.nrow, 0);
 	leaks_window_deinit(&l);
