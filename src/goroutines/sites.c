@@ -432,9 +432,11 @@ static void look_begin(struct sites *s, size_t live)
 	}
 }
 
-/* Counts what a walk has by site, anew.  How many are to be remembered. */
-static size_t look_over(struct sites *s, const struct gowalk *w, const struct trace_births *births)
+/* Counts what a walk has by site, anew; into s->now if it is to be remembered.  How many these are. */
+static size_t look_over(struct sites *s, const struct gowalk *w, const struct trace_births *births,
+			bool record)
 {
+	struct seen one;
 	size_t n = 0, at = 0;
 
 	s->unlearned = false;
@@ -448,11 +450,13 @@ static size_t look_over(struct sites *s, const struct gowalk *w, const struct tr
 	for (size_t i = 0; i < w->n; i++) {
 		const struct goroutine *g = &w->g[i];
 		const struct seen *p = g->system ? NULL : seen_next(s, g, &at);
+		struct seen *now = record ? &s->now[n] : &one;
 
 		if (g->system)
 			continue;
-		meet(s, g, p, births, w->mono_ns, &s->now[n]);
-		look_at(s, g, p, &s->now[n++]);
+		n++;
+		meet(s, g, p, births, w->mono_ns, now);
+		look_at(s, g, p, now);
 	}
 	/* a collection can only make a lower bound older, never an exact birth */
 	for (size_t i = 0; i < s->n; i++)
@@ -495,15 +499,15 @@ int sites_look(struct sites *s, const struct gowalk *w, const struct trace_birth
 {
 	size_t n;
 
-	if (array_grow(&s->now, w->n + 1, &s->now_cap, sizeof(*s->now)))
+	if (record && array_grow(&s->now, w->n + 1, &s->now_cap, sizeof(*s->now)))
 		return -ENOMEM;
 	look_begin(s, w->n);
 	s->system = w->system;
-	n = look_over(s, w, births);
+	n = look_over(s, w, births, record);
 	if (s->unlearned) {
 		if (sites_learn(s, w))
 			return -ENOMEM;
-		n = look_over(s, w, births);
+		n = look_over(s, w, births, record);
 	}
 	if (record)
 		return remember(s, n, w->mono_ns - s->paused_ns);
