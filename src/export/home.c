@@ -24,20 +24,21 @@ static const char style[] =
 	".name{font-weight:600;overflow-wrap:anywhere}.sub{font-size:.86em;overflow-wrap:anywhere}"
 	"\n"
 	".number{display:flex;gap:.6em;align-items:center}\n"
-	".number b{min-width:5.2em;font-weight:600;font-variant-numeric:tabular-nums}\n"
+	".number b{min-width:6.6em;font-weight:600;font-variant-numeric:tabular-nums}\n"
 	".number span{display:block;font-size:.8em;font-weight:400}\n"
 	"svg{width:120px;height:26px;flex:none}svg "
 	"path{fill:none;stroke:#0969da;stroke-width:1.5}\n"
 	".tag{display:inline-block;font-size:.8em;border-radius:2px;padding:0 .4em;margin-right:"
 	".3em;background:#eaeef2}.tag.high,.tag.critical{background:#ffdce0}.tag.medium{background:"
 	"#fff1c2}\n"
-	"@media(max-width:700px){body{margin:.8em}.process{grid-template-columns:1fr}"
-	".number b{min-width:7em}}\n"
+	"@media(max-width:700px){body{margin:.8em}.process{grid-template-columns:repeat(3,1fr);"
+	"gap:.3em .8em}.process>:first-child{grid-column:1/-1}.number{display:block}"
+	".number b{min-width:0}svg{width:100%;max-width:120px}}\n"
 	"@media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}.dim{color:#"
 	"8b949e}"
 	".finding{background:#161b22}.process{border-color:#30363d}.tag{background:#30363d}"
 	".tag.high,.tag.critical{background:#67060c}.tag.medium{background:#5a4300}"
-	"svg path{stroke:#58a6ff}}\n";
+	"svg path{stroke:#58a6ff}a{color:#58a6ff}}\n";
 
 /* ---- words ---- */
 
