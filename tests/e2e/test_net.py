@@ -397,13 +397,9 @@ class Faults(unittest.TestCase):
         # twenty at a time, and two connections are kept
         "churn": ("traffic conc=20 bursts=1 idle=0 ttfb=20",),
         "slowloris": ("slowloris n=5", "traffic conc=1 ttfb=50"),
-        "mutex": ("convoy kind=mutex n=20 hold=300",),
-        "rw": ("convoy kind=rw n=20 hold=300",),
     }
 
     TIMES = {"churn": ("12s", "4s")}
-    CONVOYS = {"mutex": ("sync.Mutex", "mutex"), "rw": ("sync.RWMutex", "rlock")}
-    WINDOWS = 20	# of a second, in which a convoy is told of at last: a busy machine has few looks in one
 
     @staticmethod
     def watch(commands, seconds, every):
@@ -417,23 +413,10 @@ class Faults(unittest.TestCase):
                 return reports(out), p.where()
 
     @classmethod
-    def watch_convoy(cls, commands):
-        """Until one is told of, and a window more."""
-        with Netload() as p:
-            for c in commands:
-                p.do(c)
-            with Attach(p.pid, *SENSORS, every="1s") as a:
-                rs = []
-                while len(rs) < cls.WINDOWS and not (rs and found(rs[-1])):
-                    rs.append(a.next())
-                return rs + [a.next()], p.where()
-
-    @classmethod
     def setUpClass(cls):
         need_root()
         cls.pool = concurrent.futures.ThreadPoolExecutor(cls.AT_ONCE)
-        cls.seen = {name: cls.pool.submit(cls.watch_convoy, commands) if name in cls.CONVOYS else
-                    cls.pool.submit(cls.watch, commands, *cls.TIMES.get(name, ("4s", "4s")))
+        cls.seen = {name: cls.pool.submit(cls.watch, commands, *cls.TIMES.get(name, ("4s", "4s")))
                     for name, commands in cls.PROGRAMS.items()}
 
     @classmethod
@@ -477,16 +460,6 @@ class Faults(unittest.TestCase):
 
     def test_slowloris(self):
         self.assertEqual(kinds(self.report("slowloris")), {"server-no-timeout"})
-
-    def test_convoys(self):
-        """Who waits is as of a look: one may come just as all have had their turn."""
-        for kind, (lock, where) in self.CONVOYS.items():
-            with self.subTest(kind):
-                told = [r for r in self.reports(kind) if found(r)]
-                here = at(self.where[where])
-                self.assertEqual({k for r in told for k in found(r)}, {("lock-contention", here)})
-                # some other lock of the program may just have a waiter
-                self.assertEqual({l["kind"] for r in told for l in r["locks"] if place(l) == here}, {lock})
 
     def test_churn(self):
         """Of few slices there may be none with a request."""
