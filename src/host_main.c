@@ -125,8 +125,8 @@ static int ask(const struct options *o)
 		return say(&err);
 	status = output_open(&out, o);
 	if (status == EXIT_DONE) {
-		r = status_print(c->listen, o->format == FORMAT_JSON, out.text.columns, &out.buf,
-				 &err);
+		r = status_print(c->listen, o->format == FORMAT_JSON, output_columns(&out),
+				 &out.buf, &err);
 		status = r ? say(&err) : output_finish(&out);
 	}
 	config_free(c);

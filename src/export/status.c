@@ -112,7 +112,7 @@ static void probes_cell(const json_t *p, char *out, size_t size)
 	if (since)
 		snprintf(out, size, "since %.40s: %.100s", since, why);
 	else if (*why)
-		snprintf(out, size, "no probes: %.400s", why);
+		snprintf(out, size, "%.400s", why);
 }
 
 static void process_row(struct grid *t, const json_t *p)
@@ -153,13 +153,11 @@ static void head(const json_t *d, size_t n, struct buf *out)
 		buf_printf(out, "no probes: %s\n",
 			   words_fit(word(self, "probes_off", ""), 200, text, sizeof(text)));
 	if (unreadable > 0)
-		buf_printf(out, "%lld processes whose executable may not be read\n",
-			   (long long)unreadable);
+		buf_printf(out, "%s of which the executable may not be read\n",
+			   human_counted((uint64_t)unreadable, "process", s));
 	if (beyond > 0)
-		buf_printf(out,
-			   "%lld Go processes more, for which there is no room "
-			   "(max_processes)\n",
-			   (long long)beyond);
+		buf_printf(out, "%s more, for which there is no room (max_processes)\n",
+			   human_counted((uint64_t)beyond, "Go process", s));
 }
 
 static int show(const json_t *d, int columns, struct buf *out)
