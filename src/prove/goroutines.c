@@ -22,9 +22,11 @@
 #define STACK_PIECE    (16u << 20)
 #define PIECES_AT_ONCE 16384      /* stacks read in one go */
 #define ROOM           (1u << 20) /* for stacks that grow from one reading to the next */
-#define FLAG_ASM       4          /* abi.FuncFlagAsm */
-#define RED_ZONE       128        /* below SP: of C code */
-#define STATUS_SCAN    0x1000u    /* runtime2.go, _Gscan */
+#define HEAP_PER_STACK \
+	(512u << 10)        /* bytes: to mark them takes longer than to copy a stack, by far */
+#define FLAG_ASM    4       /* abi.FuncFlagAsm */
+#define RED_ZONE    128     /* below SP: of C code */
+#define STATUS_SCAN 0x1000u /* runtime2.go, _Gscan */
 
 static uint64_t g_word(const struct snap *s, const uint8_t *raw, enum layout_field f)
 {
@@ -486,6 +488,9 @@ static int read_running(struct snap *s)
 	uint64_t began = clock_mono_ns();
 	size_t before;
 	int err = fetch_all(s, take_first);
+
+	/* marking would take longer than the few stacks that it could spare */
+	s->sparing = s->sparing && s->ng > s->heap.mem_len / HEAP_PER_STACK;
 
 	/* a frozen reading takes g's from the heap */
 	s->heap.fresh_ns += clock_mono_ns() - began;

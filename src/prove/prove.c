@@ -95,7 +95,7 @@ int prove_unfrozen_pass(struct run *r)
 		if (!go_on(r, "looking", 0))
 			return -EINTR;
 		err = copy(r, NULL, 0);
-		if (!err)
+		if (!err && (!r->before || r->snap.sparing))
 			err = snap_judge(&r->snap);
 		r->out->losses = r->snap.losses;
 	} while (may_retry(err, ++tries, began));
@@ -458,8 +458,9 @@ static int run_proof(struct run *r)
 	int code;
 
 	/* how much there is, and room for it: none is made while it stands still */
-	r->snap.heap.trust_alloc_bits = r->snap.sparing = true;
+	r->snap.heap.trust_alloc_bits = r->snap.sparing = r->before = true;
 	code = prove_unfrozen_pass(r);
+	r->before = false;
 	if (!code)
 		code = snap_copy_few(&r->snap, FEW_STACKS);
 	r->snap.sparing = false;

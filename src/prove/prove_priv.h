@@ -29,6 +29,7 @@ struct run {
 	int want;               /* passes */
 	struct waiting waiting; /* who wanted a CPU at the end of the last pass */
 	bool moved;             /* the process ran during the last pass */
+	bool before;            /* a freeze: judged only to spare stacks */
 };
 
 /* refusal.c: NULL when this program can be judged, else why not. */

@@ -85,7 +85,7 @@ struct snap {
 	size_t nchannel, channel_cap;
 	struct readbatch heads; /* of their queues, as they were in the freeze */
 	/* later.c */
-	bool sparing;      /* before a freeze */
+	bool sparing;      /* before a freeze, where that pays */
 	uint64_t later_ns; /* that copying those took which were copied after all */
 	uint32_t *reached; /* one batch of them */
 	struct readbatch reached_g;

@@ -38,13 +38,15 @@ static uint64_t last_word(const struct world *w)
 	return w->stack_top - 8;
 }
 
-static void make(struct three *t, const char *release)
+static void make_with(struct three *t, const char *release, uint64_t more_heap)
 {
 	struct world *w = &t->w;
 	uint64_t chan;
 
 	memset(t, 0, sizeof(*t));
 	world_open(w, release);
+	if (more_heap)
+		add_span(w, more_heap, more_heap, false);
 	t->idle_chan = new_chan(w);
 	t->idle = add_receiver(w, t->idle_chan, 1);
 	t->idle_last = last_word(w);
@@ -61,6 +63,11 @@ static void make(struct three *t, const char *release)
 	t->s.heap.trust_alloc_bits = t->s.sparing = true;
 	publish(w);
 	assert_int_equal(snap_copy(&t->s, NULL, UINT64_MAX, 0), 0);
+}
+
+static void make(struct three *t, const char *release)
+{
+	make_with(t, release, 0);
 }
 
 static void judge_before(struct three *t)
@@ -354,6 +361,29 @@ static void stack_becomes_heap(void **state)
 	expect_both_alive(&t);
 }
 
+/* Few beside a large heap: that is not marked before the freeze, and nothing is spared in it. */
+static void few_beside_a_large_heap(void **state)
+{
+	struct three t;
+
+	(void)state;
+	make_with(&t, "usual", 4u << 20);
+	assert_false(t.s.sparing);
+	assert_false(found(&t, t.lost)->later);
+	assert_int_equal(snap_keep(&t.s, &t.kept), 0);
+	assert_int_equal(t.kept.rest_ns, 0);
+	put(&t.w, t.idle_last, t.lost_chan, 8);
+	assert_int_equal(freeze_and_judge(&t), 0);
+	assert_false(found(&t, t.idle)->kept);
+	assert_false(is_leaked(&t, t.lost));
+	assert_false(is_leaked(&t, t.dependent));
+	put(&t.w, t.idle_last, 0, 8);
+	assert_int_equal(freeze_and_judge(&t), 0);
+	assert_true(is_leaked(&t, t.lost));
+	assert_int_equal(verify_leaks(&t.s), 0);
+	close_three(&t);
+}
+
 /* A stop in which everything is copied is announced as longer than one in which it is not. */
 static void announced_as_longer(void **state)
 {
@@ -380,6 +410,7 @@ int main(void)
 		cmocka_unit_test(needed_to_judge),
 		cmocka_unit_test(span_is_used_again),
 		cmocka_unit_test(stack_becomes_heap),
+		cmocka_unit_test(few_beside_a_large_heap),
 		cmocka_unit_test(announced_as_longer),
 	};
 
