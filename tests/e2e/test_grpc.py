@@ -2,7 +2,7 @@
 """gRPC calls: how they end, and those that do not."""
 import unittest
 
-from harness import USUAL, binary, need_root, window
+from harness import USUAL, Attach, binary, need_root, wait_until, window
 from netprogs import Commands, rows_of, snapshot
 
 
@@ -42,3 +42,15 @@ class Calls(unittest.TestCase):
         at = found[0]["place"]
         self.assertEqual((at["function"], at["line"]), (held["place"]["function"], held["place"]["line"]))
         self.assertIn("/gospect.test.Stock/Get", found[0]["title"])
+
+    def test_stuck_handlers(self):
+        """gRPC's server has started them: the finding names the handler, not the server."""
+        with Commands([binary(f"grpcload-{USUAL}-stripped")]) as p:
+            with Attach(p.pid, "--only", "net,goroutines", every="2s") as a:
+                def leak():
+                    p.do("timed Move 1")
+                    return [f for r in a.there() for f in of_kind(r, "goroutine-leak")
+                            if f["place"]["function"] == "main.serve"]
+                f = wait_until(leak, "the handler")[0]
+            p.do("release")
+        self.assertIn("requests in handler main.serve (main.go:", f["title"])
