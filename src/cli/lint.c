@@ -13,24 +13,6 @@
 
 #define LINT_MAX_NS (60 * NS_PER_S) /* what is not reached by then is counted */
 
-static const char *or_null(const char *s)
-{
-	return s[0] ? s : NULL;
-}
-
-static void describe(struct lint_report *r, const struct options *o, const struct gobin *gb)
-{
-	r->pid = (int)o->pid;
-	r->file = o->file;
-	r->go = gb->build.release.minor ? or_null(gb->build.version) : NULL;
-	r->arch = gb->arch ? gb->arch->name : NULL;
-	r->stripped = gb->image.is_stripped;
-	r->pie = gb->image.is_pie;
-	r->build_id = or_null(gb->image.go_build_id);
-	r->module = or_null(gb->build.module);
-	r->module_version = or_null(gb->build.module_version);
-}
-
 static int judge(const struct options *o, struct gobin *gb, struct output *out)
 {
 	struct lint_options how = { .std = o->std, .max_ns = LINT_MAX_NS };
@@ -38,7 +20,9 @@ static int judge(const struct options *o, struct gobin *gb, struct output *out)
 	struct err err = { 0 };
 	int status;
 
-	describe(&r, o, gb);
+	r.pid = (int)o->pid;
+	r.file = o->file;
+	r.of = executable_facts(gb);
 	if (lint_run(&r.lint, gb, &how, &err)) {
 		status = msg_fail(&err);
 	} else {

@@ -23,22 +23,6 @@ struct race_run {
 	int signal_fd;
 };
 
-static const char *or_null(const char *s)
-{
-	return s[0] ? s : NULL;
-}
-
-static void describe(struct race_report *r, const struct gobin *gb)
-{
-	r->go = gb->build.release.minor ? or_null(gb->build.version) : NULL;
-	r->arch = gb->arch ? gb->arch->name : NULL;
-	r->stripped = gb->image.is_stripped;
-	r->pie = gb->image.is_pie;
-	r->build_id = or_null(gb->image.go_build_id);
-	r->module = or_null(gb->build.module);
-	r->module_version = or_null(gb->build.module_version);
-}
-
 static const char *interrupted(const struct race_run *run)
 {
 	struct signalfd_siginfo si;
@@ -122,7 +106,7 @@ static int run_watch(struct race_run *run)
 	if (race_begin(&run->report.race, run->wp, &run->s.rt, &run->s.proc, &how, &err))
 		return msg_fail(&err);
 	run->report.pid = (int)o->pid;
-	describe(&run->report, run->s.gb);
+	run->report.of = executable_facts(run->s.gb);
 	msg_note("watching %s of process %ld with hardware watchpoints: each access that is seen "
 		 "takes "
 		 "about %.0f µs, within %.3g %% of its CPU time",

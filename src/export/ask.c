@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/thread.h"
 #include "base/vec.h"
 
@@ -53,22 +54,9 @@ struct asker *asker_new(int fd)
 /* Its two descriptors go along; none: the one under way is to end. */
 static int tell(int fd, const struct ask *q, const int *out)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(2 * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = (void *)q, .iov_len = sizeof(*q) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int n = descriptors_send(fd, q, sizeof(*q), out, out ? 2 : 0, MSG_DONTWAIT);
 
-	if (out) {
-		m.msg_control = &control;
-		m.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(2 * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), out, 2 * sizeof(int));
-	}
-	return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return n < 0 ? n : 0;
 }
 
 static void stop(struct asker *a)

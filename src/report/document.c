@@ -18,7 +18,7 @@
 static const struct column target_column[] = {
 	INT(S, pid, "pid", "process id, as gospect sees it"),
 	TEXT(S, exe, "exe", "path of the executable", .flags = COLUMN_SOMETIMES),
-	EXECUTABLE_COLUMNS(S),
+	EXECUTABLE_COLUMNS(S, ),
 	TIME(S, started_real_ns, "started", "when the process started"),
 	TEXT(S, container, "container", "id of its container", .flags = COLUMN_SOMETIMES),
 	BYTES(S, target_rss_bytes, "rss_bytes", "resident memory; absent once it has ended",

@@ -6,15 +6,17 @@
 #include "model/schema.h"
 
 /* What an executable is, as struct S says it, in members of these names. */
-#define EXECUTABLE_COLUMNS(S)                                                                    \
-	TEXT(S, go, "go", "release of Go; absent where the build info is missing",               \
-	     .flags = COLUMN_SOMETIMES),                                                         \
-		TEXT(S, arch, "arch", "as GOARCH", .flags = COLUMN_SOMETIMES),                   \
-		FLAG(S, stripped, "stripped", "without symbols"),                                \
-		FLAG(S, pie, "pie", "position-independent"),                                     \
-		TEXT(S, build_id, "build_id", "Go's build id", .flags = COLUMN_SOMETIMES),       \
-		TEXT(S, module, "module", "path of the main module", .flags = COLUMN_SOMETIMES), \
-		TEXT(S, module_version, "module_version", "its version",                         \
+/* IN: the member that they are in, with its dot; or nothing. */
+#define EXECUTABLE_COLUMNS(S, IN)                                                             \
+	TEXT(S, IN go, "go", "release of Go; absent where the build info is missing",         \
+	     .flags = COLUMN_SOMETIMES),                                                      \
+		TEXT(S, IN arch, "arch", "as GOARCH", .flags = COLUMN_SOMETIMES),             \
+		FLAG(S, IN stripped, "stripped", "without symbols"),                          \
+		FLAG(S, IN pie, "pie", "position-independent"),                               \
+		TEXT(S, IN build_id, "build_id", "Go's build id", .flags = COLUMN_SOMETIMES), \
+		TEXT(S, IN module, "module", "path of the main module",                       \
+		     .flags = COLUMN_SOMETIMES),                                              \
+		TEXT(S, IN module_version, "module_version", "its version",                   \
 		     .flags = COLUMN_SOMETIMES)
 
 extern const struct table report_document; /* struct report is its row */

@@ -23,7 +23,7 @@ static const struct column lint_column[] = {
 	GOT(COLUMN_TEXT, "schema", schema_name, LINT_SCHEMA),
 	INT(S, pid, "pid", "the process; absent for a file", .flags = COLUMN_ABSENT_0),
 	TEXT(S, file, "file", "the file; absent for a process", .flags = COLUMN_SOMETIMES),
-	EXECUTABLE_COLUMNS(S),
+	EXECUTABLE_COLUMNS(S, of.),
 	GOT(COLUMN_TEXT, "state", state_name, "exact, or partial: not everything was judged"),
 	COUNT(S, lint.functions, "functions",
 	      "functions of the program; the standard library's only with --std"),
@@ -97,8 +97,9 @@ void report_lint_text(const struct lint_report *r, const struct report_text_opti
 		buf_printf(&line, "process %d", r->pid);
 	else
 		buf_puts(&line, r->file);
-	buf_printf(&line, " (%s%s%s%s)", r->go ? r->go : "Go (release not recorded)",
-		   r->arch ? ", " : "", r->arch ? r->arch : "", r->stripped ? ", stripped" : "");
+	buf_printf(&line, " (%s%s%s%s)", r->of.go ? r->of.go : "Go (release not recorded)",
+		   r->of.arch ? ", " : "", r->of.arch ? r->of.arch : "",
+		   r->of.stripped ? ", stripped" : "");
 	wrap_text(out, line.data, 0, 2, o->columns, 0);
 	report_text_findings(&r->findings, o, out);
 	if (!r->findings.n)

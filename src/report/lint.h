@@ -5,6 +5,7 @@
 
 #include "lint/lint.h"
 #include "model/schema.h"
+#include "report/executable.h"
 #include "report/report.h"
 
 #define LINT_SCHEMA "gospect.lint/1"
@@ -13,8 +14,7 @@
 struct lint_report {
 	int pid; /* 0: a file */
 	const char *file;
-	const char *go, *arch, *build_id, *module, *module_version;
-	bool stripped, pie;
+	struct executable_facts of;
 	struct lint lint;         /* owned */
 	struct findings findings; /* owned */
 	bool partial;             /* not everything was judged */

@@ -22,7 +22,7 @@ static void schema_name(const struct row *r, struct value *v)
 static const struct column race_column[] = {
 	GOT(COLUMN_TEXT, "schema", schema_name, WATCH_SCHEMA),
 	INT(S, pid, "pid", "the process"),
-	EXECUTABLE_COLUMNS(S),
+	EXECUTABLE_COLUMNS(S, of.),
 	TEXT(S, end_reason, "end_reason", "why it is over before it was done",
 	     .flags = COLUMN_SOMETIMES),
 	ROWS(S, race.row, race.nrow, "shared_memory", &shared_memory_rows,
@@ -107,8 +107,8 @@ static void say_nothing(const struct race *r, struct buf *out)
 static void say_program(const struct race_report *r, struct buf *out)
 {
 	buf_printf(out, "process %d (%s%s%s%s)", r->pid,
-		   r->go ? r->go : "Go (release not recorded)", r->arch ? ", " : "",
-		   r->arch ? r->arch : "", r->stripped ? ", stripped" : "");
+		   r->of.go ? r->of.go : "Go (release not recorded)", r->of.arch ? ", " : "",
+		   r->of.arch ? r->of.arch : "", r->of.stripped ? ", stripped" : "");
 	if (r->end_reason)
 		buf_printf(out, "; %s", r->end_reason);
 }

@@ -5,6 +5,7 @@
 
 #include "model/schema.h"
 #include "race/race.h"
+#include "report/executable.h"
 #include "report/report.h"
 
 #define WATCH_SCHEMA "gospect.watch/1"
@@ -12,8 +13,7 @@
 /* Strings are borrowed; NULL: not known. */
 struct race_report {
 	int pid;
-	const char *go, *arch, *build_id, *module, *module_version;
-	bool stripped, pie;
+	struct executable_facts of;
 	const char *end_reason;   /* why it is over before it was done; NULL: it was */
 	struct race race;         /* owned */
 	struct findings findings; /* owned */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 
 /* A keeper that does not answer for so long is ended. */
 #define ANSWER_MS 30000
@@ -27,57 +28,7 @@ static struct {
 	unsigned int lapses;
 } keeper;
 
-/* 128 descriptors are the most: of two perf events a site. */
-#define CONTROL_BYTES CMSG_SPACE(ATTACH_MAX_FDS * sizeof(int))
-
-int keeper_send(int sock, const void *msg, size_t size, const int *fds, int nfd)
-{
-	char control[CONTROL_BYTES] __attribute__((aligned(8))) = { 0 };
-	struct iovec io = { (void *)(uintptr_t)msg, size };
-	struct msghdr h = { .msg_iov = &io, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (nfd) {
-		struct cmsghdr *c;
-
-		h.msg_control = control;
-		h.msg_controllen = CMSG_SPACE((size_t)nfd * sizeof(int));
-		c = CMSG_FIRSTHDR(&h);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN((size_t)nfd * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, (size_t)nfd * sizeof(int));
-	}
-	do
-		n = sendmsg(sock, &h, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (int)n;
-}
-
-int keeper_receive(int sock, void *msg, size_t size, int *fds, int *nfd)
-{
-	char control[CONTROL_BYTES] __attribute__((aligned(8)));
-	struct iovec io = { msg, size };
-	struct msghdr h = { .msg_iov = &io,
-			    .msg_iovlen = 1,
-			    .msg_control = control,
-			    .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-	ssize_t n;
-
-	*nfd = 0;
-	do
-		n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	c = CMSG_FIRSTHDR(&h);
-	if (c && c->cmsg_type == SCM_RIGHTS) {
-		*nfd = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(fds, CMSG_DATA(c), (size_t)*nfd * sizeof(int));
-	}
-	return h.msg_flags & MSG_CTRUNC ? -EMFILE : (int)n;
-}
+_Static_assert(ATTACH_MAX_FDS == DESCRIPTORS_MAX, "two perf events a site: the most there are");
 
 int keeper_start(void)
 {
@@ -162,7 +113,7 @@ static int answer(struct keeper_answer *a, int *fd, int timeout_ms)
 		if (errno != EINTR)
 			return -errno;
 	}
-	n = keeper_receive(keeper.sock, a, sizeof(*a), fds, &nfd);
+	n = descriptors_receive(keeper.sock, a, sizeof(*a), fds, &nfd);
 	*fd = nfd ? fds[0] : -1;
 	return n == (int)sizeof(*a) ? 0 : -EPIPE;
 }
@@ -197,7 +148,7 @@ static int send_job(const struct keeper_job *j, int slot, bool last)
 
 	memcpy(r.offset, p->offsets, p->n * sizeof(r.offset[0]));
 	memcpy(r.cookie, p->cookies, p->n * sizeof(r.cookie[0]));
-	n = keeper_send(keeper.sock, &r, sizeof(r), fds, 2);
+	n = descriptors_send(keeper.sock, &r, sizeof(r), fds, 2, 0);
 	return n < 0 ? n : 0;
 }
 
@@ -261,7 +212,7 @@ void keeper_disarm(const int *numbers, int n)
 	if (!keeper.pid || !r.slots)
 		return;
 	keeper.used &= ~r.slots;
-	if (keeper_send(keeper.sock, &r, sizeof(r), NULL, 0) < 0)
+	if (descriptors_send(keeper.sock, &r, sizeof(r), NULL, 0, 0) < 0)
 		keeper_lost();
 	else
 		keeper.closing++;
@@ -292,7 +243,7 @@ int keeper_stats(void)
 	int e = keeper_start(), fd;
 
 	if (!e)
-		e = keeper_send(keeper.sock, &r, sizeof(r), NULL, 0);
+		e = descriptors_send(keeper.sock, &r, sizeof(r), NULL, 0, 0);
 	if (e >= 0)
 		e = next_answer(&a, &fd);
 	if (e && keeper.pid)

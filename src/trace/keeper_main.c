@@ -21,6 +21,7 @@
 #include <bpf/bpf.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/vec.h"
 #include "host/privileges.h"
 
@@ -170,7 +171,7 @@ static int send_attached(int sock, enum keeper_op op, int result, bool events,
 {
 	const struct keeper_answer a = { .op = op, .result = { result, events } };
 
-	return keeper_send(sock, &a, sizeof(a), at->fd, at->n);
+	return descriptors_send(sock, &a, sizeof(a), at->fd, at->n, 0);
 }
 
 /* By events of tracefs, as far as that goes.  What is handed over is no longer in *at. */
@@ -227,7 +228,7 @@ static int next_of(int sock, int i, struct keeper_answer *a)
 
 	do {
 		a->op = KEEPER_ARM;
-		n = keeper_receive(sock, a, sizeof(*a), s->at.fd, &s->at.n);
+		n = descriptors_receive(sock, a, sizeof(*a), s->at.fd, &s->at.n);
 		if (a->op == KEEPER_DEFINE)
 			defined_take(k.defined[i], &s->at, n < 0 ? n : a->result[0]);
 	} while (a->op == KEEPER_DEFINE);
@@ -301,7 +302,7 @@ static void arm(void)
 		close(k.exe_fd[i]);
 	}
 	k.njob = 0;
-	keeper_send(k.sock, &a, sizeof(a), NULL, 0);
+	descriptors_send(k.sock, &a, sizeof(a), NULL, 0, 0);
 }
 
 /* ---- the loop ---- */
@@ -321,7 +322,7 @@ static void send_stats(void)
 	int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	const struct keeper_answer a = { .op = KEEPER_STATS, .result = { fd < 0 ? fd : 0 } };
 
-	keeper_send(k.sock, &a, sizeof(a), &fd, fd >= 0);
+	descriptors_send(k.sock, &a, sizeof(a), &fd, fd >= 0, 0);
 	if (fd >= 0)
 		close(fd);
 }
@@ -330,7 +331,7 @@ static void on_request(void)
 {
 	struct keeper_request *r = &k.job[k.njob];
 	int fds[ATTACH_MAX_FDS], nfd;
-	int n = keeper_receive(k.sock, r, sizeof(*r), fds, &nfd);
+	int n = descriptors_receive(k.sock, r, sizeof(*r), fds, &nfd);
 
 	if (n != (int)sizeof(*r))
 		end();
@@ -376,7 +377,7 @@ static void pay_answers(void)
 	const struct keeper_answer a = { .op = KEEPER_DISARM };
 
 	for (; k.owed && !k.closers; k.owed--)
-		keeper_send(k.sock, &a, sizeof(a), NULL, 0);
+		descriptors_send(k.sock, &a, sizeof(a), NULL, 0, 0);
 }
 
 static bool is_stopped(void)

@@ -35,10 +35,6 @@ struct keeper_answer {
 	int result[KEEPER_MAX_JOBS];
 };
 
-/* A message with descriptors.  Size or a negative errno; 0: the other end is closed. */
-int keeper_send(int sock, const void *msg, size_t size, const int *fds, int nfd);
-int keeper_receive(int sock, void *msg, size_t size, int *fds, int *nfd);
-
 /* The keeper's life; does not return. */
 _Noreturn void keeper_main(int sock, struct keeper_shared *shared, pid_t parent);
 

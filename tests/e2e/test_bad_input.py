@@ -55,7 +55,7 @@ class Usage(unittest.TestCase):
                                   ("cpu", ["--window", "0"])):
                 p = self.refused(1, "snapshot", w.pid, "--window", "200ms", "--format", "pprof", "--profile", profile,
                                  *args)
-                self.assertRegex(p.stderr, r"no such profile: \w+ \w+")
+                self.assertRegex(p.stderr, r"no such profile: \S+ \w+")
 
     def test_output_that_cannot_be_opened(self):
         need_root()
