@@ -333,14 +333,15 @@ static void take_numbers(struct carried *c, struct finding *f)
 {
 	f->nnumber = 0;
 	for (int i = 0; i < c->f.nnumber && i < FINDING_MAX_NUMBERS; i++) {
-		const char *name;
+		struct finding_number *n = &f->number[f->nnumber];
+		uint8_t is_integer; /* any byte */
 
+		memcpy(&is_integer, &c->f.number[i].is_integer, 1);
 		END(c->number[i]);
-		name = stay(c->number[i]);
-		if (name)
-			f->number[f->nnumber++] =
-				(struct finding_number){ name, c->f.number[i].value,
-							 c->f.number[i].is_integer };
+		n->name = stay(c->number[i]);
+		n->value = c->f.number[i].value;
+		n->is_integer = is_integer != 0;
+		f->nnumber += n->name != NULL;
 	}
 }
 
