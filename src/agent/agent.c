@@ -23,6 +23,7 @@
 
 #define SLICE_NS     (20 * NS_PER_MS)
 #define SETTLE_NS    (750 * NS_PER_MS) /* after exec: what ends sooner is not opened */
+#define EXECS_NS     (100 * NS_PER_MS) /* starts are heard of together, after the first */
 #define POLL_NS      (5 * NS_PER_S)    /* between passes over /proc where starts are not told */
 #define RESCAN_NS    NS_PER_S          /* at least between passes that events ask for */
 #define WALK_SHARE   200               /* a process's walks take at most so much of the time */
@@ -108,15 +109,33 @@ static void on_end(struct agent *a, pid_t pid)
 	}
 }
 
+/* A build executes a hundred programs a second: no wake-up for each.  After a while without any,
+ * the next one is heard of at once. */
+static void hear(struct agent *a)
+{
+	uint64_t before = a->self.execs, now = clock_mono_ns();
+	struct epoll_event ev = { .data.u64 = EXECS };
+	bool deaf = a->execs_ns != 0;
+
+	execs_take(a->execs, on_exec, a);
+	a->execs_ns = a->self.execs != before ? now + EXECS_NS : 0;
+	if (deaf == (a->execs_ns != 0))
+		return;
+	ev.events = a->execs_ns ? 0 : EPOLLIN;
+	epoll_ctl(a->epoll_fd, EPOLL_CTL_MOD, execs_fd(a->execs), &ev);
+}
+
 static void take_events(struct agent *a)
 {
 	struct epoll_event ev[EVENTS];
 	int n = epoll_wait(a->epoll_fd, ev, EVENTS, 0);
 	bool over = false;
 
+	if (a->execs_ns && clock_mono_ns() >= a->execs_ns)
+		hear(a);
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u64 == EXECS)
-			execs_take(a->execs, on_exec, a);
+			hear(a);
 		else if (probes_is_event(ev[i].data.u64))
 			over |= probes_take(a->probes, ev[i].data.u64, &a->entries);
 		else
@@ -430,6 +449,7 @@ uint64_t agent_due_ns(const struct agent *a)
 
 	due = scan_due < due ? scan_due : due;
 	due = probes_due_ns(a->probes) < due ? probes_due_ns(a->probes) : due;
+	due = a->execs_ns && a->execs_ns < due ? a->execs_ns : due;
 	for (size_t i = 0; i < a->entries.n; i++)
 		if (!a->entries.e[i]->target && a->entries.e[i]->due_ns < due)
 			due = a->entries.e[i]->due_ns;

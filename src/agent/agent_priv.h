@@ -12,6 +12,7 @@ struct agent {
 	struct agent_config cfg;
 	int epoll_fd;
 	struct execs *execs; /* NULL: polling */
+	uint64_t execs_ns;   /* then starts are heard of again; 0: each at once */
 	char why_polling[200];
 	struct files *files;
 	struct entries entries;
