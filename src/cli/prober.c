@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/vec.h"
 #include "cli/interrupt.h"
 #include "cli/message.h"
@@ -227,28 +228,16 @@ static void run(const struct probe_ask *q, int out, const int own[2], const sigs
 
 /* --- requests ------------------------------------------------------------------------------ */
 
-union control {
-	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(int))];
-};
-
 /* False: the other end is closed.  *out -1: it came without its descriptor. */
 static bool receive(int fd, struct probe_ask *q, int *out)
 {
-	union control control = { 0 };
-	struct iovec iov = { .iov_base = q, .iov_len = sizeof(*q) };
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control) };
-	ssize_t n;
+	int fds[DESCRIPTORS_MAX], nfd;
+	int n = descriptors_receive(fd, q, sizeof(*q), fds, &nfd);
 
-	while ((n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		;
-	*out = -1;
-	if (n == sizeof(*q) && m.msg_controllen && control.header.cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(out, CMSG_DATA(&control.header), sizeof(int));
-	return n == sizeof(*q);
+	*out = nfd == 1 ? fds[0] : -1;
+	for (int i = 0; nfd > 1 && i < nfd; i++)
+		close(fds[i]);
+	return n == (int)sizeof(*q);
 }
 
 static bool serve_one(int fd, int signals, const sigset_t *mask)
@@ -332,29 +321,14 @@ int prober_start(void)
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-static int ask(int prober, const struct probe_ask *q, int out)
-{
-	union control control = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)q, .iov_len = sizeof(*q) };
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control) };
-
-	control.header.cmsg_level = SOL_SOCKET;
-	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.header), &out, sizeof(int));
-	return sendmsg(prober, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
 int prober_begin(int prober, const struct probe_ask *q)
 {
 	int fd[2], r;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
 		return -errno;
-	r = ask(prober, q, fd[1]);
+	r = descriptors_send(prober, q, sizeof(*q), &fd[1], 1, MSG_DONTWAIT);
+	r = r < 0 ? r : 0;
 	close(fd[1]);
 	if (!r && fcntl(fd[0], F_SETFL, O_NONBLOCK))
 		r = -errno;
