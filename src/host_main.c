@@ -333,6 +333,8 @@ static void say_ready(const struct host *h, const struct view *v)
 		msg_note("watching %s", n);
 	if (!v->self.by_events)
 		msg_note("starts are not told, /proc is polled every 5s: %s", v->self.why_polling);
+	if (h->probe_off && h->config->agent.probes_at_once)
+		msg_note("no probes, memory is read alone: %s", h->probe_off);
 }
 
 static void publish(struct host *h)

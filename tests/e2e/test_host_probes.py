@@ -237,6 +237,7 @@ class NotPermitted(Watching):
         wait_until(lambda: self.rows(h)[w.pid]["depth"] == "walk", "a walk")
         d = json.loads(h.get("/api/v1/processes")[2])
         self.assertIn("CAP_BPF", d["gospect"]["probes_off"])
+        self.assertIn("no probes, memory is read alone: CAP_BPF", h.said())
         self.assertEqual(h.value("gospect_target_probes", service_name=f"{NAME}-a"), 0)
         self.assertIsNone(h.value("gospect_probed_seconds_total", service_name=f"{NAME}-a"))
         status = subprocess.run([GOSPECT, "host", "--status", "--set", "listen=%s:%s" % h.address],
