@@ -70,6 +70,8 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	if (o.help) {
+		if (c->run == cmd_host)
+			host_help(argv);
 		help_command(c, stdout);
 		return printed();
 	}

@@ -13,21 +13,36 @@
 /* Where it may be, from the folder of this program. */
 static const char *const places[] = { "gospect-host", "../libexec/gospect/gospect-host" };
 
-int cmd_host(const struct options *o)
+/* Returns only when it could not be run: why, and where that was. */
+static int hand_over(char **argv, char *own, size_t size, char path[PATH_MAX + 64])
 {
-	char own[PATH_MAX], path[PATH_MAX + 64];
-	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	ssize_t n = readlink("/proc/self/exe", own, size - 1);
 	int code = ENOENT;
 
 	own[n > 0 ? n : 0] = '\0';
 	if (strrchr(own, '/'))
 		strrchr(own, '/')[1] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(places) && code == ENOENT; i++) {
-		snprintf(path, sizeof(path), "%s%s", own, places[i]);
+		snprintf(path, PATH_MAX + 64, "%s%s", own, places[i]);
 		/* its arguments begin where ours have the command */
-		execv(path, o->argv + 1);
+		execv(path, argv + 1);
 		code = errno;
 	}
+	return code;
+}
+
+void host_help(char **argv)
+{
+	char own[PATH_MAX], path[PATH_MAX + 64];
+
+	hand_over(argv, own, sizeof(own), path);
+}
+
+int cmd_host(const struct options *o)
+{
+	char own[PATH_MAX], path[PATH_MAX + 64];
+	int code = hand_over(o->argv, own, sizeof(own), path);
+
 	if (code != ENOENT) {
 		msg_error("cannot run '%s': %s", path, strerror(code));
 		return EXIT_FAILED;

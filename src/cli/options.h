@@ -166,6 +166,9 @@ int cmd_watch(const struct options *o);
 int cmd_plan(const struct options *o);
 int cmd_list(const struct options *o);
 int cmd_host(const struct options *o);
+/* The help of gospect-host, which has the keys of its configuration as well; returns only where that
+ * is not installed.  argv: of the program. */
+void host_help(char **argv);
 int cmd_spool(const struct options *o);
 int cmd_doctor(const struct options *o);
 

@@ -25,6 +25,12 @@ class Status(export.Base):
     def work(self, release, name):
         return self.stack.enter_context(Work(release, env={"OTEL_SERVICE_NAME": NAME + name}))
 
+    def test_help_has_each_key(self):
+        p = run("--help")
+        self.assertEqual((p.returncode, p.stderr), (0, ""))
+        for word in ("--status", "probes.at_once", "GOSPECT_HOST_SPOOL_DIR"):
+            self.assertIn(word, p.stdout)
+
     def test_each_process_and_why_no_deeper(self):
         w, shallow, none = (self.work(USUAL, n) for n in ("", "-totals", "-none"))
         host = self.host(rules(f"{{service: {NAME}-totals, depth: totals}}", f"{{service: {NAME}-none, depth: none}}"))
