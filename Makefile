@@ -229,6 +229,7 @@ check-net: ## network and database/sql on every Go release and variant (minutes)
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_sql.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_redis.
 	@GOSPECT_NET_ALL=1 tests/run --no-build --only test_statements.
+	@tests/grpc-releases
 
 check-lint: ## typed nils and requests without a timeout on every Go release, plain, PIE and without optimization (20 min to build them)
 	@tools/setup --tests
