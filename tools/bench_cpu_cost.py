@@ -17,7 +17,7 @@ import time
 SLICE_S = 0.25
 ENABLE, DISABLE, PERIOD = 0x2400, 0x2401, 0x40082404	# PERF_EVENT_IOC_*
 PIDFD_GETFD, PERF_EVENT_OPEN = 438, 298	# x86-64
-MANY_HZ = 4000	# for one sample's cost, which 19 a second do not show; gospect itself takes at most MOST_HZ
+MANY_HZ = 10000	# for one sample's cost, which 19 a second do not show; gospect itself takes at most MOST_HZ
 MOST_HZ = 999
 COLD = 5	# after 50 ms a sample finds nothing in the caches. kernel.bpf_stats_enabled: its program takes 2.2 to 2.5 us
 		# at 19 Hz, 0.5 to 1.0 at 999: up to 4.7 times as much
@@ -181,7 +181,7 @@ def run(bench, argv, pairs, seconds, loop):
 def cost(bench, a):
     prog = os.path.join(bench.BIN_DIR, f"cpuhttp-{bench.RELEASE}-stripped")
     load = os.getloadavg()[0]
-    for what, pairs, seconds, args in (("A loop", 36, SLICE_S, ("-loop",)), ("HTTP", 12, 2 * SLICE_S, ())):
+    for what, pairs, seconds, args in (("A loop", 36, SLICE_S, ("-loop",)), ("HTTP", 24, 2 * SLICE_S, ())):
         pairs = int(pairs * a.pairs / 3)
         print(f"\n{what}: work per CPU second, samples on / off, median of {pairs} pairs of {seconds} s (19 times of 20), "
               f"load {load:.1f}")

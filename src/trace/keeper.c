@@ -262,11 +262,17 @@ void keeper_beat(void)
 		__atomic_store_n(&keeper.shared->beat_ns, clock_mono_ns(), __ATOMIC_RELAXED);
 }
 
+/* Whether it has ended, also with answers of its that nobody has read yet. */
+static bool has_ended(void)
+{
+	struct pollfd p = { .fd = keeper.sock };
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
+}
+
 unsigned int keeper_lapses(void)
 {
-	char byte;
-
-	if (keeper.pid && !recv(keeper.sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT))
+	if (keeper.pid && has_ended())
 		keeper_lost();
 	return keeper.lapses +
 	       (keeper.shared ? __atomic_load_n(&keeper.shared->lapses, __ATOMIC_RELAXED) : 0);
