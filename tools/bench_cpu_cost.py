@@ -17,7 +17,7 @@ import time
 SLICE_S = 0.25
 ENABLE, DISABLE, PERIOD = 0x2400, 0x2401, 0x40082404	# PERF_EVENT_IOC_*
 PIDFD_GETFD, PERF_EVENT_OPEN = 438, 298	# x86-64
-MANY_HZ = 10000	# for one sample's cost, which 19 a second do not show; gospect itself takes at most MOST_HZ
+MANY_HZ = 20000	# for one sample's cost, which 19 a second do not show; gospect itself takes at most MOST_HZ
 MOST_HZ = 999
 COLD = 5	# after 50 ms a sample finds nothing in the caches. kernel.bpf_stats_enabled: its program takes 2.2 to 2.5 us
 		# at 19 Hz, 0.5 to 1.0 at 999: up to 4.7 times as much
