@@ -2,12 +2,9 @@
 #include "agent/self.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "proc/procfs.h"
+#include "proc/usage.h"
 
 static uint64_t count_fds(void)
 {
@@ -23,14 +20,11 @@ static uint64_t count_fds(void)
 
 void self_read(struct view_self *s)
 {
-	unsigned long long size, resident;
-	uint64_t fds = count_fds();
-	char text[128];
+	uint64_t fds = count_fds(), rss = usage_self_rss();
 
 	s->cpu_ns = clock_self_cpu_ns();
-	if (!procfs_read_short(AT_FDCWD, "/proc/self/statm", text, sizeof(text)) &&
-	    sscanf(text, "%llu %llu", &size, &resident) == 2)
-		s->rss_bytes = resident * (uint64_t)sysconf(_SC_PAGESIZE);
+	if (rss)
+		s->rss_bytes = rss;
 	if (fds)
 		s->open_fds = fds;
 }

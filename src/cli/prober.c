@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,16 +16,17 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/vec.h"
+#include "cli/forked.h"
 #include "cli/interrupt.h"
 #include "cli/message.h"
 #include "cli/options.h"
 #include "cli/watch.h"
 #include "observe/detect.h"
+#include "proc/usage.h"
 
 #define SENSORS      "goroutines,alloc,net" /* what walks cannot count */
 #define BUDGET       "1"                    /* percent of the process's own CPU time */
 #define PACE_NS      (5 * NS_PER_S)
-#define MEMORY_BYTES (512ull << 20) /* of its data, which the largest executables need */
 #define ANSWER_BYTES (1u << 20)
 #define ANSWER_S     5 /* for an answer that nobody reads */
 
@@ -77,19 +76,6 @@ static enum probed_outcome why_not_armed(const struct watch *w)
 	return PROBED_FAILED;
 }
 
-static uint64_t resident_bytes(void)
-{
-	unsigned long long size, resident = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (!f)
-		return 0;
-	if (fscanf(f, "%llu %llu", &size, &resident) != 2)
-		resident = 0;
-	fclose(f);
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 /* True: probes are armed. */
 static bool say_begin(struct prober *p, int status)
 {
@@ -107,7 +93,7 @@ static bool say_begin(struct prober *p, int status)
 		for (int i = 0; i < plan->n; i++)
 			b.probes += plan->probe[i].nsite > 0;
 		b.bpf_bytes = trace_map_bytes(p->w.trace);
-		b.rss_bytes = resident_bytes();
+		b.rss_bytes = usage_self_rss();
 	}
 	put(p->out, &b, sizeof(b));
 	return b.outcome == PROBED_ARMED;
@@ -199,30 +185,17 @@ static int observe(const struct probe_ask *q, int out)
 	return status;
 }
 
-static void bound_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-	const struct rlimit l = { MEMORY_BYTES, MEMORY_BYTES };
-
-	setrlimit(RLIMIT_DATA, &l);
-#endif
-}
-
 /* What it has to say is said to who asked. */
-static void run(const struct probe_ask *q, int out, const int own[2], const sigset_t *mask)
+static void run(const struct probe_ask *q, int out, const struct forked *f)
 {
 	const struct timeval wait = { .tv_sec = ANSWER_S };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (null < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		_exit(EXIT_FAILED);
 	close(null);
-	close(own[0]);
-	close(own[1]);
 	setsockopt(out, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	bound_memory();
+	forked_child(f);
 	_exit(observe(q, out));
 }
 
@@ -240,19 +213,19 @@ static bool receive(int fd, struct probe_ask *q, int *out)
 	return n == (int)sizeof(*q);
 }
 
-static bool serve_one(int fd, int signals, const sigset_t *mask)
+static bool serve_one(const struct forked *f)
 {
 	struct probe_ask q;
 	int out;
 	pid_t pid;
 
-	if (!receive(fd, &q, &out))
+	if (!receive(f->fd, &q, &out))
 		return false;
 	if (out < 0)
 		return true;
 	pid = fork();
 	if (!pid)
-		run(&q, out, (const int[]){ fd, signals }, mask);
+		run(&q, out, f);
 	close(out); /* without a process: its end says so */
 	return true;
 }
@@ -267,56 +240,23 @@ static void reap(int signals)
 		;
 }
 
-static void serve(int fd)
+static void serve(const struct forked *f)
 {
-	sigset_t set, mask;
-	int signals;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	prctl(PR_SET_NAME, "gospect-probes", 0, 0, 0);
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGINT); /* it ends with the other one */
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, &mask);
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0)
-		_exit(EXIT_FAILED);
 	for (;;) {
-		struct pollfd p[] = { { .fd = fd, .events = POLLIN },
-				      { .fd = signals, .events = POLLIN } };
+		struct pollfd p[] = { { .fd = f->fd, .events = POLLIN },
+				      { .fd = f->signals, .events = POLLIN } };
 
 		poll(p, ARRAY_SIZE(p), -1);
 		if (p[1].revents)
-			reap(signals);
-		if (p[0].revents && !serve_one(fd, signals, &mask))
-			_exit(EXIT_DONE);
+			reap(f->signals);
+		if (p[0].revents && !serve_one(f))
+			return;
 	}
 }
 
 int prober_start(void)
 {
-	int fd[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
-		return -errno;
-	pid = fork();
-	if (!pid) {
-		close(fd[0]);
-		serve(fd[1]);
-	}
-	close(fd[1]);
-	if (pid < 0) {
-		int err = -errno;
-
-		close(fd[0]);
-		return err;
-	}
-	return fd[0];
+	return forked_start("gospect-probes", serve);
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */

@@ -7,22 +7,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/vec.h"
+#include "cli/forked.h"
 #include "cli/message.h"
 #include "cli/options.h"
 #include "export/ask.h"
 #include "proc/process.h"
 
-#define MEMORY_BYTES (512ull << 20) /* of its data, which the largest executables need */
-#define POLITE_NS    (2 * NS_PER_S) /* between SIGTERM and SIGKILL */
+#define POLITE_NS (2 * NS_PER_S) /* between SIGTERM and SIGKILL */
 
 /* --- one profile, in a process of its own --------------------------------------------------- */
 
@@ -76,29 +75,15 @@ static int take(const struct ask *q)
 	return r ? r : c->run(&o);
 }
 
-static void bound_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-	const struct rlimit l = { MEMORY_BYTES, MEMORY_BYTES };
-
-	setrlimit(RLIMIT_DATA, &l);
-#endif
-}
-
-/* The caller's own two descriptors are closed: these are of who has the privileges to ask. */
-static void run(const struct ask *q, const int out[2], const int own[2], const sigset_t *mask)
+static void run(const struct ask *q, const int out[2], const struct forked *f)
 {
 	int status;
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (dup2(out[0], STDOUT_FILENO) < 0 || dup2(out[1], STDERR_FILENO) < 0)
 		_exit(EXIT_FAILED);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		close(out[i]);
-		close(own[i]);
-	}
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	bound_memory();
+	forked_child(f);
 	status = take(q);
 	msg_end();
 	fflush(NULL);
@@ -107,28 +92,17 @@ static void run(const struct ask *q, const int out[2], const int own[2], const s
 
 /* --- requests ------------------------------------------------------------------------------ */
 
-/* 1; 0: the other end is closed.  out[0] -1: it came without descriptors. */
-static int receive(int fd, struct ask *q, int out[2])
+/* False: the other end is closed.  out[0] -1: it came without descriptors. */
+static bool receive(int fd, struct ask *q, int out[2])
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(2 * sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = q, .iov_len = sizeof(*q) };
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control) };
-	ssize_t n;
+	int fds[DESCRIPTORS_MAX], nfd;
+	int n = descriptors_receive(fd, q, sizeof(*q), fds, &nfd);
 
-	while ((n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-		;
-	out[0] = out[1] = -1;
-	if (n != sizeof(*q))
-		return 0;
-	if (m.msg_controllen && control.header.cmsg_len == CMSG_LEN(2 * sizeof(int)))
-		memcpy(out, CMSG_DATA(&control.header), 2 * sizeof(int));
-	return 1;
+	out[0] = nfd == 2 ? fds[0] : -1;
+	out[1] = nfd == 2 ? fds[1] : -1;
+	for (int i = 0; nfd != 2 && i < nfd; i++)
+		close(fds[i]);
+	return n == (int)sizeof(*q);
 }
 
 /* Its end: by itself, or as it is told, for it took too long, or nobody waits for it.  False: the
@@ -154,8 +128,7 @@ static bool wait_for(pid_t pid, int fd, int signals, uint64_t end_ns, int *statu
 		}
 		poll(p, ARRAY_SIZE(p), (int)((end_ns - now) / NS_PER_MS) + 1);
 		if (p[0].revents) {
-			open = receive(fd, &q, out) ==
-			       1; /* whatever it is: the one before is to end */
+			open = receive(fd, &q, out); /* whatever it is: the one before is to end */
 			told = true;
 			for (int i = 0; i < 2; i++)
 				if (out[i] >= 0)
@@ -167,7 +140,7 @@ static bool wait_for(pid_t pid, int fd, int signals, uint64_t end_ns, int *statu
 	return open;
 }
 
-static bool serve_one(int fd, int signals, const sigset_t *mask)
+static bool serve_one(const struct forked *f)
 {
 	struct asked answer = { .status = -EAGAIN };
 	struct ask q;
@@ -175,64 +148,30 @@ static bool serve_one(int fd, int signals, const sigset_t *mask)
 	bool open;
 	pid_t pid;
 
-	if (!receive(fd, &q, out))
+	if (!receive(f->fd, &q, out))
 		return false;
 	if (out[0] < 0)
 		return true; /* the one that is to end has ended */
 	pid = fork();
 	if (!pid)
-		run(&q, out, (const int[]){ fd, signals }, mask);
+		run(&q, out, f);
 	close(out[0]);
 	close(out[1]);
 	open = pid < 0 ||
-	       wait_for(pid, fd, signals, clock_mono_ns() + (q.seconds + ASK_OTHERS_S) * NS_PER_S,
-			&status);
+	       wait_for(pid, f->fd, f->signals,
+			clock_mono_ns() + (q.seconds + ASK_OTHERS_S) * NS_PER_S, &status);
 	if (pid > 0)
 		answer.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-	return open && send(fd, &answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer);
+	return open && send(f->fd, &answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer);
 }
 
-static void serve(int fd)
+static void serve(const struct forked *f)
 {
-	sigset_t set, mask;
-	int signals;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	prctl(PR_SET_NAME, "gospect-profile", 0, 0, 0);
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGINT); /* it ends with the other one */
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, &mask);
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0)
-		_exit(EXIT_FAILED);
-	while (serve_one(fd, signals, &mask))
+	while (serve_one(f))
 		;
-	_exit(EXIT_DONE);
 }
 
 int profiler_start(void)
 {
-	int fd[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
-		return -errno;
-	pid = fork();
-	if (!pid) {
-		close(fd[0]);
-		serve(fd[1]);
-	}
-	close(fd[1]);
-	if (pid < 0) {
-		int err = -errno;
-
-		close(fd[0]);
-		return err;
-	}
-	return fd[0];
+	return forked_start("gospect-profile", serve);
 }

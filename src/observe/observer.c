@@ -17,6 +17,7 @@
 #include "observe/window.h"
 #include "plan/plan.h"
 #include "proc/process.h"
+#include "proc/usage.h"
 #include "prove/prove.h"
 #include "trace/sampler.h"
 #include "trace/trace.h"
@@ -333,19 +334,6 @@ static void fill_target(const struct observer *o, struct window *w)
 	process_usage(p, &w->target_rss_bytes, &(int){ 0 });
 }
 
-static uint64_t self_rss(void)
-{
-	unsigned long long size, resident = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (!f)
-		return 0;
-	if (fscanf(f, "%llu %llu", &size, &resident) != 2)
-		resident = 0;
-	fclose(f);
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void fill_probes(const struct observer *o, struct window *w)
 {
 	const struct trace_reading *r = &o->rnow, *b = &o->rbase;
@@ -386,7 +374,7 @@ static void fill_cost(const struct observer *o, double wall_s, struct window *w)
 		w->cost_target_pct = 100;
 	w->agent_cpu_pct =
 		wall_s > 0 ? 100.0 * (double)(o->self_now - o->self_base) / 1e9 / wall_s : 0;
-	w->agent_rss_bytes = self_rss();
+	w->agent_rss_bytes = usage_self_rss();
 	if (o->look.trace) {
 		uint64_t mapped = trace_mapped_bytes(o->look.trace);
 

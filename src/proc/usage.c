@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/vec.h"
 #include "proc/process.h"
@@ -14,6 +15,17 @@
 
 #define ROOT           "/sys/fs/cgroup"
 #define PATH_MAX_BYTES 1024
+
+uint64_t usage_self_rss(void)
+{
+	unsigned long long size, resident;
+	char text[128];
+
+	if (procfs_read_short(AT_FDCWD, "/proc/self/statm", text, sizeof(text)) ||
+	    sscanf(text, "%llu %llu", &size, &resident) != 2)
+		return 0;
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
 
 /* A line of status in kB. */
 static bool kib(const char *status, const char *field, uint64_t *out)

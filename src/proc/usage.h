@@ -22,6 +22,9 @@ int usage_read(const struct process *p, struct usage *out);
 /* The same from the text of /proc/PID/status. */
 int usage_parse(const char *status, struct usage *out);
 
+/* Bytes that this process has resident; 0: not known. */
+uint64_t usage_self_rss(void);
+
 /* How many CPUs it may use: by its cgroup's quota and its affinity; 0: not known. */
 double usage_cpus(const struct process *p);
 /*
